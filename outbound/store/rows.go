@@ -1,0 +1,127 @@
+package store
+
+import "time"
+
+// State is where a delivery stands.
+type State uint8
+
+// The states of a delivery.
+const (
+	Pending   State = iota // waits for its first attempt or for the next one
+	Delivered              // answered 2xx
+	Dead                   // given up: a dead letter, kept with its event
+)
+
+var stateNames = [...]string{"pending", "delivered", "dead"}
+
+func (s State) String() string { return stateNames[s] }
+
+// ParseState reads what String writes.
+func ParseState(s string) (State, bool) {
+	for i, name := range stateNames {
+		if s == name {
+			return State(i), true
+		}
+	}
+	return 0, false
+}
+
+// Event is what was published: bytes with a type, stored once and delivered
+// to every subscription that matched it.
+type Event struct {
+	Key         ID
+	ID          string // public: chosen by the publisher, or Key with its prefix
+	Tenant      string // "" where there are none
+	Type        string
+	ContentType string
+	Headers     map[string]string // kept with the event and sent along
+	Payload     []byte            // as it came in, to the byte
+	TraceParent string            // W3C trace context of the publish, "" for none
+	TraceState  string
+}
+
+// Created is when the event was accepted.
+func (e *Event) Created() time.Time { return e.Key.Time() }
+
+// Secret is one signing secret of a subscription.
+type Secret struct {
+	Value   string    `json:"value"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+}
+
+// Subscription says which events go where, and how they are signed.
+type Subscription struct {
+	Key         ID
+	ID          string
+	Tenant      string
+	URL         string
+	Description string
+	EventTypes  []string          // names, or prefixes that end in ".*", or "*"
+	Headers     map[string]string // sent with each delivery
+	Scheme      string            // "" for the engine's own
+	Secrets     []Secret          // newest first
+	RateLimit   float64           // deliveries per second, 0 for no limit
+	Ordered     bool              // one at a time, in the order of publishing
+	Filter      string            // CEL, "" for every event
+	FromConfig  bool              // defined in the configuration, not by the API
+	Active      bool
+	Reason      string // why it is not active
+	Updated     time.Time
+}
+
+// Created is when the subscription was made.
+func (s *Subscription) Created() time.Time { return s.Key.Time() }
+
+// EventType is an entry of the catalogue.
+type EventType struct {
+	Name        string
+	Description string
+	Schema      []byte // JSON Schema that a payload must meet, nil for none
+	FromConfig  bool
+}
+
+// Attempt is one try at a delivery: what was sent when, and what came back.
+type Attempt struct {
+	ID              ID
+	Number          int // from 1, over all rounds
+	At              time.Time
+	Latency         time.Duration
+	Status          int    // 0 where there was no answer
+	Class           string // "" on success; see the outbound package for the words
+	Error           string // for people
+	ResponseBody    []byte // its start
+	ResponseHeaders map[string]string
+	TraceID         string
+}
+
+// Delivery is an event on its way to one subscription.
+type Delivery struct {
+	ID           ID
+	Event        ID
+	Subscription ID // the subscription's key
+	State        State
+	Attempts     int       // made so far
+	Round        int       // of these, made before it was last queued by hand: the schedule counts from there
+	Due          time.Time // of the next attempt, while pending
+	Reason       string    // why it is dead
+}
+
+// Held is a delivery that the caller has taken: nobody else gets it until it
+// is settled or released, or the store's process is gone.
+type Held struct {
+	Delivery
+	*Event // shared by the deliveries of one event
+}
+
+// Record is a delivery as lists show it.
+type Record struct {
+	Delivery
+	EventID        string
+	EventType      string
+	Tenant         string
+	SubscriptionID string
+	URL            string
+	Last           *Attempt // nil before the first
+	Payload        []byte   // where it was asked for
+	ContentType    string   // with the payload
+}

@@ -1,0 +1,193 @@
+// Package store says what a store of events and deliveries must do. Package
+// sqlite is the embedded one; storetest is the suite that each must pass.
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps events, subscriptions, deliveries and attempts.
+//
+// Every method is safe for concurrent use. A nil error from a method that
+// writes means that the change is on disk and survives a crash of the process
+// or of the machine; any error means that nothing of it was stored, unless
+// the method says otherwise. Rows that are returned belong to the caller.
+//
+// Deliveries are held by whoever took them, by Commit or Claim, until they
+// are settled or released. Holding isn't part of the record: when the process
+// that holds a delivery is gone, the delivery is there to be claimed again.
+type Store interface {
+	// Identity gives this process's number among those that share the store
+	// (0 where nobody does) and the greatest id that is stored.
+	Identity(ctx context.Context) (node int, last ID, err error)
+
+	// Commit stores a batch in one transaction: all of it or nothing. It sets
+	// the Result of each publication. Callers gather what is waiting into one
+	// batch, so that the cost of a sync is shared; concurrent calls are
+	// allowed.
+	Commit(ctx context.Context, b *Batch) error
+
+	// Claim takes deliveries that are due at now and not held, per
+	// subscription at most Limit of them, in the order of their due time, then
+	// of their id. Together the payloads may exceed maxBytes only by the last
+	// one taken. There is one answer for each want, in the same order.
+	Claim(ctx context.Context, now time.Time, maxBytes int, want []Want) ([]Claimed, error)
+
+	// Release gives up holding deliveries. They stay as they are stored, to be
+	// claimed when they are due.
+	Release(ctx context.Context, ids []ID) error
+
+	// Backlogs tells, for each subscription that has pending deliveries, when
+	// the first of them is due, held ones included. It reads an index and not
+	// the backlog.
+	Backlogs(ctx context.Context) ([]Backlog, error)
+
+	// PullForward makes at most limit deliveries of a subscription that wait
+	// for a later attempt due between now and now+spread, evenly, the earliest
+	// first. It returns how many.
+	PullForward(ctx context.Context, subscription ID, now time.Time, spread time.Duration, limit int) (int, error)
+
+	// Requeue makes the deliveries that match due at now, whatever their
+	// state, at most q.Limit of them, and starts their schedule anew. It
+	// returns how many, and the subscriptions that have something to do. Those
+	// of deleted subscriptions don't match.
+	Requeue(ctx context.Context, q Query, now time.Time) (int, []ID, error)
+
+	// Bury makes at most limit pending deliveries of a subscription, held ones
+	// excepted, dead letters with that reason, and returns how many.
+	Bury(ctx context.Context, subscription ID, reason string, limit int) (int, error)
+
+	// CreateSubscription stores a new subscription. ErrConflict: its ID is
+	// taken.
+	CreateSubscription(ctx context.Context, s *Subscription) error
+	// UpdateSubscription reads a subscription, lets change edit it and stores
+	// it, in one transaction. An error from change ends it with nothing
+	// stored, and is returned as it is.
+	UpdateSubscription(ctx context.Context, id string, change func(*Subscription) error) (*Subscription, error)
+	// DeleteSubscription removes a subscription from every list and drops its
+	// secrets. Its deliveries stay, and still name it and its URL.
+	DeleteSubscription(ctx context.Context, id string) error
+	// Subscriptions returns all that are not deleted, by key.
+	Subscriptions(ctx context.Context) ([]*Subscription, error)
+
+	PutEventType(ctx context.Context, t EventType) error
+	DeleteEventType(ctx context.Context, name string) error
+	// EventTypes returns the catalogue by name.
+	EventTypes(ctx context.Context) ([]EventType, error)
+
+	// Event returns an event by its public id. An id is unique in its tenant
+	// only.
+	Event(ctx context.Context, tenant, id string) (*Event, error)
+	// Events lists events, newest first, without payloads unless asked for.
+	Events(ctx context.Context, q Query) ([]*Event, error)
+	Delivery(ctx context.Context, id ID) (*Record, error)
+	// Deliveries lists deliveries, newest first.
+	Deliveries(ctx context.Context, q Query) ([]*Record, error)
+	// Attempts returns the attempts of a delivery, first to last.
+	Attempts(ctx context.Context, delivery ID) ([]*Attempt, error)
+	// DeliveryOf returns the delivery that an attempt belongs to.
+	DeliveryOf(ctx context.Context, attempt ID) (ID, error)
+
+	Stats(ctx context.Context) (Stats, error)
+
+	// Close ends the store. Calls under way are finished; later ones return
+	// ErrUnavailable.
+	Close() error
+}
+
+// Batch is what Commit stores in one transaction.
+type Batch struct {
+	Publications []*Publication
+	Settlements  []*Settlement
+}
+
+// Publication is an event to store with its deliveries.
+type Publication struct {
+	Event *Event
+	// Chosen: the publisher chose the event's ID, which must then be unique in
+	// its tenant.
+	Chosen     bool
+	Deliveries []NewDelivery
+
+	Result PublishResult // set by Commit
+}
+
+// NewDelivery is a delivery to be made with its event.
+type NewDelivery struct {
+	ID           ID
+	Subscription ID
+	Due          time.Time
+	Hold         bool // it is taken at once
+}
+
+// PublishResult tells what became of a publication.
+type PublishResult struct {
+	Outcome    Outcome
+	Deliveries int // of the event that is stored: new or first
+}
+
+// Outcome of a publication.
+type Outcome uint8
+
+// The outcomes of a publication. Only Stored has changed anything.
+const (
+	Stored    Outcome = iota
+	Duplicate         // an event with that id, type, content type and payload is there
+	Reused            // an event with that id is there, and it is another one
+)
+
+// Settlement is the end of an attempt: its record, and what is next for the
+// delivery, which is no longer held.
+type Settlement struct {
+	Delivery     ID
+	Subscription ID
+	Attempt      *Attempt
+	State        State
+	Due          time.Time // of the next attempt, where State is Pending
+	Reason       string    // where State is Dead
+}
+
+// Want asks for deliveries of one subscription.
+type Want struct {
+	Subscription ID
+	Limit        int
+}
+
+// Claimed answers a Want.
+type Claimed struct {
+	Deliveries []*Held
+	// Next is when the first of those left behind is due, which is in the past
+	// where the limit or maxBytes cut the answer; zero where none is left.
+	Next time.Time
+}
+
+// Backlog of a subscription.
+type Backlog struct {
+	Subscription ID
+	Due          time.Time
+}
+
+// Query selects rows of a list. Zero fields select everything.
+type Query struct {
+	Event        ID // by key
+	EventID      string
+	Delivery     ID
+	Subscription string // its public id
+	EventType    string // a name, or a prefix that ends in ".*"
+	Tenant       string
+	States       []State
+	Since, Until time.Time // when it was made: from Since on, before Until
+	Before       ID        // the cursor: rows older than this one
+	Limit        int
+	Payload      bool // with payloads
+}
+
+// Stats are figures for an operator.
+type Stats struct {
+	Pending   int64     // deliveries waiting, held ones included
+	Dead      int64     // dead letters
+	OldestDue time.Time // of those that are waiting, zero for none
+	Bytes     int64     // on disk
+	Path      string    // where it is, without credentials
+}
