@@ -49,10 +49,9 @@ type Store interface {
 	PullForward(ctx context.Context, subscription ID, now time.Time, spread time.Duration, limit int) (int, error)
 
 	// Requeue makes the deliveries that match due at now, whatever their
-	// state, at most q.Limit of them, and starts their schedule anew. It
-	// returns how many, and the subscriptions that have something to do. Those
-	// of deleted subscriptions don't match.
-	Requeue(ctx context.Context, q Query, now time.Time) (int, []ID, error)
+	// state, the newest first and at most q.Limit of them, and starts their
+	// schedule anew. Those of deleted subscriptions don't match.
+	Requeue(ctx context.Context, q Query, now time.Time) (Requeued, error)
 
 	// Bury makes at most limit pending deliveries of a subscription, held ones
 	// excepted, dead letters with that reason, and returns how many.
@@ -166,6 +165,13 @@ type Claimed struct {
 type Backlog struct {
 	Subscription ID
 	Due          time.Time
+}
+
+// Requeued tells what Requeue did.
+type Requeued struct {
+	Count         int
+	Last          ID   // the oldest of them, the cursor for what is left
+	Subscriptions []ID // their subscriptions' keys
 }
 
 // Query selects rows of a list. Zero fields select everything.
