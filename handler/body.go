@@ -1,0 +1,315 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// chunkSize is the unit in which a body takes memory. Most webhooks fit in
+	// one chunk.
+	chunkSize = 32 << 10
+
+	// bodyInMemory is how much of one body stays in memory.
+	bodyInMemory = 1 << 20
+
+	// scratchSize is what reading a body takes when all memory is in use: no
+	// more than the connection's own buffers.
+	scratchSize = 4 << 10
+
+	// bodyGrace and bodyRate bound how long a body may take: bodyGrace, and a
+	// second more for each bodyRate bytes of it. A read that stalls altogether
+	// is ended by the server's read_idle_timeout.
+	bodyGrace = 30 * time.Second
+	bodyRate  = 64 << 10
+)
+
+var (
+	errBodyTooLarge = errors.New("the body is larger than max_body")
+	errBodyTooSlow  = errors.New("the body comes too slowly")
+)
+
+// spoolError says that a body could not be kept, which is no fault of the
+// request.
+type spoolError struct{ err error }
+
+func (e *spoolError) Error() string {
+	return fmt.Sprintf("keeping a body in a temporary file: %v; see that %s has room, or set TMPDIR to a directory that has", e.err, os.TempDir())
+}
+
+func (e *spoolError) Unwrap() error { return e.err }
+
+// memory is what the bodies of all requests may take together.
+type memory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// bodyMemory is the memory of this process.
+var bodyMemory = &memory{limit: 64 << 20}
+
+func (m *memory) take(n int64) bool {
+	if m.used.Add(n) <= m.limit {
+		return true
+	}
+	m.used.Add(-n)
+	return false
+}
+
+func (m *memory) give(n int64) { m.used.Add(-n) }
+
+type chunk [chunkSize]byte
+
+var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+// spool holds a body while it waits for the verdict and while the app reads it,
+// as often as the app's proxy needs: in memory up to a threshold, beyond it, or
+// when the memory of all bodies is used up, in a temporary file that has no
+// name any more.
+type spool struct {
+	memory    *memory
+	threshold int64
+
+	mu      sync.RWMutex // guards what follows against a reader that outlives the request
+	size    int64
+	chunks  []*chunk
+	first   [1]*chunk // the array of chunks in the usual case
+	scratch []byte    // where bytes on their way to the file are read
+	file    *os.File
+	name    string // the file's name where it could not be unlinked while open
+	closed  bool
+}
+
+func newSpool(m *memory, threshold int64) *spool {
+	s := &spool{memory: m, threshold: threshold}
+	s.chunks = s.first[:0]
+	return s
+}
+
+// fill reads src to its end, and gives each piece to tee as it comes. It reads
+// limit bytes and one more at most. Errors are errBodyTooLarge, errBodyTooSlow,
+// a *spoolError, or what src returned.
+func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.Time) error {
+	start := now()
+	for {
+		buf, err := s.space()
+		if err != nil {
+			return err
+		}
+		if room := limit + 1 - s.size; int64(len(buf)) > room {
+			buf = buf[:room]
+		}
+		n, readErr := src.Read(buf)
+		if n > 0 {
+			if err := s.keep(buf[:n]); err != nil {
+				return err
+			}
+			if s.size > limit {
+				return errBodyTooLarge
+			}
+			if _, err := tee.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case readErr == io.EOF:
+			return nil
+		case errors.Is(readErr, os.ErrDeadlineExceeded):
+			return errBodyTooSlow
+		case readErr != nil:
+			return readErr
+		case now().Sub(start) > bodyGrace+time.Duration(s.size/bodyRate)*time.Second:
+			return errBodyTooSlow
+		}
+	}
+}
+
+// space returns where the next bytes are to be read.
+func (s *spool) space() ([]byte, error) {
+	if s.file != nil {
+		return s.scratch, nil
+	}
+	used := int(s.size % chunkSize)
+	if used > 0 || s.size < int64(len(s.chunks))*chunkSize {
+		return s.chunks[len(s.chunks)-1][used:], nil
+	}
+	if s.size < s.threshold && s.memory.take(chunkSize) {
+		c := chunks.Get().(*chunk)
+		s.chunks = append(s.chunks, c)
+		return c[:], nil
+	}
+	if err := s.spill(); err != nil {
+		return nil, &spoolError{err}
+	}
+	return s.scratch, nil
+}
+
+// keep takes over bytes that were read into the space.
+func (s *spool) keep(p []byte) error {
+	if s.file != nil {
+		if _, err := s.file.Write(p); err != nil {
+			return &spoolError{err}
+		}
+	}
+	s.size += int64(len(p))
+	return nil
+}
+
+// spill moves the body from memory to a file.
+func (s *spool) spill() error {
+	f, err := os.CreateTemp("", "caddy-webhook-")
+	if err != nil {
+		return err
+	}
+	s.file = f
+	if os.Remove(f.Name()) != nil {
+		s.name = f.Name()
+	}
+	for _, c := range s.chunks {
+		if _, err := f.Write(c[:]); err != nil {
+			return err
+		}
+	}
+	if len(s.chunks) == 0 {
+		s.scratch = make([]byte, scratchSize)
+		return nil
+	}
+	s.scratch = s.chunks[0][:]
+	s.drop(s.chunks[1:])
+	s.chunks = s.chunks[:1]
+	return nil
+}
+
+func (s *spool) drop(list []*chunk) {
+	for i, c := range list {
+		chunks.Put(c)
+		list[i] = nil
+	}
+	s.memory.give(int64(len(list)) * chunkSize)
+}
+
+// ReadAt implements io.ReaderAt. After release it reads nothing.
+func (s *spool) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	switch {
+	case s.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case off >= s.size:
+		return 0, io.EOF
+	case s.file != nil:
+		return s.file.ReadAt(p, off)
+	}
+	n := 0
+	for n < len(p) && off < s.size {
+		c := s.chunks[off/chunkSize]
+		end := min(s.size-(off-off%chunkSize), chunkSize)
+		m := copy(p[n:], c[off%chunkSize:end])
+		n += m
+		off += int64(m)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// release gives memory and file back. It may be called more than once.
+func (s *spool) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	s.scratch = nil
+	s.drop(s.chunks)
+	s.chunks = nil
+	if s.file != nil {
+		s.file.Close()
+		if s.name != "" {
+			os.Remove(s.name)
+		}
+	}
+}
+
+// serve makes the spool the body of a request, so that the app gets the bytes
+// that were judged, with their true length, on each attempt of a proxy.
+//
+// The request is changed in place: Caddy's {http.request.body} and its error
+// routes look at the same value.
+func (s *spool) serve(r *http.Request) {
+	r.ContentLength = s.size
+	r.TransferEncoding = nil
+	r.Header["Content-Length"] = []string{strconv.FormatInt(s.size, 10)}
+	// the whole body is here, so there is nothing left to ask the app for
+	r.Header.Del("Expect")
+	if s.size == 0 {
+		r.Body = http.NoBody
+		r.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
+		return
+	}
+	body := &spoolReader{spool: s}
+	r.Body = body
+	r.GetBody = func() (io.ReadCloser, error) { return &spoolReader{spool: s}, nil }
+
+	// reverse_proxy gives the same body to each of its attempts. Each attempt
+	// begins by getting a connection, and that is where the body starts over. A
+	// Close would come too late to tell where one attempt ends: a transport may
+	// close the body of an attempt that it gave up while the next one reads.
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GetConn: func(string) { body.rewind() },
+	})
+	*r = *r.WithContext(ctx)
+}
+
+// releaseAfter gives the spool back when the request is over, for the error
+// routes that may still want its body.
+func (s *spool) releaseAfter(ctx context.Context) {
+	context.AfterFunc(ctx, s.release)
+}
+
+// spoolReader is one reader of a spool: a request's body. Close ends it until
+// it is rewound, so that no attempt of a proxy goes on in the middle of what
+// another one read.
+type spoolReader struct {
+	spool *spool
+
+	mu     sync.Mutex
+	offset int64
+	closed bool
+}
+
+func (b *spoolReader) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.spool.ReadAt(p, b.offset)
+	b.offset += int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *spoolReader) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+func (b *spoolReader) rewind() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.offset, b.closed = 0, false
+}
