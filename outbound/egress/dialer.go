@@ -1,0 +1,149 @@
+package egress
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// dialer makes the connections of a transport: it looks the name up, judges
+// all its addresses, and connects to one of them, itself or through a proxy.
+type dialer struct {
+	policy      *Policy
+	own         []netip.AddrPort
+	proxy       *proxy // nil: connect directly
+	resolver    *net.Resolver
+	dnsTimeout  time.Duration
+	dialTimeout time.Duration
+}
+
+func newDialer(o Options, config *tls.Config) *dialer {
+	d := &dialer{
+		policy:      cmp.Or(o.Policy, new(Policy)),
+		own:         o.Own,
+		resolver:    cmp.Or(o.Resolver, net.DefaultResolver),
+		dnsTimeout:  cmp.Or(o.DNSTimeout, 5*time.Second),
+		dialTimeout: cmp.Or(o.DialTimeout, 10*time.Second),
+	}
+	if o.Proxy != nil {
+		d.proxy = newProxy(o.Proxy, config)
+	}
+	return d
+}
+
+// DialContext connects to address, a host and port. Its errors are
+// *DeniedError and *ConnectError.
+func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to a receiver: %w", err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: its port is no number from 1 to 65535", host)
+	}
+	targets, err := d.targets(ctx, host, uint16(port))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.dialTimeout)
+	defer cancel()
+	stage, connect := StageConnect, d.direct(network, host)
+	if d.proxy != nil {
+		stage, connect = StageProxy, d.proxy.connect
+	}
+	conn, err := race(ctx, targets, connect)
+	if err != nil {
+		if denied, ok := errors.AsType[*DeniedError](err); ok {
+			return nil, denied
+		}
+		return nil, &ConnectError{Stage: stage, Host: host, Err: err}
+	}
+	return conn, nil
+}
+
+// targets returns the addresses of host, each of them judged. One that is
+// denied rules out all: a name that has a public and a private address is a
+// trick or a mistake, and which of the two is reached must not be left to luck.
+func (d *dialer) targets(ctx context.Context, host string, port uint16) ([]netip.AddrPort, error) {
+	if err := d.policy.checkHost(host); err != nil {
+		return nil, err
+	}
+	addrs, err := d.lookup(ctx, host)
+	if err != nil {
+		return nil, &ConnectError{Stage: StageDNS, Host: host, Err: err}
+	}
+	targets := make([]netip.AddrPort, len(addrs))
+	for i, a := range addrs {
+		targets[i] = netip.AddrPortFrom(a, port)
+		if err := d.check(host, targets[i]); err != nil {
+			return nil, err
+		}
+	}
+	return targets, nil
+}
+
+func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.dnsTimeout)
+	defer cancel()
+	addrs, err := d.resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	if len(addrs) == 0 {
+		return nil, &net.DNSError{Err: "no addresses", Name: host, IsNotFound: true}
+	}
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	return addrs, nil
+}
+
+// check judges one endpoint of host.
+func (d *dialer) check(host string, to netip.AddrPort) error {
+	if err := d.policy.CheckAddr(host, to.Addr()); err != nil {
+		return err
+	}
+	target := unwrap(to.Addr())
+	for _, own := range d.own {
+		if own.Port() != to.Port() {
+			continue
+		}
+		if own.Addr().Unmap() == target || own.Addr().IsUnspecified() && Classify(target) != Public {
+			return &DeniedError{Host: host, addr: to.Addr(), verdict: Own}
+		}
+	}
+	return nil
+}
+
+// direct returns the way without a proxy. What is about to be connected is
+// judged once more by the socket's own address, which is not always the one
+// that was asked for: the unspecified address means this very machine.
+func (d *dialer) direct(network, host string) connectFunc {
+	nd := net.Dialer{
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &DeniedError{Host: host, verdict: Invalid}
+			}
+			return d.check(host, to)
+		},
+	}
+	return func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
+		conn, err := nd.DialTCP(ctx, network, netip.AddrPort{}, to)
+		if err != nil {
+			return nil, err // not conn, which would be a non-nil interface
+		}
+		return conn, nil
+	}
+}

@@ -1,0 +1,97 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// DeniedError says that a delivery may not go where it was asked to. Its text
+// is the same for every host, so that it can be shown to whoever chose the
+// URL: it reveals neither an address nor whether anything listens there.
+type DeniedError struct {
+	Host string // as the URL has it
+
+	addr    netip.Addr
+	verdict Verdict
+}
+
+func (e *DeniedError) Error() string {
+	return "deliveries to this host are not allowed: use a host with public addresses only, or ask the operator to allow it in the egress settings"
+}
+
+// Detail is for the operator's log alone: it holds the address and the verdict.
+func (e *DeniedError) Detail() string {
+	if !e.addr.IsValid() {
+		return fmt.Sprintf("host %q: %s", e.Host, e.verdict)
+	}
+	return fmt.Sprintf("host %q has the address %s: %s", e.Host, e.addr, e.verdict)
+}
+
+// Verdict is the judgement that denied it; for the operator, as Detail is.
+func (e *DeniedError) Verdict() Verdict { return e.verdict }
+
+// The stages at which a connection can fail.
+const (
+	StageDNS     = "dns"
+	StageConnect = "connect"
+	StageProxy   = "proxy"
+)
+
+// ConnectError says that no connection came about. Its text can be shown to
+// whoever chose the URL: it names the host and a reason, never an address of
+// ours (a name server, the proxy, an opened private host). The cause, with
+// all that, is reached by Unwrap.
+type ConnectError struct {
+	Stage string // StageDNS, StageConnect or StageProxy
+	Host  string // as the URL has it
+	Err   error
+}
+
+func (e *ConnectError) Error() string {
+	switch e.Stage {
+	case StageDNS:
+		return fmt.Sprintf("looking up %s: %s", e.Host, reason(e.Err, "the name server failed"))
+	case StageProxy:
+		return fmt.Sprintf("connecting to %s through the egress proxy: %s", e.Host, reason(e.Err, "the proxy failed"))
+	default:
+		return fmt.Sprintf("connecting to %s: %s", e.Host, reason(e.Err, "failed"))
+	}
+}
+
+func (e *ConnectError) Unwrap() error { return e.Err }
+
+// Timeout makes a net.Error of it, for callers that tell timeouts apart.
+func (e *ConnectError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.Err, &t) && t.Timeout()
+}
+
+// Temporary completes net.Error. Nothing should decide by it.
+func (e *ConnectError) Temporary() bool { return e.Timeout() }
+
+// reason puts the cause in words that hold no address.
+func reason(err error, otherwise string) string {
+	var (
+		dns     *net.DNSError
+		errno   syscall.Errno
+		refused *refusedError
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &refused):
+		return refused.Error()
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "no such host"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timed out"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.As(err, &errno):
+		return errno.Error()
+	}
+	return otherwise
+}

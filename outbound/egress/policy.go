@@ -1,0 +1,182 @@
+package egress
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// Policy says which hosts and addresses deliveries may reach. It is immutable
+// and safe for concurrent use; its zero value lets them reach public addresses
+// only.
+type Policy struct {
+	allow, deny rules
+}
+
+// rules are one list of a policy, sorted by kind.
+type rules struct {
+	prefixes []netip.Prefix
+	names    map[string]bool
+	suffixes []string // ".example.com" for *.example.com
+}
+
+// NewPolicy makes a policy of two lists. An entry is a range (10.20.0.0/16), a
+// single address (10.20.0.5, fd12::5), a host name (crm.example.com, app) or
+// all names below one (*.example.com, at any depth).
+//
+// An entry of allow opens what is closed by default: a range or address opens
+// those addresses, a name opens every address that this name has. Neither a
+// name nor a range opens the addresses of cloud metadata services, or IPv6
+// addresses that wrap an IPv4 one: these must be named one by one. An entry of
+// deny wins over every entry of allow.
+func NewPolicy(allow, deny []string) (*Policy, error) {
+	p := new(Policy)
+	for _, entry := range allow {
+		if err := p.allow.add(entry); err != nil {
+			return nil, fmt.Errorf("parsing egress allow %q: %w", entry, err)
+		}
+	}
+	for _, prefix := range p.allow.prefixes {
+		if nat64.Overlaps(prefix) && nat64.Bits() <= prefix.Bits() {
+			return nil, fmt.Errorf("parsing egress allow %q: addresses in %s are judged by the IPv4 address in them: allow that one", prefix, nat64)
+		}
+	}
+	for _, entry := range deny {
+		if err := p.deny.add(entry); err != nil {
+			return nil, fmt.Errorf("parsing egress deny %q: %w", entry, err)
+		}
+	}
+	return p, nil
+}
+
+// CheckAddr says whether a delivery to host may be sent to a, one of its
+// addresses. It returns nil or a *DeniedError.
+func (p *Policy) CheckAddr(host string, a netip.Addr) error {
+	if v := p.judge(host, a); !v.Allowed() {
+		return &DeniedError{Host: host, addr: a, verdict: v}
+	}
+	return nil
+}
+
+// checkHost says whether the name alone already rules out a delivery.
+func (p *Policy) checkHost(host string) error {
+	if p.deny.hasName(host) {
+		return &DeniedError{Host: host, verdict: Closed}
+	}
+	return nil
+}
+
+func (p *Policy) judge(host string, a netip.Addr) Verdict {
+	verdict := Classify(a)
+	if verdict == Invalid || verdict == Zoned {
+		return verdict
+	}
+	target := unwrap(a)
+	switch {
+	case p.deny.hasName(host), p.deny.hasAddr(target), p.deny.hasAddr(a):
+		return Closed
+	case verdict.Allowed():
+		return verdict
+	case p.allow.hasExactly(target):
+		return Opened
+	case verdict.guarded():
+		return verdict
+	case p.allow.hasAddr(target), p.allow.hasName(host):
+		return Opened
+	}
+	return verdict
+}
+
+func (r *rules) hasAddr(a netip.Addr) bool {
+	for _, p := range r.prefixes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rules) hasExactly(a netip.Addr) bool {
+	for _, p := range r.prefixes {
+		if p.IsSingleIP() && p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *rules) hasName(host string) bool {
+	if len(r.names) == 0 && len(r.suffixes) == 0 {
+		return false
+	}
+	host = canonical(host)
+	if r.names[host] {
+		return true
+	}
+	for _, s := range r.suffixes {
+		if len(host) > len(s) && strings.HasSuffix(host, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// add parses one entry. Its errors go behind the entry itself.
+func (r *rules) add(entry string) error {
+	if strings.Contains(entry, "://") {
+		return fmt.Errorf("is a URL: write the host name alone")
+	}
+	if strings.Contains(entry, "/") {
+		prefix, err := parsePrefix(entry)
+		if err != nil {
+			return err
+		}
+		r.prefixes = append(r.prefixes, prefix)
+		return nil
+	}
+	if a, err := netip.ParseAddr(entry); err == nil {
+		if a.Zone() != "" {
+			return fmt.Errorf("has a zone: write the address without %q", "%"+a.Zone())
+		}
+		a = a.Unmap()
+		r.prefixes = append(r.prefixes, netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	name, wildcard := strings.CutPrefix(entry, "*.")
+	switch {
+	case entry == "*":
+		return fmt.Errorf("is too much for one entry: write 0.0.0.0/0 and ::/0 for all addresses, or *.example.com for the names below one")
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("has its * in the wrong place: only a first label can be one, as in *.example.com")
+	case strings.Contains(entry, ":"):
+		return fmt.Errorf("has a port or is no address: write the host or the address alone, without port or brackets")
+	case strings.HasPrefix(entry, "private_ranges"):
+		return fmt.Errorf("is not known here, for it would open loopback too: write the ranges that you need, such as 10.0.0.0/8")
+	}
+	if err := checkName(name); err != nil {
+		return fmt.Errorf("is neither a range (10.20.0.0/16), an address (10.20.0.5), a host name (crm.example.com) nor *.example.com: %w", err)
+	}
+	name = canonical(name)
+	if wildcard {
+		r.suffixes = append(r.suffixes, "."+name)
+		return nil
+	}
+	if r.names == nil {
+		r.names = make(map[string]bool)
+	}
+	r.names[name] = true
+	return nil
+}
+
+func parsePrefix(entry string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(entry)
+	switch {
+	case err != nil:
+		return prefix, fmt.Errorf("is no range: write it as 10.20.0.0/16 or fd12:3456::/32")
+	case prefix.Addr().Is4In6():
+		return prefix, fmt.Errorf("is written in IPv4-mapped form: write the IPv4 range alone, as in 10.20.0.0/16")
+	case prefix != prefix.Masked():
+		return prefix, fmt.Errorf("has bits beyond its length: write %s for the range, or %s for the one address", prefix.Masked(), prefix.Addr())
+	}
+	return prefix, nil
+}

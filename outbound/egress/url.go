@@ -1,0 +1,106 @@
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// MaxURLLength is how many bytes the URL of a subscription may have.
+const MaxURLLength = 2048
+
+// CheckURL judges the URL of a subscription when it is set. It makes no
+// lookup: a literal address is judged at once, a name only by its form, its
+// addresses each time a connection is made.
+//
+// Errors say what to change and never repeat the path or query, which may
+// hold a secret. A literal address or a name that the policy denies is a
+// *DeniedError.
+func (p *Policy) CheckURL(u string) (*url.URL, error) {
+	if err := checkShape(u); err != nil {
+		return nil, fmt.Errorf("checking the URL: %w", err)
+	}
+	parsed, err := url.Parse(u)
+	if err != nil {
+		// url.Error repeats the URL; its cause quotes a fragment at most.
+		return nil, errors.New("checking the URL: it cannot be parsed: look for spaces, control characters, or a % that is not followed by two hex digits")
+	}
+	if err := p.checkParsed(parsed); err != nil {
+		if denied, ok := errors.AsType[*DeniedError](err); ok {
+			return nil, denied
+		}
+		return nil, fmt.Errorf("checking the URL: %w", err)
+	}
+	return parsed, nil
+}
+
+// checkShape looks at what url.Parse would let pass or report in other words.
+func checkShape(u string) error {
+	if u == "" {
+		return errors.New("it is empty: write one such as https://example.com/hooks")
+	}
+	if len(u) > MaxURLLength {
+		return fmt.Errorf("it has %d bytes, and %d are the most", len(u), MaxURLLength)
+	}
+	scheme, rest, ok := strings.Cut(u, "://")
+	if !ok || !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http") {
+		return errors.New("it must begin with https:// (or http://)")
+	}
+	if strings.Contains(rest, "#") {
+		return errors.New("it has a fragment: remove the # and what follows, which is never sent")
+	}
+	return nil
+}
+
+func (p *Policy) checkParsed(u *url.URL) error {
+	if u.User != nil {
+		return errors.New("it has a user name or password: put credentials into a header, such as Authorization")
+	}
+	if u.Hostname() == "" {
+		return errors.New("it has no host: write one such as https://example.com/hooks")
+	}
+	if err := checkPort(u); err != nil {
+		return err
+	}
+	return p.checkHostname(u)
+}
+
+func checkPort(u *url.URL) error {
+	port := u.Port()
+	if port == "" {
+		if strings.HasSuffix(u.Host, ":") {
+			return errors.New("its port is empty: write a number after the colon, or remove the colon")
+		}
+		return nil
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return errors.New("its port must be a number from 1 to 65535")
+	}
+	return nil
+}
+
+func (p *Policy) checkHostname(u *url.URL) error {
+	host := u.Hostname()
+	if a, err := netip.ParseAddr(host); err == nil {
+		if a.Zone() != "" {
+			return errors.New("its address has a zone: write the address without the % and what follows")
+		}
+		return p.CheckAddr(host, a)
+	}
+	if strings.HasPrefix(u.Host, "[") {
+		return errors.New("what stands in brackets is no IPv6 address")
+	}
+	if err := checkName(host); err != nil {
+		return err
+	}
+	if err := p.checkHost(host); err != nil {
+		return err
+	}
+	if !strings.Contains(canonical(host), ".") && !p.allow.hasName(host) {
+		return fmt.Errorf("the host name %q has no full stop: write the full name, or ask the operator to allow this one in the egress settings", host)
+	}
+	return nil
+}
