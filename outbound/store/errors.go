@@ -18,4 +18,6 @@ var (
 	ErrInUse = errors.New("the store is in use")
 	// ErrForeign: what is there is no store of ours, or one of a newer version.
 	ErrForeign = errors.New("not a webhooks store")
+	// ErrDamaged: what is stored can't be read.
+	ErrDamaged = errors.New("the store is damaged")
 )

@@ -1,0 +1,120 @@
+package outbound
+
+import (
+	"context"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// attempt makes one attempt at a delivery and has its outcome stored.
+func (e *Engine) attempt(l *lane, h *store.Held) {
+	c := e.config.Load()
+	t := l.current(c)
+	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.now()}
+	ctx, span := e.startAttempt(e.work, c, t, h, a)
+	o := c.client.send(ctx, t, h.Event, a, span.inject)
+	a.Latency = e.now().Sub(a.At)
+	a.Class, a.Error = o.class, o.words
+	span.end(a)
+	if o.stopped {
+		l.giveBack([]*store.Held{h}) // its size is accounted for there
+		l.done(0)
+		return
+	}
+	s := &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Attempt: a}
+	e.decide(c, l, h, &o, s)
+	e.settle(c, l, t, h, s)
+	l.done(len(h.Payload))
+	e.afterwards(c, l, t, &o)
+}
+
+// attemptID gives the first attempt the delivery's own number, since it is
+// kept in the delivery's row.
+func (e *Engine) attemptID(h *store.Held) store.ID {
+	if h.Attempts == 0 {
+		return h.Delivery.ID
+	}
+	return e.ids.Next()
+}
+
+// decide says what is next for the delivery.
+func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.Settlement) {
+	if o.ok() {
+		s.State = store.Delivered
+		return
+	}
+	delay, more := c.Retry.after(s.Attempt.Number - h.Round)
+	switch {
+	case o.final:
+		s.State, s.Reason = store.Dead, o.words
+	case !more:
+		s.State, s.Reason = store.Dead, "every attempt failed, the last one: "+o.words
+	case l.isClosed():
+		s.State, s.Reason = store.Dead, ReasonDeleted
+	default:
+		s.Due = e.now().Add(max(jitter(delay), o.retryAfter))
+	}
+}
+
+// settle has the outcome stored. An ordered lane waits for it, and then tries
+// the same delivery again before any other.
+func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.Settlement) {
+	retry := s.Due
+	if t.sub.Ordered && s.State == store.Pending {
+		s.Due = h.Due // it stays the first in line
+	}
+	stored := make(chan struct{})
+	ordered := t.sub.Ordered
+	e.commits.settle(s, func() {
+		if s.State == store.Pending && !ordered {
+			l.stored(s.Due)
+		}
+		c.Observer.AttemptDone(&AttemptDone{
+			Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
+		})
+		if ordered {
+			close(stored)
+		}
+	})
+	if !ordered {
+		return
+	}
+	<-stored
+	if s.State == store.Pending {
+		l.pauseUntil(retry)
+		l.flush()
+	}
+}
+
+// afterwards draws the conclusions for the lane.
+func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
+	if o.retryAfter > 0 {
+		l.pauseUntil(e.now().Add(o.retryAfter))
+	}
+	wasDown, wentDown := l.note(o)
+	switch {
+	case o.gone:
+		e.background(func(ctx context.Context) {
+			if _, err := e.Deactivate(ctx, t.sub.ID, ReasonGone); err != nil {
+				c.Logger.Error("deactivating a subscription whose receiver is gone", "subscription_id", t.sub.ID, "error", err)
+			}
+		})
+	case wentDown:
+		c.Logger.Warn("a receiver is down: one attempt at a time until it answers", "subscription_id", t.sub.ID, "class", o.class, "error", o.words)
+	case wasDown:
+		c.Logger.Info("a receiver is back: its retries are brought forward", "subscription_id", t.sub.ID)
+		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
+	}
+}
+
+// note tells the breaker.
+func (l *lane) note(o *outcome) (wasDown, wentDown bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o.ok() {
+		l.lastSuccess = l.e.now()
+		return l.breaker.succeeded(l.target.Load().concurrency), false
+	}
+	l.lastFailure, l.lastError = l.e.now(), o.words
+	return false, l.breaker.failed(o.overloaded, l.running)
+}

@@ -1,0 +1,52 @@
+package outbound
+
+// breaker watches one receiver. While it is down, one attempt at a time goes
+// out, as a probe, so that it costs the others nothing and its deliveries
+// don't all use up their attempts. Where it is overloaded, it slows down.
+type breaker struct {
+	failures int // in a row
+	allowed  int // attempts at a time when it was throttled, 0 for no bound
+}
+
+const (
+	// downAfter is how many attempts in a row must fail.
+	downAfter = 10
+	// downRoom is how many deliveries a lane holds while its receiver is down.
+	downRoom = 4
+)
+
+func (b *breaker) down() bool { return b.failures >= downAfter }
+
+func (b *breaker) limit(most int) int {
+	switch {
+	case b.down():
+		return 1
+	case b.allowed > 0:
+		return min(b.allowed, most)
+	}
+	return most
+}
+
+// succeeded reports whether the receiver was down before.
+func (b *breaker) succeeded(most int) (wasDown bool) {
+	wasDown = b.down()
+	b.failures = 0
+	if wasDown {
+		b.allowed = 1 // come back gently
+	}
+	if b.allowed > 0 {
+		if b.allowed++; b.allowed >= most {
+			b.allowed = 0
+		}
+	}
+	return wasDown
+}
+
+// failed reports whether the receiver has just gone down.
+func (b *breaker) failed(overloaded bool, running int) (wentDown bool) {
+	b.failures++
+	if overloaded {
+		b.allowed = max(running/2, 1)
+	}
+	return b.failures == downAfter
+}

@@ -1,0 +1,185 @@
+package outbound
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// claimLanes is how many lanes are filled by one claim.
+	claimLanes = 128
+	// claimBytes bounds the payloads that one claim reads.
+	claimBytes = 8 << 20
+	// claimIdle is how long the claimer sleeps at most, so that a clock that
+	// was set forwards is noticed.
+	claimIdle = 30 * time.Second
+	// hungryPause is how long a lane waits when other lanes have all the memory.
+	hungryPause = 20 * time.Millisecond
+	// claimAgain is how long to wait after the store failed to answer.
+	claimAgain = time.Second
+	// pullSpread is over what time waiting retries come when a receiver is
+	// back, pullBatch how many of them at once.
+	pullSpread = 10 * time.Second
+	pullBatch  = 10_000
+)
+
+// claimer wakes lanes when something of theirs is due, and fills them from
+// the store.
+type claimer struct {
+	e    *Engine
+	wake chan struct{}
+
+	mu     sync.Mutex
+	alarms alarms
+}
+
+// alarm is when a lane is to be looked at next. Its place in the heap is -1
+// where none is set.
+type alarm struct {
+	at    time.Time
+	place int
+	set   bool
+}
+
+func (c *claimer) init(e *Engine) {
+	c.e = e
+	c.wake = make(chan struct{}, 1)
+}
+
+// schedule sets the alarm of a lane, unless it is set for an earlier time.
+func (c *claimer) schedule(l *lane, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !l.alarm.set:
+		l.alarm = alarm{at: at, set: true}
+		heap.Push(&c.alarms, l)
+	case at.Before(l.alarm.at):
+		l.alarm.at = at
+		heap.Fix(&c.alarms, l.alarm.place)
+	default:
+		return
+	}
+	if c.alarms[0] == l {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// due takes the lanes whose alarm has gone off, and tells when the next will.
+func (c *claimer) due(now time.Time, into []*lane) ([]*lane, time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.alarms) > 0 && len(into) < claimLanes && !c.alarms[0].alarm.at.After(now) {
+		l := heap.Pop(&c.alarms).(*lane)
+		l.alarm.set = false
+		into = append(into, l)
+	}
+	if len(c.alarms) == 0 {
+		return into, claimIdle
+	}
+	return into, min(c.alarms[0].alarm.at.Sub(now), claimIdle)
+}
+
+func (c *claimer) run() {
+	var lanes []*lane
+	for c.e.life.Err() == nil {
+		var sleep time.Duration
+		lanes, sleep = c.due(c.e.now(), lanes[:0])
+		if len(lanes) > 0 {
+			c.claim(c.e.life, lanes)
+			continue
+		}
+		select {
+		case <-c.wake:
+		case <-c.e.clock.After(sleep):
+		case <-c.e.life.Done():
+		}
+	}
+}
+
+// claim fills lanes from the store.
+func (c *claimer) claim(ctx context.Context, lanes []*lane) {
+	now := c.e.now()
+	budget := min(claimBytes, heldLimit-int(c.e.heldSize.Load()))
+	want := make([]store.Want, 0, len(lanes))
+	asked := make([]uint64, 0, len(lanes))
+	asking := lanes[:0]
+	for _, l := range lanes {
+		n, a, again := l.look()
+		if n == 0 {
+			if !again.IsZero() {
+				c.schedule(l, again)
+			}
+			c.e.dispatch.kick(l) // its pause may be over
+			continue
+		}
+		asking, asked = append(asking, l), append(asked, a)
+		want = append(want, store.Want{Subscription: l.key, Limit: n})
+	}
+	if len(want) == 0 {
+		return
+	}
+	if budget <= 0 {
+		for _, l := range asking {
+			c.schedule(l, now.Add(hungryPause))
+			c.e.dispatch.kick(l)
+		}
+		return
+	}
+	claimed, err := c.e.store.Claim(ctx, now, budget, want)
+	if err != nil {
+		if ctx.Err() == nil {
+			c.e.config.Load().Logger.Error("claiming deliveries that are due; trying again", "error", err)
+		}
+		for _, l := range asking {
+			c.schedule(l, now.Add(claimAgain))
+		}
+		return
+	}
+	for i, l := range asking {
+		l.fill(claimed[i], asked[i])
+	}
+}
+
+// pullForward brings the retries of a receiver that is back to the near
+// future, spread out, instead of when their schedule says.
+func (e *Engine) pullForward(ctx context.Context, l *lane) {
+	n, err := e.store.PullForward(ctx, l.key, e.now(), pullSpread, pullBatch)
+	switch {
+	case err != nil:
+		e.config.Load().Logger.Warn("bringing forward the retries of a receiver that is back: they wait for their schedule", "error", err)
+	case n > 0:
+		l.stored(e.now())
+	}
+}
+
+// alarms is a heap of lanes by the time of their alarm.
+type alarms []*lane
+
+func (a alarms) Len() int           { return len(a) }
+func (a alarms) Less(i, j int) bool { return a[i].alarm.at.Before(a[j].alarm.at) }
+func (a alarms) Swap(i, j int) {
+	a[i], a[j] = a[j], a[i]
+	a[i].alarm.place, a[j].alarm.place = i, j
+}
+
+func (a *alarms) Push(x any) {
+	l := x.(*lane)
+	l.alarm.place = len(*a)
+	*a = append(*a, l)
+}
+
+func (a *alarms) Pop() any {
+	old := *a
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*a = old[:len(old)-1]
+	return l
+}

@@ -1,0 +1,187 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	commitQueue = 4096    // units that may wait for the next commit
+	commitUnits = 1024    // units in one commit
+	commitBytes = 8 << 20 // payload bytes in one commit, the last unit excepted
+)
+
+// commits is the group commit: while one batch is on its way to the disk, the
+// next one gathers. Nobody waits for a timer.
+type commits struct {
+	e    *Engine
+	in   chan unit
+	done sync.Pool // of chan error
+
+	mu     sync.RWMutex // guards closed, so that nothing is sent to a closed channel
+	closed bool
+}
+
+// unit is an event to store or an attempt to settle.
+type unit struct {
+	publication *store.Publication
+	result      chan error // of the publication
+
+	settlement *store.Settlement
+	settled    func() // when it is stored
+}
+
+func newCommits(e *Engine) *commits {
+	return &commits{
+		e:    e,
+		in:   make(chan unit, commitQueue),
+		done: sync.Pool{New: func() any { return make(chan error, 1) }},
+	}
+}
+
+// publish returns when the publication is stored. Where too much is waiting
+// it is refused at once. It doesn't give up when ctx ends, since then nobody
+// would know whether the event is stored.
+func (c *commits) publish(ctx context.Context, p *store.Publication) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	result := c.done.Get().(chan error)
+	defer c.done.Put(result)
+	c.mu.RLock()
+	if c.closed {
+		c.mu.RUnlock()
+		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
+	}
+	select {
+	case c.in <- unit{publication: p, result: result}:
+		c.mu.RUnlock()
+	default:
+		c.mu.RUnlock()
+		return fmt.Errorf("%w: too many events wait to be stored", ErrUnavailable)
+	}
+	return <-result
+}
+
+// settle stores the outcome of an attempt, and calls settled once it is
+// there. It blocks while too much is waiting.
+func (c *commits) settle(s *store.Settlement, settled func()) {
+	c.in <- unit{settlement: s, settled: settled}
+}
+
+// close lets run end when everything that waits is stored. Nothing may be
+// settled from now on.
+func (c *commits) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		close(c.in)
+	}
+}
+
+func (c *commits) run() {
+	g := &gathering{}
+	for c.gather(g) {
+		err := c.e.store.Commit(context.Background(), &g.batch)
+		if err != nil {
+			err = c.refuse(g, err)
+		}
+		g.finish(err)
+		if err != nil && len(g.units) > 0 && !c.backoff(err) {
+			return // closing: what is unsettled is repeated after the next start
+		}
+	}
+}
+
+// gathering is a batch with the units that it is made of.
+type gathering struct {
+	batch store.Batch
+	units []unit
+	bytes int
+}
+
+func (g *gathering) add(u unit) {
+	g.units = append(g.units, u)
+	if u.publication != nil {
+		g.batch.Publications = append(g.batch.Publications, u.publication)
+		g.bytes += len(u.publication.Event.Payload)
+	} else {
+		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
+	}
+}
+
+// gather adds what waits to what was left of the last batch. It reports false
+// when there is nothing, and never will be.
+func (c *commits) gather(g *gathering) bool {
+	if len(g.units) == 0 {
+		u, ok := <-c.in
+		if !ok {
+			return false
+		}
+		g.add(u)
+	}
+	for len(g.units) < commitUnits && g.bytes < commitBytes {
+		select {
+		case u, ok := <-c.in:
+			if !ok {
+				return true
+			}
+			g.add(u)
+		default:
+			return true
+		}
+	}
+	return true
+}
+
+// finish tells everybody. After an error the settlements stay for the next
+// batch.
+func (g *gathering) finish(err error) {
+	kept := g.units[:0]
+	for _, u := range g.units {
+		switch {
+		case u.publication != nil:
+			u.result <- err
+		case err == nil:
+			u.settled()
+		default:
+			kept = append(kept, u)
+		}
+	}
+	clear(g.units[len(kept):])
+	g.units, g.bytes = kept, 0
+	clear(g.batch.Publications)
+	clear(g.batch.Settlements)
+	g.batch.Publications, g.batch.Settlements = g.batch.Publications[:0], g.batch.Settlements[:0]
+	for _, u := range kept {
+		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
+	}
+}
+
+// refuse answers the publications of a failed batch, and tries once more
+// without them: on a full disk there may still be room to settle.
+func (c *commits) refuse(g *gathering, err error) error {
+	settlements := len(g.batch.Settlements)
+	if len(g.batch.Publications) == 0 || settlements == 0 || !errors.Is(err, ErrFull) {
+		return err
+	}
+	g.finish(err)
+	return c.e.store.Commit(context.Background(), &g.batch)
+}
+
+// settleAgain is how long to wait before outcomes are stored once more.
+const settleAgain = 250 * time.Millisecond
+
+// backoff waits after a failed commit, and reports false when the engine is
+// closing.
+func (c *commits) backoff(err error) bool {
+	c.e.config.Load().Logger.Error("storing the outcomes of attempts; trying again", "error", err)
+	c.e.pause(c.e.life, settleAgain)
+	return c.e.life.Err() == nil
+}

@@ -1,0 +1,118 @@
+package outbound
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// The rows of lists.
+type (
+	// Query selects the rows of a list.
+	Query = store.Query
+	// Record is a delivery as lists show it.
+	Record = store.Record
+	// Attempt is one try at a delivery.
+	Attempt = store.Attempt
+	// Held is a delivery on its way.
+	Held = store.Held
+)
+
+// Delivery returns a delivery by its public id.
+func (e *Engine) Delivery(ctx context.Context, id string) (*Record, error) {
+	key, err := deliveryKey(id)
+	if err != nil {
+		return nil, err
+	}
+	return e.store.Delivery(ctx, key)
+}
+
+// Deliveries lists deliveries, newest first. Dead letters are those whose
+// state is store.Dead.
+func (e *Engine) Deliveries(ctx context.Context, q Query) ([]*Record, error) {
+	return e.store.Deliveries(ctx, q)
+}
+
+// Attempts lists the attempts of a delivery, first to last.
+func (e *Engine) Attempts(ctx context.Context, id string) ([]*Attempt, error) {
+	key, err := deliveryKey(id)
+	if err != nil {
+		return nil, err
+	}
+	return e.store.Attempts(ctx, key)
+}
+
+func deliveryKey(id string) (store.ID, error) {
+	key, ok := store.ParseID(store.DeliveryPrefix, id)
+	if !ok {
+		return 0, ErrNotFound
+	}
+	return key, nil
+}
+
+// Redeliver queues a delivery at once, whatever its state, and starts its
+// schedule anew.
+func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
+	key, err := deliveryKey(id)
+	if err != nil {
+		return nil, err
+	}
+	return e.redeliver(ctx, key)
+}
+
+// RedeliverAttempt queues the delivery that an attempt was made for.
+func (e *Engine) RedeliverAttempt(ctx context.Context, id string) (*Record, error) {
+	attempt, ok := store.ParseID(store.AttemptPrefix, id)
+	if !ok {
+		return nil, ErrNotFound
+	}
+	key, err := e.store.DeliveryOf(ctx, attempt)
+	if err != nil {
+		return nil, err
+	}
+	return e.redeliver(ctx, key)
+}
+
+func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
+	r, err := e.store.Delivery(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if e.lanes.byKey(r.Subscription) == nil {
+		return nil, fmt.Errorf("%w: subscription %s was deleted: publish the event again for another", ErrConflict, r.SubscriptionID)
+	}
+	if _, err := e.requeue(ctx, Query{Delivery: key, Limit: 1}); err != nil {
+		return nil, err
+	}
+	return e.store.Delivery(ctx, key)
+}
+
+// requeueBatch is how many deliveries are queued again in one transaction.
+const requeueBatch = 1000
+
+// RedeliverDead queues the dead letters that match, and returns how many.
+// After an error some may have been queued: it may be called again.
+func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
+	q.States, q.Limit = []store.State{store.Dead}, requeueBatch
+	total := 0
+	for {
+		r, err := e.requeue(ctx, q)
+		total += r.Count
+		if err != nil || r.Count < q.Limit {
+			return total, err
+		}
+		q.Before = r.Last
+	}
+}
+
+func (e *Engine) requeue(ctx context.Context, q Query) (store.Requeued, error) {
+	now := e.now()
+	r, err := e.store.Requeue(ctx, q, now)
+	for _, key := range r.Subscriptions {
+		if l := e.lanes.byKey(key); l != nil {
+			l.stored(now)
+		}
+	}
+	return r, err
+}

@@ -1,0 +1,22 @@
+// Package outbound delivers events to subscriptions: stored durably, signed,
+// retried on a schedule, and kept as dead letters when every attempt failed.
+// It is a library: it knows neither Caddy nor an HTTP server.
+//
+// The way of an event, and the file for each step:
+//
+//	event.go         Publish: what an event may be, and the spans of publishing
+//	match.go         which subscriptions want it
+//	commit.go        group commit: events and outcomes of the moment share a sync
+//	lane.go          what is ready for one subscription, and how fast it may go
+//	dispatch.go      which lane's turn it is
+//	claim.go         lanes are filled from the store: retries, backlogs
+//	attempt.go       sign, send, judge
+//	outcome.go       what an answer means
+//	retry.go         when to try again
+//
+// What people do by hand is in subscription.go, delivery.go and status.go.
+//
+// An event is durable before Publish returns. Each of its deliveries is
+// attempted at least once: a crash between the answer and its record repeats
+// the attempt, with the same id.
+package outbound

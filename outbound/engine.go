@@ -1,0 +1,166 @@
+package outbound
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Engine publishes events and delivers them. It is safe for concurrent use.
+type Engine struct {
+	store    store.Store
+	clock    Clock
+	ids      *store.IDs
+	config   atomic.Pointer[config]
+	lanes    lanes
+	commits  *commits
+	dispatch dispatcher
+	claims   claimer
+	heldSize atomic.Int64 // bytes of payloads in the lanes
+
+	applying sync.Mutex // one Apply at a time
+
+	// Attempts run under work; everything else of the engine under life.
+	life, work   context.Context
+	stop, cancel context.CancelFunc
+	draining     atomic.Bool
+	attempts     sync.WaitGroup
+	services     sync.WaitGroup
+}
+
+// Option of an engine.
+type Option func(*Engine)
+
+// WithClock gives the engine another clock.
+func WithClock(c Clock) Option { return func(e *Engine) { e.clock = c } }
+
+// Open makes an engine on a store and starts to deliver what waits in it.
+// The store stays its caller's, to close after the engine.
+func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Engine, error) {
+	c, err := newConfig(s)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{store: st, clock: systemClock{}}
+	for _, o := range opts {
+		o(e)
+	}
+	node, last, err := st.Identity(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the store's identity: %w", err)
+	}
+	e.ids = store.NewIDs(node, last, e.now)
+	e.config.Store(c)
+	e.life, e.stop = context.WithCancel(context.Background())
+	e.work, e.cancel = context.WithCancel(context.Background())
+	e.commits = newCommits(e)
+	e.dispatch.init(e)
+	e.claims.init(e)
+
+	known, err := st.Subscriptions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the subscriptions: %w", err)
+	}
+	for _, s := range known {
+		e.adopt(s)
+	}
+	e.services.Go(e.commits.run)
+	if err := e.reconcile(ctx, c); err != nil {
+		e.Close()
+		return nil, err
+	}
+	backlogs, err := st.Backlogs(ctx)
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("reading what waits in the store: %w", err)
+	}
+	for _, b := range backlogs {
+		if l := e.lanes.byKey(b.Subscription); l != nil {
+			l.stored(b.Due)
+		} else {
+			gone := &lane{e: e, key: b.Subscription, closed: true}
+			e.background(func(ctx context.Context) { e.bury(ctx, gone) })
+		}
+	}
+	e.services.Go(e.claims.run)
+	return e, nil
+}
+
+// Apply changes the settings of a running engine. Attempts under way are not
+// disturbed; everything after them goes by the new ones.
+func (e *Engine) Apply(ctx context.Context, s Settings) error {
+	c, err := newConfig(s)
+	if err != nil {
+		return err
+	}
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	old := e.config.Swap(c)
+	old.client.closeIdle()
+	for _, l := range e.lanes.all() {
+		l.retarget(c, l.target.Load().sub)
+	}
+	e.dispatch.resize()
+	return e.reconcile(ctx, c)
+}
+
+// Drain starts no more attempts and waits for those under way, until ctx is
+// done. Those that are left then are broken off, and will be repeated after
+// the next Open. Publish goes on to store events.
+func (e *Engine) Drain(ctx context.Context) {
+	e.dispatch.halt()
+	done := make(chan struct{})
+	go func() { e.attempts.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		e.cancel()
+		<-done
+	}
+}
+
+// Close ends the engine: attempts under way are broken off, outcomes that are
+// known are stored. Call Drain first for a gentle end.
+func (e *Engine) Close() {
+	e.dispatch.halt()
+	e.cancel()
+	e.attempts.Wait()
+	e.stop()
+	e.commits.close()
+	e.services.Wait()
+	e.config.Load().client.closeIdle()
+}
+
+func (e *Engine) now() time.Time { return e.clock.Now() }
+
+// background runs a service until the engine is closed.
+func (e *Engine) background(f func(context.Context)) {
+	e.services.Go(func() { f(e.life) })
+}
+
+// pause waits, or returns early when ctx is done.
+func (e *Engine) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-e.clock.After(d):
+	case <-ctx.Done():
+	}
+}
+
+func newConfig(s Settings) (*config, error) {
+	s, err := s.complete()
+	if err != nil {
+		return nil, err
+	}
+	if s.Observer == nil {
+		s.Observer = noObserver{}
+	}
+	scheme, err := signingScheme(s.Sign)
+	if err != nil {
+		return nil, err
+	}
+	return &config{Settings: s, scheme: scheme, client: newSender(s)}, nil
+}

@@ -1,0 +1,42 @@
+package outbound
+
+import (
+	"fmt"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// What an engine's errors are, for errors.Is. Those of the store come
+// through as they are.
+var (
+	ErrNotFound    = store.ErrNotFound
+	ErrConflict    = store.ErrConflict
+	ErrFull        = store.ErrFull
+	ErrUnavailable = store.ErrUnavailable
+)
+
+// Invalid is what a caller got wrong. Its text is meant for that caller.
+type Invalid struct {
+	Field string // as the API names it
+	What  string // what is wrong, and what would be right
+}
+
+func (e *Invalid) Error() string { return e.Field + " " + e.What }
+
+func invalid(field, format string, args ...any) error {
+	return &Invalid{Field: field, What: fmt.Sprintf(format, args...)}
+}
+
+// TooLarge is a payload over the limit.
+type TooLarge struct{ Limit int64 }
+
+func (e *TooLarge) Error() string {
+	return fmt.Sprintf("the payload is over the limit of %d bytes (max_payload): send a link to the data instead", e.Limit)
+}
+
+// Reused is an event id that is taken by another event.
+type Reused struct{ EventID string }
+
+func (e *Reused) Error() string {
+	return fmt.Sprintf("event_id %q was used before, for an event with another type or payload: use a new one", e.EventID)
+}

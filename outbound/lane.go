@@ -1,0 +1,300 @@
+package outbound
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// laneRoom is how many deliveries a lane holds; beyond them they stay in
+	// the store until it has room.
+	laneRoom = 1024
+	// laneLow is when a lane with a backlog asks for more.
+	laneLow = laneRoom / 4
+	// heldLimit bounds the payloads in all lanes together. One that is shared
+	// by several deliveries counts for each.
+	heldLimit = 48 << 20
+)
+
+// lane is what is ready for one subscription, and how fast it may go. A lane
+// never waits for another.
+type lane struct {
+	e      *Engine
+	key    store.ID
+	target atomic.Pointer[target]
+
+	mu       sync.Mutex
+	queue    fifo[*store.Held]
+	reserved int  // room promised to events that are being stored
+	running  int  // attempts under way
+	closed   bool // the subscription is deleted
+
+	// The store has deliveries that are due. Until they are here, new ones go
+	// behind them. asked grows whenever something is stored past the lane, so
+	// that a claim that was under way meanwhile does not count as the last.
+	backlog bool
+	asked   uint64
+	due     time.Time // when the first of those that are not due yet will be, zero for none
+
+	notBefore time.Time // the receiver asked for a pause, or the rate is used up
+	breaker   breaker
+	// For the status.
+	lastSuccess, lastFailure time.Time
+	lastError                string
+
+	ready bool // in the dispatcher's queue; guarded by the dispatcher
+
+	alarm alarm // guarded by the claimer
+}
+
+// active tells whether attempts may be made. The caller holds mu.
+func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
+
+// reserve promises room for a delivery that is about to be stored. Without
+// it, the delivery is to be claimed from the store when there is room.
+func (l *lane) reserve(size int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.backlog || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= laneRoom {
+		l.backlog = true
+		return false
+	}
+	if l.e.heldSize.Add(int64(size)) > heldLimit && l.queue.len()+l.reserved > 0 {
+		l.e.heldSize.Add(-int64(size))
+		l.backlog = true
+		return false
+	}
+	l.reserved++
+	return true
+}
+
+func (l *lane) unreserve(size int) {
+	l.e.heldSize.Add(-int64(size))
+	l.mu.Lock()
+	l.reserved--
+	l.mu.Unlock()
+}
+
+// push hands over a delivery for which there was a reservation.
+func (l *lane) push(h *store.Held) {
+	l.mu.Lock()
+	l.reserved--
+	if !l.active() {
+		l.mu.Unlock()
+		l.giveBack([]*store.Held{h})
+		return
+	}
+	l.queue.push(h)
+	l.mu.Unlock()
+	l.e.dispatch.kick(l)
+}
+
+// stored tells the lane that the store has a delivery for it, due then.
+func (l *lane) stored(due time.Time) {
+	l.mu.Lock()
+	l.asked++
+	if !due.After(l.e.now()) {
+		l.backlog = true
+	} else if l.due.IsZero() || due.Before(l.due) {
+		l.due = due
+	}
+	l.mu.Unlock()
+	l.e.claims.schedule(l, due)
+}
+
+// take returns the next delivery to attempt, and nil when there is none or it
+// may not be attempted yet. The lane counts it as running until done.
+func (l *lane) take() *store.Held {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
+		return nil
+	}
+	now := l.e.now()
+	if wait := l.wait(now); wait > 0 {
+		l.e.claims.schedule(l, now.Add(wait))
+		return nil
+	}
+	h := l.queue.pop()
+	l.running++
+	if l.backlog && l.queue.len() == laneLow {
+		l.e.claims.schedule(l, now)
+	}
+	return h
+}
+
+// wait is how long the lane must keep still. The caller holds mu.
+func (l *lane) wait(now time.Time) time.Duration {
+	if d := l.notBefore.Sub(now); d > 0 {
+		return d
+	}
+	if limiter := l.target.Load().limiter; limiter != nil {
+		r := limiter.ReserveN(now, 1)
+		if d := r.DelayFrom(now); d > 0 {
+			r.CancelAt(now)
+			l.notBefore = now.Add(d)
+			return d
+		}
+	}
+	return 0
+}
+
+// done ends an attempt that take began.
+func (l *lane) done(size int) {
+	l.e.heldSize.Add(-int64(size))
+	l.mu.Lock()
+	l.running--
+	empty := l.queue.len() == 0 && l.backlog
+	l.mu.Unlock()
+	if empty {
+		l.e.claims.schedule(l, l.e.now())
+	}
+}
+
+// limit is how many attempts may be under way. The caller holds mu.
+func (l *lane) limit() int {
+	t := l.target.Load()
+	if t.sub.Ordered {
+		return 1
+	}
+	return l.breaker.limit(t.concurrency)
+}
+
+// wantsWorker tells the dispatcher whether one more attempt could start now.
+func (l *lane) wantsWorker() (wants, suspect bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.notBefore.After(l.e.now()) && !l.e.draining.Load()
+	return wants, l.breaker.down()
+}
+
+// idle tells whether nothing is under way or promised.
+func (l *lane) idle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.running == 0 && l.reserved == 0
+}
+
+// look is what the claimer does when the lane's alarm goes off: it tells how
+// many deliveries to claim, with the count of asked to give back to fill. If
+// none, again is when to look the next time.
+func (l *lane) look() (n int, asked uint64, again time.Time) {
+	now := l.e.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !l.active() || l.e.draining.Load():
+		return 0, 0, time.Time{}
+	case l.notBefore.After(now):
+		return 0, 0, l.notBefore
+	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
+		return 0, 0, l.due
+	}
+	n = laneRoom - l.queue.len() - l.reserved
+	if l.breaker.down() {
+		n = min(n, downRoom-l.queue.len())
+	}
+	if n <= 0 {
+		l.backlog = true // it asks again when it has room
+		return 0, 0, time.Time{}
+	}
+	return n, l.asked, time.Time{}
+}
+
+// fill takes what was claimed.
+func (l *lane) fill(c store.Claimed, asked uint64) {
+	size := 0
+	for _, h := range c.Deliveries {
+		size += len(h.Payload)
+	}
+	l.e.heldSize.Add(int64(size))
+	now := l.e.now()
+	l.mu.Lock()
+	if !l.active() {
+		l.mu.Unlock()
+		l.giveBack(c.Deliveries)
+		return
+	}
+	for _, h := range c.Deliveries {
+		l.queue.push(h)
+	}
+	more := !c.Next.IsZero() && !c.Next.After(now)
+	switch {
+	case l.asked == asked:
+		l.backlog, l.due = more, time.Time{}
+		if !more {
+			l.due = c.Next
+		}
+	case !more && !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
+		l.due = c.Next
+	}
+	hungry := l.backlog && l.queue.len() <= laneLow
+	l.mu.Unlock()
+	switch {
+	case hungry && len(c.Deliveries) == 0 && more:
+		l.e.claims.schedule(l, now.Add(hungryPause)) // other lanes hold all the memory there is
+	case hungry:
+		l.e.claims.schedule(l, now)
+	case !more && !c.Next.IsZero():
+		l.e.claims.schedule(l, c.Next)
+	}
+	l.e.dispatch.kick(l)
+}
+
+// pauseUntil keeps the lane still, as its receiver asked.
+func (l *lane) pauseUntil(t time.Time) {
+	l.mu.Lock()
+	if t.After(l.notBefore) {
+		l.notBefore = t
+	}
+	l.mu.Unlock()
+	l.e.claims.schedule(l, t)
+}
+
+// flush gives back what the lane has, in order that it comes again later, in
+// its order.
+func (l *lane) flush() {
+	l.mu.Lock()
+	l.backlog = true
+	l.asked++
+	all := l.queue.popAll()
+	l.mu.Unlock()
+	l.giveBack(all)
+}
+
+// giveBack returns deliveries to the store unattempted.
+func (l *lane) giveBack(hs []*store.Held) {
+	if len(hs) == 0 {
+		return
+	}
+	ids := make([]store.ID, len(hs))
+	size := 0
+	for i, h := range hs {
+		ids[i] = h.Delivery.ID
+		size += len(h.Payload)
+	}
+	l.e.heldSize.Add(-int64(size))
+	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
+		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
+	}
+	l.stored(l.e.now())
+}
+
+// close ends the lane of a deleted subscription.
+func (l *lane) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.flush()
+}
+
+// isClosed tells whether the subscription was deleted.
+func (l *lane) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}

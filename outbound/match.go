@@ -1,0 +1,133 @@
+package outbound
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// lanes are the subscriptions of the engine, found by key, by id and by the
+// event types that they want.
+type lanes struct {
+	changing sync.Mutex // held over a change of a subscription in store and memory
+
+	mu    sync.RWMutex
+	keys  map[store.ID]*lane
+	ids   map[string]*lane
+	wants map[want][]*lane
+}
+
+// want is an entry of the index: a tenant's event type, prefix ("order.") or
+// everything ("").
+type want struct {
+	tenant, pattern string
+	prefix          bool
+}
+
+func wantOf(tenant, pattern string) want {
+	if p, ok := strings.CutSuffix(pattern, MatchAll); ok {
+		return want{tenant, p, true}
+	}
+	return want{tenant, pattern, false}
+}
+
+func (ls *lanes) byKey(key store.ID) *lane {
+	ls.mu.RLock()
+	defer ls.mu.RUnlock()
+	return ls.keys[key]
+}
+
+func (ls *lanes) byID(id string) *lane {
+	ls.mu.RLock()
+	defer ls.mu.RUnlock()
+	return ls.ids[id]
+}
+
+func (ls *lanes) all() []*lane {
+	ls.mu.RLock()
+	defer ls.mu.RUnlock()
+	out := make([]*lane, 0, len(ls.keys))
+	for _, l := range ls.keys {
+		out = append(out, l)
+	}
+	return out
+}
+
+// index makes a lane known, under what old and now want.
+func (ls *lanes) index(l *lane, old, now *store.Subscription) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if ls.keys == nil {
+		ls.keys, ls.ids, ls.wants = map[store.ID]*lane{}, map[string]*lane{}, map[want][]*lane{}
+	}
+	if old != nil {
+		ls.forget(l, old)
+	}
+	ls.keys[now.Key], ls.ids[now.ID] = l, l
+	for _, p := range now.EventTypes {
+		w := wantOf(now.Tenant, p)
+		if !slices.Contains(ls.wants[w], l) {
+			// A new slice, since match hands out the old one.
+			ls.wants[w] = append(slices.Clone(ls.wants[w]), l)
+		}
+	}
+}
+
+func (ls *lanes) remove(l *lane) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	s := l.target.Load().sub
+	delete(ls.keys, s.Key)
+	delete(ls.ids, s.ID)
+	ls.forget(l, s)
+}
+
+func (ls *lanes) forget(l *lane, s *store.Subscription) {
+	for _, p := range s.EventTypes {
+		w := wantOf(s.Tenant, p)
+		rest := slices.DeleteFunc(slices.Clone(ls.wants[w]), func(o *lane) bool { return o == l })
+		if len(rest) == 0 {
+			delete(ls.wants, w)
+		} else {
+			ls.wants[w] = rest
+		}
+	}
+}
+
+// match returns the lanes that want an event, each once.
+func (e *Engine) match(ev *store.Event) []*lane {
+	ls := &e.lanes
+	ls.mu.RLock()
+	found := make([][]*lane, 0, 4)
+	n := 0
+	add := func(w want) {
+		if l := ls.wants[w]; len(l) > 0 {
+			found = append(found, l)
+			n += len(l)
+		}
+	}
+	add(want{ev.Tenant, ev.Type, false})
+	for i := len(ev.Type); i >= 0; i = strings.LastIndexByte(ev.Type[:i], '.') {
+		if i < len(ev.Type) {
+			add(want{ev.Tenant, ev.Type[:i+1], true})
+		}
+	}
+	add(want{ev.Tenant, "", true})
+	ls.mu.RUnlock()
+	if len(found) == 1 {
+		return found[0]
+	}
+	out := make([]*lane, 0, n)
+	seen := make(map[*lane]bool, n)
+	for _, some := range found {
+		for _, l := range some {
+			if !seen[l] {
+				seen[l] = true
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}

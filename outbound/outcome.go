@@ -1,0 +1,168 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+)
+
+// The classes of failed attempts.
+const (
+	ClassDNS          = "dns"           // the name was not resolved
+	ClassConnect      = "connect"       // no connection
+	ClassTLS          = "tls"           // no trust, or no TLS at all
+	ClassTimeout      = "timeout"       // no answer in time
+	ClassReset        = "reset"         // the connection broke before the answer
+	ClassStatus       = "status"        // an answer that isn't 2xx
+	ClassRedirect     = "redirect"      // a 3xx, which isn't followed
+	ClassGone         = "gone"          // 410
+	ClassEgressDenied = "egress_denied" // an address that deliveries may not go to
+	ClassConfig       = "config"        // the delivery can't be signed or addressed
+	ClassProtocol     = "protocol"      // an answer that isn't HTTP, or is over the limits
+)
+
+// outcome is what an attempt came to.
+type outcome struct {
+	class      string // "" for success
+	words      string
+	retryAfter time.Duration
+	final      bool // trying again can't help
+	gone       bool // 410: the subscription is to be deactivated
+	overloaded bool // the receiver asks to be slowed down
+	stopped    bool // broken off by us: no attempt
+}
+
+func (o *outcome) ok() bool { return o.class == "" && !o.stopped }
+
+// judge reads the answer's status line and headers; sent is for a date in
+// Retry-After whose own clock isn't told.
+func judge(resp *http.Response, sent time.Time) outcome {
+	code := resp.StatusCode
+	if code >= 200 && code < 300 {
+		return outcome{}
+	}
+	o := outcome{class: ClassStatus, words: "the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code)}
+	o.retryAfter = retryAfter(resp.Header, sent)
+	switch {
+	case code >= 300 && code < 400:
+		o.class = ClassRedirect
+		o.words = "redirects are not followed: update the subscription's URL" + pointedTo(resp)
+	case code == http.StatusGone:
+		o.class, o.gone = ClassGone, true
+		o.words = ReasonGone
+	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
+		o.overloaded = true
+	}
+	return o
+}
+
+// pointedTo names the host alone: the rest of a Location may hold a secret.
+func pointedTo(resp *http.Response) string {
+	to, err := url.Parse(resp.Header.Get("Location"))
+	if err != nil || to.Host == "" {
+		return ""
+	}
+	return " (it pointed to " + to.Scheme + "://" + to.Host + ")"
+}
+
+// maxRetryAfter bounds what a receiver may ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads seconds or a date, and 0 for anything else. A date counts
+// from the answer's own, so that a clock that is off does no harm.
+func retryAfter(h http.Header, sent time.Time) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if v == "" {
+		return 0
+	}
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
+	}
+	at, err := http.ParseTime(v)
+	if err != nil {
+		return 0
+	}
+	from := sent
+	if d, err := http.ParseTime(h.Get("Date")); err == nil {
+		from = d
+	}
+	return min(max(at.Sub(from), 0), maxRetryAfter)
+}
+
+// failure says in words for people, which name no address, why there was no
+// answer.
+func failure(err error) outcome {
+	var (
+		denied   *egress.DeniedError
+		dns      *net.DNSError
+		cert     *tls.CertificateVerificationError
+		name     x509.HostnameError
+		record   tls.RecordHeaderError
+		alert    tls.AlertError
+		op       *net.OpError
+		errno    syscall.Errno
+		timeout  net.Error
+		network  = errors.As(err, &op)
+		dialling = network && op.Op == "dial"
+	)
+	switch {
+	case errors.As(err, &denied):
+		return outcome{class: ClassEgressDenied, words: denied.Error(), final: true}
+	case errors.Is(err, context.Canceled):
+		return outcome{stopped: true}
+	case errors.As(err, &dns):
+		if dns.IsNotFound {
+			return outcome{class: ClassDNS, words: "the host name was not found"}
+		}
+		return outcome{class: ClassDNS, words: "the host name could not be resolved"}
+	case errors.As(err, &name):
+		return outcome{class: ClassTLS, words: "the certificate is for another host name"}
+	case errors.As(err, &cert):
+		return outcome{class: ClassTLS, words: "the certificate is not trusted: " + certificateProblem(cert.Err)}
+	case errors.As(err, &record):
+		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
+	case errors.As(err, &alert):
+		return outcome{class: ClassTLS, words: "the receiver refused the TLS handshake: " + alert.Error()}
+	case errors.As(err, &timeout) && timeout.Timeout():
+		if dialling {
+			return outcome{class: ClassTimeout, words: "no connection in time"}
+		}
+		return outcome{class: ClassTimeout, words: "no answer in time"}
+	case dialling:
+		words := "no connection"
+		if errors.As(err, &errno) {
+			words += ": " + errno.Error()
+		}
+		return outcome{class: ClassConnect, words: words}
+	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
+		return outcome{class: ClassReset, words: "the connection broke before an answer"}
+	case strings.Contains(err.Error(), "tls:"):
+		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "headers exceeded"), strings.HasPrefix(err.Error(), "http2:"):
+		return outcome{class: ClassProtocol, words: "the answer is not valid HTTP, or its headers are too large"}
+	}
+	return outcome{class: ClassConfig, words: "the delivery can't be made: " + err.Error()}
+}
+
+func certificateProblem(err error) string {
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+		return "it has expired or is not valid yet"
+	}
+	var unknown x509.UnknownAuthorityError
+	if errors.As(err, &unknown) {
+		return "its issuer is unknown"
+	}
+	return "it did not verify"
+}

@@ -1,0 +1,116 @@
+package outbound
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// sender makes the HTTP exchange of an attempt.
+type sender struct {
+	transport *http.Transport
+	timeout   time.Duration
+	keep      int64 // bytes of an answer's body
+}
+
+// bodyPatience is how long the body of an answer may take once its status,
+// which decides, is there.
+const bodyPatience = 2 * time.Second
+
+// userAgent tells receivers whom to look for.
+const userAgent = "caddy-webhooks"
+
+func newSender(s Settings) *sender {
+	return &sender{
+		transport: egress.NewTransport(egress.Options{Policy: s.Policy, Proxy: s.Proxy, MaxIdlePerHost: s.EndpointConcurrency}),
+		timeout:   s.Timeout,
+		keep:      max(s.ResponseBody, 0),
+	}
+}
+
+func (s *sender) closeIdle() { s.transport.CloseIdleConnections() }
+
+// send signs the event, posts it and writes what came back into a.
+func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
+	if t.err != nil {
+		return failure(t.err)
+	}
+	h := t.headers(ev)
+	h.Set("Content-Type", ev.ContentType)
+	h.Set("User-Agent", userAgent)
+	h.Set("Accept-Encoding", "identity")
+	err := t.signer.Sign(h, &verify.Outgoing{
+		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: a.At, Body: ev.Payload,
+	})
+	if err != nil {
+		return failure(err)
+	}
+	trace(h)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	resp, err := s.transport.RoundTrip(request(ctx, t, h, ev.Payload))
+	if err != nil {
+		return failure(err)
+	}
+	defer resp.Body.Close()
+	a.Status = resp.StatusCode
+	a.ResponseHeaders = keptHeaders(resp.Header)
+	if resp.ContentLength != 0 {
+		patience := time.AfterFunc(bodyPatience, cancel)
+		a.ResponseBody = readStart(resp.Body, s.keep)
+		patience.Stop()
+	}
+	return judge(resp, a.At)
+}
+
+// request is built by hand: what http.NewRequest would parse and check anew is
+// known of the target. GetBody lets the transport use another connection when
+// a kept one turns out closed before a byte was written; it sends a POST twice
+// for no other reason, since nothing sets an Idempotency-Key.
+func request(ctx context.Context, t *target, h http.Header, payload []byte) *http.Request {
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil }
+	r := &http.Request{
+		Method: http.MethodPost, URL: t.url, Host: t.url.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, ContentLength: int64(len(payload)), GetBody: body,
+	}
+	if len(payload) == 0 {
+		r.Body = http.NoBody
+	} else {
+		r.Body, _ = body()
+	}
+	return r.WithContext(ctx)
+}
+
+// readStart reads at most n bytes, and never minds how the rest ends: the
+// status has decided. One byte more tells the transport that the answer is
+// over, so that the connection can be used again.
+func readStart(r io.Reader, n int64) []byte {
+	b, _ := io.ReadAll(io.LimitReader(r, n+1))
+	return b[:min(int64(len(b)), n)]
+}
+
+// keptHeader are the headers of an answer that help to see why it failed.
+var keptHeader = []string{"Content-Type", "Retry-After", "Location", "Server", "Via", "X-Request-Id", "Cf-Ray"}
+
+// maxKeptHeader bounds each of them.
+const maxKeptHeader = 256
+
+func keptHeaders(h http.Header) map[string]string {
+	var kept map[string]string
+	for _, k := range keptHeader {
+		if v := h.Get(k); v != "" {
+			if kept == nil {
+				kept = make(map[string]string, 2)
+			}
+			kept[k] = v[:min(len(v), maxKeptHeader)]
+		}
+	}
+	return kept
+}

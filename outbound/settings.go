@@ -1,0 +1,121 @@
+package outbound
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// Settings are what an engine can be told. They can be changed while it runs;
+// zero fields have the defaults that are given with them.
+type Settings struct {
+	Sign                string        // signature scheme of deliveries (standard-webhooks)
+	Retry               Schedule      // nil: StandardSchedule
+	Timeout             time.Duration // of one attempt, from the dial to the end of the answer (15s)
+	Concurrency         int           // attempts under way on this node (512)
+	EndpointConcurrency int           // attempts under way to one subscription (16)
+	SecretGrace         time.Duration // how long a rotated secret goes on signing (24h)
+	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
+	MaxPayload          int64         // bytes of an event (256 KiB)
+
+	Policy *egress.Policy // where deliveries may go; nil: public addresses only
+	Proxy  *url.URL       // HTTP proxy for deliveries
+
+	EventTypes    []EventType        // of the catalogue, from the configuration
+	Subscriptions []SubscriptionSpec // from the configuration: each has a Name
+
+	Logger   *slog.Logger         // nil: slog.Default
+	Tracer   trace.TracerProvider // nil: none. Publish joins the spans of its context all the same
+	Observer Observer             // nil: none
+}
+
+// config is a checked, complete Settings with what is made from it.
+type config struct {
+	Settings
+	scheme verify.Scheme
+	client *sender
+}
+
+const (
+	maxConcurrency   = 100_000
+	maxResponseBody  = 1 << 20
+	maxPayloadLimit  = 64 << 20
+	defaultScheme    = "standard-webhooks"
+	maxAttemptTimout = 10 * time.Minute
+)
+
+// Validate tells what is wrong with the settings, in the words of the
+// configuration.
+func (s Settings) Validate() error {
+	_, err := s.complete()
+	return err
+}
+
+func (s Settings) complete() (Settings, error) {
+	set(&s.Sign, defaultScheme)
+	set(&s.Timeout, 15*time.Second)
+	set(&s.Concurrency, 512)
+	set(&s.EndpointConcurrency, 16)
+	set(&s.SecretGrace, 24*time.Hour)
+	set(&s.ResponseBody, 4<<10)
+	set(&s.MaxPayload, 256<<10)
+	if s.Retry == nil {
+		s.Retry = StandardSchedule()
+	}
+	if s.Logger == nil {
+		s.Logger = slog.Default()
+	}
+	if s.Policy == nil {
+		p, err := egress.NewPolicy(nil, nil)
+		if err != nil {
+			return s, err
+		}
+		s.Policy = p
+	}
+	if _, err := signingScheme(s.Sign); err != nil {
+		return s, fmt.Errorf("sign: %w", err)
+	}
+	if err := s.Retry.Validate(); err != nil {
+		return s, fmt.Errorf("retry: %w", err)
+	}
+	for _, v := range []struct {
+		name       string
+		value, max int64
+	}{
+		{"timeout", int64(s.Timeout), int64(maxAttemptTimout)},
+		{"concurrency", int64(s.Concurrency), maxConcurrency},
+		{"endpoint_concurrency", int64(s.EndpointConcurrency), maxConcurrency},
+		{"max_payload", s.MaxPayload, maxPayloadLimit},
+		{"response_body", max(s.ResponseBody, 1), maxResponseBody},
+		{"secret_grace", int64(s.SecretGrace), int64(365 * 24 * time.Hour)},
+	} {
+		if v.value < 1 || v.value > v.max {
+			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %d", v.name, v.max)
+		}
+	}
+	for _, t := range s.EventTypes {
+		if err := checkType("event_type", t.Name); err != nil {
+			return s, err
+		}
+	}
+	for i := range s.Subscriptions {
+		if err := s.Subscriptions[i].checkFromConfig(&s); err != nil {
+			return s, fmt.Errorf("subscription %s: %w", s.Subscriptions[i].Name, err)
+		}
+	}
+	return s, nil
+}
+
+// set gives a setting its default.
+func set[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}

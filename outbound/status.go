@@ -1,0 +1,85 @@
+package outbound
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// The healths of a subscription.
+const (
+	HealthOK       = "ok"
+	HealthFailing  = "failing"  // its last attempt failed
+	HealthDown     = "down"     // so many failed that it gets one attempt at a time
+	HealthPaused   = "paused"   // it asked for a pause by Retry-After, or its rate is used up
+	HealthInactive = "inactive" // deactivated: deliveries are held
+)
+
+// Status is what an operator looks at first.
+type Status struct {
+	Store         store.Stats
+	InFlight      int
+	Draining      bool
+	Subscriptions []SubscriptionStatus
+}
+
+// SubscriptionStatus is how one subscription fares.
+type SubscriptionStatus struct {
+	Subscription *store.Subscription
+	Health       string
+	InFlight     int
+	Ready        int       // deliveries in its lane
+	Failures     int       // attempts that failed in a row
+	PausedUntil  time.Time // zero when it isn't
+	LastSuccess  time.Time // since the start of the process
+	LastFailure  time.Time
+	LastError    string
+}
+
+// Status tells how things stand.
+func (e *Engine) Status(ctx context.Context) (Status, error) {
+	stats, err := e.store.Stats(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Store: stats, InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	for _, l := range e.lanes.all() {
+		s.Subscriptions = append(s.Subscriptions, l.status())
+	}
+	slices.SortFunc(s.Subscriptions, func(a, b SubscriptionStatus) int {
+		return cmp.Compare(a.Subscription.Key, b.Subscription.Key)
+	})
+	return s, nil
+}
+
+func (l *lane) status() SubscriptionStatus {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := SubscriptionStatus{
+		Subscription: l.target.Load().sub, Health: HealthOK,
+		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
+		LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
+	}
+	if l.notBefore.After(l.e.now()) {
+		s.PausedUntil, s.Health = l.notBefore, HealthPaused
+	}
+	switch {
+	case !l.active():
+		s.Health = HealthInactive
+	case l.breaker.down():
+		s.Health = HealthDown
+	case l.breaker.failures > 0 && s.PausedUntil.IsZero():
+		s.Health = HealthFailing
+	}
+	return s
+}
+
+// underWay counts the attempts.
+func (d *dispatcher) underWay() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running
+}

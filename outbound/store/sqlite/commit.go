@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	insertChosen = `INSERT INTO chosen (tenant, id, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	insertEvent  = `INSERT INTO event (id, last, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectChosen = `SELECT e.deliveries, e.type, e.content_type, e.payload FROM chosen c JOIN event e ON e.id = c.event
+		WHERE c.tenant = ? AND c.id = ?`
+
+	attemptColumns = `at, latency, status, class, error, response_body, response_headers, trace_id`
+	settleFirst    = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?,
+		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
+	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = coalesce(?, attempts), reason = ? WHERE id = ?`
+	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + attemptColumns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
+
+func insertDelivery(rows int) string {
+	return `INSERT INTO delivery (id, event, subscription, state, due, attempts, round) VALUES ` +
+		strings.TrimSuffix(strings.Repeat("(?, ?, ?, 0, ?, 0, 0), ", rows), ", ")
+}
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
+	held := s.hold(b)
+	err := s.write(ctx, func(w *writer) error {
+		for _, p := range b.Publications {
+			if err := w.publish(p); err != nil {
+				return fmt.Errorf("storing the event %s: %w", p.Event.ID, err)
+			}
+		}
+		for _, t := range b.Settlements {
+			if err := w.settle(t); err != nil {
+				return fmt.Errorf("settling the delivery %s: %w", t.Delivery.With(store.DeliveryPrefix), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.holds.drop(held)
+		return s.fail("committing", err)
+	}
+	s.unhold(b)
+	return nil
+}
+
+// hold takes what the batch's publisher takes at once, before anybody can see
+// it. It returns what was taken.
+func (s *Store) hold(b *store.Batch) (held []store.ID) {
+	for _, p := range b.Publications {
+		for _, d := range p.Deliveries {
+			if d.Hold && s.holds.take(d.ID) {
+				held = append(held, d.ID)
+			}
+		}
+	}
+	return held
+}
+
+// unhold gives up what a committed batch has settled, and what it didn't store
+// because its event was there.
+func (s *Store) unhold(b *store.Batch) {
+	free := make([]store.ID, 0, len(b.Settlements))
+	for _, t := range b.Settlements {
+		free = append(free, t.Delivery)
+	}
+	for _, p := range b.Publications {
+		if p.Result.Outcome == store.Stored {
+			continue
+		}
+		for _, d := range p.Deliveries {
+			free = append(free, d.ID)
+		}
+	}
+	if len(free) > 0 {
+		s.holds.drop(free)
+	}
+}
+
+func (w *writer) publish(p *store.Publication) error {
+	e := p.Event
+	if p.Chosen {
+		if err := w.insertChosen.text(e.Tenant).text(e.ID).id(e.Key).exec(); err != nil {
+			return err
+		}
+		if w.conn.changes() == 0 {
+			return w.compare(p)
+		}
+	}
+	p.Result = store.PublishResult{Outcome: store.Stored, Deliveries: len(p.Deliveries)}
+	last := e.Key
+	for _, d := range p.Deliveries {
+		last = max(last, d.ID)
+	}
+	chosen := ""
+	if p.Chosen {
+		chosen = e.ID
+	}
+	st := w.insertEvent.id(e.Key).id(last).int(int64(len(p.Deliveries))).text(e.Type).optional(e.Tenant).optional(chosen).
+		optional(e.ContentType).json(e.Headers, len(e.Headers)).optional(e.TraceParent).optional(e.TraceState)
+	if err := st.bytes(notNil(e.Payload)).exec(); err != nil {
+		return err
+	}
+	return w.insertDelivery.insert(len(p.Deliveries), func(i int, st *stmt) {
+		d := &p.Deliveries[i]
+		st.id(d.ID).id(e.Key).id(d.Subscription).time(d.Due)
+	})
+}
+
+// compare judges a publication whose id is taken.
+func (w *writer) compare(p *store.Publication) error {
+	st, err := w.conn.prepare(selectChosen)
+	if err != nil {
+		return err
+	}
+	p.Result = store.PublishResult{Outcome: store.Reused}
+	_, err = st.text(p.Event.Tenant).text(p.Event.ID).first(func(row *stmt) {
+		p.Result.Deliveries = int(row.readInt())
+		same := row.readText() == p.Event.Type
+		same = row.readText() == p.Event.ContentType && same
+		if same && bytes.Equal(row.readBytes(), p.Event.Payload) {
+			p.Result.Outcome = store.Duplicate
+		}
+	})
+	return err
+}
+
+func (w *writer) settle(t *store.Settlement) error {
+	due := func(st *stmt) *stmt {
+		if t.State == store.Pending {
+			return st.time(t.Due)
+		}
+		return st.null()
+	}
+	a := t.Attempt
+	switch {
+	case a == nil:
+		return due(w.settleLater.int(int64(t.State))).null().optional(t.Reason).id(t.Delivery).exec()
+	case a.Number == 1:
+		st := due(w.settleFirst.int(int64(t.State))).int(1).optional(t.Reason)
+		return st.attempt(a).id(t.Delivery).exec()
+	}
+	if err := due(w.settleLater.int(int64(t.State))).int(int64(a.Number)).optional(t.Reason).id(t.Delivery).exec(); err != nil {
+		return err
+	}
+	return w.insertAttempt.id(a.ID).id(t.Delivery).int(int64(a.Number)).attempt(a).exec()
+}
+
+// attempt binds attemptColumns.
+func (s *stmt) attempt(a *store.Attempt) *stmt {
+	s.time(a.At).int(a.Latency.Microseconds())
+	if a.Status == 0 {
+		s.null()
+	} else {
+		s.int(int64(a.Status))
+	}
+	return s.optional(a.Class).optional(a.Error).bytes(a.ResponseBody).
+		json(a.ResponseHeaders, len(a.ResponseHeaders)).optional(a.TraceID)
+}
+
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// Release implements store.Store.
+func (s *Store) Release(ctx context.Context, ids []store.ID) error {
+	s.holds.drop(slices.Clone(ids))
+	return nil
+}

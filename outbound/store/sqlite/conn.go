@@ -1,0 +1,316 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// busyTimeout is how long a statement waits for another process that works on
+// the file by hand, such as the sqlite3 shell.
+const busyTimeout = 5 * time.Second
+
+// conn is a connection to the file, for one goroutine at a time. This file is
+// the only one that knows the driver.
+type conn struct {
+	c     *sqlite.Conn
+	stmts map[string]*stmt
+}
+
+func openConn(path string, readOnly bool) (*conn, error) {
+	flags := sqlite.OpenReadWrite
+	if readOnly {
+		flags = sqlite.OpenReadOnly
+	}
+	c, err := sqlite.OpenConn(path, flags)
+	if err != nil {
+		return nil, err
+	}
+	c.SetBusyTimeout(busyTimeout)
+	return &conn{c: c, stmts: map[string]*stmt{}}, nil
+}
+
+func (c *conn) close() error { return c.c.Close() }
+
+// prepare returns a statement that is kept for the next time.
+func (c *conn) prepare(sql string) (*stmt, error) {
+	if st := c.stmts[sql]; st != nil {
+		return st, nil
+	}
+	s, err := c.c.Prepare(sql)
+	if err != nil {
+		return nil, err
+	}
+	st := &stmt{s: s}
+	c.stmts[sql] = st
+	return st, nil
+}
+
+// exec runs statements that are needed once.
+func (c *conn) exec(script string) error {
+	for script = strings.TrimSpace(script); script != ""; {
+		s, rest, err := c.c.PrepareTransient(script)
+		if err != nil {
+			return err
+		}
+		_, err = s.Step()
+		s.Finalize()
+		if err != nil {
+			return err
+		}
+		script = strings.TrimSpace(script[len(script)-rest:])
+	}
+	return nil
+}
+
+// run runs a kept statement without parameters.
+func (c *conn) run(sql string) error {
+	st, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	return st.exec()
+}
+
+// pragma reads a number.
+func (c *conn) pragma(name string) (int64, error) {
+	st, err := c.prepare("PRAGMA " + name)
+	if err != nil {
+		return 0, err
+	}
+	var v int64
+	_, err = st.first(func(s *stmt) { v = s.readInt() })
+	return v, err
+}
+
+// query runs a kept statement and calls row for each of its rows.
+func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
+	st, err := c.prepare(sql)
+	if err != nil {
+		return err
+	}
+	for _, a := range args {
+		st.any(a)
+	}
+	return st.each(row)
+}
+
+// inTransaction tells whether one is open. Some errors have ended it already.
+func (c *conn) inTransaction() bool { return !c.c.AutocommitEnabled() }
+
+// changes is how many rows the last statement changed.
+func (c *conn) changes() int { return c.c.Changes() }
+
+// interrupt lets ctx end the statements that follow. The returned function
+// undoes it.
+func (c *conn) interrupt(ctx context.Context) func() {
+	c.c.SetInterrupt(ctx.Done())
+	return func() { c.c.SetInterrupt(nil) }
+}
+
+// stmt is a prepared statement. Its parameters are bound, and the columns of
+// its rows read, one after the other.
+type stmt struct {
+	s        *sqlite.Stmt
+	param    int
+	column   int
+	fetching bool
+}
+
+func (s *stmt) int(v int64) *stmt {
+	s.param++
+	s.s.BindInt64(s.param, v)
+	return s
+}
+
+func (s *stmt) id(v store.ID) *stmt { return s.int(int64(v)) }
+
+func (s *stmt) bool(v bool) *stmt {
+	if v {
+		return s.int(1)
+	}
+	return s.int(0)
+}
+
+func (s *stmt) float(v float64) *stmt {
+	s.param++
+	s.s.BindFloat(s.param, v)
+	return s
+}
+
+func (s *stmt) null() *stmt {
+	s.param++
+	s.s.BindNull(s.param)
+	return s
+}
+
+func (s *stmt) text(v string) *stmt {
+	s.param++
+	s.s.BindText(s.param, v)
+	return s
+}
+
+// optional binds NULL for the empty string.
+func (s *stmt) optional(v string) *stmt {
+	if v == "" {
+		return s.null()
+	}
+	return s.text(v)
+}
+
+// bytes binds TEXT where v is UTF-8, so that it can be read in a shell, else a
+// BLOB, and NULL for nil. The bytes that come back are the same.
+func (s *stmt) bytes(v []byte) *stmt {
+	if v == nil {
+		return s.null()
+	}
+	if utf8.Valid(v) {
+		return s.text(string(v))
+	}
+	s.param++
+	s.s.BindBytes(s.param, v)
+	return s
+}
+
+// time binds milliseconds, and 0 for the zero time.
+func (s *stmt) time(v time.Time) *stmt { return s.int(millis(v)) }
+
+// json binds a JSON text, and NULL for an empty map or list.
+func (s *stmt) json(v any, size int) *stmt {
+	if size == 0 {
+		return s.null()
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only maps and lists of strings come here
+	}
+	return s.text(string(b))
+}
+
+func (s *stmt) any(v any) *stmt {
+	switch v := v.(type) {
+	case int:
+		return s.int(int64(v))
+	case int64:
+		return s.int(v)
+	case store.ID:
+		return s.id(v)
+	case string:
+		return s.text(v)
+	}
+	panic(fmt.Sprintf("sqlite: can't bind a %T", v))
+}
+
+// next goes to the next row, and resets the statement after the last one.
+func (s *stmt) next() (bool, error) {
+	s.column = 0
+	more, err := s.s.Step()
+	if s.fetching = more; more {
+		return true, nil
+	}
+	s.reset()
+	return false, err
+}
+
+// reset makes the statement ready for new parameters. A statement that was not
+// read to its last row must be reset.
+func (s *stmt) reset() {
+	s.param, s.fetching = 0, false
+	s.s.Reset() // repeats the error of the last step, which is known
+}
+
+// exec runs a statement that has no rows.
+func (s *stmt) exec() error {
+	_, err := s.next()
+	if s.fetching {
+		s.reset()
+	}
+	return err
+}
+
+// each calls row for every row.
+func (s *stmt) each(row func(*stmt) error) error {
+	for {
+		more, err := s.next()
+		if !more {
+			return err
+		}
+		if err := row(s); err != nil {
+			s.reset()
+			return err
+		}
+	}
+}
+
+// first goes to the first row, reads it and leaves the rest.
+func (s *stmt) first(row func(*stmt)) (bool, error) {
+	more, err := s.next()
+	if more {
+		row(s)
+		s.reset()
+	}
+	return more, err
+}
+
+func (s *stmt) readInt() int64 {
+	s.column++
+	return s.s.ColumnInt64(s.column - 1)
+}
+
+func (s *stmt) readID() store.ID { return store.ID(s.readInt()) }
+
+func (s *stmt) readBool() bool { return s.readInt() != 0 }
+
+func (s *stmt) readFloat() float64 {
+	s.column++
+	return s.s.ColumnFloat(s.column - 1)
+}
+
+func (s *stmt) readNull() bool { return s.s.ColumnIsNull(s.column) }
+
+func (s *stmt) readText() string {
+	s.column++
+	return s.s.ColumnText(s.column - 1)
+}
+
+func (s *stmt) readBytes() []byte {
+	if s.readNull() {
+		s.column++
+		return nil
+	}
+	b := make([]byte, s.s.ColumnLen(s.column))
+	s.s.ColumnBytes(s.column, b)
+	s.column++
+	return b
+}
+
+func (s *stmt) readTime() time.Time { return fromMillis(s.readInt()) }
+
+func (s *stmt) readJSON(v any) error {
+	if s.readNull() {
+		s.column++
+		return nil
+	}
+	return json.Unmarshal(s.readBytes(), v)
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}

@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+
+	"zombiezen.com/go/sqlite"
+)
+
+var (
+	errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	errBroken = fmt.Errorf("%w: writing to it failed, and it is being reopened", store.ErrUnavailable)
+)
+
+// fail describes an error of the driver: what was being done, on which file,
+// what kind of error it is and what to do.
+func (s *Store) fail(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	kind, hint := classify(err)
+	switch {
+	case kind == nil:
+		return fmt.Errorf("%s in %s: %w", doing, s.path, err)
+	default:
+		return fmt.Errorf("%s in %s: %w: %w; %s", doing, s.path, kind, err, hint)
+	}
+}
+
+// classify tells which of the store's errors an error of the driver is.
+func classify(err error) (kind error, hint string) {
+	switch code(err) {
+	case sqlite.ResultFull:
+		return store.ErrFull, "free some space on its disk; it goes on by itself"
+	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
+		return store.ErrUnavailable, "see whether its disk is well and its file is still there and writable"
+	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultProtocol:
+		return store.ErrUnavailable, "another program, such as the sqlite3 shell, keeps it locked; end its transaction"
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return store.ErrDamaged, "move the file away and put a backup in its place, or start with a new one"
+	}
+	return nil, ""
+}
+
+// code is the driver's primary result code.
+func code(err error) sqlite.ResultCode {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return sqlite.ResultOK
+	}
+	return sqlite.ErrCode(err).ToPrimary()
+}
+
+// poisons tells whether an error leaves it open what is on the disk.
+func poisons(err error) bool {
+	switch code(err) {
+	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultProtocol:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,147 @@
+package sqlite
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// applicationID marks a file as ours: "whks" in ASCII.
+	applicationID = 0x77686b73
+	// version is the schema's, in the file's user_version.
+	version = 1
+)
+
+//go:embed schema.sql
+var schema string
+
+// migrations brings a file from the version of its index to the next one.
+var migrations = [version]string{schema}
+
+// canonical is the one path of a file, whatever symbolic links lead to it, so
+// that there is one lock.
+func canonical(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path)), nil
+	}
+	return path, nil
+}
+
+// SQLite's header, from its file format.
+const (
+	headerSize          = 100
+	headerMagic         = "SQLite format 3\x00"
+	headerUserVersion   = 60
+	headerApplicationID = 68
+)
+
+// inspect reads a file's header, before SQLite opens it, so that a file that
+// isn't ours is not touched. A missing or an empty one is fine.
+//
+// It must not be called while this process has the file open: closing any
+// descriptor of a file gives up the POSIX locks that SQLite has on it.
+func inspect(path string) error {
+	f, err := os.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("opening the store: %w; let the user that runs this read and write it", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return fmt.Errorf("opening the store: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("opening the store: %w: %s is a %s; give the path of a file", store.ErrForeign, path, kindOf(info.Mode()))
+	}
+	var header [headerSize]byte
+	n, err := io.ReadFull(f, header[:])
+	switch {
+	case n == 0 && errors.Is(err, io.EOF):
+		return nil
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("opening the store: reading %s: %w", path, err)
+	case n < headerSize || !bytes.HasPrefix(header[:], []byte(headerMagic)):
+		return fmt.Errorf("opening the store: %w: %s is no SQLite database, and was left as it is; give another path", store.ErrForeign, path)
+	}
+	return recognise(path,
+		int64(binary.BigEndian.Uint32(header[headerApplicationID:])),
+		int64(binary.BigEndian.Uint32(header[headerUserVersion:])))
+}
+
+// recognise judges what a file says that it is.
+func recognise(path string, application, found int64) error {
+	switch {
+	case application != applicationID:
+		return fmt.Errorf("opening the store: %w: %s is the SQLite database of another program, and was left as it is; give another path", store.ErrForeign, path)
+	case found > version:
+		return fmt.Errorf("opening the store: %w: %s was written by a newer version of caddy-webhooks (its format is %d, this one knows up to %d), and was left as it is; run that version again, or give another path", store.ErrForeign, path, found, version)
+	}
+	return nil
+}
+
+func kindOf(mode fs.FileMode) string {
+	if mode.IsDir() {
+		return "directory"
+	}
+	return "special file"
+}
+
+// create makes an empty file that only its owner can read. SQLite gives the
+// files beside it the same mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening the store: %w; let the user that runs this write it and its directory", err)
+	}
+	return f.Close()
+}
+
+// migrate brings the file to this version's schema, each step in a transaction
+// of its own, before the write-ahead log is turned on: so the header of a file
+// that a crash left behind says what the file is.
+func migrate(c *conn, path string) error {
+	application, err := c.pragma("application_id")
+	if err != nil {
+		return err
+	}
+	found, err := c.pragma("user_version")
+	if err != nil {
+		return err
+	}
+	if found > 0 || application != 0 {
+		if err := recognise(path, application, found); err != nil {
+			return err
+		}
+	}
+	if found == version {
+		return nil
+	}
+	if err := c.exec("PRAGMA journal_mode = DELETE"); err != nil {
+		return err
+	}
+	for ; found < version; found++ {
+		err := c.exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			migrations[found], applicationID, found+1))
+		if err != nil {
+			return fmt.Errorf("making format %d: %w", found+1, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+)
+
+// writer is the connection that writes, with the statements of the hot path.
+type writer struct {
+	conn *conn
+
+	begin, commit, rollback *stmt
+
+	insertChosen   *stmt
+	insertEvent    *stmt
+	insertDelivery *rows
+	settleFirst    *stmt
+	settleLater    *stmt
+	insertAttempt  *stmt
+}
+
+func (w *writer) prepare() (err error) {
+	statement := func(sql string) *stmt {
+		st, e := w.conn.prepare(sql)
+		err = errors.Join(err, e)
+		return st
+	}
+	w.begin = statement("BEGIN IMMEDIATE")
+	w.commit = statement("COMMIT")
+	w.rollback = statement("ROLLBACK")
+	w.insertChosen = statement(insertChosen)
+	w.insertEvent = statement(insertEvent)
+	w.insertDelivery = &rows{
+		one:  statement(insertDelivery(1)),
+		many: statement(insertDelivery(rowsAtOnce)),
+	}
+	w.settleFirst = statement(settleFirst)
+	w.settleLater = statement(settleLater)
+	w.insertAttempt = statement(insertAttempt)
+	return err
+}
+
+// rowsAtOnce is how many rows a statement inserts where there are many.
+const rowsAtOnce = 16
+
+// rows inserts many rows with few statements.
+type rows struct{ one, many *stmt }
+
+// insert binds n rows by calling bind for each.
+func (r *rows) insert(n int, bind func(i int, st *stmt)) error {
+	for i := 0; i < n; {
+		st, size := r.one, 1
+		if n-i >= rowsAtOnce {
+			st, size = r.many, rowsAtOnce
+		}
+		for range size {
+			bind(i, st)
+			i++
+		}
+		if err := st.exec(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write calls f in a transaction on the writer. The end of ctx ends the wait
+// for the writer and not the transaction, so that the result is what is on
+// disk.
+func (s *Store) write(ctx context.Context, f func(*writer) error) error {
+	select {
+	case <-s.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.writing <- struct{}{}:
+	}
+	defer func() { <-s.writing }()
+	select {
+	case <-s.closed:
+		return errClosed
+	default:
+	}
+	if s.w == nil {
+		return errBroken
+	}
+	return s.transact(f)
+}
+
+// transact runs the transaction. The caller has the writer.
+func (s *Store) transact(f func(*writer) error) (err error) {
+	w := s.w
+	if err := w.begin.exec(); err != nil {
+		return s.failed(err)
+	}
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		if w.conn.inTransaction() {
+			if e := w.rollback.exec(); e != nil {
+				err = errors.Join(err, e)
+			}
+		}
+		err = s.failed(err)
+	}()
+	if err := f(w); err != nil {
+		return err
+	}
+	if err := w.commit.exec(); err != nil {
+		return err
+	}
+	done = true
+	s.checkpoints.wake()
+	return nil
+}
+
+// failed looks at an error of a transaction.
+func (s *Store) failed(err error) error {
+	return err
+}

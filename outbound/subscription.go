@@ -1,0 +1,510 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// Subscription says which events go where, and how they are signed.
+type Subscription = store.Subscription
+
+// EventType is an entry of the catalogue.
+type EventType = store.EventType
+
+// SubscriptionSpec is what a user says of a subscription.
+type SubscriptionSpec struct {
+	Name        string // of one in the configuration: its id is sub_<name>
+	URL         string
+	EventTypes  []string
+	Tenant      string
+	Description string
+	Headers     map[string]string
+	Scheme      string   // "" for the engine's own
+	Secrets     []string // newest first; none: one is made
+	RateLimit   float64
+	Ordered     bool
+}
+
+// SubscriptionChange edits a subscription; nil fields stay as they are.
+type SubscriptionChange struct {
+	URL         *string
+	EventTypes  []string
+	Description *string
+	Headers     map[string]string
+	Scheme      *string
+	RateLimit   *float64
+	Ordered     *bool
+}
+
+// Why a subscription is not active, where it isn't a user's own words.
+const (
+	ReasonByHand  = "deactivated by hand"
+	ReasonGone    = "the receiver answered 410 Gone"
+	ReasonRemoved = "no longer in the configuration"
+)
+
+// ReasonDeleted is why the waiting deliveries of a deleted subscription are
+// dead letters.
+const ReasonDeleted = "subscription deleted"
+
+const (
+	maxEventTypes  = 1000
+	maxDescription = 1024
+	maxSecrets     = 10
+	maxRate        = 100_000
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// MatchAll is the pattern of a subscription to every event type.
+const MatchAll = "*"
+
+func checkPattern(p string) error {
+	if p == MatchAll {
+		return nil
+	}
+	if err := checkType("event_types", strings.TrimSuffix(p, ".*")); err != nil {
+		return invalid("event_types", `has %q, which is neither an event type nor a prefix as in "order.*", nor "*"`, p)
+	}
+	return nil
+}
+
+func checkPatterns(types []string) error {
+	if len(types) == 0 {
+		return invalid("event_types", `is missing: name the types to receive, as in ["order.created", "invoice.*"], or ["*"] for all`)
+	}
+	if len(types) > maxEventTypes {
+		return invalid("event_types", "has more than %d entries", maxEventTypes)
+	}
+	for _, t := range types {
+		if err := checkPattern(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkDescription(d string) error {
+	if len(d) > maxDescription || !utf8.ValidString(d) {
+		return invalid("description", "must be text of %d bytes at most", maxDescription)
+	}
+	return nil
+}
+
+func checkRate(r float64) error {
+	if !(r >= 0 && r <= maxRate) {
+		return invalid("rate_limit", "must be a number of deliveries per second, over 0 and at most %d, or 0 for no limit", maxRate)
+	}
+	return nil
+}
+
+// signingScheme finds the row of a scheme that deliveries can be signed with.
+func signingScheme(name string) (verify.Scheme, error) {
+	row, ok := verify.Lookup(name)
+	if !ok {
+		return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
+	}
+	return row, nil
+}
+
+// checkSigner makes sure that the scheme can sign with the secrets.
+func checkSigner(scheme string, secrets []string) error {
+	row, err := signingScheme(scheme)
+	if err != nil {
+		return &Invalid{Field: "scheme", What: "is wrong: " + err.Error()}
+	}
+	if len(secrets) > maxSecrets {
+		return invalid("secret", "is given more than %d times", maxSecrets)
+	}
+	if len(secrets) == 0 {
+		s, err := verify.GenerateSecret(row)
+		if err != nil {
+			return invalid("scheme", "can't sign deliveries: %v", err)
+		}
+		secrets = []string{s}
+	}
+	if _, err := verify.NewSigner(row, secrets); err != nil {
+		return invalid("scheme", "can't sign deliveries: %v", err)
+	}
+	return nil
+}
+
+func (s *SubscriptionSpec) check(c *Settings) error {
+	if _, err := c.Policy.CheckURL(s.URL); err != nil {
+		return &Invalid{Field: "url", What: urlProblem(err)}
+	}
+	if err := checkPatterns(s.EventTypes); err != nil {
+		return err
+	}
+	if err := checkTenant(s.Tenant); err != nil {
+		return err
+	}
+	if err := checkDescription(s.Description); err != nil {
+		return err
+	}
+	if err := egress.CheckHeaders(s.Headers); err != nil {
+		return invalid("headers", "can't be sent: %v", err)
+	}
+	if err := checkRate(s.RateLimit); err != nil {
+		return err
+	}
+	return checkSigner(cmpOr(s.Scheme, c.Sign), s.Secrets)
+}
+
+func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
+	if !nameForm.MatchString(s.Name) {
+		return errors.New("its name may only have the characters A-Z a-z 0-9 _ - and 64 of them at most")
+	}
+	if _, ok := store.ParseID(store.SubscriptionPrefix, store.SubscriptionPrefix+s.Name); ok {
+		return errors.New("its name has the form of an id that the API gives: choose a word")
+	}
+	return s.check(c)
+}
+
+// urlProblem says what is wrong with a URL as an API's user may read it.
+func urlProblem(err error) string {
+	var denied *egress.DeniedError
+	if errors.As(err, &denied) {
+		return "is refused: " + denied.Error() + "; whoever runs this server can open it with `egress { allow … }`"
+	}
+	return "is refused: " + err.Error()
+}
+
+// CreateSubscription stores a subscription and starts to match events for it.
+// The answer has its secrets.
+func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) (*Subscription, error) {
+	c := e.config.Load()
+	if err := spec.check(&c.Settings); err != nil {
+		return nil, err
+	}
+	s := &store.Subscription{Key: e.ids.Next(), Active: true, Updated: e.now()}
+	s.ID = s.Key.With(store.SubscriptionPrefix)
+	spec.apply(s)
+	if err := ensureSecret(s, c); err != nil {
+		return nil, err
+	}
+	if err := e.store.CreateSubscription(ctx, s); err != nil {
+		return nil, err
+	}
+	e.adopt(s)
+	return s, nil
+}
+
+// apply writes what the user said into the row.
+func (s *SubscriptionSpec) apply(row *store.Subscription) {
+	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
+	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
+	row.Scheme, row.RateLimit, row.Ordered = s.Scheme, s.RateLimit, s.Ordered
+	if len(s.Secrets) > 0 {
+		row.Secrets = nil
+		for _, v := range s.Secrets {
+			row.Secrets = append(row.Secrets, store.Secret{Value: v})
+		}
+	}
+}
+
+func ensureSecret(s *store.Subscription, c *config) error {
+	if len(s.Secrets) > 0 {
+		return nil
+	}
+	v, err := newSecret(s, c)
+	if err == nil {
+		s.Secrets = []store.Secret{{Value: v}}
+	}
+	return err
+}
+
+func newSecret(s *store.Subscription, c *config) (string, error) {
+	row, err := signingScheme(cmpOr(s.Scheme, c.Sign))
+	if err != nil {
+		return "", err
+	}
+	return verify.GenerateSecret(row)
+}
+
+// Subscription returns one by its id.
+func (e *Engine) Subscription(id string) (*Subscription, error) {
+	l := e.lanes.byID(id)
+	if l == nil {
+		return nil, ErrNotFound
+	}
+	return l.target.Load().sub, nil
+}
+
+// Subscriptions returns those of a tenant, or all where tenant is "", by age,
+// after the one with the key given.
+func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subscription {
+	var out []*Subscription
+	for _, l := range e.lanes.all() {
+		s := l.target.Load().sub
+		if s.Key > after && (tenant == "" || s.Tenant == tenant) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Subscription) int { return int(min(max(a.Key-b.Key, -1), 1)) })
+	return out[:min(limit, len(out))]
+}
+
+// UpdateSubscription changes a subscription; attempts from now on use what it
+// says now.
+func (e *Engine) UpdateSubscription(ctx context.Context, id string, ch SubscriptionChange) (*Subscription, error) {
+	c := e.config.Load()
+	return e.change(ctx, id, func(s *store.Subscription) error {
+		if s.FromConfig {
+			return configured(s)
+		}
+		spec := SubscriptionSpec{
+			URL: s.URL, EventTypes: s.EventTypes, Tenant: s.Tenant, Description: s.Description,
+			Headers: s.Headers, Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
+		}
+		assign(&spec.URL, ch.URL)
+		assign(&spec.Description, ch.Description)
+		assign(&spec.Scheme, ch.Scheme)
+		assign(&spec.RateLimit, ch.RateLimit)
+		assign(&spec.Ordered, ch.Ordered)
+		if ch.EventTypes != nil {
+			spec.EventTypes = ch.EventTypes
+		}
+		if ch.Headers != nil {
+			spec.Headers = ch.Headers
+		}
+		for _, v := range s.Secrets {
+			spec.Secrets = append(spec.Secrets, v.Value)
+		}
+		if err := spec.check(&c.Settings); err != nil {
+			return err
+		}
+		secrets := s.Secrets
+		spec.apply(s)
+		s.Secrets = secrets // with their expiries
+		return nil
+	})
+}
+
+func assign[T any](v *T, to *T) {
+	if to != nil {
+		*v = *to
+	}
+}
+
+func cmpOr(v, fallback string) string {
+	if v == "" {
+		return fallback
+	}
+	return v
+}
+
+// configured refuses to change by the API what the configuration says.
+func configured(s *store.Subscription) error {
+	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
+}
+
+// change edits a subscription in the store and in its lane.
+func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscription) error) (*Subscription, error) {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
+	s, err := e.store.UpdateSubscription(ctx, id, func(s *store.Subscription) error {
+		s.Updated = e.now()
+		return edit(s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.adopt(s)
+	return s, nil
+}
+
+// Deactivate stops attempts to a subscription. Its deliveries are held, new
+// ones too, until Activate.
+func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscription, error) {
+	return e.setActive(ctx, id, false, reason)
+}
+
+// Activate lets deliveries go on; those that were held are due at once.
+func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
+	return e.setActive(ctx, id, true, "")
+}
+
+func (e *Engine) setActive(ctx context.Context, id string, active bool, reason string) (*Subscription, error) {
+	changed := false
+	s, err := e.change(ctx, id, func(s *store.Subscription) error {
+		if active && s.Reason == ReasonRemoved {
+			return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
+		}
+		changed = s.Active != active
+		if changed {
+			s.Active, s.Reason = active, reason
+		}
+		return nil
+	})
+	if err == nil && changed {
+		c := e.config.Load()
+		if active {
+			c.Logger.Info("subscription activated", "subscription_id", s.ID)
+		} else {
+			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", "subscription_id", s.ID, "reason", reason)
+		}
+		c.Observer.SubscriptionChanged(s)
+	}
+	return s, err
+}
+
+// DeleteSubscription removes a subscription. What waits for it becomes dead
+// letters, in the background where it is much.
+func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
+	l := e.lanes.byID(id)
+	if l == nil {
+		return ErrNotFound
+	}
+	if s := l.target.Load().sub; s.FromConfig && s.Reason != ReasonRemoved {
+		return configured(s)
+	}
+	if err := e.store.DeleteSubscription(ctx, id); err != nil {
+		return err
+	}
+	e.lanes.remove(l)
+	l.close()
+	e.background(func(ctx context.Context) { e.bury(ctx, l) })
+	return nil
+}
+
+// buryBatch is how many deliveries become dead letters in one transaction.
+const buryBatch = 1000
+
+// bury makes dead letters of what waits for a deleted subscription.
+func (e *Engine) bury(ctx context.Context, l *lane) {
+	for ctx.Err() == nil {
+		n, err := e.store.Bury(ctx, l.key, ReasonDeleted, buryBatch)
+		switch {
+		case err != nil:
+			e.config.Load().Logger.Error("making dead letters of a deleted subscription's deliveries; trying again", "error", err)
+			e.pause(ctx, time.Second)
+		case n < buryBatch && l.idle():
+			return
+		case n < buryBatch:
+			e.pause(ctx, 50*time.Millisecond) // attempts under way may come back as retries
+		}
+	}
+}
+
+// Rotated is a new secret, and until when the one before it goes on signing.
+type Rotated struct {
+	Secret          string
+	PreviousExpires time.Time
+}
+
+// RotateSecret gives a subscription a new secret. Deliveries carry the
+// signatures of both until the grace is over. An empty secret has one made.
+func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, error) {
+	c := e.config.Load()
+	r := Rotated{Secret: secret, PreviousExpires: e.now().Add(c.SecretGrace)}
+	_, err := e.change(ctx, id, func(s *store.Subscription) error {
+		if s.FromConfig {
+			return configured(s)
+		}
+		if r.Secret == "" {
+			var err error
+			if r.Secret, err = newSecret(s, c); err != nil {
+				return err
+			}
+		} else if err := checkSigner(cmpOr(s.Scheme, c.Sign), []string{r.Secret}); err != nil {
+			return invalid("secret", "can't sign deliveries with the subscription's scheme")
+		}
+		secrets := []store.Secret{{Value: r.Secret}}
+		for _, old := range s.Secrets {
+			if old.Value == r.Secret {
+				return invalid("secret", "is one that the subscription has already: give another, or none to have one made")
+			}
+			if old.Expires.IsZero() || old.Expires.After(r.PreviousExpires) {
+				old.Expires = r.PreviousExpires
+			}
+			if old.Expires.After(e.now()) {
+				secrets = append(secrets, old)
+			}
+		}
+		if len(secrets) > maxSecrets {
+			return fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
+		}
+		s.Secrets = secrets
+		return nil
+	})
+	return r, err
+}
+
+// reconcile makes the subscriptions and event types of the configuration
+// those of the store. One that is no longer there is deactivated and not
+// deleted: its deliveries wait, in case it was taken out by mistake.
+func (e *Engine) reconcile(ctx context.Context, c *config) error {
+	wanted := map[string]*SubscriptionSpec{}
+	for i := range c.Subscriptions {
+		wanted[store.SubscriptionPrefix+c.Subscriptions[i].Name] = &c.Subscriptions[i]
+	}
+	for _, l := range e.lanes.all() {
+		s := l.target.Load().sub
+		if s.FromConfig && wanted[s.ID] == nil && s.Reason != ReasonRemoved {
+			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
+				return err
+			}
+		}
+	}
+	for id, spec := range wanted {
+		if err := e.reconcileOne(ctx, c, id, spec); err != nil {
+			return fmt.Errorf("subscription %s: %w", spec.Name, err)
+		}
+	}
+	known, err := e.store.EventTypes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range c.EventTypes {
+		t.FromConfig = true
+		if err := e.store.PutEventType(ctx, t); err != nil {
+			return err
+		}
+	}
+	for _, t := range known {
+		gone := !slices.ContainsFunc(c.EventTypes, func(w EventType) bool { return w.Name == t.Name })
+		if t.FromConfig && gone {
+			if err := e.store.DeleteEventType(ctx, t.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {
+	if e.lanes.byID(id) == nil {
+		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.now()}
+		spec.apply(s)
+		if err := ensureSecret(s, c); err != nil {
+			return err
+		}
+		if err := e.store.CreateSubscription(ctx, s); err != nil {
+			return err
+		}
+		e.adopt(s)
+		return nil
+	}
+	_, err := e.change(ctx, id, func(s *store.Subscription) error {
+		spec.apply(s)
+		if s.Reason == ReasonRemoved {
+			s.Active, s.Reason = true, ""
+		}
+		return ensureSecret(s, c)
+	})
+	return err
+}

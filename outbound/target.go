@@ -1,0 +1,140 @@
+package outbound
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// target is what an attempt needs to know of a subscription, made once and
+// for as long as neither it nor the settings change.
+type target struct {
+	sub         *store.Subscription
+	url         *url.URL
+	header      http.Header // the subscription's own
+	signer      *verify.Signer
+	until       time.Time // when a secret expires, zero for never
+	limiter     *rate.Limiter
+	concurrency int
+	err         error // why no attempt can be made
+}
+
+func newTarget(c *config, s *store.Subscription, now time.Time) *target {
+	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: make(http.Header, len(s.Headers))}
+	for k, v := range s.Headers {
+		t.header.Set(k, v)
+	}
+	if s.RateLimit > 0 {
+		t.limiter = rate.NewLimiter(rate.Limit(s.RateLimit), max(int(s.RateLimit/10), 1))
+	}
+	t.url, t.err = c.Policy.CheckURL(s.URL)
+	if t.err == nil {
+		t.err = t.sign(c, now)
+	}
+	return t
+}
+
+func (t *target) sign(c *config, now time.Time) error {
+	scheme := c.scheme
+	if t.sub.Scheme != "" {
+		var err error
+		if scheme, err = signingScheme(t.sub.Scheme); err != nil {
+			return err
+		}
+	}
+	var secrets []string
+	for _, s := range t.sub.Secrets {
+		if s.Expires.IsZero() {
+			secrets = append(secrets, s.Value)
+		} else if s.Expires.After(now) {
+			secrets = append(secrets, s.Value)
+			if t.until.IsZero() || s.Expires.Before(t.until) {
+				t.until = s.Expires
+			}
+		}
+	}
+	signer, err := verify.NewSigner(scheme, secrets)
+	if err != nil {
+		return fmt.Errorf("signing: %w", err)
+	}
+	t.signer = signer
+	return nil
+}
+
+// keepLimiter goes on with the rate that o has used, if it is the same.
+func (t *target) keepLimiter(o *target) {
+	if o != nil && o.limiter != nil && t.limiter != nil && o.sub.RateLimit == t.sub.RateLimit {
+		t.limiter = o.limiter
+	}
+}
+
+// adopt makes the engine go by what the subscription says now.
+func (e *Engine) adopt(s *store.Subscription) {
+	c := e.config.Load()
+	l := e.lanes.byKey(s.Key)
+	if l == nil {
+		l = &lane{e: e, key: s.Key}
+		l.target.Store(newTarget(c, s, e.now()))
+		e.lanes.index(l, nil, s)
+		return
+	}
+	old := l.target.Load().sub
+	l.retarget(c, s)
+	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
+		e.lanes.index(l, old, s)
+	}
+	switch {
+	case old.Active && !s.Active:
+		l.flush()
+	case !old.Active && s.Active:
+		l.resume()
+	}
+}
+
+// retarget renews what attempts go by.
+func (l *lane) retarget(c *config, s *store.Subscription) {
+	t := newTarget(c, s, l.e.now())
+	t.keepLimiter(l.target.Load())
+	l.target.Store(t)
+	l.e.dispatch.kick(l)
+}
+
+// current is the target for an attempt now: without secrets that have expired.
+func (l *lane) current(c *config) *target {
+	t := l.target.Load()
+	if now := l.e.now(); !t.until.IsZero() && !now.Before(t.until) {
+		renewed := newTarget(c, t.sub, now)
+		renewed.keepLimiter(t)
+		if l.target.CompareAndSwap(t, renewed) {
+			return renewed
+		}
+		return l.target.Load()
+	}
+	return t
+}
+
+// resume starts afresh after a pause by hand: what was held is due.
+func (l *lane) resume() {
+	l.mu.Lock()
+	l.breaker, l.notBefore = breaker{}, time.Time{}
+	l.mu.Unlock()
+	l.stored(l.e.now())
+}
+
+// headers returns the subscription's headers and the event's, to be added to.
+func (t *target) headers(ev *store.Event) http.Header {
+	h := make(http.Header, len(t.header)+len(ev.Headers)+8)
+	for k, v := range ev.Headers {
+		h.Set(k, v)
+	}
+	maps.Copy(h, t.header)
+	return h
+}

@@ -1,0 +1,171 @@
+package outbound
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Spans follow OpenTelemetry's conventions for messaging (publish: a
+// producer) and for HTTP clients (deliver: a client span an attempt). The
+// context of the publish span is stored with the event: the first attempt is
+// its child, and each later one, perhaps days after, a trace of its own with
+// a link to it.
+
+const tracerName = "github.com/caddy-webhooks/caddy-webhooks"
+
+var w3c = propagation.TraceContext{}
+
+// publishSpan is the span of a Publish with what its metric needs.
+type publishSpan struct {
+	e     *Engine
+	span  trace.Span
+	began time.Time
+}
+
+func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context, publishSpan) {
+	p := publishSpan{e: e, began: time.Now()}
+	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+n.Type, trace.WithSpanKind(trace.SpanKindProducer))
+	if p.span.IsRecording() {
+		p.span.SetAttributes(
+			attribute.String("messaging.system", "caddy_webhooks"),
+			attribute.String("messaging.operation.name", "publish"),
+			attribute.String("messaging.operation.type", "send"),
+			attribute.String("messaging.destination.name", n.Type),
+			attribute.Int("messaging.message.body.size", len(n.Payload)),
+		)
+	}
+	return ctx, p
+}
+
+// tracer belongs to the trace that ctx is in, where there is one, so that its
+// spans end where the others of the trace do.
+func (e *Engine) tracer(ctx context.Context) trace.Tracer {
+	if s := trace.SpanFromContext(ctx); s.SpanContext().IsValid() {
+		if s.IsRecording() || !s.SpanContext().IsRemote() {
+			return s.TracerProvider().Tracer(tracerName)
+		}
+	}
+	return e.config.Load().tracer()
+}
+
+func (c *config) tracer() trace.Tracer {
+	if c.Tracer == nil {
+		return noop.Tracer{}
+	}
+	return c.Tracer.Tracer(tracerName)
+}
+
+func (p publishSpan) end(res Published, err error) {
+	result := "stored"
+	switch {
+	case err == nil && res.Duplicate:
+		result = "duplicate"
+	case err != nil && isRefusal(err):
+		result = "refused"
+	case err != nil:
+		result = "failed"
+	}
+	if p.span.IsRecording() {
+		if err != nil {
+			p.span.SetStatus(codes.Error, result)
+			p.span.SetAttributes(attribute.String("error.type", result))
+		} else {
+			p.span.SetAttributes(attribute.String("messaging.message.id", res.EventID), attribute.Int("caddy_webhooks.deliveries", res.Deliveries))
+		}
+	}
+	p.span.End()
+	p.e.config.Load().Observer.PublishDone(result, time.Since(p.began))
+}
+
+// traceContext is the form in which the context of ctx's span is stored.
+func traceContext(ctx context.Context) (parent, state string) {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return "", ""
+	}
+	m := propagation.MapCarrier{}
+	w3c.Inject(ctx, m)
+	return m["traceparent"], m["tracestate"]
+}
+
+// attemptSpan is the span of an attempt; its zero value does nothing.
+type attemptSpan struct {
+	ctx  context.Context
+	span trace.Span
+}
+
+func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *store.Held, a *store.Attempt) (context.Context, attemptSpan) {
+	if c.Tracer == nil && h.TraceParent == "" {
+		return ctx, attemptSpan{}
+	}
+	origin := w3c.Extract(ctx, propagation.MapCarrier{"traceparent": h.TraceParent, "tracestate": h.TraceState})
+	if c.Tracer == nil {
+		// Not ours to record, but the receiver's spans still join the trace.
+		return ctx, attemptSpan{ctx: origin}
+	}
+	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
+	from := trace.SpanContextFromContext(origin)
+	if a.Number == 1 {
+		ctx = origin
+	} else if from.IsValid() {
+		opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: from}))
+	}
+	ctx, span := c.tracer().Start(ctx, "deliver "+h.Type, opts...)
+	if span.IsRecording() {
+		span.SetAttributes(
+			attribute.String("messaging.system", "caddy_webhooks"),
+			attribute.String("messaging.operation.name", "deliver"),
+			attribute.String("messaging.operation.type", "send"),
+			attribute.String("messaging.destination.name", h.Type),
+			attribute.String("messaging.message.id", h.Event.ID),
+			attribute.String("caddy_webhooks.subscription_id", t.sub.ID),
+			attribute.String("caddy_webhooks.delivery_id", h.Delivery.ID.With(store.DeliveryPrefix)),
+			attribute.String("http.request.method", http.MethodPost),
+			attribute.Int("http.request.resend_count", a.Number-1),
+		)
+		if t.url != nil {
+			span.SetAttributes(attribute.String("server.address", t.url.Hostname()))
+			if port, err := strconv.Atoi(t.url.Port()); err == nil {
+				span.SetAttributes(attribute.Int("server.port", port))
+			}
+		}
+	}
+	if sc := span.SpanContext(); sc.IsValid() {
+		a.TraceID = sc.TraceID().String()
+	}
+	return ctx, attemptSpan{ctx: ctx, span: span}
+}
+
+// inject adds the trace context to the delivery's headers.
+func (s attemptSpan) inject(h http.Header) {
+	if s.ctx != nil {
+		w3c.Inject(s.ctx, propagation.HeaderCarrier(h))
+	}
+}
+
+func (s attemptSpan) end(a *store.Attempt) {
+	if s.span == nil {
+		return
+	}
+	if a.Status > 0 {
+		s.span.SetAttributes(attribute.Int("http.response.status_code", a.Status))
+	}
+	if a.Class != "" {
+		kind := a.Class
+		if kind == ClassStatus {
+			kind = strconv.Itoa(a.Status)
+		}
+		s.span.SetAttributes(attribute.String("error.type", kind))
+		s.span.SetStatus(codes.Error, a.Error)
+	}
+	s.span.End()
+}
