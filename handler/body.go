@@ -79,14 +79,15 @@ type spool struct {
 	memory    *memory
 	threshold int64
 
-	mu      sync.RWMutex // guards what follows against a reader that outlives the request
-	size    int64
-	chunks  []*chunk
-	first   [1]*chunk // the array of chunks in the usual case
-	scratch []byte    // where bytes on their way to the file are read
-	file    *os.File
-	name    string // the file's name where it could not be unlinked while open
-	closed  bool
+	mu       sync.RWMutex // guards what follows against a reader that outlives the request
+	size     int64
+	complete bool // the body was read to its end
+	chunks   []*chunk
+	first    [1]*chunk // the array of chunks in the usual case
+	scratch  []byte    // where bytes on their way to the file are read
+	file     *os.File
+	name     string // the file's name where it could not be unlinked while open
+	closed   bool
 }
 
 func newSpool(m *memory, threshold int64) *spool {
@@ -105,8 +106,8 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 		if err != nil {
 			return err
 		}
-		if room := limit + 1 - s.size; int64(len(buf)) > room {
-			buf = buf[:room]
+		if room := limit - s.size; int64(len(buf)) > room {
+			buf = buf[:room+1] // one more than there may be
 		}
 		n, readErr := src.Read(buf)
 		if n > 0 {
@@ -122,6 +123,7 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 		}
 		switch {
 		case readErr == io.EOF:
+			s.complete = true
 			return nil
 		case errors.Is(readErr, os.ErrDeadlineExceeded):
 			return errBodyTooSlow
@@ -248,6 +250,10 @@ func (s *spool) release() {
 // The request is changed in place: Caddy's {http.request.body} and its error
 // routes look at the same value.
 func (s *spool) serve(r *http.Request) {
+	if !s.complete {
+		s.serveWithRest(r)
+		return
+	}
 	r.ContentLength = s.size
 	r.TransferEncoding = nil
 	r.Header["Content-Length"] = []string{strconv.FormatInt(s.size, 10)}
@@ -270,6 +276,15 @@ func (s *spool) serve(r *http.Request) {
 		GetConn: func(string) { body.rewind() },
 	})
 	*r = *r.WithContext(ctx)
+}
+
+// serveWithRest makes what was read, and whatever the client still sends, the
+// body of a request: a dry run passes what it can't hold, once.
+func (s *spool) serveWithRest(r *http.Request) {
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(&spoolReader{spool: s}, r.Body), r.Body}
 }
 
 // releaseAfter gives the spool back when the request is over, for the error

@@ -22,6 +22,8 @@ func resolveSecret(directive, raw string) (string, error) {
 	if raw == "" {
 		return "", fmt.Errorf("%s: the secret is empty: write a placeholder such as {env.NAME} or {file./run/secrets/name}, or the secret itself", directive)
 	}
+	// the Caddyfile adapter takes {file.name} for its shorthand of a request's file
+	raw = strings.ReplaceAll(raw, "{http.request.uri.path.file.", "{file.")
 	secret, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
 	switch {
 	case err != nil:

@@ -1,0 +1,396 @@
+package handler
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("webhook_verify", parseVerify)
+	// after rewrites and authentication, before the header that it sets could
+	// be touched
+	httpcaddyfile.RegisterDirectiveOrder("webhook_verify", httpcaddyfile.Before, "request_header")
+}
+
+// parseVerify makes the handler, and gives each of several equal ones a route of
+// its own, since a message that was delivered to one of them is no replay to
+// the others.
+func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	var v Verify
+	if err := v.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(v)
+	if err != nil {
+		return nil, h.WrapErr(err)
+	}
+	key := "webhook_verify " + string(config)
+	n, _ := h.State[key].(int)
+	n++
+	h.State[key] = n
+	if n > 1 {
+		v.Route = strconv.Itoa(n)
+	}
+	return &v, nil
+}
+
+// UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
+//
+//	webhook_verify [<matcher>] <provider> [<secret>...] {
+//	    secret       <secret>...                  # repeatable; any may match
+//	    verify_token <token>
+//	    public_url   <scheme>://<host>
+//	    tolerance    <past>|off [<future>|off]    # future: as past
+//	    max_body     <size>
+//	    replay       off|reject|ack [<life>]
+//	    enforce      off
+//	    handshake    off|<name>
+//
+//	    # the scheme: these replace what the provider's row says
+//	    name          <name>
+//	    construction  hmac|hash|token
+//	    algorithm     sha1|sha256|sha384|sha512
+//	    key           text|hex|base64|whsec|sha1
+//	    content       <template>
+//	    form_content  <template>
+//	    signature     [header|query|json|form <name>...] {
+//	        prefix      <text>
+//	        encoding    hex|base64|base64_raw|base64url|base64url_raw
+//	        separator   <text>
+//	        groups      <text>
+//	        tag         <tag>...                  # repeatable; the strongest first
+//	        tag_content <tag> <template>          # repeatable
+//	        assign      <text>
+//	        numbered
+//	        each        <path>
+//	    }
+//	    timestamp     header|field|query|json|form <name> [<format>] [optional]
+//	    timestamp     first [<format>] [optional]
+//	    id            header|query|json|form <name> [<pattern>]
+//	    event_type    header|query|json|form <name> [<pattern>]
+//	    body_digest   <parameter>
+//	    default_port  either
+//	    unbound_body  allow
+//	    status_code   <status>
+//	    content_types <type>...
+//	}
+func (h *Verify) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if !d.NextArg() {
+		return d.Err("name the provider, such as github, or hmac for a scheme of your own")
+	}
+	h.Provider = d.Val()
+	h.Secrets = d.RemainingArgs()
+	return parseBlock(d, verifyOptions, h)
+}
+
+// option parses one subdirective into a T; the dispenser stands on its name.
+type option[T any] struct {
+	parse  func(d *caddyfile.Dispenser, to T) error
+	repeat bool
+}
+
+// parseBlock parses a block by a table of options. An option that isn't in the
+// table, or that may stand only once and stands twice, is an error.
+func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to T) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		o, ok := options[name]
+		if !ok {
+			return d.Errf("unrecognized subdirective '%s'", name)
+		}
+		if seen[name] && !o.repeat {
+			return d.Errf("%s is given twice", name)
+		}
+		seen[name] = true
+		if err := o.parse(d, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyOptions are the subdirectives of webhook_verify.
+var verifyOptions = map[string]option[*Verify]{
+	"secret":       {parseVerifySecrets, true},
+	"verify_token": text(func(h *Verify) *string { return &h.VerifyToken }),
+	"public_url":   text(func(h *Verify) *string { return &h.PublicURL }),
+	"tolerance":    {parseTolerance, false},
+	"max_body":     {parseMaxBody, false},
+	"replay":       {parseReplay, false},
+	"enforce":      {parseEnforce, false},
+	"handshake":    {parseHandshake, false},
+
+	"name":          text(func(h *Verify) *string { return &h.Scheme.Name }),
+	"construction":  text(func(h *Verify) *string { return &h.Scheme.Construction }),
+	"algorithm":     text(func(h *Verify) *string { return &h.Scheme.Algorithm }),
+	"key":           text(func(h *Verify) *string { return &h.Scheme.Key }),
+	"content":       text(func(h *Verify) *string { return &h.Scheme.Content }),
+	"form_content":  text(func(h *Verify) *string { return &h.Scheme.FormContent }),
+	"signature":     {parseSignature, false},
+	"timestamp":     {parseTimestamp, false},
+	"id":            field(func(h *Verify) *verify.Field { return &h.Scheme.ID }),
+	"event_type":    field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
+	"body_digest":   text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
+	"default_port":  text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
+	"unbound_body":  {parseUnboundBody, false},
+	"status_code":   {parseStatusCode, false},
+	"content_types": {parseContentTypes, false},
+}
+
+// signatureOptions are the subdirectives of a signature's block.
+var signatureOptions = map[string]option[*verify.Signature]{
+	"prefix":      text(func(s *verify.Signature) *string { return &s.Prefix }),
+	"encoding":    text(func(s *verify.Signature) *string { return &s.Encoding }),
+	"separator":   text(func(s *verify.Signature) *string { return &s.Separator }),
+	"groups":      text(func(s *verify.Signature) *string { return &s.Groups }),
+	"tag":         {parseTags, true},
+	"tag_content": {parseTagContent, true},
+	"assign":      text(func(s *verify.Signature) *string { return &s.Assign }),
+	"numbered":    {parseNumbered, false},
+	"each":        text(func(s *verify.Signature) *string { return &s.Each }),
+}
+
+// text is an option with one argument, which isn't empty.
+func text[T any](place func(T) *string) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		return oneArg(d, place(to))
+	}}
+}
+
+func oneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if !d.AllArgs(value) {
+		return d.ArgErr()
+	}
+	if *value == "" {
+		return d.Errf("%s is empty", name)
+	}
+	return nil
+}
+
+// onlyWord is for an option that can have one value alone.
+func onlyWord(d *caddyfile.Dispenser, word string) error {
+	name := d.Val()
+	var value string
+	if err := oneArg(d, &value); err != nil {
+		return err
+	}
+	if value != word {
+		return d.Errf("%s %s: the only value is %s; leave the line out otherwise", name, value, word)
+	}
+	return nil
+}
+
+// field is an option that says where a value stands.
+func field[T any](place func(T) *verify.Field) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		f := place(to)
+		args := d.RemainingArgs()
+		if len(args) < 2 || len(args) > 3 {
+			return d.ArgErr()
+		}
+		f.In, f.Name = args[0], args[1]
+		if len(args) == 3 {
+			f.Pattern = args[2]
+		}
+		return nil
+	}}
+}
+
+func parseVerifySecrets(d *caddyfile.Dispenser, h *Verify) error {
+	secrets := d.RemainingArgs()
+	if len(secrets) == 0 {
+		return d.ArgErr()
+	}
+	h.Secrets = append(h.Secrets, secrets...)
+	return nil
+}
+
+func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	sides := []*verify.Duration{&h.Scheme.Timestamp.Past, &h.Scheme.Timestamp.Future}
+	for i, side := range sides {
+		arg := args[min(i, len(args)-1)]
+		if arg == "off" {
+			*side = -1
+			continue
+		}
+		tolerance, err := caddy.ParseDuration(arg)
+		if err != nil || tolerance <= 0 {
+			return d.Errf("tolerance %s: write a duration such as 5m, or off", arg)
+		}
+		*side = verify.Duration(tolerance)
+	}
+	return nil
+}
+
+func parseMaxBody(d *caddyfile.Dispenser, h *Verify) error {
+	var arg string
+	if err := oneArg(d, &arg); err != nil {
+		return err
+	}
+	size, err := humanize.ParseBytes(arg)
+	if err != nil || size == 0 || size > math.MaxInt64 {
+		return d.Errf("max_body %s: write a size such as 1MiB", arg)
+	}
+	h.MaxBody = int64(size)
+	return nil
+}
+
+func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	switch args[0] {
+	case replayReject, replayAck:
+	case replayOff:
+		if len(args) > 1 {
+			return d.Err("replay off remembers nothing, so it takes no life")
+		}
+	default:
+		return d.Errf("replay %s: write off, reject or ack", args[0])
+	}
+	h.Replay = args[0]
+	if len(args) == 2 {
+		life, err := caddy.ParseDuration(args[1])
+		if err != nil || life < time.Second {
+			return d.Errf("replay %s %s: write how long a message is remembered, such as 24h", args[0], args[1])
+		}
+		h.ReplayFor = caddy.Duration(life)
+	}
+	return nil
+}
+
+func parseEnforce(d *caddyfile.Dispenser, h *Verify) error {
+	h.DryRun = true
+	return onlyWord(d, "off")
+}
+
+func parseHandshake(d *caddyfile.Dispenser, h *Verify) error {
+	var value string
+	if err := oneArg(d, &value); err != nil {
+		return err
+	}
+	if value == "off" {
+		h.NoHandshake = true
+		return nil
+	}
+	h.Scheme.Handshake = value
+	return nil
+}
+
+func parseSignature(d *caddyfile.Dispenser, h *Verify) error {
+	s := &h.Scheme.Signature
+	switch args := d.RemainingArgs(); len(args) {
+	case 0:
+	case 1:
+		return d.Err("signature: say where it stands and under which name, such as: signature header X-Signature")
+	case 2:
+		s.In, s.Name = args[0], args[1]
+	default:
+		s.In, s.Names = args[0], args[1:]
+	}
+	return parseBlock(d, signatureOptions, s)
+}
+
+func parseTags(d *caddyfile.Dispenser, s *verify.Signature) error {
+	tags := d.RemainingArgs()
+	if len(tags) == 0 {
+		return d.ArgErr()
+	}
+	s.Tags = append(s.Tags, tags...)
+	return nil
+}
+
+func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
+	var tag, content string
+	if !d.AllArgs(&tag, &content) {
+		return d.ArgErr()
+	}
+	if _, ok := s.TagContents[tag]; ok {
+		return d.Errf("tag_content %s is given twice", tag)
+	}
+	if s.TagContents == nil {
+		s.TagContents = make(map[string]string)
+	}
+	s.TagContents[tag] = content
+	return nil
+}
+
+func parseNumbered(d *caddyfile.Dispenser, s *verify.Signature) error {
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	s.Numbered = true
+	return nil
+}
+
+func parseTimestamp(d *caddyfile.Dispenser, h *Verify) error {
+	t := &h.Scheme.Timestamp
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.ArgErr()
+	}
+	t.In, args = args[0], args[1:]
+	if t.In != "first" { // the list's first item, which has no name
+		if len(args) == 0 {
+			return d.Errf("timestamp %s: under which name? Such as: timestamp header X-Timestamp unix", t.In)
+		}
+		t.Name, args = args[0], args[1:]
+	}
+	if len(args) > 0 && args[0] != "optional" {
+		t.Format, args = args[0], args[1:]
+	}
+	if len(args) > 0 && args[0] == "optional" {
+		t.Optional, args = true, args[1:]
+	}
+	if len(args) > 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+func parseUnboundBody(d *caddyfile.Dispenser, h *Verify) error {
+	h.Scheme.UnboundBody = true
+	return onlyWord(d, "allow")
+}
+
+func parseStatusCode(d *caddyfile.Dispenser, h *Verify) error {
+	var arg string
+	if err := oneArg(d, &arg); err != nil {
+		return err
+	}
+	status, err := strconv.Atoi(arg)
+	if err != nil || status < 400 || status > 499 {
+		return d.Errf("status_code %s: write a status from 400 to 499", arg)
+	}
+	h.Scheme.StatusCode = status
+	return nil
+}
+
+func parseContentTypes(d *caddyfile.Dispenser, h *Verify) error {
+	h.Scheme.ContentTypes = d.RemainingArgs()
+	if len(h.Scheme.ContentTypes) == 0 {
+		return d.ArgErr()
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Verify)(nil)

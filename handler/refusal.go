@@ -1,0 +1,123 @@
+package handler
+
+import (
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// The reasons that only a server has, beside those of package verify.
+const (
+	// reasonSlowBody: the body comes too slowly.
+	reasonSlowBody verify.Reason = "body_too_slow"
+	// reasonNoRoom: the body could not be kept while it was judged.
+	reasonNoRoom verify.Reason = "no_room"
+	// reasonBusy: as many messages are being worked on as the replay memory can
+	// watch.
+	reasonBusy verify.Reason = "busy"
+)
+
+// retryAfter is when a sender may come back, in seconds, where it isn't its
+// fault that it was sent away.
+const retryAfter = "5"
+
+// statusOf is the HTTP status of a reason.
+func statusOf(reason verify.Reason) int {
+	switch reason {
+	case reasonSlowBody:
+		return http.StatusRequestTimeout
+	case reasonNoRoom, reasonBusy:
+		return http.StatusServiceUnavailable
+	}
+	return reason.Status()
+}
+
+// refuse ends a request that was refused. The error's text is the reason alone:
+// users print it.
+func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
+	switch v.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusConflict, http.StatusServiceUnavailable:
+		if v.reason != verify.ReasonReplayed {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+	}
+	if v.body != nil {
+		// what was read is gone, and error routes must not wait for it
+		v.body.release()
+		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+		r.Header.Del("Content-Length")
+	}
+	return caddyhttp.Error(v.status, errors.New(string(v.reason)))
+}
+
+// refusalLog writes refusals at warn, since Caddy shows errors below 500 at
+// debug only: a few a second, and how many it left out, so that whoever is
+// refused can't fill a disk. It shows no header and no query: they may hold a
+// token.
+type refusalLog struct {
+	logger  *zap.Logger
+	limiter *rate.Limiter
+	omitted atomic.Int64
+}
+
+func newRefusalLog(logger *zap.Logger) *refusalLog {
+	return &refusalLog{logger: logger, limiter: rate.NewLimiter(rate.Every(time.Second), 10)}
+}
+
+func (l *refusalLog) write(r *http.Request, v *verdict) {
+	level, message := zapcore.WarnLevel, "webhook refused"
+	switch {
+	case v.err != nil:
+		level = zapcore.ErrorLevel
+	case v.kind == kindUnenforced:
+		message = "webhook would be refused (enforce off)"
+	}
+	entry := l.logger.Check(level, message)
+	if entry == nil {
+		return
+	}
+	if !l.limiter.Allow() {
+		l.omitted.Add(1)
+		return
+	}
+	u := providerURL(r)
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	fields := []zap.Field{
+		zap.String("provider", v.provider),
+		zap.String("reason", string(v.reason)),
+		zap.Int("status", v.status),
+		zap.String("client_ip", client),
+		zap.String("method", originalMethod(r)),
+		zap.String("host", u.Host),
+		zap.String("path", cut(u.EscapedPath(), 256)),
+	}
+	if v.err != nil {
+		fields = append(fields, zap.Error(v.err))
+	}
+	if omitted := l.omitted.Swap(0); omitted > 0 {
+		fields = append(fields, zap.Int64("omitted_before", omitted))
+	}
+	entry.Write(fields...)
+}
+
+// cut shortens what a stranger wrote to what a log should hold.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

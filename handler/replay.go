@@ -1,0 +1,109 @@
+package handler
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// The words of the replay option.
+const (
+	replayOff    = "off"
+	replayReject = "reject"
+	replayAck    = "ack"
+)
+
+// replayCapacity bounds the replay memory: some 30 MB when it is full.
+const replayCapacity = 1 << 17
+
+// replayPool holds the one replay memory of the process, so that it outlives a
+// config reload.
+var replayPool = caddy.NewUsagePool()
+
+const replayPoolKey = "replays"
+
+// replayMemory is the replay memory as the pool wants it.
+type replayMemory struct{ *verify.Replays }
+
+// Destruct implements caddy.Destructor.
+func (replayMemory) Destruct() error { return nil }
+
+// acquireReplays gives the replay memory of the process. Each call needs one of
+// releaseReplays.
+func acquireReplays() (*verify.Replays, error) {
+	memory, _, err := replayPool.LoadOrNew(replayPoolKey, func() (caddy.Destructor, error) {
+		return replayMemory{verify.NewReplays(replayCapacity, verifyMetrics.evictions.Inc, time.Now)}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return memory.(replayMemory).Replays, nil
+}
+
+func releaseReplays() error {
+	_, err := replayPool.Delete(replayPoolKey)
+	return err
+}
+
+// reserve looks a verified message up in the replay memory, and holds its place
+// while the app works on it. Messages that nothing tells apart are no replays.
+func (h *Verify) reserve(v *verdict) {
+	if h.replays == nil || v.message.MAC == nil {
+		return
+	}
+	v.key = verify.ReplayKey(h.Route, v.message)
+	switch h.replays.Begin(v.key, h.life) {
+	case verify.Fresh:
+		v.reserved = true
+	case verify.Seen:
+		v.reason = verify.ReasonReplayed
+	case verify.InFlight:
+		v.reason = verify.ReasonInFlight
+	default:
+		v.reason = reasonBusy
+	}
+	v.status = statusOf(v.reason)
+}
+
+// settle keeps the message in the replay memory if the app has answered 2xx,
+// and forgets it otherwise, so that the provider's retry passes.
+func (h *Verify) settle(v *verdict, answered bool) {
+	if answered {
+		h.replays.Commit(v.key)
+	} else {
+		h.replays.Abort(v.key)
+	}
+}
+
+// statusRecorder remembers the status of the app's answer.
+type statusRecorder struct {
+	*caddyhttp.ResponseWriterWrapper
+	status int
+}
+
+func (w *statusRecorder) WriteHeader(status int) {
+	if w.status < 200 {
+		w.status = status
+	}
+	w.ResponseWriterWrapper.WriteHeader(status)
+}
+
+func (w *statusRecorder) Write(p []byte) (int, error) {
+	if w.status < 200 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriterWrapper.Write(p)
+}
+
+// succeeded says whether the answer was 2xx; returned, whether the app's
+// handler came back without an error, in which case no status means 200.
+func (w *statusRecorder) succeeded(returned bool) bool {
+	if w.status < 200 {
+		return returned
+	}
+	return w.status < 300
+}

@@ -1,0 +1,456 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func init() {
+	caddy.RegisterModule(Verify{})
+}
+
+// defaultMaxBody is max_body where it isn't set: GitHub sends up to 25 MB.
+const defaultMaxBody = 25 << 20
+
+// customProvider is the provider that starts from an empty row.
+const customProvider = "hmac"
+
+// Verify is a handler that judges the signature of each webhook before the
+// handlers after it see the request. It refuses what it can't verify, and never
+// passes a request because something is missing: a config without a usable
+// secret doesn't load.
+//
+// Cheap checks come first, so that a request without a signature is refused
+// before its body is read. The handlers after it get the very bytes that were
+// judged, with their length, and `reverse_proxy` can repeat them.
+//
+// Refusals are handler errors, which `handle_errors` sees: 401 for a signature
+// or a time that is missing, malformed or wrong, 405 for another method than
+// POST, 409 for a replay, 413 for a body over the limit, 415 for a content type
+// that the scheme doesn't allow. Their text is the reason: one word.
+//
+// The header `Webhook-Verified`, and every one that begins so, is removed from
+// requests, and set to the provider's name on those that were verified.
+//
+// This handler sets the following placeholders:
+//
+// Placeholder | Description
+// ------------|---------------
+// `{http.webhook.provider}` | The name of the provider's scheme
+// `{http.webhook.verified}` | `true` or `false`
+// `{http.webhook.error}` | Why the request was refused, such as `bad_signature`; empty if it wasn't
+// `{http.webhook.id}` | The id of the delivery
+// `{http.webhook.event_type}` | The event type
+// `{http.webhook.timestamp}` | When the provider signed it, in RFC 3339
+// `{http.webhook.secret_index}` | Which of the secrets matched; 0 is the first
+// `{http.webhook.signed}` | What the signature covers: some of `id`, `timestamp`, `event_type` and `body`, separated by spaces. What it doesn't cover may be forged.
+type Verify struct {
+	// The name of the provider, whose scheme is known; `caddy webhooks
+	// providers` lists them. `hmac` starts from an empty scheme. Required.
+	Provider string `json:"provider,omitempty"`
+
+	// The secrets that the provider may sign with: any may match, so that one
+	// can be replaced without a gap. Placeholders are replaced when the config
+	// is loaded, and one that is empty is an error. At least one is required.
+	Secrets []string `json:"secrets,omitempty"`
+
+	// The second value that some handshakes need, such as Meta's verify token.
+	// Placeholders are replaced when the config is loaded.
+	VerifyToken string `json:"verify_token,omitempty"`
+
+	// Scheme and host under which the provider knows this server, such as
+	// `https://hooks.example.com`, for schemes that sign the URL. By default
+	// they are taken from the request, and from `X-Forwarded-Host` and
+	// `X-Forwarded-Proto` where the server's `trusted_proxies` vouch for them.
+	PublicURL string `json:"public_url,omitempty"`
+
+	// The largest body that is taken, in bytes. Default: 25 MiB.
+	MaxBody int64 `json:"max_body,omitempty"`
+
+	// What to do with a message that the app has already answered with 2xx:
+	// `off` passes it on, `reject` answers 409, `ack` answers 200. While the app
+	// works on the first copy, another one gets 409 in either case. The default
+	// is `ack` where the scheme signs a time, which bounds how long a message
+	// must be remembered, and `off` where it doesn't.
+	Replay string `json:"replay,omitempty"`
+
+	// How long a message is remembered. Default: as long as its time is within
+	// the tolerance. Required for `reject` and `ack` where no time is signed.
+	ReplayFor caddy.Duration `json:"replay_for,omitempty"`
+
+	// Tells handlers for the same provider with the same secrets apart: each
+	// route has a replay memory of its own. The Caddyfile sets it where it is
+	// needed.
+	Route string `json:"route,omitempty"`
+
+	// Passes every request on, with the verdict in the placeholders and
+	// `Webhook-Verified: false` where it was not verified: a dry run.
+	DryRun bool `json:"dry_run,omitempty"`
+
+	// Leaves the provider's handshake to the handlers after this one.
+	NoHandshake bool `json:"no_handshake,omitempty"`
+
+	// Fields that replace those of the provider's scheme, or make up a scheme of
+	// their own on `hmac`.
+	Scheme verify.Scheme `json:"scheme,omitzero"`
+
+	name     string // the scheme's name
+	verifier *verify.Verifier
+	replays  *verify.Replays // nil where replay is off
+	life     time.Duration   // of a message in the replay memory
+	maxBody  int64
+	refusals *refusalLog
+	now      func() time.Time
+}
+
+// CaddyModule returns the Caddy module information.
+func (Verify) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.webhook_verify",
+		New: func() caddy.Module { return new(Verify) },
+	}
+}
+
+// Provision sets up the handler.
+func (h *Verify) Provision(ctx caddy.Context) error {
+	if err := h.provision(ctx); err != nil {
+		return fmt.Errorf("%s: %w", h.directive(), err)
+	}
+	return nil
+}
+
+func (h *Verify) provision(ctx caddy.Context) error {
+	logger := ctx.Logger()
+	h.now = time.Now
+	h.maxBody = h.MaxBody
+	if h.maxBody == 0 {
+		h.maxBody = defaultMaxBody
+	}
+	scheme, err := h.scheme()
+	if err != nil {
+		return err
+	}
+	if err := h.provisionVerifier(scheme); err != nil {
+		return err
+	}
+	h.name = scheme.Name
+	h.refusals = newRefusalLog(logger)
+	if warning := tokenWarning(scheme); warning != "" {
+		logger.Warn(warning, zap.String("provider", h.name))
+	}
+	if h.DryRun {
+		logger.Warn("enforce off: every request is passed on, verified or not", zap.String("provider", h.name))
+	}
+	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	return h.provisionReplay(scheme)
+}
+
+// directive opens the errors of this handler.
+func (h *Verify) directive() string {
+	return strings.TrimSpace("webhook_verify " + h.Provider)
+}
+
+// scheme is the provider's row, with the config's own fields over it.
+func (h *Verify) scheme() (verify.Scheme, error) {
+	if h.Provider == "" {
+		return verify.Scheme{}, errors.New(`name the provider, such as "webhook_verify github {env.GITHUB_WEBHOOK_SECRET}", or hmac for a scheme of your own`)
+	}
+	row := verify.Scheme{Name: customProvider}
+	if h.Provider != customProvider {
+		var ok bool
+		if row, ok = verify.Lookup(h.Provider); !ok {
+			return verify.Scheme{}, errors.New(`unknown provider: "caddy webhooks providers" lists the known ones; for any other use "webhook_verify hmac" and describe its scheme in a block`)
+		}
+	}
+	over := h.Scheme
+	over.Content = templateWords(over.Content)
+	over.FormContent = templateWords(over.FormContent)
+	if len(over.Signature.TagContents) > 0 {
+		contents := make(map[string]string, len(over.Signature.TagContents))
+		for tag, content := range over.Signature.TagContents {
+			contents[tag] = templateWords(content)
+		}
+		over.Signature.TagContents = contents
+	}
+	return row.Merge(over), nil
+}
+
+// templateWords undoes, in a content template, what Caddy's Caddyfile adapter
+// does to words that are also its own shorthands.
+func templateWords(content string) string { return caddyWords.Replace(content) }
+
+var caddyWords = strings.NewReplacer(
+	"{http.request.method}", "{method}",
+	"{http.request.host}", "{host}",
+	"{http.request.uri.path}", "{path}",
+	"{http.request.uri.query}", "{query}",
+	"{http.request.uri.query.", "{query.",
+	"{http.request.header.", "{header.",
+)
+
+func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
+	if len(h.Secrets) == 0 {
+		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block", h.Provider)
+	}
+	options := verify.Options{NoHandshake: h.NoHandshake}
+	for i, raw := range h.Secrets {
+		secret, err := resolveSecret("secret "+strconv.Itoa(i+1), raw)
+		if err != nil {
+			return err
+		}
+		options.Secrets = append(options.Secrets, secret)
+	}
+	var err error
+	if h.VerifyToken != "" {
+		if options.VerifyToken, err = resolveSecret("verify_token", h.VerifyToken); err != nil {
+			return err
+		}
+	}
+	if options.PublicURL, err = resolvePublicURL(h.PublicURL); err != nil {
+		return err
+	}
+	h.verifier, err = verify.New(scheme, options)
+	return err
+}
+
+func (h *Verify) provisionReplay(scheme verify.Scheme) error {
+	bound, bounded := replayBound(scheme)
+	mode := h.Replay
+	if mode == "" {
+		mode = replayOff
+		if bounded {
+			mode = replayAck
+		}
+	}
+	if mode == replayOff {
+		return nil
+	}
+	h.life = time.Duration(h.ReplayFor)
+	if h.life == 0 {
+		if !bounded {
+			return fmt.Errorf("replay %s: no time is signed that would bound it: say how long a message is to be remembered, such as \"replay %[1]s 24h\"", mode)
+		}
+		h.life = bound
+	}
+	replays, err := acquireReplays()
+	if err != nil {
+		return err
+	}
+	h.replays = replays
+	return nil
+}
+
+// replayBound is how long a message of a scheme can pass for fresh, where its
+// signed time bounds that.
+func replayBound(s verify.Scheme) (time.Duration, bool) {
+	past, future := time.Duration(s.Timestamp.Past), time.Duration(s.Timestamp.Future)
+	if past == 0 {
+		past = 5 * time.Minute
+	}
+	if future == 0 {
+		future = past
+	}
+	if s.Timestamp.In == "" || past < 0 || future < 0 {
+		return 0, false
+	}
+	return past + future, true
+}
+
+// Validate checks the options that stand on their own.
+func (h *Verify) Validate() error {
+	switch h.Replay {
+	case "", replayOff, replayReject, replayAck:
+	default:
+		return fmt.Errorf("%s: replay %q: write off, reject or ack", h.directive(), h.Replay)
+	}
+	if h.MaxBody < 0 {
+		return fmt.Errorf("%s: max_body must not be negative", h.directive())
+	}
+	if h.ReplayFor < 0 {
+		return fmt.Errorf("%s: replay_for must not be negative", h.directive())
+	}
+	return nil
+}
+
+// Cleanup gives the replay memory back.
+func (h *Verify) Cleanup() error {
+	if h.replays == nil {
+		return nil
+	}
+	return releaseReplays()
+}
+
+// ServeHTTP judges a request, and passes it on if it is verified.
+func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	dropClaims(r.Header)
+	dropClaims(r.Trailer)
+
+	span := startVerifySpan(r.Context())
+	v := h.judge(r)
+	endVerifySpan(span, v)
+	h.report(r, v)
+
+	switch v.kind {
+	case kindHandshake, kindAcknowledged:
+		return answer(w, v)
+	case kindRefused:
+		return refuse(w, r, v)
+	}
+	return h.pass(w, r, v, next)
+}
+
+// judge gives the verdict on a request.
+func (h *Verify) judge(r *http.Request) *verdict {
+	v := &verdict{provider: h.name, kind: kindVerified}
+	h.check(r, v)
+	if v.reason == "" && v.reply == nil {
+		h.reserve(v)
+	}
+	switch {
+	case v.reply != nil:
+		v.kind = kindHandshake
+	case v.reason == "":
+	case v.err != nil:
+		v.kind = kindRefused // even on a dry run: there is nothing to pass on
+	case h.DryRun:
+		v.kind = kindUnenforced
+	case v.reason == verify.ReasonReplayed && h.Replay != replayReject:
+		v.kind = kindAcknowledged
+		v.reply = &verify.Reply{Status: http.StatusOK}
+	default:
+		v.kind = kindRefused
+	}
+	return v
+}
+
+// check verifies the signature: first what needs no body, then the body while
+// it is read.
+func (h *Verify) check(r *http.Request, v *verdict) {
+	u := providerURL(r)
+	check, err := h.verifier.Begin(&verify.Request{
+		Method:        originalMethod(r),
+		URL:           u,
+		Header:        r.Header,
+		Host:          u.Host,
+		ContentLength: r.ContentLength,
+	})
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	if v.reply = check.Reply(); v.reply != nil {
+		return
+	}
+	if r.ContentLength > h.maxBody {
+		v.fail(errBodyTooLarge)
+		return
+	}
+	v.body = newSpool(bodyMemory, bodyInMemory)
+	if err := v.body.fill(r.Body, h.maxBody, check, h.now); err != nil {
+		v.fail(err)
+		return
+	}
+	dropClaims(r.Trailer) // which came with the body's end
+	if v.message, err = check.Finish(v.body, v.body.size); err != nil {
+		v.message = nil
+		v.fail(err)
+		return
+	}
+	v.reply = v.message.Reply
+}
+
+// fail puts an error down as the reason why a request isn't verified.
+func (v *verdict) fail(err error) {
+	var refusal *verify.Error
+	var handlerErr caddyhttp.HandlerError
+	var noRoom *spoolError
+	switch {
+	case errors.As(err, &refusal):
+		v.reason, v.status = refusal.Reason, refusal.Status
+		return
+	case errors.As(err, &noRoom):
+		v.reason, v.err = reasonNoRoom, err
+	case errors.Is(err, errBodyTooSlow):
+		v.reason = reasonSlowBody
+	case errors.Is(err, errBodyTooLarge),
+		errors.As(err, &handlerErr) && handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
+		v.reason = verify.ReasonBodyTooLarge
+	default:
+		v.reason = verify.ReasonUnreadableBody
+	}
+	v.status = statusOf(v.reason)
+}
+
+// report tells of a verdict wherever somebody may look for it.
+func (h *Verify) report(r *http.Request, v *verdict) {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		v.publish(repl)
+	}
+	v.logWith(r)
+	countVerdict(v)
+	if v.kind == kindRefused || v.kind == kindUnenforced {
+		h.refusals.write(r, v)
+	}
+}
+
+// answer answers a handshake or a replay without the app.
+func answer(w http.ResponseWriter, v *verdict) error {
+	if v.body != nil {
+		v.body.release()
+	}
+	for name, values := range v.reply.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(v.reply.Status)
+	_, err := w.Write(v.reply.Body)
+	return err
+}
+
+// pass hands the request to the next handler, and settles the message in the
+// replay memory by the answer.
+func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) (err error) {
+	verified := v.provider
+	if v.kind == kindUnenforced {
+		verified = "false"
+	}
+	r.Header[verifiedHeader] = []string{verified}
+	if v.body != nil {
+		defer func() {
+			if err != nil {
+				v.body.releaseAfter(r.Context())
+			} else {
+				v.body.release()
+			}
+		}()
+		v.body.serve(r)
+	}
+	if !v.reserved {
+		return next.ServeHTTP(w, r)
+	}
+	recorder := &statusRecorder{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	returned := false
+	defer func() { h.settle(v, recorder.succeeded(returned)) }()
+	err = next.ServeHTTP(recorder, r)
+	returned = err == nil
+	return err
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Verify)(nil)
+	_ caddy.Validator             = (*Verify)(nil)
+	_ caddy.CleanerUpper          = (*Verify)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Verify)(nil)
+)

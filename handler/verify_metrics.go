@@ -1,0 +1,64 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// verifyMetrics are the collectors of all webhook_verify handlers: made once,
+// registered with each config's registry, so that a reload doesn't reset them.
+// Every label's values come from the config or from a fixed list.
+var verifyMetrics = struct {
+	requests  *prometheus.CounterVec
+	secrets   *prometheus.CounterVec
+	evictions prometheus.Counter
+	memory    prometheus.GaugeFunc
+}{
+	requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "webhooks",
+		Name:      "verify_requests_total",
+		Help:      "Inbound webhooks by provider, verdict (verified, handshake, acknowledged, refused, unenforced) and the reason of a refusal.",
+	}, []string{"provider", "verdict", "reason"}),
+	secrets: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "webhooks",
+		Name:      "verify_secret_matches_total",
+		Help:      "Verified webhooks by provider and the place of the secret that matched (0 is the first). An old secret whose count stands still can go.",
+	}, []string{"provider", "secret_index"}),
+	evictions: prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy",
+		Subsystem: "webhooks",
+		Name:      "verify_replay_evictions_total",
+		Help:      "Messages that the replay memory forgot before their time, for want of room.",
+	}),
+	memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "caddy",
+		Subsystem: "webhooks",
+		Name:      "verify_body_memory_bytes",
+		Help:      "Memory that the bodies of inbound webhooks take at the moment.",
+	}, func() float64 { return float64(bodyMemory.used.Load()) }),
+}
+
+// registerVerifyMetrics makes the collectors show in a config's registry.
+func registerVerifyMetrics(r *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{
+		verifyMetrics.requests, verifyMetrics.secrets, verifyMetrics.evictions, verifyMetrics.memory,
+	} {
+		var already prometheus.AlreadyRegisteredError
+		if err := r.Register(c); err != nil && !errors.As(err, &already) {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}
+
+func countVerdict(v *verdict) {
+	verifyMetrics.requests.WithLabelValues(v.provider, string(v.kind), string(v.reason)).Inc()
+	if v.message != nil && v.kind != kindHandshake {
+		verifyMetrics.secrets.WithLabelValues(v.provider, strconv.Itoa(v.message.SecretIndex)).Inc()
+	}
+}
