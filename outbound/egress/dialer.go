@@ -126,9 +126,8 @@ func (d *dialer) check(host string, to netip.AddrPort) error {
 	return nil
 }
 
-// direct returns the way without a proxy. What is about to be connected is
-// judged once more by the socket's own address, which is not always the one
-// that was asked for: the unspecified address means this very machine.
+// direct returns the way without a proxy. The address is judged once more by
+// the socket that is about to connect: no path may lead around the guard.
 func (d *dialer) direct(network, host string) connectFunc {
 	nd := net.Dialer{
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {

@@ -37,8 +37,8 @@ func NewPolicy(allow, deny []string) (*Policy, error) {
 		}
 	}
 	for _, prefix := range p.allow.prefixes {
-		if nat64.Overlaps(prefix) && nat64.Bits() <= prefix.Bits() {
-			return nil, fmt.Errorf("parsing egress allow %q: addresses in %s are judged by the IPv4 address in them: allow that one", prefix, nat64)
+		if err := checkOpens(prefix); err != nil {
+			return nil, fmt.Errorf("parsing egress allow %q: %w", prefix, err)
 		}
 	}
 	for _, entry := range deny {
@@ -68,7 +68,8 @@ func (p *Policy) checkHost(host string) error {
 
 func (p *Policy) judge(host string, a netip.Addr) Verdict {
 	verdict := Classify(a)
-	if verdict == Invalid || verdict == Zoned {
+	switch verdict {
+	case Invalid, Zoned, Unspecified: // nothing opens these
 		return verdict
 	}
 	target := unwrap(a)
@@ -179,4 +180,15 @@ func parsePrefix(entry string) (netip.Prefix, error) {
 		return prefix, fmt.Errorf("has bits beyond its length: write %s for the range, or %s for the one address", prefix.Masked(), prefix.Addr())
 	}
 	return prefix, nil
+}
+
+// checkOpens refuses a range of allow that could never open anything.
+func checkOpens(prefix netip.Prefix) error {
+	switch {
+	case nat64.Bits() <= prefix.Bits() && nat64.Contains(prefix.Addr()):
+		return fmt.Errorf("addresses in %s are judged by the IPv4 address in them: allow that one", nat64)
+	case prefix.IsSingleIP() && Classify(prefix.Addr()) == Unspecified:
+		return fmt.Errorf("is no address to connect to: for this machine allow 127.0.0.1 or ::1, for all addresses 0.0.0.0/0 or ::/0")
+	}
+	return nil
 }

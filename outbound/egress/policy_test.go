@@ -46,6 +46,8 @@ func TestPolicyCheckAddr(t *testing.T) {
 		{"all of IPv6 opens no 6to4", "::/0", "", "example.com", "2002:7f00:1::", SixToFour},
 		{"all of IPv6 opens no IPv4", "::/0", "", "example.com", "::ffff:127.0.0.1", Loopback},
 		{"all of IPv6 opens no ISATAP", "::/0", "", "example.com", "fd12::5efe:127.0.0.1", ISATAP},
+		{"all of IPv4 opens not the unspecified", "0.0.0.0/0", "", "localhost", "0.0.0.0", Unspecified},
+		{"a name opens not the unspecified", "localhost", "", "localhost", "0.0.0.0", Unspecified},
 		{"a zone is never opened", "::/0 fe80::1", "", "example.com", "fe80::1%eth0", Zoned},
 
 		{"name opens", "crm.internal", "", "crm.internal", "10.0.0.1", Opened},
@@ -102,6 +104,8 @@ func TestNewPolicyErrors(t *testing.T) {
 		{"fe80::1%eth0", `without "%eth0"`},
 		{"64:ff9b::/96", "judged by the IPv4 address"},
 		{"64:ff9b::7f00:1", "judged by the IPv4 address"},
+		{"0.0.0.0", "allow 127.0.0.1"},
+		{"::", "allow 127.0.0.1"},
 		{"http://example.com", "write the host name alone"},
 		{"example.com:443", "without port"},
 		{"10.0.0.1:443", "without port"},

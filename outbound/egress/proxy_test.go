@@ -1,0 +1,226 @@
+package egress
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// connectProxy is an HTTP proxy that writes down what it is asked for.
+type connectProxy struct {
+	*httptest.Server
+	status int // what it answers, if not 200
+
+	mu            sync.Mutex
+	targets       []string
+	authorization string
+	tunnels       sync.WaitGroup
+}
+
+func serveProxy(t *testing.T, secure bool) *connectProxy {
+	t.Helper()
+	p := new(connectProxy)
+	p.Server = httptest.NewUnstartedServer(p)
+	if secure {
+		p.StartTLS()
+	} else {
+		p.Start()
+	}
+	t.Cleanup(func() {
+		p.Close()
+		p.tunnels.Wait()
+	})
+	return p
+}
+
+func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	p.targets = append(p.targets, r.Method+" "+r.RequestURI)
+	p.authorization = r.Header.Get("Proxy-Authorization")
+	p.mu.Unlock()
+	if p.status != 0 {
+		w.WriteHeader(p.status)
+		return
+	}
+	receiver, err := net.Dial("tcp", r.RequestURI)
+	if err != nil {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	client, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		receiver.Close()
+		return
+	}
+	io.WriteString(client, "HTTP/1.1 200 Connection established\r\n\r\n")
+	pipe := func(to, from net.Conn) {
+		io.Copy(to, from)
+		to.Close()
+		from.Close()
+	}
+	p.tunnels.Go(func() { pipe(receiver, client) })
+	p.tunnels.Go(func() { pipe(client, receiver) })
+}
+
+func (p *connectProxy) asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.targets)
+}
+
+func (p *connectProxy) parsed(t *testing.T) *url.URL {
+	t.Helper()
+	u, err := ParseProxy(p.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func TestProxyIsAskedForTheAddress(t *testing.T) {
+	names := serveNames(t, map[string][]string{
+		"example.com":       {"127.0.0.1"},
+		"evil.example.com":  {"127.0.0.2"},
+		"mixed.example.com": {"127.0.0.1 127.0.0.2"},
+	})
+	plain, secure := serve(t, echo, false), serve(t, echo, true)
+	for _, proxyTLS := range []bool{false, true} {
+		p := serveProxy(t, proxyTLS)
+		config := secure.trust()
+		client := newClient(t, Options{
+			Policy:   mustPolicy(t, list("127.0.0.1"), nil),
+			Resolver: names.resolver(),
+			Proxy:    p.parsed(t),
+			TLS:      config, // httptest's certificate is the proxy's as well
+		})
+		if got, want := bodyOf(t, wantOK(t, client, "http://example.com:"+plain.port)), "HTTP/1.1 host=example.com:"+plain.port+" sni="; got != want {
+			t.Errorf("receiver saw %q, want %q", got, want)
+		}
+		if got, want := bodyOf(t, wantOK(t, client, "https://example.com:"+secure.port)), "HTTP/2.0 host=example.com:"+secure.port+" sni=example.com"; got != want {
+			t.Errorf("receiver saw %q, want %q", got, want)
+		}
+		wantDenied(t, client, "http://evil.example.com:"+plain.port, Loopback)
+		wantDenied(t, client, "http://mixed.example.com:"+plain.port, Loopback)
+		wantDenied(t, client, "http://169.254.169.254/", Metadata)
+		// The proxy itself is no receiver, unless its address is allowed.
+		wantDenied(t, client, strings.Replace(p.URL, "127.0.0.1", "[::1]", 1), Loopback)
+
+		want := []string{"CONNECT 127.0.0.1:" + plain.port, "CONNECT 127.0.0.1:" + secure.port}
+		if got := p.asked(); !slices.Equal(got, want) {
+			t.Errorf("the proxy was asked for %q, want %q", got, want)
+		}
+		client.CloseIdleConnections()
+	}
+}
+
+func TestProxyCredentials(t *testing.T) {
+	p, r := serveProxy(t, false), serve(t, echo, false)
+	u := p.parsed(t)
+	u.User = url.UserPassword("user", "pass:word")
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Proxy: u})
+	wantOK(t, client, "http://127.0.0.1:"+r.port)
+	if want := "Basic dXNlcjpwYXNzOndvcmQ="; p.authorization != want {
+		t.Errorf("the proxy got %q, want %q", p.authorization, want)
+	}
+	client.CloseIdleConnections()
+}
+
+func TestProxyErrors(t *testing.T) {
+	refusing := serveProxy(t, false)
+	refusing.status = http.StatusForbidden
+	unauthorized := serveProxy(t, false)
+	unauthorized.status = http.StatusProxyAuthRequired
+	raw := func(answer string) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var served sync.WaitGroup
+		served.Go(func() {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, answer)
+			io.Copy(io.Discard, conn) // until the client gives up
+			conn.Close()
+		})
+		t.Cleanup(func() {
+			listener.Close()
+			served.Wait()
+		})
+		return "http://" + listener.Addr().String()
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+
+	tests := []struct {
+		name, proxy, want string
+		timeout           bool
+	}{
+		{"refuses", refusing.URL, "it answered 403 to CONNECT for port 8080", false},
+		{"wants credentials", unauthorized.URL, "it answered 407 to CONNECT for port 8080", false},
+		{"is down", "http://" + closed.Addr().String(), "connection refused", false},
+		{"talks nonsense", raw("SSH-2.0-OpenSSH_9.9\r\n"), "the proxy failed", false},
+		{"talks too soon", raw("HTTP/1.1 200 OK\r\n\r\nhello"), "the proxy failed", false},
+		{"talks without end", raw("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("a", 2*maxResponseHeader)), "the proxy failed", false},
+		{"is silent", raw(""), "timed out", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			u, err := ParseProxy(tt.proxy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := Options{Proxy: u}
+			if tt.timeout {
+				o.DialTimeout = 50 * time.Millisecond
+			}
+			_, err = post(t, newClient(t, o), "http://93.184.216.34:8080/")
+			failed, ok := errors.AsType[*ConnectError](err)
+			if !ok {
+				t.Fatalf("error is %v, want a *ConnectError", err)
+			}
+			want := "connecting to 93.184.216.34 through the egress proxy: " + tt.want
+			if failed.Stage != StageProxy || failed.Error() != want || failed.Timeout() != tt.timeout {
+				t.Errorf("stage %s, timeout %v: %q; want %q (cause: %v)", failed.Stage, failed.Timeout(), failed, want, failed.Err)
+			}
+		})
+	}
+}
+
+func TestParseProxy(t *testing.T) {
+	for _, good := range []string{"http://egress.internal:3128", "https://user:pass@proxy.example.com/", "http://10.0.0.1", "http://[fd12::1]:3128"} {
+		if _, err := ParseProxy(good); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	tests := []struct{ proxy, want string }{
+		{"", "http:// or https://"},
+		{"egress.internal:3128", "http://egress.internal:3128"},
+		{"socks5://egress.internal:1080", "http:// or https://"},
+		{"http://", "no host"},
+		{"http://:3128", "no host"},
+		{"http://egress.internal:0", "1 to 65535"},
+		{"http://egress.internal/s3cret", "path"},
+		{"http://egress.internal?s3cret", "query"},
+		{"http://user:s3cret@egress.internal:x", "no URL"},
+	}
+	for _, tt := range tests {
+		_, err := ParseProxy(tt.proxy)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%q: error %v does not say %q", tt.proxy, err, tt.want)
+		}
+	}
+}

@@ -1,0 +1,440 @@
+package egress
+
+import (
+	"bufio"
+	"compress/gzip"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// receiver is a server on all IPv4 addresses of this machine, so that a
+// delivery that slips through to a denied one is seen.
+type receiver struct {
+	*httptest.Server
+	connections atomic.Int64
+	port        string
+}
+
+func serve(t *testing.T, h http.HandlerFunc, secure bool) *receiver {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := new(receiver)
+	_, r.port, _ = net.SplitHostPort(listener.Addr().String())
+	r.Server = &httptest.Server{Listener: listener, EnableHTTP2: true, Config: &http.Server{
+		Handler:  h,
+		ErrorLog: log.New(io.Discard, "", 0),
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				r.connections.Add(1)
+			}
+		},
+	}}
+	if secure {
+		r.StartTLS()
+	} else {
+		r.Start()
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+// trust is the client's side of a secure receiver. Its certificate is valid
+// for example.com and for loopback addresses.
+func (r *receiver) trust() *tls.Config {
+	return r.Client().Transport.(*http.Transport).TLSClientConfig
+}
+
+func newClient(t *testing.T, o Options) *http.Client {
+	t.Helper()
+	client := &http.Client{Transport: NewTransport(o)}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// post sends a small delivery and returns the answer, its body already read.
+func post(t *testing.T, c *http.Client, url string) (*http.Response, error) {
+	t.Helper()
+	response, err := c.Post(url, "application/json", strings.NewReader(`{}`))
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	response.Body = io.NopCloser(strings.NewReader(string(body)))
+	return response, nil
+}
+
+func wantOK(t *testing.T, c *http.Client, url string) *http.Response {
+	t.Helper()
+	response, err := post(t, c, url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", response.StatusCode)
+	}
+	return response
+}
+
+func wantDenied(t *testing.T, c *http.Client, url string, want Verdict) {
+	t.Helper()
+	_, err := post(t, c, url)
+	denied, ok := errors.AsType[*DeniedError](err)
+	if !ok {
+		t.Fatalf("error is %v, want a *DeniedError", err)
+	}
+	if denied.Verdict() != want {
+		t.Errorf("%s; want %q", denied.Detail(), want)
+	}
+}
+
+// echo answers what it saw of the connection and the request's head.
+func echo(w http.ResponseWriter, r *http.Request) {
+	sni := ""
+	if r.TLS != nil {
+		sni = r.TLS.ServerName
+	}
+	fmt.Fprintf(w, "%s host=%s sni=%s", r.Proto, r.Host, sni)
+}
+
+func bodyOf(t *testing.T, r *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestTransportReaches(t *testing.T) {
+	names := serveNames(t, map[string][]string{
+		"example.com":        {"127.0.0.1"},
+		"mapped.example.com": {"::ffff:127.0.0.1"},
+	})
+	plain, secure := serve(t, echo, false), serve(t, echo, true)
+	client := newClient(t, Options{
+		Policy:   mustPolicy(t, list("127.0.0.1"), nil),
+		Resolver: names.resolver(),
+		TLS:      secure.trust(),
+	})
+	tests := []struct{ name, url, want string }{
+		{"address", "http://127.0.0.1:" + plain.port, "HTTP/1.1 host=127.0.0.1:" + plain.port + " sni="},
+		{"name", "http://example.com:" + plain.port, "HTTP/1.1 host=example.com:" + plain.port + " sni="},
+		{"mapped answer", "http://mapped.example.com:" + plain.port, "HTTP/1.1 host=mapped.example.com:" + plain.port + " sni="},
+		{"TLS", "https://example.com:" + secure.port, "HTTP/2.0 host=example.com:" + secure.port + " sni=example.com"},
+		{"TLS to an address", "https://127.0.0.1:" + secure.port, "HTTP/2.0 host=127.0.0.1:" + secure.port + " sni="},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := bodyOf(t, wantOK(t, client, tt.url)); got != tt.want {
+				t.Errorf("receiver saw %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTransportDenies(t *testing.T) {
+	names := serveNames(t, map[string][]string{
+		"loopback.example.com":  {"127.0.0.2"},
+		"mixed.example.com":     {"127.0.0.1 127.0.0.2"},
+		"mixed6.example.com":    {"127.0.0.1 fd12::1"},
+		"metadata.example.com":  {"169.254.169.254"},
+		"mapped.example.com":    {"::ffff:127.0.0.2"},
+		"nat64.example.com":     {"64:ff9b::7f00:2"},
+		"sixtofour.example.com": {"2002:7f00:2::"},
+		"evil.example.com":      {"127.0.0.1"},
+		"0x7f000001":            {"127.0.0.2"},
+	})
+	r := serve(t, echo, false)
+	client := newClient(t, Options{
+		Policy:   mustPolicy(t, list("127.0.0.1"), list("evil.example.com")),
+		Resolver: names.resolver(),
+	})
+	tests := []struct {
+		name, host string
+		want       Verdict
+	}{
+		{"loopback", "loopback.example.com", Loopback},
+		{"one of two", "mixed.example.com", Loopback},
+		{"one in each family", "mixed6.example.com", Private},
+		{"metadata", "metadata.example.com", Metadata},
+		{"mapped", "mapped.example.com", Loopback},
+		{"NAT64", "nat64.example.com", Loopback},
+		{"6to4", "sixtofour.example.com", SixToFour},
+		{"name", "evil.example.com", Closed},
+		{"number as a name", "0x7f000001", Loopback},
+		{"literal", "127.0.0.2", Loopback},
+		{"IPv6 literal", "[::1]", Loopback},
+		{"mapped literal", "[::ffff:127.0.0.2]", Loopback},
+		{"unspecified literal", "0.0.0.0", Unspecified},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			wantDenied(t, client, "http://"+tt.host+":"+r.port+"/", tt.want)
+		})
+	}
+	if n := r.connections.Load(); n != 0 {
+		t.Errorf("the receiver saw %d connections", n)
+	}
+}
+
+// Even if an address got past the first check, the socket's own does not.
+func TestDialerChecksSocket(t *testing.T) {
+	r := serve(t, echo, false)
+	d := newDialer(Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)}, nil)
+	for address, want := range map[string]bool{"127.0.0.1": true, "127.0.0.2": false, "::ffff:127.0.0.2": false, "0.0.0.0": false} {
+		conn, err := d.direct("tcp", "example.com")(t.Context(), netip.MustParseAddrPort(net.JoinHostPort(address, r.port)))
+		if _, denied := errors.AsType[*DeniedError](err); denied == want {
+			t.Errorf("%s: error is %v", address, err)
+		}
+		if conn != nil {
+			conn.Close()
+		}
+	}
+	if n := r.connections.Load(); n != 1 {
+		t.Errorf("the receiver saw %d connections, want 1", n)
+	}
+}
+
+// A name that was fine when it was last looked up is judged anew with each
+// connection, and what was judged is what is connected: one lookup for each.
+func TestTransportRebinding(t *testing.T) {
+	names := serveNames(t, map[string][]string{
+		"rebind.example.com": {"127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.1 127.0.0.2"},
+	})
+	r := serve(t, echo, false)
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Resolver: names.resolver()})
+	u := "http://rebind.example.com:" + r.port
+	for i, ok := range []bool{true, false, true, false} {
+		if ok {
+			wantOK(t, client, u)
+		} else {
+			wantDenied(t, client, u, Loopback)
+		}
+		client.CloseIdleConnections()
+		if got := names.asked("rebind.example.com"); got != i+1 {
+			t.Fatalf("after %d connections the name was looked up %d times", i+1, got)
+		}
+	}
+	if n := r.connections.Load(); n != 2 {
+		t.Errorf("the receiver saw %d connections, want 2", n)
+	}
+}
+
+func TestTransportDeniesRedirect(t *testing.T) {
+	r := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusTemporaryRedirect)
+	}, false)
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)})
+	wantDenied(t, client, "http://127.0.0.1:"+r.port, Metadata)
+}
+
+func TestTransportOwnEndpoint(t *testing.T) {
+	own, other := serve(t, echo, false), serve(t, echo, false)
+	for _, address := range []string{"127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "::"} {
+		t.Run(address, func(t *testing.T) {
+			endpoint := netip.MustParseAddrPort(net.JoinHostPort(address, own.port))
+			client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.0/8"), nil), Own: []netip.AddrPort{endpoint}})
+			wantDenied(t, client, "http://127.0.0.1:"+own.port, Own)
+			wantOK(t, client, "http://127.0.0.1:"+other.port)
+		})
+	}
+	if n := own.connections.Load(); n != 0 {
+		t.Errorf("the endpoint saw %d connections", n)
+	}
+}
+
+func TestTransportErrors(t *testing.T) {
+	names := serveNames(t, map[string][]string{
+		"refused.example.com": {"127.0.0.1"},
+		"empty.example.com":   {""},
+		"slow.example.com":    nil,
+	})
+	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(closed.Addr().String())
+	closed.Close()
+
+	tests := []struct {
+		name, host, stage, want string
+		timeout                 bool
+	}{
+		{"unknown name", "nowhere.example.com", StageDNS, "looking up nowhere.example.com: no such host", false},
+		{"name without addresses", "empty.example.com", StageDNS, "looking up empty.example.com: no such host", false},
+		{"silent name server", "slow.example.com", StageDNS, "looking up slow.example.com: timed out", true},
+		{"refused", "refused.example.com", StageConnect, "connecting to refused.example.com: connection refused", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Resolver: names.resolver()}
+			if tt.timeout {
+				o.DNSTimeout = 50 * time.Millisecond
+			}
+			_, err := post(t, newClient(t, o), "http://"+tt.host+":"+port)
+			failed, ok := errors.AsType[*ConnectError](err)
+			if !ok {
+				t.Fatalf("error is %v, want a *ConnectError", err)
+			}
+			if failed.Stage != tt.stage || failed.Error() != tt.want || failed.Timeout() != tt.timeout {
+				t.Errorf("stage %s, timeout %v: %q; want stage %s: %q", failed.Stage, failed.Timeout(), failed, tt.stage, tt.want)
+			}
+			if urlError, ok := errors.AsType[*url.Error](err); !ok || urlError.Timeout() != tt.timeout {
+				t.Errorf("http.Client says timeout %v", !tt.timeout)
+			}
+		})
+	}
+}
+
+func TestTransportCancelled(t *testing.T) {
+	names := serveNames(t, map[string][]string{"slow.example.com": nil})
+	client := newClient(t, Options{Resolver: names.resolver(), DNSTimeout: time.Hour})
+	client.Timeout = 50 * time.Millisecond
+	if _, err := post(t, client, "http://slow.example.com/"); err == nil {
+		t.Fatal("was answered")
+	}
+}
+
+func TestTransportTLSTimeout(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // connections wait in its queue, unanswered
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), TLSTimeout: 50 * time.Millisecond})
+	if _, err := post(t, client, "https://"+listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "TLS handshake timeout") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTransportVerifiesName(t *testing.T) {
+	names := serveNames(t, map[string][]string{"other.example.net": {"127.0.0.1"}})
+	r := serve(t, echo, true)
+	config := r.trust().Clone()
+	config.ServerName = "example.com" // would make any name pass
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Resolver: names.resolver(), TLS: config})
+	_, err := post(t, client, "https://other.example.net:"+r.port)
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTransportBoundsHeaders(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		r := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Large", strings.Repeat("a", 2*maxResponseHeader))
+		}, secure)
+		o := Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)}
+		scheme := "http"
+		if secure {
+			scheme, o.TLS = "https", r.trust()
+		}
+		if _, err := post(t, newClient(t, o), scheme+"://127.0.0.1:"+r.port); err == nil {
+			t.Errorf("%s: an answer with too large headers was taken", scheme)
+		}
+	}
+}
+
+func TestTransportUndoesNoCompression(t *testing.T) {
+	r := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if e := r.Header.Get("Accept-Encoding"); e != "" {
+			t.Errorf("asked for %q", e)
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		zip.Write([]byte("bomb"))
+		zip.Close()
+	}, false)
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)})
+	body := bodyOf(t, wantOK(t, client, "http://127.0.0.1:"+r.port))
+	if !strings.HasPrefix(body, "\x1f\x8b") {
+		t.Errorf("body is %q", body)
+	}
+}
+
+// A connection that the receiver closes on a request that it has read must
+// not make the transport send it again.
+func TestTransportSendsOnce(t *testing.T) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var requests atomic.Int64
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			reader := bufio.NewReader(conn)
+			for {
+				r, err := http.ReadRequest(reader)
+				if err != nil {
+					break
+				}
+				io.Copy(io.Discard, r.Body)
+				if requests.Add(1) > 1 {
+					break
+				}
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+			conn.Close()
+		}
+	})
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)})
+	send := func() error {
+		request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+listener.Addr().String(), io.NopCloser(strings.NewReader("{}")))
+		request.ContentLength = 2
+		response, err := client.Do(request)
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	}
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	if err := send(); err == nil {
+		t.Error("the second delivery was answered")
+	}
+	listener.Close()
+	served.Wait()
+	if n := requests.Load(); n != 2 {
+		t.Errorf("the receiver saw %d requests, want 2", n)
+	}
+}
+
+func TestTransportSettings(t *testing.T) {
+	t.Setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+	tr := NewTransport(Options{MaxIdlePerHost: 7})
+	if tr.Proxy != nil {
+		t.Error("a proxy from the environment would be used")
+	}
+	if tr.MaxIdleConnsPerHost != 7 {
+		t.Errorf("keeps %d idle connections", tr.MaxIdleConnsPerHost)
+	}
+	if NewTransport(Options{}).MaxIdleConnsPerHost != 16 {
+		t.Error("the default of idle connections is not 16")
+	}
+}
