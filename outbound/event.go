@@ -160,3 +160,6 @@ func isRefusal(err error) bool {
 	)
 	return errors.As(err, &i) || errors.As(err, &t) || errors.As(err, &r)
 }
+
+// MaxPayload is how many bytes a payload may have now.
+func (e *Engine) MaxPayload() int64 { return e.config.Load().MaxPayload }

@@ -83,3 +83,6 @@ func (d *dispatcher) underWay() int {
 	defer d.mu.Unlock()
 	return d.running
 }
+
+// InFlight counts the attempts that are under way.
+func (e *Engine) InFlight() int { return e.dispatch.underWay() }
