@@ -1,38 +1,46 @@
 package sqlite
 
-import (
-	"sync"
-	"time"
-)
+import "fmt"
 
+// Frames of the write-ahead log, which are pages of 4 KiB.
 const (
-	// walKept is the size to which the log is cut when it starts over.
-	walKept = 64 << 20
-	// checkpointEvery is how often the log is looked at while there are writes.
-	checkpointEvery = 100 * time.Millisecond
+	// checkpointFrames is how many make a checkpoint. What a commit can wait
+	// for is the sync of the file that ends one, and that is as long as the
+	// checkpoint is large: with 512 KiB the tail of a commit's time is a third
+	// of that with SQLite's own 4 MiB, and the throughput is the same.
+	checkpointFrames = 128
+	// walKept is the size, in bytes, to which a log that has grown is cut.
+	walKept = 16 << 20
 )
 
-// checkpointer copies the write-ahead log into the file, on a connection of its
-// own.
-type checkpointer struct {
-	s     *Store
-	awake chan struct{}
-	quit  chan struct{}
-	done  sync.WaitGroup
-}
-
-func startCheckpointer(s *Store) *checkpointer {
-	return &checkpointer{s: s, awake: make(chan struct{}, 1), quit: make(chan struct{})}
-}
-
-func (c *checkpointer) wake() {
-	select {
-	case c.awake <- struct{}{}:
-	default:
+// checkpoint copies the log into the file when it is long enough, after the
+// commit that made it so has been answered. The caller hands over the writer,
+// so that the log has come to its end: a log that is written to meanwhile is
+// never copied wholly, and grows without bound.
+func (s *Store) checkpoint() {
+	defer func() { <-s.writing }()
+	if _, _, err := s.w.conn.checkpoint("PASSIVE"); err != nil {
+		s.log.Error("webhooks store: can't copy the log into the file; what is stored is safe in the log, and the next commit tries again",
+			"path", s.path, "error", s.fail("checkpointing", err))
 	}
 }
 
-func (c *checkpointer) stop() {
-	close(c.quit)
-	c.done.Wait()
+// long tells whether the log is due to be copied.
+func (w *writer) long() bool {
+	frames, copied, err := w.conn.checkpoint("NOOP")
+	return err == nil && frames-copied >= checkpointFrames
+}
+
+// checkpoint returns how many frames the log has, and how many of them are in
+// the file. The mode NOOP only tells.
+func (c *conn) checkpoint(mode string) (frames, copied int64, err error) {
+	st, err := c.prepare(fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode))
+	if err != nil {
+		return 0, 0, err
+	}
+	_, err = st.first(func(row *stmt) {
+		row.readBool() // whether a reader was in the way
+		frames, copied = row.readInt(), row.readInt()
+	})
+	return frames, copied, err
 }

@@ -4,18 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 const (
-	insertChosen = `INSERT INTO chosen (tenant, id, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+	insertChosen = `INSERT INTO chosen (id, tenant, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
 	insertEvent  = `INSERT INTO event (id, last, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	selectChosen = `SELECT e.deliveries, e.type, e.content_type, e.payload FROM chosen c JOIN event e ON e.id = c.event
-		WHERE c.tenant = ? AND c.id = ?`
+		WHERE c.id = ? AND c.tenant = ?`
 
 	attemptColumns = `at, latency, status, class, error, response_body, response_headers, trace_id`
 	settleFirst    = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?,
@@ -90,7 +89,7 @@ func (s *Store) unhold(b *store.Batch) {
 func (w *writer) publish(p *store.Publication) error {
 	e := p.Event
 	if p.Chosen {
-		if err := w.insertChosen.text(e.Tenant).text(e.ID).id(e.Key).exec(); err != nil {
+		if err := w.insertChosen.text(e.ID).text(e.Tenant).id(e.Key).exec(); err != nil {
 			return err
 		}
 		if w.conn.changes() == 0 {
@@ -124,7 +123,7 @@ func (w *writer) compare(p *store.Publication) error {
 		return err
 	}
 	p.Result = store.PublishResult{Outcome: store.Reused}
-	_, err = st.text(p.Event.Tenant).text(p.Event.ID).first(func(row *stmt) {
+	_, err = st.text(p.Event.ID).text(p.Event.Tenant).first(func(row *stmt) {
 		p.Result.Deliveries = int(row.readInt())
 		same := row.readText() == p.Event.Type
 		same = row.readText() == p.Event.ContentType && same
@@ -173,10 +172,4 @@ func notNil(b []byte) []byte {
 		return []byte{}
 	}
 	return b
-}
-
-// Release implements store.Store.
-func (s *Store) Release(ctx context.Context, ids []store.ID) error {
-	s.holds.drop(slices.Clone(ids))
-	return nil
 }

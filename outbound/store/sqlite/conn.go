@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
@@ -172,7 +173,7 @@ func (s *stmt) bytes(v []byte) *stmt {
 		return s.null()
 	}
 	if utf8.Valid(v) {
-		return s.text(string(v))
+		return s.text(unsafe.String(unsafe.SliceData(v), len(v))) // the driver makes a copy
 	}
 	s.param++
 	s.s.BindBytes(s.param, v)

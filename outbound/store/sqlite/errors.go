@@ -12,6 +12,7 @@ import (
 
 var (
 	errClosed = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	errEnough = errors.New("enough rows")
 	errBroken = fmt.Errorf("%w: writing to it failed, and it is being reopened", store.ErrUnavailable)
 )
 
@@ -47,6 +48,9 @@ func classify(err error) (kind error, hint string) {
 	}
 	return nil, ""
 }
+
+// isConstraint tells whether a row contradicts one that is there.
+func isConstraint(err error) bool { return code(err) == sqlite.ResultConstraint }
 
 // code is the driver's primary result code.
 func code(err error) sqlite.ResultCode {

@@ -18,10 +18,10 @@ CREATE TABLE event (
 
 -- The ids that publishers chose. An id of our own needs no index: it is the key.
 CREATE TABLE chosen (
-	tenant TEXT NOT NULL,
 	id     TEXT NOT NULL,
+	tenant TEXT NOT NULL,
 	event  INTEGER NOT NULL,
-	PRIMARY KEY (tenant, id)
+	PRIMARY KEY (id, tenant)
 ) WITHOUT ROWID;
 
 CREATE TABLE subscription (

@@ -58,8 +58,6 @@ type Store struct {
 
 	reading chan *conn // the readers that are free; nil ones while it is broken
 	claims  sync.Mutex
-
-	checkpoints *checkpointer
 }
 
 var _ store.Store = (*Store)(nil)
@@ -118,7 +116,6 @@ func open(ctx context.Context, path string, config Config) (_ *Store, err error)
 	if err != nil {
 		return nil, errors.Join(err, lock.release())
 	}
-	s.checkpoints = startCheckpointer(s)
 	return s, nil
 }
 
@@ -180,7 +177,6 @@ func (s *Store) Close() error {
 	err := errClosed
 	s.closing.Do(func() {
 		close(s.closed)
-		s.checkpoints.stop()
 		s.writing <- struct{}{} // for good: calls under way end first
 		idle := make([]*conn, readers)
 		for i := range idle {
@@ -227,16 +223,15 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	defer put()
-	defer c.interrupt(ctx)()
-	if err := c.run("BEGIN"); err != nil {
-		return err
+	restore := c.interrupt(ctx)
+	if err = c.run("BEGIN"); err == nil {
+		err = f(c)
 	}
-	err = f(c)
-	c.interrupt(context.Background())
+	restore()
 	if c.inTransaction() {
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
-	if ctx.Err() != nil && err != nil {
+	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return err

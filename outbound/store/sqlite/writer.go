@@ -75,48 +75,36 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 		return ctx.Err()
 	case s.writing <- struct{}{}:
 	}
-	defer func() { <-s.writing }()
+	err := s.transact(f)
+	if s.w != nil && s.w.long() {
+		go s.checkpoint() // which gives the writer back
+	} else {
+		<-s.writing
+	}
+	return err
+}
+
+// transact runs a transaction. The caller has the writer.
+func (s *Store) transact(f func(*writer) error) (err error) {
 	select {
-	case <-s.closed:
+	case <-s.closed: // while waiting
 		return errClosed
 	default:
 	}
 	if s.w == nil {
 		return errBroken
 	}
-	return s.transact(f)
-}
-
-// transact runs the transaction. The caller has the writer.
-func (s *Store) transact(f func(*writer) error) (err error) {
 	w := s.w
 	if err := w.begin.exec(); err != nil {
-		return s.failed(err)
+		return err
 	}
-	done := false
 	defer func() {
-		if done {
-			return
-		}
 		if w.conn.inTransaction() {
-			if e := w.rollback.exec(); e != nil {
-				err = errors.Join(err, e)
-			}
+			err = errors.Join(err, w.rollback.exec())
 		}
-		err = s.failed(err)
 	}()
 	if err := f(w); err != nil {
 		return err
 	}
-	if err := w.commit.exec(); err != nil {
-		return err
-	}
-	done = true
-	s.checkpoints.wake()
-	return nil
-}
-
-// failed looks at an error of a transaction.
-func (s *Store) failed(err error) error {
-	return err
+	return w.commit.exec()
 }

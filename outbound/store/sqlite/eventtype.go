@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// PutEventType implements store.Store.
+func (s *Store) PutEventType(ctx context.Context, t store.EventType) error {
+	err := s.write(ctx, func(w *writer) error {
+		st, err := w.conn.prepare(`INSERT OR REPLACE INTO event_type (name, description, schema, from_config) VALUES (?, ?, ?, ?)`)
+		if err != nil {
+			return err
+		}
+		return st.text(t.Name).text(t.Description).bytes(t.Schema).bool(t.FromConfig).exec()
+	})
+	return s.fail("storing the event type "+t.Name, err)
+}
+
+// DeleteEventType implements store.Store.
+func (s *Store) DeleteEventType(ctx context.Context, name string) error {
+	err := s.write(ctx, func(w *writer) error {
+		st, err := w.conn.prepare(`DELETE FROM event_type WHERE name = ?`)
+		if err != nil {
+			return err
+		}
+		if err := st.text(name).exec(); err != nil {
+			return err
+		}
+		if w.conn.changes() == 0 {
+			return store.ErrNotFound
+		}
+		return nil
+	})
+	return s.fail("deleting the event type "+name, err)
+}
+
+// EventTypes implements store.Store.
+func (s *Store) EventTypes(ctx context.Context) (types []store.EventType, err error) {
+	err = s.read(ctx, func(db *conn) error {
+		return db.query(`SELECT name, description, schema, from_config FROM event_type ORDER BY name`, nil, func(row *stmt) error {
+			types = append(types, store.EventType{
+				Name:        row.readText(),
+				Description: row.readText(),
+				Schema:      row.readBytes(),
+				FromConfig:  row.readBool(),
+			})
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, s.fail("listing the event types", err)
+	}
+	return types, nil
+}

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	setDue        = `UPDATE delivery SET due = ? WHERE id = ?`
+	selectLater   = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
+	requeue       = `UPDATE delivery SET state = 0, due = ?, round = attempts, reason = NULL WHERE id = ?`
+	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
+	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
+)
+
+// PullForward implements store.Store.
+func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time.Time, spread time.Duration, limit int) (int, error) {
+	type waiting struct {
+		id  store.ID
+		due int64
+	}
+	var found []waiting
+	err := s.write(ctx, func(w *writer) error {
+		err := w.conn.query(selectLater, []any{subscription, millis(now)}, func(row *stmt) error {
+			if len(found) >= limit {
+				return errEnough
+			}
+			if d := (waiting{row.readID(), row.readInt()}); !s.holds.has(d.id) {
+				found = append(found, d)
+			}
+			return nil
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		st, err := w.conn.prepare(setDue)
+		if err != nil {
+			return err
+		}
+		for i, d := range found {
+			due := millis(now.Add(spread * time.Duration(i) / time.Duration(len(found))))
+			if due >= d.due {
+				continue
+			}
+			if err := st.int(due).id(d.id).exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, s.fail("bringing deliveries forward", err)
+	}
+	return len(found), nil
+}
+
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Requeued, error) {
+	var done store.Requeued
+	seen := map[store.ID]bool{}
+	err := s.write(ctx, func(w *writer) error {
+		sql, args := selectDeliveries(q, `d.id, d.subscription`, `s.deleted = 0`)
+		var ids []store.ID
+		if err := w.conn.query(sql, args, func(row *stmt) error {
+			id, subscription := row.readID(), row.readID()
+			ids = append(ids, id)
+			if !seen[subscription] {
+				seen[subscription] = true
+				done.Subscriptions = append(done.Subscriptions, subscription)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		st, err := w.conn.prepare(requeue)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := st.time(now).id(id).exec(); err != nil {
+				return err
+			}
+			done.Last = id
+		}
+		done.Count = len(ids)
+		return nil
+	})
+	if err != nil {
+		return store.Requeued{}, s.fail("queueing deliveries again", err)
+	}
+	return done, nil
+}
+
+// Bury implements store.Store. It takes what it buries, since a claim that has
+// begun before still sees it as pending.
+func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (int, error) {
+	var ids []store.ID
+	err := s.write(ctx, func(w *writer) error {
+		err := w.conn.query(selectWaiting, []any{subscription}, func(row *stmt) error {
+			if len(ids) >= limit {
+				return errEnough
+			}
+			if id := row.readID(); s.holds.take(id) {
+				ids = append(ids, id)
+			}
+			return nil
+		})
+		if err != nil && err != errEnough {
+			return err
+		}
+		st, err := w.conn.prepare(bury)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := st.text(reason).id(id).exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.holds.drop(ids)
+	if err != nil {
+		return 0, s.fail("giving up deliveries", err)
+	}
+	return len(ids), nil
+}

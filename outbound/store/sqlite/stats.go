@@ -1,0 +1,61 @@
+package sqlite
+
+import (
+	"context"
+	"os"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Identity implements store.Store. A file has one process.
+func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err error) {
+	err = s.read(ctx, func(db *conn) error {
+		return db.query(`SELECT max(
+			coalesce((SELECT max(id) FROM event), 0),
+			coalesce((SELECT max(id) FROM delivery), 0),
+			coalesce((SELECT max(id) FROM attempt), 0),
+			coalesce((SELECT max(key) FROM subscription), 0))`, nil, func(row *stmt) error {
+			last = row.readID()
+			return nil
+		})
+	})
+	return 0, last, s.fail("reading the last id", err)
+}
+
+// Stats implements store.Store. The counts go through the indexes of what is
+// pending and what is dead, and not through the rows.
+func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
+	stats := store.Stats{Path: s.path}
+	err := s.read(ctx, func(db *conn) error {
+		return db.query(`SELECT
+			(SELECT count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0),
+			(SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2)`, nil, func(row *stmt) error {
+			stats.Pending, stats.Dead = row.readInt(), row.readInt()
+			return nil
+		})
+	})
+	if err != nil {
+		return stats, s.fail("reading the figures", err)
+	}
+	backlogs, err := s.Backlogs(ctx)
+	if err != nil {
+		return stats, err
+	}
+	for _, b := range backlogs {
+		if stats.OldestDue.IsZero() || b.Due.Before(stats.OldestDue) {
+			stats.OldestDue = b.Due
+		}
+	}
+	stats.Bytes = s.size()
+	return stats, nil
+}
+
+// size is that of the file and its log.
+func (s *Store) size() (bytes int64) {
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(s.path + suffix); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}

@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	subscriptionColumns = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
+		rate_limit, ordered, filter, from_config, active, reason, updated`
+	insertSubscription = `INSERT INTO subscription (` + subscriptionColumns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + subscriptionColumns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	deleteSubscription = `UPDATE subscription SET deleted = 1, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
+)
+
+// CreateSubscription implements store.Store.
+func (s *Store) CreateSubscription(ctx context.Context, sub *store.Subscription) error {
+	err := s.write(ctx, func(w *writer) error {
+		st, err := w.conn.prepare(insertSubscription)
+		if err != nil {
+			return err
+		}
+		err = st.subscription(sub).exec()
+		if isConstraint(err) {
+			return fmt.Errorf("%w: its id is taken", store.ErrConflict)
+		}
+		return err
+	})
+	return s.fail("storing the subscription "+sub.ID, err)
+}
+
+// UpdateSubscription implements store.Store.
+func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
+	var sub *store.Subscription
+	var refused error
+	err := s.write(ctx, func(w *writer) error {
+		err := w.conn.query(`SELECT `+subscriptionColumns+` FROM subscription WHERE deleted = 0 AND id = ?`, []any{id},
+			func(row *stmt) (err error) {
+				sub, err = readSubscription(row)
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		if sub == nil {
+			return store.ErrNotFound
+		}
+		key := sub.Key
+		if refused = change(sub); refused != nil {
+			return refused
+		}
+		sub.Key, sub.ID = key, id
+		return w.discreetly(func() error {
+			st, err := w.conn.prepare(replaceSubscription)
+			if err != nil {
+				return err
+			}
+			return st.subscription(sub).exec()
+		})
+	})
+	switch {
+	case refused != nil:
+		return nil, refused
+	case err != nil:
+		return nil, s.fail("changing the subscription "+id, err)
+	}
+	return sub, nil
+}
+
+// DeleteSubscription implements store.Store.
+func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
+	err := s.write(ctx, func(w *writer) error {
+		return w.discreetly(func() error {
+			st, err := w.conn.prepare(deleteSubscription)
+			if err != nil {
+				return err
+			}
+			if err := st.text(id).exec(); err != nil {
+				return err
+			}
+			if w.conn.changes() == 0 {
+				return store.ErrNotFound
+			}
+			return nil
+		})
+	})
+	return s.fail("deleting the subscription "+id, err)
+}
+
+// discreetly calls f while SQLite overwrites with zeros what it deletes, so
+// that a secret that is gone can't be read in the file's unused parts.
+func (w *writer) discreetly(f func() error) error {
+	if err := w.conn.run("PRAGMA secure_delete = 1"); err != nil {
+		return err
+	}
+	return errors.Join(f(), w.conn.run("PRAGMA secure_delete = 0"))
+}
+
+// Subscriptions implements store.Store.
+func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, err error) {
+	err = s.read(ctx, func(db *conn) error {
+		return db.query(`SELECT `+subscriptionColumns+` FROM subscription WHERE deleted = 0 ORDER BY key`, nil,
+			func(row *stmt) error {
+				sub, err := readSubscription(row)
+				subs = append(subs, sub)
+				return err
+			})
+	})
+	if err != nil {
+		return nil, s.fail("listing the subscriptions", err)
+	}
+	return subs, nil
+}
+
+// subscription binds subscriptionColumns.
+func (s *stmt) subscription(sub *store.Subscription) *stmt {
+	return s.id(sub.Key).text(sub.ID).text(sub.Tenant).text(sub.URL).text(sub.Description).
+		json(sub.EventTypes, 1).json(sub.Headers, len(sub.Headers)).
+		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets)).
+		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
+		bool(sub.Active).text(sub.Reason).time(sub.Updated)
+}
+
+// readSubscription reads subscriptionColumns.
+func readSubscription(row *stmt) (*store.Subscription, error) {
+	sub := &store.Subscription{
+		Key:         row.readID(),
+		ID:          row.readText(),
+		Tenant:      row.readText(),
+		URL:         row.readText(),
+		Description: row.readText(),
+	}
+	err := errors.Join(row.readJSON(&sub.EventTypes), row.readJSON(&sub.Headers))
+	sub.Scheme = row.readText()
+	if err = errors.Join(err, row.readJSON(&sub.Secrets)); err != nil {
+		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
+	}
+	sub.RateLimit = row.readFloat()
+	sub.Ordered = row.readBool()
+	sub.Filter = row.readText()
+	sub.FromConfig = row.readBool()
+	sub.Active = row.readBool()
+	sub.Reason = row.readText()
+	sub.Updated = row.readTime()
+	return sub, nil
+}
