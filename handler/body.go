@@ -144,7 +144,9 @@ func (s *spool) space() ([]byte, error) {
 	if used > 0 || s.size < int64(len(s.chunks))*chunkSize {
 		return s.chunks[len(s.chunks)-1][used:], nil
 	}
-	if s.size < s.threshold && s.memory.take(chunkSize) {
+	// at the threshold itself there is room for another chunk, in which a body
+	// of that size shows that it is over
+	if s.size <= s.threshold && s.memory.take(chunkSize) {
 		c := chunks.Get().(*chunk)
 		s.chunks = append(s.chunks, c)
 		return c[:], nil

@@ -1,0 +1,329 @@
+package handler
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// testBytes are n bytes that repeat at no chunk's distance.
+func testBytes(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(b)
+	return b
+}
+
+// tempDir makes a directory for temporary files, of which none may be left.
+func tempDir(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
+			t.Errorf("temporary files are left: %v", left)
+		}
+	})
+}
+
+func TestSpoolKeepsExactBytes(t *testing.T) {
+	tempDir(t)
+	const threshold = 4 * chunkSize
+	sources := map[string]func(io.Reader) io.Reader{
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"byte by byte":  iotest.OneByteReader,
+		"half":          iotest.HalfReader,
+		"data with EOF": iotest.DataErrReader,
+	}
+	for _, size := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, threshold - 1, threshold, threshold + chunkSize + 1, 3*threshold + 17} {
+		for name, source := range sources {
+			t.Run(fmt.Sprintf("%d/%s", size, name), func(t *testing.T) {
+				want := testBytes(size)
+				m := &memory{limit: 1 << 20}
+				s := newSpool(m, threshold)
+				var tee bytes.Buffer
+				if err := s.fill(source(bytes.NewReader(want)), int64(size), &tee, time.Now); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(tee.Bytes(), want) {
+					t.Error("the tee got other bytes")
+				}
+				if inFile := s.file != nil; inFile != (size > threshold) {
+					t.Errorf("in a file: %v", inFile)
+				}
+				got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size))
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("read back %d bytes, %v", len(got), err)
+				}
+				if name == "whole" {
+					if err := iotest.TestReader(io.NewSectionReader(s, 0, s.size), want); err != nil {
+						t.Error(err)
+					}
+				}
+				s.release()
+				s.release()
+				if used := m.used.Load(); used != 0 {
+					t.Errorf("%d bytes of memory are still taken", used)
+				}
+				if n, err := s.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+					t.Errorf("read after release: %d, %v", n, err)
+				}
+			})
+		}
+	}
+}
+
+// countingReader counts what was taken out of it.
+type countingReader struct {
+	r io.Reader
+	n int
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+func TestSpoolLimit(t *testing.T) {
+	tempDir(t)
+	for _, limit := range []int{1, 100, chunkSize - 1, chunkSize, 3 * chunkSize, 20 * chunkSize} {
+		for _, over := range []int{0, 1, 10 * chunkSize} {
+			t.Run(fmt.Sprintf("%d+%d", limit, over), func(t *testing.T) {
+				src := &countingReader{r: bytes.NewReader(testBytes(limit + over))}
+				var tee bytes.Buffer
+				s := newSpool(&memory{limit: 1 << 20}, 8*chunkSize)
+				defer s.release()
+				err := s.fill(src, int64(limit), &tee, time.Now)
+				if want := over > 0; errors.Is(err, errBodyTooLarge) != want {
+					t.Errorf("got error %v", err)
+				}
+				if src.n > limit+1 {
+					t.Errorf("%d bytes were read", src.n)
+				}
+				if over > 0 && tee.Len() > limit {
+					t.Errorf("%d bytes were hashed", tee.Len())
+				}
+			})
+		}
+	}
+	t.Run("largest limit", func(t *testing.T) {
+		s := newSpool(&memory{limit: 1 << 20}, chunkSize)
+		defer s.release()
+		if err := s.fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard, time.Now); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestSpoolMemoryOfAllIsBounded: when bodies have used up the memory of all,
+// the next one goes to a file, whatever its size.
+func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
+	tempDir(t)
+	m := &memory{limit: 2*chunkSize + 5}
+	var spools []*spool
+	for i := range 10 {
+		want := testBytes(chunkSize/2 + i)
+		s := newSpool(m, 1<<20)
+		if err := s.fill(bytes.NewReader(want), 1<<20, io.Discard, time.Now); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size)); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("spool %d: %d bytes, %v", i, len(got), err)
+		}
+		if inFile := s.file != nil; inFile != (i >= 2) {
+			t.Errorf("spool %d in a file: %v", i, inFile)
+		}
+		if used := m.used.Load(); used > m.limit {
+			t.Errorf("%d bytes taken", used)
+		}
+		spools = append(spools, s)
+	}
+	for _, s := range spools {
+		s.release()
+	}
+	if used := m.used.Load(); used != 0 {
+		t.Errorf("%d bytes are still taken", used)
+	}
+}
+
+func TestSpoolWithoutRoomOnDisk(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	s := newSpool(&memory{limit: 0}, 1<<20)
+	defer s.release()
+	err := s.fill(bytes.NewReader(testBytes(10)), 100, io.Discard, time.Now)
+	var noRoom *spoolError
+	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// TestSpoolSlowBody: a body may take 30 seconds, and longer only while it
+// brings something.
+func TestSpoolSlowBody(t *testing.T) {
+	tests := []struct {
+		name   string
+		size   int
+		second int // bytes a second
+		slow   bool
+	}{
+		{"within the grace", 29, 1, false},
+		{"dripping", 1000, 1, true},
+		{"large at a fair rate", 8 << 20, bodyRate + 1024, false},
+		{"large and too slow", 8 << 20, bodyRate / 2, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tempDir(t)
+			now := time.Unix(0, 0)
+			src := readerFunc(func(r io.Reader) func([]byte) (int, error) {
+				return func(p []byte) (int, error) {
+					now = now.Add(time.Second)
+					return r.Read(p[:min(len(p), tt.second)])
+				}
+			}(bytes.NewReader(testBytes(tt.size))))
+			if tt.second > chunkSize { // a read brings a chunk at most
+				src = func(r io.Reader) func([]byte) (int, error) {
+					return func(p []byte) (int, error) {
+						n, err := r.Read(p)
+						now = now.Add(time.Duration(n) * time.Second / time.Duration(tt.second))
+						return n, err
+					}
+				}(bytes.NewReader(testBytes(tt.size)))
+			}
+			s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+			defer s.release()
+			err := s.fill(src, 1<<30, io.Discard, func() time.Time { return now })
+			if errors.Is(err, errBodyTooSlow) != tt.slow || !tt.slow && err != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("a read that the server timed out", func(t *testing.T) {
+		s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+		defer s.release()
+		err := s.fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard, time.Now)
+		if !errors.Is(err, errBodyTooSlow) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// served is a request with a spooled body, as the next handler gets it.
+func served(t *testing.T, body []byte) *http.Request {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(body))) // of unknown length
+	r.TransferEncoding = []string{"chunked"}
+	r.Header.Set("Expect", "100-continue")
+	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+	t.Cleanup(s.release)
+	if err := s.fill(r.Body, 1<<20, io.Discard, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(r)
+	return r
+}
+
+// attempt is what an HTTP transport does first.
+func attempt(r *http.Request) { httptrace.ContextClientTrace(r.Context()).GetConn("app:80") }
+
+func TestServedBodyHasItsLength(t *testing.T) {
+	r := served(t, []byte("hello"))
+	if r.ContentLength != 5 || r.Header.Get("Content-Length") != "5" || r.TransferEncoding != nil || r.Header.Get("Expect") != "" {
+		t.Errorf("got %d, %v", r.ContentLength, r.Header)
+	}
+	if r := served(t, nil); r.ContentLength != 0 || r.Body != http.NoBody {
+		t.Errorf("an empty body: %d, %v", r.ContentLength, r.Body)
+	}
+}
+
+func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
+	want := testBytes(3*chunkSize + 1)
+	r := served(t, want)
+	for i := range 3 {
+		attempt(r)
+		io.CopyN(io.Discard, r.Body, int64(i*chunkSize))
+		r.Body.Close()
+	}
+	attempt(r)
+	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the last attempt got %d bytes, %v", len(got), err)
+	}
+}
+
+// TestServedBodyNeverMixesAttempts: whatever an attempt that was given up does
+// late, the next one gets the whole body or an error, never other bytes.
+func TestServedBodyNeverMixesAttempts(t *testing.T) {
+	want := testBytes(2 * chunkSize)
+	late := map[string]func(io.ReadCloser){
+		"closes": func(b io.ReadCloser) { b.Close() },
+		"reads":  func(b io.ReadCloser) { io.CopyN(io.Discard, b, 100) },
+	}
+	for name, act := range late {
+		t.Run(name, func(t *testing.T) {
+			r := served(t, want)
+			attempt(r)
+			io.CopyN(io.Discard, r.Body, 1000)
+			attempt(r)
+			first, _ := io.ReadAll(io.LimitReader(r.Body, 500))
+			act(r.Body)
+			rest, err := io.ReadAll(r.Body)
+			got := append(first, rest...)
+			if err == nil && len(got) >= len(want) && !bytes.Equal(got, want) {
+				t.Error("got a whole body of other bytes")
+			}
+		})
+	}
+	t.Run("a body closed half-way doesn't go on without a new attempt", func(t *testing.T) {
+		r := served(t, want)
+		io.CopyN(io.Discard, r.Body, 1000)
+		r.Body.Close()
+		if n, err := r.Body.Read(make([]byte, 10)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("got %d bytes, %v", n, err)
+		}
+	})
+	t.Run("GetBody is apart", func(t *testing.T) {
+		r := served(t, want)
+		io.CopyN(io.Discard, r.Body, 1000)
+		again, err := r.GetBody()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if got, err := io.ReadAll(again); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("got %d bytes, %v", len(got), err)
+		}
+	})
+}
+
+// TestServedRest: a dry run passes a body that is too large to be held.
+func TestServedRest(t *testing.T) {
+	want := testBytes(10 * chunkSize)
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
+	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+	defer s.release()
+	if err := s.fill(r.Body, 1000, io.Discard, time.Now); !errors.Is(err, errBodyTooLarge) {
+		t.Fatal(err)
+	}
+	s.serve(r)
+	if r.ContentLength != int64(len(want)) {
+		t.Errorf("length %d", r.ContentLength)
+	}
+	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}

@@ -1,0 +1,150 @@
+package handler
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddytest"
+)
+
+// TestMain keeps what Caddy writes (its CA, its saved config) out of the
+// user's directories.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "caddy-webhooks-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("XDG_DATA_HOME", dir)
+	os.Setenv("XDG_CONFIG_HOME", dir)
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// adminPort is the admin API's port of the one Caddy in this process: a free
+// one, so that packages can be tested side by side.
+var adminPort = sync.OnceValue(func() int { return freePort() })
+
+// freePort is a port on which nothing listens.
+func freePort() int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// runCaddy loads a config into the real Caddy of this process, in place of the
+// one before: global options, which may be empty, and sites. It is not for
+// parallel tests.
+func runCaddy(t *testing.T, options, sites string) *caddytest.Tester {
+	t.Helper()
+	tester := caddytest.NewTester(t).WithDefaultOverrides(caddytest.Config{AdminPort: adminPort()})
+	tester.InitServer(caddyfileWith(options, sites), "caddyfile")
+	if t.Failed() {
+		t.FailNow()
+	}
+	return tester
+}
+
+// caddyfileWith is a whole Caddyfile.
+func caddyfileWith(options, sites string) string {
+	return fmt.Sprintf("{\n\tadmin localhost:%d\n\tauto_https disable_redirects\n\tskip_install_trust\n\tpersist_config off\n\t%s\n}\n%s\n", adminPort(), options, sites)
+}
+
+// loadCaddy loads a config into the running Caddy and returns the error that a
+// user would see, empty if there is none.
+func loadCaddy(t *testing.T, options, sites string) string {
+	t.Helper()
+	res, err := http.Post(fmt.Sprintf("http://localhost:%d/load", adminPort()), "text/caddyfile", strings.NewReader(caddyfileWith(options, sites)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	if res.StatusCode == http.StatusOK {
+		return ""
+	}
+	return string(body)
+}
+
+// received is a request as an app got it.
+type received struct {
+	*http.Request
+	body []byte
+	err  error // from reading the body
+}
+
+// app is a server behind Caddy that remembers what it got.
+type app struct {
+	*httptest.Server
+	addr string
+
+	mu     sync.Mutex
+	got    []received
+	answer http.HandlerFunc // 200 if nil; called when the body was read
+}
+
+func newApp(t *testing.T) *app {
+	t.Helper()
+	a := &app{}
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		a.mu.Lock()
+		a.got = append(a.got, received{r, body, err})
+		answer := a.answer
+		a.mu.Unlock()
+		if answer != nil {
+			answer(w, r)
+		}
+	}))
+	a.addr = a.Listener.Addr().String()
+	t.Cleanup(a.Close)
+	return a
+}
+
+// respond sets how the app answers from now on.
+func (a *app) respond(h http.HandlerFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answer = h
+}
+
+// take returns what the app got since the last call.
+func (a *app) take() []received {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	got := a.got
+	a.got = nil
+	return got
+}
+
+// one is the one request that the app got since the last call.
+func (a *app) one(t *testing.T) received {
+	t.Helper()
+	got := a.take()
+	if len(got) != 1 {
+		t.Fatalf("the app got %d requests, want 1", len(got))
+	}
+	if got[0].err != nil {
+		t.Fatalf("the app could not read the body: %v", got[0].err)
+	}
+	return got[0]
+}
+
+// none fails if the app got anything.
+func (a *app) none(t *testing.T) {
+	t.Helper()
+	if got := a.take(); len(got) != 0 {
+		t.Fatalf("the app got %d requests, want none", len(got))
+	}
+}
