@@ -75,15 +75,15 @@ func TestPolicyCheckAddr(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := mustPolicy(t, list(tt.allow), list(tt.deny))
 			err := p.CheckAddr(tt.host, netip.MustParseAddr(tt.address))
+			denied, ok := errors.AsType[*DeniedError](err)
 			if tt.want.Allowed() {
-				if err != nil {
-					t.Fatalf("denied: %v", err.(*DeniedError).Detail())
+				if ok {
+					t.Fatal(denied.Detail())
 				}
 				return
 			}
-			denied, ok := errors.AsType[*DeniedError](err)
 			if !ok {
-				t.Fatalf("is %v, want a *DeniedError", err)
+				t.Fatalf("error is %v, want a *DeniedError", err)
 			}
 			if denied.Verdict() != tt.want || denied.Host != tt.host {
 				t.Errorf("%s; want %q", denied.Detail(), tt.want)

@@ -105,7 +105,7 @@ func (p *proxy) ask(conn net.Conn, to netip.AddrPort) error {
 		return err
 	}
 	reader := bufio.NewReader(io.LimitReader(conn, maxResponseHeader))
-	response, err := http.ReadResponse(reader, request)
+	response, err := http.ReadResponse(reader, request) //nolint:bodyclose // it is the tunnel, and connect closes that
 	if err != nil {
 		return err
 	}
