@@ -71,6 +71,11 @@ type Scheme struct {
 	// Handshake names the function that answers the provider's handshake.
 	Handshake string `json:"handshake,omitempty"`
 
+	// JSONField is the field of a form, urlencoded or multipart, in which the
+	// JSON document stands that {json.…} and the JSON sources read. A body of
+	// another type is the document itself.
+	JSONField string `json:"json_field,omitempty"`
+
 	// BodyDigest is a query parameter that holds the body's SHA-256 in
 	// hexadecimal; the content must cover the URL. Where it is present it binds
 	// the body, and FormContent is not used.
@@ -177,7 +182,8 @@ type Field struct {
 	// as "data.0.id".
 	Name string `json:"name,omitempty"`
 
-	// Pattern, where set, names the form that the value must have: "uuid".
+	// Pattern is a regular expression that the whole value must match. It keeps
+	// an id apart from a body that is signed right beside it.
 	Pattern string `json:"pattern,omitempty"`
 }
 

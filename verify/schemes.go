@@ -1,7 +1,42 @@
 package verify
 
-// Lookup finds a scheme by its name or an alias.
-func Lookup(name string) (Scheme, bool) { return Scheme{}, false }
+import (
+	"slices"
+	"strings"
+)
 
-// Schemes are all schemes, sorted by name.
-func Schemes() []Scheme { return nil }
+// schemes are the rows of all tables, sorted by name; byName finds them under
+// their aliases too.
+var (
+	schemes = sortSchemes(rowsBody, rowsTime, rowsStandard, rowsCustom)
+	byName  = indexSchemes(schemes)
+)
+
+func sortSchemes(tables ...[]Scheme) []Scheme {
+	return slices.SortedFunc(slices.Values(slices.Concat(tables...)), func(a, b Scheme) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func indexSchemes(list []Scheme) map[string]int {
+	index := make(map[string]int)
+	for i, s := range list {
+		for _, name := range append([]string{s.Name}, s.Aliases...) {
+			if _, ok := index[name]; ok {
+				panic("verify: two schemes are called " + name)
+			}
+			index[name] = i
+		}
+	}
+	return index
+}
+
+// Lookup finds a scheme by its name or an alias. Treat its lists as read-only.
+func Lookup(name string) (Scheme, bool) {
+	i, ok := byName[name]
+	if !ok {
+		return Scheme{}, false
+	}
+	return schemes[i], true
+}
+
+// Schemes are all schemes, sorted by name. Treat their lists as read-only.
+func Schemes() []Scheme { return slices.Clone(schemes) }

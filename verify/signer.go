@@ -1,38 +1,241 @@
 package verify
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"time"
 )
 
 // Outgoing is a message to be signed.
 type Outgoing struct {
-	Method, URL, ID, EventType string
-	Timestamp                  time.Time
-	Body                       []byte
+	// Method is the request's; empty is POST.
+	Method string
+	// URL is the absolute URL to which the message goes.
+	URL string
+	// ID and EventType are the message's.
+	ID, EventType string
+	// Timestamp is the time of signing.
+	Timestamp time.Time
+	// Body is the request's.
+	Body []byte
 }
 
 // Signer signs messages by one scheme. It is safe for concurrent use.
 type Signer struct {
-	scheme Scheme
+	plan *plan
+	keys []*key
+	side bool // all signatures stand side by side
 }
 
 // NewSigner makes a signer. It fails where the scheme can't sign, and says why.
 func NewSigner(s Scheme, secrets []string) (*Signer, error) {
-	if err := s.Validate(); err != nil {
+	p, err := compile(s)
+	if err != nil {
 		return nil, err
 	}
-	return &Signer{scheme: s}, nil
+	if err := p.canSign(); err != nil {
+		return nil, fmt.Errorf("signing as %s: %w", s.Name, err)
+	}
+	keys, err := newKeys(s, secrets)
+	if err != nil {
+		return nil, fmt.Errorf("signing as %s: %w", s.Name, err)
+	}
+	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || len(p.headers) > 1}, nil
 }
 
-// Sign sets the scheme's headers. With several secrets all signatures stand
-// side by side where the scheme has room for them, else the first one alone.
+// canSign says why a scheme can't sign.
+func (p *plan) canSign() error {
+	s := p.scheme
+	switch {
+	case s.Construction == "token":
+		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard")
+	case p.signature.in != "header":
+		return fmt.Errorf("its signature stands in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", map[string]string{"query": "URL", "json": "body", "form": "body"}[p.signature.in])
+	case s.BodyDigest != "":
+		return errors.New("its signature needs the body's hash in the URL; choose another scheme, such as standard")
+	}
+	return nil
+}
+
+// Sign sets the scheme's headers: id, event type, time and signature. With
+// several secrets all signatures stand side by side where the scheme has room
+// for them, else the first one alone.
 func (s *Signer) Sign(h http.Header, m *Outgoing) error {
-	return errors.New("signing: the scheme has no signature yet")
+	if err := s.sign(h, m); err != nil {
+		return fmt.Errorf("signing as %s: %w", s.plan.scheme.Name, err)
+	}
+	return nil
 }
 
-// GenerateSecret makes a new secret of the kind that the scheme takes.
-func GenerateSecret(s Scheme) (string, error) {
-	return "", errors.New("generating a secret: the scheme has no key yet")
+func (s *Signer) sign(h http.Header, m *Outgoing) error {
+	p := s.plan
+	in, err := s.input(h, m)
+	if err != nil {
+		return err
+	}
+	l := lane{content: p.content, origin: in.origin()}
+	if p.timestamp.in != "" && !p.timestamp.late() {
+		l.timestamp = p.format.format(m.Timestamp)
+		l.items = []pair{{p.timestamp.name, l.timestamp}}
+	}
+	if len(p.scheme.Signature.Tags) > 0 {
+		if t := p.tagContents[p.scheme.Signature.Tags[0]]; t != nil {
+			l.content = t
+		}
+	}
+	if p.formContent != nil && in.contentType() == typeForm {
+		l.content = p.formContent
+	}
+	if err := s.setHeaders(h, in, &l); err != nil {
+		return err
+	}
+	if err := s.lateValues(in, &l); err != nil {
+		return err
+	}
+	macs, err := s.macs(in, &l)
+	if err != nil {
+		return err
+	}
+	s.write(h, &l, macs)
+	return nil
+}
+
+func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
+	in := &input{plan: s.plan, method: m.Method, header: h, url: &url.URL{}, size: int64(len(m.Body)), body: bytes.NewReader(m.Body), raw: m.Body, read: true}
+	in.id, in.eventType = m.ID, m.EventType
+	if in.method == "" {
+		in.method = http.MethodPost
+	}
+	if m.URL != "" {
+		u, err := url.Parse(m.URL)
+		if err != nil {
+			return nil, errors.New("the URL can't be parsed; give an absolute one")
+		}
+		in.url, in.scheme, in.hostport, in.host = u, u.Scheme, u.Host, u.Host
+	}
+	for _, hash := range s.plan.bodyHashes {
+		state := hash.New()
+		state.Write(m.Body)
+		in.hashes[hashPlace(hash)] = state.Sum(nil)
+	}
+	return in, nil
+}
+
+// setHeaders sets what the scheme sends beside the signature.
+func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
+	p := s.plan
+	if p.timestamp.in == "header" {
+		h[p.timestamp.name] = []string{l.timestamp}
+	}
+	for _, field := range []struct {
+		at    place
+		value string
+		what  string
+	}{{p.id, in.id, "id"}, {p.eventType, in.eventType, "event type"}} {
+		if field.at.in != "header" || field.value == "" {
+			continue
+		}
+		if !field.at.admits(field.value) {
+			return fmt.Errorf("the %s has a form that the scheme can't send; use up to %d printable characters without blanks", field.what, maxID)
+		}
+		h[field.at.name] = []string{field.value}
+	}
+	return nil
+}
+
+// lateValues reads the time that the content takes from the body.
+func (s *Signer) lateValues(in *input, l *lane) error {
+	p := s.plan
+	if !p.timestamp.late() || !l.content.has(wordTimestamp, "") {
+		return nil
+	}
+	value, found, reason := in.value(p.timestamp, nil)
+	if reason != "" || !found {
+		return fmt.Errorf("the body has no time at %s, which is signed", p.timestamp.name)
+	}
+	l.timestamp = value
+	return nil
+}
+
+// macs are the signatures, one a secret.
+func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
+	keys := s.keys
+	if !s.side {
+		keys = keys[:1]
+	}
+	macs := make([]mac, len(keys))
+	var buffer [128]byte
+	for i, k := range keys {
+		state := k.get()
+		text := buffer[:0]
+		for j := range l.content.segments {
+			segment := &l.content.segments[j]
+			if segment.word == wordBody {
+				state.Write(text)
+				state.Write(in.raw)
+				text = buffer[:0]
+				continue
+			}
+			var reason Reason
+			if text, reason = in.append(text, segment, l, k.secret); reason != "" {
+				k.put(state)
+				return nil, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
+			}
+		}
+		state.Write(text)
+		macs[i].size = copy(macs[i].sum[:], state.Sum(macs[i].sum[:0]))
+		k.put(state)
+	}
+	return macs, nil
+}
+
+// write sets the signature's headers.
+func (s *Signer) write(h http.Header, l *lane, macs []mac) {
+	p := s.plan
+	if len(p.headers) > 1 {
+		for i := range macs {
+			if i < len(p.headers) {
+				h[p.headers[i]] = []string{string(s.list(nil, l, macs[i:i+1]))}
+			}
+		}
+		return
+	}
+	var text []byte
+	if groups := p.scheme.Signature.Groups; groups != "" {
+		for i := range macs {
+			if i > 0 {
+				text = append(text, groups...)
+			}
+			text = s.list(text, l, macs[i:i+1])
+		}
+	} else {
+		text = s.list(text, l, macs)
+	}
+	h[p.headers[0]] = []string{string(text)}
+}
+
+// list writes one list of signatures, with the time that stands in it.
+func (s *Signer) list(dst []byte, l *lane, macs []mac) []byte {
+	p := s.plan
+	form := &p.scheme.Signature
+	dst = append(dst, form.Prefix...)
+	switch p.timestamp.in {
+	case "first":
+		dst = append(append(dst, l.timestamp...), form.Separator...)
+	case "field":
+		dst = append(append(append(append(dst, p.timestamp.name...), p.assign()...), l.timestamp...), form.Separator...)
+	}
+	for i := range macs {
+		if i > 0 {
+			dst = append(dst, form.Separator...)
+		}
+		if len(form.Tags) > 0 {
+			dst = append(append(dst, form.Tags[0]...), p.assign()...)
+		}
+		dst = p.encoding.append(dst, macs[i].bytes())
+	}
+	return dst
 }

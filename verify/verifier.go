@@ -2,7 +2,8 @@ package verify
 
 import (
 	"bytes"
-	"io"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -43,53 +44,93 @@ type Request struct {
 
 // Verifier judges requests by one scheme. It is safe for concurrent use.
 type Verifier struct {
-	scheme Scheme
-	opts   Options
+	plan      *plan
+	keys      []*key
+	tolerance tolerance
+	token     string
+	public    *url.URL
+	handshake *handshake // nil when the scheme has none or it is off
+	now       func() time.Time
 }
 
 // New makes a verifier. The error names the field or the secret (by its place,
 // never its value) that is wrong, and says what to do.
 func New(s Scheme, o Options) (*Verifier, error) {
-	if err := s.Validate(); err != nil {
+	p, err := compile(s)
+	if err != nil {
 		return nil, err
 	}
-	return &Verifier{scheme: s, opts: o}, nil
+	v := &Verifier{plan: p, tolerance: toleranceOf(s.Timestamp, o), token: o.VerifyToken, now: o.Now}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.keys, err = newKeys(s, o.Secrets); err != nil {
+		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
+	}
+	if v.public, err = publicURL(o.PublicURL); err != nil {
+		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
+	}
+	if !o.NoHandshake {
+		v.handshake = p.handshake
+	}
+	return v, nil
+}
+
+func publicURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, fmt.Errorf("public URL %q: it needs a scheme and a host; write it as https://hooks.example.com", text)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
+		return nil, errors.New("public URL: it has more than a scheme and a host; path and query are taken from each request, so drop them")
+	}
+	return u, nil
 }
 
 // Scheme returns the verifier's scheme.
-func (v *Verifier) Scheme() Scheme { return v.scheme }
+func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 
-// Begin makes the checks that need no body. A refusal is an *Error.
+// Begin makes the checks that need no body: the method, whether what the
+// scheme reads is there, once and well-formed, the time, the content type. A
+// refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
-	return nil, v.refuse(ReasonBadSignature)
+	c := &Check{v: v, in: v.input(r)}
+	c.oneLane[0].macs = c.twoMACs[:0]
+	c.lanes = c.oneLane[:0]
+	if reason := c.begin(); reason != "" {
+		c.release()
+		return nil, v.refuse(reason)
+	}
+	return c, nil
 }
 
-// Check is one request under judgement.
-type Check struct {
-	verifier *Verifier
-	reply    *Reply
+func (v *Verifier) input(r *Request) input {
+	in := input{plan: v.plan, method: r.Method, header: r.Header, host: r.Host, url: r.URL, size: r.ContentLength}
+	if in.url == nil {
+		in.url = &url.URL{}
+	}
+	in.scheme, in.hostport = in.url.Scheme, in.url.Host
+	if v.public != nil {
+		in.scheme, in.hostport = v.public.Scheme, v.public.Host
+	} else if in.hostport == "" {
+		in.hostport = r.Host
+	}
+	return in
 }
 
-// Reply is the answer to a handshake that needs no body, or nil.
-func (c *Check) Reply() *Reply { return c.reply }
-
-// Write takes the body while it is read. It never fails.
-func (c *Check) Write(p []byte) (int, error) { return len(p), nil }
-
-// Finish gives the verdict. Body is the whole body, for the schemes that must
-// parse it; it is read only where it is needed. A refusal is an *Error.
-func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
-	return nil, c.verifier.refuse(ReasonBadSignature)
-}
-
-// Verify judges a request whose body has been read already.
+// Verify judges a request whose body has been read already. The URL is taken
+// from the request line and the Host header; where the provider knows another
+// one, set Options.PublicURL.
 func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 	check, err := v.Begin(requestOf(r))
 	if err != nil {
 		return nil, err
 	}
 	if reply := check.Reply(); reply != nil {
-		return &Message{Provider: v.scheme.Name, Reply: reply}, nil
+		return &Message{Provider: v.plan.scheme.Name, Reply: reply}, nil
 	}
 	check.Write(body)
 	return check.Finish(bytes.NewReader(body), int64(len(body)))
@@ -110,8 +151,8 @@ func requestOf(r *http.Request) *Request {
 
 func (v *Verifier) refuse(r Reason) *Error {
 	status := r.Status()
-	if status == http.StatusUnauthorized && v.scheme.StatusCode != 0 {
-		status = v.scheme.StatusCode
+	if status == http.StatusUnauthorized && v.plan.scheme.StatusCode != 0 {
+		status = v.plan.scheme.StatusCode
 	}
 	return &Error{Reason: r, Status: status}
 }

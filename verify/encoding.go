@@ -1,0 +1,101 @@
+package verify
+
+import (
+	"crypto"
+	_ "crypto/md5"    // for {body_md5_…}
+	_ "crypto/sha1"   // for the schemes that name it
+	_ "crypto/sha256" // the default
+	_ "crypto/sha512" // for sha384 and sha512
+	"encoding/base64"
+	"encoding/hex"
+)
+
+// algorithms are the hashes that a scheme may name.
+var algorithms = map[string]crypto.Hash{
+	"":       crypto.SHA256,
+	"sha1":   crypto.SHA1,
+	"sha256": crypto.SHA256,
+	"sha384": crypto.SHA384,
+	"sha512": crypto.SHA512,
+}
+
+const sha256Hash = crypto.SHA256
+
+// bodyHashes are the hashes of {body_<hash>_<encoding>}. MD5 is there because
+// a signature then covers it; alone it would prove nothing.
+var bodyHashes = map[string]crypto.Hash{
+	"md5":    crypto.MD5,
+	"sha1":   crypto.SHA1,
+	"sha256": crypto.SHA256,
+	"sha384": crypto.SHA384,
+	"sha512": crypto.SHA512,
+}
+
+// maxMAC is the size of the longest MAC, and maxMACText that of its longest
+// text.
+const (
+	maxMAC     = 64
+	maxMACText = 2 * maxMAC
+)
+
+// encoding is how a MAC is written.
+type encoding struct {
+	encodedLen func(int) int
+	encode     func(dst, src []byte)
+	decode     func(dst, src []byte) (int, error)
+}
+
+// encodings are strict: one MAC has one text, but for the case of hexadecimal.
+var encodings = map[string]encoding{
+	"":              hexEncoding,
+	"hex":           hexEncoding,
+	"base64":        base64Encoding(base64.StdEncoding),
+	"base64_raw":    base64Encoding(base64.RawStdEncoding),
+	"base64url":     base64Encoding(base64.URLEncoding),
+	"base64url_raw": base64Encoding(base64.RawURLEncoding),
+}
+
+var hexEncoding = encoding{
+	encodedLen: hex.EncodedLen,
+	encode:     func(dst, src []byte) { hex.Encode(dst, src) },
+	decode:     hex.Decode,
+}
+
+func base64Encoding(e *base64.Encoding) encoding {
+	e = e.Strict()
+	return encoding{encodedLen: e.EncodedLen, encode: e.Encode, decode: e.Decode}
+}
+
+// mac is a decoded MAC.
+type mac struct {
+	sum  [maxMAC]byte
+	size int
+}
+
+func (m *mac) bytes() []byte { return m.sum[:m.size] }
+
+// decodeMAC decodes a MAC of a known size. The length of its text is fixed, so
+// that nothing shorter, longer or padded with line breaks gets through.
+func (e encoding) decodeMAC(text string, size int) (mac, bool) {
+	m := mac{size: size}
+	if len(text) != e.encodedLen(size) {
+		return m, false
+	}
+	// base64 decodes in groups of four, and may write up to two bytes more.
+	var src [maxMACText]byte
+	var dst [maxMACText]byte
+	n, err := e.decode(dst[:], src[:copy(src[:], text)])
+	if err != nil || n != size {
+		return m, false
+	}
+	copy(m.sum[:], dst[:n])
+	return m, true
+}
+
+// appendMAC appends the text of a MAC.
+func (e encoding) append(dst, sum []byte) []byte {
+	n := len(dst)
+	dst = append(dst, make([]byte, e.encodedLen(len(sum)))...)
+	e.encode(dst[n:], sum)
+	return dst
+}

@@ -1,0 +1,119 @@
+package verify
+
+import (
+	"bytes"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxPairs bounds the fields of a form and the parameters of a query.
+const maxPairs = 1000
+
+// pair is a field of a form or a parameter of a query, decoded.
+type pair struct{ name, value string }
+
+// parsePairs reads an urlencoded string strictly: no bad escape, no semicolon.
+func parsePairs(raw string) ([]pair, bool) {
+	if raw == "" {
+		return nil, true
+	}
+	if strings.Count(raw, "&") >= maxPairs {
+		return nil, false
+	}
+	var pairs []pair
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		if strings.Contains(part, ";") {
+			return nil, false
+		}
+		name, value, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, false
+		}
+		value, err = url.QueryUnescape(value)
+		if err != nil {
+			return nil, false
+		}
+		pairs = append(pairs, pair{name, value})
+	}
+	return pairs, true
+}
+
+// lookup finds the one pair of a name.
+func lookup(pairs []pair, name string) (value string, found bool, reason Reason) {
+	for _, p := range pairs {
+		if p.name != name {
+			continue
+		}
+		if found {
+			return "", false, ReasonRepeatedField
+		}
+		value, found = p.value, true
+	}
+	return value, found, ""
+}
+
+// appendSorted appends each name and value, sorted by the bytes of the names.
+// A name that occurs twice is refused: readers differ on which one counts.
+func appendSorted(dst []byte, pairs []pair) ([]byte, Reason) {
+	sorted := slices.SortedStableFunc(slices.Values(pairs), func(a, b pair) int { return strings.Compare(a.name, b.name) })
+	for i, p := range sorted {
+		if i > 0 && sorted[i-1].name == p.name {
+			return dst, ReasonRepeatedField
+		}
+		dst = append(append(dst, p.name...), p.value...)
+	}
+	return dst, ""
+}
+
+// mediaType is the media type of a Content-Type header, in lower case.
+func mediaType(header string) string {
+	t, _, _ := strings.Cut(header, ";")
+	return strings.ToLower(strings.TrimSpace(t))
+}
+
+const (
+	typeForm      = "application/x-www-form-urlencoded"
+	typeMultipart = "multipart/form-data"
+)
+
+// multipartField is the one field of a name in a multipart body.
+func multipartField(contentType string, body []byte, name string) ([]byte, Reason) {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil || params["boundary"] == "" {
+		return nil, ReasonUnsupportedContentType
+	}
+	reader := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+	var value []byte
+	found := false
+	for range maxPairs {
+		part, err := reader.NextPart()
+		if err == io.EOF {
+			if !found {
+				return nil, ReasonMissingField
+			}
+			return value, ""
+		}
+		if err != nil {
+			return nil, ReasonMalformedBody
+		}
+		if part.FormName() != name {
+			continue
+		}
+		if found {
+			return nil, ReasonRepeatedField
+		}
+		found = true
+		if value, err = io.ReadAll(part); err != nil {
+			return nil, ReasonMalformedBody
+		}
+	}
+	return nil, ReasonMalformedBody
+}

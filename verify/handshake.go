@@ -1,0 +1,313 @@
+package verify
+
+import (
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// handshake is how a provider finds out that an endpoint wants its webhooks.
+type handshake struct {
+	// head answers a request by its head alone. Nothing at all: it is no
+	// handshake.
+	head func(c *Check) (*Reply, Reason)
+
+	// signed answers a message that has been verified.
+	signed func(c *Check, m *Message) (*Reply, Reason)
+
+	// oracle says which strings the handshake signs for anyone who asks, with
+	// the key of the events. Content that is such a string is never accepted as
+	// signed.
+	oracle func(content string) bool
+}
+
+const (
+	maxChallenge     = 256
+	maxHandshakeBody = 64 << 10
+)
+
+// handshakes are the functions that rows name.
+var handshakes = map[string]*handshake{
+	"slack":           {signed: slackVerification},
+	"twitch":          {signed: twitchVerification},
+	"zoom":            {signed: zoomValidation, oracle: isChallenge},
+	"xero":            {signed: emptyEvents},
+	"line":            {signed: emptyEvents},
+	"front":           {signed: frontChallenge},
+	"meta":            {head: metaSubscription},
+	"x":               {head: xCRC, oracle: isChallenge},
+	"linkedin":        {head: linkedinChallenge, oracle: isChallenge},
+	"braintree":       {head: braintreeChallenge, oracle: isBraintreeChallenge},
+	"dropbox":         {head: echoQuery(http.MethodGet, "challenge")},
+	"onfleet":         {head: echoQuery(http.MethodGet, "check")},
+	"microsoft-graph": {head: echoQuery(http.MethodPost, "validationToken")},
+	"asana":           {head: asanaSecret},
+	"okta":            {head: oktaVerification},
+	"head":            {head: answerHead},
+}
+
+// isChallenge says whether a string is of the kind that providers send to be
+// signed. Without a colon, a brace or a quote it can't pass for a signed event.
+func isChallenge(s string) bool {
+	if s == "" || len(s) > maxChallenge {
+		return false
+	}
+	for i := range len(s) {
+		b := s[i]
+		switch {
+		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', strings.IndexByte("._~+/=-", b) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isEcho says whether a string is harmless to send back as text.
+func isEcho(s string) bool {
+	if s == "" || len(s) > 4*maxChallenge {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// textReply is a plain text that no browser takes for anything else.
+func textReply(text string) *Reply {
+	return reply("text/plain; charset=utf-8", []byte(text))
+}
+
+func jsonReply(v any) *Reply {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return reply("application/json", body)
+}
+
+func reply(contentType string, body []byte) *Reply {
+	return &Reply{
+		Status: http.StatusOK,
+		Header: http.Header{"Content-Type": {contentType}, "X-Content-Type-Options": {"nosniff"}},
+		Body:   body,
+	}
+}
+
+func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Header{}} }
+
+// challenge is a query parameter of a request with this method; not found: the
+// request is no handshake.
+func (c *Check) challenge(method, name string, valid func(string) bool) (value string, found bool, reason Reason) {
+	if c.in.method != method || !strings.Contains(c.in.url.RawQuery, name+"=") {
+		return "", false, ""
+	}
+	value, found, reason = c.in.queryOnce(name)
+	if reason != "" || found && !valid(value) {
+		return "", false, ReasonBadChallenge
+	}
+	return value, found, ""
+}
+
+func echoQuery(method, name string) func(*Check) (*Reply, Reason) {
+	return func(c *Check) (*Reply, Reason) {
+		value, found, reason := c.challenge(method, name, isEcho)
+		if !found {
+			return nil, reason
+		}
+		return textReply(value), ""
+	}
+}
+
+func answerHead(c *Check) (*Reply, Reason) {
+	if c.in.method != http.MethodHead {
+		return nil, ""
+	}
+	return emptyReply(), ""
+}
+
+// metaSubscription answers hub.challenge to whoever knows the verify token.
+func metaSubscription(c *Check) (*Reply, Reason) {
+	value, found, reason := c.challenge(http.MethodGet, "hub.challenge", isEcho)
+	if !found {
+		return nil, reason
+	}
+	mode, _, _ := c.in.queryOnce("hub.mode")
+	token, _, reason := c.in.queryOnce("hub.verify_token")
+	if reason != "" || mode != "subscribe" {
+		return nil, ReasonBadChallenge
+	}
+	if c.v.token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(c.v.token)) != 1 {
+		return nil, ReasonBadVerifyToken
+	}
+	return textReply(value), ""
+}
+
+// xCRC signs a challenge with the events' key: of the kind that no event is.
+func xCRC(c *Check) (*Reply, Reason) {
+	value, found, reason := c.challenge(http.MethodGet, "crc_token", isChallenge)
+	if !found {
+		return nil, reason
+	}
+	return jsonReply(map[string]string{
+		"response_token": "sha256=" + base64.StdEncoding.EncodeToString(c.v.keys[0].mac(value)),
+	}), ""
+}
+
+func linkedinChallenge(c *Check) (*Reply, Reason) {
+	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isChallenge)
+	if !found {
+		return nil, reason
+	}
+	return jsonReply(map[string]string{
+		"challengeCode":     value,
+		"challengeResponse": hex.EncodeToString(c.v.keys[0].mac(value)),
+	}), ""
+}
+
+// braintreeChallenge needs the public key, which is the verify token.
+func braintreeChallenge(c *Check) (*Reply, Reason) {
+	value, found, reason := c.challenge(http.MethodGet, "bt_challenge", isBraintreeChallenge)
+	if !found {
+		return nil, reason
+	}
+	if c.v.token == "" {
+		return nil, ReasonBadVerifyToken
+	}
+	return textReply(c.v.token + "|" + hex.EncodeToString(c.v.keys[0].mac(value))), ""
+}
+
+func isBraintreeChallenge(s string) bool {
+	return len(s) >= 20 && len(s) <= 32 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// asanaSecret sends a new webhook's secret back. It does not become the key:
+// whoever calls first could choose it.
+func asanaSecret(c *Check) (*Reply, Reason) {
+	if c.in.method != http.MethodPost || len(c.in.header["X-Hook-Secret"]) == 0 || len(c.in.header["X-Hook-Signature"]) > 0 {
+		return nil, ""
+	}
+	value, _, reason := c.in.headerOnce("X-Hook-Secret")
+	if reason != "" || !isChallenge(value) {
+		return nil, ReasonBadChallenge
+	}
+	r := emptyReply()
+	r.Header.Set("X-Hook-Secret", value)
+	return r, ""
+}
+
+func oktaVerification(c *Check) (*Reply, Reason) {
+	const header = "X-Okta-Verification-Challenge"
+	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
+		return nil, ""
+	}
+	value, _, reason := c.in.headerOnce(header)
+	if reason != "" || !isEcho(value) {
+		return nil, ReasonBadChallenge
+	}
+	return jsonReply(map[string]string{"verification": value}), ""
+}
+
+// body is a small JSON body as a document, or nothing.
+func (c *Check) smallJSON() (jsonDocument, bool) {
+	if c.in.size == 0 || c.in.size > maxHandshakeBody {
+		return nil, false
+	}
+	document, reason := c.in.json()
+	return document, reason == ""
+}
+
+// slackVerification answers url_verification, which Slack signs like an event.
+func slackVerification(c *Check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON()
+	if !ok {
+		return nil, ""
+	}
+	kind, _, _ := document.text(jsonPath{"type"})
+	if kind != "url_verification" {
+		return nil, ""
+	}
+	value, found, reason := document.text(jsonPath{"challenge"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil, ReasonBadChallenge
+	}
+	return textReply(value), ""
+}
+
+// twitchVerification answers a challenge. Twitch names it in a header that is
+// not signed, so header and body must agree: else a challenge could be passed
+// off as an event, and an event swallowed as a challenge.
+func twitchVerification(c *Check, m *Message) (*Reply, Reason) {
+	kind, _, reason := c.in.headerOnce("Twitch-Eventsub-Message-Type")
+	if reason != "" {
+		return nil, reason
+	}
+	named := kind == "webhook_callback_verification"
+	var value string
+	var found bool
+	if document, ok := c.smallJSON(); ok {
+		value, found, _ = document.text(jsonPath{"challenge"})
+	}
+	switch {
+	case !named && !found:
+		return nil, ""
+	case named && found && isEcho(value):
+		return textReply(value), ""
+	}
+	return nil, ReasonBadChallenge
+}
+
+// zoomValidation signs a token with the key that signed the request itself.
+func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON()
+	if !ok {
+		return nil, ""
+	}
+	kind, _, _ := document.text(jsonPath{"event"})
+	if kind != "endpoint.url_validation" {
+		return nil, ""
+	}
+	value, found, reason := document.text(jsonPath{"payload", "plainToken"})
+	if reason != "" || !found || !isChallenge(value) {
+		return nil, ReasonBadChallenge
+	}
+	return jsonReply(map[string]string{
+		"plainToken":     value,
+		"encryptedToken": hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value)),
+	}), ""
+}
+
+// emptyEvents answers the probes that are a signed list of no events: Xero's
+// intent to receive, LINE's verify button.
+func emptyEvents(c *Check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON()
+	if !ok {
+		return nil, ""
+	}
+	if raw, found, _ := document.raw(jsonPath{"events"}); !found || raw[0] != '[' {
+		return nil, ""
+	}
+	if events, reason := document.elements(jsonPath{"events"}); reason != "" || len(events) > 0 {
+		return nil, ""
+	}
+	return emptyReply(), ""
+}
+
+func frontChallenge(c *Check, m *Message) (*Reply, Reason) {
+	value, found, reason := c.in.headerOnce("X-Front-Challenge")
+	switch {
+	case reason != "":
+		return nil, reason
+	case !found:
+		return nil, ""
+	case !isEcho(value):
+		return nil, ReasonBadChallenge
+	}
+	return textReply(value), ""
+}

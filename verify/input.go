@@ -1,0 +1,297 @@
+package verify
+
+import (
+	"crypto"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// input is what a content's words stand for: a request that is judged, or a
+// message that is signed.
+type input struct {
+	plan     *plan
+	method   string
+	scheme   string // of the URL
+	hostport string
+	url      *url.URL
+	header   http.Header
+	host     string // as received, which {header.Host} stands for
+
+	id        string
+	eventType string
+
+	body   io.ReaderAt
+	size   int64
+	raw    []byte
+	read   bool
+	hashes [len(bodyHashList)][]byte
+
+	pairs    []pair // of the body
+	parsed   bool
+	params   []pair // of the query
+	split    bool
+	document jsonDocument
+	decoded  bool
+}
+
+// bodyHashList gives the hashes of a body their places.
+var bodyHashList = [...]crypto.Hash{crypto.MD5, crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512}
+
+func hashPlace(h crypto.Hash) int {
+	for i, known := range bodyHashList {
+		if h == known {
+			return i
+		}
+	}
+	panic("verify: a hash without a place") // a scheme can't name another
+}
+
+// headerOnce is a header that must not be repeated.
+func (in *input) headerOnce(name string) (value string, found bool, reason Reason) {
+	if name == "Host" {
+		return in.host, in.host != "", ""
+	}
+	values := in.header[name]
+	switch len(values) {
+	case 0:
+		return "", false, ""
+	case 1:
+		return values[0], true, ""
+	}
+	return "", false, ReasonRepeatedHeader
+}
+
+// queryOnce is a parameter of the URL's query that must not be repeated.
+func (in *input) queryOnce(name string) (value string, found bool, reason Reason) {
+	if !in.split {
+		params, ok := parsePairs(in.url.RawQuery)
+		if !ok {
+			return "", false, ReasonMalformedField
+		}
+		in.params, in.split = params, true
+	}
+	return lookup(in.params, name)
+}
+
+// bytes are the whole body.
+func (in *input) bytes() ([]byte, Reason) {
+	if in.read {
+		return in.raw, ""
+	}
+	if in.size > maxParsedBody {
+		return nil, ReasonBodyTooLarge
+	}
+	raw := make([]byte, in.size)
+	if in.size > 0 {
+		if n, _ := in.body.ReadAt(raw, 0); int64(n) < in.size {
+			return nil, ReasonUnreadableBody
+		}
+	}
+	in.raw, in.read = raw, true
+	return raw, ""
+}
+
+// contentType is the body's media type.
+func (in *input) contentType() string {
+	if values := in.header["Content-Type"]; len(values) == 1 {
+		return mediaType(values[0])
+	}
+	return ""
+}
+
+// form are the body's fields.
+func (in *input) form() ([]pair, Reason) {
+	if in.parsed {
+		return in.pairs, ""
+	}
+	raw, reason := in.bytes()
+	if reason != "" {
+		return nil, reason
+	}
+	if len(raw) > 0 && in.contentType() != typeForm {
+		return nil, ReasonUnsupportedContentType
+	}
+	pairs, ok := parsePairs(string(raw))
+	if !ok {
+		return nil, ReasonMalformedBody
+	}
+	in.pairs, in.parsed = pairs, true
+	return pairs, ""
+}
+
+// json is the JSON document that the body is or holds.
+func (in *input) json() (jsonDocument, Reason) {
+	if in.decoded {
+		return in.document, ""
+	}
+	raw, reason := in.bytes()
+	if reason != "" {
+		return nil, reason
+	}
+	if field := in.plan.scheme.JSONField; field != "" {
+		switch in.contentType() {
+		case typeMultipart:
+			raw, reason = multipartField(in.header["Content-Type"][0], raw, field)
+		case typeForm:
+			var pairs []pair
+			if pairs, reason = in.form(); reason == "" {
+				var value string
+				value, _, reason = lookup(pairs, field)
+				raw = []byte(value)
+			}
+		}
+		if reason != "" {
+			return nil, reason
+		}
+	}
+	in.document, reason = parseJSON(raw)
+	in.decoded = reason == ""
+	return in.document, reason
+}
+
+// value is what stands at a place. The element is the one that a lane is about.
+func (in *input) value(at place, element jsonDocument) (value string, found bool, reason Reason) {
+	switch at.in {
+	case "header":
+		return in.headerOnce(at.name)
+	case "query":
+		return in.queryOnce(at.name)
+	case "form":
+		pairs, reason := in.form()
+		if reason != "" {
+			return "", false, reason
+		}
+		return lookup(pairs, at.name)
+	case "json":
+		return in.jsonValue(at.path, element)
+	}
+	return "", false, ""
+}
+
+func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
+	if element == nil {
+		if element, reason = in.json(); reason != "" {
+			return "", false, reason
+		}
+	}
+	return element.text(path)
+}
+
+// origin is the URL's scheme and host.
+func (in *input) origin() string { return in.scheme + "://" + in.hostport }
+
+// address is the URL, from this origin, as the provider wrote it.
+func (in *input) address(origin string) string {
+	return origin + in.uri()
+}
+
+func (in *input) uri() string {
+	uri := in.url.EscapedPath()
+	if in.url.RawQuery != "" || in.url.ForceQuery {
+		uri += "?" + in.url.RawQuery
+	}
+	return uri
+}
+
+// otherOrigin is the origin with its default port where it has none, and
+// without where it has it. Another port belongs to the URL.
+func (in *input) otherOrigin() (origin string, ok bool) {
+	port := map[string]string{"https": ":443", "http": ":80"}[in.scheme]
+	if port == "" {
+		return "", false
+	}
+	if bare, ok := strings.CutSuffix(in.hostport, port); ok {
+		return in.scheme + "://" + bare, true
+	}
+	if strings.LastIndexByte(in.hostport, ':') > strings.LastIndexByte(in.hostport, ']') {
+		return "", false
+	}
+	return in.origin() + port, true
+}
+
+// hostname is the host without its port.
+func (in *input) hostname() string {
+	u := url.URL{Host: in.hostport}
+	return u.Hostname()
+}
+
+// append appends what a segment stands for in a lane. {body} itself is not
+// among them: it is streamed or copied by whoever calls.
+func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte, Reason) {
+	switch s.word {
+	case wordLiteral:
+		return append(dst, s.text...), ""
+	case wordBodyHash:
+		return s.encoding.append(dst, in.hashes[hashPlace(s.hash)]), ""
+	case wordTimestamp:
+		return append(dst, l.timestamp...), ""
+	case wordMethod:
+		return append(dst, in.method...), ""
+	case wordURL:
+		return append(dst, in.address(l.origin)...), ""
+	case wordURLNoQuery:
+		return append(append(dst, l.origin...), in.url.EscapedPath()...), ""
+	case wordURI:
+		return append(dst, in.uri()...), ""
+	case wordHost:
+		return append(dst, in.hostname()...), ""
+	case wordHostPort:
+		return append(dst, in.hostport...), ""
+	case wordPath:
+		return append(dst, in.url.EscapedPath()...), ""
+	case wordQuery:
+		return append(dst, in.url.RawQuery...), ""
+	case wordSecret:
+		return append(dst, secret...), ""
+	case wordFormSorted:
+		pairs, reason := in.form()
+		if reason != "" {
+			return dst, reason
+		}
+		return appendSorted(dst, pairs)
+	case wordFunc:
+		return s.function.content(in, l, dst)
+	}
+	value, found, reason := in.free(s, l)
+	switch {
+	case reason != "":
+		return dst, reason
+	case !found && s.optional:
+		return dst, ""
+	case !found && s.word == wordID:
+		return dst, ReasonMissingID
+	case !found:
+		return dst, ReasonMissingField
+	case len(value) > maxValue, !s.free && s.blurs(value):
+		return dst, ReasonMalformedField
+	}
+	return append(dst, value...), ""
+}
+
+// free is the value of a segment whose length the sender chooses.
+func (in *input) free(s *segment, l *lane) (value string, found bool, reason Reason) {
+	switch s.word {
+	case wordID:
+		return in.id, in.id != "", ""
+	case wordEventType:
+		return in.eventType, in.eventType != "", ""
+	case wordHeaderOf:
+		value, found, reason = in.headerOnce(s.text)
+	case wordQueryOf:
+		value, found, reason = in.queryOnce(s.text)
+	case wordFormOf:
+		value, found, reason = in.value(place{in: "form", name: s.text}, nil)
+	case wordJSONOf:
+		value, found, reason = in.jsonValue(s.path, l.document)
+	case wordFieldOf:
+		value, found, reason = lookup(l.items, s.text)
+	}
+	return value, found && (value != "" || s.optional), reason
+}
+
+// blurs says whether a value holds a literal that stands beside it.
+func (s *segment) blurs(value string) bool {
+	return s.before != "" && strings.Contains(value, s.before) || s.after != "" && strings.Contains(value, s.after)
+}

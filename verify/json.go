@@ -1,0 +1,465 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// jsonPath is a way into a JSON document: an object's key or an array's index
+// at each step.
+type jsonPath []string
+
+func compileJSONPath(text string) (jsonPath, error) {
+	path := jsonPath(strings.Split(text, "."))
+	for _, step := range path {
+		if step == "" {
+			return nil, fmt.Errorf("the JSON path %q has an empty step; write it as data.0.id", text)
+		}
+	}
+	return path, nil
+}
+
+// jsonSpan is where a value stands in a document.
+type jsonSpan struct {
+	start, end int64
+	found      bool
+	repeated   bool // an object on the way holds its key twice
+}
+
+// maxJSONDepth bounds the nesting that is followed or skipped.
+const maxJSONDepth = 200
+
+// maxJSONText bounds an id or event type that is read from a body.
+const maxJSONText = 1024
+
+var errJSON = errors.New("not a JSON document")
+
+// jsonScanner finds values in a JSON document without holding it: it reads
+// through a window. It does not judge the grammar of what it passes over.
+type jsonScanner struct {
+	source io.ReaderAt
+	size   int64
+	offset int64 // of the window's end
+	window []byte
+	pos    int // in the window
+	paths  []jsonPath
+	spans  []jsonSpan
+	all    bool // go on to the end, so that repeats are seen
+	key    []byte
+}
+
+var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
+
+// findJSON looks for the values at the paths, which are at most 64. With all,
+// it goes on to the end of the document to see repeated keys; otherwise it
+// stops at the last value that it looks for.
+func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, all bool) error {
+	window := jsonWindows.Get().(*[16 << 10]byte)
+	defer jsonWindows.Put(window)
+	s := &jsonScanner{source: source, size: size, window: window[:0], paths: paths, spans: spans, all: all}
+	err := s.value(1<<len(paths)-1, 0)
+	if errors.Is(err, errJSONDone) {
+		return nil
+	}
+	return err
+}
+
+var errJSONDone = errors.New("every value is found")
+
+// peek is the next byte that isn't blank.
+func (s *jsonScanner) peek() (byte, error) {
+	for {
+		for s.pos < len(s.window) {
+			switch b := s.window[s.pos]; b {
+			case ' ', '\t', '\r', '\n':
+				s.pos++
+			default:
+				return b, nil
+			}
+		}
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// fill reads the next window.
+func (s *jsonScanner) fill() error {
+	n := min(int64(cap(s.window)), s.size-s.offset)
+	if n <= 0 {
+		return errJSON
+	}
+	s.window = s.window[:n]
+	if read, err := s.source.ReadAt(s.window, s.offset); read < int(n) {
+		return fmt.Errorf("reading the body: %w", err)
+	}
+	s.offset += n
+	s.pos = 0
+	return nil
+}
+
+// at is the offset of the next byte.
+func (s *jsonScanner) at() int64 { return s.offset - int64(len(s.window)-s.pos) }
+
+// value reads a value that the paths in mask have led to.
+func (s *jsonScanner) value(mask uint64, depth int) error {
+	b, err := s.peek()
+	if err != nil {
+		return err
+	}
+	start := s.at()
+	var ends uint64 // the paths that end at this value
+	for i := range s.paths {
+		if mask&(1<<i) != 0 && len(s.paths[i]) == depth {
+			ends |= 1 << i
+		}
+	}
+	switch {
+	case mask == ends:
+		err = s.skip(b)
+	case b == '{':
+		err = s.object(mask&^ends, depth)
+	case b == '[':
+		err = s.array(mask&^ends, depth)
+	default:
+		err = s.skip(b)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range s.paths {
+		if ends&(1<<i) != 0 {
+			if s.spans[i].found {
+				s.spans[i].repeated = true
+			}
+			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.at(), true
+		}
+	}
+	if !s.all && s.complete() {
+		return errJSONDone
+	}
+	return nil
+}
+
+func (s *jsonScanner) complete() bool {
+	for i := range s.spans {
+		if !s.spans[i].found {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *jsonScanner) object(mask uint64, depth int) error {
+	s.pos++ // {
+	var seen uint64
+	for {
+		b, err := s.peek()
+		if err != nil {
+			return err
+		}
+		switch b {
+		case '}':
+			s.pos++
+			return nil
+		case ',':
+			s.pos++
+			continue
+		case '"':
+		default:
+			return errJSON
+		}
+		key, err := s.readKey()
+		if err != nil {
+			return err
+		}
+		if b, err = s.peek(); err != nil {
+			return err
+		}
+		if b != ':' {
+			return errJSON
+		}
+		s.pos++
+		matched := s.step(mask, depth, key)
+		for i := range s.paths {
+			if seen&matched&(1<<i) != 0 {
+				s.spans[i].repeated = true
+			}
+		}
+		seen |= matched
+		if err := s.member(matched, depth); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *jsonScanner) array(mask uint64, depth int) error {
+	s.pos++ // [
+	for index := 0; ; {
+		b, err := s.peek()
+		if err != nil {
+			return err
+		}
+		switch b {
+		case ']':
+			s.pos++
+			return nil
+		case ',':
+			s.pos++
+			index++
+			continue
+		}
+		var digits [20]byte
+		if err := s.member(s.step(mask, depth, strconv.AppendInt(digits[:0], int64(index), 10)), depth); err != nil {
+			return err
+		}
+	}
+}
+
+// step is which of the paths in mask take this step.
+func (s *jsonScanner) step(mask uint64, depth int, step []byte) uint64 {
+	var matched uint64
+	for i, path := range s.paths {
+		if mask&(1<<i) != 0 && path[depth] == string(step) {
+			matched |= 1 << i
+		}
+	}
+	return matched
+}
+
+func (s *jsonScanner) member(mask uint64, depth int) error {
+	if mask != 0 {
+		return s.value(mask, depth+1)
+	}
+	b, err := s.peek()
+	if err != nil {
+		return err
+	}
+	return s.skip(b)
+}
+
+// readKey reads an object's key. Keys longer than any step are cut: they match
+// nothing.
+func (s *jsonScanner) readKey() ([]byte, error) {
+	s.key = s.key[:0]
+	escaped := false
+	err := s.text(func(part []byte) {
+		if len(s.key) <= maxJSONText {
+			s.key = append(s.key, part...)
+		}
+		escaped = escaped || bytes.IndexByte(part, '\\') >= 0
+	})
+	if err != nil || !escaped {
+		return s.key, err
+	}
+	var decoded string
+	if err := json.Unmarshal(append(append([]byte{'"'}, s.key...), '"'), &decoded); err != nil {
+		return nil, errJSON
+	}
+	return []byte(decoded), nil
+}
+
+// text passes over a string, and shows its raw inside part by part.
+func (s *jsonScanner) text(part func([]byte)) error {
+	s.pos++ // "
+	for {
+		rest := s.window[s.pos:]
+		quote := bytes.IndexByte(rest, '"')
+		slash := rest
+		if quote >= 0 {
+			slash = rest[:quote]
+		}
+		if i := bytes.IndexByte(slash, '\\'); i >= 0 {
+			if part != nil {
+				part(rest[:i])
+			}
+			s.pos += i + 1
+			if s.pos >= len(s.window) {
+				if err := s.fill(); err != nil {
+					return err
+				}
+			}
+			if part != nil {
+				part([]byte{'\\', s.window[s.pos]})
+			}
+			s.pos++
+			continue
+		}
+		if part != nil {
+			part(slash)
+		}
+		if quote >= 0 {
+			s.pos += quote + 1
+			return nil
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// skip passes over a value that starts with b.
+func (s *jsonScanner) skip(b byte) error {
+	switch b {
+	case '"':
+		return s.text(nil)
+	case '{', '[':
+		return s.skipNested()
+	}
+	return s.skipScalar()
+}
+
+// jsonMarks are the bytes at which skipNested must look.
+var jsonMarks = [256]bool{'"': true, '{': true, '[': true, '}': true, ']': true}
+
+func (s *jsonScanner) skipNested() error {
+	depth := 0
+	for {
+		for s.pos < len(s.window) {
+			b := s.window[s.pos]
+			if !jsonMarks[b] {
+				s.pos++
+				continue
+			}
+			switch b {
+			case '"':
+				if err := s.text(nil); err != nil {
+					return err
+				}
+				continue
+			case '{', '[':
+				if depth++; depth > maxJSONDepth {
+					return errJSON
+				}
+			default:
+				depth--
+			}
+			s.pos++
+			if depth == 0 {
+				return nil
+			}
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *jsonScanner) skipScalar() error {
+	start := s.at()
+	for {
+		for s.pos < len(s.window) {
+			switch s.window[s.pos] {
+			case ',', '}', ']', ' ', '\t', '\r', '\n':
+				if s.at() == start {
+					return errJSON
+				}
+				return nil
+			case '{', '[', '"', ':':
+				return errJSON
+			}
+			s.pos++
+		}
+		if s.offset >= s.size {
+			return nil // a document that is one number
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// jsonText is a scalar's text: a string decoded, a number or a truth value as
+// it is written. null, arrays and objects have none.
+func jsonText(raw []byte) (string, bool) {
+	switch {
+	case len(raw) == 0:
+		return "", false
+	case raw[0] == '"':
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err == nil
+	case raw[0] == '{', raw[0] == '[', raw[0] == 'n':
+		return "", false
+	}
+	return string(raw), true
+}
+
+// readJSONText reads the text at a span that a scan of a body has found.
+func readJSONText(body io.ReaderAt, span jsonSpan) (string, bool) {
+	n := span.end - span.start
+	if !span.found || span.repeated || n <= 0 || n > maxJSONText {
+		return "", false
+	}
+	raw := make([]byte, n)
+	if read, _ := body.ReadAt(raw, span.start); int64(read) < n {
+		return "", false
+	}
+	return jsonText(raw)
+}
+
+// jsonDocument is a whole document that was found valid.
+type jsonDocument []byte
+
+// parseJSON takes a body that must be one JSON document and nothing more.
+func parseJSON(raw []byte) (jsonDocument, Reason) {
+	if !json.Valid(raw) {
+		return nil, ReasonMalformedBody
+	}
+	return raw, ""
+}
+
+// reader reads the document.
+func (d jsonDocument) reader() (io.ReaderAt, int64) { return bytes.NewReader(d), int64(len(d)) }
+
+// raw is the value at a path. A path through an object that holds its key twice
+// is refused: two readers would see two values.
+func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason) {
+	var span [1]jsonSpan
+	err := findJSON(bytes.NewReader(d), int64(len(d)), []jsonPath{path}, span[:], true)
+	switch {
+	case err != nil:
+		return nil, false, ReasonMalformedBody
+	case span[0].repeated:
+		return nil, false, ReasonRepeatedField
+	case !span[0].found:
+		return nil, false, ""
+	}
+	return d[span[0].start:span[0].end], true, ""
+}
+
+// text is the scalar at a path; null counts as absent.
+func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
+	raw, found, reason := d.raw(path)
+	if !found || reason != "" || string(raw) == "null" {
+		return "", false, reason
+	}
+	text, ok := jsonText(raw)
+	if !ok {
+		return "", false, ReasonMalformedField
+	}
+	return text, true, ""
+}
+
+// elements are the elements of the array at a path.
+func (d jsonDocument) elements(path jsonPath) ([]jsonDocument, Reason) {
+	raw, found, reason := d.raw(path)
+	if reason != "" {
+		return nil, reason
+	}
+	var list []json.RawMessage
+	if !found || json.Unmarshal(raw, &list) != nil {
+		return nil, ReasonMalformedBody
+	}
+	documents := make([]jsonDocument, len(list))
+	for i, element := range list {
+		documents[i] = jsonDocument(element)
+	}
+	return documents, ""
+}

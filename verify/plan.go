@@ -1,0 +1,497 @@
+package verify
+
+import (
+	"cmp"
+	"crypto"
+	"errors"
+	"fmt"
+	"maps"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The bounds of what is tried and read for one request.
+const (
+	maxSecrets    = 16
+	maxSignatures = 100     // DocuSign sends up to so many
+	maxItems      = 128     // of a signature's list
+	maxGroups     = 8       // of lists
+	maxSignature  = 8 << 10 // bytes of a signature's text
+	maxValue      = 8 << 10 // bytes of another value that is signed
+	maxID         = 256
+	maxElements   = 1000     // of a body whose elements are signed one by one
+	maxParsedBody = 16 << 20 // bytes of a body that must be parsed
+)
+
+// plan is a scheme made ready for use: names in canonical form, templates
+// compiled, words looked up.
+type plan struct {
+	scheme      Scheme
+	headers     []string // of the signatures
+	signature   place
+	each        jsonPath
+	encoding    encoding
+	size        int // of a MAC
+	content     *template
+	formContent *template
+	tagContents map[string]*template
+	timestamp   place
+	format      timeFormat
+	id          place
+	eventType   place
+	handshake   *handshake
+	bodyHashes  []crypto.Hash
+	urls        bool // a content holds the URL
+	bounded     Bounds
+	readsForm   bool // nothing but a form can be judged
+}
+
+// place is where a value stands.
+type place struct {
+	in, name string
+	path     jsonPath
+	pattern  *regexp.Regexp
+}
+
+// late says whether the value stands in the body.
+func (p place) late() bool { return p.in == "json" || p.in == "form" }
+
+// Validate says what is wrong with a scheme: it names the field, and what to
+// do about it.
+func (s Scheme) Validate() error {
+	_, err := compile(s)
+	return err
+}
+
+// compile makes a scheme ready.
+func compile(s Scheme) (*plan, error) {
+	p := &plan{scheme: s}
+	for _, step := range []struct {
+		field string
+		do    func() error
+	}{
+		{"construction", func() error { return optional(s.Construction, constructions) }},
+		{"algorithm", func() error { return optional(s.Algorithm, sortedKeys(algorithms)) }},
+		{"key", func() error { return optional(s.Key, sortedKeys(keyKinds)) }},
+		{"signature", p.compileSignature},
+		{"timestamp", p.compileTimestamp},
+		{"id", func() (err error) { p.id, err = compileField(s.ID); return }},
+		{"event_type", func() (err error) { p.eventType, err = compileField(s.EventType); return }},
+		{"content", func() (err error) { p.content, err = p.compileContent(s.content(), s.BodyDigest != ""); return }},
+		{"form_content", func() (err error) {
+			if s.FormContent != "" {
+				p.formContent, err = p.compileContent(s.FormContent, false)
+			}
+			return
+		}},
+		{"signature.tag_contents", p.compileTagContents},
+		{"body_digest", p.checkBodyDigest},
+		{"timestamp", p.checkTimeCovered},
+		{"handshake", p.compileHandshake},
+		{"default_port", func() error { return optional(s.DefaultPort, []string{"either"}) }},
+		{"status_code", func() error { return checkStatus(s.StatusCode) }},
+	} {
+		if err := step.do(); err != nil {
+			if s.Name != "" {
+				return nil, fmt.Errorf("scheme %s: %s: %w", s.Name, step.field, err)
+			}
+			return nil, fmt.Errorf("scheme: %s: %w", step.field, err)
+		}
+	}
+	p.readsForm = s.JSONField == "" && (p.readsFormAlone(p.content) || p.signature.in == "form")
+	p.bounded = p.bounds()
+	return p, nil
+}
+
+// readsFormAlone says whether a content can be made of a form only.
+func (p *plan) readsFormAlone(t *template) bool {
+	return t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+}
+
+var constructions = []string{"hmac", "hash", "token"}
+
+// content is the scheme's template, with its default filled in. A token is
+// compared as the plain digest of the secret.
+func (s Scheme) content() string {
+	if s.Construction == "token" {
+		return "{secret}"
+	}
+	return cmp.Or(s.Content, "{body}")
+}
+
+func (p *plan) compileSignature() error {
+	s := p.scheme.Signature
+	if err := optional(s.In, []string{"header", "query", "json", "form"}); err != nil {
+		return fmt.Errorf("in: %w", err)
+	}
+	if s.Name == "" && len(s.Names) == 0 {
+		return errors.New("no name; say where the signature stands, such as header X-Acme-Signature")
+	}
+	if len(s.Names) > 0 && (s.Name != "" || s.Numbered || s.header() != "header") {
+		return errors.New("names are several headers; set either one name or names")
+	}
+	if s.Numbered && s.header() != "header" {
+		return errors.New("only headers can be numbered; drop numbered")
+	}
+	p.signature = place{in: s.header(), name: s.Name}
+	switch s.header() {
+	case "header":
+		for _, name := range append(slices.Clone(s.Names), s.Name) {
+			if name != "" && !isToken(name) {
+				return fmt.Errorf("%q can't be a header's name; it has letters, digits and dashes", name)
+			}
+		}
+		p.headers = s.headers()
+	case "json":
+		path, err := compileJSONPath(s.Name)
+		if err != nil {
+			return err
+		}
+		p.signature.path = path
+	}
+	if s.Each != "" {
+		if s.header() != "json" || s.Groups != "" {
+			return errors.New("each needs one signature in json for every element; set in to json, and drop groups")
+		}
+		path, err := compileJSONPath(s.Each)
+		if err != nil {
+			return err
+		}
+		p.each = path
+	}
+	if len(s.Tags) > 0 && s.Separator == "" {
+		return errors.New("tags need a list; set separator to what stands between the items")
+	}
+	if s.Groups != "" && s.Separator == "" {
+		return errors.New("groups are lists; set separator to what stands between the items")
+	}
+	if err := optional(s.Encoding, sortedKeys(encodings)); err != nil {
+		return fmt.Errorf("encoding: %w", err)
+	}
+	p.encoding = encodings[s.Encoding]
+	p.size = p.scheme.algorithm().Size()
+	return nil
+}
+
+// header is In with its default filled in.
+func (s Signature) header() string { return cmp.Or(s.In, "header") }
+
+// headers are the headers in which a signature may stand.
+func (s Signature) headers() []string {
+	if s.Numbered {
+		names := make([]string, maxSignatures)
+		for i := range names {
+			names[i] = canonical(fmt.Sprintf("%s%d", s.Name, i+1))
+		}
+		return names
+	}
+	if s.Name != "" {
+		return []string{canonical(s.Name)}
+	}
+	names := make([]string, len(s.Names))
+	for i, name := range s.Names {
+		names[i] = canonical(name)
+	}
+	return names
+}
+
+func (p *plan) compileTimestamp() error {
+	t := p.scheme.Timestamp
+	if err := optional(t.Format, sortedKeys(timeFormats)); err != nil {
+		return fmt.Errorf("format: %w", err)
+	}
+	p.format = timeFormats[t.Format]
+	switch t.In {
+	case "":
+		if t.Name != "" {
+			return errors.New("it has a name and no place; say in which of header, field, query, json or form it stands")
+		}
+		return nil
+	case "first":
+		if p.scheme.Signature.Separator == "" {
+			return errors.New("first is the list's first item; set the signature's separator")
+		}
+		p.timestamp = place{in: "first"}
+		return nil
+	case "field":
+		if p.scheme.Signature.Separator == "" {
+			return errors.New("field is an item of the signature's list; set the signature's separator")
+		}
+		if len(p.scheme.Signature.Tags) == 0 {
+			return errors.New("field is an item with a tag; set the signature's tags too")
+		}
+		if t.Name == "" {
+			return errors.New("no name; give the item's, such as t")
+		}
+		p.timestamp = place{in: "field", name: t.Name}
+		return nil
+	}
+	place, err := compilePlace(t.In, t.Name, "")
+	p.timestamp = place
+	return err
+}
+
+func compileField(f Field) (place, error) {
+	if f == (Field{}) {
+		return place{}, nil
+	}
+	return compilePlace(f.In, f.Name, f.Pattern)
+}
+
+func compilePlace(in, name, pattern string) (place, error) {
+	p := place{in: in, name: name}
+	if err := oneOf(in, []string{"header", "query", "json", "form"}); err != nil {
+		return p, fmt.Errorf("in: %w", err)
+	}
+	if name == "" {
+		return p, fmt.Errorf("no name; say which %s it is", in)
+	}
+	if in == "header" {
+		if !isToken(name) {
+			return p, fmt.Errorf("%q can't be a header's name; it has letters, digits and dashes", name)
+		}
+		p.name = canonical(name)
+	}
+	if in == "json" {
+		path, err := compileJSONPath(name)
+		if err != nil {
+			return p, err
+		}
+		p.path = path
+	}
+	if pattern != "" {
+		re, err := regexp.Compile("^(?:" + pattern + ")$")
+		if err != nil {
+			return p, fmt.Errorf("pattern: %w", err)
+		}
+		p.pattern = re
+	}
+	return p, nil
+}
+
+// compileContent compiles a template and finds out what it covers. With digest,
+// the URL that it covers holds the body's hash.
+func (p *plan) compileContent(text string, digest bool) (*template, error) {
+	t, err := compileContent(text)
+	if err != nil {
+		return nil, err
+	}
+	t.stream = t.body >= 0
+	for i, seg := range t.segments {
+		if err := p.checkWord(seg.word); err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
+		if i < t.body && p.late(&seg) {
+			t.stream = false
+		}
+		switch seg.word {
+		case wordSecret:
+			t.secret = true
+		case wordFormOf:
+			t.fields = true
+		case wordBodyHash:
+			if !slices.Contains(p.bodyHashes, seg.hash) {
+				p.bodyHashes = append(p.bodyHashes, seg.hash)
+			}
+		case wordURL, wordURLNoQuery, wordFunc:
+			p.urls = true
+		}
+	}
+	t.signed = Signed{
+		ID:        t.has(wordID, "") || p.covers(t, p.id),
+		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
+		EventType: t.has(wordEventType, "") || p.covers(t, p.eventType),
+		Body:      digest || p.coversBody(t),
+	}
+	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
+		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; allow it with unbound_body")
+	}
+	if !t.signed.Body && !p.scheme.UnboundBody {
+		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or allow it with unbound_body", text)
+	}
+	return t, nil
+}
+
+// checkWord refuses the words for which the scheme has no place.
+func (p *plan) checkWord(w word) error {
+	switch {
+	case w == wordTimestamp && p.timestamp.in == "":
+		return errors.New("{timestamp} stands nowhere; set timestamp, such as header X-Acme-Timestamp")
+	case w == wordID && p.id.in == "":
+		return errors.New("{id} stands nowhere; set id, such as header X-Acme-Delivery")
+	case w == wordEventType && p.eventType.in == "":
+		return errors.New("{event_type} stands nowhere; set event_type, such as header X-Acme-Event")
+	case w == wordFieldOf && p.scheme.Signature.Separator == "":
+		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
+	case w == wordSecret && (p.scheme.Construction == "" || p.scheme.Construction == "hmac"):
+		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
+	}
+	return nil
+}
+
+// late says whether a segment needs the body beside streaming it.
+func (p *plan) late(s *segment) bool {
+	switch s.word {
+	case wordBodyHash, wordFormSorted, wordJSONOf, wordFormOf, wordFunc:
+		return true
+	case wordTimestamp:
+		return p.timestamp.late()
+	case wordID:
+		return p.id.late()
+	case wordEventType:
+		return p.eventType.late()
+	}
+	return false
+}
+
+// covers says whether a content covers the place of a value.
+func (p *plan) covers(t *template, at place) bool {
+	switch at.in {
+	case "header":
+		return t.has(wordHeaderOf, at.name)
+	case "query":
+		return t.has(wordQueryOf, at.name) || t.has(wordQuery, "") || t.has(wordURI, "") || t.has(wordURL, "")
+	case "field":
+		return t.has(wordFieldOf, at.name)
+	case "json":
+		return t.has(wordJSONOf, at.name) || p.coversBody(t)
+	case "form":
+		return t.has(wordFormOf, at.name) || p.coversBody(t)
+	}
+	return false
+}
+
+// coversBody says whether a content covers the whole body. Named fields of a
+// form do, since a form that holds others is then refused.
+func (p *plan) coversBody(t *template) bool {
+	for _, s := range t.segments {
+		switch s.word {
+		case wordBody, wordBodyHash, wordFormSorted:
+			return true
+		case wordFormOf:
+			return !p.scheme.UnboundBody
+		case wordFunc:
+			if s.function.body {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *plan) compileTagContents() error {
+	s := p.scheme.Signature
+	for _, tag := range sortedKeys(s.TagContents) {
+		if !slices.Contains(s.Tags, tag) {
+			return fmt.Errorf("%q is none of the tags; add it to tags", tag)
+		}
+		t, err := p.compileContent(s.TagContents[tag], false)
+		if err != nil {
+			return fmt.Errorf("%s: %w", tag, err)
+		}
+		if p.tagContents == nil {
+			p.tagContents = make(map[string]*template)
+		}
+		p.tagContents[tag] = t
+	}
+	return nil
+}
+
+func (p *plan) checkBodyDigest() error {
+	if p.scheme.BodyDigest == "" {
+		return nil
+	}
+	if !p.content.has(wordURL, "") && !p.content.has(wordQuery, "") && !p.content.has(wordURI, "") {
+		return errors.New("the digest stands in the URL, which the content does not cover; add {url}")
+	}
+	if !slices.Contains(p.bodyHashes, crypto.SHA256) {
+		p.bodyHashes = append(p.bodyHashes, crypto.SHA256)
+	}
+	return nil
+}
+
+// checkTimeCovered refuses a time that no signature covers: it would bound
+// nothing, since anyone can write a new one.
+func (p *plan) checkTimeCovered() error {
+	if p.timestamp.in == "" {
+		return nil
+	}
+	for _, t := range p.contents() {
+		if !t.signed.Timestamp {
+			return errors.New("the signature does not cover the time, so that anyone can renew it; add {timestamp} to the content, or drop the timestamp")
+		}
+	}
+	return nil
+}
+
+// contents are all templates of the scheme.
+func (p *plan) contents() []*template {
+	list := []*template{p.content}
+	if p.formContent != nil {
+		list = append(list, p.formContent)
+	}
+	return slices.AppendSeq(list, maps.Values(p.tagContents))
+}
+
+func (p *plan) compileHandshake() error {
+	name := p.scheme.Handshake
+	if name == "" {
+		return nil
+	}
+	h, ok := handshakes[name]
+	if !ok {
+		return fmt.Errorf("there is no %q; it is one of %s", name, strings.Join(sortedKeys(handshakes), ", "))
+	}
+	p.handshake = h
+	return nil
+}
+
+func checkStatus(status int) error {
+	switch {
+	case status == 0, status >= 400 && status <= 499 && status != 410:
+		return nil
+	case status == 410:
+		return errors.New("410 tells senders to stop for good; use 401 or 403")
+	}
+	return fmt.Errorf("%d is no refusal; use one from 400 to 499", status)
+}
+
+// optional checks a word, which may be left out, against those that are known.
+func optional(word string, known []string) error {
+	if word == "" {
+		return nil
+	}
+	return oneOf(word, known)
+}
+
+// oneOf checks a word against those that are known.
+func oneOf(word string, known []string) error {
+	if slices.Contains(known, word) {
+		return nil
+	}
+	if word == "" {
+		return fmt.Errorf("nothing is set; it is one of %s", strings.Join(known, ", "))
+	}
+	return fmt.Errorf("there is no %q; it is one of %s", word, strings.Join(known, ", "))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(s string) bool { return s == "" })
+}
+
+func canonical(header string) string { return textproto.CanonicalMIMEHeaderKey(header) }
+
+// isToken says whether a header may have this name.
+func isToken(s string) bool {
+	for i := range len(s) {
+		b := s[i]
+		switch {
+		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,11 @@
+package verify
+
+// rowsCustom is where custom schemes start.
+var rowsCustom = []Scheme{
+	{
+		Name:   "hmac",
+		Title:  "Any HMAC scheme",
+		Notes:  "Says nothing but the defaults: HMAC-SHA256 in hexadecimal over the body, keyed with the secret's text. Name the signature's header.",
+		Source: "this package",
+	},
+}

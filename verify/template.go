@@ -1,0 +1,330 @@
+package verify
+
+import (
+	"crypto"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// word is a kind of placeholder in a content template.
+type word uint8
+
+const (
+	wordLiteral word = iota
+	wordBody
+	wordBodyHash
+	wordTimestamp
+	wordID
+	wordEventType
+	wordMethod
+	wordURL
+	wordURLNoQuery
+	wordURI
+	wordHost
+	wordHostPort
+	wordPath
+	wordQuery
+	wordFormSorted
+	wordSecret
+	wordHeaderOf
+	wordQueryOf
+	wordJSONOf
+	wordFormOf
+	wordFieldOf
+	wordFunc
+)
+
+// plainWords are the placeholders that stand for themselves.
+var plainWords = map[string]word{
+	"body":         wordBody,
+	"timestamp":    wordTimestamp,
+	"id":           wordID,
+	"event_type":   wordEventType,
+	"method":       wordMethod,
+	"url":          wordURL,
+	"url_no_query": wordURLNoQuery,
+	"uri":          wordURI,
+	"host":         wordHost,
+	"hostport":     wordHostPort,
+	"path":         wordPath,
+	"query":        wordQuery,
+	"form_sorted":  wordFormSorted,
+	"secret":       wordSecret,
+}
+
+// namedWords are the placeholders that need a name behind a dot.
+var namedWords = map[string]word{
+	"header": wordHeaderOf,
+	"query":  wordQueryOf,
+	"json":   wordJSONOf,
+	"form":   wordFormOf,
+	"field":  wordFieldOf,
+	"func":   wordFunc,
+}
+
+// caddyWords are Caddy's own spellings, which its Caddyfile adapter puts in
+// place of the shorthands; the longest come first.
+var caddyWords = []struct{ prefix, replacement string }{
+	{"http.request.orig_uri.query.", "query."},
+	{"http.request.uri.query.", "query."},
+	{"http.request.orig_uri.query", "query"},
+	{"http.request.orig_uri.path", "path"},
+	{"http.request.uri.query", "query"},
+	{"http.request.uri.path", "path"},
+	{"http.request.orig_method", "method"},
+	{"http.request.orig_uri", "uri"},
+	{"http.request.hostport", "hostport"},
+	{"http.request.header.", "header."},
+	{"http.request.method", "method"},
+	{"http.request.host", "host"},
+	{"http.request.body", "body"},
+	{"http.request.uri", "uri"},
+}
+
+// Placeholders lists the words that a content template knows, for messages and
+// documentation.
+func Placeholders() []string {
+	words := []string{"body_<hash>_<encoding>", "header.<name>", "query.<name>", "json.<path>", "form.<name>", "field.<tag>", "func.<name>"}
+	for w := range plainWords {
+		words = append(words, w)
+	}
+	slices.Sort(words)
+	return words
+}
+
+// segment is a literal or a placeholder of a template.
+type segment struct {
+	word     word
+	text     string // the literal, or the placeholder's name
+	path     jsonPath
+	hash     crypto.Hash
+	encoding encoding
+	function *contentFunc
+	optional bool // {json.x?}: nothing where it is absent
+	free     bool // {json.x*}: may hold the literals beside it
+
+	// before and after are the literals beside a value of free length. The
+	// value may hold neither: what is signed would then read two ways.
+	before, after string
+}
+
+// template is a compiled content.
+type template struct {
+	segments []segment
+	body     int    // index of {body}, -1 without
+	stream   bool   // the body can be hashed while it is read
+	secret   bool   // the secret stands in it
+	fields   bool   // named fields of a form stand for the whole of it
+	signed   Signed // what the content covers
+}
+
+// compileContent reads a template. The error points at the word that is wrong.
+func compileContent(text string) (*template, error) {
+	t := &template{body: -1}
+	literal := func(s string) {
+		if n := len(t.segments); n > 0 && t.segments[n-1].word == wordLiteral {
+			t.segments[n-1].text += s
+		} else if s != "" {
+			t.segments = append(t.segments, segment{text: s})
+		}
+	}
+	for i := 0; i < len(text); {
+		rest := text[i:]
+		switch {
+		case strings.HasPrefix(rest, "{{"), strings.HasPrefix(rest, "}}"):
+			literal(rest[:1])
+			i += 2
+		case rest[0] == '\\':
+			s, err := unescape(text, i)
+			if err != nil {
+				return nil, err
+			}
+			literal(s)
+			i += 2
+		case rest[0] == '}':
+			return nil, fmt.Errorf("%q: the } at column %d closes nothing; write }} for a brace that is signed", text, i+1)
+		case rest[0] == '{':
+			end := strings.IndexByte(rest, '}')
+			if end < 0 {
+				return nil, fmt.Errorf("%q: the { at column %d is never closed; write {{ for a brace that is signed", text, i+1)
+			}
+			seg, err := compileWord(rest[1:end])
+			if err != nil {
+				return nil, fmt.Errorf("%q: {%s} at column %d: %w", text, rest[1:end], i+1, err)
+			}
+			if seg.word == wordBody {
+				if t.body >= 0 {
+					return nil, fmt.Errorf("%q: {body} at column %d stands there a second time; sign it once", text, i+1)
+				}
+				t.body = len(t.segments)
+			}
+			t.segments = append(t.segments, seg)
+			i += end + 1
+		default:
+			n := strings.IndexAny(rest, "{}\\")
+			if n < 0 {
+				n = len(rest)
+			}
+			literal(rest[:n])
+			i += n
+		}
+	}
+	if len(t.segments) == 0 {
+		return nil, fmt.Errorf("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
+	}
+	t.bound()
+	return t, t.oneFree(text)
+}
+
+func unescape(text string, i int) (string, error) {
+	if i+1 < len(text) {
+		switch text[i+1] {
+		case 'n':
+			return "\n", nil
+		case 'r':
+			return "\r", nil
+		case 't':
+			return "\t", nil
+		case '\\':
+			return "\\", nil
+		}
+	}
+	return "", fmt.Errorf("%q: the \\ at column %d starts no escape; the escapes are \\n, \\r, \\t and \\\\", text, i+1)
+}
+
+func compileWord(name string) (segment, error) {
+	for _, c := range caddyWords {
+		rest, ok := strings.CutPrefix(name, c.prefix)
+		if ok && (rest == "" || strings.HasSuffix(c.prefix, ".")) {
+			name = c.replacement + rest
+			break
+		}
+	}
+	var seg segment
+	if w, ok := plainWords[name]; ok {
+		seg.word = w
+		return seg, nil
+	}
+	if rest, ok := strings.CutPrefix(name, "body_"); ok {
+		return compileBodyHash(rest)
+	}
+	kind, rest, dotted := strings.Cut(name, ".")
+	w, ok := namedWords[kind]
+	if !ok || !dotted {
+		return seg, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
+	}
+	seg.word = w
+	if seg.text, seg.optional = strings.CutSuffix(rest, "?"); !seg.optional {
+		seg.text, seg.free = strings.CutSuffix(rest, "*")
+	}
+	if seg.text == "" {
+		return seg, fmt.Errorf("a name is missing behind the dot")
+	}
+	switch w {
+	case wordHeaderOf:
+		if !isToken(seg.text) {
+			return seg, fmt.Errorf("%q can't be a header's name", seg.text)
+		}
+		seg.text = canonical(seg.text)
+	case wordJSONOf:
+		path, err := compileJSONPath(seg.text)
+		if err != nil {
+			return seg, err
+		}
+		seg.path = path
+	case wordFunc:
+		f, ok := contentFuncs[seg.text]
+		if !ok {
+			return seg, fmt.Errorf("no such function; there are %s", strings.Join(sortedKeys(contentFuncs), ", "))
+		}
+		seg.function = f
+	}
+	return seg, nil
+}
+
+func compileBodyHash(name string) (segment, error) {
+	hashName, encodingName, _ := strings.Cut(name, "_")
+	hash, ok := bodyHashes[hashName]
+	if !ok {
+		return segment{}, fmt.Errorf("no such hash of the body; there are %s", strings.Join(sortedKeys(bodyHashes), ", "))
+	}
+	enc, ok := encodings[encodingName]
+	if !ok {
+		return segment{}, fmt.Errorf("no such encoding of the hash; there are %s", strings.Join(sortedKeys(encodings), ", "))
+	}
+	return segment{word: wordBodyHash, hash: hash, encoding: enc}, nil
+}
+
+// bound notes the literals beside each value.
+func (t *template) bound() {
+	for i := range t.segments {
+		seg := &t.segments[i]
+		if i > 0 && t.segments[i-1].word == wordLiteral {
+			seg.before = t.segments[i-1].text
+		}
+		if i+1 < len(t.segments) && t.segments[i+1].word == wordLiteral {
+			seg.after = t.segments[i+1].text
+		}
+		// A literal at either end separates the value from nothing.
+		if i == 1 {
+			seg.before = ""
+		}
+		if i == len(t.segments)-2 {
+			seg.after = ""
+		}
+	}
+}
+
+// oneFree refuses a second value that may hold the separators: with two, what
+// is signed reads two ways. The body is one.
+func (t *template) oneFree(text string) error {
+	free := 0
+	for _, seg := range t.segments {
+		if seg.free || seg.word == wordBody {
+			free++
+		}
+	}
+	if free > 1 {
+		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
+	}
+	return nil
+}
+
+// has says whether the template holds a word, under this name where it has one.
+func (t *template) has(w word, name string) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool {
+		return s.word == w && (name == "" || s.text == name)
+	})
+}
+
+// suggestion names a placeholder that is one slip away.
+func suggestion(name string) string {
+	for w := range plainWords {
+		if distance(name, w) <= 2 {
+			return fmt.Sprintf("; did you mean {%s}?", w)
+		}
+	}
+	return ""
+}
+
+// distance is the number of letters to change, add or drop from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,150 @@
+package verify
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// defaultTolerance is how far off a time may be where the scheme doesn't say.
+const defaultTolerance = 5 * time.Minute
+
+// timeFormat reads and writes a time. Reading is strict: one instant has one
+// text of a known form, so that no digit can move between the time and what
+// stands beside it in the signed content.
+type timeFormat struct {
+	parse  func(string) (time.Time, bool)
+	format func(time.Time) string
+}
+
+var timeFormats = map[string]timeFormat{
+	"":           unixFormat,
+	"unix":       unixFormat,
+	"unix_ms":    {parse: parseMillis, format: func(t time.Time) string { return strconv.FormatInt(t.UnixMilli(), 10) }},
+	"unix_or_ms": {parse: parseUnixOrMillis, format: unixFormat.format},
+	"rfc3339":    {parse: parseRFC3339, format: func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }},
+	"http_date":  {parse: parseHTTPDate, format: func(t time.Time) string { return t.UTC().Format(http.TimeFormat) }},
+}
+
+var unixFormat = timeFormat{
+	parse:  parseUnix,
+	format: func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) },
+}
+
+// parseUnix reads seconds: ten digits, from 2001 to 2286.
+func parseUnix(s string) (time.Time, bool) {
+	n, ok := parseDigits(s, 10)
+	return time.Unix(n, 0), ok
+}
+
+// parseMillis reads milliseconds: thirteen digits, over the same years.
+func parseMillis(s string) (time.Time, bool) {
+	n, ok := parseDigits(s, 13)
+	return time.UnixMilli(n), ok
+}
+
+func parseUnixOrMillis(s string) (time.Time, bool) {
+	if len(s) == 13 {
+		return parseMillis(s)
+	}
+	return parseUnix(s)
+}
+
+func parseDigits(s string, digits int) (int64, bool) {
+	if len(s) != digits || s[0] == '0' {
+		return 0, false
+	}
+	var n int64
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// parseRFC3339 reads "2006-01-02T15:04:05", up to nine digits of a fraction,
+// and "Z" or "±15:04". time.Parse alone is more lenient than the standard.
+func parseRFC3339(s string) (time.Time, bool) {
+	const form = "0000-00-00T00:00:00"
+	if len(s) <= len(form) || !hasForm(s[:len(form)], form) {
+		return time.Time{}, false
+	}
+	zone := s[len(form):]
+	if zone[0] == '.' {
+		digits := 1
+		for digits < len(zone) && zone[digits] >= '0' && zone[digits] <= '9' {
+			digits++
+		}
+		if digits < 2 || digits > 10 {
+			return time.Time{}, false
+		}
+		zone = zone[digits:]
+	}
+	if zone != "Z" && !hasForm(zone, "+00:00") && !hasForm(zone, "-00:00") {
+		return time.Time{}, false
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	return t, err == nil
+}
+
+// hasForm says whether s is form, with any digit in place of each 0.
+func hasForm(s, form string) bool {
+	if len(s) != len(form) {
+		return false
+	}
+	for i := range len(s) {
+		if form[i] == '0' {
+			if s[i] < '0' || s[i] > '9' {
+				return false
+			}
+		} else if s[i] != form[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// parseHTTPDate reads the one form of date that HTTP lets a sender write.
+func parseHTTPDate(s string) (time.Time, bool) {
+	t, err := time.Parse(http.TimeFormat, s)
+	if err != nil || t.UTC().Format(http.TimeFormat) != s {
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+// tolerance is how far a time may be off; negative: any.
+type tolerance struct{ past, future time.Duration }
+
+// toleranceOf is the scheme's tolerance, under the options'.
+func toleranceOf(t Timestamp, o Options) tolerance {
+	past, future := time.Duration(t.Past), time.Duration(t.Future)
+	if o.Past != 0 {
+		past = o.Past
+	}
+	if past == 0 {
+		past = defaultTolerance
+	}
+	if o.Future != 0 {
+		future = o.Future
+	}
+	if future == 0 {
+		future = past
+	}
+	return tolerance{past, future}
+}
+
+// judge says what is wrong with a time, or nothing. The difference saturates
+// and can't wrap.
+func (tol tolerance) judge(t, now time.Time) Reason {
+	age := now.Sub(t)
+	switch {
+	case tol.past >= 0 && age > tol.past:
+		return ReasonStaleTimestamp
+	case tol.future >= 0 && age < -tol.future:
+		return ReasonFutureTimestamp
+	}
+	return ""
+}
