@@ -109,10 +109,10 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	now := c.e.now()
 	budget := min(claimBytes, heldLimit-int(c.e.heldSize.Load()))
 	want := make([]store.Want, 0, len(lanes))
-	asked := make([]uint64, 0, len(lanes))
+	tickets := make([]ticket, 0, len(lanes))
 	asking := lanes[:0]
 	for _, l := range lanes {
-		n, a, again := l.look()
+		n, t, again := l.look()
 		if n == 0 {
 			if !again.IsZero() {
 				c.schedule(l, again)
@@ -120,7 +120,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.e.dispatch.kick(l) // its pause may be over
 			continue
 		}
-		asking, asked = append(asking, l), append(asked, a)
+		asking, tickets = append(asking, l), append(tickets, t)
 		want = append(want, store.Want{Subscription: l.key, Limit: n})
 	}
 	if len(want) == 0 {
@@ -144,7 +144,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 		return
 	}
 	for i, l := range asking {
-		l.fill(claimed[i], asked[i])
+		l.fill(claimed[i], tickets[i])
 	}
 }
 

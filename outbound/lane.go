@@ -38,6 +38,7 @@ type lane struct {
 	// that a claim that was under way meanwhile does not count as the last.
 	backlog bool
 	asked   uint64
+	flushes uint64    // how often everything was given back
 	due     time.Time // when the first of those that are not due yet will be, zero for none
 
 	notBefore time.Time // the receiver asked for a pause, or the rate is used up
@@ -53,6 +54,9 @@ type lane struct {
 
 // active tells whether attempts may be made. The caller holds mu.
 func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
+
+// ordered tells whether the order of publishing is to be kept.
+func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 
 // reserve promises room for a delivery that is about to be stored. Without
 // it, the delivery is to be claimed from the store when there is room.
@@ -83,7 +87,7 @@ func (l *lane) unreserve(size int) {
 func (l *lane) push(h *store.Held) {
 	l.mu.Lock()
 	l.reserved--
-	if !l.active() {
+	if !l.active() || l.backlog && l.ordered() {
 		l.mu.Unlock()
 		l.giveBack([]*store.Held{h})
 		return
@@ -157,11 +161,10 @@ func (l *lane) done(size int) {
 
 // limit is how many attempts may be under way. The caller holds mu.
 func (l *lane) limit() int {
-	t := l.target.Load()
-	if t.sub.Ordered {
+	if l.ordered() {
 		return 1
 	}
-	return l.breaker.limit(t.concurrency)
+	return l.breaker.limit(l.target.Load().concurrency)
 }
 
 // wantsWorker tells the dispatcher whether one more attempt could start now.
@@ -180,19 +183,19 @@ func (l *lane) idle() bool {
 }
 
 // look is what the claimer does when the lane's alarm goes off: it tells how
-// many deliveries to claim, with the count of asked to give back to fill. If
-// none, again is when to look the next time.
-func (l *lane) look() (n int, asked uint64, again time.Time) {
+// many deliveries to claim, with a ticket to give back to fill. If none, again
+// is when to look the next time.
+func (l *lane) look() (n int, t ticket, again time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case !l.active() || l.e.draining.Load():
-		return 0, 0, time.Time{}
+		return 0, t, time.Time{}
 	case l.notBefore.After(now):
-		return 0, 0, l.notBefore
+		return 0, t, l.notBefore
 	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
-		return 0, 0, l.due
+		return 0, t, l.due
 	}
 	n = laneRoom - l.queue.len() - l.reserved
 	if l.breaker.down() {
@@ -200,13 +203,16 @@ func (l *lane) look() (n int, asked uint64, again time.Time) {
 	}
 	if n <= 0 {
 		l.backlog = true // it asks again when it has room
-		return 0, 0, time.Time{}
+		return 0, t, time.Time{}
 	}
-	return n, l.asked, time.Time{}
+	return n, ticket{l.asked, l.flushes}, time.Time{}
 }
 
+// ticket tells what has happened to a lane while its claim was under way.
+type ticket struct{ asked, flushes uint64 }
+
 // fill takes what was claimed.
-func (l *lane) fill(c store.Claimed, asked uint64) {
+func (l *lane) fill(c store.Claimed, t ticket) {
 	size := 0
 	for _, h := range c.Deliveries {
 		size += len(h.Payload)
@@ -214,7 +220,7 @@ func (l *lane) fill(c store.Claimed, asked uint64) {
 	l.e.heldSize.Add(int64(size))
 	now := l.e.now()
 	l.mu.Lock()
-	if !l.active() {
+	if !l.active() || l.flushes != t.flushes {
 		l.mu.Unlock()
 		l.giveBack(c.Deliveries)
 		return
@@ -224,7 +230,7 @@ func (l *lane) fill(c store.Claimed, asked uint64) {
 	}
 	more := !c.Next.IsZero() && !c.Next.After(now)
 	switch {
-	case l.asked == asked:
+	case l.asked == t.asked:
 		l.backlog, l.due = more, time.Time{}
 		if !more {
 			l.due = c.Next
@@ -261,6 +267,7 @@ func (l *lane) flush() {
 	l.mu.Lock()
 	l.backlog = true
 	l.asked++
+	l.flushes++
 	all := l.queue.popAll()
 	l.mu.Unlock()
 	l.giveBack(all)

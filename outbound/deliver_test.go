@@ -1,0 +1,569 @@
+package outbound_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// check verifies a delivery as a receiver would.
+func check(t *testing.T, h *house, a arrival, secrets ...string) *verify.Message {
+	t.Helper()
+	row, _ := verify.Lookup("standard-webhooks")
+	v, err := verify.New(row, verify.Options{Secrets: secrets, Now: h.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := http.NewRequest(http.MethodPost, "http://receiver.example"+a.path, nil)
+	r.Header = a.header
+	m, err := v.Verify(r, a.body)
+	if err != nil {
+		t.Fatalf("a delivery does not verify: %v", err)
+	}
+	return m
+}
+
+func TestFanOutToMatchingOnly(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	orders := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/orders", EventTypes: []string{"order.*"}})
+	all := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/all", EventTypes: []string{"*", "order.created"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/invoices", EventTypes: []string{"invoice.paid"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/tenant", EventTypes: []string{"*"}, Tenant: "acme"})
+
+	payload := "{ \"n\": 12345678901234567890.10,\n\t\"s\": \"\\u00e9 é\" }"
+	p := h.publish("order.created", payload)
+	if p.Deliveries != 2 {
+		t.Fatalf("%d deliveries, want 2", p.Deliveries)
+	}
+	secrets := map[string]string{"/orders": orders.Secrets[0].Value, "/all": all.Secrets[0].Value}
+	for range 2 {
+		a := r.next(t)
+		if string(a.body) != payload {
+			t.Errorf("the payload was changed: %s", a.body)
+		}
+		if m := check(t, h, a, secrets[a.path]); m.ID != p.EventID {
+			t.Errorf("webhook-id %q, want the event's %q", m.ID, p.EventID)
+		}
+		if got := a.header.Get("Content-Type"); got != "application/json" {
+			t.Errorf("content type %q", got)
+		}
+		delete(secrets, a.path)
+		if d := h.attempt(); d.State != store.Delivered {
+			t.Errorf("state %v: %s", d.State, d.Attempt.Error)
+		}
+	}
+	r.none(t)
+}
+
+func TestEventIDIsUnique(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	publish := func(payload string) (outbound.Published, error) {
+		return h.Publish(t.Context(), &outbound.NewEvent{ID: "order-1", Type: "order.created", Payload: []byte(payload)})
+	}
+	if p, err := publish(`{}`); err != nil || p.Duplicate || p.Deliveries != 1 || p.EventID != "order-1" {
+		t.Fatalf("first: %+v, %v", p, err)
+	}
+	if p, err := publish(`{}`); err != nil || !p.Duplicate || p.Deliveries != 1 {
+		t.Fatalf("again: %+v, %v", p, err)
+	}
+	var reused *outbound.Reused
+	if _, err := publish(`{"other":1}`); !errors.As(err, &reused) {
+		t.Fatalf("with another payload: %v", err)
+	}
+	r.next(t)
+	h.attempt()
+	r.none(t)
+}
+
+func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
+	h := open(t, retries(time.Minute, time.Hour))
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprint(w, "no database")
+	})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	p := h.publish("order.created", `{}`)
+
+	ids := map[string]bool{}
+	for i, wait := range []time.Duration{0, 2 * time.Minute, 2 * time.Hour} {
+		h.clock.advance(wait)
+		ids[r.next(t).header.Get("webhook-id")] = true
+		d := h.attempt()
+		if d.Attempt.Number != i+1 || d.Attempt.Status != 500 || d.Attempt.Class != outbound.ClassStatus {
+			t.Fatalf("attempt %d: %+v", i+1, d.Attempt)
+		}
+		if want := []store.State{store.Pending, store.Pending, store.Dead}[i]; d.State != want {
+			t.Fatalf("attempt %d: state %v, want %v", i+1, d.State, want)
+		}
+	}
+	if len(ids) != 1 || !ids[p.EventID] {
+		t.Errorf("the id is not the same on every attempt: %v", ids)
+	}
+
+	dead, err := h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
+	if err != nil || len(dead) != 1 {
+		t.Fatalf("dead letters: %v, %v", dead, err)
+	}
+	d := dead[0]
+	if d.Attempts != 3 || d.EventType != "order.created" || d.URL != r.URL || d.Reason == "" || d.Last == nil ||
+		!strings.Contains(d.Last.Error, "500") || string(d.Last.ResponseBody) != "no database" {
+		t.Errorf("dead letter: %+v, last %+v", d, d.Last)
+	}
+	attempts, err := h.Attempts(t.Context(), d.Delivery.ID.With(store.DeliveryPrefix))
+	if err != nil || len(attempts) != 3 || attempts[2].ID != d.Last.ID {
+		t.Fatalf("attempts: %v, %v", attempts, err)
+	}
+
+	h.restart()
+	r.answers(nil)
+	if _, err := h.RedeliverAttempt(t.Context(), d.Last.ID.With(store.AttemptPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	if done := h.attempt(); done.State != store.Delivered || done.Attempt.Number != 4 {
+		t.Errorf("redelivered: %+v", done)
+	}
+	if dead, _ := h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10}); len(dead) != 0 {
+		t.Errorf("the dead letter is still there")
+	}
+}
+
+func TestRedeliveryStartsTheScheduleAnew(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.attempt()
+	h.clock.advance(2 * time.Minute)
+	if d := h.attempt(); d.State != store.Dead {
+		t.Fatalf("state %v", d.State)
+	}
+	if n, err := h.RedeliverDead(t.Context(), outbound.Query{}); n != 1 || err != nil {
+		t.Fatalf("redelivered %d, %v", n, err)
+	}
+	if d := h.attempt(); d.State != store.Pending || d.Attempt.Number != 3 {
+		t.Fatalf("%+v", d)
+	}
+	h.clock.advance(2 * time.Minute)
+	if d := h.attempt(); d.State != store.Dead || d.Attempt.Number != 4 {
+		t.Fatalf("%+v", d)
+	}
+}
+
+func TestRetryAfterPausesTheEndpoint(t *testing.T) {
+	h := open(t, retries(time.Second, time.Second))
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	r.next(t)
+	h.attempt()
+	h.eventually("the pause", func() bool {
+		st, err := h.Status(t.Context())
+		return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused && st.Subscriptions[0].Subscription.ID == s.ID
+	})
+	h.publish("a", `2`) // not only the delivery that was refused waits
+	h.clock.advance(599 * time.Second)
+	r.answers(nil)
+	r.none(t)
+	h.clock.advance(2 * time.Second)
+	for range 2 {
+		r.next(t)
+		if d := h.attempt(); d.State != store.Delivered {
+			t.Errorf("state %v", d.State)
+		}
+	}
+}
+
+// eventually is for what has no signal of its own.
+func (h *house) eventually(what string, f func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestGoneDeactivatesAndHolds(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.answers(status(http.StatusGone))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
+		t.Fatalf("%+v", d)
+	}
+	if c := receive(t, h.changes, "the deactivation"); c.Active || c.Reason != outbound.ReasonGone {
+		t.Fatalf("%+v", c)
+	}
+	r.next(t)
+	if p := h.publish("a", `2`); p.Deliveries != 1 {
+		t.Errorf("a deactivated subscription gets %d deliveries, want 1 that is held", p.Deliveries)
+	}
+	h.clock.advance(time.Hour)
+	h.restart()
+	r.none(t)
+	r.answers(nil)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{string(r.next(t).body): true, string(r.next(t).body): true}
+	if !got["1"] || !got["2"] {
+		t.Errorf("held deliveries: %v", got)
+	}
+}
+
+func TestRotationSignsWithBoth(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	old := s.Secrets[0].Value
+	rot, err := h.RotateSecret(t.Context(), s.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rot.PreviousExpires.Equal(h.clock.Now().Add(time.Hour)) {
+		t.Errorf("the previous secret expires at %v", rot.PreviousExpires)
+	}
+	h.publish("a", `1`)
+	a := r.next(t)
+	check(t, h, a, old)
+	check(t, h, a, rot.Secret)
+	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 2 {
+		t.Errorf("%d signatures, want 2", n)
+	}
+	h.clock.advance(time.Hour)
+	h.publish("a", `2`)
+	a = r.next(t)
+	check(t, h, a, rot.Secret)
+	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 1 {
+		t.Errorf("after the grace: %d signatures, want 1", n)
+	}
+}
+
+func TestOtherSchemesSign(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github", Secrets: []string{"s3cret"}})
+	h.publish("push", `{"a":1}`)
+	a := r.next(t)
+	row, _ := verify.Lookup("github")
+	v, err := verify.New(row, verify.Options{Secrets: []string{"s3cret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
+	req.Header = a.header
+	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
+		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	h := open(t, retries())
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, "https://user:pw@elsewhere.example/path?token=x", http.StatusTemporaryRedirect)
+	})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	d := h.attempt()
+	if d.State != store.Dead || d.Attempt.Class != outbound.ClassRedirect || !strings.Contains(d.Attempt.Error, "https://elsewhere.example)") ||
+		strings.Contains(d.Attempt.Error, "token") {
+		t.Errorf("%+v", d.Attempt)
+	}
+}
+
+func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}}
+	h.subscribe(spec)
+	h.settings.Policy = nil
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.CreateSubscription(t.Context(), spec); err == nil {
+		t.Error("a literal address that is denied was accepted")
+	}
+	h.publish("a", `1`)
+	d := h.attempt()
+	if d.State != store.Dead || d.Attempt.Class != outbound.ClassEgressDenied {
+		t.Errorf("state %v, class %s: %s", d.State, d.Attempt.Class, d.Attempt.Error)
+	}
+	if strings.Contains(d.Attempt.Error, "127.") {
+		t.Errorf("the error tells the address: %s", d.Attempt.Error)
+	}
+	r.none(t)
+}
+
+func TestStatusDecidesWhateverTheBody(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	stop := make(chan struct{})
+	defer close(stop)
+	r.answers(func(w http.ResponseWriter, req *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	if d := h.attempt(); d.State != store.Delivered || len(d.Attempt.ResponseBody) != 4<<10 {
+		t.Errorf("state %v, %d bytes kept: %s", d.State, len(d.Attempt.ResponseBody), d.Attempt.Error)
+	}
+}
+
+func TestBlockedEndpointDelaysNobody(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 8, 4 })
+	blocked, healthy := newReceiver(t), newReceiver(t)
+	release := make(chan struct{})
+	blocked.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	h.subscribe(outbound.SubscriptionSpec{URL: blocked.URL, EventTypes: []string{"*"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"*"}})
+	const n = 200
+	for i := range n {
+		h.publish("a", fmt.Sprint(i))
+	}
+	for range n {
+		healthy.next(t)
+	}
+	if got := len(blocked.arrivals); got > 4 {
+		t.Errorf("%d attempts at a time to one endpoint, want 4 at most", got)
+	}
+	close(release)
+	for range n {
+		blocked.next(t)
+	}
+}
+
+func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
+	h := open(t, retries(time.Minute, time.Minute))
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	for i := range 20 {
+		h.publish("a", fmt.Sprint(i))
+	}
+	if got := string(r.next(t).body); got != "0" {
+		t.Fatalf("first: %s", got)
+	}
+	h.attempt()
+	h.eventually("the pause", func() bool {
+		st, err := h.Status(t.Context())
+		return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused && st.InFlight == 0
+	})
+	r.answers(nil)
+	h.clock.advance(2 * time.Minute)
+	for i := range 20 {
+		if got := string(r.next(t).body); got != fmt.Sprint(i) {
+			t.Fatalf("delivery %d has payload %s", i, got)
+		}
+	}
+}
+
+func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	r := newReceiver(t)
+	r.answers(status(500))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	for i := range 5 {
+		h.publish("a", fmt.Sprint(i))
+		h.attempt()
+	}
+	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	var dead []*outbound.Record
+	h.eventually("five dead letters", func() bool {
+		dead, _ = h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
+		return len(dead) == 5
+	})
+	if dead[0].Reason != outbound.ReasonDeleted || dead[0].URL != r.URL || dead[0].SubscriptionID != s.ID {
+		t.Errorf("%+v", dead[0])
+	}
+	if _, err := h.Redeliver(t.Context(), dead[0].Delivery.ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("redelivery to a deleted subscription: %v", err)
+	}
+}
+
+func TestRestartDeliversWhatWaits(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	const n = 3000 // more than a lane holds
+	var wg sync.WaitGroup
+	for w := range 30 {
+		wg.Go(func() {
+			for i := range n / 30 {
+				if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: fmt.Append(nil, w*1000+i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	h.restart()
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for range n {
+		seen[string(r.next(t).body)] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d different events arrived, want %d", len(seen), n)
+	}
+}
+
+func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	release := make(chan struct{})
+	r.answers(func(_ http.ResponseWriter, req *http.Request) {
+		select {
+		case <-release:
+		case <-req.Context().Done():
+		}
+	})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	r.next(t)
+	h.shut() // breaks the attempt off
+	close(release)
+	h.start()
+	if got := string(r.next(t).body); got != "1" {
+		t.Fatalf("got %s", got)
+	}
+	if d := h.attempt(); d.Attempt.Number != 1 || d.State != store.Delivered {
+		t.Errorf("a broken-off attempt counts: %+v", d)
+	}
+}
+
+func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	r := newReceiver(t)
+	r.answers(status(503))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	const n = 12 // enough to be taken for down
+	for i := range n {
+		h.publish("a", fmt.Sprint(i))
+		r.next(t)
+		h.attempt()
+	}
+	r.answers(nil)
+	h.publish("a", "probe")
+	r.next(t)
+	h.attempt()
+	got := 0
+	h.eventually("the retries, long before the hour", func() bool {
+		h.clock.advance(time.Second)
+		for {
+			select {
+			case <-r.arrivals:
+				got++
+				continue
+			default:
+			}
+			return got == n
+		}
+	})
+	if now := h.clock.Now(); now.Sub(newClock().now) > 30*time.Minute {
+		t.Errorf("they came at %v", now)
+	}
+}
+
+func TestApplyReachesRunningLanes(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	r := newReceiver(t)
+	h.settings.Subscriptions = []outbound.SubscriptionSpec{{Name: "crm", URL: r.URL + "/one", EventTypes: []string{"*"}, Secrets: []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.publish("a", `1`)
+	if got := r.next(t).path; got != "/one" {
+		t.Fatalf("path %s", got)
+	}
+	h.settings.Subscriptions[0].URL = r.URL + "/two"
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.publish("a", `2`)
+	if got := r.next(t).path; got != "/two" {
+		t.Fatalf("path %s", got)
+	}
+	h.settings.Subscriptions = nil
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Subscription("sub_crm")
+	if err != nil || s.Active || s.Reason != outbound.ReasonRemoved {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := h.Activate(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("activating what is no longer configured: %v", err)
+	}
+	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEveryEventArrivesUnderLoad(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	for range 4 {
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"load.*"}})
+	}
+	const publishers, each = 32, 50
+	var wg sync.WaitGroup
+	for p := range publishers {
+		wg.Go(func() {
+			for i := range each {
+				_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "load.test", Payload: fmt.Append(nil, p, " ", i)})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got := map[string]int{}
+	for range 4 * publishers * each {
+		got[string(r.next(t).body)]++
+	}
+	for body, n := range got {
+		if n != 4 {
+			t.Errorf("event %s arrived %d times, want 4", body, n)
+		}
+	}
+	if len(got) != publishers*each {
+		t.Errorf("%d events arrived, want %d", len(got), publishers*each)
+	}
+}

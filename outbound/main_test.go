@@ -1,0 +1,253 @@
+package outbound_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must come; it is no assertion
+// about speed.
+const patience = 20 * time.Second
+
+// clock is a wall clock that stands still until a test moves it.
+type clock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers []*timer
+}
+
+type timer struct {
+	at time.Time
+	c  chan time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{at: c.now.Add(d), c: make(chan time.Time, 1)}
+	if d <= 0 {
+		t.c <- c.now
+	} else {
+		c.timers = append(c.timers, t)
+	}
+	return t.c
+}
+
+// advance moves the clock; a negative step sets it back.
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	c.timers = slices.DeleteFunc(c.timers, func(t *timer) bool {
+		if t.at.After(c.now) {
+			return false
+		}
+		t.c <- c.now
+		return true
+	})
+}
+
+// arrival is a request that a receiver has seen.
+type arrival struct {
+	path   string
+	header http.Header
+	body   []byte
+}
+
+// receiver is an endpoint that notes what arrives and answers as it is told.
+type receiver struct {
+	*httptest.Server
+	arrivals chan arrival
+
+	mu     sync.Mutex
+	answer http.HandlerFunc
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	r := &receiver{arrivals: make(chan arrival, 100_000)}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		r.arrivals <- arrival{req.URL.Path, req.Header.Clone(), body}
+		r.mu.Lock()
+		answer := r.answer
+		r.mu.Unlock()
+		if answer != nil {
+			answer(w, req)
+		}
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+// answers sets what is answered from now on.
+func (r *receiver) answers(f http.HandlerFunc) {
+	r.mu.Lock()
+	r.answer = f
+	r.mu.Unlock()
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func (r *receiver) next(t *testing.T) arrival {
+	t.Helper()
+	return receive(t, r.arrivals, "a delivery")
+}
+
+// none makes sure that nothing has arrived, after everything that could have.
+func (r *receiver) none(t *testing.T) {
+	t.Helper()
+	select {
+	case a := <-r.arrivals:
+		t.Fatalf("unexpected delivery to %s: %s", a.path, a.body)
+	default:
+	}
+}
+
+func receive[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// observer passes on what the engine tells.
+type observer struct {
+	attempts chan *outbound.AttemptDone
+	changes  chan *store.Subscription
+}
+
+func newObserver() *observer {
+	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100)}
+}
+
+func (o *observer) PublishDone(string, time.Duration)         {}
+func (o *observer) AttemptDone(a *outbound.AttemptDone)       { o.attempts <- a }
+func (o *observer) SubscriptionChanged(s *store.Subscription) { o.changes <- s }
+
+// house is an engine on a real store.
+type house struct {
+	*outbound.Engine
+	*observer
+	t        *testing.T
+	clock    *clock
+	path     string
+	settings outbound.Settings
+	store    *sqlite.Store
+}
+
+type setting func(*outbound.Settings)
+
+func retries(delays ...time.Duration) setting {
+	return func(s *outbound.Settings) { s.Retry = append(outbound.Schedule{}, delays...) }
+}
+
+func open(t *testing.T, set ...setting) *house {
+	t.Helper()
+	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, clock: newClock(), observer: newObserver(), path: filepath.Join(t.TempDir(), "webhooks.db")}
+	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
+	for _, s := range set {
+		s(&h.settings)
+	}
+	h.start()
+	t.Cleanup(func() { h.shut() })
+	return h
+}
+
+func (h *house) start() {
+	h.t.Helper()
+	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: h.path, Logger: h.settings.Logger})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.store = st
+	h.Engine, err = outbound.Open(context.Background(), st, h.settings, outbound.WithClock(h.clock))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) shut() {
+	if h.Engine == nil {
+		return
+	}
+	h.Engine.Close()
+	if err := h.store.Close(); err != nil {
+		h.t.Error(err)
+	}
+	h.Engine = nil
+}
+
+func (h *house) restart() {
+	h.t.Helper()
+	h.shut()
+	h.start()
+}
+
+func (h *house) subscribe(spec outbound.SubscriptionSpec) *outbound.Subscription {
+	h.t.Helper()
+	s, err := h.CreateSubscription(h.t.Context(), spec)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s
+}
+
+func (h *house) publish(eventType, payload string) outbound.Published {
+	h.t.Helper()
+	p, err := h.Publish(h.t.Context(), &outbound.NewEvent{Type: eventType, Payload: []byte(payload)})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return p
+}
+
+// attempt waits until the outcome of one more attempt is stored.
+func (h *house) attempt() *outbound.AttemptDone {
+	h.t.Helper()
+	return receive(h.t, h.attempts, "the outcome of an attempt")
+}
+
+func (h *house) delivery(id store.ID) *outbound.Record {
+	h.t.Helper()
+	r, err := h.Delivery(h.t.Context(), id.With(store.DeliveryPrefix))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
