@@ -1,0 +1,147 @@
+package handler
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddytest"
+)
+
+var update = flag.Bool("update", false, "write what the golden tests should have found")
+
+// TestVerifyAdapts compares the JSON of Caddyfiles with that which stands below
+// the line in each file.
+func TestVerifyAdapts(t *testing.T) {
+	files, _ := filepath.Glob("testdata/verify/*.caddyfiletest")
+	if len(files) == 0 {
+		t.Fatal("no golden files")
+	}
+	const line = "----------\n"
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source, want, ok := strings.Cut(string(content), line)
+			if !ok {
+				t.Fatal("no line")
+			}
+			if *update {
+				want = adapt(t, source)
+				if err := os.WriteFile(file, []byte(source+line+want+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			caddytest.AssertAdapt(t, source, "caddyfile", strings.TrimSpace(want))
+		})
+	}
+}
+
+// adapt is a Caddyfile's JSON.
+func adapt(t *testing.T, source string) string {
+	t.Helper()
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, config, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	return indented.String()
+}
+
+// TestVerifyBlockErrors: each mistake is told with its line and what to write.
+func TestVerifyBlockErrors(t *testing.T) {
+	tests := []struct{ name, directive, want string }{
+		{"no provider", "webhook_verify", "name the provider"},
+		{"no provider but a block", "webhook_verify {\nsecret s\n}", "name the provider"},
+		{"unknown subdirective", "webhook_verify github s {\nsecrets s\n}", "unrecognized subdirective 'secrets'"},
+		{"unknown subdirective of a signature", "webhook_verify hmac s {\nsignature header X {\nenc hex\n}\n}", "unrecognized subdirective 'enc'"},
+		{"scalar twice", "webhook_verify github s {\nmax_body 1MiB\nmax_body 2MiB\n}", "max_body is given twice"},
+		{"signature twice", "webhook_verify hmac s {\nsignature header X\nsignature header Y\n}", "signature is given twice"},
+		{"prefix twice", "webhook_verify hmac s {\nsignature header X {\nprefix a\nprefix b\n}\n}", "prefix is given twice"},
+		{"tag content twice", "webhook_verify hmac s {\nsignature header X {\ntag_content v1 a\ntag_content v1 b\n}\n}", "tag_content v1 is given twice"},
+		{"secret without one", "webhook_verify github {\nsecret\n}", "wrong argument count"},
+		{"too many arguments", "webhook_verify github s {\nmax_body 1MiB 2MiB\n}", "wrong argument count"},
+		{"no argument", "webhook_verify github s {\nalgorithm\n}", "wrong argument count"},
+		{"empty argument", "webhook_verify github s {\nalgorithm \"\"\n}", "algorithm is empty"},
+		{"size", "webhook_verify github s {\nmax_body much\n}", "write a size such as 1MiB"},
+		{"size of nothing", "webhook_verify github s {\nmax_body 0\n}", "write a size such as 1MiB"},
+		{"tolerance", "webhook_verify stripe s {\ntolerance 5 minutes\n}", "tolerance 5: write a duration such as 5m, or off"},
+		{"tolerance of nothing", "webhook_verify stripe s {\ntolerance 0s\n}", "write a duration such as 5m, or off"},
+		{"negative tolerance", "webhook_verify stripe s {\ntolerance 5m -1m\n}", "write a duration such as 5m, or off"},
+		{"replay word", "webhook_verify stripe s {\nreplay on\n}", "replay on: write off, reject or ack"},
+		{"replay life", "webhook_verify stripe s {\nreplay ack long\n}", "such as 24h"},
+		{"replay off with a life", "webhook_verify stripe s {\nreplay off 1h\n}", "remembers nothing"},
+		{"enforce", "webhook_verify stripe s {\nenforce on\n}", "the only value is off; leave the line out otherwise"},
+		{"unbound body", "webhook_verify hmac s {\nunbound_body yes\n}", "the only value is allow"},
+		{"signature without a name", "webhook_verify hmac s {\nsignature X-Signature\n}", "such as: signature header X-Signature"},
+		{"timestamp without a name", "webhook_verify hmac s {\ntimestamp header\n}", "uch as: timestamp header X-Timestamp unix"},
+		{"timestamp with too much", "webhook_verify hmac s {\ntimestamp header X unix optional now\n}", "wrong argument count"},
+		{"id without a name", "webhook_verify hmac s {\nid header\n}", "wrong argument count"},
+		{"status", "webhook_verify hmac s {\nstatus_code 200\n}", "write a status from 400 to 499"},
+		{"numbered with an argument", "webhook_verify hmac s {\nsignature header X {\nnumbered yes\n}\n}", "wrong argument count"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			source := ":80 {\n" + tt.directive + "\n}"
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v; want an error with %q", err, tt.want)
+			}
+			if !strings.Contains(err.Error(), "Caddyfile:") {
+				t.Errorf("the error doesn't name the line: %v", err)
+			}
+		})
+	}
+}
+
+// FuzzVerifyBlock: whatever stands in the block, the parser returns, and what it
+// made survives JSON unchanged.
+func FuzzVerifyBlock(f *testing.F) {
+	files, _ := filepath.Glob("testdata/verify/*.caddyfiletest")
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		source, _, _ := strings.Cut(string(content), "----------")
+		if _, block, ok := strings.Cut(source, "webhook_verify"); ok {
+			f.Add("webhook_verify" + block)
+		}
+	}
+	f.Add("webhook_verify hmac s {\n}\n}")
+	f.Add("webhook_verify hmac {\nsignature header X {\ntag\n")
+	f.Fuzz(func(t *testing.T, source string) {
+		var h Verify
+		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(source)); err != nil {
+			return
+		}
+		first, err := json.Marshal(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Verify
+		if err := json.Unmarshal(first, &again); err != nil {
+			t.Fatalf("%v in %s", err, first)
+		}
+		second, err := json.Marshal(again)
+		if err != nil || !bytes.Equal(first, second) {
+			t.Fatalf("JSON changes on its way: %v\n%s\n%s", err, first, second)
+		}
+		if h.MaxBody < 0 || h.ReplayFor < 0 {
+			t.Fatalf("made nonsense: %s", first)
+		}
+		_ = fmt.Sprint(h.scheme()) // must not panic
+	})
+}
