@@ -3,6 +3,9 @@
 // builds with the xcaddy library:
 //
 //	go run ./cmd/build -o caddy
+//
+// A plugin whose replacement is a local directory has a version in the recipe
+// all the same: without one, the go command asks the network which there are.
 package main
 
 import (
