@@ -1,0 +1,308 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+const (
+	// mount is where the API is on the admin endpoint.
+	mount = "/webhooks"
+
+	defaultTimeout = 30 * time.Second
+	dialTimeout    = 5 * time.Second
+
+	// maxAnswer bounds an answer that is held in memory: a page of events with
+	// payloads is the largest.
+	maxAnswer = 256 << 20
+	// maxProblem bounds an answer that is read for its error.
+	maxProblem = 64 << 10
+)
+
+// client speaks to the API on Caddy's admin endpoint.
+type client struct {
+	http    *http.Client
+	address string // as the user wrote it
+	base    string // URL of the API
+	origin  string // "" on a socket, where Caddy asks for none
+	timeout time.Duration
+}
+
+func newClient(address string, timeout time.Duration) (*client, error) {
+	addr, err := caddy.ParseNetworkAddress(address)
+	if err != nil {
+		return nil, fmt.Errorf("reading the admin address %q: %w", address, err)
+	}
+	if addr.PortRangeSize() > 1 {
+		return nil, fmt.Errorf("the admin address %q has several ports: give one", address)
+	}
+	c := &client{address: address, timeout: timeout}
+	network, at := addr.Network, addr.JoinHostPort(0)
+	if addr.IsUnixNetwork() {
+		at, _, _ = strings.Cut(at, "|") // what follows are the socket's permissions
+		c.base = "http://127.0.0.1"     // Caddy takes this for "no host"
+	} else {
+		c.base = "http://" + at
+		c.origin = c.base
+	}
+	c.base += mount
+	dialer := net.Dialer{Timeout: dialTimeout}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, network, at)
+			},
+			DisableKeepAlives: true, // Caddy waits for idle connections when its config is reloaded
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// ask makes a request, and decodes the answer into the value that into points
+// to, unless that is nil.
+func (c *client) ask(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	resp, err := c.send(ctx, method, path, query, "application/json", body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if len(text) > maxAnswer {
+		return fmt.Errorf("the answer is over %d MiB: ask for less with --limit", maxAnswer>>20)
+	}
+	switch into := into.(type) {
+	case nil:
+		return nil
+	case *json.RawMessage:
+		*into = text
+		return nil
+	}
+	return decode(text, into)
+}
+
+func decode(text []byte, into any) error {
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("reading Caddy's answer: %w: do this command and the running Caddy have the same version of the webhooks module?", err)
+	}
+	return nil
+}
+
+// stream makes a request whose answer has no end that could be waited for;
+// the timeout is for its beginning.
+func (c *client) stream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	limit := time.AfterFunc(c.timeout, cancel)
+	resp, err := c.send(ctx, http.MethodGet, path, query, accept, nil)
+	if !limit.Stop() && err == nil {
+		resp.Body.Close()
+		err = c.unreachable(context.DeadlineExceeded)
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &streamBody{resp.Body, cancel}, nil
+}
+
+type streamBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *streamBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// send makes a request; an answer that isn't 2xx is an error.
+func (c *client) send(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
+	target := c.base + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, reader)
+	if err != nil {
+		return nil, fmt.Errorf("making the request: %w", err)
+	}
+	req.GetBody = nil // nothing is to be sent twice behind our back
+	req.Header.Set("Accept", accept)
+	if c.origin != "" {
+		req.Header.Set("Origin", c.origin)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		defer resp.Body.Close()
+		return nil, c.refusal(resp, path)
+	}
+	return resp, nil
+}
+
+// page is a list's answer.
+type page struct {
+	Data       []json.RawMessage `json:"data"`
+	NextCursor *string           `json:"next_cursor"`
+}
+
+// maxPage is the most that is asked for at once.
+const maxPage = 100
+
+// list walks through a list, page by page, to at most limit rows (all, where
+// it is 0). When it ends before the list does, next is set to the cursor for
+// the rest.
+func (c *client) list(ctx context.Context, path string, query url.Values, limit int, next *string) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for rows := 0; limit == 0 || rows < limit; {
+			size := maxPage
+			if limit > 0 {
+				size = min(size, limit-rows)
+			}
+			query.Set("limit", strconv.Itoa(size))
+			var p page
+			if err := c.ask(ctx, http.MethodGet, path, query, nil, &p); err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, row := range p.Data {
+				if !yield(row, nil) {
+					return
+				}
+			}
+			rows += len(p.Data)
+			*next = ""
+			if p.NextCursor == nil || *p.NextCursor == "" {
+				return
+			}
+			*next = *p.NextCursor
+			query.Set("cursor", *next)
+		}
+	}
+}
+
+// problem is an error that the API answered: a problem document of RFC 9457.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+
+	document []byte // as it came
+	hint     string // what to type next
+}
+
+func (p *problem) Error() string {
+	text := or(p.Detail, p.Title)
+	if p.Field != "" && !strings.Contains(text, p.Field) {
+		text += " (" + p.Field + ")"
+	}
+	if p.hint != "" {
+		text += "\n" + p.hint
+	}
+	return text
+}
+
+// refusal reads what an answer says is wrong.
+func (c *client) refusal(resp *http.Response, path string) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // half of it is better than nothing
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if media == "application/problem+json" {
+		p := &problem{document: text}
+		if err := json.Unmarshal(text, p); err == nil && (p.Title != "" || p.Detail != "") {
+			p.Status = resp.StatusCode
+			p.hint = hint(resp, path)
+			return p
+		}
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		return c.noAPI()
+	}
+	var admin struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &admin) == nil && admin.Error != "" {
+		return fmt.Errorf("Caddy's admin endpoint at %s refused the request: %s", c.address, admin.Error)
+	}
+	return fmt.Errorf("what listens at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", c.address, resp.Status)
+}
+
+// hint says what to type next, where the API can't know it.
+func hint(resp *http.Response, path string) string {
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		noun, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if noun == "attempts" {
+			noun = "deliveries"
+		}
+		return "`caddy webhooks " + noun + " list` shows those that there are."
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		if after := resp.Header.Get("Retry-After"); after != "" {
+			return "Try again in " + after + " seconds."
+		}
+	}
+	return ""
+}
+
+func (c *client) noAPI() error {
+	return fmt.Errorf("the Caddy at %s has no webhooks API: %s", c.address,
+		"it needs the webhooks module (see it in `caddy list-modules`) and the `webhooks` option at the top of its Caddyfile; a Caddy that runs with another config has another --address")
+}
+
+// silence is that there was no answer.
+type silence struct {
+	text  string
+	sent  bool // the request may have arrived
+	cause error
+}
+
+func (e *silence) Error() string { return e.text }
+func (e *silence) Unwrap() error { return e.cause }
+
+// unreachable says why there was no answer, and what to do.
+func (c *client) unreachable(err error) error {
+	var timeout net.Error
+	var op *net.OpError
+	dialling := errors.As(err, &op) && op.Op == "dial"
+	e := &silence{sent: !dialling, cause: err}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		e.text = fmt.Sprintf("Caddy at %s did not answer in time: see whether it is overloaded, or give it longer with --timeout", c.address)
+	case dialling && errors.Is(err, fs.ErrPermission):
+		e.text = fmt.Sprintf("Caddy's admin socket %s may not be opened by this user: run the command as the user that Caddy runs as", c.address)
+	case dialling:
+		e.text = fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): see that Caddy runs; where its admin address is another one, name it with --address, or with --config and the file that Caddy runs with", c.address, op.Err)
+	default:
+		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.address, err)
+	}
+	return e
+}

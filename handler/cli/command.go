@@ -1,0 +1,209 @@
+// Package cli is the `caddy webhooks` command: what people and scripts do
+// with a running Caddy by its admin endpoint, and signatures made and judged
+// offline. Importing it registers the command.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "webhooks",
+		Usage: "<noun> <verb>",
+		Short: "Publishes events, manages subscriptions and deliveries, signs and verifies webhooks",
+		Long: `
+Works with the webhooks of a running Caddy by its admin endpoint, '` + caddy.DefaultAdminListen + `'
+unless --address names another one or --config names a file that does.
+
+The commands sign, verify and providers work offline: they need no running Caddy.
+
+Tables are for people. With --json, programs get the API's own answers, and
+errors as one JSON object on standard error.
+
+The exit code is 0 for success, 1 when something failed, was refused or is not
+valid, and 2 when the command line is wrong.`,
+		CobraFunc: func(cmd *cobra.Command) {
+			(&tool{now: time.Now, zone: time.Local}).fill(cmd)
+		},
+	})
+}
+
+// exitUsage is the exit code for a wrong command line. Any other error has 1.
+const exitUsage = 2
+
+// tool makes the commands. Its fields are what tests set.
+type tool struct {
+	now  func() time.Time
+	zone *time.Location // in which times are shown
+}
+
+// fill makes cmd the parent of every command.
+func (t *tool) fill(cmd *cobra.Command) {
+	t.parent(cmd,
+		t.events(), t.subscriptions(), t.deliveries(), t.deadLetters(),
+		t.status(), t.providers(), t.sign(), t.verify(),
+	)
+	cmd.PersistentFlags().Bool("json", false, "Print JSON for programs")
+}
+
+// parent makes cmd a command that only has others under it. Alone it prints
+// its help; with a word that it does not know it fails, as a script must see.
+func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(under...)
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.SilenceErrors = true // end has printed it
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return end(cmd, usagef("%v", err))
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		err := usagef("there is no %q in %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			err = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
+		}
+		return end(cmd, err)
+	}
+	return cmd
+}
+
+// noun is a parent whose commands talk to a running Caddy.
+func (t *tool) noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
+	return online(t.parent(&cobra.Command{Use: name + " <verb>", Short: short}, verbs...))
+}
+
+// online gives a command, and those under it, the flags that say where Caddy is.
+func online(cmd *cobra.Command) *cobra.Command {
+	f := cmd.PersistentFlags()
+	f.String("address", "", "Address of the administration API listener (if --config is not used)")
+	f.StringP("config", "c", "", "Configuration file that has the address (if --address is not used)")
+	f.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+	f.Duration("timeout", defaultTimeout, "How long to wait for an answer")
+	return cmd
+}
+
+// verb describes a command that does something.
+type verb struct {
+	use      string // its name and arguments
+	short    string
+	long     string
+	example  string
+	min, max int // how many arguments; max < 0 for any number
+	run      func(*call) error
+}
+
+func (t *tool) command(v verb) *cobra.Command {
+	cmd := &cobra.Command{Use: v.use, Short: v.short, Long: v.long, Example: indent(v.example), SilenceErrors: true}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return end(cmd, usagef("%v", err))
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) < v.min || v.max >= 0 && len(args) > v.max {
+			return end(cmd, usagef("%s: it is used as %q", wrongCount(len(args), v.min), cmd.UseLine()))
+		}
+		return end(cmd, v.run(newCall(t, cmd, args)))
+	}
+	return cmd
+}
+
+func wrongCount(got, least int) string {
+	if got < least {
+		return "an argument is missing"
+	}
+	return "there are too many arguments"
+}
+
+func indent(example string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(example), "\n", "\n  ")
+}
+
+// call is one run of a command.
+type call struct {
+	*tool
+	cmd  *cobra.Command
+	args []string
+	in   io.Reader
+	out  io.Writer
+	err  io.Writer
+	json bool
+
+	stdinFor string // what has been read from standard input
+}
+
+func newCall(t *tool, cmd *cobra.Command, args []string) *call {
+	asJSON, _ := cmd.Flags().GetBool("json")
+	return &call{
+		tool: t, cmd: cmd, args: args, json: asJSON,
+		in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(),
+	}
+}
+
+func (c *call) context() context.Context {
+	if ctx := c.cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+// client connects to the Caddy that the flags name.
+func (c *call) client() (*client, error) {
+	f := c.cmd.Flags()
+	address, _ := f.GetString("address")
+	file, _ := f.GetString("config")
+	adapter, _ := f.GetString("adapter")
+	timeout, _ := f.GetDuration("timeout")
+	if timeout <= 0 {
+		return nil, usagef("--timeout must be over 0, as in 30s, not %v", timeout)
+	}
+	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
+	if err != nil {
+		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
+	}
+	return newClient(address, timeout)
+}
+
+// usageError is a mistake on the command line.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// verdict is an error whose words have been printed as the command's result.
+type verdict struct{ reason string }
+
+func (e *verdict) Error() string { return e.reason }
+
+// end prints an error and gives it the exit code. Caddy's own way would print
+// it as a line of its log.
+func end(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	var said *verdict
+	if !errors.As(err, &said) {
+		asJSON, _ := cmd.Flags().GetBool("json")
+		printError(cmd.ErrOrStderr(), cmd.CommandPath(), err, asJSON)
+	}
+	var usage *usageError
+	if !errors.As(err, &usage) {
+		return err
+	}
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
+		return exitUsage, nil
+	})(cmd, nil)
+}

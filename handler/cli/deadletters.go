@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func (t *tool) deadLetters() *cobra.Command {
+	return t.noun("dead-letters", "Shows deliveries that were given up, and sends them again",
+		t.listDeadLetters(), t.showDeadLetter(), t.redeliverDead(), t.exportDead())
+}
+
+// deadFilters are the flags that select dead letters.
+var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"}
+
+func (t *tool) listDeadLetters() *cobra.Command {
+	var l listFlags
+	cmd := t.command(verb{
+		use:   "list",
+		short: "Lists dead letters, newest first",
+		example: `
+caddy webhooks dead-letters list
+caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --since 24h`,
+		run: func(c *call) error {
+			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "URL", "ATTEMPTS", "LAST ATTEMPT", "ERROR"}
+			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
+				var d delivery
+				err := decode(row, &d)
+				return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.Error, 80)}, err
+			})
+		},
+	})
+	l.register(cmd.Flags())
+	registerFilters(cmd.Flags(), deadFilters...)
+	return cmd
+}
+
+func (t *tool) showDeadLetter() *cobra.Command {
+	return t.command(verb{
+		use:   "show <delivery-id>",
+		short: "Shows a dead letter with its payload and its attempts",
+		example: `
+caddy webhooks dead-letters show dlv_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: func(c *call) error { return c.showDelivery("/dead-letters/") },
+	})
+}
+
+func (t *tool) redeliverDead() *cobra.Command {
+	var all bool
+	cmd := t.command(verb{
+		use:   "redeliver <delivery-id>… | --all",
+		short: "Queues dead letters again, by id or in bulk",
+		long: `
+Queues dead letters again: they are attempted at once, and have the whole retry
+schedule before them.
+
+With --all instead of ids, every dead letter that matches the filters is
+queued, and without filters every one that there is.`,
+		example: `
+caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
+caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 24h`,
+		min: 0, max: -1,
+		run: func(c *call) error {
+			query, err := c.filters()
+			switch {
+			case err != nil:
+				return err
+			case all && len(c.args) > 0:
+				return usagef("ids and --all can't be given together")
+			case all:
+				return redeliverAll(c, query)
+			case len(query) > 0:
+				return usagef("filters select among all dead letters: add --all to queue every one that matches")
+			case len(c.args) == 0:
+				return usagef("name the dead letters to queue by their ids, or --all for every one that matches the filters")
+			}
+			return c.each(func(id string) string { return "/dead-letters/" + url.PathEscape(id) + "/redeliver" })
+		},
+	})
+	cmd.Flags().BoolVar(&all, "all", false, "Queue every dead letter that matches the filters")
+	registerFilters(cmd.Flags(), deadFilters...)
+	return cmd
+}
+
+// redeliverAll queues all that match.
+func redeliverAll(c *call, query url.Values) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	if err := client.ask(c.context(), http.MethodPost, "/dead-letters/redeliver", query, nil, &answer); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, answer)
+	}
+	var done struct {
+		Redelivered int `json:"redelivered"`
+	}
+	if err := decode(answer, &done); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s queued\n", count(done.Redelivered, "dead letter", "dead letters"))
+	return err
+}
+
+func (t *tool) exportDead() *cobra.Command {
+	var output string
+	cmd := t.command(verb{
+		use:   "export",
+		short: "Writes dead letters with their payloads, one JSON object a line",
+		long: `
+Writes every dead letter that matches the filters, with its payload, as NDJSON:
+one JSON object a line, newest first.
+
+A file that --output makes is readable by its owner alone. When the command
+fails, what is written is not all.`,
+		example: `
+caddy webhooks dead-letters export --output dead-letters.ndjson
+caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
+		run: func(c *call) error {
+			query, err := c.filters()
+			if err != nil {
+				return err
+			}
+			return export(c, query, output)
+		},
+	})
+	registerFilters(cmd.Flags(), deadFilters...)
+	cmd.Flags().StringVarP(&output, "output", "o", stdin, "File to write, - for standard output")
+	return cmd
+}
+
+// export streams dead letters to a file or to standard output.
+func export(c *call, query url.Values, output string) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	query.Set("payload", "true")
+	lines, err := client.stream(c.context(), "/dead-letters", query, "application/x-ndjson")
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	if output == stdin {
+		n, err := copyLines(c, c.out, lines)
+		return exported(c, n, err)
+	}
+	file, err := os.OpenFile(output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("exporting dead letters: %w", err)
+	}
+	n, err := copyLines(c, file, lines)
+	return exported(c, n, errors.Join(err, file.Close()))
+}
+
+func exported(c *call, n int, err error) error {
+	if err != nil {
+		return fmt.Errorf("exporting dead letters, %s of them written: %w", thousands(n), err)
+	}
+	_, err = fmt.Fprintf(c.err, "%s exported\n", count(n, "dead letter", "dead letters"))
+	return err
+}
+
+// copyLines copies lines, counts them and shows how far it has come.
+func copyLines(c *call, to io.Writer, lines io.Reader) (int, error) {
+	p := c.progress("exported")
+	from, out := bufio.NewReaderSize(lines, 64<<10), bufio.NewWriterSize(to, 64<<10)
+	n := 0
+	for {
+		line, err := from.ReadSlice('\n')
+		if _, err := out.Write(line); err != nil {
+			return n, err
+		}
+		switch {
+		case err == nil:
+			n++
+			p.at(n)
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF):
+			return n, out.Flush()
+		default:
+			return n, errors.Join(err, out.Flush())
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// event is what the API tells of an event.
+type event struct {
+	ID          string          `json:"event_id"`
+	Type        string          `json:"event_type"`
+	Tenant      string          `json:"tenant"`
+	ContentType string          `json:"content_type"`
+	Created     time.Time       `json:"created_at"`
+	Payload     json.RawMessage `json:"payload"`
+	Deliveries  []delivery      `json:"deliveries"`
+}
+
+func (t *tool) events() *cobra.Command {
+	return t.noun("events", "Publishes events and shows those that were published",
+		t.publishEvent(), t.listEvents(), t.showEvent())
+}
+
+// publishing is what `events publish` is told.
+type publishing struct {
+	payload bodyFlags
+	id      string
+	tenant  string
+}
+
+func (t *tool) publishEvent() *cobra.Command {
+	var p publishing
+	cmd := t.command(verb{
+		use:   "publish <event-type>",
+		short: "Publishes an event: it is delivered to every subscription that matches",
+		long: `
+Publishes an event. When the command ends well, the event is stored durably;
+its deliveries follow.
+
+The payload is any JSON value, delivered byte for byte: that of --payload or
+--payload-file, or what comes by standard input.
+
+With --event-id, an event can be published again after an error: a second one
+with the same id, type and payload changes nothing.`,
+		example: `
+caddy webhooks events publish order.created --payload '{"order":7}'
+caddy webhooks events publish order.created --payload-file order.json --event-id order-7-created
+jq .order dump.json | caddy webhooks events publish order.created`,
+		min: 1, max: 1,
+		run: p.run,
+	})
+	f := cmd.Flags()
+	p.payload.register(f, "payload", "payload")
+	f.StringVar(&p.id, "event-id", "", "The event's id, unique in its tenant (made, unless given)")
+	f.StringVar(&p.tenant, "tenant", "", "The tenant whose event it is")
+	return cmd
+}
+
+func (p *publishing) run(c *call) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	payload, err := p.payload.read(c, "the payload")
+	if err != nil {
+		return err
+	}
+	body, err := p.envelope(c.args[0], payload)
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	if err := client.ask(c.context(), http.MethodPost, "/events", nil, body, &answer); err != nil {
+		return p.afterwards(err)
+	}
+	if c.json {
+		return printJSON(c.out, answer)
+	}
+	var done struct {
+		ID         string `json:"event_id"`
+		Deliveries int    `json:"deliveries"`
+		Duplicate  bool   `json:"duplicate"`
+	}
+	if err := decode(answer, &done); err != nil {
+		return err
+	}
+	where := "to " + count(done.Deliveries, "subscription", "subscriptions")
+	if done.Duplicate {
+		_, err = fmt.Fprintf(c.out, "%s was published before, %s: nothing was done\n", clean(done.ID), where)
+	} else {
+		_, err = fmt.Fprintf(c.out, "%s published %s\n", clean(done.ID), where)
+	}
+	return err
+}
+
+// envelope puts the request's body together. It leaves the payload's bytes
+// alone, which an encoder would not.
+func (p *publishing) envelope(eventType string, payload []byte) ([]byte, error) {
+	if err := checkJSON(payload); err != nil {
+		return nil, err
+	}
+	head := struct {
+		Type   string `json:"event_type"`
+		ID     string `json:"event_id,omitempty"`
+		Tenant string `json:"tenant,omitempty"`
+	}{eventType, p.id, p.tenant}
+	text, err := json.Marshal(head)
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	body := bytes.NewBuffer(bytes.TrimSuffix(text, []byte("}")))
+	body.WriteString(`,"payload":`)
+	body.Write(payload)
+	body.WriteByte('}')
+	return body.Bytes(), nil
+}
+
+// checkJSON makes sure that a payload is one JSON value, and so can't say
+// anything about the rest of the envelope.
+func checkJSON(payload []byte) error {
+	if len(bytes.TrimSpace(payload)) == 0 {
+		return usagef("the payload is empty: give it by --payload, --payload-file or standard input; an event without data has {}")
+	}
+	var value json.RawMessage
+	err := json.Unmarshal(payload, &value)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("the payload is not JSON: %w, at byte %d; text is written with quotes, as in '\"text\"'", err, syntax.Offset)
+	}
+	return err
+}
+
+// afterwards adds to an error whether publishing again does harm.
+func (p *publishing) afterwards(err error) error {
+	var lost *silence
+	if !errors.As(err, &lost) || !lost.sent {
+		return err
+	}
+	if p.id != "" {
+		return fmt.Errorf("%w\nIt is not known whether the event was stored: publish it again, with the same --event-id.", err)
+	}
+	return fmt.Errorf("%w\nIt is not known whether the event was stored: `caddy webhooks events list` shows it if it was. With --event-id, publishing again does no harm.", err)
+}
+
+func (t *tool) listEvents() *cobra.Command {
+	var l listFlags
+	cmd := t.command(verb{
+		use:   "list",
+		short: "Lists events, newest first",
+		example: `
+caddy webhooks events list
+caddy webhooks events list --event-type 'order.*' --since 24h
+caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
+		run: func(c *call) error {
+			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, func(row json.RawMessage) ([]string, error) {
+				var e event
+				err := decode(row, &e)
+				return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}, err
+			})
+		},
+	})
+	l.register(cmd.Flags())
+	registerFilters(cmd.Flags(), "event-type", "tenant", "since", "until")
+	return cmd
+}
+
+func (t *tool) showEvent() *cobra.Command {
+	cmd := t.command(verb{
+		use:   "show <event-id>",
+		short: "Shows an event with its payload and its deliveries",
+		example: `
+caddy webhooks events show evt_0199d3c2a4e00001
+caddy webhooks events show order-7-created --tenant acme --json`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			query, err := c.filters()
+			if err != nil {
+				return err
+			}
+			return c.show("/events/"+url.PathEscape(c.args[0]), query, printEvent)
+		},
+	})
+	registerFilters(cmd.Flags(), "tenant")
+	return cmd
+}
+
+func printEvent(c *call, answer []byte) error {
+	var e event
+	if err := decode(answer, &e); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Event", e.ID)
+	f.addText("Event type", e.Type)
+	f.addText("Tenant", e.Tenant)
+	f.add("Published", c.when(e.Created))
+	f.addText("Content type", e.ContentType)
+	f.addText("Payload", cut(string(e.Payload), maxShown))
+	if err := f.flush(c.out); err != nil {
+		return err
+	}
+	if len(e.Deliveries) == 0 {
+		_, err := fmt.Fprintln(c.out, "\nNo subscription matched it.")
+		return err
+	}
+	fmt.Fprintln(c.out)
+	t := newTable("DELIVERY ID", "SUBSCRIPTION", "STATE", "ATTEMPTS", "NEXT OR LAST", "ERROR")
+	for _, d := range e.Deliveries {
+		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.Error, 60))
+	}
+	return t.flush(c.out)
+}

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/term"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// maxInput bounds what is read of a file or of standard input: it is the most
+// that an event can be allowed to have.
+const maxInput = 64 << 20
+
+// stdin is the file name that stands for standard input.
+const stdin = "-"
+
+// read reads a file, or standard input, which only one thing can come from.
+// What says what is to be read, for errors.
+func (c *call) read(name, what string) ([]byte, error) {
+	from := c.in
+	if name == stdin {
+		if c.stdinFor != "" {
+			return nil, usagef("%s and %s can't both come from standard input: give one by a file", c.stdinFor, what)
+		}
+		c.stdinFor = what
+		if isTerminal(c.in) {
+			fmt.Fprintf(c.err, "Reading %s from standard input; Ctrl-D ends it.\n", what)
+		}
+	} else {
+		file, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading %s: there is no file %s", what, name)
+		} else if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", what, err)
+		}
+		defer file.Close()
+		from = file
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxInput+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", what, err)
+	}
+	if len(text) > maxInput {
+		return nil, fmt.Errorf("reading %s: it is over %d MiB", what, maxInput>>20)
+	}
+	return text, nil
+}
+
+func isTerminal(r io.Reader) bool {
+	file, ok := r.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// bodyFlags are the two ways to give a body, by names that the command
+// chooses; without them it comes from standard input.
+type bodyFlags struct{ name, text, file string }
+
+func (b *bodyFlags) register(f *pflag.FlagSet, name, what string) {
+	b.name = name
+	f.StringVar(&b.text, name, "", "The "+what+" itself")
+	f.StringVar(&b.file, name+"-file", stdin, "File that has the "+what+", - for standard input")
+}
+
+// given tells whether one of the flags was.
+func (b *bodyFlags) given(f *pflag.FlagSet) bool {
+	return f.Changed(b.name) || f.Changed(b.name+"-file")
+}
+
+func (b *bodyFlags) read(c *call, what string) ([]byte, error) {
+	f := c.cmd.Flags()
+	switch {
+	case f.Changed(b.name) && f.Changed(b.name+"-file"):
+		return nil, usagef("--%s and --%s-file can't be given together", b.name, b.name)
+	case f.Changed(b.name):
+		return []byte(b.text), nil
+	}
+	return c.read(b.file, what)
+}
+
+// secretVariable has the secret where no flag gives one.
+const secretVariable = "WEBHOOK_SECRET"
+
+// secretFlags are the ways to give secrets. A flag's value shows in the list
+// of processes and in the shell's history: the others don't.
+type secretFlags struct{ values, files []string }
+
+func (s *secretFlags) register(f *pflag.FlagSet) {
+	f.StringArrayVar(&s.values, "secret", nil, "A secret, - for standard input; others can see it in the list of processes, which --secret-file avoids")
+	f.StringArrayVar(&s.files, "secret-file", nil, "File that has a secret, - for standard input")
+}
+
+// read returns the secrets that flags give, those by value first.
+func (s *secretFlags) read(c *call) ([]string, error) {
+	var secrets []string
+	for _, v := range s.values {
+		if v == stdin {
+			s.files = append(s.files, stdin)
+		} else {
+			secrets = append(secrets, v)
+		}
+	}
+	for _, name := range s.files {
+		text, err := c.read(name, "the secret")
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, firstLine(text))
+	}
+	for _, v := range secrets {
+		if strings.TrimSpace(v) == "" {
+			return nil, usagef("a secret is empty: see that the variable or file that it comes from is set")
+		}
+	}
+	return secrets, nil
+}
+
+// firstLine drops the one newline that editors end a file with.
+func firstLine(text []byte) string {
+	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+}
+
+// need is read, or the variable; it fails where neither has a secret.
+func (s *secretFlags) need(c *call) ([]string, error) {
+	secrets, err := s.read(c)
+	if err != nil || len(secrets) > 0 {
+		return secrets, err
+	}
+	if v := os.Getenv(secretVariable); v != "" {
+		return []string{v}, nil
+	}
+	return nil, usagef("a secret is missing: give it by --secret-file, --secret or the variable %s", secretVariable)
+}
+
+// parseHeaders reads headers as they are written, "Name: value". Repeated ones
+// stay repeated.
+func parseHeaders(lines []string) (http.Header, error) {
+	h := make(http.Header, len(lines))
+	for _, line := range lines {
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, usagef("a header is wrong: write it as \"Name: value\", not %q", cut(line, 40))
+		}
+		h.Add(name, value)
+	}
+	return h, nil
+}
+
+// parseTime reads a point in time: RFC 3339, a date, Unix seconds, or how long
+// ago as in 90m or 7d.
+func (t *tool) parseTime(s string) (time.Time, error) {
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if at, err := time.ParseInLocation(form, s, t.zone); err == nil {
+			return at, nil
+		}
+	}
+	if len(s) == 10 && strings.Trim(s, "0123456789") == "" {
+		var seconds int64
+		fmt.Sscan(s, &seconds) // ten digits
+		return time.Unix(seconds, 0), nil
+	}
+	if d, err := caddy.ParseDuration(strings.TrimPrefix(s, "-")); err == nil {
+		return t.now().Add(-d), nil
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-01-31T15:04:05Z, \"2026-01-31 15:04\" in local time, ten digits of Unix seconds, or how long ago as in 90m or 7d", cut(s, 40))
+}

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// now is the time that commands under test see.
+var now = time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
+
+// result is what a command left behind.
+type result struct {
+	out, err string
+	code     int
+}
+
+// run runs `caddy webhooks` in this process.
+func run(t *testing.T, input string, args ...string) result {
+	t.Helper()
+	return runAt(t, func() time.Time { return now }, input, args...)
+}
+
+func runAt(t *testing.T, clock func() time.Time, input string, args ...string) result {
+	t.Helper()
+	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
+	webhooks := &cobra.Command{Use: "webhooks <noun> <verb>"}
+	(&tool{now: clock, zone: time.UTC}).fill(webhooks)
+	root.AddCommand(webhooks)
+	var out, errs bytes.Buffer
+	root.SetIn(strings.NewReader(input))
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	root.SetArgs(append([]string{"webhooks"}, args...))
+	err := root.ExecuteContext(t.Context())
+	r := result{out: out.String(), err: errs.String()}
+	switch {
+	case err == nil:
+	case err.Error() == "exiting with status 2": // how Caddy's own error says it
+		r.code = exitUsage
+	default:
+		r.code = 1
+	}
+	return r
+}
+
+// want fails the test unless the command succeeded.
+func (r result) want(t *testing.T, code int) result {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.out, r.err)
+	}
+	return r
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden compares output with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+	}
+}
+
+// file writes a file for a command to read.
+func file(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// signing is what the sign command is told.
+type signing struct {
+	body        bodyFlags
+	secrets     secretFlags
+	scheme      schemeFlags
+	headers     []string
+	id          string
+	eventType   string
+	timestamp   string
+	method      string
+	url         string
+	curl        string
+	contentType string
+}
+
+func (t *tool) sign() *cobra.Command {
+	var s signing
+	cmd := t.command(verb{
+		use:   "sign <provider>",
+		short: "Signs a body as a provider does, and prints the headers or a curl line",
+		long: `
+Signs a body with a provider's scheme and a secret, and prints the headers that
+a request with it has. It works offline.
+
+With --curl, it prints a line that sends the body to that URL, signed: a test
+of a webhook_verify route. The signature holds for as long as the provider's
+tolerance.
+
+The body is that of --body or --body-file, or what comes by standard input, to
+the byte. The secret comes from --secret-file, --secret or the variable
+` + secretVariable + `.
+` + schemeHelp,
+		example: `
+caddy webhooks sign github --body '{"zen":"hi"}' --secret-file github.secret
+caddy webhooks sign stripe --body-file event.json --curl https://hooks.example.com/stripe | sh
+` + secretVariable + `=whsec_… caddy webhooks sign standard-webhooks <event.json`,
+		min: 1, max: 1,
+		run: s.run,
+	})
+	f := cmd.Flags()
+	s.body.register(f, "body", "body")
+	s.secrets.register(f)
+	f.StringVar(&s.scheme.file, "scheme-file", "", "File that describes the scheme in JSON")
+	f.StringArrayVarP(&s.headers, "header", "H", nil, "Another header of the request, as \"Name: value\"")
+	f.StringVar(&s.id, "id", "", "The delivery's id, where the scheme has one (made, unless given)")
+	f.StringVar(&s.eventType, "event-type", "", "The event type, where the scheme has one")
+	f.StringVar(&s.timestamp, "timestamp", "", "The time of signing (now, unless given)")
+	f.StringVar(&s.method, "method", http.MethodPost, "The request's method")
+	f.StringVar(&s.url, "url", "", "The URL that the receiver is known by, where the scheme signs it (that of --curl, unless given)")
+	f.StringVar(&s.curl, "curl", "", "Print a curl line that sends the signed request to this URL")
+	f.StringVar(&s.contentType, "content-type", "application/json", "The body's media type")
+	return cmd
+}
+
+func (s *signing) run(c *call) error {
+	row, err := s.scheme.read(c, c.args[0])
+	if err != nil {
+		return err
+	}
+	secrets, err := s.secrets.need(c)
+	if err != nil {
+		return err
+	}
+	signer, err := verify.NewSigner(row, secrets)
+	if err != nil {
+		return err
+	}
+	m := &verify.Outgoing{Method: s.method, URL: or(s.url, s.curl), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
+	if s.timestamp != "" {
+		if m.Timestamp, err = c.parseTime(s.timestamp); err != nil {
+			return usagef("--timestamp: %v", err)
+		}
+	}
+	if m.ID == "" && row.ID.In == "header" {
+		m.ID = uuid.NewString() // a form that every provider's id can have
+	}
+	h, err := parseHeaders(s.headers)
+	if err != nil {
+		return err
+	}
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", s.contentType)
+	}
+	if m.Body, err = s.body.read(c, "the body"); err != nil {
+		return err
+	}
+	if err := signer.Sign(h, m); err != nil {
+		return err
+	}
+	switch {
+	case s.curl != "":
+		return s.printCurl(c, h, m)
+	case c.json:
+		return printValue(c.out, flat(h))
+	}
+	return printHeaders(c.out, h)
+}
+
+// flat is a header's JSON: names with their values, joined where they repeat.
+func flat(h http.Header) map[string]string {
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		out[name] = strings.Join(values, ", ")
+	}
+	return out
+}
+
+func printHeaders(w io.Writer, h http.Header) error {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", name, v); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// printCurl prints a line for a shell, with the body as it was signed: inline
+// if a shell's word can hold it, else by its file.
+func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
+	words := []string{"curl", "-X", s.method, s.curl}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			words = append(words, "-H", name+": "+v)
+		}
+	}
+	switch {
+	case isFile(s.body.file):
+		words = append(words, "--data-binary", "@"+s.body.file)
+	case !typeable(m.Body):
+		return usagef("this body can't stand on a command line: give it by --body-file")
+	default:
+		words = append(words, "--data-raw", string(m.Body))
+	}
+	for i := range words {
+		words[i] = shellWord(words[i])
+	}
+	_, err := fmt.Fprintln(c.out, strings.Join(words, " "))
+	return err
+}
+
+func isFile(name string) bool { return name != stdin }
+
+// maxInline is the longest body that a curl line has in it.
+const maxInline = 64 << 10
+
+// typeable tells whether text can be pasted into a shell and stay the same.
+func typeable(body []byte) bool {
+	if len(body) > maxInline {
+		return false
+	}
+	for _, r := range string(body) {
+		if r == unicode.ReplacementChar || unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// shellWord quotes text for a POSIX shell.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@=,+"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

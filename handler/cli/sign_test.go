@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+const body = `{"webhookTimestamp":1769871845000,"note":"it's – \"ünïcode\""}`
+
+// signers are the names of the schemes that can sign.
+func signers(t *testing.T) []string {
+	var names []string
+	for _, row := range verify.Schemes() {
+		if canSign(row) == nil {
+			names = append(names, row.Name)
+		}
+	}
+	if len(names) < 10 {
+		t.Fatalf("only %v can sign", names)
+	}
+	return names
+}
+
+func secretOf(t *testing.T, provider string) string {
+	row, _ := verify.Lookup(provider)
+	secret, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// rawRequest is a request as it goes over the wire.
+func rawRequest(headers, body string) string {
+	return "POST /hooks HTTP/1.1\r\nHost: hooks.example.com\r\n" + strings.ReplaceAll(headers, "\n", "\r\n") + "\r\n" + body
+}
+
+func TestWhatIsSignedVerifies(t *testing.T) {
+	for _, provider := range signers(t) {
+		t.Run(provider, func(t *testing.T) {
+			secret := file(t, secretOf(t, provider)+"\n")
+			headers := run(t, body, "sign", provider, "--secret-file", secret, "--event-type", "push", "--url", "http://hooks.example.com/hooks").want(t, 0).out
+			judge := func(request string) result {
+				return run(t, request, "verify", provider, "--secret-file", secret)
+			}
+			if r := judge(rawRequest(headers, body)).want(t, 0); !strings.HasPrefix(r.out, "valid\n") {
+				t.Errorf("printed %q", r.out)
+			}
+			row, _ := verify.Lookup(provider)
+			if row.UnboundBody {
+				return
+			}
+			for i := range body {
+				forged := []byte(body)
+				forged[i] ^= 1
+				if r := judge(rawRequest(headers, string(forged))); r.code != 1 || strings.HasPrefix(r.out, "valid") {
+					t.Fatalf("forged at byte %d: code %d, printed %q", i, r.code, r.out)
+				}
+			}
+		})
+	}
+}
+
+func TestSignAsJSON(t *testing.T) {
+	r := run(t, "", "sign", "github", "--secret", "s3cret", "--body", "{}", "--json").want(t, 0)
+	var h map[string]string
+	if err := json.Unmarshal([]byte(r.out), &h); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(h["X-Hub-Signature-256"], "sha256=") {
+		t.Errorf("printed %s", r.out)
+	}
+}
+
+func TestSignWithAllThatCanBeSaid(t *testing.T) {
+	r := run(t, "", "sign", "standard-webhooks", "--secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+		"--body", `{"a":1}`, "--id", "msg_1", "--timestamp", "1769871845", "-H", "X-Env: test", "--content-type", "text/plain").want(t, 0)
+	golden(t, "sign", r.out)
+}
+
+// The line that --curl prints goes through a real shell and a real curl.
+func TestCurlLineArrivesSigned(t *testing.T) {
+	for _, tool := range []string{"curl", "sh"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed", tool)
+		}
+	}
+	secret := "it's $ecret"
+	row, _ := verify.Lookup("stripe")
+	v, err := verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, _ := io.ReadAll(r.Body)
+		_, err := v.Verify(r, got)
+		fmt.Fprint(w, err, " ", string(got), " ", r.URL.RawQuery)
+	}))
+	defer server.Close()
+	for name, input := range map[string][]string{
+		"inline":     {"--body", body},
+		"an at sign": {"--body", "@" + body},
+		"lines":      {"--body", body + "\n\n"},
+		"empty":      {"--body", ""},
+		"a file":     {"--body-file", file(t, body+"\x00\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			line := run(t, "", append([]string{"sign", "stripe", "--secret", secret, "--curl", server.URL + "/?a=b&c='d'"}, input...)...).want(t, 0).out
+			got, err := exec.CommandContext(t.Context(), "sh", "-c", strings.TrimSuffix(line, "\n")+" --silent").Output()
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			sent := input[1]
+			if input[0] == "--body-file" {
+				sent = body + "\x00\n"
+			}
+			if want := "<nil> " + sent + " a=b&c='d'"; string(got) != want {
+				t.Errorf("the server says %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestSignRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"an unknown provider":         {[]string{"githbu", "--secret", "x"}, 2, "caddy webhooks providers"},
+		"a part of a name":            {[]string{"strip", "--secret", "x"}, 2, "did you mean stripe?"},
+		"no provider":                 {[]string{"--secret", "x"}, 2, "an argument is missing"},
+		"no secret":                   {[]string{"github"}, 2, "--secret-file"},
+		"an empty secret":             {[]string{"github", "--secret", ""}, 2, "a secret is empty"},
+		"a secret file that is not":   {[]string{"github", "--secret-file", "/nonexistent"}, 1, "there is no file /nonexistent"},
+		"a secret of the wrong form":  {[]string{"standard-webhooks", "--secret", "whsec_?"}, 1, "base64"},
+		"two bodies":                  {[]string{"github", "--secret", "x", "--body", "a", "--body-file", "b"}, 2, "together"},
+		"two things by stdin":         {[]string{"github", "--secret", "-"}, 2, "standard input"},
+		"a header of the wrong form":  {[]string{"github", "--secret", "x", "-H", "X Env: a"}, 2, "Name: value"},
+		"a header with a line break":  {[]string{"github", "--secret", "x", "-H", "X-Env: a\r\nEvil: b"}, 2, "Name: value"},
+		"a time of the wrong form":    {[]string{"github", "--secret", "x", "--timestamp", "soon"}, 2, "is not a time"},
+		"curl with bytes for no word": {[]string{"github", "--secret", "x", "--body", "\x00", "--curl", "http://x"}, 2, "--body-file"},
+		"hmac without a scheme":       {[]string{"hmac", "--secret", "x"}, 1, "signature"},
+		"a scheme with unknown words": {[]string{"hmac", "--secret", "x", "--scheme-file", file(t, `{"colour":"red"}`)}, 1, "colour"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, "body", append([]string{"sign"}, c.args...)...)
+			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
+				t.Errorf("code %d, stdout %q, stderr %q; want %d and %q", r.code, r.out, r.err, c.code, c.says)
+			}
+			if strings.Contains(r.err, "whsec_?") {
+				t.Errorf("the error has the secret: %s", r.err)
+			}
+		})
+	}
+}
+
+func TestSecretComesByVariable(t *testing.T) {
+	t.Setenv(secretVariable, "s3cret")
+	byVariable := run(t, "x", "sign", "linear", "--id", "a").want(t, 0)
+	byFlag := run(t, "x", "sign", "linear", "--id", "a", "--secret", "s3cret").want(t, 0)
+	other := run(t, "x", "sign", "linear", "--id", "a", "--secret", "other").want(t, 0)
+	if byVariable.out != byFlag.out || byFlag.out == other.out {
+		t.Errorf("by variable %q, by flag %q, another one %q", byVariable.out, byFlag.out, other.out)
+	}
+}

@@ -1,0 +1,379 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// subscription is what the API tells of a subscription.
+type subscription struct {
+	ID          string            `json:"subscription_id"`
+	URL         string            `json:"url"`
+	EventTypes  []string          `json:"event_types"`
+	Tenant      string            `json:"tenant"`
+	Description string            `json:"description"`
+	Headers     map[string]string `json:"headers"`
+	Scheme      string            `json:"scheme"`
+	RateLimit   float64           `json:"rate_limit"`
+	Ordered     bool              `json:"ordered"`
+	Active      bool              `json:"active"`
+	Reason      string            `json:"reason"`
+	Created     time.Time         `json:"created_at"`
+	Updated     time.Time         `json:"updated_at"`
+	Secret      string            `json:"secret"`
+}
+
+func (s *subscription) state() string {
+	if s.Active {
+		return "active"
+	}
+	return "inactive"
+}
+
+func (t *tool) subscriptions() *cobra.Command {
+	return t.noun("subscriptions", "Manages who gets which events",
+		t.createSubscription(), t.listSubscriptions(), t.showSubscription(),
+		t.updateSubscription(), t.deleteSubscription(), t.rotateSecret(),
+		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription())
+}
+
+func subscriptionPath(id, action string) string {
+	path := "/subscriptions/" + url.PathEscape(id)
+	if action != "" {
+		path += "/" + action
+	}
+	return path
+}
+
+// subscriptionFlags are the fields of a subscription that a user sets.
+type subscriptionFlags struct {
+	url         string
+	eventTypes  []string
+	description string
+	headers     []string
+	scheme      string
+	rateLimit   float64
+	ordered     bool
+}
+
+func (s *subscriptionFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&s.url, "url", "", "Where deliveries go")
+	f.StringSliceVar(&s.eventTypes, "event-types", nil, "The event types to receive, as in order.created, order.* or *; several with commas between them")
+	f.StringVar(&s.description, "description", "", "Words for people")
+	f.StringArrayVarP(&s.headers, "header", "H", nil, "A header that each delivery has, as \"Name: value\"")
+	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name from `caddy webhooks providers` (the server's own, unless given)")
+	f.Float64Var(&s.rateLimit, "rate-limit", 0, "Deliveries per second at most, 0 for no limit")
+	f.BoolVar(&s.ordered, "ordered", false, "One delivery at a time, in the order of publishing")
+}
+
+// changed collects the fields whose flags are set.
+func (s *subscriptionFlags) changed(f *pflag.FlagSet) (map[string]any, error) {
+	body := map[string]any{}
+	for flag, field := range map[string]struct {
+		name  string
+		value any
+	}{
+		"url":         {"url", s.url},
+		"event-types": {"event_types", s.eventTypes},
+		"description": {"description", s.description},
+		"scheme":      {"scheme", s.scheme},
+		"rate-limit":  {"rate_limit", s.rateLimit},
+		"ordered":     {"ordered", s.ordered},
+	} {
+		if f.Changed(flag) {
+			body[field.name] = field.value
+		}
+	}
+	if f.Changed("header") {
+		h, err := parseHeaders(s.headers)
+		if err != nil {
+			return nil, err
+		}
+		body["headers"] = flat(h)
+	}
+	return body, nil
+}
+
+func (t *tool) createSubscription() *cobra.Command {
+	var s subscriptionFlags
+	var secrets secretFlags
+	var tenant string
+	cmd := t.command(verb{
+		use:   "create --url <url> --event-types <types>",
+		short: "Creates a subscription, and prints its secret",
+		long: `
+Creates a subscription. The events that match it, from now on, are delivered to
+its URL, signed with its secret.
+
+The secret is made and printed, for the receiver to verify with, unless one is
+given. Keep it as you keep a password.`,
+		example: `
+caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types 'order.*,customer.created'
+caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types '*' --scheme github --secret-file crm.secret`,
+		run: func(c *call) error {
+			f := c.cmd.Flags()
+			if !f.Changed("url") || !f.Changed("event-types") {
+				return usagef("--url and --event-types are needed: where to deliver, and what")
+			}
+			body, err := s.changed(f)
+			if err != nil {
+				return err
+			}
+			if tenant != "" {
+				body["tenant"] = tenant
+			}
+			if err := secrets.into(c, body); err != nil {
+				return err
+			}
+			return c.act(http.MethodPost, "/subscriptions", body, printCreated)
+		},
+	})
+	s.register(cmd.Flags())
+	secrets.register(cmd.Flags())
+	cmd.Flags().StringVar(&tenant, "tenant", "", "The tenant whose events it gets")
+	return cmd
+}
+
+// into puts the one secret that was given into a request's body.
+func (s *secretFlags) into(c *call, body map[string]any) error {
+	secrets, err := s.read(c)
+	switch {
+	case err != nil:
+		return err
+	case len(secrets) > 1:
+		return usagef("one secret can be given here, not %d", len(secrets))
+	case len(secrets) == 1:
+		body["secret"] = secrets[0]
+	}
+	return nil
+}
+
+func printCreated(c *call, answer []byte) error {
+	var s subscription
+	if err := decode(answer, &s); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Subscription", s.ID)
+	f.addText("URL", s.URL)
+	f.addText("Event types", strings.Join(s.EventTypes, ", "))
+	f.addText("Secret", s.Secret)
+	return f.flush(c.out)
+}
+
+func (t *tool) listSubscriptions() *cobra.Command {
+	var l listFlags
+	cmd := t.command(verb{
+		use:   "list",
+		short: "Lists subscriptions",
+		example: `
+caddy webhooks subscriptions list
+caddy webhooks subscriptions list --tenant acme --json`,
+		run: func(c *call) error {
+			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, func(row json.RawMessage) ([]string, error) {
+				var s subscription
+				err := decode(row, &s)
+				return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}, err
+			})
+		},
+	})
+	l.register(cmd.Flags())
+	registerFilters(cmd.Flags(), "tenant")
+	return cmd
+}
+
+func (t *tool) showSubscription() *cobra.Command {
+	var secret bool
+	cmd := t.command(verb{
+		use:   "show <subscription-id>",
+		short: "Shows a subscription",
+		example: `
+caddy webhooks subscriptions show sub_0199d3c2a4e00001
+caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			if secret {
+				return c.show(subscriptionPath(c.args[0], "secret"), nil, printSecret)
+			}
+			return c.show(subscriptionPath(c.args[0], ""), nil, printSubscription)
+		},
+	})
+	cmd.Flags().BoolVar(&secret, "show-secret", false, "Show its secret instead")
+	return cmd
+}
+
+func printSecret(c *call, answer []byte) error {
+	var s subscription
+	if err := decode(answer, &s); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(c.out, clean(s.Secret))
+	return err
+}
+
+func printSubscription(c *call, answer []byte) error {
+	var s subscription
+	if err := decode(answer, &s); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Subscription", s.ID)
+	f.addText("URL", s.URL)
+	f.addText("Event types", strings.Join(s.EventTypes, ", "))
+	state := s.state()
+	if s.Reason != "" {
+		state += ": " + s.Reason
+	}
+	f.addText("State", state)
+	f.addText("Tenant", s.Tenant)
+	f.addText("Description", s.Description)
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		f.addText("Header", name+": "+s.Headers[name])
+	}
+	f.addText("Scheme", or(s.Scheme, "the server's own"))
+	if s.RateLimit > 0 {
+		f.add("Rate limit", strconv.FormatFloat(s.RateLimit, 'f', -1, 64)+" per second")
+	}
+	if s.Ordered {
+		f.add("Ordered", "yes")
+	}
+	f.add("Created", c.when(s.Created))
+	f.add("Updated", c.when(s.Updated))
+	return f.flush(c.out)
+}
+
+func (t *tool) updateSubscription() *cobra.Command {
+	var s subscriptionFlags
+	cmd := t.command(verb{
+		use:   "update <subscription-id>",
+		short: "Changes a subscription: what no flag names stays as it is",
+		example: `
+caddy webhooks subscriptions update sub_0199d3c2a4e00001 --url https://crm.example.com/v2/hooks
+caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			body, err := s.changed(c.cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if len(body) == 0 {
+				return usagef("there is nothing to change: name it by a flag, as in --url")
+			}
+			return c.act(http.MethodPatch, subscriptionPath(c.args[0], ""), body, printSubscription)
+		},
+	})
+	s.register(cmd.Flags())
+	return cmd
+}
+
+func (t *tool) deleteSubscription() *cobra.Command {
+	return t.command(verb{
+		use:   "delete <subscription-id>",
+		short: "Deletes a subscription: what waits for it becomes dead letters",
+		example: `
+caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			return c.act(http.MethodDelete, subscriptionPath(c.args[0], ""), nil, said("%s deleted"))
+		},
+	})
+}
+
+func (t *tool) rotateSecret() *cobra.Command {
+	var secrets secretFlags
+	cmd := t.command(verb{
+		use:   "rotate-secret <subscription-id>",
+		short: "Gives a subscription a new secret, and prints it",
+		long: `
+Gives a subscription a new secret, made unless one is given, and prints it.
+Until the old one expires, deliveries carry the signatures of both: change the
+receiver's secret before then.`,
+		example: `
+caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001
+caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file new.secret`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			body := map[string]any{}
+			if err := secrets.into(c, body); err != nil {
+				return err
+			}
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "rotate-secret"), body, printRotated)
+		},
+	})
+	secrets.register(cmd.Flags())
+	return cmd
+}
+
+func printRotated(c *call, answer []byte) error {
+	var r struct {
+		Secret  string    `json:"secret"`
+		Expires time.Time `json:"previous_secret_expires"`
+	}
+	if err := decode(answer, &r); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Secret", r.Secret)
+	f.add("The old one expires", c.when(r.Expires))
+	return f.flush(c.out)
+}
+
+func (t *tool) activateSubscription() *cobra.Command {
+	return t.command(verb{
+		use:   "activate <subscription-id>",
+		short: "Lets deliveries go on: those that were held are due at once",
+		example: `
+caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "activate"), nil, said("%s is active"))
+		},
+	})
+}
+
+func (t *tool) deactivateSubscription() *cobra.Command {
+	return t.command(verb{
+		use:   "deactivate <subscription-id>",
+		short: "Holds deliveries, new ones too, until the subscription is activated",
+		example: `
+caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), nil, said("%s is inactive: its deliveries are held until it is activated"))
+		},
+	})
+}
+
+func (t *tool) testSubscription() *cobra.Command {
+	return t.command(verb{
+		use:   "test <subscription-id>",
+		short: "Sends a webhook.test event to one subscription",
+		example: `
+caddy webhooks subscriptions test sub_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, printTested)
+		},
+	})
+}
+
+func printTested(c *call, answer []byte) error {
+	var done struct {
+		ID string `json:"event_id"`
+	}
+	if err := decode(answer, &done); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.out, "%s sent: `caddy webhooks events show %[1]s` tells what became of it\n", clean(done.ID))
+	return err
+}
