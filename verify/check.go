@@ -1,11 +1,13 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"hash"
 	"io"
+	"math/bits"
 	"net/http"
 	"slices"
 )
@@ -16,8 +18,10 @@ type Check struct {
 	v      *Verifier
 	in     input
 	lanes  []lane
-	digest string // what the URL says of the body
+	digest string // what the URL says of the body,
+	bound  bool   // where it says it
 	bare   bool   // nothing would bind a body
+	holed  bool   // a NUL byte went by
 	hashes []hash.Hash
 	size   int64
 	reply  *Reply
@@ -221,9 +225,8 @@ func (c *Check) checkContentType() Reason {
 		return ReasonUnsupportedContentType
 	}
 	if p.scheme.BodyDigest != "" {
-		var found bool
 		var reason Reason
-		if c.digest, found, reason = c.in.queryOnce(p.scheme.BodyDigest); found || reason != "" {
+		if c.digest, c.bound, reason = c.in.queryOnce(p.scheme.BodyDigest); c.bound || reason != "" {
 			return reason
 		}
 	}
@@ -318,6 +321,9 @@ func (c *Check) Write(p []byte) (int, error) {
 	for _, h := range c.hashes {
 		h.Write(p)
 	}
+	if c.v.plan.scheme.Construction == "hash" && bytes.IndexByte(p, 0) >= 0 {
+		c.holed = true
+	}
 	c.size += int64(len(p))
 	return len(p), nil
 }
@@ -339,6 +345,11 @@ func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return nil, ReasonUnreadableBody
 	}
 	c.in.body, c.in.size = body, size
+	if c.holed {
+		// A plain hash can be extended by whoever has seen it, but not without
+		// the padding in between, which is full of NUL bytes.
+		return nil, ReasonMalformedBody
+	}
 	if reason := c.checkDigest(); reason != "" {
 		return nil, reason
 	}
@@ -374,7 +385,7 @@ func (c *Check) checkDigest() Reason {
 	if c.bare && c.in.size > 0 {
 		return ReasonUnboundBody
 	}
-	if c.digest == "" {
+	if !c.bound {
 		return ""
 	}
 	want, err := hex.DecodeString(c.digest)
@@ -401,6 +412,11 @@ func (c *Check) readBody() Reason {
 		}
 		if l.content.fields && !p.scheme.UnboundBody {
 			if reason := c.checkNoOtherFields(l); reason != "" {
+				return reason
+			}
+		}
+		if l.content.bracketed {
+			if reason := c.checkBrackets(); reason != "" {
 				return reason
 			}
 		}
@@ -466,6 +482,23 @@ func (c *Check) checkNoOtherFields(l *lane) Reason {
 	return ""
 }
 
+// checkBrackets refuses a body that is no JSON object or array.
+func (c *Check) checkBrackets() Reason {
+	var ends [2]byte
+	if c.in.size < 2 {
+		return ReasonMalformedBody
+	}
+	for i, offset := range [...]int64{0, c.in.size - 1} {
+		if n, _ := c.in.body.ReadAt(ends[i:i+1], offset); n != 1 {
+			return ReasonUnreadableBody
+		}
+	}
+	if string(ends[:]) != "{}" && string(ends[:]) != "[]" {
+		return ReasonMalformedBody
+	}
+	return ""
+}
+
 // readSignedFields reads an id and an event type that stand in the body and
 // in the content.
 func (c *Check) readSignedFields(l *lane) Reason {
@@ -494,56 +527,57 @@ func (c *Check) readSignedFields(l *lane) Reason {
 // verdict finds the lane and the secret that match. Every secret is tried on
 // every signature, so that the time it takes doesn't show which one matched.
 func (c *Check) verdict() (*lane, int, Reason) {
-	lane, secret := -1, -1
+	var found *lane
+	var matched uint32 // a bit for each secret
+	all := ^uint32(0)
 	for i := range c.lanes {
-		match, reason := c.match(&c.lanes[i])
+		secrets, reason := c.match(&c.lanes[i])
 		if reason != "" {
 			return nil, 0, reason
 		}
-		switch {
-		case match < 0 && c.v.plan.each != nil:
-			return nil, 0, ReasonBadSignature
-		case match >= 0 && lane < 0:
-			lane, secret = i, match
-		case match >= 0:
-			secret = max(secret, match)
+		all &= secrets
+		if secrets != 0 && found == nil {
+			found, matched = &c.lanes[i], secrets
 		}
 	}
-	if lane < 0 {
+	if c.v.plan.each != nil {
+		matched &= all // one secret must have signed every element
+	}
+	if matched == 0 {
 		return nil, 0, ReasonBadSignature
 	}
-	return &c.lanes[lane], secret, ""
+	return found, bits.TrailingZeros32(matched), ""
 }
 
 // match completes a lane's hash states, and compares them with its signatures.
-// It gives the index of the first key that matches, or -1.
-func (c *Check) match(l *lane) (int, Reason) {
+// It gives a bit for each secret that matches.
+func (c *Check) match(l *lane) (uint32, Reason) {
 	rest := l.content.segments
 	if l.streaming {
 		rest = rest[l.content.body+1:]
 	} else if i := l.content.body; i >= 0 {
 		if reason := c.feed(l, rest[:i]); reason != "" {
-			return -1, reason
+			return 0, reason
 		}
 		if reason := c.feedBody(l); reason != "" {
-			return -1, reason
+			return 0, reason
 		}
 		rest = rest[i+1:]
 	}
 	if reason := c.feed(l, rest); reason != "" {
-		return -1, reason
+		return 0, reason
 	}
-	found := -1
+	var secrets uint32
 	for i := len(l.states) - 1; i >= 0; i-- {
 		sum := l.states[i].Sum(c.buffer[:0])
 		equal := 0
 		for j := range l.macs {
 			equal |= subtle.ConstantTimeCompare(sum, l.macs[j].bytes())
 		}
-		found = subtle.ConstantTimeSelect(equal, i, found)
+		secrets |= uint32(equal) << i
 		l.sum.size = copy(l.sum.sum[:], sum)
 	}
-	return found, ""
+	return secrets, ""
 }
 
 // feedBody gives a lane's hash states the body, where it couldn't be streamed.

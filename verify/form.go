@@ -60,15 +60,19 @@ func lookup(pairs []pair, name string) (value string, found bool, reason Reason)
 	return value, found, ""
 }
 
-// appendSorted appends each name and value, sorted by the bytes of the names.
-// A name that occurs twice is refused: readers differ on which one counts.
-func appendSorted(dst []byte, pairs []pair) ([]byte, Reason) {
+// appendSorted appends names and values, sorted by the bytes of the names, with
+// assign between them and separator between the pairs. A name that occurs twice
+// is refused: readers differ on which one counts.
+func appendSorted(dst []byte, pairs []pair, assign, separator string) ([]byte, Reason) {
 	sorted := slices.SortedStableFunc(slices.Values(pairs), func(a, b pair) int { return strings.Compare(a.name, b.name) })
 	for i, p := range sorted {
 		if i > 0 && sorted[i-1].name == p.name {
 			return dst, ReasonRepeatedField
 		}
-		dst = append(append(dst, p.name...), p.value...)
+		if i > 0 {
+			dst = append(dst, separator...)
+		}
+		dst = append(append(append(dst, p.name...), assign...), p.value...)
 	}
 	return dst, ""
 }

@@ -1,14 +1,212 @@
 package verify
 
+import (
+	"slices"
+	"strings"
+)
+
 // contentFunc is code that a content names as {func.<name>}, for the few
 // providers whose signed content is more than a template.
 type contentFunc struct {
 	// content appends what the word stands for.
 	content func(in *input, l *lane, dst []byte) ([]byte, Reason)
 
-	// body says that the content covers the whole body.
+	// signs are the places that the content covers.
+	signs []place
+
+	// body says that the content covers the whole body, which it parses.
 	body bool
 }
 
 // contentFuncs are the functions that contents name.
-var contentFuncs = map[string]*contentFunc{}
+var contentFuncs = map[string]*contentFunc{
+	"contentful_path": {content: contentfulPath},
+	"contentful_headers": {
+		content: contentfulHeaders,
+		signs:   []place{{in: "header", name: "X-Contentful-Timestamp"}},
+	},
+	"hook0_values": {
+		content: hook0Values,
+		signs:   nil, // which headers are signed, the request says
+	},
+	"hubspot_url": {content: hubspotURL},
+	"mercado_pago": {
+		content: mercadoPago,
+		signs:   []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
+	},
+	"plivo_v3": {content: plivoV3, body: true},
+}
+
+// contentfulPath is the path and query, escaped once more: the query as one
+// component, then the whole as a URI. Both leave the query in one spelling.
+func contentfulPath(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	path, query, found := strings.Cut(in.uri(), "?")
+	if found && query != "" {
+		query, _, _ = strings.Cut(query, "?")
+		path += "?" + escapeAll(query, "-_.!~*'()")
+	}
+	return append(dst, escapeAll(path, ";,/?:@&=+$-_.!~*'()#")...), ""
+}
+
+// escapeAll percent-escapes everything but letters, digits and what is in keep;
+// also the percent signs that stand there already.
+func escapeAll(s, keep string) string {
+	const digits = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte(keep, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// contentfulHeaders are the headers that the request itself names, sorted. The
+// list must name the time and itself: otherwise neither would be signed.
+func contentfulHeaders(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	const list, timestamp = "x-contentful-signed-headers", "x-contentful-timestamp"
+	text, found, reason := in.headerOnce(canonical(list))
+	if reason != "" {
+		return dst, reason
+	}
+	if !found || text == "" {
+		return dst, ReasonMissingField
+	}
+	if len(text) > maxValue || strings.Count(text, ",") >= maxItems {
+		return dst, ReasonMalformedField
+	}
+	names := strings.Split(strings.ToLower(text), ",")
+	for i := range names {
+		names[i] = trim(names[i])
+	}
+	slices.Sort(names)
+	if len(slices.Compact(slices.Clone(names))) < len(names) || !slices.Contains(names, list) || !slices.Contains(names, timestamp) {
+		return dst, ReasonMalformedField
+	}
+	for i, name := range names {
+		next := ""
+		if i+1 < len(names) {
+			next = ";" + names[i+1] + ":"
+		}
+		value, reason := listedHeader(in, name)
+		if reason != "" {
+			return dst, reason
+		}
+		if next != "" && strings.Contains(value, next) {
+			return dst, ReasonMalformedField // it would read two ways
+		}
+		if i > 0 {
+			dst = append(dst, ';')
+		}
+		dst = append(append(append(dst, name...), ':'), value...)
+	}
+	return dst, ""
+}
+
+// listedHeader is a header that a request says is signed. It must be there:
+// otherwise whoever takes it away would keep the signature.
+func listedHeader(in *input, name string) (string, Reason) {
+	if !isToken(name) {
+		return "", ReasonMalformedField
+	}
+	value, found, reason := in.headerOnce(canonical(name))
+	switch {
+	case reason != "":
+		return "", reason
+	case !found:
+		return "", ReasonMissingField
+	case len(value) > maxValue:
+		return "", ReasonMalformedField
+	}
+	return trim(value), ""
+}
+
+// hook0Values are the values of the headers that the signature's h names,
+// joined by dots. A value with a dot would read two ways; event types have
+// some, so theirs is the one that may.
+func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	list, found, reason := lookup(l.items, "h")
+	if reason != "" {
+		return dst, reason
+	}
+	if !found || list == "" {
+		return dst, ReasonMissingField
+	}
+	if strings.Count(list, " ") >= maxItems {
+		return dst, ReasonMalformedField
+	}
+	for i, name := range strings.Split(list, " ") {
+		value, reason := listedHeader(in, name)
+		if reason != "" {
+			return dst, reason
+		}
+		if strings.ContainsAny(value, "{[\"") || strings.Contains(value, ".") && !strings.EqualFold(name, "x-event-type") {
+			return dst, ReasonMalformedField
+		}
+		if i > 0 {
+			dst = append(dst, '.')
+		}
+		dst = append(dst, value...)
+	}
+	return dst, ""
+}
+
+// hubspotURL is the URL with these escapes decoded, and no others.
+func hubspotURL(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	return append(dst, hubspotDecode.Replace(in.address(l.origin))...), ""
+}
+
+var hubspotDecode = strings.NewReplacer(
+	"%3A", ":", "%3a", ":", "%2F", "/", "%2f", "/", "%3F", "?", "%3f", "?", "%40", "@", "%21", "!", "%24", "$",
+	"%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";",
+)
+
+// mercadoPago is a manifest from which a part is left out when it is absent.
+// The id, and nothing else, is signed in lower case.
+func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	id, _, reason := in.queryOnce("data.id")
+	if reason != "" {
+		return dst, reason
+	}
+	request, _, reason := in.headerOnce("X-Request-Id")
+	if reason != "" {
+		return dst, reason
+	}
+	if len(id) > maxID || len(request) > maxID || strings.Contains(id, ";") || strings.Contains(request, ";") {
+		return dst, ReasonMalformedField
+	}
+	if id != "" {
+		dst = append(append(append(dst, "id:"...), strings.ToLower(id)...), ';')
+	}
+	if request != "" {
+		dst = append(append(append(dst, "request-id:"...), request...), ';')
+	}
+	return dst, ""
+}
+
+// plivoV3 is the URL with its query and the form decoded and sorted. What joins
+// them depends on which of them there are.
+func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	query, ok := parsePairs(in.url.RawQuery)
+	if !ok {
+		return dst, ReasonMalformedField
+	}
+	form, reason := in.form()
+	if reason != "" {
+		return dst, reason
+	}
+	dst = append(append(dst, l.origin...), in.url.EscapedPath()...)
+	if len(query) > 0 || len(form) > 0 {
+		dst = append(dst, '?')
+	}
+	if dst, reason = appendSorted(dst, query, "=", "&"); reason != "" {
+		return dst, reason
+	}
+	if len(query) > 0 && len(form) > 0 {
+		dst = append(dst, '.')
+	}
+	return appendSorted(dst, form, "", "")
+}

@@ -250,7 +250,7 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 		if reason != "" {
 			return dst, reason
 		}
-		return appendSorted(dst, pairs)
+		return appendSorted(dst, pairs, "", "")
 	case wordFunc:
 		return s.function.content(in, l, dst)
 	}
@@ -264,7 +264,7 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 		return dst, ReasonMissingID
 	case !found:
 		return dst, ReasonMissingField
-	case len(value) > maxValue, !s.free && s.blurs(value):
+	case !s.free && s.blurs(value):
 		return dst, ReasonMalformedField
 	}
 	return append(dst, value...), ""
@@ -291,7 +291,7 @@ func (in *input) free(s *segment, l *lane) (value string, found bool, reason Rea
 	return value, found && (value != "" || s.optional), reason
 }
 
-// blurs says whether a value holds a literal that stands beside it.
+// blurs says whether a value holds what shows where it ends.
 func (s *segment) blurs(value string) bool {
-	return s.before != "" && strings.Contains(value, s.before) || s.after != "" && strings.Contains(value, s.after)
+	return s.besideBody && strings.ContainsAny(value, "{}[]\"") || s.before != "" && strings.Contains(value, s.before) || s.after != "" && strings.Contains(value, s.after)
 }

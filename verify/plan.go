@@ -107,7 +107,8 @@ func compile(s Scheme) (*plan, error) {
 
 // readsFormAlone says whether a content can be made of a form only.
 func (p *plan) readsFormAlone(t *template) bool {
-	return t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.word == wordFunc && s.function.body }) ||
+		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
 }
 
 var constructions = []string{"hmac", "hash", "token"}
@@ -279,6 +280,11 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, err
 	}
 	t.stream = t.body >= 0
+	for _, i := range [...]int{t.body - 1, t.body + 1} {
+		if p.meetsBody(t, i) {
+			t.segments[i].besideBody, t.bracketed = true, true
+		}
+	}
 	for i, seg := range t.segments {
 		if err := p.checkWord(seg.word); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
@@ -314,6 +320,22 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 	return t, nil
 }
 
+// meetsBody says whether a value of free length stands right beside the body.
+func (p *plan) meetsBody(t *template, i int) bool {
+	if t.body < 0 || i < 0 || i >= len(t.segments) {
+		return false
+	}
+	switch t.segments[i].word {
+	case wordHeaderOf, wordQueryOf, wordFieldOf:
+		return true
+	case wordID:
+		return p.id.pattern == nil
+	case wordEventType:
+		return p.eventType.pattern == nil
+	}
+	return false
+}
+
 // checkWord refuses the words for which the scheme has no place.
 func (p *plan) checkWord(w word) error {
 	switch {
@@ -334,8 +356,10 @@ func (p *plan) checkWord(w word) error {
 // late says whether a segment needs the body beside streaming it.
 func (p *plan) late(s *segment) bool {
 	switch s.word {
-	case wordBodyHash, wordFormSorted, wordJSONOf, wordFormOf, wordFunc:
+	case wordBodyHash, wordFormSorted, wordJSONOf, wordFormOf:
 		return true
+	case wordFunc:
+		return s.function.body
 	case wordTimestamp:
 		return p.timestamp.late()
 	case wordID:
@@ -348,6 +372,11 @@ func (p *plan) late(s *segment) bool {
 
 // covers says whether a content covers the place of a value.
 func (p *plan) covers(t *template, at place) bool {
+	for _, s := range t.segments {
+		if s.word == wordFunc && slices.ContainsFunc(s.function.signs, func(by place) bool { return by.in == at.in && by.name == at.name }) {
+			return true
+		}
+	}
 	switch at.in {
 	case "header":
 		return t.has(wordHeaderOf, at.name)

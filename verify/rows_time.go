@@ -2,7 +2,9 @@ package verify
 
 import "time"
 
-func minutes(n int) Duration { return Duration(time.Duration(n) * time.Minute) }
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
+
+func minutes(n int) Duration { return 60 * seconds(n) }
 
 // rowsTime are the schemes that sign a time with the body.
 var rowsTime = []Scheme{
@@ -39,6 +41,22 @@ var rowsTime = []Scheme{
 		ID:        Field{In: "json", Name: "event_id"},
 		EventType: Field{In: "json", Name: "event.type"},
 		Handshake: "slack",
+	},
+	{
+		Name:   "hook0",
+		Title:  "Hook0",
+		Source: "hook0/hook0 clients/conformance/signature.json",
+		Notes:  "v1 covers the headers that it names, v0 only the body; v0 counts where there is no v1.",
+		Signature: Signature{
+			Name:        "X-Hook0-Signature",
+			Separator:   ",",
+			Tags:        []string{"v1", "v0"},
+			TagContents: map[string]string{"v0": "{timestamp}.{body}"},
+		},
+		Content:   "{timestamp}.{field.h}.{func.hook0_values}.{body}",
+		Timestamp: Timestamp{In: "field", Name: "t", Past: minutes(5)},
+		ID:        Field{In: "header", Name: "X-Event-Id"},
+		EventType: Field{In: "header", Name: "X-Event-Type"},
 	},
 	{
 		Name:      "zoom",

@@ -102,21 +102,28 @@ type segment struct {
 	encoding encoding
 	function *contentFunc
 	optional bool // {json.x?}: nothing where it is absent
-	free     bool // {json.x*}: may hold the literals beside it
+	free     bool // {json.x*}, {json.x?*}: may hold the literals beside it
 
 	// before and after are the literals beside a value of free length. The
 	// value may hold neither: what is signed would then read two ways.
 	before, after string
+
+	// besideBody: the value meets the body, and may hold none of its brackets.
+	besideBody bool
 }
 
 // template is a compiled content.
 type template struct {
 	segments []segment
-	body     int    // index of {body}, -1 without
-	stream   bool   // the body can be hashed while it is read
-	secret   bool   // the secret stands in it
-	fields   bool   // named fields of a form stand for the whole of it
-	signed   Signed // what the content covers
+	body     int  // index of {body}, -1 without
+	stream   bool // the body can be hashed while it is read
+	secret   bool // the secret stands in it
+	// bracketed: a value of free length meets the body with nothing in between.
+	// The body must then be a JSON object or array, whose brackets show where
+	// it ends, and the value may hold none.
+	bracketed bool
+	fields    bool   // named fields of a form stand for the whole of it
+	signed    Signed // what the content covers
 }
 
 // compileContent reads a template. The error points at the word that is wrong.
@@ -215,9 +222,8 @@ func compileWord(name string) (segment, error) {
 		return seg, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
 	seg.word = w
-	if seg.text, seg.optional = strings.CutSuffix(rest, "?"); !seg.optional {
-		seg.text, seg.free = strings.CutSuffix(rest, "*")
-	}
+	rest, seg.free = strings.CutSuffix(rest, "*")
+	seg.text, seg.optional = strings.CutSuffix(rest, "?")
 	if seg.text == "" {
 		return seg, fmt.Errorf("a name is missing behind the dot")
 	}

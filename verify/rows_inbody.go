@@ -1,0 +1,56 @@
+package verify
+
+// rowsInBody are the schemes whose signature stands in the body.
+var rowsInBody = []Scheme{
+	{
+		Name:        "mailgun",
+		Title:       "Mailgun",
+		Source:      "mailgun/mailgun-go webhooks.go",
+		Notes:       "Only a time and a token are signed, not the event.",
+		Signature:   Signature{In: "json", Name: "signature.signature"},
+		Content:     "{timestamp}{id}",
+		Timestamp:   Timestamp{In: "json", Name: "signature.timestamp"},
+		ID:          Field{In: "json", Name: "signature.token"},
+		EventType:   Field{In: "json", Name: "event-data.event"},
+		UnboundBody: true,
+	},
+	{
+		Name:        "dropbox-sign",
+		Aliases:     []string{"hellosign"},
+		Title:       "Dropbox Sign",
+		Source:      "hellosign/dropbox-sign-node",
+		Notes:       "Only the time and the event type are signed, not the event. The secret is the API key, and the app must answer \"Hello API Event Received\".",
+		Signature:   Signature{In: "json", Name: "event.event_hash"},
+		Content:     "{timestamp}{event_type}",
+		Timestamp:   Timestamp{In: "json", Name: "event.event_time"},
+		EventType:   Field{In: "json", Name: "event.event_type"},
+		JSONField:   "json",
+		UnboundBody: true,
+	},
+	{
+		Name:      "adyen",
+		Title:     "Adyen (payments)",
+		Source:    "Adyen/adyen-go-api-library",
+		Notes:     "Every item of a notification must be signed, each over eight of its fields. A merchant reference may hold colons, the other fields may not.",
+		Signature: Signature{In: "json", Each: "notificationItems", Name: "NotificationRequestItem.additionalData.hmacSignature", Encoding: "base64"},
+		Key:       "hex",
+		Content: "{json.NotificationRequestItem.pspReference?}:{json.NotificationRequestItem.originalReference?}:" +
+			"{json.NotificationRequestItem.merchantAccountCode?}:{json.NotificationRequestItem.merchantReference?*}:" +
+			"{json.NotificationRequestItem.amount.value?}:{json.NotificationRequestItem.amount.currency?}:" +
+			"{json.NotificationRequestItem.eventCode?}:{json.NotificationRequestItem.success?}",
+		ID:          Field{In: "json", Name: "notificationItems.0.NotificationRequestItem.pspReference"},
+		EventType:   Field{In: "json", Name: "notificationItems.0.NotificationRequestItem.eventCode"},
+		UnboundBody: true,
+	},
+	{
+		Name:      "braintree",
+		Title:     "Braintree",
+		Source:    "braintree/braintree_python braintree/webhook_notification_gateway.py",
+		Notes:     "The secret is the private key. For the challenge with which Braintree tests a URL, the verify token is the public key.",
+		Signature: Signature{In: "form", Name: "bt_signature", Separator: "&", Tags: []string{"*"}, Assign: "|"},
+		Algorithm: "sha1",
+		Key:       "sha1",
+		Content:   "{form.bt_payload}",
+		Handshake: "braintree",
+	},
+}
