@@ -72,8 +72,8 @@ func (c *claimer) schedule(l *lane, at time.Time) {
 	}
 }
 
-// due takes the lanes whose alarm has gone off, and tells when the next will.
-func (c *claimer) due(now time.Time, into []*lane) ([]*lane, time.Duration) {
+// due takes the lanes whose alarm has gone off, and tells when to look again.
+func (c *claimer) due(now time.Time, into []*lane) ([]*lane, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.alarms) > 0 && len(into) < claimLanes && !c.alarms[0].alarm.at.After(now) {
@@ -81,24 +81,25 @@ func (c *claimer) due(now time.Time, into []*lane) ([]*lane, time.Duration) {
 		l.alarm.set = false
 		into = append(into, l)
 	}
-	if len(c.alarms) == 0 {
-		return into, claimIdle
+	again := now.Add(claimIdle)
+	if len(c.alarms) > 0 && c.alarms[0].alarm.at.Before(again) {
+		again = c.alarms[0].alarm.at
 	}
-	return into, min(c.alarms[0].alarm.at.Sub(now), claimIdle)
+	return into, again
 }
 
 func (c *claimer) run() {
 	var lanes []*lane
 	for c.e.life.Err() == nil {
-		var sleep time.Duration
-		lanes, sleep = c.due(c.e.now(), lanes[:0])
+		var again time.Time
+		lanes, again = c.due(c.e.now(), lanes[:0])
 		if len(lanes) > 0 {
 			c.claim(c.e.life, lanes)
 			continue
 		}
 		select {
 		case <-c.wake:
-		case <-c.e.clock.After(sleep):
+		case <-c.e.clock.At(again):
 		case <-c.e.life.Done():
 		}
 	}

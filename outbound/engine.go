@@ -145,7 +145,7 @@ func (e *Engine) background(f func(context.Context)) {
 // pause waits, or returns early when ctx is done.
 func (e *Engine) pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-e.clock.After(d):
+	case <-e.clock.At(e.now().Add(d)):
 	case <-ctx.Done():
 	}
 }

@@ -1,0 +1,42 @@
+package outbound
+
+import "testing"
+
+func TestBreaker(t *testing.T) {
+	var b breaker
+	for i := 1; i < downAfter; i++ {
+		if b.failed(false, 16) || b.down() {
+			t.Fatalf("down after %d failures", i)
+		}
+	}
+	if !b.failed(false, 16) || !b.down() || b.limit(16) != 1 {
+		t.Fatalf("not down after %d failures: %+v", downAfter, b)
+	}
+	if b.failed(false, 1) {
+		t.Error("it went down twice")
+	}
+	if !b.succeeded(16) || b.down() {
+		t.Error("one success brings it back")
+	}
+	if got := b.limit(16); got != 2 {
+		t.Errorf("it comes back with %d attempts at a time, want 2", got)
+	}
+	for range 16 {
+		b.succeeded(16)
+	}
+	if got := b.limit(16); got != 16 {
+		t.Errorf("%d attempts at a time in the end, want 16", got)
+	}
+}
+
+func TestOverloadHalvesTheAttempts(t *testing.T) {
+	var b breaker
+	b.failed(true, 16)
+	if got := b.limit(16); got != 8 {
+		t.Errorf("got %d, want 8", got)
+	}
+	b.failed(true, 1)
+	if got := b.limit(16); got != 1 {
+		t.Errorf("got %d, want 1", got)
+	}
+}

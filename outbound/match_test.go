@@ -1,0 +1,65 @@
+package outbound
+
+import (
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+func TestMatch(t *testing.T) {
+	e := &Engine{}
+	for i, s := range []store.Subscription{
+		{ID: "exact", EventTypes: []string{"order.created"}},
+		{ID: "prefix", EventTypes: []string{"order.*"}},
+		{ID: "deep", EventTypes: []string{"order.item.*"}},
+		{ID: "all", EventTypes: []string{"*", "order.*", "order.created"}},
+		{ID: "acme", EventTypes: []string{"*"}, Tenant: "acme"},
+	} {
+		s.Key = store.ID(i + 1)
+		l := &lane{e: e, key: s.Key}
+		l.target.Store(&target{sub: &s})
+		e.lanes.index(l, nil, &s)
+	}
+	for _, c := range []struct {
+		tenant, eventType string
+		want              []string
+	}{
+		{"", "order.created", []string{"exact", "prefix", "all"}},
+		{"", "order.item.added", []string{"prefix", "deep", "all"}},
+		{"", "order", []string{"all"}},
+		{"", "orders.created", []string{"all"}},
+		{"", "order.created.now", []string{"prefix", "all"}},
+		{"acme", "order.created", []string{"acme"}},
+		{"other", "order.created", nil},
+	} {
+		got := map[string]int{}
+		for _, l := range e.match(&store.Event{Type: c.eventType, Tenant: c.tenant}) {
+			got[l.target.Load().sub.ID]++
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("%s %q: got %v, want %v", c.tenant, c.eventType, got, c.want)
+		}
+		for _, id := range c.want {
+			if got[id] != 1 {
+				t.Errorf("%s %q: %s matched %d times", c.tenant, c.eventType, id, got[id])
+			}
+		}
+	}
+
+	l := e.lanes.byID("exact")
+	old := l.target.Load().sub
+	now := *old
+	now.EventTypes = []string{"invoice.paid"}
+	l.target.Store(&target{sub: &now})
+	e.lanes.index(l, old, &now)
+	if got := e.match(&store.Event{Type: "invoice.paid"}); len(got) != 2 {
+		t.Errorf("after a change: %d lanes, want 2", len(got))
+	}
+	if got := e.match(&store.Event{Type: "order.created"}); len(got) != 2 {
+		t.Errorf("after a change, the old type: %d lanes, want 2", len(got))
+	}
+	e.lanes.remove(l)
+	if got := e.match(&store.Event{Type: "invoice.paid"}); len(got) != 1 {
+		t.Errorf("after the end: %d lanes, want 1", len(got))
+	}
+}

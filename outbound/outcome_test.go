@@ -1,0 +1,143 @@
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestJudge(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		header http.Header
+		want   outcome
+	}{
+		"200":               {200, nil, outcome{}},
+		"204":               {204, nil, outcome{}},
+		"299":               {299, nil, outcome{}},
+		"101":               {101, nil, outcome{class: ClassStatus}},
+		"301 without where": {301, nil, outcome{class: ClassRedirect}},
+		"304":               {304, nil, outcome{class: ClassRedirect}},
+		"400":               {400, nil, outcome{class: ClassStatus}},
+		"410":               {410, nil, outcome{class: ClassGone, gone: true}},
+		"429":               {429, http.Header{"Retry-After": {"7"}}, outcome{class: ClassStatus, overloaded: true, retryAfter: 7 * time.Second}},
+		"500":               {500, nil, outcome{class: ClassStatus}},
+		"502":               {502, nil, outcome{class: ClassStatus, overloaded: true}},
+		"503 with a pause":  {503, http.Header{"Retry-After": {"1"}}, outcome{class: ClassStatus, retryAfter: time.Second}},
+		"504":               {504, nil, outcome{class: ClassStatus, overloaded: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.header == nil {
+				c.header = http.Header{}
+			}
+			got := judge(&http.Response{StatusCode: c.status, Header: c.header}, time.Now())
+			if got.class != "" && got.words == "" {
+				t.Error("no words for people")
+			}
+			got.words = ""
+			if got != c.want {
+				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for value, c := range map[string]struct {
+		date string
+		want time.Duration
+	}{
+		"":                              {"", 0},
+		"0":                             {"", 0},
+		"120":                           {"", 2 * time.Minute},
+		" 120 ":                         {"", 2 * time.Minute},
+		"-5":                            {"", 0},
+		"1.5":                           {"", 0},
+		"NaN":                           {"", 0},
+		"soon":                          {"", 0},
+		"315360000":                     {"", maxRetryAfter}, // ten years
+		"9223372036854775807":           {"", maxRetryAfter},
+		"99999999999999999999999":       {"", 0},
+		"Sun, 01 Mar 2026 12:01:00 GMT": {"", time.Minute},
+		// The receiver's clock is an hour ahead, and it says so.
+		"Sun, 01 Mar 2026 13:01:00 GMT": {"Sun, 01 Mar 2026 13:00:00 GMT", time.Minute},
+		"Sun, 01 Mar 2020 12:01:00 GMT": {"", 0},
+		"Sun, 01 Mar 2093 12:01:00 GMT": {"", maxRetryAfter},
+	} {
+		h := http.Header{"Retry-After": {value}}
+		if c.date != "" {
+			h.Set("Date", c.date)
+		}
+		if got := retryAfter(h, sent); got != c.want {
+			t.Errorf("%q: got %v, want %v", value, got, c.want)
+		}
+	}
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	f.Add("120", "")
+	f.Add("Sun, 01 Mar 2026 12:01:00 GMT", "Sun, 01 Mar 2026 12:00:00 GMT")
+	f.Fuzz(func(t *testing.T, value, date string) {
+		d := retryAfter(http.Header{"Retry-After": {value}, "Date": {date}}, time.Unix(1e9, 0))
+		if d < 0 || d > maxRetryAfter {
+			t.Errorf("%v", d)
+		}
+	})
+}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "too late" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
+
+func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
+	address := &net.TCPAddr{IP: net.IPv4(10, 20, 30, 40), Port: 4711}
+	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: err} }
+	read := func(err error) error { return &net.OpError{Op: "read", Net: "tcp", Addr: address, Err: err} }
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"no such host":      {&net.DNSError{IsNotFound: true, Name: "x", Server: "10.20.30.40"}, ClassDNS},
+		"dns timeout":       {&net.DNSError{IsTimeout: true, Name: "x", Server: "10.20.30.40"}, ClassDNS},
+		"refused":           {dial(syscall.ECONNREFUSED), ClassConnect},
+		"no route":          {dial(syscall.EHOSTUNREACH), ClassConnect},
+		"dial timeout":      {dial(timeoutError{}), ClassTimeout},
+		"deadline":          {context.DeadlineExceeded, ClassTimeout},
+		"reset":             {read(syscall.ECONNRESET), ClassReset},
+		"eof":               {io.EOF, ClassReset},
+		"unexpected eof":    {fmt.Errorf("x: %w", io.ErrUnexpectedEOF), ClassReset},
+		"other host's cert": {&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{}, Host: "10.20.30.40"}}, ClassTLS},
+		"expired":           {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, ClassTLS},
+		"unknown authority": {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, ClassTLS},
+		"no tls":            {tls.RecordHeaderError{Msg: "10.20.30.40"}, ClassTLS},
+		"alert":             {tls.AlertError(40), ClassTLS},
+		"garbage":           {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), ClassProtocol},
+		"large headers":     {errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), ClassProtocol},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := failure(&url.Error{Op: "Post", URL: "http://x", Err: c.err})
+			if o.class != c.want || o.words == "" || o.ok() {
+				t.Errorf("got %+v, want class %s", o, c.want)
+			}
+			if strings.Contains(o.words, "10.20.30.40") {
+				t.Errorf("the words tell the address: %s", o.words)
+			}
+		})
+	}
+	if o := failure(context.Canceled); !o.stopped || o.ok() {
+		t.Errorf("broken off: %+v", o)
+	}
+}

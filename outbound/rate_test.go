@@ -1,0 +1,34 @@
+package outbound
+
+import "testing"
+
+func TestRates(t *testing.T) {
+	for s, want := range map[string]float64{"50/s": 50, "3000/m": 50, "90/m": 1.5, "36000/h": 10, "0.5/s": 0.5} {
+		got, err := ParseRate(s)
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v", s, got, err)
+		}
+		if back, err := ParseRate(FormatRate(got)); err != nil || back != got {
+			t.Errorf("%s is written as %s", s, FormatRate(got))
+		}
+	}
+	for _, s := range []string{"", "50", "/s", "0/s", "-1/s", "50/d", "x/s", "NaN/s", "Inf/s", "1e9/s", "50/s "} {
+		if got, err := ParseRate(s); err == nil {
+			t.Errorf("%q is taken for %v", s, got)
+		}
+	}
+	if FormatRate(0) != "" {
+		t.Error("no limit has no words")
+	}
+}
+
+func FuzzRate(f *testing.F) {
+	f.Add("50/s")
+	f.Add("0.1/h")
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := ParseRate(s)
+		if err == nil && !(v > 0 && v <= maxRate) {
+			t.Errorf("%q gives %v", s, v)
+		}
+	})
+}

@@ -1,0 +1,64 @@
+package outbound
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestStandardScheduleIsTenAttempts(t *testing.T) {
+	s := StandardSchedule()
+	if err := s.Validate(); err != nil || len(s) != 9 {
+		t.Errorf("%d delays, %v", len(s), err)
+	}
+	if d, ok := s.after(9); d != 24*time.Hour || !ok {
+		t.Errorf("after the ninth attempt: %v, %v", d, ok)
+	}
+	if _, ok := s.after(10); ok {
+		t.Error("there is an eleventh attempt")
+	}
+}
+
+func TestExponentialSchedule(t *testing.T) {
+	for name, c := range map[string]struct {
+		base     time.Duration
+		factor   float64
+		max      time.Duration
+		attempts int
+		want     Schedule // nil: refused
+	}{
+		"doubles up to the max": {time.Second, 2, 5 * time.Second, 5, Schedule{1e9, 2e9, 4e9, 5e9}},
+		"constant":              {time.Second, 1, time.Second, 3, Schedule{1e9, 1e9}},
+		"one attempt":           {time.Second, 2, time.Minute, 1, Schedule{}},
+		"no base":               {0, 2, time.Minute, 3, nil},
+		"shrinking":             {time.Second, 0.5, time.Minute, 3, nil},
+		"max under base":        {time.Minute, 2, time.Second, 3, nil},
+		"no attempt":            {time.Second, 2, time.Minute, 0, nil},
+		"too many attempts":     {time.Second, 2, time.Minute, 101, nil},
+		"too long":              {time.Hour, 2, 1000 * time.Hour, 20, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ExponentialSchedule(c.base, c.factor, c.max, c.attempts)
+			if (err != nil) != (c.want == nil) {
+				t.Fatalf("error %v", err)
+			}
+			if c.want != nil && !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestJitterIsATenth(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	for range 1000 {
+		d := jitter(time.Hour)
+		if d < 54*time.Minute || d > 66*time.Minute {
+			t.Fatalf("%v", d)
+		}
+		seen[d] = true
+	}
+	if len(seen) < 500 {
+		t.Errorf("only %d different delays of 1000", len(seen))
+	}
+}
