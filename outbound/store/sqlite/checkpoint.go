@@ -17,12 +17,20 @@ const (
 // commit that made it so has been answered. The caller hands over the writer,
 // so that the log has come to its end: a log that is written to meanwhile is
 // never copied wholly, and grows without bound.
+//
+// A sync that fails here is not repeated either: the log stays what counts, and
+// the next checkpoint writes the same pages again before it syncs.
 func (s *Store) checkpoint() {
 	defer func() { <-s.writing }()
-	if _, _, err := s.w.conn.checkpoint("PASSIVE"); err != nil {
-		s.log.Error("webhooks store: can't copy the log into the file; what is stored is safe in the log, and the next commit tries again",
+	_, _, err := s.w.conn.checkpoint("PASSIVE")
+	switch {
+	case err != nil && !s.stuck:
+		s.log.Error("webhooks store: can't copy the log into the file; what is stored is safe in the log, which grows meanwhile",
 			"path", s.path, "error", s.fail("checkpointing", err))
+	case err == nil && s.stuck:
+		s.log.Info("webhooks store: the log can be copied into the file again", "path", s.path)
 	}
+	s.stuck = err != nil
 }
 
 // long tells whether the log is due to be copied.

@@ -16,22 +16,16 @@ var (
 	errBroken = fmt.Errorf("%w: writing to it failed, and it is being reopened", store.ErrUnavailable)
 )
 
-// fail describes an error of the driver: what was being done, on which file,
-// what kind of error it is and what to do.
+// fail describes an error: what was being done, on which file, what kind of
+// error of the driver it is and what to do.
 func (s *Store) fail(doing string, err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, store.ErrUnavailable), errors.Is(err, store.ErrConflict), errors.Is(err, store.ErrNotFound):
-		return fmt.Errorf("%s: %w", doing, err)
 	}
-	kind, hint := classify(err)
-	switch {
-	case kind == nil:
-		return fmt.Errorf("%s in %s: %w", doing, s.path, err)
-	default:
+	if kind, hint := classify(err); kind != nil {
 		return fmt.Errorf("%s in %s: %w: %w; %s", doing, s.path, kind, err, hint)
 	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // classify tells which of the store's errors an error of the driver is.

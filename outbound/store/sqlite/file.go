@@ -62,13 +62,13 @@ func inspect(path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("opening the store: %w; let the user that runs this read and write it", err)
+		return fmt.Errorf("%w; let the user that runs this read and write it", err)
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil {
-		return fmt.Errorf("opening the store: %w", err)
+		return err
 	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("opening the store: %w: %s is a %s; give the path of a file", store.ErrForeign, path, kindOf(info.Mode()))
+		return fmt.Errorf("%w: %s is a %s; give the path of a file", store.ErrForeign, path, kindOf(info.Mode()))
 	}
 	var header [headerSize]byte
 	n, err := io.ReadFull(f, header[:])
@@ -76,9 +76,9 @@ func inspect(path string) error {
 	case n == 0 && errors.Is(err, io.EOF):
 		return nil
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("opening the store: reading %s: %w", path, err)
+		return fmt.Errorf("reading %s: %w", path, err)
 	case n < headerSize || !bytes.HasPrefix(header[:], []byte(headerMagic)):
-		return fmt.Errorf("opening the store: %w: %s is no SQLite database, and was left as it is; give another path", store.ErrForeign, path)
+		return fmt.Errorf("%w: %s is no SQLite database, and was left as it is; give another path", store.ErrForeign, path)
 	}
 	return recognise(path,
 		int64(binary.BigEndian.Uint32(header[headerApplicationID:])),
@@ -89,9 +89,9 @@ func inspect(path string) error {
 func recognise(path string, application, found int64) error {
 	switch {
 	case application != applicationID:
-		return fmt.Errorf("opening the store: %w: %s is the SQLite database of another program, and was left as it is; give another path", store.ErrForeign, path)
+		return fmt.Errorf("%w: %s is the SQLite database of another program, and was left as it is; give another path", store.ErrForeign, path)
 	case found > version:
-		return fmt.Errorf("opening the store: %w: %s was written by a newer version of caddy-webhooks (its format is %d, this one knows up to %d), and was left as it is; run that version again, or give another path", store.ErrForeign, path, found, version)
+		return fmt.Errorf("%w: %s was written by a newer version of caddy-webhooks (its format is %d, this one knows up to %d), and was left as it is; run that version again, or give another path", store.ErrForeign, path, found, version)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func kindOf(mode fs.FileMode) string {
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the store: %w; let the user that runs this write it and its directory", err)
+		return fmt.Errorf("%w; let the user that runs this write it and its directory", err)
 	}
 	return f.Close()
 }

@@ -285,14 +285,21 @@ func (w *where) delivery(q store.Query) {
 	if q.Subscription != "" {
 		w.add("d.subscription IN (SELECT key FROM subscription WHERE id = ?)", q.Subscription)
 	}
-	// The states are spelled out, because that is how a partial index is found.
-	switch len(q.States) {
-	case 0:
-	case 1:
-		w.add(fmt.Sprintf("d.state = %d", q.States[0]))
-	default:
-		w.add(fmt.Sprintf("d.state IN (%s)", strings.Join(strings.Fields(fmt.Sprintf("%d", q.States)), ", ")))
+	if len(q.States) > 0 {
+		w.add("d.state " + among(q.States))
 	}
+}
+
+// among spells states out, because that is how a partial index is found.
+func among(states []store.State) string {
+	if len(states) == 1 {
+		return fmt.Sprintf("= %d", states[0])
+	}
+	var numbers []string
+	for _, state := range states {
+		numbers = append(numbers, fmt.Sprintf("%d", state))
+	}
+	return "IN (" + strings.Join(numbers, ", ") + ")"
 }
 
 func limit(q store.Query) any {

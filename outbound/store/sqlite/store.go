@@ -35,12 +35,7 @@ type Config struct {
 	LockWait time.Duration
 }
 
-const (
-	defaultLockWait = 10 * time.Second
-	readers         = 4
-	writerCache     = 16 << 10 // KiB
-	readerCache     = 2 << 10
-)
+const defaultLockWait = 10 * time.Second
 
 // Store is a store in a file.
 type Store struct {
@@ -51,13 +46,15 @@ type Store struct {
 
 	closed  chan struct{}
 	closing sync.Once
+	work    sync.WaitGroup // in the background, with the writer
 
 	// writing has room for one: whoever sends to it has the writer.
 	writing chan struct{}
 	w       *writer // nil while the store is broken
+	stuck   bool    // the last checkpoint failed
 
 	reading chan *conn // the readers that are free; nil ones while it is broken
-	claims  sync.Mutex
+	claims  sync.Mutex // one claim at a time
 }
 
 var _ store.Store = (*Store)(nil)
@@ -81,9 +78,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	return s, nil
 }
 
-func open(ctx context.Context, path string, config Config) (_ *Store, err error) {
+func open(ctx context.Context, path string, config Config) (*Store, error) {
 	if err := inspect(path); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("opening the store: %w; make the directory, or give another path", err)
@@ -108,68 +105,24 @@ func open(ctx context.Context, path string, config Config) (_ *Store, err error)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err = inspect(path); err == nil { // again, since its owner may have changed it
-		if err = create(path); err == nil {
-			err = s.connect()
-		}
-	}
+	conns, err := openFile(path)
 	if err != nil {
-		return nil, errors.Join(err, lock.release())
+		return nil, errors.Join(s.fail("opening the store", err), lock.release())
 	}
+	s.use(conns)
 	return s, nil
 }
 
-// connect opens the connections. On an error none is open.
-func (s *Store) connect() (err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(s.fail("opening the store", err), s.disconnect())
-		}
-	}()
-	c, err := openConn(s.path, false)
-	if err != nil {
-		return err
+// openFile opens the file, or makes it. It looks at it again, now that nobody
+// else changes it.
+func openFile(path string) (*connections, error) {
+	if err := inspect(path); err != nil {
+		return nil, err
 	}
-	s.w = &writer{conn: c}
-	if err := migrate(c, s.path); err != nil {
-		return err
+	if err := create(path); err != nil {
+		return nil, err
 	}
-	if err := c.exec(fmt.Sprintf(`PRAGMA journal_mode = WAL;
-		PRAGMA synchronous = FULL;
-		PRAGMA wal_autocheckpoint = 0;
-		PRAGMA journal_size_limit = %d;
-		PRAGMA cache_size = -%d`, walKept, writerCache)); err != nil {
-		return err
-	}
-	if err := s.w.prepare(); err != nil {
-		return err
-	}
-	for range readers {
-		c, err := openConn(s.path, true)
-		if err != nil {
-			return err
-		}
-		s.reading <- c
-		if err := c.exec(fmt.Sprintf("PRAGMA query_only = 1; PRAGMA cache_size = -%d", readerCache)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// disconnect closes every connection that is open. Nobody may be using one.
-func (s *Store) disconnect() error {
-	var errs []error
-	for len(s.reading) > 0 {
-		if c := <-s.reading; c != nil {
-			errs = append(errs, c.close())
-		}
-	}
-	if s.w != nil {
-		errs = append(errs, s.w.conn.close())
-		s.w = nil
-	}
-	return errors.Join(errs...)
+	return connect(path)
 }
 
 // Close implements store.Store.
@@ -178,14 +131,8 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.closed)
 		s.writing <- struct{}{} // for good: calls under way end first
-		idle := make([]*conn, readers)
-		for i := range idle {
-			idle[i] = <-s.reading
-		}
-		for _, c := range idle {
-			s.reading <- c
-		}
-		err = errors.Join(s.disconnect(), s.lock.release())
+		s.work.Wait()
+		err = errors.Join(s.unuse().close(), s.lock.release())
 		opened.Delete(s.path)
 	})
 	if err != nil {

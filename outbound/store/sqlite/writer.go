@@ -76,9 +76,12 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	case s.writing <- struct{}{}:
 	}
 	err := s.transact(f)
-	if s.w != nil && s.w.long() {
-		go s.checkpoint() // which gives the writer back
-	} else {
+	switch {
+	case poisons(err):
+		s.work.Go(func() { s.revive(err) })
+	case s.w != nil && s.w.long():
+		s.work.Go(s.checkpoint)
+	default:
 		<-s.writing
 	}
 	return err

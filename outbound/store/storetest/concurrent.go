@@ -1,0 +1,171 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var concurrentTests = []test{
+	{"every delivery is handed out once", func(b *bench) {
+		const publishers, batches, size, claimers = 4, 8, 5, 3
+		subs := []*store.Subscription{b.subscribe("one"), b.subscribe("two")}
+		var (
+			all       sync.WaitGroup
+			published sync.WaitGroup
+			mu        sync.Mutex
+			handed    = map[store.ID]int{}
+			left      atomic.Int64
+		)
+		left.Store(publishers * batches * size * int64(len(subs)))
+		hand := func(ids ...store.ID) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, id := range ids {
+				handed[id]++
+			}
+		}
+		settle := func(s *store.Subscription, ids ...store.ID) {
+			batch := &store.Batch{}
+			for _, id := range ids {
+				batch.Settlements = append(batch.Settlements, b.attempted(id, s, 1, store.Delivered))
+			}
+			if err := b.Commit(b.ctx(), batch); err != nil {
+				b.Errorf("settling: %v", err)
+			}
+			left.Add(-int64(len(ids)))
+		}
+		done := make(chan struct{})
+		for range publishers {
+			published.Go(func() {
+				for range batches {
+					batch := &store.Batch{}
+					for i := range size {
+						p := b.event("1", subs...)
+						p.Deliveries[0].Hold = i%2 == 0
+						batch.Publications = append(batch.Publications, p)
+					}
+					if err := b.Commit(b.ctx(), batch); err != nil {
+						b.Errorf("publishing: %v", err)
+					}
+					for i, p := range batch.Publications {
+						if i%2 == 0 {
+							hand(p.Deliveries[0].ID)
+							settle(subs[0], p.Deliveries[0].ID)
+						}
+					}
+				}
+			})
+		}
+		for range claimers {
+			all.Go(func() {
+				for left.Load() > 0 {
+					want := []store.Want{{Subscription: subs[0].Key, Limit: 3}, {Subscription: subs[1].Key, Limit: 3}}
+					claimed, err := b.Claim(b.ctx(), b.now(), 1<<20, want)
+					if err != nil {
+						b.Errorf("claiming: %v", err)
+						return
+					}
+					for i, c := range claimed {
+						ids := heldIDs(c.Deliveries)
+						hand(ids...)
+						if len(ids) > 0 {
+							settle(subs[i], ids...)
+						}
+					}
+					select {
+					case <-done:
+						if b.Failed() {
+							return
+						}
+					default:
+					}
+				}
+			})
+		}
+		published.Wait()
+		close(done)
+		all.Wait()
+		for id, n := range handed {
+			if n != 1 {
+				b.Errorf("%s was handed out %d times", id.With(store.DeliveryPrefix), n)
+			}
+		}
+		equal(b, "handed out", len(handed), publishers*batches*size*len(subs))
+		equal(b, "pending", len(b.list(store.Query{States: []store.State{store.Pending}})), 0)
+	}},
+	{"one of many with the same id is stored", func(b *bench) {
+		var wg sync.WaitGroup
+		results := make([]store.Outcome, 8)
+		for i := range results {
+			wg.Go(func() {
+				p := b.chosen("x", "1")
+				if err := b.Commit(b.ctx(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+					b.Errorf("publishing: %v", err)
+				}
+				results[i] = p.Result.Outcome
+			})
+		}
+		wg.Wait()
+		slices.Sort(results)
+		want := slices.Repeat([]store.Outcome{store.Duplicate}, len(results))
+		want[0] = store.Stored
+		same(b, "outcomes", results, want)
+	}},
+	{"no change of a subscription is lost", func(b *bench) {
+		b.subscribe("crm")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				_, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
+					s.RateLimit++
+					return nil
+				})
+				if err != nil {
+					b.Errorf("changing: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		subs, err := b.Subscriptions(b.ctx())
+		b.check(err)
+		equal(b, "rate limit", subs[0].RateLimit, 8)
+	}},
+	{"closing waits for what is under way", func(b *bench) {
+		s := b.subscribe("crm")
+		var wg sync.WaitGroup
+		var stored atomic.Int64
+		begun := make(chan struct{}, 4)
+		for i := range 4 {
+			wg.Go(func() {
+				for n := 0; ; n++ {
+					p := b.chosen(fmt.Sprintf("%d-%d", i, n), "1", s)
+					err := b.Commit(b.ctx(), &store.Batch{Publications: []*store.Publication{p}})
+					if errors.Is(err, store.ErrUnavailable) {
+						return
+					}
+					if err != nil {
+						b.Errorf("publishing: %v", err)
+						return
+					}
+					stored.Add(1)
+					if n == 2 {
+						begun <- struct{}{}
+					}
+				}
+			})
+		}
+		for range 4 {
+			<-begun
+		}
+
+		b.check(b.Store.Close())
+		wg.Wait()
+		b.Store = b.open(b.TB, b.now)
+		equal(b, "stored", int64(len(b.list(store.Query{}))), stored.Load())
+	}},
+}

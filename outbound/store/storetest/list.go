@@ -1,0 +1,163 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var listTests = []test{
+	{"deliveries by each filter", func(b *bench) {
+		crm, erp := b.subscribe("crm"), b.subscribe("erp")
+		first := b.chosen("x", "1", crm, erp)
+		first.Event.Tenant, first.Event.Type = "acme", "order.created"
+		b.publish(first)
+		b.clock = b.clock.Add(time.Minute)
+		second := b.event("2", crm)
+		second.Event.Type = "order.line.added"
+		b.publish(second)
+		b.clock = b.clock.Add(time.Minute)
+		third := b.event("3", erp)
+		third.Event.Type = "orders"
+		b.publish(third)
+		b.settle(
+			b.attempted(first.Deliveries[0].ID, crm, 1, store.Delivered),
+			b.attempted(first.Deliveries[1].ID, erp, 1, store.Dead),
+			b.attempted(third.Deliveries[0].ID, erp, 1, store.Dead),
+		)
+		a, c, d, e := first.Deliveries[0].ID, first.Deliveries[1].ID, second.Deliveries[0].ID, third.Deliveries[0].ID
+		tests := []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"all", store.Query{}, []store.ID{e, d, c, a}},
+			{"the newest", store.Query{Limit: 2}, []store.ID{e, d}},
+			{"the rest", store.Query{Limit: 9, Before: d}, []store.ID{c, a}},
+			{"an event's key", store.Query{Event: first.Event.Key}, []store.ID{c, a}},
+			{"a chosen event id", store.Query{EventID: "x"}, []store.ID{c, a}},
+			{"an event id of ours", store.Query{EventID: second.Event.ID}, []store.ID{d}},
+			{"the key of an event with a chosen id", store.Query{EventID: first.Event.Key.With(store.EventPrefix)}, nil},
+			{"an unknown event id", store.Query{EventID: "y"}, nil},
+			{"an event id in its tenant", store.Query{EventID: "x", Tenant: "acme"}, []store.ID{c, a}},
+			{"an event id in another tenant", store.Query{EventID: "x", Tenant: "other"}, nil},
+			{"a delivery", store.Query{Delivery: d}, []store.ID{d}},
+			{"a subscription", store.Query{Subscription: "erp"}, []store.ID{e, c}},
+			{"an unknown subscription", store.Query{Subscription: "nobody"}, nil},
+			{"an event type", store.Query{EventType: "orders"}, []store.ID{e}},
+			{"a prefix of event types", store.Query{EventType: "order.*"}, []store.ID{d, c, a}},
+			{"a longer prefix", store.Query{EventType: "order.line.*"}, []store.ID{d}},
+			{"a prefix that is a type", store.Query{EventType: "orders.*"}, nil},
+			{"a tenant", store.Query{Tenant: "acme"}, []store.ID{c, a}},
+			{"pending", store.Query{States: []store.State{store.Pending}}, []store.ID{d}},
+			{"delivered", store.Query{States: []store.State{store.Delivered}}, []store.ID{a}},
+			{"dead", store.Query{States: []store.State{store.Dead}}, []store.ID{e, c}},
+			{"delivered or dead", store.Query{States: []store.State{store.Delivered, store.Dead}}, []store.ID{e, c, a}},
+			{"since", store.Query{Since: d.Time()}, []store.ID{e, d}},
+			{"until", store.Query{Until: d.Time()}, []store.ID{c, a}},
+			{"a span", store.Query{Since: d.Time(), Until: e.Time()}, []store.ID{d}},
+			{"dead ones of a subscription since", store.Query{States: []store.State{store.Dead}, Subscription: "erp", Since: d.Time()}, []store.ID{e}},
+			{"dead ones, the next page", store.Query{States: []store.State{store.Dead}, Before: e, Limit: 1}, []store.ID{c}},
+			{"pending ones of a subscription", store.Query{States: []store.State{store.Pending}, Subscription: "crm"}, []store.ID{d}},
+			{"dead ones of an event", store.Query{States: []store.State{store.Dead}, EventID: "x"}, []store.ID{c}},
+			{"everything at once", store.Query{
+				Event: first.Event.Key, EventID: "x", Delivery: c, Subscription: "erp", EventType: "order.*", Tenant: "acme",
+				States: []store.State{store.Dead}, Since: c.Time(), Until: e.Time(), Before: d, Limit: 5,
+			}, []store.ID{c}},
+		}
+		for _, test := range tests {
+			same(b, test.name, b.list(test.q), test.want)
+		}
+	}},
+	{"what a delivery's record says", func(b *bench) {
+		crm := b.subscribe("crm")
+		p := b.chosen("x", "payload", crm)
+		p.Event.Tenant = "acme"
+		b.publish(p)
+		records, err := b.Deliveries(b.ctx(), store.Query{})
+		b.check(err)
+		r := records[0]
+		equal(b, "id", r.ID, p.Deliveries[0].ID)
+		equal(b, "event", r.Event, p.Event.Key)
+		equal(b, "event id", r.EventID, "x")
+		equal(b, "type", r.EventType, "order.created")
+		equal(b, "tenant", r.Tenant, "acme")
+		equal(b, "subscription", r.Subscription, crm.Key)
+		equal(b, "subscription id", r.SubscriptionID, "crm")
+		equal(b, "URL", r.URL, crm.URL)
+		equal(b, "state", r.State, store.Pending)
+		if !r.Due.Equal(b.now()) || r.Last != nil || r.Payload != nil {
+			b.Errorf("due %v, last %v, payload %q", r.Due, r.Last, r.Payload)
+		}
+		records, err = b.Deliveries(b.ctx(), store.Query{Payload: true})
+		b.check(err)
+		equal(b, "payload", string(records[0].Payload), "payload")
+		equal(b, "content type", records[0].ContentType, "application/json")
+	}},
+	{"events by each filter", func(b *bench) {
+		crm, erp := b.subscribe("crm"), b.subscribe("erp")
+		first := b.chosen("x", "1", crm, erp)
+		first.Event.Tenant = "acme"
+		b.publish(first)
+		b.clock = b.clock.Add(time.Minute)
+		second, third := b.event("2", crm), b.event("3")
+		third.Event.Type = "user.created"
+		b.publish(second, third)
+		b.settle(b.attempted(first.Deliveries[1].ID, erp, 1, store.Dead))
+		one, two, three := first.Event.Key, second.Event.Key, third.Event.Key
+		tests := []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"all", store.Query{}, []store.ID{three, two, one}},
+			{"the newest", store.Query{Limit: 1}, []store.ID{three}},
+			{"the rest", store.Query{Before: two}, []store.ID{one}},
+			{"a key", store.Query{Event: two}, []store.ID{two}},
+			{"a chosen id", store.Query{EventID: "x"}, []store.ID{one}},
+			{"an id of ours", store.Query{EventID: third.Event.ID}, []store.ID{three}},
+			{"a type", store.Query{EventType: "order.created"}, []store.ID{two, one}},
+			{"a prefix", store.Query{EventType: "user.*"}, []store.ID{three}},
+			{"a tenant", store.Query{Tenant: "acme"}, []store.ID{one}},
+			{"since", store.Query{Since: two.Time()}, []store.ID{three, two}},
+			{"until", store.Query{Until: two.Time()}, []store.ID{one}},
+			{"to a subscription", store.Query{Subscription: "crm"}, []store.ID{two, one}},
+			{"with a dead letter", store.Query{States: []store.State{store.Dead}}, []store.ID{one}},
+			{"of a delivery", store.Query{Delivery: second.Deliveries[0].ID}, []store.ID{two}},
+		}
+		for _, test := range tests {
+			events, err := b.Events(b.ctx(), test.q)
+			b.check(err)
+			var got []store.ID
+			for _, e := range events {
+				got = append(got, e.Key)
+				if e.Payload != nil {
+					b.Errorf("%s: a payload nobody asked for", test.name)
+				}
+			}
+			same(b, test.name, got, test.want)
+		}
+		events, err := b.Events(b.ctx(), store.Query{Payload: true, Limit: 1})
+		b.check(err)
+		equal(b, "payload", string(events[0].Payload), "3")
+	}},
+	{"by pages, each once", func(b *bench) {
+		crm := b.subscribe("crm")
+		var ps []*store.Publication
+		for range 25 {
+			ps = append(ps, b.event("1", crm))
+		}
+		b.publish(ps...)
+		var got []store.ID
+		q := store.Query{Limit: 10}
+		for {
+			page := b.list(q)
+			got = append(got, page...)
+			if len(page) < q.Limit {
+				break
+			}
+			q.Before = page[len(page)-1]
+		}
+		same(b, "all pages", got, newestFirst(deliveries(ps...)...))
+	}},
+}

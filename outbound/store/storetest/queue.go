@@ -1,0 +1,173 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var queueTests = []test{
+	{"pull forward, spread out", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		var ps []*store.Publication
+		for range 5 {
+			ps = append(ps, b.event("1", s, other))
+		}
+		b.publish(ps...)
+		for i, p := range ps { // due in 10, 11, 12, 13 minutes, and now
+			for _, to := range []*store.Subscription{s, other} {
+				t := b.attempted(p.Deliveries[0].ID, to, 1, store.Pending)
+				if to == other {
+					t.Delivery = p.Deliveries[1].ID
+				}
+				t.Due = b.now().Add(time.Duration(10+i) * time.Minute)
+				if i == 4 {
+					t.Due = b.now()
+				}
+				b.settle(t)
+			}
+		}
+		n, err := b.PullForward(b.ctx(), s.Key, b.now(), 9*time.Second, 3)
+		b.check(err)
+		equal(b, "pulled", n, 3)
+		for i, want := range []time.Duration{0, 3 * time.Second, 6 * time.Second, 13 * time.Minute, 0} {
+			if got := b.delivery(ps[i].Deliveries[0].ID).Due.Sub(b.now()); got != want {
+				b.Errorf("delivery %d is due in %v, want %v", i, got, want)
+			}
+			if i < 4 {
+				if got := b.delivery(ps[i].Deliveries[1].ID).Due.Sub(b.now()); got < 10*time.Minute {
+					b.Errorf("another subscription's delivery %d is due in %v", i, got)
+				}
+			}
+		}
+		same(b, "claimed", newestFirst(b.claimed(s, 9)...), []store.ID{ps[4].Deliveries[0].ID, ps[0].Deliveries[0].ID})
+	}},
+	{"pull forward never pushes back", func(b *bench) {
+		s := b.subscribe("crm")
+		one, two := b.event("1", s), b.event("2", s)
+		one.Deliveries[0].Due = b.now().Add(time.Second)
+		two.Deliveries[0].Due = b.now().Add(2 * time.Second)
+		b.publish(one, two)
+		n, err := b.PullForward(b.ctx(), s.Key, b.now(), time.Hour, 9)
+		b.check(err)
+		equal(b, "pulled", n, 2)
+		equal(b, "the second", b.delivery(two.Deliveries[0].ID).Due.Sub(b.now()), 2*time.Second)
+	}},
+	{"pull forward leaves what is held", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		p.Deliveries[0].Due, p.Deliveries[0].Hold = b.now().Add(time.Hour), true
+		b.publish(p)
+		n, err := b.PullForward(b.ctx(), s.Key, b.now(), time.Second, 9)
+		b.check(err)
+		equal(b, "pulled", n, 0)
+	}},
+	{"queue dead letters again", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		dead, alive, others := b.event("1", s), b.event("2", s), b.event("3", other)
+		b.publish(dead, alive, others)
+		id := dead.Deliveries[0].ID
+		b.settle(b.attempted(id, s, 1, store.Pending), b.attempted(alive.Deliveries[0].ID, s, 1, store.Delivered),
+			b.attempted(others.Deliveries[0].ID, other, 1, store.Dead))
+		b.settle(b.attempted(id, s, 2, store.Dead))
+		done, err := b.Requeue(b.ctx(), store.Query{States: []store.State{store.Dead}, Subscription: "crm", Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "count", done.Count, 1)
+		equal(b, "last", done.Last, id)
+		same(b, "subscriptions", done.Subscriptions, []store.ID{s.Key})
+		r := b.delivery(id)
+		equal(b, "state", r.State, store.Pending)
+		equal(b, "reason", r.Reason, "")
+		equal(b, "attempts", r.Attempts, 2)
+		equal(b, "round", r.Round, 2)
+		h := b.claim(s, 9).Deliveries
+		same(b, "claimed", heldIDs(h), []store.ID{id})
+		equal(b, "the round of what is held", h[0].Round, 2)
+		equal(b, "its attempts", h[0].Attempts, 2)
+		attempts, err := b.Attempts(b.ctx(), id)
+		b.check(err)
+		equal(b, "attempts kept", len(attempts), 2)
+		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(others))
+	}},
+	{"queue what was delivered again", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Delivered))
+		done, err := b.Requeue(b.ctx(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, b.now())
+		b.check(err)
+		equal(b, "count", done.Count, 1)
+		same(b, "claimed", b.claimed(s, 9), deliveries(p))
+	}},
+	{"queue what waits for later", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		p.Deliveries[0].Due = b.now().Add(time.Hour)
+		b.publish(p)
+		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "count", done.Count, 1)
+		same(b, "claimed", b.claimed(s, 9), deliveries(p))
+	}},
+	{"what is held stays held when it is queued", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		p.Deliveries[0].Hold = true
+		b.publish(p)
+		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "count", done.Count, 1)
+		same(b, "claimed", b.claimed(s, 9), nil)
+	}},
+	{"queue in steps, the newest first", func(b *bench) {
+		s := b.subscribe("crm")
+		var ps []*store.Publication
+		for range 5 {
+			ps = append(ps, b.event("1", s))
+		}
+		b.publish(ps...)
+		for _, p := range ps {
+			b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Delivered))
+		}
+		q := store.Query{Limit: 2}
+		var counts []int
+		for {
+			done, err := b.Requeue(b.ctx(), q, b.now())
+			b.check(err)
+			counts = append(counts, done.Count)
+			if done.Count < q.Limit {
+				break
+			}
+			q.Before = done.Last
+		}
+		same(b, "counts", counts, []int{2, 2, 1})
+		same(b, "pending", b.list(store.Query{States: []store.State{store.Pending}}), newestFirst(deliveries(ps...)...))
+	}},
+	{"nothing is queued for a deleted subscription", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Dead))
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "count", done.Count, 0)
+	}},
+	{"bury what waits, in steps, but not what is held", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		held, one, two, three := b.event("1", s, other), b.event("2", s), b.event("3", s), b.event("4", s)
+		held.Deliveries[0].Hold = true
+		two.Deliveries[0].Due = b.now().Add(time.Hour)
+		b.publish(held, one, two, three)
+		for _, want := range []int{2, 1, 0} {
+			n, err := b.Bury(b.ctx(), s.Key, "the subscription was deleted", 2)
+			b.check(err)
+			equal(b, "buried", n, want)
+		}
+		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), newestFirst(deliveries(one, two, three)...))
+		equal(b, "reason", b.delivery(one.Deliveries[0].ID).Reason, "the subscription was deleted")
+		same(b, "claimed", b.claimed(s, 9), nil)
+		b.check(b.Release(b.ctx(), deliveries(held)))
+		same(b, "claimed when released", b.claimed(s, 9), deliveries(held)[:1])
+	}},
+}

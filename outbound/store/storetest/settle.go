@@ -1,0 +1,168 @@
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var settleTests = []test{
+	{"delivered at once", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		p.Deliveries[0].Hold = true
+		b.publish(p)
+		id := p.Deliveries[0].ID
+		t := b.attempted(id, s, 1, store.Delivered)
+		b.settle(t)
+		r := b.delivery(id)
+		equal(b, "state", r.State, store.Delivered)
+		equal(b, "attempts", r.Attempts, 1)
+		equal(b, "due", r.Due, time.Time{})
+		sameAttempts(b, []*store.Attempt{r.Last}, t)
+		b.clock = b.clock.Add(time.Hour)
+		same(b, "claimed", b.claimed(s, 9), nil)
+	}},
+	{"retried until it is dead", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		id := p.Deliveries[0].ID
+		var made []*store.Settlement
+		for number := range 3 {
+			h := b.claim(s, 9).Deliveries
+			same(b, "claimed", heldIDs(h), []store.ID{id})
+			equal(b, "attempts so far", h[0].Attempts, number)
+			t := b.attempted(id, s, number+1, store.Pending)
+			if number == 2 {
+				t = b.attempted(id, s, number+1, store.Dead)
+			}
+			made = append(made, t)
+			b.settle(t)
+			same(b, "claimed before it is due", b.claimed(s, 9), nil)
+			b.clock = b.clock.Add(time.Minute)
+		}
+		r := b.delivery(id)
+		equal(b, "state", r.State, store.Dead)
+		equal(b, "reason", r.Reason, "every attempt failed")
+		equal(b, "attempts", r.Attempts, 3)
+		sameAttempts(b, []*store.Attempt{r.Last}, made[2])
+		attempts, err := b.Attempts(b.ctx(), id)
+		b.check(err)
+		sameAttempts(b, attempts, made...)
+		for _, t := range made {
+			of, err := b.DeliveryOf(b.ctx(), t.Attempt.ID)
+			b.check(err)
+			equal(b, "delivery of an attempt", of, id)
+		}
+		records, err := b.Deliveries(b.ctx(), store.Query{States: []store.State{store.Dead}})
+		b.check(err)
+		equal(b, "dead letters", len(records), 1)
+		sameAttempts(b, []*store.Attempt{records[0].Last}, made[2])
+	}},
+	{"an attempt without an answer", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		t := b.attempted(p.Deliveries[0].ID, s, 1, store.Pending)
+		t.Attempt = &store.Attempt{ID: p.Deliveries[0].ID, Number: 1, At: b.now(), Class: "dns", Error: "no such host"}
+		b.settle(t)
+		sameAttempts(b, []*store.Attempt{b.delivery(p.Deliveries[0].ID).Last}, t)
+	}},
+	{"an answer that is no text", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		t := b.attempted(p.Deliveries[0].ID, s, 1, store.Dead)
+		t.Attempt.ResponseBody = []byte{0xff, 0, 0xc3}
+		t.Attempt.ResponseHeaders = map[string]string{"X-Odd": "a\u00e9\t\"", "Set-Cookie": ""}
+		b.settle(t)
+		sameAttempts(b, []*store.Attempt{b.delivery(p.Deliveries[0].ID).Last}, t)
+	}},
+	{"without an attempt", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		id := p.Deliveries[0].ID
+		b.settle(&store.Settlement{Delivery: id, Subscription: s.Key, State: store.Dead, Reason: "the subscription was deleted"})
+		r := b.delivery(id)
+		equal(b, "state", r.State, store.Dead)
+		equal(b, "reason", r.Reason, "the subscription was deleted")
+		equal(b, "attempts", r.Attempts, 0)
+		if r.Last != nil {
+			b.Fatalf("there is an attempt: %+v", r.Last)
+		}
+		attempts, err := b.Attempts(b.ctx(), id)
+		b.check(err)
+		equal(b, "attempts", len(attempts), 0)
+		if _, err := b.DeliveryOf(b.ctx(), id); !errors.Is(err, store.ErrNotFound) {
+			b.Fatalf("the delivery of an attempt that wasn't made: %v", err)
+		}
+	}},
+	{"twice the same is once", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.publish(p)
+		first, second := b.attempted(p.Deliveries[0].ID, s, 1, store.Pending), b.attempted(p.Deliveries[0].ID, s, 2, store.Delivered)
+		b.settle(first)
+		b.settle(first)
+		b.settle(second)
+		b.settle(second)
+		attempts, err := b.Attempts(b.ctx(), p.Deliveries[0].ID)
+		b.check(err)
+		sameAttempts(b, attempts, first, second)
+	}},
+	{"with a publication in one batch", func(b *bench) {
+		s := b.subscribe("crm")
+		one, two := b.event("1", s), b.event("2", s)
+		b.publish(one)
+		b.check(b.Commit(b.ctx(), &store.Batch{
+			Publications: []*store.Publication{two},
+			Settlements:  []*store.Settlement{b.attempted(one.Deliveries[0].ID, s, 1, store.Delivered)},
+		}))
+		same(b, "claimed", b.claimed(s, 9), deliveries(two))
+	}},
+	{"of a delivery that is gone", func(b *bench) {
+		s := b.subscribe("crm")
+		p := b.event("1", s)
+		b.check(b.Commit(b.ctx(), &store.Batch{
+			Publications: []*store.Publication{p},
+			Settlements:  []*store.Settlement{b.attempted(b.ids.Next(), s, 1, store.Delivered)},
+		}))
+		same(b, "deliveries", b.list(store.Query{}), deliveries(p))
+	}},
+	{"unknown ids", func(b *bench) {
+		id := b.ids.Next()
+		_, delivery := b.Delivery(b.ctx(), id)
+		_, attempts := b.Attempts(b.ctx(), id)
+		_, of := b.DeliveryOf(b.ctx(), id)
+		for _, err := range []error{delivery, attempts, of} {
+			if !errors.Is(err, store.ErrNotFound) {
+				b.Errorf("got %v", err)
+			}
+		}
+	}},
+}
+
+// sameAttempts compares attempts with those that were settled.
+func sameAttempts(b *bench, got []*store.Attempt, want ...*store.Settlement) {
+	b.Helper()
+	if len(got) != len(want) {
+		b.Fatalf("got %d attempts, want %d", len(got), len(want))
+	}
+	for i, a := range got {
+		if a == nil {
+			b.Fatalf("attempt %d is missing", i)
+		}
+		g, w := *a, *want[i].Attempt
+		if !g.At.Equal(w.At) {
+			b.Errorf("attempt %d: at %v, want %v", i, g.At, w.At)
+		}
+		g.At, w.At = time.Time{}, time.Time{}
+		if !reflect.DeepEqual(g, w) {
+			b.Errorf("attempt %d: got %+v, want %+v", i, g, w)
+		}
+	}
+}

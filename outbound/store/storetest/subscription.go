@@ -1,0 +1,158 @@
+package storetest
+
+import (
+	"errors"
+	"reflect"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var subscriptionTests = []test{
+	{"every field comes back as it was", func(b *bench) {
+		s := &store.Subscription{
+			Key: b.ids.Next(), ID: "sub_1", Tenant: "acme", URL: "https://example.com/?a=b", Description: "the CRM's",
+			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
+			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
+			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
+			Active:  false, Reason: "it was gone (410)", Updated: b.now().Add(time.Second),
+		}
+		b.check(b.CreateSubscription(b.ctx(), s))
+		sameSubscriptions(b, s)
+	}},
+	{"only what must be there", func(b *bench) {
+		s := &store.Subscription{Key: b.ids.Next(), ID: "sub_1", URL: "https://example.com", EventTypes: []string{"*"}, Active: true, Updated: b.now()}
+		b.check(b.CreateSubscription(b.ctx(), s))
+		sameSubscriptions(b, s)
+	}},
+	{"by key", func(b *bench) {
+		z, a := b.subscribe("z"), b.subscribe("a")
+		sameSubscriptions(b, z, a)
+	}},
+	{"an id that is taken", func(b *bench) {
+		s := b.subscribe("crm")
+		again := *s
+		again.Key, again.URL = b.ids.Next(), "https://elsewhere.example"
+		if err := b.CreateSubscription(b.ctx(), &again); !errors.Is(err, store.ErrConflict) {
+			b.Fatalf("got %v", err)
+		}
+		sameSubscriptions(b, s)
+	}},
+	{"change", func(b *bench) {
+		s := b.subscribe("crm")
+		got, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
+			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
+			s.Active, s.Reason = false, "paused"
+			s.Key, s.ID = 1, "other" // which can't be
+			return nil
+		})
+		b.check(err)
+		want := *s
+		want.URL, want.EventTypes, want.Headers, want.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
+		want.Active, want.Reason = false, "paused"
+		sameSubscription(b, got, &want)
+		sameSubscriptions(b, &want)
+	}},
+	{"a change that is refused", func(b *bench) {
+		s := b.subscribe("crm")
+		no := errors.New("no")
+		_, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
+			s.URL = "https://new.example"
+			return no
+		})
+		if err != no {
+			b.Fatalf("got %v", err)
+		}
+		sameSubscriptions(b, s)
+	}},
+	{"delete", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		p := b.event("1", s)
+		b.publish(p)
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		sameSubscriptions(b, other)
+		r := b.delivery(p.Deliveries[0].ID)
+		equal(b, "the delivery's subscription", r.SubscriptionID, "crm")
+		equal(b, "the delivery's URL", r.URL, s.URL)
+		same(b, "its deliveries", b.list(store.Query{Subscription: "crm"}), deliveries(p))
+	}},
+	{"an id is free again after its deletion", func(b *bench) {
+		first := b.subscribe("crm")
+		p := b.event("1", first)
+		b.publish(p)
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		second := b.subscribe("crm")
+		sameSubscriptions(b, second)
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		equal(b, "the delivery's subscription", b.delivery(p.Deliveries[0].ID).Subscription, first.Key)
+	}},
+	{"unknown ids", func(b *bench) {
+		b.subscribe("crm")
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		for _, id := range []string{"", "nobody", "crm"} {
+			_, update := b.UpdateSubscription(b.ctx(), id, func(*store.Subscription) error { panic("called for no subscription") })
+			for _, err := range []error{update, b.DeleteSubscription(b.ctx(), id)} {
+				if !errors.Is(err, store.ErrNotFound) {
+					b.Errorf("%q: %v", id, err)
+				}
+			}
+		}
+	}},
+}
+
+var eventTypeTests = []test{
+	{"put, replace, delete", func(b *bench) {
+		want := []store.EventType{
+			{Name: "order.created", Description: "An order was placed", Schema: []byte(`{"type":"object"}`)},
+			{Name: "user.deleted", FromConfig: true},
+		}
+		b.check(b.PutEventType(b.ctx(), store.EventType{Name: "user.deleted", Description: "to be replaced", Schema: []byte("{}")}))
+		for _, t := range []store.EventType{want[1], want[0]} {
+			b.check(b.PutEventType(b.ctx(), t))
+		}
+		got, err := b.EventTypes(b.ctx())
+		b.check(err)
+		if !reflect.DeepEqual(got, want) {
+			b.Fatalf("got %+v, want %+v", got, want)
+		}
+		b.check(b.DeleteEventType(b.ctx(), "order.created"))
+		got, err = b.EventTypes(b.ctx())
+		b.check(err)
+		if !reflect.DeepEqual(got, want[1:]) {
+			b.Fatalf("got %+v, want %+v", got, want[1:])
+		}
+		if err := b.DeleteEventType(b.ctx(), "order.created"); !errors.Is(err, store.ErrNotFound) {
+			b.Fatalf("deleting it again: %v", err)
+		}
+	}},
+}
+
+// sameSubscriptions compares what is stored with what is wanted.
+func sameSubscriptions(b *bench, want ...*store.Subscription) {
+	b.Helper()
+	got, err := b.Subscriptions(b.ctx())
+	b.check(err)
+	if len(got) != len(want) {
+		b.Fatalf("got %d subscriptions, want %d", len(got), len(want))
+	}
+	for i := range want {
+		sameSubscription(b, got[i], want[i])
+	}
+}
+
+func sameSubscription(b *bench, got, want *store.Subscription) {
+	b.Helper()
+	g, w := *got, *want
+	if !g.Updated.Equal(w.Updated) || len(g.Secrets) != len(w.Secrets) {
+		b.Fatalf("got %+v, want %+v", g, w)
+	}
+	for i := range w.Secrets {
+		if g.Secrets[i].Value != w.Secrets[i].Value || !g.Secrets[i].Expires.Equal(w.Secrets[i].Expires) {
+			b.Fatalf("secret %d: got %+v, want %+v", i, g.Secrets[i], w.Secrets[i])
+		}
+	}
+	g.Updated, w.Updated, g.Secrets, w.Secrets = time.Time{}, time.Time{}, nil, nil
+	if !reflect.DeepEqual(g, w) {
+		b.Fatalf("got %+v, want %+v", g, w)
+	}
+}
