@@ -78,6 +78,7 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    timestamp     first [<format>] [optional]
 //	    id            header|query|json|form <name> [<pattern>]
 //	    event_type    header|query|json|form <name> [<pattern>]
+//	    json_field    <field>
 //	    body_digest   <parameter>
 //	    default_port  either
 //	    unbound_body  allow
@@ -142,6 +143,7 @@ var verifyOptions = map[string]option[*Verify]{
 	"timestamp":     {parseTimestamp, false},
 	"id":            field(func(h *Verify) *verify.Field { return &h.Scheme.ID }),
 	"event_type":    field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
+	"json_field":    text(func(h *Verify) *string { return &h.Scheme.JSONField }),
 	"body_digest":   text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
 	"default_port":  text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
 	"unbound_body":  {parseUnboundBody, false},

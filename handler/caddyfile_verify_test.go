@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,35 @@ func TestVerifyBlockErrors(t *testing.T) {
 	}
 }
 
+// TestVerifyBlockReachesEveryField: a custom scheme can say all that a row can.
+func TestVerifyBlockReachesEveryField(t *testing.T) {
+	content, err := os.ReadFile("testdata/verify/custom.caddyfiletest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(content), "webhook_verify")
+	block, _, _ = strings.Cut(block, "reverse_proxy")
+	var h Verify
+	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify" + block)); err != nil {
+		t.Fatal(err)
+	}
+	about := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
+	var check func(path string, v reflect.Value)
+	check = func(path string, v reflect.Value) {
+		for i := range v.NumField() {
+			name := path + v.Type().Field(i).Name
+			switch {
+			case slices.Contains(about, name):
+			case v.Field(i).Kind() == reflect.Struct:
+				check(name+".", v.Field(i))
+			case v.Field(i).IsZero() && name != "EventType.Pattern":
+				t.Errorf("%s can't be set, or isn't in the golden file", name)
+			}
+		}
+	}
+	check("", reflect.ValueOf(h.Scheme))
+}
+
 // FuzzVerifyBlock: whatever stands in the block, the parser returns, and what it
 // made survives JSON unchanged.
 func FuzzVerifyBlock(f *testing.F) {
@@ -142,6 +172,8 @@ func FuzzVerifyBlock(f *testing.F) {
 		if h.MaxBody < 0 || h.ReplayFor < 0 {
 			t.Fatalf("made nonsense: %s", first)
 		}
-		_ = fmt.Sprint(h.scheme()) // must not panic
+		if scheme, err := h.scheme(); err == nil {
+			_ = scheme.Validate() // must not panic
+		}
 	})
 }

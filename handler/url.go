@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -57,25 +56,11 @@ func originalMethod(r *http.Request) string {
 	return r.Method
 }
 
-// resolvePublicURL replaces the placeholders of a public_url and checks that it
-// is a scheme and a host.
+// resolvePublicURL replaces the placeholders of a public_url.
 func resolvePublicURL(raw string) (string, error) {
-	if raw == "" {
-		return "", nil
-	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
 	if err != nil {
-		return "", fmt.Errorf("public_url: %w", err)
+		return "", fmt.Errorf("public_url %s: %w", raw, err)
 	}
-	u, err := url.Parse(resolved)
-	if err != nil {
-		return "", fmt.Errorf("public_url: %w", errors.Unwrap(err))
-	}
-	switch {
-	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
-		return "", fmt.Errorf("public_url %q: write scheme and host as the provider knows them, such as https://hooks.example.com", resolved)
-	case u.User != nil, u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
-		return "", fmt.Errorf("public_url %q: write scheme and host alone, such as %s://%s; path and query are the request's", resolved, u.Scheme, u.Host)
-	}
-	return u.Scheme + "://" + u.Host, nil
+	return resolved, nil
 }

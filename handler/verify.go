@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,9 +22,6 @@ func init() {
 
 // defaultMaxBody is max_body where it isn't set: GitHub sends up to 25 MB.
 const defaultMaxBody = 25 << 20
-
-// customProvider is the provider that starts from an empty row.
-const customProvider = "hmac"
 
 // Verify is a handler that judges the signature of each webhook before the
 // handlers after it see the request. It refuses what it can't verify, and never
@@ -167,38 +165,12 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 	if h.Provider == "" {
 		return verify.Scheme{}, errors.New(`name the provider, such as "webhook_verify github {env.GITHUB_WEBHOOK_SECRET}", or hmac for a scheme of your own`)
 	}
-	row := verify.Scheme{Name: customProvider}
-	if h.Provider != customProvider {
-		var ok bool
-		if row, ok = verify.Lookup(h.Provider); !ok {
-			return verify.Scheme{}, errors.New(`unknown provider: "caddy webhooks providers" lists the known ones; for any other use "webhook_verify hmac" and describe its scheme in a block`)
-		}
+	row, ok := verify.Lookup(h.Provider)
+	if !ok {
+		return verify.Scheme{}, errors.New(`unknown provider: "caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
 	}
-	over := h.Scheme
-	over.Content = templateWords(over.Content)
-	over.FormContent = templateWords(over.FormContent)
-	if len(over.Signature.TagContents) > 0 {
-		contents := make(map[string]string, len(over.Signature.TagContents))
-		for tag, content := range over.Signature.TagContents {
-			contents[tag] = templateWords(content)
-		}
-		over.Signature.TagContents = contents
-	}
-	return row.Merge(over), nil
+	return row.Merge(h.Scheme), nil
 }
-
-// templateWords undoes, in a content template, what Caddy's Caddyfile adapter
-// does to words that are also its own shorthands.
-func templateWords(content string) string { return caddyWords.Replace(content) }
-
-var caddyWords = strings.NewReplacer(
-	"{http.request.method}", "{method}",
-	"{http.request.host}", "{host}",
-	"{http.request.uri.path}", "{path}",
-	"{http.request.uri.query}", "{query}",
-	"{http.request.uri.query.", "{query.",
-	"{http.request.header.", "{header.",
-)
 
 func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 	if len(h.Secrets) == 0 {
@@ -226,43 +198,37 @@ func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 }
 
 func (h *Verify) provisionReplay(scheme verify.Scheme) error {
-	bound, bounded := replayBound(scheme)
+	life, bounded := replayLife(scheme)
 	mode := h.Replay
-	if mode == "" {
-		mode = replayOff
-		if bounded {
-			mode = replayAck
-		}
-	}
-	if mode == replayOff {
+	switch {
+	case mode == replayOff, mode == "" && !bounded:
 		return nil
+	case mode == "":
+		mode = replayAck
+	case !scheme.Bounds().Message:
+		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
 	}
 	h.life = time.Duration(h.ReplayFor)
 	if h.life == 0 {
 		if !bounded {
-			return fmt.Errorf("replay %s: no time is signed that would bound it: say how long a message is to be remembered, such as \"replay %[1]s 24h\"", mode)
+			return fmt.Errorf("replay %s: no signed time bounds how long a message could be sent again: say how long it is remembered, such as: replay %[1]s 24h", mode)
 		}
-		h.life = bound
+		h.life = life
 	}
-	replays, err := acquireReplays()
-	if err != nil {
-		return err
-	}
-	h.replays = replays
-	return nil
+	var err error
+	h.replays, err = acquireReplays()
+	return err
 }
 
-// replayBound is how long a message of a scheme can pass for fresh, where its
+// defaultTolerance is that of package verify.
+const defaultTolerance = 5 * time.Minute
+
+// replayLife is how long a message of a scheme can pass for fresh, where its
 // signed time bounds that.
-func replayBound(s verify.Scheme) (time.Duration, bool) {
-	past, future := time.Duration(s.Timestamp.Past), time.Duration(s.Timestamp.Future)
-	if past == 0 {
-		past = 5 * time.Minute
-	}
-	if future == 0 {
-		future = past
-	}
-	if s.Timestamp.In == "" || past < 0 || future < 0 {
+func replayLife(s verify.Scheme) (time.Duration, bool) {
+	past := cmp.Or(time.Duration(s.Timestamp.Past), defaultTolerance)
+	future := cmp.Or(time.Duration(s.Timestamp.Future), past)
+	if !s.Bounds().Replay() || past < 0 || future < 0 {
 		return 0, false
 	}
 	return past + future, true

@@ -1,0 +1,557 @@
+package handler
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const testSecret = "It's a Secret to Everybody"
+
+// mac is a signature in hexadecimal, made without package verify.
+func mac(secret, content string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(content))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// signGitHub signs as GitHub does.
+func signGitHub(r *http.Request, body string) *http.Request {
+	r.Header.Set("X-Hub-Signature-256", "sha256="+mac(testSecret, body))
+	r.Header.Set("X-GitHub-Event", "push")
+	r.Header.Set("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+	return r
+}
+
+// signStripe signs as Stripe does.
+func signStripe(r *http.Request, body string, at time.Time) *http.Request {
+	t := strconv.FormatInt(at.Unix(), 10)
+	r.Header.Set("Stripe-Signature", "t="+t+",v1="+mac(testSecret, t+"."+body))
+	return r
+}
+
+func post(t testing.TB, url, body string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// answered is an answer whose body was read.
+type answered struct {
+	*http.Response
+	body string
+}
+
+// client goes to Caddy straight, and follows nothing.
+var client = &http.Client{
+	Timeout:       10 * time.Second,
+	Transport:     &http.Transport{DisableCompression: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func do(t testing.TB, r *http.Request) answered {
+	t.Helper()
+	res, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answered{res, string(body)}
+}
+
+// want fails unless the answer has a status.
+func (a answered) want(t testing.TB, status int) answered {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("got %s %q, want %d", a.Status, a.body, status)
+	}
+	return a
+}
+
+// site is one Caddy site on a port of its own.
+type site struct {
+	url  string
+	addr string
+}
+
+// serveSite runs a site with these directives. errors makes the reason of each
+// refusal the body of the answer.
+func serveSite(t *testing.T, options, directives string) site {
+	t.Helper()
+	port := freePort()
+	runCaddy(t, options, fmt.Sprintf(`http://127.0.0.1:%d {
+	%s
+	handle_errors {
+		respond "{http.webhook.error}|{http.error.message}|{http.webhook.provider}|{http.webhook.verified}"
+	}
+}`, port, directives))
+	client.CloseIdleConnections()
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	return site{url: "http://" + addr, addr: addr}
+}
+
+// rawRequest writes bytes to a server and reads what comes back until the
+// server closes or the time is up.
+func rawRequest(t *testing.T, addr, request string, wait time.Duration) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(wait))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(conn)
+	return string(answer)
+}
+
+func TestVerifiedRequestReachesTheApp(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	webhook_verify github `+strconv.Quote(testSecret)+`
+	reverse_proxy `+app.addr+` {
+		header_up X-Placeholders "{http.webhook.provider}|{http.webhook.id}|{http.webhook.event_type}|{http.webhook.timestamp}|{http.webhook.secret_index}|{http.webhook.verified}|{http.webhook.signed}|{http.webhook.error}"
+	}`)
+	body := "{\"zen\": \"Keep it logically awesome.\"}\r\n\x00\xff"
+	do(t, signGitHub(post(t, s.url+"/github?x=1", body), body)).want(t, http.StatusOK)
+	got := app.one(t)
+	if string(got.body) != body || got.ContentLength != int64(len(body)) {
+		t.Errorf("the app got %q of length %d", got.body, got.ContentLength)
+	}
+	if v := got.Header["Webhook-Verified"]; len(v) != 1 || v[0] != "github" {
+		t.Errorf("Webhook-Verified: %q", v)
+	}
+	if p, want := got.Header.Get("X-Placeholders"), "github|72d3162e-cc78-11e3-81ab-4c9367dc0958|push||0|true|body|"; p != want {
+		t.Errorf("placeholders %q, want %q", p, want)
+	}
+	if got.URL.RequestURI() != "/github?x=1" {
+		t.Errorf("the app was asked for %s", got.URL)
+	}
+}
+
+func TestPlaceholdersOfASignedTimeAndID(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	webhook_verify hmac wrong `+strconv.Quote(testSecret)+` {
+		name acme
+		signature header X-Acme-Signature
+		content "{id}|{timestamp}|{path}|{header.X-Acme-Kind}|{body}"
+		timestamp header X-Acme-Timestamp unix
+		id header X-Acme-Delivery
+		event_type header X-Acme-Kind
+	}
+	reverse_proxy `+app.addr+` {
+		header_up X-Placeholders "{http.webhook.provider}|{http.webhook.id}|{http.webhook.event_type}|{http.webhook.timestamp}|{http.webhook.secret_index}|{http.webhook.signed}"
+	}`)
+	at := time.Now().Truncate(time.Second)
+	r := post(t, s.url+"/acme", `{"a":1}`)
+	r.Header.Set("X-Acme-Delivery", "d-1")
+	r.Header.Set("X-Acme-Kind", "order.created")
+	r.Header.Set("X-Acme-Timestamp", strconv.FormatInt(at.Unix(), 10))
+	r.Header.Set("X-Acme-Signature", mac(testSecret, fmt.Sprintf(`d-1|%d|/acme|order.created|{"a":1}`, at.Unix())))
+	do(t, r).want(t, http.StatusOK)
+	want := "acme|d-1|order.created|" + at.UTC().Format(time.RFC3339) + "|1|id timestamp event_type body"
+	if got := app.one(t).Header.Get("X-Placeholders"); got != want {
+		t.Errorf("placeholders %q, want %q", got, want)
+	}
+}
+
+// TestBothSpellingsInContent: the Caddyfile adapter rewrites {path} and others
+// before this module sees them; the long forms mean the same.
+func TestBothSpellingsInContent(t *testing.T) {
+	app := newApp(t)
+	for _, content := range []string{
+		"{method}|{host}|{path}|{query}|{query.q}|{header.X-N}|{body}",
+		"{http.request.method}|{http.request.host}|{http.request.uri.path}|{http.request.uri.query}|{http.request.uri.query.q}|{http.request.header.X-N}|{body}",
+	} {
+		s := serveSite(t, "", `
+		webhook_verify hmac `+strconv.Quote(testSecret)+` {
+			signature header X-Signature
+			content "`+content+`"
+		}
+		reverse_proxy `+app.addr)
+		r := post(t, s.url+"/p?q=v", "b")
+		r.Header.Set("X-N", "n")
+		r.Header.Set("X-Signature", mac(testSecret, "POST|127.0.0.1|/p|q=v|v|n|b"))
+		do(t, r).want(t, http.StatusOK)
+		app.one(t)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	handle /github {
+		webhook_verify github `+strconv.Quote(testSecret)+` {
+			max_body 1KiB
+		}
+		reverse_proxy `+app.addr+`
+	}
+	handle /stripe {
+		webhook_verify stripe `+strconv.Quote(testSecret)+`
+		reverse_proxy `+app.addr+`
+	}
+	handle /strict {
+		webhook_verify github `+strconv.Quote(testSecret)+` {
+			content_types application/json
+			status_code 498
+		}
+		reverse_proxy `+app.addr+`
+	}`)
+	large := strings.Repeat("x", 1025)
+	tests := []struct {
+		name   string
+		path   string
+		body   string
+		change func(*http.Request)
+		status int
+		reason string
+	}{
+		{"missing signature", "/github", "{}", func(r *http.Request) { r.Header.Del("X-Hub-Signature-256") }, 401, "missing_signature"},
+		{"only the weak signature", "/github", "{}", func(r *http.Request) {
+			r.Header.Del("X-Hub-Signature-256")
+			r.Header.Set("X-Hub-Signature", "sha1=0000000000000000000000000000000000000000")
+		}, 401, "missing_signature"},
+		{"malformed signature", "/github", "{}", func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", "sha256=zz") }, 401, "malformed_signature"},
+		{"another's signature", "/github", "{}", func(r *http.Request) {
+			r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "{}"))
+		}, 401, "bad_signature"},
+		{"one bit of the body flipped", "/github", "{}", func(r *http.Request) {
+			r.Body = io.NopCloser(strings.NewReader("{|"))
+		}, 401, "bad_signature"},
+		{"signature twice", "/github", "{}", func(r *http.Request) {
+			r.Header.Add("X-Hub-Signature-256", r.Header.Get("X-Hub-Signature-256"))
+		}, 401, "repeated_header"},
+		{"get", "/github", "", func(r *http.Request) { r.Method = "GET" }, 405, "method_not_allowed"},
+		{"too large", "/github", large, nil, 413, "body_too_large"},
+		{"too large, length unknown", "/github", large, func(r *http.Request) { r.ContentLength = -1 }, 413, "body_too_large"},
+		{"stale", "/stripe", "{}", func(r *http.Request) { signStripe(r, "{}", time.Now().Add(-6*time.Minute)) }, 401, "stale_timestamp"},
+		{"from the future", "/stripe", "{}", func(r *http.Request) { signStripe(r, "{}", time.Now().Add(6*time.Minute)) }, 401, "future_timestamp"},
+		{"another content type", "/strict", "{}", func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }, 415, "unsupported_content_type"},
+		{"status of the row", "/strict", "{}", func(r *http.Request) {
+			r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "{}"))
+		}, 498, "bad_signature"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := signGitHub(post(t, s.url+tt.path, tt.body), tt.body)
+			if tt.change != nil {
+				tt.change(r)
+			}
+			got := do(t, r).want(t, tt.status)
+			provider := "github"
+			if tt.path == "/stripe" {
+				provider = "stripe"
+			}
+			if want := tt.reason + "|" + tt.reason + "|" + provider + "|false"; got.body != want {
+				t.Errorf("handle_errors saw %q, want %q", got.body, want)
+			}
+			if tt.status == 405 && got.Header.Get("Allow") != "POST" {
+				t.Errorf("Allow: %q", got.Header.Get("Allow"))
+			}
+			if tt.status == 413 && !got.Close {
+				t.Error("the connection stays open")
+			}
+			app.none(t)
+		})
+	}
+}
+
+// TestConfigErrors: what can't verify doesn't load, and says what to do.
+func TestConfigErrors(t *testing.T) {
+	runCaddy(t, "", "")
+	t.Setenv("VERIFY_TEST_EMPTY", "")
+	tests := []struct{ name, directive, want string }{
+		{"unknown provider", "webhook_verify gitub s", "webhook_verify gitub: unknown provider"},
+		{"no secret", "webhook_verify github", "webhook_verify github: there is no secret"},
+		{"empty secret", `webhook_verify github ""`, "webhook_verify github: secret 1: the secret is empty"},
+		{"environment variable not set", "webhook_verify github {env.VERIFY_TEST_NONE}", "environment variable VERIFY_TEST_NONE is empty or not set"},
+		{"second secret of nothing", "webhook_verify github s {\nsecret {env.VERIFY_TEST_EMPTY}\n}", "secret 2: the environment variable VERIFY_TEST_EMPTY"},
+		{"missing file", "webhook_verify github {file./nowhere/secret}", "the file /nowhere/secret is empty, missing or not readable"},
+		{"file named without a slash", "webhook_verify github {file.nowhere}", "the file nowhere is empty, missing or not readable"},
+		{"secret that isn't base64", "webhook_verify standard whsec_!!!", "webhook_verify standard: "},
+		{"secret that decodes to nothing", "webhook_verify standard whsec_", "webhook_verify standard: "},
+		{"content without a signature", "webhook_verify hmac s", "webhook_verify hmac: "},
+		{"unknown word in content", "webhook_verify hmac s {\nsignature header X\ncontent \"{bdy}\"\n}", "did you mean {body}?"},
+		{"content without the body", "webhook_verify hmac s {\nsignature header X\ncontent \"{header.X-Y}\"\n}", "unbound_body"},
+		{"unknown algorithm", "webhook_verify hmac s {\nsignature header X\nalgorithm md5\n}", "md5"},
+		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "such as: replay ack 24h"},
+		{"public URL with a path", "webhook_verify github s {\npublic_url https://hooks.example.com/github\n}", "path and query"},
+		{"verify token of nothing", "webhook_verify github s {\nverify_token {env.VERIFY_TEST_NONE}\n}", "verify_token: the environment variable VERIFY_TEST_NONE"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := loadCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\n%s\n}", freePort(), tt.directive))
+			if !strings.Contains(got, tt.want) {
+				t.Fatalf("got %s; want an error with %q", got, tt.want)
+			}
+			if strings.Contains(got, "!!!") {
+				t.Errorf("the error shows the secret: %s", got)
+			}
+		})
+	}
+	t.Run("unknown field in JSON", func(t *testing.T) {
+		port := freePort()
+		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secret":"s"}]}]}}}}}`, adminPort(), port)
+		res, err := http.Post(fmt.Sprintf("http://localhost:%d/load", adminPort()), "application/json", strings.NewReader(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		if res.StatusCode == http.StatusOK || !strings.Contains(string(body), `unknown field`) {
+			t.Errorf("got %s %s", res.Status, body)
+		}
+	})
+}
+
+func TestEnforceOff(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	webhook_verify github `+strconv.Quote(testSecret)+` {
+		enforce off
+		max_body 64KiB
+	}
+	reverse_proxy `+app.addr+` {
+		header_up X-Placeholders "{http.webhook.verified}|{http.webhook.error}"
+	}`)
+	large := string(testBytes(300 << 10))
+	tests := []struct {
+		name   string
+		method string
+		body   string
+		change func(*http.Request)
+		header string
+		want   string
+	}{
+		{"verified", "POST", "{}", nil, "github", "true|"},
+		{"bad signature", "POST", "{}", func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "")) }, "false", "false|bad_signature"},
+		{"no signature", "POST", "{}", func(r *http.Request) { r.Header.Del("X-Hub-Signature-256") }, "false", "false|missing_signature"},
+		{"another method", "PUT", "{}", nil, "false", "false|method_not_allowed"},
+		{"no body at all", "GET", "", nil, "false", "false|method_not_allowed"},
+		{"too large", "POST", large, nil, "false", "false|body_too_large"},
+		{"too large, length unknown", "POST", large, func(r *http.Request) { r.ContentLength = -1 }, "false", "false|body_too_large"},
+		{"a claim from outside", "POST", "{}", func(r *http.Request) {
+			r.Header.Del("X-Hub-Signature-256")
+			r.Header.Set("Webhook-Verified", "github")
+		}, "false", "false|missing_signature"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := signGitHub(post(t, s.url, tt.body), tt.body)
+			r.Method = tt.method
+			if tt.change != nil {
+				tt.change(r)
+			}
+			do(t, r).want(t, http.StatusOK)
+			got := app.one(t)
+			if string(got.body) != tt.body {
+				t.Errorf("the app got %d bytes, want %d", len(got.body), len(tt.body))
+			}
+			if v := got.Header["Webhook-Verified"]; len(v) != 1 || v[0] != tt.header {
+				t.Errorf("Webhook-Verified: %q, want %q", v, tt.header)
+			}
+			if p := got.Header.Get("X-Placeholders"); p != tt.want {
+				t.Errorf("placeholders %q, want %q", p, tt.want)
+			}
+		})
+	}
+}
+
+// TestHandshake: Slack's is verified first and answered here; off leaves it to
+// the app.
+func TestHandshake(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	handle /on {
+		webhook_verify slack `+strconv.Quote(testSecret)+`
+		reverse_proxy `+app.addr+`
+	}
+	handle /off {
+		webhook_verify slack `+strconv.Quote(testSecret)+` {
+			handshake off
+		}
+		reverse_proxy `+app.addr+`
+	}`)
+	body := `{"type":"url_verification","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P"}`
+	sign := func(r *http.Request) *http.Request {
+		at := strconv.FormatInt(time.Now().Unix(), 10)
+		r.Header.Set("X-Slack-Request-Timestamp", at)
+		r.Header.Set("X-Slack-Signature", "v0="+mac(testSecret, "v0:"+at+":"+body))
+		return r
+	}
+	got := do(t, sign(post(t, s.url+"/on", body))).want(t, http.StatusOK)
+	if !strings.Contains(got.body, "3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P") || got.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("got %q, %v", got.body, got.Header)
+	}
+	app.none(t)
+	forged := sign(post(t, s.url+"/on", body))
+	forged.Header.Set("X-Slack-Signature", "v0="+mac("guess", body))
+	if got := do(t, forged).want(t, http.StatusUnauthorized); strings.Contains(got.body, "3eZbrw1") {
+		t.Errorf("a forged handshake is echoed: %q", got.body)
+	}
+	do(t, sign(post(t, s.url+"/off", body))).want(t, http.StatusOK)
+	if got := app.one(t); string(got.body) != body {
+		t.Errorf("the app got %q", got.body)
+	}
+}
+
+// TestErrorRoutesGetTheBody: when the app can't be reached, an error route may
+// proxy the same request elsewhere.
+func TestErrorRoutesGetTheBody(t *testing.T) {
+	fallback := newApp(t)
+	port := freePort()
+	runCaddy(t, "", fmt.Sprintf(`http://127.0.0.1:%d {
+	webhook_verify github %q
+	reverse_proxy 127.0.0.1:%d
+	handle_errors {
+		reverse_proxy %s
+	}
+}`, port, testSecret, freePort(), fallback.addr))
+	body := string(testBytes(200 << 10))
+	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, http.StatusOK)
+	if got := fallback.one(t); string(got.body) != body {
+		t.Errorf("the fallback got %d bytes", len(got.body))
+	}
+	// what was refused reaches an error route without its body and without claims
+	forged := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), "other")
+	forged.Header.Set("Webhook-Verified", "github")
+	do(t, forged)
+	if got := fallback.one(t); len(got.body) != 0 || got.Header["Webhook-Verified"] != nil {
+		t.Errorf("the error route got %d bytes, %v", len(got.body), got.Header)
+	}
+}
+
+// TestLogsAndMetricsTellTheReason, and no secret.
+func TestLogsAndMetricsTellTheReason(t *testing.T) {
+	app := newApp(t)
+	log := filepath.Join(t.TempDir(), "log.json")
+	secret := "s3cret-that-nobody-sees"
+	t.Setenv("VERIFY_TEST_SECRET", secret)
+	s := serveSite(t, "metrics\n\tlog {\n\toutput file "+log+"\n\tformat json\n\tlevel DEBUG\n\t}", `
+	log
+	handle /github {
+		webhook_verify github {env.VERIFY_TEST_SECRET}
+		reverse_proxy `+app.addr+`
+	}
+	handle /pandadoc {
+		webhook_verify hmac {env.VERIFY_TEST_SECRET} {
+			signature query signature
+			replay off
+		}
+		reverse_proxy `+app.addr+`
+	}`)
+	body := "{}"
+	r := signGitHub(post(t, s.url+"/github", body), body)
+	r.Header.Set("X-Hub-Signature-256", "sha256="+mac(secret, body))
+	do(t, r).want(t, http.StatusOK)
+	r = post(t, s.url+"/github?token=query-token", body)
+	r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", body))
+	do(t, r).want(t, http.StatusUnauthorized)
+
+	metrics := do(t, must(http.NewRequest("GET", fmt.Sprintf("http://localhost:%d/metrics", adminPort()), nil))).body
+	for _, want := range []string{
+		`caddy_webhooks_verify_requests_total{provider="github",reason="",verdict="verified"}`,
+		`caddy_webhooks_verify_requests_total{provider="github",reason="bad_signature",verdict="refused"}`,
+		`caddy_webhooks_verify_secret_matches_total{provider="github",secret_index="0"}`,
+		`caddy_webhooks_verify_replay_evictions_total`,
+		`caddy_webhooks_verify_body_memory_bytes 0`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	written, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused, access string
+	for line := range strings.Lines(string(written)) {
+		switch {
+		case strings.Contains(line, `"webhook refused"`):
+			refused = line
+		case strings.Contains(line, "http.log.access") && strings.Contains(line, `"status":401`):
+			access = line
+		}
+	}
+	for _, want := range []string{`"level":"warn"`, "http.handlers.webhook_verify", `"provider":"github"`, `"reason":"bad_signature"`, `"status":401`, `"client_ip":"127.0.0.1"`, `"path":"/github"`} {
+		if !strings.Contains(refused, want) {
+			t.Errorf("the log of a refusal lacks %s: %s", want, refused)
+		}
+	}
+	if strings.Contains(refused, "query-token") || strings.Contains(refused, "sha256=") {
+		t.Errorf("the log of a refusal shows too much: %s", refused)
+	}
+	if !strings.Contains(access, `"webhook":{"provider":"github","verdict":"refused","reason":"bad_signature"}`) {
+		t.Errorf("the access log doesn't tell the verdict: %s", access)
+	}
+	if !strings.Contains(string(written), "request>uri query") {
+		t.Error("no warning about the signature in the URL")
+	}
+	config := do(t, must(http.NewRequest("GET", fmt.Sprintf("http://localhost:%d/config/", adminPort()), nil))).body
+	for where, text := range map[string]string{"log": string(written), "metrics": metrics, "config": config} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the %s shows the secret", where)
+		}
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestRefusalsAreLoggedAtABoundedRate: whoever is refused can't fill a disk.
+func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
+	app := newApp(t)
+	log := filepath.Join(t.TempDir(), "log.json")
+	s := serveSite(t, "log {\n\toutput file "+log+"\n\tformat json\n\t}", `
+	webhook_verify github `+strconv.Quote(testSecret)+`
+	reverse_proxy `+app.addr)
+	for range 200 {
+		do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
+	}
+	written, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(written, []byte("webhook refused")); n < 10 || n > 100 {
+		t.Errorf("%d refusals of 200 were logged", n)
+	}
+}
+
+// readAnswer reads one answer from a connection.
+func readAnswer(t *testing.T, r *bufio.Reader) answered {
+	t.Helper()
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	return answered{res, string(body)}
+}
