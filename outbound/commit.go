@@ -44,28 +44,32 @@ func newCommits(e *Engine) *commits {
 	}
 }
 
-// publish returns when the publication is stored. Where too much is waiting
-// it is refused at once. It doesn't give up when ctx ends, since then nobody
-// would know whether the event is stored.
-func (c *commits) publish(ctx context.Context, p *store.Publication) error {
+// submit has a publication stored, which wait tells. Where too much is waiting
+// it is refused at once.
+func (c *commits) submit(ctx context.Context, p *store.Publication) (chan error, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
 	result := c.done.Get().(chan error)
-	defer c.done.Put(result)
 	c.mu.RLock()
+	defer c.mu.RUnlock()
 	if c.closed {
-		c.mu.RUnlock()
-		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
+		return nil, fmt.Errorf("%w: it is being closed", ErrUnavailable)
 	}
 	select {
 	case c.in <- unit{publication: p, result: result}:
-		c.mu.RUnlock()
+		return result, nil
 	default:
-		c.mu.RUnlock()
-		return fmt.Errorf("%w: too many events wait to be stored", ErrUnavailable)
+		return nil, fmt.Errorf("%w: too many events wait to be stored", ErrUnavailable)
 	}
-	return <-result
+}
+
+// wait returns when what was submitted is stored, or isn't. It doesn't give up
+// before, since then nobody would know which of the two.
+func (c *commits) wait(result chan error) error {
+	err := <-result
+	c.done.Put(result)
+	return err
 }
 
 // settle stores the outcome of an attempt, and calls settled once it is

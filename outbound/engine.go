@@ -22,7 +22,8 @@ type Engine struct {
 	claims   claimer
 	heldSize atomic.Int64 // bytes of payloads in the lanes
 
-	applying sync.Mutex // one Apply at a time
+	applying  sync.Mutex // one Apply at a time
+	catalogue sync.Mutex // one change of an event type at a time
 
 	// Attempts run under work; everything else of the engine under life.
 	life, work   context.Context

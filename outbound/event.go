@@ -2,8 +2,11 @@ package outbound
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -84,15 +87,45 @@ func (n *NewEvent) check(c *config) error {
 // it, and returns once both are durable. It may return an *Invalid, a
 // *TooLarge, a *Reused, ErrFull or ErrUnavailable; nothing is stored then.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
-	ctx, span := e.startPublish(ctx, n)
-	res, err := e.publish(ctx, n)
-	span.end(res, err)
-	return res, err
+	p := e.begin(ctx, n)
+	return e.finish(&p)
 }
 
-func (e *Engine) publish(ctx context.Context, n *NewEvent) (Published, error) {
+// Answer is what Publish returns.
+type Answer struct {
+	Published
+	Err error
+}
+
+// PublishAll publishes events as Publish does, in their order, in which they
+// also go to ordered subscriptions. They share commits. There is one answer
+// for each.
+func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
+	begun := make([]publishing, len(ns))
+	for i, n := range ns {
+		begun[i] = e.begin(ctx, n)
+	}
+	answers := make([]Answer, len(ns))
+	for i := range begun {
+		answers[i].Published, answers[i].Err = e.finish(&begun[i])
+	}
+	return answers
+}
+
+// publishing is an event on its way to the disk.
+type publishing struct {
+	*store.Publication
+	lanes  []*lane
+	span   publishSpan
+	result chan error // of the commit
+	err    error      // refused before it came so far
+}
+
+// begin has an event stored, and finish waits for it.
+func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
+	ctx, span := e.startPublish(ctx, n)
 	if err := n.check(e.config.Load()); err != nil {
-		return Published{}, err
+		return publishing{span: span, err: err}
 	}
 	ev := &store.Event{
 		Key: e.ids.Next(), ID: n.ID, Tenant: n.Tenant, Type: n.Type,
@@ -105,40 +138,87 @@ func (e *Engine) publish(ctx context.Context, n *NewEvent) (Published, error) {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := &store.Publication{Event: ev, Chosen: n.ID != ""}
-	lanes := e.match(ev)
-	return e.commitPublication(ctx, p, lanes)
+	p := e.submit(ctx, &store.Publication{Event: ev, Chosen: n.ID != ""}, e.match(ev))
+	p.span = span
+	return p
 }
 
-// commitPublication stores an event for the given lanes and hands them its
-// deliveries.
-func (e *Engine) commitPublication(ctx context.Context, p *store.Publication, lanes []*lane) (Published, error) {
+// submit has an event stored for the given lanes, and reserves their room.
+func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane) publishing {
 	due := e.now()
-	size := len(p.Event.Payload)
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
-		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(size)}
+		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload))}
 	}
-	err := e.commits.publish(ctx, p)
-	stored := err == nil && p.Result.Outcome == store.Stored
-	for i, l := range lanes {
-		d := &p.Deliveries[i]
-		switch {
-		case !d.Hold:
-			l.stored(due) // also after an error: asking the store once more does no harm
-		case !stored:
-			l.unreserve(size)
-		default:
-			l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: due}, Event: p.Event})
-		}
+	result, err := e.commits.submit(ctx, p)
+	return publishing{Publication: p, lanes: lanes, result: result, err: err}
+}
+
+// finish returns when the event is stored, and its deliveries are with the
+// lanes.
+func (e *Engine) finish(p *publishing) (Published, error) {
+	if p.err == nil {
+		p.err = e.commits.wait(p.result)
 	}
+	stored := p.err == nil && p.Result.Outcome == store.Stored
+	for i, l := range p.lanes {
+		p.handOver(l, &p.Deliveries[i], stored)
+	}
+	var res Published
 	switch {
-	case err != nil:
-		return Published{}, err
+	case p.err != nil:
 	case p.Result.Outcome == store.Reused:
-		return Published{}, &Reused{EventID: p.Event.ID}
+		p.err = &Reused{EventID: p.Event.ID}
+	default:
+		res = Published{EventID: p.Event.ID, Deliveries: p.Result.Deliveries, Duplicate: p.Result.Outcome == store.Duplicate}
 	}
-	return Published{EventID: p.Event.ID, Deliveries: p.Result.Deliveries, Duplicate: p.Result.Outcome == store.Duplicate}, nil
+	p.span.end(res, p.err)
+	return res, p.err
+}
+
+// handOver gives a lane its delivery, or takes back what was reserved for it.
+func (p *publishing) handOver(l *lane, d *store.NewDelivery, stored bool) {
+	switch {
+	case !d.Hold:
+		l.stored(d.Due) // also after an error: asking the store once more does no harm
+	case !stored:
+		l.unreserve(len(p.Event.Payload))
+	default:
+		l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due}, Event: p.Event})
+	}
+}
+
+// TestEventType is the type of the events that Test makes.
+const TestEventType = "webhook.test"
+
+// Test sends an event of its own to one subscription, whatever types that
+// asked for, and returns its delivery. ErrConflict: the subscription is not
+// active.
+func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error) {
+	l := e.lanes.byID(subscription)
+	if l == nil {
+		return nil, ErrNotFound
+	}
+	s := l.target.Load().sub
+	if !s.Active {
+		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
+	}
+	payload, err := json.Marshal(map[string]string{
+		"type": TestEventType, "subscription_id": s.ID, "timestamp": e.now().UTC().Format(time.RFC3339),
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, span := e.startPublish(ctx, &NewEvent{Type: TestEventType, Payload: payload})
+	ev := &store.Event{Key: e.ids.Next(), Tenant: s.Tenant, Type: TestEventType, ContentType: "application/json", Payload: payload}
+	ev.ID = ev.Key.With(store.EventPrefix)
+	ev.TraceParent, ev.TraceState = traceContext(ctx)
+	p := e.submit(ctx, &store.Publication{Event: ev}, []*lane{l})
+	p.span = span
+	if _, err := e.finish(&p); err != nil {
+		return nil, err
+	}
+	return e.store.Delivery(ctx, p.Deliveries[0].ID)
 }
 
 // Event returns an event with its payload.

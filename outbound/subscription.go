@@ -36,17 +36,6 @@ type SubscriptionSpec struct {
 	Ordered     bool
 }
 
-// SubscriptionChange edits a subscription; nil fields stay as they are.
-type SubscriptionChange struct {
-	URL         *string
-	EventTypes  []string
-	Description *string
-	Headers     map[string]string
-	Scheme      *string
-	RateLimit   *float64
-	Ordered     *bool
-}
-
 // Why a subscription is not active, where it isn't a user's own words.
 const (
 	ReasonByHand  = "deactivated by hand"
@@ -256,29 +245,23 @@ func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subs
 	return out[:min(limit, len(out))]
 }
 
-// UpdateSubscription changes a subscription; attempts from now on use what it
-// says now.
-func (e *Engine) UpdateSubscription(ctx context.Context, id string, ch SubscriptionChange) (*Subscription, error) {
+// UpdateSubscription changes what was said of a subscription; attempts from
+// now on use what it says now. The Tenant and the Secrets stay as they are. An
+// error from edit ends it, and is returned as it is.
+func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*SubscriptionSpec) error) (*Subscription, error) {
 	c := e.config.Load()
 	return e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
 			return configured(s)
 		}
 		spec := SubscriptionSpec{
-			URL: s.URL, EventTypes: s.EventTypes, Tenant: s.Tenant, Description: s.Description,
-			Headers: s.Headers, Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
+			URL: s.URL, EventTypes: s.EventTypes, Description: s.Description, Headers: maps.Clone(s.Headers),
+			Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
 		}
-		assign(&spec.URL, ch.URL)
-		assign(&spec.Description, ch.Description)
-		assign(&spec.Scheme, ch.Scheme)
-		assign(&spec.RateLimit, ch.RateLimit)
-		assign(&spec.Ordered, ch.Ordered)
-		if ch.EventTypes != nil {
-			spec.EventTypes = ch.EventTypes
+		if err := edit(&spec); err != nil {
+			return err
 		}
-		if ch.Headers != nil {
-			spec.Headers = ch.Headers
-		}
+		spec.Tenant, spec.Secrets = s.Tenant, nil
 		for _, v := range s.Secrets {
 			spec.Secrets = append(spec.Secrets, v.Value)
 		}
@@ -290,12 +273,6 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, ch Subscript
 		s.Secrets = secrets // with their expiries
 		return nil
 	})
-}
-
-func assign[T any](v *T, to *T) {
-	if to != nil {
-		*v = *to
-	}
 }
 
 func cmpOr(v, fallback string) string {
