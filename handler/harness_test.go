@@ -94,10 +94,10 @@ type app struct {
 	answer http.HandlerFunc // 200 if nil; called when the body was read
 }
 
-func newApp(t *testing.T) *app {
+func newApp(t *testing.T, configure ...func(*http.Server)) *app {
 	t.Helper()
 	a := &app{}
-	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		a.mu.Lock()
 		a.got = append(a.got, received{r, body, err})
@@ -107,6 +107,10 @@ func newApp(t *testing.T) *app {
 			answer(w, r)
 		}
 	}))
+	for _, c := range configure {
+		c(a.Config)
+	}
+	a.Start()
 	a.addr = a.Listener.Addr().String()
 	t.Cleanup(a.Close)
 	return a

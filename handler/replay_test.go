@@ -1,0 +1,247 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestReplayModes sends one signed message twice.
+func TestReplayModes(t *testing.T) {
+	tests := []struct {
+		name, provider, option string
+		second                 int
+		reaches                bool
+	}{
+		{"a signed time: ack by default", "stripe", "", 200, false},
+		{"ack", "stripe", "replay ack", 200, false},
+		{"reject", "stripe", "replay reject", 409, false},
+		{"off", "stripe", "replay off", 200, true},
+		{"no signed time: off by default", "github", "", 200, true},
+		{"no signed time: ack with a life", "github", "replay ack 24h", 200, false},
+		{"no signed time: reject with a life", "github", "replay reject 24h", 409, false},
+		{"a time that is not enforced: off by default", "stripe", "tolerance off", 200, true},
+		{"dry run", "stripe", "enforce off", 200, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			app := newApp(t)
+			app.respond(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "from the app") })
+			// the replay memory outlives each config: sign another body in each test
+			s := serveSite(t, "", "webhook_verify "+tt.provider+" "+strconv.Quote(testSecret)+" {\n"+tt.option+"\n}\nreverse_proxy "+app.addr)
+			body := fmt.Sprintf("%q", t.Name())
+			at := time.Now()
+			message := func() *http.Request {
+				if tt.provider == "github" {
+					return signGitHub(post(t, s.url, body), body)
+				}
+				return signStripe(post(t, s.url, body), body, at)
+			}
+			if got := do(t, message()).want(t, http.StatusOK); got.body != "from the app" {
+				t.Fatalf("the first got %q", got.body)
+			}
+			app.one(t)
+			got := do(t, message()).want(t, tt.second)
+			if !tt.reaches {
+				app.none(t)
+				if tt.second == http.StatusConflict && !strings.HasPrefix(got.body, "replayed|replayed|") {
+					t.Errorf("got %q", got.body)
+				}
+				return
+			}
+			second := app.one(t)
+			want := tt.provider
+			if tt.name == "dry run" {
+				want = "false"
+			}
+			if v := second.Header.Get("Webhook-Verified"); v != want {
+				t.Errorf("Webhook-Verified: %q, want %q", v, want)
+			}
+		})
+	}
+}
+
+// replaySite is one site with a replay memory.
+func replaySite(t *testing.T, addr string) site {
+	return serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}\nreverse_proxy "+addr)
+}
+
+// Case 18: a retry after the app's failure is no replay.
+func TestCase18RetryAfterAFailureOfTheAppPasses(t *testing.T) {
+	for _, status := range []int{500, 503, 404, 302, 410} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			app := newApp(t)
+			s := replaySite(t, app.addr)
+			body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+			app.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			for range 2 {
+				do(t, signStripe(post(t, s.url, body), body, at)).want(t, status)
+				app.one(t)
+			}
+			app.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+			do(t, signStripe(post(t, s.url, body), body, at)).want(t, 204)
+			app.one(t)
+			do(t, signStripe(post(t, s.url, body), body, at)).want(t, 409)
+			app.none(t)
+		})
+	}
+	t.Run("unreachable", func(t *testing.T) {
+		app := newApp(t)
+		s := replaySite(t, app.addr)
+		body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+		app.CloseClientConnections()
+		app.Listener.Close()
+		for range 2 {
+			do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusBadGateway)
+		}
+	})
+	t.Run("panic", func(t *testing.T) {
+		app := newApp(t)
+		s := replaySite(t, app.addr)
+		body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+		app.respond(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+		for range 2 {
+			do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusBadGateway)
+			app.one(t)
+		}
+	})
+}
+
+// Case 18: while the app works on the first copy, a second one is told to come
+// back.
+func TestCase18SecondCopyInFlight(t *testing.T) {
+	for _, mode := range []string{"ack", "reject"} {
+		t.Run(mode, func(t *testing.T) {
+			app := newApp(t)
+			s := serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay "+mode+"\n}\nreverse_proxy "+app.addr)
+			arrived, goOn := make(chan struct{}), make(chan struct{})
+			app.respond(func(http.ResponseWriter, *http.Request) { close(arrived); <-goOn })
+			body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+			var first sync.WaitGroup
+			first.Go(func() { do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusOK) })
+			<-arrived
+			got := do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusConflict)
+			if got.Header.Get("Retry-After") == "" || !strings.HasPrefix(got.body, "in_flight|") {
+				t.Errorf("got %q, %v", got.body, got.Header)
+			}
+			close(goOn)
+			first.Wait()
+			app.one(t)
+		})
+	}
+}
+
+// Cases 4 and 17: neither another text of the signature nor another unsigned
+// header makes a new message.
+func TestCase17ReplayIsKnownByWhatIsSigned(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+" {\nreplay reject 1h\n}\nreverse_proxy "+app.addr)
+	body := fmt.Sprintf("%q", t.Name())
+	do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+	app.one(t)
+	for name, change := range map[string]func(*http.Request){
+		"another delivery id": func(r *http.Request) { r.Header.Set("X-GitHub-Delivery", "another") },
+		"upper-case hex": func(r *http.Request) {
+			r.Header.Set("X-Hub-Signature-256", "sha256="+strings.ToUpper(strings.TrimPrefix(r.Header.Get("X-Hub-Signature-256"), "sha256=")))
+		},
+		"another path":  func(r *http.Request) { r.URL.Path = "/other" },
+		"another query": func(r *http.Request) { r.URL.RawQuery = "x=1" },
+	} {
+		r := signGitHub(post(t, s.url, body), body)
+		change(r)
+		if got := do(t, r); got.StatusCode != http.StatusConflict {
+			t.Errorf("%s: got %s", name, got.Status)
+		}
+		app.none(t)
+	}
+}
+
+// TestReplayKnowsRoutesApart: a message that one route delivered is no replay on
+// another, though provider and secret are the same.
+func TestReplayKnowsRoutesApart(t *testing.T) {
+	app := newApp(t)
+	block := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
+	s := serveSite(t, "", "handle /a {\n"+block+"\n}\nhandle /b {\n"+block+"\n}")
+	body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+	for _, path := range []string{"/a", "/b"} {
+		do(t, signStripe(post(t, s.url+path, body), body, at)).want(t, http.StatusOK)
+		app.one(t)
+		do(t, signStripe(post(t, s.url+path, body), body, at)).want(t, http.StatusConflict)
+		app.none(t)
+	}
+}
+
+// TestReplayMemorySurvivesReloads: good ones, failed ones, and one in the middle
+// of a request.
+func TestReplayMemorySurvivesReloads(t *testing.T) {
+	app := newApp(t)
+	port := freePort()
+	sites := func(option, upstream string) string {
+		return fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe %q {\nreplay reject\n%s\n}\nreverse_proxy %s\n}", port, testSecret, option, upstream)
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	reload := func(option string) {
+		t.Helper()
+		if err := loadCaddy(t, "", sites(option, app.addr)); err != "" {
+			t.Fatal(err)
+		}
+	}
+	runCaddy(t, "", sites("", app.addr))
+	at := time.Now()
+	message := func(body string) *http.Request { return signStripe(post(t, url, body), body, at) }
+
+	do(t, message("one")).want(t, http.StatusOK)
+	app.one(t)
+	reload("max_body 1MiB")
+	do(t, message("one")).want(t, http.StatusConflict)
+	app.none(t)
+
+	if err := loadCaddy(t, "", sites("secret {env.VERIFY_TEST_NONE}", app.addr)); err == "" {
+		t.Fatal("a config without a secret was loaded")
+	}
+	do(t, message("one")).want(t, http.StatusConflict)
+	app.none(t)
+
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	app.respond(func(http.ResponseWriter, *http.Request) { close(arrived); <-goOn })
+	var first sync.WaitGroup
+	first.Go(func() { do(t, message("two")).want(t, http.StatusOK) })
+	<-arrived
+	reload("tolerance 4m")
+	client.CloseIdleConnections()
+	if got := do(t, message("two")).want(t, http.StatusConflict); got.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After for a copy in flight since before the reload")
+	}
+	close(goOn)
+	first.Wait()
+	app.respond(nil)
+	app.one(t)
+	do(t, message("two")).want(t, http.StatusConflict)
+	app.none(t)
+}
+
+// TestReplayPoolIsBalanced: what a config takes it gives back, also when it
+// fails to load half-way.
+func TestReplayPoolIsBalanced(t *testing.T) {
+	runCaddy(t, "", "")
+	count := func() int { n, _ := replayPool.References(replayPoolKey); return n }
+	if n := count(); n != 0 {
+		t.Fatalf("%d references before", n)
+	}
+	one := fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe s\n}\n", freePort())
+	two := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s\nwebhook_verify slack s\n}\n}\n", freePort())
+	bad := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s {\nreplay ack\n}\n}\n}\n", freePort())
+	for _, step := range []struct {
+		sites string
+		want  int
+	}{{one, 1}, {two, 2}, {bad, 2}, {two, 2}, {one, 1}, {"", 0}, {bad, 0}} {
+		loadCaddy(t, "", step.sites)
+		if n := count(); n != step.want {
+			t.Fatalf("%d references, want %d, after loading\n%s", n, step.want, step.sites)
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package handler
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// proxySizes are bodies in memory and beyond it.
+var proxySizes = map[string]int{
+	"empty":     0,
+	"small":     100,
+	"in memory": 300 << 10,
+	"in a file": 3 << 20,
+}
+
+// TestProxyRetriesAfterDialError: without request_buffers, the app that can be
+// reached gets the whole body.
+func TestProxyRetriesAfterDialError(t *testing.T) {
+	tempDir(t)
+	app := newApp(t)
+	s := serveSite(t, "", fmt.Sprintf(`
+	webhook_verify github %q
+	reverse_proxy 127.0.0.1:%d 127.0.0.1:%d %s {
+		lb_policy first
+		lb_retries 3
+		fail_duration 10s
+	}`, testSecret, freePort(), freePort(), app.addr))
+	for name, size := range proxySizes {
+		t.Run(name, func(t *testing.T) {
+			body := string(testBytes(size))
+			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+			if got := app.one(t); string(got.body) != body || got.ContentLength != int64(size) {
+				t.Errorf("the app got %d bytes of %d, length %d", len(got.body), size, got.ContentLength)
+			}
+		})
+	}
+}
+
+// brokenApp reads the head and some of the body of each request, then acts.
+func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls *atomic.Int64) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	calls = new(atomic.Int64)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r, err := http.ReadRequest(bufio.NewReader(conn))
+				if err != nil {
+					return
+				}
+				calls.Add(1)
+				io.CopyN(io.Discard, r.Body, some)
+				act(conn)
+			}()
+		}
+	}()
+	return l.Addr().String(), calls
+}
+
+// TestProxyRetriesAfterTheBodyWasRead: an app that breaks off in the middle of a
+// body costs the next one nothing of it.
+func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
+	tempDir(t)
+	app := newApp(t)
+	broken, calls := brokenApp(t, 50, func(net.Conn) {})
+	s := serveSite(t, "", fmt.Sprintf(`
+	webhook_verify github %q
+	reverse_proxy %s %s {
+		lb_policy first
+		lb_retries 2
+		lb_retry_match {
+			method POST
+		}
+		fail_duration 10s
+		max_fails 1
+	}`, testSecret, broken, app.addr))
+	for name, size := range proxySizes {
+		t.Run(name, func(t *testing.T) {
+			body := string(testBytes(size))
+			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+			if got := app.one(t); string(got.body) != body {
+				t.Errorf("the app got %d bytes of %d", len(got.body), size)
+			}
+		})
+	}
+	if calls.Load() == 0 {
+		t.Error("the broken app was never asked")
+	}
+}
+
+// TestProxyRetriesOnAStatus: an app that answers before it has read the body
+// leaves a transport that still writes, and closes the body when it likes.
+// Whatever comes of it, the next app gets the whole body or none.
+func TestProxyRetriesOnAStatus(t *testing.T) {
+	tempDir(t)
+	app := newApp(t)
+	busy, calls := brokenApp(t, 0, func(c net.Conn) {
+		io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+		io.CopyN(io.Discard, c, 200<<10)
+	})
+	s := serveSite(t, "", fmt.Sprintf(`
+	webhook_verify github %q
+	reverse_proxy %s %s {
+		lb_policy round_robin
+		lb_retries 3
+		lb_retry_match {
+			expression "{rp.status_code} == 503"
+		}
+	}`, testSecret, busy, app.addr))
+	body := string(testBytes(2 << 20))
+	for range 20 {
+		do(t, signGitHub(post(t, s.url, body), body))
+		for _, got := range app.take() {
+			if got.err == nil && string(got.body) != body {
+				t.Fatalf("the app got %d bytes which aren't those that were signed", len(got.body))
+			}
+		}
+	}
+	if calls.Load() == 0 {
+		t.Error("the busy app was never asked")
+	}
+}
+
+// TestProxyOverAConnectionThatDied: an app that closes idle connections costs no
+// webhook, since the transport can have the body again.
+func TestProxyOverAConnectionThatDied(t *testing.T) {
+	app := newApp(t, func(s *http.Server) { s.IdleTimeout = 5 * time.Millisecond })
+	s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+"\nreverse_proxy "+app.addr)
+	body := string(testBytes(100))
+	for range 50 {
+		do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+		if got := app.one(t); string(got.body) != body {
+			t.Fatalf("the app got %d bytes", len(got.body))
+		}
+		time.Sleep(5 * time.Millisecond) // about as long as the connection lives
+	}
+}
+
+// TestProxyToH2C: the app's side may speak HTTP/2.
+func TestProxyToH2C(t *testing.T) {
+	app := newApp(t, func(s *http.Server) {
+		s.Protocols = new(http.Protocols)
+		s.Protocols.SetUnencryptedHTTP2(true)
+	})
+	s := serveSite(t, "", fmt.Sprintf("webhook_verify github %q\nreverse_proxy h2c://127.0.0.1:%d h2c://%s {\nlb_policy first\nlb_retries 2\nfail_duration 10s\n}", testSecret, freePort(), app.addr))
+	for name, size := range proxySizes {
+		t.Run(name, func(t *testing.T) {
+			body := string(testBytes(size))
+			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+			if got := app.one(t); string(got.body) != body || got.ProtoMajor != 2 {
+				t.Errorf("the app got %d bytes of %d by %s", len(got.body), size, got.Proto)
+			}
+		})
+	}
+}
