@@ -59,7 +59,7 @@ func (p *plan) parseSignature(text string, lanes []lane) ([]lane, Reason) {
 // parseList reads one list, or the one signature that stands in its place.
 func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 	s := &p.scheme.Signature
-	text, ok := strings.CutPrefix(text, s.Prefix)
+	text, ok := p.cutPrefix(text)
 	if !ok {
 		return lanes, ReasonMalformedSignature
 	}
@@ -118,6 +118,22 @@ func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 		return lanes, ReasonMalformedSignature
 	}
 	return p.addLane(lanes, l), ""
+}
+
+// cutPrefix drops the scheme's prefix. The name of an HTTP authentication
+// scheme, alone among prefixes, may be written in either case.
+func (p *plan) cutPrefix(text string) (string, bool) {
+	prefix := p.scheme.Signature.Prefix
+	if len(text) < len(prefix) {
+		return "", false
+	}
+	if text[:len(prefix)] == prefix {
+		return text[len(prefix):], true
+	}
+	if len(p.headers) == 1 && p.headers[0] == "Authorization" && strings.EqualFold(text[:len(prefix)], prefix) {
+		return text[len(prefix):], true
+	}
+	return "", false
 }
 
 // strongest is the first of the scheme's tags that the list holds, well-formed

@@ -1,0 +1,310 @@
+package verify_test
+
+import (
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"hash"
+	"net/url"
+	"strings"
+)
+
+// example is a request of which the provider publishes no signature. It is
+// computed here, by nothing but the hash functions: {hex} and {base64} in URL,
+// headers and body stand for the HMAC of what is signed.
+type example struct {
+	vector
+	hash   func() hash.Hash // SHA-256 when nil
+	key    string           // the secret when empty
+	signed string           // the body when empty
+	plain  bool             // a plain hash of what is signed
+}
+
+// computed are the vectors of all examples. They are judged at testNow unless
+// they say otherwise.
+func computed() []vector {
+	var list []vector
+	for _, e := range examples() {
+		list = append(list, e.compute())
+	}
+	return list
+}
+
+func (e example) compute() vector {
+	v := e.vector
+	v.source = "computed"
+	if v.at.IsZero() {
+		v.at = testNow
+	}
+	if e.hash == nil {
+		e.hash = sha256.New
+	}
+	if e.key == "" {
+		e.key = v.secret
+	}
+	if e.signed == "" {
+		e.signed = v.body
+	}
+	sum := mac(e.hash, e.key, e.signed)
+	if e.plain {
+		h := e.hash()
+		h.Write([]byte(e.signed))
+		sum = h.Sum(nil)
+	}
+	fill := strings.NewReplacer(
+		"{hex}", hex.EncodeToString(sum),
+		"{HEX}", strings.ToUpper(hex.EncodeToString(sum)),
+		"{base64}", base64.StdEncoding.EncodeToString(sum),
+		"{base64url}", base64.URLEncoding.EncodeToString(sum),
+		"{base64url_raw}", base64.RawURLEncoding.EncodeToString(sum),
+	)
+	v.url = fill.Replace(v.url)
+	v.body = fill.Replace(v.body)
+	filled := make(map[string]string)
+	for name, value := range v.header {
+		filled[name] = fill.Replace(value)
+	}
+	v.header = filled
+	return v
+}
+
+// unixNow and milliNow are testNow as senders write it.
+const (
+	unixNow  = "1700000000"
+	milliNow = "1700000000000"
+)
+
+func examples() []example {
+	decoded := func(b64 string) string {
+		raw, err := base64.StdEncoding.DecodeString(b64)
+		if err != nil {
+			panic(err)
+		}
+		return string(raw)
+	}
+	digest := func(text string) string {
+		sum := sha1.Sum([]byte(text))
+		return string(sum[:])
+	}
+	const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	return []example{
+		{
+			vector: vector{
+				scheme: "gitlab", secret: "whsec_" + key32,
+				header: map[string]string{"webhook-id": "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", "webhook-timestamp": unixNow, "webhook-signature": "v1,{base64}", "X-Gitlab-Event": "Push"},
+				body:   `{"object_kind":"push"}`,
+				id:     "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", event: "Push",
+			},
+			key:    decoded(key32),
+			signed: "f5e5f430-f57b-4e6e-9fac-d9128cd7232f." + unixNow + `.{"object_kind":"push"}`,
+		},
+		{
+			vector: vector{
+				scheme: "svix", secret: "whsec_" + key32,
+				header: map[string]string{"svix-id": "msg_1", "svix-timestamp": unixNow, "svix-signature": "v1,AAAA v1a,xyz v1,{base64}"},
+				body:   `{"type":"user.created"}`,
+				id:     "msg_1", event: "user.created",
+			},
+			key:    decoded(key32),
+			signed: "msg_1." + unixNow + `.{"type":"user.created"}`,
+		},
+		{
+			vector: vector{
+				scheme: "stripe", secret: "whsec_test_secret",
+				header: map[string]string{"Stripe-Signature": "t=" + unixNow + ",v1={hex},v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"},
+				body:   `{"id":"evt_1","object":"event","data":{"object":{"id":"pi_1","type":"card"}},"type":"payment_intent.succeeded"}`,
+				id:     "evt_1", event: "payment_intent.succeeded",
+			},
+			signed: unixNow + `.{"id":"evt_1","object":"event","data":{"object":{"id":"pi_1","type":"card"}},"type":"payment_intent.succeeded"}`,
+		},
+		{
+			vector: vector{
+				scheme: "shopify", secret: "hush",
+				header: map[string]string{"X-Shopify-Hmac-SHA256": "{base64}", "X-Shopify-Topic": "orders/create", "X-Shopify-Webhook-Id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043"},
+				body:   `{"id":820982911946154508}`,
+				id:     "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043", event: "orders/create",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "linear", secret: "lin_wh_secret",
+				header: map[string]string{"Linear-Signature": "{hex}", "Linear-Delivery": "234d1a4e-b617-4388-90fe-adc3633d6b72", "Linear-Event": "Issue", "Linear-Timestamp": "1"},
+				body:   `{"action":"create","type":"Issue","webhookTimestamp":` + milliNow + `}`,
+				id:     "234d1a4e-b617-4388-90fe-adc3633d6b72", event: "Issue",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "paddle", secret: "pdl_ntfset_secret",
+				header: map[string]string{"Paddle-Signature": "ts=" + unixNow + ";h1={hex}"},
+				body:   `{"event_id":"evt_01","event_type":"transaction.paid"}`,
+				id:     "evt_01", event: "transaction.paid",
+			},
+			signed: unixNow + `:{"event_id":"evt_01","event_type":"transaction.paid"}`,
+		},
+		{
+			vector: vector{
+				scheme: "zoom", secret: "zoom-secret",
+				header: map[string]string{"x-zm-signature": "v0={hex}", "x-zm-request-timestamp": unixNow},
+				body:   `{"event":"meeting.started","payload":{}}`,
+				event:  "meeting.started",
+			},
+			signed: "v0:" + unixNow + `:{"event":"meeting.started","payload":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "trello", secret: "trello-secret",
+				header: map[string]string{"X-Trello-Webhook": "{base64}"},
+				body:   `{"action":{"id":"51f9424bcd6e040f3c002412","type":"updateCard"}}`,
+				id:     "51f9424bcd6e040f3c002412", event: "updateCard",
+			},
+			hash:   sha1.New,
+			signed: `{"action":{"id":"51f9424bcd6e040f3c002412","type":"updateCard"}}https://hooks.example.com/in`,
+		},
+		{
+			vector: vector{
+				scheme: "mandrill", secret: "mandrill-key",
+				header: map[string]string{"X-Mandrill-Signature": "{base64}", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "mandrill_events=%5B%7B%22event%22%3A%22send%22%7D%5D",
+			},
+			hash:   sha1.New,
+			signed: `https://hooks.example.com/inmandrill_events[{"event":"send"}]`,
+		},
+		{
+			vector: vector{
+				scheme: "hubspot", secret: "hubspot-secret",
+				url:    "https://hooks.example.com/in?a=x%2Fy%20z",
+				header: map[string]string{"X-HubSpot-Signature-v3": "{base64}", "X-HubSpot-Request-Timestamp": milliNow},
+				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+				id:     "1", event: "contact.creation",
+			},
+			signed: `POSThttps://hooks.example.com/in?a=x/y%20z[{"eventId":1,"subscriptionType":"contact.creation"}]` + milliNow,
+		},
+		{
+			vector: vector{
+				scheme: "hubspot-v2", secret: "hubspot-secret",
+				header: map[string]string{"X-HubSpot-Signature": "{hex}", "X-HubSpot-Signature-Version": "v2"},
+				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+				id:     "1", event: "contact.creation",
+			},
+			plain:  true,
+			signed: `hubspot-secretPOSThttps://hooks.example.com/in[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+		},
+		{
+			vector: vector{
+				scheme: "hubspot-v1", secret: "hubspot-secret",
+				header: map[string]string{"X-HubSpot-Signature": "{hex}", "X-HubSpot-Signature-Version": "v1"},
+				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+				id:     "1", event: "contact.creation",
+			},
+			plain:  true,
+			signed: `hubspot-secret[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+		},
+		{
+			vector: vector{
+				scheme: "plivo-v2", secret: "plivo-token",
+				url:    "https://hooks.example.com/in?x=1",
+				header: map[string]string{"X-Plivo-Signature-V2": "{base64}", "X-Plivo-Signature-V2-Nonce": "12345"},
+				body:   "From=1",
+				id:     "12345",
+			},
+			signed: "https://hooks.example.com/in12345",
+		},
+		{
+			vector: vector{
+				scheme: "pandadoc", secret: "pandadoc-key",
+				url:   "https://hooks.example.com/in?signature={hex}",
+				body:  `[{"event":"document_state_changed"}]`,
+				event: "document_state_changed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "contentful", secret: strings.Repeat("a", 64),
+				url: "https://hooks.example.com/api/v1?a=1&b=x%20y",
+				header: map[string]string{
+					"X-Contentful-Signature":      "{hex}",
+					"X-Contentful-Signed-Headers": "content-type,x-contentful-signed-headers,x-contentful-timestamp",
+					"X-Contentful-Timestamp":      milliNow,
+					"Content-Type":                "application/json; charset=utf-8",
+					"X-Contentful-Topic":          "ContentManagement.Entry.publish",
+				},
+				body:  `{"sys":{}}`,
+				event: "ContentManagement.Entry.publish",
+			},
+			signed: "POST\n/api/v1?a%253D1%2526b%253Dx%252520y\n" +
+				"content-type:application/json; charset=utf-8;x-contentful-signed-headers:content-type,x-contentful-signed-headers,x-contentful-timestamp;x-contentful-timestamp:" + milliNow +
+				"\n" + `{"sys":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "mercado-pago", secret: "mp-secret",
+				url:    "https://hooks.example.com/in?data.id=ABC123&type=payment",
+				header: map[string]string{"x-signature": "ts=" + milliNow + ",v1={hex}", "x-request-id": "req-1"},
+				body:   `{"type":"payment","data":{"id":"ABC123"}}`,
+				id:     "req-1", event: "payment",
+			},
+			signed: "id:abc123;request-id:req-1;ts:" + milliNow + ";",
+		},
+		{
+			vector: vector{
+				scheme: "mercado-pago", secret: "mp-secret",
+				header: map[string]string{"x-signature": "ts=" + unixNow + ",v1={hex}"},
+				body:   `{}`,
+			},
+			signed: "ts:" + unixNow + ";",
+		},
+		{
+			vector: vector{
+				scheme: "mailgun", secret: "mailgun-key",
+				body: `{"signature":{"timestamp":"` + unixNow + `","token":"a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0","signature":"{hex}"},"event-data":{"event":"opened"}}`,
+				id:   "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0", event: "opened",
+			},
+			signed: unixNow + "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0",
+		},
+		{
+			vector: vector{
+				scheme: "dropbox-sign", secret: "api-key",
+				header: map[string]string{"Content-Type": "multipart/form-data; boundary=b"},
+				body:   "--b\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n" + `{"event":{"event_time":"` + unixNow + `","event_type":"signature_request_sent","event_hash":"{hex}"}}` + "\r\n--b--\r\n",
+				event:  "signature_request_sent",
+			},
+			signed: unixNow + "signature_request_sent",
+		},
+		{
+			vector: vector{
+				scheme: "dropbox-sign", secret: "api-key",
+				header: map[string]string{"Content-Type": "application/json"},
+				body:   `{"event":{"event_time":"` + unixNow + `","event_type":"callback_test","event_hash":"{hex}"}}`,
+				event:  "callback_test",
+			},
+			signed: unixNow + "callback_test",
+		},
+		{
+			vector: vector{
+				scheme: "braintree", secret: "private-key",
+				header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+				body:   "bt_signature=" + url.QueryEscape("other|"+strings.Repeat("0", 40)+"&public|") + "{hex}&bt_payload=" + url.QueryEscape("PG5vdGlmaWNhdGlvbj4=\n"),
+			},
+			hash:   sha1.New,
+			key:    digest("private-key"),
+			signed: "PG5vdGlmaWNhdGlvbj4=\n",
+		},
+		{
+			vector: vector{
+				scheme: "okta", secret: "shared token",
+				header: map[string]string{"Authorization": "shared token"},
+				body:   `{"data":{"events":[{"eventType":"user.session.start"}]}}`,
+				event:  "user.session.start",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "microsoft-graph", secret: "state",
+				body:  `{"value":[{"clientState":"state","changeType":"created"},{"clientState":"state","changeType":"updated"}]}`,
+				event: "created",
+			},
+		},
+	}
+}
