@@ -2,15 +2,19 @@ package handler
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -308,6 +312,51 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 			t.Errorf("got %d bytes, %v", len(got), err)
 		}
 	})
+}
+
+// deadConn is a connection that can't be written to once it is told so.
+type deadConn struct {
+	net.Conn
+	dead atomic.Bool
+}
+
+func (c *deadConn) Write(p []byte) (int, error) {
+	if c.dead.Load() {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(p)
+}
+
+// TestServedBodyOverAConnectionThatDied: Go's transport may repeat a request of
+// which nothing has reached the app, and gets the body again.
+func TestServedBodyOverAConnectionThatDied(t *testing.T) {
+	app := newApp(t)
+	var conns []*deadConn
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		dead := &deadConn{Conn: c}
+		conns = append(conns, dead)
+		return dead, err
+	}}
+	defer transport.CloseIdleConnections()
+	want := testBytes(3 * chunkSize)
+	for range 2 {
+		r := served(t, want)
+		r.RequestURI = ""
+		r.URL = &url.URL{Scheme: "http", Host: app.addr, Path: "/"}
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := app.one(t); !bytes.Equal(got.body, want) {
+			t.Errorf("the app got %d bytes", len(got.body))
+		}
+		conns[0].dead.Store(true)
+	}
+	if len(conns) != 2 {
+		t.Errorf("%d connections were made", len(conns))
+	}
 }
 
 // TestServedRest: a dry run passes a body that is too large to be held.
