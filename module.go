@@ -20,3 +20,8 @@
 // Imports point one way: handler → outbound → verify. Neither outbound nor
 // verify knows Caddy; each is a Go library of its own.
 package caddywebhooks
+
+import (
+	_ "github.com/caddy-webhooks/caddy-webhooks/handler"
+	_ "github.com/caddy-webhooks/caddy-webhooks/handler/cli"
+)

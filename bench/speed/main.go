@@ -1,0 +1,117 @@
+// Command speed measures caddy-webhooks against the raw signed POST loop of
+// the same load generator, in the same run: loadgen, sink and Caddy share the
+// machine, and the loop is measured before and after.
+//
+//	go run ./bench/speed -loadgen ../shared/loadgen
+//
+// prints a table in Markdown. See bench/README.md.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+func main() {
+	var b bench
+	source := flag.String("loadgen", "../shared/loadgen", "folder of the load generator's source")
+	only := flag.String("only", "", "scenarios to run, separated by commas (default: all)")
+	rounds := flag.Int("rounds", 3, "how often each scenario is measured")
+	flag.DurationVar(&b.span, "for", 5*time.Second, "how long each measurement takes")
+	flag.BoolVar(&b.profile, "profile", false, "write a CPU profile of each scenario to the current folder")
+	flag.Parse()
+	if err := run(&b, *source, *only, *rounds); err != nil {
+		fmt.Fprintln(os.Stderr, "speed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(b *bench, source, only string, rounds int) error {
+	dir, err := os.MkdirTemp("", "speed")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	if b.loadgen, err = build(source, filepath.Join(dir, "loadgen")); err != nil {
+		return err
+	}
+	if b.caddy, err = build("./cmd/caddy", filepath.Join(dir, "caddy")); err != nil {
+		return err
+	}
+	var rows []row
+	for _, s := range scenarios {
+		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+			continue
+		}
+		var measured []figures
+		for range rounds {
+			f, err := b.measure(s)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			measured = append(measured, f)
+			fmt.Fprintf(os.Stderr, "%s: %v\n", s.name, f)
+		}
+		rows = append(rows, row{s.name, measured})
+	}
+	fmt.Print(table(rows))
+	return nil
+}
+
+func build(pkg, to string) (string, error) {
+	cmd := exec.Command("go", "build", "-o", to, pkg)
+	if filepath.Base(pkg) == "loadgen" { // a module of its own
+		cmd = exec.Command("go", "build", "-C", pkg, "-o", to, ".")
+	}
+	cmd.Stderr = os.Stderr
+	return to, cmd.Run()
+}
+
+// row is a scenario with what each round gave.
+type row struct {
+	name   string
+	rounds []figures
+}
+
+// figures are one round's, by name; the first is the one that counts.
+type figures []figure
+
+type figure struct {
+	name  string
+	value float64
+}
+
+func (fs figures) String() string {
+	var b strings.Builder
+	for i, f := range fs {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %.3g", f.name, f.value)
+	}
+	return b.String()
+}
+
+// table shows the median of each figure, with the least and the greatest.
+func table(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| scenario | figure | median | min | max |\n| --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		for i, f := range r.rounds[0] {
+			var all []float64
+			for _, round := range r.rounds {
+				all = append(all, round[i].value)
+			}
+			slices.Sort(all)
+			fmt.Fprintf(&b, "| %s | %s | %.3g | %.3g | %.3g |\n", r.name, f.name, all[len(all)/2], all[0], all[len(all)-1])
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// bench has what all scenarios use.
+type bench struct {
+	dir, loadgen, caddy string
+	span                time.Duration
+	profile             bool
+	runs                int
+}
+
+const token = "bench-token"
+
+// process is a child that is killed at the end.
+type process struct {
+	cmd *exec.Cmd
+	log bytes.Buffer
+}
+
+func start(env []string, name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(name, args...)}
+	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return p, p.cmd.Start()
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	_ = p.cmd.Wait()
+}
+
+// rss is the resident memory in MiB.
+func (p *process) rss() float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
+			return kb / 1024
+		}
+	}
+	return 0
+}
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// server is a Caddy with an empty store.
+type server struct {
+	*process
+	url, admin string
+}
+
+const caddyfile = `{
+	admin %s
+	webhooks {
+		store sqlite %s
+		%s
+		egress {
+			allow 127.0.0.1
+		}
+	}
+}
+http://%s {
+	bind 127.0.0.1
+	handle_path /webhooks/* {
+		webhook_api {
+			token %s manage
+		}
+	}
+}
+`
+
+func (b *bench) serve(options string) (*server, error) {
+	b.runs++
+	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	admin, site := freePort(), freePort()
+	config := filepath.Join(dir, "Caddyfile")
+	text := fmt.Sprintf(caddyfile, admin, filepath.Join(dir, "webhooks.db"), options, site, token)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := start([]string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, b.caddy, "run", "--config", config, "--adapter", "caddyfile")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}
+	if err := answers(s.url + "/status"); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("%w\n%s", err, p.log.String())
+	}
+	return s, nil
+}
+
+// sink starts a receiver.
+func (b *bench) sink() (*process, string, error) {
+	addr := freePort()
+	p, err := start(nil, b.loadgen, "sink", "-listen", addr)
+	if err != nil {
+		return nil, "", err
+	}
+	return p, "http://" + addr, answers("http://" + addr + "/stats?light=1")
+}
+
+func answers(url string) error {
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if resp, err := http.Get(url); err == nil {
+			resp.Body.Close()
+			return nil
+		}
+	}
+	return errors.New("no answer from " + url)
+}
+
+// call makes one request to the API.
+func (s *server) call(method, path string, body any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(method, s.url+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, text)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
+}
+
+func (s *server) subscribe(url string, types ...string) error {
+	return s.call(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types})
+}
+
+// quantiles are those of the load generator.
+type quantiles struct {
+	P50 float64 `json:"p50_ms"`
+	P99 float64 `json:"p99_ms"`
+}
+
+// result is what the load generator prints.
+type result struct {
+	AcceptedPS float64   `json:"accepted_per_s"`
+	Accepted   int       `json:"accepted"`
+	Latency    quantiles `json:"latency_2xx"`
+	FirstError string    `json:"first_error"`
+	E2E        struct {
+		Complete   bool      `json:"complete"`
+		Duplicates int       `json:"duplicates"`
+		PerSecond  float64   `json:"deliveries_per_s"`
+		Latency    quantiles `json:"latency"`
+	} `json:"end_to_end"`
+	Delivered quantiles `json:"post_sent_to_sink_received"`
+	Lost      int       `json:"not_delivered_in_time"`
+}
+
+// load runs the load generator; each args is one flag.
+func (b *bench) load(mode string, args ...string) (r result, err error) {
+	cmd := exec.CommandContext(context.Background(), b.loadgen, append([]string{mode}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(out, &r); err != nil {
+		return r, err
+	}
+	if r.FirstError != "" {
+		return r, errors.New(r.FirstError)
+	}
+	return r, nil
+}
+
+// rawLoop is the baseline: signed POSTs to the sink, and nothing between.
+func (b *bench) rawLoop(sink string) (float64, error) {
+	r, err := b.load("post", "-url="+sink+"/raw", "-d="+b.span.String(), "-sign-secret=secret", "-sign-scheme=standard", "-sink="+sink)
+	return r.AcceptedPS, err
+}
+
+// events are the flags that publish events of 1 KiB.
+func (s *server) events(args ...string) []string {
+	return append([]string{
+		"-url=" + s.url + "/events", "-H=Authorization: Bearer " + token, `-body={"event_type":"load.test","payload":{{data}}}`,
+	}, args...)
+}
+
+// profiled writes a CPU profile of the server while f runs.
+func (b *bench) profiled(s *server, name string, f func() error) error {
+	if !b.profile {
+		return f()
+	}
+	done := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", s.admin, int(b.span.Seconds())))
+		if err == nil {
+			defer resp.Body.Close()
+			var out *os.File
+			if out, err = os.Create(name + ".pprof"); err == nil {
+				_, err = io.Copy(out, resp.Body)
+				out.Close()
+			}
+		}
+		done <- err
+	}()
+	return errors.Join(f(), <-done)
+}

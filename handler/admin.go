@@ -1,0 +1,65 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+func init() {
+	caddy.RegisterModule(Admin{})
+}
+
+// Admin serves the webhooks API on Caddy's admin endpoint, under `/webhooks/`.
+type Admin struct {
+	handler http.Handler
+}
+
+// CaddyModule returns the Caddy module information.
+func (Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.webhooks",
+		New: func() caddy.Module { return new(Admin) },
+	}
+}
+
+// Provision makes the handler. It has no engine of its own: this runs before
+// the apps, and after a failed reload goes on serving while they are gone.
+func (a *Admin) Provision(ctx caddy.Context) error {
+	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Logger: ctx.Slogger()})
+	if err != nil {
+		return fmt.Errorf("webhooks admin API: %w", err)
+	}
+	a.handler = http.StripPrefix("/webhooks", h)
+	return nil
+}
+
+// activeEngine is the engine of the config that is running now.
+func activeEngine() *outbound.Engine {
+	app, err := caddy.ActiveContext().AppIfConfigured("webhooks")
+	if err != nil {
+		return nil
+	}
+	return app.(*App).current()
+}
+
+// Routes returns the admin routes.
+func (a *Admin) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{
+		Pattern: "/webhooks/",
+		Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+			a.handler.ServeHTTP(w, r)
+			return nil
+		}),
+	}}
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner = (*Admin)(nil)
+	_ caddy.AdminRouter = (*Admin)(nil)
+)

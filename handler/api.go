@@ -1,0 +1,103 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+)
+
+func init() {
+	caddy.RegisterModule(API{})
+}
+
+// API serves the HTTP API: events are published, subscriptions managed, and
+// deliveries, attempts and dead letters looked at and sent again. Its
+// description is at `/openapi.json`. It expects paths without a prefix: mount
+// it by `handle_path`.
+type API struct {
+	// Who may do what.
+	Tokens []Token `json:"tokens,omitempty"`
+
+	// Set to `none` where something in front decides who may come in, such as
+	// `basic_auth`, `forward_auth` or mTLS. Then there are no tokens.
+	Auth string `json:"auth,omitempty"`
+
+	app     *App
+	handler http.Handler
+}
+
+// Token is a bearer token.
+type Token struct {
+	// The token. Placeholders as `{env.NAME}` and `{file./path}` are replaced
+	// at load.
+	Value string `json:"value"`
+
+	// What it allows: `publish` (events in), `read` (everything but secrets)
+	// or `manage` (all).
+	Scope string `json:"scope"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.webhook_api",
+		New: func() caddy.Module { return new(API) },
+	}
+}
+
+// Provision resolves the tokens.
+func (h *API) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("webhooks")
+	if err != nil {
+		return fmt.Errorf("webhook_api: %w", err)
+	}
+	h.app = app.(*App)
+	if err := h.checkAuth(); err != nil {
+		return err
+	}
+	c := api.Config{NoAuth: h.Auth == "none", Engine: h.app.current, Logger: ctx.Slogger()}
+	for _, t := range h.Tokens {
+		scope, err := api.ParseScope(t.Scope)
+		if err != nil {
+			return fmt.Errorf("webhook_api: token: %w", err)
+		}
+		value, err := resolveSecret("webhook_api: token", t.Value)
+		if err != nil {
+			return err
+		}
+		c.Tokens = append(c.Tokens, api.Token{Value: value, Scope: scope})
+	}
+	h.handler, err = api.New(c)
+	if err != nil {
+		return fmt.Errorf("webhook_api: %w", err)
+	}
+	return nil
+}
+
+func (h *API) checkAuth() error {
+	switch {
+	case h.Auth != "" && h.Auth != "none":
+		return fmt.Errorf("webhook_api: auth %s: write `auth none`, or tokens", h.Auth)
+	case h.Auth == "none" && len(h.Tokens) > 0:
+		return errors.New("webhook_api: `auth none` and tokens can't be together: leave out one of them")
+	case h.Auth == "" && len(h.Tokens) == 0:
+		return errors.New("webhook_api: it would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there")
+	}
+	return nil
+}
+
+func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	h.handler.ServeHTTP(w, r)
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*API)(nil)
+	_ caddyhttp.MiddlewareHandler = (*API)(nil)
+)

@@ -1,0 +1,196 @@
+// Package api is the HTTP API as a plain http.Handler, which can be mounted
+// anywhere: paths are those that are left when the mounter has stripped its
+// prefix, and answers hold no path of their own.
+//
+// The way of a request: its token is looked up (auth.go), its route is found
+// (here), and the route's method on call answers it, in the file of its noun.
+// Every error becomes a problem document (problem.go). Bodies are read with
+// one pass of a scanner (scan.go, object.go, envelope.go). openapi.json is the
+// contract; a test compares it with the routes and with their answers.
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// Config is what the API is made from.
+type Config struct {
+	Tokens []Token
+	// NoAuth lets everybody in, for use behind another handler that asks who
+	// they are. There are no Tokens then.
+	NoAuth bool
+	// Engine is asked for with each request. While it returns nil, requests
+	// are answered with 503.
+	Engine func() *outbound.Engine
+	Logger *slog.Logger // nil: slog.Default
+}
+
+// New makes the API. It fails where Config contradicts itself or has no way to
+// tell who is allowed in.
+func New(c Config) (http.Handler, error) {
+	auth, err := newAuth(c.Tokens, c.NoAuth)
+	if err != nil {
+		return nil, err
+	}
+	if c.Engine == nil {
+		return nil, errors.New("setting up the API: there is no engine to ask for")
+	}
+	a := &api{auth: auth, find: c.Engine, log: c.Logger, failures: rate.Sometimes{Interval: time.Second}}
+	if a.log == nil {
+		a.log = slog.Default()
+	}
+	return a, nil
+}
+
+type api struct {
+	auth     *auth
+	find     func() *outbound.Engine
+	log      *slog.Logger
+	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
+}
+
+// call is one request on its way.
+type call struct {
+	*api
+	w       http.ResponseWriter
+	r       *http.Request
+	engine  *outbound.Engine
+	granted Scope
+	id      string // from the path
+}
+
+// route is a line of the API's table.
+type route struct {
+	method string
+	path   string // {id} stands for one segment
+	need   need
+	serve  func(*call) error
+}
+
+// The first line is the one that is asked for most.
+var routes = []route{
+	{"POST", "/events", needPublish, (*call).publish},
+	{"GET", "/events", needRead, (*call).listEvents},
+	{"GET", "/events/{id}", needRead, (*call).showEvent},
+
+	{"POST", "/subscriptions", needManage, (*call).createSubscription},
+	{"GET", "/subscriptions", needRead, (*call).listSubscriptions},
+	{"GET", "/subscriptions/{id}", needRead, (*call).showSubscription},
+	{"PATCH", "/subscriptions/{id}", needManage, (*call).updateSubscription},
+	{"DELETE", "/subscriptions/{id}", needManage, (*call).deleteSubscription},
+	// Whoever has a signing secret can forge deliveries: that is more than
+	// reading.
+	{"GET", "/subscriptions/{id}/secret", needManage, (*call).showSecret},
+	{"POST", "/subscriptions/{id}/rotate-secret", needManage, (*call).rotateSecret},
+	{"POST", "/subscriptions/{id}/deactivate", needManage, (*call).deactivate},
+	{"POST", "/subscriptions/{id}/activate", needManage, (*call).activate},
+	{"POST", "/subscriptions/{id}/test", needManage, (*call).testSubscription},
+
+	{"GET", "/deliveries", needRead, (*call).listDeliveries},
+	{"GET", "/deliveries/{id}", needRead, (*call).showDelivery},
+	{"GET", "/deliveries/{id}/attempts", needRead, (*call).listAttempts},
+	{"POST", "/deliveries/{id}/redeliver", needManage, (*call).redeliver},
+	{"POST", "/attempts/{id}/redeliver", needManage, (*call).redeliverAttempt},
+
+	{"GET", "/dead-letters", needRead, (*call).listDeadLetters},
+	{"POST", "/dead-letters/redeliver", needManage, (*call).redeliverDeadLetters},
+	{"GET", "/dead-letters/{id}", needRead, (*call).showDeadLetter},
+	{"POST", "/dead-letters/{id}/redeliver", needManage, (*call).redeliverDeadLetter},
+
+	{"GET", "/event-types", needRead, (*call).listEventTypes},
+	{"GET", "/event-types/{id}", needRead, (*call).showEventType},
+	{"PUT", "/event-types/{id}", needManage, (*call).putEventType},
+	{"DELETE", "/event-types/{id}", needManage, (*call).deleteEventType},
+
+	{"GET", "/status", needRead, (*call).showStatus},
+	{"GET", "/openapi.json", needAny, (*call).showOpenAPI},
+}
+
+// match tells whether the route is for the path, and what stands for its {id}.
+func (t *route) match(path string) (id string, ok bool) {
+	head, tail, has := strings.Cut(t.path, "{id}")
+	if !has {
+		return "", path == t.path
+	}
+	rest, ok := strings.CutPrefix(path, head)
+	if !ok {
+		return "", false
+	}
+	id, ok = strings.CutSuffix(rest, tail)
+	return id, ok && id != "" && !strings.Contains(id, "/")
+}
+
+// lookUp returns the route of a request and the id in its path.
+func lookUp(method, path string) (*route, string, error) {
+	if method == http.MethodHead {
+		method = http.MethodGet // the server leaves the body out
+	}
+	var allowed []string
+	for i := range routes {
+		t := &routes[i]
+		id, ok := t.match(path)
+		switch {
+		case !ok:
+		case t.method == method:
+			return t, id, nil
+		default:
+			allowed = append(allowed, t.method)
+		}
+	}
+	if len(allowed) == 0 {
+		return nil, "", refuse(codeNoRoute, "there is no path %s here: GET /openapi.json lists all of them", quote(path))
+	}
+	slices.Sort(allowed)
+	list := strings.Join(slices.Compact(allowed), ", ")
+	return nil, "", refuse(codeMethod, "%s takes %s only: GET /openapi.json says what each of them does", path, list).with("Allow", list)
+}
+
+// ServeHTTP answers a request.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := a.serve(w, r); err != nil {
+		p := problemOf(err)
+		a.report(r, p)
+		p.write(w)
+	}
+}
+
+// report logs the cause of a problem that isn't the caller's.
+func (a *api) report(r *http.Request, p *problem) {
+	if p.cause == nil {
+		return
+	}
+	a.failures.Do(func() {
+		a.log.Error("answering a request to the API", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", p.cause)
+	})
+}
+
+// restarting is how long a new configuration takes to bring its engine up.
+const restarting = 2 * time.Second
+
+func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
+	granted, err := a.auth.check(r)
+	if err != nil {
+		return err
+	}
+	t, id, err := lookUp(r.Method, r.URL.Path)
+	if err != nil {
+		return err
+	}
+	if err := t.need.allow(granted, r); err != nil {
+		return err
+	}
+	e := a.find()
+	if e == nil {
+		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", restarting).retryAfter(restarting)
+	}
+	return t.serve(&call{api: a, w: w, r: r, engine: e, granted: granted, id: id})
+}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+const (
+	// bodyLimit is for every body but an event's: a subscription may have a
+	// thousand event types.
+	bodyLimit = 256 << 10
+	// envelopeRoom is what an event may have around its payload.
+	envelopeRoom = 4 << 10
+)
+
+// mediaType makes sure that the body is of one of the types, and tells which.
+// That it must be named keeps pages of other sites from sending one: a browser
+// asks before it sends JSON.
+func (c *call) mediaType(types ...string) (string, error) {
+	if e := c.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return "", refuse(codeMediaType, "the body has the content encoding %s: send it as it is", quote(e))
+	}
+	sent := c.r.Header.Get("Content-Type")
+	if slices.Contains(types, sent) {
+		return sent, nil
+	}
+	wanted := strings.Join(types, " or ")
+	if sent == "" {
+		return "", refuse(codeMediaType, "the body's type is not named: send it with Content-Type: %s", wanted)
+	}
+	t, params, err := mime.ParseMediaType(sent)
+	if err != nil || !slices.Contains(types, t) {
+		return "", refuse(codeMediaType, "the body has the content type %s: send it with Content-Type: %s", quote(sent), wanted)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", refuse(codeMediaType, "the body has the charset %s: JSON is UTF-8", quote(charset))
+	}
+	return t, nil
+}
+
+// readBody reads the body, which is the caller's then. What is over the limit
+// is refused with tooLong, before it is read where its length is told.
+func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
+	n := c.r.ContentLength
+	if n > limit {
+		return nil, tooLong()
+	}
+	// A length is only a promise: room is made as bytes come in.
+	const first = 64 << 10
+	size := int64(4 << 10)
+	if n >= 0 {
+		size = n
+	}
+	buf := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
+	for {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, min(len(buf), int(limit)+1-len(buf)))
+		}
+		m, err := c.r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+m]
+		switch {
+		case int64(len(buf)) > limit:
+			return nil, tooLong()
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return nil, broken(err)
+		}
+	}
+}
+
+// broken says why a body could not be read.
+func broken(err error) error {
+	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return tooLong(over.Limit) // of a handler before this one
+	}
+	return refuse(codeInvalidJSON, "the body ended before all of it had arrived: send it again")
+}
+
+func tooLong(limit int64) error {
+	return refuse(codeTooLarge, "the body is over %s: send less at a time", bytesOf(limit))
+}
+
+// bytesOf writes a number of bytes for people.
+func bytesOf(n int64) string {
+	for _, u := range []struct {
+		size int64
+		name string
+	}{{1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if n >= u.size && n%u.size == 0 {
+			return fmt.Sprintf("%d %s", n/u.size, u.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

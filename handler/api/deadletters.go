@@ -1,0 +1,279 @@
+package api
+
+import (
+	"encoding/json"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// deadLetter is a delivery that was given up, as answers show it: what failed,
+// where and why.
+type deadLetter struct {
+	DeliveryID     string    `json:"delivery_id"`
+	AttemptID      *string   `json:"attempt_id"` // of the last one; null where there was none
+	EventID        string    `json:"event_id"`
+	EventType      string    `json:"event_type"`
+	Tenant         *string   `json:"tenant"`
+	SubscriptionID string    `json:"subscription_id"`
+	URL            string    `json:"url"`
+	Reason         string    `json:"reason"`
+	ErrorMessage   string    `json:"error_message"` // of the last attempt; the reason where there was none
+	Class          *string   `json:"class"`
+	Status         *int      `json:"status"`
+	Attempts       int       `json:"attempts"`
+	CreatedAt      timestamp `json:"created_at"`
+	FailedAt       timestamp `json:"failed_at"`
+	ContentType    string    `json:"content_type,omitempty"` // with the payload
+}
+
+func deadLetterOf(r *outbound.Record) deadLetter {
+	d := deadLetter{
+		DeliveryID: recordCursor(r), EventID: r.EventID, EventType: r.EventType, Tenant: orNull(r.Tenant),
+		SubscriptionID: r.SubscriptionID, URL: r.URL, Reason: r.Reason, ErrorMessage: r.Reason,
+		Attempts: r.Attempts, CreatedAt: timestamp(r.ID.Time()), ContentType: r.ContentType,
+	}
+	if a := r.Last; a != nil {
+		d.AttemptID, d.FailedAt = orNull(a.ID.With(store.AttemptPrefix)), timestamp(a.At)
+		d.Class, d.Status = orNull(a.Class), orNull(a.Status)
+		if a.Error != "" {
+			d.ErrorMessage = a.Error
+		}
+	}
+	return d
+}
+
+// encodeDeadLetter writes one, with its payload where it was asked for.
+func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
+	d := deadLetterOf(r)
+	if !payload {
+		d.ContentType = ""
+	}
+	object, err := encode(d)
+	if err != nil || !payload {
+		return object, err
+	}
+	return withPayload(object, r.ContentType, r.Payload)
+}
+
+// payloadPage bounds the payloads that a page holds in memory together.
+const payloadPage = 16 << 20
+
+// deadLetterQuery reads the query of a list of dead letters.
+func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
+	sent, err := c.query(deadLetterParameters...)
+	if err != nil {
+		return q, 0, err
+	}
+	q, limit, err = sent.page(store.DeliveryPrefix)
+	if err != nil {
+		return q, 0, err
+	}
+	q.States = []store.State{store.Dead}
+	if q.Payload, err = sent.flag("payload"); err != nil {
+		return q, 0, err
+	}
+	if c.wantsLines() {
+		if _, ok := sent["limit"]; ok {
+			return q, 0, refuse(codeInvalidParameter, "limit has no meaning for %s, which has all of them: remove it, or ask for %s", typeNDJSON, typeJSON).at("limit")
+		}
+		limit = maxLimit
+	}
+	if q.Payload {
+		limit = int(max(min(int64(limit), payloadPage/c.engine.MaxPayload()), 1))
+	}
+	q.Limit = limit + 1
+	return q, limit, nil
+}
+
+// wantsLines tells whether the caller accepts JSON lines.
+func (c *call) wantsLines() bool {
+	for _, accepted := range c.r.Header["Accept"] {
+		for one := range strings.SplitSeq(accepted, ",") {
+			if t, _, err := mime.ParseMediaType(one); err == nil && t == typeNDJSON {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *call) listDeadLetters() error {
+	q, limit, err := c.deadLetterQuery()
+	if err != nil {
+		return err
+	}
+	if c.wantsLines() {
+		return c.streamDeadLetters(q, limit)
+	}
+	records, err := c.engine.Deliveries(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	page, next := cut(records, limit, recordCursor)
+	body := []byte(`{"data":[`)
+	for i, r := range page {
+		object, err := encodeDeadLetter(r, q.Payload)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, object...)
+	}
+	cursor, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	body = append(append(append(body, `],"next_cursor":`...), cursor...), "}\n"...)
+	writeBody(c.w, http.StatusOK, typeJSON, body)
+	return nil
+}
+
+// streamDeadLetters writes all of them, a line each, a page at a time. An
+// error on the way breaks the connection, so that nobody takes the part for
+// the whole.
+func (c *call) streamDeadLetters(q outbound.Query, limit int) error {
+	control := http.NewResponseController(c.w)
+	for begun := false; ; begun = true {
+		lines, next, err := c.deadLetterLines(q, limit)
+		switch {
+		case err != nil && !begun:
+			return err
+		case err != nil:
+			c.report(c.r, problemOf(err))
+			panic(http.ErrAbortHandler)
+		case !begun:
+			setHeaders(c.w.Header(), typeNDJSON)
+			c.w.WriteHeader(http.StatusOK)
+		}
+		if _, err := c.w.Write(lines); err != nil || next == 0 {
+			return nil
+		}
+		_ = control.Flush() // where it can't be, it comes later
+		q.Before = next
+	}
+}
+
+// deadLetterLines returns a page of lines, and where the next page begins.
+func (c *call) deadLetterLines(q outbound.Query, limit int) (lines []byte, next store.ID, err error) {
+	records, err := c.engine.Deliveries(c.r.Context(), q)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(records) > limit {
+		records = records[:limit]
+		next = records[limit-1].ID
+	}
+	for _, r := range records {
+		object, err := encodeDeadLetter(r, q.Payload)
+		if err != nil {
+			return nil, 0, err
+		}
+		line, err := asLine(object)
+		if err != nil {
+			return nil, 0, err
+		}
+		lines = append(lines, line...)
+	}
+	return lines, next, nil
+}
+
+// deadLetter returns the one that the path names.
+func (c *call) deadLetter() (*outbound.Record, error) {
+	r, err := c.engine.Delivery(c.r.Context(), c.id)
+	if err != nil {
+		return nil, notFound(err, "dead letter", c.id, "/dead-letters")
+	}
+	if r.State != store.Dead {
+		return nil, refuse(codeNotFound, "delivery %s is no dead letter, it is %s: see GET /deliveries/%s", c.id, r.State, c.id)
+	}
+	return r, nil
+}
+
+func (c *call) showDeadLetter() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	r, err := c.deadLetter()
+	if err != nil {
+		return err
+	}
+	object, err := encodeDeadLetter(r, true)
+	if err != nil {
+		return err
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, append(object, '\n'))
+	return nil
+}
+
+func (c *call) redeliverDeadLetter() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if _, err := c.deadLetter(); err != nil {
+		return err
+	}
+	return c.redeliver()
+}
+
+// redelivered counts what was queued again.
+type redelivered struct {
+	Redelivered int `json:"redelivered"`
+}
+
+// redeliverDeadLetters queues those that match the filters, which stand in the
+// body or in the query.
+func (c *call) redeliverDeadLetters() error {
+	sent, err := c.query(bulkParameters...)
+	if err != nil {
+		return err
+	}
+	code, all := codeInvalidParameter, false
+	if len(sent) > 0 {
+		if all, err = sent.flag("all"); err == nil {
+			err = c.optionalObject(nil, nil)
+		}
+	} else {
+		code = codeInvalidField
+		sent, all, err = c.filtersInBody()
+	}
+	if err != nil {
+		return err
+	}
+	delete(sent, "all")
+	q, err := sent.filter(code)
+	if err != nil {
+		return err
+	}
+	if all == (len(sent) > 0) {
+		return refuse(code, `say which dead letters to redeliver, by %s; or all of them, by {"all": true} and nothing else`, strings.Join(filters, ", ")).at("all")
+	}
+	n, err := c.engine.RedeliverDead(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, redelivered{n})
+}
+
+// filtersInBody reads the filters from a JSON object.
+func (c *call) filtersInBody() (sent query, all bool, err error) {
+	sent = query{}
+	err = c.optionalObject(bulkParameters, func(field string, value []byte) error {
+		if field == "all" {
+			return flag(field, value, &all)
+		}
+		var v string
+		if isNull(value) {
+			return nil
+		}
+		err := text(field, value, &v)
+		sent[field] = v
+		return err
+	})
+	return sent, all, err
+}

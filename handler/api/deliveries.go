@@ -1,0 +1,183 @@
+package api
+
+import (
+	"encoding/base64"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// delivery is a delivery as answers show it.
+type delivery struct {
+	DeliveryID     string         `json:"delivery_id"`
+	EventID        string         `json:"event_id"`
+	EventType      string         `json:"event_type"`
+	Tenant         *string        `json:"tenant"`
+	SubscriptionID string         `json:"subscription_id"`
+	URL            string         `json:"url"`
+	State          string         `json:"state"`
+	Reason         *string        `json:"reason"` // why it is dead
+	Attempts       int            `json:"attempts"`
+	NextAttemptAt  timestamp      `json:"next_attempt_at"`
+	CreatedAt      timestamp      `json:"created_at"`
+	LastAttempt    *attemptResult `json:"last_attempt"`
+}
+
+// attemptResult is what came of an attempt.
+type attemptResult struct {
+	AttemptID    string    `json:"attempt_id"`
+	Number       int       `json:"number"`
+	At           timestamp `json:"at"`
+	LatencyMS    int64     `json:"latency_ms"`
+	Status       *int      `json:"status"` // null where there was no answer
+	Class        *string   `json:"class"`  // null where it succeeded
+	ErrorMessage *string   `json:"error_message"`
+}
+
+// attempt is an attempt with all that is kept of it.
+type attempt struct {
+	attemptResult
+	DeliveryID      string            `json:"delivery_id"`
+	ResponseBody    *string           `json:"response_body"`
+	ResponseBase64  *string           `json:"response_body_base64"` // where the body isn't text
+	ResponseHeaders map[string]string `json:"response_headers"`
+	TraceID         *string           `json:"trace_id"`
+}
+
+func deliveryOf(r *outbound.Record) delivery {
+	d := delivery{
+		DeliveryID: recordCursor(r), EventID: r.EventID, EventType: r.EventType, Tenant: orNull(r.Tenant),
+		SubscriptionID: r.SubscriptionID, URL: r.URL, State: r.State.String(), Reason: orNull(r.Reason),
+		Attempts: r.Attempts, CreatedAt: timestamp(r.ID.Time()),
+	}
+	if r.State == store.Pending {
+		d.NextAttemptAt = timestamp(r.Due)
+	}
+	if r.Last != nil {
+		last := resultOf(r.Last)
+		d.LastAttempt = &last
+	}
+	return d
+}
+
+func resultOf(a *outbound.Attempt) attemptResult {
+	return attemptResult{
+		AttemptID: a.ID.With(store.AttemptPrefix), Number: a.Number, At: timestamp(a.At), LatencyMS: milliseconds(a.Latency),
+		Status: orNull(a.Status), Class: orNull(a.Class), ErrorMessage: orNull(a.Error),
+	}
+}
+
+func attemptOf(a *outbound.Attempt, deliveryID string) attempt {
+	out := attempt{
+		attemptResult: resultOf(a), DeliveryID: deliveryID,
+		ResponseHeaders: orEmpty(a.ResponseHeaders), TraceID: orNull(a.TraceID),
+	}
+	if text, ok := startOfText(a.ResponseBody); ok {
+		out.ResponseBody = orNull(text)
+	} else {
+		out.ResponseBase64 = orNull(base64.StdEncoding.EncodeToString(a.ResponseBody))
+	}
+	return out
+}
+
+// startOfText reads UTF-8 that may have been cut inside its last character.
+func startOfText(b []byte) (string, bool) {
+	for range utf8.UTFMax {
+		if utf8.Valid(b) {
+			return string(b), true
+		}
+		b = b[:len(b)-1]
+	}
+	return "", false
+}
+
+func recordCursor(r *outbound.Record) string { return r.ID.With(store.DeliveryPrefix) }
+
+func (c *call) listDeliveries() error {
+	sent, err := c.query(listParameters...)
+	if err != nil {
+		return err
+	}
+	q, limit, err := sent.page(store.DeliveryPrefix)
+	if err != nil {
+		return err
+	}
+	records, err := c.engine.Deliveries(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	page, next := cut(records, limit, recordCursor)
+	return answerList(c, page, next, deliveryOf)
+}
+
+func (c *call) showDelivery() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	r, err := c.engine.Delivery(c.r.Context(), c.id)
+	if err != nil {
+		return noDelivery(err, c.id)
+	}
+	return c.answer(http.StatusOK, deliveryOf(r))
+}
+
+func noDelivery(err error, id string) error { return notFound(err, "delivery", id, "/deliveries") }
+
+// listAttempts pages through what the engine gives as a whole: a delivery has
+// few attempts, unless somebody redelivers it without end.
+func (c *call) listAttempts() error {
+	sent, err := c.query(pageParameters...)
+	if err != nil {
+		return err
+	}
+	limit, err := sent.limit()
+	if err != nil {
+		return err
+	}
+	after, err := sent.cursor(store.AttemptPrefix)
+	if err != nil {
+		return err
+	}
+	attempts, err := c.engine.Attempts(c.r.Context(), c.id)
+	if err != nil {
+		return noDelivery(err, c.id)
+	}
+	for len(attempts) > 0 && attempts[0].ID <= after {
+		attempts = attempts[1:]
+	}
+	page, next := cut(attempts, limit, func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) })
+	return answerList(c, page, next, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
+}
+
+// redeliver queues a delivery at once.
+func (c *call) redeliver() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	r, err := c.engine.Redeliver(c.r.Context(), c.id)
+	if err != nil {
+		return noDelivery(err, c.id)
+	}
+	return c.answer(http.StatusAccepted, deliveryOf(r))
+}
+
+func (c *call) redeliverAttempt() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	r, err := c.engine.RedeliverAttempt(c.r.Context(), c.id)
+	if err != nil {
+		return notFound(err, "attempt", c.id, "/deliveries/{id}/attempts")
+	}
+	return c.answer(http.StatusAccepted, deliveryOf(r))
+}
+
+// noArguments refuses a query, and a body with anything in it.
+func (c *call) noArguments() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	return c.optionalObject(nil, nil)
+}

@@ -1,0 +1,146 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// publish stores an event, or with application/x-ndjson many.
+func (c *call) publish() error {
+	t, err := c.mediaType(typeJSON, typeNDJSON)
+	if err != nil {
+		return err
+	}
+	if t == typeNDJSON {
+		return c.publishLines()
+	}
+	limit := c.engine.MaxPayload()
+	body, err := c.readBody(limit+envelopeRoom, func() error { return eventTooLarge(limit) })
+	if err != nil {
+		return err
+	}
+	n, err := parseEvent(body)
+	if err != nil {
+		return err
+	}
+	p, err := c.engine.Publish(c.r.Context(), n)
+	if err != nil {
+		return err
+	}
+	answer := append(make([]byte, 0, 192), '{')
+	writeBody(c.w, publishedStatus(p), typeJSON, appendPublished(answer, p))
+	return nil
+}
+
+// publishedStatus tells an event that was stored from one that was there.
+func publishedStatus(p outbound.Published) int {
+	if p.Duplicate {
+		return http.StatusOK
+	}
+	return http.StatusAccepted
+}
+
+// appendPublished ends an object with what became of an event. It is written
+// by hand, since it is the answer that is given most.
+func appendPublished(b []byte, p outbound.Published) []byte {
+	b = append(b, `"event_id":"`...)
+	b = append(b, p.EventID...) // of [A-Za-z0-9_-]
+	b = append(b, `","deliveries":`...)
+	b = strconv.AppendInt(b, int64(p.Deliveries), 10)
+	b = append(b, `,"duplicate":`...)
+	b = strconv.AppendBool(b, p.Duplicate)
+	return append(b, "}\n"...)
+}
+
+// event is an event as answers show it.
+type event struct {
+	EventID     string            `json:"event_id"`
+	EventType   string            `json:"event_type"`
+	Tenant      *string           `json:"tenant"`
+	ContentType string            `json:"content_type"`
+	Headers     map[string]string `json:"headers"`
+	CreatedAt   timestamp         `json:"created_at"`
+}
+
+func eventOf(e *outbound.Event) event {
+	return event{
+		EventID: e.ID, EventType: e.Type, Tenant: orNull(e.Tenant), ContentType: e.ContentType,
+		Headers: orEmpty(e.Headers), CreatedAt: timestamp(e.Created()),
+	}
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+func (c *call) listEvents() error {
+	sent, err := c.query(listParameters...)
+	if err != nil {
+		return err
+	}
+	q, limit, err := sent.page(store.EventPrefix)
+	if err != nil {
+		return err
+	}
+	events, err := c.engine.Events(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	page, next := cut(events, limit, func(e *outbound.Event) string { return e.Key.With(store.EventPrefix) })
+	return answerList(c, page, next, eventOf)
+}
+
+// fullEvent is an event with a page of its deliveries.
+type fullEvent struct {
+	event
+	Deliveries []delivery `json:"deliveries"`
+	Next       *string    `json:"next_cursor"`
+}
+
+func (c *call) showEvent() error {
+	sent, err := c.query("limit", "cursor", "tenant")
+	if err != nil {
+		return err
+	}
+	q, limit, err := sent.page(store.DeliveryPrefix)
+	if err != nil {
+		return err
+	}
+	e, err := c.engine.Event(c.r.Context(), q.Tenant, c.id)
+	if err != nil {
+		return noEvent(err, q.Tenant, c.id)
+	}
+	q.Event = e.Key
+	records, err := c.engine.Deliveries(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	full := fullEvent{event: eventOf(e), Deliveries: []delivery{}}
+	records, full.Next = cut(records, limit, recordCursor)
+	for _, r := range records {
+		full.Deliveries = append(full.Deliveries, deliveryOf(r))
+	}
+	object, err := encode(full)
+	if err != nil {
+		return err
+	}
+	if object, err = withPayload(object, e.ContentType, e.Payload); err != nil {
+		return err
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, append(object, '\n'))
+	return nil
+}
+
+// noEvent reminds of the tenant, without which its events aren't found.
+func noEvent(err error, tenant, id string) error {
+	if tenant == "" {
+		return notFound(err, "event", id, "/events; one of a tenant is found with ?tenant=…")
+	}
+	return notFound(err, "event of the tenant "+quote(tenant), id, "/events?tenant=…")
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// eventType is an entry of the catalogue as answers show it.
+type eventType struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	FromConfig  bool   `json:"from_config"`
+}
+
+func eventTypeOf(t outbound.EventType) eventType {
+	return eventType{Name: t.Name, Description: t.Description, FromConfig: t.FromConfig}
+}
+
+// listEventTypes pages through the catalogue by name; its cursor is one.
+func (c *call) listEventTypes() error {
+	sent, err := c.query(pageParameters...)
+	if err != nil {
+		return err
+	}
+	limit, err := sent.limit()
+	if err != nil {
+		return err
+	}
+	after := sent["cursor"]
+	if strings.ContainsFunc(after, notInName) {
+		return refuse(codeInvalidParameter, "cursor is not one of this list's: use next_cursor of its last page, or leave it out to begin anew").at("cursor")
+	}
+	types, err := c.engine.EventTypes(c.r.Context())
+	if err != nil {
+		return err
+	}
+	types = slices.DeleteFunc(types, func(t outbound.EventType) bool { return t.Name <= after })
+	page, next := cut(types, limit, func(t outbound.EventType) string { return t.Name })
+	return answerList(c, page, next, eventTypeOf)
+}
+
+func notInName(r rune) bool {
+	return !(r == '.' || r == '_' || r == '-' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z')
+}
+
+func (c *call) showEventType() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	types, err := c.engine.EventTypes(c.r.Context())
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(types, func(t outbound.EventType) bool { return t.Name == c.id })
+	if i < 0 {
+		return c.noEventType(outbound.ErrNotFound)
+	}
+	return c.answer(http.StatusOK, eventTypeOf(types[i]))
+}
+
+func (c *call) noEventType(err error) error {
+	return notFound(err, "event type", c.id, "/event-types")
+}
+
+func (c *call) putEventType() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	t := outbound.EventType{Name: c.id}
+	err := c.object([]string{"description"}, func(field string, value []byte) error { return text(field, value, &t.Description) })
+	if err != nil {
+		return err
+	}
+	added, err := c.engine.PutEventType(c.r.Context(), t)
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if added {
+		status = http.StatusCreated
+	}
+	return c.answer(status, eventTypeOf(t))
+}
+
+func (c *call) deleteEventType() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if err := c.engine.DeleteEventType(c.r.Context(), c.id); err != nil {
+		return c.noEventType(err)
+	}
+	return c.noContent()
+}

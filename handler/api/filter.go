@@ -1,0 +1,89 @@
+package api
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// filters narrow a list of deliveries, or what is done to many of them.
+var filters = []string{"event_id", "subscription_id", "event_type", "tenant", "since", "until"}
+
+// The parameters of the lists that have filters.
+var (
+	listParameters       = slices.Concat([]string{"limit", "cursor", "state"}, filters)
+	deadLetterParameters = slices.Concat([]string{"limit", "cursor", "payload"}, filters)
+	bulkParameters       = slices.Concat(filters, []string{"all"})
+)
+
+// filter makes a query of what was sent; errors have the given code, since the
+// same names stand in queries and in bodies.
+func (q query) filter(code string) (outbound.Query, error) {
+	out := outbound.Query{
+		EventID: q["event_id"], Subscription: q["subscription_id"], EventType: q["event_type"], Tenant: q["tenant"],
+	}
+	for name, value := range q {
+		if value == "" {
+			return out, refuse(code, "%s is empty: give it a value or leave it out", name).at(name)
+		}
+	}
+	// What no row can have would select nothing and look like an answer.
+	if s := out.Subscription; s != "" && !strings.HasPrefix(s, store.SubscriptionPrefix) {
+		return out, refuse(code, "subscription_id must be the id of a subscription, which begins with %s", store.SubscriptionPrefix).at("subscription_id")
+	}
+	if t := out.EventType; strings.Contains(strings.TrimSuffix(t, ".*"), "*") {
+		return out, refuse(code, "event_type must be an event type, or a prefix of some as in order.*; leave it out for all").at("event_type")
+	}
+	for _, at := range []struct {
+		name string
+		to   *time.Time
+	}{{"since", &out.Since}, {"until", &out.Until}} {
+		sent, ok := q[at.name]
+		if !ok {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, sent)
+		if err != nil {
+			return out, refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", at.name).at(at.name)
+		}
+		*at.to = t
+	}
+	states, err := states(q["state"], code)
+	out.States = states
+	return out, err
+}
+
+// states reads the names of states, separated by commas.
+func states(sent, code string) (out []store.State, err error) {
+	if sent == "" {
+		return nil, nil
+	}
+	for name := range strings.SplitSeq(sent, ",") {
+		s, ok := store.ParseState(name)
+		if !ok {
+			return nil, refuse(code, "state must be pending, delivered or dead, or some of them separated by commas").at("state")
+		}
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// page reads the filters of a query and where its page is. The query asks for
+// one row more than the page has.
+func (q query) page(prefix string) (out outbound.Query, limit int, err error) {
+	if limit, err = q.limit(); err != nil {
+		return out, 0, err
+	}
+	before, err := q.cursor(prefix)
+	if err != nil {
+		return out, 0, err
+	}
+	out, err = q.filter(codeInvalidParameter)
+	out.Before, out.Limit = before, limit+1
+	return out, limit, err
+}

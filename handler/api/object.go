@@ -1,0 +1,139 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// fields reads a JSON object that may have the known fields only, each once,
+// and nothing after it. Visit gets each that is there, with its value's bytes.
+func fields(body []byte, known []string, visit func(field string, value []byte) error) error {
+	if err := checkText(body); err != nil {
+		return err
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return refuse(codeInvalidJSON, "the body is empty: send a JSON object")
+	}
+	s := scanner{data: body}
+	var seen uint64 // a bit for each known one
+	err := s.members(func(name, value []byte) error {
+		i := index(known, name)
+		if i < 0 {
+			return unknownField(unescape(name), known)
+		}
+		if seen&(1<<i) != 0 {
+			return refuse(codeRepeatedField, "%s is given twice: keep one", known[i]).at(known[i])
+		}
+		seen |= 1 << i
+		return visit(known[i], value)
+	})
+	if err != nil {
+		return err
+	}
+	return s.end()
+}
+
+// index finds a name, as it stands between quotes, among the known ones.
+func index(known []string, name []byte) int {
+	for i, k := range known {
+		if string(name) == k {
+			return i
+		}
+	}
+	if bytes.IndexByte(name, '\\') >= 0 {
+		return slices.Index(known, unescape(name))
+	}
+	return -1
+}
+
+// unescape returns the text that stands between quotes, which the scanner has
+// judged.
+func unescape(quoted []byte) string {
+	text := string(quoted)
+	if strings.IndexByte(text, '\\') >= 0 {
+		_ = json.Unmarshal([]byte(`"`+text+`"`), &text) // it can't fail
+	}
+	return text
+}
+
+func unknownField(name string, known []string) error {
+	p := refuse(codeUnknownField, "there is no field %s here: remove it", quote(name))
+	if len(known) > 0 {
+		p = refuse(codeUnknownField, "there is no field %s here: use %s", quote(name), strings.Join(known, ", "))
+	}
+	return p.at(name)
+}
+
+func invalidField(field, format string, args ...any) error {
+	return refuse(codeInvalidField, field+" "+format, args...).at(field)
+}
+
+func isNull(value []byte) bool { return string(value) == "null" }
+
+// text reads a string; null is "".
+func text(field string, value []byte, to *string) error {
+	switch {
+	case isNull(value):
+		*to = ""
+	case value[0] != '"':
+		return invalidField(field, "must be a text in double quotes")
+	default:
+		*to = unescape(value[1 : len(value)-1])
+	}
+	return nil
+}
+
+// texts reads an array of strings; null is nil.
+func texts(field string, value []byte, to *[]string) error {
+	var list []*string // pointers, to tell a null
+	if err := json.Unmarshal(value, &list); err != nil {
+		return invalidField(field, "must be a list of texts, as in %s", `["a", "b"]`)
+	}
+	*to = nil
+	for _, s := range list {
+		if s == nil {
+			return invalidField(field, "has a null in it: remove it")
+		}
+		*to = append(*to, *s)
+	}
+	return nil
+}
+
+// flag reads true or false; null is false.
+func flag(field string, value []byte, to *bool) error {
+	switch string(value) {
+	case "true":
+		*to = true
+	case "false", "null":
+		*to = false
+	default:
+		return invalidField(field, "must be true or false")
+	}
+	return nil
+}
+
+// object reads the body of a request as fields does.
+func (c *call) object(known []string, visit func(field string, value []byte) error, types ...string) error {
+	if _, err := c.mediaType(append(types, typeJSON)...); err != nil {
+		return err
+	}
+	body, err := c.readBody(bodyLimit, func() error { return tooLong(bodyLimit) })
+	if err != nil {
+		return err
+	}
+	return fields(body, known, visit)
+}
+
+// optionalObject is like object, and content without a body.
+func (c *call) optionalObject(known []string, visit func(field string, value []byte) error) error {
+	body, err := c.readBody(bodyLimit, func() error { return tooLong(bodyLimit) })
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	if _, err := c.mediaType(typeJSON); err != nil {
+		return err
+	}
+	return fields(body, known, visit)
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// status is what an operator looks at first.
+type status struct {
+	Pending       int64                `json:"pending"` // deliveries that wait, those under way included
+	OldestDue     timestamp            `json:"oldest_due"`
+	InFlight      int                  `json:"in_flight"`
+	DeadLetters   int64                `json:"dead_letters"`
+	Draining      bool                 `json:"draining"`
+	Store         storeStatus          `json:"store"`
+	Subscriptions []subscriptionStatus `json:"subscriptions"`
+}
+
+type storeStatus struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+}
+
+// subscriptionStatus is how one subscription fares.
+type subscriptionStatus struct {
+	SubscriptionID string    `json:"subscription_id"`
+	URL            string    `json:"url"`
+	Health         string    `json:"health"`
+	InFlight       int       `json:"in_flight"`
+	Ready          int       `json:"ready"`
+	FailuresInARow int       `json:"failures_in_a_row"`
+	PausedUntil    timestamp `json:"paused_until"`
+	LastSuccessAt  timestamp `json:"last_success_at"`
+	LastFailureAt  timestamp `json:"last_failure_at"`
+	LastError      *string   `json:"last_error"`
+}
+
+func (c *call) showStatus() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	s, err := c.engine.Status(c.r.Context())
+	if err != nil {
+		return err
+	}
+	out := status{
+		Pending: s.Store.Pending, OldestDue: timestamp(s.Store.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
+		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes}, Subscriptions: []subscriptionStatus{},
+	}
+	for _, sub := range s.Subscriptions {
+		out.Subscriptions = append(out.Subscriptions, subscriptionStatusOf(sub))
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
+	return subscriptionStatus{
+		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health,
+		InFlight: s.InFlight, Ready: s.Ready, FailuresInARow: s.Failures, PausedUntil: timestamp(s.PausedUntil),
+		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
+	}
+}

@@ -1,0 +1,350 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// subscription is a subscription as answers show it.
+type subscription struct {
+	SubscriptionID string            `json:"subscription_id"`
+	URL            string            `json:"url"`
+	EventTypes     []string          `json:"event_types"`
+	Description    *string           `json:"description"`
+	Tenant         *string           `json:"tenant"`
+	Headers        map[string]string `json:"headers"`
+	Scheme         *string           `json:"scheme"` // null for the server's own
+	RateLimit      *string           `json:"rate_limit"`
+	Ordered        bool              `json:"ordered"`
+	Active         bool              `json:"active"`
+	Reason         *string           `json:"inactive_reason"`
+	FromConfig     bool              `json:"from_config"`
+	CreatedAt      timestamp         `json:"created_at"`
+	UpdatedAt      timestamp         `json:"updated_at"`
+}
+
+// hidden stands for the values of headers where they aren't shown.
+const hidden = "[hidden]"
+
+// subscriptionOf hides the values of headers, which are often credentials,
+// from those who may only read.
+func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
+	out := subscription{
+		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
+		Headers: map[string]string{}, Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered,
+		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
+		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
+	}
+	for name, value := range s.Headers {
+		if c.granted&scopeManage == 0 {
+			value = hidden
+		}
+		out.Headers[name] = value
+	}
+	return out
+}
+
+// What can be said of a subscription, when it is made and later.
+var (
+	changeable = []string{"url", "event_types", "description", "headers", "scheme", "rate_limit", "ordered"}
+	creatable  = append(slices.Clone(changeable), "tenant", "secret")
+)
+
+// edit writes a field that was sent into a subscription.
+type edit func(*outbound.SubscriptionSpec)
+
+// edits are those of a body. Null takes a field back to what it is when it
+// isn't given.
+type edits []edit
+
+func (es edits) apply(s *outbound.SubscriptionSpec) {
+	for _, e := range es {
+		e(s)
+	}
+}
+
+func (es *edits) read(field string, value []byte) error {
+	e, err := editOf(field, value)
+	*es = append(*es, e)
+	return err
+}
+
+func editOf(field string, value []byte) (edit, error) {
+	var s string
+	switch field {
+	case "url":
+		return func(spec *outbound.SubscriptionSpec) { spec.URL = s }, text(field, value, &s)
+	case "description":
+		return func(spec *outbound.SubscriptionSpec) { spec.Description = s }, text(field, value, &s)
+	case "scheme":
+		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, text(field, value, &s)
+	case "tenant":
+		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, text(field, value, &s)
+	case "secret":
+		err := text(field, value, &s)
+		if err == nil && s == "" && !isNull(value) {
+			err = invalidField(field, "is empty: leave it out to have one made")
+		}
+		return func(spec *outbound.SubscriptionSpec) {
+			if s != "" {
+				spec.Secrets = []string{s}
+			}
+		}, err
+	case "ordered":
+		var on bool
+		return func(spec *outbound.SubscriptionSpec) { spec.Ordered = on }, flag(field, value, &on)
+	case "event_types":
+		var types []string
+		return func(spec *outbound.SubscriptionSpec) { spec.EventTypes = types }, texts(field, value, &types)
+	case "rate_limit":
+		var perSecond float64
+		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, rateLimit(field, value, &perSecond)
+	}
+	return headersEdit(field, value)
+}
+
+// rateLimit reads "50/s", 50 or null, which is no limit, as 0 is.
+func rateLimit(field string, value []byte, to *float64) error {
+	var s string
+	if value[0] == '"' {
+		if err := text(field, value, &s); err != nil {
+			return err
+		}
+		perSecond, err := outbound.ParseRate(s)
+		if err != nil {
+			return invalidField(field, "is wrong: %v", err)
+		}
+		*to = perSecond
+		return nil
+	}
+	if err := json.Unmarshal(value, to); err != nil {
+		return invalidField(field, `must be a rate as in "50/s" or "3000/m", or a number of deliveries per second, or null for no limit`)
+	}
+	return nil
+}
+
+// headersEdit merges headers into those that are there, by RFC 7396: null
+// takes one away, or all of them. Their names have no case.
+func headersEdit(field string, value []byte) (edit, error) {
+	if isNull(value) {
+		return func(spec *outbound.SubscriptionSpec) { spec.Headers = nil }, nil
+	}
+	if value[0] != '{' {
+		return nil, invalidField(field, `must be an object of texts, as in {"X-Env": "production"}`)
+	}
+	type header struct {
+		name, value string
+		remove      bool
+	}
+	var sent []header
+	s := scanner{data: value}
+	err := s.members(func(name, value []byte) error {
+		h := header{name: unescape(name), remove: isNull(value)}
+		if slices.ContainsFunc(sent, func(o header) bool { return strings.EqualFold(o.name, h.name) }) {
+			return refuse(codeRepeatedField, "headers has %s twice: keep one", quote(h.name)).at(field)
+		}
+		if value[0] != '"' && !h.remove {
+			return invalidField(field, "has something else than a text for %s: put it in double quotes", quote(h.name))
+		}
+		err := text(field, value, &h.value)
+		sent = append(sent, h)
+		return err
+	})
+	return func(spec *outbound.SubscriptionSpec) {
+		merged := map[string]string{}
+		for name, value := range spec.Headers {
+			if !slices.ContainsFunc(sent, func(h header) bool { return strings.EqualFold(h.name, name) }) {
+				merged[name] = value
+			}
+		}
+		for _, h := range sent {
+			if !h.remove {
+				merged[h.name] = h.value
+			}
+		}
+		spec.Headers = merged
+	}, err
+}
+
+// created is a new subscription with the secret that its deliveries are
+// signed with.
+type created struct {
+	subscription
+	Secret string `json:"secret"`
+}
+
+func (c *call) createSubscription() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	var es edits
+	if err := c.object(creatable, es.read); err != nil {
+		return err
+	}
+	spec := outbound.SubscriptionSpec{}
+	es.apply(&spec)
+	if spec.URL == "" {
+		return refuse(codeMissingField, "url is missing: say where deliveries go, as in https://example.com/hooks").at("url")
+	}
+	s, err := c.engine.CreateSubscription(c.r.Context(), spec)
+	if err != nil {
+		return err
+	}
+	c.w.Header().Set("Location", "subscriptions/"+s.ID) // beside the request's path, whatever that is mounted under
+	return c.answer(http.StatusCreated, created{c.subscriptionOf(s), s.Secrets[0].Value})
+}
+
+func (c *call) listSubscriptions() error {
+	sent, err := c.query("tenant", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	limit, err := sent.limit()
+	if err != nil {
+		return err
+	}
+	after, err := sent.cursor(store.SubscriptionPrefix)
+	if err != nil {
+		return err
+	}
+	subs := c.engine.Subscriptions(sent["tenant"], after, limit+1)
+	page, next := cut(subs, limit, func(s *outbound.Subscription) string { return s.Key.With(store.SubscriptionPrefix) })
+	return answerList(c, page, next, c.subscriptionOf)
+}
+
+// noSubscription says that the one in the path is missing.
+func (c *call) noSubscription(err error) error {
+	return notFound(err, "subscription", c.id, "/subscriptions")
+}
+
+func (c *call) showSubscription() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	s, err := c.engine.Subscription(c.id)
+	return c.answerSubscription(s, err)
+}
+
+func (c *call) answerSubscription(s *outbound.Subscription, err error) error {
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	return c.answer(http.StatusOK, c.subscriptionOf(s))
+}
+
+func (c *call) updateSubscription() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	var es edits
+	if err := c.object(changeable, es.read, "application/merge-patch+json"); err != nil {
+		return err
+	}
+	s, err := c.engine.UpdateSubscription(c.r.Context(), c.id, func(spec *outbound.SubscriptionSpec) error {
+		es.apply(spec)
+		return nil
+	})
+	return c.answerSubscription(s, err)
+}
+
+func (c *call) deleteSubscription() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	if err := c.engine.DeleteSubscription(c.r.Context(), c.id); err != nil {
+		return c.noSubscription(err)
+	}
+	return c.noContent()
+}
+
+// secret is what deliveries are signed with, and until when they also are with
+// the one before it.
+type secret struct {
+	Secret          string    `json:"secret"`
+	PreviousExpires timestamp `json:"previous_secret_expires"`
+}
+
+func (c *call) showSecret() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	s, err := c.engine.Subscription(c.id)
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	out := secret{Secret: s.Secrets[0].Value}
+	if len(s.Secrets) > 1 && s.Secrets[1].Expires.After(time.Now()) {
+		out.PreviousExpires = timestamp(s.Secrets[1].Expires)
+	}
+	return c.answer(http.StatusOK, out)
+}
+
+func (c *call) rotateSecret() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	var given string
+	err := c.optionalObject([]string{"secret"}, func(field string, value []byte) error { return text(field, value, &given) })
+	if err != nil {
+		return err
+	}
+	r, err := c.engine.RotateSecret(c.r.Context(), c.id, given)
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	return c.answer(http.StatusOK, secret{r.Secret, timestamp(r.PreviousExpires)})
+}
+
+// maxReason is how many bytes a reason may have.
+const maxReason = 500
+
+func (c *call) deactivate() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	reason := outbound.ReasonByHand
+	err := c.optionalObject([]string{"reason"}, func(field string, value []byte) error {
+		var given string
+		if err := text(field, value, &given); err != nil {
+			return err
+		}
+		if len(given) > maxReason || !utf8.ValidString(given) {
+			return invalidField(field, "must be a text of %d bytes at most", maxReason)
+		}
+		if given != "" {
+			reason += ": " + given // so that it is never taken for one of ours
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s, err := c.engine.Deactivate(c.r.Context(), c.id, reason)
+	return c.answerSubscription(s, err)
+}
+
+func (c *call) activate() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	s, err := c.engine.Activate(c.r.Context(), c.id)
+	return c.answerSubscription(s, err)
+}
+
+func (c *call) testSubscription() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	r, err := c.engine.Test(c.r.Context(), c.id)
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	return c.answer(http.StatusAccepted, deliveryOf(r))
+}

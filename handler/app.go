@@ -1,0 +1,389 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// App stores events and delivers them to subscriptions: signed, retried on a
+// schedule, and kept as dead letters when every attempt failed.
+//
+// Events come in by the `webhook_publish` and `webhook_api` handlers and by
+// the admin API under `/webhooks/`. Without a configuration of its own the app
+// is there as soon as one of these handlers is used, with a store in Caddy's
+// data directory.
+type App struct {
+	// Where events and deliveries are kept. Default: a SQLite file,
+	// `webhooks/webhooks.db` in Caddy's data directory.
+	Store *Store `json:"store,omitempty"`
+
+	// The signature scheme of deliveries, for subscriptions that don't choose
+	// their own; `caddy webhooks providers` lists them. Default:
+	// `standard-webhooks`.
+	Sign string `json:"sign,omitempty"`
+
+	// When to try again. Default: after 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h and
+	// 24h, which makes ten attempts within some three days.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// How long one attempt may take, from the dial to the end of the answer.
+	// Default: 15s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How many attempts may be under way on this node. Default: 512.
+	Concurrency int `json:"concurrency,omitempty"`
+
+	// How many of them to one subscription. Default: 16.
+	EndpointConcurrency int `json:"endpoint_concurrency,omitempty"`
+
+	// How long a secret goes on signing, beside the new one, after it was
+	// rotated. Default: 24h.
+	SecretGrace caddy.Duration `json:"secret_grace,omitempty"`
+
+	// How many bytes of a receiver's answer are kept; -1 for none. Default:
+	// 4096.
+	ResponseBody int64 `json:"response_body,omitempty"`
+
+	// How many bytes an event's payload may have. Default: 262144.
+	MaxPayload int64 `json:"max_payload,omitempty"`
+
+	// Where deliveries may go. By default only public addresses are reached.
+	Egress *Egress `json:"egress,omitempty"`
+
+	// The event types of the catalogue.
+	EventTypes []EventType `json:"event_types,omitempty"`
+
+	// Subscriptions, beside those that are made by the API.
+	Subscriptions []Subscription `json:"subscriptions,omitempty"`
+
+	settings outbound.Settings
+	key      string // of the engine in its pool
+	path     string
+	ctx      caddy.Context
+	logger   *slog.Logger
+	notices  *notices
+	tracer   *tracing
+	engine   *engine // while this config uses it
+}
+
+// Store is where events and deliveries are kept.
+type Store struct {
+	// The kind of store. Only `sqlite` is there.
+	Type string `json:"type,omitempty"`
+
+	// The file of a SQLite store. It is made with mode 0600, together with its
+	// folder. Placeholders as `{env.NAME}` are replaced at load.
+	Path string `json:"path,omitempty"`
+}
+
+// Retry is a schedule: either delays, or how to compute them.
+type Retry struct {
+	// The delays between attempts; there is one attempt more than delays.
+	Delays []caddy.Duration `json:"delays,omitempty"`
+
+	// Delays that grow by a factor.
+	Exponential *Exponential `json:"exponential,omitempty"`
+}
+
+// Exponential computes the delays of a schedule.
+type Exponential struct {
+	// The first delay. Default: 1s.
+	Base caddy.Duration `json:"base,omitempty"`
+	// By what each delay is longer than the one before. Default: 2.
+	Factor float64 `json:"factor,omitempty"`
+	// The longest delay. Default: 1h.
+	Max caddy.Duration `json:"max,omitempty"`
+	// How many attempts are made. Default: 10.
+	Attempts int `json:"attempts,omitempty"`
+}
+
+// Egress says where deliveries may go. Addresses that are not public
+// (private, loopback, link-local, CGNAT, metadata services, …) are denied
+// unless they are allowed. The address is judged when the connection is made.
+type Egress struct {
+	// Addresses, CIDRs and host names to allow.
+	Allow []string `json:"allow,omitempty"`
+	// Addresses, CIDRs and host names to deny, over what is allowed.
+	Deny []string `json:"deny,omitempty"`
+	// An HTTP proxy that deliveries go through.
+	Proxy string `json:"proxy,omitempty"`
+}
+
+// EventType is an entry of the catalogue of event types.
+type EventType struct {
+	// Its name, as in `order.created`.
+	Name string `json:"name"`
+	// What has happened when it is fired.
+	Description string `json:"description,omitempty"`
+}
+
+// Subscription says which events go where.
+type Subscription struct {
+	// Its name; its id is `sub_<name>`.
+	Name string `json:"name"`
+	// Where deliveries are posted to.
+	URL string `json:"url"`
+	// The event types to deliver: names, prefixes as in `order.*`, or `*`.
+	EventTypes []string `json:"event_types"`
+	// What signs deliveries, the newest first; each signs. Placeholders as
+	// `{env.NAME}` and `{file./path}` are replaced at load. Without one, a
+	// secret is made and kept in the store.
+	Secrets []string `json:"secrets,omitempty"`
+	// What the subscription is for.
+	Description string `json:"description,omitempty"`
+	// Whose events it gets. Default: those that have no tenant.
+	Tenant string `json:"tenant,omitempty"`
+	// Headers to send along.
+	Headers map[string]string `json:"headers,omitempty"`
+	// The signature scheme, if it isn't that of the app.
+	Scheme string `json:"scheme,omitempty"`
+	// Deliveries per second at most; 0 is no limit.
+	RateLimit float64 `json:"rate_limit,omitempty"`
+	// Whether deliveries go out one at a time, in the order of publishing, so
+	// that a failure holds the rest back.
+	Ordered bool `json:"ordered,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "webhooks",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision checks the settings. The store is not touched before Start, since
+// `caddy validate` comes only as far as here.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.logger = ctx, ctx.Slogger()
+	if err := a.provisionStore(); err != nil {
+		return err
+	}
+	events, err := ctx.App("events")
+	if err != nil {
+		return fmt.Errorf("getting the events app: %w", err)
+	}
+	a.notices = newNotices(ctx, events.(*caddyevents.App), a.logger)
+	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if a.tracer, err = loadTracing(ctx); err != nil {
+		return fmt.Errorf("webhooks: setting up OpenTelemetry by its OTEL_* variables: %w", err)
+	}
+	if a.settings, err = a.resolve(); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	return nil
+}
+
+func (a *App) provisionStore() error {
+	if a.Store == nil {
+		a.Store = &Store{}
+	}
+	if a.Store.Type != "" && a.Store.Type != "sqlite" {
+		return fmt.Errorf("webhooks: store: unknown type %q: write `store sqlite <path>`", a.Store.Type)
+	}
+	path := filepath.Join(caddy.AppDataDir(), "webhooks", "webhooks.db")
+	if a.Store.Path != "" {
+		var err error
+		if path, err = caddy.NewReplacer().ReplaceOrErr(a.Store.Path, true, true); err != nil {
+			return fmt.Errorf("webhooks: store sqlite: %w", err)
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("webhooks: store sqlite: %w", err)
+	}
+	a.path = path
+	a.key = "sqlite:" + canonical(path)
+	return nil
+}
+
+// canonical resolves links, so that one file has one key. Of a path that isn't
+// there yet, it resolves the part that is.
+func canonical(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	dir, file := filepath.Split(path)
+	if dir = filepath.Clean(dir); dir == path {
+		return path
+	}
+	return filepath.Join(canonical(dir), file)
+}
+
+// resolve makes the engine's settings from the configuration.
+func (a *App) resolve() (outbound.Settings, error) {
+	s := outbound.Settings{
+		Sign: a.Sign, Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
+		EndpointConcurrency: a.EndpointConcurrency, SecretGrace: time.Duration(a.SecretGrace),
+		ResponseBody: a.ResponseBody, MaxPayload: a.MaxPayload,
+		Logger: a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
+	}
+	var err error
+	if s.Retry, err = a.Retry.schedule(); err != nil {
+		return s, fmt.Errorf("retry: %w", err)
+	}
+	if e := a.Egress; e != nil {
+		if s.Policy, err = egress.NewPolicy(e.Allow, e.Deny); err != nil {
+			return s, fmt.Errorf("egress: %w", err)
+		}
+		if e.Proxy != "" {
+			if s.Proxy, err = egress.ParseProxy(e.Proxy); err != nil {
+				return s, fmt.Errorf("egress proxy: %w", err)
+			}
+		}
+	}
+	for _, t := range a.EventTypes {
+		s.EventTypes = append(s.EventTypes, outbound.EventType{Name: t.Name, Description: t.Description})
+	}
+	seen := map[string]bool{}
+	for _, sub := range a.Subscriptions {
+		if seen[sub.Name] {
+			return s, fmt.Errorf("subscription %s: is there twice: give each its own name", sub.Name)
+		}
+		seen[sub.Name] = true
+		spec, err := sub.spec()
+		if err != nil {
+			return s, err
+		}
+		s.Subscriptions = append(s.Subscriptions, spec)
+	}
+	return s, s.Validate()
+}
+
+func (r *Retry) schedule() (outbound.Schedule, error) {
+	switch {
+	case r == nil:
+		return nil, nil
+	case r.Exponential != nil && len(r.Delays) > 0:
+		return nil, errors.New("give either delays or exponential, not both")
+	case r.Exponential != nil:
+		x := *r.Exponential
+		if x.Base == 0 {
+			x.Base = caddy.Duration(time.Second)
+		}
+		if x.Factor == 0 {
+			x.Factor = 2
+		}
+		if x.Max == 0 {
+			x.Max = max(caddy.Duration(time.Hour), x.Base)
+		}
+		if x.Attempts == 0 {
+			x.Attempts = 10
+		}
+		return outbound.ExponentialSchedule(time.Duration(x.Base), x.Factor, time.Duration(x.Max), x.Attempts)
+	}
+	s := make(outbound.Schedule, len(r.Delays))
+	for i, d := range r.Delays {
+		s[i] = time.Duration(d)
+	}
+	return s, nil
+}
+
+func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
+	directive := "subscription " + s.Name
+	spec := outbound.SubscriptionSpec{
+		Name: s.Name, URL: s.URL, EventTypes: s.EventTypes, Tenant: s.Tenant, Description: s.Description,
+		Headers: map[string]string{}, Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
+	}
+	repl := caddy.NewReplacer()
+	var err error
+	if spec.URL, err = repl.ReplaceOrErr(s.URL, true, true); err != nil {
+		return spec, fmt.Errorf("%s: url: %w", directive, err)
+	}
+	for k, v := range s.Headers {
+		if spec.Headers[k], err = repl.ReplaceOrErr(v, true, true); err != nil {
+			return spec, fmt.Errorf("%s: header %s: %w", directive, k, err)
+		}
+	}
+	for _, raw := range s.Secrets {
+		secret, err := resolveSecret(directive, raw)
+		if err != nil {
+			return spec, err
+		}
+		spec.Secrets = append(spec.Secrets, secret)
+	}
+	return spec, nil
+}
+
+// Start opens the store, or goes on with the one that is open, and delivers.
+func (a *App) Start() error {
+	if a.engine == nil {
+		e, err := useEngine(a.ctx, a.key, a.path, a.settings)
+		if err != nil {
+			return fmt.Errorf("webhooks: %w", err)
+		}
+		a.engine = e
+	}
+	a.notices.start()
+	return a.engine.push(a.ctx, a)
+}
+
+// Stop takes this config's settings back. When there is no other config, no
+// more attempts are made, and those under way are waited for.
+func (a *App) Stop() error {
+	if last := a.engine.pop(a.ctx, a); last {
+		ctx, cancel := context.WithTimeout(context.Background(), a.grace())
+		defer cancel()
+		a.engine.Drain(ctx)
+	}
+	a.notices.stop()
+	return nil
+}
+
+// defaultGrace is for a server that would wait for ever.
+const defaultGrace = 30 * time.Second
+
+// grace is Caddy's own grace period.
+func (a *App) grace() time.Duration {
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		if d := time.Duration(app.(*caddyhttp.App).GracePeriod); d > 0 {
+			return d
+		}
+	}
+	return defaultGrace
+}
+
+// Cleanup lets go of the engine; the last one closes the store.
+func (a *App) Cleanup() error {
+	var errs []error
+	if a.engine != nil {
+		_, err := engines.Delete(a.key)
+		errs = append(errs, err)
+	}
+	if a.tracer != nil {
+		errs = append(errs, a.tracer.release())
+	}
+	return errors.Join(errs...)
+}
+
+// current is the engine that this config uses, nil before it is started.
+func (a *App) current() *outbound.Engine {
+	if a.engine == nil {
+		return nil
+	}
+	return a.engine.Engine
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

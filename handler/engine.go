@@ -1,0 +1,99 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// engines are the open stores with their engines, by the store's canonical
+// path. They outlive the configs that use them: a reload neither opens a file
+// twice nor disturbs an attempt.
+var engines = caddy.NewUsagePool()
+
+// engine is an engine with the configs that use it. Each pushes its settings
+// when it starts and takes them back when it stops; those on top rule. So both
+// ends of a reload come out right: after a good one the new config's stay,
+// after a failed one the old config's are there again.
+type engine struct {
+	*outbound.Engine
+	store store.Store
+
+	mu    sync.Mutex
+	users []*App
+}
+
+// useEngine returns the engine of a store, opening it for the first user.
+func useEngine(ctx context.Context, key, path string, s outbound.Settings) (*engine, error) {
+	v, _, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) {
+		st, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: s.Logger})
+		if err != nil {
+			return nil, err
+		}
+		e, err := outbound.Open(ctx, st, s)
+		if err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+		return &engine{Engine: e, store: st}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*engine), nil
+}
+
+// push makes the settings of a config rule.
+func (e *engine) push(ctx context.Context, a *App) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.Apply(ctx, a.settings); err != nil {
+		e.restore(ctx)
+		return err
+	}
+	e.users = append(e.users, a)
+	return nil
+}
+
+// restore goes back to the settings that rule. The caller holds mu.
+func (e *engine) restore(ctx context.Context) {
+	if len(e.users) == 0 {
+		return
+	}
+	top := e.users[len(e.users)-1]
+	if err := e.Apply(context.WithoutCancel(ctx), top.settings); err != nil {
+		top.logger.Error("going back to the settings of the config before", "error", err)
+	}
+}
+
+// pop takes the settings of a config back, and reports whether it was the
+// last one.
+func (e *engine) pop(ctx context.Context, a *App) (last bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(e.users, a)
+	if i < 0 {
+		return false
+	}
+	top := i == len(e.users)-1
+	e.users = slices.Delete(e.users, i, i+1)
+	if len(e.users) == 0 {
+		return true
+	}
+	if top {
+		e.restore(ctx)
+	}
+	return false
+}
+
+// Destruct closes the engine and its store, when no config uses them.
+func (e *engine) Destruct() error {
+	e.Close()
+	return e.store.Close()
+}

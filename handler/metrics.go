@@ -1,0 +1,72 @@
+package handler
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// engineMetrics are the collectors of the engine: made once, registered with
+// each config's registry, so that a reload doesn't reset them. No label has
+// a value that comes from outside.
+var engineMetrics = struct {
+	published   *prometheus.CounterVec
+	publishTime prometheus.Histogram
+	attempts    *prometheus.CounterVec
+	attemptTime prometheus.Histogram
+	deliveries  *prometheus.CounterVec
+	inFlight    prometheus.GaugeFunc
+}{
+	published: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "events_published_total",
+		Help: "Events by result: stored, duplicate, refused (the publisher's fault) or failed (ours).",
+	}, []string{"result"}),
+	publishTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "publish_duration_seconds",
+		Help:    "How long it took until an event was durable.",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+	}),
+	attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempts_total",
+		Help: "Attempts by outcome: ok, or the class of the failure.",
+	}, []string{"outcome"}),
+	attemptTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempt_duration_seconds",
+		Help:    "How long receivers took to answer.",
+		Buckets: prometheus.DefBuckets,
+	}),
+	deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "deliveries_settled_total",
+		Help: "Deliveries that came to an end, by state: delivered or dead.",
+	}, []string{"state"}),
+	inFlight: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempts_in_flight",
+		Help: "Attempts that are under way.",
+	}, func() float64 {
+		n := 0
+		engines.Range(func(_, v any) bool {
+			n += v.(*engine).InFlight()
+			return true
+		})
+		return float64(n)
+	}),
+}
+
+// registerEngineMetrics makes the collectors show in a config's registry.
+func registerEngineMetrics(r *prometheus.Registry) error {
+	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.attempts,
+		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight)
+}
+
+// register tolerates that several handlers of a config bring the same
+// collectors.
+func register(r *prometheus.Registry, cs ...prometheus.Collector) error {
+	for _, c := range cs {
+		var already prometheus.AlreadyRegisteredError
+		if err := r.Register(c); err != nil && !errors.As(err, &already) {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package handler
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// notices tells metrics and Caddy's events what the engine does. Caddy's
+// events run their handlers one after another, so they are emitted by a
+// goroutine of their own and never hold up a delivery.
+type notices struct {
+	ctx    caddy.Context
+	events *caddyevents.App
+	logger *slog.Logger
+
+	queue   chan notice
+	done    chan struct{}
+	running sync.WaitGroup
+}
+
+// notice is one Caddy event.
+type notice struct {
+	name string
+	data map[string]any
+}
+
+// noticeQueue is how many may wait; more are dropped, with a word in the log.
+const noticeQueue = 256
+
+func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger) *notices {
+	return &notices{ctx: ctx, events: events, logger: logger, queue: make(chan notice, noticeQueue), done: make(chan struct{})}
+}
+
+func (n *notices) start() {
+	n.running.Go(func() {
+		for {
+			select {
+			case e := <-n.queue:
+				n.events.Emit(n.ctx, e.name, e.data)
+			case <-n.done:
+				return
+			}
+		}
+	})
+}
+
+func (n *notices) stop() {
+	close(n.done)
+	n.running.Wait()
+}
+
+func (n *notices) emit(name string, data map[string]any) {
+	select {
+	case n.queue <- notice{name, data}:
+	default:
+		n.logger.Warn("an event was dropped: its handlers are too slow", "event", name)
+	}
+}
+
+// PublishDone counts an event.
+func (n *notices) PublishDone(result string, took time.Duration) {
+	engineMetrics.published.WithLabelValues(result).Inc()
+	engineMetrics.publishTime.Observe(took.Seconds())
+}
+
+// AttemptDone counts an attempt, and tells of a dead letter.
+func (n *notices) AttemptDone(a *outbound.AttemptDone) {
+	outcome := a.Attempt.Class
+	if outcome == "" {
+		outcome = "ok"
+	}
+	engineMetrics.attempts.WithLabelValues(outcome).Inc()
+	engineMetrics.attemptTime.Observe(a.Attempt.Latency.Seconds())
+	if a.State == store.Pending {
+		return
+	}
+	engineMetrics.deliveries.WithLabelValues(a.State.String()).Inc()
+	if a.State != store.Dead {
+		return
+	}
+	n.logger.Warn("a delivery is a dead letter",
+		"delivery_id", a.Delivery.With(store.DeliveryPrefix), "event_id", a.Event.ID, "event_type", a.Event.Type,
+		"subscription_id", a.Subscription.ID, "attempts", a.Attempt.Number, "class", a.Attempt.Class, "reason", a.Reason)
+	n.emit("delivery_dead", map[string]any{
+		"delivery_id":     a.Delivery.With(store.DeliveryPrefix),
+		"event_id":        a.Event.ID,
+		"event_type":      a.Event.Type,
+		"subscription_id": a.Subscription.ID,
+		"tenant":          a.Event.Tenant,
+		"attempts":        a.Attempt.Number,
+		"reason":          a.Reason,
+	})
+}
+
+// SubscriptionChanged tells of a subscription that was deactivated or
+// activated.
+func (n *notices) SubscriptionChanged(s *store.Subscription) {
+	name := "subscription_activated"
+	if !s.Active {
+		name = "subscription_deactivated"
+	}
+	n.emit(name, map[string]any{"subscription_id": s.ID, "tenant": s.Tenant, "reason": s.Reason})
+}
+
+var _ outbound.Observer = (*notices)(nil)

@@ -1,0 +1,213 @@
+package handler
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+)
+
+func init() {
+	caddy.RegisterModule(Publish{})
+}
+
+// Publish stores a request's body as an event and answers 202 once it is
+// durable. The event is then delivered to the subscriptions that match, with
+// retries, so that neither a deploy nor a crash of the app loses it. Behind
+// `webhook_verify`, that is a durable inbox for webhooks.
+//
+// The body and its Content-Type are kept exactly.
+type Publish struct {
+	// The event's type; placeholders are replaced, as in
+	// `github.{http.webhook.event_type}`. In what they give, a slash becomes a
+	// dot and other characters that no event type has become underscores.
+	EventType string `json:"event_type"`
+
+	// Whose event it is; placeholders are replaced. Default: nobody's.
+	Tenant string `json:"tenant,omitempty"`
+
+	// The event's id, so that the same webhook sent again is no second event;
+	// placeholders are replaced. Default: the provider's delivery id where the
+	// signature covers it, else a new one.
+	EventID string `json:"event_id,omitempty"`
+
+	// Request headers to keep with the event and send along with each
+	// delivery: names, or prefixes as in `X-GitHub-*`.
+	ForwardHeaders []string `json:"forward_headers,omitempty"`
+
+	app *App
+}
+
+// CaddyModule returns the Caddy module information.
+func (Publish) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.webhook_publish",
+		New: func() caddy.Module { return new(Publish) },
+	}
+}
+
+// Provision finds the app.
+func (p *Publish) Provision(ctx caddy.Context) error {
+	app, err := ctx.App("webhooks")
+	if err != nil {
+		return fmt.Errorf("webhook_publish: %w", err)
+	}
+	p.app = app.(*App)
+	return nil
+}
+
+// Validate checks what can be checked without a request.
+func (p *Publish) Validate() error {
+	if p.EventType == "" {
+		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
+	}
+	return nil
+}
+
+func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	engine := p.app.current()
+	if engine == nil {
+		return unavailable(w, outbound.ErrUnavailable)
+	}
+	body, err := readBody(r, engine.MaxPayload())
+	if err != nil {
+		return err
+	}
+	res, err := engine.Publish(r.Context(), p.event(r, body))
+	var reused *outbound.Reused
+	if errors.As(err, &reused) {
+		// A provider's retry may differ in a counter; it is the same webhook.
+		res, err = outbound.Published{EventID: reused.EventID, Duplicate: true}, nil
+	}
+	if err != nil {
+		return publishError(w, err)
+	}
+	status := http.StatusAccepted
+	if res.Duplicate {
+		status = http.StatusOK
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(accepted{res.EventID, res.Deliveries, res.Duplicate})
+}
+
+// accepted is the answer, as the API's.
+type accepted struct {
+	EventID    string `json:"event_id"`
+	Deliveries int    `json:"deliveries"`
+	Duplicate  bool   `json:"duplicate"`
+}
+
+// event is what the request says.
+func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	n := &outbound.NewEvent{
+		ID:          p.eventID(repl),
+		Tenant:      repl.ReplaceAll(p.Tenant, ""),
+		Type:        eventType(repl.ReplaceAll(p.EventType, "")),
+		ContentType: r.Header.Get("Content-Type"),
+		Headers:     forwarded(r.Header, p.ForwardHeaders),
+		Payload:     body,
+	}
+	if n.ContentType == "" {
+		n.ContentType = "application/octet-stream"
+	}
+	return n
+}
+
+// eventID is what was configured, or the provider's delivery id if nobody
+// could have changed it on the way.
+func (p *Publish) eventID(repl *caddy.Replacer) string {
+	id := p.EventID
+	if id == "" {
+		signed, _ := repl.GetString("http.webhook.signed")
+		for _, field := range strings.Fields(signed) {
+			if field == "id" {
+				id = "{http.webhook.id}"
+			}
+		}
+	}
+	return eventID(repl.ReplaceAll(id, ""))
+}
+
+// readBody reads a payload, one byte over the limit at most.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	switch {
+	case err != nil:
+		return nil, caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
+	case int64(len(body)) > limit:
+		return nil, tooLarge(limit)
+	}
+	return body, nil
+}
+
+func tooLarge(limit int64) error {
+	return caddyhttp.Error(http.StatusRequestEntityTooLarge, &outbound.TooLarge{Limit: limit})
+}
+
+func publishError(w http.ResponseWriter, err error) error {
+	var large *outbound.TooLarge
+	var wrong *outbound.Invalid
+	switch {
+	case errors.As(err, &large):
+		return caddyhttp.Error(http.StatusRequestEntityTooLarge, err)
+	case errors.As(err, &wrong):
+		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
+	}
+	return unavailable(w, err)
+}
+
+// unavailable asks a provider to come again.
+func unavailable(w http.ResponseWriter, err error) error {
+	w.Header().Set("Retry-After", "5")
+	return caddyhttp.Error(http.StatusServiceUnavailable, err)
+}
+
+// forwarded picks headers by name or prefix. What may not be sent along is
+// left out.
+func forwarded(h http.Header, patterns []string) map[string]string {
+	var out map[string]string
+	for name, values := range h {
+		if !matchesAny(name, patterns) {
+			continue
+		}
+		value := strings.Join(values, ", ")
+		if egress.CheckHeader(name, value) != nil {
+			continue
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[name] = value
+	}
+	return out
+}
+
+func matchesAny(name string, patterns []string) bool {
+	for _, p := range patterns {
+		prefix, open := strings.CutSuffix(p, "*")
+		if open && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) || strings.EqualFold(name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Publish)(nil)
+	_ caddy.Validator             = (*Publish)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Publish)(nil)
+)

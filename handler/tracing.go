@@ -1,0 +1,88 @@
+package handler
+
+import (
+	"context"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Deliveries outlive the request that caused them and the config that they
+// began under, so their spans need a provider of their own. It is configured
+// by the standard OTEL_* variables, and is not there where none of them asks
+// for traces.
+const tracingKey = "tracing"
+
+// providers has the one trace provider of the process while configs use it.
+var providers = caddy.NewUsagePool()
+
+// tracing is a config's hold on the trace provider; its zero value holds none.
+type tracing struct {
+	shared *sharedProvider
+}
+
+type sharedProvider struct{ *sdktrace.TracerProvider }
+
+// flushTime is how long the last spans may take on their way out.
+const flushTime = 5 * time.Second
+
+// Destruct sends what is left.
+func (p *sharedProvider) Destruct() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	return p.Shutdown(ctx)
+}
+
+// tracingWanted tells whether the environment asks for traces.
+func tracingWanted() bool {
+	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
+		return false
+	}
+	for _, name := range []string{"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func loadTracing(ctx context.Context) (*tracing, error) {
+	if !tracingWanted() {
+		return &tracing{}, nil
+	}
+	v, _, err := providers.LoadOrNew(tracingKey, func() (caddy.Destructor, error) {
+		exporter, err := autoexport.NewSpanExporter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		// The resource is by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES,
+		// the sampler by OTEL_TRACES_SAMPLER: the SDK's defaults read them.
+		return &sharedProvider{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tracing{shared: v.(*sharedProvider)}, nil
+}
+
+// provider is nil where no traces are wanted.
+func (t *tracing) provider() trace.TracerProvider {
+	if t.shared == nil {
+		return nil
+	}
+	return t.shared
+}
+
+// release is called once.
+func (t *tracing) release() error {
+	if t.shared == nil {
+		return nil
+	}
+	_, err := providers.Delete(tracingKey)
+	return err
+}
