@@ -37,6 +37,7 @@ func connect(path string) (_ *connections, err error) {
 		PRAGMA synchronous = FULL;
 		PRAGMA wal_autocheckpoint = 0;
 		PRAGMA journal_size_limit = %d;
+		PRAGMA automatic_index = 0;
 		PRAGMA cache_size = -%d`, walKept, writerCache)); err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func connect(path string) (_ *connections, err error) {
 			return nil, err
 		}
 		cs.readers = append(cs.readers, c)
-		if err := c.exec(fmt.Sprintf("PRAGMA cache_size = -%d", readerCache)); err != nil {
+		if err := c.exec(fmt.Sprintf("PRAGMA automatic_index = 0; PRAGMA cache_size = -%d", readerCache)); err != nil {
 			return nil, err
 		}
 	}

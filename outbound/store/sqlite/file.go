@@ -60,7 +60,7 @@ func inspect(path string) error {
 	f, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return noLog(path)
 	case err != nil:
 		return fmt.Errorf("%w; let the user that runs this read and write it", err)
 	}
@@ -74,7 +74,7 @@ func inspect(path string) error {
 	n, err := io.ReadFull(f, header[:])
 	switch {
 	case n == 0 && errors.Is(err, io.EOF):
-		return nil
+		return noLog(path)
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("reading %s: %w", path, err)
 	case n < headerSize || !bytes.HasPrefix(header[:], []byte(headerMagic)):
@@ -83,6 +83,20 @@ func inspect(path string) error {
 	return recognise(path,
 		int64(binary.BigEndian.Uint32(header[headerApplicationID:])),
 		int64(binary.BigEndian.Uint32(header[headerUserVersion:])))
+}
+
+// noLog checks that a file that is to be made has no log: that of a file which
+// was lost may have all there is of what was stored last, and SQLite would
+// delete it.
+func noLog(path string) error {
+	info, err := os.Stat(path + "-wal")
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Size() == 0:
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%w: %s is missing or empty, but its log %s-wal is there; put the file back beside it, or move the log away to start anew", store.ErrDamaged, path, path)
 }
 
 // recognise judges what a file says that it is.

@@ -41,10 +41,11 @@ CREATE TABLE subscription (
 	active      INTEGER NOT NULL,
 	reason      TEXT NOT NULL,
 	updated     INTEGER NOT NULL,
-	deleted     INTEGER NOT NULL DEFAULT 0 -- the row stays for its deliveries
+	deleted     INTEGER NOT NULL DEFAULT 0 -- its key; the row stays for its deliveries
 );
 
-CREATE UNIQUE INDEX subscription_id ON subscription (id) WHERE deleted = 0;
+-- An id is one subscription's, those that are deleted apart.
+CREATE UNIQUE INDEX subscription_id ON subscription (id, deleted);
 
 -- A delivery with its first attempt, so that one that succeeds at once is one
 -- row. That attempt's id is the delivery's.

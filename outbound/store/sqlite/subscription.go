@@ -15,7 +15,7 @@ const (
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + subscriptionColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	deleteSubscription = `UPDATE subscription SET deleted = 1, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
+	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
 )
 
 // CreateSubscription implements store.Store.

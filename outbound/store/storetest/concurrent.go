@@ -165,7 +165,7 @@ var concurrentTests = []test{
 
 		b.check(b.Store.Close())
 		wg.Wait()
-		b.Store = b.open(b.TB, b.now)
+		b.Store = b.open(b.t, b.now)
 		equal(b, "stored", int64(len(b.list(store.Query{}))), stored.Load())
 	}},
 }

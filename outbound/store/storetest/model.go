@@ -1,5 +1,368 @@
 package storetest
 
-import "testing"
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
 
-func testModel(t *testing.T, place func(t testing.TB) Open) {}
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+
+	"pgregory.net/rapid"
+)
+
+// model is what a store does, in the simplest way.
+type model struct {
+	events     []*store.Publication // as stored
+	deliveries map[store.ID]*delivery
+	deleted    map[store.ID]bool // subscriptions, by key
+	names      map[store.ID]string
+}
+
+// delivery is one in the model.
+type delivery struct {
+	store.Delivery
+	event *store.Event
+	held  bool
+	made  []*store.Settlement // with an attempt
+}
+
+// testModel does things at random to a store and to the model of one, and
+// compares all that both say.
+func testModel(t *testing.T, place func(t testing.TB) Open) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &machine{
+			bench: start(t, place(t)),
+			model: model{deliveries: map[store.ID]*delivery{}, deleted: map[store.ID]bool{}, names: map[store.ID]string{}},
+		}
+		defer func() { m.Store.Close() }()
+		m.reporter = rt
+		for _, id := range []string{"one", "two"} {
+			s := m.subscribe(id)
+			m.subs = append(m.subs, s)
+			m.names[s.Key] = id
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"":             m.compare,
+			"publish":      m.publishSome,
+			"claim":        m.claimSome,
+			"settle":       m.settleSome,
+			"release":      m.releaseSome,
+			"pull forward": m.pullSome,
+			"requeue":      m.requeueSome,
+			"bury":         m.burySome,
+			"delete":       m.deleteOne,
+			"reopen":       m.reopenIt,
+			"time passes": func(rt *rapid.T) {
+				m.clock = m.clock.Add(time.Duration(rapid.IntRange(1, 5).Draw(rt, "seconds")) * time.Second)
+			},
+		})
+	})
+}
+
+// machine runs a store beside the model.
+type machine struct {
+	*bench
+	model
+	subs []*store.Subscription
+}
+
+func (m *machine) publishSome(rt *rapid.T) {
+	var ps []*store.Publication
+	for range rapid.IntRange(1, 3).Draw(rt, "events") {
+		p := m.event(rapid.SampledFrom([]string{"1", "2"}).Draw(rt, "payload"))
+		if rapid.Bool().Draw(rt, "chosen") {
+			p.Event.ID, p.Chosen = rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "id"), true
+		}
+		p.Event.Tenant = rapid.SampledFrom([]string{"", "t"}).Draw(rt, "tenant")
+		for _, s := range m.subs {
+			if !m.deleted[s.Key] && rapid.Bool().Draw(rt, "to "+s.ID) {
+				p.Deliveries = append(p.Deliveries, store.NewDelivery{
+					ID: m.ids.Next(), Subscription: s.Key, Due: m.later(rt), Hold: rapid.Bool().Draw(rt, "hold"),
+				})
+			}
+		}
+		ps = append(ps, p)
+	}
+	got := m.publish(ps...)
+	for i, p := range ps {
+		equal(m.bench, "result", got[i], m.store(p))
+	}
+}
+
+// store is what a publication does.
+func (m *model) store(p *store.Publication) store.PublishResult {
+	for _, other := range m.events {
+		if !p.Chosen || !other.Chosen || other.Event.ID != p.Event.ID || other.Event.Tenant != p.Event.Tenant {
+			continue
+		}
+		if string(other.Event.Payload) == string(p.Event.Payload) {
+			return store.PublishResult{Outcome: store.Duplicate, Deliveries: len(other.Deliveries)}
+		}
+		return store.PublishResult{Outcome: store.Reused, Deliveries: len(other.Deliveries)}
+	}
+	m.events = append(m.events, p)
+	for _, d := range p.Deliveries {
+		m.deliveries[d.ID] = &delivery{
+			Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due},
+			event:    p.Event,
+			held:     d.Hold,
+		}
+	}
+	return store.PublishResult{Deliveries: len(p.Deliveries)}
+}
+
+func (m *machine) later(rt *rapid.T) time.Time {
+	return m.now().Add(time.Duration(rapid.IntRange(-2, 4).Draw(rt, "due in")) * time.Second)
+}
+
+func (m *machine) claimSome(rt *rapid.T) {
+	var want []store.Want
+	for _, s := range m.subs {
+		want = append(want, store.Want{Subscription: s.Key, Limit: rapid.IntRange(0, 3).Draw(rt, "limit")})
+	}
+	got, err := m.Claim(m.ctx(), m.now(), 1<<20, want)
+	m.check(err)
+	for i, w := range want {
+		var ids []store.ID
+		var next time.Time
+		for _, d := range m.waiting(w.Subscription, false) {
+			if d.Due.After(m.now()) || len(ids) == w.Limit {
+				next = d.Due
+				break
+			}
+			d.held = true
+			ids = append(ids, d.ID)
+		}
+		same(m.bench, "claimed", heldIDs(got[i].Deliveries), ids)
+		if !got[i].Next.Equal(next) {
+			rt.Fatalf("next at %v, want %v", got[i].Next, next)
+		}
+		for _, h := range got[i].Deliveries {
+			m.sameDelivery(h.Delivery)
+			equal(m.bench, "payload", string(h.Payload), string(m.deliveries[h.Delivery.ID].event.Payload))
+		}
+	}
+}
+
+// waiting are the pending deliveries of a subscription, as they are due.
+func (m *model) waiting(subscription store.ID, held bool) []*delivery {
+	return slices.SortedFunc(maps.Values(m.filter(func(d *delivery) bool {
+		return d.State == store.Pending && d.Subscription == subscription && (held || !d.held)
+	})), func(a, b *delivery) int {
+		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+func (m *model) filter(keep func(*delivery) bool) map[store.ID]*delivery {
+	kept := map[store.ID]*delivery{}
+	for id, d := range m.deliveries {
+		if keep(d) {
+			kept[id] = d
+		}
+	}
+	return kept
+}
+
+// held draws some of the deliveries that are held.
+func (m *machine) held(rt *rapid.T) []*delivery {
+	held := slices.SortedFunc(maps.Values(m.filter(func(d *delivery) bool { return d.held })),
+		func(a, b *delivery) int { return cmp.Compare(a.ID, b.ID) })
+	if len(held) == 0 {
+		rt.Skip("nothing is held")
+	}
+	return held[:rapid.IntRange(1, len(held)).Draw(rt, "of those held")]
+}
+
+func (m *machine) settleSome(rt *rapid.T) {
+	var ts []*store.Settlement
+	for _, d := range m.held(rt) {
+		state := rapid.SampledFrom([]store.State{store.Pending, store.Delivered, store.Dead}).Draw(rt, "state")
+		t := m.attempted(d.ID, &store.Subscription{Key: d.Subscription}, d.Attempts+1, state)
+		if state == store.Pending {
+			t.Due = m.later(rt)
+		}
+		ts = append(ts, t)
+		d.held, d.State, d.Due, d.Reason, d.Attempts = false, state, t.Due, t.Reason, d.Attempts+1
+		d.made = append(d.made, t)
+	}
+	m.settle(ts...)
+}
+
+func (m *machine) releaseSome(rt *rapid.T) {
+	var ids []store.ID
+	for _, d := range m.held(rt) {
+		d.held = false
+		ids = append(ids, d.ID)
+	}
+	m.check(m.Release(m.ctx(), ids))
+}
+
+func (m *machine) pullSome(rt *rapid.T) {
+	s := rapid.SampledFrom(m.subs).Draw(rt, "subscription")
+	limit := rapid.IntRange(1, 3).Draw(rt, "limit")
+	spread := time.Duration(rapid.IntRange(0, 3).Draw(rt, "spread")) * time.Second
+	var found []*delivery
+	for _, d := range m.waiting(s.Key, false) {
+		if d.Due.After(m.now()) && len(found) < limit {
+			found = append(found, d)
+		}
+	}
+	for i, d := range found {
+		if due := m.now().Add(spread * time.Duration(i) / time.Duration(len(found))); due.Before(d.Due) {
+			d.Due = due.Truncate(time.Millisecond)
+		}
+	}
+	n, err := m.PullForward(m.ctx(), s.Key, m.now(), spread, limit)
+	m.check(err)
+	equal(m.bench, "pulled", n, len(found))
+}
+
+// query draws a filter, and says what it means.
+func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
+	q := store.Query{
+		Subscription: rapid.SampledFrom([]string{"", "one", "two"}).Draw(rt, "subscription"),
+		EventID:      rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(rt, "event id"),
+		Tenant:       rapid.SampledFrom([]string{"", "", "t"}).Draw(rt, "tenant"),
+		States:       rapid.SampledFrom([][]store.State{nil, {store.Pending}, {store.Delivered}, {store.Dead}, {store.Delivered, store.Dead}}).Draw(rt, "states"),
+		Limit:        rapid.IntRange(1, 5).Draw(rt, "limit"),
+	}
+	if ids := newestFirst(slices.Collect(maps.Keys(m.deliveries))...); len(ids) > 0 && rapid.Bool().Draw(rt, "page") {
+		q.Before = rapid.SampledFrom(ids).Draw(rt, "before")
+	}
+	return q, func(d *delivery) bool {
+		return (q.Subscription == "" || m.names[d.Subscription] == q.Subscription) &&
+			(q.EventID == "" || d.event.ID == q.EventID) &&
+			(q.Tenant == "" || d.event.Tenant == q.Tenant) &&
+			(len(q.States) == 0 || slices.Contains(q.States, d.State)) &&
+			(q.Before == 0 || d.ID < q.Before)
+	}
+}
+
+func (m *machine) requeueSome(rt *rapid.T) {
+	q, matches := m.query(rt)
+	ids := newestFirst(slices.Collect(maps.Keys(m.filter(func(d *delivery) bool { return matches(d) && !m.deleted[d.Subscription] })))...)
+	ids = ids[:min(q.Limit, len(ids))]
+	want := store.Requeued{Count: len(ids)}
+	for _, id := range ids {
+		d := m.deliveries[id]
+		d.State, d.Due, d.Reason, d.Round = store.Pending, m.now(), "", d.Attempts
+		want.Last = id
+		if !slices.Contains(want.Subscriptions, d.Subscription) {
+			want.Subscriptions = append(want.Subscriptions, d.Subscription)
+		}
+	}
+	got, err := m.Requeue(m.ctx(), q, m.now())
+	m.check(err)
+	equal(m.bench, "count", got.Count, want.Count)
+	equal(m.bench, "last", got.Last, want.Last)
+	same(m.bench, "subscriptions", newestFirst(got.Subscriptions...), newestFirst(want.Subscriptions...))
+}
+
+func (m *machine) burySome(rt *rapid.T) {
+	s := rapid.SampledFrom(m.subs).Draw(rt, "subscription")
+	limit := rapid.IntRange(1, 3).Draw(rt, "limit")
+	waiting := m.waiting(s.Key, false)
+	waiting = waiting[:min(limit, len(waiting))]
+	for _, d := range waiting {
+		d.State, d.Due, d.Reason = store.Dead, time.Time{}, "buried"
+	}
+	n, err := m.Bury(m.ctx(), s.Key, "buried", limit)
+	m.check(err)
+	equal(m.bench, "buried", n, len(waiting))
+}
+
+// deleteOne deletes the last subscription and makes another one of that name.
+func (m *machine) deleteOne(rt *rapid.T) {
+	if len(m.subs) > 4 {
+		rt.Skip("enough were deleted")
+	}
+	m.check(m.DeleteSubscription(m.ctx(), "two"))
+	m.deleted[m.subs[len(m.subs)-1].Key] = true
+	s := m.subscribe("two")
+	m.subs = append(m.subs, s)
+	m.names[s.Key] = "two"
+}
+
+func (m *machine) reopenIt(*rapid.T) {
+	m.reopen()
+	for _, d := range m.deliveries {
+		d.held = false
+	}
+}
+
+// compare checks all that the store says against the model.
+func (m *machine) compare(rt *rapid.T) {
+	records, err := m.Deliveries(m.ctx(), store.Query{})
+	m.check(err)
+	var ids []store.ID
+	var pending, dead int64
+	for _, r := range records {
+		ids = append(ids, r.ID)
+		m.sameDelivery(r.Delivery)
+		d := m.deliveries[r.ID]
+		equal(m.bench, "event id", r.EventID, d.event.ID)
+		equal(m.bench, "subscription id", r.SubscriptionID, m.names[d.Subscription])
+		switch {
+		case len(d.made) > 0:
+			sameAttempts(m.bench, []*store.Attempt{r.Last}, d.made[len(d.made)-1])
+		case r.Last != nil:
+			rt.Fatalf("an attempt that wasn't made: %+v", r.Last)
+		}
+		switch d.State {
+		case store.Pending:
+			pending++
+		case store.Dead:
+			dead++
+		}
+	}
+	same(m.bench, "deliveries", ids, newestFirst(slices.Collect(maps.Keys(m.deliveries))...))
+	stats, err := m.Stats(m.ctx())
+	m.check(err)
+	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Dead), fmt.Sprint(pending, dead))
+	m.compareBacklogs()
+	if q, matches := m.query(rt); true {
+		want := newestFirst(slices.Collect(maps.Keys(m.filter(matches)))...)
+		same(m.bench, fmt.Sprintf("the list of %+v", q), m.list(q), want[:min(q.Limit, len(want))])
+	}
+	if len(ids) > 0 {
+		id := rapid.SampledFrom(ids).Draw(rt, "delivery")
+		attempts, err := m.Attempts(m.ctx(), id)
+		m.check(err)
+		sameAttempts(m.bench, attempts, m.deliveries[id].made...)
+	}
+}
+
+func (m *machine) compareBacklogs() {
+	got, err := m.Backlogs(context.Background())
+	m.check(err)
+	var want []store.ID
+	for _, s := range m.subs {
+		if len(m.waiting(s.Key, true)) > 0 {
+			want = append(want, s.Key)
+		}
+	}
+	var keys []store.ID
+	for _, l := range got {
+		keys = append(keys, l.Subscription)
+		if first := m.waiting(l.Subscription, true); len(first) > 0 && !first[0].Due.Equal(l.Due) {
+			m.Fatalf("the backlog of %v is due at %v, want %v", l.Subscription, l.Due, first[0].Due)
+		}
+	}
+	same(m.bench, "backlogs", newestFirst(keys...), newestFirst(want...))
+}
+
+func (m *machine) sameDelivery(got store.Delivery) {
+	want := m.deliveries[got.ID]
+	if want == nil {
+		m.Fatalf("a delivery from nowhere: %+v", got)
+	}
+	if !got.Due.Equal(want.Due) {
+		m.Fatalf("delivery %v is due at %v, want %v", got.ID, got.Due, want.Due)
+	}
+	got.Due = want.Due
+	equal(m.bench, "delivery", got, want.Delivery)
+}

@@ -64,7 +64,7 @@ var reopenTests = []test{
 				b.Errorf("call %d: %v", i, err)
 			}
 		}
-		b.Store = b.open(b.TB, b.now)
+		b.Store = b.open(b.t, b.now)
 		sameSubscriptions(b, s)
 	}},
 }

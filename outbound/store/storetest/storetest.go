@@ -54,16 +54,27 @@ type test struct {
 // bench is a store on the bench: with a clock that stands still unless it is
 // moved, ids, and the calls that tests make often.
 type bench struct {
-	testing.TB
+	reporter
 	store.Store
+	t     testing.TB // for opening
 	open  Open
 	clock time.Time
 	ids   *store.IDs
 }
 
+// reporter is what a test says that it failed to.
+type reporter interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Failed() bool
+}
+
 // start opens an empty store at a fixed time.
 func start(t testing.TB, open Open) *bench {
-	b := &bench{TB: t, open: open, clock: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)}
+	b := &bench{reporter: t, t: t, open: open, clock: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)}
 	b.ids = store.NewIDs(0, 0, b.now)
 	b.Store = open(t, b.now)
 	t.Cleanup(func() { b.Store.Close() })
@@ -74,7 +85,7 @@ func start(t testing.TB, open Open) *bench {
 func (b *bench) reopen() {
 	b.Helper()
 	b.check(b.Store.Close())
-	b.Store = b.open(b.TB, b.now)
+	b.Store = b.open(b.t, b.now)
 }
 
 func (b *bench) now() time.Time { return b.clock }

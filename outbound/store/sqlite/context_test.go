@@ -1,0 +1,72 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// TestCancelledCommit checks that a call that waits for the writer ends with
+// its context, having stored nothing, and that one which has the writer ends
+// with its transaction.
+func TestCancelledCommit(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	if err := s.CreateSubscription(t.Context(), &store.Subscription{Key: ids.Next(), ID: "crm"}); err != nil {
+		t.Fatal(err)
+	}
+	inside, goOn, changed := make(chan bool), make(chan bool), make(chan error)
+	working, cancelWorking := context.WithCancel(t.Context())
+	go func() {
+		_, err := s.UpdateSubscription(working, "crm", func(sub *store.Subscription) error {
+			inside <- true
+			<-goOn
+			sub.URL = "https://new.example"
+			return nil
+		})
+		changed <- err
+	}()
+	<-inside
+	waiting, cancelWaiting := context.WithCancel(t.Context())
+	committed := make(chan error)
+	p := publication(ids)
+	go func() { committed <- s.Commit(waiting, &store.Batch{Publications: []*store.Publication{p}}) }()
+	cancelWaiting()
+	if err := <-committed; !errors.Is(err, context.Canceled) {
+		t.Errorf("the one that waited: %v", err)
+	}
+	cancelWorking()
+	close(goOn)
+	if err := <-changed; err != nil {
+		t.Errorf("the one that had the writer: %v", err)
+	}
+	subs, err := s.Subscriptions(t.Context())
+	if err != nil || subs[0].URL != "https://new.example" {
+		t.Errorf("its change: %+v, %v", subs, err)
+	}
+	if _, err := s.Event(t.Context(), "", p.Event.ID); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the event of the one that waited: %v", err)
+	}
+}
+
+// TestCancelledRead checks that a list ends with its context, and that the
+// connection is good for the next call.
+func TestCancelledRead(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	publish(t, s, publication(ids, 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		if _, err := s.Deliveries(ctx, store.Query{}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+		if records, err := s.Deliveries(t.Context(), store.Query{}); err != nil || len(records) != 1 {
+			t.Fatalf("the next call: %d records, %v", len(records), err)
+		}
+	}
+}

@@ -1,0 +1,349 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+
+	"modernc.org/libc"
+	"modernc.org/sqlite/lib"
+)
+
+// faults decides what becomes of SQLite's writes and syncs: it returns the
+// result code of a call that shall fail, and 0 for one that shall be made. Nil
+// makes all of them.
+var faults atomic.Pointer[func(call faultCall) int32]
+
+// faultCall is a call of SQLite to the disk.
+type faultCall struct {
+	name string // write, sync or truncate
+	log  bool   // on the write-ahead log, else on the database
+}
+
+// fail makes calls fail until the returned function is called.
+func fail(f func(faultCall) int32) (stop func()) {
+	installFaults()
+	faults.Store(&f)
+	return func() { faults.Store(nil) }
+}
+
+// TestEveryFault makes each call to the disk fail in turn, once and from then
+// on. Whatever was acknowledged is there and nothing else is, and the store
+// goes on by itself when the disk does. There are too many writes to try each:
+// most are pages in a row.
+func TestEveryFault(t *testing.T) {
+	installFaults()
+	tests := []struct {
+		call string
+		step int
+		code int32
+	}{
+		{"sync", 1, sqlite3.SQLITE_IOERR_FSYNC},
+		{"truncate", 1, sqlite3.SQLITE_IOERR_TRUNCATE},
+		{"write", 17, sqlite3.SQLITE_IOERR_WRITE},
+		{"write", 17, sqlite3.SQLITE_FULL},
+	}
+	for _, test := range tests {
+		for _, lasting := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, code %d, lasting %t", test.call, test.code, lasting), func(t *testing.T) {
+				n := 1
+				for runWithFault(t, test.call, n, test.code, lasting) {
+					n += test.step
+				}
+				t.Logf("%d calls", n-1)
+			})
+		}
+	}
+}
+
+// runWithFault runs a store of which the nth call of a kind fails. It reports
+// false when there are fewer.
+func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bool {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	calls := 0
+	var mu sync.Mutex
+	stop := fail(func(c faultCall) int32 {
+		mu.Lock()
+		defer mu.Unlock()
+		if c.name == call {
+			calls++
+		}
+		if c.name == call && calls == n || lasting && calls > n {
+			return code
+		}
+		return 0
+	})
+	stored, refused := map[store.ID]bool{}, map[store.ID]bool{}
+	var settled []store.ID
+	for range 8 {
+		b := &store.Batch{Publications: []*store.Publication{publication(ids, 1), publication(ids, 1)}}
+		b.Publications[0].Event.Payload = bytes.Repeat(payload, 64) // so that there is a checkpoint
+		err := s.Commit(context.Background(), b)
+		for _, p := range b.Publications {
+			if err == nil {
+				stored[p.Event.Key] = true
+			} else {
+				refused[p.Event.Key] = true
+			}
+		}
+		if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrFull) {
+			t.Errorf("call %d: got %v, want store.ErrUnavailable or store.ErrFull", n, err)
+		}
+		if err == nil {
+			d := b.Publications[0].Deliveries[0]
+			if s.Commit(context.Background(), &store.Batch{Settlements: []*store.Settlement{settlement(d)}}) == nil {
+				settled = append(settled, d.ID)
+			}
+		}
+	}
+	stop()
+	last := publication(ids, 1)
+	eventually(t, func() error {
+		return s.Commit(context.Background(), &store.Batch{Publications: []*store.Publication{last}})
+	})
+	stored[last.Event.Key] = true
+	check := func(when string) {
+		t.Helper()
+		events, err := s.Events(context.Background(), store.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := map[store.ID]bool{}
+		for _, e := range events {
+			found[e.Key] = true
+			if refused[e.Key] {
+				t.Errorf("call %d, %s: an event that was refused is there", n, when)
+			}
+		}
+		for key := range stored {
+			if !found[key] {
+				t.Errorf("call %d, %s: an event that was acknowledged is lost", n, when)
+			}
+		}
+		for _, id := range settled {
+			if r, err := s.Delivery(context.Background(), id); err != nil || r.State != store.Delivered {
+				t.Errorf("call %d, %s: a settlement is lost: %v", n, when, err)
+			}
+		}
+	}
+	check("before it is closed")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	s = open(t, path)
+	check("when it is open again")
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	return calls >= n
+}
+
+// eventually waits until f succeeds.
+func eventually(t testing.TB, f func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// TestFailedSync checks that a commit whose sync failed, though its bytes are
+// all in the log, is not there afterwards; and that calls are refused while
+// the disk fails, in words.
+func TestFailedSync(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ids := store.NewIDs(0, 0, time.Now)
+	publish(t, s, publication(ids, 1))
+	stop := fail(func(c faultCall) int32 {
+		if c.name == "sync" {
+			return sqlite3.SQLITE_IOERR_FSYNC
+		}
+		return 0
+	})
+	defer stop()
+	for i := range 3 {
+		err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
+		if i == 0 {
+			t.Log(err)
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want store.ErrUnavailable", err)
+		}
+	}
+	_, err = s.Events(t.Context(), store.Query{})
+	t.Log(err)
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("reading meanwhile: got %v, want store.ErrUnavailable", err)
+	}
+	stop()
+	eventually(t, func() error {
+		return s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
+	})
+	events, err := s.Events(t.Context(), store.Query{})
+	if err != nil || len(events) != 2 {
+		t.Errorf("%d events are there, want 2: %v", len(events), err)
+	}
+	t.Log("\n" + log.String())
+}
+
+// TestFull checks that a batch for which there's no room is refused as such,
+// leaves nothing behind, and fits when there is room.
+func TestFull(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	publish(t, s, publication(ids, 1))
+	stop := fail(func(c faultCall) int32 {
+		if c.name == "write" {
+			return sqlite3.SQLITE_FULL
+		}
+		return 0
+	})
+	defer stop()
+	p := publication(ids, 2)
+	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
+	t.Log(err)
+	if !errors.Is(err, store.ErrFull) {
+		t.Errorf("got %v, want store.ErrFull", err)
+	}
+	if events, err := s.Events(t.Context(), store.Query{}); err != nil || len(events) != 1 {
+		t.Errorf("%d events are there, want 1: %v", len(events), err)
+	}
+	stop()
+	p.Deliveries[0].Hold = false
+	publish(t, s, p)
+	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Second), 1<<20, []store.Want{{Subscription: 2, Limit: 1}})
+	if err != nil || len(claimed[0].Deliveries) != 1 {
+		t.Errorf("what a refused batch held isn't free: %v", err)
+	}
+}
+
+// logged is a log that can be read while it is written.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// installFaults makes a copy of SQLite's own file layer the default one, with
+// the calls that write asking faults first. SQLite was translated from C: its
+// structs are in memory of its own, and its functions are called by address.
+var installFaults = sync.OnceFunc(func() {
+	tls := libc.NewTLS()
+	sqlite3.Xsqlite3_initialize(tls)
+	v := *(*sqlite3.Tsqlite3_vfs)(inC(sqlite3.Xsqlite3_vfs_find(tls, 0)))
+	name, err := libc.CString("faults")
+	if err != nil {
+		panic(err)
+	}
+	v.FzName = name
+	open := functionAt[func(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32](v.FxOpen)
+	var mu sync.Mutex
+	methods := map[uintptr]uintptr{}
+	v.FxOpen = addressOf(func(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr) int32 {
+		rc := open(tls, vfs, name, file, flags, out)
+		f := (*sqlite3.Tsqlite3_file)(inC(file))
+		if f.FpMethods == 0 || flags&(sqlite3.SQLITE_OPEN_MAIN_DB|sqlite3.SQLITE_OPEN_WAL) == 0 {
+			return rc
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		log := flags & sqlite3.SQLITE_OPEN_WAL
+		key := f.FpMethods + uintptr(log>>19) // one of each for either kind of file
+		if methods[key] == 0 {
+			methods[key] = faultyMethods(tls, f.FpMethods, log != 0)
+		}
+		f.FpMethods = methods[key]
+		return rc
+	})
+	if rc := sqlite3.Xsqlite3_vfs_register(tls, toC(tls, &v), 1); rc != sqlite3.SQLITE_OK {
+		panic(rc)
+	}
+})
+
+func faultyMethods(tls *libc.TLS, methods uintptr, log bool) uintptr {
+	m := *(*sqlite3.Tsqlite3_io_methods)(inC(methods))
+	ask := func(name string) int32 {
+		if f := faults.Load(); f != nil {
+			return (*f)(faultCall{name, log})
+		}
+		return 0
+	}
+	write := functionAt[func(tls *libc.TLS, file, data uintptr, size int32, at sqlite3.Tsqlite3_int64) int32](m.FxWrite)
+	m.FxWrite = addressOf(func(tls *libc.TLS, file, data uintptr, size int32, at sqlite3.Tsqlite3_int64) int32 {
+		if rc := ask("write"); rc != 0 {
+			return rc
+		}
+		return write(tls, file, data, size, at)
+	})
+	sync := functionAt[func(tls *libc.TLS, file uintptr, flags int32) int32](m.FxSync)
+	m.FxSync = addressOf(func(tls *libc.TLS, file uintptr, flags int32) int32 {
+		if rc := ask("sync"); rc != 0 {
+			return rc
+		}
+		return sync(tls, file, flags)
+	})
+	truncate := functionAt[func(tls *libc.TLS, file uintptr, size sqlite3.Tsqlite3_int64) int32](m.FxTruncate)
+	m.FxTruncate = addressOf(func(tls *libc.TLS, file uintptr, size sqlite3.Tsqlite3_int64) int32 {
+		if rc := ask("truncate"); rc != 0 {
+			return rc
+		}
+		return truncate(tls, file, size)
+	})
+	return toC(tls, &m)
+}
+
+// kept are the functions of which only SQLite has the address.
+var kept []any
+
+func functionAt[F any](address uintptr) F { return *(*F)(unsafe.Pointer(&address)) }
+
+func addressOf[F any](f F) uintptr {
+	kept = append(kept, f)
+	return *(*uintptr)(unsafe.Pointer(&f))
+}
+
+// toC copies v into SQLite's memory, for good.
+func toC[T any](tls *libc.TLS, v *T) uintptr {
+	p := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(*v)))
+	*(*T)(inC(p)) = *v
+	return p
+}
+
+func inC(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }

@@ -1,0 +1,242 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// execute runs SQL on a file, past the store.
+func execute(t testing.TB, path, script string) {
+	t.Helper()
+	c, err := driver.OpenConn(path, driver.OpenReadWrite, driver.OpenCreate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, statement := range strings.Split(script, ";") {
+		if err := sqlitex.ExecuteTransient(c, statement, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestForeignFile checks that what isn't ours is refused, with words that say
+// why, and is left to the byte, with nothing beside it.
+func TestForeignFile(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(t *testing.T, path string)
+		says string
+	}{
+		{"text", func(t *testing.T, path string) {
+			write(t, path, strings.Repeat("a letter to my aunt\n", 20))
+		}, "no SQLite database"},
+		{"a little text", func(t *testing.T, path string) { write(t, path, "x") }, "no SQLite database"},
+		{"the start of a database", func(t *testing.T, path string) { write(t, path, "SQLite format 3\x00") }, "no SQLite database"},
+		{"zeros", func(t *testing.T, path string) { write(t, path, strings.Repeat("\x00", 8192)) }, "no SQLite database"},
+		{"another program's database", func(t *testing.T, path string) {
+			execute(t, path, "CREATE TABLE event (id INTEGER PRIMARY KEY)")
+		}, "another program"},
+		{"another program's database, marked", func(t *testing.T, path string) {
+			execute(t, path, "PRAGMA application_id = 252006675; PRAGMA user_version = 1; CREATE TABLE event (id INTEGER PRIMARY KEY)")
+		}, "another program"},
+		{"another program's database in WAL mode", func(t *testing.T, path string) {
+			execute(t, path, "PRAGMA journal_mode = WAL; CREATE TABLE event (id INTEGER PRIMARY KEY)")
+		}, "another program"},
+		{"a newer version's", func(t *testing.T, path string) {
+			open(t, path).Close()
+			os.Remove(path + ".lock")
+			execute(t, path, "PRAGMA user_version = 1000")
+		}, "a newer version"},
+		{"a directory", func(t *testing.T, path string) { os.Mkdir(path, 0o700) }, "a directory"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "webhooks.db")
+			test.make(t, path)
+			before := contents(t, dir)
+			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+			if err == nil {
+				s.Close()
+				t.Fatal("it was opened")
+			}
+			t.Log(err)
+			if !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v, want store.ErrForeign saying %q", err, test.says)
+			}
+			if after := contents(t, dir); !maps.Equal(before, after) {
+				t.Errorf("files before: %v, after: %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+			}
+		})
+	}
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents are the files of a directory.
+func contents(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		files[path] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestNewFile checks that a missing or an empty file is made, for its owner's
+// eyes only.
+func TestNewFile(t *testing.T) {
+	tests := map[string]func(t *testing.T, path string){
+		"missing":                func(*testing.T, string) {},
+		"in a missing directory": func(t *testing.T, path string) { os.Remove(filepath.Dir(path)) },
+		"empty":                  func(t *testing.T, path string) { os.WriteFile(path, nil, 0o600) },
+	}
+	for name, prepare := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "data", "webhooks.db")
+			os.Mkdir(filepath.Dir(path), 0o700)
+			prepare(t, path)
+			s := open(t, path)
+			publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
+			for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+				info, err := os.Stat(path + suffix)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if mode := info.Mode().Perm(); mode != 0o600 {
+					t.Errorf("the mode of webhooks.db%s is %v", suffix, mode)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := slices.Sorted(maps.Keys(contents(t, filepath.Dir(path)))); !slices.Equal(got, []string{path, path + ".lock"}) {
+				t.Errorf("files after closing: %v", got)
+			}
+		})
+	}
+}
+
+// TestLostFile checks that the log of a file that was lost is kept.
+func TestLostFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	write(t, path+"-wal", "what was stored last")
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	t.Log(err)
+	if !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("got %v, want store.ErrDamaged", err)
+	}
+	if got := contents(t, filepath.Dir(path)); len(got) != 1 {
+		t.Errorf("files: %v", slices.Sorted(maps.Keys(got)))
+	}
+}
+
+// TestDeletedSecret checks that a secret that was replaced or deleted is
+// nowhere in the file.
+func TestDeletedSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s := open(t, path)
+	secret := []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Secrets: []store.Secret{{Value: string(secret)}}}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.UpdateSubscription(t.Context(), "crm", func(s *store.Subscription) error {
+		s.Secrets[0].Value = strings.Replace(s.Secrets[0].Value, "MfKQ", "other", 1)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteSubscription(t.Context(), "crm"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(file, secret[10:]) {
+		t.Error("the secret is still in the file")
+	}
+}
+
+// TestLogIsBounded checks that the write-ahead log starts over.
+func TestLogIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	for range 100 {
+		var ps []*store.Publication
+		for range 64 {
+			ps = append(ps, publication(ids, 1))
+		}
+		publish(t, s, ps...)
+	}
+	info, err := os.Stat(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > 2<<20 {
+		t.Errorf("the log has %d bytes", info.Size())
+	}
+}
+
+// TestDamagedFile checks that damage is an error, and what kind.
+func TestDamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	for range 20 {
+		publish(t, s, publication(ids, 1), publication(ids, 1), publication(ids, 1))
+	}
+	s.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 4096 * 2; i < len(file); i += 4096 {
+		copy(file[i:], bytes.Repeat([]byte{0x5a}, 200))
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err == nil {
+		defer s.Close()
+		_, err = s.Deliveries(t.Context(), store.Query{})
+	}
+	t.Log(err)
+	if !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("got %v, want store.ErrDamaged", err)
+	}
+}

@@ -1,0 +1,76 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// TestSecondProcess checks that a file belongs to one process, that another is
+// told which, and that it gets the file when that is gone, however it went.
+func TestSecondProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	c := startChild(t, "hold", path)
+	if !c.out.Scan() || c.out.Text() != "open" {
+		t.Fatalf("the other process said %q", c.out.Text())
+	}
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Millisecond})
+	t.Log(err)
+	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("process %d on host", c.cmd.Process.Pid)) {
+		t.Errorf("got %v, want store.ErrInUse with the other process's number", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := sqlite.Open(ctx, sqlite.Config{Path: path}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled while waiting: %v", err)
+	}
+	opened := make(chan error)
+	go func() {
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Minute})
+		if err == nil {
+			err = s.Close()
+		}
+		opened <- err
+	}()
+	c.kill()
+	if err := <-opened; err != nil {
+		t.Errorf("after the other process: %v", err)
+	}
+	if who, err := os.ReadFile(path + ".lock"); err != nil || len(who) > 0 {
+		t.Errorf("the lock of nobody says %q, %v", who, err)
+	}
+}
+
+// TestSecondOpen checks that one process opens a file once, by whatever name.
+func TestSecondOpen(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "webhooks.db")
+	s := open(t, path)
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, filepath.Join(dir, "here")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, dir + "/../" + filepath.Base(dir) + "/webhooks.db", link, filepath.Join(dir, "here", "webhooks.db")} {
+		_, err := sqlite.Open(t.Context(), sqlite.Config{Path: name})
+		if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "this process") {
+			t.Errorf("%s: got %v, want store.ErrInUse", name, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, link).Close(); err != nil {
+		t.Errorf("after closing: %v", err)
+	}
+}

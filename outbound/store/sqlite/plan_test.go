@@ -1,0 +1,74 @@
+package sqlite
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// TestPlans checks that the queries which must be quick in a large store go
+// by the index that was made for them, and sort nothing.
+func TestPlans(t *testing.T) {
+	cs, err := openFile(filepath.Join(t.TempDir(), "webhooks.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cs.close()
+	list := func(q store.Query) string {
+		sql, _ := selectDeliveries(q, "d.id", "")
+		return sql
+	}
+	events := func(q store.Query) string {
+		sql, _ := selectEvents(q)
+		return sql
+	}
+	const (
+		pending = "SEARCH delivery USING COVERING INDEX delivery_pending (subscription"
+		byKey   = "SEARCH d USING INTEGER PRIMARY KEY"
+	)
+	now := time.Now()
+	tests := []struct {
+		name, sql, plan string
+	}{
+		{"claim", selectPending, pending + "=?)"},
+		{"backlogs", selectBacklog, pending + ">?)"},
+		{"what waits for later", selectLater, pending + "=? AND due>?)"},
+		{"what is to be buried", selectWaiting, pending + "=?)"},
+		{"all deliveries", list(store.Query{}), "SCAN d"},
+		{"a page", list(store.Query{Before: 1}), byKey + " (rowid<?)"},
+		{"since", list(store.Query{Since: now}), byKey + " (rowid>?)"},
+		{"a span", list(store.Query{Since: now, Until: now}), byKey + " (rowid>? AND rowid<?)"},
+		{"of an event", list(store.Query{Event: 1}), byKey + " (rowid>? AND rowid<?)"},
+		{"of an event id", list(store.Query{EventID: "x"}), "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"},
+		{"one", list(store.Query{Delivery: 1}), byKey + " (rowid=?)"},
+		{"dead", list(store.Query{States: []store.State{store.Dead}}), "SCAN d USING INDEX delivery_dead"},
+		{"dead, a page", list(store.Query{States: []store.State{store.Dead}, Before: 1}), "SEARCH d USING INDEX delivery_dead (id<?)"},
+		{"pending of a subscription", list(store.Query{States: []store.State{store.Pending}, Subscription: "x"}), "SEARCH d USING INDEX delivery_pending (subscription=?)"},
+		{"events", events(store.Query{}), "SCAN e"},
+		{"a page of events", events(store.Query{Before: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
+		{"events of a subscription", events(store.Query{Subscription: "x"}), "SEARCH d EXISTS USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"of a subscription", list(store.Query{Subscription: "x"}), "SEARCH subscription USING COVERING INDEX subscription_id (id=?)"},
+		{"a chosen id", selectChosen, "SEARCH c USING PRIMARY KEY (id=? AND tenant=?)"},
+	}
+	mayBeSorted := map[string]bool{"pending of a subscription": true, "of an event id": true}
+	for _, test := range tests {
+		var plan []string
+		err := cs.writer.conn.query("EXPLAIN QUERY PLAN "+test.sql, nil, func(row *stmt) error {
+			row.readInt()
+			row.readInt()
+			row.readInt()
+			plan = append(plan, row.readText())
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(plan, "\n\t")
+		if !strings.Contains(got, test.plan) || strings.Contains(got, "TEMP B-TREE") && !mayBeSorted[test.name] {
+			t.Errorf("%s: the plan is\n\t%s\nwant %s", test.name, got, test.plan)
+		}
+	}
+}
