@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,7 +18,7 @@ import (
 )
 
 func init() {
-	caddy.RegisterModule(App{})
+	caddy.RegisterModule(new(App))
 }
 
 // App stores events and delivers them to subscriptions: signed, retried on a
@@ -78,7 +79,7 @@ type App struct {
 	logger   *slog.Logger
 	notices  *notices
 	tracer   *tracing
-	engine   *engine // while this config uses it
+	engine   atomic.Pointer[engine] // while this config uses it: requests may come before it is started
 }
 
 // Store is where events and deliveries are kept.
@@ -160,7 +161,7 @@ type Subscription struct {
 }
 
 // CaddyModule returns the Caddy module information.
-func (App) CaddyModule() caddy.ModuleInfo {
+func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
 		ID:  "webhooks",
 		New: func() caddy.Module { return new(App) },
@@ -324,24 +325,27 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 
 // Start opens the store, or goes on with the one that is open, and delivers.
 func (a *App) Start() error {
-	if a.engine == nil {
-		e, err := useEngine(a.ctx, a.key, a.path, a.settings)
-		if err != nil {
-			return fmt.Errorf("webhooks: %w", err)
-		}
-		a.engine = e
+	e, err := useEngine(a.ctx, a.key, a.path, a.settings)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w", err)
 	}
+	a.engine.Store(e)
 	a.notices.start()
-	return a.engine.push(a.ctx, a)
+	if err := e.push(a.ctx, a); err != nil {
+		a.notices.stop() // Caddy doesn't stop an app that didn't start
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	return nil
 }
 
 // Stop takes this config's settings back. When there is no other config, no
 // more attempts are made, and those under way are waited for.
 func (a *App) Stop() error {
-	if last := a.engine.pop(a.ctx, a); last {
+	e := a.engine.Load()
+	if last := e.pop(a.ctx, a); last {
 		ctx, cancel := context.WithTimeout(context.Background(), a.grace())
 		defer cancel()
-		a.engine.Drain(ctx)
+		e.Drain(ctx)
 	}
 	a.notices.stop()
 	return nil
@@ -363,7 +367,7 @@ func (a *App) grace() time.Duration {
 // Cleanup lets go of the engine; the last one closes the store.
 func (a *App) Cleanup() error {
 	var errs []error
-	if a.engine != nil {
+	if a.engine.Load() != nil {
 		_, err := engines.Delete(a.key)
 		errs = append(errs, err)
 	}
@@ -375,10 +379,11 @@ func (a *App) Cleanup() error {
 
 // current is the engine that this config uses, nil before it is started.
 func (a *App) current() *outbound.Engine {
-	if a.engine == nil {
+	e := a.engine.Load()
+	if e == nil {
 		return nil
 	}
-	return a.engine.Engine
+	return e.Engine
 }
 
 // Interface guards

@@ -77,8 +77,7 @@ type server struct {
 const caddyfile = `{
 	admin %s
 	webhooks {
-		store sqlite %s
-		%s
+		store sqlite %s %s
 		egress {
 			allow 127.0.0.1
 		}
@@ -111,7 +110,7 @@ func (b *bench) serve(options string) (*server, error) {
 		return nil, err
 	}
 	s := &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}
-	if err := answers(s.url + "/status"); err != nil {
+	if err := answers(s.admin + "/webhooks/status"); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("%w\n%s", err, p.log.String())
 	}
@@ -132,7 +131,9 @@ func answers(url string) error {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if resp, err := http.Get(url); err == nil {
 			resp.Body.Close()
-			return nil
+			if resp.StatusCode != http.StatusServiceUnavailable {
+				return nil
+			}
 		}
 	}
 	return errors.New("no answer from " + url)
