@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// These tests know the product as its users do: they build this command, start
+// it from Caddyfiles, and speak to it over real sockets. What is signed here,
+// and what is judged, is by an implementation of its own.
+
+// binary is the Caddy that the tests run.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "caddy-webhooks-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary = filepath.Join(dir, "caddy")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building the Caddy to test:", err)
+		return 1
+	}
+	return m.Run()
+}

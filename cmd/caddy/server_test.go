@@ -1,0 +1,422 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for something that must happen. It is for slow
+// machines: nothing is measured by it.
+const patience = 60 * time.Second
+
+// The tokens of the API, and what they allow.
+const (
+	publishToken = "publish-token-2f81b6c3d9"
+	readToken    = "read-token-77c0a4e5f1"
+	manageToken  = "manage-token-90d3e8b7a2"
+)
+
+// head is the start of every Caddyfile's global options.
+const head = `
+	admin {$ADMIN}
+	default_bind 127.0.0.1
+`
+
+// apiSite is a site that serves the API with a token of each scope.
+const apiSite = `
+http://:{$PORT} {
+	handle_path /webhooks/* {
+		webhook_api {
+			token {env.PUBLISH_TOKEN} publish
+			token {env.READ_TOKEN} read
+			token {env.MANAGE_TOKEN} manage
+		}
+	}
+}
+`
+
+// server is a Caddy of its own as one test sees it.
+type server struct {
+	t *testing.T
+	*machine
+}
+
+// on is the same server for a subtest.
+func (s *server) on(t *testing.T) *server { return &server{t, s.machine} }
+
+// machine is a process, its Caddyfile and its directories. It can be stopped,
+// killed and started again on what it left behind.
+type machine struct {
+	dir   string
+	env   []string
+	addr  string // of the site
+	admin string // as a Caddyfile and the CLI's --address write it
+	db    string // the store's path: {$DB}
+	out   *output
+	cmd   *exec.Cmd     // nil while it doesn't run
+	done  chan struct{} // closed when the process has gone
+	err   error         // of the process that has gone
+}
+
+// newServer makes a server that isn't started. The Caddyfile may use {$ADMIN},
+// {$PORT}, {$DB} and the variables that are given.
+func newServer(t *testing.T, caddyfile string, env ...string) *server {
+	t.Helper()
+	// Not t.TempDir, whose paths can be too long for a socket.
+	dir, err := os.MkdirTemp("", "caddy-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	s := &server{t, &machine{
+		dir: dir, out: new(output),
+		addr:  fmt.Sprintf("127.0.0.1:%d", port),
+		admin: "unix/" + filepath.Join(dir, "admin.sock"),
+		db:    filepath.Join(dir, "webhooks.db"),
+	}}
+	s.env = append([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + dir,
+		"XDG_DATA_HOME=" + filepath.Join(dir, "data"),
+		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
+		"ADMIN=" + s.admin,
+		fmt.Sprintf("PORT=%d", port),
+		"DB=" + s.db,
+		"PUBLISH_TOKEN=" + publishToken,
+		"READ_TOKEN=" + readToken,
+		"MANAGE_TOKEN=" + manageToken,
+	}, env...)
+	s.write(caddyfile)
+	t.Cleanup(s.cleanup)
+	return s
+}
+
+// startServer makes a server and starts it.
+func startServer(t *testing.T, caddyfile string, env ...string) *server {
+	t.Helper()
+	s := newServer(t, caddyfile, env...)
+	s.start()
+	return s
+}
+
+func (s *server) file() string { return filepath.Join(s.dir, "Caddyfile") }
+
+// write replaces the Caddyfile.
+func (s *server) write(caddyfile string) {
+	s.t.Helper()
+	if err := os.WriteFile(s.file(), []byte(caddyfile), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// start starts the process and waits until it serves.
+func (s *server) start() {
+	s.t.Helper()
+	if err := s.tryStart(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// tryStart is start for configs that may be refused: the error has what Caddy
+// wrote then.
+func (s *server) tryStart() error {
+	mark := s.out.len()
+	s.launch()
+	ready := func() bool {
+		res, err := s.adminClient().Get("http://caddy/config/")
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		config, err := io.ReadAll(res.Body)
+		return err == nil && res.StatusCode == http.StatusOK && len(config) > len("null\n")
+	}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-s.done:
+			s.cmd = nil
+			return fmt.Errorf("caddy did not start: %w\n%s", s.err, s.out.after(mark))
+		default:
+		}
+		if ready() {
+			return nil
+		}
+	}
+	return errors.New("caddy started, but its admin endpoint does not answer")
+}
+
+// launch starts the process and doesn't wait.
+func (s *server) launch() {
+	s.t.Helper()
+	if s.cmd != nil {
+		s.t.Fatal("caddy is running already")
+	}
+	cmd := s.command(context.Background(), "run", "--config", s.file(), "--adapter", "caddyfile")
+	cmd.Stdout, cmd.Stderr = s.out, s.out
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	s.cmd, s.done = cmd, done
+	go func() {
+		s.err = cmd.Wait()
+		close(done)
+	}()
+}
+
+func (s *server) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+// stop ends the process gently, which must go well.
+func (s *server) stop() {
+	s.t.Helper()
+	s.signal(syscall.SIGTERM)
+	s.exited()
+}
+
+// exited waits until the process, which was told to stop, has gone.
+func (s *server) exited() {
+	s.t.Helper()
+	if err := s.gone(); err != nil {
+		s.t.Fatalf("caddy did not stop well: %v", err)
+	}
+}
+
+// kill ends the process at once, as kill -9 does.
+func (s *server) kill() {
+	s.t.Helper()
+	s.signal(syscall.SIGKILL)
+	_ = s.gone()
+}
+
+func (s *server) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("sending %v: %v", sig, err)
+	}
+}
+
+func (s *server) gone() error {
+	select {
+	case <-s.done:
+		s.cmd = nil
+		return s.err
+	case <-time.After(patience):
+		return errors.New("it is still there")
+	}
+}
+
+// running tells whether the process has not ended.
+func (s *server) running() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (s *server) cleanup() {
+	if s.cmd != nil {
+		s.signal(syscall.SIGTERM)
+		if err := s.gone(); err != nil && !s.t.Failed() {
+			s.t.Errorf("stopping caddy: %v", err)
+		}
+		if s.cmd != nil {
+			s.cmd.Process.Kill()
+			<-s.done
+		}
+	}
+	log := s.out.String()
+	for _, bad := range []string{"panic:", "http: panic serving", "DATA RACE", "fatal error:"} {
+		if strings.Contains(log, bad) {
+			s.t.Errorf("caddy wrote %q", bad)
+		}
+	}
+	if s.t.Failed() {
+		s.t.Logf("the last of what caddy wrote:\n%s", tail(log, 16<<10))
+	}
+	os.RemoveAll(s.dir)
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// reload loads another Caddyfile into the running server.
+func (s *server) reload(caddyfile string) {
+	s.t.Helper()
+	if refusal := s.load(caddyfile); refusal != "" {
+		s.t.Fatalf("the reload was refused: %s", refusal)
+	}
+	s.write(caddyfile)
+}
+
+// load is reload for configs that may be refused: it returns the words.
+func (s *server) load(caddyfile string) string {
+	s.t.Helper()
+	res, err := s.adminClient().Post("http://caddy/load", "text/caddyfile", strings.NewReader(caddyfile))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return ""
+	}
+	return object(decode(s.t, body)).text("error")
+}
+
+// adminClient speaks to the admin endpoint, whatever host the URL names.
+func (s *server) adminClient() *http.Client {
+	socket := strings.TrimPrefix(s.admin, "unix/")
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, // a reload would wait for them
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		},
+	}}
+}
+
+// adminGet reads from the admin endpoint.
+func (s *server) adminGet(path string) string {
+	s.t.Helper()
+	res, err := s.adminClient().Get("http://caddy" + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		s.t.Fatalf("GET %s from the admin endpoint: %s: %s", path, res.Status, body)
+	}
+	return string(body)
+}
+
+// url is where a path of the site is.
+func (s *server) url(path string) string { return "http://" + s.addr + path }
+
+// log is what caddy wrote so far, in all its lives.
+func (s *server) log() string { return s.out.String() }
+
+// result is what a command did.
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// cli runs a caddy command beside the server, with its environment.
+func (s *server) cli(args ...string) result { return s.cliWith("", args...) }
+
+// cliWith gives the command something to read.
+func (s *server) cliWith(stdin string, args ...string) result {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	cmd := s.command(ctx, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		s.t.Fatalf("running caddy %s: %v", strings.Join(args, " "), err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// webhooks runs a command of `caddy webhooks` that must go well, and returns
+// what it printed.
+func (s *server) webhooks(args ...string) string {
+	s.t.Helper()
+	r := s.cli(slices.Concat([]string{"webhooks"}, args, []string{"--address", s.admin})...)
+	if r.code != 0 {
+		s.t.Fatalf("caddy webhooks %s: exit code %d\n%s%s", strings.Join(args, " "), r.code, r.stdout, r.stderr)
+	}
+	return r.stdout
+}
+
+// output is what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Len()
+}
+
+func (o *output) after(mark int) string { return o.String()[mark:] }
+
+// given are the ports that freePort has given, so that none is given twice.
+var given = struct {
+	sync.Mutex
+	next int
+}{next: 10_000 + os.Getpid()%10_000}
+
+// freePort is a port on which nothing listens. It is below those that the
+// system gives to connections: a connection to a port that is closed for the
+// moment could otherwise be made from that very port, and so to itself.
+func freePort(t *testing.T) int {
+	t.Helper()
+	given.Lock()
+	defer given.Unlock()
+	for range 20_000 {
+		port := given.next
+		if given.next++; given.next == 32_000 {
+			given.next = 10_000
+		}
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		l.Close()
+		return port
+	}
+	t.Fatal("there is no free port")
+	return 0
+}
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
