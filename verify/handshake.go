@@ -39,7 +39,7 @@ var handshakes = map[string]*handshake{
 	"front":           {signed: frontChallenge},
 	"meta":            {head: metaSubscription},
 	"x":               {head: xCRC, oracle: isChallenge},
-	"linkedin":        {head: linkedinChallenge, oracle: isChallenge},
+	"linkedin":        {head: linkedinChallenge, oracle: isPlainChallenge},
 	"braintree":       {head: braintreeChallenge, oracle: isBraintreeChallenge},
 	"dropbox":         {head: echoQuery(http.MethodGet, "challenge")},
 	"onfleet":         {head: echoQuery(http.MethodGet, "check")},
@@ -64,6 +64,12 @@ func isChallenge(s string) bool {
 		}
 	}
 	return true
+}
+
+// isPlainChallenge is stricter: LinkedIn's signed events start with a word and
+// an equals sign, which no challenge may hold.
+func isPlainChallenge(s string) bool {
+	return isChallenge(s) && !strings.ContainsAny(s, "._~+/=")
 }
 
 // isEcho says whether a string is harmless to send back as text.
@@ -161,7 +167,7 @@ func xCRC(c *Check) (*Reply, Reason) {
 }
 
 func linkedinChallenge(c *Check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isChallenge)
+	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isPlainChallenge)
 	if !found {
 		return nil, reason
 	}

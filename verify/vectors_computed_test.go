@@ -3,6 +3,7 @@ package verify_test
 import (
 	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"hash"
@@ -133,6 +134,91 @@ func examples() []example {
 				body:   `{"action":"create","type":"Issue","webhookTimestamp":` + milliNow + `}`,
 				id:     "234d1a4e-b617-4388-90fe-adc3633d6b72", event: "Issue",
 			},
+		},
+		{
+			vector: vector{
+				scheme: "meta", secret: "app-secret",
+				header: map[string]string{"X-Hub-Signature-256": "sha256={hex}", "X-Hub-Signature": "sha1=00"},
+				body:   `{"object":"page","entry":[]}`,
+				event:  "page",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "x", secret: "consumer-secret",
+				header: map[string]string{"x-twitter-webhooks-signature": "sha256={base64}"},
+				body:   `{"for_user_id":"1"}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "linkedin", secret: "client-secret",
+				header: map[string]string{"X-LI-Signature": "{hex}"},
+				body:   `{"type":"x"}`,
+			},
+			signed: `hmacsha256={"type":"x"}`,
+		},
+		{
+			vector: vector{
+				scheme: "dropbox", secret: "app-secret",
+				header: map[string]string{"X-Dropbox-Signature": "{hex}"},
+				body:   `{"list_folder":{"accounts":["dbid:x"]}}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "asana", secret: "b537207f20cbfa02357cf448134da559",
+				header: map[string]string{"X-Hook-Signature": "{hex}"},
+				body:   `{"events":[{"action":"changed"}]}`,
+				event:  "changed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "xero", secret: "c2VjcmV0",
+				header: map[string]string{"x-xero-signature": "{base64}"},
+				body:   `{"events":[{"eventType":"UPDATE"}]}`,
+				event:  "UPDATE",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "line", secret: "channel-secret",
+				header: map[string]string{"x-line-signature": "{base64}"},
+				body:   `{"destination":"x","events":[{"type":"message","webhookEventId":"01H"}]}`,
+				id:     "01H", event: "message",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "onfleet", secret: "00ffaa",
+				header: map[string]string{"X-Onfleet-Signature": "{hex}"},
+				body:   `{"taskId":"x"}`,
+			},
+			hash: sha512.New,
+			key:  "\x00\xff\xaa",
+		},
+		{
+			vector: vector{
+				scheme: "twitch", secret: "s3cre77890ab",
+				header: map[string]string{
+					"Twitch-Eventsub-Message-Signature": "sha256={hex}", "Twitch-Eventsub-Message-Id": "e76c6bd4-55c9-4987-8304-da1588d8988b",
+					"Twitch-Eventsub-Message-Timestamp": "2023-11-14T22:13:20.634234626Z", "Twitch-Eventsub-Message-Type": "notification",
+					"Twitch-Eventsub-Subscription-Type": "channel.follow",
+				},
+				body: `{"subscription":{},"event":{}}`,
+				id:   "e76c6bd4-55c9-4987-8304-da1588d8988b", event: "channel.follow",
+			},
+			signed: `e76c6bd4-55c9-4987-8304-da1588d8988b2023-11-14T22:13:20.634234626Z{"subscription":{},"event":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "front", secret: "app-secret",
+				header: map[string]string{"X-Front-Signature": "{base64}", "X-Front-Request-Timestamp": milliNow},
+				body:   `{"type":"inbound"}`,
+				event:  "inbound",
+			},
+			signed: milliNow + `:{"type":"inbound"}`,
 		},
 		{
 			vector: vector{

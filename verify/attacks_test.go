@@ -1,0 +1,955 @@
+package verify_test
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// A test for each attack that a verifier must survive, in the order in which
+// they were collected: the signature's value, algorithm and key, time and
+// replay, the body, the request around it. Where a case needs a live server,
+// it is tested with the handler.
+
+// provider makes a verifier of a row, with the clock at testNow.
+func provider(t testing.TB, name string, secrets ...string) *verify.Verifier {
+	t.Helper()
+	scheme, ok := verify.Lookup(name)
+	if !ok {
+		t.Fatalf("there is no scheme %s", name)
+	}
+	return verifierOf(t, scheme, secrets...)
+}
+
+func verifierOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.Verifier {
+	t.Helper()
+	if len(secrets) == 0 {
+		secrets = []string{"secret"}
+	}
+	v, err := verify.New(scheme, verify.Options{Secrets: secrets, Now: func() time.Time { return testNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// post makes a request; a header's name may occur several times.
+func post(target string, kv ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, target, nil)
+	for i := 0; i < len(kv); i += 2 {
+		r.Header.Add(kv[i], kv[i+1])
+	}
+	return r
+}
+
+func accept(t *testing.T, v *verify.Verifier, r *http.Request, body string) *verify.Message {
+	t.Helper()
+	m, err := v.Verify(r, []byte(body))
+	if err != nil {
+		t.Fatalf("%v is refused: %v", r.Header, err)
+	}
+	return m
+}
+
+// refuse checks that a request is refused, and for this reason if one is given.
+func refuse(t *testing.T, v *verify.Verifier, r *http.Request, body string, want verify.Reason) {
+	t.Helper()
+	m, err := v.Verify(r, []byte(body))
+	if err == nil {
+		t.Errorf("%s %s %v %q is accepted: %+v", r.Method, r.URL, r.Header, body, m)
+	} else if want != "" && reason(err) != want {
+		t.Errorf("%v: refused as %v, want %s", r.Header, err, want)
+	}
+}
+
+const in = "https://hooks.example.com/in"
+
+// Nothing must ever stand for a signature: not the lack of one, nor an empty one.
+func TestAttack01MissingSignature(t *testing.T) {
+	github := provider(t, "github")
+	refuse(t, github, post(in), testBody, verify.ReasonMissingSignature)
+	for value, want := range map[string]verify.Reason{
+		"":        verify.ReasonMissingSignature,
+		"sha256=": verify.ReasonMissingSignature,
+		"sha256":  verify.ReasonMalformedSignature,
+		"=":       verify.ReasonMalformedSignature,
+		" ":       verify.ReasonMalformedSignature,
+	} {
+		refuse(t, github, post(in, "X-Hub-Signature-256", value), testBody, want)
+	}
+	stripe := provider(t, "stripe")
+	for _, value := range []string{"", "t=1700000000", "t=1700000000,v1=", "t=1700000000,v1", ",", ",,,", "v1=", "t=,v1="} {
+		refuse(t, stripe, post(in, "Stripe-Signature", value), testBody, "")
+	}
+	standard := provider(t, "standard", "whsec_c2VjcmV0")
+	for _, value := range []string{"", " ", "v1", "v1,", "v1, v1,", ","} {
+		refuse(t, standard, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", value), testBody, "")
+	}
+	for _, body := range []string{`{}`, `{"signature":{}}`, `{"signature":{"signature":"","timestamp":"1700000000","token":"t"}}`, `{"signature":{"signature":null,"timestamp":"1700000000","token":"t"}}`, ``, `[]`} {
+		refuse(t, provider(t, "mailgun"), post(in), body, "")
+	}
+	refuse(t, provider(t, "okta"), post(in, "Authorization", ""), testBody, verify.ReasonMissingSignature)
+}
+
+// A comparison up to the shorter length accepts any prefix of the right MAC
+// (RUSTSEC-2024-0010).
+func TestAttack02PrefixOfTheRightMAC(t *testing.T) {
+	sum := mac(sha256.New, "secret", "m.1700000000."+testBody)
+	v := provider(t, "standard", "whsec_c2VjcmV0")
+	for n := range len(sum) {
+		for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding} {
+			refuse(t, v, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", "v1,"+enc.EncodeToString(sum[:n])), testBody, "")
+		}
+	}
+	accept(t, v, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(sum)), testBody)
+	full := hex.EncodeToString(mac(sha256.New, "secret", testBody))
+	github := provider(t, "github")
+	for n := range len(full) {
+		refuse(t, github, post(in, "X-Hub-Signature-256", "sha256="+full[:n]), testBody, "")
+	}
+}
+
+// Forms of a signature that no decoder may forgive.
+func TestAttack03MalformedSignature(t *testing.T) {
+	full := sha256hex("secret", testBody)
+	github := provider(t, "github")
+	for _, value := range []string{
+		full, "sha256:" + full, "SHA256=" + full, "sha256= " + full, "sha256=" + full + "00", "sha256=" + full + " ", "sha256=0x" + full,
+		"sha256=" + full[:63], "sha256=" + full[:62], "sha256=" + full[1:], "sha256=" + full[:31] + " " + full[31:], "sha256=" + full[:31] + "\x00" + full[32:],
+		"sha256=" + full[:63] + "g", "sha256=" + full[:60] + "ä" + full[62:], "sha256=" + full[:61] + "０",
+		"sha256=" + sha256b64("secret", testBody), "sha256=\"" + full + "\"", "sha256=" + strings.Repeat("0", 1<<16), "s", "sha256=" + full + "\n",
+	} {
+		refuse(t, github, post(in, "X-Hub-Signature-256", value), testBody, verify.ReasonMalformedSignature)
+	}
+	shopify := provider(t, "shopify")
+	b64 := sha256b64("secret", testBody)
+	for _, value := range []string{
+		full, b64[:43], b64 + "=", b64[:42] + "==", b64 + " ", b64[:20] + "\n" + b64[20:], b64[:20] + "\r\n" + b64[20:],
+		strings.NewReplacer("+", "-", "/", "_").Replace(b64) + "-", base64.RawStdEncoding.EncodeToString(mac(sha256.New, "secret", testBody)),
+		base64.StdEncoding.EncodeToString([]byte(full)), strings.ToLower(b64) + "x",
+	} {
+		refuse(t, shopify, post(in, "X-Shopify-Hmac-SHA256", value), testBody, "")
+	}
+}
+
+// One MAC has one text, so that the text can't be varied to get past a memory.
+func TestAttack04NonCanonicalBase64(t *testing.T) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	v := provider(t, "shopify")
+	b64 := sha256b64("secret", testBody)
+	accept(t, v, post(in, "X-Shopify-Hmac-SHA256", b64), testBody)
+	last := strings.IndexByte(alphabet, b64[42])
+	for spare := 1; spare < 4; spare++ {
+		value := b64[:42] + string(alphabet[last&^3|(last+spare)&3]) + "="
+		refuse(t, v, post(in, "X-Shopify-Hmac-SHA256", value), testBody, verify.ReasonMalformedSignature)
+	}
+	lower := accept(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody)), testBody)
+	upper := accept(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "sha256="+strings.ToUpper(sha256hex("secret", testBody))), testBody)
+	if verify.ReplayKey("/in", lower) != verify.ReplayKey("/in", upper) {
+		t.Error("the case of the digits makes another replay key")
+	}
+}
+
+// A signature is found only where the scheme puts one.
+func TestAttack05CommaAndListTricks(t *testing.T) {
+	good := sha256hex("secret", testBody)
+	github := provider(t, "github")
+	for _, value := range []string{
+		"bad," + good, "sha256=bad,sha256=" + good, "sha256=" + good + ",sha256=" + good, "sha256=xxsha256=" + good,
+		"sha1=00,sha256=" + good, "sha256=" + good + ";", "v1=" + good,
+	} {
+		refuse(t, github, post(in, "X-Hub-Signature-256", value), testBody, "")
+	}
+	stamped := sha256hex("secret", "1700000000."+testBody)
+	stripe := provider(t, "stripe")
+	for _, value := range []string{
+		"t=1700000000,v1=," + stamped, "t=1700000000,v1,bad," + stamped, "t=1700000000,v9v1=" + stamped, "t=1700000000,v1=v1=" + stamped,
+		"t=1700000000,v1 =" + stamped, "t=1700000000,v1= " + stamped, "t=1700000000;v1=" + stamped, "t=1700000000,V1=" + stamped,
+		"t=1700000000,=" + stamped, "t=1700000000," + stamped, "t=1700000000 v1=" + stamped,
+	} {
+		refuse(t, stripe, post(in, "Stripe-Signature", value), testBody, "")
+	}
+	b64 := sha256b64("secret", "m.1700000000."+testBody)
+	standard := provider(t, "standard", "whsec_c2VjcmV0")
+	for _, value := range []string{"v1=" + b64, "v1," + b64 + ",", "v1,bad," + b64, b64, "v9v1," + b64, "v1," + b64 + "v1,", "xv1," + b64, "v1,v1," + b64} {
+		refuse(t, standard, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", value), testBody, "")
+	}
+}
+
+// Servers disagree on which of two equal headers counts.
+func TestAttack06RepeatedHeader(t *testing.T) {
+	good := "sha256=" + sha256hex("secret", testBody)
+	refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", good, "X-Hub-Signature-256", good), testBody, verify.ReasonRepeatedHeader)
+	refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "bad", "x-hub-signature-256", good), testBody, verify.ReasonRepeatedHeader)
+	refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", good, "X-GitHub-Event", "push", "X-GitHub-Event", "ping"), testBody, verify.ReasonRepeatedHeader)
+	refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", good, "X-GitHub-Delivery", "1", "X-GitHub-Delivery", "2"), testBody, verify.ReasonRepeatedHeader)
+	signature := "v0=" + sha256hex("secret", "v0:1700000000:"+testBody)
+	refuse(t, provider(t, "slack"), post(in, "X-Slack-Signature", signature, "X-Slack-Request-Timestamp", "1700000000", "X-Slack-Request-Timestamp", "1700000000"), testBody, verify.ReasonRepeatedHeader)
+	standard := "v1," + sha256b64("secret", "m.1700000000."+testBody)
+	refuse(t, provider(t, "standard", "whsec_c2VjcmV0"), post(in, "webhook-id", "m", "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", standard), testBody, verify.ReasonRepeatedHeader)
+	refuse(t, provider(t, "mandrill"), post(in, "X-Mandrill-Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in+"ab")), "Content-Type", "application/x-www-form-urlencoded", "Content-Type", "text/plain"), "a=b", verify.ReasonRepeatedHeader)
+}
+
+// As do parsers of lists.
+func TestAttack07RepeatedFields(t *testing.T) {
+	good := sha256hex("secret", "1700000000."+testBody)
+	stripe := provider(t, "stripe")
+	for _, value := range []string{"t=1600000000,t=1700000000,v1=" + good, "t=1700000000,t=1700000000,v1=" + good, "t=1700000000,v1=" + good + ",t=1600000000"} {
+		refuse(t, stripe, post(in, "Stripe-Signature", value), testBody, verify.ReasonRepeatedField)
+	}
+	hook0 := provider(t, "hook0")
+	sig := sha256hex("secret", "1700000000.a.x."+testBody)
+	refuse(t, hook0, post(in, "X-Hook0-Signature", "t=1700000000,h=a,h=b,v1="+sig, "A", "x", "B", "x"), testBody, verify.ReasonRepeatedField)
+	query := base(func(s *verify.Scheme) { s.Signature = verify.Signature{In: "query", Name: "signature"} })
+	refuse(t, verifierOf(t, query), post(in+"?signature="+sha256hex("secret", testBody)+"&signature=x"), testBody, verify.ReasonRepeatedField)
+}
+
+// Each entry of a list costs a comparison, so their number is bounded.
+func TestAttack08LongHeaders(t *testing.T) {
+	good := sha256hex("secret", "1700000000."+testBody)
+	stripe := provider(t, "stripe")
+	for _, value := range []string{
+		"t=1700000000," + strings.Repeat("v1=00,", 5000) + "v1=" + good,
+		"t=1700000000," + strings.Repeat(",", 9000) + "v1=" + good,
+		"t=1700000000,v1=" + good + "," + strings.Repeat("x", 9000),
+		strings.Repeat("t=1700000000,v1="+good+",", 1000),
+	} {
+		refuse(t, stripe, post(in, "Stripe-Signature", value), testBody, verify.ReasonMalformedSignature)
+	}
+	accept(t, stripe, post(in, "Stripe-Signature", "t=1700000000,"+strings.Repeat("v1="+strings.Repeat("0", 64)+",", 30)+"v1="+good), testBody)
+}
+
+// The sender can't choose a weaker algorithm, nor leave the strong one away.
+func TestAttack09Downgrade(t *testing.T) {
+	sha1hex := hex.EncodeToString(mac(sha1.New, "secret", testBody))
+	github := provider(t, "github")
+	refuse(t, github, post(in, "X-Hub-Signature-256", "sha1="+sha1hex), testBody, verify.ReasonMalformedSignature)
+	refuse(t, github, post(in, "X-Hub-Signature", "sha1="+sha1hex), testBody, verify.ReasonMissingSignature)
+	refuse(t, github, post(in, "X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64), "X-Hub-Signature", "sha1="+sha1hex), testBody, verify.ReasonBadSignature)
+	refuse(t, github, post(in, "X-Hub-Signature-256", "sha256="+sha1hex), testBody, verify.ReasonMalformedSignature)
+
+	stripe := provider(t, "stripe")
+	good := sha256hex("secret", "1700000000."+testBody)
+	refuse(t, stripe, post(in, "Stripe-Signature", "t=1700000000,v0="+good), testBody, verify.ReasonMissingSignature)
+	refuse(t, stripe, post(in, "Stripe-Signature", "t=1700000000,v1="+strings.Repeat("0", 64)+",v0="+good), testBody, verify.ReasonBadSignature)
+
+	hubspot := provider(t, "hubspot")
+	v1 := sha256.Sum256([]byte("secret" + testBody))
+	refuse(t, hubspot, post(in, "X-HubSpot-Signature", hex.EncodeToString(v1[:]), "X-HubSpot-Signature-Version", "v1", "X-HubSpot-Request-Timestamp", milliNow), testBody, verify.ReasonMissingSignature)
+	refuse(t, hubspot, post(in, "X-HubSpot-Signature-v3", hex.EncodeToString(v1[:]), "X-HubSpot-Request-Timestamp", milliNow), testBody, verify.ReasonMalformedSignature)
+
+	hook0 := provider(t, "hook0")
+	v0 := sha256hex("secret", "1700000000."+testBody)
+	for _, v1 := range []string{strings.Repeat("0", 64), "", "zz", v0} {
+		refuse(t, hook0, post(in, "X-Hook0-Signature", "t=1700000000,h=a,v0="+v0+",v1="+v1, "A", "x"), testBody, "")
+	}
+}
+
+// The right MAC under another name is no signature.
+func TestAttack10ConfusionAcrossSchemes(t *testing.T) {
+	b64 := sha256b64("secret", "m.1700000000."+testBody)
+	standard := provider(t, "standard", "whsec_c2VjcmV0")
+	for _, tag := range []string{"v1a", "v2", "v0", "V1", "sha256"} {
+		refuse(t, standard, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", tag+","+b64), testBody, verify.ReasonMissingSignature)
+	}
+	refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "sha512="+sha256hex("secret", testBody)), testBody, verify.ReasonMalformedSignature)
+	refuse(t, provider(t, "slack"), post(in, "X-Slack-Signature", "v1="+sha256hex("secret", "v0:1700000000:"+testBody), "X-Slack-Request-Timestamp", "1700000000"), testBody, verify.ReasonMalformedSignature)
+	// The same bytes under another construction of the content.
+	refuse(t, provider(t, "slack"), post(in, "X-Slack-Signature", "v0="+sha256hex("secret", testBody), "X-Slack-Request-Timestamp", "1700000000"), testBody, verify.ReasonBadSignature)
+	refuse(t, provider(t, "standard", "whsec_c2VjcmV0"), post(in, "svix-id", "m", "svix-timestamp", "1700000000", "svix-signature", "v1,"+b64), testBody, verify.ReasonMissingSignature)
+}
+
+// An HMAC with an empty key can be made by anyone.
+func TestAttack11EmptySecret(t *testing.T) {
+	for _, tt := range []struct{ scheme, secret string }{
+		{"github", ""}, {"github", " "}, {"github", "\n"}, {"github", "\t \r\n"},
+		{"standard", ""}, {"standard", "whsec_"}, {"standard", "v1,"}, {"standard", "v1,whsec_"}, {"standard", "whsec_="}, {"standard", "===="},
+		{"adyen", ""}, {"sinch-voice", "="}, {"braintree", ""}, {"okta", ""}, {"hubspot-v1", ""},
+	} {
+		scheme, _ := verify.Lookup(tt.scheme)
+		for _, secrets := range [][]string{{tt.secret}, {"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", tt.secret}} {
+			if tt.scheme == "adyen" && len(secrets) > 1 {
+				secrets[0] = "00ff"
+			}
+			_, err := verify.New(scheme, verify.Options{Secrets: secrets})
+			if err == nil {
+				t.Fatalf("%s with secrets %q is a verifier", tt.scheme, secrets)
+			}
+			if want := fmt.Sprintf("secret %d of %d", len(secrets), len(secrets)); !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v; want it to name %q", tt.scheme, err, want)
+			}
+			if _, err := verify.NewSigner(scheme, secrets); err == nil {
+				t.Errorf("%s with secrets %q is a signer", tt.scheme, secrets)
+			}
+		}
+		if _, err := verify.New(scheme, verify.Options{}); err == nil {
+			t.Errorf("%s without a secret is a verifier", tt.scheme)
+		}
+	}
+}
+
+// A secret that can't be decoded passes nothing and looks like an attack: it
+// must not load.
+func TestAttack12UndecodableSecret(t *testing.T) {
+	for scheme, secret := range map[string]string{"standard": "whsec_sëcret!", "svix": "polar_whs_x", "adyen": "0xYZ", "sinch-voice": "not base64!", "gitlab": "glpat-x y"} {
+		s, _ := verify.Lookup(scheme)
+		_, err := verify.New(s, verify.Options{Secrets: []string{secret}})
+		if err == nil {
+			t.Fatalf("%s takes the secret %q", scheme, secret)
+		}
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%s: the error %q shows the secret", scheme, err)
+		}
+	}
+}
+
+// Which secret matched shows in nothing but the index: not in the work done.
+func TestAttack13EverySecretIsTried(t *testing.T) {
+	// The MAC that goes into the replay key is the first secret's, whichever
+	// matched; it could not be if a match ended the search.
+	first := accept(t, provider(t, "github", "secret", "other"), post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody)), testBody)
+	second := accept(t, provider(t, "github", "secret", "other"), post(in, "X-Hub-Signature-256", "sha256="+sha256hex("other", testBody)), testBody)
+	if first.SecretIndex != 0 || second.SecretIndex != 1 {
+		t.Errorf("secret indexes %d and %d, want 0 and 1", first.SecretIndex, second.SecretIndex)
+	}
+	if !bytes.Equal(first.MAC, second.MAC) {
+		t.Error("the MAC depends on which secret matched")
+	}
+	// A token of another length is compared like one of the same.
+	okta := provider(t, "okta", "token")
+	accept(t, okta, post(in, "Authorization", "token"), testBody)
+	for _, value := range []string{"t", "toke", "token2", "Token", "token token", strings.Repeat("token", 1000)} {
+		refuse(t, okta, post(in, "Authorization", value), testBody, verify.ReasonBadSignature)
+	}
+}
+
+// A caller that ignores the error has nothing to go on with.
+func TestAttack14IgnoredError(t *testing.T) {
+	v := provider(t, "github")
+	m, err := v.Verify(post(in, "X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64)), []byte(testBody))
+	if m != nil || err == nil {
+		t.Errorf("a refusal gives %+v, %v", m, err)
+	}
+	check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: http.Header{}})
+	if check != nil || err == nil {
+		t.Errorf("a refusal gives %+v, %v", check, err)
+	}
+	// A body that was not written is not verified either, nor one that was cut.
+	for _, written := range []string{"", testBody[:5], testBody + " "} {
+		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody)).Header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(check, written)
+		if m, err := check.Finish(strings.NewReader(testBody), int64(len(testBody))); err == nil {
+			t.Errorf("%q written of %q gives %+v", written, testBody, m)
+		}
+	}
+}
+
+// Times are strict, bounded on both sides, and can't wrap.
+func TestAttack15Time(t *testing.T) {
+	slack := provider(t, "slack")
+	try := func(stamp string, want verify.Reason) {
+		t.Helper()
+		r := post(in, "X-Slack-Signature", "v0="+sha256hex("secret", "v0:"+stamp+":"+testBody), "X-Slack-Request-Timestamp", stamp)
+		if want == "" {
+			accept(t, slack, r, testBody)
+		} else {
+			refuse(t, slack, r, testBody, want)
+		}
+	}
+	try("1700000000", "")
+	try("1699999700", "") // the edge is inside
+	try("1700000300", "")
+	try("1699999699", verify.ReasonStaleTimestamp)
+	try("1700000301", verify.ReasonFutureTimestamp)
+	try("9999999999", verify.ReasonFutureTimestamp)
+	try("1000000000", verify.ReasonStaleTimestamp)
+	try("", verify.ReasonMissingTimestamp)
+	for _, stamp := range []string{
+		"now", "-1700000000", "+1700000000", "1700000000.0", "1700000000.5", "01700000000", "0x6553f100", "1.7e9", " 1700000000", "1700000000 ",
+		"1700000000000", "170000000", "0", "-0", "9223372036854775807", "-9223372036854775808", "9223372036854775808", strings.Repeat("9", 25),
+		"１７００００００００", "1700000000\x00", "0000000000", "NaN", "Inf", "1_700_000_000", "2023-11-14T22:13:20Z",
+	} {
+		try(stamp, verify.ReasonMalformedTimestamp)
+	}
+	r := post(in, "X-Slack-Signature", "v0="+sha256hex("secret", "v0::"+testBody))
+	refuse(t, slack, r, testBody, verify.ReasonMissingTimestamp)
+
+	rfc := base(func(s *verify.Scheme) {
+		s.Content = "{timestamp}{body}"
+		s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Format: "rfc3339"}
+	})
+	for stamp, ok := range map[string]bool{
+		"2023-11-14T22:13:20Z": true, "2023-11-14T22:13:20.123456789Z": true, "2023-11-14T23:13:20+01:00": true, "2023-11-14T22:13:20-00:00": true,
+		"2023-11-14T22:13:20": false, "2023-11-14 22:13:20Z": false, "2023-11-14t22:13:20z": false, "2023-11-14T22:13:20,5Z": false, "2023-11-14T22:13:20.Z": false,
+		"2023-11-14T22:13:20.1234567890Z": false, "2023-11-14T22:13Z": false, "2023-11-14T9:13:20Z": false, "2023-11-31T22:13:20Z": false, "2023-11-14T25:13:20Z": false,
+		"2023-11-14T22:13:20+0100": false, "2023-11-14T22:13:20+01": false, "2023-11-14T22:13:20Z ": false, "1700000000": false, "12023-11-14T22:13:20Z": false,
+	} {
+		r := post(in, "X-Sig", sha256hex("secret", stamp+testBody), "X-Time", stamp)
+		if ok {
+			accept(t, verifierOf(t, rfc), r, testBody)
+		} else {
+			refuse(t, verifierOf(t, rfc), r, testBody, verify.ReasonMalformedTimestamp)
+		}
+	}
+	date := base(func(s *verify.Scheme) {
+		s.Content = "{timestamp}{body}"
+		s.Timestamp = verify.Timestamp{In: "header", Name: "Date", Format: "http_date"}
+	})
+	for _, stamp := range []string{"Tue, 14 Nov 2023 22:13:20 UTC", "Wed, 14 Nov 2023 22:13:20 GMT", "tue, 14 nov 2023 22:13:20 gmt", "Tue, 14 Nov 2023 22:13:20 GMT+1", "Tuesday, 14-Nov-23 22:13:20 GMT", "Tue Nov 14 22:13:20 2023"} {
+		refuse(t, verifierOf(t, date), post(in, "X-Sig", sha256hex("secret", stamp+testBody), "Date", stamp), testBody, verify.ReasonMalformedTimestamp)
+	}
+	// A clock at the end of time.
+	for _, now := range []time.Time{time.Unix(math.MaxInt64/2, 0), time.Unix(math.MinInt64/2, 0), {}} {
+		v, err := verify.New(rowOf(t, "slack"), verify.Options{Secrets: []string{"secret"}, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		refuse(t, v, post(in, "X-Slack-Signature", "v0="+sha256hex("secret", "v0:1700000000:"+testBody), "X-Slack-Request-Timestamp", "1700000000"), testBody, "")
+	}
+}
+
+func rowOf(t testing.TB, name string) verify.Scheme {
+	t.Helper()
+	s, ok := verify.Lookup(name)
+	if !ok {
+		t.Fatalf("there is no scheme %s", name)
+	}
+	return s
+}
+
+// A time that nobody signed bounds nothing.
+func TestAttack16UnsignedTime(t *testing.T) {
+	s := base(func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time"} })
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "timestamp") {
+		t.Errorf("a scheme whose time isn't signed: %v", err)
+	}
+	// Linear's header is no time; the body's is.
+	body := `{"webhookTimestamp":1600000000000}`
+	refuse(t, provider(t, "linear"), post(in, "Linear-Signature", sha256hex("secret", body), "Linear-Timestamp", milliNow), body, verify.ReasonStaleTimestamp)
+	for _, row := range verify.Schemes() {
+		if row.Timestamp.In != "" && !row.Bounds().Time && row.Timestamp.Past >= 0 {
+			t.Errorf("%s has a time that isn't signed", row.Name)
+		}
+	}
+}
+
+// An id that nobody signed can be changed at will, and so makes no replay key.
+func TestAttack17Replay(t *testing.T) {
+	v := provider(t, "github")
+	one := accept(t, v, post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody), "X-GitHub-Delivery", "1"), testBody)
+	two := accept(t, v, post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody), "X-GitHub-Delivery", "2"), testBody)
+	if verify.ReplayKey("/in", one) != verify.ReplayKey("/in", two) {
+		t.Error("another id makes another key")
+	}
+	if verify.ReplayKey("/in", one) == verify.ReplayKey("/out", one) {
+		t.Error("another route makes the same key")
+	}
+	if one.Signed.ID {
+		t.Error("GitHub's id is said to be signed")
+	}
+	// One of two signatures taken away is still the same message.
+	stripe := provider(t, "stripe", "new", "old")
+	content := "1700000000." + testBody
+	var keys [][32]byte
+	for _, value := range []string{"v1=" + sha256hex("new", content) + ",v1=" + sha256hex("old", content), "v1=" + sha256hex("new", content), "v1=" + sha256hex("old", content)} {
+		keys = append(keys, verify.ReplayKey("/in", accept(t, stripe, post(in, "Stripe-Signature", "t=1700000000,"+value), testBody)))
+	}
+	if keys[0] != keys[1] || keys[0] != keys[2] {
+		t.Error("a message has another key for each of its signatures")
+	}
+	// A shared token tells no message from another.
+	if m := accept(t, provider(t, "okta"), post(in, "Authorization", "secret"), testBody); m.MAC != nil || rowOf(t, "okta").Bounds().Message {
+		t.Errorf("a token gives a MAC to know a message by: %+v", m)
+	}
+}
+
+// No digit moves between id, time and body.
+func TestAttack22BoundaryShift(t *testing.T) {
+	// {id}.{timestamp}.{body}, with a body that starts like a time.
+	content := "m.1700000000.1700000001.{}"
+	standard := provider(t, "standard", "whsec_c2VjcmV0")
+	signature := "v1," + sha256b64("secret", content)
+	accept(t, standard, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", signature), "1700000001.{}")
+	refuse(t, standard, post(in, "webhook-id", "m.1700000000", "webhook-timestamp", "1700000001", "webhook-signature", signature), "{}", verify.ReasonMalformedField)
+
+	shift := func(name string, change func(*verify.Scheme), signed string, shifted func(r *http.Request) string) {
+		t.Helper()
+		v := verifierOf(t, base(change))
+		r := post(in, "X-Sig", sha256hex("secret", signed))
+		body := shifted(r)
+		if m, err := v.Verify(r, []byte(body)); err == nil {
+			t.Errorf("%s: %v %q is accepted: %+v", name, r.Header, body, m)
+		}
+	}
+	timed := func(content string) func(*verify.Scheme) {
+		return func(s *verify.Scheme) {
+			s.Content = content
+			s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: -1, Future: -1}
+			if strings.Contains(content, "{id}") {
+				s.ID = verify.Field{In: "header", Name: "X-Id"}
+			}
+		}
+	}
+	for _, n := range []int{1, 2, 5, 9} {
+		shift("digits from time to body", timed("{timestamp}{body}"), "1700000000"+"123{}", func(r *http.Request) string {
+			r.Header.Set("X-Time", "1700000000"[:n])
+			return "1700000000"[n:] + "123{}"
+		})
+		shift("digits from body to time", timed("{timestamp}{body}"), "1700000000"+"123456789{}", func(r *http.Request) string {
+			r.Header.Set("X-Time", "1700000000"+"123456789{}"[:n])
+			return "123456789{}"[n:]
+		})
+		shift("digits from body to time behind it", timed("{body}{timestamp}"), `{"a":1}`+"0123456789"+"1700000000", func(r *http.Request) string {
+			r.Header.Set("X-Time", "0123456789"[10-n:]+"1700000000")
+			return `{"a":1}` + "0123456789"[:10-n]
+		})
+		shift("digits from time behind it to body", timed("{body}{timestamp}"), `{"a":1}`+"1700000000", func(r *http.Request) string {
+			r.Header.Set("X-Time", "1700000000"[n:])
+			return `{"a":1}` + "1700000000"[:n]
+		})
+	}
+	// A value of free length right beside the body.
+	beside := func(s *verify.Scheme) {
+		s.Content = "{body}{id}"
+		s.ID = verify.Field{In: "header", Name: "X-Id"}
+	}
+	for _, cut := range []int{-3, -1, 1, 2} {
+		signed := `{"a":1}` + "xyz"
+		shift("between body and id", beside, signed, func(r *http.Request) string {
+			at := len(`{"a":1}`) + cut
+			r.Header.Set("X-Id", signed[at:])
+			return signed[:at]
+		})
+	}
+	// Values that are joined: no join reads two ways.
+	joined := func(s *verify.Scheme) {
+		s.Content = "{header.A}:{header.B}:{body}"
+	}
+	shift("between two headers", joined, "x:y:z:{}", func(r *http.Request) string {
+		r.Header.Set("A", "x:y")
+		r.Header.Set("B", "z")
+		return "{}"
+	})
+	shift("from a header into the body", joined, "x:y:z:{}", func(r *http.Request) string {
+		r.Header.Set("A", "x")
+		r.Header.Set("B", "y:z")
+		return "{}"
+	})
+	adyen := provider(t, "adyen", "00ff")
+	item := func(psp, original, account, reference string) string {
+		return fmt.Sprintf(`{"notificationItems":[{"NotificationRequestItem":{"pspReference":%q,"originalReference":%q,"merchantAccountCode":%q,"merchantReference":%q,"amount":{"value":1,"currency":"EUR"},"eventCode":"X","success":"true","additionalData":{"hmacSignature":%q}}}]}`,
+			psp, original, account, reference, sha256b64("\x00\xff", "p:o:a:r:s:1:EUR:X:true"))
+	}
+	accept(t, adyen, post(in), item("p", "o", "a", "r:s"))
+	refuse(t, adyen, post(in), item("p:o", "a", "r", "s"), verify.ReasonMalformedField)
+	refuse(t, adyen, post(in), item("p", "o", "a:r", "s"), verify.ReasonMalformedField)
+}
+
+// What is verified are the bytes on the wire, all of them and nothing else.
+func TestAttack23ChangedBody(t *testing.T) {
+	v := provider(t, "github")
+	signature := "sha256=" + sha256hex("secret", testBody)
+	for i := range testBody {
+		for bit := range 8 {
+			changed := []byte(testBody)
+			changed[i] ^= 1 << bit
+			refuse(t, v, post(in, "X-Hub-Signature-256", signature), string(changed), verify.ReasonBadSignature)
+		}
+	}
+	for _, body := range []string{"", testBody + "\n", testBody + "\r\n", " " + testBody, testBody[:len(testBody)-1], "\xef\xbb\xbf" + testBody, testBody + testBody, testBody + "{}", `{"type":"a.b","id":"evt_1","n":1}`, "\x00" + testBody} {
+		refuse(t, v, post(in, "X-Hub-Signature-256", signature), body, verify.ReasonBadSignature)
+	}
+	// In whatever pieces it comes.
+	body := strings.Repeat("x", 100_000)
+	for _, size := range []int{1, 7, 4096, 1 << 20} {
+		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", body)).Header, ContentLength: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.CopyBuffer(struct{ io.Writer }{check}, struct{ io.Reader }{strings.NewReader(body)}, make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := check.Finish(strings.NewReader(body), int64(len(body))); err != nil {
+			t.Errorf("pieces of %d bytes: %v", size, err)
+		}
+	}
+}
+
+// Two readers must not see two values.
+func TestAttack26ParsedBody(t *testing.T) {
+	v := provider(t, "mailgun")
+	good := sha256hex("secret", "1700000000tok")
+	for _, body := range []string{
+		`{"signature":{"timestamp":"1700000000","token":"tok","token":"tok","signature":"` + good + `"}}`,
+		`{"signature":{"timestamp":"1600000000","timestamp":"1700000000","token":"tok","signature":"` + good + `"}}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `","signature":"x"}}`,
+		`{"signature":{},"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"}}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"signature":1}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"sign\u0061ture":{}}`,
+	} {
+		refuse(t, v, post(in), body, verify.ReasonRepeatedField)
+	}
+	for _, body := range []string{
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"}}{}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},}`,
+		"\xef\xbb\xbf" + `{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"}}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"x":[}]}`,
+		`{"a":` + strings.Repeat("[", 100_000),
+	} {
+		refuse(t, v, post(in), body, verify.ReasonMalformedBody)
+	}
+	accept(t, v, post(in), `{"sign\u0061ture":{"timestamp":1700000000,"token":"tok","signature":"`+good+`"}}`)
+
+	mandrill := provider(t, "mandrill")
+	form := func(body, signed string, want verify.Reason) {
+		t.Helper()
+		r := post(in, "X-Mandrill-Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in+signed)), "Content-Type", "application/x-www-form-urlencoded")
+		if want == "" {
+			accept(t, mandrill, r, body)
+		} else {
+			refuse(t, mandrill, r, body, want)
+		}
+	}
+	form("a=1&b=2", "a1b2", "")
+	form("b=2&a=1", "a1b2", "")
+	form("a=1&a=1", "a1a1", verify.ReasonRepeatedField)
+	form("a=1&%61=2", "a1a2", verify.ReasonRepeatedField)
+	form("a=%zz", "a%zz", verify.ReasonMalformedBody)
+	form("a=1;b=2", "a1;b=2", verify.ReasonMalformedBody)
+	form(strings.Repeat("a&", 5000), "a", verify.ReasonMalformedBody)
+	// A body is parsed only where the scheme needs it, and never beyond a bound.
+	refuse(t, provider(t, "mailgun"), post(in), strings.Repeat(" ", 17<<20), verify.ReasonBodyTooLarge)
+}
+
+// A signature that covers no body leaves it to whoever is in between.
+func TestAttack27UnboundBody(t *testing.T) {
+	s := base(func(s *verify.Scheme) { s.Content = "{method}{url}" })
+	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "unbound_body") {
+		t.Errorf("a content without the body: %v", err)
+	}
+	for _, name := range []string{"mailgun", "dropbox-sign", "plivo-v2", "mercado-pago", "adyen", "okta", "microsoft-graph"} {
+		if row := rowOf(t, name); !row.UnboundBody || row.Bounds().Body {
+			t.Errorf("%s is not marked as leaving the body unbound", name)
+		}
+	}
+	for _, row := range verify.Schemes() {
+		if row.Name != "hmac" && row.UnboundBody == row.Bounds().Body {
+			t.Errorf("%s: unbound_body %t, bounds %+v", row.Name, row.UnboundBody, row.Bounds())
+		}
+	}
+	// Twilio's JSON without the digest, or with a wrong or an empty one.
+	twilio := provider(t, "twilio")
+	sum := sha256.Sum256([]byte(testBody))
+	sign := func(target string) string {
+		return base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", target))
+	}
+	good := in + "?bodySHA256=" + hex.EncodeToString(sum[:])
+	accept(t, twilio, post(good, "X-Twilio-Signature", sign(good), "Content-Type", "application/json"), testBody)
+	accept(t, twilio, post(good, "X-Twilio-Signature", sign(good), "Content-Type", "application/x-www-form-urlencoded"), testBody)
+	for _, target := range []string{in, in + "?bodySHA256=", in + "?bodySHA256=00", good + "00", good + "&bodySHA256=" + hex.EncodeToString(sum[:])} {
+		for _, kind := range []string{"application/json", "", "multipart/form-data; boundary=x"} {
+			refuse(t, twilio, post(target, "X-Twilio-Signature", sign(target), "Content-Type", kind), testBody, "")
+		}
+	}
+	// Square's SDK takes an empty body unsigned.
+	square := provider(t, "square")
+	refuse(t, square, post(in), "", verify.ReasonMissingSignature)
+	refuse(t, square, post(in, "x-square-hmacsha256-signature", sha256b64("secret", in+testBody)), "", verify.ReasonBadSignature)
+}
+
+// One true signature does not carry the others.
+func TestAttack28PartialCoverage(t *testing.T) {
+	adyen := provider(t, "adyen", "00ff", "aabb")
+	item := func(key, reference string) string {
+		return fmt.Sprintf(`{"NotificationRequestItem":{"pspReference":"p","merchantReference":%q,"additionalData":{"hmacSignature":%q}}}`,
+			reference, sha256b64(key, "p:::r::::"))
+	}
+	list := func(items ...string) string { return `{"notificationItems":[` + strings.Join(items, ",") + `]}` }
+	good := item("\x00\xff", "r")
+	accept(t, adyen, post(in), list(good))
+	accept(t, adyen, post(in), list(good, good))
+	for _, body := range []string{
+		list(), list(good, item("\x00\xff", "forged")), list(item("\x00\xff", "forged"), good), list(good, item("wrong", "r")),
+		list(good, `{}`), list(good, `null`), list(good, `{"NotificationRequestItem":{"pspReference":"p"}}`), `{}`, `{"notificationItems":{}}`, `[]`, ``,
+		list(good, item("\xaa\xbb", "r")), // one key must have signed all
+		`{"notificationItems":[` + good + `],"notificationItems":[` + item("\x00\xff", "forged") + `]}`,
+	} {
+		refuse(t, adyen, post(in), body, "")
+	}
+	graph := provider(t, "microsoft-graph")
+	for _, body := range []string{`{"value":[]}`, `{"value":[{"clientState":"secret"},{"clientState":"x"}]}`, `{"value":[{"clientState":"secret"},{}]}`, `{"value":[{"clientState":"secret","clientState":"secret"}]}`} {
+		refuse(t, graph, post(in), body, "")
+	}
+	// A form with a field that nobody signed.
+	braintree := provider(t, "braintree")
+	key := sha1.Sum([]byte("secret"))
+	signature := hex.EncodeToString(mac(sha1.New, string(key[:]), "payload"))
+	accept(t, braintree, post(in, "Content-Type", "application/x-www-form-urlencoded"), "bt_signature=p%7C"+signature+"&bt_payload=payload")
+	refuse(t, braintree, post(in, "Content-Type", "application/x-www-form-urlencoded"), "bt_signature=p%7C"+signature+"&bt_payload=payload&admin=1", verify.ReasonUnboundBody)
+}
+
+// A form is only what says that it is one.
+func TestAttack32FormContentType(t *testing.T) {
+	sign := base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in+"ab"))
+	for kind, ok := range map[string]bool{
+		"application/x-www-form-urlencoded":                true,
+		"Application/X-WWW-FORM-URLENCODED; charset=utf-8": true,
+		"application/x-www-form-urlencoded;":               true,
+		"":                                                 false, "text/plain": false, "multipart/form-data; boundary=x": false, "application/x-www-form-urlencoded-x": false,
+		"application/json": false, "x application/x-www-form-urlencoded": false, "application/x-www-form-urlencoded, text/plain": false,
+	} {
+		r := post(in, "X-Mandrill-Signature", sign, "Content-Type", kind)
+		if ok {
+			accept(t, provider(t, "mandrill"), r, "a=b")
+		} else {
+			refuse(t, provider(t, "mandrill"), r, "a=b", verify.ReasonUnsupportedContentType)
+		}
+	}
+	// An empty body is the same in every type.
+	accept(t, provider(t, "mandrill"), post(in, "X-Mandrill-Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in))), "")
+	s := base(func(s *verify.Scheme) { s.ContentTypes = []string{"application/json"} })
+	refuse(t, verifierOf(t, s), post(in, "X-Sig", sha256hex("secret", testBody), "Content-Type", "text/plain"), testBody, verify.ReasonUnsupportedContentType)
+	accept(t, verifierOf(t, s), post(in, "X-Sig", sha256hex("secret", testBody), "Content-Type", "application/JSON; charset=utf-8"), testBody)
+}
+
+// The URL is judged as the provider saw it: every byte of it.
+func TestAttack33URL(t *testing.T) {
+	square := func(public, target, signed string) error {
+		v, err := verify.New(rowOf(t, "square"), verify.Options{Secrets: []string{"secret"}, PublicURL: public})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = v.Verify(post(target, "x-square-hmacsha256-signature", sha256b64("secret", signed+testBody)), []byte(testBody))
+		return err
+	}
+	for _, tt := range []struct {
+		public, target, signed string
+		ok                     bool
+	}{
+		{"", in, in, true},
+		{"", "http://hooks.example.com/in", in, false},
+		{"https://hooks.example.com", "http://10.0.0.1:8080/in", in, true}, // TLS ended in front
+		{"https://hooks.example.com/", "http://10.0.0.1:8080/in?a=1", in + "?a=1", true},
+		{"https://hooks.example.com:8443", "http://10.0.0.1/in", "https://hooks.example.com:8443/in", true},
+		{"https://hooks.example.com", "http://evil.example/in", "http://evil.example/in", false},
+		{"", in + "/", in, false},
+		{"", in + "?", in + "?", true},
+		{"", in + "?", in, false},
+		{"", in + "?b=2&a=1", in + "?a=1&b=2", false},
+		{"", "https://hooks.example.com/a%2fb", "https://hooks.example.com/a%2fb", true},
+		{"", "https://hooks.example.com/a%2fb", "https://hooks.example.com/a/b", false},
+		{"", "https://hooks.example.com/a%2fb", "https://hooks.example.com/a%2Fb", false},
+		{"", "https://hooks.example.com/%7Ea", "https://hooks.example.com/~a", false},
+		{"", "https://hooks.example.com/in?x=%20", "https://hooks.example.com/in?x=+", false},
+		{"", "https://HOOKS.example.com/in", "https://hooks.example.com/in", false},
+		{"", "https://hooks.example.com:443/in", in, false},
+		{"", "https://hooks.example.com//in", in, false},
+	} {
+		if err := square(tt.public, tt.target, tt.signed); (err == nil) != tt.ok {
+			t.Errorf("public %q, target %s, signed %s: %v", tt.public, tt.target, tt.signed, err)
+		}
+	}
+	// Headers of a proxy are nothing to a library.
+	r := post("http://10.0.0.1/in", "x-square-hmacsha256-signature", sha256b64("secret", in+testBody), "X-Forwarded-Proto", "https", "X-Forwarded-Host", "hooks.example.com", "Forwarded", "proto=https;host=hooks.example.com")
+	refuse(t, provider(t, "square"), r, testBody, verify.ReasonBadSignature)
+	for _, public := range []string{"hooks.example.com", "ftp://hooks.example.com", "https://", "https://u:p@hooks.example.com", "https://hooks.example.com/in", "https://hooks.example.com?x=1", "https://hooks.example.com#x", "://", "/in"} {
+		if _, err := verify.New(rowOf(t, "square"), verify.Options{Secrets: []string{"secret"}, PublicURL: public}); err == nil {
+			t.Errorf("the public URL %q is taken", public)
+		} else if strings.Contains(err.Error(), "u:p") {
+			t.Errorf("the error %q shows a password", err)
+		}
+	}
+}
+
+// A true signature of an empty body is no reason to take a GET.
+func TestAttack34Method(t *testing.T) {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, http.MethodTrace, "post", "", "POST ", "QUERY"} {
+		r := post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", ""), "X-HTTP-Method-Override", "POST")
+		r.Method = method
+		refuse(t, provider(t, "github"), r, "", verify.ReasonMethodNotAllowed)
+		var e *verify.Error
+		if _, err := provider(t, "github").Verify(r, nil); !errors.As(err, &e) || e.Status != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+// The app is told which values were signed, so that it trusts no others.
+func TestAttack35UnsignedHeaders(t *testing.T) {
+	m := accept(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody), "X-GitHub-Event", "forged", "X-GitHub-Delivery", "forged"), testBody)
+	if m.Signed != (verify.Signed{Body: true}) || m.Signed.String() != "body" {
+		t.Errorf("GitHub signs the body alone; got %q", m.Signed)
+	}
+	m = accept(t, provider(t, "standard", "whsec_c2VjcmV0"), post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", "v1,"+sha256b64("secret", "m.1700000000."+testBody)), testBody)
+	if m.Signed.String() != "id timestamp event_type body" {
+		t.Errorf("Standard Webhooks signs id, time and body, which holds the type; got %q", m.Signed)
+	}
+	// What can be shown as an id is bounded and printable.
+	for _, id := range []string{strings.Repeat("x", 257), "a b", "a\tb", "ä", "a\x7f"} {
+		refuse(t, provider(t, "github"), post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody), "X-GitHub-Delivery", id), testBody, verify.ReasonMalformedID)
+	}
+	for _, body := range []string{`{"id":"a b"}`, `{"id":"` + strings.Repeat("x", 2000) + `"}`, `{"id":{"x":1}}`, `{"id":null}`, `{"id":"a\nb"}`, `not json`, `{"id":`, `{"id":"x","id":"y"}x`} {
+		s := rowOf(t, "stripe")
+		m := accept(t, verifierOf(t, s), post(in, "Stripe-Signature", "t=1700000000,v1="+sha256hex("secret", "1700000000."+body)), body)
+		if m.ID != "" && m.ID != "x" {
+			t.Errorf("the body %q gives the id %q", body, m.ID)
+		}
+	}
+}
+
+// The sender does not choose the scheme.
+func TestAttack40AutoDetection(t *testing.T) {
+	r := post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody), "Stripe-Signature", "x", "X-Gitlab-Token", "secret")
+	for _, name := range []string{"stripe", "gitlab", "slack", "shopify"} {
+		secret := "secret"
+		if name == "gitlab" {
+			secret = "whsec_c2VjcmV0"
+		}
+		refuse(t, provider(t, name, secret), r, testBody, "")
+	}
+}
+
+// Neither secrets nor the right MAC are in what a refusal says.
+func TestAttack41NothingIsTold(t *testing.T) {
+	const secret = "a-very-secret-secret"
+	v := provider(t, "github", secret)
+	_, err := v.Verify(post(in, "X-Hub-Signature-256", "sha256="+strings.Repeat("0", 64)), []byte(testBody))
+	right := sha256hex(secret, testBody)
+	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
+		if strings.Contains(text, secret) || strings.Contains(text, right) {
+			t.Errorf("a refusal tells too much: %s", text)
+		}
+	}
+	if err.Error() != "bad_signature" {
+		t.Errorf("the error's text is %q, want the reason's word alone", err)
+	}
+}
+
+// One status outside, whatever was wrong with the signature; and never 410,
+// which stops some senders for good.
+func TestAttack42OneStatus(t *testing.T) {
+	v := provider(t, "slack")
+	good := "v0=" + sha256hex("secret", "v0:1700000000:"+testBody)
+	for _, r := range []*http.Request{
+		post(in), post(in, "X-Slack-Signature", "x"), post(in, "X-Slack-Signature", good), post(in, "X-Slack-Signature", good, "X-Slack-Request-Timestamp", "1"),
+		post(in, "X-Slack-Signature", good, "X-Slack-Request-Timestamp", "1600000000"), post(in, "X-Slack-Signature", good, "X-Slack-Request-Timestamp", "1700000001"),
+	} {
+		var e *verify.Error
+		if _, err := v.Verify(r, []byte(testBody)); !errors.As(err, &e) || e.Status != http.StatusUnauthorized {
+			t.Errorf("%v: %v, want 401", r.Header, err)
+		}
+	}
+	s := base(func(s *verify.Scheme) { s.StatusCode = 498 })
+	var e *verify.Error
+	if _, err := verifierOf(t, s).Verify(post(in), nil); !errors.As(err, &e) || e.Status != 498 {
+		t.Errorf("a row's own status: %+v", e)
+	}
+	for _, status := range []int{410, 200, 302, 500, 99, -1} {
+		if err := base(func(s *verify.Scheme) { s.StatusCode = status }).Validate(); err == nil {
+			t.Errorf("a scheme refuses with %d", status)
+		}
+	}
+}
+
+// Nothing that a sender can write, and no body that can't be read, ends in a
+// panic.
+func TestAttack43Panics(t *testing.T) {
+	values := []string{"", "=", ",", ";", "|", "&", ".", ":", " ", "v1", "v0=", "t=", "sha256", "\x00", "\xff", strings.Repeat("=", 100), "v1=v1=", "%", "%zz", "{", "\"", "[]", "{}", "null"}
+	for _, scheme := range verify.Schemes() {
+		if scheme.Name == "hmac" {
+			continue
+		}
+		secret, err := verify.GenerateSecret(scheme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := verifierOf(t, scheme, secret)
+		for _, value := range values {
+			r := post(in)
+			for _, name := range headersOf(scheme) {
+				r.Header[http.CanonicalHeaderKey(name)] = []string{value}
+			}
+			refuse(t, v, r, value, "")
+			r.Header["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+			r.URL = &url.URL{RawQuery: value}
+			r.RequestURI = ""
+			refuse(t, v, r, value, "")
+		}
+		if _, err := v.Begin(&verify.Request{}); err == nil {
+			t.Errorf("%s takes an empty request", scheme.Name)
+		}
+		for _, size := range []int64{0, 1, 100, 1 << 40} {
+			check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: http.Header{"Content-Type": {"application/json"}}})
+			if err != nil {
+				continue
+			}
+			broken := io.NewSectionReader(readerAt{iotest.ErrReader(io.ErrUnexpectedEOF)}, 0, size)
+			if m, err := check.Finish(broken, size); err == nil {
+				t.Errorf("%s takes a body that can't be read: %+v", scheme.Name, m)
+			}
+		}
+	}
+}
+
+// readerAt fails to read.
+type readerAt struct{ r io.Reader }
+
+func (r readerAt) ReadAt(p []byte, _ int64) (int, error) { return r.r.Read(p) }
+
+// headersOf are the headers that a scheme reads.
+func headersOf(s verify.Scheme) []string {
+	names := append(slices.Clone(s.Signature.Names), s.Signature.Name)
+	for _, place := range []struct{ in, name string }{{s.Timestamp.In, s.Timestamp.Name}, {s.ID.In, s.ID.Name}, {s.EventType.In, s.EventType.Name}} {
+		if place.in == "header" {
+			names = append(names, place.name)
+		}
+	}
+	return slices.DeleteFunc(names, func(s string) bool { return s == "" || strings.ContainsAny(s, ".") })
+}
+
+// A plain hash can be extended by whoever has seen one, unless what the
+// extension needs in between is refused.
+func TestAttackLengthExtension(t *testing.T) {
+	v := provider(t, "hubspot-v1")
+	// The padding that SHA-256 puts behind "secret"+body, and an extension.
+	prefix := "secret" + testBody
+	padding := "\x80" + strings.Repeat("\x00", (119-len(prefix)%64)%64) + "\x00\x00\x00\x00\x00\x00" + string([]byte{byte(len(prefix) * 8 >> 8), byte(len(prefix) * 8)})
+	body := testBody + padding + `,"forged":true}`
+	sum := sha256.Sum256([]byte("secret" + body))
+	refuse(t, v, post(in, "X-HubSpot-Signature", hex.EncodeToString(sum[:])), body, verify.ReasonMalformedBody)
+}
+
+// What the caller gave is not what a message keeps hold of.
+func TestMessageOwnsItsBytes(t *testing.T) {
+	v := provider(t, "github")
+	first := accept(t, v, post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody)), testBody)
+	kept := *first
+	kept.MAC = slices.Clone(first.MAC)
+	for range 10 {
+		accept(t, v, post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", "other")), "other")
+	}
+	if !reflect.DeepEqual(*first, kept) {
+		t.Errorf("a later request changed a message: %+v, want %+v", *first, kept)
+	}
+}

@@ -1,0 +1,229 @@
+package verify_test
+
+import (
+	"crypto/sha1"
+
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// handshakeTrial is a request to an endpoint, and what must come back.
+type handshakeTrial struct {
+	name   string
+	scheme string
+	method string // POST when empty
+	target string // what follows https://hooks.example.com/in
+	header [][2]string
+	body   string
+	sign   func(body string) [][2]string
+	token  string // the verify token
+
+	reply  string // the reply's body
+	set    [2]string
+	event  bool          // it passes as an event
+	reason verify.Reason // or it is refused
+}
+
+func slackHeaders(body string) [][2]string {
+	return header("X-Slack-Signature", "v0="+sha256hex("secret", "v0:"+unixNow+":"+body), "X-Slack-Request-Timestamp", unixNow)
+}
+
+func zoomHeaders(body string) [][2]string {
+	return header("x-zm-signature", "v0="+sha256hex("secret", "v0:"+unixNow+":"+body), "x-zm-request-timestamp", unixNow)
+}
+
+func handshakeTrials() []handshakeTrial {
+	forged := url.QueryEscape(`{"forged":true}`)
+	return []handshakeTrial{
+		{name: "slack", scheme: "slack", body: `{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV","type":"url_verification"}`, sign: slackHeaders, reply: "3eZbrw1aBm2rZgRNFdxV"},
+		{name: "slack, unsigned", scheme: "slack", body: `{"challenge":"x","type":"url_verification"}`, reason: verify.ReasonMissingSignature},
+		{name: "slack, without a challenge", scheme: "slack", body: `{"type":"url_verification"}`, sign: slackHeaders, reason: verify.ReasonBadChallenge},
+		{name: "slack, an event", scheme: "slack", body: `{"type":"event_callback","challenge":"x"}`, sign: slackHeaders, event: true},
+		{name: "slack, a slash command", scheme: "slack", body: `command=%2Fx&type=url_verification&challenge=x`, sign: slackHeaders, event: true},
+		{name: "slack, a type deep inside", scheme: "slack", body: `{"event":{"type":"url_verification"},"challenge":"x"}`, sign: slackHeaders, event: true},
+
+		{name: "zoom", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, sign: zoomHeaders,
+			reply: `{"encryptedToken":"` + sha256hex("secret", "qgg8vlvZRS6UYooatFL8Aw") + `","plainToken":"qgg8vlvZRS6UYooatFL8Aw"}`},
+		{name: "zoom, unsigned", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8"}}`, reason: verify.ReasonMissingSignature},
+		{name: "zoom, a token that is a signed event", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1700000000:{}"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
+		{name: "zoom, a token with a colon", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
+		{name: "zoom, no token", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
+		{name: "zoom, an event", scheme: "zoom", body: `{"event":"meeting.started","payload":{"plainToken":"x"}}`, sign: zoomHeaders, event: true},
+
+		{name: "x", scheme: "x", method: http.MethodGet, target: "?crc_token=MGM1Nzdi-ab_c", reply: `{"response_token":"sha256=` + sha256b64("secret", "MGM1Nzdi-ab_c") + `"}`},
+		{name: "x, a token that is an event", scheme: "x", method: http.MethodGet, target: "?crc_token=" + forged, reason: verify.ReasonBadChallenge},
+		{name: "x, an empty token", scheme: "x", method: http.MethodGet, target: "?crc_token=", reason: verify.ReasonBadChallenge},
+		{name: "x, two tokens", scheme: "x", method: http.MethodGet, target: "?crc_token=a&crc_token=b", reason: verify.ReasonBadChallenge},
+		{name: "x, a long token", scheme: "x", method: http.MethodGet, target: "?crc_token=" + strings.Repeat("a", 300), reason: verify.ReasonBadChallenge},
+		{name: "x, no token", scheme: "x", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "x, an event", scheme: "x", body: testBody, sign: func(body string) [][2]string {
+			return header("x-twitter-webhooks-signature", "sha256="+sha256b64("secret", body))
+		}, event: true},
+		{name: "x, a challenge's answer as an event", scheme: "x", body: "MGM1Nzdi", sign: func(body string) [][2]string {
+			return header("x-twitter-webhooks-signature", "sha256="+sha256b64("secret", body))
+		}, reason: verify.ReasonBadSignature},
+
+		{name: "linkedin", scheme: "linkedin", method: http.MethodGet, target: "?challengeCode=890e4665-4dfe-4ab1-b689-ed553bceeed0",
+			reply: `{"challengeCode":"890e4665-4dfe-4ab1-b689-ed553bceeed0","challengeResponse":"` + sha256hex("secret", "890e4665-4dfe-4ab1-b689-ed553bceeed0") + `"}`},
+		{name: "linkedin, a code that is an event", scheme: "linkedin", method: http.MethodGet, target: "?challengeCode=" + url.QueryEscape("hmacsha256={}"), reason: verify.ReasonBadChallenge},
+		{name: "linkedin, a code that starts like one", scheme: "linkedin", method: http.MethodGet, target: "?challengeCode=" + url.QueryEscape("hmacsha256=1"), reason: verify.ReasonBadChallenge},
+
+		{name: "braintree", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", token: "public", reply: func() string {
+			key := sha1.Sum([]byte("secret"))
+			return "public|" + hex.EncodeToString(mac(sha1.New, string(key[:]), "20f9f8ed05f77439fe955c977e4c8a53"))
+		}()},
+		{name: "braintree, without a public key", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", reason: verify.ReasonBadVerifyToken},
+		{name: "braintree, a challenge that is a payload", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=PG5vdGlmaWNhdGlvbj4", token: "public", reason: verify.ReasonBadChallenge},
+		{name: "braintree, a challenge's answer as an event", scheme: "braintree", header: header("Content-Type", "application/x-www-form-urlencoded"), body: func() string {
+			key := sha1.Sum([]byte("secret"))
+			return "bt_payload=20f9f8ed05f77439fe955c977e4c8a53&bt_signature=p%7C" + hex.EncodeToString(mac(sha1.New, string(key[:]), "20f9f8ed05f77439fe955c977e4c8a53"))
+		}(), reason: verify.ReasonBadSignature},
+
+		{name: "meta", scheme: "meta", method: http.MethodGet, target: "?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock", token: "meatyhamhock", reply: "1158201444"},
+		{name: "meta, another token", scheme: "meta", method: http.MethodGet, target: "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=x", token: "meatyhamhock", reason: verify.ReasonBadVerifyToken},
+		{name: "meta, no token", scheme: "meta", method: http.MethodGet, target: "?hub.mode=subscribe&hub.challenge=1", token: "meatyhamhock", reason: verify.ReasonBadVerifyToken},
+		{name: "meta, no token configured", scheme: "meta", method: http.MethodGet, target: "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=", reason: verify.ReasonBadVerifyToken},
+		{name: "meta, two tokens", scheme: "meta", method: http.MethodGet, target: "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=x&hub.verify_token=meatyhamhock", token: "meatyhamhock", reason: verify.ReasonBadChallenge},
+		{name: "meta, another mode", scheme: "meta", method: http.MethodGet, target: "?hub.mode=unsubscribe&hub.challenge=1&hub.verify_token=meatyhamhock", token: "meatyhamhock", reason: verify.ReasonBadChallenge},
+		{name: "meta, no handshake", scheme: "meta", method: http.MethodGet, token: "meatyhamhock", reason: verify.ReasonMethodNotAllowed},
+
+		{name: "twitch", scheme: "twitch", body: `{"challenge":"pogchamp-kappa-360noscope-vohiyo","subscription":{}}`, sign: twitchHeaders("webhook_callback_verification"), reply: "pogchamp-kappa-360noscope-vohiyo"},
+		{name: "twitch, a notification", scheme: "twitch", body: `{"subscription":{},"event":{}}`, sign: twitchHeaders("notification"), event: true},
+		{name: "twitch, an event passed off as a challenge", scheme: "twitch", body: `{"subscription":{},"event":{}}`, sign: twitchHeaders("webhook_callback_verification"), reason: verify.ReasonBadChallenge},
+		{name: "twitch, a challenge passed off as an event", scheme: "twitch", body: `{"challenge":"x","subscription":{}}`, sign: twitchHeaders("notification"), reason: verify.ReasonBadChallenge},
+
+		{name: "dropbox", scheme: "dropbox", method: http.MethodGet, target: "?challenge=abc123", reply: "abc123"},
+		{name: "dropbox, a challenge with a line break", scheme: "dropbox", method: http.MethodGet, target: "?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
+		{name: "onfleet", scheme: "onfleet", method: http.MethodGet, target: "?check=abc", reply: "abc"},
+		{name: "microsoft-graph", scheme: "microsoft-graph", target: "?validationToken=" + url.QueryEscape("Validation: Testing <client> reachability + 1"), reply: "Validation: Testing <client> reachability + 1"},
+		{name: "asana", scheme: "asana", header: header("X-Hook-Secret", "b537207f20cbfa02357cf448134da559"), body: "{}", set: [2]string{"X-Hook-Secret", "b537207f20cbfa02357cf448134da559"}},
+		{name: "asana, with a signature it is an event", scheme: "asana", header: header("X-Hook-Secret", "abc", "X-Hook-Signature", sha256hex("abc", "{}")), body: "{}", reason: verify.ReasonBadSignature},
+		{name: "asana, a secret that is none", scheme: "asana", header: header("X-Hook-Secret", "<script>"), reason: verify.ReasonBadChallenge},
+		{name: "asana, two secrets", scheme: "asana", header: header("X-Hook-Secret", "a", "X-Hook-Secret", "b"), reason: verify.ReasonBadChallenge},
+		{name: "okta", scheme: "okta", method: http.MethodGet, header: header("X-Okta-Verification-Challenge", "my verification challenge"), reply: `{"verification":"my verification challenge"}`},
+		{name: "okta, any other GET", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret"), reason: verify.ReasonMethodNotAllowed},
+		{name: "trello", scheme: "trello", method: http.MethodHead},
+		{name: "trello, a GET", scheme: "trello", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "xero, intent to receive", scheme: "xero", body: `{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}`, sign: xeroHeaders},
+		{name: "xero, intent to receive with a wrong signature", scheme: "xero", body: `{"events":[]}`, header: header("x-xero-signature", sha256b64("wrong", `{"events":[]}`)), reason: verify.ReasonBadSignature},
+		{name: "xero, an event", scheme: "xero", body: `{"events":[{"eventType":"UPDATE"}]}`, sign: xeroHeaders, event: true},
+		{name: "line, verify button", scheme: "line", body: `{"destination":"x","events":[]}`, sign: func(body string) [][2]string {
+			return header("x-line-signature", sha256b64("secret", body))
+		}},
+		{name: "front", scheme: "front", body: `{"type":"sync"}`, sign: func(body string) [][2]string {
+			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "abc")
+		}, reply: "abc"},
+		{name: "front, unsigned", scheme: "front", header: header("X-Front-Challenge", "abc"), reason: verify.ReasonMissingSignature},
+		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
+	}
+}
+
+func twitchHeaders(kind string) func(string) [][2]string {
+	return func(body string) [][2]string {
+		const id, stamp = "e76c6bd4-55c9-4987-8304-da1588d8988b", "2023-11-14T22:13:20.123456789Z"
+		return header("Twitch-Eventsub-Message-Signature", "sha256="+sha256hex("secret", id+stamp+body), "Twitch-Eventsub-Message-Id", id,
+			"Twitch-Eventsub-Message-Timestamp", stamp, "Twitch-Eventsub-Message-Type", kind)
+	}
+}
+
+func xeroHeaders(body string) [][2]string {
+	return header("x-xero-signature", sha256b64("secret", body))
+}
+
+func (h handshakeTrial) request() *http.Request {
+	method := h.method
+	if method == "" {
+		method = http.MethodPost
+	}
+	r := httptest.NewRequest(method, in+h.target, nil)
+	list := h.header
+	if h.sign != nil {
+		list = h.sign(h.body)
+	}
+	for _, kv := range list {
+		r.Header.Add(kv[0], kv[1])
+	}
+	return r
+}
+
+// A handshake must be no oracle that signs what a caller likes, no way around
+// the signature, no mirror for scripts, and no event.
+func TestAttack39Handshakes(t *testing.T) {
+	for _, h := range handshakeTrials() {
+		t.Run(h.name, func(t *testing.T) {
+			row := rowOf(t, h.scheme)
+			v, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, Now: func() time.Time { return testNow }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := v.Verify(h.request(), []byte(h.body))
+			switch {
+			case h.reason != "":
+				if reason(err) != h.reason {
+					t.Fatalf("%+v, %v; want %s", m, err, h.reason)
+				}
+			case err != nil:
+				t.Fatalf("refused: %v", err)
+			case h.event:
+				if m.Reply != nil {
+					t.Fatalf("an event is answered as a handshake: %+v", m.Reply)
+				}
+			default:
+				if m.Reply == nil || m.Reply.Status != http.StatusOK || string(m.Reply.Body) != h.reply {
+					t.Fatalf("reply %+v, want %q", m.Reply, h.reply)
+				}
+				if len(m.Reply.Body) > 0 && (m.Reply.Header.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(m.Reply.Header.Get("Content-Type"), "html")) {
+					t.Errorf("a browser may run the reply: %v", m.Reply.Header)
+				}
+				if h.set[0] != "" && m.Reply.Header.Get(h.set[0]) != h.set[1] {
+					t.Errorf("the reply's headers are %v", m.Reply.Header)
+				}
+			}
+
+			off, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, NoHandshake: true, Now: func() time.Time { return testNow }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err = off.Verify(h.request(), []byte(h.body))
+			if err == nil && m.Reply != nil {
+				t.Errorf("a handshake that is off answers %+v", m.Reply)
+			}
+			var e *verify.Error
+			if err != nil && !errors.As(err, &e) {
+				t.Errorf("%v is no refusal", err)
+			}
+		})
+	}
+}
+
+// secretsOf are a new secret and an old one, of the scheme's kind.
+func secretsOf(row verify.Scheme) []string {
+	if row.Key == "hex" {
+		return []string{"00ff", "aabb"}
+	}
+	return []string{"secret", "old"}
+}
+
+// A handshake answers with the secret that signed the request.
+func TestZoomAnswersWithTheMatchingSecret(t *testing.T) {
+	body := `{"event":"endpoint.url_validation","payload":{"plainToken":"abc"}}`
+	r := post(in)
+	for _, kv := range zoomHeaders(body) {
+		r.Header.Set(kv[0], kv[1])
+	}
+	m := accept(t, provider(t, "zoom", "new", "secret"), r, body)
+	if !strings.Contains(string(m.Reply.Body), sha256hex("secret", "abc")) {
+		t.Errorf("reply %s", m.Reply.Body)
+	}
+	if m.SecretIndex != 1 {
+		t.Errorf("secret %d", m.SecretIndex)
+	}
+}
