@@ -50,10 +50,9 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 		if v.reason != verify.ReasonReplayed {
 			w.Header().Set("Retry-After", retryAfter)
 		}
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
-		if r.ProtoMajor == 1 {
-			w.Header().Set("Connection", "close")
-		}
+	}
+	if r.ProtoMajor == 1 && closes(r, v) {
+		w.Header().Set("Connection", "close")
 	}
 	if v.body != nil {
 		// what was read is gone, and error routes must not wait for it
@@ -62,6 +61,17 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 		r.Header.Del("Content-Length")
 	}
 	return caddyhttp.Error(v.status, errors.New(string(v.reason)))
+}
+
+// closes says whether a connection is to be closed since the rest of the body is
+// not wanted. Otherwise the server reads a good part of it before it answers,
+// and waits for one that the client holds back until it is asked.
+func closes(r *http.Request, v *verdict) bool {
+	switch v.status {
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		return true
+	}
+	return v.body == nil && r.Header.Get("Expect") != ""
 }
 
 // refusalLog writes refusals at warn, since Caddy shows errors below 500 at

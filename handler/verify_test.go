@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/hmac"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,12 @@ func mac(secret, content string) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte(content))
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+func macSHA1(secret, content string) []byte {
+	h := hmac.New(sha1.New, []byte(secret))
+	h.Write([]byte(content))
+	return h.Sum(nil)
 }
 
 // signGitHub signs as GitHub does.
