@@ -2,7 +2,6 @@ package handler
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -120,27 +119,4 @@ func (v *verdict) logWith(r *http.Request) {
 	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.Object("webhook", v))
 	}
-}
-
-// tokenWarning says where the access log would show what a scheme keeps secret,
-// and how to hide it; it is empty where a scheme sends no token.
-func tokenWarning(s verify.Scheme) string {
-	if s.Construction != "token" && s.Signature.In != "query" {
-		return ""
-	}
-	names := s.Signature.Names
-	if s.Signature.Name != "" {
-		names = append([]string{s.Signature.Name}, names...)
-	}
-	if s.Signature.In == "query" {
-		return "this scheme puts its token or signature into the URL, which access logs show; hide it with: log { format filter { request>uri query { delete " + strings.Join(names, " ") + " } } }"
-	}
-	if s.Signature.In != "" && s.Signature.In != "header" {
-		return ""
-	}
-	filters := make([]string, len(names))
-	for i, name := range names {
-		filters[i] = "request>headers>" + http.CanonicalHeaderKey(name) + " delete"
-	}
-	return "this scheme sends its secret in a header, which access logs show; hide it with: log { format filter { " + strings.Join(filters, "; ") + " } }"
 }

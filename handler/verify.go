@@ -143,8 +143,8 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	}
 	h.name = scheme.Name
 	h.refusals = newRefusalLog(logger)
-	if warning := tokenWarning(scheme); warning != "" {
-		logger.Warn(warning, zap.String("provider", h.name))
+	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
+		logger.Warn(leak, zap.String("provider", h.name))
 	}
 	if h.DryRun {
 		logger.Warn("enforce off: every request is passed on, verified or not", zap.String("provider", h.name))

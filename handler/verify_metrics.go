@@ -1,8 +1,6 @@
 package handler
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,15 +43,7 @@ var verifyMetrics = struct {
 
 // registerVerifyMetrics makes the collectors show in a config's registry.
 func registerVerifyMetrics(r *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{
-		verifyMetrics.requests, verifyMetrics.secrets, verifyMetrics.evictions, verifyMetrics.memory,
-	} {
-		var already prometheus.AlreadyRegisteredError
-		if err := r.Register(c); err != nil && !errors.As(err, &already) {
-			return fmt.Errorf("registering metrics: %w", err)
-		}
-	}
-	return nil
+	return register(r, verifyMetrics.requests, verifyMetrics.secrets, verifyMetrics.evictions, verifyMetrics.memory)
 }
 
 func countVerdict(v *verdict) {

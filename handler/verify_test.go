@@ -463,10 +463,11 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 		webhook_verify github {env.VERIFY_TEST_SECRET}
 		reverse_proxy `+app.addr+`
 	}
-	handle /pandadoc {
+	handle /token {
 		webhook_verify hmac {env.VERIFY_TEST_SECRET} {
-			signature query signature
-			replay off
+			construction token
+			signature query token
+			unbound_body allow
 		}
 		reverse_proxy `+app.addr+`
 	}`)

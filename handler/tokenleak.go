@@ -1,0 +1,37 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// hiddenHeaders are those that Caddy's logs leave out by themselves.
+var hiddenHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization"}
+
+// tokenLeaks says where access logs show what a scheme sends as a secret, each
+// with the log filter that hides it. No module can prevent it: Caddy takes down
+// the request before any handler sees it.
+func tokenLeaks(s verify.Scheme, handshake bool) []string {
+	var leaks []string
+	query := func(what, name string) {
+		leaks = append(leaks, fmt.Sprintf("%s is in the URL, which access logs show; hide it with: log { format filter { request>uri query { delete %s } } }", what, name))
+	}
+	if s.Construction == "token" {
+		for _, name := range append(slices.Clone(s.Signature.Names), s.Signature.Name) {
+			switch header := http.CanonicalHeaderKey(name); {
+			case name == "", s.Signature.In == "json", s.Signature.In == "form":
+			case s.Signature.In == "query":
+				query("the secret", name)
+			case !slices.Contains(hiddenHeaders, header):
+				leaks = append(leaks, fmt.Sprintf("the secret is in the header %s, which access logs show; hide it with: log { format filter { request>headers>%[1]s delete } }", header))
+			}
+		}
+	}
+	if handshake && s.Handshake == "meta" {
+		query("the handshake's verify token", "hub.verify_token")
+	}
+	return leaks
+}
