@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func (r *Replays) commit(key [32]byte) (evicted bool) {
 	}
 	delete(r.inFlight, key)
 	now := r.now()
-	if r.seen.Len() >= r.capacity {
+	if r.seen.Len() >= r.capacity && !r.seen.Contains(key) {
 		_, end, _ := r.seen.RemoveOldest()
 		evicted = now.Before(end)
 	}
@@ -132,6 +133,33 @@ func (r *Replays) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.seen.Len()
+}
+
+// Entries are the committed keys whose life is not over, the oldest first, with
+// the end of their lives, for whoever keeps them over a restart.
+func (r *Replays) Entries() iter.Seq2[[32]byte, time.Time] {
+	return func(yield func([32]byte, time.Time) bool) {
+		r.mu.Lock()
+		keys := r.seen.Keys()
+		ends := r.seen.Values()
+		r.mu.Unlock()
+		now := r.now()
+		for i, key := range keys {
+			if now.Before(ends[i]) && !yield(key, ends[i]) {
+				return
+			}
+		}
+	}
+}
+
+// Restore puts a key back that was committed before a restart, unless its life
+// is over. It pushes no key out.
+func (r *Replays) Restore(key [32]byte, end time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now().Before(end) && (r.seen.Len() < r.capacity || r.seen.Contains(key)) {
+		r.seen.Add(key, end)
+	}
 }
 
 // ReplayKey is the key of a message on a route: both, the scheme and the

@@ -1,0 +1,190 @@
+package verify_test
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// clock is a time that the test moves.
+type clock struct{ nanos atomic.Int64 }
+
+func newClock() *clock {
+	c := new(clock)
+	c.nanos.Store(testNow.UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()) }
+func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
+
+func key(n byte) [32]byte { return [32]byte{n} }
+
+func expect(t *testing.T, r *verify.Replays, k [32]byte, life time.Duration, want verify.ReplayState) {
+	t.Helper()
+	if got := r.Begin(k, life); got != want {
+		t.Errorf("key %d is %s, want %s", k[0], got, want)
+	}
+}
+
+// A retry after the app's failure is no replay; a second copy meanwhile waits.
+func TestAttack18RetryAfterFailure(t *testing.T) {
+	r := verify.NewReplays(10, nil, newClock().now)
+	expect(t, r, key(1), time.Hour, verify.Fresh)
+	expect(t, r, key(1), time.Hour, verify.InFlight)
+	r.Abort(key(1))
+	expect(t, r, key(1), time.Hour, verify.Fresh)
+	r.Commit(key(1))
+	expect(t, r, key(1), time.Hour, verify.Seen)
+	// What is not reserved can be neither committed nor undone.
+	r.Abort(key(1))
+	r.Commit(key(2))
+	expect(t, r, key(1), time.Hour, verify.Seen)
+	expect(t, r, key(2), time.Hour, verify.Fresh)
+	if r.Len() != 1 {
+		t.Errorf("%d keys are committed, want 1", r.Len())
+	}
+}
+
+// A flood pushes out the oldest keys, tells it, and never the ones in flight.
+func TestAttack19Flood(t *testing.T) {
+	c := newClock()
+	evicted := 0
+	r := verify.NewReplays(3, func() { evicted++ }, c.now)
+	commit := func(n byte, life time.Duration) {
+		t.Helper()
+		expect(t, r, key(n), life, verify.Fresh)
+		r.Commit(key(n))
+	}
+	expect(t, r, key(100), time.Hour, verify.Fresh) // in flight all along
+	for n := range byte(3) {
+		commit(n, time.Hour)
+	}
+	if evicted != 0 {
+		t.Fatalf("%d evictions with room left", evicted)
+	}
+	// Meeting a replay doesn't keep its key: or an attacker could keep some in
+	// at the others' expense.
+	expect(t, r, key(0), time.Hour, verify.Seen)
+	commit(3, time.Hour)
+	if evicted != 1 {
+		t.Errorf("%d evictions, want 1", evicted)
+	}
+	expect(t, r, key(100), time.Hour, verify.InFlight)
+	expect(t, r, key(1), time.Hour, verify.Seen)
+	expect(t, r, key(0), time.Hour, verify.Fresh) // pushed out, and reserved now
+	r.Abort(key(0))
+	if r.Len() != 3 {
+		t.Errorf("%d keys are held, want 3", r.Len())
+	}
+	// Room made by keys whose life is over is no eviction before its time.
+	c.advance(2 * time.Hour)
+	commit(4, time.Hour)
+	if evicted != 1 {
+		t.Errorf("a key whose life was over counts as evicted")
+	}
+	// Reservations are bounded too.
+	expect(t, r, key(101), time.Hour, verify.Fresh)
+	expect(t, r, key(102), time.Hour, verify.Fresh)
+	expect(t, r, key(103), time.Hour, verify.Full)
+	expect(t, r, key(100), time.Hour, verify.InFlight)
+	r.Abort(key(101))
+	expect(t, r, key(103), time.Hour, verify.Fresh)
+}
+
+// What was committed can be kept over a restart.
+func TestAttack20Restart(t *testing.T) {
+	c := newClock()
+	before := verify.NewReplays(10, nil, c.now)
+	for n, life := range map[byte]time.Duration{1: time.Minute, 2: time.Hour} {
+		expect(t, before, key(n), life, verify.Fresh)
+		before.Commit(key(n))
+	}
+	expect(t, before, key(3), time.Hour, verify.Fresh) // in flight: its sender will come again
+	kept := maps.Collect(before.Entries())
+	if len(kept) != 2 {
+		t.Fatalf("%d keys to keep, want 2", len(kept))
+	}
+	c.advance(2 * time.Minute)
+	after := verify.NewReplays(10, func() { t.Error("a key that is put back pushes another out") }, c.now)
+	for k, end := range kept {
+		after.Restore(k, end)
+	}
+	expect(t, after, key(1), time.Minute, verify.Fresh)
+	expect(t, after, key(2), time.Hour, verify.Seen)
+	expect(t, after, key(3), time.Hour, verify.Fresh)
+	if got := len(maps.Collect(after.Entries())); got != 1 {
+		t.Errorf("%d keys live on, want 1", got)
+	}
+	small := verify.NewReplays(1, func() { t.Error("a key that is put back pushes another out") }, c.now)
+	for n := range byte(5) {
+		small.Restore(key(n), c.now().Add(time.Hour))
+	}
+	if small.Len() != 1 {
+		t.Errorf("%d keys in a memory for one", small.Len())
+	}
+}
+
+// A life ends when its time is over, by the clock that was given.
+func TestAttack21Clock(t *testing.T) {
+	c := newClock()
+	r := verify.NewReplays(10, nil, c.now)
+	expect(t, r, key(1), time.Minute, verify.Fresh)
+	c.advance(time.Hour) // a slow app: the life starts with the commit
+	r.Commit(key(1))
+	c.advance(time.Minute - 1)
+	expect(t, r, key(1), time.Minute, verify.Seen)
+	c.advance(-time.Hour) // a clock that is set back lets nothing in
+	expect(t, r, key(1), time.Minute, verify.Seen)
+	c.advance(time.Hour + 1)
+	expect(t, r, key(1), time.Minute, verify.Fresh)
+	if r.Len() != 0 {
+		t.Errorf("%d keys are held after their life", r.Len())
+	}
+}
+
+// Of two copies at once one goes.
+func TestReplaysConcurrently(t *testing.T) {
+	r := verify.NewReplays(64, func() {}, nil)
+	var fresh [8]atomic.Int32
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range byte(200) {
+				k := key(i % 8)
+				switch r.Begin(k, time.Hour) {
+				case verify.Fresh:
+					if i%3 == 0 {
+						r.Abort(k)
+						continue
+					}
+					fresh[k[0]].Add(1)
+					r.Commit(k)
+				case verify.Full:
+					t.Error("full with eight keys")
+				}
+				r.Len()
+				for range r.Entries() {
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i := range fresh {
+		if n := fresh[i].Load(); n != 1 {
+			t.Errorf("key %d was delivered %d times", i, n)
+		}
+	}
+}
+
+func TestReplayState(t *testing.T) {
+	for state, want := range map[verify.ReplayState]string{verify.Fresh: "fresh", verify.InFlight: "in_flight", verify.Seen: "seen", verify.Full: "full"} {
+		if state.String() != want {
+			t.Errorf("%d is %q, want %q", state, state, want)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package verify_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func sign(t testing.TB, scheme verify.Scheme, m *verify.Outgoing, secrets ...string) http.Header {
+	t.Helper()
+	signer, err := verify.NewSigner(scheme, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := http.Header{"Content-Type": {"application/json"}}
+	if err := signer.Sign(h, m); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func outgoing() *verify.Outgoing {
+	return &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "order.created", Timestamp: testNow, Body: []byte(testBody)}
+}
+
+// What the signer writes is what the provider's own receivers expect.
+func TestSign(t *testing.T) {
+	const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	raw, _ := base64.StdEncoding.DecodeString(key32)
+	stamped := unixNow + "." + testBody
+	for _, tt := range []struct {
+		scheme  string
+		secrets []string
+		want    map[string]string
+	}{
+		{"standard", []string{"whsec_" + key32}, map[string]string{
+			"Webhook-Id": "msg_1", "Webhook-Timestamp": unixNow, "Webhook-Signature": "v1," + sha256b64(string(raw), "msg_1."+stamped)}},
+		{"standard", []string{"whsec_" + key32, "whsec_b2xk"}, map[string]string{
+			"Webhook-Signature": "v1," + sha256b64(string(raw), "msg_1."+stamped) + " v1," + sha256b64("old", "msg_1."+stamped)}},
+		{"github", []string{"new", "old"}, map[string]string{
+			"X-Hub-Signature-256": "sha256=" + sha256hex("new", testBody), "X-Github-Delivery": "msg_1", "X-Github-Event": "order.created"}},
+		{"stripe", []string{"new", "old"}, map[string]string{
+			"Stripe-Signature": "t=" + unixNow + ",v1=" + sha256hex("new", stamped) + ",v1=" + sha256hex("old", stamped)}},
+		{"slack", []string{"s"}, map[string]string{
+			"X-Slack-Request-Timestamp": unixNow, "X-Slack-Signature": "v0=" + sha256hex("s", "v0:"+unixNow+":"+testBody)}},
+		{"paddle", []string{"s"}, map[string]string{"Paddle-Signature": "ts=" + unixNow + ";h1=" + sha256hex("s", unixNow+":"+testBody)}},
+		{"square", []string{"s"}, map[string]string{"X-Square-Hmacsha256-Signature": sha256b64("s", testURL+testBody)}},
+		{"twitch", []string{"s"}, map[string]string{
+			"Twitch-Eventsub-Message-Timestamp": "2023-11-14T22:13:20Z", "Twitch-Eventsub-Message-Signature": "sha256=" + sha256hex("s", "msg_12023-11-14T22:13:20Z"+testBody)}},
+		{"plivo", []string{"new", "old"}, nil},
+	} {
+		t.Run(tt.scheme, func(t *testing.T) {
+			row := rowOf(t, tt.scheme)
+			if tt.want == nil {
+				signer, err := verify.NewSigner(row, tt.secrets)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := signer.Sign(http.Header{"Content-Type": {"application/json"}}, outgoing()); err == nil {
+					t.Error("a form is made of JSON")
+				}
+				return
+			}
+			h := sign(t, row, outgoing(), tt.secrets...)
+			for name, want := range tt.want {
+				if got := h[name]; len(got) != 1 || got[0] != want {
+					t.Errorf("%s is %q, want %q", name, got, want)
+				}
+			}
+		})
+	}
+}
+
+// Each form of a list has a place for several signatures, and each of them is
+// accepted alone by a receiver that knows one secret.
+func TestSignWithSeveralSecrets(t *testing.T) {
+	for name, change := range map[string]func(*verify.Scheme){
+		"bare list": func(s *verify.Scheme) { s.Signature.Separator = "," },
+		"first": func(s *verify.Scheme) {
+			s.Signature.Separator, s.Timestamp.In, s.Content = ",", "first", "{timestamp}.{body}"
+		},
+		"groups": func(s *verify.Scheme) {
+			s.Signature.Separator, s.Signature.Tags, s.Signature.Groups = ",", []string{"v1"}, " "
+			s.Timestamp, s.Content = verify.Timestamp{In: "field", Name: "t"}, "{timestamp}.{body}"
+		},
+		"headers":  func(s *verify.Scheme) { s.Signature = verify.Signature{Names: []string{"X-One", "X-Two"}} },
+		"numbered": func(s *verify.Scheme) { s.Signature = verify.Signature{Name: "X-Sig-", Numbered: true} },
+		"prefix":   func(s *verify.Scheme) { s.Signature.Prefix, s.Signature.Separator = "sig ", ";" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			scheme := base(change)
+			h := sign(t, scheme, outgoing(), "new", "old")
+			for _, secret := range []string{"new", "old"} {
+				v := verifierOf(t, scheme, secret)
+				r := httptest.NewRequest(http.MethodPost, testURL, nil)
+				r.Header = h
+				accept(t, v, r, testBody)
+			}
+		})
+	}
+}
+
+// A scheme that can't sign says why.
+func TestSchemesThatCannotSign(t *testing.T) {
+	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {
+		row := rowOf(t, name)
+		secret, err := verify.GenerateSecret(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = verify.NewSigner(row, []string{secret})
+		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
+			t.Errorf("%s: %v; want the reason (%s) and what to do", name, err, word)
+		}
+	}
+	signer, err := verify.NewSigner(rowOf(t, "standard"), []string{"whsec_c2VjcmV0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"", "a.b", "a b", "a\r\nb", strings.Repeat("x", 300)} {
+		m := outgoing()
+		m.ID = id
+		h := http.Header{}
+		if err := signer.Sign(h, m); err == nil {
+			t.Errorf("the id %q is signed: %v", id, h)
+		}
+	}
+}
+
+func TestGenerateSecret(t *testing.T) {
+	for _, tt := range []struct {
+		kind   string
+		length int // of the key
+	}{{"", 50}, {"text", 50}, {"whsec", 32}, {"base64", 32}, {"hex", 32}, {"sha1", 20}} {
+		s := base(func(s *verify.Scheme) { s.Key = tt.kind })
+		secret, err := verify.GenerateSecret(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, _ := verify.GenerateSecret(s)
+		if secret == other {
+			t.Errorf("%q: the same secret twice", tt.kind)
+		}
+		var raw []byte
+		switch tt.kind {
+		case "hex":
+			raw, err = hex.DecodeString(secret)
+		case "base64":
+			raw, err = base64.StdEncoding.DecodeString(secret)
+		default:
+			rest, ok := strings.CutPrefix(secret, "whsec_")
+			if !ok {
+				t.Errorf("%q: %q has no whsec_", tt.kind, secret)
+			}
+			raw, err = base64.StdEncoding.DecodeString(rest)
+		}
+		if err != nil || len(raw) != 32 {
+			t.Errorf("%q: %d bytes in %q, %v", tt.kind, len(raw), secret, err)
+		}
+		if _, err := verify.New(s, verify.Options{Secrets: []string{secret}}); err != nil {
+			t.Errorf("%q: %v", tt.kind, err)
+		}
+	}
+	if _, err := verify.GenerateSecret(verify.Scheme{Key: "pgp"}); err == nil {
+		t.Error("a secret of an unknown kind")
+	}
+}
+
+// One verifier and one signer serve any number of goroutines.
+func TestConcurrently(t *testing.T) {
+	scheme := rowOf(t, "standard")
+	signer, err := verify.NewSigner(scheme, []string{"whsec_bmV3", "whsec_b2xk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := verify.New(scheme, verify.Options{Secrets: []string{"whsec_b2xk", "whsec_bmV3"}, Now: func() time.Time { return testNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for range 200 {
+				m := outgoing()
+				m.Body = []byte(strings.Repeat("x", i+1))
+				r := httptest.NewRequest(http.MethodPost, testURL, nil)
+				if err := signer.Sign(r.Header, m); err != nil {
+					t.Error(err)
+				}
+				if _, err := v.Verify(r, m.Body); err != nil {
+					t.Error(err)
+				}
+				if _, err := v.Verify(r, append(m.Body, 'x')); err == nil {
+					t.Error("another goroutine's body is accepted")
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
