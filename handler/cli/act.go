@@ -8,9 +8,6 @@ import (
 	"net/url"
 )
 
-// maxShown is how much of a payload is shown to people; --json has all.
-const maxShown = 2000
-
 // printer shows an answer of the API to people.
 type printer func(c *call, answer []byte) error
 

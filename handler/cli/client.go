@@ -37,10 +37,10 @@ const (
 // client speaks to the API on Caddy's admin endpoint.
 type client struct {
 	http    *http.Client
-	address string // as the user wrote it
-	base    string // URL of the API
-	origin  string // "" on a socket, where Caddy asks for none
-	timeout time.Duration
+	address string        // as the user wrote it
+	base    string        // URL of the API
+	origin  string        // "" on a socket, where Caddy asks for none
+	timeout time.Duration // 0 for none
 }
 
 func newClient(address string, timeout time.Duration) (*client, error) {
@@ -77,8 +77,11 @@ func newClient(address string, timeout time.Duration) (*client, error) {
 // ask makes a request, and decodes the answer into the value that into points
 // to, unless that is nil.
 func (c *client) ask(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	resp, err := c.send(ctx, method, path, query, "application/json", body)
 	if err != nil {
 		return err
@@ -91,19 +94,22 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 	if len(text) > maxAnswer {
 		return fmt.Errorf("the answer is over %d MiB: ask for less with --limit", maxAnswer>>20)
 	}
-	switch into := into.(type) {
-	case nil:
-		return nil
-	case *json.RawMessage:
-		*into = text
+	if into == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
 	}
 	return decode(text, into)
 }
 
+// patient is a client for work that takes as long as it takes.
+func (c *client) patient() *client {
+	p := *c
+	p.timeout = 0
+	return &p
+}
+
 func decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("reading Caddy's answer: %w: do this command and the running Caddy have the same version of the webhooks module?", err)
+		return fmt.Errorf("reading the answer: %w: see that Caddy's admin endpoint is what listens there, and that this command has the version of the Caddy that runs", err)
 	}
 	return nil
 }
@@ -175,7 +181,7 @@ type page struct {
 }
 
 // maxPage is the most that is asked for at once.
-const maxPage = 100
+const maxPage = 200
 
 // list walks through a list, page by page, to at most limit rows (all, where
 // it is 0). When it ends before the list does, next is set to the cursor for
@@ -209,6 +215,18 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 	}
 }
 
+// all is a list that is short enough to be held in memory.
+func (c *client) all(ctx context.Context, path string) (rows []json.RawMessage, err error) {
+	var next string
+	for row, err := range c.list(ctx, path, url.Values{}, 0, &next) {
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
 // problem is an error that the API answered: a problem document of RFC 9457.
 type problem struct {
 	Type   string `json:"type"`
@@ -240,7 +258,7 @@ func (c *client) refusal(resp *http.Response, path string) error {
 		p := &problem{document: text}
 		if err := json.Unmarshal(text, p); err == nil && (p.Title != "" || p.Detail != "") {
 			p.Status = resp.StatusCode
-			p.hint = hint(resp, path)
+			p.hint = hint(resp.StatusCode, path)
 			return p
 		}
 	}
@@ -257,18 +275,16 @@ func (c *client) refusal(resp *http.Response, path string) error {
 }
 
 // hint says what to type next, where the API can't know it.
-func hint(resp *http.Response, path string) string {
-	switch resp.StatusCode {
+func hint(status int, path string) string {
+	switch status {
 	case http.StatusNotFound:
 		noun, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		if noun == "attempts" {
 			noun = "deliveries"
 		}
 		return "`caddy webhooks " + noun + " list` shows those that there are."
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		if after := resp.Header.Get("Retry-After"); after != "" {
-			return "Try again in " + after + " seconds."
-		}
+	case http.StatusServiceUnavailable:
+		return "If it stays so, see that the Caddyfile has the `webhooks` option, and what Caddy's log says."
 	}
 	return ""
 }

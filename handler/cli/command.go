@@ -34,7 +34,7 @@ errors as one JSON object on standard error.
 The exit code is 0 for success, 1 when something failed, was refused or is not
 valid, and 2 when the command line is wrong.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			(&tool{now: time.Now, zone: time.Local}).fill(cmd)
+			(&tool{now: time.Now, zone: time.Local, pace: 2 * time.Second}).fill(cmd)
 		},
 	})
 }
@@ -46,6 +46,7 @@ const exitUsage = 2
 type tool struct {
 	now  func() time.Time
 	zone *time.Location // in which times are shown
+	pace time.Duration  // how often long work tells how far it has come
 }
 
 // fill makes cmd the parent of every command.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,9 +10,27 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 )
+
+// deadLetter is what the API tells of a dead letter.
+type deadLetter struct {
+	DeliveryID     string    `json:"delivery_id"`
+	EventID        string    `json:"event_id"`
+	EventType      string    `json:"event_type"`
+	Tenant         string    `json:"tenant"`
+	SubscriptionID string    `json:"subscription_id"`
+	URL            string    `json:"url"`
+	Reason         string    `json:"reason"`
+	Error          string    `json:"error_message"`
+	Attempts       int       `json:"attempts"`
+	Created        time.Time `json:"created_at"`
+	Failed         time.Time `json:"failed_at"`
+	ContentType    string    `json:"content_type"`
+	payload
+}
 
 func (t *tool) deadLetters() *cobra.Command {
 	return t.noun("dead-letters", "Shows deliveries that were given up, and sends them again",
@@ -30,11 +49,11 @@ func (t *tool) listDeadLetters() *cobra.Command {
 caddy webhooks dead-letters list
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --since 24h`,
 		run: func(c *call) error {
-			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "URL", "ATTEMPTS", "LAST ATTEMPT", "ERROR"}
+			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "URL", "ATTEMPTS", "FAILED", "ERROR"}
 			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
-				var d delivery
+				var d deadLetter
 				err := decode(row, &d)
-				return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.Error, 80)}, err
+				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Error, 80)}, err
 			})
 		},
 	})
@@ -50,8 +69,28 @@ func (t *tool) showDeadLetter() *cobra.Command {
 		example: `
 caddy webhooks dead-letters show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/dead-letters/") },
+		run: func(c *call) error { return c.showDelivery("/dead-letters/", printDeadLetter) },
 	})
+}
+
+func printDeadLetter(c *call, answer []byte) error {
+	var d deadLetter
+	if err := decode(answer, &d); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Dead letter", d.DeliveryID)
+	f.addText("Reason", d.Reason)
+	f.addText("Event", d.EventID)
+	f.addText("Event type", d.EventType)
+	f.addText("Tenant", d.Tenant)
+	f.addText("Subscription", d.SubscriptionID)
+	f.addText("URL", d.URL)
+	f.add("Created", c.when(d.Created))
+	f.add("Failed", c.when(d.Failed))
+	f.addText("Content type", d.ContentType)
+	d.show(&f)
+	return f.flush(c.out)
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
@@ -93,15 +132,24 @@ caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e000
 
 // redeliverAll queues all that match.
 func redeliverAll(c *call, query url.Values) error {
+	if len(query) == 0 {
+		query.Set("all", "true")
+	}
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
 	var answer json.RawMessage
-	if err := client.ask(c.context(), http.MethodPost, "/dead-letters/redeliver", query, nil, &answer); err != nil {
+	err = c.watchDead(client, func(ctx context.Context) error {
+		return client.patient().ask(ctx, http.MethodPost, "/dead-letters/redeliver", query, nil, &answer)
+	})
+	var lost *silence
+	switch {
+	case errors.As(err, &lost) && lost.sent:
+		return fmt.Errorf("%w\nSome dead letters may be queued already: the command can be run again for the rest.", err)
+	case err != nil:
 		return err
-	}
-	if c.json {
+	case c.json:
 		return printJSON(c.out, answer)
 	}
 	var done struct {
@@ -112,6 +160,31 @@ func redeliverAll(c *call, query url.Values) error {
 	}
 	_, err = fmt.Fprintf(c.out, "%s queued\n", count(done.Redelivered, "dead letter", "dead letters"))
 	return err
+}
+
+// watchDead shows how many dead letters are left while work is done on them,
+// and ends the work when Caddy no longer answers.
+func (c *call) watchDead(client *client, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(c.context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- work(ctx) }()
+	ticks := time.NewTicker(c.pace)
+	defer ticks.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ticks.C:
+		}
+		var s serverStatus
+		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
+			cancel()
+			<-done
+			return err
+		}
+		fmt.Fprintf(c.err, "%s left\n", count(s.DeadLetters, "dead letter", "dead letters"))
+	}
 }
 
 func (t *tool) exportDead() *cobra.Command {

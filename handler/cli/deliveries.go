@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,42 +12,43 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// delivery is what the API tells of a delivery, a dead letter included.
+// delivery is what the API tells of a delivery.
 type delivery struct {
-	ID             string          `json:"delivery_id"`
-	EventID        string          `json:"event_id"`
-	EventType      string          `json:"event_type"`
-	Tenant         string          `json:"tenant"`
-	SubscriptionID string          `json:"subscription_id"`
-	URL            string          `json:"url"`
-	State          string          `json:"state"`
-	Attempts       int             `json:"attempts"`
-	Error          string          `json:"error_message"`
-	Created        time.Time       `json:"created_at"`
-	NextAttempt    time.Time       `json:"next_attempt_at"`
-	LastAttempt    time.Time       `json:"last_attempt_at"`
-	AttemptID      string          `json:"attempt_id"`
-	Payload        json.RawMessage `json:"payload"`
+	ID             string    `json:"delivery_id"`
+	EventID        string    `json:"event_id"`
+	EventType      string    `json:"event_type"`
+	Tenant         string    `json:"tenant"`
+	SubscriptionID string    `json:"subscription_id"`
+	URL            string    `json:"url"`
+	State          string    `json:"state"`
+	Reason         string    `json:"reason"` // why it is dead
+	Attempts       int       `json:"attempts"`
+	Created        time.Time `json:"created_at"`
+	Next           time.Time `json:"next_attempt_at"`
+	Last           attempt   `json:"last_attempt"`
 }
 
 // attempt is what the API tells of an attempt.
 type attempt struct {
 	ID       string    `json:"attempt_id"`
 	Number   int       `json:"number"`
-	At       time.Time `json:"started_at"`
-	Millis   float64   `json:"latency_ms"`
-	Status   int       `json:"status_code"`
-	Class    string    `json:"error_class"`
+	At       time.Time `json:"at"`
+	Millis   int64     `json:"latency_ms"`
+	Status   int       `json:"status"` // 0 where there was no answer
+	Class    string    `json:"class"`
 	Error    string    `json:"error_message"`
 	Response string    `json:"response_body"`
 }
 
+// err is what is wrong with a delivery.
+func (d *delivery) err() string { return or(d.Last.Error, d.Reason) }
+
 // nextOrLast is when a delivery is tried next, or was tried last.
 func (t *tool) nextOrLast(d *delivery) string {
-	if !d.NextAttempt.IsZero() {
-		return t.when(d.NextAttempt)
+	if !d.Next.IsZero() {
+		return t.when(d.Next)
 	}
-	return t.when(d.LastAttempt)
+	return t.when(d.Last.At)
 }
 
 func (t *tool) deliveries() *cobra.Command {
@@ -67,7 +69,7 @@ caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h
 			return c.list("/deliveries", &l, head, func(row json.RawMessage) ([]string, error) {
 				var d delivery
 				err := decode(row, &d)
-				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(&d), cell(d.Error, 60)}, err
+				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(&d), cell(d.err(), 60)}, err
 			})
 		},
 	})
@@ -83,13 +85,13 @@ func (t *tool) showDelivery() *cobra.Command {
 		example: `
 caddy webhooks deliveries show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/deliveries/") },
+		run: func(c *call) error { return c.showDelivery("/deliveries/", printDelivery) },
 	})
 }
 
 // showDelivery shows a delivery, or a dead letter, and its attempts. As JSON
 // it is the API's own object, with the attempts in it.
-func (c *call) showDelivery(noun string) error {
+func (c *call) showDelivery(noun string, print printer) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -99,26 +101,35 @@ func (c *call) showDelivery(noun string) error {
 	if err := client.ask(c.context(), http.MethodGet, noun+id, nil, nil, &answer); err != nil {
 		return err
 	}
-	var attempts page
-	if err := client.ask(c.context(), http.MethodGet, "/deliveries/"+id+"/attempts", nil, nil, &attempts); err != nil {
+	attempts, err := client.all(c.context(), "/deliveries/"+id+"/attempts")
+	if err != nil {
 		return err
 	}
-	return printDelivery(c, answer, attempts.Data)
+	if c.json {
+		return printJSON(c.out, withAttempts(answer, attempts))
+	}
+	if err := print(c, answer); err != nil {
+		return err
+	}
+	return printAttempts(c, attempts)
 }
 
-func printDelivery(c *call, answer []byte, attempts []json.RawMessage) error {
-	if c.json {
-		var all map[string]json.RawMessage
-		if err := decode(answer, &all); err != nil {
-			return err
+// withAttempts puts the attempts into an object that says only how many they
+// are.
+func withAttempts(object []byte, attempts []json.RawMessage) []byte {
+	out := bytes.NewBuffer(bytes.TrimSuffix(bytes.TrimSpace(object), []byte("}")))
+	out.WriteString(`,"attempt_list":[`)
+	for i, a := range attempts {
+		if i > 0 {
+			out.WriteByte(',')
 		}
-		list, err := json.Marshal(attempts)
-		if err != nil {
-			return err
-		}
-		all["attempt_list"] = list
-		return printValue(c.out, all)
+		out.Write(a)
 	}
+	out.WriteString("]}")
+	return out.Bytes()
+}
+
+func printDelivery(c *call, answer []byte) error {
 	var d delivery
 	if err := decode(answer, &d); err != nil {
 		return err
@@ -126,21 +137,17 @@ func printDelivery(c *call, answer []byte, attempts []json.RawMessage) error {
 	var f fields
 	f.addText("Delivery", d.ID)
 	f.addText("State", d.State)
+	f.addText("Reason", d.Reason)
 	f.addText("Event", d.EventID)
 	f.addText("Event type", d.EventType)
 	f.addText("Tenant", d.Tenant)
 	f.addText("Subscription", d.SubscriptionID)
 	f.addText("URL", d.URL)
 	f.add("Created", c.when(d.Created))
-	if !d.NextAttempt.IsZero() {
-		f.add("Next attempt", c.when(d.NextAttempt))
+	if !d.Next.IsZero() {
+		f.add("Next attempt", c.when(d.Next))
 	}
-	f.addText("Error", d.Error)
-	f.addText("Payload", cut(string(d.Payload), maxShown))
-	if err := f.flush(c.out); err != nil {
-		return err
-	}
-	return printAttempts(c, attempts)
+	return f.flush(c.out)
 }
 
 func printAttempts(c *call, attempts []json.RawMessage) error {
@@ -148,7 +155,7 @@ func printAttempts(c *call, attempts []json.RawMessage) error {
 		_, err := fmt.Fprintln(c.out, "\nNo attempt was made yet.")
 		return err
 	}
-	t := newTable("#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "ERROR", "ANSWER")
+	t := newTable("#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "CLASS", "ERROR", "ANSWER")
 	for _, row := range attempts {
 		var a attempt
 		if err := decode(row, &a); err != nil {
@@ -158,8 +165,8 @@ func printAttempts(c *call, attempts []json.RawMessage) error {
 		if a.Status != 0 {
 			status = fmt.Sprint(a.Status)
 		}
-		t.row(fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%.0f ms", a.Millis), status,
-			cell(strings.TrimPrefix(a.Class+": "+a.Error, ": "), 80), cell(a.Response, 40))
+		t.row(fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
+			cell(a.Class, 20), cell(a.Error, 80), cell(a.Response, 40))
 	}
 	fmt.Fprintln(c.out)
 	return t.flush(c.out)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,13 +15,34 @@ import (
 
 // event is what the API tells of an event.
 type event struct {
-	ID          string          `json:"event_id"`
-	Type        string          `json:"event_type"`
-	Tenant      string          `json:"tenant"`
-	ContentType string          `json:"content_type"`
-	Created     time.Time       `json:"created_at"`
-	Payload     json.RawMessage `json:"payload"`
-	Deliveries  []delivery      `json:"deliveries"`
+	ID          string            `json:"event_id"`
+	Type        string            `json:"event_type"`
+	Tenant      string            `json:"tenant"`
+	ContentType string            `json:"content_type"`
+	Headers     map[string]string `json:"headers"`
+	Created     time.Time         `json:"created_at"`
+	Deliveries  []delivery        `json:"deliveries"`
+	Next        string            `json:"next_cursor"` // where there are more deliveries
+	payload
+}
+
+// payload is one in the form that it has in answers: JSON as it is, other text
+// as a string, anything else in base64.
+type payload struct {
+	JSON   json.RawMessage `json:"payload"`
+	Text   string          `json:"payload_text"`
+	Base64 string          `json:"payload_base64"`
+}
+
+// maxShown is how much of a payload is shown to people; --json has all.
+const maxShown = 2000
+
+func (p *payload) show(f *fields) {
+	text := or(string(p.JSON), p.Text)
+	if p.Base64 != "" {
+		text = "base64 " + p.Base64
+	}
+	f.addText("Payload", cut(text, maxShown))
 }
 
 func (t *tool) events() *cobra.Command {
@@ -184,6 +206,7 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 			if err != nil {
 				return err
 			}
+			query.Set("limit", strconv.Itoa(maxPage)) // of its deliveries
 			return c.show("/events/"+url.PathEscape(c.args[0]), query, printEvent)
 		},
 	})
@@ -202,7 +225,8 @@ func printEvent(c *call, answer []byte) error {
 	f.addText("Tenant", e.Tenant)
 	f.add("Published", c.when(e.Created))
 	f.addText("Content type", e.ContentType)
-	f.addText("Payload", cut(string(e.Payload), maxShown))
+	f.addHeaders(e.Headers)
+	e.show(&f)
 	if err := f.flush(c.out); err != nil {
 		return err
 	}
@@ -213,7 +237,10 @@ func printEvent(c *call, answer []byte) error {
 	fmt.Fprintln(c.out)
 	t := newTable("DELIVERY ID", "SUBSCRIPTION", "STATE", "ATTEMPTS", "NEXT OR LAST", "ERROR")
 	for _, d := range e.Deliveries {
-		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.Error, 60))
+		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.err(), 60))
+	}
+	if e.Next != "" {
+		fmt.Fprintf(c.err, "There are more: `caddy webhooks deliveries list --event-id %s` lists all.\n", clean(e.ID))
 	}
 	return t.flush(c.out)
 }

@@ -175,7 +175,7 @@ func (s *shownJSON) add(row json.RawMessage) error {
 	s.rows++
 	text.WriteString("\n    ")
 	if err := json.Indent(text, row, "    ", "  "); err != nil {
-		return fmt.Errorf("reading Caddy's answer: %w", err)
+		return fmt.Errorf("reading the answer: %w", err)
 	}
 	_, err := s.w.Write(text.Bytes())
 	return err

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -78,6 +80,12 @@ func (f *fields) addText(name, value string) {
 	}
 }
 
+func (f *fields) addHeaders(h map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		f.addText("Header", name+": "+h[name])
+	}
+}
+
 // printTrimmed drops the blanks that end a line.
 func printTrimmed(w io.Writer, text string) error {
 	for line := range strings.Lines(text) {
@@ -140,7 +148,7 @@ func thousands(n int) string {
 func printJSON(w io.Writer, text []byte) error {
 	var out bytes.Buffer
 	if err := json.Indent(&out, bytes.TrimSpace(text), "", "  "); err != nil {
-		return fmt.Errorf("reading Caddy's answer: %w", err)
+		return fmt.Errorf("reading the answer: %w", err)
 	}
 	out.WriteByte('\n')
 	_, err := w.Write(out.Bytes())
@@ -189,22 +197,18 @@ func cleanLines(s string) string {
 
 // progress tells on standard error how far long work has come.
 type progress struct {
-	w    io.Writer
-	now  func() time.Time
+	*call
 	did  string // as in "exported"
 	last time.Time
 }
 
-// progressEvery is how often it tells.
-const progressEvery = 2 * time.Second
-
 func (c *call) progress(did string) *progress {
-	return &progress{w: c.err, now: c.now, did: did, last: c.now()}
+	return &progress{call: c, did: did, last: c.now()}
 }
 
 func (p *progress) at(n int) {
-	if now := p.now(); now.Sub(p.last) >= progressEvery {
+	if now := p.now(); now.Sub(p.last) >= p.pace {
 		p.last = now
-		fmt.Fprintf(p.w, "%s %s so far\n", thousands(n), p.did)
+		fmt.Fprintf(p.err, "%s %s so far\n", thousands(n), p.did)
 	}
 }

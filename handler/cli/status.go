@@ -1,14 +1,87 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+)
+
+// serverStatus is what the API tells of the whole.
+type serverStatus struct {
+	Pending     int       `json:"pending"`
+	OldestDue   time.Time `json:"oldest_due"`
+	InFlight    int       `json:"in_flight"`
+	DeadLetters int       `json:"dead_letters"`
+	Draining    bool      `json:"draining"`
+	Store       struct {
+		Path  string `json:"path"`
+		Bytes uint64 `json:"bytes"`
+	} `json:"store"`
+	Subscriptions []subscriptionStatus `json:"subscriptions"`
+}
+
+// subscriptionStatus is how one subscription fares.
+type subscriptionStatus struct {
+	ID          string    `json:"subscription_id"`
+	URL         string    `json:"url"`
+	Health      string    `json:"health"`
+	InFlight    int       `json:"in_flight"`
+	Ready       int       `json:"ready"`
+	Failures    int       `json:"failures_in_a_row"`
+	LastSuccess time.Time `json:"last_success_at"`
+	LastFailure time.Time `json:"last_failure_at"`
+	LastError   string    `json:"last_error"`
+}
 
 func (t *tool) status() *cobra.Command {
 	return online(t.command(verb{
 		use:   "status",
 		short: "Shows what waits, what is under way, and how each subscription fares",
+		long: `
+Shows what waits, what is under way, and how each subscription fares:
+
+	ok        its last attempt succeeded, or there was none
+	failing   its last attempt failed
+	down      so many failed that it gets one attempt at a time
+	paused    it asked for a pause, or its rate is used up
+	inactive  it is deactivated: its deliveries are held`,
 		example: `
-caddy webhooks status`,
+caddy webhooks status
+caddy webhooks status --json | jq .dead_letters`,
 		run: func(c *call) error { return c.show("/status", nil, printStatus) },
 	}))
 }
-func printStatus(c *call, answer []byte) error { return nil }
+
+func printStatus(c *call, answer []byte) error {
+	var s serverStatus
+	if err := decode(answer, &s); err != nil {
+		return err
+	}
+	waiting := count(s.Pending, "delivery", "deliveries")
+	if !s.OldestDue.IsZero() {
+		waiting += ", the first due " + c.when(s.OldestDue)
+	}
+	var f fields
+	f.add("Waiting", waiting)
+	f.add("Under way", thousands(s.InFlight))
+	f.add("Dead letters", thousands(s.DeadLetters))
+	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	if s.Draining {
+		f.add("Draining", "yes: no new attempts are made, since Caddy stops or reloads")
+	}
+	if err := f.flush(c.out); err != nil {
+		return err
+	}
+	if len(s.Subscriptions) == 0 {
+		_, err := fmt.Fprintln(c.out, "\nThere are no subscriptions.")
+		return err
+	}
+	fmt.Fprintln(c.out)
+	t := newTable("SUBSCRIPTION", "HEALTH", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "URL", "LAST ERROR")
+	for _, s := range s.Subscriptions {
+		t.row(clean(s.ID), clean(s.Health), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), cell(s.URL, 40), cell(s.LastError, 60))
+	}
+	return t.flush(c.out)
+}

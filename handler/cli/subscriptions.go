@@ -3,11 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,10 +21,11 @@ type subscription struct {
 	Description string            `json:"description"`
 	Headers     map[string]string `json:"headers"`
 	Scheme      string            `json:"scheme"`
-	RateLimit   float64           `json:"rate_limit"`
+	RateLimit   string            `json:"rate_limit"`
 	Ordered     bool              `json:"ordered"`
 	Active      bool              `json:"active"`
-	Reason      string            `json:"reason"`
+	Reason      string            `json:"inactive_reason"`
+	FromConfig  bool              `json:"from_config"`
 	Created     time.Time         `json:"created_at"`
 	Updated     time.Time         `json:"updated_at"`
 	Secret      string            `json:"secret"`
@@ -62,8 +60,9 @@ type subscriptionFlags struct {
 	description string
 	headers     []string
 	scheme      string
-	rateLimit   float64
+	rateLimit   string
 	ordered     bool
+	without     []string // headers to take away
 }
 
 func (s *subscriptionFlags) register(f *pflag.FlagSet) {
@@ -72,34 +71,47 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.description, "description", "", "Words for people")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "A header that each delivery has, as \"Name: value\"")
 	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name from `caddy webhooks providers` (the server's own, unless given)")
-	f.Float64Var(&s.rateLimit, "rate-limit", 0, "Deliveries per second at most, 0 for no limit")
+	f.StringVar(&s.rateLimit, "rate-limit", "", "Deliveries at most, as in 50/s or 3000/m; off for no limit")
 	f.BoolVar(&s.ordered, "ordered", false, "One delivery at a time, in the order of publishing")
 }
+
+// off takes a limit away.
+const off = "off"
 
 // changed collects the fields whose flags are set.
 func (s *subscriptionFlags) changed(f *pflag.FlagSet) (map[string]any, error) {
 	body := map[string]any{}
-	for flag, field := range map[string]struct {
-		name  string
-		value any
+	for _, field := range []struct {
+		flag, name string
+		value      any
 	}{
-		"url":         {"url", s.url},
-		"event-types": {"event_types", s.eventTypes},
-		"description": {"description", s.description},
-		"scheme":      {"scheme", s.scheme},
-		"rate-limit":  {"rate_limit", s.rateLimit},
-		"ordered":     {"ordered", s.ordered},
+		{"url", "url", s.url},
+		{"event-types", "event_types", s.eventTypes},
+		{"description", "description", s.description},
+		{"scheme", "scheme", s.scheme},
+		{"rate-limit", "rate_limit", s.rateLimit},
+		{"ordered", "ordered", s.ordered},
 	} {
-		if f.Changed(flag) {
+		if f.Changed(field.flag) {
 			body[field.name] = field.value
 		}
 	}
-	if f.Changed("header") {
-		h, err := parseHeaders(s.headers)
-		if err != nil {
-			return nil, err
-		}
-		body["headers"] = flat(h)
+	if s.rateLimit == off {
+		body["rate_limit"] = nil
+	}
+	h, err := parseHeaders(s.headers)
+	if err != nil {
+		return nil, err
+	}
+	headers := map[string]any{}
+	for name, value := range flat(h) {
+		headers[name] = value
+	}
+	for _, name := range s.without {
+		headers[name] = nil
+	}
+	if len(headers) > 0 {
+		body["headers"] = headers
 	}
 	return body, nil
 }
@@ -237,15 +249,14 @@ func printSubscription(c *call, answer []byte) error {
 	f.addText("State", state)
 	f.addText("Tenant", s.Tenant)
 	f.addText("Description", s.Description)
-	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
-		f.addText("Header", name+": "+s.Headers[name])
-	}
+	f.addHeaders(s.Headers)
 	f.addText("Scheme", or(s.Scheme, "the server's own"))
-	if s.RateLimit > 0 {
-		f.add("Rate limit", strconv.FormatFloat(s.RateLimit, 'f', -1, 64)+" per second")
-	}
+	f.addText("Rate limit", s.RateLimit)
 	if s.Ordered {
 		f.add("Ordered", "yes")
+	}
+	if s.FromConfig {
+		f.add("Defined by", "the server's configuration")
 	}
 	f.add("Created", c.when(s.Created))
 	f.add("Updated", c.when(s.Updated))
@@ -259,7 +270,7 @@ func (t *tool) updateSubscription() *cobra.Command {
 		short: "Changes a subscription: what no flag names stays as it is",
 		example: `
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --url https://crm.example.com/v2/hooks
-caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50`,
+caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50/s --remove-header X-Env`,
 		min: 1, max: 1,
 		run: func(c *call) error {
 			body, err := s.changed(c.cmd.Flags())
@@ -273,6 +284,7 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*'
 		},
 	})
 	s.register(cmd.Flags())
+	cmd.Flags().StringArrayVar(&s.without, "remove-header", nil, "Name of a header that deliveries no longer have")
 	return cmd
 }
 
@@ -342,16 +354,24 @@ caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
 }
 
 func (t *tool) deactivateSubscription() *cobra.Command {
-	return t.command(verb{
+	var reason string
+	cmd := t.command(verb{
 		use:   "deactivate <subscription-id>",
 		short: "Holds deliveries, new ones too, until the subscription is activated",
 		example: `
-caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001`,
+caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
+caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), nil, said("%s is inactive: its deliveries are held until it is activated"))
+			var body map[string]any
+			if reason != "" {
+				body = map[string]any{"reason": reason}
+			}
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, said("%s is inactive: its deliveries are held until it is activated"))
 		},
 	})
+	cmd.Flags().StringVar(&reason, "reason", "", "Words that say why, for those who look at it later")
+	return cmd
 }
 
 func (t *tool) testSubscription() *cobra.Command {
@@ -368,12 +388,10 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001`,
 }
 
 func printTested(c *call, answer []byte) error {
-	var done struct {
-		ID string `json:"event_id"`
-	}
-	if err := decode(answer, &done); err != nil {
+	var d delivery
+	if err := decode(answer, &d); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.out, "%s sent: `caddy webhooks events show %[1]s` tells what became of it\n", clean(done.ID))
+	_, err := fmt.Fprintf(c.out, "%s queued: `caddy webhooks deliveries show %[1]s` tells what becomes of it\n", clean(d.ID))
 	return err
 }

@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// serve runs a handler as Caddy's admin endpoint would be, and returns its
+// address.
+func serve(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+func answer(status int, contentType, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		io.WriteString(w, text)
+	}
+}
+
+func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for name, c := range map[string]struct {
+		address string
+		code    int
+		says    []string
+	}{
+		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config"}},
+		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
+		"several ports":         {"localhost:1-3", 1, []string{"several ports"}},
+		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
+		"another server":        {serve(t, answer(200, "text/html", "<html>")), 1, []string{"admin endpoint"}},
+		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},
+		"another server's 500":  {serve(t, answer(500, "text/html", "<html>")), 1, []string{"500", "admin endpoint"}},
+		"a redirect":            {serve(t, http.RedirectHandler("http://example.com/", 302).ServeHTTP), 1, []string{"302"}},
+		"the admin's refusal":   {serve(t, answer(403, "application/json", `{"error":"host not allowed: x"}`)), 1, []string{"host not allowed: x"}},
+		"a problem":             {serve(t, answer(422, "application/problem+json", `{"title":"A field is not valid","detail":"url is refused","field":"url"}`)), 1, []string{"Error: url is refused\n"}},
+		"a problem with escape": {serve(t, answer(422, "application/problem+json", `{"title":"x","detail":"a\u001b[2J"}`)), 1, []string{"a\uFFFD[2J"}},
+		"a problem of nothing":  {serve(t, answer(404, "application/problem+json", `{}`)), 1, []string{"no webhooks API"}},
+		"not now":               {serve(t, answer(503, "application/problem+json", `{"title":"Not available","detail":"the store is full"}`)), 1, []string{"the store is full", "log"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, "", "status", "--address", c.address)
+			if r.code != c.code || r.out != "" {
+				t.Errorf("code %d, stdout %q", r.code, r.out)
+			}
+			for _, words := range c.says {
+				if !strings.Contains(r.err, words) {
+					t.Errorf("stderr %q has no %q", r.err, words)
+				}
+			}
+		})
+	}
+}
+
+func TestProblemAsJSON(t *testing.T) {
+	document := `{"type":"urn:x","title":"Not found","detail":"there is no event","status":404,"more":1}`
+	r := run(t, "", "events", "show", "x", "--json", "--address", serve(t, answer(404, "application/problem+json", document))).want(t, 1)
+	if !strings.Contains(r.err, `"more": 1`) || r.out != "" {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	golden(t, "usage-json", run(t, "", "events", "publish", "--json").want(t, 2).err)
+}
+
+// A Caddy that hangs is told from one that isn't there, and publishing says
+// what is not known then.
+func TestNoAnswerInTime(t *testing.T) {
+	done := make(chan struct{})
+	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-done:
+		}
+	})
+	t.Cleanup(func() { close(done) })
+	r := run(t, "{}", "events", "publish", "a", "--address", address, "--timeout", "50ms").want(t, 1)
+	for _, words := range []string{"did not answer in time", "--timeout", "not known whether the event was stored", "--event-id"} {
+		if !strings.Contains(r.err, words) {
+			t.Errorf("stderr %q has no %q", r.err, words)
+		}
+	}
+	run(t, "", "dead-letters", "export", "--address", address, "--timeout", "50ms").want(t, 1)
+	run(t, "", "status", "--address", address, "--timeout", "0s").want(t, 2)
+}
+
+func TestSocketAddress(t *testing.T) {
+	for _, suffix := range []string{"", "|0220"} {
+		socket := filepath.Join(t.TempDir(), "s")
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var origin, host string
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			origin, host = r.Header.Get("Origin"), r.Host
+			answer(200, "application/json", `{"data":[],"next_cursor":null}`)(w, r)
+		})}
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+		run(t, "", "events", "list", "--address", "unix/"+socket+suffix).want(t, 0)
+		if origin != "" || host != "127.0.0.1" {
+			t.Errorf("Origin %q, Host %q", origin, host)
+		}
+	}
+}
+
+// runCaddy runs Caddy with nothing but its admin endpoint, as strict as that
+// can be set, and returns the endpoint's address.
+func runCaddy(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	no := false
+	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
+	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}
+	if err := caddy.Run(&caddy.Config{Admin: admin, Logging: quiet}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Stop leaves the admin endpoint to the end of the process.
+		off := &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
+		if err := errors.Join(caddy.Run(&caddy.Config{Admin: off, Logging: quiet}), caddy.Stop()); err != nil {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+func TestPlainCaddy(t *testing.T) {
+	r := run(t, "", "status", "--address", runCaddy(t)).want(t, 1)
+	if !strings.Contains(r.err, "has no webhooks API") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestAddressFromConfig(t *testing.T) {
+	address := serve(t, answer(200, "application/json", `{"data":[],"next_cursor":null}`))
+	config := file(t, `{"admin":{"listen":"`+address+`"}}`)
+	run(t, "", "events", "list", "--config", config).want(t, 0)
+	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)
+	if !strings.Contains(r.err, "/nonexistent") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestSilenceKeepsItsCause(t *testing.T) {
+	cause := errors.New("cause")
+	err := (&client{address: "x"}).unreachable(cause)
+	if !errors.Is(err, cause) {
+		t.Errorf("%v does not wrap its cause", err)
+	}
+}
