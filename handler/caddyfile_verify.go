@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"encoding/json"
 	"math"
 	"strconv"
 	"time"
@@ -22,19 +21,15 @@ func init() {
 	httpcaddyfile.RegisterDirectiveOrder("webhook_verify", httpcaddyfile.Before, "request_header")
 }
 
-// parseVerify makes the handler, and gives each of several equal ones a route of
-// its own, since a message that was delivered to one of them is no replay to
-// the others.
+// parseVerify makes the handler, and numbers those of one provider that have the
+// same first secret, since a message that was delivered by one of them is no
+// replay to the others.
 func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	var v Verify
 	if err := v.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(v)
-	if err != nil {
-		return nil, h.WrapErr(err)
-	}
-	key := "webhook_verify " + string(config)
+	key := "webhook_verify " + v.replayRoute()
 	n, _ := h.State[key].(int)
 	n++
 	h.State[key] = n

@@ -96,12 +96,12 @@ func (l *refusalLog) write(r *http.Request, v *verdict) {
 	case v.kind == kindUnenforced:
 		message = "webhook would be refused (enforce off)"
 	}
-	entry := l.logger.Check(level, message)
-	if entry == nil {
+	if !l.limiter.Allow() { // before Check, which costs more than all else here
+		l.omitted.Add(1)
 		return
 	}
-	if !l.limiter.Allow() {
-		l.omitted.Add(1)
+	entry := l.logger.Check(level, message)
+	if entry == nil {
 		return
 	}
 	u := providerURL(r)

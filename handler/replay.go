@@ -49,13 +49,24 @@ func releaseReplays() error {
 	return err
 }
 
+// replayRoute tells this handler from others for the same provider, whatever else
+// is changed in the config: by its number and the placeholder of the secret that
+// makes the MACs by which messages are known.
+func (h *Verify) replayRoute() string {
+	route := h.Provider + " " + h.Route
+	if len(h.Secrets) > 0 {
+		route += " " + h.Secrets[0]
+	}
+	return route
+}
+
 // reserve looks a verified message up in the replay memory, and holds its place
 // while the app works on it. Messages that nothing tells apart are no replays.
 func (h *Verify) reserve(v *verdict) {
 	if h.replays == nil || v.message.MAC == nil {
 		return
 	}
-	v.key = verify.ReplayKey(h.Route, v.message)
+	v.key = verify.ReplayKey(h.route, v.message)
 	switch h.replays.Begin(v.key, h.life) {
 	case verify.Fresh:
 		v.reserved = true

@@ -161,13 +161,17 @@ func TestCase17ReplayIsKnownByWhatIsSigned(t *testing.T) {
 }
 
 // TestReplayKnowsRoutesApart: a message that one route delivered is no replay on
-// another, though provider and secret are the same.
+// another, though provider and secret are the same, whatever else differs.
 func TestReplayKnowsRoutesApart(t *testing.T) {
 	app := newApp(t)
-	block := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
-	s := serveSite(t, "", "handle /a {\n"+block+"\n}\nhandle /b {\n"+block+"\n}")
+	t.Setenv("VERIFY_TEST_SECRET", testSecret)
+	block := func(path, secrets string) string {
+		return "handle " + path + " {\nwebhook_verify stripe " + secrets + " {\nreplay reject\n}\nreverse_proxy " + app.addr + "\n}\n"
+	}
+	quoted := strconv.Quote(testSecret)
+	s := serveSite(t, "", block("/a", quoted)+block("/same", quoted)+block("/more", quoted+" old")+block("/placeholder", "{env.VERIFY_TEST_SECRET}"))
 	body, at := fmt.Sprintf("%q", t.Name()), time.Now()
-	for _, path := range []string{"/a", "/b"} {
+	for _, path := range []string{"/a", "/same", "/more", "/placeholder"} {
 		do(t, signStripe(post(t, s.url+path, body), body, at)).want(t, http.StatusOK)
 		app.one(t)
 		do(t, signStripe(post(t, s.url+path, body), body, at)).want(t, http.StatusConflict)

@@ -86,9 +86,9 @@ type Verify struct {
 	// the tolerance. Required for `reject` and `ack` where no time is signed.
 	ReplayFor caddy.Duration `json:"replay_for,omitempty"`
 
-	// Tells handlers for the same provider with the same secrets apart: each
-	// route has a replay memory of its own. The Caddyfile sets it where it is
-	// needed.
+	// Tells handlers for the same provider with the same first secret apart,
+	// since each has a replay memory of its own. The Caddyfile sets it where it
+	// is needed.
 	Route string `json:"route,omitempty"`
 
 	// Passes every request on, with the verdict in the placeholders and
@@ -105,7 +105,8 @@ type Verify struct {
 	name     string // the scheme's name
 	verifier *verify.Verifier
 	replays  *verify.Replays // nil where replay is off
-	life     time.Duration   // of a message in the replay memory
+	route    string          // this handler's part of the replay memory
+	life     time.Duration   // of a message in it
 	maxBody  int64
 	refusals *refusalLog
 	now      func() time.Time
@@ -215,6 +216,7 @@ func (h *Verify) provisionReplay(scheme verify.Scheme) error {
 		}
 		h.life = life
 	}
+	h.route = h.replayRoute()
 	var err error
 	h.replays, err = acquireReplays()
 	return err
