@@ -16,7 +16,7 @@ import (
 // "false" on a dry run.
 const verifiedHeader = "Webhook-Verified"
 
-// dropClaims removes from a header or trailer whatever claims to be our verdict:
+// dropClaims removes from a header whatever claims to be our verdict:
 // Webhook-Verified and all that begins like it, in every spelling that some app
 // server takes for the same.
 func dropClaims(h http.Header) {

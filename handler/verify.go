@@ -38,7 +38,8 @@ const defaultMaxBody = 25 << 20
 // that the scheme doesn't allow. Their text is the reason: one word.
 //
 // The header `Webhook-Verified`, and every one that begins so, is removed from
-// requests, and set to the provider's name on those that were verified.
+// requests, and set to the provider's name on those that were verified. Trailers
+// are removed, since no provider signs them.
 //
 // This handler sets the following placeholders:
 //
@@ -263,7 +264,9 @@ func (h *Verify) Cleanup() error {
 // ServeHTTP judges a request, and passes it on if it is verified.
 func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	dropClaims(r.Header)
-	dropClaims(r.Trailer)
+	// No scheme signs trailers, and what they claim comes after the verdict;
+	// without them the body has a length that can be told in front.
+	r.Trailer = nil
 
 	span := startVerifySpan(r.Context())
 	v := h.judge(r)
@@ -330,7 +333,6 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		v.fail(err)
 		return
 	}
-	dropClaims(r.Trailer) // which came with the body's end
 	if v.message, err = check.Finish(v.body, v.body.size); err != nil {
 		v.message = nil
 		v.fail(err)
