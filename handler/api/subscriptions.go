@@ -24,7 +24,7 @@ type subscription struct {
 	RateLimit      *string           `json:"rate_limit"`
 	Ordered        bool              `json:"ordered"`
 	Active         bool              `json:"active"`
-	Reason         *string           `json:"inactive_reason"`
+	Reason         *string           `json:"reason"` // why it is not active
 	FromConfig     bool              `json:"from_config"`
 	CreatedAt      timestamp         `json:"created_at"`
 	UpdatedAt      timestamp         `json:"updated_at"`

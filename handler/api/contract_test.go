@@ -1,0 +1,314 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// contract is openapi.json, to which every answer that a test gets is held.
+type contract struct {
+	document object
+	paths    map[string]map[string]any // path, method
+
+	mu   sync.Mutex
+	seen map[string]bool // "METHOD path status type"
+}
+
+func readContract(t testing.TB) *contract {
+	t.Helper()
+	text, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &contract{document: parse(t, text), paths: map[string]map[string]any{}, seen: map[string]bool{}}
+	for path, operations := range c.document["paths"].(map[string]any) {
+		c.paths[path] = operations.(map[string]any)
+	}
+	return c
+}
+
+var parameter = regexp.MustCompile(`\{[a-z]+\}`)
+
+// operation finds what the document says of a request; literal paths first.
+func (c *contract) operation(method, path string) (name string, op map[string]any) {
+	path, _, _ = strings.Cut(path, "?")
+	for _, literal := range []bool{true, false} {
+		for pattern, operations := range c.paths {
+			if literal && pattern != path ||
+				!regexp.MustCompile("^"+parameter.ReplaceAllString(pattern, "[^/]+")+"$").MatchString(path) {
+				continue
+			}
+			if op, ok := operations[strings.ToLower(method)].(map[string]any); ok {
+				return method + " " + pattern, op
+			}
+		}
+	}
+	return "", nil
+}
+
+// check compares an answer with the document.
+func (c *contract) check(t testing.TB, asked call, a answer) {
+	t.Helper()
+	what := fmt.Sprintf("%s %s: %d", asked.method, asked.path, a.StatusCode)
+	for name, value := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if got := a.Header.Get(name); got != value {
+			t.Errorf("%s has %s %q", what, name, got)
+		}
+	}
+	if asked.method == "HEAD" {
+		return
+	}
+	name, op := c.operation(asked.method, asked.path)
+	if op == nil {
+		if a.StatusCode < 400 {
+			t.Errorf("%s is not documented", what)
+		}
+		return
+	}
+	responses := op["responses"].(map[string]any)
+	response, ok := responses[strconv.Itoa(a.StatusCode)]
+	if !ok {
+		response = responses["default"]
+		if a.StatusCode < 400 {
+			t.Errorf("%s is not documented", what)
+			return
+		}
+	}
+	content, _ := c.resolve(response)["content"].(map[string]any)
+	sent, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if len(content) == 0 {
+		if len(a.body) > 0 || sent != "" {
+			t.Errorf("%s has a body, and none is documented: %s", what, a.body)
+		}
+	} else if media, ok := content[sent].(map[string]any); !ok {
+		t.Errorf("%s has the undocumented content type %q", what, sent)
+	} else {
+		for text := range documents(sent, a.body) {
+			if err := c.conforms(media["schema"], decode(t, text)); err != nil {
+				t.Errorf("%s: %v: %s", what, err, text)
+			}
+		}
+	}
+	c.mu.Lock()
+	c.seen[fmt.Sprintf("%s %d %s", name, a.StatusCode, sent)] = true
+	c.mu.Unlock()
+}
+
+// documents are the JSON texts of a body.
+func documents(contentType string, body []byte) map[string]bool {
+	if contentType != "application/x-ndjson" {
+		return map[string]bool{string(body): true}
+	}
+	out := map[string]bool{}
+	for line := range strings.Lines(string(body)) {
+		out[line] = true
+	}
+	return out
+}
+
+func decode(t testing.TB, text string) any {
+	t.Helper()
+	var v any
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%v in %q", err, text)
+	}
+	return v
+}
+
+// resolve follows a reference.
+func (c *contract) resolve(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	to, ok := m["$ref"].(string)
+	if !ok {
+		return m
+	}
+	at := any(map[string]any(c.document))
+	for part := range strings.SplitSeq(strings.TrimPrefix(to, "#/"), "/") {
+		at = at.(map[string]any)[part]
+	}
+	return c.resolve(at)
+}
+
+// conforms holds a value to a schema, as far as this document uses JSON
+// Schema.
+func (c *contract) conforms(schema, value any) error {
+	s := c.resolve(schema)
+	if s == nil {
+		return fmt.Errorf("there is no schema %v", schema)
+	}
+	if choices, ok := s["oneOf"].([]any); ok {
+		var errs []string
+		for _, one := range choices {
+			err := c.conforms(one, value)
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err.Error())
+		}
+		return fmt.Errorf("none of: %s", strings.Join(errs, "; "))
+	}
+	if enum, ok := s["enum"].([]any); ok && !slices.Contains(enum, value) {
+		return fmt.Errorf("%v is none of %v", value, enum)
+	}
+	if err := c.hasType(s, value); err != nil {
+		return err
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		return c.object(s, v)
+	case []any:
+		items, ok := s["items"]
+		for i, item := range v {
+			if !ok {
+				break // anything
+			}
+			if err := c.conforms(items, item); err != nil {
+				return fmt.Errorf("[%d]: %w", i, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *contract) hasType(s map[string]any, value any) error {
+	var types []any
+	switch t := s["type"].(type) {
+	case nil:
+		return nil // anything
+	case string:
+		types = []any{t}
+	case []any:
+		types = t
+	}
+	got := "null"
+	switch v := value.(type) {
+	case string:
+		got = "string"
+		if s["format"] == "date-time" {
+			if at, err := time.Parse(time.RFC3339, v); err != nil || !strings.HasSuffix(v, "Z") || at.Year() < 2020 {
+				return fmt.Errorf("%q is not a time in UTC", v)
+			}
+		}
+	case bool:
+		got = "boolean"
+	case json.Number:
+		if got = "integer"; strings.ContainsAny(v.String(), ".eE") {
+			got = "number"
+		}
+	case map[string]any:
+		got = "object"
+	case []any:
+		got = "array"
+	}
+	if !slices.Contains(types, any(got)) {
+		return fmt.Errorf("%v is %s and not %v", value, got, types)
+	}
+	return nil
+}
+
+func (c *contract) object(s, value map[string]any) error {
+	properties, _ := s["properties"].(map[string]any)
+	for name, v := range value {
+		schema, ok := properties[name]
+		if !ok {
+			if schema, ok = s["additionalProperties"].(map[string]any); !ok {
+				if s["additionalProperties"] == false {
+					return fmt.Errorf("%s is not documented", name)
+				}
+				continue
+			}
+		}
+		if err := c.conforms(schema, v); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	required, _ := s["required"].([]any)
+	for _, name := range required {
+		if _, ok := value[name.(string)]; !ok {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	return nil
+}
+
+// TestContract walks through the whole API once: each success that the
+// document promises must be seen, and what is seen must be as promised.
+func TestContract(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	r.answers(500, "no database")
+
+	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*"],"description":"CRM","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true}`).want(t, 201)
+	id := sub.text("subscription_id")
+	s.get("/subscriptions").want(t, 200)
+	s.get("/subscriptions/"+id).want(t, 200)
+	s.get("/subscriptions/"+id+"/secret").want(t, 200)
+	s.do(call{method: "PATCH", path: "/subscriptions/" + id, body: `{"description":null,"ordered":false}`}).want(t, 200)
+	s.post("/subscriptions/"+id+"/rotate-secret", "").want(t, 200)
+	s.get("/subscriptions/"+id+"/secret").want(t, 200)
+
+	event := s.post("/events", `{"event_type":"order.created","payload":{"n":1},"event_id":"order-1"}`).want(t, 202).text("event_id")
+	s.post("/events", `{"event_type":"order.created","payload":{"n":1},"event_id":"order-1"}`).want(t, 200)
+	s.do(call{method: "POST", path: "/events", body: "{\"event_type\":\"order.paid\",\"payload\":1}\n{}\n", header: lines}).want(t, 200)
+	for dead := 0; dead < 2; {
+		if s.attempt().State.String() == "dead" {
+			dead++
+		}
+	}
+	s.get("/events").want(t, 200)
+	full := s.get("/events/"+event).want(t, 200)
+	delivery := object(full["deliveries"].([]any)[0].(map[string]any)).text("delivery_id")
+	s.get("/deliveries").want(t, 200)
+	s.get("/deliveries/"+delivery).want(t, 200)
+	attempts := s.get("/deliveries/"+delivery+"/attempts").want(t, 200).rows()
+	s.get("/dead-letters?payload=true").want(t, 200)
+	s.get("/dead-letters/"+delivery).want(t, 200)
+	s.do(call{method: "GET", path: "/dead-letters?payload=true", header: accept}).want(t, 200)
+	s.get("/status").want(t, 200)
+
+	s.post("/subscriptions/"+id+"/deactivate", `{"reason":"maintenance"}`).want(t, 200)
+	s.get("/subscriptions/"+id).want(t, 200)
+	s.post("/dead-letters/"+delivery+"/redeliver", "").want(t, 202)
+	s.post("/deliveries/"+delivery+"/redeliver", "").want(t, 202)
+	s.post("/attempts/"+attempts[1].text("attempt_id")+"/redeliver", "").want(t, 202)
+	s.post("/dead-letters/redeliver", `{"all":true}`).want(t, 200)
+	r.answers(200, "")
+	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)
+	s.post("/subscriptions/"+id+"/test", "").want(t, 202)
+
+	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{"description":"An order was placed"}`}).want(t, 201)
+	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 200)
+	s.get("/event-types").want(t, 200)
+	s.get("/event-types/order.created").want(t, 200)
+	s.do(call{method: "DELETE", path: "/event-types/order.created"}).want(t, 204)
+	s.do(call{method: "DELETE", path: "/subscriptions/" + id}).want(t, 204)
+	s.get("/openapi.json").want(t, 200)
+
+	for path, operations := range s.contract.paths {
+		for method, op := range operations {
+			for status, response := range op.(map[string]any)["responses"].(map[string]any) {
+				content, _ := s.contract.resolve(response)["content"].(map[string]any)
+				if len(content) == 0 {
+					content = map[string]any{"": nil}
+				}
+				for media := range content {
+					key := fmt.Sprintf("%s %s %s %s", strings.ToUpper(method), path, status, media)
+					if status != "default" && !s.contract.seen[key] {
+						t.Errorf("documented, but never seen: %s", key)
+					}
+				}
+			}
+		}
+	}
+}

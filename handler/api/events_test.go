@@ -1,0 +1,259 @@
+package api_test
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+var (
+	lines  = http.Header{"Content-Type": {"application/x-ndjson"}}
+	accept = http.Header{"Accept": {"application/x-ndjson"}}
+)
+
+func TestPayloadIsDeliveredToTheByte(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	s.subscribe(r.URL)
+	for name, payload := range map[string]string{
+		"whitespace":       "{ \"a\" :\t[ 1 , 2 ]\r\n,\n  \"b\":{ } }",
+		"big numbers":      `[12345678901234567890123.4567890, 1E400, -0, 1e-7, 0.10]`,
+		"escapes":          `"\u00e9 é \/ \u2028 \ud83d\ude00 \ud800 <&> \b"`,
+		"raw separators":   "\"\u2028\u2029\"",
+		"duplicate keys":   `{"a":1,"a":2,"":3,"":4}`,
+		"envelope's names": `{"event_type":"x","payload":{"payload":null}}`,
+		"null":             `null`,
+		"false":            `false`,
+		"text":             `"just text"`,
+		"number":           `-12.50`,
+		"empty text":       `""`,
+		"deep":             strings.Repeat("[", 900) + strings.Repeat("]", 900),
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Around it, whitespace is the envelope's.
+			a := s.post("/events", "{ \"payload\" : \n "+payload+" \t , \"event_type\" : \"a.b\" }\n").want(t, 202)
+			if got := string(r.next(t).body); got != payload {
+				t.Errorf("delivered %s", got)
+			}
+			if shown := s.get("/events/" + a.text("event_id")); !strings.Contains(string(shown.body), `"payload":`+payload+"}") {
+				t.Errorf("shown as %s", shown.body)
+			}
+		})
+	}
+}
+
+func TestPayloadsThatAreNotJSON(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.subscribe(r.URL)
+	for _, c := range []struct{ contentType, payload, name, shown string }{
+		{"application/x-www-form-urlencoded", "a=1&b=%20", "payload_text", "a=1&b=%20"},
+		{"text/plain", `{"a":1}`, "payload_text", `{"a":1}`},
+		{"application/json", `{"a":`, "payload_text", `{"a":`},
+		{"application/cloudevents+json; charset=utf-8", `{"a":1}`, "payload", ""},
+		{"application/octet-stream", "\xff\x00\x01", "payload_base64", base64.StdEncoding.EncodeToString([]byte("\xff\x00\x01"))},
+		{"text/plain", "", "payload_text", ""},
+		{"not a type", "x", "payload_text", "x"},
+	} {
+		p, err := s.engine.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: c.contentType, Payload: []byte(c.payload)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s.attempt().State.String() != "dead" {
+		}
+		for _, path := range []string{"/events/" + p.EventID, "/dead-letters?payload=true&event_id=" + p.EventID} {
+			shown := s.get(path).want(t, 200)
+			if rows := shown.rows(); len(rows) == 1 {
+				shown = rows[0]
+			}
+			v, ok := shown[c.name]
+			if text, _ := v.(string); !ok || text != c.shown || shown.text("content_type") != c.contentType {
+				t.Errorf("%s of %s: %v", path, c.contentType, shown)
+			}
+		}
+	}
+}
+
+func TestEventIDIsPublishedOnce(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	s.subscribe(r.URL)
+	first := s.post("/events", `{"event_type":"a","payload":{"n":1},"event_id":"one"}`).want(t, 202)
+	if first.text("event_id") != "one" || first["duplicate"] != false || fmt.Sprint(first["deliveries"]) != "1" {
+		t.Errorf("first: %v", first)
+	}
+	again := s.post("/events", `{"payload":{"n":1},"event_id":"one","event_type":"a"}`).want(t, 200)
+	if again["duplicate"] != true || fmt.Sprint(again["deliveries"]) != "1" {
+		t.Errorf("again: %v", again)
+	}
+	// Other bytes are another event, be they the same value.
+	if p := s.post("/events", `{"event_type":"a","payload":{"n": 1},"event_id":"one"}`).refused(t, 409, "event_id_reused"); p["field"] != "event_id" {
+		t.Errorf("reused: %v", p)
+	}
+	s.post("/events", `{"event_type":"b","payload":{"n":1},"event_id":"one"}`).refused(t, 409, "event_id_reused")
+	s.post("/events", `{"event_type":"b","payload":1,"event_id":"one","tenant":"acme"}`).want(t, 202)
+
+	r.next(t)
+	select {
+	case a := <-r.arrivals:
+		t.Errorf("a second delivery: %s", a.body)
+	default:
+	}
+	// Each tenant has its own.
+	if e := s.get("/events/one").want(t, 200); e.text("event_type") != "a" || e["tenant"] != nil {
+		t.Errorf("without a tenant: %v", e)
+	}
+	if e := s.get("/events/one?tenant=acme").want(t, 200); e.text("event_type") != "b" || e.text("tenant") != "acme" {
+		t.Errorf("of the tenant: %v", e)
+	}
+	s.get("/events/one?tenant=other").refused(t, 404, "not_found")
+}
+
+func TestEventLists(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	sub := s.subscribe(r.URL)
+	for i := range 5 {
+		s.publish(fmt.Sprintf("order.n%d", i), fmt.Sprint(i))
+		r.next(t)
+		s.attempt()
+	}
+	s.post("/events", `{"event_type":"order.x","payload":0,"tenant":"acme"}`).want(t, 202)
+	types := func(path string) (out []string) {
+		t.Helper()
+		for path != "" {
+			list := s.get(path).want(t, 200)
+			for _, row := range list.rows() {
+				out = append(out, strings.TrimPrefix(row.text("event_type"), "order."))
+			}
+			next := list.text("next_cursor")
+			base, _, _ := strings.Cut(path, "&cursor=")
+			if path = ""; next != "" {
+				path = base + "&cursor=" + next
+			}
+		}
+		return out
+	}
+	for path, want := range map[string]string{
+		"/events?limit=2":                                                    "x n4 n3 n2 n1 n0",
+		"/events?limit=3":                                                    "x n4 n3 n2 n1 n0",
+		"/events?limit=6":                                                    "x n4 n3 n2 n1 n0",
+		"/events?limit=2&tenant=acme":                                        "x",
+		"/events?limit=2&event_type=order.n3":                                "n3",
+		"/events?limit=4&event_type=order.*":                                 "x n4 n3 n2 n1 n0",
+		"/events?limit=4&event_type=orders.*":                                "",
+		"/events?limit=2&since=2020-01-01T00:00:00Z":                         "x n4 n3 n2 n1 n0",
+		"/events?limit=2&until=2020-01-01T00:00:00%2B02:00":                  "",
+		"/deliveries?limit=2":                                                "n4 n3 n2 n1 n0",
+		"/deliveries?limit=5&state=delivered":                                "n4 n3 n2 n1 n0",
+		"/deliveries?limit=2&state=pending,dead":                             "",
+		"/deliveries?limit=2&event_type=order.n2":                            "n2",
+		"/deliveries?limit=2&tenant=acme":                                    "",
+		"/deliveries?limit=1&subscription_id=" + sub.text("subscription_id"): "n4 n3 n2 n1 n0",
+	} {
+		if got := strings.Join(types(path), " "); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestEventShowsItsDeliveriesByPage(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	for range 5 {
+		s.subscribe(r.URL)
+	}
+	id := s.publish("a", "1")
+	seen := map[string]bool{}
+	cursor := ""
+	for range 3 {
+		e := s.get("/events/"+id+"?limit=2"+cursor).want(t, 200)
+		for _, d := range e["deliveries"].([]any) {
+			seen[d.(map[string]any)["subscription_id"].(string)] = true
+		}
+		cursor = "&cursor=" + e.text("next_cursor")
+	}
+	if len(seen) != 5 || cursor != "&cursor=" {
+		t.Errorf("%d deliveries, then %q", len(seen), cursor)
+	}
+}
+
+func TestBodySize(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 100_000 })
+	payload := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+	event := func(p string) string { return `{"event_type":"a","payload":` + p + `}` }
+	s.post("/events", event(payload(100_000))).want(t, 202)
+	if p := s.post("/events", event(payload(100_001))).refused(t, 413, "too_large"); p["field"] != "payload" {
+		t.Errorf("%v", p)
+	}
+	s.post("/events", event(payload(200_000))).refused(t, 413, "too_large")
+	s.post("/events", event("1")+strings.Repeat(" ", 200_000)).refused(t, 413, "too_large")
+
+	// Of a length that isn't told.
+	for n, want := range map[int]int{100_000: 202, 200_000: 413} {
+		r, _ := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event(payload(n)))))
+		r.Header.Set("Authorization", "Bearer "+publishToken)
+		r.Header.Set("Content-Type", "application/json")
+		resp, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("chunked with %d bytes: %d, want %d", n, resp.StatusCode, want)
+		}
+	}
+}
+
+// A length over the limit is refused by the header alone.
+func TestTooLargeIsRefusedUnread(t *testing.T) {
+	s := start(t)
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n", prefix, publishToken)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 413 {
+		t.Errorf("%s", resp.Status)
+	}
+}
+
+// A body that ends early is no event, even where what has come is JSON.
+func TestCutBodyIsNotPublished(t *testing.T) {
+	s := start(t)
+	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n{\"event_type\":\"a\",\"payload\":1}", prefix, publishToken, contentType)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		if !strings.Contains(string(body), "ended before") {
+			t.Errorf("%s: %s", contentType, body)
+		}
+		conn.Close()
+	}
+	if rows := s.get("/events").want(t, 200).rows(); len(rows) > 0 {
+		t.Errorf("published: %v", rows)
+	}
+}

@@ -1,0 +1,308 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience ends a test that waits for something that doesn't happen.
+const patience = 20 * time.Second
+
+const (
+	publishToken = "publish-0123456789"
+	readToken    = "read-0123456789"
+	manageToken  = "manage-0123456789"
+)
+
+// prefix is where the API is mounted, as handle_path would.
+const prefix = "/webhooks"
+
+// server is the API on a real engine on a real store, behind a real socket.
+type server struct {
+	*httptest.Server
+	t        testing.TB
+	engine   *outbound.Engine
+	store    *sqlite.Store
+	attempts chan *outbound.AttemptDone
+	log      *lockedBuffer
+	contract *contract
+}
+
+type setting func(*outbound.Settings)
+
+// PublishDone implements outbound.Observer.
+func (s *server) PublishDone(string, time.Duration) {}
+
+// AttemptDone implements outbound.Observer.
+func (s *server) AttemptDone(a *outbound.AttemptDone) { s.attempts <- a }
+
+// SubscriptionChanged implements outbound.Observer.
+func (s *server) SubscriptionChanged(*store.Subscription) {}
+
+func start(t testing.TB, set ...setting) *server {
+	t.Helper()
+	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: &lockedBuffer{}, contract: readContract(t)}
+	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	settings := outbound.Settings{Policy: loopback, Observer: s, Logger: logger, Retry: outbound.Schedule{time.Millisecond}}
+	for _, f := range set {
+		f(&settings)
+	}
+	if s.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	if s.engine, err = outbound.Open(t.Context(), s.store, settings); err != nil {
+		t.Fatal(err)
+	}
+	h, err := api.New(api.Config{
+		Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
+		Engine: func() *outbound.Engine { return s.engine },
+		Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Server = httptest.NewServer(http.StripPrefix(prefix, h))
+	t.Cleanup(func() {
+		s.Server.Close()
+		s.engine.Close()
+		if err := s.store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// call is a request to be made.
+type call struct {
+	method, path string
+	body         string
+	token        string // manageToken, unless it is "-" for none
+	header       http.Header
+}
+
+// answer is what came back.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// do makes a request, and compares the answer with the contract.
+func (s *server) do(c call) answer {
+	s.t.Helper()
+	r, err := http.NewRequest(c.method, s.URL+prefix+c.path, strings.NewReader(c.body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if c.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	switch c.token {
+	case "-":
+	case "":
+		r.Header.Set("Authorization", "Bearer "+manageToken)
+	default:
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for name, values := range c.header {
+		r.Header[name] = values
+	}
+	resp, err := s.Client().Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatalf("%s %s: reading the answer: %v", c.method, c.path, err)
+	}
+	a := answer{resp, body}
+	s.contract.check(s.t, c, a)
+	return a
+}
+
+func (s *server) get(path string) answer { s.t.Helper(); return s.do(call{method: "GET", path: path}) }
+func (s *server) post(path, body string) answer {
+	s.t.Helper()
+	return s.do(call{method: "POST", path: path, body: body})
+}
+
+// want makes sure of the status and decodes the answer.
+func (a answer) want(t testing.TB, status int) object {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.body)
+	}
+	if len(a.body) == 0 {
+		return nil
+	}
+	return parse(t, a.body)
+}
+
+// refused makes sure of the problem's code.
+func (a answer) refused(t testing.TB, status int, code string) object {
+	t.Helper()
+	p := a.want(t, status)
+	if p["code"] != code {
+		t.Errorf("%s %s: code %v, want %s: %s", a.Request.Method, a.Request.URL, p["code"], code, a.body)
+	}
+	return p
+}
+
+// object is a JSON object.
+type object map[string]any
+
+func parse(t testing.TB, text []byte) object {
+	t.Helper()
+	var o object
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&o); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return o
+}
+
+func (o object) text(name string) string { s, _ := o[name].(string); return s }
+
+func (o object) rows() []object {
+	data, _ := o["data"].([]any)
+	rows := make([]object, len(data))
+	for i, row := range data {
+		rows[i] = object(row.(map[string]any))
+	}
+	return rows
+}
+
+// subscribe makes a subscription to everything at a URL.
+func (s *server) subscribe(url string) object {
+	s.t.Helper()
+	return s.post("/subscriptions", `{"url":"`+url+`","event_types":["*"]}`).want(s.t, 201)
+}
+
+// publish publishes an event and returns its id.
+func (s *server) publish(eventType, payload string) string {
+	s.t.Helper()
+	return s.post("/events", `{"event_type":"`+eventType+`","payload":`+payload+`}`).want(s.t, 202).text("event_id")
+}
+
+// attempt waits until the outcome of one more attempt is stored.
+func (s *server) attempt() *outbound.AttemptDone {
+	s.t.Helper()
+	return receive(s.t, s.attempts, "the outcome of an attempt")
+}
+
+// dead publishes an event to a receiver that refuses it, and returns the id of
+// the dead letter.
+func (s *server) dead(eventType, payload string) string {
+	s.t.Helper()
+	s.publish(eventType, payload)
+	for {
+		if a := s.attempt(); a.State == store.Dead {
+			return a.Delivery.With(store.DeliveryPrefix)
+		}
+	}
+}
+
+func receive[T any](t testing.TB, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// receiver notes what arrives and answers with a status.
+type receiver struct {
+	*httptest.Server
+	arrivals chan arrival
+
+	mu     sync.Mutex
+	status int
+	body   []byte
+}
+
+type arrival struct {
+	header http.Header
+	body   []byte
+}
+
+func newReceiver(t testing.TB, status int) *receiver {
+	t.Helper()
+	r := &receiver{arrivals: make(chan arrival, 100_000), status: status}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		r.arrivals <- arrival{req.Header.Clone(), body}
+		r.mu.Lock()
+		status, answer := r.status, r.body
+		r.mu.Unlock()
+		w.WriteHeader(status)
+		_, _ = w.Write(answer)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *receiver) answers(status int, body string) {
+	r.mu.Lock()
+	r.status, r.body = status, []byte(body)
+	r.mu.Unlock()
+}
+
+func (r *receiver) next(t testing.TB) arrival {
+	t.Helper()
+	return receive(t, r.arrivals, "a delivery")
+}
+
+// lockedBuffer is a log that is read while it is written.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// open makes the API without tokens on whatever engine.
+func open(t testing.TB, engine func() *outbound.Engine) http.Handler {
+	t.Helper()
+	h, err := api.New(api.Config{NoAuth: true, Engine: engine, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}

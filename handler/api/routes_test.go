@@ -1,0 +1,116 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// document is what this file reads of openapi.json.
+type document struct {
+	Paths map[string]map[string]struct {
+		ID    string `json:"operationId"`
+		Scope string `json:"x-scope"`
+	} `json:"paths"`
+	Components struct {
+		Schemas map[string]struct {
+			Properties map[string]struct {
+				Enum []any `json:"enum"`
+			} `json:"properties"`
+		} `json:"schemas"`
+	} `json:"components"`
+}
+
+func readDocument(t *testing.T) (d document) {
+	t.Helper()
+	if err := json.Unmarshal(openAPI, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestRoutesAreThoseOfTheDocument(t *testing.T) {
+	parameter := regexp.MustCompile(`\{[a-z]+\}`)
+	scopes := map[need]string{needPublish: "publish", needRead: "read", needManage: "manage", needAny: "any"}
+	var have, documented []string
+	for _, r := range routes {
+		have = append(have, r.method+" "+r.path+" for "+scopes[r.need])
+	}
+	ids := map[string]bool{}
+	for path, operations := range readDocument(t).Paths {
+		for method, op := range operations {
+			documented = append(documented, strings.ToUpper(method)+" "+parameter.ReplaceAllString(path, "{id}")+" for "+op.Scope)
+			if ids[op.ID] {
+				t.Errorf("operationId %s is given twice", op.ID)
+			}
+			ids[op.ID] = true
+		}
+	}
+	slices.Sort(have)
+	slices.Sort(documented)
+	if !slices.Equal(have, documented) {
+		t.Errorf("routes:\n%s\ndocumented:\n%s", strings.Join(have, "\n"), strings.Join(documented, "\n"))
+	}
+}
+
+func TestCodesAreThoseOfTheDocument(t *testing.T) {
+	var documented []string
+	for _, code := range readDocument(t).Components.Schemas["Problem"].Properties["code"].Enum {
+		documented = append(documented, code.(string))
+	}
+	if have := slices.Sorted(maps.Keys(kinds)); !slices.Equal(have, documented) {
+		t.Errorf("codes %v, documented %v", have, documented)
+	}
+}
+
+func TestFieldsAreThoseOfTheDocument(t *testing.T) {
+	for name, known := range map[string][]string{
+		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters,
+	} {
+		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
+		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {
+			t.Errorf("%s: fields %v, documented %v", name, have, documented)
+		}
+	}
+}
+
+func TestLookUp(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		want         string // the route's path, or the problem's code
+		id, allow    string
+	}{
+		{"POST", "/events", "/events", "", ""},
+		{"HEAD", "/events/evt_1", "/events/{id}", "evt_1", ""},
+		{"POST", "/dead-letters/redeliver", "/dead-letters/redeliver", "", ""},
+		{"POST", "/dead-letters/dlv_1/redeliver", "/dead-letters/{id}/redeliver", "dlv_1", ""},
+		{"GET", "/dead-letters/redeliver", "/dead-letters/{id}", "redeliver", ""},
+		{"DELETE", "/dead-letters/redeliver", codeMethod, "", "GET, POST"},
+		{"PUT", "/subscriptions/sub_1", codeMethod, "", "DELETE, GET, PATCH"},
+		{"OPTIONS", "/events", codeMethod, "", "GET, POST"},
+		{"GET", "/subscriptions/sub_1/rotate-secret", codeMethod, "", "POST"},
+		{"GET", "/event-types/order.created", "/event-types/{id}", "order.created", ""},
+		{"GET", "", codeNoRoute, "", ""},
+		{"GET", "/", codeNoRoute, "", ""},
+		{"GET", "/events/", codeNoRoute, "", ""},
+		{"GET", "/events//", codeNoRoute, "", ""},
+		{"GET", "/Events", codeNoRoute, "", ""},
+		{"GET", "/events/a/b", codeNoRoute, "", ""},
+		{"GET", "/deliveries//attempts", codeNoRoute, "", ""},
+		{"GET", "/deliveries/a/b/attempts", codeNoRoute, "", ""},
+		{"GET", "/deliveries/attempts/../x", codeNoRoute, "", ""},
+	} {
+		r, id, err := lookUp(c.method, c.path)
+		if err != nil {
+			p := problemOf(err)
+			if p.Code != c.want || p.header.Get("Allow") != c.allow {
+				t.Errorf("%s %s: %s, Allow %q", c.method, c.path, p.Code, p.header.Get("Allow"))
+			}
+		} else if r.path != c.want || id != c.id {
+			t.Errorf("%s %s: %s with %q", c.method, c.path, r.path, id)
+		}
+	}
+}
