@@ -490,7 +490,7 @@ func TestAttack22BoundaryShift(t *testing.T) {
 	standard := provider(t, "standard", "whsec_c2VjcmV0")
 	signature := "v1," + sha256b64("secret", content)
 	accept(t, standard, post(in, "webhook-id", "m", "webhook-timestamp", "1700000000", "webhook-signature", signature), "1700000001.{}")
-	refuse(t, standard, post(in, "webhook-id", "m.1700000000", "webhook-timestamp", "1700000001", "webhook-signature", signature), "{}", verify.ReasonMalformedField)
+	refuse(t, standard, post(in, "webhook-id", "m.1700000000", "webhook-timestamp", "1700000001", "webhook-signature", signature), "{}", verify.ReasonMalformedID)
 
 	shift := func(name string, change func(*verify.Scheme), signed string, shifted func(r *http.Request) string) {
 		t.Helper()

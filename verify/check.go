@@ -31,6 +31,7 @@ type Check struct {
 	twoMACs   [2]mac
 	twoStates [2]hash.Hash
 	buffer    [128]byte
+	spans     [2]jsonSpan
 }
 
 // Reply is the answer to a handshake that needs no body, or nil. With one,
@@ -196,13 +197,14 @@ func (c *Check) readOutside(at place, malformed Reason) (string, Reason) {
 }
 
 // admits says whether an id or event type has a form that can be shown and
-// signed: printable, without blanks, of bounded length.
+// signed: printable, without blanks unless within an event type, of bounded
+// length.
 func (p place) admits(value string) bool {
-	if len(value) > maxID {
+	if len(value) > maxID || value != trim(value) {
 		return false
 	}
 	for i := range len(value) {
-		if value[i] <= ' ' || value[i] > '~' {
+		if value[i] < ' ' || value[i] > '~' || value[i] == ' ' && !p.blanks {
 			return false
 		}
 	}
@@ -599,6 +601,7 @@ func (c *Check) checkLateTime(l *lane) Reason {
 		return ""
 	}
 	if !l.timed {
+		c.in.trusted = true
 		if reason := c.readTime(l); reason != "" {
 			return reason
 		}
@@ -630,48 +633,50 @@ func (c *Check) readLateForm(at place, to *string) {
 }
 
 func (c *Check) readLateJSON() {
-	var paths [2]jsonPath
-	var to [2]*string
-	n := 0
-	for _, field := range []struct {
-		at place
-		to *string
-	}{{c.v.plan.id, &c.in.id}, {c.v.plan.eventType, &c.in.eventType}} {
-		if field.at.in == "json" && *field.to == "" {
-			paths[n], to[n] = field.at.path, field.to
-			n++
-		}
-	}
-	if n == 0 || c.in.size == 0 {
+	p := c.v.plan
+	if len(p.lateJSON) == 0 || c.in.size == 0 {
 		return
 	}
-	body, size, all := c.in.body, c.in.size, false
-	if c.v.plan.scheme.JSONField != "" {
+	body, size := c.in.body, c.in.size
+	if p.scheme.JSONField != "" {
 		document, reason := c.in.json()
 		if reason != "" {
 			return
 		}
 		body, size = document.reader()
 	}
-	var spans [2]jsonSpan
-	findJSON(body, size, paths[:n], spans[:n], all)
-	for i := range n {
-		value, ok := readJSONText(body, spans[i])
-		if ok && (place{}).admits(value) {
-			*to[i] = value
+	spans := c.spans[:len(p.lateJSON)]
+	findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts
+	for i, to := range [...]*string{&c.in.id, &c.in.eventType} {
+		at := [...]place{p.id, p.eventType}[i]
+		if at.in != "json" {
+			continue
+		}
+		span := spans[0]
+		spans = spans[1:]
+		if *to != "" {
+			continue
+		}
+		if value, ok := readJSONText(body, span); ok && at.admits(value) {
+			*to = value
 		}
 	}
 }
 
 // message is what is known of a request that has proven itself.
 func (c *Check) message(l *lane, secret int) *Message {
-	m := &Message{
+	held := new(struct { // the message with its MAC, in one piece
+		Message
+		sum [maxMAC]byte
+	})
+	m := &held.Message
+	*m = Message{
 		Provider:    c.v.plan.scheme.Name,
 		ID:          c.in.id,
 		EventType:   c.in.eventType,
 		SecretIndex: secret,
 		Signed:      l.content.signed,
-		MAC:         c.replayMAC(l),
+		MAC:         c.replayMAC(l, held.sum[:0]),
 	}
 	if l.timed {
 		m.Timestamp = l.time
@@ -684,18 +689,18 @@ func (c *Check) message(l *lane, secret int) *Message {
 
 // replayMAC is what tells one message from another: the MAC, or the hash of
 // all of them where a body holds several.
-func (c *Check) replayMAC(l *lane) []byte {
+func (c *Check) replayMAC(l *lane, dst []byte) []byte {
 	if !c.v.plan.bounded.Message {
 		return nil
 	}
 	if c.v.plan.each == nil {
-		return append([]byte(nil), l.sum.bytes()...)
+		return append(dst, l.sum.bytes()...)
 	}
 	h := sha256.New()
 	for i := range c.lanes {
 		h.Write(c.lanes[i].sum.bytes())
 	}
-	return h.Sum(nil)
+	return h.Sum(dst)
 }
 
 // oracular says whether what was signed is a string that the handshake would

@@ -38,32 +38,40 @@ const (
 	maxMACText = 2 * maxMAC
 )
 
-// encoding is how a MAC is written.
-type encoding struct {
-	encodedLen func(int) int
-	encode     func(dst, src []byte)
-	decode     func(dst, src []byte) (int, error)
-}
+// encoding is how a MAC is written: in base64 of some alphabet, or in
+// hexadecimal when that is nil.
+type encoding struct{ base64 *base64.Encoding }
 
 // encodings are strict: one MAC has one text, but for the case of hexadecimal.
 var encodings = map[string]encoding{
-	"":              hexEncoding,
-	"hex":           hexEncoding,
-	"base64":        base64Encoding(base64.StdEncoding),
-	"base64_raw":    base64Encoding(base64.RawStdEncoding),
-	"base64url":     base64Encoding(base64.URLEncoding),
-	"base64url_raw": base64Encoding(base64.RawURLEncoding),
+	"":              {},
+	"hex":           {},
+	"base64":        {base64.StdEncoding.Strict()},
+	"base64_raw":    {base64.RawStdEncoding.Strict()},
+	"base64url":     {base64.URLEncoding.Strict()},
+	"base64url_raw": {base64.RawURLEncoding.Strict()},
 }
 
-var hexEncoding = encoding{
-	encodedLen: hex.EncodedLen,
-	encode:     func(dst, src []byte) { hex.Encode(dst, src) },
-	decode:     hex.Decode,
+func (e encoding) encodedLen(n int) int {
+	if e.base64 == nil {
+		return hex.EncodedLen(n)
+	}
+	return e.base64.EncodedLen(n)
 }
 
-func base64Encoding(e *base64.Encoding) encoding {
-	e = e.Strict()
-	return encoding{encodedLen: e.EncodedLen, encode: e.Encode, decode: e.Decode}
+func (e encoding) decode(dst, src []byte) (int, error) {
+	if e.base64 == nil {
+		return hex.Decode(dst, src)
+	}
+	return e.base64.Decode(dst, src)
+}
+
+// append appends the text of a MAC.
+func (e encoding) append(dst, sum []byte) []byte {
+	if e.base64 == nil {
+		return hex.AppendEncode(dst, sum)
+	}
+	return e.base64.AppendEncode(dst, sum)
 }
 
 // mac is a decoded MAC.
@@ -90,12 +98,4 @@ func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 	}
 	copy(m.sum[:], dst[:n])
 	return m, true
-}
-
-// appendMAC appends the text of a MAC.
-func (e encoding) append(dst, sum []byte) []byte {
-	n := len(dst)
-	dst = append(dst, make([]byte, e.encodedLen(len(sum)))...)
-	e.encode(dst[n:], sum)
-	return dst
 }

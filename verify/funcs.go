@@ -40,7 +40,7 @@ var contentFuncs = map[string]*contentFunc{
 // contentfulPath is the path and query, escaped once more: the query as one
 // component, then the whole as a URI. Both leave the query in one spelling.
 func contentfulPath(in *input, l *lane, dst []byte) ([]byte, Reason) {
-	path, query, found := strings.Cut(in.uri(), "?")
+	path, query, found := strings.Cut(string(in.appendURI(nil)), "?")
 	if found && query != "" {
 		query, _, _ = strings.Cut(query, "?")
 		path += "?" + escapeAll(query, "-_.!~*'()")
@@ -156,7 +156,7 @@ func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
 
 // hubspotURL is the URL with these escapes decoded, and no others.
 func hubspotURL(in *input, l *lane, dst []byte) ([]byte, Reason) {
-	return append(dst, hubspotDecode.Replace(in.address(l.origin))...), ""
+	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(l.origin))))...), ""
 }
 
 var hubspotDecode = strings.NewReplacer(

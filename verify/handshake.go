@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
@@ -26,7 +27,7 @@ type handshake struct {
 
 const (
 	maxChallenge     = 256
-	maxHandshakeBody = 64 << 10
+	maxHandshakeBody = 8 << 10
 )
 
 // handshakes are the functions that rows name.
@@ -220,9 +221,14 @@ func oktaVerification(c *Check) (*Reply, Reason) {
 	return jsonReply(map[string]string{"verification": value}), ""
 }
 
-// body is a small JSON body as a document, or nothing.
-func (c *Check) smallJSON() (jsonDocument, bool) {
+// smallJSON is a small JSON body as a document, if the word occurs in it: most
+// bodies are events, and need no parsing.
+func (c *Check) smallJSON(word string) (jsonDocument, bool) {
 	if c.in.size == 0 || c.in.size > maxHandshakeBody {
+		return nil, false
+	}
+	raw, reason := c.in.bytes()
+	if reason != "" || !bytes.Contains(raw, []byte(word)) {
 		return nil, false
 	}
 	document, reason := c.in.json()
@@ -231,12 +237,11 @@ func (c *Check) smallJSON() (jsonDocument, bool) {
 
 // slackVerification answers url_verification, which Slack signs like an event.
 func slackVerification(c *Check, m *Message) (*Reply, Reason) {
-	document, ok := c.smallJSON()
+	document, ok := c.smallJSON("url_verification")
 	if !ok {
 		return nil, ""
 	}
-	kind, _, _ := document.text(jsonPath{"type"})
-	if kind != "url_verification" {
+	if kind, _, _ := document.text(jsonPath{"type"}); kind != "url_verification" {
 		return nil, ""
 	}
 	value, found, reason := document.text(jsonPath{"challenge"})
@@ -257,7 +262,7 @@ func twitchVerification(c *Check, m *Message) (*Reply, Reason) {
 	named := kind == "webhook_callback_verification"
 	var value string
 	var found bool
-	if document, ok := c.smallJSON(); ok {
+	if document, ok := c.smallJSON("challenge"); ok {
 		value, found, _ = document.text(jsonPath{"challenge"})
 	}
 	switch {
@@ -271,12 +276,11 @@ func twitchVerification(c *Check, m *Message) (*Reply, Reason) {
 
 // zoomValidation signs a token with the key that signed the request itself.
 func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
-	document, ok := c.smallJSON()
+	document, ok := c.smallJSON("url_validation")
 	if !ok {
 		return nil, ""
 	}
-	kind, _, _ := document.text(jsonPath{"event"})
-	if kind != "endpoint.url_validation" {
+	if kind, _, _ := document.text(jsonPath{"event"}); kind != "endpoint.url_validation" {
 		return nil, ""
 	}
 	value, found, reason := document.text(jsonPath{"payload", "plainToken"})
@@ -292,7 +296,7 @@ func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
 // emptyEvents answers the probes that are a signed list of no events: Xero's
 // intent to receive, LINE's verify button.
 func emptyEvents(c *Check, m *Message) (*Reply, Reason) {
-	document, ok := c.smallJSON()
+	document, ok := c.smallJSON("events")
 	if !ok {
 		return nil, ""
 	}

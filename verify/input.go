@@ -34,6 +34,7 @@ type input struct {
 	split    bool
 	document jsonDocument
 	decoded  bool
+	trusted  bool // the body is proven: its grammar needs no proof any more
 }
 
 // bodyHashList gives the hashes of a body their places.
@@ -171,6 +172,9 @@ func (in *input) value(at place, element jsonDocument) (value string, found bool
 }
 
 func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
+	if in.trusted && element == nil && !in.decoded && in.plan.scheme.JSONField == "" {
+		return in.provenJSON(path)
+	}
 	if element == nil {
 		if element, reason = in.json(); reason != "" {
 			return "", false, reason
@@ -179,20 +183,36 @@ func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, f
 	return element.text(path)
 }
 
+// provenJSON is a value of a body that is signed as a whole: it is looked for
+// without holding the body.
+func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Reason) {
+	var spans [1]jsonSpan
+	err := findJSON(in.body, in.size, []jsonPath{path}, spans[:], true)
+	switch {
+	case spans[0].repeated:
+		return "", false, ReasonRepeatedField
+	case err != nil:
+		return "", false, ReasonMalformedBody
+	case !spans[0].found:
+		return "", false, ""
+	}
+	value, ok := readJSONText(in.body, spans[0])
+	if !ok {
+		return "", false, ReasonMalformedField
+	}
+	return value, true, ""
+}
+
 // origin is the URL's scheme and host.
 func (in *input) origin() string { return in.scheme + "://" + in.hostport }
 
-// address is the URL, from this origin, as the provider wrote it.
-func (in *input) address(origin string) string {
-	return origin + in.uri()
-}
-
-func (in *input) uri() string {
-	uri := in.url.EscapedPath()
+// appendURI appends the URL's path and query as the provider wrote them.
+func (in *input) appendURI(dst []byte) []byte {
+	dst = append(dst, in.url.EscapedPath()...)
 	if in.url.RawQuery != "" || in.url.ForceQuery {
-		uri += "?" + in.url.RawQuery
+		dst = append(append(dst, '?'), in.url.RawQuery...)
 	}
-	return uri
+	return dst
 }
 
 // otherOrigin is the origin with its default port where it has none, and
@@ -230,11 +250,11 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	case wordMethod:
 		return append(dst, in.method...), ""
 	case wordURL:
-		return append(dst, in.address(l.origin)...), ""
+		return in.appendURI(append(dst, l.origin...)), ""
 	case wordURLNoQuery:
 		return append(append(dst, l.origin...), in.url.EscapedPath()...), ""
 	case wordURI:
-		return append(dst, in.uri()...), ""
+		return in.appendURI(dst), ""
 	case wordHost:
 		return append(dst, in.hostname()...), ""
 	case wordHostPort:
@@ -264,6 +284,8 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 		return dst, ReasonMissingID
 	case !found:
 		return dst, ReasonMissingField
+	case !s.free && s.blurs(value) && s.word == wordID:
+		return dst, ReasonMalformedID
 	case !s.free && s.blurs(value):
 		return dst, ReasonMalformedField
 	}

@@ -382,6 +382,9 @@ func jsonText(raw []byte) (string, bool) {
 	case len(raw) == 0:
 		return "", false
 	case raw[0] == '"':
+		if len(raw) > 1 && plainJSON(raw[1:len(raw)-1]) {
+			return string(raw[1 : len(raw)-1]), true
+		}
 		var s string
 		err := json.Unmarshal(raw, &s)
 		return s, err == nil
@@ -389,6 +392,17 @@ func jsonText(raw []byte) (string, bool) {
 		return "", false
 	}
 	return string(raw), true
+}
+
+// plainJSON says whether a string's inside is its text: printable ASCII without
+// an escape.
+func plainJSON(inside []byte) bool {
+	for _, b := range inside {
+		if b < ' ' || b > '~' || b == '\\' || b == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // readJSONText reads the text at a span that a scan of a body has found.

@@ -19,7 +19,8 @@ const (
 	maxItems      = 128     // of a signature's list
 	maxGroups     = 8       // of lists
 	maxSignature  = 8 << 10 // bytes of a signature's text
-	maxValue      = 8 << 10 // bytes of another value that is signed
+	maxValue      = 8 << 10 // bytes of a list of headers that are signed
+	maxContent    = 4 << 10 // bytes of a template
 	maxID         = 256
 	maxElements   = 1000     // of a body whose elements are signed one by one
 	maxParsedBody = 16 << 20 // bytes of a body that must be parsed
@@ -45,7 +46,8 @@ type plan struct {
 	bodyHashes  []crypto.Hash
 	urls        bool // a content holds the URL
 	bounded     Bounds
-	readsForm   bool // nothing but a form can be judged
+	lateJSON    []jsonPath // of id and event type, in this order
+	readsForm   bool       // nothing but a form can be judged
 }
 
 // place is where a value stands.
@@ -53,6 +55,7 @@ type place struct {
 	in, name string
 	path     jsonPath
 	pattern  *regexp.Regexp
+	blanks   bool // the value may hold blanks, as in "Push Hook"
 }
 
 // late says whether the value stands in the body.
@@ -78,7 +81,11 @@ func compile(s Scheme) (*plan, error) {
 		{"signature", p.compileSignature},
 		{"timestamp", p.compileTimestamp},
 		{"id", func() (err error) { p.id, err = compileField(s.ID); return }},
-		{"event_type", func() (err error) { p.eventType, err = compileField(s.EventType); return }},
+		{"event_type", func() (err error) {
+			p.eventType, err = compileField(s.EventType)
+			p.eventType.blanks = true
+			return
+		}},
 		{"content", func() (err error) { p.content, err = p.compileContent(s.content(), s.BodyDigest != ""); return }},
 		{"form_content", func() (err error) {
 			if s.FormContent != "" {
@@ -102,6 +109,11 @@ func compile(s Scheme) (*plan, error) {
 	}
 	p.readsForm = s.JSONField == "" && (p.readsFormAlone(p.content) || p.signature.in == "form")
 	p.bounded = p.bounds()
+	for _, at := range [...]place{p.id, p.eventType} {
+		if at.in == "json" {
+			p.lateJSON = append(p.lateJSON, at.path)
+		}
+	}
 	return p, nil
 }
 
@@ -310,6 +322,9 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
 		EventType: t.has(wordEventType, "") || p.covers(t, p.eventType),
 		Body:      digest || p.coversBody(t),
+	}
+	if p.signature.late() && (t.body >= 0 || t.has(wordBodyHash, "") || t.has(wordFormSorted, "")) {
+		return nil, fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
 	}
 	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
 		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; allow it with unbound_body")

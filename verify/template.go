@@ -128,6 +128,9 @@ type template struct {
 
 // compileContent reads a template. The error points at the word that is wrong.
 func compileContent(text string) (*template, error) {
+	if len(text) > maxContent {
+		return nil, fmt.Errorf("it has %d characters; %d are the most", len(text), maxContent)
+	}
 	t := &template{body: -1}
 	literal := func(s string) {
 		if n := len(t.segments); n > 0 && t.segments[n-1].word == wordLiteral {
@@ -304,14 +307,13 @@ func (t *template) has(w word, name string) bool {
 	})
 }
 
-// suggestion names a placeholder that is one slip away.
+// suggestion names the placeholder that is nearest, when it is near.
 func suggestion(name string) string {
-	for w := range plainWords {
-		if distance(name, w) <= 2 {
-			return fmt.Sprintf("; did you mean {%s}?", w)
-		}
+	nearest := slices.MinFunc(sortedKeys(plainWords), func(a, b string) int { return distance(name, a) - distance(name, b) })
+	if distance(name, nearest) > 2 {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("; did you mean {%s}?", nearest)
 }
 
 // distance is the number of letters to change, add or drop from a to b.

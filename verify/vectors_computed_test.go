@@ -93,9 +93,9 @@ func examples() []example {
 		{
 			vector: vector{
 				scheme: "gitlab", secret: "whsec_" + key32,
-				header: map[string]string{"webhook-id": "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", "webhook-timestamp": unixNow, "webhook-signature": "v1,{base64}", "X-Gitlab-Event": "Push"},
+				header: map[string]string{"webhook-id": "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", "webhook-timestamp": unixNow, "webhook-signature": "v1,{base64}", "X-Gitlab-Event": "Push Hook"},
 				body:   `{"object_kind":"push"}`,
-				id:     "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", event: "Push",
+				id:     "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", event: "Push Hook",
 			},
 			key:    decoded(key32),
 			signed: "f5e5f430-f57b-4e6e-9fac-d9128cd7232f." + unixNow + `.{"object_kind":"push"}`,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 )
 
@@ -90,6 +91,15 @@ func publicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+// ReplayWindow is for how long a verified message could be sent again: until its
+// time is out of tolerance. It is 0 where no time bounds it.
+func (v *Verifier) ReplayWindow(m *Message) time.Duration {
+	if m.Timestamp.IsZero() || v.tolerance.past < 0 {
+		return 0
+	}
+	return m.Timestamp.Add(v.tolerance.past).Sub(v.now())
+}
+
 // Scheme returns the verifier's scheme.
 func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 
@@ -97,15 +107,22 @@ func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 // scheme reads is there, once and well-formed, the time, the content type. A
 // refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
-	c := &Check{v: v, in: v.input(r)}
+	c := refused.Get().(*Check)
+	c.v, c.in = v, v.input(r)
 	c.oneLane[0].macs = c.twoMACs[:0]
 	c.lanes = c.oneLane[:0]
 	if reason := c.begin(); reason != "" {
 		c.release()
+		*c = Check{}
+		refused.Put(c)
 		return nil, v.refuse(reason)
 	}
 	return c, nil
 }
+
+// refused are checks that nobody has seen, so that a flood of refusals costs no
+// memory.
+var refused = sync.Pool{New: func() any { return new(Check) }}
 
 func (v *Verifier) input(r *Request) input {
 	in := input{plan: v.plan, method: r.Method, header: r.Header, host: r.Host, url: r.URL, size: r.ContentLength}

@@ -1,0 +1,128 @@
+package verify_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// sizes are those at which a proxy is measured.
+var sizes = []int{1 << 10, 64 << 10, 1 << 20}
+
+func BenchmarkVerify(b *testing.B) {
+	for _, name := range []string{"github", "standard", "stripe", "slack", "square", "linear"} {
+		for _, size := range sizes {
+			b.Run(fmt.Sprintf("%s/%dKiB", name, size>>10), func(b *testing.B) {
+				scheme := rowOf(b, name)
+				body := []byte(`{"type":"a.b","id":"evt_1","webhookTimestamp":1700000000000,"pad":"` + strings.Repeat("x", size-80) + `"}`)
+				v, r := signed(b, scheme, body)
+				reader := bytes.NewReader(body)
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					check, err := v.Begin(r)
+					if err != nil {
+						b.Fatal(err)
+					}
+					for rest := body; len(rest) > 0; {
+						n := min(len(rest), 32<<10)
+						check.Write(rest[:n])
+						rest = rest[n:]
+					}
+					if _, err := check.Finish(reader, int64(len(body))); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// signed makes a verifier and a request that it accepts.
+func signed(b *testing.B, scheme verify.Scheme, body []byte) (*verify.Verifier, *verify.Request) {
+	b.Helper()
+	secret, err := verify.GenerateSecret(scheme)
+	if err != nil {
+		b.Fatal(err)
+	}
+	signer, err := verify.NewSigner(scheme, []string{secret})
+	if err != nil {
+		b.Fatal(err)
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if err := signer.Sign(header, &verify.Outgoing{URL: in, ID: "msg_1", EventType: "a.b", Timestamp: testNow, Body: body}); err != nil {
+		b.Fatal(err)
+	}
+	v, err := verify.New(scheme, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return testNow }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	u, err := url.Parse(in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v, &verify.Request{Method: http.MethodPost, URL: u, Header: header, Host: "hooks.example.com", ContentLength: int64(len(body))}
+}
+
+// A refusal must cost less than a verification.
+func BenchmarkRefuse(b *testing.B) {
+	scheme := rowOf(b, "standard")
+	v, good := signed(b, scheme, []byte("{}"))
+	for name, change := range map[string]func(http.Header){
+		"no signature":        func(h http.Header) { h.Del("webhook-signature") },
+		"malformed signature": func(h http.Header) { h.Set("webhook-signature", "v1,x") },
+		"stale":               func(h http.Header) { h.Set("webhook-timestamp", "1600000000") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			r := *good
+			r.Header = good.Header.Clone()
+			change(r.Header)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Begin(&r); err == nil {
+					b.Fatal("accepted")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	for _, secrets := range []int{1, 2} {
+		b.Run(fmt.Sprintf("standard/%d", secrets), func(b *testing.B) {
+			signer, err := verify.NewSigner(rowOf(b, "standard"), []string{"whsec_bmV3", "whsec_b2xk"}[:secrets])
+			if err != nil {
+				b.Fatal(err)
+			}
+			m := &verify.Outgoing{ID: "msg_1", EventType: "a.b", Timestamp: testNow, Body: bytes.Repeat([]byte("x"), 1<<10)}
+			header := http.Header{}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := signer.Sign(header, m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// What the library's own convenience costs.
+func BenchmarkVerifyRequest(b *testing.B) {
+	body := []byte(testBody)
+	v, head := signed(b, rowOf(b, "github"), body)
+	r := httptest.NewRequest(http.MethodPost, in, nil)
+	r.Header = head.Header
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(r, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

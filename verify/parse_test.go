@@ -1,0 +1,221 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tree looks a path up with encoding/json. Objects that hold a key twice are
+// not compared: they are refused, or their value is dropped.
+func tree(raw []byte, path jsonPath) (text string, found bool) {
+	if len(path) == 0 {
+		if raw[0] == '{' || raw[0] == '[' {
+			return "", true
+		}
+		if raw[0] == '"' {
+			json.Unmarshal(raw, &text)
+			return text, true
+		}
+		return string(raw), true
+	}
+	switch raw[0] {
+	case '{':
+		var object map[string]json.RawMessage
+		json.Unmarshal(raw, &object)
+		if value, ok := object[path[0]]; ok {
+			return tree(bytes.TrimSpace(value), path[1:])
+		}
+	case '[':
+		var list []json.RawMessage
+		json.Unmarshal(raw, &list)
+		if i, err := strconv.Atoi(path[0]); err == nil && i >= 0 && i < len(list) && strconv.Itoa(i) == path[0] {
+			return tree(bytes.TrimSpace(list[i]), path[1:])
+		}
+	}
+	return "", false
+}
+
+// hasRepeats says whether any object of a document holds a key twice.
+func hasRepeats(raw []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	var walk func() bool
+	walk = func() bool {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		switch token {
+		case json.Delim('{'):
+			seen := make(map[string]bool)
+			repeated := false
+			for d.More() {
+				key, err := d.Token()
+				if err != nil {
+					return repeated
+				}
+				name, _ := key.(string)
+				repeated = repeated || seen[name]
+				seen[name] = true
+				repeated = walk() || repeated
+			}
+			d.Token()
+			return repeated
+		case json.Delim('['):
+			repeated := false
+			for d.More() {
+				repeated = walk() || repeated
+			}
+			d.Token()
+			return repeated
+		}
+		return false
+	}
+	return walk()
+}
+
+// The scanner finds in a valid document what encoding/json finds, and in no
+// document panics or goes beyond it.
+func FuzzJSON(f *testing.F) {
+	for _, document := range []string{
+		`{"a":{"b":[1,{"c":"x"}]}}`, `[{"a":1},2]`, `"text"`, `12`, `{"a":"\u0062\"\\"}`, `{"\u0061":1}`, ` { "a" : null , "b" : [ ] } `, `{"a":{"a":{"a":true}}}`,
+		`{"a":1,"a":2}`, `{`, `{"a"`, `{"a":`, `[`, `]`, `"`, `"\`, `{"a":"` + strings.Repeat("x", 40000) + `","b":1}`, `{"` + strings.Repeat("k", 20000) + `":1,"a":2}`,
+		"{\"a\":\"\xff\"}", `{"a":[[[[[]]]]]}`, `{"a":-1.5e10}`, `{"a":tru}`, `{"a":1}{"a":2}`, ``, ` `,
+	} {
+		for _, path := range []string{"a", "a.b.1.c", "0.a", "b", "a.a.a", "1"} {
+			f.Add([]byte(document), path)
+		}
+	}
+	f.Fuzz(func(t *testing.T, document []byte, text string) {
+		path, err := compileJSONPath(text)
+		if err != nil {
+			return
+		}
+		for _, all := range []bool{false, true} {
+			var spans [2]jsonSpan
+			err := findJSON(bytes.NewReader(document), int64(len(document)), []jsonPath{path, {"b"}}, spans[:], all)
+			if !json.Valid(document) || hasRepeats(document) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%q: %v", document, err)
+			}
+			span := spans[0]
+			want, found := tree(bytes.TrimSpace(document), path)
+			if span.found != found || span.repeated {
+				t.Fatalf("%q at %q: %+v, want found %t", document, text, span, found)
+			}
+			if !found {
+				continue
+			}
+			got, _ := jsonText(document[span.start:span.end])
+			if got != want && !(got == "" && want == "null") {
+				t.Fatalf("%q at %q: %q, want %q", document, text, got, want)
+			}
+		}
+		if document, reason := parseJSON(document); reason == "" {
+			if _, _, reason := document.text(path); reason != "" && reason != ReasonRepeatedField && reason != ReasonMalformedField && reason != ReasonMalformedBody {
+				t.Fatalf("%q at %q: %s", document, text, reason)
+			}
+		}
+	})
+}
+
+// A time has one text: what is read is what would be written.
+func FuzzTime(f *testing.F) {
+	for _, text := range []string{"1700000000", "1700000000000", "0", "-1", "01700000000", "2023-11-14T22:13:20Z", "2023-11-14T22:13:20.5+01:00", "Tue, 14 Nov 2023 22:13:20 GMT", "", " "} {
+		for name := range timeFormats {
+			f.Add(name, text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, name, text string) {
+		format, ok := timeFormats[name]
+		if !ok {
+			return
+		}
+		at, ok := format.parse(text)
+		if !ok {
+			return
+		}
+		switch name {
+		case "rfc3339":
+			if strings.Trim(text, "0123456789-+:.TZ") != "" || at.Year() > 9999 {
+				t.Fatalf("%q is read as %s", text, at)
+			}
+		case "unix_or_ms":
+			if len(text) == 13 {
+				format = timeFormats["unix_ms"]
+			}
+			fallthrough
+		default:
+			if back := format.format(at); back != text {
+				t.Fatalf("%s: %q is read as what is written %q", name, text, back)
+			}
+		}
+		tolerance{time.Hour, time.Hour}.judge(at, time.Unix(1<<62, 0))
+	})
+}
+
+// The form parser agrees with net/url on what it accepts.
+func FuzzForm(f *testing.F) {
+	for _, text := range []string{"", "a=1&b=2", "a=1&a=2", "a", "=", "&", "&&a=1", "a=%41+b", "a=%4", "a=1;b=2", "%zz=1", "a==", "a=b=c"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		pairs, ok := parsePairs(text)
+		want, err := url.ParseQuery(text)
+		if ok != (err == nil) && strings.Count(text, "&") < maxPairs {
+			t.Fatalf("%q: %t, by net/url: %v", text, ok, err)
+		}
+		if !ok {
+			return
+		}
+		got := make(url.Values)
+		for _, p := range pairs {
+			got.Add(p.name, p.value)
+		}
+		if got.Encode() != want.Encode() {
+			t.Fatalf("%q: %v, want %v", text, got, want)
+		}
+		sorted, reason := appendSorted(nil, pairs, "=", "&")
+		if reason == "" && len(want) != len(pairs) {
+			t.Fatalf("%q holds a name twice and is signed as %q", text, sorted)
+		}
+		for name := range want {
+			_, found, reason := lookup(pairs, name)
+			if !found && reason == "" || (reason == ReasonRepeatedField) != (len(want[name]) > 1) {
+				t.Fatalf("%q: %q is found %t, %s", text, name, found, reason)
+			}
+		}
+	})
+}
+
+// A document that is longer than the scanner's window is read the same.
+func TestJSONAcrossWindows(t *testing.T) {
+	for _, pad := range []int{0, 1, 16<<10 - 30, 16<<10 - 20, 16<<10 - 12, 16<<10 - 11, 16<<10 - 10, 16<<10 - 2, 16 << 10, 40 << 10} {
+		for shift := range 24 {
+			document := `{"x":"` + strings.Repeat("x", pad+shift) + `","y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
+			var spans [1]jsonSpan
+			if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}}, spans[:], true); err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := readJSONText(strings.NewReader(document), spans[0]); !ok || got != `va"lue` {
+				t.Fatalf("padded by %d: %q, %+v", pad+shift, got, spans[0])
+			}
+		}
+	}
+}
+
+// The lists that hold a hash's place, name and state belong together.
+func TestBodyHashes(t *testing.T) {
+	for name, h := range bodyHashes {
+		if !h.Available() || !slices.Contains(bodyHashList[:], h) {
+			t.Errorf("%s has no place", name)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package verify_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func TestMerge(t *testing.T) {
+	github := rowOf(t, "github")
+	merged := github.Merge(verify.Scheme{
+		Signature: verify.Signature{Prefix: "v1="},
+		Content:   "{timestamp}.{body}",
+		Timestamp: verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)},
+	})
+	want := github
+	want.Signature.Prefix = "v1="
+	want.Content = "{timestamp}.{body}"
+	want.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)}
+	if !reflect.DeepEqual(merged, want) {
+		t.Errorf("merged %+v, want %+v", merged, want)
+	}
+	if !reflect.DeepEqual(github, rowOf(t, "github")) {
+		t.Error("a merge changed the row")
+	}
+	if !reflect.DeepEqual(github.Merge(verify.Scheme{}), github) {
+		t.Error("merging nothing changes something")
+	}
+	// Name and Names replace each other.
+	plivo := rowOf(t, "plivo")
+	if one := plivo.Merge(verify.Scheme{Signature: verify.Signature{Name: "X-One"}}); one.Signature.Names != nil || one.Validate() != nil {
+		t.Errorf("one name in place of several: %+v, %v", one.Signature, one.Validate())
+	}
+	if several := github.Merge(verify.Scheme{Signature: verify.Signature{Names: []string{"A", "B"}}}); several.Signature.Name != "" || several.Validate() != nil {
+		t.Errorf("several names in place of one: %+v, %v", several.Signature, several.Validate())
+	}
+}
+
+// Every error names the field, and says what to do.
+func TestValidate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*verify.Scheme)
+		want   []string
+	}{
+		"no signature":         {func(s *verify.Scheme) { s.Signature.Name = "" }, []string{"signature", "say where"}},
+		"bad header":           {func(s *verify.Scheme) { s.Signature.Name = "X Sig" }, []string{"signature", `"X Sig"`}},
+		"bad source":           {func(s *verify.Scheme) { s.Signature.In = "cookie" }, []string{"signature", `"cookie"`, "header, query, json, form"}},
+		"bad algorithm":        {func(s *verify.Scheme) { s.Algorithm = "md5" }, []string{"algorithm", `"md5"`, "sha256"}},
+		"bad key":              {func(s *verify.Scheme) { s.Key = "rot13" }, []string{"key", `"rot13"`, "whsec"}},
+		"bad encoding":         {func(s *verify.Scheme) { s.Signature.Encoding = "base32" }, []string{"signature", "encoding", "base64url"}},
+		"bad construction":     {func(s *verify.Scheme) { s.Construction = "rsa" }, []string{"construction", "hmac, hash, token"}},
+		"bad handshake":        {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
+		"bad port":             {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
+		"status 410":           {func(s *verify.Scheme) { s.StatusCode = 410 }, []string{"status_code", "stop for good", "401"}},
+		"both names":           {func(s *verify.Scheme) { s.Signature.Names = []string{"A"} }, []string{"signature", "either"}},
+		"tags without list":    {func(s *verify.Scheme) { s.Signature.Tags = []string{"v1"} }, []string{"signature", "separator"}},
+		"groups without list":  {func(s *verify.Scheme) { s.Signature.Groups = " " }, []string{"signature", "separator"}},
+		"each without json":    {func(s *verify.Scheme) { s.Signature.Each = "items" }, []string{"signature", "json"}},
+		"numbered in query":    {func(s *verify.Scheme) { s.Signature.In, s.Signature.Numbered = "query", true }, []string{"signature", "numbered"}},
+		"unknown word":         {func(s *verify.Scheme) { s.Content = "{timestamp}.{bdy}" }, []string{"content", "{bdy}", "column 13", "did you mean {body}?"}},
+		"unknown kind":         {func(s *verify.Scheme) { s.Content = "{cookie.x}{body}" }, []string{"content", "{cookie.x}", "column 1", "header.<name>"}},
+		"unknown hash":         {func(s *verify.Scheme) { s.Content = "{body_crc32_hex}" }, []string{"content", "{body_crc32_hex}", "sha256"}},
+		"unknown hash format":  {func(s *verify.Scheme) { s.Content = "{body_sha256_dec}" }, []string{"content", "hex"}},
+		"unknown function":     {func(s *verify.Scheme) { s.Content = "{func.x}{body}" }, []string{"content", "{func.x}", "plivo_v3"}},
+		"nameless":             {func(s *verify.Scheme) { s.Content = "{header.}{body}" }, []string{"content", "column 1", "name"}},
+		"open brace":           {func(s *verify.Scheme) { s.Content = "a{body" }, []string{"content", "column 2", "never closed", "{{"}},
+		"closing brace":        {func(s *verify.Scheme) { s.Content = "{body}}" }, []string{"content", "column 7", "}}"}},
+		"bad escape":           {func(s *verify.Scheme) { s.Content = `{body}\x` }, []string{"content", "column 7", `\n`}},
+		"trailing backslash":   {func(s *verify.Scheme) { s.Content = `{body}\` }, []string{"content", "column 7"}},
+		"body twice":           {func(s *verify.Scheme) { s.Content = "{body}{body}" }, []string{"content", "column 7", "once"}},
+		"no body":              {func(s *verify.Scheme) { s.Content = "{url}" }, []string{"content", "unsigned", "unbound_body"}},
+		"no time":              {func(s *verify.Scheme) { s.Content = "{timestamp}.{body}" }, []string{"content", "{timestamp}", "set timestamp"}},
+		"no id":                {func(s *verify.Scheme) { s.Content = "{id}.{body}" }, []string{"content", "{id}", "set id"}},
+		"no event type":        {func(s *verify.Scheme) { s.Content = "{event_type}.{body}" }, []string{"content", "{event_type}", "set event_type"}},
+		"no list":              {func(s *verify.Scheme) { s.Content = "{field.t}.{body}" }, []string{"content", "separator"}},
+		"secret in an HMAC":    {func(s *verify.Scheme) { s.Content = "{secret}{body}" }, []string{"content", "construction hash"}},
+		"two free values":      {func(s *verify.Scheme) { s.Content = "{json.a*}:{json.b*}:{body}" }, []string{"content", "*"}},
+		"bad JSON path":        {func(s *verify.Scheme) { s.Content = "{json.a..b}{body}" }, []string{"content", "a..b", "data.0.id"}},
+		"bad header word":      {func(s *verify.Scheme) { s.Content = "{header.a b}{body}" }, []string{"content", "header"}},
+		"form leaves the body": {func(s *verify.Scheme) { s.FormContent = "{url}" }, []string{"form_content", "unbound_body"}},
+		"token":                {func(s *verify.Scheme) { s.Construction = "token" }, []string{"content", "signs nothing", "unbound_body"}},
+		"time not signed":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T"} }, []string{"timestamp", "does not cover"}},
+		"time placeless":       {func(s *verify.Scheme) { s.Timestamp.Name = "X-T" }, []string{"timestamp", "place"}},
+		"time nameless":        {func(s *verify.Scheme) { s.Timestamp.In = "header" }, []string{"timestamp", "name"}},
+		"time in no list":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "field", Name: "t"} }, []string{"timestamp", "separator"}},
+		"time first in none":   {func(s *verify.Scheme) { s.Timestamp.In = "first" }, []string{"timestamp", "separator"}},
+		"bad time format":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T", Format: "iso"} }, []string{"timestamp", `"iso"`, "rfc3339"}},
+		"id placeless":         {func(s *verify.Scheme) { s.ID.Name = "X-Id" }, []string{"id", "header, query, json, form"}},
+		"id nameless":          {func(s *verify.Scheme) { s.ID.In = "json" }, []string{"id", "name"}},
+		"bad id pattern":       {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "("} }, []string{"id", "pattern"}},
+		"event type in cookie": {func(s *verify.Scheme) { s.EventType = verify.Field{In: "cookie", Name: "x"} }, []string{"event_type", `"cookie"`}},
+		"signs its own body":   {func(s *verify.Scheme) { s.Signature.In = "json" }, []string{"content", "itself stands"}},
+		"digest without URL":   {func(s *verify.Scheme) { s.BodyDigest = "sum" }, []string{"body_digest", "{url}"}},
+		"content of no tag": {func(s *verify.Scheme) {
+			s.Signature.Separator, s.Signature.Tags, s.Signature.TagContents = ",", []string{"v1"}, map[string]string{"v0": "{body}"}
+		}, []string{"signature.tag_contents", `"v0"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := base(tt.change)
+			err := s.Validate()
+			if err == nil {
+				t.Fatalf("%+v is valid", s)
+			}
+			for _, want := range append(tt.want, "scheme acme: ") {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			if _, err := verify.New(s, verify.Options{Secrets: []string{"secret"}}); err == nil {
+				t.Error("it makes a verifier")
+			}
+			if _, err := verify.NewSigner(s, []string{"secret"}); err == nil {
+				t.Error("it makes a signer")
+			}
+			if s.Bounds() != (verify.Bounds{}) {
+				t.Error("it bounds something")
+			}
+		})
+	}
+}
+
+// The rows themselves: valid, sorted, named as their rules say.
+func TestSchemes(t *testing.T) {
+	rows := verify.Schemes()
+	if !slices.IsSortedFunc(rows, func(a, b verify.Scheme) int { return strings.Compare(a.Name, b.Name) }) {
+		t.Error("the rows are not sorted by name")
+	}
+	for _, s := range rows {
+		if s.Name == "hmac" {
+			s.Signature.Name = "X-Sig"
+		}
+		if err := s.Validate(); err != nil {
+			t.Error(err)
+		}
+		if s.Title == "" || s.Source == "" {
+			t.Errorf("%s has no title or no source", s.Name)
+		}
+		for _, name := range append(slices.Clone(s.Aliases), s.Name) {
+			if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+				t.Errorf("%q is no slug", name)
+			}
+			if found, ok := verify.Lookup(name); !ok || found.Name != s.Name {
+				t.Errorf("%s is not found under %s", s.Name, name)
+			}
+		}
+	}
+	if s, ok := verify.Lookup("no-such-provider"); ok || s.Name != "" {
+		t.Errorf("a provider that isn't there is %+v", s)
+	}
+	for name, want := range map[string]verify.Bounds{
+		"github":           {Body: true, Message: true},
+		"standard":         {Time: true, Body: true, Message: true},
+		"mailgun":          {Time: true, Message: true},
+		"dropbox-sign":     {Time: true},
+		"okta":             {},
+		"microsoft-graph":  {},
+		"linear":           {Time: true, Body: true, Message: true},
+		"twilio":           {Body: true, Message: true},
+		"square":           {Body: true, Message: true},
+		"mercado-pago":     {Time: true, Message: true},
+		"sinch-voice":      {Time: true, Body: true, Message: true},
+		"contentful":       {Time: true, Body: true, Message: true},
+		"no-such-provider": {},
+	} {
+		s, _ := verify.Lookup(name)
+		if got := s.Bounds(); got != want {
+			t.Errorf("%s bounds %+v, want %+v", name, got, want)
+		}
+		if s.Bounds().Replay() != (want.Time && want.Message) {
+			t.Errorf("%s: replay %t", name, s.Bounds().Replay())
+		}
+	}
+}
+
+func TestTolerance(t *testing.T) {
+	row := base(func(s *verify.Scheme) {
+		s.Content = "{timestamp}.{body}"
+		s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)}
+	})
+	for name, tt := range map[string]struct {
+		past, future time.Duration   // of the options
+		silent       bool            // the row says nothing
+		ok           []time.Duration // ages that pass
+		not          []time.Duration // ages that don't
+	}{
+		"the row's, on both sides": {ok: []time.Duration{-time.Minute, 0, time.Minute}, not: []time.Duration{-61 * time.Second, 61 * time.Second}},
+		"the options'":             {past: time.Hour, future: time.Second, ok: []time.Duration{-time.Second, time.Hour}, not: []time.Duration{-2 * time.Second, 3601 * time.Second}},
+		"the options' past alone":  {past: time.Hour, ok: []time.Duration{-time.Hour, time.Hour}, not: []time.Duration{-3601 * time.Second, 3601 * time.Second}},
+		"five minutes by default":  {silent: true, ok: []time.Duration{-5 * time.Minute, 5 * time.Minute}, not: []time.Duration{-301 * time.Second, 301 * time.Second}},
+		"any":                      {past: -1, future: -1, ok: []time.Duration{-1 << 59, 1 << 60}},
+		"any age, not any future":  {past: -1, future: time.Minute, ok: []time.Duration{1 << 60}, not: []time.Duration{-61 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scheme := row
+			if tt.silent {
+				scheme.Timestamp.Past = 0
+			}
+			for _, age := range append(slices.Clone(tt.ok), tt.not...) {
+				v, err := verify.New(scheme, verify.Options{Secrets: []string{"secret"}, Past: tt.past, Future: tt.future, Now: func() time.Time { return testNow.Add(age) }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = v.Verify(post(in, "X-Sig", sha256hex("secret", unixNow+"."+testBody), "X-Time", unixNow), []byte(testBody))
+				if (err == nil) != slices.Contains(tt.ok, age) {
+					t.Errorf("age %s: %v", age, err)
+				}
+			}
+		})
+	}
+}
+
+func TestDurationJSON(t *testing.T) {
+	for text, want := range map[string]time.Duration{`"5m"`: 5 * time.Minute, `"1h30m"`: 90 * time.Minute, `60000000000`: time.Minute, `"-1s"`: -time.Second, `0`: 0} {
+		var d verify.Duration
+		if err := json.Unmarshal([]byte(text), &d); err != nil || time.Duration(d) != want {
+			t.Errorf("%s is %s, %v; want %s", text, time.Duration(d), err, want)
+		}
+	}
+	for _, text := range []string{`"5"`, `"five"`, `{}`, `[1]`, `1.5`, `true`} {
+		var d verify.Duration
+		if err := json.Unmarshal([]byte(text), &d); err == nil {
+			t.Errorf("%s is read as %s", text, time.Duration(d))
+		}
+	}
+	if text, err := json.Marshal(verify.Timestamp{Past: verify.Duration(time.Minute)}); err != nil || string(text) != `{"past":"1m0s"}` {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	for reason, want := range map[verify.Reason]int{
+		verify.ReasonBadSignature: 401, verify.ReasonStaleTimestamp: 401, verify.ReasonMethodNotAllowed: 405, verify.ReasonUnsupportedContentType: 415,
+		verify.ReasonBodyTooLarge: 413, verify.ReasonReplayed: 409, verify.ReasonInFlight: 409, verify.ReasonBadVerifyToken: 403, verify.ReasonBadChallenge: 400,
+	} {
+		if reason.Status() != want {
+			t.Errorf("%s is %d, want %d", reason, reason.Status(), want)
+		}
+	}
+}
