@@ -18,21 +18,24 @@ const (
 	envelopeRoom = 4 << 10
 )
 
+// curlType is what curl -d says of any body unless it is told otherwise.
+const curlType = "application/x-www-form-urlencoded"
+
 // mediaType makes sure that the body is of one of the types, and tells which.
-// That it must be named keeps pages of other sites from sending one: a browser
-// asks before it sends JSON.
+// One that isn't named, or only by curl, is taken for the first of them: pages
+// of other sites are kept out by auth.go, so nothing hangs on the name.
 func (c *call) mediaType(types ...string) (string, error) {
 	if e := c.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return "", refuse(codeMediaType, "the body has the content encoding %s: send it as it is", quote(e))
 	}
 	sent := c.r.Header.Get("Content-Type")
-	if slices.Contains(types, sent) {
+	switch {
+	case slices.Contains(types, sent):
 		return sent, nil
+	case sent == "" || sent == curlType:
+		return types[0], nil
 	}
 	wanted := strings.Join(types, " or ")
-	if sent == "" {
-		return "", refuse(codeMediaType, "the body's type is not named: send it with Content-Type: %s", wanted)
-	}
 	t, params, err := mime.ParseMediaType(sent)
 	if err != nil || !slices.Contains(types, t) {
 		return "", refuse(codeMediaType, "the body has the content type %s: send it with Content-Type: %s", quote(sent), wanted)
