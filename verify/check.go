@@ -254,6 +254,9 @@ func (c *Check) start() Reason {
 	if c.v.plan.urls {
 		c.spellURLs()
 	}
+	if c.v.plan.scheme.Construction == "ed25519" {
+		return "" // the content is not hashed, but verified as a whole
+	}
 	for i := range c.lanes {
 		l := &c.lanes[i]
 		if i == 0 {
@@ -554,6 +557,9 @@ func (c *Check) verdict() (*lane, int, Reason) {
 // match completes a lane's hash states, and compares them with its signatures.
 // It gives a bit for each secret that matches.
 func (c *Check) match(l *lane) (uint32, Reason) {
+	if c.v.plan.scheme.Construction == "ed25519" {
+		return c.matchPublic(l)
+	}
 	rest := l.content.segments
 	if l.streaming {
 		rest = rest[l.content.body+1:]
@@ -706,26 +712,11 @@ func (c *Check) replayMAC(l *lane, dst []byte) []byte {
 // oracular says whether what was signed is a string that the handshake would
 // sign for anyone.
 func (c *Check) oracular(l *lane, h *handshake) bool {
-	var content []byte
-	for i := range l.content.segments {
-		s := &l.content.segments[i]
-		if s.word == wordBody {
-			if c.in.size > maxChallenge {
-				return false
-			}
-			raw, reason := c.in.bytes()
-			if reason != "" {
-				return true
-			}
-			content = append(content, raw...)
-			continue
-		}
-		var reason Reason
-		if content, reason = c.in.append(content, s, l, nil); reason != "" {
-			return true
-		}
+	if l.content.body >= 0 && c.in.size > maxChallenge {
+		return false
 	}
-	return h.oracle(string(content))
+	content, reason := appendContent(nil, &c.in, l, nil)
+	return reason != "" || h.oracle(string(content))
 }
 
 // release gives the hash states back.

@@ -38,6 +38,7 @@ var handshakes = map[string]*handshake{
 	"xero":            {signed: emptyEvents},
 	"line":            {signed: emptyEvents},
 	"front":           {signed: frontChallenge},
+	"discord":         {signed: discordPing},
 	"meta":            {head: metaSubscription},
 	"x":               {head: xCRC, oracle: isChallenge},
 	"linkedin":        {head: linkedinChallenge, oracle: isPlainChallenge},
@@ -94,7 +95,7 @@ func textReply(text string) *Reply {
 func jsonReply(v any) *Reply {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings always marshal
+		panic(err) // strings and numbers always marshal
 	}
 	return reply("application/json", body)
 }
@@ -307,6 +308,24 @@ func emptyEvents(c *Check, m *Message) (*Reply, Reason) {
 		return nil, ""
 	}
 	return emptyReply(), ""
+}
+
+// discordPing answers PING: an interaction of type 1, or a webhook event of
+// type 0. An event is of type 1 too, but holds an event.
+func discordPing(c *Check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON("type")
+	if !ok {
+		return nil, ""
+	}
+	kind, _, _ := document.text(jsonPath{"type"})
+	_, event, _ := document.raw(jsonPath{"event"})
+	switch {
+	case kind == "1" && !event:
+		return jsonReply(map[string]int{"type": 1}), ""
+	case kind == "0":
+		return &Reply{Status: http.StatusNoContent, Header: http.Header{}}, ""
+	}
+	return nil, ""
 }
 
 func frontChallenge(c *Check, m *Message) (*Reply, Reason) {

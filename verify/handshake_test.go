@@ -1,6 +1,8 @@
 package verify_test
 
 import (
+	"cmp"
+	"crypto/ed25519"
 	"crypto/sha1"
 
 	"encoding/hex"
@@ -28,6 +30,7 @@ type handshakeTrial struct {
 
 	reply  string // the reply's body
 	set    [2]string
+	status int           // 200 when 0
 	event  bool          // it passes as an event
 	reason verify.Reason // or it is refused
 }
@@ -122,6 +125,11 @@ func handshakeTrials() []handshakeTrial {
 			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "abc")
 		}, reply: "abc"},
 		{name: "front, unsigned", scheme: "front", header: header("X-Front-Challenge", "abc"), reason: verify.ReasonMissingSignature},
+		{name: "discord, ping", scheme: "discord", body: `{"type":1}`, sign: discordHeaders, reply: `{"type":1}`},
+		{name: "discord, ping of webhook events", scheme: "discord", body: `{"type":0}`, sign: discordHeaders, status: http.StatusNoContent},
+		{name: "discord, an event", scheme: "discord", body: `{"type":1,"event":{"type":"X"}}`, sign: discordHeaders, event: true},
+		{name: "discord, an interaction", scheme: "discord", body: `{"type":2}`, sign: discordHeaders, event: true},
+		{name: "discord, unsigned", scheme: "discord", body: `{"type":1}`, header: header("X-Signature-Ed25519", strings.Repeat("0", 128), "X-Signature-Timestamp", unixNow), reason: verify.ReasonBadSignature},
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
 	}
 }
@@ -136,6 +144,13 @@ func twitchHeaders(kind string) func(string) [][2]string {
 
 func xeroHeaders(body string) [][2]string {
 	return header("x-xero-signature", sha256b64("secret", body))
+}
+
+const discordSeed = "0123456789abcdef0123456789abcdef"
+
+func discordHeaders(body string) [][2]string {
+	signature := ed25519.Sign(ed25519.NewKeyFromSeed([]byte(discordSeed)), []byte(unixNow+body))
+	return header("X-Signature-Ed25519", hex.EncodeToString(signature), "X-Signature-Timestamp", unixNow)
 }
 
 func (h handshakeTrial) request() *http.Request {
@@ -177,7 +192,7 @@ func TestAttack39Handshakes(t *testing.T) {
 					t.Fatalf("an event is answered as a handshake: %+v", m.Reply)
 				}
 			default:
-				if m.Reply == nil || m.Reply.Status != http.StatusOK || string(m.Reply.Body) != h.reply {
+				if m.Reply == nil || m.Reply.Status != cmp.Or(h.status, http.StatusOK) || string(m.Reply.Body) != h.reply {
 					t.Fatalf("reply %+v, want %q", m.Reply, h.reply)
 				}
 				if len(m.Reply.Body) > 0 && (m.Reply.Header.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(m.Reply.Header.Get("Content-Type"), "html")) {
@@ -206,6 +221,10 @@ func TestAttack39Handshakes(t *testing.T) {
 
 // secretsOf are a new secret and an old one, of the scheme's kind.
 func secretsOf(row verify.Scheme) []string {
+	if row.Construction == "ed25519" {
+		pair := ed25519.NewKeyFromSeed([]byte(discordSeed))
+		return []string{hex.EncodeToString(pair), hex.EncodeToString(pair[32:])}
+	}
 	if row.Key == "hex" {
 		return []string{"00ff", "aabb"}
 	}

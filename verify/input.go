@@ -292,6 +292,25 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	return append(dst, value...), ""
 }
 
+// appendContent appends the whole of what is signed.
+func appendContent(dst []byte, in *input, l *lane, secret []byte) ([]byte, Reason) {
+	for i := range l.content.segments {
+		s := &l.content.segments[i]
+		var reason Reason
+		if s.word == wordBody {
+			var raw []byte
+			raw, reason = in.bytes()
+			dst = append(dst, raw...)
+		} else {
+			dst, reason = in.append(dst, s, l, secret)
+		}
+		if reason != "" {
+			return nil, reason
+		}
+	}
+	return dst, ""
+}
+
 // free is the value of a segment whose length the sender chooses.
 func (in *input) free(s *segment, l *lane) (value string, found bool, reason Reason) {
 	switch s.word {

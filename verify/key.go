@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto"
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
@@ -21,6 +22,8 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 	"hex":    hexKey,
 	"base64": base64Key,
 	"whsec":  whsecKey,
+
+	"ed25519": ed25519Key,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
 		return sum[:], nil
@@ -61,6 +64,9 @@ func whsecKey(secret string) ([]byte, error) {
 type key struct {
 	secret []byte // as derived
 	states sync.Pool
+
+	public  ed25519.PublicKey // for Ed25519
+	private ed25519.PrivateKey
 }
 
 // newKeys derives the keys. An error names the secret by its place.
@@ -95,9 +101,12 @@ func newKey(s Scheme, secret string) (*key, error) {
 	}
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
-	if s.Construction == "" || s.Construction == "hmac" {
+	switch s.Construction {
+	case "", "hmac":
 		k.states.New = func() any { return hmac.New(algorithm.New, raw) }
-	} else {
+	case "ed25519":
+		return k, k.setPair(raw)
+	default:
 		k.states.New = func() any { return algorithm.New() }
 	}
 	return k, nil
@@ -129,8 +138,11 @@ func (s Scheme) algorithm() crypto.Hash {
 }
 
 // GenerateSecret makes a new secret of the kind that the scheme takes, with 32
-// random bytes in it.
+// random bytes in it: for Ed25519 a private key.
 func GenerateSecret(s Scheme) (string, error) {
+	if s.Construction == "ed25519" {
+		return generatePair(s.Key)
+	}
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends
 	switch s.Key {

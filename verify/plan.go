@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"crypto"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,8 +77,8 @@ func compile(s Scheme) (*plan, error) {
 		do    func() error
 	}{
 		{"construction", func() error { return optional(s.Construction, constructions) }},
-		{"algorithm", func() error { return optional(s.Algorithm, sortedKeys(algorithms)) }},
-		{"key", func() error { return optional(s.Key, sortedKeys(keyKinds)) }},
+		{"algorithm", func() error { return checkAlgorithm(s) }},
+		{"key", func() error { return checkKey(s) }},
 		{"signature", p.compileSignature},
 		{"timestamp", p.compileTimestamp},
 		{"id", func() (err error) { p.id, err = compileField(s.ID); return }},
@@ -123,7 +124,21 @@ func (p *plan) readsFormAlone(t *template) bool {
 		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
 }
 
-var constructions = []string{"hmac", "hash", "token"}
+var constructions = []string{"hmac", "hash", "token", "ed25519"}
+
+func checkAlgorithm(s Scheme) error {
+	if s.Algorithm != "" && (s.Construction == "token" || s.Construction == "ed25519") {
+		return fmt.Errorf("construction %s has none of its own; drop it", s.Construction)
+	}
+	return optional(s.Algorithm, sortedKeys(algorithms))
+}
+
+func checkKey(s Scheme) error {
+	if (s.Key == "ed25519" || s.Key == "hex" || s.Key == "base64") != (s.Construction == "ed25519") && (s.Key == "ed25519" || s.Construction == "ed25519") {
+		return errors.New("construction ed25519 takes the keys ed25519, hex and base64, and no other takes ed25519; set both")
+	}
+	return optional(s.Key, sortedKeys(keyKinds))
+}
 
 // content is the scheme's template, with its default filled in. A token is
 // compared as the plain digest of the secret.
@@ -185,6 +200,9 @@ func (p *plan) compileSignature() error {
 	}
 	p.encoding = encodings[s.Encoding]
 	p.size = p.scheme.algorithm().Size()
+	if p.scheme.Construction == "ed25519" {
+		p.size = ed25519.SignatureSize
+	}
 	return nil
 }
 
@@ -362,7 +380,7 @@ func (p *plan) checkWord(w word) error {
 		return errors.New("{event_type} stands nowhere; set event_type, such as header X-Acme-Event")
 	case w == wordFieldOf && p.scheme.Signature.Separator == "":
 		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
-	case w == wordSecret && (p.scheme.Construction == "" || p.scheme.Construction == "hmac"):
+	case w == wordSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
 		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
 	}
 	return nil

@@ -38,8 +38,9 @@ type Scheme struct {
 	Signature Signature `json:"signature,omitzero"`
 
 	// Construction is how content and key make the signature: "hmac" (the
-	// default), "hash" (the plain digest of a content in which {secret} stands)
-	// or "token" (the secret itself is sent, and nothing is signed).
+	// default), "ed25519" (the receiver needs the public key only), "hash" (the
+	// plain digest of a content in which {secret} stands) or "token" (the secret
+	// itself is sent, and nothing is signed).
 	Construction string `json:"construction,omitempty"`
 
 	// Algorithm is the hash: sha1, sha256 (the default), sha384 or sha512. It is
@@ -48,7 +49,8 @@ type Scheme struct {
 
 	// Key is how a configured secret becomes the key: "text" (the default: its
 	// bytes as they are), "hex", "base64", "whsec" (an optional "whsec_" is
-	// dropped and the rest is base64) or "sha1" (the SHA-1 digest of the text).
+	// dropped and the rest is base64), "sha1" (the SHA-1 digest of the text) or,
+	// for Ed25519 alone, "ed25519" ("whpk_" or "whsk_" and base64).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. See

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,6 +43,11 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 	keys, err := newKeys(s, secrets)
 	if err != nil {
 		return nil, fmt.Errorf("signing as %s: %w", s.Name, err)
+	}
+	for i, k := range keys {
+		if s.Construction == "ed25519" && k.private == nil {
+			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one, whsk_…", s.Name, i+1, len(keys))
+		}
 	}
 	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || len(p.headers) > 1}, nil
 }
@@ -167,29 +173,42 @@ func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 		keys = keys[:1]
 	}
 	macs := make([]mac, len(keys))
-	var buffer [128]byte
 	for i, k := range keys {
-		state := k.get()
-		text := buffer[:0]
-		for j := range l.content.segments {
-			segment := &l.content.segments[j]
-			if segment.word == wordBody {
-				state.Write(text)
-				state.Write(in.raw)
-				text = buffer[:0]
-				continue
-			}
-			var reason Reason
-			if text, reason = in.append(text, segment, l, k.secret); reason != "" {
-				k.put(state)
-				return nil, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
-			}
+		reason := s.mac(&macs[i], k, in, l)
+		if reason != "" {
+			return nil, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 		}
-		state.Write(text)
-		macs[i].size = copy(macs[i].sum[:], state.Sum(macs[i].sum[:0]))
-		k.put(state)
 	}
 	return macs, nil
+}
+
+// mac makes one signature.
+func (s *Signer) mac(to *mac, k *key, in *input, l *lane) Reason {
+	if k.private != nil {
+		content, reason := appendContent(nil, in, l, nil)
+		to.size = copy(to.sum[:], ed25519.Sign(k.private, content))
+		return reason
+	}
+	state := k.get()
+	defer k.put(state)
+	var buffer [128]byte
+	text := buffer[:0]
+	for j := range l.content.segments {
+		segment := &l.content.segments[j]
+		if segment.word == wordBody {
+			state.Write(text)
+			state.Write(in.raw)
+			text = buffer[:0]
+			continue
+		}
+		var reason Reason
+		if text, reason = in.append(text, segment, l, k.secret); reason != "" {
+			return reason
+		}
+	}
+	state.Write(text)
+	to.size = len(state.Sum(to.sum[:0]))
+	return ""
 }
 
 // write sets the signature's headers.

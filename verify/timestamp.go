@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -118,21 +119,18 @@ func parseHTTPDate(s string) (time.Time, bool) {
 // tolerance is how far a time may be off; negative: any.
 type tolerance struct{ past, future time.Duration }
 
+// Tolerance is how far off the time may be, with the defaults filled in;
+// negative: any. Together they are how long one message can pass for fresh.
+func (t Timestamp) Tolerance() (past, future time.Duration) {
+	past = cmp.Or(time.Duration(t.Past), defaultTolerance)
+	return past, cmp.Or(time.Duration(t.Future), past)
+}
+
 // toleranceOf is the scheme's tolerance, under the options'.
 func toleranceOf(t Timestamp, o Options) tolerance {
-	past, future := time.Duration(t.Past), time.Duration(t.Future)
-	if o.Past != 0 {
-		past = o.Past
-	}
-	if past == 0 {
-		past = defaultTolerance
-	}
-	if o.Future != 0 {
-		future = o.Future
-	}
-	if future == 0 {
-		future = past
-	}
+	t.Past = cmp.Or(Duration(o.Past), t.Past)
+	t.Future = cmp.Or(Duration(o.Future), t.Future)
+	past, future := t.Tolerance()
 	return tolerance{past, future}
 }
 

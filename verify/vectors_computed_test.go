@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"crypto/ed25519"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -20,6 +21,7 @@ type example struct {
 	key    string           // the secret when empty
 	signed string           // the body when empty
 	plain  bool             // a plain hash of what is signed
+	seed   string           // of an Ed25519 key, instead of all these
 }
 
 // computed are the vectors of all examples. They are judged at testNow unless
@@ -52,6 +54,9 @@ func (e example) compute() vector {
 		h := e.hash()
 		h.Write([]byte(e.signed))
 		sum = h.Sum(nil)
+	}
+	if e.seed != "" {
+		sum = ed25519.Sign(ed25519.NewKeyFromSeed([]byte(e.seed)), []byte(e.signed))
 	}
 	fill := strings.NewReplacer(
 		"{hex}", hex.EncodeToString(sum),
@@ -88,6 +93,8 @@ func examples() []example {
 		sum := sha1.Sum([]byte(text))
 		return string(sum[:])
 	}
+	const seed = "0123456789abcdef0123456789abcdef"
+	public := ed25519.NewKeyFromSeed([]byte(seed)).Public().(ed25519.PublicKey)
 	const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	return []example{
 		{
@@ -376,6 +383,36 @@ func examples() []example {
 			hash:   sha1.New,
 			key:    digest("private-key"),
 			signed: "PG5vdGlmaWNhdGlvbj4=\n",
+		},
+		{
+			vector: vector{
+				scheme: "standard-webhooks-ed25519", secret: "whpk_" + base64.StdEncoding.EncodeToString(public),
+				header: map[string]string{"webhook-id": "msg_1", "webhook-timestamp": unixNow, "webhook-signature": "v1,AAAA v1a,{base64}"},
+				body:   `{"type":"user.created"}`,
+				id:     "msg_1", event: "user.created",
+			},
+			seed:   seed,
+			signed: "msg_1." + unixNow + `.{"type":"user.created"}`,
+		},
+		{
+			vector: vector{
+				scheme: "discord", secret: hex.EncodeToString(public),
+				header: map[string]string{"X-Signature-Ed25519": "{hex}", "X-Signature-Timestamp": unixNow},
+				body:   `{"type":1,"event":{"type":"ENTITLEMENT_CREATE"}}`,
+				event:  "ENTITLEMENT_CREATE",
+			},
+			seed:   seed,
+			signed: unixNow + `{"type":1,"event":{"type":"ENTITLEMENT_CREATE"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "telnyx", secret: base64.StdEncoding.EncodeToString(public),
+				header: map[string]string{"telnyx-signature-ed25519": "{base64}", "telnyx-timestamp": unixNow},
+				body:   `{"data":{"id":"1","event_type":"message.received"}}`,
+				id:     "1", event: "message.received",
+			},
+			seed:   seed,
+			signed: unixNow + `|{"data":{"id":"1","event_type":"message.received"}}`,
 		},
 		{
 			vector: vector{

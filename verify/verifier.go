@@ -91,15 +91,6 @@ func publicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// ReplayWindow is for how long a verified message could be sent again: until its
-// time is out of tolerance. It is 0 where no time bounds it.
-func (v *Verifier) ReplayWindow(m *Message) time.Duration {
-	if m.Timestamp.IsZero() || v.tolerance.past < 0 {
-		return 0
-	}
-	return m.Timestamp.Add(v.tolerance.past).Sub(v.now())
-}
-
 // Scheme returns the verifier's scheme.
 func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 

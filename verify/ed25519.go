@@ -1,0 +1,97 @@
+package verify
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// maxAsymmetric bounds the signatures that are tried where each costs as much
+// as hashing 100 KiB.
+const maxAsymmetric = 4
+
+// ed25519Key takes Standard Webhooks' spellings of a key pair: "whsk_…" is the
+// private key, "whpk_…" the public one, each in base64.
+func ed25519Key(secret string) ([]byte, error) {
+	rest, private := strings.CutPrefix(secret, "whsk_")
+	raw, err := base64Key(strings.TrimPrefix(rest, "whpk_"))
+	if err != nil {
+		return nil, errors.New("what follows whsk_ or whpk_ is not base64; copy the key whole, without blanks")
+	}
+	if private && len(raw) == ed25519.SeedSize {
+		raw = ed25519.NewKeyFromSeed(raw)
+	}
+	return raw, nil
+}
+
+// setPair takes a decoded key for a public key or, by its length, a private one.
+func (k *key) setPair(raw []byte) error {
+	switch len(raw) {
+	case ed25519.PublicKeySize:
+		k.public = raw
+		return nil
+	case ed25519.PrivateKeySize:
+		k.private = ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize])
+		k.public = k.private.Public().(ed25519.PublicKey)
+		if string(k.private) != string(raw) {
+			return errors.New("its two halves don't belong together; copy the key whole")
+		}
+		return nil
+	}
+	return fmt.Errorf("it has %d bytes, and an Ed25519 key %d, or %d with its private half; copy it whole", len(raw), ed25519.PublicKeySize, ed25519.PrivateKeySize)
+}
+
+// PublicKey is what a receiver needs to verify what a private key has signed:
+// "whpk_…" to a secret "whsk_…".
+func PublicKey(secret string) (string, error) {
+	raw, err := ed25519Key(secret)
+	if err == nil {
+		k := new(key)
+		if err = k.setPair(raw); err == nil {
+			return "whpk_" + base64.StdEncoding.EncodeToString(k.public), nil
+		}
+	}
+	return "", fmt.Errorf("finding the public key: %w", err)
+}
+
+// generatePair makes a private key, in the spelling of the scheme's keys.
+func generatePair(kind string) (string, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("generating a key pair: %w", err)
+	}
+	switch kind {
+	case "hex":
+		return hex.EncodeToString(private), nil
+	case "base64":
+		return base64.StdEncoding.EncodeToString(private), nil
+	}
+	return "whsk_" + base64.StdEncoding.EncodeToString(private), nil
+}
+
+// matchPublic tries a lane's signatures with the public keys. What tells the
+// message from others is the hash of what was signed.
+func (c *Check) matchPublic(l *lane) (uint32, Reason) {
+	if len(l.macs) > maxAsymmetric {
+		return 0, ReasonMalformedSignature
+	}
+	content, reason := appendContent(nil, &c.in, l, nil)
+	if reason != "" {
+		return 0, reason
+	}
+	var secrets uint32
+	for i, k := range c.v.keys {
+		for j := range l.macs {
+			if ed25519.Verify(k.public, content, l.macs[j].bytes()) {
+				secrets |= 1 << i
+			}
+		}
+	}
+	l.sum.sum, l.sum.size = sha512.Sum512(content), sha512.Size
+	return secrets, ""
+}

@@ -1,0 +1,99 @@
+package verify_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// The sender holds the private key, the receiver the public one.
+func TestEd25519(t *testing.T) {
+	row := rowOf(t, "standard-webhooks-ed25519")
+	private, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := verify.PublicKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := sign(t, row, outgoing(), private, old)
+	if got := h.Get("webhook-signature"); strings.Count(got, "v1a,") != 2 {
+		t.Errorf("two secrets sign as %q", got)
+	}
+	request := func() *http.Request {
+		r := post(testURL)
+		r.Header = h.Clone()
+		return r
+	}
+	first := accept(t, verifierOf(t, row, public), request(), testBody)
+	second := accept(t, verifierOf(t, row, old), request(), testBody)
+	if !bytes.Equal(first.MAC, second.MAC) {
+		t.Error("the same message has two replay keys")
+	}
+	if first.Signed.String() != "id timestamp event_type body" {
+		t.Errorf("signed: %s", first.Signed)
+	}
+	for i := range len(testBody) {
+		changed := []byte(testBody)
+		changed[i] ^= 1
+		refuse(t, verifierOf(t, row, public), request(), string(changed), verify.ReasonBadSignature)
+	}
+	stranger, _ := verify.GenerateSecret(row)
+	refuse(t, verifierOf(t, row, stranger), request(), testBody, verify.ReasonBadSignature)
+	// An HMAC signature is none, whatever it is called, and many cost too much.
+	forged := request()
+	forged.Header.Set("webhook-signature", "v1a,"+sha256b64(public, "msg_1."+unixNow+"."+testBody))
+	refuse(t, verifierOf(t, row, public), forged, testBody, verify.ReasonMalformedSignature)
+	forged.Header.Set("webhook-signature", strings.Repeat("v1a,"+base64.StdEncoding.EncodeToString(make([]byte, 64))+" ", 5))
+	refuse(t, verifierOf(t, row, public), forged, testBody, verify.ReasonMalformedSignature)
+	// And neither is the public key an HMAC's secret.
+	refuse(t, provider(t, "standard", "whsec_"+strings.TrimPrefix(public, "whpk_")), request(), testBody, verify.ReasonMissingSignature)
+}
+
+func TestEd25519Keys(t *testing.T) {
+	row := rowOf(t, "standard-webhooks-ed25519")
+	pair := ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+	b64 := base64.StdEncoding.EncodeToString
+	want := "whpk_" + b64(pair[32:])
+	for _, secret := range []string{"whsk_" + b64(pair), "whsk_" + b64(pair[:32]), b64(pair), want, b64(pair[32:])} {
+		if got, err := verify.PublicKey(secret); err != nil || got != want {
+			t.Errorf("the public key of %q is %q, %v", secret, got, err)
+		}
+	}
+	mixed := bytes.Clone(pair)
+	mixed[40] ^= 1
+	for _, secret := range []string{"", "whsk_", "whpk_", "whsk_!", "whpk_" + b64(pair[:31]), "whsk_" + b64(mixed), b64(append(pair, 0))} {
+		if got, err := verify.PublicKey(secret); err == nil {
+			t.Errorf("the public key of %q is %q", secret, got)
+		}
+		if _, err := verify.New(row, verify.Options{Secrets: []string{secret}}); err == nil {
+			t.Errorf("%q makes a verifier", secret)
+		} else if secret != "" && len(secret) > 6 && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error %q shows the key", err)
+		}
+	}
+	if _, err := verify.NewSigner(row, []string{want}); err == nil || !strings.Contains(err.Error(), "public key") {
+		t.Errorf("a public key signs: %v", err)
+	}
+	for _, s := range []verify.Scheme{
+		base(func(s *verify.Scheme) { s.Construction = "ed25519" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key = "ed25519", "text" }),
+		base(func(s *verify.Scheme) { s.Key = "ed25519" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Algorithm = "ed25519", "hex", "sha256" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Content = "ed25519", "hex", "{secret}{body}" }),
+	} {
+		if err := s.Validate(); err == nil {
+			t.Errorf("%+v is valid", s)
+		}
+	}
+}
