@@ -242,12 +242,3 @@ func (h *house) attempt() *outbound.AttemptDone {
 	h.t.Helper()
 	return receive(h.t, h.attempts, "the outcome of an attempt")
 }
-
-func (h *house) delivery(id store.ID) *outbound.Record {
-	h.t.Helper()
-	r, err := h.Delivery(h.t.Context(), id.With(store.DeliveryPrefix))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return r
-}
