@@ -182,8 +182,10 @@ func printError(w io.Writer, command string, err error, asJSON bool) {
 	if wrong {
 		title = "The command line is wrong"
 	}
-	text, _ := json.Marshal(map[string]string{"title": title, "detail": err.Error()}) // of strings it can't fail
-	printJSON(w, text)
+	printValue(w, struct {
+		Title  string `json:"title"`
+		Detail string `json:"detail"`
+	}{title, err.Error()})
 }
 
 // cleanLines is clean for text of several lines.

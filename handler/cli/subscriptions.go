@@ -24,7 +24,7 @@ type subscription struct {
 	RateLimit   string            `json:"rate_limit"`
 	Ordered     bool              `json:"ordered"`
 	Active      bool              `json:"active"`
-	Reason      string            `json:"inactive_reason"`
+	Reason      string            `json:"reason"`
 	FromConfig  bool              `json:"from_config"`
 	Created     time.Time         `json:"created_at"`
 	Updated     time.Time         `json:"updated_at"`
@@ -70,8 +70,8 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.eventTypes, "event-types", nil, "The event types to receive, as in order.created, order.* or *; several with commas between them")
 	f.StringVar(&s.description, "description", "", "Words for people")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "A header that each delivery has, as \"Name: value\"")
-	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name from `caddy webhooks providers` (the server's own, unless given)")
-	f.StringVar(&s.rateLimit, "rate-limit", "", "Deliveries at most, as in 50/s or 3000/m; off for no limit")
+	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name that providers lists (the server's own, unless given)")
+	f.StringVar(&s.rateLimit, "rate-limit", "", "How many deliveries at most, as in 50/s or 3000/m; off for no limit")
 	f.BoolVar(&s.ordered, "ordered", false, "One delivery at a time, in the order of publishing")
 }
 

@@ -1,0 +1,229 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
+	s := start(t)
+	s.subscribe("order.*")
+	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7")
+	golden(t, "deliveries-list", steady(s.run("", "deliveries", "list").want(t, 0).out))
+	golden(t, "deliveries-show", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
+
+	if r := s.run("", "deliveries", "redeliver", id).want(t, 0); r.out != id+" queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.attempted()
+	shown := s.run("", "deliveries", "show", id, "--json").want(t, 0)
+	var d struct {
+		delivery
+		List []attempt `json:"attempt_list"`
+	}
+	if err := json.Unmarshal([]byte(shown.out), &d); err != nil {
+		t.Fatal(err)
+	}
+	if d.ID != id || d.Attempts != 2 || len(d.List) != 2 || d.List[1].Number != 2 || d.List[1].Status != 200 {
+		t.Errorf("printed %s", shown.out)
+	}
+
+	// By its attempt, and with others that are not there.
+	r := s.run("", "deliveries", "redeliver", "dlv_0000000000000001", d.List[0].ID, "x").want(t, 1)
+	s.attempted()
+	if r.out != d.List[0].ID+" queued\n" || !strings.Contains(r.err, `there is no delivery "dlv_0000000000000001"`) || !strings.Contains(r.err, "2 of 3 were not queued") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+}
+
+func TestDeliveriesByFilter(t *testing.T) {
+	s := start(t)
+	a, b := s.subscribe("a"), s.subscribe("b")
+	toA, toB := s.publish("a", "1", "--event-id", "e-a"), s.publish("b", "2")
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"the subscription": {[]string{"--subscription-id", a}, toA},
+		"the other one":    {[]string{"--subscription-id", b}, toB},
+		"the event":        {[]string{"--event-id", "e-a"}, toA},
+		"the event type":   {[]string{"--event-type", "b"}, toB},
+		"states":           {[]string{"--state", "dead,pending"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.run("", append([]string{"deliveries", "list", "--json"}, c.args...)...).want(t, 0)
+			var p struct{ Data []delivery }
+			if err := json.Unmarshal([]byte(r.out), &p); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range p.Data {
+				got = append(got, d.ID)
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("lists %v, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDeadLettersLife(t *testing.T) {
+	s := start(t)
+	s.subscribe("order.*")
+	s.answer.Store(500)
+	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7")
+	golden(t, "dead-letters-list", steady(s.run("", "dead-letters", "list").want(t, 0).out))
+	golden(t, "dead-letters-show", steady(s.run("", "dead-letters", "show", id).want(t, 0).out))
+	golden(t, "dead-letters-export", steady(s.run("", "dead-letters", "export").want(t, 0).out))
+	golden(t, "deliveries-show-dead", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
+
+	s.answer.Store(200)
+	if r := s.run("", "dead-letters", "redeliver", id).want(t, 0); r.out != id+" queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.attempted()
+	if r := s.run("", "dead-letters", "show", id).want(t, 1); !strings.Contains(r.err, "is no dead letter, it is delivered") {
+		t.Errorf("stderr %q", r.err)
+	}
+	if r := s.run("", "dead-letters", "list").want(t, 0); r.out != "" {
+		t.Errorf("it is listed still: %s", r.out)
+	}
+}
+
+func TestDeadLettersInBulk(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	s.answer.Store(500)
+	const letters = 5
+	for i := range letters {
+		s.publish(fmt.Sprint("type.", i%2), "1")
+	}
+	for _, args := range [][]string{{}, {"--event-type", "type.0"}, {"--all", "dlv_0000000000000001"}} {
+		s.run("", append([]string{"dead-letters", "redeliver"}, args...)...).want(t, 2)
+	}
+	s.answer.Store(200)
+	if r := s.run("", "dead-letters", "redeliver", "--all", "--event-type", "type.0").want(t, 0); r.out != "3 dead letters queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "redeliver", "--all", "--json").want(t, 0); r.out != "{\n  \"redelivered\": 2\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	for range letters {
+		s.attempted()
+	}
+	if r := s.run("", "dead-letters", "redeliver", "--all").want(t, 0); r.out != "0 dead letters queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
+// Long bulk work tells how much is left, and ends when Caddy falls silent.
+func TestBulkRedeliveryShowsProgress(t *testing.T) {
+	seen := make(chan struct{}, 100)
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			seen <- struct{}{}
+			answer(200, "application/json", `{"dead_letters":12000}`)(w, r)
+			return
+		}
+		<-seen
+		<-seen
+		answer(200, "application/json", `{"redelivered":24000}`)(w, r)
+	})
+	r := run(t, "", "dead-letters", "redeliver", "--all", "--address", address).want(t, 0)
+	if r.out != "24,000 dead letters queued\n" || !strings.Contains(r.err, "12,000 dead letters left\n") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+
+	silent := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			panic(http.ErrAbortHandler)
+		}
+		<-r.Context().Done()
+	})
+	if r := run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1); !strings.Contains(r.err, "can be run again") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestExport(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	s.answer.Store(500)
+	payloads := []string{`{ "n" : 1 }`, `"☃"`, `[12345678901234567890]`}
+	for _, p := range payloads {
+		s.publish("a", p)
+	}
+	name := filepath.Join(t.TempDir(), "dead.ndjson")
+	if r := s.run("", "dead-letters", "export", "--output", name).want(t, 0); r.out != "" || r.err != "3 dead letters exported\n" {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	info, err := os.Stat(name)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if len(lines) != 3 || !strings.Contains(lines[0], `12345678901234567890`) || !strings.Contains(lines[2], `{"n":1}`) {
+		t.Errorf("exported %s", text)
+	}
+	if r := s.run("", "dead-letters", "export", "--event-type", "b").want(t, 0); r.out != "" {
+		t.Errorf("exported %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "export", "--output", "/nonexistent/x").want(t, 1); !strings.Contains(r.err, "/nonexistent/x") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestExportThatIsCutIsNoSuccess(t *testing.T) {
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		answer(200, "application/x-ndjson", "{}\n{}\n{\"half")(w, r)
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	r := run(t, "", "dead-letters", "export", "--address", address).want(t, 1)
+	if !strings.HasPrefix(r.out, "{}\n{}\n") || !strings.Contains(r.err, "2 of them written") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	s := start(t)
+	if r := s.run("", "status").want(t, 0); !strings.Contains(r.out, "There are no subscriptions.") {
+		t.Errorf("printed %q", r.out)
+	}
+	s.subscribe("order.*")
+	held := s.subscribe("*")
+	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	s.answer.Store(503)
+	s.publish("order.created", "1")
+	golden(t, "status", steady(s.run("", "status").want(t, 0).out))
+	var status serverStatus
+	if err := json.Unmarshal([]byte(s.run("", "status", "--json").want(t, 0).out), &status); err != nil || status.DeadLetters != 1 || status.Pending != 1 {
+		t.Errorf("%v: %+v", err, status)
+	}
+}
+
+// All of it by a real Caddy's admin endpoint, which asks for Host and Origin.
+func TestByTheAdminEndpoint(t *testing.T) {
+	s := start(t)
+	mounted.Store(&s.handler)
+	t.Cleanup(func() { mounted.Store(nil) })
+	s.address = runCaddy(t)
+	s.subscribe("*")
+	id := s.publish("a", "{}")
+	if r := s.run("", "deliveries", "show", id).want(t, 0); field(t, r.out, "State") != "delivered" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "status").want(t, 0)
+	if r := s.run("", "events", "show", "nothing").want(t, 1); !strings.Contains(r.err, `there is no event "nothing"`) {
+		t.Errorf("stderr %q", r.err)
+	}
+}

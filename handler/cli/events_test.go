@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestPublishedPayloadArrivesByteForByte(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	for name, payload := range map[string]string{
+		"an object":        `{"b":1,"a":2,"a":3}`,
+		"spaces inside":    "{ \"a\" :\t[1 , 2] }",
+		"HTML":             `{"html":"<b>&amp;</b>","esc":"\u003c\/"}`,
+		"large numbers":    `[12345678901234567890,1.10,1e400,-0]`,
+		"no ASCII":         `"ünïcode ☃ 🎉  "`,
+		"null":             `null`,
+		"a bare text":      `"},\"event_id\":\"x\""`,
+		"a line separator": "\"\u2028\"",
+	} {
+		t.Run(name, func(t *testing.T) {
+			for by, args := range map[string][]string{
+				"payload":      {"--payload", payload},
+				"payload-file": {"--payload-file", file(t, payload)},
+				"stdin":        {},
+			} {
+				s.run(payload, append([]string{"events", "publish", "order.created"}, args...)...).want(t, 0)
+				s.attempted()
+				if got := <-s.bodies; got != payload {
+					t.Errorf("by %s: %q arrived, want %q", by, got, payload)
+				}
+			}
+		})
+	}
+}
+
+func TestPublishRefuses(t *testing.T) {
+	s := start(t)
+	for name, c := range map[string]struct {
+		args    []string
+		payload string
+		code    int
+		says    string
+	}{
+		"nothing":                         {[]string{"a"}, "", 2, "the payload is empty"},
+		"no JSON":                         {[]string{"a"}, "hello", 1, "not JSON"},
+		"JSON that goes on":               {[]string{"a"}, `1} {`, 1, "at byte 2"},
+		"a payload that breaks out":       {[]string{"a"}, `1,"event_id":"x"`, 1, "not JSON"},
+		"both ways of giving it":          {[]string{"a", "--payload", "1", "--payload-file", "x"}, "", 2, "together"},
+		"an event type of the wrong form": {[]string{"order created"}, "{}", 1, "event_type is not an event type"},
+		"an event id with a dot":          {[]string{"a", "--event-id", "a.b"}, "{}", 1, "event_id may only have"},
+		"two event types":                 {[]string{"a", "b"}, "{}", 2, "too many arguments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.run(c.payload, append([]string{"events", "publish"}, c.args...)...)
+			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
+				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
+			}
+		})
+	}
+	if r := s.run("", "events", "list").want(t, 0); r.out != "" || r.err != "There are none.\n" {
+		t.Errorf("refused events are stored: %q, %q", r.out, r.err)
+	}
+}
+
+func TestPublishTwice(t *testing.T) {
+	s := start(t)
+	s.subscribe("order.*")
+	publish := func(payload string) result {
+		return s.run(payload, "events", "publish", "order.created", "--event-id", "order-7")
+	}
+	if r := publish(`{"a":1}`).want(t, 0); r.out != "order-7 published to 1 subscription\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := publish(`{"a":1}`).want(t, 0); r.out != "order-7 was published before, to 1 subscription: nothing was done\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := publish(`{"a":2}`).want(t, 1); !strings.Contains(r.err, `event_id "order-7" was used before`) {
+		t.Errorf("printed %q", r.err)
+	}
+	r := s.run("{}", "events", "publish", "a", "--json").want(t, 0)
+	var answer struct {
+		Deliveries *int `json:"deliveries"`
+	}
+	if err := json.Unmarshal([]byte(r.out), &answer); err != nil || answer.Deliveries == nil || *answer.Deliveries != 0 {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
+func TestEventsAreShown(t *testing.T) {
+	s := start(t)
+	s.subscribe("order.*", "--tenant", "acme")
+	s.publish("order.created", `{"order":7,"note":"a\nb"}`, "--event-id", "order-7", "--tenant", "acme")
+	s.run("{}", "events", "publish", "customer.created", "--event-id", "c-1").want(t, 0)
+
+	golden(t, "events-list", s.run("", "events", "list").want(t, 0).out)
+	golden(t, "events-show", steady(s.run("", "events", "show", "order-7", "--tenant", "acme").want(t, 0).out))
+	golden(t, "events-show-unmatched", s.run("", "events", "show", "c-1").want(t, 0).out)
+	if r := s.run("", "events", "show", "order-7").want(t, 1); !strings.Contains(r.err, "`caddy webhooks events list`") {
+		t.Errorf("without its tenant: %q", r.err)
+	}
+	if r := s.run("", "events", "list", "--event-type", "order.*", "--since", "1h").want(t, 0); strings.Contains(r.out, "c-1") || !strings.Contains(r.out, "order-7") {
+		t.Errorf("filtered: %q", r.out)
+	}
+	if r := s.run("", "events", "list", "--until", "1h").want(t, 0); r.out != "" {
+		t.Errorf("until an hour ago: %q", r.out)
+	}
+	shown := s.run("", "events", "show", "order-7", "--tenant", "acme", "--json").want(t, 0)
+	var e event
+	if err := json.Unmarshal([]byte(shown.out), &e); err != nil || len(e.Deliveries) != 1 {
+		t.Errorf("as JSON: %v: %s", err, shown.out)
+	}
+}
+
+func TestListsFollowCursors(t *testing.T) {
+	s := start(t)
+	const events = 2*maxPage + 7
+	for i := range events {
+		body, err := (&publishing{id: fmt.Sprint("e-", i)}).envelope("a", []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := newClient(s.address, defaultTimeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ask(t.Context(), http.MethodPost, "/events", nil, body, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := func(r result) int { return strings.Count(r.out, "\n") - 1 }
+	if r := s.run("", "events", "list", "--all").want(t, 0); rows(r) != events || r.err != "" {
+		t.Errorf("--all has %d rows, and %q", rows(r), r.err)
+	}
+	if r := s.run("", "events", "list").want(t, 0); rows(r) != defaultLimit || !strings.Contains(r.err, "--cursor") {
+		t.Errorf("%d rows, and %q", rows(r), r.err)
+	}
+	if r := s.run("", "events", "list", "--limit", fmt.Sprint(maxPage+1)).want(t, 0); rows(r) != maxPage+1 {
+		t.Errorf("over a page: %d rows", rows(r))
+	}
+
+	// As JSON the pages make one document, and its cursor leads to the rest.
+	seen := map[string]bool{}
+	cursor := ""
+	for pages := 0; ; pages++ {
+		args := []string{"events", "list", "--json", "--limit", "250"}
+		if cursor != "" {
+			args = append(args, "--cursor", cursor)
+		}
+		var p page
+		if err := json.Unmarshal([]byte(s.run("", args...).want(t, 0).out), &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range p.Data {
+			var e event
+			if err := json.Unmarshal(row, &e); err != nil {
+				t.Fatal(err)
+			}
+			seen[e.ID] = true
+		}
+		if p.NextCursor == nil {
+			if pages != 1 {
+				t.Errorf("%d further pages", pages)
+			}
+			break
+		}
+		cursor = *p.NextCursor
+	}
+	if len(seen) != events {
+		t.Errorf("%d events in all pages, want %d", len(seen), events)
+	}
+	golden(t, "events-list-json", s.run("", "events", "list", "--json", "--limit", "2").want(t, 0).out)
+	golden(t, "events-list-json-empty", s.run("", "events", "list", "--json", "--tenant", "nobody").want(t, 0).out)
+}
+
+func TestListRefuses(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no limit":        {"--limit", "0"},
+		"two limits":      {"--limit", "5", "--all"},
+		"a time":          {"--since", "yesterday"},
+		"an unknown flag": {"--state", "dead"},
+		"an argument":     {"order.created"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, "", append([]string{"events", "list"}, args...)...).want(t, 2)
+		})
+	}
+	s := start(t)
+	if r := s.run("", "events", "list", "--cursor", "x").want(t, 1); !strings.Contains(r.err, "cursor") {
+		t.Errorf("stderr %q", r.err)
+	}
+	if r := s.run("", "deliveries", "list", "--state", "lost").want(t, 1); !strings.Contains(r.err, "pending, delivered or dead") {
+		t.Errorf("stderr %q", r.err)
+	}
+}

@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// standing is a clock that stands still: attempts are due at once or never.
+type standing struct{}
+
+func (standing) Now() time.Time { return now }
+
+func (standing) At(at time.Time) <-chan time.Time {
+	c := make(chan time.Time, 1)
+	if !at.After(now) {
+		c <- now
+	}
+	return c
+}
+
+// server is the real API on a real engine on a real store, with a receiver.
+type server struct {
+	t        *testing.T
+	handler  http.Handler
+	address  string
+	receiver *httptest.Server
+	answer   atomic.Int64 // the receiver's status
+	received chan *http.Request
+	bodies   chan string
+	attempts chan *outbound.AttemptDone
+}
+
+func (s *server) PublishDone(string, time.Duration)       {}
+func (s *server) AttemptDone(a *outbound.AttemptDone)     { s.attempts <- a }
+func (s *server) SubscriptionChanged(*store.Subscription) {}
+
+// start runs a server whose deliveries get one attempt.
+func start(t *testing.T) *server {
+	t.Helper()
+	s := &server{
+		t: t, attempts: make(chan *outbound.AttemptDone, 10_000),
+		received: make(chan *http.Request, 10_000), bodies: make(chan string, 10_000),
+	}
+	s.answer.Store(200)
+	s.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		s.received <- r
+		s.bodies <- string(body)
+		w.WriteHeader(int(s.answer.Load()))
+		io.WriteString(w, "thanks\x1b[2J")
+	}))
+	t.Cleanup(s.receiver.Close)
+	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	engine, err := outbound.Open(t.Context(), st, outbound.Settings{Policy: loopback, Observer: s, Logger: quiet, Retry: outbound.Schedule{}}, outbound.WithClock(standing{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		engine.Close()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler = http.StripPrefix(mount, h)
+	s.address = serve(t, s.handler.ServeHTTP)
+	return s
+}
+
+// run runs a command against the server.
+func (s *server) run(input string, args ...string) result {
+	s.t.Helper()
+	return run(s.t, input, append(args, "--address", s.address)...)
+}
+
+// subscribe creates a subscription and returns its id.
+func (s *server) subscribe(eventTypes string, flags ...string) string {
+	s.t.Helper()
+	args := append([]string{"subscriptions", "create", "--url", s.receiver.URL, "--event-types", eventTypes}, flags...)
+	return field(s.t, s.run("", args...).want(s.t, 0).out, "Subscription")
+}
+
+// publish publishes an event, waits for its delivery's only attempt, and
+// returns the delivery's id.
+func (s *server) publish(eventType, payload string, flags ...string) string {
+	s.t.Helper()
+	s.run(payload, append([]string{"events", "publish", eventType}, flags...)...).want(s.t, 0)
+	return s.attempted()
+}
+
+// attempted waits for an attempt, and returns its delivery's id.
+func (s *server) attempted() string {
+	s.t.Helper()
+	select {
+	case a := <-s.attempts:
+		return a.Delivery.With(store.DeliveryPrefix)
+	case <-time.After(20 * time.Second): // no assertion about speed
+		s.t.Fatal("no attempt was made")
+		return ""
+	}
+}
+
+// field reads a value of what is printed as names with values.
+func field(t *testing.T, printed, name string) string {
+	t.Helper()
+	for line := range strings.Lines(printed) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("there is no %s in %q", name, printed)
+	return ""
+}
+
+var changing = []struct {
+	form *regexp.Regexp
+	by   string
+}{
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "receiver.test:8"}, // as long, so that columns stay
+	{regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`), "whsec_…"},
+	{regexp.MustCompile(`/\S+/webhooks\.db \(\S+ \S+\)`), "/data/webhooks.db (1 MiB)"},
+}
+
+// steady takes what differs from run to run out of an output.
+func steady(out string) string {
+	for _, c := range changing {
+		out = c.form.ReplaceAllString(out, c.by)
+	}
+	return out
+}
+
+// adminAPI mounts a server on a real admin endpoint, as the handler package
+// does.
+type adminAPI struct{}
+
+var mounted atomic.Pointer[http.Handler]
+
+func init() { caddy.RegisterModule(adminAPI{}) }
+
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.webhooks", New: func() caddy.Module { return adminAPI{} }}
+}
+
+func (adminAPI) Routes() []caddy.AdminRoute {
+	h := mounted.Load()
+	if h == nil {
+		return nil
+	}
+	return []caddy.AdminRoute{{Pattern: mount + "/", Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		(*h).ServeHTTP(w, r)
+		return nil
+	})}}
+}

@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func TestSubscriptionsLife(t *testing.T) {
+	s := start(t)
+	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL+"/hooks", "--event-types", "order.*,customer.created",
+		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme").want(t, 0)
+	golden(t, "subscriptions-create", steady(created.out))
+	id, secret := field(t, created.out, "Subscription"), field(t, created.out, "Secret")
+
+	golden(t, "subscriptions-list", steady(s.run("", "subscriptions", "list").want(t, 0).out))
+	golden(t, "subscriptions-show", steady(s.run("", "subscriptions", "show", id).want(t, 0).out))
+	if r := s.run("", "subscriptions", "show", id, "--show-secret").want(t, 0); r.out != secret+"\n" {
+		t.Errorf("its secret is %q, want %q", r.out, secret)
+	}
+	for _, args := range [][]string{{"list"}, {"list", "--json"}, {"show", id}, {"show", id, "--json"}} {
+		if r := s.run("", append([]string{"subscriptions"}, args...)...).want(t, 0); strings.Contains(r.out, "whsec_") {
+			t.Errorf("%v shows the secret", args)
+		}
+	}
+
+	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
+		"--ordered", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "").want(t, 0).out))
+
+	if r := s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0); !strings.Contains(r.out, "inactive") {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "subscriptions", "show", id).want(t, 0); field(t, r.out, "State") != "inactive: deactivated by hand: moving" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "subscriptions", "activate", id).want(t, 0)
+	tested := s.run("", "subscriptions", "test", id).want(t, 0)
+	if delivery := s.attempted(); !strings.HasPrefix(tested.out, delivery+" queued") {
+		t.Errorf("printed %q, and %s was delivered", tested.out, delivery)
+	}
+	if r := s.run("", "subscriptions", "delete", id).want(t, 0); r.out != id+" deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "subscriptions", "delete", id, "--json").want(t, 1); !strings.Contains(r.err, `"code": "not_found"`) {
+		t.Errorf("printed %q", r.err)
+	}
+}
+
+func TestRotateSecret(t *testing.T) {
+	s := start(t)
+	id := s.subscribe("*")
+	old := strings.TrimSpace(s.run("", "subscriptions", "show", id, "--show-secret").want(t, 0).out)
+	rotated := s.run("", "subscriptions", "rotate-secret", id).want(t, 0)
+	if field(t, rotated.out, "The old one expires") != "2026-02-01 15:04:05 (in 24h)" {
+		t.Errorf("printed %q", rotated.out)
+	}
+	fresh := field(t, rotated.out, "Secret")
+	s.publish("a", `{"a":1}`)
+	request, body := <-s.received, <-s.bodies
+	for name, secret := range map[string]string{"old": old, "new": fresh} {
+		row, _ := verify.Lookup("standard-webhooks")
+		v, err := verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(request, []byte(body)); err != nil {
+			t.Errorf("with the %s secret: %v", name, err)
+		}
+	}
+	given := file(t, secretOf(t, "standard-webhooks")+"\n")
+	s.run("", "subscriptions", "rotate-secret", id, "--secret-file", given).want(t, 0)
+	if r := s.run("", "subscriptions", "rotate-secret", id, "--secret-file", given).want(t, 1); !strings.Contains(r.err, "already") {
+		t.Errorf("the same one again: %q", r.err)
+	}
+}
+
+func TestSubscriptionWithASecretOfItsOwn(t *testing.T) {
+	s := start(t)
+	secret := "s3cret-of-the-crm-system"
+	s.subscribe("*", "--scheme", "github", "--secret-file", file(t, secret+"\n"))
+	s.publish("a", "{}")
+	request, body := <-s.received, <-s.bodies
+	// What the receiver got is judged by the verify command, too.
+	raw := new(strings.Builder)
+	request.Body = io.NopCloser(strings.NewReader(body))
+	request.URL.Host = request.Host
+	if err := request.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, raw.String(), "verify", "github", "--secret", secret).want(t, 0)
+	if field(t, r.out, "Event type") != "a" {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
+func TestSubscriptionsRefuse(t *testing.T) {
+	s := start(t)
+	id := s.subscribe("*")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"no URL":                    {[]string{"create", "--event-types", "*"}, 2, "--url and --event-types are needed"},
+		"no event types":            {[]string{"create", "--url", "https://example.com"}, 2, "--url and --event-types are needed"},
+		"an address that is denied": {[]string{"create", "--url", "http://10.0.0.1/", "--event-types", "*"}, 1, "url is refused"},
+		"a pattern":                 {[]string{"create", "--url", s.receiver.URL, "--event-types", "order*"}, 1, `"order*"`},
+		"a scheme":                  {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "no-such-scheme"}, 1, "caddy webhooks providers"},
+		"a rate":                    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--rate-limit", "fast"}, 1, "rate_limit"},
+		"a header for injection":    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "A: b\nC: d"}, 2, "Name: value"},
+		"a reserved header":         {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "Host: x"}, 1, "headers"},
+		"two secrets":               {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--secret", "a", "--secret", "b"}, 2, "one secret"},
+		"no change":                 {[]string{"update", id}, 2, "nothing to change"},
+		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list`"},
+		"an id with a path in it":   {[]string{"show", "../status"}, 1, "subscription"},
+		"no id":                     {[]string{"delete"}, 2, "an argument is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.run("", append([]string{"subscriptions"}, c.args...)...)
+			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
+				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
+			}
+		})
+	}
+	if r := s.run("", "subscriptions", "list", "--json").want(t, 0); strings.Count(r.out, "subscription_id") != 1 {
+		t.Errorf("what was refused is there: %s", r.out)
+	}
+}
+
+func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
+	var sent map[string]any
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		sent = nil
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+			t.Error(err)
+		}
+		answer(200, "application/json", "{}")(w, r)
+	})
+	for flags, want := range map[string]string{
+		"--ordered=false":                  `{"ordered":false}`,
+		"--rate-limit=off":                 `{"rate_limit":null}`,
+		"--remove-header=X-A":              `{"headers":{"X-A":null}}`,
+		"--scheme=":                        `{"scheme":""}`,
+		"--event-types=a,b.* --url=http:x": `{"event_types":["a","b.*"],"url":"http:x"}`,
+	} {
+		run(t, "", append([]string{"subscriptions", "update", "sub_1", "--address", address}, strings.Fields(flags)...)...).want(t, 0)
+		if got, _ := json.Marshal(sent); string(got) != want {
+			t.Errorf("%s sends %s, want %s", flags, got, want)
+		}
+	}
+}
