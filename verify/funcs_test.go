@@ -1,0 +1,212 @@
+package verify_test
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// Contentful's requests name the headers that they sign: nothing that is named
+// may be missing, repeated or blurred, and the time must be named.
+func TestContentful(t *testing.T) {
+	v := provider(t, "contentful")
+	request := func(list, signed string, kv ...string) *http.Request {
+		content := "POST\n/in\n" + signed + "\n" + testBody
+		return post(in, append([]string{"X-Contentful-Signature", sha256hex("secret", content), "X-Contentful-Signed-Headers", list, "X-Contentful-Timestamp", milliNow}, kv...)...)
+	}
+	const list, stamp = "x-contentful-signed-headers", "x-contentful-timestamp"
+	both := list + "," + stamp
+	accept(t, v, request(both, list+":"+both+";"+stamp+":"+milliNow), testBody)
+	// The order of the list is the sender's; the order of what is signed is not.
+	accept(t, v, request(stamp+", "+list, list+":"+stamp+", "+list+";"+stamp+":"+milliNow), testBody)
+	accept(t, v, request("A,"+both, "a:x;"+list+":A,"+both+";"+stamp+":"+milliNow, "A", "x"), testBody)
+
+	for name, r := range map[string]*http.Request{
+		"time not named":  request(list, list+":"+list),
+		"list not named":  request(stamp, stamp+":"+milliNow),
+		"empty list":      request("", ""),
+		"missing header":  request("a,"+both, "a:;"+list+":a,"+both+";"+stamp+":"+milliNow),
+		"repeated header": request("a,"+both, "a:x;"+list+":a,"+both+";"+stamp+":"+milliNow, "A", "x", "A", "x"),
+		"named twice":     request("a,a,"+both, "a:x;a:x;"+list+":a,a,"+both+";"+stamp+":"+milliNow, "A", "x"),
+		"no header":       request("a b,"+both, "a b:x;"+list+":a b,"+both+";"+stamp+":"+milliNow, "A b", "x"),
+		"blurred":         request("a,b,"+both, "a:x;b:y;b:z;"+list+":a,b,"+both+";"+stamp+":"+milliNow, "A", "x;b:y", "B", "z"),
+		"endless list":    request(strings.Repeat("a,", 5000)+both, "a:x", "A", "x"),
+		"empty name":      request(","+both, ":;"+list+":,"+both+";"+stamp+":"+milliNow),
+	} {
+		t.Run(name, func(t *testing.T) { refuse(t, v, r, testBody, "") })
+	}
+	// The path is signed, escaped once more.
+	r := request(both, list+":"+both+";"+stamp+":"+milliNow)
+	r.RequestURI = "/other"
+	refuse(t, v, r, testBody, verify.ReasonBadSignature)
+}
+
+// Hook0's name the headers too, and say so in the signature.
+func TestHook0(t *testing.T) {
+	v := provider(t, "hook0")
+	request := func(names, values string, kv ...string) *http.Request {
+		return post(in, append([]string{"X-Hook0-Signature", "t=" + unixNow + ",h=" + names + ",v1=" + sha256hex("secret", unixNow+"."+names+"."+values+"."+testBody)}, kv...)...)
+	}
+	accept(t, v, request("x-event-id x-event-type", "1.user.account.created", "X-Event-Id", "1", "X-Event-Type", "user.account.created"), testBody)
+	for name, r := range map[string]*http.Request{
+		"missing header":  request("x-missing", ""),
+		"repeated header": request("a", "x", "A", "x", "A", "x"),
+		"dot in an id":    request("x-event-id x-event-type", "1.user.account.created", "X-Event-Id", "1.user", "X-Event-Type", "account.created"),
+		"body in a value": request("x-event-type", `a.{"x":1`, "X-Event-Type", `a.{"x":1`),
+		"no names":        request("", ""),
+		"no h":            post(in, "X-Hook0-Signature", "t="+unixNow+",v1="+sha256hex("secret", unixNow+"..."+testBody)),
+		"other order":     post(in, "X-Hook0-Signature", "t="+unixNow+",h=b a,v1="+sha256hex("secret", unixNow+".a b.x.y."+testBody), "A", "x", "B", "y"),
+		"endless names":   request(strings.Repeat("a ", 1000)+"a", "x", "A", "x"),
+		"dot in a name":   request("a.b", "x", "A.b", "x"),
+	} {
+		t.Run(name, func(t *testing.T) { refuse(t, v, r, testBody, "") })
+	}
+}
+
+// Mercado Pago leaves a part out of what is signed when it is absent.
+func TestMercadoPago(t *testing.T) {
+	v := provider(t, "mercado-pago")
+	request := func(query, signed string, kv ...string) *http.Request {
+		return post(in+query, append([]string{"x-signature", "ts=" + unixNow + ",v1=" + sha256hex("secret", signed)}, kv...)...)
+	}
+	accept(t, v, request("?data.id=AbC", "id:abc;ts:"+unixNow+";"), "{}")
+	accept(t, v, request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r"), "{}")
+	for name, r := range map[string]*http.Request{
+		"an id that is left out":    request("?data.id=abc", "ts:"+unixNow+";"),
+		"an id that is added":       request("", "id:abc;ts:"+unixNow+";"),
+		"two ids":                   request("?data.id=a&data.id=b", "id:a;ts:"+unixNow+";"),
+		"a part within an id":       request("?data.id="+url.QueryEscape("a;request-id:r"), "id:a;request-id:r;ts:"+unixNow+";"),
+		"two request ids":           request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r", "x-request-id", "r"),
+		"a part within a requestid": request("", "request-id:r;ts:1;ts:"+unixNow+";", "x-request-id", "r;ts:1"),
+		"a query that is none":      request("?data.id=%zz", "id:%zz;ts:"+unixNow+";"),
+	} {
+		t.Run(name, func(t *testing.T) { refuse(t, v, r, "{}", "") })
+	}
+}
+
+// What Plivo joins depends on what there is.
+func TestPlivoV3(t *testing.T) {
+	v := provider(t, "plivo")
+	for _, tt := range []struct{ query, body, signed string }{
+		{"?b=2&a=1", "d=4&c=3", in + "?a=1&b=2.c3d4.9"},
+		{"?b=2&a=x%20y", "", in + "?a=x y&b=2.9"},
+		{"", "d=4&c=3", in + "?c3d4.9"},
+		{"", "", in + ".9"},
+	} {
+		r := post(in+tt.query, "X-Plivo-Signature-Ma-V3", "x,"+sha256b64("secret", tt.signed), "X-Plivo-Signature-V3-Nonce", "9", "Content-Type", "application/x-www-form-urlencoded")
+		accept(t, v, r, tt.body)
+		refuse(t, v, r, tt.body+"&e=5", verify.ReasonBadSignature)
+	}
+	nonce := func(query, body, signed string) *http.Request {
+		return post(in+query, "X-Plivo-Signature-V3", sha256b64("secret", signed), "X-Plivo-Signature-V3-Nonce", "9", "Content-Type", "application/x-www-form-urlencoded")
+	}
+	refuse(t, v, nonce("?a=1&a=2", "", in+"?a=1&a=2.9"), "", verify.ReasonRepeatedField)
+	refuse(t, v, nonce("", "a=1&a=2", in+"?a1a2.9"), "a=1&a=2", verify.ReasonRepeatedField)
+	refuse(t, v, nonce("?a=%zz", "", in+"?a=%zz.9"), "", verify.ReasonMalformedField)
+	r := nonce("", "", in+".9")
+	r.Header.Del("X-Plivo-Signature-V3-Nonce")
+	refuse(t, v, r, "", verify.ReasonMissingID)
+}
+
+// A content that needs the body before it hashes it.
+func TestBodyBehindItsOwnFields(t *testing.T) {
+	s := base(func(s *verify.Scheme) {
+		s.Content = "{json.id}.{timestamp}.{event_type}.{body}.{body_sha1_base64url}"
+		s.Timestamp = verify.Timestamp{In: "json", Name: "at"}
+		s.EventType = verify.Field{In: "json", Name: "type"}
+	})
+	body := `{"id":"1","at":` + unixNow + `,"type":"ab"}`
+	r := post(in, "X-Sig", sha256hex("secret", "1."+unixNow+".ab."+body+"."+sha1url(body)))
+	v := verifierOf(t, s)
+	if m := accept(t, v, r, body); m.EventType != "ab" || !m.Timestamp.Equal(testNow) {
+		t.Errorf("message %+v", m)
+	}
+	refuse(t, v, r, strings.Replace(body, "ab", "xb", 1), verify.ReasonBadSignature)
+	refuse(t, v, r, `{"id":"1","at":"x","type":"ab"}`, verify.ReasonMalformedTimestamp)
+	refuse(t, v, r, `{"id":"1","at":{},"type":"ab"}`, verify.ReasonMalformedTimestamp)
+	refuse(t, v, r, `{"id":"1","type":"ab"}`, verify.ReasonMissingTimestamp)
+	refuse(t, v, r, `{"id":"1","at":`+unixNow+`}`, verify.ReasonMissingField)
+	refuse(t, v, r, `{"id":"1.2","at":`+unixNow+`,"type":"ab"}`, verify.ReasonMalformedField)
+
+	h := sign(t, s, &verify.Outgoing{EventType: "ab", Timestamp: testNow, Body: []byte(body)}, "secret")
+	if h.Get("X-Sig") != r.Header.Get("X-Sig") {
+		t.Errorf("signed as %q, want %q", h.Get("X-Sig"), r.Header.Get("X-Sig"))
+	}
+	signer, err := verify.NewSigner(s, []string{"secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := signer.Sign(http.Header{}, &verify.Outgoing{EventType: "ab", Body: []byte(`{"id":"1"}`)}); err == nil {
+		t.Error("a body without the time that is signed")
+	}
+}
+
+func sha1url(body string) string {
+	sum := sha1.Sum([]byte(body))
+	return base64.URLEncoding.EncodeToString(sum[:])
+}
+
+// The time of a body that is signed as a whole is read without parsing it.
+func TestTimeInASignedBody(t *testing.T) {
+	v := provider(t, "linear")
+	for body, want := range map[string]verify.Reason{
+		`{"webhookTimestamp":` + milliNow + `}`:                              "",
+		`{"a":[{"webhookTimestamp":1}],"webhookTimestamp":` + milliNow + `}`: "",
+		`{}`:                                 "",
+		`{"webhookTimestamp":1600000000000}`: verify.ReasonStaleTimestamp,
+		`{"webhookTimestamp":1700000061000}`: verify.ReasonFutureTimestamp,
+		`{"webhookTimestamp":1700000000}`:    verify.ReasonMalformedTimestamp,
+		`{"webhookTimestamp":{}}`:            verify.ReasonMalformedTimestamp,
+		`{"webhookTimestamp":"` + strings.Repeat("1", 5000) + `"}`:                  verify.ReasonMalformedTimestamp,
+		`{"webhookTimestamp":` + milliNow + `,"webhookTimestamp":` + milliNow + `}`: verify.ReasonRepeatedField,
+		`{"webhookTimestamp":`: verify.ReasonMalformedBody,
+		`]`:                    verify.ReasonMalformedBody,
+	} {
+		r := post(in, "Linear-Signature", sha256hex("secret", body))
+		if want == "" {
+			accept(t, v, r, body)
+		} else {
+			refuse(t, v, r, body, want)
+		}
+	}
+}
+
+// A document in a form is the one of its name.
+func TestDocumentInAForm(t *testing.T) {
+	v := provider(t, "dropbox-sign")
+	document := `{"event":{"event_time":"` + unixNow + `","event_type":"x","event_hash":"` + sha256hex("secret", unixNow+"x") + `"}}`
+	part := func(name, value string) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
+	}
+	const multi = "multipart/form-data; boundary=b"
+	for _, tt := range []struct {
+		kind, body string
+		want       verify.Reason
+	}{
+		{multi, part("json", document) + "--b--\r\n", ""},
+		{multi, part("other", "{}") + part("json", document) + "--b--\r\n", ""},
+		{"application/x-www-form-urlencoded", "json=" + url.QueryEscape(document), ""},
+		{"application/json", document, ""},
+		{multi, part("json", document) + part("json", document) + "--b--\r\n", verify.ReasonRepeatedField},
+		{multi, part("other", document) + "--b--\r\n", verify.ReasonMissingField},
+		{multi, part("json", document), verify.ReasonMalformedBody},
+		{multi, document, verify.ReasonMalformedBody},
+		{multi, "", verify.ReasonMalformedBody},
+		{"multipart/form-data", part("json", document) + "--b--\r\n", verify.ReasonUnsupportedContentType},
+		{"application/x-www-form-urlencoded", "json=" + url.QueryEscape(document) + "&json=1", verify.ReasonRepeatedField},
+		{"application/x-www-form-urlencoded", "other=1", verify.ReasonMalformedBody},
+		{multi, strings.Repeat(part("x", ""), 1001) + part("json", document) + "--b--\r\n", verify.ReasonMalformedBody},
+	} {
+		r := post(in, "Content-Type", tt.kind)
+		if tt.want == "" {
+			accept(t, v, r, tt.body)
+		} else {
+			refuse(t, v, r, tt.body, tt.want)
+		}
+	}
+}
