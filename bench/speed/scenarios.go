@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
+	"time"
 )
 
 // scenario is one thing to measure.
@@ -21,6 +24,9 @@ var scenarios = []scenario{
 	{name: "idle", run: idle},
 	{name: "subscriptions-10", run: manySubscriptions(10), raw: "accepted/s"},
 	{name: "subscriptions-10000", run: manySubscriptions(10_000), raw: "accepted/s"},
+	{name: "verify-1k", run: verify(1 << 10)},
+	{name: "verify-64k", run: verify(64 << 10)},
+	{name: "verify-1m", run: verify(1 << 20)},
 }
 
 // measure runs a scenario between two raw loops.
@@ -34,7 +40,7 @@ func (b *bench) measure(sc scenario) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serve(sc.options)
+	s, err := b.serve(sc.options, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -131,4 +137,53 @@ func manySubscriptions(n int) func(*bench, *server, string) (figures, error) {
 		r, err := b.load("post", s.events("-d="+b.span.String(), "-sink="+sink)...)
 		return figures{{"accepted/s", r.AcceptedPS}, {"deliveries/s", r.E2E.PerSecond}}, err
 	}
+}
+
+// verify compares proxying with verifying and proxying, in turns, and refusing
+// with proxying.
+func verify(size int) func(*bench, *server, string) (figures, error) {
+	return func(b *bench, s *server, _ string) (figures, error) {
+		const turns = 3
+		site := s.url[:len(s.url)-len("/webhooks")]
+		proxy := func(path string, args ...string) (float64, error) {
+			r, err := b.load("proxy", append([]string{
+				"-url=" + site + path, fmt.Sprintf("-size=%d", size), "-d=" + (b.span / turns).String(),
+			}, args...)...)
+			return r.PerSecond(), err
+		}
+		signed := []string{"-sign-secret=" + secret, "-sign-scheme=github"}
+		var plain, verified, refused float64
+		for range turns {
+			for _, turn := range []struct {
+				sum  *float64
+				path string
+				args []string
+			}{{&plain, "/plain", nil}, {&verified, "/verified", signed}, {&refused, "/verified", nil}} {
+				n, err := proxy(turn.path, turn.args...)
+				if err != nil {
+					return nil, err
+				}
+				*turn.sum += n / turns
+			}
+		}
+		// What HMAC alone leaves: two cores do the one and the other.
+		bound := 1 / (1 + plain/2*macTime(size).Seconds())
+		return figures{
+			{"verified ÷ plain", verified / plain}, {"bound by HMAC alone", bound}, {"of the bound", verified / plain / bound},
+			{"refused ÷ plain", refused / plain}, {"plain/s", plain}, {"verified/s", verified}, {"refused/s", refused},
+		}, nil
+	}
+}
+
+// macTime is what one HMAC-SHA256 takes.
+func macTime(size int) time.Duration {
+	body := make([]byte, size)
+	n, began := 0, time.Now()
+	for time.Since(began) < 200*time.Millisecond {
+		m := hmac.New(sha256.New, []byte(secret))
+		m.Write(body)
+		m.Sum(nil)
+		n++
+	}
+	return time.Since(began) / time.Duration(n)
 }

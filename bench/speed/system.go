@@ -75,25 +75,35 @@ type server struct {
 }
 
 const caddyfile = `{
-	admin %s
+	admin %[1]s
 	webhooks {
-		store sqlite %s %s
+		store sqlite %[2]s %[3]s
 		egress {
 			allow 127.0.0.1
 		}
 	}
 }
-http://%s {
+http://%[4]s {
 	bind 127.0.0.1
 	handle_path /webhooks/* {
 		webhook_api {
-			token %s manage
+			token %[5]s manage
 		}
+	}
+	handle /plain {
+		reverse_proxy %[6]s
+	}
+	handle /verified {
+		webhook_verify github %[7]s
+		reverse_proxy %[6]s
 	}
 }
 `
 
-func (b *bench) serve(options string) (*server, error) {
+// secret signs what goes through /verified.
+const secret = "bench-secret"
+
+func (b *bench) serve(options, sink string) (*server, error) {
 	b.runs++
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -101,7 +111,7 @@ func (b *bench) serve(options string) (*server, error) {
 	}
 	admin, site := freePort(), freePort()
 	config := filepath.Join(dir, "Caddyfile")
-	text := fmt.Sprintf(caddyfile, admin, filepath.Join(dir, "webhooks.db"), options, site, token)
+	text := fmt.Sprintf(caddyfile, admin, filepath.Join(dir, "webhooks.db"), options, site, token, strings.TrimPrefix(sink, "http://"), secret)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -177,7 +187,8 @@ type quantiles struct {
 // result is what the load generator prints.
 type result struct {
 	AcceptedPS float64   `json:"accepted_per_s"`
-	Accepted   int       `json:"accepted"`
+	Requests   int       `json:"requests"`
+	Seconds    float64   `json:"seconds"`
 	Latency    quantiles `json:"latency_2xx"`
 	FirstError string    `json:"first_error"`
 	E2E        struct {
@@ -189,6 +200,9 @@ type result struct {
 	Delivered quantiles `json:"post_sent_to_sink_received"`
 	Lost      int       `json:"not_delivered_in_time"`
 }
+
+// PerSecond counts every answer, whatever its status.
+func (r result) PerSecond() float64 { return float64(r.Requests) / r.Seconds }
 
 // load runs the load generator; each args is one flag.
 func (b *bench) load(mode string, args ...string) (r result, err error) {
