@@ -1,0 +1,210 @@
+package verify
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// readsFormAlone says whether a content can be made of a form only.
+func (p *plan) readsFormAlone(t *template) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.word == wordFunc && s.function.body }) ||
+		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+}
+
+// compileContent compiles a template and finds out what it covers. With digest,
+// the URL that it covers holds the body's hash.
+func (p *plan) compileContent(text string, digest bool) (*template, error) {
+	t, err := compileContent(text)
+	if err != nil {
+		return nil, err
+	}
+	t.stream = t.body >= 0
+	for _, i := range [...]int{t.body - 1, t.body + 1} {
+		if p.meetsBody(t, i) {
+			t.segments[i].besideBody, t.bracketed = true, true
+		}
+	}
+	for i, seg := range t.segments {
+		if err := p.checkWord(seg.word); err != nil {
+			return nil, fmt.Errorf("%q: %w", text, err)
+		}
+		if i < t.body && p.late(&seg) {
+			t.stream = false
+		}
+		switch seg.word {
+		case wordSecret:
+			t.secret = true
+		case wordFormOf:
+			t.fields = true
+		case wordBodyHash:
+			if !slices.Contains(p.bodyHashes, seg.hash) {
+				p.bodyHashes = append(p.bodyHashes, seg.hash)
+			}
+		case wordURL, wordURLNoQuery, wordFunc:
+			p.urls = true
+		}
+	}
+	t.signed = Signed{
+		ID:        t.has(wordID, "") || p.covers(t, p.id),
+		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
+		EventType: t.has(wordEventType, "") || p.covers(t, p.eventType),
+		Body:      digest || p.coversBody(t),
+	}
+	if p.signature.late() && (t.body >= 0 || t.has(wordBodyHash, "") || t.has(wordFormSorted, "")) {
+		return nil, fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
+	}
+	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
+		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; allow it with unbound_body")
+	}
+	if !t.signed.Body && !p.scheme.UnboundBody {
+		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or allow it with unbound_body", text)
+	}
+	return t, nil
+}
+
+// meetsBody says whether a value of free length stands right beside the body.
+func (p *plan) meetsBody(t *template, i int) bool {
+	if t.body < 0 || i < 0 || i >= len(t.segments) {
+		return false
+	}
+	switch t.segments[i].word {
+	case wordHeaderOf, wordQueryOf, wordFieldOf:
+		return true
+	case wordID:
+		return p.id.pattern == nil
+	case wordEventType:
+		return p.eventType.pattern == nil
+	}
+	return false
+}
+
+// checkWord refuses the words for which the scheme has no place.
+func (p *plan) checkWord(w word) error {
+	switch {
+	case w == wordTimestamp && p.timestamp.in == "":
+		return errors.New("{timestamp} stands nowhere; set timestamp, such as header X-Acme-Timestamp")
+	case w == wordID && p.id.in == "":
+		return errors.New("{id} stands nowhere; set id, such as header X-Acme-Delivery")
+	case w == wordEventType && p.eventType.in == "":
+		return errors.New("{event_type} stands nowhere; set event_type, such as header X-Acme-Event")
+	case w == wordFieldOf && p.scheme.Signature.Separator == "":
+		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
+	case w == wordSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
+		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
+	}
+	return nil
+}
+
+// late says whether a segment needs the body beside streaming it.
+func (p *plan) late(s *segment) bool {
+	switch s.word {
+	case wordBodyHash, wordFormSorted, wordJSONOf, wordFormOf:
+		return true
+	case wordFunc:
+		return s.function.body
+	case wordTimestamp:
+		return p.timestamp.late()
+	case wordID:
+		return p.id.late()
+	case wordEventType:
+		return p.eventType.late()
+	}
+	return false
+}
+
+// covers says whether a content covers the place of a value.
+func (p *plan) covers(t *template, at place) bool {
+	for _, s := range t.segments {
+		if s.word == wordFunc && slices.ContainsFunc(s.function.signs, func(by place) bool { return by.in == at.in && by.name == at.name }) {
+			return true
+		}
+	}
+	switch at.in {
+	case "header":
+		return t.has(wordHeaderOf, at.name)
+	case "query":
+		return t.has(wordQueryOf, at.name) || t.has(wordQuery, "") || t.has(wordURI, "") || t.has(wordURL, "")
+	case "field":
+		return t.has(wordFieldOf, at.name)
+	case "json":
+		return t.has(wordJSONOf, at.name) || p.coversBody(t)
+	case "form":
+		return t.has(wordFormOf, at.name) || p.coversBody(t)
+	}
+	return false
+}
+
+// coversBody says whether a content covers the whole body. Named fields of a
+// form do, since a form that holds others is then refused.
+func (p *plan) coversBody(t *template) bool {
+	for _, s := range t.segments {
+		switch s.word {
+		case wordBody, wordBodyHash, wordFormSorted:
+			return true
+		case wordFormOf:
+			return !p.scheme.UnboundBody
+		case wordFunc:
+			if s.function.body {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (p *plan) compileTagContents() error {
+	s := p.scheme.Signature
+	for _, tag := range sortedKeys(s.TagContents) {
+		if !slices.Contains(s.Tags, tag) {
+			return fmt.Errorf("%q is none of the tags; add it to tags", tag)
+		}
+		t, err := p.compileContent(s.TagContents[tag], false)
+		if err != nil {
+			return fmt.Errorf("%s: %w", tag, err)
+		}
+		if p.tagContents == nil {
+			p.tagContents = make(map[string]*template)
+		}
+		p.tagContents[tag] = t
+	}
+	return nil
+}
+
+func (p *plan) checkBodyDigest() error {
+	if p.scheme.BodyDigest == "" {
+		return nil
+	}
+	if !p.content.has(wordURL, "") && !p.content.has(wordQuery, "") && !p.content.has(wordURI, "") {
+		return errors.New("the digest stands in the URL, which the content does not cover; add {url}")
+	}
+	if !slices.Contains(p.bodyHashes, crypto.SHA256) {
+		p.bodyHashes = append(p.bodyHashes, crypto.SHA256)
+	}
+	return nil
+}
+
+// checkTimeCovered refuses a time that no signature covers: it would bound
+// nothing, since anyone can write a new one.
+func (p *plan) checkTimeCovered() error {
+	if p.timestamp.in == "" {
+		return nil
+	}
+	for _, t := range p.contents() {
+		if !t.signed.Timestamp {
+			return errors.New("the signature does not cover the time, so that anyone can renew it; add {timestamp} to the content, or drop the timestamp")
+		}
+	}
+	return nil
+}
+
+// contents are all templates of the scheme.
+func (p *plan) contents() []*template {
+	list := []*template{p.content}
+	if p.formContent != nil {
+		list = append(list, p.formContent)
+	}
+	return slices.AppendSeq(list, maps.Values(p.tagContents))
+}
