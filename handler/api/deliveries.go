@@ -84,13 +84,15 @@ func attemptOf(a *outbound.Attempt, deliveryID string) attempt {
 
 // startOfText reads UTF-8 that may have been cut inside its last character.
 func startOfText(b []byte) (string, bool) {
-	for range utf8.UTFMax {
-		if utf8.Valid(b) {
-			return string(b), true
+	for i := len(b) - 1; i >= 0 && i > len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				b = b[:i]
+			}
+			break
 		}
-		b = b[:len(b)-1]
 	}
-	return "", false
+	return string(b), utf8.Valid(b)
 }
 
 func recordCursor(r *outbound.Record) string { return r.ID.With(store.DeliveryPrefix) }

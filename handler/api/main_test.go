@@ -42,6 +42,7 @@ type server struct {
 	t        testing.TB
 	engine   *outbound.Engine
 	store    *sqlite.Store
+	closing  sync.Once
 	attempts chan *outbound.AttemptDone
 	log      *lockedBuffer
 	contract *contract
@@ -88,11 +89,17 @@ func start(t testing.TB, set ...setting) *server {
 	t.Cleanup(func() {
 		s.Server.Close()
 		s.engine.Close()
-		if err := s.store.Close(); err != nil {
-			t.Error(err)
-		}
+		s.closeStore()
 	})
 	return s
+}
+
+func (s *server) closeStore() {
+	s.closing.Do(func() {
+		if err := s.store.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
 }
 
 // call is a request to be made.
@@ -140,6 +147,9 @@ func (s *server) do(c call) answer {
 	}
 	a := answer{resp, body}
 	s.contract.check(s.t, c, a)
+	if a.StatusCode == http.StatusInternalServerError {
+		s.t.Errorf("%s %s: 500; the log:\n%s", c.method, c.path, s.log)
+	}
 	return a
 }
 

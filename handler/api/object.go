@@ -51,10 +51,11 @@ func index(known []string, name []byte) int {
 // unescape returns the text that stands between quotes, which the scanner has
 // judged.
 func unescape(quoted []byte) string {
-	text := string(quoted)
-	if strings.IndexByte(text, '\\') >= 0 {
-		_ = json.Unmarshal([]byte(`"`+text+`"`), &text) // it can't fail
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted)
 	}
+	var text string
+	_ = json.Unmarshal([]byte(`"`+string(quoted)+`"`), &text) // it can't fail
 	return text
 }
 

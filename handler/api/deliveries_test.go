@@ -1,0 +1,217 @@
+package api_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestDeliveryAndAttempts(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	r.answers(500, "no database: "+strings.Repeat("é", 3000)) // cut inside a character
+	s.subscribe(r.URL)
+	id := s.dead("order.created", `{"n":1}`)
+
+	d := s.get("/deliveries/"+id).want(t, 200)
+	last := object(d["last_attempt"].(map[string]any))
+	for name, want := range map[string]string{"state": "dead", "attempts": "2", "event_type": "order.created", "url": r.URL, "next_attempt_at": "<nil>"} {
+		if got := fmt.Sprint(d[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	if fmt.Sprint(last["status"]) != "500" || last.text("class") != "status" || !strings.Contains(last.text("error_message"), "500") || fmt.Sprint(last["number"]) != "2" {
+		t.Errorf("last attempt: %v", last)
+	}
+	attempts := s.get("/deliveries/"+id+"/attempts").want(t, 200).rows()
+	if len(attempts) != 2 || attempts[1]["attempt_id"] != last["attempt_id"] || attempts[0].text("delivery_id") != id {
+		t.Fatalf("attempts: %v", attempts)
+	}
+	if body := attempts[0].text("response_body"); !strings.HasPrefix(body, "no database: éé") || strings.ContainsRune(body, '\ufffd') || attempts[0]["response_body_base64"] != nil {
+		t.Errorf("response body: %v", attempts[0])
+	}
+	// By pages.
+	first := s.get("/deliveries/"+id+"/attempts?limit=1").want(t, 200)
+	second := s.get("/deliveries/"+id+"/attempts?limit=1&cursor="+first.text("next_cursor")).want(t, 200)
+	if fmt.Sprint(first.rows(), second.rows()) != fmt.Sprint(attempts[:1], attempts[1:]) || second["next_cursor"] != nil {
+		t.Errorf("pages: %v, %v", first, second)
+	}
+
+	r.answers(200, "\xff\xfe")
+	again := s.post("/attempts/"+attempts[0].text("attempt_id")+"/redeliver", "").want(t, 202)
+	if again.text("delivery_id") != id {
+		t.Errorf("redelivered: %v", again)
+	}
+	if a := s.attempt(); a.State.String() != "delivered" {
+		t.Errorf("%+v", a)
+	}
+	attempts = s.get("/deliveries/"+id+"/attempts").want(t, 200).rows()
+	if a := attempts[2]; a.text("response_body_base64") != "//4=" || a["response_body"] != nil || a["class"] != nil || a["error_message"] != nil {
+		t.Errorf("third attempt: %v", a)
+	}
+	s.post("/deliveries/"+id+"/redeliver", "").want(t, 202) // whatever its state
+	if a := s.attempt(); a.Attempt.Number != 4 {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	sub := s.subscribe(r.URL)
+	s.dead("a", "1")
+	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200)
+	s.publish("a", "2")
+	st := s.get("/status").want(t, 200)
+	if fmt.Sprint(st["dead_letters"]) != "1" || fmt.Sprint(st["pending"]) != "1" || st["oldest_due"] == nil || st["draining"] != false {
+		t.Errorf("%v", st)
+	}
+	one := st["subscriptions"].([]any)[0].(map[string]any)
+	if one["health"] != "inactive" || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" {
+		t.Errorf("%v", one)
+	}
+}
+
+func TestDeadLetters(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	sub := s.subscribe(r.URL)
+	payload := "{ \"n\" :\n1e2 }"
+	id := s.dead("order.created", payload)
+	other := s.dead("invoice.paid", "2")
+
+	d := s.get("/dead-letters/"+id).want(t, 200)
+	for name, want := range map[string]string{
+		"delivery_id": id, "event_type": "order.created", "subscription_id": sub.text("subscription_id"), "url": r.URL, "attempts": "2",
+		"class": "status", "status": "500", "error_message": "the receiver answered 500 Internal Server Error", "content_type": "application/json",
+	} {
+		if got := fmt.Sprint(d[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	last := s.get("/deliveries/"+id).want(t, 200)["last_attempt"].(map[string]any)
+	if d["attempt_id"] != last["attempt_id"] || d["failed_at"] != last["at"] || !strings.Contains(d.text("reason"), "every attempt failed") {
+		t.Errorf("%v, last attempt %v", d, last)
+	}
+	list := s.get("/dead-letters?event_type=order.*").want(t, 200)
+	if rows := list.rows(); len(rows) != 1 || rows[0]["payload"] != nil || rows[0]["content_type"] != nil {
+		t.Errorf("%v", list)
+	}
+	if a := s.get("/dead-letters?payload=true&event_type=order.*"); !strings.Contains(string(a.body), `"payload":`+payload+`}],`) {
+		t.Errorf("the payload was changed: %s", a.body)
+	}
+	if first := s.get("/dead-letters?limit=1").want(t, 200); first.rows()[0].text("delivery_id") != other || first["next_cursor"] == nil {
+		t.Errorf("%v", first)
+	}
+
+	r.answers(200, "")
+	s.post("/dead-letters/"+id+"/redeliver", "").want(t, 202)
+	if a := s.attempt(); a.State.String() != "delivered" {
+		t.Fatalf("%+v", a)
+	}
+	if p := s.get("/dead-letters/"+id).refused(t, 404, "not_found"); !strings.Contains(p.text("detail"), "it is delivered: see GET /deliveries/"+id) {
+		t.Errorf("%v", p)
+	}
+	s.post("/dead-letters/"+id+"/redeliver", "").refused(t, 404, "not_found")
+	s.get("/dead-letters/"+other).want(t, 200)
+}
+
+func TestRedeliverInBulk(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	sub := s.subscribe(r.URL)
+	for i := range 3 {
+		s.dead("order.created", fmt.Sprint(i))
+	}
+	s.dead("invoice.paid", "3")
+	id := sub.text("subscription_id")
+	s.post("/subscriptions/"+id+"/deactivate", "").want(t, 200) // so that they stay queued
+	for _, c := range []struct{ query, body, count string }{
+		{"?event_type=invoice.*", "", "1"},
+		{"?event_type=invoice.*", "", "0"},
+		{"", `{"event_type":"order.created","tenant":"acme"}`, "0"},
+		{"", `{"until":"2020-01-01T00:00:00Z"}`, "0"},
+		{"", `{"event_type":"order.created","subscription_id":"` + id + `","tenant":null}`, "3"},
+		{"?all=true", "", "0"},
+		{"", `{"all":true}`, "0"},
+	} {
+		if got := s.post("/dead-letters/redeliver"+c.query, c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
+			t.Errorf("%s %s: %v, want %s", c.query, c.body, got, c.count)
+		}
+	}
+	if rows := s.get("/deliveries?state=pending").want(t, 200).rows(); len(rows) != 4 {
+		t.Errorf("%d are queued", len(rows))
+	}
+}
+
+func TestDeadLettersAsLines(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.subscribe(r.URL)
+	const n = 450 // more than two pages
+	var body strings.Builder
+	for i := range n {
+		fmt.Fprintf(&body, "{\"event_type\":\"a.b\",\"payload\":{ \"n\" : %d }}\n", i)
+	}
+	s.publishLines(body.String())
+	for dead := 0; dead < n; {
+		if s.attempt().State.String() == "dead" {
+			dead++
+		}
+	}
+	for path, payload := range map[string]bool{"/dead-letters": false, "/dead-letters?payload=true&event_type=a.*": true} {
+		a := s.do(call{method: "GET", path: path, header: http.Header{"Accept": {"text/html, application/x-ndjson;q=0.9"}}})
+		seen := map[string]bool{}
+		for line := range bytes.Lines(a.body) {
+			d := parse(t, line)
+			seen[d.text("delivery_id")] = true
+			if payload && !strings.HasPrefix(fmt.Sprint(d["payload"]), "map[n:") || !payload && d["payload"] != nil {
+				t.Fatalf("%s", line)
+			}
+		}
+		if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/x-ndjson" || len(seen) != n {
+			t.Errorf("%s: %d, %d lines", path, a.StatusCode, len(seen))
+		}
+	}
+	if a := s.do(call{method: "GET", path: "/dead-letters?event_type=none", header: accept}); a.StatusCode != 200 || len(a.body) > 0 {
+		t.Errorf("none: %d %s", a.StatusCode, a.body)
+	}
+}
+
+// A stream that fails on the way must not look like one that has ended.
+func TestCutStreamIsNoEnd(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.subscribe(r.URL)
+	const n = 450
+	var body strings.Builder
+	for range n {
+		fmt.Fprintf(&body, "{\"event_type\":\"a\",\"payload\":\"%s\"}\n", strings.Repeat("x", 100_000))
+	}
+	s.publishLines(body.String())
+	for dead := 0; dead < n; {
+		if s.attempt().State.String() == "dead" {
+			dead++
+		}
+	}
+	req, err := http.NewRequest("GET", s.URL+prefix+"/dead-letters?payload=true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Authorization": {"Bearer " + readToken}, "Accept": {"application/x-ndjson"}}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	s.closeStore() // 45 MB are on their way, of which the sockets hold a part
+	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
+		t.Error("the part looks like the whole")
+	}
+	if !strings.Contains(s.log.String(), "/dead-letters") {
+		t.Errorf("the log says nothing of it:\n%s", s.log)
+	}
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestParseEvent(t *testing.T) {
+	for _, c := range []struct{ body, eventType, id, tenant, payload string }{
+		{`{"event_type":"a","payload":1}`, "a", "", "", "1"},
+		{" {\n\"payload\" : { \"b\" : [ ] } ,\"tenant\":\"t\",\"event_id\":\"i\",\"event_type\":\"a.b\"} \n", "a.b", "i", "t", `{ "b" : [ ] }`},
+		{`{"event_type":"order\u002ecreated","event_id":null,"tenant":null,"payload":null}`, "order.created", "", "", "null"},
+		{`{"event\u005ftype":"a","p\u0061yload":"\u0061"}`, "a", "", "", `"\u0061"`},
+	} {
+		n, err := parseEvent([]byte(c.body))
+		if err != nil {
+			t.Errorf("%s: %v", c.body, err)
+		} else if n.Type != c.eventType || n.ID != c.id || n.Tenant != c.tenant || string(n.Payload) != c.payload {
+			t.Errorf("%s: %+v", c.body, n)
+		}
+	}
+}
+
+func TestParseEventRefuses(t *testing.T) {
+	for _, c := range []struct{ body, code, field, detail string }{
+		{``, codeInvalidJSON, "", "the body is empty: send a JSON object"},
+		{" \n", codeInvalidJSON, "", "the body is empty: send a JSON object"},
+		{`[]`, codeInvalidJSON, "", "the body is not valid JSON: there is '[' where an object, as in {…}, should be at line 1, column 1 (byte 0)"},
+		{`{"event_type":"a","payload":1} x`, codeInvalidJSON, "", "the body is not valid JSON: there is 'x' where the end should be at line 1, column 32 (byte 31)"},
+		{`{"event_type":"a","payload":{]}`, codeInvalidJSON, "", "the body is not valid JSON: there is ']' where a name in double quotes should be at line 1, column 30 (byte 29)"},
+		{`{"event_type":"a"}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
+		{`{}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
+		{`{"eventType":"a","payload":1}`, codeUnknownField, "eventType", `there is no field "eventType" here: use event_type, payload, event_id, tenant`},
+		{`{"Event_Type":"a","payload":1}`, codeUnknownField, "Event_Type", `there is no field "Event_Type" here: use event_type, payload, event_id, tenant`},
+		{`{"\\u0065vent_type":"a","payload":1}`, codeUnknownField, `\u0065vent_type`, `there is no field "\\u0065vent_type" here: use event_type, payload, event_id, tenant`},
+		{`{"payload":1,"payload":2}`, codeRepeatedField, "payload", "payload is given twice: keep one"},
+		{`{"tenant":"a","t\u0065nant":"b"}`, codeRepeatedField, "tenant", "tenant is given twice: keep one"},
+		{`{"event_type":1,"payload":1}`, codeInvalidField, "event_type", "event_type must be a text in double quotes"},
+		{`{"event_id":["a"],"payload":1}`, codeInvalidField, "event_id", "event_id must be a text in double quotes"},
+		{`{"` + strings.Repeat("x", 500) + `":1}`, codeUnknownField, strings.Repeat("x", 128), `there is no field "` + strings.Repeat("x", 80) + `"… here: use event_type, payload, event_id, tenant`},
+	} {
+		_, err := parseEvent([]byte(c.body))
+		if err == nil {
+			t.Errorf("%.60s is taken", c.body)
+			continue
+		}
+		if p := problemOf(err); p.Code != c.code || p.Field != c.field || p.Detail != c.detail {
+			t.Errorf("%.60s: %s at %q: %s", c.body, p.Code, p.Field, p.Detail)
+		}
+	}
+}
+
+// slow reads the envelope by encoding/json.
+func slow(body []byte) (members map[string]json.RawMessage, ok bool) {
+	if !utf8.Valid(body) {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return nil, false
+	}
+	members = map[string]json.RawMessage{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, false
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return nil, false
+		}
+		if _, twice := members[name.(string)]; twice {
+			return nil, false
+		}
+		members[name.(string)] = value
+	}
+	return members, json.Valid(body)
+}
+
+func FuzzParseEvent(f *testing.F) {
+	for _, seed := range []string{
+		`{"event_type":"a","payload":{"n": 1.0, "n": [1, 2]},"event_id":"x","tenant":"t"}`,
+		` { "payload" : "\u00e9\ud800" , "event_type":"\u0061" } `,
+		`{"event\u005ftype":"a","payload":null}`, `{"payload":1,"payload":2}`, `{"a":1}`, `{"event_type":null}`, `{}{}`, `[{}]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := bytes.Clone(body)
+		n, err := parseEvent(body)
+		if !bytes.Equal(before, body) {
+			t.Fatal("the body was changed")
+		}
+		if tooDeep(err) {
+			return
+		}
+		members, ok := slow(body)
+		for name := range members {
+			if name != "event_type" && name != "payload" && name != "event_id" && name != "tenant" {
+				ok = false
+			}
+		}
+		want := map[string]string{}
+		for _, name := range []string{"event_type", "event_id", "tenant"} {
+			var s string
+			if value, has := members[name]; has && json.Unmarshal(value, &s) != nil {
+				ok = false
+			}
+			want[name] = s
+		}
+		payload, has := members["payload"]
+		if ok = ok && has; (err == nil) != ok {
+			t.Fatalf("%q: %v, and encoding/json says %v", body, err, ok)
+		}
+		if err == nil && (n.Type != want["event_type"] || n.ID != want["event_id"] || n.Tenant != want["tenant"] || !bytes.Equal(n.Payload, payload)) {
+			t.Errorf("%q: %+v, want %v and %s", body, n, want, payload)
+		}
+		if err != nil {
+			_ = problemOf(err)
+		}
+	})
+}
+
+func BenchmarkParseEvent(b *testing.B) {
+	body := []byte(`{"event_type":"order.created","event_id":"order-4711","payload":{"items":[` + strings.Repeat(`{"sku":"AB-1234","quantity":2,"price":"19.90"},`, 20) + `null]}}`)
+	b.SetBytes(int64(len(body)))
+	b.Run("scanner", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			if _, err := parseEvent(body); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			var v struct {
+				EventType string          `json:"event_type"`
+				EventID   string          `json:"event_id"`
+				Tenant    string          `json:"tenant"`
+				Payload   json.RawMessage `json:"payload"`
+			}
+			d := json.NewDecoder(bytes.NewReader(body))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&v); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

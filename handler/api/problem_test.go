@@ -1,0 +1,67 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+func TestProblemOf(t *testing.T) {
+	for _, c := range []struct {
+		err           error
+		status        int
+		code, field   string
+		retry, detail string
+		logged        bool
+	}{
+		{&outbound.Invalid{Field: "url", What: "is refused"}, 422, codeInvalidField, "url", "", "url is refused", false},
+		{&outbound.TooLarge{Limit: 10}, 413, codeTooLarge, "payload", "", "max_payload", false},
+		{&outbound.Reused{EventID: "x"}, 409, codeReused, "event_id", "", `"x"`, false},
+		{fmt.Errorf("%w: subscription s is configured", outbound.ErrConflict), 409, codeConflict, "", "", "subscription s is configured", false},
+		{fmt.Errorf("reading: %w", outbound.ErrNotFound), 404, codeNotFound, "", "", "nothing here", false},
+		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrFull), 503, codeFull, "", "30", "free some space", true},
+		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrUnavailable), 503, codeUnavailable, "", "1", "try again", true},
+		{fmt.Errorf("waiting: %w", context.Canceled), 503, codeUnavailable, "", "1", "send it again", false},
+		{errors.New("/secret/path is gone"), 500, codeInternal, "", "", "log", true},
+		{&syntaxError{data: []byte("\n\nx"), pos: 2, what: "there is an x"}, 400, codeInvalidJSON, "", "", "line 3, column 1 (byte 2)", false},
+		{broken(&http.MaxBytesError{Limit: 1 << 20}), 413, codeTooLarge, "", "", "1 MiB", false},
+		{broken(errors.New("reset")), 400, codeInvalidJSON, "", "", "send it again", false},
+	} {
+		p := problemOf(c.err)
+		if p.Status != c.status || p.Code != c.code || p.Field != c.field || p.header.Get("Retry-After") != c.retry || (p.cause != nil) != c.logged {
+			t.Errorf("%v: %+v", c.err, p)
+		}
+		if !strings.Contains(p.Detail, c.detail) || strings.Contains(p.Detail, "secret") || strings.HasPrefix(p.Detail, "conflict") {
+			t.Errorf("%v: %s", c.err, p.Detail)
+		}
+		if p.Title == "" || p.Type != problemType+c.code {
+			t.Errorf("%v: %+v", c.err, p)
+		}
+	}
+}
+
+func TestBytesOf(t *testing.T) {
+	for n, want := range map[int64]string{1: "1 bytes", 1024: "1 KiB", 1025: "1025 bytes", 256 << 10: "256 KiB", 3 << 20: "3 MiB", 1<<20 + 1024: "1025 KiB"} {
+		if got := bytesOf(n); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
+func TestStartOfText(t *testing.T) {
+	for text, want := range map[string]string{"": "", "abc": "abc", "né": "né", "n\xc3": "n", "n\xf0\x9f\x98": "n"} {
+		if got, ok := startOfText([]byte(text)); !ok || got != want {
+			t.Errorf("%q: %q, %v", text, got, ok)
+		}
+	}
+	for _, bytes := range []string{"\xff\xfe\x00\x00\x00", "a\xc3b"} {
+		if _, ok := startOfText([]byte(bytes)); ok {
+			t.Errorf("%q is text", bytes)
+		}
+	}
+}

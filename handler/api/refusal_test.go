@@ -1,0 +1,237 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// Every mistake has its status, its code and the field at fault, and words
+// that say what to do.
+func TestRefusals(t *testing.T) {
+	s := start(t)
+	text := http.Header{"Content-Type": {"text/plain"}}
+	for _, c := range []struct {
+		name         string
+		call         call
+		status       int
+		code, field  string
+		detail       string // a part of it
+		header, want string // of the answer
+	}{
+		{"no token", call{method: "GET", path: "/events", token: "-"}, 401, "missing_token", "", "Authorization: Bearer <token>", "WWW-Authenticate", `Bearer realm="webhooks"`},
+		{"no token, no such path", call{method: "GET", path: "/nothing", token: "-"}, 401, "missing_token", "", "", "", ""},
+		{"wrong token", call{method: "GET", path: "/events", token: "wrong"}, 401, "invalid_token", "", "in its configuration", "WWW-Authenticate", `Bearer realm="webhooks", error="invalid_token"`},
+		{"narrow token", call{method: "GET", path: "/events", token: publishToken}, 403, "insufficient_scope", "", "GET /events needs read or manage", "WWW-Authenticate", `Bearer realm="webhooks", error="insufficient_scope", scope="read"`},
+		{"no such path", call{method: "GET", path: "/event"}, 404, "no_such_route", "", "GET /openapi.json", "", ""},
+		{"wrong method", call{method: "PUT", path: "/events"}, 405, "method_not_allowed", "", "GET, POST only", "Allow", "GET, POST"},
+
+		{"plain text", call{method: "POST", path: "/events", body: "{}", header: text}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json or application/x-ndjson", "", ""},
+		{"multipart", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Type": {"multipart/form-data"}}}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json", "", ""},
+		{"charset", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Type": {"application/json; charset=latin1"}}}, 415, "unsupported_media_type", "", "JSON is UTF-8", "", ""},
+		{"compressed", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Encoding": {"gzip"}}}, 415, "unsupported_media_type", "", "send it as it is", "", ""},
+		{"text subscription", call{method: "POST", path: "/subscriptions", body: "{}", header: text}, 415, "unsupported_media_type", "", "application/json", "", ""},
+		{"text filter", call{method: "POST", path: "/dead-letters/redeliver", body: "{}", header: text}, 415, "unsupported_media_type", "", "application/json", "", ""},
+
+		{"empty event", call{method: "POST", path: "/events", header: http.Header{"Content-Type": {"application/json"}}}, 400, "invalid_json", "", "the body is empty", "", ""},
+		{"broken event", call{method: "POST", path: "/events", body: `{"event_type":"a",}`}, 400, "invalid_json", "", "line 1, column 19 (byte 18)", "", ""},
+		{"two events", call{method: "POST", path: "/events", body: "{\"event_type\":\"a\",\"payload\":1}\n{}"}, 400, "invalid_json", "", "the end should be at line 2", "", ""},
+		{"not UTF-8", call{method: "POST", path: "/events", body: "{\"event_type\":\"a\",\"payload\":\"\xff\"}"}, 400, "invalid_json", "", "not UTF-8", "", ""},
+		{"no event_type", call{method: "POST", path: "/events", body: `{"payload":1}`}, 422, "invalid_field", "event_type", `is missing: name what happened, as in "order.created"`, "", ""},
+		{"bad event_type", call{method: "POST", path: "/events", body: `{"event_type":"order created","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
+		{"header in event_type", call{method: "POST", path: "/events", body: `{"event_type":"a\r\nX: y","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
+		{"bad event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a.b"}`}, 422, "invalid_field", "event_id", "leave it out to have one made", "", ""},
+		{"header in event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a\r\nb"}`}, 422, "invalid_field", "event_id", "", "", ""},
+		{"bad tenant", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"tenant":"a b"}`}, 422, "invalid_field", "tenant", "may only have", "", ""},
+		{"no payload", call{method: "POST", path: "/events", body: `{"event_type":"a"}`}, 422, "missing_field", "payload", "any JSON value", "", ""},
+		{"unknown field", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"idempotency_key":"x"}`}, 422, "unknown_field", "idempotency_key", "use event_type, payload, event_id, tenant", "", ""},
+		{"field twice", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_type":"b"}`}, 422, "repeated_field", "event_type", "keep one", "", ""},
+
+		{"no url", call{method: "POST", path: "/subscriptions", body: `{"event_types":["*"]}`}, 422, "missing_field", "url", "https://example.com/hooks", "", ""},
+		{"url null", call{method: "POST", path: "/subscriptions", body: `{"url":null,"event_types":["*"]}`}, 422, "missing_field", "url", "", "", ""},
+		{"bad url", call{method: "POST", path: "/subscriptions", body: `{"url":"ftp://example.com","event_types":["*"]}`}, 422, "invalid_field", "url", "must begin with https://", "", ""},
+		{"header in url", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com/\r\nX: y","event_types":["*"]}`}, 422, "invalid_field", "url", "", "", ""},
+		{"private address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://10.0.0.1/","event_types":["*"]}`}, 422, "invalid_field", "url", "egress { allow … }", "", ""},
+		{"metadata address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://[::ffff:169.254.169.254]/","event_types":["*"]}`}, 422, "invalid_field", "url", "not allowed", "", ""},
+		{"no event_types", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com"}`}, 422, "invalid_field", "event_types", `["*"] for all`, "", ""},
+		{"bad pattern", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["order*"]}`}, 422, "invalid_field", "event_types", `"order*"`, "", ""},
+		{"event_types a text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":"*"}`}, 422, "invalid_field", "event_types", "must be a list of texts", "", ""},
+		{"event_types with null", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["a",null]}`}, 422, "invalid_field", "event_types", "has a null in it", "", ""},
+		{"header's value", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":{"X-A":"a\r\nX-B: b"}}`}, 422, "invalid_field", "headers", "line break", "", ""},
+		{"header's name", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":{"X A":"a"}}`}, 422, "invalid_field", "headers", "its name may have", "", ""},
+		{"reserved header", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":{"Webhook-Id":"a"}}`}, 422, "invalid_field", "headers", "it belongs to the signature", "", ""},
+		{"header twice", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":{"X-A":"a","x-a":"b"}}`}, 422, "repeated_field", "headers", `"x-a" twice`, "", ""},
+		{"header a number", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":{"X-A":1}}`}, 422, "invalid_field", "headers", "put it in double quotes", "", ""},
+		{"headers a list", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":["X-A: 1"]}`}, 422, "invalid_field", "headers", "must be an object", "", ""},
+		{"rate's form", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":"50"}`}, 422, "invalid_field", "rate_limit", `write one as in "50/s"`, "", ""},
+		{"negative rate", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":-1}`}, 422, "invalid_field", "rate_limit", "0 for no limit", "", ""},
+		{"rate out of range", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":1e999}`}, 422, "invalid_field", "rate_limit", "", "", ""},
+		{"rate a list", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":[]}`}, 422, "invalid_field", "rate_limit", `as in "50/s"`, "", ""},
+		{"ordered a text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"ordered":"yes"}`}, 422, "invalid_field", "ordered", "true or false", "", ""},
+		{"scheme", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"scheme":"rot13"}`}, 422, "invalid_field", "scheme", "caddy webhooks providers", "", ""},
+		{"empty secret", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"secret":""}`}, 422, "invalid_field", "secret", "leave it out to have one made", "", ""},
+		{"bad secret", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"secret":"whsec_!hunter2"}`}, 422, "invalid_field", "", "", "", ""},
+		{"filter", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"filter":"true"}`}, 422, "unknown_field", "filter", "use url, event_types", "", ""},
+		{"disable_after", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"disable_after":5}`}, 422, "unknown_field", "disable_after", "", "", ""},
+		{"broken subscription", call{method: "POST", path: "/subscriptions", body: `{"url":`}, 400, "invalid_json", "", "byte 7", "", ""},
+		{"large subscription", call{method: "POST", path: "/subscriptions", body: `{"url":"` + strings.Repeat("x", 300_000) + `"}`}, 413, "too_large", "", "256 KiB", "", ""},
+
+		{"no such event", call{method: "GET", path: "/events/evt_1"}, 404, "not_found", "", `no event "evt_1"`, "", ""},
+		{"no such subscription", call{method: "GET", path: "/subscriptions/sub_1"}, 404, "not_found", "", `no subscription "sub_1": see GET /subscriptions`, "", ""},
+		{"no such subscription's secret", call{method: "GET", path: "/subscriptions/sub_1/secret"}, 404, "not_found", "", "", "", ""},
+		{"changing none", call{method: "PATCH", path: "/subscriptions/sub_1", body: "{}"}, 404, "not_found", "", "", "", ""},
+		{"deleting none", call{method: "DELETE", path: "/subscriptions/sub_1"}, 404, "not_found", "", "", "", ""},
+		{"rotating none", call{method: "POST", path: "/subscriptions/sub_1/rotate-secret"}, 404, "not_found", "", "", "", ""},
+		{"deactivating none", call{method: "POST", path: "/subscriptions/sub_1/deactivate"}, 404, "not_found", "", "", "", ""},
+		{"activating none", call{method: "POST", path: "/subscriptions/sub_1/activate"}, 404, "not_found", "", "", "", ""},
+		{"testing none", call{method: "POST", path: "/subscriptions/sub_1/test"}, 404, "not_found", "", "", "", ""},
+		{"no such delivery", call{method: "GET", path: "/deliveries/dlv_0000000000000001"}, 404, "not_found", "", `no delivery "dlv_0000000000000001": see GET /deliveries`, "", ""},
+		{"id of another kind", call{method: "GET", path: "/deliveries/evt_0000000000000001"}, 404, "not_found", "", "", "", ""},
+		{"no such delivery's attempts", call{method: "GET", path: "/deliveries/dlv_0000000000000001/attempts"}, 404, "not_found", "", "", "", ""},
+		{"redelivering none", call{method: "POST", path: "/deliveries/dlv_0000000000000001/redeliver"}, 404, "not_found", "", "no delivery", "", ""},
+		{"redelivering no attempt", call{method: "POST", path: "/attempts/att_0000000000000001/redeliver"}, 404, "not_found", "", "no attempt", "", ""},
+		{"no such dead letter", call{method: "GET", path: "/dead-letters/dlv_0000000000000001"}, 404, "not_found", "", "no dead letter", "", ""},
+		{"redelivering no dead letter", call{method: "POST", path: "/dead-letters/dlv_0000000000000001/redeliver"}, 404, "not_found", "", "", "", ""},
+		{"no such event type", call{method: "GET", path: "/event-types/a"}, 404, "not_found", "", `no event type "a"`, "", ""},
+		{"deleting no event type", call{method: "DELETE", path: "/event-types/a"}, 404, "not_found", "", "", "", ""},
+		{"event type's name", call{method: "PUT", path: "/event-types/a%20b", body: "{}"}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
+		{"event type's schema", call{method: "PUT", path: "/event-types/a", body: `{"schema":{}}`}, 422, "unknown_field", "schema", "use description", "", ""},
+
+		{"limit 0", call{method: "GET", path: "/events?limit=0"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
+		{"limit 201", call{method: "GET", path: "/subscriptions?limit=201"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
+		{"limit a word", call{method: "GET", path: "/event-types?limit=all"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
+		{"cursor of another list", call{method: "GET", path: "/events?cursor=dlv_0000000000000001"}, 400, "invalid_parameter", "cursor", "use next_cursor", "", ""},
+		{"cursor made up", call{method: "GET", path: "/subscriptions?cursor=1"}, 400, "invalid_parameter", "cursor", "use next_cursor", "", ""},
+		{"cursor of event types", call{method: "GET", path: "/event-types?cursor=a*"}, 400, "invalid_parameter", "cursor", "use next_cursor", "", ""},
+		{"unknown parameter", call{method: "GET", path: "/deliveries?status=dead"}, 400, "invalid_parameter", "status", "use limit, cursor, state, event_id", "", ""},
+		{"parameter where there is none", call{method: "GET", path: "/status?x=1"}, 400, "invalid_parameter", "x", "remove it", "", ""},
+		{"parameter twice", call{method: "GET", path: "/deliveries?state=dead&state=pending"}, 400, "invalid_parameter", "state", "keep one", "", ""},
+		{"unreadable query", call{method: "GET", path: "/deliveries?tenant=100%"}, 400, "invalid_parameter", "", "%25", "", ""},
+		{"empty filter", call{method: "GET", path: "/deliveries?tenant="}, 400, "invalid_parameter", "tenant", "leave it out", "", ""},
+		{"state", call{method: "GET", path: "/deliveries?state=failed"}, 400, "invalid_parameter", "state", "pending, delivered or dead", "", ""},
+		{"since", call{method: "GET", path: "/deliveries?since=yesterday"}, 400, "invalid_parameter", "since", "2026-01-31T15:04:05Z", "", ""},
+		{"until with a plus", call{method: "GET", path: "/deliveries?until=2026-01-31T15:04:05+02:00"}, 400, "invalid_parameter", "until", "%2B", "", ""},
+		{"subscription filter", call{method: "GET", path: "/deliveries?subscription_id=crm"}, 400, "invalid_parameter", "subscription_id", "begins with sub_", "", ""},
+		{"event_type filter", call{method: "GET", path: "/deliveries?event_type=order*"}, 400, "invalid_parameter", "event_type", "order.*", "", ""},
+		{"payload", call{method: "GET", path: "/dead-letters?payload=yes"}, 400, "invalid_parameter", "payload", "true or false", "", ""},
+		{"limit of a stream", call{method: "GET", path: "/dead-letters?limit=5", header: accept}, 400, "invalid_parameter", "limit", "remove it", "", ""},
+
+		{"redelivering whatever", call{method: "POST", path: "/dead-letters/redeliver"}, 422, "invalid_field", "all", `{"all": true}`, "", ""},
+		{"redelivering whatever, said so", call{method: "POST", path: "/dead-letters/redeliver", body: `{"all":false}`}, 422, "invalid_field", "all", `{"all": true}`, "", ""},
+		{"all and some", call{method: "POST", path: "/dead-letters/redeliver", body: `{"all":true,"tenant":"a"}`}, 422, "invalid_field", "all", "nothing else", "", ""},
+		{"all and some in the query", call{method: "POST", path: "/dead-letters/redeliver?all=true&tenant=a"}, 400, "invalid_parameter", "all", "nothing else", "", ""},
+		{"filters in both places", call{method: "POST", path: "/dead-letters/redeliver?tenant=a", body: `{"tenant":"a"}`}, 422, "unknown_field", "tenant", "remove it", "", ""},
+		{"bulk state", call{method: "POST", path: "/dead-letters/redeliver", body: `{"state":"dead"}`}, 422, "unknown_field", "state", "use event_id", "", ""},
+		{"bulk since", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":"yesterday"}`}, 422, "invalid_field", "since", "2026-01-31", "", ""},
+		{"bulk number", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":1}`}, 422, "invalid_field", "since", "double quotes", "", ""},
+		{"a body where none is needed", call{method: "POST", path: "/subscriptions/sub_1/activate", body: `{"force":true}`}, 422, "unknown_field", "force", "remove it", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := s.do(c.call)
+			p := a.refused(t, c.status, c.code)
+			if a.Header.Get("Content-Type") != "application/problem+json" || p["type"] != "urn:caddy-webhooks:problem:"+c.code || fmt.Sprint(p["status"]) != fmt.Sprint(c.status) {
+				t.Errorf("%s: %s", a.Header, a.body)
+			}
+			if c.field != "" && p["field"] != c.field {
+				t.Errorf("field %v, want %s", p["field"], c.field)
+			}
+			if !strings.Contains(p.text("detail"), c.detail) || strings.Contains(p.text("detail"), "hunter2") {
+				t.Errorf("detail: %s", p["detail"])
+			}
+			if c.header != "" && a.Header.Get(c.header) != c.want {
+				t.Errorf("%s: %q, want %q", c.header, a.Header.Get(c.header), c.want)
+			}
+		})
+	}
+	for _, list := range []string{"/events", "/subscriptions", "/deliveries", "/event-types"} {
+		if rows := s.get(list).want(t, 200).rows(); len(rows) != 0 {
+			t.Errorf("%s has been changed: %v", list, rows)
+		}
+	}
+	if strings.Contains(s.log.String(), "level=ERROR") {
+		t.Errorf("mistakes of callers are in the log as ours:\n%s", s.log)
+	}
+}
+
+// Each route with each token: only those of its scope pass.
+func TestEveryRouteAsksForItsScope(t *testing.T) {
+	s := start(t)
+	for path, operations := range s.contract.paths {
+		for method, op := range operations {
+			scope := op.(map[string]any)["x-scope"]
+			for token, allowed := range map[string]bool{
+				"-": false, "wrong": false, manageToken: true,
+				publishToken: scope == "publish" || scope == "any",
+				readToken:    scope == "read" || scope == "any",
+			} {
+				a := s.do(call{method: strings.ToUpper(method), path: parameter.ReplaceAllString(path, "x"), token: token})
+				want := "403"
+				if token == "-" || token == "wrong" {
+					want = "401"
+				}
+				if got := a.StatusCode == 401 || a.StatusCode == 403; got == allowed || got && fmt.Sprint(a.StatusCode) != want {
+					t.Errorf("%s %s with %s: %d", method, path, token, a.StatusCode)
+				}
+			}
+		}
+	}
+}
+
+func TestHeadIsGetWithoutABody(t *testing.T) {
+	s := start(t)
+	a := s.do(call{method: "HEAD", path: "/status"})
+	if a.StatusCode != 200 || len(a.body) > 0 || a.ContentLength <= 0 {
+		t.Errorf("%d, %d bytes of %d", a.StatusCode, len(a.body), a.ContentLength)
+	}
+	if a := s.do(call{method: "HEAD", path: "/status", token: publishToken}); a.StatusCode != 403 {
+		t.Errorf("%d", a.StatusCode)
+	}
+}
+
+func TestWithoutAnEngine(t *testing.T) {
+	h := open(t, func() *outbound.Engine { return nil })
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/status", nil))
+	if w.Code != 503 || w.Header().Get("Retry-After") != "2" || !strings.Contains(w.Body.String(), "not running") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
+// A store that is gone gives 503, and its error stays in the log.
+func TestWithoutAStore(t *testing.T) {
+	s := start(t)
+	s.closeStore()
+	for _, c := range []call{
+		{method: "POST", path: "/events", body: `{"event_type":"a","payload":1}`},
+		{method: "GET", path: "/events"},
+		{method: "GET", path: "/status"},
+		{method: "GET", path: "/dead-letters", header: accept},
+		{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"]}`},
+		{method: "PUT", path: "/event-types/a", body: `{}`},
+		{method: "POST", path: "/dead-letters/redeliver", body: `{"all":true}`},
+	} {
+		a := s.do(c)
+		a.refused(t, 503, "unavailable")
+		if a.Header.Get("Retry-After") != "1" || strings.Contains(string(a.body), "closed") {
+			t.Errorf("%s %s: %v %s", c.method, c.path, a.Header, a.body)
+		}
+	}
+	if !strings.Contains(s.log.String(), "it is closed") {
+		t.Errorf("the log says nothing of it:\n%s", s.log)
+	}
+	answers := s.publishLines("{\"event_type\":\"a\",\"payload\":1}\n{\"event_type\":\"a\",\"payload\":2}\n")
+	if len(answers) != 2 || answers[1].text("code") != "unavailable" {
+		t.Errorf("%v", answers)
+	}
+}
+
+func TestWithoutAnEngineToAskFor(t *testing.T) {
+	if _, err := api.New(api.Config{NoAuth: true}); err == nil || !strings.Contains(err.Error(), "no engine") {
+		t.Errorf("%v", err)
+	}
+}

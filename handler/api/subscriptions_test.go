@@ -1,0 +1,262 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// verified makes sure that a delivery has the signatures of all secrets.
+func verified(t *testing.T, a arrival, secrets ...string) {
+	t.Helper()
+	row, _ := verify.Lookup("standard-webhooks")
+	for _, secret := range secrets {
+		v, err := verify.New(row, verify.Options{Secrets: []string{secret}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, _ := http.NewRequest("POST", "http://receiver.example/", nil)
+		r.Header = a.header
+		if _, err := v.Verify(r, a.body); err != nil {
+			t.Errorf("a signature does not verify: %v", err)
+		}
+	}
+}
+
+func TestSubscriptionLife(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	a := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*","a"],"description":"CRM <3","tenant":"acme","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"scheme":"standard-webhooks"}`)
+	sub := a.want(t, 201)
+	id, secret := sub.text("subscription_id"), sub.text("secret")
+	if a.Header.Get("Location") != "subscriptions/"+id || !strings.HasPrefix(secret, "whsec_") {
+		t.Errorf("%v %v", a.Header, sub)
+	}
+	for name, want := range map[string]string{
+		"url": r.URL, "event_types": "[order.* a]", "description": "CRM <3", "tenant": "acme", "headers": "map[X-Env:production]", "rate_limit": "50/s",
+		"ordered": "true", "active": "true", "reason": "<nil>", "scheme": "standard-webhooks", "from_config": "false",
+	} {
+		if got := fmt.Sprint(sub[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+
+	s.post("/events", `{"event_type":"order.created","payload":1,"tenant":"acme"}`).want(t, 202)
+	verified(t, r.next(t), secret)
+
+	rotated := s.post("/subscriptions/"+id+"/rotate-secret", "").want(t, 200)
+	until, err := time.Parse(time.RFC3339, rotated.text("previous_secret_expires"))
+	if err != nil || time.Until(until) < 23*time.Hour || time.Until(until) > 24*time.Hour || rotated.text("secret") == secret {
+		t.Errorf("rotated: %v", rotated)
+	}
+	if shown := s.get("/subscriptions/"+id+"/secret").want(t, 200); fmt.Sprint(shown) != fmt.Sprint(rotated) {
+		t.Errorf("shown: %v, rotated: %v", shown, rotated)
+	}
+	s.post("/events", `{"event_type":"a","payload":2,"tenant":"acme"}`).want(t, 202)
+	verified(t, r.next(t), secret, rotated.text("secret"))
+	s.post("/subscriptions/"+id+"/rotate-secret", `{"secret":"`+secret+`"}`).refused(t, 422, "invalid_field")
+
+	off := s.post("/subscriptions/"+id+"/deactivate", `{"reason":"moving house"}`).want(t, 200)
+	if off["active"] != false || off.text("reason") != "deactivated by hand: moving house" {
+		t.Errorf("deactivated: %v", off)
+	}
+	s.post("/subscriptions/"+id+"/test", "").refused(t, 409, "conflict")
+	held := s.post("/events", `{"event_type":"a","payload":3,"tenant":"acme"}`).want(t, 202)
+	on := s.post("/subscriptions/"+id+"/activate", "").want(t, 200)
+	if on["active"] != true || on["reason"] != nil {
+		t.Errorf("activated: %v", on)
+	}
+	if got := r.next(t); got.header.Get("Webhook-Id") != held.text("event_id") || string(got.body) != "3" {
+		t.Errorf("what was held: %s %s", got.header, got.body)
+	}
+
+	test := s.post("/subscriptions/"+id+"/test", "").want(t, 202)
+	if test.text("event_type") != outbound.TestEventType || test.text("subscription_id") != id || test.text("tenant") != "acme" {
+		t.Errorf("test: %v", test)
+	}
+	if got := r.next(t); !strings.Contains(string(got.body), id) {
+		t.Errorf("test: %s", got.body)
+	}
+
+	s.do(call{method: "DELETE", path: "/subscriptions/" + id}).want(t, 204)
+	s.get("/subscriptions/"+id).refused(t, 404, "not_found")
+	// What was delivered to it still can be looked at, and not be sent again.
+	rows := s.get("/deliveries?subscription_id="+id).want(t, 200).rows()
+	if len(rows) != 4 || rows[0].text("url") != r.URL {
+		t.Fatalf("deliveries: %v", rows)
+	}
+	if p := s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "publish the event again") {
+		t.Errorf("%v", p)
+	}
+}
+
+// PATCH merges: what isn't given stays, null goes back to the default.
+func TestPatch(t *testing.T) {
+	s := start(t)
+	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"description":"d","headers":{"X-A":"1","X-B":"2"},"rate_limit":5,"ordered":true,"scheme":"standard-webhooks"}`).want(t, 201)
+	path := "/subscriptions/" + sub.text("subscription_id")
+	for _, c := range []struct {
+		patch, field, want string
+	}{
+		{`{}`, "url", "https://example.com/a"},
+		{`{"url":"https://example.com/b"}`, "url", "https://example.com/b"},
+		{`{"event_types":["b","c.*"]}`, "event_types", "[b c.*]"},
+		{`{"headers":{"X-C":"3"}}`, "headers", "map[X-A:1 X-B:2 X-C:3]"},
+		{`{"headers":{"x-b":null,"X-A":"one"}}`, "headers", "map[X-A:one X-C:3]"},
+		{`{"headers":{"x-a":"two"}}`, "headers", "map[X-C:3 x-a:two]"},
+		{`{"headers":{}}`, "headers", "map[X-C:3 x-a:two]"},
+		{`{"headers":null}`, "headers", "map[]"},
+		{`{"rate_limit":"90/m"}`, "rate_limit", "90/m"},
+		{`{"rate_limit":0.5}`, "rate_limit", "30/m"},
+		{`{"rate_limit":null}`, "rate_limit", "<nil>"},
+		{`{"rate_limit":7}`, "rate_limit", "7/s"},
+		{`{"rate_limit":0}`, "rate_limit", "<nil>"},
+		{`{"ordered":null}`, "ordered", "false"},
+		{`{"description":"new"}`, "description", "new"},
+		{`{"description":null}`, "description", "<nil>"},
+		{`{"scheme":null}`, "scheme", "<nil>"},
+	} {
+		got := s.do(call{method: "PATCH", path: path, body: c.patch, header: http.Header{"Content-Type": {"application/merge-patch+json"}}}).want(t, 200)
+		if fmt.Sprint(got[c.field]) != c.want {
+			t.Errorf("%s: %s is %v, want %s", c.patch, c.field, got[c.field], c.want)
+		}
+		if shown := s.get(path).want(t, 200); fmt.Sprint(shown) != fmt.Sprint(got) {
+			t.Errorf("%s: answered %v, shown %v", c.patch, got, shown)
+		}
+	}
+	before := s.get(path).body
+	for patch, field := range map[string]string{
+		`{"url":null}`: "url", `{"event_types":null}`: "event_types", `{"event_types":[]}`: "event_types", `{"tenant":"x"}`: "tenant",
+		`{"secret":"x"}`: "secret", `{"subscription_id":"x"}`: "subscription_id", `{"active":false}`: "active",
+		`{"description":"changed","url":"http://10.0.0.1"}`: "url", `{"description":"changed","nothing":1}`: "nothing",
+	} {
+		if p := s.do(call{method: "PATCH", path: path, body: patch}).want(t, 422); p["field"] != field {
+			t.Errorf("%s: %v", patch, p)
+		}
+	}
+	if after := s.get(path).body; string(after) != string(before) {
+		t.Errorf("a refused change has changed %s into %s", before, after)
+	}
+}
+
+// Secrets are in the three answers that are for them, and nowhere else.
+func TestSecretsAreShownNowhereElse(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	const own, bearer = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "Bearer hunter2-in-a-header"
+	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"secret":"`+own+`","headers":{"Authorization":"`+bearer+`"}}`).want(t, 201)
+	if sub.text("secret") != own {
+		t.Errorf("the secret that was given is not taken: %v", sub)
+	}
+	id := sub.text("subscription_id")
+	next := s.post("/subscriptions/"+id+"/rotate-secret", "").want(t, 200).text("secret")
+	dead := s.dead("a", "1")
+	for path, operations := range s.contract.paths {
+		if _, ok := operations["get"]; !ok || path == "/subscriptions/{id}/secret" {
+			continue
+		}
+		for _, value := range []string{id, dead, "x"} {
+			a := s.get(parameter.ReplaceAllString(path, value))
+			if strings.Contains(string(a.body), own[6:]) || strings.Contains(string(a.body), next[6:]) {
+				t.Errorf("GET %s shows a secret: %s", path, a.body)
+			}
+			a = s.do(call{method: "GET", path: parameter.ReplaceAllString(path, value), token: readToken})
+			if strings.Contains(string(a.body), "hunter2") {
+				t.Errorf("GET %s shows a credential to a reader: %s", path, a.body)
+			}
+		}
+	}
+	for _, c := range []call{
+		{method: "PATCH", path: "/subscriptions/" + id, body: `{}`},
+		{method: "POST", path: "/subscriptions/" + id + "/deactivate"},
+		{method: "POST", path: "/subscriptions/" + id + "/activate"},
+	} {
+		if a := s.do(c); strings.Contains(string(a.body), "whsec_") {
+			t.Errorf("%s %s shows a secret: %s", c.method, c.path, a.body)
+		}
+	}
+	if shown := s.do(call{method: "GET", path: "/subscriptions/" + id, token: readToken}).want(t, 200); fmt.Sprint(shown["headers"]) != "map[Authorization:[hidden]]" {
+		t.Errorf("to a reader: %v", shown["headers"])
+	}
+	if shown := s.get("/subscriptions/"+id).want(t, 200); fmt.Sprint(shown["headers"]) != "map[Authorization:"+bearer+"]" {
+		t.Errorf("to a manager: %v", shown["headers"])
+	}
+	if log := s.log.String(); strings.Contains(log, own[6:]) || strings.Contains(log, next[6:]) || strings.Contains(log, "hunter2") || strings.Contains(log, manageToken) {
+		t.Errorf("a secret is in the log:\n%s", log)
+	}
+}
+
+func TestSubscriptionsOfTheConfiguration(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) {
+		s.Subscriptions = []outbound.SubscriptionSpec{{Name: "crm", URL: "https://example.com", EventTypes: []string{"none"}}}
+	})
+	if sub := s.get("/subscriptions/sub_crm").want(t, 200); sub["from_config"] != true {
+		t.Errorf("%v", sub)
+	}
+	for _, c := range []call{
+		{method: "PATCH", path: "/subscriptions/sub_crm", body: `{"description":"x"}`},
+		{method: "DELETE", path: "/subscriptions/sub_crm"},
+		{method: "POST", path: "/subscriptions/sub_crm/rotate-secret"},
+	} {
+		if p := s.do(c).refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "change it there and reload") {
+			t.Errorf("%s: %v", c.path, p)
+		}
+	}
+}
+
+func TestSubscriptionLists(t *testing.T) {
+	s := start(t)
+	for i := range 5 {
+		tenant := `null`
+		if i%2 == 1 {
+			tenant = `"acme"`
+		}
+		s.post("/subscriptions", fmt.Sprintf(`{"url":"https://example.com/%d","event_types":["a"],"tenant":%s}`, i, tenant)).want(t, 201)
+	}
+	for query, want := range map[string]string{"?limit=2": "01234", "?limit=5": "01234", "?limit=1&tenant=acme": "13", "?limit=200&tenant=none": ""} {
+		got, cursor := "", ""
+		for {
+			list := s.get("/subscriptions"+query+cursor).want(t, 200)
+			for _, row := range list.rows() {
+				got += strings.TrimPrefix(row.text("url"), "https://example.com/")
+			}
+			if list["next_cursor"] == nil {
+				break
+			}
+			cursor = "&cursor=" + list.text("next_cursor")
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+}
+
+func TestEventTypes(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) {
+		s.EventTypes = []outbound.EventType{{Name: "c", Description: "configured"}}
+	})
+	for _, name := range []string{"b", "a", "d.e"} {
+		s.do(call{method: "PUT", path: "/event-types/" + name, body: `{"description":"` + name + `"}`}).want(t, 201)
+	}
+	s.do(call{method: "PUT", path: "/event-types/c", body: `{}`}).refused(t, 409, "conflict")
+	s.do(call{method: "DELETE", path: "/event-types/c"}).refused(t, 409, "conflict")
+	got, cursor := "", ""
+	for {
+		list := s.get("/event-types?limit=2"+cursor).want(t, 200)
+		for _, row := range list.rows() {
+			got += row.text("name") + " "
+		}
+		if list["next_cursor"] == nil {
+			break
+		}
+		cursor = "&cursor=" + list.text("next_cursor")
+	}
+	if got != "a b c d.e " {
+		t.Errorf("%s", got)
+	}
+}
