@@ -56,26 +56,18 @@ func (c *Check) begin() Reason {
 	return ""
 }
 
-// start readies the lanes: their spellings of the URL, their hash states, and
-// what is signed before the body.
+// start readies the lanes: their spellings of the URL, and where the body can
+// be hashed while it comes in, what is signed before it.
 func (c *Check) start() Reason {
 	if c.v.plan.urls {
 		c.spellURLs()
 	}
-	if c.v.plan.scheme.Construction == "ed25519" {
-		return "" // the content is not hashed, but verified as a whole
-	}
 	for i := range c.lanes {
 		l := &c.lanes[i]
-		if i == 0 {
-			l.states = c.twoStates[:0]
-		}
-		for _, k := range c.v.keys {
-			l.states = append(l.states, k.get())
-		}
-		if !l.content.stream || c.in.body != nil {
+		if !l.content.stream || c.in.body != nil || c.v.plan.scheme.Construction == "ed25519" {
 			continue
 		}
+		c.take(l)
 		if reason := c.feed(l, l.content.segments[:l.content.body]); reason != "" {
 			return reason
 		}
@@ -189,13 +181,27 @@ func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 	return m, ""
 }
 
-// release gives the hash states back.
+// take gives a lane its hash states.
+func (c *Check) take(l *lane) {
+	if l.states == nil && l == &c.lanes[0] {
+		l.states = c.twoStates[:0]
+	}
+	for _, k := range c.v.keys[len(l.states):] {
+		l.states = append(l.states, k.get())
+	}
+}
+
+// give gives a lane's hash states back.
+func (c *Check) give(l *lane) {
+	for i, h := range l.states {
+		c.v.keys[i].put(h)
+	}
+	l.states = nil
+}
+
+// release gives all hash states back.
 func (c *Check) release() {
 	for i := range c.lanes {
-		l := &c.lanes[i]
-		for j, h := range l.states {
-			c.v.keys[j].put(h)
-		}
-		l.states = nil
+		c.give(&c.lanes[i])
 	}
 }

@@ -38,6 +38,8 @@ func (c *Check) match(l *lane) (uint32, Reason) {
 	if c.v.plan.scheme.Construction == "ed25519" {
 		return c.matchPublic(l)
 	}
+	c.take(l)
+	defer c.give(l)
 	rest := l.content.segments
 	if l.streaming {
 		rest = rest[l.content.body+1:]
