@@ -269,7 +269,7 @@ func (c *client) refusal(resp *http.Response, path string) error {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(text, &admin) == nil && admin.Error != "" {
-		return fmt.Errorf("Caddy's admin endpoint at %s refused the request: %s", c.address, admin.Error)
+		return fmt.Errorf("the admin endpoint at %s refused the request: %s", c.address, admin.Error)
 	}
 	return fmt.Errorf("what listens at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", c.address, resp.Status)
 }

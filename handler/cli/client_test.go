@@ -90,13 +90,13 @@ func TestNoAnswerInTime(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { close(done) })
-	r := run(t, "{}", "events", "publish", "a", "--address", address, "--timeout", "50ms").want(t, 1)
+	r := run(t, "{}", "events", "publish", "a", "--address", address, "--timeout", "500ms").want(t, 1)
 	for _, words := range []string{"did not answer in time", "--timeout", "not known whether the event was stored", "--event-id"} {
 		if !strings.Contains(r.err, words) {
 			t.Errorf("stderr %q has no %q", r.err, words)
 		}
 	}
-	run(t, "", "dead-letters", "export", "--address", address, "--timeout", "50ms").want(t, 1)
+	run(t, "", "dead-letters", "export", "--address", address, "--timeout", "500ms").want(t, 1)
 	run(t, "", "status", "--address", address, "--timeout", "0s").want(t, 2)
 }
 

@@ -1,6 +1,11 @@
 // Package cli is the `caddy webhooks` command: what people and scripts do
 // with a running Caddy by its admin endpoint, and signatures made and judged
 // offline. Importing it registers the command.
+//
+// Here are the frame, the flags and the exit codes; client.go speaks to the
+// API, act.go and list.go are the usual ways to ask for one thing and for many,
+// input.go reads what users give, output.go prints. Then there is a file for
+// each noun.
 package cli
 
 import (

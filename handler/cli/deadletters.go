@@ -146,7 +146,7 @@ func redeliverAll(c *call, query url.Values) error {
 	var lost *silence
 	switch {
 	case errors.As(err, &lost) && lost.sent:
-		return fmt.Errorf("%w\nSome dead letters may be queued already: the command can be run again for the rest.", err)
+		return fmt.Errorf("%w\nSome dead letters may be queued already: the command can be run again for the rest", err)
 	case err != nil:
 		return err
 	case c.json:
@@ -180,7 +180,7 @@ func (c *call) watchDead(client *client, work func(context.Context) error) error
 		var s serverStatus
 		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
 			cancel()
-			<-done
+			_ = <-done // that it was ended is no news
 			return err
 		}
 		fmt.Fprintf(c.err, "%s left\n", count(s.DeadLetters, "dead letter", "dead letters"))

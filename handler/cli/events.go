@@ -166,9 +166,9 @@ func (p *publishing) afterwards(err error) error {
 		return err
 	}
 	if p.id != "" {
-		return fmt.Errorf("%w\nIt is not known whether the event was stored: publish it again, with the same --event-id.", err)
+		return fmt.Errorf("%w\nIt is not known whether the event was stored: publish it again, with the same --event-id", err)
 	}
-	return fmt.Errorf("%w\nIt is not known whether the event was stored: `caddy webhooks events list` shows it if it was. With --event-id, publishing again does no harm.", err)
+	return fmt.Errorf("%w\nIt is not known whether the event was stored: `caddy webhooks events list` shows it if it was; with --event-id, publishing again does no harm", err)
 }
 
 func (t *tool) listEvents() *cobra.Command {

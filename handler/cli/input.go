@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -164,10 +165,8 @@ func (t *tool) parseTime(s string) (time.Time, error) {
 			return at, nil
 		}
 	}
-	if len(s) == 10 && strings.Trim(s, "0123456789") == "" {
-		var seconds int64
-		fmt.Sscan(s, &seconds) // ten digits
-		return time.Unix(seconds, 0), nil
+	if seconds, err := strconv.ParseUint(s, 10, 63); err == nil && len(s) == 10 {
+		return time.Unix(int64(seconds), 0), nil
 	}
 	if d, err := caddy.ParseDuration(strings.TrimPrefix(s, "-")); err == nil {
 		return t.now().Add(-d), nil

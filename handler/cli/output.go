@@ -63,7 +63,9 @@ func (t *table) flush(w io.Writer) error {
 	for _, row := range t.rows {
 		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
-	tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
 	t.rows = t.rows[:0]
 	return printTrimmed(w, text.String())
 }
@@ -182,7 +184,7 @@ func printError(w io.Writer, command string, err error, asJSON bool) {
 	if wrong {
 		title = "The command line is wrong"
 	}
-	printValue(w, struct {
+	_ = printValue(w, struct { // there is no other place to say it
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 	}{title, err.Error()})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -60,7 +61,7 @@ func start(t *testing.T) *server {
 	s.answer.Store(200)
 	s.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		s.received <- r
+		s.received <- r.Clone(context.Background()) // the server goes on to use its own
 		s.bodies <- string(body)
 		w.WriteHeader(int(s.answer.Load()))
 		io.WriteString(w, "thanks\x1b[2J")
