@@ -167,20 +167,21 @@ func redeliverAll(c *call, query url.Values) error {
 func (c *call) watchDead(client *client, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- work(ctx) }()
+	var result error
+	done := make(chan struct{})
+	go func() { defer close(done); result = work(ctx) }()
 	ticks := time.NewTicker(c.pace)
 	defer ticks.Stop()
 	for {
 		select {
-		case err := <-done:
-			return err
+		case <-done:
+			return result
 		case <-ticks.C:
 		}
 		var s serverStatus
 		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
 			cancel()
-			_ = <-done // that it was ended is no news
+			<-done
 			return err
 		}
 		fmt.Fprintf(c.err, "%s left\n", count(s.DeadLetters, "dead letter", "dead letters"))
