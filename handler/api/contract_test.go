@@ -242,6 +242,27 @@ func (c *contract) object(s, value map[string]any) error {
 	return nil
 }
 
+func TestReferencesResolve(t *testing.T) {
+	c := readContract(t)
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				walk(item)
+			}
+		case map[string]any:
+			if to, ok := v["$ref"]; ok && len(c.resolve(v)) == 0 {
+				t.Errorf("%v leads nowhere", to)
+			}
+			for _, item := range v {
+				walk(item)
+			}
+		}
+	}
+	walk(map[string]any(c.document))
+}
+
 // TestContract walks through the whole API once: each success that the
 // document promises must be seen, and what is seen must be as promised.
 func TestContract(t *testing.T) {

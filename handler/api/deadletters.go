@@ -234,13 +234,11 @@ func (c *call) redeliverDeadLetters() error {
 		return err
 	}
 	code, all := codeInvalidParameter, false
-	if len(sent) > 0 {
-		if all, err = sent.flag("all"); err == nil {
-			err = c.optionalObject(nil, nil)
-		}
-	} else {
+	if len(sent) == 0 {
 		code = codeInvalidField
 		sent, all, err = c.filtersInBody()
+	} else if all, err = sent.flag("all"); err == nil && c.r.ContentLength != 0 {
+		err = refuse(code, "there is a query and a body: say in one of them which dead letters to redeliver")
 	}
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (c *call) publishLines() error {
 	for {
 		lines, end := in.group()
 		answers := c.publishGroup(lines, maxPayload)
-		if end != nil && end != io.EOF {
+		if end != nil && !errors.Is(end, io.EOF) {
 			answers = c.appendRefused(answers, in.number, broken(end))
 		}
 		_ = control.SetWriteDeadline(time.Now().Add(readerPatience))
@@ -124,7 +124,7 @@ func (l *lineReader) group() (lines []line, err error) {
 	size := 0
 	for {
 		text, err := l.next()
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return lines, err
 		}
 		if blank := text != nil && len(bytes.TrimSpace(text)) == 0; !blank {
@@ -155,7 +155,7 @@ func (l *lineReader) next() ([]byte, error) {
 		} else {
 			text = nil
 		}
-		if err != bufio.ErrBufferFull {
+		if !errors.Is(err, bufio.ErrBufferFull) {
 			return text, err
 		}
 	}
