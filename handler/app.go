@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -234,6 +235,7 @@ func (a *App) resolve() (outbound.Settings, error) {
 		Sign: a.Sign, Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
 		EndpointConcurrency: a.EndpointConcurrency, SecretGrace: time.Duration(a.SecretGrace),
 		ResponseBody: a.ResponseBody, MaxPayload: a.MaxPayload,
+		Own:    ownEndpoints(),
 		Logger: a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
 	}
 	var err error
@@ -266,6 +268,17 @@ func (a *App) resolve() (outbound.Settings, error) {
 		s.Subscriptions = append(s.Subscriptions, spec)
 	}
 	return s, s.Validate()
+}
+
+// ownEndpoints is Caddy's admin API, which obeys whoever reaches it. An
+// operator who allows loopback for a receiver doesn't mean that one. An address
+// that the config's admin option sets isn't known to an app.
+func ownEndpoints() []netip.AddrPort {
+	addr, err := caddy.ParseNetworkAddress(caddy.DefaultAdminListen)
+	if err != nil || addr.IsUnixNetwork() {
+		return nil
+	}
+	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(addr.StartPort))}
 }
 
 func (r *Retry) schedule() (outbound.Schedule, error) {

@@ -27,27 +27,23 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	once := onlyOnce{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		switch option := d.Val(); option {
-		case "token":
-			args := d.RemainingArgs()
-			if len(args) != 2 {
-				return d.Err("token: write a token and its scope, as in `token {env.WEBHOOKS_TOKEN} publish`")
-			}
-			h.Tokens = append(h.Tokens, Token{Value: args[0], Scope: args[1]})
-		case "auth":
-			if err := once.check(d, option); err != nil {
-				return err
-			}
-			if err := oneString(d, &h.Auth); err != nil {
-				return err
-			}
-		default:
-			return d.Errf("unrecognized subdirective '%s' of webhook_api", option)
-		}
+	return parseBlock(d, apiOptions, h)
+}
+
+// apiOptions are the subdirectives of webhook_api.
+var apiOptions = map[string]option[*API]{
+	"token": {parseToken, true},
+	"auth":  text(func(h *API) *string { return &h.Auth }),
+}
+
+func parseToken(d *caddyfile.Dispenser, h *API) error {
+	var t Token
+	if !d.AllArgs(&t.Value, &t.Scope) {
+		return d.Err("token: write a token and its scope, as in: token {env.WEBHOOKS_TOKEN} publish")
 	}
+	h.Tokens = append(h.Tokens, t)
 	return nil
 }
 
+// Interface guard
 var _ caddyfile.Unmarshaler = (*API)(nil)

@@ -25,37 +25,18 @@ func init() {
 // The option forward_headers can be repeated.
 func (p *Publish) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	if err := oneString(d, &p.EventType); err != nil {
-		return d.Err("webhook_publish: write the event type behind it, as in `webhook_publish github.{http.webhook.event_type}`")
+	if !d.AllArgs(&p.EventType) {
+		return d.Err("webhook_publish: write the event type behind it, as in: webhook_publish github.{http.webhook.event_type}")
 	}
-	once := onlyOnce{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		option := d.Val()
-		if option == "forward_headers" {
-			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
-			}
-			p.ForwardHeaders = append(p.ForwardHeaders, args...)
-			continue
-		}
-		if err := once.check(d, option); err != nil {
-			return err
-		}
-		var err error
-		switch option {
-		case "tenant":
-			err = oneString(d, &p.Tenant)
-		case "event_id":
-			err = oneString(d, &p.EventID)
-		default:
-			err = d.Errf("unrecognized subdirective '%s' of webhook_publish", option)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return parseBlock(d, publishOptions, p)
 }
 
+// publishOptions are the subdirectives of webhook_publish.
+var publishOptions = map[string]option[*Publish]{
+	"tenant":          text(func(p *Publish) *string { return &p.Tenant }),
+	"event_id":        text(func(p *Publish) *string { return &p.EventID }),
+	"forward_headers": list(func(p *Publish) *[]string { return &p.ForwardHeaders }),
+}
+
+// Interface guard
 var _ caddyfile.Unmarshaler = (*Publish)(nil)

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"math"
 	"strconv"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -90,40 +88,13 @@ func (h *Verify) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return parseBlock(d, verifyOptions, h)
 }
 
-// option parses one subdirective into a T; the dispenser stands on its name.
-type option[T any] struct {
-	parse  func(d *caddyfile.Dispenser, to T) error
-	repeat bool
-}
-
-// parseBlock parses a block by a table of options. An option that isn't in the
-// table, or that may stand only once and stands twice, is an error.
-func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to T) error {
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		o, ok := options[name]
-		if !ok {
-			return d.Errf("unrecognized subdirective '%s'", name)
-		}
-		if seen[name] && !o.repeat {
-			return d.Errf("%s is given twice", name)
-		}
-		seen[name] = true
-		if err := o.parse(d, to); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // verifyOptions are the subdirectives of webhook_verify.
 var verifyOptions = map[string]option[*Verify]{
 	"secret":       {parseVerifySecrets, true},
 	"verify_token": text(func(h *Verify) *string { return &h.VerifyToken }),
 	"public_url":   text(func(h *Verify) *string { return &h.PublicURL }),
 	"tolerance":    {parseTolerance, false},
-	"max_body":     {parseMaxBody, false},
+	"max_body":     size(func(h *Verify) *int64 { return &h.MaxBody }),
 	"replay":       {parseReplay, false},
 	"enforce":      {parseEnforce, false},
 	"handshake":    {parseHandshake, false},
@@ -157,37 +128,6 @@ var signatureOptions = map[string]option[*verify.Signature]{
 	"assign":      text(func(s *verify.Signature) *string { return &s.Assign }),
 	"numbered":    {parseNumbered, false},
 	"each":        text(func(s *verify.Signature) *string { return &s.Each }),
-}
-
-// text is an option with one argument, which isn't empty.
-func text[T any](place func(T) *string) option[T] {
-	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		return oneArg(d, place(to))
-	}}
-}
-
-func oneArg(d *caddyfile.Dispenser, value *string) error {
-	name := d.Val()
-	if !d.AllArgs(value) {
-		return d.ArgErr()
-	}
-	if *value == "" {
-		return d.Errf("%s is empty", name)
-	}
-	return nil
-}
-
-// onlyWord is for an option that can have one value alone.
-func onlyWord(d *caddyfile.Dispenser, word string) error {
-	name := d.Val()
-	var value string
-	if err := oneArg(d, &value); err != nil {
-		return err
-	}
-	if value != word {
-		return d.Errf("%s %s: the only value is %s; leave the line out otherwise", name, value, word)
-	}
-	return nil
 }
 
 // field is an option that says where a value stands.
@@ -233,19 +173,6 @@ func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
 		}
 		*side = verify.Duration(tolerance)
 	}
-	return nil
-}
-
-func parseMaxBody(d *caddyfile.Dispenser, h *Verify) error {
-	var arg string
-	if err := oneArg(d, &arg); err != nil {
-		return err
-	}
-	size, err := humanize.ParseBytes(arg)
-	if err != nil || size == 0 || size > math.MaxInt64 {
-		return d.Errf("max_body %s: write a size such as 1MiB", arg)
-	}
-	h.MaxBody = int64(size)
 	return nil
 }
 

@@ -18,10 +18,10 @@ import (
 
 var update = flag.Bool("update", false, "write what the golden tests should have found")
 
-// TestVerifyAdapts compares the JSON of Caddyfiles with that which stands below
+// TestAdapts compares the JSON of Caddyfiles with that which stands below
 // the line in each file.
-func TestVerifyAdapts(t *testing.T) {
-	files, _ := filepath.Glob("testdata/verify/*.caddyfiletest")
+func TestAdapts(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*/*.caddyfiletest")
 	if len(files) == 0 {
 		t.Fatal("no golden files")
 	}
@@ -139,7 +139,7 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 // FuzzVerifyBlock: whatever stands in the block, the parser returns, and what it
 // made survives JSON unchanged.
 func FuzzVerifyBlock(f *testing.F) {
-	files, _ := filepath.Glob("testdata/verify/*.caddyfiletest")
+	files, _ := filepath.Glob("testdata/*/*.caddyfiletest")
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		if err != nil {

@@ -28,7 +28,7 @@ const userAgent = "caddy-webhooks"
 
 func newSender(s Settings) *sender {
 	return &sender{
-		transport: egress.NewTransport(egress.Options{Policy: s.Policy, Proxy: s.Proxy, MaxIdlePerHost: s.EndpointConcurrency}),
+		transport: egress.NewTransport(egress.Options{Policy: s.Policy, Own: s.Own, Proxy: s.Proxy, MaxIdlePerHost: s.EndpointConcurrency}),
 		timeout:   s.Timeout,
 		keep:      max(s.ResponseBody, 0),
 	}

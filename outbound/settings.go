@@ -3,6 +3,7 @@ package outbound
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -24,8 +25,9 @@ type Settings struct {
 	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
 	MaxPayload          int64         // bytes of an event (256 KiB)
 
-	Policy *egress.Policy // where deliveries may go; nil: public addresses only
-	Proxy  *url.URL       // HTTP proxy for deliveries
+	Policy *egress.Policy   // where deliveries may go; nil: public addresses only
+	Proxy  *url.URL         // HTTP proxy for deliveries
+	Own    []netip.AddrPort // endpoints of this process that no policy opens
 
 	EventTypes    []EventType        // of the catalogue, from the configuration
 	Subscriptions []SubscriptionSpec // from the configuration: each has a Name

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,7 +124,14 @@ func checkSigner(scheme string, secrets []string) error {
 		}
 		secrets = []string{s}
 	}
-	if _, err := verify.NewSigner(row, secrets); err != nil {
+	signer, err := verify.NewSigner(row, secrets)
+	if err == nil {
+		// Some schemes sign headers or fields that no delivery has.
+		err = signer.Sign(http.Header{}, &verify.Outgoing{
+			Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a", Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
+		})
+	}
+	if err != nil {
 		return invalid("scheme", "can't sign deliveries: %v", err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func ParseID(prefix, s string) (ID, bool) {
 		return 0, false
 	}
 	v, err := strconv.ParseUint(hex, 16, 63)
-	if err != nil {
+	if err != nil || v == 0 { // no id is 0: it stands for any in a Query
 		return 0, false
 	}
 	return ID(v), true

@@ -82,7 +82,7 @@ type EventType struct {
 
 // Attempt is one try at a delivery: what was sent when, and what came back.
 type Attempt struct {
-	ID              ID
+	ID              ID  // of the first one: its delivery's own
 	Number          int // from 1, over all rounds
 	At              time.Time
 	Latency         time.Duration

@@ -14,6 +14,8 @@ import (
 // or of the machine; any error means that nothing of it was stored, unless
 // the method says otherwise. Rows that are returned belong to the caller.
 //
+// Times are kept to the millisecond.
+//
 // Deliveries are held by whoever took them, by Commit or Claim, until they
 // are settled or released. Holding isn't part of the record: when the process
 // that holds a delivery is gone, the delivery is there to be claimed again.
@@ -141,7 +143,7 @@ const (
 type Settlement struct {
 	Delivery     ID
 	Subscription ID
-	Attempt      *Attempt
+	Attempt      *Attempt // nil where none was made
 	State        State
 	Due          time.Time // of the next attempt, where State is Pending
 	Reason       string    // where State is Dead
@@ -156,8 +158,10 @@ type Want struct {
 // Claimed answers a Want.
 type Claimed struct {
 	Deliveries []*Held
-	// Next is when the first of those left behind is due, which is in the past
-	// where the limit or maxBytes cut the answer; zero where none is left.
+	// Next is when the first of those left behind and not held is due, which is
+	// in the past where the limit or maxBytes cut the answer; zero where none
+	// is left. It may not know of what was stored, settled or released during
+	// the call.
 	Next time.Time
 }
 

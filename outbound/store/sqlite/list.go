@@ -237,6 +237,10 @@ func (w *where) add(term string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
+func (w *where) join(other where) {
+	w.terms, w.args = append(w.terms, other.terms...), append(w.args, other.args...)
+}
+
 func (w *where) String() string {
 	if len(w.terms) == 0 {
 		return ""
@@ -328,29 +332,29 @@ func selectEvents(q store.Query) (sql string, args []any) {
 // selectDeliveries selects columns of d (delivery), e (event) and s
 // (subscription).
 func selectDeliveries(q store.Query, columns, also string) (sql string, args []any) {
-	var w where
+	var w, rest where
 	w.span("d.id", q)
 	w.delivery(q)
-	w.event(q)
+	rest.event(q)
 	if also != "" {
-		w.add(also)
+		rest.add(also)
 	}
-	return "SELECT " + columns + source(q) + " LEFT JOIN subscription s ON s.key = d.subscription" +
-		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
-}
-
-// source says where to begin: SQLite keeps to the order of a CROSS JOIN.
-func source(q store.Query) string {
 	const event = " CROSS JOIN event e ON e.id = d.event"
 	only := func(state store.State) bool { return len(q.States) == 1 && q.States[0] == state }
-	switch {
+	from := "delivery d" + event
+	switch { // where to begin: SQLite keeps to the order of a CROSS JOIN
 	case q.Delivery != 0:
 	case q.Event != 0, q.EventID != "":
-		return " FROM event e CROSS JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id"
+		from = "event e CROSS JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id"
 	case only(store.Dead):
-		return " FROM delivery d INDEXED BY delivery_dead" + event
-	case only(store.Pending):
-		return " FROM delivery d INDEXED BY delivery_pending" + event
+		from = "delivery d INDEXED BY delivery_dead" + event
+	case only(store.Pending) && len(rest.terms) == 0:
+		// That index isn't in the order of the list: the ids alone are sorted.
+		from = "(SELECT d.id FROM delivery d INDEXED BY delivery_pending" + w.String() +
+			" ORDER BY d.id DESC LIMIT ?) p CROSS JOIN delivery d ON d.id = p.id" + event
+		w = where{args: append(w.args, limit(q))}
 	}
-	return " FROM delivery d" + event
+	w.terms, w.args = append(w.terms, rest.terms...), append(w.args, rest.args...)
+	return "SELECT " + columns + " FROM " + from + " LEFT JOIN subscription s ON s.key = d.subscription" +
+		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
 }

@@ -1,0 +1,86 @@
+package handler
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+)
+
+// TestMistakesInTheCaddyfile: each is told with the words that mend it.
+func TestMistakesInTheCaddyfile(t *testing.T) {
+	global := func(s string) string { return "{\nwebhooks {\n" + s + "\n}\n}\n" }
+	site := func(s string) string { return ":8080 {\n" + s + "\n}\n" }
+	for name, c := range map[string]struct{ caddyfile, want string }{
+		"unknown option":         {global("stor sqlite x"), "unrecognized subdirective 'stor'"},
+		"scalar twice":           {global("timeout 1s\ntimeout 2s"), "timeout is given twice"},
+		"block twice":            {"{\nwebhooks {\n}\nwebhooks {\n}\n}\n", "put everything into one block"},
+		"argument":               {"{\nwebhooks x {\n}\n}\n", "wrong argument count"},
+		"store":                  {global("store redis x"), "store sqlite /var/lib/webhooks/webhooks.db"},
+		"no delay":               {global("retry"), "retry 5s 5m 30m 2h"},
+		"delay":                  {global("retry 5s soon"), "retry soon"},
+		"factor":                 {global("retry exponential {\nfactor x\n}"), "write a number such as 2"},
+		"option of exponential":  {global("retry exponential {\ntries 3\n}"), "unrecognized subdirective 'tries'"},
+		"duration":               {global("timeout 15"), "write a duration such as 15s"},
+		"number":                 {global("concurrency none"), "write a number of 1 or more"},
+		"size":                   {global("max_payload much"), "write a size such as 1MiB"},
+		"egress":                 {global("egress {\nopen 10.0.0.0/8\n}"), "unrecognized subdirective 'open'"},
+		"subscription no name":   {global("subscription {\n}"), "wrong argument count"},
+		"subscription option":    {global("subscription a {\nuri x\n}"), "unrecognized subdirective 'uri'"},
+		"header":                 {global("subscription a {\nheader X\n}"), "header X-Env production"},
+		"header twice":           {global("subscription a {\nheader X 1\nheader X 2\n}"), "header X is given twice"},
+		"rate":                   {global("subscription a {\nrate_limit 50\n}"), `"50" is not a rate`},
+		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
+		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},
+		"token":                  {site("webhook_api {\ntoken x\n}"), "token {env.WEBHOOKS_TOKEN} publish"},
+		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(c.caddyfile), nil)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q in it", err, c.want)
+			}
+		})
+	}
+}
+
+// TestMistakesFoundAtLoad are those that no parser sees.
+func TestMistakesFoundAtLoad(t *testing.T) {
+	runCaddy(t, "", ":0 {\n}")
+	subscription := func(s string) string {
+		return "webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n" + s + "\n}\n}"
+	}
+	for name, c := range map[string]struct{ options, sites, want string }{
+		"unknown scheme":      {"webhooks {\nsign md5\n}", "", "caddy webhooks providers"},
+		"retry too long":      {"webhooks {\nretry 8d\n}", "", "at most"},
+		"concurrency":         {"webhooks {\nconcurrency 1000000\n}", "", "concurrency: is out of range"},
+		"egress":              {"webhooks {\negress {\nallow 10.0.0.0/64\n}\n}", "", "egress"},
+		"no secret in env":    {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret {env.NO_SUCH_SECRET}\n}\n}", "", "subscription crm: the environment variable NO_SUCH_SECRET is empty or not set"},
+		"secret not decoded":  {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret whsec_!!\n}\n}", "", "subscription crm"},
+		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "egress { allow"},
+		"no url":              {"webhooks {\nsubscription crm {\nevent_types *\n}\n}", "", "subscription crm: url"},
+		"no event types":      {"webhooks {\nsubscription crm {\nurl https://crm.example.com\n}\n}", "", "event_types is missing"},
+		"pattern":             {subscription("event_types order*"), "", `"order*"`},
+		"header injection":    {subscription("header X \"a\r\nb\""), "", "headers"},
+		"reserved header":     {subscription("header Webhook-Id x"), "", "headers"},
+		"same name twice":     {"webhooks {\nsubscription a {\nurl https://a.example\nevent_types *\n}\nsubscription a {\nurl https://a.example\nevent_types *\n}\n}", "", "is there twice"},
+		"name of a sub id":    {"webhooks {\nsubscription 0123456789abcdef {\nurl https://a.example\nevent_types *\n}\n}", "", "choose a word"},
+		"event type":          {"webhooks {\nevent_type \"order created\"\n}", "", "event_type is not an event type"},
+		"api without a token": {"", ":0 {\nwebhook_api\n}", "auth none"},
+		"token and none":      {"", ":0 {\nwebhook_api {\nauth none\ntoken x manage\n}\n}", "can't be together"},
+		"empty token":         {"", ":0 {\nwebhook_api {\ntoken {env.NO_SUCH_TOKEN} manage\n}\n}", "NO_SUCH_TOKEN"},
+		"unknown scope":       {"", ":0 {\nwebhook_api {\ntoken x admin\n}\n}", "publish"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := loadCaddy(t, c.options, c.sites)
+			if !strings.Contains(strings.ReplaceAll(got, `\"`, `"`), c.want) {
+				t.Errorf("got %s, want %q in it", got, c.want)
+			}
+			for _, secret := range []string{"whsec_!!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
+				if strings.Contains(got, secret) {
+					t.Errorf("the error tells the secret: %s", got)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,139 @@
+package handler
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+// The blocks of all directives are tables of options, parsed by parseBlock.
+
+// option parses one subdirective into a T; the dispenser stands on its name.
+type option[T any] struct {
+	parse  func(d *caddyfile.Dispenser, to T) error
+	repeat bool
+}
+
+// parseBlock parses a block by a table of options. An option that isn't in the
+// table, or that may stand only once and stands twice, is an error.
+func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to T) error {
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		name := d.Val()
+		o, ok := options[name]
+		if !ok {
+			return d.Errf("unrecognized subdirective '%s'", name)
+		}
+		if seen[name] && !o.repeat {
+			return d.Errf("%s is given twice", name)
+		}
+		seen[name] = true
+		if err := o.parse(d, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text is an option with one argument, which isn't empty.
+func text[T any](place func(T) *string) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		return oneArg(d, place(to))
+	}}
+}
+
+func oneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if !d.AllArgs(value) {
+		return d.ArgErr()
+	}
+	if *value == "" {
+		return d.Errf("%s is empty", name)
+	}
+	return nil
+}
+
+// onlyWord is for an option that can have one value alone.
+func onlyWord(d *caddyfile.Dispenser, word string) error {
+	name := d.Val()
+	var value string
+	if err := oneArg(d, &value); err != nil {
+		return err
+	}
+	if value != word {
+		return d.Errf("%s %s: the only value is %s; leave the line out otherwise", name, value, word)
+	}
+	return nil
+}
+
+// list is an option with one or more arguments, and more where it is repeated.
+func list[T any](place func(T) *[]string) option[T] {
+	return option[T]{repeat: true, parse: func(d *caddyfile.Dispenser, to T) error {
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		values := place(to)
+		*values = append(*values, args...)
+		return nil
+	}}
+}
+
+// flagOption is an option that takes no argument.
+func flagOption[T any](place func(T) *bool) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		*place(to) = true
+		return nil
+	}}
+}
+
+func duration[T any](place func(T) *caddy.Duration) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		name, arg := d.Val(), ""
+		if err := oneArg(d, &arg); err != nil {
+			return err
+		}
+		value, err := caddy.ParseDuration(arg)
+		if err != nil || value <= 0 {
+			return d.Errf("%s %s: write a duration such as 15s, 5m, 2h or 1d", name, arg)
+		}
+		*place(to) = caddy.Duration(value)
+		return nil
+	}}
+}
+
+func number[T any](place func(T) *int) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		name, arg := d.Val(), ""
+		if err := oneArg(d, &arg); err != nil {
+			return err
+		}
+		value, err := strconv.Atoi(arg)
+		if err != nil || value < 1 {
+			return d.Errf("%s %s: write a number of 1 or more", name, arg)
+		}
+		*place(to) = value
+		return nil
+	}}
+}
+
+func size[T any](place func(T) *int64) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		name, arg := d.Val(), ""
+		if err := oneArg(d, &arg); err != nil {
+			return err
+		}
+		value, err := humanize.ParseBytes(arg)
+		if err != nil || value == 0 || value > math.MaxInt64 {
+			return d.Errf("%s %s: write a size such as 1MiB", name, arg)
+		}
+		*place(to) = int64(value)
+		return nil
+	}}
+}
