@@ -57,7 +57,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"egress":              {"webhooks {\negress {\nallow 10.0.0.0/64\n}\n}", "", "egress"},
 		"no secret in env":    {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret {env.NO_SUCH_SECRET}\n}\n}", "", "subscription crm: the environment variable NO_SUCH_SECRET is empty or not set"},
 		"secret not decoded":  {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret whsec_!!\n}\n}", "", "subscription crm"},
-		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "egress { allow"},
+		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "allow it in the egress settings"},
 		"no url":              {"webhooks {\nsubscription crm {\nevent_types *\n}\n}", "", "subscription crm: url"},
 		"no event types":      {"webhooks {\nsubscription crm {\nurl https://crm.example.com\n}\n}", "", "event_types is missing"},
 		"pattern":             {subscription("event_types order*"), "", `"order*"`},

@@ -108,38 +108,48 @@ func signingScheme(name string) (verify.Scheme, error) {
 	return row, nil
 }
 
-// checkSigner makes sure that the scheme can sign with the secrets.
+// checkSigner makes sure that the scheme can sign deliveries, and with these
+// secrets.
 func checkSigner(scheme string, secrets []string) error {
 	row, err := signingScheme(scheme)
 	if err != nil {
 		return &Invalid{Field: "scheme", What: "is wrong: " + err.Error()}
 	}
-	if len(secrets) > maxSecrets {
+	if err := trySigning(row); err != nil {
+		return invalid("scheme", "can't sign deliveries: %v", err)
+	}
+	switch {
+	case len(secrets) == 0:
+		return nil // one is made
+	case len(secrets) > maxSecrets:
 		return invalid("secret", "is given more than %d times", maxSecrets)
 	}
-	if len(secrets) == 0 {
-		s, err := verify.GenerateSecret(row)
-		if err != nil {
-			return invalid("scheme", "can't sign deliveries: %v", err)
-		}
-		secrets = []string{s}
-	}
-	signer, err := verify.NewSigner(row, secrets)
-	if err == nil {
-		// Some schemes sign headers or fields that no delivery has.
-		err = signer.Sign(http.Header{}, &verify.Outgoing{
-			Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a", Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
-		})
-	}
-	if err != nil {
-		return invalid("scheme", "can't sign deliveries: %v", err)
+	if _, err := verify.NewSigner(row, secrets); err != nil {
+		return invalid("secret", "is none that the scheme %s can sign with: %v", scheme, err)
 	}
 	return nil
 }
 
+// trySigning signs once, since some schemes sign headers or fields that no
+// delivery has.
+func trySigning(row verify.Scheme) error {
+	secret, err := verify.GenerateSecret(row)
+	if err != nil {
+		return err
+	}
+	signer, err := verify.NewSigner(row, []string{secret})
+	if err != nil {
+		return err
+	}
+	return signer.Sign(http.Header{}, &verify.Outgoing{
+		Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a",
+		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
+	})
+}
+
 func (s *SubscriptionSpec) check(c *Settings) error {
 	if _, err := c.Policy.CheckURL(s.URL); err != nil {
-		return &Invalid{Field: "url", What: urlProblem(err)}
+		return invalid("url", "is refused: %v", err)
 	}
 	if err := checkPatterns(s.EventTypes); err != nil {
 		return err
@@ -167,15 +177,6 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 		return errors.New("its name has the form of an id that the API gives: choose a word")
 	}
 	return s.check(c)
-}
-
-// urlProblem says what is wrong with a URL as an API's user may read it.
-func urlProblem(err error) string {
-	var denied *egress.DeniedError
-	if errors.As(err, &denied) {
-		return "is refused: " + denied.Error() + "; whoever runs this server can open it with `egress { allow … }`"
-	}
-	return "is refused: " + err.Error()
 }
 
 // CreateSubscription stores a subscription and starts to match events for it.
@@ -406,7 +407,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 				return err
 			}
 		} else if err := checkSigner(cmpOr(s.Scheme, c.Sign), []string{r.Secret}); err != nil {
-			return invalid("secret", "can't sign deliveries with the subscription's scheme")
+			return err
 		}
 		secrets := []store.Secret{{Value: r.Secret}}
 		for _, old := range s.Secrets {

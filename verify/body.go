@@ -204,7 +204,7 @@ func (c *Check) readLateJSON() {
 		body, size = document.reader()
 	}
 	spans := c.spans[:len(p.lateJSON)]
-	findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts
+	_ = findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts
 	for i, to := range [...]*string{&c.in.id, &c.in.eventType} {
 		at := [...]place{p.id, p.eventType}[i]
 		if at.in != "json" {

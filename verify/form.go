@@ -99,7 +99,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 	found := false
 	for range maxPairs {
 		part, err := reader.NextPart()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a wrapped one is a body that breaks off
 			if !found {
 				return nil, ReasonMissingField
 			}
