@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestCommands drives a running server by the commands that an operator types.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, withOptions(local))
+	r := newReceiver(t)
+	r.answerStatus(http.StatusInternalServerError)
+
+	made := decode(t, []byte(s.webhooks("subscriptions", "create", "--url", r.url("/"), "--event-types", "order.*", "--json")))
+	sub, secret := made.text("subscription_id"), made.text("secret")
+	if !strings.HasPrefix(sub, "sub_") || !strings.HasPrefix(secret, "whsec_") {
+		t.Fatalf("subscriptions create printed %v", made)
+	}
+	shows(t, s.webhooks("subscriptions", "list"), sub, r.url("/"), "order.*", "active")
+	shows(t, s.webhooks("subscriptions", "show", sub), sub, r.url("/"))
+
+	published := s.webhooks("events", "publish", "order.created", "--payload", `{"order": 7}`, "--event-id", "order-7")
+	shows(t, published, "order-7", "1 subscription")
+	shows(t, s.webhooks("events", "publish", "order.created", "--payload", `{"order": 7}`, "--event-id", "order-7"), "before")
+	dead := s.settled("order-7", sub, "dead").text("delivery_id")
+	for _, d := range r.all() {
+		d.signed(t, secret)
+		if string(d.body) != `{"order": 7}` {
+			t.Errorf("what was published by the command arrived as %q", d.body)
+		}
+	}
+	shows(t, s.webhooks("events", "list"), "order-7", "order.created")
+	shows(t, s.webhooks("events", "show", "order-7"), "order-7", dead, "dead")
+	shows(t, s.webhooks("deliveries", "list", "--state", "dead"), dead, "dead", "order-7", "500")
+	shows(t, s.webhooks("deliveries", "show", dead), dead, r.url("/"), "500")
+	shows(t, s.webhooks("dead-letters", "list"), dead, r.url("/"), "order.created", "500")
+	shows(t, s.webhooks("dead-letters", "show", dead), dead, "order", "500")
+	shows(t, s.webhooks("status"), sub)
+
+	for _, args := range [][]string{
+		{"events", "list"}, {"subscriptions", "list"}, {"deliveries", "list"}, {"dead-letters", "list"},
+	} {
+		o := decode(t, []byte(s.webhooks(append(args, "--json")...)))
+		if n := len(o.list("data")); n != 1 {
+			t.Errorf("%v --json has %d rows, want 1", args, n)
+		}
+		if _, ok := o["next_cursor"]; !ok {
+			t.Errorf("%v --json has no next_cursor", args)
+		}
+	}
+	if o := decode(t, []byte(s.webhooks("status", "--json"))); o.num("dead_letters") != 1 {
+		t.Errorf("status --json is %v", o)
+	}
+	if d := decode(t, []byte(s.webhooks("dead-letters", "export"))); d.text("delivery_id") != dead || d.object("payload").num("order") != 7 {
+		t.Errorf("dead-letters export printed %v", d)
+	}
+
+	r.answer(nil)
+	s.webhooks("dead-letters", "redeliver", dead)
+	s.settled("order-7", sub, "delivered")
+	if o := decode(t, []byte(s.webhooks("dead-letters", "list", "--json"))); len(o.list("data")) != 0 {
+		t.Errorf("after the redelivery, dead-letters list --json printed %v", o)
+	}
+	r.forget()
+	s.webhooks("deliveries", "redeliver", dead)
+	r.waitID("order-7")
+
+	rotated := decode(t, []byte(s.webhooks("subscriptions", "rotate-secret", sub, "--json")))
+	r.forget()
+	s.webhooks("subscriptions", "test", sub)
+	test := r.wait(1)[0]
+	test.signed(t, rotated.text("secret"), secret)
+	if o := decode(t, test.body); o.text("type") != "webhook.test" {
+		t.Errorf("the test event is %s", test.body)
+	}
+
+	shows(t, s.webhooks("subscriptions", "deactivate", sub), sub)
+	shows(t, s.webhooks("subscriptions", "show", sub), "inactive", "deactivated by hand")
+	shows(t, s.webhooks("subscriptions", "activate", sub), sub)
+	shows(t, s.webhooks("subscriptions", "delete", sub), sub)
+	if o := decode(t, []byte(s.webhooks("subscriptions", "list", "--json"))); len(o.list("data")) != 0 {
+		t.Errorf("after the delete, subscriptions list --json printed %v", o)
+	}
+}
+
+// shows fails the test unless a command's words are all there.
+func shows(t *testing.T, printed string, words ...string) {
+	t.Helper()
+	for _, w := range words {
+		if !strings.Contains(printed, w) {
+			t.Errorf("%q is not in:\n%s", w, printed)
+		}
+	}
+}
+
+// TestCommandErrors: they say what to do, and programs see them.
+func TestCommandErrors(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, withOptions(local))
+	for name, c := range map[string]struct {
+		args  []string
+		code  int
+		words []string
+	}{
+		"an unknown id":        {[]string{"deliveries", "show", "dlv_0199d3c2a4e00001"}, 1, []string{"dlv_0199d3c2a4e00001", "deliveries list"}},
+		"an unknown command":   {[]string{"delivery", "list"}, 2, []string{"delivery", "deliveries"}},
+		"an unknown verb":      {[]string{"deliveries", "lst"}, 2, []string{"lst", "list"}},
+		"an unknown flag":      {[]string{"deliveries", "list", "--nope"}, 2, []string{"nope", "--help"}},
+		"an argument too few":  {[]string{"deliveries", "show"}, 2, []string{"missing"}},
+		"a payload no JSON":    {[]string{"events", "publish", "a.b", "--payload", "{"}, 1, []string{"JSON"}},
+		"a wrong event type":   {[]string{"events", "publish", "a b", "--payload", "{}"}, 1, []string{"event_type", "order.created"}},
+		"a denied address":     {[]string{"subscriptions", "create", "--url", "http://10.0.0.1/", "--event-types", "*"}, 1, []string{"url", "egress"}},
+		"redeliver everything": {[]string{"dead-letters", "redeliver"}, 2, []string{"--all"}},
+	} {
+		args := c.args
+		if c.code != 2 {
+			args = append(args, "--address", s.admin)
+		}
+		r := s.cli(append([]string{"webhooks"}, args...)...)
+		if r.code != c.code || r.stdout != "" {
+			t.Errorf("%s: exit code %d, want %d; standard output %q", name, r.code, c.code, r.stdout)
+		}
+		shows(t, r.stderr, c.words...)
+		r = s.cli(append([]string{"webhooks", "--json"}, args...)...)
+		var o map[string]any
+		if err := json.Unmarshal([]byte(r.stderr), &o); err != nil || o["title"] == nil {
+			t.Errorf("%s: with --json the error is %q", name, r.stderr)
+		}
+	}
+	s.stop()
+	r := s.cli("webhooks", "status", "--address", s.admin)
+	if r.code != 1 {
+		t.Errorf("without a server: exit code %d", r.code)
+	}
+	shows(t, r.stderr, "admin.sock", "Caddy runs")
+}
+
+// TestOfflineCommands need no server: what is signed by one is verified by the
+// other, and by this package's own implementation.
+func TestOfflineCommands(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, withOptions(local))
+	shows(t, s.cli("webhooks", "providers").stdout, "github", "stripe", "slack", "standard-webhooks", "zoom", "shopify", "linear", "paddle", "svix", "gitlab")
+
+	const body = `{"ref":"refs/heads/main"}`
+	signed := s.cliWith(body, "webhooks", "sign", "github", "--secret", githubSecret)
+	if signed.code != 0 {
+		t.Fatalf("sign: exit code %d: %s", signed.code, signed.stderr)
+	}
+	header := strings.TrimSpace(signed.stdout)
+	shows(t, header, "X-Hub-Signature-256: sha256="+hexSHA256(githubSecret, body))
+
+	captured := "POST /github HTTP/1.1\r\nHost: hooks.example.com\r\nX-Hub-Signature-256: sha256=" +
+		hexSHA256(githubSecret, body) + "\r\nX-GitHub-Event: push\r\n\r\n" + body
+	valid := s.cliWith(captured, "webhooks", "verify", "github", "--secret", githubSecret)
+	if valid.code != 0 {
+		t.Errorf("verify: exit code %d: %s%s", valid.code, valid.stdout, valid.stderr)
+	}
+	shows(t, valid.stdout, "valid", "push")
+	forged := s.cliWith(strings.Replace(captured, "main", "mail", 1), "webhooks", "verify", "github", "--secret", githubSecret)
+	if forged.code != 1 {
+		t.Errorf("verify of a forged request: exit code %d", forged.code)
+	}
+	shows(t, forged.stdout, "bad_signature")
+}
