@@ -139,7 +139,7 @@ const (
 )
 
 // Settlement is the end of an attempt: its record, and what is next for the
-// delivery, which is no longer held.
+// delivery, which is no longer held. Storing it twice is as good as once.
 type Settlement struct {
 	Delivery     ID
 	Subscription ID

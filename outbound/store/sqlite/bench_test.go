@@ -1,0 +1,152 @@
+package sqlite_test
+
+import (
+	"context"
+	"crypto/rand"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// BenchmarkCommit stores batches of events of 1 KiB, and with each the
+// settlements of the batch before it, as an engine does at full speed. With
+// -test.benchtime in time, events/s are those of one committer.
+func BenchmarkCommit(b *testing.B) {
+	for _, events := range []int{1, 16, 64} {
+		for _, deliveries := range []int{0, 1, 4} {
+			b.Run(fmt.Sprintf("events=%d/deliveries=%d", events, deliveries), func(b *testing.B) {
+				benchmarkCommit(b, events, deliveries, false)
+			})
+		}
+	}
+	b.Run("events=64/deliveries=1/chosen", func(b *testing.B) { benchmarkCommit(b, 64, 1, true) })
+}
+
+func benchmarkCommit(b *testing.B, events, deliveries int, chosen bool) {
+	s := open(b, filepath.Join(b.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	var subscriptions []store.ID
+	for range deliveries {
+		subscriptions = append(subscriptions, ids.Next())
+	}
+	var settlements []*store.Settlement
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		batch := &store.Batch{Settlements: settlements}
+		settlements = nil
+		for range events {
+			p := publication(ids, subscriptions...)
+			if p.Chosen = chosen; chosen {
+				p.Event.ID = rand.Text()
+			}
+			batch.Publications = append(batch.Publications, p)
+			for _, d := range p.Deliveries {
+				settlements = append(settlements, settlement(d))
+			}
+		}
+		b.StartTimer()
+		publishBatch(b, s, batch)
+	}
+	total := float64(b.N * events)
+	b.ReportMetric(total/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/total, "µs/event")
+}
+
+// BenchmarkClaim takes deliveries of many subscriptions out of a backlog.
+func BenchmarkClaim(b *testing.B) {
+	const subscriptions, backlog, limit = 128, 32, 8
+	s := open(b, filepath.Join(b.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	var want []store.Want
+	var keys []store.ID
+	for range subscriptions {
+		key := ids.Next()
+		keys = append(keys, key)
+		want = append(want, store.Want{Subscription: key, Limit: limit})
+	}
+	for range backlog {
+		p := publication(ids, keys...)
+		for i := range p.Deliveries {
+			p.Deliveries[i].Hold = false
+		}
+		publish(b, s, p)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		claimed, err := s.Claim(context.Background(), time.Now(), 8<<20, want)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var taken []store.ID
+		for _, c := range claimed {
+			for _, h := range c.Deliveries {
+				taken = append(taken, h.Delivery.ID)
+			}
+		}
+		if len(taken) != subscriptions*limit {
+			b.Fatalf("%d were claimed", len(taken))
+		}
+		if err := s.Release(context.Background(), taken); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*subscriptions*limit)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+var backlog = flag.Int("backlog", 10_000, "deliveries that wait in BenchmarkStart")
+
+// BenchmarkStart opens a store with a backlog and claims from it, as far as
+// the first attempt after a start. A second figure is what the operator's
+// figures cost.
+func BenchmarkStart(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "webhooks.db")
+	s := open(b, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	var keys []store.ID
+	for range 100 {
+		keys = append(keys, ids.Next())
+	}
+	for n := 0; n < *backlog; {
+		var ps []*store.Publication
+		for range 100 {
+			ps = append(ps, publication(ids, keys[n%100], keys[(n+1)%100]))
+			n += 2
+		}
+		publish(b, s, ps...)
+	}
+	var stats time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		s = open(b, path)
+		if _, err := s.Backlogs(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		claimed, err := s.Claim(context.Background(), time.Now(), 8<<20, []store.Want{{Subscription: keys[7], Limit: 16}})
+		if err != nil || len(claimed[0].Deliveries) != 16 {
+			b.Fatal(err, claimed)
+		}
+		b.StopTimer()
+		start := time.Now()
+		if _, err := s.Stats(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		stats += time.Since(start)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(stats.Microseconds())/float64(b.N), "µs/stats")
+}
+
+func publishBatch(b *testing.B, s store.Store, batch *store.Batch) {
+	if err := s.Commit(context.Background(), batch); err != nil {
+		b.Fatal(err)
+	}
+}
