@@ -97,6 +97,12 @@ CREATE TABLE event_type (
 	from_config INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- Inbound messages that were taken, so that none is taken again.
+CREATE TABLE seen (
+	key   BLOB PRIMARY KEY,
+	until INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE VIEW events AS
 SELECT coalesce(chosen, printf('evt_%016x', id)) AS event_id,
 	type AS event_type,

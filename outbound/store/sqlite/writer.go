@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // writer is the connection that writes, with the statements of the hot path.
@@ -17,6 +18,8 @@ type writer struct {
 	settleFirst    *stmt
 	settleLater    *stmt
 	insertAttempt  *stmt
+
+	forgot time.Time // when inbound messages were last forgotten
 }
 
 func (w *writer) prepare() (err error) {

@@ -30,6 +30,7 @@ func Exercise(t *testing.T, place func(t testing.TB) Open) {
 		{"list", listTests},
 		{"subscription", subscriptionTests},
 		{"event type", eventTypeTests},
+		{"memory", memoryTests},
 		{"reopen", reopenTests},
 		{"concurrent", concurrentTests},
 	}

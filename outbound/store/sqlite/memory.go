@@ -1,0 +1,56 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	insertSeen  = `INSERT OR REPLACE INTO seen (key, until) VALUES (?, ?)`
+	deleteSeen  = `DELETE FROM seen WHERE until <= ?`
+	selectSeen  = `SELECT key, until FROM seen WHERE until > ? ORDER BY until`
+	forgetEvery = time.Minute // it goes through the whole table
+)
+
+var _ store.Memory = (*Store)(nil)
+
+// Remember implements store.Memory.
+func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Remembered) error {
+	err := s.write(ctx, func(w *writer) error {
+		insert, err := w.conn.prepare(insertSeen)
+		if err != nil {
+			return err
+		}
+		for i := range keys {
+			if err := insert.bytes(keys[i].Key[:]).time(keys[i].Until).exec(); err != nil {
+				return err
+			}
+		}
+		if now.Sub(w.forgot) < forgetEvery {
+			return nil
+		}
+		w.forgot = now
+		forget, err := w.conn.prepare(deleteSeen)
+		if err != nil {
+			return err
+		}
+		return forget.time(now).exec()
+	})
+	return s.fail("remembering inbound messages", err)
+}
+
+// Remembered implements store.Memory.
+func (s *Store) Remembered(ctx context.Context, now time.Time) (keys []store.Remembered, err error) {
+	err = s.read(ctx, func(db *conn) error {
+		return db.query(selectSeen, []any{millis(now)}, func(row *stmt) error {
+			var k store.Remembered
+			copy(k.Key[:], row.readBytes())
+			k.Until = row.readTime()
+			keys = append(keys, k)
+			return nil
+		})
+	})
+	return keys, s.fail("reading which inbound messages were seen", err)
+}

@@ -1,0 +1,45 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// memoryTests are for stores that remember inbound messages too.
+var memoryTests = []test{
+	{"keys are known until their time is over, over a restart", func(b *bench) {
+		if _, ok := b.Store.(store.Memory); !ok {
+			return
+		}
+		key := func(n byte) store.Remembered {
+			return store.Remembered{Key: [32]byte{n}, Until: b.clock.Add(time.Duration(n) * time.Minute)}
+		}
+		one, two, three, nine := key(1), key(2), key(3), key(9)
+		remembered(b, b.clock)
+		remember(b, b.clock, three, one, two)
+		remember(b, b.clock, two) // twice is once
+		remembered(b, b.clock, one, two, three)
+		remembered(b, b.clock.Add(time.Minute), two, three)
+		b.reopen()
+		remembered(b, b.clock, one, two, three)
+		remember(b, b.clock.Add(2*time.Minute), nine)
+		remembered(b, b.clock, three, nine) // those that were over are dropped
+	}},
+}
+
+func remember(b *bench, now time.Time, keys ...store.Remembered) {
+	b.Helper()
+	b.check(b.Store.(store.Memory).Remember(b.ctx(), now, keys))
+}
+
+func remembered(b *bench, now time.Time, want ...store.Remembered) {
+	b.Helper()
+	got, err := b.Store.(store.Memory).Remembered(b.ctx(), now)
+	b.check(err)
+	equal(b, "how many are remembered", len(got), len(want))
+	for i := range want {
+		equal(b, "key", got[i].Key, want[i].Key)
+		equal(b, "until", got[i].Until.UnixMilli(), want[i].Until.UnixMilli())
+	}
+}
