@@ -50,6 +50,7 @@ const (
 	maxPayloadLimit  = 64 << 20
 	defaultScheme    = "standard-webhooks"
 	maxAttemptTimout = 10 * time.Minute
+	maxSecretGrace   = 365 * 24 * time.Hour
 )
 
 // Validate tells what is wrong with the settings, in the words of the
@@ -89,16 +90,17 @@ func (s Settings) complete() (Settings, error) {
 	for _, v := range []struct {
 		name       string
 		value, max int64
+		written    string // the maximum, as the configuration has it
 	}{
-		{"timeout", int64(s.Timeout), int64(maxAttemptTimout)},
-		{"concurrency", int64(s.Concurrency), maxConcurrency},
-		{"endpoint_concurrency", int64(s.EndpointConcurrency), maxConcurrency},
-		{"max_payload", s.MaxPayload, maxPayloadLimit},
-		{"response_body", max(s.ResponseBody, 1), maxResponseBody},
-		{"secret_grace", int64(s.SecretGrace), int64(365 * 24 * time.Hour)},
+		{"timeout", int64(s.Timeout), int64(maxAttemptTimout), "10m"},
+		{"concurrency", int64(s.Concurrency), maxConcurrency, "100000"},
+		{"endpoint_concurrency", int64(s.EndpointConcurrency), maxConcurrency, "100000"},
+		{"max_payload", s.MaxPayload, maxPayloadLimit, "64MiB"},
+		{"response_body", max(s.ResponseBody, 1), maxResponseBody, "1MiB"},
+		{"secret_grace", int64(s.SecretGrace), int64(maxSecretGrace), "365d"},
 	} {
 		if v.value < 1 || v.value > v.max {
-			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %d", v.name, v.max)
+			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
 		}
 	}
 	for _, t := range s.EventTypes {
