@@ -106,7 +106,7 @@ func TestCommandErrors(t *testing.T) {
 		words []string
 	}{
 		"an unknown id":        {[]string{"deliveries", "show", "dlv_0199d3c2a4e00001"}, 1, []string{"dlv_0199d3c2a4e00001", "deliveries list"}},
-		"an unknown command":   {[]string{"delivery", "list"}, 2, []string{"delivery", "deliveries"}},
+		"an unknown command":   {[]string{"deliverie", "list"}, 2, []string{"deliverie", "did you mean deliveries"}},
 		"an unknown verb":      {[]string{"deliveries", "lst"}, 2, []string{"lst", "list"}},
 		"an unknown flag":      {[]string{"deliveries", "list", "--nope"}, 2, []string{"nope", "--help"}},
 		"an argument too few":  {[]string{"deliveries", "show"}, 2, []string{"missing"}},
