@@ -24,7 +24,8 @@ var engines = caddy.NewUsagePool()
 // after a failed one the old config's are there again.
 type engine struct {
 	*outbound.Engine
-	store store.Store
+	store  store.Store
+	keeper *keeper
 
 	mu    sync.Mutex
 	users []*App
@@ -41,7 +42,12 @@ func useEngine(ctx context.Context, key, path string, s outbound.Settings) (*eng
 		if err != nil {
 			return nil, errors.Join(err, st.Close())
 		}
-		return &engine{Engine: e, store: st}, nil
+		k, err := keepReplays(ctx, st, s.Logger)
+		if err != nil {
+			e.Close()
+			return nil, errors.Join(err, st.Close())
+		}
+		return &engine{Engine: e, store: st, keeper: k}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -94,6 +100,7 @@ func (e *engine) pop(ctx context.Context, a *App) (last bool) {
 
 // Destruct closes the engine and its store, when no config uses them.
 func (e *engine) Destruct() error {
+	err := e.keeper.close()
 	e.Close()
-	return e.store.Close()
+	return errors.Join(err, e.store.Close())
 }

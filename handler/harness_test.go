@@ -67,7 +67,13 @@ func caddyfileWith(options, sites string) string {
 // user would see, empty if there is none.
 func loadCaddy(t *testing.T, options, sites string) string {
 	t.Helper()
-	res, err := http.Post(fmt.Sprintf("http://localhost:%d/load", adminPort()), "text/caddyfile", strings.NewReader(caddyfileWith(options, sites)))
+	req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(caddyfileWith(options, sites)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	req.Close = true // each load replaces the admin server, and what it had open
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,11 @@ func (h *Verify) reserve(v *verdict) {
 	if h.replays == nil || v.message.MAC == nil {
 		return
 	}
+	if h.starting() {
+		v.reason = reasonBusy
+		v.status = statusOf(v.reason)
+		return
+	}
 	v.key = verify.ReplayKey(h.route, v.message)
 	switch h.replays.Begin(v.key, h.life) {
 	case verify.Fresh:
@@ -80,11 +85,16 @@ func (h *Verify) reserve(v *verdict) {
 	v.status = statusOf(v.reason)
 }
 
+// starting tells whether the store that has the messages of the time before is
+// still being opened.
+func (h *Verify) starting() bool { return h.app != nil && h.app.current() == nil }
+
 // settle keeps the message in the replay memory if the app has answered 2xx,
 // and forgets it otherwise, so that the provider's retry passes.
 func (h *Verify) settle(v *verdict, answered bool) {
 	if answered {
 		h.replays.Commit(v.key)
+		keeping.Load().keep(v.key, time.Now().Add(h.life))
 	} else {
 		h.replays.Abort(v.key)
 	}

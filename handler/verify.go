@@ -106,6 +106,7 @@ type Verify struct {
 	name     string // the scheme's name
 	verifier *verify.Verifier
 	replays  *verify.Replays // nil where replay is off
+	app      *App            // nil where there is no webhooks option: its store keeps the replay memory
 	route    string          // this handler's part of the replay memory
 	life     time.Duration   // of a message in it
 	maxBody  int64
@@ -154,7 +155,7 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	return h.provisionReplay(scheme)
+	return h.provisionReplay(ctx, scheme)
 }
 
 // directive opens the errors of this handler.
@@ -199,7 +200,7 @@ func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 	return err
 }
 
-func (h *Verify) provisionReplay(scheme verify.Scheme) error {
+func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {
 	life, bounded := replayLife(scheme)
 	mode := h.Replay
 	switch {
@@ -218,6 +219,11 @@ func (h *Verify) provisionReplay(scheme verify.Scheme) error {
 		h.life = life
 	}
 	h.route = h.replayRoute()
+	if app, err := ctx.AppIfConfigured("webhooks"); err == nil {
+		h.app = app.(*App)
+	} else if !errors.Is(err, caddy.ErrNotConfigured) {
+		return err
+	}
 	var err error
 	h.replays, err = acquireReplays()
 	return err

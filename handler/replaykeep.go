@@ -1,0 +1,126 @@
+package handler
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// keeper writes the replay memory into a store and reads it back after a
+// restart. A message is written when the app has answered it: in the next
+// moment, together with the others of that moment, and no request waits for it.
+type keeper struct {
+	memory   store.Memory
+	replays  *verify.Replays
+	logger   *slog.Logger
+	failures rate.Sometimes
+
+	queue chan store.Remembered
+	stop  chan struct{}
+	done  chan struct{}
+}
+
+// keeping is the keeper of the store that was opened last, nil without one.
+var keeping atomic.Pointer[keeper]
+
+const (
+	keepQueue = 1024 // messages that may wait to be written; then their requests wait
+	keepBatch = 256  // messages written at once
+)
+
+// keepReplays restores the replay memory from a store and keeps it there from
+// now on. A store that can't remember is none the worse: nil.
+func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*keeper, error) {
+	memory, ok := st.(store.Memory)
+	if !ok {
+		return nil, nil
+	}
+	replays, err := acquireReplays()
+	if err != nil {
+		return nil, err
+	}
+	k := &keeper{
+		memory: memory, replays: replays, logger: logger, failures: rate.Sometimes{Interval: 10 * time.Second},
+		queue: make(chan store.Remembered, keepQueue), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	// What is known already, from a config without this store, belongs there too.
+	var known []store.Remembered
+	for key, until := range replays.Entries() {
+		known = append(known, store.Remembered{Key: key, Until: until})
+	}
+	if len(known) > 0 {
+		err = memory.Remember(ctx, time.Now(), known)
+	}
+	var seen []store.Remembered
+	if err == nil {
+		seen, err = memory.Remembered(ctx, time.Now())
+	}
+	if err != nil {
+		_ = releaseReplays()
+		return nil, fmt.Errorf("restoring the replay memory: %w", err)
+	}
+	for _, s := range seen {
+		replays.Restore(s.Key, s.Until)
+	}
+	go k.run()
+	keeping.Store(k)
+	return k, nil
+}
+
+// keep has a message written.
+func (k *keeper) keep(key [32]byte, until time.Time) {
+	if k == nil {
+		return
+	}
+	select {
+	case k.queue <- store.Remembered{Key: key, Until: until}:
+	case <-k.stop:
+	}
+}
+
+func (k *keeper) run() {
+	defer close(k.done)
+	batch := make([]store.Remembered, 0, keepBatch)
+	for {
+		select {
+		case m := <-k.queue:
+			batch = k.write(append(batch[:0], m))
+		case <-k.stop:
+			for len(k.queue) > 0 {
+				batch = k.write(append(batch[:0], <-k.queue))
+			}
+			return
+		}
+	}
+}
+
+// write stores a message together with those that wait.
+func (k *keeper) write(batch []store.Remembered) []store.Remembered {
+	for len(batch) < keepBatch && len(k.queue) > 0 {
+		batch = append(batch, <-k.queue)
+	}
+	if err := k.memory.Remember(context.Background(), time.Now(), batch); err != nil {
+		k.failures.Do(func() {
+			k.logger.Error("keeping which inbound messages were seen: a restart would take them for new", "error", err)
+		})
+	}
+	return batch
+}
+
+// close writes what waits and lets go of the memory.
+func (k *keeper) close() error {
+	if k == nil {
+		return nil
+	}
+	keeping.CompareAndSwap(k, nil)
+	close(k.stop)
+	<-k.done
+	return releaseReplays()
+}
