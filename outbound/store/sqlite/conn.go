@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,8 +63,7 @@ func (c *conn) exec(script string) error {
 			return err
 		}
 		_, err = s.Step()
-		s.Finalize()
-		if err != nil {
+		if err := errors.Join(err, s.Finalize()); err != nil {
 			return err
 		}
 		script = strings.TrimSpace(script[len(script)-rest:])
@@ -224,7 +224,7 @@ func (s *stmt) next() (bool, error) {
 // read to its last row must be reset.
 func (s *stmt) reset() {
 	s.param, s.fetching = 0, false
-	s.s.Reset() // repeats the error of the last step, which is known
+	_ = s.s.Reset() // repeats the error of the last step, which is known
 }
 
 // exec runs a statement that has no rows.

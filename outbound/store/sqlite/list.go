@@ -237,10 +237,6 @@ func (w *where) add(term string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-func (w *where) join(other where) {
-	w.terms, w.args = append(w.terms, other.terms...), append(w.args, other.args...)
-}
-
 func (w *where) String() string {
 	if len(w.terms) == 0 {
 		return ""

@@ -57,7 +57,7 @@ func acquire(ctx context.Context, path string, wait time.Duration) (*lock, error
 }
 
 // sign writes who has the lock. That is for people: failing does no harm.
-func (l *lock) sign(who string) { os.WriteFile(l.file.Path(), []byte(who), 0o600) }
+func (l *lock) sign(who string) { _ = os.WriteFile(l.file.Path(), []byte(who), 0o600) }
 
 func (l *lock) release() error {
 	l.sign("")

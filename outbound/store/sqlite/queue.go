@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -32,7 +33,7 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 			}
 			return nil
 		})
-		if err != nil && err != errEnough {
+		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
 		st, err := w.conn.prepare(setDue)
@@ -107,7 +108,7 @@ func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, 
 			}
 			return nil
 		})
-		if err != nil && err != errEnough {
+		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
 		st, err := w.conn.prepare(bury)

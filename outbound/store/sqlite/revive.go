@@ -82,12 +82,12 @@ func (s *Store) cut() error {
 	if err := s.w.begin.exec(); err != nil {
 		return err
 	}
-	defer s.w.rollback.exec()
+	defer func() { _ = s.w.rollback.exec() }()
 	other, err := openConn(s.path, false) // one that is in a transaction can't tell
 	if err != nil {
 		return err
 	}
-	defer other.close()
+	defer func() { _ = other.close() }()
 	frames, _, err := other.checkpoint("NOOP")
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func start(t testing.TB, open Open) *bench {
 	b := &bench{reporter: t, t: t, open: open, clock: time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)}
 	b.ids = store.NewIDs(0, 0, b.now)
 	b.Store = open(t, b.now)
-	t.Cleanup(func() { b.Store.Close() })
+	t.Cleanup(func() { _ = b.Store.Close() })
 	return b
 }
 

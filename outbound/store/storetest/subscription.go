@@ -60,7 +60,7 @@ var subscriptionTests = []test{
 			s.URL = "https://new.example"
 			return no
 		})
-		if err != no {
+		if !errors.Is(err, no) {
 			b.Fatalf("got %v", err)
 		}
 		sameSubscriptions(b, s)
