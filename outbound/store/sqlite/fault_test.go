@@ -51,8 +51,8 @@ func TestEveryFault(t *testing.T) {
 	}{
 		{"sync", 1, sqlite3.SQLITE_IOERR_FSYNC},
 		{"truncate", 1, sqlite3.SQLITE_IOERR_TRUNCATE},
-		{"write", 17, sqlite3.SQLITE_IOERR_WRITE},
-		{"write", 17, sqlite3.SQLITE_FULL},
+		{"write", 47, sqlite3.SQLITE_IOERR_WRITE},
+		{"write", 47, sqlite3.SQLITE_FULL},
 	}
 	for _, test := range tests {
 		for _, lasting := range []bool{false, true} {
@@ -88,7 +88,7 @@ func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bo
 	})
 	stored, refused := map[store.ID]bool{}, map[store.ID]bool{}
 	var settled []store.ID
-	for range 8 {
+	for range 6 {
 		b := &store.Batch{Publications: []*store.Publication{publication(ids, 1), publication(ids, 1)}}
 		b.Publications[0].Event.Payload = bytes.Repeat(payload, 64) // so that there is a checkpoint
 		err := s.Commit(context.Background(), b)

@@ -57,19 +57,20 @@ const (
 // It must not be called while this process has the file open: closing any
 // descriptor of a file gives up the POSIX locks that SQLite has on it.
 func inspect(path string) error {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return noLog(path)
 	case err != nil:
+		return fmt.Errorf("%w; let the user that runs this read its directory", err)
+	case !info.Mode().IsRegular(): // opening a pipe would wait for a writer
+		return fmt.Errorf("%w: %s is a %s; give the path of a file", store.ErrForeign, path, kindOf(info.Mode()))
+	}
+	f, err := os.Open(path)
+	if err != nil {
 		return fmt.Errorf("%w; let the user that runs this read and write it", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return err
-	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: %s is a %s; give the path of a file", store.ErrForeign, path, kindOf(info.Mode()))
-	}
 	var header [headerSize]byte
 	n, err := io.ReadFull(f, header[:])
 	switch {

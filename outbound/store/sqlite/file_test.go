@@ -86,6 +86,14 @@ func TestForeignFile(t *testing.T) {
 	}
 }
 
+// TestDevice checks that what is no file isn't opened: a pipe would wait.
+func TestDevice(t *testing.T) {
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: os.DevNull})
+	if !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), "a special file") {
+		t.Errorf("got %v, want store.ErrForeign", err)
+	}
+}
+
 func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

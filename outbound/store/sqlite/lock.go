@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -35,12 +36,13 @@ func enter(path string) error {
 
 // acquire waits for the lock, because during a rolling restart the old process
 // still has it for a moment.
-func acquire(ctx context.Context, path string, wait time.Duration) (*lock, error) {
+func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Logger) (*lock, error) {
 	f := flock.New(path+".lock", flock.SetFlag(os.O_RDWR|os.O_CREATE), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	locked, err := f.TryLock()
 	if err == nil && !locked {
+		log.Info("webhooks store: waiting for another process to close the file", "path", path, "holder", holder(path), "at_most", wait)
 		_, err = f.TryLockContext(waiting, lockPoll)
 	}
 	switch {
@@ -53,7 +55,7 @@ func acquire(ctx context.Context, path string, wait time.Duration) (*lock, error
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("opening the store: %w: %s has %s open; stop it, or give each its own path", store.ErrInUse, holder(path), path)
 	}
-	return nil, fmt.Errorf("opening the store: locking %s.lock: %w", path, err)
+	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write to its directory", path, err)
 }
 
 // sign writes who has the lock. That is for people: failing does no harm.

@@ -89,21 +89,22 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	if wait <= 0 {
 		wait = defaultLockWait
 	}
-	lock, err := acquire(ctx, path, wait)
+	log := config.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	lock, err := acquire(ctx, path, wait, log)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
 		path:    path,
-		log:     config.Logger,
+		log:     log,
 		lock:    lock,
 		holds:   newHolds(),
 		closed:  make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		reading: make(chan *conn, readers),
-	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
 	}
 	conns, err := openFile(path)
 	if err != nil {

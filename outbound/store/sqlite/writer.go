@@ -80,7 +80,7 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	}
 	err := s.transact(f)
 	switch {
-	case poisons(err):
+	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // which can't be undone
 		s.work.Go(func() { s.revive(err) })
 	case s.w != nil && s.w.long():
 		s.work.Go(s.checkpoint)

@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,12 @@ type delivery struct {
 // testModel does things at random to a store and to the model of one, and
 // compares all that both say.
 func testModel(t *testing.T, place func(t testing.TB) Open) {
+	// A store on a disk is slow: a quarter of rapid's own number, unless the
+	// command line says otherwise.
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		checks.Value.Set("25")
+		defer checks.Value.Set(checks.DefValue)
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{
 			bench: start(t, place(t)),
