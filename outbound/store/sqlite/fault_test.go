@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
 	"modernc.org/libc"
-	"modernc.org/sqlite/lib"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // faults decides what becomes of SQLite's writes and syncs: it returns the

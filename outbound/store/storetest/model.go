@@ -37,15 +37,15 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 	// A store on a disk is slow: a quarter of rapid's own number, unless the
 	// command line says otherwise.
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		checks.Value.Set("25")
-		defer checks.Value.Set(checks.DefValue)
+		_ = checks.Value.Set("25")
+		defer func() { _ = checks.Value.Set(checks.DefValue) }()
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{
 			bench: start(t, place(t)),
 			model: model{deliveries: map[store.ID]*delivery{}, deleted: map[store.ID]bool{}, names: map[store.ID]string{}},
 		}
-		defer func() { m.Store.Close() }()
+		defer func() { _ = m.Store.Close() }()
 		m.reporter = rt
 		for _, id := range []string{"one", "two"} {
 			s := m.subscribe(id)
