@@ -24,7 +24,7 @@ const (
 	// pullSpread is over what time waiting retries come when a receiver is
 	// back, pullBatch how many of them at once.
 	pullSpread = 10 * time.Second
-	pullBatch  = 10_000
+	pullBatch  = 2000
 )
 
 // claimer wakes lanes when something of theirs is due, and fills them from

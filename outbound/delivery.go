@@ -89,7 +89,7 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 }
 
 // requeueBatch is how many deliveries are queued again in one transaction.
-const requeueBatch = 1000
+const requeueBatch = 200
 
 // RedeliverDead queues the dead letters that match, and returns how many.
 // After an error some may have been queued: it may be called again.

@@ -368,7 +368,7 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 }
 
 // buryBatch is how many deliveries become dead letters in one transaction.
-const buryBatch = 1000
+const buryBatch = 200
 
 // bury makes dead letters of what waits for a deleted subscription.
 func (e *Engine) bury(ctx context.Context, l *lane) {
