@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,12 +17,16 @@ func (t *tool) providers() *cobra.Command {
 		long: `
 Shows the table of signature schemes, or all that is known of one.
 
-A provider's name is what webhook_verify takes, and what a subscription's
-scheme can be where the column SIGNS says yes.
+A provider's name is what webhook_verify takes. A subscription's scheme can be
+each of which "caddy webhooks providers <provider>" says that it signs.
 
-Remarks: "part of the body" means that the signature leaves something of the
-body open to change; "unconfirmed" that no source of the provider's own backs
-the row; "handshake" that webhook_verify answers the provider's own.`,
+SIGNED is the template of what is signed. TIME is how old a message may be, and
+"no" where no signed time tells. REPLAY is "yes" where a message that comes
+again is known by itself, "if told" where that needs a time such as "replay ack
+24h", and "no" where two messages can have the same signature. BODY is "no"
+where the signature leaves something of the body open to change. HANDSHAKE is
+the provider's own that webhook_verify answers. A SOURCE that is "unconfirmed"
+is not the provider's own documentation or code.`,
 		example: `
 caddy webhooks providers
 caddy webhooks providers stripe
@@ -67,135 +70,50 @@ func listProviders(c *call) error {
 	if c.json {
 		return printValue(c.out, rows)
 	}
-	t := newTable("NAME", "PROVIDER", "SIGNATURE", "ALGORITHM", "MAX AGE", "SIGNS", "REMARKS")
+	t := newTable("PROVIDER", "ALGORITHM", "ENCODING", "SIGNED", "TIME", "REPLAY", "BODY", "HANDSHAKE", "SOURCE")
 	for _, row := range rows {
-		t.row(row.Name, cell(row.Title, 28), cell(place(row.Signature), 36), algorithm(row), age(row.Timestamp), yes(canSign(row) == nil), cell(remarks(row), 60))
+		f := FactsOf(row)
+		t.row(row.Name, f.Algorithm, cell(f.Encoding, 16), cell(f.Signed, 40), f.Time, f.Replay, f.Body, cell(f.Handshake, 24), source(row))
 	}
 	return t.flush(c.out)
 }
 
 func showProvider(c *call, row verify.Scheme) error {
+	facts := FactsOf(row)
 	var f fields
 	f.addText("Name", row.Name)
 	f.addText("Also", strings.Join(row.Aliases, ", "))
 	f.addText("Provider", row.Title)
 	f.addText("Signature", place(row.Signature))
-	f.addText("Form", form(row.Signature))
-	f.addText("Algorithm", algorithm(row))
+	f.addText("Form", form(row))
+	f.addText("Algorithm", facts.Algorithm)
 	f.addText("Secret", secretKind(row))
-	f.addText("Signed", content(row))
-	f.addText("Maximal age", age(row.Timestamp))
+	f.addText("Signed", facts.Signed)
+	f.addText("Signed in forms", row.FormContent)
 	f.addText("Time", where(row.Timestamp.In, row.Timestamp.Name))
 	f.addText("Delivery id", where(row.ID.In, row.ID.Name))
 	f.addText("Event type", where(row.EventType.In, row.EventType.Name))
-	f.addText("Handshake", row.Handshake)
+	f.addText("Time bound", facts.Time)
+	f.addText("Replay bound", facts.Replay)
+	f.addText("Body bound", facts.Body)
+	f.addText("Handshake", facts.Handshake)
 	f.addText("Content types", strings.Join(row.ContentTypes, ", "))
 	if err := canSign(row); err != nil {
 		f.addText("Signs", "no: "+err.Error())
 	} else {
 		f.addText("Signs", "yes")
 	}
-	f.addText("Remarks", remarks(row))
 	f.addText("Notes", row.Notes)
-	f.addText("Source", row.Source)
+	f.addText("Source", source(row))
 	return f.flush(c.out)
 }
 
-// place says where a signature stands.
-func place(s verify.Signature) string {
-	name := s.Name
-	if len(s.Names) > 0 {
-		name = strings.Join(s.Names, ", ")
-	}
-	if s.Numbered {
-		name += "1…"
-	}
-	if s.Each != "" {
-		name = s.Each + "[]." + name
-	}
-	return where(s.In, name)
-}
-
-// where says where a value stands; headers, the usual case, by name alone.
-func where(in, name string) string {
-	switch in {
-	case "", "header":
-		return name
-	case "field":
-		return name + "= in the signature"
-	case "first":
-		return "before the signature"
-	}
-	return in + " " + name
-}
-
-// form shows how a signature is wrapped.
-func form(s verify.Signature) string {
-	encoding := or(s.Encoding, "hex")
-	one := s.Prefix + "<" + encoding + ">"
-	if len(s.Tags) > 0 {
-		one = s.Prefix + s.Tags[0] + or(s.Assign, "=") + "<" + encoding + ">"
-	}
-	if s.Separator != "" {
-		one += s.Separator + "…"
-	}
-	return one
-}
-
-func algorithm(row verify.Scheme) string {
-	switch row.Construction {
-	case "token":
-		return "token"
-	case "hash":
-		return or(row.Algorithm, "sha256")
-	}
-	return or(row.Construction, "hmac") + "-" + or(row.Algorithm, "sha256")
-}
-
-func secretKind(row verify.Scheme) string {
-	switch row.Key {
-	case "", "text":
-		return "its text"
-	case "sha1":
-		return "the SHA-1 of its text"
-	case "whsec":
-		return "whsec_ and base64"
-	}
-	return row.Key
-}
-
-func content(row verify.Scheme) string {
-	if row.Construction == "token" {
-		return "nothing: the secret itself is sent"
-	}
-	return or(row.Content, "{body}")
-}
-
-// age is how old a message may be.
-func age(t verify.Timestamp) string {
-	switch {
-	case t.In == "":
-		return nothing
-	case t.Past < 0:
-		return "any"
-	case t.Past == 0:
-		return "5m"
-	}
-	return span(time.Duration(t.Past))
-}
-
-func remarks(row verify.Scheme) string {
-	var words []string
-	if row.UnboundBody {
-		words = append(words, "part of the body")
-	}
-	if row.Handshake != "" {
-		words = append(words, "handshake")
-	}
+// source says where a row's facts come from, and whether that is sure.
+func source(row verify.Scheme) string {
 	if row.Unconfirmed {
-		words = append(words, "unconfirmed")
+		return row.Source + " (unconfirmed)"
 	}
-	return strings.Join(words, ", ")
+	return row.Source
 }
 
 // canSign says why a scheme can't sign deliveries.

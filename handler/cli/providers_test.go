@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// TestProvidersTable: a line a scheme, with the same columns for each.
+func TestProvidersTable(t *testing.T) {
+	out := run(t, "", "providers").want(t, 0).out
+	lines := make(map[string]string)
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		lines[words[0]] = strings.Join(words, " ")
+	}
+	for name, want := range map[string]string{
+		"PROVIDER":     "PROVIDER ALGORITHM ENCODING SIGNED TIME REPLAY BODY HANDSHAKE SOURCE",
+		"github":       "github hmac-sha256 hex {body} no if told yes - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+		"slack":        "slack hmac-sha256 hex v0:{timestamp}:{body} 5m yes yes slack https://docs.slack.dev/authentication/verifying-requests-from-slack",
+		"dropbox-sign": "dropbox-sign hmac-sha256 hex {timestamp}{event_type} 5m no no - hellosign/dropbox-sign-node",
+		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no if told yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
+		"okta":         "okta token - nothing no no no okta https://developer.okta.com/docs/concepts/event-hooks/",
+		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks (unconfirmed)",
+	} {
+		if lines[name] != want {
+			t.Errorf("got  %s\nwant %s", lines[name], want)
+		}
+	}
+	for _, row := range verify.Schemes() {
+		if lines[row.Name] == "" {
+			t.Errorf("there is no line for %s", row.Name)
+		}
+	}
+}
+
+// TestProvidersJSON: the rows are whole, and read back as they were.
+func TestProvidersJSON(t *testing.T) {
+	var got []verify.Scheme
+	if err := json.Unmarshal([]byte(run(t, "", "providers", "--json").want(t, 0).out), &got); err != nil {
+		t.Fatal(err)
+	}
+	want, err := json.Marshal(verify.Schemes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(again) != string(want) {
+		t.Errorf("got %s\nwant %s", again, want)
+	}
+}
+
+func TestProvider(t *testing.T) {
+	for _, name := range []string{"stripe", "adyen", "twilio"} {
+		t.Run(name, func(t *testing.T) {
+			golden(t, "providers-"+name, run(t, "", "providers", name).want(t, 0).out)
+		})
+	}
+	t.Run("by an alias", func(t *testing.T) {
+		if out := run(t, "", "providers", "whatsapp").want(t, 0).out; !strings.Contains(out, "meta") {
+			t.Errorf("got %s", out)
+		}
+	})
+	t.Run("by a part of its name", func(t *testing.T) {
+		if r := run(t, "", "providers", "dropbo"); r.code != exitUsage || !strings.Contains(r.err, "dropbox-sign") {
+			t.Errorf("got code %d, %s", r.code, r.err)
+		}
+	})
+}
+
+// TestFactsOf: what no row says by itself.
+func TestFactsOf(t *testing.T) {
+	const second, minute = 1_000_000_000, 60_000_000_000
+	scheme := func(over verify.Scheme) verify.Scheme {
+		base := verify.Scheme{Signature: verify.Signature{Name: "X-Signature"}}
+		return base.Merge(over)
+	}
+	timed := func(at verify.Timestamp) verify.Scheme {
+		at.In, at.Name = "header", "X-Time"
+		return scheme(verify.Scheme{Content: "{timestamp}.{body}", Timestamp: at})
+	}
+	tests := []struct {
+		name         string
+		row          verify.Scheme
+		time, replay string
+	}{
+		{"a time", timed(verify.Timestamp{}), "5m", "yes"},
+		{"seconds", timed(verify.Timestamp{Past: 90 * second}), "90s", "yes"},
+		{"two sides", timed(verify.Timestamp{Past: 120 * minute, Future: minute}), "2h, 1m ahead", "yes"},
+		{"less than a second", timed(verify.Timestamp{Past: second / 2}), "500ms", "yes"},
+		{"any age", timed(verify.Timestamp{Past: -1}), "no", "if told"},
+		{"any time ahead", timed(verify.Timestamp{Future: -1}), "5m, any ahead", "if told"},
+		{"perhaps a time", timed(verify.Timestamp{Optional: true}), "5m if sent", "yes"},
+		{"no time", scheme(verify.Scheme{}), "no", "if told"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if f := FactsOf(test.row); f.Time != test.time || f.Replay != test.replay {
+				t.Errorf("time %q, replay %q", f.Time, f.Replay)
+			}
+		})
+	}
+	if names := run(t, "", "providers", "--help").want(t, 0).out; !slices.Contains(strings.Fields(names), "BODY") {
+		t.Error("the help doesn't explain the columns")
+	}
+}
