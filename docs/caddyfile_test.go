@@ -1,0 +1,135 @@
+package docs
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/caddy-webhooks/caddy-webhooks"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// TestMain keeps what Caddy writes out of the user's directories.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "caddy-webhooks-docs-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Setenv("XDG_DATA_HOME", dir)
+	os.Setenv("XDG_CONFIG_HOME", dir)
+	caddy.DefaultStorage.Path = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// fence is a Caddyfile in a page.
+var fence = regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```$")
+
+// TestCaddyfiles: what the pages show can be copied and loads.
+func TestCaddyfiles(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../README.md") {
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			text, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, at := range fence.FindAllSubmatchIndex(text, -1) {
+				line := 2 + strings.Count(string(text[:at[0]]), "\n")
+				t.Run(fmt.Sprintf("line %d", line), func(t *testing.T) { load(t, string(text[at[2]:at[3]])) })
+			}
+		})
+	}
+}
+
+// whole opens a Caddyfile that has its site's address or is all of one; others
+// are for a site.
+var whole = regexp.MustCompile(`^(\{|[^\s/]*[.:]\S* \{)`)
+
+// load loads a Caddyfile as Caddy does before it starts anything.
+func load(t *testing.T, source string) {
+	t.Helper()
+	if !whole.MatchString(source) {
+		source = "hooks.example.com {\n" + source + "}\n"
+	}
+	source = secrets(t, source)
+	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, source)
+	}
+	for _, warning := range warnings {
+		if !strings.Contains(warning.Message, "not formatted") {
+			t.Errorf("%s\n%s", warning, source)
+		}
+	}
+	config := new(caddy.Config)
+	if err := json.Unmarshal(adapted, config); err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Validate(config); err != nil {
+		t.Errorf("%v\n%s", err, source)
+	}
+}
+
+var (
+	directive    = regexp.MustCompile(`webhook_verify ([a-z0-9-]+)[^\n]*(?:\n\s*(?:name|secret|construction|key) [^\n]*)*`)
+	construction = regexp.MustCompile(`\n\s*construction (\w+)`)
+	keyOption    = regexp.MustCompile(`\n\s*key (\w+)`)
+	variable     = regexp.MustCompile(`\{env\.(\w+)\}`)
+	file         = regexp.MustCompile(`\{file\.[^}]*/(\w+)\}`)
+	directory    = regexp.MustCompile(`/(?:run/secrets|var/lib/webhooks)/`)
+)
+
+// secrets gives a Caddyfile what it finds on its server: a value of the right
+// kind for each variable, and files.
+func secrets(t *testing.T, source string) string {
+	t.Helper()
+	for _, name := range variable.FindAllStringSubmatch(source, -1) {
+		t.Setenv(name[1], secret(t, verify.Scheme{}))
+	}
+	for _, block := range directive.FindAllStringSubmatch(source, -1) {
+		row, ok := verify.Lookup(block[1])
+		if !ok {
+			t.Fatalf("there is no provider %q", block[1])
+		}
+		if named := construction.FindStringSubmatch(block[0]); named != nil {
+			row.Construction = named[1]
+		}
+		if key := keyOption.FindStringSubmatch(block[0]); key != nil {
+			row.Key = key[1]
+		}
+		for _, name := range variable.FindAllStringSubmatch(block[0], -1) {
+			t.Setenv(name[1], secret(t, row))
+		}
+	}
+	dir := t.TempDir() + "/"
+	for _, name := range file.FindAllStringSubmatch(source, -1) {
+		if err := os.WriteFile(dir+name[1], []byte(secret(t, verify.Scheme{})), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return directory.ReplaceAllLiteralString(source, dir)
+}
+
+func secret(t *testing.T, row verify.Scheme) string {
+	t.Helper()
+	value, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}

@@ -1,0 +1,361 @@
+package docs
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/cli"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+var update = flag.Bool("update", false, "write providers.md anew")
+
+const page = "providers.md"
+
+// TestProviders: the page shows the rows as they are.
+func TestProviders(t *testing.T) {
+	want := providers(t)
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) == want {
+		return
+	}
+	old, lines := strings.Split(string(got), "\n"), strings.Split(want, "\n")
+	at := 0
+	for at < min(len(old), len(lines))-1 && old[at] == lines[at] {
+		at++
+	}
+	t.Errorf("docs/%s is older than the rows of package verify; write it anew with\n\n\tgo test ./docs -run TestProviders -update\n\nIt differs first in line %d:\n%s\nwhich is now:\n%s", page, at+1, old[at], lines[at])
+}
+
+// providers is the page.
+func providers(t *testing.T) string {
+	t.Helper()
+	head, err := os.ReadFile("testdata/providers_head.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tail, err := os.ReadFile("testdata/providers_tail.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := slices.DeleteFunc(verify.Schemes(), func(s verify.Scheme) bool { return s.Name == "hmac" })
+	slices.SortFunc(rows, func(a, b verify.Scheme) int {
+		return strings.Compare(strings.ToLower(a.Title), strings.ToLower(b.Title))
+	})
+	var b strings.Builder
+	fmt.Fprintf(&b, strings.TrimSuffix(string(head), "\n")+"\n\n", len(rows))
+	b.WriteString("| provider | name in the Caddyfile | algorithm | encoding | what is signed | time bound | replay bound | body bound | handshake | source |\n")
+	b.WriteString("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, row := range rows {
+		b.WriteString(line(row))
+	}
+	b.WriteString("\n## Each provider\n")
+	for _, row := range rows {
+		b.WriteString(section(t, row))
+	}
+	b.WriteString("\n" + string(tail))
+	return b.String()
+}
+
+// line is a provider's line of the table.
+func line(row verify.Scheme) string {
+	f := cli.FactsOf(row)
+	var names []string
+	for _, name := range append([]string{row.Name}, row.Aliases...) {
+		names = append(names, code(name))
+	}
+	handshake := "no"
+	if f.Handshake != "" {
+		handshake = "yes"
+	}
+	return fmt.Sprintf("| [%s](#%s) | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+		row.Title, anchor(row.Title), strings.Join(names, ", "), f.Algorithm, f.Encoding,
+		strings.ReplaceAll(signed(f.Signed, 72), "|", `\|`), f.Time, f.Replay, f.Body, handshake, source(row))
+}
+
+// section is what there is to know of a provider.
+func section(t *testing.T, row verify.Scheme) string {
+	t.Helper()
+	f := cli.FactsOf(row)
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n### %s\n\n```caddyfile\n%s```\n\n", row.Title, caddyfile(row))
+	item := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
+
+	item("Signature: %s", signature(row))
+	item("Key: %s", key(row))
+	item("Signed: %s%s", signed(f.Signed, 1000), formContent(row))
+	for _, tag := range slices.Sorted(maps.Keys(row.Signature.TagContents)) {
+		item("Signed by %s: %s", code(tag), signed(row.Signature.TagContents[tag], 1000))
+	}
+	item("Time: %s", timestamp(row, f))
+	if row.ID.In != "" {
+		item("Delivery id: %s", place(row.ID.In, row.ID.Name))
+	}
+	if row.EventType.In != "" {
+		item("Event type: %s", place(row.EventType.In, row.EventType.Name))
+	}
+	if len(row.ContentTypes) > 0 {
+		item("Content types: %s", code(strings.Join(row.ContentTypes, ", ")))
+	}
+	if row.StatusCode != 0 {
+		item("A refused signature is answered with %d.", row.StatusCode)
+	}
+	if f.Handshake != "" {
+		words, ok := handshakes[f.Handshake]
+		if !ok {
+			t.Errorf("say in docs/providers_test.go what the handshake %q is", f.Handshake)
+		}
+		item("Handshake: %s", words)
+	}
+	switch {
+	case f.Body == "no" && row.Construction == "token":
+		item("**Nothing is signed**: whoever has seen the token can send what they like. Use TLS, and keep the token out of logs: [verify.md](verify.md#tokens-and-logs) says how.")
+	case f.Body == "no":
+		item("**The body is not bound**: what the signature doesn't cover can be changed on the way. Ask the provider's API for the object itself.")
+	}
+	if urls(row) {
+		item("The URL is signed: `public_url` is the scheme and host that were given to the provider, and may be left out where requests arrive under just these.")
+	}
+	if row.Notes != "" {
+		item("%s", row.Notes)
+	}
+	item("Source: %s", source(row))
+	return b.String()
+}
+
+// caddyfile is a block that can be copied.
+func caddyfile(row verify.Scheme) string {
+	variable := strings.ToUpper(strings.ReplaceAll(row.Name, "-", "_"))
+	if row.Construction == "ed25519" {
+		variable += "_PUBLIC_KEY"
+	} else {
+		variable += "_SECRET"
+	}
+	block := []string{fmt.Sprintf("secret {env.%s}", variable)}
+	if tokens[row.Handshake] {
+		block = append(block, fmt.Sprintf("verify_token {env.%s_VERIFY_TOKEN}", strings.TrimSuffix(variable, "_SECRET")))
+	}
+	if urls(row) {
+		block = append(block, "public_url https://hooks.example.com")
+	}
+	directive := fmt.Sprintf("webhook_verify %s {env.%s}", row.Name, variable)
+	if len(block) > 1 {
+		directive = fmt.Sprintf("webhook_verify %s {\n\t\t%s\n\t}", row.Name, strings.Join(block, "\n\t\t"))
+	}
+	return fmt.Sprintf("handle /%s {\n\t%s\n\treverse_proxy app:3000\n}\n", row.Name, directive)
+}
+
+// tokens are the handshakes that need a verify_token.
+var tokens = map[string]bool{"meta": true, "braintree": true}
+
+// handshakes say what the provider asks and what it is answered.
+var handshakes = map[string]string{
+	"slack":           "a signed `url_verification` is answered with its challenge.",
+	"twitch":          "a signed `webhook_callback_verification` is answered with its challenge.",
+	"zoom":            "a signed `endpoint.url_validation` is answered with its token and that token's HMAC. A token that could pass for a signed event is refused.",
+	"xero":            "a signed list of no events is answered with 200, a wrong signature with 401.",
+	"line":            "a signed list of no events is answered with 200.",
+	"front":           "a signed request with `X-Front-Challenge` is answered with that challenge.",
+	"discord":         "a signed PING is answered.",
+	"meta":            "a GET with `hub.challenge` is answered with that challenge, if its `hub.verify_token` is the `verify_token`, else with 403.",
+	"x":               "a GET with `crc_token` is answered with the token's HMAC. A token that could pass for a signed event is refused.",
+	"linkedin":        "a GET with `challengeCode` is answered with the code and its HMAC. A code that could pass for a signed event is refused.",
+	"braintree":       "a GET with `bt_challenge` is answered with the public key, which is the `verify_token`, and the challenge's HMAC. A challenge that could pass for a signed event is refused.",
+	"dropbox":         "a GET with `challenge` is answered with that challenge.",
+	"onfleet":         "a GET with `check` is answered with its value.",
+	"microsoft-graph": "a POST with `validationToken` in the URL is answered with that token.",
+	"asana":           "a POST with `X-Hook-Secret` is answered with the same header.",
+	"okta":            "a GET with `X-Okta-Verification-Challenge` is answered with that challenge.",
+	"head":            "a HEAD is answered with 200.",
+}
+
+// urls says whether the signature depends on the host under which the provider
+// knows this server.
+func urls(row verify.Scheme) bool {
+	return slices.ContainsFunc([]string{"{url", "{host", "{func.hubspot_url}", "{func.plivo_v3}"}, func(word string) bool {
+		return strings.Contains(row.Content+row.FormContent, word)
+	})
+}
+
+func signature(row verify.Scheme) string {
+	s := row.Signature
+	names := slices.Clone(s.Names)
+	if len(names) == 0 {
+		names = []string{s.Name}
+	}
+	if s.Numbered {
+		names = []string{s.Name + "1", s.Name + "2", "…"}
+	}
+	for i, name := range names {
+		if name != "…" {
+			names[i] = code(name)
+		}
+	}
+	text := "the header " + strings.Join(names, " or ")
+	switch s.In {
+	case "query":
+		text = "the query's " + names[0]
+	case "json":
+		text = "in the JSON body, " + names[0]
+		if s.Each != "" {
+			text += " of each of " + code(s.Each)
+		}
+	case "form":
+		text = "the form's " + names[0]
+	}
+	if row.Construction == "token" {
+		return text + ", which holds the secret itself" + prefix(s)
+	}
+	f := cli.FactsOf(row)
+	text += ", " + f.Algorithm + " in " + f.Encoding + prefix(s)
+	switch {
+	case len(s.Tags) > 0 && s.Tags[0] != "*":
+		text += fmt.Sprintf(", behind %s in a list parted by %s", code(s.Tags[0]+assign(s)), separator(s.Separator))
+	case s.Separator != "":
+		text += ", in a list parted by " + separator(s.Separator)
+	}
+	return text
+}
+
+func prefix(s verify.Signature) string {
+	if s.Prefix == "" {
+		return ""
+	}
+	return ", behind " + code(s.Prefix)
+}
+
+func assign(s verify.Signature) string {
+	if s.Assign == "" {
+		return "="
+	}
+	return s.Assign
+}
+
+func separator(s string) string {
+	switch strings.TrimSpace(s) {
+	case "":
+		return "a blank"
+	case ",":
+		return "commas"
+	case ";":
+		return "semicolons"
+	}
+	return code(s)
+}
+
+func key(row verify.Scheme) string {
+	if row.Construction == "ed25519" {
+		switch row.Key {
+		case "hex", "base64":
+			return "the provider's public key, in " + row.Key
+		}
+		return "the provider's public key, `whpk_…`"
+	}
+	switch row.Key {
+	case "hex", "base64":
+		return "the secret, decoded from " + row.Key
+	case "whsec":
+		return "the secret, decoded from base64, `whsec_` or not"
+	case "sha1":
+		return "the SHA-1 of the secret"
+	}
+	return "the secret as text"
+}
+
+func formContent(row verify.Scheme) string {
+	text := ""
+	if row.FormContent != "" {
+		text = "; of a form, " + code(row.FormContent)
+	}
+	if row.BodyDigest != "" {
+		text += fmt.Sprintf("; of another body, its SHA-256 in the query's %s", code(row.BodyDigest))
+	}
+	return text
+}
+
+func timestamp(row verify.Scheme, f cli.Facts) string {
+	switch {
+	case f.Time == "no" && f.Replay == "no":
+		return "none is signed, and two messages can have the same signature: the app must know what it has done"
+	case f.Time == "no":
+		return "none is signed, so that a message can come again at any time: write `replay ack 24h` where the app doesn't know what it has done"
+	}
+	return fmt.Sprintf("%s, at most %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
+}
+
+// place says where a value stands.
+func place(in, name string) string {
+	switch in {
+	case "header":
+		return "the header " + code(name)
+	case "query":
+		return "the query's " + code(name)
+	case "json":
+		return "in the JSON body, " + code(name)
+	case "form":
+		return "the form's " + code(name)
+	case "field":
+		return code(name) + " beside the signature"
+	}
+	return "in front of the signature"
+}
+
+// signed is a template as code, or nothing.
+func signed(template string, most int) string {
+	if template == "nothing" {
+		return template
+	}
+	if len(template) > most {
+		template = template[:most-1] + "…"
+	}
+	return code(template)
+}
+
+// code is text as code.
+func code(text string) string { return "`" + text + "`" }
+
+// source links to a page, or names a repository and a file in it.
+func source(row verify.Scheme) string {
+	text := row.Source
+	switch repository, path, _ := strings.Cut(row.Source, " "); {
+	case strings.HasPrefix(row.Source, "https://") && path == "":
+		text = fmt.Sprintf("[%s](%s)", strings.SplitN(row.Source, "/", 4)[2], row.Source)
+	case strings.Count(repository, "/") == 1:
+		text = fmt.Sprintf("[%s](https://github.com/%[1]s)", repository)
+		if path != "" {
+			text += " " + code(path)
+		}
+	}
+	if row.Unconfirmed {
+		text += ", unconfirmed"
+	}
+	return text
+}
+
+// anchor is a heading's, as GitHub makes it.
+func anchor(heading string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r > 127:
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return -1
+	}, heading)
+}
