@@ -65,16 +65,19 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 	}
 	stored := make(chan struct{})
 	ordered := t.sub.Ordered
-	e.commits.settle(s, func() {
+	e.commits.settle(s, func(err error) {
+		if ordered {
+			defer close(stored)
+		}
+		if err != nil {
+			return
+		}
 		if s.State == store.Pending && !ordered {
 			l.stored(s.Due)
 		}
 		c.Observer.AttemptDone(&AttemptDone{
 			Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
 		})
-		if ordered {
-			close(stored)
-		}
 	})
 	if !ordered {
 		return

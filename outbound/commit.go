@@ -14,6 +14,8 @@ const (
 	commitQueue = 4096    // units that may wait for the next commit
 	commitUnits = 1024    // units in one commit
 	commitBytes = 8 << 20 // payload bytes in one commit, the last unit excepted
+
+	unsettledLimit = 4096 // outcomes that may wait while the store fails
 )
 
 // commits is the group commit: while one batch is on its way to the disk, the
@@ -21,7 +23,8 @@ const (
 type commits struct {
 	e    *Engine
 	in   chan unit
-	done sync.Pool // of chan error
+	room chan struct{} // one for each outcome that waits
+	done sync.Pool     // of chan error
 
 	mu     sync.RWMutex // guards closed, so that nothing is sent to a closed channel
 	closed bool
@@ -33,13 +36,14 @@ type unit struct {
 	result      chan error // of the publication
 
 	settlement *store.Settlement
-	settled    func() // when it is stored
+	settled    func(error) // when it is stored, or given up
 }
 
 func newCommits(e *Engine) *commits {
 	return &commits{
 		e:    e,
 		in:   make(chan unit, commitQueue),
+		room: make(chan struct{}, unsettledLimit),
 		done: sync.Pool{New: func() any { return make(chan error, 1) }},
 	}
 }
@@ -73,8 +77,10 @@ func (c *commits) wait(result chan error) error {
 }
 
 // settle stores the outcome of an attempt, and calls settled once it is
-// there. It blocks while too much is waiting.
-func (c *commits) settle(s *store.Settlement, settled func()) {
+// there, or with an error when it was given up because the engine ends. It
+// blocks while too many outcomes wait.
+func (c *commits) settle(s *store.Settlement, settled func(error)) {
+	c.room <- struct{}{}
 	c.in <- unit{settlement: s, settled: settled}
 }
 
@@ -96,9 +102,9 @@ func (c *commits) run() {
 		if err != nil {
 			err = c.refuse(g, err)
 		}
-		g.finish(err)
-		if err != nil && len(g.units) > 0 && !c.backoff(err) {
-			return // closing: what is unsettled is repeated after the next start
+		c.finish(g, err, c.e.work.Err() == nil)
+		if len(g.units) > 0 {
+			c.backoff(err)
 		}
 	}
 }
@@ -120,9 +126,11 @@ func (g *gathering) add(u unit) {
 	}
 }
 
-// gather adds what waits to what was left of the last batch. It reports false
-// when there is nothing, and never will be.
+// gather adds what waits to what was left of the last batch. What was left
+// doesn't count, so that events are answered however long the store fails. It
+// reports false when there is nothing, and never will be.
 func (c *commits) gather(g *gathering) bool {
+	most := len(g.units) + commitUnits
 	if len(g.units) == 0 {
 		u, ok := <-c.in
 		if !ok {
@@ -130,7 +138,7 @@ func (c *commits) gather(g *gathering) bool {
 		}
 		g.add(u)
 	}
-	for len(g.units) < commitUnits && g.bytes < commitBytes {
+	for len(g.units) < most && g.bytes < commitBytes {
 		select {
 		case u, ok := <-c.in:
 			if !ok {
@@ -144,18 +152,20 @@ func (c *commits) gather(g *gathering) bool {
 	return true
 }
 
-// finish tells everybody. After an error the settlements stay for the next
-// batch.
-func (g *gathering) finish(err error) {
+// finish tells everybody. After an error it keeps the settlements for the next
+// batch, but not when the engine ends: their attempts are repeated after the
+// next start.
+func (c *commits) finish(g *gathering, err error, keep bool) {
 	kept := g.units[:0]
 	for _, u := range g.units {
 		switch {
 		case u.publication != nil:
 			u.result <- err
-		case err == nil:
-			u.settled()
-		default:
+		case err != nil && keep:
 			kept = append(kept, u)
+		default:
+			<-c.room
+			u.settled(err)
 		}
 	}
 	clear(g.units[len(kept):])
@@ -175,17 +185,15 @@ func (c *commits) refuse(g *gathering, err error) error {
 	if len(g.batch.Publications) == 0 || settlements == 0 || !errors.Is(err, ErrFull) {
 		return err
 	}
-	g.finish(err)
+	c.finish(g, err, true)
 	return c.e.store.Commit(context.Background(), &g.batch)
 }
 
 // settleAgain is how long to wait before outcomes are stored once more.
 const settleAgain = 250 * time.Millisecond
 
-// backoff waits after a failed commit, and reports false when the engine is
-// closing.
-func (c *commits) backoff(err error) bool {
+// backoff waits after a failed commit, but not when the engine ends.
+func (c *commits) backoff(err error) {
 	c.e.config.Load().Logger.Error("storing the outcomes of attempts; trying again", "error", err)
-	c.e.pause(c.e.life, settleAgain)
-	return c.e.life.Err() == nil
+	c.e.pause(c.e.work, settleAgain)
 }

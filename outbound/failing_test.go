@@ -1,0 +1,151 @@
+package outbound_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// failing is a real store that can be made to refuse commits.
+type failing struct {
+	*sqlite.Store
+	with    atomic.Pointer[error]
+	refused chan struct{} // tells of the first
+}
+
+func (f *failing) fail(err error) { f.with.Store(&err) }
+
+func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
+	if err := f.with.Load(); err != nil && *err != nil {
+		select {
+		case f.refused <- struct{}{}:
+		default:
+		}
+		return *err
+	}
+	return f.Store.Commit(ctx, b)
+}
+
+// openFailing makes a house whose store can fail.
+func openFailing(t *testing.T) (*house, *failing) {
+	t.Helper()
+	h := open(t)
+	h.shut()
+	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: h.settings.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &failing{Store: st, refused: make(chan struct{}, 1)}
+	h.store = st
+	if h.Engine, err = outbound.Open(t.Context(), f, h.settings, outbound.WithClock(h.clock)); err != nil {
+		t.Fatal(err)
+	}
+	return h, f
+}
+
+// run moves the clock on and on, until stopped.
+func (c *clock) run(t *testing.T) (stop func()) {
+	t.Helper()
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				c.advance(100 * time.Millisecond)
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// within fails the test when f hangs.
+func within(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	receive(t, done, what)
+}
+
+func TestEndsWhileTheStoreFails(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		ordered bool
+		end     func(*house)
+	}{
+		{"close", false, (*house).shut},
+		{"close with an ordered subscription", true, (*house).shut},
+		{"drain with an ordered subscription", true, func(h *house) {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			h.Drain(ctx)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, f := openFailing(t)
+			r := newReceiver(t)
+			answer := make(chan struct{})
+			r.answers(func(http.ResponseWriter, *http.Request) { <-answer })
+			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
+			h.publish("order.created", `{}`)
+			r.next(t)
+			f.fail(store.ErrFull)
+			close(answer)
+			receive(t, f.refused, "an outcome that isn't stored")
+			within(t, "the end", func() { c.end(h) })
+		})
+	}
+}
+
+// However many outcomes wait for a store that fails, events are refused at
+// once and not left hanging; and the outcomes are stored when it is back.
+func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
+	const events = 1200 // over what one commit takes
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	batch := make([]*outbound.NewEvent, events)
+	for i := range batch {
+		batch[i] = &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}
+	}
+	for _, a := range h.PublishAll(t.Context(), batch) {
+		if a.Err != nil {
+			t.Fatal(a.Err)
+		}
+	}
+	f.fail(store.ErrFull)
+	stop := h.clock.run(t)
+	defer stop()
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range events {
+		r.next(t)
+	}
+	within(t, "the refusal", func() {
+		for range 3 {
+			if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}); !errors.Is(err, store.ErrFull) {
+				t.Errorf("publishing on a full disk: %v", err)
+			}
+		}
+	})
+	f.fail(nil)
+	for i := range events {
+		if d := receive(t, h.attempts, "outcome"); d.State != store.Delivered {
+			t.Fatalf("outcome %d: %+v", i, d.State)
+		}
+	}
+}
