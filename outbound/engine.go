@@ -30,6 +30,7 @@ type Engine struct {
 	stop, cancel context.CancelFunc
 	draining     atomic.Bool
 	attempts     sync.WaitGroup
+	ending       sync.RWMutex // so that no service begins when life is over
 	services     sync.WaitGroup
 }
 
@@ -130,7 +131,9 @@ func (e *Engine) Close() {
 	e.dispatch.halt()
 	e.cancel()
 	e.attempts.Wait()
+	e.ending.Lock()
 	e.stop()
+	e.ending.Unlock()
 	e.commits.close()
 	e.services.Wait()
 	e.config.Load().client.closeIdle()
@@ -138,9 +141,13 @@ func (e *Engine) Close() {
 
 func (e *Engine) now() time.Time { return e.clock.Now() }
 
-// background runs a service until the engine is closed.
+// background runs a service until the engine is closed, and none after that.
 func (e *Engine) background(f func(context.Context)) {
-	e.services.Go(func() { f(e.life) })
+	e.ending.RLock()
+	defer e.ending.RUnlock()
+	if e.life.Err() == nil {
+		e.services.Go(func() { f(e.life) })
+	}
 }
 
 // pause waits, or returns early when ctx is done.
