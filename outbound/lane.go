@@ -80,7 +80,11 @@ func (l *lane) unreserve(size int) {
 	l.e.heldSize.Add(-int64(size))
 	l.mu.Lock()
 	l.reserved--
+	asks := l.backlog
 	l.mu.Unlock()
+	if asks {
+		l.e.claims.schedule(l, l.e.now()) // there may have been no room but for this
+	}
 }
 
 // push hands over a delivery for which there was a reservation.
@@ -201,6 +205,9 @@ func (l *lane) look() (n int, t ticket, again time.Time) {
 	if l.breaker.down() {
 		n = min(n, downRoom-l.queue.len())
 	}
+	if l.ordered() && l.reserved > 0 {
+		n = 0 // they are older than what the store has
+	}
 	if n <= 0 {
 		l.backlog = true // it asks again when it has room
 		return 0, t, time.Time{}
@@ -235,7 +242,9 @@ func (l *lane) fill(c store.Claimed, t ticket) {
 		if !more {
 			l.due = c.Next
 		}
-	case !more && !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
+	case more:
+		l.backlog = true
+	case !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
 		l.due = c.Next
 	}
 	hungry := l.backlog && l.queue.len() <= laneLow
