@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 // fence is a Caddyfile in a page.
-var fence = regexp.MustCompile("(?ms)^```caddyfile\n(.*?)^```$")
+var fence = regexp.MustCompile("(?ms)^ *```caddyfile\n(.*?)^ *```$")
 
 // TestCaddyfiles: what the pages show can be copied and loads.
 func TestCaddyfiles(t *testing.T) {
@@ -44,13 +44,10 @@ func TestCaddyfiles(t *testing.T) {
 	}
 	for _, page := range append(pages, "../README.md") {
 		t.Run(filepath.Base(page), func(t *testing.T) {
-			text, err := os.ReadFile(page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, at := range fence.FindAllSubmatchIndex(text, -1) {
-				line := 2 + strings.Count(string(text[:at[0]]), "\n")
-				t.Run(fmt.Sprintf("line %d", line), func(t *testing.T) { load(t, string(text[at[2]:at[3]])) })
+			text := read(t, page)
+			for _, at := range fence.FindAllStringSubmatchIndex(text, -1) {
+				line := 2 + strings.Count(text[:at[0]], "\n")
+				t.Run(fmt.Sprintf("line %d", line), func(t *testing.T) { load(t, text[at[2]:at[3]]) })
 			}
 		})
 	}
