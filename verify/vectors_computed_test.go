@@ -28,7 +28,7 @@ type example struct {
 // they say otherwise.
 func computed() []vector {
 	var list []vector
-	for _, e := range examples() {
+	for _, e := range append(examples(), bodyExamples()...) {
 		list = append(list, e.compute())
 	}
 	return list
