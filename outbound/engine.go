@@ -81,12 +81,11 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		return nil, fmt.Errorf("reading what waits in the store: %w", err)
 	}
 	for _, b := range backlogs {
-		if l := e.lanes.byKey(b.Subscription); l != nil {
-			l.stored(b.Due)
-		} else {
-			gone := &lane{e: e, key: b.Subscription, closed: true}
-			e.background(func(ctx context.Context) { e.bury(ctx, gone) })
+		l := e.lanes.byKey(b.Subscription)
+		if l == nil {
+			l = &lane{e: e, key: b.Subscription, closed: true}
 		}
+		l.stored(b.Due)
 	}
 	e.services.Go(e.claims.run)
 	return e, nil
@@ -102,7 +101,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	e.applying.Lock()
 	defer e.applying.Unlock()
 	old := e.config.Swap(c)
-	old.client.closeIdle()
+	old.client.retire()
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
 	}
@@ -136,7 +135,7 @@ func (e *Engine) Close() {
 	e.ending.Unlock()
 	e.commits.close()
 	e.services.Wait()
-	e.config.Load().client.closeIdle()
+	e.config.Load().client.retire()
 }
 
 func (e *Engine) now() time.Time { return e.clock.Now() }

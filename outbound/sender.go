@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -17,6 +18,7 @@ type sender struct {
 	transport *http.Transport
 	timeout   time.Duration
 	keep      int64 // bytes of an answer's body
+	retired   atomic.Bool
 }
 
 // bodyPatience is how long the body of an answer may take once its status,
@@ -34,7 +36,19 @@ func newSender(s Settings) *sender {
 	}
 }
 
-func (s *sender) closeIdle() { s.transport.CloseIdleConnections() }
+// retire lets the attempts under way end, and keeps no connection open: an
+// attempt that has still begun by these settings would leave one behind.
+func (s *sender) retire() {
+	s.retired.Store(true)
+	s.transport.CloseIdleConnections()
+}
+
+// done follows each exchange.
+func (s *sender) done() {
+	if s.retired.Load() {
+		s.transport.CloseIdleConnections() // and those that become idle from now on
+	}
+}
 
 // send signs the event, posts it and writes what came back into a.
 func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
@@ -52,6 +66,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		return failure(err)
 	}
 	trace(h)
+	defer s.done()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	resp, err := s.transport.RoundTrip(request(ctx, t, h, ev.Payload))
