@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// reloadable is a Caddyfile of which each version has other limits and another
+// set of subscriptions; all deliver order.* to the receiver.
+func reloadable(version int) string {
+	options := fmt.Sprintf(`
+		retry 50ms 100ms 200ms 400ms 800ms
+		timeout %ds
+		concurrency %d
+		endpoint_concurrency %d
+		response_body %dKiB
+		egress {
+			allow 127.0.0.1
+		}
+		event_type order.v%d "Only in this version"
+		subscription main {
+			url http://{$RECEIVER}/main
+			event_types order.*
+			secret {env.MAIN_SECRET}
+			header X-Version %d
+		}
+`, 10+version%5, 50+version, 4+version%8, 1+version%4, version, version)
+	if version%2 == 1 {
+		options += `
+		subscription sometimes {
+			url http://{$OTHER}/sometimes
+			event_types order.*
+		}
+`
+	}
+	return withOptions(options)
+}
+
+// TestReloads reloads the config under load, with other settings each time:
+// nothing is lost, what is under way is not disturbed, the store is opened
+// once, and nothing grows.
+func TestReloads(t *testing.T) {
+	const warmUp, reloads = 10, 40
+	r, other := newReceiver(t), newReceiver(t)
+	respond, failures := failFirst()
+	r.answer(respond)
+	s := startServer(t, reloadable(0), "RECEIVER="+r.addr, "OTHER="+other.addr, "MAIN_SECRET="+whsec("main"))
+
+	var idle usage
+	version := 0
+	underLoad := func(n int) *load {
+		l := startLoad(s, 4, "order.created")
+		for range n {
+			mark := l.count.Load()
+			version++
+			s.reload(reloadable(version))
+			eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+20 })
+		}
+		l.stop()
+		return l
+	}
+	settled := func() {
+		eventually(t, "an end of the deliveries", func() bool { return s.reader().get("/status").num("in_flight") == 0 })
+		version += 2
+		s.reload(reloadable(version)) // which closes the connections that deliveries leave open
+	}
+
+	first := underLoad(warmUp)
+	first.arrived(r)
+	settled()
+	idle = s.usage()
+	second := underLoad(reloads)
+	repeats := second.arrived(r)
+	settled()
+
+	if n := int64(repeats); n > failures.Load() {
+		t.Errorf("%d deliveries came again, and %d had failed: reloads repeat what is under way", n, failures.Load())
+	}
+	if n := len(s.reader().list("/dead-letters")); n != 0 {
+		t.Errorf("there are %d dead letters", n)
+	}
+	for _, d := range r.all()[:100] {
+		d.signed(t, whsec("main"))
+	}
+	if o := s.reader().get("/event-types"); len(o.list("data")) != 1 || o.list("data")[0].text("name") != fmt.Sprintf("order.v%d", version) {
+		t.Errorf("the event types of the last version are %v", o)
+	}
+	var now usage
+	eventually(t, "no more goroutines and files than before", func() bool {
+		now = s.usage()
+		return now.goroutines <= idle.goroutines+10 && now.files <= idle.files+5 && now.stores == idle.stores
+	})
+	t.Logf("%d reloads, %d events: %+v before, %+v after", reloads, second.count.Load(), idle, now)
+}
+
+// usage is what a process has open.
+type usage struct{ goroutines, files, stores int }
+
+func (s *server) usage() usage {
+	s.t.Helper()
+	var u usage
+	profile := s.adminGet("/debug/pprof/goroutine?debug=1")
+	if _, err := fmt.Sscanf(profile, "goroutine profile: total %d", &u.goroutines); err != nil {
+		s.t.Fatalf("reading the goroutine profile: %v", err)
+	}
+	files := filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "fd")
+	open, err := os.ReadDir(files)
+	if err != nil {
+		return u // only Linux shows them
+	}
+	u.files = len(open)
+	for _, f := range open {
+		if path, err := os.Readlink(filepath.Join(files, f.Name())); err == nil && path == s.db {
+			u.stores++
+		}
+	}
+	return u
+}
+
+// TestFailedReload: after a config that could not be started, the one before
+// rules again.
+func TestFailedReload(t *testing.T) {
+	t.Parallel()
+	r, other := newReceiver(t), newReceiver(t)
+	s := startServer(t, reloadable(0), "RECEIVER="+r.addr, "OTHER="+other.addr, "MAIN_SECRET="+whsec("main"))
+	taken := newReceiver(t)
+	for range 3 {
+		// It provisions and then can't listen, perhaps after our start.
+		refusal := s.load(strings.Replace(reloadable(1), "http://:{$PORT}", "http://:"+taken.port()+" http://:{$PORT}", 1))
+		if !strings.Contains(refusal, "address already in use") {
+			t.Fatalf("the refusal is %q", refusal)
+		}
+		id := s.publish(event{Type: "order.created"})
+		if d := r.waitID(id); d.path != "/main" || d.header.Get("X-Version") != "0" {
+			t.Errorf("after a failed reload came %s, X-Version %q", d.path, d.header.Get("X-Version"))
+		}
+		s.settled(id, "sub_main", "delivered")
+		if got := s.webhooks("deliveries", "list", "--event-id", id); !strings.Contains(got, id) {
+			t.Errorf("after a failed reload the admin endpoint shows %s", got)
+		}
+	}
+	if o := s.manager().do("GET", "/subscriptions/sub_sometimes", nil); o.status == http.StatusOK && o.object()["active"] == true {
+		t.Error("the subscription of a config that failed is active")
+	}
+}
+
+func (r *receiver) port() string {
+	_, port, _ := strings.Cut(r.addr, ":")
+	return port
+}
