@@ -113,6 +113,10 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	tickets := make([]ticket, 0, len(lanes))
 	asking := lanes[:0]
 	for _, l := range lanes {
+		if l.isClosed() {
+			c.bury(ctx, l)
+			continue
+		}
 		n, t, again := l.look()
 		if n == 0 {
 			if !again.IsZero() {
@@ -146,6 +150,25 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	}
 	for i, l := range asking {
 		l.fill(claimed[i], tickets[i])
+	}
+}
+
+// buryBatch is how many deliveries become dead letters in one transaction.
+const buryBatch = 1000
+
+// bury makes dead letters of what waits for a deleted subscription. What is
+// still held comes back, and the lane with it. It isn't done beside claims,
+// which put off when a delivery is no longer held.
+func (c *claimer) bury(ctx context.Context, l *lane) {
+	n, err := c.e.store.Bury(ctx, l.key, ReasonDeleted, buryBatch)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			c.e.config.Load().Logger.Error("making dead letters of a deleted subscription's deliveries; trying again", "error", err)
+		}
+		c.schedule(l, c.e.now().Add(claimAgain))
+	case n == buryBatch:
+		c.schedule(l, c.e.now())
 	}
 }
 

@@ -149,3 +149,32 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 		}
 	}
 }
+
+// An outcome that is stored after its subscription was deleted leaves no
+// delivery behind that nobody would ever make.
+func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	answer := make(chan struct{})
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-answer
+		w.WriteHeader(http.StatusInternalServerError)
+	})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	p := h.publish("order.created", `{}`)
+	f.fail(store.ErrFull)
+	close(answer)
+	receive(t, f.refused, "an outcome that isn't stored")
+	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	defer h.clock.run(t)()
+	f.fail(nil)
+	if d := h.attempt(); d.State != store.Pending {
+		t.Fatalf("state %v: the outcome was to be a retry", d.State)
+	}
+	h.eventually("the dead letter", func() bool {
+		ds, err := h.Deliveries(t.Context(), outbound.Query{EventID: p.EventID, Limit: 1})
+		return err == nil && len(ds) == 1 && ds[0].State == store.Dead && ds[0].Reason == outbound.ReasonDeleted
+	})
+}

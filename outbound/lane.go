@@ -103,9 +103,13 @@ func (l *lane) push(h *store.Held) {
 
 // stored tells the lane that the store has a delivery for it, due then.
 func (l *lane) stored(due time.Time) {
+	now := l.e.now()
 	l.mu.Lock()
 	l.asked++
-	if !due.After(l.e.now()) {
+	if l.closed {
+		due = now // for the claimer to bury
+	}
+	if !due.After(now) {
 		l.backlog = true
 	} else if l.due.IsZero() || due.Before(l.due) {
 		l.due = due
@@ -177,13 +181,6 @@ func (l *lane) wantsWorker() (wants, suspect bool) {
 	defer l.mu.Unlock()
 	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.notBefore.After(l.e.now()) && !l.e.draining.Load()
 	return wants, l.breaker.down()
-}
-
-// idle tells whether nothing is under way or promised.
-func (l *lane) idle() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.running == 0 && l.reserved == 0
 }
 
 // look is what the claimer does when the lane's alarm goes off: it tells how
@@ -300,12 +297,14 @@ func (l *lane) giveBack(hs []*store.Held) {
 	l.stored(l.e.now())
 }
 
-// close ends the lane of a deleted subscription.
+// close ends the lane of a deleted subscription. From now on the claimer buries
+// what the store has for it, whenever there is something new.
 func (l *lane) close() {
 	l.mu.Lock()
 	l.closed = true
 	l.mu.Unlock()
 	l.flush()
+	l.e.claims.schedule(l, l.e.now())
 }
 
 // isClosed tells whether the subscription was deleted.

@@ -363,27 +363,7 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	}
 	e.lanes.remove(l)
 	l.close()
-	e.background(func(ctx context.Context) { e.bury(ctx, l) })
 	return nil
-}
-
-// buryBatch is how many deliveries become dead letters in one transaction.
-const buryBatch = 200
-
-// bury makes dead letters of what waits for a deleted subscription.
-func (e *Engine) bury(ctx context.Context, l *lane) {
-	for ctx.Err() == nil {
-		n, err := e.store.Bury(ctx, l.key, ReasonDeleted, buryBatch)
-		switch {
-		case err != nil:
-			e.config.Load().Logger.Error("making dead letters of a deleted subscription's deliveries; trying again", "error", err)
-			e.pause(ctx, time.Second)
-		case n < buryBatch && l.idle():
-			return
-		case n < buryBatch:
-			e.pause(ctx, 50*time.Millisecond) // attempts under way may come back as retries
-		}
-	}
 }
 
 // Rotated is a new secret, and until when the one before it goes on signing.
