@@ -1,3 +1,9 @@
+// Package docs keeps the pages true: providers.md is made from the rows of
+// package verify, by
+//
+//	go test ./docs -run TestProviders -update
+//
+// and every Caddyfile that the pages show is loaded.
 package docs
 
 import (
@@ -289,9 +295,9 @@ func formContent(row verify.Scheme) string {
 func timestamp(row verify.Scheme, f cli.Facts) string {
 	switch {
 	case f.Time == "no" && f.Replay == "no":
-		return "none is signed, and two messages can have the same signature: the app must know what it has done"
+		return "none is signed, and two messages can have the same signature: only the app can tell a replay"
 	case f.Time == "no":
-		return "none is signed, so that a message can come again at any time: write `replay ack 24h` where the app doesn't know what it has done"
+		return "none is signed, so that [replays](verify.md#replays) pass unless you write `replay ack 24h`"
 	}
 	return fmt.Sprintf("%s, at most %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
 }
