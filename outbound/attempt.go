@@ -9,7 +9,7 @@ import (
 // attempt makes one attempt at a delivery and has its outcome stored.
 func (e *Engine) attempt(l *lane, h *store.Held) {
 	c := e.config.Load()
-	t := l.current(c)
+	t := l.current()
 	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.now()}
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
 	o := c.client.send(ctx, t, h.Event, a, span.inject)

@@ -100,13 +100,21 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	}
 	e.applying.Lock()
 	defer e.applying.Unlock()
+	e.retarget(c)
+	e.dispatch.resize()
+	return e.reconcile(ctx, c)
+}
+
+// retarget makes all lanes go by new settings. No subscription is changed
+// meanwhile, since one of the two would be forgotten.
+func (e *Engine) retarget(c *config) {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
 	old := e.config.Swap(c)
 	old.client.retire()
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
 	}
-	e.dispatch.resize()
-	return e.reconcile(ctx, c)
 }
 
 // Drain starts no more attempts and waits for those under way, until ctx is

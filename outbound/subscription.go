@@ -192,11 +192,21 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	if err := ensureSecret(s, c); err != nil {
 		return nil, err
 	}
-	if err := e.store.CreateSubscription(ctx, s); err != nil {
+	if err := e.create(ctx, s); err != nil {
 		return nil, err
 	}
-	e.adopt(s)
 	return s, nil
+}
+
+// create stores a new subscription and gives it a lane.
+func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
+	if err := e.store.CreateSubscription(ctx, s); err != nil {
+		return err
+	}
+	e.adopt(s)
+	return nil
 }
 
 // apply writes what the user said into the row.
@@ -459,11 +469,7 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *S
 		if err := ensureSecret(s, c); err != nil {
 			return err
 		}
-		if err := e.store.CreateSubscription(ctx, s); err != nil {
-			return err
-		}
-		e.adopt(s)
-		return nil
+		return e.create(ctx, s)
 	}
 	_, err := e.change(ctx, id, func(s *store.Subscription) error {
 		spec.apply(s)

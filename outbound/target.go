@@ -108,10 +108,10 @@ func (l *lane) retarget(c *config, s *store.Subscription) {
 }
 
 // current is the target for an attempt now: without secrets that have expired.
-func (l *lane) current(c *config) *target {
+func (l *lane) current() *target {
 	t := l.target.Load()
 	if now := l.e.now(); !t.until.IsZero() && !now.Before(t.until) {
-		renewed := newTarget(c, t.sub, now)
+		renewed := newTarget(l.e.config.Load(), t.sub, now)
 		renewed.keepLimiter(t)
 		if l.target.CompareAndSwap(t, renewed) {
 			return renewed
