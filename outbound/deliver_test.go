@@ -567,3 +567,41 @@ func TestEveryEventArrivesUnderLoad(t *testing.T) {
 		t.Errorf("%d events arrived, want %d", len(got), publishers*each)
 	}
 }
+
+// A receiver that is down is probed however busy the others are, and fewer
+// slots hold for lanes that are at work.
+func TestTurnsUnderLoad(t *testing.T) {
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Concurrency = 2 })
+	down, busy := newReceiver(t), newReceiver(t)
+	down.answers(status(http.StatusInternalServerError))
+	answer := make(chan struct{})
+	busy.answers(func(http.ResponseWriter, *http.Request) { <-answer })
+	h.subscribe(outbound.SubscriptionSpec{URL: down.URL, EventTypes: []string{"down"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: busy.URL, EventTypes: []string{"busy"}})
+	for range 10 {
+		h.publish("down", `{}`)
+		down.next(t)
+		h.attempt()
+	}
+	for range 10 {
+		h.publish("busy", `{}`)
+	}
+	busy.next(t)
+	busy.next(t)
+	h.publish("down", `{}`)
+	answer <- struct{}{}
+	down.next(t)
+	busy.next(t)
+
+	h.settings.Concurrency = 1
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	answer <- struct{}{}
+	h.eventually("one slot", func() bool { return h.InFlight() == 1 })
+	busy.none(t)
+	close(answer)
+	for range 7 {
+		busy.next(t)
+	}
+}

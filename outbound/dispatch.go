@@ -65,6 +65,8 @@ func (d *dispatcher) enqueue(l *lane, suspect bool) {
 func (d *dispatcher) start() {
 	for d.running < d.slots && !d.e.draining.Load() {
 		switch {
+		case d.probes():
+			d.launch(d.suspect.pop(), true)
 		case d.healthy.len() > 0:
 			d.launch(d.healthy.pop(), false)
 		case d.suspect.len() > 0 && d.suspectRuns < max(d.slots/4, 1):
@@ -112,9 +114,16 @@ func (d *dispatcher) work(l *lane, suspect bool) {
 	d.kick(l)
 }
 
-// crowded tells whether others wait for a slot.
+// probes tells whether a receiver that is down is to have the next slot: one is
+// theirs at all times, or nobody would notice under load that they are back.
+// The caller holds mu.
+func (d *dispatcher) probes() bool {
+	return d.suspect.len() > 0 && d.suspectRuns == 0 && d.slots > 1
+}
+
+// crowded tells whether others wait for a slot, or there are fewer slots now.
 func (d *dispatcher) crowded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.running >= d.slots && d.healthy.len() > 0
+	return d.running > d.slots || d.running == d.slots && (d.healthy.len() > 0 || d.probes())
 }
