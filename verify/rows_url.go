@@ -133,6 +133,7 @@ var rowsURL = []Scheme{
 	},
 	{
 		Name:        "mercado-pago",
+		Aliases:     []string{"mercadopago"},
 		Title:       "Mercado Pago",
 		Source:      "https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks",
 		Unconfirmed: true,

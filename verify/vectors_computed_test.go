@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ type example struct {
 // they say otherwise.
 func computed() []vector {
 	var list []vector
-	for _, e := range append(examples(), bodyExamples()...) {
+	for _, e := range slices.Concat(examples(), bodyExamples(), timeExamples(), familyExamples()) {
 		list = append(list, e.compute())
 	}
 	return list
@@ -82,20 +83,12 @@ const (
 )
 
 func examples() []example {
-	decoded := func(b64 string) string {
-		raw, err := base64.StdEncoding.DecodeString(b64)
-		if err != nil {
-			panic(err)
-		}
-		return string(raw)
-	}
 	digest := func(text string) string {
 		sum := sha1.Sum([]byte(text))
 		return string(sum[:])
 	}
 	const seed = "0123456789abcdef0123456789abcdef"
 	public := ed25519.NewKeyFromSeed([]byte(seed)).Public().(ed25519.PublicKey)
-	const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	return []example{
 		{
 			vector: vector{
@@ -104,7 +97,7 @@ func examples() []example {
 				body:   `{"object_kind":"push"}`,
 				id:     "f5e5f430-f57b-4e6e-9fac-d9128cd7232f", event: "Push Hook",
 			},
-			key:    decoded(key32),
+			key:    decode(key32),
 			signed: "f5e5f430-f57b-4e6e-9fac-d9128cd7232f." + unixNow + `.{"object_kind":"push"}`,
 		},
 		{
@@ -114,7 +107,7 @@ func examples() []example {
 				body:   `{"type":"user.created"}`,
 				id:     "msg_1", event: "user.created",
 			},
-			key:    decoded(key32),
+			key:    decode(key32),
 			signed: "msg_1." + unixNow + `.{"type":"user.created"}`,
 		},
 		{

@@ -146,5 +146,21 @@ func published() []vector {
 			body: `{"test": 2432232314}`,
 			id:   "msg_p5jXN8AQM9LWM0D4loKWxJek",
 		},
+		{
+			scheme: "sanity",
+			source: "sanity-io/webhook-toolkit test/signature.test.ts",
+			secret: "test",
+			at:     time.UnixMilli(1633519811129),
+			header: map[string]string{"sanity-webhook-signature": "t=1633519811129,v1=tLa470fx7qkLLEcMOcEUFuBbRSkGujyskxrNXcoh0N0"},
+			body:   `{"_id":"resume"}`,
+		},
+		{
+			scheme: "sanity",
+			source: "sanity-io/webhook-toolkit test/signature.test.ts",
+			secret: "try-me",
+			at:     time.UnixMilli(1633518820676),
+			header: map[string]string{"sanity-webhook-signature": "t=1633518820676,v1=e7C9h2sfbFfc4V7TEz7PSOp4IoNzl0UdVsBV-1wgdeA"},
+			body:   `{"title":"GROQ-Hooks are neat"}`,
+		},
 	}
 }
