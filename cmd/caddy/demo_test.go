@@ -1,0 +1,181 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// readme is the README's text.
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// fenced are the README's blocks of code in a language.
+func fenced(t *testing.T, language string) []string {
+	t.Helper()
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		blocks = append(blocks, m[1])
+	}
+	if len(blocks) == 0 {
+		t.Fatalf("the README has no block of %s", language)
+	}
+	return blocks
+}
+
+// demo is the demonstration: its Caddyfile as it is, on other ports only where
+// its own are taken.
+type demo struct {
+	*server
+	ports *strings.Replacer
+}
+
+func startDemo(t *testing.T) *demo {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "Caddyfile.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pairs []string
+	for _, port := range []string{"8080", "8081"} {
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			pairs = append(pairs, port, fmt.Sprint(freePort(t)))
+			continue
+		}
+		l.Close()
+	}
+	d := &demo{ports: strings.NewReplacer(pairs...)}
+	d.server = newServer(t, d.ports.Replace(string(text)))
+	d.env = append(d.env, "CADDY_ADMIN="+d.admin, "WEBHOOKS_ADMIN=demo-token")
+	d.start()
+	return d
+}
+
+// shell runs lines of the README in which any failure counts, an answer of 400
+// and more too.
+func (d *demo) shell(lines string) string {
+	d.t.Helper()
+	if err := os.WriteFile(filepath.Join(d.dir, ".curlrc"), []byte("fail\nsilent\nshow-error\n"), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	lines = strings.ReplaceAll(d.ports.Replace(lines), "go run ./cmd/caddy", "caddy")
+	cmd := exec.CommandContext(d.t.Context(), "sh", "-ec", lines)
+	cmd.Dir, cmd.Env = d.dir, append(d.env, "PATH="+filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		d.t.Errorf("%v\n%s%s", err, lines, out)
+	}
+	return string(out)
+}
+
+// TestDemo starts the demonstration and drives it by the README's own lines.
+func TestDemo(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is missing: the README's lines need it")
+	}
+	d := startDemo(t)
+	if strings.Contains(d.log(), "not formatted") {
+		t.Error("Caddyfile.example isn't as caddy fmt would write it")
+	}
+	delivered := func(n int) {
+		eventually(t, fmt.Sprintf("%d deliveries that the receiver has verified", n), func() bool {
+			return strings.Count(d.log(), `"uri":"/hooks"`) >= n
+		})
+	}
+	driven := 0
+	for _, block := range fenced(t, "sh") {
+		if strings.Contains(block, "go test") || strings.Contains(block, "xcaddy") {
+			continue
+		}
+		if i := strings.Index(block, "dlv_…"); i >= 0 {
+			block = strings.ReplaceAll(block, "dlv_…", d.newest())
+		}
+		d.shell(strings.ReplaceAll(block, "sub_…", "sub_demo"))
+		if strings.Contains(block, "curl -i") {
+			driven++
+			delivered(driven)
+		}
+	}
+	if driven < 2 {
+		t.Errorf("the README publishes %d times, want once by each way", driven)
+	}
+	for _, line := range strings.Split(d.log(), "\n") {
+		if strings.Contains(line, `"uri":"/hooks"`) && !strings.Contains(line, `"status":200`) {
+			t.Errorf("the receiver refused a delivery: %s", line)
+		}
+	}
+	if out := d.webhooks("deliveries", "list"); strings.Count(out, "delivered") != driven || !strings.Contains(out, "github.push") || !strings.Contains(out, "order.created") {
+		t.Errorf("the deliveries are\n%s", out)
+	}
+	if _, err := exec.LookPath("sqlite3"); err == nil {
+		query := regexp.MustCompile("`(sqlite3 [^`]*)`").FindStringSubmatch(readme(t))
+		if query == nil {
+			t.Fatal("the README has no line of sqlite3")
+		}
+		if out := d.shell(query[1]); strings.Count(out, "delivered") != driven {
+			t.Errorf("%s shows\n%s", query[1], out)
+		}
+	}
+}
+
+// newest is the id of the newest delivery.
+func (d *demo) newest() string {
+	d.t.Helper()
+	rows := decode(d.t, []byte(d.webhooks("deliveries", "list", "--json"))).list("data")
+	if len(rows) == 0 {
+		d.t.Fatal("there is no delivery")
+	}
+	return rows[0].text("delivery_id")
+}
+
+// TestExampleFile checks the demonstration's Caddyfile as .ci/run does.
+func TestExampleFile(t *testing.T) {
+	t.Parallel()
+	file, err := filepath.Abs(filepath.Join(root, "Caddyfile.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, "")
+	for _, args := range [][]string{
+		{"adapt", "--config", file, "--adapter", "caddyfile"},
+		{"validate", "--config", file, "--adapter", "caddyfile"},
+		{"fmt", "--diff", file},
+	} {
+		if r := s.cli(args...); r.code != 0 {
+			t.Errorf("caddy %s: exit code %d\n%s%s", args[0], r.code, r.stdout, r.stderr)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "webhooks-demo.db")); err == nil {
+		t.Error("validate made the store")
+	}
+}
+
+// TestReadmeCaddyfiles: those that the README shows are understood, and are as
+// caddy fmt would write them.
+func TestReadmeCaddyfiles(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "")
+	for _, block := range fenced(t, "caddyfile") {
+		s.write(block)
+		if r := s.cli("adapt", "--config", s.file(), "--adapter", "caddyfile"); r.code != 0 {
+			t.Errorf("%s\n%s", block, r.stderr)
+		}
+		if r := s.cli("fmt", "--diff", s.file()); r.code != 0 {
+			t.Errorf("not as caddy fmt would write it:\n%s", r.stdout)
+		}
+	}
+}

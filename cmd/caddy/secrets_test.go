@@ -1,0 +1,222 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// TestSecrets has a server do all that it can, with the most talkative log,
+// and then looks for secrets wherever somebody may look.
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	const (
+		credential = "Bearer crm-credential-6e1f"             // a subscription's header
+		sensitive  = "payload-4111-1111-1111-1111"            // in payloads
+		path       = "path-token-a7c3"                        // in a subscription's URL
+		answered   = "answer-of-a-receiver-0c4b"              // in a receiver's answer
+		appSecret  = "whsec_YXBwLXNlY3JldC1vZi10aGUtYXBwISE=" // in the Caddyfile, by {env.*}
+	)
+	collected, r := newTraces(t), newReceiver(t)
+	caddyfile := `{` + head + `
+	debug
+	metrics
+	webhooks {
+		store sqlite {$DB}
+		retry 50ms
+		egress {
+			allow 127.0.0.1
+		}
+		subscription app {
+			url http://{$RECEIVER}/app
+			event_types *
+			secret {env.APP_SECRET}
+			header Authorization {env.CREDENTIAL}
+		}
+	}
+}
+
+http://:{$PORT} {
+	log
+	tracing
+	handle /github {
+		webhook_verify github {env.GITHUB_WEBHOOK_SECRET} {env.GITHUB_OLD_SECRET}
+		webhook_publish github.{http.webhook.event_type}
+	}
+	handle /stripe {
+		webhook_verify stripe {env.STRIPE_SECRET}
+		reverse_proxy {$RECEIVER}
+	}
+	handle_path /webhooks/* {
+		webhook_api {
+			token {env.PUBLISH_TOKEN} publish
+			token {env.READ_TOKEN} read
+			token {env.MANAGE_TOKEN} manage
+		}
+	}
+	handle_errors {
+		respond "{http.error.message} {http.webhook.error}"
+	}
+}
+`
+	s := startServer(t, caddyfile, append(collected.env(),
+		"RECEIVER="+r.addr, "APP_SECRET="+appSecret, "CREDENTIAL="+credential,
+		"GITHUB_WEBHOOK_SECRET="+githubSecret, "GITHUB_OLD_SECRET=github-old-secret-9d2e", "STRIPE_SECRET="+stripeSecret)...)
+	var told strings.Builder // what was shown to somebody who asked
+
+	sub, created := s.subscribe(object{"url": r.url("/" + path), "event_types": []string{"order.*"}, "headers": object{"Authorization": credential}})
+	given := whsec("given-by-the-user")
+	s.subscribe(object{"url": r.url("/given"), "event_types": []string{"*"}, "secret": given})
+	rotated := s.manager().do("POST", "/subscriptions/"+sub+"/rotate-secret", nil).want(http.StatusOK).object().text("secret")
+
+	payload := json.RawMessage(`{"card":"` + sensitive + `"}`)
+	id := s.publish(event{Type: "order.created", Payload: payload})
+	r.waitID(id)
+	s.settled(id, sub, "delivered")
+	r.answer(func(w http.ResponseWriter, _ *request) {
+		w.WriteHeader(http.StatusBadGateway)
+		w.Write([]byte(answered))
+	})
+	dead := s.settled(s.publish(event{Type: "order.failed", Payload: payload}), sub, "dead")
+	r.down()
+	s.settled(s.publish(event{Type: "order.failed", Payload: payload}), sub, "dead")
+	r.up()
+	r.answer(nil)
+	told.Write(s.publisher().do("POST", "/events", `{"event_type":"a","payload":{"card":"`+sensitive).body)
+	client{s, "wrong"}.do("GET", "/events", nil).want(http.StatusUnauthorized)
+	s.publisher().do("GET", "/events", nil).want(http.StatusForbidden)
+	s.manager().do("POST", "/subscriptions/"+sub+"/test", nil).want(http.StatusAccepted)
+	s.manager().do("POST", "/deliveries/"+dead.text("delivery_id")+"/redeliver", nil).want(http.StatusAccepted)
+
+	body := []byte(`{"card":"` + sensitive + `"}`)
+	s.post("/github", body, githubHeaders(githubSecret, "1", "push", body)).want(http.StatusAccepted)
+	s.post("/github", body, githubHeaders("github-old-secret-9d2e", "1", "push", body)).want(http.StatusAccepted)
+	s.post("/stripe", body, stripeHeaders(stripeSecret, time.Now(), body)).want(http.StatusOK)
+	told.Write(s.post("/stripe", body, stripeHeaders("wrong", time.Now(), body)).want(http.StatusUnauthorized).body)
+	told.Write(s.post("/github", body, githubHeaders("wrong", "1", "push", body)).want(http.StatusUnauthorized).body)
+
+	told.WriteString(s.load(strings.Replace(caddyfile, "retry 50ms", "retry 50ms 1s\n\t\tsubscription bad {\n\t\t\turl http://10.0.0.1/\n\t\t\tevent_types *\n\t\t\tsecret {env.APP_SECRET}\n\t\t}", 1)))
+	s.reload(strings.Replace(caddyfile, "retry 50ms", "retry 50ms 60ms", 1))
+
+	for _, path := range []string{
+		"/events", "/events/" + id, "/subscriptions", "/subscriptions/" + sub, "/deliveries", "/deliveries/" + dead.text("delivery_id"),
+		"/deliveries/" + dead.text("delivery_id") + "/attempts", "/dead-letters", "/event-types", "/status", "/openapi.json",
+	} {
+		told.Write(s.reader().do("GET", path, nil).want(http.StatusOK).body)
+	}
+	listed := string(s.manager().do("GET", "/subscriptions", nil).want(http.StatusOK).body) +
+		string(s.manager().do("GET", "/subscriptions/"+sub, nil).want(http.StatusOK).body) +
+		s.adminGet("/webhooks/subscriptions")
+	for _, args := range [][]string{
+		{"events", "list"}, {"subscriptions", "list"}, {"subscriptions", "show", sub}, {"deliveries", "list"},
+		{"deliveries", "show", dead.text("delivery_id")}, {"dead-letters", "list"}, {"status"},
+	} {
+		listed += s.webhooks(args...) + s.webhooks(append(args, "--json")...)
+	}
+	config := s.adminGet("/config/") + s.cli("adapt", "--config", s.file()).stdout + s.autosaved()
+	metrics := s.adminGet("/metrics")
+	if !strings.Contains(metrics, "caddy_webhooks_") {
+		t.Error("there are no metrics of ours")
+	}
+	s.stop()
+
+	signing := []string{created, rotated, given, appSecret}
+	inbound := []string{githubSecret, "github-old-secret-9d2e", stripeSecret}
+	tokens := []string{publishToken, readToken, manageToken}
+	secrets := join(signing, bare(signing), inbound, tokens)
+	for place, c := range map[string]struct {
+		text  string
+		never []string
+	}{
+		"the log":                      {s.log(), join(secrets, []string{credential, sensitive, path, answered})},
+		"the spans":                    {collected.sent(), join(secrets, []string{credential, sensitive, path, answered})},
+		"the metrics":                  {metrics, join(secrets, []string{credential, sensitive, path, answered, sub, "order.created"})},
+		"what readers are shown":       {told.String(), join(secrets, []string{credential})},
+		"what managers are shown":      {listed, secrets},
+		"the config as it is shown":    {config, join(secrets, []string{credential})},
+		"the views of the store":       {views(t, s.db), secrets},
+		"the names of what was stored": {names(t, s.dir), secrets},
+	} {
+		for _, secret := range c.never {
+			if i := strings.Index(c.text, secret); i >= 0 {
+				t.Errorf("%s: there is %q, in …%q…", place, secret, c.text[max(0, i-200):min(len(c.text), i+200)])
+			}
+		}
+	}
+}
+
+func join(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// bare are the secrets without what they begin with.
+func bare(secrets []string) []string {
+	var out []string
+	for _, s := range secrets {
+		out = append(out, strings.TrimPrefix(s, "whsec_"))
+	}
+	return out
+}
+
+// autosaved is the config as Caddy keeps it for the next start.
+func (s *server) autosaved() string {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "config", "caddy", "autosave.json"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// views is what the store shows to people who open it.
+func views(t *testing.T, file string) string {
+	t.Helper()
+	c, err := sqlite.OpenConn(file, sqlite.OpenReadOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var out strings.Builder
+	for _, view := range []string{"events", "subscriptions", "deliveries", "attempts", "dead_letters"} {
+		rows := 0
+		err := sqlitex.ExecuteTransient(c, "SELECT * FROM "+view, &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+			rows++
+			for i := range row.ColumnCount() {
+				out.WriteString(row.ColumnText(i) + "|")
+			}
+			return nil
+		}})
+		if err != nil {
+			t.Fatalf("reading the view %s: %v", view, err)
+		}
+		if rows == 0 {
+			t.Errorf("the view %s is empty", view)
+		}
+	}
+	return out.String()
+}
+
+// names are those of all files under a directory.
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	var out strings.Builder
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		out.WriteString(path + "\n")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
