@@ -51,9 +51,9 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 //	    # the scheme: these replace what the provider's row says
 //	    name          <name>
-//	    construction  hmac|hash|token
+//	    construction  hmac|ed25519|hash|token
 //	    algorithm     sha1|sha256|sha384|sha512
-//	    key           text|hex|base64|whsec|sha1
+//	    key           text|hex|base64|whsec|sha1|ed25519
 //	    content       <template>
 //	    form_content  <template>
 //	    signature     [header|query|json|form <name>...] {

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -229,14 +228,10 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 	return err
 }
 
-// defaultTolerance is that of package verify.
-const defaultTolerance = 5 * time.Minute
-
 // replayLife is how long a message of a scheme can pass for fresh, where its
 // signed time bounds that.
 func replayLife(s verify.Scheme) (time.Duration, bool) {
-	past := cmp.Or(time.Duration(s.Timestamp.Past), defaultTolerance)
-	future := cmp.Or(time.Duration(s.Timestamp.Future), past)
+	past, future := s.Timestamp.Tolerance()
 	if !s.Bounds().Replay() || past < 0 || future < 0 {
 		return 0, false
 	}
