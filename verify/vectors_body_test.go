@@ -5,83 +5,668 @@ import (
 	"crypto/sha512"
 )
 
-// bodyExamples are of schemes that sign the whole body and no time.
+// bodyExamples are of the schemes in rows_body.go, sorted by name.
 func bodyExamples() []example {
 	return []example{
-		{vector: vector{scheme: "bitbucket", secret: "s3cret", header: map[string]string{"X-Event-Key": "thing.happened", "X-Hub-Signature": "sha256={hex}", "X-Request-UUID": "dlv_1"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "jira", secret: "s3cret", header: map[string]string{"X-Atlassian-Webhook-Identifier": "dlv_1", "X-Hub-Signature": "sha256={hex}"}, body: `{"webhookEvent":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "gitea", secret: "s3cret", header: map[string]string{"X-Gitea-Delivery": "dlv_1", "X-Gitea-Event": "thing.happened", "X-Gitea-Signature": "{hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "forgejo", secret: "s3cret", header: map[string]string{"X-Forgejo-Delivery": "dlv_1", "X-Forgejo-Event": "thing.happened", "X-Forgejo-Signature": "{hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "gogs", secret: "s3cret", header: map[string]string{"X-Gogs-Delivery": "dlv_1", "X-Gogs-Event": "thing.happened", "X-Gogs-Signature": "{hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "discourse", secret: "s3cret", header: map[string]string{"X-Discourse-Event": "thing.happened", "X-Discourse-Event-Id": "dlv_1", "X-Discourse-Event-Signature": "sha256={hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "notion", secret: "s3cret", header: map[string]string{"X-Notion-Signature": "sha256={hex}"}, body: `{"id":"dlv_1","type":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "typeform", secret: "s3cret", header: map[string]string{"Typeform-Signature": "sha256={base64}"}, body: `{"event_id":"dlv_1","event_type":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "intercom", secret: "s3cret", header: map[string]string{"X-Hub-Signature": "sha1={hex}"}, body: `{"id":"dlv_1","topic":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "woocommerce", secret: "s3cret", header: map[string]string{"X-WC-Webhook-Delivery-ID": "dlv_1", "X-WC-Webhook-Signature": "{base64}", "X-WC-Webhook-Topic": "thing.happened"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "heroku", secret: "s3cret", header: map[string]string{"Heroku-Webhook-Hmac-SHA256": "{base64}"}, body: `{"id":"dlv_1","resource":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "quickbooks", secret: "s3cret", header: map[string]string{"intuit-signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "todoist", secret: "s3cret", header: map[string]string{"X-Todoist-Delivery-ID": "dlv_1", "X-Todoist-Hmac-SHA256": "{base64}"}, body: `{"event_name":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "sentry", secret: "s3cret", header: map[string]string{"Request-ID": "dlv_1", "Sentry-Hook-Resource": "thing.happened", "Sentry-Hook-Signature": "{hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "lemon-squeezy", secret: "s3cret", header: map[string]string{"X-Event-Name": "thing.happened", "X-Signature": "{hex}"}, body: `{"n":1}`, event: "thing.happened"}},
-		{vector: vector{scheme: "clickup", secret: "s3cret", header: map[string]string{"X-Signature": "{hex}"}, body: `{"event":"thing.happened"}`, event: "thing.happened"}},
-		{vector: vector{scheme: "pagerduty", secret: "s3cret", header: map[string]string{"X-PagerDuty-Signature": "v1={hex}"}, body: `{"event":{"id":"dlv_1","event_type":"thing.happened"}}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "circleci", secret: "s3cret", header: map[string]string{"circleci-event-type": "thing.happened", "circleci-signature": "v1={hex}"}, body: `{"n":1}`, event: "thing.happened"}},
-		{vector: vector{scheme: "razorpay", secret: "s3cret", header: map[string]string{"X-Razorpay-Signature": "{hex}", "x-razorpay-event-id": "dlv_1"}, body: `{"event":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "pusher", secret: "s3cret", header: map[string]string{"X-Pusher-Signature": "{hex}"}, body: `{"events":[{"name":"thing.happened"}]}`, event: "thing.happened"}},
-		{vector: vector{scheme: "coinbase-commerce", secret: "s3cret", header: map[string]string{"X-CC-Webhook-Signature": "{hex}"}, body: `{"event":{"id":"dlv_1","type":"thing.happened"}}`, id: "dlv_1", event: "thing.happened"}},
-		{vector: vector{scheme: "gocardless", secret: "s3cret", header: map[string]string{"Webhook-Signature": "{hex}"}, body: `{"meta":{"webhook_id":"dlv_1"}}`, id: "dlv_1"}},
-		{vector: vector{scheme: "adyen-platform", secret: "30313233343536373839616263646566", header: map[string]string{"HmacSignature": "{base64}"}, body: `{"type":"thing.happened"}`, event: "thing.happened"}, key: "0123456789abcdef"},
-		{vector: vector{scheme: "vercel", secret: "s3cret", header: map[string]string{"x-vercel-signature": "{hex}"}, body: `{"id":"dlv_1","type":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "sinch-numbers", secret: "s3cret", header: map[string]string{"X-Sinch-Signature": "{hex}"}, body: `{"eventId":"dlv_1","eventType":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "help-scout", secret: "s3cret", header: map[string]string{"X-HelpScout-Event": "thing.happened", "X-HelpScout-Signature": "{base64}"}, body: `{"n":1}`, event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "webex", secret: "s3cret", header: map[string]string{"X-Spark-Signature": "{hex}"}, body: `{"id":"dlv_1","event":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "segment", secret: "s3cret", header: map[string]string{"X-Signature": "{hex}"}, body: `{"messageId":"dlv_1","type":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "sonatype-nexus", secret: "s3cret", header: map[string]string{"X-Nexus-Webhook-Delivery": "dlv_1", "X-Nexus-Webhook-Id": "thing.happened", "X-Nexus-Webhook-Signature": "{hex}"}, body: `{"n":1}`, id: "dlv_1", event: "thing.happened"}, hash: sha1.New},
-		{vector: vector{scheme: "mongodb-atlas", secret: "s3cret", header: map[string]string{"X-MMS-Signature": "{base64}"}, body: `{"n":1}`}, hash: sha1.New},
-		{vector: vector{scheme: "autodesk", secret: "s3cret", header: map[string]string{"x-adsk-signature": "sha1hash={hex}"}, body: `{"n":1}`}, hash: sha1.New},
-		{vector: vector{scheme: "paystack", secret: "s3cret", header: map[string]string{"x-paystack-signature": "{hex}"}, body: `{"event":"thing.happened"}`, event: "thing.happened"}, hash: sha512.New},
-		{vector: vector{scheme: "hcp-terraform", secret: "s3cret", header: map[string]string{"X-TFE-Notification-Signature": "{hex}"}, body: `{"notifications":[{"trigger":"thing.happened"}]}`, event: "thing.happened"}, hash: sha512.New},
-		{vector: vector{scheme: "authorize-net", secret: "30313233343536373839616263646566", header: map[string]string{"X-ANET-Signature": "sha512={hex}"}, body: `{"notificationId":"dlv_1","eventType":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, hash: sha512.New, key: "0123456789abcdef"},
-		{vector: vector{scheme: "oracle-cx-commerce", secret: "s3cret", header: map[string]string{"X-Oracle-CC-WebHook-Signature": "{base64}"}, body: `{"n":1}`}, hash: sha512.New},
-		{vector: vector{scheme: "squarespace", secret: "30313233343536373839616263646566", header: map[string]string{"Squarespace-Signature": "{hex}"}, body: `{"id":"dlv_1","topic":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, key: "0123456789abcdef"},
-		{vector: vector{scheme: "airtable", secret: "MDEyMzQ1Njc4OWFiY2RlZg==", header: map[string]string{"X-Airtable-Content-MAC": "hmac-sha256={hex}"}, body: `{"n":1}`}, key: "0123456789abcdef"},
-		{vector: vector{scheme: "microsoft-teams", secret: "MDEyMzQ1Njc4OWFiY2RlZg==", header: map[string]string{"Authorization": "HMAC {base64}"}, body: `{"id":"dlv_1","type":"thing.happened"}`, id: "dlv_1", event: "thing.happened"}, key: "0123456789abcdef"},
-		{vector: vector{scheme: "merge", secret: "s3cret", header: map[string]string{"X-Merge-Webhook-Signature": "{base64url}"}, body: `{"hook":{"event":"thing.happened"}}`, event: "thing.happened"}},
-		{vector: vector{scheme: "deel", secret: "s3cret", header: map[string]string{"x-deel-signature": "{hex}"}, body: `{"n":1}`}, signed: `POST{"n":1}`},
-		{vector: vector{scheme: "docusign", secret: "s3cret", header: map[string]string{"X-DocuSign-Signature-1": "{base64}"}, body: `{"event":"thing.happened"}`, event: "thing.happened"}},
-		{vector: vector{scheme: "cronofy", secret: "s3cret", header: map[string]string{"Cronofy-HMAC-SHA256": "{base64}"}, body: `{"notification":{"type":"thing.happened"}}`, event: "thing.happened"}},
-		{vector: vector{scheme: "hookdeck", secret: "s3cret", header: map[string]string{"X-Hookdeck-Eventid": "dlv_1", "X-Hookdeck-Signature": "{base64}"}, body: `{"n":1}`, id: "dlv_1"}},
-		{vector: vector{scheme: "grafana", secret: "s3cret", header: map[string]string{"X-Grafana-Alerting-Signature": "{hex}"}, body: `{"status":"thing.happened"}`, event: "thing.happened"}},
-		{vector: vector{scheme: "shopline", secret: "s3cret", header: map[string]string{"X-Shopline-Hmac-Sha256": "{hex}", "X-Shopline-Topic": "thing.happened"}, body: `{"n":1}`, event: "thing.happened"}},
-		{vector: vector{scheme: "commerce-layer", secret: "s3cret", header: map[string]string{"X-CommerceLayer-Signature": "{base64}", "X-CommerceLayer-Topic": "thing.happened"}, body: `{"n":1}`, event: "thing.happened"}},
-		{vector: vector{scheme: "fourthwall", secret: "s3cret", header: map[string]string{"X-Fourthwall-Hmac-SHA256": "{base64}"}, body: `{"type":"thing.happened"}`, event: "thing.happened"}},
-		{vector: vector{scheme: "cal-com", secret: "s3cret", header: map[string]string{"X-Cal-Signature-256": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "checkout-com", secret: "s3cret", header: map[string]string{"Cko-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "dwolla", secret: "s3cret", header: map[string]string{"X-Request-Signature-SHA-256": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "dub", secret: "s3cret", header: map[string]string{"Dub-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "launchdarkly", secret: "s3cret", header: map[string]string{"X-LD-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "chargify", secret: "s3cret", header: map[string]string{"X-Chargify-Webhook-Signature-Hmac-Sha-256": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "modern-treasury", secret: "s3cret", header: map[string]string{"X-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "nylas", secret: "s3cret", header: map[string]string{"X-Nylas-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "checkr", secret: "s3cret", header: map[string]string{"X-Checkr-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "sendbird", secret: "s3cret", header: map[string]string{"X-Sendbird-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "attio", secret: "s3cret", header: map[string]string{"Attio-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "vapi", secret: "s3cret", header: map[string]string{"X-Vapi-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "ramp", secret: "s3cret", header: map[string]string{"X-Ramp-Signature": "{hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "npm", secret: "s3cret", header: map[string]string{"x-npm-signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "ashby", secret: "s3cret", header: map[string]string{"Ashby-Signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "doppler", secret: "s3cret", header: map[string]string{"X-Doppler-Signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "snyk", secret: "s3cret", header: map[string]string{"X-Hub-Signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "savvycal", secret: "s3cret", header: map[string]string{"X-Savvycal-Signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "mollie", secret: "s3cret", header: map[string]string{"X-Mollie-Signature": "sha256={hex}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "tally", secret: "s3cret", header: map[string]string{"Tally-Signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "aftership", secret: "s3cret", header: map[string]string{"aftership-hmac-sha256": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "ably", secret: "s3cret", header: map[string]string{"X-Ably-Signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "bolt", secret: "s3cret", header: map[string]string{"X-Bolt-Hmac-Sha256": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "primer", secret: "s3cret", header: map[string]string{"X-Signature-Primary": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "acuity", secret: "s3cret", header: map[string]string{"X-Acuity-Signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "fastspring", secret: "s3cret", header: map[string]string{"X-FS-Signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "castle", secret: "s3cret", header: map[string]string{"X-Castle-Signature": "{base64}"}, body: `{"n":1}`}},
-		{vector: vector{scheme: "framer", secret: "s3cret", header: map[string]string{"Framer-Signature": "sha256={hex}", "Framer-Webhook-Submission-Id": "sub_1"}, body: `{"n":1}`, id: "sub_1"}, signed: `{"n":1}sub_1`},
+		{
+			vector: vector{
+				scheme: "ably", secret: "s3cret",
+				header: map[string]string{"X-Ably-Signature": "{base64}", "X-Ably-Key": "xVLyHw.MYFAKE"},
+				body:   `{"items":[{"source":"channel.message"}]}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "acuity", secret: "s3cret",
+				header: map[string]string{"X-Acuity-Signature": "{base64}", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "action=scheduled&id=1&calendarID=2&appointmentTypeID=3",
+				event:  "scheduled",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "adyen-platform", secret: "00ff10ABCD",
+				header: map[string]string{"HmacSignature": "{base64}"},
+				body:   `{"type":"balancePlatform.transfer.created","data":{}}`,
+				event:  "balancePlatform.transfer.created",
+			},
+			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "aftership", secret: "s3cret",
+				header: map[string]string{"aftership-hmac-sha256": "{base64}"},
+				body:   `{"event_id":"ev-1","event":"tracking_update","msg":{}}`,
+				id:     "ev-1", event: "tracking_update",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "airtable", secret: "AP8Qq80=",
+				header: map[string]string{"X-Airtable-Content-MAC": "hmac-sha256={hex}"},
+				body:   `{"base":{"id":"app1"},"webhook":{"id":"ach1"}}`,
+			},
+			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "ashby", secret: "s3cret",
+				header: map[string]string{"Ashby-Signature": "sha256={hex}"},
+				body:   `{"action":"applicationSubmit","data":{}}`,
+				event:  "applicationSubmit",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "attio", secret: "s3cret",
+				header: map[string]string{"Attio-Signature": "{hex}"},
+				body:   `{"webhook_id":"w","events":[{"event_type":"record.created"}]}`,
+				event:  "record.created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "authorize-net", secret: "00ff10ABCD",
+				header: map[string]string{"X-ANET-Signature": "sha512={HEX}"},
+				body:   `{"notificationId":"n-1","eventType":"net.authorize.payment.authcapture.created"}`,
+				id:     "n-1", event: "net.authorize.payment.authcapture.created",
+			},
+			hash: sha512.New,
+			key:  "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "autodesk", secret: "s3cret",
+				header: map[string]string{"x-adsk-signature": "sha1hash={hex}"},
+				body:   `{"version":"1.0","hook":{"event":"dm.version.added"}}`,
+				event:  "dm.version.added",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "bitbucket", secret: "s3cret",
+				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Request-UUID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Event-Key": "repo:push"},
+				body:   `{"push":{"changes":[]}}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "repo:push",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "bolt", secret: "s3cret",
+				header: map[string]string{"X-Bolt-Hmac-Sha256": "{base64}"},
+				body:   `{"type":"payment","reference":"X"}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "cal-com", secret: "s3cret",
+				header: map[string]string{"X-Cal-Signature-256": "{hex}"},
+				body:   `{"triggerEvent":"BOOKING_CREATED","payload":{}}`,
+				event:  "BOOKING_CREATED",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "castle", secret: "s3cret",
+				header: map[string]string{"X-Castle-Signature": "{base64}"},
+				body:   `{"type":"$incident.confirmed","data":{}}`,
+				event:  "$incident.confirmed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "chargify", secret: "s3cret",
+				header: map[string]string{"X-Chargify-Webhook-Signature-Hmac-Sha-256": "{hex}", "X-Chargify-Webhook-Signature": "00", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "id=1&event=signup_success&payload[subscription][id]=2",
+				event:  "signup_success",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "checkout-com", secret: "s3cret",
+				header: map[string]string{"Cko-Signature": "{hex}"},
+				body:   `{"id":"evt_1","type":"payment_approved","data":{"id":"pay_1"}}`,
+				id:     "evt_1", event: "payment_approved",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "checkr", secret: "s3cret",
+				header: map[string]string{"X-Checkr-Signature": "{hex}"},
+				body:   `{"id":"507f1f77","object":"event","type":"report.completed"}`,
+				id:     "507f1f77", event: "report.completed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "circleci", secret: "s3cret",
+				header: map[string]string{"circleci-signature": "v1={hex},v2=00", "circleci-event-type": "workflow-completed"},
+				body:   `{"type":"workflow-completed"}`,
+				event:  "workflow-completed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "clickup", secret: "s3cret",
+				header: map[string]string{"X-Signature": "{hex}"},
+				body:   `{"event":"taskCreated","task_id":"c0j"}`,
+				event:  "taskCreated",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "coinbase-commerce", secret: "s3cret",
+				header: map[string]string{"X-CC-Webhook-Signature": "{hex}"},
+				body:   `{"id":1,"event":{"id":"24934862","type":"charge:created"}}`,
+				id:     "24934862", event: "charge:created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "commerce-layer", secret: "s3cret",
+				header: map[string]string{"X-CommerceLayer-Signature": "{base64}", "X-CommerceLayer-Topic": "orders.place"},
+				body:   `{"data":{"id":"x"}}`,
+				event:  "orders.place",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "cronofy", secret: "s3cret",
+				header: map[string]string{"Cronofy-HMAC-SHA256": "dGhlIG1hYyBvZiBhbm90aGVyIHNlY3JldCwgMzIgYiE=,{base64}"},
+				body:   `{"notification":{"type":"change"}}`,
+				event:  "change",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "deel", secret: "s3cret",
+				header: map[string]string{"x-deel-signature": "{hex}"},
+				body:   `{"data":{"meta":{"event_type":"contract.created"}}}`,
+				event:  "contract.created",
+			},
+			signed: `POST{"data":{"meta":{"event_type":"contract.created"}}}`,
+		},
+		{
+			vector: vector{
+				scheme: "discourse", secret: "s3cret",
+				header: map[string]string{"X-Discourse-Event-Signature": "sha256={hex}", "X-Discourse-Event-Id": "17", "X-Discourse-Event": "post_created"},
+				body:   `{"post":{"id":1}}`,
+				id:     "17", event: "post_created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "docusign", secret: "s3cret",
+				header: map[string]string{"X-DocuSign-Signature-1": "dGhlIG1hYyBvZiBhbm90aGVyIHNlY3JldCwgMzIgYiE=", "X-DocuSign-Signature-2": "{base64}"},
+				body:   `{"event":"envelope-completed"}`,
+				event:  "envelope-completed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "docusign", secret: "s3cret",
+				header: map[string]string{"X-DocuSign-Signature-100": "{base64}"},
+				body:   "<DocuSignEnvelopeInformation/>",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "doppler", secret: "s3cret",
+				header: map[string]string{"X-Doppler-Signature": "sha256={hex}"},
+				body:   `{"config":{"name":"prd"}}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "dub", secret: "s3cret",
+				header: map[string]string{"Dub-Signature": "{hex}"},
+				body:   `{"id":"evt_1","event":"link.clicked"}`,
+				id:     "evt_1", event: "link.clicked",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "dwolla", secret: "s3cret",
+				header: map[string]string{"X-Request-Signature-SHA-256": "{hex}"},
+				body:   `{"id":"ev-1","topic":"customer_created"}`,
+				id:     "ev-1", event: "customer_created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "fastspring", secret: "s3cret",
+				header: map[string]string{"X-FS-Signature": "{base64}"},
+				body:   `{"events":[{"id":"1","type":"order.completed"}]}`,
+				event:  "order.completed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "forgejo", secret: "s3cret",
+				header: map[string]string{"X-Forgejo-Signature": "{hex}", "X-Forgejo-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Forgejo-Event": "push"},
+				body:   `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "push",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "forgejo", secret: "s3cret",
+				header: map[string]string{"X-Forgejo-Signature": "{hex}", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22n%22%3A%22%C3%A9+%26+%3D%2B+%25%22%7D",
+			},
+			signed: `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+		},
+		{
+			vector: vector{
+				scheme: "fourthwall", secret: "s3cret",
+				header: map[string]string{"X-Fourthwall-Hmac-SHA256": "{base64}"},
+				body:   `{"id":"weve_1","type":"ORDER_PLACED"}`,
+				id:     "weve_1", event: "ORDER_PLACED",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "fourthwall-apps", secret: "s3cret",
+				header: map[string]string{"X-Fourthwall-Hmac-Apps-SHA256": "{base64}"},
+				body:   `{"id":"weve_1","type":"ORDER_PLACED"}`,
+				id:     "weve_1", event: "ORDER_PLACED",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "framer", secret: "s3cret",
+				header: map[string]string{"Framer-Signature": "sha256={hex}", "Framer-Webhook-Submission-Id": "sub-1"},
+				body:   `{"Name":"Ada"}`,
+				id:     "sub-1",
+			},
+			signed: `{"Name":"Ada"}sub-1`,
+		},
+		{
+			vector: vector{
+				scheme: "gitea", secret: "s3cret",
+				header: map[string]string{"X-Gitea-Signature": "{hex}", "X-Hub-Signature": "sha1=00", "X-Gitea-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Gitea-Event": "push", "Content-Type": "application/json"},
+				body:   `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "push",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "gitea", secret: "s3cret",
+				header: map[string]string{"X-Gitea-Signature": "{hex}", "X-Gitea-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Gitea-Event": "push", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22n%22%3A%22%C3%A9+%26+%3D%2B+%25%22%7D",
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "push",
+			},
+			signed: `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+		},
+		{
+			vector: vector{
+				scheme: "gocardless", secret: "s3cret",
+				header: map[string]string{"Webhook-Signature": "{hex}"},
+				body:   `{"events":[{"id":"EV1","resource_type":"payments","action":"confirmed"}],"meta":{"webhook_id":"WB1"}}`,
+				id:     "WB1", event: "payments",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "gogs", secret: "s3cret",
+				header: map[string]string{"X-Gogs-Signature": "{hex}", "X-Gogs-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Gogs-Event": "push"},
+				body:   `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "push",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "gogs", secret: "s3cret",
+				header: map[string]string{"X-Gogs-Signature": "{hex}", "Content-Type": "application/x-www-form-urlencoded"},
+				body:   "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22n%22%3A%22%C3%A9+%26+%3D%2B+%25%22%7D",
+			},
+			signed: `{"ref":"refs/heads/main","n":"é & =+ %"}`,
+		},
+		{
+			vector: vector{
+				scheme: "grafana", secret: "s3cret",
+				header: map[string]string{"X-Grafana-Alerting-Signature": "{hex}"},
+				body:   `{"status":"firing","alerts":[]}`,
+				event:  "firing",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "hcp-terraform", secret: "s3cret",
+				header: map[string]string{"X-TFE-Notification-Signature": "{hex}"},
+				body:   `{"notifications":[{"trigger":"run:completed"}]}`,
+				event:  "run:completed",
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
+				scheme: "help-scout", secret: "s3cret",
+				header: map[string]string{"X-HelpScout-Signature": "{base64}", "X-HelpScout-Event": "convo.created"},
+				body:   `{"id":1}`,
+				event:  "convo.created",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "heroku", secret: "s3cret",
+				header: map[string]string{"Heroku-Webhook-Hmac-SHA256": "{base64}"},
+				body:   `{"id":"ev-1","resource":"release","action":"update"}`,
+				id:     "ev-1", event: "release",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "hookdeck", secret: "s3cret",
+				header: map[string]string{"X-Hookdeck-Signature": "{base64}", "X-Hookdeck-Eventid": "evt_1"},
+				body:   `{"n":1}`,
+				id:     "evt_1",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "hookdeck", secret: "s3cret",
+				header: map[string]string{"X-Hookdeck-Signature": "dGhlIG1hYyBvZiBhbm90aGVyIHNlY3JldCwgMzIgYiE=", "X-Hookdeck-Signature-2": "{base64}"},
+				body:   `{"n":1}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "intercom", secret: "s3cret",
+				header: map[string]string{"X-Hub-Signature": "sha1={hex}"},
+				body:   `{"id":"notif_1","topic":"conversation.user.created"}`,
+				id:     "notif_1", event: "conversation.user.created",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "jira", secret: "s3cret",
+				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Atlassian-Webhook-Identifier": "72d3162e-cc78-11e3-81ab-4c9367dc0958"},
+				body:   `{"webhookEvent":"jira:issue_created"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "jira:issue_created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "launchdarkly", secret: "s3cret",
+				header: map[string]string{"X-LD-Signature": "{hex}"},
+				body:   `{"_id":"58","kind":"flag"}`,
+				id:     "58", event: "flag",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "lemon-squeezy", secret: "s3cret",
+				header: map[string]string{"X-Signature": "{hex}", "X-Event-Name": "order_created"},
+				body:   `{"meta":{"event_name":"order_created"}}`,
+				event:  "order_created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "merge", secret: "s3cret",
+				header: map[string]string{"X-Merge-Webhook-Signature": "{base64url}"},
+				body:   `{"hook":{"event":"LinkedAccount.synced"}}`,
+				event:  "LinkedAccount.synced",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "microsoft-teams", secret: "AP8Qq80=",
+				header: map[string]string{"Authorization": "HMAC {base64}"},
+				body:   `{"type":"message","id":"1485983408511"}`,
+				id:     "1485983408511", event: "message",
+			},
+			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "modern-treasury", secret: "s3cret",
+				header: map[string]string{"X-Signature": "{hex}"},
+				body:   `{"event":"created","data":{}}`,
+				event:  "created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "mollie", secret: "s3cret",
+				header: map[string]string{"X-Mollie-Signature": "sha256={hex}"},
+				body:   `{"resource":"event","id":"event_1","type":"payment-link.paid"}`,
+				id:     "event_1", event: "payment-link.paid",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "mongodb-atlas", secret: "s3cret",
+				header: map[string]string{"X-MMS-Signature": "{base64}", "X-MMS-Event": "alert.open"},
+				body:   `{"id":"5c","eventTypeName":"NO_PRIMARY"}`,
+				event:  "alert.open",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "notion", secret: "s3cret",
+				header: map[string]string{"X-Notion-Signature": "sha256={hex}"},
+				body:   `{"id":"ev-1","type":"page.created"}`,
+				id:     "ev-1", event: "page.created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "npm", secret: "s3cret",
+				header: map[string]string{"x-npm-signature": "sha256={hex}"},
+				body:   `{"event":"package:publish"}`,
+				event:  "package:publish",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "nylas", secret: "s3cret",
+				header: map[string]string{"X-Nylas-Signature": "{hex}"},
+				body:   `{"specversion":"1.0","type":"message.created","id":"ev-1"}`,
+				id:     "ev-1", event: "message.created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "oracle-cx-commerce", secret: "s3cret",
+				header: map[string]string{"X-Oracle-CC-WebHook-Signature": "{base64}"},
+				body:   `{"order":{"id":"o1"}}`,
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
+				scheme: "pagerduty", secret: "s3cret",
+				header: map[string]string{"X-PagerDuty-Signature": "v1=0000000000000000000000000000000000000000000000000000000000000000,v1={hex}"},
+				body:   `{"event":{"id":"01BWD","event_type":"incident.triggered"}}`,
+				id:     "01BWD", event: "incident.triggered",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "paystack", secret: "s3cret",
+				header: map[string]string{"x-paystack-signature": "{hex}"},
+				body:   `{"event":"charge.success","data":{}}`,
+				event:  "charge.success",
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
+				scheme: "primer", secret: "s3cret",
+				header: map[string]string{"X-Signature-Primary": "{base64}"},
+				body:   `{"eventType":"PAYMENT.STATUS"}`,
+				event:  "PAYMENT.STATUS",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "pusher", secret: "s3cret",
+				header: map[string]string{"X-Pusher-Signature": "{hex}", "X-Pusher-Key": "key"},
+				body:   `{"time_ms":1,"events":[{"name":"channel_occupied"}]}`,
+				event:  "channel_occupied",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "quickbooks", secret: "s3cret",
+				header: map[string]string{"intuit-signature": "{base64}"},
+				body:   `{"eventNotifications":[{"realmId":"1"}]}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "ramp", secret: "s3cret",
+				header: map[string]string{"X-Ramp-Signature": "{hex}"},
+				body:   `{"id":"r1"}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "razorpay", secret: "s3cret",
+				header: map[string]string{"X-Razorpay-Signature": "{hex}", "x-razorpay-event-id": "ev-1"},
+				body:   `{"entity":"event","event":"payment.captured"}`,
+				id:     "ev-1", event: "payment.captured",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "savvycal", secret: "s3cret",
+				header: map[string]string{"X-Savvycal-Signature": "sha256={hex}"},
+				body:   `{"type":"event.created","payload":{}}`,
+				event:  "event.created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "segment", secret: "s3cret",
+				header: map[string]string{"X-Signature": "{hex}"},
+				body:   `{"messageId":"m-1","type":"track"}`,
+				id:     "m-1", event: "track",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "sendbird", secret: "s3cret",
+				header: map[string]string{"X-Sendbird-Signature": "{hex}"},
+				body:   `{"category":"group_channel:message_send"}`,
+				event:  "group_channel:message_send",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "sentry", secret: "s3cret",
+				header: map[string]string{"Sentry-Hook-Signature": "{hex}", "Request-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "Sentry-Hook-Resource": "issue", "Sentry-Hook-Timestamp": "1"},
+				body:   `{"action":"created"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "issue",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "shopline", secret: "s3cret",
+				header: map[string]string{"X-Shopline-Hmac-Sha256": "{hex}", "X-Shopline-Topic": "orders/create"},
+				body:   `{"id":1}`,
+				event:  "orders/create",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "sinch-numbers", secret: "s3cret",
+				header: map[string]string{"X-Sinch-Signature": "{hex}"},
+				body:   `{"eventId":"01jr","eventType":"PROVISIONING_TO_VOICE_PLATFORM"}`,
+				id:     "01jr", event: "PROVISIONING_TO_VOICE_PLATFORM",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "snyk", secret: "s3cret",
+				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Snyk-Transport-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Snyk-Event": "project_snapshot/v0", "X-Snyk-Timestamp": "2020-09-25T15:27:53Z"},
+				body:   `{"project":{}}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "project_snapshot/v0",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "sonatype-nexus", secret: "s3cret",
+				header: map[string]string{"X-Nexus-Webhook-Signature": "{hex}", "X-Nexus-Webhook-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Nexus-Webhook-Id": "rm:repository:component"},
+				body:   `{"action":"CREATED"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "rm:repository:component",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "squarespace", secret: "00ff10ABCD",
+				header: map[string]string{"Squarespace-Signature": "{hex}"},
+				body:   `{"id":"n-1","topic":"order.create"}`,
+				id:     "n-1", event: "order.create",
+			},
+			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "tally", secret: "s3cret",
+				header: map[string]string{"Tally-Signature": "{base64}"},
+				body:   `{"eventId":"ev-1","eventType":"FORM_RESPONSE"}`,
+				id:     "ev-1", event: "FORM_RESPONSE",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "todoist", secret: "s3cret",
+				header: map[string]string{"X-Todoist-Hmac-SHA256": "{base64}", "X-Todoist-Delivery-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958"},
+				body:   `{"event_name":"item:added"}`,
+				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "item:added",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "typeform", secret: "s3cret",
+				header: map[string]string{"Typeform-Signature": "sha256={base64}"},
+				body:   `{"event_id":"ev-1","event_type":"form_response"}`,
+				id:     "ev-1", event: "form_response",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "vapi", secret: "s3cret",
+				header: map[string]string{"X-Vapi-Signature": "{hex}"},
+				body:   `{"message":{"type":"end-of-call-report"}}`,
+				event:  "end-of-call-report",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "vercel", secret: "s3cret",
+				header: map[string]string{"x-vercel-signature": "{hex}"},
+				body:   `{"id":"uev_1","type":"deployment.created"}`,
+				id:     "uev_1", event: "deployment.created",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "webex", secret: "s3cret",
+				header: map[string]string{"X-Spark-Signature": "{hex}"},
+				body:   `{"id":"hook-1","resource":"messages","event":"created"}`,
+				event:  "messages",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "woocommerce", secret: "s3cret",
+				header: map[string]string{"X-WC-Webhook-Signature": "{base64}", "X-WC-Webhook-Delivery-ID": "d-1", "X-WC-Webhook-Topic": "order.created"},
+				body:   `{"id":1}`,
+				id:     "d-1", event: "order.created",
+			},
+		},
 	}
 }
