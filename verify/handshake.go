@@ -44,10 +44,12 @@ var handshakes = map[string]*handshake{
 	"linkedin":        {head: linkedinChallenge, oracle: isPlainChallenge},
 	"braintree":       {head: braintreeChallenge, oracle: isBraintreeChallenge},
 	"dropbox":         {head: echoQuery(http.MethodGet, "challenge")},
+	"nylas":           {head: echoQuery(http.MethodGet, "challenge")},
 	"onfleet":         {head: echoQuery(http.MethodGet, "check")},
 	"microsoft-graph": {head: echoQuery(http.MethodPost, "validationToken")},
 	"asana":           {head: asanaSecret},
 	"okta":            {head: oktaVerification},
+	"woocommerce":     {head: wooCommercePing},
 	"head":            {head: answerHead},
 }
 
@@ -220,6 +222,21 @@ func oktaVerification(c *Check) (*Reply, Reason) {
 		return nil, ReasonBadChallenge
 	}
 	return jsonReply(map[string]string{"verification": value}), ""
+}
+
+// wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
+// when a webhook is saved. It is known by its head, and goes no further.
+func wooCommercePing(c *Check) (*Reply, Reason) {
+	const shortest, longest = int64(len("webhook_id=1")), int64(len("webhook_id=9223372036854775807"))
+	if c.in.method != http.MethodPost || c.in.contentType() != typeForm || c.in.size < shortest || c.in.size > longest {
+		return nil, ""
+	}
+	for _, name := range [...]string{"X-Wc-Webhook-Signature", "X-Wc-Webhook-Topic", "X-Wc-Webhook-Delivery-Id"} {
+		if len(c.in.header[name]) > 0 {
+			return nil, ""
+		}
+	}
+	return emptyReply(), ""
 }
 
 // smallJSON is a small JSON body as a document, if the word occurs in it: most

@@ -1,0 +1,238 @@
+package verify_test
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// A true signature that is changed in one thing is refused by each row.
+func TestBodyRowsRefuse(t *testing.T) {
+	for _, e := range bodyExamples() {
+		v := e.compute()
+		try := func(what string, change func(http.Header), want verify.Reason) {
+			t.Run(v.scheme+"/"+what, func(t *testing.T) {
+				r := v.request()
+				change(r.Header)
+				_, err := v.verifier(t).Verify(r, []byte(v.body))
+				if got := reason(err); got == "" || want != "" && got != want {
+					t.Errorf("the reason is %q; the headers are %q", got, r.Header)
+				}
+			})
+		}
+		for name, template := range e.header {
+			before, rest, signed := strings.Cut(template, "{")
+			if !signed {
+				continue
+			}
+			_, after, _ := strings.Cut(rest, "}")
+			value := v.header[name]
+			text := value[len(before) : len(value)-len(after)]
+			for what, changed := range mangled(text) {
+				try(what, func(h http.Header) { h.Set(name, before+changed+after) }, "")
+			}
+			item := strings.LastIndex(before, ",") + 1 // of a list
+			for what, changed := range misprefixed(rowOf(t, v.scheme), before[item:]) {
+				try(what, func(h http.Header) { h.Set(name, before[:item]+changed+text+after) }, "")
+			}
+			try("twice", func(h http.Header) { h.Add(name, value) }, verify.ReasonRepeatedHeader)
+			try("twice, one of them wrong", func(h http.Header) { h.Add(name, before+after) }, verify.ReasonRepeatedHeader)
+			if len(e.header) == 1 {
+				try("empty", func(h http.Header) { h.Set(name, "") }, verify.ReasonMissingSignature)
+				try("none", func(h http.Header) { h.Del(name) }, verify.ReasonMissingSignature)
+			}
+		}
+	}
+}
+
+// mangled are texts that are like a MAC's and yet not that.
+func mangled(text string) map[string]string {
+	flipped := []byte(text)
+	if flipped[10] = 'b'; text[10] == 'b' {
+		flipped[10] = 'a'
+	}
+	list := map[string]string{
+		"no text":         "",
+		"a blank":         " ",
+		"cut by one":      text[:len(text)-1],
+		"half":            text[:len(text)/2],
+		"half, filled up": text[:len(text)/2] + strings.Repeat("0", len(text)-len(text)/2),
+		"longer":          text + "0",
+		"twice in one":    text + text,
+		"flipped":         string(flipped),
+		"a blank inside":  text[:8] + " " + text[8:],
+		"quoted":          `"` + text + `"`,
+		"a colon":         ":" + text,
+		"full width":      strings.Replace(text, text[4:5], string(rune(text[4])-'!'+'\uff01'), 1),
+	}
+	if raw, err := hex.DecodeString(text); err == nil {
+		list["in base64"] = base64.StdEncoding.EncodeToString(raw)
+		list["as raw bytes"] = string(raw)
+		return list
+	}
+	standard := strings.NewReplacer("-", "+", "_", "/").Replace(text)
+	raw, err := base64.StdEncoding.DecodeString(standard)
+	if err != nil {
+		panic(err)
+	}
+	list["in hexadecimal"] = hex.EncodeToString(raw)
+	list["without padding"] = strings.TrimRight(text, "=")
+	list["loose bits"] = loosen(text)
+	list["a line break inside"] = text[:8] + "\n" + text[8:]
+	return list
+}
+
+// misprefixed are openings that are like the true one and yet not that.
+func misprefixed(row verify.Scheme, prefix string) map[string]string {
+	list := map[string]string{"another prefix": "v0=" + prefix, "a word in front": "x" + prefix}
+	if prefix != "" {
+		list["no prefix"] = ""
+		list["prefix twice"] = prefix + prefix
+		list["half a prefix"] = prefix[1:]
+		if row.Signature.Name != "Authorization" { // whose first word may be in either case
+			list["prefix in capitals"] = strings.ToUpper(prefix)
+		}
+	}
+	return list
+}
+
+// loosen sets a bit that strict base64 wants to be zero: the same MAC to a
+// lenient reader.
+func loosen(text string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	bare := strings.TrimRight(text, "=")
+	last := strings.IndexByte(alphabet, bare[len(bare)-1])
+	return bare[:len(bare)-1] + alphabet[last|1:last|1+1] + text[len(bare):]
+}
+
+// The id that Framer signs meets the body with nothing in between: bytes that
+// move from one to the other must not pass.
+func TestFramerBoundary(t *testing.T) {
+	e := bodyExamples()[slices.IndexFunc(bodyExamples(), func(e example) bool { return e.scheme == "framer" })]
+	v := e.compute()
+	whole := v.body + v.id
+	for cut := range len(whole) + 1 {
+		if cut == len(v.body) {
+			continue
+		}
+		r := v.request()
+		r.Header.Set("Framer-Webhook-Submission-Id", whole[cut:])
+		if _, err := v.verifier(t).Verify(r, []byte(whole[:cut])); err == nil {
+			t.Errorf("body %q and id %q are accepted", whole[:cut], whole[cut:])
+		}
+	}
+}
+
+// A form is signed by its payload, so that nothing else may stand in it.
+func TestGiteaForm(t *testing.T) {
+	for _, e := range bodyExamples() {
+		v := e.compute()
+		if v.header["Content-Type"] != "application/x-www-form-urlencoded" || !strings.HasPrefix(v.body, "payload=") {
+			continue
+		}
+		for what, body := range map[string]string{
+			"another field":      v.body + "&x=1",
+			"payload twice":      v.body + "&" + v.body,
+			"the payload itself": e.signed,
+			"another name":       "x" + v.body,
+		} {
+			t.Run(v.scheme+"/"+what, func(t *testing.T) {
+				if _, err := v.verifier(t).Verify(v.request(), []byte(body)); err == nil {
+					t.Errorf("%q is accepted", body)
+				}
+			})
+		}
+	}
+}
+
+// What Grafana's row says of a timestamp header works.
+func TestGrafanaTimestamp(t *testing.T) {
+	row := rowOf(t, "grafana").Merge(verify.Scheme{
+		Content:   "{timestamp}:{body}",
+		Timestamp: verify.Timestamp{In: "header", Name: "X-Grafana-Alerting-Timestamp"},
+	})
+	verifier, err := verify.New(row, verify.Options{Secrets: []string{"s3cret"}, Now: func() time.Time { return testNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `{"status":"firing"}`
+	r := httptest.NewRequest(http.MethodPost, "/in", nil)
+	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("s3cret", unixNow+":"+body))
+	r.Header.Set("X-Grafana-Alerting-Timestamp", unixNow)
+	m, err := verifier.Verify(r, []byte(body))
+	if err != nil || !m.Signed.Timestamp {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("s3cret", body))
+	if _, err := verifier.Verify(r, []byte(body)); reason(err) != verify.ReasonBadSignature {
+		t.Errorf("the body alone: %v", err)
+	}
+	r.Header.Del("X-Grafana-Alerting-Timestamp")
+	if _, err := verifier.Verify(r, []byte(body)); reason(err) != verify.ReasonMissingTimestamp {
+		t.Errorf("without the timestamp: %v", err)
+	}
+}
+
+// What these providers ask when a webhook is made or saved.
+func TestBodyRowsHandshakes(t *testing.T) {
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	for name, tt := range map[string]struct {
+		scheme, method, target string
+		header                 map[string]string
+		body                   string
+		reply                  string
+		reason                 verify.Reason
+	}{
+		"nylas":                                {scheme: "nylas", method: http.MethodGet, target: "/in?challenge=abc-1", reply: "abc-1"},
+		"nylas, no challenge":                  {scheme: "nylas", method: http.MethodGet, target: "/in", reason: verify.ReasonMethodNotAllowed},
+		"nylas, a line break":                  {scheme: "nylas", method: http.MethodGet, target: "/in?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
+		"nylas, posted":                        {scheme: "nylas", method: http.MethodPost, target: "/in?challenge=abc", reason: verify.ReasonMissingSignature},
+		"intercom":                             {scheme: "intercom", method: http.MethodHead, target: "/in"},
+		"intercom, got":                        {scheme: "intercom", method: http.MethodGet, target: "/in", reason: verify.ReasonMethodNotAllowed},
+		"woocommerce":                          {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=12"},
+		"woocommerce, JSON":                    {scheme: "woocommerce", method: http.MethodPost, body: `{"webhook_id":1}`, reason: verify.ReasonMissingSignature},
+		"woocommerce, a longer form":           {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=12&order=1&status=completed", reason: verify.ReasonMissingSignature},
+		"woocommerce, no body":                 {scheme: "woocommerce", method: http.MethodPost, header: form, reason: verify.ReasonMissingSignature},
+		"woocommerce, got":                     {scheme: "woocommerce", method: http.MethodGet, header: form, reason: verify.ReasonMethodNotAllowed},
+		"woocommerce, with a topic":            {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Topic": "order.created"}, body: "webhook_id=12", reason: verify.ReasonMissingSignature},
+		"woocommerce, with a wrong signature":  {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Signature": sha256b64("other", "webhook_id=12")}, body: "webhook_id=12", reason: verify.ReasonBadSignature},
+		"woocommerce, with an empty signature": {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Signature": ""}, body: "webhook_id=12", reason: verify.ReasonMissingSignature},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := vector{scheme: tt.scheme, secret: "s3cret", at: testNow}
+			target := tt.target
+			if target == "" {
+				target = "/in"
+			}
+			r := httptest.NewRequest(tt.method, target, strings.NewReader(tt.body))
+			for name, value := range tt.header {
+				r.Header.Set(name, value)
+			}
+			m, err := v.verifier(t).Verify(r, []byte(tt.body))
+			if got := reason(err); got != tt.reason {
+				t.Fatalf("%+v, reason %q; want %q", m, got, tt.reason)
+			}
+			if err == nil && (m.Reply == nil || m.Reply.Status != http.StatusOK || string(m.Reply.Body) != tt.reply) {
+				t.Errorf("reply %+v, want %q", m.Reply, tt.reply)
+			}
+		})
+	}
+}
+
+// GoCardless knows a wrong signature by a status of its own.
+func TestBodyRowsStatus(t *testing.T) {
+	for scheme, want := range map[string]int{"gocardless": 498, "xero": http.StatusUnauthorized, "github": http.StatusUnauthorized} {
+		v := vector{scheme: scheme, secret: "s3cret", at: testNow, body: "{}"}
+		_, err := v.verifier(t).Verify(v.request(), []byte(v.body))
+		if e, ok := err.(*verify.Error); !ok || e.Status != want {
+			t.Errorf("%s: %v, want %d", scheme, err, want)
+		}
+	}
+}
