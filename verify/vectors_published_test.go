@@ -162,5 +162,89 @@ func published() []vector {
 			header: map[string]string{"sanity-webhook-signature": "t=1633518820676,v1=e7C9h2sfbFfc4V7TEz7PSOp4IoNzl0UdVsBV-1wgdeA"},
 			body:   `{"title":"GROQ-Hooks are neat"}`,
 		},
+		{
+			scheme: "adyen-platform",
+			source: "Adyen/adyen-go-api-library src/hmacvalidator/hmacvalidator_test.go",
+			secret: "DFB1EB5485895CFA84146406857104ABB4CBCABDC8AAF103A624C8F6A3EAAB00",
+			header: map[string]string{"HmacSignature": "yitBTPnDGtbAMG9rTxUa1e6lFGpa4PnrD6rErOmEhJ8="},
+			body: `{
+    "type": "merchant.created",
+    "environment": "test",
+    "createdAt": "01-01-2024",
+    "data": {
+        "capabilities": {
+            "sendToTransferInstrument": {
+                "requested": true,
+                "requestedLevel": "notApplicable"
+            }
+        },
+        "companyId": "YOUR_COMPANY_ID",
+        "merchantId": YOUR_MERCHANT_ACCOUNT",
+        "status": "PreActive"
+    }
+}`,
+			event: "merchant.created",
+		},
+		{
+			scheme: "circleci",
+			source: "CircleCI docs, Outbound webhooks",
+			secret: "secret",
+			header: map[string]string{"circleci-signature": "v1=734cc62f32841568f45715aeb9f4d7891324e6d948e4c6c60c0621cdac48623a"},
+			body:   "hello world",
+		},
+		{
+			scheme: "circleci",
+			source: "CircleCI docs, Outbound webhooks",
+			secret: "another-secret",
+			header: map[string]string{"circleci-signature": "v1=daa220016c8f29a8b214fbfc3671aeec2145cfb1e6790184ffb38b6d0425fa00"},
+			body:   "lalala",
+		},
+		{
+			scheme: "circleci",
+			source: "CircleCI docs, Outbound webhooks",
+			secret: "hunter123",
+			header: map[string]string{"circleci-signature": "v1=9be2242094a9a8c00c64306f382a7f9d691de910b4a266f67bd314ef18ac49fa"},
+			body:   "an-important-request-payload",
+		},
+		{
+			scheme: "coinbase-commerce",
+			source: "coinbase/coinbase-commerce-node test/testWebhook.spec.js",
+			secret: "30291a20-0bd1-4267-9b0f-e6e7b123c0bf",
+			header: map[string]string{"X-CC-Webhook-Signature": "8be7742c7d372f08a6a3224edadf18a22b65fa9e28f3f2de97376cdaa092590d"},
+			body:   `{"id":1,"scheduled_for":"2017-01-31T20:50:02Z","attempt_number":1,"event":{"id":"24934862-d980-46cb-9402-43c81b0cdba6","type":"charge:created","api_version":"2018-03-22","created_at":"2017-01-31T20:49:02Z","data":{"code":"66BEOV2A","name":"The Sovereign Individual","description":"Mastering the Transition to the Information Age","hosted_url":"https://commerce.coinbase.com/charges/66BEOV2A","created_at":"2017-01-31T20:49:02Z","expires_at":"2017-01-31T21:04:02Z","timeline":[{"time":"2017-01-31T20:49:02Z","status":"NEW"}],"metadata":{},"pricing_type":"no_price","payments":[],"addresses":{"bitcoin":"0000000000000000000000000000000000","ethereum":"0x0000000000000000000000000000000000000000","litecoin":"3000000000000000000000000000000000","bitcoincash":"bitcoincash:000000000000000000000000000000000000000000"}}}}`,
+			id:     "24934862-d980-46cb-9402-43c81b0cdba6",
+			event:  "charge:created",
+		},
+		{
+			scheme: "gocardless",
+			source: "gocardless/gocardless-nodejs src/fixtures/webhook_body.json",
+			secret: "ED7D658C-D8EB-4941-948B-3973214F2D49",
+			header: map[string]string{"Webhook-Signature": "2693754819d3e32d7e8fcb13c729631f316c6de8dc1cf634d6527f1c07276e7e"},
+			body:   `{"events":[{"id":"EV00BD05S5VM2T","created_at":"2018-07-05T09:13:51.404Z","resource_type":"subscriptions","action":"created","links":{"subscription":"SB0003JJQ2MR06"},"details":{"origin":"api","cause":"subscription_created","description":"Subscription created via the API."},"metadata":{}},{"id":"EV00BD05TB8K63","created_at":"2018-07-05T09:13:56.893Z","resource_type":"mandates","action":"created","links":{"mandate":"MD000AMA19XGEC"},"details":{"origin":"api","cause":"mandate_created","description":"Mandate created via the API."},"metadata":{}}]}`,
+			event:  "subscriptions",
+		},
+		{
+			scheme: "line",
+			source: "LINE docs, Verify webhook signature",
+			secret: "8c570fa6dd201bb328f1c1eac23a96d8",
+			header: map[string]string{"x-line-signature": "GhRKmvmHys4Pi8DxkF4+EayaH0OqtJtaZxgTD9fMDLs="},
+			body:   `{"destination":"U8e742f61d673b39c7fff3cecb7536ef0","events":[]}`,
+		},
+		{
+			scheme: "pagerduty",
+			source: "PagerDuty/go-pagerduty webhookv3/webhookv3_test.go",
+			secret: "lDQHScfUeXUKaQRNF+8XIiDKZ7XX3itBAYzwU0TARw8lJqRnkKl2iB1anSb0Z+IK",
+			header: map[string]string{"X-PagerDuty-Signature": "v1=0c0b9495b893a39e70d1fea2fe11fbe0a825f88b9f67846f6cc07dd2bc5476cd"},
+			body:   `{"event":{"id":"01BWDWL3NYY7LUFPZCC28QUCMK","event_type":"incident.priority_updated","resource_type":"incident","occurred_at":"2021-04-26T17:36:27.458Z","agent":{"html_url":"https://acme.pagerduty.com/users/PLH1HKV","id":"PLH1HKV","self":"https://api.pagerduty.com/users/PLH1HKV","summary":"Tenex Engineer","type":"user_reference"},"client":null,"data":{"id":"PGR0VU2","type":"incident","self":"https://api.pagerduty.com/incidents/PGR0VU2","html_url":"https://acme.pagerduty.com/incidents/PGR0VU2","number":2,"status":"triggered","title":"A little bump in the road","service":{"html_url":"https://acme.pagerduty.com/services/PF9KMXH","id":"PF9KMXH","self":"https://api.pagerduty.com/services/PF9KMXH","summary":"API Service","type":"service_reference"},"assignees":[{"html_url":"https://acme.pagerduty.com/users/PTUXL6G","id":"PTUXL6G","self":"https://api.pagerduty.com/users/PTUXL6G","summary":"User 123","type":"user_reference"}],"escalation_policy":{"html_url":"https://acme.pagerduty.com/escalation_policies/PUS0KTE","id":"PUS0KTE","self":"https://api.pagerduty.com/escalation_policies/PUS0KTE","summary":"Default","type":"escalation_policy_reference"},"teams":[{"html_url":"https://acme.pagerduty.com/teams/PFCVPS0","id":"PFCVPS0","self":"https://api.pagerduty.com/teams/PFCVPS0","summary":"Engineering","type":"team_reference"}],"priority":{"html_url":"https://acme.pagerduty.com/account/incident_priorities","id":"PSO75BM","self":"https://api.pagerduty.com/priorities/PSO75BM","summary":"P1","type":"priority_reference"},"urgency":"high","conference_bridge":{"conference_number":1000,"conference_url":"https://example.com"},"resolve_reason":null}}}`,
+			id:     "01BWDWL3NYY7LUFPZCC28QUCMK",
+			event:  "incident.priority_updated",
+		},
+		{
+			scheme: "pusher",
+			source: "pusher/pusher-http-go client_test.go",
+			secret: "secret",
+			header: map[string]string{"X-Pusher-Signature": "2677ad3e7c090b2fa2c0fb13020d66d5420879b8316eb356a2d60fb9073bc778", "X-Pusher-Key": "key"},
+			body:   `{"hello":"world"}`,
+		},
 	}
 }
