@@ -172,6 +172,8 @@ var handshakes = map[string]string{
 	"slack":           "a signed `url_verification` is answered with its challenge.",
 	"twitch":          "a signed `webhook_callback_verification` is answered with its challenge.",
 	"zoom":            "a signed `endpoint.url_validation` is answered with its token and that token's HMAC. A token that could pass for a signed event is refused.",
+	"nylas":           "a GET with `challenge` is answered with that challenge.",
+	"woocommerce":     "the unsigned form `webhook_id=…`, posted when a webhook is saved, is answered with 200.",
 	"xero":            "a signed list of no events is answered with 200, a wrong signature with 401.",
 	"line":            "a signed list of no events is answered with 200.",
 	"front":           "a signed request with `X-Front-Challenge` is answered with that challenge.",
