@@ -52,6 +52,8 @@ var peculiar = map[string]struct {
 	args []string
 }{
 	"contentful": {body, []string{"-H", "X-Contentful-Signed-Headers: x-contentful-signed-headers,x-contentful-timestamp"}},
+	"klaviyo":    {body, []string{"-H", "Klaviyo-Timestamp: 2026-03-14T15:09:26Z"}},
+	"lark":       {body, []string{"-H", "X-Lark-Request-Nonce: 1234"}},
 	"mandrill":   {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
 	"plivo":      {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
 }
