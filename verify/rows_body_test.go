@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"errors"
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
@@ -231,7 +232,7 @@ func TestBodyRowsStatus(t *testing.T) {
 	for scheme, want := range map[string]int{"gocardless": 498, "xero": http.StatusUnauthorized, "github": http.StatusUnauthorized} {
 		v := vector{scheme: scheme, secret: "s3cret", at: testNow, body: "{}"}
 		_, err := v.verifier(t).Verify(v.request(), []byte(v.body))
-		if e, ok := err.(*verify.Error); !ok || e.Status != want {
+		if e, ok := errors.AsType[*verify.Error](err); !ok || e.Status != want {
 			t.Errorf("%s: %v, want %d", scheme, err, want)
 		}
 	}
