@@ -1,9 +1,9 @@
 package verify_test
 
 import (
-	"errors"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
