@@ -103,6 +103,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 			}
 		})
 	case wentDown:
+		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time until it answers", "subscription_id", t.sub.ID, "class", o.class, "error", o.words)
 	case wasDown:
 		c.Logger.Info("a receiver is back: its retries are brought forward", "subscription_id", t.sub.ID)

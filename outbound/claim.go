@@ -108,7 +108,7 @@ func (c *claimer) run() {
 // claim fills lanes from the store.
 func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	now := c.e.now()
-	budget := min(claimBytes, heldLimit-int(c.e.heldSize.Load()))
+	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // 0: for one delivery
 	want := make([]store.Want, 0, len(lanes))
 	tickets := make([]ticket, 0, len(lanes))
 	asking := lanes[:0]
@@ -117,7 +117,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.bury(ctx, l)
 			continue
 		}
-		n, t, again := l.look()
+		n, t, again := l.look(budget == 0)
 		if n == 0 {
 			if !again.IsZero() {
 				c.schedule(l, again)
@@ -131,13 +131,6 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	if len(want) == 0 {
 		return
 	}
-	if budget <= 0 {
-		for _, l := range asking {
-			c.schedule(l, now.Add(hungryPause))
-			c.e.dispatch.kick(l)
-		}
-		return
-	}
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -145,6 +138,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 		}
 		for _, l := range asking {
 			c.schedule(l, now.Add(claimAgain))
+			c.e.dispatch.kick(l)
 		}
 		return
 	}

@@ -575,7 +575,12 @@ func TestTurnsUnderLoad(t *testing.T) {
 	down, busy := newReceiver(t), newReceiver(t)
 	down.answers(status(http.StatusInternalServerError))
 	answer := make(chan struct{})
-	busy.answers(func(http.ResponseWriter, *http.Request) { <-answer })
+	busy.answers(func(http.ResponseWriter, *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+	})
 	h.subscribe(outbound.SubscriptionSpec{URL: down.URL, EventTypes: []string{"down"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: busy.URL, EventTypes: []string{"busy"}})
 	for range 10 {
@@ -589,6 +594,10 @@ func TestTurnsUnderLoad(t *testing.T) {
 	busy.next(t)
 	busy.next(t)
 	h.publish("down", `{}`)
+	h.eventually("the next probe", func() bool {
+		st, err := h.Status(t.Context())
+		return err == nil && st.Subscriptions[0].Ready == 1
+	})
 	answer <- struct{}{}
 	down.next(t)
 	busy.next(t)
@@ -604,4 +613,52 @@ func TestTurnsUnderLoad(t *testing.T) {
 	for range 7 {
 		busy.next(t)
 	}
+}
+
+// A receiver that takes its time, or asks for a long pause, does not keep the
+// memory that others need for their retries.
+func TestMemoryIsShared(t *testing.T) {
+	const size, events = 1 << 20, 60
+	h := open(t, retries(time.Minute, time.Minute), func(s *outbound.Settings) { s.MaxPayload, s.EndpointConcurrency = size, 1 })
+	slow, other := newReceiver(t), newReceiver(t)
+	answer := make(chan struct{})
+	slow.answers(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	other.answers(status(http.StatusInternalServerError))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: slow.URL, EventTypes: []string{"slow"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"other"}})
+	h.publish("other", `{}`)
+	other.next(t)
+	h.attempt()
+	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	for range events {
+		h.publish("slow", strings.Repeat("1", size))
+	}
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	slow.next(t)
+	held := func() int {
+		st, err := h.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Subscriptions[0].Ready + st.Subscriptions[0].InFlight
+	}
+	h.eventually("the memory to be used up", func() bool { return held() >= 48 })
+	h.clock.advance(2 * time.Minute)
+	other.next(t)
+	h.attempt()
+
+	close(answer)
+	h.attempt()
+	h.eventually("the memory to be given back", func() bool { return held() == 0 })
 }

@@ -18,6 +18,8 @@ const (
 	// heldLimit bounds the payloads in all lanes together. One that is shared
 	// by several deliveries counts for each.
 	heldLimit = 48 << 20
+	// longPause is for how long a lane that must keep still keeps what it has.
+	longPause = time.Second
 )
 
 // lane is what is ready for one subscription, and how fast it may go. A lane
@@ -58,12 +60,30 @@ func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
 // ordered tells whether the order of publishing is to be kept.
 func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 
+// room is how many deliveries the lane may hold: few while its receiver is down
+// or slow by its rate, none while it must keep still for long, so that others
+// have the memory.
+// The caller holds mu.
+func (l *lane) room(now time.Time) int {
+	switch {
+	case l.notBefore.Sub(now) > longPause:
+		return 0
+	case l.breaker.down():
+		return downRoom
+	}
+	if limiter := l.target.Load().limiter; limiter != nil {
+		return min(laneRoom, int(4*limiter.Limit())+1) // for four seconds
+	}
+	return laneRoom
+}
+
 // reserve promises room for a delivery that is about to be stored. Without
 // it, the delivery is to be claimed from the store when there is room.
 func (l *lane) reserve(size int) bool {
+	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.backlog || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= laneRoom {
+	if l.backlog || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
 		l.backlog = true
 		return false
 	}
@@ -89,9 +109,10 @@ func (l *lane) unreserve(size int) {
 
 // push hands over a delivery for which there was a reservation.
 func (l *lane) push(h *store.Held) {
+	now := l.e.now()
 	l.mu.Lock()
 	l.reserved--
-	if !l.active() || l.backlog && l.ordered() {
+	if !l.active() || l.backlog && l.ordered() || l.room(now) == 0 {
 		l.mu.Unlock()
 		l.giveBack([]*store.Held{h})
 		return
@@ -121,22 +142,29 @@ func (l *lane) stored(due time.Time) {
 // take returns the next delivery to attempt, and nil when there is none or it
 // may not be attempted yet. The lane counts it as running until done.
 func (l *lane) take() *store.Held {
+	now := l.e.now()
+	h, wait := l.next(now)
+	if wait > 0 {
+		l.pauseUntil(now.Add(wait))
+	}
+	return h
+}
+
+func (l *lane) next(now time.Time) (*store.Held, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
-		return nil
+		return nil, 0
 	}
-	now := l.e.now()
 	if wait := l.wait(now); wait > 0 {
-		l.e.claims.schedule(l, now.Add(wait))
-		return nil
+		return nil, wait
 	}
 	h := l.queue.pop()
 	l.running++
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
-	return h
+	return h, 0
 }
 
 // wait is how long the lane must keep still. The caller holds mu.
@@ -148,7 +176,6 @@ func (l *lane) wait(now time.Time) time.Duration {
 		r := limiter.ReserveN(now, 1)
 		if d := r.DelayFrom(now); d > 0 {
 			r.CancelAt(now)
-			l.notBefore = now.Add(d)
 			return d
 		}
 	}
@@ -185,8 +212,9 @@ func (l *lane) wantsWorker() (wants, suspect bool) {
 
 // look is what the claimer does when the lane's alarm goes off: it tells how
 // many deliveries to claim, with a ticket to give back to fill. If none, again
-// is when to look the next time.
-func (l *lane) look() (n int, t ticket, again time.Time) {
+// is when to look the next time. Where memory is tight, only a lane that has
+// nothing may claim.
+func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,16 +226,16 @@ func (l *lane) look() (n int, t ticket, again time.Time) {
 	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
 		return 0, t, l.due
 	}
-	n = laneRoom - l.queue.len() - l.reserved
-	if l.breaker.down() {
-		n = min(n, downRoom-l.queue.len())
-	}
+	n = l.room(now) - l.queue.len() - l.reserved
 	if l.ordered() && l.reserved > 0 {
 		n = 0 // they are older than what the store has
 	}
 	if n <= 0 {
 		l.backlog = true // it asks again when it has room
 		return 0, t, time.Time{}
+	}
+	if tight && l.queue.len()+l.reserved > 0 {
+		return 0, t, now.Add(hungryPause)
 	}
 	return n, ticket{l.asked, l.flushes}, time.Time{}
 }
@@ -257,14 +285,19 @@ func (l *lane) fill(c store.Claimed, t ticket) {
 	l.e.dispatch.kick(l)
 }
 
-// pauseUntil keeps the lane still, as its receiver asked.
+// pauseUntil keeps the lane still, as its receiver or its rate asks.
 func (l *lane) pauseUntil(t time.Time) {
+	now := l.e.now()
 	l.mu.Lock()
 	if t.After(l.notBefore) {
 		l.notBefore = t
 	}
+	useless := l.room(now) == 0
 	l.mu.Unlock()
 	l.e.claims.schedule(l, t)
+	if useless {
+		l.flush()
+	}
 }
 
 // flush gives back what the lane has, in order that it comes again later, in

@@ -50,7 +50,7 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 	}
 	l.stored(l.at(0))
 	l.e.claims.due(l.e.now(), nil)
-	if n, _, again := l.look(); n != 0 || !again.IsZero() {
+	if n, _, again := l.look(false); n != 0 || !again.IsZero() {
 		t.Fatalf("it claims %d over its room, or looks again at %v", n, again)
 	}
 	for range laneRoom {
@@ -67,7 +67,7 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.due = l.at(-time.Second) // a retry
-	n, ticket, _ := l.look()
+	n, ticket, _ := l.look(false)
 	if n == 0 {
 		t.Fatal("it claims nothing")
 	}
@@ -84,12 +84,12 @@ func TestOrderedLaneClaimsNothingBeforeWhatWasPromised(t *testing.T) {
 		t.Fatal("no room")
 	}
 	l.stored(l.at(0)) // a later event, stored past the lane
-	if n, _, _ := l.look(); n != 0 {
+	if n, _, _ := l.look(false); n != 0 {
 		t.Errorf("it claims %d, which are later than what it has reserved room for", n)
 	}
 	l.e.claims.due(l.e.now(), nil)
 	l.push(&store.Held{Event: &store.Event{Payload: []byte("1")}})
-	if n, _, _ := l.look(); n == 0 || !l.alarm.set || l.queue.len() != 0 {
+	if n, _, _ := l.look(false); n == 0 || !l.alarm.set || l.queue.len() != 0 {
 		t.Errorf("afterwards it claims %d, alarm %v, with %d in the lane", n, l.alarm.set, l.queue.len())
 	}
 }
