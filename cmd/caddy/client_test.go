@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,6 +52,19 @@ func send(t *testing.T, method, url string, body io.Reader, header http.Header) 
 		req.Header[name] = values
 	}
 	res, err := plain.Do(req)
+	for range 3 {
+		// Each config of Caddy listens by a socket of its own: a connection that
+		// has come to one that is being closed breaks off, unread.
+		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) || body != nil && req.GetBody == nil {
+			break
+		}
+		if req.GetBody != nil {
+			if req.Body, err = req.GetBody(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		res, err = plain.Do(req)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +89,9 @@ func (c client) do(method, path string, body any) answer {
 	case nil:
 	case string:
 		r = strings.NewReader(body)
+		if len(body) > 64<<10 {
+			header.Set("Expect", "100-continue") // or a refusal might break the connection before it is heard
+		}
 	default:
 		text, err := json.Marshal(body)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -279,10 +280,29 @@ func (s *server) load(caddyfile string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	eventually(s.t, "an end of the other config's listener", func() bool { return s.listeners() <= 1 })
 	if res.StatusCode == http.StatusOK {
 		return ""
 	}
-	return object(decode(s.t, body)).text("error")
+	return decode(s.t, body).text("error")
+}
+
+// listeners counts those on the site's port. During a reload there are two for
+// a moment, each with a queue, and Caddy drops what is in the queue of the one
+// that it closes. Where the system doesn't show them, none are counted.
+func (s *server) listeners() int {
+	const listening = "0A"
+	_, port, _ := strings.Cut(s.addr, ":")
+	number, _ := strconv.Atoi(port)
+	table, _ := os.ReadFile("/proc/net/tcp")
+	n := 0
+	for line := range strings.Lines(string(table)) {
+		f := strings.Fields(line)
+		if len(f) > 3 && f[3] == listening && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", number)) {
+			n++
+		}
+	}
+	return n
 }
 
 // adminClient speaks to the admin endpoint, whatever host the URL names.
@@ -382,33 +402,44 @@ func (o *output) len() int {
 
 func (o *output) after(mark int) string { return o.String()[mark:] }
 
-// given are the ports that freePort has given, so that none is given twice.
-var given = struct {
+// ports are those of this process: a block of its own, since Caddy shares a
+// port with whoever else listens on it. The listener on the first one tells
+// other runs of these tests that the block is taken.
+//
+// They are below those that the system gives to connections: a connection to a
+// port that is closed for the moment could otherwise be made from that very
+// port, and so to itself.
+var ports = struct {
 	sync.Mutex
-	next int
-}{next: 10_000 + os.Getpid()%10_000}
+	block      net.Listener
+	next, last int
+}{}
 
-// freePort is a port on which nothing listens. It is below those that the
-// system gives to connections: a connection to a port that is closed for the
-// moment could otherwise be made from that very port, and so to itself.
+const portBlock = 1000
+
+// freePort is a port on which nothing listens, and which isn't given twice.
 func freePort(t *testing.T) int {
 	t.Helper()
-	given.Lock()
-	defer given.Unlock()
-	for range 20_000 {
-		port := given.next
-		if given.next++; given.next == 32_000 {
-			given.next = 10_000
+	ports.Lock()
+	defer ports.Unlock()
+	for first := 10_000; ports.block == nil && first < 32_000; first += portBlock {
+		if l, err := listen(first); err == nil {
+			ports.block, ports.next, ports.last = l, first, first+portBlock-1
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+	}
+	for ports.next < ports.last {
+		ports.next++
+		if l, err := listen(ports.next); err == nil {
+			l.Close()
+			return ports.next
 		}
-		l.Close()
-		return port
 	}
 	t.Fatal("there is no free port")
 	return 0
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 // eventually waits until a condition holds.
