@@ -2,6 +2,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -98,7 +99,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	switch {
 	case o.gone:
 		e.background(func(ctx context.Context) {
-			if _, err := e.Deactivate(ctx, t.sub.ID, ReasonGone); err != nil {
+			if err := e.deactivateGone(ctx, t.sub); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 				c.Logger.Error("deactivating a subscription whose receiver is gone", "subscription_id", t.sub.ID, "error", err)
 			}
 		})

@@ -662,3 +662,36 @@ func TestMemoryIsShared(t *testing.T) {
 	h.attempt()
 	h.eventually("the memory to be given back", func() bool { return held() == 0 })
 }
+
+// A 410 of the URL that was is no word of the one that is.
+func TestGoneAfterTheURLHasChanged(t *testing.T) {
+	h := open(t)
+	old, now := newReceiver(t), newReceiver(t)
+	answer := make(chan struct{})
+	old.answers(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+		w.WriteHeader(http.StatusGone)
+	})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}})
+	h.publish("order.created", `{}`)
+	old.next(t)
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = now.URL
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone {
+		t.Fatalf("%+v", d.Attempt)
+	}
+	h.clock.advance(time.Minute)
+	now.next(t)
+	h.attempt()
+	if s, err := h.Subscription(s.ID); err != nil || !s.Active {
+		t.Errorf("the subscription is not active: %+v, %v", s, err)
+	}
+}

@@ -332,13 +332,24 @@ func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error)
 	return e.setActive(ctx, id, true, "")
 }
 
+// deactivateGone deactivates a subscription whose receiver answered 410, unless
+// it has another URL by now.
+func (e *Engine) deactivateGone(ctx context.Context, answered *store.Subscription) error {
+	_, err := e.setActiveIf(ctx, answered.ID, false, ReasonGone, func(s *store.Subscription) bool { return s.URL == answered.URL })
+	return err
+}
+
 func (e *Engine) setActive(ctx context.Context, id string, active bool, reason string) (*Subscription, error) {
+	return e.setActiveIf(ctx, id, active, reason, func(*store.Subscription) bool { return true })
+}
+
+func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if active && s.Reason == ReasonRemoved {
 			return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
 		}
-		changed = s.Active != active
+		changed = s.Active != active && still(s)
 		if changed {
 			s.Active, s.Reason = active, reason
 		}
