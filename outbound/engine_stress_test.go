@@ -180,7 +180,7 @@ func (s *stress) inOrder(body string) {
 // live has everything happen at once for a while. Publishers go on beside the
 // end.
 func (s *stress) live(end func()) {
-	stop := time.Now().Add(1500 * time.Millisecond)
+	stop := time.Now().Add(time.Second)
 	var people, publishers sync.WaitGroup
 	for range 4 {
 		people.Go(func() {
@@ -199,6 +199,7 @@ func (s *stress) live(end func()) {
 					return
 				default:
 					s.publish(i == 0)
+					time.Sleep(time.Duration(rand.IntN(10)) * time.Millisecond) // ordered lanes must keep up
 				}
 			}
 		})
