@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddytest"
@@ -67,22 +70,37 @@ func caddyfileWith(options, sites string) string {
 // user would see, empty if there is none.
 func loadCaddy(t *testing.T, options, sites string) string {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(caddyfileWith(options, sites)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "text/caddyfile")
-	req.Close = true // each load replaces the admin server, and what it had open
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := postLoad(t, "text/caddyfile", caddyfileWith(options, sites))
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	if res.StatusCode == http.StatusOK {
 		return ""
 	}
 	return string(body)
+}
+
+// postLoad sends a config to the admin API. Each load replaces the admin server:
+// a connection that has come to the one that is being closed breaks off, and is
+// made anew.
+func postLoad(t *testing.T, contentType, config string) *http.Response {
+	t.Helper()
+	for try := 0; ; try++ {
+		req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", contentType)
+		req.Close = true
+		res, err := http.DefaultClient.Do(req)
+		broken := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
+		switch {
+		case err == nil:
+			return res
+		case !broken || try == 10:
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // received is a request as an app got it.

@@ -322,10 +322,7 @@ func TestConfigErrors(t *testing.T) {
 	t.Run("unknown field in JSON", func(t *testing.T) {
 		port := freePort()
 		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secret":"s"}]}]}}}}}`, adminPort(), port)
-		res, err := http.Post(fmt.Sprintf("http://localhost:%d/load", adminPort()), "application/json", strings.NewReader(config))
-		if err != nil {
-			t.Fatal(err)
-		}
+		res := postLoad(t, "application/json", config)
 		defer res.Body.Close()
 		body, _ := io.ReadAll(res.Body)
 		if res.StatusCode == http.StatusOK || !strings.Contains(string(body), `unknown field`) {
