@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -220,4 +221,35 @@ func TestStopsUnderLoad(t *testing.T) {
 		t.Errorf("%d deliveries came again, though each stop was gentle", repeats)
 	}
 	t.Logf("%d events were accepted", l.count.Load())
+}
+
+// TestEndsDuringStart ends the server at any moment of its start, gently and
+// not: the next start has all that was accepted.
+func TestEndsDuringStart(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, withOptions(local))
+	r := newReceiver(t)
+	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
+	s.manager().do("POST", "/subscriptions/"+sub+"/deactivate", nil).want(http.StatusOK)
+	const events = 50
+	for range events {
+		s.publish(event{Type: "a"})
+	}
+	s.kill()
+	for i := range 20 {
+		s.launch()
+		time.Sleep(time.Duration(rand.IntN(80)) * time.Millisecond)
+		if i%2 == 0 {
+			s.kill()
+			continue
+		}
+		s.signal(syscall.SIGTERM)
+		_ = s.gone() // before Caddy listens to signals, one ends it like any process
+	}
+	s.start()
+	if o := s.reader().get("/status"); o.num("pending") != events {
+		t.Errorf("of %d deliveries that were held, %v are left", events, o.num("pending"))
+	}
+	s.manager().do("POST", "/subscriptions/"+sub+"/activate", nil).want(http.StatusOK)
+	r.wait(events)
 }

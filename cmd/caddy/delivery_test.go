@@ -612,6 +612,71 @@ http://:{$PORT} {
 	}
 }
 
+// TestInboxKeepsTheBody: whatever a provider sends is delivered to the byte,
+// with its content type; its signed id is the event's.
+func TestInboxKeepsTheBody(t *testing.T) {
+	t.Parallel()
+	app := newReceiver(t)
+	s := startServer(t, `{`+head+`
+	webhooks {
+		store sqlite {$DB}
+		max_payload 64KiB
+		egress {
+			allow 127.0.0.1
+		}
+		subscription app {
+			url http://{$APP}/
+			event_types standard.*
+			secret {env.APP_SECRET}
+		}
+	}
+}
+
+http://:{$PORT} {
+	webhook_verify standard-webhooks {env.STANDARD_SECRET}
+	webhook_publish standard.{header.X-Kind}
+}
+`, "APP="+app.addr, "APP_SECRET="+whsec("app"), "STANDARD_SECRET="+standardSecret)
+	binary := sized(64 << 10)
+	for _, c := range []struct {
+		id, kind, contentType string
+		body                  []byte
+	}{
+		{"msg_form", "form", "application/x-www-form-urlencoded", []byte("a=1&b=%20&a=2")},
+		{"msg_text", "text", "text/plain; charset=iso-8859-1", []byte("\xe4\r\n")},
+		{"msg_json", "json", "application/json", []byte("{ \"type\" : \"a\" }\n")},
+		{"msg_binary", "binary", "application/octet-stream", binary},
+	} {
+		h := standardHeaders(t, standardSecret, c.id, time.Now(), c.body)
+		h.Set("Content-Type", c.contentType)
+		h.Set("X-Kind", c.kind)
+		o := s.post("/", c.body, h).want(http.StatusAccepted).object()
+		if o.text("event_id") != c.id {
+			t.Errorf("%s: the event's id is %q", c.id, o.text("event_id"))
+		}
+		d := app.waitID(c.id)
+		d.signed(t, whsec("app"))
+		if !bytes.Equal(d.body, c.body) || d.header.Get("Content-Type") != c.contentType {
+			t.Errorf("%s: %d bytes of %d have arrived, as %q", c.id, len(d.body), len(c.body), d.header.Get("Content-Type"))
+		}
+	}
+	large := sized(64<<10 + 1)
+	s.post("/", large, standardHeaders(t, standardSecret, "msg_large", time.Now(), large)).want(http.StatusRequestEntityTooLarge)
+
+	// The provider's retry after a restart, signed anew, is no second event.
+	s.stop()
+	s.start()
+	again := standardHeaders(t, standardSecret, "msg_binary", time.Now().Add(time.Second), binary)
+	again.Set("Content-Type", "application/octet-stream")
+	again.Set("X-Kind", "binary")
+	if o := s.post("/", binary, again).want(http.StatusOK).object(); o["duplicate"] != true {
+		t.Errorf("the answer to the retry is %v", o)
+	}
+	if n := len(app.all()); n != 4 {
+		t.Errorf("%d deliveries have arrived, want 4", n)
+	}
+}
+
 // TestDrain: a stop waits for what is under way, and stores its outcome.
 func TestDrain(t *testing.T) {
 	t.Parallel()
