@@ -51,15 +51,18 @@ func freePort() int {
 // runCaddy loads a config into the real Caddy of this process, in place of the
 // one before: global options, which may be empty, and sites. It is not for
 // parallel tests.
-func runCaddy(t *testing.T, options, sites string) *caddytest.Tester {
+func runCaddy(t *testing.T, options, sites string) {
 	t.Helper()
-	tester := caddytest.NewTester(t).WithDefaultOverrides(caddytest.Config{AdminPort: adminPort()})
-	tester.InitServer(caddyfileWith(options, sites), "caddyfile")
-	if t.Failed() {
-		t.FailNow()
+	startCaddy.Do(func() {
+		caddytest.NewTester(t).WithDefaultOverrides(caddytest.Config{AdminPort: adminPort()}).InitServer(caddyfileWith("", ""), "caddyfile")
+	})
+	if refusal := loadCaddy(t, options, sites); refusal != "" {
+		t.Fatalf("the config doesn't load: %s", refusal)
 	}
-	return tester
 }
+
+// startCaddy starts the Caddy of this process.
+var startCaddy sync.Once
 
 // caddyfileWith is a whole Caddyfile.
 func caddyfileWith(options, sites string) string {
@@ -79,25 +82,36 @@ func loadCaddy(t *testing.T, options, sites string) string {
 	return string(body)
 }
 
-// postLoad sends a config to the admin API. Each load replaces the admin server:
-// a connection that has come to the one that is being closed breaks off, and is
-// made anew.
+// postLoad sends a config to the admin API.
 func postLoad(t *testing.T, contentType, config string) *http.Response {
 	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Close = true // each load replaces the admin server, and what it had open
+	return ask(t, http.DefaultClient, req)
+}
+
+// ask makes a request. Each config listens by sockets of its own, and a
+// connection that has come to one that is being closed breaks off unread: it is
+// made anew.
+func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
+	t.Helper()
 	for try := 0; ; try++ {
-		req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config))
-		if err != nil {
+		res, err := c.Do(r)
+		if err == nil {
+			return res
+		}
+		unread := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
+		if !unread || try == 10 || r.Body != nil && r.GetBody == nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Content-Type", contentType)
-		req.Close = true
-		res, err := http.DefaultClient.Do(req)
-		broken := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
-		switch {
-		case err == nil:
-			return res
-		case !broken || try == 10:
-			t.Fatal(err)
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -74,10 +74,7 @@ var client = &http.Client{
 
 func do(t testing.TB, r *http.Request) answered {
 	t.Helper()
-	res, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := ask(t, client, r)
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
