@@ -338,13 +338,13 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 
 // Start opens the store, or goes on with the one that is open, and delivers.
 func (a *App) Start() error {
-	e, err := useEngine(a.ctx, a.key, a.path, a.settings)
+	e, running, err := useEngine(a.ctx, a.key, a.path, a.settings)
 	if err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	a.engine.Store(e)
 	a.notices.start()
-	if err := e.push(a.ctx, a); err != nil {
+	if err := e.push(a.ctx, a, running); err != nil {
 		a.notices.stop() // Caddy doesn't stop an app that didn't start
 		return fmt.Errorf("webhooks: %w", err)
 	}

@@ -31,9 +31,10 @@ type engine struct {
 	users []*App
 }
 
-// useEngine returns the engine of a store, opening it for the first user.
-func useEngine(ctx context.Context, key, path string, s outbound.Settings) (*engine, error) {
-	v, _, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) {
+// useEngine returns the engine of a store, opening it by the settings of its
+// first user; running tells whether it was open, by the settings of another.
+func useEngine(ctx context.Context, key, path string, s outbound.Settings) (e *engine, running bool, err error) {
+	v, running, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) {
 		st, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: s.Logger})
 		if err != nil {
 			return nil, err
@@ -50,18 +51,21 @@ func useEngine(ctx context.Context, key, path string, s outbound.Settings) (*eng
 		return &engine{Engine: e, store: st, keeper: k}, nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return v.(*engine), nil
+	return v.(*engine), running, nil
 }
 
-// push makes the settings of a config rule.
-func (e *engine) push(ctx context.Context, a *App) error {
+// push makes the settings of a config rule. An engine that was just opened by
+// them has them already.
+func (e *engine) push(ctx context.Context, a *App, running bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.Apply(ctx, a.settings); err != nil {
-		e.restore(ctx)
-		return err
+	if running {
+		if err := e.Apply(ctx, a.settings); err != nil {
+			e.restore(ctx)
+			return err
+		}
 	}
 	e.users = append(e.users, a)
 	return nil
