@@ -30,8 +30,9 @@ const token = "bench-token"
 
 // process is a child that is killed at the end.
 type process struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
+	cmd   *exec.Cmd
+	log   bytes.Buffer
+	began time.Time
 }
 
 func start(env []string, name string, args ...string) (*process, error) {
@@ -39,6 +40,7 @@ func start(env []string, name string, args ...string) (*process, error) {
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.began = time.Now()
 	return p, p.cmd.Start()
 }
 
@@ -47,11 +49,14 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// rss is the resident memory in MiB.
-func (p *process) rss() float64 {
+// rss is the resident memory in MiB, and peak the most that it has been.
+func (p *process) rss() float64  { return p.memory("VmRSS:") }
+func (p *process) peak() float64 { return p.memory("VmHWM:") }
+
+func (p *process) memory(field string) float64 {
 	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
 			return kb / 1024
 		}
@@ -68,7 +73,7 @@ func freePort() string {
 	return l.Addr().String()
 }
 
-// server is a Caddy with an empty store.
+// server is a Caddy with a store, which is empty where none was made before.
 type server struct {
 	*process
 	url, admin string
@@ -79,7 +84,7 @@ const caddyfile = `{
 	webhooks {
 		store sqlite %[2]s %[3]s
 		egress {
-			allow 127.0.0.1
+			allow 127.0.0.0/8
 		}
 	}
 }
@@ -103,15 +108,34 @@ http://%[4]s {
 // secret signs what goes through /verified.
 const secret = "bench-secret"
 
+// serve starts a Caddy with an empty store, and returns when it answers.
 func (b *bench) serve(options, sink string) (*server, error) {
-	b.runs++
-	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	dir, err := b.folder()
+	if err != nil {
 		return nil, err
 	}
+	s, err := b.launch(dir, options, sink)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.ready()
+}
+
+// folder makes one for the files of a Caddy.
+func (b *bench) folder() (string, error) {
+	b.runs++
+	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
+	return dir, os.Mkdir(dir, 0o700)
+}
+
+// storeIn is the store of a Caddy with that folder.
+func storeIn(dir string) string { return filepath.Join(dir, "webhooks.db") }
+
+// launch starts a Caddy and doesn't wait for it.
+func (b *bench) launch(dir, options, sink string) (*server, error) {
 	admin, site := freePort(), freePort()
 	config := filepath.Join(dir, "Caddyfile")
-	text := fmt.Sprintf(caddyfile, admin, filepath.Join(dir, "webhooks.db"), options, site, token, strings.TrimPrefix(sink, "http://"), secret)
+	text := fmt.Sprintf(caddyfile, admin, storeIn(dir), options, site, token, strings.TrimPrefix(sink, "http://"), secret)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -119,12 +143,16 @@ func (b *bench) serve(options, sink string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}
+	return &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}, nil
+}
+
+// ready returns when the server answers. One that doesn't is stopped.
+func (s *server) ready() error {
 	if err := answers(s.admin + "/webhooks/status"); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("%w\n%s", err, p.log.String())
+		s.stop()
+		return fmt.Errorf("%w\n%s", err, s.log.String())
 	}
-	return s, nil
+	return nil
 }
 
 // sink starts a receiver.
@@ -151,6 +179,11 @@ func answers(url string) error {
 
 // call makes one request to the API.
 func (s *server) call(method, path string, body any) error {
+	return s.ask(method, path, body, nil)
+}
+
+// ask makes one request to the API, and decodes what is answered.
+func (s *server) ask(method, path string, body, answer any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -170,12 +203,28 @@ func (s *server) call(method, path string, body any) error {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 		return fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, text)
 	}
+	if answer != nil {
+		return json.NewDecoder(resp.Body).Decode(answer)
+	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	return err
 }
 
 func (s *server) subscribe(url string, types ...string) error {
 	return s.call(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types})
+}
+
+// subscribeAs subscribes for a tenant, and returns the subscription's id.
+func (s *server) subscribeAs(tenant, url string, types ...string) (id string, err error) {
+	var made struct {
+		ID string `json:"subscription_id"`
+	}
+	body := map[string]any{"url": url, "event_types": types}
+	if tenant != "" {
+		body["tenant"] = tenant
+	}
+	err = s.ask(http.MethodPost, "/subscriptions", body, &made)
+	return made.ID, err
 }
 
 // quantiles are those of the load generator.
@@ -194,6 +243,7 @@ type result struct {
 	E2E        struct {
 		Complete   bool      `json:"complete"`
 		Duplicates int       `json:"duplicates"`
+		Seconds    float64   `json:"seconds"`
 		PerSecond  float64   `json:"deliveries_per_s"`
 		Latency    quantiles `json:"latency"`
 	} `json:"end_to_end"`

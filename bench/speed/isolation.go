@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// isolation is what one user of the server costs the others.
+var isolation = []scenario{
+	{name: "endpoints", rounds: badEndpoints},
+	{name: "tenants", rounds: greedyTenant},
+	{name: "flood", rounds: flood},
+	{name: "connections", rounds: idleConnections},
+	{name: "uploads", rounds: slowUploads},
+}
+
+// note shows a round as soon as it is measured.
+func note(name string, rounds []figures) []figures {
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, rounds[len(rounds)-1])
+	return rounds
+}
+
+// alternate calls f once each way, the other way first in every second round,
+// so that what drifts favours none.
+func alternate(round int, f func(second bool) error) error {
+	first := round%2 == 1
+	return errors.Join(f(first), f(!first))
+}
+
+// badEndpoints publishes to a thousand endpoints, 900 events a second to 995
+// good ones and 100 to the other five, which are good in one half of a round
+// and in the other half dead, slow, endless, late and broken. It compares how
+// long the 995 waited.
+func badEndpoints(b *bench, n int) ([]figures, error) {
+	const good = 995
+	r, err := receive()
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	dead, open, err := blackhole()
+	if err != nil {
+		return nil, err
+	}
+	defer open()
+	s, err := b.serve("", r.endpoint(0, ""))
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	for i := range good {
+		if err := s.subscribe(r.endpoint(i, ""), fmt.Sprintf("good.e%d", i)); err != nil {
+			return nil, err
+		}
+	}
+	bad := []string{"http://" + dead + "/"}
+	for i, path := range []string{"loris", "endless", "late", "reset"} {
+		bad = append(bad, r.endpoint(good+i, path))
+	}
+	var ids []string
+	for i, url := range bad {
+		if err := s.subscribe(r.endpoint(good+5+i, ""), fmt.Sprintf("twin.e%d", i)); err != nil {
+			return nil, err
+		}
+		id, err := s.subscribeAs("", url, fmt.Sprintf("bad.e%d", i))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	rest := func(kind string) stream {
+		return stream{rate: 100, event: func(i int) (string, string) { return fmt.Sprintf("%s.e%d", kind, i%len(bad)), "" }}
+	}
+	counted := stream{rate: 900, event: func(i int) (string, string) { return fmt.Sprintf("good.e%d", i%good), "" }, count: true}
+	var rounds []figures
+	for round := range n {
+		var with, without []int64
+		err := alternate(round, func(ill bool) error {
+			verb, kind := "/deactivate", "twin"
+			if ill {
+				verb, kind = "/activate", "bad"
+			}
+			for _, id := range ids {
+				if err := s.call(http.MethodPost, "/subscriptions/"+id+verb, nil); err != nil {
+					return err
+				}
+			}
+			time.Sleep(time.Second)
+			took, err := s.received(r, b.span, counted, rest(kind))
+			if ill {
+				with = took
+			} else {
+				without = took
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+		}
+		rounds = note("endpoints", append(rounds, figures{
+			{"p99 with ÷ without", quantile(with, .99) / quantile(without, .99)},
+			{"p50 with ÷ without", quantile(with, .5) / quantile(without, .5)},
+			{"p99 with, ms", quantile(with, .99)}, {"p99 without, ms", quantile(without, .99)},
+			{"RSS MiB", s.rss()},
+		}))
+	}
+	return rounds, nil
+}
+
+// greedyTenant has eleven tenants that publish 20 events a second each; in the
+// other half of a round one of them publishes a hundred times as many, and in a
+// third part as many as are accepted. It compares how long the others waited.
+func greedyTenant(b *bench, n int) ([]figures, error) {
+	const tenants, share = 10, 20
+	r, err := receive()
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	s, err := b.serve("", r.endpoint(0, ""))
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	for i := range tenants + 1 {
+		if _, err := s.subscribeAs(fmt.Sprintf("t%d", i), r.endpoint(i, ""), "load.*"); err != nil {
+			return nil, err
+		}
+	}
+	modest := stream{rate: tenants * share, count: true, event: func(i int) (string, string) {
+		return "load.test", fmt.Sprintf("t%d", i%tenants)
+	}}
+	greedy := func(rate float64) stream {
+		return stream{rate: rate, event: func(int) (string, string) { return "load.test", fmt.Sprintf("t%d", tenants) }}
+	}
+	var rounds []figures
+	for range n {
+		var took [3][]int64
+		for i, rate := range []float64{share, 100 * share, 0} {
+			if took[i], err = s.received(r, b.span, modest, greedy(rate)); err != nil {
+				return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+			}
+			if err := s.idle(); err != nil {
+				return nil, err
+			}
+		}
+		p99 := func(i int) float64 { return quantile(took[i], .99) }
+		rounds = note("tenants", append(rounds, figures{
+			{"p99 beside 100 × the share ÷ alone", p99(1) / p99(0)},
+			{"p99 beside all that is accepted ÷ alone", p99(2) / p99(0)},
+			{"p99 alone, ms", p99(0)}, {"p99 beside 100 ×, ms", p99(1)}, {"p99 beside all, ms", p99(2)},
+		}))
+	}
+	return rounds, nil
+}
+
+// idle returns when nothing waits to be delivered.
+func (s *server) idle() error {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		var status struct {
+			Pending int `json:"pending"`
+		}
+		if err := s.ask(http.MethodGet, "/status", nil, &status); err != nil {
+			return err
+		}
+		if status.Pending == 0 {
+			return nil
+		}
+	}
+	return errors.New("deliveries wait for more than 30 s")
+}
+
+// flood publishes events of 200 KiB over 6,000 connections, more than any disk
+// takes, and looks how soon what can't be stored is refused, and at what memory.
+func flood(b *bench, n int) ([]figures, error) {
+	const connections, size = 6000, 200 << 10
+	var rounds []figures
+	for range n {
+		s, err := b.serve("", "http://127.0.0.1:9")
+		if err != nil {
+			return nil, err
+		}
+		f, err := s.flood(b.span, connections, event("load.test", "", payload(0, size)))
+		if err != nil {
+			s.stop()
+			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+		}
+		s.stop()
+		rounds = note("flood", append(rounds, f))
+		client.CloseIdleConnections()
+	}
+	return rounds, nil
+}
+
+func (s *server) flood(span time.Duration, connections int, body []byte) (figures, error) {
+	before := s.rss()
+	var mu sync.Mutex
+	var accepted, refused []int64
+	var bad error
+	var all sync.WaitGroup
+	begin := time.Now()
+	for range connections {
+		all.Go(func() {
+			for time.Since(begin) < span {
+				start := time.Now()
+				status, err := s.answer(body)
+				took := int64(time.Since(start))
+				mu.Lock()
+				switch {
+				case err != nil:
+					bad = err
+				case status == http.StatusAccepted:
+					accepted = append(accepted, took)
+				default:
+					refused = append(refused, took)
+				}
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+				if status != http.StatusAccepted {
+					time.Sleep(time.Second) // as Retry-After says
+				}
+			}
+		})
+	}
+	all.Wait()
+	peak := s.peak()
+	if bad == nil {
+		bad = s.publish(event("load.after", "", payload(0, 1<<10)))
+	}
+	seconds := time.Since(begin).Seconds()
+	return figures{
+		{"503 p99 ms", quantile(refused, .99)}, {"503 p50 ms", quantile(refused, .5)},
+		{"accept p99 ms", quantile(accepted, .99)}, {"accept p50 ms", quantile(accepted, .5)},
+		{"accepted/s", float64(len(accepted)) / seconds}, {"refused/s", float64(len(refused)) / seconds},
+		{"RSS before, MiB", before}, {"RSS peak, MiB", peak},
+	}, bad
+}
+
+// answer publishes, and takes a 503 with Retry-After for an answer too.
+func (s *server) answer(body []byte) (status int, err error) {
+	resp, err := s.post(body)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	switch {
+	case err != nil:
+	case resp.StatusCode == http.StatusAccepted:
+	case resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "":
+		err = fmt.Errorf("publishing: %s: %s", resp.Status, text)
+	}
+	return resp.StatusCode, err
+}
+
+// idleConnections keeps 10,000 connections to the API that have asked once and
+// ask nothing more.
+func idleConnections(b *bench, n int) ([]figures, error) {
+	const connections = 10_000
+	var rounds []figures
+	for range n {
+		s, err := b.serve("", "http://127.0.0.1:9")
+		if err != nil {
+			return nil, err
+		}
+		f, err := s.connections(connections)
+		s.stop()
+		if err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+		}
+		rounds = note("connections", append(rounds, f))
+	}
+	return rounds, nil
+}
+
+func (s *server) connections(n int) (figures, error) {
+	host, path, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
+	request := fmt.Sprintf("GET /%s/event-types HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, host, token)
+	publishing := func() (float64, error) {
+		var took []int64
+		for i := range 300 {
+			start := time.Now()
+			if err := s.publish(event("load.test", "", payload(i, 1<<10))); err != nil {
+				return 0, err
+			}
+			took = append(took, int64(time.Since(start)))
+		}
+		return quantile(took, .5), nil
+	}
+	alone, err := publishing()
+	if err != nil {
+		return nil, err
+	}
+	before := s.rss()
+	for range n {
+		c, err := net.Dial("tcp", host)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, request); err != nil {
+			return nil, err
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			return nil, err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("event-types: %s", resp.Status)
+		}
+	}
+	after := s.rss()
+	beside, err := publishing()
+	return figures{
+		{"KiB a connection", (after - before) * 1024 / float64(n)},
+		{"RSS before, MiB", before}, {"RSS with them, MiB", after},
+		{"accept p50 with them ÷ before", beside / alone},
+	}, err
+}
+
+// slowUploads sends a thousand signed bodies of 1 MiB at once, slowly, to a
+// route that verifies them before it proxies them, and then to one that only
+// proxies.
+func slowUploads(b *bench, n int) ([]figures, error) {
+	r, err := receive()
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	var rounds []figures
+	for range n {
+		var grown [2]float64
+		var before, peak float64
+		for i, path := range []string{"/plain", "/verified"} {
+			s, err := b.serve("", r.endpoint(0, ""))
+			if err != nil {
+				return nil, err
+			}
+			before = s.rss()
+			err = s.uploads(path, 1000, 1<<20)
+			peak = s.peak()
+			s.stop()
+			if err != nil {
+				return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+			}
+			grown[i] = peak - before
+		}
+		rounds = note("uploads", append(rounds, figures{
+			{"RSS growth verified, MiB", grown[1]}, {"RSS growth plain, MiB", grown[0]},
+			{"RSS before, MiB", before}, {"RSS peak verified, MiB", peak},
+		}))
+	}
+	return rounds, nil
+}
+
+// uploads posts bodies in 16 pieces, half a second apart.
+func (s *server) uploads(path string, n, size int) error {
+	host, _, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
+	body := payload(0, size)
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nX-Hub-Signature-256: sha256=%x\r\n\r\n",
+		path, host, len(body), sign(body))
+	var failed atomic.Pointer[error]
+	var all sync.WaitGroup
+	for range n {
+		all.Go(func() {
+			if err := upload(host, head, body); err != nil {
+				failed.Store(&err)
+			}
+		})
+	}
+	all.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func upload(host, head string, body []byte) error {
+	const pieces = 16
+	c, err := net.Dial("tcp", host)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, head); err != nil {
+		return err
+	}
+	size := len(body) / pieces
+	for i := range pieces {
+		time.Sleep(500 * time.Millisecond)
+		if _, err := c.Write(body[i*size : (i+1)*size]); err != nil {
+			return err
+		}
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("uploading: %s", resp.Status)
+	}
+	return nil
+}

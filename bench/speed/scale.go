@@ -1,0 +1,4 @@
+package main
+
+// scale is what much of something costs.
+var scale = []scenario{}
