@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 )
@@ -57,4 +58,8 @@ func (e *Engine) eventType(ctx context.Context, name string) (*EventType, error)
 		}
 	}
 	return nil, nil
+}
+
+func sameEventType(a, b EventType) bool {
+	return a.Name == b.Name && a.Description == b.Description && bytes.Equal(a.Schema, b.Schema) && a.FromConfig == b.FromConfig
 }

@@ -222,6 +222,18 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	}
 }
 
+// isWritten tells whether the row of a subscription in the configuration says
+// all of this already.
+func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
+	want := *row
+	s.apply(&want)
+	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 &&
+		row.URL == want.URL && row.Description == want.Description && row.Tenant == want.Tenant &&
+		slices.Equal(row.EventTypes, want.EventTypes) && maps.Equal(row.Headers, want.Headers) &&
+		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered &&
+		slices.Equal(row.Secrets, want.Secrets)
+}
+
 func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
@@ -433,7 +445,9 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 
 // reconcile makes the subscriptions and event types of the configuration
 // those of the store. One that is no longer there is deactivated and not
-// deleted: its deliveries wait, in case it was taken out by mistake.
+// deleted: its deliveries wait, in case it was taken out by mistake. Nothing is
+// written for what is unchanged, so that a configuration which the store knows
+// can be loaded however full the disk is.
 func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	wanted := map[string]*SubscriptionSpec{}
 	for i := range c.Subscriptions {
@@ -458,6 +472,9 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	}
 	for _, t := range c.EventTypes {
 		t.FromConfig = true
+		if slices.ContainsFunc(known, func(k EventType) bool { return sameEventType(k, t) }) {
+			continue
+		}
 		if err := e.store.PutEventType(ctx, t); err != nil {
 			return err
 		}
@@ -474,13 +491,17 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 }
 
 func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {
-	if e.lanes.byID(id) == nil {
+	l := e.lanes.byID(id)
+	if l == nil {
 		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.now()}
 		spec.apply(s)
 		if err := ensureSecret(s, c); err != nil {
 			return err
 		}
 		return e.create(ctx, s)
+	}
+	if spec.isWritten(l.target.Load().sub) {
+		return nil
 	}
 	_, err := e.change(ctx, id, func(s *store.Subscription) error {
 		spec.apply(s)

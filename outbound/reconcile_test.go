@@ -1,0 +1,100 @@
+package outbound_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// watched is a real store that says what is written of a configuration.
+type watched struct {
+	*sqlite.Store
+	written []string
+}
+
+func (w *watched) CreateSubscription(ctx context.Context, s *store.Subscription) error {
+	w.written = append(w.written, "create "+s.ID)
+	return w.Store.CreateSubscription(ctx, s)
+}
+
+func (w *watched) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
+	w.written = append(w.written, "update "+id)
+	return w.Store.UpdateSubscription(ctx, id, change)
+}
+
+func (w *watched) PutEventType(ctx context.Context, t store.EventType) error {
+	w.written = append(w.written, "put "+t.Name)
+	return w.Store.PutEventType(ctx, t)
+}
+
+func (w *watched) DeleteEventType(ctx context.Context, name string) error {
+	w.written = append(w.written, "delete "+name)
+	return w.Store.DeleteEventType(ctx, name)
+}
+
+// TestReconcileWritesWhatChanged loads one configuration after the other: only
+// what is new or different is written, so that a known one needs no room.
+func TestReconcileWritesWhatChanged(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) {
+		s.Subscriptions = []outbound.SubscriptionSpec{
+			{Name: "main", URL: "http://127.0.0.1:9/", EventTypes: []string{"order.*"}, Headers: map[string]string{"X-A": "b"}, Secrets: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}},
+			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true}, // its secret is made
+		}
+		s.EventTypes = []outbound.EventType{{Name: "order.created", Description: "An order"}, {Name: "order.paid"}}
+	})
+	h.Engine.Close()
+	w := &watched{Store: h.store}
+	var err error
+	if h.Engine, err = outbound.Open(t.Context(), w, h.settings, outbound.WithClock(h.clock)); err != nil {
+		t.Fatal(err)
+	}
+	if len(w.written) > 0 {
+		t.Errorf("a start with what is known wrote %q", w.written)
+	}
+	main, made := h.settings.Subscriptions[0], h.settings.Subscriptions[1]
+	types := h.settings.EventTypes
+	newer := func(change func(*outbound.SubscriptionSpec)) []outbound.SubscriptionSpec {
+		s := main
+		change(&s)
+		return []outbound.SubscriptionSpec{s, made}
+	}
+	for _, step := range []struct {
+		name string
+		subs []outbound.SubscriptionSpec
+		want []string
+	}{
+		{"the same", []outbound.SubscriptionSpec{main, made}, nil},
+		{"a url", newer(func(s *outbound.SubscriptionSpec) { s.URL += "a" }), []string{"update sub_main"}},
+		{"a header", newer(func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"X-A": "c"} }), []string{"update sub_main"}},
+		{"a secret", newer(func(s *outbound.SubscriptionSpec) { s.Secrets = []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDI="} }), []string{"update sub_main"}},
+		{"the first again", []outbound.SubscriptionSpec{main, made}, []string{"update sub_main"}},
+		{"one less", []outbound.SubscriptionSpec{main}, []string{"update sub_made"}},
+		{"one less, again", []outbound.SubscriptionSpec{main}, nil},
+		{"back again", []outbound.SubscriptionSpec{main, made}, []string{"update sub_made"}},
+	} {
+		w.written, h.settings.Subscriptions = nil, step.subs
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(w.written, step.want) {
+			t.Errorf("%s: wrote %q, want %q", step.name, w.written, step.want)
+		}
+		for _, spec := range step.subs {
+			if s, err := h.Subscription("sub_" + spec.Name); err != nil || s.URL != spec.URL || !s.Active {
+				t.Errorf("%s: %s is %+v: %v", step.name, spec.Name, s, err)
+			}
+		}
+	}
+
+	w.written, h.settings.EventTypes = nil, []outbound.EventType{types[0], {Name: "order.sent"}}
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"put order.sent", "delete order.paid"}; !slices.Equal(w.written, want) {
+		t.Errorf("other event types: wrote %q, want %q", w.written, want)
+	}
+}
