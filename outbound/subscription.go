@@ -318,6 +318,13 @@ func configured(s *store.Subscription) error {
 	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
 }
 
+// configures tells whether the configuration still has a subscription.
+func (e *Engine) configures(id string) bool {
+	return slices.ContainsFunc(e.config.Load().Subscriptions, func(s SubscriptionSpec) bool {
+		return store.SubscriptionPrefix+s.Name == id
+	})
+}
+
 // change edits a subscription in the store and in its lane.
 func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscription) error) (*Subscription, error) {
 	e.lanes.changing.Lock()
@@ -358,7 +365,7 @@ func (e *Engine) setActive(ctx context.Context, id string, active bool, reason s
 func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
-		if active && s.Reason == ReasonRemoved {
+		if active && s.FromConfig && !e.configures(s.ID) {
 			return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
 		}
 		changed = s.Active != active && still(s)
@@ -388,7 +395,7 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	if l == nil {
 		return ErrNotFound
 	}
-	if s := l.target.Load().sub; s.FromConfig && s.Reason != ReasonRemoved {
+	if s := l.target.Load().sub; s.FromConfig && e.configures(s.ID) {
 		return configured(s)
 	}
 	if err := e.store.DeleteSubscription(ctx, id); err != nil {
@@ -445,9 +452,10 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 
 // reconcile makes the subscriptions and event types of the configuration
 // those of the store. One that is no longer there is deactivated and not
-// deleted: its deliveries wait, in case it was taken out by mistake. Nothing is
-// written for what is unchanged, so that a configuration which the store knows
-// can be loaded however full the disk is.
+// deleted: its deliveries wait, in case it was taken out by mistake. One that
+// was inactive already keeps its reason, and stays so when it is put back.
+// Nothing is written for what is unchanged, so that a configuration which the
+// store knows can be loaded however full the disk is.
 func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	wanted := map[string]*SubscriptionSpec{}
 	for i := range c.Subscriptions {
@@ -455,7 +463,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	}
 	for _, l := range e.lanes.all() {
 		s := l.target.Load().sub
-		if s.FromConfig && wanted[s.ID] == nil && s.Reason != ReasonRemoved {
+		if s.FromConfig && wanted[s.ID] == nil && s.Active {
 			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
 				return err
 			}
