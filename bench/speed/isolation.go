@@ -29,19 +29,32 @@ func note(name string, rounds []figures) []figures {
 	return rounds
 }
 
-// alternate calls f once each way, the other way first in every second round,
-// so that what drifts favours none.
-func alternate(round int, f func(second bool) error) error {
-	first := round%2 == 1
-	return errors.Join(f(first), f(!first))
+// slice is how long one way of things is measured before the other ways have
+// their turn, so that what disturbs the machine disturbs all of them.
+const slice = 500 * time.Millisecond
+
+// inTurns measures several ways of the same thing in turns, each for a span
+// altogether, and returns the latencies of each.
+func inTurns(ways int, span time.Duration, measure func(way int) ([]int64, error)) ([][]int64, error) {
+	took := make([][]int64, ways)
+	for turn := range max(int(span/slice), 1) {
+		for i := range ways {
+			way := (turn + i) % ways
+			some, err := measure(way)
+			if err != nil {
+				return nil, err
+			}
+			took[way] = append(took[way], some...)
+		}
+	}
+	return took, nil
 }
 
-// badEndpoints publishes to a thousand endpoints, 900 events a second to 995
-// good ones and 100 to the other five, which are good in one half of a round
-// and in the other half dead, slow, endless, late and broken. It compares how
-// long the 995 waited.
+// badEndpoints has two servers with a thousand endpoints each, and publishes
+// 900 events a second to 995 good ones and 100 to the other five, which are
+// good for the one server, and for the other dead, slow, endless, late and
+// broken. It compares how long the 995 waited.
 func badEndpoints(b *bench, n int) ([]figures, error) {
-	const good = 995
 	r, err := receive()
 	if err != nil {
 		return nil, err
@@ -52,73 +65,65 @@ func badEndpoints(b *bench, n int) ([]figures, error) {
 		return nil, err
 	}
 	defer open()
-	s, err := b.serve("", r.endpoint(0, ""))
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	for i := range good {
-		if err := s.subscribe(r.endpoint(i, ""), fmt.Sprintf("good.e%d", i)); err != nil {
-			return nil, err
-		}
-	}
 	bad := []string{"http://" + dead + "/"}
+	var twins []string
 	for i, path := range []string{"loris", "endless", "late", "reset"} {
-		bad = append(bad, r.endpoint(good+i, path))
+		bad = append(bad, r.endpoint(goodEndpoints+i, path))
 	}
-	var ids []string
-	for i, url := range bad {
-		if err := s.subscribe(r.endpoint(good+5+i, ""), fmt.Sprintf("twin.e%d", i)); err != nil {
+	for i := range bad {
+		twins = append(twins, r.endpoint(goodEndpoints+i, ""))
+	}
+	var servers [2]*server
+	for i, rest := range [][]string{twins, bad} {
+		if servers[i], err = b.thousand(r, rest); err != nil {
 			return nil, err
 		}
-		id, err := s.subscribeAs("", url, fmt.Sprintf("bad.e%d", i))
-		if err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
+		defer servers[i].stop()
 	}
-	rest := func(kind string) stream {
-		return stream{rate: 100, event: func(i int) (string, string) { return fmt.Sprintf("%s.e%d", kind, i%len(bad)), "" }}
-	}
-	counted := stream{rate: 900, event: func(i int) (string, string) { return fmt.Sprintf("good.e%d", i%good), "" }, count: true}
+	good := stream{rate: 900, event: func(i int) (string, string) { return fmt.Sprintf("good.e%d", i%goodEndpoints), "" }, count: true}
+	rest := stream{rate: 100, event: func(i int) (string, string) { return fmt.Sprintf("rest.e%d", i%len(bad)), "" }}
 	var rounds []figures
-	for round := range n {
-		var with, without []int64
-		err := alternate(round, func(ill bool) error {
-			verb, kind := "/deactivate", "twin"
-			if ill {
-				verb, kind = "/activate", "bad"
-			}
-			for _, id := range ids {
-				if err := s.call(http.MethodPost, "/subscriptions/"+id+verb, nil); err != nil {
-					return err
-				}
-			}
-			time.Sleep(time.Second)
-			took, err := s.received(r, b.span, counted, rest(kind))
-			if ill {
-				with = took
-			} else {
-				without = took
-			}
-			return err
+	for range n {
+		took, err := inTurns(2, b.span, func(way int) ([]int64, error) {
+			return servers[way].received(r, slice, good, rest)
 		})
 		if err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+			return nil, servers[1].explain(err)
 		}
+		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
 		rounds = note("endpoints", append(rounds, figures{
-			{"p99 with ÷ without", quantile(with, .99) / quantile(without, .99)},
-			{"p50 with ÷ without", quantile(with, .5) / quantile(without, .5)},
-			{"p99 with, ms", quantile(with, .99)}, {"p99 without, ms", quantile(without, .99)},
-			{"RSS MiB", s.rss()},
+			{"p99 with ÷ without", p99[1] / p99[0]}, {"p50 with ÷ without", p50[1] / p50[0]},
+			{"p99 with, ms", p99[1]}, {"p99 without, ms", p99[0]}, {"p50 with, ms", p50[1]}, {"p50 without, ms", p50[0]},
+			{"RSS with, MiB", servers[1].rss()}, {"RSS without, MiB", servers[0].rss()},
 		}))
 	}
 	return rounds, nil
 }
 
-// greedyTenant has eleven tenants that publish 20 events a second each; in the
-// other half of a round one of them publishes a hundred times as many, and in a
-// third part as many as are accepted. It compares how long the others waited.
+const goodEndpoints = 995
+
+// thousand is a server with so many good endpoints, and the rest.
+func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
+	s, err := b.serve("", r.endpoint(0, ""))
+	if err != nil {
+		return nil, err
+	}
+	for i := range goodEndpoints {
+		if err := s.subscribe(r.endpoint(i, ""), fmt.Sprintf("good.e%d", i)); err != nil {
+			return nil, err
+		}
+	}
+	for i, url := range rest {
+		if err := s.subscribe(url, fmt.Sprintf("rest.e%d", i)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// greedyTenant has eleven tenants that publish 20 events a second each; in turn
+// one of them publishes a hundred times as many, and as many as are accepted.
+// It compares how long the others waited.
 func greedyTenant(b *bench, n int) ([]figures, error) {
 	const tenants, share = 10, 20
 	r, err := receive()
@@ -132,32 +137,30 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 	}
 	defer s.stop()
 	for i := range tenants + 1 {
-		if _, err := s.subscribeAs(fmt.Sprintf("t%d", i), r.endpoint(i, ""), "load.*"); err != nil {
+		if err := s.subscribeAs(fmt.Sprintf("t%d", i), r.endpoint(i, ""), "load.*"); err != nil {
 			return nil, err
 		}
 	}
 	modest := stream{rate: tenants * share, count: true, event: func(i int) (string, string) {
 		return "load.test", fmt.Sprintf("t%d", i%tenants)
 	}}
-	greedy := func(rate float64) stream {
-		return stream{rate: rate, event: func(int) (string, string) { return "load.test", fmt.Sprintf("t%d", tenants) }}
-	}
+	rates := []float64{share, 100 * share, 0}
 	var rounds []figures
 	for range n {
-		var took [3][]int64
-		for i, rate := range []float64{share, 100 * share, 0} {
-			if took[i], err = s.received(r, b.span, modest, greedy(rate)); err != nil {
-				return nil, fmt.Errorf("%w\n%s", err, s.log.String())
-			}
-			if err := s.idle(); err != nil {
-				return nil, err
-			}
+		took, err := inTurns(len(rates), b.span, func(way int) ([]int64, error) {
+			some, err := s.received(r, slice, modest, stream{rate: rates[way], event: func(int) (string, string) {
+				return "load.test", fmt.Sprintf("t%d", tenants)
+			}})
+			return some, errors.Join(err, s.idle())
+		})
+		if err != nil {
+			return nil, s.explain(err)
 		}
-		p99 := func(i int) float64 { return quantile(took[i], .99) }
+		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
 		rounds = note("tenants", append(rounds, figures{
-			{"p99 beside 100 × the share ÷ alone", p99(1) / p99(0)},
-			{"p99 beside all that is accepted ÷ alone", p99(2) / p99(0)},
-			{"p99 alone, ms", p99(0)}, {"p99 beside 100 ×, ms", p99(1)}, {"p99 beside all, ms", p99(2)},
+			{"p99 beside 100 × the share ÷ alone", p99[1] / p99[0]}, {"p50 beside 100 × the share ÷ alone", p50[1] / p50[0]},
+			{"p99 beside all that is accepted ÷ alone", p99[2] / p99[0]},
+			{"p99 alone, ms", p99[0]}, {"p99 beside 100 ×, ms", p99[1]}, {"p99 beside all, ms", p99[2]}, {"p50 alone, ms", p50[0]},
 		}))
 	}
 	return rounds, nil
@@ -165,7 +168,7 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 
 // idle returns when nothing waits to be delivered.
 func (s *server) idle() error {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var status struct {
 			Pending int `json:"pending"`
 		}
@@ -192,7 +195,7 @@ func flood(b *bench, n int) ([]figures, error) {
 		f, err := s.flood(b.span, connections, event("load.test", "", payload(0, size)))
 		if err != nil {
 			s.stop()
-			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+			return nil, s.explain(err)
 		}
 		s.stop()
 		rounds = note("flood", append(rounds, f))
@@ -277,7 +280,7 @@ func idleConnections(b *bench, n int) ([]figures, error) {
 		f, err := s.connections(connections)
 		s.stop()
 		if err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+			return nil, s.explain(err)
 		}
 		rounds = note("connections", append(rounds, f))
 	}
@@ -356,7 +359,7 @@ func slowUploads(b *bench, n int) ([]figures, error) {
 			peak = s.peak()
 			s.stop()
 			if err != nil {
-				return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+				return nil, s.explain(err)
 			}
 			grown[i] = peak - before
 		}

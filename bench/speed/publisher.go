@@ -29,7 +29,7 @@ const streamWorkers = 64
 // received publishes streams for a span, and returns how long each counted
 // event took from its POST to its receiver, in nanoseconds.
 func (s *server) received(r *receiver, span time.Duration, streams ...stream) ([]int64, error) {
-	const most = 1 << 20
+	const most = 1 << 17
 	l := newLedger(most)
 	r.ledger.Store(l)
 	var next atomic.Int64 // numbers over all streams

@@ -171,7 +171,15 @@ func blackhole() (addr string, fill func(), err error) {
 	}, nil
 }
 
-// quantile of durations in milliseconds, which are sorted; by nearest rank.
+// quantileOf is the quantile of each of several.
+func quantileOf(took [][]int64, q float64) (of []float64) {
+	for _, ns := range took {
+		of = append(of, quantile(ns, q))
+	}
+	return of
+}
+
+// quantile of durations in milliseconds, by nearest rank. It sorts them.
 func quantile(ns []int64, q float64) float64 {
 	if len(ns) == 0 {
 		return 0
