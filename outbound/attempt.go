@@ -18,6 +18,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	a.Class, a.Error = o.class, o.words
 	span.end(a)
 	if o.stopped {
+		l.settled(h.Delivery.ID)
 		l.giveBack([]*store.Held{h}) // its size is accounted for there
 		l.done(0)
 		return
@@ -70,6 +71,7 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 		if ordered {
 			defer close(stored)
 		}
+		again := l.settled(s.Delivery)
 		if err != nil {
 			return
 		}
@@ -79,6 +81,9 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 		c.Observer.AttemptDone(&AttemptDone{
 			Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
 		})
+		if again {
+			e.requeueSettled(s.Delivery)
+		}
 	})
 	if !ordered {
 		return

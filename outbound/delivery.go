@@ -52,7 +52,7 @@ func deliveryKey(id string) (store.ID, error) {
 }
 
 // Redeliver queues a delivery at once, whatever its state, and starts its
-// schedule anew.
+// schedule anew. Where an attempt is under way, another one follows it.
 func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	key, err := deliveryKey(id)
 	if err != nil {
@@ -79,9 +79,11 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.lanes.byKey(r.Subscription) == nil {
+	l := e.lanes.byKey(r.Subscription)
+	if l == nil {
 		return nil, fmt.Errorf("%w: subscription %s was deleted: publish the event again for another", ErrConflict, r.SubscriptionID)
 	}
+	l.renew(key)
 	if _, err := e.requeue(ctx, Query{Delivery: key, Limit: 1}); err != nil {
 		return nil, err
 	}
@@ -115,4 +117,13 @@ func (e *Engine) requeue(ctx context.Context, q Query) (store.Requeued, error) {
 		}
 	}
 	return r, err
+}
+
+// requeueSettled queues a delivery again whose attempt was under way when it
+// was queued anew: the outcome of that one has replaced what was stored then.
+func (e *Engine) requeueSettled(key store.ID) {
+	if _, err := e.requeue(context.Background(), Query{Delivery: key, Limit: 1}); err != nil {
+		e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way: redeliver it once more",
+			"delivery", key.With(store.DeliveryPrefix), "error", err)
+	}
 }

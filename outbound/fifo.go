@@ -29,8 +29,11 @@ func (q *fifo[T]) pop() T {
 	return v
 }
 
+// all are those that wait, the oldest first.
+func (q *fifo[T]) all() []T { return q.items[q.head:] }
+
 func (q *fifo[T]) popAll() []T {
-	all := q.items[q.head:]
+	all := q.all()
 	q.items, q.head = nil, 0
 	return all
 }

@@ -33,6 +33,9 @@ type lane struct {
 	queue    fifo[*store.Held]
 	reserved int  // room promised to events that are being stored
 	running  int  // attempts under way
+	// Attempts whose outcome isn't stored, by delivery: whether to make another
+	// one after it.
+	unsettled map[store.ID]bool
 	closed   bool // the subscription is deleted
 
 	// The store has deliveries that are due. Until they are here, new ones go
@@ -161,6 +164,10 @@ func (l *lane) next(now time.Time) (*store.Held, time.Duration) {
 	}
 	h := l.queue.pop()
 	l.running++
+	if l.unsettled == nil {
+		l.unsettled = map[store.ID]bool{}
+	}
+	l.unsettled[h.Delivery.ID] = false
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
@@ -191,6 +198,33 @@ func (l *lane) done(size int) {
 	l.mu.Unlock()
 	if empty {
 		l.e.claims.schedule(l, l.e.now())
+	}
+}
+
+// settled ends what take began, and tells whether the delivery was queued anew
+// meanwhile.
+func (l *lane) settled(delivery store.ID) (again bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	again = l.unsettled[delivery]
+	delete(l.unsettled, delivery)
+	return again
+}
+
+// renew has a delivery that the lane holds go by what is about to be stored of
+// it: its schedule starts anew, after the attempt that is under way.
+func (l *lane) renew(delivery store.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.unsettled[delivery]; ok {
+		l.unsettled[delivery] = true
+		return
+	}
+	for _, h := range l.queue.all() {
+		if h.Delivery.ID == delivery {
+			h.Round = h.Attempts
+			return
+		}
 	}
 }
 
