@@ -1,0 +1,190 @@
+// Command soak runs caddy-webhooks for an hour under mixed faults: receivers
+// that misbehave by turns, reloads, kill -9 and gentle stops, at a modest rate.
+// At the end every accepted event must have been delivered to each of its
+// subscriptions, or be a dead letter.
+//
+//	go run ./bench/soak -for 1h -rate 150 -out <folder>
+//
+// writes soak.csv, soak.svg and caddy.log to the folder. Linux only: it reads
+// /proc. See bench/README.md.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+// plan is what a run is asked to do.
+type plan struct {
+	span, kill, reload, sample, drain time.Duration
+	rate                              int
+	out                               string
+}
+
+func main() {
+	var p plan
+	flag.DurationVar(&p.span, "for", time.Hour, "how long events are published")
+	flag.IntVar(&p.rate, "rate", 150, "events a second; each has two subscriptions")
+	flag.DurationVar(&p.kill, "kill", 100*time.Second, "how long a process lives in the first and in the last quarter; in the half between it is left alone, so that growth would show")
+	flag.DurationVar(&p.reload, "reload", 20*time.Second, "time between reloads")
+	flag.DurationVar(&p.sample, "sample", 5*time.Second, "time between samples")
+	flag.DurationVar(&p.drain, "drain", 4*time.Minute, "how long to wait at the end for what is still to be delivered")
+	flag.StringVar(&p.out, "out", "", "folder to write to (required)")
+	flag.Parse()
+	if p.out == "" {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	if err := p.run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+// run soaks, and ends with an error where anything was lost; the store stays
+// then.
+func (p plan) run(ctx context.Context) (err error) {
+	if err := os.MkdirAll(p.out, 0o755); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w (the store is in %s)", err, dir)
+			return
+		}
+		os.RemoveAll(dir)
+	}()
+	binary := filepath.Join(dir, "caddy")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/caddy")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building Caddy: %w", err)
+	}
+	log, err := os.Create(filepath.Join(p.out, "caddy.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s, err := newServer(dir, binary, log)
+	if err != nil {
+		return err
+	}
+	if err := s.start(); err != nil {
+		return err
+	}
+	defer func() { _ = s.kill() }()
+
+	l := newLedger()
+	receivers, err := subscribers(s, l)
+	if err != nil {
+		return err
+	}
+	m, err := newMeter(s, l, filepath.Join(p.out, "soak.csv"))
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if err := p.soak(ctx, s, l, receivers, m); err != nil {
+		return err
+	}
+	if err := p.settle(ctx, s, receivers, m); err != nil {
+		return err
+	}
+	return report(s, l, m)
+}
+
+// soak publishes while all that can go wrong does.
+func (p plan) soak(ctx context.Context, s *server, l *ledger, receivers []*receiver, m *meter) error {
+	publishing, stop := context.WithTimeout(ctx, p.span)
+	defer stop()
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		publish(publishing, s, l, p.rate)
+	}()
+	began := time.Now()
+	reloads, kills, moods := time.NewTicker(p.reload), time.NewTicker(p.kill), time.NewTicker(moodSpan)
+	samples := time.NewTicker(p.sample)
+	defer reloads.Stop()
+	defer kills.Stop()
+	defer moods.Stop()
+	defer samples.Stop()
+	for turn := 0; ; {
+		var err error
+		select {
+		case <-published:
+			return ctx.Err()
+		case <-samples.C:
+			err = m.sample()
+		case <-reloads.C:
+			err = s.reload()
+		case <-moods.C:
+			turn++
+			for i, r := range receivers {
+				if err = r.become(course[(turn+2*i)%len(course)]); err != nil {
+					break
+				}
+			}
+		case <-kills.C:
+			if gone := time.Since(began); gone > p.span/4 && gone < p.span*3/4 {
+				continue
+			}
+			err = s.restart()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// settle has the receivers be well, and waits until nothing waits.
+func (p plan) settle(ctx context.Context, s *server, receivers []*receiver, m *meter) error {
+	for _, r := range receivers {
+		if err := r.become(well); err != nil {
+			return err
+		}
+	}
+	for end := time.Now().Add(p.drain); time.Now().Before(end); time.Sleep(p.sample) {
+		if err := m.sample(); err != nil {
+			return err
+		}
+		st, err := s.status()
+		if err != nil {
+			return err
+		}
+		if st.Pending == 0 || ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil // what still waits is neither delivered nor dead: the report says so
+}
+
+// report says what became of all that was accepted.
+func report(s *server, l *ledger, m *meter) error {
+	dead, err := s.deadLetters()
+	if err != nil {
+		return err
+	}
+	b := l.balance(dead)
+	fmt.Printf("%d events accepted, %d publishes without an answer\n", b.accepted, l.refused.Load())
+	fmt.Printf("%d deliveries: %d delivered, %d dead letters, %d lost\n", b.owed, b.delivered, b.dead, b.lost)
+	fmt.Printf("%d deliveries came again after they had been answered 2xx\n", b.repeats)
+	fmt.Printf("%d × kill -9, %d × SIGTERM (the slowest took %v), %d reloads; the slowest start took %v\n",
+		s.kills, s.stops, s.slowestStop.Round(time.Millisecond), s.reloads, s.slowestStart.Round(time.Millisecond))
+	if b.lost > 0 {
+		return fmt.Errorf("%d deliveries are lost", b.lost)
+	}
+	return nil
+}
