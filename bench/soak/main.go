@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -36,10 +37,18 @@ func main() {
 	flag.DurationVar(&p.sample, "sample", 5*time.Second, "time between samples")
 	flag.DurationVar(&p.drain, "drain", 4*time.Minute, "how long to wait at the end for what is still to be delivered")
 	flag.StringVar(&p.out, "out", "", "folder to write to (required)")
+	draw := flag.String("draw", "", "only draw the soak.csv of a run, to soak.svg in -out")
 	flag.Parse()
 	if p.out == "" {
 		flag.Usage()
 		os.Exit(2)
+	}
+	if *draw != "" {
+		if err := plot(*draw, p.picture()); err != nil {
+			fmt.Fprintln(os.Stderr, "soak:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
@@ -48,6 +57,8 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+func (p plan) picture() string { return filepath.Join(p.out, "soak.svg") }
 
 // run soaks, and ends with an error where anything was lost; the store stays
 // then.
@@ -91,7 +102,8 @@ func (p plan) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m, err := newMeter(s, l, filepath.Join(p.out, "soak.csv"))
+	samples := filepath.Join(p.out, "soak.csv")
+	m, err := newMeter(s, l, samples)
 	if err != nil {
 		return err
 	}
@@ -102,7 +114,7 @@ func (p plan) run(ctx context.Context) (err error) {
 	if err := p.settle(ctx, s, receivers, m); err != nil {
 		return err
 	}
-	return report(s, l, m)
+	return errors.Join(report(s, l), plot(samples, p.picture()))
 }
 
 // soak publishes while all that can go wrong does.
@@ -172,7 +184,7 @@ func (p plan) settle(ctx context.Context, s *server, receivers []*receiver, m *m
 }
 
 // report says what became of all that was accepted.
-func report(s *server, l *ledger, m *meter) error {
+func report(s *server, l *ledger) error {
 	dead, err := s.deadLetters()
 	if err != nil {
 		return err
