@@ -11,10 +11,11 @@ import (
 func (e *Engine) attempt(l *lane, h *store.Held) {
 	c := e.config.Load()
 	t := l.current()
-	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.now()}
+	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.clock.Now()}
+	began := e.clock.Elapsed()
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
 	o := c.client.send(ctx, t, h.Event, a, span.inject)
-	a.Latency = e.now().Sub(a.At)
+	a.Latency = e.clock.Elapsed() - began
 	a.Class, a.Error = o.class, o.words
 	span.end(a)
 	if o.stopped {
@@ -122,9 +123,9 @@ func (l *lane) note(o *outcome) (wasDown, wentDown bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if o.ok() {
-		l.lastSuccess = l.e.now()
+		l.lastSuccess = l.e.clock.Now()
 		return l.breaker.succeeded(l.target.Load().concurrency), false
 	}
-	l.lastFailure, l.lastError = l.e.now(), o.words
+	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
 	return false, l.breaker.failed(o.overloaded, l.running)
 }

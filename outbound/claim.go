@@ -14,8 +14,7 @@ const (
 	claimLanes = 128
 	// claimBytes bounds the payloads that one claim reads.
 	claimBytes = 8 << 20
-	// claimIdle is how long the claimer sleeps at most, so that a clock that
-	// was set forwards is noticed.
+	// claimIdle is how long the claimer sleeps at most.
 	claimIdle = 30 * time.Second
 	// hungryPause is how long a lane waits when other lanes have all the memory.
 	hungryPause = 20 * time.Millisecond
@@ -92,14 +91,15 @@ func (c *claimer) run() {
 	var lanes []*lane
 	for c.e.life.Err() == nil {
 		var again time.Time
-		lanes, again = c.due(c.e.now(), lanes[:0])
+		now := c.e.now()
+		lanes, again = c.due(now, lanes[:0])
 		if len(lanes) > 0 {
 			c.claim(c.e.life, lanes)
 			continue
 		}
 		select {
 		case <-c.wake:
-		case <-c.e.clock.At(again):
+		case <-c.e.clock.After(again.Sub(now)):
 		case <-c.e.life.Done():
 		}
 	}

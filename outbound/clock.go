@@ -1,15 +1,62 @@
 package outbound
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // Clock is what the engine knows of time, so that a test can own it.
 type Clock interface {
+	// Now is the time by the wall clock, which may be set at any moment.
 	Now() time.Time
-	// At is ready at a time, or at once if that is past.
-	At(t time.Time) <-chan time.Time
+	// Elapsed is how much time has passed since some moment, however the wall
+	// clock is set.
+	Elapsed() time.Duration
+	// After is ready when that much more time has passed.
+	After(d time.Duration) <-chan time.Time
 }
 
-type systemClock struct{}
+type systemClock struct{ began time.Time }
 
-func (systemClock) Now() time.Time                  { return time.Now() }
-func (systemClock) At(t time.Time) <-chan time.Time { return time.After(time.Until(t)) }
+func (systemClock) Now() time.Time                         { return time.Now() }
+func (c systemClock) Elapsed() time.Duration               { return time.Since(c.began) }
+func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// timeline is the time by which deliveries are scheduled. It begins at the wall
+// clock's time and then only ever passes: where that is set, nothing comes
+// early, late or in another order.
+type timeline struct {
+	Clock
+	zero time.Time // when nothing had elapsed
+}
+
+// newTimeline begins where the time that the store has known ended, if the wall
+// clock is behind that.
+func newTimeline(c Clock, last store.ID) timeline {
+	now := c.Now().Round(0) // without its own reading of what has elapsed
+	if known := last.Time(); known.After(now) {
+		now = known
+	}
+	return timeline{Clock: c, zero: now.Add(-c.Elapsed())}
+}
+
+func (t *timeline) now() time.Time { return t.zero.Add(t.Elapsed()) }
+
+// latest is for ids: they are never behind what is scheduled, and say when
+// something was made.
+func (t *timeline) latest() time.Time {
+	now, wall := t.now(), t.Now().Round(0)
+	if wall.After(now) {
+		return wall
+	}
+	return now
+}
+
+// wall says for people when something is due, as the wall clock is set now.
+func (t *timeline) wall(due time.Time) time.Time {
+	if due.IsZero() {
+		return due
+	}
+	return due.Add(t.Now().Round(0).Sub(t.now()).Round(time.Second))
+}

@@ -25,13 +25,26 @@ func (e *Engine) Delivery(ctx context.Context, id string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.store.Delivery(ctx, key)
+	return e.record(ctx, key)
+}
+
+func (e *Engine) record(ctx context.Context, key store.ID) (*Record, error) {
+	r, err := e.store.Delivery(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	r.Due = e.clock.wall(r.Due)
+	return r, nil
 }
 
 // Deliveries lists deliveries, newest first. Dead letters are those whose
 // state is store.Dead.
 func (e *Engine) Deliveries(ctx context.Context, q Query) ([]*Record, error) {
-	return e.store.Deliveries(ctx, q)
+	rs, err := e.store.Deliveries(ctx, q)
+	for _, r := range rs {
+		r.Due = e.clock.wall(r.Due)
+	}
+	return rs, err
 }
 
 // Attempts lists the attempts of a delivery, first to last.
@@ -87,7 +100,7 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	if _, err := e.requeue(ctx, Query{Delivery: key, Limit: 1}); err != nil {
 		return nil, err
 	}
-	return e.store.Delivery(ctx, key)
+	return e.record(ctx, key)
 }
 
 // requeueBatch is how many deliveries are queued again in one transaction.

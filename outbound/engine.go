@@ -13,7 +13,7 @@ import (
 // Engine publishes events and delivers them. It is safe for concurrent use.
 type Engine struct {
 	store    store.Store
-	clock    Clock
+	clock    timeline
 	ids      *store.IDs
 	config   atomic.Pointer[config]
 	lanes    lanes
@@ -38,7 +38,7 @@ type Engine struct {
 type Option func(*Engine)
 
 // WithClock gives the engine another clock.
-func WithClock(c Clock) Option { return func(e *Engine) { e.clock = c } }
+func WithClock(c Clock) Option { return func(e *Engine) { e.clock.Clock = c } }
 
 // Open makes an engine on a store and starts to deliver what waits in it.
 // The store stays its caller's, to close after the engine.
@@ -47,7 +47,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: st, clock: systemClock{}}
+	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}}
 	for _, o := range opts {
 		o(e)
 	}
@@ -55,7 +55,8 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	if err != nil {
 		return nil, fmt.Errorf("reading the store's identity: %w", err)
 	}
-	e.ids = store.NewIDs(node, last, e.now)
+	e.clock = newTimeline(e.clock.Clock, last)
+	e.ids = store.NewIDs(node, last, e.clock.latest)
 	e.config.Store(c)
 	e.life, e.stop = context.WithCancel(context.Background())
 	e.work, e.cancel = context.WithCancel(context.Background())
@@ -146,7 +147,8 @@ func (e *Engine) Close() {
 	e.config.Load().client.retire()
 }
 
-func (e *Engine) now() time.Time { return e.clock.Now() }
+// now is the time by which deliveries are scheduled.
+func (e *Engine) now() time.Time { return e.clock.now() }
 
 // background runs a service until the engine is closed, and none after that.
 func (e *Engine) background(f func(context.Context)) {
@@ -160,7 +162,7 @@ func (e *Engine) background(f func(context.Context)) {
 // pause waits, or returns early when ctx is done.
 func (e *Engine) pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-e.clock.At(e.now().Add(d)):
+	case <-e.clock.After(d):
 	case <-ctx.Done():
 	}
 }

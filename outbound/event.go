@@ -204,7 +204,7 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
 	}
 	payload, err := json.Marshal(map[string]string{
-		"type": TestEventType, "subscription_id": s.ID, "timestamp": e.now().UTC().Format(time.RFC3339),
+		"type": TestEventType, "subscription_id": s.ID, "timestamp": e.clock.Now().UTC().Format(time.RFC3339),
 	})
 	if err != nil {
 		return nil, err
@@ -218,7 +218,7 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 	if _, err := e.finish(&p); err != nil {
 		return nil, err
 	}
-	return e.store.Delivery(ctx, p.Deliveries[0].ID)
+	return e.record(ctx, p.Deliveries[0].ID)
 }
 
 // Event returns an event with its payload.

@@ -31,12 +31,12 @@ type lane struct {
 
 	mu       sync.Mutex
 	queue    fifo[*store.Held]
-	reserved int  // room promised to events that are being stored
-	running  int  // attempts under way
+	reserved int // room promised to events that are being stored
+	running  int // attempts under way
 	// Attempts whose outcome isn't stored, by delivery: whether to make another
 	// one after it.
 	unsettled map[store.ID]bool
-	closed   bool // the subscription is deleted
+	closed    bool // the subscription is deleted
 
 	// The store has deliveries that are due. Until they are here, new ones go
 	// behind them. asked grows whenever something is stored past the lane, so

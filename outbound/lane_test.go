@@ -13,8 +13,9 @@ import (
 // still is a clock that stands still.
 type still time.Time
 
-func (c still) Now() time.Time              { return time.Time(c) }
-func (still) At(time.Time) <-chan time.Time { return nil }
+func (c still) Now() time.Time                     { return time.Time(c) }
+func (still) Elapsed() time.Duration               { return 0 }
+func (still) After(time.Duration) <-chan time.Time { return nil }
 
 // newLane makes a lane of an engine of which nothing runs, so that a test
 // calls each step itself.
@@ -29,7 +30,7 @@ func newLane(t *testing.T, s store.Subscription) *lane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{store: st, clock: still(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), life: t.Context()}
+	e := &Engine{store: st, clock: newTimeline(still(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), 0), life: t.Context()}
 	e.config.Store(c)
 	e.claims.init(e)
 	e.dispatch.e = e // without slots

@@ -28,13 +28,14 @@ const patience = 20 * time.Second
 
 // clock is a wall clock that stands still until a test moves it.
 type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers []*timer
+	mu      sync.Mutex
+	now     time.Time
+	elapsed time.Duration
+	timers  []*timer
 }
 
 type timer struct {
-	at time.Time
+	at time.Duration
 	c  chan time.Time
 }
 
@@ -46,11 +47,17 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) At(at time.Time) <-chan time.Time {
+func (c *clock) Elapsed() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{at: at, c: make(chan time.Time, 1)}
-	if !at.After(c.now) {
+	return c.elapsed
+}
+
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{at: c.elapsed + d, c: make(chan time.Time, 1)}
+	if d <= 0 {
 		t.c <- c.now
 	} else {
 		c.timers = append(c.timers, t)
@@ -58,13 +65,20 @@ func (c *clock) At(at time.Time) <-chan time.Time {
 	return t.c
 }
 
-// advance moves the clock; a negative step sets it back.
-func (c *clock) advance(d time.Duration) {
+// set moves the hands of the clock, and no time passes.
+func (c *clock) set(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
+}
+
+// advance lets time pass.
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now, c.elapsed = c.now.Add(d), c.elapsed+d
 	c.timers = slices.DeleteFunc(c.timers, func(t *timer) bool {
-		if t.at.After(c.now) {
+		if t.at > c.elapsed {
 			return false
 		}
 		t.c <- c.now

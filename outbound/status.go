@@ -45,6 +45,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	stats.OldestDue = e.clock.wall(stats.OldestDue)
 	s := Status{Store: stats, InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	for _, l := range e.lanes.all() {
 		s.Subscriptions = append(s.Subscriptions, l.status())
@@ -64,7 +65,7 @@ func (l *lane) status() SubscriptionStatus {
 		LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
 	if l.notBefore.After(l.e.now()) {
-		s.PausedUntil, s.Health = l.notBefore, HealthPaused
+		s.PausedUntil, s.Health = l.e.clock.wall(l.notBefore), HealthPaused
 	}
 	switch {
 	case !l.active():

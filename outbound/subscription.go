@@ -186,7 +186,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	if err := spec.check(&c.Settings); err != nil {
 		return nil, err
 	}
-	s := &store.Subscription{Key: e.ids.Next(), Active: true, Updated: e.now()}
+	s := &store.Subscription{Key: e.ids.Next(), Active: true, Updated: e.clock.Now()}
 	s.ID = s.Key.With(store.SubscriptionPrefix)
 	spec.apply(s)
 	if err := ensureSecret(s, c); err != nil {
@@ -330,7 +330,7 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscri
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
 	s, err := e.store.UpdateSubscription(ctx, id, func(s *store.Subscription) error {
-		s.Updated = e.now()
+		s.Updated = e.clock.Now()
 		return edit(s)
 	})
 	if err != nil {
@@ -501,7 +501,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {
 	l := e.lanes.byID(id)
 	if l == nil {
-		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.now()}
+		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.clock.Now()}
 		spec.apply(s)
 		if err := ensureSecret(s, c); err != nil {
 			return err

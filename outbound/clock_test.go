@@ -1,0 +1,203 @@
+package outbound_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// jumps are what happens to wall clocks.
+var jumps = []struct {
+	name string
+	by   time.Duration
+}{
+	{"an hour forwards", time.Hour},
+	{"an hour back", -time.Hour},
+	{"a leap second", -time.Second},
+	{"fifty years", 50 * 365 * 24 * time.Hour},
+}
+
+// afterJumps runs a test once for each jump.
+func afterJumps(t *testing.T, f func(t *testing.T, jump time.Duration)) {
+	for _, j := range jumps {
+		t.Run(j.name, func(t *testing.T) { f(t, j.by) })
+	}
+}
+
+// nudge has the engine do all that it would do now: a delivery to another
+// subscription goes through every part of it.
+func (h *house) nudge(r *receiver) {
+	h.t.Helper()
+	if _, err := h.Subscription("sub_nudge"); err != nil {
+		h.settings.Subscriptions = append(h.settings.Subscriptions, outbound.SubscriptionSpec{Name: "nudge", URL: r.URL + "/nudge", EventTypes: []string{"nudge"}})
+		if err := h.Apply(h.t.Context(), h.settings); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	h.publish("nudge", `{}`)
+	if d := h.attempt(); d.State != store.Delivered {
+		h.t.Fatalf("%v, %+v", d.State, d.Attempt)
+	}
+}
+
+func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
+	afterJumps(t, func(t *testing.T, jump time.Duration) {
+		h := open(t, retries(10*time.Minute, 10*time.Minute))
+		r, healthy := newReceiver(t), newReceiver(t)
+		r.answers(status(500))
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+		for range 20 {
+			h.publish("a", `1`)
+			h.attempt()
+			r.next(t)
+		}
+		h.clock.set(jump)
+		h.nudge(healthy)
+		r.none(t)
+		due, err := h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range due {
+			if wait := d.Due.Sub(h.clock.Now()); wait < 8*time.Minute || wait > 12*time.Minute {
+				t.Fatalf("it is due in %v by the clock on the wall", wait)
+			}
+		}
+		h.clock.advance(8 * time.Minute)
+		h.nudge(healthy)
+		r.none(t)
+		h.clock.advance(4 * time.Minute)
+		for range 20 {
+			check(t, h, r.next(t), s.Secrets[0].Value) // its timestamp is within the tolerance
+			h.attempt()
+		}
+		r.none(t)
+	})
+}
+
+func TestRetriesComeAfterARestartWithTheClockSetBack(t *testing.T) {
+	h := open(t, retries(10*time.Minute))
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.attempt()
+	h.clock.set(-time.Hour)
+	h.restart()
+	r.next(t)
+	r.none(t)
+	h.clock.advance(12 * time.Minute)
+	if d := h.attempt(); d.Attempt.Number != 2 {
+		t.Fatalf("%+v", d)
+	}
+}
+
+func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
+	afterJumps(t, func(t *testing.T, jump time.Duration) {
+		h := open(t, retries(time.Second))
+		r, healthy := newReceiver(t), newReceiver(t)
+		r.answers(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+		h.publish("a", `1`)
+		r.next(t)
+		h.attempt()
+		h.eventually("the pause", func() bool {
+			st, err := h.Status(t.Context())
+			return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused
+		})
+		h.clock.set(jump)
+		st, err := h.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pause := st.Subscriptions[0].PausedUntil.Sub(h.clock.Now()); pause != 600*time.Second {
+			t.Errorf("it is paused for %v by the clock on the wall", pause)
+		}
+		h.clock.advance(599 * time.Second)
+		h.nudge(healthy)
+		r.none(t)
+		r.answers(nil)
+		h.clock.advance(2 * time.Second)
+		r.next(t)
+		if d := h.attempt(); d.State != store.Delivered {
+			t.Errorf("%v, %+v", d.State, d.Attempt)
+		}
+	})
+}
+
+func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
+	afterJumps(t, func(t *testing.T, jump time.Duration) {
+		h := open(t, func(s *outbound.Settings) { s.SecretGrace = 30 * time.Minute })
+		r := newReceiver(t)
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+		rotated, err := h.RotateSecret(t.Context(), s.ID, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.clock.set(jump)
+		for _, step := range []struct {
+			pass       time.Duration
+			signatures int
+		}{{29 * time.Minute, 2}, {2 * time.Minute, 1}} {
+			h.clock.advance(step.pass)
+			h.publish("a", `1`)
+			a := r.next(t)
+			h.attempt()
+			check(t, h, a, rotated.Secret)
+			if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != step.signatures {
+				t.Errorf("%d signatures, want %d", n, step.signatures)
+			}
+		}
+	})
+}
+
+func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
+	afterJumps(t, func(t *testing.T, jump time.Duration) {
+		h := open(t)
+		r := newReceiver(t)
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+		if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+			t.Fatal(err)
+		}
+		h.publish("a", `1`)
+		h.clock.advance(10 * time.Minute)
+		h.publish("a", `2`)
+		h.clock.set(jump)
+		h.publish("a", `3`)
+		h.restart()
+		h.publish("a", `4`)
+		h.clock.set(-jump)
+		h.publish("a", `5`)
+		h.restart()
+		if _, err := h.Activate(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+		h.publish("a", `6`)
+		for _, want := range []string{"1", "2", "3", "4", "5", "6"} {
+			if got := string(r.next(t).body); got != want {
+				t.Fatalf("%s came where %s was due", got, want)
+			}
+			h.attempt()
+		}
+	})
+}
+
+func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
+	h := open(t)
+	h.clock.set(24 * time.Hour)
+	p := h.publish("a", `1`)
+	ev, err := h.Event(t.Context(), "", p.EventID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ev.Created().Equal(h.clock.Now()) {
+		t.Errorf("made at %v, at %v by the clock", ev.Created(), h.clock.Now())
+	}
+}
