@@ -66,8 +66,11 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 	if t.sub.Ordered && s.State == store.Pending {
 		s.Due = h.Due // it stays the first in line
 	}
-	stored := make(chan struct{})
 	ordered := t.sub.Ordered
+	var stored chan struct{}
+	if ordered {
+		stored = make(chan struct{})
+	}
 	e.commits.settle(s, func(err error) {
 		if ordered {
 			defer close(stored)

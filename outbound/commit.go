@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -138,6 +139,9 @@ func (c *commits) gather(g *gathering) bool {
 		}
 		g.add(u)
 	}
+	// Under load, whoever has something to store and needs only its turn on the
+	// processor gets it first. An idle machine returns at once.
+	runtime.Gosched()
 	for len(g.units) < most && g.bytes < commitBytes {
 		select {
 		case u, ok := <-c.in:

@@ -56,9 +56,6 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		return failure(t.err)
 	}
 	h := t.headers(ev)
-	h.Set("Content-Type", ev.ContentType)
-	h.Set("User-Agent", userAgent)
-	h.Set("Accept-Encoding", "identity")
 	err := t.signer.Sign(h, &verify.Outgoing{
 		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: a.At, Body: ev.Payload,
 	})

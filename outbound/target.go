@@ -19,7 +19,7 @@ import (
 type target struct {
 	sub         *store.Subscription
 	url         *url.URL
-	header      http.Header // the subscription's own
+	header      http.Header // the same for each delivery; its values are shared
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
@@ -28,7 +28,9 @@ type target struct {
 }
 
 func newTarget(c *config, s *store.Subscription, now time.Time) *target {
-	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: make(http.Header, len(s.Headers))}
+	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: http.Header{}}
+	t.header.Set("User-Agent", userAgent)
+	t.header.Set("Accept-Encoding", "identity")
 	for k, v := range s.Headers {
 		t.header.Set(k, v)
 	}
@@ -129,12 +131,13 @@ func (l *lane) resume() {
 	l.stored(l.e.now())
 }
 
-// headers returns the subscription's headers and the event's, to be added to.
+// headers returns the target's headers and the event's, to be added to.
 func (t *target) headers(ev *store.Event) http.Header {
 	h := make(http.Header, len(t.header)+len(ev.Headers)+8)
 	for k, v := range ev.Headers {
 		h.Set(k, v)
 	}
 	maps.Copy(h, t.header)
+	h["Content-Type"] = []string{ev.ContentType}
 	return h
 }
