@@ -23,6 +23,9 @@ const (
 func (s *Store) checkpoint() {
 	defer func() { <-s.writing }()
 	_, _, err := s.w.conn.checkpoint("PASSIVE")
+	if s.relieve(err) {
+		_, _, err = s.w.conn.checkpoint("PASSIVE")
+	}
 	switch {
 	case err != nil && !s.stuck:
 		s.log.Error("webhooks store: can't copy the log into the file; what is stored is safe in the log, which grows meanwhile",

@@ -33,6 +33,11 @@ func insertDelivery(rows int) string {
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	held := s.hold(b)
 	err := s.write(ctx, func(w *writer) error {
+		if len(b.Publications) > 0 {
+			if err := s.reserve.restore(); err != nil {
+				return err
+			}
+		}
 		for _, p := range b.Publications {
 			if err := w.publish(p); err != nil {
 				return fmt.Errorf("storing the event %s: %w", p.Event.ID, err)

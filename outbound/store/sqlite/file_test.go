@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -146,7 +147,11 @@ func TestNewFile(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if got := slices.Sorted(maps.Keys(contents(t, filepath.Dir(path)))); !slices.Equal(got, []string{path, path + ".lock"}) {
+			want := []string{path, path + ".lock"}
+			if runtime.GOOS == "linux" {
+				want = append(want, path+".reserve")
+			}
+			if got := slices.Sorted(maps.Keys(contents(t, filepath.Dir(path)))); !slices.Equal(got, want) {
 				t.Errorf("files after closing: %v", got)
 			}
 		})

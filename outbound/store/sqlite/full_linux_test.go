@@ -11,10 +11,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestFullDisk fills a small disk. What was acknowledged is there, and the
-// store goes on by itself when there is room.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
+// smallDisk is a disk of 4 MiB with a file on it that can be removed to make
+// room.
+func smallDisk(t *testing.T) (dir, ballast string) {
+	t.Helper()
+	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
 		t.Skipf("mounting a small disk needs the right to (%v): only simulated in TestFull and TestEveryFault", err)
 	}
@@ -23,10 +24,17 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	ballast := filepath.Join(dir, "ballast")
+	ballast = filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return dir, ballast
+}
+
+// TestFullDisk fills a small disk. What was acknowledged is there, and the
+// store goes on by itself when there is room.
+func TestFullDisk(t *testing.T) {
+	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
 	s := open(t, path)
 	ids := store.NewIDs(0, 0, time.Now)
@@ -68,6 +76,91 @@ func TestFullDisk(t *testing.T) {
 		s = open(t, path)
 	}
 	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReserve fills a small disk to the last byte. What is under way is settled
+// from the reserve while no event is taken, not after a start either; then both
+// go on.
+func TestReserve(t *testing.T) {
+	dir, ballast := smallDisk(t)
+	path := filepath.Join(dir, "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	refuses := func(when string) {
+		t.Helper()
+		err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
+		if !errors.Is(err, store.ErrFull) {
+			t.Fatalf("publishing %s: got %v, want store.ErrFull", when, err)
+		}
+	}
+	settle := func(d store.NewDelivery) error {
+		return s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{settlement(d)}})
+	}
+
+	var waiting []store.NewDelivery
+	for {
+		p := publication(ids, 1)
+		err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, p.Deliveries...)
+	}
+	refuses("once it's full")
+	acknowledged := len(waiting)
+	var settled []store.NewDelivery
+	for len(waiting) > 0 {
+		refuses("while there is a reserve")
+		if err := settle(waiting[0]); errors.Is(err, store.ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		settled, waiting = append(settled, waiting[0]), waiting[1:]
+	}
+	t.Logf("%d of %d deliveries were settled on a full disk", len(settled), acknowledged)
+	if len(settled) < 100 {
+		t.Error("the reserve is too small, or isn't used")
+	}
+
+	if err := s.Close(); err != nil { // which makes room, since the log is in the file then
+		t.Fatal(err)
+	}
+	fillUp(t, filepath.Join(dir, "others"))
+	s = open(t, path)
+	events, err := s.Events(t.Context(), store.Query{})
+	if err != nil || len(events) != acknowledged {
+		t.Errorf("after a start on a full disk: %d events, want %d: %v", len(events), acknowledged, err)
+	}
+	for _, d := range settled {
+		if r, err := s.Delivery(t.Context(), d.ID); err != nil || r.State != store.Delivered {
+			t.Fatalf("a settlement is lost: %v", err)
+		}
+	}
+	refuses("after a start")
+
+	os.Remove(ballast)
+	publish(t, s, publication(ids, 1))
+	for _, d := range waiting {
+		if err := settle(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fillUp writes a file until the disk is full to the last byte.
+func fillUp(t *testing.T, path string) {
+	t.Helper()
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, make([]byte, int64(s.Bavail)*s.Frsize), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -52,6 +52,7 @@ type Store struct {
 	writing chan struct{}
 	w       *writer // nil while the store is broken
 	stuck   bool    // the last checkpoint failed
+	reserve *reserve
 
 	reading chan *conn // the readers that are free; nil ones while it is broken
 	claims  sync.Mutex // one claim at a time
@@ -105,9 +106,16 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 		closed:  make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		reading: make(chan *conn, readers),
+		reserve: openReserve(path, log),
 	}
 	conns, err := openFile(path)
-	if err != nil {
+	if s.relieve(err) {
+		conns, err = openFile(path)
+	}
+	switch {
+	case err != nil && s.isFull(err):
+		return nil, errors.Join(fmt.Errorf("opening the store in %s: %w: a start needs a little room; free some space on its disk: %w", path, store.ErrFull, err), lock.release())
+	case err != nil:
 		return nil, errors.Join(s.fail("opening the store", err), lock.release())
 	}
 	s.use(conns)
@@ -133,7 +141,9 @@ func (s *Store) Close() error {
 		close(s.closed)
 		s.writing <- struct{}{} // for good: calls under way end first
 		s.work.Wait()
-		err = errors.Join(s.unuse().close(), s.lock.release())
+		err = s.unuse().close()
+		s.reserve.leave()
+		err = errors.Join(err, s.lock.release())
 		opened.Delete(s.path)
 	})
 	if err != nil {

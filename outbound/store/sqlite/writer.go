@@ -69,7 +69,8 @@ func (r *rows) insert(n int, bind func(i int, st *stmt)) error {
 
 // write calls f in a transaction on the writer. The end of ctx ends the wait
 // for the writer and not the transaction, so that the result is what is on
-// disk.
+// disk. It isn't tried again when the disk is full: what settles comes again by
+// itself.
 func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	select {
 	case <-s.closed:
@@ -79,6 +80,7 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	case s.writing <- struct{}{}:
 	}
 	err := s.transact(f)
+	s.relieve(err)
 	switch {
 	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // which can't be undone
 		s.work.Go(func() { s.revive(err) })
