@@ -84,9 +84,7 @@ func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
 		case err != nil:
 			return err
 		case !found:
-			// It stays held, so that it is not found again and again.
-			c.store.log.Error("webhooks store: a delivery has lost its event and can't be made",
-				"delivery", id.With(store.DeliveryPrefix), "path", c.store.path)
+			return unsound("the delivery " + id.With(store.DeliveryPrefix) + " has lost its row or its event")
 		default:
 			claimed.Deliveries = append(claimed.Deliveries, h)
 		}

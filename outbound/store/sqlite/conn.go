@@ -22,8 +22,9 @@ const busyTimeout = 5 * time.Second
 // conn is a connection to the file, for one goroutine at a time. This file is
 // the only one that knows the driver.
 type conn struct {
-	c     *sqlite.Conn
-	stmts map[string]*stmt
+	c      *sqlite.Conn
+	stmts  map[string]*stmt
+	closed bool
 }
 
 func openConn(path string, readOnly bool) (*conn, error) {
@@ -39,7 +40,10 @@ func openConn(path string, readOnly bool) (*conn, error) {
 	return &conn{c: c, stmts: map[string]*stmt{}}, nil
 }
 
-func (c *conn) close() error { return c.c.Close() }
+func (c *conn) close() error {
+	c.closed = true
+	return c.c.Close()
+}
 
 // prepare returns a statement that is kept for the next time.
 func (c *conn) prepare(sql string) (*stmt, error) {
@@ -197,6 +201,12 @@ func (s *stmt) json(v any, size int) *stmt {
 
 func (s *stmt) any(v any) *stmt {
 	switch v := v.(type) {
+	case nil:
+		return s.null()
+	case float64:
+		return s.float(v)
+	case []byte:
+		return s.bytes(v)
 	case int:
 		return s.int(int64(v))
 	case int64:
@@ -299,7 +309,10 @@ func (s *stmt) readJSON(v any) error {
 		s.column++
 		return nil
 	}
-	return json.Unmarshal(s.readBytes(), v)
+	if err := json.Unmarshal(s.readBytes(), v); err != nil {
+		return unsound("a row has broken JSON: " + err.Error())
+	}
+	return nil
 }
 
 func millis(t time.Time) int64 {

@@ -33,6 +33,9 @@ func connect(path string) (_ *connections, err error) {
 	if err := migrate(c, path); err != nil {
 		return nil, err
 	}
+	if err := checkSchema(c); err != nil {
+		return nil, err
+	}
 	if err := c.exec(fmt.Sprintf(`PRAGMA journal_mode = WAL;
 		PRAGMA synchronous = FULL;
 		PRAGMA wal_autocheckpoint = 0;

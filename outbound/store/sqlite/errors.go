@@ -38,7 +38,7 @@ func classify(err error) (kind error, hint string) {
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultProtocol:
 		return store.ErrUnavailable, "another program, such as the sqlite3 shell, keeps it locked; end its transaction"
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return store.ErrDamaged, "move the file away and put a backup in its place, or start with a new one"
+		return store.ErrDamaged, "what can be read of it is put into a new file; see the log and the status"
 	}
 	return nil, ""
 }
@@ -54,8 +54,31 @@ func code(err error) sqlite.ResultCode {
 	return sqlite.ErrCode(err).ToPrimary()
 }
 
+// unsound is damage that SQLite doesn't see: what it says isn't as it should be.
+type unsound string
+
+func (u unsound) Error() string { return store.ErrDamaged.Error() + ": " + string(u) }
+
+func (unsound) Unwrap() error { return store.ErrDamaged }
+
+// salvageable tells whether an error is the damage of a file that is ours.
+func salvageable(err error) bool {
+	var u unsound
+	if errors.As(err, &u) {
+		return true
+	}
+	switch code(err) {
+	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
+		return true
+	}
+	return err != nil && sqlite.ErrCode(err) == sqlite.ResultIOErrShortRead // the file was cut
+}
+
 // poisons tells whether an error leaves it open what is on the disk.
 func poisons(err error) bool {
+	if salvageable(err) {
+		return true
+	}
 	switch code(err) {
 	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem, sqlite.ResultProtocol:
 		return true

@@ -19,6 +19,8 @@ const (
 	applicationID = 0x77686b73
 	// version is the schema's, in the file's user_version.
 	version = 1
+	// versionMost is beyond what it will ever be.
+	versionMost = 1 << 16
 )
 
 //go:embed schema.sql
@@ -52,7 +54,8 @@ const (
 )
 
 // inspect reads a file's header, before SQLite opens it, so that a file that
-// isn't ours is not touched. A missing or an empty one is fine.
+// isn't ours is not touched. A missing or an empty one is fine. The error for
+// one that was ours and is damaged is salvageable.
 //
 // It must not be called while this process has the file open: closing any
 // descriptor of a file gives up the POSIX locks that SQLite has on it.
@@ -75,15 +78,27 @@ func inspect(path string) error {
 	n, err := io.ReadFull(f, header[:])
 	switch {
 	case n == 0 && errors.Is(err, io.EOF):
-		return noLog(path)
+		if err := noLog(path); err == nil || !wasOurs(path) {
+			return err
+		}
+		return unsound("it is empty, but its log is there")
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("reading %s: %w", path, err)
 	case n < headerSize || !bytes.HasPrefix(header[:], []byte(headerMagic)):
+		if wasOurs(path) {
+			return unsound("its header is gone")
+		}
 		return fmt.Errorf("%w: %s is no SQLite database, and was left as it is; give another path", store.ErrForeign, path)
 	}
-	return recognise(path,
-		int64(binary.BigEndian.Uint32(header[headerApplicationID:])),
-		int64(binary.BigEndian.Uint32(header[headerUserVersion:])))
+	application := int64(binary.BigEndian.Uint32(header[headerApplicationID:]))
+	found := int64(int32(binary.BigEndian.Uint32(header[headerUserVersion:])))
+	if (application != applicationID || found > versionMost) && wasOurs(path) && hasSchema(f) {
+		return unsound("its header is broken")
+	}
+	if err := recognise(path, application, found); err != nil {
+		return err
+	}
+	return checkHeader(header[:])
 }
 
 // noLog checks that a file that is to be made has no log: that of a file which
@@ -147,6 +162,9 @@ func migrate(c *conn, path string) error {
 	}
 	if found == version {
 		return nil
+	}
+	if found < 0 || found == 0 && application != 0 {
+		return unsound("its header is broken")
 	}
 	if err := c.exec("PRAGMA journal_mode = DELETE"); err != nil {
 		return err

@@ -223,33 +223,3 @@ func TestLogIsBounded(t *testing.T) {
 		t.Errorf("the log has %d bytes", info.Size())
 	}
 }
-
-// TestDamagedFile checks that damage is an error, and what kind.
-func TestDamagedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "webhooks.db")
-	s := open(t, path)
-	ids := store.NewIDs(0, 0, time.Now)
-	for range 20 {
-		publish(t, s, publication(ids, 1), publication(ids, 1), publication(ids, 1))
-	}
-	s.Close()
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 4096 * 2; i < len(file); i += 4096 {
-		copy(file[i:], bytes.Repeat([]byte{0x5a}, 200))
-	}
-	if err := os.WriteFile(path, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err = sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	if err == nil {
-		defer s.Close()
-		_, err = s.Deliveries(t.Context(), store.Query{})
-	}
-	t.Log(err)
-	if !errors.Is(err, store.ErrDamaged) {
-		t.Errorf("got %v, want store.ErrDamaged", err)
-	}
-}

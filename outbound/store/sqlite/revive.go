@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -11,12 +12,6 @@ import (
 const (
 	reviveSoon  = 100 * time.Millisecond
 	reviveLater = 5 * time.Second
-)
-
-// The write-ahead log's sizes, from SQLite's file format.
-const (
-	walHeader      = 32
-	walFrameHeader = 24
 )
 
 // revive brings the store back after a failed write. The caller hands over the
@@ -30,27 +25,46 @@ const (
 // synced there, which is a new write of every page in question. Only then is
 // the store open again. A check of the whole file would take minutes where it
 // is large; what is read here are the schema and the last rows of each table.
+//
+// Where the file turns out to be damaged, what can be read is put into a new
+// one first (see salvage). Calls are refused meanwhile.
 func (s *Store) revive(cause error) {
-	s.log.Error("webhooks store: writing failed; nothing is taken until the file has been opened anew",
+	s.log.Error("webhooks store: the file failed; nothing is taken until it has been opened anew",
 		"path", s.path, "error", cause)
-	cut := s.cut()
+	var damage, cut error
+	if salvageable(cause) {
+		damage = cause
+	} else {
+		cut = s.cut()
+	}
 	if err := errors.Join(cut, s.unuse().close()); err != nil {
-		s.log.Warn("webhooks store: closing the file after a failed write", "path", s.path, "error", err)
+		s.log.Warn("webhooks store: closing the file after a failure", "path", s.path, "error", err)
 	}
 	for wait := reviveSoon; ; wait = min(2*wait, reviveLater) {
-		cs, err := reconnect(s.path)
+		cs, err := &connections{}, damage
+		if damage == nil {
+			cs, err = reconnect(s.path)
+		}
 		s.use(cs)
 		<-s.writing
 		if err == nil {
 			s.log.Info("webhooks store: the file is open again", "path", s.path)
 			return
 		}
-		s.log.Error("webhooks store: can't open the file again, and will go on trying",
-			"path", s.path, "error", s.fail("opening the store", err))
+		pause := wait
+		if salvageable(err) {
+			damage, err = err, s.salvage(s.isClosed, err)
+		}
+		if err == nil {
+			damage, pause = nil, 0
+		} else {
+			s.log.Error("webhooks store: can't open the file again, and will go on trying",
+				"path", s.path, "error", s.fail("opening the store", err))
+		}
 		select {
 		case <-s.closed:
 			return
-		case <-time.After(wait):
+		case <-time.After(pause):
 		}
 		select {
 		case <-s.closed:
@@ -58,6 +72,33 @@ func (s *Store) revive(cause error) {
 		case s.writing <- struct{}{}:
 		}
 		s.unuse()
+	}
+}
+
+// mend is revive for who was reading when the file failed. The first one who
+// gets the writer does it.
+func (s *Store) mend(ctx context.Context, c *conn, cause error) {
+	select {
+	case <-s.closed:
+		return
+	case <-ctx.Done():
+		return
+	case s.writing <- struct{}{}:
+	}
+	if c.closed || s.isClosed() != nil {
+		<-s.writing
+		return
+	}
+	s.work.Go(func() { s.revive(cause) })
+}
+
+// isClosed returns an error when the store is closed.
+func (s *Store) isClosed() error {
+	select {
+	case <-s.closed:
+		return errClosed
+	default:
+		return nil
 	}
 }
 

@@ -62,7 +62,8 @@ var _ store.Store = (*Store)(nil)
 
 // Open opens or makes the store. Its errors wrap store.ErrInUse,
 // store.ErrForeign or store.ErrDamaged; a file that is refused is left as it
-// is.
+// is. A file of ours that is damaged is not refused: what can be read goes into
+// a new one, and Salvages tells about it.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	path, err := canonical(config.Path)
 	if err != nil {
@@ -80,7 +81,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 }
 
 func open(ctx context.Context, path string, config Config) (*Store, error) {
-	if err := inspect(path); err != nil {
+	if err := inspect(path); err != nil && !salvageable(err) {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -108,9 +109,9 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 		reading: make(chan *conn, readers),
 		reserve: openReserve(path, log),
 	}
-	conns, err := openFile(path)
+	conns, err := s.openSound(ctx)
 	if s.relieve(err) {
-		conns, err = openFile(path)
+		conns, err = s.openSound(ctx)
 	}
 	switch {
 	case err != nil && s.isFull(err):
@@ -122,6 +123,21 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	return s, nil
 }
 
+// openSound opens the file, or what can be read of it where it is damaged.
+func (s *Store) openSound(ctx context.Context) (*connections, error) {
+	if err := s.resume(); err != nil {
+		return nil, err
+	}
+	conns, err := openFile(s.path)
+	if !salvageable(err) {
+		return conns, err
+	}
+	if err := s.salvage(ctx.Err, err); err != nil {
+		return nil, err
+	}
+	return openFile(s.path)
+}
+
 // openFile opens the file, or makes it. It looks at it again, now that nobody
 // else changes it.
 func openFile(path string) (*connections, error) {
@@ -131,7 +147,17 @@ func openFile(path string) (*connections, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	return connect(path)
+	if err := checkLog(path); err != nil {
+		return nil, err
+	}
+	cs, err := connect(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkRows(path, cs.writer.conn); err != nil {
+		return nil, errors.Join(err, cs.close())
+	}
+	return cs, nil
 }
 
 // Close implements store.Store.
@@ -175,12 +201,17 @@ func (s *Store) reader(ctx context.Context) (c *conn, put func(), err error) {
 }
 
 // read calls f with a connection and a snapshot. The end of ctx ends it.
-func (s *Store) read(ctx context.Context, f func(*conn) error) error {
+func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
 	c, put, err := s.reader(ctx)
 	if err != nil {
 		return err
 	}
-	defer put()
+	defer func() {
+		put()
+		if salvageable(err) {
+			s.mend(ctx, c, err)
+		}
+	}()
 	restore := c.interrupt(ctx)
 	if err = c.run("BEGIN"); err == nil {
 		err = f(c)

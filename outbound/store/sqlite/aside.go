@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// The names of the files beside a store's, after its own.
+const (
+	asideSuffix  = ".damaged-" // and the time: a damaged file that was set aside
+	asideTime    = "20060102T150405.000Z"
+	reportSuffix = ".json"      // after the two: what became of it
+	partSuffix   = ".salvaging" // the new file while it is made
+	wholeSuffix  = ".salvaged"  // the new file before it takes the place of the old one
+)
+
+// asideMost is how many damaged files are kept. Where a disk breaks each new
+// file too, they would fill it.
+const asideMost = 32
+
+var _ store.Salvager = (*Store)(nil)
+
+// Salvages implements store.Salvager. It reads the reports beside the file,
+// which people delete with what was set aside.
+func (s *Store) Salvages() []store.Salvage {
+	var all []store.Salvage
+	for _, name := range reports(s.path) {
+		var r store.Salvage
+		if b, err := os.ReadFile(name); err == nil && json.Unmarshal(b, &r) == nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// reports are the files with the reports, the oldest first.
+func reports(path string) (names []string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)+asideSuffix) && strings.HasSuffix(e.Name(), reportSuffix) {
+			names = append(names, filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+	return names
+}
+
+// replace puts the new file, which is whole, in the place of the damaged one.
+// Each step leaves what resume can go on with.
+func replace(path string, r store.Salvage) error {
+	report, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := writeSynced(r.Path+reportSuffix, report); err != nil {
+		return err
+	}
+	if err := os.Rename(path+partSuffix, path+wholeSuffix); err != nil {
+		return err
+	}
+	return errors.Join(setAside(path, r.Path), takePlace(path))
+}
+
+// setAside gives a file, and those that SQLite has beside it, another name. The
+// file itself is the last one.
+func setAside(path, aside string) error {
+	for _, suffix := range []string{"-shm", "-wal", ""} {
+		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func takePlace(path string) error {
+	return errors.Join(os.Rename(path+wholeSuffix, path), syncDir(path))
+}
+
+// resume goes on where a crash has broken off salvaging.
+func (s *Store) resume() error {
+	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
+		os.Remove(s.path + partSuffix + suffix)
+	}
+	_, err := os.Stat(s.path + wholeSuffix)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	names := reports(s.path)
+	if len(names) == 0 {
+		return fmt.Errorf("%s%s is there without its report; move it away", s.path, wholeSuffix)
+	}
+	aside := strings.TrimSuffix(names[len(names)-1], reportSuffix)
+	return errors.Join(setAside(s.path, aside), takePlace(s.path))
+}
+
+// asideFor is a name for a damaged file.
+func asideFor(path string, now time.Time) (string, error) {
+	if n := len(reports(path)); n >= asideMost {
+		return "", fmt.Errorf("%w, and %d damaged files have been set aside already; see to its disk, and move %s%s* away", store.ErrDamaged, n, path, asideSuffix)
+	}
+	for ; ; now = now.Add(time.Millisecond) {
+		name := path + asideSuffix + now.UTC().Format(asideTime)
+		if _, err := os.Stat(name + reportSuffix); errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+}
+
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncDir syncs the directory of a file, so that a new name is not lost. What
+// can't sync one, such as Windows, keeps names otherwise.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	_ = d.Sync()
+	return nil
+}

@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// table says how the rows of a table look, so that they are known when they are
+// found outside of it, and what isn't one is left.
+type table struct {
+	name string
+	// columns in their order: the name, and a letter for what may be there,
+	// which is a capital where NULL may be too. k: the key that the record
+	// doesn't have, i: integer, r: number, t: text, b: bytes; in JSON, m: a map
+	// of texts, l: a list of texts, s: secrets.
+	columns string
+	index   bool // it is stored as an index (WITHOUT ROWID)
+	sound   func(row []any) bool
+}
+
+// tables are those that are read from a damaged file. The rest follows from
+// their rows.
+var tables = []*table{
+	{
+		name:    "subscription",
+		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i",
+		sound: func(row []any) bool {
+			deleted := number(row[16])
+			return number(row[0]) > 0 && (deleted == 0 || deleted == number(row[0])) &&
+				flag(row[10]) && flag(row[12]) && flag(row[13]) && row[1] != "" && strings.Contains(row[3].(string), "://")
+		},
+	},
+	{
+		name:    "event",
+		columns: "id:k last:i deliveries:i type:t tenant:T chosen:T content_type:T headers:M trace_parent:T trace_state:T payload:b",
+		sound: func(row []any) bool {
+			id, last, deliveries := number(row[0]), number(row[1]), number(row[2])
+			return id > 0 && deliveries >= 0 && last >= id && deliveries <= last-id && row[3] != ""
+		},
+	},
+	{
+		name:    "delivery",
+		columns: "id:k event:i subscription:i state:i due:I attempts:i round:i reason:T at:I latency:I status:I class:T error:T response_body:B response_headers:M trace_id:T",
+		sound: func(row []any) bool {
+			id, event, state, attempts, round := number(row[0]), number(row[1]), number(row[3]), number(row[5]), number(row[6])
+			return event > 0 && id > event && number(row[2]) > 0 && state >= 0 && state <= 2 &&
+				(row[4] != nil) == (state == 0) && round >= 0 && round <= attempts && attempts < 1<<31
+		},
+	},
+	{
+		name:    "attempt",
+		columns: "id:k delivery:i number:i at:i latency:i status:I class:T error:T response_body:B response_headers:M trace_id:T",
+		sound: func(row []any) bool {
+			return number(row[0]) > 0 && number(row[1]) > 0 && number(row[2]) > 1 && number(row[2]) < 1<<31
+		},
+	},
+	{
+		name:    "event_type",
+		columns: "name:t description:t schema:B from_config:i",
+		index:   true,
+		sound:   func(row []any) bool { return row[0] != "" && flag(row[3]) },
+	},
+	{
+		name:    "seen",
+		columns: "key:b until:i",
+		index:   true,
+		sound:   func(row []any) bool { return len(bytesOf(row[0])) == 32 },
+	},
+}
+
+// fields are the columns' names, and their letters.
+func (t *table) fields() (names []string, letters string) {
+	for column := range strings.FieldsSeq(t.columns) {
+		name, letter, _ := strings.Cut(column, ":")
+		names, letters = append(names, name), letters+letter
+	}
+	return names, letters
+}
+
+// reads tells whether a cell is a row of the table, and puts the key in.
+func (t *table) reads(c cell, letters string, row []any) bool {
+	if c.index != t.index || len(row) != len(letters) {
+		return false
+	}
+	for i, v := range row {
+		if !fits(letters[i], v) {
+			return false
+		}
+	}
+	if letters[0] == 'k' {
+		row[0] = c.rowid
+	}
+	return t.sound(row)
+}
+
+// fits tells whether a column can have a value.
+func fits(letter byte, v any) bool {
+	if v == nil {
+		return letter == 'k' || letter < 'a'
+	}
+	switch letter | 0x20 {
+	case 'i':
+		_, ok := v.(int64)
+		return ok
+	case 'r':
+		switch v := v.(type) {
+		case int64:
+			return v >= 0
+		case float64:
+			return v >= 0
+		}
+	case 't':
+		s, ok := v.(string)
+		return ok && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+	case 'm':
+		return isJSON[map[string]string](v)
+	case 'l':
+		return isJSON[[]string](v)
+	case 's':
+		return isJSON[[]store.Secret](v)
+	case 'b':
+		switch v := v.(type) {
+		case string:
+			return utf8.ValidString(v)
+		case []byte:
+			return true
+		}
+	}
+	return false
+}
+
+func isJSON[T any](v any) bool {
+	s, ok := v.(string)
+	return ok && json.Unmarshal([]byte(s), new(T)) == nil
+}
+
+func number(v any) int64 { n, _ := v.(int64); return n }
+
+func flag(v any) bool { return v == int64(0) || v == int64(1) }
+
+func bytesOf(v any) []byte {
+	if s, ok := v.(string); ok {
+		return []byte(s)
+	}
+	b, _ := v.([]byte)
+	return b
+}

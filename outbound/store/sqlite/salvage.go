@@ -1,0 +1,305 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// salvage makes a new file of what can be read of the damaged one, and sets the
+// damaged one aside. Nobody has it open.
+//
+// It reads every page of the file and of its log by itself: so a broken page
+// costs the rows that are on it, and none that are behind it. What isn't a row
+// of ours to the last column is left. What hangs on a row that is gone is left
+// too, since it could neither be made nor shown. A delivery that is gone while
+// its event and a subscription that wants it are there is made anew: it may
+// have been made before, but nothing that was accepted is dropped in silence.
+//
+// A stop, or an error, leaves the damaged file where it is.
+func (s *Store) salvage(stopped func() error, cause error) error {
+	started := time.Now()
+	s.log.Error("webhooks store: the file is damaged; what can be read is put into a new one", "path", s.path, "error", cause)
+	aside, err := asideFor(s.path, started)
+	if err != nil {
+		return err
+	}
+	report := store.Salvage{At: started.UTC().Truncate(time.Millisecond), Path: aside, Cause: cause.Error()}
+	if err := s.rescue(stopped, &report); err != nil {
+		return fmt.Errorf("saving what can be read: %w", err)
+	}
+	if err := replace(s.path, report); err != nil {
+		return fmt.Errorf("setting the damaged file aside: %w", err)
+	}
+	s.log.Error("webhooks store: the damaged file has been set aside, and the new one is in its place; look at what was lost, and delete the old one with its report when nobody needs it",
+		"path", s.path, "aside", report.Path, "took", time.Since(started),
+		"events", report.Kept.Events, "events_lost", report.Lost.Events,
+		"deliveries", report.Kept.Deliveries, "deliveries_lost", report.Lost.Deliveries, "deliveries_repeated", report.Repeated,
+		"subscriptions", report.Kept.Subscriptions, "subscriptions_lost", report.Lost.Subscriptions,
+		"unreadable_rows", report.Unreadable)
+	return nil
+}
+
+// rescue makes the new file, which is synced when it returns.
+func (s *Store) rescue(stopped func() error, report *store.Salvage) (err error) {
+	log, err := readLog(s.path + "-wal")
+	if err != nil {
+		return err
+	}
+	defer log.close()
+	old, err := os.Open(s.path)
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	from, err := newPages(old, log)
+	if err != nil {
+		return err
+	}
+	part := s.path + partSuffix
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := create(part); err != nil {
+		return err
+	}
+	into, err := openConn(part, false)
+	if err != nil {
+		return err
+	}
+	r := &rescue{conn: into, stopped: stopped, report: report, now: time.Now()}
+	if err := errors.Join(r.run(from, part), into.close()); err != nil {
+		os.Remove(part)
+		return err
+	}
+	return syncFile(part)
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// rescue is one new file on its way.
+type rescue struct {
+	conn    *conn
+	stopped func() error
+	report  *store.Salvage
+	now     time.Time
+	into    []destination
+}
+
+// destination is a table of the new file.
+type destination struct {
+	*table
+	letters string
+	insert  *stmt
+}
+
+func (r *rescue) run(from *pages, path string) error {
+	if err := migrate(r.conn, path); err != nil {
+		return err
+	}
+	// Nobody needs it after a crash.
+	if err := r.conn.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA automatic_index = 0; BEGIN"); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		names, letters := t.fields()
+		insert, err := r.conn.prepare(fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?%s)",
+			t.name, strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1)))
+		if err != nil {
+			return err
+		}
+		r.into = append(r.into, destination{t, letters, insert})
+	}
+	if err := from.each(r.keep); err != nil {
+		return err
+	}
+	for _, step := range []func() error{r.prune, r.repeat, r.count} {
+		if err := errors.Join(r.stopped(), step()); err != nil {
+			return err
+		}
+	}
+	return r.conn.exec("COMMIT")
+}
+
+// keep stores a cell where it is a row of ours.
+func (r *rescue) keep(c cell) error {
+	if err := r.stopped(); err != nil {
+		return err
+	}
+	row := record(c.row)
+	for _, d := range r.into {
+		if !d.reads(c, d.letters, row) {
+			continue
+		}
+		for _, v := range row {
+			d.insert.any(v)
+		}
+		return d.insert.exec()
+	}
+	if !c.index && !isSchema(row) {
+		r.report.Unreadable++
+	}
+	return nil
+}
+
+// isSchema tells whether a row is one of SQLite's own table of tables.
+func isSchema(row []any) bool {
+	if len(row) != 5 {
+		return false
+	}
+	switch row[0] {
+	case "table", "index", "view", "trigger":
+		return true
+	}
+	return false
+}
+
+// prune leaves what hangs on an event that is gone, counts it, and makes what
+// follows from the rows.
+func (r *rescue) prune() error {
+	if err := r.read(`SELECT count(DISTINCT event), count(*) FROM delivery WHERE event NOT IN (SELECT id FROM event)`,
+		&r.report.Lost.Events, &r.report.Lost.Deliveries); err != nil {
+		return err
+	}
+	return r.conn.exec(`DELETE FROM delivery WHERE event NOT IN (SELECT id FROM event);
+		DELETE FROM attempt WHERE delivery NOT IN (SELECT id FROM delivery);
+		INSERT OR IGNORE INTO chosen (id, tenant, event) SELECT chosen, coalesce(tenant, ''), id FROM event WHERE chosen IS NOT NULL`)
+}
+
+const (
+	// Deliveries are counted where their ids are, which is a short range.
+	selectIncomplete = `SELECT id, deliveries - n, type, coalesce(tenant, '') FROM (
+			SELECT e.id, e.deliveries, e.type, e.tenant,
+				(SELECT count(*) FROM delivery d WHERE d.id > e.id AND d.id <= e.last AND d.event = e.id) AS n
+			FROM event e WHERE e.deliveries > 0
+		) WHERE n < deliveries`
+	selectTargets  = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
+	selectReached  = `SELECT d.subscription FROM event e JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id WHERE e.id = ?`
+	repeatDelivery = `INSERT OR IGNORE INTO delivery (id, event, subscription, state, due, attempts, round)
+		SELECT ?1, id, ?2, 0, ?3, 0, 0 FROM event WHERE id = ?4 AND last >= ?1`
+)
+
+// target is a subscription to which a lost delivery may have gone.
+type target struct {
+	key    store.ID
+	tenant string
+	types  []string
+}
+
+// repeat makes the deliveries anew that an event has lost.
+func (r *rescue) repeat() error {
+	var targets []target
+	err := r.conn.query(selectTargets, nil, func(row *stmt) error {
+		t := target{key: row.readID(), tenant: row.readText()}
+		err := row.readJSON(&t.types)
+		targets = append(targets, t)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// What is changed while it is read could come again.
+	var incomplete []incompleteEvent
+	err = r.conn.query(selectIncomplete, nil, func(row *stmt) error {
+		incomplete = append(incomplete, incompleteEvent{row.readID(), row.readInt(), row.readText(), row.readText()})
+		return nil
+	})
+	for _, e := range incomplete {
+		if err == nil {
+			err = r.repeatEvent(e, targets)
+		}
+	}
+	return err
+}
+
+// incompleteEvent is one of which deliveries are gone.
+type incompleteEvent struct {
+	id           store.ID
+	missing      int64
+	kind, tenant string
+}
+
+// repeatEvent gives each target that the event may have lost a delivery with an
+// id that no node has made: its last bits are another node's (see store.ID).
+func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
+	reached := map[store.ID]bool{}
+	if err := r.conn.query(selectReached, []any{e.id}, func(row *stmt) error {
+		reached[row.readID()] = true
+		return nil
+	}); err != nil {
+		return err
+	}
+	insert, err := r.conn.prepare(repeatDelivery)
+	if err != nil {
+		return err
+	}
+	made := int64(0)
+	id := e.id
+	for _, t := range targets {
+		if reached[t.key] || t.key > e.id || !t.wants(e) {
+			continue
+		}
+		for id++; id%store.MaxNodes != 0; id++ {
+			if err := insert.id(id).id(t.key).time(r.now).id(e.id).exec(); err != nil {
+				return err
+			}
+			if r.conn.changes() > 0 {
+				made++
+				break
+			}
+		}
+		if id%store.MaxNodes == 0 {
+			break
+		}
+	}
+	r.report.Repeated += made
+	r.report.Lost.Deliveries += max(0, e.missing-made)
+	return nil
+}
+
+// wants tells what a subscription's event types say, as outbound does.
+func (t target) wants(e incompleteEvent) bool {
+	if t.tenant != e.tenant {
+		return false
+	}
+	for _, pattern := range t.types {
+		prefix, open := strings.CutSuffix(pattern, "*")
+		if pattern == e.kind || open && strings.HasPrefix(e.kind, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// count tells what is in the new file, and which subscriptions aren't.
+func (r *rescue) count() error {
+	kept := &r.report.Kept
+	return r.read(`SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery), (SELECT count(*) FROM subscription WHERE deleted = 0),
+		(SELECT count(*) FROM (SELECT DISTINCT subscription FROM delivery) WHERE subscription NOT IN (SELECT key FROM subscription))`,
+		&kept.Events, &kept.Deliveries, &kept.Subscriptions, &r.report.Lost.Subscriptions)
+}
+
+// read reads numbers.
+func (r *rescue) read(sql string, into ...*int64) error {
+	st, err := r.conn.prepare(sql)
+	if err != nil {
+		return err
+	}
+	_, err = st.first(func(row *stmt) {
+		for _, v := range into {
+			*v = row.readInt()
+		}
+	})
+	return err
+}

@@ -1,0 +1,323 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+const (
+	damagedEvents = 60 // each in a transaction of its own: the first half in the file, the rest in its log
+	blockSize     = 4096
+	logHeader     = 32
+	logFrame      = blockSize + 24
+)
+
+// image is a store as a crash leaves it.
+type image struct {
+	files  map[string][]byte // by suffix
+	subs   []*store.Subscription
+	events []*store.Event
+}
+
+// crashed makes a store that holds waiting deliveries, and takes its files away
+// from under it.
+func crashed(t testing.TB) *image {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	im := &image{files: map[string][]byte{}}
+	at := time.Now().Add(-time.Hour)
+	ids := store.NewIDs(0, 0, func() time.Time { at = at.Add(time.Millisecond); return at })
+	s := open(t, path)
+	for _, id := range []string{"crm", "erp"} {
+		sub := &store.Subscription{
+			Key: ids.Next(), ID: id, URL: "https://" + id + ".example.com/hooks", EventTypes: []string{"order.*"},
+			Secrets: []store.Secret{{Value: "whsec_" + id}}, Active: true,
+		}
+		if err := s.CreateSubscription(t.Context(), sub); err != nil {
+			t.Fatal(err)
+		}
+		im.subs = append(im.subs, sub)
+	}
+	for i := range damagedEvents {
+		if i == damagedEvents/2 {
+			if err := s.Close(); err != nil { // copies the log into the file
+				t.Fatal(err)
+			}
+			s = open(t, path)
+		}
+		p := publication(ids, im.subs[0].Key, im.subs[1].Key)
+		p.Event.Payload = fmt.Appendf(nil, `{"marker":"event-%02d","note":%q}`, i, strings.Repeat("x", 900))
+		if i%5 == 0 {
+			p.Event.Payload = fmt.Appendf(nil, `{"note":%q,"marker":"event-%02d"}`, strings.Repeat("y", 9000), i)
+		}
+		publish(t, s, p)
+		im.events = append(im.events, p.Event)
+	}
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		b, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		im.files[suffix] = b
+	}
+	if len(im.files["-wal"]) < 30*logFrame || len(im.files[""]) < 30*blockSize {
+		t.Fatalf("the file has %d bytes, its log %d", len(im.files[""]), len(im.files["-wal"]))
+	}
+	return im
+}
+
+// damage is what is done to one file of an image.
+type damage struct {
+	suffix string
+	what   string
+	file   []byte // nil: it is gone
+	from   int    // the first byte that may differ
+	to     int
+}
+
+// damageOf makes the damage of a seed.
+func damageOf(im *image, seed uint64) damage {
+	r := rand.New(rand.NewPCG(seed, 0))
+	d := damage{suffix: []string{"", "", "-wal", "-wal", "-shm"}[r.IntN(5)]}
+	d.file = slices.Clone(im.files[d.suffix])
+	size := len(d.file)
+	at := r.IntN(size)
+	if r.IntN(4) == 0 {
+		at = r.IntN(200) // where the headers are
+	}
+	n := min(1+r.IntN([]int{8, 300, 3 * blockSize}[r.IntN(3)]), size-at)
+	d.from, d.to = at, at+n
+	switch r.IntN(7) {
+	case 0:
+		d.what, d.file, d.to = "cut", d.file[:at], size
+	case 1:
+		d.what = "zeros"
+		clear(d.file[at : at+n])
+	case 2:
+		d.what = "noise"
+		for i := range n {
+			d.file[at+i] = byte(r.Uint32())
+		}
+	case 3:
+		d.what = "another page"
+		from := r.IntN(size/blockSize) * blockSize
+		at = at / blockSize * blockSize
+		d.from, d.to = at, at+copy(d.file[at:], d.file[from:min(from+blockSize, size)])
+	case 4:
+		d.what, d.file, d.from, d.to = "missing", nil, 0, size
+		if d.suffix == "" {
+			d.what, d.file = "empty", []byte{}
+		}
+	default:
+		d.what = "flips"
+		for range 1 + r.IntN(8) {
+			i := at + r.IntN(n)
+			d.file[i] ^= 1 << r.IntN(8)
+		}
+	}
+	return d
+}
+
+func (d damage) String() string {
+	return fmt.Sprintf("%s in %q from %d to %d", d.what, d.suffix, d.from, d.to)
+}
+
+// touches tells whether any of the bytes from a to b may be damaged.
+func (d damage) touches(suffix string, a, b int) bool {
+	return d.suffix == suffix && a < d.to && b > d.from
+}
+
+// remains tells which events the damage has left whole: every block with a part
+// of it in the file, or every frame with one in the log, whose place the frame
+// before and those that follow tell. Of a log that is cut no more is expected
+// than of one that a crash has cut.
+func (d damage) remains(im *image, i int) bool {
+	if i%5 == 0 { // what is in several pages is too hard to tell
+		return false
+	}
+	whole := func(suffix string, header, block, before int) bool {
+		for _, p := range blocksOf(im.files[suffix], im.events[i], header, block) {
+			a := header + p*block
+			if d.touches(suffix, max(a-before, 0), a+block) {
+				return false
+			}
+		}
+		return true
+	}
+	if i < damagedEvents/2 {
+		return whole("", 0, blockSize, 0)
+	}
+	if d.what == "cut" || d.what == "missing" {
+		return d.suffix == "-shm"
+	}
+	return d.from < len(im.files["-wal"])*2/3 && whole("-wal", logHeader, logFrame, logFrame)
+}
+
+// blocksOf are the blocks of a file that have a part of an event's payload.
+func blocksOf(file []byte, e *store.Event, header, block int) (blocks []int) {
+	marker := e.Payload[bytes.Index(e.Payload, []byte("event-")):][:8]
+	for at := header; at < len(file); at += block {
+		if bytes.Contains(file[at:min(at+block, len(file))], marker) {
+			blocks = append(blocks, (at-header)/block)
+		}
+	}
+	return blocks
+}
+
+// TestDamage damages a store in a thousand ways. It opens each time, in time,
+// what was whole is there to be delivered, and it works on.
+func TestDamage(t *testing.T) {
+	n := uint64(1200)
+	if testing.Short() || raceEnabled {
+		n = 120
+	}
+	im := crashed(t)
+	salvaged, refused, kept := 0, 0, 0
+	for seed := range n {
+		d := damageOf(im, seed)
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			k, s, r := openDamaged(t, im, d)
+			kept += k
+			salvaged += s
+			refused += r
+		})
+		if !ok {
+			t.Logf("seed %d: %v", seed, d)
+		}
+		if t.Failed() && seed > 300 {
+			break
+		}
+	}
+	t.Logf("%d damaged files: %d salvaged, %d refused as a newer version's, %d of %d events that were whole are there", n, salvaged, refused, kept, kept)
+}
+
+func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	for suffix, b := range im.files {
+		if suffix == d.suffix {
+			b = d.file
+		}
+		if suffix == d.suffix && b == nil {
+			continue
+		}
+		if err := os.WriteFile(path+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var log logged
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		if errors.Is(err, store.ErrForeign) && strings.Contains(err.Error(), "newer version") && d.touches("", 60, 64) {
+			return 0, 0, 1
+		}
+		t.Fatalf("%v: %v", d, err)
+	}
+	defer s.Close()
+	report := s.Salvages()
+	if len(report) > 0 {
+		salvaged = 1
+		if _, err := os.Stat(report[0].Path); err != nil {
+			t.Errorf("%v: nothing was set aside: %v", d, err)
+		}
+		if !strings.Contains(log.String(), report[0].Path) {
+			t.Errorf("%v: the log doesn't say what was set aside", d)
+		}
+	}
+	events := map[string]*store.Event{}
+	works(t, ctx, func() error {
+		found, err := s.Events(ctx, store.Query{Payload: true})
+		for _, e := range found {
+			events[e.ID] = e
+		}
+		return err
+	})
+	var waiting map[store.ID]int
+	subs := 0
+	works(t, ctx, func() error {
+		known, err := s.Subscriptions(ctx)
+		if err != nil {
+			return err
+		}
+		subs, waiting = len(known), map[store.ID]int{}
+		var want []store.Want
+		for _, k := range im.subs {
+			want = append(want, store.Want{Subscription: k.Key, Limit: 1 << 20})
+		}
+		claimed, err := s.Claim(ctx, time.Now().Add(time.Hour), 1<<30, want)
+		for _, c := range claimed {
+			for _, h := range c.Deliveries {
+				waiting[h.Event.Key]++
+			}
+		}
+		return err
+	})
+	for i, e := range im.events {
+		if !d.remains(im, i) {
+			continue
+		}
+		found := events[e.ID]
+		if found == nil || !bytes.Equal(found.Payload, e.Payload) {
+			t.Errorf("%v: the event %d was whole and is lost: %+v\n%s", d, i, report, log.String())
+			continue
+		}
+		kept++
+		if waiting[e.Key] < len(im.subs) && subs == len(im.subs) {
+			t.Errorf("%v: the event %d has %d deliveries that wait, want %d: %+v", d, i, waiting[e.Key], len(im.subs), report)
+		}
+	}
+	_, last, err := s.Identity(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publication(store.NewIDs(0, last, time.Now), im.subs[0].Key)
+	works(t, ctx, func() error { return s.Commit(ctx, &store.Batch{Publications: []*store.Publication{p}}) })
+	works(t, ctx, func() error {
+		return s.Commit(ctx, &store.Batch{Settlements: []*store.Settlement{settlement(p.Deliveries[0])}})
+	})
+	if r, err := s.Delivery(ctx, p.Deliveries[0].ID); err != nil || r.State != store.Delivered {
+		t.Errorf("%v: a new event isn't settled: %v", d, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("%v: %v", d, err)
+	}
+	return kept, salvaged, refused
+}
+
+// fastDir is a directory in memory where there is one.
+func fastDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "webhooks")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// works waits until f succeeds, since damage may be found on the way.
+func works(t *testing.T, ctx context.Context, f func() error) {
+	t.Helper()
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrDamaged) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
