@@ -555,6 +555,22 @@ func TestAttack22BoundaryShift(t *testing.T) {
 		r.Header.Set("B", "y:z")
 		return "{}"
 	})
+	// A time of either unit, whose last digits could be the body's first.
+	airwallex := provider(t, "airwallex")
+	for stamp, body := range map[string]string{"1700000000": "123{}", "1700000000123": "{}"} {
+		r := post(in, "x-timestamp", stamp, "x-signature", sha256hex("secret", "1700000000123{}"))
+		if _, err := airwallex.Verify(r, []byte(body)); (err == nil) != (body == "{}") {
+			t.Errorf("airwallex: time %s with body %s: %v", stamp, body, err)
+		}
+	}
+	accept(t, airwallex, post(in, "x-timestamp", "1700000000", "x-signature", sha256hex("secret", "1700000000{}")), "{}")
+	accept(t, airwallex, post(in, "x-timestamp", "1700000000", "x-signature", sha256hex("secret", "1700000000")), "")
+	// The URL, whose query could take the beginning of the body.
+	square := provider(t, "square")
+	signature = sha256b64("secret", in+`?a=b{"c":1}`)
+	accept(t, square, post(in+"?a=b", "x-square-hmacsha256-signature", signature), `{"c":1}`)
+	refuse(t, square, post(in+"?a=b{", "x-square-hmacsha256-signature", signature), `"c":1}`, verify.ReasonMalformedField)
+	refuse(t, square, post(in+`?a=b{"c":1}`, "x-square-hmacsha256-signature", signature), "", verify.ReasonMalformedField)
 	adyen := provider(t, "adyen", "00ff")
 	item := func(psp, original, account, reference string) string {
 		return fmt.Sprintf(`{"notificationItems":[{"NotificationRequestItem":{"pspReference":%q,"originalReference":%q,"merchantAccountCode":%q,"merchantReference":%q,"amount":{"value":1,"currency":"EUR"},"eventCode":"X","success":"true","additionalData":{"hmacSignature":%q}}}]}`,

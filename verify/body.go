@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/subtle"
 	"encoding/hex"
+	"strings"
 )
 
 // checkDigest sums up the hashes of the body, and compares the one that the URL
@@ -44,10 +45,8 @@ func (c *Check) readBody() Reason {
 				return reason
 			}
 		}
-		if l.content.bracketed {
-			if reason := c.checkBrackets(); reason != "" {
-				return reason
-			}
+		if reason := c.checkEnds(l.content); reason != "" {
+			return reason
 		}
 		if reason := c.readSignedFields(l); reason != "" {
 			return reason
@@ -111,19 +110,33 @@ func (c *Check) checkNoOtherFields(l *lane) Reason {
 	return ""
 }
 
-// checkBrackets refuses a body that is no JSON object or array.
-func (c *Check) checkBrackets() Reason {
-	var ends [2]byte
-	if c.in.size < 2 {
-		return ReasonMalformedBody
+// checkEnds refuses a body whose ends can't be told from what is signed right
+// beside them.
+func (c *Check) checkEnds(t *template) Reason {
+	if !t.bracketed && !t.digitsBefore && !t.digitsAfter {
+		return ""
 	}
-	for i, offset := range [...]int64{0, c.in.size - 1} {
-		if n, _ := c.in.body.ReadAt(ends[i:i+1], offset); n != 1 {
+	var ends [2]byte
+	for i, offset := range [...]int64{0, max(0, c.in.size-1)} {
+		if n, _ := c.in.body.ReadAt(ends[i:i+1], offset); n != 1 && c.in.size > 0 {
 			return ReasonUnreadableBody
 		}
 	}
-	if string(ends[:]) != "{}" && string(ends[:]) != "[]" {
+	isDigit := func(b byte) bool { return b >= '0' && b <= '9' }
+	switch {
+	case t.bracketed && (c.in.size < 2 || string(ends[:]) != "{}" && string(ends[:]) != "[]"):
 		return ReasonMalformedBody
+	case t.digitsBefore && isDigit(ends[0]), t.digitsAfter && isDigit(ends[1]):
+		return ReasonMalformedBody
+	}
+	return ""
+}
+
+// checkURL refuses a URL that could have swallowed the beginning of a JSON body:
+// one that holds, unescaped, what no sender leaves so.
+func (c *Check) checkURL(l *lane) Reason {
+	if l.content.urlBefore && strings.ContainsAny(c.in.url.RawQuery, "{\"") {
+		return ReasonMalformedField
 	}
 	return ""
 }

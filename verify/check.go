@@ -64,6 +64,9 @@ func (c *Check) start() Reason {
 	}
 	for i := range c.lanes {
 		l := &c.lanes[i]
+		if reason := c.checkURL(l); reason != "" {
+			return reason
+		}
 		if !l.content.stream || c.in.body != nil || c.v.plan.scheme.Construction == "ed25519" {
 			continue
 		}

@@ -22,11 +22,7 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, err
 	}
 	t.stream = t.body >= 0
-	for _, i := range [...]int{t.body - 1, t.body + 1} {
-		if p.meetsBody(t, i) {
-			t.segments[i].besideBody, t.bracketed = true, true
-		}
-	}
+	p.joinBody(t)
 	for i, seg := range t.segments {
 		if err := p.checkWord(seg.word); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
@@ -63,6 +59,38 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or allow it with unbound_body", text)
 	}
 	return t, nil
+}
+
+// joinBody notes what meets the body with nothing in between, so that no byte
+// can move from one to the other.
+func (p *plan) joinBody(t *template) {
+	if t.body < 0 {
+		return
+	}
+	for _, i := range [...]int{t.body - 1, t.body + 1} {
+		if p.meetsBody(t, i) {
+			t.segments[i].besideBody, t.bracketed = true, true
+		}
+	}
+	word := func(i int) word {
+		if i < 0 || i >= len(t.segments) {
+			return wordLiteral
+		}
+		return t.segments[i].word
+	}
+	either := p.scheme.Timestamp.Format == "unix_or_ms"
+	switch word(t.body - 1) {
+	case wordTimestamp:
+		t.digitsBefore = either
+	case wordURL, wordURI, wordQuery, wordFunc:
+		t.urlBefore = true
+	}
+	switch word(t.body + 1) {
+	case wordTimestamp:
+		t.digitsAfter = either
+	case wordURI, wordPath, wordQuery:
+		t.bracketed = true
+	}
 }
 
 // meetsBody says whether a value of free length stands right beside the body.

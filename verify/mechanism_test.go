@@ -154,6 +154,20 @@ func parameterTrials() []trial {
 			want:   verify.Message{Signed: whole},
 		},
 		{
+			name:   "base64url of either kind, padded",
+			scheme: base(func(s *verify.Scheme) { s.Signature.Encoding = "base64url_any" }),
+			header: header("X-Sig", base64.URLEncoding.EncodeToString(mac(sha256.New, "secret", testBody))),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
+			name:   "base64url of either kind, without padding",
+			scheme: base(func(s *verify.Scheme) { s.Signature.Encoding = "base64url_any" }),
+			header: header("X-Sig", base64.RawURLEncoding.EncodeToString(mac(sha256.New, "secret", testBody))),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
 			name:   "hex key",
 			scheme: base(func(s *verify.Scheme) { s.Key = "hex" }),
 			secret: "00ffAA",
@@ -222,6 +236,17 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "field", Name: "t"}
 			}),
 			header: header("X-Sig", "t=1600000000,v1="+hexOf("old", "1600000000."+testBody)+" t="+stamp+",v1="+hexOf("secret", stamp+"."+testBody)),
+			body:   testBody,
+			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+		},
+		{
+			name: "groups of lists, one of which is none",
+			scheme: base(func(s *verify.Scheme) {
+				s.Signature.Separator, s.Signature.Tags, s.Signature.Groups = ",", []string{"v1"}, " "
+				s.Content = "{timestamp}.{body}"
+				s.Timestamp = verify.Timestamp{In: "field", Name: "t"}
+			}),
+			header: header("X-Sig", "t="+stamp+",v1=x junk t="+stamp+",v1="+hexOf("secret", stamp+"."+testBody)),
 			body:   testBody,
 			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},

@@ -251,6 +251,7 @@ var rowsBody = []Scheme{
 	},
 	{
 		Name:      "fastspring",
+		Aliases:   []string{"fast-spring"},
 		Title:     "FastSpring",
 		Source:    "https://developer.fastspring.com/reference/message-security",
 		Signature: Signature{Name: "X-FS-Signature", Encoding: "base64"},
@@ -345,7 +346,7 @@ var rowsBody = []Scheme{
 	},
 	{
 		Name:      "hcp-terraform",
-		Aliases:   []string{"terraform", "terraform-cloud", "terraform-enterprise"},
+		Aliases:   []string{"hashicorp-terraform", "terraform", "terraform-cloud", "terraform-enterprise"},
 		Title:     "HCP Terraform",
 		Source:    "https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations#notification-authenticity",
 		Notes:     "Saving a notification sends a signed one whose trigger is verification, which the app must answer with 200.",
@@ -453,8 +454,8 @@ var rowsBody = []Scheme{
 		Title:       "Merge",
 		Source:      "https://docs.merge.dev/basics/webhooks/merge-webhooks",
 		Unconfirmed: true,
-		Notes:       "Where the signature comes without its padding, say: encoding base64url_raw.",
-		Signature:   Signature{Name: "X-Merge-Webhook-Signature", Encoding: "base64url"},
+		Notes:       "The signature may come with its padding or without.",
+		Signature:   Signature{Name: "X-Merge-Webhook-Signature", Encoding: "base64url_any"},
 		EventType:   Field{In: "json", Name: "hook.event"},
 	},
 	{
@@ -577,6 +578,7 @@ var rowsBody = []Scheme{
 	},
 	{
 		Name:      "pusher",
+		Aliases:   []string{"pusher-channels"},
 		Title:     "Pusher",
 		Source:    "pusher/pusher-http-go client.go",
 		Notes:     "The secret is that of the app key which X-Pusher-Key names.",
@@ -681,7 +683,7 @@ var rowsBody = []Scheme{
 	},
 	{
 		Name:      "sonatype-nexus",
-		Aliases:   []string{"nexus", "sonatype"},
+		Aliases:   []string{"sonatype-nexus-repository", "nexus", "sonatype"},
 		Title:     "Sonatype Nexus Repository",
 		Source:    "https://help.sonatype.com/repomanager3/integrations/webhooks/working-with-hmac-payloads",
 		Signature: Signature{Name: "X-Nexus-Webhook-Signature"},
@@ -763,7 +765,7 @@ var rowsBody = []Scheme{
 	},
 	{
 		Name:      "x",
-		Aliases:   []string{"twitter"},
+		Aliases:   []string{"x-account-activity", "twitter-account-activity", "twitter"},
 		Title:     "X (Account Activity)",
 		Source:    "https://docs.x.com/x-api/webhooks/introduction",
 		Notes:     "The secret is the consumer secret. X asks with GET and crc_token, again and again.",

@@ -29,6 +29,7 @@ var rowsInBody = []Scheme{
 	},
 	{
 		Name:      "adyen",
+		Aliases:   []string{"adyen-payments"},
 		Title:     "Adyen (payments)",
 		Source:    "Adyen/adyen-go-api-library",
 		Notes:     "Every item of a notification must be signed, each over eight of its fields. A merchant reference may hold colons, the other fields may not.",

@@ -28,6 +28,7 @@ var rowsStandard = []Scheme{
 	}),
 	standard("webhook-", Scheme{
 		Name:      "gitlab",
+		Aliases:   []string{"gitlab-signing-token"},
 		Title:     "GitLab (signing token)",
 		Source:    "https://docs.gitlab.com/user/project/integrations/webhooks/",
 		Notes:     "For webhooks with a signing token, whsec_…. The classic X-Gitlab-Token is a shared token, which proves nothing about the body.",
@@ -41,7 +42,7 @@ var rowsStandard = []Scheme{
 	}),
 	standard("webhook-", Scheme{
 		Name:        "anthropic",
-		Aliases:     []string{"claude"},
+		Aliases:     []string{"anthropic-managed-agents", "claude"},
 		Title:       "Anthropic",
 		Source:      "anthropics/anthropic-sdk-python src/anthropic/resources/beta/webhooks.py",
 		Unconfirmed: true,
@@ -50,7 +51,7 @@ var rowsStandard = []Scheme{
 	}),
 	standard("webhook-", Scheme{
 		Name:    "gemini",
-		Aliases: []string{"google-gemini"},
+		Aliases: []string{"gemini-api", "google-gemini"},
 		Title:   "Gemini API (static webhooks)",
 		Source:  "https://ai.google.dev/gemini-api/docs/webhooks",
 		Notes:   "Only static webhooks have a secret; dynamic ones carry a JWT with Google's key, which is not checked here.",
@@ -69,6 +70,7 @@ var rowsStandard = []Scheme{
 	}),
 	standard("webhook-", Scheme{
 		Name:        "supabase",
+		Aliases:     []string{"supabase-auth-hooks", "supabase-auth"},
 		Title:       "Supabase (auth hooks)",
 		Source:      "https://supabase.com/docs/guides/auth/auth-hooks",
 		Unconfirmed: true,

@@ -38,6 +38,7 @@ var rowsURL = []Scheme{
 	},
 	{
 		Name:      "mandrill",
+		Aliases:   []string{"mailchimp-transactional"},
 		Title:     "Mandrill",
 		Source:    "https://mailchimp.com/developer/transactional/guides/track-respond-activity-webhooks/",
 		Notes:     "The URL is signed as it is configured at Mandrill.",
@@ -101,6 +102,7 @@ var rowsURL = []Scheme{
 	},
 	{
 		Name:        "pandadoc",
+		Aliases:     []string{"panda-doc"},
 		Title:       "PandaDoc",
 		Source:      "https://developers.pandadoc.com/docs/webhook-verification",
 		Unconfirmed: true,

@@ -28,8 +28,8 @@ type lane struct {
 	sum       mac         // under the first key
 }
 
-// parseSignature reads a signature's text into lanes. Items that hold no
-// well-formed signature are passed over, as long as one does.
+// parseSignature reads a signature's text into lanes. Items and whole lists that
+// hold no well-formed signature are passed over, as long as one does.
 func (p *plan) parseSignature(text string, lanes []lane) ([]lane, Reason) {
 	s := &p.scheme.Signature
 	if text == "" {
@@ -44,16 +44,20 @@ func (p *plan) parseSignature(text string, lanes []lane) ([]lane, Reason) {
 	if strings.Count(text, s.Groups) >= maxGroups {
 		return lanes, ReasonMalformedSignature
 	}
-	reason := ReasonMissingSignature
+	before, first := len(lanes), ReasonMissingSignature
 	for group := range strings.SplitSeq(text, s.Groups) {
 		if group = trim(group); group == "" {
 			continue
 		}
-		if lanes, reason = p.parseList(group, lanes); reason != "" {
-			return lanes, reason
+		var reason Reason
+		if lanes, reason = p.parseList(group, lanes); reason != "" && first == ReasonMissingSignature {
+			first = reason
 		}
 	}
-	return lanes, reason
+	if len(lanes) == before {
+		return lanes, first
+	}
+	return lanes, ""
 }
 
 // parseList reads one list, or the one signature that stands in its place.

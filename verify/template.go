@@ -122,8 +122,12 @@ type template struct {
 	// The body must then be a JSON object or array, whose brackets show where
 	// it ends, and the value may hold none.
 	bracketed bool
-	fields    bool   // named fields of a form stand for the whole of it
-	signed    Signed // what the content covers
+	// digitsBefore and digitsAfter: a time of ten or thirteen digits meets the
+	// body there, which may then not go on with a digit.
+	digitsBefore, digitsAfter bool
+	urlBefore                 bool   // the URL meets the body
+	fields                    bool   // named fields of a form stand for the whole of it
+	signed                    Signed // what the content covers
 }
 
 // compileContent reads a template. The error points at the word that is wrong.
