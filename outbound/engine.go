@@ -21,6 +21,7 @@ type Engine struct {
 	dispatch dispatcher
 	claims   claimer
 	heldSize atomic.Int64 // bytes of payloads in the lanes
+	storing  atomic.Int64 // bytes of payloads on their way to the disk
 
 	applying  sync.Mutex // one Apply at a time
 	catalogue sync.Mutex // one change of an event type at a time

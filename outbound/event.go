@@ -143,14 +143,26 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	return p
 }
 
+// storingLimit bounds the payloads that wait to be stored: where more is
+// published than the disk takes, it is refused, and no queue grows.
+const storingLimit = 32 << 20
+
 // submit has an event stored for the given lanes, and reserves their room.
 func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane) publishing {
+	size := int64(len(p.Event.Payload))
+	if waiting := e.storing.Add(size); waiting > storingLimit && waiting > size {
+		e.storing.Add(-size)
+		return publishing{Publication: p, err: fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)}
+	}
 	due := e.now()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
 		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload))}
 	}
 	result, err := e.commits.submit(ctx, p)
+	if err != nil {
+		e.storing.Add(-size)
+	}
 	return publishing{Publication: p, lanes: lanes, result: result, err: err}
 }
 
@@ -159,6 +171,7 @@ func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane
 func (e *Engine) finish(p *publishing) (Published, error) {
 	if p.err == nil {
 		p.err = e.commits.wait(p.result)
+		e.storing.Add(-int64(len(p.Event.Payload)))
 	}
 	stored := p.err == nil && p.Result.Outcome == store.Stored
 	for i, l := range p.lanes {

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -56,6 +57,7 @@ type api struct {
 	find     func() *outbound.Engine
 	log      *slog.Logger
 	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
+	bodies   atomic.Int64   // bytes of all bodies that are read and not answered
 }
 
 // call is one request on its way.
@@ -66,6 +68,7 @@ type call struct {
 	engine  *outbound.Engine
 	granted Scope
 	id      string // from the path
+	held    int64  // of api.bodies
 }
 
 // route is a line of the API's table.
@@ -192,5 +195,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", restarting).retryAfter(restarting)
 	}
-	return t.serve(&call{api: a, w: w, r: r, engine: e, granted: granted, id: id})
+	c := &call{api: a, w: w, r: r, engine: e, granted: granted, id: id}
+	defer c.letGo()
+	return t.serve(c)
 }

@@ -16,6 +16,9 @@ const (
 	bodyLimit = 256 << 10
 	// envelopeRoom is what an event may have around its payload.
 	envelopeRoom = 4 << 10
+	// bodiesLimit bounds what the bodies of all calls take together, until
+	// each is answered.
+	bodiesLimit = 64 << 20
 )
 
 // curlType is what curl -d says of any body unless it is told otherwise.
@@ -55,14 +58,17 @@ func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
 	}
 	// A length is only a promise: room is made as bytes come in.
 	const first = 64 << 10
-	size := int64(4 << 10)
+	size, most := int64(4<<10), limit
 	if n >= 0 {
-		size = n
+		size, most = n, n
 	}
 	buf := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
 	for {
 		if len(buf) == cap(buf) {
-			buf = slices.Grow(buf, min(len(buf), int(limit)+1-len(buf)))
+			buf = slices.Grow(buf, max(min(len(buf), int(most)+1-len(buf)), 1)) // 1: more comes than was told
+		}
+		if !c.hold(int64(cap(buf))) {
+			return nil, refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
 		}
 		m, err := c.r.Body.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+m]
@@ -76,6 +82,24 @@ func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
 		}
 	}
 }
+
+// hold has n bytes count as the call's, unless all calls together have too
+// many. One that is alone may have what it needs.
+func (c *call) hold(n int64) bool {
+	if n == c.held {
+		return true
+	}
+	all := c.bodies.Add(n - c.held)
+	if all > bodiesLimit && all > n {
+		c.bodies.Add(c.held - n)
+		return false
+	}
+	c.held = n
+	return true
+}
+
+// letGo ends what hold began.
+func (c *call) letGo() { c.bodies.Add(-c.held) }
 
 // broken says why a body could not be read.
 func broken(err error) error {

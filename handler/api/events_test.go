@@ -257,3 +257,39 @@ func TestCutBodyIsNotPublished(t *testing.T) {
 		t.Errorf("published: %v", rows)
 	}
 }
+
+// However many send at once, what their bodies take is bounded.
+func TestBodiesAreBoundedTogether(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 64 << 20 })
+	event := func(size int) string {
+		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}`
+	}
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	first := event(50 << 20)
+	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, publishToken, len(first))
+	if _, err := io.WriteString(conn, first[:len(first)-1]); err != nil { // all but what the sockets hold has been read
+		t.Fatal(err)
+	}
+	a := s.post("/events", event(40<<20))
+	a.refused(t, 503, "unavailable")
+	if a.Header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
+	}
+	s.post("/events", event(1<<10)).want(t, 202)
+	if _, err := io.WriteString(conn, first[len(first)-1:]); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 202 {
+		t.Errorf("the first: %s", resp.Status)
+	}
+	s.post("/events", event(40<<20)).want(t, 202)
+}
