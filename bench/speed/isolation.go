@@ -182,10 +182,10 @@ func (s *server) idle() error {
 	return errors.New("deliveries wait for more than 30 s")
 }
 
-// flood publishes events of 200 KiB over 6,000 connections, more than any disk
+// flood publishes events of 64 KiB over 1,500 connections, more than the disk
 // takes, and looks how soon what can't be stored is refused, and at what memory.
 func flood(b *bench, n int) ([]figures, error) {
-	const connections, size = 6000, 200 << 10
+	const connections, size = 1500, 64 << 10
 	var rounds []figures
 	for range n {
 		s, err := b.serve("", "http://127.0.0.1:9")

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// filling is what a store has before a server starts on it.
+type filling struct {
+	urls      []string // a subscription each, to eventType(i) or the one type
+	types     []string // what the subscription wants, by its number
+	events    int      // each with one delivery, to the subscriptions in turn
+	size      int      // of a payload
+	delivered bool     // the deliveries are settled, and don't wait
+	bytes     int64    // stop earlier, when the file has so many; 0: don't
+}
+
+// fill makes a store by the store's own means, and returns how many events it
+// has and how large its file is.
+func (f filling) fill(path string) (events int, size int64, err error) {
+	ctx := context.Background()
+	s, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.Close()
+	// An hour ago, so that ids made later are greater.
+	ids := store.NewIDs(0, 0, func() time.Time { return time.Now().Add(-time.Hour) })
+	var keys []store.ID
+	for i, url := range f.urls {
+		key := ids.Next()
+		keys = append(keys, key)
+		err := s.CreateSubscription(ctx, &store.Subscription{
+			Key: key, ID: key.With(store.SubscriptionPrefix), URL: url, EventTypes: []string{f.types[i]},
+			Secrets: []store.Secret{{Value: "whsec_YmVuY2gtc2VjcmV0LWJlbmNoLXNlY3JldC1iZW5jaA=="}}, Active: true, Updated: time.Now(),
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	const batch = 1000
+	var settlements []*store.Settlement
+	for events < f.events {
+		b := &store.Batch{Settlements: settlements}
+		settlements = nil
+		for range batch {
+			e := &store.Event{Key: ids.Next(), Type: "old.test", ContentType: "application/json", Payload: payload(events, f.size)}
+			e.ID = e.Key.With(store.EventPrefix)
+			d := store.NewDelivery{ID: ids.Next(), Subscription: keys[events%len(keys)], Due: e.Created(), Hold: f.delivered}
+			b.Publications = append(b.Publications, &store.Publication{Event: e, Deliveries: []store.NewDelivery{d}})
+			if f.delivered {
+				settlements = append(settlements, &store.Settlement{
+					Delivery: d.ID, Subscription: d.Subscription, State: store.Delivered,
+					Attempt: &store.Attempt{ID: d.ID, Number: 1, At: e.Created(), Latency: time.Millisecond, Status: 200},
+				})
+			}
+			events++
+		}
+		if err := s.Commit(ctx, b); err != nil {
+			return 0, 0, fmt.Errorf("filling the store: %w", err)
+		}
+		if size = fileSize(path); f.bytes > 0 && size >= f.bytes {
+			break
+		}
+	}
+	return events, size, s.Commit(ctx, &store.Batch{Settlements: settlements})
+}
+
+func fileSize(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
