@@ -21,6 +21,7 @@ const (
 // Status is what an operator looks at first.
 type Status struct {
 	Store         store.Stats
+	Salvages      []store.Salvage // of damaged stores that were set aside
 	InFlight      int
 	Draining      bool
 	Subscriptions []SubscriptionStatus
@@ -46,7 +47,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	stats.OldestDue = e.clock.wall(stats.OldestDue)
-	s := Status{Store: stats, InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	s := Status{Store: stats, Salvages: e.Salvages(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	for _, l := range e.lanes.all() {
 		s.Subscriptions = append(s.Subscriptions, l.status())
 	}
@@ -54,6 +55,14 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		return cmp.Compare(a.Subscription.Key, b.Subscription.Key)
 	})
 	return s, nil
+}
+
+// Salvages tells what became of damaged stores, where the store knows.
+func (e *Engine) Salvages() []store.Salvage {
+	if s, ok := e.store.(store.Salvager); ok {
+		return s.Salvages()
+	}
+	return nil
 }
 
 func (l *lane) status() SubscriptionStatus {

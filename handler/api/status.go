@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // status is what an operator looks at first.
@@ -18,8 +19,20 @@ type status struct {
 }
 
 type storeStatus struct {
-	Path  string `json:"path"`
-	Bytes int64  `json:"bytes"`
+	Path    string    `json:"path"`
+	Bytes   int64     `json:"bytes"`
+	Damaged []damaged `json:"damaged"`
+}
+
+// damaged is a damaged store that was set aside and is still there.
+type damaged struct {
+	Path       string     `json:"path"`
+	SetAsideAt timestamp  `json:"set_aside_at"`
+	Cause      string     `json:"cause"`
+	Kept       store.Rows `json:"kept"`
+	Lost       store.Rows `json:"lost"`
+	Repeated   int64      `json:"repeated"`
+	Unreadable int64      `json:"unreadable"`
 }
 
 // subscriptionStatus is how one subscription fares.
@@ -46,7 +59,10 @@ func (c *call) showStatus() error {
 	}
 	out := status{
 		Pending: s.Store.Pending, OldestDue: timestamp(s.Store.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
-		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes}, Subscriptions: []subscriptionStatus{},
+		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, []damaged{}}, Subscriptions: []subscriptionStatus{},
+	}
+	for _, d := range s.Salvages {
+		out.Store.Damaged = append(out.Store.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})
 	}
 	for _, sub := range s.Subscriptions {
 		out.Subscriptions = append(out.Subscriptions, subscriptionStatusOf(sub))

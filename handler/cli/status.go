@@ -18,6 +18,14 @@ type serverStatus struct {
 	Store       struct {
 		Path  string `json:"path"`
 		Bytes uint64 `json:"bytes"`
+
+		Damaged []struct {
+			Path string `json:"path"`
+			Lost struct {
+				Events     int `json:"events"`
+				Deliveries int `json:"deliveries"`
+			} `json:"lost"`
+		} `json:"damaged"`
 	} `json:"store"`
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
@@ -68,6 +76,10 @@ func printStatus(c *call, answer []byte) error {
 	f.add("Under way", thousands(s.InFlight))
 	f.add("Dead letters", thousands(s.DeadLetters))
 	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	for _, d := range s.Store.Damaged {
+		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+" and "+
+			count(d.Lost.Deliveries, "delivery", "deliveries")+" are lost; delete it and its report when nobody needs it")
+	}
 	if s.Draining {
 		f.add("Draining", "yes: no new attempts are made, since Caddy stops or reloads")
 	}
