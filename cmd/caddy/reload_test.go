@@ -10,8 +10,11 @@ import (
 	"testing"
 )
 
-// reloadable is a Caddyfile of which each version has other limits and another
-// set of subscriptions; all deliver order.* to the receiver.
+// versionSecret is one that a version of reloadable signs with.
+func versionSecret(version string) string { return whsec("version " + version) }
+
+// reloadable is a Caddyfile of which each version has other limits, another
+// secret and another set of subscriptions; all deliver order.* to the receiver.
 func reloadable(version int) string {
 	options := fmt.Sprintf(`
 		retry 50ms 100ms 200ms 400ms 800ms
@@ -26,10 +29,10 @@ func reloadable(version int) string {
 		subscription main {
 			url http://{$RECEIVER}/main
 			event_types order.*
-			secret {env.MAIN_SECRET}
+			secret {env.MAIN_SECRET} %s
 			header X-Version %d
 		}
-`, 10+version%5, 50+version, 4+version%8, 1+version%4, version, version)
+`, 10+version%5, 50+version, 4+version%8, 1+version%4, version, versionSecret(strconv.Itoa(version)), version)
 	if version%2 == 1 {
 		options += `
 		subscription sometimes {
@@ -45,7 +48,7 @@ func reloadable(version int) string {
 // nothing is lost, what is under way is not disturbed, the store is opened
 // once, and nothing grows.
 func TestReloads(t *testing.T) {
-	const warmUp, reloads = 10, 40
+	warmUp, reloads := 10, often(200)
 	r, other := newReceiver(t), newReceiver(t)
 	respond, failures := failFirst()
 	r.answer(respond)
@@ -84,8 +87,8 @@ func TestReloads(t *testing.T) {
 	if n := len(s.reader().list("/dead-letters")); n != 0 {
 		t.Errorf("there are %d dead letters", n)
 	}
-	for _, d := range r.all()[:100] {
-		d.signed(t, whsec("main"))
+	for _, d := range r.all() {
+		d.signed(t, whsec("main"), versionSecret(d.header.Get("X-Version")))
 	}
 	if o := s.reader().get("/event-types"); len(o.list("data")) != 1 || o.list("data")[0].text("name") != fmt.Sprintf("order.v%d", version) {
 		t.Errorf("the event types of the last version are %v", o)
@@ -95,11 +98,18 @@ func TestReloads(t *testing.T) {
 		now = s.usage()
 		return now.goroutines <= idle.goroutines+10 && now.files <= idle.files+5 && now.stores == idle.stores
 	})
+	if now.heap > idle.heap+8<<20 {
+		t.Errorf("%d bytes are in use after the reloads, and %d before", now.heap, idle.heap)
+	}
+	// What the other subscription missed while it was out of the config comes
+	// once it is back.
+	s.reload(reloadable(version + 1))
+	second.arrivedWith(other, 2)
 	t.Logf("%d reloads, %d events: %+v before, %+v after", reloads, second.count.Load(), idle, now)
 }
 
-// usage is what a process has open.
-type usage struct{ goroutines, files, stores int }
+// usage is what a process has open, and the bytes that it holds on to.
+type usage struct{ goroutines, files, stores, heap int }
 
 func (s *server) usage() usage {
 	s.t.Helper()
@@ -107,6 +117,11 @@ func (s *server) usage() usage {
 	profile := s.adminGet("/debug/pprof/goroutine?debug=1")
 	if _, err := fmt.Sscanf(profile, "goroutine profile: total %d", &u.goroutines); err != nil {
 		s.t.Fatalf("reading the goroutine profile: %v", err)
+	}
+	heap := s.adminGet("/debug/pprof/heap?gc=1&debug=1")
+	_, heap, _ = strings.Cut(heap, "# HeapAlloc = ")
+	if _, err := fmt.Sscan(heap, &u.heap); err != nil {
+		s.t.Fatalf("reading the heap profile: %v", err)
 	}
 	files := filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "fd")
 	open, err := os.ReadDir(files)
