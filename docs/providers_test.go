@@ -165,29 +165,35 @@ func caddyfile(row verify.Scheme) string {
 }
 
 // tokens are the handshakes that need a verify_token.
-var tokens = map[string]bool{"meta": true, "braintree": true}
+var tokens = map[string]bool{"meta": true, "braintree": true, "ebay": true}
 
 // handshakes say what the provider asks and what it is answered.
 var handshakes = map[string]string{
-	"slack":           "a signed `url_verification` is answered with its challenge.",
-	"twitch":          "a signed `webhook_callback_verification` is answered with its challenge.",
-	"zoom":            "a signed `endpoint.url_validation` is answered with its token and that token's HMAC. A token that could pass for a signed event is refused.",
-	"nylas":           "a GET with `challenge` is answered with that challenge.",
-	"woocommerce":     "the unsigned form `webhook_id=…`, posted when a webhook is saved, is answered with 200.",
-	"xero":            "a signed list of no events is answered with 200, a wrong signature with 401.",
-	"line":            "a signed list of no events is answered with 200.",
-	"front":           "a signed request with `X-Front-Challenge` is answered with that challenge.",
-	"discord":         "a signed PING is answered.",
-	"meta":            "a GET with `hub.challenge` is answered with that challenge, if its `hub.verify_token` is the `verify_token`, else with 403.",
-	"x":               "a GET with `crc_token` is answered with the token's HMAC. A token that could pass for a signed event is refused.",
-	"linkedin":        "a GET with `challengeCode` is answered with the code and its HMAC. A code that could pass for a signed event is refused.",
-	"braintree":       "a GET with `bt_challenge` is answered with the public key, which is the `verify_token`, and the challenge's HMAC. A challenge that could pass for a signed event is refused.",
-	"dropbox":         "a GET with `challenge` is answered with that challenge.",
-	"onfleet":         "a GET with `check` is answered with its value.",
-	"microsoft-graph": "a POST with `validationToken` in the URL is answered with that token.",
-	"asana":           "a POST with `X-Hook-Secret` is answered with the same header.",
-	"okta":            "a GET with `X-Okta-Verification-Challenge` is answered with that challenge.",
-	"head":            "a HEAD is answered with 200.",
+	"slack":              "a signed `url_verification` is answered with its challenge.",
+	"twitch":             "a signed `webhook_callback_verification` is answered with its challenge.",
+	"zoom":               "a signed `endpoint.url_validation` is answered with its token and that token's HMAC. A token that could pass for a signed event is refused.",
+	"nylas":              "a GET with `challenge` is answered with that challenge.",
+	"woocommerce":        "the unsigned form `webhook_id=…`, posted when a webhook is saved, is answered with 200.",
+	"xero":               "a signed list of no events is answered with 200, a wrong signature with 401.",
+	"line":               "a signed list of no events is answered with 200.",
+	"front":              "a signed request with `X-Front-Challenge` is answered with that challenge.",
+	"discord":            "a signed PING is answered.",
+	"meta":               "a GET with `hub.challenge` is answered with that challenge, if its `hub.verify_token` is the `verify_token`, else with 403.",
+	"x":                  "a GET with `crc_token` is answered with the token's HMAC. A token that could pass for a signed event is refused.",
+	"linkedin":           "a GET with `challengeCode` is answered with the code and its HMAC. A code that could pass for a signed event is refused.",
+	"braintree":          "a GET with `bt_challenge` is answered with the public key, which is the `verify_token`, and the challenge's HMAC. A challenge that could pass for a signed event is refused.",
+	"dropbox-sign":       "a signed `callback_test` is answered with `Hello API Event Received`.",
+	"ebay":               "a GET with `challenge_code` is answered with the SHA-256 of the code, the `verify_token` and the URL.",
+	"adobe-io":           "a GET with `challenge` is answered with that challenge.",
+	"adobe-acrobat-sign": "a GET with `X-AdobeSign-ClientId` is answered with the same header, if it is the secret, else with 403.",
+	"monday":             "a POST of a `challenge` and nothing else is answered with the same.",
+	"azure-event-grid":   "a POST of one `SubscriptionValidation` event is answered with its code, OPTIONS with `WebHook-Request-Origin` with that origin.",
+	"dropbox":            "a GET with `challenge` is answered with that challenge.",
+	"onfleet":            "a GET with `check` is answered with its value.",
+	"microsoft-graph":    "a POST with `validationToken` in the URL is answered with that token.",
+	"asana":              "a POST with `X-Hook-Secret` is answered with the same header.",
+	"okta":               "a GET with `X-Okta-Verification-Challenge` is answered with that challenge.",
+	"head":               "a HEAD is answered with 200.",
 }
 
 // urls says whether the signature depends on the host under which the provider

@@ -18,6 +18,7 @@ type Check struct {
 	bound  bool   // where it says it
 	bare   bool   // nothing would bind a body
 	holed  bool   // a NUL byte went by
+	faulty Reason // why the head is refused, unless the body is a handshake
 	hashes []hash.Hash
 	size   int64
 	reply  *Reply
@@ -47,7 +48,12 @@ func (c *Check) begin() Reason {
 	}
 	for _, step := range [...]func() Reason{c.readSignature, c.readTimes, c.readHeaders, c.checkContentType, c.start} {
 		if reason := step(); reason != "" {
-			return reason
+			if !c.mayBeChallenge() {
+				return reason
+			}
+			c.release()
+			c.lanes, c.faulty = c.lanes[:0], reason
+			return ""
 		}
 	}
 	for _, h := range c.v.plan.bodyHashes {
@@ -153,6 +159,9 @@ func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return nil, ReasonUnreadableBody
 	}
 	c.in.body, c.in.size = body, size
+	if c.faulty != "" {
+		return c.unsigned()
+	}
 	if c.holed {
 		// A plain hash can be extended by whoever has seen it, but not without
 		// the padding in between, which is full of NUL bytes.
@@ -181,7 +190,20 @@ func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 			return nil, reason
 		}
 	}
+	if h := c.v.handshake; h != nil && h.unsigned != nil {
+		m.Reply = h.unsigned(c)
+	}
 	return m, ""
+}
+
+// unsigned answers a handshake that nothing signs, and refuses anything else for
+// what is wrong with its head.
+func (c *Check) unsigned() (*Message, Reason) {
+	reply := c.v.handshake.unsigned(c)
+	if reply == nil {
+		return nil, c.faulty
+	}
+	return &Message{Provider: c.v.plan.scheme.Name, SecretIndex: -1, Reply: reply}, ""
 }
 
 // take gives a lane its hash states.

@@ -2,11 +2,14 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +18,10 @@ type handshake struct {
 	// head answers a request by its head alone. Nothing at all: it is no
 	// handshake.
 	head func(c *Check) (*Reply, Reason)
+
+	// unsigned answers a small POST by its body, which nothing needs to sign.
+	// Nothing: it is no handshake, and whatever else is wrong with it counts.
+	unsigned func(c *Check) *Reply
 
 	// signed answers a message that has been verified.
 	signed func(c *Check, m *Message) (*Reply, Reason)
@@ -32,25 +39,31 @@ const (
 
 // handshakes are the functions that rows name.
 var handshakes = map[string]*handshake{
-	"slack":           {signed: slackVerification},
-	"twitch":          {signed: twitchVerification},
-	"zoom":            {signed: zoomValidation, oracle: isChallenge},
-	"xero":            {signed: emptyEvents},
-	"line":            {signed: emptyEvents},
-	"front":           {signed: frontChallenge},
-	"discord":         {signed: discordPing},
-	"meta":            {head: metaSubscription},
-	"x":               {head: xCRC, oracle: isChallenge},
-	"linkedin":        {head: linkedinChallenge, oracle: isPlainChallenge},
-	"braintree":       {head: braintreeChallenge, oracle: isBraintreeChallenge},
-	"dropbox":         {head: echoQuery(http.MethodGet, "challenge")},
-	"nylas":           {head: echoQuery(http.MethodGet, "challenge")},
-	"onfleet":         {head: echoQuery(http.MethodGet, "check")},
-	"microsoft-graph": {head: echoQuery(http.MethodPost, "validationToken")},
-	"asana":           {head: asanaSecret},
-	"okta":            {head: oktaVerification},
-	"woocommerce":     {head: wooCommercePing},
-	"head":            {head: answerHead},
+	"slack":              {signed: slackVerification},
+	"twitch":             {signed: twitchVerification},
+	"zoom":               {signed: zoomValidation, oracle: isChallenge},
+	"xero":               {signed: emptyEvents},
+	"line":               {signed: emptyEvents},
+	"front":              {signed: frontChallenge},
+	"discord":            {signed: discordPing},
+	"dropbox-sign":       {signed: dropboxSignTest},
+	"meta":               {head: metaSubscription},
+	"x":                  {head: xCRC, oracle: isChallenge},
+	"linkedin":           {head: linkedinChallenge, oracle: isPlainChallenge},
+	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge},
+	"ebay":               {head: ebayChallenge},
+	"dropbox":            {head: echoQuery(http.MethodGet, "challenge")},
+	"adobe-io":           {head: echoQuery(http.MethodGet, "challenge")},
+	"nylas":              {head: echoQuery(http.MethodGet, "challenge")},
+	"onfleet":            {head: echoQuery(http.MethodGet, "check")},
+	"microsoft-graph":    {head: echoQuery(http.MethodPost, "validationToken")},
+	"asana":              {head: asanaSecret},
+	"okta":               {head: oktaVerification},
+	"adobe-acrobat-sign": {head: acrobatSignClient},
+	"woocommerce":        {head: wooCommercePing},
+	"head":               {head: answerHead},
+	"monday":             {unsigned: mondayChallenge},
+	"azure-event-grid":   {head: eventGridOrigin, unsigned: eventGridValidation},
 }
 
 // isChallenge says whether a string is of the kind that providers send to be
@@ -197,6 +210,47 @@ func isBraintreeChallenge(s string) bool {
 	return len(s) >= 20 && len(s) <= 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
+// ebayChallenge proves to eBay that its verification token is known here. The
+// token is the verify token, or the secret where there is none.
+func ebayChallenge(c *Check) (*Reply, Reason) {
+	value, found, reason := c.challenge(http.MethodGet, "challenge_code", isChallenge)
+	if !found {
+		return nil, reason
+	}
+	token := cmp.Or(c.v.token, string(c.v.keys[0].secret))
+	query := slices.DeleteFunc(strings.Split(c.in.url.RawQuery, "&"), func(part string) bool {
+		return part == "" || strings.HasPrefix(part, "challenge_code=")
+	})
+	endpoint := c.in.origin() + c.in.url.EscapedPath()
+	if len(query) > 0 {
+		endpoint += "?" + strings.Join(query, "&")
+	}
+	sum := sha256.Sum256([]byte(value + token + endpoint))
+	return jsonReply(map[string]string{"challengeResponse": hex.EncodeToString(sum[:])}), ""
+}
+
+// acrobatSignClient sends the client id back, if it is one that is known here.
+func acrobatSignClient(c *Check) (*Reply, Reason) {
+	const header = "X-Adobesign-Clientid"
+	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
+		return nil, ""
+	}
+	value, _, reason := c.in.headerOnce(header)
+	if reason != "" {
+		return nil, ReasonBadChallenge
+	}
+	known := 0
+	for _, k := range c.v.keys {
+		known |= subtle.ConstantTimeCompare([]byte(value), k.secret)
+	}
+	if known != 1 {
+		return nil, ReasonBadVerifyToken
+	}
+	r := emptyReply()
+	r.Header.Set(header, value)
+	return r, ""
+}
+
 // asanaSecret sends a new webhook's secret back. It does not become the key:
 // whoever calls first could choose it.
 func asanaSecret(c *Check) (*Reply, Reason) {
@@ -251,6 +305,74 @@ func (c *Check) smallJSON(word string) (jsonDocument, bool) {
 	}
 	document, reason := c.in.json()
 	return document, reason == ""
+}
+
+// mayBeChallenge says whether a request that is refused by its head could be a
+// handshake by its body.
+func (c *Check) mayBeChallenge() bool {
+	h := c.v.handshake
+	return h != nil && h.unsigned != nil && c.in.method == http.MethodPost && c.in.size > 0 && c.in.size <= maxHandshakeBody
+}
+
+// mondayChallenge sends back a body that is a challenge and nothing else.
+func mondayChallenge(c *Check) *Reply {
+	document, ok := c.smallJSON("challenge")
+	if !ok {
+		return nil
+	}
+	var fields map[string]any
+	if json.Unmarshal(document, &fields) != nil || len(fields) != 1 {
+		return nil
+	}
+	value, ok := fields["challenge"].(string)
+	if !ok || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"challenge": value})
+}
+
+// eventGridValidation answers the one event that Event Grid sends in its own
+// schema when a subscription is made.
+func eventGridValidation(c *Check) *Reply {
+	if kind, _, reason := c.in.headerOnce("Aeg-Event-Type"); reason != "" || kind != "SubscriptionValidation" {
+		return nil
+	}
+	document, ok := c.smallJSON("validationCode")
+	if !ok {
+		return nil
+	}
+	if events, reason := document.elements(jsonPath{}); reason != "" || len(events) != 1 {
+		return nil
+	}
+	value, found, reason := document.text(jsonPath{"0", "data", "validationCode"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"validationResponse": value})
+}
+
+// eventGridOrigin allows the sender of events in the CloudEvents schema.
+func eventGridOrigin(c *Check) (*Reply, Reason) {
+	const header = "Webhook-Request-Origin"
+	if c.in.method != http.MethodOptions || len(c.in.header[header]) == 0 {
+		return nil, ""
+	}
+	value, _, reason := c.in.headerOnce(header)
+	if reason != "" || !isChallenge(value) {
+		return nil, ReasonBadChallenge
+	}
+	r := emptyReply()
+	r.Header.Set("WebHook-Allowed-Origin", value)
+	return r, ""
+}
+
+// dropboxSignTest answers the test of a callback's URL, which is signed like an
+// event.
+func dropboxSignTest(c *Check, m *Message) (*Reply, Reason) {
+	if m.EventType != "callback_test" {
+		return nil, ""
+	}
+	return textReply("Hello API Event Received"), ""
 }
 
 // slackVerification answers url_verification, which Slack signs like an event.

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha1"
-
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -130,8 +130,41 @@ func handshakeTrials() []handshakeTrial {
 		{name: "discord, an event", scheme: "discord", body: `{"type":1,"event":{"type":"X"}}`, sign: discordHeaders, event: true},
 		{name: "discord, an interaction", scheme: "discord", body: `{"type":2}`, sign: discordHeaders, event: true},
 		{name: "discord, unsigned", scheme: "discord", body: `{"type":1}`, header: header("X-Signature-Ed25519", strings.Repeat("0", 128), "X-Signature-Timestamp", unixNow), reason: verify.ReasonBadSignature},
+		{name: "ebay", scheme: "ebay", method: http.MethodGet, target: "?challenge_code=a8628072-3d33", token: "verification-token", reply: `{"challengeResponse":"` + sha256sum("a8628072-3d33"+"verification-token"+in) + `"}`},
+		{name: "ebay, with a token in the URL", scheme: "ebay", method: http.MethodGet, target: "?token=secret&challenge_code=a8", reply: `{"challengeResponse":"` + sha256sum("a8"+"secret"+in+"?token=secret") + `"}`},
+		{name: "ebay, a notification", scheme: "ebay", target: "?token=secret", body: "{}", event: true},
+		{name: "ebay, a notification without a token", scheme: "ebay", body: "{}", reason: verify.ReasonMissingSignature},
+		{name: "adobe-io", scheme: "adobe-io", method: http.MethodGet, target: "?challenge=8ec8d794", reply: "8ec8d794"},
+		{name: "acrobat sign", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "secret"), set: [2]string{"X-Adobesign-Clientid", "secret"}},
+		{name: "acrobat sign, another client", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "other"), reason: verify.ReasonBadVerifyToken},
+		{name: "acrobat sign, no client", scheme: "adobe-acrobat-sign", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "monday", scheme: "monday", body: `{"challenge": "3eZbrw1a-x"}`, reply: `{"challenge":"3eZbrw1a-x"}`},
+		{name: "monday, with the token", scheme: "monday", target: "?token=secret", body: `{"challenge": "x"}`, reply: `{"challenge":"x"}`},
+		{name: "monday, a challenge in an event", scheme: "monday", body: `{"challenge":"x","event":{}}`, reason: verify.ReasonMissingSignature},
+		{name: "monday, an event with a wrong token", scheme: "monday", target: "?token=other", body: `{"event":{}}`, reason: verify.ReasonBadSignature},
+		{name: "monday, an event", scheme: "monday", target: "?token=secret", body: `{"event":{"challenge":"x"}}`, event: true},
+		{name: "monday, an empty body", scheme: "monday", reason: verify.ReasonMissingSignature},
+		{name: "event grid", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"id":"1","data":{"validationCode":"512d38b6","validationUrl":"https://x"}}]`, reply: `{"validationResponse":"512d38b6"}`},
+		{name: "event grid, not named so", scheme: "azure-event-grid", body: `[{"data":{"validationCode":"512d38b6"}}]`, reason: verify.ReasonMissingSignature},
+		{name: "event grid, no code", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"data":{}}]`, reason: verify.ReasonMissingSignature},
+		{name: "event grid, an event", scheme: "azure-event-grid", target: "?token=secret", header: header("Aeg-Event-Type", "Notification"), body: `[{"data":{"validationCode":"1"}}]`, event: true},
+		{name: "event grid, cloud events", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net"), set: [2]string{"Webhook-Allowed-Origin", "eventgrid.azure.net"}},
+		{name: "event grid, any other OPTIONS", scheme: "azure-event-grid", method: http.MethodOptions, reason: verify.ReasonMethodNotAllowed},
+		{name: "dropbox-sign, a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "callback_test"), reply: "Hello API Event Received"},
+		{name: "dropbox-sign, an event", scheme: "dropbox-sign", body: dropboxSign("signature_request_sent", "signature_request_sent"), event: true},
+		{name: "dropbox-sign, an event passed off as a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "signature_request_sent"), reason: verify.ReasonBadSignature},
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
 	}
+}
+
+// dropboxSign is an event of one type with the signature of another.
+func dropboxSign(kind, signed string) string {
+	return `{"event":{"event_type":"` + kind + `","event_time":"` + unixNow + `","event_hash":"` + sha256hex("secret", unixNow+signed) + `"}}`
+}
+
+func sha256sum(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 func twitchHeaders(kind string) func(string) [][2]string {

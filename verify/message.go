@@ -16,7 +16,8 @@ type Message struct {
 	EventType string
 	// Timestamp is the time of signing, zero where there is none.
 	Timestamp time.Time
-	// SecretIndex is which of the configured secrets matched: 0 is the first.
+	// SecretIndex is which of the configured secrets matched: 0 is the first; -1
+	// for a handshake that nothing signs.
 	SecretIndex int
 	// Signed says which of these the signature covers.
 	Signed Signed

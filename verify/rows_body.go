@@ -23,6 +23,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "form", Name: "action"},
 	},
 	{
+		Name:      "adobe-io",
+		Aliases:   []string{"adobe", "adobe-io-events"},
+		Title:     "Adobe I/O Events",
+		Source:    "AdobeDocs/adobeio-events sdk/sdk_signature_verification.md",
+		Notes:     "The secret is the client secret. Newer registrations are signed with RSA, in x-adobe-digital-signature-1 and -2, which is not checked here: leave that to Adobe's library in the app, behind enforce off.",
+		Signature: Signature{Name: "x-adobe-signature", Encoding: "base64"},
+		ID:        Field{In: "header", Name: "x-adobe-event-id"},
+		EventType: Field{In: "header", Name: "x-adobe-event-code"},
+		Handshake: "adobe-io",
+	},
+	{
 		Name:      "adyen-platform",
 		Aliases:   []string{"adyen-banking", "adyen-management"},
 		Title:     "Adyen (Banking, Management)",

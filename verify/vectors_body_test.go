@@ -25,6 +25,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "adobe-io", secret: "client-secret",
+				header: map[string]string{"x-adobe-signature": "{base64}", "x-adobe-event-id": "e1", "x-adobe-event-code": "asset_created"},
+				body:   `{"event":{}}`,
+				id:     "e1", event: "asset_created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "adyen-platform", secret: "00ff10ABCD",
 				header: map[string]string{"HmacSignature": "{base64}"},
 				body:   `{"type":"balancePlatform.transfer.created","data":{}}`,

@@ -417,6 +417,38 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "adobe-acrobat-sign", secret: "client",
+				header: map[string]string{"X-AdobeSign-ClientId": "client"},
+				body:   `{"event":"AGREEMENT_CREATED"}`,
+				event:  "AGREEMENT_CREATED",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "azure-event-grid", secret: "token",
+				url:   "https://hooks.example.com/in?token=token",
+				body:  `[{"eventType":"Microsoft.Storage.BlobCreated"}]`,
+				event: "Microsoft.Storage.BlobCreated",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "ebay", secret: "token",
+				url:  "https://hooks.example.com/in?token=token",
+				body: `{"metadata":{"topic":"MARKETPLACE_ACCOUNT_DELETION"},"notification":{"notificationId":"n1"}}`,
+				id:   "n1", event: "MARKETPLACE_ACCOUNT_DELETION",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "monday", secret: "token",
+				url:   "https://hooks.example.com/in?token=token",
+				body:  `{"event":{"type":"create_item"}}`,
+				event: "create_item",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "microsoft-graph", secret: "state",
 				body:  `{"value":[{"clientState":"state","changeType":"created"},{"clientState":"state","changeType":"updated"}]}`,
 				event: "created",

@@ -133,7 +133,9 @@ func (v *Verifier) input(r *Request) input {
 // from the request line and the Host header; where the provider knows another
 // one, set Options.PublicURL.
 func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
-	check, err := v.Begin(requestOf(r))
+	request := requestOf(r)
+	request.ContentLength = int64(len(body))
+	check, err := v.Begin(request)
 	if err != nil {
 		return nil, err
 	}
