@@ -25,6 +25,24 @@ import (
 // makes all of them.
 var faults atomic.Pointer[func(call faultCall) int32]
 
+// watched is told of the writes and syncs that were made.
+var watched atomic.Pointer[func(diskCall)]
+
+// diskCall is a call that has changed a file, or has synced it.
+type diskCall struct {
+	log  bool
+	sync bool
+	data []byte // of a write; nil for a truncation
+	at   int64  // of a write, or the size
+}
+
+// watch calls f for each change until the returned function is called.
+func watch(f func(diskCall)) (stop func()) {
+	installFaults()
+	watched.Store(&f)
+	return func() { watched.Store(nil) }
+}
+
 // faultCall is a call of SQLite to the disk.
 type faultCall struct {
 	name string // write, sync or truncate
@@ -310,23 +328,33 @@ func faultyMethods(tls *libc.TLS, methods uintptr, log bool) uintptr {
 		if rc := ask("write"); rc != 0 {
 			return rc
 		}
-		return write(tls, file, data, size, at)
+		return tell(write(tls, file, data, size, at), func() diskCall {
+			return diskCall{log: log, data: bytes.Clone(unsafe.Slice((*byte)(inC(data)), size)), at: at}
+		})
 	})
 	sync := functionAt[func(tls *libc.TLS, file uintptr, flags int32) int32](m.FxSync)
 	m.FxSync = addressOf(func(tls *libc.TLS, file uintptr, flags int32) int32 {
 		if rc := ask("sync"); rc != 0 {
 			return rc
 		}
-		return sync(tls, file, flags)
+		return tell(sync(tls, file, flags), func() diskCall { return diskCall{log: log, sync: true} })
 	})
 	truncate := functionAt[func(tls *libc.TLS, file uintptr, size sqlite3.Tsqlite3_int64) int32](m.FxTruncate)
 	m.FxTruncate = addressOf(func(tls *libc.TLS, file uintptr, size sqlite3.Tsqlite3_int64) int32 {
 		if rc := ask("truncate"); rc != 0 {
 			return rc
 		}
-		return truncate(tls, file, size)
+		return tell(truncate(tls, file, size), func() diskCall { return diskCall{log: log, at: size} })
 	})
 	return toC(tls, &m)
+}
+
+// tell tells of a call that succeeded.
+func tell(rc int32, call func() diskCall) int32 {
+	if f := watched.Load(); f != nil && rc == sqlite3.SQLITE_OK {
+		(*f)(call())
+	}
+	return rc
 }
 
 // kept are the functions of which only SQLite has the address.
