@@ -76,7 +76,7 @@ func (r *receiver) become(m mood) error {
 	r.mood = m
 	if m == dead {
 		if r.server != nil {
-			r.server.Close()
+			_ = r.server.Close()
 			r.server = nil
 		}
 		return nil
