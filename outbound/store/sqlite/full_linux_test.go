@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // smallDisk is a disk of 4 MiB with a file on it that can be removed to make
@@ -163,4 +165,36 @@ func fillUp(t *testing.T, path string) {
 	if err := os.WriteFile(path, make([]byte, int64(s.Bavail)*s.Frsize), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestReviveOnFullDisk checks that a store whose disk fails while it is full,
+// too, is opened anew on the room of the reserve.
+func TestReviveOnFullDisk(t *testing.T) {
+	installFaults()
+	dir, ballast := smallDisk(t)
+	s := open(t, filepath.Join(dir, "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	p := publication(ids, 1)
+	publish(t, s, p)
+	fillUp(t, filepath.Join(dir, "others"))
+	settle := func() error {
+		return s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{settlement(p.Deliveries[0])}})
+	}
+	stop := fail(func(c faultCall) int32 {
+		if c.name == "write" {
+			return sqlite3.SQLITE_IOERR_WRITE
+		}
+		return 0
+	})
+	defer stop()
+	if err := settle(); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v, want store.ErrUnavailable", err)
+	}
+	stop()
+	eventually(t, settle)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}); !errors.Is(err, store.ErrFull) {
+		t.Errorf("publishing meanwhile: got %v, want store.ErrFull", err)
+	}
+	os.Remove(ballast)
+	publish(t, s, publication(ids, 1))
 }

@@ -72,6 +72,7 @@ func (s *Store) revive(cause error) {
 		case s.writing <- struct{}{}:
 		}
 		s.unuse()
+		s.relieve(err) // so that there's room the next time
 	}
 }
 
