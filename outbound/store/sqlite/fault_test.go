@@ -189,6 +189,7 @@ func eventually(t testing.TB, f func() error) {
 // all in the log, is not there afterwards; and that calls are refused while
 // the disk fails, in words.
 func TestFailedSync(t *testing.T) {
+	installFaults()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	var log logged
 	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -233,6 +234,7 @@ func TestFailedSync(t *testing.T) {
 // TestFull checks that a batch for which there's no room is refused as such,
 // leaves nothing behind, and fits when there is room.
 func TestFull(t *testing.T) {
+	installFaults()
 	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
 	ids := store.NewIDs(0, 0, time.Now)
 	publish(t, s, publication(ids, 1))
