@@ -25,6 +25,7 @@ import (
 // delivered or a dead letter at each of its subscriptions, and nothing is left
 // in memory that isn't accounted for.
 func TestStress(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	s := newStress(t)
 	for range 2 {
 		s.open()

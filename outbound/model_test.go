@@ -29,32 +29,36 @@ import (
 // which subscriptions, what each receiver has answered, which secrets are
 // valid. In the end all receivers are well, and nothing may wait.
 func TestModel(t *testing.T) {
-	// An engine on a disk is slow, so there are fewer runs than rapid's own,
-	// unless the command line says otherwise.
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		_ = checks.Value.Set("20")
-		defer func() { _ = checks.Value.Set(checks.DefValue) }()
+	t.Parallel()
+	// An engine on a disk is slow, so there are fewer runs than rapid's own, but
+	// longer ones, unless the command line says otherwise.
+	for name, value := range map[string]string{"rapid.checks": "15", "rapid.steps": "50"} {
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
+			_ = f.Value.Set(value)
+			defer func() { _ = f.Value.Set(f.DefValue) }()
+		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
 		defer w.end()
 		w.subscribe(rt)
 		rt.Repeat(map[string]func(*rapid.T){
-			"":                w.look,
-			"publish":         w.publish,
-			"receiver":        w.turn,
-			"time passes":     w.pass,
-			"clock is set":    w.setClock,
-			"subscribe":       w.subscribe,
-			"update":          w.update,
-			"rotate":          w.rotate,
-			"deactivate":      w.deactivate,
-			"activate":        w.activate,
-			"delete":          w.delete,
-			"redeliver":       w.redeliverOne,
-			"redeliver dead":  w.redeliverDead,
-			"restart":         w.restart,
-			"restart, gently": w.restartGently,
+			"":              w.look,
+			"publish":       w.publish,
+			"publish more":  w.publish,
+			"receiver":      w.turn,
+			"time passes":   w.pass,
+			"time goes on":  w.pass,
+			"clock is set":  w.setClock,
+			"subscribe":     w.subscribe,
+			"update":        w.update,
+			"rotate":        w.rotate,
+			"deactivate":    w.deactivate,
+			"activate":      w.activate,
+			"delete":        w.delete,
+			"redeliver":     w.redeliverOne,
+			"redeliver all": w.redeliverDead,
+			"restart":       w.restart,
 		})
 		w.heal(rt)
 	})
@@ -64,7 +68,8 @@ var (
 	modelSchedule = outbound.Schedule{time.Minute, 5 * time.Minute, 20 * time.Minute}
 	modelTypes    = []string{"a", "b", "b.c", "b.d.e"}
 	modelPatterns = [][]string{{"*"}, {"a"}, {"b.*"}, {"b", "b.d.*"}, {"a", "*"}}
-	modelTenants  = []string{"", "", "t"}
+	modelTenants  = []string{"", "", "", "t"}
+	modelAnswers  = []int{200, 200, 204, 500, 503, 400, 429, 410, 302, 0} // 0: the connection breaks
 )
 
 const modelGrace = time.Hour
@@ -93,6 +98,7 @@ type modelEvent struct {
 type modelDelivery struct {
 	answers  []answered
 	requeued bool
+	before   int // of the answers, those before it was last requeued
 }
 
 // answered is what a receiver has said to an attempt, and when.
@@ -251,7 +257,7 @@ func (w *world) subscribe(rt *rapid.T) {
 	}
 	s := &modelSub{
 		tenant: rapid.SampledFrom(modelTenants).Draw(rt, "tenant"), patterns: rapid.SampledFrom(modelPatterns).Draw(rt, "patterns"),
-		ordered: rapid.Bool().Draw(rt, "ordered"), strict: true, answer: http.StatusOK, still: -1, latest: -1,
+		ordered: rapid.Bool().Draw(rt, "ordered"), strict: true, answer: rapid.SampledFrom(modelAnswers).Draw(rt, "answer"), still: -1, latest: -1,
 	}
 	w.move(s)
 	made, err := w.h.CreateSubscription(w.h.t.Context(), w.spec(s))
@@ -343,7 +349,7 @@ func newEvent(id, tenant, kind string, number int) *outbound.NewEvent {
 // turn has a receiver answer otherwise.
 func (w *world) turn(rt *rapid.T) {
 	s := w.pick(rt)
-	answer := rapid.SampledFrom([]int{200, 200, 204, 500, 503, 400, 429, 410, 302, 0}).Draw(rt, "answer")
+	answer := rapid.SampledFrom(modelAnswers).Draw(rt, "answer")
 	w.mu.Lock()
 	s.answer = answer
 	w.mu.Unlock()
@@ -355,6 +361,9 @@ func (w *world) pass(rt *rapid.T) {
 }
 
 func (w *world) setClock(rt *rapid.T) {
+	if rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
+		rt.Skip("rather not")
+	}
 	w.settle(rt)
 	w.h.clock.set(rapid.SampledFrom([]time.Duration{time.Hour, -time.Hour, time.Second, -time.Second}).Draw(rt, "step"))
 }
@@ -430,6 +439,9 @@ func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 
 func (w *world) delete(rt *rapid.T) {
 	s := w.pick(rt)
+	if rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
+		rt.Skip("rather not")
+	}
 	check1(rt, w.h.DeleteSubscription(w.h.t.Context(), s.id))
 	w.mu.Lock()
 	s.deleted = true
@@ -437,7 +449,7 @@ func (w *world) delete(rt *rapid.T) {
 }
 
 func (w *world) redeliverOne(rt *rapid.T) {
-	w.settle(rt)
+	w.look(rt) // an attempt may be under way
 	all := w.deliveries(rt, outbound.Query{})
 	if len(all) == 0 {
 		rt.Skip("no deliveries")
@@ -474,7 +486,7 @@ func (w *world) requeue(r *outbound.Record) (deleted bool) {
 	defer w.mu.Unlock()
 	s, d := w.find(r)
 	if !s.deleted {
-		d.requeued = true
+		d.requeued, d.before = true, len(d.answers)
 	}
 	return s.deleted
 }
@@ -493,17 +505,12 @@ func (w *world) find(r *outbound.Record) (*modelSub, *modelDelivery) {
 	return nil, nil
 }
 
-func (w *world) restartGently(rt *rapid.T) {
-	w.h.Drain(w.h.t.Context())
-	w.reopen(rt)
-}
-
 func (w *world) restart(rt *rapid.T) {
-	w.broken = true
-	w.reopen(rt)
-}
-
-func (w *world) reopen(rt *rapid.T) {
+	if rapid.IntRange(0, 9).Draw(rt, "gently") > 0 {
+		w.h.Drain(w.h.t.Context())
+	} else {
+		w.broken = true
+	}
 	w.h.Engine.Close()
 	_, last, err := w.h.store.Identity(w.h.t.Context())
 	check1(rt, err)
@@ -643,6 +650,10 @@ func (w *world) compareDelivery(rt *rapid.T, s *modelSub, d *modelDelivery, r *o
 	if inRound < 0 || inRound > len(modelSchedule)+1 {
 		return fmt.Sprintf("%d attempts in a round", inRound)
 	}
+	settled := r.State != store.Pending && r.Reason != outbound.ReasonDeleted
+	if settled && d.requeued && len(d.answers) == d.before {
+		return "not attempted since it was queued again"
+	}
 	switch r.State {
 	case store.Delivered:
 		if !good {
@@ -660,7 +671,7 @@ func (w *world) compareDelivery(rt *rapid.T, s *modelSub, d *modelDelivery, r *o
 			return "it waits after a good answer"
 		}
 	}
-	return w.compareDelays(s, d)
+	return w.compareSchedule(s, d, r)
 }
 
 // compareWaiting tells whether a pending delivery has a reason to wait, and
@@ -679,16 +690,29 @@ func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.Su
 	return ""
 }
 
-// compareDelays checks that no attempt came before its time. It can't where
-// retries were brought forward, since the receiver had been down.
-func (w *world) compareDelays(s *modelSub, d *modelDelivery) string {
-	if w.broken || w.skewed || d.requeued || !s.strict || s.ordered || s.failed >= 10 {
+// compareSchedule checks that each attempt came and comes at its time. It
+// can't where retries were brought forward, since the receiver had been down.
+func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Record) string {
+	if w.broken || w.skewed || d.requeued || !s.strict || s.ordered || s.failed >= 10 || len(d.answers) == 0 {
 		return ""
 	}
-	for i := 1; i < len(d.answers); i++ {
-		if gap, delay := d.answers[i].at-d.answers[i-1].at, modelSchedule[i-1]; gap < delay*9/10 {
-			return fmt.Sprintf("attempt %d came %v after the one before, the schedule says %v", i+1, gap, delay)
+	for i, a := range d.answers[1:] {
+		if gap, delay := a.at-d.answers[i].at, modelSchedule[i]; gap < delay*9/10 {
+			return fmt.Sprintf("attempt %d came %v after the one before, the schedule says %v", i+2, gap, delay)
 		}
+	}
+	if r.State != store.Pending {
+		return ""
+	}
+	last := d.answers[len(d.answers)-1]
+	gap := r.Due.Sub(w.h.clock.Now()) + w.h.clock.Elapsed() - last.at
+	delay := modelSchedule[len(d.answers)-1]
+	least, most := delay*9/10, delay*11/10
+	if last.code == http.StatusTooManyRequests {
+		least, most = max(least, 2*time.Minute), max(most, 2*time.Minute)
+	}
+	if gap < least-time.Second || gap > most+time.Second {
+		return fmt.Sprintf("the next attempt is %v after the last one, the schedule says %v", gap, delay)
 	}
 	return ""
 }
