@@ -541,6 +541,14 @@ func TestAttack22BoundaryShift(t *testing.T) {
 			return signed[:at]
 		})
 	}
+	framer := provider(t, "framer")
+	for body, id := range map[string]string{"{}\n": "xyz", "": "xyz"} {
+		accept(t, framer, post(in, "Framer-Signature", "sha256="+sha256hex("secret", body+id), "Framer-Webhook-Submission-Id", id), body)
+	}
+	asked := func(s *verify.Scheme) { s.Content = "{query.q}{body}" }
+	blank := post(in+"?q=a%20", "X-Sig", sha256hex("secret", "a {}"))
+	refuse(t, verifierOf(t, base(asked)), blank, "{}", verify.ReasonMalformedField)
+	accept(t, verifierOf(t, base(asked)), post(in+"?q=a", "X-Sig", sha256hex("secret", "a {}")), " {}")
 	// Values that are joined: no join reads two ways.
 	joined := func(s *verify.Scheme) {
 		s.Content = "{header.A}:{header.B}:{body}"

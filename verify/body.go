@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/hex"
 	"strings"
@@ -111,25 +112,60 @@ func (c *Check) checkNoOtherFields(l *lane) Reason {
 }
 
 // checkEnds refuses a body whose ends can't be told from what is signed right
-// beside them.
+// beside them. An empty one has none.
 func (c *Check) checkEnds(t *template) Reason {
-	if !t.bracketed && !t.digitsBefore && !t.digitsAfter {
+	if !t.bracketed && !t.digitsBefore && !t.digitsAfter || c.in.size == 0 {
 		return ""
 	}
-	var ends [2]byte
-	for i, offset := range [...]int64{0, max(0, c.in.size-1)} {
-		if n, _ := c.in.body.ReadAt(ends[i:i+1], offset); n != 1 && c.in.size > 0 {
-			return ReasonUnreadableBody
-		}
+	var room [64]byte
+	n := min(c.in.size, int64(len(room)))
+	head, reason := c.readAt(room[:n], 0)
+	if reason != "" {
+		return reason
 	}
-	isDigit := func(b byte) bool { return b >= '0' && b <= '9' }
-	switch {
-	case t.bracketed && (c.in.size < 2 || string(ends[:]) != "{}" && string(ends[:]) != "[]"):
+	if t.digitsBefore && isDigit(head[0]) {
 		return ReasonMalformedBody
-	case t.digitsBefore && isDigit(ends[0]), t.digitsAfter && isDigit(ends[1]):
+	}
+	opens := firstByte(bytes.TrimLeft(head, jsonBlanks))
+	tail, reason := c.readAt(room[:n], c.in.size-n)
+	if reason != "" {
+		return reason
+	}
+	if t.digitsAfter && isDigit(tail[n-1]) {
+		return ReasonMalformedBody
+	}
+	closes := lastByte(bytes.TrimRight(tail, jsonBlanks))
+	if t.bracketed && (opens != '{' || closes != '}') && (opens != '[' || closes != ']') {
 		return ReasonMalformedBody
 	}
 	return ""
+}
+
+// jsonBlanks may stand around a JSON document. No value beside it may begin or
+// end with one.
+const jsonBlanks = " \t\r\n"
+
+func (c *Check) readAt(room []byte, offset int64) ([]byte, Reason) {
+	if n, _ := c.in.body.ReadAt(room, offset); n != len(room) {
+		return nil, ReasonUnreadableBody
+	}
+	return room, ""
+}
+
+func isDigit(b byte) bool { return b >= '0' && b <= '9' }
+
+func firstByte(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+func lastByte(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[len(b)-1]
 }
 
 // checkURL refuses a URL that could have swallowed the beginning of a JSON body:

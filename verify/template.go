@@ -108,7 +108,8 @@ type segment struct {
 	// value may hold neither: what is signed would then read two ways.
 	before, after string
 
-	// besideBody: the value meets the body, and may hold none of its brackets.
+	// besideBody: the value meets the body, and may hold none of its brackets
+	// nor begin or end with a blank.
 	besideBody bool
 }
 
