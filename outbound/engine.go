@@ -77,19 +77,12 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		e.Close()
 		return nil, err
 	}
-	backlogs, err := st.Backlogs(ctx)
-	if err != nil {
+	if err := e.findBacklogs(ctx); err != nil {
 		e.Close()
-		return nil, fmt.Errorf("reading what waits in the store: %w", err)
-	}
-	for _, b := range backlogs {
-		l := e.lanes.byKey(b.Subscription)
-		if l == nil {
-			l = &lane{e: e, key: b.Subscription, closed: true}
-		}
-		l.stored(b.Due)
+		return nil, err
 	}
 	e.services.Go(e.claims.run)
+	e.services.Go(e.watchSalvages)
 	return e, nil
 }
 

@@ -8,6 +8,9 @@ type Salvager interface {
 	// Salvages tells what became of damaged stores that were set aside and are
 	// still there, the oldest first.
 	Salvages() []Salvage
+	// Salvaged tells that this was done while the store was open, so that
+	// deliveries may wait of which nobody knows (see Salvage.Repeated).
+	Salvaged() <-chan struct{}
 }
 
 // Salvage is what became of a damaged store: what could be read is in a new

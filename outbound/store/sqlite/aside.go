@@ -33,13 +33,21 @@ var _ store.Salvager = (*Store)(nil)
 func (s *Store) Salvages() []store.Salvage {
 	var all []store.Salvage
 	for _, name := range reports(s.path) {
+		aside := strings.TrimSuffix(name, reportSuffix)
+		if _, err := os.Stat(aside); err != nil {
+			continue // it was deleted, or a crash came first
+		}
 		var r store.Salvage
 		if b, err := os.ReadFile(name); err == nil && json.Unmarshal(b, &r) == nil {
+			r.Path = aside
 			all = append(all, r)
 		}
 	}
 	return all
 }
+
+// Salvaged implements store.Salvager.
+func (s *Store) Salvaged() <-chan struct{} { return s.salvaged }
 
 // reports are the files with the reports, the oldest first.
 func reports(path string) (names []string) {

@@ -35,6 +35,19 @@ func execute(t testing.TB, path, script string) {
 	}
 }
 
+// queryNumber reads a number from a file, past the store.
+func queryNumber(path, sql string, into *int64) error {
+	c, err := driver.OpenConn(path, driver.OpenReadWrite)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return sqlitex.ExecuteTransient(c, sql, &sqlitex.ExecOptions{ResultFunc: func(st *driver.Stmt) error {
+		*into = st.ColumnInt64(0)
+		return nil
+	}})
+}
+
 // TestForeignFile checks that what isn't ours is refused, with words that say
 // why, and is left to the byte, with nothing beside it.
 func TestForeignFile(t *testing.T) {

@@ -32,6 +32,7 @@ func (s *Store) revive(cause error) {
 	s.log.Error("webhooks store: the file failed; nothing is taken until it has been opened anew",
 		"path", s.path, "error", cause)
 	var damage, cut error
+	salvaged := false
 	if salvageable(cause) {
 		damage = cause
 	} else {
@@ -49,6 +50,9 @@ func (s *Store) revive(cause error) {
 		<-s.writing
 		if err == nil {
 			s.log.Info("webhooks store: the file is open again", "path", s.path)
+			if salvaged {
+				s.tell()
+			}
 			return
 		}
 		pause := wait
@@ -56,7 +60,7 @@ func (s *Store) revive(cause error) {
 			damage, err = err, s.salvage(s.isClosed, err)
 		}
 		if err == nil {
-			damage, pause = nil, 0
+			damage, pause, salvaged = nil, 0, true
 		} else {
 			s.log.Error("webhooks store: can't open the file again, and will go on trying",
 				"path", s.path, "error", s.fail("opening the store", err))
@@ -73,6 +77,14 @@ func (s *Store) revive(cause error) {
 		}
 		s.unuse()
 		s.relieve(err) // so that there's room the next time
+	}
+}
+
+// tell says to whoever asks Salvaged that it has been done.
+func (s *Store) tell() {
+	select {
+	case s.salvaged <- struct{}{}:
+	default:
 	}
 }
 

@@ -179,7 +179,7 @@ func blocksOf(file []byte, e *store.Event, header, block int) (blocks []int) {
 // TestDamage damages a store in a thousand ways. It opens each time, in time,
 // what was whole is there to be delivered, and it works on.
 func TestDamage(t *testing.T) {
-	n := uint64(1200)
+	n := uint64(1000)
 	if testing.Short() || raceEnabled {
 		n = 120
 	}
@@ -196,11 +196,8 @@ func TestDamage(t *testing.T) {
 		if !ok {
 			t.Logf("seed %d: %v", seed, d)
 		}
-		if t.Failed() && seed > 300 {
-			break
-		}
 	}
-	t.Logf("%d damaged files: %d salvaged, %d refused as a newer version's, %d of %d events that were whole are there", n, salvaged, refused, kept, kept)
+	t.Logf("%d damages: %d files were set aside, %d refused as a newer version's; %d events that were whole are there", n, salvaged, refused, kept)
 }
 
 func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int) {
@@ -215,6 +212,9 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		if err := os.WriteFile(path+suffix, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Mkdir(path+".reserve", 0o700); err != nil { // none: it would be half of the work
+		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

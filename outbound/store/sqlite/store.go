@@ -56,6 +56,8 @@ type Store struct {
 
 	reading chan *conn // the readers that are free; nil ones while it is broken
 	claims  sync.Mutex // one claim at a time
+
+	salvaged chan struct{} // has room for one
 }
 
 var _ store.Store = (*Store)(nil)
@@ -107,7 +109,9 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 		closed:  make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		reading: make(chan *conn, readers),
-		reserve: openReserve(path, log),
+
+		salvaged: make(chan struct{}, 1),
+		reserve:  openReserve(path, log),
 	}
 	conns, err := s.openSound(ctx)
 	if s.relieve(err) {

@@ -1,0 +1,244 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// TestDamageFoundLate damages a file that is too large to be checked when it is
+// opened. It is found by whoever comes to it, and what is whole is delivered by
+// the same store.
+func TestDamageFoundLate(t *testing.T) {
+	const events = 1200 // of 8 KiB
+	tests := map[string]struct {
+		table string // whose pages are damaged
+		kept  int    // events at least
+	}{
+		"an event's page":    {"event", events - 16},
+		"a delivery's page":  {"delivery", events},
+		"the index's page":   {"delivery_pending", events},
+		"an attempt's index": {"attempt_delivery", events},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(fastDir(t), "webhooks.db")
+			sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
+			fillStore(t, path, sub, events)
+			breakPages(t, path, test.table)
+			var log logged
+			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			delivered := map[store.ID]bool{}
+			for more := true; more; {
+				works(t, ctx, func() error {
+					claimed, err := s.Claim(ctx, time.Now().Add(time.Hour), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 100}})
+					if err != nil {
+						return err
+					}
+					more = len(claimed[0].Deliveries) > 0
+					var b store.Batch
+					for _, h := range claimed[0].Deliveries {
+						delivered[h.Event.Key] = true
+						b.Settlements = append(b.Settlements, settlement(store.NewDelivery{ID: h.Delivery.ID, Subscription: sub.Key}))
+					}
+					return s.Commit(ctx, &b)
+				})
+			}
+			if len(delivered) < test.kept {
+				t.Errorf("%d events are delivered, want %d: %+v", len(delivered), test.kept, s.Salvages())
+			}
+			if test.table == "attempt_delivery" { // nobody has come to it
+				return
+			}
+			found := s.Salvages()
+			if len(found) != 1 {
+				t.Fatalf("%+v\n%s", found, log.String())
+			}
+			t.Logf("%+v", found[0])
+			select {
+			case <-s.Salvaged():
+			default:
+				t.Error("nobody is told that it was salvaged")
+			}
+			if n := found[0].Lost.Events; int(n)+len(delivered) < events {
+				t.Errorf("%d events are lost of %d, and the report says %d", events-len(delivered), events, n)
+			}
+		})
+	}
+}
+
+// fillStore makes a store with waiting deliveries, the first one of which has
+// failed twice.
+func fillStore(t *testing.T, path string, sub *store.Subscription, events int) {
+	t.Helper()
+	s := open(t, path)
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	ids := store.NewIDs(0, 0, time.Now)
+	for i := range events {
+		p := publication(ids, sub.Key)
+		p.Deliveries[0].Hold = false
+		p.Event.Payload = bytes.Repeat([]byte{'x'}, 8<<10)
+		publish(t, s, p)
+		for n := range 2 * max(0, 1-i) {
+			failed := settlement(p.Deliveries[0])
+			failed.State, failed.Due, failed.Attempt.Number = store.Pending, time.Now(), n+1
+			failed.Attempt.ID = max(failed.Attempt.ID, ids.Next()*store.ID(n))
+			commit(t, s, &store.Batch{Settlements: []*store.Settlement{failed}})
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// breakPages overwrites a page in the middle of a table or an index, and lets
+// it begin as no page does.
+func breakPages(t *testing.T, path, table string) {
+	t.Helper()
+	var page int64
+	query(t, path, "SELECT pageno FROM (SELECT pageno, row_number() OVER () AS n, count(*) OVER () AS total FROM dbstat WHERE name = '"+table+"' AND pagetype = 'leaf') WHERE n = (total + 1) / 2", &page)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, 300), (page-1)*blockSize); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSalvageIsBrokenOff opens what a crash leaves at each step of salvaging.
+func TestSalvageIsBrokenOff(t *testing.T) {
+	im := crashed(t)
+	damaged := bytes.Clone(im.files[""])
+	copy(damaged[2*blockSize:], bytes.Repeat([]byte{0x5a}, 300))
+	done := salvagedFiles(t, im, damaged)
+	aside := ".damaged-20260314T150926.535Z"
+	var report []byte
+	for name, b := range done {
+		if strings.HasSuffix(name, ".json") {
+			report = b
+		}
+	}
+	tests := map[string]map[string][]byte{
+		"while the new file is made":      {"": damaged, "-wal": im.files["-wal"], ".salvaging": []byte("half")},
+		"when the new file is whole":      {"": damaged, "-wal": im.files["-wal"], ".salvaging": done[""], aside + ".json": report},
+		"before the old one is set aside": {"": damaged, "-wal": im.files["-wal"], ".salvaged": done[""], aside + ".json": report},
+		"when its log is set aside":       {"": damaged, aside + "-wal": im.files["-wal"], ".salvaged": done[""], aside + ".json": report},
+		"when the old one is set aside":   {aside: damaged, aside + "-wal": im.files["-wal"], ".salvaged": done[""], aside + ".json": report},
+	}
+	for name, files := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(fastDir(t), "webhooks.db")
+			files[".lock"] = nil
+			for suffix, b := range files {
+				write(t, path+suffix, string(b))
+			}
+			s := open(t, path)
+			defer s.Close()
+			events, err := s.Events(t.Context(), store.Query{})
+			if err != nil || len(events) < damagedEvents-10 {
+				t.Errorf("%d events: %v", len(events), err)
+			}
+			for _, suffix := range []string{".salvaging", ".salvaged"} {
+				if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s is still there: %v", suffix, err)
+				}
+			}
+			if len(s.Salvages()) == 0 {
+				t.Error("nothing is said of it")
+			}
+		})
+	}
+}
+
+// salvagedFiles are those of a salvaged store, by suffix, after it was closed.
+func salvagedFiles(t *testing.T, im *image, damaged []byte) map[string][]byte {
+	t.Helper()
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	for suffix, b := range im.files {
+		write(t, path+suffix, string(b))
+	}
+	write(t, path, string(damaged))
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for name, b := range contents(t, filepath.Dir(path)) {
+		files[strings.TrimPrefix(name, path)] = []byte(b)
+	}
+	return files
+}
+
+// TestOnceOurs tells a damaged file of ours from a foreign one that took its
+// place.
+func TestOnceOurs(t *testing.T) {
+	ours := crashed(t).files[""]
+	without := func(from, to int) string {
+		b := bytes.Clone(ours)
+		clear(b[from:to])
+		return string(b)
+	}
+	tests := map[string]struct {
+		make  func(path string)
+		taken bool
+	}{
+		"text":                         {func(p string) { write(t, p, "a letter to my aunt") }, true},
+		"zeros":                        {func(p string) { write(t, p, strings.Repeat("\x00", 8192)) }, true},
+		"no header":                    {func(p string) { write(t, p, without(0, 100)) }, true},
+		"no first page":                {func(p string) { write(t, p, without(0, 4096)) }, true},
+		"no application id":            {func(p string) { write(t, p, without(68, 72)) }, true},
+		"no version":                   {func(p string) { write(t, p, without(60, 64)) }, true},
+		"another program's database":   {func(p string) { execute(t, p, "CREATE TABLE event (id INTEGER PRIMARY KEY)") }, false},
+		"a database of a newer format": {func(p string) { write(t, p, string(ours)); execute(t, p, "PRAGMA user_version = 1000") }, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "webhooks.db")
+			test.make(path)
+			write(t, path+".lock", "")
+			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+			if err == nil {
+				defer s.Close()
+			}
+			if taken := err == nil && len(s.Salvages()) == 1; taken != test.taken {
+				t.Fatalf("set aside: %t, want %t: %v", taken, test.taken, err)
+			}
+			if err != nil && !errors.Is(err, store.ErrForeign) {
+				t.Errorf("got %v, want store.ErrForeign", err)
+			}
+			if strings.HasPrefix(name, "no ") {
+				if events, err := s.Events(t.Context(), store.Query{}); err != nil || len(events) < damagedEvents/3 {
+					t.Errorf("%d events are left: %v", len(events), err)
+				}
+			}
+		})
+	}
+}
+
+// query reads a number, past the store.
+func query(t testing.TB, path, sql string, into *int64) {
+	t.Helper()
+	if err := queryNumber(path, sql, into); err != nil {
+		t.Fatal(fmt.Errorf("%s: %w", sql, err))
+	}
+}
