@@ -88,6 +88,7 @@ type world struct {
 	subs      []*modelSub
 	paths     map[string]*modelSub
 	violation string
+	gate      chan struct{} // what slow receivers wait for; nil: they don't
 }
 
 type modelEvent struct {
@@ -112,6 +113,7 @@ type modelSub struct {
 	patterns         []string
 	secrets          []store.Secret
 	answer           int // what its receiver answers now
+	slow             bool
 	ordered, strict  bool
 	inactive, gone   bool // as told, by a person and by its receiver
 	deleted          bool
@@ -150,8 +152,15 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	s := w.paths[r.URL.Path]
 	w.judge(s, r.Header, string(body))
-	answer := s.answer
+	answer, gate := s.answer, w.gate
+	slow := s.slow && gate != nil
 	w.mu.Unlock()
+	if slow {
+		select {
+		case <-gate:
+		case <-r.Context().Done():
+		}
+	}
 	switch answer {
 	case 0:
 		panic(http.ErrAbortHandler)
@@ -280,7 +289,27 @@ func (w *world) spec(s *modelSub) outbound.SubscriptionSpec {
 	return outbound.SubscriptionSpec{URL: w.receiver.URL + s.path, EventTypes: s.patterns, Tenant: s.tenant, Ordered: s.ordered}
 }
 
+// open lets slow receivers answer.
+func (w *world) open() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gate != nil {
+		close(w.gate)
+		w.gate = nil
+	}
+}
+
+// shut has slow receivers answer at the next look, and not before.
+func (w *world) shut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gate == nil {
+		w.gate = make(chan struct{})
+	}
+}
+
 func (w *world) publish(rt *rapid.T) {
+	w.shut()
 	var batch []*outbound.NewEvent
 	var want []func(outbound.Answer)
 	for range rapid.SampledFrom([]int{1, 1, 2, 5}).Draw(rt, "events") {
@@ -350,8 +379,9 @@ func newEvent(id, tenant, kind string, number int) *outbound.NewEvent {
 func (w *world) turn(rt *rapid.T) {
 	s := w.pick(rt)
 	answer := rapid.SampledFrom(modelAnswers).Draw(rt, "answer")
+	slow := rapid.Bool().Draw(rt, "slow")
 	w.mu.Lock()
-	s.answer = answer
+	s.answer, s.slow = answer, slow
 	w.mu.Unlock()
 }
 
@@ -449,8 +479,11 @@ func (w *world) delete(rt *rapid.T) {
 }
 
 func (w *world) redeliverOne(rt *rapid.T) {
-	w.look(rt) // an attempt may be under way
+	w.look(rt)
 	all := w.deliveries(rt, outbound.Query{})
+	if some := slices.DeleteFunc(slices.Clone(all), func(r *outbound.Record) bool { return !w.underWay(r) }); len(some) > 0 {
+		all = some
+	}
 	if len(all) == 0 {
 		rt.Skip("no deliveries")
 	}
@@ -462,6 +495,14 @@ func (w *world) redeliverOne(rt *rapid.T) {
 	case !deleted:
 		check1(rt, err)
 	}
+}
+
+// underWay tells whether the receiver has seen an attempt that isn't over.
+func (w *world) underWay(r *outbound.Record) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, d := w.find(r)
+	return r.State == store.Pending && len(d.answers) > r.Attempts
 }
 
 func (w *world) redeliverDead(rt *rapid.T) {
@@ -507,6 +548,7 @@ func (w *world) find(r *outbound.Record) (*modelSub, *modelDelivery) {
 
 func (w *world) restart(rt *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(rt, "gently") > 0 {
+		w.open()
 		w.h.Drain(w.h.t.Context())
 	} else {
 		w.broken = true
@@ -540,7 +582,7 @@ func (w *world) deliveries(rt *rapid.T, q outbound.Query) []*outbound.Record {
 
 // look compares, now and then.
 func (w *world) look(rt *rapid.T) {
-	if rapid.Bool().Draw(rt, "look") {
+	if rapid.IntRange(0, 2).Draw(rt, "look") == 0 {
 		w.settle(rt)
 	}
 }
@@ -549,6 +591,7 @@ func (w *world) look(rt *rapid.T) {
 // as the model says.
 func (w *world) settle(rt *rapid.T) {
 	rt.Helper()
+	w.open()
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		wrong := w.compare(rt)
 		w.mu.Lock()
@@ -723,7 +766,7 @@ func (w *world) heal(rt *rapid.T) {
 	w.settle(rt)
 	w.mu.Lock()
 	for s := range maps.Values(w.paths) {
-		s.answer = http.StatusOK
+		s.answer, s.slow = http.StatusOK, false
 	}
 	w.mu.Unlock()
 	for _, s := range w.subs {
