@@ -285,6 +285,8 @@ func key(row verify.Scheme) string {
 		return "the secret, decoded from base64, `whsec_` or not"
 	case "sha1":
 		return "the SHA-1 of the secret"
+	case "sha256":
+		return "the SHA-256 of the secret"
 	}
 	return "the secret as text"
 }

@@ -53,10 +53,10 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
 	}
 	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
-		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; allow it with unbound_body")
+		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; if you accept that, write: unbound_body allow")
 	}
 	if !t.signed.Body && !p.scheme.UnboundBody {
-		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or allow it with unbound_body", text)
+		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or, if you accept that, write: unbound_body allow", text)
 	}
 	return t, nil
 }

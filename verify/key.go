@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -26,6 +27,10 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 	"ed25519": ed25519Key,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
+		return sum[:], nil
+	},
+	"sha256": func(secret string) ([]byte, error) {
+		sum := sha256.Sum256([]byte(secret))
 		return sum[:], nil
 	},
 }
@@ -146,7 +151,7 @@ func GenerateSecret(s Scheme) (string, error) {
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends
 	switch s.Key {
-	case "", "text", "sha1", "whsec":
+	case "", "text", "sha1", "sha256", "whsec":
 		return "whsec_" + base64.StdEncoding.EncodeToString(random[:]), nil
 	case "base64":
 		return base64.StdEncoding.EncodeToString(random[:]), nil

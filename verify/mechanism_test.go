@@ -184,6 +184,13 @@ func parameterTrials() []trial {
 			want:   verify.Message{Signed: whole},
 		},
 		{
+			name:   "key derived by SHA-256",
+			scheme: base(func(s *verify.Scheme) { s.Key = "sha256" }),
+			header: header("X-Sig", hexOf(func() string { sum := sha256.Sum256([]byte("secret")); return string(sum[:]) }(), testBody)),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
 			name:   "base64 key without padding",
 			scheme: base(func(s *verify.Scheme) { s.Key = "base64" }),
 			secret: "AP8",

@@ -49,8 +49,8 @@ type Scheme struct {
 
 	// Key is how a configured secret becomes the key: "text" (the default: its
 	// bytes as they are), "hex", "base64", "whsec" (an optional "whsec_" is
-	// dropped and the rest is base64), "sha1" (the SHA-1 digest of the text) or,
-	// for Ed25519 alone, "ed25519" ("whpk_" or "whsk_" and base64).
+	// dropped and the rest is base64), "sha1" or "sha256" (the digest of the text)
+	// or, for Ed25519 alone, "ed25519" ("whpk_" or "whsk_" and base64).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. See

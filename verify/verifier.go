@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -83,10 +82,10 @@ func publicURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return nil, fmt.Errorf("public URL %q: it needs a scheme and a host; write it as https://hooks.example.com", text)
+		return nil, fmt.Errorf("public_url %q: it needs a scheme and a host; write it as: public_url https://hooks.example.com", text)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
-		return nil, errors.New("public URL: it has more than a scheme and a host; path and query are taken from each request, so drop them")
+		return nil, fmt.Errorf("public_url: it has more than a scheme and a host; path and query are taken from each request, so write: public_url %s://%s", u.Scheme, u.Host)
 	}
 	return u, nil
 }
