@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"os"
+	"strings"
 	"sync"
 )
 
@@ -111,7 +112,7 @@ func checkRows(path string, c *conn) error {
 		return err
 	}
 	if said != "ok" {
-		return unsound(said)
+		return unsound(said[strings.LastIndexByte(said, '\n')+1:])
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func TestDamageFoundLate(t *testing.T) {
 			defer cancel()
 			delivered := map[store.ID]bool{}
 			for more := true; more; {
-				works(t, ctx, func() error {
+				works(ctx, t, func() error {
 					claimed, err := s.Claim(ctx, time.Now().Add(time.Hour), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 100}})
 					if err != nil {
 						return err

@@ -120,7 +120,7 @@ type powerCut struct {
 // page cache. Everything that was acknowledged is there, of what wasn't all of
 // a batch or nothing, and no such file is taken for damaged.
 func TestPowerCut(t *testing.T) {
-	seeds := uint64(40)
+	seeds := uint64(30)
 	if testing.Short() || raceEnabled {
 		seeds = 6
 	}

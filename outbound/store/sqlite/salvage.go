@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -72,7 +73,7 @@ func (s *Store) rescue(stopped func() error, report *store.Salvage) (err error) 
 	if err != nil {
 		return err
 	}
-	r := &rescue{conn: into, stopped: stopped, report: report, now: time.Now()}
+	r := &rescue{conn: into, log: s.log, stopped: stopped, report: report, told: time.Now()}
 	if err := errors.Join(r.run(from, part), into.close()); err != nil {
 		os.Remove(part)
 		return err
@@ -91,11 +92,17 @@ func syncFile(path string) error {
 // rescue is one new file on its way.
 type rescue struct {
 	conn    *conn
+	log     *slog.Logger
 	stopped func() error
 	report  *store.Salvage
-	now     time.Time
 	into    []destination
+
+	cells int
+	told  time.Time
 }
+
+// tellEvery is how often the log says how far it is.
+const tellEvery = 10 * time.Second
 
 // destination is a table of the new file.
 type destination struct {
@@ -109,7 +116,7 @@ func (r *rescue) run(from *pages, path string) error {
 		return err
 	}
 	// Nobody needs it after a crash.
-	if err := r.conn.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA automatic_index = 0; BEGIN"); err != nil {
+	if err := r.conn.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA automatic_index = 0; PRAGMA cache_size = -65536; BEGIN"); err != nil {
 		return err
 	}
 	for _, t := range tables {
@@ -136,6 +143,10 @@ func (r *rescue) run(from *pages, path string) error {
 func (r *rescue) keep(c cell) error {
 	if err := r.stopped(); err != nil {
 		return err
+	}
+	if r.cells++; r.cells%1024 == 0 && time.Since(r.told) > tellEvery {
+		r.told = time.Now()
+		r.log.Info("webhooks store: still reading the damaged file", "rows_and_index_entries", r.cells)
 	}
 	row := record(c.row)
 	for _, d := range r.into {
@@ -184,10 +195,11 @@ const (
 				(SELECT count(*) FROM delivery d WHERE d.id > e.id AND d.id <= e.last AND d.event = e.id) AS n
 			FROM event e WHERE e.deliveries > 0
 		) WHERE n < deliveries`
-	selectTargets  = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
-	selectReached  = `SELECT d.subscription FROM event e JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id WHERE e.id = ?`
+	selectTargets = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
+	selectReached = `SELECT d.subscription FROM event e JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id WHERE e.id = ?`
+	// It is due since the event was made, so that order is kept.
 	repeatDelivery = `INSERT OR IGNORE INTO delivery (id, event, subscription, state, due, attempts, round)
-		SELECT ?1, id, ?2, 0, ?3, 0, 0 FROM event WHERE id = ?4 AND last >= ?1`
+		SELECT ?1, id, ?2, 0, id >> 21, 0, 0 FROM event WHERE id = ?3 AND last >= ?1`
 )
 
 // target is a subscription to which a lost delivery may have gone.
@@ -251,7 +263,7 @@ func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
 			continue
 		}
 		for id++; id%store.MaxNodes != 0; id++ {
-			if err := insert.id(id).id(t.key).time(r.now).id(e.id).exec(); err != nil {
+			if err := insert.id(id).id(t.key).id(e.id).exec(); err != nil {
 				return err
 			}
 			if r.conn.changes() > 0 {

@@ -1,0 +1,92 @@
+package outbound_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// A store that was damaged while nothing ran delivers what is whole, and the
+// status tells of the rest.
+func TestDamagedStoreIsDelivered(t *testing.T) {
+	const events, page = 60, 4096
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	for i := range events {
+		h.publish("order.created", fmt.Sprintf(`{"number":%d,"note":%q}`, i, bytes.Repeat([]byte("x"), 900)))
+	}
+	h.shut()
+	f, err := os.OpenFile(h.path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, page), info.Size()/page/2*page); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	status, err := h.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(status.Salvages) != 1 {
+		t.Fatalf("the status tells of no damage: %+v", status.Salvages)
+	}
+	found := status.Salvages[0]
+	t.Logf("%+v", found)
+	if found.Kept.Events+found.Lost.Events < events || found.Kept.Events < events-6 {
+		t.Errorf("%d events are kept and %d lost of %d", found.Kept.Events, found.Lost.Events, events)
+	}
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range found.Kept.Events {
+		r.next(t)
+	}
+}
+
+// salvaging is a real store that says that it was salvaged.
+type salvaging struct {
+	*sqlite.Store
+	salvaged chan struct{}
+}
+
+func (s *salvaging) Salvaged() <-chan struct{} { return s.salvaged }
+
+// What a store that was salvaged while it was open has made anew is delivered,
+// though its lane has nothing to do.
+func TestRepeatedDeliveriesAreFound(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
+	h.Engine.Close()
+	st := &salvaging{h.store, make(chan struct{}, 1)}
+	var err error
+	if h.Engine, err = outbound.Open(t.Context(), st, h.settings, outbound.WithClock(h.clock)); err != nil {
+		t.Fatal(err)
+	}
+	ids := store.NewIDs(0, s.Key, h.clock.Now)
+	e := &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)}
+	e.ID = e.Key.With(store.EventPrefix)
+	if err := h.store.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{
+		Event:      e,
+		Deliveries: []store.NewDelivery{{ID: ids.Next(), Subscription: s.Key, Due: h.clock.Now()}},
+	}}}); err != nil {
+		t.Fatal(err)
+	}
+	st.salvaged <- struct{}{}
+	r.next(t)
+}
