@@ -71,6 +71,18 @@ func (f filling) fill(path string) (events int, size int64, err error) {
 	return events, size, s.Commit(ctx, &store.Batch{Settlements: settlements})
 }
 
+// filled starts a server on a store that is filled before.
+func (b *bench) filled(dir string, f filling, sink string) (*server, error) {
+	if _, _, err := f.fill(storeIn(dir)); err != nil {
+		return nil, err
+	}
+	s, err := b.launch(dir, "", sink)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.ready()
+}
+
 func fileSize(path string) int64 {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -104,21 +104,18 @@ const goodEndpoints = 995
 
 // thousand is a server with so many good endpoints, and the rest.
 func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
-	s, err := b.serve("", r.endpoint(0, ""))
+	dir, err := b.folder()
 	if err != nil {
 		return nil, err
 	}
+	var f filling
 	for i := range goodEndpoints {
-		if err := s.subscribe(r.endpoint(i, ""), fmt.Sprintf("good.e%d", i)); err != nil {
-			return nil, err
-		}
+		f.urls, f.types = append(f.urls, r.endpoint(i, "")), append(f.types, fmt.Sprintf("good.e%d", i))
 	}
 	for i, url := range rest {
-		if err := s.subscribe(url, fmt.Sprintf("rest.e%d", i)); err != nil {
-			return nil, err
-		}
+		f.urls, f.types = append(f.urls, url), append(f.types, fmt.Sprintf("rest.e%d", i))
 	}
-	return s, nil
+	return b.filled(dir, f, r.endpoint(0, ""))
 }
 
 // greedyTenant has eleven tenants that publish 20 events a second each; in turn

@@ -107,9 +107,10 @@ func loris(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// endless has an answer without an end.
+// endless has an answer without an end. It comes at a pace, since sending more
+// than is read would cost the receiver's side alone.
 func endless(w http.ResponseWriter, _ *http.Request) {
-	for piece := make([]byte, 4096); ; {
+	for piece := make([]byte, 4096); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := w.Write(piece); err != nil {
 			return
 		}

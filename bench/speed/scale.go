@@ -124,14 +124,8 @@ func largeFanOut(b *bench, n int) ([]figures, error) {
 	for i := range subscribers {
 		f.urls, f.types = append(f.urls, fmt.Sprintf("%s/sub%d", sink, i)), append(f.types, "load.*")
 	}
-	if _, _, err := f.fill(storeIn(dir)); err != nil {
-		return nil, err
-	}
-	s, err := b.launch(dir, "", sink)
+	s, err := b.filled(dir, f, sink)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.ready(); err != nil {
 		return nil, err
 	}
 	defer s.stop()
@@ -263,13 +257,7 @@ func many(b *bench, n int) ([]figures, error) {
 			f.urls, f.types = append(f.urls, sink+"/other"), append(f.types, fmt.Sprintf("other.t%d", k))
 		}
 		f.urls, f.types = append(f.urls, sink+"/sub"), append(f.types, "load.*")
-		if _, _, err := f.fill(storeIn(dir)); err != nil {
-			return nil, err
-		}
-		if servers[i], err = b.launch(dir, "", sink); err != nil {
-			return nil, err
-		}
-		if err := servers[i].ready(); err != nil {
+		if servers[i], err = b.filled(dir, f, sink); err != nil {
 			return nil, err
 		}
 		defer servers[i].stop()
