@@ -70,7 +70,9 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 		{"the same", []outbound.SubscriptionSpec{main, made}, nil},
 		{"a url", newer(func(s *outbound.SubscriptionSpec) { s.URL += "a" }), []string{"update sub_main"}},
 		{"a header", newer(func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"X-A": "c"} }), []string{"update sub_main"}},
-		{"a secret", newer(func(s *outbound.SubscriptionSpec) { s.Secrets = []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDI="} }), []string{"update sub_main"}},
+		{"a secret", newer(func(s *outbound.SubscriptionSpec) {
+			s.Secrets = []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDI="}
+		}), []string{"update sub_main"}},
 		{"the first again", []outbound.SubscriptionSpec{main, made}, []string{"update sub_main"}},
 		{"one less", []outbound.SubscriptionSpec{main}, []string{"update sub_made"}},
 		{"one less, again", []outbound.SubscriptionSpec{main}, nil},
