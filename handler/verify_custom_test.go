@@ -129,3 +129,35 @@ func TestCustomSchemes(t *testing.T) {
 		})
 	}
 }
+
+// TestUnsignedHandshake: a handshake that only its body shows is answered, and
+// nothing else gets past the missing token.
+func TestUnsignedHandshake(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	handle /monday {
+		webhook_verify monday token
+		reverse_proxy `+app.addr+`
+	}
+	handle /grid {
+		webhook_verify azure-event-grid token
+		reverse_proxy `+app.addr+`
+	}`)
+	if got := do(t, post(t, s.url+"/monday", `{"challenge":"3eZbrw"}`)).want(t, http.StatusOK); got.body != `{"challenge":"3eZbrw"}` {
+		t.Errorf("got %q", got.body)
+	}
+	for _, body := range []string{`{"event":{}}`, `{"challenge":"x","event":{}}`, strings.Repeat(" ", 9<<10) + `{"challenge":"x"}`} {
+		if got := do(t, post(t, s.url+"/monday", body)).want(t, http.StatusUnauthorized); !strings.HasPrefix(got.body, "missing_signature") {
+			t.Errorf("got %q", got.body)
+		}
+	}
+	options := post(t, s.url+"/grid", "")
+	options.Method = http.MethodOptions
+	options.Header.Set("WebHook-Request-Origin", "eventgrid.azure.net")
+	if got := do(t, options).want(t, http.StatusOK); got.Header.Get("WebHook-Allowed-Origin") != "eventgrid.azure.net" {
+		t.Errorf("got %v", got.Header)
+	}
+	app.none(t)
+	do(t, post(t, s.url+"/monday?token=token", `{"event":{}}`)).want(t, http.StatusOK)
+	app.one(t)
+}

@@ -229,7 +229,8 @@ func ebayChallenge(c *Check) (*Reply, Reason) {
 	return jsonReply(map[string]string{"challengeResponse": hex.EncodeToString(sum[:])}), ""
 }
 
-// acrobatSignClient sends the client id back, if it is one that is known here.
+// acrobatSignClient sends the client id back, if it is one that is known here:
+// a secret or the verify token.
 func acrobatSignClient(c *Check) (*Reply, Reason) {
 	const header = "X-Adobesign-Clientid"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
@@ -240,6 +241,9 @@ func acrobatSignClient(c *Check) (*Reply, Reason) {
 		return nil, ReasonBadChallenge
 	}
 	known := 0
+	if c.v.token != "" {
+		known = subtle.ConstantTimeCompare([]byte(value), []byte(c.v.token))
+	}
 	for _, k := range c.v.keys {
 		known |= subtle.ConstantTimeCompare([]byte(value), k.secret)
 	}

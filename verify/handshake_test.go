@@ -137,6 +137,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "adobe-io", scheme: "adobe-io", method: http.MethodGet, target: "?challenge=8ec8d794", reply: "8ec8d794"},
 		{name: "acrobat sign", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "secret"), set: [2]string{"X-Adobesign-Clientid", "secret"}},
 		{name: "acrobat sign, another client", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "other"), reason: verify.ReasonBadVerifyToken},
+		{name: "acrobat sign, the verify token", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "id"), token: "id", set: [2]string{"X-Adobesign-Clientid", "id"}},
 		{name: "acrobat sign, no client", scheme: "adobe-acrobat-sign", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
 		{name: "monday", scheme: "monday", body: `{"challenge": "3eZbrw1a-x"}`, reply: `{"challenge":"3eZbrw1a-x"}`},
 		{name: "monday, with the token", scheme: "monday", target: "?token=secret", body: `{"challenge": "x"}`, reply: `{"challenge":"x"}`},
