@@ -46,9 +46,17 @@ func checkLog(path string) error {
 	if err != nil {
 		return err
 	}
-	w.close()
-	if w.damage != "" {
+	defer w.close()
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case w.damage != "":
 		return unsound(w.damage)
+	case w.pages > 0 && info.Size() > int64(w.pages)*pageSize:
+		// A file only grows. (It shrinks by VACUUM; to read its pages then, too,
+		// does no harm.)
+		return unsound("its log is older than the file")
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ type frame struct {
 type wal struct {
 	file   *os.File // nil where there is none
 	frames []frame  // in the order of writing
+	pages  uint32   // of the file, after the last transaction
 	damage string   // "" where it is sound
 }
 
@@ -92,10 +93,10 @@ func (w *wal) read() error {
 		}
 		sum := checksum(big, checksum(big, last, buf[:8]), buf[walFrameHeader:])
 		last = storedSum(buf[16:])
-		if salts == "" && sum == last {
+		page := binary.BigEndian.Uint32(buf[:])
+		if salts == "" && sum == last && page != 0 {
 			salts = string(buf[8:16]) // the first frame that goes on from another one
 		}
-		page := binary.BigEndian.Uint32(buf[:])
 		ours := string(buf[8:16]) == salts && page != 0
 		ends := binary.BigEndian.Uint32(buf[4:]) != 0
 		if sum != last || !ours {
@@ -112,6 +113,7 @@ func (w *wal) read() error {
 		if broken {
 			after++
 		}
+		w.pages = binary.BigEndian.Uint32(buf[4:])
 		w.frames = append(w.frames, transaction...)
 		transaction = transaction[:0]
 	}

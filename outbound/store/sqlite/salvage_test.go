@@ -28,6 +28,7 @@ const (
 // image is a store as a crash leaves it.
 type image struct {
 	files  map[string][]byte // by suffix
+	older  map[string][]byte // as they were at a quarter
 	subs   []*store.Subscription
 	events []*store.Event
 }
@@ -36,7 +37,7 @@ type image struct {
 // from under it.
 func crashed(t testing.TB) *image {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
-	im := &image{files: map[string][]byte{}}
+	im := &image{files: map[string][]byte{}, older: map[string][]byte{}}
 	at := time.Now().Add(-time.Hour)
 	ids := store.NewIDs(0, 0, func() time.Time { at = at.Add(time.Millisecond); return at })
 	s := open(t, path)
@@ -64,18 +65,26 @@ func crashed(t testing.TB) *image {
 		}
 		publish(t, s, p)
 		im.events = append(im.events, p.Event)
+		if i == damagedEvents/4 {
+			readStore(t, path, im.older)
+		}
 	}
+	readStore(t, path, im.files)
+	if len(im.files["-wal"]) < 30*logFrame || len(im.files[""]) < 30*blockSize {
+		t.Fatalf("the file has %d bytes, its log %d", len(im.files[""]), len(im.files["-wal"]))
+	}
+	return im
+}
+
+func readStore(t testing.TB, path string, into map[string][]byte) {
+	t.Helper()
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		b, err := os.ReadFile(path + suffix)
 		if err != nil {
 			t.Fatal(err)
 		}
-		im.files[suffix] = b
+		into[suffix] = b
 	}
-	if len(im.files["-wal"]) < 30*logFrame || len(im.files[""]) < 30*blockSize {
-		t.Fatalf("the file has %d bytes, its log %d", len(im.files[""]), len(im.files["-wal"]))
-	}
-	return im
 }
 
 // damage is what is done to one file of an image.
@@ -99,7 +108,7 @@ func damageOf(im *image, seed uint64) damage {
 	}
 	n := min(1+r.IntN([]int{8, 300, 3 * blockSize}[r.IntN(3)]), size-at)
 	d.from, d.to = at, at+n
-	switch r.IntN(7) {
+	switch r.IntN(8) {
 	case 0:
 		d.what, d.file, d.to = "cut", d.file[:at], size
 	case 1:
@@ -120,6 +129,8 @@ func damageOf(im *image, seed uint64) damage {
 		if d.suffix == "" {
 			d.what, d.file = "empty", []byte{}
 		}
+	case 5:
+		d.what, d.file, d.from, d.to = "an older one", im.older[d.suffix], 0, size
 	default:
 		d.what = "flips"
 		for range 1 + r.IntN(8) {
@@ -159,7 +170,7 @@ func (d damage) remains(im *image, i int) bool {
 	if i < damagedEvents/2 {
 		return whole("", 0, blockSize, 0)
 	}
-	if d.what == "cut" || d.what == "missing" {
+	if d.what == "cut" || d.what == "missing" || d.what == "an older one" {
 		return d.suffix == "-shm"
 	}
 	return d.from < len(im.files["-wal"])*2/3 && whole("-wal", logHeader, logFrame, logFrame)
