@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -23,12 +24,16 @@ type filling struct {
 // fill makes a store by the store's own means, and returns how many events it
 // has and how large its file is.
 func (f filling) fill(path string) (events int, size int64, err error) {
-	ctx := context.Background()
-	s, err := sqlite.Open(ctx, sqlite.Config{Path: path})
+	s, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
 	if err != nil {
 		return 0, 0, err
 	}
-	defer s.Close()
+	events, err = f.into(s, path)
+	return events, fileSize(path), errors.Join(err, s.Close())
+}
+
+func (f filling) into(s store.Store, path string) (events int, err error) {
+	ctx := context.Background()
 	// An hour ago, so that ids made later are greater.
 	ids := store.NewIDs(0, 0, func() time.Time { return time.Now().Add(-time.Hour) })
 	var keys []store.ID
@@ -40,7 +45,7 @@ func (f filling) fill(path string) (events int, size int64, err error) {
 			Secrets: []store.Secret{{Value: "whsec_YmVuY2gtc2VjcmV0LWJlbmNoLXNlY3JldC1iZW5jaA=="}}, Active: true, Updated: time.Now(),
 		})
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 	}
 	const batch = 1000
@@ -62,13 +67,13 @@ func (f filling) fill(path string) (events int, size int64, err error) {
 			events++
 		}
 		if err := s.Commit(ctx, b); err != nil {
-			return 0, 0, fmt.Errorf("filling the store: %w", err)
+			return 0, fmt.Errorf("filling the store: %w", err)
 		}
-		if size = fileSize(path); f.bytes > 0 && size >= f.bytes {
+		if f.bytes > 0 && fileSize(path) >= f.bytes {
 			break
 		}
 	}
-	return events, size, s.Commit(ctx, &store.Batch{Settlements: settlements})
+	return events, s.Commit(ctx, &store.Batch{Settlements: settlements})
 }
 
 // filled starts a server on a store that is filled before.
