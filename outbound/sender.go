@@ -30,7 +30,10 @@ const userAgent = "caddy-webhooks"
 
 func newSender(s Settings) *sender {
 	return &sender{
-		transport: egress.NewTransport(egress.Options{Policy: s.Policy, Own: s.Own, Proxy: s.Proxy, MaxIdlePerHost: s.EndpointConcurrency}),
+		transport: egress.NewTransport(egress.Options{
+			Policy: s.Policy, Own: s.Own, Proxy: s.Proxy,
+			MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
+		}),
 		timeout:   s.Timeout,
 		keep:      max(s.ResponseBody, 0),
 	}

@@ -138,11 +138,9 @@ func (d *dialer) direct(network, host string) connectFunc {
 			return d.check(host, to)
 		},
 	}
+	// Not DialTCP, which binds each socket to a port of its own before it
+	// connects: ports then run out over all receivers together.
 	return func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-		conn, err := nd.DialTCP(ctx, network, netip.AddrPort{}, to)
-		if err != nil {
-			return nil, err // not conn, which would be a non-nil interface
-		}
-		return conn, nil
+		return nd.DialContext(ctx, network, to.String())
 	}
 }
