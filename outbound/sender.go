@@ -34,8 +34,8 @@ func newSender(s Settings) *sender {
 			Policy: s.Policy, Own: s.Own, Proxy: s.Proxy,
 			MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
 		}),
-		timeout:   s.Timeout,
-		keep:      max(s.ResponseBody, 0),
+		timeout: s.Timeout,
+		keep:    max(s.ResponseBody, 0),
 	}
 }
 
