@@ -58,7 +58,7 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    form_content  <template>
 //	    signature     [header|query|json|form <name>...] {
 //	        prefix      <text>
-//	        encoding    hex|base64|base64_raw|base64url|base64url_raw|base64url_any
+//	        encoding    hex|base64|base64_raw|base64url|base64url_raw
 //	        separator   <text>
 //	        groups      <text>
 //	        tag         <tag>...                  # repeatable; the strongest first

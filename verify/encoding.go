@@ -40,20 +40,16 @@ const (
 
 // encoding is how a MAC is written: in base64 of some alphabet, or in
 // hexadecimal when that is nil.
-type encoding struct {
-	base64 *base64.Encoding
-	other  *base64.Encoding // taken too; nil where there is none
-}
+type encoding struct{ base64 *base64.Encoding }
 
 // encodings are strict: one MAC has one text, but for the case of hexadecimal.
 var encodings = map[string]encoding{
 	"":              {},
 	"hex":           {},
-	"base64":        {base64: base64.StdEncoding.Strict()},
-	"base64_raw":    {base64: base64.RawStdEncoding.Strict()},
-	"base64url":     {base64: base64.URLEncoding.Strict()},
-	"base64url_raw": {base64: base64.RawURLEncoding.Strict()},
-	"base64url_any": {base64: base64.URLEncoding.Strict(), other: base64.RawURLEncoding.Strict()},
+	"base64":        {base64.StdEncoding.Strict()},
+	"base64_raw":    {base64.RawStdEncoding.Strict()},
+	"base64url":     {base64.URLEncoding.Strict()},
+	"base64url_raw": {base64.RawURLEncoding.Strict()},
 }
 
 func (e encoding) encodedLen(n int) int {
@@ -90,9 +86,6 @@ func (m *mac) bytes() []byte { return m.sum[:m.size] }
 // that nothing shorter, longer or padded with line breaks gets through.
 func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 	m := mac{size: size}
-	if e.other != nil && len(text) == e.other.EncodedLen(size) {
-		e.base64 = e.other
-	}
 	if len(text) != e.encodedLen(size) {
 		return m, false
 	}

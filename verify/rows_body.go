@@ -464,8 +464,8 @@ var rowsBody = []Scheme{
 		Title:       "Merge",
 		Source:      "https://docs.merge.dev/basics/webhooks/merge-webhooks",
 		Unconfirmed: true,
-		Notes:       "The signature may come with its padding or without.",
-		Signature:   Signature{Name: "X-Merge-Webhook-Signature", Encoding: "base64url_any"},
+		Notes:       "Where the signature comes without its padding, say: encoding base64url_raw.",
+		Signature:   Signature{Name: "X-Merge-Webhook-Signature", Encoding: "base64url"},
 		EventType:   Field{In: "json", Name: "hook.event"},
 	},
 	{

@@ -37,9 +37,6 @@ func TestBodyRowsRefuse(t *testing.T) {
 			value := v.header[name]
 			text := value[len(before) : len(value)-len(after)]
 			for what, changed := range mangled(text) {
-				if rowOf(t, v.scheme).Signature.Encoding == "base64url_any" && changed == strings.TrimRight(text, "=") {
-					continue
-				}
 				try(what, func(h http.Header) { h.Set(name, before+changed+after) }, "")
 			}
 			item := strings.LastIndex(before, ",") + 1 // of a list

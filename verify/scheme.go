@@ -146,7 +146,7 @@ type Signature struct {
 	Assign string `json:"assign,omitempty"`
 
 	// Encoding is hex (the default, either case), base64, base64_raw (without
-	// padding), base64url, base64url_raw or base64url_any (padded or not).
+	// padding), base64url or base64url_raw.
 	Encoding string `json:"encoding,omitempty"`
 }
 
