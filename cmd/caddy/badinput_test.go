@@ -211,7 +211,7 @@ func TestBadConfig(t *testing.T) {
 		{"an unknown replay mode", stripe("replay drop"), []string{"replay", "off, reject or ack"}},
 		{"replay without a bound", verify("webhook_verify github {\n\t\tsecret {env.SECRET}\n\t\treplay reject\n\t}"), []string{"webhook_verify github", "replay", "24h"}},
 		{"enforce on", stripe("enforce on"), []string{"enforce", "off"}},
-		{"a public_url with a path", stripe("public_url https://example.com/hooks"), []string{"webhook_verify stripe", "public URL", "path"}},
+		{"a public_url with a path", stripe("public_url https://example.com/hooks"), []string{"webhook_verify stripe", "public_url https", "path"}},
 		{"no signature", hmac(), []string{"webhook_verify hmac", "signature"}},
 		{"an unknown algorithm", hmac("signature header X-S", "algorithm md5"), []string{"webhook_verify hmac", "algorithm", "sha256"}},
 		{"an unknown encoding", hmac("signature header X-S {\n\t\t\tencoding rot13\n\t\t}"), []string{"webhook_verify hmac", "encoding", "hex"}},
