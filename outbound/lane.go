@@ -12,7 +12,7 @@ import (
 const (
 	// laneRoom is how many deliveries a lane holds; beyond them they stay in
 	// the store until it has room.
-	laneRoom = 1024
+	laneRoom = 4096
 	// laneLow is when a lane with a backlog asks for more.
 	laneLow = laneRoom / 4
 	// heldLimit bounds the payloads in all lanes together. One that is shared
