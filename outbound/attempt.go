@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -104,7 +105,10 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	if o.retryAfter > 0 {
 		l.pauseUntil(e.now().Add(o.retryAfter))
 	}
-	wasDown, wentDown := l.note(o)
+	wasDown, wentDown, pause := l.note(o)
+	if pause > 0 {
+		l.pauseUntil(e.now().Add(pause))
+	}
 	switch {
 	case o.gone:
 		e.background(func(ctx context.Context) {
@@ -114,21 +118,22 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		})
 	case wentDown:
 		l.flush() // what it can't deliver soon would take the memory of others
-		c.Logger.Warn("a receiver is down: one attempt at a time until it answers", "subscription_id", t.sub.ID, "class", o.class, "error", o.words)
+		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers", "subscription_id", t.sub.ID, "class", o.class, "error", o.words)
 	case wasDown:
 		c.Logger.Info("a receiver is back: its retries are brought forward", "subscription_id", t.sub.ID)
 		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
 	}
 }
 
-// note tells the breaker.
-func (l *lane) note(o *outcome) (wasDown, wentDown bool) {
+// note tells the breaker. The pause is for a receiver that is down.
+func (l *lane) note(o *outcome) (wasDown, wentDown bool, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
-		return l.breaker.succeeded(l.target.Load().concurrency), false
+		return l.breaker.succeeded(l.target.Load().concurrency), false, 0
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
-	return false, l.breaker.failed(o.overloaded, l.running)
+	wentDown = l.breaker.failed(o.overloaded, l.running)
+	return false, wentDown, l.breaker.pause()
 }

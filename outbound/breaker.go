@@ -1,8 +1,11 @@
 package outbound
 
+import "time"
+
 // breaker watches one receiver. While it is down, one attempt at a time goes
-// out, as a probe, so that it costs the others nothing and its deliveries
-// don't all use up their attempts. Where it is overloaded, it slows down.
+// out, as a probe, with pauses that grow, so that it costs the others nothing
+// and its deliveries don't all use up their attempts. Where it is overloaded, it
+// slows down.
 type breaker struct {
 	failures int // in a row
 	allowed  int // attempts at a time when it was throttled, 0 for no bound
@@ -13,9 +16,21 @@ const (
 	downAfter = 10
 	// downRoom is how many deliveries a lane holds while its receiver is down.
 	downRoom = 4
+	// probePause is how long to wait after the failure that shows that a
+	// receiver is down; each further one doubles it, up to maxProbePause.
+	probePause    = time.Second
+	maxProbePause = 30 * time.Second
 )
 
 func (b *breaker) down() bool { return b.failures >= downAfter }
+
+// pause is how long to wait before the next probe.
+func (b *breaker) pause() time.Duration {
+	if !b.down() {
+		return 0
+	}
+	return min(probePause<<min(b.failures-downAfter, 10), maxProbePause)
+}
 
 func (b *breaker) limit(most int) int {
 	switch {

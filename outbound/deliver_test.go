@@ -533,6 +533,70 @@ func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
 	}
 }
 
+// probe waits for the next attempt at a receiver that may be down, while time
+// passes.
+func (h *house) probe(r *receiver) {
+	h.t.Helper()
+	h.eventually("the next probe", func() bool {
+		h.clock.advance(100 * time.Millisecond)
+		select {
+		case <-r.arrivals:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// While a receiver is down, its probes come with pauses that grow, so that what
+// waits doesn't use up its attempts on it.
+func TestProbesOfAReceiverThatIsDown(t *testing.T) {
+	h := open(t, retries(time.Second, time.Second, time.Second, time.Second))
+	r := newReceiver(t)
+	r.answers(status(503))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	const n = 100
+	for range n {
+		h.publish("a", "1")
+	}
+	began := h.clock.Elapsed()
+	attempts := 0
+	h.eventually("five minutes", func() bool {
+		h.clock.advance(time.Second)
+		for {
+			select {
+			case <-r.arrivals:
+				attempts++
+				continue
+			default:
+			}
+			return h.clock.Elapsed()-began > 5*time.Minute
+		}
+	})
+	// 10 until it is down, as many as were under way then, and the probes.
+	if most := 10 + 64 + 15; attempts > most {
+		t.Errorf("%d attempts in five minutes, want %d at most", attempts, most)
+	}
+
+	// Who asks for an attempt, or gives another URL, doesn't wait for the pause.
+	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	other := newReceiver(t)
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = other.URL
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other.next(t)
+}
+
 func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
@@ -541,12 +605,12 @@ func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 	const n = 12 // enough to be taken for down
 	for i := range n {
 		h.publish("a", fmt.Sprint(i))
-		r.next(t)
+		h.probe(r)
 		h.attempt()
 	}
 	r.answers(nil)
 	h.publish("a", "probe")
-	r.next(t)
+	h.probe(r)
 	h.attempt()
 	got := 0
 	h.eventually("the retries, long before the hour", func() bool {
@@ -692,6 +756,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	busy.next(t)
 	h.publish("down", `{}`)
 	h.eventually("the next probe", func() bool {
+		h.clock.advance(time.Second)
 		st, err := h.Status(t.Context())
 		return err == nil && st.Subscriptions[0].Ready == 1
 	})

@@ -126,6 +126,7 @@ func (e *Engine) requeue(ctx context.Context, q Query) (store.Requeued, error) {
 	r, err := e.store.Requeue(ctx, q, now)
 	for _, key := range r.Subscriptions {
 		if l := e.lanes.byKey(key); l != nil {
+			l.probe()
 			l.stored(now)
 		}
 	}

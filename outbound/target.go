@@ -96,7 +96,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 	switch {
 	case old.Active && !s.Active:
 		l.flush()
-	case !old.Active && s.Active:
+	case !old.Active && s.Active, old.URL != s.URL:
 		l.resume()
 	}
 }
@@ -123,12 +123,22 @@ func (l *lane) current() *target {
 	return t
 }
 
-// resume starts afresh after a pause by hand: what was held is due.
+// resume starts afresh, after a pause by hand or with another receiver: what was
+// held is due.
 func (l *lane) resume() {
 	l.mu.Lock()
 	l.breaker, l.notBefore = breaker{}, time.Time{}
 	l.mu.Unlock()
 	l.stored(l.e.now())
+}
+
+// probe has a receiver that is down tried at once, since somebody asks for it.
+func (l *lane) probe() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.breaker.down() {
+		l.notBefore = time.Time{}
+	}
 }
 
 // headers returns the target's headers and the event's, to be added to.
