@@ -22,8 +22,9 @@ type serverStatus struct {
 		Damaged []struct {
 			Path string `json:"path"`
 			Lost struct {
-				Events     int `json:"events"`
-				Deliveries int `json:"deliveries"`
+				Events        int `json:"events"`
+				Deliveries    int `json:"deliveries"`
+				Subscriptions int `json:"subscriptions"`
 			} `json:"lost"`
 		} `json:"damaged"`
 	} `json:"store"`
@@ -77,8 +78,9 @@ func printStatus(c *call, answer []byte) error {
 	f.add("Dead letters", thousands(s.DeadLetters))
 	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
 	for _, d := range s.Store.Damaged {
-		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+" and "+
-			count(d.Lost.Deliveries, "delivery", "deliveries")+" are lost; delete it and its report when nobody needs it")
+		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
+			count(d.Lost.Deliveries, "delivery", "deliveries")+" and "+
+			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost; delete it and its report when nobody needs it")
 	}
 	if s.Draining {
 		f.add("Draining", "yes: no new attempts are made, since Caddy stops or reloads")
