@@ -1,3 +1,5 @@
+//go:build linux
+
 // Command speed measures caddy-webhooks against the raw signed POST loop of
 // the same load generator, in the same run: loadgen, sink and Caddy share the
 // machine, and the loop is measured before and after.
