@@ -105,7 +105,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	if o.retryAfter > 0 {
 		l.pauseUntil(e.now().Add(o.retryAfter))
 	}
-	wasDown, wentDown, pause := l.note(o)
+	wasDown, wentDown, pause := l.note(o, c.Retry)
 	if pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
@@ -126,7 +126,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 }
 
 // note tells the breaker. The pause is for a receiver that is down.
-func (l *lane) note(o *outcome) (wasDown, wentDown bool, pause time.Duration) {
+func (l *lane) note(o *outcome, r Schedule) (wasDown, wentDown bool, pause time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if o.ok() {
@@ -135,5 +135,6 @@ func (l *lane) note(o *outcome) (wasDown, wentDown bool, pause time.Duration) {
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
 	wentDown = l.breaker.failed(o.overloaded, l.running)
-	return false, wentDown, l.breaker.pause()
+	first, _ := r.after(1)
+	return false, wentDown, l.breaker.pause(first)
 }

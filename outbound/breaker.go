@@ -16,20 +16,22 @@ const (
 	downAfter = 10
 	// downRoom is how many deliveries a lane holds while its receiver is down.
 	downRoom = 4
-	// probePause is how long to wait after the failure that shows that a
-	// receiver is down; each further one doubles it, up to maxProbePause.
-	probePause    = time.Second
+	// maxProbePause is the longest pause between probes.
 	maxProbePause = 30 * time.Second
+	// probesAlike is how many probes have the same pause.
+	probesAlike = 32
 )
 
 func (b *breaker) down() bool { return b.failures >= downAfter }
 
-// pause is how long to wait before the next probe.
-func (b *breaker) pause() time.Duration {
+// pause is how long to wait before the next probe: a tenth of the schedule's
+// first delay, which grows to that delay in an outage that lasts.
+func (b *breaker) pause(first time.Duration) time.Duration {
 	if !b.down() {
 		return 0
 	}
-	return min(probePause<<min(b.failures-downAfter, 10), maxProbePause)
+	first = min(first, maxProbePause)
+	return min(first/10<<min((b.failures-downAfter)/probesAlike, 4), first)
 }
 
 func (b *breaker) limit(most int) int {

@@ -1,6 +1,9 @@
 package outbound
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestBreaker(t *testing.T) {
 	var b breaker
@@ -38,5 +41,24 @@ func TestOverloadHalvesTheAttempts(t *testing.T) {
 	b.failed(true, 1)
 	if got := b.limit(16); got != 1 {
 		t.Errorf("got %d, want 1", got)
+	}
+}
+
+func TestProbePause(t *testing.T) {
+	for _, c := range []struct {
+		failures    int
+		first, want time.Duration
+	}{
+		{downAfter - 1, 5 * time.Second, 0},
+		{downAfter, 5 * time.Second, 500 * time.Millisecond},
+		{downAfter + probesAlike, 5 * time.Second, time.Second},
+		{1_000_000, 5 * time.Second, 5 * time.Second},
+		{1_000_000, time.Hour, maxProbePause},
+		{1_000_000, 0, 0},
+	} {
+		b := breaker{failures: c.failures}
+		if got := b.pause(c.first); got != c.want {
+			t.Errorf("after %d failures, with a first delay of %v: %v, want %v", c.failures, c.first, got, c.want)
+		}
 	}
 }
