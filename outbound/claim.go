@@ -97,9 +97,13 @@ func (c *claimer) run() {
 			c.claim(c.e.life, lanes)
 			continue
 		}
+		alarm := c.e.clock.After(again.Sub(now))
+		if !c.e.now().Before(again) {
+			continue // which passed before the alarm was set
+		}
 		select {
 		case <-c.wake:
-		case <-c.e.clock.After(again.Sub(now)):
+		case <-alarm:
 		case <-c.e.life.Done():
 		}
 	}
