@@ -102,11 +102,8 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 
 // afterwards draws the conclusions for the lane.
 func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
-	if o.retryAfter > 0 {
-		l.pauseUntil(e.now().Add(o.retryAfter))
-	}
 	wasDown, wentDown, pause := l.note(o, c.Retry)
-	if pause > 0 {
+	if pause = max(pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
 	switch {

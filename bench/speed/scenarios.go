@@ -29,8 +29,6 @@ var scenarios = []scenario{
 	{name: "fan-out-4", run: fanOut(4), raw: "deliveries/s"},
 	{name: "paced-4000", run: paced},
 	{name: "idle", run: idle},
-	{name: "subscriptions-10", run: manySubscriptions(10), raw: "accepted/s"},
-	{name: "subscriptions-10000", run: manySubscriptions(10_000), raw: "accepted/s"},
 	{name: "verify-1k", run: verify(1 << 10)},
 	{name: "verify-64k", run: verify(64 << 10)},
 	{name: "verify-1m", run: verify(1 << 20)},
@@ -140,22 +138,6 @@ func idle(b *bench, s *server, sink string) (figures, error) {
 		err = fmt.Errorf("%d events did not arrive", r.Lost)
 	}
 	return figures{{"POST → received p50 ms", r.Delivered.P50}, {"p99 ms", r.Delivered.P99}}, err
-}
-
-// manySubscriptions publishes an event that one of n subscriptions wants.
-func manySubscriptions(n int) func(*bench, *server, string) (figures, error) {
-	return func(b *bench, s *server, sink string) (figures, error) {
-		for i := range n - 1 {
-			if err := s.subscribe(sink+"/other", fmt.Sprintf("other.t%d", i)); err != nil {
-				return nil, err
-			}
-		}
-		if err := s.subscribe(sink+"/sub", "load.*"); err != nil {
-			return nil, err
-		}
-		r, cost, err := s.publishFor(b, "-d="+b.span.String(), "-sink="+sink)
-		return figures{{"accepted/s", r.AcceptedPS}, {"deliveries/s", r.E2E.PerSecond}, cost}, err
-	}
 }
 
 // verify compares proxying with verifying and proxying, in turns, and refusing

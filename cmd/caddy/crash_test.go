@@ -286,6 +286,19 @@ func (s *server) span() time.Duration {
 	return time.Since(began) * 5 / 4
 }
 
+// endStart begins a start, and ends it that much later.
+func (s *server) endStart(after time.Duration, kill bool) {
+	s.t.Helper()
+	s.launch()
+	time.Sleep(after)
+	if kill {
+		s.kill()
+		return
+	}
+	s.signal(syscall.SIGTERM)
+	s.ended()
+}
+
 // TestEndsDuringRecovery kills the server under load, and has the start that
 // recovers from that end at any moment, gently or not: what was accepted is
 // there after the next one.
@@ -312,14 +325,7 @@ func TestEndsDuringRecovery(t *testing.T) {
 		mark := l.count.Load()
 		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+50 })
 		s.kill()
-		s.launch()
-		time.Sleep(span * time.Duration(i) / time.Duration(moments))
-		if i%5 == 4 {
-			s.kill()
-		} else {
-			s.signal(syscall.SIGTERM)
-			s.ended()
-		}
+		s.endStart(span*time.Duration(i)/time.Duration(moments), i%5 == 4)
 		s.start()
 	}
 	l.stop()
@@ -345,14 +351,7 @@ func TestEndsDuringFirstStart(t *testing.T) {
 		for _, file := range []string{s.db, s.db + "-wal", s.db + "-shm", s.db + "-journal"} {
 			os.Remove(file)
 		}
-		s.launch()
-		time.Sleep(span * time.Duration(i) / time.Duration(moments))
-		if i%5 == 4 {
-			s.kill()
-		} else {
-			s.signal(syscall.SIGTERM)
-			s.ended()
-		}
+		s.endStart(span*time.Duration(i)/time.Duration(moments), i%5 == 4)
 		s.start()
 		s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 		r.waitID(s.publish(event{Type: "a"}))
