@@ -25,6 +25,7 @@ func main() {
 	source := flag.String("loadgen", "../shared/loadgen", "folder of the load generator's source")
 	only := flag.String("only", "", "scenarios to run, separated by commas (default: those of the hot path)")
 	rounds := flag.Int("rounds", 3, "how often each scenario is measured")
+	flag.StringVar(&b.caddy, "caddy", "", "binary to measure (default: the one of ./cmd/caddy, which is built)")
 	flag.DurationVar(&b.span, "for", 5*time.Second, "how long each measurement takes")
 	flag.BoolVar(&b.profile, "profile", false, "write a CPU profile of each scenario to the current folder")
 	flag.Parse()
@@ -44,8 +45,10 @@ func run(b *bench, source, only string, rounds int) error {
 	if b.loadgen, err = build(source, filepath.Join(dir, "loadgen")); err != nil {
 		return err
 	}
-	if b.caddy, err = build("./cmd/caddy", filepath.Join(dir, "caddy")); err != nil {
-		return err
+	if b.caddy == "" {
+		if b.caddy, err = build("./cmd/caddy", filepath.Join(dir, "caddy")); err != nil {
+			return err
+		}
 	}
 	var rows []row
 	for _, s := range slices.Concat(scenarios, byName) {
