@@ -133,13 +133,18 @@ func (l *lane) stored(due time.Time) {
 	if l.closed {
 		due = now // for the claimer to bury
 	}
-	if !due.After(now) {
+	waits := false
+	switch {
+	case !due.After(now):
 		l.backlog = true
-	} else if l.due.IsZero() || due.Before(l.due) {
+		waits = l.queue.len() > laneLow // take asks for it
+	case l.due.IsZero() || due.Before(l.due):
 		l.due = due
 	}
 	l.mu.Unlock()
-	l.e.claims.schedule(l, due)
+	if !waits {
+		l.e.claims.schedule(l, due)
+	}
 }
 
 // take returns the next delivery to attempt, and nil when there is none or it
