@@ -51,6 +51,9 @@ func (q query) filter(code string) (outbound.Query, error) {
 		}
 		*at.to = t
 	}
+	if !out.Since.IsZero() && !out.Until.IsZero() && !out.Since.Before(out.Until) {
+		return out, refuse(code, "since must be before until, or nothing is selected").at("since")
+	}
 	states, err := states(q["state"], code)
 	out.States = states
 	return out, err

@@ -127,6 +127,8 @@ func TestRefusals(t *testing.T) {
 		{"all and some in the query", call{method: "POST", path: "/dead-letters/redeliver?all=true&tenant=a"}, 400, "invalid_parameter", "all", "nothing else", "", ""},
 		{"filters in both places", call{method: "POST", path: "/dead-letters/redeliver?tenant=a", body: `{"tenant":"a"}`}, 400, "invalid_parameter", "", "in one of them", "", ""},
 		{"bulk state", call{method: "POST", path: "/dead-letters/redeliver", body: `{"state":"dead"}`}, 422, "unknown_field", "state", "use event_id", "", ""},
+		{"since after until", call{method: "GET", path: "/deliveries?since=2026-01-31T15:04:05Z&until=2026-01-31T14:04:05Z"}, 400, "invalid_parameter", "since", "since must be before until", "", ""},
+		{"bulk since after until", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":"2026-01-31T15:04:05Z","until":"2026-01-31T15:04:05Z"}`}, 422, "invalid_field", "since", "since must be before until", "", ""},
 		{"bulk since", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":"yesterday"}`}, 422, "invalid_field", "since", "2026-01-31", "", ""},
 		{"bulk number", call{method: "POST", path: "/dead-letters/redeliver", body: `{"since":1}`}, 422, "invalid_field", "since", "double quotes", "", ""},
 		{"a body where none is needed", call{method: "POST", path: "/subscriptions/sub_1/activate", body: `{"force":true}`}, 422, "unknown_field", "force", "remove it", "", ""},

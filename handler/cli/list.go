@@ -19,13 +19,13 @@ type filter struct {
 }
 
 var filters = []filter{
-	{flag: "event-id", param: "event_id", usage: "Only those of this event"},
-	{flag: "subscription-id", param: "subscription_id", usage: "Only those to this subscription"},
+	{flag: "event-id", param: "event_id", usage: "Only this event, or what belongs to it"},
+	{flag: "subscription-id", param: "subscription_id", usage: "Only what goes to this subscription"},
 	{flag: "event-type", param: "event_type", usage: "Only this event type, or those with a prefix as in order.*"},
 	{flag: "tenant", param: "tenant", usage: "Only this tenant's"},
-	{flag: "state", param: "state", usage: "Only those that are pending, delivered or dead"},
-	{flag: "since", param: "since", usage: "Only those made at this time or later, as in 24h (ago) or 2026-01-31T15:04:05Z", time: true},
-	{flag: "until", param: "until", usage: "Only those made before this time", time: true},
+	{flag: "state", param: "state", usage: "Only those that are pending (also between attempts), delivered or dead; several with commas between them"},
+	{flag: "since", param: "since", usage: "Only those published at this time or later, whenever they failed, as in 24h (ago) or 2026-01-31T15:04:05Z", time: true},
+	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
 }
 
 // registerFilters adds the flags of a list's filters.
