@@ -278,15 +278,34 @@ func (c *client) refusal(resp *http.Response, path string) error {
 func hint(status int, path string) string {
 	switch status {
 	case http.StatusNotFound:
-		noun, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-		if noun == "attempts" {
-			noun = "deliveries"
-		}
-		return "`caddy webhooks " + noun + " list` shows those that there are."
+		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		id, action, _ := strings.Cut(rest, "/")
+		return notFoundHint(noun, id, action)
 	case http.StatusServiceUnavailable:
 		return "If it stays so, see that the Caddyfile has the `webhooks` option, and what Caddy's log says."
 	}
 	return ""
+}
+
+// notFoundHint says where to look for an id that isn't there: under the noun
+// that its prefix belongs to, or in the list.
+func notFoundHint(noun, id, action string) string {
+	if noun == "attempts" {
+		noun = "deliveries"
+	}
+	list := "`caddy webhooks " + noun + " list` shows those that there are"
+	switch {
+	case noun == "dead-letters" && strings.HasPrefix(id, "dlv_"):
+		verb := or(action, "show")
+		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` takes one in any state."
+	case noun != "events" && strings.HasPrefix(id, "evt_"):
+		return "It is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
+	case noun != "subscriptions" && strings.HasPrefix(id, "sub_"):
+		return "It is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` shows what goes there."
+	case noun == "events":
+		return list + "; to show one of a tenant, add --tenant."
+	}
+	return list + "."
 }
 
 func (c *client) noAPI() error {

@@ -69,6 +69,42 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 	}
 }
 
+// An id that is not there is looked for where it belongs.
+func TestHintsForIDs(t *testing.T) {
+	s := start(t)
+	for name, c := range map[string]struct{ command, says string }{
+		"no delivery":                     {"deliveries show dlv_0000000000000001", "`caddy webhooks deliveries list` shows those that there are.\n"},
+		"no attempt":                      {"deliveries redeliver att_0000000000000001", "`caddy webhooks deliveries list` shows those that there are.\n"},
+		"an event for a delivery":         {"deliveries show evt_0000000000000001", "`caddy webhooks events show evt_0000000000000001` shows its deliveries"},
+		"a subscription for a delivery":   {"deliveries redeliver sub_crm", "`caddy webhooks deliveries list --subscription-id sub_crm` shows what goes there"},
+		"a delivery for a dead letter":    {"dead-letters show dlv_0000000000000001", "`caddy webhooks deliveries show dlv_0000000000000001` takes one in any state"},
+		"a delivery that is sent again":   {"dead-letters redeliver dlv_0000000000000001", "`caddy webhooks deliveries redeliver dlv_0000000000000001` takes one in any state"},
+		"an event that may be a tenant's": {"events show order-7", "add --tenant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := s.run("", strings.Fields(c.command)...).want(t, 1); !strings.Contains(r.err, c.says) {
+				t.Errorf("stderr %q has no %q", r.err, c.says)
+			}
+		})
+	}
+}
+
+func TestUnknownFlags(t *testing.T) {
+	for flag, says := range map[string]string{
+		"--subscription":  "did you mean --subscription-id?\n",
+		"--event_type":    "did you mean --event-id or --event-type?\n",
+		"--type":          "did you mean --event-type?\n",
+		"--status":        "did you mean --state?\n",
+		"--nothing":       "unknown flag: --nothing\n",
+		"--no":            "unknown flag: --no\n",
+		"--since-1h-ago=": "did you mean --since?\n",
+	} {
+		if r := run(t, "", "deliveries", "list", flag, "x").want(t, exitUsage); !strings.Contains(r.err, says) {
+			t.Errorf("%s: stderr %q has no %q", flag, r.err, says)
+		}
+	}
+}
+
 func TestProblemAsJSON(t *testing.T) {
 	document := `{"type":"urn:x","title":"Not found","detail":"there is no event","status":404,"more":1}`
 	r := run(t, "", "events", "show", "x", "--json", "--address", serve(t, answer(404, "application/problem+json", document))).want(t, 1)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -69,9 +70,7 @@ func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Comman
 	cmd.AddCommand(under...)
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.SilenceErrors = true // end has printed it
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return end(cmd, usagef("%v", err))
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
@@ -83,6 +82,33 @@ func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Comman
 		return end(cmd, err)
 	}
 	return cmd
+}
+
+// flagError names the flags that may be meant by one that isn't there.
+func flagError(cmd *cobra.Command, err error) error {
+	wrong := usagef("%v", err)
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if near := nearFlags(cmd.Flags(), unknown.GetSpecifiedName()); len(near) > 0 {
+			wrong = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
+		}
+	}
+	return end(cmd, wrong)
+}
+
+// nearFlags are the flags that contain a word, or begin as it does.
+func nearFlags(flags *pflag.FlagSet, word string) (near []string) {
+	const beginning = 3
+	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // as the API writes names
+	if len(word) < beginning {
+		return nil
+	}
+	flags.VisitAll(func(f *pflag.Flag) {
+		if strings.Contains(f.Name, word) || strings.HasPrefix(f.Name, word[:beginning]) {
+			near = append(near, "--"+f.Name)
+		}
+	})
+	return near
 }
 
 // noun is a parent whose commands talk to a running Caddy.
@@ -112,9 +138,7 @@ type verb struct {
 
 func (t *tool) command(v verb) *cobra.Command {
 	cmd := &cobra.Command{Use: v.use, Short: v.short, Long: v.long, Example: indent(v.example), SilenceErrors: true}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return end(cmd, usagef("%v", err))
-	})
+	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) < v.min || v.max >= 0 && len(args) > v.max {
 			return end(cmd, usagef("%s: it is used as %q", wrongCount(len(args), v.min), cmd.UseLine()))

@@ -43,12 +43,21 @@ type attempt struct {
 // err is what is wrong with a delivery.
 func (d *delivery) err() string { return or(d.Last.Error, d.Reason) }
 
+// due tells whether a delivery waits although its time has come: for its turn,
+// or for its subscription.
+func (t *tool) due(d *delivery) bool { return !d.Next.IsZero() && !d.Next.After(t.now()) }
+
 // nextOrLast is when a delivery is tried next, or was tried last.
 func (t *tool) nextOrLast(d *delivery) string {
-	if !d.Next.IsZero() {
-		return t.when(d.Next)
+	switch {
+	case t.due(d):
+		return "due " + t.when(d.Next)
+	case !d.Next.IsZero():
+		return "next " + t.when(d.Next)
+	case !d.Last.At.IsZero():
+		return "last " + t.when(d.Last.At)
 	}
-	return t.when(d.Last.At)
+	return nothing
 }
 
 func (t *tool) deliveries() *cobra.Command {
@@ -144,7 +153,10 @@ func printDelivery(c *call, answer []byte) error {
 	f.addText("Subscription", d.SubscriptionID)
 	f.addText("URL", d.URL)
 	f.add("Created", c.when(d.Created))
-	if !d.Next.IsZero() {
+	switch {
+	case c.due(&d):
+		f.add("Due since", c.when(d.Next)+": `caddy webhooks status` shows what its subscription waits for")
+	case !d.Next.IsZero():
 		f.add("Next attempt", c.when(d.Next))
 	}
 	return f.flush(c.out)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
@@ -69,6 +70,37 @@ func TestDeliveriesByFilter(t *testing.T) {
 				t.Errorf("lists %v, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+func TestWhenADeliveryIsTried(t *testing.T) {
+	tool := &tool{now: func() time.Time { return now }, zone: time.UTC}
+	for name, c := range map[string]struct {
+		delivery
+		want string
+	}{
+		"between attempts":        {delivery{Next: now.Add(time.Minute), Last: attempt{At: now.Add(-time.Minute)}}, "next 2026-01-31 15:05:05 (in 1m)"},
+		"held when it should go":  {delivery{Next: now.Add(-time.Minute)}, "due 2026-01-31 15:03:05 (1m ago)"},
+		"settled":                 {delivery{Last: attempt{At: now.Add(-time.Minute)}}, "last 2026-01-31 15:03:05 (1m ago)"},
+		"dead without an attempt": {delivery{}, "-"},
+	} {
+		if got := tool.nextOrLast(&c.delivery); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestADeliveryThatIsHeld(t *testing.T) {
+	s := start(t)
+	held := s.subscribe("*")
+	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	s.run("{}", "events", "publish", "a", "--event-id", "e").want(t, 0)
+	var list struct{ Data []delivery }
+	if err := json.Unmarshal([]byte(s.run("", "deliveries", "list", "--json").want(t, 0).out), &list); err != nil {
+		t.Fatal(err)
+	}
+	if due := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Due since"); !strings.Contains(due, "`caddy webhooks status`") {
+		t.Errorf("due since %q", due)
 	}
 }
 
@@ -208,6 +240,21 @@ func TestStatus(t *testing.T) {
 	var status serverStatus
 	if err := json.Unmarshal([]byte(s.run("", "status", "--json").want(t, 0).out), &status); err != nil || status.DeadLetters != 1 || status.Pending != 1 {
 		t.Errorf("%v: %+v", err, status)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	tool := &tool{now: func() time.Time { return now }, zone: time.UTC}
+	for want, s := range map[string]subscriptionStatus{
+		"ok":                 {Health: "ok"},
+		"down, next in 30s":  {Health: "down", PausedUntil: now.Add(30 * time.Second)},
+		"failing":            {Health: "failing", PausedUntil: now.Add(-time.Second)},
+		"paused, next in 2m": {Health: "paused", PausedUntil: now.Add(2 * time.Minute)},
+		"inactive":           {Health: "inactive", PausedUntil: now.Add(2 * time.Minute)},
+	} {
+		if got := tool.health(&s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

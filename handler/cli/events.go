@@ -189,7 +189,7 @@ caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		},
 	})
 	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), "event-type", "tenant", "since", "until")
+	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state", "since", "until")
 	return cmd
 }
 

@@ -105,6 +105,12 @@ func TestEventsAreShown(t *testing.T) {
 	if r := s.run("", "events", "list", "--event-type", "order.*", "--since", "1h").want(t, 0); strings.Contains(r.out, "c-1") || !strings.Contains(r.out, "order-7") {
 		t.Errorf("filtered: %q", r.out)
 	}
+	for filter, want := range map[string]string{"--state=delivered": "order-7", "--event-id=c-1": "c-1", "--state=dead": ""} {
+		r := s.run("", "events", "list", filter, "--json").want(t, 0)
+		if found := strings.Count(r.out, `"event_id"`); found != min(len(want), 1) || !strings.Contains(r.out, want) {
+			t.Errorf("%s: %q", filter, r.out)
+		}
+	}
 	if r := s.run("", "events", "list", "--until", "1h").want(t, 0); r.out != "" {
 		t.Errorf("until an hour ago: %q", r.out)
 	}
@@ -181,7 +187,7 @@ func TestListRefuses(t *testing.T) {
 		"no limit":        {"--limit", "0"},
 		"two limits":      {"--limit", "5", "--all"},
 		"a time":          {"--since", "yesterday"},
-		"an unknown flag": {"--state", "dead"},
+		"an unknown flag": {"--payload", "dead"},
 		"an argument":     {"order.created"},
 	} {
 		t.Run(name, func(t *testing.T) {

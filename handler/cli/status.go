@@ -39,6 +39,7 @@ type subscriptionStatus struct {
 	InFlight    int       `json:"in_flight"`
 	Ready       int       `json:"ready"`
 	Failures    int       `json:"failures_in_a_row"`
+	PausedUntil time.Time `json:"paused_until"`
 	LastSuccess time.Time `json:"last_success_at"`
 	LastFailure time.Time `json:"last_failure_at"`
 	LastError   string    `json:"last_error"`
@@ -49,13 +50,19 @@ func (t *tool) status() *cobra.Command {
 		use:   "status",
 		short: "Shows what waits, what is under way, and how each subscription fares",
 		long: `
-Shows what waits, what is under way, and how each subscription fares:
+Shows what waits, what is under way, and how each subscription has fared since
+Caddy started:
 
 	ok        its last attempt succeeded, or there was none
 	failing   its last attempt failed
 	down      so many failed that it gets one attempt at a time
-	paused    it asked for a pause, or its rate is used up
-	inactive  it is deactivated: its deliveries are held`,
+	paused    it asked for a pause, its rate is used up, or it is ordered and
+	          waits to try the same delivery again
+	inactive  it is deactivated: its deliveries are held
+
+READY is how many of its deliveries stand next in line, in memory; all that
+wait are shown by "caddy webhooks deliveries list --state pending". FAILURES is
+how many attempts in a row failed.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
@@ -75,7 +82,11 @@ func printStatus(c *call, answer []byte) error {
 	var f fields
 	f.add("Waiting", waiting)
 	f.add("Under way", thousands(s.InFlight))
-	f.add("Dead letters", thousands(s.DeadLetters))
+	dead := thousands(s.DeadLetters)
+	if s.DeadLetters > 0 {
+		dead += ": `caddy webhooks dead-letters list` shows them"
+	}
+	f.add("Dead letters", dead)
 	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
 	for _, d := range s.Store.Damaged {
 		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
@@ -93,9 +104,18 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "URL", "LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "LAST FAILURE", "URL", "LAST ERROR")
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), clean(s.Health), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), cell(s.URL, 40), cell(s.LastError, 60))
+		t.row(clean(s.ID), c.health(&s), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, 60))
 	}
 	return t.flush(c.out)
+}
+
+// health is a subscription's, with the time at which it is tried again where
+// there is a pause before that.
+func (t *tool) health(s *subscriptionStatus) string {
+	if wait := s.PausedUntil.Sub(t.now()); wait > 0 && s.Health != "inactive" {
+		return clean(s.Health) + ", next " + ago(-wait)
+	}
+	return clean(s.Health)
 }
