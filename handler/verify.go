@@ -171,7 +171,12 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 	if !ok {
 		return verify.Scheme{}, errors.New(`unknown provider: "caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
 	}
-	return row.Merge(h.Scheme), nil
+	scheme := row.Merge(h.Scheme)
+	if t := scheme.Timestamp; t.In == "" && (t.Past > 0 || t.Future > 0) {
+		// It would be taken for a protection that isn't there.
+		return verify.Scheme{}, errors.New("tolerance: the scheme has no signed time that it could be held against: leave it out; replay ack 24h remembers what was seen")
+	}
+	return scheme, nil
 }
 
 func (h *Verify) provisionVerifier(scheme verify.Scheme) error {

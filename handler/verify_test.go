@@ -289,6 +289,7 @@ func TestConfigErrors(t *testing.T) {
 	t.Setenv("VERIFY_TEST_EMPTY", "")
 	tests := []struct{ name, directive, want string }{
 		{"unknown provider", "webhook_verify gitub s", "webhook_verify gitub: unknown provider"},
+		{"tolerance without a time", "webhook_verify github s {\ntolerance 5m\n}", "tolerance: the scheme has no signed time"},
 		{"no secret", "webhook_verify github", "webhook_verify github: there is no secret"},
 		{"empty secret", `webhook_verify github ""`, "webhook_verify github: secret 1: the secret is empty"},
 		{"environment variable not set", "webhook_verify github {env.VERIFY_TEST_NONE}", "environment variable VERIFY_TEST_NONE is empty or not set"},
