@@ -30,8 +30,7 @@ var rowsEd25519 = []Scheme{
 	{
 		Name:         "telnyx",
 		Title:        "Telnyx",
-		Source:       "https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
-		Unconfirmed:  true,
+		Source:       "team-telnyx/telnyx-node lib/Webhooks.js",
 		Notes:        "The secret is the account's public key.",
 		Signature:    Signature{Name: "telnyx-signature-ed25519", Encoding: "base64"},
 		Construction: "ed25519",

@@ -137,7 +137,6 @@ var rowsURL = []Scheme{
 		Aliases:     []string{"mercadopago"},
 		Title:       "Mercado Pago",
 		Source:      "https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks",
-		Unconfirmed: true,
 		Notes:       "The body is not signed: fetch the resource that it names. Seconds and milliseconds both occur.",
 		Signature:   Signature{Name: "x-signature", Separator: ",", Tags: []string{"v1"}},
 		Content:     "{func.mercado_pago}ts:{timestamp};",

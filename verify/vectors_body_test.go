@@ -127,7 +127,7 @@ func bodyExamples() []example {
 				scheme: "chargify", secret: "s3cret",
 				header: map[string]string{"X-Chargify-Webhook-Signature-Hmac-Sha-256": "{hex}", "X-Chargify-Webhook-Signature": "00", "Content-Type": "application/x-www-form-urlencoded"},
 				body:   "id=1&event=signup_success&payload[subscription][id]=2",
-				event:  "signup_success",
+				id:     "1", event: "signup_success",
 			},
 		},
 		{
@@ -578,9 +578,9 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "shopline", secret: "s3cret",
-				header: map[string]string{"X-Shopline-Hmac-Sha256": "{hex}", "X-Shopline-Topic": "orders/create"},
+				header: map[string]string{"X-Shopline-Hmac-Sha256": "{hex}", "X-Shopline-Topic": "orders/create", "X-Shopline-Webhook-Id": "b54557e4"},
 				body:   `{"id":1}`,
-				event:  "orders/create",
+				id:     "b54557e4", event: "orders/create",
 			},
 		},
 		{

@@ -35,6 +35,17 @@ func published() []vector {
 			body: "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c",
 		},
 		{
+			scheme: "chargify",
+			source: "Chargify docs, Webhook Verification",
+			secret: "123",
+			header: map[string]string{
+				"X-Chargify-Webhook-Signature-Hmac-Sha-256": "19826d51b9f866b26eda1f154de192593360f8d0bcb63df8a28540a5dcf733f1",
+				"Content-Type": "application/x-www-form-urlencoded",
+			},
+			body:  "payload[chargify]=testing&event=test",
+			event: "test",
+		},
+		{
 			scheme: "twilio",
 			source: "Twilio docs, Webhooks security",
 			secret: "12345",

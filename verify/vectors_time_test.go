@@ -380,7 +380,7 @@ func familyExamples() []example {
 		{scheme: "incident-io", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event_type":"public_incident.incident_created_v2"}`, event: "public_incident.incident_created_v2"},
 		{scheme: "etsy", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event_type":"order.paid"}`, event: "order.paid"},
 		{scheme: "loops", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"eventName":"email.delivered"}`, event: "email.delivered"},
-		{scheme: "increase", prefix: "webhook-", secret: key32, key: decode(key32), body: `{"type":"event","category":"account.created"}`, event: "account.created"},
+		{scheme: "increase", prefix: "webhook-", secret: "increase_secret", key: "increase_secret", body: `{"type":"event","category":"account.created"}`, event: "account.created"},
 		{scheme: "recall-ai", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event":"bot.done"}`, event: "bot.done"},
 		{scheme: "clerk", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"user.created"}`, event: "user.created"},
 		{scheme: "resend", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"email.sent"}`, event: "email.sent"},
