@@ -68,12 +68,12 @@ var rowsStandard = []Scheme{
 		Notes:  "The secret is whsec_….",
 	}),
 	standard("webhook-", Scheme{
-		Name:        "supabase",
-		Aliases:     []string{"supabase-auth-hooks", "supabase-auth"},
-		Title:       "Supabase (auth hooks)",
-		Source:      "https://supabase.com/docs/guides/auth/auth-hooks",
-		Unconfirmed: true,
-		Notes:       "The secret is shown as v1,whsec_… and may be given so. Database webhooks are not signed.",
+		Name:      "supabase",
+		Aliases:   []string{"supabase-auth-hooks", "supabase-auth"},
+		Title:     "Supabase (auth hooks)",
+		Source:    "supabase/auth internal/hooks/v0hooks/v0http/v0http.go",
+		Notes:     "The secret is shown as v1,whsec_… and may be given so. Unlike other senders of Standard Webhooks, Supabase puts a comma and a blank between several signatures. Database webhooks are not signed.",
+		Signature: Signature{Separator: ", "},
 	}),
 	standard("webhook-", Scheme{
 		Name:      "brex",
