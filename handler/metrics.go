@@ -56,7 +56,7 @@ var engineMetrics = struct {
 // registerEngineMetrics makes the collectors show in a config's registry.
 func registerEngineMetrics(r *prometheus.Registry) error {
 	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.attempts,
-		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, storeDamage)
+		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, queueGauges, storeDamage)
 }
 
 // register tolerates that several handlers of a config bring the same

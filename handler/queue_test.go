@@ -1,0 +1,53 @@
+package handler
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestQueueMetrics: what an alert asks for is there, whatever the state.
+func TestQueueMetrics(t *testing.T) {
+	closed := freePort()
+	runCaddy(t, fmt.Sprintf(`webhooks {
+		store sqlite %s
+		egress {
+			allow 127.0.0.1
+		}
+		subscription crm {
+			url http://127.0.0.1:%d
+			event_types *
+		}
+	}`, filepath.Join(t.TempDir(), "webhooks.db"), closed), "")
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	admin := func(method, path, body string) string {
+		t.Helper()
+		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
+		r.Header.Set("Content-Type", "application/json")
+		return do(t, r).body
+	}
+	metrics := admin("GET", "/metrics", "")
+	for _, want := range []string{
+		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_dead_letters 0\n",
+		`caddy_webhooks_subscriptions{health="ok"} 1` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("before: metrics lack %s", want)
+		}
+	}
+	admin("POST", "/webhooks/subscriptions/sub_crm/deactivate", "")
+	if answer := admin("POST", "/webhooks/events", `{"event_type":"a","payload":1}`); !strings.Contains(answer, `"deliveries":1`) {
+		t.Fatalf("not published: %s", answer)
+	}
+	metrics = admin("GET", "/metrics", "")
+	for _, want := range []string{
+		"caddy_webhooks_deliveries_pending 1\n",
+		`caddy_webhooks_subscriptions{health="ok"} 0` + "\n", `caddy_webhooks_subscriptions{health="inactive"} 1` + "\n",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("while it is held: metrics lack %s", want)
+		}
+	}
+}
