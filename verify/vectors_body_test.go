@@ -508,8 +508,16 @@ func bodyExamples() []example {
 			vector: vector{
 				scheme: "primer", secret: "s3cret",
 				header: map[string]string{"X-Signature-Primary": "{base64}"},
-				body:   `{"eventType":"PAYMENT.STATUS"}`,
+				body:   `{"eventType":"PAYMENT.STATUS","signedAt":"` + unixNow + `"}`,
 				event:  "PAYMENT.STATUS",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "primer", secret: "new-s3cret",
+				header: map[string]string{"X-Signature-Primary": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "X-Signature-Secondary": "{base64}"},
+				body:   `{"eventType":"REFUND"}`,
+				event:  "REFUND",
 			},
 		},
 		{
