@@ -24,7 +24,8 @@ func TestProvidersTable(t *testing.T) {
 		"dropbox-sign": "dropbox-sign hmac-sha256 hex {timestamp}{event_type} 5m no no dropbox-sign hellosign/dropbox-sign-node",
 		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no if told yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
 		"okta":         "okta token - nothing no no no okta https://developer.okta.com/docs/concepts/event-hooks/",
-		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - https://developers.telnyx.com/docs/messaging/messages/receiving-webhooks (unconfirmed)",
+		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - team-telnyx/telnyx-node lib/Webhooks.js",
+		"ramp":         "ramp hmac-sha256 hex {body} no if told yes - https://docs.ramp.com/developer-api/v1/webhooks (unconfirmed)",
 	} {
 		if lines[name] != want {
 			t.Errorf("got  %s\nwant %s", lines[name], want)
