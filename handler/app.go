@@ -64,6 +64,10 @@ type App struct {
 	// How many bytes an event's payload may have. Default: 262144.
 	MaxPayload int64 `json:"max_payload,omitempty"`
 
+	// How many events each tenant may publish a second; what is more is refused
+	// with 429. Events without a tenant are not limited. Default: no limit.
+	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
+
 	// Where deliveries may go. By default only public addresses are reached.
 	Egress *Egress `json:"egress,omitempty"`
 
@@ -235,8 +239,9 @@ func (a *App) resolve() (outbound.Settings, error) {
 		Sign: a.Sign, Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
 		EndpointConcurrency: a.EndpointConcurrency, SecretGrace: time.Duration(a.SecretGrace),
 		ResponseBody: a.ResponseBody, MaxPayload: a.MaxPayload,
-		Own:    ownEndpoints(),
-		Logger: a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
+		TenantRate: a.TenantRateLimit,
+		Own:        ownEndpoints(),
+		Logger:     a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
 	}
 	var err error
 	if s.Retry, err = a.Retry.schedule(); err != nil {

@@ -7,8 +7,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-
-	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 func init() {
@@ -44,6 +42,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		secret_grace <duration>
 //		response_body <size>|off
 //		max_payload <size>
+//		tenant_rate_limit <number>/<s|m|h>
 //		egress {
 //			allow <address|cidr|host...>
 //			deny <address|cidr|host...>
@@ -84,6 +83,7 @@ var appOptions = map[string]option[*App]{
 	"secret_grace":         duration(func(a *App) *caddy.Duration { return &a.SecretGrace }),
 	"response_body":        {parseResponseBody, false},
 	"max_payload":          size(func(a *App) *int64 { return &a.MaxPayload }),
+	"tenant_rate_limit":    perSecond(func(a *App) *float64 { return &a.TenantRateLimit }),
 	"egress":               {parseEgress, false},
 	"event_type":           {parseEventType, true},
 	"subscription":         {parseSubscription, true},
@@ -113,7 +113,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"scheme":      text(func(s *Subscription) *string { return &s.Scheme }),
 	"tenant":      text(func(s *Subscription) *string { return &s.Tenant }),
 	"description": text(func(s *Subscription) *string { return &s.Description }),
-	"rate_limit":  {parseRateLimit, false},
+	"rate_limit":  perSecond(func(s *Subscription) *float64 { return &s.RateLimit }),
 	"ordered":     flagOption(func(s *Subscription) *bool { return &s.Ordered }),
 }
 
@@ -216,17 +216,6 @@ func parseHeader(d *caddyfile.Dispenser, s *Subscription) error {
 		s.Headers = map[string]string{}
 	}
 	s.Headers[name] = value
-	return nil
-}
-
-func parseRateLimit(d *caddyfile.Dispenser, s *Subscription) (err error) {
-	var arg string
-	if err := oneArg(d, &arg); err != nil {
-		return err
-	}
-	if s.RateLimit, err = outbound.ParseRate(arg); err != nil {
-		return d.Errf("rate_limit: %v", err)
-	}
 	return nil
 }
 

@@ -29,6 +29,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"subscription option":    {global("subscription a {\nuri x\n}"), "unrecognized subdirective 'uri'"},
 		"header":                 {global("subscription a {\nheader X\n}"), "header X-Env production"},
 		"header twice":           {global("subscription a {\nheader X 1\nheader X 2\n}"), "header X is given twice"},
+		"tenant rate":            {global("tenant_rate_limit 50"), `tenant_rate_limit: "50" is not a rate`},
 		"rate":                   {global("subscription a {\nrate_limit 50\n}"), `"50" is not a rate`},
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
 		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // The blocks of all directives are tables of options, parsed by parseBlock.
@@ -134,6 +136,19 @@ func size[T any](place func(T) *int64) option[T] {
 			return d.Errf("%s %s: write a size such as 1MiB", name, arg)
 		}
 		*place(to) = int64(value)
+		return nil
+	}}
+}
+
+func perSecond[T any](place func(T) *float64) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) (err error) {
+		name, arg := d.Val(), ""
+		if err := oneArg(d, &arg); err != nil {
+			return err
+		}
+		if *place(to), err = outbound.ParseRate(arg); err != nil {
+			return d.Errf("%s: %v", name, err)
+		}
 		return nil
 	}}
 }

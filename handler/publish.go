@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -160,11 +162,15 @@ func tooLarge(limit int64) error {
 func publishError(w http.ResponseWriter, err error) error {
 	var large *outbound.TooLarge
 	var wrong *outbound.Invalid
+	var limited *outbound.Limited
 	switch {
 	case errors.As(err, &large):
 		return caddyhttp.Error(http.StatusRequestEntityTooLarge, err)
 	case errors.As(err, &wrong):
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
+	case errors.As(err, &limited):
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.Wait.Seconds()))))
+		return caddyhttp.Error(http.StatusTooManyRequests, err)
 	}
 	return unavailable(w, err)
 }

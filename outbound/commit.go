@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -12,7 +11,6 @@ import (
 )
 
 const (
-	commitQueue = 4096    // units that may wait for the next commit
 	commitUnits = 1024    // units in one commit
 	commitBytes = 8 << 20 // payload bytes in one commit, the last unit excepted
 
@@ -22,13 +20,10 @@ const (
 // commits is the group commit: while one batch is on its way to the disk, the
 // next one gathers. Nobody waits for a timer.
 type commits struct {
-	e    *Engine
-	in   chan unit
-	room chan struct{} // one for each outcome that waits
-	done sync.Pool     // of chan error
-
-	mu     sync.RWMutex // guards closed, so that nothing is sent to a closed channel
-	closed bool
+	e     *Engine
+	queue *queue
+	room  chan struct{} // one for each outcome that waits
+	done  sync.Pool     // of chan error
 }
 
 // unit is an event to store or an attempt to settle.
@@ -42,10 +37,10 @@ type unit struct {
 
 func newCommits(e *Engine) *commits {
 	return &commits{
-		e:    e,
-		in:   make(chan unit, commitQueue),
-		room: make(chan struct{}, unsettledLimit),
-		done: sync.Pool{New: func() any { return make(chan error, 1) }},
+		e:     e,
+		queue: newQueue(),
+		room:  make(chan struct{}, unsettledLimit),
+		done:  sync.Pool{New: func() any { return make(chan error, 1) }},
 	}
 }
 
@@ -56,23 +51,18 @@ func (c *commits) submit(ctx context.Context, p *store.Publication) (chan error,
 		return nil, err
 	}
 	result := c.done.Get().(chan error)
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	if c.closed {
-		return nil, fmt.Errorf("%w: it is being closed", ErrUnavailable)
+	if err := c.queue.publish(unit{publication: p, result: result}); err != nil {
+		c.done.Put(result)
+		return nil, err
 	}
-	select {
-	case c.in <- unit{publication: p, result: result}:
-		return result, nil
-	default:
-		return nil, fmt.Errorf("%w: too many events wait to be stored", ErrUnavailable)
-	}
+	return result, nil
 }
 
 // wait returns when what was submitted is stored, or isn't. It doesn't give up
 // before, since then nobody would know which of the two.
-func (c *commits) wait(result chan error) error {
+func (c *commits) wait(p *store.Publication, result chan error) error {
 	err := <-result
+	c.queue.done(p.Event)
 	c.done.Put(result)
 	return err
 }
@@ -82,18 +72,7 @@ func (c *commits) wait(result chan error) error {
 // blocks while too many outcomes wait.
 func (c *commits) settle(s *store.Settlement, settled func(error)) {
 	c.room <- struct{}{}
-	c.in <- unit{settlement: s, settled: settled}
-}
-
-// close lets run end when everything that waits is stored. Nothing may be
-// settled from now on.
-func (c *commits) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.closed = true
-		close(c.in)
-	}
+	c.queue.settle(unit{settlement: s, settled: settled})
 }
 
 func (c *commits) run() {
@@ -131,28 +110,13 @@ func (g *gathering) add(u unit) {
 // doesn't count, so that events are answered however long the store fails. It
 // reports false when there is nothing, and never will be.
 func (c *commits) gather(g *gathering) bool {
-	most := len(g.units) + commitUnits
-	if len(g.units) == 0 {
-		u, ok := <-c.in
-		if !ok {
-			return false
-		}
-		g.add(u)
+	if len(g.units) == 0 && !c.queue.wait() {
+		return false
 	}
 	// Under load, whoever has something to store and needs only its turn on the
 	// processor gets it first. An idle machine returns at once.
 	runtime.Gosched()
-	for len(g.units) < most && g.bytes < commitBytes {
-		select {
-		case u, ok := <-c.in:
-			if !ok {
-				return true
-			}
-			g.add(u)
-		default:
-			return true
-		}
-	}
+	c.queue.take(g)
 	return true
 }
 

@@ -21,7 +21,6 @@ type Engine struct {
 	dispatch dispatcher
 	claims   claimer
 	heldSize atomic.Int64 // bytes of payloads in the lanes
-	storing  atomic.Int64 // bytes of payloads on their way to the disk
 
 	applying  sync.Mutex // one Apply at a time
 	catalogue sync.Mutex // one change of an event type at a time
@@ -105,6 +104,9 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 func (e *Engine) retarget(c *config) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
+	if now := e.config.Load(); now.TenantRate == c.TenantRate {
+		c.rates = now.rates
+	}
 	old := e.config.Swap(c)
 	old.client.retire()
 	for _, l := range e.lanes.all() {
@@ -136,7 +138,7 @@ func (e *Engine) Close() {
 	e.ending.Lock()
 	e.stop()
 	e.ending.Unlock()
-	e.commits.close()
+	e.commits.queue.close()
 	e.services.Wait()
 	e.config.Load().client.retire()
 }
@@ -173,5 +175,9 @@ func newConfig(s Settings) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &config{Settings: s, scheme: scheme, client: newSender(s)}, nil
+	rates, err := newTenantRates(s.TenantRate)
+	if err != nil {
+		return nil, err
+	}
+	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates}, nil
 }

@@ -85,7 +85,8 @@ func (n *NewEvent) check(c *config) error {
 
 // Publish stores an event with a delivery for each subscription that wants
 // it, and returns once both are durable. It may return an *Invalid, a
-// *TooLarge, a *Reused, ErrFull or ErrUnavailable; nothing is stored then.
+// *TooLarge, a *Reused, a *Limited, ErrFull or ErrUnavailable; nothing is stored
+// then.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
 	p := e.begin(ctx, n)
 	return e.finish(&p)
@@ -124,7 +125,12 @@ type publishing struct {
 // begin has an event stored, and finish waits for it.
 func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	ctx, span := e.startPublish(ctx, n)
-	if err := n.check(e.config.Load()); err != nil {
+	c := e.config.Load()
+	err := n.check(c)
+	if err == nil {
+		err = c.rates.check(n.Tenant, e.now())
+	}
+	if err != nil {
 		return publishing{span: span, err: err}
 	}
 	ev := &store.Event{
@@ -143,26 +149,14 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	return p
 }
 
-// storingLimit bounds the payloads that wait to be stored: where more is
-// published than the disk takes, it is refused, and no queue grows.
-const storingLimit = 32 << 20
-
 // submit has an event stored for the given lanes, and reserves their room.
 func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane) publishing {
-	size := int64(len(p.Event.Payload))
-	if waiting := e.storing.Add(size); waiting > storingLimit && waiting > size {
-		e.storing.Add(-size)
-		return publishing{Publication: p, err: fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)}
-	}
 	due := e.now()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
 		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload))}
 	}
 	result, err := e.commits.submit(ctx, p)
-	if err != nil {
-		e.storing.Add(-size)
-	}
 	return publishing{Publication: p, lanes: lanes, result: result, err: err}
 }
 
@@ -170,8 +164,7 @@ func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane
 // lanes.
 func (e *Engine) finish(p *publishing) (Published, error) {
 	if p.err == nil {
-		p.err = e.commits.wait(p.result)
-		e.storing.Add(-int64(len(p.Event.Payload)))
+		p.err = e.commits.wait(p.Publication, p.result)
 	}
 	stored := p.err == nil && p.Result.Outcome == store.Stored
 	for i, l := range p.lanes {
@@ -250,8 +243,9 @@ func isRefusal(err error) bool {
 		i *Invalid
 		t *TooLarge
 		r *Reused
+		l *Limited
 	)
-	return errors.As(err, &i) || errors.As(err, &t) || errors.As(err, &r)
+	return errors.As(err, &i) || errors.As(err, &t) || errors.As(err, &r) || errors.As(err, &l)
 }
 
 // MaxPayload is how many bytes a payload may have now.

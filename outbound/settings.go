@@ -24,6 +24,7 @@ type Settings struct {
 	SecretGrace         time.Duration // how long a rotated secret goes on signing (24h)
 	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
 	MaxPayload          int64         // bytes of an event (256 KiB)
+	TenantRate          float64       // events a second of each tenant (0: no limit)
 
 	Policy *egress.Policy   // where deliveries may go; nil: public addresses only
 	Proxy  *url.URL         // HTTP proxy for deliveries
@@ -42,6 +43,7 @@ type config struct {
 	Settings
 	scheme verify.Scheme
 	client *sender
+	rates  *tenantRates
 }
 
 const (
@@ -102,6 +104,9 @@ func (s Settings) complete() (Settings, error) {
 		if v.value < 1 || v.value > v.max {
 			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
 		}
+	}
+	if err := checkRate(s.TenantRate); err != nil {
+		return s, fmt.Errorf("tenant_rate_limit: %w", err)
 	}
 	for _, t := range s.EventTypes {
 		if err := checkType("event_type", t.Name); err != nil {

@@ -94,7 +94,7 @@ func checkDescription(d string) error {
 
 func checkRate(r float64) error {
 	if !(r >= 0 && r <= maxRate) {
-		return invalid("rate_limit", "must be a number of deliveries per second, over 0 and at most %d, or 0 for no limit", maxRate)
+		return invalid("rate_limit", "must be a number per second, over 0 and at most %d, or 0 for no limit", maxRate)
 	}
 	return nil
 }

@@ -121,8 +121,9 @@ func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
 }
 
 // greedyTenant has eleven tenants that publish 20 events a second each; in turn
-// one of them publishes a hundred times as many, and as many as are accepted.
-// It compares how long the others waited.
+// one of them publishes a hundred times as many, and as many as are accepted, to
+// a server without and to one with a limit of twice the share. It compares how
+// long the others waited.
 func greedyTenant(b *bench, n int) ([]figures, error) {
 	const tenants, share = 10, 20
 	r, err := receive()
@@ -130,33 +131,40 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 		return nil, err
 	}
 	defer r.close()
-	s, err := b.serve("", r.endpoint(0, ""))
-	if err != nil {
-		return nil, err
-	}
-	defer s.stop()
-	for i := range tenants + 1 {
-		if err := s.subscribeAs(fmt.Sprintf("t%d", i), r.endpoint(i, ""), "load.*"); err != nil {
+	var servers [2]*server
+	for i, options := range []string{"", fmt.Sprintf("\n\t\ttenant_rate_limit %d/s", 2*share)} {
+		if servers[i], err = b.serve(options, r.endpoint(0, "")); err != nil {
 			return nil, err
+		}
+		defer servers[i].stop()
+		for t := range tenants + 1 {
+			if err := servers[i].subscribeAs(fmt.Sprintf("t%d", t), r.endpoint(t, ""), "load.*"); err != nil {
+				return nil, err
+			}
 		}
 	}
 	modest := stream{rate: tenants * share, count: true, event: func(i int) (string, string) {
 		return "load.test", fmt.Sprintf("t%d", i%tenants)
 	}}
-	rates := []float64{share, 100 * share, 0}
+	ways := []struct {
+		to   *server
+		rate float64
+	}{{servers[0], share}, {servers[0], 100 * share}, {servers[0], 0}, {servers[1], share}, {servers[1], 100 * share}}
 	var rounds []figures
 	for range n {
-		took, err := inTurns(len(rates), b.span, func(way int) ([]int64, error) {
-			some, err := s.received(r, slice, modest, stream{rate: rates[way], event: func(int) (string, string) {
+		took, err := inTurns(len(ways), b.span, func(way int) ([]int64, error) {
+			w := ways[way]
+			some, err := w.to.received(r, slice, modest, stream{rate: w.rate, over: true, event: func(int) (string, string) {
 				return "load.test", fmt.Sprintf("t%d", tenants)
 			}})
-			return some, errors.Join(err, s.idle())
+			return some, errors.Join(err, w.to.idle())
 		})
 		if err != nil {
-			return nil, s.explain(err)
+			return nil, servers[0].explain(err)
 		}
 		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
 		rounds = note("tenants", append(rounds, figures{
+			{"p99 beside 100 × the share ÷ alone, limited", p99[4] / p99[3]}, {"p50 beside 100 × the share ÷ alone, limited", p50[4] / p50[3]},
 			{"p99 beside 100 × the share ÷ alone", p99[1] / p99[0]}, {"p50 beside 100 × the share ÷ alone", p50[1] / p50[0]},
 			{"p99 beside all that is accepted ÷ alone", p99[2] / p99[0]},
 			{"p99 alone, ms", p99[0]}, {"p99 beside 100 ×, ms", p99[1]}, {"p99 beside all, ms", p99[2]}, {"p50 alone, ms", p50[0]},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +24,7 @@ type stream struct {
 	rate  float64 // events a second; 0: as fast as they are answered
 	event func(i int) (eventType, tenant string)
 	count bool // whether its latency is measured
+	over  bool // whether its tenant may be refused for publishing too fast
 }
 
 // streamWorkers is how many requests of a stream may be under way.
@@ -61,7 +63,7 @@ func (s *server) received(r *receiver, span time.Duration, streams ...stream) ([
 					eventType, tenant := st.event(i)
 					body := event(eventType, tenant, payload(n, 1<<10))
 					l.sent[n].Store(time.Now().UnixNano())
-					if err := s.publish(body); err != nil {
+					if err := s.publish(body); err != nil && !(st.over && errors.Is(err, errLimited)) {
 						failed.Store(&err)
 						return
 					}
@@ -104,6 +106,8 @@ func event(eventType, tenant string, payload []byte) []byte {
 	return append(append([]byte(head+`"payload":`), payload...), '}')
 }
 
+var errLimited = errors.New("the tenant publishes too fast")
+
 // publish has an event accepted.
 func (s *server) publish(body []byte) error {
 	resp, err := s.post(body)
@@ -112,7 +116,11 @@ func (s *server) publish(body []byte) error {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if err == nil && resp.StatusCode != http.StatusAccepted {
+	switch {
+	case err != nil:
+	case resp.StatusCode == http.StatusTooManyRequests:
+		err = errLimited
+	case resp.StatusCode != http.StatusAccepted:
 		err = fmt.Errorf("publishing: %s: %s", resp.Status, text)
 	}
 	return err

@@ -677,6 +677,44 @@ http://:{$PORT} {
 	}
 }
 
+// TestTenantRate: who publishes faster than its tenant may is told when to come
+// again, by the API and by the inbox.
+func TestTenantRate(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, `{`+head+`
+	webhooks {
+		store sqlite {$DB}
+		tenant_rate_limit 60/h
+	}
+}
+
+http://:{$PORT} {
+	handle /in {
+		webhook_publish order.received {
+			tenant {header.X-Tenant}
+		}
+	}
+	handle_path /webhooks/* {
+		webhook_api {
+			token {env.MANAGE_TOKEN} manage
+		}
+	}
+}
+`)
+	in := func(tenant string) answer {
+		return s.post("/in", []byte("{}"), http.Header{"X-Tenant": {tenant}})
+	}
+	in("acme").want(http.StatusAccepted)
+	if after := in("acme").want(http.StatusTooManyRequests).header.Get("Retry-After"); after != "60" && after != "59" {
+		t.Errorf("the inbox says to come again in %q s", after)
+	}
+	in("other").want(http.StatusAccepted)
+	a := s.manager().do("POST", "/events", object{"event_type": "a", "tenant": "acme", "payload": 1})
+	if a.problem(http.StatusTooManyRequests, "tenant_rate_limit"); a.header.Get("Retry-After") == "" {
+		t.Errorf("the API doesn't say when to come again: %v", a.header)
+	}
+}
+
 // TestDrain: a stop waits for what is under way, and stores its outcome.
 func TestDrain(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ const (
 	codeMissingField     = "missing_field"
 	codeInvalidField     = "invalid_field"
 	codeInternal         = "internal_error"
+	codeRateLimited      = "rate_limited"
 	codeUnavailable      = "unavailable"
 	codeFull             = "store_full"
 )
@@ -81,6 +83,7 @@ var kinds = map[string]kind{
 	codeMissingField:     {http.StatusUnprocessableEntity, "A field is missing"},
 	codeInvalidField:     {http.StatusUnprocessableEntity, "A field is not valid"},
 	codeInternal:         {http.StatusInternalServerError, "Something went wrong"},
+	codeRateLimited:      {http.StatusTooManyRequests, "The tenant publishes too fast"},
 	codeUnavailable:      {http.StatusServiceUnavailable, "Not available for the moment"},
 	codeFull:             {http.StatusServiceUnavailable, "The store is full"},
 }
@@ -114,7 +117,7 @@ func (p *problem) because(err error) *problem {
 
 // retryAfter says when to try again, in whole seconds.
 func (p *problem) retryAfter(d time.Duration) *problem {
-	return p.with("Retry-After", strconv.Itoa(int(d/time.Second)))
+	return p.with("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 }
 
 // How long those who are refused for now should wait: the store reopens and
@@ -142,6 +145,9 @@ func problemOf(err error) *problem {
 	}
 	if e, ok := errors.AsType[*outbound.Reused](err); ok {
 		return refuse(codeReused, "%v", e).at("event_id")
+	}
+	if e, ok := errors.AsType[*outbound.Limited](err); ok {
+		return refuse(codeRateLimited, "%v", e).retryAfter(e.Wait)
 	}
 	switch {
 	case errors.Is(err, outbound.ErrConflict):

@@ -204,6 +204,22 @@ func TestWithoutAnEngine(t *testing.T) {
 	}
 }
 
+// Who publishes faster than its tenant may is told when to come again.
+func TestTenantRate(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.TenantRate = 0.25 })
+	const event = `{"event_type":"a","tenant":"acme","payload":1}`
+	s.post("/events", event).want(t, 202)
+	a := s.post("/events", event)
+	if a.refused(t, 429, "rate_limited"); a.Header.Get("Retry-After") != "4" || !strings.Contains(string(a.body), "0.25/s") && !strings.Contains(string(a.body), "15/m") {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	s.post("/events", `{"event_type":"a","tenant":"other","payload":1}`).want(t, 202)
+	answers := s.publishLines(event + "\n" + `{"event_type":"a","payload":1}` + "\n")
+	if len(answers) != 2 || answers[0].text("code") != "rate_limited" || answers[1].text("event_id") == "" {
+		t.Errorf("%v", answers)
+	}
+}
+
 // A store that is gone gives 503, and its error stays in the log.
 func TestWithoutAStore(t *testing.T) {
 	s := start(t)

@@ -1,0 +1,149 @@
+package outbound
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	storingEvents = 8192     // events that may be on their way to the disk, and
+	storingBytes  = 32 << 20 // their payloads
+	// tenantShare is the part of both that one tenant has at most, one in so
+	// many, so that the others find room.
+	tenantShare = 2
+)
+
+// queue is what waits to be stored: the outcomes of attempts, and events. Each
+// tenant's events have a line of their own and the lines take turns, so that
+// whoever publishes much waits for itself.
+type queue struct {
+	wake chan struct{} // has room for one
+
+	mu       sync.Mutex
+	closed   bool
+	outcomes fifo[unit]
+	lines    map[string]*line // by tenant, those with events on their way
+	turns    fifo[*line]      // those with events that wait
+	waiting  int              // events in all lines
+	all      amount
+}
+
+// line is one tenant's.
+type line struct {
+	waiting fifo[unit]
+	all     amount
+}
+
+// amount is of events on their way to the disk, from when they line up until
+// whoever published them is told.
+type amount struct{ events, bytes int }
+
+// fits tells whether there is room for a payload. One that is alone always
+// fits, however large.
+func (a amount) fits(payload, part int) bool {
+	return a.events == 0 || a.events < storingEvents/part && a.bytes+payload <= storingBytes/part
+}
+
+func (a *amount) add(events, bytes int) {
+	a.events += events
+	a.bytes += bytes
+}
+
+func newQueue() *queue {
+	return &queue{wake: make(chan struct{}, 1), lines: map[string]*line{}}
+}
+
+// publish lines up an event, or refuses it where there is no room.
+func (q *queue) publish(u unit) error {
+	tenant, size := u.publication.Event.Tenant, len(u.publication.Event.Payload)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[tenant]
+	switch {
+	case q.closed:
+		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
+	case !q.all.fits(size, 1), l != nil && !l.all.fits(size, tenantShare):
+		return fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)
+	case l == nil:
+		l = new(line)
+		q.lines[tenant] = l
+	}
+	q.all.add(1, size)
+	l.all.add(1, size)
+	q.waiting++
+	l.waiting.push(u)
+	if l.waiting.len() == 1 {
+		q.turns.push(l)
+	}
+	q.notify()
+	return nil
+}
+
+// settle lines up an outcome.
+func (q *queue) settle(u unit) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.outcomes.push(u)
+	q.notify()
+}
+
+// notify wakes wait. The caller holds mu.
+func (q *queue) notify() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close lets wait report the end once nothing waits.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.notify()
+}
+
+// wait returns when something waits, and reports false when nothing does, and
+// never will.
+func (q *queue) wait() bool {
+	for {
+		q.mu.Lock()
+		some, closed := q.waiting+q.outcomes.len() > 0, q.closed
+		q.mu.Unlock()
+		if some || closed {
+			return some
+		}
+		<-q.wake
+	}
+}
+
+// take fills a batch. Where more waits than it holds, half of it is for events.
+func (q *queue) take(g *gathering) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	outcomes := min(q.outcomes.len(), max(commitUnits/2, commitUnits-q.waiting))
+	for range outcomes {
+		g.add(q.outcomes.pop())
+	}
+	for room := commitUnits - outcomes; room > 0 && g.bytes < commitBytes && q.waiting > 0; room-- {
+		l := q.turns.pop()
+		g.add(l.waiting.pop())
+		q.waiting--
+		if l.waiting.len() > 0 {
+			q.turns.push(l)
+		}
+	}
+}
+
+// done gives back the room of an event that publish has taken.
+func (q *queue) done(e *store.Event) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l, size := q.lines[e.Tenant], len(e.Payload)
+	q.all.add(-1, -size)
+	if l.all.add(-1, -size); l.all.events == 0 {
+		delete(q.lines, e.Tenant)
+	}
+}

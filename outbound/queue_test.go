@@ -1,0 +1,136 @@
+package outbound
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// publishMany lines up events of a tenant, and returns how many found room.
+func (q *queue) publishMany(tenant string, n, size int) (lined int) {
+	for range n {
+		u := unit{publication: &store.Publication{Event: &store.Event{Tenant: tenant, Payload: make([]byte, size)}}}
+		if err := q.publish(u); err == nil {
+			lined++
+		} else if !errors.Is(err, ErrUnavailable) {
+			panic(err)
+		}
+	}
+	return lined
+}
+
+// next takes a batch and counts its events by tenant; "outcomes" counts those.
+func (q *queue) next() map[string]int {
+	var g gathering
+	q.take(&g)
+	n := map[string]int{}
+	for _, u := range g.units {
+		if u.publication == nil {
+			n["outcomes"]++
+			continue
+		}
+		n[u.publication.Event.Tenant]++
+		q.done(u.publication.Event)
+	}
+	return n
+}
+
+func TestTenantsTakeTurns(t *testing.T) {
+	q := newQueue()
+	q.publishMany("greedy", 3000, 1)
+	q.publishMany("", 40, 1)
+	q.publishMany("late", 1, 1)
+	got := q.next()
+	if got["late"] != 1 || got[""] != 40 || got["greedy"] != commitUnits-41 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestEventsKeepTheirOrder(t *testing.T) {
+	q := newQueue()
+	var keys []store.ID
+	for i := range 3000 {
+		tenant := []string{"a", "b"}[i%2]
+		if err := q.publish(unit{publication: &store.Publication{Event: &store.Event{Key: store.ID(i), Tenant: tenant}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for q.waiting > 0 {
+		var g gathering
+		q.take(&g)
+		for _, p := range g.batch.Publications {
+			if p.Event.Tenant == "a" {
+				keys = append(keys, p.Event.Key)
+			}
+		}
+	}
+	if len(keys) != 1500 || !slices.IsSorted(keys) {
+		t.Errorf("%d events of one tenant, in order: %v", len(keys), slices.IsSorted(keys))
+	}
+}
+
+func TestOutcomesAndEventsShareACommit(t *testing.T) {
+	for _, tt := range []struct{ outcomes, events, wantOutcomes, wantEvents int }{
+		{4000, 0, commitUnits, 0},
+		{4000, 10, commitUnits - 10, 10},
+		{4000, 4000, commitUnits / 2, commitUnits / 2},
+		{10, 4000, 10, commitUnits - 10},
+	} {
+		q := newQueue()
+		for range tt.outcomes {
+			q.settle(unit{settlement: &store.Settlement{}})
+		}
+		q.publishMany("a", tt.events, 1)
+		if got := q.next(); got["outcomes"] != tt.wantOutcomes || got["a"] != tt.wantEvents {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+func TestNoTenantHasAllTheRoom(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		size, one, both int
+	}{
+		{"by number", 1, storingEvents / tenantShare, storingEvents},
+		{"by size", 1 << 20, storingBytes >> 20 / tenantShare, storingBytes >> 20},
+		{"one that is too large goes alone", storingBytes, 1, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			q := newQueue()
+			if n := q.publishMany("greedy", 2*tt.both, tt.size); n != tt.one {
+				t.Errorf("%d of one tenant's are taken, not %d", n, tt.one)
+			}
+			if n := q.publishMany("other", 2*tt.both, tt.size); n != tt.both-tt.one {
+				t.Errorf("%d of another's are taken, not %d", n, tt.both-tt.one)
+			}
+			for q.waiting > 0 {
+				q.next()
+			}
+			if len(q.lines) > 0 || q.all != (amount{}) {
+				t.Errorf("%d lines are left, with %+v", len(q.lines), q.all)
+			}
+			if n := q.publishMany("greedy", 1, tt.size); n != 1 {
+				t.Error("there is no room afterwards")
+			}
+		})
+	}
+}
+
+func TestTheQueueEnds(t *testing.T) {
+	q := newQueue()
+	q.publishMany("a", 1, 1)
+	q.close()
+	if q.publishMany("a", 1, 1) != 0 {
+		t.Error("an event is taken after the end")
+	}
+	if !q.wait() {
+		t.Error("what waits is forgotten")
+	}
+	q.next()
+	if q.wait() {
+		t.Error("it doesn't end")
+	}
+}
