@@ -150,11 +150,28 @@ func lookUp(method, path string) (*route, string, error) {
 		}
 	}
 	if len(allowed) == 0 {
-		return nil, "", refuse(codeNoRoute, "there is no path %s here: GET /openapi.json lists all of them", quote(path))
+		return nil, "", noRoute(path)
 	}
 	slices.Sort(allowed)
 	list := strings.Join(slices.Compact(allowed), ", ")
 	return nil, "", refuse(codeMethod, "%s takes %s only: GET /openapi.json says what each of them does", path, list).with("Allow", list)
+}
+
+// noRoute tells a path that nobody has from one with a prefix that was to be
+// taken off.
+func noRoute(path string) error {
+	const most = 8 // parts of a prefix that are looked at
+	rest := strings.TrimPrefix(path, "/")
+	for range most {
+		var more bool
+		if _, rest, more = strings.Cut(rest, "/"); !more {
+			break
+		}
+		if isRoute := func(t route) bool { _, ok := t.match("/" + rest); return ok }; slices.ContainsFunc(routes, isRoute) {
+			return refuse(codeNoRoute, "there is no path %s here, but there is /%s: mount the API with handle_path (or uri strip_prefix), which takes the prefix off", quote(path), rest)
+		}
+	}
+	return refuse(codeNoRoute, "there is no path %s here: GET /openapi.json lists all of them", quote(path))
 }
 
 // ServeHTTP answers a request.

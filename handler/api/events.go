@@ -142,5 +142,5 @@ func noEvent(err error, tenant, id string) error {
 	if tenant == "" {
 		return notFound(err, "event", id, "/events; one of a tenant is found with ?tenant=…")
 	}
-	return notFound(err, "event of the tenant "+quote(tenant), id, "/events?tenant=…")
+	return notFound(err, "event", id, "/events?tenant=…: it is not among those of the tenant "+quote(tenant))
 }

@@ -77,6 +77,21 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	}
 }
 
+// A prefix that was not taken off is told from a path that nobody has.
+func TestLookUpBehindAPrefix(t *testing.T) {
+	for path, mounted := range map[string]bool{
+		"/webhooks/events": true, "/a/b/c/deliveries/dlv_1/attempts": true, "/webhooks/dead-letters/redeliver": true,
+		"/event": false, "/events/": false, "/webhooks/event": false, "/": false, "": false,
+		"/1/2/3/4/5/6/7/8/events": true, "/1/2/3/4/5/6/7/8/9/events": false,
+	} {
+		_, _, err := lookUp("GET", path)
+		p := problemOf(err)
+		if p.Code != codeNoRoute || strings.Contains(p.Detail, "handle_path") != mounted {
+			t.Errorf("%q: %s, %s", path, p.Code, p.Detail)
+		}
+	}
+}
+
 func TestLookUp(t *testing.T) {
 	for _, c := range []struct {
 		method, path string

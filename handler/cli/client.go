@@ -258,7 +258,7 @@ func (c *client) refusal(resp *http.Response, path string) error {
 		p := &problem{document: text}
 		if err := json.Unmarshal(text, p); err == nil && (p.Title != "" || p.Detail != "") {
 			p.Status = resp.StatusCode
-			p.hint = hint(resp.StatusCode, path)
+			p.hint = hint(resp, path)
 			return p
 		}
 	}
@@ -275,12 +275,12 @@ func (c *client) refusal(resp *http.Response, path string) error {
 }
 
 // hint says what to type next, where the API can't know it.
-func hint(status int, path string) string {
-	switch status {
+func hint(resp *http.Response, path string) string {
+	switch resp.StatusCode {
 	case http.StatusNotFound:
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")
-		return notFoundHint(noun, id, action)
+		return notFoundHint(noun, id, action, resp.Request.URL.Query().Has("tenant"))
 	case http.StatusServiceUnavailable:
 		return "If it stays so, see that the Caddyfile has the `webhooks` option, and what Caddy's log says."
 	}
@@ -289,7 +289,7 @@ func hint(status int, path string) string {
 
 // notFoundHint says where to look for an id that isn't there: under the noun
 // that its prefix belongs to, or in the list.
-func notFoundHint(noun, id, action string) string {
+func notFoundHint(noun, id, action string, ofTenant bool) string {
 	if noun == "attempts" {
 		noun = "deliveries"
 	}
@@ -302,7 +302,7 @@ func notFoundHint(noun, id, action string) string {
 		return "It is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
 	case noun != "subscriptions" && strings.HasPrefix(id, "sub_"):
 		return "It is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` shows what goes there."
-	case noun == "events":
+	case noun == "events" && !ofTenant:
 		return list + "; to show one of a tenant, add --tenant."
 	}
 	return list + "."

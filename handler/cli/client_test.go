@@ -80,6 +80,7 @@ func TestHintsForIDs(t *testing.T) {
 		"a delivery for a dead letter":    {"dead-letters show dlv_0000000000000001", "`caddy webhooks deliveries show dlv_0000000000000001` takes one in any state"},
 		"a delivery that is sent again":   {"dead-letters redeliver dlv_0000000000000001", "`caddy webhooks deliveries redeliver dlv_0000000000000001` takes one in any state"},
 		"an event that may be a tenant's": {"events show order-7", "add --tenant"},
+		"an event of a tenant":            {"events show order-7 --tenant acme", "shows those that there are.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if r := s.run("", strings.Fields(c.command)...).want(t, 1); !strings.Contains(r.err, c.says) {
