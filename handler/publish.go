@@ -26,7 +26,9 @@ func init() {
 // retries, so that neither a deploy nor a crash of the app loses it. Behind
 // `webhook_verify`, that is a durable inbox for webhooks.
 //
-// The body and its Content-Type are kept exactly.
+// The body and its Content-Type are kept exactly. Only POST publishes. What is
+// refused (a body over `max_payload`, …) is answered by a status, and said in
+// the log.
 type Publish struct {
 	// The event's type; placeholders are replaced, as in
 	// `github.{http.webhook.event_type}`. In what they give, a slash becomes a
@@ -45,7 +47,8 @@ type Publish struct {
 	// delivery: names, or prefixes as in `X-GitHub-*`.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
-	app *App
+	app      *App
+	refusals *refusalLog
 }
 
 // CaddyModule returns the Caddy module information.
@@ -62,7 +65,7 @@ func (p *Publish) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("webhook_publish: %w", err)
 	}
-	p.app = app.(*App)
+	p.app, p.refusals = app.(*App), newRefusalLog(ctx.Logger())
 	return nil
 }
 
@@ -71,10 +74,26 @@ func (p *Publish) Validate() error {
 	if p.EventType == "" {
 		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
+	if !strings.Contains(p.EventType, "{") && eventType(p.EventType) != p.EventType {
+		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)
+	}
+	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
+		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
+	}
 	return nil
 }
 
 func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	err := p.publish(w, r)
+	p.refusals.writePublish(r, err)
+	return err
+}
+
+func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST publishes"))
+	}
 	engine := p.app.current()
 	if engine == nil {
 		return unavailable(w, outbound.ErrUnavailable)

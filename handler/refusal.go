@@ -96,32 +96,56 @@ func (l *refusalLog) write(r *http.Request, v *verdict) {
 	case v.kind == kindUnenforced:
 		message = "webhook would be refused (enforce off)"
 	}
-	if !l.limiter.Allow() { // before Check, which costs more than all else here
-		l.omitted.Add(1)
-		return
-	}
-	entry := l.logger.Check(level, message)
+	entry := l.open(level, message)
 	if entry == nil {
 		return
 	}
-	u := providerURL(r)
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	fields := []zap.Field{
 		zap.String("provider", v.provider),
 		zap.String("reason", string(v.reason)),
 		zap.Int("status", v.status),
+	}
+	if v.err != nil {
+		fields = append(fields, zap.Error(v.err))
+	}
+	entry.Write(append(fields, l.about(r)...)...)
+}
+
+// writePublish writes that webhook_publish did not take an event. What is the
+// server's fault is logged by Caddy.
+func (l *refusalLog) writePublish(r *http.Request, err error) {
+	var refused caddyhttp.HandlerError
+	if !errors.As(err, &refused) || refused.StatusCode >= http.StatusInternalServerError {
+		return
+	}
+	if entry := l.open(zapcore.WarnLevel, "event refused: it is not stored"); entry != nil {
+		entry.Write(append([]zap.Field{zap.Int("status", refused.StatusCode), zap.Error(refused.Err)}, l.about(r)...)...)
+	}
+}
+
+// open begins a line, unless it is one too many or nobody reads it.
+func (l *refusalLog) open(level zapcore.Level, message string) *zapcore.CheckedEntry {
+	if !l.limiter.Allow() { // before Check, which costs more than all else here
+		l.omitted.Add(1)
+		return nil
+	}
+	return l.logger.Check(level, message)
+}
+
+// about tells whose request it was, and how many lines were left out before.
+func (l *refusalLog) about(r *http.Request) []zap.Field {
+	u := providerURL(r)
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	fields := []zap.Field{
 		zap.String("client_ip", client),
 		zap.String("method", originalMethod(r)),
 		zap.String("host", u.Host),
 		zap.String("path", cut(u.EscapedPath(), 256)),
 	}
-	if v.err != nil {
-		fields = append(fields, zap.Error(v.err))
-	}
 	if omitted := l.omitted.Swap(0); omitted > 0 {
 		fields = append(fields, zap.Int64("omitted_before", omitted))
 	}
-	entry.Write(fields...)
+	return fields
 }
 
 // cut shortens what a stranger wrote to what a log should hold.
