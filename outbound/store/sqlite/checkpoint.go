@@ -9,6 +9,9 @@ const (
 	// checkpoint is large: with 512 KiB the tail of a commit's time is a third
 	// of that with SQLite's own 4 MiB, and the throughput is the same.
 	checkpointFrames = 128
+	// checkpointLook is after how many commits the log's length is asked for,
+	// which takes a tenth as long as a small commit.
+	checkpointLook = 4
 	// walKept is the size, in bytes, to which a log that has grown is cut.
 	walKept = 16 << 20
 )
@@ -36,8 +39,11 @@ func (s *Store) checkpoint() {
 	s.stuck = err != nil
 }
 
-// long tells whether the log is due to be copied.
+// long tells, after each commit, whether the log is due to be copied.
 func (w *writer) long() bool {
+	if w.commits++; w.commits%checkpointLook != 0 {
+		return false
+	}
 	frames, copied, err := w.conn.checkpoint("NOOP")
 	return err == nil && frames-copied >= checkpointFrames
 }

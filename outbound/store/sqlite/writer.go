@@ -19,7 +19,8 @@ type writer struct {
 	settleLater    *stmt
 	insertAttempt  *stmt
 
-	forgot time.Time // when inbound messages were last forgotten
+	commits int       // since it was opened
+	forgot  time.Time // when inbound messages were last forgotten
 }
 
 func (w *writer) prepare() (err error) {
