@@ -53,7 +53,7 @@ caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --since 
 			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
 				var d deadLetter
 				err := decode(row, &d)
-				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Error, 80)}, err
+				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Error, widest)}, err
 			})
 		},
 	})

@@ -78,7 +78,7 @@ caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h
 			return c.list("/deliveries", &l, head, func(row json.RawMessage) ([]string, error) {
 				var d delivery
 				err := decode(row, &d)
-				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(&d), cell(d.err(), 60)}, err
+				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(&d), cell(d.err(), widest)}, err
 			})
 		},
 	})
@@ -178,7 +178,7 @@ func printAttempts(c *call, attempts []json.RawMessage) error {
 			status = fmt.Sprint(a.Status)
 		}
 		t.row(fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
-			cell(a.Class, 20), cell(a.Error, 80), cell(a.Response, 40))
+			cell(a.Class, 20), cell(a.Error, widest), cell(a.Response, widest))
 	}
 	fmt.Fprintln(c.out)
 	return t.flush(c.out)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -255,6 +256,24 @@ func TestHealth(t *testing.T) {
 		if got := tool.health(&s); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// Those in trouble come first, and errors are whole.
+func TestStatusOfMany(t *testing.T) {
+	long := strings.Repeat("x", 100) + " (it pointed to https://example.com)"
+	address := serve(t, answer(200, "application/json", `{"pending":0,"subscriptions":[
+		{"subscription_id":"sub_1","health":"ok"},
+		{"subscription_id":"sub_2","health":"inactive"},
+		{"subscription_id":"sub_3","health":"down","last_error":"`+long+`"},
+		{"subscription_id":"sub_4","health":"ok"},
+		{"subscription_id":"sub_5","health":"failing"}]}`))
+	r := run(t, "", "status", "--address", address).want(t, 0)
+	if ids := strings.Join(regexp.MustCompile(`sub_\d`).FindAllString(r.out, -1), " "); ids != "sub_3 sub_5 sub_2 sub_1 sub_4" {
+		t.Errorf("in the order %s", ids)
+	}
+	if !strings.Contains(r.out, long) {
+		t.Errorf("printed %s", r.out)
 	}
 }
 

@@ -237,7 +237,7 @@ func printEvent(c *call, answer []byte) error {
 	fmt.Fprintln(c.out)
 	t := newTable("DELIVERY ID", "SUBSCRIPTION", "STATE", "ATTEMPTS", "NEXT OR LAST", "ERROR")
 	for _, d := range e.Deliveries {
-		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.err(), 60))
+		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.err(), widest))
 	}
 	if e.Next != "" {
 		fmt.Fprintf(c.err, "There are more: `caddy webhooks deliveries list --event-id %s` lists all.\n", clean(e.ID))

@@ -40,6 +40,10 @@ func cut(s string, n int) string {
 	return string(runes[:n-1]) + "…"
 }
 
+// widest is how wide a table's last cell may be, which no other has to make room
+// for: what went wrong is at the end of an error as often as not.
+const widest = 200
+
 // cell makes text fit for a table.
 func cell(s string, width int) string {
 	if s = cut(clean(s), width); strings.TrimSpace(s) == "" {

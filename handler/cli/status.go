@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -51,7 +53,7 @@ func (t *tool) status() *cobra.Command {
 		short: "Shows what waits, what is under way, and how each subscription fares",
 		long: `
 Shows what waits, what is under way, and how each subscription has fared since
-Caddy started:
+Caddy started, those in trouble first:
 
 	ok        its last attempt succeeded, or there was none
 	failing   its last attempt failed
@@ -105,11 +107,19 @@ func printStatus(c *call, answer []byte) error {
 	}
 	fmt.Fprintln(c.out)
 	t := newTable("SUBSCRIPTION", "HEALTH", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "LAST FAILURE", "URL", "LAST ERROR")
+	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, 60))
+		t.row(clean(s.ID), c.health(&s), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, widest))
 	}
 	return t.flush(c.out)
 }
+
+// healths are those that a subscription can have, the worst first.
+var healths = []string{"down", "failing", "paused", "inactive", "ok"}
+
+// urgency sorts those first that somebody should look at, and before them what
+// this version doesn't know.
+func urgency(health string) int { return slices.Index(healths, health) }
 
 // health is a subscription's, with the time at which it is tried again where
 // there is a pause before that.
