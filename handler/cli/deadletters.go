@@ -103,7 +103,8 @@ Queues dead letters again: they are attempted at once, and have the whole retry
 schedule before them.
 
 With --all instead of ids, every dead letter that matches the filters is
-queued, and without filters every one that there is.`,
+queued, and without filters every one that there is: all but those whose
+subscription was deleted.`,
 		example: `
 caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
 caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 24h`,
@@ -157,6 +158,9 @@ func redeliverAll(c *call, query url.Values) error {
 	}
 	if err := decode(answer, &done); err != nil {
 		return err
+	}
+	if done.Redelivered == 0 {
+		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. The events of a deleted one can be published again.")
 	}
 	_, err = fmt.Fprintf(c.out, "%s queued\n", count(done.Redelivered, "dead letter", "dead letters"))
 	return err

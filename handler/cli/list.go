@@ -104,12 +104,12 @@ func (c *call) list(path string, l *listFlags, head []string, row func(json.RawM
 	if err != nil {
 		return err
 	}
-	if l.cursor != "" {
-		query.Set("cursor", l.cursor)
-	}
-	var out shown = &shownTable{call: c, table: newTable(head...), cells: row}
+	var out shown = &shownTable{call: c, table: newTable(head...), cells: row, filtered: len(query) > 0}
 	if c.json {
 		out = &shownJSON{w: c.out}
+	}
+	if l.cursor != "" {
+		query.Set("cursor", l.cursor)
 	}
 	next := ""
 	for row, err := range client.list(c.context(), path, query, l.limit, &next) {
@@ -129,9 +129,10 @@ const block = 1000
 
 type shownTable struct {
 	*call
-	table *table
-	cells func(json.RawMessage) ([]string, error)
-	rows  int
+	table    *table
+	cells    func(json.RawMessage) ([]string, error)
+	filtered bool
+	rows     int
 }
 
 func (s *shownTable) add(row json.RawMessage) error {
@@ -148,7 +149,11 @@ func (s *shownTable) add(row json.RawMessage) error {
 
 func (s *shownTable) end(next string) error {
 	if s.rows == 0 {
-		_, err := fmt.Fprintln(s.err, "There are none.")
+		text := "There are none."
+		if s.filtered {
+			text = "None match."
+		}
+		_, err := fmt.Fprintln(s.err, text)
 		return err
 	}
 	if err := s.table.flush(s.out); err != nil {
