@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// written finds a command with its arguments in a text.
+var written = regexp.MustCompile("caddy webhooks ([a-z][^`\"\n|<>()]*)")
+
+// quoted is an argument that may hold blanks.
+var quoted = regexp.MustCompile(`'[^']*'`)
+
+// tree is the whole command.
+func tree() *cobra.Command {
+	cmd := &cobra.Command{Use: "webhooks <noun> <verb>"}
+	(&tool{}).fill(cmd)
+	return cmd
+}
+
+// TestWrittenCommands: every command in the documentation, in the help and in
+// the examples is there, with its flags.
+func TestWrittenCommands(t *testing.T) {
+	texts := map[string]string{}
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.Base(page)] = string(text)
+	}
+	var collect func(cmd *cobra.Command)
+	collect = func(cmd *cobra.Command) {
+		texts[cmd.CommandPath()] = cmd.Long + "\n" + cmd.Example
+		for _, under := range cmd.Commands() {
+			collect(under)
+		}
+	}
+	collect(tree())
+	for where, text := range texts {
+		for _, found := range written.FindAllStringSubmatch(text, -1) {
+			args := strings.Fields(quoted.ReplaceAllString(found[1], "x"))
+			cmd, rest, err := tree().Find(args)
+			if err == nil {
+				err = cmd.ParseFlags(rest)
+			}
+			switch {
+			case err != nil:
+				t.Errorf("%s: %q: %v", where, found[0], err)
+			case cmd.HasSubCommands() && cmd.Flags().NArg() > 0:
+				t.Errorf("%s: %q: there is no such command", where, found[0])
+			}
+		}
+	}
+}
