@@ -34,7 +34,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
 		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},
 		"token":                  {site("webhook_api {\ntoken x\n}"), "token {env.WEBHOOKS_TOKEN} publish"},
-		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens'"},
+		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': here belong auth, token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(c.caddyfile), nil)

@@ -1,8 +1,11 @@
 package handler
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -27,7 +30,7 @@ func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to 
 		name := d.Val()
 		o, ok := options[name]
 		if !ok {
-			return d.Errf("unrecognized subdirective '%s'", name)
+			return d.Errf("unrecognized subdirective '%s': here belong %s", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
 		}
 		if seen[name] && !o.repeat {
 			return d.Errf("%s is given twice", name)

@@ -335,7 +335,7 @@ func (c *client) unreachable(err error) error {
 	case dialling && errors.Is(err, fs.ErrPermission):
 		e.text = fmt.Sprintf("Caddy's admin socket %s may not be opened by this user: run the command as the user that Caddy runs as", c.address)
 	case dialling:
-		e.text = fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): see that Caddy runs; where its admin address is another one, name it with --address, or with --config and the file that Caddy runs with", c.address, op.Err)
+		e.text = fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): see that Caddy runs; where its admin address is another one, name it with --address, or with --config and the file that Caddy runs with; with `admin off` there is none", c.address, op.Err)
 	default:
 		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.address, err)
 	}

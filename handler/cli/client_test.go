@@ -41,7 +41,7 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		code    int
 		says    []string
 	}{
-		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config"}},
+		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config", "admin off"}},
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
 		"several ports":         {"localhost:1-3", 1, []string{"several ports"}},
 		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
