@@ -146,42 +146,49 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 	return backlogs, nil
 }
 
-const eventColumns = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state`
+const (
+	eventColumns   = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state`
+	payloadColumns = `, e.payload, e.digest`
+)
 
 // eventByKey returns nil when there is none.
 func eventByKey(db *conn, key store.ID) (*store.Event, error) {
-	st, err := db.prepare(`SELECT ` + eventColumns + `, e.payload FROM event e WHERE e.id = ?`)
+	st, err := db.prepare(`SELECT ` + eventColumns + payloadColumns + ` FROM event e WHERE e.id = ?`)
 	if err != nil {
 		return nil, err
 	}
 	var e *store.Event
 	var bad error
-	if _, err := st.id(key).first(func(row *stmt) {
-		if e, bad = readEvent(row); bad == nil {
-			e.Payload = row.readBytes()
-		}
-	}); err != nil {
+	if _, err := st.id(key).first(func(row *stmt) { e, bad = readEvent(row, true) }); err != nil {
 		return nil, err
 	}
 	return e, bad
 }
 
-// readEvent reads eventColumns.
-func readEvent(row *stmt) (*store.Event, error) {
+// readEvent reads eventColumns, and payloadColumns if they are there.
+func readEvent(row *stmt, payload bool) (*store.Event, error) {
 	e := &store.Event{
 		Key:    row.readID(),
 		Type:   row.readText(),
 		Tenant: row.readText(),
-		ID:     row.readText(),
 	}
-	if e.ID == "" {
+	chosen := row.readText()
+	if e.ID = chosen; e.ID == "" {
 		e.ID = e.Key.With(store.EventPrefix)
 	}
 	e.ContentType = row.readText()
-	if err := row.readJSON(&e.Headers); err != nil {
+	headers := row.readText()
+	if err := fromJSON(headers, &e.Headers); err != nil {
 		return nil, fmt.Errorf("the headers of the event %s: %w", e.ID, err)
 	}
 	e.TraceParent = row.readText()
 	e.TraceState = row.readText()
+	if !payload {
+		return e, nil
+	}
+	e.Payload = row.readBytes()
+	if err := checkDigest(row, e.Key, e.Type, e.Tenant, chosen, e.ContentType, headers, e.Payload); err != nil {
+		return nil, err
+	}
 	return e, nil
 }

@@ -11,9 +11,9 @@ import (
 
 const (
 	insertChosen = `INSERT INTO chosen (id, tenant, event) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
-	insertEvent  = `INSERT INTO event (id, last, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	selectChosen = `SELECT e.deliveries, e.type, e.content_type, e.payload FROM chosen c JOIN event e ON e.id = c.event
+	insertEvent  = `INSERT INTO event (id, last, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload, digest)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	selectChosen = `SELECT e.id, e.deliveries FROM chosen c JOIN event e ON e.id = c.event
 		WHERE c.id = ? AND c.tenant = ?`
 
 	attemptColumns = `at, latency, status, class, error, response_body, response_headers, trace_id`
@@ -110,9 +110,11 @@ func (w *writer) publish(p *store.Publication) error {
 	if p.Chosen {
 		chosen = e.ID
 	}
+	headers := asJSON(e.Headers, len(e.Headers))
 	st := w.insertEvent.id(e.Key).id(last).int(int64(len(p.Deliveries))).text(e.Type).optional(e.Tenant).optional(chosen).
-		optional(e.ContentType).json(e.Headers, len(e.Headers)).optional(e.TraceParent).optional(e.TraceState)
-	if err := st.bytes(notNil(e.Payload)).exec(); err != nil {
+		optional(e.ContentType).optional(headers).optional(e.TraceParent).optional(e.TraceState)
+	sum := digest(e.Key, e.Type, e.Tenant, chosen, e.ContentType, headers, e.Payload)
+	if err := st.bytes(notNil(e.Payload)).int(sum).exec(); err != nil {
 		return err
 	}
 	return w.insertDelivery.insert(len(p.Deliveries), func(i int, st *stmt) {
@@ -128,14 +130,17 @@ func (w *writer) compare(p *store.Publication) error {
 		return err
 	}
 	p.Result = store.PublishResult{Outcome: store.Reused}
-	_, err = st.text(p.Event.ID).text(p.Event.Tenant).first(func(row *stmt) {
+	var key store.ID
+	if _, err := st.text(p.Event.ID).text(p.Event.Tenant).first(func(row *stmt) {
+		key = row.readID()
 		p.Result.Deliveries = int(row.readInt())
-		same := row.readText() == p.Event.Type
-		same = row.readText() == p.Event.ContentType && same
-		if same && bytes.Equal(row.readBytes(), p.Event.Payload) {
-			p.Result.Outcome = store.Duplicate
-		}
-	})
+	}); err != nil {
+		return err
+	}
+	e, err := eventByKey(w.conn, key)
+	if e != nil && e.Type == p.Event.Type && e.ContentType == p.Event.ContentType && bytes.Equal(e.Payload, p.Event.Payload) {
+		p.Result.Outcome = store.Duplicate
+	}
 	return err
 }
 

@@ -188,15 +188,18 @@ func (s *stmt) bytes(v []byte) *stmt {
 func (s *stmt) time(v time.Time) *stmt { return s.int(millis(v)) }
 
 // json binds a JSON text, and NULL for an empty map or list.
-func (s *stmt) json(v any, size int) *stmt {
+func (s *stmt) json(v any, size int) *stmt { return s.optional(asJSON(v, size)) }
+
+// asJSON is "" for an empty map or list.
+func asJSON(v any, size int) string {
 	if size == 0 {
-		return s.null()
+		return ""
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // only maps and lists of strings come here
 	}
-	return s.text(string(b))
+	return string(b)
 }
 
 func (s *stmt) any(v any) *stmt {
@@ -304,12 +307,13 @@ func (s *stmt) readBytes() []byte {
 
 func (s *stmt) readTime() time.Time { return fromMillis(s.readInt()) }
 
-func (s *stmt) readJSON(v any) error {
-	if s.readNull() {
-		s.column++
+func (s *stmt) readJSON(v any) error { return fromJSON(s.readText(), v) }
+
+func fromJSON(text string, v any) error {
+	if text == "" {
 		return nil
 	}
-	if err := json.Unmarshal(s.readBytes(), v); err != nil {
+	if err := json.Unmarshal([]byte(text), v); err != nil {
 		return unsound("a row has broken JSON: " + err.Error())
 	}
 	return nil

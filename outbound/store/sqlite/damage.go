@@ -13,9 +13,9 @@ import (
 // large file must be open at once; the rest is found when SQLite comes to it
 // (see salvageable).
 //
-// What leaves the form whole is not noticed: pages have no checksums, so a bit
-// that flips within a payload is delivered as it is. Neither is a log that is
-// gone, nor the damage of its last transaction only (see readLog).
+// Of what leaves the form whole, only what is sent has a checksum (see digest).
+// Neither is a log noticed that is gone, nor the damage of its last transaction
+// only (see readLog).
 
 // wasOurs tells whether this path had a store of ours before. The lock's file
 // stays for good, and is made for nothing else.

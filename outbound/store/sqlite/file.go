@@ -18,16 +18,20 @@ const (
 	// applicationID marks a file as ours: "whks" in ASCII.
 	applicationID = 0x77686b73
 	// version is the schema's, in the file's user_version.
-	version = 1
+	version = 2
 	// versionMost is beyond what it will ever be.
 	versionMost = 1 << 16
 )
 
-//go:embed schema.sql
-var schema string
+var (
+	//go:embed schema.sql
+	schema string
+	//go:embed schema2.sql
+	schema2 string
+)
 
 // migrations brings a file from the version of its index to the next one.
-var migrations = [version]string{schema}
+var migrations = [version]string{schema, schema2}
 
 // canonical is the one path of a file, whatever symbolic links lead to it, so
 // that there is one lock.

@@ -52,15 +52,9 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 	sql, args := selectEvents(q)
 	err = s.read(ctx, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
-			e, err := readEvent(row)
-			if err != nil {
-				return err
-			}
-			if q.Payload {
-				e.Payload = row.readBytes()
-			}
+			e, err := readEvent(row, q.Payload)
 			events = append(events, e)
-			return nil
+			return err
 		})
 	})
 	if err != nil {
@@ -88,7 +82,7 @@ const recordColumns = `d.id, d.event, d.subscription, d.state, d.attempts, d.rou
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
 	columns := recordColumns + strings.ReplaceAll(attemptColumns, ", ", ", d.")
 	if q.Payload {
-		columns += `, e.content_type, e.payload`
+		columns += `, e.content_type, e.headers` + payloadColumns
 	}
 	sql, args := selectDeliveries(q, columns, "")
 	err = s.read(ctx, func(db *conn) error {
@@ -127,7 +121,8 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 		Due:          row.readTime(),
 		Reason:       row.readText(),
 	}}
-	if r.EventID = row.readText(); r.EventID == "" {
+	chosen := row.readText()
+	if r.EventID = chosen; r.EventID == "" {
 		r.EventID = r.Event.With(store.EventPrefix)
 	}
 	r.EventType = row.readText()
@@ -141,11 +136,13 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 	if r.Attempts > 0 {
 		r.Last = a
 	}
-	if payload {
-		r.ContentType = row.readText()
-		r.Payload = row.readBytes()
+	if !payload {
+		return r, nil
 	}
-	return r, nil
+	r.ContentType = row.readText()
+	headers := row.readText()
+	r.Payload = row.readBytes()
+	return r, checkDigest(row, r.Event, r.EventType, r.Tenant, chosen, r.ContentType, headers, r.Payload)
 }
 
 // readAttempt reads attemptColumns.
@@ -320,7 +317,7 @@ func selectEvents(q store.Query) (sql string, args []any) {
 	}
 	columns := eventColumns
 	if q.Payload {
-		columns += ", e.payload"
+		columns += payloadColumns
 	}
 	return "SELECT " + columns + " FROM event e" + w.String() + " ORDER BY e.id DESC LIMIT ?", append(w.args, limit(q))
 }

@@ -17,6 +17,7 @@ type table struct {
 	// doesn't have, i: integer, r: number, t: text, b: bytes; in JSON, m: a map
 	// of texts, l: a list of texts, s: secrets.
 	columns string
+	added   int  // columns at the end that rows of format 1 don't have
 	index   bool // it is stored as an index (WITHOUT ROWID)
 	sound   func(row []any) bool
 }
@@ -35,10 +36,12 @@ var tables = []*table{
 	},
 	{
 		name:    "event",
-		columns: "id:k last:i deliveries:i type:t tenant:T chosen:T content_type:T headers:M trace_parent:T trace_state:T payload:b",
+		columns: "id:k last:i deliveries:i type:t tenant:T chosen:T content_type:T headers:M trace_parent:T trace_state:T payload:b digest:I",
+		added:   1,
 		sound: func(row []any) bool {
 			id, last, deliveries := number(row[0]), number(row[1]), number(row[2])
-			return id > 0 && deliveries >= 0 && last >= id && deliveries <= last-id && row[3] != ""
+			return id > 0 && deliveries >= 0 && last >= id && deliveries <= last-id && row[3] != "" &&
+				(row[11] == nil || row[11] == digest(store.ID(id), text(row[3]), text(row[4]), text(row[5]), text(row[6]), text(row[7]), bytesOf(row[10])))
 		},
 	},
 	{
@@ -80,20 +83,26 @@ func (t *table) fields() (names []string, letters string) {
 	return names, letters
 }
 
-// reads tells whether a cell is a row of the table, and puts the key in.
-func (t *table) reads(c cell, letters string, row []any) bool {
-	if c.index != t.index || len(row) != len(letters) {
-		return false
+// reads returns the row that a cell with such values is, with its key, or nil
+// where it isn't one of the table.
+func (t *table) reads(c cell, letters string, values []any) []any {
+	if c.index != t.index || len(values) > len(letters) || len(values) < len(letters)-t.added {
+		return nil
 	}
+	row := make([]any, len(letters))
+	copy(row, values)
 	for i, v := range row {
 		if !fits(letters[i], v) {
-			return false
+			return nil
 		}
 	}
 	if letters[0] == 'k' {
 		row[0] = c.rowid
 	}
-	return t.sound(row)
+	if !t.sound(row) {
+		return nil
+	}
+	return row
 }
 
 // fits tells whether a column can have a value.
@@ -138,6 +147,8 @@ func isJSON[T any](v any) bool {
 }
 
 func number(v any) int64 { n, _ := v.(int64); return n }
+
+func text(v any) string { s, _ := v.(string); return s }
 
 func flag(v any) bool { return v == int64(0) || v == int64(1) }
 

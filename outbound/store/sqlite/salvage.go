@@ -148,9 +148,10 @@ func (r *rescue) keep(c cell) error {
 		r.told = time.Now()
 		r.log.Info("webhooks store: still reading the damaged file", "rows_and_index_entries", r.cells)
 	}
-	row := record(c.row)
+	values := record(c.row)
 	for _, d := range r.into {
-		if !d.reads(c, d.letters, row) {
+		row := d.reads(c, d.letters, values)
+		if row == nil {
 			continue
 		}
 		for _, v := range row {
@@ -158,7 +159,7 @@ func (r *rescue) keep(c cell) error {
 		}
 		return d.insert.exec()
 	}
-	if !c.index && !isSchema(row) {
+	if !c.index && !isSchema(values) {
 		r.report.Unreadable++
 	}
 	return nil

@@ -253,6 +253,11 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		}
 		return err
 	})
+	for i, e := range im.events {
+		if found := events[e.ID]; found != nil && (!bytes.Equal(found.Payload, e.Payload) || found.Type != e.Type) {
+			t.Errorf("%v: the event %d is there, and not as it was: %s %.60q…", d, i, found.Type, found.Payload)
+		}
+	}
 	var waiting map[store.ID]int
 	subs := 0
 	works(ctx, t, func() error {

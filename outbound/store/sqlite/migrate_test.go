@@ -1,0 +1,151 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+
+	sqlite3 "modernc.org/sqlite/lib"
+	driver "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+const oldEvents = 40
+
+// formerly makes a file of format 1 with events that wait to be delivered, and
+// returns their payloads.
+func formerly(t *testing.T, path string) map[store.ID][]byte {
+	t.Helper()
+	schema, err := os.ReadFile("schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, "PRAGMA journal_mode = WAL; PRAGMA application_id = 0x77686b73; PRAGMA user_version = 1")
+	c, err := driver.OpenConn(path, driver.OpenReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(sqlitex.ExecuteScript(c, string(schema), nil), c.Close()); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, `INSERT INTO subscription (key, id, tenant, url, description, event_types, scheme, rate_limit, ordered, filter, from_config, active, reason, updated)
+		VALUES (1, 'sub_1', '', 'https://crm.example.com', '', '["order.*"]', '', 0, 0, '', 0, 1, '', 0)`)
+	ids := store.NewIDs(0, 0, time.Now)
+	payloads := map[store.ID][]byte{}
+	for i := range oldEvents {
+		event, delivery := ids.Next(), ids.Next()
+		payload := bytes.Repeat([]byte{byte('a' + i%26)}, 1000)
+		execute(t, path, fmt.Sprintf(`INSERT INTO event (id, last, deliveries, type, content_type, payload) VALUES (%d, %d, 1, 'order.created', 'text/plain', '%s');
+			INSERT INTO delivery (id, event, subscription, state, due, attempts, round) VALUES (%[2]d, %[1]d, 1, 0, 0, 0, 0)`, event, delivery, payload))
+		payloads[event] = payload
+	}
+	return payloads
+}
+
+// waiting claims what waits for the subscription of formerly.
+func waiting(ctx context.Context, t *testing.T, s *sqlite.Store) map[store.ID][]byte {
+	t.Helper()
+	found := map[store.ID][]byte{}
+	works(ctx, t, func() error {
+		claimed, err := s.Claim(ctx, time.Now(), 1<<30, []store.Want{{Subscription: 1, Limit: 1000}})
+		if err != nil {
+			return err
+		}
+		for _, h := range claimed[0].Deliveries {
+			found[h.Event.Key] = h.Event.Payload
+		}
+		return nil
+	})
+	return found
+}
+
+func TestFormatOneIsUpgraded(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	want := formerly(t, path)
+	s := open(t, path)
+	got := waiting(t.Context(), t, s)
+	for id, payload := range want {
+		if !bytes.Equal(got[id], payload) {
+			t.Errorf("the payload of %v is %.40q, want %.40q", id, got[id], payload)
+		}
+	}
+	publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var version, with int64
+	query(t, path, "PRAGMA user_version", &version)
+	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
+	if version != 2 || with != 1 {
+		t.Errorf("the format is %d, and %d events have a digest, want 1", version, with)
+	}
+}
+
+func TestADamagedFileOfFormatOne(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	want := formerly(t, path)
+	if err := os.WriteFile(path+".lock", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	breakPages(t, path, "delivery_pending")
+	s := open(t, path)
+	if got := waiting(t.Context(), t, s); len(got) != len(want) {
+		t.Errorf("%d events are there, want %d: %+v", len(got), len(want), s.Salvages())
+	}
+	if len(s.Salvages()) != 1 {
+		t.Errorf("%+v", s.Salvages())
+	}
+}
+
+// TestUpgradeIsBrokenOff ends an upgrade at each of its calls to the disk, as a
+// process that is killed does, and opens what is left.
+func TestUpgradeIsBrokenOff(t *testing.T) {
+	dir := fastDir(t)
+	want := formerly(t, filepath.Join(dir, "old"))
+	old, err := os.ReadFile(filepath.Join(dir, "old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	installFaults()
+	brokenOff := 0
+	for n, reached := 1, true; reached; n++ {
+		path := filepath.Join(fastDir(t), "webhooks.db")
+		if err := os.WriteFile(path, old, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		stop := fail(func(faultCall) int32 {
+			if calls++; calls >= n {
+				return sqlite3.SQLITE_IOERR
+			}
+			return 0
+		})
+		s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+		reached = calls >= n
+		if err == nil {
+			_ = s.Close()
+		} else {
+			brokenOff++
+		}
+		stop()
+		s = open(t, path)
+		if got := waiting(t.Context(), t, s); len(got) != len(want) || len(s.Salvages()) > 0 {
+			t.Errorf("after call %d: %d events are there, want %d: %+v", n, len(got), len(want), s.Salvages())
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("after call %d: %v", n, err)
+		}
+	}
+	t.Logf("%d upgrades were broken off", brokenOff)
+	if brokenOff < 5 {
+		t.Error("nothing was broken off")
+	}
+}
