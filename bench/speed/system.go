@@ -123,6 +123,9 @@ http://%[4]s {
 		webhook_verify github %[7]s
 		reverse_proxy %[6]s
 	}
+	handle /error {
+		error 401
+	}
 }
 `
 
@@ -246,6 +249,9 @@ type quantiles struct {
 	P99 float64 `json:"p99_ms"`
 }
 
+// tail is how much longer the slowest take than most.
+func (q quantiles) tail() float64 { return q.P99 / q.P50 }
+
 // result is what the load generator prints.
 type result struct {
 	AcceptedPS float64   `json:"accepted_per_s"`
@@ -285,9 +291,10 @@ func (b *bench) load(mode string, args ...string) (r result, err error) {
 }
 
 // rawLoop is the baseline: signed POSTs to the sink, and nothing between.
-func (b *bench) rawLoop(sink string) (float64, error) {
-	r, err := b.load("post", "-url="+sink+"/raw", "-d="+b.span.String(), "-sign-secret=secret", "-sign-scheme=standard", "-sink="+sink)
-	return r.AcceptedPS, err
+func (b *bench) rawLoop(sink string, args ...string) (result, error) {
+	return b.load("post", append([]string{
+		"-url=" + sink + "/raw", "-d=" + b.span.String(), "-sign-secret=secret", "-sign-scheme=standard", "-sink=" + sink,
+	}, args...)...)
 }
 
 // events are the flags that publish events of 1 KiB.
