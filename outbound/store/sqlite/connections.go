@@ -15,6 +15,7 @@ const (
 type connections struct {
 	writer  *writer
 	readers []*conn
+	from    int64 // the version that the file had, 0 for a new one
 }
 
 // connect opens the file, brings it to this version's schema and reads its log.
@@ -30,7 +31,7 @@ func connect(path string) (_ *connections, err error) {
 		return nil, err
 	}
 	cs.writer = &writer{conn: c}
-	if err := migrate(c, path); err != nil {
+	if cs.from, err = migrate(c, path); err != nil {
 		return nil, err
 	}
 	if err := checkSchema(c); err != nil {

@@ -90,7 +90,7 @@ var schemaOnce = sync.OnceValues(func() (_ map[string]string, err error) {
 		return nil, err
 	}
 	defer func() { _ = c.close() }()
-	if err := migrate(c, "memory"); err != nil {
+	if _, err := migrate(c, "memory"); err != nil {
 		return nil, err
 	}
 	return readSchema(c)

@@ -149,36 +149,37 @@ func create(path string) error {
 
 // migrate brings the file to this version's schema, each step in a transaction
 // of its own, before the write-ahead log is turned on: so the header of a file
-// that a crash left behind says what the file is.
-func migrate(c *conn, path string) error {
+// that a crash left behind says what the file is. It returns the version that
+// was found, 0 for a new file.
+func migrate(c *conn, path string) (from int64, err error) {
 	application, err := c.pragma("application_id")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	found, err := c.pragma("user_version")
+	from, err = c.pragma("user_version")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if found > 0 || application != 0 {
-		if err := recognise(path, application, found); err != nil {
-			return err
+	if from > 0 || application != 0 {
+		if err := recognise(path, application, from); err != nil {
+			return 0, err
 		}
 	}
-	if found == version {
-		return nil
+	if from == version {
+		return from, nil
 	}
-	if found < 0 || found == 0 && application != 0 {
-		return unsound("its header is broken")
+	if from < 0 || from == 0 && application != 0 {
+		return 0, unsound("its header is broken")
 	}
 	if err := c.exec("PRAGMA journal_mode = DELETE"); err != nil {
-		return err
+		return 0, err
 	}
-	for ; found < version; found++ {
+	for found := from; found < version; found++ {
 		err := c.exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
 			migrations[found], applicationID, found+1))
 		if err != nil {
-			return fmt.Errorf("making format %d: %w", found+1, err)
+			return 0, fmt.Errorf("making format %d: %w", found+1, err)
 		}
 	}
-	return nil
+	return from, nil
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,7 +72,15 @@ func waiting(ctx context.Context, t *testing.T, s *sqlite.Store) map[store.ID][]
 func TestFormatOneIsUpgraded(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
-	s := open(t, path)
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if !strings.Contains(log.String(), "upgraded the file") {
+		t.Errorf("the log says nothing of it: %s", log.String())
+	}
 	got := waiting(t.Context(), t, s)
 	for id, payload := range want {
 		if !bytes.Equal(got[id], payload) {

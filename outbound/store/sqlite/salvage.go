@@ -112,7 +112,7 @@ type destination struct {
 }
 
 func (r *rescue) run(from *pages, path string) error {
-	if err := migrate(r.conn, path); err != nil {
+	if _, err := migrate(r.conn, path); err != nil {
 		return err
 	}
 	// Nobody needs it after a crash.

@@ -123,6 +123,9 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	case err != nil:
 		return nil, errors.Join(s.fail("opening the store", err), lock.release())
 	}
+	if conns.from > 0 && conns.from < version {
+		log.Info("webhooks store: upgraded the file; older versions of caddy-webhooks refuse it from now on", "path", path, "from_format", conns.from, "format", version)
+	}
 	s.use(conns)
 	return s, nil
 }
