@@ -609,6 +609,13 @@ func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 		h.probe(r)
 		h.attempt()
 	}
+	st, err := h.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := st.Subscriptions[0]; s.Health != outbound.HealthDown || s.Pending != n || s.Ready != 0 {
+		t.Errorf("%s, %d wait, %d are ready", s.Health, s.Pending, s.Ready)
+	}
 	r.answers(nil)
 	h.publish("a", "probe")
 	h.probe(r)

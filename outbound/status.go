@@ -32,7 +32,8 @@ type SubscriptionStatus struct {
 	Subscription *store.Subscription
 	Health       string
 	InFlight     int
-	Ready        int       // deliveries in its lane
+	Pending      int64     // deliveries that wait for it, those under way included
+	Ready        int       // of these, the ones in its lane
 	Failures     int       // attempts that failed in a row
 	PausedUntil  time.Time // zero when it isn't
 	LastSuccess  time.Time // since the start of the process
@@ -49,7 +50,9 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	stats.OldestDue = e.clock.wall(stats.OldestDue)
 	s := Status{Store: stats, Salvages: e.Salvages(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	for _, l := range e.lanes.all() {
-		s.Subscriptions = append(s.Subscriptions, l.status())
+		sub := l.status()
+		sub.Pending = stats.Waiting[l.key]
+		s.Subscriptions = append(s.Subscriptions, sub)
 	}
 	slices.SortFunc(s.Subscriptions, func(a, b SubscriptionStatus) int {
 		return cmp.Compare(a.Subscription.Key, b.Subscription.Key)

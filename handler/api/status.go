@@ -41,6 +41,7 @@ type subscriptionStatus struct {
 	URL            string    `json:"url"`
 	Health         string    `json:"health"`
 	InFlight       int       `json:"in_flight"`
+	Pending        int64     `json:"pending"` // deliveries that wait for it, those under way included
 	Ready          int       `json:"ready"`
 	FailuresInARow int       `json:"failures_in_a_row"`
 	PausedUntil    timestamp `json:"paused_until"`
@@ -73,7 +74,7 @@ func (c *call) showStatus() error {
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
 		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health,
-		InFlight: s.InFlight, Ready: s.Ready, FailuresInARow: s.Failures, PausedUntil: timestamp(s.PausedUntil),
+		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, FailuresInARow: s.Failures, PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}
 }

@@ -39,6 +39,7 @@ type subscriptionStatus struct {
 	URL         string    `json:"url"`
 	Health      string    `json:"health"`
 	InFlight    int       `json:"in_flight"`
+	Pending     int       `json:"pending"`
 	Ready       int       `json:"ready"`
 	Failures    int       `json:"failures_in_a_row"`
 	PausedUntil time.Time `json:"paused_until"`
@@ -62,9 +63,10 @@ Caddy started, those in trouble first:
 	          waits to try the same delivery again
 	inactive  it is deactivated: its deliveries are held
 
-READY is how many of its deliveries stand next in line, in memory; all that
-wait are shown by "caddy webhooks deliveries list --state pending". FAILURES is
-how many attempts in a row failed.`,
+WAITING is how many of its deliveries wait for an attempt, those under way
+included, and READY how many of these stand next in line, in memory: few while
+it is down. "caddy webhooks deliveries list --state pending" shows them.
+FAILURES is how many attempts in a row failed.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
@@ -106,10 +108,10 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "LAST FAILURE", "URL", "LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "FAILURES", "LAST SUCCESS", "LAST FAILURE", "URL", "LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, widest))
+		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, widest))
 	}
 	return t.flush(c.out)
 }

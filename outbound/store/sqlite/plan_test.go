@@ -37,6 +37,8 @@ func TestPlans(t *testing.T) {
 		{"backlogs", selectBacklog, pending + ">?)"},
 		{"what waits for later", selectLater, pending + "=? AND due>?)"},
 		{"what is to be buried", selectWaiting, pending + "=?)"},
+		{"how many wait for each subscription", countPending, "SCAN delivery USING COVERING INDEX delivery_pending"},
+		{"how many are dead", countDead, "SCAN delivery USING COVERING INDEX delivery_dead"},
 		{"all deliveries", list(store.Query{}), "SCAN d"},
 		{"a page", list(store.Query{Before: 1}), byKey + " (rowid<?)"},
 		{"since", list(store.Query{Since: now}), byKey + " (rowid>?)"},

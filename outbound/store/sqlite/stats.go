@@ -22,15 +22,28 @@ func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err erro
 	return 0, last, s.fail("reading the last id", err)
 }
 
-// Stats implements store.Store. The counts go through the indexes of what is
-// pending and what is dead, and not through the rows.
+const (
+	countPending = `SELECT subscription, count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0 GROUP BY subscription`
+	countDead    = `SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2`
+)
+
+// Stats implements store.Store. The counts go once through the indexes of what
+// is pending, which has a subscription's together, and of what is dead, and not
+// through the rows.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
-	stats := store.Stats{Path: s.path}
+	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}}
 	err := s.read(ctx, func(db *conn) error {
-		return db.query(`SELECT
-			(SELECT count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0),
-			(SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2)`, nil, func(row *stmt) error {
-			stats.Pending, stats.Dead = row.readInt(), row.readInt()
+		err := db.query(countPending, nil, func(row *stmt) error {
+			subscription, n := row.readID(), row.readInt()
+			stats.Waiting[subscription] = n
+			stats.Pending += n
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return db.query(countDead, nil, func(row *stmt) error {
+			stats.Dead = row.readInt()
 			return nil
 		})
 	})

@@ -307,6 +307,7 @@ func (m *machine) compare(rt *rapid.T) {
 	m.check(err)
 	var ids []store.ID
 	var pending, dead int64
+	waiting := map[store.ID]int64{}
 	for _, r := range records {
 		ids = append(ids, r.ID)
 		m.sameDelivery(r.Delivery)
@@ -322,6 +323,7 @@ func (m *machine) compare(rt *rapid.T) {
 		switch d.State {
 		case store.Pending:
 			pending++
+			waiting[d.Subscription]++
 		case store.Dead:
 			dead++
 		}
@@ -329,7 +331,7 @@ func (m *machine) compare(rt *rapid.T) {
 	same(m.bench, "deliveries", ids, newestFirst(slices.Collect(maps.Keys(m.deliveries))...))
 	stats, err := m.Stats(m.ctx())
 	m.check(err)
-	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Dead), fmt.Sprint(pending, dead))
+	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Waiting, stats.Dead), fmt.Sprint(pending, waiting, dead))
 	m.compareBacklogs()
 	if q, matches := m.query(rt); true {
 		want := newestFirst(slices.Collect(maps.Keys(m.filter(matches)))...)

@@ -177,14 +177,15 @@ var publishTests = []test{
 		equal(b, "after an attempt", last(), again.Attempt.ID)
 	}},
 	{"figures", func(b *bench) {
-		s := b.subscribe("crm")
-		early, late, dead := b.event("1", s), b.event("2", s), b.event("3", s)
+		s, other, idle := b.subscribe("crm"), b.subscribe("erp"), b.subscribe("idle")
+		early, late, dead := b.event("1", s), b.event("2", s, other), b.event("3", s, idle)
 		early.Deliveries[0].Due = b.now().Add(-time.Hour)
 		b.publish(early, late, dead)
-		b.settle(b.attempted(dead.Deliveries[0].ID, s, 1, store.Dead))
+		b.settle(b.attempted(dead.Deliveries[0].ID, s, 1, store.Dead), b.attempted(dead.Deliveries[1].ID, idle, 1, store.Delivered))
 		stats, err := b.Stats(b.ctx())
 		b.check(err)
-		equal(b, "pending", stats.Pending, 2)
+		equal(b, "pending", stats.Pending, 3)
+		equal(b, "by subscription", fmt.Sprint(stats.Waiting), fmt.Sprint(map[store.ID]int64{s.Key: 2, other.Key: 1}))
 		equal(b, "dead", stats.Dead, 1)
 		if !stats.OldestDue.Equal(early.Deliveries[0].Due) {
 			b.Errorf("oldest due %v, want %v", stats.OldestDue, early.Deliveries[0].Due)
