@@ -114,9 +114,14 @@ func fanOut(n int) func(*bench, *server, string) (figures, error) {
 }
 
 // paced publishes 4,000 events a second, whatever is answered when. An event is
-// two exchanges, so its baseline is the raw loop at twice that rate.
+// two exchanges and a part of a commit: so its baselines are the raw loop at
+// twice that rate, and the disk alone.
 func paced(b *bench, s *server, sink string) (figures, error) {
 	raw, err := b.rawLoop(sink, "-rate=8000")
+	if err != nil {
+		return nil, err
+	}
+	synced, err := b.syncTimes()
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +136,7 @@ func paced(b *bench, s *server, sink string) (figures, error) {
 		{"accept p99 ms", r.Latency.P99}, {"accept p50 ms", r.Latency.P50},
 		{"received p50 ms", r.E2E.Latency.P50}, {"received p99 ms", r.E2E.Latency.P99}, {"accepted/s", r.AcceptedPS}, cost,
 		{"raw loop's p50 ms at 8,000/s", raw.Latency.P50}, {"raw loop's p99 ms at 8,000/s", raw.Latency.P99},
+		{"disk alone, p50 ms", quantile(synced, .5)}, {"disk alone, p99 ms", quantile(synced, .99)}, {"disk alone, p99.9 ms", quantile(synced, .999)},
 	}, err
 }
 

@@ -297,6 +297,28 @@ func (b *bench) rawLoop(sink string, args ...string) (result, error) {
 	}, args...)...)
 }
 
+// syncTimes writes what a commit of a few events does, and syncs it, a thousand
+// times a second, and returns how long each took.
+func (b *bench) syncTimes() (took []int64, err error) {
+	f, err := os.Create(filepath.Join(b.dir, "synced"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	piece := make([]byte, 11*4096)
+	begin := time.Now()
+	for due := begin; due.Sub(begin) < b.span; due = due.Add(time.Millisecond) {
+		time.Sleep(time.Until(due))
+		start := time.Now()
+		_, err := f.WriteAt(piece, int64(len(took)%64*len(piece)))
+		if err = errors.Join(err, f.Sync()); err != nil {
+			return nil, err
+		}
+		took = append(took, int64(time.Since(start)))
+	}
+	return took, nil
+}
+
 // events are the flags that publish events of 1 KiB.
 func (s *server) events(args ...string) []string {
 	return append([]string{
