@@ -169,7 +169,7 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 	}
 	row, ok := verify.Lookup(h.Provider)
 	if !ok {
-		return verify.Scheme{}, errors.New(`unknown provider: "caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
+		return verify.Scheme{}, errors.New("unknown provider: " + meant(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
 	}
 	scheme := row.Merge(h.Scheme)
 	if t := scheme.Timestamp; t.In == "" && (t.Past > 0 || t.Future > 0) {
@@ -177,6 +177,15 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 		return verify.Scheme{}, errors.New("tolerance: the scheme has no signed time that it could be held against: leave it out; replay ack 24h remembers what was seen")
 	}
 	return scheme, nil
+}
+
+// meant asks for the providers that may be meant by a name that is none, if any.
+func meant(name string) string {
+	near := verify.Suggest(name)
+	if len(near) == 0 {
+		return ""
+	}
+	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
 func (h *Verify) provisionVerifier(scheme verify.Scheme) error {

@@ -53,14 +53,8 @@ func lookup(name string) (verify.Scheme, error) {
 	if row, ok := verify.Lookup(name); ok {
 		return row, nil
 	}
-	var near []string
-	for _, row := range verify.Schemes() {
-		if len(name) > 2 && (strings.Contains(row.Name, strings.ToLower(name)) || strings.HasPrefix(name, row.Name)) {
-			near = append(near, row.Name)
-		}
-	}
-	if len(near) > 0 {
-		return verify.Scheme{}, usagef("there is no provider %q: did you mean %s?", name, strings.Join(near[:min(5, len(near))], ", "))
+	if near := verify.Suggest(name); len(near) > 0 {
+		return verify.Scheme{}, usagef("there is no provider %q: did you mean %s?", name, strings.Join(near, " or "))
 	}
 	return verify.Scheme{}, usagef("there is no provider %q: `caddy webhooks providers` lists them", name)
 }

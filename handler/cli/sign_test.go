@@ -157,7 +157,8 @@ func TestSignRefuses(t *testing.T) {
 		code int
 		says string
 	}{
-		"an unknown provider":         {[]string{"githbu", "--secret", "x"}, 2, "caddy webhooks providers"},
+		"an unknown provider":         {[]string{"acme", "--secret", "x"}, 2, "caddy webhooks providers"},
+		"a misspelt provider":         {[]string{"githbu", "--secret", "x"}, 2, "did you mean github?"},
 		"a part of a name":            {[]string{"strip", "--secret", "x"}, 2, "did you mean stripe?"},
 		"no provider":                 {[]string{"--secret", "x"}, 2, "an argument is missing"},
 		"no secret":                   {[]string{"github"}, 2, "--secret-file"},

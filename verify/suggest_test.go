@@ -1,0 +1,40 @@
+package verify_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+func TestSuggest(t *testing.T) {
+	for name, want := range map[string][]string{
+		"githb":                         {"github"},
+		"gihtub":                        {"github"},
+		"GitHub":                        {"github"},
+		"strip":                         {"stripe"},
+		"standard-webhoks":              {"standard-webhooks"},
+		"hashicorp-terafom":             {"hcp-terraform"},
+		"acme":                          nil,
+		"":                              nil,
+		"gi":                            nil,
+		strings.Repeat("github", 1<<20): nil,
+	} {
+		got := verify.Suggest(name)
+		if len(want) == 0 && len(got) > 0 || len(want) > 0 && !slices.Equal(got[:min(1, len(got))], want) {
+			t.Errorf("%.20s: got %v, want %v first", name, got, want)
+		}
+		if len(got) > 5 {
+			t.Errorf("%.20s: %d names", name, len(got))
+		}
+		for _, n := range got {
+			if _, ok := verify.Lookup(n); !ok {
+				t.Errorf("%.20s: there is no %s", name, n)
+			}
+		}
+	}
+	if got := verify.Suggest("git"); len(got) < 2 || !slices.Contains(got, "github") || !slices.Contains(got, "gitlab") {
+		t.Errorf("a part of several names: got %v", got)
+	}
+}
