@@ -65,14 +65,14 @@ func checkPattern(p string) error {
 		return nil
 	}
 	if err := checkType("event_types", strings.TrimSuffix(p, ".*")); err != nil {
-		return invalid("event_types", `has %q, which is neither an event type nor a prefix as in "order.*", nor "*"`, p)
+		return invalid("event_types", "has %q, which is neither an event type such as order.created, nor a prefix such as order.*, nor * for all", p)
 	}
 	return nil
 }
 
 func checkPatterns(types []string) error {
 	if len(types) == 0 {
-		return invalid("event_types", `is missing: name the types to receive, as in ["order.created", "invoice.*"], or ["*"] for all`)
+		return invalid("event_types", "is missing: name the types to receive, such as order.created or invoice.*, or * for all")
 	}
 	if len(types) > maxEventTypes {
 		return invalid("event_types", "has more than %d entries", maxEventTypes)
@@ -94,7 +94,7 @@ func checkDescription(d string) error {
 
 func checkRate(r float64) error {
 	if !(r >= 0 && r <= maxRate) {
-		return invalid("rate_limit", "must be a number per second, over 0 and at most %d, or 0 for no limit", maxRate)
+		return invalid("rate_limit", "must be over 0 and at most %d a second, or 0 for no limit", maxRate)
 	}
 	return nil
 }
@@ -102,10 +102,13 @@ func checkRate(r float64) error {
 // signingScheme finds the row of a scheme that deliveries can be signed with.
 func signingScheme(name string) (verify.Scheme, error) {
 	row, ok := verify.Lookup(name)
-	if !ok {
-		return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
+	if ok {
+		return row, nil
 	}
-	return row, nil
+	if near := verify.Suggest(name); len(near) > 0 {
+		return row, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(near, " or "))
+	}
+	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
 }
 
 // checkSigner makes sure that the scheme can sign deliveries, and with these

@@ -83,7 +83,7 @@ func TestCheckURL(t *testing.T) {
 		{"long name", "http://" + strings.Repeat("a.", 127) + "com/", "253"},
 		{"odd character", "http://a!b.example.com/", "only letters"},
 		{"short name", "http://redis:6379/", "full name"},
-		{"localhost", "http://localhost:2019/load", "full name"},
+		{"localhost", "http://localhost:2019/load", "egress { allow localhost }"},
 
 		{"private", "http://10.0.0.1/", denied},
 		{"metadata", "http://169.254.169.254/latest/meta-data/", denied},
