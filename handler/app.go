@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"net/url"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +32,12 @@ func init() {
 // the admin API under `/webhooks/`. Without a configuration of its own the app
 // is there as soon as one of these handlers is used, with a store in Caddy's
 // data directory.
+//
+// All texts, those of subscriptions and their secrets included, may hold the
+// placeholders that are known without a request: `{env.NAME}`, `{file./path}`,
+// `{system.hostname}` and the like. They are replaced when the configuration is
+// loaded. One that is unknown or empty is an error. To write a brace as it is,
+// put a backslash in front of it.
 type App struct {
 	// Where events and deliveries are kept. Default: a SQLite file,
 	// `webhooks/webhooks.db` in Caddy's data directory.
@@ -93,7 +102,7 @@ type Store struct {
 	Type string `json:"type,omitempty"`
 
 	// The file of a SQLite store. It is made with mode 0600, together with its
-	// folder. Placeholders as `{env.NAME}` are replaced at load.
+	// folder.
 	Path string `json:"path,omitempty"`
 }
 
@@ -146,8 +155,7 @@ type Subscription struct {
 	URL string `json:"url"`
 	// The event types to deliver: names, prefixes as in `order.*`, or `*`.
 	EventTypes []string `json:"event_types"`
-	// What signs deliveries, the newest first; each signs. Placeholders as
-	// `{env.NAME}` and `{file./path}` are replaced at load. Without one, a
+	// What signs deliveries, the newest first; each signs. Without one, a
 	// secret is made and kept in the store.
 	Secrets []string `json:"secrets,omitempty"`
 	// What the subscription is for.
@@ -202,13 +210,13 @@ func (a *App) provisionStore() error {
 		a.Store = &Store{}
 	}
 	if a.Store.Type != "" && a.Store.Type != "sqlite" {
-		return fmt.Errorf("webhooks: store: unknown type %q: write `store sqlite <path>`", a.Store.Type)
+		return fmt.Errorf("webhooks: %w", unknownStore(a.Store.Type))
 	}
 	path := filepath.Join(caddy.AppDataDir(), "webhooks", "webhooks.db")
 	if a.Store.Path != "" {
 		var err error
-		if path, err = caddy.NewReplacer().ReplaceOrErr(a.Store.Path, true, true); err != nil {
-			return fmt.Errorf("webhooks: store sqlite: %w", err)
+		if path, err = resolveText("store sqlite", a.Store.Path); err != nil {
+			return fmt.Errorf("webhooks: %w", err)
 		}
 	}
 	path, err := filepath.Abs(path)
@@ -218,6 +226,11 @@ func (a *App) provisionStore() error {
 	a.path = path
 	a.key = "sqlite:" + canonical(path)
 	return nil
+}
+
+// unknownStore is the error for a store that isn't there.
+func unknownStore(kind string) error {
+	return fmt.Errorf("store %s: this version has the store sqlite only, a file on this machine: write it as in: store sqlite /var/lib/webhooks/webhooks.db", kind)
 }
 
 // canonical resolves links, so that one file has one key. Of a path that isn't
@@ -236,7 +249,7 @@ func canonical(path string) string {
 // resolve makes the engine's settings from the configuration.
 func (a *App) resolve() (outbound.Settings, error) {
 	s := outbound.Settings{
-		Sign: a.Sign, Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
+		Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
 		EndpointConcurrency: a.EndpointConcurrency, SecretGrace: time.Duration(a.SecretGrace),
 		ResponseBody: a.ResponseBody, MaxPayload: a.MaxPayload,
 		TenantRate: a.TenantRateLimit,
@@ -244,35 +257,75 @@ func (a *App) resolve() (outbound.Settings, error) {
 		Logger:     a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
 	}
 	var err error
+	if s.Sign, err = resolveText("sign", a.Sign); err != nil {
+		return s, err
+	}
 	if s.Retry, err = a.Retry.schedule(); err != nil {
 		return s, fmt.Errorf("retry: %w", err)
 	}
-	if e := a.Egress; e != nil {
-		if s.Policy, err = egress.NewPolicy(e.Allow, e.Deny); err != nil {
-			return s, fmt.Errorf("egress: %w", err)
-		}
-		if e.Proxy != "" {
-			if s.Proxy, err = egress.ParseProxy(e.Proxy); err != nil {
-				return s, fmt.Errorf("egress proxy: %w", err)
-			}
-		}
-	}
-	for _, t := range a.EventTypes {
-		s.EventTypes = append(s.EventTypes, outbound.EventType{Name: t.Name, Description: t.Description})
-	}
-	seen := map[string]bool{}
-	for _, sub := range a.Subscriptions {
-		if seen[sub.Name] {
-			return s, fmt.Errorf("subscription %s: is there twice: give each its own name", sub.Name)
-		}
-		seen[sub.Name] = true
-		spec, err := sub.spec()
-		if err != nil {
+	if a.Egress != nil {
+		if s.Policy, s.Proxy, err = a.Egress.resolve(); err != nil {
 			return s, err
 		}
-		s.Subscriptions = append(s.Subscriptions, spec)
+	}
+	if s.EventTypes, err = a.resolveEventTypes(); err != nil {
+		return s, err
+	}
+	if s.Subscriptions, err = a.resolveSubscriptions(); err != nil {
+		return s, err
 	}
 	return s, s.Validate()
+}
+
+func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
+	var t texts
+	allow, deny, address := t.all("egress allow", e.Allow), t.all("egress deny", e.Deny), t.one("egress proxy", e.Proxy)
+	if t.err != nil {
+		return nil, nil, t.err
+	}
+	policy, err := egress.NewPolicy(allow, deny)
+	if err != nil {
+		return nil, nil, fmt.Errorf("egress: %w", err)
+	}
+	if address == "" {
+		return policy, nil, nil
+	}
+	proxy, err := egress.ParseProxy(address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("egress proxy: %w", err)
+	}
+	return policy, proxy, nil
+}
+
+func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
+	var out []outbound.EventType
+	for _, raw := range a.EventTypes {
+		t := texts{block: "event_type " + raw.Name}
+		entry := outbound.EventType{Name: t.one("name", raw.Name), Description: t.one("description", raw.Description)}
+		if t.err != nil {
+			return nil, t.err
+		}
+		if slices.ContainsFunc(out, func(o outbound.EventType) bool { return o.Name == entry.Name }) {
+			return nil, fmt.Errorf("event_type %s: is there twice: keep one of the two", entry.Name)
+		}
+		out = append(out, entry)
+	}
+	return out, nil
+}
+
+func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
+	var out []outbound.SubscriptionSpec
+	for _, sub := range a.Subscriptions {
+		spec, err := sub.spec()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(out, func(o outbound.SubscriptionSpec) bool { return o.Name == spec.Name }) {
+			return nil, fmt.Errorf("subscription %s: is there twice: give each its own name", spec.Name)
+		}
+		out = append(out, spec)
+	}
+	return out, nil
 }
 
 // ownEndpoints is Caddy's admin API, which obeys whoever reaches it. An
@@ -316,23 +369,25 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 }
 
 func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
-	directive := "subscription " + s.Name
+	t := texts{block: "subscription " + s.Name}
 	spec := outbound.SubscriptionSpec{
-		Name: s.Name, URL: s.URL, EventTypes: s.EventTypes, Tenant: s.Tenant, Description: s.Description,
-		Headers: map[string]string{}, Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
+		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
+		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
+		Headers: map[string]string{}, Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered,
 	}
-	repl := caddy.NewReplacer()
-	var err error
-	if spec.URL, err = repl.ReplaceOrErr(s.URL, true, true); err != nil {
-		return spec, fmt.Errorf("%s: url: %w", directive, err)
-	}
-	for k, v := range s.Headers {
-		if spec.Headers[k], err = repl.ReplaceOrErr(v, true, true); err != nil {
-			return spec, fmt.Errorf("%s: header %s: %w", directive, k, err)
+	for _, raw := range slices.Sorted(maps.Keys(s.Headers)) { // so that one mistake gives one error
+		option := "header " + raw
+		name, value := t.one(option, raw), t.one(option, s.Headers[raw])
+		if _, twice := spec.Headers[name]; twice && t.err == nil {
+			t.err = fmt.Errorf("%s: header %s is given twice", t.block, name)
 		}
+		spec.Headers[name] = value
+	}
+	if t.err != nil {
+		return spec, t.err
 	}
 	for _, raw := range s.Secrets {
-		secret, err := resolveSecret(directive, raw)
+		secret, err := resolveSecret(t.block+": secret", raw)
 		if err != nil {
 			return spec, err
 		}

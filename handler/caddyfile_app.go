@@ -15,6 +15,7 @@ func init() {
 
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
+		d.Next() // the error is to say where the second one stands
 		return nil, d.Err("there is a webhooks option already: put everything into one block")
 	}
 	app := new(App)
@@ -119,7 +120,10 @@ var subscriptionOptions = map[string]option[*Subscription]{
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {
 	args := d.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 || args[0] != "sqlite" {
+	if len(args) > 0 && args[0] != "sqlite" {
+		return d.WrapErr(unknownStore(args[0]))
+	}
+	if len(args) < 1 || len(args) > 2 {
 		return d.Err("store: write it as in: store sqlite /var/lib/webhooks/webhooks.db")
 	}
 	a.Store = &Store{Type: args[0]}
@@ -182,7 +186,7 @@ func parseEgress(d *caddyfile.Dispenser, a *App) error {
 func parseEventType(d *caddyfile.Dispenser, a *App) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Err(`event_type: write a name and, if you like, a description, as in: event_type order.created "An order was placed"`)
 	}
 	t := EventType{Name: args[0]}
 	if len(args) == 2 {
@@ -194,8 +198,8 @@ func parseEventType(d *caddyfile.Dispenser, a *App) error {
 
 func parseSubscription(d *caddyfile.Dispenser, a *App) error {
 	var s Subscription
-	if err := oneArg(d, &s.Name); err != nil {
-		return err
+	if !d.AllArgs(&s.Name) || s.Name == "" {
+		return d.Err("subscription: write its name behind it, one word, as in: subscription crm {")
 	}
 	if err := parseBlock(d, subscriptionOptions, &s); err != nil {
 		return err

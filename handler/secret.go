@@ -3,8 +3,6 @@ package handler
 import (
 	"fmt"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // maxSecret is longer than any secret. {file.*} cuts what it reads at 1 MiB
@@ -24,38 +22,14 @@ func resolveSecret(directive, raw string) (string, error) {
 	}
 	// the Caddyfile adapter takes {file.name} for its shorthand of a request's file
 	raw = strings.ReplaceAll(raw, "{http.request.uri.path.file.", "{file.")
-	secret, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	secret, err := resolveText(directive, raw)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%s: %s", directive, unresolved(raw))
+		return "", err
 	case secret == "":
 		return "", fmt.Errorf("%s: the secret is empty", directive)
 	case len(secret) > maxSecret:
 		return "", fmt.Errorf("%s: the secret is longer than %d bytes: does its placeholder name the right file?", directive, maxSecret)
 	}
 	return secret, nil
-}
-
-// unresolved says what is wrong with a secret whose placeholders can't be
-// replaced. What stands in braces is shown only where it is the name of an
-// environment variable or a file, since it could as well be a piece of a secret.
-func unresolved(raw string) string {
-	for rest := raw; ; {
-		_, after, found := strings.Cut(rest, "{")
-		if !found {
-			break
-		}
-		name, after, _ := strings.Cut(after, "}")
-		rest = after
-		if value, ok := caddy.NewReplacer().GetString(name); ok && value != "" {
-			continue
-		}
-		if variable, ok := strings.CutPrefix(name, "env."); ok {
-			return fmt.Sprintf("the environment variable %s is empty or not set: set it for the Caddy process, then load the config again", variable)
-		}
-		if file, ok := strings.CutPrefix(name, "file."); ok {
-			return fmt.Sprintf("the file %s is empty, missing or not readable: put the secret there, readable by the user that Caddy runs as", file)
-		}
-	}
-	return `what stands in braces is no placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a brace that belongs to the secret, put a backslash in front of it`
 }

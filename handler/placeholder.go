@@ -1,0 +1,74 @@
+package handler
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// resolveText returns a text of the config, its global placeholders such as
+// {env.NAME} replaced. One that is unknown or empty is an error, which opens
+// with the option and never holds what stands around the placeholder: a text
+// may be a secret.
+//
+// To be called when a config is loaded, and not before: an adapted config is
+// kept and shown, and may be loaded elsewhere.
+func resolveText(option, raw string) (string, error) {
+	text, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
+	if err != nil {
+		return "", fmt.Errorf("%s: %s", option, unresolved(raw))
+	}
+	return text, nil
+}
+
+// unresolved says what is wrong with a text whose placeholders can't be
+// replaced. What stands in braces is shown only where it is the name of an
+// environment variable or a file, since it could as well be a piece of a secret.
+func unresolved(raw string) string {
+	for rest := raw; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			break
+		}
+		name, after, _ := strings.Cut(after, "}")
+		rest = after
+		if value, ok := caddy.NewReplacer().GetString(name); ok && value != "" {
+			continue
+		}
+		if variable, ok := strings.CutPrefix(name, "env."); ok {
+			return fmt.Sprintf("the environment variable %s is empty or not set: set it for the Caddy process, then load the config again", variable)
+		}
+		if file, ok := strings.CutPrefix(name, "file."); ok {
+			return fmt.Sprintf("the file %s is empty, missing or not readable: put what is meant there, readable by the user that Caddy runs as", file)
+		}
+	}
+	return `what stands in braces is no placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a brace as it is, put a backslash in front of it`
+}
+
+// texts resolves the texts of a block, one after another, and keeps the first
+// error.
+type texts struct {
+	block string // opens the errors: "subscription crm"
+	err   error
+}
+
+func (t *texts) one(option, raw string) string {
+	if t.err != nil {
+		return ""
+	}
+	if t.block != "" {
+		option = t.block + ": " + option
+	}
+	var text string
+	text, t.err = resolveText(option, raw)
+	return text
+}
+
+func (t *texts) all(option string, raw []string) []string {
+	var out []string
+	for _, r := range raw {
+		out = append(out, t.one(option, r))
+	}
+	return out
+}
