@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -183,7 +182,7 @@ func quote(s string) string {
 
 // write answers with the problem.
 func (p *problem) write(w http.ResponseWriter) {
-	body, err := json.Marshal(p)
+	body, err := encode(p)
 	if err != nil {
 		panic(err) // strings and a number: it can't be
 	}
@@ -191,5 +190,5 @@ func (p *problem) write(w http.ResponseWriter) {
 	for name, values := range p.header {
 		h[name] = values
 	}
-	writeBody(w, p.Status, "application/problem+json", append(body, '\n'))
+	writeBody(w, p.Status, "application/problem+json", body)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -42,6 +44,23 @@ func TestProblemOf(t *testing.T) {
 		if p.Title == "" || p.Type != problemType+c.code {
 			t.Errorf("%v: %+v", c.err, p)
 		}
+	}
+}
+
+// TestProblemsAreReadable: whoever reads them by curl reads what was meant, and
+// nobody takes them for a page.
+func TestProblemsAreReadable(t *testing.T) {
+	p := refuse(codeInvalidField, "a < b && <token>")
+	w := httptest.NewRecorder()
+	p.write(w)
+	line := (&call{r: httptest.NewRequest(http.MethodPost, "/events", nil)}).appendRefused(nil, 1, p)
+	for _, text := range []string{w.Body.String(), string(line)} {
+		if !strings.Contains(text, "a < b && <token>") || strings.Count(text, "\n") != 1 || !strings.HasSuffix(text, "}\n") {
+			t.Errorf("got %q", text)
+		}
+	}
+	if h := w.Header(); h.Get("Content-Type") != "application/problem+json" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Length") != strconv.Itoa(w.Body.Len()) {
+		t.Errorf("headers %v", h)
 	}
 }
 

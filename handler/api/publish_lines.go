@@ -3,7 +3,6 @@ package api
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -97,11 +96,11 @@ type refusedLine struct {
 func (c *call) appendRefused(b []byte, number int, err error) []byte {
 	p := problemOf(err)
 	c.report(c.r, p)
-	text, err := json.Marshal(refusedLine{number, p})
+	text, err := encode(refusedLine{number, p})
 	if err != nil {
 		panic(err) // strings and numbers: it can't be
 	}
-	return append(append(b, text...), '\n')
+	return append(b, text...)
 }
 
 // line is one of the body's. Its text is nil where it was over the limit.
