@@ -42,7 +42,7 @@ func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Log
 	defer cancel()
 	locked, err := f.TryLock()
 	if err == nil && !locked {
-		log.Info("webhooks store: waiting for another process to close the file", "path", path, "holder", holder(path), "at_most", wait)
+		log.Warn("webhooks store: waiting for another process to close the file, without which this one can't start", "path", path, "holder", holder(path), "at_most", wait.String())
 		_, err = f.TryLockContext(waiting, lockPoll)
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,8 +23,14 @@ func TestSecondProcess(t *testing.T) {
 	if !c.out.Scan() || c.out.Text() != "open" {
 		t.Fatalf("the other process said %q", c.out.Text())
 	}
-	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Millisecond})
+	var log strings.Builder
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	t.Log(err)
+	for _, part := range []string{"level=WARN", "waiting for another process to close the file", "path=" + path, fmt.Sprintf("process %d on host", c.cmd.Process.Pid), "at_most=1ms"} {
+		if !strings.Contains(log.String(), part) {
+			t.Errorf("logged %q, want %q in it", log.String(), part)
+		}
+	}
 	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("process %d on host", c.cmd.Process.Pid)) {
 		t.Errorf("got %v, want store.ErrInUse with the other process's number", err)
 	}
