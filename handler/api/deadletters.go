@@ -249,7 +249,7 @@ func (c *call) redeliverDeadLetters() error {
 		return err
 	}
 	if all == (len(sent) > 0) {
-		return refuse(code, `say which dead letters to redeliver, by %s; or all of them, by {"all": true} and nothing else`, strings.Join(filters, ", ")).at("all")
+		return refuse(code, `say which dead letters to redeliver, by %s; or all of them, by {"all": true} and nothing else`, strings.Join(deadLetterFilters, ", ")).at("all")
 	}
 	n, err := c.engine.RedeliverDead(c.r.Context(), q)
 	if err != nil {

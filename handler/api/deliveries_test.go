@@ -7,6 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 func TestDeliveryAndAttempts(t *testing.T) {
@@ -119,6 +123,49 @@ func TestDeadLetters(t *testing.T) {
 	s.get("/dead-letters/"+other).want(t, 200)
 }
 
+// A dead letter is old when it dies: what has just failed is found by when it
+// did, and not by when it was published.
+func TestDeadLettersByFailure(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.Retry = outbound.Schedule{20 * time.Millisecond} })
+	r := newReceiver(t, 500)
+	sub := s.subscribe(r.URL)
+	first, second := s.dead("a", "1"), s.dead("a", "2")
+	s.post("/dead-letters/"+first+"/redeliver", "").want(t, 202)
+	for s.attempt().State != store.Dead { // the older one has failed last
+	}
+	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200) // so that what is queued again stays
+	failedAt := s.get("/dead-letters/"+first).want(t, 200).text("failed_at")
+	for query, want := range map[string]string{
+		"failed_since=" + failedAt:                                        first,
+		"failed_until=" + failedAt:                                        second,
+		"failed_since=2020-01-01T00:00:00Z":                               second + " " + first,
+		"failed_since=2020-01-01T00:00:00Z&limit=1":                       second,
+		"failed_since=2020-01-01T00:00:00Z&cursor=" + second:              first,
+		"failed_until=2020-01-01T00:00:00Z":                               "",
+		"event_type=b&failed_since=2020-01-01T00:00:00Z":                  "",
+		"failed_since=2020-01-01T00:00:00Z&failed_until=" + failedAt:      second,
+		"since=2020-01-01T00:00:00Z&failed_since=" + failedAt:             first,
+		"failed_since=" + failedAt + "&failed_until=2999-01-01T00:00:00Z": first,
+	} {
+		var got []string
+		for _, d := range s.get("/dead-letters?"+query).want(t, 200).rows() {
+			got = append(got, d.text("delivery_id"))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, want %s", query, got, want)
+		}
+	}
+	for _, c := range []struct{ query, body, count string }{
+		{"?failed_until=2020-01-01T00:00:00Z", "", "0"},
+		{"", `{"failed_since":"` + failedAt + `","failed_until":null}`, "1"},
+		{"?failed_until=" + failedAt, "", "1"},
+	} {
+		if got := s.post("/dead-letters/redeliver"+c.query, c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
+			t.Errorf("%s %s: %v, want %s", c.query, c.body, got, c.count)
+		}
+	}
+}
+
 func TestRedeliverInBulk(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
@@ -162,7 +209,7 @@ func TestDeadLettersAsLines(t *testing.T) {
 			dead++
 		}
 	}
-	for path, payload := range map[string]bool{"/dead-letters": false, "/dead-letters?payload=true&event_type=a.*": true} {
+	for path, payload := range map[string]bool{"/dead-letters": false, "/dead-letters?failed_since=2020-01-01T00:00:00Z": false, "/dead-letters?payload=true&event_type=a.*": true} {
 		a := s.do(call{method: "GET", path: path, header: http.Header{"Accept": {"text/html, application/x-ndjson;q=0.9"}}})
 		seen := map[string]bool{}
 		for line := range bytes.Lines(a.body) {

@@ -12,11 +12,17 @@ import (
 // filters narrow a list of deliveries, or what is done to many of them.
 var filters = []string{"event_id", "subscription_id", "event_type", "tenant", "since", "until"}
 
+// failureFilters go by when the last attempt failed, which only a dead letter
+// is asked for.
+var failureFilters = []string{"failed_since", "failed_until"}
+
+var deadLetterFilters = slices.Concat(filters, failureFilters)
+
 // The parameters of the lists that have filters.
 var (
 	listParameters       = slices.Concat([]string{"limit", "cursor", "state"}, filters)
-	deadLetterParameters = slices.Concat([]string{"limit", "cursor", "payload"}, filters)
-	bulkParameters       = slices.Concat(filters, []string{"all"})
+	deadLetterParameters = slices.Concat([]string{"limit", "cursor", "payload"}, deadLetterFilters)
+	bulkParameters       = slices.Concat(deadLetterFilters, []string{"all"})
 )
 
 // filter makes a query of what was sent; errors have the given code, since the
@@ -37,26 +43,37 @@ func (q query) filter(code string) (outbound.Query, error) {
 	if t := out.EventType; strings.Contains(strings.TrimSuffix(t, ".*"), "*") {
 		return out, refuse(code, "event_type must be an event type, or a prefix of some as in order.*; leave it out for all").at("event_type")
 	}
-	for _, at := range []struct {
+	if err := q.span("since", "until", &out.Since, &out.Until, code); err != nil {
+		return out, err
+	}
+	if err := q.span("failed_since", "failed_until", &out.FailedSince, &out.FailedUntil, code); err != nil {
+		return out, err
+	}
+	states, err := states(q["state"], code)
+	out.States = states
+	return out, err
+}
+
+// span reads the two ends of a time, each of which may be left out.
+func (q query) span(since, until string, from, to *time.Time, code string) error {
+	for _, end := range []struct {
 		name string
 		to   *time.Time
-	}{{"since", &out.Since}, {"until", &out.Until}} {
-		sent, ok := q[at.name]
+	}{{since, from}, {until, to}} {
+		sent, ok := q[end.name]
 		if !ok {
 			continue
 		}
 		t, err := time.Parse(time.RFC3339, sent)
 		if err != nil {
-			return out, refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", at.name).at(at.name)
+			return refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", end.name).at(end.name)
 		}
-		*at.to = t
+		*end.to = t
 	}
-	if !out.Since.IsZero() && !out.Until.IsZero() && !out.Since.Before(out.Until) {
-		return out, refuse(code, "since must be before until, or nothing is selected").at("since")
+	if !from.IsZero() && !to.IsZero() && !from.Before(*to) {
+		return refuse(code, "%s must be before %s, or nothing is selected", since, until).at(since)
 	}
-	states, err := states(q["state"], code)
-	out.States = states
-	return out, err
+	return nil
 }
 
 // states reads the names of states, separated by commas.

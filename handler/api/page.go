@@ -31,6 +31,8 @@ func (c *call) query(known ...string) (query, error) {
 	q := query{}
 	for name, values := range sent {
 		switch {
+		case slices.Contains(failureFilters, name) && !slices.Contains(known, name):
+			return nil, refuse(codeInvalidParameter, "%s selects among dead letters only: remove it, or ask /dead-letters", name).at(name)
 		case !slices.Contains(known, name) && len(known) == 0:
 			return nil, refuse(codeInvalidParameter, "there is no parameter %s here: remove it", quote(name)).at(name)
 		case !slices.Contains(known, name):

@@ -38,7 +38,7 @@ func (t *tool) deadLetters() *cobra.Command {
 }
 
 // deadFilters are the flags that select dead letters.
-var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"}
+var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until"}
 
 func (t *tool) listDeadLetters() *cobra.Command {
 	var l listFlags
@@ -47,7 +47,8 @@ func (t *tool) listDeadLetters() *cobra.Command {
 		short: "Lists dead letters, newest first",
 		example: `
 caddy webhooks dead-letters list
-caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --since 24h`,
+caddy webhooks dead-letters list --failed-since 1h
+caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		run: func(c *call) error {
 			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "ERROR"}
 			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
@@ -107,7 +108,7 @@ queued, and without filters every one that there is: all but those whose
 subscription was deleted.`,
 		example: `
 caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
-caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 24h`,
+caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		min: 0, max: -1,
 		run: func(c *call) error {
 			query, err := c.filters()

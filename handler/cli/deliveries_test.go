@@ -139,8 +139,23 @@ func TestDeadLettersInBulk(t *testing.T) {
 	for _, args := range [][]string{{}, {"--event-type", "type.0"}, {"--all", "dlv_0000000000000001"}} {
 		s.run("", append([]string{"dead-letters", "redeliver"}, args...)...).want(t, 2)
 	}
+	for span, want := range map[string]int{"--failed-since": letters, "--failed-until": 0} {
+		var list struct{ Data []deadLetter }
+		r := s.run("", "dead-letters", "list", "--json", span, "1h").want(t, 0)
+		if err := json.Unmarshal([]byte(r.out), &list); err != nil || len(list.Data) != want {
+			t.Errorf("%s: %v, %d of %d", span, err, len(list.Data), want)
+		}
+		if r := s.run("", "dead-letters", "export", span, "2026-01-31 14:04").want(t, 0); strings.Count(r.out, "\n") != want {
+			t.Errorf("%s: exported %s", span, r.out)
+		}
+	}
+	s.run("", "dead-letters", "list", "--failed-since", "yesterday").want(t, 2)
+	s.run("", "deliveries", "list", "--failed-since", "1h").want(t, 2)
+	if r := s.run("", "dead-letters", "redeliver", "--all", "--failed-until", "1h").want(t, 0); r.out != "0 dead letters queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
 	s.answer.Store(200)
-	if r := s.run("", "dead-letters", "redeliver", "--all", "--event-type", "type.0").want(t, 0); r.out != "3 dead letters queued\n" {
+	if r := s.run("", "dead-letters", "redeliver", "--all", "--failed-since", "1h", "--event-type", "type.0").want(t, 0); r.out != "3 dead letters queued\n" {
 		t.Errorf("printed %q", r.out)
 	}
 	if r := s.run("", "dead-letters", "redeliver", "--all", "--json").want(t, 0); r.out != "{\n  \"redelivered\": 2\n}\n" {

@@ -26,6 +26,8 @@ var filters = []filter{
 	{flag: "state", param: "state", usage: "Only those that are pending (also between attempts), delivered or dead; several with commas between them"},
 	{flag: "since", param: "since", usage: "Only those published at this time or later, whenever they failed, as in 24h (ago) or 2026-01-31T15:04:05Z", time: true},
 	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
+	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at this time or later, as in 1h (ago), whenever they were published; one that never had an attempt does not match", time: true},
+	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
 }
 
 // registerFilters adds the flags of a list's filters.

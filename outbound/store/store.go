@@ -191,6 +191,9 @@ type Query struct {
 	Before       ID        // the cursor: rows older than this one
 	Limit        int
 	Payload      bool // with payloads
+
+	// When the last attempt was made, likewise. Those without one don't match.
+	FailedSince, FailedUntil time.Time
 }
 
 // Stats are figures for an operator.

@@ -285,7 +285,21 @@ func (w *where) delivery(q store.Query) {
 	if len(q.States) > 0 {
 		w.add("d.state " + among(q.States))
 	}
+	if !q.FailedSince.IsZero() || !q.FailedUntil.IsZero() {
+		since, until := int64(math.MinInt64), int64(math.MaxInt64)
+		if !q.FailedSince.IsZero() {
+			since = millis(q.FailedSince)
+		}
+		if !q.FailedUntil.IsZero() {
+			until = millis(q.FailedUntil) - 1
+		}
+		w.add(lastAttempt+" BETWEEN ? AND ?", since, until)
+	}
 }
+
+// lastAttempt is when the delivery d was attempted last. The first attempt is in
+// its row.
+const lastAttempt = `coalesce((SELECT a.at FROM attempt a WHERE a.delivery = d.id AND a.number = d.attempts), d.at)`
 
 // among spells states out, because that is how a partial index is found.
 func among(states []store.State) string {

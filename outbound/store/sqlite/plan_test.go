@@ -30,6 +30,7 @@ func TestPlans(t *testing.T) {
 		byKey   = "SEARCH d USING INTEGER PRIMARY KEY"
 	)
 	now := time.Now()
+	failed := store.Query{States: []store.State{store.Dead}, FailedSince: now, FailedUntil: now, Before: 1, Limit: 1}
 	tests := []struct {
 		name, sql, plan string
 	}{
@@ -48,6 +49,8 @@ func TestPlans(t *testing.T) {
 		{"one", list(store.Query{Delivery: 1}), byKey + " (rowid=?)"},
 		{"dead", list(store.Query{States: []store.State{store.Dead}}), "SCAN d USING INDEX delivery_dead"},
 		{"dead, a page", list(store.Query{States: []store.State{store.Dead}, Before: 1}), "SEARCH d USING INDEX delivery_dead (id<?)"},
+		{"dead by their failure", list(failed), "SEARCH d USING INDEX delivery_dead (id<?)"},
+		{"the failure of dead ones", list(failed), "SEARCH a USING INDEX attempt_delivery (delivery=? AND number=?)"},
 		{"pending of a subscription", list(store.Query{States: []store.State{store.Pending}, Subscription: "x"}), "SEARCH d USING COVERING INDEX delivery_pending (subscription=?)"},
 		{"pending", list(store.Query{States: []store.State{store.Pending}}), "SCAN d USING COVERING INDEX delivery_pending"},
 		{"events", events(store.Query{}), "SCAN e"},

@@ -69,6 +69,60 @@ var listTests = []test{
 			same(b, test.name, b.list(test.q), test.want)
 		}
 	}},
+	{"dead letters by when they failed", func(b *bench) {
+		crm, erp := b.subscribe("crm"), b.subscribe("erp")
+		published := b.now()
+		p := b.event("1", crm, crm, crm, crm, erp, erp)
+		b.publish(p)
+		ids := deliveries(p)
+		once, twice, delivered, waits, buried, tried := ids[0], ids[1], ids[2], ids[3], ids[4], ids[5]
+		b.settle(
+			b.attempted(twice, crm, 1, store.Pending), b.attempted(waits, crm, 1, store.Pending), b.attempted(tried, erp, 1, store.Pending),
+		)
+		b.clock = b.clock.Add(time.Hour)
+		first := b.now()
+		b.settle(b.attempted(once, crm, 1, store.Dead), b.attempted(delivered, crm, 1, store.Delivered))
+		b.clock = b.clock.Add(time.Hour)
+		second := b.now()
+		b.settle(b.attempted(twice, crm, 2, store.Dead))
+		_, err := b.Bury(b.ctx(), erp.Key, "deleted", 9)
+		b.check(err)
+		dead := []store.State{store.Dead}
+		tests := []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"all", store.Query{States: dead}, []store.ID{tried, buried, twice, once}},
+			{"since the first", store.Query{States: dead, FailedSince: first}, []store.ID{twice, once}},
+			{"since just after", store.Query{States: dead, FailedSince: first.Add(time.Millisecond)}, []store.ID{twice}},
+			{"until the second", store.Query{States: dead, FailedUntil: second}, []store.ID{tried, once}},
+			{"until just after it", store.Query{States: dead, FailedUntil: second.Add(time.Millisecond)}, []store.ID{tried, twice, once}},
+			{"between the two", store.Query{States: dead, FailedSince: first, FailedUntil: second}, []store.ID{once}},
+			{"when they were published", store.Query{States: dead, FailedSince: published, FailedUntil: first}, []store.ID{tried}},
+			{"later", store.Query{States: dead, FailedSince: second.Add(time.Minute)}, nil},
+			{"of a subscription", store.Query{States: dead, Subscription: "erp", FailedSince: published}, []store.ID{tried}},
+			{"of an event", store.Query{States: dead, EventID: p.Event.ID, FailedSince: first}, []store.ID{twice, once}},
+			{"published and failed", store.Query{States: dead, Until: published.Add(time.Minute), FailedSince: second}, []store.ID{twice}},
+			{"the newest", store.Query{States: dead, FailedSince: published, Limit: 2}, []store.ID{tried, twice}},
+			{"the next page", store.Query{States: dead, FailedSince: published, Limit: 2, Before: twice}, []store.ID{once}},
+			{"of any state", store.Query{FailedSince: published}, []store.ID{tried, waits, delivered, twice, once}},
+		}
+		for _, test := range tests {
+			same(b, test.name, b.list(test.q), test.want)
+		}
+		events, err := b.Events(b.ctx(), store.Query{States: dead, FailedSince: second})
+		b.check(err)
+		equal(b, "events", len(events), 1)
+		events, err = b.Events(b.ctx(), store.Query{States: dead, FailedSince: second.Add(time.Minute)})
+		b.check(err)
+		equal(b, "events of later", len(events), 0)
+
+		done, err := b.Requeue(b.ctx(), store.Query{States: dead, FailedSince: second, Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "queued again", done.Count, 1)
+		equal(b, "which", done.Last, twice)
+	}},
 	{"what a delivery's record says", func(b *bench) {
 		crm := b.subscribe("crm")
 		p := b.chosen("x", "payload", crm)

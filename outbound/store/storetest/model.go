@@ -237,6 +237,8 @@ func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
 		States:       rapid.SampledFrom([][]store.State{nil, {store.Pending}, {store.Delivered}, {store.Dead}, {store.Delivered, store.Dead}}).Draw(rt, "states"),
 		Limit:        rapid.IntRange(1, 5).Draw(rt, "limit"),
 	}
+	var failed func(*delivery) bool
+	q.FailedSince, q.FailedUntil, failed = m.failed(rt)
 	if ids := newestFirst(slices.Collect(maps.Keys(m.deliveries))...); len(ids) > 0 && rapid.Bool().Draw(rt, "page") {
 		q.Before = rapid.SampledFrom(ids).Draw(rt, "before")
 	}
@@ -245,7 +247,24 @@ func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
 			(q.EventID == "" || d.event.ID == q.EventID) &&
 			(q.Tenant == "" || d.event.Tenant == q.Tenant) &&
 			(len(q.States) == 0 || slices.Contains(q.States, d.State)) &&
-			(q.Before == 0 || d.ID < q.Before)
+			(q.Before == 0 || d.ID < q.Before) && failed(d)
+	}
+}
+
+// failed draws when the last attempt was to be made, mostly at any time.
+func (m *machine) failed(rt *rapid.T) (since, until time.Time, matches func(*delivery) bool) {
+	if rapid.IntRange(0, 3).Draw(rt, "by failure") > 0 {
+		return since, until, func(*delivery) bool { return true }
+	}
+	moment := rapid.IntRange(-9, 1)
+	since = m.now().Add(time.Duration(moment.Draw(rt, "failed since")) * time.Second)
+	until = m.now().Add(time.Duration(moment.Draw(rt, "failed until")) * time.Second)
+	return since, until, func(d *delivery) bool {
+		if len(d.made) == 0 {
+			return false
+		}
+		at := d.made[len(d.made)-1].Attempt.At
+		return !at.Before(since) && at.Before(until)
 	}
 }
 
