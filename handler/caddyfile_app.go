@@ -199,7 +199,7 @@ func parseEventType(d *caddyfile.Dispenser, a *App) error {
 func parseSubscription(d *caddyfile.Dispenser, a *App) error {
 	var s Subscription
 	if !d.AllArgs(&s.Name) || s.Name == "" {
-		return d.Err("subscription: write its name behind it, one word, as in: subscription crm {")
+		return d.Err("subscription: write its name behind it, one word, as in `subscription crm {`")
 	}
 	if err := parseBlock(d, subscriptionOptions, &s); err != nil {
 		return err
