@@ -102,8 +102,11 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 
 // afterwards draws the conclusions for the lane.
 func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
-	wasDown, wentDown, pause := l.note(o, c.Retry)
-	if pause = max(pause, o.retryAfter); pause > 0 {
+	if o.class == ClassDamaged {
+		return // which says nothing of the receiver
+	}
+	n := l.note(o, c.Retry)
+	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
 	switch {
@@ -113,25 +116,40 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 				c.Logger.Error("deactivating a subscription whose receiver is gone", "subscription_id", t.sub.ID, "error", err)
 			}
 		})
-	case wentDown:
+	case n.wentDown:
 		l.flush() // what it can't deliver soon would take the memory of others
-		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers", "subscription_id", t.sub.ID, "class", o.class, "error", o.words)
-	case wasDown:
-		c.Logger.Info("a receiver is back: its retries are brought forward", "subscription_id", t.sub.ID)
+		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
+			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
+	case n.cameBack:
+		c.Logger.Info("a receiver is back: its retries are brought forward",
+			"subscription_id", t.sub.ID, "host", t.host(), "down_for", n.downFor)
 		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
 	}
 }
 
-// note tells the breaker. The pause is for a receiver that is down.
-func (l *lane) note(o *outcome, r Schedule) (wasDown, wentDown bool, pause time.Duration) {
+// noted is what an outcome says of a receiver.
+type noted struct {
+	wentDown, cameBack bool
+	downFor            time.Duration // before it came back
+	pause              time.Duration // before the next attempt, while it is down
+}
+
+// note tells the breaker.
+func (l *lane) note(o *outcome, r Schedule) (n noted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
-		return l.breaker.succeeded(l.target.Load().concurrency), false, 0
+		if n.cameBack = l.breaker.succeeded(l.target.Load().concurrency); n.cameBack {
+			n.downFor = l.e.now().Sub(l.downSince).Round(time.Millisecond)
+		}
+		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
-	wentDown = l.breaker.failed(o.overloaded, l.running)
+	if n.wentDown = l.breaker.failed(o.overloaded, l.running); n.wentDown {
+		l.downSince = l.e.now()
+	}
 	first, _ := r.after(1)
-	return false, wentDown, l.breaker.pause(first)
+	n.pause = l.breaker.pause(first)
+	return n
 }

@@ -3,16 +3,17 @@ package outbound
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// findBacklogs tells the lanes what waits for them in the store. Lanes of
-// subscriptions that are gone are made, to bury it.
-func (e *Engine) findBacklogs(ctx context.Context) error {
+// findBacklogs tells the lanes what waits for them in the store, and returns it.
+// Lanes of subscriptions that are gone are made, to bury it.
+func (e *Engine) findBacklogs(ctx context.Context) ([]store.Backlog, error) {
 	backlogs, err := e.store.Backlogs(ctx)
 	if err != nil {
-		return fmt.Errorf("reading what waits in the store: %w", err)
+		return nil, fmt.Errorf("reading what waits in the store: %w", err)
 	}
 	for _, b := range backlogs {
 		l := e.lanes.byKey(b.Subscription)
@@ -21,6 +22,19 @@ func (e *Engine) findBacklogs(ctx context.Context) error {
 		}
 		l.stored(b.Due)
 	}
+	return backlogs, nil
+}
+
+// resumeBacklogs is findBacklogs at the start, with a word in the log. How many
+// deliveries wait it doesn't say: a million would have to be counted first.
+func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
+	backlogs, err := e.findBacklogs(ctx)
+	if err != nil || len(backlogs) == 0 {
+		return err
+	}
+	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })
+	c.Logger.Info("deliveries wait in the store and are gone on with",
+		"subscriptions", len(backlogs), "oldest_due", e.clock.wall(first.Due))
 	return nil
 }
 
@@ -37,7 +51,7 @@ func (e *Engine) watchSalvages() {
 			return
 		case <-s.Salvaged():
 		}
-		for e.findBacklogs(e.life) != nil {
+		for _, err := e.findBacklogs(e.life); err != nil; _, err = e.findBacklogs(e.life) {
 			select {
 			case <-e.life.Done():
 				return

@@ -76,7 +76,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		e.Close()
 		return nil, err
 	}
-	if err := e.findBacklogs(ctx); err != nil {
+	if err := e.resumeBacklogs(ctx, c); err != nil {
 		e.Close()
 		return nil, err
 	}

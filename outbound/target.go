@@ -141,6 +141,15 @@ func (l *lane) probe() {
 	}
 }
 
+// host is where deliveries go, for the log: the rest of a URL may hold a secret.
+func (t *target) host() string {
+	u, err := url.Parse(t.sub.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
 // headers returns the target's headers and the event's, to be added to.
 func (t *target) headers(ev *store.Event) http.Header {
 	h := make(http.Header, len(t.header)+len(ev.Headers)+8)

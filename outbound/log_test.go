@@ -1,0 +1,103 @@
+package outbound_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// journal is a log that is read while it is written.
+type journal struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.b.Write(p)
+}
+
+// line returns the one that has a message, "" for none.
+func (j *journal) line(message string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for line := range strings.Lines(j.b.String()) {
+		if strings.Contains(line, message) {
+			return line
+		}
+	}
+	return ""
+}
+
+func writes(j *journal) setting {
+	return func(s *outbound.Settings) { s.Logger = slog.New(slog.NewTextHandler(j, nil)) }
+}
+
+// The log says which receiver is down and when it is back, without what its URL
+// may hold in secret.
+func TestLogOfAReceiverThatWasDown(t *testing.T) {
+	var log journal
+	h := open(t, retries(time.Hour), writes(&log), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	r := newReceiver(t)
+	r.answers(status(503))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/hush?key=hush", EventTypes: []string{"*"}})
+	for i := range 10 { // until it is down
+		h.publish("a", fmt.Sprint(i))
+		h.probe(r)
+		h.attempt()
+	}
+	h.eventually("the word that it is down", func() bool { return log.line("a receiver is down") != "" })
+	at, err := url.Parse(r.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := fmt.Sprintf("subscription_id=%s host=%s ", s.ID, at.Host)
+	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
+		t.Errorf("down: %s", line)
+	}
+	r.answers(nil)
+	h.clock.advance(25 * time.Minute) // its probe is due
+	h.publish("a", "probe")
+	h.probe(r)
+	h.attempt()
+	h.eventually("the word that it is back", func() bool { return log.line("a receiver is back") != "" })
+	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"down_for=25m") {
+		t.Errorf("back: %s", line)
+	}
+	if line := log.line("hush"); line != "" {
+		t.Errorf("a secret: %s", line)
+	}
+}
+
+// The log says at the start for how many subscriptions something waits.
+func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
+	var log journal
+	h := open(t, writes(&log))
+	r := newReceiver(t)
+	for _, types := range []string{"a", "*", "b"} {
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{types}})
+		if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := h.clock.Now()
+	h.publish("a", "1")
+	h.clock.advance(time.Minute)
+	h.publish("a", "2")
+	if line := log.line("deliveries wait"); line != "" {
+		t.Errorf("nothing has waited: %s", line)
+	}
+	h.restart()
+	want := fmt.Sprintf("subscriptions=2 oldest_due=%s\n", began.Format("2006-01-02T15:04:05.000Z07:00"))
+	if line := log.line("deliveries wait"); !strings.Contains(line, "level=INFO") || !strings.HasSuffix(line, want) {
+		t.Errorf("%s, want %s", line, want)
+	}
+}
