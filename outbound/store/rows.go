@@ -38,6 +38,10 @@ type Event struct {
 	Payload     []byte            // as it came in, to the byte
 	TraceParent string            // W3C trace context of the publish, "" for none
 	TraceState  string
+
+	// Damaged is set where the payload was read with it, and what is sent is not
+	// what was stored.
+	Damaged bool
 }
 
 // Created is when the event was accepted.

@@ -82,7 +82,7 @@ const recordColumns = `d.id, d.event, d.subscription, d.state, d.attempts, d.rou
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
 	columns := recordColumns + strings.ReplaceAll(attemptColumns, ", ", ", d.")
 	if q.Payload {
-		columns += `, e.content_type, e.headers` + payloadColumns
+		columns += `, e.content_type, e.payload`
 	}
 	sql, args := selectDeliveries(q, columns, "")
 	err = s.read(ctx, func(db *conn) error {
@@ -121,8 +121,7 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 		Due:          row.readTime(),
 		Reason:       row.readText(),
 	}}
-	chosen := row.readText()
-	if r.EventID = chosen; r.EventID == "" {
+	if r.EventID = row.readText(); r.EventID == "" {
 		r.EventID = r.Event.With(store.EventPrefix)
 	}
 	r.EventType = row.readText()
@@ -136,13 +135,11 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 	if r.Attempts > 0 {
 		r.Last = a
 	}
-	if !payload {
-		return r, nil
+	if payload {
+		r.ContentType = row.readText()
+		r.Payload = row.readBytes()
 	}
-	r.ContentType = row.readText()
-	headers := row.readText()
-	r.Payload = row.readBytes()
-	return r, checkDigest(row, r.Event, r.EventType, r.Tenant, chosen, r.ContentType, headers, r.Payload)
+	return r, nil
 }
 
 // readAttempt reads attemptColumns.

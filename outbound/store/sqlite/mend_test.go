@@ -30,18 +30,13 @@ func TestDamageFoundLate(t *testing.T) {
 		"a delivery's page":  {"delivery", events},
 		"the index's page":   {"delivery_pending", events},
 		"an attempt's index": {"attempt_delivery", events},
-		"a bit of a payload": {"", events - 1},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(fastDir(t), "webhooks.db")
 			sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 			fillStore(t, path, sub, events)
-			if test.table == "" {
-				flipBit(t, path)
-			} else {
-				breakPages(t, path, test.table)
-			}
+			breakPages(t, path, test.table)
 			var log logged
 			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			if err != nil {
@@ -60,9 +55,6 @@ func TestDamageFoundLate(t *testing.T) {
 					more = len(claimed[0].Deliveries) > 0
 					var b store.Batch
 					for _, h := range claimed[0].Deliveries {
-						if len(bytes.Trim(h.Event.Payload, "x")) > 0 {
-							t.Errorf("the payload of %s is not what was stored", h.Event.ID)
-						}
 						delivered[h.Event.Key] = true
 						b.Settlements = append(b.Settlements, settlement(store.NewDelivery{ID: h.Delivery.ID, Subscription: sub.Key}))
 					}
@@ -130,21 +122,6 @@ func breakPages(t *testing.T, path, table string) {
 	}
 	defer f.Close()
 	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, 300), (page-1)*blockSize); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// flipBit changes a payload in the middle of a file.
-func flipBit(t *testing.T, path string) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := len(b) / 2
-	at += bytes.Index(b[at:], bytes.Repeat([]byte{'x'}, 100)) + 50
-	b[at] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,60 @@
+package outbound_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// What the disk has changed is not sent: it becomes a dead letter, and the
+// others are delivered.
+func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	for i := range 3 {
+		h.publish("a", fmt.Sprintf(`{"n":%d,"text":"some text"}`, i))
+		h.attempt()
+		r.next(t)
+	}
+	h.shut()
+	b, err := os.ReadFile(h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, []byte(`{"n":1,"text":`))
+	b[at+20] ^= 1
+	if err := os.WriteFile(h.path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.answers(status(200))
+	h.start()
+	h.clock.advance(2 * time.Minute)
+	delivered := 0
+	for range 3 {
+		switch d := h.attempt(); d.State {
+		case store.Delivered:
+			delivered++
+		case store.Dead:
+			if d.Attempt.Class != outbound.ClassDamaged || d.Attempt.Status != 0 {
+				t.Errorf("%+v", d.Attempt)
+			}
+		default:
+			t.Errorf("%v: %+v", d.State, d.Attempt)
+		}
+	}
+	if delivered != 2 {
+		t.Errorf("%d are delivered, want 2", delivered)
+	}
+	for range delivered {
+		if body := string(r.next(t).body); body != `{"n":0,"text":"some text"}` && body != `{"n":2,"text":"some text"}` {
+			t.Errorf("the receiver got %s", body)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// TestABitOfAPayloadFlips changes one payload in a file that is sound otherwise.
+// It is known for damaged, and nothing else is.
+func TestABitOfAPayloadFlips(t *testing.T) {
+	const events = 100
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
+	fillStore(t, path, sub, events)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := len(b) / 2
+	at += bytes.Index(b[at:], bytes.Repeat([]byte{'x'}, 100)) + 50
+	b[at] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path)
+	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: events}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := 0
+	for _, h := range claimed[0].Deliveries {
+		if h.Event.Damaged != (len(bytes.Trim(h.Event.Payload, "x")) > 0) {
+			t.Errorf("%s: damaged %t", h.Event.ID, h.Event.Damaged)
+		}
+		if h.Event.Damaged {
+			damaged++
+		}
+	}
+	if len(claimed[0].Deliveries) != events || damaged != 1 || len(s.Salvages()) > 0 {
+		t.Errorf("%d of %d events are damaged, and %d files were set aside", damaged, len(claimed[0].Deliveries), len(s.Salvages()))
+	}
+}
