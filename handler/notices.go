@@ -3,10 +3,12 @@ package handler
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -19,6 +21,10 @@ type notices struct {
 	ctx    caddy.Context
 	events *caddyevents.App
 	logger *slog.Logger
+	dead   *deadLog
+
+	dropped atomic.Int64   // events, since the log was told
+	drops   rate.Sometimes // bounds what it is told
 
 	queue   chan notice
 	done    chan struct{}
@@ -35,7 +41,10 @@ type notice struct {
 const noticeQueue = 256
 
 func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger) *notices {
-	return &notices{ctx: ctx, events: events, logger: logger, queue: make(chan notice, noticeQueue), done: make(chan struct{})}
+	return &notices{
+		ctx: ctx, events: events, logger: logger, dead: newDeadLog(logger), drops: rate.Sometimes{Interval: 10 * time.Second},
+		queue: make(chan notice, noticeQueue), done: make(chan struct{}),
+	}
 }
 
 func (n *notices) start() {
@@ -54,13 +63,23 @@ func (n *notices) start() {
 func (n *notices) stop() {
 	close(n.done)
 	n.running.Wait()
+	n.dead.flush()
+	n.tellDropped()
 }
 
 func (n *notices) emit(name string, data map[string]any) {
 	select {
 	case n.queue <- notice{name, data}:
 	default:
-		n.logger.Warn("an event was dropped: its handlers are too slow", "event", name)
+		n.dropped.Add(1)
+		n.drops.Do(n.tellDropped)
+	}
+}
+
+// tellDropped says how many events were dropped, if any were.
+func (n *notices) tellDropped() {
+	if dropped := n.dropped.Swap(0); dropped > 0 {
+		n.logger.Warn("events were dropped: their handlers are too slow", "events", dropped)
 	}
 }
 
@@ -85,9 +104,7 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	if a.State != store.Dead {
 		return
 	}
-	n.logger.Warn("a delivery is a dead letter",
-		"delivery_id", a.Delivery.With(store.DeliveryPrefix), "event_id", a.Event.ID, "event_type", a.Event.Type,
-		"subscription_id", a.Subscription.ID, "attempts", a.Attempt.Number, "class", a.Attempt.Class, "reason", a.Reason)
+	n.dead.write(a)
 	n.emit("delivery_dead", map[string]any{
 		"delivery_id":     a.Delivery.With(store.DeliveryPrefix),
 		"event_id":        a.Event.ID,

@@ -1,0 +1,163 @@
+package handler
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// deaths is what is told of dead letters, and what is written of them.
+type deaths struct {
+	*notices
+	last store.ID
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+func (d *deaths) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.log.Write(p)
+}
+
+// written is what was written since the last call.
+func (d *deaths) written() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer d.log.Reset()
+	return d.log.String()
+}
+
+func newDeaths() *deaths {
+	d := &deaths{}
+	d.notices = newNotices(caddy.Context{}, nil, slog.New(slog.NewTextHandler(d, nil)))
+	return d
+}
+
+// die tells of n dead letters of a subscription.
+func (d *deaths) die(n int, subscription store.ID) {
+	for range n {
+		d.last++
+		d.AttemptDone(&outbound.AttemptDone{
+			Attempt:  store.Attempt{Number: 3, Class: "status"},
+			Delivery: d.last, State: store.Dead, Reason: "every attempt failed",
+			Event:        &store.Event{ID: "evt_1", Type: "order.created"},
+			Subscription: &store.Subscription{Key: subscription, ID: fmt.Sprint("sub_", int64(subscription))},
+		})
+	}
+}
+
+// wrote makes sure of the lines about dead letters since the last call, each by
+// a part of it.
+func (d *deaths) wrote(t *testing.T, when string, want ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(d.written()) {
+		if strings.Contains(line, "dead letter") {
+			got = append(got, line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d lines, want %d:\n%s", when, len(got), len(want), strings.Join(got, ""))
+	}
+	for i, line := range got {
+		if !strings.Contains(line, "level=WARN") || !strings.Contains(line, want[i]) {
+			t.Errorf("%s: %s\nwant %s", when, line, want[i])
+		}
+	}
+}
+
+// deadCounted is what the metric says.
+func deadCounted(t *testing.T) (n float64) {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(engineMetrics.deliveries)
+	families, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if m.Label[0].GetValue() == "dead" {
+				n = m.Counter.GetValue()
+			}
+		}
+	}
+	return n
+}
+
+// A bulk of deaths is a few lines, which count each one.
+func TestDeadLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeaths()
+		before := deadCounted(t)
+		pass := func(by time.Duration) { time.Sleep(by); synctest.Wait() }
+
+		d.die(1, 7)
+		d.wrote(t, "the first", `msg="a delivery is a dead letter" delivery_id=dlv_0000000000000001 event_id=evt_1 event_type=order.created subscription_id=sub_7 attempts=3 class=status reason="every attempt failed"`)
+		d.die(1000, 7)
+		d.wrote(t, "a thousand more")
+		d.die(1, 8)
+		d.wrote(t, "the first of another subscription", "subscription_id=sub_8 attempts")
+		pass(deadLogEvery)
+		d.wrote(t, "a while later", `msg="more deliveries are dead letters" subscription_id=sub_7 dead_letters=1000 last_delivery_id=dlv_00000000000003e9 class=status reason="every attempt failed"`)
+		d.die(5, 7)
+		d.wrote(t, "five more")
+		pass(deadLogEvery)
+		d.wrote(t, "another while later", "subscription_id=sub_7 dead_letters=5 ")
+		pass(deadLogEvery)
+		d.wrote(t, "when none followed")
+		if len(d.dead.bursts) > 0 {
+			t.Errorf("%d are remembered", len(d.dead.bursts))
+		}
+		d.die(1, 7)
+		d.wrote(t, "the next burst", "subscription_id=sub_7 attempts")
+		d.die(2, 7)
+		d.stop()
+		d.wrote(t, "at the end", "subscription_id=sub_7 dead_letters=2 ")
+		pass(time.Hour)
+		d.wrote(t, "after the end")
+		if n := deadCounted(t) - before; n != float64(d.last) {
+			t.Errorf("%v are counted, want %d", n, d.last)
+		}
+	})
+}
+
+// Caddy's events that are dropped are counted, and not written one by one.
+func TestDroppedEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDeaths()
+		d.die(noticeQueue+100, 7) // nobody takes them
+		d.stop()
+		written := d.written()
+		sum, lines := 0, 0
+		for line := range strings.Lines(written) {
+			var n int
+			_, count, ok := strings.Cut(line, "their handlers are too slow\" events=")
+			if !ok {
+				continue
+			}
+			lines++
+			if _, err := fmt.Sscan(count, &n); err != nil {
+				t.Fatal(errors.Join(err, errors.New(line)))
+			}
+			sum += n
+		}
+		if sum != 100 || lines != 2 {
+			t.Errorf("%d dropped in %d lines, want 100 in 2:\n%s", sum, lines, written)
+		}
+	})
+}
