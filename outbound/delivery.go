@@ -114,7 +114,7 @@ func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
 	for {
 		r, err := e.requeue(ctx, q)
 		total += r.Count
-		if err != nil || r.Count < q.Limit {
+		if err != nil || !r.More {
 			return total, err
 		}
 		q.Before = r.Last

@@ -174,7 +174,8 @@ type Backlog struct {
 // Requeued tells what Requeue did.
 type Requeued struct {
 	Count         int
-	Last          ID   // the oldest of them, the cursor for what is left
+	Last          ID   // the oldest that was looked at, the cursor for what is left
+	More          bool // the limit was reached: there may be some left
 	Subscriptions []ID // their subscriptions' keys
 }
 

@@ -38,6 +38,7 @@ func TestPlans(t *testing.T) {
 		{"backlogs", selectBacklog, pending + ">?)"},
 		{"what waits for later", selectLater, pending + "=? AND due>?)"},
 		{"what is to be buried", selectWaiting, pending + "=?)"},
+		{"what is queued again", requeue, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid=?)"},
 		{"how many wait for each subscription", countPending, "SCAN delivery USING COVERING INDEX delivery_pending"},
 		{"how many are dead", countDead, "SCAN delivery USING COVERING INDEX delivery_dead"},
 		{"all deliveries", list(store.Query{}), "SCAN d"},

@@ -3,15 +3,17 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 const (
-	setDue        = `UPDATE delivery SET due = ? WHERE id = ?`
-	selectLater   = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
-	requeue       = `UPDATE delivery SET state = 0, due = ?, round = attempts, reason = NULL WHERE id = ?`
+	setDue      = `UPDATE delivery SET due = ? WHERE id = ?`
+	selectLater = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
+	requeue     = `UPDATE delivery SET state = 0, due = ?, round = attempts, reason = NULL WHERE id = ?
+		AND EXISTS (SELECT 1 FROM subscription s WHERE s.key = delivery.subscription AND s.deleted = 0)`
 	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
 )
@@ -57,35 +59,47 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 	return len(found), nil
 }
 
-// Requeue implements store.Store.
+// Requeue implements store.Store. It finds the deliveries before it has the
+// writer, which a search among a million would hold up, and then leaves out
+// what has changed meanwhile.
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Requeued, error) {
-	var done store.Requeued
-	seen := map[store.ID]bool{}
-	err := s.write(ctx, func(w *writer) error {
-		sql, args := selectDeliveries(q, `d.id, d.subscription`, `s.deleted = 0`)
-		var ids []store.ID
-		if err := w.conn.query(sql, args, func(row *stmt) error {
-			id, subscription := row.readID(), row.readID()
-			ids = append(ids, id)
-			if !seen[subscription] {
-				seen[subscription] = true
-				done.Subscriptions = append(done.Subscriptions, subscription)
-			}
+	type match struct{ id, subscription store.ID }
+	var found []match
+	sql, args := selectDeliveries(q, `d.id, d.subscription`, `s.deleted = 0`)
+	err := s.read(ctx, func(db *conn) error {
+		return db.query(sql, args, func(row *stmt) error {
+			found = append(found, match{row.readID(), row.readID()})
 			return nil
-		}); err != nil {
-			return err
-		}
-		st, err := w.conn.prepare(requeue)
+		})
+	})
+	if err != nil {
+		return store.Requeued{}, s.fail("queueing deliveries again", err)
+	}
+	if len(found) == 0 {
+		return store.Requeued{}, nil
+	}
+	done := store.Requeued{Last: found[len(found)-1].id, More: len(found) == q.Limit}
+	update := requeue
+	if len(q.States) > 0 {
+		update += " AND state " + among(q.States)
+	}
+	err = s.write(ctx, func(w *writer) error {
+		st, err := w.conn.prepare(update)
 		if err != nil {
 			return err
 		}
-		for _, id := range ids {
-			if err := st.time(now).id(id).exec(); err != nil {
+		for _, d := range found {
+			if err := st.time(now).id(d.id).exec(); err != nil {
 				return err
 			}
-			done.Last = id
+			if w.conn.changes() == 0 {
+				continue
+			}
+			done.Count++
+			if !slices.Contains(done.Subscriptions, d.subscription) {
+				done.Subscriptions = append(done.Subscriptions, d.subscription)
+			}
 		}
-		done.Count = len(ids)
 		return nil
 	})
 	if err != nil {

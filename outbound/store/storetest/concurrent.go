@@ -116,6 +116,38 @@ var concurrentTests = []test{
 		want[0] = store.Stored
 		same(b, "outcomes", results, want)
 	}},
+	{"a dead letter is queued again once", func(b *bench) {
+		const callers, letters, limit = 4, 60, 7
+		s := b.subscribe("crm")
+		var ps []*store.Publication
+		var deaths []*store.Settlement
+		for range letters {
+			p := b.event("1", s)
+			ps = append(ps, p)
+			deaths = append(deaths, b.attempted(p.Deliveries[0].ID, s, 1, store.Dead))
+		}
+		b.publish(ps...)
+		b.settle(deaths...)
+		var wg sync.WaitGroup
+		var queued atomic.Int64
+		for range callers {
+			wg.Go(func() {
+				q := store.Query{States: []store.State{store.Dead}, Limit: limit}
+				for more := true; more; {
+					done, err := b.Requeue(b.ctx(), q, b.now())
+					if err != nil {
+						b.Errorf("queueing again: %v", err)
+						return
+					}
+					queued.Add(int64(done.Count))
+					q.Before, more = done.Last, done.More
+				}
+			})
+		}
+		wg.Wait()
+		equal(b, "queued", queued.Load(), letters)
+		same(b, "pending", b.list(store.Query{States: []store.State{store.Pending}}), newestFirst(deliveries(ps...)...))
+	}},
 	{"no change of a subscription is lost", func(b *bench) {
 		b.subscribe("crm")
 		var wg sync.WaitGroup

@@ -272,7 +272,7 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	q, matches := m.query(rt)
 	ids := newestFirst(slices.Collect(maps.Keys(m.filter(func(d *delivery) bool { return matches(d) && !m.deleted[d.Subscription] })))...)
 	ids = ids[:min(q.Limit, len(ids))]
-	want := store.Requeued{Count: len(ids)}
+	want := store.Requeued{Count: len(ids), More: len(ids) == q.Limit}
 	for _, id := range ids {
 		d := m.deliveries[id]
 		d.State, d.Due, d.Reason, d.Round = store.Pending, m.now(), "", d.Attempts
@@ -285,6 +285,7 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	m.check(err)
 	equal(m.bench, "count", got.Count, want.Count)
 	equal(m.bench, "last", got.Last, want.Last)
+	equal(m.bench, "more", got.More, want.More)
 	same(m.bench, "subscriptions", newestFirst(got.Subscriptions...), newestFirst(want.Subscriptions...))
 }
 

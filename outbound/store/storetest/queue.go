@@ -135,7 +135,7 @@ var queueTests = []test{
 			done, err := b.Requeue(b.ctx(), q, b.now())
 			b.check(err)
 			counts = append(counts, done.Count)
-			if done.Count < q.Limit {
+			if !done.More {
 				break
 			}
 			q.Before = done.Last
