@@ -33,7 +33,7 @@ func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 		return err
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })
-	c.Logger.Info("deliveries wait in the store and are gone on with",
+	c.Logger.Info("deliveries wait in the store",
 		"subscriptions", len(backlogs), "oldest_due", e.clock.wall(first.Due))
 	return nil
 }
