@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,9 +12,23 @@ import (
 
 // queue tells how much waits, how much was given up, and how the receivers
 // fare: what an alert is made of. It asks the engines when it is scraped.
-type queue struct{ pending, dead, subscriptions *prometheus.Desc }
+type queue struct {
+	pending, dead, subscriptions *prometheus.Desc
 
-var queueGauges prometheus.Collector = queue{
+	mu   sync.Mutex
+	last queueFigures
+}
+
+// queueFigures are those of all engines together.
+type queueFigures struct {
+	known         bool // else a store couldn't be read
+	pending, dead int64
+	healths       map[string]int64
+	at            time.Time
+	took          time.Duration
+}
+
+var queueGauges prometheus.Collector = &queue{
 	pending: prometheus.NewDesc("caddy_webhooks_deliveries_pending",
 		"Deliveries that wait for an attempt or are under way.", nil, nil),
 	dead: prometheus.NewDesc("caddy_webhooks_dead_letters",
@@ -22,11 +37,17 @@ var queueGauges prometheus.Collector = queue{
 		"Subscriptions by health: ok, failing, down, paused or inactive.", []string{"health"}, nil),
 }
 
-// scrapeTime bounds what is asked of a store for one scrape.
-const scrapeTime = 5 * time.Second
+const (
+	// scrapeTime bounds what is asked of a store for one scrape.
+	scrapeTime = 5 * time.Second
+	// Figures that took longer than slowFigures, since millions are counted, are
+	// kept for keepFigures times as long: scrapes may take a twentieth of a core.
+	slowFigures = 50 * time.Millisecond
+	keepFigures = 20
+)
 
 // Describe implements prometheus.Collector.
-func (q queue) Describe(to chan<- *prometheus.Desc) {
+func (q *queue) Describe(to chan<- *prometheus.Desc) {
 	to <- q.pending
 	to <- q.dead
 	to <- q.subscriptions
@@ -34,36 +55,48 @@ func (q queue) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector. While a store can't be read, the
 // figures are left out: a wrong one is worse than none.
-func (q queue) Collect(to chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
-	defer cancel()
-	var pending, dead int64
-	healths := map[string]int64{
-		outbound.HealthOK: 0, outbound.HealthFailing: 0, outbound.HealthDown: 0, outbound.HealthPaused: 0, outbound.HealthInactive: 0,
-	}
-	readable := true
-	engines.Range(func(_, v any) bool {
-		s, err := v.(*engine).Status(ctx)
-		if err != nil {
-			readable = false
-			return false
-		}
-		pending += s.Store.Pending
-		dead += s.Store.Dead
-		for _, sub := range s.Subscriptions {
-			healths[sub.Health]++
-		}
-		return true
-	})
-	if !readable {
+func (q *queue) Collect(to chan<- prometheus.Metric) {
+	f := q.figures()
+	if !f.known {
 		return
 	}
 	gauge := func(d *prometheus.Desc, n int64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
-	gauge(q.pending, pending)
-	gauge(q.dead, dead)
-	for health, n := range healths {
+	gauge(q.pending, f.pending)
+	gauge(q.dead, f.dead)
+	for health, n := range f.healths {
 		gauge(q.subscriptions, n, health)
 	}
+}
+
+func (q *queue) figures() queueFigures {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.last.took < slowFigures || time.Since(q.last.at) > keepFigures*q.last.took {
+		q.last = countQueue()
+	}
+	return q.last
+}
+
+func countQueue() queueFigures {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	f := queueFigures{known: true, at: time.Now(), healths: map[string]int64{
+		outbound.HealthOK: 0, outbound.HealthFailing: 0, outbound.HealthDown: 0, outbound.HealthPaused: 0, outbound.HealthInactive: 0,
+	}}
+	engines.Range(func(_, v any) bool {
+		s, err := v.(*engine).Status(ctx)
+		if f.known = err == nil; !f.known {
+			return false
+		}
+		f.pending += s.Store.Pending
+		f.dead += s.Store.Dead
+		for _, sub := range s.Subscriptions {
+			f.healths[sub.Health]++
+		}
+		return true
+	})
+	f.took = time.Since(f.at)
+	return f
 }
