@@ -13,8 +13,8 @@ import (
 // forgotten has been still for longer than the others.
 const ratedTenants = 10_000
 
-// tenantRates hold each tenant to the same rate, of whose events a second's
-// may come at once.
+// tenantRates holds each tenant to the same rate. As many events as a second
+// has may come at once.
 type tenantRates struct {
 	perSecond float64
 	limiters  *lru.Cache[string, *rate.Limiter]
@@ -42,12 +42,13 @@ func (r *tenantRates) check(tenant string, now time.Time) error {
 			limiter = fresh
 		}
 	}
-	reservation := limiter.ReserveN(now, 1)
-	if wait := reservation.DelayFrom(now); wait > 0 {
-		reservation.CancelAt(now)
-		return &Limited{Rate: r.perSecond, Wait: wait}
+	// A reservation that is cancelled while others are made isn't wholly given
+	// back: whoever insists would be held to less than the rate.
+	if limiter.AllowN(now, 1) {
+		return nil
 	}
-	return nil
+	wait := time.Duration((1 - limiter.TokensAt(now)) / r.perSecond * float64(time.Second))
+	return &Limited{Rate: r.perSecond, Wait: max(wait, 1)}
 }
 
 // Limited is an event of a tenant that publishes faster than it may.

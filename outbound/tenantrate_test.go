@@ -2,6 +2,9 @@ package outbound_test
 
 import (
 	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,10 +52,43 @@ func TestATenantIsHeldToItsRate(t *testing.T) {
 	taken("greedy", 10)
 }
 
+// Refusals cost nothing, however many come at once.
+func TestATenantThatInsistsHasItsRate(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.TenantRate = 10 })
+	publishMany := func() (taken int64) {
+		var n atomic.Int64
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() {
+				_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: "greedy", Payload: []byte("1")})
+				var limited *outbound.Limited
+				switch {
+				case err == nil:
+					n.Add(1)
+				case !errors.As(err, &limited):
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		return n.Load()
+	}
+	if n := publishMany(); n != 10 {
+		t.Errorf("%d are taken at first", n)
+	}
+	for range 20 {
+		h.clock.advance(time.Second / 2)
+		if n := publishMany(); n != 5 {
+			t.Errorf("%d are taken in half a second", n)
+		}
+	}
+}
+
 func TestTenantRateOutOfRange(t *testing.T) {
 	for _, rate := range []float64{-1, 1e12} {
-		if err := (outbound.Settings{TenantRate: rate}).Validate(); err == nil {
-			t.Errorf("%v passes", rate)
+		err := (outbound.Settings{TenantRate: rate}).Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), "tenant_rate_limit: must be ") {
+			t.Errorf("%v: %v", rate, err)
 		}
 	}
 }
