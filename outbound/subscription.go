@@ -94,7 +94,7 @@ func checkDescription(d string) error {
 
 func checkRate(r float64) error {
 	if !(r >= 0 && r <= maxRate) {
-		return invalid("rate_limit", "must be over 0 and at most %d a second, or 0 for no limit", maxRate)
+		return fmt.Errorf("must be over 0 and at most %d a second, or 0 for no limit", maxRate)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 		return invalid("headers", "can't be sent: %v", err)
 	}
 	if err := checkRate(s.RateLimit); err != nil {
-		return err
+		return invalid("rate_limit", "%v", err)
 	}
 	return checkSigner(cmpOr(s.Scheme, c.Sign), s.Secrets)
 }
