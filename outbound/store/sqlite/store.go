@@ -3,9 +3,9 @@
 // the sqlite3 shell (see schema.sql for its views).
 //
 // A commit is on disk when it returns (synchronous=FULL). One connection
-// writes; a few read, each from its own snapshot, so that a list never holds up
-// a publish; another one copies the write-ahead log into the file beside the
-// writer. What is held lives in memory only.
+// writes, and copies the write-ahead log into the file after a commit that made
+// it long; a few read, each from its own snapshot, so that a list never holds up
+// a publish. What is held lives in memory only.
 package sqlite
 
 import (
