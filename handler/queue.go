@@ -28,7 +28,7 @@ type queueFigures struct {
 	took          time.Duration
 }
 
-var queueGauges prometheus.Collector = &queue{
+var queueGauges = &queue{
 	pending: prometheus.NewDesc("caddy_webhooks_deliveries_pending",
 		"Deliveries that wait for an attempt or are under way.", nil, nil),
 	dead: prometheus.NewDesc("caddy_webhooks_dead_letters",

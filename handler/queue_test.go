@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestQueueMetrics: what an alert asks for is there, whatever the state.
@@ -28,7 +30,12 @@ func TestQueueMetrics(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		return do(t, r).body
 	}
-	metrics := admin("GET", "/metrics", "")
+	scrape := func() string {
+		t.Helper()
+		forgetFigures() // which a slow machine keeps for a while
+		return admin("GET", "/metrics", "")
+	}
+	metrics := scrape()
 	for _, want := range []string{
 		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_dead_letters 0\n",
 		`caddy_webhooks_subscriptions{health="ok"} 1` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
@@ -41,7 +48,7 @@ func TestQueueMetrics(t *testing.T) {
 	if answer := admin("POST", "/webhooks/events", `{"event_type":"a","payload":1}`); !strings.Contains(answer, `"deliveries":1`) {
 		t.Fatalf("not published: %s", answer)
 	}
-	metrics = admin("GET", "/metrics", "")
+	metrics = scrape()
 	for _, want := range []string{
 		"caddy_webhooks_deliveries_pending 1\n",
 		`caddy_webhooks_subscriptions{health="ok"} 0` + "\n", `caddy_webhooks_subscriptions{health="inactive"} 1` + "\n",
@@ -49,5 +56,34 @@ func TestQueueMetrics(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("while it is held: metrics lack %s", want)
 		}
+	}
+}
+
+func forgetFigures() {
+	queueGauges.mu.Lock()
+	defer queueGauges.mu.Unlock()
+	queueGauges.last = queueFigures{}
+}
+
+// Figures are counted again for each scrape, unless that takes long.
+func TestQueueFiguresAreKept(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		took, age time.Duration
+		want      bool
+	}{
+		{"fast", slowFigures - 1, 0, false},
+		{"slow", time.Second, keepFigures*time.Second - time.Second, true},
+		{"slow, a while ago", time.Second, keepFigures*time.Second + time.Second, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &queue{last: queueFigures{dead: -1, at: time.Now(), took: tt.took}}
+				time.Sleep(tt.age)
+				if kept := q.figures().dead == -1; kept != tt.want {
+					t.Errorf("kept: %v", kept)
+				}
+			})
+		})
 	}
 }
