@@ -157,10 +157,13 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 			some, err := w.to.received(r, slice, modest, stream{rate: w.rate, over: true, event: func(int) (string, string) {
 				return "load.test", fmt.Sprintf("t%d", tenants)
 			}})
-			return some, errors.Join(err, w.to.idle())
+			if err = errors.Join(err, w.to.idle()); err != nil {
+				err = w.to.explain(err)
+			}
+			return some, err
 		})
 		if err != nil {
-			return nil, servers[0].explain(err)
+			return nil, err
 		}
 		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
 		rounds = note("tenants", append(rounds, figures{
