@@ -9,7 +9,7 @@ import (
 
 const (
 	storingEvents = 8192     // events that may be on their way to the disk, and
-	storingBytes  = 32 << 20 // their payloads
+	storingBytes  = 32 << 20 // their payloads, the last one excepted
 	// tenantShare is the part of both that one tenant has at most, one in so
 	// many, so that the others find room.
 	tenantShare = 2
@@ -40,10 +40,11 @@ type line struct {
 // whoever published them is told.
 type amount struct{ events, bytes int }
 
-// fits tells whether there is room for a payload. One that is alone always
-// fits, however large.
-func (a amount) fits(payload, part int) bool {
-	return a.events == 0 || a.events < storingEvents/part && a.bytes+payload <= storingBytes/part
+// room tells whether one part in so many of what may be on its way is not used
+// up. The payload that uses it up may go beyond it, so that one as large as the
+// part isn't refused for as long as there are small ones.
+func (a amount) room(part int) bool {
+	return a.events < storingEvents/part && a.bytes < storingBytes/part
 }
 
 func (a *amount) add(events, bytes int) {
@@ -64,7 +65,7 @@ func (q *queue) publish(u unit) error {
 	switch {
 	case q.closed:
 		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
-	case !q.all.fits(size, 1), l != nil && !l.all.fits(size, tenantShare):
+	case !q.all.room(1), l != nil && !l.all.room(tenantShare):
 		return fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)
 	case l == nil:
 		l = new(line)

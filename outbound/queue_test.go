@@ -119,6 +119,18 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 	}
 }
 
+// What GitHub sends at most finds room beside its small ones.
+func TestALargeEventIsTakenBesideSmallOnes(t *testing.T) {
+	q := newQueue()
+	q.publishMany("a", 10, 1)
+	if n := q.publishMany("a", 2, 25_000_000); n != 1 {
+		t.Errorf("%d of two large ones are taken", n)
+	}
+	if n := q.publishMany("b", 1, 1); n != 1 {
+		t.Error("another tenant is refused")
+	}
+}
+
 func TestTheQueueEnds(t *testing.T) {
 	q := newQueue()
 	q.publishMany("a", 1, 1)
