@@ -299,15 +299,17 @@ func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
 
 func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 	var out []outbound.EventType
+	seen := map[string]bool{}
 	for _, raw := range a.EventTypes {
 		t := texts{block: "event_type " + raw.Name}
 		entry := outbound.EventType{Name: t.one("name", raw.Name), Description: t.one("description", raw.Description)}
 		if t.err != nil {
 			return nil, t.err
 		}
-		if slices.ContainsFunc(out, func(o outbound.EventType) bool { return o.Name == entry.Name }) {
+		if seen[entry.Name] {
 			return nil, fmt.Errorf("event_type %s: is there twice: keep one of the two", entry.Name)
 		}
+		seen[entry.Name] = true
 		out = append(out, entry)
 	}
 	return out, nil
@@ -315,14 +317,16 @@ func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 
 func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
 	var out []outbound.SubscriptionSpec
+	seen := map[string]bool{}
 	for _, sub := range a.Subscriptions {
 		spec, err := sub.spec()
 		if err != nil {
 			return nil, err
 		}
-		if slices.ContainsFunc(out, func(o outbound.SubscriptionSpec) bool { return o.Name == spec.Name }) {
+		if seen[spec.Name] {
 			return nil, fmt.Errorf("subscription %s: is there twice: give each its own name", spec.Name)
 		}
+		seen[spec.Name] = true
 		out = append(out, spec)
 	}
 	return out, nil

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -188,7 +186,7 @@ func publishError(w http.ResponseWriter, err error) error {
 	case errors.As(err, &wrong):
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	case errors.As(err, &limited):
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(limited.Wait.Seconds()))))
+		w.Header().Set("Retry-After", limited.RetryAfter())
 		return caddyhttp.Error(http.StatusTooManyRequests, err)
 	}
 	return unavailable(w, err)

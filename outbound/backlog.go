@@ -51,7 +51,10 @@ func (e *Engine) watchSalvages() {
 			return
 		case <-s.Salvaged():
 		}
-		for _, err := e.findBacklogs(e.life); err != nil; _, err = e.findBacklogs(e.life) {
+		for {
+			if _, err := e.findBacklogs(e.life); err == nil {
+				break
+			}
 			select {
 			case <-e.life.Done():
 				return

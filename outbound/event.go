@@ -128,7 +128,7 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	c := e.config.Load()
 	err := n.check(c)
 	if err == nil {
-		err = c.rates.check(n.Tenant, e.now())
+		err = c.rates.check(n.Tenant, e.now)
 	}
 	if err != nil {
 		return publishing{span: span, err: err}

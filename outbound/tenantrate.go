@@ -3,6 +3,7 @@ package outbound
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,11 +31,12 @@ func newTenantRates(perSecond float64) (*tenantRates, error) {
 }
 
 // check counts an event, or refuses it with a *Limited. Events without a tenant
-// are the operator's own.
-func (r *tenantRates) check(tenant string, now time.Time) error {
+// are the operator's own. Where there is no limit, nobody asks for the time.
+func (r *tenantRates) check(tenant string, clock func() time.Time) error {
 	if r == nil || tenant == "" {
 		return nil
 	}
+	now := clock()
 	limiter, known := r.limiters.Get(tenant)
 	if !known {
 		fresh := rate.NewLimiter(rate.Limit(r.perSecond), int(max(math.Ceil(r.perSecond), 1)))
@@ -56,6 +58,9 @@ type Limited struct {
 	Rate float64       // events a second
 	Wait time.Duration // until the next one is taken
 }
+
+// RetryAfter is Wait as the header of that name has it: in whole seconds.
+func (e *Limited) RetryAfter() string { return strconv.Itoa(int(math.Ceil(e.Wait.Seconds()))) }
 
 func (e *Limited) Error() string {
 	return fmt.Sprintf("the tenant publishes faster than %s (tenant_rate_limit): send this event again later", FormatRate(e.Rate))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -116,7 +115,7 @@ func (p *problem) because(err error) *problem {
 
 // retryAfter says when to try again, in whole seconds.
 func (p *problem) retryAfter(d time.Duration) *problem {
-	return p.with("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
+	return p.with("Retry-After", strconv.Itoa(int(d/time.Second)))
 }
 
 // How long those who are refused for now should wait: the store reopens and
@@ -146,7 +145,7 @@ func problemOf(err error) *problem {
 		return refuse(codeReused, "%v", e).at("event_id")
 	}
 	if e, ok := errors.AsType[*outbound.Limited](err); ok {
-		return refuse(codeRateLimited, "%v", e).retryAfter(e.Wait)
+		return refuse(codeRateLimited, "%v", e).with("Retry-After", e.RetryAfter())
 	}
 	switch {
 	case errors.Is(err, outbound.ErrConflict):
