@@ -72,8 +72,8 @@ var rowsStandard = []Scheme{
 		Aliases:   []string{"supabase-auth-hooks", "supabase-auth"},
 		Title:     "Supabase (auth hooks)",
 		Source:    "supabase/auth internal/hooks/v0hooks/v0http/v0http.go",
-		Notes:     "The secret is shown as v1,whsec_… and may be given so. Unlike other senders of Standard Webhooks, Supabase puts a comma and a blank between several signatures. Database webhooks are not signed.",
-		Signature: Signature{Separator: ", "},
+		Notes:     "The secret is shown as v1,whsec_… and may be given so. Unlike other senders of Standard Webhooks, Supabase puts a comma and a blank between several signatures; a blank alone is taken too. Database webhooks are not signed.",
+		Signature: Signature{Groups: ", "},
 	}),
 	standard("webhook-", Scheme{
 		Name:      "brex",

@@ -364,6 +364,19 @@ func timeExamples() []example {
 			key:    decode(key32),
 			signed: "msg_1." + unixNow + `.{"user":{"id":"1"}}`,
 		},
+		{ // as Standard Webhooks joins them
+			vector: vector{
+				scheme: "supabase", secret: "v1,whsec_" + key32,
+				header: map[string]string{
+					"webhook-id": "msg_1", "webhook-timestamp": unixNow,
+					"webhook-signature": "v1,47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU= v1,{base64}",
+				},
+				body: `{"user":{"id":"1"}}`,
+				id:   "msg_1",
+			},
+			key:    decode(key32),
+			signed: "msg_1." + unixNow + `.{"user":{"id":"1"}}`,
+		},
 	}
 }
 
