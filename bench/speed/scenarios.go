@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -115,7 +116,7 @@ func fanOut(n int) func(*bench, *server, string) (figures, error) {
 
 // paced publishes 4,000 events a second, whatever is answered when. An event is
 // two exchanges and a part of a commit: so its baselines are the raw loop at
-// twice that rate, and the disk alone.
+// twice that rate, and the disk, alone and while the cores are busy.
 func paced(b *bench, s *server, sink string) (figures, error) {
 	raw, err := b.rawLoop(sink, "-rate=8000")
 	if err != nil {
@@ -123,6 +124,15 @@ func paced(b *bench, s *server, sink string) (figures, error) {
 	}
 	synced, err := b.syncTimes()
 	if err != nil {
+		return nil, err
+	}
+	busy := make(chan error, 1)
+	go func() {
+		_, err := b.rawLoop(sink)
+		busy <- err
+	}()
+	syncedBusy, err := b.syncTimes()
+	if err = errors.Join(err, <-busy); err != nil {
 		return nil, err
 	}
 	if err := s.subscribe(sink+"/sub", "load.*"); err != nil {
@@ -137,6 +147,7 @@ func paced(b *bench, s *server, sink string) (figures, error) {
 		{"received p50 ms", r.E2E.Latency.P50}, {"received p99 ms", r.E2E.Latency.P99}, {"accepted/s", r.AcceptedPS}, cost,
 		{"raw loop's p50 ms at 8,000/s", raw.Latency.P50}, {"raw loop's p99 ms at 8,000/s", raw.Latency.P99},
 		{"disk alone, p50 ms", quantile(synced, .5)}, {"disk alone, p99 ms", quantile(synced, .99)}, {"disk alone, p99.9 ms", quantile(synced, .999)},
+		{"disk, cores busy, p50 ms", quantile(syncedBusy, .5)}, {"disk, cores busy, p99 ms", quantile(syncedBusy, .99)}, {"disk, cores busy, p99.9 ms", quantile(syncedBusy, .999)},
 	}, err
 }
 
