@@ -297,10 +297,10 @@ func (b *bench) rawLoop(sink string, args ...string) (result, error) {
 	}, args...)...)
 }
 
-// syncTimes writes what a commit of a few events does, and syncs it, a thousand
-// times a second, and returns how long each took. One that is due while an
+// syncTimes writes what a commit of a few events does, and syncs it, once in so
+// long, and returns how long each took. One that is due while an
 // earlier one is under way waits for it, as events do.
-func (b *bench) syncTimes() (took []int64, err error) {
+func (b *bench) syncTimes(every time.Duration) (took []int64, err error) {
 	f, err := os.Create(filepath.Join(b.dir, "synced"))
 	if err != nil {
 		return nil, err
@@ -308,7 +308,7 @@ func (b *bench) syncTimes() (took []int64, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	piece := make([]byte, 11*4096)
 	begin := time.Now()
-	for due := begin; due.Sub(begin) < b.span; due = due.Add(time.Millisecond) {
+	for due := begin; due.Sub(begin) < b.span; due = due.Add(every) {
 		start := due
 		if rest := time.Until(due); rest > 0 {
 			time.Sleep(rest)
