@@ -66,6 +66,15 @@ type App struct {
 	// rotated. Default: 24h.
 	SecretGrace caddy.Duration `json:"secret_grace,omitempty"`
 
+	// How long events are kept, with their deliveries, attempts and dead
+	// letters; -1 for ever. Those with a delivery that is still to be made are
+	// never removed. Default: 30 days.
+	RetainFor caddy.Duration `json:"retain_for,omitempty"`
+
+	// How many bytes the store may use before the oldest events are removed
+	// sooner, those with dead letters last; -1 for any number. Default: 20 GiB.
+	RetainSize int64 `json:"retain_size,omitempty"`
+
 	// How many bytes of a receiver's answer are kept; -1 for none. Default:
 	// 4096.
 	ResponseBody int64 `json:"response_body,omitempty"`
@@ -251,6 +260,7 @@ func (a *App) resolve() (outbound.Settings, error) {
 	s := outbound.Settings{
 		Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
 		EndpointConcurrency: a.EndpointConcurrency, SecretGrace: time.Duration(a.SecretGrace),
+		RetainFor: time.Duration(a.RetainFor), RetainSize: a.RetainSize,
 		ResponseBody: a.ResponseBody, MaxPayload: a.MaxPayload,
 		TenantRate: a.TenantRateLimit,
 		Own:        ownEndpoints(),

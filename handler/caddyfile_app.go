@@ -41,6 +41,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		concurrency <number>
 //		endpoint_concurrency <number>
 //		secret_grace <duration>
+//		retain_for <duration>|off
+//		retain_size <size>|off
 //		response_body <size>|off
 //		max_payload <size>
 //		tenant_rate_limit <number>/<s|m|h>
@@ -82,7 +84,9 @@ var appOptions = map[string]option[*App]{
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
 	"endpoint_concurrency": number(func(a *App) *int { return &a.EndpointConcurrency }),
 	"secret_grace":         duration(func(a *App) *caddy.Duration { return &a.SecretGrace }),
-	"response_body":        {parseResponseBody, false},
+	"retain_for":           orOff(duration(func(a *App) *caddy.Duration { return &a.RetainFor }), func(a *App) { a.RetainFor = -1 }),
+	"retain_size":          orOff(size(func(a *App) *int64 { return &a.RetainSize }), func(a *App) { a.RetainSize = -1 }),
+	"response_body":        orOff(size(func(a *App) *int64 { return &a.ResponseBody }), func(a *App) { a.ResponseBody = -1 }),
 	"max_payload":          size(func(a *App) *int64 { return &a.MaxPayload }),
 	"tenant_rate_limit":    perSecond(func(a *App) *float64 { return &a.TenantRateLimit }),
 	"egress":               {parseEgress, false},
@@ -162,17 +166,6 @@ func parseFactor(d *caddyfile.Dispenser, x *Exponential) (err error) {
 		return d.Errf("factor %s: write a number such as 2", arg)
 	}
 	return nil
-}
-
-func parseResponseBody(d *caddyfile.Dispenser, a *App) error {
-	if d.CountRemainingArgs() == 1 && d.NextArg() {
-		if d.Val() == "off" {
-			a.ResponseBody = -1
-			return nil
-		}
-		d.Prev()
-	}
-	return size(func(a *App) *int64 { return &a.ResponseBody }).parse(d, a)
 }
 
 func parseEgress(d *caddyfile.Dispenser, a *App) error {

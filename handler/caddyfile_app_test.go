@@ -24,6 +24,8 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"factor":                 {global("retry exponential {\nfactor x\n}"), "write a number such as 2"},
 		"option of exponential":  {global("retry exponential {\ntries 3\n}"), "unrecognized subdirective 'tries'"},
 		"duration":               {global("timeout 15"), "write a duration such as 15s"},
+		"retain_for":             {global("retain_for long"), "retain_for long: write a duration such as 15s, 5m, 2h or 1d"},
+		"retain_size":            {global("retain_size none"), "retain_size none: write a size such as 1MiB"},
 		"number":                 {global("concurrency none"), "write a number of 1 or more"},
 		"size":                   {global("max_payload much"), "write a size such as 1MiB"},
 		"egress":                 {global("egress {\nopen 10.0.0.0/8\n}"), "unrecognized subdirective 'open'"},
@@ -46,6 +48,13 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
 		})
+	}
+}
+
+func TestOff(t *testing.T) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nwebhooks {\nretain_for off\nretain_size off\nresponse_body off\n}\n}\n"), nil)
+	if want := `"webhooks":{"retain_for":-1,"retain_size":-1,"response_body":-1}`; err != nil || !strings.Contains(string(config), want) {
+		t.Errorf("got %s, %v, want %s in it", config, err, want)
 	}
 }
 

@@ -143,6 +143,20 @@ func size[T any](place func(T) *int64) option[T] {
 	}}
 }
 
+// orOff is an option that the word off turns off.
+func orOff[T any](o option[T], off func(T)) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		if d.CountRemainingArgs() == 1 && d.NextArg() {
+			if d.Val() == "off" {
+				off(to)
+				return nil
+			}
+			d.Prev()
+		}
+		return o.parse(d, to)
+	}}
+}
+
 func perSecond[T any](place func(T) *float64) option[T] {
 	return option[T]{parse: func(d *caddyfile.Dispenser, to T) (err error) {
 		name, arg := d.Val(), ""

@@ -82,6 +82,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	}
 	e.services.Go(e.claims.run)
 	e.services.Go(e.watchSalvages)
+	e.services.Go(e.retain)
 	return e, nil
 }
 

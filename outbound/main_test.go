@@ -86,6 +86,13 @@ func (c *clock) advance(d time.Duration) {
 	})
 }
 
+// waits tells whether something waits for that much time to pass.
+func (c *clock) waits(d time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.timers, func(t *timer) bool { return t.at == c.elapsed+d })
+}
+
 // arrival is a request that a receiver has seen.
 type arrival struct {
 	path   string

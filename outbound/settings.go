@@ -22,6 +22,8 @@ type Settings struct {
 	Concurrency         int           // attempts under way on this node (512)
 	EndpointConcurrency int           // attempts under way to one subscription (16)
 	SecretGrace         time.Duration // how long a rotated secret goes on signing (24h)
+	RetainFor           time.Duration // how long events are kept, with what became of them (30 days); negative: for ever
+	RetainSize          int64         // bytes of the store beyond which the oldest go (20 GiB); negative: no limit
 	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
 	MaxPayload          int64         // bytes of an event (256 KiB)
 	TenantRate          float64       // events a second of each tenant (0: no limit)
@@ -68,6 +70,8 @@ func (s Settings) complete() (Settings, error) {
 	set(&s.Concurrency, 512)
 	set(&s.EndpointConcurrency, 16)
 	set(&s.SecretGrace, 24*time.Hour)
+	set(&s.RetainFor, 30*24*time.Hour)
+	set(&s.RetainSize, 20<<30)
 	set(&s.ResponseBody, 4<<10)
 	set(&s.MaxPayload, 256<<10)
 	if s.Retry == nil {

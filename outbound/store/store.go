@@ -59,6 +59,10 @@ type Store interface {
 	// excepted, dead letters with that reason, and returns how many.
 	Bury(ctx context.Context, subscription ID, reason string, limit int) (int, error)
 
+	// Forget removes old events with their deliveries and attempts, and their
+	// ids: the oldest first, those with a pending delivery never.
+	Forget(ctx context.Context, f Forget) (Forgotten, error)
+
 	// CreateSubscription stores a new subscription. ErrConflict: its ID is
 	// taken.
 	CreateSubscription(ctx context.Context, s *Subscription) error
@@ -95,6 +99,22 @@ type Store interface {
 	// Close ends the store. Calls under way are finished; later ones return
 	// ErrUnavailable.
 	Close() error
+}
+
+// Forget says which events to remove.
+type Forget struct {
+	After    ID        // go on with the event after this one
+	Before   time.Time // published before
+	KeepDead bool      // leave events that have dead letters
+	Limit    int       // look at so many events, deliveries and 4 KiB of payload, the last event excepted
+}
+
+// Forgotten is what a Forget has done.
+type Forgotten struct {
+	Events int   // that were removed
+	Last   ID    // the last one that it looked at, where to go on
+	More   bool  // there are more to look at
+	Used   int64 // bytes of the store that are in use, now
 }
 
 // Batch is what Commit stores in one transaction.

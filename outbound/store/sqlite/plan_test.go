@@ -58,6 +58,10 @@ func TestPlans(t *testing.T) {
 		{"a page of events", events(store.Query{Before: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
 		{"events of a subscription", events(store.Query{Subscription: "x"}), "SEARCH d EXISTS USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		{"of a subscription", list(store.Query{Subscription: "x"}), "SEARCH subscription USING COVERING INDEX subscription_id (id=?)"},
+		{"old events", selectOld, "SEARCH event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"whether one is settled", selectWanted, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"its deliveries", forgetFirst, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"its attempts", forgetLater, "SEARCH attempt USING COVERING INDEX attempt_delivery (delivery=?)"},
 		{"a chosen id", selectChosen, "SEARCH c USING PRIMARY KEY (id=? AND tenant=?)"},
 	}
 	mayBeSorted := map[string]bool{"pending": true, "pending of a subscription": true, "of an event id": true}

@@ -61,6 +61,7 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 			"pull forward": m.pullSome,
 			"requeue":      m.requeueSome,
 			"bury":         m.burySome,
+			"forget":       m.forgetSome,
 			"delete":       m.deleteOne,
 			"reopen":       m.reopenIt,
 			"time passes": func(rt *rapid.T) {
@@ -300,6 +301,42 @@ func (m *machine) burySome(rt *rapid.T) {
 	n, err := m.Bury(m.ctx(), s.Key, "buried", limit)
 	m.check(err)
 	equal(m.bench, "buried", n, len(waiting))
+}
+
+func (m *machine) forgetSome(rt *rapid.T) {
+	f := store.Forget{
+		Before:   m.later(rt),
+		KeepDead: rapid.Bool().Draw(rt, "keep dead letters"),
+		Limit:    rapid.IntRange(0, 9).Draw(rt, "limit"),
+	}
+	if len(m.events) > 0 && rapid.Bool().Draw(rt, "go on") {
+		f.After = rapid.SampledFrom(m.events).Draw(rt, "after").Event.Key
+	}
+	want, room := store.Forgotten{Last: f.After}, f.Limit
+	m.events = slices.DeleteFunc(m.events, func(p *store.Publication) bool {
+		if p.Event.Key <= f.After || p.Event.Key >= store.IDAt(f.Before) {
+			return false
+		}
+		if want.More = room <= 0; want.More {
+			return false
+		}
+		want.Last = p.Event.Key
+		room -= 1 + len(p.Deliveries)
+		mine := m.filter(func(d *delivery) bool { return d.Event == p.Event.Key })
+		for _, d := range mine {
+			if d.State == store.Pending || d.State == store.Dead && f.KeepDead {
+				return false
+			}
+		}
+		want.Events++
+		for id := range mine {
+			delete(m.deliveries, id)
+		}
+		return true
+	})
+	got := m.forget(f)
+	got.Used = 0
+	equal(m.bench, "forgotten", got, want)
 }
 
 // deleteOne deletes the last subscription and makes another one of that name.

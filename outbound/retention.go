@@ -1,0 +1,95 @@
+package outbound
+
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// forgetEvery is how often old events are looked for.
+	forgetEvery = time.Minute
+	// forgetLimit is how much is removed at once: some two milliseconds of the
+	// store's writer, for which those that publish wait.
+	forgetLimit = 128
+	// forgetShare bounds the part of the writer's time that this takes, one in
+	// so many.
+	forgetShare = 4
+)
+
+// retain removes what is older than it is kept, and the oldest where the store
+// is larger than it may be.
+func (e *Engine) retain() {
+	for e.life.Err() == nil {
+		c := e.config.Load()
+		s := sweep{e: e}
+		s.age(c.RetainFor)
+		s.size(c.RetainSize)
+		switch {
+		case e.life.Err() != nil:
+		case s.err != nil:
+			c.Logger.Error("removing old events; trying again", "error", s.err)
+		case s.events > 0:
+			c.Logger.Info("old events were removed", "events", s.events)
+		}
+		e.pause(e.life, forgetEvery)
+	}
+}
+
+// sweep is one look for old events.
+type sweep struct {
+	e      *Engine
+	events int   // that were removed
+	used   int64 // bytes of the store
+	err    error
+}
+
+// age removes events that are kept no longer. Where the wall clock was set, the
+// earlier of the two times counts: what is removed is gone.
+func (s *sweep) age(kept time.Duration) {
+	if kept < 0 {
+		return
+	}
+	now := s.e.now()
+	if wall := s.e.clock.Now(); wall.Before(now) {
+		now = wall
+	}
+	s.remove(store.Forget{Before: now.Add(-kept)}, 0)
+}
+
+// size removes the oldest events until the store is small enough: those that
+// have dead letters last.
+func (s *sweep) size(most int64) {
+	if most < 0 {
+		return
+	}
+	now := s.e.now()
+	for _, keepDead := range []bool{true, false} {
+		if s.forget(store.Forget{Before: now}); s.used > most {
+			s.remove(store.Forget{Before: now, KeepDead: keepDead}, most)
+		}
+	}
+}
+
+// remove goes through all events that f speaks of, the oldest first, as long as
+// the store is larger than that.
+func (s *sweep) remove(f store.Forget, most int64) {
+	f.Limit = forgetLimit
+	for s.e.life.Err() == nil {
+		began := s.e.clock.Elapsed()
+		done := s.forget(f)
+		if s.err != nil || !done.More || s.used <= most {
+			return
+		}
+		f.After = done.Last
+		s.e.pause(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))
+	}
+}
+
+func (s *sweep) forget(f store.Forget) (done store.Forgotten) {
+	if s.err == nil {
+		done, s.err = s.e.store.Forget(s.e.life, f)
+		s.events, s.used = s.events+done.Events, done.Used
+	}
+	return done
+}

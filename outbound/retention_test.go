@@ -1,0 +1,149 @@
+package outbound_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// moody fails what is sent to /bad.
+func moody(t *testing.T) *receiver {
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/bad") {
+			w.WriteHeader(500)
+		}
+	})
+	return r
+}
+
+// kept are the types of the events that are there, the oldest first.
+func (h *house) kept() (types []string) {
+	h.t.Helper()
+	events, err := h.store.Events(h.t.Context(), store.Query{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, e := range slices.Backward(events) {
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+func (h *house) keeps(what string, want ...string) {
+	h.t.Helper()
+	h.eventually(what, func() bool { return slices.Equal(h.kept(), want) })
+}
+
+func TestOldEventsAreRemoved(t *testing.T) {
+	var log journal
+	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.RetainFor = time.Hour })
+	r := moody(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
+	waits := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"waits"}})
+	if _, err := h.Deactivate(t.Context(), waits.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range []string{"fine", "dead", "waits", "unheard"} {
+		h.publish(event, "1")
+	}
+	h.attempt()
+	h.attempt()
+	h.pass(59 * time.Minute)
+	h.publish("unheard", "later")
+	h.pass(2 * time.Minute)
+	h.keeps("what is old and settled to go", "waits", "unheard")
+	if line := log.line("old events were removed"); !strings.Contains(line, "events=3") {
+		t.Errorf("the log: %s", line)
+	}
+
+	h.settings.RetainFor = 3 * time.Hour
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Activate(t.Context(), waits.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.attempt()
+	h.pass(2 * time.Hour)
+	h.keeps("what waited to be delivered and go, by the new setting", "unheard")
+}
+
+// What is removed is gone, so a wall clock that is wrong must not do it.
+func TestASetClockRemovesNothing(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.RetainFor = time.Hour })
+	h.publish("first", "1")
+	h.clock.set(48 * time.Hour)
+	h.publish("second", "1")
+	h.pass(59 * time.Minute)
+	h.looked()
+	if kept := h.kept(); len(kept) != 2 {
+		t.Errorf("kept %v", kept)
+	}
+	h.clock.set(-48 * time.Hour)
+	h.pass(2 * time.Minute)
+	h.keeps("the hour to pass", "second")
+}
+
+func TestALargeStoreLosesTheOldest(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
+	r := moody(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
+	h.publish("dead", "1")
+	h.attempt()
+	large := fmt.Sprintf("%q", strings.Repeat("x", 32<<10))
+	for i := range 20 {
+		h.publish(fmt.Sprintf("e%02d", i), large)
+	}
+	used := h.used()
+	h.pass(10 * 365 * 24 * time.Hour)
+
+	limit := func(size int64) {
+		t.Helper()
+		h.settings.RetainSize = size
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+		h.pass(time.Minute)
+		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
+	}
+	limit(used - 200<<10)
+	if kept := h.kept(); len(kept) < 2 || len(kept) > 15 || kept[0] != "dead" || kept[len(kept)-1] != "e19" {
+		t.Errorf("kept %v", kept)
+	}
+	h.settings.RetainSize = 1
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(time.Minute)
+	h.keeps("dead letters to go last")
+}
+
+// pass lets time pass once the engine has looked at old events.
+func (h *house) pass(d time.Duration) {
+	h.t.Helper()
+	h.looked()
+	h.clock.advance(d)
+}
+
+func (h *house) looked() {
+	h.t.Helper()
+	h.eventually("the pause before the next look", func() bool { return h.clock.waits(time.Minute) })
+}
+
+// used is how many bytes of the store are in use.
+func (h *house) used() int64 {
+	h.t.Helper()
+	done, err := h.store.Forget(h.t.Context(), store.Forget{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return done.Used
+}

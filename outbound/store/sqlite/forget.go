@@ -1,0 +1,115 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// An event's deliveries have ids in (id, last], among those of its neighbours.
+const (
+	selectOld    = `SELECT id, last, deliveries + octet_length(payload) / 4096, tenant, chosen FROM event WHERE id > ? AND id < ? ORDER BY id`
+	ofEvent      = ` FROM delivery WHERE id > ? AND id <= ? AND event = ?`
+	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
+	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
+	forgetFirst  = `DELETE` + ofEvent
+	forgetEvent  = `DELETE FROM event WHERE id = ?`
+	forgetChosen = `DELETE FROM chosen WHERE id = ? AND tenant = ?`
+	bytesInUse   = `SELECT (c.page_count - f.freelist_count) * s.page_size
+		FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s`
+)
+
+// old is an event that may be forgotten.
+type old struct {
+	id, last       store.ID
+	size           int // its deliveries, and the pages that its payload fills
+	tenant, chosen string
+}
+
+// Forget implements store.Store. What is removed leaves pages that are used
+// again: the file grows no more, but it doesn't shrink.
+func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotten, err error) {
+	err = s.write(ctx, func(w *writer) error {
+		events, err := w.oldest(f, &done)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			pending, dead, err := w.wanted(e)
+			if err != nil {
+				return err
+			}
+			if pending || dead && f.KeepDead {
+				continue
+			}
+			if err := w.forget(e); err != nil {
+				return err
+			}
+			done.Events++
+		}
+		return w.conn.query(bytesInUse, nil, func(row *stmt) error {
+			done.Used = row.readInt()
+			return nil
+		})
+	})
+	if err != nil {
+		return store.Forgotten{}, s.fail("removing old events", err)
+	}
+	return done, nil
+}
+
+// oldest finds the events to look at.
+func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, err error) {
+	room := f.Limit
+	done.Last = f.After
+	err = w.conn.query(selectOld, []any{f.After, store.IDAt(f.Before)}, func(row *stmt) error {
+		if room <= 0 {
+			done.More = true
+			return errEnough
+		}
+		e := old{row.readID(), row.readID(), int(row.readInt()), row.readText(), row.readText()}
+		events = append(events, e)
+		done.Last = e.id
+		room -= 1 + e.size
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return events, err
+}
+
+// wanted tells whether one of the event's deliveries is pending, or dead.
+func (w *writer) wanted(e old) (pending, dead bool, err error) {
+	st, err := w.conn.prepare(selectWanted)
+	if err != nil {
+		return false, false, err
+	}
+	_, err = st.id(e.id).id(e.last).id(e.id).first(func(row *stmt) { pending, dead = row.readBool(), row.readBool() })
+	return pending, dead, err
+}
+
+// forget removes an event and all that belongs to it.
+func (w *writer) forget(e old) error {
+	for _, sql := range []string{forgetLater, forgetFirst} {
+		st, err := w.conn.prepare(sql)
+		if err != nil {
+			return err
+		}
+		if err := st.id(e.id).id(e.last).id(e.id).exec(); err != nil {
+			return err
+		}
+	}
+	st, err := w.conn.prepare(forgetEvent)
+	if err != nil {
+		return err
+	}
+	if err := st.id(e.id).exec(); err != nil || e.chosen == "" {
+		return err
+	}
+	if st, err = w.conn.prepare(forgetChosen); err != nil {
+		return err
+	}
+	return st.text(e.chosen).text(e.tenant).exec()
+}
