@@ -57,6 +57,38 @@ func benchmarkCommit(b *testing.B, events, deliveries int, chosen bool) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/total, "µs/event")
 }
 
+// BenchmarkForget removes events of 1 KiB with a delivery each, in pieces as an
+// engine does.
+func BenchmarkForget(b *testing.B) {
+	s := open(b, filepath.Join(b.TempDir(), "webhooks.db"))
+	ids := store.NewIDs(0, 0, time.Now)
+	subscription := ids.Next()
+	f := store.Forget{Before: time.Now().Add(time.Hour), Limit: 128}
+	events := 0
+	for b.Loop() {
+		b.StopTimer()
+		for range 2 {
+			var settlements []*store.Settlement
+			batch := &store.Batch{}
+			for range 64 {
+				p := publication(ids, subscription)
+				batch.Publications = append(batch.Publications, p)
+				settlements = append(settlements, settlement(p.Deliveries[0]))
+			}
+			publishBatch(b, s, batch)
+			publishBatch(b, s, &store.Batch{Settlements: settlements})
+		}
+		b.StartTimer()
+		done, err := s.Forget(b.Context(), f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events += done.Events
+	}
+	b.ReportMetric(float64(events)/float64(b.N), "events/op")
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(events), "µs/event")
+}
+
 // BenchmarkClaim takes deliveries of many subscriptions out of a backlog.
 func BenchmarkClaim(b *testing.B) {
 	const subscriptions, backlog, limit = 128, 32, 8
