@@ -21,7 +21,7 @@ const (
 // is larger than it may be.
 func (e *Engine) retain() {
 	for e.life.Err() == nil {
-		c := e.config.Load()
+		c, began := e.config.Load(), e.clock.Elapsed()
 		s := sweep{e: e}
 		s.age(c.RetainFor)
 		s.size(c.RetainSize)
@@ -32,7 +32,7 @@ func (e *Engine) retain() {
 		case s.events > 0:
 			c.Logger.Info("old events were removed", "events", s.events)
 		}
-		e.pause(e.life, forgetEvery)
+		e.pause(e.life, forgetEvery-(e.clock.Elapsed()-began))
 	}
 }
 

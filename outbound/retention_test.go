@@ -60,6 +60,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	h.publish("unheard", "later")
 	h.pass(2 * time.Minute)
 	h.keeps("what is old and settled to go", "waits", "unheard")
+	h.looked()
 	if line := log.line("old events were removed"); !strings.Contains(line, "events=3") {
 		t.Errorf("the log: %s", line)
 	}
