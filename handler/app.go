@@ -86,6 +86,12 @@ type App struct {
 	// with 429. Events without a tenant are not limited. Default: no limit.
 	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
 
+	// A file to which a line of JSON is appended for each delivery that becomes
+	// a dead letter by its last attempt, as the API lists them, for `tail -f`
+	// and log shippers. It is made with mode 0600, and opened anew where it was
+	// moved away. Default: none.
+	DeadLetterLog string `json:"dead_letter_log,omitempty"`
+
 	// Where deliveries may go. By default only public addresses are reached.
 	Egress *Egress `json:"egress,omitempty"`
 
@@ -202,6 +208,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("getting the events app: %w", err)
 	}
 	a.notices = newNotices(ctx, events.(*caddyevents.App), a.logger)
+	if a.DeadLetterLog != "" {
+		path, err := resolveText("dead_letter_log", a.DeadLetterLog)
+		if err != nil {
+			return fmt.Errorf("webhooks: %w", err)
+		}
+		a.notices.file = newDeadFile(path, a.logger)
+	}
 	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
@@ -417,7 +430,9 @@ func (a *App) Start() error {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	a.engine.Store(e)
-	a.notices.start()
+	if err := a.notices.start(); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
 	if err := e.push(a.ctx, a, running); err != nil {
 		a.notices.stop() // Caddy doesn't stop an app that didn't start
 		return fmt.Errorf("webhooks: %w", err)

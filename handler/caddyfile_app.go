@@ -46,6 +46,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		response_body <size>|off
 //		max_payload <size>
 //		tenant_rate_limit <number>/<s|m|h>
+//		dead_letter_log <path>
 //		egress {
 //			allow <address|cidr|host...>
 //			deny <address|cidr|host...>
@@ -89,6 +90,7 @@ var appOptions = map[string]option[*App]{
 	"response_body":        orOff(size(func(a *App) *int64 { return &a.ResponseBody }), func(a *App) { a.ResponseBody = -1 }),
 	"max_payload":          size(func(a *App) *int64 { return &a.MaxPayload }),
 	"tenant_rate_limit":    perSecond(func(a *App) *float64 { return &a.TenantRateLimit }),
+	"dead_letter_log":      text(func(a *App) *string { return &a.DeadLetterLog }),
 	"egress":               {parseEgress, false},
 	"event_type":           {parseEventType, true},
 	"subscription":         {parseSubscription, true},

@@ -70,6 +70,8 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"misspelt scheme":     {subscription("scheme sripe"), "", "did you mean stripe?"},
 		"host of one word":    {"webhooks {\nsubscription crm {\nurl http://localhost:3000/\nevent_types *\n}\n}", "", "egress { allow localhost }"},
 		"event type twice":    {"webhooks {\nevent_type order.created\nevent_type order.created again\n}", "", "event_type order.created: is there twice"},
+		"log can't be opened": {"webhooks {\ndead_letter_log /dev/null/dead.ndjson\n}", "", "dead_letter_log: "},
+		"log without a path":  {"webhooks {\ndead_letter_log {env.NO_SUCH_PATH}\n}", "", "dead_letter_log: the environment variable NO_SUCH_PATH is empty or not set"},
 		"retry too long":      {"webhooks {\nretry 8d\n}", "", "at most"},
 		"concurrency":         {"webhooks {\nconcurrency 1000000\n}", "", "concurrency: is out of range"},
 		"egress":              {"webhooks {\negress {\nallow 10.0.0.0/64\n}\n}", "", "egress"},

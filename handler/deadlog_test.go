@@ -50,13 +50,17 @@ func newDeaths() *deaths {
 // die tells of n dead letters of a subscription.
 func (d *deaths) die(n int, subscription store.ID) {
 	for range n {
-		d.last++
-		d.AttemptDone(&outbound.AttemptDone{
-			Attempt:  store.Attempt{Number: 3, Class: "status"},
-			Delivery: d.last, State: store.Dead, Reason: "every attempt failed",
-			Event:        &store.Event{ID: "evt_1", Type: "order.created"},
-			Subscription: &store.Subscription{Key: subscription, ID: fmt.Sprint("sub_", int64(subscription))},
-		})
+		d.AttemptDone(d.death(subscription))
+	}
+}
+
+func (d *deaths) death(subscription store.ID) *outbound.AttemptDone {
+	d.last++
+	return &outbound.AttemptDone{
+		Attempt:  store.Attempt{Number: 3, Class: "status"},
+		Delivery: d.last, State: store.Dead, Reason: "every attempt failed",
+		Event:        &store.Event{ID: "evt_1", Type: "order.created"},
+		Subscription: &store.Subscription{Key: subscription, ID: fmt.Sprint("sub_", int64(subscription))},
 	}
 }
 

@@ -22,6 +22,7 @@ type notices struct {
 	events *caddyevents.App
 	logger *slog.Logger
 	dead   *deadLog
+	file   *deadFile // nil where there is none
 
 	dropped atomic.Int64   // events, since the log was told
 	drops   rate.Sometimes // bounds what it is told
@@ -47,7 +48,12 @@ func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger)
 	}
 }
 
-func (n *notices) start() {
+func (n *notices) start() error {
+	if n.file != nil {
+		if err := n.file.start(); err != nil {
+			return err
+		}
+	}
 	n.running.Go(func() {
 		for {
 			select {
@@ -58,12 +64,16 @@ func (n *notices) start() {
 			}
 		}
 	})
+	return nil
 }
 
 func (n *notices) stop() {
 	close(n.done)
 	n.running.Wait()
 	n.dead.flush()
+	if n.file != nil {
+		n.file.stop()
+	}
 	n.tellDropped()
 }
 
@@ -105,6 +115,9 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 		return
 	}
 	n.dead.write(a)
+	if n.file != nil {
+		n.file.write(a)
+	}
 	n.emit("delivery_dead", map[string]any{
 		"delivery_id":     a.Delivery.With(store.DeliveryPrefix),
 		"event_id":        a.Event.ID,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,7 +196,7 @@ func TestRotationEnds(t *testing.T) {
 // where and why, and that can be sent again after a restart.
 func TestDeadLetter(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withOptions(local))
+	s := startServer(t, withOptions(local+"\t\tdead_letter_log logs/dead.ndjson\n"))
 	r := newReceiver(t)
 	r.answer(func(w http.ResponseWriter, _ *request) {
 		w.Header().Set("X-Request-Id", "r-1")
@@ -249,6 +251,13 @@ func TestDeadLetter(t *testing.T) {
 	}
 
 	s.stop()
+	line, err := os.ReadFile(filepath.Join(s.dir, "logs", "dead.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if logged := decode(t, line); !reflect.DeepEqual(logged, l) {
+		t.Errorf("the log of dead letters has %v, want %v", logged, l)
+	}
 	r.answer(nil)
 	r.forget()
 	s.start()

@@ -1,0 +1,144 @@
+package handler
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// deadFile appends a line of JSON to a file for each dead letter, as the API
+// shows it, for `tail -f` and log shippers. The store is what counts: what a
+// crash keeps from the file is there.
+type deadFile struct {
+	path   string
+	logger *slog.Logger
+
+	lines   chan []byte
+	done    chan struct{}
+	running sync.WaitGroup
+
+	missed  atomic.Int64 // since the log was told
+	lastErr atomic.Pointer[error]
+	tell    rate.Sometimes // bounds what it is told
+
+	file *os.File // nil after an error
+}
+
+// deadFileQueue is how many lines may wait for the disk; more are left out, with
+// a word in the log.
+const deadFileQueue = 4096
+
+func newDeadFile(path string, logger *slog.Logger) *deadFile {
+	return &deadFile{
+		path: path, logger: logger, tell: rate.Sometimes{Interval: deadLogEvery},
+		lines: make(chan []byte, deadFileQueue), done: make(chan struct{}),
+	}
+}
+
+// start opens the file, so that a path that can't be written to fails the
+// config.
+func (f *deadFile) start() error {
+	if err := f.open(); err != nil {
+		return fmt.Errorf("dead_letter_log: %w", err)
+	}
+	f.running.Go(f.run)
+	return nil
+}
+
+func (f *deadFile) open() (err error) {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return err
+	}
+	f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	return err
+}
+
+// stop writes what waits, and closes the file.
+func (f *deadFile) stop() {
+	close(f.done)
+	f.running.Wait()
+	f.file.Close()
+	f.tellMissed()
+}
+
+// write has a line written, and doesn't wait for it.
+func (f *deadFile) write(a *outbound.AttemptDone) {
+	line, err := api.DeadLetter(a)
+	if err != nil {
+		f.leaveOut(1, err)
+		return
+	}
+	select {
+	case f.lines <- line:
+	default:
+		f.leaveOut(1, fmt.Errorf("the disk is too slow: %d lines wait for it", deadFileQueue))
+	}
+}
+
+func (f *deadFile) run() {
+	for {
+		select {
+		case line := <-f.lines:
+			f.append(line)
+		case <-f.done:
+			select {
+			case line := <-f.lines:
+				f.append(line)
+			default:
+				return
+			}
+		}
+	}
+}
+
+// append writes a line, and those that wait behind it, to the file that has the
+// path now: whoever rotates it moves it away.
+func (f *deadFile) append(lines []byte) {
+	n := 1
+	for more := len(f.lines); more > 0; more-- {
+		lines = append(lines, <-f.lines...)
+		n++
+	}
+	err := f.follow()
+	if err == nil {
+		_, err = f.file.Write(lines)
+	}
+	if err != nil {
+		f.leaveOut(n, err)
+	}
+}
+
+// follow opens the path anew where the open file isn't there any more.
+func (f *deadFile) follow() error {
+	open, err := f.file.Stat()
+	if err == nil {
+		var there os.FileInfo
+		if there, err = os.Stat(f.path); err == nil && os.SameFile(open, there) {
+			return nil
+		}
+	}
+	f.file.Close()
+	return f.open()
+}
+
+func (f *deadFile) leaveOut(lines int, err error) {
+	f.missed.Add(int64(lines))
+	f.lastErr.Store(&err)
+	f.tell.Do(f.tellMissed)
+}
+
+// tellMissed says how many lines are missing, if any are.
+func (f *deadFile) tellMissed() {
+	if missed := f.missed.Swap(0); missed > 0 {
+		f.logger.Error("dead letters are missing from the dead-letter log; caddy webhooks dead-letters list has them",
+			"path", f.path, "dead_letters", missed, "error", *f.lastErr.Load())
+	}
+}
