@@ -129,6 +129,13 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	})
 }
 
+// Buried counts dead letters that nobody tried to deliver any more.
+func (n *notices) Buried(subscription string, deliveries int) {
+	engineMetrics.deliveries.WithLabelValues(store.Dead.String()).Add(float64(deliveries))
+	n.logger.Warn("deliveries that waited for a deleted subscription are dead letters",
+		"subscription_id", subscription, "dead_letters", deliveries)
+}
+
 // SubscriptionChanged tells of a subscription that was deactivated or
 // activated.
 func (n *notices) SubscriptionChanged(s *store.Subscription) {

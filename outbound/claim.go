@@ -159,6 +159,9 @@ const buryBatch = 1000
 // which put off when a delivery is no longer held.
 func (c *claimer) bury(ctx context.Context, l *lane) {
 	n, err := c.e.store.Bury(ctx, l.key, ReasonDeleted, buryBatch)
+	if n > 0 {
+		c.e.config.Load().Observer.Buried(l.id(), n)
+	}
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {

@@ -469,6 +469,9 @@ func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 		dead, _ = h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
 		return len(dead) == 5
 	})
+	if got, want := receive(t, h.buried, "their number"), s.ID+" 5"; got != want {
+		t.Errorf("buried: %s, want %s", got, want)
+	}
 	if dead[0].Reason != outbound.ReasonDeleted || dead[0].URL != r.URL || dead[0].SubscriptionID != s.ID {
 		t.Errorf("%+v", dead[0])
 	}

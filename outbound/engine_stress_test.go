@@ -112,6 +112,7 @@ func (s *stress) note(format string, args ...any) {
 }
 
 func (s *stress) PublishDone(string, time.Duration)       {}
+func (s *stress) Buried(string, int)                      {}
 func (s *stress) SubscriptionChanged(*store.Subscription) {}
 
 // AttemptDone sees to it that no delivery is attempted twice at once.

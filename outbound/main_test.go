@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -167,14 +168,16 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 type observer struct {
 	attempts chan *outbound.AttemptDone
 	changes  chan *store.Subscription
+	buried   chan string
 }
 
 func newObserver() *observer {
-	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100)}
+	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100), make(chan string, 100)}
 }
 
 func (o *observer) PublishDone(string, time.Duration)         {}
 func (o *observer) AttemptDone(a *outbound.AttemptDone)       { o.attempts <- a }
+func (o *observer) Buried(subscription string, n int)         { o.buried <- fmt.Sprint(subscription, " ", n) }
 func (o *observer) SubscriptionChanged(s *store.Subscription) { o.changes <- s }
 
 // house is an engine on a real store.

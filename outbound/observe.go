@@ -14,6 +14,9 @@ type Observer interface {
 	PublishDone(result string, took time.Duration)
 	// AttemptDone is called for each attempt, when its outcome is stored.
 	AttemptDone(a *AttemptDone)
+	// Buried is called when deliveries that waited for a deleted subscription
+	// have become dead letters.
+	Buried(subscription string, deliveries int)
 	// SubscriptionChanged is called when one is deactivated, by the engine or
 	// by hand, or activated again.
 	SubscriptionChanged(s *store.Subscription)
@@ -34,4 +37,5 @@ type noObserver struct{}
 
 func (noObserver) PublishDone(string, time.Duration)       {}
 func (noObserver) AttemptDone(*AttemptDone)                {}
+func (noObserver) Buried(string, int)                      {}
 func (noObserver) SubscriptionChanged(*store.Subscription) {}

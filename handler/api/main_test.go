@@ -56,6 +56,9 @@ func (s *server) PublishDone(string, time.Duration) {}
 // AttemptDone implements outbound.Observer.
 func (s *server) AttemptDone(a *outbound.AttemptDone) { s.attempts <- a }
 
+// Buried implements outbound.Observer.
+func (s *server) Buried(string, int) {}
+
 // SubscriptionChanged implements outbound.Observer.
 func (s *server) SubscriptionChanged(*store.Subscription) {}
 

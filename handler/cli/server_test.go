@@ -51,6 +51,7 @@ type server struct {
 
 func (s *server) PublishDone(string, time.Duration)       {}
 func (s *server) AttemptDone(a *outbound.AttemptDone)     { s.attempts <- a }
+func (s *server) Buried(string, int)                      {}
 func (s *server) SubscriptionChanged(*store.Subscription) {}
 
 // start runs a server whose deliveries get one attempt.
