@@ -579,6 +579,18 @@ func TestAttack22BoundaryShift(t *testing.T) {
 	accept(t, square, post(in+"?a=b", "x-square-hmacsha256-signature", signature), `{"c":1}`)
 	refuse(t, square, post(in+"?a=b{", "x-square-hmacsha256-signature", signature), `"c":1}`, verify.ReasonMalformedField)
 	refuse(t, square, post(in+`?a=b{"c":1}`, "x-square-hmacsha256-signature", signature), "", verify.ReasonMalformedField)
+	refuse(t, square, post(in, "x-square-hmacsha256-signature", signature), `?a=b{"c":1}`, verify.ReasonMalformedBody)
+	refuse(t, square, post(in[:len(in)-1], "x-square-hmacsha256-signature", signature), in[len(in)-1:]+`?a=b{"c":1}`, verify.ReasonMalformedBody)
+	hubspot := provider(t, "hubspot")
+	signature = sha256b64("secret", "POST"+in+`/crm?a=b[{"c":1}]`+milliNow)
+	signed := func(target string) *http.Request {
+		return post(target, "X-HubSpot-Signature-v3", signature, "X-HubSpot-Request-Timestamp", milliNow)
+	}
+	accept(t, hubspot, signed(in+"/crm?a=b"), `[{"c":1}]`)
+	accept(t, hubspot, signed(in+"%2Fcrm?a=b"), `[{"c":1}]`)
+	refuse(t, hubspot, signed(in), `/crm?a=b[{"c":1}]`, verify.ReasonMalformedBody)
+	refuse(t, hubspot, signed(in+"/crm?a=b["), `{"c":1}]`, verify.ReasonMalformedBody)
+	refuse(t, hubspot, signed(in+"/crm%3Fa=b"), `[{"c":1}]`, verify.ReasonMalformedField) // another path
 	adyen := provider(t, "adyen", "00ff")
 	item := func(psp, original, account, reference string) string {
 		return fmt.Sprintf(`{"notificationItems":[{"NotificationRequestItem":{"pspReference":%q,"originalReference":%q,"merchantAccountCode":%q,"merchantReference":%q,"amount":{"value":1,"currency":"EUR"},"eventCode":"X","success":"true","additionalData":{"hmacSignature":%q}}}]}`,

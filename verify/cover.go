@@ -84,6 +84,7 @@ func (p *plan) joinBody(t *template) {
 		t.digitsBefore = either
 	case wordURL, wordURI, wordQuery, wordFunc:
 		t.urlBefore = true
+		t.bracketed = t.bracketed || p.readsJSON()
 	}
 	switch word(t.body + 1) {
 	case wordTimestamp:
@@ -91,6 +92,11 @@ func (p *plan) joinBody(t *template) {
 	case wordURI, wordPath, wordQuery:
 		t.bracketed = true
 	}
+}
+
+// readsJSON says whether the body is JSON, since something is read from it.
+func (p *plan) readsJSON() bool {
+	return p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
 }
 
 // meetsBody says whether a value of free length stands right beside the body.

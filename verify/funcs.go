@@ -156,6 +156,9 @@ func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
 
 // hubspotURL is the URL with these escapes decoded, and no others.
 func hubspotURL(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	if path := in.url.EscapedPath(); strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
+		return dst, ReasonMalformedField // decoded, it would begin a query
+	}
 	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(l.origin))))...), ""
 }
 

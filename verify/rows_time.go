@@ -351,6 +351,7 @@ var rowsTime = []Scheme{
 		Aliases:   []string{"config-cat"},
 		Title:     "ConfigCat",
 		Source:    "configcat/configcat-proxy",
+		Notes:     "Choose POST as the webhook's method: a GET is refused.",
 		Signature: Signature{Name: "X-ConfigCat-Webhook-Signature-V1", Separator: ",", Encoding: "base64"},
 		Content:   "{id}{timestamp}{body}",
 		Timestamp: Timestamp{In: "header", Name: "X-ConfigCat-Webhook-Timestamp"},

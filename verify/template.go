@@ -119,7 +119,8 @@ type template struct {
 	body     int  // index of {body}, -1 without
 	stream   bool // the body can be hashed while it is read
 	secret   bool // the secret stands in it
-	// bracketed: a value of free length meets the body with nothing in between.
+	// bracketed: a value of free length meets the body with nothing in between,
+	// or a URL a body of JSON.
 	// The body must then be a JSON object or array, whose brackets show where
 	// it ends, and the value may hold none.
 	bracketed bool
