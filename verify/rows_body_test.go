@@ -113,6 +113,24 @@ func loosen(text string) string {
 	return bare[:len(bare)-1] + alphabet[last|1:last|1+1] + text[len(bare):]
 }
 
+// Sinch's header names the application's key in front of the signature.
+func TestSinchVoiceWithoutItsKey(t *testing.T) {
+	v := published()[slices.IndexFunc(published(), func(v vector) bool { return v.scheme == "sinch-voice" })]
+	_, signature, _ := strings.Cut(v.header["Authorization"], ":")
+	for header, valid := range map[string]bool{
+		"Application key:" + signature: true,
+		"Application " + signature:     false,
+		"Application key," + signature: false,
+		"key:" + signature:             false,
+	} {
+		r := v.request()
+		r.Header.Set("Authorization", header)
+		if _, err := v.verifier(t).Verify(r, []byte(v.body)); (err == nil) != valid {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
+}
+
 // The id that Framer signs meets the body with nothing in between: bytes that
 // move from one to the other must not pass.
 func TestFramerBoundary(t *testing.T) {
