@@ -58,7 +58,7 @@ func (e *Engine) watchSalvages() {
 			select {
 			case <-e.life.Done():
 				return
-			case <-e.clock.After(claimAgain):
+			case <-e.clock.after(claimAgain):
 			}
 		}
 	}

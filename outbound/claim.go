@@ -91,19 +91,14 @@ func (c *claimer) run() {
 	var lanes []*lane
 	for c.e.life.Err() == nil {
 		var again time.Time
-		now := c.e.now()
-		lanes, again = c.due(now, lanes[:0])
+		lanes, again = c.due(c.e.now(), lanes[:0])
 		if len(lanes) > 0 {
 			c.claim(c.e.life, lanes)
 			continue
 		}
-		alarm := c.e.clock.After(again.Sub(now))
-		if !c.e.now().Before(again) {
-			continue // which passed before the alarm was set
-		}
 		select {
 		case <-c.wake:
-		case <-alarm:
+		case <-c.e.clock.at(again):
 		case <-c.e.life.Done():
 		}
 	}
@@ -147,7 +142,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 		return
 	}
 	for i, l := range asking {
-		l.fill(claimed[i], tickets[i])
+		l.fill(claimed[i], tickets[i], now)
 	}
 }
 

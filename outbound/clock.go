@@ -13,15 +13,18 @@ type Clock interface {
 	// Elapsed is how much time has passed since some moment, however the wall
 	// clock is set.
 	Elapsed() time.Duration
-	// After is ready when that much more time has passed.
-	After(d time.Duration) <-chan time.Time
+	// At is ready when so much has passed since that moment. It takes no
+	// duration, which would count from whenever it is called.
+	At(elapsed time.Duration) <-chan time.Time
 }
 
 type systemClock struct{ began time.Time }
 
-func (systemClock) Now() time.Time                         { return time.Now() }
-func (c systemClock) Elapsed() time.Duration               { return time.Since(c.began) }
-func (systemClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+func (systemClock) Now() time.Time           { return time.Now() }
+func (c systemClock) Elapsed() time.Duration { return time.Since(c.began) }
+func (c systemClock) At(elapsed time.Duration) <-chan time.Time {
+	return time.After(elapsed - c.Elapsed())
+}
 
 // timeline is the time by which deliveries are scheduled. It begins at the wall
 // clock's time and then only ever passes: where that is set, nothing comes
@@ -42,6 +45,12 @@ func newTimeline(c Clock, last store.ID) timeline {
 }
 
 func (t *timeline) now() time.Time { return t.zero.Add(t.Elapsed()) }
+
+// at is ready when it is then.
+func (t *timeline) at(then time.Time) <-chan time.Time { return t.At(then.Sub(t.zero)) }
+
+// after is ready when that much more time has passed.
+func (t *timeline) after(d time.Duration) <-chan time.Time { return t.At(t.Elapsed() + d) }
 
 // latest is for ids: they are never behind what is scheduled, and say when
 // something was made.

@@ -159,7 +159,7 @@ func (e *Engine) background(f func(context.Context)) {
 // pause waits, or returns early when ctx is done.
 func (e *Engine) pause(ctx context.Context, d time.Duration) {
 	select {
-	case <-e.clock.After(d):
+	case <-e.clock.after(d):
 	case <-ctx.Done():
 	}
 }

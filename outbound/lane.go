@@ -292,14 +292,14 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 // ticket tells what has happened to a lane while its claim was under way.
 type ticket struct{ asked, flushes uint64 }
 
-// fill takes what was claimed.
-func (l *lane) fill(c store.Claimed, t ticket) {
+// fill takes what was claimed as due at that time, which is not now: what has
+// come up since is for the next claim.
+func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time) {
 	size := 0
 	for _, h := range c.Deliveries {
 		size += len(h.Payload)
 	}
 	l.e.heldSize.Add(int64(size))
-	now := l.e.now()
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
 		l.mu.Unlock()
@@ -309,7 +309,7 @@ func (l *lane) fill(c store.Claimed, t ticket) {
 	for _, h := range c.Deliveries {
 		l.queue.push(h)
 	}
-	more := !c.Next.IsZero() && !c.Next.After(now)
+	more := !c.Next.IsZero() && !c.Next.After(claimed)
 	switch {
 	case l.asked == t.asked:
 		l.backlog, l.due = more, time.Time{}
@@ -325,9 +325,9 @@ func (l *lane) fill(c store.Claimed, t ticket) {
 	l.mu.Unlock()
 	switch {
 	case hungry && len(c.Deliveries) == 0 && more:
-		l.e.claims.schedule(l, now.Add(hungryPause)) // other lanes hold all the memory there is
+		l.e.claims.schedule(l, l.e.now().Add(hungryPause)) // other lanes hold all the memory there is
 	case hungry:
-		l.e.claims.schedule(l, now)
+		l.e.claims.schedule(l, claimed)
 	case !more && !c.Next.IsZero():
 		l.e.claims.schedule(l, c.Next)
 	}

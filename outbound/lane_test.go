@@ -13,9 +13,9 @@ import (
 // still is a clock that stands still.
 type still time.Time
 
-func (c still) Now() time.Time                     { return time.Time(c) }
-func (still) Elapsed() time.Duration               { return 0 }
-func (still) After(time.Duration) <-chan time.Time { return nil }
+func (c still) Now() time.Time                  { return time.Time(c) }
+func (still) Elapsed() time.Duration            { return 0 }
+func (still) At(time.Duration) <-chan time.Time { return nil }
 
 // newLane makes a lane of an engine of which nothing runs, so that a test
 // calls each step itself.
@@ -73,9 +73,21 @@ func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 		t.Fatal("it claims nothing")
 	}
 	l.stored(l.at(time.Hour)) // another retry, while the claim is under way
-	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket)
+	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0))
 	if !l.alarm.set || l.alarm.at.After(l.at(time.Second)) {
 		t.Errorf("the rest of what is due waits for its next alarm, %v", l.alarm.at)
+	}
+}
+
+func TestLaneClaimsAtOnceWhatCameUpDuringAClaim(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.stored(l.at(-time.Minute))
+	l.e.claims.due(l.e.now(), nil)
+	_, ticket, _ := l.look(false)
+	due := l.at(-time.Second)
+	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute))
+	if !l.alarm.set || !l.alarm.at.Equal(due) {
+		t.Errorf("what is due since %v is claimed at %v", due, l.alarm.at)
 	}
 }
 

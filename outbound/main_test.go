@@ -54,11 +54,11 @@ func (c *clock) Elapsed() time.Duration {
 	return c.elapsed
 }
 
-func (c *clock) After(d time.Duration) <-chan time.Time {
+func (c *clock) At(elapsed time.Duration) <-chan time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := &timer{at: c.elapsed + d, c: make(chan time.Time, 1)}
-	if d <= 0 {
+	t := &timer{at: elapsed, c: make(chan time.Time, 1)}
+	if elapsed <= c.elapsed {
 		t.c <- c.now
 	} else {
 		c.timers = append(c.timers, t)

@@ -29,9 +29,9 @@ func (standing) Now() time.Time { return now }
 
 func (standing) Elapsed() time.Duration { return 0 }
 
-func (standing) After(d time.Duration) <-chan time.Time {
+func (standing) At(elapsed time.Duration) <-chan time.Time {
 	c := make(chan time.Time, 1)
-	if d <= 0 {
+	if elapsed <= 0 {
 		c <- now
 	}
 	return c
