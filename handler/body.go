@@ -15,16 +15,19 @@ import (
 )
 
 const (
-	// chunkSize is the unit in which a body takes memory. Most webhooks fit in
-	// one chunk.
+	// headSize is what each body may take, no more than the connection's own
+	// buffers: most webhooks fit in it.
+	headSize = 4 << 10
+
+	// chunkSize is the unit in which a body takes memory beyond that.
 	chunkSize = 32 << 10
 
 	// bodyInMemory is how much of one body stays in memory.
 	bodyInMemory = 1 << 20
 
-	// scratchSize is what reading a body takes when all memory is in use: no
-	// more than the connection's own buffers.
-	scratchSize = 4 << 10
+	// bodyPrompt is how long a body may take memory while it comes. One that
+	// takes longer goes to a file, so that slow clients can't have it all.
+	bodyPrompt = 250 * time.Millisecond
 
 	// bodyGrace and bodyRate bound how long a body may take: bodyGrace, and a
 	// second more for each bodyRate bytes of it. A read that stalls altogether
@@ -67,33 +70,37 @@ func (m *memory) take(n int64) bool {
 
 func (m *memory) give(n int64) { m.used.Add(-n) }
 
-type chunk [chunkSize]byte
+type (
+	bodyHead [headSize]byte
+	chunk    [chunkSize]byte
+)
 
-var chunks = sync.Pool{New: func() any { return new(chunk) }}
+var (
+	heads  = sync.Pool{New: func() any { return new(bodyHead) }}
+	chunks = sync.Pool{New: func() any { return new(chunk) }}
+)
 
 // spool holds a body while it waits for the verdict and while the app reads it,
 // as often as the app's proxy needs: in memory up to a threshold, beyond it, or
-// when the memory of all bodies is used up, in a temporary file that has no
-// name any more.
+// when it comes slowly, or when the memory of all bodies is used up, in a
+// temporary file that has no name any more.
 type spool struct {
 	memory    *memory
 	threshold int64
 
 	mu       sync.RWMutex // guards what follows against a reader that outlives the request
 	size     int64
-	complete bool // the body was read to its end
+	complete bool      // the body was read to its end
+	head     *bodyHead // the first bytes
+	first    int64     // how many of the body's bytes are in the head
 	chunks   []*chunk
-	first    [1]*chunk // the array of chunks in the usual case
-	scratch  []byte    // where bytes on their way to the file are read
 	file     *os.File
 	name     string // the file's name where it could not be unlinked while open
 	closed   bool
 }
 
 func newSpool(m *memory, threshold int64) *spool {
-	s := &spool{memory: m, threshold: threshold}
-	s.chunks = s.first[:0]
-	return s
+	return &spool{memory: m, threshold: threshold, head: heads.Get().(*bodyHead)}
 }
 
 // fill reads src to its end, and gives each piece to tee as it comes. It reads
@@ -129,20 +136,27 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 			return errBodyTooSlow
 		case readErr != nil:
 			return readErr
-		case now().Sub(start) > bodyGrace+time.Duration(s.size/bodyRate)*time.Second:
+		}
+		took := now().Sub(start)
+		if took > bodyGrace+time.Duration(s.size/bodyRate)*time.Second {
 			return errBodyTooSlow
+		}
+		if took > bodyPrompt && s.file == nil {
+			_ = s.spill(0) // without a file it stays in memory, as far as there is any
 		}
 	}
 }
 
 // space returns where the next bytes are to be read.
 func (s *spool) space() ([]byte, error) {
-	if s.file != nil {
-		return s.scratch, nil
+	switch {
+	case s.file != nil:
+		return s.scratch(), nil
+	case len(s.chunks) == 0 && s.size <= headSize/2: // else a read would be short
+		return s.head[s.size:], nil
 	}
-	used := int(s.size % chunkSize)
-	if used > 0 || s.size < int64(len(s.chunks))*chunkSize {
-		return s.chunks[len(s.chunks)-1][used:], nil
+	if room := s.first + int64(len(s.chunks))*chunkSize - s.size; room > 0 {
+		return s.chunks[len(s.chunks)-1][chunkSize-room:], nil
 	}
 	// at the threshold itself there is room for another chunk, in which a body
 	// of that size shows that it is over
@@ -151,54 +165,73 @@ func (s *spool) space() ([]byte, error) {
 		s.chunks = append(s.chunks, c)
 		return c[:], nil
 	}
-	if err := s.spill(); err != nil {
+	if err := s.spill(1); err != nil {
 		return nil, &spoolError{err}
 	}
-	return s.scratch, nil
+	return s.scratch(), nil
+}
+
+// scratch is where bytes are read that are on their way to the file.
+func (s *spool) scratch() []byte {
+	if len(s.chunks) > 0 {
+		return s.chunks[0][s.size%chunkSize:] // in step with the file's pages
+	}
+	return s.head[:]
 }
 
 // keep takes over bytes that were read into the space.
 func (s *spool) keep(p []byte) error {
-	if s.file != nil {
+	switch {
+	case s.file != nil:
 		if _, err := s.file.Write(p); err != nil {
 			return &spoolError{err}
 		}
+	case len(s.chunks) == 0:
+		s.first += int64(len(p))
 	}
 	s.size += int64(len(p))
 	return nil
 }
 
-// spill moves the body from memory to a file.
-func (s *spool) spill() error {
+// spill moves the body from memory to a file, or leaves it as it is. It keeps so
+// many chunks to read with.
+func (s *spool) spill(keep int) error {
 	f, err := os.CreateTemp("", "caddy-webhook-")
 	if err != nil {
 		return err
 	}
-	s.file = f
+	name := ""
 	if os.Remove(f.Name()) != nil {
-		s.name = f.Name()
+		name = f.Name()
 	}
-	for _, c := range s.chunks {
-		if _, err := f.Write(c[:]); err != nil {
+	for off := int64(0); off < s.size; {
+		n, err := f.Write(s.at(off))
+		if err != nil {
+			discard(f, name)
 			return err
 		}
+		off += int64(n)
 	}
-	if len(s.chunks) == 0 {
-		s.scratch = make([]byte, scratchSize)
-		return nil
-	}
-	s.scratch = s.chunks[0][:]
-	s.drop(s.chunks[1:])
-	s.chunks = s.chunks[:1]
+	s.file, s.name = f, name
+	s.drop(min(keep, len(s.chunks)))
 	return nil
 }
 
-func (s *spool) drop(list []*chunk) {
-	for i, c := range list {
-		chunks.Put(c)
-		list[i] = nil
+// discard ends a temporary file, whose name is empty if it has none any more.
+func discard(f *os.File, name string) {
+	f.Close()
+	if name != "" {
+		os.Remove(name)
 	}
-	s.memory.give(int64(len(list)) * chunkSize)
+}
+
+// drop gives all chunks back but for the first ones.
+func (s *spool) drop(keep int) {
+	for _, c := range s.chunks[keep:] {
+		chunks.Put(c)
+	}
+	s.memory.give(int64(len(s.chunks)-keep) * chunkSize)
+	s.chunks = s.chunks[:keep]
 }
 
 // ReadAt implements io.ReaderAt. After release it reads nothing.
@@ -215,9 +248,7 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := 0
 	for n < len(p) && off < s.size {
-		c := s.chunks[off/chunkSize]
-		end := min(s.size-(off-off%chunkSize), chunkSize)
-		m := copy(p[n:], c[off%chunkSize:end])
+		m := copy(p[n:], s.at(off))
 		n += m
 		off += int64(m)
 	}
@@ -225,6 +256,16 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// at is what is in memory from there to the end of the head or of its chunk.
+func (s *spool) at(off int64) []byte {
+	if off < s.first {
+		return s.head[off:s.first]
+	}
+	off -= s.first
+	i := off / chunkSize
+	return s.chunks[i][off%chunkSize : min(s.size-s.first-i*chunkSize, chunkSize)]
 }
 
 // release gives memory and file back. It may be called more than once.
@@ -235,14 +276,11 @@ func (s *spool) release() {
 		return
 	}
 	s.closed = true
-	s.scratch = nil
-	s.drop(s.chunks)
-	s.chunks = nil
+	heads.Put(s.head)
+	s.head = nil
+	s.drop(0)
 	if s.file != nil {
-		s.file.Close()
-		if s.name != "" {
-			os.Remove(s.name)
-		}
+		discard(s.file, s.name)
 	}
 }
 

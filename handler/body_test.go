@@ -40,6 +40,9 @@ func tempDir(t *testing.T) {
 	})
 }
 
+// prompt is the time of a body that comes at once.
+func prompt() time.Time { return time.Time{} }
+
 func TestSpoolKeepsExactBytes(t *testing.T) {
 	tempDir(t)
 	const threshold = 4 * chunkSize
@@ -49,14 +52,14 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 		"half":          iotest.HalfReader,
 		"data with EOF": iotest.DataErrReader,
 	}
-	for _, size := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, threshold - 1, threshold, threshold + chunkSize + 1, 3*threshold + 17} {
+	for _, size := range []int{0, 1, headSize, headSize + 1, chunkSize - 1, chunkSize, headSize + chunkSize + 1, threshold - 1, threshold, threshold + chunkSize + 1, 3*threshold + 17} {
 		for name, source := range sources {
 			t.Run(fmt.Sprintf("%d/%s", size, name), func(t *testing.T) {
 				want := testBytes(size)
 				m := &memory{limit: 1 << 20}
 				s := newSpool(m, threshold)
 				var tee bytes.Buffer
-				if err := s.fill(source(bytes.NewReader(want)), int64(size), &tee, time.Now); err != nil {
+				if err := s.fill(source(bytes.NewReader(want)), int64(size), &tee, prompt); err != nil {
 					t.Fatal(err)
 				}
 				if !bytes.Equal(tee.Bytes(), want) {
@@ -108,7 +111,7 @@ func TestSpoolLimit(t *testing.T) {
 				var tee bytes.Buffer
 				s := newSpool(&memory{limit: 1 << 20}, 8*chunkSize)
 				defer s.release()
-				err := s.fill(src, int64(limit), &tee, time.Now)
+				err := s.fill(src, int64(limit), &tee, prompt)
 				if want := over > 0; errors.Is(err, errBodyTooLarge) != want {
 					t.Errorf("got error %v", err)
 				}
@@ -124,7 +127,7 @@ func TestSpoolLimit(t *testing.T) {
 	t.Run("largest limit", func(t *testing.T) {
 		s := newSpool(&memory{limit: 1 << 20}, chunkSize)
 		defer s.release()
-		if err := s.fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard, time.Now); err != nil {
+		if err := s.fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard, prompt); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -139,7 +142,7 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	for i := range 10 {
 		want := testBytes(chunkSize/2 + i)
 		s := newSpool(m, 1<<20)
-		if err := s.fill(bytes.NewReader(want), 1<<20, io.Discard, time.Now); err != nil {
+		if err := s.fill(bytes.NewReader(want), 1<<20, io.Discard, prompt); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size)); err != nil || !bytes.Equal(got, want) {
@@ -165,7 +168,7 @@ func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
 	s := newSpool(&memory{limit: 0}, 1<<20)
 	defer s.release()
-	err := s.fill(bytes.NewReader(testBytes(10)), 100, io.Discard, time.Now)
+	err := s.fill(bytes.NewReader(testBytes(headSize+1)), 1<<20, io.Discard, prompt)
 	var noRoom *spoolError
 	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v", err)
@@ -216,11 +219,46 @@ func TestSpoolSlowBody(t *testing.T) {
 	t.Run("a read that the server timed out", func(t *testing.T) {
 		s := newSpool(&memory{limit: 1 << 20}, 1<<20)
 		defer s.release()
-		err := s.fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard, time.Now)
+		err := s.fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard, prompt)
 		if !errors.Is(err, errBodyTooSlow) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestSpoolGivesSlowBodiesNoMemory: a body that doesn't come at once goes to a
+// file, and stays where it is if there can be none.
+func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
+	for name, missing := range map[string]bool{"to a file": false, "no folder for files": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if missing {
+				dir = filepath.Join(dir, "missing")
+			}
+			t.Setenv("TMPDIR", dir)
+			var now time.Time
+			want := testBytes(5 * chunkSize)
+			m := &memory{limit: 1 << 20}
+			s := newSpool(m, 1<<20)
+			defer s.release()
+			src := bytes.NewReader(want)
+			err := s.fill(readerFunc(func(p []byte) (int, error) {
+				if src.Len() <= 2*chunkSize {
+					now = now.Add(bodyPrompt + 1)
+				}
+				return src.Read(p[:min(len(p), chunkSize/2)])
+			}), 1<<20, io.Discard, func() time.Time { return now })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if used := m.used.Load(); (s.file != nil) == missing || (used > 0) != missing {
+				t.Errorf("a file: %v, %d bytes of memory", s.file != nil, used)
+			}
+			if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("read back %d bytes, %v", len(got), err)
+			}
+		})
+	}
 }
 
 type readerFunc func([]byte) (int, error)
@@ -235,7 +273,7 @@ func served(t *testing.T, body []byte) *http.Request {
 	r.Header.Set("Expect", "100-continue")
 	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
 	t.Cleanup(s.release)
-	if err := s.fill(r.Body, 1<<20, io.Discard, time.Now); err != nil {
+	if err := s.fill(r.Body, 1<<20, io.Discard, prompt); err != nil {
 		t.Fatal(err)
 	}
 	s.serve(r)
@@ -365,7 +403,7 @@ func TestServedRest(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
 	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
 	defer s.release()
-	if err := s.fill(r.Body, 1000, io.Discard, time.Now); !errors.Is(err, errBodyTooLarge) {
+	if err := s.fill(r.Body, 1000, io.Discard, prompt); !errors.Is(err, errBodyTooLarge) {
 		t.Fatal(err)
 	}
 	s.serve(r)
