@@ -134,11 +134,11 @@ func (l *refusalLog) open(level zapcore.Level, message string) *zapcore.CheckedE
 
 // about tells whose request it was, and how many lines were left out before.
 func (l *refusalLog) about(r *http.Request) []zap.Field {
-	u := providerURL(r)
+	method, u := asSent(r)
 	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	fields := []zap.Field{
 		zap.String("client_ip", client),
-		zap.String("method", originalMethod(r)),
+		zap.String("method", method),
 		zap.String("host", u.Host),
 		zap.String("path", cut(u.EscapedPath(), 256)),
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// providerURL is the URL of a request as the provider saw it: path and query as
-// they came, before any rewrite; scheme and host those of this server, or of
-// the proxy in front of it where Caddy's trusted_proxies vouch for that one.
-func providerURL(r *http.Request) *url.URL {
-	u := *r.URL
+// asSent is the method and the URL of a request as the provider sent it: path
+// and query as they came, before any rewrite; scheme and host those of this
+// server, or of the proxy in front of it where Caddy's trusted_proxies vouch for
+// that one.
+func asSent(r *http.Request) (method string, _ *url.URL) {
+	method, u := r.Method, *r.URL
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		u = *original.URL
+		method, u = original.Method, *original.URL
 	}
 	// the request line may hold a whole URL, which says nothing that counts
 	u.User = nil
@@ -25,16 +26,20 @@ func providerURL(r *http.Request) *url.URL {
 	if r.TLS != nil {
 		u.Scheme = "https"
 	}
-	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
-		return &u
+	host, scheme := lastForwarded(r.Header, "X-Forwarded-Host"), strings.ToLower(lastForwarded(r.Header, "X-Forwarded-Proto"))
+	if host == "" && scheme == "" {
+		return method, &u
 	}
-	if host := lastForwarded(r.Header, "X-Forwarded-Host"); host != "" {
+	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
+		return method, &u
+	}
+	if host != "" {
 		u.Host = host
 	}
-	if scheme := strings.ToLower(lastForwarded(r.Header, "X-Forwarded-Proto")); scheme == "http" || scheme == "https" {
+	if scheme == "http" || scheme == "https" {
 		u.Scheme = scheme
 	}
-	return &u
+	return method, &u
 }
 
 // lastForwarded is what the proxy next to us says: what stands before it in the
@@ -46,14 +51,6 @@ func lastForwarded(h http.Header, name string) string {
 	}
 	last := values[len(values)-1]
 	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-}
-
-// originalMethod is the method as it was received.
-func originalMethod(r *http.Request) string {
-	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.Method != "" {
-		return original.Method
-	}
-	return r.Method
 }
 
 // resolvePublicURL replaces the placeholders of a public_url.

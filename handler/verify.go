@@ -324,9 +324,9 @@ func (h *Verify) judge(r *http.Request) *verdict {
 // check verifies the signature: first what needs no body, then the body while
 // it is read.
 func (h *Verify) check(r *http.Request, v *verdict) {
-	u := providerURL(r)
+	method, u := asSent(r)
 	check, err := h.verifier.Begin(&verify.Request{
-		Method:        originalMethod(r),
+		Method:        method,
 		URL:           u,
 		Header:        r.Header,
 		Host:          u.Host,
