@@ -25,9 +25,11 @@ const (
 	// bodyInMemory is how much of one body stays in memory.
 	bodyInMemory = 1 << 20
 
-	// bodyPrompt is how long a body may take memory while it comes. One that
-	// takes longer goes to a file, so that slow clients can't have it all.
-	bodyPrompt = 250 * time.Millisecond
+	// promptGrace and promptRate bound how long a body may take memory while it
+	// comes: promptGrace, and a second more for each promptRate bytes of it. One
+	// that takes longer goes to a file, so that slow clients can't have it all.
+	promptGrace = 250 * time.Millisecond
+	promptRate  = 1 << 20
 
 	// bodyGrace and bodyRate bound how long a body may take: bodyGrace, and a
 	// second more for each bodyRate bytes of it. A read that stalls altogether
@@ -138,13 +140,18 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 			return readErr
 		}
 		took := now().Sub(start)
-		if took > bodyGrace+time.Duration(s.size/bodyRate)*time.Second {
+		if took > bodyGrace+s.at(bodyRate) {
 			return errBodyTooSlow
 		}
-		if took > bodyPrompt && s.file == nil {
+		if took > promptGrace+s.at(promptRate) && s.file == nil {
 			_ = s.spill(0) // without a file it stays in memory, as far as there is any
 		}
 	}
+}
+
+// at is how long the body takes at so many bytes a second.
+func (s *spool) at(rate int64) time.Duration {
+	return time.Duration(float64(s.size) / float64(rate) * float64(time.Second))
 }
 
 // space returns where the next bytes are to be read.
@@ -205,7 +212,7 @@ func (s *spool) spill(keep int) error {
 		name = f.Name()
 	}
 	for off := int64(0); off < s.size; {
-		n, err := f.Write(s.at(off))
+		n, err := f.Write(s.from(off))
 		if err != nil {
 			discard(f, name)
 			return err
@@ -248,7 +255,7 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := 0
 	for n < len(p) && off < s.size {
-		m := copy(p[n:], s.at(off))
+		m := copy(p[n:], s.from(off))
 		n += m
 		off += int64(m)
 	}
@@ -258,8 +265,8 @@ func (s *spool) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// at is what is in memory from there to the end of the head or of its chunk.
-func (s *spool) at(off int64) []byte {
+// from is what is in memory from there to the end of the head or of its chunk.
+func (s *spool) from(off int64) []byte {
 	if off < s.first {
 		return s.head[off:s.first]
 	}

@@ -244,7 +244,7 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 			src := bytes.NewReader(want)
 			err := s.fill(readerFunc(func(p []byte) (int, error) {
 				if src.Len() <= 2*chunkSize {
-					now = now.Add(bodyPrompt + 1)
+					now = now.Add(promptGrace + time.Second)
 				}
 				return src.Read(p[:min(len(p), chunkSize/2)])
 			}), 1<<20, io.Discard, func() time.Time { return now })

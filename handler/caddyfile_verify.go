@@ -74,6 +74,7 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    json_field    <field>
 //	    body_digest   <parameter>
 //	    default_port  either
+//	    header_prefixes <prefix> <prefix>...      # as above, and how else the names may begin
 //	    unbound_body  allow
 //	    status_code   <status>
 //	    content_types <type>...
@@ -99,22 +100,23 @@ var verifyOptions = map[string]option[*Verify]{
 	"enforce":      {parseEnforce, false},
 	"handshake":    {parseHandshake, false},
 
-	"name":          text(func(h *Verify) *string { return &h.Scheme.Name }),
-	"construction":  text(func(h *Verify) *string { return &h.Scheme.Construction }),
-	"algorithm":     text(func(h *Verify) *string { return &h.Scheme.Algorithm }),
-	"key":           text(func(h *Verify) *string { return &h.Scheme.Key }),
-	"content":       text(func(h *Verify) *string { return &h.Scheme.Content }),
-	"form_content":  text(func(h *Verify) *string { return &h.Scheme.FormContent }),
-	"signature":     {parseSignature, false},
-	"timestamp":     {parseTimestamp, false},
-	"id":            field(func(h *Verify) *verify.Field { return &h.Scheme.ID }),
-	"event_type":    field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
-	"json_field":    text(func(h *Verify) *string { return &h.Scheme.JSONField }),
-	"body_digest":   text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
-	"default_port":  text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
-	"unbound_body":  {parseUnboundBody, false},
-	"status_code":   {parseStatusCode, false},
-	"content_types": {parseContentTypes, false},
+	"name":            text(func(h *Verify) *string { return &h.Scheme.Name }),
+	"construction":    text(func(h *Verify) *string { return &h.Scheme.Construction }),
+	"algorithm":       text(func(h *Verify) *string { return &h.Scheme.Algorithm }),
+	"key":             text(func(h *Verify) *string { return &h.Scheme.Key }),
+	"content":         text(func(h *Verify) *string { return &h.Scheme.Content }),
+	"form_content":    text(func(h *Verify) *string { return &h.Scheme.FormContent }),
+	"signature":       {parseSignature, false},
+	"timestamp":       {parseTimestamp, false},
+	"id":              field(func(h *Verify) *verify.Field { return &h.Scheme.ID }),
+	"event_type":      field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
+	"json_field":      text(func(h *Verify) *string { return &h.Scheme.JSONField }),
+	"body_digest":     text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
+	"header_prefixes": words(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
+	"default_port":    text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
+	"unbound_body":    {parseUnboundBody, false},
+	"status_code":     {parseStatusCode, false},
+	"content_types":   words(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
 }
 
 // signatureOptions are the subdirectives of a signature's block.
@@ -142,6 +144,18 @@ func field[T any](place func(T) *verify.Field) option[T] {
 		if len(args) == 3 {
 			f.Pattern = args[2]
 		}
+		return nil
+	}}
+}
+
+// words is an option that is a list.
+func words[T any](list func(T) *[]string) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		args := d.RemainingArgs()
+		if len(args) == 0 {
+			return d.ArgErr()
+		}
+		*list(to) = args
 		return nil
 	}}
 }
@@ -305,14 +319,6 @@ func parseStatusCode(d *caddyfile.Dispenser, h *Verify) error {
 		return d.Errf("status_code %s: write a status from 400 to 499", arg)
 	}
 	h.Scheme.StatusCode = status
-	return nil
-}
-
-func parseContentTypes(d *caddyfile.Dispenser, h *Verify) error {
-	h.Scheme.ContentTypes = d.RemainingArgs()
-	if len(h.Scheme.ContentTypes) == 0 {
-		return d.ArgErr()
-	}
 	return nil
 }
 

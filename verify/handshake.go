@@ -60,7 +60,8 @@ var handshakes = map[string]*handshake{
 	"asana":              {head: asanaSecret},
 	"okta":               {head: oktaVerification},
 	"adobe-acrobat-sign": {head: acrobatSignClient},
-	"woocommerce":        {head: wooCommercePing},
+	"woocommerce":        {unsigned: wooCommercePing},
+	"notion":             {unsigned: notionToken},
 	"head":               {head: answerHead},
 	"monday":             {unsigned: mondayChallenge},
 	"azure-event-grid":   {head: eventGridOrigin, unsigned: eventGridValidation},
@@ -283,18 +284,36 @@ func oktaVerification(c *Check) (*Reply, Reason) {
 }
 
 // wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
-// when a webhook is saved. It is known by its head, and goes no further.
-func wooCommercePing(c *Check) (*Reply, Reason) {
-	const shortest, longest = int64(len("webhook_id=1")), int64(len("webhook_id=9223372036854775807"))
-	if c.in.method != http.MethodPost || c.in.contentType() != typeForm || c.in.size < shortest || c.in.size > longest {
-		return nil, ""
+// when a webhook is saved. It goes no further.
+func wooCommercePing(c *Check) *Reply {
+	if c.in.contentType() != typeForm || c.in.size > maxChallenge {
+		return nil
 	}
 	for _, name := range [...]string{"X-Wc-Webhook-Signature", "X-Wc-Webhook-Topic", "X-Wc-Webhook-Delivery-Id"} {
 		if len(c.in.header[name]) > 0 {
-			return nil, ""
+			return nil
 		}
 	}
-	return emptyReply(), ""
+	raw, reason := c.in.bytes()
+	id, found := bytes.CutPrefix(raw, []byte("webhook_id="))
+	if reason != "" || !found || len(id) == 0 || len(bytes.Trim(id, "0123456789")) > 0 {
+		return nil
+	}
+	return emptyReply()
+}
+
+// notionToken takes the token that Notion posts, unsigned, when a subscription
+// is made, and that its webhooks are signed with from then on. It goes no
+// further, and does not become the key: whoever calls first could choose it.
+func notionToken(c *Check) *Reply {
+	if len(c.in.header["X-Notion-Signature"]) > 0 {
+		return nil
+	}
+	fields := c.smallObject("verification_token")
+	if value, ok := fields["verification_token"].(string); !ok || len(fields) != 1 || !isChallenge(value) {
+		return nil
+	}
+	return emptyReply()
 }
 
 // smallJSON is a small JSON body as a document, if the word occurs in it: most
@@ -311,6 +330,15 @@ func (c *Check) smallJSON(word string) (jsonDocument, bool) {
 	return document, reason == ""
 }
 
+// smallObject is a small JSON body as an object, if the word occurs in it.
+func (c *Check) smallObject(word string) (fields map[string]any) {
+	document, ok := c.smallJSON(word)
+	if !ok || json.Unmarshal(document, &fields) != nil {
+		return nil
+	}
+	return fields
+}
+
 // mayBeChallenge says whether a request that is refused by its head could be a
 // handshake by its body.
 func (c *Check) mayBeChallenge() bool {
@@ -320,16 +348,9 @@ func (c *Check) mayBeChallenge() bool {
 
 // mondayChallenge sends back a body that is a challenge and nothing else.
 func mondayChallenge(c *Check) *Reply {
-	document, ok := c.smallJSON("challenge")
-	if !ok {
-		return nil
-	}
-	var fields map[string]any
-	if json.Unmarshal(document, &fields) != nil || len(fields) != 1 {
-		return nil
-	}
+	fields := c.smallObject("challenge")
 	value, ok := fields["challenge"].(string)
-	if !ok || !isEcho(value) {
+	if !ok || len(fields) != 1 || !isEcho(value) {
 		return nil
 	}
 	return jsonReply(map[string]string{"challenge": value})
@@ -431,10 +452,10 @@ func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
 	if reason != "" || !found || !isChallenge(value) {
 		return nil, ReasonBadChallenge
 	}
-	return jsonReply(map[string]string{
-		"plainToken":     value,
-		"encryptedToken": hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value)),
-	}), ""
+	return jsonReply(struct {
+		PlainToken     string `json:"plainToken"`
+		EncryptedToken string `json:"encryptedToken"`
+	}{value, hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value))}), ""
 }
 
 // emptyEvents answers the probes that are a signed list of no events: Xero's

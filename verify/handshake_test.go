@@ -54,7 +54,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "slack, a type deep inside", scheme: "slack", body: `{"event":{"type":"url_verification"},"challenge":"x"}`, sign: slackHeaders, event: true},
 
 		{name: "zoom", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, sign: zoomHeaders,
-			reply: `{"encryptedToken":"` + sha256hex("secret", "qgg8vlvZRS6UYooatFL8Aw") + `","plainToken":"qgg8vlvZRS6UYooatFL8Aw"}`},
+			reply: `{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"` + sha256hex("secret", "qgg8vlvZRS6UYooatFL8Aw") + `"}`},
 		{name: "zoom, unsigned", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8"}}`, reason: verify.ReasonMissingSignature},
 		{name: "zoom, a token that is a signed event", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1700000000:{}"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
 		{name: "zoom, a token with a colon", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},

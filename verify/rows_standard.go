@@ -3,6 +3,10 @@ package verify
 // standard makes a row of the Standard Webhooks family: headers with a common
 // prefix, a signed id and time, several signatures side by side.
 func standard(prefix string, row Scheme) Scheme {
+	var prefixes []string
+	if prefix == "svix-" {
+		prefixes = []string{prefix, "webhook-"} // as Svix's libraries take them
+	}
 	return Scheme{
 		Signature: Signature{Name: prefix + "signature", Separator: " ", Tags: []string{"v1"}, Assign: ",", Encoding: "base64"},
 		Key:       "whsec",
@@ -10,6 +14,8 @@ func standard(prefix string, row Scheme) Scheme {
 		Timestamp: Timestamp{In: "header", Name: prefix + "timestamp", Past: minutes(5)},
 		ID:        Field{In: "header", Name: prefix + "id"},
 		EventType: Field{In: "json", Name: "type"},
+
+		HeaderPrefixes: prefixes,
 	}.Merge(row)
 }
 

@@ -37,6 +37,11 @@ type Scheme struct {
 	// Signature is where the signature stands, and how it is wrapped.
 	Signature Signature `json:"signature,omitzero"`
 
+	// HeaderPrefixes are the beginnings that the headers' names may have. The row
+	// writes the first one; where no signature stands under it, all are looked
+	// for with the next.
+	HeaderPrefixes []string `json:"header_prefixes,omitempty"`
+
 	// Construction is how content and key make the signature: "hmac" (the
 	// default), "ed25519" (the receiver needs the public key only), "hash" (the
 	// plain digest of a content in which {secret} stands) or "token" (the secret
@@ -218,13 +223,14 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 }
 
 // Merge returns the scheme with every field that is set in over. Lists and maps
-// are replaced as a whole; Name and Names of the signature replace each other.
+// are replaced as a whole; Name and Names of the signature replace each other,
+// and the prefixes of what they were.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
-		s.Signature.Names = nil
+		s.Signature.Names, s.HeaderPrefixes = nil, nil
 	case over.Signature.Names != nil && over.Signature.Name == "":
-		s.Signature.Name = ""
+		s.Signature.Name, s.HeaderPrefixes = "", nil
 	}
 	merge(reflect.ValueOf(&s).Elem(), reflect.ValueOf(over))
 	return s

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,6 +52,7 @@ type Verifier struct {
 	public    *url.URL
 	handshake *handshake // nil when the scheme has none or it is off
 	now       func() time.Time
+	others    []*Verifier // the same for other names of the headers
 }
 
 // New makes a verifier. The error names the field or the secret (by its place,
@@ -72,6 +74,11 @@ func New(s Scheme, o Options) (*Verifier, error) {
 	}
 	if !o.NoHandshake {
 		v.handshake = p.handshake
+	}
+	for _, p := range p.others {
+		other := *v
+		other.plan = p
+		v.others = append(v.others, &other)
 	}
 	return v, nil
 }
@@ -97,6 +104,7 @@ func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 // scheme reads is there, once and well-formed, the time, the content type. A
 // refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
+	v = v.of(r.Header)
 	c := refused.Get().(*Check)
 	c.v, c.in = v, v.input(r)
 	c.oneLane[0].macs = c.twoMACs[:0]
@@ -108,6 +116,17 @@ func (v *Verifier) Begin(r *Request) (*Check, error) {
 		return nil, v.refuse(reason)
 	}
 	return c, nil
+}
+
+// of is the verifier for the names under which the signature stands.
+func (v *Verifier) of(h http.Header) *Verifier {
+	if len(v.others) == 0 || v.plan.signs(h) {
+		return v
+	}
+	if i := slices.IndexFunc(v.others, func(o *Verifier) bool { return o.plan.signs(h) }); i >= 0 {
+		return v.others[i]
+	}
+	return v
 }
 
 // refused are checks that nobody has seen, so that a flood of refusals costs no

@@ -1,0 +1,62 @@
+package verify_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// standardHeaders are those of Standard Webhooks with that prefix, signed with
+// the key "secret".
+func standardHeaders(prefix, id string) []string {
+	return []string{
+		prefix + "id", id, prefix + "timestamp", unixNow,
+		prefix + "signature", "v1," + sha256b64("secret", id+"."+unixNow+"."+testBody),
+	}
+}
+
+// Svix's libraries take both of the families' names, and so does its row.
+func TestHeaderPrefixes(t *testing.T) {
+	svix := provider(t, "svix", "whsec_c2VjcmV0")
+	request := func(lists ...[]string) *http.Request {
+		var all []string
+		for _, list := range lists {
+			all = append(all, list...)
+		}
+		return post(in, all...)
+	}
+	for _, prefix := range []string{"svix-", "webhook-"} {
+		if m := accept(t, svix, request(standardHeaders(prefix, "msg_1")), testBody); m.Provider != "svix" || m.ID != "msg_1" || !m.Signed.Timestamp {
+			t.Errorf("%s: %+v", prefix, m)
+		}
+	}
+	forged := standardHeaders("svix-", "msg_1")
+	forged[5] = "v1," + sha256b64("other", "")
+	refuse(t, svix, request(forged, standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonBadSignature)
+	refuse(t, svix, request(standardHeaders("svix-", "msg_1")[:4], standardHeaders("webhook-", "msg_1")[4:]), testBody, verify.ReasonMissingTimestamp)
+	refuse(t, svix, request(standardHeaders("other-", "msg_1")), testBody, verify.ReasonMissingSignature)
+	refuse(t, svix, request(), testBody, verify.ReasonMissingSignature)
+	refuse(t, provider(t, "standard", "whsec_c2VjcmV0"), request(standardHeaders("svix-", "msg_1")), testBody, verify.ReasonMissingSignature)
+
+	row, _ := verify.Lookup("svix")
+	named := row.Merge(verify.Scheme{Signature: verify.Signature{Name: "X-Own-Signature"}})
+	refuse(t, verifierOf(t, named, "whsec_c2VjcmV0"), request(standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonMissingSignature)
+}
+
+func TestHeaderPrefixesAreChecked(t *testing.T) {
+	for _, tt := range []struct {
+		prefixes []string
+		words    string
+	}{
+		{[]string{"X-"}, "how else it may begin"},
+		{[]string{"Y-", "X-"}, "how the signature's header begins"},
+		{[]string{"X-", "a b"}, `"a b"`},
+	} {
+		_, err := verify.New(base(func(s *verify.Scheme) { s.HeaderPrefixes = tt.prefixes }), verify.Options{Secrets: []string{"secret"}})
+		if err == nil || !strings.Contains(err.Error(), "header_prefixes: ") || !strings.Contains(err.Error(), tt.words) {
+			t.Errorf("%q: %v", tt.prefixes, err)
+		}
+	}
+}
