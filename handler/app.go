@@ -66,6 +66,11 @@ type App struct {
 	// rotated. Default: 24h.
 	SecretGrace caddy.Duration `json:"secret_grace,omitempty"`
 
+	// When a subscription whose receiver fails is deactivated, so that its
+	// deliveries are held until somebody activates it. Default: after 50 failed
+	// attempts in a row, the first of them 24 hours ago.
+	DisableAfter *DisableAfter `json:"disable_after,omitempty"`
+
 	// How long events are kept, with their deliveries, attempts and dead
 	// letters; -1 for ever. Those with a delivery that is still to be made are
 	// never removed. Default: 30 days.
@@ -140,6 +145,15 @@ type Exponential struct {
 	Max caddy.Duration `json:"max,omitempty"`
 	// How many attempts are made. Default: 10.
 	Attempts int `json:"attempts,omitempty"`
+}
+
+// DisableAfter says when a subscription is deactivated whose receiver fails.
+type DisableAfter struct {
+	// How many attempts in a row must have failed; -1: it is never deactivated.
+	Failures int `json:"failures,omitempty"`
+
+	// How long ago the first of them must have been.
+	For caddy.Duration `json:"for,omitempty"`
 }
 
 // Egress says where deliveries may go. Addresses that are not public
@@ -285,6 +299,9 @@ func (a *App) resolve() (outbound.Settings, error) {
 	}
 	if s.Retry, err = a.Retry.schedule(); err != nil {
 		return s, fmt.Errorf("retry: %w", err)
+	}
+	if d := a.DisableAfter; d != nil {
+		s.DisableAfter = outbound.DisableAfter{Failures: d.Failures, For: time.Duration(d.For)}
 	}
 	if a.Egress != nil {
 		if s.Policy, s.Proxy, err = a.Egress.resolve(); err != nil {

@@ -41,6 +41,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		concurrency <number>
 //		endpoint_concurrency <number>
 //		secret_grace <duration>
+//		disable_after <attempts> <duration>|off
 //		retain_for <duration>|off
 //		retain_size <size>|off
 //		response_body <size>|off
@@ -85,6 +86,7 @@ var appOptions = map[string]option[*App]{
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
 	"endpoint_concurrency": number(func(a *App) *int { return &a.EndpointConcurrency }),
 	"secret_grace":         duration(func(a *App) *caddy.Duration { return &a.SecretGrace }),
+	"disable_after":        orOff(option[*App]{parse: parseDisableAfter}, func(a *App) { a.DisableAfter = &DisableAfter{Failures: -1} }),
 	"retain_for":           orOff(duration(func(a *App) *caddy.Duration { return &a.RetainFor }), func(a *App) { a.RetainFor = -1 }),
 	"retain_size":          orOff(size(func(a *App) *int64 { return &a.RetainSize }), func(a *App) { a.RetainSize = -1 }),
 	"response_body":        orOff(size(func(a *App) *int64 { return &a.ResponseBody }), func(a *App) { a.ResponseBody = -1 }),
@@ -136,6 +138,23 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 	if len(args) == 2 {
 		a.Store.Path = args[1]
 	}
+	return nil
+}
+
+func parseDisableAfter(d *caddyfile.Dispenser, a *App) error {
+	var failures, age string
+	if !d.AllArgs(&failures, &age) {
+		return d.Err("disable_after: write how many attempts in a row must have failed, and for how long, as in: disable_after 50 24h")
+	}
+	n, err := strconv.Atoi(failures)
+	if err != nil || n < 1 {
+		return d.Errf("disable_after %s: write a number of failed attempts, as in: disable_after 50 24h", failures)
+	}
+	lasted, err := caddy.ParseDuration(age)
+	if err != nil || lasted <= 0 {
+		return d.Errf("disable_after %s %s: write for how long they must have failed, as in: disable_after 50 24h", failures, age)
+	}
+	a.DisableAfter = &DisableAfter{n, caddy.Duration(lasted)}
 	return nil
 }
 

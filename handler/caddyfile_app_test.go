@@ -24,6 +24,9 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"factor":                 {global("retry exponential {\nfactor x\n}"), "write a number such as 2"},
 		"option of exponential":  {global("retry exponential {\ntries 3\n}"), "unrecognized subdirective 'tries'"},
 		"duration":               {global("timeout 15"), "write a duration such as 15s"},
+		"disable_after":          {global("disable_after 50"), "disable_after: write how many attempts"},
+		"disable_after count":    {global("disable_after 0 24h"), "disable_after 0: write a number of failed attempts"},
+		"disable_after time":     {global("disable_after 50 day"), "disable_after 50 day: write for how long they must have failed"},
 		"retain_for":             {global("retain_for long"), "retain_for long: write a duration such as 15s, 5m, 2h or 1d"},
 		"retain_size":            {global("retain_size none"), "retain_size none: write a size such as 1MiB"},
 		"number":                 {global("concurrency none"), "write a number of 1 or more"},
@@ -52,8 +55,8 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 }
 
 func TestOff(t *testing.T) {
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nwebhooks {\nretain_for off\nretain_size off\nresponse_body off\n}\n}\n"), nil)
-	if want := `"webhooks":{"retain_for":-1,"retain_size":-1,"response_body":-1}`; err != nil || !strings.Contains(string(config), want) {
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nwebhooks {\ndisable_after off\nretain_for off\nretain_size off\nresponse_body off\n}\n}\n"), nil)
+	if want := `"webhooks":{"disable_after":{"failures":-1},"retain_for":-1,"retain_size":-1,"response_body":-1}`; err != nil || !strings.Contains(string(config), want) {
 		t.Errorf("got %s, %v, want %s in it", config, err, want)
 	}
 }

@@ -112,11 +112,11 @@ var verifyOptions = map[string]option[*Verify]{
 	"event_type":      field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
 	"json_field":      text(func(h *Verify) *string { return &h.Scheme.JSONField }),
 	"body_digest":     text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
-	"header_prefixes": words(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
+	"header_prefixes": list(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
 	"default_port":    text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
 	"unbound_body":    {parseUnboundBody, false},
 	"status_code":     {parseStatusCode, false},
-	"content_types":   words(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
+	"content_types":   list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
 }
 
 // signatureOptions are the subdirectives of a signature's block.
@@ -144,18 +144,6 @@ func field[T any](place func(T) *verify.Field) option[T] {
 		if len(args) == 3 {
 			f.Pattern = args[2]
 		}
-		return nil
-	}}
-}
-
-// words is an option that is a list.
-func words[T any](list func(T) *[]string) option[T] {
-	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return d.ArgErr()
-		}
-		*list(to) = args
 		return nil
 	}}
 }

@@ -136,6 +136,14 @@ func (n *notices) Buried(subscription string, deliveries int) {
 		"subscription_id", subscription, "dead_letters", deliveries)
 }
 
+// SubscriptionFailing tells of a subscription that is deactivated if its receiver
+// goes on to fail.
+func (n *notices) SubscriptionFailing(s *store.Subscription, f outbound.Failing) {
+	n.emit("subscription_failing", map[string]any{
+		"subscription_id": s.ID, "tenant": s.Tenant, "failures_in_a_row": f.Attempts, "failing_since": f.Since,
+	})
+}
+
 // SubscriptionChanged tells of a subscription that was deactivated or
 // activated.
 func (n *notices) SubscriptionChanged(s *store.Subscription) {

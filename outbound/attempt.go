@@ -105,11 +105,19 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	if o.class == ClassDamaged {
 		return // which says nothing of the receiver
 	}
-	n := l.note(o, c.Retry)
+	n := l.note(o, c)
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
+	if n.failsLong {
+		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
+			"subscription_id", t.sub.ID, "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
+			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.words)
+		c.Observer.SubscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
+	}
 	switch {
+	case n.failsTooLong:
+		e.background(func(ctx context.Context) { e.deactivateFailing(ctx, c, l, t.sub) })
 	case o.gone:
 		e.background(func(ctx context.Context) {
 			if err := e.deactivateGone(ctx, t.sub); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
@@ -117,39 +125,51 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 			}
 		})
 	case n.wentDown:
+		e.background(func(ctx context.Context) { e.rememberFailing(ctx, l) })
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: its retries are brought forward",
-			"subscription_id", t.sub.ID, "host", t.host(), "down_for", n.downFor)
-		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
+			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
+		e.background(func(ctx context.Context) {
+			e.rememberFailing(ctx, l)
+			e.pullForward(ctx, l)
+		})
 	}
 }
 
 // noted is what an outcome says of a receiver.
 type noted struct {
 	wentDown, cameBack bool
-	downFor            time.Duration // before it came back
 	pause              time.Duration // before the next attempt, while it is down
+
+	// A row of failures, with the one that has just come or until just now, and
+	// whether it is long: half of what deactivates the subscription, or all.
+	failing                 Failing
+	failingFor              time.Duration
+	failsLong, failsTooLong bool
 }
 
 // note tells the breaker.
-func (l *lane) note(o *outcome, r Schedule) (n noted) {
+func (l *lane) note(o *outcome, c *config) (n noted) {
+	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
-		if n.cameBack = l.breaker.succeeded(l.target.Load().concurrency); n.cameBack {
-			n.downFor = l.e.now().Sub(l.downSince).Round(time.Millisecond)
-		}
+		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
+		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
 		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
-	if n.wentDown = l.breaker.failed(o.overloaded, l.running); n.wentDown {
-		l.downSince = l.e.now()
-	}
-	first, _ := r.after(1)
+	n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
+	first, _ := c.Retry.after(1)
 	n.pause = l.breaker.pause(first)
+	n.failing = l.breaker.failing()
+	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
+	n.failsTooLong = c.DisableAfter.met(n.failing, now, 1)
+	n.failsLong = !l.breaker.told && c.DisableAfter.met(n.failing, now, 2)
+	l.breaker.told = l.breaker.told || n.failsLong
 	return n
 }

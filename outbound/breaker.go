@@ -7,8 +7,10 @@ import "time"
 // and its deliveries don't all use up their attempts. Where it is overloaded, it
 // slows down.
 type breaker struct {
-	failures int // in a row
-	allowed  int // attempts at a time when it was throttled, 0 for no bound
+	failures int       // in a row
+	since    time.Time // when the first of them was
+	allowed  int       // attempts at a time when it was throttled, 0 for no bound
+	told     bool      // that the receiver fails for long
 }
 
 const (
@@ -34,6 +36,13 @@ func (b *breaker) pause(first time.Duration) time.Duration {
 	return min(first/10<<min((b.failures-downAfter)/probesAlike, 4), first)
 }
 
+// resume is how a receiver that was down since then starts, after a restart.
+func (b *breaker) resume(since time.Time) {
+	if !since.IsZero() {
+		b.failures, b.since = downAfter, since
+	}
+}
+
 func (b *breaker) limit(most int) int {
 	switch {
 	case b.down():
@@ -47,7 +56,7 @@ func (b *breaker) limit(most int) int {
 // succeeded reports whether the receiver was down before.
 func (b *breaker) succeeded(most int) (wasDown bool) {
 	wasDown = b.down()
-	b.failures = 0
+	b.failures, b.since, b.told = 0, time.Time{}, false
 	if wasDown {
 		b.allowed = 1 // come back gently
 	}
@@ -60,8 +69,10 @@ func (b *breaker) succeeded(most int) (wasDown bool) {
 }
 
 // failed reports whether the receiver has just gone down.
-func (b *breaker) failed(overloaded bool, running int) (wentDown bool) {
-	b.failures++
+func (b *breaker) failed(now time.Time, overloaded bool, running int) (wentDown bool) {
+	if b.failures++; b.failures == 1 {
+		b.since = now
+	}
 	if overloaded {
 		b.allowed = max(running/2, 1)
 	}

@@ -8,14 +8,14 @@ import (
 func TestBreaker(t *testing.T) {
 	var b breaker
 	for i := 1; i < downAfter; i++ {
-		if b.failed(false, 16) || b.down() {
+		if b.failed(time.Time{}, false, 16) || b.down() {
 			t.Fatalf("down after %d failures", i)
 		}
 	}
-	if !b.failed(false, 16) || !b.down() || b.limit(16) != 1 {
+	if !b.failed(time.Time{}, false, 16) || !b.down() || b.limit(16) != 1 {
 		t.Fatalf("not down after %d failures: %+v", downAfter, b)
 	}
-	if b.failed(false, 1) {
+	if b.failed(time.Time{}, false, 1) {
 		t.Error("it went down twice")
 	}
 	if !b.succeeded(16) || b.down() {
@@ -34,11 +34,11 @@ func TestBreaker(t *testing.T) {
 
 func TestOverloadHalvesTheAttempts(t *testing.T) {
 	var b breaker
-	b.failed(true, 16)
+	b.failed(time.Time{}, true, 16)
 	if got := b.limit(16); got != 8 {
 		t.Errorf("got %d, want 8", got)
 	}
-	b.failed(true, 1)
+	b.failed(time.Time{}, true, 1)
 	if got := b.limit(16); got != 1 {
 		t.Errorf("got %d, want 1", got)
 	}

@@ -111,9 +111,10 @@ func (s *stress) note(format string, args ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-func (s *stress) PublishDone(string, time.Duration)       {}
-func (s *stress) Buried(string, int)                      {}
-func (s *stress) SubscriptionChanged(*store.Subscription) {}
+func (s *stress) PublishDone(string, time.Duration)                {}
+func (s *stress) Buried(string, int)                               {}
+func (s *stress) SubscriptionFailing(*store.Subscription, Failing) {}
+func (s *stress) SubscriptionChanged(*store.Subscription)          {}
 
 // AttemptDone sees to it that no delivery is attempted twice at once.
 func (s *stress) AttemptDone(a *AttemptDone) {

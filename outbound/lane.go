@@ -48,7 +48,6 @@ type lane struct {
 
 	notBefore time.Time // the receiver asked for a pause, or the rate is used up
 	breaker   breaker
-	downSince time.Time // while the receiver is down
 	// For the status.
 	lastSuccess, lastFailure time.Time
 	lastError                string

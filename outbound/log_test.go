@@ -69,7 +69,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	h.probe(r)
 	h.attempt()
 	h.eventually("the word that it is back", func() bool { return log.line("a receiver is back") != "" })
-	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"down_for=25m") {
+	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"failed_for=25m") {
 		t.Errorf("back: %s", line)
 	}
 	if line := log.line("hush"); line != "" {

@@ -169,16 +169,18 @@ type observer struct {
 	attempts chan *outbound.AttemptDone
 	changes  chan *store.Subscription
 	buried   chan string
+	failing  chan outbound.Failing
 }
 
 func newObserver() *observer {
-	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100), make(chan string, 100)}
+	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100), make(chan string, 100), make(chan outbound.Failing, 100)}
 }
 
-func (o *observer) PublishDone(string, time.Duration)         {}
-func (o *observer) AttemptDone(a *outbound.AttemptDone)       { o.attempts <- a }
-func (o *observer) Buried(subscription string, n int)         { o.buried <- fmt.Sprint(subscription, " ", n) }
-func (o *observer) SubscriptionChanged(s *store.Subscription) { o.changes <- s }
+func (o *observer) PublishDone(string, time.Duration)                             {}
+func (o *observer) AttemptDone(a *outbound.AttemptDone)                           { o.attempts <- a }
+func (o *observer) Buried(subscription string, n int)                             { o.buried <- fmt.Sprint(subscription, " ", n) }
+func (o *observer) SubscriptionFailing(_ *store.Subscription, f outbound.Failing) { o.failing <- f }
+func (o *observer) SubscriptionChanged(s *store.Subscription)                     { o.changes <- s }
 
 // house is an engine on a real store.
 type house struct {

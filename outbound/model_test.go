@@ -74,6 +74,8 @@ var (
 
 const modelGrace = time.Hour
 
+var modelDisable = outbound.DisableAfter{Failures: 5, For: 10 * time.Minute}
+
 // world is an engine, its receivers and the model of both.
 type world struct {
 	h        *house
@@ -125,7 +127,7 @@ type modelSub struct {
 func newWorld(t *testing.T) *world {
 	w := &world{chosen: map[string]*modelEvent{}, paths: map[string]*modelSub{}}
 	w.receiver = httptest.NewServer(http.HandlerFunc(w.receive))
-	w.h = open(t, retries(modelSchedule...), func(s *outbound.Settings) { s.SecretGrace = modelGrace })
+	w.h = open(t, retries(modelSchedule...), func(s *outbound.Settings) { s.SecretGrace, s.DisableAfter = modelGrace, modelDisable })
 	w.zero = w.h.clock.Now()
 	return w
 }
@@ -655,7 +657,8 @@ func (w *world) compareSub(s *modelSub, lanes map[string]outbound.SubscriptionSt
 	}
 	if known {
 		active := lane.Subscription.Active
-		if s.inactive && active || s.gone && active || !s.inactive && !s.gone && !active && lane.Subscription.Reason != outbound.ReasonGone {
+		failed := lane.Subscription.Reason == outbound.ReasonFailing && s.failed >= modelDisable.Failures
+		if s.inactive && active || s.gone && active || !s.inactive && !s.gone && !active && !failed && lane.Subscription.Reason != outbound.ReasonGone {
 			return fmt.Sprintf("%s is active: %v, %s", s.id, active, lane.Subscription.Reason)
 		}
 		if active {

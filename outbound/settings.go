@@ -22,6 +22,7 @@ type Settings struct {
 	Concurrency         int           // attempts under way on this node (512)
 	EndpointConcurrency int           // attempts under way to one subscription (16)
 	SecretGrace         time.Duration // how long a rotated secret goes on signing (24h)
+	DisableAfter        DisableAfter  // when a subscription whose receiver fails is deactivated
 	RetainFor           time.Duration // how long events are kept, with what became of them (30 days); negative: for ever
 	RetainSize          int64         // bytes of the store beyond which the oldest go (20 GiB); negative: no limit
 	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
@@ -70,6 +71,7 @@ func (s Settings) complete() (Settings, error) {
 	set(&s.Concurrency, 512)
 	set(&s.EndpointConcurrency, 16)
 	set(&s.SecretGrace, 24*time.Hour)
+	set(&s.DisableAfter, DisableAfter{50, 24 * time.Hour})
 	set(&s.RetainFor, 30*24*time.Hour)
 	set(&s.RetainSize, 20<<30)
 	set(&s.ResponseBody, 4<<10)
@@ -108,6 +110,9 @@ func (s Settings) complete() (Settings, error) {
 		if v.value < 1 || v.value > v.max {
 			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
 		}
+	}
+	if err := s.DisableAfter.check(); err != nil {
+		return s, fmt.Errorf("disable_after: %w", err)
 	}
 	if err := checkRate(s.TenantRate); err != nil {
 		return s, fmt.Errorf("tenant_rate_limit: %w", err)

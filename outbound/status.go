@@ -35,6 +35,7 @@ type SubscriptionStatus struct {
 	Pending      int64     // deliveries that wait for it, those under way included
 	Ready        int       // of these, the ones in its lane
 	Failures     int       // attempts that failed in a row
+	FailingSince time.Time // when the first of them was, zero for none
 	PausedUntil  time.Time // zero when it isn't
 	LastSuccess  time.Time // since the start of the process
 	LastFailure  time.Time
@@ -74,7 +75,7 @@ func (l *lane) status() SubscriptionStatus {
 	s := SubscriptionStatus{
 		Subscription: l.target.Load().sub, Health: HealthOK,
 		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
-		LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
+		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
 	if l.notBefore.After(l.e.now()) {
 		s.PausedUntil, s.Health = l.e.clock.wall(l.notBefore), HealthPaused

@@ -41,6 +41,7 @@ type SubscriptionSpec struct {
 const (
 	ReasonByHand  = "deactivated by hand"
 	ReasonGone    = "the receiver answered 410 Gone"
+	ReasonFailing = "the receiver has failed for too long"
 	ReasonRemoved = "no longer in the configuration"
 )
 
@@ -214,6 +215,9 @@ func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 
 // apply writes what the user said into the row.
 func (s *SubscriptionSpec) apply(row *store.Subscription) {
+	if row.URL != s.URL {
+		row.FailingSince = time.Time{}
+	}
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
 	row.Scheme, row.RateLimit, row.Ordered = s.Scheme, s.RateLimit, s.Ordered
@@ -373,7 +377,7 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		}
 		changed = s.Active != active && still(s)
 		if changed {
-			s.Active, s.Reason = active, reason
+			s.Active, s.Reason, s.FailingSince = active, reason, time.Time{}
 		}
 		return nil
 	})

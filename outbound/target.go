@@ -84,6 +84,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 	l := e.lanes.byKey(s.Key)
 	if l == nil {
 		l = &lane{e: e, key: s.Key}
+		l.breaker.resume(s.FailingSince)
 		l.target.Store(newTarget(c, s, e.now()))
 		e.lanes.index(l, nil, s)
 		return

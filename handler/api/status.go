@@ -44,6 +44,7 @@ type subscriptionStatus struct {
 	Pending        int64     `json:"pending"` // deliveries that wait for it, those under way included
 	Ready          int       `json:"ready"`
 	FailuresInARow int       `json:"failures_in_a_row"`
+	FailingSince   timestamp `json:"failing_since"`
 	PausedUntil    timestamp `json:"paused_until"`
 	LastSuccessAt  timestamp `json:"last_success_at"`
 	LastFailureAt  timestamp `json:"last_failure_at"`
@@ -74,7 +75,7 @@ func (c *call) showStatus() error {
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
 		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health,
-		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, FailuresInARow: s.Failures, PausedUntil: timestamp(s.PausedUntil),
+		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}
 }

@@ -71,6 +71,8 @@ type Subscription struct {
 	Active      bool
 	Reason      string // why it is not active
 	Updated     time.Time
+
+	FailingSince time.Time // by the engine's time, zero while the receiver works
 }
 
 // Created is when the subscription was made.

@@ -187,6 +187,14 @@ func (s *stmt) bytes(v []byte) *stmt {
 // time binds milliseconds, and 0 for the zero time.
 func (s *stmt) time(v time.Time) *stmt { return s.int(millis(v)) }
 
+// optionalTime binds NULL for the zero time.
+func (s *stmt) optionalTime(v time.Time) *stmt {
+	if v.IsZero() {
+		return s.null()
+	}
+	return s.time(v)
+}
+
 // json binds a JSON text, and NULL for an empty map or list.
 func (s *stmt) json(v any, size int) *stmt { return s.optional(asJSON(v, size)) }
 

@@ -17,7 +17,7 @@ type table struct {
 	// doesn't have, i: integer, r: number, t: text, b: bytes; in JSON, m: a map
 	// of texts, l: a list of texts, s: secrets.
 	columns string
-	added   int  // columns at the end that rows of format 1 don't have
+	added   int  // columns at the end that rows of older formats don't have
 	index   bool // it is stored as an index (WITHOUT ROWID)
 	sound   func(row []any) bool
 }
@@ -27,7 +27,8 @@ type table struct {
 var tables = []*table{
 	{
 		name:    "subscription",
-		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i",
+		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i failing_since:I",
+		added:   1,
 		sound: func(row []any) bool {
 			deleted := number(row[16])
 			return number(row[0]) > 0 && (deleted == 0 || deleted == number(row[0])) &&

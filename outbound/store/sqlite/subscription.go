@@ -10,11 +10,11 @@ import (
 
 const (
 	subscriptionColumns = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
-		rate_limit, ordered, filter, from_config, active, reason, updated`
+		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since`
 	insertSubscription = `INSERT INTO subscription (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
 )
 
@@ -123,7 +123,7 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		json(sub.EventTypes, 1).json(sub.Headers, len(sub.Headers)).
 		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets)).
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
-		bool(sub.Active).text(sub.Reason).time(sub.Updated)
+		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince)
 }
 
 // readSubscription reads subscriptionColumns.
@@ -147,5 +147,6 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	sub.Active = row.readBool()
 	sub.Reason = row.readText()
 	sub.Updated = row.readTime()
+	sub.FailingSince = row.readTime()
 	return sub, nil
 }

@@ -15,7 +15,7 @@ var subscriptionTests = []test{
 			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
 			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
 			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
-			Active:  false, Reason: "it was gone (410)", Updated: b.now().Add(time.Second),
+			Active:  false, Reason: "it was gone (410)", Updated: b.now().Add(time.Second), FailingSince: b.now().Add(-time.Hour),
 		}
 		b.check(b.CreateSubscription(b.ctx(), s))
 		sameSubscriptions(b, s)
@@ -42,7 +42,7 @@ var subscriptionTests = []test{
 		s := b.subscribe("crm")
 		got, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
 			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
-			s.Active, s.Reason = false, "paused"
+			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
 			s.Key, s.ID = 1, "other" // which can't be
 			return nil
 		})
@@ -143,7 +143,7 @@ func sameSubscriptions(b *bench, want ...*store.Subscription) {
 func sameSubscription(b *bench, got, want *store.Subscription) {
 	b.Helper()
 	g, w := *got, *want
-	if !g.Updated.Equal(w.Updated) || len(g.Secrets) != len(w.Secrets) {
+	if !g.Updated.Equal(w.Updated) || !g.FailingSince.Equal(w.FailingSince) || len(g.Secrets) != len(w.Secrets) {
 		b.Fatalf("got %+v, want %+v", g, w)
 	}
 	for i := range w.Secrets {
@@ -151,7 +151,8 @@ func sameSubscription(b *bench, got, want *store.Subscription) {
 			b.Fatalf("secret %d: got %+v, want %+v", i, g.Secrets[i], w.Secrets[i])
 		}
 	}
-	g.Updated, w.Updated, g.Secrets, w.Secrets = time.Time{}, time.Time{}, nil, nil
+	g.Updated, w.Updated, g.FailingSince, w.FailingSince = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	g.Secrets, w.Secrets = nil, nil
 	if !reflect.DeepEqual(g, w) {
 		b.Fatalf("got %+v, want %+v", g, w)
 	}

@@ -1,0 +1,68 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// DisableAfter says when a subscription is deactivated whose receiver fails.
+type DisableAfter struct {
+	Failures int           // attempts in a row that must have failed; negative: never
+	For      time.Duration // and how long ago the first of them
+}
+
+func (d DisableAfter) check() error {
+	if d.Failures == 0 || d.Failures > 0 && d.For <= 0 {
+		return errors.New("needs both how many attempts must have failed and for how long, such as 50 and 24h")
+	}
+	return nil
+}
+
+// met tells whether a row of failures has lasted a share of that.
+func (d DisableAfter) met(f Failing, now time.Time, share int) bool {
+	return d.Failures > 0 && f.Attempts >= d.Failures/share && !f.Since.IsZero() && now.Sub(f.Since) >= d.For/time.Duration(share)
+}
+
+// Failing is a row of failed attempts that goes on.
+type Failing struct {
+	Attempts int
+	Since    time.Time
+}
+
+func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
+
+// rememberFailing has the store know since when a receiver is down, or that it
+// isn't, so that neither is forgotten by a restart. Whichever call comes last
+// says what is true by then.
+func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
+	_, err := e.store.UpdateSubscription(ctx, l.id(), func(s *store.Subscription) error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		s.FailingSince = time.Time{}
+		if l.breaker.down() && s.Active {
+			s.FailingSince = l.breaker.since
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", "subscription_id", l.id(), "error", err)
+	}
+}
+
+// deactivateFailing deactivates a subscription whose receiver has failed for too
+// long, unless it has another URL by now, or works again.
+func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, failed *store.Subscription) {
+	_, err := e.setActiveIf(ctx, failed.ID, false, ReasonFailing, func(s *store.Subscription) bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return s.URL == failed.URL && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
+	})
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", "subscription_id", failed.ID, "error", err)
+	}
+}

@@ -1,0 +1,158 @@
+package outbound_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// fails has n more attempts fail, a second apart.
+func (h *house) fails(n int) {
+	h.t.Helper()
+	for range n {
+		h.publish("a", "1")
+		h.attempt()
+		h.clock.advance(time.Second)
+	}
+}
+
+// sub is what the status says of the one subscription.
+func (h *house) sub() outbound.SubscriptionStatus {
+	h.t.Helper()
+	s, err := h.Status(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return s.Subscriptions[0]
+}
+
+// A receiver that fails again and again is given up after that many failures
+// and that much time, with a word at half of it, and its deliveries are held.
+func TestFailingForLongDeactivates(t *testing.T) {
+	var log journal
+	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
+	r := newReceiver(t)
+	r.answers(status(500))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	began := h.clock.Now()
+	h.fails(4)
+	h.clock.advance(29 * time.Minute)
+	h.fails(1)
+	if len(h.failing) > 0 || log.line("fails for long") != "" {
+		t.Fatal("there is word of it before half the time")
+	}
+	h.clock.advance(2 * time.Minute)
+	h.fails(1)
+	if f := receive(t, h.failing, "the word that it fails"); f.Attempts != 6 || !f.Since.Equal(began) {
+		t.Errorf("told %+v, want 6 attempts since %v", f, began)
+	}
+	h.clock.advance(time.Hour)
+	h.fails(1) // the time is over, but not the attempts
+	if got := h.sub(); !got.Subscription.Active || got.Failures != 7 || !got.FailingSince.Equal(began) {
+		t.Fatalf("after 7 failures: %+v", got)
+	}
+	h.fails(1)
+	if c := receive(t, h.changes, "the deactivation"); c.Active || c.Reason != outbound.ReasonFailing {
+		t.Fatalf("%+v", c)
+	}
+	if len(h.failing) > 0 {
+		t.Error("it is told twice that it fails")
+	}
+	if line := log.line("fails for long"); !strings.Contains(line, "subscription_id="+s.ID) || !strings.Contains(line, "failing_for=31m") {
+		t.Errorf("the log: %s", line)
+	}
+	for range 8 {
+		r.next(t)
+	}
+	h.publish("a", "held")
+	r.none(t)
+
+	r.answers(nil)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(r.next(t).body); got != "held" {
+		t.Errorf("after the activation came %q", got)
+	}
+	h.attempt()
+	if got := h.sub(); got.Failures != 0 || !got.FailingSince.IsZero() {
+		t.Errorf("after a success: %+v", got)
+	}
+}
+
+// One success begins the row anew.
+func TestASuccessKeepsASubscriptionActive(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 4, For: time.Minute} })
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	for range 5 {
+		r.answers(status(500))
+		h.fails(3)
+		h.clock.advance(time.Hour)
+		r.answers(nil)
+		h.fails(1)
+	}
+	if got := h.sub(); !got.Subscription.Active || len(h.changes) > 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A restart doesn't forget since when a receiver is down, nor a restart after
+// that that it is back.
+func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 15, For: time.Hour} })
+	r := newReceiver(t)
+	r.answers(status(500))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	began := h.clock.Now()
+	h.fails(10)
+	stored := func() time.Time {
+		subs, err := h.store.Subscriptions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return subs[0].FailingSince
+	}
+	h.eventually("the store to know", func() bool { return stored().Equal(began) })
+	h.clock.advance(time.Hour)
+	h.restart()
+	if got := h.sub(); got.Health != outbound.HealthDown || !got.FailingSince.Equal(began) {
+		t.Fatalf("after a restart: %+v", got)
+	}
+	h.fails(4)
+	r.answers(nil)
+	h.clock.advance(time.Minute)
+	h.fails(1)
+	h.eventually("the store to know that it is back", func() bool { return stored().IsZero() })
+	h.restart()
+	if got := h.sub(); got.Health != outbound.HealthOK || !got.Subscription.Active {
+		t.Errorf("after another restart: %+v", got)
+	}
+
+	r.answers(status(500))
+	h.fails(10)
+	h.eventually("the store to know once more", func() bool { return !stored().IsZero() })
+	other := newReceiver(t)
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = other.URL
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !stored().IsZero() {
+		t.Error("another receiver is taken for one that fails")
+	}
+}
+
+func TestDisableAfterIsChecked(t *testing.T) {
+	for _, d := range []outbound.DisableAfter{{Failures: 5}, {For: time.Hour}, {Failures: 5, For: -1}} {
+		if err := (outbound.Settings{DisableAfter: d}).Validate(); err == nil || !strings.Contains(err.Error(), "disable_after: ") {
+			t.Errorf("%+v: %v", d, err)
+		}
+	}
+	if err := (outbound.Settings{DisableAfter: outbound.DisableAfter{Failures: -1}}).Validate(); err != nil {
+		t.Error(err)
+	}
+}
