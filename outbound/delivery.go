@@ -103,25 +103,39 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	return e.record(ctx, key)
 }
 
-// requeueBatch is how many deliveries are queued again in one transaction.
-const requeueBatch = 200
+// deadBatch is how many dead letters are changed in one transaction.
+const deadBatch = 200
 
 // RedeliverDead queues the dead letters that match, and returns how many.
 // After an error some may have been queued: it may be called again.
 func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
-	q.States, q.Limit = []store.State{store.Dead}, requeueBatch
-	total := 0
+	return eachBatch(ctx, q, e.requeue)
+}
+
+// DeleteDead deletes the dead letters that match, and returns how many, likewise.
+// As deliveries they stay, discarded, until their event is removed.
+func (e *Engine) DeleteDead(ctx context.Context, q Query) (int, error) {
+	n, err := eachBatch(ctx, q, e.store.Discard)
+	if n > 0 {
+		e.config.Load().Logger.Info("dead letters deleted", "dead_letters", n)
+	}
+	return n, err
+}
+
+// eachBatch changes all dead letters that match, a batch at a time.
+func eachBatch(ctx context.Context, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
+	q.States, q.Limit = []store.State{store.Dead}, deadBatch
 	for {
-		r, err := e.requeue(ctx, q)
-		total += r.Count
-		if err != nil || !r.More {
+		done, err := change(ctx, q)
+		total += done.Count
+		if err != nil || !done.More {
 			return total, err
 		}
-		q.Before = r.Last
+		q.Before = done.Last
 	}
 }
 
-func (e *Engine) requeue(ctx context.Context, q Query) (store.Requeued, error) {
+func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
 	now := e.now()
 	r, err := e.store.Requeue(ctx, q, now)
 	for _, key := range r.Subscriptions {

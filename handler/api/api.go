@@ -105,8 +105,10 @@ var routes = []route{
 	{"POST", "/attempts/{id}/redeliver", needManage, (*call).redeliverAttempt},
 
 	{"GET", "/dead-letters", needRead, (*call).listDeadLetters},
+	{"DELETE", "/dead-letters", needManage, (*call).deleteDeadLetters},
 	{"POST", "/dead-letters/redeliver", needManage, (*call).redeliverDeadLetters},
 	{"GET", "/dead-letters/{id}", needRead, (*call).showDeadLetter},
+	{"DELETE", "/dead-letters/{id}", needManage, (*call).deleteDeadLetter},
 	{"POST", "/dead-letters/{id}/redeliver", needManage, (*call).redeliverDeadLetter},
 
 	{"GET", "/event-types", needRead, (*call).listEventTypes},

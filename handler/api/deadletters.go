@@ -236,36 +236,76 @@ type redelivered struct {
 	Redelivered int `json:"redelivered"`
 }
 
-// redeliverDeadLetters queues those that match the filters, which stand in the
-// body or in the query.
+// redeliverDeadLetters queues those that match the filters.
 func (c *call) redeliverDeadLetters() error {
-	sent, err := c.query(bulkParameters...)
+	q, err := c.bulkQuery("redeliver")
 	if err != nil {
 		return err
-	}
-	code, all := codeInvalidParameter, false
-	if len(sent) == 0 {
-		code = codeInvalidField
-		sent, all, err = c.filtersInBody()
-	} else if all, err = sent.flag("all"); err == nil && c.r.ContentLength != 0 {
-		err = refuse(code, "there is a query and a body: say in one of them which dead letters to redeliver")
-	}
-	if err != nil {
-		return err
-	}
-	delete(sent, "all")
-	q, err := sent.filter(code)
-	if err != nil {
-		return err
-	}
-	if all == (len(sent) > 0) {
-		return refuse(code, `say which dead letters to redeliver, by %s; or all of them, by {"all": true} and nothing else`, strings.Join(deadLetterFilters, ", ")).at("all")
 	}
 	n, err := c.engine.RedeliverDead(c.r.Context(), q)
 	if err != nil {
 		return err
 	}
 	return c.answer(http.StatusOK, redelivered{n})
+}
+
+// deleted counts what was deleted.
+type deleted struct {
+	Deleted int `json:"deleted"`
+}
+
+// deleteDeadLetters deletes those that match the filters.
+func (c *call) deleteDeadLetters() error {
+	q, err := c.bulkQuery("delete")
+	if err != nil {
+		return err
+	}
+	n, err := c.engine.DeleteDead(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, deleted{n})
+}
+
+func (c *call) deleteDeadLetter() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	r, err := c.deadLetter()
+	if err != nil {
+		return err
+	}
+	if _, err := c.engine.DeleteDead(c.r.Context(), outbound.Query{Delivery: r.ID}); err != nil {
+		return err
+	}
+	return c.noContent()
+}
+
+// bulkQuery reads the filters of what is done to many dead letters, which stand
+// in the body or in the query.
+func (c *call) bulkQuery(verb string) (q outbound.Query, err error) {
+	sent, err := c.query(bulkParameters...)
+	if err != nil {
+		return q, err
+	}
+	code, all := codeInvalidParameter, false
+	if len(sent) == 0 {
+		code = codeInvalidField
+		sent, all, err = c.filtersInBody()
+	} else if all, err = sent.flag("all"); err == nil && c.r.ContentLength != 0 {
+		err = refuse(code, "there is a query and a body: say in one of them which dead letters to %s", verb)
+	}
+	if err != nil {
+		return q, err
+	}
+	delete(sent, "all")
+	if q, err = sent.filter(code); err != nil {
+		return q, err
+	}
+	if all == (len(sent) > 0) {
+		return q, refuse(code, `say which dead letters to %s, by %s; or all of them, by {"all": true} and nothing else`, verb, strings.Join(deadLetterFilters, ", ")).at("all")
+	}
+	return q, nil
 }
 
 // filtersInBody reads the filters from a JSON object.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,60 @@ func TestRedeliverInBulk(t *testing.T) {
 	}
 	if rows := s.get("/deliveries?state=pending").want(t, 200).rows(); len(rows) != 4 {
 		t.Errorf("%d are queued", len(rows))
+	}
+}
+
+func TestDeadLettersAreDeleted(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.subscribe(r.URL)
+	for _, kind := range []string{"a.b", "a.b", "a.c", "a.d"} {
+		s.post("/events", `{"event_type":"`+kind+`","payload":1}`).want(t, 202)
+	}
+	for dead := 0; dead < 4; {
+		if s.attempt().State.String() == "dead" {
+			dead++
+		}
+	}
+	left := func() (kinds []string) {
+		for _, d := range s.get("/dead-letters").want(t, 200).rows() {
+			kinds = append(kinds, d.text("event_type"))
+		}
+		slices.Sort(kinds)
+		return kinds
+	}
+	one := s.get("/dead-letters?event_type=a.d").want(t, 200).rows()[0].text("delivery_id")
+	s.do(call{method: "DELETE", path: "/dead-letters/" + one}).want(t, 204)
+	for _, path := range []string{"/dead-letters/" + one, "/dead-letters/dlv_0000000000000001"} {
+		s.do(call{method: "DELETE", path: path}).want(t, 404)
+	}
+	if d := s.get("/deliveries/"+one).want(t, 200); d.text("state") != "discarded" || d.text("reason") == "" {
+		t.Errorf("as a delivery it is %v", d)
+	}
+	for _, path := range []string{"/dead-letters", "/dead-letters?all=true&event_type=a.b", "/dead-letters?state=dead"} {
+		if a := s.do(call{method: "DELETE", path: path}); a.StatusCode < 400 {
+			t.Errorf("DELETE %s: %d", path, a.StatusCode)
+		}
+	}
+	if got := left(); !slices.Equal(got, []string{"a.b", "a.b", "a.c"}) {
+		t.Fatalf("left are %v", got)
+	}
+	if a := s.do(call{method: "DELETE", path: "/dead-letters?event_type=a.b"}).want(t, 200); fmt.Sprint(a["deleted"]) != "2" {
+		t.Errorf("%v", a)
+	}
+	if a := s.do(call{method: "DELETE", path: "/dead-letters", body: `{"all":true}`}).want(t, 200); fmt.Sprint(a["deleted"]) != "1" {
+		t.Errorf("%v", a)
+	}
+	if got := left(); len(got) > 0 {
+		t.Errorf("left are %v", got)
+	}
+	if st := s.get("/status").want(t, 200); fmt.Sprint(st["dead_letters"]) != "0" {
+		t.Errorf("the status knows of %v dead letters", st["dead_letters"])
+	}
+	r.answers(200, "")
+	s.post("/deliveries/"+one+"/redeliver", "").want(t, 202)
+	if a := s.attempt(); a.State.String() != "delivered" {
+		t.Errorf("sent again it is %v", a.State)
 	}
 }
 

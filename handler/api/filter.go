@@ -84,7 +84,7 @@ func states(sent, code string) (out []store.State, err error) {
 	for name := range strings.SplitSeq(sent, ",") {
 		s, ok := store.ParseState(name)
 		if !ok {
-			return nil, refuse(code, "state must be pending, delivered or dead, or some of them separated by commas").at("state")
+			return nil, refuse(code, "state must be pending, delivered, dead or discarded, or some of them separated by commas").at("state")
 		}
 		if !slices.Contains(out, s) {
 			out = append(out, s)

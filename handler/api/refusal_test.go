@@ -113,7 +113,7 @@ func TestRefusals(t *testing.T) {
 		{"parameter twice", call{method: "GET", path: "/deliveries?state=dead&state=pending"}, 400, "invalid_parameter", "state", "keep one", "", ""},
 		{"unreadable query", call{method: "GET", path: "/deliveries?tenant=100%"}, 400, "invalid_parameter", "", "%25", "", ""},
 		{"empty filter", call{method: "GET", path: "/deliveries?tenant="}, 400, "invalid_parameter", "tenant", "leave it out", "", ""},
-		{"state", call{method: "GET", path: "/deliveries?state=failed"}, 400, "invalid_parameter", "state", "pending, delivered or dead", "", ""},
+		{"state", call{method: "GET", path: "/deliveries?state=failed"}, 400, "invalid_parameter", "state", "pending, delivered, dead or discarded", "", ""},
 		{"since", call{method: "GET", path: "/deliveries?since=yesterday"}, 400, "invalid_parameter", "since", "2026-01-31T15:04:05Z", "", ""},
 		{"until with a plus", call{method: "GET", path: "/deliveries?until=2026-01-31T15:04:05+02:00"}, 400, "invalid_parameter", "until", "%2B", "", ""},
 		{"subscription filter", call{method: "GET", path: "/deliveries?subscription_id=crm"}, 400, "invalid_parameter", "subscription_id", "begins with sub_", "", ""},

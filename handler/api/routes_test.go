@@ -103,7 +103,7 @@ func TestLookUp(t *testing.T) {
 		{"POST", "/dead-letters/redeliver", "/dead-letters/redeliver", "", ""},
 		{"POST", "/dead-letters/dlv_1/redeliver", "/dead-letters/{id}/redeliver", "dlv_1", ""},
 		{"GET", "/dead-letters/redeliver", "/dead-letters/{id}", "redeliver", ""},
-		{"DELETE", "/dead-letters/redeliver", codeMethod, "", "GET, POST"},
+		{"PUT", "/dead-letters/redeliver", codeMethod, "", "DELETE, GET, POST"},
 		{"PUT", "/subscriptions/sub_1", codeMethod, "", "DELETE, GET, PATCH"},
 		{"OPTIONS", "/events", codeMethod, "", "GET, POST"},
 		{"GET", "/subscriptions/sub_1/rotate-secret", codeMethod, "", "POST"},

@@ -55,8 +55,9 @@ func said(format string) printer {
 }
 
 // each asks for the same action on everything that the command was called
-// with, and goes on to the next after one was refused.
-func (c *call) each(path func(id string) string) error {
+// with, and goes on to the next after one was refused. Done says what came of
+// it.
+func (c *call) each(method, done string, path func(id string) string) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -64,7 +65,7 @@ func (c *call) each(path func(id string) string) error {
 	refused := 0
 	for _, id := range c.args {
 		var answer json.RawMessage
-		if err := client.ask(c.context(), http.MethodPost, path(id), nil, nil, &answer); err != nil {
+		if err := client.ask(c.context(), method, path(id), nil, nil, &answer); err != nil {
 			var p *problem
 			if len(c.args) == 1 || !errors.As(err, &p) {
 				return err
@@ -73,20 +74,23 @@ func (c *call) each(path func(id string) string) error {
 			printError(c.err, c.cmd.CommandPath(), err, c.json)
 			continue
 		}
-		if err := c.printQueued(id, answer); err != nil {
+		if err := c.printDone(id, done, answer); err != nil {
 			return err
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %d were not queued", refused, len(c.args))
+		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), done)
 	}
 	return nil
 }
 
-func (c *call) printQueued(id string, answer []byte) error {
-	if c.json {
-		return printJSON(c.out, answer)
+func (c *call) printDone(id, done string, answer []byte) error {
+	switch {
+	case !c.json:
+		_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), done)
+		return err
+	case len(answer) == 0:
+		return nil
 	}
-	_, err := fmt.Fprintf(c.out, "%s queued\n", clean(id))
-	return err
+	return printJSON(c.out, answer)
 }

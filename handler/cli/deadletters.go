@@ -33,8 +33,8 @@ type deadLetter struct {
 }
 
 func (t *tool) deadLetters() *cobra.Command {
-	return t.noun("dead-letters", "Shows deliveries that were given up, and sends them again",
-		t.listDeadLetters(), t.showDeadLetter(), t.redeliverDead(), t.exportDead())
+	return t.noun("dead-letters", "Shows deliveries that were given up, sends them again or deletes them",
+		t.listDeadLetters(), t.showDeadLetter(), t.redeliverDead(), t.exportDead(), t.deleteDead())
 }
 
 // deadFilters are the flags that select dead letters.
@@ -95,8 +95,7 @@ func printDeadLetter(c *call, answer []byte) error {
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
-	var all bool
-	cmd := t.command(verb{
+	return t.bulk(bulk{method: http.MethodPost, path: "/redeliver", do: "queue", done: "queued", answer: "redelivered"}, verb{
 		use:   "redeliver <delivery-id>… | --all",
 		short: "Queues dead letters again, by id or in bulk",
 		long: `
@@ -109,31 +108,60 @@ subscription was deleted.`,
 		example: `
 caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
 caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
-		min: 0, max: -1,
-		run: func(c *call) error {
-			query, err := c.filters()
-			switch {
-			case err != nil:
-				return err
-			case all && len(c.args) > 0:
-				return usagef("ids and --all can't be given together")
-			case all:
-				return redeliverAll(c, query)
-			case len(query) > 0:
-				return usagef("filters select among all dead letters: add --all to queue every one that matches")
-			case len(c.args) == 0:
-				return usagef("name the dead letters to queue by their ids, or --all for every one that matches the filters")
-			}
-			return c.each(func(id string) string { return "/dead-letters/" + url.PathEscape(id) + "/redeliver" })
-		},
 	})
-	cmd.Flags().BoolVar(&all, "all", false, "Queue every dead letter that matches the filters")
+}
+
+func (t *tool) deleteDead() *cobra.Command {
+	return t.bulk(bulk{method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted"}, verb{
+		use:   "delete <delivery-id>… | --all",
+		short: "Deletes dead letters, by id or in bulk",
+		long: `
+Takes dead letters off the list, for those that nobody will send again. As
+deliveries they stay, in the state discarded, until their event is removed:
+"caddy webhooks deliveries redeliver" takes one back.
+
+With --all instead of ids, every dead letter that matches the filters is
+deleted, and without filters every one that there is.`,
+		example: `
+caddy webhooks dead-letters delete dlv_0199d3c2a4e00001
+caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001`,
+	})
+}
+
+// bulk is something that is done to dead letters, by id or to all that match.
+type bulk struct {
+	method, path string // what is asked of the API, after /dead-letters or the id
+	do, done     string // the words for it
+	answer       string // the field that tells how many
+}
+
+func (t *tool) bulk(b bulk, v verb) *cobra.Command {
+	var all bool
+	v.min, v.max = 0, -1
+	v.run = func(c *call) error {
+		query, err := c.filters()
+		switch {
+		case err != nil:
+			return err
+		case all && len(c.args) > 0:
+			return usagef("ids and --all can't be given together")
+		case all:
+			return b.all(c, query)
+		case len(query) > 0:
+			return usagef("filters select among all dead letters: add --all to %s every one that matches", b.do)
+		case len(c.args) == 0:
+			return usagef("name the dead letters to %s by their ids, or --all for every one that matches the filters", b.do)
+		}
+		return c.each(b.method, b.done, func(id string) string { return "/dead-letters/" + url.PathEscape(id) + b.path })
+	}
+	cmd := t.command(v)
+	cmd.Flags().BoolVar(&all, "all", false, "All dead letters that match the filters")
 	registerFilters(cmd.Flags(), deadFilters...)
 	return cmd
 }
 
-// redeliverAll queues all that match.
-func redeliverAll(c *call, query url.Values) error {
+// all does it to all that match.
+func (b *bulk) all(c *call, query url.Values) error {
 	if len(query) == 0 {
 		query.Set("all", "true")
 	}
@@ -143,27 +171,26 @@ func redeliverAll(c *call, query url.Values) error {
 	}
 	var answer json.RawMessage
 	err = c.watchDead(client, func(ctx context.Context) error {
-		return client.patient().ask(ctx, http.MethodPost, "/dead-letters/redeliver", query, nil, &answer)
+		return client.patient().ask(ctx, b.method, "/dead-letters"+b.path, query, nil, &answer)
 	})
 	var lost *silence
 	switch {
 	case errors.As(err, &lost) && lost.sent:
-		return fmt.Errorf("%w\nSome dead letters may be queued already: the command can be run again for the rest", err)
+		return fmt.Errorf("%w\nSome dead letters may be %s already: the command can be run again for the rest", err, b.done)
 	case err != nil:
 		return err
 	case c.json:
 		return printJSON(c.out, answer)
 	}
-	var done struct {
-		Redelivered int `json:"redelivered"`
-	}
-	if err := decode(answer, &done); err != nil {
+	var counts map[string]int
+	if err := decode(answer, &counts); err != nil {
 		return err
 	}
-	if done.Redelivered == 0 {
+	n := counts[b.answer]
+	if n == 0 && b.method == http.MethodPost {
 		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. The events of a deleted one can be published again.")
 	}
-	_, err = fmt.Fprintf(c.out, "%s queued\n", count(done.Redelivered, "dead letter", "dead letters"))
+	_, err = fmt.Fprintf(c.out, "%s %s\n", count(n, "dead letter", "dead letters"), b.done)
 	return err
 }
 

@@ -193,7 +193,7 @@ caddy webhooks deliveries redeliver dlv_0199d3c2a4e00001
 caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.each(func(id string) string {
+			return c.each(http.MethodPost, "queued", func(id string) string {
 				noun := "/deliveries/"
 				if strings.HasPrefix(id, "att_") {
 					noun = "/attempts/"

@@ -128,6 +128,37 @@ func TestDeadLettersLife(t *testing.T) {
 	}
 }
 
+func TestDeadLettersAreDeleted(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	s.answer.Store(500)
+	var ids []string
+	for i := range 5 {
+		ids = append(ids, s.publish(fmt.Sprint("type.", i%2), "1"))
+	}
+	for _, args := range [][]string{{}, {"--event-type", "type.0"}, {"--all", ids[0]}} {
+		s.run("", append([]string{"dead-letters", "delete"}, args...)...).want(t, 2)
+	}
+	if r := s.run("", "dead-letters", "delete", ids[0], ids[1]).want(t, 0); r.out != ids[0]+" deleted\n"+ids[1]+" deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "delete", ids[0], ids[2]).want(t, 1); r.out != ids[2]+" deleted\n" || !strings.Contains(r.err, "it is discarded") || !strings.Contains(r.err, "1 of 2 were not deleted") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0").want(t, 0); r.out != "1 dead letter deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "delete", "--all", "--json").want(t, 0); r.out != "{\n  \"deleted\": 1\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "delete", "--all").want(t, 0); r.out != "0 dead letters deleted\n" || r.err != "" {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "deliveries", "list", "--state", "discarded").want(t, 0); strings.Count(r.out, "discarded") != 5 {
+		t.Errorf("listed %s", r.out)
+	}
+}
+
 func TestDeadLettersInBulk(t *testing.T) {
 	s := start(t)
 	s.subscribe("*")

@@ -198,7 +198,7 @@ func TestListRefuses(t *testing.T) {
 	if r := s.run("", "events", "list", "--cursor", "x").want(t, 1); !strings.Contains(r.err, "cursor") {
 		t.Errorf("stderr %q", r.err)
 	}
-	if r := s.run("", "deliveries", "list", "--state", "lost").want(t, 1); !strings.Contains(r.err, "pending, delivered or dead") {
+	if r := s.run("", "deliveries", "list", "--state", "lost").want(t, 1); !strings.Contains(r.err, "pending, delivered, dead or discarded") {
 		t.Errorf("stderr %q", r.err)
 	}
 }

@@ -10,9 +10,10 @@ const (
 	Pending   State = iota // waits for its first attempt or for the next one
 	Delivered              // answered 2xx
 	Dead                   // given up: a dead letter, kept with its event
+	Discarded              // a dead letter that somebody has deleted
 )
 
-var stateNames = [...]string{"pending", "delivered", "dead"}
+var stateNames = [...]string{"pending", "delivered", "dead", "discarded"}
 
 func (s State) String() string { return stateNames[s] }
 
@@ -109,7 +110,7 @@ type Delivery struct {
 	Attempts     int       // made so far
 	Round        int       // of these, made before it was last queued by hand: the schedule counts from there
 	Due          time.Time // of the next attempt, while pending
-	Reason       string    // why it is dead
+	Reason       string    // why it is dead, or was before it was discarded
 }
 
 // Held is a delivery that the caller has taken: nobody else gets it until it

@@ -53,7 +53,12 @@ type Store interface {
 	// Requeue makes the deliveries that match due at now, whatever their
 	// state, the newest first and at most q.Limit of them, and starts their
 	// schedule anew. Those of deleted subscriptions don't match.
-	Requeue(ctx context.Context, q Query, now time.Time) (Requeued, error)
+	Requeue(ctx context.Context, q Query, now time.Time) (Changed, error)
+
+	// Discard takes dead letters that match off the lists of dead letters, the
+	// newest first and at most q.Limit of them. They stay as a record until
+	// their event is removed.
+	Discard(ctx context.Context, q Query) (Changed, error)
 
 	// Bury makes at most limit pending deliveries of a subscription, held ones
 	// excepted, dead letters with that reason, and returns how many.
@@ -191,8 +196,8 @@ type Backlog struct {
 	Due          time.Time
 }
 
-// Requeued tells what Requeue did.
-type Requeued struct {
+// Changed tells what Requeue or Discard did.
+type Changed struct {
 	Count         int
 	Last          ID   // the oldest that was looked at, the cursor for what is left
 	More          bool // the limit was reached: there may be some left

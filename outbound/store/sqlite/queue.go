@@ -14,6 +14,7 @@ const (
 	selectLater = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
 	requeue     = `UPDATE delivery SET state = 0, due = ?, round = attempts, reason = NULL WHERE id = ?
 		AND EXISTS (SELECT 1 FROM subscription s WHERE s.key = delivery.subscription AND s.deleted = 0)`
+	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`
 	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
 )
@@ -59,37 +60,47 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 	return len(found), nil
 }
 
-// Requeue implements store.Store. It finds the deliveries before it has the
-// writer, which a search among a million would hold up, and then leaves out
-// what has changed meanwhile.
-func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Requeued, error) {
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
+	update := requeue
+	if len(q.States) > 0 {
+		update += " AND state " + among(q.States)
+	}
+	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, func(st *stmt) *stmt { return st.time(now) })
+	return done, s.fail("queueing deliveries again", err)
+}
+
+// Discard implements store.Store.
+func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, error) {
+	q.States = []store.State{store.Dead}
+	done, err := s.changeMany(ctx, q, "", discard, func(st *stmt) *stmt { return st })
+	return done, s.fail("deleting dead letters", err)
+}
+
+// changeMany changes the deliveries that match, one by one in one transaction.
+// It finds them before it has the writer, which a search among a million would
+// hold up, and the update leaves out what has changed meanwhile.
+func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, bind func(*stmt) *stmt) (store.Changed, error) {
 	type match struct{ id, subscription store.ID }
 	var found []match
-	sql, args := selectDeliveries(q, `d.id, d.subscription`, `s.deleted = 0`)
+	sql, args := selectDeliveries(q, `d.id, d.subscription`, also)
 	err := s.read(ctx, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
 			found = append(found, match{row.readID(), row.readID()})
 			return nil
 		})
 	})
-	if err != nil {
-		return store.Requeued{}, s.fail("queueing deliveries again", err)
+	if err != nil || len(found) == 0 {
+		return store.Changed{}, err
 	}
-	if len(found) == 0 {
-		return store.Requeued{}, nil
-	}
-	done := store.Requeued{Last: found[len(found)-1].id, More: len(found) == q.Limit}
-	update := requeue
-	if len(q.States) > 0 {
-		update += " AND state " + among(q.States)
-	}
+	done := store.Changed{Last: found[len(found)-1].id, More: len(found) == q.Limit}
 	err = s.write(ctx, func(w *writer) error {
 		st, err := w.conn.prepare(update)
 		if err != nil {
 			return err
 		}
 		for _, d := range found {
-			if err := st.time(now).id(d.id).exec(); err != nil {
+			if err := bind(st).id(d.id).exec(); err != nil {
 				return err
 			}
 			if w.conn.changes() == 0 {
@@ -103,7 +114,7 @@ func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (stor
 		return nil
 	})
 	if err != nil {
-		return store.Requeued{}, s.fail("queueing deliveries again", err)
+		return store.Changed{}, err
 	}
 	return done, nil
 }

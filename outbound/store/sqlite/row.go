@@ -50,7 +50,7 @@ var tables = []*table{
 		columns: "id:k event:i subscription:i state:i due:I attempts:i round:i reason:T at:I latency:I status:I class:T error:T response_body:B response_headers:M trace_id:T",
 		sound: func(row []any) bool {
 			id, event, state, attempts, round := number(row[0]), number(row[1]), number(row[3]), number(row[5]), number(row[6])
-			return event > 0 && id > event && number(row[2]) > 0 && state >= 0 && state <= 2 &&
+			return event > 0 && id > event && number(row[2]) > 0 && state >= 0 && state <= 3 &&
 				(row[4] != nil) == (state == 0) && round >= 0 && round <= attempts && attempts < 1<<31
 		},
 	},

@@ -60,6 +60,7 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 			"release":      m.releaseSome,
 			"pull forward": m.pullSome,
 			"requeue":      m.requeueSome,
+			"discard":      m.discardSome,
 			"bury":         m.burySome,
 			"forget":       m.forgetSome,
 			"delete":       m.deleteOne,
@@ -235,7 +236,7 @@ func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
 		Subscription: rapid.SampledFrom([]string{"", "one", "two"}).Draw(rt, "subscription"),
 		EventID:      rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(rt, "event id"),
 		Tenant:       rapid.SampledFrom([]string{"", "", "t"}).Draw(rt, "tenant"),
-		States:       rapid.SampledFrom([][]store.State{nil, {store.Pending}, {store.Delivered}, {store.Dead}, {store.Delivered, store.Dead}}).Draw(rt, "states"),
+		States:       rapid.SampledFrom([][]store.State{nil, {store.Pending}, {store.Delivered}, {store.Dead}, {store.Delivered, store.Dead}, {store.Discarded}}).Draw(rt, "states"),
 		Limit:        rapid.IntRange(1, 5).Draw(rt, "limit"),
 	}
 	var failed func(*delivery) bool
@@ -273,7 +274,7 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	q, matches := m.query(rt)
 	ids := newestFirst(slices.Collect(maps.Keys(m.filter(func(d *delivery) bool { return matches(d) && !m.deleted[d.Subscription] })))...)
 	ids = ids[:min(q.Limit, len(ids))]
-	want := store.Requeued{Count: len(ids), More: len(ids) == q.Limit}
+	want := store.Changed{Count: len(ids), More: len(ids) == q.Limit}
 	for _, id := range ids {
 		d := m.deliveries[id]
 		d.State, d.Due, d.Reason, d.Round = store.Pending, m.now(), "", d.Attempts
@@ -288,6 +289,21 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	equal(m.bench, "last", got.Last, want.Last)
 	equal(m.bench, "more", got.More, want.More)
 	same(m.bench, "subscriptions", newestFirst(got.Subscriptions...), newestFirst(want.Subscriptions...))
+}
+
+func (m *machine) discardSome(rt *rapid.T) {
+	q, matches := m.query(rt)
+	if len(q.States) > 0 && !slices.Contains(q.States, store.Dead) {
+		rt.Skip("no dead letters")
+	}
+	ids := newestFirst(slices.Collect(maps.Keys(m.filter(func(d *delivery) bool { return d.State == store.Dead && matches(d) })))...)
+	ids = ids[:min(q.Limit, len(ids))]
+	for _, id := range ids {
+		m.deliveries[id].State = store.Discarded
+	}
+	got, err := m.Discard(m.ctx(), q)
+	m.check(err)
+	equal(m.bench, "discarded", got.Count, len(ids))
 }
 
 func (m *machine) burySome(rt *rapid.T) {

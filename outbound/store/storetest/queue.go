@@ -89,6 +89,35 @@ var queueTests = []test{
 		equal(b, "attempts kept", len(attempts), 2)
 		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(others))
 	}},
+	{"discard dead letters", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		one, two, alive, waits, others := b.event("1", s), b.event("2", s), b.event("3", s), b.event("4", s), b.event("5", other)
+		b.publish(one, two, alive, waits, others)
+		b.settle(b.attempted(one.Deliveries[0].ID, s, 1, store.Dead), b.attempted(two.Deliveries[0].ID, s, 1, store.Dead),
+			b.attempted(alive.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(others.Deliveries[0].ID, other, 1, store.Dead))
+		b.check(b.DeleteSubscription(b.ctx(), "other"))
+		done, err := b.Discard(b.ctx(), store.Query{Limit: 2})
+		b.check(err)
+		equal(b, "count", done.Count, 2)
+		equal(b, "more", done.More, true)
+		equal(b, "last", done.Last, two.Deliveries[0].ID)
+		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(one))
+		same(b, "discarded", b.list(store.Query{States: []store.State{store.Discarded}}), newestFirst(deliveries(two, others)...))
+		stats, err := b.Stats(b.ctx())
+		b.check(err)
+		equal(b, "dead letters in the figures", stats.Dead, 1)
+		r := b.delivery(two.Deliveries[0].ID)
+		equal(b, "state", r.State, store.Discarded)
+		if r.Reason == "" || r.Last == nil {
+			b.Errorf("what was discarded has lost its record: %+v", r)
+		}
+		again, err := b.Discard(b.ctx(), store.Query{Delivery: two.Deliveries[0].ID, Limit: 1})
+		b.check(err)
+		equal(b, "count of the second time", again.Count, 0)
+		_, err = b.Requeue(b.ctx(), store.Query{Delivery: two.Deliveries[0].ID, Limit: 1}, b.now())
+		b.check(err)
+		equal(b, "state when it is queued", b.delivery(two.Deliveries[0].ID).State, store.Pending)
+	}},
 	{"queue what was delivered again", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)
