@@ -177,9 +177,10 @@ func idle(b *bench, s *server, sink string) (figures, error) {
 	}, err
 }
 
-// verify compares proxying with verifying and proxying the same requests, in
-// turns, and refusing with proxying and with Caddy's own error directive those
-// that have no signature.
+// verify compares verifying and proxying with proxying the same requests, as
+// they come and when Caddy has read them whole, in turns; and refusing those that
+// have no signature with proxying them, and with Caddy's own directives that
+// answer alike.
 func verify(size int) func(*bench, *server, string) (figures, error) {
 	return func(b *bench, s *server, _ string) (figures, error) {
 		const turns = 3
@@ -191,13 +192,16 @@ func verify(size int) func(*bench, *server, string) (figures, error) {
 			return r.PerSecond(), err
 		}
 		signed := []string{"-sign-secret=" + secret, "-sign-scheme=github"}
-		var proxied, verified, plain, refused, failed float64
+		var proxied, buffered, verified, plain, refused, failed, answered float64
 		for range turns {
 			for _, turn := range []struct {
 				sum  *float64
 				path string
 				args []string
-			}{{&proxied, "/plain", signed}, {&verified, "/verified", signed}, {&plain, "/plain", nil}, {&refused, "/verified", nil}, {&failed, "/error", nil}} {
+			}{
+				{&proxied, "/plain", signed}, {&verified, "/verified", signed}, {&buffered, "/buffered", signed},
+				{&plain, "/plain", nil}, {&refused, "/verified", nil}, {&failed, "/error", nil}, {&answered, "/respond", nil},
+			} {
 				n, err := proxy(turn.path, turn.args...)
 				if err != nil {
 					return nil, err
@@ -209,7 +213,8 @@ func verify(size int) func(*bench, *server, string) (figures, error) {
 		bound := 1 / (1 + proxied/2*macTime(size).Seconds())
 		return figures{
 			{"verified ÷ plain", verified / proxied}, {"bound by HMAC alone", bound}, {"of the bound", verified / proxied / bound},
-			{"refused ÷ plain", refused / plain}, {"refused ÷ error 401", refused / failed}, {"plain/s", proxied}, {"verified/s", verified}, {"refused/s", refused},
+			{"buffered ÷ plain", buffered / proxied}, {"of the bound, buffered", verified / buffered / bound},
+			{"refused ÷ plain", refused / plain}, {"refused ÷ error 401", refused / failed}, {"respond 401 ÷ plain", answered / plain}, {"plain/s", proxied}, {"verified/s", verified}, {"refused/s", refused},
 		}, nil
 	}
 }

@@ -123,8 +123,16 @@ http://%[4]s {
 		webhook_verify github %[7]s
 		reverse_proxy %[6]s
 	}
+	handle /buffered {
+		reverse_proxy %[6]s {
+			request_buffers 25MiB
+		}
+	}
 	handle /error {
 		error 401
+	}
+	handle /respond {
+		respond 401
 	}
 }
 `
