@@ -130,7 +130,7 @@ func TestBadRequests(t *testing.T) {
 		{"a method that isn't taken", s.manager().do("PUT", "/events", `{}`), 405, []string{"GET, POST"}},
 
 		{"an unknown parameter", s.reader().do("GET", "/deliveries?stat=dead", nil), 400, []string{"stat", "state"}},
-		{"an unknown state", s.reader().do("GET", "/deliveries?state=lost", nil), 400, []string{"state", "pending, delivered or dead"}},
+		{"an unknown state", s.reader().do("GET", "/deliveries?state=lost", nil), 400, []string{"state", "pending, delivered, dead or discarded"}},
 		{"a limit that is none", s.reader().do("GET", "/deliveries?limit=0", nil), 400, []string{"limit"}},
 		{"a foreign cursor", s.reader().do("GET", "/deliveries?cursor=evt_1", nil), 400, []string{"cursor"}},
 		{"a time that is none", s.reader().do("GET", "/deliveries?since=yesterday", nil), 400, []string{"since"}},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -238,15 +239,7 @@ type redelivered struct {
 
 // redeliverDeadLetters queues those that match the filters.
 func (c *call) redeliverDeadLetters() error {
-	q, err := c.bulkQuery("redeliver")
-	if err != nil {
-		return err
-	}
-	n, err := c.engine.RedeliverDead(c.r.Context(), q)
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, redelivered{n})
+	return c.changeDeadLetters("redeliver", c.engine.RedeliverDead, func(n int) any { return redelivered{n} })
 }
 
 // deleted counts what was deleted.
@@ -256,15 +249,7 @@ type deleted struct {
 
 // deleteDeadLetters deletes those that match the filters.
 func (c *call) deleteDeadLetters() error {
-	q, err := c.bulkQuery("delete")
-	if err != nil {
-		return err
-	}
-	n, err := c.engine.DeleteDead(c.r.Context(), q)
-	if err != nil {
-		return err
-	}
-	return c.answer(http.StatusOK, deleted{n})
+	return c.changeDeadLetters("delete", c.engine.DeleteDead, func(n int) any { return deleted{n} })
 }
 
 func (c *call) deleteDeadLetter() error {
@@ -279,6 +264,20 @@ func (c *call) deleteDeadLetter() error {
 		return err
 	}
 	return c.noContent()
+}
+
+// changeDeadLetters does something to those that match the filters, and answers
+// to how many.
+func (c *call) changeDeadLetters(verb string, change func(context.Context, outbound.Query) (int, error), counted func(int) any) error {
+	q, err := c.bulkQuery(verb)
+	if err != nil {
+		return err
+	}
+	n, err := change(c.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, counted(n))
 }
 
 // bulkQuery reads the filters of what is done to many dead letters, which stand

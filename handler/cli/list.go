@@ -23,7 +23,7 @@ var filters = []filter{
 	{flag: "subscription-id", param: "subscription_id", usage: "Only what goes to this subscription"},
 	{flag: "event-type", param: "event_type", usage: "Only this event type, or those with a prefix as in order.*"},
 	{flag: "tenant", param: "tenant", usage: "Only this tenant's"},
-	{flag: "state", param: "state", usage: "Only those that are pending (also between attempts), delivered or dead; several with commas between them"},
+	{flag: "state", param: "state", usage: "Only those that are pending (also between attempts), delivered, dead or discarded; several with commas between them"},
 	{flag: "since", param: "since", usage: "Only those published at this time or later, whenever they failed, as in 24h (ago) or 2026-01-31T15:04:05Z", time: true},
 	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
 	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at this time or later, as in 1h (ago), whenever they were published; one that never had an attempt does not match", time: true},
