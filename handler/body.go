@@ -19,8 +19,11 @@ const (
 	// buffers: most webhooks fit in it.
 	headSize = 4 << 10
 
-	// chunkSize is the unit in which a body takes memory beyond that.
-	chunkSize = 32 << 10
+	// smallChunk and largeChunk are the units in which a body takes memory beyond
+	// that: large ones where it is longer than a small one, since each costs a
+	// read.
+	smallChunk = 32 << 10
+	largeChunk = 256 << 10
 
 	// bodyInMemory is how much of one body stays in memory.
 	bodyInMemory = 1 << 20
@@ -72,15 +75,27 @@ func (m *memory) take(n int64) bool {
 
 func (m *memory) give(n int64) { m.used.Add(-n) }
 
-type (
-	bodyHead [headSize]byte
-	chunk    [chunkSize]byte
+var (
+	heads       = sync.Pool{New: func() any { return new([headSize]byte) }}
+	smallChunks = sync.Pool{New: func() any { return new([smallChunk]byte) }}
+	largeChunks = sync.Pool{New: func() any { return new([largeChunk]byte) }}
 )
 
-var (
-	heads  = sync.Pool{New: func() any { return new(bodyHead) }}
-	chunks = sync.Pool{New: func() any { return new(chunk) }}
-)
+// takeChunk returns a chunk of one of the two sizes.
+func takeChunk(size int) []byte {
+	if size == smallChunk {
+		return smallChunks.Get().(*[smallChunk]byte)[:]
+	}
+	return largeChunks.Get().(*[largeChunk]byte)[:]
+}
+
+func giveChunk(c []byte) {
+	if len(c) == smallChunk {
+		smallChunks.Put((*[smallChunk]byte)(c))
+	} else {
+		largeChunks.Put((*[largeChunk]byte)(c))
+	}
+}
 
 // spool holds a body while it waits for the verdict and while the app reads it,
 // as often as the app's proxy needs: in memory up to a threshold, beyond it, or
@@ -89,20 +104,22 @@ var (
 type spool struct {
 	memory    *memory
 	threshold int64
+	declared  int64 // how long the body is said to be, -1 where nothing is said
 
 	mu       sync.RWMutex // guards what follows against a reader that outlives the request
 	size     int64
-	complete bool      // the body was read to its end
-	head     *bodyHead // the first bytes
-	first    int64     // how many of the body's bytes are in the head
-	chunks   []*chunk
+	complete bool            // the body was read to its end
+	head     *[headSize]byte // the first bytes
+	first    int64           // how many of the body's bytes are in the head
+	chunks   [][]byte
+	room     int64 // what is free of the last chunk
 	file     *os.File
 	name     string // the file's name where it could not be unlinked while open
 	closed   bool
 }
 
-func newSpool(m *memory, threshold int64) *spool {
-	return &spool{memory: m, threshold: threshold, head: heads.Get().(*bodyHead)}
+func newSpool(m *memory, threshold, declared int64) *spool {
+	return &spool{memory: m, threshold: threshold, declared: declared, head: heads.Get().(*[headSize]byte)}
 }
 
 // fill reads src to its end, and gives each piece to tee as it comes. It reads
@@ -162,15 +179,21 @@ func (s *spool) space() ([]byte, error) {
 	case len(s.chunks) == 0 && s.size <= headSize/2: // else a read would be short
 		return s.head[s.size:], nil
 	}
-	if room := s.first + int64(len(s.chunks))*chunkSize - s.size; room > 0 {
-		return s.chunks[len(s.chunks)-1][chunkSize-room:], nil
+	if s.room > 0 {
+		c := s.chunks[len(s.chunks)-1]
+		return c[int64(len(c))-s.room:], nil
+	}
+	size := int64(smallChunk)
+	if max(s.size, s.declared-s.size) > smallChunk {
+		size = largeChunk
 	}
 	// at the threshold itself there is room for another chunk, in which a body
 	// of that size shows that it is over
-	if s.size <= s.threshold && s.memory.take(chunkSize) {
-		c := chunks.Get().(*chunk)
+	if s.size <= s.threshold && s.memory.take(size) {
+		c := takeChunk(int(size))
 		s.chunks = append(s.chunks, c)
-		return c[:], nil
+		s.room = size
+		return c, nil
 	}
 	if err := s.spill(1); err != nil {
 		return nil, &spoolError{err}
@@ -181,7 +204,8 @@ func (s *spool) space() ([]byte, error) {
 // scratch is where bytes are read that are on their way to the file.
 func (s *spool) scratch() []byte {
 	if len(s.chunks) > 0 {
-		return s.chunks[0][s.size%chunkSize:] // in step with the file's pages
+		c := s.chunks[0]
+		return c[s.size%int64(len(c)):] // in step with the file's pages
 	}
 	return s.head[:]
 }
@@ -195,6 +219,8 @@ func (s *spool) keep(p []byte) error {
 		}
 	case len(s.chunks) == 0:
 		s.first += int64(len(p))
+	default:
+		s.room -= int64(len(p))
 	}
 	s.size += int64(len(p))
 	return nil
@@ -235,9 +261,9 @@ func discard(f *os.File, name string) {
 // drop gives all chunks back but for the first ones.
 func (s *spool) drop(keep int) {
 	for _, c := range s.chunks[keep:] {
-		chunks.Put(c)
+		s.memory.give(int64(len(c)))
+		giveChunk(c)
 	}
-	s.memory.give(int64(len(s.chunks)-keep) * chunkSize)
 	s.chunks = s.chunks[:keep]
 }
 
@@ -270,9 +296,15 @@ func (s *spool) from(off int64) []byte {
 	if off < s.first {
 		return s.head[off:s.first]
 	}
-	off -= s.first
-	i := off / chunkSize
-	return s.chunks[i][off%chunkSize : min(s.size-s.first-i*chunkSize, chunkSize)]
+	begin := s.first
+	for _, c := range s.chunks {
+		end := begin + int64(len(c))
+		if off < end {
+			return c[off-begin : min(s.size, end)-begin]
+		}
+		begin = end
+	}
+	return nil // nobody asks for what isn't there
 }
 
 // release gives memory and file back. It may be called more than once.

@@ -45,47 +45,49 @@ func prompt() time.Time { return time.Time{} }
 
 func TestSpoolKeepsExactBytes(t *testing.T) {
 	tempDir(t)
-	const threshold = 4 * chunkSize
+	const threshold = largeChunk
 	sources := map[string]func(io.Reader) io.Reader{
 		"whole":         func(r io.Reader) io.Reader { return r },
 		"byte by byte":  iotest.OneByteReader,
 		"half":          iotest.HalfReader,
 		"data with EOF": iotest.DataErrReader,
 	}
-	for _, size := range []int{0, 1, headSize, headSize + 1, chunkSize - 1, chunkSize, headSize + chunkSize + 1, threshold - 1, threshold, threshold + chunkSize + 1, 3*threshold + 17} {
+	for _, size := range []int{0, 1, headSize, headSize + 1, smallChunk - 1, smallChunk, headSize + smallChunk + 1, threshold - 1, threshold, threshold + headSize + smallChunk + largeChunk + 1} {
 		for name, source := range sources {
-			t.Run(fmt.Sprintf("%d/%s", size, name), func(t *testing.T) {
-				want := testBytes(size)
-				m := &memory{limit: 1 << 20}
-				s := newSpool(m, threshold)
-				var tee bytes.Buffer
-				if err := s.fill(source(bytes.NewReader(want)), int64(size), &tee, prompt); err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(tee.Bytes(), want) {
-					t.Error("the tee got other bytes")
-				}
-				if inFile := s.file != nil; inFile != (size > threshold) {
-					t.Errorf("in a file: %v", inFile)
-				}
-				got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size))
-				if err != nil || !bytes.Equal(got, want) {
-					t.Errorf("read back %d bytes, %v", len(got), err)
-				}
-				if name == "whole" {
-					if err := iotest.TestReader(io.NewSectionReader(s, 0, s.size), want); err != nil {
-						t.Error(err)
+			for _, declared := range []int64{int64(size), -1} {
+				t.Run(fmt.Sprintf("%d/%d/%s", size, declared, name), func(t *testing.T) {
+					want := testBytes(size)
+					m := &memory{limit: 1 << 20}
+					s := newSpool(m, threshold, declared)
+					var tee bytes.Buffer
+					if err := s.fill(source(bytes.NewReader(want)), int64(size), &tee, prompt); err != nil {
+						t.Fatal(err)
 					}
-				}
-				s.release()
-				s.release()
-				if used := m.used.Load(); used != 0 {
-					t.Errorf("%d bytes of memory are still taken", used)
-				}
-				if n, err := s.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-					t.Errorf("read after release: %d, %v", n, err)
-				}
-			})
+					if !bytes.Equal(tee.Bytes(), want) {
+						t.Error("the tee got other bytes")
+					}
+					if inFile := s.file != nil; inFile != (size > threshold) {
+						t.Errorf("in a file: %v", inFile)
+					}
+					got, err := io.ReadAll(io.NewSectionReader(s, 0, s.size))
+					if err != nil || !bytes.Equal(got, want) {
+						t.Errorf("read back %d bytes, %v", len(got), err)
+					}
+					if name == "whole" {
+						if err := iotest.TestReader(io.NewSectionReader(s, 0, s.size), want); err != nil {
+							t.Error(err)
+						}
+					}
+					s.release()
+					s.release()
+					if used := m.used.Load(); used != 0 {
+						t.Errorf("%d bytes of memory are still taken", used)
+					}
+					if n, err := s.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+						t.Errorf("read after release: %d, %v", n, err)
+					}
+				})
+			}
 		}
 	}
 }
@@ -104,12 +106,12 @@ func (c *countingReader) Read(p []byte) (int, error) {
 
 func TestSpoolLimit(t *testing.T) {
 	tempDir(t)
-	for _, limit := range []int{1, 100, chunkSize - 1, chunkSize, 3 * chunkSize, 20 * chunkSize} {
-		for _, over := range []int{0, 1, 10 * chunkSize} {
+	for _, limit := range []int{1, 100, smallChunk - 1, smallChunk, 3 * smallChunk, 20 * smallChunk} {
+		for _, over := range []int{0, 1, 10 * smallChunk} {
 			t.Run(fmt.Sprintf("%d+%d", limit, over), func(t *testing.T) {
 				src := &countingReader{r: bytes.NewReader(testBytes(limit + over))}
 				var tee bytes.Buffer
-				s := newSpool(&memory{limit: 1 << 20}, 8*chunkSize)
+				s := newSpool(&memory{limit: 1 << 20}, 8*smallChunk, -1)
 				defer s.release()
 				err := s.fill(src, int64(limit), &tee, prompt)
 				if want := over > 0; errors.Is(err, errBodyTooLarge) != want {
@@ -125,7 +127,7 @@ func TestSpoolLimit(t *testing.T) {
 		}
 	}
 	t.Run("largest limit", func(t *testing.T) {
-		s := newSpool(&memory{limit: 1 << 20}, chunkSize)
+		s := newSpool(&memory{limit: 1 << 20}, smallChunk, -1)
 		defer s.release()
 		if err := s.fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard, prompt); err != nil {
 			t.Fatal(err)
@@ -137,11 +139,11 @@ func TestSpoolLimit(t *testing.T) {
 // the next one goes to a file, whatever its size.
 func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	tempDir(t)
-	m := &memory{limit: 2*chunkSize + 5}
+	m := &memory{limit: 2*smallChunk + 5}
 	var spools []*spool
 	for i := range 10 {
-		want := testBytes(chunkSize/2 + i)
-		s := newSpool(m, 1<<20)
+		want := testBytes(smallChunk/2 + i)
+		s := newSpool(m, 1<<20, -1)
 		if err := s.fill(bytes.NewReader(want), 1<<20, io.Discard, prompt); err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +168,7 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 
 func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
-	s := newSpool(&memory{limit: 0}, 1<<20)
+	s := newSpool(&memory{limit: 0}, 1<<20, -1)
 	defer s.release()
 	err := s.fill(bytes.NewReader(testBytes(headSize+1)), 1<<20, io.Discard, prompt)
 	var noRoom *spoolError
@@ -199,7 +201,7 @@ func TestSpoolSlowBody(t *testing.T) {
 					return r.Read(p[:min(len(p), tt.second)])
 				}
 			}(bytes.NewReader(testBytes(tt.size))))
-			if tt.second > chunkSize { // a read brings a chunk at most
+			if tt.second > smallChunk { // a read brings a chunk at most
 				src = func(r io.Reader) func([]byte) (int, error) {
 					return func(p []byte) (int, error) {
 						n, err := r.Read(p)
@@ -208,7 +210,7 @@ func TestSpoolSlowBody(t *testing.T) {
 					}
 				}(bytes.NewReader(testBytes(tt.size)))
 			}
-			s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+			s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 			defer s.release()
 			err := s.fill(src, 1<<30, io.Discard, func() time.Time { return now })
 			if errors.Is(err, errBodyTooSlow) != tt.slow || !tt.slow && err != nil {
@@ -217,7 +219,7 @@ func TestSpoolSlowBody(t *testing.T) {
 		})
 	}
 	t.Run("a read that the server timed out", func(t *testing.T) {
-		s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+		s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 		defer s.release()
 		err := s.fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard, prompt)
 		if !errors.Is(err, errBodyTooSlow) {
@@ -237,16 +239,16 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 			}
 			t.Setenv("TMPDIR", dir)
 			var now time.Time
-			want := testBytes(5 * chunkSize)
+			want := testBytes(5 * smallChunk)
 			m := &memory{limit: 1 << 20}
-			s := newSpool(m, 1<<20)
+			s := newSpool(m, 1<<20, -1)
 			defer s.release()
 			src := bytes.NewReader(want)
 			err := s.fill(readerFunc(func(p []byte) (int, error) {
-				if src.Len() <= 2*chunkSize {
+				if src.Len() <= 2*smallChunk {
 					now = now.Add(promptGrace + time.Second)
 				}
-				return src.Read(p[:min(len(p), chunkSize/2)])
+				return src.Read(p[:min(len(p), smallChunk/2)])
 			}), 1<<20, io.Discard, func() time.Time { return now })
 			if err != nil {
 				t.Fatal(err)
@@ -271,7 +273,7 @@ func served(t *testing.T, body []byte) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(body))) // of unknown length
 	r.TransferEncoding = []string{"chunked"}
 	r.Header.Set("Expect", "100-continue")
-	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+	s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 	t.Cleanup(s.release)
 	if err := s.fill(r.Body, 1<<20, io.Discard, prompt); err != nil {
 		t.Fatal(err)
@@ -294,11 +296,11 @@ func TestServedBodyHasItsLength(t *testing.T) {
 }
 
 func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
-	want := testBytes(3*chunkSize + 1)
+	want := testBytes(3*smallChunk + 1)
 	r := served(t, want)
 	for i := range 3 {
 		attempt(r)
-		io.CopyN(io.Discard, r.Body, int64(i*chunkSize))
+		io.CopyN(io.Discard, r.Body, int64(i*smallChunk))
 		r.Body.Close()
 	}
 	attempt(r)
@@ -310,7 +312,7 @@ func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
 // TestServedBodyNeverMixesAttempts: whatever an attempt that was given up does
 // late, the next one gets the whole body or an error, never other bytes.
 func TestServedBodyNeverMixesAttempts(t *testing.T) {
-	want := testBytes(2 * chunkSize)
+	want := testBytes(2 * smallChunk)
 	late := map[string]func(io.ReadCloser){
 		"closes": func(b io.ReadCloser) { b.Close() },
 		"reads":  func(b io.ReadCloser) { io.CopyN(io.Discard, b, 100) },
@@ -377,7 +379,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 		return dead, err
 	}}
 	defer transport.CloseIdleConnections()
-	want := testBytes(3 * chunkSize)
+	want := testBytes(3 * smallChunk)
 	for range 2 {
 		r := served(t, want)
 		r.RequestURI = ""
@@ -399,9 +401,9 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 
 // TestServedRest: a dry run passes a body that is too large to be held.
 func TestServedRest(t *testing.T) {
-	want := testBytes(10 * chunkSize)
+	want := testBytes(10 * smallChunk)
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
-	s := newSpool(&memory{limit: 1 << 20}, 1<<20)
+	s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 	defer s.release()
 	if err := s.fill(r.Body, 1000, io.Discard, prompt); !errors.Is(err, errBodyTooLarge) {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 // and query as they came, before any rewrite; scheme and host those of this
 // server, or of the proxy in front of it where Caddy's trusted_proxies vouch for
 // that one.
-func asSent(r *http.Request) (method string, _ *url.URL) {
-	method, u := r.Method, *r.URL
+func asSent(r *http.Request) (method string, u url.URL) {
+	method, u = r.Method, *r.URL
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		method, u = original.Method, *original.URL
 	}
@@ -28,10 +28,10 @@ func asSent(r *http.Request) (method string, _ *url.URL) {
 	}
 	host, scheme := lastForwarded(r.Header, "X-Forwarded-Host"), strings.ToLower(lastForwarded(r.Header, "X-Forwarded-Proto"))
 	if host == "" && scheme == "" {
-		return method, &u
+		return method, u
 	}
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
-		return method, &u
+		return method, u
 	}
 	if host != "" {
 		u.Host = host
@@ -39,7 +39,7 @@ func asSent(r *http.Request) (method string, _ *url.URL) {
 	if scheme == "http" || scheme == "https" {
 		u.Scheme = scheme
 	}
-	return method, &u
+	return method, u
 }
 
 // lastForwarded is what the proxy next to us says: what stands before it in the

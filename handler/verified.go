@@ -1,7 +1,10 @@
 package handler
 
 import (
+	"context"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -61,6 +64,7 @@ const (
 // verdict is one request's judgement and what it holds.
 type verdict struct {
 	provider string
+	url      url.URL // as the provider sent it
 	kind     verdictKind
 	reason   verify.Reason // why it is not verified
 	status   int           // the status of a refusal
@@ -74,26 +78,68 @@ type verdict struct {
 	reserved bool     // the key is held until the app has answered
 }
 
-// publish sets the placeholders of the verdict.
-func (v *verdict) publish(repl *caddy.Replacer) {
-	var id, eventType, timestamp, signed string
-	var secretIndex any = ""
-	if m := v.message; m != nil {
-		id, eventType, signed = m.ID, m.EventType, m.Signed.String()
-		secretIndex = m.SecretIndex
-		if !m.Timestamp.IsZero() {
-			timestamp = m.Timestamp.UTC().Format(time.RFC3339Nano)
-		}
+// verdictVar is the request's variable with its latest verdict.
+const verdictVar = "webhook_verdict"
+
+// publish makes the verdict that of the request, whose placeholders show it.
+func (v *verdict) publish(ctx context.Context) {
+	caddyhttp.SetVar(ctx, verdictVar, v)
+	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return
 	}
-	repl.Set("http.webhook.provider", v.provider)
-	repl.Set("http.webhook.verified", v.reason == "")
-	repl.Set("http.webhook.error", string(v.reason))
-	repl.Set("http.webhook.id", id)
-	repl.Set("http.webhook.event_type", eventType)
-	repl.Set("http.webhook.timestamp", timestamp)
-	repl.Set("http.webhook.secret_index", secretIndex)
-	repl.Set("http.webhook.signed", signed)
+	repl.Map(func(name string) (any, bool) {
+		name, ok := strings.CutPrefix(name, "http.webhook.")
+		if !ok {
+			return nil, false
+		}
+		// not v: another webhook_verify may have judged the request since
+		latest, ok := caddyhttp.GetVar(ctx, verdictVar).(*verdict)
+		if !ok {
+			return nil, false
+		}
+		return latest.placeholder(name)
+	})
 }
+
+// placeholder is what {http.webhook.<name>} stands for. What isn't known is
+// empty, so that nothing of the placeholder itself is left.
+func (v *verdict) placeholder(name string) (any, bool) {
+	switch name {
+	case "provider":
+		return v.provider, true
+	case "verified":
+		return v.reason == "", true
+	case "error":
+		return string(v.reason), true
+	}
+	m := v.message
+	if m == nil {
+		m = new(verify.Message)
+	}
+	switch name {
+	case "id":
+		return m.ID, true
+	case "event_type":
+		return m.EventType, true
+	case "timestamp":
+		if m.Timestamp.IsZero() {
+			return "", true
+		}
+		return m.Timestamp.UTC().Format(time.RFC3339Nano), true
+	case "secret_index":
+		if v.message == nil {
+			return "", true
+		}
+		return m.SecretIndex, true
+	case "signed":
+		return m.Signed.String(), true
+	}
+	return nil, false
+}
+
+// String is what {http.vars.webhook_verdict} stands for.
+func (v *verdict) String() string { return string(v.kind) }
 
 // MarshalLogObject makes the verdict a field of the access log.
 func (v *verdict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
@@ -114,9 +160,12 @@ func (v *verdict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-// logWith adds the verdict to the request's access log.
-func (v *verdict) logWith(r *http.Request) {
-	if extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+// logWith adds the verdict to the request's access log, if there is one.
+func (v *verdict) logWith(ctx context.Context) {
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil && server.Logs == nil {
+		return
+	}
+	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
 		extra.Set(zap.Object("webhook", v))
 	}
 }

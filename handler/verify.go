@@ -110,6 +110,7 @@ type Verify struct {
 	life     time.Duration   // of a message in it
 	maxBody  int64
 	refusals *refusalLog
+	tally    *tally
 	now      func() time.Time
 }
 
@@ -154,6 +155,7 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
+	h.tally = newTally(h.name, len(h.Secrets))
 	return h.provisionReplay(ctx, scheme)
 }
 
@@ -324,12 +326,13 @@ func (h *Verify) judge(r *http.Request) *verdict {
 // check verifies the signature: first what needs no body, then the body while
 // it is read.
 func (h *Verify) check(r *http.Request, v *verdict) {
-	method, u := asSent(r)
+	var method string
+	method, v.url = asSent(r)
 	check, err := h.verifier.Begin(&verify.Request{
 		Method:        method,
-		URL:           u,
+		URL:           &v.url,
 		Header:        r.Header,
-		Host:          u.Host,
+		Host:          v.url.Host,
 		ContentLength: r.ContentLength,
 	})
 	if err != nil {
@@ -343,7 +346,7 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		v.fail(errBodyTooLarge)
 		return
 	}
-	v.body = newSpool(bodyMemory, bodyInMemory)
+	v.body = newSpool(bodyMemory, bodyInMemory, r.ContentLength)
 	if err := v.body.fill(r.Body, h.maxBody, check, h.now); err != nil {
 		v.fail(err)
 		return
@@ -358,19 +361,18 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 
 // fail puts an error down as the reason why a request isn't verified.
 func (v *verdict) fail(err error) {
-	var refusal *verify.Error
-	var handlerErr caddyhttp.HandlerError
-	var noRoom *spoolError
-	switch {
-	case errors.As(err, &refusal):
+	if refusal, ok := errors.AsType[*verify.Error](err); ok {
 		v.reason, v.status = refusal.Reason, refusal.Status
 		return
-	case errors.As(err, &noRoom):
+	}
+	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
+	_, noRoom := errors.AsType[*spoolError](err)
+	switch {
+	case noRoom:
 		v.reason, v.err = reasonNoRoom, err
 	case errors.Is(err, errBodyTooSlow):
 		v.reason = reasonSlowBody
-	case errors.Is(err, errBodyTooLarge),
-		errors.As(err, &handlerErr) && handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
+	case errors.Is(err, errBodyTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
 		v.reason = verify.ReasonBodyTooLarge
 	default:
 		v.reason = verify.ReasonUnreadableBody
@@ -380,11 +382,9 @@ func (v *verdict) fail(err error) {
 
 // report tells of a verdict wherever somebody may look for it.
 func (h *Verify) report(r *http.Request, v *verdict) {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		v.publish(repl)
-	}
-	v.logWith(r)
-	countVerdict(v)
+	v.publish(r.Context())
+	v.logWith(r.Context())
+	h.tally.count(v)
 	if v.kind == kindRefused || v.kind == kindUnenforced {
 		h.refusals.write(r, v)
 	}

@@ -46,9 +46,28 @@ func registerVerifyMetrics(r *prometheus.Registry) error {
 	return register(r, verifyMetrics.requests, verifyMetrics.secrets, verifyMetrics.evictions, verifyMetrics.memory)
 }
 
-func countVerdict(v *verdict) {
-	verifyMetrics.requests.WithLabelValues(v.provider, string(v.kind), string(v.reason)).Inc()
+// tally counts the verdicts of a handler. What counts the usual ones is looked
+// up once, which also shows a secret that never matched: with a count of 0.
+type tally struct {
+	verified prometheus.Counter
+	secrets  []prometheus.Counter
+}
+
+func newTally(provider string, secrets int) *tally {
+	t := &tally{verified: verifyMetrics.requests.WithLabelValues(provider, string(kindVerified), "")}
+	for i := range secrets {
+		t.secrets = append(t.secrets, verifyMetrics.secrets.WithLabelValues(provider, strconv.Itoa(i)))
+	}
+	return t
+}
+
+func (t *tally) count(v *verdict) {
+	if v.kind == kindVerified {
+		t.verified.Inc()
+	} else {
+		verifyMetrics.requests.WithLabelValues(v.provider, string(v.kind), string(v.reason)).Inc()
+	}
 	if v.message != nil && v.kind != kindHandshake {
-		verifyMetrics.secrets.WithLabelValues(v.provider, strconv.Itoa(v.message.SecretIndex)).Inc()
+		t.secrets[v.message.SecretIndex].Inc()
 	}
 }

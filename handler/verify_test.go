@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -385,6 +386,51 @@ func TestEnforceOff(t *testing.T) {
 
 // TestHandshake: Slack's is verified first and answered here; off leaves it to
 // the app.
+// TestTheLatestVerdictCounts: two handlers may judge one request, as where a new
+// scheme is tried before the old one.
+func TestTheLatestVerdictCounts(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	route {
+		webhook_verify stripe `+strconv.Quote(testSecret)+` {
+			enforce off
+		}
+		request_header X-First "{http.webhook.provider}|{http.webhook.verified}|{http.webhook.error}"
+		webhook_verify github `+strconv.Quote(testSecret)+`
+		reverse_proxy `+app.addr+` {
+			header_up X-Second "{http.webhook.provider}|{http.webhook.verified}|{http.webhook.error}|{http.webhook.id}"
+		}
+	}`)
+	body := "{}"
+	do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+	got := app.one(t)
+	if first := got.Header.Get("X-First"); first != "stripe|false|missing_signature" {
+		t.Errorf("after the first: %s", first)
+	}
+	if second := got.Header.Get("X-Second"); second != "github|true||72d3162e-cc78-11e3-81ab-4c9367dc0958" {
+		t.Errorf("after the second: %s", second)
+	}
+}
+
+// TestRefusalIsAnErrorOfCaddy: with an id of its own, by which a log line can be
+// found, and where it came from.
+func TestRefusalIsAnErrorOfCaddy(t *testing.T) {
+	s := serveSite(t, "", `
+	webhook_verify github `+strconv.Quote(testSecret)+`
+	handle_errors {
+		respond "{http.error.status_code} {http.error.message} {http.error.trace} {http.error.id}"
+	}`)
+	seen := map[string]bool{}
+	for range 20 {
+		answer := do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
+		id, ok := strings.CutPrefix(answer.body, "401 missing_signature webhook_verify ")
+		if !ok || !regexp.MustCompile(`^[a-z2-9]{9}$`).MatchString(id) || seen[id] {
+			t.Errorf("got %q after %d", answer.body, len(seen))
+		}
+		seen[id] = true
+	}
+}
+
 func TestHandshake(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `
@@ -459,6 +505,9 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 		webhook_verify github {env.VERIFY_TEST_SECRET}
 		reverse_proxy `+app.addr+`
 	}
+	handle /typeform {
+		webhook_verify typeform {env.VERIFY_TEST_SECRET}
+	}
 	handle /token {
 		webhook_verify hmac {env.VERIFY_TEST_SECRET} {
 			construction token
@@ -480,6 +529,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 		`caddy_webhooks_verify_requests_total{provider="github",reason="",verdict="verified"}`,
 		`caddy_webhooks_verify_requests_total{provider="github",reason="bad_signature",verdict="refused"}`,
 		`caddy_webhooks_verify_secret_matches_total{provider="github",secret_index="0"}`,
+		`caddy_webhooks_verify_secret_matches_total{provider="typeform",secret_index="0"} 0`,
 		`caddy_webhooks_verify_replay_evictions_total`,
 		`caddy_webhooks_verify_body_memory_bytes 0`,
 	} {

@@ -361,6 +361,13 @@ func TestAttack14IgnoredError(t *testing.T) {
 		if m, err := check.Finish(strings.NewReader(testBody), int64(len(testBody))); err == nil {
 			t.Errorf("%q written of %q gives %+v", written, testBody, m)
 		}
+		// What is finished has no say any more: it may be another request's.
+		if n, err := check.Write([]byte(testBody)); n != 0 || err == nil {
+			t.Errorf("written after the end: %d, %v", n, err)
+		}
+		if m, err := check.Finish(strings.NewReader(testBody), int64(len(testBody))); m != nil || err == nil {
+			t.Errorf("finished twice: %+v, %v", m, err)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // checkDigest sums up the hashes of the body, and compares the one that the URL
 // holds.
-func (c *Check) checkDigest() Reason {
+func (c *check) checkDigest() Reason {
 	for i, h := range c.v.plan.bodyHashes {
 		c.in.hashes[hashPlace(h)] = c.hashes[i].Sum(nil)
 	}
@@ -27,7 +27,7 @@ func (c *Check) checkDigest() Reason {
 }
 
 // readBody reads from the body what the signed content needs of it.
-func (c *Check) readBody() Reason {
+func (c *check) readBody() Reason {
 	p := c.v.plan
 	if p.signature.late() {
 		if reason := c.readBodySignatures(); reason != "" {
@@ -57,7 +57,7 @@ func (c *Check) readBody() Reason {
 }
 
 // readBodySignatures makes a lane for each signature that stands in the body.
-func (c *Check) readBodySignatures() Reason {
+func (c *check) readBodySignatures() Reason {
 	p := c.v.plan
 	elements := []jsonDocument{nil}
 	if p.each != nil {
@@ -95,7 +95,7 @@ func (c *Check) readBodySignatures() Reason {
 }
 
 // checkNoOtherFields refuses a form with fields that nothing signs.
-func (c *Check) checkNoOtherFields(l *lane) Reason {
+func (c *check) checkNoOtherFields(l *lane) Reason {
 	p := c.v.plan
 	pairs, reason := c.in.form()
 	if reason != "" {
@@ -113,7 +113,7 @@ func (c *Check) checkNoOtherFields(l *lane) Reason {
 
 // checkEnds refuses a body whose ends can't be told from what is signed right
 // beside them. An empty one has none.
-func (c *Check) checkEnds(t *template) Reason {
+func (c *check) checkEnds(t *template) Reason {
 	if !t.bracketed && !t.digitsBefore && !t.digitsAfter || c.in.size == 0 {
 		return ""
 	}
@@ -145,7 +145,7 @@ func (c *Check) checkEnds(t *template) Reason {
 // end with one.
 const jsonBlanks = " \t\r\n"
 
-func (c *Check) readAt(room []byte, offset int64) ([]byte, Reason) {
+func (c *check) readAt(room []byte, offset int64) ([]byte, Reason) {
 	if n, _ := c.in.body.ReadAt(room, offset); n != len(room) {
 		return nil, ReasonUnreadableBody
 	}
@@ -170,7 +170,7 @@ func lastByte(b []byte) byte {
 
 // checkURL refuses a URL that could have swallowed the beginning of a JSON body:
 // one that holds, unescaped, what no sender leaves so.
-func (c *Check) checkURL(l *lane) Reason {
+func (c *check) checkURL(l *lane) Reason {
 	if l.content.urlBefore && strings.ContainsAny(c.in.url.RawQuery, "{\"") {
 		return ReasonMalformedField
 	}
@@ -179,7 +179,7 @@ func (c *Check) checkURL(l *lane) Reason {
 
 // readSignedFields reads an id and an event type that stand in the body and
 // in the content.
-func (c *Check) readSignedFields(l *lane) Reason {
+func (c *check) readSignedFields(l *lane) Reason {
 	for _, field := range []struct {
 		at   place
 		word word
@@ -203,7 +203,7 @@ func (c *Check) readSignedFields(l *lane) Reason {
 }
 
 // checkLateTime judges a time that stands in the body, which is proven by now.
-func (c *Check) checkLateTime(l *lane) Reason {
+func (c *check) checkLateTime(l *lane) Reason {
 	if !c.v.plan.timestamp.late() {
 		return ""
 	}
@@ -223,14 +223,14 @@ func (c *Check) checkLateTime(l *lane) Reason {
 
 // readLateFields reads the id and the event type that stand in the body. They
 // only inform: what isn't there, or has no form that can be shown, is empty.
-func (c *Check) readLateFields() {
+func (c *check) readLateFields() {
 	p := c.v.plan
 	c.readLateForm(p.id, &c.in.id)
 	c.readLateForm(p.eventType, &c.in.eventType)
 	c.readLateJSON()
 }
 
-func (c *Check) readLateForm(at place, to *string) {
+func (c *check) readLateForm(at place, to *string) {
 	if at.in != "form" || *to != "" {
 		return
 	}
@@ -239,7 +239,7 @@ func (c *Check) readLateForm(at place, to *string) {
 	}
 }
 
-func (c *Check) readLateJSON() {
+func (c *check) readLateJSON() {
 	p := c.v.plan
 	if len(p.lateJSON) == 0 || c.in.size == 0 {
 		return

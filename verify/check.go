@@ -2,15 +2,69 @@ package verify
 
 import (
 	"bytes"
+	"errors"
 	"hash"
 	"io"
 	"net/http"
 	"slices"
+	"sync"
 )
 
 // Check is one request under judgement. It is used by one goroutine, and not
 // after Finish.
 type Check struct {
+	check *check // nil once it is finished: by then it may be another request's
+}
+
+// Reply is the answer to a handshake that needs no body, or nil. With one,
+// there is nothing to write and nothing to finish.
+func (c *Check) Reply() *Reply {
+	if c.check == nil {
+		return nil
+	}
+	return c.check.reply
+}
+
+// Write takes the body while it is read. It fails only after Finish.
+func (c *Check) Write(p []byte) (int, error) {
+	if c.check == nil {
+		return 0, errFinished
+	}
+	c.check.write(p)
+	return len(p), nil
+}
+
+// Finish gives the verdict. Body is the whole body, of which every byte was
+// written; it is read only by the schemes that must parse it. A refusal is an
+// *Error.
+func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
+	if c.check == nil {
+		return nil, errFinished
+	}
+	v := c.check.v
+	m, reason := c.check.finish(body, size)
+	c.check.recycle()
+	c.check = nil
+	if reason != "" {
+		return nil, v.refuse(reason)
+	}
+	return m, nil
+}
+
+var errFinished = errors.New("verify: this check was finished before")
+
+// checks are those that nobody holds any more.
+var checks = sync.Pool{New: func() any { return new(check) }}
+
+// recycle makes the check another request's.
+func (c *check) recycle() {
+	c.release()
+	*c = check{}
+	checks.Put(c)
+}
+
+// check is what a Check holds.
+type check struct {
 	v      *Verifier
 	in     input
 	lanes  []lane
@@ -31,12 +85,8 @@ type Check struct {
 	spans     [2]jsonSpan
 }
 
-// Reply is the answer to a handshake that needs no body, or nil. With one,
-// there is nothing to write and nothing to finish.
-func (c *Check) Reply() *Reply { return c.reply }
-
 // begin makes the checks that need no body.
-func (c *Check) begin() Reason {
+func (c *check) begin() Reason {
 	if h := c.v.handshake; h != nil && h.head != nil {
 		var reason Reason
 		if c.reply, reason = h.head(c); c.reply != nil || reason != "" {
@@ -64,7 +114,7 @@ func (c *Check) begin() Reason {
 
 // start readies the lanes: their spellings of the URL, and where the body can
 // be hashed while it comes in, what is signed before it.
-func (c *Check) start() Reason {
+func (c *check) start() Reason {
 	if c.v.plan.urls {
 		c.spellURLs()
 	}
@@ -87,7 +137,7 @@ func (c *Check) start() Reason {
 
 // spellURLs gives each lane the URL's origin, and makes a second lane where it
 // may be spelt with or without its default port.
-func (c *Check) spellURLs() {
+func (c *check) spellURLs() {
 	for i := range c.lanes {
 		c.lanes[i].origin = c.in.origin()
 	}
@@ -103,7 +153,7 @@ func (c *Check) spellURLs() {
 }
 
 // feed gives a lane's hash states what the segments stand for.
-func (c *Check) feed(l *lane, segments []segment) Reason {
+func (c *check) feed(l *lane, segments []segment) Reason {
 	if len(segments) == 0 {
 		return ""
 	}
@@ -123,8 +173,8 @@ func (c *Check) feed(l *lane, segments []segment) Reason {
 	return ""
 }
 
-// Write takes the body while it is read. It never fails.
-func (c *Check) Write(p []byte) (int, error) {
+// write takes a piece of the body.
+func (c *check) write(p []byte) {
 	for i := range c.lanes {
 		if c.lanes[i].streaming {
 			for _, h := range c.lanes[i].states {
@@ -139,22 +189,9 @@ func (c *Check) Write(p []byte) (int, error) {
 		c.holed = true
 	}
 	c.size += int64(len(p))
-	return len(p), nil
 }
 
-// Finish gives the verdict. Body is the whole body, of which every byte was
-// written; it is read only by the schemes that must parse it. A refusal is an
-// *Error.
-func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
-	defer c.release()
-	m, reason := c.finish(body, size)
-	if reason != "" {
-		return nil, c.v.refuse(reason)
-	}
-	return m, nil
-}
-
-func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
+func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 	if c.size != size || c.reply != nil {
 		return nil, ReasonUnreadableBody
 	}
@@ -198,7 +235,7 @@ func (c *Check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 
 // unsigned answers a handshake that nothing signs, and refuses anything else for
 // what is wrong with its head.
-func (c *Check) unsigned() (*Message, Reason) {
+func (c *check) unsigned() (*Message, Reason) {
 	reply := c.v.handshake.unsigned(c)
 	if reply == nil {
 		return nil, c.faulty
@@ -207,7 +244,7 @@ func (c *Check) unsigned() (*Message, Reason) {
 }
 
 // take gives a lane its hash states.
-func (c *Check) take(l *lane) {
+func (c *check) take(l *lane) {
 	if l.states == nil && l == &c.lanes[0] {
 		l.states = c.twoStates[:0]
 	}
@@ -217,7 +254,7 @@ func (c *Check) take(l *lane) {
 }
 
 // give gives a lane's hash states back.
-func (c *Check) give(l *lane) {
+func (c *check) give(l *lane) {
 	for i, h := range l.states {
 		c.v.keys[i].put(h)
 	}
@@ -225,7 +262,7 @@ func (c *Check) give(l *lane) {
 }
 
 // release gives all hash states back.
-func (c *Check) release() {
+func (c *check) release() {
 	for i := range c.lanes {
 		c.give(&c.lanes[i])
 	}

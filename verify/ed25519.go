@@ -76,7 +76,7 @@ func generatePair(kind string) (string, error) {
 
 // matchPublic tries a lane's signatures with the public keys. What tells the
 // message from others is the hash of what was signed.
-func (c *Check) matchPublic(l *lane) (uint32, Reason) {
+func (c *check) matchPublic(l *lane) (uint32, Reason) {
 	if len(l.macs) > maxAsymmetric {
 		return 0, ReasonMalformedSignature
 	}

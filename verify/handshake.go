@@ -17,14 +17,14 @@ import (
 type handshake struct {
 	// head answers a request by its head alone. Nothing at all: it is no
 	// handshake.
-	head func(c *Check) (*Reply, Reason)
+	head func(c *check) (*Reply, Reason)
 
 	// unsigned answers a small POST by its body, which nothing needs to sign.
 	// Nothing: it is no handshake, and whatever else is wrong with it counts.
-	unsigned func(c *Check) *Reply
+	unsigned func(c *check) *Reply
 
 	// signed answers a message that has been verified.
-	signed func(c *Check, m *Message) (*Reply, Reason)
+	signed func(c *check, m *Message) (*Reply, Reason)
 
 	// oracle says which strings the handshake signs for anyone who asks, with
 	// the key of the events. Content that is such a string is never accepted as
@@ -128,7 +128,7 @@ func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Hea
 
 // challenge is a query parameter of a request with this method; not found: the
 // request is no handshake.
-func (c *Check) challenge(method, name string, valid func(string) bool) (value string, found bool, reason Reason) {
+func (c *check) challenge(method, name string, valid func(string) bool) (value string, found bool, reason Reason) {
 	if c.in.method != method || !strings.Contains(c.in.url.RawQuery, name+"=") {
 		return "", false, ""
 	}
@@ -139,8 +139,8 @@ func (c *Check) challenge(method, name string, valid func(string) bool) (value s
 	return value, found, ""
 }
 
-func echoQuery(method, name string) func(*Check) (*Reply, Reason) {
-	return func(c *Check) (*Reply, Reason) {
+func echoQuery(method, name string) func(*check) (*Reply, Reason) {
+	return func(c *check) (*Reply, Reason) {
 		value, found, reason := c.challenge(method, name, isEcho)
 		if !found {
 			return nil, reason
@@ -149,7 +149,7 @@ func echoQuery(method, name string) func(*Check) (*Reply, Reason) {
 	}
 }
 
-func answerHead(c *Check) (*Reply, Reason) {
+func answerHead(c *check) (*Reply, Reason) {
 	if c.in.method != http.MethodHead {
 		return nil, ""
 	}
@@ -157,7 +157,7 @@ func answerHead(c *Check) (*Reply, Reason) {
 }
 
 // metaSubscription answers hub.challenge to whoever knows the verify token.
-func metaSubscription(c *Check) (*Reply, Reason) {
+func metaSubscription(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "hub.challenge", isEcho)
 	if !found {
 		return nil, reason
@@ -174,7 +174,7 @@ func metaSubscription(c *Check) (*Reply, Reason) {
 }
 
 // xCRC signs a challenge with the events' key: of the kind that no event is.
-func xCRC(c *Check) (*Reply, Reason) {
+func xCRC(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "crc_token", isChallenge)
 	if !found {
 		return nil, reason
@@ -184,7 +184,7 @@ func xCRC(c *Check) (*Reply, Reason) {
 	}), ""
 }
 
-func linkedinChallenge(c *Check) (*Reply, Reason) {
+func linkedinChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isPlainChallenge)
 	if !found {
 		return nil, reason
@@ -196,7 +196,7 @@ func linkedinChallenge(c *Check) (*Reply, Reason) {
 }
 
 // braintreeChallenge needs the public key, which is the verify token.
-func braintreeChallenge(c *Check) (*Reply, Reason) {
+func braintreeChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "bt_challenge", isBraintreeChallenge)
 	if !found {
 		return nil, reason
@@ -213,7 +213,7 @@ func isBraintreeChallenge(s string) bool {
 
 // ebayChallenge proves to eBay that its verification token is known here. The
 // token is the verify token, or the secret where there is none.
-func ebayChallenge(c *Check) (*Reply, Reason) {
+func ebayChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "challenge_code", isChallenge)
 	if !found {
 		return nil, reason
@@ -232,7 +232,7 @@ func ebayChallenge(c *Check) (*Reply, Reason) {
 
 // acrobatSignClient sends the client id back, if it is one that is known here:
 // a secret or the verify token.
-func acrobatSignClient(c *Check) (*Reply, Reason) {
+func acrobatSignClient(c *check) (*Reply, Reason) {
 	const header = "X-Adobesign-Clientid"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
 		return nil, ""
@@ -258,7 +258,7 @@ func acrobatSignClient(c *Check) (*Reply, Reason) {
 
 // asanaSecret sends a new webhook's secret back. It does not become the key:
 // whoever calls first could choose it.
-func asanaSecret(c *Check) (*Reply, Reason) {
+func asanaSecret(c *check) (*Reply, Reason) {
 	if c.in.method != http.MethodPost || len(c.in.header["X-Hook-Secret"]) == 0 || len(c.in.header["X-Hook-Signature"]) > 0 {
 		return nil, ""
 	}
@@ -271,7 +271,7 @@ func asanaSecret(c *Check) (*Reply, Reason) {
 	return r, ""
 }
 
-func oktaVerification(c *Check) (*Reply, Reason) {
+func oktaVerification(c *check) (*Reply, Reason) {
 	const header = "X-Okta-Verification-Challenge"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
 		return nil, ""
@@ -285,7 +285,7 @@ func oktaVerification(c *Check) (*Reply, Reason) {
 
 // wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
 // when a webhook is saved. It goes no further.
-func wooCommercePing(c *Check) *Reply {
+func wooCommercePing(c *check) *Reply {
 	if c.in.contentType() != typeForm || c.in.size > maxChallenge {
 		return nil
 	}
@@ -305,7 +305,7 @@ func wooCommercePing(c *Check) *Reply {
 // notionToken takes the token that Notion posts, unsigned, when a subscription
 // is made, and that its webhooks are signed with from then on. It goes no
 // further, and does not become the key: whoever calls first could choose it.
-func notionToken(c *Check) *Reply {
+func notionToken(c *check) *Reply {
 	if len(c.in.header["X-Notion-Signature"]) > 0 {
 		return nil
 	}
@@ -318,7 +318,7 @@ func notionToken(c *Check) *Reply {
 
 // smallJSON is a small JSON body as a document, if the word occurs in it: most
 // bodies are events, and need no parsing.
-func (c *Check) smallJSON(word string) (jsonDocument, bool) {
+func (c *check) smallJSON(word string) (jsonDocument, bool) {
 	if c.in.size == 0 || c.in.size > maxHandshakeBody {
 		return nil, false
 	}
@@ -331,7 +331,7 @@ func (c *Check) smallJSON(word string) (jsonDocument, bool) {
 }
 
 // smallObject is a small JSON body as an object, if the word occurs in it.
-func (c *Check) smallObject(word string) (fields map[string]any) {
+func (c *check) smallObject(word string) (fields map[string]any) {
 	document, ok := c.smallJSON(word)
 	if !ok || json.Unmarshal(document, &fields) != nil {
 		return nil
@@ -341,13 +341,13 @@ func (c *Check) smallObject(word string) (fields map[string]any) {
 
 // mayBeChallenge says whether a request that is refused by its head could be a
 // handshake by its body.
-func (c *Check) mayBeChallenge() bool {
+func (c *check) mayBeChallenge() bool {
 	h := c.v.handshake
 	return h != nil && h.unsigned != nil && c.in.method == http.MethodPost && c.in.size > 0 && c.in.size <= maxHandshakeBody
 }
 
 // mondayChallenge sends back a body that is a challenge and nothing else.
-func mondayChallenge(c *Check) *Reply {
+func mondayChallenge(c *check) *Reply {
 	fields := c.smallObject("challenge")
 	value, ok := fields["challenge"].(string)
 	if !ok || len(fields) != 1 || !isEcho(value) {
@@ -358,7 +358,7 @@ func mondayChallenge(c *Check) *Reply {
 
 // eventGridValidation answers the one event that Event Grid sends in its own
 // schema when a subscription is made.
-func eventGridValidation(c *Check) *Reply {
+func eventGridValidation(c *check) *Reply {
 	if kind, _, reason := c.in.headerOnce("Aeg-Event-Type"); reason != "" || kind != "SubscriptionValidation" {
 		return nil
 	}
@@ -377,7 +377,7 @@ func eventGridValidation(c *Check) *Reply {
 }
 
 // eventGridOrigin allows the sender of events in the CloudEvents schema.
-func eventGridOrigin(c *Check) (*Reply, Reason) {
+func eventGridOrigin(c *check) (*Reply, Reason) {
 	const header = "Webhook-Request-Origin"
 	if c.in.method != http.MethodOptions || len(c.in.header[header]) == 0 {
 		return nil, ""
@@ -393,7 +393,7 @@ func eventGridOrigin(c *Check) (*Reply, Reason) {
 
 // dropboxSignTest answers the test of a callback's URL, which is signed like an
 // event.
-func dropboxSignTest(c *Check, m *Message) (*Reply, Reason) {
+func dropboxSignTest(c *check, m *Message) (*Reply, Reason) {
 	if m.EventType != "callback_test" {
 		return nil, ""
 	}
@@ -401,7 +401,7 @@ func dropboxSignTest(c *Check, m *Message) (*Reply, Reason) {
 }
 
 // slackVerification answers url_verification, which Slack signs like an event.
-func slackVerification(c *Check, m *Message) (*Reply, Reason) {
+func slackVerification(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("url_verification")
 	if !ok {
 		return nil, ""
@@ -419,7 +419,7 @@ func slackVerification(c *Check, m *Message) (*Reply, Reason) {
 // twitchVerification answers a challenge. Twitch names it in a header that is
 // not signed, so header and body must agree: else a challenge could be passed
 // off as an event, and an event swallowed as a challenge.
-func twitchVerification(c *Check, m *Message) (*Reply, Reason) {
+func twitchVerification(c *check, m *Message) (*Reply, Reason) {
 	kind, _, reason := c.in.headerOnce("Twitch-Eventsub-Message-Type")
 	if reason != "" {
 		return nil, reason
@@ -440,7 +440,7 @@ func twitchVerification(c *Check, m *Message) (*Reply, Reason) {
 }
 
 // zoomValidation signs a token with the key that signed the request itself.
-func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
+func zoomValidation(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("url_validation")
 	if !ok {
 		return nil, ""
@@ -460,7 +460,7 @@ func zoomValidation(c *Check, m *Message) (*Reply, Reason) {
 
 // emptyEvents answers the probes that are a signed list of no events: Xero's
 // intent to receive, LINE's verify button.
-func emptyEvents(c *Check, m *Message) (*Reply, Reason) {
+func emptyEvents(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("events")
 	if !ok {
 		return nil, ""
@@ -476,7 +476,7 @@ func emptyEvents(c *Check, m *Message) (*Reply, Reason) {
 
 // discordPing answers PING: an interaction of type 1, or a webhook event of
 // type 0. An event is of type 1 too, but holds an event.
-func discordPing(c *Check, m *Message) (*Reply, Reason) {
+func discordPing(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("type")
 	if !ok {
 		return nil, ""
@@ -492,7 +492,7 @@ func discordPing(c *Check, m *Message) (*Reply, Reason) {
 	return nil, ""
 }
 
-func frontChallenge(c *Check, m *Message) (*Reply, Reason) {
+func frontChallenge(c *check, m *Message) (*Reply, Reason) {
 	value, found, reason := c.in.headerOnce("X-Front-Challenge")
 	switch {
 	case reason != "":

@@ -3,7 +3,7 @@ package verify
 import "slices"
 
 // readSignature reads the signatures that stand outside the body into lanes.
-func (c *Check) readSignature() Reason {
+func (c *check) readSignature() Reason {
 	p := c.v.plan
 	switch p.signature.in {
 	case "query":
@@ -18,7 +18,7 @@ func (c *Check) readSignature() Reason {
 	return ""
 }
 
-func (c *Check) readSignatureHeaders() Reason {
+func (c *check) readSignatureHeaders() Reason {
 	first := ReasonMissingSignature
 	for _, name := range c.v.plan.headers {
 		text, found, reason := c.in.headerOnce(name)
@@ -39,7 +39,7 @@ func (c *Check) readSignatureHeaders() Reason {
 }
 
 // addSignature adds the lanes of one signature's text, or none.
-func (c *Check) addSignature(text string) Reason {
+func (c *check) addSignature(text string) Reason {
 	before := len(c.lanes)
 	lanes, reason := c.v.plan.parseSignature(text, c.lanes)
 	if reason != "" {
@@ -51,7 +51,7 @@ func (c *Check) addSignature(text string) Reason {
 
 // readTimes reads the times that stand outside the body, and drops the lanes
 // whose time is off.
-func (c *Check) readTimes() Reason {
+func (c *check) readTimes() Reason {
 	if p := c.v.plan; p.timestamp.in == "" || p.timestamp.late() || len(c.lanes) == 0 {
 		return ""
 	}
@@ -77,7 +77,7 @@ func (c *Check) readTimes() Reason {
 }
 
 // readTime reads a lane's time from wherever it stands.
-func (c *Check) readTime(l *lane) Reason {
+func (c *check) readTime(l *lane) Reason {
 	p := c.v.plan
 	var value string
 	var found bool
@@ -110,7 +110,7 @@ func (c *Check) readTime(l *lane) Reason {
 	return ""
 }
 
-func (c *Check) judgeTime(l *lane) Reason {
+func (c *check) judgeTime(l *lane) Reason {
 	if !l.timed {
 		return ""
 	}
@@ -118,7 +118,7 @@ func (c *Check) judgeTime(l *lane) Reason {
 }
 
 // readHeaders reads the id and the event type that stand outside the body.
-func (c *Check) readHeaders() (reason Reason) {
+func (c *check) readHeaders() (reason Reason) {
 	p := c.v.plan
 	if c.in.id, reason = c.readOutside(p.id, ReasonMalformedID); reason != "" {
 		return reason
@@ -127,7 +127,7 @@ func (c *Check) readHeaders() (reason Reason) {
 	return reason
 }
 
-func (c *Check) readOutside(at place, malformed Reason) (string, Reason) {
+func (c *check) readOutside(at place, malformed Reason) (string, Reason) {
 	if at.in == "" || at.late() {
 		return "", ""
 	}
@@ -155,7 +155,7 @@ func (p place) admits(value string) bool {
 
 // checkContentType refuses bodies that the scheme can't read, and chooses the
 // content that goes with the others.
-func (c *Check) checkContentType() Reason {
+func (c *check) checkContentType() Reason {
 	p := c.v.plan
 	reads := len(p.scheme.ContentTypes) > 0 || p.formContent != nil || p.readsForm || p.scheme.JSONField != ""
 	if !reads && p.scheme.BodyDigest == "" {

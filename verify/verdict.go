@@ -9,7 +9,7 @@ import (
 
 // verdict finds the lane and the secret that match. Every secret is tried on
 // every signature, so that the time it takes doesn't show which one matched.
-func (c *Check) verdict() (*lane, int, Reason) {
+func (c *check) verdict() (*lane, int, Reason) {
 	var found *lane
 	var matched uint32 // a bit for each secret
 	all := ^uint32(0)
@@ -34,7 +34,7 @@ func (c *Check) verdict() (*lane, int, Reason) {
 
 // match completes a lane's hash states, and compares them with its signatures.
 // It gives a bit for each secret that matches.
-func (c *Check) match(l *lane) (uint32, Reason) {
+func (c *check) match(l *lane) (uint32, Reason) {
 	if c.v.plan.scheme.Construction == "ed25519" {
 		return c.matchPublic(l)
 	}
@@ -69,7 +69,7 @@ func (c *Check) match(l *lane) (uint32, Reason) {
 }
 
 // feedBody gives a lane's hash states the body, where it couldn't be streamed.
-func (c *Check) feedBody(l *lane) Reason {
+func (c *check) feedBody(l *lane) Reason {
 	states := make([]io.Writer, len(l.states))
 	for i, h := range l.states {
 		states[i] = h
@@ -82,7 +82,7 @@ func (c *Check) feedBody(l *lane) Reason {
 }
 
 // message is what is known of a request that has proven itself.
-func (c *Check) message(l *lane, secret int) *Message {
+func (c *check) message(l *lane, secret int) *Message {
 	held := new(struct { // the message with its MAC, in one piece
 		Message
 		sum [maxMAC]byte
@@ -107,7 +107,7 @@ func (c *Check) message(l *lane, secret int) *Message {
 
 // replayMAC is what tells one message from another: the MAC, or the hash of
 // all of them where a body holds several.
-func (c *Check) replayMAC(l *lane, dst []byte) []byte {
+func (c *check) replayMAC(l *lane, dst []byte) []byte {
 	if !c.v.plan.bounded.Message {
 		return nil
 	}
@@ -123,7 +123,7 @@ func (c *Check) replayMAC(l *lane, dst []byte) []byte {
 
 // oracular says whether what was signed is a string that the handshake would
 // sign for anyone.
-func (c *Check) oracular(l *lane, h *handshake) bool {
+func (c *check) oracular(l *lane, h *handshake) bool {
 	if l.content.body >= 0 && c.in.size > maxChallenge {
 		return false
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -105,17 +104,15 @@ func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
 // refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
 	v = v.of(r.Header)
-	c := refused.Get().(*Check)
+	c := checks.Get().(*check)
 	c.v, c.in = v, v.input(r)
 	c.oneLane[0].macs = c.twoMACs[:0]
 	c.lanes = c.oneLane[:0]
 	if reason := c.begin(); reason != "" {
-		c.release()
-		*c = Check{}
-		refused.Put(c)
+		c.recycle()
 		return nil, v.refuse(reason)
 	}
-	return c, nil
+	return &Check{c}, nil
 }
 
 // of is the verifier for the names under which the signature stands.
@@ -128,10 +125,6 @@ func (v *Verifier) of(h http.Header) *Verifier {
 	}
 	return v
 }
-
-// refused are checks that nobody has seen, so that a flood of refusals costs no
-// memory.
-var refused = sync.Pool{New: func() any { return new(Check) }}
 
 func (v *Verifier) input(r *Request) input {
 	in := input{plan: v.plan, method: r.Method, header: r.Header, host: r.Host, url: r.URL, size: r.ContentLength}
@@ -160,7 +153,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 	if reply := check.Reply(); reply != nil {
 		return &Message{Provider: v.plan.scheme.Name, Reply: reply}, nil
 	}
-	_, _ = check.Write(body) // never fails
+	_, _ = check.Write(body) // fails only after Finish
 	return check.Finish(bytes.NewReader(body), int64(len(body)))
 }
 
