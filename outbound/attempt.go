@@ -83,9 +83,14 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 		if s.State == store.Pending && !ordered {
 			l.stored(s.Due)
 		}
-		c.Observer.AttemptDone(&AttemptDone{
+		done := &AttemptDone{
 			Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
-		})
+		}
+		if s.State == store.Pending {
+			done.Due = e.clock.wall(retry)
+		}
+		c.Observer.AttemptDone(done)
+		e.watches.tell(done)
 		if again {
 			e.requeueSettled(s.Delivery)
 		}

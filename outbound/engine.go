@@ -20,6 +20,7 @@ type Engine struct {
 	commits  *commits
 	dispatch dispatcher
 	claims   claimer
+	watches  watches
 	heldSize atomic.Int64 // bytes of payloads in the lanes
 
 	applying  sync.Mutex // one Apply at a time

@@ -31,6 +31,7 @@ type AttemptDone struct {
 	Delivery     store.ID
 	State        store.State // of the delivery now
 	Reason       string      // where that is Dead
+	Due          time.Time   // of the next attempt, while that is Pending
 	Event        *store.Event
 	Subscription *store.Subscription
 }

@@ -32,6 +32,9 @@ type Config struct {
 	// Engine is asked for with each request. While it returns nil, requests
 	// are answered with 503.
 	Engine func() *outbound.Engine
+	// Ending tells whether the server waits for its requests to end, as those
+	// must then that have no end of their own. Nil: it never does.
+	Ending func() bool
 	Logger *slog.Logger // nil: slog.Default
 }
 
@@ -45,7 +48,10 @@ func New(c Config) (http.Handler, error) {
 	if c.Engine == nil {
 		return nil, errors.New("setting up the API: there is no engine to ask for")
 	}
-	a := &api{auth: auth, find: c.Engine, log: c.Logger, failures: rate.Sometimes{Interval: time.Second}}
+	a := &api{auth: auth, find: c.Engine, ending: c.Ending, log: c.Logger, failures: rate.Sometimes{Interval: time.Second}}
+	if a.ending == nil {
+		a.ending = func() bool { return false }
+	}
 	if a.log == nil {
 		a.log = slog.Default()
 	}
@@ -55,6 +61,7 @@ func New(c Config) (http.Handler, error) {
 type api struct {
 	auth     *auth
 	find     func() *outbound.Engine
+	ending   func() bool
 	log      *slog.Logger
 	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
 	bodies   atomic.Int64   // bytes of all bodies that are read and not answered
@@ -117,6 +124,7 @@ var routes = []route{
 	{"DELETE", "/event-types/{id}", needManage, (*call).deleteEventType},
 
 	{"GET", "/status", needRead, (*call).showStatus},
+	{"GET", "/tail", needRead, (*call).tail},
 	{"GET", "/openapi.json", needAny, (*call).showOpenAPI},
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ type server struct {
 	engine   *outbound.Engine
 	store    *sqlite.Store
 	closing  sync.Once
+	stays    atomic.Bool // else what has no end of its own ends at once
 	attempts chan *outbound.AttemptDone
 	log      *lockedBuffer
 	contract *contract
@@ -86,6 +88,7 @@ func start(t testing.TB, set ...setting) *server {
 	h, err := api.New(api.Config{
 		Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
 		Engine: func() *outbound.Engine { return s.engine },
+		Ending: func() bool { return !s.stays.Load() },
 		Logger: logger,
 	})
 	if err != nil {

@@ -44,6 +44,7 @@ type server struct {
 	address  string
 	receiver *httptest.Server
 	answer   atomic.Int64 // the receiver's status
+	ending   atomic.Bool  // as when Caddy reloads
 	received chan *http.Request
 	bodies   chan string
 	attempts chan *outbound.AttemptDone
@@ -90,7 +91,7 @@ func start(t *testing.T) *server {
 			t.Error(err)
 		}
 	})
-	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Logger: quiet})
+	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Ending: s.ending.Load, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,99 @@
+package outbound_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+func watch(t *testing.T, h *house) *outbound.Watch {
+	t.Helper()
+	w, err := h.Watch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	return w
+}
+
+func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r := newReceiver(t)
+	r.answers(status(http.StatusTeapot))
+	sub := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Tenant: "acme"})
+	w := watch(t, h)
+	p, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Tenant: "acme", Payload: []byte(`{"secret":"of the tenant"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []store.State{store.Pending, store.Dead} {
+		shown := receive(t, w.Attempts, "an attempt")
+		stored, err := h.Delivery(t.Context(), shown.ID.With(store.DeliveryPrefix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown.State != state || shown.State != stored.State || shown.Attempts != stored.Attempts || shown.Reason != stored.Reason ||
+			shown.URL != stored.URL || shown.Tenant != "acme" || shown.SubscriptionID != sub.ID || shown.EventID != p.EventID ||
+			shown.EventType != stored.EventType || shown.Event != stored.Event || shown.Subscription != stored.Subscription ||
+			shown.Last.ID != stored.Last.ID || shown.Last.Status != http.StatusTeapot || !shown.Last.At.Equal(stored.Last.At) {
+			t.Errorf("shown %+v\nstored %+v", shown, stored)
+		}
+		if state == store.Pending && shown.Due.Sub(stored.Due).Abs() > time.Second {
+			t.Errorf("due %v, stored %v", shown.Due, stored.Due)
+		}
+		if shown.Payload != nil || shown.Last.ResponseBody != nil {
+			t.Error("more is kept than a line needs")
+		}
+		h.clock.advance(2 * time.Minute)
+	}
+}
+
+// TestWatchNeverHoldsDeliveriesUp: nobody reads, and every attempt is made; what
+// could not be kept is counted.
+func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	slow := watch(t, h)
+	stopped := watch(t, h)
+	stopped.Stop()
+	const events = 1500
+	go func() {
+		for range events {
+			if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("1")}); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for range events {
+		h.attempt()
+	}
+	h.shut()
+	receive(t, slow.Done, "the end of the engine")
+	if kept, missed := len(slow.Attempts), slow.Missed(); missed == 0 || int64(kept)+missed != events {
+		t.Errorf("%d kept and %d missed of %d", kept, missed, events)
+	}
+	if again := slow.Missed(); again != 0 {
+		t.Errorf("%d are missed twice", again)
+	}
+	if n := len(stopped.Attempts) + int(stopped.Missed()); n > 0 {
+		t.Errorf("%d attempts after the end", n)
+	}
+}
+
+func TestWatchesAreBounded(t *testing.T) {
+	h := open(t)
+	first := watch(t, h)
+	for range 63 {
+		watch(t, h)
+	}
+	if _, err := h.Watch(); !errors.Is(err, outbound.ErrUnavailable) {
+		t.Errorf("one more: %v", err)
+	}
+	first.Stop()
+	watch(t, h)
+}
