@@ -119,6 +119,11 @@ func section(t *testing.T, row verify.Scheme) string {
 	if row.StatusCode != 0 {
 		item("A refused signature is answered with %d.", row.StatusCode)
 	}
+	if a := row.Acknowledge; a.Body != "" {
+		item("Events must be answered with %d and the text %s, as `webhook_publish` does and an app must.", a.Status, code(a.Body))
+	} else if a.Status != 0 {
+		item("Events must be answered with %d: no other 2xx is taken for success. `webhook_publish` does so, and an app must.", a.Status)
+	}
 	if f.Handshake != "" {
 		words, ok := handshakes[f.Handshake]
 		if !ok {

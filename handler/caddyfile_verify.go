@@ -77,6 +77,7 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //	    header_prefixes <prefix> <prefix>...      # as above, and how else the names may begin
 //	    unbound_body  allow
 //	    status_code   <status>
+//	    acknowledge   <status> [<body>]           # of an event, by webhook_publish and for a replay
 //	    content_types <type>...
 //	}
 func (h *Verify) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -116,6 +117,7 @@ var verifyOptions = map[string]option[*Verify]{
 	"default_port":    text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
 	"unbound_body":    {parseUnboundBody, false},
 	"status_code":     {parseStatusCode, false},
+	"acknowledge":     {parseAcknowledge, false},
 	"content_types":   list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
 }
 
@@ -307,6 +309,22 @@ func parseStatusCode(d *caddyfile.Dispenser, h *Verify) error {
 		return d.Errf("status_code %s: write a status from 400 to 499", arg)
 	}
 	h.Scheme.StatusCode = status
+	return nil
+}
+
+func parseAcknowledge(d *caddyfile.Dispenser, h *Verify) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.ArgErr()
+	}
+	status, err := strconv.Atoi(args[0])
+	if err != nil || status < 200 || status > 299 {
+		return d.Errf("acknowledge %s: write a status from 200 to 299", args[0])
+	}
+	h.Scheme.Acknowledge.Status = status
+	if len(args) > 1 {
+		h.Scheme.Acknowledge.Body = args[1]
+	}
 	return nil
 }
 

@@ -91,6 +91,7 @@ func TestVerifyBlockErrors(t *testing.T) {
 		{"timestamp with too much", "webhook_verify hmac s {\ntimestamp header X unix optional now\n}", "wrong argument count"},
 		{"id without a name", "webhook_verify hmac s {\nid header\n}", "wrong argument count"},
 		{"status", "webhook_verify hmac s {\nstatus_code 200\n}", "write a status from 400 to 499"},
+		{"no acknowledgement", "webhook_verify hmac s {\nacknowledge 404\n}", "write a status from 200 to 299"},
 		{"numbered with an argument", "webhook_verify hmac s {\nsignature header X {\nnumbered yes\n}\n}", "wrong argument count"},
 	}
 	for _, tt := range tests {

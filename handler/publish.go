@@ -24,8 +24,9 @@ func init() {
 // retries, so that neither a deploy nor a crash of the app loses it. Behind
 // `webhook_verify`, that is a durable inbox for webhooks.
 //
-// The body and its Content-Type are kept exactly. Only POST publishes. What is
-// refused (a body over `max_payload`, …) is answered by a status, and said in
+// The body and its Content-Type are kept exactly. Only POST publishes. Behind
+// `webhook_verify`, a provider that doesn't take every 2xx for success gets the
+// answer that its scheme says in place of the 202. What is refused (a body over `max_payload`, …) is answered by a status, and said in
 // the log.
 type Publish struct {
 	// The event's type; placeholders are replaced, as in
@@ -108,6 +109,9 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return publishError(w, err)
+	}
+	if v, ok := caddyhttp.GetVar(r.Context(), verdictVar).(*verdict); ok && v.taken != nil {
+		return reply(w, v.taken)
 	}
 	status := http.StatusAccepted
 	if res.Duplicate {

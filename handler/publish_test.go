@@ -1,12 +1,15 @@
 package handler
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPublishRefusals: an event that is not taken is answered by its status, and
@@ -54,5 +57,61 @@ func TestPublishRefusals(t *testing.T) {
 				t.Errorf("logged %s, want %q in it", written, c.logged)
 			}
 		})
+	}
+}
+
+// TestPublishAcknowledges: a provider that doesn't take every 2xx for success is
+// told what it wants to hear, of an event as of one that it sends again.
+func TestPublishAcknowledges(t *testing.T) {
+	dir, port := t.TempDir(), freePort()
+	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		handle /github {
+			webhook_verify github secret
+			webhook_publish github.push
+		}
+		handle /xero {
+			webhook_verify xero secret
+			webhook_publish xero.event
+		}
+		handle /sign {
+			webhook_verify dropbox-sign secret {
+				replay off
+			}
+			webhook_publish sign.event
+		}
+		handle /own {
+			webhook_verify hmac secret {
+				signature header X-Signature
+				acknowledge 201 "ack"
+				replay ack 1h
+			}
+			webhook_publish own.event
+		}
+	}`, port))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	body := `{"events":[{"eventType":"UPDATE"}]}`
+	at := fmt.Sprint(time.Now().Unix())
+	sign := fmt.Sprintf(`{"event":{"event_time":"%s","event_type":"sent","event_hash":"%s"}}`, at, mac("secret", at+"sent"))
+	for _, c := range []struct {
+		path, header, value, body string
+		status                    int
+		contentType, answer       string
+	}{
+		{"/github", "X-Hub-Signature-256", "sha256=" + mac("secret", body), body, 202, "application/json", `"duplicate":false`},
+		{"/xero", "X-Xero-Signature", base64.StdEncoding.EncodeToString(must(hex.DecodeString(mac("secret", body)))), body, 200, "", ""},
+		{"/sign", "", "", sign, 200, "text/plain; charset=utf-8", "Hello API Event Received"},
+		{"/own", "X-Signature", mac("secret", body), body, 201, "text/plain; charset=utf-8", "ack"},
+	} {
+		for _, time := range []string{"first", "again"} {
+			r := post(t, fmt.Sprintf("http://127.0.0.1:%d%s", port, c.path), c.body)
+			if c.header != "" {
+				r.Header.Set(c.header, c.value)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			got := do(t, r).want(t, c.status)
+			if exact := c.status != 202; exact && got.body != c.answer || !strings.Contains(got.body, c.answer) || got.Header.Get("Content-Type") != c.contentType {
+				t.Errorf("%s, %s: %q of type %q", c.path, time, got.body, got.Header.Get("Content-Type"))
+			}
+		}
 	}
 }

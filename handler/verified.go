@@ -72,6 +72,7 @@ type verdict struct {
 
 	message *verify.Message // what is known, once the signature was right
 	reply   *verify.Reply   // what is answered here
+	taken   *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
 	body    *spool          // the body, or its beginning, once it was read
 
 	key      [32]byte // of the replay memory

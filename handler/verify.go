@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,6 +108,7 @@ type Verify struct {
 	verifier *verify.Verifier
 	replays  *verify.Replays // nil where replay is off
 	app      *App            // nil where there is no webhooks option: its store keeps the replay memory
+	taken    *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
 	route    string          // this handler's part of the replay memory
 	life     time.Duration   // of a message in it
 	maxBody  int64
@@ -145,6 +148,7 @@ func (h *Verify) provision(ctx caddy.Context) error {
 		return err
 	}
 	h.name = scheme.Name
+	h.taken = acknowledgement(scheme.Acknowledge)
 	h.refusals = newRefusalLog(logger)
 	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
 		logger.Warn(leak, zap.String("provider", h.name))
@@ -301,7 +305,7 @@ func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 
 // judge gives the verdict on a request.
 func (h *Verify) judge(r *http.Request) *verdict {
-	v := &verdict{provider: h.name, kind: kindVerified}
+	v := &verdict{provider: h.name, kind: kindVerified, taken: h.taken}
 	h.check(r, v)
 	if v.reason == "" && v.reply == nil {
 		h.reserve(v)
@@ -316,7 +320,7 @@ func (h *Verify) judge(r *http.Request) *verdict {
 		v.kind = kindUnenforced
 	case v.reason == verify.ReasonReplayed && h.Replay != replayReject:
 		v.kind = kindAcknowledged
-		v.reply = &verify.Reply{Status: http.StatusOK}
+		v.reply = cmp.Or(h.taken, &verify.Reply{Status: http.StatusOK})
 	default:
 		v.kind = kindRefused
 	}
@@ -380,6 +384,18 @@ func (v *verdict) fail(err error) {
 	v.status = statusOf(v.reason)
 }
 
+// acknowledgement is what a provider wants to hear of an event, nil where any 2xx
+// will do.
+func acknowledgement(a verify.Acknowledge) *verify.Reply {
+	switch {
+	case a.Status == 0:
+		return nil
+	case a.Body == "":
+		return &verify.Reply{Status: a.Status}
+	}
+	return &verify.Reply{Status: a.Status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(a.Body)}
+}
+
 // report tells of a verdict wherever somebody may look for it.
 func (h *Verify) report(r *http.Request, v *verdict) {
 	v.publish(r.Context())
@@ -395,11 +411,15 @@ func answer(w http.ResponseWriter, v *verdict) error {
 	if v.body != nil {
 		v.body.release()
 	}
-	for name, values := range v.reply.Header {
-		w.Header()[name] = values
+	return reply(w, v.reply)
+}
+
+func reply(w http.ResponseWriter, r *verify.Reply) error {
+	for name, values := range r.Header {
+		w.Header()[name] = slices.Clone(values) // which other handlers may change
 	}
-	w.WriteHeader(v.reply.Status)
-	_, err := w.Write(v.reply.Body)
+	w.WriteHeader(r.Status)
+	_, err := w.Write(r.Body)
 	return err
 }
 

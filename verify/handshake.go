@@ -391,13 +391,16 @@ func eventGridOrigin(c *check) (*Reply, Reason) {
 	return r, ""
 }
 
+// dropboxSignReceived is what Dropbox Sign wants to hear.
+const dropboxSignReceived = "Hello API Event Received"
+
 // dropboxSignTest answers the test of a callback's URL, which is signed like an
 // event.
 func dropboxSignTest(c *check, m *Message) (*Reply, Reason) {
 	if m.EventType != "callback_test" {
 		return nil, ""
 	}
-	return textReply("Hello API Event Received"), ""
+	return textReply(dropboxSignReceived), ""
 }
 
 // slackVerification answers url_verification, which Slack signs like an event.

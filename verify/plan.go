@@ -102,6 +102,7 @@ func compile(s Scheme) (*plan, error) {
 		{"handshake", p.compileHandshake},
 		{"default_port", func() error { return optional(s.DefaultPort, []string{"either"}) }},
 		{"status_code", func() error { return checkStatus(s.StatusCode) }},
+		{"acknowledge", func() error { return checkAcknowledge(s.Acknowledge) }},
 		{"header_prefixes", p.compilePrefixes},
 	} {
 		if err := step.do(); err != nil {
@@ -375,6 +376,13 @@ func checkStatus(status int) error {
 		return errors.New("410 tells senders to stop for good; use 401 or 403")
 	}
 	return fmt.Errorf("%d is no refusal; use one from 400 to 499", status)
+}
+
+func checkAcknowledge(a Acknowledge) error {
+	if a != (Acknowledge{}) && (a.Status < 200 || a.Status > 299) {
+		return fmt.Errorf("%d is no success; use one from 200 to 299", a.Status)
+	}
+	return nil
 }
 
 // optional checks a word, which may be left out, against those that are known.

@@ -426,6 +426,8 @@ var rowsBody = []Scheme{
 		Source:    "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
 		Signature: Signature{Name: "X-Signature"},
 		EventType: Field{In: "header", Name: "X-Event-Name"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
 	},
 	{
 		Name:      "line",
@@ -789,5 +791,7 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "x-xero-signature", Encoding: "base64"},
 		EventType: Field{In: "json", Name: "events.0.eventType"},
 		Handshake: "xero",
+
+		Acknowledge: Acknowledge{Status: 200}, // with no body and no cookies: see Source
 	},
 }

@@ -12,6 +12,7 @@ var rowsInBody = []Scheme{
 		Timestamp:   Timestamp{In: "json", Name: "signature.timestamp"},
 		ID:          Field{In: "json", Name: "signature.token"},
 		EventType:   Field{In: "json", Name: "event-data.event"},
+		Acknowledge: Acknowledge{Status: 200}, // https://help.mailgun.com/hc/en-us/articles/202236504-Webhooks
 		UnboundBody: true,
 	},
 	{
@@ -19,13 +20,14 @@ var rowsInBody = []Scheme{
 		Aliases:     []string{"hellosign"},
 		Title:       "Dropbox Sign",
 		Source:      "hellosign/dropbox-sign-node",
-		Notes:       "Only the time and the event type are signed, not the event. The secret is the API key, and the app must answer events with \"Hello API Event Received\".",
+		Notes:       "Only the time and the event type are signed, not the event. The secret is the API key.",
 		Signature:   Signature{In: "json", Name: "event.event_hash"},
 		Content:     "{timestamp}{event_type}",
 		Timestamp:   Timestamp{In: "json", Name: "event.event_time"},
 		EventType:   Field{In: "json", Name: "event.event_type"},
 		JSONField:   "json",
 		Handshake:   "dropbox-sign",
+		Acknowledge: Acknowledge{Status: 200, Body: dropboxSignReceived}, // https://developers.hellosign.com/docs/events/walkthrough
 		UnboundBody: true,
 	},
 	{

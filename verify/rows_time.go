@@ -30,6 +30,8 @@ var rowsTime = []Scheme{
 		Timestamp: Timestamp{In: "field", Name: "ts"},
 		ID:        Field{In: "json", Name: "event_id"},
 		EventType: Field{In: "json", Name: "event_type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://developer.paddle.com/webhooks/about/respond-to-webhooks
 	},
 	{
 		Name:      "slack",

@@ -101,6 +101,10 @@ type Scheme struct {
 	// for good.
 	StatusCode int `json:"status_code,omitempty"`
 
+	// Acknowledge is how an event is acknowledged, where the provider doesn't
+	// take every 2xx for success. It is for whoever answers in the app's place.
+	Acknowledge Acknowledge `json:"acknowledge,omitzero"`
+
 	// ContentTypes are the media types that are accepted; others get 415. Empty
 	// accepts every one.
 	ContentTypes []string `json:"content_types,omitempty"`
@@ -153,6 +157,15 @@ type Signature struct {
 	// Encoding is hex (the default, either case), base64, base64_raw (without
 	// padding), base64url or base64url_raw.
 	Encoding string `json:"encoding,omitempty"`
+}
+
+// Acknowledge is an answer that a provider takes for success.
+type Acknowledge struct {
+	// Status is 200 to 299.
+	Status int `json:"status,omitempty"`
+
+	// Body is plain text; empty, there is no body.
+	Body string `json:"body,omitempty"`
 }
 
 // Timestamp says where the time of signing stands, and how far it may be off.

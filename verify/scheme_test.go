@@ -57,6 +57,8 @@ func TestValidate(t *testing.T) {
 		"bad handshake":        {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
 		"bad port":             {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
 		"status 410":           {func(s *verify.Scheme) { s.StatusCode = 410 }, []string{"status_code", "stop for good", "401"}},
+		"no acknowledgement":   {func(s *verify.Scheme) { s.Acknowledge = verify.Acknowledge{Status: 301} }, []string{"acknowledge", "301", "299"}},
+		"body without status":  {func(s *verify.Scheme) { s.Acknowledge = verify.Acknowledge{Body: "ok"} }, []string{"acknowledge", "200"}},
 		"both names":           {func(s *verify.Scheme) { s.Signature.Names = []string{"A"} }, []string{"signature", "either"}},
 		"tags without list":    {func(s *verify.Scheme) { s.Signature.Tags = []string{"v1"} }, []string{"signature", "separator"}},
 		"groups without list":  {func(s *verify.Scheme) { s.Signature.Groups = " " }, []string{"signature", "separator"}},

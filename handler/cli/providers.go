@@ -91,6 +91,7 @@ func showProvider(c *call, row verify.Scheme) error {
 	f.addText("Replay bound", facts.Replay)
 	f.addText("Body bound", facts.Body)
 	f.addText("Handshake", facts.Handshake)
+	f.addText("Acknowledged by", acknowledged(row.Acknowledge))
 	f.addText("Content types", strings.Join(row.ContentTypes, ", "))
 	if err := canSign(row); err != nil {
 		f.addText("Signs", "no: "+err.Error())
@@ -100,6 +101,14 @@ func showProvider(c *call, row verify.Scheme) error {
 	f.addText("Notes", row.Notes)
 	f.addText("Source", source(row))
 	return f.flush(c.out)
+}
+
+// acknowledged is the answer that a provider needs; "" where any 2xx will do.
+func acknowledged(a verify.Acknowledge) string {
+	if a.Status == 0 {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprint(a.Status, " ", a.Body))
 }
 
 // source says where a row's facts come from, and whether that is sure.
