@@ -200,6 +200,11 @@ type Subscription struct {
 	// Whether deliveries go out one at a time, in the order of publishing, so
 	// that a failure holds the rest back.
 	Ordered bool `json:"ordered,omitempty"`
+	// Which of the events of its types it gets: an expression in
+	// [CEL](https://cel.dev) over `payload`, `event_type`, `event_id` and
+	// `tenant`, such as `payload.total > 100`. An event that lacks what is asked
+	// for is not delivered. Default: all of them.
+	Filter string `json:"filter,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -417,7 +422,7 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 	spec := outbound.SubscriptionSpec{
 		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
 		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
-		Headers: map[string]string{}, Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered,
+		Headers: map[string]string{}, Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
 	}
 	for _, raw := range slices.Sorted(maps.Keys(s.Headers)) { // so that one mistake gives one error
 		option := "header " + raw

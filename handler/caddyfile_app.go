@@ -64,6 +64,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			description <text>
 //			rate_limit <number>/<s|m|h>
 //			ordered
+//			filter <expression>
 //		}
 //	}
 //
@@ -124,6 +125,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"description": text(func(s *Subscription) *string { return &s.Description }),
 	"rate_limit":  perSecond(func(s *Subscription) *float64 { return &s.RateLimit }),
 	"ordered":     flagOption(func(s *Subscription) *bool { return &s.Ordered }),
+	"filter":      text(func(s *Subscription) *string { return &s.Filter }),
 }
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {

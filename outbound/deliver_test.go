@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -867,4 +868,47 @@ func TestGoneAfterTheURLHasChanged(t *testing.T) {
 	if s, err := h.Subscription(s.ID); err != nil || !s.Active {
 		t.Errorf("the subscription is not active: %+v, %v", s, err)
 	}
+}
+
+// TestFilters: of the events of its types, a subscription gets those that its
+// filter wants.
+func TestFilters(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	all := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/all", EventTypes: []string{"order.*"}})
+	large := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/large", EventTypes: []string{"order.*"}, Filter: "payload.total > 100"})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/other", EventTypes: []string{"*"}, Filter: `event_type == "user.left"`})
+	expect := func(payload string, paths ...string) {
+		t.Helper()
+		if p := h.publish("order.created", payload); p.Deliveries != len(paths) {
+			t.Errorf("%s: %d deliveries, want %d", payload, p.Deliveries, len(paths))
+		}
+		var got []string
+		for range paths {
+			got = append(got, r.next(t).path)
+			h.attempt()
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, paths) {
+			t.Errorf("%s: %v, want %v", payload, got, paths)
+		}
+	}
+	expect(`{"total": 150}`, "/all", "/large")
+	expect(`{"total": 50}`, "/all")
+	expect(`"no order"`, "/all")
+
+	if _, err := h.UpdateSubscription(t.Context(), large.ID, func(s *outbound.SubscriptionSpec) error { s.Filter = "payload.total > 10"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	expect(`{"total": 50}`, "/all", "/large")
+	if _, err := h.UpdateSubscription(t.Context(), all.ID, func(s *outbound.SubscriptionSpec) error { s.Filter = "payload.total >"; return nil }); err == nil || !strings.Contains(err.Error(), "filter") {
+		t.Errorf("a filter that is none: %v", err)
+	}
+	h.restart()
+	if s, err := h.Subscription(large.ID); err != nil || s.Filter != "payload.total > 10" {
+		t.Errorf("after a restart: %v, %v", s, err)
+	}
+	expect(`{"total": 20}`, "/all", "/large")
+	expect(`{"total": 5}`, "/all")
+	r.none(t)
 }

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -181,5 +183,5 @@ func newConfig(s Settings) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates}, nil
+	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates, unjudged: rate.Sometimes{Interval: time.Minute}}, nil
 }

@@ -144,7 +144,7 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.submit(ctx, &store.Publication{Event: ev, Chosen: n.ID != ""}, e.match(ev))
+	p := e.submit(ctx, &store.Publication{Event: ev, Chosen: n.ID != ""}, e.filtered(e.match(ev), ev))
 	p.span = span
 	return p
 }

@@ -36,7 +36,7 @@ func newLane(t *testing.T, s store.Subscription) *lane {
 	e.dispatch.e = e // without slots
 	s.Key, s.Active, s.URL = 1, true, "https://receiver.example/"
 	l := &lane{e: e, key: s.Key}
-	l.target.Store(newTarget(c, &s, e.now()))
+	l.target.Store(newTarget(c, &s, e.now(), nil))
 	return l
 }
 

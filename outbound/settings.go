@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
@@ -47,6 +48,8 @@ type config struct {
 	scheme verify.Scheme
 	client *sender
 	rates  *tenantRates
+
+	unjudged rate.Sometimes // bounds what the log says of filters
 }
 
 const (

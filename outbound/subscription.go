@@ -35,6 +35,7 @@ type SubscriptionSpec struct {
 	Secrets     []string // newest first; none: one is made
 	RateLimit   float64
 	Ordered     bool
+	Filter      string // CEL, such as payload.total > 100; "" for every event
 }
 
 // Why a subscription is not active, where it isn't a user's own words.
@@ -170,6 +171,9 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkRate(s.RateLimit); err != nil {
 		return invalid("rate_limit", "%v", err)
 	}
+	if _, err := newFilter(s.Filter); err != nil {
+		return invalid("filter", "%v", err)
+	}
 	return checkSigner(cmpOr(s.Scheme, c.Sign), s.Secrets)
 }
 
@@ -220,7 +224,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	}
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
-	row.Scheme, row.RateLimit, row.Ordered = s.Scheme, s.RateLimit, s.Ordered
+	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
 	if len(s.Secrets) > 0 {
 		row.Secrets = nil
 		for _, v := range s.Secrets {
@@ -237,7 +241,7 @@ func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
 	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 &&
 		row.URL == want.URL && row.Description == want.Description && row.Tenant == want.Tenant &&
 		slices.Equal(row.EventTypes, want.EventTypes) && maps.Equal(row.Headers, want.Headers) &&
-		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered &&
+		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered && row.Filter == want.Filter &&
 		slices.Equal(row.Secrets, want.Secrets)
 }
 
@@ -294,7 +298,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		}
 		spec := SubscriptionSpec{
 			URL: s.URL, EventTypes: s.EventTypes, Description: s.Description, Headers: maps.Clone(s.Headers),
-			Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered,
+			Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: s.Filter,
 		}
 		if err := edit(&spec); err != nil {
 			return err

@@ -23,25 +23,44 @@ type target struct {
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
+	filter      *filter // nil: every event of its types
 	concurrency int
 	err         error // why no attempt can be made
 }
 
-func newTarget(c *config, s *store.Subscription, now time.Time) *target {
+// newTarget goes on with the rate that the old target has used, and with its
+// filter, where these are the same; old may be nil.
+func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
 	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: http.Header{}}
 	t.header.Set("User-Agent", userAgent)
 	t.header.Set("Accept-Encoding", "identity")
 	for k, v := range s.Headers {
 		t.header.Set(k, v)
 	}
-	if s.RateLimit > 0 {
+	if old != nil && old.sub.RateLimit == s.RateLimit {
+		t.limiter = old.limiter
+	} else if s.RateLimit > 0 {
 		t.limiter = rate.NewLimiter(rate.Limit(s.RateLimit), max(int(s.RateLimit/10), 1))
 	}
 	t.url, t.err = c.Policy.CheckURL(s.URL)
 	if t.err == nil {
 		t.err = t.sign(c, now)
 	}
+	t.setFilter(old)
 	return t
+}
+
+// setFilter compiles the filter. With one that can't be compiled any more, every
+// event is taken, and none delivered: it is lost to nobody.
+func (t *target) setFilter(old *target) {
+	if old != nil && old.sub.Filter == t.sub.Filter && old.filter != nil {
+		t.filter = old.filter
+		return
+	}
+	var err error
+	if t.filter, err = newFilter(t.sub.Filter); err != nil && t.err == nil {
+		t.err = fmt.Errorf("the filter %w", err)
+	}
 }
 
 func (t *target) sign(c *config, now time.Time) error {
@@ -71,13 +90,6 @@ func (t *target) sign(c *config, now time.Time) error {
 	return nil
 }
 
-// keepLimiter goes on with the rate that o has used, if it is the same.
-func (t *target) keepLimiter(o *target) {
-	if o != nil && o.limiter != nil && t.limiter != nil && o.sub.RateLimit == t.sub.RateLimit {
-		t.limiter = o.limiter
-	}
-}
-
 // adopt makes the engine go by what the subscription says now.
 func (e *Engine) adopt(s *store.Subscription) {
 	c := e.config.Load()
@@ -85,7 +97,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 	if l == nil {
 		l = &lane{e: e, key: s.Key}
 		l.breaker.resume(s.FailingSince)
-		l.target.Store(newTarget(c, s, e.now()))
+		l.target.Store(newTarget(c, s, e.now(), nil))
 		e.lanes.index(l, nil, s)
 		return
 	}
@@ -104,9 +116,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 
 // retarget renews what attempts go by.
 func (l *lane) retarget(c *config, s *store.Subscription) {
-	t := newTarget(c, s, l.e.now())
-	t.keepLimiter(l.target.Load())
-	l.target.Store(t)
+	l.target.Store(newTarget(c, s, l.e.now(), l.target.Load()))
 	l.e.dispatch.kick(l)
 }
 
@@ -114,8 +124,7 @@ func (l *lane) retarget(c *config, s *store.Subscription) {
 func (l *lane) current() *target {
 	t := l.target.Load()
 	if now := l.e.now(); !t.until.IsZero() && !now.Before(t.until) {
-		renewed := newTarget(l.e.config.Load(), t.sub, now)
-		renewed.keepLimiter(t)
+		renewed := newTarget(l.e.config.Load(), t.sub, now, t)
 		if l.target.CompareAndSwap(t, renewed) {
 			return renewed
 		}

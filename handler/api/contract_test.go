@@ -273,7 +273,7 @@ func TestContract(t *testing.T) {
 	r := newReceiver(t, 500)
 	r.answers(500, "no database")
 
-	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*"],"description":"CRM","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true}`).want(t, 201)
+	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*"],"description":"CRM","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"filter":"!has(payload.test)"}`).want(t, 201)
 	id := sub.text("subscription_id")
 	s.get("/subscriptions").want(t, 200)
 	s.get("/subscriptions/"+id).want(t, 200)

@@ -23,6 +23,7 @@ type subscription struct {
 	Scheme         *string           `json:"scheme"` // null for the server's own
 	RateLimit      *string           `json:"rate_limit"`
 	Ordered        bool              `json:"ordered"`
+	Filter         *string           `json:"filter"` // null for every event of its types
 	Active         bool              `json:"active"`
 	Reason         *string           `json:"reason"` // why it is not active
 	FromConfig     bool              `json:"from_config"`
@@ -38,7 +39,7 @@ const hidden = "[hidden]"
 func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 	out := subscription{
 		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
-		Headers: map[string]string{}, Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered,
+		Headers: map[string]string{}, Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered, Filter: orNull(s.Filter),
 		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
 		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
 	}
@@ -53,7 +54,7 @@ func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 
 // What can be said of a subscription, when it is made and later.
 var (
-	changeable = []string{"url", "event_types", "description", "headers", "scheme", "rate_limit", "ordered"}
+	changeable = []string{"url", "event_types", "description", "headers", "scheme", "rate_limit", "ordered", "filter"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
@@ -85,6 +86,8 @@ func editOf(field string, value []byte) (edit, error) {
 		return func(spec *outbound.SubscriptionSpec) { spec.Description = s }, text(field, value, &s)
 	case "scheme":
 		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, text(field, value, &s)
+	case "filter":
+		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, text(field, value, &s)
 	case "tenant":
 		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, text(field, value, &s)
 	case "secret":

@@ -117,6 +117,8 @@ func TestPatch(t *testing.T) {
 		{`{"rate_limit":7}`, "rate_limit", "7/s"},
 		{`{"rate_limit":0}`, "rate_limit", "<nil>"},
 		{`{"ordered":null}`, "ordered", "false"},
+		{`{"filter":"payload.total > 100"}`, "filter", "payload.total > 100"},
+		{`{"filter":null}`, "filter", "<nil>"},
 		{`{"description":"new"}`, "description", "new"},
 		{`{"description":null}`, "description", "<nil>"},
 		{`{"scheme":null}`, "scheme", "<nil>"},

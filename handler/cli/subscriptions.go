@@ -23,6 +23,7 @@ type subscription struct {
 	Scheme      string            `json:"scheme"`
 	RateLimit   string            `json:"rate_limit"`
 	Ordered     bool              `json:"ordered"`
+	Filter      string            `json:"filter"`
 	Active      bool              `json:"active"`
 	Reason      string            `json:"reason"`
 	FromConfig  bool              `json:"from_config"`
@@ -62,6 +63,7 @@ type subscriptionFlags struct {
 	scheme      string
 	rateLimit   string
 	ordered     bool
+	filter      string
 	without     []string // headers to take away
 }
 
@@ -73,6 +75,7 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name that providers lists (the server's own, unless given)")
 	f.StringVar(&s.rateLimit, "rate-limit", "", "How many deliveries at most, as in 50/s or 3000/m; off for no limit")
 	f.BoolVar(&s.ordered, "ordered", false, "One delivery at a time, in the order of publishing")
+	f.StringVar(&s.filter, "filter", "", "Which events of these types, as a CEL expression such as 'payload.total > 100'; empty for all")
 }
 
 // off takes a limit away.
@@ -91,6 +94,7 @@ func (s *subscriptionFlags) changed(f *pflag.FlagSet) (map[string]any, error) {
 		{"scheme", "scheme", s.scheme},
 		{"rate-limit", "rate_limit", s.rateLimit},
 		{"ordered", "ordered", s.ordered},
+		{"filter", "filter", s.filter},
 	} {
 		if f.Changed(field.flag) {
 			body[field.name] = field.value
@@ -255,6 +259,7 @@ func printSubscription(c *call, answer []byte) error {
 	if s.Ordered {
 		f.add("Ordered", "yes")
 	}
+	f.addText("Filter", s.Filter)
 	if s.FromConfig {
 		f.add("Defined by", "the server's configuration")
 	}

@@ -30,7 +30,7 @@ func TestSubscriptionsLife(t *testing.T) {
 	}
 
 	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
-		"--ordered", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "").want(t, 0).out))
+		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "").want(t, 0).out))
 
 	if r := s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0); !strings.Contains(r.out, "inactive") {
 		t.Errorf("printed %q", r.out)
@@ -111,6 +111,7 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"an address that is denied": {[]string{"create", "--url", "http://10.0.0.1/", "--event-types", "*"}, 1, "url is refused"},
 		"a pattern":                 {[]string{"create", "--url", s.receiver.URL, "--event-types", "order*"}, 1, `"order*"`},
 		"a scheme":                  {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "no-such-scheme"}, 1, "caddy webhooks providers"},
+		"a filter":                  {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--filter", "paylod"}, 1, "undeclared reference to 'paylod'"},
 		"a rate":                    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--rate-limit", "fast"}, 1, "rate_limit"},
 		"a header for injection":    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "A: b\nC: d"}, 2, "Name: value"},
 		"a reserved header":         {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "Host: x"}, 1, "headers"},

@@ -1,0 +1,171 @@
+package outbound
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// maxFilter is how long a filter may be, in bytes.
+	maxFilter = 4 << 10
+	// filterCost bounds what judging one event may take, in CEL's own units, of
+	// which most steps are one.
+	filterCost = 100_000
+)
+
+// filter says which of the events of its types a subscription wants. It is an
+// expression in CEL (https://cel.dev) over event_type, event_id, tenant and
+// payload.
+type filter struct{ program cel.Program }
+
+var filterEnv = sync.OnceValues(func() (*cel.Env, error) {
+	return cel.NewEnv(
+		cel.Variable("payload", cel.DynType),
+		cel.Variable("event_type", cel.StringType),
+		cel.Variable("event_id", cel.StringType),
+		cel.Variable("tenant", cel.StringType),
+		cel.CrossTypeNumericComparisons(true), // JSON has one kind of number
+		cel.ParserExpressionSizeLimit(maxFilter),
+		cel.DefaultUTCTimeZone(true),
+	)
+})
+
+// newFilter compiles a filter; an empty text is none. The error is meant for
+// whoever wrote the text, and points at what is wrong with it.
+func newFilter(text string) (*filter, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if len(text) > maxFilter {
+		return nil, fmt.Errorf("must have %d bytes at most", maxFilter)
+	}
+	env, err := filterEnv()
+	if err != nil {
+		return nil, fmt.Errorf("setting up CEL: %w", err)
+	}
+	ast, issues := env.Compile(text)
+	if err := issues.Err(); err != nil {
+		return nil, fmt.Errorf("is no CEL expression over payload, event_type, event_id and tenant, such as payload.total > 100: %s", strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
+	}
+	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("gives a %s: it must give true or false, as in payload.total > 100", kind)
+	}
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(filterCost))
+	if err != nil {
+		return nil, fmt.Errorf("can't be used: %w", err)
+	}
+	return &filter{program}, nil
+}
+
+// judged is an event as filters see it. Its payload is read once, for the first
+// of them.
+type judged struct {
+	event *store.Event
+	vars  map[string]any
+}
+
+// wants judges an event. What the expression asks for and the event doesn't have
+// is no: has(payload.total) asks first.
+func (f *filter) wants(j *judged) (bool, error) {
+	if j.vars == nil {
+		j.vars = map[string]any{
+			"payload":  jsonValue(j.event.Payload),
+			"event_id": j.event.ID, "event_type": j.event.Type, "tenant": j.event.Tenant,
+		}
+	}
+	value, _, err := f.program.Eval(j.vars)
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "no such key") {
+			return false, nil
+		}
+		return false, err
+	}
+	yes, ok := value.Value().(bool)
+	if !ok {
+		return false, fmt.Errorf("it gives a %s, not true or false", value.Type().TypeName())
+	}
+	return yes, nil
+}
+
+// jsonValue reads a JSON value for CEL: whole numbers as such, as far as they fit.
+// What isn't JSON is null.
+func jsonValue(text []byte) any {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return types.NullValue
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return types.NullValue
+	}
+	return withNumbers(v)
+}
+
+func withNumbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // infinite where it is too large
+		return f
+	case map[string]any:
+		for name, member := range v {
+			v[name] = withNumbers(member)
+		}
+	case []any:
+		for i, element := range v {
+			v[i] = withNumbers(element)
+		}
+	case nil:
+		return types.NullValue
+	}
+	return v
+}
+
+// filtered are the lanes, of those that match an event's type, whose filters
+// want it too.
+func (e *Engine) filtered(lanes []*lane, ev *store.Event) []*lane {
+	j := &judged{event: ev}
+	for i, l := range lanes {
+		if l.wants(j) {
+			continue
+		}
+		out := append(make([]*lane, 0, len(lanes)-1), lanes[:i]...) // the index's own must stay as it is
+		for _, l := range lanes[i+1:] {
+			if l.wants(j) {
+				out = append(out, l)
+			}
+		}
+		return out
+	}
+	return lanes
+}
+
+// wants asks the lane's filter. One that can't judge the event doesn't want it.
+func (l *lane) wants(j *judged) bool {
+	t := l.target.Load()
+	if t.filter == nil {
+		return true
+	}
+	yes, err := t.filter.wants(j)
+	if err != nil {
+		c := l.e.config.Load()
+		c.unjudged.Do(func() { // without the error, which may hold a piece of the payload
+			c.Logger.Warn("a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects, or there is too much to compute",
+				"subscription_id", t.sub.ID, "event_id", j.event.ID, "event_type", j.event.Type)
+		})
+	}
+	return yes
+}

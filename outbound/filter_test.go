@@ -1,0 +1,115 @@
+package outbound
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+func TestFilterJudges(t *testing.T) {
+	const order = `{"total": 150, "price": 9.5, "big": 9007199254740993, "paid": true, "note": null, "lines": [{"sku": "a"}, {"sku": "b"}], "customer": {"country": "NO"}}`
+	for _, c := range []struct {
+		filter, payload string
+		want, unjudged  bool
+	}{
+		{"payload.total > 100", order, true, false},
+		{"payload.total > 150", order, false, false},
+		{"payload.total > 149.5 && payload.price < 10", order, true, false},
+		{"payload.total == 150.0", order, true, false},
+		{"payload.big == 9007199254740993", order, true, false}, // which no float is
+		{"payload.paid", order, true, false},
+		{"payload.note == null", order, true, false},
+		{`payload.lines.exists(l, l.sku == "b")`, order, true, false},
+		{`payload["customer"].country in ["SE", "NO"]`, order, true, false},
+		{`event_type.startsWith("order.")`, order, true, false},
+		{`event_type == "order.created" && tenant == "acme" && event_id == "e1"`, order, true, false},
+		{`payload.customer.country.matches("^N")`, order, true, false},
+		{"size(payload) == 3", `[1, 2, 3]`, true, false},
+		{`payload == "x"`, `"x"`, true, false},
+		{"payload.missing > 1", order, false, false},
+		{"has(payload.missing) && payload.missing > 1", order, false, false},
+		{"!has(payload.missing)", order, true, false},
+		{`payload.total > "a"`, order, false, true},
+		{"payload.total", order, false, true}, // no truth
+		{"payload.total > 100", `"text"`, false, false},
+		{"payload == null", `not JSON`, true, false},
+		{"payload == null", `1 2`, true, false},
+		{"payload == null", ``, true, false},
+		{"payload.all(a, payload.all(b, payload.all(c, payload.all(d, payload.all(e, true)))))", "[" + strings.Repeat("1,", 99) + "1]", false, true}, // costs too much
+	} {
+		f, err := newFilter(c.filter)
+		if err != nil {
+			t.Errorf("%s: %v", c.filter, err)
+			continue
+		}
+		got, err := f.wants(&judged{event: &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Payload: []byte(c.payload)}})
+		if got != c.want || (err != nil) != c.unjudged {
+			t.Errorf("%s: %v, %v", c.filter, got, err)
+		}
+	}
+}
+
+func TestFilterIsChecked(t *testing.T) {
+	for filter, want := range map[string][]string{
+		"payload.total >":         {"1:16", "Syntax error"},
+		"paylod.total > 1":        {"1:1", "undeclared reference to 'paylod'", "payload.total > 100"},
+		"1 + 1":                   {"gives a int", "true or false"},
+		`"order"`:                 {"gives a string"},
+		`payload.x.matches("(")`:  {"can't be used"},
+		strings.Repeat("a", 5000): {"4096 bytes"},
+		strings.Repeat("(", 1000): {""},
+	} {
+		_, err := newFilter(filter)
+		if err == nil {
+			t.Errorf("%.40s is taken", filter)
+			continue
+		}
+		for _, w := range want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%.40s: %q is not in: %v", filter, w, err)
+			}
+		}
+	}
+}
+
+// TestUnjudgedEventsAreLoggedWithoutTheirPayload: CEL's errors quote values.
+func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
+	f, err := newFilter("timestamp(payload.at) > timestamp('2026-01-01T00:00:00Z')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	e := &Engine{}
+	e.config.Store(&config{Settings: Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, unjudged: rate.Sometimes{First: 1}})
+	l := &lane{e: e}
+	l.target.Store(&target{sub: &store.Subscription{ID: "sub_a"}, filter: f})
+	if l.wants(&judged{event: &store.Event{ID: "e1", Payload: []byte(`{"at": "4111-1111"}`)}}) {
+		t.Error("it is wanted")
+	}
+	if got := log.String(); !strings.Contains(got, "sub_a") || !strings.Contains(got, "e1") || strings.Contains(got, "4111") {
+		t.Errorf("logged %s", got)
+	}
+}
+
+// FuzzFilter: whatever stands in a filter and in a payload, both are judged or
+// refused.
+func FuzzFilter(f *testing.F) {
+	f.Add("payload.total > 100", `{"total": 150}`)
+	f.Add(`payload.lines.exists(l, l.sku == "b")`, `{"lines": [{"sku": "b"}, 1, null]}`)
+	f.Add(`payload == 1e400 || payload.a[0].b`, `[1e400, -0, {"a": "\ud800"}]`)
+	f.Fuzz(func(t *testing.T, text, payload string) {
+		filter, err := newFilter(text)
+		if err != nil || filter == nil {
+			return
+		}
+		j := &judged{event: &store.Event{Payload: []byte(payload)}}
+		first, _ := filter.wants(j)
+		if again, _ := filter.wants(j); first != again {
+			t.Errorf("%q of %q: %v, then %v", text, payload, first, again)
+		}
+	})
+}
