@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -136,6 +138,59 @@ func TestCommandErrors(t *testing.T) {
 		t.Errorf("without a server: exit code %d", r.code)
 	}
 	shows(t, r.stderr, "admin.sock", "Caddy runs")
+}
+
+// TestStoreCommands look after the store's file, beside the server and without
+// it.
+func TestStoreCommands(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, withOptions(local))
+	s.webhooks("events", "publish", "order.created", "--payload", "{}", "--event-id", "order-1")
+	path := decode(t, []byte(s.webhooks("status", "--json"))).object("store").text("path")
+	shows(t, s.webhooks("store", "check"), path+" is sound: 1 event was read.")
+	copied := filepath.Join(t.TempDir(), "backup.db")
+	shows(t, s.webhooks("store", "backup", copied), "Copied to "+copied)
+	s.webhooks("events", "publish", "order.created", "--payload", "{}", "--event-id", "order-2")
+
+	r := s.cli("webhooks", "store", "compact", "--address", s.admin)
+	if r.code != 1 {
+		t.Errorf("compacting beside the server: exit code %d: %s", r.code, r.stdout)
+	}
+	shows(t, r.stderr, "in use", "stop it")
+	r = s.cli("webhooks", "store", "backup", copied, "--address", s.admin)
+	if r.code != 1 {
+		t.Errorf("a backup over another: exit code %d", r.code)
+	}
+	shows(t, r.stderr, "file exists")
+
+	s.stop()
+	r = s.cli("webhooks", "store", "check", "--address", s.admin)
+	if r.code != 1 {
+		t.Errorf("without a server: exit code %d", r.code)
+	}
+	shows(t, r.stderr, "--store", "Caddy runs")
+	for _, file := range []struct {
+		path   string
+		events float64
+	}{{path, 2}, {copied, 1}} {
+		o := decode(t, []byte(s.cli("webhooks", "store", "check", "--json", "--store", file.path).stdout))
+		if o["sound"] != true || o.num("events") != file.events {
+			t.Errorf("%s: %v", file.path, o)
+		}
+	}
+	shows(t, s.cli("webhooks", "store", "compact", "--store", path).stdout, "Compacted", path)
+
+	b, err := os.ReadFile(copied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(copied, b[:len(b)-4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r = s.cli("webhooks", "store", "check", "--store", copied); r.code != 1 {
+		t.Errorf("a file that was cut: exit code %d", r.code)
+	}
+	shows(t, r.stdout, copied+" is damaged")
 }
 
 // TestOfflineCommands need no server: what is signed by one is verified by the

@@ -59,7 +59,7 @@ type tool struct {
 func (t *tool) fill(cmd *cobra.Command) {
 	t.parent(cmd,
 		t.events(), t.subscriptions(), t.deliveries(), t.deadLetters(),
-		t.status(), t.tail(), t.providers(), t.sign(), t.verify(),
+		t.status(), t.tail(), t.store(), t.providers(), t.sign(), t.verify(),
 	)
 	cmd.PersistentFlags().Bool("json", false, "Print JSON for programs")
 }

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// These work on the file itself, beside Caddy or without it. What they need of
+// a running Caddy is only where the file is.
+
+func (t *tool) store() *cobra.Command {
+	cmd := t.noun("store", "Checks, copies and compacts the store's file",
+		t.checkStore(), t.backupStore(), t.compactStore())
+	cmd.PersistentFlags().String("store", "", "The store's file (that of the running Caddy, unless given)")
+	return cmd
+}
+
+func (t *tool) checkStore() *cobra.Command {
+	return t.command(verb{
+		use:   "check",
+		short: "Reads the whole file and tells what is wrong with it",
+		long: `
+Reads the whole file, beside a running Caddy or without one, and tells what is
+wrong with it: its form, and whether each event is what was published. It
+changes nothing. The exit code is 0 if the file is sound, and 1 if it isn't.
+
+A running Caddy needs no check: it finds damage when it reads it, puts what can
+be read into a new file and goes on.`,
+		example: `
+caddy webhooks store check
+caddy webhooks store check --store /var/lib/caddy/webhooks.db`,
+		run: func(c *call) error {
+			path, err := c.storeFile()
+			if err != nil {
+				return err
+			}
+			found, err := sqlite.Check(c.context(), path)
+			if err != nil {
+				return err
+			}
+			return c.printCheckup(path, found)
+		},
+	})
+}
+
+func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
+	var bad error
+	if !found.Sound() {
+		bad = &verdict{"the store is damaged"}
+	}
+	if c.json {
+		return errors.Join(printValue(c.out, struct {
+			Path          string   `json:"path"`
+			Sound         bool     `json:"sound"`
+			Events        int64    `json:"events"`
+			DamagedEvents int64    `json:"damaged_events"`
+			Damaged       []string `json:"damaged"`
+			Problems      []string `json:"problems"`
+		}{path, found.Sound(), found.Events, found.DamagedEvents, append([]string{}, found.Damaged...), append([]string{}, found.Problems...)}), bad)
+	}
+	if bad == nil {
+		_, err := fmt.Fprintf(c.out, "%s is sound: %s read.\n", clean(path), count(int(found.Events), "event was", "events were"))
+		return err
+	}
+	fmt.Fprintf(c.out, "%s is damaged.\n", clean(path))
+	for _, p := range found.Problems {
+		fmt.Fprintln(c.out, "  "+clean(p))
+	}
+	if n := found.DamagedEvents; n > 0 {
+		fmt.Fprintf(c.out, "%s not what was published, and will become dead letters:\n", count(int(n), "event is", "events are"))
+		for _, id := range found.Damaged {
+			fmt.Fprintln(c.out, "  "+clean(id))
+		}
+	}
+	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage; see \"What is promised\" in the README.")
+	return bad
+}
+
+func (t *tool) backupStore() *cobra.Command {
+	return t.command(verb{
+		use:   "backup <new-file>",
+		short: "Copies the file as it is now, beside a running Caddy",
+		long: `
+Copies the file as it is at this moment into a new one, beside a running Caddy
+or without one. The copy is on disk when the command returns, is compacted, and
+only its owner can read it: it holds payloads and secrets.
+
+Where it is put back, what was still to be delivered in it is delivered again.`,
+		example: `
+caddy webhooks store backup /backup/webhooks.db`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			path, err := c.storeFile()
+			if err != nil {
+				return err
+			}
+			to := c.args[0]
+			if err := sqlite.Backup(c.context(), path, to); err != nil {
+				return err
+			}
+			return c.printFile("Copied to", to)
+		},
+	})
+}
+
+func (t *tool) compactStore() *cobra.Command {
+	return t.command(verb{
+		use:   "compact",
+		short: "Gives the room of removed events back to the disk, while Caddy is stopped",
+		long: `
+Gives the room of what was removed back to the disk. Caddy uses that room again
+by itself, so this is only for a file that will stay smaller than it was. Caddy
+must be stopped, and the disk needs room for a second file meanwhile.`,
+		example: `
+caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
+		run: func(c *call) error {
+			path, err := c.storeFile()
+			if err != nil {
+				return err
+			}
+			before, err := size(path)
+			if err != nil {
+				return err
+			}
+			if err := sqlite.Compact(c.context(), path); err != nil {
+				if errors.Is(err, store.ErrInUse) {
+					err = fmt.Errorf("%w (a running Caddy uses the room again by itself)", err)
+				}
+				return err
+			}
+			return c.printFile("Compacted from "+humanize.IBytes(before)+":", path)
+		},
+	})
+}
+
+// storeFile is the file that is named, or that the running Caddy has.
+func (c *call) storeFile() (string, error) {
+	if path, _ := c.cmd.Flags().GetString("store"); path != "" {
+		return path, nil
+	}
+	client, err := c.client()
+	if err != nil {
+		return "", err
+	}
+	var s serverStatus
+	if err := client.ask(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
+		return "", fmt.Errorf("asking which file it is: %w; or name it with --store", err)
+	}
+	return s.Store.Path, nil
+}
+
+// printFile tells of a file that was written.
+func (c *call) printFile(did, path string) error {
+	bytes, err := size(path)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return printValue(c.out, struct {
+			Path  string `json:"path"`
+			Bytes uint64 `json:"bytes"`
+		}{path, bytes})
+	}
+	_, err = fmt.Fprintf(c.out, "%s %s (%s)\n", did, clean(path), humanize.IBytes(bytes))
+	return err
+}
+
+func size(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return uint64(info.Size()), nil
+}
