@@ -92,6 +92,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"api without a token": {"", ":0 {\nwebhook_api\n}", "auth none"},
 		"token and none":      {"", ":0 {\nwebhook_api {\nauth none\ntoken x manage\n}\n}", "can't be together"},
 		"empty token":         {"", ":0 {\nwebhook_api {\ntoken {env.NO_SUCH_TOKEN} manage\n}\n}", "NO_SUCH_TOKEN"},
+		"a reserved type":     {"", ":0 {\nwebhook_publish webhooks.{http.webhook.event_type}\n}", "webhook_publish: \"webhooks.{http.webhook.event_type}\": types that begin with webhooks. are for the events that the server publishes about itself"},
 		"no event type":       {"", ":0 {\nwebhook_publish \"order created\"\n}", "webhook_publish: \"order created\" is no event type"},
 		"one id for all":      {"", ":0 {\nwebhook_publish a {\nevent_id x\n}\n}", "all events would have the same id"},
 		"unknown scope":       {"", ":0 {\nwebhook_api {\ntoken x admin\n}\n}", "publish"},

@@ -144,7 +144,9 @@ func TestDeadLog(t *testing.T) {
 func TestDroppedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaths()
-		d.die(noticeQueue+100, 7) // nobody takes them
+		for range noticeQueue + 100 { // nobody takes them
+			d.Operational(&outbound.OperationalEvent{Type: outbound.DeliveryDead})
+		}
 		d.stop()
 		written := d.written()
 		sum, lines := 0, 0

@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // What providers send as an event type or an id isn't always one of ours:
 // Shopify has "orders/create", GitLab "Push Hook", some ids have dots.
 
-// eventType makes words of A-Z a-z 0-9 _ - joined by dots.
+// eventType makes words of A-Z a-z 0-9 _ - joined by dots, which don't begin as
+// those of the engine's own events do.
 func eventType(s string) string {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '/' })
 	for i, w := range words {
@@ -20,7 +23,11 @@ func eventType(s string) string {
 			return '_'
 		}, w)
 	}
-	return strings.Join(words, ".")
+	name := strings.Join(words, ".")
+	if store.Operational(name) {
+		return strings.Replace(name, ".", "_", 1)
+	}
+	return name
 }
 
 // eventID keeps an id that can be one of ours, and makes a hash of another.

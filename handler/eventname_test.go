@@ -8,13 +8,15 @@ import (
 
 func TestProvidersTypesBecomeOurs(t *testing.T) {
 	for in, want := range map[string]string{
-		"shopify.orders/create": "shopify.orders.create",
-		"gitlab.Push Hook":      "gitlab.Push_Hook",
-		"github.":               "github",
-		"github.pull_request":   "github.pull_request",
-		"..a..b..":              "a.b",
-		"x.é\r\n":               "x.___",
-		"":                      "",
+		"shopify.orders/create":  "shopify.orders.create",
+		"gitlab.Push Hook":       "gitlab.Push_Hook",
+		"github.":                "github",
+		"github.pull_request":    "github.pull_request",
+		"..a..b..":               "a.b",
+		"x.é\r\n":                "x.___",
+		"webhooks.delivery.dead": "webhooks_delivery.dead",
+		"webhooks":               "webhooks",
+		"":                       "",
 	} {
 		if got := eventType(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,15 +119,6 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	if n.file != nil {
 		n.file.write(a)
 	}
-	n.emit("delivery_dead", map[string]any{
-		"delivery_id":     a.Delivery.With(store.DeliveryPrefix),
-		"event_id":        a.Event.ID,
-		"event_type":      a.Event.Type,
-		"subscription_id": a.Subscription.ID,
-		"tenant":          a.Event.Tenant,
-		"attempts":        a.Attempt.Number,
-		"reason":          a.Reason,
-	})
 }
 
 // Buried counts dead letters that nobody tried to deliver any more.
@@ -136,22 +128,11 @@ func (n *notices) Buried(subscription string, deliveries int) {
 		"subscription_id", subscription, "dead_letters", deliveries)
 }
 
-// SubscriptionFailing tells of a subscription that is deactivated if its receiver
-// goes on to fail.
-func (n *notices) SubscriptionFailing(s *store.Subscription, f outbound.Failing) {
-	n.emit("subscription_failing", map[string]any{
-		"subscription_id": s.ID, "tenant": s.Tenant, "failures_in_a_row": f.Attempts, "failing_since": f.Since,
-	})
-}
-
-// SubscriptionChanged tells of a subscription that was deactivated or
-// activated.
-func (n *notices) SubscriptionChanged(s *store.Subscription) {
-	name := "subscription_activated"
-	if !s.Active {
-		name = "subscription_deactivated"
-	}
-	n.emit(name, map[string]any{"subscription_id": s.ID, "tenant": s.Tenant, "reason": s.Reason})
+// Operational emits a Caddy event, named as Caddy's own are: that of
+// webhooks.delivery.dead is delivery_dead.
+func (n *notices) Operational(o *outbound.OperationalEvent) {
+	name := strings.TrimPrefix(o.Type, store.OperationalPrefix)
+	n.emit(strings.ReplaceAll(name, ".", "_"), o.Data)
 }
 
 var _ outbound.Observer = (*notices)(nil)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 func init() {
@@ -72,6 +73,9 @@ func (p *Publish) Provision(ctx caddy.Context) error {
 func (p *Publish) Validate() error {
 	if p.EventType == "" {
 		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
+	}
+	if store.Operational(p.EventType) {
+		return fmt.Errorf("webhook_publish: %q: types that begin with %s are for the events that the server publishes about itself: choose another word", p.EventType, store.OperationalPrefix)
 	}
 	if !strings.Contains(p.EventType, "{") && eventType(p.EventType) != p.EventType {
 		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)

@@ -72,7 +72,12 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 	if ordered {
 		stored = make(chan struct{})
 	}
-	e.commits.settle(s, func(err error) {
+	dead := deliveryDead(s, h.Event, t.sub)
+	var telling *publishing
+	if dead != nil {
+		telling = e.announce(context.Background(), dead)
+	}
+	e.commits.settle(s, telling, func(err error) {
 		if ordered {
 			defer close(stored)
 		}
@@ -91,6 +96,9 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 		}
 		c.Observer.AttemptDone(done)
 		e.watches.tell(done)
+		if dead != nil {
+			c.Observer.Operational(dead)
+		}
 		if again {
 			e.requeueSettled(s.Delivery)
 		}
@@ -118,7 +126,8 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
 			"subscription_id", t.sub.ID, "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
 			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.words)
-		c.Observer.SubscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
+		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
+		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
 	}
 	switch {
 	case n.failsTooLong:

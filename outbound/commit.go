@@ -33,6 +33,7 @@ type unit struct {
 
 	settlement *store.Settlement
 	settled    func(error) // when it is stored, or given up
+	telling    *publishing // the event that tells of it, or nil
 }
 
 func newCommits(e *Engine) *commits {
@@ -68,11 +69,12 @@ func (c *commits) wait(p *store.Publication, result chan error) error {
 }
 
 // settle stores the outcome of an attempt, and calls settled once it is
-// there, or with an error when it was given up because the engine ends. It
-// blocks while too many outcomes wait.
-func (c *commits) settle(s *store.Settlement, settled func(error)) {
+// there, or with an error when it was given up because the engine ends. The
+// event that tells of it is stored with it, so that a crash parts the two only
+// if the disk is full. It blocks while too many outcomes wait.
+func (c *commits) settle(s *store.Settlement, telling *publishing, settled func(error)) {
 	c.room <- struct{}{}
-	c.queue.settle(unit{settlement: s, settled: settled})
+	c.queue.settle(unit{settlement: s, settled: settled, telling: telling})
 }
 
 func (c *commits) run() {
@@ -98,11 +100,16 @@ type gathering struct {
 
 func (g *gathering) add(u unit) {
 	g.units = append(g.units, u)
-	if u.publication != nil {
-		g.batch.Publications = append(g.batch.Publications, u.publication)
-		g.bytes += len(u.publication.Event.Payload)
-	} else {
+	if u.settlement != nil {
 		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
+	}
+	p := u.publication
+	if u.telling != nil {
+		p = u.telling.Publication
+	}
+	if p != nil {
+		g.batch.Publications = append(g.batch.Publications, p)
+		g.bytes += len(p.Event.Payload)
 	}
 }
 
@@ -133,28 +140,58 @@ func (c *commits) finish(g *gathering, err error, keep bool) {
 			kept = append(kept, u)
 		default:
 			<-c.room
+			c.told(u, err)
 			u.settled(err)
 		}
 	}
 	clear(g.units[len(kept):])
-	g.units, g.bytes = kept, 0
+	g.restart(kept)
+}
+
+// told ends the publishing of the event that tells of an outcome.
+func (c *commits) told(u unit, err error) {
+	if u.telling != nil {
+		u.telling.err = err
+		_, _ = c.e.conclude(u.telling) // nobody waits for it
+	}
+}
+
+// restart makes the batch of these units, which are the first of its own.
+func (g *gathering) restart(units []unit) {
 	clear(g.batch.Publications)
 	clear(g.batch.Settlements)
 	g.batch.Publications, g.batch.Settlements = g.batch.Publications[:0], g.batch.Settlements[:0]
-	for _, u := range kept {
-		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
+	g.units, g.bytes = units[:0], 0
+	for _, u := range units {
+		g.add(u)
 	}
 }
 
 // refuse answers the publications of a failed batch, and tries once more
 // without them: on a full disk there may still be room to settle.
 func (c *commits) refuse(g *gathering, err error) error {
-	settlements := len(g.batch.Settlements)
-	if len(g.batch.Publications) == 0 || settlements == 0 || !errors.Is(err, ErrFull) {
+	if len(g.batch.Publications) == 0 || len(g.batch.Settlements) == 0 || !errors.Is(err, ErrFull) {
 		return err
 	}
 	c.finish(g, err, true)
+	c.drop(g, err)
 	return c.e.store.Commit(context.Background(), &g.batch)
+}
+
+// drop takes the events that tell of outcomes out of a batch.
+func (c *commits) drop(g *gathering, err error) {
+	dropped := 0
+	for i, u := range g.units {
+		if u.telling != nil {
+			c.told(u, err)
+			g.units[i].telling = nil
+			dropped++
+		}
+	}
+	g.restart(g.units)
+	if dropped > 0 {
+		c.e.config.Load().Logger.Warn("the disk has no room for events that tell of dead letters: those who subscribe to them don't get them", "events", dropped)
+	}
 }
 
 // settleAgain is how long to wait before outcomes are stored once more.

@@ -277,7 +277,7 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
 		t.Fatalf("%+v", d)
 	}
-	if c := receive(t, h.changes, "the deactivation"); c.Active || c.Reason != outbound.ReasonGone {
+	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
 		t.Fatalf("%+v", c)
 	}
 	r.next(t)

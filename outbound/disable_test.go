@@ -40,12 +40,13 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	h.fails(4)
 	h.clock.advance(29 * time.Minute)
 	h.fails(1)
-	if len(h.failing) > 0 || log.line("fails for long") != "" {
+	if len(h.changes) > 0 || log.line("fails for long") != "" {
 		t.Fatal("there is word of it before half the time")
 	}
 	h.clock.advance(2 * time.Minute)
 	h.fails(1)
-	if f := receive(t, h.failing, "the word that it fails"); f.Attempts != 6 || !f.Since.Equal(began) {
+	f := receive(t, h.changes, "the word that it fails")
+	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) {
 		t.Errorf("told %+v, want 6 attempts since %v", f, began)
 	}
 	h.clock.advance(time.Hour)
@@ -54,10 +55,10 @@ func TestFailingForLongDeactivates(t *testing.T) {
 		t.Fatalf("after 7 failures: %+v", got)
 	}
 	h.fails(1)
-	if c := receive(t, h.changes, "the deactivation"); c.Active || c.Reason != outbound.ReasonFailing {
+	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonFailing {
 		t.Fatalf("%+v", c)
 	}
-	if len(h.failing) > 0 {
+	if len(h.changes) > 0 {
 		t.Error("it is told twice that it fails")
 	}
 	if line := log.line("fails for long"); !strings.Contains(line, "subscription_id="+s.ID) || !strings.Contains(line, "failing_for=31m") {

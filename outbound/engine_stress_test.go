@@ -111,10 +111,9 @@ func (s *stress) note(format string, args ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-func (s *stress) PublishDone(string, time.Duration)                {}
-func (s *stress) Buried(string, int)                               {}
-func (s *stress) SubscriptionFailing(*store.Subscription, Failing) {}
-func (s *stress) SubscriptionChanged(*store.Subscription)          {}
+func (s *stress) PublishDone(string, time.Duration) {}
+func (s *stress) Buried(string, int)                {}
+func (s *stress) Operational(*OperationalEvent)     {}
 
 // AttemptDone sees to it that no delivery is attempted twice at once.
 func (s *stress) AttemptDone(a *AttemptDone) {

@@ -62,6 +62,9 @@ func (n *NewEvent) check(c *config) error {
 	if err := checkType("event_type", n.Type); err != nil {
 		return err
 	}
+	if store.Operational(n.Type) {
+		return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
+	}
 	// A dot in the id would blur where it ends in what is signed.
 	if n.ID != "" && !idForm.MatchString(n.ID) {
 		return invalid("event_id", "may only have the characters A-Z a-z 0-9 _ - and 128 of them at most; leave it out to have one made")
@@ -144,20 +147,26 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.submit(ctx, &store.Publication{Event: ev, Chosen: n.ID != ""}, e.filtered(e.match(ev), ev))
+	p := e.address(&store.Publication{Event: ev, Chosen: n.ID != ""}, e.filtered(e.match(ev), ev))
 	p.span = span
+	e.submit(ctx, &p)
 	return p
 }
 
-// submit has an event stored for the given lanes, and reserves their room.
-func (e *Engine) submit(ctx context.Context, p *store.Publication, lanes []*lane) publishing {
+// address makes a delivery of an event for each of the lanes, and reserves their
+// room.
+func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
 	due := e.now()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
 		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload))}
 	}
-	result, err := e.commits.submit(ctx, p)
-	return publishing{Publication: p, lanes: lanes, result: result, err: err}
+	return publishing{Publication: p, lanes: lanes}
+}
+
+// submit has an event stored.
+func (e *Engine) submit(ctx context.Context, p *publishing) {
+	p.result, p.err = e.commits.submit(ctx, p.Publication)
 }
 
 // finish returns when the event is stored, and its deliveries are with the
@@ -166,10 +175,12 @@ func (e *Engine) finish(p *publishing) (Published, error) {
 	if p.err == nil {
 		p.err = e.commits.wait(p.Publication, p.result)
 	}
-	stored := p.err == nil && p.Result.Outcome == store.Stored
-	for i, l := range p.lanes {
-		p.handOver(l, &p.Deliveries[i], stored)
-	}
+	return e.conclude(p)
+}
+
+// conclude tells everybody what became of an event.
+func (e *Engine) conclude(p *publishing) (Published, error) {
+	p.handOver(p.err == nil && p.Result.Outcome == store.Stored)
 	var res Published
 	switch {
 	case p.err != nil:
@@ -182,15 +193,19 @@ func (e *Engine) finish(p *publishing) (Published, error) {
 	return res, p.err
 }
 
-// handOver gives a lane its delivery, or takes back what was reserved for it.
-func (p *publishing) handOver(l *lane, d *store.NewDelivery, stored bool) {
-	switch {
-	case !d.Hold:
-		l.stored(d.Due) // also after an error: asking the store once more does no harm
-	case !stored:
-		l.unreserve(len(p.Event.Payload))
-	default:
-		l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due}, Event: p.Event})
+// handOver gives the lanes their deliveries, or takes back what was reserved for
+// them.
+func (p *publishing) handOver(stored bool) {
+	for i, l := range p.lanes {
+		d := &p.Deliveries[i]
+		switch {
+		case !d.Hold:
+			l.stored(d.Due) // also after an error: asking the store once more does no harm
+		case !stored:
+			l.unreserve(len(p.Event.Payload))
+		default:
+			l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due}, Event: p.Event})
+		}
 	}
 }
 
@@ -219,8 +234,9 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 	ev := &store.Event{Key: e.ids.Next(), Tenant: s.Tenant, Type: TestEventType, ContentType: "application/json", Payload: payload}
 	ev.ID = ev.Key.With(store.EventPrefix)
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.submit(ctx, &store.Publication{Event: ev}, []*lane{l})
+	p := e.address(&store.Publication{Event: ev}, []*lane{l})
 	p.span = span
+	e.submit(ctx, &p)
 	if _, err := e.finish(&p); err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ type failing struct {
 	*sqlite.Store
 	with    atomic.Pointer[error]
 	refused chan struct{} // tells of the first
+
+	full atomic.Bool // has room for outcomes only
 }
 
 func (f *failing) fail(err error) { f.with.Store(&err) }
@@ -30,6 +32,9 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 		default:
 		}
 		return *err
+	}
+	if f.full.Load() && len(b.Publications) > 0 {
+		return store.ErrFull
 	}
 	return f.Store.Commit(ctx, b)
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
@@ -167,20 +166,25 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 // observer passes on what the engine tells.
 type observer struct {
 	attempts chan *outbound.AttemptDone
-	changes  chan *store.Subscription
 	buried   chan string
-	failing  chan outbound.Failing
+	changes  chan *outbound.OperationalEvent // all but those of dead letters
+	dead     chan *outbound.OperationalEvent
 }
 
 func newObserver() *observer {
-	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan *store.Subscription, 100), make(chan string, 100), make(chan outbound.Failing, 100)}
+	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan string, 100), make(chan *outbound.OperationalEvent, 100), make(chan *outbound.OperationalEvent, 100_000)}
 }
 
-func (o *observer) PublishDone(string, time.Duration)                             {}
-func (o *observer) AttemptDone(a *outbound.AttemptDone)                           { o.attempts <- a }
-func (o *observer) Buried(subscription string, n int)                             { o.buried <- fmt.Sprint(subscription, " ", n) }
-func (o *observer) SubscriptionFailing(_ *store.Subscription, f outbound.Failing) { o.failing <- f }
-func (o *observer) SubscriptionChanged(s *store.Subscription)                     { o.changes <- s }
+func (o *observer) PublishDone(string, time.Duration)   {}
+func (o *observer) AttemptDone(a *outbound.AttemptDone) { o.attempts <- a }
+func (o *observer) Buried(subscription string, n int)   { o.buried <- fmt.Sprint(subscription, " ", n) }
+func (o *observer) Operational(ev *outbound.OperationalEvent) {
+	if ev.Type == outbound.DeliveryDead {
+		o.dead <- ev
+	} else {
+		o.changes <- ev
+	}
+}
 
 // house is an engine on a real store.
 type house struct {

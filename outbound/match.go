@@ -96,7 +96,8 @@ func (ls *lanes) forget(l *lane, s *store.Subscription) {
 	}
 }
 
-// match returns the lanes that want an event, each once.
+// match returns the lanes that want an event, each once. Who wants to know of
+// the engine says so, for one tenant or for all.
 func (e *Engine) match(ev *store.Event) []*lane {
 	ls := &e.lanes
 	ls.mu.RLock()
@@ -108,13 +109,21 @@ func (e *Engine) match(ev *store.Event) []*lane {
 			n += len(l)
 		}
 	}
-	add(want{ev.Tenant, ev.Type, false})
-	for i := len(ev.Type); i >= 0; i = strings.LastIndexByte(ev.Type[:i], '.') {
-		if i < len(ev.Type) {
-			add(want{ev.Tenant, ev.Type[:i+1], true})
+	addNamed := func(tenant string) {
+		add(want{tenant, ev.Type, false})
+		for i := len(ev.Type); i >= 0; i = strings.LastIndexByte(ev.Type[:i], '.') {
+			if i < len(ev.Type) {
+				add(want{tenant, ev.Type[:i+1], true})
+			}
 		}
 	}
-	add(want{ev.Tenant, "", true})
+	addNamed(ev.Tenant)
+	switch {
+	case !store.Operational(ev.Type):
+		add(want{ev.Tenant, "", true})
+	case ev.Tenant != "":
+		addNamed("")
+	}
 	ls.mu.RUnlock()
 	if len(found) == 1 {
 		return found[0]

@@ -17,12 +17,9 @@ type Observer interface {
 	// Buried is called when deliveries that waited for a deleted subscription
 	// have become dead letters.
 	Buried(subscription string, deliveries int)
-	// SubscriptionFailing is called once a row of failures has lasted half of
-	// what deactivates a subscription.
-	SubscriptionFailing(s *store.Subscription, f Failing)
-	// SubscriptionChanged is called when one is deactivated, by the engine or
-	// by hand, or activated again.
-	SubscriptionChanged(s *store.Subscription)
+	// Operational is called for each change of state that somebody may want to
+	// know of.
+	Operational(o *OperationalEvent)
 }
 
 // AttemptDone is an attempt with what it was for.
@@ -39,8 +36,7 @@ type AttemptDone struct {
 // noObserver is told everything and does nothing.
 type noObserver struct{}
 
-func (noObserver) PublishDone(string, time.Duration)                {}
-func (noObserver) AttemptDone(*AttemptDone)                         {}
-func (noObserver) Buried(string, int)                               {}
-func (noObserver) SubscriptionFailing(*store.Subscription, Failing) {}
-func (noObserver) SubscriptionChanged(*store.Subscription)          {}
+func (noObserver) PublishDone(string, time.Duration) {}
+func (noObserver) AttemptDone(*AttemptDone)          {}
+func (noObserver) Buried(string, int)                {}
+func (noObserver) Operational(*OperationalEvent)     {}

@@ -392,7 +392,7 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		} else {
 			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", "subscription_id", s.ID, "reason", reason)
 		}
-		c.Observer.SubscriptionChanged(s)
+		e.tell(ctx, subscriptionChanged(s))
 	}
 	return s, err
 }

@@ -376,6 +376,85 @@ func TestGone(t *testing.T) {
 	r.waitID(later)
 }
 
+// TestToldOfFailures: the server publishes what becomes of subscriptions, to who
+// names these events and to nobody else.
+func TestToldOfFailures(t *testing.T) {
+	t.Parallel()
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	pager := newReceiver(t)
+	s := startServer(t, withOptions(local+`
+		subscription pager {
+			url `+pager.url("/pager")+`
+			event_types webhooks.*
+			secret `+secret+`
+		}
+		subscription all {
+			url `+pager.url("/all")+`
+			event_types *
+		}
+`))
+	failing := newReceiver(t)
+	failing.answerStatus(http.StatusGone)
+	gone, _ := s.subscribe(object{"url": failing.url("/"), "event_types": []string{"order.*"}, "tenant": "acme"})
+	s.manager().do("POST", "/events", object{"event_type": "webhooks.delivery.dead", "payload": 1}).problem(http.StatusUnprocessableEntity, "reserved")
+	s.publish(event{Type: "order.created", Tenant: "acme"})
+	d := pager.wait(1)[0]
+	d.signed(t, secret)
+	told := decode(t, d.body)
+	data := told.object("data")
+	if d.path != "/pager" || told.text("type") != "webhooks.subscription.deactivated" || data.text("subscription_id") != gone || data.text("tenant") != "acme" || !strings.Contains(data.text("reason"), "410") {
+		t.Errorf("%s is told %v", d.path, told)
+	}
+	parseTime(t, told.text("timestamp"))
+}
+
+// TestKillPartsNoDeadLetterFromItsNews: what tells of a dead letter is stored
+// with it, however soon after that the server is killed.
+func TestKillPartsNoDeadLetterFromItsNews(t *testing.T) {
+	t.Parallel()
+	const subscriptions = 40
+	pager, failing := newReceiver(t), newReceiver(t)
+	failing.answerStatus(http.StatusInternalServerError)
+	s := startServer(t, withOptions(`
+		retry exponential {
+			attempts 1
+		}
+		egress {
+			allow 127.0.0.1
+		}
+		subscription pager {
+			url `+pager.url("/")+`
+			event_types webhooks.delivery.dead
+		}
+`))
+	for range subscriptions {
+		s.subscribe(object{"url": failing.url("/"), "event_types": []string{"order.*"}})
+	}
+	pager.answer(func(w http.ResponseWriter, _ *request) {
+		w.WriteHeader(http.StatusServiceUnavailable) // so that most are told after the restart
+	})
+	s.publish(event{Type: "order.created"})
+	failing.wait(subscriptions / 2)
+	s.kill()
+	pager.forget()
+	pager.answer(nil)
+	s.start()
+	eventually(t, "the dead letters", func() bool {
+		return len(s.reader().list("/dead-letters?event_type=order.created&limit=100")) == subscriptions
+	})
+	dead := s.reader().list("/dead-letters?event_type=order.created&limit=100")
+	told := map[string]bool{}
+	for _, ev := range s.reader().list("/events?event_type=webhooks.delivery.dead&limit=100") {
+		payload := s.reader().get("/events/" + ev.text("event_id")).object("payload")
+		told[payload.object("data").text("delivery_id")] = true
+	}
+	for _, d := range dead {
+		if !told[d.text("delivery_id")] {
+			t.Errorf("nothing tells of the dead letter %s", d.text("delivery_id"))
+		}
+	}
+}
+
 // TestRetryAfter: it is honoured, and pauses the endpoint and not only the
 // delivery that was answered so.
 func TestRetryAfter(t *testing.T) {

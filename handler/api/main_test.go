@@ -61,11 +61,8 @@ func (s *server) AttemptDone(a *outbound.AttemptDone) { s.attempts <- a }
 // Buried implements outbound.Observer.
 func (s *server) Buried(string, int) {}
 
-// SubscriptionFailing implements outbound.Observer.
-func (s *server) SubscriptionFailing(*store.Subscription, outbound.Failing) {}
-
-// SubscriptionChanged implements outbound.Observer.
-func (s *server) SubscriptionChanged(*store.Subscription) {}
+// Operational implements outbound.Observer.
+func (s *server) Operational(*outbound.OperationalEvent) {}
 
 func start(t testing.TB, set ...setting) *server {
 	t.Helper()

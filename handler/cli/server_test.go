@@ -50,11 +50,10 @@ type server struct {
 	attempts chan *outbound.AttemptDone
 }
 
-func (s *server) PublishDone(string, time.Duration)                         {}
-func (s *server) AttemptDone(a *outbound.AttemptDone)                       { s.attempts <- a }
-func (s *server) Buried(string, int)                                        {}
-func (s *server) SubscriptionFailing(*store.Subscription, outbound.Failing) {}
-func (s *server) SubscriptionChanged(*store.Subscription)                   {}
+func (s *server) PublishDone(string, time.Duration)      {}
+func (s *server) AttemptDone(a *outbound.AttemptDone)    { s.attempts <- a }
+func (s *server) Buried(string, int)                     {}
+func (s *server) Operational(*outbound.OperationalEvent) {}
 
 // start runs a server whose deliveries get one attempt.
 func start(t *testing.T) *server {

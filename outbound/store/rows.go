@@ -1,6 +1,9 @@
 package store
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // State is where a delivery stands.
 type State uint8
@@ -47,6 +50,14 @@ type Event struct {
 
 // Created is when the event was accepted.
 func (e *Event) Created() time.Time { return e.Key.Time() }
+
+// OperationalPrefix begins the types of the events that the engine publishes
+// about itself.
+const OperationalPrefix = "webhooks."
+
+// Operational tells whether it is one of these. Subscriptions to everything
+// don't get them.
+func Operational(eventType string) bool { return strings.HasPrefix(eventType, OperationalPrefix) }
 
 // Secret is one signing secret of a subscription.
 type Secret struct {

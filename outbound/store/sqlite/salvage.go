@@ -283,12 +283,13 @@ func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
 
 // wants tells what a subscription's event types say, as outbound does.
 func (t target) wants(e incompleteEvent) bool {
-	if t.tenant != e.tenant {
+	operational := store.Operational(e.kind)
+	if t.tenant != e.tenant && (t.tenant != "" || !operational) {
 		return false
 	}
 	for _, pattern := range t.types {
 		prefix, open := strings.CutSuffix(pattern, "*")
-		if pattern == e.kind || open && strings.HasPrefix(e.kind, prefix) {
+		if pattern == e.kind || open && strings.HasPrefix(e.kind, prefix) && (prefix != "" || !operational) {
 			return true
 		}
 	}

@@ -1,0 +1,104 @@
+package outbound
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// The types of operational events, which the engine publishes about itself.
+// They reach the subscriptions that name them, or a prefix of them such as
+// webhooks.*, but not those to everything, and nobody else can publish them. A
+// tenant's go to its own subscriptions and to those without a tenant.
+const (
+	DeliveryDead            = store.OperationalPrefix + "delivery.dead"
+	SubscriptionFailing     = store.OperationalPrefix + "subscription.failing"
+	SubscriptionDeactivated = store.OperationalPrefix + "subscription.deactivated"
+	SubscriptionActivated   = store.OperationalPrefix + "subscription.activated"
+)
+
+// OperationalEvent is a change of state that somebody may want to know of.
+type OperationalEvent struct {
+	Type   string
+	Tenant string         // whose it is, "" where there are none
+	Data   map[string]any // what JSON can say
+}
+
+// deliveryDead tells of a dead letter, but not of one that was to tell of
+// something itself: nothing that the engine publishes may bring forth more.
+func deliveryDead(s *store.Settlement, ev *store.Event, sub *store.Subscription) *OperationalEvent {
+	if s.State != store.Dead || store.Operational(ev.Type) {
+		return nil
+	}
+	return &OperationalEvent{DeliveryDead, ev.Tenant, map[string]any{
+		"delivery_id":     s.Delivery.With(store.DeliveryPrefix),
+		"event_id":        ev.ID,
+		"event_type":      ev.Type,
+		"subscription_id": sub.ID,
+		"tenant":          ev.Tenant,
+		"attempts":        s.Attempt.Number,
+		"reason":          s.Reason,
+	}}
+}
+
+// subscriptionFailing tells of one that is deactivated if its receiver goes on
+// to fail.
+func subscriptionFailing(s *store.Subscription, f Failing) *OperationalEvent {
+	return &OperationalEvent{SubscriptionFailing, s.Tenant, map[string]any{
+		"subscription_id": s.ID, "tenant": s.Tenant, "failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC(),
+	}}
+}
+
+// subscriptionChanged tells of one that was deactivated or activated.
+func subscriptionChanged(s *store.Subscription) *OperationalEvent {
+	kind := SubscriptionActivated
+	if !s.Active {
+		kind = SubscriptionDeactivated
+	}
+	return &OperationalEvent{kind, s.Tenant, map[string]any{
+		"subscription_id": s.ID, "tenant": s.Tenant, "reason": s.Reason,
+	}}
+}
+
+// announce makes the event that tells of it, for the lanes that want it; nil
+// where nobody does.
+func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing {
+	ev := &store.Event{Tenant: o.Tenant, Type: o.Type, ContentType: "application/json"}
+	lanes := e.match(ev)
+	if len(lanes) == 0 {
+		return nil
+	}
+	payload, err := json.Marshal(map[string]any{
+		"type": o.Type, "timestamp": e.clock.Now().UTC().Format(time.RFC3339), "data": o.Data,
+	})
+	if err != nil {
+		e.config.Load().Logger.Error("writing an operational event", "event_type", o.Type, "error", err)
+		return nil
+	}
+	ev.Key, ev.Payload = e.ids.Next(), payload
+	ev.ID = ev.Key.With(store.EventPrefix)
+	if lanes = e.filtered(lanes, ev); len(lanes) == 0 {
+		return nil
+	}
+	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: payload})
+	ev.TraceParent, ev.TraceState = traceContext(ctx)
+	p := e.address(&store.Publication{Event: ev}, lanes)
+	p.span = span
+	return &p
+}
+
+// tell tells the observer, and publishes the event for those who want it.
+func (e *Engine) tell(ctx context.Context, o *OperationalEvent) {
+	c := e.config.Load()
+	p := e.announce(ctx, o)
+	c.Observer.Operational(o)
+	if p == nil {
+		return
+	}
+	e.submit(context.WithoutCancel(ctx), p) // what it tells of is done
+	if _, err := e.finish(p); err != nil {
+		c.Logger.Warn("an operational event could not be stored, and is not delivered", "event_type", o.Type, "error", err)
+	}
+}
