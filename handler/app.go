@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -174,6 +175,10 @@ type EventType struct {
 	Name string `json:"name"`
 	// What has happened when it is fired.
 	Description string `json:"description,omitempty"`
+	// What its payloads must be: a [JSON Schema](https://json-schema.org), of
+	// draft 2020-12 unless it names another. What doesn't meet it is refused
+	// when it is published. Default: any payload.
+	Schema json.RawMessage `json:"schema,omitempty"`
 }
 
 // Subscription says which events go where.
@@ -347,7 +352,7 @@ func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 	seen := map[string]bool{}
 	for _, raw := range a.EventTypes {
 		t := texts{block: "event_type " + raw.Name}
-		entry := outbound.EventType{Name: t.one("name", raw.Name), Description: t.one("description", raw.Description)}
+		entry := outbound.EventType{Name: t.one("name", raw.Name), Description: t.one("description", raw.Description), Schema: raw.Schema}
 		if t.err != nil {
 			return nil, t.err
 		}

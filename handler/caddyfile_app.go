@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"encoding/json"
+	"os"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
@@ -53,7 +55,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			deny <address|cidr|host...>
 //			proxy <url>
 //		}
-//		event_type <name> [<description>]
+//		event_type <name> [<description>] {
+//			schema <file>
+//		}
 //		subscription <name> {
 //			url <url>
 //			event_types <type...>
@@ -97,6 +101,11 @@ var appOptions = map[string]option[*App]{
 	"egress":               {parseEgress, false},
 	"event_type":           {parseEventType, true},
 	"subscription":         {parseSubscription, true},
+}
+
+// eventTypeOptions are those of an event_type.
+var eventTypeOptions = map[string]option[*EventType]{
+	"schema": {parseSchema, false},
 }
 
 // exponentialOptions are those of retry exponential.
@@ -208,7 +217,28 @@ func parseEventType(d *caddyfile.Dispenser, a *App) error {
 	if len(args) == 2 {
 		t.Description = args[1]
 	}
+	if err := parseBlock(d, eventTypeOptions, &t); err != nil {
+		return err
+	}
 	a.EventTypes = append(a.EventTypes, t)
+	return nil
+}
+
+// parseSchema reads the file when the Caddyfile is, so that a path is one of
+// whoever adapts it.
+func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
+	var path string
+	if err := oneArg(d, &path); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return d.Errf("schema: %v", err)
+	}
+	if !json.Valid(text) {
+		return d.Errf("schema: %s is not JSON", path)
+	}
+	t.Schema = text
 	return nil
 }
 

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -54,6 +56,30 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 	}
 }
 
+// A schema is read with the Caddyfile, and judged with the rest when it is loaded.
+func TestSchemaFile(t *testing.T) {
+	runCaddy(t, "", ":0 {\n}")
+	file := filepath.Join(t.TempDir(), "order.json")
+	write := func(schema string) string {
+		if err := os.WriteFile(file, []byte(schema), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return "webhooks {\nevent_type order.created \"An order\" {\nschema " + file + "\n}\n}"
+	}
+	config := adapt(t, "{\n"+write(`{"type": "object"}`)+"\n}\n")
+	if want := `"schema": {
+						"type": "object"
+					}`; !strings.Contains(config, want) {
+		t.Errorf("got %s, want %s in it", config, want)
+	}
+	if got := loadCaddy(t, write(`{"type": "object"}`), ""); got != "" {
+		t.Errorf("it is refused: %s", got)
+	}
+	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, "event_type order.created: schema is no JSON Schema: /type breaks") {
+		t.Errorf("it is answered %s", got)
+	}
+}
+
 func TestOff(t *testing.T) {
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nwebhooks {\ndisable_after off\nretain_for off\nretain_size off\nresponse_body off\n}\n}\n"), nil)
 	if want := `"webhooks":{"disable_after":{"failures":-1},"retain_for":-1,"retain_size":-1,"response_body":-1}`; err != nil || !strings.Contains(string(config), want) {
@@ -88,6 +114,8 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"reserved header":     {subscription("header Webhook-Id x"), "", "headers"},
 		"same name twice":     {"webhooks {\nsubscription a {\nurl https://a.example\nevent_types *\n}\nsubscription a {\nurl https://a.example\nevent_types *\n}\n}", "", "is there twice"},
 		"name of a sub id":    {"webhooks {\nsubscription 0123456789abcdef {\nurl https://a.example\nevent_types *\n}\n}", "", "choose a word"},
+		"no schema file":      {"webhooks {\nevent_type order.created {\nschema /dev/null/order.json\n}\n}", "", "schema: open /dev/null/order.json"},
+		"schema not JSON":     {"webhooks {\nevent_type order.created {\nschema /dev/null\n}\n}", "", "schema: /dev/null is not JSON"},
 		"event type":          {"webhooks {\nevent_type \"order created\"\n}", "", "event_type is not an event type"},
 		"api without a token": {"", ":0 {\nwebhook_api\n}", "auth none"},
 		"token and none":      {"", ":0 {\nwebhook_api {\nauth none\ntoken x manage\n}\n}", "can't be together"},

@@ -26,7 +26,7 @@ type Engine struct {
 	heldSize atomic.Int64 // bytes of payloads in the lanes
 
 	applying  sync.Mutex // one Apply at a time
-	catalogue sync.Mutex // one change of an event type at a time
+	catalogue catalogue
 
 	// Attempts run under work; everything else of the engine under life.
 	life, work   context.Context
@@ -63,6 +63,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.config.Store(c)
 	e.life, e.stop = context.WithCancel(context.Background())
 	e.work, e.cancel = context.WithCancel(context.Background())
+	e.catalogue.e = e
 	e.commits = newCommits(e)
 	e.dispatch.init(e)
 	e.claims.init(e)

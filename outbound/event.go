@@ -131,6 +131,9 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	c := e.config.Load()
 	err := n.check(c)
 	if err == nil {
+		err = e.catalogue.check(n)
+	}
+	if err == nil {
 		err = c.rates.check(n.Tenant, e.now)
 	}
 	if err != nil {

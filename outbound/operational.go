@@ -37,7 +37,7 @@ func deliveryDead(s *store.Settlement, ev *store.Event, sub *store.Subscription)
 		"event_id":        ev.ID,
 		"event_type":      ev.Type,
 		"subscription_id": sub.ID,
-		"tenant":          ev.Tenant,
+		"tenant":          orNull(ev.Tenant),
 		"attempts":        s.Attempt.Number,
 		"reason":          s.Reason,
 	}}
@@ -47,7 +47,7 @@ func deliveryDead(s *store.Settlement, ev *store.Event, sub *store.Subscription)
 // to fail.
 func subscriptionFailing(s *store.Subscription, f Failing) *OperationalEvent {
 	return &OperationalEvent{SubscriptionFailing, s.Tenant, map[string]any{
-		"subscription_id": s.ID, "tenant": s.Tenant, "failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC(),
+		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC(),
 	}}
 }
 
@@ -58,8 +58,16 @@ func subscriptionChanged(s *store.Subscription) *OperationalEvent {
 		kind = SubscriptionDeactivated
 	}
 	return &OperationalEvent{kind, s.Tenant, map[string]any{
-		"subscription_id": s.ID, "tenant": s.Tenant, "reason": s.Reason,
+		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "reason": s.Reason,
 	}}
+}
+
+// orNull is how JSON says that there is no tenant.
+func orNull(tenant string) any {
+	if tenant == "" {
+		return nil
+	}
+	return tenant
 }
 
 // announce makes the event that tells of it, for the lanes that want it; nil

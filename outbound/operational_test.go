@@ -47,7 +47,7 @@ func TestADeadLetterIsTold(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for field, want := range map[string]any{
-		"event_id": p.EventID, "event_type": "order.created", "subscription_id": failing.ID, "tenant": "",
+		"event_id": p.EventID, "event_type": "order.created", "subscription_id": failing.ID, "tenant": nil,
 		"attempts": 1.0, "reason": "every attempt failed, the last one: the receiver answered 400 Bad Request",
 	} {
 		if got.Data[field] != want {

@@ -121,8 +121,8 @@ func (s Settings) complete() (Settings, error) {
 		return s, fmt.Errorf("tenant_rate_limit: %w", err)
 	}
 	for _, t := range s.EventTypes {
-		if err := checkType("event_type", t.Name); err != nil {
-			return s, err
+		if err := checkEventType(t); err != nil {
+			return s, fmt.Errorf("event_type %s: %w", t.Name, err)
 		}
 	}
 	for i := range s.Subscriptions {

@@ -461,8 +461,8 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 	return r, err
 }
 
-// reconcile makes the subscriptions and event types of the configuration
-// those of the store. One that is no longer there is deactivated and not
+// reconcile makes the subscriptions and event types of the configuration those
+// of the store. One that is no longer there is deactivated and not
 // deleted: its deliveries wait, in case it was taken out by mistake. One that
 // was inactive already keeps its reason, and stays so when it is put back.
 // Nothing is written for what is unchanged, so that a configuration which the
@@ -485,28 +485,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
 	}
-	known, err := e.store.EventTypes(ctx)
-	if err != nil {
-		return err
-	}
-	for _, t := range c.EventTypes {
-		t.FromConfig = true
-		if slices.ContainsFunc(known, func(k EventType) bool { return sameEventType(k, t) }) {
-			continue
-		}
-		if err := e.store.PutEventType(ctx, t); err != nil {
-			return err
-		}
-	}
-	for _, t := range known {
-		gone := !slices.ContainsFunc(c.EventTypes, func(w EventType) bool { return w.Name == t.Name })
-		if t.FromConfig && gone {
-			if err := e.store.DeleteEventType(ctx, t.Name); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return e.catalogue.reconcile(ctx, c)
 }
 
 func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {

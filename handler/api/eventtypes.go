@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,13 +11,14 @@ import (
 
 // eventType is an entry of the catalogue as answers show it.
 type eventType struct {
-	Name        string `json:"name"`
-	Description string `json:"description"`
-	FromConfig  bool   `json:"from_config"`
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"schema"`
+	FromConfig  bool            `json:"from_config"`
 }
 
 func eventTypeOf(t outbound.EventType) eventType {
-	return eventType{Name: t.Name, Description: t.Description, FromConfig: t.FromConfig}
+	return eventType{Name: t.Name, Description: t.Description, Schema: t.Schema, FromConfig: t.FromConfig}
 }
 
 // listEventTypes pages through the catalogue by name; its cursor is one.
@@ -70,7 +72,15 @@ func (c *call) putEventType() error {
 		return err
 	}
 	t := outbound.EventType{Name: c.id}
-	err := c.object([]string{"description"}, func(field string, value []byte) error { return text(field, value, &t.Description) })
+	err := c.object([]string{"description", "schema"}, func(field string, value []byte) error {
+		if field == "schema" {
+			if !isNull(value) {
+				t.Schema = slices.Clone(value)
+			}
+			return nil
+		}
+		return text(field, value, &t.Description)
+	})
 	if err != nil {
 		return err
 	}

@@ -101,7 +101,11 @@ func TestRefusals(t *testing.T) {
 		{"no such event type", call{method: "GET", path: "/event-types/a"}, 404, "not_found", "", `no event type "a"`, "", ""},
 		{"deleting no event type", call{method: "DELETE", path: "/event-types/a"}, 404, "not_found", "", "", "", ""},
 		{"event type's name", call{method: "PUT", path: "/event-types/a%20b", body: "{}"}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
-		{"event type's schema", call{method: "PUT", path: "/event-types/a", body: `{"schema":{}}`}, 422, "unknown_field", "schema", "use description", "", ""},
+		{"event type's schema", call{method: "PUT", path: "/event-types/a", body: `{"schema":{"type":"objekt"}}`}, 422, "invalid_field", "schema", "is no JSON Schema: /type breaks", "", ""},
+		{"schema that is none", call{method: "PUT", path: "/event-types/a", body: `{"schema":[]}`}, 422, "invalid_field", "schema", "is no JSON Schema", "", ""},
+		{"schema that loads another", call{method: "PUT", path: "/event-types/a", body: `{"schema":{"$ref":"file:///etc/passwd"}}`}, 422, "invalid_field", "schema", "put what it needs under its own $defs", "", ""},
+		{"schema of a draft of its own", call{method: "PUT", path: "/event-types/a", body: `{"schema":{"$schema":"https://example.com/draft"}}`}, 422, "invalid_field", "schema", "another document", "", ""},
+		{"event type's unknown field", call{method: "PUT", path: "/event-types/a", body: `{"sceema":{}}`}, 422, "unknown_field", "sceema", "use description", "", ""},
 
 		{"limit 0", call{method: "GET", path: "/events?limit=0"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
 		{"limit 201", call{method: "GET", path: "/subscriptions?limit=201"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+)
+
+// eventType is what the API tells of an entry of the catalogue.
+type eventType struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"schema"`
+	FromConfig  bool            `json:"from_config"`
+}
+
+func (e *eventType) from() string {
+	if e.FromConfig {
+		return "configuration"
+	}
+	return "API"
+}
+
+func (e *eventType) hasSchema() bool { return len(e.Schema) > 0 && string(e.Schema) != "null" }
+
+func (t *tool) eventTypes() *cobra.Command {
+	return t.noun("event-types", "Manages the catalogue of event types",
+		t.listEventTypes(), t.showEventType(), t.putEventType(), t.deleteEventType())
+}
+
+func eventTypePath(name string) string { return "/event-types/" + url.PathEscape(name) }
+
+func (t *tool) listEventTypes() *cobra.Command {
+	var l listFlags
+	cmd := t.command(verb{
+		use:   "list",
+		short: "Lists the catalogue, by name",
+		run: func(c *call) error {
+			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, func(row json.RawMessage) ([]string, error) {
+				var e eventType
+				err := decode(row, &e)
+				schema := "-"
+				if e.hasSchema() {
+					schema = "yes"
+				}
+				return []string{clean(e.Name), schema, e.from(), cell(e.Description, widest)}, err
+			})
+		},
+	})
+	l.register(cmd.Flags())
+	return cmd
+}
+
+func (t *tool) showEventType() *cobra.Command {
+	return t.command(verb{
+		use:   "show <event-type>",
+		short: "Shows an event type with its schema",
+		min:   1, max: 1,
+		run: func(c *call) error { return c.show(eventTypePath(c.args[0]), nil, printEventType) },
+	})
+}
+
+func printEventType(c *call, answer []byte) error {
+	var e eventType
+	if err := decode(answer, &e); err != nil {
+		return err
+	}
+	var f fields
+	f.addText("Event type", e.Name)
+	f.addText("Description", e.Description)
+	f.add("From", e.from())
+	if e.hasSchema() {
+		f.addText("Schema", string(e.Schema))
+	}
+	return f.flush(c.out)
+}
+
+func (t *tool) putEventType() *cobra.Command {
+	var description, schema string
+	cmd := t.command(verb{
+		use:   "put <event-type>",
+		short: "Adds an event type to the catalogue, or replaces it",
+		long: `
+Adds an event type to the catalogue, or replaces the one of that name with its
+description and its schema.
+
+With a JSON Schema, events of the type are refused whose payload doesn't meet
+it. Event types that are in no catalogue can be published as well.`,
+		example: `
+caddy webhooks event-types put order.created --description 'An order was placed'
+caddy webhooks event-types put order.created --schema-file order.schema.json`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			body := map[string]any{"description": description}
+			if schema != "" {
+				text, err := c.read(schema, "the schema")
+				if err != nil {
+					return err
+				}
+				if !json.Valid(text) {
+					return usagef("the schema in %s is not JSON", schema)
+				}
+				body["schema"] = json.RawMessage(text)
+			}
+			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printEventType)
+		},
+	})
+	cmd.Flags().StringVar(&description, "description", "", "What has happened when it is published")
+	cmd.Flags().StringVar(&schema, "schema-file", "", "File with the JSON Schema of its payloads, - for standard input")
+	return cmd
+}
+
+func (t *tool) deleteEventType() *cobra.Command {
+	return t.command(verb{
+		use:   "delete <event-type>...",
+		short: "Deletes event types from the catalogue; their events stay",
+		min:   1, max: -1,
+		run: func(c *call) error { return c.each(http.MethodDelete, "deleted", eventTypePath) },
+	})
+}

@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestEventTypesLife(t *testing.T) {
+	s := start(t)
+	file := filepath.Join(t.TempDir(), "order.json")
+	if err := os.WriteFile(file, []byte(`{"type": "object", "required": ["total"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run("", "event-types", "put", "order.created", "--description", "An order was placed", "--schema-file", file).want(t, 0)
+	s.run("", "event-types", "put", "user.deleted").want(t, 0)
+	golden(t, "event-types-list", s.run("", "event-types", "list").want(t, 0).out)
+	golden(t, "event-types-show", s.run("", "event-types", "show", "order.created").want(t, 0).out)
+
+	if r := s.run("", "events", "publish", "order.created", "--payload", "{}").want(t, 1); !strings.Contains(r.err, "/ lacks total") {
+		t.Errorf("printed %q", r.err)
+	}
+	if r := s.run(`{"type":"objekt"}`, "event-types", "put", "order.created", "--schema-file", "-").want(t, 1); !strings.Contains(r.err, "is no JSON Schema") {
+		t.Errorf("printed %q", r.err)
+	}
+	if r := s.run("{", "event-types", "put", "order.created", "--schema-file", "-").want(t, 2); !strings.Contains(r.err, "is not JSON") {
+		t.Errorf("printed %q", r.err)
+	}
+	s.run("", "event-types", "put", "order.created").want(t, 0) // without a schema
+	s.run("", "events", "publish", "order.created", "--payload", "{}").want(t, 0)
+	if r := s.run("", "event-types", "delete", "order.created", "user.deleted").want(t, 0); r.out != "order.created deleted\nuser.deleted deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "event-types", "show", "order.created", "--json").want(t, 1); !strings.Contains(r.err, `"code": "not_found"`) {
+		t.Errorf("printed %q", r.err)
+	}
+}

@@ -1,0 +1,81 @@
+package outbound
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestSchemaIsChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		`{`:                                       "is not JSON",
+		`"text"`:                                  "is no JSON Schema",
+		`{"type":"objekt"}`:                       "is no JSON Schema: /type breaks",
+		`{"properties":[]}`:                       "/properties must be object, not array",
+		`{"pattern":"("}`:                         "is no JSON Schema",
+		`{"$ref":"#/$defs/missing"}`:              "is no JSON Schema",
+		`{"$ref":"other.json"}`:                   "refers to another document",
+		`{"$ref":"https://example.com/s.json"}`:   "refers to another document",
+		`{"$ref":"file:///etc/passwd"}`:           "refers to another document",
+		`{"$schema":"https://example.com/draft"}`: "refers to another document",
+		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`: "at most",
+	} {
+		if _, err := newSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestSchemaJudges(t *testing.T) {
+	for _, c := range []struct{ schema, payload, want string }{
+		{`true`, `1`, ""},
+		{`{}`, ``, "it is not JSON"},
+		{`{}`, `{} {}`, "it is not JSON"},
+		{`{"type":"integer"}`, `12345678901234567890`, ""},
+		{`{"type":"integer"}`, `1.0`, ""},
+		{`{"type":["string","null"]}`, `7`, "/ must be null or string, not number"},
+		{`{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"number"}]}`, `["x"]`, "/0 must be number, not string"},
+		{`{"$defs":{"a":{"const":1}},"properties":{"x":{"$ref":"#/$defs/a"}}}`, `{"x":2}`, "/x breaks const"},
+		{`{"$id":"https://example.com/s","$ref":"#/$defs/a","$defs":{"a":{"minLength":3}}}`, `"xy"`, "/ breaks minLength"},
+		{`{"items":{"type":"number"}}`, `["a","b","c","d","e","f"]`, "/4 must be number, not string; and more"},
+		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "é… must be null, not number"},
+		{`{"$ref":"#"}`, `1`, "can't be judged|/"},
+	} {
+		s, err := newSchema([]byte(c.schema))
+		if err != nil {
+			t.Errorf("%s: %v", c.schema, err)
+			continue
+		}
+		err = s.check([]byte(c.payload))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s of %s: %v", c.payload, c.schema, err)
+		case c.want != "" && (err == nil || !oneOf(err.Error(), c.want)):
+			t.Errorf("%s of %s: %v, want %s", c.payload, c.schema, err, c.want)
+		}
+	}
+}
+
+func oneOf(text, words string) bool {
+	for word := range strings.SplitSeq(words, "|") {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// No schema and no payload makes it panic, read a file or write much.
+func FuzzSchema(f *testing.F) {
+	f.Add(`{"type":"object","required":["a"],"properties":{"a":{"enum":[1]}}}`, `{"a":2}`)
+	f.Add(`{"$ref":"#/$defs/x","$defs":{"x":{"anyOf":[{"type":"null"},{"items":{"$ref":"#"}}]}}}`, `[[null]]`)
+	f.Add(`{"$schema":"http://json-schema.org/draft-04/schema#","dependencies":{"a":["b"]}}`, `{"a":1}`)
+	f.Fuzz(func(t *testing.T, text, payload string) {
+		s, err := newSchema([]byte(text))
+		if err != nil || s == nil {
+			return
+		}
+		if err := s.check([]byte(payload)); err != nil && len(err.Error()) > 64<<10 {
+			t.Errorf("the error has %d bytes", len(err.Error()))
+		}
+	})
+}
