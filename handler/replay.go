@@ -61,9 +61,11 @@ func (h *Verify) replayRoute() string {
 }
 
 // reserve looks a verified message up in the replay memory, and holds its place
-// while the app works on it. Messages that nothing tells apart are no replays.
+// while the app works on it. Messages that nothing tells apart are no replays, nor
+// are those without a time where that is what bounds how long they are remembered.
 func (h *Verify) reserve(v *verdict) {
-	if h.replays == nil || v.message.MAC == nil {
+	bounded := h.ReplayFor > 0 || !v.message.Timestamp.IsZero()
+	if h.replays == nil || v.message.MAC == nil || !bounded {
 		return
 	}
 	if h.starting() {

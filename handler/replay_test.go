@@ -65,6 +65,45 @@ func TestReplayModes(t *testing.T) {
 	}
 }
 
+// TestMessagesThatAreNoReplays: what has nothing in it that tells it from another,
+// or no time that bounds how long it is remembered, reaches the app each time.
+func TestMessagesThatAreNoReplays(t *testing.T) {
+	app := newApp(t)
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	twice := func(provider string, message func(url, body string) *http.Request, reaches bool) {
+		t.Helper()
+		s := serveSite(t, "", "webhook_verify "+provider+" "+strconv.Quote(testSecret)+"\nreverse_proxy "+app.addr)
+		do(t, message(s.url, `{"n":1}`)).want(t, http.StatusOK)
+		app.one(t)
+		do(t, message(s.url, `{"n":1}`)).want(t, http.StatusOK)
+		if reaches {
+			app.one(t)
+		} else {
+			app.none(t)
+		}
+	}
+	mercadoPago := func(request string) func(url, body string) *http.Request {
+		return func(url, body string) *http.Request {
+			r := post(t, url, body)
+			manifest := "ts:" + now + ";"
+			if request != "" {
+				r.Header.Set("X-Request-Id", request)
+				manifest = "request-id:" + request + ";" + manifest
+			}
+			r.Header.Set("X-Signature", "ts="+now+",v1="+mac(testSecret, manifest))
+			return r
+		}
+	}
+	twice("mercado-pago", mercadoPago("r-1"), false)
+	twice("mercado-pago", mercadoPago(""), true)
+	linear := func(url, body string) *http.Request {
+		r := post(t, url, body)
+		r.Header.Set("Linear-Signature", mac(testSecret, body))
+		return r
+	}
+	twice("linear", linear, true)
+}
+
 // replaySite is one site with a replay memory.
 func replaySite(t *testing.T, addr string) site {
 	return serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}\nreverse_proxy "+addr)

@@ -153,6 +153,9 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
 		logger.Warn(leak, zap.String("provider", h.name))
 	}
+	if h.VerifyToken == "" && !h.NoHandshake && scheme.NeedsVerifyToken() {
+		logger.Warn("the provider can't set up its webhook here: its handshake is refused for as long as there is no verify_token; write verify_token {env.NAME}, or handshake off", zap.String("provider", h.name))
+	}
 	if h.DryRun {
 		logger.Warn("enforce off: every request is passed on, verified or not", zap.String("provider", h.name))
 	}

@@ -649,6 +649,10 @@ func TestAttack26ParsedBody(t *testing.T) {
 		`{"signature":{},"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"}}`,
 		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"signature":1}`,
 		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"sign\u0061ture":{}}`,
+		// Readers that don't mind the case take the last of these.
+		`{"signature":{"timestamp":"1700000000","token":"tok","Token":"x","signature":"` + good + `"}}`,
+		`{"signature":{"timestamp":"1700000000","token":"tok","signature":"` + good + `"},"SIGNATURE":{}}`,
+		`{"signature":{"time\u017ftamp":"1","timestamp":"1700000000","token":"tok","signature":"` + good + `"}}`,
 	} {
 		refuse(t, v, post(in), body, verify.ReasonRepeatedField)
 	}
@@ -681,6 +685,17 @@ func TestAttack26ParsedBody(t *testing.T) {
 	form("a=%zz", "a%zz", verify.ReasonMalformedBody)
 	form("a=1;b=2", "a1;b=2", verify.ReasonMalformedBody)
 	form(strings.Repeat("a&", 5000), "a", verify.ReasonMalformedBody)
+	adyen := provider(t, "adyen", hex.EncodeToString([]byte("secret")))
+	item := func(more string) string {
+		return `{"notificationItems":[{"NotificationRequestItem":{"pspReference":"p","success":"false"` + more +
+			`,"additionalData":{"hmacSignature":"` + sha256b64("secret", "p:::::::false") + `"}}}]}`
+	}
+	accept(t, adyen, post(in), item(""))
+	accept(t, adyen, post(in), item(`,"other":1,"Other":2`))
+	refuse(t, adyen, post(in), item(`,"Success":"true"`), verify.ReasonRepeatedField)
+	refuse(t, adyen, post(in), item(`,"OriginalReference":"o"`), verify.ReasonRepeatedField)
+	forged := strings.TrimSuffix(item(""), "}") + `,"NotificationItems":[{"NotificationRequestItem":{"pspReference":"evil"}}]}`
+	refuse(t, adyen, post(in), forged, verify.ReasonRepeatedField)
 	// A body is parsed only where the scheme needs it, and never beyond a bound.
 	refuse(t, provider(t, "mailgun"), post(in), strings.Repeat(" ", 17<<20), verify.ReasonBodyTooLarge)
 }
@@ -805,6 +820,9 @@ func TestAttack33URL(t *testing.T) {
 		{"", "https://hooks.example.com/a%2fb", "https://hooks.example.com/a%2Fb", false},
 		{"", "https://hooks.example.com/%7Ea", "https://hooks.example.com/~a", false},
 		{"", "https://hooks.example.com/in?x=%20", "https://hooks.example.com/in?x=+", false},
+		{"", `https://hooks.example.com/a|b^<c>é`, `https://hooks.example.com/a|b^<c>é`, true}, // as it is on the wire
+		{"", `https://hooks.example.com/in{"a":`, `https://hooks.example.com/in{"a":`, false},  // or the body's beginning
+		{"", "https://hooks.example.com/a|b", "https://hooks.example.com/a%7Cb", false},
 		{"", "https://HOOKS.example.com/in", "https://hooks.example.com/in", false},
 		{"", "https://hooks.example.com:443/in", in, false},
 		{"", "https://hooks.example.com//in", in, false},

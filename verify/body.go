@@ -171,7 +171,7 @@ func lastByte(b []byte) byte {
 // checkURL refuses a URL that could have swallowed the beginning of a JSON body:
 // one that holds, unescaped, what no sender leaves so.
 func (c *check) checkURL(l *lane) Reason {
-	if l.content.urlBefore && strings.ContainsAny(c.in.url.RawQuery, "{\"") {
+	if l.content.urlBefore && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
 	}
 	return ""

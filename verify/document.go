@@ -59,11 +59,12 @@ func parseJSON(raw []byte) (jsonDocument, Reason) {
 // reader reads the document.
 func (d jsonDocument) reader() (io.ReaderAt, int64) { return bytes.NewReader(d), int64(len(d)) }
 
-// raw is the value at a path. A path through an object that holds its key twice
-// is refused: two readers would see two values.
+// raw is the value at a path. A path through an object that holds its key twice,
+// in whichever case, is refused: two readers would see two values.
 func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason) {
 	var span [1]jsonSpan
-	err := findJSON(bytes.NewReader(d), int64(len(d)), []jsonPath{path}, span[:], true)
+	s := jsonScanner{source: bytes.NewReader(d), size: int64(len(d)), paths: []jsonPath{path}, spans: span[:], all: true, strict: true}
+	err := s.find()
 	switch {
 	case err != nil:
 		return nil, false, ReasonMalformedBody

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -34,7 +35,8 @@ var contentFuncs = map[string]*contentFunc{
 		content: mercadoPago,
 		signs:   []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
 	},
-	"plivo_v3": {content: plivoV3, body: true},
+	"plivo_v3":    {content: plivoV3, body: true},
+	"twilio_form": {content: twilioForm, body: true},
 }
 
 // contentfulPath is the path and query, escaped once more: the query as one
@@ -156,7 +158,7 @@ func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
 
 // hubspotURL is the URL with these escapes decoded, and no others.
 func hubspotURL(in *input, l *lane, dst []byte) ([]byte, Reason) {
-	if path := in.url.EscapedPath(); strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
+	if path := in.path; strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
 		return dst, ReasonMalformedField // decoded, it would begin a query
 	}
 	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(l.origin))))...), ""
@@ -201,7 +203,7 @@ func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
 	if reason != "" {
 		return dst, reason
 	}
-	dst = append(append(dst, l.origin...), in.url.EscapedPath()...)
+	dst = append(append(dst, l.origin...), in.path...)
 	if len(query) > 0 || len(form) > 0 {
 		dst = append(dst, '?')
 	}
@@ -212,4 +214,20 @@ func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
 		dst = append(dst, '.')
 	}
 	return appendSorted(dst, form, "", "")
+}
+
+// twilioForm are the form's fields sorted by name and then by value, each with
+// its name. A field may be repeated; the same one twice is signed once.
+func twilioForm(in *input, l *lane, dst []byte) ([]byte, Reason) {
+	form, reason := in.form()
+	if reason != "" {
+		return dst, reason
+	}
+	sorted := slices.SortedFunc(slices.Values(form), func(a, b pair) int {
+		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.value, b.value))
+	})
+	for _, p := range slices.Compact(sorted) {
+		dst = append(append(dst, p.name...), p.value...)
+	}
+	return dst, ""
 }

@@ -113,6 +113,22 @@ func TestPlivoV3(t *testing.T) {
 	refuse(t, v, r, "", verify.ReasonMissingID)
 }
 
+// Twilio repeats a field that has several values. Each is signed, once.
+func TestTwilioForm(t *testing.T) {
+	v := provider(t, "twilio")
+	for body, signed := range map[string]string{
+		"b=2&a=1":       "a1b2",
+		"a=2&a=1&b=3":   "a1a2b3",
+		"a=1&a=1":       "a1",
+		"b=1&a=2&b=1&b": "a2bb1",
+		"":              "",
+	} {
+		r := post(in, "X-Twilio-Signature", base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in+signed)), "Content-Type", "application/x-www-form-urlencoded")
+		accept(t, v, r, body)
+		refuse(t, v, r, strings.TrimPrefix(body+"&a=9", "&"), verify.ReasonBadSignature)
+	}
+}
+
 // A content that needs the body before it hashes it.
 func TestBodyBehindItsOwnFields(t *testing.T) {
 	s := base(func(s *verify.Scheme) {

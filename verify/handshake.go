@@ -26,6 +26,9 @@ type handshake struct {
 	// signed answers a message that has been verified.
 	signed func(c *check, m *Message) (*Reply, Reason)
 
+	// token says that it can't be answered without a verify token.
+	token bool
+
 	// oracle says which strings the handshake signs for anyone who asks, with
 	// the key of the events. Content that is such a string is never accepted as
 	// signed.
@@ -47,10 +50,10 @@ var handshakes = map[string]*handshake{
 	"front":              {signed: frontChallenge},
 	"discord":            {signed: discordPing},
 	"dropbox-sign":       {signed: dropboxSignTest},
-	"meta":               {head: metaSubscription},
+	"meta":               {head: metaSubscription, token: true},
 	"x":                  {head: xCRC, oracle: isChallenge},
 	"linkedin":           {head: linkedinChallenge, oracle: isPlainChallenge},
-	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge},
+	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, token: true},
 	"ebay":               {head: ebayChallenge},
 	"dropbox":            {head: echoQuery(http.MethodGet, "challenge")},
 	"adobe-io":           {head: echoQuery(http.MethodGet, "challenge")},
@@ -65,6 +68,13 @@ var handshakes = map[string]*handshake{
 	"head":               {head: answerHead},
 	"monday":             {unsigned: mondayChallenge},
 	"azure-event-grid":   {head: eventGridOrigin, unsigned: eventGridValidation},
+}
+
+// NeedsVerifyToken says whether the scheme's handshake is refused for as long as
+// there is no Options.VerifyToken.
+func (s Scheme) NeedsVerifyToken() bool {
+	h := handshakes[s.Handshake]
+	return h != nil && h.token
 }
 
 // isChallenge says whether a string is of the kind that providers send to be
@@ -222,7 +232,7 @@ func ebayChallenge(c *check) (*Reply, Reason) {
 	query := slices.DeleteFunc(strings.Split(c.in.url.RawQuery, "&"), func(part string) bool {
 		return part == "" || strings.HasPrefix(part, "challenge_code=")
 	})
-	endpoint := c.in.origin() + c.in.url.EscapedPath()
+	endpoint := c.in.origin() + c.in.path
 	if len(query) > 0 {
 		endpoint += "?" + strings.Join(query, "&")
 	}
@@ -388,6 +398,9 @@ func eventGridOrigin(c *check) (*Reply, Reason) {
 	}
 	r := emptyReply()
 	r.Header.Set("WebHook-Allowed-Origin", value)
+	// Both are demanded: https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
+	r.Header.Set("WebHook-Allowed-Rate", "*")
+	r.Header.Set("Allow", http.MethodPost)
 	return r, ""
 }
 

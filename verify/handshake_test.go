@@ -150,6 +150,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "event grid, no code", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"data":{}}]`, reason: verify.ReasonMissingSignature},
 		{name: "event grid, an event", scheme: "azure-event-grid", target: "?token=secret", header: header("Aeg-Event-Type", "Notification"), body: `[{"data":{"validationCode":"1"}}]`, event: true},
 		{name: "event grid, cloud events", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net"), set: [2]string{"Webhook-Allowed-Origin", "eventgrid.azure.net"}},
+		{name: "event grid, cloud events at any rate", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net", "Webhook-Request-Rate", "120"), set: [2]string{"Webhook-Allowed-Rate", "*"}},
 		{name: "event grid, any other OPTIONS", scheme: "azure-event-grid", method: http.MethodOptions, reason: verify.ReasonMethodNotAllowed},
 		{name: "dropbox-sign, a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "callback_test"), reply: "Hello API Event Received"},
 		{name: "dropbox-sign, an event", scheme: "dropbox-sign", body: dropboxSign("signature_request_sent", "signature_request_sent"), event: true},

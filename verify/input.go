@@ -16,6 +16,7 @@ type input struct {
 	scheme   string // of the URL
 	hostport string
 	url      *url.URL
+	path     string // the URL's, as it is on the wire
 	header   http.Header
 	host     string // as received, which {header.Host} stands for
 
@@ -203,32 +204,37 @@ func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Rea
 	return value, true, ""
 }
 
+// pathAsSent is a URL's path as its sender wrote it, also where that left unescaped
+// what others escape.
+func pathAsSent(u *url.URL) string {
+	if u.RawPath != "" {
+		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+			return u.RawPath
+		}
+	}
+	return u.EscapedPath()
+}
+
 // origin is the URL's scheme and host.
 func (in *input) origin() string { return in.scheme + "://" + in.hostport }
 
 // appendURI appends the URL's path and query as the provider wrote them.
 func (in *input) appendURI(dst []byte) []byte {
-	dst = append(dst, in.url.EscapedPath()...)
+	dst = append(dst, in.path...)
 	if in.url.RawQuery != "" || in.url.ForceQuery {
 		dst = append(append(dst, '?'), in.url.RawQuery...)
 	}
 	return dst
 }
 
-// otherOrigin is the origin with its default port where it has none, and
-// without where it has it. Another port belongs to the URL.
+// otherOrigin is the origin without its port, or with its default port where it
+// has none.
 func (in *input) otherOrigin() (origin string, ok bool) {
+	if i := strings.LastIndexByte(in.hostport, ':'); i > strings.LastIndexByte(in.hostport, ']') {
+		return in.scheme + "://" + in.hostport[:i], true
+	}
 	port := map[string]string{"https": ":443", "http": ":80"}[in.scheme]
-	if port == "" {
-		return "", false
-	}
-	if bare, ok := strings.CutSuffix(in.hostport, port); ok {
-		return in.scheme + "://" + bare, true
-	}
-	if strings.LastIndexByte(in.hostport, ':') > strings.LastIndexByte(in.hostport, ']') {
-		return "", false
-	}
-	return in.origin() + port, true
+	return in.origin() + port, port != ""
 }
 
 // hostname is the host without its port.
@@ -252,7 +258,7 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	case wordURL:
 		return in.appendURI(append(dst, l.origin...)), ""
 	case wordURLNoQuery:
-		return append(append(dst, l.origin...), in.url.EscapedPath()...), ""
+		return append(append(dst, l.origin...), in.path...), ""
 	case wordURI:
 		return in.appendURI(dst), ""
 	case wordHost:
@@ -260,7 +266,7 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	case wordHostPort:
 		return append(dst, in.hostport...), ""
 	case wordPath:
-		return append(dst, in.url.EscapedPath()...), ""
+		return append(dst, in.path...), ""
 	case wordQuery:
 		return append(dst, in.url.RawQuery...), ""
 	case wordSecret:

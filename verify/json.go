@@ -51,6 +51,7 @@ type jsonScanner struct {
 	paths  []jsonPath
 	spans  []jsonSpan
 	all    bool // go on to the end, so that repeats are seen
+	strict bool // a key that differs in case only is a repeat as well
 	key    []byte
 }
 
@@ -60,10 +61,14 @@ var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 // it goes on to the end of the document to see repeated keys; otherwise it
 // stops at the last value that it looks for.
 func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, all bool) error {
+	return (&jsonScanner{source: source, size: size, paths: paths, spans: spans, all: all}).find()
+}
+
+func (s *jsonScanner) find() error {
 	window := jsonWindows.Get().(*[16 << 10]byte)
 	defer jsonWindows.Put(window)
-	s := &jsonScanner{source: source, size: size, window: window[:0], paths: paths, spans: spans, all: all}
-	err := s.value(1<<len(paths)-1, 0)
+	s.window = window[:0]
+	err := s.value(1<<len(s.paths)-1, 0)
 	if errors.Is(err, errJSONDone) {
 		return nil
 	}
@@ -186,6 +191,9 @@ func (s *jsonScanner) object(mask uint64, depth int) error {
 			return errJSON
 		}
 		s.pos++
+		if s.strict {
+			s.noteLookalikes(mask, depth, key)
+		}
 		matched := s.step(mask, depth, key)
 		for i := range s.paths {
 			if seen&matched&(1<<i) != 0 {
@@ -231,6 +239,17 @@ func (s *jsonScanner) step(mask uint64, depth int, step []byte) uint64 {
 		}
 	}
 	return matched
+}
+
+// noteLookalikes takes a key that differs in case only from the one that is looked
+// for as a repeat of it: many readers, Go's among them, take either for the
+// other.
+func (s *jsonScanner) noteLookalikes(mask uint64, depth int, key []byte) {
+	for i, path := range s.paths {
+		if mask&(1<<i) != 0 && path[depth] != string(key) && strings.EqualFold(path[depth], string(key)) {
+			s.spans[i].repeated = true
+		}
+	}
 }
 
 func (s *jsonScanner) member(mask uint64, depth int) error {

@@ -474,6 +474,14 @@ func parameterTrials() []trial {
 			want:   verify.Message{Signed: whole},
 		},
 		{
+			name:   "URL without a port of its own",
+			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{body}"; s.DefaultPort = "either" }),
+			url:    "https://[::1]:8443/in",
+			header: header("X-Sig", hexOf("secret", "https://[::1]/in"+testBody)),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
 			name: "plain hash with the secret in front",
 			scheme: base(func(s *verify.Scheme) {
 				s.Construction, s.Content = "hash", "{secret}{method}{body}"

@@ -158,8 +158,8 @@ var rowsStandard = []Scheme{
 		Name:      "stytch",
 		Title:     "Stytch",
 		Source:    "https://stytch.com/docs/b2b/guides/webhooks",
-		Notes:     "The secret is whsec_….",
-		EventType: Field{In: "json", Name: "event_type"},
+		Notes:     "The secret is whsec_…. Stytch names its events by source, object_type and action together: the event type is object_type.",
+		EventType: Field{In: "json", Name: "object_type"},
 	}),
 	standard("svix-", Scheme{
 		Name:   "vanta",

@@ -89,7 +89,7 @@ type Scheme struct {
 	BodyDigest string `json:"body_digest,omitempty"`
 
 	// DefaultPort set to "either" accepts the signed URL both with and without
-	// its scheme's default port.
+	// its port; where it has none, with its scheme's default one.
 	DefaultPort string `json:"default_port,omitempty"`
 
 	// UnboundBody allows a content that does not cover the whole body. What is

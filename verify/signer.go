@@ -121,6 +121,7 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 			return nil, errors.New("the URL can't be parsed; give an absolute one")
 		}
 		in.url, in.scheme, in.hostport, in.host = u, u.Scheme, u.Host, u.Host
+		in.path = u.EscapedPath() // as net/http sends it
 	}
 	for _, hash := range s.plan.bodyHashes {
 		state := hash.New()

@@ -67,9 +67,9 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "attio", secret: "s3cret",
-				header: map[string]string{"Attio-Signature": "{hex}"},
+				header: map[string]string{"Attio-Signature": "{hex}", "Idempotency-Key": "k-1"},
 				body:   `{"webhook_id":"w","events":[{"event_type":"record.created"}]}`,
-				event:  "record.created",
+				id:     "k-1", event: "record.created",
 			},
 		},
 		{
@@ -80,7 +80,6 @@ func bodyExamples() []example {
 				id:     "n-1", event: "net.authorize.payment.authcapture.created",
 			},
 			hash: sha512.New,
-			key:  "\x00\xff\x10\xab\xcd",
 		},
 		{
 			vector: vector{
@@ -149,9 +148,9 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "circleci", secret: "s3cret",
-				header: map[string]string{"circleci-signature": "v1={hex},v2=00", "circleci-event-type": "workflow-completed"},
-				body:   `{"type":"workflow-completed"}`,
-				event:  "workflow-completed",
+				header: map[string]string{"circleci-signature": "v1={hex},v2=00", "circleci-event-type": "job-completed"},
+				body:   `{"type":"workflow-completed","id":"3f2b1c9a"}`,
+				id:     "3f2b1c9a", event: "workflow-completed",
 			},
 		},
 		{
@@ -222,7 +221,8 @@ func bodyExamples() []example {
 			vector: vector{
 				scheme: "doppler", secret: "s3cret",
 				header: map[string]string{"X-Doppler-Signature": "sha256={hex}"},
-				body:   `{"config":{"name":"prd"}}`,
+				body:   `{"type":"config.secrets.update","config":{"name":"prd"}}`,
+				event:  "config.secrets.update",
 			},
 		},
 		{
@@ -408,7 +408,7 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "lemon-squeezy", secret: "s3cret",
-				header: map[string]string{"X-Signature": "{hex}", "X-Event-Name": "order_created"},
+				header: map[string]string{"X-Signature": "{hex}", "X-Event-Name": "order_refunded"},
 				body:   `{"meta":{"event_name":"order_created"}}`,
 				event:  "order_created",
 			},
@@ -433,9 +433,9 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "modern-treasury", secret: "s3cret",
-				header: map[string]string{"X-Signature": "{hex}"},
+				header: map[string]string{"X-Signature": "{hex}", "X-Webhook-ID": "w-1"},
 				body:   `{"event":"created","data":{}}`,
-				event:  "created",
+				id:     "w-1", event: "created",
 			},
 		},
 		{
@@ -533,6 +533,14 @@ func bodyExamples() []example {
 				scheme: "quickbooks", secret: "s3cret",
 				header: map[string]string{"intuit-signature": "{base64}"},
 				body:   `{"eventNotifications":[{"realmId":"1"}]}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "quickbooks", secret: "s3cret",
+				header: map[string]string{"intuit-signature": "{base64}"},
+				body:   `[{"specversion":"1.0","id":"88cd52aa","type":"qbo.customer.created.v1"}]`,
+				event:  "qbo.customer.created.v1",
 			},
 		},
 		{

@@ -186,7 +186,7 @@ func examples() []example {
 				scheme: "line", secret: "channel-secret",
 				header: map[string]string{"x-line-signature": "{base64}"},
 				body:   `{"destination":"x","events":[{"type":"message","webhookEventId":"01H"}]}`,
-				id:     "01H", event: "message",
+				event:  "message",
 			},
 		},
 		{
@@ -300,9 +300,10 @@ func examples() []example {
 		{
 			vector: vector{
 				scheme: "pandadoc", secret: "pandadoc-key",
-				url:   "https://hooks.example.com/in?signature={hex}",
-				body:  `[{"event":"document_state_changed"}]`,
-				event: "document_state_changed",
+				url:    "https://hooks.example.com/in?signature={hex}",
+				header: map[string]string{"X-PandaDoc-Webhook-Event-Id": "e-1"},
+				body:   `[{"event":"document_state_changed"}]`,
+				id:     "e-1", event: "document_state_changed",
 			},
 		},
 		{

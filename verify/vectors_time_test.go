@@ -410,7 +410,7 @@ func familyExamples() []example {
 		{scheme: "recall-ai", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event":"bot.done"}`, event: "bot.done"},
 		{scheme: "clerk", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"user.created"}`, event: "user.created"},
 		{scheme: "resend", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"email.sent"}`, event: "email.sent"},
-		{scheme: "stytch", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"event_type":"direct.user.create"}`, event: "direct.user.create"},
+		{scheme: "stytch", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"action":"CREATE","object_type":"user","source":"DIRECT"}`, event: "user"},
 		{scheme: "vanta", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"x.y"}`, event: "x.y"},
 		{scheme: "finch", prefix: "Finch-", id: "Finch-Event-Id", secret: key32, key: decode(key32), body: `{"event_type":"employment.updated"}`, event: "employment.updated"},
 		{scheme: "polar", prefix: "webhook-", secret: "polar_whs_abc", key: "polar_whs_abc", body: `{"type":"order.paid"}`, event: "order.paid"},

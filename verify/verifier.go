@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -90,6 +91,9 @@ func publicURL(text string) (*url.URL, error) {
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return nil, fmt.Errorf("public_url %q: it needs a scheme and a host; write it as: public_url https://hooks.example.com", text)
 	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
+		return nil, fmt.Errorf("public_url %q: its port is none; write it as: public_url https://hooks.example.com:8443", text)
+	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
 		return nil, fmt.Errorf("public_url: it has more than a scheme and a host; path and query are taken from each request, so write: public_url %s://%s", u.Scheme, u.Host)
 	}
@@ -131,7 +135,7 @@ func (v *Verifier) input(r *Request) input {
 	if in.url == nil {
 		in.url = &url.URL{}
 	}
-	in.scheme, in.hostport = in.url.Scheme, in.url.Host
+	in.scheme, in.hostport, in.path = in.url.Scheme, in.url.Host, pathAsSent(in.url)
 	if v.public != nil {
 		in.scheme, in.hostport = v.public.Scheme, v.public.Host
 	} else if in.hostport == "" {

@@ -21,7 +21,7 @@ func TestProvidersTable(t *testing.T) {
 		"PROVIDER":     "PROVIDER ALGORITHM ENCODING SIGNED TIME REPLAY BODY HANDSHAKE SOURCE",
 		"github":       "github hmac-sha256 hex {body} no if told yes - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
 		"slack":        "slack hmac-sha256 hex v0:{timestamp}:{body} 5m yes yes slack https://docs.slack.dev/authentication/verifying-requests-from-slack",
-		"dropbox-sign": "dropbox-sign hmac-sha256 hex {timestamp}{event_type} 5m no no dropbox-sign hellosign/dropbox-sign-node",
+		"dropbox-sign": "dropbox-sign hmac-sha256 hex {timestamp}{event_type} 80h, 5m ahead no no dropbox-sign hellosign/dropbox-sign-node",
 		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no if told yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
 		"okta":         "okta token - nothing no no no okta https://developer.okta.com/docs/concepts/event-hooks/",
 		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - team-telnyx/telnyx-node lib/Webhooks.js",
