@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -24,8 +25,13 @@ func init() {
 // replay to the others.
 func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	var v Verify
+	directive := *h.Dispenser // stays where it is
 	if err := v.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
+	}
+	directive.Next()
+	if err := v.checkScheme(); err != nil {
+		return nil, directive.WrapErr(err)
 	}
 	key := "webhook_verify " + v.replayRoute()
 	n, _ := h.State[key].(int)
@@ -35,6 +41,19 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		v.Route = strconv.Itoa(n)
 	}
 	return &v, nil
+}
+
+// checkScheme finds already when the Caddyfile is adapted, and its lines are known,
+// what is wrong with a scheme.
+func (h *Verify) checkScheme() error {
+	scheme, err := h.scheme()
+	if err == nil {
+		err = scheme.Validate()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.directive(), err)
+	}
+	return nil
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:

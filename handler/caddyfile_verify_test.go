@@ -92,6 +92,9 @@ func TestVerifyBlockErrors(t *testing.T) {
 		{"id without a name", "webhook_verify hmac s {\nid header\n}", "wrong argument count"},
 		{"status", "webhook_verify hmac s {\nstatus_code 200\n}", "write a status from 400 to 499"},
 		{"no acknowledgement", "webhook_verify hmac s {\nacknowledge 404\n}", "write a status from 200 to 299"},
+		{"unknown provider", "webhook_verify githb s", "did you mean github?"},
+		{"placeholder", "webhook_verify hmac s {\nsignature header X\ncontent \"{bdy}\"\n}", "{bdy} at column 1: no such placeholder; did you mean {body}?"},
+		{"hash without a secret", "webhook_verify github s {\nconstruction hash\n}", "add {secret}"},
 		{"numbered with an argument", "webhook_verify hmac s {\nsignature header X {\nnumbered yes\n}\n}", "wrong argument count"},
 	}
 	for _, tt := range tests {
@@ -118,6 +121,10 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 	block, _, _ = strings.Cut(block, "reverse_proxy")
 	var h Verify
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify" + block)); err != nil {
+		t.Fatal(err)
+	}
+	// which goes with few of the others
+	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature json sig {\neach items\n}\n}")); err != nil {
 		t.Fatal(err)
 	}
 	about := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}

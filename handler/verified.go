@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +23,19 @@ const verifiedHeader = "Webhook-Verified"
 // dropClaims removes from a header whatever claims to be our verdict:
 // Webhook-Verified and all that begins like it, in every spelling that some app
 // server takes for the same.
+//
+// It also removes them from Connection, by whose word a proxy would drop ours.
 func dropClaims(h http.Header) {
 	for name := range h {
 		if isClaim(name) {
 			delete(h, name)
+		}
+	}
+	for i, value := range h["Connection"] {
+		names := strings.Split(value, ",")
+		kept := slices.DeleteFunc(names, func(name string) bool { return isClaim(strings.TrimSpace(name)) })
+		if len(kept) < len(names) {
+			h["Connection"][i] = strings.Join(kept, ",")
 		}
 	}
 }

@@ -583,6 +583,20 @@ func TestCase36ForgedVerdictHeaders(t *testing.T) {
 		}
 	}
 	url := site("")
+	// A proxy drops what Connection names, and must not drop our verdict.
+	for _, names := range []string{"Webhook-Verified", "close, webhook-verified", "X-A , Webhook_Verified,X-B"} {
+		r := signGitHub(post(t, url, "{}"), "{}")
+		r.Header.Set("Connection", names)
+		r.Header.Set("X-B", "hop by hop")
+		do(t, r)
+		got := app.one(t)
+		if v := got.Header.Get("Webhook-Verified"); v != "github" {
+			t.Errorf("Connection: %s: the app got Webhook-Verified: %q", names, v)
+		}
+		if strings.Contains(names, "X-B") && got.Header.Get("X-B") != "" {
+			t.Errorf("Connection: %s: X-B is passed on", names)
+		}
+	}
 	for _, name := range []string{"Webhook-Signature", "Webhook-Id", "X-Webhook-Verified", "Webhook", "Verified"} {
 		r := signGitHub(post(t, url, "{}"), "{}")
 		r.Header.Set(name, "kept")

@@ -666,6 +666,10 @@ func TestAttack26ParsedBody(t *testing.T) {
 	} {
 		refuse(t, v, post(in), body, verify.ReasonMalformedBody)
 	}
+	for token, text := range map[string]string{"tok\xff": "tok\ufffd", `tok\ud800`: "tok\ufffd", "tok\ufffd": "tok\ufffd"} {
+		body := `{"signature":{"timestamp":"1700000000","token":"` + token + `","signature":"` + sha256hex("secret", "1700000000"+text) + `"}}`
+		refuse(t, v, post(in), body, verify.ReasonMalformedField) // of two texts that are read as one
+	}
 	accept(t, v, post(in), `{"sign\u0061ture":{"timestamp":1700000000,"token":"tok","signature":"`+good+`"}}`)
 
 	mandrill := provider(t, "mandrill")

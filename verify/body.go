@@ -1,10 +1,8 @@
 package verify
 
 import (
-	"bytes"
 	"crypto/subtle"
 	"encoding/hex"
-	"strings"
 )
 
 // checkDigest sums up the hashes of the body, and compares the one that the URL
@@ -46,7 +44,7 @@ func (c *check) readBody() Reason {
 				return reason
 			}
 		}
-		if reason := c.checkEnds(l.content); reason != "" {
+		if reason := c.checkEnds(l); reason != "" {
 			return reason
 		}
 		if reason := c.readSignedFields(l); reason != "" {
@@ -107,72 +105,6 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 		if !signature && !timestamp && !l.content.has(wordFormOf, pair.name) {
 			return ReasonUnboundBody
 		}
-	}
-	return ""
-}
-
-// checkEnds refuses a body whose ends can't be told from what is signed right
-// beside them. An empty one has none.
-func (c *check) checkEnds(t *template) Reason {
-	if !t.bracketed && !t.digitsBefore && !t.digitsAfter || c.in.size == 0 {
-		return ""
-	}
-	var room [64]byte
-	n := min(c.in.size, int64(len(room)))
-	head, reason := c.readAt(room[:n], 0)
-	if reason != "" {
-		return reason
-	}
-	if t.digitsBefore && isDigit(head[0]) {
-		return ReasonMalformedBody
-	}
-	opens := firstByte(bytes.TrimLeft(head, jsonBlanks))
-	tail, reason := c.readAt(room[:n], c.in.size-n)
-	if reason != "" {
-		return reason
-	}
-	if t.digitsAfter && isDigit(tail[n-1]) {
-		return ReasonMalformedBody
-	}
-	closes := lastByte(bytes.TrimRight(tail, jsonBlanks))
-	if t.bracketed && (opens != '{' || closes != '}') && (opens != '[' || closes != ']') {
-		return ReasonMalformedBody
-	}
-	return ""
-}
-
-// jsonBlanks may stand around a JSON document. No value beside it may begin or
-// end with one.
-const jsonBlanks = " \t\r\n"
-
-func (c *check) readAt(room []byte, offset int64) ([]byte, Reason) {
-	if n, _ := c.in.body.ReadAt(room, offset); n != len(room) {
-		return nil, ReasonUnreadableBody
-	}
-	return room, ""
-}
-
-func isDigit(b byte) bool { return b >= '0' && b <= '9' }
-
-func firstByte(b []byte) byte {
-	if len(b) == 0 {
-		return 0
-	}
-	return b[0]
-}
-
-func lastByte(b []byte) byte {
-	if len(b) == 0 {
-		return 0
-	}
-	return b[len(b)-1]
-}
-
-// checkURL refuses a URL that could have swallowed the beginning of a JSON body:
-// one that holds, unescaped, what no sender leaves so.
-func (c *check) checkURL(l *lane) Reason {
-	if l.content.urlBefore && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
-		return ReasonMalformedField
 	}
 	return ""
 }

@@ -23,6 +23,9 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 	}
 	t.stream = t.body >= 0
 	p.joinBody(t)
+	if err := p.checkNeighbours(t, text); err != nil {
+		return nil, err
+	}
 	for i, seg := range t.segments {
 		if err := p.checkWord(seg.word); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
@@ -43,6 +46,9 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 			p.urls = true
 		}
 	}
+	if p.scheme.Construction == "hash" && !t.secret {
+		return nil, fmt.Errorf("%q holds no secret, so that anyone can make this hash; add {secret}, or leave the construction out for an HMAC", text)
+	}
 	t.signed = Signed{
 		ID:        t.has(wordID, "") || p.covers(t, p.id),
 		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
@@ -59,60 +65,6 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or, if you accept that, write: unbound_body allow", text)
 	}
 	return t, nil
-}
-
-// joinBody notes what meets the body with nothing in between, so that no byte
-// can move from one to the other.
-func (p *plan) joinBody(t *template) {
-	if t.body < 0 {
-		return
-	}
-	for _, i := range [...]int{t.body - 1, t.body + 1} {
-		if p.meetsBody(t, i) {
-			t.segments[i].besideBody, t.bracketed = true, true
-		}
-	}
-	word := func(i int) word {
-		if i < 0 || i >= len(t.segments) {
-			return wordLiteral
-		}
-		return t.segments[i].word
-	}
-	either := p.scheme.Timestamp.Format == "unix_or_ms"
-	switch word(t.body - 1) {
-	case wordTimestamp:
-		t.digitsBefore = either
-	case wordURL, wordURI, wordQuery, wordFunc:
-		t.urlBefore = true
-		t.bracketed = t.bracketed || p.readsJSON()
-	}
-	switch word(t.body + 1) {
-	case wordTimestamp:
-		t.digitsAfter = either
-	case wordURI, wordPath, wordQuery:
-		t.bracketed = true
-	}
-}
-
-// readsJSON says whether the body is JSON, since something is read from it.
-func (p *plan) readsJSON() bool {
-	return p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
-}
-
-// meetsBody says whether a value of free length stands right beside the body.
-func (p *plan) meetsBody(t *template, i int) bool {
-	if t.body < 0 || i < 0 || i >= len(t.segments) {
-		return false
-	}
-	switch t.segments[i].word {
-	case wordHeaderOf, wordQueryOf, wordFieldOf:
-		return true
-	case wordID:
-		return p.id.pattern == nil
-	case wordEventType:
-		return p.eventType.pattern == nil
-	}
-	return false
 }
 
 // checkWord refuses the words for which the scheme has no place.

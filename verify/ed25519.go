@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"filippo.io/edwards25519"
 )
 
 // maxAsymmetric bounds the signatures that are tried where each costs as much
@@ -34,7 +36,7 @@ func (k *key) setPair(raw []byte) error {
 	switch len(raw) {
 	case ed25519.PublicKeySize:
 		k.public = raw
-		return nil
+		return checkPoint(raw)
 	case ed25519.PrivateKeySize:
 		k.private = ed25519.NewKeyFromSeed(raw[:ed25519.SeedSize])
 		k.public = k.private.Public().(ed25519.PublicKey)
@@ -44,6 +46,16 @@ func (k *key) setPair(raw []byte) error {
 		return nil
 	}
 	return fmt.Errorf("it has %d bytes, and an Ed25519 key %d, or %d with its private half; copy it whole", len(raw), ed25519.PublicKeySize, ed25519.PrivateKeySize)
+}
+
+// checkPoint refuses a public key for which anyone can make signatures: a point of
+// small order, of which all zeros is one.
+func checkPoint(public []byte) error {
+	point, err := new(edwards25519.Point).SetBytes(public)
+	if err != nil || new(edwards25519.Point).MultByCofactor(point).Equal(edwards25519.NewIdentityPoint()) == 1 {
+		return errors.New("it is no Ed25519 public key; copy it from the provider whole")
+	}
+	return nil
 }
 
 // PublicKey is what a receiver needs to verify what a private key has signed:

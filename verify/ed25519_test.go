@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"testing"
@@ -72,7 +73,10 @@ func TestEd25519Keys(t *testing.T) {
 	}
 	mixed := bytes.Clone(pair)
 	mixed[40] ^= 1
-	for _, secret := range []string{"", "whsk_", "whpk_", "whsk_!", "whpk_" + b64(pair[:31]), "whsk_" + b64(mixed), b64(append(pair, 0))} {
+	// Points of small order, for which anyone can sign: zero, one, and of order 8.
+	zero, one := make([]byte, 32), append([]byte{1}, make([]byte, 31)...)
+	eight, _ := hex.DecodeString("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
+	for _, secret := range []string{b64(zero), b64(one), "whpk_" + b64(eight), "", "whsk_", "whpk_", "whsk_!", "whpk_" + b64(pair[:31]), "whsk_" + b64(mixed), b64(append(pair, 0))} {
 		if got, err := verify.PublicKey(secret); err == nil {
 			t.Errorf("the public key of %q is %q", secret, got)
 		}

@@ -337,11 +337,3 @@ func (in *input) free(s *segment, l *lane) (value string, found bool, reason Rea
 	}
 	return value, found && (value != "" || s.optional), reason
 }
-
-// blurs says whether a value holds what shows where it ends.
-func (s *segment) blurs(value string) bool {
-	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonBlanks)) {
-		return true
-	}
-	return s.before != "" && strings.Contains(value, s.before) || s.after != "" && strings.Contains(value, s.after)
-}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // jsonPath is a way into a JSON document: an object's key or an array's index
@@ -367,7 +368,9 @@ func jsonText(raw []byte) (string, bool) {
 		}
 		var s string
 		err := json.Unmarshal(raw, &s)
-		return s, err == nil
+		// Bytes and escapes that are no text become U+FFFD there, so that two
+		// documents would have one text.
+		return s, err == nil && !strings.ContainsRune(s, utf8.RuneError)
 	case raw[0] == '{', raw[0] == '[', raw[0] == 'n':
 		return "", false
 	}

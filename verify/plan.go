@@ -58,6 +58,7 @@ type place struct {
 	in, name string
 	path     jsonPath
 	pattern  *regexp.Regexp
+	fixed    bool // the pattern admits values of one length only
 	blanks   bool // the value may hold blanks, as in "Push Hook"
 }
 
@@ -73,6 +74,9 @@ func (s Scheme) Validate() error {
 
 // compile makes a scheme ready.
 func compile(s Scheme) (*plan, error) {
+	if err := checkName(s.Name); err != nil {
+		return nil, fmt.Errorf("scheme: name: %w", err)
+	}
 	p := &plan{scheme: s}
 	for _, step := range []struct {
 		field string
@@ -121,6 +125,18 @@ func compile(s Scheme) (*plan, error) {
 	}
 	return p, nil
 }
+
+// checkName holds a name to what can stand in a header and in a metric.
+func checkName(name string) error {
+	if name != "" && (len(name) > maxName || !schemeName.MatchString(name)) {
+		return fmt.Errorf("%q is none; it has letters, digits, dashes, dots and underscores, %d at most", name, maxName)
+	}
+	return nil
+}
+
+const maxName = 64
+
+var schemeName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 var constructions = []string{"hmac", "hash", "token", "ed25519"}
 
@@ -287,6 +303,9 @@ func (p *plan) compileTimestamp() error {
 		return fmt.Errorf("format: %w", err)
 	}
 	p.format = timeFormats[t.Format]
+	if max(t.Past, t.Future) > maxTolerance {
+		return fmt.Errorf("a tolerance is over %d days; if any age will do, say that it is off", int(maxTolerance/hours(24)))
+	}
 	switch t.In {
 	case "":
 		if t.Name != "" {
@@ -350,7 +369,7 @@ func compilePlace(in, name, pattern string) (place, error) {
 		if err != nil {
 			return p, fmt.Errorf("pattern: %w", err)
 		}
-		p.pattern = re
+		p.pattern, p.fixed = re, ofOneLength(pattern)
 	}
 	return p, nil
 }

@@ -113,6 +113,15 @@ type segment struct {
 	besideBody bool
 }
 
+// isURL says whether the segment is a part of the URL.
+func (s *segment) isURL() bool {
+	switch s.word {
+	case wordURL, wordURLNoQuery, wordURI, wordHost, wordHostPort, wordPath, wordQuery:
+		return true
+	}
+	return false
+}
+
 // template is a compiled content.
 type template struct {
 	segments []segment
@@ -124,12 +133,18 @@ type template struct {
 	// The body must then be a JSON object or array, whose brackets show where
 	// it ends, and the value may hold none.
 	bracketed bool
-	// digitsBefore and digitsAfter: a time of ten or thirteen digits meets the
-	// body there, which may then not go on with a digit.
+	// digitsBefore and digitsAfter: a time meets the body there that could end
+	// elsewhere, so that the body may not go on with a digit.
 	digitsBefore, digitsAfter bool
-	urlBefore                 bool   // the URL meets the body
-	fields                    bool   // named fields of a form stand for the whole of it
-	signed                    Signed // what the content covers
+	// edgeBefore and edgeAfter are literals of several characters between the body
+	// and a value. None may end or begin within the body.
+	edgeBefore, edgeAfter string
+	urlBefore             bool // the URL meets the body
+	// urlApart is a part of the URL with the literal that parts it from the body.
+	// Where the URL holds that literal too, the body must be JSON.
+	urlApart []urlEdge
+	fields   bool   // named fields of a form stand for the whole of it
+	signed   Signed // what the content covers
 }
 
 // compileContent reads a template. The error points at the word that is wrong.
@@ -269,41 +284,6 @@ func compileBodyHash(name string) (segment, error) {
 		return segment{}, fmt.Errorf("no such encoding of the hash; there are %s", strings.Join(sortedKeys(encodings), ", "))
 	}
 	return segment{word: wordBodyHash, hash: hash, encoding: enc}, nil
-}
-
-// bound notes the literals beside each value.
-func (t *template) bound() {
-	for i := range t.segments {
-		seg := &t.segments[i]
-		if i > 0 && t.segments[i-1].word == wordLiteral {
-			seg.before = t.segments[i-1].text
-		}
-		if i+1 < len(t.segments) && t.segments[i+1].word == wordLiteral {
-			seg.after = t.segments[i+1].text
-		}
-		// A literal at either end separates the value from nothing.
-		if i == 1 {
-			seg.before = ""
-		}
-		if i == len(t.segments)-2 {
-			seg.after = ""
-		}
-	}
-}
-
-// oneFree refuses a second value that may hold the separators: with two, what
-// is signed reads two ways. The body is one.
-func (t *template) oneFree(text string) error {
-	free := 0
-	for _, seg := range t.segments {
-		if seg.free || seg.word == wordBody {
-			free++
-		}
-	}
-	if free > 1 {
-		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
-	}
-	return nil
 }
 
 // has says whether the template holds a word, under this name where it has one.

@@ -10,6 +10,9 @@ import (
 // defaultTolerance is how far off a time may be where the scheme doesn't say.
 const defaultTolerance = 5 * time.Minute
 
+// maxTolerance bounds what a scheme may say, so that it can be reckoned with.
+const maxTolerance = 3650 * 24 * Duration(time.Hour)
+
 // timeFormat reads and writes a time. Reading is strict: one instant has one
 // text of a known form, so that no digit can move between the time and what
 // stands beside it in the signed content.

@@ -1,0 +1,281 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"regexp/syntax"
+	"strings"
+)
+
+// What is signed must read one way. Where two values meet, or a literal between
+// them could stand elsewhere too, a byte moves from one to the other under the
+// same signature: an id grows by the body's beginning. What can be seen of that
+// in the scheme is refused when it is compiled, the rest in each message.
+
+// bound notes the literals beside each value.
+func (t *template) bound() {
+	for i := range t.segments {
+		seg := &t.segments[i]
+		if i > 0 && t.segments[i-1].word == wordLiteral {
+			seg.before = t.segments[i-1].text
+		}
+		if i+1 < len(t.segments) && t.segments[i+1].word == wordLiteral {
+			seg.after = t.segments[i+1].text
+		}
+		// A literal at either end separates the value from nothing.
+		if i == 1 {
+			seg.before = ""
+		}
+		if i == len(t.segments)-2 {
+			seg.after = ""
+		}
+	}
+}
+
+// oneFree refuses a second value that may hold the separators: with two, what
+// is signed reads two ways. The body is one.
+func (t *template) oneFree(text string) error {
+	free := 0
+	for _, seg := range t.segments {
+		if seg.free || seg.word == wordBody {
+			free++
+		}
+	}
+	if free > 1 {
+		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
+	}
+	return nil
+}
+
+// isFree says whether whoever sends a message chooses how long a segment's value
+// is.
+func (p *plan) isFree(s *segment) bool {
+	switch s.word {
+	case wordHeaderOf, wordQueryOf, wordFieldOf, wordJSONOf, wordFormOf:
+		return true
+	case wordID:
+		return !p.id.fixed
+	case wordEventType:
+		return !p.eventType.fixed
+	}
+	return false
+}
+
+// checkNeighbours refuses two values of free length side by side.
+func (p *plan) checkNeighbours(t *template, text string) error {
+	for i := 1; i < len(t.segments); i++ {
+		a, b := &t.segments[i-1], &t.segments[i]
+		if p.isFree(a) && p.isFree(b) {
+			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, or give the id a pattern that admits one length only, such as \"[0-9a-f]{32}\"", text)
+		}
+	}
+	return nil
+}
+
+// ofOneLength says whether a pattern admits values of one length only.
+func ofOneLength(pattern string) bool {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return false
+	}
+	_, ok := lengthOf(re)
+	return ok
+}
+
+// lengthOf is how many bytes an expression matches, if that is one number.
+func lengthOf(re *syntax.Regexp) (n int, ok bool) {
+	switch re.Op {
+	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine:
+		return 0, true
+	case syntax.OpLiteral:
+		n = len(string(re.Rune))
+		return n, n == len(re.Rune)
+	case syntax.OpCharClass:
+		return 1, len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] < 0x80
+	case syntax.OpCapture:
+		return lengthOf(re.Sub[0])
+	case syntax.OpRepeat:
+		n, ok = lengthOf(re.Sub[0])
+		return n * re.Min, ok && re.Min == re.Max
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			m, ok := lengthOf(sub)
+			if !ok {
+				return 0, false
+			}
+			n += m
+		}
+		return n, true
+	case syntax.OpAlternate:
+		for i, sub := range re.Sub {
+			m, ok := lengthOf(sub)
+			if !ok || i > 0 && m != n {
+				return 0, false
+			}
+			n = m
+		}
+		return n, true
+	}
+	return 0, false
+}
+
+// urlEdge is a part of the URL with what stands between it and the body.
+type urlEdge struct {
+	part    *segment
+	literal string
+}
+
+// joinBody notes what meets the body with nothing in between, or with a literal
+// that could stand elsewhere, so that no byte can move from one to the other.
+func (p *plan) joinBody(t *template) {
+	if t.body < 0 {
+		return
+	}
+	at := func(i int) *segment {
+		if i < 0 || i >= len(t.segments) {
+			return &segment{}
+		}
+		return &t.segments[i]
+	}
+	readsJSON := p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
+	for _, side := range [...]int{-1, 1} {
+		next, beyond := at(t.body+side), at(t.body+2*side)
+		switch {
+		case next.word == wordTimestamp:
+			if p.endsElsewhere(beyond) {
+				t.digitsBefore = t.digitsBefore || side < 0
+				t.digitsAfter = t.digitsAfter || side > 0
+				t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"
+			}
+		case next.isURL(), next.word == wordFunc:
+			t.urlBefore = t.urlBefore || side < 0
+			t.bracketed = t.bracketed || readsJSON || side > 0 && next.word != wordURL && next.word != wordFunc
+		case next.word == wordJSONOf, next.word == wordFormOf:
+			// They stand in the body themselves.
+		case p.isFree(next):
+			next.besideBody, t.bracketed = true, true
+		case next.word == wordLiteral && beyond.isURL():
+			t.urlApart = append(t.urlApart, urlEdge{beyond, next.text})
+		}
+		if next.word == wordLiteral && len(next.text) > 1 && beyond.word != wordLiteral {
+			if side < 0 {
+				t.edgeBefore = next.text
+			} else {
+				t.edgeAfter = next.text
+			}
+		}
+	}
+}
+
+// endsElsewhere says whether a time beside the body could be another one: a
+// shorter or longer one, none, or one that a value before it has swallowed.
+func (p *plan) endsElsewhere(beyond *segment) bool {
+	return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional ||
+		p.isFree(beyond) || beyond.isURL() || beyond.word == wordFunc
+}
+
+// blurs says whether a value holds what shows where it ends: the literals beside
+// it, whole, or as much of one as makes a second one with what stands there.
+func (s *segment) blurs(value string) bool {
+	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonBlanks)) {
+		return true
+	}
+	return holds(value, s.before) || holds(value, s.after) ||
+		len(s.before) > 1 && strings.Contains((s.before + value)[1:], s.before) ||
+		len(s.after) > 1 && strings.Index(value+s.after, s.after) < len(value)
+}
+
+func holds(value, literal string) bool { return literal != "" && strings.Contains(value, literal) }
+
+// checkEnds refuses a body whose ends can't be told from what is signed right
+// beside them. An empty one has none.
+func (c *check) checkEnds(l *lane) Reason {
+	t := l.content
+	bracketed := t.bracketed
+	for _, edge := range t.urlApart {
+		url, reason := c.in.append(nil, edge.part, l, nil)
+		if reason != "" {
+			return reason
+		}
+		if bytes.Contains(url, []byte(edge.literal)) {
+			if bytes.ContainsAny(url, "{}[]\"") {
+				return ReasonMalformedField
+			}
+			bracketed = true
+		}
+	}
+	if !bracketed && !t.digitsBefore && !t.digitsAfter && t.edgeBefore == "" && t.edgeAfter == "" || c.in.size == 0 {
+		return ""
+	}
+	var room [64]byte
+	n := min(c.in.size, int64(len(room)))
+	head, reason := c.readAt(room[:n], 0)
+	if reason != "" {
+		return reason
+	}
+	if t.digitsBefore && isDigit(head[0]) || overlaps(t.edgeBefore, head, false) {
+		return ReasonMalformedBody
+	}
+	opens := firstByte(bytes.TrimLeft(head, jsonBlanks))
+	tail, reason := c.readAt(room[:n], c.in.size-n)
+	if reason != "" {
+		return reason
+	}
+	if t.digitsAfter && isDigit(tail[n-1]) || overlaps(t.edgeAfter, tail, true) {
+		return ReasonMalformedBody
+	}
+	closes := lastByte(bytes.TrimRight(tail, jsonBlanks))
+	if bracketed && (opens != '{' || closes != '}') && (opens != '[' || closes != ']') {
+		return ReasonMalformedBody
+	}
+	return ""
+}
+
+// overlaps says whether a literal beside the body makes a second one of itself
+// together with the nearest bytes of that.
+func overlaps(literal string, body []byte, after bool) bool {
+	if literal == "" {
+		return false
+	}
+	n := min(len(literal)-1, len(body))
+	if after {
+		return strings.Contains(string(body[len(body)-n:])+literal[:len(literal)-1], literal)
+	}
+	return strings.Contains(literal[1:]+string(body[:n]), literal)
+}
+
+// jsonBlanks may stand around a JSON document. No value beside it may begin or
+// end with one.
+const jsonBlanks = " \t\r\n"
+
+func (c *check) readAt(room []byte, offset int64) ([]byte, Reason) {
+	if n, _ := c.in.body.ReadAt(room, offset); n != len(room) {
+		return nil, ReasonUnreadableBody
+	}
+	return room, ""
+}
+
+func isDigit(b byte) bool { return b >= '0' && b <= '9' }
+
+func firstByte(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+func lastByte(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[len(b)-1]
+}
+
+// checkURL refuses a URL that could have swallowed the beginning of a JSON body:
+// one that holds, unescaped, what no sender leaves so.
+func (c *check) checkURL(l *lane) Reason {
+	if l.content.urlBefore && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
+		return ReasonMalformedField
+	}
+	return ""
+}
