@@ -22,6 +22,14 @@ func (t *template) bound() {
 		if i+1 < len(t.segments) && t.segments[i+1].word == wordLiteral {
 			seg.after = t.segments[i+1].text
 		}
+		// Behind a time, which has one length, the literal that parts it from the
+		// body shows where the value ends.
+		if i > 2 && i-3 == t.body && t.segments[i-1].word == wordTimestamp && t.segments[i-2].word == wordLiteral {
+			seg.before = t.segments[i-2].text
+		}
+		if i+3 < len(t.segments) && i+3 == t.body && t.segments[i+1].word == wordTimestamp && t.segments[i+2].word == wordLiteral {
+			seg.after = t.segments[i+2].text
+		}
 		// A literal at either end separates the value from nothing.
 		if i == 1 {
 			seg.before = ""
@@ -57,16 +65,27 @@ func (p *plan) isFree(s *segment) bool {
 		return !p.id.fixed
 	case wordEventType:
 		return !p.eventType.fixed
+	case wordTimestamp:
+		return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional
+	}
+	return s.isPath()
+}
+
+// isPath says whether a segment is a part of the URL that its sender chooses.
+func (s *segment) isPath() bool {
+	switch s.word {
+	case wordURL, wordURLNoQuery, wordURI, wordPath, wordQuery:
+		return true
 	}
 	return false
 }
 
-// checkNeighbours refuses two values of free length side by side.
+// checkNeighbours refuses two values of free length side by side, unless the
+// scheme is known to bind little.
 func (p *plan) checkNeighbours(t *template, text string) error {
-	for i := 1; i < len(t.segments); i++ {
-		a, b := &t.segments[i-1], &t.segments[i]
-		if p.isFree(a) && p.isFree(b) {
-			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, or give the id a pattern that admits one length only, such as \"[0-9a-f]{32}\"", text)
+	for i := 1; i < len(t.segments) && !p.scheme.UnboundBody; i++ {
+		if p.isFree(&t.segments[i-1]) && p.isFree(&t.segments[i]) {
+			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, give an id a pattern that admits one length only, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
 		}
 	}
 	return nil
@@ -89,7 +108,9 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 		return 0, true
 	case syntax.OpLiteral:
 		n = len(string(re.Rune))
-		return n, n == len(re.Rune)
+		// In any case, k and s have a third form each, which is longer.
+		folds := re.Flags&syntax.FoldCase != 0 && strings.ContainsAny(strings.ToLower(string(re.Rune)), "ks")
+		return n, n == len(re.Rune) && !folds
 	case syntax.OpCharClass:
 		return 1, len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] < 0x80
 	case syntax.OpCapture:
@@ -119,7 +140,7 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 	return 0, false
 }
 
-// urlEdge is a part of the URL with what stands between it and the body.
+// urlEdge is a part of the URL with a literal beside it.
 type urlEdge struct {
 	part    *segment
 	literal string
@@ -137,16 +158,20 @@ func (p *plan) joinBody(t *template) {
 		}
 		return &t.segments[i]
 	}
+	for i := range t.segments {
+		s := &t.segments[i]
+		for _, literal := range [...]string{s.before, s.after} {
+			if s.isPath() && literal != "" {
+				t.urlApart = append(t.urlApart, urlEdge{s, literal})
+			}
+		}
+	}
 	readsJSON := p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
 	for _, side := range [...]int{-1, 1} {
 		next, beyond := at(t.body+side), at(t.body+2*side)
 		switch {
 		case next.word == wordTimestamp:
-			if p.endsElsewhere(beyond) {
-				t.digitsBefore = t.digitsBefore || side < 0
-				t.digitsAfter = t.digitsAfter || side > 0
-				t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"
-			}
+			p.joinTime(t, next, beyond, side)
 		case next.isURL(), next.word == wordFunc:
 			t.urlBefore = t.urlBefore || side < 0
 			t.bracketed = t.bracketed || readsJSON || side > 0 && next.word != wordURL && next.word != wordFunc
@@ -154,10 +179,7 @@ func (p *plan) joinBody(t *template) {
 			// They stand in the body themselves.
 		case p.isFree(next):
 			next.besideBody, t.bracketed = true, true
-		case next.word == wordLiteral && beyond.isURL():
-			t.urlApart = append(t.urlApart, urlEdge{beyond, next.text})
-		}
-		if next.word == wordLiteral && len(next.text) > 1 && beyond.word != wordLiteral {
+		case next.word == wordLiteral && len(next.text) > 1 && (p.isFree(beyond) || beyond.word == wordFunc):
 			if side < 0 {
 				t.edgeBefore = next.text
 			} else {
@@ -167,11 +189,17 @@ func (p *plan) joinBody(t *template) {
 	}
 }
 
-// endsElsewhere says whether a time beside the body could be another one: a
-// shorter or longer one, none, or one that a value before it has swallowed.
-func (p *plan) endsElsewhere(beyond *segment) bool {
-	return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional ||
-		p.isFree(beyond) || beyond.isURL() || beyond.word == wordFunc
+// joinTime is about a time that meets the body: it could be a shorter or longer
+// one, or none; or a value beyond it could hold it, and begin the body later.
+func (p *plan) joinTime(t *template, time, beyond *segment, side int) {
+	if p.isFree(beyond) && !beyond.isPath() {
+		beyond.besideBody, t.bracketed = true, true
+	}
+	if p.isFree(time) || p.isFree(beyond) || beyond.word == wordFunc {
+		t.digitsBefore = t.digitsBefore || side < 0
+		t.digitsAfter = t.digitsAfter || side > 0
+		t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"
+	}
 }
 
 // blurs says whether a value holds what shows where it ends: the literals beside
@@ -193,12 +221,9 @@ func (c *check) checkEnds(l *lane) Reason {
 	t := l.content
 	bracketed := t.bracketed
 	for _, edge := range t.urlApart {
-		url, reason := c.in.append(nil, edge.part, l, nil)
-		if reason != "" {
-			return reason
-		}
-		if bytes.Contains(url, []byte(edge.literal)) {
-			if bytes.ContainsAny(url, "{}[]\"") {
+		text := c.in.chosen(edge.part)
+		if strings.Contains(text, edge.literal) {
+			if strings.ContainsAny(text, "{}[]\"") {
 				return ReasonMalformedField
 			}
 			bracketed = true
@@ -229,6 +254,18 @@ func (c *check) checkEnds(l *lane) Reason {
 		return ReasonMalformedBody
 	}
 	return ""
+}
+
+// chosen is the path and the query of a part of the URL: scheme and host are those
+// of the site.
+func (in *input) chosen(part *segment) string {
+	switch part.word {
+	case wordURL, wordURI:
+		return string(in.appendURI(nil))
+	case wordQuery:
+		return in.url.RawQuery
+	}
+	return in.path
 }
 
 // overlaps says whether a literal beside the body makes a second one of itself

@@ -41,6 +41,27 @@ func path(value, body string) func(*http.Request) string {
 
 func content(text string) func(*verify.Scheme) { return func(s *verify.Scheme) { s.Content = text } }
 
+func timed(content string) func(*verify.Scheme) {
+	return func(s *verify.Scheme) {
+		withID(content)(s)
+		s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time"}
+	}
+}
+
+func at(value, body string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		r.Header.Set("X-Time", unixNow)
+		return id(value, body)(r)
+	}
+}
+
+func path2(uri, value, body string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		r.RequestURI = uri
+		return id(value, body)(r)
+	}
+}
+
 // What is signed reads one way: of two requests that have the same signature, one
 // passes at the most.
 func TestRecuts(t *testing.T) {
@@ -71,7 +92,11 @@ func TestRecuts(t *testing.T) {
 		}, second: func(r *http.Request) string {
 			r.Header.Set("X-Time", unixNow)
 			return id("i", unixNow+"x")(r)
-		}},
+		}, neither: true},
+		{name: "an id before a time, and JSON", scheme: timed("{id}{timestamp}{body}"), signed: "i" + unixNow + `{"a":"` + unixNow + `{}"}`, first: at("i", `{"a":"`+unixNow+`{}"}`), second: at("i"+unixNow+`{"a":"`, `{}"}`)},
+		{name: "an id before a time and a dot", scheme: timed("{id}{timestamp}.{body}"), signed: "i" + unixNow + ".a=1&b=" + unixNow + ".c", first: at("i", "a=1&b="+unixNow+".c"), second: at("i"+unixNow+".a=1&b=", "c")},
+		{name: "an id behind the body and a time", scheme: timed("{body}.{timestamp}{id}"), signed: "c." + unixNow + "x." + unixNow + "i", first: at("i", "c."+unixNow+"x"), second: at("x."+unixNow+"i", "c")},
+		{name: "a URL, an id and the body", scheme: withID("{uri}.{id}.{body}"), signed: "/a.i.x.y", first: path2("/a", "i", "x.y"), second: path2("/a.i", "x", "y")},
 		{name: "a time that need not be there", scheme: optional, signed: unixNow + `{"a":1}`, first: func(r *http.Request) string {
 			r.Header.Set("X-Time", unixNow)
 			return `{"a":1}`
@@ -101,9 +126,34 @@ func TestRecuts(t *testing.T) {
 	}
 }
 
+// What is clear is not refused.
+func TestClearBoundaries(t *testing.T) {
+	for _, c := range []struct {
+		scheme       func(*verify.Scheme)
+		signed, body string
+	}{
+		{content("{url}.{body}"), in + ".a=1.5", "a=1.5"},
+		{content("{url}:{body}"), in + ":text", "text"},
+		{content("{host}.{body}"), "hooks.example.com.a.b", "a.b"},
+		{content("{path}/{body}"), "/in/{}", "{}"},
+		{content(`{method}\n\n{body}`), "POST\n\n\ntext", "\ntext"},
+		{timed(`{timestamp}\n\n{body}`), unixNow + "\n\n\ntext", "\ntext"},
+		{timed(`{body}\n\n{timestamp}`), "text\n\n\n" + unixNow, "text\n"},
+		{timed("{timestamp}::{body}"), unixNow + ":::x", ":x"},
+		{timed("{timestamp}{body}"), unixNow + "123", "123"},
+		{timed("{id}.{timestamp}.{body}"), "i." + unixNow + ".a.b.1", "a.b.1"},
+	} {
+		r := post(in, "X-Sig", sha256hex("secret", c.signed), "X-Time", unixNow, "X-Id", "i")
+		if _, err := verifierOf(t, base(c.scheme)).Verify(r, []byte(c.body)); err != nil {
+			t.Errorf("%q is refused: %v", c.signed, err)
+		}
+	}
+}
+
 // Schemes that could never tell their values apart don't load.
 func TestNeighbours(t *testing.T) {
 	for _, text := range []string{
+		"{uri}{id}.{body}", "{path}{header.X-A}.{body}", "{id}{query}.{body}", "{path}{query}.{body}",
 		"{id}{header.X-A}{body}", "{id}{event_type}.{body}", "{query.a}{query.b}{body}", "{json.a}{json.b}.{body}", "{field.a}{header.B}.{body}",
 	} {
 		s := base(func(s *verify.Scheme) {
@@ -114,10 +164,25 @@ func TestNeighbours(t *testing.T) {
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "side by side") {
 			t.Errorf("%s: %v", text, err)
 		}
+		if s.UnboundBody = true; s.Validate() != nil {
+			t.Errorf("%s, with what it binds accepted: %v", text, s.Validate())
+		}
+	}
+	for _, text := range []string{"{timestamp}{id}.{body}", "{id}{timestamp}.{body}"} {
+		for name, change := range map[string]func(*verify.Timestamp){
+			"no time":     func(at *verify.Timestamp) { at.Optional = true },
+			"either unit": func(at *verify.Timestamp) { at.Format = "unix_or_ms" },
+		} {
+			s := base(timed(text))
+			change(&s.Timestamp)
+			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "side by side") {
+				t.Errorf("%s, %s: %v", text, name, err)
+			}
+		}
 	}
 	for pattern, fixed := range map[string]bool{
 		"[0-9a-f]{32}": true, "[0-9a-f]{8}-[0-9a-f]{4}": true, "evt_[a-z]{4}": true, "(ab|cd)": true, "^[a-z]{3}$": true,
-		"[0-9]+": false, "a?": false, "a|bc": false, "[^a]{3}": false, ".{3}": false, "é{2}": false, "[0-9]{2,3}": false, `\w{4}`: true,
+		"[0-9]+": false, "a?": false, "a|bc": false, "[^a]{3}": false, ".{3}": false, "é{2}": false, "[0-9]{2,3}": false, `\w{4}`: true, "(?i)sk_[0-9]{4}": false, "(?i)ab_[0-9]{4}": true,
 	} {
 		s := base(func(s *verify.Scheme) {
 			withID("{id}{header.X-A}.{body}")(s)

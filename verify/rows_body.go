@@ -59,6 +59,8 @@ var rowsBody = []Scheme{
 		Notes:     "The secret is the webhook's macSecretBase64. A notification says only that something changed.",
 		Signature: Signature{Name: "X-Airtable-Content-MAC", Prefix: "hmac-sha256="},
 		Key:       "base64",
+
+		Acknowledge: Acknowledge{Status: 200}, // or 204: https://airtable.com/developers/web/api/webhooks-overview
 	},
 	{
 		Name:      "asana",
@@ -145,6 +147,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Chargify-Webhook-Signature-Hmac-Sha-256"},
 		ID:        Field{In: "form", Name: "id"},
 		EventType: Field{In: "form", Name: "event"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://maxio-chargify.zendesk.com/hc/en-us/articles/5405357509645-Webhooks-Reference
 	},
 	{
 		Name:      "checkout-com",
@@ -270,6 +274,8 @@ var rowsBody = []Scheme{
 		Source:    "https://developer.fastspring.com/reference/message-security",
 		Signature: Signature{Name: "X-FS-Signature", Encoding: "base64"},
 		EventType: Field{In: "json", Name: "events.0.type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // 202 acknowledges the events that its body lists: https://developer.fastspring.com/reference/processed-and-unprocessed-webhook-events
 	},
 	{
 		Name:        "forgejo",
@@ -289,6 +295,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Fourthwall-Hmac-SHA256", Encoding: "base64"},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://docs.fourthwall.com/webhooks/retry-policies
 	},
 	{
 		Name:      "fourthwall-apps",
@@ -298,6 +306,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Fourthwall-Hmac-Apps-SHA256", Encoding: "base64"},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://docs.fourthwall.com/webhooks/retry-policies
 	},
 	{
 		Name:      "framer",
@@ -452,6 +462,8 @@ var rowsBody = []Scheme{
 		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Past: minutes(1), Optional: true},
 		ID:        Field{In: "header", Name: "Linear-Delivery"},
 		EventType: Field{In: "header", Name: "Linear-Event"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://linear.app/developers/webhooks
 	},
 	{
 		Name:      "linkedin",
@@ -546,6 +558,8 @@ var rowsBody = []Scheme{
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
 		Handshake: "nylas",
+
+		Acknowledge: Acknowledge{Status: 200}, // https://developer.nylas.com/docs/cookbook/use-cases/build/retry-failed-webhooks/
 	},
 	{
 		Name:      "onfleet",
@@ -609,6 +623,8 @@ var rowsBody = []Scheme{
 		Notes:     "The secret is the app's verifier token. A request holds several events: the event type is the first one's, where they are CloudEvents.",
 		Signature: Signature{Name: "intuit-signature", Encoding: "base64"},
 		EventType: Field{In: "json", Name: "0.type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://developer.intuit.com/app/developer/qbo/docs/develop/webhooks/best-practices
 	},
 	{
 		Name:        "ramp",

@@ -8,7 +8,7 @@ var rowsToken = []Scheme{
 		Aliases:      []string{"acrobat-sign", "adobe-sign"},
 		Title:        "Adobe Acrobat Sign",
 		Source:       "https://helpx.adobe.com/sign/developer/webhook/overview.html",
-		Notes:        "The secret is the application's client id, which is little of a secret; nothing is signed. The app must send the header back with each answer, too.",
+		Notes:        "The secret is the application's client id, which is little of a secret; nothing is signed. The app must send the header back with each answer, too, which webhook_publish does not.",
 		Signature:    Signature{Name: "X-AdobeSign-ClientId"},
 		Construction: "token",
 		EventType:    Field{In: "json", Name: "event"},
@@ -61,6 +61,8 @@ var rowsToken = []Scheme{
 		EventType:    Field{In: "json", Name: "data.events.0.eventType"},
 		Handshake:    "okta",
 		UnboundBody:  true,
+
+		Acknowledge: Acknowledge{Status: 200}, // or 204: https://developer.okta.com/docs/concepts/event-hooks/
 	},
 	{
 		Name:         "microsoft-graph",

@@ -52,10 +52,10 @@ var rowsURL = []Scheme{
 		Aliases:   []string{"hubspot-v3"},
 		Title:     "HubSpot (v3)",
 		Source:    "HubSpot/hubspot-api-python hubspot/utils/signature.py",
+		Notes:     "A request holds several events, and HubSpot's eventId is not unique: the event type is the first one's.",
 		Signature: Signature{Name: "X-HubSpot-Signature-v3", Encoding: "base64"},
 		Content:   "{method}{func.hubspot_url}{body}{timestamp}",
 		Timestamp: Timestamp{In: "header", Name: "X-HubSpot-Request-Timestamp", Format: "unix_ms", Past: minutes(5)},
-		ID:        Field{In: "json", Name: "0.eventId"},
 		EventType: Field{In: "json", Name: "0.subscriptionType"},
 	},
 	{
@@ -66,7 +66,6 @@ var rowsURL = []Scheme{
 		Signature:    Signature{Name: "X-HubSpot-Signature"},
 		Construction: "hash",
 		Content:      "{secret}{method}{url}{body}",
-		ID:           Field{In: "json", Name: "0.eventId"},
 		EventType:    Field{In: "json", Name: "0.subscriptionType"},
 	},
 	{
@@ -77,7 +76,6 @@ var rowsURL = []Scheme{
 		Signature:    Signature{Name: "X-HubSpot-Signature"},
 		Construction: "hash",
 		Content:      "{secret}{body}",
-		ID:           Field{In: "json", Name: "0.eventId"},
 		EventType:    Field{In: "json", Name: "0.subscriptionType"},
 	},
 	{
@@ -125,12 +123,11 @@ var rowsURL = []Scheme{
 		Aliases:   []string{"sinch-verification"},
 		Title:     "Sinch Voice and Verification",
 		Source:    "sinch/sinch-sdk-node packages/sdk-client/src/utils/authorization.helper.ts",
-		Notes:     "The secret is the application's secret, which is base64. The header is Application <key>:<signature>; which key it names doesn't count.",
+		Notes:     "The secret is the application's secret, which is base64. The header is Application <key>:<signature>; which key it names doesn't count. The body's callid is the call's, the same in all that is told of it.",
 		Signature: Signature{Name: "Authorization", Prefix: "Application ", Separator: ",", Tags: []string{"*"}, Assign: ":", Encoding: "base64"},
 		Key:       "base64",
 		Content:   `{method}\n{body_md5_base64}\n{header.Content-Type}\nx-timestamp:{timestamp}\n{path}`,
 		Timestamp: Timestamp{In: "header", Name: "X-Timestamp", Format: "rfc3339"},
-		ID:        Field{In: "json", Name: "callid"},
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
@@ -145,5 +142,7 @@ var rowsURL = []Scheme{
 		ID:          Field{In: "header", Name: "X-Request-Id"},
 		EventType:   Field{In: "json", Name: "type"},
 		UnboundBody: true,
+
+		Acknowledge: Acknowledge{Status: 200}, // https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks
 	},
 }

@@ -140,8 +140,8 @@ type template struct {
 	// and a value. None may end or begin within the body.
 	edgeBefore, edgeAfter string
 	urlBefore             bool // the URL meets the body
-	// urlApart is a part of the URL with the literal that parts it from the body.
-	// Where the URL holds that literal too, the body must be JSON.
+	// urlApart are parts of the URL with the literals that part them from what is
+	// beside them. Where path or query hold one too, the body must be JSON.
 	urlApart []urlEdge
 	fields   bool   // named fields of a form stand for the whole of it
 	signed   Signed // what the content covers

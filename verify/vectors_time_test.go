@@ -32,19 +32,19 @@ func timeExamples() []example {
 			vector: vector{
 				scheme: "box", secret: "primary-key",
 				header: map[string]string{"BOX-SIGNATURE-PRIMARY": "{base64}", "BOX-DELIVERY-TIMESTAMP": "2023-11-14T14:13:20-08:00", "BOX-DELIVERY-ID": "f96bb54b"},
-				body:   `{"trigger":"FILE.UPLOADED"}`,
+				body:   `{"id":"f96bb54b","trigger":"FILE.UPLOADED"}`,
 				id:     "f96bb54b", event: "FILE.UPLOADED",
 			},
-			signed: `{"trigger":"FILE.UPLOADED"}2023-11-14T14:13:20-08:00`,
+			signed: `{"id":"f96bb54b","trigger":"FILE.UPLOADED"}2023-11-14T14:13:20-08:00`,
 		},
 		{
 			vector: vector{
 				scheme: "box", secret: "secondary-key",
 				header: map[string]string{"BOX-SIGNATURE-PRIMARY": "6TfeAW3A1PASkgboxxA5yqHNKOwFyMWuEXny/FPD5hI=", "BOX-SIGNATURE-SECONDARY": "{base64}", "BOX-DELIVERY-TIMESTAMP": "2023-11-14T14:13:20-08:00"},
-				body:   `{"trigger":"FILE.UPLOADED"}`,
-				event:  "FILE.UPLOADED",
+				body:   `{"id":"f96bb54b","trigger":"FILE.UPLOADED"}`,
+				id:     "f96bb54b", event: "FILE.UPLOADED",
 			},
-			signed: `{"trigger":"FILE.UPLOADED"}2023-11-14T14:13:20-08:00`,
+			signed: `{"id":"f96bb54b","trigger":"FILE.UPLOADED"}2023-11-14T14:13:20-08:00`,
 		},
 		{
 			vector: vector{
@@ -121,7 +121,7 @@ func timeExamples() []example {
 		{
 			vector: vector{
 				scheme: "buildkite", secret: "bk-token",
-				header: map[string]string{"X-Buildkite-Signature": "timestamp=" + unixNow + ",signature={hex}", "X-Buildkite-Event": "build.finished"},
+				header: map[string]string{"X-Buildkite-Signature": "timestamp=" + unixNow + ",signature={hex}", "X-Buildkite-Event": "build.running"},
 				body:   `{"event":"build.finished"}`,
 				event:  "build.finished",
 			},
@@ -132,7 +132,7 @@ func timeExamples() []example {
 				scheme: "cloudflare-stream", secret: "cf-secret",
 				header: map[string]string{"Webhook-Signature": "time=" + unixNow + ",sig1={hex}"},
 				body:   `{"uid":"6b9e68b07dfee8cc2d116e4c51d6a957","status":{"state":"ready"}}`,
-				id:     "6b9e68b07dfee8cc2d116e4c51d6a957", event: "ready",
+				event:  "ready",
 			},
 			signed: unixNow + `.{"uid":"6b9e68b07dfee8cc2d116e4c51d6a957","status":{"state":"ready"}}`,
 		},
