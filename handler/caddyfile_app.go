@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"encoding/json"
 	"os"
 	"strconv"
 
@@ -9,6 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 func init() {
@@ -231,14 +232,20 @@ func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
 	if err := oneArg(d, &path); err != nil {
 		return err
 	}
+	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	if err != nil {
+		return d.Errf("schema: %v", err)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return d.Errf("schema: %v", err)
 	}
-	if !json.Valid(text) {
-		return d.Errf("schema: %s is not JSON", path)
+	if err := outbound.CheckSchema(text); err != nil {
+		return d.Errf("schema: %s %v", path, err)
 	}
-	t.Schema = text
+	if t.Schema = text; len(text) == 0 {
+		return d.Errf("schema: %s is empty", path)
+	}
 	return nil
 }
 

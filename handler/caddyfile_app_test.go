@@ -75,7 +75,7 @@ func TestSchemaFile(t *testing.T) {
 	if got := loadCaddy(t, write(`{"type": "object"}`), ""); got != "" {
 		t.Errorf("it is refused: %s", got)
 	}
-	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, "event_type order.created: schema is no JSON Schema: /type breaks") {
+	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, " is no JSON Schema: /type breaks") || !strings.Contains(got, "Caddyfile:") {
 		t.Errorf("it is answered %s", got)
 	}
 }
@@ -115,7 +115,9 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"same name twice":     {"webhooks {\nsubscription a {\nurl https://a.example\nevent_types *\n}\nsubscription a {\nurl https://a.example\nevent_types *\n}\n}", "", "is there twice"},
 		"name of a sub id":    {"webhooks {\nsubscription 0123456789abcdef {\nurl https://a.example\nevent_types *\n}\n}", "", "choose a word"},
 		"no schema file":      {"webhooks {\nevent_type order.created {\nschema /dev/null/order.json\n}\n}", "", "schema: open /dev/null/order.json"},
-		"schema not JSON":     {"webhooks {\nevent_type order.created {\nschema /dev/null\n}\n}", "", "schema: /dev/null is not JSON"},
+		"schema path unknown": {"webhooks {\nevent_type order.created {\nschema {env.NO_SUCH_DIR}/order.json\n}\n}", "", "schema: "},
+		"event type reserved": {"webhooks {\nevent_type webhooks.delivery.dead\n}", "", "event_type is reserved"},
+		"schema not JSON":     {"webhooks {\nevent_type order.created {\nschema /dev/null\n}\n}", "", "schema: /dev/null is empty"},
 		"event type":          {"webhooks {\nevent_type \"order created\"\n}", "", "event_type is not an event type"},
 		"api without a token": {"", ":0 {\nwebhook_api\n}", "auth none"},
 		"token and none":      {"", ":0 {\nwebhook_api {\nauth none\ntoken x manage\n}\n}", "can't be together"},

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // catalogue is what is known of event types: the store's, and in memory what
@@ -71,6 +73,9 @@ func checkEventType(t EventType) error {
 	if err := checkType("event_type", t.Name); err != nil {
 		return err
 	}
+	if store.Operational(t.Name) {
+		return reserved()
+	}
 	if err := checkDescription(t.Description); err != nil {
 		return err
 	}
@@ -129,9 +134,10 @@ func sameEventType(a, b EventType) bool {
 	return a.Name == b.Name && a.Description == b.Description && bytes.Equal(a.Schema, b.Schema) && a.FromConfig == b.FromConfig
 }
 
-// refresh reads what the store's event types demand. The caller holds changing.
+// refresh reads what the store's event types demand, however soon whoever changed
+// them has gone. The caller holds changing.
 func (c *catalogue) refresh(ctx context.Context) error {
-	known, err := c.e.store.EventTypes(ctx)
+	known, err := c.e.store.EventTypes(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}

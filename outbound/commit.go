@@ -137,6 +137,9 @@ func (c *commits) finish(g *gathering, err error, keep bool) {
 		case u.publication != nil:
 			u.result <- err
 		case err != nil && keep:
+			if u.telling != nil {
+				c.e.rename(u.telling) // an error may come after all is stored
+			}
 			kept = append(kept, u)
 		default:
 			<-c.room

@@ -51,6 +51,10 @@ func checkType(field, name string) error {
 	return nil
 }
 
+func reserved() error {
+	return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
+}
+
 func checkTenant(tenant string) error {
 	if tenant != "" && !tenantForm.MatchString(tenant) {
 		return invalid("tenant", "may only have the characters A-Z a-z 0-9 _ . - and 128 of them at most")
@@ -63,7 +67,7 @@ func (n *NewEvent) check(c *config) error {
 		return err
 	}
 	if store.Operational(n.Type) {
-		return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
+		return reserved()
 	}
 	// A dot in the id would blur where it ends in what is signed.
 	if n.ID != "" && !idForm.MatchString(n.ID) {

@@ -20,7 +20,18 @@ type failing struct {
 	with    atomic.Pointer[error]
 	refused chan struct{} // tells of the first
 
-	full atomic.Bool // has room for outcomes only
+	full  atomic.Bool // has room for outcomes only
+	after atomic.Bool // fails once more, when all is stored
+
+	cancel context.CancelFunc // called when an event type is stored
+}
+
+func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
+	err := f.Store.PutEventType(ctx, t)
+	if f.cancel != nil {
+		f.cancel()
+	}
+	return err
 }
 
 func (f *failing) fail(err error) { f.with.Store(&err) }
@@ -36,7 +47,11 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 	if f.full.Load() && len(b.Publications) > 0 {
 		return store.ErrFull
 	}
-	return f.Store.Commit(ctx, b)
+	err := f.Store.Commit(ctx, b)
+	if err == nil && len(b.Publications) > 0 && len(b.Settlements) > 0 && f.after.CompareAndSwap(true, false) {
+		return store.ErrUnavailable
+	}
+	return err
 }
 
 // openFailing makes a house whose store can fail.

@@ -97,6 +97,15 @@ func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing 
 	return &p
 }
 
+// rename gives an event and its deliveries new ids.
+func (e *Engine) rename(p *publishing) {
+	p.Event.Key = e.ids.Next()
+	p.Event.ID = p.Event.Key.With(store.EventPrefix)
+	for i := range p.Deliveries {
+		p.Deliveries[i].ID = e.ids.Next()
+	}
+}
+
 // tell tells the observer, and publishes the event for those who want it.
 func (e *Engine) tell(ctx context.Context, o *OperationalEvent) {
 	c := e.config.Load()

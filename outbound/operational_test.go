@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -148,7 +149,7 @@ func TestOperationalTypesAreReserved(t *testing.T) {
 }
 
 // A disk that has room for outcomes only keeps dead letters, but not the events
-// that tell of them; when it has room again, these come too.
+// that tell of them, until it has room again.
 func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	h, f := openFailing(t)
 	defer h.clock.run(t)()
@@ -182,4 +183,65 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	h.attempt()
 	h.attempt()
 	r.none(t)
+}
+
+// An error that comes after all is stored doesn't keep anything from being stored
+// from then on.
+func TestNewsAreStoredAgainAfterAnError(t *testing.T) {
+	h, f := openFailing(t)
+	defer h.clock.run(t)()
+	h.settings.Retry = outbound.Schedule{}
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.refusesAll("", "order.*")
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
+	f.after.Store(true)
+	h.publish("order.created", `{}`)
+	if got := r.told(t); got.Data["event_type"] != "order.created" {
+		t.Errorf("%+v", got)
+	}
+	within(t, "another event", func() { h.publish("other", `{}`) })
+}
+
+// One that comes back into the configuration is told of as its removal was.
+func TestConfiguredSubscriptionsAreToldOf(t *testing.T) {
+	h := open(t)
+	there := []outbound.SubscriptionSpec{{Name: "crm", URL: newReceiver(t).URL, EventTypes: []string{"order.*"}}}
+	for _, c := range []struct {
+		specs []outbound.SubscriptionSpec
+		want  string
+	}{{there, ""}, {nil, outbound.SubscriptionDeactivated}, {there, outbound.SubscriptionActivated}} {
+		h.settings.Subscriptions = c.specs
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+		if c.want == "" {
+			continue
+		}
+		if got := receive(t, h.changes, c.want); got.Type != c.want || got.Data["subscription_id"] != "sub_crm" {
+			t.Errorf("told %+v, want %s", got, c.want)
+		}
+	}
+	if len(h.changes) > 0 {
+		t.Error("more is told")
+	}
+}
+
+// What the store has is what holds, also when whoever stored it is gone.
+func TestSchemaHoldsOnceItIsStored(t *testing.T) {
+	h, f := openFailing(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	f.cancel = cancel
+	if _, err := h.PutEventType(ctx, outbound.EventType{Name: "order.created", Schema: []byte(`{"type":"object"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	var invalid *outbound.Invalid
+	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Payload: []byte("7")}); !errors.As(err, &invalid) {
+		t.Errorf("%v", err)
+	}
+	if _, err := h.PutEventType(t.Context(), outbound.EventType{Name: outbound.DeliveryDead}); !errors.As(err, &invalid) {
+		t.Errorf("a type of the engine's own: %v", err)
+	}
 }

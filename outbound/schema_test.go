@@ -7,16 +7,18 @@ import (
 
 func TestSchemaIsChecked(t *testing.T) {
 	for text, want := range map[string]string{
-		`{`:                                       "is not JSON",
-		`"text"`:                                  "is no JSON Schema",
-		`{"type":"objekt"}`:                       "is no JSON Schema: /type breaks",
-		`{"properties":[]}`:                       "/properties must be object, not array",
-		`{"pattern":"("}`:                         "is no JSON Schema",
-		`{"$ref":"#/$defs/missing"}`:              "is no JSON Schema",
-		`{"$ref":"other.json"}`:                   "refers to another document",
-		`{"$ref":"https://example.com/s.json"}`:   "refers to another document",
-		`{"$ref":"file:///etc/passwd"}`:           "refers to another document",
-		`{"$schema":"https://example.com/draft"}`: "refers to another document",
+		`{`:                                              "it is not JSON",
+		`{"minimum":1e9999999}`:                          "over 308 digits",
+		`{"multipleOf":1e9999999}`:                       "over 308 digits",
+		`"text"`:                                         "is no JSON Schema",
+		`{"type":"objekt"}`:                              "is no JSON Schema: /type breaks",
+		`{"properties":[]}`:                              "/properties must be object, not array",
+		`{"pattern":"("}`:                                "is no JSON Schema",
+		`{"$ref":"#/$defs/missing"}`:                     "is no JSON Schema",
+		`{"$ref":"other.json"}`:                          "refers to another document",
+		`{"$ref":"https://example.com/s.json"}`:          "refers to another document",
+		`{"$ref":"file:///etc/passwd"}`:                  "refers to another document",
+		`{"$schema":"https://example.com/draft"}`:        "refers to another document",
 		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`: "at most",
 	} {
 		if _, err := newSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
@@ -37,8 +39,15 @@ func TestSchemaJudges(t *testing.T) {
 		{`{"$defs":{"a":{"const":1}},"properties":{"x":{"$ref":"#/$defs/a"}}}`, `{"x":2}`, "/x breaks const"},
 		{`{"$id":"https://example.com/s","$ref":"#/$defs/a","$defs":{"a":{"minLength":3}}}`, `"xy"`, "/ breaks minLength"},
 		{`{"items":{"type":"number"}}`, `["a","b","c","d","e","f"]`, "/4 must be number, not string; and more"},
-		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "é… must be null, not number"},
-		{`{"$ref":"#"}`, `1`, "can't be judged|/"},
+		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "/* must be null, not number"},
+		{`{"$ref":"#"}`, `1`, "/ breaks schema"},
+		{`{"minimum":1}`, `1e9999999`, "over 308 digits"},
+		{`{"items":{"type":"integer"}}`, `[1,{"a":[-1e-999999]}]`, "over 308 digits"},
+		{`{"minimum":1}`, strings.Repeat("1", 309), "over 308 digits"},
+		{`{"minimum":1}`, `1E+308`, ""},
+		// Names that only the payload has are data too.
+		{`{"additionalProperties":{"properties":{"n":{"type":"number"}}}}`, `{"alice@example.com":{"n":"4111"}}`, "/*/n must be number, not string"},
+		{`{"items":{"required":["` + strings.Repeat("k", 300) + `","b","c","d","e","f"]}}`, `[{}]`, "kkk…"},
 	} {
 		s, err := newSchema([]byte(c.schema))
 		if err != nil {
@@ -49,19 +58,10 @@ func TestSchemaJudges(t *testing.T) {
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s of %s: %v", c.payload, c.schema, err)
-		case c.want != "" && (err == nil || !oneOf(err.Error(), c.want)):
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s of %s: %v, want %s", c.payload, c.schema, err, c.want)
 		}
 	}
-}
-
-func oneOf(text, words string) bool {
-	for word := range strings.SplitSeq(words, "|") {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // No schema and no payload makes it panic, read a file or write much.
@@ -69,12 +69,14 @@ func FuzzSchema(f *testing.F) {
 	f.Add(`{"type":"object","required":["a"],"properties":{"a":{"enum":[1]}}}`, `{"a":2}`)
 	f.Add(`{"$ref":"#/$defs/x","$defs":{"x":{"anyOf":[{"type":"null"},{"items":{"$ref":"#"}}]}}}`, `[[null]]`)
 	f.Add(`{"$schema":"http://json-schema.org/draft-04/schema#","dependencies":{"a":["b"]}}`, `{"a":1}`)
+	f.Add(`{"minimum":1,"multipleOf":1e-300}`, `1e9999999`)
+	f.Add(`{"items":{"type":"integer"},"required":["a"]}`, `[1e308,0.1,{"a":1}]`)
 	f.Fuzz(func(t *testing.T, text, payload string) {
 		s, err := newSchema([]byte(text))
 		if err != nil || s == nil {
 			return
 		}
-		if err := s.check([]byte(payload)); err != nil && len(err.Error()) > 64<<10 {
+		if err := s.check([]byte(payload)); err != nil && len(err.Error()) > 2<<10 {
 			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
 	})

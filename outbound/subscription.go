@@ -501,12 +501,16 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *S
 	if spec.isWritten(l.target.Load().sub) {
 		return nil
 	}
-	_, err := e.change(ctx, id, func(s *store.Subscription) error {
+	back := false
+	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		spec.apply(s)
-		if s.Reason == ReasonRemoved {
+		if back = s.Reason == ReasonRemoved; back {
 			s.Active, s.Reason = true, ""
 		}
 		return ensureSecret(s, c)
 	})
+	if err == nil && back {
+		e.tell(ctx, subscriptionChanged(s))
+	}
 	return err
 }

@@ -30,7 +30,8 @@ func (t *tool) checkStore() *cobra.Command {
 		long: `
 Reads the whole file, beside a running Caddy or without one, and tells what is
 wrong with it: its form, and whether each event is what was published. It
-changes nothing. The exit code is 0 if the file is sound, and 1 if it isn't.
+changes nothing of what is stored. The exit code is 0 if the file is sound, and 1
+if it isn't.
 
 A running Caddy needs no check: it finds damage when it reads it, puts what can
 be read into a new file and goes on.`,
