@@ -171,6 +171,22 @@ func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
 	return publishing{Publication: p, lanes: lanes}
 }
 
+// name gives an event an id of the engine's.
+func (e *Engine) name(ev *store.Event) {
+	ev.Key = e.ids.Next()
+	ev.ID = ev.Key.With(store.EventPrefix)
+}
+
+// addressOwn is address for an event that the engine itself publishes, with the
+// span of that.
+func (e *Engine) addressOwn(ctx context.Context, ev *store.Event, lanes []*lane) publishing {
+	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: ev.Payload})
+	ev.TraceParent, ev.TraceState = traceContext(ctx)
+	p := e.address(&store.Publication{Event: ev}, lanes)
+	p.span = span
+	return p
+}
+
 // submit has an event stored.
 func (e *Engine) submit(ctx context.Context, p *publishing) {
 	p.result, p.err = e.commits.submit(ctx, p.Publication)
@@ -237,12 +253,9 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 	if err != nil {
 		return nil, err
 	}
-	ctx, span := e.startPublish(ctx, &NewEvent{Type: TestEventType, Payload: payload})
-	ev := &store.Event{Key: e.ids.Next(), Tenant: s.Tenant, Type: TestEventType, ContentType: "application/json", Payload: payload}
-	ev.ID = ev.Key.With(store.EventPrefix)
-	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.address(&store.Publication{Event: ev}, []*lane{l})
-	p.span = span
+	ev := &store.Event{Tenant: s.Tenant, Type: TestEventType, ContentType: "application/json", Payload: payload}
+	e.name(ev)
+	p := e.addressOwn(ctx, ev, []*lane{l})
 	e.submit(ctx, &p)
 	if _, err := e.finish(&p); err != nil {
 		return nil, err

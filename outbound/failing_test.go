@@ -55,9 +55,9 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 }
 
 // openFailing makes a house whose store can fail.
-func openFailing(t *testing.T) (*house, *failing) {
+func openFailing(t *testing.T, set ...setting) (*house, *failing) {
 	t.Helper()
-	h := open(t)
+	h := open(t, set...)
 	h.shut()
 	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: h.settings.Logger})
 	if err != nil {

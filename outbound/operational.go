@@ -85,22 +85,18 @@ func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing 
 		e.config.Load().Logger.Error("writing an operational event", "event_type", o.Type, "error", err)
 		return nil
 	}
-	ev.Key, ev.Payload = e.ids.Next(), payload
-	ev.ID = ev.Key.With(store.EventPrefix)
+	ev.Payload = payload
+	e.name(ev)
 	if lanes = e.filtered(lanes, ev); len(lanes) == 0 {
 		return nil
 	}
-	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: payload})
-	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.address(&store.Publication{Event: ev}, lanes)
-	p.span = span
+	p := e.addressOwn(ctx, ev, lanes)
 	return &p
 }
 
 // rename gives an event and its deliveries new ids.
 func (e *Engine) rename(p *publishing) {
-	p.Event.Key = e.ids.Next()
-	p.Event.ID = p.Event.Key.With(store.EventPrefix)
+	e.name(p.Event)
 	for i := range p.Deliveries {
 		p.Deliveries[i].ID = e.ids.Next()
 	}

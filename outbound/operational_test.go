@@ -151,12 +151,8 @@ func TestOperationalTypesAreReserved(t *testing.T) {
 // A disk that has room for outcomes only keeps dead letters, but not the events
 // that tell of them, until it has room again.
 func TestAFullDiskKeepsDeadLetters(t *testing.T) {
-	h, f := openFailing(t)
+	h, f := openFailing(t, retries())
 	defer h.clock.run(t)()
-	h.settings.Retry = outbound.Schedule{}
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
 	h.refusesAll("", "order.*")
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
@@ -188,12 +184,8 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 // An error that comes after all is stored doesn't keep anything from being stored
 // from then on.
 func TestNewsAreStoredAgainAfterAnError(t *testing.T) {
-	h, f := openFailing(t)
+	h, f := openFailing(t, retries())
 	defer h.clock.run(t)()
-	h.settings.Retry = outbound.Schedule{}
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
 	h.refusesAll("", "order.*")
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})

@@ -172,7 +172,7 @@ func (p *plan) joinBody(t *template) {
 		switch {
 		case next.word == wordTimestamp:
 			p.joinTime(t, next, beyond, side)
-		case next.isURL(), next.word == wordFunc:
+		case next.isPath(), next.word == wordHost, next.word == wordHostPort, next.word == wordFunc:
 			t.urlBefore = t.urlBefore || side < 0
 			t.bracketed = t.bracketed || readsJSON || side > 0 && next.word != wordURL && next.word != wordFunc
 		case next.word == wordJSONOf, next.word == wordFormOf:
@@ -208,12 +208,20 @@ func (s *segment) blurs(value string) bool {
 	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonBlanks)) {
 		return true
 	}
-	return holds(value, s.before) || holds(value, s.after) ||
-		len(s.before) > 1 && strings.Contains((s.before + value)[1:], s.before) ||
-		len(s.after) > 1 && strings.Index(value+s.after, s.after) < len(value)
+	return repeats(s.before, value, false) || repeats(s.after, value, true)
 }
 
-func holds(value, literal string) bool { return literal != "" && strings.Contains(value, literal) }
+// repeats says whether a literal stands a second time in a value that it stands
+// before or after, or in both together.
+func repeats(literal, value string, after bool) bool {
+	switch {
+	case literal == "":
+		return false
+	case after:
+		return strings.Contains(value+literal[:len(literal)-1], literal)
+	}
+	return strings.Contains(literal[1:]+value, literal)
+}
 
 // checkEnds refuses a body whose ends can't be told from what is signed right
 // beside them. An empty one has none.
@@ -271,14 +279,12 @@ func (in *input) chosen(part *segment) string {
 // overlaps says whether a literal beside the body makes a second one of itself
 // together with the nearest bytes of that.
 func overlaps(literal string, body []byte, after bool) bool {
-	if literal == "" {
-		return false
-	}
-	n := min(len(literal)-1, len(body))
+	n := max(min(len(literal)-1, len(body)), 0)
+	near := body[:n]
 	if after {
-		return strings.Contains(string(body[len(body)-n:])+literal[:len(literal)-1], literal)
+		near = body[len(body)-n:]
 	}
-	return strings.Contains(literal[1:]+string(body[:n]), literal)
+	return repeats(literal, string(near), after)
 }
 
 // jsonBlanks may stand around a JSON document. No value beside it may begin or

@@ -113,15 +113,6 @@ type segment struct {
 	besideBody bool
 }
 
-// isURL says whether the segment is a part of the URL.
-func (s *segment) isURL() bool {
-	switch s.word {
-	case wordURL, wordURLNoQuery, wordURI, wordHost, wordHostPort, wordPath, wordQuery:
-		return true
-	}
-	return false
-}
-
 // template is a compiled content.
 type template struct {
 	segments []segment
