@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const (
@@ -24,7 +25,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	defer s.claims.Unlock()
 	c := &claim{
 		store:  s,
-		now:    millis(now),
+		now:    selects.Millis(now),
 		room:   maxBytes,
 		events: map[store.ID]*store.Event{},
 	}
@@ -71,14 +72,14 @@ func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
 			if c.store.holds.has(id) {
 				continue
 			}
-			claimed.Next = fromMillis(due)
+			claimed.Next = selects.FromMillis(due)
 			return nil
 		}
 		if !c.store.holds.take(id) {
 			continue
 		}
 		c.taken = append(c.taken, id)
-		h := &store.Held{Delivery: store.Delivery{ID: id, Subscription: w.Subscription, Due: fromMillis(due)}}
+		h := &store.Held{Delivery: store.Delivery{ID: id, Subscription: w.Subscription, Due: selects.FromMillis(due)}}
 		found, err := c.load(db, h)
 		switch {
 		case err != nil:
@@ -146,14 +147,11 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 	return backlogs, nil
 }
 
-const (
-	eventColumns   = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state`
-	payloadColumns = `, e.payload, e.digest`
-)
+const payloadColumns = `, e.payload, e.digest`
 
 // eventByKey returns nil when there is none.
 func eventByKey(db *conn, key store.ID) (*store.Event, error) {
-	st, err := db.prepare(`SELECT ` + eventColumns + payloadColumns + ` FROM event e WHERE e.id = ?`)
+	st, err := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +163,7 @@ func eventByKey(db *conn, key store.ID) (*store.Event, error) {
 	return e, bad
 }
 
-// readEvent reads eventColumns, and payloadColumns if they are there.
+// readEvent reads selects.Event, and payloadColumns if they are there.
 func readEvent(row *stmt, payload bool) (*store.Event, error) {
 	e := &store.Event{
 		Key:    row.readID(),

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const (
@@ -16,11 +17,10 @@ const (
 	selectChosen = `SELECT e.id, e.deliveries FROM chosen c JOIN event e ON e.id = c.event
 		WHERE c.id = ? AND c.tenant = ?`
 
-	attemptColumns = `at, latency, status, class, error, response_body, response_headers, trace_id`
-	settleFirst    = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?,
+	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?,
 		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
 	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = coalesce(?, attempts), reason = ? WHERE id = ?`
-	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + attemptColumns + `)
+	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + selects.Attempt + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
@@ -165,7 +165,7 @@ func (w *writer) settle(t *store.Settlement) error {
 	return w.insertAttempt.id(a.ID).id(t.Delivery).int(int64(a.Number)).attempt(a).exec()
 }
 
-// attempt binds attemptColumns.
+// attempt binds selects.Attempt.
 func (s *stmt) attempt(a *store.Attempt) *stmt {
 	s.time(a.At).int(a.Latency.Microseconds())
 	if a.Status == 0 {

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -185,7 +186,7 @@ func (s *stmt) bytes(v []byte) *stmt {
 }
 
 // time binds milliseconds, and 0 for the zero time.
-func (s *stmt) time(v time.Time) *stmt { return s.int(millis(v)) }
+func (s *stmt) time(v time.Time) *stmt { return s.int(selects.Millis(v)) }
 
 // optionalTime binds NULL for the zero time.
 func (s *stmt) optionalTime(v time.Time) *stmt {
@@ -313,7 +314,7 @@ func (s *stmt) readBytes() []byte {
 	return b
 }
 
-func (s *stmt) readTime() time.Time { return fromMillis(s.readInt()) }
+func (s *stmt) readTime() time.Time { return selects.FromMillis(s.readInt()) }
 
 func (s *stmt) readJSON(v any) error { return fromJSON(s.readText(), v) }
 
@@ -325,18 +326,4 @@ func fromJSON(text string, v any) error {
 		return unsound("a row has broken JSON: " + err.Error())
 	}
 	return nil
-}
-
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }

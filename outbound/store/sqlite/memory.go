@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const (
@@ -44,7 +45,7 @@ func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Rememb
 // Remembered implements store.Memory.
 func (s *Store) Remembered(ctx context.Context, now time.Time) (keys []store.Remembered, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		return db.query(selectSeen, []any{millis(now)}, func(row *stmt) error {
+		return db.query(selectSeen, []any{selects.Millis(now)}, func(row *stmt) error {
 			var k store.Remembered
 			copy(k.Key[:], row.readBytes())
 			k.Until = row.readTime()

@@ -18,11 +18,11 @@ func TestPlans(t *testing.T) {
 	}
 	defer cs.close()
 	list := func(q store.Query) string {
-		sql, _ := selectDeliveries(q, "d.id", "")
+		sql, _ := dialect.Deliveries(q, "d.id", "")
 		return sql
 	}
 	events := func(q store.Query) string {
-		sql, _ := selectEvents(q)
+		sql, _ := dialect.Events(q, "e.id")
 		return sql
 	}
 	const (

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const (
@@ -27,7 +28,7 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 	}
 	var found []waiting
 	err := s.write(ctx, func(w *writer) error {
-		err := w.conn.query(selectLater, []any{subscription, millis(now)}, func(row *stmt) error {
+		err := w.conn.query(selectLater, []any{subscription, selects.Millis(now)}, func(row *stmt) error {
 			if len(found) >= limit {
 				return errEnough
 			}
@@ -44,7 +45,7 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 			return err
 		}
 		for i, d := range found {
-			due := millis(now.Add(spread * time.Duration(i) / time.Duration(len(found))))
+			due := selects.Millis(now.Add(spread * time.Duration(i) / time.Duration(len(found))))
 			if due >= d.due {
 				continue
 			}
@@ -64,7 +65,7 @@ func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
 	update := requeue
 	if len(q.States) > 0 {
-		update += " AND state " + among(q.States)
+		update += " AND state " + selects.Among(q.States)
 	}
 	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, func(st *stmt) *stmt { return st.time(now) })
 	return done, s.fail("queueing deliveries again", err)
@@ -83,7 +84,7 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, bind func(*stmt) *stmt) (store.Changed, error) {
 	type match struct{ id, subscription store.ID }
 	var found []match
-	sql, args := selectDeliveries(q, `d.id, d.subscription`, also)
+	sql, args := dialect.Deliveries(q, `d.id, d.subscription`, also)
 	err := s.read(ctx, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
 			found = append(found, match{row.readID(), row.readID()})

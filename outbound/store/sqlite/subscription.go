@@ -6,14 +6,13 @@ import (
 	"fmt"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const (
-	subscriptionColumns = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
-		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since`
-	insertSubscription = `INSERT INTO subscription (` + subscriptionColumns + `)
+	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + subscriptionColumns + `)
+	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
 )
@@ -39,7 +38,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 	var sub *store.Subscription
 	var refused error
 	err := s.write(ctx, func(w *writer) error {
-		err := w.conn.query(`SELECT `+subscriptionColumns+` FROM subscription WHERE deleted = 0 AND id = ?`, []any{id},
+		err := w.conn.query(`SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 AND id = ?`, []any{id},
 			func(row *stmt) (err error) {
 				sub, err = readSubscription(row)
 				return err
@@ -104,7 +103,7 @@ func (w *writer) discreetly(f func() error) error {
 // Subscriptions implements store.Store.
 func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		return db.query(`SELECT `+subscriptionColumns+` FROM subscription WHERE deleted = 0 ORDER BY key`, nil,
+		return db.query(`SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 ORDER BY key`, nil,
 			func(row *stmt) error {
 				sub, err := readSubscription(row)
 				subs = append(subs, sub)
@@ -117,7 +116,7 @@ func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, 
 	return subs, nil
 }
 
-// subscription binds subscriptionColumns.
+// subscription binds selects.Subscription.
 func (s *stmt) subscription(sub *store.Subscription) *stmt {
 	return s.id(sub.Key).text(sub.ID).text(sub.Tenant).text(sub.URL).text(sub.Description).
 		json(sub.EventTypes, 1).json(sub.Headers, len(sub.Headers)).
@@ -126,7 +125,7 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince)
 }
 
-// readSubscription reads subscriptionColumns.
+// readSubscription reads selects.Subscription.
 func readSubscription(row *stmt) (*store.Subscription, error) {
 	sub := &store.Subscription{
 		Key:         row.readID(),

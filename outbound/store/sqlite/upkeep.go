@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 // What looks after a file from outside, in a process that doesn't have it open:
@@ -51,7 +52,7 @@ func Check(ctx context.Context, path string) (*Checkup, error) {
 		if err != nil || len(found.Problems) > 0 {
 			return err
 		}
-		return c.query(`SELECT `+eventColumns+payloadColumns+` FROM event e`, nil, func(row *stmt) error {
+		return c.query(`SELECT `+selects.Event+payloadColumns+` FROM event e`, nil, func(row *stmt) error {
 			found.Events++
 			e, err := readEvent(row, true)
 			if err != nil {

@@ -1,0 +1,224 @@
+// Package selects writes the queries of lists, which the stores share: their
+// tables have the same columns.
+package selects
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Columns of rows, in the order in which the stores read them.
+const (
+	// Event is of e, an event.
+	Event = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state`
+	// Attempt is of an attempt, or of the first one in its delivery's row.
+	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id`
+	// Subscription is of a subscription.
+	Subscription = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
+		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since`
+
+	record = `d.id, d.event, d.subscription, d.state, d.attempts, d.round, d.due, d.reason,
+		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), d.` // and the first attempt's
+	payload = `, e.content_type, e.payload`
+)
+
+// Record is of a delivery d with its event e, its subscription s and its first
+// attempt, and where it is wanted with the payload.
+func Record(withPayload bool) string {
+	columns := record + strings.ReplaceAll(Attempt, ", ", ", d.")
+	if withPayload {
+		columns += payload
+	}
+	return columns
+}
+
+// Dialect is what the stores say differently. Parameters are written as "?".
+type Dialect struct {
+	Schema  string // before a table's name
+	Join    string // that keeps to the order in which tables are written, where there is one
+	Dead    string // after "delivery d", where only dead letters are wanted
+	Pending []Part // which together have all pending deliveries
+	OfEvent string // that the delivery d is the event e's
+}
+
+// Part of the deliveries d.
+type Part struct {
+	Hint  string // after "delivery d"
+	Where string // what is in it; "" where the hint says that
+}
+
+// where gathers the conditions of a list.
+type where struct {
+	*Dialect
+	terms []string
+	args  []any
+}
+
+func (w *where) add(term string, args ...any) {
+	w.terms = append(w.terms, term)
+	w.args = append(w.args, args...)
+}
+
+func (w *where) String() string {
+	if len(w.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.terms, " AND ")
+}
+
+// span bounds a column of ids by q's times and cursor.
+func (w *where) span(column string, q store.Query) {
+	if !q.Since.IsZero() {
+		w.add(column+" >= ?", store.IDAt(q.Since))
+	}
+	if !q.Until.IsZero() {
+		w.add(column+" < ?", store.IDAt(q.Until))
+	}
+	if q.Before != 0 {
+		w.add(column+" < ?", q.Before)
+	}
+}
+
+// event adds what q asks of the event e.
+func (w *where) event(q store.Query) {
+	if q.Event != 0 {
+		w.add("e.id = ?", q.Event)
+	}
+	if q.EventID != "" {
+		key, _ := store.ParseID(store.EventPrefix, q.EventID)
+		w.add("e.id IN (SELECT event FROM "+w.Schema+"chosen WHERE id = ? UNION ALL SELECT ?)", q.EventID, key)
+		w.add("(e.chosen IS NULL OR e.chosen = ?)", q.EventID)
+	}
+	if prefix, ok := strings.CutSuffix(q.EventType, ".*"); ok {
+		w.add("e.type > ? AND e.type < ?", prefix+".", prefix+"/") // "/" follows "."
+	} else if q.EventType != "" {
+		w.add("e.type = ?", q.EventType)
+	}
+	if q.Tenant != "" {
+		w.add("e.tenant = ?", q.Tenant)
+	}
+}
+
+// delivery adds what q asks of the delivery d.
+func (w *where) delivery(q store.Query) {
+	if q.Delivery != 0 {
+		w.add("d.id = ?", q.Delivery)
+	}
+	if q.Subscription != "" {
+		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE id = ?)", q.Subscription)
+	}
+	if len(q.States) > 0 {
+		w.add("d.state " + Among(q.States))
+	}
+	if !q.FailedSince.IsZero() || !q.FailedUntil.IsZero() {
+		since, until := int64(math.MinInt64), int64(math.MaxInt64)
+		if !q.FailedSince.IsZero() {
+			since = Millis(q.FailedSince)
+		}
+		if !q.FailedUntil.IsZero() {
+			until = Millis(q.FailedUntil) - 1
+		}
+		// When it was attempted last: the first attempt is in its row.
+		w.add("coalesce((SELECT a.at FROM "+w.Schema+"attempt a WHERE a.delivery = d.id AND a.number = d.attempts), d.at) BETWEEN ? AND ?",
+			since, until)
+	}
+}
+
+// Among spells states out, because that is how a partial index is found.
+func Among(states []store.State) string {
+	if len(states) == 1 {
+		return fmt.Sprintf("= %d", states[0])
+	}
+	var numbers []string
+	for _, state := range states {
+		numbers = append(numbers, fmt.Sprintf("%d", state))
+	}
+	return "IN (" + strings.Join(numbers, ", ") + ")"
+}
+
+func limit(q store.Query) any {
+	if q.Limit <= 0 {
+		return int64(math.MaxInt64)
+	}
+	return int64(q.Limit)
+}
+
+// Events selects columns of e, the events that match, the newest first.
+func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args []any) {
+	w, d := where{Dialect: dialect}, where{Dialect: dialect}
+	w.span("e.id", q)
+	w.event(q)
+	d.delivery(q)
+	if len(d.terms) > 0 {
+		d.add(dialect.OfEvent)
+		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+d.String()+")", d.args...)
+	}
+	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY e.id DESC LIMIT ?", append(w.args, limit(q))
+}
+
+// Deliveries selects columns of the deliveries that match, the newest first: of
+// d (delivery), e (event) and s (subscription). also is one more condition.
+func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql string, args []any) {
+	w, rest := where{Dialect: dialect}, where{Dialect: dialect}
+	w.span("d.id", q)
+	w.delivery(q)
+	rest.event(q)
+	if also != "" {
+		rest.add(also)
+	}
+	delivery, event := dialect.Schema+"delivery d", dialect.Schema+"event e"
+	only := func(state store.State) bool { return len(q.States) == 1 && q.States[0] == state }
+	withEvent := " " + dialect.Join + " " + event + " ON e.id = d.event"
+	from := delivery + withEvent
+	switch { // where to begin
+	case q.Delivery != 0:
+	case q.Event != 0, q.EventID != "":
+		from = event + " " + dialect.Join + " " + delivery + " ON " + dialect.OfEvent
+	case only(store.Dead):
+		from = delivery + dialect.Dead + withEvent
+	case only(store.Pending) && len(rest.terms) == 0:
+		// What is pending isn't in the order of the list: the ids alone are sorted.
+		w = dialect.pending(w, q)
+		from = w.terms[0] + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
+		w.terms = nil
+	}
+	w.terms, w.args = append(w.terms, rest.terms...), append(w.args, rest.args...)
+	return "SELECT " + columns + " FROM " + from + " LEFT JOIN " + dialect.Schema + "subscription s ON s.key = d.subscription" +
+		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
+}
+
+// pending has the ids p of the pending deliveries that match w, as its one term.
+func (dialect *Dialect) pending(w where, q store.Query) where {
+	p := where{Dialect: dialect}
+	var parts []string
+	for _, part := range dialect.Pending {
+		in := where{terms: w.terms}
+		if part.Where != "" {
+			in.terms = append([]string{part.Where}, w.terms...)
+		}
+		parts = append(parts, "SELECT d.id FROM "+dialect.Schema+"delivery d"+part.Hint+in.String())
+		p.args = append(p.args, w.args...)
+	}
+	p.add("("+strings.Join(parts, " UNION ALL ")+" ORDER BY id DESC LIMIT ?) p", limit(q))
+	return p
+}
+
+// Millis is how the stores keep a time, and 0 the zero time.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// FromMillis reads it.
+func FromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
