@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+const (
+	// own makes us the owner of subscriptions that have none and need one.
+	own = `UPDATE webhooks.subscription SET owner = $2 WHERE key IN (
+			SELECT key FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner IS NULL AND ` + exclusive + `
+			FOR UPDATE SKIP LOCKED)`
+
+	wanted = `WITH want AS (
+			SELECT w.subscription, w.room, w.n FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
+			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
+			WHERE s.key IS NULL OR s.owner = $3 OR NOT ` + exclusive + `
+		)`
+
+	// claim takes what is due, until the payloads are over a limit. One that
+	// several deliveries share counts once, and is sent to us once.
+	claim = wanted + `, due AS MATERIALIZED (
+			SELECT w.n, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (
+				SELECT id, event, due FROM webhooks.delivery
+				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription AND due <= $4
+				ORDER BY due, id LIMIT w.room FOR UPDATE SKIP LOCKED) d
+		), sized AS (
+			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, octet_length(e.payload) AS size
+			FROM due JOIN webhooks.event e ON e.id = due.event
+		), counted AS (
+			SELECT n, id, event, due, first, CASE WHEN first THEN size ELSE 0 END AS size,
+				sum(CASE WHEN first THEN size ELSE 0 END) OVER (ORDER BY n, due, id) AS total
+			FROM sized
+		), taken AS (
+			UPDATE webhooks.delivery d SET holder = $3, again = NULL FROM counted c
+			WHERE d.id = c.id AND c.total - c.size <= $5
+			RETURNING d.id, d.subscription, d.attempts, d.round, c.n, c.due, c.event, c.first
+		) SELECT t.n, t.id, t.subscription, t.attempts, t.round, t.due, ` + selects.Event + `, CASE WHEN t.first THEN e.payload END
+		FROM taken t JOIN webhooks.event e ON e.id = t.event ORDER BY t.n, t.due, t.id`
+
+	selectNext = wanted + ` SELECT w.n, d.due FROM want w CROSS JOIN LATERAL (
+			SELECT due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
+			ORDER BY due, id LIMIT 1) d`
+
+	release = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id = ANY($1) AND holder = $2`
+
+	selectHeld = `SELECT subscription, min(due) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription`
+)
+
+// Claim implements store.Store. What it takes is known here before the
+// transaction ends, so that nothing is held of which nobody knows.
+func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
+	var subscriptions, rooms []int64
+	for _, w := range want {
+		subscriptions = append(subscriptions, int64(w.Subscription))
+		rooms = append(rooms, int64(max(w.Limit, 0)))
+	}
+	var claimed []store.Claimed
+	var taken []int64
+	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		claimed, taken = make([]store.Claimed, len(want)), nil
+		session := s.session.Load()
+		var b pgx.Batch
+		b.Queue(own, subscriptions, session)
+		b.Queue(claim, subscriptions, rooms, session, selects.Millis(now), maxBytes).Query(func(rows pgx.Rows) error {
+			events := map[store.ID]*store.Event{}
+			return each(rows, nil, func(rows pgx.Rows) error {
+				n, h, err := scanHeld(rows, events)
+				if err == nil {
+					claimed[n-1].Deliveries = append(claimed[n-1].Deliveries, h)
+					taken = append(taken, int64(h.Delivery.ID))
+				}
+				return err
+			})
+		})
+		b.Queue(selectNext, subscriptions, rooms, session).Query(func(rows pgx.Rows) error {
+			return each(rows, nil, func(row pgx.Rows) error {
+				var n, due int64
+				err := row.Scan(&n, &due)
+				claimed[n-1].Next = selects.FromMillis(due)
+				return err
+			})
+		})
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		if !undone(err) {
+			s.doubt(taken)
+		}
+		return nil, s.fail("claiming deliveries", err)
+	}
+	return claimed, nil
+}
+
+// scanHeld reads a delivery that was taken, and which want it answers. The
+// payload of an event is in the first row that has the event.
+func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *store.Held, err error) {
+	var r row
+	var e eventRow
+	var payload []byte
+	if err := rows.Scan(append(append([]any{&n, &r.id, &r.subscription, &r.attempts, &r.round, &r.due}, e.targets()...), &payload)...); err != nil {
+		return 0, nil, err
+	}
+	r.event = e.id
+	h = &store.Held{Delivery: r.delivery(), Event: events[store.ID(e.id)]}
+	if h.Event != nil {
+		return n, h, nil
+	}
+	if h.Event, err = e.event(); err != nil {
+		return 0, nil, err
+	}
+	h.Payload = payload
+	events[h.Key] = h.Event
+	return n, h, nil
+}
+
+// Release implements store.Store. What can't be given up now is so at one of the
+// next beats.
+func (s *Store) Release(ctx context.Context, ids []store.ID) error {
+	held := keys(ids)
+	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.session.Load()) })
+	if err != nil {
+		s.doubt(held)
+	}
+	return s.fail("giving deliveries back", err)
+}
+
+// Backlogs implements store.Store.
+func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err error) {
+	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
+		backlogs, err = findBacklogs(ctx, db)
+		return err
+	})
+	return backlogs, s.fail("looking for waiting deliveries", err)
+}
+
+func findBacklogs(ctx context.Context, db querier) ([]store.Backlog, error) {
+	rows, err := db.Query(ctx, selectWaiting)
+	backlogs, err := collectBacklogs(rows, err)
+	if err != nil {
+		return nil, err
+	}
+	rows, err = db.Query(ctx, selectHeld)
+	held, err := collectBacklogs(rows, err)
+	known := map[store.ID]int{}
+	for i, b := range backlogs {
+		known[b.Subscription] = i
+	}
+	for _, b := range held {
+		i, ok := known[b.Subscription]
+		switch {
+		case !ok:
+			backlogs = append(backlogs, b)
+		case b.Due.Before(backlogs[i].Due):
+			backlogs[i].Due = b.Due
+		}
+	}
+	return backlogs, err
+}
+
+func collectBacklogs(rows pgx.Rows, err error) (backlogs []store.Backlog, _ error) {
+	return backlogs, each(rows, err, func(row pgx.Rows) error {
+		var subscription, due int64
+		err := row.Scan(&subscription, &due)
+		backlogs = append(backlogs, store.Backlog{Subscription: store.ID(subscription), Due: selects.FromMillis(due)})
+		return err
+	})
+}

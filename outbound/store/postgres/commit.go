@@ -1,0 +1,271 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+const (
+	// publish stores events and their deliveries. Ids that are taken are passed
+	// over, in the order of the ids, so that two batches don't wait for each
+	// other.
+	publish = `WITH p AS (
+			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
+				AS p (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
+		), taken AS (
+			INSERT INTO webhooks.chosen (id, tenant, event)
+			SELECT chosen, coalesce(tenant, ''), id FROM p WHERE chosen IS NOT NULL ORDER BY 1, 2, 3
+			ON CONFLICT DO NOTHING RETURNING event
+		), stored AS (
+			INSERT INTO webhooks.event (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
+			SELECT id, deliveries, type, tenant, chosen, content_type, headers::json, trace_parent, trace_state, payload FROM p
+			WHERE chosen IS NULL OR id IN (SELECT event FROM taken) RETURNING id
+		), addressed AS (
+			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
+			SELECT d.id, d.event, d.subscription, 0, d.due, 0, 0, CASE WHEN d.hold THEN $15::bigint END
+			FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $16::boolean[]) AS d (id, event, subscription, due, hold)
+			JOIN stored ON stored.id = d.event
+		) SELECT id FROM stored`
+
+	// settle stores outcomes, but not over those of an attempt that was made
+	// later, nor of a delivery that another node has taken. What was queued again
+	// meanwhile is due once more.
+	settle = `WITH s AS (
+			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[], $7::bigint[], $8::bigint[],
+				$9::integer[], $10::text[], $11::text[], $12::bytea[], $13::text[], $14::text[])
+				AS s (delivery, state, due, reason, id, number, at, latency, status, class, error, response_body, response_headers, trace_id)
+		), settled AS (
+			UPDATE webhooks.delivery d SET
+				state = CASE WHEN d.again IS NULL THEN s.state ELSE 0 END,
+				due = coalesce(d.again, s.due),
+				reason = CASE WHEN d.again IS NULL THEN s.reason END,
+				round = CASE WHEN d.again IS NULL THEN d.round ELSE coalesce(s.number, d.attempts) END,
+				attempts = coalesce(s.number, d.attempts),
+				holder = NULL,
+				again = NULL,
+				at = CASE WHEN s.number = 1 THEN s.at ELSE d.at END,
+				latency = CASE WHEN s.number = 1 THEN s.latency ELSE d.latency END,
+				status = CASE WHEN s.number = 1 THEN s.status ELSE d.status END,
+				class = CASE WHEN s.number = 1 THEN s.class ELSE d.class END,
+				error = CASE WHEN s.number = 1 THEN s.error ELSE d.error END,
+				response_body = CASE WHEN s.number = 1 THEN s.response_body ELSE d.response_body END,
+				response_headers = CASE WHEN s.number = 1 THEN s.response_headers::json ELSE d.response_headers END,
+				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END
+			FROM s
+			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = $15) AND (s.number IS NULL OR s.number > d.attempts)
+			RETURNING d.id
+		) INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
+		SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
+		FROM s JOIN settled ON settled.id = s.delivery WHERE s.number > 1`
+
+	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
+
+	selectChosen = `SELECT e.deliveries, e.type, e.content_type, e.payload FROM webhooks.chosen c JOIN webhooks.event e ON e.id = c.event
+		WHERE c.id = $1 AND c.tenant = $2`
+)
+
+// What rows take besides what is in them, roughly, with their indexes.
+const (
+	eventBytes    = 250
+	deliveryBytes = 300
+	attemptBytes  = 250
+)
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
+	p := s.publications(b.Publications)
+	rounds, size := settlements(b.Settlements)
+	size += p.size
+	stored := map[store.ID]bool{}
+	err := s.send(ctx, func(batch *pgx.Batch) {
+		clear(stored)
+		if len(b.Publications) > 0 {
+			batch.Queue(publish, p.args(s.session.Load())...).Query(func(rows pgx.Rows) error {
+				return each(rows, nil, func(row pgx.Rows) error {
+					var id int64
+					err := row.Scan(&id)
+					stored[store.ID(id)] = true
+					return err
+				})
+			})
+		}
+		for _, r := range rounds {
+			batch.Queue(settle, r.args(s.session.Load())...)
+		}
+		if len(p.free) > 0 {
+			s.notifyOwners(batch, p.free)
+		}
+		if size > 0 {
+			batch.Queue(addBytes, size, s.number)
+		}
+	})
+	if err != nil {
+		if !undone(err) {
+			s.doubt(p.held)
+		}
+		return s.fail("committing", err)
+	}
+	for _, pub := range b.Publications {
+		if pub.Result = (store.PublishResult{Deliveries: len(pub.Deliveries)}); !stored[pub.Event.Key] {
+			if err := s.compare(ctx, pub); err != nil {
+				return s.fail("comparing the event "+pub.Event.ID, err)
+			}
+		}
+	}
+	return nil
+}
+
+// compare judges a publication whose id is taken.
+func (s *Store) compare(ctx context.Context, p *store.Publication) error {
+	p.Result = store.PublishResult{Outcome: store.Reused}
+	return s.read(context.WithoutCancel(ctx), func(ctx context.Context, db querier) error {
+		rows, err := db.Query(ctx, selectChosen, p.Event.ID, p.Event.Tenant)
+		return each(rows, err, func(row pgx.Rows) error {
+			var kind string
+			var mediaType *string
+			var payload []byte
+			err := row.Scan(&p.Result.Deliveries, &kind, &mediaType, &payload)
+			if kind == p.Event.Type && value(mediaType) == text(p.Event.ContentType) && bytes.Equal(payload, p.Event.Payload) {
+				p.Result.Outcome = store.Duplicate
+			}
+			return err
+		})
+	})
+}
+
+// publications are the columns of events and of their deliveries.
+type publications struct {
+	id                                                            int64s
+	deliveries                                                    []int32
+	kind                                                          []string
+	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
+	payload                                                       [][]byte
+	delivery, event, subscription, due                            int64s
+	hold                                                          []bool
+	held                                                          []int64 // deliveries that are taken at once
+	free                                                          []int64 // subscriptions of those that aren't
+	size                                                          int64
+}
+
+type int64s = []int64
+
+// notNil keeps bytes from being NULL.
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+func (s *Store) publications(ps []*store.Publication) *publications {
+	c := &publications{}
+	for _, p := range ps {
+		e := p.Event
+		chosen := ""
+		if p.Chosen {
+			chosen = e.ID
+		}
+		headers := asJSON(e.Headers, len(e.Headers))
+		c.id = append(c.id, int64(e.Key))
+		c.deliveries = append(c.deliveries, int32(len(p.Deliveries)))
+		c.kind = append(c.kind, text(e.Type))
+		c.tenant = append(c.tenant, optional(e.Tenant))
+		c.chosen = append(c.chosen, optional(chosen))
+		c.contentType = append(c.contentType, optional(e.ContentType))
+		c.headers = append(c.headers, headers)
+		c.traceParent = append(c.traceParent, optional(e.TraceParent))
+		c.traceState = append(c.traceState, optional(e.TraceState))
+		c.payload = append(c.payload, notNil(e.Payload))
+		c.size += int64(eventBytes + len(e.Payload) + len(headers.String))
+		for _, d := range p.Deliveries {
+			c.delivery = append(c.delivery, int64(d.ID))
+			c.event = append(c.event, int64(e.Key))
+			c.subscription = append(c.subscription, int64(d.Subscription))
+			c.due = append(c.due, selects.Millis(d.Due))
+			c.hold = append(c.hold, d.Hold)
+			if d.Hold {
+				c.held = append(c.held, int64(d.ID))
+			} else {
+				c.free = append(c.free, int64(d.Subscription))
+			}
+		}
+		c.size += int64(deliveryBytes * len(p.Deliveries))
+	}
+	return c
+}
+
+func (c *publications) args(session int64) []any {
+	return []any{
+		c.id, c.deliveries, c.kind, c.tenant, c.chosen, c.contentType, c.headers, c.traceParent, c.traceState, c.payload,
+		c.delivery, c.event, c.subscription, c.due, session, c.hold,
+	}
+}
+
+// outcomes are the columns of settlements, of different deliveries.
+type outcomes struct {
+	delivery, at, latency                int64s
+	state                                []int16
+	due, id                              []pgtype.Int8
+	number, status                       []pgtype.Int4
+	reason, class, err, headers, traceID []pgtype.Text
+	body                                 [][]byte
+	seen                                 map[store.ID]bool
+}
+
+// settlements puts them into rounds, in which each delivery is settled once, and
+// tells what they take.
+func settlements(ts []*store.Settlement) (rounds []*outcomes, size int64) {
+next:
+	for _, t := range ts {
+		if t.Attempt != nil {
+			size += int64(attemptBytes + len(t.Attempt.ResponseBody))
+		}
+		for _, r := range rounds {
+			if r.add(t) {
+				continue next
+			}
+		}
+		r := &outcomes{seen: make(map[store.ID]bool, len(ts))}
+		r.add(t)
+		rounds = append(rounds, r)
+	}
+	return rounds, size
+}
+
+func (c *outcomes) add(t *store.Settlement) bool {
+	if c.seen[t.Delivery] {
+		return false
+	}
+	c.seen[t.Delivery] = true
+	a, made := t.Attempt, t.Attempt != nil
+	if !made {
+		a = &store.Attempt{}
+	}
+	c.delivery = append(c.delivery, int64(t.Delivery))
+	c.state = append(c.state, int16(t.State))
+	c.due = append(c.due, pgtype.Int8{Int64: selects.Millis(t.Due), Valid: t.State == store.Pending})
+	c.reason = append(c.reason, optional(t.Reason))
+	c.id = append(c.id, pgtype.Int8{Int64: int64(a.ID), Valid: made})
+	c.number = append(c.number, pgtype.Int4{Int32: int32(a.Number), Valid: made})
+	c.at = append(c.at, selects.Millis(a.At))
+	c.latency = append(c.latency, a.Latency.Microseconds())
+	c.status = append(c.status, pgtype.Int4{Int32: int32(a.Status), Valid: a.Status != 0})
+	c.class = append(c.class, optional(a.Class))
+	c.err = append(c.err, optional(a.Error))
+	c.body = append(c.body, a.ResponseBody)
+	c.headers = append(c.headers, asJSON(a.ResponseHeaders, len(a.ResponseHeaders)))
+	c.traceID = append(c.traceID, optional(a.TraceID))
+	return true
+}
+
+func (c *outcomes) args(session int64) []any {
+	return []any{
+		c.delivery, c.state, c.due, c.reason, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, session,
+	}
+}

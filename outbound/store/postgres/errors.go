@@ -1,0 +1,95 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var (
+	errClosed  = fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	errCrowded = fmt.Errorf("%w: %d nodes share it already", store.ErrInUse, store.MaxNodes)
+)
+
+// Codes of Postgres's errors: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const (
+	codeUnique        = "23505"
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+	codeDiskFull      = "53100"
+	codeNoPrivilege   = "42501"
+	codeReadOnly      = "25006"
+	classAuth         = "28"
+	classConnection   = "08"
+	classResources    = "53"
+	classOperator     = "57"
+	classSystem       = "58"
+	codeNoDatabase    = "3D000"
+)
+
+// fail describes an error: what was being done, in which database, what kind of
+// error of the server's it is and what to do.
+func (s *Store) fail(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if kind, hint := classify(err); kind != nil {
+		return fmt.Errorf("%s in %s: %w: %w; %s", doing, s.name, kind, err, hint)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// classify tells which of the store's errors an error of the driver is.
+func classify(err error) (kind error, hint string) {
+	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrUnavailable, store.ErrForeign, store.ErrInUse, context.Canceled} {
+		if errors.Is(err, known) {
+			return nil, ""
+		}
+	}
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch {
+		case e.Code == codeDiskFull:
+			return store.ErrFull, "free some space on the database server's disk; it goes on by itself"
+		case e.Code == codeReadOnly:
+			return store.ErrUnavailable, "it can't be written to: give the address of the primary, not of a standby"
+		case e.Code == codeNoPrivilege:
+			return store.ErrUnavailable, "let the user of the connection string create and use the schema webhooks: GRANT CREATE ON DATABASE … TO …"
+		case e.Code == codeNoDatabase:
+			return store.ErrUnavailable, "create the database, or name another one in the connection string"
+		case e.Code[:2] == classAuth:
+			return store.ErrUnavailable, "check the user and the password in the connection string"
+		case e.Code[:2] == classConnection, e.Code[:2] == classResources, e.Code[:2] == classOperator, e.Code[:2] == classSystem:
+			return store.ErrUnavailable, "see how the database server fares; it goes on by itself"
+		}
+		return nil, ""
+	}
+	var connect *pgconn.ConnectError
+	var network net.Error
+	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, context.DeadlineExceeded) || err.Error() == "conn closed" {
+		return store.ErrUnavailable, "see whether the database server is up and can be reached; it goes on by itself"
+	}
+	return nil, ""
+}
+
+// undone tells whether nothing of what was sent can have been done: it wasn't
+// sent, or the server says so.
+func undone(err error) bool {
+	var e *pgconn.PgError
+	var connect *pgconn.ConnectError
+	return errors.Is(err, errClosed) || pgconn.SafeToRetry(err) || errors.As(err, &connect) ||
+		errors.As(err, &e) && e.Code[:2] != classConnection && e.Code[:2] != classOperator
+}
+
+// isUnique tells whether a row contradicts one that is there.
+func isUnique(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == codeUnique
+}

@@ -1,0 +1,93 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// forgetLock lets one node at a time remove old events.
+const forgetLock = migrationLock + 1
+
+const (
+	selectOld = `SELECT id, deliveries + octet_length(payload) / 4096 FROM webhooks.event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3`
+	// Nothing of theirs is queued again from here on.
+	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
+
+	forgetOld = `WITH kept AS (
+			SELECT event FROM webhooks.delivery WHERE event = ANY($1) AND (state = 0 OR holder IS NOT NULL OR state = 2 AND $2)
+		), e AS (
+			DELETE FROM webhooks.event WHERE id = ANY($1) AND id NOT IN (SELECT event FROM kept)
+			RETURNING id, tenant, chosen, $3 + octet_length(payload) + coalesce(octet_length(headers::text), 0) AS size
+		), d AS (
+			DELETE FROM webhooks.delivery WHERE event IN (SELECT id FROM e)
+			RETURNING id, attempts, $4 + CASE WHEN attempts > 0 THEN $5 ELSE 0 END + coalesce(octet_length(response_body), 0) AS size
+		), a AS (
+			DELETE FROM webhooks.attempt WHERE delivery IN (SELECT id FROM d WHERE attempts > 1)
+			RETURNING $5 + coalesce(octet_length(response_body), 0) AS size
+		), c AS (
+			DELETE FROM webhooks.chosen c USING e WHERE c.id = e.chosen AND c.tenant = coalesce(e.tenant, '')
+		), gone AS (
+			SELECT sum(size) AS size FROM (SELECT size FROM e UNION ALL SELECT size FROM d UNION ALL SELECT size FROM a) all_sizes
+		), counted AS (
+			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT size FROM gone), 0) WHERE number = $6
+		) SELECT count(*) FROM e`
+
+	bytesInUse = `SELECT greatest(coalesce(sum(bytes), 0), 0)::bigint FROM webhooks.node`
+)
+
+// Forget implements store.Store. One node at a time does it: to the others there
+// is nothing to remove. How much is in use is counted by what was stored and
+// removed, since the files keep their size.
+func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotten, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		done = store.Forgotten{Last: f.After}
+		var ours bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, forgetLock).Scan(&ours); err != nil {
+			return err
+		}
+		if ours {
+			if err := forget(ctx, tx, f, s.number, &done); err != nil {
+				return err
+			}
+		}
+		return tx.QueryRow(ctx, bytesInUse).Scan(&done.Used)
+	})
+	if err != nil {
+		return store.Forgotten{}, s.fail("removing old events", err)
+	}
+	return done, nil
+}
+
+func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *store.Forgotten) error {
+	ids, err := oldest(ctx, tx, f, done)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	if _, err := tx.Exec(ctx, lockOld, ids); err != nil {
+		return err
+	}
+	return tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, eventBytes, deliveryBytes, attemptBytes, number).Scan(&done.Events)
+}
+
+// oldest finds the events to look at.
+func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotten) (ids []int64, err error) {
+	room := f.Limit
+	rows, err := tx.Query(ctx, selectOld, int64(f.After), int64(store.IDAt(f.Before)), f.Limit+1)
+	err = each(rows, err, func(row pgx.Rows) error {
+		if room <= 0 {
+			done.More = true
+			return nil
+		}
+		var id int64
+		var size int
+		err := row.Scan(&id, &size)
+		ids = append(ids, id)
+		done.Last = store.ID(id)
+		room -= 1 + size
+		return err
+	})
+	return ids, err
+}

@@ -1,0 +1,212 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+// dialect of lists.
+var dialect = selects.Dialect{
+	Schema: "webhooks.",
+	Join:   "JOIN",
+	Pending: []selects.Part{
+		{Where: "d.state = 0 AND d.holder IS NULL"},
+		{Where: "d.holder IS NOT NULL"},
+	},
+	OfEvent: "d.event = e.id",
+}
+
+// Event implements store.Store.
+func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, err error) {
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
+		key, _ := store.ParseID(store.EventPrefix, id)
+		// An id of our own does not stand for an event that has a chosen one.
+		rows, err := db.Query(ctx, `SELECT `+selects.Event+`, e.payload FROM webhooks.event e
+			WHERE e.id = coalesce((SELECT event FROM webhooks.chosen WHERE id = $1 AND tenant = $2), $3)
+			AND coalesce(e.tenant, '') = $2 AND (e.chosen IS NULL OR e.chosen = $1)`, text(id), text(tenant), int64(key))
+		found, err := collectEvents(rows, err, true)
+		if err == nil && len(found) == 0 {
+			return store.ErrNotFound
+		}
+		if err == nil {
+			e = found[0]
+		}
+		return err
+	})
+	return e, s.fail("reading the event "+id, err)
+}
+
+// Events implements store.Store.
+func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Event, err error) {
+	columns := selects.Event
+	if q.Payload {
+		columns += ", e.payload"
+	}
+	sql, args := dialect.Events(q, columns)
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
+		rows, err := db.Query(ctx, numbered(sql), args...)
+		events, err = collectEvents(rows, err, q.Payload)
+		return err
+	})
+	return events, s.fail("listing events", err)
+}
+
+// collectEvents reads selects.Event, and payloads if they follow.
+func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Event, _ error) {
+	return events, each(rows, err, func(rows pgx.Rows) error {
+		var r eventRow
+		var bytes []byte
+		targets := r.targets()
+		if payload {
+			targets = append(targets, &bytes)
+		}
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		e, err := r.event()
+		e.Payload = bytes
+		events = append(events, e)
+		return err
+	})
+}
+
+// Delivery implements store.Store.
+func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error) {
+	records, err := s.Deliveries(ctx, store.Query{Delivery: id, Limit: 1, Payload: true})
+	if err == nil && len(records) == 0 {
+		err = s.fail("reading the delivery "+id.With(store.DeliveryPrefix), store.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return records[0], nil
+}
+
+// Deliveries implements store.Store.
+func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
+	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
+	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
+		rows, err := db.Query(ctx, numbered(sql), args...)
+		if records, err = collectRecords(rows, err, q.Payload); err != nil {
+			return err
+		}
+		return lastAttempts(ctx, db, records)
+	})
+	return records, s.fail("listing deliveries", err)
+}
+
+// collectRecords reads selects.Record.
+func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Record, _ error) {
+	return records, each(rows, err, func(rows pgx.Rows) error {
+		var r row
+		var a attemptRow
+		var chosen, tenant, mediaType *string
+		record := &store.Record{}
+		targets := append([]any{
+			&r.id, &r.event, &r.subscription, &r.state, &r.attempts, &r.round, &r.due, &r.reason,
+			&chosen, &record.EventType, &tenant, &record.SubscriptionID, &record.URL,
+		}, a.targets()...)
+		if payload {
+			targets = append(targets, &mediaType, &record.Payload)
+		}
+		if err := rows.Scan(targets...); err != nil {
+			return err
+		}
+		record.Delivery, record.Tenant, record.ContentType = r.delivery(), value(tenant), value(mediaType)
+		if record.EventID = value(chosen); chosen == nil {
+			record.EventID = record.Event.With(store.EventPrefix)
+		}
+		records = append(records, record)
+		if record.Attempts == 0 {
+			return nil
+		}
+		var err error
+		record.Last, err = a.attempt(record.ID, 1)
+		return err
+	})
+}
+
+// lastAttempts reads those that are not the first.
+func lastAttempts(ctx context.Context, db querier, records []*store.Record) error {
+	var ids []int64
+	later := map[store.ID]*store.Record{}
+	for _, r := range records {
+		if r.Attempts > 1 {
+			ids = append(ids, int64(r.ID))
+			later[r.ID] = r
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := db.Query(ctx, selectLater+` JOIN webhooks.delivery d ON d.id = a.delivery AND d.attempts = a.number WHERE a.delivery = ANY($1)`, ids)
+	return eachLater(rows, err, func(delivery store.ID, a *store.Attempt) { later[delivery].Last = a })
+}
+
+const selectLater = `SELECT a.delivery, a.id, a.number, a.at, a.latency, a.status, a.class, a.error, a.response_body, a.response_headers, a.trace_id
+	FROM webhooks.attempt a`
+
+// eachLater reads selectLater.
+func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.Attempt)) error {
+	return each(rows, err, func(rows pgx.Rows) error {
+		var delivery, id int64
+		var number int32
+		var r attemptRow
+		if err := rows.Scan(append([]any{&delivery, &id, &number}, r.targets()...)...); err != nil {
+			return err
+		}
+		a, err := r.attempt(store.ID(id), int(number))
+		found(store.ID(delivery), a)
+		return err
+	})
+}
+
+// Attempts implements store.Store.
+func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*store.Attempt, err error) {
+	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
+		var made int32
+		var r attemptRow
+		err := db.QueryRow(ctx, `SELECT attempts, `+selects.Attempt+` FROM webhooks.delivery WHERE id = $1`, int64(delivery)).
+			Scan(append([]any{&made}, r.targets()...)...)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return store.ErrNotFound
+		case err != nil, made == 0:
+			return err
+		}
+		first, err := r.attempt(delivery, 1)
+		if err != nil {
+			return err
+		}
+		attempts = append(attempts, first)
+		rows, err := db.Query(ctx, selectLater+` WHERE a.delivery = $1 ORDER BY a.number`, int64(delivery))
+		return eachLater(rows, err, func(_ store.ID, a *store.Attempt) { attempts = append(attempts, a) })
+	})
+	if err != nil {
+		return nil, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
+	}
+	return attempts, nil
+}
+
+// DeliveryOf implements store.Store.
+func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (store.ID, error) {
+	var delivery int64
+	err := s.read(ctx, func(ctx context.Context, db querier) error {
+		err := db.QueryRow(ctx, `SELECT id FROM webhooks.delivery WHERE id = $1 AND attempts > 0
+			UNION ALL SELECT delivery FROM webhooks.attempt WHERE id = $1`, int64(attempt)).Scan(&delivery)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	if err != nil {
+		return 0, s.fail(fmt.Sprintf("reading the attempt %s", attempt.With(store.AttemptPrefix)), err)
+	}
+	return store.ID(delivery), nil
+}

@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+var _ store.Shared = (*Store)(nil)
+
+// What nodes tell each other, after the number of the session that tells. It
+// only makes things quicker: whoever hears nothing finds out at its next beat.
+const (
+	channel     = "webhooks"
+	newsChanged = "changed" // a subscription or an event type
+	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
+)
+
+const (
+	tell = `SELECT pg_notify('` + channel + `', $1)`
+	// tellOwners tells those who alone may deliver what waits.
+	tellOwners = `SELECT pg_notify('` + channel + `', $1 || s.key) FROM webhooks.subscription s
+		WHERE s.key = ANY($2) AND s.owner IS NOT NULL AND s.owner <> $3 AND ` + exclusive
+)
+
+// news is what was not asked for yet.
+type news struct {
+	mu      sync.Mutex
+	pending store.News
+	some    chan struct{} // has room for one
+	look    chan struct{} // likewise, for the heart
+	ended   chan struct{}
+}
+
+func (n *news) init() {
+	n.some, n.look, n.ended = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+}
+
+func (n *news) add(f func(*store.News)) {
+	n.mu.Lock()
+	f(&n.pending)
+	n.mu.Unlock()
+	wake(n.some)
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// News implements store.Shared.
+func (s *Store) News(ctx context.Context) (store.News, error) {
+	select {
+	case <-ctx.Done():
+		return store.News{}, ctx.Err()
+	case <-s.news.ended:
+		return store.News{}, errClosed
+	case <-s.news.some:
+	}
+	s.news.mu.Lock()
+	defer s.news.mu.Unlock()
+	told := s.news.pending
+	s.news.pending = store.News{}
+	return told, nil
+}
+
+// notify adds to a batch what the others are to know.
+func (s *Store) notify(b *pgx.Batch, what string) {
+	b.Queue(tell, s.told(what))
+}
+
+// notifyOwners tells of what waits for some subscriptions.
+func (s *Store) notifyOwners(b *pgx.Batch, subscriptions []int64) {
+	b.Queue(tellOwners, s.told(newsWaits+" "), subscriptions, s.session.Load())
+}
+
+func (s *Store) told(what string) string { return fmt.Sprintf("%d %s", s.session.Load(), what) }
+
+// listen hears what the others tell, on a connection of its own, until ctx is
+// done.
+func (s *Store) listen(ctx context.Context) {
+	defer close(s.news.ended)
+	for ctx.Err() == nil {
+		if err := s.hear(ctx); err != nil && ctx.Err() == nil {
+			s.log.Debug("webhooks store: the connection that hears of the other nodes broke; connecting again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.lease / beats):
+		}
+	}
+}
+
+func (s *Store) hear(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		s.heard(n.Payload)
+	}
+}
+
+// heard understands what was told. What isn't understood comes from a newer
+// version, or from somebody else.
+func (s *Store) heard(said string) {
+	words := strings.Fields(said)
+	if len(words) < 2 || words[0] == strconv.FormatInt(s.session.Load(), 10) {
+		return
+	}
+	switch words[1] {
+	case newsChanged:
+		s.news.add(func(n *store.News) { n.Changed = true })
+	case newsWaits:
+		if len(words) == 2 {
+			wake(s.news.look)
+			return
+		}
+		key, err := strconv.ParseInt(words[2], 10, 64)
+		if err != nil {
+			return
+		}
+		// Due as soon as can be, whatever the clocks say.
+		s.news.add(func(n *store.News) { n.Waits = append(n.Waits, store.Backlog{Subscription: store.ID(key)}) })
+	}
+}

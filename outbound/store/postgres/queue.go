@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+const (
+	// Evenly over the spread, and none later than it was.
+	pullForward = `WITH later AS (
+			SELECT id, due FROM webhooks.delivery
+			WHERE state = 0 AND holder IS NULL AND subscription = $1 AND due > $2
+			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED
+		), placed AS (
+			SELECT id, $2 + $4 * (row_number() OVER (ORDER BY due, id) - 1) / count(*) OVER () AS due FROM later
+		), pulled AS (
+			UPDATE webhooks.delivery d SET due = p.due FROM placed p WHERE d.id = p.id AND p.due < d.due
+		) SELECT count(*) FROM later`
+
+	// What another node attempts just now is due once more after that.
+	requeue = `UPDATE webhooks.delivery d SET state = 0, due = $2::bigint, round = attempts, reason = NULL,
+			again = CASE WHEN holder <> $3 THEN $2::bigint END
+		WHERE id = ANY($1) AND EXISTS (SELECT FROM webhooks.subscription s WHERE s.key = d.subscription AND s.deleted = 0)`
+	discard   = `UPDATE webhooks.delivery d SET state = 3 WHERE id = ANY($1) AND state = 2`
+	returning = ` RETURNING id, subscription`
+
+	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2 WHERE id IN (
+			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1
+			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)`
+)
+
+// PullForward implements store.Store.
+func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time.Time, spread time.Duration, limit int) (n int, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, pullForward, int64(subscription), selects.Millis(now), limit, spread.Milliseconds()).Scan(&n)
+	})
+	return n, s.fail("bringing deliveries forward", err)
+}
+
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
+	update := requeue
+	if len(q.States) > 0 {
+		update += " AND state " + selects.Among(q.States)
+	}
+	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, selects.Millis(now), s.session.Load())
+	return done, s.fail("queueing deliveries again", err)
+}
+
+// Discard implements store.Store.
+func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, error) {
+	q.States = []store.State{store.Dead}
+	done, err := s.changeMany(ctx, q, "", discard)
+	return done, s.fail("deleting dead letters", err)
+}
+
+// changeMany changes the deliveries that match in one transaction. The update
+// leaves out what has changed since they were found.
+func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (done store.Changed, err error) {
+	sql, params := dialect.Deliveries(q, `d.id`, also)
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		done = store.Changed{}
+		rows, err := tx.Query(ctx, numbered(sql), params...)
+		found, err := collect[int64](rows, err)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		done.Last, done.More = store.ID(found[len(found)-1]), len(found) == q.Limit
+		rows, err = tx.Query(ctx, update+returning, append([]any{found}, args...)...)
+		if err = each(rows, err, func(row pgx.Rows) error {
+			var id, subscription int64
+			err := row.Scan(&id, &subscription)
+			done.Count++
+			if key := store.ID(subscription); !slices.Contains(done.Subscriptions, key) {
+				done.Subscriptions = append(done.Subscriptions, key)
+			}
+			return err
+		}); err != nil || done.Count == 0 {
+			return err
+		}
+		var b pgx.Batch
+		s.notifyOwners(&b, keys(done.Subscriptions))
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	return done, err
+}
+
+// Bury implements store.Store.
+func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (n int, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, bury, int64(subscription), text(reason), limit)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	return n, s.fail("giving up deliveries", err)
+}

@@ -1,0 +1,172 @@
+package postgres
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+// numbered writes the parameters of a statement as Postgres does.
+func numbered(sql string) string {
+	var b strings.Builder
+	for n := 1; ; n++ {
+		before, after, more := strings.Cut(sql, "?")
+		b.WriteString(before)
+		if !more {
+			return b.String()
+		}
+		b.WriteString("$" + strconv.Itoa(n))
+		sql = after
+	}
+}
+
+// text is what Postgres takes as text. It has no zero bytes and is UTF-8; what a
+// receiver answers may be neither, and must not keep a batch from being stored.
+func text(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// optional is NULL for the empty string.
+func optional(s string) pgtype.Text { return pgtype.Text{String: text(s), Valid: s != ""} }
+
+// asJSON is NULL for an empty map or list.
+func asJSON(v any, size int) pgtype.Text {
+	if size == 0 {
+		return pgtype.Text{}
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only maps and lists of strings come here
+	}
+	return pgtype.Text{String: string(b), Valid: true}
+}
+
+func fromJSON(b []byte, v any) error {
+	if b == nil {
+		return nil
+	}
+	return json.Unmarshal(b, v)
+}
+
+func keys(ids []store.ID) []int64 {
+	out := make([]int64, len(ids))
+	for i, id := range ids {
+		out[i] = int64(id)
+	}
+	return out
+}
+
+// row reads the columns of a row that may be NULL.
+type row struct {
+	id, event, subscription int64
+	state                   int16
+	attempts, round         int32
+	due                     *int64
+	reason                  *string
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func at(ms *int64) time.Time { return selects.FromMillis(value(ms)) }
+
+func (r *row) delivery() store.Delivery {
+	return store.Delivery{
+		ID: store.ID(r.id), Event: store.ID(r.event), Subscription: store.ID(r.subscription), State: store.State(r.state),
+		Attempts: int(r.attempts), Round: int(r.round), Due: at(r.due), Reason: value(r.reason),
+	}
+}
+
+// eventRow reads selects.Event.
+type eventRow struct {
+	id                        int64
+	kind                      string
+	tenant, chosen, mediaType *string
+	headers                   []byte
+	traceParent, traceState   *string
+}
+
+func (r *eventRow) targets() []any {
+	return []any{&r.id, &r.kind, &r.tenant, &r.chosen, &r.mediaType, &r.headers, &r.traceParent, &r.traceState}
+}
+
+func (r *eventRow) event() (*store.Event, error) {
+	e := &store.Event{
+		Key: store.ID(r.id), ID: value(r.chosen), Type: r.kind, Tenant: value(r.tenant), ContentType: value(r.mediaType),
+		TraceParent: value(r.traceParent), TraceState: value(r.traceState),
+	}
+	if e.ID == "" {
+		e.ID = e.Key.With(store.EventPrefix)
+	}
+	return e, fromJSON(r.headers, &e.Headers)
+}
+
+// attemptRow reads selects.Attempt.
+type attemptRow struct {
+	at, latency         *int64
+	status              *int32
+	class, err, traceID *string
+	body, headers       []byte
+}
+
+func (r *attemptRow) targets() []any {
+	return []any{&r.at, &r.latency, &r.status, &r.class, &r.err, &r.body, &r.headers, &r.traceID}
+}
+
+func (r *attemptRow) attempt(id store.ID, number int) (*store.Attempt, error) {
+	a := &store.Attempt{
+		ID: id, Number: number, At: at(r.at), Latency: time.Duration(value(r.latency)) * time.Microsecond, Status: int(value(r.status)),
+		Class: value(r.class), Error: value(r.err), ResponseBody: r.body, TraceID: value(r.traceID),
+	}
+	return a, fromJSON(r.headers, &a.ResponseHeaders)
+}
+
+// collect reads rows of one column.
+func collect[T any](rows pgx.Rows, err error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[T])
+}
+
+// each calls f for each row.
+func each(rows pgx.Rows, err error, f func(pgx.Rows) error) error {
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// guarded is a value that several goroutines change.
+type guarded[T any] struct {
+	mu sync.Mutex
+	v  T
+}
+
+func (g *guarded[T]) change(f func(*T)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(&g.v)
+}

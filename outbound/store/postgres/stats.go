@@ -1,0 +1,65 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Identity implements store.Store.
+func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err error) {
+	var id int64
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
+		return db.QueryRow(ctx, `SELECT greatest(
+			coalesce((SELECT max(id) FROM webhooks.event), 0),
+			coalesce((SELECT max(id) FROM webhooks.delivery), 0),
+			coalesce((SELECT max(id) FROM webhooks.attempt), 0),
+			coalesce((SELECT max(key) FROM webhooks.subscription), 0))`).Scan(&id)
+	})
+	return s.number, store.ID(id), s.fail("reading the last id", err)
+}
+
+const (
+	// Each half by an index that has a subscription's deliveries together.
+	countPending = `SELECT subscription, sum(n)::bigint FROM (
+			SELECT subscription, count(*) AS n FROM webhooks.delivery WHERE state = 0 AND holder IS NULL GROUP BY subscription
+			UNION ALL
+			SELECT subscription, count(*) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription
+		) p GROUP BY subscription`
+	countDead = `SELECT count(*) FROM webhooks.delivery WHERE state = 2`
+	diskBytes = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
+		WHERE c.relnamespace = to_regnamespace('webhooks') AND c.relkind IN ('r', 'S')`
+)
+
+// Stats implements store.Store.
+func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
+	stats := store.Stats{Path: s.name, Waiting: map[store.ID]int64{}}
+	err := s.snapshot(ctx, func(ctx context.Context, db querier) error {
+		rows, err := db.Query(ctx, countPending)
+		if err := each(rows, err, func(row pgx.Rows) error {
+			var subscription, n int64
+			err := row.Scan(&subscription, &n)
+			stats.Waiting[store.ID(subscription)] = n
+			stats.Pending += n
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := db.QueryRow(ctx, countDead).Scan(&stats.Dead); err != nil {
+			return err
+		}
+		backlogs, err := findBacklogs(ctx, db)
+		if err != nil {
+			return err
+		}
+		for _, b := range backlogs {
+			if stats.OldestDue.IsZero() || b.Due.Before(stats.OldestDue) {
+				stats.OldestDue = b.Due
+			}
+		}
+		return db.QueryRow(ctx, diskBytes).Scan(&stats.Bytes)
+	})
+	return stats, s.fail("reading the figures", err)
+}

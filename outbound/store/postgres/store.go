@@ -1,0 +1,258 @@
+// Package postgres is the store that several nodes share: one Postgres
+// database, in the tables of its schema webhooks (see schema1.sql for the views
+// that are for people).
+//
+// A batch is one transaction in one round trip. What a node holds says so in its
+// row, by the number of the node's session; whoever is alive renews its session
+// every few seconds, and ends those that are not renewed, so that what they held
+// is there to be claimed again. No transaction is open while a delivery is made.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// Config says where the store is.
+type Config struct {
+	// DSN is a connection string, as a URL or as words, with what pgx knows
+	// besides: pool_max_conns, default_query_exec_mode.
+	DSN string
+
+	// Host is how people know this node. Default: nothing.
+	Host string
+
+	// Lease is how long the others wait, when they no longer hear of this node,
+	// before they take what it holds; it is renewed three times in that time.
+	// Default: 15 s.
+	Lease time.Duration
+
+	// Logger for what no caller sees. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+const (
+	defaultLease = 15 * time.Second
+	defaultConns = 8
+	// patience is how long the server may take to answer.
+	patience = 30 * time.Second
+	// connecting is how long it may take to accept a connection.
+	connecting = 5 * time.Second
+)
+
+// Store is a store in a database.
+type Store struct {
+	pool  *pgxpool.Pool
+	name  string // for people, without credentials
+	host  string
+	lease time.Duration
+	log   *slog.Logger
+
+	number  int
+	session atomic.Int64
+	news    news
+	forgot  atomic.Int64 // when inbound messages were last forgotten, in milliseconds
+
+	mu     sync.RWMutex // held for reading by each call
+	closed bool
+	stop   context.CancelFunc
+	work   sync.WaitGroup // in the background
+
+	doubts doubts
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Check tells whether a connection string can be read, without a word of it in
+// the error.
+func Check(dsn string) error {
+	_, err := parse(dsn)
+	return err
+}
+
+func parse(dsn string) (*pgxpool.Config, error) {
+	c, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// The error repeats the string, and it isn't certain that it leaves out
+		// the password.
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner
+		}
+		return nil, fmt.Errorf("is not a connection string (%w): write it as in postgres://user:password@host:5432/database", err)
+	}
+	return c, nil
+}
+
+// Open opens the store, and makes its tables where they are missing. Its errors
+// wrap store.ErrForeign, store.ErrInUse or store.ErrUnavailable.
+func Open(ctx context.Context, config Config) (*Store, error) {
+	c, err := parse(config.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store: the DSN %w", err)
+	}
+	c.ConnConfig.ConnectTimeout = min(cmpDuration(c.ConnConfig.ConnectTimeout, connecting), connecting)
+	if c.MaxConns < defaultConns {
+		c.MaxConns = defaultConns
+	}
+	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		// A plan that was made when a table was small isn't kept, and a pooler
+		// between us and the server does no harm.
+		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	if c.ConnConfig.RuntimeParams["application_name"] == "" {
+		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
+	}
+	s := &Store{
+		name:  fmt.Sprintf("postgres://%s:%d/%s", c.ConnConfig.Host, c.ConnConfig.Port, c.ConnConfig.Database),
+		host:  config.Host,
+		lease: cmpDuration(config.Lease, defaultLease),
+		log:   config.Logger,
+	}
+	s.news.init()
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
+		return nil, s.fail("opening the store", err)
+	}
+	if err := s.enter(ctx); err != nil {
+		s.pool.Close()
+		return nil, s.fail("opening the store", err)
+	}
+	var life context.Context
+	life, s.stop = context.WithCancel(context.Background())
+	s.work.Go(func() { s.keep(life) })
+	s.work.Go(func() { s.listen(life) })
+	return s, nil
+}
+
+// enter makes the node one of those that share the store.
+func (s *Store) enter(ctx context.Context) error {
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	return s.register(ctx)
+}
+
+func cmpDuration(v, fallback time.Duration) time.Duration {
+	if v <= 0 {
+		return fallback
+	}
+	return v
+}
+
+// Close implements store.Store. What this node holds is there for others at
+// once; where the server can't be told, when its lease is over.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fmt.Errorf("closing the store %s: %w", s.name, errClosed)
+	}
+	s.closed = true
+	s.stop()
+	s.work.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), connecting)
+	defer cancel()
+	err := s.leave(ctx)
+	s.pool.Close()
+	return s.fail("closing the store", err)
+}
+
+// use begins a call, and returns what ends it. Nothing that is written is broken
+// off by the end of ctx, so that the result is what is in the database.
+func (s *Store) use(ctx context.Context, writes bool) (context.Context, func(), error) {
+	s.mu.RLock()
+	if s.closed {
+		s.mu.RUnlock()
+		return nil, nil, errClosed
+	}
+	if err := ctx.Err(); err != nil {
+		s.mu.RUnlock()
+		return nil, nil, err
+	}
+	if writes {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	return ctx, func() { cancel(); s.mu.RUnlock() }, nil
+}
+
+// read calls f with a connection.
+func (s *Store) read(ctx context.Context, f func(ctx context.Context, db querier) error) error {
+	ctx, done, err := s.use(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return f(ctx, s.pool)
+}
+
+// snapshot calls f with one view of the database for all that it asks.
+func (s *Store) snapshot(ctx context.Context, f func(ctx context.Context, db querier) error) error {
+	ctx, done, err := s.use(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
+		func(tx pgx.Tx) error { return f(ctx, tx) })
+}
+
+// write calls f in a transaction.
+func (s *Store) write(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	ctx, done, err := s.use(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return again(func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(ctx, tx) })
+	})
+}
+
+// send runs statements in one transaction and one round trip.
+func (s *Store) send(ctx context.Context, fill func(*pgx.Batch)) error {
+	ctx, done, err := s.use(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return again(func() error {
+		var b pgx.Batch
+		fill(&b)
+		return s.pool.SendBatch(ctx, &b).Close()
+	})
+}
+
+// tries is how often a transaction is begun that the server broke off for the
+// sake of another one.
+const tries = 5
+
+// again calls f until it isn't broken off.
+func again(f func() error) (err error) {
+	for range tries {
+		var e *pgconn.PgError
+		if err = f(); !errors.As(err, &e) || e.Code != codeSerialization && e.Code != codeDeadlock {
+			return err
+		}
+	}
+	return err
+}
+
+// querier is what reads need of a connection.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}

@@ -1,0 +1,133 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
+)
+
+const (
+	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+	// The key and the id stay.
+	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
+			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since)
+		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WHERE key = $1 AND id = $2`
+	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = $1`
+
+	revise = `UPDATE webhooks.revision SET n = n + 1`
+)
+
+// change calls f in a transaction and tells the others that there is a new
+// revision of subscriptions and event types.
+func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := f(ctx, tx); err != nil {
+			return err
+		}
+		var b pgx.Batch
+		b.Queue(revise)
+		s.notify(&b, newsChanged)
+		return tx.SendBatch(ctx, &b).Close()
+	})
+}
+
+// CreateSubscription implements store.Store.
+func (s *Store) CreateSubscription(ctx context.Context, sub *store.Subscription) error {
+	err := s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, insertSubscription, subscriptionArgs(sub)...)
+		if isUnique(err) {
+			return fmt.Errorf("%w: its id is taken", store.ErrConflict)
+		}
+		return err
+	})
+	return s.fail("storing the subscription "+sub.ID, err)
+}
+
+// UpdateSubscription implements store.Store.
+func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (sub *store.Subscription, err error) {
+	var refused error
+	err = s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT `+selects.Subscription+` FROM webhooks.subscription WHERE deleted = 0 AND id = $1 FOR NO KEY UPDATE`, text(id))
+		found, err := collectSubscriptions(rows, err)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return store.ErrNotFound
+		}
+		sub = found[0]
+		key := sub.Key
+		if refused = change(sub); refused != nil {
+			return refused
+		}
+		sub.Key, sub.ID = key, id
+		_, err = tx.Exec(ctx, updateSubscription, subscriptionArgs(sub)...)
+		return err
+	})
+	switch {
+	case refused != nil:
+		return nil, refused
+	case err != nil:
+		return nil, s.fail("changing the subscription "+id, err)
+	}
+	return sub, nil
+}
+
+// DeleteSubscription implements store.Store.
+func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
+	err := s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, deleteSubscription, text(id))
+		if err == nil && tag.RowsAffected() == 0 {
+			return store.ErrNotFound
+		}
+		return err
+	})
+	return s.fail("deleting the subscription "+id, err)
+}
+
+// Subscriptions implements store.Store.
+func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, err error) {
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
+		rows, err := db.Query(ctx, `SELECT `+selects.Subscription+` FROM webhooks.subscription WHERE deleted = 0 ORDER BY key`)
+		subs, err = collectSubscriptions(rows, err)
+		return err
+	})
+	return subs, s.fail("listing the subscriptions", err)
+}
+
+// subscriptionArgs are selects.Subscription.
+func subscriptionArgs(sub *store.Subscription) []any {
+	failing := selects.Millis(sub.FailingSince)
+	return []any{
+		int64(sub.Key), text(sub.ID), text(sub.Tenant), text(sub.URL), text(sub.Description),
+		asJSON(sub.EventTypes, 1), asJSON(sub.Headers, len(sub.Headers)), text(sub.Scheme), asJSON(sub.Secrets, len(sub.Secrets)),
+		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
+		pgtype.Int8{Int64: failing, Valid: failing != 0},
+	}
+}
+
+// collectSubscriptions reads selects.Subscription.
+func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription, _ error) {
+	return subs, each(rows, err, func(row pgx.Rows) error {
+		var key, updated int64
+		var failing *int64
+		var types, headers, secrets []byte
+		sub := &store.Subscription{}
+		if err := row.Scan(
+			&key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &types, &headers, &sub.Scheme, &secrets,
+			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing,
+		); err != nil {
+			return err
+		}
+		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), at(failing)
+		subs = append(subs, sub)
+		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets))
+	})
+}
