@@ -9,19 +9,12 @@ import (
 )
 
 // findBacklogs tells the lanes what waits for them in the store, and returns it.
-// Lanes of subscriptions that are gone are made, to bury it.
 func (e *Engine) findBacklogs(ctx context.Context) ([]store.Backlog, error) {
 	backlogs, err := e.store.Backlogs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading what waits in the store: %w", err)
 	}
-	for _, b := range backlogs {
-		l := e.lanes.byKey(b.Subscription)
-		if l == nil {
-			l = &lane{e: e, key: b.Subscription, closed: true}
-		}
-		l.stored(b.Due)
-	}
+	e.wakeLanes(ctx, backlogs)
 	return backlogs, nil
 }
 

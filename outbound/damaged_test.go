@@ -24,13 +24,13 @@ func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
 		r.next(t)
 	}
 	h.shut()
-	b, err := os.ReadFile(h.path)
+	b, err := os.ReadFile(h.file())
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := bytes.Index(b, []byte(`{"n":1,"text":`))
 	b[at+20] ^= 1
-	if err := os.WriteFile(h.path, b, 0o600); err != nil {
+	if err := os.WriteFile(h.file(), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.answers(status(200))

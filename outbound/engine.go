@@ -15,6 +15,7 @@ import (
 // Engine publishes events and delivers them. It is safe for concurrent use.
 type Engine struct {
 	store    store.Store
+	shared   store.Shared // the same, nil where nobody shares it
 	clock    timeline
 	ids      *store.IDs
 	config   atomic.Pointer[config]
@@ -51,6 +52,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		return nil, err
 	}
 	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}}
+	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
 		o(e)
 	}
@@ -86,6 +88,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	}
 	e.services.Go(e.claims.run)
 	e.services.Go(e.watchSalvages)
+	e.services.Go(e.followNodes)
 	e.services.Go(e.retain)
 	return e, nil
 }

@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
 // failing is a real store that can be made to refuse commits.
 type failing struct {
-	*sqlite.Store
+	store.Store
 	with    atomic.Pointer[error]
 	refused chan struct{} // tells of the first
 
@@ -59,7 +57,7 @@ func openFailing(t *testing.T, set ...setting) (*house, *failing) {
 	t.Helper()
 	h := open(t, set...)
 	h.shut()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: h.settings.Logger})
+	st, err := h.place()
 	if err != nil {
 		t.Fatal(err)
 	}

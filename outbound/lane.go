@@ -95,7 +95,7 @@ func (l *lane) reserve(size int) bool {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.backlog || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
+	if l.backlog || l.exclusive() || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
 		l.backlog = true
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,6 +18,9 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
@@ -192,9 +196,10 @@ type house struct {
 	*observer
 	t        *testing.T
 	clock    *clock
-	path     string
+	path     string // of the embedded store, "" with another
 	settings outbound.Settings
-	store    *sqlite.Store
+	store    store.Store
+	place    func() (store.Store, error) // opens it
 }
 
 type setting func(*outbound.Settings)
@@ -209,8 +214,9 @@ func open(t *testing.T, set ...setting) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: newClock(), observer: newObserver(), path: filepath.Join(t.TempDir(), "webhooks.db")}
+	h := &house{t: t, clock: newClock(), observer: newObserver()}
 	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
+	h.settle()
 	for _, s := range set {
 		s(&h.settings)
 	}
@@ -219,9 +225,38 @@ func open(t *testing.T, set ...setting) *house {
 	return h
 }
 
+// storeVariable of the environment chooses the store of the tests that have no
+// other: postgres, or the embedded one.
+const storeVariable = "WEBHOOKS_TEST_STORE"
+
+// settle finds a place for the store.
+func (h *house) settle() {
+	h.t.Helper()
+	if os.Getenv(storeVariable) == "postgres" {
+		dsn := pgtest.Database(h.t)
+		h.place = func() (store.Store, error) {
+			return postgres.Open(context.Background(), postgres.Config{DSN: dsn, Logger: h.settings.Logger})
+		}
+		return
+	}
+	h.path = filepath.Join(h.t.TempDir(), "webhooks.db")
+	h.place = func() (store.Store, error) {
+		return sqlite.Open(context.Background(), sqlite.Config{Path: h.path, Logger: h.settings.Logger})
+	}
+}
+
+// file is the embedded store's, for tests of that.
+func (h *house) file() string {
+	h.t.Helper()
+	if h.path == "" {
+		h.t.Skip("it is about the embedded store")
+	}
+	return h.path
+}
+
 func (h *house) start() {
 	h.t.Helper()
-	st, err := sqlite.Open(context.Background(), sqlite.Config{Path: h.path, Logger: h.settings.Logger})
+	st, err := h.place()
 	if err != nil {
 		h.t.Fatal(err)
 	}

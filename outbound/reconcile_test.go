@@ -7,12 +7,11 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
 // watched is a real store that says what is written of a configuration.
 type watched struct {
-	*sqlite.Store
+	store.Store
 	written []string
 }
 

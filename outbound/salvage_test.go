@@ -8,7 +8,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
 // A store that was damaged while nothing ran delivers what is whole, and the
@@ -25,7 +24,7 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 		h.publish("order.created", fmt.Sprintf(`{"number":%d,"note":%q}`, i, bytes.Repeat([]byte("x"), 900)))
 	}
 	h.shut()
-	f, err := os.OpenFile(h.path, os.O_RDWR, 0)
+	f, err := os.OpenFile(h.file(), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +59,11 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 
 // salvaging is a real store that says that it was salvaged.
 type salvaging struct {
-	*sqlite.Store
+	store.Store
 	salvaged chan struct{}
 }
 
+func (s *salvaging) Salvages() []store.Salvage { return nil }
 func (s *salvaging) Salvaged() <-chan struct{} { return s.salvaged }
 
 // What a store that was salvaged while it was open has made anew is delivered,

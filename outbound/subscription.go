@@ -496,7 +496,17 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *S
 		if err := ensureSecret(s, c); err != nil {
 			return err
 		}
-		return e.create(ctx, s)
+		err := e.create(ctx, s)
+		if e.shared == nil || !errors.Is(err, ErrConflict) {
+			return err
+		}
+		// Another node, which starts too, was quicker.
+		if err := e.refreshSubscriptions(ctx); err != nil {
+			return err
+		}
+		if l = e.lanes.byID(id); l == nil {
+			return err
+		}
 	}
 	if spec.isWritten(l.target.Load().sub) {
 		return nil

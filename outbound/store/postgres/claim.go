@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -120,12 +121,17 @@ func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *stor
 }
 
 // Release implements store.Store. What can't be given up now is so at one of the
-// next beats.
+// next beats, which isn't an error.
 func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 	held := keys(ids)
-	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.session.Load()) })
-	if err != nil {
+	if s.away.Load() {
 		s.doubt(held)
+		return nil
+	}
+	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.session.Load()) })
+	if err != nil && !errors.Is(err, errClosed) {
+		s.doubt(held)
+		return nil
 	}
 	return s.fail("giving deliveries back", err)
 }

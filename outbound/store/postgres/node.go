@@ -108,7 +108,6 @@ func (s *Store) keep(ctx context.Context) {
 type heart struct {
 	s        *Store
 	renewed  time.Time // when the session was, at the latest
-	expired  bool      // it wasn't for as long as the lease, which was told
 	revision int64
 	lapsed   []int64 // sessions that had lapsed at the last beat
 	count    int
@@ -118,9 +117,8 @@ func (h *heart) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(h.s.lease/beats, time.Second))
 	defer cancel()
 	if err := h.renew(ctx); err != nil {
-		if !h.expired && time.Since(h.renewed) > h.s.lease {
+		if time.Since(h.renewed) > h.s.lease && !h.s.away.Swap(true) {
 			// The others take what we hold: it isn't to be attempted here too.
-			h.expired = true
 			h.s.news.add(func(n *store.News) { n.Lost = true })
 		}
 		return err
@@ -140,7 +138,8 @@ func (h *heart) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.renewed, h.expired = began, false
+	h.renewed = began
+	s.away.Store(false)
 	if changed := revision != h.revision; changed {
 		h.revision = revision
 		s.news.add(func(n *store.News) { n.Changed = true })
@@ -158,6 +157,7 @@ func (h *heart) rejoin(ctx context.Context) error {
 	}
 	if err == nil {
 		s.session.Store(session)
+		s.away.Store(false)
 		s.log.Warn("webhooks store: this node was not heard of for as long as its lease, and others have taken what it held", "store", s.name, "lease", s.lease)
 	}
 	return err

@@ -62,6 +62,7 @@ type Store struct {
 	number  int
 	session atomic.Int64
 	news    news
+	away    atomic.Bool  // the session was not renewed for as long as the lease
 	forgot  atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
 	mu     sync.RWMutex // held for reading by each call

@@ -6,12 +6,13 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/storetest"
 )
 
 func TestStore(t *testing.T) {
 	storetest.Exercise(t, func(t testing.TB) storetest.Open {
-		dsn := database(t)
+		dsn := pgtest.Database(t)
 		return func(t testing.TB, _ func() time.Time) store.Store {
 			return open(t, postgres.Config{DSN: dsn})
 		}

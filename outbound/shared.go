@@ -1,0 +1,111 @@
+package outbound
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// followNodes goes by what other nodes do, where the store is shared.
+func (e *Engine) followNodes() {
+	if e.shared == nil {
+		return
+	}
+	for {
+		news, err := e.shared.News(e.life)
+		if err != nil {
+			return
+		}
+		if news.Lost {
+			// Others have it now. What is under way comes to them too: that can't
+			// be helped.
+			for _, l := range e.lanes.all() {
+				l.flush()
+			}
+		}
+		for news.Changed && e.life.Err() == nil {
+			err := e.refresh(e.life)
+			if err == nil {
+				break
+			}
+			e.config.Load().Logger.Error("reading what another node has changed; trying again", "error", err)
+			e.pause(e.life, claimAgain)
+		}
+		e.wakeLanes(e.life, news.Waits)
+	}
+}
+
+// wakeLanes tells the lanes what waits for them in the store. Those of
+// subscriptions that are gone are made, to bury it. That one which isn't known
+// here is gone must be certain: another node may just have made it.
+func (e *Engine) wakeLanes(ctx context.Context, waits []store.Backlog) {
+	refreshed := e.shared == nil
+	for _, b := range waits {
+		l := e.lanes.byKey(b.Subscription)
+		if l == nil && !refreshed {
+			if err := e.refresh(ctx); err != nil {
+				return // the store tells again
+			}
+			refreshed = true
+			l = e.lanes.byKey(b.Subscription)
+		}
+		if l == nil {
+			l = &lane{e: e, key: b.Subscription, closed: true}
+		}
+		l.stored(b.Due)
+	}
+}
+
+// refresh takes up the subscriptions and the event types as they are in the
+// store.
+func (e *Engine) refresh(ctx context.Context) error {
+	if err := e.refreshSubscriptions(ctx); err != nil {
+		return err
+	}
+	e.catalogue.changing.Lock()
+	defer e.catalogue.changing.Unlock()
+	return e.catalogue.refresh(ctx)
+}
+
+func (e *Engine) refreshSubscriptions(ctx context.Context) error {
+	e.lanes.changing.Lock()
+	defer e.lanes.changing.Unlock()
+	known, err := e.store.Subscriptions(ctx)
+	if err != nil {
+		return err
+	}
+	there := make(map[store.ID]bool, len(known))
+	for _, s := range known {
+		there[s.Key] = true
+		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.target.Load().sub, s) {
+			e.adopt(s)
+		}
+	}
+	for _, l := range e.lanes.all() {
+		if !there[l.key] {
+			e.lanes.remove(l)
+			l.close()
+		}
+	}
+	return nil
+}
+
+// sameSubscription tells whether a row says what is known of a subscription.
+// The store keeps times to the millisecond.
+func sameSubscription(known, row *store.Subscription) bool {
+	a, b := *known, *row
+	if !a.Updated.Truncate(time.Millisecond).Equal(b.Updated) || !a.FailingSince.Truncate(time.Millisecond).Equal(b.FailingSince) {
+		return false
+	}
+	a.Updated, a.FailingSince = b.Updated, b.FailingSince
+	return reflect.DeepEqual(a, b)
+}
+
+// exclusive tells whether one node at a time may deliver to the lane's
+// subscription, which is whoever claims it.
+func (l *lane) exclusive() bool {
+	s := l.target.Load().sub
+	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0)
+}

@@ -1,0 +1,52 @@
+// Package pgtest gives tests databases on a real Postgres server.
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Variable of the environment has the URL of a Postgres server on which tests
+// may make databases. Where it isn't set, they are skipped.
+const Variable = "WEBHOOKS_TEST_POSTGRES"
+
+var databases atomic.Int64
+
+// Database makes an empty database, which is dropped when the test ends, and
+// returns its URL.
+func Database(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv(Variable)
+	if server == "" {
+		t.Skip("needs Postgres: set " + Variable + " to the URL of a server on which it may make databases")
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("webhooks_test_%d_%d", os.Getpid(), databases.Add(1))
+	Execute(t, server, "CREATE DATABASE "+name)
+	t.Cleanup(func() { Execute(t, server, "DROP DATABASE "+name+" WITH (FORCE)") })
+	u.Path = "/" + name
+	return u.String()
+}
+
+// Execute runs statements on a connection of its own.
+func Execute(t testing.TB, dsn, sql string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+}
