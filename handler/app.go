@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -108,23 +107,12 @@ type App struct {
 	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 
 	settings outbound.Settings
-	key      string // of the engine in its pool
-	path     string
+	place    place // of the store
 	ctx      caddy.Context
 	logger   *slog.Logger
 	notices  *notices
 	tracer   *tracing
 	engine   atomic.Pointer[engine] // while this config uses it: requests may come before it is started
-}
-
-// Store is where events and deliveries are kept.
-type Store struct {
-	// The kind of store. Only `sqlite` is there.
-	Type string `json:"type,omitempty"`
-
-	// The file of a SQLite store. It is made with mode 0600, together with its
-	// folder.
-	Path string `json:"path,omitempty"`
 }
 
 // Retry is a schedule: either delays, or how to compute them.
@@ -224,8 +212,12 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // `caddy validate` comes only as far as here.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
-	if err := a.provisionStore(); err != nil {
-		return err
+	if a.Store == nil {
+		a.Store = new(Store)
+	}
+	var err error
+	if a.place, err = a.Store.locate(); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
 	}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -249,47 +241,6 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("webhooks: %w", err)
 	}
 	return nil
-}
-
-func (a *App) provisionStore() error {
-	if a.Store == nil {
-		a.Store = &Store{}
-	}
-	if a.Store.Type != "" && a.Store.Type != "sqlite" {
-		return fmt.Errorf("webhooks: %w", unknownStore(a.Store.Type))
-	}
-	path := filepath.Join(caddy.AppDataDir(), "webhooks", "webhooks.db")
-	if a.Store.Path != "" {
-		var err error
-		if path, err = resolveText("store sqlite", a.Store.Path); err != nil {
-			return fmt.Errorf("webhooks: %w", err)
-		}
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return fmt.Errorf("webhooks: store sqlite: %w", err)
-	}
-	a.path = path
-	a.key = "sqlite:" + canonical(path)
-	return nil
-}
-
-// unknownStore is the error for a store that isn't there.
-func unknownStore(kind string) error {
-	return fmt.Errorf("store %s: this version has the store sqlite only, a file on this machine: write it as in: store sqlite /var/lib/webhooks/webhooks.db", kind)
-}
-
-// canonical resolves links, so that one file has one key. Of a path that isn't
-// there yet, it resolves the part that is.
-func canonical(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
-	}
-	dir, file := filepath.Split(path)
-	if dir = filepath.Clean(dir); dir == path {
-		return path
-	}
-	return filepath.Join(canonical(dir), file)
 }
 
 // resolve makes the engine's settings from the configuration.
@@ -452,7 +403,7 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 
 // Start opens the store, or goes on with the one that is open, and delivers.
 func (a *App) Start() error {
-	e, running, err := useEngine(a.ctx, a.key, a.path, a.settings)
+	e, running, err := useEngine(a.ctx, a.place, a.settings)
 	if err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
@@ -497,7 +448,7 @@ func (a *App) grace() time.Duration {
 func (a *App) Cleanup() error {
 	var errs []error
 	if a.engine.Load() != nil {
-		_, err := engines.Delete(a.key)
+		_, err := engines.Delete(a.place.key)
 		errs = append(errs, err)
 	}
 	if a.tracer != nil {

@@ -32,6 +32,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //
 //	webhooks {
 //		store sqlite <path>
+//		store postgres <connection string>
 //		sign <scheme>
 //		retry <delay...>
 //		retry exponential {
@@ -140,15 +141,22 @@ var subscriptionOptions = map[string]option[*Subscription]{
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {
 	args := d.RemainingArgs()
-	if len(args) > 0 && args[0] != "sqlite" {
-		return d.WrapErr(unknownStore(args[0]))
+	a.Store = new(Store)
+	if len(args) > 0 {
+		a.Store.Type = args[0]
 	}
-	if len(args) < 1 || len(args) > 2 {
-		return d.Err("store: write it as in: store sqlite /var/lib/webhooks/webhooks.db")
-	}
-	a.Store = &Store{Type: args[0]}
-	if len(args) == 2 {
+	switch {
+	case a.Store.Type == "sqlite" && len(args) == 1:
+	case a.Store.Type == "sqlite" && len(args) == 2:
 		a.Store.Path = args[1]
+	case a.Store.Type == "postgres" && len(args) == 2:
+		a.Store.DSN = args[1]
+	case len(args) == 0, a.Store.Type == "sqlite":
+		return d.Err("store: write it as in: store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}")
+	case a.Store.Type == "postgres":
+		return d.Err("store postgres: write it as in: store postgres {env.DATABASE_URL}, and in quotes what has spaces")
+	default:
+		return d.WrapErr(errUnknownStore(a.Store.Type))
 	}
 	return nil
 }

@@ -10,11 +10,10 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// engines are the open stores with their engines, by the store's canonical
-// path. They outlive the configs that use them: a reload neither opens a file
+// engines are the open stores with their engines, by the key of the store's
+// place. They outlive the configs that use them: a reload neither opens a file
 // twice nor disturbs an attempt.
 var engines = caddy.NewUsagePool()
 
@@ -33,9 +32,9 @@ type engine struct {
 
 // useEngine returns the engine of a store, opening it by the settings of its
 // first user; running tells whether it was open, by the settings of another.
-func useEngine(ctx context.Context, key, path string, s outbound.Settings) (e *engine, running bool, err error) {
-	v, running, err := engines.LoadOrNew(key, func() (caddy.Destructor, error) {
-		st, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: s.Logger})
+func useEngine(ctx context.Context, p place, s outbound.Settings) (e *engine, running bool, err error) {
+	v, running, err := engines.LoadOrNew(p.key, func() (caddy.Destructor, error) {
+		st, err := p.open(ctx, s.Logger)
 		if err != nil {
 			return nil, err
 		}

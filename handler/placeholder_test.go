@@ -64,8 +64,8 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 	if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(block)); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.provisionStore(); err != nil || a.path != filepath.Join(dir, "webhooks.db") {
-		t.Errorf("the store is %s, %v", a.path, err)
+	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+canonical(filepath.Join(dir, "webhooks.db")) {
+		t.Errorf("the store is %s, %v", p.key, err)
 	}
 	s, err := a.resolve()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -154,6 +155,9 @@ func (c *call) storeFile() (string, error) {
 	var s serverStatus
 	if err := client.ask(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
 		return "", fmt.Errorf("asking which file it is: %w; or name it with --store", err)
+	}
+	if strings.HasPrefix(s.Store.Path, "postgres://") {
+		return "", fmt.Errorf("the store is the database %s: its own tools do this, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
 	}
 	return s.Store.Path, nil
 }

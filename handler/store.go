@@ -1,0 +1,107 @@
+package handler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// Store is where events and deliveries are kept.
+type Store struct {
+	// The kind of store: `sqlite`, a file on this machine, or `postgres`, a
+	// database that many nodes share. Default: `sqlite`.
+	Type string `json:"type,omitempty"`
+
+	// The file of a SQLite store. It is made with mode 0600, together with its
+	// folder.
+	Path string `json:"path,omitempty"`
+
+	// The connection string of a Postgres database, as a URL or in words. Best a
+	// placeholder, since it holds a password: `{env.DATABASE_URL}`. The tables
+	// are made in the database's schema `webhooks`.
+	DSN string `json:"dsn,omitempty"`
+}
+
+// place is where a store is, and key what makes it the same as another.
+type place struct {
+	key  string
+	open func(context.Context, *slog.Logger) (store.Store, error)
+}
+
+// locate says where the store is. It isn't touched yet.
+func (s *Store) locate() (place, error) {
+	switch s.Type {
+	case "sqlite", "":
+		return s.locateFile()
+	case "postgres":
+		return s.locateDatabase()
+	}
+	return place{}, errUnknownStore(s.Type)
+}
+
+func (s *Store) locateFile() (place, error) {
+	path := filepath.Join(caddy.AppDataDir(), "webhooks", "webhooks.db")
+	if s.DSN != "" {
+		return place{}, errors.New("store sqlite: takes a path and no dsn")
+	}
+	if s.Path != "" {
+		var err error
+		if path, err = resolveText("store sqlite", s.Path); err != nil {
+			return place{}, err
+		}
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return place{}, fmt.Errorf("store sqlite: %w", err)
+	}
+	return place{"sqlite:" + canonical(path), func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+		return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
+	}}, nil
+}
+
+func (s *Store) locateDatabase() (place, error) {
+	if s.Path != "" {
+		return place{}, errors.New("store postgres: takes a dsn and no path")
+	}
+	dsn, err := resolveSecret("store postgres", s.DSN)
+	if err != nil {
+		return place{}, err
+	}
+	if err := postgres.Check(dsn); err != nil {
+		return place{}, fmt.Errorf("store postgres: what it is given %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return place{}, fmt.Errorf("store postgres: naming this node: %w", err)
+	}
+	return place{"postgres:" + dsn, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+		return postgres.Open(ctx, postgres.Config{DSN: dsn, Host: host, Logger: log})
+	}}, nil
+}
+
+// errUnknownStore is the error for a store that isn't there.
+func errUnknownStore(kind string) error {
+	return fmt.Errorf("store %s: there is no such store: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}", kind)
+}
+
+// canonical resolves links, so that one file has one key. Of a path that isn't
+// there yet, it resolves the part that is.
+func canonical(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
+	}
+	dir, file := filepath.Split(path)
+	if dir = filepath.Clean(dir); dir == path {
+		return path
+	}
+	return filepath.Join(canonical(dir), file)
+}
