@@ -57,7 +57,7 @@ func openFailing(t *testing.T, set ...setting) (*house, *failing) {
 	t.Helper()
 	h := open(t, set...)
 	h.shut()
-	st, err := h.place()
+	st, err := h.place(h.settings.Logger)
 	if err != nil {
 		t.Fatal(err)
 	}

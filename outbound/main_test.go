@@ -195,11 +195,11 @@ type house struct {
 	*outbound.Engine
 	*observer
 	t        *testing.T
-	clock    *clock
+	clock    *clock // nil: the time of day
 	path     string // of the embedded store, "" with another
 	settings outbound.Settings
 	store    store.Store
-	place    func() (store.Store, error) // opens it
+	place    opener // of the store
 }
 
 type setting func(*outbound.Settings)
@@ -210,17 +210,28 @@ func retries(delays ...time.Duration) setting {
 
 func open(t *testing.T, set ...setting) *house {
 	t.Helper()
+	place, path := anyPlace(t)
+	h := newHouse(t, place, set...)
+	h.path, h.clock = path, newClock()
+	h.start()
+	return h
+}
+
+// opener opens a store.
+type opener func(*slog.Logger) (store.Store, error)
+
+// newHouse makes one that isn't open, and goes by the time of day.
+func newHouse(t *testing.T, place opener, set ...setting) *house {
+	t.Helper()
 	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, clock: newClock(), observer: newObserver()}
+	h := &house{t: t, place: place, observer: newObserver()}
 	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
-	h.settle()
 	for _, s := range set {
 		s(&h.settings)
 	}
-	h.start()
 	t.Cleanup(func() { h.shut() })
 	return h
 }
@@ -229,19 +240,22 @@ func open(t *testing.T, set ...setting) *house {
 // other: postgres, or the embedded one.
 const storeVariable = "WEBHOOKS_TEST_STORE"
 
-// settle finds a place for the store.
-func (h *house) settle() {
-	h.t.Helper()
+// anyPlace is where such a test has its store, and the file of an embedded one.
+func anyPlace(t *testing.T) (place opener, path string) {
+	t.Helper()
 	if os.Getenv(storeVariable) == "postgres" {
-		dsn := pgtest.Database(h.t)
-		h.place = func() (store.Store, error) {
-			return postgres.Open(context.Background(), postgres.Config{DSN: dsn, Logger: h.settings.Logger})
-		}
-		return
+		return database(pgtest.Database(t), 0), ""
 	}
-	h.path = filepath.Join(h.t.TempDir(), "webhooks.db")
-	h.place = func() (store.Store, error) {
-		return sqlite.Open(context.Background(), sqlite.Config{Path: h.path, Logger: h.settings.Logger})
+	path = filepath.Join(t.TempDir(), "webhooks.db")
+	return func(log *slog.Logger) (store.Store, error) {
+		return sqlite.Open(context.Background(), sqlite.Config{Path: path, Logger: log})
+	}, path
+}
+
+// database opens a store that others may share.
+func database(dsn string, lease time.Duration) opener {
+	return func(log *slog.Logger) (store.Store, error) {
+		return postgres.Open(context.Background(), postgres.Config{DSN: dsn, Host: "test", Lease: lease, Logger: log})
 	}
 }
 
@@ -256,12 +270,16 @@ func (h *house) file() string {
 
 func (h *house) start() {
 	h.t.Helper()
-	st, err := h.place()
+	st, err := h.place(h.settings.Logger)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.store = st
-	h.Engine, err = outbound.Open(context.Background(), st, h.settings, outbound.WithClock(h.clock))
+	var options []outbound.Option
+	if h.clock != nil {
+		options = append(options, outbound.WithClock(h.clock))
+	}
+	h.Engine, err = outbound.Open(context.Background(), st, h.settings, options...)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // forgetLock lets one node at a time remove old events.
-const forgetLock = migrationLock + 1
+const forgetLock = 0x77656268 // "webh"
 
 const (
 	selectOld = `SELECT id, deliveries + octet_length(payload) / 4096 FROM webhooks.event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3`

@@ -18,40 +18,23 @@ var schema1 string
 // migrations make each version of the tables from the one before.
 var migrations = []string{schema1}
 
-// migrationLock keeps nodes that start at once from making the tables together.
-const migrationLock = 0x77656268 // "webh"
-
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start
-// only, so migrations must leave what they use.
-func (s *Store) migrate(ctx context.Context) error {
+// only, so migrations must leave what they use. Of nodes that start at once, one
+// makes the tables, and what the others try comes to nothing.
+func (s *Store) migrate(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*patience)
 	defer cancel()
-	version, err := formatVersion(ctx, s.pool)
-	if err != nil || version == len(migrations) {
-		return err
+	for range tries {
+		var version int
+		if version, err = formatVersion(ctx, s.pool); err != nil || version == len(migrations) {
+			return err
+		}
+		if err = s.upgrade(ctx, version); !exists(err) {
+			return err
+		}
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
-			return err
-		}
-		version, err := formatVersion(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if version == 0 {
-			if err := found(ctx, tx); err != nil {
-				return err
-			}
-		}
-		for _, script := range migrations[version:] {
-			if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
-				return foreign(err)
-			}
-		}
-		_, err = tx.Exec(ctx, `UPDATE webhooks.format SET version = $1`, len(migrations))
-		return err
-	})
+	return fmt.Errorf("%w: the schema webhooks of this database holds something else (%w): give us a database in which it is free", store.ErrForeign, err)
 }
 
 // formatVersion is that of the tables, 0 where there are none.
@@ -67,6 +50,28 @@ func formatVersion(ctx context.Context, db querier) (version int, err error) {
 		return 0, fmt.Errorf("%w: its tables are of format %d, which a newer version of caddy-webhooks has made; this one knows up to %d", store.ErrForeign, version, len(migrations))
 	}
 	return version, nil
+}
+
+// upgrade applies the migrations from a version on, unless somebody else is
+// quicker.
+func (s *Store) upgrade(ctx context.Context, version int) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if version == 0 {
+			if err := found(ctx, tx); err != nil {
+				return err
+			}
+		}
+		tag, err := tx.Exec(ctx, `UPDATE webhooks.format SET version = $1 WHERE version = $2`, len(migrations), version)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		for _, script := range migrations[version:] {
+			if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // found makes the schema, unless somebody has made an empty one for us.
@@ -87,11 +92,15 @@ func found(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// foreign describes why the tables can't be made where somebody else has some.
-func foreign(err error) error {
+// exists tells whether something couldn't be made because it is there.
+func exists(err error) bool {
 	var e *pgconn.PgError
-	if errors.As(err, &e) && (e.Code == "42P07" || e.Code == "42710" || e.Code == "42723") {
-		return fmt.Errorf("%w: the schema webhooks of this database holds something else (%s): give us a database in which it is free", store.ErrForeign, e.Message)
+	if !errors.As(err, &e) {
+		return false
 	}
-	return err
+	switch e.Code {
+	case "42P06", "42P07", "42710", "42723", codeUnique: // schema, table, object, function; a row of the catalogue
+		return true
+	}
+	return false
 }

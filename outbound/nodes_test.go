@@ -1,0 +1,300 @@
+package outbound_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
+)
+
+// lease of the nodes in tests. It is no assertion about speed: a node that is
+// slower than that loses what it holds, as it should.
+const lease = 600 * time.Millisecond
+
+// share makes houses that share a store, and returns its connection string too.
+func share(t *testing.T, n int, set ...setting) (nodes []*house, dsn string) {
+	t.Helper()
+	dsn = pgtest.Database(t)
+	for range n {
+		nodes = append(nodes, newHouse(t, database(dsn, lease), set...))
+	}
+	var all sync.WaitGroup
+	for _, h := range nodes {
+		all.Go(h.start)
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return nodes, dsn
+}
+
+// knows waits until a node knows a subscription, or no longer.
+func (h *house) knows(id string, known bool) {
+	h.t.Helper()
+	h.eventually("news of "+id, func() bool {
+		_, err := h.Subscription(id)
+		return errors.Is(err, outbound.ErrNotFound) != known
+	})
+}
+
+// settled waits until nothing is pending.
+func (h *house) settled() {
+	h.t.Helper()
+	h.eventually("the last outcome", func() bool {
+		s, err := h.Status(h.t.Context())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		return s.Store.Pending == 0
+	})
+}
+
+func TestNodesStartAtOnce(t *testing.T) {
+	nodes, _ := share(t, 4, func(s *outbound.Settings) {
+		s.Subscriptions = []outbound.SubscriptionSpec{
+			{Name: "one", URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}},
+			{Name: "two", URL: "http://127.0.0.1:9/", EventTypes: []string{"b"}},
+		}
+		s.EventTypes = []outbound.EventType{{Name: "a", Description: "An a"}}
+	})
+	secrets := map[string]bool{}
+	for _, h := range nodes {
+		for _, id := range []string{"sub_one", "sub_two"} {
+			s, err := h.Subscription(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets[s.Secrets[0].Value] = true
+		}
+	}
+	if len(secrets) != 2 {
+		t.Errorf("two subscriptions have %d secrets", len(secrets))
+	}
+}
+
+func TestNodesHearOfChanges(t *testing.T) {
+	nodes, _ := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	r := newReceiver(t)
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/one", EventTypes: []string{"order.*"}})
+	b.knows(s.ID, true)
+	b.publish("order.created", `1`)
+	if got := r.next(t); got.path != "/one" {
+		t.Errorf("delivered to %s", got.path)
+	}
+	_, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = r.URL + "/two"
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("the new URL", func() bool {
+		s, err := a.Subscription(s.ID)
+		return err == nil && s.URL == r.URL+"/two"
+	})
+	a.publish("order.created", `2`)
+	if got := r.next(t); got.path != "/two" {
+		t.Errorf("delivered to %s", got.path)
+	}
+	if _, err := a.PutEventType(t.Context(), outbound.EventType{Name: "strict", Schema: []byte(`{"type":"object"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually("the schema", func() bool {
+		_, err := b.Publish(t.Context(), &outbound.NewEvent{Type: "strict", Payload: []byte(`3`)})
+		return err != nil
+	})
+	a.settled()
+	if err := a.DeleteSubscription(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	b.knows(s.ID, false)
+	if p := b.publish("order.created", `4`); p.Deliveries != 0 {
+		t.Errorf("%d deliveries to a subscription that is gone", p.Deliveries)
+	}
+}
+
+// A delivery that one node attempts is queued again by way of another: it is
+// made once more.
+func TestRedeliverByAnotherNode(t *testing.T) {
+	nodes, _ := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	r := newReceiver(t)
+	gate := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) { <-gate })
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	b.knows(s.ID, true)
+	a.publish("a", `1`)
+	r.next(t)
+	ds, err := b.Deliveries(t.Context(), outbound.Query{Limit: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	close(gate)
+	r.next(t)
+	a.settled()
+	if d := only(t, a); d.State != store.Delivered || d.Attempts != 2 {
+		t.Errorf("%s after %d attempts", d.State, d.Attempts)
+	}
+}
+
+func only(t *testing.T, h *house) *outbound.Record {
+	t.Helper()
+	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 9})
+	if err != nil || len(ds) != 1 {
+		t.Fatalf("%d deliveries, %v", len(ds), err)
+	}
+	return ds[0]
+}
+
+// An ordered subscription gets one delivery at a time, and those of each
+// publisher in the order of publishing, whichever node they come by.
+func TestOrderAcrossNodes(t *testing.T) {
+	const events = 60
+	nodes, _ := share(t, 3)
+	r := newReceiver(t)
+	var mu sync.Mutex
+	running, n := 0, 0
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		running++
+		n++
+		if running > 1 {
+			t.Error("two deliveries at once")
+		}
+		mu.Unlock()
+		time.Sleep(time.Millisecond) // so that another one would be seen
+		mu.Lock()
+		running--
+		mu.Unlock()
+	})
+	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	var all sync.WaitGroup
+	for i, h := range nodes {
+		h.knows(s.ID, true)
+		all.Go(func() {
+			for n := range events {
+				h.publish("a", fmt.Sprintf(`%d`, i*events+n))
+			}
+		})
+	}
+	all.Wait()
+	last := make([]int, len(nodes))
+	for range events * len(nodes) {
+		var n int
+		if _, err := fmt.Sscan(string(r.next(t).body), &n); err != nil {
+			t.Fatal(err)
+		}
+		node := n / events
+		if n%events < last[node] {
+			t.Errorf("node %d's event %d came after %d", node, n%events, last[node])
+		}
+		last[node] = n % events
+	}
+	nodes[0].settled()
+	r.none(t)
+}
+
+// What a node held whose session others have ended is made again, and it goes on
+// itself. Nothing is lost.
+func TestNodeLosesItsLease(t *testing.T) {
+	nodes, dsn := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	r := newReceiver(t)
+	hang := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) { <-hang })
+	for path, ordered := range map[string]bool{"/free": false, "/ordered": true} {
+		s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL + path, EventTypes: []string{"a"}, Ordered: ordered})
+		b.knows(s.ID, true)
+	}
+	a.publish("a", `1`)
+	first := map[string]bool{r.next(t).path: true, r.next(t).path: true}
+	if len(first) != 2 {
+		t.Fatalf("delivered to %v", first)
+	}
+	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL`)
+	if again := r.next(t); again.path != "/free" || string(again.body) != "1" {
+		t.Errorf("delivered again: %s to %s", again.body, again.path) // the ordered one waits for the attempt under way
+	}
+	close(hang)
+	a.settled()
+	b.publish("a", `2`)
+	a.publish("a", `3`)
+	a.settled()
+	arrived := map[string]bool{}
+	for len(r.arrivals) > 0 {
+		got := r.next(t)
+		arrived[got.path+" "+string(got.body)] = true
+	}
+	for _, want := range []string{"/free 2", "/ordered 2", "/free 3", "/ordered 3"} {
+		if !arrived[want] {
+			t.Errorf("%s did not arrive", want)
+		}
+	}
+}
+
+// Connections break at any moment, and the server says neither yes nor no: what
+// was accepted is delivered.
+func TestConnectionsBreak(t *testing.T) {
+	nodes, dsn := share(t, 2, retries(time.Second, time.Second, time.Second, time.Second))
+	r := newReceiver(t)
+	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	accepted := make([][]string, len(nodes))
+	for i, h := range nodes {
+		h.knows(s.ID, true)
+		var mu sync.Mutex
+		for range 4 {
+			all.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					p, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte(`1`)})
+					switch {
+					case err == nil:
+						mu.Lock()
+						accepted[i] = append(accepted[i], p.EventID)
+						mu.Unlock()
+					case !errors.Is(err, outbound.ErrUnavailable):
+						t.Errorf("publishing: %v", err)
+						return
+					}
+				}
+			})
+		}
+	}
+	for range 30 {
+		pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		time.Sleep(20 * time.Millisecond) // of load, between two breaks
+	}
+	close(stop)
+	all.Wait()
+	nodes[0].settled()
+	n := 0
+	for _, ids := range accepted {
+		for _, id := range ids {
+			n++
+			ds, err := nodes[0].Deliveries(t.Context(), outbound.Query{EventID: id, Limit: 9})
+			if err != nil || len(ds) != 1 || ds[0].State != store.Delivered {
+				t.Fatalf("the event %s has %d deliveries, %v", id, len(ds), err)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("nothing was accepted")
+	}
+}
