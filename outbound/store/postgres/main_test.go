@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,7 +9,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(childVariable); dsn != "" {
+		hold(dsn)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func open(t testing.TB, config postgres.Config) *postgres.Store {
 	t.Helper()

@@ -143,7 +143,24 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
+	if err := s.judge(ctx); err != nil {
+		return err
+	}
 	return s.register(ctx)
+}
+
+// judge says so where the server confirms what it may lose. It isn't ours to
+// change: others may use the server as it is.
+func (s *Store) judge(ctx context.Context) error {
+	var fsync, commit string
+	if err := s.pool.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('synchronous_commit')`).Scan(&fsync, &commit); err != nil {
+		return err
+	}
+	if fsync == "off" || commit == "off" {
+		s.log.Warn("webhooks store: the database server confirms what isn't on its disk yet, so that accepted events can be lost: set fsync and synchronous_commit to on",
+			"store", s.name, "fsync", fsync, "synchronous_commit", commit)
+	}
+	return nil
 }
 
 func cmpDuration(v, fallback time.Duration) time.Duration {

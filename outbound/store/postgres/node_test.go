@@ -1,0 +1,345 @@
+package postgres_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
+)
+
+const (
+	// patience is how long a test waits for what must come.
+	patience = 30 * time.Second
+	// short is the lease of nodes that are to be given up soon.
+	short = 300 * time.Millisecond
+)
+
+// childVariable says to a child process of a test in which database it is to
+// hold deliveries.
+const childVariable = "WEBHOOKS_TEST_CHILD"
+
+// hold publishes two events, one of which it holds at once and the other by a
+// claim, and does nothing more.
+func hold(dsn string) {
+	ctx := context.Background()
+	s, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Host: "child", Lease: short})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	node, last, err := s.Identity(ctx)
+	ids := store.NewIDs(node, last, time.Now)
+	b := &store.Batch{Publications: []*store.Publication{publication(ids, 1), publication(ids, 2)}}
+	b.Publications[0].Deliveries[0].Hold = true
+	if err = errors.Join(err, s.Commit(ctx, b)); err == nil {
+		_, err = s.Claim(ctx, time.Now(), 1<<20, []store.Want{{Subscription: 2, Limit: 1}})
+	}
+	fmt.Println("holds", err)
+	select {}
+}
+
+// publication is an event with a delivery that is due.
+func publication(ids *store.IDs, subscription store.ID) *store.Publication {
+	p := &store.Publication{
+		Event:      &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)},
+		Deliveries: []store.NewDelivery{{ID: ids.Next(), Subscription: subscription, Due: time.Now()}},
+	}
+	p.Event.ID = p.Event.Key.With(store.EventPrefix)
+	return p
+}
+
+// What a process held that is killed is told of and claimed once its lease is
+// over, and not before.
+func TestKilledNode(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), childVariable+"="+dsn)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer child.Wait()
+	defer child.Process.Kill()
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "holds <nil>\n" {
+		t.Fatal(line)
+	}
+	if n := claim(t, s, 1, 2); n != 0 {
+		t.Errorf("%d deliveries of a process that lives were claimed", n)
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	waits := map[store.ID]bool{}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for len(waits) < 2 {
+		news, err := s.News(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range news.Waits {
+			waits[b.Subscription] = true
+		}
+	}
+	if n := claim(t, s, 1, 2); n != 2 {
+		t.Errorf("%d deliveries of a process that is gone were claimed, want 2", n)
+	}
+}
+
+// claim takes what is due for subscriptions, and returns how much that is.
+func claim(t *testing.T, s *postgres.Store, subscriptions ...store.ID) (n int) {
+	t.Helper()
+	var want []store.Want
+	for _, key := range subscriptions {
+		want = append(want, store.Want{Subscription: key, Limit: 9})
+	}
+	claimed, err := s.Claim(t.Context(), time.Now(), 1<<20, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claimed {
+		n += len(c.Deliveries)
+	}
+	return n
+}
+
+// Only one of the nodes claims of a subscription that says so, until it stops.
+func TestOneOwner(t *testing.T) {
+	dsn := pgtest.Database(t)
+	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	node, last, err := one.Identity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := store.NewIDs(node, last, time.Now)
+	limited := &store.Subscription{Key: ids.Next(), ID: "limited", RateLimit: 5, EventTypes: []string{"*"}, Active: true}
+	if err := one.CreateSubscription(t.Context(), limited); err != nil {
+		t.Fatal(err)
+	}
+	publish := func() {
+		t.Helper()
+		if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, limited.Key)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish()
+	if n := claim(t, two, limited.Key); n != 1 {
+		t.Fatalf("the first to claim got %d", n)
+	}
+	publish()
+	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
+	if err != nil || len(claimed[0].Deliveries) > 0 || !claimed[0].Next.IsZero() {
+		t.Fatalf("the other one got %+v, %v", claimed[0], err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for told := false; !told; { // by the other, for two alone can deliver it
+		news, err := two.News(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = len(news.Waits) > 0
+	}
+	if err := two.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, one, limited.Key); n != 2 {
+		t.Errorf("after the owner has stopped, %d were claimed, want both", n)
+	}
+}
+
+// What a late node says of a delivery that another has taken meanwhile doesn't
+// count.
+func TestLateOutcome(t *testing.T) {
+	dsn := pgtest.Database(t)
+	late, now := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	ids := store.NewIDs(0, 0, time.Now)
+	p := publication(ids, 1)
+	p.Deliveries[0].Hold = true
+	if err := late.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = NULL`) // as the end of a lease does
+	if n := claim(t, now, 1); n != 1 {
+		t.Fatalf("%d were claimed", n)
+	}
+	settle := func(s *postgres.Store, state store.State) {
+		t.Helper()
+		id := p.Deliveries[0].ID
+		if err := s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{
+			Delivery: id, Subscription: 1, State: state, Reason: "it said so", Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"},
+		}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(late, store.Dead)
+	settle(now, store.Delivered)
+	settle(late, store.Dead)
+	if r, err := now.Delivery(t.Context(), p.Deliveries[0].ID); err != nil || r.State != store.Delivered || r.Attempts != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Whatever a receiver answers can be stored, or nothing could be after it.
+func TestTextThatPostgresRefuses(t *testing.T) {
+	s := open(t, postgres.Config{DSN: pgtest.Database(t)})
+	ids := store.NewIDs(0, 0, time.Now)
+	const bad = "a\x00b\xffc"
+	p := publication(ids, 1)
+	p.Event.Type, p.Event.ContentType, p.Event.Headers, p.Event.TraceState = bad, bad, map[string]string{bad: bad}, bad
+	p.Event.Payload = []byte(bad)
+	id := p.Deliveries[0].ID
+	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
+	for number := range 2 {
+		a := &store.Attempt{ID: id + store.ID(number), Number: number + 1, At: time.Now(), Class: bad, Error: bad, TraceID: bad, ResponseBody: []byte(bad), ResponseHeaders: map[string]string{bad: bad}}
+		err = errors.Join(err, s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: id, Subscription: 1, State: store.Dead, Reason: bad, Attempt: a}}}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Delivery(t.Context(), id)
+	if err != nil || string(r.Payload) != bad || string(r.Last.ResponseBody) != bad || r.Last.Number != 2 || r.Reason != "a\uFFFDb\uFFFDc" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// Nodes hear of each other by what they tell, and without that at their next
+// beat.
+func TestNews(t *testing.T) {
+	dsn := pgtest.Database(t)
+	for name, deaf := range map[string]bool{"told": false, "at the next beat": true} {
+		t.Run(name, func(t *testing.T) {
+			lease := time.Hour
+			if deaf {
+				lease = short
+			}
+			one, two := open(t, postgres.Config{DSN: dsn, Lease: lease}), open(t, postgres.Config{DSN: dsn, Lease: lease})
+			listening(t, dsn, 2)
+			if deaf {
+				pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+			}
+			if err := one.PutEventType(t.Context(), store.EventType{Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			for changed := false; !changed; {
+				news, err := two.News(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				changed = news.Changed
+			}
+			if err := two.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := two.News(ctx); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("news of a closed store: %v", err)
+			}
+		})
+	}
+}
+
+// listening waits until so many nodes hear what is told.
+func listening(t *testing.T, dsn string, nodes int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		var n int
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == nodes {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d nodes are listening", n)
+		}
+	}
+}
+
+// What can't be opened says what it is and what to do, and no password.
+func TestOpenIsRefused(t *testing.T) {
+	dsn := pgtest.Database(t)
+	const password = "s3cret"
+	with := func(change func(*url.URL)) string {
+		u, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword(u.User.Username(), password)
+		change(u)
+		return u.String()
+	}
+	tests := map[string]struct {
+		dsn, before string
+		kind        error
+		says        string
+	}{
+		"no such database": {with(func(u *url.URL) { u.Path = "/nowhere" }), "", store.ErrUnavailable, "create the database"},
+		"no such server":   {"postgres://u:" + password + "@127.0.0.1:1/x", "", store.ErrUnavailable, "up and can be reached"},
+		"no privilege": {with(func(u *url.URL) { u.User = url.UserPassword("webhooks_guest", password) }),
+			`DO $$ BEGIN CREATE ROLE webhooks_guest LOGIN PASSWORD 's3cret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`, store.ErrUnavailable, "GRANT CREATE ON DATABASE"},
+		"read only": {with(func(u *url.URL) {
+			q := u.Query()
+			q.Set("default_transaction_read_only", "on")
+			u.RawQuery = q.Encode()
+		}), "", store.ErrUnavailable, "of the primary"},
+		"another's tables": {dsn, `CREATE SCHEMA webhooks; CREATE TABLE webhooks.event (x integer)`, store.ErrForeign, "is free"},
+		"a newer format":   {dsn, `DROP SCHEMA IF EXISTS webhooks CASCADE; CREATE SCHEMA webhooks; CREATE TABLE webhooks.format AS SELECT 99 AS version`, store.ErrForeign, "newer version"},
+		"no string":        {"postgres://u:" + password + "@h:port/x", "", nil, "is not a connection string"},
+	}
+	for _, name := range []string{"no such database", "no such server", "no privilege", "read only", "another's tables", "a newer format", "no string"} {
+		t.Run(name, func(t *testing.T) {
+			test := tests[name]
+			if test.before != "" {
+				pgtest.Execute(t, dsn, test.before)
+			}
+			s, err := postgres.Open(t.Context(), postgres.Config{DSN: test.dsn})
+			if err == nil {
+				s.Close()
+				t.Fatal("it was opened")
+			}
+			if test.kind != nil && !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), password) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A server that confirms what it may lose is told of.
+func TestServerThatMayLose(t *testing.T) {
+	var log strings.Builder
+	u, err := url.Parse(pgtest.Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("synchronous_commit", "off")
+	u.RawQuery = q.Encode()
+	open(t, postgres.Config{DSN: u.String(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "synchronous_commit=off") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
