@@ -13,7 +13,7 @@
 //	handler/api/      the HTTP API, a plain http.Handler
 //	handler/cli/      the caddy webhooks command
 //	outbound/         the delivery engine: events, subscriptions, deliveries, attempts, dead letters
-//	outbound/store/   what a store must do; sqlite/ is the embedded one
+//	outbound/store/   what a store must do; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/  where a delivery may go
 //	verify/           signature schemes as data, in both directions
 //

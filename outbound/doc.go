@@ -14,7 +14,8 @@
 //	outcome.go       what an answer means
 //	retry.go         when to try again
 //
-// What people do by hand is in subscription.go, delivery.go and status.go.
+// What people do by hand is in subscription.go, delivery.go and status.go, and
+// what other nodes do that share the store in shared.go.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats

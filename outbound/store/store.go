@@ -1,5 +1,6 @@
 // Package store says what a store of events and deliveries must do. Package
-// sqlite is the embedded one; storetest is the suite that each must pass.
+// sqlite is the embedded one and postgres the one that nodes share; storetest is
+// the suite that each must pass.
 package store
 
 import (
@@ -17,8 +18,9 @@ import (
 // Times are kept to the millisecond.
 //
 // Deliveries are held by whoever took them, by Commit or Claim, until they
-// are settled or released. Holding isn't part of the record: when the process
-// that holds a delivery is gone, the delivery is there to be claimed again.
+// are settled or released. When the process that holds a delivery is gone, the
+// delivery is there to be claimed again. What it says of it after that doesn't
+// count.
 type Store interface {
 	// Identity gives this process's number among those that share the store
 	// (0 where nobody does) and the greatest id that is stored.
