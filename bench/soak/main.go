@@ -26,7 +26,7 @@ import (
 type plan struct {
 	span, kill, reload, sample, drain time.Duration
 	rate                              int
-	out                               string
+	out, database                     string
 }
 
 func main() {
@@ -38,6 +38,7 @@ func main() {
 	flag.DurationVar(&p.sample, "sample", 5*time.Second, "time between samples")
 	flag.DurationVar(&p.drain, "drain", 4*time.Minute, "how long to wait at the end for what is still to be delivered")
 	flag.StringVar(&p.out, "out", "", "folder to write to (required)")
+	flag.StringVar(&p.database, "postgres", "", "URL of an empty database for the store, in place of a file")
 	draw := flag.String("draw", "", "only draw the soak.csv of a run, to soak.svg in -out")
 	flag.Parse()
 	if p.out == "" {
@@ -89,7 +90,7 @@ func (p plan) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer log.Close()
-	s, err := newServer(dir, binary, log)
+	s, err := newServer(dir, binary, p.database, log)
 	if err != nil {
 		return err
 	}

@@ -24,20 +24,25 @@ const patience = time.Minute
 
 // server is a Caddy that is stopped, killed and started again.
 type server struct {
-	dir, binary, db string
-	site, admin     string // URLs
-	log             io.Writer
-	cmd             *exec.Cmd
-	version         int // of the config
+	dir, binary string
+	db, store   string // the store's file, and the store as the Caddyfile names it
+	site, admin string // URLs
+	log         io.Writer
+	cmd         *exec.Cmd
+	version     int // of the config
 
 	kills, stops, reloads     int
 	slowestStart, slowestStop time.Duration
 }
 
-func newServer(dir, binary string, log io.Writer) (*server, error) {
+func newServer(dir, binary, database string, log io.Writer) (*server, error) {
 	s := &server{
 		dir: dir, binary: binary, log: log, db: filepath.Join(dir, "webhooks.db"),
 		site: "http://" + freeAddress(), admin: "http://" + freeAddress(),
+	}
+	s.store = "sqlite " + s.db
+	if database != "" {
+		s.store = "postgres " + database
 	}
 	return s, s.write()
 }
@@ -64,7 +69,7 @@ func (s *server) caddyfile() string {
 	admin %s
 	grace_period 10s
 	webhooks {
-		store sqlite %s
+		store %s
 		retry 1s 2s 5s 10s 20s 40s 1m
 		timeout 3s
 		concurrency %d
@@ -82,7 +87,7 @@ func (s *server) caddyfile() string {
 		}
 	}
 }
-`, strings.TrimPrefix(s.admin, "http://"), s.db, 128+s.version%64, 12+s.version%8, s.site, token)
+`, strings.TrimPrefix(s.admin, "http://"), s.store, 128+s.version%64, 12+s.version%8, s.site, token)
 }
 
 func (s *server) config() string { return filepath.Join(s.dir, "Caddyfile") }

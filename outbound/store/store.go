@@ -19,8 +19,8 @@ import (
 //
 // Deliveries are held by whoever took them, by Commit or Claim, until they
 // are settled or released. When the process that holds a delivery is gone, the
-// delivery is there to be claimed again. What it says of it after that doesn't
-// count.
+// delivery is there to be claimed again. What it says of it once another has it
+// doesn't count.
 type Store interface {
 	// Identity gives this process's number among those that share the store
 	// (0 where nobody does) and the greatest id that is stored.
