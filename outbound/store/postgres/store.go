@@ -44,7 +44,10 @@ type Config struct {
 
 const (
 	defaultLease = 15 * time.Second
-	defaultConns = 8
+	// leastConns are the connections of a node's pool, writingConns those that
+	// lists leave to what must not wait: commits, claims and the lease.
+	leastConns   = 8
+	writingConns = 4
 	// patience is how long the server may take to answer.
 	patience = 30 * time.Second
 	// connecting is how long it may take to accept a connection.
@@ -65,7 +68,8 @@ type Store struct {
 	away    atomic.Bool  // the session was not renewed for as long as the lease
 	forgot  atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
-	mu     sync.RWMutex // held for reading by each call
+	reads  chan struct{} // has room for those that may be under way
+	mu     sync.RWMutex  // held for reading by each call
 	closed bool
 	stop   context.CancelFunc
 	work   sync.WaitGroup // in the background
@@ -103,9 +107,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		return nil, fmt.Errorf("opening the store: the DSN %w", err)
 	}
 	c.ConnConfig.ConnectTimeout = min(cmpDuration(c.ConnConfig.ConnectTimeout, connecting), connecting)
-	if c.MaxConns < defaultConns {
-		c.MaxConns = defaultConns
-	}
+	c.MaxConns = max(c.MaxConns, leastConns)
 	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		// A plan that was made when a table was small isn't kept, and a pooler
 		// between us and the server does no harm.
@@ -119,6 +121,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		host:  config.Host,
 		lease: cmpDuration(config.Lease, defaultLease),
 		log:   config.Logger,
+		reads: make(chan struct{}, c.MaxConns-writingConns),
 	}
 	s.news.init()
 	if s.log == nil {
@@ -214,7 +217,18 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context, db querier
 		return err
 	}
 	defer done()
-	return f(ctx, s.pool)
+	return s.reading(ctx, func() error { return f(ctx, s.pool) })
+}
+
+// reading calls f when it is its turn.
+func (s *Store) reading(ctx context.Context, f func() error) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.reads <- struct{}{}:
+	}
+	defer func() { <-s.reads }()
+	return f()
 }
 
 // snapshot calls f with one view of the database for all that it asks.
@@ -224,8 +238,10 @@ func (s *Store) snapshot(ctx context.Context, f func(ctx context.Context, db que
 		return err
 	}
 	defer done()
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-		func(tx pgx.Tx) error { return f(ctx, tx) })
+	return s.reading(ctx, func() error {
+		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
+			func(tx pgx.Tx) error { return f(ctx, tx) })
+	})
 }
 
 // write calls f in a transaction.
