@@ -20,7 +20,7 @@ const (
 	wanted = `WITH want AS (
 			SELECT w.subscription, w.room, w.n FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
 			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
-			WHERE s.key IS NULL OR s.owner = $3 OR NOT ` + exclusive + `
+			WHERE (s.key IS NULL OR s.owner = $3 OR NOT ` + exclusive + `) AND ` + alive + `$3)
 		)`
 
 	// claim takes what is due, until the payloads are over a limit. One that
@@ -48,8 +48,6 @@ const (
 			SELECT due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
 			ORDER BY due, id LIMIT 1) d`
 
-	release = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id = ANY($1) AND holder = $2`
-
 	selectHeld = `SELECT subscription, min(due) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription`
 )
 
@@ -64,8 +62,9 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	var claimed []store.Claimed
 	var taken []int64
 	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		s.holds.drop(taken) // by a try before
 		claimed, taken = make([]store.Claimed, len(want)), nil
-		session := s.session.Load()
+		session := s.sessions.current()
 		var b pgx.Batch
 		b.Queue(own, subscriptions, session)
 		b.Queue(claim, subscriptions, rooms, session, selects.Millis(now), maxBytes).Query(func(rows pgx.Rows) error {
@@ -87,12 +86,12 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 				return err
 			})
 		})
-		return tx.SendBatch(ctx, &b).Close()
+		err := tx.SendBatch(ctx, &b).Close()
+		s.holds.take(taken)
+		return err
 	})
 	if err != nil {
-		if !undone(err) {
-			s.doubt(taken)
-		}
+		s.holds.lose(taken)
 		return nil, s.fail("claiming deliveries", err)
 	}
 	return claimed, nil
@@ -125,12 +124,13 @@ func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *stor
 func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 	held := keys(ids)
 	if s.away.Load() {
-		s.doubt(held)
+		s.holds.lose(held)
 		return nil
 	}
-	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.session.Load()) })
+	s.holds.drop(held)
+	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.sessions.own()) })
 	if err != nil && !errors.Is(err, errClosed) {
-		s.doubt(held)
+		s.holds.lose(held)
 		return nil
 	}
 	return s.fail("giving deliveries back", err)

@@ -1,8 +1,8 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -28,7 +28,7 @@ const (
 			WHERE chosen IS NULL OR id IN (SELECT event FROM taken) RETURNING id
 		), addressed AS (
 			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
-			SELECT d.id, d.event, d.subscription, 0, d.due, 0, 0, CASE WHEN d.hold THEN $15::bigint END
+			SELECT d.id, d.event, d.subscription, 0, d.due, 0, 0, CASE WHEN d.hold AND ` + alive + `$15) THEN $15::bigint END
 			FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $16::boolean[]) AS d (id, event, subscription, due, hold)
 			JOIN stored ON stored.id = d.event
 		) SELECT id FROM stored`
@@ -58,7 +58,7 @@ const (
 				response_headers = CASE WHEN s.number = 1 THEN s.response_headers::json ELSE d.response_headers END,
 				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END
 			FROM s
-			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = $15) AND (s.number IS NULL OR s.number > d.attempts)
+			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($15)) AND (s.number IS NULL OR s.number > d.attempts)
 			RETURNING d.id
 		) INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
 		SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
@@ -66,8 +66,11 @@ const (
 
 	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
 
-	selectChosen = `SELECT e.deliveries, e.type, e.content_type, e.payload FROM webhooks.chosen c JOIN webhooks.event e ON e.id = c.event
-		WHERE c.id = $1 AND c.tenant = $2`
+	// compare judges publications whose id is another event's.
+	compare = `SELECT p.id, e.deliveries, e.type = p.type AND coalesce(e.content_type, '') = p.content_type AND sha256(e.payload) = p.digest
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS p (id, chosen, tenant, type, content_type, digest)
+		JOIN webhooks.chosen c ON c.id = p.chosen AND c.tenant = p.tenant
+		JOIN webhooks.event e ON e.id = c.event AND e.id <> p.id`
 )
 
 // What rows take besides what is in them, roughly, with their indexes.
@@ -79,24 +82,28 @@ const (
 
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
-	p := s.publications(b.Publications)
+	p := newPublications(b.Publications)
 	rounds, size := settlements(b.Settlements)
 	size += p.size
-	stored := map[store.ID]bool{}
+	var results map[int64]store.PublishResult
+	s.holds.take(p.held)
 	err := s.send(ctx, func(batch *pgx.Batch) {
-		clear(stored)
+		results = map[int64]store.PublishResult{}
 		if len(b.Publications) > 0 {
-			batch.Queue(publish, p.args(s.session.Load())...).Query(func(rows pgx.Rows) error {
+			batch.Queue(publish, p.args(s.sessions.current())...).Query(func(rows pgx.Rows) error {
 				return each(rows, nil, func(row pgx.Rows) error {
 					var id int64
 					err := row.Scan(&id)
-					stored[store.ID(id)] = true
+					results[id] = store.PublishResult{Outcome: store.Stored}
 					return err
 				})
 			})
 		}
+		if len(p.named.id) > 0 {
+			batch.Queue(compare, p.named.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
+		}
 		for _, r := range rounds {
-			batch.Queue(settle, r.args(s.session.Load())...)
+			batch.Queue(settle, r.args(s.sessions.own())...)
 		}
 		if len(p.free) > 0 {
 			s.notifyOwners(batch, p.free)
@@ -106,36 +113,46 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		}
 	})
 	if err != nil {
-		if !undone(err) {
-			s.doubt(p.held)
-		}
+		s.holds.lose(p.held)
 		return s.fail("committing", err)
 	}
 	for _, pub := range b.Publications {
-		if pub.Result = (store.PublishResult{Deliveries: len(pub.Deliveries)}); !stored[pub.Event.Key] {
-			if err := s.compare(ctx, pub); err != nil {
-				return s.fail("comparing the event "+pub.Event.ID, err)
-			}
+		pub.Result = store.PublishResult{Outcome: store.Reused}
+		if r, ok := results[int64(pub.Event.Key)]; ok {
+			pub.Result = r
 		}
+		if pub.Result.Outcome == store.Stored {
+			pub.Result.Deliveries = len(pub.Deliveries)
+		} else {
+			s.holds.drop(deliveryKeys(pub))
+		}
+	}
+	for _, r := range rounds {
+		s.holds.drop(r.delivery)
 	}
 	return nil
 }
 
-// compare judges a publication whose id is taken.
-func (s *Store) compare(ctx context.Context, p *store.Publication) error {
-	p.Result = store.PublishResult{Outcome: store.Reused}
-	return s.read(context.WithoutCancel(ctx), func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, selectChosen, p.Event.ID, p.Event.Tenant)
-		return each(rows, err, func(row pgx.Rows) error {
-			var kind string
-			var mediaType *string
-			var payload []byte
-			err := row.Scan(&p.Result.Deliveries, &kind, &mediaType, &payload)
-			if kind == p.Event.Type && value(mediaType) == text(p.Event.ContentType) && bytes.Equal(payload, p.Event.Payload) {
-				p.Result.Outcome = store.Duplicate
-			}
-			return err
-		})
+// deliveryKeys are those of a publication's deliveries.
+func deliveryKeys(p *store.Publication) (ids []int64) {
+	for _, d := range p.Deliveries {
+		ids = append(ids, int64(d.ID))
+	}
+	return ids
+}
+
+// readCompared reads what compare says.
+func readCompared(rows pgx.Rows, results map[int64]store.PublishResult) error {
+	return each(rows, nil, func(row pgx.Rows) error {
+		var id int64
+		var same bool
+		r := store.PublishResult{Outcome: store.Reused}
+		err := row.Scan(&id, &r.Deliveries, &same)
+		if same {
+			r.Outcome = store.Duplicate
+		}
+		results[id] = r
+		return err
 	})
 }
 
@@ -151,6 +168,14 @@ type publications struct {
 	held                                                          []int64 // deliveries that are taken at once
 	free                                                          []int64 // subscriptions of those that aren't
 	size                                                          int64
+	named                                                         named
+}
+
+// named are the columns of events whose publisher chose the id.
+type named struct {
+	id                                int64s
+	chosen, tenant, kind, contentType []string
+	digest                            [][]byte
 }
 
 type int64s = []int64
@@ -163,7 +188,7 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-func (s *Store) publications(ps []*store.Publication) *publications {
+func newPublications(ps []*store.Publication) *publications {
 	c := &publications{}
 	for _, p := range ps {
 		e := p.Event
@@ -196,8 +221,25 @@ func (s *Store) publications(ps []*store.Publication) *publications {
 			}
 		}
 		c.size += int64(deliveryBytes * len(p.Deliveries))
+		if p.Chosen {
+			c.named.add(e)
+		}
 	}
 	return c
+}
+
+func (c *named) add(e *store.Event) {
+	digest := sha256.Sum256(e.Payload)
+	c.id = append(c.id, int64(e.Key))
+	c.chosen = append(c.chosen, text(e.ID))
+	c.tenant = append(c.tenant, text(e.Tenant))
+	c.kind = append(c.kind, text(e.Type))
+	c.contentType = append(c.contentType, text(e.ContentType))
+	c.digest = append(c.digest, digest[:])
+}
+
+func (c *named) args() []any {
+	return []any{c.id, c.chosen, c.tenant, c.kind, c.contentType, c.digest}
 }
 
 func (c *publications) args(session int64) []any {
@@ -264,8 +306,8 @@ func (c *outcomes) add(t *store.Settlement) bool {
 	return true
 }
 
-func (c *outcomes) args(session int64) []any {
+func (c *outcomes) args(own []int64) []any {
 	return []any{
-		c.delivery, c.state, c.due, c.reason, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, session,
+		c.delivery, c.state, c.due, c.reason, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own,
 	}
 }

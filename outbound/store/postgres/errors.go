@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -40,10 +41,16 @@ func (s *Store) fail(doing string, err error) error {
 		return nil
 	}
 	if kind, hint := classify(err); kind != nil {
-		return fmt.Errorf("%s in %s: %w: %w; %s", doing, s.name, kind, err, hint)
+		return fmt.Errorf("%s in %s: %w: %w; %s", doing, s.name, kind, oneLine{err}, hint)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
+
+// oneLine is an error of the driver's, which has a line for each address.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
+func (e oneLine) Unwrap() error { return e.error }
 
 // classify tells which of the store's errors an error of the driver is.
 func classify(err error) (kind error, hint string) {
@@ -77,15 +84,6 @@ func classify(err error) (kind error, hint string) {
 		return store.ErrUnavailable, "see whether the database server is up and can be reached; it goes on by itself"
 	}
 	return nil, ""
-}
-
-// undone tells whether nothing of what was sent can have been done: it wasn't
-// sent, or the server says so.
-func undone(err error) bool {
-	var e *pgconn.PgError
-	var connect *pgconn.ConnectError
-	return errors.Is(err, errClosed) || pgconn.SafeToRetry(err) || errors.As(err, &connect) ||
-		errors.As(err, &e) && e.Code[:2] != classConnection && e.Code[:2] != classOperator
 }
 
 // isUnique tells whether a row contradicts one that is there.

@@ -50,7 +50,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 	}
 	sql, args := dialect.Events(q, columns)
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, numbered(sql), args...)
+		rows, err := db.Query(ctx, numbered(sql), params(args)...)
 		events, err = collectEvents(rows, err, q.Payload)
 		return err
 	})
@@ -92,7 +92,7 @@ func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
 	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
 	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, numbered(sql), args...)
+		rows, err := db.Query(ctx, numbered(sql), params(args)...)
 		if records, err = collectRecords(rows, err, q.Payload); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -27,7 +29,7 @@ const (
 	tell = `SELECT pg_notify('` + channel + `', $1)`
 	// tellOwners tells those who alone may deliver what waits.
 	tellOwners = `SELECT pg_notify('` + channel + `', $1 || s.key) FROM webhooks.subscription s
-		WHERE s.key = ANY($2) AND s.owner IS NOT NULL AND s.owner <> $3 AND ` + exclusive
+		WHERE s.key = ANY($2) AND s.owner IS NOT NULL AND s.owner <> ALL($3) AND ` + exclusive
 )
 
 // news is what was not asked for yet.
@@ -80,10 +82,10 @@ func (s *Store) notify(b *pgx.Batch, what string) {
 
 // notifyOwners tells of what waits for some subscriptions.
 func (s *Store) notifyOwners(b *pgx.Batch, subscriptions []int64) {
-	b.Queue(tellOwners, s.told(newsWaits+" "), subscriptions, s.session.Load())
+	b.Queue(tellOwners, s.told(newsWaits+" "), subscriptions, s.sessions.own())
 }
 
-func (s *Store) told(what string) string { return fmt.Sprintf("%d %s", s.session.Load(), what) }
+func (s *Store) told(what string) string { return fmt.Sprintf("%d %s", s.sessions.current(), what) }
 
 // listen hears what the others tell, on a connection of its own, until ctx is
 // done.
@@ -114,19 +116,38 @@ func (s *Store) hear(ctx context.Context) error {
 		return err
 	}
 	for {
-		n, err := conn.WaitForNotification(ctx)
-		if err != nil {
+		n, err := s.await(ctx, conn)
+		switch {
+		case err == nil:
+			s.heard(n.Payload)
+		case ctx.Err() != nil, !errors.Is(err, context.DeadlineExceeded):
 			return err
+		default: // nothing was told: is anybody there?
+			if err := ping(ctx, conn); err != nil {
+				return err
+			}
 		}
-		s.heard(n.Payload)
 	}
+}
+
+// await waits for what is told, for as long as a network may be silent.
+func (s *Store) await(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return conn.WaitForNotification(ctx)
+}
+
+func ping(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, connecting)
+	defer cancel()
+	return conn.Ping(ctx)
 }
 
 // heard understands what was told. What isn't understood comes from a newer
 // version, or from somebody else.
 func (s *Store) heard(said string) {
 	words := strings.Fields(said)
-	if len(words) < 2 || words[0] == strconv.FormatInt(s.session.Load(), 10) {
+	if len(words) < 2 || words[0] == strconv.FormatInt(s.sessions.current(), 10) {
 		return
 	}
 	switch words[1] {

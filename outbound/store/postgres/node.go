@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -17,34 +18,37 @@ const (
 	// sweepEvery is how many beats pass until what no session holds is looked
 	// for, where none was found to have lapsed.
 	sweepEvery = 12
-	// nearly is how soon something is due that is told of.
-	nearly = 10 * time.Second
+	// sweepRows is how much of that is given up in one transaction.
+	sweepRows = 5000
 )
 
 const (
 	// The number that was free for longest, so that ids made by two nodes differ
-	// even if the clocks of the two do.
+	// even if the clocks of the two do. Those of nodes that are long gone are free
+	// though nobody was there to end their sessions.
 	registerNode = `INSERT INTO webhooks.node AS n (number, session, until, host)
-		SELECT number, nextval('webhooks.session'), clock_timestamp() + $1::interval, $2
-		FROM generate_series(0, $3) AS number LEFT JOIN webhooks.node old USING (number)
-		WHERE old.session IS NULL
-		ORDER BY old.until NULLS FIRST, number LIMIT 1
+		SELECT number, $1, clock_timestamp() + $2::interval, $3
+		FROM generate_series(0, $4) AS number LEFT JOIN webhooks.node old USING (number)
+		WHERE old.session IS NULL OR old.until < clock_timestamp() - interval '1 minute'
+		ORDER BY old.session IS NOT NULL, old.until NULLS FIRST, number LIMIT 1
 		ON CONFLICT (number) DO UPDATE SET session = excluded.session, until = excluded.until, host = excluded.host
-			WHERE n.session IS NULL
-		RETURNING number, session`
-	rejoin = `UPDATE webhooks.node SET session = nextval('webhooks.session'), until = clock_timestamp() + $1::interval
-		WHERE number = $2 AND session IS NULL RETURNING session`
+			WHERE n.session IS NULL OR n.until < clock_timestamp() - interval '1 minute'
+		RETURNING number`
+	rejoin = `UPDATE webhooks.node SET session = $1, until = clock_timestamp() + $2::interval
+		WHERE number = $3 AND (session IS NULL OR session = $1)`
 	renew = `UPDATE webhooks.node SET until = clock_timestamp() + $1::interval
 		WHERE number = $2 AND session = $3 RETURNING (SELECT n FROM webhooks.revision)`
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
 	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
 	endOwn       = `UPDATE webhooks.node SET session = NULL, until = clock_timestamp() WHERE session = $1`
+	alive        = `EXISTS (SELECT FROM webhooks.node WHERE session = `
 
-	// What sessions that ended have held and owned. That of a retry keeps its
-	// time.
-	sweepHeld  = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE holder IS NOT NULL AND holder <> ALL(` + sessions + `)`
-	sweepOwned = `UPDATE webhooks.subscription SET owner = NULL WHERE owner IS NOT NULL AND owner <> ALL(` + sessions + `)`
-	sessions   = `ARRAY(SELECT session FROM webhooks.node WHERE session IS NOT NULL)`
+	// What sessions that ended have held and owned. A retry keeps its time.
+	sweepHeld = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id IN (
+			SELECT id FROM webhooks.delivery WHERE holder IS NOT NULL AND holder <> ALL(` + sessionsThere + `) LIMIT $1 FOR UPDATE SKIP LOCKED)`
+	sweepOwned = `UPDATE webhooks.subscription SET owner = NULL WHERE key IN (
+			SELECT key FROM webhooks.subscription WHERE owner IS NOT NULL AND owner <> ALL(` + sessionsThere + `) FOR UPDATE SKIP LOCKED)`
+	sessionsThere = `ARRAY(SELECT session FROM webhooks.node WHERE session IS NOT NULL)`
 
 	// Jumps from one subscription to the next.
 	selectWaiting = `WITH RECURSIVE w AS (
@@ -55,7 +59,7 @@ const (
 				WHERE state = 0 AND holder IS NULL AND subscription > w.subscription ORDER BY subscription, due LIMIT 1) n
 		) SELECT w.subscription, w.due FROM w`
 	waitsForUs = ` LEFT JOIN webhooks.subscription s ON s.key = w.subscription
-		WHERE w.due < $1 AND (s.key IS NULL OR s.owner IS NULL OR s.owner = $2 OR NOT ` + exclusive + `)`
+		WHERE s.key IS NULL OR s.owner IS NULL OR s.owner = $1 OR NOT ` + exclusive
 )
 
 // exclusive are subscriptions s that one node delivers to at a time: in order,
@@ -64,13 +68,13 @@ const exclusive = `(s.ordered OR s.rate_limit > 0)`
 
 // register gives the node a number and a session.
 func (s *Store) register(ctx context.Context) error {
+	session := rand.Int64()
 	for range tries {
-		var session int64
-		err := s.pool.QueryRow(ctx, registerNode, s.lease, text(s.host), store.MaxNodes-1).Scan(&s.number, &session)
+		err := s.pool.QueryRow(ctx, registerNode, session, s.lease, text(s.host), store.MaxNodes-1).Scan(&s.number)
 		if errors.Is(err, pgx.ErrNoRows) {
 			continue // another one was quicker
 		}
-		s.session.Store(session)
+		s.sessions.begin(session)
 		return err
 	}
 	return errCrowded
@@ -78,12 +82,28 @@ func (s *Store) register(ctx context.Context) error {
 
 // leave ends the session.
 func (s *Store) leave(ctx context.Context) error {
+	if _, err := s.pool.Exec(ctx, endOwn, s.sessions.current()); err != nil {
+		return err
+	}
+	err := s.sweep(ctx)
 	var b pgx.Batch
-	b.Queue(endOwn, s.session.Load())
-	b.Queue(sweepHeld)
-	b.Queue(sweepOwned)
 	s.notify(&b, newsWaits)
-	return s.pool.SendBatch(ctx, &b).Close()
+	return errors.Join(err, s.pool.SendBatch(ctx, &b).Close())
+}
+
+// sweep gives up what no session holds.
+func (s *Store) sweep(ctx context.Context) error {
+	for {
+		swept, err := s.pool.Exec(ctx, sweepHeld, sweepRows)
+		if err != nil {
+			return err
+		}
+		if swept.RowsAffected() < sweepRows {
+			break
+		}
+	}
+	_, err := s.pool.Exec(ctx, sweepOwned)
+	return err
 }
 
 // keep is the heart of the node, until ctx is done.
@@ -92,13 +112,16 @@ func (s *Store) keep(ctx context.Context) {
 	defer ticker.Stop()
 	h := heart{s: s, renewed: time.Now()}
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			err = h.beat(ctx)
 		case <-s.news.look:
+			err = h.look(ctx)
 		}
-		if err := h.beat(ctx); err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			s.log.Warn("webhooks store: no news of the other nodes; trying again", "error", s.fail("renewing the lease", err))
 		}
 	}
@@ -106,32 +129,41 @@ func (s *Store) keep(ctx context.Context) {
 
 // heart is what a node does at each beat.
 type heart struct {
-	s        *Store
-	renewed  time.Time // when the session was, at the latest
-	revision int64
-	lapsed   []int64 // sessions that had lapsed at the last beat
-	count    int
+	s         *Store
+	renewed   time.Time // when the session was, at the latest
+	next      int64     // the session that is to come, 0 while there is one
+	revision  int64
+	lapsed    []int64 // sessions that had lapsed at the last beat
+	sweeping  bool    // what they held isn't all given up yet
+	strangers []int64 // see tidy
+	count     int
 }
 
+// thorough tells whether this beat is one of those that look at everything.
+func (h *heart) thorough() bool { return h.count%sweepEvery == 0 }
+
 func (h *heart) beat(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(h.s.lease/beats, time.Second))
-	defer cancel()
-	if err := h.renew(ctx); err != nil {
-		if time.Since(h.renewed) > h.s.lease && !h.s.away.Swap(true) {
-			// The others take what we hold: it isn't to be attempted here too.
-			h.s.news.add(func(n *store.News) { n.Lost = true })
-		}
-		return err
-	}
 	h.count++
-	return errors.Join(h.s.settleDoubts(ctx), h.reap(ctx), h.s.lookForWork(ctx))
+	err := h.within(ctx, h.renew)
+	if err != nil && time.Since(h.renewed) > h.s.lease && !h.s.away.Swap(true) {
+		// The others take what we hold: it isn't to be attempted here too.
+		h.s.news.add(func(n *store.News) { n.Lost = true })
+	}
+	return errors.Join(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.look(ctx))
+}
+
+// within bounds a part of a beat, so that the next beat comes in time.
+func (h *heart) within(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, max(h.s.lease/beats/2, time.Second))
+	defer cancel()
+	return f(ctx)
 }
 
 // renew renews the session, or begins another one where others have ended it.
 func (h *heart) renew(ctx context.Context) error {
 	s, began := h.s, time.Now()
 	var revision int64
-	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.session.Load()).Scan(&revision)
+	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.sessions.current()).Scan(&revision)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h.rejoin(ctx)
 	}
@@ -147,84 +179,68 @@ func (h *heart) renew(ctx context.Context) error {
 	return nil
 }
 
+// rejoin begins another session. Should the answer be lost, it is the same one
+// that is begun next time.
 func (h *heart) rejoin(ctx context.Context) error {
-	s := h.s
-	s.news.add(func(n *store.News) { n.Lost = true })
-	var session int64
-	err := s.pool.QueryRow(ctx, rejoin, s.lease, s.number).Scan(&session)
-	if errors.Is(err, pgx.ErrNoRows) {
+	s, began := h.s, time.Now()
+	if h.next == 0 {
+		h.next = rand.Int64()
+	}
+	done, err := s.pool.Exec(ctx, rejoin, h.next, s.lease, s.number)
+	if err == nil && done.RowsAffected() == 0 {
 		return errors.New("this node was away for so long that another one has its number: restart it")
 	}
-	if err == nil {
-		s.session.Store(session)
-		s.away.Store(false)
-		s.log.Warn("webhooks store: this node was not heard of for as long as its lease, and others have taken what it held", "store", s.name, "lease", s.lease)
+	if err != nil {
+		return err
 	}
-	return err
+	s.sessions.begin(h.next)
+	h.next, h.renewed = 0, began
+	s.away.Store(false)
+	s.news.add(func(n *store.News) { n.Lost = true })
+	s.log.Warn("webhooks store: this node was not heard of for as long as its lease, and others have taken what it held", "store", s.name, "lease", s.lease)
+	return nil
 }
 
 // reap ends the sessions that lapsed at the last beat and still do. Their nodes
 // have had the time of a beat to renew them, which they need when the server
 // itself was away.
 func (h *heart) reap(ctx context.Context) error {
-	lapsed, err := collect[int64](h.s.pool.Query(ctx, selectLapsed))
+	s := h.s
+	lapsed, err := collect[int64](s.pool.Query(ctx, selectLapsed))
 	if err != nil {
 		return err
 	}
-	var dead []int64
-	for _, session := range lapsed {
-		if slices.Contains(h.lapsed, session) {
-			dead = append(dead, session)
-		}
-	}
+	dead := slices.DeleteFunc(slices.Clone(lapsed), func(session int64) bool { return !slices.Contains(h.lapsed, session) })
 	h.lapsed = lapsed
-	if len(dead) == 0 && h.count%sweepEvery != 0 {
-		return nil
-	}
-	return pgx.BeginFunc(ctx, h.s.pool, func(tx pgx.Tx) error {
-		hosts, err := collect[string](tx.Query(ctx, endLapsed, dead))
-		if err != nil {
-			return err
-		}
-		swept, err := tx.Exec(ctx, sweepHeld)
+	if len(dead) > 0 {
+		hosts, err := collect[string](s.pool.Query(ctx, endLapsed, dead))
 		if err != nil {
 			return err
 		}
 		for _, host := range hosts {
-			h.s.log.Warn("webhooks store: a node is gone: the others take what it held", "host", host, "deliveries", swept.RowsAffected())
+			s.log.Warn("webhooks store: a node is gone: the others take what it held", "host", host)
 		}
-		_, err = tx.Exec(ctx, sweepOwned)
-		return err
-	})
-}
-
-// lookForWork tells of what is due and held by nobody.
-func (s *Store) lookForWork(ctx context.Context) error {
-	rows, err := s.pool.Query(ctx, selectWaiting+waitsForUs, time.Now().Add(nearly).UnixMilli(), s.session.Load())
-	waits, err := collectBacklogs(rows, err)
-	if err == nil && len(waits) > 0 {
-		s.news.add(func(n *store.News) { n.Waits = waits })
+		h.sweeping = true
 	}
-	return err
-}
-
-// doubts are deliveries that the database may say we hold, when we don't.
-type doubts = guarded[[]int64]
-
-// doubt remembers such deliveries after an error.
-func (s *Store) doubt(ids []int64) {
-	s.doubts.change(func(all *[]int64) { *all = append(*all, ids...) })
-}
-
-// settleDoubts gives them up.
-func (s *Store) settleDoubts(ctx context.Context) (err error) {
-	var ids []int64
-	s.doubts.change(func(all *[]int64) { ids, *all = *all, nil })
-	if len(ids) == 0 {
+	if !h.sweeping && !h.thorough() {
 		return nil
 	}
-	if _, err = s.pool.Exec(ctx, release, ids, s.session.Load()); err != nil {
-		s.doubt(ids)
+	h.sweeping = true // also where it doesn't come to an end
+	if err := s.sweep(ctx); err != nil {
+		return err
 	}
-	return err
+	h.sweeping = false
+	return nil
+}
+
+// look tells of what waits and is held by nobody.
+func (h *heart) look(ctx context.Context) error {
+	return h.within(ctx, func(ctx context.Context) error {
+		rows, err := h.s.pool.Query(ctx, selectWaiting+waitsForUs, h.s.sessions.current())
+		waits, err := collectBacklogs(rows, err)
+		if err == nil && len(waits) > 0 {
+			h.s.news.add(func(n *store.News) { n.Waits = waits })
+		}
+		return err
+	})
 }

@@ -309,8 +309,10 @@ func TestOpenIsRefused(t *testing.T) {
 		"another's tables": {dsn, `CREATE SCHEMA webhooks; CREATE TABLE webhooks.event (x integer)`, store.ErrForeign, "is free"},
 		"a newer format":   {dsn, `DROP SCHEMA IF EXISTS webhooks CASCADE; CREATE SCHEMA webhooks; CREATE TABLE webhooks.format AS SELECT 99 AS version`, store.ErrForeign, "newer version"},
 		"no string":        {"postgres://u:" + password + "@h:port/x", "", nil, "is not a connection string"},
+		"a bare password":  {"postgres://u:a@" + password + "@h/x", "", nil, "is not a connection string"},
+		"words":            {"host=h password=a " + password, "", nil, "is not a connection string"},
 	}
-	for _, name := range []string{"no such database", "no such server", "no privilege", "read only", "another's tables", "a newer format", "no string"} {
+	for _, name := range []string{"no such database", "no such server", "no privilege", "read only", "another's tables", "a newer format", "no string", "a bare password", "words"} {
 		t.Run(name, func(t *testing.T) {
 			test := tests[name]
 			if test.before != "" {
@@ -325,6 +327,39 @@ func TestOpenIsRefused(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A node that is late has the time of a beat to say that it lives, however much
+// is told meanwhile; numbers of nodes that are long gone are free.
+func TestLapsedNodes(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn, Lease: time.Hour})
+	listening(t, dsn, 1)
+	pgtest.Execute(t, dsn, `INSERT INTO webhooks.node SELECT n, -n, clock_timestamp() - interval '10 seconds', 'late' FROM generate_series(1, 255) n`)
+	ids := store.NewIDs(0, 0, time.Now)
+	for range 3 {
+		p := publication(ids, ids.Next())
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+			t.Fatal(err)
+		}
+		pgtest.Execute(t, dsn, `SELECT pg_notify('webhooks', '0 waits')`)
+		for told := false; !told; {
+			news, err := s.News(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range news.Waits {
+				told = told || b.Subscription == p.Deliveries[0].Subscription
+			}
+		}
+	}
+	if _, err := postgres.Open(t.Context(), postgres.Config{DSN: dsn}); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("with 256 nodes: %v", err)
+	}
+	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET until = clock_timestamp() - interval '1 day' WHERE number = 7`)
+	if node, _, err := open(t, postgres.Config{DSN: dsn}).Identity(t.Context()); err != nil || node != 7 {
+		t.Errorf("the number is %d, %v", node, err)
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 
 	// What another node attempts just now is due once more after that.
 	requeue = `UPDATE webhooks.delivery d SET state = 0, due = $2::bigint, round = attempts, reason = NULL,
-			again = CASE WHEN holder <> $3 THEN $2::bigint END
+			again = CASE WHEN holder <> ALL($3) THEN $2::bigint END
 		WHERE id = ANY($1) AND EXISTS (SELECT FROM webhooks.subscription s WHERE s.key = d.subscription AND s.deleted = 0)`
 	discard   = `UPDATE webhooks.delivery d SET state = 3 WHERE id = ANY($1) AND state = 2`
 	returning = ` RETURNING id, subscription`
@@ -49,7 +49,7 @@ func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (stor
 	if len(q.States) > 0 {
 		update += " AND state " + selects.Among(q.States)
 	}
-	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, selects.Millis(now), s.session.Load())
+	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, selects.Millis(now), s.sessions.own())
 	return done, s.fail("queueing deliveries again", err)
 }
 
@@ -63,10 +63,10 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 // changeMany changes the deliveries that match in one transaction. The update
 // leaves out what has changed since they were found.
 func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (done store.Changed, err error) {
-	sql, params := dialect.Deliveries(q, `d.id`, also)
+	sql, conditions := dialect.Deliveries(q, `d.id`, also)
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		done = store.Changed{}
-		rows, err := tx.Query(ctx, numbered(sql), params...)
+		rows, err := tx.Query(ctx, numbered(sql), params(conditions)...)
 		found, err := collect[int64](rows, err)
 		if err != nil || len(found) == 0 {
 			return err

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -36,6 +35,16 @@ func text(s string) string {
 		return s
 	}
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// params are those of a list, which may have texts that nobody's row has.
+func params(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok {
+			args[i] = text(s)
+		}
+	}
+	return args
 }
 
 // optional is NULL for the empty string.
@@ -157,16 +166,4 @@ func each(rows pgx.Rows, err error, f func(pgx.Rows) error) error {
 		}
 	}
 	return rows.Err()
-}
-
-// guarded is a value that several goroutines change.
-type guarded[T any] struct {
-	mu sync.Mutex
-	v  T
-}
-
-func (g *guarded[T]) change(f func(*T)) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	f(&g.v)
 }

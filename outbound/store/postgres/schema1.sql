@@ -12,8 +12,6 @@ CREATE TABLE webhooks.node (
 	bytes   bigint NOT NULL DEFAULT 0  -- stored by way of this number, less what was removed
 );
 
-CREATE SEQUENCE webhooks.session;
-
 -- Grows with each change of a subscription or an event type.
 CREATE TABLE webhooks.revision (
 	n bigint NOT NULL

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,19 +63,18 @@ type Store struct {
 	lease time.Duration
 	log   *slog.Logger
 
-	number  int
-	session atomic.Int64
-	news    news
-	away    atomic.Bool  // the session was not renewed for as long as the lease
-	forgot  atomic.Int64 // when inbound messages were last forgotten, in milliseconds
+	number   int
+	sessions sessions
+	holds    holds
+	news     news
+	away     atomic.Bool  // the session was not renewed for as long as the lease
+	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
 	reads  chan struct{} // has room for those that may be under way
 	mu     sync.RWMutex  // held for reading by each call
 	closed bool
 	stop   context.CancelFunc
 	work   sync.WaitGroup // in the background
-
-	doubts doubts
 }
 
 var _ store.Store = (*Store)(nil)
@@ -88,13 +88,10 @@ func Check(dsn string) error {
 
 func parse(dsn string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		// The error repeats the string, and it isn't certain that it leaves out
-		// the password.
-		if inner := errors.Unwrap(err); inner != nil {
-			err = inner
-		}
-		return nil, fmt.Errorf("is not a connection string (%w): write it as in postgres://user:password@host:5432/database", err)
+	if err != nil || strings.Contains(c.ConnConfig.Host, "@") {
+		// Not the error's own words: where a password has characters that end it,
+		// what follows is taken for something else, and told.
+		return nil, errors.New("is not a connection string: write it as in postgres://user:password@host:5432/database, with all characters of the password but letters and digits as in a URL, such as %40 for @")
 	}
 	return c, nil
 }
@@ -113,6 +110,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		// between us and the server does no harm.
 		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
+	c.ConnConfig.AfterConnect = watchNetwork
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
 	}
@@ -124,6 +122,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		reads: make(chan struct{}, c.MaxConns-writingConns),
 	}
 	s.news.init()
+	s.holds.init()
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -140,6 +139,25 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.work.Go(func() { s.listen(life) })
 	return s, nil
 }
+
+// watchNetwork has the server notice soon that the network to us is gone, and
+// with it what our transactions lock. One that can't is none the worse.
+func watchNetwork(ctx context.Context, conn *pgconn.PgConn) error {
+	_, err := conn.Exec(ctx, `SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`).ReadAll()
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
+// Transactions of several steps end when we don't go on, whatever has become of
+// us.
+const (
+	begin         = `BEGIN` + orEnd
+	beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY` + orEnd
+	orEnd         = `; SET LOCAL idle_in_transaction_session_timeout = '10s'`
+)
 
 // enter makes the node one of those that share the store.
 func (s *Store) enter(ctx context.Context) error {
@@ -239,8 +257,7 @@ func (s *Store) snapshot(ctx context.Context, f func(ctx context.Context, db que
 	}
 	defer done()
 	return s.reading(ctx, func() error {
-		return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
-			func(tx pgx.Tx) error { return f(ctx, tx) })
+		return s.transact(ctx, beginSnapshot, func(ctx context.Context, tx pgx.Tx) error { return f(ctx, tx) })
 	})
 }
 
@@ -252,8 +269,12 @@ func (s *Store) write(ctx context.Context, f func(ctx context.Context, tx pgx.Tx
 	}
 	defer done()
 	return again(func() error {
-		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error { return f(ctx, tx) })
+		return s.transact(ctx, begin, f)
 	})
+}
+
+func (s *Store) transact(ctx context.Context, begin string, f func(ctx context.Context, tx pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return f(ctx, tx) })
 }
 
 // send runs statements in one transaction and one round trip.

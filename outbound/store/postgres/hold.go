@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// holds are the deliveries that this process has taken, as far as it knows: all
+// that the database says it holds is among them, since they are noted before.
+// What it says beyond that comes of a call whose answer was lost, or that came
+// late, and is given up.
+type holds struct {
+	mu     sync.Mutex
+	held   map[int64]struct{}
+	unsure atomic.Bool // an answer was lost
+}
+
+const (
+	selectOwn = `SELECT id FROM webhooks.delivery WHERE holder = ANY($1)`
+	release   = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id = ANY($1) AND holder = ANY($2)`
+)
+
+func (h *holds) init() { h.held = map[int64]struct{}{} }
+
+func (h *holds) take(ids []int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		h.held[id] = struct{}{}
+	}
+}
+
+func (h *holds) drop(ids []int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.held, id)
+	}
+}
+
+// lose drops what a call may have stored or not.
+func (h *holds) lose(ids []int64) {
+	h.drop(ids)
+	h.unsure.Store(true)
+}
+
+// strangers are those of the ids that aren't held.
+func (h *holds) strangers(ids []int64) []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id int64) bool {
+		_, held := h.held[id]
+		return held
+	})
+}
+
+// tidy gives up what the database says we hold and we don't. It must have said so
+// at the beat before too: what is settled just now may have been taken again.
+func (h *heart) tidy(ctx context.Context) error {
+	s := h.s
+	if !s.holds.unsure.Swap(false) && len(h.strangers) == 0 && !h.thorough() {
+		return nil
+	}
+	ids, err := collect[int64](s.pool.Query(ctx, selectOwn, s.sessions.own()))
+	if err != nil {
+		s.holds.unsure.Store(true)
+		return err
+	}
+	known := h.strangers
+	h.strangers = s.holds.strangers(ids)
+	slices.Sort(known)
+	lost := slices.DeleteFunc(slices.Clone(h.strangers), func(id int64) bool {
+		_, before := slices.BinarySearch(known, id)
+		return !before
+	})
+	if len(lost) == 0 {
+		return nil
+	}
+	_, err = s.pool.Exec(ctx, release, lost, s.sessions.own())
+	return err
+}
+
+// sessions are those that this process has had, the last one in force.
+type sessions struct{ list atomic.Pointer[[]int64] }
+
+// maxSessions is how many are remembered: what an older one held is long another's.
+const maxSessions = 8
+
+func (s *sessions) begin(session int64) {
+	var all []int64
+	if before := s.list.Load(); before != nil {
+		all = slices.Clone(*before)
+	}
+	all = append(all, session)
+	all = all[max(0, len(all)-maxSessions):]
+	s.list.Store(&all)
+}
+
+func (s *sessions) own() []int64 { return *s.list.Load() }
+
+func (s *sessions) current() int64 {
+	own := s.own()
+	return own[len(own)-1]
+}
