@@ -344,15 +344,7 @@ func TestLapsedNodes(t *testing.T) {
 			t.Fatal(err)
 		}
 		pgtest.Execute(t, dsn, `SELECT pg_notify('webhooks', '0 waits')`)
-		for told := false; !told; {
-			news, err := s.News(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, b := range news.Waits {
-				told = told || b.Subscription == p.Deliveries[0].Subscription
-			}
-		}
+		waits(t, s, p.Deliveries[0].Subscription)
 	}
 	if _, err := postgres.Open(t.Context(), postgres.Config{DSN: dsn}); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("with 256 nodes: %v", err)

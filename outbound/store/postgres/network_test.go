@@ -1,0 +1,187 @@
+package postgres_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
+)
+
+// wire is a network to the server that can lose an answer.
+type wire struct {
+	net.Listener
+	server net.Addr
+
+	mu   sync.Mutex
+	lose []byte // the answer to what has this in it
+	lost chan struct{}
+}
+
+// newWire returns a network and the URL of a database by way of it.
+func newWire(t *testing.T, dsn string) (*wire, string) {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{server: address(t, u), lost: make(chan struct{})}
+	if w.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			client, err := w.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { w.carry(client) })
+		}
+	})
+	t.Cleanup(func() { w.Close(); all.Wait() })
+	u.Host, u.RawQuery = w.Addr().String(), "sslmode=disable"
+	return w, u.String()
+}
+
+// address is where a server listens that a URL names.
+func address(t *testing.T, u *url.URL) net.Addr {
+	t.Helper()
+	if dir := u.Query().Get("host"); dir != "" {
+		return &net.UnixAddr{Net: "unix", Name: dir + "/.s.PGSQL.5432"}
+	}
+	addr, err := net.ResolveTCPAddr("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}
+
+// loseAnswer breaks the connection on which something with these words is sent,
+// once the server has answered it.
+func (w *wire) loseAnswer(words string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lose = []byte(words)
+}
+
+func (w *wire) carry(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial(w.server.Network(), w.server.String())
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	answers := make(chan bool, 1) // whether the next one is lost
+	go func() {
+		defer client.Close()
+		b := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(b)
+			if err != nil {
+				return
+			}
+			select {
+			case <-answers:
+				close(w.lost)
+				return
+			default:
+			}
+			if _, err := client.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	b := make([]byte, 1<<20)
+	for {
+		n, err := client.Read(b)
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		// The statement is described first, and then executed.
+		if w.lose != nil && bytes.Contains(b[:n], w.lose) && bytes.Contains(b[:n], []byte("E\x00\x00\x00")) {
+			w.lose = nil
+			answers <- true
+		}
+		w.mu.Unlock()
+		if _, err := server.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// A commit whose answer is lost may be one: what it holds then comes free.
+func TestLostAnswerToACommit(t *testing.T) {
+	w, dsn := newWire(t, pgtest.Database(t))
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	ids := store.NewIDs(0, 0, time.Now)
+	p := publication(ids, 1)
+	p.Deliveries[0].Hold = true
+	w.loseAnswer("INSERT INTO webhooks.event")
+	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
+	<-w.lost
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	waits(t, s, 1)
+	if n := claim(t, s, 1); n != 1 {
+		t.Errorf("%d were claimed", n)
+	}
+}
+
+// What is claimed again after a release whose answer was lost stays held.
+func TestLostAnswerToARelease(t *testing.T) {
+	w, dsn := newWire(t, pgtest.Database(t))
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	ids := store.NewIDs(0, 0, time.Now)
+	p, other := publication(ids, 1), publication(ids, 2)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, s, 1); n != 1 {
+		t.Fatalf("%d were claimed", n)
+	}
+	w.loseAnswer("SET holder = NULL, again = NULL WHERE id = ANY")
+	if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
+		t.Fatal(err)
+	}
+	<-w.lost
+	if n := claim(t, s, 1); n != 1 {
+		t.Fatalf("after the release %d were claimed", n)
+	}
+	// The beats that look for it come before this is told of.
+	for range 3 {
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{other}}); err != nil {
+			t.Fatal(err)
+		}
+		waits(t, s, 2)
+		claim(t, s, 2)
+		other = publication(ids, 2)
+	}
+	if n := claim(t, s, 1); n != 0 {
+		t.Errorf("%d were claimed that are held", n)
+	}
+}
+
+// waits waits until it is told that something of a subscription waits.
+func waits(t *testing.T, s *postgres.Store, subscription store.ID) {
+	t.Helper()
+	for {
+		news, err := s.News(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range news.Waits {
+			if b.Subscription == subscription {
+				return
+			}
+		}
+	}
+}
