@@ -48,6 +48,14 @@ const (
 			SELECT due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
 			ORDER BY due, id LIMIT 1) d`
 
+	// Jumps from one subscription to the next.
+	selectWaiting = `WITH RECURSIVE w AS (
+			(SELECT subscription, due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL ORDER BY subscription, due LIMIT 1)
+			UNION ALL
+			SELECT n.subscription, n.due FROM w CROSS JOIN LATERAL (
+				SELECT subscription, due FROM webhooks.delivery
+				WHERE state = 0 AND holder IS NULL AND subscription > w.subscription ORDER BY subscription, due LIMIT 1) n
+		) SELECT w.subscription, w.due FROM w`
 	selectHeld = `SELECT subscription, min(due) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription`
 )
 
