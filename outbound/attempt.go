@@ -75,15 +75,17 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 	dead := deliveryDead(s, h.Event, t.sub)
 	var telling *publishing
 	if dead != nil {
-		telling = e.announce(context.Background(), dead)
+		if telling = e.announce(context.Background(), dead); telling != nil {
+			telling.Tells = s.Delivery
+		}
 	}
 	e.commits.settle(s, telling, func(err error) {
 		if ordered {
 			defer close(stored)
 		}
 		again := l.settled(s.Delivery)
-		if err != nil {
-			return
+		if err != nil || s.Passed {
+			return // it is not so, or not for us to tell
 		}
 		if s.State == store.Pending && !ordered {
 			l.stored(s.Due)

@@ -95,7 +95,7 @@ func (l *lane) reserve(size int) bool {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.backlog || l.exclusive() || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
+	if l.backlog || l.alone(l.target.Load().sub) || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
 		l.backlog = true
 		return false
 	}
@@ -292,8 +292,9 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 type ticket struct{ asked, flushes uint64 }
 
 // fill takes what was claimed as due at that time, which is not now: what has
-// come up since is for the next claim.
-func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time) {
+// come up since is for the next claim. again is when to ask once more where there
+// was nothing of what is due.
+func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
 	size := 0
 	for _, h := range c.Deliveries {
 		size += len(h.Payload)
@@ -324,7 +325,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time) {
 	l.mu.Unlock()
 	switch {
 	case hungry && len(c.Deliveries) == 0 && more:
-		l.e.claims.schedule(l, l.e.now().Add(hungryPause)) // other lanes hold all the memory there is
+		l.e.claims.schedule(l, l.e.now().Add(again))
 	case hungry:
 		l.e.claims.schedule(l, claimed)
 	case !more && !c.Next.IsZero():

@@ -243,6 +243,66 @@ func TestNodeLosesItsLease(t *testing.T) {
 	}
 }
 
+// What a node makes of a delivery that another has taken meanwhile is told to
+// nobody: that one goes on.
+func TestLateDeathIsNotTold(t *testing.T) {
+	nodes, dsn := share(t, 2, retries())
+	a, b := nodes[0], nodes[1]
+	r, ops := newReceiver(t), newReceiver(t)
+	late := make(chan int)
+	r.answers(func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(<-late) })
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	news := a.subscribe(outbound.SubscriptionSpec{URL: ops.URL, EventTypes: []string{"webhooks.*"}})
+	b.knows(s.ID, true)
+	b.knows(news.ID, true)
+	a.publish("a", `1`)
+	r.next(t)
+	// The lease of the one that attempts it is over.
+	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = (SELECT session FROM webhooks.node WHERE session <> holder LIMIT 1)`)
+	late <- http.StatusInternalServerError
+	a.eventually("the end of the attempt", func() bool { return a.InFlight() == 0 })
+	d := only(t, a)
+	if d.State != store.Pending || d.Attempts != 0 {
+		t.Errorf("it is %s after %d attempts", d.State, d.Attempts)
+	}
+	if len(a.attempts) > 0 || len(a.dead) > 0 {
+		t.Error("it was told as dead")
+	}
+	ops.none(t)
+}
+
+// A subscription that is made ordered gets nothing more while something is under
+// way to it, wherever that is.
+func TestMadeOrdered(t *testing.T) {
+	nodes, _ := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	r := newReceiver(t)
+	hang := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) { <-hang })
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	b.knows(s.ID, true)
+	a.publish("a", `1`)
+	r.next(t)
+	if _, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Ordered = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("the news", func() bool {
+		s, err := a.Subscription(s.ID)
+		return err == nil && s.Ordered
+	})
+	b.publish("a", `2`)
+	// Whatever comes after it at b has gone through a claim like it.
+	other := newReceiver(t)
+	b.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"b"}, Ordered: true})
+	b.publish("b", `3`)
+	other.next(t)
+	r.none(t)
+	close(hang)
+	if got := r.next(t); string(got.body) != "2" {
+		t.Errorf("then came %s", got.body)
+	}
+}
+
 // Connections break at any moment, and the server says neither yes nor no: what
 // was accepted is delivered.
 func TestConnectionsBreak(t *testing.T) {

@@ -103,9 +103,8 @@ func sameSubscription(known, row *store.Subscription) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// exclusive tells whether one node at a time may deliver to the lane's
-// subscription, which is whoever claims it.
-func (l *lane) exclusive() bool {
-	s := l.target.Load().sub
+// alone tells whether one node at a time may deliver to a subscription, which is
+// whoever claims it.
+func (l *lane) alone(s *store.Subscription) bool {
 	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0)
 }

@@ -106,6 +106,9 @@ func (e *Engine) adopt(s *store.Subscription) {
 	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
 		e.lanes.index(l, old, s)
 	}
+	if !l.alone(old) && l.alone(s) {
+		l.flush() // whoever claims it is to be the only one
+	}
 	switch {
 	case old.Active && !s.Active:
 		l.flush()

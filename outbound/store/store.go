@@ -19,8 +19,7 @@ import (
 //
 // Deliveries are held by whoever took them, by Commit or Claim, until they
 // are settled or released. When the process that holds a delivery is gone, the
-// delivery is there to be claimed again. What it says of it once another has it
-// doesn't count.
+// delivery is there to be claimed again.
 type Store interface {
 	// Identity gives this process's number among those that share the store
 	// (0 where nobody does) and the greatest id that is stored.
@@ -137,6 +136,9 @@ type Publication struct {
 	// its tenant.
 	Chosen     bool
 	Deliveries []NewDelivery
+	// Tells is a delivery whose death the event tells of, or 0. Where what the
+	// same batch settles of that is passed over, the event isn't stored.
+	Tells ID
 
 	Result PublishResult // set by Commit
 }
@@ -163,10 +165,12 @@ const (
 	Stored    Outcome = iota
 	Duplicate         // an event with that id, type, content type and payload is there
 	Reused            // an event with that id is there, and it is another one
+	Untold            // what it Tells has not come about
 )
 
 // Settlement is the end of an attempt: its record, and what is next for the
-// delivery, which is no longer held. Storing it twice is as good as once.
+// delivery, which is no longer held. Storing it twice is as good as once. It is
+// passed over where another process has taken the delivery meanwhile.
 type Settlement struct {
 	Delivery     ID
 	Subscription ID
@@ -174,6 +178,8 @@ type Settlement struct {
 	State        State
 	Due          time.Time // of the next attempt, where State is Pending
 	Reason       string    // where State is Dead
+
+	Passed bool // set by Commit: it was passed over
 }
 
 // Want asks for deliveries of one subscription.

@@ -20,7 +20,9 @@ const (
 	wanted = `WITH want AS (
 			SELECT w.subscription, w.room, w.n FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
 			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
-			WHERE (s.key IS NULL OR s.owner = $3 OR NOT ` + exclusive + `) AND ` + alive + `$3)
+			WHERE (s.key IS NULL OR NOT ` + exclusive + ` OR s.owner = $3 AND NOT EXISTS (
+				SELECT FROM webhooks.delivery h WHERE h.holder IS NOT NULL AND h.holder <> $3 AND h.subscription = w.subscription))
+				AND ` + alive + `$3)
 		)`
 
 	// claim takes what is due, until the payloads are over a limit. One that
@@ -31,8 +33,10 @@ const (
 				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription AND due <= $4
 				ORDER BY due, id LIMIT w.room FOR UPDATE SKIP LOCKED) d
 		), sized AS (
-			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, octet_length(e.payload) AS size
-			FROM due JOIN webhooks.event e ON e.id = due.event
+			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, e.size
+			FROM due CROSS JOIN LATERAL (
+				SELECT octet_length(payload) AS size FROM webhooks.event WHERE id = due.event
+				OFFSET 0) e -- so that no payload is sorted
 		), counted AS (
 			SELECT n, id, event, due, first, CASE WHEN first THEN size ELSE 0 END AS size,
 				sum(CASE WHEN first THEN size ELSE 0 END) OVER (ORDER BY n, due, id) AS total
@@ -59,13 +63,17 @@ const (
 	selectHeld = `SELECT subscription, min(due) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription`
 )
 
+// claimRows is how many deliveries a claim takes at most, of all subscriptions
+// together. Each of them is locked and written.
+const claimRows = 4096
+
 // Claim implements store.Store. What it takes is known here before the
 // transaction ends, so that nothing is held of which nobody knows.
 func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
 	var subscriptions, rooms []int64
 	for _, w := range want {
 		subscriptions = append(subscriptions, int64(w.Subscription))
-		rooms = append(rooms, int64(max(w.Limit, 0)))
+		rooms = append(rooms, int64(min(max(w.Limit, 0), max(claimRows/len(want), 1))))
 	}
 	var claimed []store.Claimed
 	var taken []int64

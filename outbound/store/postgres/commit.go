@@ -16,8 +16,8 @@ const (
 	// over, in the order of the ids, so that two batches don't wait for each
 	// other.
 	publish = `WITH p AS (
-			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])
-				AS p (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
+			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $17::bigint[])
+				AS p (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload, tells)
 		), taken AS (
 			INSERT INTO webhooks.chosen (id, tenant, event)
 			SELECT chosen, coalesce(tenant, ''), id FROM p WHERE chosen IS NOT NULL ORDER BY 1, 2, 3
@@ -25,7 +25,9 @@ const (
 		), stored AS (
 			INSERT INTO webhooks.event (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
 			SELECT id, deliveries, type, tenant, chosen, content_type, headers::json, trace_parent, trace_state, payload FROM p
-			WHERE chosen IS NULL OR id IN (SELECT event FROM taken) RETURNING id
+			WHERE (chosen IS NULL OR id IN (SELECT event FROM taken))
+				AND (tells = 0 OR EXISTS (SELECT FROM webhooks.delivery d WHERE d.id = tells AND d.state = 2))
+			RETURNING id
 		), addressed AS (
 			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
 			SELECT d.id, d.event, d.subscription, 0, d.due, 0, 0, CASE WHEN d.hold AND ` + alive + `$15) THEN $15::bigint END
@@ -35,7 +37,8 @@ const (
 
 	// settle stores outcomes, but not over those of an attempt that was made
 	// later, nor of a delivery that another node has taken. What was queued again
-	// meanwhile is due once more.
+	// meanwhile is due once more. It returns what was passed over, which isn't
+	// what was stored before.
 	settle = `WITH s AS (
 			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[], $7::bigint[], $8::bigint[],
 				$9::integer[], $10::text[], $11::text[], $12::bytea[], $13::text[], $14::text[])
@@ -60,9 +63,13 @@ const (
 			FROM s
 			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($15)) AND (s.number IS NULL OR s.number > d.attempts)
 			RETURNING d.id
-		) INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
-		SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
-		FROM s JOIN settled ON settled.id = s.delivery WHERE s.number > 1`
+		), recorded AS (
+			INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
+			SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
+			FROM s JOIN settled ON settled.id = s.delivery WHERE s.number > 1
+		) SELECT s.delivery FROM s JOIN webhooks.delivery d ON d.id = s.delivery
+		WHERE d.holder <> ALL($15) OR s.number <= d.attempts AND NOT
+			CASE WHEN s.number = 1 THEN d.at = s.at ELSE EXISTS (SELECT FROM webhooks.attempt a WHERE a.id = s.id) END`
 
 	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
 
@@ -86,24 +93,18 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	rounds, size := settlements(b.Settlements)
 	size += p.size
 	var results map[int64]store.PublishResult
+	var passed map[int64]bool
 	s.holds.take(p.held)
 	err := s.send(ctx, func(batch *pgx.Batch) {
-		results = map[int64]store.PublishResult{}
+		results, passed = map[int64]store.PublishResult{}, map[int64]bool{}
+		for _, r := range rounds {
+			batch.Queue(settle, r.args(s.sessions.own())...).Query(eachID(func(id int64) { passed[id] = true }))
+		}
 		if len(b.Publications) > 0 {
-			batch.Queue(publish, p.args(s.sessions.current())...).Query(func(rows pgx.Rows) error {
-				return each(rows, nil, func(row pgx.Rows) error {
-					var id int64
-					err := row.Scan(&id)
-					results[id] = store.PublishResult{Outcome: store.Stored}
-					return err
-				})
-			})
+			batch.Queue(publish, p.args(s.sessions.current())...).Query(eachID(func(id int64) { results[id] = store.PublishResult{Outcome: store.Stored} }))
 		}
 		if len(p.named.id) > 0 {
 			batch.Queue(compare, p.named.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
-		}
-		for _, r := range rounds {
-			batch.Queue(settle, r.args(s.sessions.own())...)
 		}
 		if len(p.free) > 0 {
 			s.notifyOwners(batch, p.free)
@@ -117,20 +118,43 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		return s.fail("committing", err)
 	}
 	for _, pub := range b.Publications {
-		pub.Result = store.PublishResult{Outcome: store.Reused}
-		if r, ok := results[int64(pub.Event.Key)]; ok {
-			pub.Result = r
-		}
-		if pub.Result.Outcome == store.Stored {
-			pub.Result.Deliveries = len(pub.Deliveries)
-		} else {
+		if pub.Result = publishResult(pub, results); pub.Result.Outcome != store.Stored {
 			s.holds.drop(deliveryKeys(pub))
 		}
+	}
+	for _, t := range b.Settlements {
+		t.Passed = passed[int64(t.Delivery)]
 	}
 	for _, r := range rounds {
 		s.holds.drop(r.delivery)
 	}
 	return nil
+}
+
+// publishResult is what became of a publication.
+func publishResult(p *store.Publication, results map[int64]store.PublishResult) store.PublishResult {
+	r, ok := results[int64(p.Event.Key)]
+	switch {
+	case !ok && p.Tells != 0:
+		r.Outcome = store.Untold
+	case !ok: // it was removed just now
+		r.Outcome = store.Reused
+	case r.Outcome == store.Stored:
+		r.Deliveries = len(p.Deliveries)
+	}
+	return r
+}
+
+// eachID calls f for each row of a statement that returns ids.
+func eachID(f func(int64)) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		return each(rows, nil, func(row pgx.Rows) error {
+			var id int64
+			err := row.Scan(&id)
+			f(id)
+			return err
+		})
+	}
 }
 
 // deliveryKeys are those of a publication's deliveries.
@@ -158,7 +182,7 @@ func readCompared(rows pgx.Rows, results map[int64]store.PublishResult) error {
 
 // publications are the columns of events and of their deliveries.
 type publications struct {
-	id                                                            int64s
+	id, tells                                                     int64s
 	deliveries                                                    []int32
 	kind                                                          []string
 	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
@@ -198,6 +222,7 @@ func newPublications(ps []*store.Publication) *publications {
 		}
 		headers := asJSON(e.Headers, len(e.Headers))
 		c.id = append(c.id, int64(e.Key))
+		c.tells = append(c.tells, int64(p.Tells))
 		c.deliveries = append(c.deliveries, int32(len(p.Deliveries)))
 		c.kind = append(c.kind, text(e.Type))
 		c.tenant = append(c.tenant, optional(e.Tenant))
@@ -245,7 +270,7 @@ func (c *named) args() []any {
 func (c *publications) args(session int64) []any {
 	return []any{
 		c.id, c.deliveries, c.kind, c.tenant, c.chosen, c.contentType, c.headers, c.traceParent, c.traceState, c.payload,
-		c.delivery, c.event, c.subscription, c.due, session, c.hold,
+		c.delivery, c.event, c.subscription, c.due, session, c.hold, c.tells,
 	}
 }
 

@@ -67,7 +67,7 @@ func classify(err error) (kind error, hint string) {
 		case e.Code == codeReadOnly:
 			return store.ErrUnavailable, "it can't be written to: give the address of the primary, not of a standby"
 		case e.Code == codeNoPrivilege:
-			return store.ErrUnavailable, "let the user of the connection string create and use the schema webhooks: GRANT CREATE ON DATABASE … TO …"
+			return store.ErrUnavailable, "let the user of the connection string create the schema webhooks, or have it: GRANT CREATE ON DATABASE … TO …, or ALTER SCHEMA webhooks OWNER TO …"
 		case e.Code == codeNoDatabase:
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
 		case e.Code[:2] == classAuth:

@@ -166,7 +166,7 @@ func (h *heart) look(ctx context.Context) error {
 		rows, err := h.s.pool.Query(ctx, selectWaiting+waitsForUs, h.s.sessions.current())
 		waits, err := collectBacklogs(rows, err)
 		if err == nil && len(waits) > 0 {
-			h.s.news.add(func(n *store.News) { n.Waits = waits })
+			h.s.news.wait(waits...)
 		}
 		return err
 	})

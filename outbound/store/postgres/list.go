@@ -13,13 +13,10 @@ import (
 
 // dialect of lists.
 var dialect = selects.Dialect{
-	Schema: "webhooks.",
-	Join:   "JOIN",
-	Pending: []selects.Part{
-		{Where: "d.state = 0 AND d.holder IS NULL"},
-		{Where: "d.holder IS NOT NULL"},
-	},
-	OfEvent: "d.event = e.id",
+	Schema:    "webhooks.",
+	Join:      "JOIN",
+	IsPending: "(d.state = 0 AND d.holder IS NULL OR d.state = 0 AND d.holder IS NOT NULL)", // each half has an index
+	OfEvent:   "d.event = e.id",
 }
 
 // Event implements store.Store.

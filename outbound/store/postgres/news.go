@@ -36,13 +36,29 @@ const (
 type news struct {
 	mu      sync.Mutex
 	pending store.News
-	some    chan struct{} // has room for one
-	look    chan struct{} // likewise, for the heart
+	waits   map[store.ID]time.Time // when the first of a subscription is due
+	some    chan struct{}          // has room for one
+	look    chan struct{}          // likewise, for the heart
 	ended   chan struct{}
 }
 
 func (n *news) init() {
 	n.some, n.look, n.ended = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+}
+
+// wait adds what waits.
+func (n *news) wait(all ...store.Backlog) {
+	n.mu.Lock()
+	if n.waits == nil {
+		n.waits = map[store.ID]time.Time{}
+	}
+	for _, b := range all {
+		if due, ok := n.waits[b.Subscription]; !ok || b.Due.Before(due) {
+			n.waits[b.Subscription] = b.Due
+		}
+	}
+	n.mu.Unlock()
+	wake(n.some)
 }
 
 func (n *news) add(f func(*store.News)) {
@@ -71,7 +87,10 @@ func (s *Store) News(ctx context.Context) (store.News, error) {
 	s.news.mu.Lock()
 	defer s.news.mu.Unlock()
 	told := s.news.pending
-	s.news.pending = store.News{}
+	for key, due := range s.news.waits {
+		told.Waits = append(told.Waits, store.Backlog{Subscription: key, Due: due})
+	}
+	s.news.pending, s.news.waits = store.News{}, nil
 	return told, nil
 }
 
@@ -163,6 +182,6 @@ func (s *Store) heard(said string) {
 			return
 		}
 		// Due as soon as can be, whatever the clocks say.
-		s.news.add(func(n *store.News) { n.Waits = append(n.Waits, store.Backlog{Subscription: store.ID(key)}) })
+		s.news.wait(store.Backlog{Subscription: store.ID(key)})
 	}
 }

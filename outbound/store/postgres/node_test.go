@@ -180,18 +180,28 @@ func TestLateOutcome(t *testing.T) {
 	if n := claim(t, now, 1); n != 1 {
 		t.Fatalf("%d were claimed", n)
 	}
-	settle := func(s *postgres.Store, state store.State) {
+	settle := func(s *postgres.Store, state store.State) (passed bool, told store.Outcome) {
 		t.Helper()
 		id := p.Deliveries[0].ID
-		if err := s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{
+		outcome := &store.Settlement{
 			Delivery: id, Subscription: 1, State: state, Reason: "it said so", Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"},
-		}}}); err != nil {
+		}
+		news := publication(ids, 2)
+		news.Tells = id
+		if err := s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{outcome}, Publications: []*store.Publication{news}}); err != nil {
 			t.Fatal(err)
 		}
+		return outcome.Passed, news.Result.Outcome
 	}
-	settle(late, store.Dead)
-	settle(now, store.Delivered)
-	settle(late, store.Dead)
+	if passed, told := settle(late, store.Dead); !passed || told != store.Untold {
+		t.Errorf("while another has it: passed %v, told %v", passed, told)
+	}
+	if passed, _ := settle(now, store.Delivered); passed {
+		t.Error("the one that has it was passed over")
+	}
+	if passed, told := settle(late, store.Dead); !passed || told != store.Untold {
+		t.Errorf("when another has had it: passed %v, told %v", passed, told)
+	}
 	if r, err := now.Delivery(t.Context(), p.Deliveries[0].ID); err != nil || r.State != store.Delivered || r.Attempts != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -87,12 +87,12 @@ CREATE TABLE webhooks.delivery (
 	response_body    bytea,
 	response_headers json,
 	trace_id         text
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
 -- What waits for somebody to take it, by subscription and then by time; what is
 -- taken; what is dead. What was delivered is in none of them.
 CREATE INDEX delivery_waits ON webhooks.delivery (subscription, due, id) WHERE state = 0 AND holder IS NULL;
-CREATE INDEX delivery_held ON webhooks.delivery (holder, subscription) WHERE holder IS NOT NULL;
+CREATE INDEX delivery_held ON webhooks.delivery (subscription, holder) WHERE holder IS NOT NULL;
 CREATE INDEX delivery_dead ON webhooks.delivery (id) WHERE state = 2;
 CREATE INDEX delivery_event ON webhooks.delivery (event);
 

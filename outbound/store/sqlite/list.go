@@ -218,8 +218,9 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery stor
 
 // dialect of lists. SQLite keeps to the order of a CROSS JOIN.
 var dialect = selects.Dialect{
-	Join:    "CROSS JOIN",
-	Dead:    " INDEXED BY delivery_dead",
-	Pending: []selects.Part{{Hint: " INDEXED BY delivery_pending"}},
-	OfEvent: "d.id > e.id AND d.id <= e.last AND d.event = e.id",
+	Join:      "CROSS JOIN",
+	Dead:      " INDEXED BY delivery_dead",
+	Pending:   " INDEXED BY delivery_pending",
+	IsPending: "d.state = 0",
+	OfEvent:   "d.id > e.id AND d.id <= e.last AND d.event = e.id",
 }

@@ -9,6 +9,20 @@ import (
 )
 
 var settleTests = []test{
+	{"what tells of a death is stored with it", func(b *bench) {
+		s, pager := b.subscribe("crm"), b.subscribe("pager")
+		p := b.event("1", s)
+		b.publish(p)
+		news := b.event("dead", pager)
+		news.Tells = p.Deliveries[0].ID
+		death := b.attempted(news.Tells, s, 1, store.Dead)
+		b.check(b.Commit(b.ctx(), &store.Batch{Publications: []*store.Publication{news}, Settlements: []*store.Settlement{death}}))
+		equal(b, "outcome", news.Result, store.PublishResult{Deliveries: 1})
+		equal(b, "passed", death.Passed, false)
+		b.settle(death)
+		equal(b, "passed the second time", death.Passed, false)
+		same(b, "claimed", b.claimed(pager, 9), deliveries(news))
+	}},
 	{"delivered at once", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)

@@ -38,17 +38,12 @@ func Record(withPayload bool) string {
 
 // Dialect is what the stores say differently. Parameters are written as "?".
 type Dialect struct {
-	Schema  string // before a table's name
-	Join    string // that keeps to the order in which tables are written, where there is one
-	Dead    string // after "delivery d", where only dead letters are wanted
-	Pending []Part // which together have all pending deliveries
-	OfEvent string // that the delivery d is the event e's
-}
-
-// Part of the deliveries d.
-type Part struct {
-	Hint  string // after "delivery d"
-	Where string // what is in it; "" where the hint says that
+	Schema    string // before a table's name
+	Join      string // that keeps to the order in which tables are written, where there is one
+	Dead      string // after "delivery d", where only dead letters are wanted
+	Pending   string // likewise for what is pending
+	IsPending string // that d is pending
+	OfEvent   string // that d is the event e's
 }
 
 // where gathers the conditions of a list.
@@ -111,20 +106,19 @@ func (w *where) delivery(q store.Query) {
 	if q.Subscription != "" {
 		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE id = ?)", q.Subscription)
 	}
-	if len(q.States) > 0 {
+	switch {
+	case len(q.States) == 1 && q.States[0] == store.Pending:
+		w.add(w.IsPending)
+	case len(q.States) > 0:
 		w.add("d.state " + Among(q.States))
 	}
-	if !q.FailedSince.IsZero() || !q.FailedUntil.IsZero() {
-		since, until := int64(math.MinInt64), int64(math.MaxInt64)
-		if !q.FailedSince.IsZero() {
-			since = Millis(q.FailedSince)
-		}
-		if !q.FailedUntil.IsZero() {
-			until = Millis(q.FailedUntil) - 1
-		}
-		// When it was attempted last: the first attempt is in its row.
-		w.add("coalesce((SELECT a.at FROM "+w.Schema+"attempt a WHERE a.delivery = d.id AND a.number = d.attempts), d.at) BETWEEN ? AND ?",
-			since, until)
+	// When it was attempted last: the first attempt is in its row.
+	last := "CASE WHEN d.attempts > 1 THEN (SELECT a.at FROM " + w.Schema + "attempt a WHERE a.delivery = d.id AND a.number = d.attempts) ELSE d.at END"
+	if !q.FailedSince.IsZero() {
+		w.add(last+" >= ?", Millis(q.FailedSince))
+	}
+	if !q.FailedUntil.IsZero() {
+		w.add(last+" < ?", Millis(q.FailedUntil))
 	}
 }
 
@@ -182,29 +176,13 @@ func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql str
 		from = delivery + dialect.Dead + withEvent
 	case only(store.Pending) && len(rest.terms) == 0:
 		// What is pending isn't in the order of the list: the ids alone are sorted.
-		w = dialect.pending(w, q)
-		from = w.terms[0] + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
-		w.terms = nil
+		ids := "(SELECT d.id FROM " + delivery + dialect.Pending + w.String() + " ORDER BY d.id DESC LIMIT ?) p"
+		from = ids + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
+		w = where{args: append(w.args, limit(q))}
 	}
 	w.terms, w.args = append(w.terms, rest.terms...), append(w.args, rest.args...)
 	return "SELECT " + columns + " FROM " + from + " LEFT JOIN " + dialect.Schema + "subscription s ON s.key = d.subscription" +
 		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
-}
-
-// pending has the ids p of the pending deliveries that match w, as its one term.
-func (dialect *Dialect) pending(w where, q store.Query) where {
-	p := where{Dialect: dialect}
-	var parts []string
-	for _, part := range dialect.Pending {
-		in := where{terms: w.terms}
-		if part.Where != "" {
-			in.terms = append([]string{part.Where}, w.terms...)
-		}
-		parts = append(parts, "SELECT d.id FROM "+dialect.Schema+"delivery d"+part.Hint+in.String())
-		p.args = append(p.args, w.args...)
-	}
-	p.add("("+strings.Join(parts, " UNION ALL ")+" ORDER BY id DESC LIMIT ?) p", limit(q))
-	return p
 }
 
 // Millis is how the stores keep a time, and 0 the zero time.
