@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/time/rate"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -38,6 +40,7 @@ func (s *Store) keep(ctx context.Context) {
 	ticker := time.NewTicker(s.lease / beats)
 	defer ticker.Stop()
 	h := heart{s: s, renewed: time.Now()}
+	failures := rate.Sometimes{First: 1, Interval: time.Minute}
 	for {
 		var err error
 		select {
@@ -49,7 +52,9 @@ func (s *Store) keep(ctx context.Context) {
 			err = h.look(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			s.log.Warn("webhooks store: no news of the other nodes; trying again", "error", s.fail("renewing the lease", err))
+			failures.Do(func() {
+				s.log.Warn("webhooks store: no news of the other nodes; trying again", "error", s.fail("renewing the lease", err))
+			})
 		}
 	}
 }
@@ -76,7 +81,7 @@ func (h *heart) beat(ctx context.Context) error {
 		// The others take what we hold: it isn't to be attempted here too.
 		h.s.news.add(func(n *store.News) { n.Lost = true })
 	}
-	return errors.Join(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.look(ctx))
+	return cmp.Or(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.look(ctx)) // they fail for the same reason
 }
 
 // within bounds a part of a beat, so that the next beat comes in time.

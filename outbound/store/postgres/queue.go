@@ -64,7 +64,7 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 // leaves out what has changed since they were found.
 func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (done store.Changed, err error) {
 	sql, conditions := dialect.Deliveries(q, `d.id`, also)
-	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	change := func(ctx context.Context, tx pgx.Tx) error {
 		done = store.Changed{}
 		rows, err := tx.Query(ctx, numbered(sql), params(conditions)...)
 		found, err := collect[int64](rows, err)
@@ -87,7 +87,8 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 		var b pgx.Batch
 		s.notifyOwners(&b, keys(done.Subscriptions))
 		return tx.SendBatch(ctx, &b).Close()
-	})
+	}
+	err = s.reading(ctx, func() error { return s.write(ctx, change) }) // what it searches may be much
 	return done, err
 }
 

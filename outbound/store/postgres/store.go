@@ -73,6 +73,7 @@ type Store struct {
 	reads  chan struct{} // has room for those that may be under way
 	mu     sync.RWMutex  // held for reading by each call
 	closed bool
+	life   context.Context // over when Close has given calls their time
 	stop   context.CancelFunc
 	work   sync.WaitGroup // in the background
 }
@@ -133,10 +134,9 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		s.pool.Close()
 		return nil, s.fail("opening the store", err)
 	}
-	var life context.Context
-	life, s.stop = context.WithCancel(context.Background())
-	s.work.Go(func() { s.keep(life) })
-	s.work.Go(func() { s.listen(life) })
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.work.Go(func() { s.keep(s.life) })
+	s.work.Go(func() { s.listen(s.life) })
 	return s, nil
 }
 
@@ -194,6 +194,8 @@ func cmpDuration(v, fallback time.Duration) time.Duration {
 // Close implements store.Store. What this node holds is there for others at
 // once; where the server can't be told, when its lease is over.
 func (s *Store) Close() error {
+	stop := time.AfterFunc(connecting, s.stop) // a dead network must not hold up the end
+	defer stop.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -225,7 +227,8 @@ func (s *Store) use(ctx context.Context, writes bool) (context.Context, func(), 
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	return ctx, func() { cancel(); s.mu.RUnlock() }, nil
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel(); s.mu.RUnlock() }, nil
 }
 
 // read calls f with a connection.
