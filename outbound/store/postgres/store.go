@@ -9,6 +9,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: the DSN %w", err)
 	}
-	c.ConnConfig.ConnectTimeout = min(cmpDuration(c.ConnConfig.ConnectTimeout, connecting), connecting)
+	c.ConnConfig.ConnectTimeout = min(cmp.Or(c.ConnConfig.ConnectTimeout, connecting), connecting)
 	c.MaxConns = max(c.MaxConns, leastConns)
 	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
 		// A plan that was made when a table was small isn't kept, and a pooler
@@ -118,7 +119,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s := &Store{
 		name:  fmt.Sprintf("postgres://%s:%d/%s", c.ConnConfig.Host, c.ConnConfig.Port, c.ConnConfig.Database),
 		host:  config.Host,
-		lease: cmpDuration(config.Lease, defaultLease),
+		lease: cmp.Or(config.Lease, defaultLease),
 		log:   config.Logger,
 		reads: make(chan struct{}, c.MaxConns-writingConns),
 	}
@@ -182,13 +183,6 @@ func (s *Store) judge(ctx context.Context) error {
 			"store", s.name, "fsync", fsync, "synchronous_commit", commit)
 	}
 	return nil
-}
-
-func cmpDuration(v, fallback time.Duration) time.Duration {
-	if v <= 0 {
-		return fallback
-	}
-	return v
 }
 
 // Close implements store.Store. What this node holds is there for others at
