@@ -22,6 +22,7 @@ const (
 type Status struct {
 	Store         store.Stats
 	Salvages      []store.Salvage // of damaged stores that were set aside
+	Nodes         []store.Node    // that share the store
 	InFlight      int
 	Draining      bool
 	Subscriptions []SubscriptionStatus
@@ -50,6 +51,11 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	}
 	stats.OldestDue = e.clock.wall(stats.OldestDue)
 	s := Status{Store: stats, Salvages: e.Salvages(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	if e.shared != nil {
+		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
+			return Status{}, err
+		}
+	}
 	for _, l := range e.lanes.all() {
 		sub := l.status()
 		sub.Pending = stats.Waiting[l.key]

@@ -93,9 +93,15 @@ func TestNodeStops(t *testing.T) {
 		ids = append(ids, nodes[0].publish(event{Type: "order.created", Payload: json.RawMessage("1")}))
 	}
 	r.wait(1)
+	if n := nodes[1].reader().get("/status").object("store").list("nodes"); len(n) != 2 {
+		t.Errorf("the nodes are %v", n)
+	}
 	nodes[0].signal(syscall.SIGTERM)
 	close(gate)
 	nodes[0].exited()
+	if out := nodes[1].webhooks("status"); strings.Count(out, "Node:") != 1 || !strings.Contains(out, "(this one)") {
+		t.Errorf("after the stop the status is\n%s", out)
+	}
 	for _, id := range ids {
 		r.waitID(id)
 	}

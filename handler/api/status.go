@@ -22,6 +22,15 @@ type storeStatus struct {
 	Path    string    `json:"path"`
 	Bytes   int64     `json:"bytes"`
 	Damaged []damaged `json:"damaged"`
+	Nodes   []node    `json:"nodes"`
+}
+
+// node is one of those that share the store.
+type node struct {
+	Number int    `json:"number"`
+	Host   string `json:"host"`
+	Self   bool   `json:"self"`
+	Lapsed bool   `json:"lapsed"`
 }
 
 // damaged is a damaged store that was set aside and is still there.
@@ -61,10 +70,13 @@ func (c *call) showStatus() error {
 	}
 	out := status{
 		Pending: s.Store.Pending, OldestDue: timestamp(s.Store.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
-		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, []damaged{}}, Subscriptions: []subscriptionStatus{},
+		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, []damaged{}, []node{}}, Subscriptions: []subscriptionStatus{},
 	}
 	for _, d := range s.Salvages {
 		out.Store.Damaged = append(out.Store.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})
+	}
+	for _, n := range s.Nodes {
+		out.Store.Nodes = append(out.Store.Nodes, node(n))
 	}
 	for _, sub := range s.Subscriptions {
 		out.Subscriptions = append(out.Subscriptions, subscriptionStatusOf(sub))

@@ -29,8 +29,29 @@ type serverStatus struct {
 				Subscriptions int `json:"subscriptions"`
 			} `json:"lost"`
 		} `json:"damaged"`
+
+		Nodes []node `json:"nodes"`
 	} `json:"store"`
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
+}
+
+// node is one of those that share the store.
+type node struct {
+	Number int    `json:"number"`
+	Host   string `json:"host"`
+	Self   bool   `json:"self"`
+	Lapsed bool   `json:"lapsed"`
+}
+
+func (n node) String() string {
+	name := fmt.Sprintf("%02x %s", n.Number, n.Host)
+	switch {
+	case n.Self:
+		return name + " (this one)"
+	case n.Lapsed:
+		return name + " (not heard of: the others are about to take what it holds)"
+	}
+	return name
 }
 
 // subscriptionStatus is how one subscription fares.
@@ -94,6 +115,9 @@ func printStatus(c *call, answer []byte) error {
 	}
 	f.add("Dead letters", dead)
 	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	for _, n := range s.Store.Nodes {
+		f.addText("Node", n.String())
+	}
 	for _, d := range s.Store.Damaged {
 		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
 			count(d.Lost.Deliveries, "delivery", "deliveries")+" and "+

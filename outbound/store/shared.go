@@ -9,6 +9,16 @@ type Shared interface {
 	// News waits for something that the other nodes have done, and returns all
 	// that has come up since the last call. ErrUnavailable: the store was closed.
 	News(ctx context.Context) (News, error)
+	// Nodes returns those that have the store open, by number.
+	Nodes(ctx context.Context) ([]Node, error)
+}
+
+// Node is a process that has a shared store open.
+type Node struct {
+	Number int    // in its ids
+	Host   string // as people know it
+	Self   bool   // it is this process
+	Lapsed bool   // it was not heard of for as long as its lease: others are about to take what it holds
 }
 
 // News is what the other nodes have done.
