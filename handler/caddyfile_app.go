@@ -3,6 +3,7 @@ package handler
 import (
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -140,21 +141,23 @@ var subscriptionOptions = map[string]option[*Subscription]{
 }
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {
+	const written = "store: write it as in: store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}"
 	args := d.RemainingArgs()
-	a.Store = new(Store)
-	if len(args) > 0 {
-		a.Store.Type = args[0]
+	if len(args) == 0 {
+		return d.Err(written)
 	}
-	switch {
-	case a.Store.Type == "sqlite" && len(args) == 1:
-	case a.Store.Type == "sqlite" && len(args) == 2:
-		a.Store.Path = args[1]
-	case a.Store.Type == "postgres" && len(args) == 2:
-		a.Store.DSN = args[1]
-	case len(args) == 0, a.Store.Type == "sqlite":
-		return d.Err("store: write it as in: store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}")
-	case a.Store.Type == "postgres":
-		return d.Err("store postgres: write it as in: store postgres {env.DATABASE_URL}, and in quotes what has spaces")
+	a.Store = &Store{Type: args[0]}
+	switch args = args[1:]; a.Store.Type {
+	case "sqlite":
+		if len(args) > 1 {
+			return d.Err(written)
+		}
+		a.Store.Path = strings.Join(args, "")
+	case "postgres":
+		if len(args) != 1 {
+			return d.Err("store postgres: write it as in: store postgres {env.DATABASE_URL}, and in quotes what has spaces")
+		}
+		a.Store.DSN = args[0]
 	default:
 		return d.WrapErr(errUnknownStore(a.Store.Type))
 	}

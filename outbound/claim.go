@@ -143,23 +143,16 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	}
 	// Where a lane got nothing of what is due, others have all the memory there
 	// is, or another node just looks at the same.
-	again := claimAgain
-	if size(claimed) >= budget {
+	again, size := claimAgain, 0
+	for _, c := range claimed {
+		size += payloads(c.Deliveries)
+	}
+	if size >= budget {
 		again = hungryPause
 	}
 	for i, l := range asking {
 		l.fill(claimed[i], tickets[i], now, again)
 	}
-}
-
-// size is how many bytes of payload were claimed.
-func size(claimed []store.Claimed) (n int) {
-	for _, c := range claimed {
-		for _, h := range c.Deliveries {
-			n += len(h.Payload)
-		}
-	}
-	return n
 }
 
 // buryBatch is how many deliveries become dead letters in one transaction.

@@ -295,11 +295,7 @@ type ticket struct{ asked, flushes uint64 }
 // come up since is for the next claim. again is when to ask once more where there
 // was nothing of what is due.
 func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
-	size := 0
-	for _, h := range c.Deliveries {
-		size += len(h.Payload)
-	}
-	l.e.heldSize.Add(int64(size))
+	l.e.heldSize.Add(int64(payloads(c.Deliveries)))
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
 		l.mu.Unlock()
@@ -332,6 +328,14 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		l.e.claims.schedule(l, c.Next)
 	}
 	l.e.dispatch.kick(l)
+}
+
+// payloads is how many bytes they have, shared ones for each.
+func payloads(hs []*store.Held) (size int) {
+	for _, h := range hs {
+		size += len(h.Payload)
+	}
+	return size
 }
 
 // pauseUntil keeps the lane still, as its receiver or its rate asks.
@@ -367,12 +371,10 @@ func (l *lane) giveBack(hs []*store.Held) {
 		return
 	}
 	ids := make([]store.ID, len(hs))
-	size := 0
 	for i, h := range hs {
 		ids[i] = h.Delivery.ID
-		size += len(h.Payload)
 	}
-	l.e.heldSize.Add(-int64(size))
+	l.e.heldSize.Add(-int64(payloads(hs)))
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
 		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
 	}

@@ -153,6 +153,20 @@ func (l *load) arrivedWith(r *receiver, deliveries int) (repeats int) {
 	}
 }
 
+// sameBytes checks that what came again came with the same bytes, and counts the
+// events that came.
+func (r *receiver) sameBytes() int {
+	r.t.Helper()
+	bodies := map[string]string{}
+	for _, d := range r.all() {
+		if before, again := bodies[d.id()]; again && before != string(d.body) {
+			r.t.Errorf("event %s came with %q and with %q", d.id(), before, d.body)
+		}
+		bodies[d.id()] = string(d.body)
+	}
+	return len(bodies)
+}
+
 // failFirst fails the first attempt of each tenth event, so that there are
 // retries too, and counts these.
 func failFirst() (respond func(http.ResponseWriter, *request), failures *atomic.Int64) {
@@ -209,13 +223,7 @@ func TestCrashes(t *testing.T) {
 		t.Errorf("%d events were accepted, want %d", n, kills*between)
 	}
 
-	bodies := map[string]string{}
-	for _, d := range r.all() {
-		if before, again := bodies[d.id()]; again && before != string(d.body) {
-			t.Errorf("event %s came with %q and with %q", d.id(), before, d.body)
-		}
-		bodies[d.id()] = string(d.body)
-	}
+	r.sameBytes()
 	for _, d := range r.all()[:100] {
 		d.signed(t, secret)
 	}

@@ -53,14 +53,17 @@ const (
 			ORDER BY due, id LIMIT 1) d`
 
 	// Jumps from one subscription to the next.
-	selectWaiting = `WITH RECURSIVE w AS (
+	waiting = `WITH RECURSIVE w AS (
 			(SELECT subscription, due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL ORDER BY subscription, due LIMIT 1)
 			UNION ALL
 			SELECT n.subscription, n.due FROM w CROSS JOIN LATERAL (
 				SELECT subscription, due FROM webhooks.delivery
 				WHERE state = 0 AND holder IS NULL AND subscription > w.subscription ORDER BY subscription, due LIMIT 1) n
-		) SELECT w.subscription, w.due FROM w`
-	selectHeld = `SELECT subscription, min(due) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription`
+		)`
+	selectBacklogs = waiting + ` SELECT subscription, min(due) FROM (
+			SELECT subscription, due FROM w
+			UNION ALL SELECT subscription, due FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0) b
+		GROUP BY subscription`
 )
 
 // claimRows is how many deliveries a claim takes at most, of all subscriptions
@@ -154,7 +157,7 @@ func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 
 // Backlogs implements store.Store.
 func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err error) {
-	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		backlogs, err = findBacklogs(ctx, db)
 		return err
 	})
@@ -162,27 +165,8 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 }
 
 func findBacklogs(ctx context.Context, db querier) ([]store.Backlog, error) {
-	rows, err := db.Query(ctx, selectWaiting)
-	backlogs, err := collectBacklogs(rows, err)
-	if err != nil {
-		return nil, err
-	}
-	rows, err = db.Query(ctx, selectHeld)
-	held, err := collectBacklogs(rows, err)
-	known := map[store.ID]int{}
-	for i, b := range backlogs {
-		known[b.Subscription] = i
-	}
-	for _, b := range held {
-		i, ok := known[b.Subscription]
-		switch {
-		case !ok:
-			backlogs = append(backlogs, b)
-		case b.Due.Before(backlogs[i].Due):
-			backlogs[i].Due = b.Due
-		}
-	}
-	return backlogs, err
+	rows, err := db.Query(ctx, selectBacklogs)
+	return collectBacklogs(rows, err)
 }
 
 func collectBacklogs(rows pgx.Rows, err error) (backlogs []store.Backlog, _ error) {

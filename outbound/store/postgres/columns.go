@@ -36,14 +36,6 @@ type named struct {
 
 type int64s = []int64
 
-// notNil keeps bytes from being NULL.
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
 func newPublications(ps []*store.Publication) *publications {
 	c := &publications{}
 	for _, p := range ps {
@@ -63,7 +55,7 @@ func newPublications(ps []*store.Publication) *publications {
 		c.headers = append(c.headers, headers)
 		c.traceParent = append(c.traceParent, optional(e.TraceParent))
 		c.traceState = append(c.traceState, optional(e.TraceState))
-		c.payload = append(c.payload, notNil(e.Payload))
+		c.payload = append(c.payload, selects.NotNil(e.Payload))
 		c.size += int64(eventBytes + len(e.Payload) + len(headers.String))
 		for _, d := range p.Deliveries {
 			c.delivery = append(c.delivery, int64(d.ID))

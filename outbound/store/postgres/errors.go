@@ -59,20 +59,19 @@ func classify(err error) (kind error, hint string) {
 			return nil, ""
 		}
 	}
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
-		switch {
-		case e.Code == codeDiskFull:
+	if code := code(err); code != "" {
+		switch class := code[:2]; {
+		case code == codeDiskFull:
 			return store.ErrFull, "free some space on the database server's disk; it goes on by itself"
-		case e.Code == codeReadOnly:
+		case code == codeReadOnly:
 			return store.ErrUnavailable, "it can't be written to: give the address of the primary, not of a standby"
-		case e.Code == codeNoPrivilege:
+		case code == codeNoPrivilege:
 			return store.ErrUnavailable, "let the user of the connection string create the schema webhooks, or have it: GRANT CREATE ON DATABASE … TO …, or ALTER SCHEMA webhooks OWNER TO …"
-		case e.Code == codeNoDatabase:
+		case code == codeNoDatabase:
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
-		case e.Code[:2] == classAuth:
+		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
-		case e.Code[:2] == classConnection, e.Code[:2] == classResources, e.Code[:2] == classOperator, e.Code[:2] == classSystem:
+		case class == classConnection, class == classResources, class == classOperator, class == classSystem:
 			return store.ErrUnavailable, "see how the database server fares; it goes on by itself"
 		}
 		return nil, ""
@@ -86,8 +85,11 @@ func classify(err error) (kind error, hint string) {
 	return nil, ""
 }
 
-// isUnique tells whether a row contradicts one that is there.
-func isUnique(err error) bool {
+// code is that of an error of the server's, "" for any other.
+func code(err error) string {
 	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Code == codeUnique
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
 }

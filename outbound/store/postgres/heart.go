@@ -30,8 +30,8 @@ const (
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
 	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
 
-	// What follows selectWaiting.
-	waitsForUs = ` LEFT JOIN webhooks.subscription s ON s.key = w.subscription
+	// What of that we may deliver.
+	selectWaiting = waiting + ` SELECT w.subscription, w.due FROM w LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 		WHERE s.key IS NULL OR s.owner IS NULL OR s.owner = $1 OR NOT ` + exclusive
 )
 
@@ -49,7 +49,7 @@ func (s *Store) keep(ctx context.Context) {
 		case <-ticker.C:
 			err = h.beat(ctx)
 		case <-s.news.look:
-			err = h.look(ctx)
+			err = h.within(ctx, h.look)
 		}
 		if err != nil && ctx.Err() == nil {
 			failures.Do(func() {
@@ -81,7 +81,7 @@ func (h *heart) beat(ctx context.Context) error {
 		// The others take what we hold: it isn't to be attempted here too.
 		h.s.news.add(func(n *store.News) { n.Lost = true })
 	}
-	return cmp.Or(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.look(ctx)) // they fail for the same reason
+	return cmp.Or(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.within(ctx, h.look)) // they fail for the same reason
 }
 
 // within bounds a part of a beat, so that the next beat comes in time.
@@ -104,7 +104,7 @@ func (h *heart) renew(ctx context.Context) error {
 	}
 	h.renewed = began
 	s.away.Store(false)
-	if changed := revision != h.revision; changed {
+	if revision != h.revision {
 		h.revision = revision
 		s.news.add(func(n *store.News) { n.Changed = true })
 	}
@@ -167,12 +167,10 @@ func (h *heart) reap(ctx context.Context) error {
 
 // look tells of what waits and is held by nobody.
 func (h *heart) look(ctx context.Context) error {
-	return h.within(ctx, func(ctx context.Context) error {
-		rows, err := h.s.pool.Query(ctx, selectWaiting+waitsForUs, h.s.sessions.current())
-		waits, err := collectBacklogs(rows, err)
-		if err == nil && len(waits) > 0 {
-			h.s.news.wait(waits...)
-		}
-		return err
-	})
+	rows, err := h.s.pool.Query(ctx, selectWaiting, h.s.sessions.current())
+	waits, err := collectBacklogs(rows, err)
+	if err == nil && len(waits) > 0 {
+		h.s.news.wait(waits...)
+	}
+	return err
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -116,9 +115,7 @@ func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Re
 			return err
 		}
 		record.Delivery, record.Tenant, record.ContentType = r.delivery(), value(tenant), value(mediaType)
-		if record.EventID = value(chosen); chosen == nil {
-			record.EventID = record.Event.With(store.EventPrefix)
-		}
+		record.EventID = selects.EventID(value(chosen), record.Event)
 		records = append(records, record)
 		if record.Attempts == 0 {
 			return nil
@@ -146,8 +143,7 @@ func lastAttempts(ctx context.Context, db querier, records []*store.Record) erro
 	return eachLater(rows, err, func(delivery store.ID, a *store.Attempt) { later[delivery].Last = a })
 }
 
-const selectLater = `SELECT a.delivery, a.id, a.number, a.at, a.latency, a.status, a.class, a.error, a.response_body, a.response_headers, a.trace_id
-	FROM webhooks.attempt a`
+var selectLater = `SELECT a.delivery, a.id, a.number, ` + selects.Of("a", selects.Attempt) + ` FROM webhooks.attempt a`
 
 // eachLater reads selectLater.
 func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.Attempt)) error {
@@ -203,7 +199,7 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (store.ID, err
 		return err
 	})
 	if err != nil {
-		return 0, s.fail(fmt.Sprintf("reading the attempt %s", attempt.With(store.AttemptPrefix)), err)
+		return 0, s.fail("reading the attempt "+attempt.With(store.AttemptPrefix), err)
 	}
 	return store.ID(delivery), nil
 }

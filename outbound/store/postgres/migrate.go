@@ -3,11 +3,9 @@ package postgres
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -94,11 +92,7 @@ func found(ctx context.Context, tx pgx.Tx) error {
 
 // exists tells whether something couldn't be made because it is there.
 func exists(err error) bool {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Code {
+	switch code(err) {
 	case "42P06", "42P07", "42710", "42723", codeUnique: // schema, table, object, function; a row of the catalogue
 		return true
 	}

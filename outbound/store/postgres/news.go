@@ -94,16 +94,12 @@ func (s *Store) News(ctx context.Context) (store.News, error) {
 	return told, nil
 }
 
-// notify adds to a batch what the others are to know.
-func (s *Store) notify(b *pgx.Batch, what string) {
-	b.Queue(tell, s.told(what))
-}
-
-// notifyOwners tells of what waits for some subscriptions.
+// notifyOwners adds to a batch that something waits for some subscriptions.
 func (s *Store) notifyOwners(b *pgx.Batch, subscriptions []int64) {
 	b.Queue(tellOwners, s.told(newsWaits+" "), subscriptions, s.sessions.own())
 }
 
+// told is what a node tells of itself.
 func (s *Store) told(what string) string { return fmt.Sprintf("%d %s", s.sessions.current(), what) }
 
 // listen hears what the others tell, on a connection of its own, until ctx is

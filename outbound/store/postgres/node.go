@@ -75,9 +75,8 @@ func (s *Store) leave(ctx context.Context) error {
 		return err
 	}
 	err := s.sweep(ctx)
-	var b pgx.Batch
-	s.notify(&b, newsWaits)
-	return errors.Join(err, s.pool.SendBatch(ctx, &b).Close())
+	_, untold := s.pool.Exec(ctx, tell, s.told(newsWaits))
+	return errors.Join(err, untold)
 }
 
 // sweep gives up what no session holds.

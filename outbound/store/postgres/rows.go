@@ -51,16 +51,7 @@ func params(args []any) []any {
 func optional(s string) pgtype.Text { return pgtype.Text{String: text(s), Valid: s != ""} }
 
 // asJSON is NULL for an empty map or list.
-func asJSON(v any, size int) pgtype.Text {
-	if size == 0 {
-		return pgtype.Text{}
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // only maps and lists of strings come here
-	}
-	return pgtype.Text{String: string(b), Valid: true}
-}
+func asJSON(v any, size int) pgtype.Text { return optional(selects.JSON(v, size)) }
 
 func fromJSON(b []byte, v any) error {
 	if b == nil {
@@ -117,11 +108,8 @@ func (r *eventRow) targets() []any {
 
 func (r *eventRow) event() (*store.Event, error) {
 	e := &store.Event{
-		Key: store.ID(r.id), ID: value(r.chosen), Type: r.kind, Tenant: value(r.tenant), ContentType: value(r.mediaType),
+		Key: store.ID(r.id), ID: selects.EventID(value(r.chosen), store.ID(r.id)), Type: r.kind, Tenant: value(r.tenant), ContentType: value(r.mediaType),
 		TraceParent: value(r.traceParent), TraceState: value(r.traceState),
-	}
-	if e.ID == "" {
-		e.ID = e.Key.With(store.EventPrefix)
 	}
 	return e, fromJSON(r.headers, &e.Headers)
 }

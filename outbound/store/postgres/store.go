@@ -145,8 +145,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 // with it what our transactions lock. One that can't is none the worse.
 func watchNetwork(ctx context.Context, conn *pgconn.PgConn) error {
 	_, err := conn.Exec(ctx, `SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`).ReadAll()
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
+	if code(err) != "" {
 		return nil
 	}
 	return err
@@ -265,9 +264,7 @@ func (s *Store) write(ctx context.Context, f func(ctx context.Context, tx pgx.Tx
 		return err
 	}
 	defer done()
-	return again(func() error {
-		return s.transact(ctx, begin, f)
-	})
+	return again(func() error { return s.transact(ctx, begin, f) })
 }
 
 func (s *Store) transact(ctx context.Context, begin string, f func(ctx context.Context, tx pgx.Tx) error) error {
@@ -295,8 +292,8 @@ const tries = 5
 // again calls f until it isn't broken off.
 func again(f func() error) (err error) {
 	for range tries {
-		var e *pgconn.PgError
-		if err = f(); !errors.As(err, &e) || e.Code != codeSerialization && e.Code != codeDeadlock {
+		err = f()
+		if c := code(err); c != codeSerialization && c != codeDeadlock {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.T
 		}
 		var b pgx.Batch
 		b.Queue(revise)
-		s.notify(&b, newsChanged)
+		b.Queue(tell, s.told(newsChanged))
 		return tx.SendBatch(ctx, &b).Close()
 	})
 }
@@ -42,7 +42,7 @@ func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.T
 func (s *Store) CreateSubscription(ctx context.Context, sub *store.Subscription) error {
 	err := s.change(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, insertSubscription, subscriptionArgs(sub)...)
-		if isUnique(err) {
+		if code(err) == codeUnique {
 			return fmt.Errorf("%w: its id is taken", store.ErrConflict)
 		}
 		return err

@@ -171,9 +171,7 @@ func readEvent(row *stmt, payload bool) (*store.Event, error) {
 		Tenant: row.readText(),
 	}
 	chosen := row.readText()
-	if e.ID = chosen; e.ID == "" {
-		e.ID = e.Key.With(store.EventPrefix)
-	}
+	e.ID = selects.EventID(chosen, e.Key)
 	e.ContentType = row.readText()
 	headers := row.readText()
 	if err := fromJSON(headers, &e.Headers); err != nil {

@@ -110,11 +110,11 @@ func (w *writer) publish(p *store.Publication) error {
 	if p.Chosen {
 		chosen = e.ID
 	}
-	headers := asJSON(e.Headers, len(e.Headers))
+	headers := selects.JSON(e.Headers, len(e.Headers))
 	st := w.insertEvent.id(e.Key).id(last).int(int64(len(p.Deliveries))).text(e.Type).optional(e.Tenant).optional(chosen).
 		optional(e.ContentType).optional(headers).optional(e.TraceParent).optional(e.TraceState)
 	sum := digest(e.Key, e.Type, e.Tenant, chosen, e.ContentType, headers, e.Payload)
-	if err := st.bytes(notNil(e.Payload)).int(sum).exec(); err != nil {
+	if err := st.bytes(selects.NotNil(e.Payload)).int(sum).exec(); err != nil {
 		return err
 	}
 	return w.insertDelivery.insert(len(p.Deliveries), func(i int, st *stmt) {
@@ -175,11 +175,4 @@ func (s *stmt) attempt(a *store.Attempt) *stmt {
 	}
 	return s.optional(a.Class).optional(a.Error).bytes(a.ResponseBody).
 		json(a.ResponseHeaders, len(a.ResponseHeaders)).optional(a.TraceID)
-}
-
-func notNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }

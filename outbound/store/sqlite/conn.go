@@ -197,19 +197,7 @@ func (s *stmt) optionalTime(v time.Time) *stmt {
 }
 
 // json binds a JSON text, and NULL for an empty map or list.
-func (s *stmt) json(v any, size int) *stmt { return s.optional(asJSON(v, size)) }
-
-// asJSON is "" for an empty map or list.
-func asJSON(v any, size int) string {
-	if size == 0 {
-		return ""
-	}
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // only maps and lists of strings come here
-	}
-	return string(b)
-}
+func (s *stmt) json(v any, size int) *stmt { return s.optional(selects.JSON(v, size)) }
 
 func (s *stmt) any(v any) *stmt {
 	switch v := v.(type) {

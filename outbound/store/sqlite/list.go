@@ -117,9 +117,7 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 		Due:          row.readTime(),
 		Reason:       row.readText(),
 	}}
-	if r.EventID = row.readText(); r.EventID == "" {
-		r.EventID = r.Event.With(store.EventPrefix)
-	}
+	r.EventID = selects.EventID(row.readText(), r.Event)
 	r.EventType = row.readText()
 	r.Tenant = row.readText()
 	r.SubscriptionID = row.readText()

@@ -1,12 +1,11 @@
-// Package selects writes the queries of lists, which the stores share: their
-// tables have the same columns.
+// Package selects has what the stores share, whose tables have the same columns:
+// the queries of lists, and how values are kept.
 package selects
 
 import (
 	"fmt"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -22,18 +21,23 @@ const (
 		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since`
 
 	record = `d.id, d.event, d.subscription, d.state, d.attempts, d.round, d.due, d.reason,
-		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), d.` // and the first attempt's
+		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), ` // and the first attempt's
 	payload = `, e.content_type, e.payload`
 )
 
 // Record is of a delivery d with its event e, its subscription s and its first
 // attempt, and where it is wanted with the payload.
 func Record(withPayload bool) string {
-	columns := record + strings.ReplaceAll(Attempt, ", ", ", d.")
+	columns := record + Of("d", Attempt)
 	if withPayload {
 		columns += payload
 	}
 	return columns
+}
+
+// Of are columns of the table that a query calls so.
+func Of(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
 }
 
 // Dialect is what the stores say differently. Parameters are written as "?".
@@ -107,7 +111,7 @@ func (w *where) delivery(q store.Query) {
 		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE id = ?)", q.Subscription)
 	}
 	switch {
-	case len(q.States) == 1 && q.States[0] == store.Pending:
+	case only(q, store.Pending):
 		w.add(w.IsPending)
 	case len(q.States) > 0:
 		w.add("d.state " + Among(q.States))
@@ -121,6 +125,9 @@ func (w *where) delivery(q store.Query) {
 		w.add(last+" < ?", Millis(q.FailedUntil))
 	}
 }
+
+// only tells whether q is about one state alone.
+func only(q store.Query, state store.State) bool { return len(q.States) == 1 && q.States[0] == state }
 
 // Among spells states out, because that is how a partial index is found.
 func Among(states []store.State) string {
@@ -165,16 +172,15 @@ func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql str
 		rest.add(also)
 	}
 	delivery, event := dialect.Schema+"delivery d", dialect.Schema+"event e"
-	only := func(state store.State) bool { return len(q.States) == 1 && q.States[0] == state }
 	withEvent := " " + dialect.Join + " " + event + " ON e.id = d.event"
 	from := delivery + withEvent
 	switch { // where to begin
 	case q.Delivery != 0:
 	case q.Event != 0, q.EventID != "":
 		from = event + " " + dialect.Join + " " + delivery + " ON " + dialect.OfEvent
-	case only(store.Dead):
+	case only(q, store.Dead):
 		from = delivery + dialect.Dead + withEvent
-	case only(store.Pending) && len(rest.terms) == 0:
+	case only(q, store.Pending) && len(rest.terms) == 0:
 		// What is pending isn't in the order of the list: the ids alone are sorted.
 		ids := "(SELECT d.id FROM " + delivery + dialect.Pending + w.String() + " ORDER BY d.id DESC LIMIT ?) p"
 		from = ids + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
@@ -183,20 +189,4 @@ func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql str
 	w.terms, w.args = append(w.terms, rest.terms...), append(w.args, rest.args...)
 	return "SELECT " + columns + " FROM " + from + " LEFT JOIN " + dialect.Schema + "subscription s ON s.key = d.subscription" +
 		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
-}
-
-// Millis is how the stores keep a time, and 0 the zero time.
-func Millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// FromMillis reads it.
-func FromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }
