@@ -13,7 +13,7 @@ import (
 // queue tells how much waits, how much was given up, and how the receivers
 // fare: what an alert is made of. It asks the engines when it is scraped.
 type queue struct {
-	pending, dead, subscriptions *prometheus.Desc
+	pending, dead, subscriptions, nodes *prometheus.Desc
 
 	mu   sync.Mutex
 	last queueFigures
@@ -24,6 +24,7 @@ type queueFigures struct {
 	known         bool // else a store couldn't be read
 	pending, dead int64
 	healths       map[string]int64
+	nodes         map[string]int64
 	at            time.Time
 	took          time.Duration
 }
@@ -35,7 +36,15 @@ var queueGauges = &queue{
 		"Dead letters in the store.", nil, nil),
 	subscriptions: prometheus.NewDesc("caddy_webhooks_subscriptions",
 		"Subscriptions by health: ok, failing, down, paused or inactive.", []string{"health"}, nil),
+	nodes: prometheus.NewDesc("caddy_webhooks_store_nodes",
+		"Nodes that share the store by state: live, or lapsed, which are not heard of.", []string{"state"}, nil),
 }
+
+// The states of nodes.
+const (
+	nodeLive   = "live"
+	nodeLapsed = "lapsed"
+)
 
 const (
 	// scrapeTime bounds what is asked of a store for one scrape.
@@ -51,6 +60,7 @@ func (q *queue) Describe(to chan<- *prometheus.Desc) {
 	to <- q.pending
 	to <- q.dead
 	to <- q.subscriptions
+	to <- q.nodes
 }
 
 // Collect implements prometheus.Collector. While a store can't be read, the
@@ -67,6 +77,9 @@ func (q *queue) Collect(to chan<- prometheus.Metric) {
 	gauge(q.dead, f.dead)
 	for health, n := range f.healths {
 		gauge(q.subscriptions, n, health)
+	}
+	for state, n := range f.nodes {
+		gauge(q.nodes, n, state)
 	}
 }
 
@@ -94,6 +107,16 @@ func countQueue() queueFigures {
 		f.dead += s.Store.Dead
 		for _, sub := range s.Subscriptions {
 			f.healths[sub.Health]++
+		}
+		for _, n := range s.Nodes {
+			if f.nodes == nil {
+				f.nodes = map[string]int64{nodeLive: 0, nodeLapsed: 0}
+			}
+			state := nodeLive
+			if n.Lapsed {
+				state = nodeLapsed
+			}
+			f.nodes[state]++
 		}
 		return true
 	})

@@ -14,7 +14,7 @@ import (
 )
 
 // keeper writes the replay memory into a store and reads it back after a
-// restart. A message is written when the app has answered it: in the next
+// restart, and at once what other nodes write where they share it. A message is written when the app has answered it: in the next
 // moment, together with the others of that moment, and no request waits for it.
 type keeper struct {
 	memory   store.Memory
@@ -50,6 +50,9 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 		memory: memory, replays: replays, logger: logger, failures: rate.Sometimes{Interval: 10 * time.Second},
 		queue: make(chan store.Remembered, keepQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	if shared, ok := memory.(store.SharedMemory); ok {
+		shared.Follow(k.restore)
+	}
 	// What is known already, from a config without this store, belongs there too.
 	var known []store.Remembered
 	for key, until := range replays.Entries() {
@@ -66,12 +69,17 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 		_ = releaseReplays()
 		return nil, fmt.Errorf("restoring the replay memory: %w", err)
 	}
-	for _, s := range seen {
-		replays.Restore(s.Key, s.Until)
-	}
+	k.restore(seen)
 	go k.run()
 	keeping.Store(k)
 	return k, nil
+}
+
+// restore takes up what was seen before a restart, or by another node.
+func (k *keeper) restore(seen []store.Remembered) {
+	for _, s := range seen {
+		k.replays.Restore(s.Key, s.Until)
+	}
 }
 
 // keep has a message written.

@@ -112,11 +112,16 @@ func (r *Replays) commit(key [32]byte) (evicted bool) {
 	}
 	delete(r.inFlight, key)
 	now := r.now()
+	return r.addLocked(key, now.Add(life), now)
+}
+
+// addLocked remembers a key, and says whether another one went before its time.
+func (r *Replays) addLocked(key [32]byte, end, now time.Time) (evicted bool) {
 	if r.seen.Len() >= r.capacity && !r.seen.Contains(key) {
-		_, end, _ := r.seen.RemoveOldest()
-		evicted = now.Before(end)
+		_, oldest, _ := r.seen.RemoveOldest()
+		evicted = now.Before(oldest)
 	}
-	r.seen.Add(key, now.Add(life))
+	r.seen.Add(key, end)
 	return evicted
 }
 
@@ -152,14 +157,22 @@ func (r *Replays) Entries() iter.Seq2[[32]byte, time.Time] {
 	}
 }
 
-// Restore puts a key back that was committed before a restart, unless its life
-// is over. It pushes no key out.
+// Restore adds a key that was committed before a restart or in another process,
+// unless its life is over.
 func (r *Replays) Restore(key [32]byte, end time.Time) {
+	if evicted := r.restore(key, end); evicted && r.onEvict != nil {
+		r.onEvict()
+	}
+}
+
+func (r *Replays) restore(key [32]byte, end time.Time) (evicted bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.now().Before(end) && (r.seen.Len() < r.capacity || r.seen.Contains(key)) {
-		r.seen.Add(key, end)
+	now := r.now()
+	if known, ok := r.seen.Peek(key); !now.Before(end) || ok && !known.Before(end) {
+		return false
 	}
+	return r.addLocked(key, end, now)
 }
 
 // ReplayKey is the key of a message on a route: both, the scheme and the

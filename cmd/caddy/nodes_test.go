@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
@@ -91,6 +93,9 @@ func TestNodeStops(t *testing.T) {
 	if n := nodes[1].reader().get("/status").object("store").list("nodes"); len(n) != 2 {
 		t.Errorf("the nodes are %v", n)
 	}
+	eventually(t, "the metric of two live nodes", func() bool {
+		return strings.Contains(nodes[1].adminGet("/metrics"), `caddy_webhooks_store_nodes{state="live"} 2`)
+	})
 	nodes[0].signal(syscall.SIGTERM)
 	close(gate)
 	nodes[0].exited()
@@ -100,6 +105,35 @@ func TestNodeStops(t *testing.T) {
 	for _, id := range ids {
 		r.waitID(id)
 	}
+}
+
+// TestReplayOnAnotherNode: what one server has taken, the other doesn't take, and
+// neither does a third one that starts later.
+func TestReplayOnAnotherNode(t *testing.T) {
+	t.Parallel()
+	app := newReceiver(t)
+	caddyfile := strings.Replace(shared(""), "handle_path", `handle /stripe {
+		webhook_verify stripe {env.STRIPE_SECRET} {
+			replay reject
+		}
+		reverse_proxy {$APP}
+	}
+	handle_path`, 1)
+	dsn := pgtest.Database(t)
+	node := func() *server {
+		return startServer(t, caddyfile, "DATABASE_URL="+dsn, "STRIPE_SECRET="+stripeSecret, "APP="+app.addr)
+	}
+	one, two := node(), node()
+	at := time.Now()
+	var body []byte
+	n := 0
+	eventually(t, "a refusal by the other node", func() bool {
+		n++
+		body = fmt.Appendf(nil, `{"id":"evt_%d"}`, n)
+		one.post("/stripe", body, stripeHeaders(stripeSecret, at, body)).want(http.StatusOK)
+		return two.post("/stripe", body, stripeHeaders(stripeSecret, at, body)).status == http.StatusConflict
+	})
+	node().post("/stripe", body, stripeHeaders(stripeSecret, at, body)).want(http.StatusConflict)
 }
 
 // TestDatabaseIsNamedWithoutSecrets: neither what Caddy logs nor what it answers

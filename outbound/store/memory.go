@@ -15,6 +15,15 @@ type Memory interface {
 	Remembered(ctx context.Context, now time.Time) ([]Remembered, error)
 }
 
+// SharedMemory is the Memory of a store that several nodes have open.
+type SharedMemory interface {
+	Memory
+	// Follow has f called, from now on and until the store is closed, with the
+	// keys that the other nodes store, as soon as they have; with all there are
+	// whenever some may have been missed. f must be quick.
+	Follow(f func([]Remembered))
+}
+
 // Remembered is the key of a message, and until when it is known.
 type Remembered struct {
 	Key   [32]byte

@@ -2,6 +2,11 @@ package postgres
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,9 +22,11 @@ const (
 	deleteSeen  = `DELETE FROM webhooks.seen WHERE until <= $1`
 	selectSeen  = `SELECT key, until FROM webhooks.seen WHERE until > $1 ORDER BY until`
 	forgetEvery = time.Minute
+	// keysTold are the keys of a notification, which has room for 8,000 bytes.
+	keysTold = 128
 )
 
-var _ store.Memory = (*Store)(nil)
+var _ store.SharedMemory = (*Store)(nil)
 
 // Remember implements store.Memory.
 func (s *Store) Remember(ctx context.Context, now time.Time, seen []store.Remembered) error {
@@ -34,6 +41,9 @@ func (s *Store) Remember(ctx context.Context, now time.Time, seen []store.Rememb
 	forget := ms-forgot >= forgetEvery.Milliseconds() && s.forgot.CompareAndSwap(forgot, ms)
 	err := s.send(ctx, func(b *pgx.Batch) {
 		b.Queue(insertSeen, names, until)
+		for part := range slices.Chunk(seen, keysTold) {
+			b.Queue(tell, s.told(newsSeen+spell(part)))
+		}
 		if forget {
 			b.Queue(deleteSeen, ms)
 		}
@@ -56,4 +66,46 @@ func (s *Store) Remembered(ctx context.Context, now time.Time) (seen []store.Rem
 		})
 	})
 	return seen, s.fail("reading which inbound messages were seen", err)
+}
+
+// Follow implements store.SharedMemory.
+func (s *Store) Follow(f func([]store.Remembered)) { s.follower.Store(&f) }
+
+// learn passes on what other nodes remember.
+func (s *Store) learn(seen []store.Remembered) {
+	if f := s.follower.Load(); f != nil && len(seen) > 0 {
+		(*f)(seen)
+	}
+}
+
+// relearn passes on all there is: it may not have been told while nobody listened.
+func (s *Store) relearn(ctx context.Context) error {
+	if s.follower.Load() == nil {
+		return nil
+	}
+	seen, err := s.Remembered(ctx, time.Now())
+	s.learn(seen)
+	return err
+}
+
+// spell writes keys as they are told: the key and until when it is known.
+func spell(seen []store.Remembered) string {
+	var b strings.Builder
+	for _, k := range seen {
+		fmt.Fprintf(&b, " %s.%d", base64.RawURLEncoding.EncodeToString(k.Key[:]), selects.Millis(k.Until))
+	}
+	return b.String()
+}
+
+// unspell reads what spell has written, and passes over what it has not.
+func unspell(words []string) (seen []store.Remembered) {
+	for _, word := range words {
+		name, until, _ := strings.Cut(word, ".")
+		key, err := base64.RawURLEncoding.DecodeString(name)
+		ms, err2 := strconv.ParseInt(until, 10, 64)
+		if k := (store.Remembered{Until: selects.FromMillis(ms)}); err == nil && err2 == nil && copy(k.Key[:], key) == len(key) && len(key) == len(k.Key) {
+			seen = append(seen, k)
+		}
+	}
+	return seen
 }

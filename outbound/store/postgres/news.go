@@ -17,11 +17,13 @@ import (
 
 var _ store.Shared = (*Store)(nil)
 
-// What nodes tell each other, after the number of the session that tells. It
-// only makes things quicker: whoever hears nothing finds out at its next beat.
+// What nodes tell each other, after the number of the session that tells. Of
+// inbound messages, this is how they learn; the rest only makes things quicker:
+// whoever hears nothing finds out at its next beat.
 const (
 	channel     = "webhooks"
 	newsChanged = "changed" // a subscription or an event type
+	newsSeen    = "seen"    // inbound messages: the keys that follow
 	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
 )
 
@@ -130,6 +132,9 @@ func (s *Store) hear(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
+	if err := s.relearn(ctx); err != nil {
+		return err
+	}
 	for {
 		n, err := s.await(ctx, conn)
 		switch {
@@ -168,6 +173,8 @@ func (s *Store) heard(said string) {
 	switch words[1] {
 	case newsChanged:
 		s.news.add(func(n *store.News) { n.Changed = true })
+	case newsSeen:
+		s.learn(unspell(words[2:]))
 	case newsWaits:
 		if len(words) == 2 {
 			wake(s.news.look)

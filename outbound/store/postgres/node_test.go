@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -265,6 +266,58 @@ func TestNews(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A node learns which inbound messages the others have taken, at once, and what
+// it missed as soon as it listens again.
+func TestFollow(t *testing.T) {
+	dsn := pgtest.Database(t)
+	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	listening(t, dsn, 2)
+	now := time.Now().Truncate(time.Millisecond)
+	keys := func(from, to int) (keys []store.Remembered) {
+		for n := from; n < to; n++ {
+			k := store.Remembered{Until: now.Add(time.Hour)}
+			binary.BigEndian.PutUint64(k.Key[24:], uint64(n))
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	remember := func(keys []store.Remembered) {
+		t.Helper()
+		if err := one.Remember(t.Context(), now, keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	learned := make(chan []store.Remembered, 100)
+	two.Follow(func(seen []store.Remembered) { learned <- seen })
+	wait := func(want ...store.Remembered) {
+		t.Helper()
+		missing := map[store.Remembered]bool{}
+		for _, k := range want {
+			missing[k] = true
+		}
+		deadline := time.After(patience)
+		for len(missing) > 0 {
+			select {
+			case seen := <-learned:
+				for _, k := range seen {
+					k.Until = k.Until.Local()
+					delete(missing, k)
+				}
+			case <-deadline:
+				t.Fatalf("%d of %d keys were not learned", len(missing), len(want))
+			}
+		}
+	}
+	one.Follow(func(seen []store.Remembered) { t.Errorf("a node is told of its own: %v", seen) })
+	remember(keys(0, 300))
+	wait(keys(0, 300)...)
+
+	one.Follow(func([]store.Remembered) {})
+	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	remember(keys(300, 301))
+	wait(keys(300, 301)...)
 }
 
 // listening waits until so many nodes hear what is told.

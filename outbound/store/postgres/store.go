@@ -68,7 +68,8 @@ type Store struct {
 	sessions sessions
 	holds    holds
 	news     news
-	away     atomic.Bool  // the session was not renewed for as long as the lease
+	away     atomic.Bool // the session was not renewed for as long as the lease
+	follower atomic.Pointer[func([]store.Remembered)]
 	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
 	reads  chan struct{} // has room for those that may be under way
