@@ -79,15 +79,15 @@ func (f filling) into(s store.Store, path string) (events int, err error) {
 }
 
 // filled starts a server on a store that is filled before.
-func (b *bench) filled(dir string, f filling, sink string) (*server, error) {
+func (b *bench) filled(dir string, f filling) (*server, error) {
 	if _, _, err := f.fill(storeIn(dir)); err != nil {
 		return nil, err
 	}
-	s, err := b.launch(dir, "", sink)
+	s, err := b.launch(dir, "")
 	if err != nil {
 		return nil, err
 	}
-	return s, s.ready()
+	return s, s.ready(opened)
 }
 
 func fileSize(path string) int64 {
