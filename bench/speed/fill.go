@@ -79,15 +79,15 @@ func (f filling) into(s store.Store, path string) (events int, err error) {
 }
 
 // filled starts a server on a store that is filled before.
-func (b *bench) filled(dir string, f filling) (*server, error) {
+func (b *bench) filled(dir string, f filling, sink string) (*server, error) {
 	if _, _, err := f.fill(storeIn(dir)); err != nil {
 		return nil, err
 	}
-	s, err := b.launch(dir, "")
+	s, err := b.launch(dir, "", sink)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.ready(opened)
+	return s, s.ready()
 }
 
 func fileSize(path string) int64 {

@@ -117,7 +117,7 @@ func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
 	for i, url := range rest {
 		f.urls, f.types = append(f.urls, url), append(f.types, fmt.Sprintf("rest.e%d", i))
 	}
-	return b.filled(dir, f)
+	return b.filled(dir, f, r.endpoint(0, ""))
 }
 
 // greedyTenant has eleven tenants that publish 20 events a second each; in turn
@@ -133,7 +133,7 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 	defer r.close()
 	var servers [2]*server
 	for i, options := range []string{"", fmt.Sprintf("\n\t\ttenant_rate_limit %d/s", 2*share)} {
-		if servers[i], err = b.serve(options); err != nil {
+		if servers[i], err = b.serve(options, r.endpoint(0, "")); err != nil {
 			return nil, err
 		}
 		defer servers[i].stop()
@@ -198,7 +198,7 @@ func flood(b *bench, n int) ([]figures, error) {
 	const connections, size = 1500, 64 << 10
 	var rounds []figures
 	for range n {
-		s, err := b.serve("")
+		s, err := b.serve("", "http://127.0.0.1:9")
 		if err != nil {
 			return nil, err
 		}
@@ -283,7 +283,7 @@ func idleConnections(b *bench, n int) ([]figures, error) {
 	const connections = 10_000
 	var rounds []figures
 	for range n {
-		s, err := b.serve("")
+		s, err := b.serve("", "http://127.0.0.1:9")
 		if err != nil {
 			return nil, err
 		}
@@ -359,13 +359,13 @@ func slowUploads(b *bench, n int) ([]figures, error) {
 	for range n {
 		var grown [2]float64
 		var before, peak float64
-		for i, site := range []string{"plain", "verified"} {
-			s, err := b.serveInbound(r.endpoint(0, ""))
+		for i, path := range []string{"/plain", "/verified"} {
+			s, err := b.serve("", r.endpoint(0, ""))
 			if err != nil {
 				return nil, err
 			}
 			before = s.rss()
-			err = s.uploads(site, 1000, 1<<20)
+			err = s.uploads(path, 1000, 1<<20)
 			peak = s.peak()
 			s.stop()
 			if err != nil {
@@ -381,12 +381,12 @@ func slowUploads(b *bench, n int) ([]figures, error) {
 	return rounds, nil
 }
 
-// uploads posts bodies to a site, in 16 pieces, half a second apart.
-func (s *server) uploads(site string, n, size int) error {
-	host := s.sites[site]
+// uploads posts bodies in 16 pieces, half a second apart.
+func (s *server) uploads(path string, n, size int) error {
+	host, _, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
 	body := payload(0, size)
-	head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nX-Hub-Signature-256: sha256=%x\r\n\r\n",
-		host, len(body), sign(body))
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\nX-Hub-Signature-256: sha256=%x\r\n\r\n",
+		path, host, len(body), sign(body))
 	var failed atomic.Pointer[error]
 	var all sync.WaitGroup
 	for range n {

@@ -54,7 +54,7 @@ func startWithBacklog(b *bench, n int) ([]figures, error) {
 			return nil, err
 		}
 		r.first.Store(0)
-		s, err := b.launch(dir, "")
+		s, err := b.launch(dir, "", r.endpoint(0, ""))
 		if err != nil {
 			return nil, err
 		}
@@ -62,7 +62,7 @@ func startWithBacklog(b *bench, n int) ([]figures, error) {
 			time.Sleep(time.Millisecond)
 		}
 		first := time.Unix(0, r.first.Load()).Sub(s.began)
-		if err := s.ready(opened); err != nil {
+		if err := s.ready(); err != nil {
 			return nil, err
 		}
 		ready := time.Since(s.began)
@@ -82,7 +82,7 @@ func startWithBacklog(b *bench, n int) ([]figures, error) {
 
 // withoutBacklog is the most memory of a server that delivers for a span.
 func (b *bench) withoutBacklog(r *receiver) (float64, error) {
-	s, err := b.serve("")
+	s, err := b.serve("", r.endpoint(0, ""))
 	if err != nil {
 		return 0, err
 	}
@@ -126,7 +126,7 @@ func largeFanOut(b *bench, n int) ([]figures, error) {
 	for i := range subscribers {
 		f.urls, f.types = append(f.urls, fmt.Sprintf("%s/sub%d", sink, i)), append(f.types, "load.*")
 	}
-	s, err := b.filled(dir, f)
+	s, err := b.filled(dir, f, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -214,10 +214,10 @@ func largeStore(size int64) func(*bench, int) ([]figures, error) {
 		}
 		var servers [2]*server
 		for i, dir := range []string{empty, full} {
-			if servers[i], err = b.launch(dir, ""); err != nil {
+			if servers[i], err = b.launch(dir, "", sink); err != nil {
 				return nil, err
 			}
-			if err := servers[i].ready(opened); err != nil {
+			if err := servers[i].ready(); err != nil {
 				return nil, err
 			}
 			defer servers[i].stop()
@@ -259,7 +259,7 @@ func many(b *bench, n int) ([]figures, error) {
 			f.urls, f.types = append(f.urls, sink+"/other"), append(f.types, fmt.Sprintf("other.t%d", k))
 		}
 		f.urls, f.types = append(f.urls, sink+"/sub"), append(f.types, "load.*")
-		if servers[i], err = b.filled(dir, f); err != nil {
+		if servers[i], err = b.filled(dir, f, sink); err != nil {
 			return nil, err
 		}
 		defer servers[i].stop()

@@ -16,7 +16,6 @@ type scenario struct {
 	name    string
 	options string // of the webhooks block
 	run     func(b *bench, s *server, sink string) (figures, error)
-	inbound bool   // of a Caddy with the inbound sites, not with the API
 	raw     string // the figure to divide by the raw loop; "" for none
 
 	// rounds measures all rounds by itself, where what is compared is another
@@ -31,9 +30,9 @@ var scenarios = []scenario{
 	{name: "fan-out-4", run: fanOut(4), raw: "deliveries/s"},
 	{name: "paced-4000", run: paced},
 	{name: "idle", run: idle},
-	{name: "verify-1k", inbound: true, run: verify(1 << 10)},
-	{name: "verify-64k", inbound: true, run: verify(64 << 10)},
-	{name: "verify-1m", inbound: true, run: verify(1 << 20)},
+	{name: "verify-1k", run: verify(1 << 10)},
+	{name: "verify-64k", run: verify(64 << 10)},
+	{name: "verify-1m", run: verify(1 << 20)},
 }
 
 // byName are those that run only when they are named.
@@ -50,12 +49,7 @@ func (b *bench) measure(sc scenario) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s *server
-	if sc.inbound {
-		s, err = b.serveInbound(sink)
-	} else {
-		s, err = b.serve(sc.options)
-	}
+	s, err := b.serve(sc.options, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -190,9 +184,10 @@ func idle(b *bench, s *server, sink string) (figures, error) {
 func verify(size int) func(*bench, *server, string) (figures, error) {
 	return func(b *bench, s *server, _ string) (figures, error) {
 		const turns = 3
-		proxy := func(site string, args ...string) (float64, error) {
+		site := s.url[:len(s.url)-len("/webhooks")]
+		proxy := func(path string, args ...string) (float64, error) {
 			r, err := b.load("proxy", append([]string{
-				"-url=http://" + s.sites[site] + "/", fmt.Sprintf("-size=%d", size), "-d=" + (b.span / turns).String(),
+				"-url=" + site + path, fmt.Sprintf("-size=%d", size), "-d=" + (b.span / turns).String(),
 			}, args...)...)
 			return r.PerSecond(), err
 		}
@@ -201,13 +196,13 @@ func verify(size int) func(*bench, *server, string) (figures, error) {
 		for range turns {
 			for _, turn := range []struct {
 				sum  *float64
-				site string
+				path string
 				args []string
 			}{
-				{&proxied, "plain", signed}, {&verified, "verified", signed}, {&buffered, "buffered", signed},
-				{&plain, "plain", nil}, {&refused, "verified", nil}, {&failed, "error", nil}, {&answered, "respond", nil},
+				{&proxied, "/plain", signed}, {&verified, "/verified", signed}, {&buffered, "/buffered", signed},
+				{&plain, "/plain", nil}, {&refused, "/verified", nil}, {&failed, "/error", nil}, {&answered, "/respond", nil},
 			} {
-				n, err := proxy(turn.site, turn.args...)
+				n, err := proxy(turn.path, turn.args...)
 				if err != nil {
 					return nil, err
 				}
@@ -237,7 +232,7 @@ func macTime(size int) time.Duration {
 	return time.Since(began) / time.Duration(n)
 }
 
-// sign is the MAC of a body with the secret of the site verified.
+// sign is the MAC of a body with the secret of /verified.
 func sign(body []byte) []byte {
 	m := hmac.New(sha256.New, []byte(secret))
 	m.Write(body)

@@ -94,12 +94,10 @@ func freePort() string {
 	return l.Addr().String()
 }
 
-// server is a Caddy: with the API and a store, which is empty where none was
-// made before, or with the inbound sites.
+// server is a Caddy with a store, which is empty where none was made before.
 type server struct {
 	*process
 	url, admin string
-	sites      map[string]string // their addresses by name
 }
 
 const caddyfile = `{
@@ -118,56 +116,41 @@ http://%[4]s {
 			token %[5]s manage
 		}
 	}
+	handle /plain {
+		reverse_proxy %[6]s
+	}
+	handle /verified {
+		webhook_verify github %[7]s
+		reverse_proxy %[6]s
+	}
+	handle /buffered {
+		reverse_proxy %[6]s {
+			request_buffers 25MiB
+		}
+	}
+	handle /error {
+		error 401
+	}
+	handle /respond {
+		respond 401
+	}
 }
 `
 
-// inbound are the sites of verifying, in a Caddy that does nothing else. Each has
-// an address of its own, so that they differ in their directives alone, and not
-// in what picks one of them.
-var inbound = map[string]string{
-	"plain":    "reverse_proxy {sink}",
-	"verified": "webhook_verify github " + secret + "\n\treverse_proxy {sink}",
-	"buffered": "reverse_proxy {sink} {\n\t\trequest_buffers 25MiB\n\t}",
-	"error":    "error 401",
-	"respond":  "respond 401",
-}
-
-// secret signs what goes to the site verified.
+// secret signs what goes through /verified.
 const secret = "bench-secret"
 
-// serve starts a Caddy with the API and an empty store, and returns when it
-// answers.
-func (b *bench) serve(options string) (*server, error) {
+// serve starts a Caddy with an empty store, and returns when it answers.
+func (b *bench) serve(options, sink string) (*server, error) {
 	dir, err := b.folder()
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.launch(dir, options)
+	s, err := b.launch(dir, options, sink)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.ready(opened)
-}
-
-// serveInbound starts a Caddy with the inbound sites, and returns when it answers.
-func (b *bench) serveInbound(sink string) (*server, error) {
-	dir, err := b.folder()
-	if err != nil {
-		return nil, err
-	}
-	s := &server{sites: map[string]string{}}
-	admin := freePort()
-	s.admin = "http://" + admin
-	text := "{\n\tadmin " + admin + "\n}\n"
-	for name, directives := range inbound {
-		s.sites[name] = freePort()
-		directives = strings.ReplaceAll(directives, "{sink}", strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"))
-		text += fmt.Sprintf("http://%s {\n\tbind 127.0.0.1\n\t%s\n}\n", s.sites[name], directives)
-	}
-	if s.process, err = b.run(dir, text); err != nil {
-		return nil, err
-	}
-	return s, s.ready("/config/")
+	return s, s.ready()
 }
 
 // folder makes one for the files of a Caddy.
@@ -180,31 +163,24 @@ func (b *bench) folder() (string, error) {
 // storeIn is the store of a Caddy with that folder.
 func storeIn(dir string) string { return filepath.Join(dir, "webhooks.db") }
 
-// launch starts a Caddy with the API and doesn't wait for it.
-func (b *bench) launch(dir, options string) (*server, error) {
+// launch starts a Caddy and doesn't wait for it.
+func (b *bench) launch(dir, options, sink string) (*server, error) {
 	admin, site := freePort(), freePort()
-	p, err := b.run(dir, fmt.Sprintf(caddyfile, admin, storeIn(dir), options, site, token))
+	config := filepath.Join(dir, "Caddyfile")
+	text := fmt.Sprintf(caddyfile, admin, storeIn(dir), options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := start([]string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, b.caddy, "run", "--config", config, "--adapter", "caddyfile")
 	if err != nil {
 		return nil, err
 	}
 	return &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}, nil
 }
 
-// run starts a Caddy with a Caddyfile.
-func (b *bench) run(dir, caddyfile string) (*process, error) {
-	config := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(config, []byte(caddyfile), 0o600); err != nil {
-		return nil, err
-	}
-	return start([]string{"XDG_DATA_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}, b.caddy, "run", "--config", config, "--adapter", "caddyfile")
-}
-
-// opened is what the admin endpoint answers once the store is open.
-const opened = "/webhooks/status"
-
-// ready returns when the admin endpoint answers. A server whose doesn't is stopped.
-func (s *server) ready(path string) error {
-	if err := answers(s.admin + path); err != nil {
+// ready returns when the server answers. One that doesn't is stopped.
+func (s *server) ready() error {
+	if err := answers(s.admin + "/webhooks/status"); err != nil {
 		s.stop()
 		return fmt.Errorf("%w\n%s", err, s.log.String())
 	}
