@@ -20,13 +20,16 @@ const (
 	// thoroughEvery is how many beats pass until everything is looked at: what
 	// no session holds, and what ours holds and shouldn't.
 	thoroughEvery = 12
+	// apart is how far a node's clock may be from the server's, and so from the
+	// other nodes', without a warning.
+	apart = 5 * time.Second
 )
 
 const (
 	rejoin = `UPDATE webhooks.node SET session = $1, until = clock_timestamp() + $2::interval
 		WHERE number = $3 AND (session IS NULL OR session = $1)`
 	renew = `UPDATE webhooks.node SET until = clock_timestamp() + $1::interval
-		WHERE number = $2 AND session = $3 RETURNING (SELECT n FROM webhooks.revision)`
+		WHERE number = $2 AND session = $3 RETURNING (SELECT n FROM webhooks.revision), clock_timestamp()`
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
 	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
 
@@ -39,7 +42,7 @@ const (
 func (s *Store) keep(ctx context.Context) {
 	ticker := time.NewTicker(s.lease / beats)
 	defer ticker.Stop()
-	h := heart{s: s, renewed: time.Now()}
+	h := heart{s: s, renewed: time.Now(), warnings: rate.Sometimes{First: 1, Interval: time.Hour}}
 	failures := rate.Sometimes{First: 1, Interval: time.Minute}
 	for {
 		var err error
@@ -69,6 +72,7 @@ type heart struct {
 	sweeping  bool    // what they held isn't all given up yet
 	strangers []int64 // see tidy
 	count     int
+	warnings  rate.Sometimes // of its clock
 }
 
 // thorough tells whether this beat is one of those that look at everything.
@@ -95,7 +99,8 @@ func (h *heart) within(ctx context.Context, f func(context.Context) error) error
 func (h *heart) renew(ctx context.Context) error {
 	s, began := h.s, time.Now()
 	var revision int64
-	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.sessions.current()).Scan(&revision)
+	var there time.Time
+	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.sessions.current()).Scan(&revision, &there)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h.rejoin(ctx)
 	}
@@ -104,6 +109,12 @@ func (h *heart) renew(ctx context.Context) error {
 	}
 	h.renewed = began
 	s.away.Store(false)
+	if ahead := began.Add(time.Since(began) / 2).Sub(there).Round(time.Millisecond); ahead.Abs() > apart {
+		h.warnings.Do(func() {
+			s.log.Warn("webhooks store: the clocks of this node and of the database server differ, so that retries come early or late, and events are removed early: have both set by NTP",
+				"store", s.name, "ahead", ahead)
+		})
+	}
 	if revision != h.revision {
 		h.revision = revision
 		s.news.add(func(n *store.News) { n.Changed = true })

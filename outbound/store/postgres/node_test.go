@@ -272,7 +272,8 @@ func TestNews(t *testing.T) {
 // it missed as soon as it listens again.
 func TestFollow(t *testing.T) {
 	dsn := pgtest.Database(t)
-	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	const lease = 2 * time.Second // a third of it passes until they listen again
+	one, two := open(t, postgres.Config{DSN: dsn, Lease: lease}), open(t, postgres.Config{DSN: dsn, Lease: lease})
 	listening(t, dsn, 2)
 	now := time.Now().Truncate(time.Millisecond)
 	keys := func(from, to int) (keys []store.Remembered) {
@@ -421,15 +422,56 @@ func TestLapsedNodes(t *testing.T) {
 // A server that confirms what it may lose is told of.
 func TestServerThatMayLose(t *testing.T) {
 	var log strings.Builder
-	u, err := url.Parse(pgtest.Database(t))
+	dsn := setting(t, pgtest.Database(t), "synchronous_commit", "off")
+	open(t, postgres.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if !strings.Contains(log.String(), "synchronous_commit=off") {
+		t.Errorf("the log says %q", log.String())
+	}
+}
+
+// A server whose clock is another one is told of.
+func TestClocksApart(t *testing.T) {
+	dsn := pgtest.Database(t)
+	pgtest.Execute(t, dsn, `CREATE SCHEMA late; CREATE FUNCTION late.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+		$$SELECT pg_catalog.clock_timestamp() - interval '1 minute'$$`)
+	said := make(lines, 100)
+	open(t, postgres.Config{DSN: setting(t, dsn, "search_path", "late,pg_catalog"), Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
+	deadline := time.After(patience)
+	for {
+		select {
+		case line := <-said:
+			if _, ahead, _ := strings.Cut(line, "ahead="); strings.Contains(line, "clocks") {
+				if d, err := time.ParseDuration(strings.TrimSpace(ahead)); err != nil || (d-time.Minute).Abs() > 10*time.Second {
+					t.Error(line)
+				}
+				return
+			}
+		case <-deadline:
+			t.Fatal("nothing was said of the clocks")
+		}
+	}
+}
+
+// lines are written, each to whoever waits for it.
+type lines chan string
+
+func (l lines) Write(p []byte) (int, error) {
+	select {
+	case l <- string(p):
+	default:
+	}
+	return len(p), nil
+}
+
+// setting adds a setting of the server to a connection string.
+func setting(t *testing.T, dsn, name, value string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	q := u.Query()
-	q.Set("synchronous_commit", "off")
+	q.Set(name, value)
 	u.RawQuery = q.Encode()
-	open(t, postgres.Config{DSN: u.String(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if !strings.Contains(log.String(), "synchronous_commit=off") {
-		t.Errorf("the log says %q", log.String())
-	}
+	return u.String()
 }
