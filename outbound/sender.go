@@ -88,20 +88,16 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 }
 
 // request is built by hand: what http.NewRequest would parse and check anew is
-// known of the target. GetBody lets the transport use another connection when
-// a kept one turns out closed before a byte was written; it sends a POST twice
-// for no other reason, since nothing sets an Idempotency-Key.
+// known of the target. It has no GetBody: by that, the transport would send a POST
+// again which the receiver has seen.
 func request(ctx context.Context, t *target, h http.Header, payload []byte) *http.Request {
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(payload)), nil }
 	r := &http.Request{
 		Method: http.MethodPost, URL: t.url, Host: t.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, ContentLength: int64(len(payload)), GetBody: body,
+		Header: h, ContentLength: int64(len(payload)), Body: http.NoBody,
 	}
-	if len(payload) == 0 {
-		r.Body = http.NoBody
-	} else {
-		r.Body, _ = body()
+	if len(payload) > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(payload))
 	}
 	return r.WithContext(ctx)
 }
