@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -24,6 +25,8 @@ type deadFile struct {
 	lines   chan []byte
 	done    chan struct{}
 	running sync.WaitGroup
+	writing sync.RWMutex // held for reading by those that add a line
+	stopped bool
 
 	missed  atomic.Int64 // since the log was told
 	lastErr atomic.Pointer[error]
@@ -63,6 +66,9 @@ func (f *deadFile) open() (err error) {
 
 // stop writes what waits, and closes the file.
 func (f *deadFile) stop() {
+	f.writing.Lock()
+	f.stopped = true
+	f.writing.Unlock()
 	close(f.done)
 	f.running.Wait()
 	f.file.Close()
@@ -74,6 +80,12 @@ func (f *deadFile) write(a *outbound.AttemptDone) {
 	line, err := api.DeadLetter(a)
 	if err != nil {
 		f.leaveOut(1, err)
+		return
+	}
+	f.writing.RLock()
+	defer f.writing.RUnlock()
+	if f.stopped {
+		f.leaveOut(1, errors.New("the configuration that writes it has ended"))
 		return
 	}
 	select {

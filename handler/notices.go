@@ -61,6 +61,10 @@ func (n *notices) start() error {
 			case e := <-n.queue:
 				n.events.Emit(n.ctx, e.name, e.data)
 			case <-n.done:
+				for len(n.queue) > 0 {
+					e := <-n.queue
+					n.events.Emit(n.ctx, e.name, e.data)
+				}
 				return
 			}
 		}

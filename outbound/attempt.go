@@ -27,7 +27,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Attempt: a}
 	e.decide(c, l, h, &o, s)
-	e.settle(c, l, t, h, s)
+	e.settle(l, t, h, s)
 	l.done(len(h.Payload))
 	e.afterwards(c, l, t, &o)
 }
@@ -60,9 +60,9 @@ func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.
 	}
 }
 
-// settle has the outcome stored. An ordered lane waits for it, and then tries
-// the same delivery again before any other.
-func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.Settlement) {
+// settle has the outcome stored, and told to whoever listens by then. An ordered
+// lane waits for it, and then tries the same delivery again before any other.
+func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) {
 	retry := s.Due
 	if t.sub.Ordered && s.State == store.Pending {
 		s.Due = h.Due // it stays the first in line
@@ -79,7 +79,9 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 			telling.Tells = s.Delivery
 		}
 	}
+	e.attempts.Add(1) // it is over when its outcome is told
 	e.commits.settle(s, telling, func(err error) {
+		defer e.attempts.Done()
 		if ordered {
 			defer close(stored)
 		}
@@ -96,10 +98,11 @@ func (e *Engine) settle(c *config, l *lane, t *target, h *store.Held, s *store.S
 		if s.State == store.Pending {
 			done.Due = e.clock.wall(retry)
 		}
-		c.Observer.AttemptDone(done)
+		observer := e.config.Load().Observer // the attempt may be older than the settings
+		observer.AttemptDone(done)
 		e.watches.tell(done)
 		if dead != nil {
-			c.Observer.Operational(dead)
+			observer.Operational(dead)
 		}
 		if again {
 			e.requeueSettled(s.Delivery)

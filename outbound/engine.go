@@ -122,8 +122,8 @@ func (e *Engine) retarget(c *config) {
 	}
 }
 
-// Drain starts no more attempts and waits for those under way, until ctx is
-// done. Those that are left then are broken off, and will be repeated after
+// Drain starts no more attempts and waits for those under way and for their
+// outcomes to be stored, until ctx is done. Those that are left then are broken off, and will be repeated after
 // the next Open. Publish goes on to store events.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()

@@ -108,4 +108,3 @@ func (r *resets) serve(conn net.Conn, whole bool) {
 		}
 	}
 }
-

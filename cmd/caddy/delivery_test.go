@@ -192,6 +192,52 @@ func TestRotationEnds(t *testing.T) {
 	}
 }
 
+// TestDeadLetterLogHasAll: an attempt that outlives the config it began with, or
+// that a stop waits for, has its line all the same.
+func TestDeadLetterLogHasAll(t *testing.T) {
+	t.Parallel()
+	const options = `
+		retry exponential {
+			attempts 1
+		}
+		egress {
+			allow 127.0.0.1
+		}
+		dead_letter_log dead.ndjson
+`
+	s := startServer(t, withOptions(options))
+	r := newReceiver(t)
+	answers := make(chan struct{})
+	r.answer(func(w http.ResponseWriter, _ *request) {
+		<-answers
+		w.WriteHeader(http.StatusTeapot)
+	})
+	s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
+	logged := func() int {
+		text, err := os.ReadFile(filepath.Join(s.dir, "dead.ndjson"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(text), "\n")
+	}
+	s.publish(event{Type: "a"})
+	r.wait(1)
+	s.reload(withOptions(options + "\t\ttimeout 14s\n"))
+	answers <- struct{}{}
+	eventually(t, "the line of an attempt that began before a reload", func() bool { return logged() == 1 })
+
+	for range 10 {
+		s.publish(event{Type: "a"})
+	}
+	r.wait(11)
+	s.signal(syscall.SIGTERM)
+	close(answers)
+	s.exited()
+	if n := logged(); n != 11 {
+		t.Errorf("%d lines are in the file, want 11", n)
+	}
+}
+
 // TestDeadLetter: three attempts, then a dead letter that says what failed,
 // where and why, and that can be sent again after a restart.
 func TestDeadLetter(t *testing.T) {
