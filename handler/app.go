@@ -466,6 +466,18 @@ func (a *App) current() *outbound.Engine {
 	return e.Engine
 }
 
+// keeper keeps the replay memory in the store; nil where nothing does.
+func (a *App) keeper() *keeper {
+	if a == nil {
+		return nil
+	}
+	e := a.engine.Load()
+	if e == nil {
+		return nil
+	}
+	return e.keeper
+}
+
 // Interface guards
 var (
 	_ caddy.App          = (*App)(nil)

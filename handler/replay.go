@@ -89,14 +89,17 @@ func (h *Verify) reserve(v *verdict) {
 
 // starting tells whether the store that has the messages of the time before is
 // still being opened.
-func (h *Verify) starting() bool { return h.app != nil && h.app.current() == nil }
+func (h *Verify) starting() bool {
+	app := h.app()
+	return app != nil && app.current() == nil
+}
 
 // settle keeps the message in the replay memory if the app has answered 2xx,
 // and forgets it otherwise, so that the provider's retry passes.
 func (h *Verify) settle(v *verdict, answered bool) {
 	if answered {
 		h.replays.Commit(v.key)
-		keeping.Load().keep(v.key, time.Now().Add(h.life))
+		h.app().keeper().keep(v.key, time.Now().Add(h.life))
 	} else {
 		h.replays.Abort(v.key)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -14,8 +13,9 @@ import (
 )
 
 // keeper writes the replay memory into a store and reads it back after a
-// restart, and at once what other nodes write where they share it. A message is written when the app has answered it: in the next
-// moment, together with the others of that moment, and no request waits for it.
+// restart, and at once what other nodes write where they share it. A message is
+// written when the app has answered it: in the next moment, together with the
+// others of that moment, and no request waits for it.
 type keeper struct {
 	memory   store.Memory
 	replays  *verify.Replays
@@ -27,11 +27,8 @@ type keeper struct {
 	done  chan struct{}
 }
 
-// keeping is the keeper of the store that was opened last, nil without one.
-var keeping atomic.Pointer[keeper]
-
 const (
-	keepQueue = 1024 // messages that may wait to be written; then their requests wait
+	keepQueue = 8192 // messages that may wait to be written; more are left out
 	keepBatch = 256  // messages written at once
 )
 
@@ -71,7 +68,6 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 	}
 	k.restore(seen)
 	go k.run()
-	keeping.Store(k)
 	return k, nil
 }
 
@@ -89,8 +85,15 @@ func (k *keeper) keep(key [32]byte, until time.Time) {
 	}
 	select {
 	case k.queue <- store.Remembered{Key: key, Until: until}:
-	case <-k.stop:
+	default:
+		k.failed(fmt.Errorf("the store is too slow: %d wait for it", keepQueue))
 	}
+}
+
+func (k *keeper) failed(err error) {
+	k.failures.Do(func() {
+		k.logger.Error("keeping which inbound messages were seen: a restart would take some for new", "error", err)
+	})
 }
 
 func (k *keeper) run() {
@@ -115,9 +118,7 @@ func (k *keeper) write(batch []store.Remembered) []store.Remembered {
 		batch = append(batch, <-k.queue)
 	}
 	if err := k.memory.Remember(context.Background(), time.Now(), batch); err != nil {
-		k.failures.Do(func() {
-			k.logger.Error("keeping which inbound messages were seen: a restart would take them for new", "error", err)
-		})
+		k.failed(err)
 	}
 	return batch
 }
@@ -127,7 +128,6 @@ func (k *keeper) close() error {
 	if k == nil {
 		return nil
 	}
-	keeping.CompareAndSwap(k, nil)
 	close(k.stop)
 	<-k.done
 	return releaseReplays()

@@ -1,9 +1,12 @@
 package handler
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,4 +36,34 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 			app.take()
 		})
 	}
+}
+
+// TestReplayMemoryAfterAFailedReload: a config that didn't start, with another
+// store, doesn't end the keeping in that of the config which goes on.
+func TestReplayMemoryAfterAFailedReload(t *testing.T) {
+	app := newApp(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	options := func() string {
+		return "webhooks {\nstore sqlite " + filepath.Join(t.TempDir(), "webhooks.db") + "\n}"
+	}
+	route := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
+	ours := options()
+	s := serveSite(t, ours, route)
+	for range 5 { // apps start in any order
+		if refusal := loadCaddy(t, options(), fmt.Sprintf("http://%s {\n}", taken.Addr())); !strings.Contains(refusal, "address already in use") {
+			t.Fatalf("the second config: %q", refusal)
+		}
+	}
+	client.CloseIdleConnections()
+	body, at := strconv.Quote(t.Name()), time.Now()
+	do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusOK)
+	app.one(t)
+	runCaddy(t, "", ":0 {\n}") // as a restart does
+	s = serveSite(t, ours, route)
+	do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusConflict)
+	app.none(t)
 }

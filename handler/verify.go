@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -107,7 +108,7 @@ type Verify struct {
 	name     string // the scheme's name
 	verifier *verify.Verifier
 	replays  *verify.Replays // nil where replay is off
-	app      *App            // nil where there is no webhooks option: its store keeps the replay memory
+	app      func() *App     // nil where there is no webhooks option: its store keeps the replay memory
 	taken    *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
 	route    string          // this handler's part of the replay memory
 	life     time.Duration   // of a message in it
@@ -241,11 +242,15 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 		h.life = life
 	}
 	h.route = h.replayRoute()
-	if app, err := ctx.AppIfConfigured("webhooks"); err == nil {
-		h.app = app.(*App)
-	} else if !errors.Is(err, caddy.ErrNotConfigured) {
+	if _, err := ctx.AppIfConfigured("webhooks"); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
+	// asked again when all handlers are there: one may bring the app with it
+	h.app = sync.OnceValue(func() *App {
+		app, _ := ctx.AppIfConfigured("webhooks")
+		a, _ := app.(*App)
+		return a
+	})
 	var err error
 	h.replays, err = acquireReplays()
 	return err
