@@ -27,10 +27,11 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the handler. It has no engine of its own: this runs before
-// the apps, and after a failed reload goes on serving while they are gone.
+// Provision makes the handler. It has neither an engine nor a context of its own:
+// this runs before the apps, and after a failed reload goes on serving while those
+// are gone.
 func (a *Admin) Provision(ctx caddy.Context) error {
-	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Ending: ending(ctx), Logger: ctx.Slogger()})
+	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Ending: ending(caddy.ActiveContext), Logger: ctx.Slogger()})
 	if err != nil {
 		return fmt.Errorf("webhooks admin API: %w", err)
 	}

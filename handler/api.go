@@ -60,7 +60,7 @@ func (h *API) Provision(ctx caddy.Context) error {
 	if err := h.checkAuth(); err != nil {
 		return err
 	}
-	c := api.Config{NoAuth: h.Auth == "none", Engine: h.app.current, Ending: ending(ctx), Logger: ctx.Slogger()}
+	c := api.Config{NoAuth: h.Auth == "none", Engine: h.app.current, Ending: ending(func() caddy.Context { return ctx }), Logger: ctx.Slogger()}
 	for _, t := range h.Tokens {
 		scope, err := api.ParseScope(t.Scope)
 		if err != nil {
@@ -79,10 +79,13 @@ func (h *API) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// ending tells when a config is replaced or Caddy stops: its servers wait then
-// for their requests, for as long as grace_period says.
-func ending(ctx caddy.Context) func() bool {
-	return func() bool { return ctx.Err() != nil || caddy.Exiting() }
+// ending tells when the config of a request is replaced or Caddy stops: its
+// servers wait then for their requests, for as long as grace_period says.
+func ending(config func() caddy.Context) func() func() bool {
+	return func() func() bool {
+		ctx := config()
+		return func() bool { return ctx.Err() != nil || caddy.Exiting() }
+	}
 }
 
 func (h *API) checkAuth() error {

@@ -32,9 +32,9 @@ type Config struct {
 	// Engine is asked for with each request. While it returns nil, requests
 	// are answered with 503.
 	Engine func() *outbound.Engine
-	// Ending tells whether the server waits for its requests to end, as those
-	// must then that have no end of their own. Nil: it never does.
-	Ending func() bool
+	// Ending is called when a request begins that has no end of its own, and
+	// returns what tells whether the server waits for it. Nil: it never does.
+	Ending func() func() bool
 	Logger *slog.Logger // nil: slog.Default
 }
 
@@ -50,7 +50,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	a := &api{auth: auth, find: c.Engine, ending: c.Ending, log: c.Logger, failures: rate.Sometimes{Interval: time.Second}}
 	if a.ending == nil {
-		a.ending = func() bool { return false }
+		a.ending = func() func() bool { return func() bool { return false } }
 	}
 	if a.log == nil {
 		a.log = slog.Default()
@@ -61,7 +61,7 @@ func New(c Config) (http.Handler, error) {
 type api struct {
 	auth     *auth
 	find     func() *outbound.Engine
-	ending   func() bool
+	ending   func() func() bool
 	log      *slog.Logger
 	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
 	bodies   atomic.Int64   // bytes of all bodies that are read and not answered

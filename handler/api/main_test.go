@@ -85,7 +85,7 @@ func start(t testing.TB, set ...setting) *server {
 	h, err := api.New(api.Config{
 		Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
 		Engine: func() *outbound.Engine { return s.engine },
-		Ending: func() bool { return !s.stays.Load() },
+		Ending: func() func() bool { return func() bool { return !s.stays.Load() } },
 		Logger: logger,
 	})
 	if err != nil {

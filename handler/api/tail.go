@@ -54,7 +54,7 @@ func (c *call) tail() error {
 	look, beat := time.NewTicker(tailLook), time.NewTicker(tailBeat)
 	defer look.Stop()
 	defer beat.Stop()
-	for s.err == nil && !c.ending() {
+	for ending := c.ending(); s.err == nil && !ending(); {
 		select {
 		case r := <-watch.Attempts:
 			if selects(&q, r) {

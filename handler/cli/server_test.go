@@ -90,7 +90,7 @@ func start(t *testing.T) *server {
 			t.Error(err)
 		}
 	})
-	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Ending: s.ending.Load, Logger: quiet})
+	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Ending: func() func() bool { return s.ending.Load }, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
