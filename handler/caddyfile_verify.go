@@ -84,6 +84,7 @@ func (h *Verify) checkScheme() error {
 //	        tag_content <tag> <template>          # repeatable
 //	        assign      <text>
 //	        numbered
+//	        repeated
 //	        each        <path>
 //	    }
 //	    timestamp     header|field|query|json|form <name> [<format>] [optional]
@@ -111,7 +112,7 @@ func (h *Verify) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // verifyOptions are the subdirectives of webhook_verify.
 var verifyOptions = map[string]option[*Verify]{
-	"secret":       {parseVerifySecrets, true},
+	"secret":       list(func(h *Verify) *[]string { return &h.Secrets }),
 	"verify_token": text(func(h *Verify) *string { return &h.VerifyToken }),
 	"public_url":   text(func(h *Verify) *string { return &h.PublicURL }),
 	"tolerance":    {parseTolerance, false},
@@ -146,10 +147,11 @@ var signatureOptions = map[string]option[*verify.Signature]{
 	"encoding":    text(func(s *verify.Signature) *string { return &s.Encoding }),
 	"separator":   text(func(s *verify.Signature) *string { return &s.Separator }),
 	"groups":      text(func(s *verify.Signature) *string { return &s.Groups }),
-	"tag":         {parseTags, true},
+	"tag":         list(func(s *verify.Signature) *[]string { return &s.Tags }),
 	"tag_content": {parseTagContent, true},
 	"assign":      text(func(s *verify.Signature) *string { return &s.Assign }),
-	"numbered":    {parseNumbered, false},
+	"numbered":    flagOption(func(s *verify.Signature) *bool { return &s.Numbered }),
+	"repeated":    flagOption(func(s *verify.Signature) *bool { return &s.Repeated }),
 	"each":        text(func(s *verify.Signature) *string { return &s.Each }),
 }
 
@@ -167,15 +169,6 @@ func field[T any](place func(T) *verify.Field) option[T] {
 		}
 		return nil
 	}}
-}
-
-func parseVerifySecrets(d *caddyfile.Dispenser, h *Verify) error {
-	secrets := d.RemainingArgs()
-	if len(secrets) == 0 {
-		return d.ArgErr()
-	}
-	h.Secrets = append(h.Secrets, secrets...)
-	return nil
 }
 
 func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
@@ -256,15 +249,6 @@ func parseSignature(d *caddyfile.Dispenser, h *Verify) error {
 	return parseBlock(d, signatureOptions, s)
 }
 
-func parseTags(d *caddyfile.Dispenser, s *verify.Signature) error {
-	tags := d.RemainingArgs()
-	if len(tags) == 0 {
-		return d.ArgErr()
-	}
-	s.Tags = append(s.Tags, tags...)
-	return nil
-}
-
 func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 	var tag, content string
 	if !d.AllArgs(&tag, &content) {
@@ -277,14 +261,6 @@ func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 		s.TagContents = make(map[string]string)
 	}
 	s.TagContents[tag] = content
-	return nil
-}
-
-func parseNumbered(d *caddyfile.Dispenser, s *verify.Signature) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	s.Numbered = true
 	return nil
 }
 

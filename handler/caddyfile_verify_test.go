@@ -123,8 +123,8 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify" + block)); err != nil {
 		t.Fatal(err)
 	}
-	// which goes with few of the others
-	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature json sig {\neach items\n}\n}")); err != nil {
+	// which go with few of the others
+	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature json sig {\neach items\nrepeated\n}\n}")); err != nil {
 		t.Fatal(err)
 	}
 	about := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}

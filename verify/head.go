@@ -21,15 +21,17 @@ func (c *check) readSignature() Reason {
 func (c *check) readSignatureHeaders() Reason {
 	first := ReasonMissingSignature
 	for _, name := range c.v.plan.headers {
-		text, found, reason := c.in.headerOnce(name)
-		if reason != "" {
-			return reason
+		texts := c.in.header[name]
+		switch {
+		case len(texts) > 1 && !c.v.plan.scheme.Signature.Repeated:
+			return ReasonRepeatedHeader
+		case len(texts) > maxSignatures:
+			return ReasonMalformedSignature
 		}
-		if !found {
-			continue
-		}
-		if reason := c.addSignature(text); reason != "" && first == ReasonMissingSignature {
-			first = reason
+		for _, text := range texts {
+			if reason := c.addSignature(text); reason != "" && first == ReasonMissingSignature {
+				first = reason
+			}
 		}
 	}
 	if len(c.lanes) == 0 {

@@ -119,6 +119,22 @@ func parameterTrials() []trial {
 			want:   verify.Message{Signed: whole},
 		},
 		{
+			name:   "a header for each signature",
+			scheme: base(func(s *verify.Scheme) { s.Signature.Repeated = true }),
+			header: header("X-Sig", hexOf("old", testBody), "X-Sig", "not hex", "X-Sig", hexOf("secret", testBody)),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
+			name: "a header for each list",
+			scheme: base(func(s *verify.Scheme) {
+				s.Signature.Repeated, s.Signature.Separator, s.Signature.Tags = true, ",", []string{"sha256"}
+			}),
+			header: header("X-Sig", "sha256="+hexOf("old", testBody), "X-Sig", "sha256="+hexOf("older", testBody)+", sha256="+hexOf("secret", testBody)),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
 			name:   "sha1, prefix",
 			scheme: base(func(s *verify.Scheme) { s.Algorithm = "sha1"; s.Signature.Prefix = "sha1=" }),
 			header: header("X-Sig", "sha1="+hex.EncodeToString(mac(sha1.New, "secret", testBody))),

@@ -177,6 +177,9 @@ func (p *plan) compileSignature() error {
 	if s.Numbered && s.header() != "header" {
 		return errors.New("only headers can be numbered; drop numbered")
 	}
+	if s.Repeated && (s.header() != "header" || len(s.Names) > 0 || s.Numbered) {
+		return errors.New("only one header can be repeated; drop repeated, or name one header")
+	}
 	p.signature = place{in: s.header(), name: s.Name}
 	switch s.header() {
 	case "header":
@@ -219,6 +222,9 @@ func (p *plan) compileSignature() error {
 	}
 	return nil
 }
+
+// several tells whether signatures may stand in more than one header.
+func (p *plan) several() bool { return len(p.headers) > 1 || p.scheme.Signature.Repeated }
 
 // header is In with its default filled in.
 func (s Signature) header() string { return cmp.Or(s.In, "header") }

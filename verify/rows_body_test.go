@@ -43,8 +43,10 @@ func TestBodyRowsRefuse(t *testing.T) {
 			for what, changed := range misprefixed(rowOf(t, v.scheme), before[item:]) {
 				try(what, func(h http.Header) { h.Set(name, before[:item]+changed+text+after) }, "")
 			}
-			try("twice", func(h http.Header) { h.Add(name, value) }, verify.ReasonRepeatedHeader)
-			try("twice, one of them wrong", func(h http.Header) { h.Add(name, before+after) }, verify.ReasonRepeatedHeader)
+			if !rowOf(t, v.scheme).Signature.Repeated {
+				try("twice", func(h http.Header) { h.Add(name, value) }, verify.ReasonRepeatedHeader)
+				try("twice, one of them wrong", func(h http.Header) { h.Add(name, before+after) }, verify.ReasonRepeatedHeader)
+			}
 			if len(e.header) == 1 {
 				try("empty", func(h http.Header) { h.Set(name, "") }, verify.ReasonMissingSignature)
 				try("none", func(h http.Header) { h.Del(name) }, verify.ReasonMissingSignature)

@@ -127,6 +127,10 @@ type Signature struct {
 	// Numbered makes Name a prefix, followed by 1, 2, … 100: a header a key.
 	Numbered bool `json:"numbered,omitempty"`
 
+	// Repeated lets the header stand several times, each with a signature of its
+	// own. Any of them may match.
+	Repeated bool `json:"repeated,omitempty"`
+
 	// Each is the JSON path of an array each of whose elements is signed on its
 	// own: Name and the {json.…} of Content are relative to the element, and
 	// every element must verify.

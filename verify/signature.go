@@ -173,7 +173,7 @@ func (p *plan) assign() string {
 // macs are the signatures that stand in other headers already: where nothing
 // tells the lists apart, they share a lane.
 func (p *plan) macs(lanes []lane) []mac {
-	if len(p.headers) > 1 && len(lanes) == 1 {
+	if p.several() && len(lanes) == 1 {
 		return lanes[0].macs
 	}
 	if cap(lanes) > len(lanes) {
@@ -183,7 +183,7 @@ func (p *plan) macs(lanes []lane) []mac {
 }
 
 func (p *plan) addLane(lanes []lane, l lane) []lane {
-	if len(p.headers) > 1 && len(lanes) == 1 {
+	if p.several() && len(lanes) == 1 {
 		lanes[0].macs = l.macs
 		return lanes
 	}

@@ -49,7 +49,7 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one, whsk_…", s.Name, i+1, len(keys))
 		}
 	}
-	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || len(p.headers) > 1}, nil
+	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || p.several()}, nil
 }
 
 // canSign says why a scheme can't sign.
@@ -215,10 +215,14 @@ func (s *Signer) mac(to *mac, k *key, in *input, l *lane) Reason {
 // write sets the signature's headers.
 func (s *Signer) write(h http.Header, l *lane, macs []mac) {
 	p := s.plan
-	if len(p.headers) > 1 {
+	if p.several() {
 		for i := range macs {
-			if i < len(p.headers) {
-				h[p.headers[i]] = []string{string(s.list(nil, l, macs[i:i+1]))}
+			text := string(s.list(nil, l, macs[i:i+1]))
+			switch {
+			case p.scheme.Signature.Repeated && i > 0:
+				h[p.headers[0]] = append(h[p.headers[0]], text)
+			case i < len(p.headers):
+				h[p.headers[i]] = []string{text}
 			}
 		}
 		return

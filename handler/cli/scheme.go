@@ -119,6 +119,9 @@ func place(s verify.Signature) string {
 	if s.Numbered {
 		name += "1…"
 	}
+	if s.Repeated {
+		name += " (one or more)"
+	}
 	if s.Each != "" {
 		name = s.Each + "[]." + name
 	}

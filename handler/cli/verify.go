@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -142,10 +143,14 @@ func (j *judging) read(c *call) (*http.Request, []byte, error) {
 	}
 	host := h.Get("Host")
 	h.Del("Host")
-	return &http.Request{
+	r := &http.Request{
 		Method: j.method, URL: u, RequestURI: u.RequestURI(), Host: or(host, u.Host),
 		Header: h, ContentLength: int64(len(body)),
-	}, body, nil
+	}
+	if u.Scheme == "https" {
+		r.TLS = new(tls.ConnectionState)
+	}
+	return r, body, nil
 }
 
 // parseRequest reads a request as it went over the wire. Where it doesn't say
@@ -239,7 +244,7 @@ func printRefusal(c *call, refused *verify.Error) error {
 
 // advice says what a reason means to someone who holds the secret.
 var advice = map[verify.Reason]string{
-	verify.ReasonBadSignature:           "No secret makes this signature: see that the secret is this endpoint's, and that the body is as it was sent, to the byte.",
+	verify.ReasonBadSignature:           "No secret makes this signature: see that the secret is this endpoint's, that the body is as it was sent, to the byte, and, where the URL is signed, that --url or --public-url is the one that the provider calls.",
 	verify.ReasonMissingSignature:       "The header that has the signature is not there: `caddy webhooks providers <provider>` names it.",
 	verify.ReasonMalformedSignature:     "The signature does not have the provider's form: `caddy webhooks providers <provider>` shows it.",
 	verify.ReasonStaleTimestamp:         "The request is older than the tolerance: judge a captured one as of its time with --at.",

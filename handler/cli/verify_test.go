@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -45,6 +48,19 @@ func TestVerifyRequest(t *testing.T) {
 				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
 			}
 		})
+	}
+}
+
+// TestVerifySignedURL: what --url says is what the provider called.
+func TestVerifySignedURL(t *testing.T) {
+	for _, url := range []string{"https://hooks.example.com/in?x=1&y=a%20b", "http://hooks.example.com/in"} {
+		m := hmac.New(sha256.New, []byte("s3cret"))
+		m.Write([]byte(url + `{"a":1}`))
+		signature := base64.StdEncoding.EncodeToString(m.Sum(nil))
+		r := run(t, "", "verify", "square", "--secret", "s3cret", "--url", url, "-H", "X-Square-HmacSha256-Signature: "+signature, "--body", `{"a":1}`)
+		if first, _, _ := strings.Cut(r.want(t, 0).out, "\n"); first != "valid" {
+			t.Errorf("%s: %q", url, r.out)
+		}
 	}
 }
 
