@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -27,15 +27,16 @@ func init() {
 //
 // The body and its Content-Type are kept exactly. Only POST publishes. Behind
 // `webhook_verify`, a provider that doesn't take every 2xx for success gets the
-// answer that its scheme says in place of the 202. What is refused (a body over `max_payload`, …) is answered by a status, and said in
-// the log.
+// answer that its scheme says in place of the 202. What is refused (a body over
+// `max_payload`, …) is answered by a status, and said in the log.
 type Publish struct {
 	// The event's type; placeholders are replaced, as in
 	// `github.{http.webhook.event_type}`. In what they give, a slash becomes a
 	// dot and other characters that no event type has become underscores.
 	EventType string `json:"event_type"`
 
-	// Whose event it is; placeholders are replaced. Default: nobody's.
+	// Whose event it is; placeholders are replaced, and a request that gives
+	// none is refused. Default: nobody's.
 	Tenant string `json:"tenant,omitempty"`
 
 	// The event's id, so that the same webhook sent again is no second event;
@@ -101,11 +102,16 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if engine == nil {
 		return unavailable(w, outbound.ErrUnavailable)
 	}
-	body, err := readBody(r, engine.MaxPayload())
+	body, part, err := payloads.Read(r, engine.MaxPayload())
 	if err != nil {
-		return err
+		return unread(w, err, engine.MaxPayload())
 	}
-	res, err := engine.Publish(r.Context(), p.event(r, body))
+	defer part.Release()
+	ev := p.event(r, body)
+	if p.Tenant != "" && ev.Tenant == "" {
+		return caddyhttp.Error(http.StatusUnprocessableEntity, fmt.Errorf("tenant %s: this request gives none: it must not become nobody's event", p.Tenant))
+	}
+	res, err := engine.Publish(r.Context(), ev)
 	var reused *outbound.Reused
 	if errors.As(err, &reused) {
 		// A provider's retry may differ in a counter; it is the same webhook.
@@ -165,23 +171,21 @@ func (p *Publish) eventID(repl *caddy.Replacer) string {
 	return eventID(repl.ReplaceAll(id, ""))
 }
 
-// readBody reads a payload, one byte over the limit at most.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	switch {
-	case err != nil:
-		return nil, caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
-	case int64(len(body)) > limit:
-		return nil, tooLarge(limit)
-	}
-	return body, nil
-}
+// payloads is the room for those that are read and not stored yet.
+var payloads = room.New(64 << 20)
 
-func tooLarge(limit int64) error {
-	return caddyhttp.Error(http.StatusRequestEntityTooLarge, &outbound.TooLarge{Limit: limit})
+// unread tells why a payload wasn't read.
+func unread(w http.ResponseWriter, err error, limit int64) error {
+	if limited, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		return limited // by request_body
+	}
+	switch {
+	case errors.Is(err, room.ErrTooLarge):
+		return caddyhttp.Error(http.StatusRequestEntityTooLarge, &outbound.TooLarge{Limit: limit})
+	case errors.Is(err, room.ErrFull):
+		return unavailable(w, err)
+	}
+	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
 }
 
 func publishError(w http.ResponseWriter, err error) error {

@@ -39,6 +39,7 @@ func TestPublishRefusals(t *testing.T) {
 		"taken":       {"POST", "acme", "{}", 202, ""},
 		"too large":   {"POST", "acme", strings.Repeat("x", 2000), 413, "max_payload"},
 		"no tenant":   {"POST", "a b", "{}", 422, "tenant"},
+		"none at all": {"POST", "", "{}", 422, "tenant"},
 		"not a POST":  {"GET", "acme", "", 405, "only POST"},
 		"just a look": {"HEAD", "acme", "", 405, "only POST"},
 	} {

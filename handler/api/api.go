@@ -15,11 +15,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -48,7 +48,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Engine == nil {
 		return nil, errors.New("setting up the API: there is no engine to ask for")
 	}
-	a := &api{auth: auth, find: c.Engine, ending: c.Ending, log: c.Logger, failures: rate.Sometimes{Interval: time.Second}}
+	a := &api{auth: auth, find: c.Engine, ending: c.Ending, log: c.Logger, bodies: room.New(bodiesLimit), failures: rate.Sometimes{Interval: time.Second}}
 	if a.ending == nil {
 		a.ending = func() func() bool { return func() bool { return false } }
 	}
@@ -64,7 +64,7 @@ type api struct {
 	ending   func() func() bool
 	log      *slog.Logger
 	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
-	bodies   atomic.Int64   // bytes of all bodies that are read and not answered
+	bodies   *room.Room     // for all that are read and not answered
 }
 
 // call is one request on its way.
@@ -74,8 +74,8 @@ type call struct {
 	r       *http.Request
 	engine  *outbound.Engine
 	granted Scope
-	id      string // from the path
-	held    int64  // of api.bodies
+	id      string    // from the path
+	body    room.Part // of api.bodies
 }
 
 // route is a line of the API's table.
@@ -223,6 +223,6 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", restarting).retryAfter(restarting)
 	}
 	c := &call{api: a, w: w, r: r, engine: e, granted: granted, id: id}
-	defer c.letGo()
+	defer c.body.Release()
 	return t.serve(c)
 }

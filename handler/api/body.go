@@ -3,11 +3,12 @@ package api
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 )
 
 const (
@@ -50,56 +51,20 @@ func (c *call) mediaType(types ...string) (string, error) {
 }
 
 // readBody reads the body, which is the caller's then. What is over the limit
-// is refused with tooLong, before it is read where its length is told.
+// is refused with tooLong.
 func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
-	n := c.r.ContentLength
-	if n > limit {
+	body, part, err := c.bodies.Read(c.r, limit)
+	c.body = part
+	switch {
+	case errors.Is(err, room.ErrTooLarge):
 		return nil, tooLong()
+	case errors.Is(err, room.ErrFull):
+		return nil, refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
+	case err != nil:
+		return nil, broken(err)
 	}
-	// A length is only a promise: room is made as bytes come in.
-	const first = 64 << 10
-	size, most := int64(4<<10), limit
-	if n >= 0 {
-		size, most = n, n
-	}
-	buf := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
-	for {
-		if len(buf) == cap(buf) {
-			buf = slices.Grow(buf, max(min(len(buf), int(most)+1-len(buf)), 1)) // 1: more comes than was told
-		}
-		if !c.hold(int64(cap(buf))) {
-			return nil, refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
-		}
-		m, err := c.r.Body.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+m]
-		switch {
-		case int64(len(buf)) > limit:
-			return nil, tooLong()
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, broken(err)
-		}
-	}
+	return body, nil
 }
-
-// hold has n bytes count as the call's, unless all calls together have too
-// many. One that is alone may have what it needs.
-func (c *call) hold(n int64) bool {
-	if n == c.held {
-		return true
-	}
-	all := c.bodies.Add(n - c.held)
-	if all > bodiesLimit && all > n {
-		c.bodies.Add(c.held - n)
-		return false
-	}
-	c.held = n
-	return true
-}
-
-// letGo ends what hold began.
-func (c *call) letGo() { c.bodies.Add(-c.held) }
 
 // broken says why a body could not be read.
 func broken(err error) error {

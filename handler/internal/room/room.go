@@ -1,0 +1,98 @@
+// Package room bounds what the bodies of requests take of memory.
+package room
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+)
+
+// The reasons for which a body isn't read, besides those of its reader.
+var (
+	ErrTooLarge = errors.New("the body is larger than it may be")
+	ErrFull     = errors.New("more is sent than there is room for")
+)
+
+// Room is what all bodies may take together.
+type Room struct {
+	limit int64
+	taken atomic.Int64
+}
+
+// New makes room for so many bytes.
+func New(limit int64) *Room { return &Room{limit: limit} }
+
+// Part is what one body takes. The zero value takes nothing.
+type Part struct {
+	of   *Room
+	size int64
+}
+
+// Release gives it back, which is to be done when the body is no longer needed.
+func (p *Part) Release() {
+	if p.of != nil {
+		p.of.taken.Add(-p.size)
+	}
+	*p = Part{}
+}
+
+// take has the part be so large, unless all together are too large then. One
+// that is alone may have what it needs.
+func (p *Part) take(size int64) bool {
+	more := size - p.size
+	if all := p.of.taken.Add(more); more > 0 && all > p.of.limit && all > size {
+		p.of.taken.Add(-more)
+		return false
+	}
+	p.size = size
+	return true
+}
+
+// Read reads a request's body, of limit bytes at most. One that is longer is not
+// read at all where its length is told. Errors are ErrTooLarge, ErrFull, or what
+// the reading of it returned.
+func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
+	if from.ContentLength > limit {
+		return nil, Part{}, ErrTooLarge
+	}
+	p := Part{of: r}
+	body, err := p.read(from.Body, from.ContentLength, limit)
+	if err != nil {
+		p.Release()
+		return nil, Part{}, err
+	}
+	return body, p, nil
+}
+
+func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
+	// A length is only a promise: room is made as bytes come in.
+	const first = 64 << 10
+	size, most := int64(4<<10), limit
+	if told >= 0 {
+		size, most = told, told
+	}
+	if !p.take(min(size, first) + 1) {
+		return nil, ErrFull
+	}
+	body := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
+	for {
+		if len(body) == cap(body) {
+			body = slices.Grow(body, max(min(len(body), int(most)+1-len(body)), 1)) // 1: more comes than was told
+			if !p.take(int64(cap(body))) {
+				return nil, ErrFull
+			}
+		}
+		n, err := from.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, ErrTooLarge
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package room
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func request(body io.Reader, told int64) *http.Request {
+	return &http.Request{Body: io.NopCloser(body), ContentLength: told}
+}
+
+// TestRead reads bodies of every kind, and gives all their room back.
+func TestRead(t *testing.T) {
+	r := New(1 << 20)
+	broken := errors.New("broken")
+	long := strings.Repeat("x", 300_000)
+	for name, tt := range map[string]struct {
+		body io.Reader
+		told int64
+		want string
+		err  error
+	}{
+		"empty":                 {strings.NewReader(""), 0, "", nil},
+		"told":                  {strings.NewReader("abc"), 3, "abc", nil},
+		"not told":              {strings.NewReader("abc"), -1, "abc", nil},
+		"byte by byte":          {iotest.OneByteReader(strings.NewReader("abc")), -1, "abc", nil},
+		"long":                  {strings.NewReader(long), int64(len(long)), long, nil},
+		"long and not told":     {strings.NewReader(long), -1, long, nil},
+		"longer than was told":  {strings.NewReader("abcdef"), 3, "abcdef", nil},
+		"as long as may be":     {strings.NewReader(long + long), -1, long + long, nil},
+		"too long":              {strings.NewReader(long + long + "x"), -1, "", ErrTooLarge},
+		"told to be too long":   {iotest.ErrReader(broken), 600_001, "", ErrTooLarge},
+		"breaks off":            {io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken)), 3, "", broken},
+		"promises a lot at all": {strings.NewReader("ab"), 500_000, "ab", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body, part, err := r.Read(request(tt.body, tt.told), 600_000)
+			if string(body) != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("%d bytes, %v", len(body), err)
+			}
+			if taken := r.taken.Load(); taken < int64(len(body)) {
+				t.Errorf("%d bytes take %d", len(body), taken)
+			}
+			part.Release()
+			part.Release()
+			if taken := r.taken.Load(); taken != 0 {
+				t.Errorf("%d bytes are still taken", taken)
+			}
+		})
+	}
+}
+
+// TestFull: all together have a limit, which one alone may be over.
+func TestFull(t *testing.T) {
+	r := New(100)
+	body, first, err := r.Read(request(strings.NewReader(strings.Repeat("x", 5000)), 5000), 10_000)
+	if err != nil || len(body) != 5000 {
+		t.Fatal(err)
+	}
+	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); !errors.Is(err, ErrFull) {
+		t.Errorf("a second one: %v", err)
+	}
+	first.Release()
+	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); err != nil {
+		t.Errorf("after the first: %v", err)
+	}
+}
