@@ -73,6 +73,13 @@ func TestShell(t *testing.T) {
 			t.Errorf("%s\n got %s (%v)\nwant %s", test.sql, got, err, test.want)
 		}
 	}
+	if _, err := s.Discard(t.Context(), store.Query{States: []store.State{store.Dead}, Event: once.Event.Key}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(shell, "-readonly", path, "SELECT state, count(*) FROM deliveries GROUP BY state ORDER BY state").CombinedOutput()
+	if got := strings.TrimSpace(string(out)); err != nil || got != "dead|1\ndiscarded|1" {
+		t.Errorf("after one was discarded the deliveries are %q (%v)", got, err)
+	}
 	for _, view := range []string{"events", "subscriptions", "deliveries", "attempts", "dead_letters"} {
 		out, err := exec.Command(shell, "-readonly", "-header", path, "SELECT * FROM "+view).CombinedOutput()
 		if err != nil || strings.Contains(string(out), "hidden") {
