@@ -30,6 +30,7 @@ type keeper struct {
 const (
 	keepQueue = 8192 // messages that may wait to be written; more are left out
 	keepBatch = 256  // messages written at once
+	keepAgain = time.Second
 )
 
 // keepReplays restores the replay memory from a store and keeps it there from
@@ -92,7 +93,7 @@ func (k *keeper) keep(key [32]byte, until time.Time) {
 
 func (k *keeper) failed(err error) {
 	k.failures.Do(func() {
-		k.logger.Error("keeping which inbound messages were seen: a restart would take some for new", "error", err)
+		k.logger.Error("keeping which inbound messages were seen: until it works, a restart or another node takes some for new", "error", err)
 	})
 }
 
@@ -102,25 +103,43 @@ func (k *keeper) run() {
 	for {
 		select {
 		case m := <-k.queue:
-			batch = k.write(append(batch[:0], m))
+			batch = k.gather(append(batch[:0], m))
+			for !k.write(batch) && k.again() {
+			}
 		case <-k.stop:
 			for len(k.queue) > 0 {
-				batch = k.write(append(batch[:0], <-k.queue))
+				batch = k.gather(append(batch[:0], <-k.queue))
+				k.write(batch)
 			}
 			return
 		}
 	}
 }
 
-// write stores a message together with those that wait.
-func (k *keeper) write(batch []store.Remembered) []store.Remembered {
+// gather adds the messages that wait.
+func (k *keeper) gather(batch []store.Remembered) []store.Remembered {
 	for len(batch) < keepBatch && len(k.queue) > 0 {
 		batch = append(batch, <-k.queue)
 	}
-	if err := k.memory.Remember(context.Background(), time.Now(), batch); err != nil {
+	return batch
+}
+
+func (k *keeper) write(batch []store.Remembered) bool {
+	err := k.memory.Remember(context.Background(), time.Now(), batch)
+	if err != nil {
 		k.failed(err)
 	}
-	return batch
+	return err == nil
+}
+
+// again waits until messages are to be written once more, but not for the end.
+func (k *keeper) again() bool {
+	select {
+	case <-time.After(keepAgain):
+		return true
+	case <-k.stop:
+		return false
+	}
 }
 
 // close writes what waits and lets go of the memory.

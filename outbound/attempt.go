@@ -123,7 +123,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	if o.class == ClassDamaged {
 		return // which says nothing of the receiver
 	}
-	n := l.note(o, c)
+	n := l.note(o, c, t)
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
@@ -148,6 +148,13 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
+	case n.works:
+		e.background(func(ctx context.Context) {
+			e.rememberFailing(ctx, l)
+			l.mu.Lock()
+			l.correcting = false
+			l.mu.Unlock()
+		})
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: its retries are brought forward",
 			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
@@ -161,6 +168,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 // noted is what an outcome says of a receiver.
 type noted struct {
 	wentDown, cameBack bool
+	works              bool          // though another node has found it down
 	pause              time.Duration // before the next attempt, while it is down
 
 	// A row of failures, with the one that has just come or until just now, and
@@ -171,14 +179,19 @@ type noted struct {
 }
 
 // note tells the breaker.
-func (l *lane) note(o *outcome, c *config) (n noted) {
+func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if o.retryAfter > 0 {
+		l.askedFor = now.Add(o.retryAfter)
+	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
+		n.works = !n.cameBack && !t.sub.FailingSince.IsZero() && !l.correcting
+		l.correcting = l.correcting || n.works
 		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words

@@ -3,6 +3,7 @@ package outbound
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -122,7 +123,8 @@ func (c *catalogue) reconcile(ctx context.Context, conf *config) error {
 	for _, t := range known {
 		gone := !slices.ContainsFunc(conf.EventTypes, func(w EventType) bool { return w.Name == t.Name })
 		if t.FromConfig && gone {
-			if err := c.e.store.DeleteEventType(ctx, t.Name); err != nil {
+			err := c.e.store.DeleteEventType(ctx, t.Name)
+			if err != nil && !errors.Is(err, ErrNotFound) { // another node was quicker
 				return err
 			}
 		}

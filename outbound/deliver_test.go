@@ -258,6 +258,66 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	}
 }
 
+// A pause ends when what has made it is gone, but for what the receiver asked for.
+func TestPauseEndsWithItsReason(t *testing.T) {
+	change := func(h *house, id string, change func(*outbound.SubscriptionSpec)) {
+		t.Helper()
+		if _, err := h.UpdateSubscription(t.Context(), id, func(s *outbound.SubscriptionSpec) error { change(s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("a rate", func(t *testing.T) {
+		h := open(t)
+		r := newReceiver(t)
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, RateLimit: .001})
+		for range 3 {
+			h.publish("a", `1`)
+		}
+		r.next(t)
+		r.none(t)
+		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
+		r.next(t)
+		r.next(t)
+	})
+	t.Run("the order", func(t *testing.T) {
+		h := open(t, retries(time.Hour, time.Hour))
+		r := newReceiver(t)
+		r.answers(status(503))
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+		h.publish("a", `1`)
+		h.publish("a", `2`)
+		r.next(t)
+		h.attempt()
+		r.answers(nil)
+		r.none(t)
+		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = false })
+		r.next(t)
+		r.next(t)
+	})
+	t.Run("the receiver's wish", func(t *testing.T) {
+		h := open(t, retries(time.Second))
+		r := newReceiver(t)
+		r.answers(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "600")
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, RateLimit: 100})
+		h.publish("a", `1`)
+		r.next(t)
+		h.attempt()
+		h.eventually("the pause", func() bool {
+			st, err := h.Status(t.Context())
+			return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused
+		})
+		r.answers(nil)
+		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
+		h.clock.advance(599 * time.Second)
+		r.none(t)
+		h.clock.advance(2 * time.Second)
+		r.next(t)
+	})
+}
+
 // eventually is for what has no signal of its own.
 func (h *house) eventually(what string, f func() bool) {
 	h.t.Helper()

@@ -40,7 +40,7 @@ func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
-	_, err := e.store.UpdateSubscription(ctx, l.id(), func(s *store.Subscription) error {
+	s, err := e.store.UpdateSubscription(ctx, l.id(), func(s *store.Subscription) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		s.FailingSince = time.Time{}
@@ -49,18 +49,21 @@ func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+	if err == nil {
+		e.adopt(s)
+	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", "subscription_id", l.id(), "error", err)
 	}
 }
 
 // deactivateFailing deactivates a subscription whose receiver has failed for too
-// long, unless it has another URL by now, or works again.
+// long, unless it has another URL by now, or works again, be it for another node.
 func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, failed *store.Subscription) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, ReasonFailing, func(s *store.Subscription) bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return s.URL == failed.URL && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
+		works := e.shared != nil && l.breaker.down() && (s.FailingSince.IsZero() || e.now().Sub(s.FailingSince) < c.DisableAfter.For)
+		return s.URL == failed.URL && !works && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", "subscription_id", failed.ID, "error", err)

@@ -127,6 +127,7 @@ func (e *Engine) retarget(c *config) {
 // the next Open. Publish goes on to store events.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()
+	e.yield(ctx)
 	done := make(chan struct{})
 	go func() { e.attempts.Wait(); close(done) }()
 	select {

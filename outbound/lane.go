@@ -46,8 +46,11 @@ type lane struct {
 	flushes uint64    // how often everything was given back
 	due     time.Time // when the first of those that are not due yet will be, zero for none
 
-	notBefore time.Time // the receiver asked for a pause, or the rate is used up
+	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
+	askedFor  time.Time // until when the receiver asked for it
 	breaker   breaker
+	// The store is about to be told that the receiver works.
+	correcting bool
 	// For the status.
 	lastSuccess, lastFailure time.Time
 	lastError                string

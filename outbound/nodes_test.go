@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -356,5 +357,177 @@ func TestConnectionsBreak(t *testing.T) {
 	}
 	if n == 0 {
 		t.Error("nothing was accepted")
+	}
+}
+
+// A delivery is asked for again by way of a node that may not make it: the one
+// that may tries the receiver at once, though it was down.
+func TestOwnerIsAsked(t *testing.T) {
+	delays := make([]time.Duration, 11)
+	for i := range delays {
+		delays[i] = time.Millisecond
+	}
+	delays[10] = time.Hour
+	nodes, _ := share(t, 2, retries(delays...))
+	a, b := nodes[0], nodes[1]
+	r := newReceiver(t)
+	r.answers(status(503))
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	b.knows(s.ID, true)
+	a.publish("a", `1`)
+	for range delays {
+		r.next(t)
+	}
+	ds, err := b.Deliveries(t.Context(), outbound.Query{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.eventually("the pause", func() bool {
+		s, err := a.Status(t.Context())
+		return err == nil && time.Until(s.Subscriptions[0].PausedUntil) > time.Minute
+	})
+	r.answers(nil)
+	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	a.settled()
+}
+
+// A node that waits for its last attempts leaves everything else to the others.
+func TestDrainLeavesToOthers(t *testing.T) {
+	nodes, _ := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	slow, r := newReceiver(t), newReceiver(t)
+	gate := make(chan struct{})
+	slow.answers(func(http.ResponseWriter, *http.Request) { <-gate })
+	for _, spec := range []outbound.SubscriptionSpec{
+		{URL: slow.URL, EventTypes: []string{"slow"}}, {URL: r.URL, EventTypes: []string{"a"}, Ordered: true},
+	} {
+		b.knows(a.subscribe(spec).ID, true)
+	}
+	a.publish("a", `1`)
+	r.next(t) // a owns it now
+	a.publish("slow", `2`)
+	slow.next(t)
+	drained := make(chan struct{})
+	go func() { a.Drain(t.Context()); close(drained) }()
+	a.eventually("the beginning of the end", func() bool {
+		s, err := a.Status(t.Context())
+		return err == nil && s.Draining
+	})
+	for i, h := range []*house{b, a, b, a} {
+		h.publish("a", fmt.Sprint(i))
+		if got := r.next(t); string(got.body) != fmt.Sprint(i) {
+			t.Errorf("then came %s", got.body)
+		}
+	}
+	select {
+	case <-drained:
+		t.Error("the slow attempt was not waited for")
+	default:
+	}
+	close(gate)
+	<-drained
+}
+
+// A subscription is deleted and another one made with its id, and a node hears of
+// both at once.
+func TestRecreatedUnderItsID(t *testing.T) {
+	nodes, dsn := share(t, 2)
+	a, b := nodes[0], nodes[1]
+	s := a.subscribe(outbound.SubscriptionSpec{URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}})
+	b.knows(s.ID, true)
+	key := s.Key + 1
+	pgtest.Execute(t, dsn, fmt.Sprintf(`BEGIN;
+		CREATE TEMPORARY TABLE again ON COMMIT DROP AS SELECT * FROM webhooks.subscription WHERE key = %d;
+		UPDATE webhooks.subscription SET deleted = key WHERE key = %[1]d;
+		UPDATE again SET key = %d;
+		INSERT INTO webhooks.subscription SELECT * FROM again;
+		UPDATE webhooks.revision SET n = n + 1;
+		COMMIT`, s.Key, key))
+	for _, h := range nodes {
+		h.eventually("the other one", func() bool {
+			s, err := h.Subscription(s.ID)
+			return err == nil && s.Key == key
+		})
+		if got := len(h.Subscriptions("", 0, 9)); got != 1 {
+			t.Errorf("there are %d subscriptions", got)
+		}
+	}
+}
+
+// All nodes get a configuration without an event type at once: one of them
+// deletes it.
+func TestNodesLoseAnEventType(t *testing.T) {
+	with := []outbound.EventType{{Name: "a"}, {Name: "b"}}
+	nodes, _ := share(t, 3, func(s *outbound.Settings) { s.EventTypes = with })
+	for range 20 {
+		for _, types := range [][]outbound.EventType{nil, with} {
+			var all sync.WaitGroup
+			for _, h := range nodes {
+				all.Go(func() {
+					h.settings.EventTypes = types
+					if err := h.Apply(t.Context(), h.settings); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+		}
+	}
+}
+
+// A receiver that one node can't reach and another one can isn't down: what the
+// first has put down goes, and the subscription isn't deactivated.
+func TestReceiverWorksForAnotherNode(t *testing.T) {
+	nodes, _ := share(t, 2, func(s *outbound.Settings) {
+		s.Retry = make(outbound.Schedule, 99)
+		for i := range s.Retry {
+			s.Retry[i] = time.Millisecond
+		}
+		s.DisableAfter = outbound.DisableAfter{Failures: 20, For: 100 * time.Millisecond}
+	})
+	a, b := nodes[0], nodes[1]
+	closed := newReceiver(t)
+	closed.Close()
+	proxy, err := url.Parse(closed.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.settings.Proxy = proxy
+	if err := a.Apply(t.Context(), a.settings); err != nil {
+		t.Fatal(err)
+	}
+	r := newReceiver(t)
+	r.answers(status(503))
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	b.knows(s.ID, true)
+	row := func(h *house) *outbound.Subscription {
+		s, err := h.Subscription(s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	a.publish("a", `1`)
+	b.eventually("that it is down", func() bool { return !row(b).FailingSince.IsZero() })
+	r.answers(nil)
+	b.publish("a", `2`)
+	for _, h := range nodes {
+		h.eventually("that it works", func() bool { return row(h).FailingSince.IsZero() })
+	}
+	failures := func() int {
+		s, err := a.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Subscriptions[0].Failures
+	}
+	for failures() < 40 { // which is twice what deactivates it
+		a.publish("a", `3`)
+	}
+	if s := row(a); !s.Active || !s.FailingSince.IsZero() {
+		t.Errorf("it is %+v", s)
 	}
 }

@@ -33,7 +33,26 @@ func (e *Engine) followNodes() {
 			e.config.Load().Logger.Error("reading what another node has changed; trying again", "error", err)
 			e.pause(e.life, claimAgain)
 		}
+		for _, key := range news.Asked {
+			if l := e.lanes.byKey(key); l != nil {
+				l.probe()
+				l.stored(e.now())
+			}
+		}
 		e.wakeLanes(e.life, news.Waits)
+	}
+}
+
+// yield leaves to the other nodes what this one won't attempt any more.
+func (e *Engine) yield(ctx context.Context) {
+	if e.shared == nil {
+		return
+	}
+	for _, l := range e.lanes.all() {
+		l.flush()
+	}
+	if err := e.shared.Yield(ctx); err != nil {
+		e.config.Load().Logger.Warn("other nodes have to wait for the end of this one", "error", err)
 	}
 }
 
@@ -79,14 +98,16 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 	there := make(map[store.ID]bool, len(known))
 	for _, s := range known {
 		there[s.Key] = true
-		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.target.Load().sub, s) {
-			e.adopt(s)
-		}
 	}
-	for _, l := range e.lanes.all() {
+	for _, l := range e.lanes.all() { // first, since another one may have its id now
 		if !there[l.key] {
 			e.lanes.remove(l)
 			l.close()
+		}
+	}
+	for _, s := range known {
+		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.target.Load().sub, s) {
+			e.adopt(s)
 		}
 	}
 	return nil

@@ -114,6 +114,8 @@ func (e *Engine) adopt(s *store.Subscription) {
 		l.flush()
 	case !old.Active && s.Active, old.URL != s.URL:
 		l.resume()
+	case old.RateLimit != s.RateLimit, old.Ordered != s.Ordered:
+		l.unpause()
 	}
 }
 
@@ -140,7 +142,16 @@ func (l *lane) current() *target {
 // held is due.
 func (l *lane) resume() {
 	l.mu.Lock()
-	l.breaker, l.notBefore = breaker{}, time.Time{}
+	l.breaker, l.notBefore, l.askedFor = breaker{}, time.Time{}, time.Time{}
+	l.mu.Unlock()
+	l.stored(l.e.now())
+}
+
+// unpause ends a pause that the rate or the order has made, and leaves alone what
+// the receiver has asked for.
+func (l *lane) unpause() {
+	l.mu.Lock()
+	l.notBefore = l.askedFor
 	l.mu.Unlock()
 	l.stored(l.e.now())
 }

@@ -9,6 +9,9 @@ type Shared interface {
 	// News waits for something that the other nodes have done, and returns all
 	// that has come up since the last call. ErrUnavailable: the store was closed.
 	News(ctx context.Context) (News, error)
+	// Yield gives subscriptions that are this node's alone to the others, since it
+	// makes no more attempts. What it holds stays with it.
+	Yield(ctx context.Context) error
 	// Nodes returns those that have the store open, by number.
 	Nodes(ctx context.Context) ([]Node, error)
 }
@@ -27,6 +30,8 @@ type News struct {
 	Changed bool
 	// Waits is what waits and is held by nobody, or soon will.
 	Waits []Backlog
+	// Asked are the subscriptions to which somebody asked for a delivery again.
+	Asked []ID
 	// Lost: what this node held may be held by others now.
 	Lost bool
 }

@@ -98,7 +98,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 			batch.Queue(compare, p.named.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
 		}
 		if len(p.free) > 0 {
-			s.notifyOwners(batch, p.free)
+			s.notifyOwners(batch, newsWaits, p.free)
 		}
 		if size > 0 {
 			batch.Queue(addBytes, size, s.number)

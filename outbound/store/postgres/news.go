@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ var _ store.Shared = (*Store)(nil)
 // whoever hears nothing finds out at its next beat.
 const (
 	channel     = "webhooks"
+	newsAsked   = "asked"   // for a delivery again, of the subscription that follows
 	newsChanged = "changed" // a subscription or an event type
 	newsSeen    = "seen"    // inbound messages: the keys that follow
 	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
@@ -96,9 +98,9 @@ func (s *Store) News(ctx context.Context) (store.News, error) {
 	return told, nil
 }
 
-// notifyOwners adds to a batch that something waits for some subscriptions.
-func (s *Store) notifyOwners(b *pgx.Batch, subscriptions []int64) {
-	b.Queue(tellOwners, s.told(newsWaits+" "), subscriptions, s.sessions.own())
+// notifyOwners adds to a batch that there is something for some subscriptions.
+func (s *Store) notifyOwners(b *pgx.Batch, what string, subscriptions []int64) {
+	b.Queue(tellOwners, s.told(what+" "), subscriptions, s.sessions.own())
 }
 
 // told is what a node tells of itself.
@@ -180,11 +182,25 @@ func (s *Store) heard(said string) {
 			wake(s.news.look)
 			return
 		}
-		key, err := strconv.ParseInt(words[2], 10, 64)
-		if err != nil {
-			return
+		if key, ok := subscriptionOf(words); ok {
+			// Due as soon as can be, whatever the clocks say.
+			s.news.wait(store.Backlog{Subscription: key})
 		}
-		// Due as soon as can be, whatever the clocks say.
-		s.news.wait(store.Backlog{Subscription: store.ID(key)})
+	case newsAsked:
+		if key, ok := subscriptionOf(words); ok {
+			s.news.add(func(n *store.News) {
+				if !slices.Contains(n.Asked, key) {
+					n.Asked = append(n.Asked, key)
+				}
+			})
+		}
 	}
+}
+
+func subscriptionOf(words []string) (store.ID, bool) {
+	if len(words) < 3 {
+		return 0, false
+	}
+	key, err := strconv.ParseInt(words[2], 10, 64)
+	return store.ID(key), err == nil
 }

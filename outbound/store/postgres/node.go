@@ -33,6 +33,7 @@ const (
 			SELECT id FROM webhooks.delivery WHERE holder IS NOT NULL AND holder <> ALL(` + sessionsThere + `) LIMIT $1 FOR UPDATE SKIP LOCKED)`
 	sweepOwned = `UPDATE webhooks.subscription SET owner = NULL WHERE key IN (
 			SELECT key FROM webhooks.subscription WHERE owner IS NOT NULL AND owner <> ALL(` + sessionsThere + `) FOR UPDATE SKIP LOCKED)`
+	yieldOwned    = `UPDATE webhooks.subscription SET owner = NULL WHERE owner = ANY($1)`
 	sessionsThere = `ARRAY(SELECT session FROM webhooks.node WHERE session IS NOT NULL)`
 )
 
@@ -67,6 +68,15 @@ func (s *Store) Nodes(ctx context.Context) (nodes []store.Node, err error) {
 		})
 	})
 	return nodes, s.fail("listing the nodes", err)
+}
+
+// Yield implements store.Shared.
+func (s *Store) Yield(ctx context.Context) error {
+	err := s.send(ctx, func(b *pgx.Batch) {
+		b.Queue(yieldOwned, s.sessions.own())
+		b.Queue(tell, s.told(newsWaits))
+	})
+	return s.fail("leaving subscriptions to other nodes", err)
 }
 
 // leave ends the session.

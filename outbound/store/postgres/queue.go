@@ -85,7 +85,7 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 			return err
 		}
 		var b pgx.Batch
-		s.notifyOwners(&b, keys(done.Subscriptions))
+		s.notifyOwners(&b, newsAsked, keys(done.Subscriptions))
 		return tx.SendBatch(ctx, &b).Close()
 	}
 	err = s.reading(ctx, func() error { return s.write(ctx, change) }) // what it searches may be much
