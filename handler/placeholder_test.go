@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
 // everyText is a webhooks block in which each text is a placeholder.
@@ -64,7 +65,7 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 	if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(block)); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+canonical(filepath.Join(dir, "webhooks.db")) {
+	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+must(sqlite.Canonical(filepath.Join(dir, "webhooks.db"))) {
 		t.Errorf("the store is %s, %v", p.key, err)
 	}
 	s, err := a.resolve()

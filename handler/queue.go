@@ -50,7 +50,7 @@ const (
 	// scrapeTime bounds what is asked of a store for one scrape.
 	scrapeTime = 5 * time.Second
 	// Figures that took longer than slowFigures, since millions are counted, are
-	// kept for keepFigures times as long: scrapes may take a twentieth of a core.
+	// kept, where they are known, for keepFigures times as long: scrapes may take a twentieth of a core.
 	slowFigures = 50 * time.Millisecond
 	keepFigures = 20
 )
@@ -86,7 +86,7 @@ func (q *queue) Collect(to chan<- prometheus.Metric) {
 func (q *queue) figures() queueFigures {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.last.took < slowFigures || time.Since(q.last.at) > keepFigures*q.last.took {
+	if !q.last.known || q.last.took < slowFigures || time.Since(q.last.at) > keepFigures*q.last.took {
 		q.last = countQueue()
 	}
 	return q.last

@@ -70,15 +70,17 @@ func TestQueueFiguresAreKept(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		took, age time.Duration
+		failed    bool
 		want      bool
 	}{
-		{"fast", slowFigures - 1, 0, false},
-		{"slow", time.Second, keepFigures*time.Second - time.Second, true},
-		{"slow, a while ago", time.Second, keepFigures*time.Second + time.Second, false},
+		{"fast", slowFigures - 1, 0, false, false},
+		{"slow", time.Second, keepFigures*time.Second - time.Second, false, true},
+		{"slow, a while ago", time.Second, keepFigures*time.Second + time.Second, false, false},
+		{"failed", scrapeTime, time.Second, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q := &queue{last: queueFigures{dead: -1, at: time.Now(), took: tt.took}}
+				q := &queue{last: queueFigures{known: !tt.failed, dead: -1, at: time.Now(), took: tt.took}}
 				time.Sleep(tt.age)
 				if kept := q.figures().dead == -1; kept != tt.want {
 					t.Errorf("kept: %v", kept)

@@ -59,11 +59,11 @@ func (s *Store) locateFile() (place, error) {
 			return place{}, err
 		}
 	}
-	path, err := filepath.Abs(path)
+	path, err := sqlite.Canonical(path)
 	if err != nil {
 		return place{}, fmt.Errorf("store sqlite: %w", err)
 	}
-	return place{"sqlite:" + canonical(path), func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	return place{"sqlite:" + path, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
 		return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
 	}}, nil
 }
@@ -91,17 +91,4 @@ func (s *Store) locateDatabase() (place, error) {
 // errUnknownStore is the error for a store that isn't there.
 func errUnknownStore(kind string) error {
 	return fmt.Errorf("store %s: there is no such store: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}", kind)
-}
-
-// canonical resolves links, so that one file has one key. Of a path that isn't
-// there yet, it resolves the part that is.
-func canonical(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
-	}
-	dir, file := filepath.Split(path)
-	if dir = filepath.Clean(dir); dir == path {
-		return path
-	}
-	return filepath.Join(canonical(dir), file)
 }

@@ -123,6 +123,11 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	if o.class == ClassDamaged {
 		return // which says nothing of the receiver
 	}
+	if o.detail != "" {
+		e.details.Do(func() {
+			c.Logger.Warn("an attempt got no connection", "subscription_id", t.sub.ID, "class", o.class, "error", o.detail)
+		})
+	}
 	n := l.note(o, c, t)
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))

@@ -419,7 +419,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
-	h := open(t)
+	var log journal
+	h := open(t, writes(&log))
 	r := newReceiver(t)
 	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}}
 	h.subscribe(spec)
@@ -439,6 +440,9 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 		t.Errorf("the error tells the address: %s", d.Attempt.Error)
 	}
 	r.none(t)
+	h.eventually("the operator's word", func() bool {
+		return strings.Contains(log.line("got no connection"), "127.0.0.1: loopback")
+	})
 }
 
 func TestStatusDecidesWhateverTheBody(t *testing.T) {

@@ -24,7 +24,8 @@ type Engine struct {
 	dispatch dispatcher
 	claims   claimer
 	watches  watches
-	heldSize atomic.Int64 // bytes of payloads in the lanes
+	heldSize atomic.Int64   // bytes of payloads in the lanes
+	details  rate.Sometimes // bounds what the log is told of failures
 
 	applying  sync.Mutex // one Apply at a time
 	catalogue catalogue
@@ -51,7 +52,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}}
+	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, details: rate.Sometimes{Interval: 10 * time.Second}}
 	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
 		o(e)

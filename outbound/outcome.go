@@ -36,7 +36,8 @@ const (
 // outcome is what an attempt came to.
 type outcome struct {
 	class      string // "" for success
-	words      string
+	words      string // for whoever chose the URL
+	detail     string // for the operator's log alone, which has more to say
 	retryAfter time.Duration
 	final      bool // trying again can't help
 	gone       bool // 410: the subscription is to be deactivated
@@ -106,6 +107,7 @@ func retryAfter(h http.Header, sent time.Time) time.Duration {
 func failure(err error) outcome {
 	var (
 		denied   *egress.DeniedError
+		connect  *egress.ConnectError
 		dns      *net.DNSError
 		cert     *tls.CertificateVerificationError
 		name     x509.HostnameError
@@ -119,9 +121,11 @@ func failure(err error) outcome {
 	)
 	switch {
 	case errors.As(err, &denied):
-		return outcome{class: ClassEgressDenied, words: denied.Error(), final: true}
+		return outcome{class: ClassEgressDenied, words: denied.Error(), detail: denied.Detail(), final: true}
 	case errors.Is(err, context.Canceled):
 		return outcome{stopped: true}
+	case errors.As(err, &connect) && connect.Stage == egress.StageProxy && !connect.Timeout():
+		return outcome{class: ClassConnect, words: "the egress proxy made no connection", detail: connect.Err.Error()}
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return outcome{class: ClassDNS, words: "the host name was not found"}

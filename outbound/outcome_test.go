@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
 func TestJudge(t *testing.T) {
@@ -124,6 +126,9 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 		"unknown authority": {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, ClassTLS},
 		"no tls":            {tls.RecordHeaderError{Msg: "10.20.30.40"}, ClassTLS},
 		"alert":             {tls.AlertError(40), ClassTLS},
+		"proxy":             {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: errors.New("10.20.30.40 says 503")}, ClassConnect},
+		"proxy's eof":       {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: io.EOF}, ClassConnect},
+		"proxy's time":      {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: timeoutError{}}, ClassTimeout},
 		"garbage":           {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), ClassProtocol},
 		"large headers":     {errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), ClassProtocol},
 	} {

@@ -53,12 +53,12 @@ type config struct {
 }
 
 const (
-	maxConcurrency   = 100_000
-	maxResponseBody  = 1 << 20
-	maxPayloadLimit  = 64 << 20
-	defaultScheme    = "standard-webhooks"
-	maxAttemptTimout = 10 * time.Minute
-	maxSecretGrace   = 365 * 24 * time.Hour
+	maxConcurrency    = 100_000
+	maxResponseBody   = 1 << 20
+	maxPayloadLimit   = 64 << 20
+	defaultScheme     = "standard-webhooks"
+	maxAttemptTimeout = 10 * time.Minute
+	maxSecretGrace    = 365 * 24 * time.Hour
 )
 
 // Validate tells what is wrong with the settings, in the words of the
@@ -103,7 +103,7 @@ func (s Settings) complete() (Settings, error) {
 		value, max int64
 		written    string // the maximum, as the configuration has it
 	}{
-		{"timeout", int64(s.Timeout), int64(maxAttemptTimout), "10m"},
+		{"timeout", int64(s.Timeout), int64(maxAttemptTimeout), "10m"},
 		{"concurrency", int64(s.Concurrency), maxConcurrency, "100000"},
 		{"endpoint_concurrency", int64(s.EndpointConcurrency), maxConcurrency, "100000"},
 		{"max_payload", s.MaxPayload, maxPayloadLimit, "64MiB"},

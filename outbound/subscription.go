@@ -1,11 +1,11 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -120,7 +120,7 @@ func checkSigner(scheme string, secrets []string) error {
 	if err != nil {
 		return &Invalid{Field: "scheme", What: "is wrong: " + err.Error()}
 	}
-	if err := trySigning(row); err != nil {
+	if err := row.CanSign(); err != nil {
 		return invalid("scheme", "can't sign deliveries: %v", err)
 	}
 	switch {
@@ -133,23 +133,6 @@ func checkSigner(scheme string, secrets []string) error {
 		return invalid("secret", "is none that the scheme %s can sign with: %v", scheme, err)
 	}
 	return nil
-}
-
-// trySigning signs once, since some schemes sign headers or fields that no
-// delivery has.
-func trySigning(row verify.Scheme) error {
-	secret, err := verify.GenerateSecret(row)
-	if err != nil {
-		return err
-	}
-	signer, err := verify.NewSigner(row, []string{secret})
-	if err != nil {
-		return err
-	}
-	return signer.Sign(http.Header{}, &verify.Outgoing{
-		Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a",
-		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
-	})
 }
 
 func (s *SubscriptionSpec) check(c *Settings) error {
@@ -174,7 +157,7 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if _, err := newFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
-	return checkSigner(cmpOr(s.Scheme, c.Sign), s.Secrets)
+	return checkSigner(cmp.Or(s.Scheme, c.Sign), s.Secrets)
 }
 
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
@@ -257,7 +240,7 @@ func ensureSecret(s *store.Subscription, c *config) error {
 }
 
 func newSecret(s *store.Subscription, c *config) (string, error) {
-	row, err := signingScheme(cmpOr(s.Scheme, c.Sign))
+	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
 	if err != nil {
 		return "", err
 	}
@@ -315,13 +298,6 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		s.Secrets = secrets // with their expiries
 		return nil
 	})
-}
-
-func cmpOr(v, fallback string) string {
-	if v == "" {
-		return fallback
-	}
-	return v
 }
 
 // configured refuses to change by the API what the configuration says.
@@ -437,7 +413,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 			if r.Secret, err = newSecret(s, c); err != nil {
 				return err
 			}
-		} else if err := checkSigner(cmpOr(s.Scheme, c.Sign), []string{r.Secret}); err != nil {
+		} else if err := checkSigner(cmp.Or(s.Scheme, c.Sign), []string{r.Secret}); err != nil {
 			return err
 		}
 		secrets := []store.Secret{{Value: r.Secret}}

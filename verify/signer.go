@@ -66,6 +66,23 @@ func (p *plan) canSign() error {
 	return nil
 }
 
+// CanSign says why deliveries can't be signed by a scheme, nil if they can. It
+// signs one, since some schemes sign headers or fields that no delivery has.
+func (s Scheme) CanSign() error {
+	secret, err := GenerateSecret(s)
+	if err != nil {
+		return err
+	}
+	signer, err := NewSigner(s, []string{secret})
+	if err != nil {
+		return err
+	}
+	return signer.Sign(http.Header{}, &Outgoing{
+		Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a",
+		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
+	})
+}
+
 // Sign sets the scheme's headers: id, event type, time and signature. With
 // several secrets all signatures stand side by side where the scheme has room
 // for them, else the first one alone.

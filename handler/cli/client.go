@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -240,7 +241,7 @@ type problem struct {
 }
 
 func (p *problem) Error() string {
-	text := or(p.Detail, p.Title)
+	text := cmp.Or(p.Detail, p.Title)
 	if p.Field != "" && !strings.Contains(text, p.Field) {
 		text += " (" + p.Field + ")"
 	}
@@ -296,7 +297,7 @@ func notFoundHint(noun, id, action string, ofTenant bool) string {
 	list := "`caddy webhooks " + noun + " list` shows those that there are"
 	switch {
 	case noun == "dead-letters" && strings.HasPrefix(id, "dlv_"):
-		verb := or(action, "show")
+		verb := cmp.Or(action, "show")
 		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` takes one in any state."
 	case noun != "events" && strings.HasPrefix(id, "evt_"):
 		return "It is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."

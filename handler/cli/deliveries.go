@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -41,7 +42,7 @@ type attempt struct {
 }
 
 // err is what is wrong with a delivery.
-func (d *delivery) err() string { return or(d.Last.Error, d.Reason) }
+func (d *delivery) err() string { return cmp.Or(d.Last.Error, d.Reason) }
 
 // due tells whether a delivery waits although its time has come: for its turn,
 // or for its subscription.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ type payload struct {
 const maxShown = 2000
 
 func (p *payload) show(f *fields) {
-	text := or(string(p.JSON), p.Text)
+	text := cmp.Or(string(p.JSON), p.Text)
 	if p.Base64 != "" {
 		text = "base64 " + p.Base64
 	}

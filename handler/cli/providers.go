@@ -93,7 +93,7 @@ func showProvider(c *call, row verify.Scheme) error {
 	f.addText("Handshake", facts.Handshake)
 	f.addText("Acknowledged by", acknowledged(row.Acknowledge))
 	f.addText("Content types", strings.Join(row.ContentTypes, ", "))
-	if err := canSign(row); err != nil {
+	if err := row.CanSign(); err != nil {
 		f.addText("Signs", "no: "+err.Error())
 	} else {
 		f.addText("Signs", "yes")
@@ -117,22 +117,6 @@ func source(row verify.Scheme) string {
 		return row.Source + " (unconfirmed)"
 	}
 	return row.Source
-}
-
-// canSign says why a scheme can't sign deliveries.
-func canSign(row verify.Scheme) error {
-	secret, err := verify.GenerateSecret(row)
-	if err == nil {
-		_, err = verify.NewSigner(row, []string{secret})
-	}
-	return err
-}
-
-func or(v, fallback string) string {
-	if v == "" {
-		return fallback
-	}
-	return v
 }
 
 func yes(b bool) string {

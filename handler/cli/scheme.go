@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,23 +63,23 @@ func algorithm(row verify.Scheme) string {
 	case "token", "ed25519":
 		return row.Construction
 	case "hash":
-		return or(row.Algorithm, "sha256")
+		return cmp.Or(row.Algorithm, "sha256")
 	}
-	return "hmac-" + or(row.Algorithm, "sha256")
+	return "hmac-" + cmp.Or(row.Algorithm, "sha256")
 }
 
 func encoding(row verify.Scheme) string {
 	if row.Construction == "token" {
 		return ""
 	}
-	return or(row.Signature.Encoding, "hex")
+	return cmp.Or(row.Signature.Encoding, "hex")
 }
 
 func content(row verify.Scheme) string {
 	if row.Construction == "token" {
 		return "nothing"
 	}
-	return or(row.Content, "{body}")
+	return cmp.Or(row.Content, "{body}")
 }
 
 // age is how far off a message's time may be.
@@ -144,9 +145,9 @@ func where(in, name string) string {
 // form shows how a signature is wrapped.
 func form(row verify.Scheme) string {
 	s := row.Signature
-	one := "<" + or(encoding(row), "secret") + ">"
+	one := "<" + cmp.Or(encoding(row), "secret") + ">"
 	if len(s.Tags) > 0 {
-		one = s.Tags[0] + or(s.Assign, "=") + one
+		one = s.Tags[0] + cmp.Or(s.Assign, "=") + one
 	}
 	one = s.Prefix + one
 	if s.Separator != "" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -82,7 +83,7 @@ func (s *signing) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	m := &verify.Outgoing{Method: s.method, URL: or(s.url, s.curl), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
+	m := &verify.Outgoing{Method: s.method, URL: cmp.Or(s.url, s.curl), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
 	if s.timestamp != "" {
 		if m.Timestamp, err = c.parseTime(s.timestamp); err != nil {
 			return usagef("--timestamp: %v", err)

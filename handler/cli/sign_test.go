@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ const body = `{"webhookTimestamp":1769871845000,"note":"it's – \"ünïcode\""}
 func signers(t *testing.T) []string {
 	var names []string
 	for _, row := range verify.Schemes() {
-		if canSign(row) == nil {
+		if row.CanSign() == nil {
 			names = append(names, row.Name)
 		}
 	}
@@ -62,7 +63,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 	for _, provider := range signers(t) {
 		t.Run(provider, func(t *testing.T) {
 			special := peculiar[provider]
-			body := or(special.body, body)
+			body := cmp.Or(special.body, body)
 			secret := file(t, secretOf(t, provider)+"\n")
 			args := []string{"sign", provider, "--secret-file", secret, "--event-type", "push", "--url", "http://hooks.example.com/hooks"}
 			signed := run(t, body, append(args, special.args...)...)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -254,7 +255,7 @@ func printSubscription(c *call, answer []byte) error {
 	f.addText("Tenant", s.Tenant)
 	f.addText("Description", s.Description)
 	f.addHeaders(s.Headers)
-	f.addText("Scheme", or(s.Scheme, "the server's own"))
+	f.addText("Scheme", cmp.Or(s.Scheme, "the server's own"))
 	f.addText("Rate limit", s.RateLimit)
 	if s.Ordered {
 		f.add("Ordered", "yes")

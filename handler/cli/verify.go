@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -144,7 +145,7 @@ func (j *judging) read(c *call) (*http.Request, []byte, error) {
 	host := h.Get("Host")
 	h.Del("Host")
 	r := &http.Request{
-		Method: j.method, URL: u, RequestURI: u.RequestURI(), Host: or(host, u.Host),
+		Method: j.method, URL: u, RequestURI: u.RequestURI(), Host: cmp.Or(host, u.Host),
 		Header: h, ContentLength: int64(len(body)),
 	}
 	if u.Scheme == "https" {
@@ -224,7 +225,7 @@ func printMessage(c *call, m *verify.Message, secrets int) error {
 		f.addText("Handshake", fmt.Sprintf("answered with %d %s", m.Reply.Status, cut(string(m.Reply.Body), 200)))
 	} else {
 		f.add("Secret", fmt.Sprintf("%d of %d", m.SecretIndex+1, secrets))
-		f.add("Signature covers", or(m.Signed.String(), "nothing: the secret itself was sent"))
+		f.add("Signature covers", cmp.Or(m.Signed.String(), "nothing: the secret itself was sent"))
 	}
 	return f.flush(c.out)
 }

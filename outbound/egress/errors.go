@@ -31,9 +31,6 @@ func (e *DeniedError) Detail() string {
 	return fmt.Sprintf("host %q has the address %s: %s", e.Host, e.addr, e.verdict)
 }
 
-// Verdict is the judgement that denied it; for the operator, as Detail is.
-func (e *DeniedError) Verdict() Verdict { return e.verdict }
-
 // The stages at which a connection can fail.
 const (
 	StageDNS     = "dns"

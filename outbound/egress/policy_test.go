@@ -85,7 +85,7 @@ func TestPolicyCheckAddr(t *testing.T) {
 			if !ok {
 				t.Fatalf("error is %v, want a *DeniedError", err)
 			}
-			if denied.Verdict() != tt.want || denied.Host != tt.host {
+			if denied.verdict != tt.want || denied.Host != tt.host {
 				t.Errorf("%s; want %q", denied.Detail(), tt.want)
 			}
 		})

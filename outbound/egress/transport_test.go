@@ -102,7 +102,7 @@ func wantDenied(t *testing.T, c *http.Client, url string, want Verdict) {
 	if !ok {
 		t.Fatalf("error is %v, want a *DeniedError", err)
 	}
-	if denied.Verdict() != want {
+	if denied.verdict != want {
 		t.Errorf("%s; want %q", denied.Detail(), want)
 	}
 }

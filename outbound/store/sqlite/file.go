@@ -37,20 +37,25 @@ var (
 // migrations brings a file from the version of its index to the next one.
 var migrations = [version]string{schema, schema2, schema3, schema4}
 
-// canonical is the one path of a file, whatever symbolic links lead to it, so
-// that there is one lock.
-func canonical(path string) (string, error) {
+// Canonical is the one path of a file, whatever symbolic links lead to it, so that
+// there is one lock. Of a path that isn't there yet, it resolves the part that is.
+func Canonical(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	return resolve(path), nil
+}
+
+func resolve(path string) string {
+	if p, err := filepath.EvalSymlinks(path); err == nil {
+		return p
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(dir, filepath.Base(path)), nil
+	dir, file := filepath.Split(path)
+	if dir = filepath.Clean(dir); dir == path {
+		return path
 	}
-	return path, nil
+	return filepath.Join(resolve(dir), file)
 }
 
 // SQLite's header, from its file format.

@@ -67,7 +67,7 @@ var _ store.Store = (*Store)(nil)
 // is. A file of ours that is damaged is not refused: what can be read goes into
 // a new one, and Salvages tells about it.
 func Open(ctx context.Context, config Config) (*Store, error) {
-	path, err := canonical(config.Path)
+	path, err := Canonical(config.Path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}

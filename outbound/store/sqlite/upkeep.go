@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -91,22 +90,14 @@ func Backup(ctx context.Context, path, to string) (err error) {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("writing the backup to the disk: %w", err)
 	}
-	return syncFolder(filepath.Dir(to))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDir(to)
 }
 
 // Compact gives the room of what was removed back to the disk. It needs the file
 // for itself, store.ErrInUse where another process has it, and room for a second
 // one meanwhile.
 func Compact(ctx context.Context, path string) error {
-	path, err := canonical(path)
+	path, err := Canonical(path)
 	if err != nil {
 		return fmt.Errorf("compacting the store: %w", err)
 	}
@@ -128,7 +119,7 @@ func Compact(ctx context.Context, path string) error {
 
 // beside works on a file that may be in use.
 func beside(ctx context.Context, doing, path string, f func(*conn) error) error {
-	path, err := canonical(path)
+	path, err := Canonical(path)
 	if err == nil {
 		err = exists(path)
 	}
