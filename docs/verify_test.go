@@ -20,7 +20,7 @@ func TestVerifyPageIsWhole(t *testing.T) {
 		{"option", "../handler/caddyfile_verify.go", `(?m)^\t"(\w+)": +`},
 		{"reason", "../verify/reason.go", `Reason = "(\w+)"`},
 		{"reason", "../handler/refusal.go", `Reason = "(\w+)"`},
-		{"metric", "../handler/verify_metrics.go", `Name: +"(\w+)"`},
+		{"metric", "../handler/metrics_verify.go", `Name: +"(\w+)"`},
 	} {
 		words := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, test.file), -1)
 		if len(words) < 3 {

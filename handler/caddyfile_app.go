@@ -243,9 +243,9 @@ func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
 	if err := oneArg(d, &path); err != nil {
 		return err
 	}
-	path, err := caddy.NewReplacer().ReplaceOrErr(path, true, true)
+	path, err := resolveText("schema", path)
 	if err != nil {
-		return d.Errf("schema: %v", err)
+		return d.WrapErr(err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

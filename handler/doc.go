@@ -3,10 +3,21 @@
 // packages verify and outbound.
 //
 //	verify.go     webhook_verify: judges a request before the app sees it
-//	publish.go    webhook_publish: stores a request as an event
+//	  url.go        what URL the provider has called
+//	  body.go       where its body waits for the verdict
+//	  verdict.go    what is told of it, and refusal.go of a bad one
+//	  replay.go     which messages were seen; replaykeep.go keeps them in the store
+//	  tokenleak.go  warns where the access log would show a token
+//	publish.go    webhook_publish: stores a request as an event of the type that
+//	              eventname.go makes of it
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
 //	app.go        the webhooks option: settings, and when they begin and end
-//	engine.go     what outlives a config: the open store and its deliveries
-//	caddyfile_*   the Caddyfile's syntax, a file for each of these
+//	  engine.go     what outlives a config: the open store and its deliveries
+//	  store.go      which store, and where
+//	  notices.go    Caddy's events and the log, of what the engine does;
+//	                deadlog.go and deadfile.go of dead letters
+//	metrics*.go   Prometheus, tracing*.go OpenTelemetry
+//	placeholder.go, secret.go   texts of the config
+//	caddyfile_*   the Caddyfile's syntax, a file for each of the four
 package handler

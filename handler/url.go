@@ -1,12 +1,10 @@
 package handler
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
@@ -51,13 +49,4 @@ func lastForwarded(h http.Header, name string) string {
 	}
 	last := values[len(values)-1]
 	return strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-}
-
-// resolvePublicURL replaces the placeholders of a public_url.
-func resolvePublicURL(raw string) (string, error) {
-	resolved, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
-	if err != nil {
-		return "", fmt.Errorf("public_url %s: %w", raw, err)
-	}
-	return resolved, nil
 }

@@ -216,7 +216,7 @@ func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 			return err
 		}
 	}
-	if options.PublicURL, err = resolvePublicURL(h.PublicURL); err != nil {
+	if options.PublicURL, err = resolveText("public_url", h.PublicURL); err != nil {
 		return err
 	}
 	h.verifier, err = verify.New(scheme, options)

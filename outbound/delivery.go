@@ -15,8 +15,6 @@ type (
 	Record = store.Record
 	// Attempt is one try at a delivery.
 	Attempt = store.Attempt
-	// Held is a delivery on its way.
-	Held = store.Held
 )
 
 // Delivery returns a delivery by its public id.

@@ -100,9 +100,6 @@ func publicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Scheme returns the verifier's scheme.
-func (v *Verifier) Scheme() Scheme { return v.plan.scheme }
-
 // Begin makes the checks that need no body: the method, whether what the
 // scheme reads is there, once and well-formed, the time, the content type. A
 // refusal is an *Error.

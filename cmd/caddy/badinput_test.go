@@ -204,6 +204,7 @@ func TestBadConfig(t *testing.T) {
 		{"a secret from an unknown placeholder", verify("webhook_verify github {nothing.known}"), []string{"webhook_verify github", "placeholder"}},
 		{"the second secret is empty", verify("webhook_verify github {env.SECRET} {env.UNSET}"), []string{"webhook_verify github", "secret 2", "UNSET"}},
 		{"a secret that can't be decoded", verify("webhook_verify standard-webhooks whsec_!!!"), []string{"webhook_verify standard-webhooks", "secret"}},
+		{"a public_url from an unset variable", stripe("public_url https://{env.UNSET}"), []string{"public_url", "UNSET", "set it"}},
 		{"an unknown option", stripe("max_bodies 5m"), []string{"max_bodies"}},
 		{"an option that is given twice", stripe("tolerance 5m", "tolerance 6m"), []string{"tolerance", "twice"}},
 		{"a tolerance that is none", stripe("tolerance soon"), []string{"tolerance", "5m"}},

@@ -43,10 +43,8 @@ var reserved = map[string]string{
 	"webhook-*":         "it belongs to the signature",
 }
 
-// ReservedHeader reports whether deliveries set this header themselves, so that
-// neither a subscription nor a forwarded request can.
-func ReservedHeader(name string) bool { return reservedFor(name) != "" }
-
+// reservedFor says why neither a subscription nor a forwarded request can set a
+// header, "" where they can: deliveries set it themselves.
 func reservedFor(name string) string {
 	name = strings.ToLower(name)
 	if why, ok := reserved[name]; ok {
@@ -70,7 +68,7 @@ func CheckHeader(name, value string) error {
 		return fmt.Errorf("checking the headers: one has %d bytes, and %d are the most for name and value", len(name)+len(value), MaxHeaderBytes)
 	case !httpguts.ValidHeaderFieldName(name):
 		return fmt.Errorf("checking the header %q: its name may have letters, digits and !#$%%&'*+-.^_`|~ only", name)
-	case ReservedHeader(name):
+	case reservedFor(name) != "":
 		return fmt.Errorf("checking the header %q: it cannot be set, for %s", name, reservedFor(name))
 	case !httpguts.ValidHeaderFieldValue(value):
 		return fmt.Errorf("checking the header %q: its value has a line break or another control character: remove it", name)
