@@ -124,11 +124,13 @@ func (e *Engine) retarget(c *config) {
 }
 
 // Drain starts no more attempts and waits for those under way and for their
-// outcomes to be stored, until ctx is done. Those that are left then are broken off, and will be repeated after
-// the next Open. Publish goes on to store events.
+// outcomes to be stored, until ctx is done. Those that are left then are broken
+// off, and will be repeated after the next Open. Publish goes on to store events.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()
-	e.yield(ctx)
+	if e.shared != nil {
+		e.background(e.yield)
+	}
 	done := make(chan struct{})
 	go func() { e.attempts.Wait(); close(done) }()
 	select {

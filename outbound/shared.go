@@ -45,13 +45,13 @@ func (e *Engine) followNodes() {
 
 // yield leaves to the other nodes what this one won't attempt any more.
 func (e *Engine) yield(ctx context.Context) {
-	if e.shared == nil {
-		return
-	}
 	for _, l := range e.lanes.all() {
+		if ctx.Err() != nil {
+			return
+		}
 		l.flush()
 	}
-	if err := e.shared.Yield(ctx); err != nil {
+	if err := e.shared.Yield(ctx); err != nil && ctx.Err() == nil {
 		e.config.Load().Logger.Warn("other nodes have to wait for the end of this one", "error", err)
 	}
 }
