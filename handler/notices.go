@@ -42,6 +42,9 @@ type notice struct {
 // noticeQueue is how many may wait; more are dropped, with a word in the log.
 const noticeQueue = 256
 
+// noticeFinish is how long handlers may take for those that wait at the end.
+const noticeFinish = time.Second
+
 func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger) *notices {
 	return &notices{
 		ctx: ctx, events: events, logger: logger, dead: newDeadLog(logger), drops: rate.Sometimes{Interval: 10 * time.Second},
@@ -61,15 +64,24 @@ func (n *notices) start() error {
 			case e := <-n.queue:
 				n.events.Emit(n.ctx, e.name, e.data)
 			case <-n.done:
-				for len(n.queue) > 0 {
-					e := <-n.queue
-					n.events.Emit(n.ctx, e.name, e.data)
-				}
+				n.finish()
 				return
 			}
 		}
 	})
 	return nil
+}
+
+// finish emits what waits, for as long as a reload or a stop may take for it.
+func (n *notices) finish() {
+	for began := time.Now(); len(n.queue) > 0; {
+		e := <-n.queue
+		if time.Since(began) > noticeFinish {
+			n.dropped.Add(1)
+			continue
+		}
+		n.events.Emit(n.ctx, e.name, e.data)
+	}
 }
 
 func (n *notices) stop() {

@@ -108,8 +108,9 @@ func (k *keeper) run() {
 			}
 		case <-k.stop:
 			for len(k.queue) > 0 {
-				batch = k.gather(append(batch[:0], <-k.queue))
-				k.write(batch)
+				if batch = k.gather(append(batch[:0], <-k.queue)); !k.write(batch) {
+					return // a store that is away must not hold up the end
+				}
 			}
 			return
 		}

@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// tracerName names the instrumentation of webhook_verify.
+// verifyTracerName names the instrumentation of webhook_verify.
 const verifyTracerName = "github.com/caddy-webhooks/caddy-webhooks/handler"
 
 // startVerifySpan begins a span under the request's, with the provider of the

@@ -79,9 +79,9 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 			telling.Tells = s.Delivery
 		}
 	}
-	e.attempts.Add(1) // it is over when its outcome is told
+	e.outcomes.Add(1)
 	e.commits.settle(s, telling, func(err error) {
-		defer e.attempts.Done()
+		defer e.outcomes.Done()
 		if ordered {
 			defer close(stored)
 		}
@@ -139,6 +139,14 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
 		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
 	}
+	if n.otherwise {
+		e.background(func(ctx context.Context) {
+			e.rememberFailing(ctx, l)
+			l.mu.Lock()
+			l.correcting = false
+			l.mu.Unlock()
+		})
+	}
 	switch {
 	case n.failsTooLong:
 		e.background(func(ctx context.Context) { e.deactivateFailing(ctx, c, l, t.sub) })
@@ -153,13 +161,6 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
-	case n.works:
-		e.background(func(ctx context.Context) {
-			e.rememberFailing(ctx, l)
-			l.mu.Lock()
-			l.correcting = false
-			l.mu.Unlock()
-		})
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: its retries are brought forward",
 			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
@@ -173,7 +174,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 // noted is what an outcome says of a receiver.
 type noted struct {
 	wentDown, cameBack bool
-	works              bool          // though another node has found it down
+	otherwise          bool          // than the store says
 	pause              time.Duration // before the next attempt, while it is down
 
 	// A row of failures, with the one that has just come or until just now, and
@@ -195,13 +196,13 @@ func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
 		l.lastSuccess = l.e.clock.Now()
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
-		n.works = !n.cameBack && !t.sub.FailingSince.IsZero() && !l.correcting
-		l.correcting = l.correcting || n.works
+		n.otherwise = !n.cameBack && !t.sub.FailingSince.IsZero() && l.corrects()
 		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
 	n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	first, _ := c.Retry.after(1)
+	n.otherwise = l.breaker.down() && !n.wentDown && t.sub.FailingSince.IsZero() && l.corrects()
 	n.pause = l.breaker.pause(first)
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
@@ -209,4 +210,14 @@ func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
 	n.failsLong = !l.breaker.told && c.DisableAfter.met(n.failing, now, 2)
 	l.breaker.told = l.breaker.told || n.failsLong
 	return n
+}
+
+// corrects tells whether the caller is to correct what the store says of the
+// receiver: one at a time does. The caller holds mu.
+func (l *lane) corrects() bool {
+	if l.correcting {
+		return false
+	}
+	l.correcting = true
+	return true
 }

@@ -116,9 +116,6 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.bury(ctx, l)
 			continue
 		}
-		if c.e.draining.Load() {
-			continue // there will be no attempt
-		}
 		n, t, again := l.look(budget == 0)
 		if n == 0 {
 			if !again.IsZero() {

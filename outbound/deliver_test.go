@@ -310,10 +310,12 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 			return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused
 		})
 		r.answers(nil)
+		h.publish("a", `2`) // which is due at once
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		h.clock.advance(599 * time.Second)
 		r.none(t)
 		h.clock.advance(2 * time.Second)
+		r.next(t)
 		r.next(t)
 	})
 }

@@ -56,14 +56,24 @@ func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 	}
 }
 
+// worksForOthers begins the row of failures anew where another node has just had a
+// success with a receiver that is down for this one: that is no reason to
+// deactivate its subscription.
+func (l *lane) worksForOthers() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.breaker.down() {
+		l.breaker.since = l.e.now()
+	}
+}
+
 // deactivateFailing deactivates a subscription whose receiver has failed for too
-// long, unless it has another URL by now, or works again, be it for another node.
+// long, unless it has another URL by now, or works again.
 func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, failed *store.Subscription) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, ReasonFailing, func(s *store.Subscription) bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		works := e.shared != nil && l.breaker.down() && (s.FailingSince.IsZero() || e.now().Sub(s.FailingSince) < c.DisableAfter.For)
-		return s.URL == failed.URL && !works && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
+		return s.URL == failed.URL && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", "subscription_id", failed.ID, "error", err)

@@ -35,7 +35,8 @@ type Engine struct {
 	stop, cancel context.CancelFunc
 	draining     atomic.Bool
 	attempts     sync.WaitGroup
-	ending       sync.RWMutex // so that no service begins when life is over
+	outcomes     sync.WaitGroup // that are not stored and told yet
+	ending       sync.RWMutex   // so that no service begins when life is over
 	services     sync.WaitGroup
 }
 
@@ -132,12 +133,12 @@ func (e *Engine) Drain(ctx context.Context) {
 		e.background(e.yield)
 	}
 	done := make(chan struct{})
-	go func() { e.attempts.Wait(); close(done) }()
+	go func() { e.attempts.Wait(); e.outcomes.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-ctx.Done():
 		e.cancel()
-		<-done
+		e.attempts.Wait()
 	}
 }
 

@@ -49,7 +49,7 @@ type lane struct {
 	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
 	askedFor  time.Time // until when the receiver asked for it
 	breaker   breaker
-	// The store is about to be told that the receiver works.
+	// The store is about to be told whether the receiver is down.
 	correcting bool
 	// For the status.
 	lastSuccess, lastFailure time.Time

@@ -152,6 +152,8 @@ func failure(err error) outcome {
 		return outcome{class: ClassConnect, words: words}
 	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
 		return outcome{class: ClassReset, words: "the connection broke before an answer"}
+	case unprocessed(err):
+		return outcome{class: ClassReset, words: "the receiver closed the connection before it took the request"}
 	case strings.Contains(err.Error(), "tls:"):
 		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
 	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "headers exceeded"), strings.HasPrefix(err.Error(), "http2:"):

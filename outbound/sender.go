@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	defer s.done()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	resp, err := s.transport.RoundTrip(request(ctx, t, h, ev.Payload))
+	resp, err := s.post(ctx, t, h, ev.Payload)
 	if err != nil {
 		return failure(err)
 	}
@@ -85,6 +86,24 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		patience.Stop()
 	}
 	return judge(resp, a.At)
+}
+
+// post sends a request, and a second time where the receiver has not processed the
+// first: it was about to close the connection.
+func (s *sender) post(ctx context.Context, t *target, h http.Header, payload []byte) (*http.Response, error) {
+	resp, err := s.transport.RoundTrip(request(ctx, t, h, payload))
+	if err != nil && unprocessed(err) {
+		return s.transport.RoundTrip(request(ctx, t, h, payload))
+	}
+	return resp, err
+}
+
+// unprocessed tells whether a receiver says, by HTTP/2, that it has processed
+// nothing of a request (RFC 9113, 6.8 and 8.7). net/http has but words for it.
+func unprocessed(err error) bool {
+	text := err.Error()
+	return strings.HasPrefix(text, "http2: Transport: cannot retry err [") &&
+		(strings.Contains(text, "GOAWAY") || strings.Contains(text, "REFUSED_STREAM"))
 }
 
 // request is built by hand: what http.NewRequest would parse and check anew is

@@ -2,13 +2,14 @@ package outbound
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 // TestOneRequestOverHTTP2: what the receiver resets, early or when it has all of
-// it, is not sent again.
+// it, is not sent again, but what it has not processed is, once.
 func TestOneRequestOverHTTP2(t *testing.T) {
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certified.Close()
@@ -28,43 +29,65 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name  string
-		size  int
-		whole bool
+		how      string
+		size     int
+		requests int64
+		class    string
 	}{
-		{"reset when its headers are there", 2, false},
-		{"reset while its body comes", 200_000, false},
-		{"reset when all of it is there", 2, true},
+		{resetsHead, 2, 1, ClassProtocol},
+		{resetsHead, 200_000, 1, ClassProtocol}, // while its body comes
+		{resetsWhole, 2, 1, ClassProtocol},
+		{refuses, 2, 2, ClassReset},
+		{goes, 2, 2, ClassReset},
+		{refusesOnce, 2, 2, ""},
+		{goesOnce, 2, 2, ""},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := resetter(t, certified.TLS.Certificates, tt.whole)
-			transport := egress.NewTransport(egress.Options{Policy: policy, TLS: certified.Client().Transport.(*http.Transport).TLSClientConfig})
-			defer transport.CloseIdleConnections()
+		t.Run(fmt.Sprint(tt.how, " ", tt.size), func(t *testing.T) {
+			r := unwilling(t, certified.TLS.Certificates, tt.how)
+			s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: certified.Client().Transport.(*http.Transport).TLSClientConfig})}
+			defer s.transport.CloseIdleConnections()
 			to := &target{url: &url.URL{Scheme: "https", Host: r.addr}}
-			_, err := transport.RoundTrip(request(t.Context(), to, http.Header{}, bytes.Repeat([]byte("x"), tt.size)))
-			if err == nil || !strings.Contains(err.Error(), "PROTOCOL_ERROR") {
-				t.Errorf("the error is %v", err)
+			resp, err := s.post(t.Context(), to, http.Header{}, bytes.Repeat([]byte("x"), tt.size))
+			switch {
+			case err == nil:
+				resp.Body.Close()
+				if tt.class != "" {
+					t.Errorf("it answered %s", resp.Status)
+				}
+			case failure(err).class != tt.class:
+				t.Errorf("%v is %+v", err, failure(err))
 			}
-			if n := r.requests.Load(); n != 1 {
+			if n := r.requests.Load(); n != tt.requests {
 				t.Errorf("the receiver saw %d requests", n)
 			}
 		})
 	}
 }
 
-// resets are a receiver that resets all it gets.
-type resets struct {
+// What an unwilling receiver does with requests.
+const (
+	resetsHead  = "resets it when its headers are there"
+	resetsWhole = "resets it when all of it is there"
+	refuses     = "refuses each"
+	refusesOnce = "refuses the first"
+	goes        = "closes the connection"
+	goesOnce    = "closes the first connection"
+)
+
+// receiverHTTP2 is one that does so.
+type receiverHTTP2 struct {
 	addr     string
+	how      string
 	requests atomic.Int64
 }
 
-func resetter(t *testing.T, certificates []tls.Certificate, whole bool) *resets {
+func unwilling(t *testing.T, certificates []tls.Certificate, how string) *receiverHTTP2 {
 	t.Helper()
 	listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &resets{addr: listener.Addr().String()}
+	r := &receiverHTTP2{addr: listener.Addr().String(), how: how}
 	var served sync.WaitGroup
 	served.Go(func() {
 		for {
@@ -72,14 +95,15 @@ func resetter(t *testing.T, certificates []tls.Certificate, whole bool) *resets 
 			if err != nil {
 				return
 			}
-			served.Go(func() { r.serve(conn, whole) })
+			context.AfterFunc(t.Context(), func() { conn.Close() })
+			served.Go(func() { r.serve(conn) })
 		}
 	})
 	t.Cleanup(func() { listener.Close(); served.Wait() })
 	return r
 }
 
-func (r *resets) serve(conn net.Conn, whole bool) {
+func (r *receiverHTTP2) serve(conn net.Conn) {
 	defer conn.Close()
 	if _, err := io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface))); err != nil {
 		return
@@ -97,13 +121,23 @@ func (r *resets) serve(conn net.Conn, whole bool) {
 				_ = framer.WriteSettingsAck()
 			}
 		case *http2.HeadersFrame:
-			r.requests.Add(1)
-			if !whole {
+			n := r.requests.Add(1)
+			switch {
+			case r.how == resetsHead:
 				_ = framer.WriteRSTStream(f.StreamID, http2.ErrCodeProtocol)
+			case r.how == refuses, r.how == refusesOnce && n == 1:
+				_ = framer.WriteRSTStream(f.StreamID, http2.ErrCodeRefusedStream)
+			case r.how == goes, r.how == goesOnce && n == 1:
+				_ = framer.WriteGoAway(0, http2.ErrCodeNo, nil)
 			}
 		case *http2.DataFrame:
-			if whole && f.StreamEnded() {
+			switch {
+			case !f.StreamEnded():
+			case r.how == resetsWhole:
 				_ = framer.WriteRSTStream(f.StreamID, http2.ErrCodeProtocol)
+			case r.requests.Load() == 2 && (r.how == refusesOnce || r.how == goesOnce):
+				const ok = "\x88" // status 200
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte(ok), EndHeaders: true, EndStream: true})
 			}
 		}
 	}

@@ -103,6 +103,9 @@ func (e *Engine) adopt(s *store.Subscription) {
 	}
 	old := l.target.Load().sub
 	l.retarget(c, s)
+	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() {
+		l.worksForOthers()
+	}
 	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
 		e.lanes.index(l, old, s)
 	}
@@ -114,7 +117,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 		l.flush()
 	case !old.Active && s.Active, old.URL != s.URL:
 		l.resume()
-	case old.RateLimit != s.RateLimit, old.Ordered != s.Ordered:
+	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit && !s.Ordered:
 		l.unpause()
 	}
 }

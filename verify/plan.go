@@ -180,6 +180,9 @@ func (p *plan) compileSignature() error {
 	if s.Repeated && (s.header() != "header" || len(s.Names) > 0 || s.Numbered) {
 		return errors.New("only one header can be repeated; drop repeated, or name one header")
 	}
+	if in := p.scheme.Timestamp.In; s.Repeated && (s.Groups != "" || len(s.TagContents) > 0 || in == "field" || in == "first") {
+		return errors.New("headers that are repeated sign the same; drop repeated, or groups, the contents of tags and the time in the list")
+	}
 	p.signature = place{in: s.header(), name: s.Name}
 	switch s.header() {
 	case "header":

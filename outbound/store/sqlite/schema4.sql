@@ -1,5 +1,5 @@
 -- The view tells dead letters that were deleted from those that are there.
-DROP VIEW deliveries;
+DROP VIEW IF EXISTS deliveries;
 
 CREATE VIEW deliveries AS
 SELECT printf('dlv_%016x', d.id) AS delivery_id,
