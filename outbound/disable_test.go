@@ -28,6 +28,19 @@ func (h *house) sub() outbound.SubscriptionStatus {
 	return s.Subscriptions[0]
 }
 
+// The failure that shows that a receiver is down may be the one that deactivates
+// its subscription.
+func TestDownAndDeactivatedAtOnce(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 5, For: time.Hour} })
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.fails(9)
+	h.clock.advance(time.Hour)
+	h.fails(1)
+	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+}
+
 // A receiver that fails again and again is given up after that many failures
 // and that much time, with a word at half of it, and its deliveries are held.
 func TestFailingForLongDeactivates(t *testing.T) {
