@@ -74,7 +74,7 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 
 // restore takes up what was seen before a restart, or by another node.
 func (k *keeper) restore(seen []store.Remembered) {
-	for _, s := range seen {
+	for _, s := range seen[max(0, len(seen)-replayCapacity):] { // the last are over last
 		k.replays.Restore(s.Key, s.Until)
 	}
 }
