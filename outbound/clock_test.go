@@ -101,18 +101,11 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, retries(time.Second))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "600")
-			w.WriteHeader(http.StatusServiceUnavailable)
-		})
+		r.answers(later(http.StatusServiceUnavailable))
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		h.publish("a", `1`)
 		r.next(t)
-		h.attempt()
-		h.eventually("the pause", func() bool {
-			st, err := h.Status(t.Context())
-			return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused
-		})
+		h.paused()
 		h.clock.set(jump)
 		st, err := h.Status(t.Context())
 		if err != nil {

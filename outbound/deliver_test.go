@@ -230,21 +230,29 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	}
 }
 
+// later answers that the receiver wants a pause of ten minutes.
+func later(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(status)
+	}
+}
+
+// paused waits until an attempt has made the one subscription pause.
+func (h *house) paused() {
+	h.t.Helper()
+	h.attempt()
+	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
+}
+
 func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second))
 	r := newReceiver(t)
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "600")
-		w.WriteHeader(http.StatusTooManyRequests)
-	})
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	r.answers(later(http.StatusTooManyRequests))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
 	r.next(t)
-	h.attempt()
-	h.eventually("the pause", func() bool {
-		st, err := h.Status(t.Context())
-		return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused && st.Subscriptions[0].Subscription.ID == s.ID
-	})
+	h.paused()
 	h.publish("a", `2`) // not only the delivery that was refused waits
 	h.clock.advance(599 * time.Second)
 	r.answers(nil)
@@ -297,18 +305,11 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	t.Run("the receiver's wish", func(t *testing.T) {
 		h := open(t, retries(time.Second))
 		r := newReceiver(t)
-		r.answers(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Retry-After", "600")
-			w.WriteHeader(http.StatusTooManyRequests)
-		})
+		r.answers(later(http.StatusTooManyRequests))
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, RateLimit: 100})
 		h.publish("a", `1`)
 		r.next(t)
-		h.attempt()
-		h.eventually("the pause", func() bool {
-			st, err := h.Status(t.Context())
-			return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused
-		})
+		h.paused()
 		r.answers(nil)
 		h.publish("a", `2`) // which is due at once
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
