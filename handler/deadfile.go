@@ -22,8 +22,7 @@ type deadFile struct {
 	path   string
 	logger *slog.Logger
 
-	lines   chan []byte
-	done    chan struct{}
+	lines   chan []byte // closed when the file is
 	running sync.WaitGroup
 	writing sync.RWMutex // held for reading by those that add a line
 	stopped bool
@@ -42,7 +41,7 @@ const deadFileQueue = 4096
 func newDeadFile(path string, logger *slog.Logger) *deadFile {
 	return &deadFile{
 		path: path, logger: logger, tell: rate.Sometimes{Interval: deadLogEvery},
-		lines: make(chan []byte, deadFileQueue), done: make(chan struct{}),
+		lines: make(chan []byte, deadFileQueue),
 	}
 }
 
@@ -68,8 +67,8 @@ func (f *deadFile) open() (err error) {
 func (f *deadFile) stop() {
 	f.writing.Lock()
 	f.stopped = true
+	close(f.lines)
 	f.writing.Unlock()
-	close(f.done)
 	f.running.Wait()
 	f.file.Close()
 	f.tellMissed()
@@ -96,18 +95,8 @@ func (f *deadFile) write(a *outbound.AttemptDone) {
 }
 
 func (f *deadFile) run() {
-	for {
-		select {
-		case line := <-f.lines:
-			f.append(line)
-		case <-f.done:
-			select {
-			case line := <-f.lines:
-				f.append(line)
-			default:
-				return
-			}
-		}
+	for line := range f.lines {
+		f.append(line)
 	}
 }
 

@@ -50,7 +50,8 @@ const (
 	// scrapeTime bounds what is asked of a store for one scrape.
 	scrapeTime = 5 * time.Second
 	// Figures that took longer than slowFigures, since millions are counted, are
-	// kept, where they are known, for keepFigures times as long: scrapes may take a twentieth of a core.
+	// kept, where they are known, for keepFigures times as long: scrapes may take
+	// a twentieth of a core.
 	slowFigures = 50 * time.Millisecond
 	keepFigures = 20
 )

@@ -128,7 +128,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 			c.Logger.Warn("an attempt got no connection", "subscription_id", t.sub.ID, "class", o.class, "error", o.detail)
 		})
 	}
-	n := l.note(o, c, t)
+	n := l.note(o, c)
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
@@ -139,13 +139,8 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
 		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
 	}
-	if n.otherwise {
-		e.background(func(ctx context.Context) {
-			e.rememberFailing(ctx, l)
-			l.mu.Lock()
-			l.correcting = false
-			l.mu.Unlock()
-		})
+	if n.remember {
+		e.background(func(ctx context.Context) { e.rememberFailing(ctx, l) })
 	}
 	switch {
 	case n.failsTooLong:
@@ -157,24 +152,20 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 			}
 		})
 	case n.wentDown:
-		e.background(func(ctx context.Context) { e.rememberFailing(ctx, l) })
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: its retries are brought forward",
 			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
-		e.background(func(ctx context.Context) {
-			e.rememberFailing(ctx, l)
-			e.pullForward(ctx, l)
-		})
+		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
 	}
 }
 
 // noted is what an outcome says of a receiver.
 type noted struct {
 	wentDown, cameBack bool
-	otherwise          bool          // than the store says
+	remember           bool          // the store is to be told whether it is down
 	pause              time.Duration // before the next attempt, while it is down
 
 	// A row of failures, with the one that has just come or until just now, and
@@ -185,7 +176,7 @@ type noted struct {
 }
 
 // note tells the breaker.
-func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
+func (l *lane) note(o *outcome, c *config) (n noted) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -196,13 +187,13 @@ func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
 		l.lastSuccess = l.e.clock.Now()
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
-		n.otherwise = !n.cameBack && !t.sub.FailingSince.IsZero() && l.corrects()
+		n.remember = l.remembers(n.cameBack)
 		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
 	n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	first, _ := c.Retry.after(1)
-	n.otherwise = l.breaker.down() && !n.wentDown && t.sub.FailingSince.IsZero() && l.corrects()
+	n.remember = l.remembers(n.wentDown)
 	n.pause = l.breaker.pause(first)
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
@@ -210,14 +201,4 @@ func (l *lane) note(o *outcome, c *config, t *target) (n noted) {
 	n.failsLong = !l.breaker.told && c.DisableAfter.met(n.failing, now, 2)
 	l.breaker.told = l.breaker.told || n.failsLong
 	return n
-}
-
-// corrects tells whether the caller is to correct what the store says of the
-// receiver: one at a time does. The caller holds mu.
-func (l *lane) corrects() bool {
-	if l.correcting {
-		return false
-	}
-	l.correcting = true
-	return true
 }

@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -136,13 +137,18 @@ func eachBatch(ctx context.Context, q Query, change func(context.Context, Query)
 func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
 	now := e.now()
 	r, err := e.store.Requeue(ctx, q, now)
-	for _, key := range r.Subscriptions {
+	e.asked(r.Subscriptions, now)
+	return r, err
+}
+
+// asked has the lanes try at once what somebody has asked for again.
+func (e *Engine) asked(subscriptions []store.ID, now time.Time) {
+	for _, key := range subscriptions {
 		if l := e.lanes.byKey(key); l != nil {
 			l.probe()
 			l.stored(now)
 		}
 	}
-	return r, err
 }
 
 // requeueSettled queues a delivery again whose attempt was under way when it

@@ -34,10 +34,29 @@ type Failing struct {
 
 func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 
+// remembers tells whether the caller is to have the store remember whether the
+// receiver is down: when that has changed, or the store says otherwise, since
+// another node has told it so or telling it has failed; then one caller at a time.
+// The caller holds mu.
+func (l *lane) remembers(changed bool) bool {
+	s := l.target.Load().sub
+	otherwise := s.FailingSince.IsZero() == (l.breaker.down() && s.Active)
+	if !changed && (!otherwise || l.remembering) {
+		return false
+	}
+	l.remembering = true
+	return true
+}
+
 // rememberFailing has the store know since when a receiver is down, or that it
 // isn't, so that neither is forgotten by a restart. Whichever call comes last
 // says what is true by then.
 func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
+	defer func() {
+		l.mu.Lock()
+		l.remembering = false
+		l.mu.Unlock()
+	}()
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
 	s, err := e.store.UpdateSubscription(ctx, l.id(), func(s *store.Subscription) error {

@@ -49,8 +49,8 @@ type lane struct {
 	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
 	askedFor  time.Time // until when the receiver asked for it
 	breaker   breaker
-	// The store is about to be told whether the receiver is down.
-	correcting bool
+	// The store is being told whether the receiver is down.
+	remembering bool
 	// For the status.
 	lastSuccess, lastFailure time.Time
 	lastError                string

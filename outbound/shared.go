@@ -33,12 +33,7 @@ func (e *Engine) followNodes() {
 			e.config.Load().Logger.Error("reading what another node has changed; trying again", "error", err)
 			e.pause(e.life, claimAgain)
 		}
-		for _, key := range news.Asked {
-			if l := e.lanes.byKey(key); l != nil {
-				l.probe()
-				l.stored(e.now())
-			}
-		}
+		e.asked(news.Asked, e.now())
 		e.wakeLanes(e.life, news.Waits)
 	}
 }

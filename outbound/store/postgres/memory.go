@@ -103,9 +103,12 @@ func unspell(words []string) (seen []store.Remembered) {
 		name, until, _ := strings.Cut(word, ".")
 		key, err := base64.RawURLEncoding.DecodeString(name)
 		ms, err2 := strconv.ParseInt(until, 10, 64)
-		if k := (store.Remembered{Until: selects.FromMillis(ms)}); err == nil && err2 == nil && copy(k.Key[:], key) == len(key) && len(key) == len(k.Key) {
-			seen = append(seen, k)
+		k := store.Remembered{Until: selects.FromMillis(ms)}
+		if err != nil || err2 != nil || len(key) != len(k.Key) {
+			continue
 		}
+		copy(k.Key[:], key)
+		seen = append(seen, k)
 	}
 	return seen
 }
