@@ -20,9 +20,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	a.Class, a.Error = o.class, o.words
 	span.end(a)
 	if o.stopped {
-		l.settled(h.Delivery.ID)
-		l.giveBack([]*store.Held{h}) // its size is accounted for there
-		l.done(0)
+		l.brokenOff(h)
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Attempt: a}

@@ -106,7 +106,6 @@ func (c *claimer) run() {
 
 // claim fills lanes from the store.
 func (c *claimer) claim(ctx context.Context, lanes []*lane) {
-	now := c.e.now()
 	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // 0: for one delivery
 	want := make([]store.Want, 0, len(lanes))
 	tickets := make([]ticket, 0, len(lanes))
@@ -130,6 +129,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	if len(want) == 0 {
 		return
 	}
+	now := c.e.now() // after looking: what a lane has been told of is due by then
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -178,8 +178,13 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 }
 
 // pullForward brings the retries of a receiver that is back to the near
-// future, spread out, instead of when their schedule says.
+// future, spread out, instead of when their schedule says. An ordered lane has
+// none: what looks as if it waited has just been published, and would go before
+// what the lane holds.
 func (e *Engine) pullForward(ctx context.Context, l *lane) {
+	if l.ordered() {
+		return
+	}
 	n, err := e.store.PullForward(ctx, l.key, e.now(), pullSpread, pullBatch)
 	switch {
 	case err != nil:

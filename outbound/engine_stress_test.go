@@ -38,7 +38,10 @@ func TestStress(t *testing.T) {
 	s.close()
 }
 
-const stressPatience = 60 * time.Second
+const (
+	stressPatience = 60 * time.Second
+	stressOutage   = 350 // milliseconds of each second, long enough for the breaker
+)
 
 // stress is an engine, and what the world has seen of it.
 type stress struct {
@@ -141,7 +144,7 @@ func answerBadly(w http.ResponseWriter, r *http.Request) bool {
 	n := rand.IntN(100)
 	ordered := r.URL.Path == "/ordered"
 	switch {
-	case r.URL.Path == "/down", n < 15:
+	case r.URL.Path == "/down", n < 15, ordered && time.Now().UnixMilli()%1000 < stressOutage:
 		w.WriteHeader(http.StatusInternalServerError)
 	case ordered:
 		return true

@@ -32,6 +32,7 @@ type lane struct {
 	mu       sync.Mutex
 	queue    fifo[*store.Held]
 	reserved int // room promised to events that are being stored
+	leaving  int // how many times deliveries are on their way back to the store
 	running  int // attempts under way
 	// Attempts whose outcome isn't stored, by delivery: whether to make another
 	// one after it.
@@ -128,7 +129,6 @@ func (l *lane) push(h *store.Held) {
 	l.mu.Lock()
 	l.reserved--
 	if !l.active() || l.backlog && l.ordered() || l.room(now) == 0 {
-		l.mu.Unlock()
 		l.giveBack([]*store.Held{h})
 		return
 	}
@@ -228,6 +228,15 @@ func (l *lane) settled(delivery store.ID) (again bool) {
 	return again
 }
 
+// brokenOff ends what take began with an attempt that doesn't count: the delivery
+// goes back to the store.
+func (l *lane) brokenOff(h *store.Held) {
+	l.mu.Lock()
+	delete(l.unsettled, h.Delivery.ID)
+	l.giveBack([]*store.Held{h})
+	l.done(0) // its size is accounted for by then
+}
+
 // renew has a delivery that the lane holds go by what is about to be stored of
 // it: its schedule starts anew, after the attempt that is under way.
 func (l *lane) renew(delivery store.ID) {
@@ -278,7 +287,7 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 		return 0, t, l.due
 	}
 	n = l.room(now) - l.queue.len() - l.reserved
-	if l.ordered() && l.reserved > 0 {
+	if l.ordered() && l.reserved+l.leaving > 0 {
 		n = 0 // they are older than what the store has
 	}
 	if n <= 0 {
@@ -301,7 +310,6 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.e.heldSize.Add(int64(payloads(c.Deliveries)))
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
-		l.mu.Unlock()
 		l.giveBack(c.Deliveries)
 		return
 	}
@@ -363,16 +371,19 @@ func (l *lane) flush() {
 	l.backlog = true
 	l.asked++
 	l.flushes++
-	all := l.queue.popAll()
-	l.mu.Unlock()
-	l.giveBack(all)
+	l.giveBack(l.queue.popAll())
 }
 
-// giveBack returns deliveries to the store unattempted.
+// giveBack returns deliveries to the store unattempted. The caller holds mu, and
+// has it unlocked by this. Until the store has them, an ordered lane claims
+// nothing: it would get what comes behind them.
 func (l *lane) giveBack(hs []*store.Held) {
 	if len(hs) == 0 {
+		l.mu.Unlock()
 		return
 	}
+	l.leaving++
+	l.mu.Unlock()
 	ids := make([]store.ID, len(hs))
 	for i, h := range hs {
 		ids[i] = h.Delivery.ID
@@ -381,6 +392,9 @@ func (l *lane) giveBack(hs []*store.Held) {
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
 		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
 	}
+	l.mu.Lock()
+	l.leaving--
+	l.mu.Unlock()
 	l.stored(l.e.now())
 }
 
