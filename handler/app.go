@@ -77,7 +77,9 @@ type App struct {
 	RetainFor caddy.Duration `json:"retain_for,omitempty"`
 
 	// How many bytes the store may use before the oldest events are removed
-	// sooner, those with dead letters last; -1 for any number. Default: 20 GiB.
+	// sooner: payloads of 4 KiB or more, in the older half of what is kept, before
+	// the rest, and events with dead letters last; -1 for any number. What has
+	// lost its payload can't be redelivered. Default: 20 GiB.
 	RetainSize int64 `json:"retain_size,omitempty"`
 
 	// How many bytes of a receiver's answer are kept; -1 for none. Default:

@@ -96,11 +96,19 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 		return nil, fmt.Errorf("%w: subscription %s was deleted: publish the event again for another", ErrConflict, r.SubscriptionID)
 	}
 	l.renew(key)
-	if _, err := e.requeue(ctx, Query{Delivery: key, Limit: 1}); err != nil {
+	done, err := e.requeue(ctx, Query{Delivery: key, Limit: 1})
+	if err != nil {
 		return nil, err
+	}
+	if done.Count == 0 {
+		if ev, err := e.store.Event(ctx, r.Tenant, r.EventID); err == nil && ev.PayloadRemoved {
+			return nil, fmt.Errorf("%w: %s", ErrConflict, payloadRemoved)
+		}
 	}
 	return e.record(ctx, key)
 }
+
+const payloadRemoved = "the event's payload was removed when the store had outgrown retain_size: publish it again, under another event_id"
 
 // deadBatch is how many dead letters are changed in one transaction.
 const deadBatch = 200

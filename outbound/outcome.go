@@ -30,7 +30,7 @@ const (
 	ClassEgressDenied = "egress_denied" // an address that deliveries may not go to
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
 	ClassProtocol     = "protocol"      // an answer that isn't HTTP, or is over the limits
-	ClassDamaged      = "damaged"       // the disk has changed the event: nothing was sent
+	ClassDamaged      = "damaged"       // the store has no longer what was published: nothing was sent
 )
 
 // outcome is what an attempt came to.

@@ -20,28 +20,32 @@ const (
 // retain removes what is older than it is kept, and the oldest where the store
 // is larger than it may be.
 func (e *Engine) retain() {
+	var bare store.ID
 	for e.life.Err() == nil {
 		c, began := e.config.Load(), e.clock.Elapsed()
-		s := sweep{e: e}
+		s := sweep{e: e, bare: bare}
 		s.age(c.RetainFor)
 		s.size(c.RetainSize)
 		switch {
 		case e.life.Err() != nil:
 		case s.err != nil:
 			c.Logger.Error("removing old events; trying again", "error", s.err)
-		case s.events > 0:
-			c.Logger.Info("old events were removed", "events", s.events)
+		case s.events+s.payloads > 0:
+			c.Logger.Info("old events were removed", "events", s.events, "payloads_of_others", s.payloads)
 		}
+		bare = s.bare
 		e.pause(e.life, forgetEvery-(e.clock.Elapsed()-began))
 	}
 }
 
 // sweep is one look for old events.
 type sweep struct {
-	e      *Engine
-	events int   // that were removed
-	used   int64 // bytes of the store
-	err    error
+	e        *Engine
+	events   int      // that were removed
+	payloads int      // of others
+	bare     store.ID // events before that have no payload to remove
+	used     int64    // bytes of the store
+	err      error
 }
 
 // age removes events that are kept no longer. Where the wall clock was set, the
@@ -57,39 +61,57 @@ func (s *sweep) age(kept time.Duration) {
 	s.remove(store.Forget{Before: now.Add(-kept)}, 0)
 }
 
-// size removes the oldest events until the store is small enough: those that
-// have dead letters last.
+// size removes the oldest until the store is small enough: payloads of the older
+// half first, since what became of those events is asked for more often than they
+// are sent again; then events, and last those that have dead letters.
 func (s *sweep) size(most int64) {
 	if most < 0 {
 		return
 	}
 	now := s.e.now()
+	first := s.forget(store.Forget{Before: now}).Next
+	if first != 0 && s.used > most {
+		half := now.Add(-now.Sub(first.Time()) / 2)
+		s.bare = s.remove(store.Forget{From: s.bare, Before: half, KeepDead: true, PayloadsOnly: true}, most)
+	}
 	for _, keepDead := range []bool{true, false} {
-		if s.forget(store.Forget{Before: now}); s.used > most {
+		if s.used > most {
 			s.remove(store.Forget{Before: now, KeepDead: keepDead}, most)
 		}
 	}
 }
 
 // remove goes through all events that f speaks of, the oldest first, as long as
-// the store is larger than that.
-func (s *sweep) remove(f store.Forget, most int64) {
+// the store is larger than that, and returns where it ended.
+func (s *sweep) remove(f store.Forget, most int64) store.ID {
 	f.Limit = forgetLimit
 	for s.e.life.Err() == nil {
 		began := s.e.clock.Elapsed()
 		done := s.forget(f)
-		if s.err != nil || !done.More || s.used <= most {
-			return
+		switch {
+		case s.err != nil, done.Busy:
+			return f.From
+		case done.Next == 0:
+			return store.IDAt(f.Before)
 		}
-		f.After = done.Last
+		f.From = done.Next
+		if s.used <= most {
+			break
+		}
 		s.e.pause(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))
 	}
+	return f.From
 }
 
 func (s *sweep) forget(f store.Forget) (done store.Forgotten) {
 	if s.err == nil {
 		done, s.err = s.e.store.Forget(s.e.life, f)
-		s.events, s.used = s.events+done.Events, done.Used
+		s.used = done.Used
+		if f.PayloadsOnly {
+			s.payloads += done.Events
+		} else {
+			s.events += done.Events
+		}
 	}
 	return done
 }

@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -99,9 +100,9 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	h.publish("dead", "1")
 	h.attempt()
-	large := fmt.Sprintf("%q", strings.Repeat("x", 32<<10))
-	for i := range 20 {
-		h.publish(fmt.Sprintf("e%02d", i), large)
+	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10)) // too little to be removed alone
+	for i := range 200 {
+		h.publish(fmt.Sprintf("e%03d", i), payload)
 	}
 	used := h.used()
 	h.pass(10 * 365 * 24 * time.Hour)
@@ -116,7 +117,7 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
 	}
 	limit(used - 200<<10)
-	if kept := h.kept(); len(kept) < 2 || len(kept) > 15 || kept[0] != "dead" || kept[len(kept)-1] != "e19" {
+	if kept := h.kept(); len(kept) < 2 || len(kept) > 150 || kept[0] != "dead" || kept[len(kept)-1] != "e199" {
 		t.Errorf("kept %v", kept)
 	}
 	h.settings.RetainSize = 1
@@ -125,6 +126,65 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	}
 	h.pass(time.Minute)
 	h.keeps("dead letters to go last")
+}
+
+// Where the store is too large, payloads of its older half go before records, and
+// what can't be sent again says so.
+func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
+	var log journal
+	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.RetainFor = -1 })
+	r := moody(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
+	large := fmt.Sprintf("%q", strings.Repeat("x", 32<<10))
+	const events = 40
+	var first outbound.Published
+	for i := range events {
+		p := h.publish([]string{"dead", "fine"}[min(i, 1)], large)
+		if i == 1 {
+			first = p
+		}
+		h.attempt()
+		h.pass(time.Minute)
+	}
+	limit := func(size int64) (bare []bool) {
+		t.Helper()
+		h.settings.RetainSize = size
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+		h.pass(time.Minute)
+		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
+		kept, err := h.store.Events(t.Context(), store.Query{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range slices.Backward(kept) {
+			bare = append(bare, e.PayloadRemoved)
+		}
+		return bare
+	}
+
+	bare := limit(h.used() - 150<<10)
+	if len(bare) != events || bare[0] || !bare[1] || !bare[3] || bare[15] {
+		t.Errorf("without payload: %v", bare)
+	}
+	h.looked()
+	if line := log.line("old events were removed"); !strings.Contains(line, "events=0") {
+		t.Errorf("the log: %s", line)
+	}
+	deliveries, err := h.Deliveries(t.Context(), outbound.Query{EventID: first.EventID})
+	if err != nil || len(deliveries) != 1 || deliveries[0].State != store.Delivered {
+		t.Fatalf("%v, %v", deliveries, err)
+	}
+	if _, err := h.Redeliver(t.Context(), deliveries[0].ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "publish it again") {
+		t.Errorf("redelivered: %v", err)
+	}
+
+	bare = limit(h.used() / 2)
+	if n := len(bare); n < 2 || n == events || bare[0] || bare[n-1] {
+		t.Errorf("without payload later: %v", bare)
+	}
 }
 
 // pass lets time pass once the engine has looked at old events.

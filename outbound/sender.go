@@ -57,6 +57,8 @@ func (s *sender) done() {
 // send signs the event, posts it and writes what came back into a.
 func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
 	switch {
+	case ev.PayloadRemoved:
+		return outcome{class: ClassDamaged, words: "nothing was sent: " + payloadRemoved, final: true}
 	case ev.Damaged:
 		return outcome{class: ClassDamaged, words: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true}
 	case t.err != nil:

@@ -63,12 +63,15 @@ type event struct {
 	ContentType string            `json:"content_type"`
 	Headers     map[string]string `json:"headers"`
 	CreatedAt   timestamp         `json:"created_at"`
+	// Its payload is kept no more.
+	PayloadRemoved bool `json:"payload_removed,omitempty"`
 }
 
 func eventOf(e *outbound.Event) event {
 	return event{
 		EventID: e.ID, EventType: e.Type, Tenant: orNull(e.Tenant), ContentType: e.ContentType,
 		Headers: orEmpty(e.Headers), CreatedAt: timestamp(e.Created()),
+		PayloadRemoved: e.PayloadRemoved,
 	}
 }
 
@@ -130,8 +133,10 @@ func (c *call) showEvent() error {
 	if err != nil {
 		return err
 	}
-	if object, err = withPayload(object, e.ContentType, e.Payload); err != nil {
-		return err
+	if !e.PayloadRemoved {
+		if object, err = withPayload(object, e.ContentType, e.Payload); err != nil {
+			return err
+		}
 	}
 	writeBody(c.w, http.StatusOK, typeJSON, append(object, '\n'))
 	return nil

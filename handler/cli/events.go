@@ -33,6 +33,8 @@ type payload struct {
 	JSON   json.RawMessage `json:"payload"`
 	Text   string          `json:"payload_text"`
 	Base64 string          `json:"payload_base64"`
+	// It is kept no more.
+	Removed bool `json:"payload_removed"`
 }
 
 // maxShown is how much of a payload is shown to people; --json has all.
@@ -40,8 +42,11 @@ const maxShown = 2000
 
 func (p *payload) show(f *fields) {
 	text := cmp.Or(string(p.JSON), p.Text)
-	if p.Base64 != "" {
+	switch {
+	case p.Base64 != "":
 		text = "base64 " + p.Base64
+	case p.Removed:
+		text = "removed when the store had outgrown retain_size"
 	}
 	f.addText("Payload", cut(text, maxShown))
 }

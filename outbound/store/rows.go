@@ -43,6 +43,8 @@ type Event struct {
 	TraceParent string            // W3C trace context of the publish, "" for none
 	TraceState  string
 
+	// PayloadRemoved: Payload is empty, since Forget has removed it.
+	PayloadRemoved bool
 	// Damaged is set where the payload was read with it, and what is sent is not
 	// what was stored.
 	Damaged bool

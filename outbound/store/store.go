@@ -53,7 +53,8 @@ type Store interface {
 
 	// Requeue makes the deliveries that match due at now, whatever their
 	// state, the newest first and at most q.Limit of them, and starts their
-	// schedule anew. Those of deleted subscriptions don't match.
+	// schedule anew. Those of deleted subscriptions don't match, nor do those
+	// whose payload was removed.
 	Requeue(ctx context.Context, q Query, now time.Time) (Changed, error)
 
 	// Discard takes dead letters that match off the lists of dead letters, the
@@ -66,7 +67,8 @@ type Store interface {
 	Bury(ctx context.Context, subscription ID, reason string, limit int) (int, error)
 
 	// Forget removes old events with their deliveries and attempts, and their
-	// ids: the oldest first, those with a pending delivery never.
+	// ids, or just their payloads: the oldest first, those with a pending delivery
+	// never.
 	Forget(ctx context.Context, f Forget) (Forgotten, error)
 
 	// CreateSubscription stores a new subscription. ErrConflict: its ID is
@@ -109,18 +111,22 @@ type Store interface {
 
 // Forget says which events to remove.
 type Forget struct {
-	After    ID        // go on with the event after this one
-	Before   time.Time // published before
-	KeepDead bool      // leave events that have dead letters
-	Limit    int       // look at so many events, deliveries and 4 KiB of payload, the last event excepted
+	From         ID        // go on with this event
+	Before       time.Time // published before
+	KeepDead     bool      // leave events that have dead letters
+	PayloadsOnly bool      // and all but payloads of PayloadUnit or more
+	Limit        int       // look at so many events, deliveries and PayloadUnits, the last event excepted
 }
+
+// PayloadUnit is how many bytes of payload weigh as much as a row.
+const PayloadUnit = 4096
 
 // Forgotten is what a Forget has done.
 type Forgotten struct {
-	Events int   // that were removed
-	Last   ID    // the last one that it looked at, where to go on
-	More   bool  // there are more to look at
+	Events int   // that were removed, or whose payload was
+	Next   ID    // the first one that there was no room to look at, 0 for none
 	Used   int64 // bytes of the store that are in use, now
+	Busy   bool  // another process is at it: nothing was looked at
 }
 
 // Batch is what Commit stores in one transaction.
@@ -163,7 +169,7 @@ type Outcome uint8
 // The outcomes of a publication. Only Stored has changed anything.
 const (
 	Stored    Outcome = iota
-	Duplicate         // an event with that id, type, content type and payload is there
+	Duplicate         // an event with that id, type, content type and payload, unless that was removed, is there
 	Reused            // an event with that id is there, and it is another one
 	Untold            // what it Tells has not come about
 )

@@ -72,7 +72,7 @@ const (
 	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
 
 	// compare judges publications whose id is another event's.
-	compare = `SELECT p.id, e.deliveries, e.type = p.type AND coalesce(e.content_type, '') = p.content_type AND sha256(e.payload) = p.digest
+	compare = `SELECT p.id, e.deliveries, e.type = p.type AND coalesce(e.content_type, '') = p.content_type AND (e.payload_removed OR sha256(e.payload) = p.digest)
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS p (id, chosen, tenant, type, content_type, digest)
 		JOIN webhooks.chosen c ON c.id = p.chosen AND c.tenant = p.tenant
 		JOIN webhooks.event e ON e.id = c.event AND e.id <> p.id`

@@ -12,13 +12,16 @@ import (
 const forgetLock = 0x77656268 // "webh"
 
 const (
-	selectOld = `SELECT id, deliveries + octet_length(payload) / 4096 FROM webhooks.event WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3`
+	selectOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`
 	// Nothing of theirs is queued again from here on.
 	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
 
-	forgetOld = `WITH kept AS (
+	// kept are those of the events that stay as they are.
+	kept = `kept AS (
 			SELECT event FROM webhooks.delivery WHERE event = ANY($1) AND (state = 0 OR holder IS NOT NULL OR state = 2 AND $2)
-		), e AS (
+		)`
+
+	forgetOld = `WITH ` + kept + `, e AS (
 			DELETE FROM webhooks.event WHERE id = ANY($1) AND id NOT IN (SELECT event FROM kept)
 			RETURNING id, tenant, chosen, $3 + octet_length(payload) + coalesce(octet_length(headers::text), 0) AS size
 		), d AS (
@@ -35,23 +38,24 @@ const (
 			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT size FROM gone), 0) WHERE number = $6
 		) SELECT count(*) FROM e`
 
+	forgetPayloads = `WITH ` + kept + `, gone AS (
+			SELECT id, octet_length(payload) AS size FROM webhooks.event WHERE id = ANY($1) AND id NOT IN (SELECT event FROM kept)
+		), e AS (
+			UPDATE webhooks.event SET payload = '', payload_removed = true WHERE id IN (SELECT id FROM gone)
+		), counted AS (
+			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT sum(size) FROM gone), 0) WHERE number = $3
+		) SELECT count(*) FROM gone`
+
 	bytesInUse = `SELECT greatest(coalesce(sum(bytes), 0), 0)::bigint FROM webhooks.node`
 )
 
-// Forget implements store.Store. One node at a time does it: to the others there
-// is nothing to remove. How much is in use is counted by what was stored and
-// removed, since the files keep their size.
+// Forget implements store.Store. One node at a time does it. How much is in use is
+// counted by what was stored and removed, since the files keep their size.
 func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotten, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		done = store.Forgotten{Last: f.After}
-		var ours bool
-		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, forgetLock).Scan(&ours); err != nil {
+		done = store.Forgotten{}
+		if err := forget(ctx, tx, f, s.number, &done); err != nil {
 			return err
-		}
-		if ours {
-			if err := forget(ctx, tx, f, s.number, &done); err != nil {
-				return err
-			}
 		}
 		return tx.QueryRow(ctx, bytesInUse).Scan(&done.Used)
 	})
@@ -62,6 +66,15 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 }
 
 func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *store.Forgotten) error {
+	if f.Limit > 0 {
+		var ours bool
+		if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock($1)`, forgetLock).Scan(&ours); err != nil {
+			return err
+		}
+		if done.Busy = !ours; done.Busy {
+			return nil
+		}
+	}
 	ids, err := oldest(ctx, tx, f, done)
 	if err != nil || len(ids) == 0 {
 		return err
@@ -69,25 +82,33 @@ func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *st
 	if _, err := tx.Exec(ctx, lockOld, ids); err != nil {
 		return err
 	}
+	if f.PayloadsOnly {
+		return tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, number).Scan(&done.Events)
+	}
 	return tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, eventBytes, deliveryBytes, attemptBytes, number).Scan(&done.Events)
 }
 
 // oldest finds the events to look at.
 func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotten) (ids []int64, err error) {
 	room := f.Limit
-	rows, err := tx.Query(ctx, selectOld, int64(f.After), int64(store.IDAt(f.Before)), f.Limit+1)
+	rows, err := tx.Query(ctx, selectOld, int64(f.From), int64(store.IDAt(f.Before)), f.Limit+1)
 	err = each(rows, err, func(row pgx.Rows) error {
+		var id int64
+		var deliveries, payload int
+		if err := row.Scan(&id, &deliveries, &payload); err != nil {
+			return err
+		}
 		if room <= 0 {
-			done.More = true
+			if done.Next == 0 {
+				done.Next = store.ID(id)
+			}
 			return nil
 		}
-		var id int64
-		var size int
-		err := row.Scan(&id, &size)
-		ids = append(ids, id)
-		done.Last = store.ID(id)
-		room -= 1 + size
-		return err
+		room -= 1 + deliveries + payload/store.PayloadUnit
+		if !f.PayloadsOnly || payload >= store.PayloadUnit {
+			ids = append(ids, id)
+		}
+		return nil
 	})
 	return ids, err
 }

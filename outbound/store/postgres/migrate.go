@@ -10,11 +10,15 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-//go:embed schema1.sql
-var schema1 string
+var (
+	//go:embed schema1.sql
+	schema1 string
+	//go:embed schema2.sql
+	schema2 string
+)
 
 // migrations make each version of the tables from the one before.
-var migrations = []string{schema1}
+var migrations = []string{schema1, schema2}
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start

@@ -419,6 +419,39 @@ func TestLapsedNodes(t *testing.T) {
 	}
 }
 
+// One node at a time removes old events; another one is told that it is done
+// elsewhere, and not that there is nothing left.
+func TestForgetElsewhere(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	p := publication(store.NewIDs(0, 0, time.Now), 1)
+	p.Deliveries = nil
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, 0x77656268); err != nil {
+		t.Fatal(err)
+	}
+	f := store.Forget{Before: time.Now().Add(time.Hour), Limit: 9}
+	if done, err := s.Forget(t.Context(), f); err != nil || !done.Busy || done.Events != 0 {
+		t.Errorf("beside another one: %+v, %v", done, err)
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for busy := true; busy; { // the server may not have noticed yet
+		done, err := s.Forget(t.Context(), f)
+		if busy = done.Busy; err != nil || !busy && done.Events != 1 {
+			t.Fatalf("alone: %+v, %v", done, err)
+		}
+	}
+}
+
 // A server that confirms what it may lose is told of.
 func TestServerThatMayLose(t *testing.T) {
 	var log strings.Builder

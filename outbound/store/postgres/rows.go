@@ -100,16 +100,17 @@ type eventRow struct {
 	tenant, chosen, mediaType *string
 	headers                   []byte
 	traceParent, traceState   *string
+	payloadRemoved            bool
 }
 
 func (r *eventRow) targets() []any {
-	return []any{&r.id, &r.kind, &r.tenant, &r.chosen, &r.mediaType, &r.headers, &r.traceParent, &r.traceState}
+	return []any{&r.id, &r.kind, &r.tenant, &r.chosen, &r.mediaType, &r.headers, &r.traceParent, &r.traceState, &r.payloadRemoved}
 }
 
 func (r *eventRow) event() (*store.Event, error) {
 	e := &store.Event{
 		Key: store.ID(r.id), ID: selects.EventID(value(r.chosen), store.ID(r.id)), Type: r.kind, Tenant: value(r.tenant), ContentType: value(r.mediaType),
-		TraceParent: value(r.traceParent), TraceState: value(r.traceState),
+		TraceParent: value(r.traceParent), TraceState: value(r.traceState), PayloadRemoved: r.payloadRemoved,
 	}
 	return e, fromJSON(r.headers, &e.Headers)
 }

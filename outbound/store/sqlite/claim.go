@@ -179,6 +179,7 @@ func readEvent(row *stmt, payload bool) (*store.Event, error) {
 	}
 	e.TraceParent = row.readText()
 	e.TraceState = row.readText()
+	e.PayloadRemoved = row.readBool()
 	if !payload {
 		return e, nil
 	}

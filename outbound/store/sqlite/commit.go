@@ -138,7 +138,7 @@ func (w *writer) compare(p *store.Publication) error {
 		return err
 	}
 	e, err := eventByKey(w.conn, key)
-	if e != nil && e.Type == p.Event.Type && e.ContentType == p.Event.ContentType && bytes.Equal(e.Payload, p.Event.Payload) {
+	if e != nil && e.Type == p.Event.Type && e.ContentType == p.Event.ContentType && (e.PayloadRemoved || bytes.Equal(e.Payload, p.Event.Payload)) {
 		p.Result.Outcome = store.Duplicate
 	}
 	return err

@@ -20,7 +20,8 @@ func digest(id store.ID, kind, tenant, chosen, contentType, headers string, payl
 }
 
 // readDigest tells whether a row's digest is that of what the row has. Rows of
-// format 1 have none, and are taken as they are.
+// format 1 have none, nor do those without their payload, and are taken as they
+// are.
 func (s *stmt) readDigest(id store.ID, kind, tenant, chosen, contentType, headers string, payload []byte) (sound bool) {
 	if s.readNull() {
 		s.column++

@@ -9,12 +9,13 @@ import (
 
 // An event's deliveries have ids in (id, last], among those of its neighbours.
 const (
-	selectOld    = `SELECT id, last, deliveries + octet_length(payload) / 4096, tenant, chosen FROM event WHERE id > ? AND id < ? ORDER BY id`
+	selectOld    = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE id >= ? AND id < ? ORDER BY id`
 	ofEvent      = ` FROM delivery WHERE id > ? AND id <= ? AND event = ?`
 	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
 	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
 	forgetFirst  = `DELETE` + ofEvent
 	forgetEvent  = `DELETE FROM event WHERE id = ?`
+	forgetBody   = `UPDATE event SET payload = x'', digest = NULL, payload_removed = 1 WHERE id = ?`
 	forgetChosen = `DELETE FROM chosen WHERE id = ? AND tenant = ?`
 	bytesInUse   = `SELECT (c.page_count - f.freelist_count) * s.page_size
 		FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s`
@@ -23,7 +24,8 @@ const (
 // old is an event that may be forgotten.
 type old struct {
 	id, last       store.ID
-	size           int // its deliveries, and the pages that its payload fills
+	deliveries     int
+	payload        int // its size
 	tenant, chosen string
 }
 
@@ -43,7 +45,7 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 			if pending || dead && f.KeepDead {
 				continue
 			}
-			if err := w.forget(e); err != nil {
+			if err := w.forget(e, f.PayloadsOnly); err != nil {
 				return err
 			}
 			done.Events++
@@ -62,16 +64,16 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 // oldest finds the events to look at.
 func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, err error) {
 	room := f.Limit
-	done.Last = f.After
-	err = w.conn.query(selectOld, []any{f.After, store.IDAt(f.Before)}, func(row *stmt) error {
+	err = w.conn.query(selectOld, []any{f.From, store.IDAt(f.Before)}, func(row *stmt) error {
+		e := old{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
 		if room <= 0 {
-			done.More = true
+			done.Next = e.id
 			return errEnough
 		}
-		e := old{row.readID(), row.readID(), int(row.readInt()), row.readText(), row.readText()}
-		events = append(events, e)
-		done.Last = e.id
-		room -= 1 + e.size
+		room -= 1 + e.deliveries + e.payload/store.PayloadUnit
+		if !f.PayloadsOnly || e.payload >= store.PayloadUnit {
+			events = append(events, e)
+		}
 		return nil
 	})
 	if errors.Is(err, errEnough) {
@@ -90,8 +92,15 @@ func (w *writer) wanted(e old) (pending, dead bool, err error) {
 	return pending, dead, err
 }
 
-// forget removes an event and all that belongs to it.
-func (w *writer) forget(e old) error {
+// forget removes an event and all that belongs to it, or only its payload.
+func (w *writer) forget(e old, payloadOnly bool) error {
+	if payloadOnly {
+		st, err := w.conn.prepare(forgetBody)
+		if err != nil {
+			return err
+		}
+		return st.id(e.id).exec()
+	}
 	for _, sql := range []string{forgetLater, forgetFirst} {
 		st, err := w.conn.prepare(sql)
 		if err != nil {

@@ -23,7 +23,7 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	}
 	defer cs.close()
 	c := cs.writer.conn
-	insert, err := c.prepare("INSERT INTO event (id, last, deliveries, type, tenant, payload, digest) VALUES (?, ?, ?, ?, ?, ?, ?)")
+	insert, err := c.prepare("INSERT INTO event (id, last, deliveries, type, tenant, payload, digest, payload_removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,12 +37,14 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 		if size%3 == 0 {
 			tenant = fmt.Sprint("tenant ", size)
 		}
-		row := []any{id, id + int64(size), int64(size % 100), "order.created", tenant, nil, nil, nil, nil, nil, payload, nil}
+		row := []any{id, id + int64(size), int64(size % 100), "order.created", tenant, nil, nil, nil, nil, nil, payload, nil, nil}
 		if size == 0 {
 			row[10] = []byte{}
 		}
 		if size%5 > 0 {
 			row[11] = digest(store.ID(id), "order.created", text(tenant), "", "", "", bytesOf(row[10]))
+		} else {
+			row[12] = int64(1)
 		}
 		for _, v := range append(row[:5:5], row[10:]...) {
 			insert.any(v)

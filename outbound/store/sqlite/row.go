@@ -37,8 +37,8 @@ var tables = []*table{
 	},
 	{
 		name:    "event",
-		columns: "id:k last:i deliveries:i type:t tenant:T chosen:T content_type:T headers:M trace_parent:T trace_state:T payload:b digest:I",
-		added:   1,
+		columns: "id:k last:i deliveries:i type:t tenant:T chosen:T content_type:T headers:M trace_parent:T trace_state:T payload:b digest:I payload_removed:I",
+		added:   2,
 		sound: func(row []any) bool {
 			id, last, deliveries := number(row[0]), number(row[1]), number(row[2])
 			return id > 0 && deliveries >= 0 && last >= id && deliveries <= last-id && row[3] != "" &&

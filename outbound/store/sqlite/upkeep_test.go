@@ -129,12 +129,12 @@ func TestCompact(t *testing.T) {
 	}
 	commit(t, s, &b)
 	removed := 0
-	for more, after := true, store.ID(0); more; {
-		f, err := s.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), After: after, Limit: 1000})
+	for more, from := true, store.ID(0); more; {
+		f, err := s.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), From: from, Limit: 1000})
 		if err != nil {
 			t.Fatal(err)
 		}
-		removed, more, after = removed+f.Events, f.More, f.Last
+		removed, more, from = removed+f.Events, f.Next != 0, f.Next
 	}
 	left, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || removed != 290 || len(left) != 10 {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -37,7 +38,7 @@ var forgetTests = []test{
 		b.clock = b.clock.Add(time.Hour)
 		done := b.forget(store.Forget{Before: b.now(), Limit: 9})
 		equal(b, "removed", done.Events, 0)
-		equal(b, "last", done.Last, waits.Event.Key)
+		equal(b, "next", done.Next, 0)
 		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(held, waits)...))
 	}},
 	{"forget the oldest first, in pieces", func(b *bench) {
@@ -53,12 +54,11 @@ var forgetTests = []test{
 		before := ps[3].Event.Key.Time()
 		done := b.forget(store.Forget{Before: before, Limit: 3}) // an event and its delivery are two
 		equal(b, "removed", done.Events, 2)
-		equal(b, "more", done.More, true)
-		equal(b, "last", done.Last, ps[1].Event.Key)
+		equal(b, "next", done.Next, ps[2].Event.Key)
 		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(ps[2:]...)...))
-		done = b.forget(store.Forget{After: done.Last, Before: before, Limit: 3})
+		done = b.forget(store.Forget{From: done.Next, Before: before, Limit: 3})
 		equal(b, "removed", done.Events, 1)
-		equal(b, "more", done.More, false)
+		equal(b, "next", done.Next, 0)
 		same(b, "deliveries", b.list(store.Query{}), deliveries(ps[3:]...))
 	}},
 	{"keep dead letters", func(b *bench) {
@@ -82,6 +82,51 @@ var forgetTests = []test{
 		if freed := before.Used - after.Used; freed < 400<<10 {
 			b.Errorf("%d bytes are free, of %d", freed, before.Used)
 		}
+	}},
+	{"payloads before their records", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		large := strings.Repeat("x", 3*store.PayloadUnit)
+		fine, dead, waits, small := b.event(large, s), b.event(large, s, other), b.event(large, s), b.event("small", s)
+		fine.Chosen, fine.Event.ID, fine.Event.Tenant = true, "mine", "t"
+		b.publish(fine, dead, waits, small)
+		b.settle(
+			b.attempted(fine.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(small.Deliveries[0].ID, s, 1, store.Delivered),
+			b.attempted(dead.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(dead.Deliveries[1].ID, other, 1, store.Dead))
+		b.clock = b.clock.Add(time.Hour)
+		before := b.forget(store.Forget{Before: b.now()}).Used
+		f := store.Forget{Before: b.now(), KeepDead: true, PayloadsOnly: true, Limit: 99}
+		done := b.forget(f)
+		equal(b, "removed", done.Events, 1)
+		if before-done.Used < 2*store.PayloadUnit {
+			b.Errorf("%d bytes are in use, %d were", done.Used, before)
+		}
+		equal(b, "removed again", b.forget(f).Events, 0)
+		b.reopen()
+		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(fine, dead, waits, small)...))
+		for _, p := range []*store.Publication{fine, dead, waits, small} {
+			e, err := b.Event(b.ctx(), p.Event.Tenant, p.Event.ID)
+			b.check(err)
+			want := string(p.Event.Payload)
+			if p == fine {
+				want = ""
+			}
+			equal(b, "payload", string(e.Payload), want)
+			equal(b, "removed", e.PayloadRemoved, p == fine)
+			equal(b, "damaged", e.Damaged, false)
+		}
+
+		// It can't be sent again, and its id is still its own.
+		again, err := b.Requeue(b.ctx(), store.Query{Delivery: fine.Deliveries[0].ID, Limit: 1}, b.now())
+		b.check(err)
+		equal(b, "queued again", again.Count, 0)
+		for kind, want := range map[string]store.Outcome{fine.Event.Type: store.Duplicate, "other.type": store.Reused} {
+			p := b.event(large, s)
+			p.Chosen, p.Event.ID, p.Event.Tenant, p.Event.Type = true, "mine", "t", kind
+			equal(b, kind, b.publish(p)[0].Outcome, want)
+		}
+		f.PayloadsOnly = false
+		equal(b, "removed as a whole", b.forget(f).Events, 2)
+		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(dead, waits)...))
 	}},
 	{"what is forgotten isn't queued again", func(b *bench) {
 		s := b.subscribe("crm")

@@ -326,17 +326,17 @@ func (m *machine) forgetSome(rt *rapid.T) {
 		Limit:    rapid.IntRange(0, 9).Draw(rt, "limit"),
 	}
 	if len(m.events) > 0 && rapid.Bool().Draw(rt, "go on") {
-		f.After = rapid.SampledFrom(m.events).Draw(rt, "after").Event.Key
+		f.From = rapid.SampledFrom(m.events).Draw(rt, "from").Event.Key
 	}
-	want, room := store.Forgotten{Last: f.After}, f.Limit
+	want, room := store.Forgotten{}, f.Limit
 	m.events = slices.DeleteFunc(m.events, func(p *store.Publication) bool {
-		if p.Event.Key <= f.After || p.Event.Key >= store.IDAt(f.Before) {
+		if p.Event.Key < f.From || p.Event.Key >= store.IDAt(f.Before) || want.Next != 0 {
 			return false
 		}
-		if want.More = room <= 0; want.More {
+		if room <= 0 {
+			want.Next = p.Event.Key
 			return false
 		}
-		want.Last = p.Event.Key
 		room -= 1 + len(p.Deliveries)
 		mine := m.filter(func(d *delivery) bool { return d.Event == p.Event.Key })
 		for _, d := range mine {

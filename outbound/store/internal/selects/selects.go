@@ -13,7 +13,7 @@ import (
 // Columns of rows, in the order in which the stores read them.
 const (
 	// Event is of e, an event.
-	Event = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state`
+	Event = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state, e.payload_removed`
 	// Attempt is of an attempt, or of the first one in its delivery's row.
 	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id`
 	// Subscription is of a subscription.
