@@ -62,10 +62,10 @@ func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.
 // lane waits for it, and then tries the same delivery again before any other.
 func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) {
 	retry := s.Due
-	if t.sub.Ordered && s.State == store.Pending {
+	ordered := l.ordered() // by now
+	if ordered && s.State == store.Pending {
 		s.Due = h.Due // it stays the first in line
 	}
-	ordered := t.sub.Ordered
 	var stored chan struct{}
 	if ordered {
 		stored = make(chan struct{})
@@ -83,7 +83,7 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		if ordered {
 			defer close(stored)
 		}
-		again := l.settled(s.Delivery)
+		again := l.settled(h)
 		if err != nil || s.Passed {
 			return // it is not so, or not for us to tell
 		}
@@ -109,10 +109,13 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	if !ordered {
 		return
 	}
-	<-stored
+	select {
+	case <-stored:
+	case <-e.work.Done(): // the store may hang
+		return
+	}
 	if s.State == store.Pending {
-		l.pauseUntil(retry)
-		l.flush()
+		l.holdBack(t, retry)
 	}
 }
 
@@ -125,6 +128,9 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		e.details.Do(func() {
 			c.Logger.Warn("an attempt got no connection", "subscription_id", t.sub.ID, "class", o.class, "error", o.detail)
 		})
+	}
+	if t.sub.URL != l.target.Load().sub.URL {
+		return // nor is it a word of the receiver that it has now
 	}
 	n := l.note(o, c)
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
@@ -178,8 +184,8 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o.retryAfter > 0 {
-		l.askedFor = now.Add(o.retryAfter)
+	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedFor) {
+		l.askedFor = until
 	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()

@@ -321,6 +321,44 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	})
 }
 
+// A failure of an attempt that began before a change keeps nothing still after it.
+func TestPauseOfWhatIsNoMore(t *testing.T) {
+	for name, change := range map[string]func(s *outbound.SubscriptionSpec, other string){
+		"the order":    func(s *outbound.SubscriptionSpec, _ string) { s.Ordered = false },
+		"the receiver": func(s *outbound.SubscriptionSpec, other string) { s.URL = other },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, retries(time.Hour))
+			old, other := newReceiver(t), newReceiver(t)
+			goOn := make(chan struct{})
+			old.answers(func(w http.ResponseWriter, _ *http.Request) {
+				<-goOn
+				w.WriteHeader(http.StatusInternalServerError)
+			})
+			s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}, Ordered: true})
+			h.publish("a", `1`)
+			old.next(t)
+			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { change(s, other.URL); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			close(goOn)
+			failed := h.attempt()
+			h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
+			h.publish("a", `2`)
+			if name == "the order" {
+				old.next(t)
+				d, err := h.Delivery(t.Context(), failed.Delivery.With(store.DeliveryPrefix))
+				if err != nil || d.Due.Sub(h.clock.Now()) < 30*time.Minute {
+					t.Errorf("the retry is due at %v, %v", d.Due, err)
+				}
+			} else {
+				other.next(t)
+				other.next(t)
+			}
+		})
+	}
+}
+
 // eventually is for what has no signal of its own.
 func (h *house) eventually(what string, f func() bool) {
 	h.t.Helper()

@@ -100,6 +100,7 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.renewed(key)
 	if done.Count == 0 {
 		if ev, err := e.store.Event(ctx, r.Tenant, r.EventID); err == nil && ev.PayloadRemoved {
 			return nil, fmt.Errorf("%w: %s", ErrConflict, payloadRemoved)

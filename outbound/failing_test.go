@@ -3,6 +3,7 @@ package outbound_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,26 @@ type failing struct {
 	after atomic.Bool // fails once more, when all is stored
 
 	cancel context.CancelFunc // called when an event type is stored
+
+	hangs chan struct{} // until it is closed, outcomes and what is given back wait; nil: they don't
+	hung  chan struct{} // tells of the first
+}
+
+// hang waits as long as the store is to hang.
+func (f *failing) hang() {
+	if f.hangs == nil {
+		return
+	}
+	select {
+	case f.hung <- struct{}{}:
+	default:
+	}
+	<-f.hangs
+}
+
+func (f *failing) Release(ctx context.Context, ids []store.ID) error {
+	f.hang()
+	return f.Store.Release(ctx, ids)
 }
 
 func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
@@ -41,6 +62,9 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 		default:
 		}
 		return *err
+	}
+	if len(b.Settlements) > 0 {
+		f.hang()
 	}
 	if f.full.Load() && len(b.Publications) > 0 {
 		return store.ErrFull
@@ -121,6 +145,34 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 			close(answer)
 			receive(t, f.refused, "an outcome that isn't stored")
 			within(t, "the end", func() { c.end(h) })
+		})
+	}
+}
+
+// A drain ends when it is to end, though the store doesn't answer.
+func TestDrainWhileTheStoreHangs(t *testing.T) {
+	for _, c := range []struct{ brokenOff, ordered bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			h, f := openFailing(t)
+			f.hangs, f.hung = make(chan struct{}), make(chan struct{}, 1)
+			t.Cleanup(func() { close(f.hangs) })
+			r := newReceiver(t)
+			if c.brokenOff {
+				r.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			}
+			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
+			h.publish("a", `1`)
+			r.next(t)
+			hangs := func() { receive(t, f.hung, "a call that hangs") }
+			if !c.brokenOff {
+				hangs()
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			within(t, "the end of the drain", func() { h.Drain(ctx) })
+			if c.brokenOff {
+				hangs()
+			}
 		})
 	}
 }

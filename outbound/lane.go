@@ -34,9 +34,8 @@ type lane struct {
 	reserved int // room promised to events that are being stored
 	leaving  int // how many times deliveries are on their way back to the store
 	running  int // attempts under way
-	// Attempts whose outcome isn't stored, by delivery: whether to make another
-	// one after it.
-	unsettled map[store.ID]bool
+	// Attempts whose outcome isn't told yet: whether to make another one after it.
+	unsettled map[*store.Held]bool
 	closed    bool // the subscription is deleted
 
 	// The store has deliveries that are due. Until they are here, new ones go
@@ -163,32 +162,34 @@ func (l *lane) stored(due time.Time) {
 // may not be attempted yet. The lane counts it as running until done.
 func (l *lane) take() *store.Held {
 	now := l.e.now()
-	h, wait := l.next(now)
-	if wait > 0 {
-		l.pauseUntil(now.Add(wait))
+	h, until := l.next(now)
+	if !until.IsZero() {
+		l.paused(until)
 	}
 	return h
 }
 
-func (l *lane) next(now time.Time) (*store.Held, time.Duration) {
+// next keeps the lane still where it must wait, and tells until when.
+func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
-		return nil, 0
+		return nil, time.Time{}
 	}
 	if wait := l.wait(now); wait > 0 {
-		return nil, wait
+		l.notBefore = now.Add(wait)
+		return nil, l.notBefore
 	}
 	h := l.queue.pop()
 	l.running++
 	if l.unsettled == nil {
-		l.unsettled = map[store.ID]bool{}
+		l.unsettled = map[*store.Held]bool{}
 	}
-	l.unsettled[h.Delivery.ID] = false
+	l.unsettled[h] = false
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
-	return h, 0
+	return h, time.Time{}
 }
 
 // wait is how long the lane must keep still. The caller holds mu.
@@ -220,11 +221,11 @@ func (l *lane) done(size int) {
 
 // settled ends what take began, and tells whether the delivery was queued anew
 // meanwhile.
-func (l *lane) settled(delivery store.ID) (again bool) {
+func (l *lane) settled(h *store.Held) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	again = l.unsettled[delivery]
-	delete(l.unsettled, delivery)
+	again = l.unsettled[h]
+	delete(l.unsettled, h)
 	return again
 }
 
@@ -232,26 +233,38 @@ func (l *lane) settled(delivery store.ID) (again bool) {
 // goes back to the store.
 func (l *lane) brokenOff(h *store.Held) {
 	l.mu.Lock()
-	delete(l.unsettled, h.Delivery.ID)
-	l.giveBack([]*store.Held{h})
-	l.done(0) // its size is accounted for by then
+	delete(l.unsettled, h)
+	l.mu.Unlock()
+	l.e.background(func(context.Context) { // whoever drains doesn't wait for the store
+		l.mu.Lock()
+		l.giveBack([]*store.Held{h})
+	})
+	l.done(0) // giveBack accounts for its size
 }
 
-// renew has a delivery that the lane holds go by what is about to be stored of
-// it: its schedule starts anew, after the attempt that is under way.
+// renew has another attempt follow one at the delivery that is under way, since it
+// is about to be queued anew.
 func (l *lane) renew(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.unsettled[delivery]; ok {
-		l.unsettled[delivery] = true
-		return
+	for h := range l.unsettled {
+		if h.Delivery.ID == delivery {
+			l.unsettled[h] = true
+		}
 	}
+}
+
+// renewed has the lane go by what is stored of a delivery that was queued anew: its
+// schedule starts afresh. A claim that is under way may have read it before.
+func (l *lane) renewed(delivery store.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, h := range l.queue.all() {
 		if h.Delivery.ID == delivery {
 			h.Round = h.Attempts
-			return
 		}
 	}
+	l.flushes++
 }
 
 // limit is how many attempts may be under way. The caller holds mu.
@@ -311,6 +324,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
 		l.giveBack(c.Deliveries)
+		l.e.claims.schedule(l, claimed) // for what it has left behind
 		return
 	}
 	for _, h := range c.Deliveries {
@@ -351,17 +365,37 @@ func payloads(hs []*store.Held) (size int) {
 
 // pauseUntil keeps the lane still, as its receiver or its rate asks.
 func (l *lane) pauseUntil(t time.Time) {
-	now := l.e.now()
 	l.mu.Lock()
 	if t.After(l.notBefore) {
 		l.notBefore = t
 	}
+	l.mu.Unlock()
+	l.paused(t)
+}
+
+// paused gives back what is of no use in a pause until then.
+func (l *lane) paused(t time.Time) {
+	now := l.e.now()
+	l.mu.Lock()
 	useless := l.room(now) == 0
 	l.mu.Unlock()
 	l.e.claims.schedule(l, t)
 	if useless {
 		l.flush()
 	}
+}
+
+// holdBack keeps an ordered lane still after a failure, unless it is ordered no
+// more or has another receiver: whoever changes that ends the pauses afterwards.
+func (l *lane) holdBack(failed *target, retry time.Time) {
+	l.mu.Lock()
+	s := l.target.Load().sub
+	if s.Ordered && s.URL == failed.sub.URL && retry.After(l.notBefore) {
+		l.notBefore = retry
+	}
+	l.mu.Unlock()
+	l.flush()
+	l.stored(l.e.now())
 }
 
 // flush gives back what the lane has, in order that it comes again later, in

@@ -110,7 +110,8 @@ func TestOrderedLaneClaimsNothingBeforeWhatWasPromised(t *testing.T) {
 	}
 }
 
-// watched is a real store that tells what is about to be done.
+// watched is a real store that tells what is about to be done, with what was claimed
+// too.
 type watched struct {
 	store.Store
 	before func(what string)
@@ -119,6 +120,12 @@ type watched struct {
 func (w watched) Release(ctx context.Context, ids []store.ID) error {
 	w.before("release")
 	return w.Store.Release(ctx, ids)
+}
+
+func (w watched) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
+	claimed, err := w.Store.Claim(ctx, now, maxBytes, want)
+	w.before("filling")
+	return claimed, err
 }
 
 func (w watched) Bury(ctx context.Context, s store.ID, reason string, limit int) (int, error) {
@@ -164,7 +171,11 @@ func TestOrderedLaneClaimsNothingBeforeWhatItGivesBack(t *testing.T) {
 			l := newLane(t, store.Subscription{Ordered: true})
 			first := l.keep(t, l.at(0), true)[0]
 			second := l.keep(t, l.at(0), false)[0]
-			l.e.store = watched{l.e.store, func(string) { l.e.claims.claim(t.Context(), []*lane{l}) }}
+			l.e.store = watched{l.e.store, func(what string) {
+				if what == "release" {
+					l.e.claims.claim(t.Context(), []*lane{l})
+				}
+			}}
 			give(l, first)
 			l.e.claims.claim(t.Context(), []*lane{l})
 			if !l.holds(first, second) {
@@ -196,7 +207,10 @@ func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
 	gone := &lane{e: l.e, key: 2, closed: true}
 	l.stored(l.at(0))
 	var told []*store.Held
-	l.e.store = watched{l.e.store, func(string) {
+	l.e.store = watched{l.e.store, func(what string) {
+		if what != "bury" {
+			return
+		}
 		l.e.clock.zero = l.at(time.Millisecond)
 		told = l.keep(t, l.at(0), false)
 		l.stored(l.at(0))
@@ -204,5 +218,122 @@ func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
 	l.e.claims.claim(t.Context(), []*lane{gone, l})
 	if !l.holds(told...) {
 		t.Errorf("it has claimed %d", l.queue.len())
+	}
+}
+
+// A flush during a claim doesn't have the lane forget what comes later.
+func TestLaneRemembersARetryThroughAFlush(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.keep(t, l.at(time.Hour), false)
+	l.stored(l.at(0)) // something else, which is gone by now
+	l.e.claims.due(l.e.now(), nil)
+	l.e.store = watched{l.e.store, func(string) { l.flush() }}
+	l.e.claims.claim(t.Context(), []*lane{l})
+	if !l.alarm.set {
+		t.Error("nobody looks for the retry in an hour")
+	}
+}
+
+// What is redelivered while a claim is under way that has read it already goes by
+// its new schedule.
+func TestRedeliverDuringAClaim(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.known(t)
+	h := l.keep(t, l.at(0), false)[0]
+	l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+	l.stored(l.at(0))
+	real := l.e.store
+	l.e.store = watched{real, func(what string) {
+		if what != "filling" {
+			return
+		}
+		l.e.store = real
+		if _, err := l.e.redeliver(t.Context(), h.Delivery.ID); err != nil {
+			t.Error(err)
+		}
+	}}
+	l.e.claims.claim(t.Context(), []*lane{l})
+	l.e.claims.claim(t.Context(), []*lane{l})
+	if got := l.take(); got == nil || got.Attempts != 1 || got.Round != 1 {
+		t.Errorf("the lane has %+v", got)
+	}
+}
+
+// The outcome of an attempt may be told when another one at the same delivery has
+// begun, which can be redelivered too.
+func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	h := l.keep(t, l.at(0), true)[0]
+	second := *h
+	l.queue.push(h)
+	l.take()
+	l.queue.push(&second) // it was redelivered, and claimed again
+	l.take()
+	if l.settled(h) {
+		t.Error("the first one is to be followed by another")
+	}
+	l.renew(h.Delivery.ID)
+	if !l.settled(&second) {
+		t.Error("the redelivery is forgotten")
+	}
+}
+
+// A pause by a rate that was lifted just then ends with it.
+func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
+	l := newLane(t, store.Subscription{RateLimit: .001})
+	for _, h := range l.keep(t, l.at(0), true, true) {
+		l.queue.push(h)
+	}
+	l.take()
+	_, until := l.next(l.e.now()) // what take does first
+	free := *l.target.Load().sub
+	free.RateLimit = 0
+	l.retarget(l.e.config.Load(), &free)
+	l.unpause()
+	l.paused(until) // and then
+	if l.notBefore.After(l.e.now()) {
+		t.Errorf("it keeps still for %v", l.notBefore.Sub(l.e.now()))
+	}
+}
+
+// Of two wishes of a receiver the longer one counts, whichever comes last.
+func TestShorterWishComesLast(t *testing.T) {
+	l := newLane(t, store.Subscription{RateLimit: 100})
+	for _, wish := range []time.Duration{time.Hour, time.Second} {
+		l.e.afterwards(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: wish})
+	}
+	l.unpause() // the rate was changed
+	if !l.notBefore.Equal(l.at(time.Hour)) {
+		t.Errorf("it keeps still for %v", l.notBefore.Sub(l.e.now()))
+	}
+}
+
+// What the receiver wants that a subscription had before is nothing to the new one.
+func TestWishOfAnotherReceiver(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	old := l.target.Load()
+	moved := *old.sub
+	moved.URL = "https://other.example/"
+	l.retarget(l.e.config.Load(), &moved)
+	l.e.afterwards(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
+	if !l.notBefore.IsZero() || l.breaker.failures != 0 {
+		t.Errorf("it keeps still for %v, after %d failures", l.notBefore.Sub(l.e.now()), l.breaker.failures)
+	}
+}
+
+// known has the engine and its store know the lane's subscription.
+func (l *lane) known(t *testing.T) {
+	t.Helper()
+	s := l.target.Load().sub
+	l.e.lanes.index(l, nil, s)
+	if err := l.e.store.CreateSubscription(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *lane) commit(t *testing.T, outcomes ...*store.Settlement) {
+	t.Helper()
+	if err := l.e.store.Commit(t.Context(), &store.Batch{Settlements: outcomes}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -32,7 +32,7 @@ func insertDelivery(rows int) string {
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	held := s.hold(b)
-	err := s.write(ctx, func(w *writer) error {
+	err := s.writeThen(ctx, func() { s.unhold(b) }, func(w *writer) error {
 		if len(b.Publications) > 0 {
 			if err := s.reserve.restore(); err != nil {
 				return err
@@ -54,7 +54,6 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		s.holds.drop(held)
 		return s.fail("committing", err)
 	}
-	s.unhold(b)
 	return nil
 }
 

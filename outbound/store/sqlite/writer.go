@@ -73,6 +73,11 @@ func (r *rows) insert(n int, bind func(i int, st *stmt)) error {
 // disk. It isn't tried again when the disk is full: what settles comes again by
 // itself.
 func (s *Store) write(ctx context.Context, f func(*writer) error) error {
+	return s.writeThen(ctx, func() {}, f)
+}
+
+// writeThen calls then as well, when that is on disk and before anybody else writes.
+func (s *Store) writeThen(ctx context.Context, then func(), f func(*writer) error) error {
 	select {
 	case <-s.closed:
 		return errClosed
@@ -81,6 +86,9 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	case s.writing <- struct{}{}:
 	}
 	err := s.transact(f)
+	if err == nil {
+		then()
+	}
 	s.relieve(err)
 	switch {
 	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // which can't be undone
