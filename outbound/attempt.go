@@ -114,7 +114,10 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	case <-e.work.Done(): // the store may hang
 		return
 	}
-	if s.State == store.Pending {
+	switch {
+	case s.Passed:
+		l.flush() // whoever has it has what comes behind it too
+	case s.State == store.Pending:
 		l.holdBack(t, retry)
 	}
 }

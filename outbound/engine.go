@@ -80,11 +80,11 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		e.adopt(s)
 	}
 	e.services.Go(e.commits.run)
-	if err := e.reconcile(ctx, c); err != nil {
+	if err := e.resumeBacklogs(ctx, c); err != nil { // before anything is published
 		e.Close()
 		return nil, err
 	}
-	if err := e.resumeBacklogs(ctx, c); err != nil {
+	if err := e.reconcile(ctx, c); err != nil {
 		e.Close()
 		return nil, err
 	}

@@ -17,21 +17,32 @@ const (
 			SELECT key FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner IS NULL AND ` + exclusive + `
 			FOR UPDATE SKIP LOCKED)`
 
+	// lockOwned has this claim wait for the end of one of ours whose answer was lost,
+	// and whoever would take one of these subscriptions away for the end of this one.
+	lockOwned = `SELECT FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner = $2 AND ` + exclusive + `
+		ORDER BY key FOR NO KEY UPDATE`
+
 	wanted = `WITH want AS (
-			SELECT w.subscription, w.room, w.n FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
+			SELECT w.subscription, w.room, w.n, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
 			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 			WHERE (s.key IS NULL OR NOT ` + exclusive + ` OR s.owner = $3 AND NOT EXISTS (
 				SELECT FROM webhooks.delivery h WHERE h.holder IS NOT NULL AND h.holder <> $3 AND h.subscription = w.subscription))
 				AND ` + alive + `$3)
 		)`
 
+	selectDue = `SELECT id, event, due FROM webhooks.delivery
+				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription AND due <= $4
+				ORDER BY due, id LIMIT w.room`
+
 	// claim takes what is due, until the payloads are over a limit. One that
-	// several deliveries share counts once, and is sent to us once.
+	// several deliveries share counts once, and is sent to us once. Where there is
+	// an order, what is locked isn't passed over: it may come to wait again.
 	claim = wanted + `, due AS MATERIALIZED (
 			SELECT w.n, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (
-				SELECT id, event, due FROM webhooks.delivery
-				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription AND due <= $4
-				ORDER BY due, id LIMIT w.room FOR UPDATE SKIP LOCKED) d
+				` + selectDue + ` FOR UPDATE SKIP LOCKED) d WHERE NOT w.exclusive
+			UNION ALL
+			SELECT w.n, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (
+				` + selectDue + ` FOR UPDATE) d WHERE w.exclusive
 		), sized AS (
 			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, e.size
 			FROM due CROSS JOIN LATERAL (
@@ -71,21 +82,31 @@ const (
 const claimRows = 4096
 
 // Claim implements store.Store. What it takes is known here before the
-// transaction ends, so that nothing is held of which nobody knows.
+// transaction ends, so that nothing is held of which nobody knows. What was lost
+// sight of goes back first, since it may come before what is taken.
 func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
+	s.claiming.RLock()
+	defer s.claiming.RUnlock()
+	if s.yielded {
+		return make([]store.Claimed, len(want)), nil
+	}
 	var subscriptions, rooms []int64
 	for _, w := range want {
 		subscriptions = append(subscriptions, int64(w.Subscription))
 		rooms = append(rooms, int64(min(max(w.Limit, 0), max(claimRows/len(want), 1))))
 	}
 	var claimed []store.Claimed
-	var taken []int64
+	var taken, lost []int64
 	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		s.holds.drop(taken) // by a try before
 		claimed, taken = make([]store.Claimed, len(want)), nil
 		session := s.sessions.current()
 		var b pgx.Batch
+		b.Queue(lockOwned, subscriptions, session)
 		b.Queue(own, subscriptions, session)
+		if lost = s.holds.outOfSight(); len(lost) > 0 {
+			b.Queue(release, lost, s.sessions.own())
+		}
 		b.Queue(claim, subscriptions, rooms, session, selects.Millis(now), maxBytes).Query(func(rows pgx.Rows) error {
 			events := map[store.ID]*store.Event{}
 			return each(rows, nil, func(rows pgx.Rows) error {
@@ -113,6 +134,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 		s.holds.lose(taken)
 		return nil, s.fail("claiming deliveries", err)
 	}
+	s.holds.gaveUp(lost)
 	return claimed, nil
 }
 

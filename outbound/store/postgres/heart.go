@@ -42,7 +42,7 @@ const (
 func (s *Store) keep(ctx context.Context) {
 	ticker := time.NewTicker(s.lease / beats)
 	defer ticker.Stop()
-	h := heart{s: s, renewed: time.Now(), warnings: rate.Sometimes{First: 1, Interval: time.Hour}}
+	h := heart{s: s, began: time.Now(), renewed: time.Now(), warnings: rate.Sometimes{First: 1, Interval: time.Hour}}
 	failures := rate.Sometimes{First: 1, Interval: time.Minute}
 	for {
 		var err error
@@ -65,6 +65,7 @@ func (s *Store) keep(ctx context.Context) {
 // heart is what a node does at each beat.
 type heart struct {
 	s         *Store
+	began     time.Time
 	renewed   time.Time // when the session was, at the latest
 	next      int64     // the session that is to come, 0 while there is one
 	revision  int64
@@ -109,17 +110,25 @@ func (h *heart) renew(ctx context.Context) error {
 	}
 	h.renewed = began
 	s.away.Store(false)
-	if ahead := began.Add(time.Since(began) / 2).Sub(there).Round(time.Millisecond); ahead.Abs() > apart {
-		h.warnings.Do(func() {
-			s.log.Warn("webhooks store: the clocks of this node and of the database server differ, so that retries come early or late, and events are removed early: have both set by NTP",
-				"store", s.name, "ahead", ahead)
-		})
-	}
+	h.compare(began.Add(time.Since(began)/2), there)
 	if revision != h.revision {
 		h.revision = revision
 		s.news.add(func(n *store.News) { n.Changed = true })
 	}
 	return nil
+}
+
+// compare warns where the clock of this node isn't the server's, or wasn't at the
+// start, from which on the engine has counted what passed.
+func (h *heart) compare(here, there time.Time) {
+	wall, counted := here.Round(0).Sub(there), h.began.Round(0).Add(here.Sub(h.began)).Sub(there)
+	if max(wall.Abs(), counted.Abs()) <= apart {
+		return
+	}
+	h.warnings.Do(func() {
+		h.s.log.Warn("webhooks store: the clocks of this node and of the database server differ, so that deliveries come early, late or out of order, and events are removed early: have both set by NTP, and restart this node if its clock was set meanwhile",
+			"store", h.s.name, "ahead", wall.Round(time.Millisecond), "ahead_at_the_start", counted.Round(time.Millisecond))
+	})
 }
 
 // rejoin begins another session. Should the answer be lost, it is the same one

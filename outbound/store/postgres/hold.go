@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,7 +15,8 @@ import (
 type holds struct {
 	mu     sync.Mutex
 	held   map[int64]struct{}
-	unsure atomic.Bool // an answer was lost
+	unsure atomic.Bool        // an answer was lost
+	lost   map[int64]struct{} // what that was about
 }
 
 const (
@@ -22,13 +24,14 @@ const (
 	release   = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id = ANY($1) AND holder = ANY($2)`
 )
 
-func (h *holds) init() { h.held = map[int64]struct{}{} }
+func (h *holds) init() { h.held, h.lost = map[int64]struct{}{}, map[int64]struct{}{} }
 
 func (h *holds) take(ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range ids {
 		h.held[id] = struct{}{}
+		delete(h.lost, id)
 	}
 }
 
@@ -42,8 +45,29 @@ func (h *holds) drop(ids []int64) {
 
 // lose drops what a call may have stored or not.
 func (h *holds) lose(ids []int64) {
-	h.drop(ids)
+	h.mu.Lock()
+	for _, id := range ids {
+		delete(h.held, id)
+		h.lost[id] = struct{}{}
+	}
+	h.mu.Unlock()
 	h.unsure.Store(true)
+}
+
+// outOfSight is what the database may say that we hold, though we don't.
+func (h *holds) outOfSight() []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.lost))
+}
+
+// gaveUp ends that.
+func (h *holds) gaveUp(ids []int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		delete(h.lost, id)
+	}
 }
 
 // strangers are those of the ids that aren't held.

@@ -70,8 +70,12 @@ func (s *Store) Nodes(ctx context.Context) (nodes []store.Node, err error) {
 	return nodes, s.fail("listing the nodes", err)
 }
 
-// Yield implements store.Shared.
+// Yield implements store.Shared. A claim that is under way ends before, since the
+// next owner would pass over what it takes.
 func (s *Store) Yield(ctx context.Context) error {
+	s.claiming.Lock()
+	s.yielded = true
+	s.claiming.Unlock()
 	err := s.send(ctx, func(b *pgx.Batch) {
 		b.Queue(yieldOwned, s.sessions.own())
 		b.Queue(tell, s.told(newsWaits))

@@ -68,7 +68,9 @@ type Store struct {
 	sessions sessions
 	holds    holds
 	news     news
-	away     atomic.Bool // the session was not renewed for as long as the lease
+	claiming sync.RWMutex // for reading by each claim
+	yielded  bool         // there are no more claims
+	away     atomic.Bool  // the session was not renewed for as long as the lease
 	follower atomic.Pointer[func([]store.Remembered)]
 	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 

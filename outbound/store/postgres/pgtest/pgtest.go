@@ -40,13 +40,28 @@ func Database(t testing.TB) string {
 // Execute runs statements on a connection of its own.
 func Execute(t testing.TB, dsn, sql string) {
 	t.Helper()
+	connected(t, dsn, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+}
+
+// Count returns the number that a query gives, likewise.
+func Count(t testing.TB, dsn, sql string) (n int) {
+	t.Helper()
+	connected(t, dsn, func(ctx context.Context, conn *pgx.Conn) error { return conn.QueryRow(ctx, sql).Scan(&n) })
+	return n
+}
+
+func connected(t testing.TB, dsn string, f func(context.Context, *pgx.Conn) error) {
+	t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	if _, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+	if err := f(ctx, conn); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,147 @@
+package outbound_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
+)
+
+// ordered makes a subscription that wants order, and publishes a first event by
+// that node, which from then on is the one that delivers.
+func (h *house) ordered(r *receiver, others ...*house) {
+	h.t.Helper()
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	for _, o := range others {
+		o.knows(s.ID, true)
+	}
+	h.publish("a", "0")
+	r.next(h.t)
+	h.settled()
+}
+
+// inOrder receives the events from 1 to n.
+func (r *receiver) inOrder(t *testing.T, n int) {
+	t.Helper()
+	var got []string
+	for len(got) < n {
+		if body := string(r.next(t).body); !slices.Contains(got, body) {
+			got = append(got, body)
+		}
+	}
+	for i, body := range got {
+		if body != fmt.Sprint(i+1) {
+			t.Fatalf("they came as %.20q from the %d. on", got[i:], i+1)
+		}
+	}
+}
+
+// What is published while the engine opens comes behind what waits.
+func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	h.shut()
+	r := newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.settings.Subscriptions = []outbound.SubscriptionSpec{
+		{Name: "ops", URL: r.URL, EventTypes: []string{"webhooks.*"}, Ordered: true},
+		{Name: "one", URL: r.URL, EventTypes: []string{"b"}},
+		{Name: "two", URL: r.URL, EventTypes: []string{"b"}},
+	}
+	h.start()
+	if _, err := h.Deactivate(t.Context(), "sub_one", outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	h.attempt()
+	h.shut()
+	r.answers(nil)
+	h.settings.Subscriptions = h.settings.Subscriptions[:2] // sub_two is deactivated, which is an event
+	h.start()
+	if first, second := r.next(t), r.next(t); !strings.Contains(string(first.body), "sub_one") || !strings.Contains(string(second.body), "sub_two") {
+		t.Errorf("%s came before %s", first.body, second.body)
+	}
+}
+
+// What a node has lost sight of, since the database was away for longer than its
+// lease, comes before what it claims next.
+func TestOrderWhenTheServerWasAway(t *testing.T) {
+	nodes, dsn := share(t, 1)
+	h, r := nodes[0], newReceiver(t)
+	h.ordered(r)
+	goOn := make(chan struct{})
+	r.answers(func(http.ResponseWriter, *http.Request) { <-goOn })
+	for n := range 4 {
+		h.publish("a", fmt.Sprint(n+1))
+	}
+	h.eventually("the rest in the lane", func() bool { return h.sub().Ready == 3 })
+	name := dsn[strings.LastIndex(dsn, "/")+1:]
+	admin := os.Getenv(pgtest.Variable)
+	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS false`)
+	pgtest.Execute(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
+	time.Sleep(3 * lease) // it is away for
+	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS true`)
+	close(goOn)
+	h.eventually("a server that takes events", func() bool {
+		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("5")})
+		return err == nil
+	})
+	r.inOrder(t, 5)
+}
+
+// A claim that is under way as its node ends isn't passed by the next owner's.
+func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
+	nodes, dsn := share(t, 2)
+	a, b, r := nodes[0], nodes[1], newReceiver(t)
+	a.ordered(r, b)
+	pgtest.Execute(t, dsn, `DO $do$ DECLARE o bigint; BEGIN
+			SELECT owner INTO o FROM webhooks.subscription;
+			EXECUTE format('CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
+				$$ BEGIN IF NEW.holder = %s THEN PERFORM pg_sleep(1); END IF; RETURN NEW; END $$', o);
+		END $do$;
+		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW EXECUTE FUNCTION slow()`)
+	a.publish("a", "1")
+	a.eventually("the claim", func() bool { return sleeping(t, dsn) })
+	b.publish("a", "2")
+	drained := make(chan struct{})
+	go func() { a.Drain(t.Context()); close(drained) }()
+	r.inOrder(t, 2)
+	<-drained
+}
+
+// An outcome that comes late, of a node whose session others have ended, isn't
+// passed by the next owner's claim either.
+func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
+	nodes, dsn := share(t, 2, retries(20*time.Millisecond, 20*time.Millisecond))
+	a, b, r := nodes[0], nodes[1], newReceiver(t)
+	a.ordered(r, b)
+	goOn := make(chan struct{})
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-goOn
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	a.publish("a", "1")
+	r.next(t) // it is under way
+	pgtest.Execute(t, dsn, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
+		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW
+			WHEN (OLD.attempts = 0 AND NEW.attempts = 1 AND OLD.holder IS NULL) EXECUTE FUNCTION slow()`)
+	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL WHERE session = (SELECT owner FROM webhooks.subscription);
+		UPDATE webhooks.delivery SET holder = NULL;
+		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
+	close(goOn)
+	a.eventually("the outcome", func() bool { return sleeping(t, dsn) })
+	r.answers(nil)
+	b.publish("a", "2")
+	r.inOrder(t, 2)
+}
+
+// sleeping tells whether something runs in a trigger that sleeps.
+func sleeping(t *testing.T, dsn string) bool {
+	t.Helper()
+	return pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) > 0
+}
