@@ -106,25 +106,12 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	}
 	used := h.used()
 	h.pass(10 * 365 * 24 * time.Hour)
-
-	limit := func(size int64) {
-		t.Helper()
-		h.settings.RetainSize = size
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
-		h.pass(time.Minute)
-		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
-	}
-	limit(used - 200<<10)
+	h.limit(used - 200<<10)
+	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
 	if kept := h.kept(); len(kept) < 2 || len(kept) > 150 || kept[0] != "dead" || kept[len(kept)-1] != "e199" {
 		t.Errorf("kept %v", kept)
 	}
-	h.settings.RetainSize = 1
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
-	h.pass(time.Minute)
+	h.limit(1)
 	h.keeps("dead letters to go last")
 }
 
@@ -149,11 +136,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 	}
 	limit := func(size int64) (bare []bool) {
 		t.Helper()
-		h.settings.RetainSize = size
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
-		h.pass(time.Minute)
+		h.limit(size)
 		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
 		kept, err := h.store.Events(t.Context(), store.Query{})
 		if err != nil {
@@ -185,6 +168,16 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 	if n := len(bare); n < 2 || n == events || bare[0] || bare[n-1] {
 		t.Errorf("without payload later: %v", bare)
 	}
+}
+
+// limit has the engine look whether the store is larger than that.
+func (h *house) limit(size int64) {
+	h.t.Helper()
+	h.settings.RetainSize = size
+	if err := h.Apply(h.t.Context(), h.settings); err != nil {
+		h.t.Fatal(err)
+	}
+	h.pass(time.Minute)
 }
 
 // pass lets time pass once the engine has looked at old events.
