@@ -3,9 +3,11 @@ package outbound_test
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +26,18 @@ func (h *house) ordered(r *receiver, others ...*house) {
 	h.publish("a", "0")
 	r.next(h.t)
 	h.settled()
+}
+
+// waits has the receiver answer so, once it is told to go on.
+func (r *receiver) waits(t *testing.T, code int) (goOn func()) {
+	there := make(chan struct{})
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-there
+		w.WriteHeader(code)
+	})
+	goOn = sync.OnceFunc(func() { close(there) })
+	t.Cleanup(goOn)
+	return goOn
 }
 
 // inOrder receives the events from 1 to n.
@@ -74,19 +88,21 @@ func TestOrderWhenTheServerWasAway(t *testing.T) {
 	nodes, dsn := share(t, 1)
 	h, r := nodes[0], newReceiver(t)
 	h.ordered(r)
-	goOn := make(chan struct{})
-	r.answers(func(http.ResponseWriter, *http.Request) { <-goOn })
+	goOn := r.waits(t, http.StatusOK)
 	for n := range 4 {
 		h.publish("a", fmt.Sprint(n+1))
 	}
 	h.eventually("the rest in the lane", func() bool { return h.sub().Ready == 3 })
-	name := dsn[strings.LastIndex(dsn, "/")+1:]
-	admin := os.Getenv(pgtest.Variable)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, admin := strings.TrimPrefix(u.Path, "/"), os.Getenv(pgtest.Variable)
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS false`)
 	pgtest.Execute(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
 	time.Sleep(3 * lease) // it is away for
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS true`)
-	close(goOn)
+	goOn()
 	h.eventually("a server that takes events", func() bool {
 		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("5")})
 		return err == nil
@@ -120,11 +136,7 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 	nodes, dsn := share(t, 2, retries(20*time.Millisecond, 20*time.Millisecond))
 	a, b, r := nodes[0], nodes[1], newReceiver(t)
 	a.ordered(r, b)
-	goOn := make(chan struct{})
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-goOn
-		w.WriteHeader(http.StatusServiceUnavailable)
-	})
+	goOn := r.waits(t, http.StatusServiceUnavailable)
 	a.publish("a", "1")
 	r.next(t) // it is under way
 	pgtest.Execute(t, dsn, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
@@ -133,7 +145,7 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL WHERE session = (SELECT owner FROM webhooks.subscription);
 		UPDATE webhooks.delivery SET holder = NULL;
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
-	close(goOn)
+	goOn()
 	a.eventually("the outcome", func() bool { return sleeping(t, dsn) })
 	r.answers(nil)
 	b.publish("a", "2")
