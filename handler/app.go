@@ -77,8 +77,8 @@ type App struct {
 	RetainFor caddy.Duration `json:"retain_for,omitempty"`
 
 	// How many bytes the store may use before the oldest events are removed
-	// sooner: payloads of 4 KiB or more, in the older half of what is kept, before
-	// the rest, and events with dead letters last; -1 for any number. What has
+	// sooner: payloads of 4 KiB or more, of events older than half the age of the
+	// oldest, before the rest, and events with dead letters last; -1 for any number. What has
 	// lost its payload can't be redelivered. Default: 20 GiB.
 	RetainSize int64 `json:"retain_size,omitempty"`
 

@@ -43,8 +43,9 @@ type lane struct {
 	// that a claim that was under way meanwhile does not count as the last.
 	backlog bool
 	asked   uint64
-	flushes uint64    // how often everything was given back
-	due     time.Time // when the first of those that are not due yet will be, zero for none
+	anew    map[store.ID]bool // queued anew since the last claim began
+	flushes uint64            // how often everything was given back
+	due     time.Time         // when the first of those that are not due yet will be, zero for none
 
 	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
 	askedFor  time.Time // until when the receiver asked for it
@@ -255,16 +256,25 @@ func (l *lane) renew(delivery store.ID) {
 }
 
 // renewed has the lane go by what is stored of a delivery that was queued anew: its
-// schedule starts afresh. A claim that is under way may have read it before.
+// schedule starts afresh. It may be anywhere by now: under way, in the lane, or in
+// a claim that has read it before.
 func (l *lane) renewed(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for h := range l.unsettled {
+		if h.Delivery.ID == delivery && h.Round != h.Attempts {
+			l.unsettled[h] = true
+		}
+	}
 	for _, h := range l.queue.all() {
 		if h.Delivery.ID == delivery {
 			h.Round = h.Attempts
 		}
 	}
-	l.flushes++
+	if l.anew == nil {
+		l.anew = map[store.ID]bool{}
+	}
+	l.anew[delivery] = true
 }
 
 // limit is how many attempts may be under way. The caller holds mu.
@@ -291,6 +301,7 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.anew = nil // what is claimed from here on is as it is stored
 	switch {
 	case !l.active() || l.e.draining.Load():
 		return 0, t, time.Time{}
@@ -328,6 +339,9 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		return
 	}
 	for _, h := range c.Deliveries {
+		if l.anew[h.Delivery.ID] {
+			h.Round = h.Attempts
+		}
 		l.queue.push(h)
 	}
 	more := !c.Next.IsZero() && !c.Next.After(claimed)
@@ -386,7 +400,7 @@ func (l *lane) paused(t time.Time) {
 }
 
 // holdBack keeps an ordered lane still after a failure, unless it is ordered no
-// more or has another receiver: whoever changes that ends the pauses afterwards.
+// more or has another receiver: unpause and resume come after such a change.
 func (l *lane) holdBack(failed *target, retry time.Time) {
 	l.mu.Lock()
 	s := l.target.Load().sub

@@ -235,27 +235,44 @@ func TestLaneRemembersARetryThroughAFlush(t *testing.T) {
 }
 
 // What is redelivered while a claim is under way that has read it already goes by
-// its new schedule.
+// its new schedule, and the claim isn't for nothing: redeliveries may come all the
+// time.
 func TestRedeliverDuringAClaim(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.known(t)
-	h := l.keep(t, l.at(0), false)[0]
-	l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+	hs := l.keep(t, l.at(0), false, false)
+	for _, h := range hs {
+		l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+	}
 	l.stored(l.at(0))
-	real := l.e.store
-	l.e.store = watched{real, func(what string) {
+	l.e.store = watched{l.e.store, func(what string) {
 		if what != "filling" {
 			return
 		}
-		l.e.store = real
-		if _, err := l.e.redeliver(t.Context(), h.Delivery.ID); err != nil {
+		if _, err := l.e.redeliver(t.Context(), hs[0].Delivery.ID); err != nil {
 			t.Error(err)
 		}
 	}}
 	l.e.claims.claim(t.Context(), []*lane{l})
-	l.e.claims.claim(t.Context(), []*lane{l})
-	if got := l.take(); got == nil || got.Attempts != 1 || got.Round != 1 {
-		t.Errorf("the lane has %+v", got)
+	if !l.holds(hs...) {
+		t.Fatalf("the lane has %d", l.queue.len())
+	}
+	if again, as := l.take(), l.take(); again.Round != 1 || as.Round != 0 {
+		t.Errorf("their rounds began after %d and %d attempts", again.Round, as.Round)
+	}
+}
+
+// It may be taken from the lane just then.
+func TestRedeliverOfWhatIsTaken(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	h := l.keep(t, l.at(0), true)[0]
+	h.Attempts = 3
+	l.queue.push(h)
+	l.renew(h.Delivery.ID)
+	l.take()
+	l.renewed(h.Delivery.ID)
+	if !l.settled(h) {
+		t.Error("no attempt follows that goes by the new schedule")
 	}
 }
 

@@ -15,13 +15,19 @@ const (
 	// forgetShare bounds the part of the writer's time that this takes, one in
 	// so many.
 	forgetShare = 4
+	// bareAgain is after how many looks the payloads of all events are looked at
+	// again, and not only those that have come into the older half since.
+	bareAgain = 60
 )
 
 // retain removes what is older than it is kept, and the oldest where the store
 // is larger than it may be.
 func (e *Engine) retain() {
 	var bare store.ID
-	for e.life.Err() == nil {
+	for n := 0; e.life.Err() == nil; n++ {
+		if n%bareAgain == 0 {
+			bare = 0 // what was to be delivered or a dead letter may be neither by now
+		}
 		c, began := e.config.Load(), e.clock.Elapsed()
 		s := sweep{e: e, bare: bare}
 		s.age(c.RetainFor)
@@ -31,7 +37,7 @@ func (e *Engine) retain() {
 		case s.err != nil:
 			c.Logger.Error("removing old events; trying again", "error", s.err)
 		case s.events+s.payloads > 0:
-			c.Logger.Info("old events were removed", "events", s.events, "payloads_of_others", s.payloads)
+			c.Logger.Info("old events were removed, or their payloads", "events", s.events, "payloads", s.payloads)
 		}
 		bare = s.bare
 		e.pause(e.life, forgetEvery-(e.clock.Elapsed()-began))
@@ -42,8 +48,8 @@ func (e *Engine) retain() {
 type sweep struct {
 	e        *Engine
 	events   int      // that were removed
-	payloads int      // of others
-	bare     store.ID // events before that have no payload to remove
+	payloads int      // of others that stay
+	bare     store.ID // where to go on removing payloads
 	used     int64    // bytes of the store
 	err      error
 }

@@ -36,13 +36,17 @@ const (
 
 	// claim takes what is due, until the payloads are over a limit. One that
 	// several deliveries share counts once, and is sent to us once. Where there is
-	// an order, what is locked isn't passed over: it may come to wait again.
-	claim = wanted + `, due AS MATERIALIZED (
-			SELECT w.n, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (
-				` + selectDue + ` FOR UPDATE SKIP LOCKED) d WHERE NOT w.exclusive
-			UNION ALL
-			SELECT w.n, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (
-				` + selectDue + ` FOR UPDATE) d WHERE w.exclusive
+	// an order, nothing is taken behind what another transaction has locked, which
+	// may come to wait again.
+	claim = wanted + `, there AS MATERIALIZED (
+			SELECT w.n, d.id, d.due FROM want w CROSS JOIN LATERAL (` + selectDue + `) d WHERE w.exclusive
+		), free AS MATERIALIZED (
+			SELECT w.n, w.exclusive, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (` + selectDue + ` FOR UPDATE SKIP LOCKED) d
+		), next AS (
+			SELECT there.id, bool_and(free.id IS NOT NULL) OVER (PARTITION BY there.n ORDER BY there.due, there.id) AS first
+			FROM there LEFT JOIN free ON free.id = there.id
+		), due AS (
+			SELECT n, id, event, due FROM free WHERE NOT exclusive OR id IN (SELECT id FROM next WHERE first)
 		), sized AS (
 			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, e.size
 			FROM due CROSS JOIN LATERAL (
@@ -98,7 +102,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	var claimed []store.Claimed
 	var taken, lost []int64
 	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		s.holds.drop(taken) // by a try before
+		s.holds.loseSight(taken) // by a try before, which may have given up what was lost
 		claimed, taken = make([]store.Claimed, len(want)), nil
 		session := s.sessions.current()
 		var b pgx.Batch
@@ -131,7 +135,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 		return err
 	})
 	if err != nil {
-		s.holds.lose(taken)
+		s.holds.loseSight(taken)
 		return nil, s.fail("claiming deliveries", err)
 	}
 	s.holds.gaveUp(lost)
@@ -165,13 +169,13 @@ func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *stor
 func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 	held := keys(ids)
 	if s.away.Load() {
-		s.holds.lose(held)
+		s.holds.loseSight(held)
 		return nil
 	}
 	s.holds.drop(held)
 	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.sessions.own()) })
 	if err != nil && !errors.Is(err, errClosed) {
-		s.holds.lose(held)
+		s.holds.loseSight(held)
 		return nil
 	}
 	return s.fail("giving deliveries back", err)

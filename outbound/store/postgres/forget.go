@@ -13,7 +13,7 @@ const forgetLock = 0x77656268 // "webh"
 
 const (
 	selectOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`
-	// Nothing of theirs is queued again from here on.
+	// Nothing of theirs is queued again from here on: that waits for these locks.
 	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
 
 	// kept are those of the events that stay as they are.

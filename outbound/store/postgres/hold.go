@@ -15,8 +15,9 @@ import (
 type holds struct {
 	mu     sync.Mutex
 	held   map[int64]struct{}
-	unsure atomic.Bool        // an answer was lost
-	lost   map[int64]struct{} // what that was about
+	unsure atomic.Bool // an answer was lost
+	// What the next claim is to give up, since it may come before what that takes.
+	lost map[int64]struct{}
 }
 
 const (
@@ -45,13 +46,18 @@ func (h *holds) drop(ids []int64) {
 
 // lose drops what a call may have stored or not.
 func (h *holds) lose(ids []int64) {
+	h.drop(ids)
+	h.unsure.Store(true)
+}
+
+// loseSight is lose where the next claim is to give it up.
+func (h *holds) loseSight(ids []int64) {
+	h.lose(ids)
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	for _, id := range ids {
-		delete(h.held, id)
 		h.lost[id] = struct{}{}
 	}
-	h.mu.Unlock()
-	h.unsure.Store(true)
 }
 
 // outOfSight is what the database may say that we hold, though we don't.

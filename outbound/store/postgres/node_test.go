@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -449,6 +450,88 @@ func TestForgetElsewhere(t *testing.T) {
 		if busy = done.Busy; err != nil || !busy && done.Events != 1 {
 			t.Fatalf("alone: %+v, %v", done, err)
 		}
+	}
+}
+
+// What is queued again while another node removes its payload isn't.
+func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s, other := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	p := publication(ids, sub.Key)
+	p.Event.Payload = make([]byte, 2*store.PayloadUnit)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET state = 1, due = NULL, attempts = 1;
+		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.event FOR EACH ROW EXECUTE FUNCTION slow()`)
+	removed := make(chan error)
+	go func() {
+		_, err := s.Forget(context.Background(), store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 99})
+		removed <- err
+	}()
+	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("nothing removes the payload")
+		}
+	}
+	done, err := other.Requeue(t.Context(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, time.Now())
+	if err := errors.Join(err, <-removed); err != nil || done.Count != 0 {
+		t.Errorf("%d were queued again, %v", done.Count, err)
+	}
+}
+
+// A claim doesn't wait for what another transaction has locked of an order, and
+// takes nothing behind it.
+func TestClaimOfWhatIsLocked(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	first, locked, behind, free := publication(ids, sub.Key), publication(ids, sub.Key), publication(ids, sub.Key), publication(ids, 77)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{first, locked, behind, free}}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `BEGIN`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), `SELECT FROM webhooks.delivery WHERE id = $1 FOR UPDATE`, int64(locked.Deliveries[0].ID)); err != nil {
+		t.Fatal(err)
+	}
+	claim := func() (got []store.ID) {
+		t.Helper()
+		claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}, {Subscription: 77, Limit: 9}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range claimed {
+			for _, h := range c.Deliveries {
+				got = append(got, h.Delivery.ID)
+			}
+		}
+		return got
+	}
+	if got := claim(); !slices.Equal(got, []store.ID{first.Deliveries[0].ID, free.Deliveries[0].ID}) {
+		t.Errorf("claimed %v beside the lock", got)
+	}
+	if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	if got := claim(); !slices.Equal(got, []store.ID{locked.Deliveries[0].ID, behind.Deliveries[0].ID}) {
+		t.Errorf("claimed %v afterwards", got)
 	}
 }
 

@@ -30,6 +30,8 @@ const (
 			AND EXISTS (SELECT FROM webhooks.event e WHERE e.id = d.event AND NOT e.payload_removed)`
 	discard   = `UPDATE webhooks.delivery d SET state = 3 WHERE id = ANY($1) AND state = 2`
 	returning = ` RETURNING id, subscription`
+	// lockFound has the update see what Forget has just done with their events.
+	lockFound = `SELECT FROM webhooks.delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
 	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2 WHERE id IN (
 			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1
@@ -73,6 +75,9 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 			return err
 		}
 		done.Last, done.More = store.ID(found[len(found)-1]), len(found) == q.Limit
+		if _, err := tx.Exec(ctx, lockFound, found); err != nil {
+			return err
+		}
 		rows, err = tx.Query(ctx, update+returning, append([]any{found}, args...)...)
 		if err = each(rows, err, func(row pgx.Rows) error {
 			var id, subscription int64

@@ -242,3 +242,39 @@ func query(t testing.TB, path, sql string, into *int64) {
 		t.Fatal(fmt.Errorf("%s: %w", sql, err))
 	}
 }
+
+// A delivery that is lost isn't made again where its event's payload was removed:
+// it was settled, and there is nothing to send.
+func TestRemovedPayloadIsNotRepeated(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		p := publication(ids, sub.Key)
+		p.Event.Payload = bytes.Repeat([]byte("x"), 2*store.PayloadUnit)
+		publish(t, s, p)
+		commit(t, s, &store.Batch{Settlements: []*store.Settlement{settlement(p.Deliveries[0])}})
+	}
+	f := store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 10_000}
+	if done, err := s.Forget(t.Context(), f); err != nil || done.Events != 100 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	breakPages(t, path, "delivery")
+	s = open(t, path)
+	pending := waiting(t.Context(), t, s)
+	left, err := s.Deliveries(t.Context(), store.Query{})
+	if err != nil || len(s.Salvages()) != 1 {
+		t.Fatalf("%v, %+v", err, s.Salvages())
+	}
+	found := s.Salvages()[0]
+	if len(left) == 0 || len(pending) != 0 || found.Kept.Subscriptions != 1 || found.Repeated != 0 || found.Lost.Deliveries != int64(100-len(left)) || len(left) == 100 {
+		t.Errorf("%d deliveries are left, %d wait: %+v", len(left), len(pending), found)
+	}
+}

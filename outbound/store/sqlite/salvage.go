@@ -198,9 +198,10 @@ const (
 		) WHERE n < deliveries`
 	selectTargets = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
 	selectReached = `SELECT d.subscription FROM event e JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id WHERE e.id = ?`
-	// It is due since the event was made, so that order is kept.
+	// It is due since the event was made, so that order is kept. Where the payload
+	// was removed, it was settled.
 	repeatDelivery = `INSERT OR IGNORE INTO delivery (id, event, subscription, state, due, attempts, round)
-		SELECT ?1, id, ?2, 0, id >> 21, 0, 0 FROM event WHERE id = ?3 AND last >= ?1`
+		SELECT ?1, id, ?2, 0, id >> 21, 0, 0 FROM event WHERE id = ?3 AND last >= ?1 AND payload_removed IS NULL`
 )
 
 // target is a subscription to which a lost delivery may have gone.

@@ -1,0 +1,50 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
+)
+
+// What was lost sight of comes before what is claimed, also where the claim is
+// tried again.
+func TestClaimThatIsTriedAgain(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s, err := Open(t.Context(), Config{DSN: dsn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	var first store.ID
+	for i := range 2 {
+		e := &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)}
+		e.ID = e.Key.With(store.EventPrefix)
+		d := store.NewDelivery{ID: ids.Next(), Subscription: sub.Key, Due: time.Now(), Hold: i == 0}
+		if i == 0 {
+			first = d.ID
+		}
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: e, Deliveries: []store.NewDelivery{d}}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.holds.loseSight([]int64{int64(first)}) // as by a Release without an answer
+	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
+		CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'broken off' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
+		CREATE CONSTRAINT TRIGGER broken AFTER UPDATE ON webhooks.delivery DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW WHEN (NEW.holder IS NOT NULL) EXECUTE FUNCTION broken()`)
+	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := claimed[0].Deliveries; len(got) != 1 || got[0].Delivery.ID != first {
+		t.Errorf("claimed %v, want the first, %v", got, first)
+	}
+}
