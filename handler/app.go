@@ -78,8 +78,8 @@ type App struct {
 
 	// How many bytes the store may use before the oldest events are removed
 	// sooner: payloads of 4 KiB or more, of events older than half the age of the
-	// oldest, before the rest, and events with dead letters last; -1 for any number. What has
-	// lost its payload can't be redelivered. Default: 20 GiB.
+	// oldest, before the rest, and events with dead letters last; -1 for any
+	// number. What has lost its payload can't be redelivered. Default: 20 GiB.
 	RetainSize int64 `json:"retain_size,omitempty"`
 
 	// How many bytes of a receiver's answer are kept; -1 for none. Default:

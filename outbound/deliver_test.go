@@ -170,11 +170,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 			t.Run(fmt.Sprintf("ordered %v, answer %d", ordered, code), func(t *testing.T) {
 				h := open(t, retries()) // one attempt in a round
 				r := newReceiver(t)
-				goOn := make(chan struct{})
-				r.answers(func(w http.ResponseWriter, _ *http.Request) {
-					<-goOn
-					w.WriteHeader(code)
-				})
+				goOn := r.waits(t, code)
 				h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: ordered})
 				h.publish("a", `1`)
 				r.next(t)
@@ -185,7 +181,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 				if _, err := h.Redeliver(t.Context(), all[0].ID.With(store.DeliveryPrefix)); err != nil {
 					t.Fatal(err)
 				}
-				close(goOn)
+				goOn()
 				want := store.Delivered
 				if code != http.StatusOK {
 					want = store.Dead
@@ -207,11 +203,7 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
 	first := h.attempt()
-	goOn := make(chan struct{})
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-goOn
-		w.WriteHeader(500)
-	})
+	goOn := r.waits(t, 500)
 	h.publish("a", `2`) // under way, so that the retry waits
 	r.next(t)
 	r.next(t)
@@ -223,7 +215,7 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	if _, err := h.Redeliver(t.Context(), first.Delivery.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
-	close(goOn)
+	goOn()
 	h.attempt()
 	if d := h.attempt(); d.Delivery != first.Delivery || d.Attempt.Number != 2 || d.State != store.Pending {
 		t.Errorf("its schedule did not start anew: %v, %+v", d.State, d.Attempt)
@@ -330,18 +322,14 @@ func TestPauseOfWhatIsNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, retries(time.Hour))
 			old, other := newReceiver(t), newReceiver(t)
-			goOn := make(chan struct{})
-			old.answers(func(w http.ResponseWriter, _ *http.Request) {
-				<-goOn
-				w.WriteHeader(http.StatusInternalServerError)
-			})
+			goOn := old.waits(t, http.StatusInternalServerError)
 			s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}, Ordered: true})
 			h.publish("a", `1`)
 			old.next(t)
 			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { change(s, other.URL); return nil }); err != nil {
 				t.Fatal(err)
 			}
-			close(goOn)
+			goOn()
 			failed := h.attempt()
 			h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
 			h.publish("a", `2`)
@@ -513,8 +501,7 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 8, 4 })
 	blocked, healthy := newReceiver(t), newReceiver(t)
-	release := make(chan struct{})
-	blocked.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	release := blocked.waits(t, http.StatusOK)
 	h.subscribe(outbound.SubscriptionSpec{URL: blocked.URL, EventTypes: []string{"*"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"*"}})
 	const n = 200
@@ -527,7 +514,7 @@ func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	if got := len(blocked.arrivals); got > 4 {
 		t.Errorf("%d attempts at a time to one endpoint, want 4 at most", got)
 	}
-	close(release)
+	release()
 	for range n {
 		blocked.next(t)
 	}

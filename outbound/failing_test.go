@@ -136,13 +136,12 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h, f := openFailing(t)
 			r := newReceiver(t)
-			answer := make(chan struct{})
-			r.answers(func(http.ResponseWriter, *http.Request) { <-answer })
+			answer := r.waits(t, http.StatusOK)
 			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
 			h.publish("order.created", `{}`)
 			r.next(t)
 			f.fail(store.ErrFull)
-			close(answer)
+			answer()
 			receive(t, f.refused, "an outcome that isn't stored")
 			within(t, "the end", func() { c.end(h) })
 		})
@@ -225,15 +224,11 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
-	answer := make(chan struct{})
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-answer
-		w.WriteHeader(http.StatusInternalServerError)
-	})
+	answer := r.waits(t, http.StatusInternalServerError)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	p := h.publish("order.created", `{}`)
 	f.fail(store.ErrFull)
-	close(answer)
+	answer()
 	receive(t, f.refused, "an outcome that isn't stored")
 	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
 		t.Fatal(err)

@@ -409,7 +409,7 @@ func (l *lane) holdBack(failed *target, retry time.Time) {
 	}
 	l.mu.Unlock()
 	l.flush()
-	l.stored(l.e.now())
+	l.e.claims.schedule(l, l.e.now())
 }
 
 // flush gives back what the lane has, in order that it comes again later, in

@@ -137,6 +137,18 @@ func (r *receiver) answers(f http.HandlerFunc) {
 	r.mu.Unlock()
 }
 
+// waits has the receiver answer so, once it is told to go on.
+func (r *receiver) waits(t *testing.T, code int) (goOn func()) {
+	there := make(chan struct{})
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-there
+		w.WriteHeader(code)
+	})
+	goOn = sync.OnceFunc(func() { close(there) })
+	t.Cleanup(goOn)
+	return goOn
+}
+
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }

@@ -128,8 +128,7 @@ func TestRedeliverByAnotherNode(t *testing.T) {
 	nodes, _ := share(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	gate := make(chan struct{})
-	r.answers(func(http.ResponseWriter, *http.Request) { <-gate })
+	goOn := r.waits(t, http.StatusOK)
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	b.knows(s.ID, true)
 	a.publish("a", `1`)
@@ -141,7 +140,7 @@ func TestRedeliverByAnotherNode(t *testing.T) {
 	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
-	close(gate)
+	goOn()
 	r.next(t)
 	a.settled()
 	if d := only(t, a); d.State != store.Delivered || d.Attempts != 2 {
@@ -212,8 +211,7 @@ func TestNodeLosesItsLease(t *testing.T) {
 	nodes, dsn := share(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	hang := make(chan struct{})
-	r.answers(func(http.ResponseWriter, *http.Request) { <-hang })
+	goOn := r.waits(t, http.StatusOK)
 	for path, ordered := range map[string]bool{"/free": false, "/ordered": true} {
 		s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL + path, EventTypes: []string{"a"}, Ordered: ordered})
 		b.knows(s.ID, true)
@@ -227,7 +225,7 @@ func TestNodeLosesItsLease(t *testing.T) {
 	if again := r.next(t); string(again.body) != "1" {
 		t.Errorf("delivered again: %s to %s", again.body, again.path)
 	}
-	close(hang)
+	goOn()
 	a.settled()
 	b.publish("a", `2`)
 	a.publish("a", `3`)
@@ -278,8 +276,7 @@ func TestMadeOrdered(t *testing.T) {
 	nodes, _ := share(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	hang := make(chan struct{})
-	r.answers(func(http.ResponseWriter, *http.Request) { <-hang })
+	goOn := r.waits(t, http.StatusOK)
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	b.knows(s.ID, true)
 	a.publish("a", `1`)
@@ -298,7 +295,7 @@ func TestMadeOrdered(t *testing.T) {
 	b.publish("b", `3`)
 	other.next(t)
 	r.none(t)
-	close(hang)
+	goOn()
 	if got := r.next(t); string(got.body) != "2" {
 		t.Errorf("then came %s", got.body)
 	}
@@ -399,8 +396,7 @@ func TestDrainLeavesToOthers(t *testing.T) {
 	nodes, _ := share(t, 2)
 	a, b := nodes[0], nodes[1]
 	slow, r := newReceiver(t), newReceiver(t)
-	gate := make(chan struct{})
-	slow.answers(func(http.ResponseWriter, *http.Request) { <-gate })
+	goOn := slow.waits(t, http.StatusOK)
 	for _, spec := range []outbound.SubscriptionSpec{
 		{URL: slow.URL, EventTypes: []string{"slow"}}, {URL: r.URL, EventTypes: []string{"a"}, Ordered: true},
 	} {
@@ -427,7 +423,7 @@ func TestDrainLeavesToOthers(t *testing.T) {
 		t.Error("the slow attempt was not waited for")
 	default:
 	}
-	close(gate)
+	goOn()
 	<-drained
 }
 

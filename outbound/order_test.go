@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,18 +25,6 @@ func (h *house) ordered(r *receiver, others ...*house) {
 	h.publish("a", "0")
 	r.next(h.t)
 	h.settled()
-}
-
-// waits has the receiver answer so, once it is told to go on.
-func (r *receiver) waits(t *testing.T, code int) (goOn func()) {
-	there := make(chan struct{})
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-there
-		w.WriteHeader(code)
-	})
-	goOn = sync.OnceFunc(func() { close(there) })
-	t.Cleanup(goOn)
-	return goOn
 }
 
 // inOrder receives the events from 1 to n.
@@ -122,7 +109,7 @@ func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
 		END $do$;
 		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW EXECUTE FUNCTION slow()`)
 	a.publish("a", "1")
-	a.eventually("the claim", func() bool { return sleeping(t, dsn) })
+	a.eventually("the claim", func() bool { return pgtest.Sleeping(t, dsn) })
 	b.publish("a", "2")
 	drained := make(chan struct{})
 	go func() { a.Drain(t.Context()); close(drained) }()
@@ -146,14 +133,8 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 		UPDATE webhooks.delivery SET holder = NULL;
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
 	goOn()
-	a.eventually("the outcome", func() bool { return sleeping(t, dsn) })
+	a.eventually("the outcome", func() bool { return pgtest.Sleeping(t, dsn) })
 	r.answers(nil)
 	b.publish("a", "2")
 	r.inOrder(t, 2)
-}
-
-// sleeping tells whether something runs in a trigger that sleeps.
-func sleeping(t *testing.T, dsn string) bool {
-	t.Helper()
-	return pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) > 0
 }

@@ -29,9 +29,9 @@ func (e *Engine) retain() {
 			bare = 0 // what was to be delivered or a dead letter may be neither by now
 		}
 		c, began := e.config.Load(), e.clock.Elapsed()
-		s := sweep{e: e, bare: bare}
+		s := sweep{e: e}
 		s.age(c.RetainFor)
-		s.size(c.RetainSize)
+		bare = s.size(c.RetainSize, bare)
 		switch {
 		case e.life.Err() != nil:
 		case s.err != nil:
@@ -39,7 +39,6 @@ func (e *Engine) retain() {
 		case s.events+s.payloads > 0:
 			c.Logger.Info("old events were removed, or their payloads", "events", s.events, "payloads", s.payloads)
 		}
-		bare = s.bare
 		e.pause(e.life, forgetEvery-(e.clock.Elapsed()-began))
 	}
 }
@@ -47,10 +46,9 @@ func (e *Engine) retain() {
 // sweep is one look for old events.
 type sweep struct {
 	e        *Engine
-	events   int      // that were removed
-	payloads int      // of others that stay
-	bare     store.ID // where to go on removing payloads
-	used     int64    // bytes of the store
+	events   int   // that were removed
+	payloads int   // of others that stay
+	used     int64 // bytes of the store
 	err      error
 }
 
@@ -69,22 +67,24 @@ func (s *sweep) age(kept time.Duration) {
 
 // size removes the oldest until the store is small enough: payloads of the older
 // half first, since what became of those events is asked for more often than they
-// are sent again; then events, and last those that have dead letters.
-func (s *sweep) size(most int64) {
+// are sent again; then events, and last those that have dead letters. Payloads are
+// looked for from an event on, and it returns from where to go on the next time.
+func (s *sweep) size(most int64, bare store.ID) store.ID {
 	if most < 0 {
-		return
+		return bare
 	}
 	now := s.e.now()
 	first := s.forget(store.Forget{Before: now}).Next
 	if first != 0 && s.used > most {
 		half := now.Add(-now.Sub(first.Time()) / 2)
-		s.bare = s.remove(store.Forget{From: s.bare, Before: half, KeepDead: true, PayloadsOnly: true}, most)
+		bare = s.remove(store.Forget{From: bare, Before: half, KeepDead: true, PayloadsOnly: true}, most)
 	}
 	for _, keepDead := range []bool{true, false} {
 		if s.used > most {
 			s.remove(store.Forget{Before: now, KeepDead: keepDead}, most)
 		}
 	}
+	return bare
 }
 
 // remove goes through all events that f speaks of, the oldest first, as long as

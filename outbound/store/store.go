@@ -169,7 +169,7 @@ type Outcome uint8
 // The outcomes of a publication. Only Stored has changed anything.
 const (
 	Stored    Outcome = iota
-	Duplicate         // an event with that id, type, content type and payload, unless that was removed, is there
+	Duplicate         // an event with that id, type and content type is there, and that payload, unless it was removed
 	Reused            // an event with that id is there, and it is another one
 	Untold            // what it Tells has not come about
 )

@@ -23,7 +23,8 @@ const (
 		ORDER BY key FOR NO KEY UPDATE`
 
 	wanted = `WITH want AS (
-			SELECT w.subscription, w.room, w.n, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
+			SELECT w.subscription, w.room, w.n, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive
+			FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
 			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 			WHERE (s.key IS NULL OR NOT ` + exclusive + ` OR s.owner = $3 AND NOT EXISTS (
 				SELECT FROM webhooks.delivery h WHERE h.holder IS NOT NULL AND h.holder <> $3 AND h.subscription = w.subscription))

@@ -475,7 +475,7 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 		_, err := s.Forget(context.Background(), store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 99})
 		removed <- err
 	}()
-	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) == 0; {
+	for end := time.Now().Add(patience); !pgtest.Sleeping(t, dsn); {
 		if time.Now().After(end) {
 			t.Fatal("nothing removes the payload")
 		}

@@ -53,6 +53,13 @@ func Count(t testing.TB, dsn, sql string) (n int) {
 	return n
 }
 
+// Sleeping tells whether something in the database has called pg_sleep, such as a
+// trigger that a test has made.
+func Sleeping(t testing.TB, dsn string) bool {
+	t.Helper()
+	return Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) > 0
+}
+
 func connected(t testing.TB, dsn string, f func(context.Context, *pgx.Conn) error) {
 	t.Helper()
 	ctx := context.Background()
