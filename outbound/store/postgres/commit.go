@@ -24,7 +24,7 @@ const (
 			INSERT INTO webhooks.event (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
 			SELECT id, deliveries, type, tenant, chosen, content_type, headers::json, trace_parent, trace_state, payload FROM p
 			WHERE (chosen IS NULL OR id IN (SELECT event FROM taken))
-				AND (tells = 0 OR EXISTS (SELECT FROM webhooks.delivery d WHERE d.id = tells AND d.state = 2))
+				AND (tells = 0 OR (SELECT d.state = 2 FROM webhooks.delivery d WHERE d.id = tells))
 			RETURNING id
 		), addressed AS (
 			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
@@ -65,9 +65,10 @@ const (
 			INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
 			SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
 			FROM s JOIN settled ON settled.id = s.delivery WHERE s.number > 1
-		) SELECT s.delivery FROM s JOIN webhooks.delivery d ON d.id = s.delivery
-		WHERE d.holder <> ALL($15) OR s.number <= d.attempts AND NOT
-			CASE WHEN s.number = 1 THEN d.at = s.at ELSE EXISTS (SELECT FROM webhooks.attempt a WHERE a.id = s.id) END`
+		) SELECT s.delivery FROM s
+		CROSS JOIN LATERAL (SELECT d.at FROM webhooks.delivery d WHERE d.id = s.delivery LIMIT 1) d
+		WHERE s.delivery NOT IN (SELECT id FROM settled) AND NOT
+			CASE WHEN s.number = 1 THEN d.at IS NOT DISTINCT FROM s.at ELSE (SELECT count(*) FROM webhooks.attempt a WHERE a.id = s.id) > 0 END`
 
 	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
 
@@ -88,6 +89,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	s.holds.take(p.held)
 	err := s.send(ctx, func(batch *pgx.Batch) {
 		results, passed = map[int64]store.PublishResult{}, map[int64]bool{}
+		batch.Queue(byKeys)
 		for _, r := range rounds {
 			batch.Queue(settle, r.args(s.sessions.own())...).Query(eachID(func(id int64) { passed[id] = true }))
 		}
