@@ -26,6 +26,7 @@ func main() {
 	only := flag.String("only", "", "scenarios to run, separated by commas (default: those of the hot path)")
 	rounds := flag.Int("rounds", 3, "how often each scenario is measured")
 	flag.StringVar(&b.caddy, "caddy", "", "binary to measure (default: the one of ./cmd/caddy, which is built)")
+	flag.StringVar(&b.postgres, "postgres", "", "URL of a Postgres server for the hot path's stores, in place of files: databases are made and dropped there")
 	flag.DurationVar(&b.span, "for", 5*time.Second, "how long each measurement takes")
 	flag.BoolVar(&b.profile, "profile", false, "write a CPU profile of each scenario to the current folder")
 	flag.Parse()
@@ -42,6 +43,7 @@ func run(b *bench, source, only string, rounds int) error {
 	}
 	defer os.RemoveAll(dir)
 	b.dir = dir
+	defer b.dropDatabases()
 	if b.loadgen, err = build(source, filepath.Join(dir, "loadgen")); err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func run(b *bench, source, only string, rounds int) error {
 	}
 	var rows []row
 	for _, s := range slices.Concat(scenarios, byName) {
-		if only == "" && s.rounds != nil || only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+		if (only == "" || b.postgres != "") && s.rounds != nil || only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
 		if s.rounds != nil {

@@ -23,6 +23,8 @@ import (
 // bench has what all scenarios use.
 type bench struct {
 	dir, loadgen, caddy string
+	postgres            string   // the server; empty for stores that are files
+	databases           []string // made there
 	span                time.Duration
 	profile             bool
 	runs                int
@@ -103,7 +105,7 @@ type server struct {
 const caddyfile = `{
 	admin %[1]s
 	webhooks {
-		store sqlite %[2]s %[3]s
+		store %[2]s %[3]s
 		egress {
 			allow 127.0.0.0/8
 		}
@@ -165,9 +167,13 @@ func storeIn(dir string) string { return filepath.Join(dir, "webhooks.db") }
 
 // launch starts a Caddy and doesn't wait for it.
 func (b *bench) launch(dir, options, sink string) (*server, error) {
+	store, err := b.store(dir)
+	if err != nil {
+		return nil, err
+	}
 	admin, site := freePort(), freePort()
 	config := filepath.Join(dir, "Caddyfile")
-	text := fmt.Sprintf(caddyfile, admin, storeIn(dir), options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret)
+	text := fmt.Sprintf(caddyfile, admin, store, options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
