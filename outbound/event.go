@@ -166,7 +166,7 @@ func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
 	due := e.now()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
-		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload))}
+		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload)), Ordered: l.ordered()}
 	}
 	return publishing{Publication: p, lanes: lanes}
 }

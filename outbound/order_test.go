@@ -43,6 +43,41 @@ func (r *receiver) inOrder(t *testing.T, n int) {
 	}
 }
 
+// One publisher that takes turns between nodes whose clocks differ has its order.
+func TestOrderWhenClocksDiffer(t *testing.T) {
+	dsn := pgtest.Database(t)
+	var nodes []*house
+	for _, ahead := range []time.Duration{0, 3 * time.Second, -3 * time.Second} {
+		h := newHouse(t, database(dsn, lease))
+		h.clock = newClock()
+		h.clock.set(ahead)
+		h.start()
+		nodes = append(nodes, h)
+	}
+	r := newReceiver(t)
+	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	for _, h := range nodes {
+		h.knows(s.ID, true)
+	}
+	n := 0
+	turns := func(rounds int) {
+		for range rounds {
+			for _, h := range nodes {
+				n++
+				h.publish("a", fmt.Sprint(n))
+			}
+		}
+	}
+	goOn := r.waits(t, 200)
+	turns(20) // the first is on its way
+	goOn()
+	for _, h := range nodes {
+		h.clock.advance(7 * time.Second)
+	}
+	r.inOrder(t, n)
+	nodes[0].settled()
+}
+
 // What is published while the engine opens comes behind what waits.
 func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
 	h := open(t, retries(time.Hour))

@@ -155,6 +155,7 @@ type NewDelivery struct {
 	Subscription ID
 	Due          time.Time
 	Hold         bool // it is taken at once
+	Ordered      bool // it comes behind what the subscription has, also by another process's clock
 }
 
 // PublishResult tells what became of a publication.

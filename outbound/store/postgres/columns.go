@@ -20,7 +20,8 @@ type publications struct {
 	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
 	payload                                                       [][]byte
 	delivery, event, subscription, due                            int64s
-	hold                                                          []bool
+	hold, ordered                                                 []bool
+	inOrder                                                       bool    // some are
 	held                                                          []int64 // deliveries that are taken at once
 	free                                                          []int64 // subscriptions of those that aren't
 	size                                                          int64
@@ -63,6 +64,8 @@ func newPublications(ps []*store.Publication) *publications {
 			c.subscription = append(c.subscription, int64(d.Subscription))
 			c.due = append(c.due, selects.Millis(d.Due))
 			c.hold = append(c.hold, d.Hold)
+			c.ordered = append(c.ordered, d.Ordered)
+			c.inOrder = c.inOrder || d.Ordered
 			if d.Hold {
 				c.held = append(c.held, int64(d.ID))
 			} else {
@@ -91,11 +94,16 @@ func (c *named) args() []any {
 	return []any{c.id, c.chosen, c.tenant, c.kind, c.contentType, c.digest}
 }
 
-func (c *publications) args(session int64) []any {
-	return []any{
+// statement stores them. Where nothing must be in order it is the plainer one.
+func (c *publications) statement(session int64) (sql string, args []any) {
+	args = []any{
 		c.id, c.deliveries, c.kind, c.tenant, c.chosen, c.contentType, c.headers, c.traceParent, c.traceState, c.payload,
-		c.delivery, c.event, c.subscription, c.due, session, c.hold, c.tells,
+		c.delivery, c.event, c.subscription, c.due, session, c.hold, c.tells, c.ordered,
 	}
+	if c.inOrder {
+		return publishInOrder, append(args, (2 * apart).Milliseconds())
+	}
+	return publish, args
 }
 
 // outcomes are the columns of settlements, of different deliveries.

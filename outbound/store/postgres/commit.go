@@ -10,29 +10,6 @@ import (
 )
 
 const (
-	// publish stores events and their deliveries. Ids that are taken are passed
-	// over, in the order of the ids, so that two batches don't wait for each
-	// other.
-	publish = `WITH p AS (
-			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $17::bigint[])
-				AS p (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload, tells)
-		), taken AS (
-			INSERT INTO webhooks.chosen (id, tenant, event)
-			SELECT chosen, coalesce(tenant, ''), id FROM p WHERE chosen IS NOT NULL ORDER BY 1, 2, 3
-			ON CONFLICT DO NOTHING RETURNING event
-		), stored AS (
-			INSERT INTO webhooks.event (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
-			SELECT id, deliveries, type, tenant, chosen, content_type, headers::json, trace_parent, trace_state, payload FROM p
-			WHERE (chosen IS NULL OR id IN (SELECT event FROM taken))
-				AND (tells = 0 OR (SELECT d.state = 2 FROM webhooks.delivery d WHERE d.id = tells))
-			RETURNING id
-		), addressed AS (
-			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
-			SELECT d.id, d.event, d.subscription, 0, d.due, 0, 0, CASE WHEN d.hold AND ` + alive + `$15) THEN $15::bigint END
-			FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $16::boolean[]) AS d (id, event, subscription, due, hold)
-			JOIN stored ON stored.id = d.event
-		) SELECT id FROM stored`
-
 	// settle stores outcomes, but not over those of an attempt that was made
 	// later, nor of a delivery that another node has taken. What was queued again
 	// meanwhile is due once more. It returns what was passed over, which isn't
@@ -79,6 +56,52 @@ const (
 		JOIN webhooks.event e ON e.id = c.event AND e.id <> p.id`
 )
 
+// publish stores events and their deliveries.
+var publish = publication(`d.due`, ``)
+
+// publishInOrder has those that must be in order come behind what is there, also
+// where that is from a node whose clock is ahead: two clocks may be twice as far
+// apart as each is from the server's. What waits is behind what is held.
+var publishInOrder = publication(`greatest(d.due, (SELECT ahead.due FROM ahead WHERE ahead.subscription = d.subscription))`, `, ahead AS (
+			SELECT w.subscription, CASE WHEN last.id < w.id THEN last.due ELSE last.due + 1 END AS due
+			FROM (SELECT subscription, min(id) AS id, max(due) + $19 AS due FROM d WHERE ordered GROUP BY subscription) w
+			CROSS JOIN LATERAL (
+				(`+selectLast+` AND state = 0 AND holder IS NULL`+lastOne+`) UNION ALL (`+selectLast+` AND holder IS NOT NULL`+lastOne+`)
+				LIMIT 1) last
+		)`)
+
+const (
+	selectLast = `SELECT due, id FROM webhooks.delivery WHERE subscription = w.subscription AND due <= w.due`
+	lastOne    = ` ORDER BY due DESC, id DESC LIMIT 1`
+)
+
+// publication is a statement that stores events, and deliveries that are due then,
+// for which it may ask another one. Ids that are taken are passed over, in the order
+// of the ids, so that two batches don't wait for each other.
+func publication(due, with string) string {
+	return `WITH p AS (
+			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $17::bigint[])
+				AS p (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload, tells)
+		), d AS (
+			SELECT * FROM unnest($11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $16::boolean[], $18::boolean[])
+				AS d (id, event, subscription, due, hold, ordered)
+		), taken AS (
+			INSERT INTO webhooks.chosen (id, tenant, event)
+			SELECT chosen, coalesce(tenant, ''), id FROM p WHERE chosen IS NOT NULL ORDER BY 1, 2, 3
+			ON CONFLICT DO NOTHING RETURNING event
+		), stored AS (
+			INSERT INTO webhooks.event (id, deliveries, type, tenant, chosen, content_type, headers, trace_parent, trace_state, payload)
+			SELECT id, deliveries, type, tenant, chosen, content_type, headers::json, trace_parent, trace_state, payload FROM p
+			WHERE (chosen IS NULL OR id IN (SELECT event FROM taken))
+				AND (tells = 0 OR (SELECT d.state = 2 FROM webhooks.delivery d WHERE d.id = tells))
+			RETURNING id
+		)` + with + `, addressed AS (
+			INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round, holder)
+			SELECT d.id, d.event, d.subscription, 0, ` + due + `, 0, 0, CASE WHEN d.hold AND ` + alive + `$15) THEN $15::bigint END
+			FROM d JOIN stored ON stored.id = d.event
+		) SELECT id FROM stored`
+}
+
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	p := newPublications(b.Publications)
@@ -94,7 +117,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 			batch.Queue(settle, r.args(s.sessions.own())...).Query(eachID(func(id int64) { passed[id] = true }))
 		}
 		if len(b.Publications) > 0 {
-			batch.Queue(publish, p.args(s.sessions.current())...).Query(eachID(func(id int64) { results[id] = store.PublishResult{Outcome: store.Stored} }))
+			sql, args := p.statement(s.sessions.current())
+			batch.Queue(sql, args...).Query(eachID(func(id int64) { results[id] = store.PublishResult{Outcome: store.Stored} }))
 		}
 		if len(p.named.id) > 0 {
 			batch.Queue(compare, p.named.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
