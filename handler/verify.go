@@ -241,6 +241,9 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 		}
 		h.life = life
 	}
+	if h.life < life {
+		return fmt.Errorf("replay %s %v: a message passes for fresh for %v, and would be forgotten before: leave the time out", mode, h.life, life)
+	}
 	h.route = h.replayRoute()
 	if _, err := ctx.AppIfConfigured("webhooks"); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return err

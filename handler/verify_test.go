@@ -305,6 +305,7 @@ func TestConfigErrors(t *testing.T) {
 		{"content without the body", "webhook_verify hmac s {\nsignature header X\ncontent \"{header.X-Y}\"\n}", "unbound_body"},
 		{"unknown algorithm", "webhook_verify hmac s {\nsignature header X\nalgorithm md5\n}", "md5"},
 		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "such as: replay ack 24h"},
+		{"a replay life below the tolerance", "webhook_verify stripe s {\nreplay ack 1s\n}", "leave the time out"},
 		{"public URL with a path", "webhook_verify github s {\npublic_url https://hooks.example.com/github\n}", "path and query"},
 		{"verify token of nothing", "webhook_verify github s {\nverify_token {env.VERIFY_TEST_NONE}\n}", "verify_token: the environment variable VERIFY_TEST_NONE"},
 	}

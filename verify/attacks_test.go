@@ -771,6 +771,41 @@ func TestAttack28PartialCoverage(t *testing.T) {
 	refuse(t, braintree, post(in, "Content-Type", "application/x-www-form-urlencoded"), "bt_signature=p%7C"+signature+"&bt_payload=payload&admin=1", verify.ReasonUnboundBody)
 }
 
+// What an element signs is not what stands under the same name outside of it.
+func TestAttack28NamesOutsideOfAnElement(t *testing.T) {
+	v := verifierOf(t, base(func(s *verify.Scheme) {
+		s.Signature = verify.Signature{In: "json", Name: "sig", Each: "events"}
+		s.ID, s.EventType = verify.Field{In: "json", Name: "id"}, verify.Field{In: "json", Name: "type"}
+		s.Content, s.UnboundBody = "{json.id}:{json.type}", true
+	}))
+	m := accept(t, v, post(in), `{"id":"forged","type":"forged","events":[{"id":"a","type":"paid","sig":"`+sha256hex("secret", "a:paid")+`"}]}`)
+	if m.Signed != (verify.Signed{}) || m.MAC != nil {
+		t.Errorf("%+v is said to be signed", m)
+	}
+}
+
+// A form may have fields that the content doesn't name where it has all of it, or
+// names them by what they are.
+func TestAttack28FormFields(t *testing.T) {
+	for content, bodies := range map[string][]string{
+		"{form.a}.{body}":       {"a=1&b=2", "1.a=1&b=2"},
+		"{event_type}.{form.a}": {"type=x&a=1", "x.1"},
+		"{id}.{form.a}":         {"id=x&a=1", "x.1"},
+		"{form.a}":              {"a=1", "1"},
+	} {
+		v := verifierOf(t, base(func(s *verify.Scheme) {
+			s.ID, s.EventType, s.Content = verify.Field{In: "form", Name: "id"}, verify.Field{In: "form", Name: "type"}, content
+		}))
+		r := func(signed string) *http.Request {
+			return post(in, "Content-Type", "application/x-www-form-urlencoded", "X-Sig", sha256hex("secret", signed))
+		}
+		accept(t, v, r(bodies[1]), bodies[0])
+		if content != "{form.a}.{body}" {
+			refuse(t, v, r(bodies[1]), bodies[0]+"&admin=1", verify.ReasonUnboundBody)
+		}
+	}
+}
+
 // A form is only what says that it is one.
 func TestAttack32FormContentType(t *testing.T) {
 	sign := base64.StdEncoding.EncodeToString(mac(sha1.New, "secret", in+"ab"))

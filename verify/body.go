@@ -100,9 +100,11 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 		return reason
 	}
 	for _, pair := range pairs {
-		signature := p.signature.in == "form" && pair.name == p.signature.name
-		timestamp := p.timestamp.in == "form" && pair.name == p.timestamp.name && l.content.signed.Timestamp
-		if !signature && !timestamp && !l.content.has(wordFormOf, pair.name) {
+		is := func(at place) bool { return at.in == "form" && at.name == pair.name }
+		if !is(p.signature) && !l.content.has(wordFormOf, pair.name) &&
+			!(is(p.timestamp) && l.content.has(wordTimestamp, "")) &&
+			!(is(p.id) && l.content.has(wordID, "")) &&
+			!(is(p.eventType) && l.content.has(wordEventType, "")) {
 			return ReasonUnboundBody
 		}
 	}
@@ -113,10 +115,14 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 // in the content.
 func (c *check) readSignedFields(l *lane) Reason {
 	for _, field := range []struct {
-		at   place
-		word word
-		to   *string
-	}{{c.v.plan.id, wordID, &c.in.id}, {c.v.plan.eventType, wordEventType, &c.in.eventType}} {
+		at                 place
+		word               word
+		to                 *string
+		missing, malformed Reason
+	}{
+		{c.v.plan.id, wordID, &c.in.id, ReasonMissingID, ReasonMalformedID},
+		{c.v.plan.eventType, wordEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
+	} {
 		if !field.at.late() || !l.content.has(field.word, "") {
 			continue
 		}
@@ -125,9 +131,9 @@ func (c *check) readSignedFields(l *lane) Reason {
 		case reason != "":
 			return reason
 		case !found:
-			return ReasonMissingField
+			return field.missing
 		case !field.at.admits(value):
-			return ReasonMalformedField
+			return field.malformed
 		}
 		*field.to = value
 	}

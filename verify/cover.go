@@ -22,6 +22,7 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		return nil, err
 	}
 	t.stream = t.body >= 0
+	t.fields = t.has(wordFormOf, "") && !t.whole()
 	p.joinBody(t)
 	if err := p.checkNeighbours(t, text); err != nil {
 		return nil, err
@@ -36,8 +37,6 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		switch seg.word {
 		case wordSecret:
 			t.secret = true
-		case wordFormOf:
-			t.fields = true
 		case wordBodyHash:
 			if !slices.Contains(p.bodyHashes, seg.hash) {
 				p.bodyHashes = append(p.bodyHashes, seg.hash)
@@ -57,6 +56,9 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 	}
 	if p.signature.late() && (t.body >= 0 || t.has(wordBodyHash, "") || t.has(wordFormSorted, "")) {
 		return nil, fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
+	}
+	if p.coversSignature(t) {
+		return nil, fmt.Errorf("%q covers the signature itself, so that nobody could make one; take that out", text)
 	}
 	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
 		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; if you accept that, write: unbound_body allow")
@@ -116,9 +118,30 @@ func (p *plan) covers(t *template, at place) bool {
 	case "field":
 		return t.has(wordFieldOf, at.name)
 	case "json":
-		return t.has(wordJSONOf, at.name) || p.coversBody(t)
+		// An element that is signed for itself has names of its own.
+		return p.each == nil && t.has(wordJSONOf, at.name) || p.coversBody(t)
 	case "form":
 		return t.has(wordFormOf, at.name) || p.coversBody(t)
+	}
+	return false
+}
+
+// coversSignature says whether a content holds what it is the signature of.
+func (p *plan) coversSignature(t *template) bool {
+	for word, at := range map[word]place{wordTimestamp: p.timestamp, wordID: p.id, wordEventType: p.eventType} {
+		if t.has(word, "") && at.in == p.signature.in && (at.name == p.signature.name || at.in == "header" && slices.Contains(p.headers, at.name)) {
+			return true
+		}
+	}
+	switch p.signature.in {
+	case "header":
+		return slices.ContainsFunc(p.headers, func(name string) bool { return t.has(wordHeaderOf, name) })
+	case "query":
+		return p.covers(t, p.signature)
+	case "json":
+		return t.has(wordJSONOf, p.signature.name)
+	case "form":
+		return t.has(wordFormOf, p.signature.name)
 	}
 	return false
 }
@@ -126,19 +149,14 @@ func (p *plan) covers(t *template, at place) bool {
 // coversBody says whether a content covers the whole body. Named fields of a
 // form do, since a form that holds others is then refused.
 func (p *plan) coversBody(t *template) bool {
-	for _, s := range t.segments {
-		switch s.word {
-		case wordBody, wordBodyHash, wordFormSorted:
-			return true
-		case wordFormOf:
-			return !p.scheme.UnboundBody
-		case wordFunc:
-			if s.function.body {
-				return true
-			}
-		}
-	}
-	return false
+	return t.whole() || t.has(wordFormOf, "") && !p.scheme.UnboundBody
+}
+
+// whole says whether a content holds all of the body.
+func (t *template) whole() bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool {
+		return s.word == wordBody || s.word == wordBodyHash || s.word == wordFormSorted || s.word == wordFunc && s.function.body
+	})
 }
 
 func (p *plan) compileTagContents() error {

@@ -215,6 +215,12 @@ func (p *plan) compileSignature() error {
 	if s.Groups != "" && s.Separator == "" {
 		return errors.New("groups are lists; set separator to what stands between the items")
 	}
+	if s.Assign != "" && s.Separator == "" {
+		return errors.New("assign stands in a list's items; set separator to what stands between them")
+	}
+	if s.Separator != "" && (s.Separator == s.Groups || s.Separator == cmp.Or(s.Assign, "=") && len(s.Tags) > 0) {
+		return fmt.Errorf("separator %q can't stand both between the items and elsewhere in the list; set another", s.Separator)
+	}
 	if err := optional(s.Encoding, sortedKeys(encodings)); err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
@@ -377,6 +383,9 @@ func compilePlace(in, name, pattern string) (place, error) {
 		re, err := regexp.Compile("^(?:" + pattern + ")$")
 		if err != nil {
 			return p, fmt.Errorf("pattern: %w", err)
+		}
+		if _, constant := regexp.MustCompile(pattern).LiteralPrefix(); constant {
+			return p, fmt.Errorf("pattern %q matches nothing but itself; there is one name, and behind it a regular expression such as \"[0-9a-f]{32}\"", pattern)
 		}
 		p.pattern, p.fixed = re, ofOneLength(pattern)
 	}
