@@ -86,7 +86,8 @@ type Verify struct {
 	Replay string `json:"replay,omitempty"`
 
 	// How long a message is remembered. Default: as long as its time is within
-	// the tolerance. Required for `reject` and `ack` where no time is signed.
+	// the tolerance, and no less. Required for `reject` and `ack` where no time is
+	// signed.
 	ReplayFor caddy.Duration `json:"replay_for,omitempty"`
 
 	// Tells handlers for the same provider with the same first secret apart,
