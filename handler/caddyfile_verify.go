@@ -160,7 +160,7 @@ func field[T any](place func(T) *verify.Field) option[T] {
 	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
 		f := place(to)
 		args := d.RemainingArgs()
-		if len(args) < 2 || len(args) > 3 {
+		if len(args) < 2 || len(args) > 3 || args[len(args)-1] == "" {
 			return d.ArgErr()
 		}
 		f.In, f.Name = args[0], args[1]

@@ -83,6 +83,7 @@ func TestVerifyBlockErrors(t *testing.T) {
 		{"negative tolerance", "webhook_verify stripe s {\ntolerance 5m -1m\n}", "write a duration such as 5m, or off"},
 		{"replay word", "webhook_verify stripe s {\nreplay on\n}", "replay on: write off, reject or ack"},
 		{"replay life", "webhook_verify stripe s {\nreplay ack long\n}", "such as 24h"},
+		{"empty pattern", "webhook_verify hmac s {\nid header X-Id \"\"\n}", "argument"},
 		{"replay off with a life", "webhook_verify stripe s {\nreplay off 1h\n}", "remembers nothing"},
 		{"enforce", "webhook_verify stripe s {\nenforce on\n}", "the only value is off; leave the line out otherwise"},
 		{"unbound body", "webhook_verify hmac s {\nunbound_body yes\n}", "the only value is allow"},

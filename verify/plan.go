@@ -93,7 +93,13 @@ func compile(s Scheme) (*plan, error) {
 			p.eventType.blanks = true
 			return
 		}},
-		{"content", func() (err error) { p.content, err = p.compileContent(s.content(), s.BodyDigest != ""); return }},
+		{"content", func() (err error) {
+			if s.Construction == "token" && s.Content != "" {
+				return errors.New("a token signs nothing; drop the content")
+			}
+			p.content, err = p.compileContent(s.content(), s.BodyDigest != "")
+			return
+		}},
 		{"form_content", func() (err error) {
 			if s.FormContent != "" {
 				p.formContent, err = p.compileContent(s.FormContent, false)

@@ -99,10 +99,13 @@ func TestValidate(t *testing.T) {
 		"event type in cookie": {func(s *verify.Scheme) { s.EventType = verify.Field{In: "cookie", Name: "x"} }, []string{"event_type", `"cookie"`}},
 		"signs its own body":   {func(s *verify.Scheme) { s.Signature.In = "json" }, []string{"content", "itself stands"}},
 		"digest without URL":   {func(s *verify.Scheme) { s.BodyDigest = "sum" }, []string{"body_digest", "{url}"}},
-		"id of two names":      {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "X-Request-Id"} }, []string{"id", "one name"}},
-		"assign without list":  {func(s *verify.Scheme) { s.Signature.Assign = ":" }, []string{"signature", "separator"}},
-		"list of lists alike":  {func(s *verify.Scheme) { s.Signature.Separator, s.Signature.Groups = " ", " " }, []string{"signature", "separator"}},
-		"signs itself":         {func(s *verify.Scheme) { s.Content = "{header.x-sig}.{body}" }, []string{"content", "itself"}},
+		"content of a token": {func(s *verify.Scheme) {
+			s.Construction, s.Content, s.UnboundBody = "token", "{body}", true
+		}, []string{"content", "signs nothing"}},
+		"id of two names":     {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "X-Request-Id"} }, []string{"id", "one name"}},
+		"assign without list": {func(s *verify.Scheme) { s.Signature.Assign = ":" }, []string{"signature", "separator"}},
+		"list of lists alike": {func(s *verify.Scheme) { s.Signature.Separator, s.Signature.Groups = " ", " " }, []string{"signature", "separator"}},
+		"signs itself":        {func(s *verify.Scheme) { s.Content = "{header.x-sig}.{body}" }, []string{"content", "itself"}},
 		"signs itself as id": {func(s *verify.Scheme) {
 			s.ID, s.Content = verify.Field{In: "header", Name: "X-Sig"}, "{id}.{body}"
 		}, []string{"content", "itself"}},
