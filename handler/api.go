@@ -91,7 +91,7 @@ func ending(config func() caddy.Context) func() func() bool {
 func (h *API) checkAuth() error {
 	switch {
 	case h.Auth != "" && h.Auth != "none":
-		return fmt.Errorf("webhook_api: auth %s: write `auth none`, or tokens", h.Auth)
+		return errors.New("webhook_api: auth: write `auth none`, or tokens")
 	case h.Auth == "none" && len(h.Tokens) > 0:
 		return errors.New("webhook_api: `auth none` and tokens can't be together: leave out one of them")
 	case h.Auth == "" && len(h.Tokens) == 0:

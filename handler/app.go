@@ -348,7 +348,7 @@ func ownEndpoints() []netip.AddrPort {
 
 func (r *Retry) schedule() (outbound.Schedule, error) {
 	switch {
-	case r == nil:
+	case r == nil, r.Exponential == nil && len(r.Delays) == 0:
 		return nil, nil
 	case r.Exponential != nil && len(r.Delays) > 0:
 		return nil, errors.New("give either delays or exponential, not both")

@@ -159,7 +159,7 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 		}
 		a.Store.DSN = args[0]
 	default:
-		return d.WrapErr(errUnknownStore(a.Store.Type))
+		return d.WrapErr(errUnknownStore)
 	}
 	return nil
 }

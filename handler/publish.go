@@ -145,7 +145,7 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	n := &outbound.NewEvent{
 		ID:          p.eventID(repl),
 		Tenant:      repl.ReplaceAll(p.Tenant, ""),
-		Type:        eventType(repl.ReplaceAll(p.EventType, "")),
+		Type:        eventType(repl.ReplaceAll(p.EventType, "unknown")),
 		ContentType: r.Header.Get("Content-Type"),
 		Headers:     forwarded(r.Header, p.ForwardHeaders),
 		Payload:     body,

@@ -1,15 +1,19 @@
 package handler
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 )
 
 // TestPublishRefusals: an event that is not taken is answered by its status, and
@@ -58,6 +62,18 @@ func TestPublishRefusals(t *testing.T) {
 				t.Errorf("logged %s, want %q in it", written, c.logged)
 			}
 		})
+	}
+}
+
+// A type that isn't found leaves its place to a word of its own, so that whoever
+// subscribes to all of a prefix gets the event.
+func TestPublishUnknownType(t *testing.T) {
+	r := httptest.NewRequest("POST", "/", nil)
+	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
+	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
+		if got := (&Publish{EventType: written}).event(r, nil).Type; got != want {
+			t.Errorf("%s: %s, want %s", written, got, want)
+		}
 	}
 }
 

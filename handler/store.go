@@ -45,7 +45,7 @@ func (s *Store) locate() (place, error) {
 	case "postgres":
 		return s.locateDatabase()
 	}
-	return place{}, errUnknownStore(s.Type)
+	return place{}, errUnknownStore
 }
 
 func (s *Store) locateFile() (place, error) {
@@ -88,7 +88,6 @@ func (s *Store) locateDatabase() (place, error) {
 	}}, nil
 }
 
-// errUnknownStore is the error for a store that isn't there.
-func errUnknownStore(kind string) error {
-	return fmt.Errorf("store %s: there is no such store: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}", kind)
-}
+// errUnknownStore is the error for a store that isn't there. It doesn't tell what was
+// written, which may be a connection string with its password.
+var errUnknownStore = errors.New("store: there is no such store: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}")

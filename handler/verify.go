@@ -87,7 +87,7 @@ type Verify struct {
 
 	// How long a message is remembered. Default: as long as its time is within
 	// the tolerance, and no less. Required for `reject` and `ack` where no time is
-	// signed.
+	// signed; there it makes `ack` the default.
 	ReplayFor caddy.Duration `json:"replay_for,omitempty"`
 
 	// Tells handlers for the same provider with the same first secret apart,
@@ -168,9 +168,13 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	return h.provisionReplay(ctx, scheme)
 }
 
-// directive opens the errors of this handler.
+// directive opens the errors of this handler. What is no provider isn't told: it may
+// be a secret that stands in its place.
 func (h *Verify) directive() string {
-	return strings.TrimSpace("webhook_verify " + h.Provider)
+	if _, known := verify.Lookup(h.Provider); known || len(verify.Suggest(h.Provider)) > 0 {
+		return "webhook_verify " + h.Provider
+	}
+	return "webhook_verify"
 }
 
 // scheme is the provider's row, with the config's own fields over it.
@@ -228,13 +232,14 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 	life, bounded := replayLife(scheme)
 	mode := h.Replay
 	switch {
-	case mode == replayOff, mode == "" && !bounded:
+	case mode == replayOff, mode == "" && !bounded && h.ReplayFor == 0:
 		return nil
-	case mode == "":
+	case mode == "" && bounded:
 		mode = replayAck
 	case !scheme.Bounds().Message:
-		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
+		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", cmp.Or(mode, replayAck))
 	}
+	mode = cmp.Or(mode, replayAck)
 	h.life = time.Duration(h.ReplayFor)
 	if h.life == 0 {
 		if !bounded {
@@ -282,6 +287,9 @@ func (h *Verify) Validate() error {
 	}
 	if h.ReplayFor < 0 {
 		return fmt.Errorf("%s: replay_for must not be negative", h.directive())
+	}
+	if h.ReplayFor > 0 && h.Replay == replayOff {
+		return fmt.Errorf("%s: replay off remembers nothing: leave replay_for out, or write reject or ack", h.directive())
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func failure(err error) outcome {
 		return outcome{class: ClassReset, words: "the receiver closed the connection before it took the request"}
 	case strings.Contains(err.Error(), "tls:"):
 		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "headers exceeded"), strings.HasPrefix(err.Error(), "http2:"):
+	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "transport connection broken"), strings.Contains(err.Error(), "headers exceeded"), strings.HasPrefix(err.Error(), "http2:"):
 		return outcome{class: ClassProtocol, words: "the answer is not valid HTTP, or its headers are too large"}
 	}
 	return outcome{class: ClassConfig, words: "the delivery can't be made: " + err.Error()}

@@ -130,6 +130,8 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 		"proxy's eof":       {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: io.EOF}, ClassConnect},
 		"proxy's time":      {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: timeoutError{}}, ClassTimeout},
 		"garbage":           {errors.New(`net/http: HTTP/1.x transport connection broken: malformed HTTP response "x"`), ClassProtocol},
+		"a bad header":      {errors.New(`net/http: HTTP/1.x transport connection broken: malformed MIME header line: x`), ClassProtocol},
+		"two lengths":       {errors.New(`net/http: HTTP/1.x transport connection broken: http: message cannot contain multiple Content-Length headers; got ["1" "2"]`), ClassProtocol},
 		"large headers":     {errors.New("net/http: server response headers exceeded 65536 bytes; aborted"), ClassProtocol},
 	} {
 		t.Run(name, func(t *testing.T) {

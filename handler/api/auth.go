@@ -36,7 +36,7 @@ func ParseScope(name string) (Scope, error) {
 			return s, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown scope %q: use publish, read or manage", name)
+	return 0, errors.New("unknown scope: behind the token write publish, read or manage")
 }
 
 // need is what a route asks of a token: to have one of these bits.

@@ -13,7 +13,7 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "admin", "Publish", "publish and read", "publish read"} {
-		if _, err := ParseScope(name); err == nil || !strings.Contains(err.Error(), "use publish, read or manage") {
+		if _, err := ParseScope(name); err == nil || !strings.Contains(err.Error(), "publish, read or manage") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
