@@ -386,14 +386,14 @@ func compilePlace(in, name, pattern string) (place, error) {
 		p.path = path
 	}
 	if pattern != "" {
-		re, err := regexp.Compile("^(?:" + pattern + ")$")
+		re, err := regexp.Compile(pattern) // by itself, since its parentheses could close the one around it
 		if err != nil {
 			return p, fmt.Errorf("pattern: %w", err)
 		}
-		if _, constant := regexp.MustCompile(pattern).LiteralPrefix(); constant {
+		if _, constant := re.LiteralPrefix(); constant {
 			return p, fmt.Errorf("pattern %q matches nothing but itself; there is one name, and behind it a regular expression such as \"[0-9a-f]{32}\"", pattern)
 		}
-		p.pattern, p.fixed = re, ofOneLength(pattern)
+		p.pattern, p.fixed = regexp.MustCompile("^(?:"+pattern+")$"), ofOneLength(pattern)
 	}
 	return p, nil
 }

@@ -96,6 +96,7 @@ func TestValidate(t *testing.T) {
 		"id placeless":         {func(s *verify.Scheme) { s.ID.Name = "X-Id" }, []string{"id", "header, query, json, form"}},
 		"id nameless":          {func(s *verify.Scheme) { s.ID.In = "json" }, []string{"id", "name"}},
 		"bad id pattern":       {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "("} }, []string{"id", "pattern"}},
+		"unbalanced pattern":   {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "[0-9]+)|(.*"} }, []string{"id", "pattern"}},
 		"event type in cookie": {func(s *verify.Scheme) { s.EventType = verify.Field{In: "cookie", Name: "x"} }, []string{"event_type", `"cookie"`}},
 		"signs its own body":   {func(s *verify.Scheme) { s.Signature.In = "json" }, []string{"content", "itself stands"}},
 		"digest without URL":   {func(s *verify.Scheme) { s.BodyDigest = "sum" }, []string{"body_digest", "{url}"}},
