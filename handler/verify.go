@@ -231,15 +231,15 @@ func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {
 	life, bounded := replayLife(scheme)
 	mode := h.Replay
-	switch {
-	case mode == replayOff, mode == "" && !bounded && h.ReplayFor == 0:
-		return nil
-	case mode == "" && bounded:
+	if mode == "" && (bounded || h.ReplayFor > 0) {
 		mode = replayAck
-	case !scheme.Bounds().Message:
-		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", cmp.Or(mode, replayAck))
 	}
-	mode = cmp.Or(mode, replayAck)
+	switch {
+	case mode == "", mode == replayOff:
+		return nil
+	case !scheme.Bounds().Message:
+		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
+	}
 	h.life = time.Duration(h.ReplayFor)
 	if h.life == 0 {
 		if !bounded {

@@ -100,11 +100,8 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 		return reason
 	}
 	for _, pair := range pairs {
-		is := func(at place) bool { return at.in == "form" && at.name == pair.name }
-		if !is(p.signature) && !l.content.has(wordFormOf, pair.name) &&
-			!(is(p.timestamp) && l.content.has(wordTimestamp, "")) &&
-			!(is(p.id) && l.content.has(wordID, "")) &&
-			!(is(p.eventType) && l.content.has(wordEventType, "")) {
+		signature := p.signature.in == "form" && pair.name == p.signature.name
+		if !signature && !p.holds(l.content, "form", pair.name) {
 			return ReasonUnboundBody
 		}
 	}

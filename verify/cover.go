@@ -128,22 +128,17 @@ func (p *plan) covers(t *template, at place) bool {
 
 // coversSignature says whether a content holds what it is the signature of.
 func (p *plan) coversSignature(t *template) bool {
-	for word, at := range map[word]place{wordTimestamp: p.timestamp, wordID: p.id, wordEventType: p.eventType} {
-		if t.has(word, "") && at.in == p.signature.in && (at.name == p.signature.name || at.in == "header" && slices.Contains(p.headers, at.name)) {
-			return true
-		}
+	if p.signature.in == "header" {
+		return slices.ContainsFunc(p.headers, func(name string) bool { return p.holds(t, "header", name) })
 	}
-	switch p.signature.in {
-	case "header":
-		return slices.ContainsFunc(p.headers, func(name string) bool { return t.has(wordHeaderOf, name) })
-	case "query":
-		return p.covers(t, p.signature)
-	case "json":
-		return t.has(wordJSONOf, p.signature.name)
-	case "form":
-		return t.has(wordFormOf, p.signature.name)
-	}
-	return false
+	return p.holds(t, p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
+}
+
+// holds says whether a content names the value of that place, by where it stands or
+// by what it is.
+func (p *plan) holds(t *template, in, name string) bool {
+	is := func(w word, at place) bool { return at.in == in && at.name == name && t.has(w, "") }
+	return t.has(namedWords[in], name) || is(wordTimestamp, p.timestamp) || is(wordID, p.id) || is(wordEventType, p.eventType)
 }
 
 // coversBody says whether a content covers the whole body. Named fields of a

@@ -158,7 +158,7 @@ func watchNetwork(ctx context.Context, conn *pgconn.PgConn) error {
 // us. Those that write go by keys: to read a whole table for a batch of them, or to
 // compile the statement, only seems cheaper to the planner.
 const (
-	begin         = `BEGIN` + orEnd + `; SET LOCAL enable_seqscan = off; SET LOCAL jit = off`
+	begin         = `BEGIN` + orEnd + `; ` + byKeys
 	beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY` + orEnd
 	orEnd         = `; SET LOCAL idle_in_transaction_session_timeout = '10s'`
 	byKeys        = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
