@@ -802,6 +802,7 @@ func TestAttack28FormFields(t *testing.T) {
 		accept(t, v, r(bodies[1]), bodies[0])
 		if content != "{form.a}.{body}" {
 			refuse(t, v, r(bodies[1]), bodies[0]+"&admin=1", verify.ReasonUnboundBody)
+			refuse(t, v, r(bodies[1]), bodies[0]+"&=admin", verify.ReasonUnboundBody)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (p *plan) coversSignature(t *template) bool {
 // by what it is.
 func (p *plan) holds(t *template, in, name string) bool {
 	is := func(w word, at place) bool { return at.in == in && at.name == name && t.has(w, "") }
-	return t.has(namedWords[in], name) || is(wordTimestamp, p.timestamp) || is(wordID, p.id) || is(wordEventType, p.eventType)
+	return name != "" && t.has(namedWords[in], name) || is(wordTimestamp, p.timestamp) || is(wordID, p.id) || is(wordEventType, p.eventType)
 }
 
 // coversBody says whether a content covers the whole body. Named fields of a
