@@ -24,6 +24,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Attempt: a}
+	o.due = l.scheduled(h)
 	e.decide(c, l, h, &o, s)
 	e.settle(l, t, h, s)
 	l.done(len(h.Payload))
@@ -39,22 +40,26 @@ func (e *Engine) attemptID(h *store.Held) store.ID {
 	return e.ids.Next()
 }
 
-// decide says what is next for the delivery.
+// decide says what is next for the delivery. An attempt that was made ahead of its
+// time leaves the schedule as it is.
 func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.Settlement) {
 	if o.ok() {
 		s.State = store.Delivered
 		return
 	}
+	now := e.now()
 	delay, more := c.Retry.after(s.Attempt.Number - h.Round)
 	switch {
 	case o.final:
 		s.State, s.Reason = store.Dead, o.words
-	case !more:
-		s.State, s.Reason = store.Dead, "every attempt failed, the last one: "+o.words
 	case l.isClosed():
 		s.State, s.Reason = store.Dead, ReasonDeleted
+	case o.early():
+		s.Due, s.Round = now.Add(max(o.due.Sub(now), o.retryAfter)), h.Round+1
+	case !more:
+		s.State, s.Reason = store.Dead, "every attempt failed, the last one: "+o.words
 	default:
-		s.Due = e.now().Add(max(jitter(delay), o.retryAfter))
+		s.Due = now.Add(max(jitter(delay), o.retryAfter))
 	}
 }
 
@@ -136,6 +141,9 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		return // nor is it a word of the receiver that it has now
 	}
 	n := l.note(o, c)
+	if !n.ahead.IsZero() {
+		e.claims.schedule(l, n.ahead)
+	}
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
@@ -174,6 +182,7 @@ type noted struct {
 	wentDown, cameBack bool
 	remember           bool          // the store is to be told whether it is down
 	pause              time.Duration // before the next attempt, while it is down
+	ahead              time.Time     // when to try something ahead of its time, zero for not
 
 	// A row of failures, with the one that has just come or until just now, and
 	// whether it is long: half of what deactivates the subscription, or all.
@@ -182,24 +191,30 @@ type noted struct {
 	failsLong, failsTooLong bool
 }
 
-// note tells the breaker.
+// note tells the breaker. One attempt that was made ahead of its time doesn't count
+// as one more failure, or one event would do for a receiver that is down.
 func (l *lane) note(o *outcome, c *config) (n noted) {
 	now := l.e.now()
+	first, _ := c.Retry.after(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { n.ahead = l.breaker.ahead }()
 	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedFor) {
 		l.askedFor = until
 	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
+		l.breaker.goAhead(now, first, o.early())
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
 		n.remember = l.remembers(n.cameBack)
 		return n
 	}
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
-	n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
-	first, _ := c.Retry.after(1)
+	if !o.early() {
+		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
+	}
+	l.breaker.waitAhead(now, first)
 	n.remember = l.remembers(n.wentDown)
 	n.pause = l.breaker.pause(first)
 	n.failing = l.breaker.failing()

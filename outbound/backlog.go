@@ -19,11 +19,19 @@ func (e *Engine) findBacklogs(ctx context.Context) ([]store.Backlog, error) {
 }
 
 // resumeBacklogs is findBacklogs at the start, with a word in the log. How many
-// deliveries wait it doesn't say: a million would have to be counted first.
+// deliveries wait it doesn't say: a million would have to be counted first. What
+// the receivers were like before is forgotten, but for those that were down: each
+// is tried soon.
 func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 	backlogs, err := e.findBacklogs(ctx)
 	if err != nil || len(backlogs) == 0 {
 		return err
+	}
+	delay, _ := c.Retry.after(1)
+	for _, b := range backlogs {
+		if l := e.lanes.byKey(b.Subscription); l != nil {
+			l.tryAt(e.now().Add(jitter(delay)))
+		}
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })
 	c.Logger.Info("deliveries wait in the store",

@@ -7,10 +7,11 @@ import "time"
 // and its deliveries don't all use up their attempts. Where it is overloaded, it
 // slows down.
 type breaker struct {
-	failures int       // in a row
+	failures int       // in a row, those of attempts ahead of their time excepted
 	since    time.Time // when the first of them was
 	allowed  int       // attempts at a time when it was throttled, 0 for no bound
 	told     bool      // that the receiver fails for long
+	ahead    time.Time // when to try something ahead of its time, zero for never
 }
 
 const (

@@ -123,6 +123,10 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.e.dispatch.kick(l) // its pause may be over
 			continue
 		}
+		if !t.ahead.IsZero() {
+			c.claimAhead(ctx, l, t)
+			continue
+		}
 		asking, tickets = append(asking, l), append(tickets, t)
 		want = append(want, store.Want{Subscription: l.key, Limit: n})
 	}

@@ -3,7 +3,6 @@ package outbound
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -146,16 +145,15 @@ func eachBatch(ctx context.Context, q Query, change func(context.Context, Query)
 func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
 	now := e.now()
 	r, err := e.store.Requeue(ctx, q, now)
-	e.asked(r.Subscriptions, now)
+	e.asked(r.Subscriptions)
 	return r, err
 }
 
 // asked has the lanes try at once what somebody has asked for again.
-func (e *Engine) asked(subscriptions []store.ID, now time.Time) {
+func (e *Engine) asked(subscriptions []store.ID) {
 	for _, key := range subscriptions {
 		if l := e.lanes.byKey(key); l != nil {
 			l.probe()
-			l.stored(now)
 		}
 	}
 }

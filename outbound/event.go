@@ -260,6 +260,7 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 	if _, err := e.finish(&p); err != nil {
 		return nil, err
 	}
+	e.asked([]store.ID{l.key})
 	return e.record(ctx, p.Deliveries[0].ID)
 }
 

@@ -29,14 +29,13 @@ type lane struct {
 	key    store.ID
 	target atomic.Pointer[target]
 
-	mu       sync.Mutex
-	queue    fifo[*store.Held]
-	reserved int // room promised to events that are being stored
-	leaving  int // how many times deliveries are on their way back to the store
-	running  int // attempts under way
-	// Attempts whose outcome isn't told yet: whether to make another one after it.
-	unsettled map[*store.Held]bool
-	closed    bool // the subscription is deleted
+	mu        sync.Mutex
+	queue     fifo[*store.Held]
+	reserved  int                    // room promised to events that are being stored
+	leaving   int                    // how many times deliveries are on their way back to the store
+	running   int                    // attempts under way
+	unsettled map[*store.Held]*taken // attempts whose outcome isn't told yet
+	closed    bool                   // the subscription is deleted
 
 	// The store has deliveries that are due. Until they are here, new ones go
 	// behind them. asked grows whenever something is stored past the lane, so
@@ -49,6 +48,7 @@ type lane struct {
 
 	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
 	askedFor  time.Time // until when the receiver asked for it
+	retry     time.Time // when what is first in the line of an ordered lane is to be tried again
 	breaker   breaker
 	// The store is being told whether the receiver is down.
 	remembering bool
@@ -59,6 +59,12 @@ type lane struct {
 	ready bool // in the dispatcher's queue; guarded by the dispatcher
 
 	alarm alarm // guarded by the claimer
+}
+
+// taken is an attempt that was begun.
+type taken struct {
+	again bool      // another one is to follow it
+	due   time.Time // when it was to be made, where it is made ahead of that
 }
 
 // active tells whether attempts may be made. The caller holds mu.
@@ -82,7 +88,7 @@ func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 // The caller holds mu.
 func (l *lane) room(now time.Time) int {
 	switch {
-	case l.notBefore.Sub(now) > longPause:
+	case l.rest().Sub(now) > longPause:
 		return 0
 	case l.breaker.down():
 		return downRoom
@@ -177,35 +183,23 @@ func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
 		return nil, time.Time{}
 	}
-	if wait := l.wait(now); wait > 0 {
+	if until := l.rest(); until.After(now) {
+		return nil, until
+	}
+	if wait := l.rateUsedUp(now); wait > 0 {
 		l.notBefore = now.Add(wait)
 		return nil, l.notBefore
 	}
 	h := l.queue.pop()
 	l.running++
 	if l.unsettled == nil {
-		l.unsettled = map[*store.Held]bool{}
+		l.unsettled = map[*store.Held]*taken{}
 	}
-	l.unsettled[h] = false
+	l.unsettled[h] = l.taking(h, now)
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
 	return h, time.Time{}
-}
-
-// wait is how long the lane must keep still. The caller holds mu.
-func (l *lane) wait(now time.Time) time.Duration {
-	if d := l.notBefore.Sub(now); d > 0 {
-		return d
-	}
-	if limiter := l.target.Load().limiter; limiter != nil {
-		r := limiter.ReserveN(now, 1)
-		if d := r.DelayFrom(now); d > 0 {
-			r.CancelAt(now)
-			return d
-		}
-	}
-	return 0
 }
 
 // done ends an attempt that take began.
@@ -225,7 +219,7 @@ func (l *lane) done(size int) {
 func (l *lane) settled(h *store.Held) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	again = l.unsettled[h]
+	again = l.unsettled[h].again
 	delete(l.unsettled, h)
 	return again
 }
@@ -248,9 +242,9 @@ func (l *lane) brokenOff(h *store.Held) {
 func (l *lane) renew(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for h := range l.unsettled {
+	for h, t := range l.unsettled {
 		if h.Delivery.ID == delivery {
-			l.unsettled[h] = true
+			t.again = true
 		}
 	}
 }
@@ -261,9 +255,9 @@ func (l *lane) renew(delivery store.ID) {
 func (l *lane) renewed(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for h := range l.unsettled {
+	for h, t := range l.unsettled {
 		if h.Delivery.ID == delivery && h.Round != h.Attempts {
-			l.unsettled[h] = true
+			t.again = true
 		}
 	}
 	for _, h := range l.queue.all() {
@@ -289,7 +283,7 @@ func (l *lane) limit() int {
 func (l *lane) wantsWorker() (wants, suspect bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.notBefore.After(l.e.now()) && !l.e.draining.Load()
+	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.rest().After(l.e.now()) && !l.e.draining.Load()
 	return wants, l.breaker.down()
 }
 
@@ -305,10 +299,10 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 	switch {
 	case !l.active() || l.e.draining.Load():
 		return 0, t, time.Time{}
-	case l.notBefore.After(now):
-		return 0, t, l.notBefore
+	case l.rest().After(now):
+		return 0, t, l.rest()
 	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
-		return 0, t, l.due
+		return l.lookAhead(now)
 	}
 	n = l.room(now) - l.queue.len() - l.reserved
 	if l.ordered() && l.reserved+l.leaving > 0 {
@@ -321,11 +315,16 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 	if tight && l.queue.len()+l.reserved > 0 {
 		return 0, t, now.Add(hungryPause)
 	}
-	return n, ticket{l.asked, l.flushes}, time.Time{}
+	return n, l.ticket(), time.Time{}
 }
 
 // ticket tells what has happened to a lane while its claim was under way.
-type ticket struct{ asked, flushes uint64 }
+type ticket struct {
+	asked, flushes uint64
+	ahead          time.Time // what is due by then may be claimed, zero for what is due now
+}
+
+func (l *lane) ticket() ticket { return ticket{asked: l.asked, flushes: l.flushes} }
 
 // fill takes what was claimed as due at that time, which is not now: what has
 // come up since is for the next claim. again is when to ask once more where there
@@ -356,6 +355,10 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	case !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
 		l.due = c.Next
 	}
+	if !t.ahead.IsZero() && len(c.Deliveries) > 0 {
+		l.breaker.ahead = time.Time{} // until it is known what came of it
+	}
+	next := l.breaker.sooner(c.Next)
 	hungry := l.backlog && l.queue.len() <= laneLow
 	l.mu.Unlock()
 	switch {
@@ -364,7 +367,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	case hungry:
 		l.e.claims.schedule(l, claimed)
 	case !more && !c.Next.IsZero():
-		l.e.claims.schedule(l, c.Next)
+		l.e.claims.schedule(l, next)
 	}
 	l.e.dispatch.kick(l)
 }
@@ -375,41 +378,6 @@ func payloads(hs []*store.Held) (size int) {
 		size += len(h.Payload)
 	}
 	return size
-}
-
-// pauseUntil keeps the lane still, as its receiver or its rate asks.
-func (l *lane) pauseUntil(t time.Time) {
-	l.mu.Lock()
-	if t.After(l.notBefore) {
-		l.notBefore = t
-	}
-	l.mu.Unlock()
-	l.paused(t)
-}
-
-// paused gives back what is of no use in a pause until then.
-func (l *lane) paused(t time.Time) {
-	now := l.e.now()
-	l.mu.Lock()
-	useless := l.room(now) == 0
-	l.mu.Unlock()
-	l.e.claims.schedule(l, t)
-	if useless {
-		l.flush()
-	}
-}
-
-// holdBack keeps an ordered lane still after a failure, unless it is ordered no
-// more or has another receiver: unpause and resume come after such a change.
-func (l *lane) holdBack(failed *target, retry time.Time) {
-	l.mu.Lock()
-	s := l.target.Load().sub
-	if s.Ordered && s.URL == failed.sub.URL && retry.After(l.notBefore) {
-		l.notBefore = retry
-	}
-	l.mu.Unlock()
-	l.flush()
-	l.e.claims.schedule(l, l.e.now())
 }
 
 // flush gives back what the lane has, in order that it comes again later, in

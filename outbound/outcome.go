@@ -43,7 +43,11 @@ type outcome struct {
 	gone       bool // 410: the subscription is to be deactivated
 	overloaded bool // the receiver asks to be slowed down
 	stopped    bool // broken off by us: no attempt
+
+	due time.Time // when the attempt was to be made, where it was ahead of that
 }
+
+func (o *outcome) early() bool { return !o.due.IsZero() }
 
 func (o *outcome) ok() bool { return o.class == "" && !o.stopped }
 

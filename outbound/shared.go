@@ -33,7 +33,7 @@ func (e *Engine) followNodes() {
 			e.config.Load().Logger.Error("reading what another node has changed; trying again", "error", err)
 			e.pause(e.life, claimAgain)
 		}
-		e.asked(news.Asked, e.now())
+		e.asked(news.Asked)
 		e.wakeLanes(e.life, news.Waits)
 	}
 }

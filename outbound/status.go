@@ -83,8 +83,8 @@ func (l *lane) status() SubscriptionStatus {
 		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
 		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
-	if l.notBefore.After(l.e.now()) {
-		s.PausedUntil, s.Health = l.e.clock.wall(l.notBefore), HealthPaused
+	if until := l.rest(); until.After(l.e.now()) {
+		s.PausedUntil, s.Health = l.e.clock.wall(until), HealthPaused
 	}
 	switch {
 	case !l.active():

@@ -333,7 +333,8 @@ func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscripti
 	return e.setActive(ctx, id, false, reason)
 }
 
-// Activate lets deliveries go on; those that were held are due at once.
+// Activate lets deliveries go on; those that were held are due at once, and what
+// waits for a retry is tried. It does so where the subscription is active too.
 func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
 	return e.setActive(ctx, id, true, "")
 }
@@ -369,6 +370,9 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", "subscription_id", s.ID, "reason", reason)
 		}
 		e.tell(ctx, subscriptionChanged(s))
+	}
+	if err == nil && active && !changed {
+		e.asked([]store.ID{s.Key})
 	}
 	return s, err
 }

@@ -141,33 +141,6 @@ func (l *lane) current() *target {
 	return t
 }
 
-// resume starts afresh, after a pause by hand or with another receiver: what was
-// held is due.
-func (l *lane) resume() {
-	l.mu.Lock()
-	l.breaker, l.notBefore, l.askedFor = breaker{}, time.Time{}, time.Time{}
-	l.mu.Unlock()
-	l.stored(l.e.now())
-}
-
-// unpause ends a pause that the rate or the order has made, and leaves alone what
-// the receiver has asked for.
-func (l *lane) unpause() {
-	l.mu.Lock()
-	l.notBefore = l.askedFor
-	l.mu.Unlock()
-	l.stored(l.e.now())
-}
-
-// probe has a receiver that is down tried at once, since somebody asks for it.
-func (l *lane) probe() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.breaker.down() {
-		l.notBefore = time.Time{}
-	}
-}
-
 // host is where deliveries go, for the log: the rest of a URL may hold a secret.
 func (t *target) host() string {
 	u, err := url.Parse(t.sub.URL)

@@ -53,7 +53,7 @@ type Store interface {
 
 	// Requeue makes the deliveries that match due at now, whatever their
 	// state, the newest first and at most q.Limit of them, and starts their
-	// schedule anew. Those of deleted subscriptions don't match, nor do those
+	// schedule anew. One that was due already keeps its place. Those of deleted subscriptions don't match, nor do those
 	// whose payload was removed.
 	Requeue(ctx context.Context, q Query, now time.Time) (Changed, error)
 
@@ -185,6 +185,7 @@ type Settlement struct {
 	State        State
 	Due          time.Time // of the next attempt, where State is Pending
 	Reason       string    // where State is Dead
+	Round        int       // the delivery's from now on, where that is more than it was
 
 	Passed bool // set by Commit: it was passed over
 }

@@ -111,6 +111,7 @@ type outcomes struct {
 	delivery, at, latency                int64s
 	state                                []int16
 	due, id                              []pgtype.Int8
+	round                                []int32
 	number, status                       []pgtype.Int4
 	reason, class, err, headers, traceID []pgtype.Text
 	body                                 [][]byte
@@ -150,6 +151,7 @@ func (c *outcomes) add(t *store.Settlement) bool {
 	c.state = append(c.state, int16(t.State))
 	c.due = append(c.due, pgtype.Int8{Int64: selects.Millis(t.Due), Valid: t.State == store.Pending})
 	c.reason = append(c.reason, optional(t.Reason))
+	c.round = append(c.round, int32(t.Round))
 	c.id = append(c.id, pgtype.Int8{Int64: int64(a.ID), Valid: made})
 	c.number = append(c.number, pgtype.Int4{Int32: int32(a.Number), Valid: made})
 	c.at = append(c.at, selects.Millis(a.At))
@@ -165,7 +167,7 @@ func (c *outcomes) add(t *store.Settlement) bool {
 
 func (c *outcomes) args(own []int64) []any {
 	return []any{
-		c.delivery, c.state, c.due, c.reason, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own,
+		c.delivery, c.state, c.due, c.reason, c.round, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own,
 	}
 }
 

@@ -15,15 +15,15 @@ const (
 	// meanwhile is due once more. It returns what was passed over, which isn't
 	// what was stored before.
 	settle = `WITH s AS (
-			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::bigint[], $6::integer[], $7::bigint[], $8::bigint[],
-				$9::integer[], $10::text[], $11::text[], $12::bytea[], $13::text[], $14::text[])
-				AS s (delivery, state, due, reason, id, number, at, latency, status, class, error, response_body, response_headers, trace_id)
+			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[],
+				$10::integer[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[])
+				AS s (delivery, state, due, reason, round, id, number, at, latency, status, class, error, response_body, response_headers, trace_id)
 		), settled AS (
 			UPDATE webhooks.delivery d SET
 				state = CASE WHEN d.again IS NULL THEN s.state ELSE 0 END,
 				due = coalesce(d.again, s.due),
 				reason = CASE WHEN d.again IS NULL THEN s.reason END,
-				round = CASE WHEN d.again IS NULL THEN d.round ELSE coalesce(s.number, d.attempts) END,
+				round = CASE WHEN d.again IS NULL THEN greatest(d.round, s.round) ELSE coalesce(s.number, d.attempts) END,
 				attempts = coalesce(s.number, d.attempts),
 				holder = NULL,
 				again = NULL,
@@ -36,7 +36,7 @@ const (
 				response_headers = CASE WHEN s.number = 1 THEN s.response_headers::json ELSE d.response_headers END,
 				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END
 			FROM s
-			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($15)) AND (s.number IS NULL OR s.number > d.attempts)
+			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($16)) AND (s.number IS NULL OR s.number > d.attempts)
 			RETURNING d.id
 		), recorded AS (
 			INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)

@@ -24,8 +24,8 @@ const (
 		) SELECT count(*) FROM later`
 
 	// What another node attempts just now is due once more after that.
-	requeue = `UPDATE webhooks.delivery d SET state = 0, due = $2::bigint, round = attempts, reason = NULL,
-			again = CASE WHEN holder <> ALL($3) THEN $2::bigint END
+	requeue = `UPDATE webhooks.delivery d SET state = 0, due = least(due, $2::bigint), round = attempts, reason = NULL,
+			again = CASE WHEN holder <> ALL($3) THEN least(due, $2::bigint) END
 		WHERE id = ANY($1) AND EXISTS (SELECT FROM webhooks.subscription s WHERE s.key = d.subscription AND s.deleted = 0)
 			AND EXISTS (SELECT FROM webhooks.event e WHERE e.id = d.event AND NOT e.payload_removed)`
 	discard   = `UPDATE webhooks.delivery d SET state = 3 WHERE id = ANY($1) AND state = 2`

@@ -17,9 +17,9 @@ const (
 	selectChosen = `SELECT e.id, e.deliveries FROM chosen c JOIN event e ON e.id = c.event
 		WHERE c.id = ? AND c.tenant = ?`
 
-	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?,
+	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?),
 		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
-	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = coalesce(?, attempts), reason = ? WHERE id = ?`
+	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = coalesce(?, attempts), reason = ?, round = max(round, ?) WHERE id = ?`
 	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + selects.Attempt + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
@@ -153,12 +153,12 @@ func (w *writer) settle(t *store.Settlement) error {
 	a := t.Attempt
 	switch {
 	case a == nil:
-		return due(w.settleLater.int(int64(t.State))).null().optional(t.Reason).id(t.Delivery).exec()
+		return due(w.settleLater.int(int64(t.State))).null().optional(t.Reason).int(int64(t.Round)).id(t.Delivery).exec()
 	case a.Number == 1:
-		st := due(w.settleFirst.int(int64(t.State))).int(1).optional(t.Reason)
+		st := due(w.settleFirst.int(int64(t.State))).int(1).optional(t.Reason).int(int64(t.Round))
 		return st.attempt(a).id(t.Delivery).exec()
 	}
-	if err := due(w.settleLater.int(int64(t.State))).int(int64(a.Number)).optional(t.Reason).id(t.Delivery).exec(); err != nil {
+	if err := due(w.settleLater.int(int64(t.State))).int(int64(a.Number)).optional(t.Reason).int(int64(t.Round)).id(t.Delivery).exec(); err != nil {
 		return err
 	}
 	return w.insertAttempt.id(a.ID).id(t.Delivery).int(int64(a.Number)).attempt(a).exec()

@@ -13,7 +13,7 @@ import (
 const (
 	setDue      = `UPDATE delivery SET due = ? WHERE id = ?`
 	selectLater = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
-	requeue     = `UPDATE delivery SET state = 0, due = ?, round = attempts, reason = NULL WHERE id = ?
+	requeue     = `UPDATE delivery SET state = 0, due = min(coalesce(due, ?1), ?1), round = attempts, reason = NULL WHERE id = ?2
 		AND EXISTS (SELECT 1 FROM subscription s WHERE s.key = delivery.subscription AND s.deleted = 0)
 		AND EXISTS (SELECT 1 FROM event e WHERE e.id = delivery.event AND e.payload_removed IS NULL)`
 	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`

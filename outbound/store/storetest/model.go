@@ -192,10 +192,10 @@ func (m *machine) settleSome(rt *rapid.T) {
 		state := rapid.SampledFrom([]store.State{store.Pending, store.Delivered, store.Dead}).Draw(rt, "state")
 		t := m.attempted(d.ID, &store.Subscription{Key: d.Subscription}, d.Attempts+1, state)
 		if state == store.Pending {
-			t.Due = m.later(rt)
+			t.Due, t.Round = m.later(rt), rapid.SampledFrom([]int{0, d.Round + 1}).Draw(rt, "round")
 		}
 		ts = append(ts, t)
-		d.held, d.State, d.Due, d.Reason, d.Attempts = false, state, t.Due, t.Reason, d.Attempts+1
+		d.held, d.State, d.Due, d.Reason, d.Attempts, d.Round = false, state, t.Due, t.Reason, d.Attempts+1, max(d.Round, t.Round)
 		d.made = append(d.made, t)
 	}
 	m.settle(ts...)
@@ -277,7 +277,10 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	want := store.Changed{Count: len(ids), More: len(ids) == q.Limit}
 	for _, id := range ids {
 		d := m.deliveries[id]
-		d.State, d.Due, d.Reason, d.Round = store.Pending, m.now(), "", d.Attempts
+		if d.State != store.Pending || d.Due.After(m.now()) {
+			d.Due = m.now()
+		}
+		d.State, d.Reason, d.Round = store.Pending, "", d.Attempts
 		want.Last = id
 		if !slices.Contains(want.Subscriptions, d.Subscription) {
 			want.Subscriptions = append(want.Subscriptions, d.Subscription)

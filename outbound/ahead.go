@@ -1,0 +1,107 @@
+package outbound
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// A schedule's delays are soon longer than most outages. So that what waits for a
+// retry doesn't wait for long after its receiver is back, one delivery at a time is
+// tried ahead of its time, which its schedule doesn't count. The breaker knows when.
+
+// waitAhead has something tried ahead of its time after a failure, as long as they
+// go on: later by half of how long they have, and after what has just failed for the
+// first time is tried again.
+func (b *breaker) waitAhead(now time.Time, first time.Duration) {
+	b.ahead = time.Time{}
+	if !b.since.IsZero() {
+		b.ahead = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
+	}
+}
+
+// goAhead has what waits tried ahead of its time after a success: of an attempt
+// that was so itself, or the end of failures that went on. Failures of single events
+// between others that succeed are no outage, or one that always fails would be tried
+// after each of these.
+func (b *breaker) goAhead(now time.Time, first time.Duration, early bool) {
+	switch {
+	case b.down():
+		b.ahead = now.Add(pullSpread) // for what isn't brought forward
+	case early, !b.since.IsZero() && now.Sub(b.since) >= first/2:
+		b.ahead = now
+	case !b.since.IsZero():
+		b.ahead = time.Time{}
+	}
+}
+
+// sooner is the earlier of a time and the one to try something ahead; zero is
+// never.
+func (b *breaker) sooner(t time.Time) time.Time {
+	if b.ahead.IsZero() || !t.IsZero() && t.Before(b.ahead) {
+		return t
+	}
+	return b.ahead
+}
+
+// tryAt has something that waits for a retry tried ahead of its time.
+func (l *lane) tryAt(t time.Time) {
+	l.mu.Lock()
+	l.breaker.ahead = t
+	l.mu.Unlock()
+	l.e.claims.schedule(l, t)
+}
+
+// lookAhead is look where nothing is due: one may be claimed ahead of its time.
+// What an ordered lane waits for is due. The caller holds mu.
+func (l *lane) lookAhead(now time.Time) (n int, t ticket, again time.Time) {
+	switch {
+	case l.due.IsZero():
+		if len(l.unsettled) == 0 {
+			l.breaker.ahead = time.Time{} // nothing waits
+		}
+		return 0, t, time.Time{}
+	case l.ordered() || l.breaker.ahead.IsZero():
+		return 0, t, l.due
+	case l.breaker.ahead.After(now):
+		return 0, t, l.breaker.sooner(l.due)
+	}
+	t = l.ticket()
+	t.ahead = l.due
+	return 1, t, time.Time{}
+}
+
+// claimAhead has a lane try something that isn't due yet.
+func (c *claimer) claimAhead(ctx context.Context, l *lane, t ticket) {
+	now := c.e.now()
+	claimed, err := c.e.store.Claim(ctx, t.ahead, 0, []store.Want{{Subscription: l.key, Limit: 1}})
+	if err == nil {
+		l.fill(claimed[0], t, now, claimAgain)
+	} else if ctx.Err() == nil {
+		c.e.config.Load().Logger.Error("claiming a delivery ahead of its time; trying again", "error", err)
+	}
+	if err != nil || len(claimed[0].Deliveries) == 0 {
+		c.schedule(l, now.Add(claimAgain))
+	}
+}
+
+// taking notes whether an attempt is made ahead of its time. The caller holds mu.
+func (l *lane) taking(h *store.Held, now time.Time) *taken {
+	due := h.Due
+	if l.ordered() {
+		due, l.retry, l.breaker.ahead = l.retry, time.Time{}, time.Time{}
+	}
+	if due.After(now) {
+		return &taken{due: due}
+	}
+	return &taken{}
+}
+
+// scheduled is when an attempt that was begun was to be made, where it is made
+// ahead of that, and zero otherwise.
+func (l *lane) scheduled(h *store.Held) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.unsettled[h].due
+}

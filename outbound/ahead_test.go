@@ -1,0 +1,208 @@
+package outbound_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// refused is one attempt more, which fails. It returns when its delivery is due by the
+// schedule.
+func (h *house) refused(r *receiver) time.Time {
+	h.t.Helper()
+	r.next(h.t)
+	d := h.attempt()
+	if d.State != store.Pending || d.Attempt.Class == "" {
+		h.t.Fatalf("%v after %+v", d.State, d.Attempt)
+	}
+	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
+	return d.Due.Truncate(time.Millisecond) // as it is stored
+}
+
+// What waits comes soon after the receiver is back, though no attempt is due for long.
+func TestShortOutageIsOverSoon(t *testing.T) {
+	h := open(t, retries(5*time.Second, 5*time.Minute))
+	r := newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.publish("a", `2`)
+	var due [2]time.Time
+	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
+		for i := range due {
+			due[i] = h.refused(r)
+		}
+		h.clock.advance(pause)
+	}
+	early := h.refused(r) // ahead of its time
+	if early != due[0] && early != due[1] {
+		t.Errorf("an attempt ahead of its time puts the next one off to %v from %v", early, due)
+	}
+	r.answers(nil)
+	r.none(t)                         // one at a time is tried
+	h.clock.advance(14 * time.Second) // half of the time that it has failed for, and the first delay
+	r.next(t)
+	r.next(t) // with the first success
+}
+
+// Attempts ahead of their time are no part of the schedule, and become rarer.
+func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
+	h := open(t, retries(5*time.Second, 5*time.Minute))
+	r := newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.refused(r)
+	h.clock.advance(6 * time.Second)
+	due := h.refused(r)
+	began, early := h.clock.Now().Add(-6*time.Second), 0
+	for {
+		pause := (5*time.Second + h.clock.Now().Sub(began)/2) * 11 / 10
+		if !h.clock.Now().Add(pause).Before(due) {
+			break
+		}
+		h.clock.advance(pause)
+		if again := h.refused(r); again != due {
+			t.Fatalf("due at %v, and before that at %v", again, due)
+		}
+		early++
+	}
+	if early < 5 || early > 10 {
+		t.Errorf("%d attempts ahead of their time in 5 minutes", early)
+	}
+	if f := h.sub().Failures; f != 2 {
+		t.Errorf("%d failures in a row, want 2", f)
+	}
+	h.clock.advance(due.Sub(h.clock.Now()))
+	r.next(t)
+	if d := h.attempt(); d.State != store.Dead || d.Attempt.Number != early+3 {
+		t.Errorf("attempt %d by the schedule: %v", d.Attempt.Number-early, d.State)
+	}
+}
+
+// An event that always fails isn't tried again with each success of another, though
+// some of these need two attempts.
+func TestPoisonIsLeftToItsSchedule(t *testing.T) {
+	h := open(t, retries(5*time.Second, time.Hour))
+	r := newReceiver(t)
+	r.answers(status(http.StatusBadRequest))
+	but := func(w http.ResponseWriter, req *http.Request) {
+		if req.ContentLength > 1 {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	}
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `"poison"`)
+	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
+		h.refused(r)
+		h.clock.advance(pause)
+	}
+	h.refused(r) // ahead of its time
+	r.answers(but)
+	h.publish("a", `0`) // the end of an outage, for all that anybody can know
+	r.next(t)
+	h.attempt()
+	h.refused(r)
+	for range 20 {
+		r.answers(status(http.StatusServiceUnavailable))
+		h.publish("a", `1`)
+		h.refused(r)
+		r.answers(but)
+		h.publish("a", `2`)
+		r.next(t)
+		h.attempt()
+		h.clock.advance(100 * time.Millisecond)
+	}
+	h.clock.advance(6 * time.Second)
+	for range 20 {
+		if body := string(r.next(t).body); body != `1` {
+			t.Fatalf("%s before its time", body)
+		}
+		h.attempt()
+	}
+	h.eventually("the end of the attempts", func() bool { return h.InFlight() == 0 })
+	h.publish("a", `3`)
+	r.next(t)
+	r.none(t)
+}
+
+func TestRestartTriesWhatWaits(t *testing.T) {
+	h := open(t, retries(5*time.Second, time.Hour))
+	r := newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.refused(r)
+	h.clock.advance(6 * time.Second)
+	h.refused(r)
+	r.answers(nil)
+	h.restart()
+	h.clock.advance(6 * time.Second)
+	r.next(t)
+}
+
+// What an operator asks for is tried at once, in its order.
+func TestPausedOrderIsPushed(t *testing.T) {
+	for name, push := range map[string]func(h *house, s *outbound.Subscription, second string) error{
+		"activate": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.Activate(h.t.Context(), s.ID)
+			return err
+		},
+		"test": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.Test(h.t.Context(), s.ID)
+			return err
+		},
+		"redeliver": func(h *house, _ *outbound.Subscription, second string) error {
+			_, err := h.Redeliver(h.t.Context(), second)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, retries(time.Hour, time.Hour))
+			r := newReceiver(t)
+			r.answers(status(http.StatusServiceUnavailable))
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+			for _, n := range []string{"1", "2", "3"} {
+				h.publish("a", n)
+			}
+			due := h.refused(r)
+			all, err := h.Deliveries(t.Context(), outbound.Query{Limit: 3})
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := all[1].ID.With(store.DeliveryPrefix)
+			if err := push(h, s, second); err != nil {
+				t.Fatal(err)
+			}
+			if again := h.refused(r); again != due {
+				t.Errorf("due at %v, and before that at %v", again, due)
+			}
+			r.answers(nil)
+			if err := push(h, s, second); err != nil {
+				t.Fatal(err)
+			}
+			r.inOrder(t, 3)
+		})
+	}
+}
+
+// The order outlasts an outage, and ends soon after it.
+func TestOrderAfterAShortOutage(t *testing.T) {
+	h := open(t, retries(5*time.Second, time.Hour))
+	r := newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	h.publish("a", `1`)
+	h.refused(r)
+	h.publish("a", `2`)
+	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
+		h.clock.advance(pause)
+		h.refused(r)
+	}
+	r.answers(nil)
+	h.clock.advance(14 * time.Second)
+	r.inOrder(t, 2)
+}
