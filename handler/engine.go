@@ -17,6 +17,20 @@ import (
 // twice nor disturbs an attempt.
 var engines = caddy.NewUsagePool()
 
+// opened are those engines once more, for metrics: the pool makes whoever looks at
+// all that it has wait while one is being opened, and the next reload for them.
+var opened struct {
+	sync.Mutex
+	engines []*engine
+}
+
+// openEngines are the engines of the moment. Any of them may be closed meanwhile.
+func openEngines() []*engine {
+	opened.Lock()
+	defer opened.Unlock()
+	return slices.Clone(opened.engines)
+}
+
 // engine is an engine with the configs that use it. Each pushes its settings
 // when it starts and takes them back when it stops; those on top rule. So both
 // ends of a reload come out right: after a good one the new config's stay,
@@ -47,7 +61,11 @@ func useEngine(ctx context.Context, p place, s outbound.Settings) (e *engine, ru
 			e.Close()
 			return nil, errors.Join(err, st.Close())
 		}
-		return &engine{Engine: e, store: st, keeper: k}, nil
+		v := &engine{Engine: e, store: st, keeper: k}
+		opened.Lock()
+		defer opened.Unlock()
+		opened.engines = append(opened.engines, v)
+		return v, nil
 	})
 	if err != nil {
 		return nil, false, err
@@ -103,6 +121,9 @@ func (e *engine) pop(ctx context.Context, a *App) (last bool) {
 
 // Destruct closes the engine and its store, when no config uses them.
 func (e *engine) Destruct() error {
+	opened.Lock()
+	opened.engines = slices.DeleteFunc(opened.engines, func(o *engine) bool { return o == e })
+	opened.Unlock()
 	err := e.keeper.close()
 	e.Close()
 	return errors.Join(err, e.store.Close())

@@ -45,10 +45,9 @@ var engineMetrics = struct {
 		Help: "Attempts that are under way.",
 	}, func() float64 {
 		n := 0
-		engines.Range(func(_, v any) bool {
-			n += v.(*engine).InFlight()
-			return true
-		})
+		for _, e := range openEngines() {
+			n += e.InFlight()
+		}
 		return float64(n)
 	}),
 }

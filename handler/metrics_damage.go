@@ -19,15 +19,14 @@ func (d damage) Describe(to chan<- *prometheus.Desc) { to <- d.files; to <- d.lo
 // Collect implements prometheus.Collector.
 func (d damage) Collect(to chan<- prometheus.Metric) {
 	var files, events, deliveries, subscriptions int64
-	engines.Range(func(_, v any) bool {
-		for _, s := range v.(*engine).Salvages() {
+	for _, e := range openEngines() {
+		for _, s := range e.Salvages() {
 			files++
 			events += s.Lost.Events
 			deliveries += s.Lost.Deliveries
 			subscriptions += s.Lost.Subscriptions
 		}
-		return true
-	})
+	}
 	gauge := func(d *prometheus.Desc, n int64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}

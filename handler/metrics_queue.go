@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,10 +100,13 @@ func countQueue() queueFigures {
 	f := queueFigures{known: true, at: time.Now(), healths: map[string]int64{
 		outbound.HealthOK: 0, outbound.HealthFailing: 0, outbound.HealthDown: 0, outbound.HealthPaused: 0, outbound.HealthInactive: 0,
 	}}
-	engines.Range(func(_, v any) bool {
-		s, err := v.(*engine).Status(ctx)
+	for _, e := range openEngines() {
+		s, err := e.Status(ctx)
+		if err != nil && !slices.Contains(openEngines(), e) {
+			continue // it was closed meanwhile
+		}
 		if f.known = err == nil; !f.known {
-			return false
+			break
 		}
 		f.pending += s.Store.Pending
 		f.dead += s.Store.Dead
@@ -119,8 +123,7 @@ func countQueue() queueFigures {
 			}
 			f.nodes[state]++
 		}
-		return true
-	})
+	}
 	f.took = time.Since(f.at)
 	return f
 }
