@@ -3,8 +3,10 @@ package handler
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -39,6 +41,7 @@ type engine struct {
 	*outbound.Engine
 	store  store.Store
 	keeper *keeper
+	logger atomic.Pointer[slog.Logger] // of the config that rules
 
 	mu    sync.Mutex
 	users []*App
@@ -48,24 +51,24 @@ type engine struct {
 // first user; running tells whether it was open, by the settings of another.
 func useEngine(ctx context.Context, p place, s outbound.Settings) (e *engine, running bool, err error) {
 	v, running, err := engines.LoadOrNew(p.key, func() (caddy.Destructor, error) {
-		st, err := p.open(ctx, s.Logger)
-		if err != nil {
+		e := new(engine)
+		e.logger.Store(s.Logger)
+		lasting := newLastingLog(&e.logger)
+		var err error
+		if e.store, err = p.open(ctx, lasting); err != nil {
 			return nil, err
 		}
-		e, err := outbound.Open(ctx, st, s)
-		if err != nil {
-			return nil, errors.Join(err, st.Close())
+		if e.Engine, err = outbound.Open(ctx, e.store, s); err != nil {
+			return nil, errors.Join(err, e.store.Close())
 		}
-		k, err := keepReplays(ctx, st, s.Logger)
-		if err != nil {
+		if e.keeper, err = keepReplays(ctx, e.store, lasting); err != nil {
 			e.Close()
-			return nil, errors.Join(err, st.Close())
+			return nil, errors.Join(err, e.store.Close())
 		}
-		v := &engine{Engine: e, store: st, keeper: k}
 		opened.Lock()
 		defer opened.Unlock()
-		opened.engines = append(opened.engines, v)
-		return v, nil
+		opened.engines = append(opened.engines, e)
+		return e, nil
 	})
 	if err != nil {
 		return nil, false, err
@@ -79,7 +82,7 @@ func (e *engine) push(ctx context.Context, a *App, running bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if running {
-		if err := e.Apply(ctx, a.settings); err != nil {
+		if err := e.obey(ctx, a); err != nil {
 			e.restore(ctx)
 			return err
 		}
@@ -88,13 +91,19 @@ func (e *engine) push(ctx context.Context, a *App, running bool) error {
 	return nil
 }
 
+// obey goes by the settings of a config.
+func (e *engine) obey(ctx context.Context, a *App) error {
+	e.logger.Store(a.logger)
+	return e.Apply(ctx, a.settings)
+}
+
 // restore goes back to the settings that rule. The caller holds mu.
 func (e *engine) restore(ctx context.Context) {
 	if len(e.users) == 0 {
 		return
 	}
 	top := e.users[len(e.users)-1]
-	if err := e.Apply(context.WithoutCancel(ctx), top.settings); err != nil {
+	if err := e.obey(context.WithoutCancel(ctx), top); err != nil {
 		top.logger.Error("going back to the settings of the config before", "error", err)
 	}
 }

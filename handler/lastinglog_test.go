@@ -1,0 +1,79 @@
+package handler
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/slogtest"
+	"time"
+)
+
+// The log of what outlives a config is like any other, whichever one it writes to.
+func TestLastingLog(t *testing.T) {
+	var out bytes.Buffer
+	var ruling atomic.Pointer[slog.Logger]
+	slogtest.Run(t, func(*testing.T) slog.Handler {
+		out.Reset()
+		ruling.Store(slog.New(slog.NewJSONHandler(&out, nil)))
+		return newLastingLog(&ruling).Handler()
+	}, func(t *testing.T) map[string]any {
+		var line map[string]any
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		return line
+	})
+
+	ruling.Store(slog.New(slog.DiscardHandler))
+	log := newLastingLog(&ruling).With("a", 1).WithGroup("g").With("b", 2)
+	out.Reset()
+	ruling.Store(slog.New(slog.NewTextHandler(&out, nil)))
+	log.Info("later", "c", 3)
+	if got := out.String(); !strings.Contains(got, "msg=later a=1 g.b=2 g.c=3") {
+		t.Errorf("the later log has %q", got)
+	}
+}
+
+// TestLogOfAStoreAfterAReload: a store that was opened by one config writes to the
+// log of the next one.
+func TestLogOfAStoreAfterAReload(t *testing.T) {
+	dir := t.TempDir()
+	db := filepath.Join(dir, "webhooks.db")
+	load := func(config string) (log string) {
+		log = filepath.Join(dir, config+".log")
+		runCaddy(t, fmt.Sprintf("log default {\noutput file %s\n}\nwebhooks {\nstore sqlite %s\n}", log, db), "")
+		return log
+	}
+	admin := func(method, path, body string) answered {
+		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d/webhooks%s", adminPort(), path), strings.NewReader(body)))
+		r.Header.Set("Content-Type", "application/json")
+		return do(t, r)
+	}
+	load("first")
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	admin("POST", "/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
+	log := load("second")
+	for _, path := range []string{db, db + "-wal"} {
+		size := must(os.Stat(path)).Size()
+		if err := os.WriteFile(path, bytes.Repeat([]byte{0x5a}, int(size)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const back = "webhooks store: the file is open again"
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		admin("GET", "/status", "") // by which the store notices
+		if written := must(os.ReadFile(log)); bytes.Contains(written, []byte(back)) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the second log has no word of the store")
+		}
+	}
+}
