@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -766,6 +767,49 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	}
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Connections to receivers stay while nothing is changed by which they are made, and
+// a changed egress rule counts from the next attempt on.
+func TestApplyKeepsConnections(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	callers := make(chan string, 1)
+	r.answers(func(_ http.ResponseWriter, req *http.Request) { callers <- req.RemoteAddr })
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	deliver := func() string {
+		t.Helper()
+		h.publish("a", `1`)
+		if d := h.attempt(); d.State != store.Delivered {
+			t.Fatalf("%+v", d)
+		}
+		return <-callers
+	}
+	apply := func(allow ...string) {
+		t.Helper()
+		var err error
+		if h.settings.Policy, err = egress.NewPolicy(allow, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := deliver()
+	h.settings.SecretGrace = time.Hour
+	apply("127.0.0.0/8")
+	if second := deliver(); second != first {
+		t.Errorf("after a change of something else the connection is another: %s, %s", first, second)
+	}
+	apply("127.0.0.1")
+	if third := deliver(); third == first {
+		t.Error("after a change of the policy the connection is the same")
+	}
+	apply()
+	h.publish("a", `1`)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassEgressDenied {
+		t.Errorf("what is not allowed any more: %+v", d.Attempt)
 	}
 }
 

@@ -114,11 +114,17 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 func (e *Engine) retarget(c *config) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
-	if now := e.config.Load(); now.TenantRate == c.TenantRate {
-		c.rates = now.rates
+	old := e.config.Load()
+	if old.TenantRate == c.TenantRate {
+		c.rates = old.rates
 	}
-	old := e.config.Swap(c)
-	old.client.retire()
+	if old.client.same(c.client) {
+		c.client = old.client // with the connections that it keeps
+	}
+	e.config.Store(c)
+	if c.client != old.client {
+		old.client.retire()
+	}
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
 	}

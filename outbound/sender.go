@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 // sender makes the HTTP exchange of an attempt.
 type sender struct {
+	options   egress.Options // of the transport
 	transport *http.Transport
 	timeout   time.Duration
 	keep      int64 // bytes of an answer's body
@@ -30,14 +32,21 @@ const bodyPatience = 2 * time.Second
 const userAgent = "caddy-webhooks"
 
 func newSender(s Settings) *sender {
-	return &sender{
-		transport: egress.NewTransport(egress.Options{
-			Policy: s.Policy, Own: s.Own, Proxy: s.Proxy,
-			MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
-		}),
-		timeout: s.Timeout,
-		keep:    max(s.ResponseBody, 0),
+	options := egress.Options{
+		Policy: s.Policy, Own: s.Own, Proxy: s.Proxy,
+		MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
 	}
+	return &sender{
+		options:   options,
+		transport: egress.NewTransport(options),
+		timeout:   s.Timeout,
+		keep:      max(s.ResponseBody, 0),
+	}
+}
+
+// same tells whether two senders are made of the same settings.
+func (s *sender) same(other *sender) bool {
+	return s.timeout == other.timeout && s.keep == other.keep && reflect.DeepEqual(s.options, other.options)
 }
 
 // retire lets the attempts under way end, and keeps no connection open: an
