@@ -405,15 +405,15 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 
 // Start opens the store, or goes on with the one that is open, and delivers.
 func (a *App) Start() error {
-	e, running, err := useEngine(a.ctx, a.place, a.settings)
-	if err != nil {
-		return fmt.Errorf("webhooks: %w", err)
-	}
-	a.engine.Store(e)
 	if err := a.notices.start(); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
-	if err := e.push(a.ctx, a, running); err != nil {
+	e, running, err := useEngine(a.ctx, a.place, a.settings)
+	if err == nil {
+		a.engine.Store(e)
+		err = e.push(a.ctx, a, running)
+	}
+	if err != nil {
 		a.notices.stop() // Caddy doesn't stop an app that didn't start
 		return fmt.Errorf("webhooks: %w", err)
 	}
@@ -452,6 +452,9 @@ func (a *App) Cleanup() error {
 	if a.engine.Load() != nil {
 		_, err := engines.Delete(a.place.key)
 		errs = append(errs, err)
+	}
+	if a.notices != nil {
+		a.notices.close()
 	}
 	if a.tracer != nil {
 		errs = append(errs, a.tracer.release())

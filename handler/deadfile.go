@@ -63,7 +63,7 @@ func (f *deadFile) open() (err error) {
 	return err
 }
 
-// stop writes what waits, and closes the file.
+// stop writes what waits, and closes the file if it is open.
 func (f *deadFile) stop() {
 	f.writing.Lock()
 	f.stopped = true

@@ -1,11 +1,19 @@
 package handler
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // logged opens a log of dead letters in a folder that isn't there yet.
@@ -120,5 +128,76 @@ func TestDeadLetterLogThatIsSlow(t *testing.T) {
 	d.file.stop()
 	if n := lines(t, path); n != deadFileQueue {
 		t.Errorf("%d lines, want %d", n, deadFileQueue)
+	}
+}
+
+// Nothing is delivered by a config whose log can't be opened: its store isn't either.
+func TestDeadLetterLogIsOpenedFirst(t *testing.T) {
+	runCaddy(t, "", "")
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	refusal := loadCaddy(t, "webhooks {\nstore sqlite "+path+"\ndead_letter_log /dev/null/dead.ndjson\n}", "")
+	if !strings.Contains(refusal, "dead_letter_log") {
+		t.Errorf("the config was not refused: %q", refusal)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the store was opened (%v)", err)
+	}
+}
+
+// TestDeadLetterLogIsClosedLast: an outcome that is stored when the engine is being
+// closed is written as well.
+func TestDeadLetterLogIsClosedLast(t *testing.T) {
+	receiver, dir := newApp(t), t.TempDir()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	receiver.respond(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-answer
+		w.WriteHeader(http.StatusTeapot)
+	})
+	db, path := filepath.Join(dir, "webhooks.db"), filepath.Join(dir, "dead.ndjson")
+	runCaddy(t, fmt.Sprintf(`grace_period 1ms
+	webhooks {
+		store sqlite %s
+		dead_letter_log %s
+		retry exponential {
+			attempts 1
+		}
+		egress {
+			allow 127.0.0.1
+		}
+		subscription crm {
+			url %s
+			event_types *
+		}
+	}`, db, path, receiver.URL), fmt.Sprintf("http://127.0.0.1:%d {\n}", freePort()))
+	publish := must(http.NewRequest("POST", fmt.Sprintf("http://localhost:%d/webhooks/events", adminPort()), strings.NewReader(`{"event_type":"a","payload":1}`)))
+	publish.Header.Set("Content-Type", "application/json")
+	do(t, publish).want(t, http.StatusAccepted)
+	<-asked
+	other := must(sqlite.OpenConn(db))
+	defer other.Close()
+	if err := sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	for openEngines()[0].InFlight() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	ended := make(chan string, 1)
+	go func() {
+		defer close(ended)
+		ended <- loadCaddy(t, "", "")
+	}()
+	for len(openEngines()) > 0 { // until all is stopped and the engine is being closed
+		time.Sleep(time.Millisecond)
+	}
+	if err := sqlitex.ExecuteTransient(other, "ROLLBACK", nil); err != nil {
+		t.Fatal(err)
+	}
+	if refusal := <-ended; refusal != "" {
+		t.Fatal(refusal)
+	}
+	if n := lines(t, path); n != 1 {
+		t.Errorf("%d lines, want 1", n)
 	}
 }

@@ -84,14 +84,20 @@ func (n *notices) finish() {
 	}
 }
 
+// stop ends Caddy's events, whose handlers end with the config.
 func (n *notices) stop() {
 	close(n.done)
 	n.running.Wait()
 	n.dead.flush()
+	n.tellDropped()
+}
+
+// close is for when there is nothing to tell any more: the end of an engine stores
+// outcomes that have waited.
+func (n *notices) close() {
 	if n.file != nil {
 		n.file.stop()
 	}
-	n.tellDropped()
 }
 
 func (n *notices) emit(name string, data map[string]any) {
