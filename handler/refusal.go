@@ -41,16 +41,17 @@ func statusOf(reason verify.Reason) int {
 	return reason.Status()
 }
 
+// because makes a reason of ours that of the verdict.
+func (v *verdict) because(reason verify.Reason) { v.reason, v.status = reason, statusOf(reason) }
+
 // refuse ends a request that was refused. The error's text is the reason alone:
 // users print it.
 func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	switch v.status {
-	case http.StatusMethodNotAllowed:
+	switch v.reason { // not the status, which may be one of the provider's choice
+	case verify.ReasonMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
-	case http.StatusConflict, http.StatusServiceUnavailable:
-		if v.reason != verify.ReasonReplayed {
-			w.Header().Set("Retry-After", retryAfter)
-		}
+	case verify.ReasonInFlight, reasonNoRoom, reasonBusy:
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	if r.ProtoMajor == 1 && closes(r, v) {
 		w.Header().Set("Connection", "close")
@@ -85,8 +86,8 @@ func errorID() string {
 // not wanted. Otherwise the server reads a good part of it before it answers,
 // and waits for one that the client holds back until it is asked.
 func closes(r *http.Request, v *verdict) bool {
-	switch v.status {
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+	switch v.reason {
+	case verify.ReasonBodyTooLarge, reasonSlowBody:
 		return true
 	}
 	return v.body == nil && r.Header.Get("Expect") != ""
@@ -157,7 +158,7 @@ func (l *refusalLog) about(r *http.Request) []zap.Field {
 	fields := []zap.Field{
 		zap.String("client_ip", client),
 		zap.String("method", method),
-		zap.String("host", u.Host),
+		zap.String("host", cut(u.Host, 256)),
 		zap.String("path", cut(u.EscapedPath(), 256)),
 	}
 	if omitted := l.omitted.Swap(0); omitted > 0 {

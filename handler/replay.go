@@ -69,8 +69,7 @@ func (h *Verify) reserve(v *verdict) {
 		return
 	}
 	if h.starting() {
-		v.reason = reasonBusy
-		v.status = statusOf(v.reason)
+		v.because(reasonBusy)
 		return
 	}
 	v.key = verify.ReplayKey(h.route, v.message)
@@ -78,13 +77,12 @@ func (h *Verify) reserve(v *verdict) {
 	case verify.Fresh:
 		v.reserved = true
 	case verify.Seen:
-		v.reason = verify.ReasonReplayed
+		v.because(verify.ReasonReplayed)
 	case verify.InFlight:
-		v.reason = verify.ReasonInFlight
+		v.because(verify.ReasonInFlight)
 	default:
-		v.reason = reasonBusy
+		v.because(reasonBusy)
 	}
-	v.status = statusOf(v.reason)
 }
 
 // starting tells whether the store that has the messages of the time before is

@@ -393,15 +393,15 @@ func (v *verdict) fail(err error) {
 	_, noRoom := errors.AsType[*spoolError](err)
 	switch {
 	case noRoom:
-		v.reason, v.err = reasonNoRoom, err
+		v.err = err
+		v.because(reasonNoRoom)
 	case errors.Is(err, errBodyTooSlow):
-		v.reason = reasonSlowBody
+		v.because(reasonSlowBody)
 	case errors.Is(err, errBodyTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
-		v.reason = verify.ReasonBodyTooLarge
+		v.because(verify.ReasonBodyTooLarge)
 	default:
-		v.reason = verify.ReasonUnreadableBody
+		v.because(verify.ReasonUnreadableBody)
 	}
-	v.status = statusOf(v.reason)
 }
 
 // acknowledgement is what a provider wants to hear of an event, nil where any 2xx

@@ -284,6 +284,20 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestStatusOfTheRow: what goes with a status of ours doesn't with the same one where
+// a scheme chooses it.
+func TestStatusOfTheRow(t *testing.T) {
+	for _, status := range []int{http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge} {
+		s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+" {\nstatus_code "+strconv.Itoa(status)+"\n}")
+		r := post(t, s.url, "{}")
+		r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "{}"))
+		got := do(t, r).want(t, status)
+		if allow, retry := got.Header.Get("Allow"), got.Header.Get("Retry-After"); allow != "" || retry != "" || got.Close {
+			t.Errorf("%d: Allow %q, Retry-After %q, closed: %t", status, allow, retry, got.Close)
+		}
+	}
+}
+
 // TestConfigErrors: what can't verify doesn't load, and says what to do.
 func TestConfigErrors(t *testing.T) {
 	runCaddy(t, "", "")
@@ -584,9 +598,12 @@ func must[T any](v T, err error) T {
 func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	app := newApp(t)
 	log := filepath.Join(t.TempDir(), "log.json")
-	s := serveSite(t, "log {\n\toutput file "+log+"\n\tformat json\n\t}", `
+	s := serveSite(t, "servers {\n\ttrusted_proxies static 127.0.0.1\n\t}\n\tlog {\n\toutput file "+log+"\n\tformat json\n\t}", `
 	webhook_verify github `+strconv.Quote(testSecret)+`
 	reverse_proxy `+app.addr)
+	long := post(t, s.url+"/"+strings.Repeat("p", 4<<10), "{}")
+	long.Header.Set("X-Forwarded-Host", strings.Repeat("h", 4<<10))
+	do(t, long).want(t, http.StatusUnauthorized)
 	for range 200 {
 		do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
 	}
@@ -596,6 +613,11 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	}
 	if n := bytes.Count(written, []byte("webhook refused")); n < 10 || n > 100 {
 		t.Errorf("%d refusals of 200 were logged", n)
+	}
+	for line := range bytes.Lines(written) {
+		if bytes.Contains(line, []byte("webhook refused")) && len(line) > 1<<10 {
+			t.Errorf("a line has %d bytes: %s", len(line), line)
+		}
 	}
 }
 
