@@ -12,6 +12,7 @@
 //	handler/          the only room that knows Caddy: directives, the global option, admin routes
 //	handler/api/      the HTTP API, a plain http.Handler
 //	handler/cli/      the caddy webhooks command
+//	handler/internal/ room/ bounds what the bodies of requests take of memory
 //	outbound/         the delivery engine: events, subscriptions, deliveries, attempts, dead letters
 //	outbound/store/   what a store must do; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/  where a delivery may go

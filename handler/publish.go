@@ -120,7 +120,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return publishError(w, err)
 	}
-	if v, ok := caddyhttp.GetVar(r.Context(), verdictVar).(*verdict); ok && v.taken != nil {
+	if v := verdictOf(r.Context()); v != nil && v.taken != nil {
 		return reply(w, v.taken)
 	}
 	status := http.StatusAccepted
@@ -143,7 +143,7 @@ type accepted struct {
 func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	n := &outbound.NewEvent{
-		ID:          p.eventID(repl),
+		ID:          p.eventID(repl, verdictOf(r.Context())),
 		Tenant:      repl.ReplaceAll(p.Tenant, ""),
 		Type:        eventType(repl.ReplaceAll(p.EventType, "unknown")),
 		ContentType: r.Header.Get("Content-Type"),
@@ -158,17 +158,11 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 
 // eventID is what was configured, or the provider's delivery id if nobody
 // could have changed it on the way.
-func (p *Publish) eventID(repl *caddy.Replacer) string {
-	id := p.EventID
-	if id == "" {
-		signed, _ := repl.GetString("http.webhook.signed")
-		for _, field := range strings.Fields(signed) {
-			if field == "id" {
-				id = "{http.webhook.id}"
-			}
-		}
+func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
+	if p.EventID == "" && v != nil && v.message != nil && v.message.Signed.ID {
+		return eventID(v.message.ID)
 	}
-	return eventID(repl.ReplaceAll(id, ""))
+	return eventID(repl.ReplaceAll(p.EventID, ""))
 }
 
 // payloads is the room for those that are read and not stored yet.

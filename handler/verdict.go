@@ -105,12 +105,18 @@ func (v *verdict) publish(ctx context.Context) {
 			return nil, false
 		}
 		// not v: another webhook_verify may have judged the request since
-		latest, ok := caddyhttp.GetVar(ctx, verdictVar).(*verdict)
-		if !ok {
+		latest := verdictOf(ctx)
+		if latest == nil {
 			return nil, false
 		}
 		return latest.placeholder(name)
 	})
+}
+
+// verdictOf is the latest verdict on a request, nil for none.
+func verdictOf(ctx context.Context) *verdict {
+	v, _ := caddyhttp.GetVar(ctx, verdictVar).(*verdict)
+	return v
 }
 
 // placeholder is what {http.webhook.<name>} stands for. What isn't known is

@@ -229,7 +229,8 @@ func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
 }
 
 func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {
-	life, bounded := replayLife(scheme)
+	bounds := h.verifier.Bounds()
+	life, bounded := replayLife(scheme.Timestamp, bounds)
 	mode := h.Replay
 	if mode == "" && (bounded || h.ReplayFor > 0) {
 		mode = replayAck
@@ -237,7 +238,7 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 	switch {
 	case mode == "", mode == replayOff:
 		return nil
-	case !scheme.Bounds().Message:
+	case !bounds.Message:
 		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
 	}
 	h.life = time.Duration(h.ReplayFor)
@@ -267,9 +268,9 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 
 // replayLife is how long a message of a scheme can pass for fresh, where its
 // signed time bounds that.
-func replayLife(s verify.Scheme) (time.Duration, bool) {
-	past, future := s.Timestamp.Tolerance()
-	if !s.Bounds().Replay() || past < 0 || future < 0 {
+func replayLife(t verify.Timestamp, bounds verify.Bounds) (time.Duration, bool) {
+	past, future := t.Tolerance()
+	if !bounds.Replay() || past < 0 || future < 0 {
 		return 0, false
 	}
 	return past + future, true

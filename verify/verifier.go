@@ -100,6 +100,9 @@ func publicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+// Bounds are what the scheme's signature protects.
+func (v *Verifier) Bounds() Bounds { return v.plan.bounded }
+
 // Begin makes the checks that need no body: the method, whether what the
 // scheme reads is there, once and well-formed, the time, the content type. A
 // refusal is an *Error.
