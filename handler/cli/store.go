@@ -95,7 +95,9 @@ Copies the file as it is at this moment into a new one, beside a running Caddy
 or without one. The copy is on disk when the command returns, is compacted, and
 only its owner can read it: it holds payloads and secrets.
 
-Where it is put back, what was still to be delivered in it is delivered again.`,
+To put it back, stop Caddy, delete the store's -wal and -shm files, which belong
+to the file that was there and would damage this one, copy it to the store's
+place, and start Caddy. What was still to be delivered in it is delivered again.`,
 		example: `
 caddy webhooks store backup /backup/webhooks.db`,
 		min: 1, max: 1,
