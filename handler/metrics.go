@@ -17,6 +17,7 @@ var engineMetrics = struct {
 	attemptTime prometheus.Histogram
 	deliveries  *prometheus.CounterVec
 	inFlight    prometheus.GaugeFunc
+	full        prometheus.GaugeFunc
 }{
 	published: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "webhooks", Name: "events_published_total",
@@ -50,12 +51,25 @@ var engineMetrics = struct {
 		}
 		return float64(n)
 	}),
+	full: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "store_full",
+		Help: "Stores that have no room, so that events are refused.",
+	}, func() float64 {
+		n := 0
+		engines.Range(func(_, v any) bool {
+			if v.(*engine).Full() {
+				n++
+			}
+			return true
+		})
+		return float64(n)
+	}),
 }
 
 // registerEngineMetrics makes the collectors show in a config's registry.
 func registerEngineMetrics(r *prometheus.Registry) error {
 	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.attempts,
-		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, queueGauges, storeDamage)
+		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, engineMetrics.full, queueGauges, storeDamage)
 }
 
 // register tolerates that several handlers of a config bring the same

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -24,6 +25,7 @@ type commits struct {
 	queue *queue
 	room  chan struct{} // one for each outcome that waits
 	done  sync.Pool     // of chan error
+	full  atomic.Bool   // the last batch that needed room found none
 }
 
 // unit is an event to store or an attempt to settle.
@@ -81,6 +83,12 @@ func (c *commits) run() {
 	g := &gathering{}
 	for c.gather(g) {
 		err := c.e.store.Commit(context.Background(), &g.batch)
+		switch {
+		case errors.Is(err, ErrFull):
+			c.full.Store(true)
+		case err == nil && len(g.batch.Publications) > 0: // a reserve is for outcomes alone
+			c.full.Store(false)
+		}
 		if err != nil {
 			err = c.refuse(g, err)
 		}

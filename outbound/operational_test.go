@@ -171,8 +171,14 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 		t.Fatalf("%+v", a.State)
 	}
 	receive(t, h.dead, "the observer's word")
+	if !h.Full() {
+		t.Error("it doesn't know that the disk is full")
+	}
 	f.full.Store(false)
 	h.publish("order.created", `{}`)
+	if h.Full() {
+		t.Error("the disk is full still")
+	}
 	if got := r.told(t); got.Data["event_type"] != "order.created" {
 		t.Errorf("%+v", got)
 	}

@@ -23,6 +23,7 @@ type Status struct {
 	Store         store.Stats
 	Salvages      []store.Salvage // of damaged stores that were set aside
 	Nodes         []store.Node    // that share the store
+	Full          bool            // the store has no room, and events are refused
 	InFlight      int
 	Draining      bool
 	Subscriptions []SubscriptionStatus
@@ -50,7 +51,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	stats.OldestDue = e.clock.wall(stats.OldestDue)
-	s := Status{Store: stats, Salvages: e.Salvages(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	if e.shared != nil {
 		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
 			return Status{}, err
@@ -66,6 +67,10 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	})
 	return s, nil
 }
+
+// Full tells whether the store has no room, as far as the last events that came
+// can tell: they were refused, or an outcome was.
+func (e *Engine) Full() bool { return e.commits.full.Load() }
 
 // Salvages tells what became of damaged stores, where the store knows.
 func (e *Engine) Salvages() []store.Salvage {

@@ -21,6 +21,7 @@ type status struct {
 type storeStatus struct {
 	Path    string    `json:"path"`
 	Bytes   int64     `json:"bytes"`
+	Full    bool      `json:"full"`
 	Damaged []damaged `json:"damaged"`
 	Nodes   []node    `json:"nodes"`
 }
@@ -70,7 +71,7 @@ func (c *call) showStatus() error {
 	}
 	out := status{
 		Pending: s.Store.Pending, OldestDue: timestamp(s.Store.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
-		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, []damaged{}, []node{}}, Subscriptions: []subscriptionStatus{},
+		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, s.Full, []damaged{}, []node{}}, Subscriptions: []subscriptionStatus{},
 	}
 	for _, d := range s.Salvages {
 		out.Store.Damaged = append(out.Store.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})

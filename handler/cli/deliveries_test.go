@@ -326,6 +326,14 @@ func TestStatusOfMany(t *testing.T) {
 	}
 }
 
+// A full store is told with what to do.
+func TestStatusOfAFullStore(t *testing.T) {
+	address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db","full":true}}`))
+	if full := field(t, run(t, "", "status", "--address", address).want(t, 0).out, "Full"); !strings.Contains(full, "free some space") {
+		t.Errorf("told %q", full)
+	}
+}
+
 // All of it by a real Caddy's admin endpoint, which asks for Host and Origin.
 func TestByTheAdminEndpoint(t *testing.T) {
 	s := start(t)

@@ -20,6 +20,7 @@ type serverStatus struct {
 	Store       struct {
 		Path  string `json:"path"`
 		Bytes uint64 `json:"bytes"`
+		Full  bool   `json:"full"`
 
 		Damaged []struct {
 			Path string `json:"path"`
@@ -115,6 +116,9 @@ func printStatus(c *call, answer []byte) error {
 	}
 	f.add("Dead letters", dead)
 	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	if s.Store.Full {
+		f.add("Full", "no event is taken until there is room: free some space on the store's disk, and the next event shows that it goes on")
+	}
 	for _, n := range s.Store.Nodes {
 		f.addText("Node", n.String())
 	}
