@@ -130,7 +130,7 @@ func checkSigner(scheme string, secrets []string) error {
 		return invalid("secret", "is given more than %d times", maxSecrets)
 	}
 	if _, err := verify.NewSigner(row, secrets); err != nil {
-		return invalid("secret", "is none that the scheme %s can sign with: %v", scheme, err)
+		return badSecret(row, err)
 	}
 	return nil
 }
@@ -186,6 +186,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	if err := e.create(ctx, s); err != nil {
 		return nil, err
 	}
+	c.warnOfShort(s.ID, s.Scheme, spec.Secrets)
 	return s, nil
 }
 
@@ -408,6 +409,7 @@ type Rotated struct {
 func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, error) {
 	c := e.config.Load()
 	r := Rotated{Secret: secret, PreviousExpires: e.now().Add(c.SecretGrace)}
+	var scheme string
 	_, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
 			return configured(s)
@@ -435,9 +437,12 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, 
 		if len(secrets) > maxSecrets {
 			return fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
 		}
-		s.Secrets = secrets
+		s.Secrets, scheme = secrets, s.Scheme
 		return nil
 	})
+	if err == nil && secret != "" {
+		c.warnOfShort(id, scheme, []string{secret})
+	}
 	return r, err
 }
 
@@ -464,6 +469,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		if err := e.reconcileOne(ctx, c, id, spec); err != nil {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
+		c.warnOfShort(id, spec.Scheme, spec.Secrets)
 	}
 	return e.catalogue.reconcile(ctx, c)
 }

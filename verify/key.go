@@ -40,7 +40,7 @@ func textKey(secret string) ([]byte, error) { return []byte(secret), nil }
 func hexKey(secret string) ([]byte, error) {
 	key, err := hex.DecodeString(secret)
 	if err != nil {
-		return nil, errors.New("it is not hexadecimal; copy it from the provider whole, without blanks")
+		return nil, errors.New("it is not hexadecimal; copy it whole, without blanks")
 	}
 	return key, nil
 }
@@ -49,7 +49,7 @@ func hexKey(secret string) ([]byte, error) {
 func base64Key(secret string) ([]byte, error) {
 	key, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(secret, "="))
 	if err != nil {
-		return nil, errors.New("it is not base64; copy it from the provider whole, without blanks")
+		return nil, errors.New("it is not base64; copy it whole, without blanks")
 	}
 	return key, nil
 }
@@ -60,7 +60,7 @@ func whsecKey(secret string) ([]byte, error) {
 	secret = strings.TrimPrefix(secret, "v1,")
 	key, err := base64Key(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
-		return nil, errors.New("what follows whsec_ is not base64; copy the secret from the provider whole, without blanks")
+		return nil, errors.New("what follows whsec_ is not base64; copy the secret whole, without blanks")
 	}
 	return key, nil
 }
@@ -102,7 +102,7 @@ func newKey(s Scheme, secret string) (*key, error) {
 		return nil, err
 	}
 	if len(raw) == 0 {
-		return nil, errors.New("it decodes to nothing; copy it from the provider whole")
+		return nil, errors.New("it decodes to nothing; copy it whole")
 	}
 	k := &key{secret: raw}
 	algorithm := s.algorithm()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,11 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 		}
 	}
 	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || p.several()}, nil
+}
+
+// Shortest is how many bytes the shortest of its keys has.
+func (s *Signer) Shortest() int {
+	return len(slices.MinFunc(s.keys, func(a, b *key) int { return len(a.secret) - len(b.secret) }).secret)
 }
 
 // canSign says why a scheme can't sign.
