@@ -50,11 +50,11 @@ caddy webhooks dead-letters list
 caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		run: func(c *call) error {
-			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "ERROR"}
+			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}
 			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
 				var d deadLetter
 				err := decode(row, &d)
-				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Error, widest)}, err
+				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}, err
 			})
 		},
 	})

@@ -41,11 +41,11 @@ type attempt struct {
 	Response string    `json:"response_body"`
 }
 
-// err is what is wrong with a delivery.
-func (d *delivery) err() string { return cmp.Or(d.Last.Error, d.Reason) }
+// err is what is wrong with a delivery. The reason why it is dead names the last
+// error where that is why.
+func (d *delivery) err() string { return cmp.Or(d.Reason, d.Last.Error) }
 
-// due tells whether a delivery waits although its time has come: for its turn,
-// or for its subscription.
+// due tells whether a delivery waits for its turn although its time has come.
 func (t *tool) due(d *delivery) bool { return !d.Next.IsZero() && !d.Next.After(t.now()) }
 
 // nextOrLast is when a delivery is tried next, or was tried last.

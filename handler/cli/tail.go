@@ -51,7 +51,7 @@ func (c *call) tail() error {
 		return err
 	}
 	if !c.json {
-		fmt.Fprintf(c.out, tailFormat, "AT", "STATE", "#", "STATUS", "TOOK", "EVENT TYPE", "DELIVERY ID", "ERROR")
+		fmt.Fprintf(c.out, tailFormat, "AT", "STATE", "#", "STATUS", "TOOK", "EVENT TYPE", "SUBSCRIPTION", "DELIVERY ID", "ERROR")
 	}
 	for {
 		err := c.follow(body)
@@ -69,7 +69,7 @@ func (c *call) tail() error {
 const (
 	typeEvents = "text/event-stream"
 
-	tailFormat = "%-8s  %-9s  %-3s  %-13s  %-8s  %-24s  %-20s  %s\n"
+	tailFormat = "%-8s  %-9s  %-3s  %-13s  %-8s  %-24s  %-20s  %-20s  %s\n"
 
 	reconnectPause = 500 * time.Millisecond
 )
@@ -150,5 +150,5 @@ func (t *tool) tailed(d *delivery) string {
 		words += ", next " + ago(t.now().Sub(d.Next))
 	}
 	return fmt.Sprintf(tailFormat, d.Last.At.In(t.zone).Format(time.TimeOnly), clean(d.State), fmt.Sprint(d.Last.Number), cell(status, 13),
-		fmt.Sprintf("%d ms", d.Last.Millis), cell(d.EventType, 24), clean(d.ID), words)
+		fmt.Sprintf("%d ms", d.Last.Millis), cell(d.EventType, 24), cell(d.SubscriptionID, 20), clean(d.ID), words)
 }

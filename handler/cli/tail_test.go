@@ -72,6 +72,8 @@ func steadily(line string) string {
 		switch {
 		case strings.HasPrefix(w, "dlv_"):
 			words[i] = "<delivery>"
+		case strings.HasPrefix(w, "sub_"):
+			words[i] = "<subscription>"
 		case i > 0 && w == "ms":
 			words[i-1] = "<n>"
 		}
@@ -83,16 +85,16 @@ func TestTail(t *testing.T) {
 	s := start(t)
 	s.subscribe("*")
 	f := s.follow()
-	if got := f.next(f.out); steadily(got) != "AT STATE # STATUS TOOK EVENT TYPE DELIVERY ID ERROR" {
+	if got := f.next(f.out); steadily(got) != "AT STATE # STATUS TOOK EVENT TYPE SUBSCRIPTION DELIVERY ID ERROR" {
 		t.Errorf("head: %s", got)
 	}
 	s.publish("order.created", "{}")
-	if got := f.next(f.out); steadily(got) != "15:04:05 delivered 1 200 <n> ms order.created <delivery>" || got != strings.TrimRight(got, " ") {
+	if got := f.next(f.out); steadily(got) != "15:04:05 delivered 1 200 <n> ms order.created <subscription> <delivery>" || got != strings.TrimRight(got, " ") {
 		t.Errorf("a success: %q", got)
 	}
 	s.answer.Store(503)
 	s.publish("order.created", "{}")
-	if got := f.next(f.out); steadily(got) != "15:04:05 dead 1 503 <n> ms order.created <delivery> the receiver answered 503 Service Unavailable" {
+	if got := f.next(f.out); steadily(got) != "15:04:05 dead 1 503 <n> ms order.created <subscription> <delivery> the receiver answered 503 Service Unavailable" {
 		t.Errorf("a failure: %q", got)
 	}
 
