@@ -14,7 +14,7 @@ import (
 // queue tells how much waits, how much was given up, and how the receivers
 // fare: what an alert is made of. It asks the engines when it is scraped.
 type queue struct {
-	pending, dead, subscriptions, nodes *prometheus.Desc
+	pending, oldest, dead, subscriptions, nodes *prometheus.Desc
 
 	mu   sync.Mutex
 	last queueFigures
@@ -24,6 +24,7 @@ type queue struct {
 type queueFigures struct {
 	known         bool // else a store couldn't be read
 	pending, dead int64
+	oldest        time.Duration // since the first of what is due was, 0 where nothing is
 	healths       map[string]int64
 	nodes         map[string]int64
 	at            time.Time
@@ -33,6 +34,8 @@ type queueFigures struct {
 var queueGauges = &queue{
 	pending: prometheus.NewDesc("caddy_webhooks_deliveries_pending",
 		"Deliveries that wait for an attempt or are under way.", nil, nil),
+	oldest: prometheus.NewDesc("caddy_webhooks_deliveries_oldest_due_seconds",
+		"For how long the first of the deliveries that are due has waited; 0 where none is due. Those of inactive subscriptions don't count.", nil, nil),
 	dead: prometheus.NewDesc("caddy_webhooks_dead_letters",
 		"Dead letters in the store.", nil, nil),
 	subscriptions: prometheus.NewDesc("caddy_webhooks_subscriptions",
@@ -60,6 +63,7 @@ const (
 // Describe implements prometheus.Collector.
 func (q *queue) Describe(to chan<- *prometheus.Desc) {
 	to <- q.pending
+	to <- q.oldest
 	to <- q.dead
 	to <- q.subscriptions
 	to <- q.nodes
@@ -76,6 +80,7 @@ func (q *queue) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
 	gauge(q.pending, f.pending)
+	to <- prometheus.MustNewConstMetric(q.oldest, prometheus.GaugeValue, f.oldest.Seconds())
 	gauge(q.dead, f.dead)
 	for health, n := range f.healths {
 		gauge(q.subscriptions, n, health)
@@ -110,6 +115,9 @@ func countQueue() queueFigures {
 		}
 		f.pending += s.Store.Pending
 		f.dead += s.Store.Dead
+		if !s.OldestDue.IsZero() {
+			f.oldest = max(f.oldest, f.at.Sub(s.OldestDue))
+		}
 		for _, sub := range s.Subscriptions {
 			f.healths[sub.Health]++
 		}

@@ -12,8 +12,11 @@ import (
 
 // TestQueueMetrics: what an alert asks for is there, whatever the state.
 func TestQueueMetrics(t *testing.T) {
-	runCaddy(t, unreached(t, ""), "")
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	hang := make(chan struct{})
+	busy := newApp(t)
+	busy.respond(func(http.ResponseWriter, *http.Request) { <-hang })
+	runCaddy(t, unreached(t, "subscription busy {\n url "+busy.URL+"\n event_types busy\n}"), "")
+	t.Cleanup(func() { close(hang); runCaddy(t, "", "") }) // before the store's directory goes
 	admin := func(method, path, body string) string {
 		t.Helper()
 		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
@@ -27,8 +30,8 @@ func TestQueueMetrics(t *testing.T) {
 	}
 	metrics := scrape()
 	for _, want := range []string{
-		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_dead_letters 0\n",
-		`caddy_webhooks_subscriptions{health="ok"} 1` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
+		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_deliveries_oldest_due_seconds 0\n", "caddy_webhooks_dead_letters 0\n",
+		`caddy_webhooks_subscriptions{health="ok"} 2` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("before: metrics lack %s", want)
@@ -40,11 +43,17 @@ func TestQueueMetrics(t *testing.T) {
 	}
 	metrics = scrape()
 	for _, want := range []string{
-		"caddy_webhooks_deliveries_pending 1\n",
-		`caddy_webhooks_subscriptions{health="ok"} 0` + "\n", `caddy_webhooks_subscriptions{health="inactive"} 1` + "\n",
+		"caddy_webhooks_deliveries_pending 1\n", "caddy_webhooks_deliveries_oldest_due_seconds 0\n",
+		`caddy_webhooks_subscriptions{health="ok"} 1` + "\n", `caddy_webhooks_subscriptions{health="inactive"} 1` + "\n",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("while it is held: metrics lack %s", want)
+		}
+	}
+	admin("POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
+	for began := time.Now(); strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n"); {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("nothing that is due waits")
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (e *Engine) record(ctx context.Context, key store.ID) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Due = e.clock.wall(r.Due)
+	e.foresee(r)
 	return r, nil
 }
 
@@ -40,7 +40,7 @@ func (e *Engine) record(ctx context.Context, key store.ID) (*Record, error) {
 func (e *Engine) Deliveries(ctx context.Context, q Query) ([]*Record, error) {
 	rs, err := e.store.Deliveries(ctx, q)
 	for _, r := range rs {
-		r.Due = e.clock.wall(r.Due)
+		e.foresee(r)
 	}
 	return rs, err
 }

@@ -24,6 +24,7 @@ type Status struct {
 	Salvages      []store.Salvage // of damaged stores that were set aside
 	Nodes         []store.Node    // that share the store
 	Full          bool            // the store has no room, and events are refused
+	OldestDue     time.Time       // of what waits and isn't held, zero for none
 	InFlight      int
 	Draining      bool
 	Subscriptions []SubscriptionStatus
@@ -50,8 +51,11 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	stats.OldestDue = e.clock.wall(stats.OldestDue)
-	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	oldest, err := e.oldestDue(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), OldestDue: oldest, InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	if e.shared != nil {
 		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
 			return Status{}, err
@@ -66,6 +70,20 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		return cmp.Compare(a.Subscription.Key, b.Subscription.Key)
 	})
 	return s, nil
+}
+
+// oldestDue is when the first of the deliveries was or will be due that are not
+// held.
+func (e *Engine) oldestDue(ctx context.Context) (oldest time.Time, err error) {
+	backlogs, err := e.store.Backlogs(ctx)
+	for _, b := range backlogs {
+		if oldest.IsZero() || b.Due.Before(oldest) {
+			if l := e.lanes.byKey(b.Subscription); l != nil && l.target.Load().sub.Active {
+				oldest = b.Due
+			}
+		}
+	}
+	return e.clock.wall(oldest), err
 }
 
 // Full tells whether the store has no room, as far as the last events that came
@@ -100,6 +118,17 @@ func (l *lane) status() SubscriptionStatus {
 		s.Health = HealthFailing
 	}
 	return s
+}
+
+// foresee tells of a pending delivery what its subscription makes it wait for.
+func (e *Engine) foresee(r *Record) {
+	r.Due = e.clock.wall(r.Due)
+	l := e.lanes.byKey(r.Subscription)
+	if l == nil || r.State != store.Pending {
+		return
+	}
+	s := l.status()
+	r.Held, r.PausedUntil = !s.Subscription.Active, s.PausedUntil
 }
 
 // underWay counts the attempts.

@@ -20,6 +20,7 @@ type delivery struct {
 	State          string         `json:"state"`
 	Reason         *string        `json:"reason"` // why it is dead
 	Attempts       int            `json:"attempts"`
+	Held           bool           `json:"held"` // until its subscription is active
 	NextAttemptAt  timestamp      `json:"next_attempt_at"`
 	CreatedAt      timestamp      `json:"created_at"`
 	LastAttempt    *attemptResult `json:"last_attempt"`
@@ -50,10 +51,13 @@ func deliveryOf(r *outbound.Record) delivery {
 	d := delivery{
 		DeliveryID: recordCursor(r), EventID: r.EventID, EventType: r.EventType, Tenant: orNull(r.Tenant),
 		SubscriptionID: r.SubscriptionID, URL: r.URL, State: r.State.String(), Reason: orNull(r.Reason),
-		Attempts: r.Attempts, CreatedAt: timestamp(r.ID.Time()),
+		Attempts: r.Attempts, Held: r.Held, CreatedAt: timestamp(r.ID.Time()),
 	}
-	if r.State == store.Pending {
+	if r.State == store.Pending && !r.Held {
 		d.NextAttemptAt = timestamp(r.Due)
+		if r.PausedUntil.After(r.Due) {
+			d.NextAttemptAt = timestamp(r.PausedUntil)
+		}
 	}
 	if r.Last != nil {
 		last := resultOf(r.Last)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -71,12 +72,41 @@ func TestStatus(t *testing.T) {
 	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200)
 	s.publish("a", "2")
 	st := s.get("/status").want(t, 200)
-	if fmt.Sprint(st["dead_letters"]) != "1" || fmt.Sprint(st["pending"]) != "1" || st["oldest_due"] == nil || st["draining"] != false {
+	if fmt.Sprint(st["dead_letters"]) != "1" || fmt.Sprint(st["pending"]) != "1" || st["oldest_due"] != nil || st["draining"] != false {
 		t.Errorf("%v", st)
 	}
 	one := st["subscriptions"].([]any)[0].(map[string]any)
-	if one["health"] != "inactive" || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" || fmt.Sprint(one["pending"]) != "1" || fmt.Sprint(one["ready"]) != "0" {
+	if one["health"] != "inactive" || one["reason"] != outbound.ReasonByHand || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" || fmt.Sprint(one["pending"]) != "1" || fmt.Sprint(one["ready"]) != "0" {
 		t.Errorf("%v", one)
+	}
+}
+
+// A delivery's next attempt is when its subscription lets it be.
+func TestNextAttempt(t *testing.T) {
+	s := start(t)
+	r := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	t.Cleanup(r.Close)
+	sub := s.subscribe(r.URL).text("subscription_id")
+	s.publish("a", "1")
+	s.attempt()
+	for began := time.Now(); s.get("/status").want(t, 200)["subscriptions"].([]any)[0].(map[string]any)["health"] != "paused"; {
+		if time.Since(began) > patience {
+			t.Fatal("there is no pause")
+		}
+	}
+	s.publish("a", "2")
+	newest := func() object { return s.get("/deliveries?limit=1").want(t, 200)["data"].([]any)[0].(map[string]any) }
+	if d := newest(); d["held"] != false {
+		t.Errorf("%v", d)
+	} else if next, err := time.Parse(time.RFC3339, d.text("next_attempt_at")); err != nil || time.Until(next) < 5*time.Minute {
+		t.Errorf("next at %v, %v", next, err)
+	}
+	s.post("/subscriptions/"+sub+"/deactivate", "").want(t, 200)
+	if d := newest(); d["held"] != true || d["next_attempt_at"] != nil {
+		t.Errorf("%v", d)
 	}
 }
 

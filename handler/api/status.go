@@ -50,6 +50,7 @@ type subscriptionStatus struct {
 	SubscriptionID string    `json:"subscription_id"`
 	URL            string    `json:"url"`
 	Health         string    `json:"health"`
+	Reason         *string   `json:"reason"` // why it is inactive
 	InFlight       int       `json:"in_flight"`
 	Pending        int64     `json:"pending"` // deliveries that wait for it, those under way included
 	Ready          int       `json:"ready"`
@@ -70,7 +71,7 @@ func (c *call) showStatus() error {
 		return err
 	}
 	out := status{
-		Pending: s.Store.Pending, OldestDue: timestamp(s.Store.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
+		Pending: s.Store.Pending, OldestDue: timestamp(s.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
 		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, s.Full, []damaged{}, []node{}}, Subscriptions: []subscriptionStatus{},
 	}
 	for _, d := range s.Salvages {
@@ -87,7 +88,7 @@ func (c *call) showStatus() error {
 
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
-		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health,
+		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health, Reason: orNull(s.Subscription.Reason),
 		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}

@@ -25,6 +25,7 @@ type delivery struct {
 	Reason         string    `json:"reason"` // why it is dead
 	Attempts       int       `json:"attempts"`
 	Created        time.Time `json:"created_at"`
+	Held           bool      `json:"held"`
 	Next           time.Time `json:"next_attempt_at"`
 	Last           attempt   `json:"last_attempt"`
 }
@@ -51,6 +52,8 @@ func (t *tool) due(d *delivery) bool { return !d.Next.IsZero() && !d.Next.After(
 // nextOrLast is when a delivery is tried next, or was tried last.
 func (t *tool) nextOrLast(d *delivery) string {
 	switch {
+	case d.Held:
+		return "held"
 	case t.due(d):
 		return "due " + t.when(d.Next)
 	case !d.Next.IsZero():
@@ -155,6 +158,8 @@ func printDelivery(c *call, answer []byte) error {
 	f.addText("URL", d.URL)
 	f.add("Created", c.when(d.Created))
 	switch {
+	case d.Held:
+		f.add("Held", "until its subscription is active: `caddy webhooks status` shows why it isn't")
 	case c.due(&d):
 		f.add("Due since", c.when(d.Next)+": `caddy webhooks status` shows what its subscription waits for")
 	case !d.Next.IsZero():

@@ -81,7 +81,8 @@ func TestWhenADeliveryIsTried(t *testing.T) {
 		want string
 	}{
 		"between attempts":        {delivery{Next: now.Add(time.Minute), Last: attempt{At: now.Add(-time.Minute)}}, "next 2026-01-31 15:05:05 (in 1m)"},
-		"held when it should go":  {delivery{Next: now.Add(-time.Minute)}, "due 2026-01-31 15:03:05 (1m ago)"},
+		"held":                    {delivery{Held: true}, "held"},
+		"when it should go":       {delivery{Next: now.Add(-time.Minute)}, "due 2026-01-31 15:03:05 (1m ago)"},
 		"settled":                 {delivery{Last: attempt{At: now.Add(-time.Minute)}}, "last 2026-01-31 15:03:05 (1m ago)"},
 		"dead without an attempt": {delivery{}, "-"},
 	} {
@@ -100,8 +101,11 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.run("", "deliveries", "list", "--json").want(t, 0).out), &list); err != nil {
 		t.Fatal(err)
 	}
-	if due := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Due since"); !strings.Contains(due, "`caddy webhooks status`") {
-		t.Errorf("due since %q", due)
+	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status`") {
+		t.Errorf("held %q", held)
+	}
+	if r := s.run("", "deliveries", "list").want(t, 0); !strings.Contains(r.out, held+"  held  ") {
+		t.Errorf("listed %s", r.out)
 	}
 }
 

@@ -36,6 +36,16 @@ type serverStatus struct {
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
 
+// held is how many deliveries wait for subscriptions that are inactive.
+func (s *serverStatus) held() (n int) {
+	for _, sub := range s.Subscriptions {
+		if sub.Health == "inactive" {
+			n += sub.Pending
+		}
+	}
+	return n
+}
+
 // node is one of those that share the store.
 type node struct {
 	Number int    `json:"number"`
@@ -60,6 +70,7 @@ type subscriptionStatus struct {
 	ID          string    `json:"subscription_id"`
 	URL         string    `json:"url"`
 	Health      string    `json:"health"`
+	Reason      string    `json:"reason"` // why it is inactive
 	InFlight    int       `json:"in_flight"`
 	Pending     int       `json:"pending"`
 	Ready       int       `json:"ready"`
@@ -69,6 +80,14 @@ type subscriptionStatus struct {
 	LastSuccess time.Time `json:"last_success_at"`
 	LastFailure time.Time `json:"last_failure_at"`
 	LastError   string    `json:"last_error"`
+}
+
+// trouble is why it is inactive, and what was wrong last.
+func (s *subscriptionStatus) trouble() string {
+	if s.Reason != "" && s.LastError != "" {
+		return s.Reason + "; last error: " + s.LastError
+	}
+	return cmp.Or(s.Reason, s.LastError)
 }
 
 func (t *tool) status() *cobra.Command {
@@ -104,6 +123,9 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	waiting := count(s.Pending, "delivery", "deliveries")
+	if held := s.held(); held > 0 {
+		waiting += " (" + thousands(held) + " held for inactive subscriptions)"
+	}
 	if !s.OldestDue.IsZero() {
 		waiting += ", the first due " + c.when(s.OldestDue)
 	}
@@ -138,10 +160,10 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.LastError, widest))
+		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
 	}
 	return t.flush(c.out)
 }

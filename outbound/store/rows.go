@@ -144,4 +144,8 @@ type Record struct {
 	Last           *Attempt // nil before the first
 	Payload        []byte   // where it was asked for
 	ContentType    string   // with the payload
+
+	// How its subscription stands, while it is pending: the engine knows.
+	Held        bool      // it waits until that is active
+	PausedUntil time.Time // zero when it isn't
 }

@@ -240,10 +240,9 @@ type Query struct {
 
 // Stats are figures for an operator.
 type Stats struct {
-	Pending   int64        // deliveries waiting, held ones included
-	Waiting   map[ID]int64 // these by their subscription's key, where there are any
-	Dead      int64        // dead letters
-	OldestDue time.Time    // of those that are waiting, zero for none
-	Bytes     int64        // on disk
-	Path      string       // where it is, without credentials
+	Pending int64        // deliveries waiting, held ones included
+	Waiting map[ID]int64 // these by their subscription's key, where there are any
+	Dead    int64        // dead letters
+	Bytes   int64        // on disk
+	Path    string       // where it is, without credentials
 }

@@ -50,15 +50,6 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 		if err := db.QueryRow(ctx, countDead).Scan(&stats.Dead); err != nil {
 			return err
 		}
-		backlogs, err := findBacklogs(ctx, db)
-		if err != nil {
-			return err
-		}
-		for _, b := range backlogs {
-			if stats.OldestDue.IsZero() || b.Due.Before(stats.OldestDue) {
-				stats.OldestDue = b.Due
-			}
-		}
 		return db.QueryRow(ctx, diskBytes).Scan(&stats.Bytes)
 	})
 	return stats, s.fail("reading the figures", err)

@@ -50,15 +50,6 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	if err != nil {
 		return stats, s.fail("reading the figures", err)
 	}
-	backlogs, err := s.Backlogs(ctx)
-	if err != nil {
-		return stats, err
-	}
-	for _, b := range backlogs {
-		if stats.OldestDue.IsZero() || b.Due.Before(stats.OldestDue) {
-			stats.OldestDue = b.Due
-		}
-	}
 	stats.Bytes = s.size()
 	return stats, nil
 }
