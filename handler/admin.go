@@ -39,11 +39,12 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// activeEngine is the engine of the config that is running now.
+// activeEngine is the engine of the config that is running now, or of the one
+// that just stops.
 func activeEngine() *outbound.Engine {
 	app, err := caddy.ActiveContext().AppIfConfigured("webhooks")
 	if err != nil {
-		return nil
+		return stopping.Load()
 	}
 	return app.(*App).current()
 }

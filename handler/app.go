@@ -427,11 +427,17 @@ func (a *App) Stop() error {
 	if last := e.pop(a.ctx, a); last {
 		ctx, cancel := context.WithTimeout(context.Background(), a.grace())
 		defer cancel()
+		stopping.Store(e.Engine)
+		defer stopping.CompareAndSwap(e.Engine, nil)
 		e.Drain(ctx)
 	}
 	a.notices.stop()
 	return nil
 }
+
+// stopping is the engine whose attempts are waited for: when Caddy stops, no
+// config is the active one any more.
+var stopping atomic.Pointer[outbound.Engine]
 
 // defaultGrace is for a server that would wait for ever.
 const defaultGrace = 30 * time.Second

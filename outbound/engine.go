@@ -135,6 +135,13 @@ func (e *Engine) retarget(c *config) {
 // off, and will be repeated after the next Open. Publish goes on to store events.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()
+	if n := e.InFlight(); n > 0 {
+		args := []any{"attempts", n}
+		if end, ok := ctx.Deadline(); ok {
+			args = append(args, "at_most", time.Until(end).Round(time.Second))
+		}
+		e.config.Load().Logger.Info("making no more attempts; waiting for those under way", args...)
+	}
 	if e.shared != nil {
 		e.background(e.yield)
 	}

@@ -863,9 +863,12 @@ func TestDrain(t *testing.T) {
 	r.wait(1)
 	mark := s.out.len()
 	s.signal(syscall.SIGTERM)
-	eventually(t, "the beginning of the stop", func() bool { return strings.Contains(s.out.after(mark), "shutting down") })
+	eventually(t, "the word of what is waited for", func() bool { return strings.Contains(s.out.after(mark), "waiting for those under way") })
 	if !s.running() {
 		t.Error("caddy did not wait for the attempt")
+	}
+	if status := s.webhooks("status"); !strings.Contains(status, "Stopping:") {
+		t.Errorf("the status doesn't say that it stops: %s", status)
 	}
 	close(release)
 	s.exited()

@@ -150,7 +150,7 @@ func printStatus(c *call, answer []byte) error {
 			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost; delete it and its report when nobody needs it")
 	}
 	if s.Draining {
-		f.add("Draining", "yes: no new attempts are made, since Caddy stops or reloads")
+		f.add("Stopping", "Caddy makes no more attempts, and waits for those under way")
 	}
 	if err := f.flush(c.out); err != nil {
 		return err
