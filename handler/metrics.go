@@ -21,7 +21,7 @@ var engineMetrics = struct {
 }{
 	published: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "webhooks", Name: "events_published_total",
-		Help: "Events by result: stored, duplicate, refused (the publisher's fault) or failed (ours).",
+		Help: "Events by result: stored, unmatched (stored, and no subscription wants it), duplicate, refused (the publisher's fault) or failed (ours).",
 	}, []string{"result"}),
 	publishTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: "caddy", Subsystem: "webhooks", Name: "publish_duration_seconds",

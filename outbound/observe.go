@@ -10,7 +10,8 @@ import (
 // are called on the hot path: they must be quick and not block.
 type Observer interface {
 	// PublishDone is called once for each event that was published, or refused.
-	// Result is stored, duplicate, refused or failed.
+	// Result is stored, unmatched (stored, and no subscription wants it),
+	// duplicate, refused or failed.
 	PublishDone(result string, took time.Duration)
 	// AttemptDone is called for each attempt, when its outcome is stored.
 	AttemptDone(a *AttemptDone)

@@ -74,6 +74,8 @@ func (p publishSpan) end(res Published, err error) {
 		result = "refused"
 	case err != nil:
 		result = "failed"
+	case res.Deliveries == 0:
+		result = "unmatched"
 	}
 	if p.span.IsRecording() {
 		if err != nil {
