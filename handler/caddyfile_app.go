@@ -277,6 +277,7 @@ func parseHeader(d *caddyfile.Dispenser, s *Subscription) error {
 	if !d.AllArgs(&name, &value) {
 		return d.Err("header: write a name and a value, as in: header X-Env production")
 	}
+	name = strings.TrimSuffix(name, ":") // as Caddy's own header directive does
 	if _, ok := s.Headers[name]; ok {
 		return d.Errf("header %s is given twice", name)
 	}

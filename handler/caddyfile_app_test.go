@@ -15,6 +15,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 	site := func(s string) string { return ":8080 {\n" + s + "\n}\n" }
 	for name, c := range map[string]struct{ caddyfile, want string }{
 		"unknown option":         {global("stor sqlite x"), "unrecognized subdirective 'stor'"},
+		"option of egress":       {global("allow 10.0.0.0/8"), "it belongs into the block of egress: egress … { allow … }"},
 		"scalar twice":           {global("timeout 1s\ntimeout 2s"), "timeout is given twice"},
 		"block twice":            {"{\nwebhooks {\n}\nwebhooks {\n}\n}\n", "put everything into one block, at Caddyfile:4"},
 		"argument":               {"{\nwebhooks x {\n}\n}\n", "wrong argument count"},
@@ -43,6 +44,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"subscription option":    {global("subscription a {\nuri x\n}"), "unrecognized subdirective 'uri'"},
 		"header":                 {global("subscription a {\nheader X\n}"), "header X-Env production"},
 		"header twice":           {global("subscription a {\nheader X 1\nheader X 2\n}"), "header X is given twice"},
+		"header with a colon":    {global("subscription a {\nheader X 1\nheader X: 2\n}"), "header X is given twice"},
 		"tenant rate":            {global("tenant_rate_limit 50"), `tenant_rate_limit: "50" is not a rate`},
 		"rate":                   {global("subscription a {\nrate_limit 50\n}"), `"50" is not a rate`},
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
@@ -109,7 +111,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"egress":              {"webhooks {\negress {\nallow 10.0.0.0/64\n}\n}", "", "egress"},
 		"no secret in env":    {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret {env.NO_SUCH_SECRET}\n}\n}", "", "subscription crm: secret: the environment variable NO_SUCH_SECRET is empty or not set"},
 		"secret not decoded":  {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret whsec_!!\n}\n}", "", "subscription crm"},
-		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "allow it in the egress settings"},
+		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "have the server's configuration allow it: egress { allow"},
 		"no url":              {"webhooks {\nsubscription crm {\nevent_types *\n}\n}", "", "subscription crm: url"},
 		"no event types":      {"webhooks {\nsubscription crm {\nurl https://crm.example.com\n}\n}", "", "event_types is missing: name the types to receive, such as order.created or invoice.*, or * for all"},
 		"pattern":             {subscription("event_types order*"), "", `"order*", which is neither an event type such as order.created, nor a prefix such as order.*, nor * for all`},

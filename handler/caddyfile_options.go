@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -30,7 +31,7 @@ func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to 
 		name := d.Val()
 		o, ok := options[name]
 		if !ok {
-			return d.Errf("unrecognized subdirective '%s': here belong %s", name, strings.Join(slices.Sorted(maps.Keys(options)), ", "))
+			return d.Errf("unrecognized subdirective '%s': %s", name, whereTo(name, options))
 		}
 		if seen[name] && !o.repeat {
 			return d.Errf("%s is given twice", name)
@@ -41,6 +42,26 @@ func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to 
 		}
 	}
 	return nil
+}
+
+// inner are the options of the blocks within blocks, by what opens these. They
+// are easily written one level too high.
+var inner = map[string][]string{
+	"signature":    slices.Collect(maps.Keys(signatureOptions)),
+	"retry":        slices.Collect(maps.Keys(exponentialOptions)),
+	"egress":       slices.Collect(maps.Keys(egressOptions)),
+	"subscription": slices.Collect(maps.Keys(subscriptionOptions)),
+}
+
+// whereTo says where an option belongs that isn't in the table.
+func whereTo[T any](name string, options map[string]option[T]) string {
+	known := slices.Sorted(maps.Keys(options))
+	for _, opens := range known {
+		if slices.Contains(inner[opens], name) {
+			return fmt.Sprintf("it belongs into the block of %s: %[1]s … { %s … }", opens, name)
+		}
+	}
+	return "here belong " + strings.Join(known, ", ")
 }
 
 // text is an option with one argument, which isn't empty.

@@ -175,11 +175,16 @@ func unread(w http.ResponseWriter, err error, limit int64) error {
 	}
 	switch {
 	case errors.Is(err, room.ErrTooLarge):
-		return caddyhttp.Error(http.StatusRequestEntityTooLarge, &outbound.TooLarge{Limit: limit})
+		return tooLarge(limit)
 	case errors.Is(err, room.ErrFull):
 		return unavailable(w, err)
 	}
 	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
+}
+
+// tooLarge tells the operator what to do: a provider can't send less.
+func tooLarge(limit int64) error {
+	return caddyhttp.Error(http.StatusRequestEntityTooLarge, fmt.Errorf("the body is over the limit of %d bytes: raise max_payload in the global webhooks option", limit))
 }
 
 func publishError(w http.ResponseWriter, err error) error {
@@ -188,7 +193,7 @@ func publishError(w http.ResponseWriter, err error) error {
 	var limited *outbound.Limited
 	switch {
 	case errors.As(err, &large):
-		return caddyhttp.Error(http.StatusRequestEntityTooLarge, err)
+		return tooLarge(large.Limit)
 	case errors.As(err, &wrong):
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	case errors.As(err, &limited):

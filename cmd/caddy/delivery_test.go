@@ -797,6 +797,7 @@ http://:{$PORT} {
 	}
 	large := sized(64<<10 + 1)
 	s.post("/", large, standardHeaders(t, standardSecret, "msg_large", time.Now(), large)).want(http.StatusRequestEntityTooLarge)
+	eventually(t, "the word of what is too large", func() bool { return strings.Contains(s.log(), "raise max_payload") })
 
 	// The provider's retry after a restart, signed anew, is no second event.
 	s.stop()

@@ -56,7 +56,7 @@ func TestRefusals(t *testing.T) {
 		{"url null", call{method: "POST", path: "/subscriptions", body: `{"url":null,"event_types":["*"]}`}, 422, "missing_field", "url", "", "", ""},
 		{"bad url", call{method: "POST", path: "/subscriptions", body: `{"url":"ftp://example.com","event_types":["*"]}`}, 422, "invalid_field", "url", "must begin with https://", "", ""},
 		{"header in url", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com/\r\nX: y","event_types":["*"]}`}, 422, "invalid_field", "url", "", "", ""},
-		{"private address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://10.0.0.1/","event_types":["*"]}`}, 422, "invalid_field", "url", "in the egress settings", "", ""},
+		{"private address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://10.0.0.1/","event_types":["*"]}`}, 422, "invalid_field", "url", "egress { allow", "", ""},
 		{"metadata address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://[::ffff:169.254.169.254]/","event_types":["*"]}`}, 422, "invalid_field", "url", "not allowed", "", ""},
 		{"no event_types", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com"}`}, 422, "invalid_field", "event_types", "or * for all", "", ""},
 		{"bad pattern", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["order*"]}`}, 422, "invalid_field", "event_types", `"order*"`, "", ""},

@@ -20,7 +20,7 @@ type DeniedError struct {
 }
 
 func (e *DeniedError) Error() string {
-	return "deliveries to this host are not allowed: use a host with public addresses only, or ask the operator to allow it in the egress settings"
+	return "deliveries to this host are not allowed: use a host with public addresses only, or have the server's configuration allow it: egress { allow … }"
 }
 
 // Detail is for the operator's log alone: it holds the address and the verdict.

@@ -30,5 +30,5 @@ func Example() {
 	// Output:
 	// checking the URL: the host is a number: write an IPv4 address as four decimal numbers, without leading zeros
 	// checking the URL: it has a user name or password: put credentials into a header, such as Authorization
-	// Get "http://169.254.169.254/latest/meta-data/": deliveries to this host are not allowed: use a host with public addresses only, or ask the operator to allow it in the egress settings
+	// Get "http://169.254.169.254/latest/meta-data/": deliveries to this host are not allowed: use a host with public addresses only, or have the server's configuration allow it: egress { allow … }
 }
