@@ -42,6 +42,9 @@ func TestCommands(t *testing.T) {
 	shows(t, s.webhooks("dead-letters", "show", dead), dead, "order", "500")
 	shows(t, s.webhooks("status"), sub)
 
+	if r := s.cli("webhooks", "status", "--config", s.file(), "--adapter", "caddyfile"); r.code != 0 || r.stderr != "" {
+		t.Errorf("by its configuration: exit code %d, stderr %q", r.code, r.stderr)
+	}
 	for _, args := range [][]string{
 		{"events", "list"}, {"subscriptions", "list"}, {"deliveries", "list"}, {"dead-letters", "list"},
 	} {

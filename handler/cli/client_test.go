@@ -44,6 +44,7 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config", "admin off"}},
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
 		"several ports":         {"localhost:1-3", 1, []string{"several ports"}},
+		"a URL":                 {"http://localhost:2019", 2, []string{"no URL", "localhost:2019"}},
 		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
 		"another server":        {serve(t, answer(200, "text/html", "<html>")), 1, []string{"admin endpoint"}},
 		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -197,17 +198,37 @@ func (c *call) client() (*client, error) {
 	if timeout <= 0 {
 		return nil, usagef("--timeout must be over 0, as in 30s, not %v", timeout)
 	}
-	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
+	if strings.Contains(address, "://") {
+		return nil, usagef("--address is no URL: write it as in %s or unix//run/caddy-admin.sock", caddy.DefaultAdminListen)
+	}
+	address, err := findAddress(address, file, adapter)
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
 	return newClient(address, timeout)
 }
 
+// findAddress keeps what Caddy logs when it reads a configuration away from what
+// the command prints.
+func findAddress(address, file, adapter string) (string, error) {
+	_, log, buffer := caddy.BufferedLog()
+	defer caddy.UnbufferDefaultLogger(log)
+	defer buffer.FlushTo(zap.NewNop())
+	return caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
+}
+
 // usageError is a mistake on the command line.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
+
+// isUsage tells whether the command line is wrong, as the command sees or the API
+// does by what a list was asked for.
+func isUsage(err error) bool {
+	var usage *usageError
+	var p *problem
+	return errors.As(err, &usage) || errors.As(err, &p) && p.Code == "invalid_parameter"
+}
 
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
@@ -229,8 +250,7 @@ func end(cmd *cobra.Command, err error) error {
 		asJSON, _ := cmd.Flags().GetBool("json")
 		printError(cmd.ErrOrStderr(), cmd.CommandPath(), err, asJSON)
 	}
-	var usage *usageError
-	if !errors.As(err, &usage) {
+	if !isUsage(err) {
 		return err
 	}
 	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {

@@ -171,8 +171,7 @@ func printValue(w io.Writer, v any) error {
 
 // printError prints what went wrong.
 func printError(w io.Writer, command string, err error, asJSON bool) {
-	var usage *usageError
-	wrong := errors.As(err, &usage)
+	wrong := isUsage(err)
 	if !asJSON {
 		fmt.Fprintln(w, "Error: "+cleanLines(err.Error()))
 		if wrong {

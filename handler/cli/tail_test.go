@@ -137,7 +137,7 @@ func TestTailForPrograms(t *testing.T) {
 
 func TestTailRefused(t *testing.T) {
 	s := start(t)
-	if r := s.run("", "tail", "--state", "lost").want(t, 1); !strings.Contains(r.err, "state must be") {
+	if r := s.run("", "tail", "--state", "lost").want(t, 2); !strings.Contains(r.err, "state must be") {
 		t.Error(r.err)
 	}
 	if r := run(t, "", "tail", "--address", "127.0.0.1:1").want(t, 1); !strings.Contains(r.err, "can't be reached") {
