@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,8 @@ func (t *tool) deadLetters() *cobra.Command {
 	return t.noun("dead-letters", "Shows deliveries that were given up, sends them again or deletes them",
 		t.listDeadLetters(), t.showDeadLetter(), t.redeliverDead(), t.exportDead(), t.deleteDead())
 }
+
+const typeNDJSON = "application/x-ndjson"
 
 // deadFilters are the flags that select dead letters.
 var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until"}
@@ -124,6 +127,7 @@ With --all instead of ids, every dead letter that matches the filters is
 deleted, and without filters every one that there is.`,
 		example: `
 caddy webhooks dead-letters delete dlv_0199d3c2a4e00001
+caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001 --dry-run
 caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001`,
 	})
 }
@@ -136,7 +140,7 @@ type bulk struct {
 }
 
 func (t *tool) bulk(b bulk, v verb) *cobra.Command {
-	var all bool
+	var all, dry bool
 	v.min, v.max = 0, -1
 	v.run = func(c *call) error {
 		query, err := c.filters()
@@ -145,6 +149,10 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 			return err
 		case all && len(c.args) > 0:
 			return usagef("ids and --all can't be given together")
+		case dry && !all:
+			return usagef("--dry-run tells how many --all is about: add that")
+		case dry:
+			return b.countAll(c, query)
 		case all:
 			return b.all(c, query)
 		case len(query) > 0:
@@ -156,8 +164,42 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All dead letters that match the filters")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only tell how many match")
 	registerFilters(cmd.Flags(), deadFilters...)
 	return cmd
+}
+
+// countAll tells how many match, and does nothing to them.
+func (b *bulk) countAll(c *call, query url.Values) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	lines, err := client.stream(c.context(), "/dead-letters", query, typeNDJSON)
+	if err != nil {
+		return err
+	}
+	defer lines.Close()
+	n, err := copyLines(c.progress("counted"), io.Discard, lines)
+	switch {
+	case err != nil:
+		return fmt.Errorf("counting dead letters: %w", err)
+	case c.json:
+		return printValue(c.out, map[string]int{"matching": n})
+	case n == 0:
+		b.hintNone(c)
+	}
+	_, err = fmt.Fprintf(c.out, "%s would be %s\n", count(n, "dead letter", "dead letters"), b.done)
+	return err
+}
+
+// hintNone says why it may be done to none.
+func (b *bulk) hintNone(c *call) {
+	if unknown := c.unknownSubscription(); unknown != "" {
+		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
+	} else if b.method == http.MethodPost {
+		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. The events of a deleted one can be published again.")
+	}
 }
 
 // all does it to all that match.
@@ -187,8 +229,8 @@ func (b *bulk) all(c *call, query url.Values) error {
 		return err
 	}
 	n := counts[b.answer]
-	if n == 0 && b.method == http.MethodPost {
-		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. The events of a deleted one can be published again.")
+	if n == 0 {
+		b.hintNone(c)
 	}
 	_, err = fmt.Fprintf(c.out, "%s %s\n", count(n, "dead letter", "dead letters"), b.done)
 	return err
@@ -254,20 +296,20 @@ func export(c *call, query url.Values, output string) error {
 		return err
 	}
 	query.Set("payload", "true")
-	lines, err := client.stream(c.context(), "/dead-letters", query, "application/x-ndjson")
+	lines, err := client.stream(c.context(), "/dead-letters", query, typeNDJSON)
 	if err != nil {
 		return err
 	}
 	defer lines.Close()
 	if output == stdin {
-		n, err := copyLines(c, c.out, lines)
+		n, err := copyLines(c.progress("exported"), c.out, lines)
 		return exported(c, n, err)
 	}
 	file, err := os.OpenFile(output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("exporting dead letters: %w", err)
 	}
-	n, err := copyLines(c, file, lines)
+	n, err := copyLines(c.progress("exported"), file, lines)
 	return exported(c, n, errors.Join(err, file.Close()))
 }
 
@@ -280,8 +322,7 @@ func exported(c *call, n int, err error) error {
 }
 
 // copyLines copies lines, counts them and shows how far it has come.
-func copyLines(c *call, to io.Writer, lines io.Reader) (int, error) {
-	p := c.progress("exported")
+func copyLines(p *progress, to io.Writer, lines io.Reader) (int, error) {
 	from, out := bufio.NewReaderSize(lines, 64<<10), bufio.NewWriterSize(to, 64<<10)
 	n := 0
 	for {

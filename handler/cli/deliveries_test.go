@@ -74,6 +74,23 @@ func TestDeliveriesByFilter(t *testing.T) {
 	}
 }
 
+// A mistyped id is told from one that has nothing.
+func TestFiltersThatSelectNothing(t *testing.T) {
+	s := start(t)
+	there, wrong := s.subscribe("a"), "sub_nobody"
+	for _, list := range [][]string{
+		{"deliveries", "list"}, {"dead-letters", "list"}, {"events", "list"},
+		{"dead-letters", "delete", "--all"}, {"dead-letters", "redeliver", "--all"}, {"dead-letters", "redeliver", "--all", "--dry-run"},
+	} {
+		for id, unknown := range map[string]bool{there: false, wrong: true} {
+			r := s.run("", append(list, "--subscription-id", id)...).want(t, 0)
+			if strings.Contains(r.err, "There is no subscription "+id) != unknown {
+				t.Errorf("%v of %s: stderr %q", list, id, r.err)
+			}
+		}
+	}
+}
+
 func TestWhenADeliveryIsTried(t *testing.T) {
 	tool := &tool{now: func() time.Time { return now }, zone: time.UTC}
 	for name, c := range map[string]struct {
@@ -149,6 +166,13 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 	if r := s.run("", "dead-letters", "delete", ids[0], ids[2]).want(t, 1); r.out != ids[2]+" deleted\n" || !strings.Contains(r.err, "it is discarded") || !strings.Contains(r.err, "1 of 2 were not deleted") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
+	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0", "--dry-run").want(t, 0); r.out != "1 dead letter would be deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "dead-letters", "delete", "--all", "--dry-run", "--json").want(t, 0); r.out != "{\n  \"matching\": 2\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "dead-letters", "delete", ids[4], "--dry-run").want(t, 2)
 	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0").want(t, 0); r.out != "1 dead letter deleted\n" {
 		t.Errorf("printed %q", r.out)
 	}

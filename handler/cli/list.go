@@ -3,8 +3,10 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -58,6 +60,21 @@ func (c *call) filters() (url.Values, error) {
 		query.Set(filter.param, value)
 	}
 	return query, nil
+}
+
+// unknownSubscription says that the one which was asked for isn't there, since
+// nothing else tells a mistyped id from one that has nothing.
+func (c *call) unknownSubscription() string {
+	id, _ := c.cmd.Flags().GetString("subscription-id")
+	client, err := c.client()
+	if id == "" || err != nil {
+		return ""
+	}
+	err = client.ask(c.context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
+	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
+		return ""
+	}
+	return fmt.Sprintf(" There is no subscription %s (any more): `caddy webhooks subscriptions list` shows those that there are.", clean(id))
 }
 
 // listFlags say how much of a list to show.
@@ -153,7 +170,7 @@ func (s *shownTable) end(next string) error {
 	if s.rows == 0 {
 		text := "There are none."
 		if s.filtered {
-			text = "None match."
+			text = "None match." + s.unknownSubscription()
 		}
 		_, err := fmt.Fprintln(s.err, text)
 		return err

@@ -50,6 +50,9 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
+	if unknown := c.unknownSubscription(); unknown != "" {
+		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
+	}
 	if !c.json {
 		fmt.Fprintf(c.out, tailFormat, "AT", "STATE", "#", "STATUS", "TOOK", "EVENT TYPE", "SUBSCRIPTION", "DELIVERY ID", "ERROR")
 	}
