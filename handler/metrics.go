@@ -56,12 +56,11 @@ var engineMetrics = struct {
 		Help: "Stores that have no room, so that events are refused.",
 	}, func() float64 {
 		n := 0
-		engines.Range(func(_, v any) bool {
-			if v.(*engine).Full() {
+		for _, e := range openEngines() {
+			if e.Full() {
 				n++
 			}
-			return true
-		})
+		}
 		return float64(n)
 	}),
 }
