@@ -66,14 +66,9 @@ func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.
 // settle has the outcome stored, and told to whoever listens by then. An ordered
 // lane waits for it, and then tries the same delivery again before any other.
 func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) {
-	retry := s.Due
-	ordered := l.ordered() // by now
+	retry, ordered := s.Due, l.ordered() // by now
 	if ordered && s.State == store.Pending {
 		s.Due = h.Due // it stays the first in line
-	}
-	var stored chan struct{}
-	if ordered {
-		stored = make(chan struct{})
 	}
 	dead := deliveryDead(s, h.Event, t.sub)
 	var telling *publishing
@@ -82,12 +77,11 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 			telling.Tells = s.Delivery
 		}
 	}
+	stored := make(chan struct{})
 	e.outcomes.Add(1)
 	e.commits.settle(s, telling, func(err error) {
 		defer e.outcomes.Done()
-		if ordered {
-			defer close(stored)
-		}
+		defer close(stored)
 		again := l.settled(h)
 		if err != nil || s.Passed {
 			return // it is not so, or not for us to tell
@@ -95,18 +89,7 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		if s.State == store.Pending && !ordered {
 			l.stored(s.Due)
 		}
-		done := &AttemptDone{
-			Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
-		}
-		if s.State == store.Pending {
-			done.Due = e.clock.wall(retry)
-		}
-		observer := e.config.Load().Observer // the attempt may be older than the settings
-		observer.AttemptDone(done)
-		e.watches.tell(done)
-		if dead != nil {
-			observer.Operational(dead)
-		}
+		e.tellSettled(t, h, s, retry, dead)
 		if again {
 			e.requeueSettled(s.Delivery)
 		}
@@ -124,6 +107,22 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		l.flush() // whoever has it has what comes behind it too
 	case s.State == store.Pending:
 		l.holdBack(t, retry)
+	}
+}
+
+// tellSettled tells of an attempt whose outcome is stored, and of what has died of it.
+func (e *Engine) tellSettled(t *target, h *store.Held, s *store.Settlement, retry time.Time, dead *OperationalEvent) {
+	done := &AttemptDone{
+		Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
+	}
+	if s.State == store.Pending {
+		done.Due = e.clock.wall(retry)
+	}
+	observer := e.config.Load().Observer // the attempt may be older than the settings
+	observer.AttemptDone(done)
+	e.watches.tell(done)
+	if dead != nil {
+		observer.Operational(dead)
 	}
 }
 

@@ -134,12 +134,14 @@ func (l *lane) push(h *store.Held) {
 	now := l.e.now()
 	l.mu.Lock()
 	l.reserved--
+	var unwanted []*store.Held
 	if !l.active() || l.backlog && l.ordered() || l.room(now) == 0 {
-		l.giveBack([]*store.Held{h})
-		return
+		unwanted = l.leave(h)
+	} else {
+		l.queue.push(h)
 	}
-	l.queue.push(h)
 	l.mu.Unlock()
+	l.giveBack(unwanted)
 	l.e.dispatch.kick(l)
 }
 
@@ -232,7 +234,9 @@ func (l *lane) brokenOff(h *store.Held) {
 	l.mu.Unlock()
 	l.e.background(func(context.Context) { // whoever drains doesn't wait for the store
 		l.mu.Lock()
-		l.giveBack([]*store.Held{h})
+		hs := l.leave(h)
+		l.mu.Unlock()
+		l.giveBack(hs)
 	})
 	l.done(0) // giveBack accounts for its size
 }
@@ -333,7 +337,9 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.e.heldSize.Add(int64(payloads(c.Deliveries)))
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
-		l.giveBack(c.Deliveries)
+		hs := l.leave(c.Deliveries...)
+		l.mu.Unlock()
+		l.giveBack(hs)
 		l.e.claims.schedule(l, claimed) // for what it has left behind
 		return
 	}
@@ -387,19 +393,25 @@ func (l *lane) flush() {
 	l.backlog = true
 	l.asked++
 	l.flushes++
-	l.giveBack(l.queue.popAll())
+	hs := l.leave(l.queue.popAll()...)
+	l.mu.Unlock()
+	l.giveBack(hs)
 }
 
-// giveBack returns deliveries to the store unattempted. The caller holds mu, and
-// has it unlocked by this. Until the store has them, an ordered lane claims
-// nothing: it would get what comes behind them.
+// leave begins what giveBack ends. From here on an ordered lane claims nothing: it
+// would get what comes behind them. The caller holds mu.
+func (l *lane) leave(hs ...*store.Held) []*store.Held {
+	if len(hs) > 0 {
+		l.leaving++
+	}
+	return hs
+}
+
+// giveBack returns deliveries that leave the lane to the store, unattempted.
 func (l *lane) giveBack(hs []*store.Held) {
 	if len(hs) == 0 {
-		l.mu.Unlock()
 		return
 	}
-	l.leaving++
-	l.mu.Unlock()
 	ids := make([]store.ID, len(hs))
 	for i, h := range hs {
 		ids[i] = h.Delivery.ID
