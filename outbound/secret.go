@@ -2,9 +2,101 @@ package outbound
 
 import (
 	"cmp"
+	"context"
+	"fmt"
+	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
+
+// Signing is what the deliveries of a subscription are signed with.
+type Signing struct {
+	Secret string
+	// PublicKey is what the receiver verifies with where the scheme has a key
+	// pair; else it is "", and the receiver needs the Secret.
+	PublicKey string
+	// PreviousExpires says until when the secret before this one signs too; zero
+	// if it doesn't.
+	PreviousExpires time.Time
+}
+
+// Signing tells what the deliveries of a subscription are signed with.
+func (e *Engine) Signing(s *Subscription) Signing {
+	out := Signing{Secret: s.Secrets[0].Value}
+	if row, err := signingScheme(cmp.Or(s.Scheme, e.config.Load().Sign)); err == nil {
+		// An error: it is no secret of this scheme, which its deliveries say.
+		out.PublicKey, _ = verify.PublicKey(row, out.Secret)
+	}
+	if len(s.Secrets) > 1 && s.Secrets[1].Expires.After(e.now()) {
+		out.PreviousExpires = s.Secrets[1].Expires
+	}
+	return out
+}
+
+func ensureSecret(s *store.Subscription, c *config) error {
+	if len(s.Secrets) > 0 {
+		return nil
+	}
+	v, err := newSecret(s, c)
+	if err == nil {
+		s.Secrets = []store.Secret{{Value: v}}
+	}
+	return err
+}
+
+func newSecret(s *store.Subscription, c *config) (string, error) {
+	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
+	if err != nil {
+		return "", err
+	}
+	return verify.GenerateSecret(row)
+}
+
+// RotateSecret gives a subscription a new secret. Deliveries carry the
+// signatures of both until the grace is over. An empty secret has one made.
+func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, error) {
+	c := e.config.Load()
+	s, err := e.change(ctx, id, func(s *store.Subscription) error {
+		if s.FromConfig {
+			return configured(s)
+		}
+		fresh := secret
+		if fresh == "" {
+			var err error
+			if fresh, err = newSecret(s, c); err != nil {
+				return err
+			}
+		} else if err := checkSigner(cmp.Or(s.Scheme, c.Sign), []string{fresh}); err != nil {
+			return err
+		}
+		until := e.now().Add(c.SecretGrace)
+		secrets := []store.Secret{{Value: fresh}}
+		for _, old := range s.Secrets {
+			if old.Value == fresh {
+				return invalid("secret", "is one that the subscription has already: give another, or none to have one made")
+			}
+			if old.Expires.IsZero() || old.Expires.After(until) {
+				old.Expires = until
+			}
+			if old.Expires.After(e.now()) {
+				secrets = append(secrets, old)
+			}
+		}
+		if len(secrets) > maxSecrets {
+			return fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
+		}
+		s.Secrets = secrets
+		return nil
+	})
+	if err != nil {
+		return Signing{}, err
+	}
+	if secret != "" {
+		c.warnOfShort(id, s.Scheme, []string{secret})
+	}
+	return e.Signing(s), nil
+}
 
 // secretForms say how a secret is written for each kind of key that isn't any
 // text, and what makes one.

@@ -229,25 +229,6 @@ func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
 		slices.Equal(row.Secrets, want.Secrets)
 }
 
-func ensureSecret(s *store.Subscription, c *config) error {
-	if len(s.Secrets) > 0 {
-		return nil
-	}
-	v, err := newSecret(s, c)
-	if err == nil {
-		s.Secrets = []store.Secret{{Value: v}}
-	}
-	return err
-}
-
-func newSecret(s *store.Subscription, c *config) (string, error) {
-	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
-	if err != nil {
-		return "", err
-	}
-	return verify.GenerateSecret(row)
-}
-
 // Subscription returns one by its id.
 func (e *Engine) Subscription(id string) (*Subscription, error) {
 	l := e.lanes.byID(id)
@@ -396,54 +377,6 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	e.lanes.remove(l)
 	l.close()
 	return nil
-}
-
-// Rotated is a new secret, and until when the one before it goes on signing.
-type Rotated struct {
-	Secret          string
-	PreviousExpires time.Time
-}
-
-// RotateSecret gives a subscription a new secret. Deliveries carry the
-// signatures of both until the grace is over. An empty secret has one made.
-func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Rotated, error) {
-	c := e.config.Load()
-	r := Rotated{Secret: secret, PreviousExpires: e.now().Add(c.SecretGrace)}
-	var scheme string
-	_, err := e.change(ctx, id, func(s *store.Subscription) error {
-		if s.FromConfig {
-			return configured(s)
-		}
-		if r.Secret == "" {
-			var err error
-			if r.Secret, err = newSecret(s, c); err != nil {
-				return err
-			}
-		} else if err := checkSigner(cmp.Or(s.Scheme, c.Sign), []string{r.Secret}); err != nil {
-			return err
-		}
-		secrets := []store.Secret{{Value: r.Secret}}
-		for _, old := range s.Secrets {
-			if old.Value == r.Secret {
-				return invalid("secret", "is one that the subscription has already: give another, or none to have one made")
-			}
-			if old.Expires.IsZero() || old.Expires.After(r.PreviousExpires) {
-				old.Expires = r.PreviousExpires
-			}
-			if old.Expires.After(e.now()) {
-				secrets = append(secrets, old)
-			}
-		}
-		if len(secrets) > maxSecrets {
-			return fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
-		}
-		s.Secrets, scheme = secrets, s.Scheme
-		return nil
-	})
-	if err == nil && secret != "" {
-		c.warnOfShort(id, scheme, []string{secret})
-	}
-	return r, err
 }
 
 // reconcile makes the subscriptions and event types of the configuration those

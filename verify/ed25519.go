@@ -58,17 +58,18 @@ func checkPoint(public []byte) error {
 	return nil
 }
 
-// PublicKey is what a receiver needs to verify what a private key has signed:
-// "whpk_…" to a secret "whsk_…".
-func PublicKey(secret string) (string, error) {
-	raw, err := ed25519Key(secret)
-	if err == nil {
-		k := new(key)
-		if err = k.setPair(raw); err == nil {
-			return "whpk_" + base64.StdEncoding.EncodeToString(k.public), nil
-		}
+// PublicKey is what a receiver verifies with what a private key has signed, in
+// the spelling that the scheme's keys have: "whpk_…" to "whsk_…". It is "" for
+// a scheme without key pairs.
+func PublicKey(s Scheme, secret string) (string, error) {
+	if s.Construction != "ed25519" {
+		return "", nil
 	}
-	return "", fmt.Errorf("finding the public key: %w", err)
+	k, err := newKey(s, secret)
+	if err != nil {
+		return "", fmt.Errorf("finding the public key: %w", err)
+	}
+	return spellKey(s.Key, "whpk_", k.public), nil
 }
 
 // generatePair makes a private key, in the spelling of the scheme's keys.
@@ -77,13 +78,19 @@ func generatePair(kind string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("generating a key pair: %w", err)
 	}
+	return spellKey(kind, "whsk_", private), nil
+}
+
+// spellKey writes half of a key pair as the scheme's keys are written; the prefix
+// is for Standard Webhooks' own spelling.
+func spellKey(kind, prefix string, key []byte) string {
 	switch kind {
 	case "hex":
-		return hex.EncodeToString(private), nil
+		return hex.EncodeToString(key)
 	case "base64":
-		return base64.StdEncoding.EncodeToString(private), nil
+		prefix = ""
 	}
-	return "whsk_" + base64.StdEncoding.EncodeToString(private), nil
+	return prefix + base64.StdEncoding.EncodeToString(key)
 }
 
 // matchPublic tries a lane's signatures with the public keys. What tells the

@@ -19,7 +19,7 @@ func TestEd25519(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := verify.PublicKey(private)
+	public, err := verify.PublicKey(row, private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +67,18 @@ func TestEd25519Keys(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString
 	want := "whpk_" + b64(pair[32:])
 	for _, secret := range []string{"whsk_" + b64(pair), "whsk_" + b64(pair[:32]), b64(pair), want, b64(pair[32:])} {
-		if got, err := verify.PublicKey(secret); err != nil || got != want {
+		if got, err := verify.PublicKey(row, secret); err != nil || got != want {
 			t.Errorf("the public key of %q is %q, %v", secret, got, err)
+		}
+	}
+	// Others have them in a spelling of their own, and most have none.
+	for name, want := range map[string][2]string{
+		"discord":           {hex.EncodeToString(pair), hex.EncodeToString(pair[32:])},
+		"telnyx":            {b64(pair), b64(pair[32:])},
+		"standard-webhooks": {"whsec_" + b64(pair), ""},
+	} {
+		if got, err := verify.PublicKey(rowOf(t, name), want[0]); err != nil || got != want[1] {
+			t.Errorf("%s: the public key is %q, %v", name, got, err)
 		}
 	}
 	mixed := bytes.Clone(pair)
@@ -77,7 +87,7 @@ func TestEd25519Keys(t *testing.T) {
 	zero, one := make([]byte, 32), append([]byte{1}, make([]byte, 31)...)
 	eight, _ := hex.DecodeString("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 	for _, secret := range []string{b64(zero), b64(one), "whpk_" + b64(eight), "", "whsk_", "whpk_", "whsk_!", "whpk_" + b64(pair[:31]), "whsk_" + b64(mixed), b64(append(pair, 0))} {
-		if got, err := verify.PublicKey(secret); err == nil {
+		if got, err := verify.PublicKey(row, secret); err == nil {
 			t.Errorf("the public key of %q is %q", secret, got)
 		}
 		if _, err := verify.New(row, verify.Options{Secrets: []string{secret}}); err == nil {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -176,11 +175,11 @@ func headersEdit(field string, value []byte) (edit, error) {
 	}, err
 }
 
-// created is a new subscription with the secret that its deliveries are
-// signed with.
+// created is a new subscription with what its deliveries are signed with.
 type created struct {
 	subscription
-	Secret string `json:"secret"`
+	Secret    string  `json:"secret"`
+	PublicKey *string `json:"public_key"`
 }
 
 func (c *call) createSubscription() error {
@@ -201,7 +200,8 @@ func (c *call) createSubscription() error {
 		return err
 	}
 	c.w.Header().Set("Location", "subscriptions/"+s.ID) // beside the request's path, whatever that is mounted under
-	return c.answer(http.StatusCreated, created{c.subscriptionOf(s), s.Secrets[0].Value})
+	signing := c.engine.Signing(s)
+	return c.answer(http.StatusCreated, created{c.subscriptionOf(s), signing.Secret, orNull(signing.PublicKey)})
 }
 
 func (c *call) listSubscriptions() error {
@@ -267,11 +267,16 @@ func (c *call) deleteSubscription() error {
 	return c.noContent()
 }
 
-// secret is what deliveries are signed with, and until when they also are with
-// the one before it.
+// secret is what deliveries are signed with, what the receiver verifies them
+// with if that is something else, and until when the secret before it signs too.
 type secret struct {
 	Secret          string    `json:"secret"`
+	PublicKey       *string   `json:"public_key"`
 	PreviousExpires timestamp `json:"previous_secret_expires"`
+}
+
+func (c *call) answerSecret(s outbound.Signing) error {
+	return c.answer(http.StatusOK, secret{s.Secret, orNull(s.PublicKey), timestamp(s.PreviousExpires)})
 }
 
 func (c *call) showSecret() error {
@@ -282,11 +287,7 @@ func (c *call) showSecret() error {
 	if err != nil {
 		return c.noSubscription(err)
 	}
-	out := secret{Secret: s.Secrets[0].Value}
-	if len(s.Secrets) > 1 && s.Secrets[1].Expires.After(time.Now()) {
-		out.PreviousExpires = timestamp(s.Secrets[1].Expires)
-	}
-	return c.answer(http.StatusOK, out)
+	return c.answerSecret(c.engine.Signing(s))
 }
 
 func (c *call) rotateSecret() error {
@@ -298,11 +299,11 @@ func (c *call) rotateSecret() error {
 	if err != nil {
 		return err
 	}
-	r, err := c.engine.RotateSecret(c.r.Context(), c.id, given)
+	s, err := c.engine.RotateSecret(c.r.Context(), c.id, given)
 	if err != nil {
 		return c.noSubscription(err)
 	}
-	return c.answer(http.StatusOK, secret{r.Secret, timestamp(r.PreviousExpires)})
+	return c.answerSecret(s)
 }
 
 // maxReason is how many bytes a reason may have.

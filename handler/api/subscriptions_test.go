@@ -96,6 +96,30 @@ func TestSubscriptionLife(t *testing.T) {
 	}
 }
 
+// Where the scheme has a key pair, the public key is told wherever the secret is.
+func TestPublicKey(t *testing.T) {
+	s := start(t)
+	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"scheme":"standard-webhooks-ed25519"}`).want(t, 201)
+	path := "/subscriptions/" + sub.text("subscription_id")
+	row, _ := verify.Lookup("standard-webhooks-ed25519")
+	for what, told := range map[string]object{
+		"created": sub,
+		"shown":   s.get(path+"/secret").want(t, 200),
+		"rotated": s.post(path+"/rotate-secret", "").want(t, 200),
+	} {
+		want, err := verify.PublicKey(row, told.text("secret"))
+		if got := told.text("public_key"); err != nil || got != want || !strings.HasPrefix(got, "whpk_") {
+			t.Errorf("%s: %q, want %q, %v", what, got, want, err)
+		}
+	}
+	if shown := s.get(path).want(t, 200); shown["public_key"] != nil || shown["secret"] != nil {
+		t.Errorf("without asking: %v", shown)
+	}
+	if other := s.subscribe("https://example.com/b"); other["public_key"] != nil {
+		t.Errorf("of a shared secret: %v", other)
+	}
+}
+
 // PATCH merges: what isn't given stays, null goes back to the default.
 func TestPatch(t *testing.T) {
 	s := start(t)

@@ -3,6 +3,7 @@ package cli
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -31,6 +32,7 @@ type subscription struct {
 	Created     time.Time         `json:"created_at"`
 	Updated     time.Time         `json:"updated_at"`
 	Secret      string            `json:"secret"`
+	PublicKey   string            `json:"public_key"`
 }
 
 func (s *subscription) state() string {
@@ -133,7 +135,8 @@ Creates a subscription. The events that match it, from now on, are delivered to
 its URL, signed with its secret.
 
 The secret is made and printed, for the receiver to verify with, unless one is
-given. Keep it as you keep a password.`,
+given. Keep it as you keep a password. Where the scheme has a key pair, the
+receiver needs the public key alone, which is printed too.`,
 		example: `
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types 'order.*,customer.created'
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types '*' --scheme github --secret-file crm.secret`,
@@ -185,6 +188,7 @@ func printCreated(c *call, answer []byte) error {
 	f.addText("URL", s.URL)
 	f.addText("Event types", strings.Join(s.EventTypes, ", "))
 	f.addText("Secret", s.Secret)
+	f.addText("Public key", s.PublicKey)
 	return f.flush(c.out)
 }
 
@@ -210,7 +214,7 @@ caddy webhooks subscriptions list --tenant acme --json`,
 }
 
 func (t *tool) showSubscription() *cobra.Command {
-	var secret bool
+	var secret, publicKey bool
 	cmd := t.command(verb{
 		use:   "show <subscription-id>",
 		short: "Shows a subscription",
@@ -219,13 +223,19 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001
 caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			if secret {
+			switch {
+			case secret && publicKey:
+				return usagef("--show-secret and --show-public-key each show one thing alone: give one of them")
+			case secret:
 				return c.show(subscriptionPath(c.args[0], "secret"), nil, printSecret)
+			case publicKey:
+				return c.show(subscriptionPath(c.args[0], "secret"), nil, printPublicKey)
 			}
 			return c.show(subscriptionPath(c.args[0], ""), nil, printSubscription)
 		},
 	})
 	cmd.Flags().BoolVar(&secret, "show-secret", false, "Show its secret instead")
+	cmd.Flags().BoolVar(&publicKey, "show-public-key", false, "Show what its receiver verifies with instead, where its scheme has a key pair")
 	return cmd
 }
 
@@ -235,6 +245,18 @@ func printSecret(c *call, answer []byte) error {
 		return err
 	}
 	_, err := fmt.Fprintln(c.out, clean(s.Secret))
+	return err
+}
+
+func printPublicKey(c *call, answer []byte) error {
+	var s subscription
+	if err := decode(answer, &s); err != nil {
+		return err
+	}
+	if s.PublicKey == "" {
+		return errors.New("its scheme has no public key: the receiver needs the secret, which --show-secret shows")
+	}
+	_, err := fmt.Fprintln(c.out, clean(s.PublicKey))
 	return err
 }
 
@@ -334,14 +356,16 @@ caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file ne
 
 func printRotated(c *call, answer []byte) error {
 	var r struct {
-		Secret  string    `json:"secret"`
-		Expires time.Time `json:"previous_secret_expires"`
+		Secret    string    `json:"secret"`
+		PublicKey string    `json:"public_key"`
+		Expires   time.Time `json:"previous_secret_expires"`
 	}
 	if err := decode(answer, &r); err != nil {
 		return err
 	}
 	var f fields
 	f.addText("Secret", r.Secret)
+	f.addText("Public key", r.PublicKey)
 	f.add("The old one expires", c.when(r.Expires))
 	return f.flush(c.out)
 }

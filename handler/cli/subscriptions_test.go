@@ -79,6 +79,32 @@ func TestRotateSecret(t *testing.T) {
 	}
 }
 
+// Where the scheme has a key pair, the receiver is given the public key.
+func TestPublicKey(t *testing.T) {
+	s := start(t)
+	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "standard-webhooks-ed25519").want(t, 0)
+	id, first := field(t, created.out, "Subscription"), field(t, created.out, "Public key")
+	if r := s.run("", "subscriptions", "show", id, "--show-public-key").want(t, 0); r.out != first+"\n" {
+		t.Errorf("shown as %q, want %q", r.out, first)
+	}
+	second := field(t, s.run("", "subscriptions", "rotate-secret", id).want(t, 0).out, "Public key")
+	s.publish("a", `{"a":1}`)
+	request, body := <-s.received, <-s.bodies
+	row, _ := verify.Lookup("standard-webhooks-ed25519")
+	for _, key := range []string{first, second} {
+		v, err := verify.New(row, verify.Options{Secrets: []string{key}, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(request, []byte(body)); err != nil || !strings.HasPrefix(key, "whpk_") {
+			t.Errorf("with %s: %v", key, err)
+		}
+	}
+	if r := s.run("", "subscriptions", "show", s.subscribe("*"), "--show-public-key").want(t, 1); !strings.Contains(r.err, "--show-secret") {
+		t.Errorf("one without: %q", r.err)
+	}
+}
+
 func TestSubscriptionWithASecretOfItsOwn(t *testing.T) {
 	s := start(t)
 	secret := "s3cret-of-the-crm-system"
@@ -116,6 +142,7 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"a header for injection":    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "A: b\nC: d"}, 2, "Name: value"},
 		"a reserved header":         {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "Host: x"}, 1, "headers"},
 		"two secrets":               {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--secret", "a", "--secret", "b"}, 2, "one secret"},
+		"a secret and a key":        {[]string{"show", id, "--show-secret", "--show-public-key"}, 2, "one of them"},
 		"no change":                 {[]string{"update", id}, 2, "nothing to change"},
 		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list`"},
 		"an id with a path in it":   {[]string{"show", "../status"}, 1, "subscription"},
