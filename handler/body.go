@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 )
 
 const (
@@ -33,12 +35,6 @@ const (
 	// that takes longer goes to a file, so that slow clients can't have it all.
 	promptGrace = 250 * time.Millisecond
 	promptRate  = 1 << 20
-
-	// bodyGrace and bodyRate bound how long a body may take: bodyGrace, and a
-	// second more for each bodyRate bytes of it. A read that stalls altogether
-	// is ended by the server's read_idle_timeout.
-	bodyGrace = 30 * time.Second
-	bodyRate  = 64 << 10
 )
 
 var (
@@ -132,8 +128,8 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 		if err != nil {
 			return err
 		}
-		if room := limit - s.size; int64(len(buf)) > room {
-			buf = buf[:room+1] // one more than there may be
+		if left := limit - s.size; int64(len(buf)) > left {
+			buf = buf[:left+1] // one more than there may be
 		}
 		n, readErr := src.Read(buf)
 		if n > 0 {
@@ -157,18 +153,18 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 			return readErr
 		}
 		took := now().Sub(start)
-		if took > bodyGrace+s.at(bodyRate) {
+		if took > room.Patience(s.size) { // a read that stalls altogether is ended by the server's read_idle_timeout
 			return errBodyTooSlow
 		}
-		if took > promptGrace+s.at(promptRate) && s.file == nil {
+		if took > promptTime(s.size) && s.file == nil {
 			_ = s.spill(0) // without a file it stays in memory, as far as there is any
 		}
 	}
 }
 
-// at is how long the body takes at so many bytes a second.
-func (s *spool) at(rate int64) time.Duration {
-	return time.Duration(float64(s.size) / float64(rate) * float64(time.Second))
+// promptTime is how long a body of so many bytes takes that isn't slow.
+func promptTime(size int64) time.Duration {
+	return promptGrace + time.Duration(float64(size)/promptRate*float64(time.Second))
 }
 
 // space returns where the next bytes are to be read.

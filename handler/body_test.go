@@ -188,8 +188,8 @@ func TestSpoolSlowBody(t *testing.T) {
 	}{
 		{"within the grace", 29, 1, false},
 		{"dripping", 1000, 1, true},
-		{"large at a fair rate", 8 << 20, bodyRate + 1024, false},
-		{"large and too slow", 8 << 20, bodyRate / 2, true},
+		{"large at a fair rate", 8 << 20, 64<<10 + 1024, false},
+		{"large and too slow", 8 << 20, 32 << 10, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

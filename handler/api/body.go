@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -59,7 +60,7 @@ func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
 	case errors.Is(err, room.ErrTooLarge):
 		return nil, tooLong()
 	case errors.Is(err, room.ErrFull):
-		return nil, refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
+		return nil, noRoom()
 	case err != nil:
 		return nil, broken(err)
 	}
@@ -71,7 +72,15 @@ func broken(err error) error {
 	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLong(over.Limit) // of a handler before this one
 	}
-	return refuse(codeInvalidJSON, "the body ended before all of it had arrived: send it again")
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// or what is still to come of it would pass for the next request
+		return refuse(codeTooSlow, "the rest of the body did not come in time: send it again, faster").with("Connection", "close")
+	}
+	return refuse(codeIncomplete, "the body ended before all of it had arrived: send it again")
+}
+
+func noRoom() error {
+	return refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
 }
 
 func tooLong(limit int64) error {

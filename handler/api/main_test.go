@@ -41,6 +41,7 @@ const prefix = "/webhooks"
 type server struct {
 	*httptest.Server
 	t        testing.TB
+	api      http.Handler
 	engine   *outbound.Engine
 	store    *sqlite.Store
 	closing  sync.Once
@@ -82,7 +83,7 @@ func start(t testing.TB, set ...setting) *server {
 	if s.engine, err = outbound.Open(t.Context(), s.store, settings); err != nil {
 		t.Fatal(err)
 	}
-	h, err := api.New(api.Config{
+	s.api, err = api.New(api.Config{
 		Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
 		Engine: func() *outbound.Engine { return s.engine },
 		Ending: func() func() bool { return func() bool { return !s.stays.Load() } },
@@ -91,7 +92,7 @@ func start(t testing.TB, set ...setting) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Server = httptest.NewServer(http.StripPrefix(prefix, h))
+	s.Server = httptest.NewServer(http.StripPrefix(prefix, s.api))
 	t.Cleanup(func() {
 		s.Server.Close()
 		s.engine.Close()

@@ -40,6 +40,7 @@ type kind struct {
 // The codes of problems.
 const (
 	codeInvalidJSON      = "invalid_json"
+	codeIncomplete       = "body_incomplete"
 	codeInvalidParameter = "invalid_parameter"
 	codeMissingToken     = "missing_token"
 	codeInvalidToken     = "invalid_token"
@@ -48,6 +49,7 @@ const (
 	codeNoRoute          = "no_such_route"
 	codeNotFound         = "not_found"
 	codeMethod           = "method_not_allowed"
+	codeTooSlow          = "body_too_slow"
 	codeConflict         = "conflict"
 	codeReused           = "event_id_reused"
 	codeTooLarge         = "too_large"
@@ -64,6 +66,7 @@ const (
 
 var kinds = map[string]kind{
 	codeInvalidJSON:      {http.StatusBadRequest, "The body is not valid JSON"},
+	codeIncomplete:       {http.StatusBadRequest, "The body broke off"},
 	codeInvalidParameter: {http.StatusBadRequest, "The query is not valid"},
 	codeMissingToken:     {http.StatusUnauthorized, "A token is needed"},
 	codeInvalidToken:     {http.StatusUnauthorized, "The token is not valid"},
@@ -72,6 +75,7 @@ var kinds = map[string]kind{
 	codeNoRoute:          {http.StatusNotFound, "There is no such path"},
 	codeNotFound:         {http.StatusNotFound, "Not found"},
 	codeMethod:           {http.StatusMethodNotAllowed, "The path does not take this method"},
+	codeTooSlow:          {http.StatusRequestTimeout, "The body comes too slowly"},
 	codeConflict:         {http.StatusConflict, "It contradicts what is stored"},
 	codeReused:           {http.StatusConflict, "The event id is taken"},
 	codeTooLarge:         {http.StatusRequestEntityTooLarge, "The body is too large"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,11 +33,15 @@ func TestProblemOf(t *testing.T) {
 		{errors.New("/secret/path is gone"), 500, codeInternal, "", "", "log", true},
 		{&syntaxError{data: []byte("\n\nx"), pos: 2, what: "there is an x"}, 400, codeInvalidJSON, "", "", "line 3, column 1 (byte 2)", false},
 		{broken(&http.MaxBytesError{Limit: 1 << 20}), 413, codeTooLarge, "", "", "1 MiB", false},
-		{broken(errors.New("reset")), 400, codeInvalidJSON, "", "", "send it again", false},
+		{broken(errors.New("reset")), 400, codeIncomplete, "", "", "send it again", false},
+		{broken(fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)), 408, codeTooSlow, "", "", "send it again", false},
 	} {
 		p := problemOf(c.err)
 		if p.Status != c.status || p.Code != c.code || p.Field != c.field || p.header.Get("Retry-After") != c.retry || (p.cause != nil) != c.logged {
 			t.Errorf("%v: %+v", c.err, p)
+		}
+		if closes := p.header.Get("Connection") == "close"; closes != (c.code == codeTooSlow) {
+			t.Errorf("%v: %v", c.err, p.header)
 		}
 		if !strings.Contains(p.Detail, c.detail) || strings.Contains(p.Detail, "secret") || strings.HasPrefix(p.Detail, "conflict") {
 			t.Errorf("%v: %s", c.err, p.Detail)

@@ -2,12 +2,19 @@ package api_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -88,6 +95,133 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 	}
 	if answers := s.publishLines("\n\n"); len(answers) != 0 {
 		t.Errorf("nothing was answered with %v", answers)
+	}
+}
+
+// stream is a request whose lines are sent one by one, each when the answers to
+// those before it are there.
+type stream struct {
+	t       *testing.T
+	conn    net.Conn
+	answers *bufio.Scanner
+}
+
+// stream begins a request to a server that stands at an address. A first line has
+// been published then.
+func (s *server) stream(t *testing.T, at string) *stream {
+	t.Helper()
+	conn, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	st := &stream{t: t, conn: conn}
+	st.write("POST " + prefix + "/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + publishToken + "\r\nContent-Type: application/x-ndjson\r\nContent-Length: 250000\r\n\r\n" + aLine)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.answers = bufio.NewScanner(resp.Body)
+	if got := st.next(); got != "202 " {
+		t.Fatalf("the first line: %s", got)
+	}
+	return st
+}
+
+func (st *stream) write(text string) {
+	st.t.Helper()
+	if _, err := io.WriteString(st.conn, text); err != nil {
+		st.t.Fatal(err)
+	}
+}
+
+// next reads an answer, as its status and code.
+func (st *stream) next() string {
+	st.t.Helper()
+	if !st.answers.Scan() {
+		st.t.Fatalf("no answer: %v", st.answers.Err())
+	}
+	a := parse(st.t, st.answers.Bytes())
+	return fmt.Sprint(a["status"], " ", a.text("code"))
+}
+
+const aLine = `{"event_type":"a","payload":1}` + "\n"
+
+// late is the answer to a request whose second line isn't there in time.
+type late struct {
+	http.ResponseWriter
+	lines int
+}
+
+func (l *late) Unwrap() http.ResponseWriter { return l.ResponseWriter }
+
+func (l *late) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		if l.lines++; l.lines == 2 {
+			at = time.Now()
+		}
+	}
+	return http.NewResponseController(l.ResponseWriter).SetReadDeadline(at)
+}
+
+// Whoever stalls or goes away in the middle of a line is told so, and what was
+// published before stays so.
+func TestLinesThatBreakOff(t *testing.T) {
+	s := start(t)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Config.Handler.ServeHTTP(&late{ResponseWriter: w}, r)
+	}))
+	t.Cleanup(slow.Close)
+	for want, c := range map[string]struct {
+		server *httptest.Server
+		end    func(net.Conn)
+	}{
+		"408 body_too_slow":   {slow, func(net.Conn) {}},
+		"400 body_incomplete": {s.Server, func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }},
+	} {
+		t.Run(want, func(t *testing.T) {
+			st := s.stream(t, c.server.Listener.Addr().String())
+			st.write(`{"event_type":`)
+			c.end(st.conn)
+			if got := st.next(); got != want {
+				t.Errorf("half a line: %s", got)
+			}
+			if st.answers.Scan() {
+				t.Errorf("one more answer: %s", st.answers.Bytes())
+			}
+			if _, err := st.conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the connection is kept: %v", err)
+			}
+		})
+	}
+	if events := s.get("/events").want(t, 200).rows(); len(events) != 2 {
+		t.Errorf("%d events are there", len(events))
+	}
+}
+
+// Lines take their memory from the same room as all other bodies, and give it
+// back.
+func TestLinesShareTheRoomOfBodies(t *testing.T) {
+	s := start(t)
+	api.SetRoom(s.api, 100<<10) // a stream's buffer has 64 KiB
+	at := s.Listener.Addr().String()
+	st := s.stream(t, at)
+	line := func(size int) string {
+		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}` + "\n"
+	}
+	for range 3 {
+		for size, want := range map[int]string{30 << 10: "202 ", 40 << 10: "503 unavailable"} {
+			st.write(line(size))
+			if got := st.next(); got != want {
+				t.Errorf("a line of %d bytes: %s", size, got)
+			}
+		}
+	}
+	s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).refused(t, 503, "unavailable")
+	st.conn.Close()
+	for s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode != 200 {
+		runtime.Gosched() // until the server has seen that the stream is over
 	}
 }
 

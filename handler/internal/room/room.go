@@ -1,4 +1,4 @@
-// Package room bounds what the bodies of requests take of memory.
+// Package room bounds what the bodies of requests take: of memory, and of time.
 package room
 
 import (
@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // The reasons for which a body isn't read, besides those of its reader.
@@ -21,6 +22,18 @@ type Room struct {
 	taken atomic.Int64
 }
 
+// grace and rate bound how long a body may take: grace, and a second more for
+// each rate bytes of it.
+const (
+	grace = 30 * time.Second
+	rate  = 64 << 10
+)
+
+// Patience is how long a body of so many bytes may take.
+func Patience(size int64) time.Duration {
+	return grace + time.Duration(float64(size)/rate*float64(time.Second))
+}
+
 // New makes room for so many bytes.
 func New(limit int64) *Room { return &Room{limit: limit} }
 
@@ -30,13 +43,19 @@ type Part struct {
 	size int64
 }
 
+// Part is one that takes nothing yet.
+func (r *Room) Part() Part { return Part{of: r} }
+
 // Release gives it back, which is to be done when the body is no longer needed.
 func (p *Part) Release() {
 	if p.of != nil {
 		p.of.taken.Add(-p.size)
 	}
-	*p = Part{}
+	p.size = 0
 }
+
+// Grow takes more, unless there is no room for it.
+func (p *Part) Grow(more int64) bool { return p.take(p.size + more) }
 
 // take has the part be so large, unless all together are too large then. One
 // that is alone may have what it needs.
@@ -57,7 +76,7 @@ func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
 	if from.ContentLength > limit {
 		return nil, Part{}, ErrTooLarge
 	}
-	p := Part{of: r}
+	p := r.Part()
 	body, err := p.read(from.Body, from.ContentLength, limit)
 	if err != nil {
 		p.Release()

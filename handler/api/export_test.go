@@ -1,0 +1,10 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+)
+
+// SetRoom sets how much the bodies of all calls to an API may take.
+func SetRoom(h http.Handler, limit int64) { h.(*api).bodies = room.New(limit) }
