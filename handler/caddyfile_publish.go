@@ -22,7 +22,8 @@ func init() {
 //		forward_headers <name...>
 //	}
 //
-// The option forward_headers can be repeated.
+// The option forward_headers can be repeated. A name may end with *, which leaves
+// out what may be a credential.
 func (p *Publish) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if !d.AllArgs(&p.EventType) {

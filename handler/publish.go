@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,7 +46,9 @@ type Publish struct {
 	EventID string `json:"event_id,omitempty"`
 
 	// Request headers to keep with the event and send along with each
-	// delivery: names, or prefixes as in `X-GitHub-*`.
+	// delivery: names, or prefixes as in `X-GitHub-*`. What by its name may be
+	// a credential, such as `Authorization`, `Cookie` or `X-Api-Key`, is picked
+	// by its whole name only.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
 	app      *App
@@ -232,7 +235,21 @@ func forwarded(h http.Header, patterns []string) map[string]string {
 func matchesAny(name string, patterns []string) bool {
 	for _, p := range patterns {
 		prefix, open := strings.CutSuffix(p, "*")
-		if open && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) || strings.EqualFold(name, p) {
+		if open && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && !isCredential(name) || strings.EqualFold(name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// credentialWords are what headers that hold a secret have in their names.
+// Whoever writes a pattern doesn't mean to hand these on: they would be stored,
+// shown to those who may read events, and sent to every subscription.
+var credentialWords = []string{"apikey", "auth", "authorization", "clientid", "cookie", "credential", "credentials", "jwt", "key", "password", "secret", "session", "token"}
+
+func isCredential(name string) bool {
+	for word := range strings.SplitSeq(strings.ToLower(name), "-") {
+		if slices.Contains(credentialWords, word) {
 			return true
 		}
 	}

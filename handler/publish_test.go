@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,48 @@ func TestPublishUnknownType(t *testing.T) {
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
 		if got := (&Publish{EventType: written}).event(r, nil).Type; got != want {
 			t.Errorf("%s: %s, want %s", written, got, want)
+		}
+	}
+}
+
+// TestForwardHeaders: a pattern hands on no credentials, neither to receivers nor
+// to those who look at events; whoever names one means it.
+func TestForwardHeaders(t *testing.T) {
+	dir, port := t.TempDir(), freePort()
+	got := make(chan http.Header, 1)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	t.Cleanup(receiver.Close)
+	runCaddy(t, fmt.Sprintf(`webhooks {
+		store sqlite %s
+		egress {
+			allow 127.0.0.1
+		}
+		subscription app {
+			url %s
+			event_types *
+		}
+	}`, filepath.Join(dir, "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_publish order.created {
+			forward_headers * X-Named-Token
+		}
+	}`, port))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
+	kept := []string{"X-Named-Token", "X-GitHub-Event", "X-Author", "X-Hub-Signature-256"}
+	left := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-Goog-Channel-Token", "X-AdobeSign-ClientId", "Api-Key", "X-Auth-Request-Email"}
+	for _, name := range slices.Concat(kept, left) {
+		r.Header.Set(name, "value")
+	}
+	do(t, r).want(t, 202)
+	h := <-got
+	for _, name := range kept {
+		if h.Get(name) != "value" {
+			t.Errorf("%s is not handed on", name)
+		}
+	}
+	for _, name := range left {
+		if h.Get(name) != "" {
+			t.Errorf("%s is handed on", name)
 		}
 	}
 }
