@@ -103,7 +103,9 @@ type Verify struct {
 	NoHandshake bool `json:"no_handshake,omitempty"`
 
 	// Fields that replace those of the provider's scheme, or make up a scheme of
-	// their own on `hmac`.
+	// their own on `hmac`, as `caddy webhooks providers <provider> --json` shows
+	// them. Those that only describe a row to people (`aliases`, `title`,
+	// `source`, `unconfirmed`, `notes`) do nothing here.
 	Scheme verify.Scheme `json:"scheme,omitzero"`
 
 	name     string // the scheme's name

@@ -8,12 +8,17 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // customScheme is a scheme of one's own, as a user writes it, with a request
@@ -26,6 +31,17 @@ type customScheme struct {
 	header      func(body string) map[string]string
 	body        func() string
 	id, event   string // what the app must be told
+}
+
+// A duration means the same in JSON as in the Caddyfile, where Caddy reads it.
+func TestDurationsInJSON(t *testing.T) {
+	for _, text := range []string{"5m", "2d", "1d12h", "1.5d30m", "-1d", "d", "1..5d", "5", "day", ""} {
+		var got verify.Duration
+		want, wantErr := caddy.ParseDuration(text)
+		if err := json.Unmarshal([]byte(strconv.Quote(text)), &got); time.Duration(got) != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%q is %v, %v; to Caddy %v, %v", text, time.Duration(got), err, want, wantErr)
+		}
+	}
 }
 
 // TestCustomSchemes: what a row can say, a Caddyfile can say, and means the

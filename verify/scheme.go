@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -211,9 +214,11 @@ type Field struct {
 	Pattern string `json:"pattern,omitempty"`
 }
 
-// Duration is a time.Duration that JSON writes as "5m0s" and reads from that
-// or from nanoseconds.
+// Duration is a time.Duration that JSON writes as "5m0s" and reads from that,
+// with days too ("1d12h"), or from nanoseconds.
 type Duration time.Duration
+
+var days = regexp.MustCompile(`[0-9.]+d`)
 
 // MarshalJSON writes the duration as a string.
 func (d Duration) MarshalJSON() ([]byte, error) {
@@ -231,9 +236,15 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("reading a duration: want a string such as \"5m\" or nanoseconds, not %s", b)
 	}
-	v, err := time.ParseDuration(s)
+	v, err := time.ParseDuration(days.ReplaceAllStringFunc(s, func(n string) string {
+		f, err := strconv.ParseFloat(strings.TrimSuffix(n, "d"), 64)
+		if err != nil {
+			return n // for time.ParseDuration to refuse
+		}
+		return strconv.FormatFloat(24*f, 'f', -1, 64) + "h"
+	}))
 	if err != nil {
-		return fmt.Errorf("reading a duration: %w; write it as 5m, 90s or 1h30m", err)
+		return fmt.Errorf("reading a duration: %w; write it as 5m, 1h30m or 2d", err)
 	}
 	*d = Duration(v)
 	return nil
