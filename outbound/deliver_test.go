@@ -68,8 +68,8 @@ func TestFanOutToMatchingOnly(t *testing.T) {
 
 func TestEventIDIsUnique(t *testing.T) {
 	h := open(t)
-	r := newReceiver(t)
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	r, healthy := newReceiver(t), newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
 	publish := func(payload string) (outbound.Published, error) {
 		return h.Publish(t.Context(), &outbound.NewEvent{ID: "order-1", Type: "order.created", Payload: []byte(payload)})
 	}
@@ -85,6 +85,7 @@ func TestEventIDIsUnique(t *testing.T) {
 	}
 	r.next(t)
 	h.attempt()
+	h.nudge(healthy)
 	r.none(t)
 }
 
@@ -240,15 +241,16 @@ func (h *house) paused() {
 
 func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second))
-	r := newReceiver(t)
+	r, healthy := newReceiver(t), newReceiver(t)
 	r.answers(later(http.StatusTooManyRequests))
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
 	h.paused()
 	h.publish("a", `2`) // not only the delivery that was refused waits
 	h.clock.advance(599 * time.Second)
 	r.answers(nil)
+	h.nudge(healthy)
 	r.none(t)
 	h.clock.advance(2 * time.Second)
 	for range 2 {
@@ -269,12 +271,14 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	}
 	t.Run("a rate", func(t *testing.T) {
 		h := open(t)
-		r := newReceiver(t)
-		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, RateLimit: .001})
+		r, healthy := newReceiver(t), newReceiver(t)
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: .001})
 		for range 3 {
 			h.publish("a", `1`)
 		}
 		r.next(t)
+		h.attempt()
+		h.nudge(healthy)
 		r.none(t)
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		r.next(t)
@@ -282,14 +286,15 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	})
 	t.Run("the order", func(t *testing.T) {
 		h := open(t, retries(time.Hour, time.Hour))
-		r := newReceiver(t)
+		r, healthy := newReceiver(t), newReceiver(t)
 		r.answers(status(503))
-		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
 		h.publish("a", `1`)
 		h.publish("a", `2`)
 		r.next(t)
 		h.attempt()
 		r.answers(nil)
+		h.nudge(healthy)
 		r.none(t)
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = false })
 		r.next(t)
@@ -297,9 +302,9 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	})
 	t.Run("the receiver's wish", func(t *testing.T) {
 		h := open(t, retries(time.Second))
-		r := newReceiver(t)
+		r, healthy := newReceiver(t), newReceiver(t)
 		r.answers(later(http.StatusTooManyRequests))
-		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, RateLimit: 100})
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 100})
 		h.publish("a", `1`)
 		r.next(t)
 		h.paused()
@@ -307,6 +312,7 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		h.publish("a", `2`) // which is due at once
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		h.clock.advance(599 * time.Second)
+		h.nudge(healthy)
 		r.none(t)
 		h.clock.advance(2 * time.Second)
 		r.next(t)
@@ -360,9 +366,9 @@ func (h *house) eventually(what string, f func() bool) {
 
 func TestGoneDeactivatesAndHolds(t *testing.T) {
 	h := open(t, retries(time.Minute))
-	r := newReceiver(t)
+	r, healthy := newReceiver(t), newReceiver(t)
 	r.answers(status(http.StatusGone))
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
 		t.Fatalf("%+v", d)
@@ -376,6 +382,7 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	}
 	h.clock.advance(time.Hour)
 	h.restart()
+	h.nudge(healthy)
 	r.none(t)
 	r.answers(nil)
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {

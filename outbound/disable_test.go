@@ -46,9 +46,9 @@ func TestDownAndDeactivatedAtOnce(t *testing.T) {
 func TestFailingForLongDeactivates(t *testing.T) {
 	var log journal
 	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
-	r := newReceiver(t)
+	r, healthy := newReceiver(t), newReceiver(t)
 	r.answers(status(500))
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	began := h.clock.Now()
 	h.fails(4)
 	h.clock.advance(29 * time.Minute)
@@ -81,6 +81,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 		r.next(t)
 	}
 	h.publish("a", "held")
+	h.nudge(healthy)
 	r.none(t)
 
 	r.answers(nil)
