@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -163,25 +164,24 @@ func TestOrderAcrossNodes(t *testing.T) {
 	const events = 60
 	nodes, _ := share(t, 3)
 	r := newReceiver(t)
-	var mu sync.Mutex
-	running, n := 0, 0
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		mu.Lock()
-		running++
-		n++
-		if running > 1 {
+	var running atomic.Int32
+	there := make(chan struct{})
+	goOn := sync.OnceFunc(func() { close(there) })
+	t.Cleanup(goOn)
+	r.answers(func(http.ResponseWriter, *http.Request) {
+		if running.Add(1) > 1 {
 			t.Error("two deliveries at once")
 		}
-		mu.Unlock()
-		time.Sleep(time.Millisecond) // so that another one would be seen
-		mu.Lock()
-		running--
-		mu.Unlock()
+		<-there
+		running.Add(-1)
 	})
+	other := newReceiver(t)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	alike := nodes[0].subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"b"}, Ordered: true})
 	var all sync.WaitGroup
 	for i, h := range nodes {
 		h.knows(s.ID, true)
+		h.knows(alike.ID, true)
 		all.Go(func() {
 			for n := range events {
 				h.publish("a", fmt.Sprintf(`%d`, i*events+n))
@@ -189,6 +189,12 @@ func TestOrderAcrossNodes(t *testing.T) {
 		})
 	}
 	all.Wait()
+	// Whatever comes after it at a node has gone through a claim like it.
+	for _, h := range nodes {
+		h.publish("b", `{}`)
+		other.next(t)
+	}
+	goOn()
 	last := make([]int, len(nodes))
 	for range events * len(nodes) {
 		var n int
@@ -509,13 +515,14 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		}
 		return s.Subscriptions[0].Failures
 	}
-	// For longer than it may fail, while b delivers.
-	for until := time.Now().Add(2*a.settings.DisableAfter.For + time.Second); time.Now().Before(until); {
+	// For longer than it may fail and more often, while b delivers.
+	until := time.Now().Add(2*a.settings.DisableAfter.For + time.Second)
+	a.eventually("enough failures", func() bool {
 		a.publish("a", `2`)
 		b.publish("a", `3`)
-		time.Sleep(50 * time.Millisecond)
-	}
-	if s := row(a); !s.Active || failures() < 2*a.settings.DisableAfter.Failures {
+		return !row(a).Active || failures() >= 2*a.settings.DisableAfter.Failures && time.Now().After(until)
+	})
+	if s := row(a); !s.Active {
 		t.Errorf("after %d failures it is %+v", failures(), s)
 	}
 }
