@@ -107,13 +107,7 @@ func TestCase24AbortedUpload(t *testing.T) {
 	// the server is well, and holds nothing
 	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
 	app.one(t)
-	deadline := time.Now().Add(5 * time.Second)
-	for bodyMemory.used.Load() != 0 {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are held", bodyMemory.used.Load())
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the memory of all bodies", func() bool { return bodyMemory.used.Load() == 0 })
 }
 
 func TestCase24Trailers(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -220,8 +219,11 @@ func TestLinesShareTheRoomOfBodies(t *testing.T) {
 	}
 	s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).refused(t, 503, "unavailable")
 	st.conn.Close()
-	for s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode != 200 {
-		runtime.Gosched() // until the server has seen that the stream is over
+	// When the server has seen that the stream is over.
+	for end := time.Now().Add(patience); s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode != 200; {
+		if time.Now().After(end) {
+			t.Fatal("the stream's room is not given back")
+		}
 	}
 }
 
