@@ -248,7 +248,7 @@ func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subs
 			out = append(out, s)
 		}
 	}
-	slices.SortFunc(out, func(a, b *Subscription) int { return int(min(max(a.Key-b.Key, -1), 1)) })
+	slices.SortFunc(out, func(a, b *Subscription) int { return cmp.Compare(a.Key, b.Key) })
 	return out[:min(limit, len(out))]
 }
 

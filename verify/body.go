@@ -3,6 +3,7 @@ package verify
 import (
 	"crypto/subtle"
 	"encoding/hex"
+	"io"
 )
 
 // checkDigest sums up the hashes of the body, and compares the one that the URL
@@ -189,18 +190,20 @@ func (c *check) readLateJSON() {
 	}
 	spans := c.spans[:len(p.lateJSON)]
 	_ = findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts
-	for i, to := range [...]*string{&c.in.id, &c.in.eventType} {
-		at := [...]place{p.id, p.eventType}[i]
-		if at.in != "json" {
-			continue
-		}
-		span := spans[0]
+	if p.id.in == "json" {
+		readLateText(body, spans[0], &p.id, &c.in.id)
 		spans = spans[1:]
-		if *to != "" {
-			continue
-		}
-		if value, ok := readJSONText(body, span); ok && at.admits(value) {
-			*to = value
-		}
+	}
+	if p.eventType.in == "json" {
+		readLateText(body, spans[0], &p.eventType, &c.in.eventType)
+	}
+}
+
+func readLateText(body io.ReaderAt, span jsonSpan, at *place, to *string) {
+	if *to != "" {
+		return
+	}
+	if value, ok := readJSONText(body, span); ok && at.admits(value) {
+		*to = value
 	}
 }

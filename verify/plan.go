@@ -154,7 +154,8 @@ func checkAlgorithm(s Scheme) error {
 }
 
 func checkKey(s Scheme) error {
-	if (s.Key == "ed25519" || s.Key == "hex" || s.Key == "base64") != (s.Construction == "ed25519") && (s.Key == "ed25519" || s.Construction == "ed25519") {
+	pair := s.Construction == "ed25519"
+	if pair && !slices.Contains([]string{"ed25519", "hex", "base64"}, s.Key) || !pair && s.Key == "ed25519" {
 		return errors.New("construction ed25519 takes the keys ed25519, hex and base64, and no other takes ed25519; set both")
 	}
 	return optional(s.Key, sortedKeys(keyKinds))

@@ -176,8 +176,8 @@ func (p *plan) macs(lanes []lane) []mac {
 	if p.several() && len(lanes) == 1 {
 		return lanes[0].macs
 	}
-	if cap(lanes) > len(lanes) {
-		return lanes[:len(lanes)+1][len(lanes)].macs[:0]
+	if n := len(lanes); n < cap(lanes) {
+		return lanes[:n+1][n].macs[:0] // the memory of an earlier request's
 	}
 	return nil
 }

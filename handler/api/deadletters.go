@@ -288,11 +288,14 @@ func (c *call) bulkQuery(verb string) (q outbound.Query, err error) {
 		return q, err
 	}
 	code, all := codeInvalidParameter, false
-	if len(sent) == 0 {
+	switch {
+	case len(sent) == 0:
 		code = codeInvalidField
 		sent, all, err = c.filtersInBody()
-	} else if all, err = sent.flag("all"); err == nil && c.r.ContentLength != 0 {
+	case c.r.ContentLength != 0:
 		err = refuse(code, "there is a query and a body: say in one of them which dead letters to %s", verb)
+	default:
+		all, err = sent.flag("all")
 	}
 	if err != nil {
 		return q, err
