@@ -767,7 +767,7 @@ func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.Su
 // having been counted, and that the next one comes at its time. It can't where
 // retries were brought forward, since the receiver had been down.
 func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Record) string {
-	if w.broken || w.skewed || d.requeued || d.late || !s.strict || s.ordered || s.failed >= 10 || len(d.answers) == 0 {
+	if w.broken || w.skewed || d.requeued || d.late || r.Reason == outbound.ReasonDeleted || !s.strict || s.ordered || s.failed >= 10 || len(d.answers) == 0 {
 		return ""
 	}
 	var from, to time.Duration // when the next attempt is due
