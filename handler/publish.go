@@ -181,6 +181,9 @@ func unread(w http.ResponseWriter, err error, limit int64) error {
 		return tooLarge(limit)
 	case errors.Is(err, room.ErrFull):
 		return unavailable(w, err)
+	case errors.Is(err, room.ErrSlow):
+		w.Header().Set("Connection", "close") // or what is still to come of it would pass for the next request
+		return caddyhttp.Error(http.StatusRequestTimeout, err)
 	}
 	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
 }

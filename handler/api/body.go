@@ -72,7 +72,7 @@ func broken(err error) error {
 	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLong(over.Limit) // of a handler before this one
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, room.ErrSlow) || errors.Is(err, os.ErrDeadlineExceeded) {
 		// or what is still to come of it would pass for the next request
 		return refuse(codeTooSlow, "the rest of the body did not come in time: send it again, faster").with("Connection", "close")
 	}

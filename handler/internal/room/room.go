@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 var (
 	ErrTooLarge = errors.New("the body is larger than it may be")
 	ErrFull     = errors.New("more is sent than there is room for")
+	ErrSlow     = errors.New("the body comes too slowly")
 )
 
 // Room is what all bodies may take together.
@@ -70,8 +72,8 @@ func (p *Part) take(size int64) bool {
 }
 
 // Read reads a request's body, of limit bytes at most. One that is longer is not
-// read at all where its length is told. Errors are ErrTooLarge, ErrFull, or what
-// the reading of it returned.
+// read at all where its length is told. Errors are ErrTooLarge, ErrFull, ErrSlow, or
+// what the reading of it returned.
 func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
 	if from.ContentLength > limit {
 		return nil, Part{}, ErrTooLarge
@@ -95,6 +97,7 @@ func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
 	if !p.take(min(size, first) + 1) {
 		return nil, ErrFull
 	}
+	began := time.Now()
 	body := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
 	for {
 		if len(body) == cap(body) {
@@ -110,8 +113,12 @@ func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
 			return nil, ErrTooLarge
 		case err == io.EOF:
 			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, ErrSlow
 		case err != nil:
 			return nil, err
+		case time.Since(began) > Patience(int64(len(body))): // one that stalls altogether is up to the server's read_idle_timeout
+			return nil, ErrSlow
 		}
 	}
 }

@@ -2,11 +2,15 @@ package room
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 )
 
 func request(body io.Reader, told int64) *http.Request {
@@ -67,5 +71,42 @@ func TestFull(t *testing.T) {
 	first.Release()
 	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); err != nil {
 		t.Errorf("after the first: %v", err)
+	}
+}
+
+// TestSlow: a body may come slowly, and not for ever.
+func TestSlow(t *testing.T) {
+	r := New(1 << 20)
+	for name, tt := range map[string]struct {
+		pause time.Duration // before each byte
+		end   error         // after three of them
+		err   error
+	}{
+		"in time":    {9 * time.Second, io.EOF, nil},
+		"a trickle":  {11 * time.Second, io.EOF, ErrSlow},
+		"timed out":  {0, fmt.Errorf("reading: %w", os.ErrDeadlineExceeded), ErrSlow},
+		"breaks off": {0, io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				from, to := io.Pipe()
+				go func() {
+					for range 3 {
+						time.Sleep(tt.pause)
+						_, _ = to.Write([]byte("x"))
+					}
+					_ = to.CloseWithError(tt.end)
+				}()
+				_, part, err := r.Read(request(from, -1), 100)
+				_ = from.Close()
+				if !errors.Is(err, tt.err) {
+					t.Errorf("got %v, want %v", err, tt.err)
+				}
+				part.Release()
+			})
+		})
+	}
+	if taken := r.taken.Load(); taken != 0 {
+		t.Errorf("%d bytes are still taken", taken)
 	}
 }
