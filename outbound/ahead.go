@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"context"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -9,7 +8,8 @@ import (
 
 // A schedule's delays are soon longer than most outages. So that what waits for a
 // retry doesn't wait for long after its receiver is back, one delivery at a time is
-// tried ahead of its time, which its schedule doesn't count. The breaker knows when.
+// tried ahead of its time, and with a success the others follow, each once. Their
+// schedules don't count that. The breaker knows when.
 
 // waitAhead has something tried ahead of its time after a failure, as long as they
 // go on: later by half of how long they have, and after what has just failed for the
@@ -26,12 +26,13 @@ func (b *breaker) waitAhead(now time.Time, first time.Duration) {
 // between others that succeed are no outage, or one that always fails would be tried
 // after each of these.
 func (b *breaker) goAhead(now time.Time, first time.Duration, early bool) {
+	failed := !b.since.IsZero()
 	switch {
-	case b.down():
-		b.ahead = now.Add(pullSpread) // for what isn't brought forward
-	case early, !b.since.IsZero() && now.Sub(b.since) >= first/2:
+	case failed && (early || b.down() || now.Sub(b.since) >= first/2):
+		b.ahead, b.passed = now, store.Place{} // what was tried meanwhile is tried again
+	case early:
 		b.ahead = now
-	case !b.since.IsZero():
+	case failed:
 		b.ahead = time.Time{}
 	}
 }
@@ -48,13 +49,14 @@ func (b *breaker) sooner(t time.Time) time.Time {
 // tryAt has something that waits for a retry tried ahead of its time.
 func (l *lane) tryAt(t time.Time) {
 	l.mu.Lock()
-	l.breaker.ahead = t
+	l.breaker.ahead, l.breaker.passed = t, store.Place{}
 	l.mu.Unlock()
 	l.e.claims.schedule(l, t)
 }
 
-// lookAhead is look where nothing is due: one may be claimed ahead of its time.
-// What an ordered lane waits for is due. The caller holds mu.
+// lookAhead is look where nothing is due: one may be claimed ahead of its time, and
+// when the receiver is back as many as it may have at once. What an ordered lane
+// waits for is due. The caller holds mu.
 func (l *lane) lookAhead(now time.Time) (n int, t ticket, again time.Time) {
 	switch {
 	case l.due.IsZero():
@@ -67,23 +69,28 @@ func (l *lane) lookAhead(now time.Time) (n int, t ticket, again time.Time) {
 	case l.breaker.ahead.After(now):
 		return 0, t, l.breaker.sooner(l.due)
 	}
+	n = 1
+	if l.breaker.since.IsZero() {
+		n = max(l.limit()-l.running-l.queue.len(), 1)
+	}
 	t = l.ticket()
-	t.ahead = l.due
-	return 1, t, time.Time{}
+	t.ahead, t.after = true, l.breaker.passed
+	return n, t, time.Time{}
 }
 
-// claimAhead has a lane try something that isn't due yet.
-func (c *claimer) claimAhead(ctx context.Context, l *lane, t ticket) {
-	now := c.e.now()
-	claimed, err := c.e.store.Claim(ctx, t.ahead, 0, []store.Want{{Subscription: l.key, Limit: 1}})
-	if err == nil {
-		l.fill(claimed[0], t, now, claimAgain)
-	} else if ctx.Err() == nil {
-		c.e.config.Load().Logger.Error("claiming a delivery ahead of its time; trying again", "error", err)
+// wentAhead notes what was claimed ahead of its time, and begins anew behind the
+// last, as long as the receiver fails. The caller holds mu.
+func (l *lane) wentAhead(hs []*store.Held) {
+	b := &l.breaker
+	if n := len(hs); n > 0 {
+		b.ahead = time.Time{} // until it is known what came of it
+		b.passed = store.Place{Due: hs[n-1].Due, ID: hs[n-1].Delivery.ID}
+		return
 	}
-	if err != nil || len(claimed[0].Deliveries) == 0 {
-		c.schedule(l, now.Add(claimAgain))
+	if b.since.IsZero() || b.passed == (store.Place{}) {
+		b.ahead = time.Time{}
 	}
+	b.passed = store.Place{}
 }
 
 // taking notes whether an attempt is made ahead of its time. The caller holds mu.

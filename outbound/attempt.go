@@ -170,9 +170,8 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
 	case n.cameBack:
-		c.Logger.Info("a receiver is back: its retries are brought forward",
+		c.Logger.Info("a receiver is back: what waits for it is tried now",
 			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
-		e.background(func(ctx context.Context) { e.pullForward(ctx, l) })
 	}
 }
 
@@ -216,6 +215,9 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	l.breaker.waitAhead(now, first)
 	n.remember = l.remembers(n.wentDown)
 	n.pause = l.breaker.pause(first)
+	if o.overloaded && !l.notBefore.After(now) { // else it is about attempts that were under way together
+		n.pause = max(n.pause, l.breaker.slowDown(first))
+	}
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
 	n.failsTooLong = c.DisableAfter.met(n.failing, now, 1)

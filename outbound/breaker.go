@@ -1,6 +1,10 @@
 package outbound
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // breaker watches one receiver. While it is down, one attempt at a time goes
 // out, as a probe, with pauses that grow, so that it costs the others nothing
@@ -11,7 +15,10 @@ type breaker struct {
 	since    time.Time // when the first of them was
 	allowed  int       // attempts at a time when it was throttled, 0 for no bound
 	told     bool      // that the receiver fails for long
-	ahead    time.Time // when to try something ahead of its time, zero for never
+
+	ahead  time.Time     // when to try something ahead of its time, zero for never
+	passed store.Place   // what was tried so the last, from where it goes on
+	slow   time.Duration // the last pause for a receiver that asks to be slowed down, zero for none
 }
 
 const (
@@ -21,6 +28,8 @@ const (
 	downRoom = 4
 	// maxProbePause is the longest pause between probes.
 	maxProbePause = 30 * time.Second
+	// slowest is the first pause of a receiver that asks to be slowed down.
+	slowest = 100 * time.Millisecond
 	// probesAlike is how many probes have the same pause.
 	probesAlike = 32
 )
@@ -35,6 +44,14 @@ func (b *breaker) pause(first time.Duration) time.Duration {
 	}
 	first = min(first, maxProbePause)
 	return min(first/10<<min((b.failures-downAfter)/probesAlike, 4), first)
+}
+
+// slowDown is how long to wait after the receiver has asked to be slowed down, and
+// hasn't said for how long: twice as long as the last time, where not many attempts
+// have succeeded since, and no longer than the schedule's first delay.
+func (b *breaker) slowDown(first time.Duration) time.Duration {
+	b.slow = min(max(2*b.slow, slowest), first, maxProbePause)
+	return b.slow
 }
 
 // resume is how a receiver that was down since then starts, after a restart.
@@ -58,6 +75,9 @@ func (b *breaker) limit(most int) int {
 func (b *breaker) succeeded(most int) (wasDown bool) {
 	wasDown = b.down()
 	b.failures, b.since, b.told = 0, time.Time{}, false
+	if b.slow -= b.slow / 20; b.slow < slowest/10 {
+		b.slow = 0
+	}
 	if wasDown {
 		b.allowed = 1 // come back gently
 	}

@@ -62,3 +62,24 @@ func TestProbePause(t *testing.T) {
 		}
 	}
 }
+
+func TestSlowDown(t *testing.T) {
+	var b breaker
+	for i, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+		if got := b.slowDown(time.Second); got != want*time.Millisecond {
+			t.Errorf("pause %d: %v, want %v ms", i+1, got, want)
+		}
+	}
+	for range 20 {
+		b.succeeded(16)
+	}
+	if got := b.slowDown(time.Second); got < 500*time.Millisecond || got > 900*time.Millisecond {
+		t.Errorf("after 20 successes: %v", got)
+	}
+	for range 100 {
+		b.succeeded(16)
+	}
+	if got := b.slowDown(time.Second); got != slowest {
+		t.Errorf("after many: %v, want %v", got, slowest)
+	}
+}

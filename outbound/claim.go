@@ -20,10 +20,6 @@ const (
 	hungryPause = 20 * time.Millisecond
 	// claimAgain is how long to wait after the store failed to answer.
 	claimAgain = time.Second
-	// pullSpread is over what time waiting retries come when a receiver is
-	// back, pullBatch how many of them at once.
-	pullSpread = 10 * time.Second
-	pullBatch  = 2000
 )
 
 // claimer wakes lanes when something of theirs is due, and fills them from
@@ -123,12 +119,8 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.e.dispatch.kick(l) // its pause may be over
 			continue
 		}
-		if !t.ahead.IsZero() {
-			c.claimAhead(ctx, l, t)
-			continue
-		}
 		asking, tickets = append(asking, l), append(tickets, t)
-		want = append(want, store.Want{Subscription: l.key, Limit: n})
+		want = append(want, store.Want{Subscription: l.key, Limit: n, Ahead: t.ahead, After: t.after})
 	}
 	if len(want) == 0 {
 		return
@@ -178,23 +170,6 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 		c.schedule(l, c.e.now().Add(claimAgain))
 	case n == buryBatch:
 		c.schedule(l, c.e.now())
-	}
-}
-
-// pullForward brings the retries of a receiver that is back to the near
-// future, spread out, instead of when their schedule says. An ordered lane has
-// none: what looks as if it waited has just been published, and would go before
-// what the lane holds.
-func (e *Engine) pullForward(ctx context.Context, l *lane) {
-	if l.ordered() {
-		return
-	}
-	n, err := e.store.PullForward(ctx, l.key, e.now(), pullSpread, pullBatch)
-	switch {
-	case err != nil:
-		e.config.Load().Logger.Warn("bringing forward the retries of a receiver that is back: they wait for their schedule", "error", err)
-	case n > 0:
-		l.stored(e.now())
 	}
 }
 

@@ -261,6 +261,33 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	}
 }
 
+// A receiver that doesn't say for how long is sent less all the same.
+func TestOverloadPausesTheEndpoint(t *testing.T) {
+	for _, code := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout} {
+		h := open(t, retries(time.Hour, time.Hour))
+		r, healthy := newReceiver(t), newReceiver(t)
+		r.answers(status(code))
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+		for _, pause := range []time.Duration{100 * time.Millisecond, 190 * time.Millisecond, 361 * time.Millisecond} { // doubled, less a twentieth for the success
+			h.publish("a", `1`)
+			r.next(t)
+			h.paused()
+			h.publish("a", `2`)
+			if got := h.sub().PausedUntil.Sub(h.clock.Now()); got != pause {
+				t.Errorf("%d: a pause of %v, want %v", code, got, pause)
+			}
+			h.clock.advance(pause - time.Millisecond)
+			h.nudge(healthy)
+			r.none(t)
+			r.answers(nil)
+			h.clock.advance(time.Millisecond)
+			r.next(t)
+			h.attempt()
+			r.answers(status(code))
+		}
+	}
+}
+
 // A pause ends when what has made it is gone, but for what the receiver asked for.
 func TestPauseEndsWithItsReason(t *testing.T) {
 	change := func(h *house, id string, change func(*outbound.SubscriptionSpec)) {

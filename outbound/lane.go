@@ -325,7 +325,8 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 // ticket tells what has happened to a lane while its claim was under way.
 type ticket struct {
 	asked, flushes uint64
-	ahead          time.Time // what is due by then may be claimed, zero for what is due now
+	ahead          bool        // what isn't due yet is claimed,
+	after          store.Place // behind there
 }
 
 func (l *lane) ticket() ticket { return ticket{asked: l.asked, flushes: l.flushes} }
@@ -361,8 +362,8 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	case !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
 		l.due = c.Next
 	}
-	if !t.ahead.IsZero() && len(c.Deliveries) > 0 {
-		l.breaker.ahead = time.Time{} // until it is known what came of it
+	if t.ahead {
+		l.wentAhead(c.Deliveries)
 	}
 	next := l.breaker.sooner(c.Next)
 	hungry := l.backlog && l.queue.len() <= laneLow

@@ -764,10 +764,9 @@ func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.Su
 }
 
 // compareSchedule checks that each attempt came at its time, or ahead of it without
-// having been counted, and that the next one comes at its time. It can't where
-// retries were brought forward, since the receiver had been down.
+// having been counted, and that the next one comes at its time.
 func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Record) string {
-	if w.broken || w.skewed || d.requeued || d.late || r.Reason == outbound.ReasonDeleted || !s.strict || s.ordered || s.failed >= 10 || len(d.answers) == 0 {
+	if w.broken || w.skewed || d.requeued || d.late || r.Reason == outbound.ReasonDeleted || !s.strict || s.ordered || len(d.answers) == 0 {
 		return ""
 	}
 	var from, to time.Duration // when the next attempt is due

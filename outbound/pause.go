@@ -1,6 +1,10 @@
 package outbound
 
-import "time"
+import (
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // A lane keeps still while its receiver is down or has asked for it, while its rate
 // is used up, and, in order, while what is first in its line waits for a retry.
@@ -87,7 +91,7 @@ func (l *lane) unpause() {
 func (l *lane) probe() {
 	now := l.e.now()
 	l.mu.Lock()
-	l.notBefore, l.breaker.ahead = l.askedFor, now
+	l.notBefore, l.breaker.ahead, l.breaker.passed = l.askedFor, now, store.Place{}
 	if l.breaker.down() {
 		l.notBefore = time.Time{}
 	}

@@ -46,11 +46,6 @@ type Store interface {
 	// the backlog.
 	Backlogs(ctx context.Context) ([]Backlog, error)
 
-	// PullForward makes at most limit deliveries of a subscription that wait
-	// for a later attempt due between now and now+spread, evenly, the earliest
-	// first. It returns how many.
-	PullForward(ctx context.Context, subscription ID, now time.Time, spread time.Duration, limit int) (int, error)
-
 	// Requeue makes the deliveries that match due at now, whatever their
 	// state, the newest first and at most q.Limit of them, and starts their
 	// schedule anew. One that was due already keeps its place. Those of deleted subscriptions don't match, nor do those
@@ -194,6 +189,15 @@ type Settlement struct {
 type Want struct {
 	Subscription ID
 	Limit        int
+	// Ahead asks for those that aren't due too, as far as they come behind After.
+	Ahead bool
+	After Place
+}
+
+// Place is a delivery's in the order in which they are claimed.
+type Place struct {
+	Due time.Time
+	ID  ID
 }
 
 // Claimed answers a Want.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,8 +24,9 @@ const (
 		ORDER BY key FOR NO KEY UPDATE`
 
 	wanted = `WITH want AS (
-			SELECT w.subscription, w.room, w.n, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive
-			FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS w (subscription, room, n)
+			SELECT w.*, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive
+			FROM unnest($1::bigint[], $2::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+				WITH ORDINALITY AS w (subscription, room, until, after_due, after_id, n)
 			LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 			WHERE (s.key IS NULL OR NOT ` + exclusive + ` OR s.owner = $3 AND NOT EXISTS (
 				SELECT FROM webhooks.delivery h WHERE h.holder IS NOT NULL AND h.holder <> $3 AND h.subscription = w.subscription))
@@ -32,7 +34,8 @@ const (
 		)`
 
 	selectDue = `SELECT id, event, due FROM webhooks.delivery
-				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription AND due <= $4
+				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
+					AND due <= w.until AND (due, id) > (w.after_due, w.after_id)
 				ORDER BY due, id LIMIT w.room`
 
 	// claim takes what is due, until the payloads are over a limit. One that
@@ -59,7 +62,7 @@ const (
 			FROM sized
 		), taken AS (
 			UPDATE webhooks.delivery d SET holder = $3, again = NULL FROM counted c
-			WHERE d.id = c.id AND c.total - c.size <= $5
+			WHERE d.id = c.id AND c.total - c.size <= $7
 			RETURNING d.id, d.subscription, d.attempts, d.round, c.n, c.due, c.event, c.first
 		) SELECT t.n, t.id, t.subscription, t.attempts, t.round, t.due, ` + selects.Event + `, CASE WHEN t.first THEN e.payload END
 		FROM taken t JOIN webhooks.event e ON e.id = t.event ORDER BY t.n, t.due, t.id`
@@ -95,10 +98,15 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	if s.yielded {
 		return make([]store.Claimed, len(want)), nil
 	}
-	var subscriptions, rooms []int64
+	var subscriptions, rooms, until, afterDue, afterID []int64
 	for _, w := range want {
 		subscriptions = append(subscriptions, int64(w.Subscription))
 		rooms = append(rooms, int64(min(max(w.Limit, 0), max(claimRows/len(want), 1))))
+		most := selects.Millis(now)
+		if w.Ahead {
+			most = math.MaxInt64
+		}
+		until, afterDue, afterID = append(until, most), append(afterDue, selects.Millis(w.After.Due)), append(afterID, int64(w.After.ID))
 	}
 	var claimed []store.Claimed
 	var taken, lost []int64
@@ -112,7 +120,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 		if lost = s.holds.outOfSight(); len(lost) > 0 {
 			b.Queue(release, lost, s.sessions.own())
 		}
-		b.Queue(claim, subscriptions, rooms, session, selects.Millis(now), maxBytes).Query(func(rows pgx.Rows) error {
+		b.Queue(claim, subscriptions, rooms, session, until, afterDue, afterID, maxBytes).Query(func(rows pgx.Rows) error {
 			events := map[store.ID]*store.Event{}
 			return each(rows, nil, func(rows pgx.Rows) error {
 				n, h, err := scanHeld(rows, events)
@@ -123,7 +131,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 				return err
 			})
 		})
-		b.Queue(selectNext, subscriptions, rooms, session).Query(func(rows pgx.Rows) error {
+		b.Queue(selectNext, subscriptions, rooms, session, until, afterDue, afterID).Query(func(rows pgx.Rows) error {
 			return each(rows, nil, func(row pgx.Rows) error {
 				var n, due int64
 				err := row.Scan(&n, &due)

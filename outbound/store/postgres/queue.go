@@ -12,17 +12,6 @@ import (
 )
 
 const (
-	// Evenly over the spread, and none later than it was.
-	pullForward = `WITH later AS (
-			SELECT id, due FROM webhooks.delivery
-			WHERE state = 0 AND holder IS NULL AND subscription = $1 AND due > $2
-			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED
-		), placed AS (
-			SELECT id, $2 + $4 * (row_number() OVER (ORDER BY due, id) - 1) / count(*) OVER () AS due FROM later
-		), pulled AS (
-			UPDATE webhooks.delivery d SET due = p.due FROM placed p WHERE d.id = p.id AND p.due < d.due
-		) SELECT count(*) FROM later`
-
 	// What another node attempts just now is due once more after that.
 	requeue = `UPDATE webhooks.delivery d SET state = 0, due = least(due, $2::bigint), round = attempts, reason = NULL,
 			again = CASE WHEN holder <> ALL($3) THEN least(due, $2::bigint) END
@@ -37,14 +26,6 @@ const (
 			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1
 			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)`
 )
-
-// PullForward implements store.Store.
-func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time.Time, spread time.Duration, limit int) (n int, err error) {
-	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return tx.QueryRow(ctx, pullForward, int64(subscription), selects.Millis(now), limit, spread.Milliseconds()).Scan(&n)
-	})
-	return n, s.fail("bringing deliveries forward", err)
-}
 
 // Requeue implements store.Store.
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {

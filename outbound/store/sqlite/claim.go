@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 const (
 	selectPending = `SELECT id, due FROM delivery INDEXED BY delivery_pending
 		WHERE state = 0 AND subscription = ? ORDER BY due, id`
+	selectBehind = `SELECT id, due FROM delivery INDEXED BY delivery_pending
+		WHERE state = 0 AND subscription = ? AND (due, id) > (?, ?) ORDER BY due, id`
 	selectClaimed = `SELECT event, attempts, round FROM delivery WHERE id = ?`
 	selectBacklog = `SELECT subscription, due FROM delivery INDEXED BY delivery_pending
 		WHERE state = 0 AND subscription > ? ORDER BY subscription, due LIMIT 1`
@@ -56,19 +59,39 @@ type claim struct {
 }
 
 func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
-	st, err := db.prepare(selectPending)
+	if !w.Ahead {
+		st, err := db.prepare(selectPending)
+		if err != nil {
+			return err
+		}
+		return c.take(db, st.id(w.Subscription), c.now, w, claimed)
+	}
+	st, err := db.prepare(selectBehind)
 	if err != nil {
 		return err
 	}
+	if err := c.take(db, st.id(w.Subscription).time(w.After.Due).id(w.After.ID), math.MaxInt64, w, claimed); err != nil {
+		return err
+	}
+	// What is left may be before what was looked at.
+	left := store.Want{Subscription: w.Subscription}
+	if st, err = db.prepare(selectPending); err != nil {
+		return err
+	}
+	return c.take(db, st.id(w.Subscription), c.now, left, claimed)
+}
+
+// take takes what is due until then, and notes what comes next.
+func (c *claim) take(db *conn, st *stmt, until int64, w store.Want, claimed *store.Claimed) error {
 	defer st.reset()
-	st.id(w.Subscription)
+	claimed.Next = time.Time{}
 	for {
 		more, err := st.next()
 		if !more {
 			return err
 		}
 		id, due := st.readID(), st.readInt()
-		if due > c.now || len(claimed.Deliveries) >= w.Limit || c.room < 0 {
+		if due > until || len(claimed.Deliveries) >= w.Limit || c.room < 0 {
 			if c.store.holds.has(id) {
 				continue
 			}

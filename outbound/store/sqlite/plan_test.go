@@ -36,7 +36,7 @@ func TestPlans(t *testing.T) {
 	}{
 		{"claim", selectPending, pending + "=?)"},
 		{"backlogs", selectBacklog, pending + ">?)"},
-		{"what waits for later", selectLater, pending + "=? AND due>?)"},
+		{"claim ahead", selectBehind, pending + "=? AND due>?)"},
 		{"what is to be buried", selectWaiting, pending + "=?)"},
 		{"what is queued again", requeue, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid=?)"},
 		{"how many wait for each subscription", countPending, "SCAN delivery USING COVERING INDEX delivery_pending"},

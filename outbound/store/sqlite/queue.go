@@ -11,56 +11,13 @@ import (
 )
 
 const (
-	setDue      = `UPDATE delivery SET due = ? WHERE id = ?`
-	selectLater = `SELECT id, due FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? AND due > ? ORDER BY due, id`
-	requeue     = `UPDATE delivery SET state = 0, due = min(coalesce(due, ?1), ?1), round = attempts, reason = NULL WHERE id = ?2
+	requeue = `UPDATE delivery SET state = 0, due = min(coalesce(due, ?1), ?1), round = attempts, reason = NULL WHERE id = ?2
 		AND EXISTS (SELECT 1 FROM subscription s WHERE s.key = delivery.subscription AND s.deleted = 0)
 		AND EXISTS (SELECT 1 FROM event e WHERE e.id = delivery.event AND e.payload_removed IS NULL)`
 	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`
 	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
 )
-
-// PullForward implements store.Store.
-func (s *Store) PullForward(ctx context.Context, subscription store.ID, now time.Time, spread time.Duration, limit int) (int, error) {
-	type waiting struct {
-		id  store.ID
-		due int64
-	}
-	var found []waiting
-	err := s.write(ctx, func(w *writer) error {
-		err := w.conn.query(selectLater, []any{subscription, selects.Millis(now)}, func(row *stmt) error {
-			if len(found) >= limit {
-				return errEnough
-			}
-			if d := (waiting{row.readID(), row.readInt()}); !s.holds.has(d.id) {
-				found = append(found, d)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return err
-		}
-		st, err := w.conn.prepare(setDue)
-		if err != nil {
-			return err
-		}
-		for i, d := range found {
-			due := selects.Millis(now.Add(spread * time.Duration(i) / time.Duration(len(found))))
-			if due >= d.due {
-				continue
-			}
-			if err := st.int(due).id(d.id).exec(); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, s.fail("bringing deliveries forward", err)
-	}
-	return len(found), nil
-}
 
 // Requeue implements store.Store.
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {

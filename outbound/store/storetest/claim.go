@@ -49,6 +49,34 @@ var claimTests = []test{
 		same(b, "claimed when due", heldIDs(c.Deliveries), deliveries(p))
 		equal(b, "next when none is left", c.Next, time.Time{})
 	}},
+	{"ahead of their time, behind a place", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		var ps []*store.Publication
+		for i := range 4 {
+			p := b.event("1", s, other)
+			for n := range p.Deliveries {
+				p.Deliveries[n].Due = b.now().Add(time.Duration(i/2) * time.Minute) // two are due
+			}
+			ps = append(ps, p)
+		}
+		b.publish(ps...)
+		ahead := func(limit int, after store.Place) store.Claimed {
+			c, err := b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{{Subscription: s.Key, Limit: limit, Ahead: true, After: after}})
+			b.check(err)
+			return c[0]
+		}
+		place := func(p *store.Publication) store.Place {
+			return store.Place{Due: p.Deliveries[0].Due, ID: p.Deliveries[0].ID}
+		}
+		c := ahead(1, place(ps[1]))
+		same(b, "the next one", heldIDs(c.Deliveries), deliveries(ps[2])[:1])
+		if !c.Next.Equal(b.now()) {
+			b.Errorf("next at %v, want now: what comes before the place is left", c.Next)
+		}
+		same(b, "of those left", heldIDs(ahead(9, store.Place{}).Deliveries), []store.ID{ps[0].Deliveries[0].ID, ps[1].Deliveries[0].ID, ps[3].Deliveries[0].ID})
+		same(b, "behind the last", heldIDs(ahead(9, place(ps[3])).Deliveries), nil)
+		equal(b, "the other's", len(b.claimed(other, 9)), 2)
+	}},
 	{"a limit leaves the rest", func(b *bench) {
 		s := b.subscribe("crm")
 		ps := []*store.Publication{b.event("1", s), b.event("2", s), b.event("3", s)}

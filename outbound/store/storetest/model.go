@@ -53,18 +53,17 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 			m.names[s.Key] = id
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"":             m.compare,
-			"publish":      m.publishSome,
-			"claim":        m.claimSome,
-			"settle":       m.settleSome,
-			"release":      m.releaseSome,
-			"pull forward": m.pullSome,
-			"requeue":      m.requeueSome,
-			"discard":      m.discardSome,
-			"bury":         m.burySome,
-			"forget":       m.forgetSome,
-			"delete":       m.deleteOne,
-			"reopen":       m.reopenIt,
+			"":        m.compare,
+			"publish": m.publishSome,
+			"claim":   m.claimSome,
+			"settle":  m.settleSome,
+			"release": m.releaseSome,
+			"requeue": m.requeueSome,
+			"discard": m.discardSome,
+			"bury":    m.burySome,
+			"forget":  m.forgetSome,
+			"delete":  m.deleteOne,
+			"reopen":  m.reopenIt,
 			"time passes": func(rt *rapid.T) {
 				m.clock = m.clock.Add(time.Duration(rapid.IntRange(1, 5).Draw(rt, "seconds")) * time.Second)
 			},
@@ -131,7 +130,12 @@ func (m *machine) later(rt *rapid.T) time.Time {
 func (m *machine) claimSome(rt *rapid.T) {
 	var want []store.Want
 	for _, s := range m.subs {
-		want = append(want, store.Want{Subscription: s.Key, Limit: rapid.IntRange(0, 3).Draw(rt, "limit")})
+		w := store.Want{Subscription: s.Key, Limit: rapid.IntRange(0, 3).Draw(rt, "limit"), Ahead: rapid.IntRange(0, 3).Draw(rt, "ahead") == 0}
+		if all := m.waiting(s.Key, true); w.Ahead && len(all) > 0 && rapid.Bool().Draw(rt, "behind") {
+			d := rapid.SampledFrom(all).Draw(rt, "that")
+			w.After = store.Place{Due: d.Due, ID: d.ID}
+		}
+		want = append(want, w)
 	}
 	got, err := m.Claim(m.ctx(), m.now(), 1<<20, want)
 	m.check(err)
@@ -139,12 +143,13 @@ func (m *machine) claimSome(rt *rapid.T) {
 		var ids []store.ID
 		var next time.Time
 		for _, d := range m.waiting(w.Subscription, false) {
-			if d.Due.After(m.now()) || len(ids) == w.Limit {
+			behind := d.Due.After(w.After.Due) || d.Due.Equal(w.After.Due) && d.ID > w.After.ID
+			if behind && len(ids) < w.Limit && (w.Ahead || !d.Due.After(m.now())) {
+				d.held = true
+				ids = append(ids, d.ID)
+			} else if next.IsZero() {
 				next = d.Due
-				break
 			}
-			d.held = true
-			ids = append(ids, d.ID)
 		}
 		same(m.bench, "claimed", heldIDs(got[i].Deliveries), ids)
 		if !got[i].Next.Equal(next) {
@@ -208,26 +213,6 @@ func (m *machine) releaseSome(rt *rapid.T) {
 		ids = append(ids, d.ID)
 	}
 	m.check(m.Release(m.ctx(), ids))
-}
-
-func (m *machine) pullSome(rt *rapid.T) {
-	s := rapid.SampledFrom(m.subs).Draw(rt, "subscription")
-	limit := rapid.IntRange(1, 3).Draw(rt, "limit")
-	spread := time.Duration(rapid.IntRange(0, 3).Draw(rt, "spread")) * time.Second
-	var found []*delivery
-	for _, d := range m.waiting(s.Key, false) {
-		if d.Due.After(m.now()) && len(found) < limit {
-			found = append(found, d)
-		}
-	}
-	for i, d := range found {
-		if due := m.now().Add(spread * time.Duration(i) / time.Duration(len(found))); due.Before(d.Due) {
-			d.Due = due.Truncate(time.Millisecond)
-		}
-	}
-	n, err := m.PullForward(m.ctx(), s.Key, m.now(), spread, limit)
-	m.check(err)
-	equal(m.bench, "pulled", n, len(found))
 }
 
 // query draws a filter, and says what it means.

@@ -7,61 +7,6 @@ import (
 )
 
 var queueTests = []test{
-	{"pull forward, spread out", func(b *bench) {
-		s, other := b.subscribe("crm"), b.subscribe("other")
-		var ps []*store.Publication
-		for range 5 {
-			ps = append(ps, b.event("1", s, other))
-		}
-		b.publish(ps...)
-		for i, p := range ps { // due in 10, 11, 12, 13 minutes, and now
-			for _, to := range []*store.Subscription{s, other} {
-				t := b.attempted(p.Deliveries[0].ID, to, 1, store.Pending)
-				if to == other {
-					t.Delivery = p.Deliveries[1].ID
-				}
-				t.Due = b.now().Add(time.Duration(10+i) * time.Minute)
-				if i == 4 {
-					t.Due = b.now()
-				}
-				b.settle(t)
-			}
-		}
-		n, err := b.PullForward(b.ctx(), s.Key, b.now(), 9*time.Second, 3)
-		b.check(err)
-		equal(b, "pulled", n, 3)
-		for i, want := range []time.Duration{0, 3 * time.Second, 6 * time.Second, 13 * time.Minute, 0} {
-			if got := b.delivery(ps[i].Deliveries[0].ID).Due.Sub(b.now()); got != want {
-				b.Errorf("delivery %d is due in %v, want %v", i, got, want)
-			}
-			if i < 4 {
-				if got := b.delivery(ps[i].Deliveries[1].ID).Due.Sub(b.now()); got < 10*time.Minute {
-					b.Errorf("another subscription's delivery %d is due in %v", i, got)
-				}
-			}
-		}
-		same(b, "claimed", newestFirst(b.claimed(s, 9)...), []store.ID{ps[4].Deliveries[0].ID, ps[0].Deliveries[0].ID})
-	}},
-	{"pull forward never pushes back", func(b *bench) {
-		s := b.subscribe("crm")
-		one, two := b.event("1", s), b.event("2", s)
-		one.Deliveries[0].Due = b.now().Add(time.Second)
-		two.Deliveries[0].Due = b.now().Add(2 * time.Second)
-		b.publish(one, two)
-		n, err := b.PullForward(b.ctx(), s.Key, b.now(), time.Hour, 9)
-		b.check(err)
-		equal(b, "pulled", n, 2)
-		equal(b, "the second", b.delivery(two.Deliveries[0].ID).Due.Sub(b.now()), 2*time.Second)
-	}},
-	{"pull forward leaves what is held", func(b *bench) {
-		s := b.subscribe("crm")
-		p := b.event("1", s)
-		p.Deliveries[0].Due, p.Deliveries[0].Hold = b.now().Add(time.Hour), true
-		b.publish(p)
-		n, err := b.PullForward(b.ctx(), s.Key, b.now(), time.Second, 9)
-		b.check(err)
-		equal(b, "pulled", n, 0)
-	}},
 	{"queue dead letters again", func(b *bench) {
 		s, other := b.subscribe("crm"), b.subscribe("other")
 		dead, alive, others := b.event("1", s), b.event("2", s), b.event("3", other)

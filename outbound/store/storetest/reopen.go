@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -42,7 +41,6 @@ var reopenTests = []test{
 		_, _, identity := b.Identity(b.ctx())
 		_, claim := b.Claim(b.ctx(), b.now(), 1, []store.Want{{Subscription: s.Key, Limit: 1}})
 		_, backlogs := b.Backlogs(b.ctx())
-		_, pull := b.PullForward(b.ctx(), s.Key, b.now(), time.Second, 1)
 		_, requeue := b.Requeue(b.ctx(), store.Query{Limit: 1}, b.now())
 		_, bury := b.Bury(b.ctx(), s.Key, "", 1)
 		_, update := b.UpdateSubscription(b.ctx(), "crm", func(*store.Subscription) error { return nil })
@@ -56,7 +54,7 @@ var reopenTests = []test{
 		_, of := b.DeliveryOf(b.ctx(), 1)
 		_, stats := b.Stats(b.ctx())
 		for i, err := range []error{
-			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, pull, requeue, bury, b.CreateSubscription(b.ctx(), s), update,
+			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, bury, b.CreateSubscription(b.ctx(), s), update,
 			b.DeleteSubscription(b.ctx(), "crm"), subscriptions, b.PutEventType(b.ctx(), store.EventType{Name: "a"}),
 			b.DeleteEventType(b.ctx(), "a"), types, event, events, delivery, deliveries, attempts, of, stats,
 		} {
