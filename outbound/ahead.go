@@ -13,11 +13,17 @@ import (
 
 // waitAhead has something tried ahead of its time after a failure, as long as they
 // go on: later by half of how long they have, and after what has just failed for the
-// first time is tried again.
+// first time is tried again. Where only what was ahead of its time has failed, it may
+// be the event's fault, and the next one is tried.
 func (b *breaker) waitAhead(now time.Time, first time.Duration) {
-	b.ahead = time.Time{}
-	if !b.since.IsZero() {
+	b.misses++
+	switch {
+	case !b.since.IsZero():
 		b.ahead = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
+	case b.misses <= maxMisses:
+		b.ahead = now
+	default:
+		b.ahead = time.Time{}
 	}
 }
 
@@ -27,6 +33,7 @@ func (b *breaker) waitAhead(now time.Time, first time.Duration) {
 // after each of these.
 func (b *breaker) goAhead(now time.Time, first time.Duration, early bool) {
 	failed := !b.since.IsZero()
+	b.misses = 0
 	switch {
 	case failed && (early || b.down() || now.Sub(b.since) >= first/2):
 		b.ahead, b.passed = now, store.Place{} // what was tried meanwhile is tried again

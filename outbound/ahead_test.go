@@ -129,6 +129,37 @@ func TestPoisonIsLeftToItsSchedule(t *testing.T) {
 	r.none(t)
 }
 
+// Nor does it hold up what waits behind it when an outage is over.
+func TestPoisonHoldsNothingUp(t *testing.T) {
+	for range 5 { // which of the two is the first is left to chance
+		h := open(t, retries(5*time.Second, time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+		r := newReceiver(t)
+		r.answers(status(http.StatusServiceUnavailable))
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+		h.publish("a", `"poison"`)
+		h.publish("a", `1`)
+		for range 2 {
+			h.refused(r)
+			h.refused(r)
+			h.clock.advance(6 * time.Second)
+		}
+		r.answers(func(w http.ResponseWriter, req *http.Request) {
+			if req.ContentLength > 1 {
+				w.WriteHeader(http.StatusBadRequest)
+			}
+		})
+		h.publish("a", `2`)
+		got := map[string]bool{}
+		for range 3 {
+			got[string(r.next(t).body)] = true
+		}
+		if !got[`1`] {
+			t.Errorf("got %v", got)
+		}
+		h.shut()
+	}
+}
+
 func TestRestartTriesWhatWaits(t *testing.T) {
 	h := open(t, retries(5*time.Second, time.Hour))
 	r := newReceiver(t)

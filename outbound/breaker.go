@@ -18,6 +18,7 @@ type breaker struct {
 
 	ahead  time.Time     // when to try something ahead of its time, zero for never
 	passed store.Place   // what was tried so the last, from where it goes on
+	misses int           // failures since something succeeded
 	slow   time.Duration // the last pause for a receiver that asks to be slowed down, zero for none
 }
 
@@ -28,6 +29,8 @@ const (
 	downRoom = 4
 	// maxProbePause is the longest pause between probes.
 	maxProbePause = 30 * time.Second
+	// maxMisses is how many attempts ahead of their time may fail in a row.
+	maxMisses = 3
 	// slowest is the first pause of a receiver that asks to be slowed down.
 	slowest = 100 * time.Millisecond
 	// probesAlike is how many probes have the same pause.

@@ -14,7 +14,7 @@ const (
 	HealthOK       = "ok"
 	HealthFailing  = "failing"  // its last attempt failed
 	HealthDown     = "down"     // so many failed that it gets one attempt at a time
-	HealthPaused   = "paused"   // it asked for a pause by Retry-After, or its rate is used up
+	HealthPaused   = "paused"   // it asked for a pause or to be slowed down, its rate is used up, or its order waits for a retry
 	HealthInactive = "inactive" // deactivated: deliveries are held
 )
 
