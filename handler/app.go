@@ -63,7 +63,7 @@ type App struct {
 	EndpointConcurrency int `json:"endpoint_concurrency,omitempty"`
 
 	// How long a secret goes on signing, beside the new one, after it was
-	// rotated. Default: 24h.
+	// rotated, where the scheme has room for both signatures. Default: 24h.
 	SecretGrace caddy.Duration `json:"secret_grace,omitempty"`
 
 	// When a subscription whose receiver fails is deactivated, so that its

@@ -449,6 +449,39 @@ func TestRotationSignsWithBoth(t *testing.T) {
 	}
 }
 
+// Where a scheme has room for one signature, no grace is told of that it can't keep.
+func TestRotationWithOneSignature(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github"})
+	var rot outbound.Signing
+	for _, secret := range append(make([]string, 12), "the new one") { // none is in the way of the next
+		var err error
+		if rot, err = h.RotateSecret(t.Context(), s.ID, secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, err := h.Subscription(s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := h.Signing(now); shown != rot || rot.Secret != "the new one" || !rot.PreviousExpires.IsZero() {
+		t.Errorf("answered %+v, and shown %+v", rot, shown)
+	}
+	h.publish("push", `{"a":1}`)
+	row, _ := verify.Lookup("github")
+	v, err := verify.New(row, verify.Options{Secrets: []string{rot.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.next(t)
+	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
+	req.Header = a.header
+	if _, err := v.Verify(req, a.body); err != nil {
+		t.Errorf("with the new secret: %v", err)
+	}
+}
+
 func TestOtherSchemesSign(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)

@@ -17,21 +17,28 @@ type Signing struct {
 	// pair; else it is "", and the receiver needs the Secret.
 	PublicKey string
 	// PreviousExpires says until when the secret before this one signs too; zero
-	// if it doesn't.
+	// if it doesn't, as by schemes that have room for one signature.
 	PreviousExpires time.Time
 }
 
 // Signing tells what the deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
-	if row, err := signingScheme(cmp.Or(s.Scheme, e.config.Load().Sign)); err == nil {
+	c := e.config.Load()
+	if row, err := signingScheme(cmp.Or(s.Scheme, c.Sign)); err == nil {
 		// An error: it is no secret of this scheme, which its deliveries say.
 		out.PublicKey, _ = verify.PublicKey(row, out.Secret)
 	}
-	if len(s.Secrets) > 1 && s.Secrets[1].Expires.After(e.now()) {
+	if len(s.Secrets) > 1 && c.signsWithAll(s) && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = s.Secrets[1].Expires
 	}
 	return out
+}
+
+// signsWithAll tells whether all secrets of a subscription sign, or the first alone.
+func (c *config) signsWithAll(s *store.Subscription) bool {
+	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
+	return err == nil && row.SignsWithAll()
 }
 
 func ensureSecret(s *store.Subscription, c *config) error {
@@ -54,7 +61,8 @@ func newSecret(s *store.Subscription, c *config) (string, error) {
 }
 
 // RotateSecret gives a subscription a new secret. Deliveries carry the
-// signatures of both until the grace is over. An empty secret has one made.
+// signatures of both until the grace is over; where the scheme has room for one
+// signature, the new secret signs alone at once. An empty secret has one made.
 func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, error) {
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
@@ -70,7 +78,10 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		} else if err := checkSigner(cmp.Or(s.Scheme, c.Sign), []string{fresh}); err != nil {
 			return err
 		}
-		until := e.now().Add(c.SecretGrace)
+		until := e.now()
+		if c.signsWithAll(s) {
+			until = until.Add(c.SecretGrace)
+		}
 		secrets := []store.Secret{{Value: fresh}}
 		for _, old := range s.Secrets {
 			if old.Value == fresh {

@@ -240,7 +240,9 @@ func (p *plan) compileSignature() error {
 }
 
 // several tells whether signatures may stand in more than one header.
-func (p *plan) several() bool { return len(p.headers) > 1 || p.scheme.Signature.Repeated }
+func (p *plan) several() bool { return p.scheme.Signature.several() }
+
+func (s Signature) several() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
 
 // header is In with its default filled in.
 func (s Signature) header() string { return cmp.Or(s.In, "header") }

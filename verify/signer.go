@@ -29,7 +29,6 @@ type Outgoing struct {
 type Signer struct {
 	plan *plan
 	keys []*key
-	side bool // all signatures stand side by side
 }
 
 // NewSigner makes a signer. It fails where the scheme can't sign, and says why.
@@ -50,7 +49,7 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one, whsk_…", s.Name, i+1, len(keys))
 		}
 	}
-	return &Signer{plan: p, keys: keys, side: s.Signature.Separator != "" || p.several()}, nil
+	return &Signer{plan: p, keys: keys}, nil
 }
 
 // Shortest is how many bytes the shortest of its keys has.
@@ -88,6 +87,10 @@ func (s Scheme) CanSign() error {
 		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
 	})
 }
+
+// SignsWithAll tells whether a message carries the signatures of all secrets, side
+// by side. Where the scheme has room for one, the first secret alone signs.
+func (s Scheme) SignsWithAll() bool { return s.Signature.Separator != "" || s.Signature.several() }
 
 // Sign sets the scheme's headers: id, event type, time and signature. With
 // several secrets all signatures stand side by side where the scheme has room
@@ -193,7 +196,7 @@ func (s *Signer) lateValues(in *input, l *lane) error {
 // macs are the signatures, one a secret.
 func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 	keys := s.keys
-	if !s.side {
+	if !s.plan.scheme.SignsWithAll() {
 		keys = keys[:1]
 	}
 	macs := make([]mac, len(keys))

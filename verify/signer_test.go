@@ -107,6 +107,39 @@ func TestSignWithSeveralSecrets(t *testing.T) {
 	}
 }
 
+// A receiver that knows the old secret alone accepts what both sign by the schemes
+// that say so, and by no other.
+func TestSignsWithAll(t *testing.T) {
+	all := 0
+	for _, row := range verify.Schemes() {
+		if row.CanSign() != nil {
+			continue
+		}
+		fresh, old := secretFor(t, row), secretFor(t, row)
+		r := post(testURL)
+		r.Header = sign(t, row, &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "a", Timestamp: testNow, Body: []byte("{}")}, fresh, old)
+		_, err := verifierOf(t, row, old).Verify(r, []byte("{}"))
+		if (err == nil) != row.SignsWithAll() {
+			t.Errorf("%s: says %t, and the old secret: %v", row.Name, row.SignsWithAll(), err)
+		}
+		if row.SignsWithAll() {
+			all++
+		}
+	}
+	if all < 20 {
+		t.Errorf("only %d schemes have room for several signatures", all)
+	}
+}
+
+func secretFor(t *testing.T, row verify.Scheme) string {
+	t.Helper()
+	secret, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {

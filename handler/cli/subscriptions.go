@@ -337,7 +337,9 @@ func (t *tool) rotateSecret() *cobra.Command {
 		long: `
 Gives a subscription a new secret, made unless one is given, and prints it.
 Until the old one expires, deliveries carry the signatures of both: change the
-receiver's secret before then.`,
+receiver's secret before then. Where the scheme has room for one signature, as
+github, the new secret signs at once: make one, have the receiver accept both,
+and then give it by --secret-file.`,
 		example: `
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file new.secret`,
@@ -366,7 +368,11 @@ func printRotated(c *call, answer []byte) error {
 	var f fields
 	f.addText("Secret", r.Secret)
 	f.addText("Public key", r.PublicKey)
-	f.add("The old one expires", c.when(r.Expires))
+	if r.Expires.IsZero() {
+		f.add("The old one", "signs no more: the scheme has room for one signature")
+	} else {
+		f.add("The old one expires", c.when(r.Expires))
+	}
 	return f.flush(c.out)
 }
 

@@ -79,6 +79,16 @@ func TestRotateSecret(t *testing.T) {
 	}
 }
 
+// Where the scheme has room for one signature, it is said that the old one has ended.
+func TestRotateSecretWithOneSignature(t *testing.T) {
+	s := start(t)
+	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "github").want(t, 0)
+	rotated := s.run("", "subscriptions", "rotate-secret", field(t, created.out, "Subscription")).want(t, 0)
+	if said := field(t, rotated.out, "The old one"); said != "signs no more: the scheme has room for one signature" {
+		t.Errorf("printed %q", rotated.out)
+	}
+}
+
 // Where the scheme has a key pair, the receiver is given the public key.
 func TestPublicKey(t *testing.T) {
 	s := start(t)
