@@ -97,6 +97,23 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	}
 }
 
+// A receiver that is deactivated is still said to have failed since it began to.
+func TestDeactivationKeepsSinceWhen(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 12, For: time.Hour} })
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	began := h.clock.Now()
+	h.fails(10)
+	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	h.clock.advance(time.Hour)
+	h.fails(2)
+	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
+	if got := h.sub(); got.Failures != 12 || !got.FailingSince.Equal(began) {
+		t.Errorf("%d failures since %v, want 12 since %v", got.Failures, got.FailingSince, began)
+	}
+}
+
 // One success begins the row anew.
 func TestASuccessKeepsASubscriptionActive(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 4, For: time.Minute} })

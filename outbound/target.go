@@ -103,7 +103,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 	}
 	old := l.target.Load().sub
 	l.retarget(c, s)
-	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() {
+	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation is no success
 		l.worksForOthers()
 	}
 	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
