@@ -75,8 +75,8 @@ func (f *deadFile) stop() {
 }
 
 // write has a line written, and doesn't wait for it.
-func (f *deadFile) write(a *outbound.AttemptDone) {
-	line, err := api.DeadLetter(a)
+func (f *deadFile) write(r *outbound.Record) {
+	line, err := api.DeadLetter(r)
 	if err != nil {
 		f.leaveOut(1, err)
 		return

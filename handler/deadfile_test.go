@@ -49,8 +49,8 @@ func TestDeadLetterLog(t *testing.T) {
 	if err := d.file.start(); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1))
-	d.file.write(d.death(1))
+	d.file.write(d.death(1).Record())
+	d.file.write(d.death(1).Record())
 	d.file.stop()
 	if n := lines(t, path); n != 2 {
 		t.Errorf("%d lines, want 2", n)
@@ -64,7 +64,7 @@ func TestDeadLetterLog(t *testing.T) {
 	if err := d.file.start(); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1))
+	d.file.write(d.death(1).Record())
 	d.file.stop()
 	if n := lines(t, path); n != 3 {
 		t.Errorf("%d lines, want 3", n)
@@ -84,9 +84,9 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told string
-	d.file.write(d.death(1))
+	d.file.write(d.death(1).Record())
 	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
-	d.file.write(d.death(1))
+	d.file.write(d.death(1).Record())
 	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
 	if told += d.written(); strings.Count(told, "missing from the dead-letter log") != 1 || !strings.Contains(told, "dead_letters=1") {
 		t.Errorf("the log: %s", told)
@@ -94,7 +94,7 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 	if err := os.Remove(filepath.Dir(path)); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1))
+	d.file.write(d.death(1).Record())
 	d.file.stop()
 	if n := lines(t, path); n != 1 {
 		t.Errorf("%d lines, want 1", n)
@@ -107,7 +107,7 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 func TestDeadLetterLogThatIsSlow(t *testing.T) {
 	d, path := logged(t)
 	for range deadFileQueue + 3 {
-		d.file.write(d.death(1))
+		d.file.write(d.death(1).Record())
 	}
 	if told := d.written(); !strings.Contains(told, "the disk is too slow") {
 		t.Errorf("the log: %s", told)

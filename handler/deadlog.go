@@ -38,28 +38,32 @@ func newDeadLog(logger *slog.Logger) *deadLog {
 }
 
 // write writes a line, unless it is to be counted in a later one.
-func (l *deadLog) write(a *outbound.AttemptDone) {
-	delivery := a.Delivery.With(store.DeliveryPrefix)
-	if l.follows(a, delivery) {
+func (l *deadLog) write(r *outbound.Record) {
+	var class string
+	if r.Last != nil {
+		class = r.Last.Class
+	}
+	delivery := r.ID.With(store.DeliveryPrefix)
+	if l.follows(r, delivery, class) {
 		return
 	}
 	l.logger.Warn("a delivery is a dead letter",
-		"delivery_id", delivery, "event_id", a.Event.ID, "event_type", a.Event.Type,
-		"subscription_id", a.Subscription.ID, "attempts", a.Attempt.Number, "class", a.Attempt.Class, "reason", a.Reason)
+		"delivery_id", delivery, "event_id", r.EventID, "event_type", r.EventType,
+		"subscription_id", r.SubscriptionID, "attempts", r.Attempts, "class", class, "reason", r.Reason)
 }
 
 // follows counts a dead letter in the burst of its subscription, and reports
 // whether there was one.
-func (l *deadLog) follows(a *outbound.AttemptDone, delivery string) bool {
+func (l *deadLog) follows(r *outbound.Record, delivery, class string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := a.Subscription.Key
+	key := r.Subscription
 	if b := l.bursts[key]; b != nil {
 		b.more++
-		b.delivery, b.class, b.reason = delivery, a.Attempt.Class, a.Reason
+		b.delivery, b.class, b.reason = delivery, class, r.Reason
 		return true
 	}
-	b := &burst{subscription: a.Subscription.ID}
+	b := &burst{subscription: r.SubscriptionID}
 	b.timer = time.AfterFunc(deadLogEvery, func() { l.tell(key) })
 	l.bursts[key] = b
 	return false

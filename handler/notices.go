@@ -137,17 +137,23 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	if a.State != store.Dead {
 		return
 	}
-	n.dead.write(a)
-	if n.file != nil {
-		n.file.write(a)
+	n.died(a.Record())
+}
+
+// Buried counts dead letters that nobody tried to deliver any more, and tells of
+// them.
+func (n *notices) Buried(deliveries []*outbound.Record) {
+	engineMetrics.deliveries.WithLabelValues(store.Dead.String()).Add(float64(len(deliveries)))
+	for _, r := range deliveries {
+		n.died(r)
 	}
 }
 
-// Buried counts dead letters that nobody tried to deliver any more.
-func (n *notices) Buried(subscription string, deliveries int) {
-	engineMetrics.deliveries.WithLabelValues(store.Dead.String()).Add(float64(deliveries))
-	n.logger.Warn("deliveries that waited for a deleted subscription are dead letters",
-		"subscription_id", subscription, "dead_letters", deliveries)
+func (n *notices) died(r *outbound.Record) {
+	n.dead.write(r)
+	if n.file != nil {
+		n.file.write(r)
+	}
 }
 
 // Operational emits a Caddy event, named as Caddy's own are: that of

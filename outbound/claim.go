@@ -151,16 +151,13 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	}
 }
 
-// buryBatch is how many deliveries become dead letters in one transaction.
-const buryBatch = 1000
-
 // bury makes dead letters of what waits for a deleted subscription. What is
 // still held comes back, and the lane with it. It isn't done beside claims,
 // which put off when a delivery is no longer held.
 func (c *claimer) bury(ctx context.Context, l *lane) {
-	n, err := c.e.store.Bury(ctx, l.key, ReasonDeleted, buryBatch)
-	if n > 0 {
-		c.e.config.Load().Observer.Buried(l.id(), n)
+	buried, err := c.e.store.Bury(ctx, l.key, ReasonDeleted, deadBatch)
+	if len(buried) > 0 {
+		c.e.config.Load().Observer.Buried(buried)
 	}
 	switch {
 	case err != nil:
@@ -168,7 +165,7 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 			c.e.config.Load().Logger.Error("making dead letters of a deleted subscription's deliveries; trying again", "error", err)
 		}
 		c.schedule(l, c.e.now().Add(claimAgain))
-	case n == buryBatch:
+	case len(buried) == deadBatch:
 		c.schedule(l, c.e.now())
 	}
 }

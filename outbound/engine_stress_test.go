@@ -115,7 +115,7 @@ func (s *stress) note(format string, args ...any) {
 }
 
 func (s *stress) PublishDone(string, time.Duration) {}
-func (s *stress) Buried(string, int)                {}
+func (s *stress) Buried([]*Record)                  {}
 func (s *stress) Operational(*OperationalEvent)     {}
 
 // AttemptDone sees to it that no delivery is attempted twice at once.

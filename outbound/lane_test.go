@@ -128,7 +128,7 @@ func (w watched) Claim(ctx context.Context, now time.Time, maxBytes int, want []
 	return claimed, err
 }
 
-func (w watched) Bury(ctx context.Context, s store.ID, reason string, limit int) (int, error) {
+func (w watched) Bury(ctx context.Context, s store.ID, reason string, limit int) ([]*store.Record, error) {
 	w.before("bury")
 	return w.Store.Bury(ctx, s, reason, limit)
 }

@@ -193,7 +193,9 @@ func newObserver() *observer {
 
 func (o *observer) PublishDone(string, time.Duration)   {}
 func (o *observer) AttemptDone(a *outbound.AttemptDone) { o.attempts <- a }
-func (o *observer) Buried(subscription string, n int)   { o.buried <- fmt.Sprint(subscription, " ", n) }
+func (o *observer) Buried(rs []*outbound.Record) {
+	o.buried <- fmt.Sprint(rs[0].SubscriptionID, " ", len(rs))
+}
 func (o *observer) Operational(ev *outbound.OperationalEvent) {
 	if ev.Type == outbound.DeliveryDead {
 		o.dead <- ev

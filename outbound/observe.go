@@ -17,7 +17,7 @@ type Observer interface {
 	AttemptDone(a *AttemptDone)
 	// Buried is called when deliveries that waited for a deleted subscription
 	// have become dead letters.
-	Buried(subscription string, deliveries int)
+	Buried(deliveries []*Record)
 	// Operational is called for each change of state that somebody may want to
 	// know of.
 	Operational(o *OperationalEvent)
@@ -34,10 +34,22 @@ type AttemptDone struct {
 	Subscription *store.Subscription
 }
 
+// Record is the delivery as lists show it.
+func (a *AttemptDone) Record() *Record {
+	return &Record{
+		Delivery: store.Delivery{
+			ID: a.Delivery, Event: a.Event.Key, Subscription: a.Subscription.Key,
+			State: a.State, Attempts: a.Attempt.Number, Due: a.Due, Reason: a.Reason,
+		},
+		EventID: a.Event.ID, EventType: a.Event.Type, Tenant: a.Event.Tenant,
+		SubscriptionID: a.Subscription.ID, URL: a.Subscription.URL, Last: &a.Attempt,
+	}
+}
+
 // noObserver is told everything and does nothing.
 type noObserver struct{}
 
 func (noObserver) PublishDone(string, time.Duration) {}
 func (noObserver) AttemptDone(*AttemptDone)          {}
-func (noObserver) Buried(string, int)                {}
+func (noObserver) Buried([]*Record)                  {}
 func (noObserver) Operational(*OperationalEvent)     {}

@@ -243,6 +243,43 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 	}
 }
 
+// TestDeadLetterLogHasTheBuried: what died with its subscription has a line too, as
+// the list shows it.
+func TestDeadLetterLogHasTheBuried(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, withOptions(strings.Replace(local, "100ms 100ms", "1h", 1)+"\t\tdead_letter_log dead.ndjson\n"))
+	r := newReceiver(t)
+	r.answer(func(w http.ResponseWriter, _ *request) { w.WriteHeader(http.StatusTeapot) })
+	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
+	tried := s.publish(event{Type: "a"})
+	eventually(t, "an attempt", func() bool { return s.delivery(tried, sub).num("attempts") == 1 })
+	s.manager().do("POST", "/subscriptions/"+sub+"/deactivate", nil).want(http.StatusOK)
+	const count = 250 // more than are buried at once
+	for range count - 1 {
+		s.publish(event{Type: "a"})
+	}
+	s.manager().do("DELETE", "/subscriptions/"+sub, nil).want(http.StatusNoContent)
+	lines := map[string]object{}
+	eventually(t, "a line for each", func() bool {
+		text, err := os.ReadFile(filepath.Join(s.dir, "dead.ndjson"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(text) {
+			if bytes.HasSuffix(line, []byte("\n")) {
+				o := decode(t, line)
+				lines[o.text("delivery_id")] = o
+			}
+		}
+		return len(lines) == count
+	})
+	for _, listed := range s.reader().list("/dead-letters?limit=200") {
+		if line := lines[listed.text("delivery_id")]; !reflect.DeepEqual(line, listed) {
+			t.Errorf("the line %v, and the list has %v", line, listed)
+		}
+	}
+}
+
 // TestDeadLetter: three attempts, then a dead letter that says what failed,
 // where and why, and that can be sent again after a restart.
 func TestDeadLetter(t *testing.T) {

@@ -60,15 +60,8 @@ func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
 	return withPayload(object, r.ContentType, r.Payload)
 }
 
-// DeadLetter is what a list of dead letters shows of one that has just become
-// one, as a line of JSON.
-func DeadLetter(a *outbound.AttemptDone) ([]byte, error) {
-	return encodeDeadLetter(&outbound.Record{
-		Delivery: store.Delivery{ID: a.Delivery, State: a.State, Attempts: a.Attempt.Number, Reason: a.Reason},
-		EventID:  a.Event.ID, EventType: a.Event.Type, Tenant: a.Event.Tenant,
-		SubscriptionID: a.Subscription.ID, URL: a.Subscription.URL, Last: &a.Attempt,
-	}, false)
-}
+// DeadLetter is what a list of dead letters shows of one, as a line of JSON.
+func DeadLetter(r *outbound.Record) ([]byte, error) { return encodeDeadLetter(r, false) }
 
 // payloadPage bounds the payloads that a page holds in memory together.
 const payloadPage = 16 << 20

@@ -60,7 +60,7 @@ func (s *server) PublishDone(string, time.Duration) {}
 func (s *server) AttemptDone(a *outbound.AttemptDone) { s.attempts <- a }
 
 // Buried implements outbound.Observer.
-func (s *server) Buried(string, int) {}
+func (s *server) Buried([]*outbound.Record) {}
 
 // Operational implements outbound.Observer.
 func (s *server) Operational(*outbound.OperationalEvent) {}

@@ -24,8 +24,11 @@ const (
 
 	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2 WHERE id IN (
 			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1
-			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED)`
+			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id`
 )
+
+var selectBuried = `SELECT ` + selects.Record(false) + ` FROM webhooks.delivery d JOIN webhooks.event e ON e.id = d.event
+	LEFT JOIN webhooks.subscription s ON s.key = d.subscription WHERE d.id = ANY($1)`
 
 // Requeue implements store.Store.
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
@@ -80,11 +83,21 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 }
 
 // Bury implements store.Store.
-func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (n int, err error) {
+func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (buried []*store.Record, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, bury, int64(subscription), text(reason), limit)
-		n = int(tag.RowsAffected())
-		return err
+		rows, err := tx.Query(ctx, bury, int64(subscription), text(reason), limit)
+		ids, err := collect[int64](rows, err)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		rows, err = tx.Query(ctx, selectBuried, ids)
+		if buried, err = collectRecords(rows, err, false); err != nil {
+			return err
+		}
+		return lastAttempts(ctx, tx, buried)
 	})
-	return n, s.fail("giving up deliveries", err)
+	if err != nil {
+		return nil, s.fail("giving up deliveries", err)
+	}
+	return buried, nil
 }

@@ -80,28 +80,33 @@ func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error
 
 // Deliveries implements store.Store.
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
-	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
-	err = s.read(ctx, func(db *conn) error {
-		err := db.query(sql, args, func(row *stmt) error {
-			r, err := readRecord(row, q.Payload)
-			records = append(records, r)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if r.Attempts < 2 {
-				continue
-			}
-			if err := later(db, r.ID, r.Attempts, func(a *store.Attempt) { r.Last = a }); err != nil {
-				return err
-			}
-		}
-		return nil
+	err = s.read(ctx, func(db *conn) (err error) {
+		records, err = listDeliveries(db, q)
+		return err
 	})
 	if err != nil {
 		return nil, s.fail("listing deliveries", err)
+	}
+	return records, nil
+}
+
+func listDeliveries(db *conn, q store.Query) (records []*store.Record, err error) {
+	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
+	err = db.query(sql, args, func(row *stmt) error {
+		r, err := readRecord(row, q.Payload)
+		records = append(records, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.Attempts < 2 {
+			continue
+		}
+		if err := later(db, r.ID, r.Attempts, func(a *store.Attempt) { r.Last = a }); err != nil {
+			return nil, err
+		}
 	}
 	return records, nil
 }

@@ -80,9 +80,9 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 
 // Bury implements store.Store. It takes what it buries, since a claim that has
 // begun before still sees it as pending.
-func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (int, error) {
+func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (buried []*store.Record, err error) {
 	var ids []store.ID
-	err := s.write(ctx, func(w *writer) error {
+	err = s.write(ctx, func(w *writer) error {
 		err := w.conn.query(selectWaiting, []any{subscription}, func(row *stmt) error {
 			if len(ids) >= limit {
 				return errEnough
@@ -103,12 +103,17 @@ func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, 
 			if err := st.text(reason).id(id).exec(); err != nil {
 				return err
 			}
+			records, err := listDeliveries(w.conn, store.Query{Delivery: id})
+			if err != nil {
+				return err
+			}
+			buried = append(buried, records...)
 		}
 		return nil
 	})
 	s.holds.drop(ids)
 	if err != nil {
-		return 0, s.fail("giving up deliveries", err)
+		return nil, s.fail("giving up deliveries", err)
 	}
-	return len(ids), nil
+	return buried, nil
 }

@@ -302,9 +302,9 @@ func (m *machine) burySome(rt *rapid.T) {
 	for _, d := range waiting {
 		d.State, d.Due, d.Reason = store.Dead, time.Time{}, "buried"
 	}
-	n, err := m.Bury(m.ctx(), s.Key, "buried", limit)
+	buried, err := m.Bury(m.ctx(), s.Key, "buried", limit)
 	m.check(err)
-	equal(m.bench, "buried", n, len(waiting))
+	equal(m.bench, "buried", len(buried), len(waiting))
 }
 
 func (m *machine) forgetSome(rt *rapid.T) {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"reflect"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -133,10 +134,23 @@ var queueTests = []test{
 		held.Deliveries[0].Hold = true
 		two.Deliveries[0].Due = b.now().Add(time.Hour)
 		b.publish(held, one, two, three)
+		for number := range 2 {
+			b.settle(b.attempted(three.Deliveries[0].ID, s, number+1, store.Pending))
+		}
+		b.check(b.DeleteSubscription(b.ctx(), s.ID))
+		var buried []*store.Record
 		for _, want := range []int{2, 1, 0} {
-			n, err := b.Bury(b.ctx(), s.Key, "the subscription was deleted", 2)
+			records, err := b.Bury(b.ctx(), s.Key, "the subscription was deleted", 2)
 			b.check(err)
-			equal(b, "buried", n, want)
+			equal(b, "buried", len(records), want)
+			buried = append(buried, records...)
+		}
+		for _, r := range buried { // as lists show them
+			want := b.delivery(r.ID)
+			want.Payload, want.ContentType = nil, ""
+			if !reflect.DeepEqual(r, want) {
+				b.Errorf("buried %+v, want %+v", r, want)
+			}
 		}
 		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), newestFirst(deliveries(one, two, three)...))
 		equal(b, "reason", b.delivery(one.Deliveries[0].ID).Reason, "the subscription was deleted")
