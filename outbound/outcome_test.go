@@ -70,7 +70,8 @@ func TestRetryAfter(t *testing.T) {
 		"soon":                          {"", 0},
 		"315360000":                     {"", maxRetryAfter}, // ten years
 		"9223372036854775807":           {"", maxRetryAfter},
-		"99999999999999999999999":       {"", 0},
+		"99999999999999999999999":       {"", maxRetryAfter},
+		"-99999999999999999999999":      {"", 0},
 		"Sun, 01 Mar 2026 12:01:00 GMT": {"", time.Minute},
 		// The receiver's clock is an hour ahead, and it says so.
 		"Sun, 01 Mar 2026 13:01:00 GMT": {"Sun, 01 Mar 2026 13:00:00 GMT", time.Minute},
