@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,7 +24,7 @@ const (
 	ClassConnect      = "connect"       // no connection
 	ClassTLS          = "tls"           // no trust, or no TLS at all
 	ClassTimeout      = "timeout"       // no answer in time
-	ClassReset        = "reset"         // the connection broke before the answer
+	ClassReset        = "reset"         // it was broken off before the answer
 	ClassStatus       = "status"        // an answer that isn't 2xx
 	ClassRedirect     = "redirect"      // a 3xx, which isn't followed
 	ClassGone         = "gone"          // 410
@@ -154,16 +155,24 @@ func failure(err error) outcome {
 			words += ": " + errno.Error()
 		}
 		return outcome{class: ClassConnect, words: words}
-	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(err.Error(), "server closed idle connection"):
+	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), says(err, "server closed idle connection", "client connection lost"):
 		return outcome{class: ClassReset, words: "the connection broke before an answer"}
 	case unprocessed(err):
 		return outcome{class: ClassReset, words: "the receiver closed the connection before it took the request"}
-	case strings.Contains(err.Error(), "tls:"):
+	case says(err, "received from peer", "GOAWAY"): // by HTTP/2
+		return outcome{class: ClassReset, words: "the receiver broke the request off before an answer"}
+	case says(err, "tls:"):
 		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
-	case strings.Contains(err.Error(), "malformed HTTP"), strings.Contains(err.Error(), "transport connection broken"), strings.Contains(err.Error(), "headers exceeded"), strings.HasPrefix(err.Error(), "http2:"):
+	case says(err, "malformed HTTP", "transport connection broken", "headers exceeded", "http2:", "stream error:", "connection error:"):
 		return outcome{class: ClassProtocol, words: "the answer is not valid HTTP, or its headers are too large"}
 	}
 	return outcome{class: ClassConfig, words: "the delivery can't be made: " + err.Error()}
+}
+
+// says tells errors of net/http apart that are but words.
+func says(err error, words ...string) bool {
+	text := err.Error()
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
 func certificateProblem(err error) string {

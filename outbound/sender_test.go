@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
@@ -34,9 +36,14 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 		requests int64
 		class    string
 	}{
-		{resetsHead, 2, 1, ClassProtocol},
-		{resetsHead, 200_000, 1, ClassProtocol}, // while its body comes
-		{resetsWhole, 2, 1, ClassProtocol},
+		{resetsHead, 2, 1, ClassReset},
+		{resetsHead, 200_000, 1, ClassReset}, // while its body comes
+		{resetsWhole, 2, 1, ClassReset},
+		{fails, 2, 1, ClassReset},
+		{goesAngry, 2, 1, ClassReset},
+		{hasMuch, 2, 1, ClassProtocol},
+		{hasNoStatus, 2, 1, ClassProtocol},
+		{hasBadFrame, 2, 1, ClassProtocol},
 		{refuses, 2, 2, ClassReset},
 		{goes, 2, 2, ClassReset},
 		{refusesOnce, 2, 2, ""},
@@ -54,7 +61,7 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 				if tt.class != "" {
 					t.Errorf("it answered %s", resp.Status)
 				}
-			case failure(err).class != tt.class:
+			case failure(err).class != tt.class, strings.Contains(failure(err).words, "stream"):
 				t.Errorf("%v is %+v", err, failure(err))
 			}
 			if n := r.requests.Load(); n != tt.requests {
@@ -72,6 +79,11 @@ const (
 	refusesOnce = "refuses the first"
 	goes        = "closes the connection"
 	goesOnce    = "closes the first connection"
+	fails       = "has an error of its own"
+	goesAngry   = "closes the connection because of all the requests"
+	hasMuch     = "answers with more headers than are read"
+	hasNoStatus = "answers with a status that is none"
+	hasBadFrame = "answers on a stream that is none"
 )
 
 // receiverHTTP2 is one that does so.
@@ -135,10 +147,32 @@ func (r *receiverHTTP2) serve(conn net.Conn) {
 			case !f.StreamEnded():
 			case r.how == resetsWhole:
 				_ = framer.WriteRSTStream(f.StreamID, http2.ErrCodeProtocol)
+			case r.how == fails:
+				_ = framer.WriteRSTStream(f.StreamID, http2.ErrCodeInternal)
+			case r.how == goesAngry:
+				_ = framer.WriteGoAway(f.StreamID, http2.ErrCodeEnhanceYourCalm, nil)
+				return
+			case r.how == hasMuch:
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: answer("200", 100), EndHeaders: true, EndStream: true})
+			case r.how == hasNoStatus:
+				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: answer("abc", 0), EndHeaders: true, EndStream: true})
+			case r.how == hasBadFrame:
+				_ = framer.WriteContinuation(f.StreamID, true, nil)
 			case r.requests.Load() == 2 && (r.how == refusesOnce || r.how == goesOnce):
 				const ok = "\x88" // status 200
 				_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.StreamID, BlockFragment: []byte(ok), EndHeaders: true, EndStream: true})
 			}
 		}
 	}
+}
+
+// answer are an answer's headers, so many of them with 3000 bytes.
+func answer(status string, many int) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	_ = e.WriteField(hpack.HeaderField{Name: ":status", Value: status})
+	for range many {
+		_ = e.WriteField(hpack.HeaderField{Name: "x", Value: strings.Repeat("a", 3000)})
+	}
+	return b.Bytes()
 }
