@@ -130,6 +130,8 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"a reserved type":     {"", ":0 {\nwebhook_publish webhooks.{http.webhook.event_type}\n}", "webhook_publish: \"webhooks.{http.webhook.event_type}\": types that begin with webhooks. are for the events that the server publishes about itself"},
 		"no event type":       {"", ":0 {\nwebhook_publish \"order created\"\n}", "webhook_publish: \"order created\" is no event type"},
 		"one id for all":      {"", ":0 {\nwebhook_publish a {\nevent_id x\n}\n}", "all events would have the same id"},
+		"forwards a reserved": {"", ":0 {\nwebhook_publish a {\nforward_headers X-GitHub-* Host\n}\n}", "webhook_publish: forward_headers Host: "},
+		"forwards none":       {"", ":0 {\nwebhook_publish a {\nforward_headers Webhook-*\n}\n}", "webhook_publish: forward_headers Webhook-*: "},
 		"unknown scope":       {"", ":0 {\nwebhook_api {\ntoken x admin\n}\n}", "publish"},
 	} {
 		t.Run(name, func(t *testing.T) {

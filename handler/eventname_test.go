@@ -46,14 +46,14 @@ func TestForwardedHeaders(t *testing.T) {
 		"Connection":        {"close"},
 		"Webhook-Id":        {"evil"},
 	}
-	got := forwarded(h, []string{"x-github-*", "Connection", "Webhook-Id"})
+	got, _ := forwarded(h, []string{"x-github-*", "Connection", "Webhook-Id"})
 	if len(got) != 2 || got["X-Github-Event"] != "push" || got["X-Github-Delivery"] != "1, 2" {
 		t.Errorf("got %v", got)
 	}
-	if got := forwarded(h, nil); got != nil {
+	if got, _ := forwarded(h, nil); got != nil {
 		t.Errorf("without a pattern: %v", got)
 	}
-	if got := forwarded(h, []string{"*"}); len(got) != 3 {
-		t.Errorf("all that may be sent: %v", got)
+	if got, left := forwarded(h, []string{"*"}); len(got) != 3 || len(left) != 0 {
+		t.Errorf("all that may be sent: %v, without %v", got, left)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -48,7 +49,9 @@ type Publish struct {
 	// Request headers to keep with the event and send along with each
 	// delivery: names, or prefixes as in `X-GitHub-*`. What by its name may be
 	// a credential, such as `Authorization`, `Cookie` or `X-Api-Key`, is picked
-	// by its whole name only.
+	// by its whole name only. What is over 32 headers or 4 KiB, names and values
+	// together, is left out, with a line in the log; those that a delivery sets
+	// itself, such as `Host` and `Webhook-Id`, can't be forwarded.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
 	app      *App
@@ -86,6 +89,15 @@ func (p *Publish) Validate() error {
 	}
 	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
 		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
+	}
+	for _, pattern := range p.ForwardHeaders {
+		name, open := strings.CutSuffix(pattern, "*")
+		if open {
+			name += "x" // the shortest that a pattern is for
+		}
+		if err := egress.CheckHeader(name, ""); err != nil {
+			return fmt.Errorf("webhook_publish: forward_headers %s: %w", pattern, err)
+		}
 	}
 	return nil
 }
@@ -150,8 +162,11 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 		Tenant:      repl.ReplaceAll(p.Tenant, ""),
 		Type:        eventType(repl.ReplaceAll(p.EventType, "unknown")),
 		ContentType: r.Header.Get("Content-Type"),
-		Headers:     forwarded(r.Header, p.ForwardHeaders),
 		Payload:     body,
+	}
+	var left []string
+	if n.Headers, left = forwarded(r.Header, p.ForwardHeaders); len(left) > 0 {
+		p.refusals.writeLeft(r, left)
 	}
 	if n.ContentType == "" {
 		n.ContentType = "application/octet-stream"
@@ -215,24 +230,27 @@ func unavailable(w http.ResponseWriter, err error) error {
 	return caddyhttp.Error(http.StatusServiceUnavailable, err)
 }
 
-// forwarded picks headers by name or prefix. What may not be sent along is
-// left out.
-func forwarded(h http.Header, patterns []string) map[string]string {
-	var out map[string]string
-	for name, values := range h {
-		if !matchesAny(name, patterns) {
-			continue
-		}
-		value := strings.Join(values, ", ")
-		if egress.CheckHeader(name, value) != nil {
+// forwarded picks headers by name or prefix, and tells what it has left out since
+// it is too much: the webhook is worth more. What no event may have, a pattern
+// isn't meant for.
+func forwarded(h http.Header, patterns []string) (out map[string]string, left []string) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if !matchesAny(name, patterns) || egress.CheckHeader(name, "") != nil {
 			continue
 		}
 		if out == nil {
 			out = map[string]string{}
 		}
-		out[name] = value
+		out[name] = strings.Join(h[name], ", ")
+		if egress.CheckHeaders(out) != nil {
+			delete(out, name)
+			left = append(left, name)
+		}
 	}
-	return out
+	return out, left
 }
 
 func matchesAny(name string, patterns []string) bool {

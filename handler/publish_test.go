@@ -120,6 +120,54 @@ func TestForwardHeaders(t *testing.T) {
 	}
 }
 
+// TestForwardsWhatFits: a webhook isn't refused for headers that are too many or too
+// large. They are left out, and the log names them.
+func TestForwardsWhatFits(t *testing.T) {
+	dir, port := t.TempDir(), freePort()
+	log := filepath.Join(dir, "log")
+	receiver := newApp(t)
+	got := make(chan http.Header, 1)
+	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
+	runCaddy(t, fmt.Sprintf(`log default {
+		output file %s
+		level WARN
+	}
+	webhooks {
+		store sqlite %s
+		egress {
+			allow 127.0.0.1
+		}
+		subscription app {
+			url %s
+			event_types *
+		}
+	}`, log, filepath.Join(dir, "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_publish order.created {
+			forward_headers X-*
+		}
+	}`, port))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
+	r.Header.Set("X-Large", strings.Repeat("x", 5000))
+	for i := range 40 {
+		r.Header.Set(fmt.Sprintf("X-Number-%d", 10+i), "value")
+	}
+	do(t, r).want(t, 202)
+	h := <-got
+	for name, want := range map[string]string{"X-Large": "", "X-Number-10": "value", "X-Number-41": "value", "X-Number-42": ""} {
+		if h.Get(name) != want {
+			t.Errorf("%s: %d bytes are handed on, want %q", name, len(h.Get(name)), want)
+		}
+	}
+	written, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(written), "headers are not forwarded"); n != 1 || !strings.Contains(string(written), "X-Large, X-Number-42, ") {
+		t.Errorf("logged %s", written)
+	}
+}
+
 // TestPublishAcknowledges: a provider that doesn't take every 2xx for success is
 // told what it wants to hear, of an event as of one that it sends again.
 func TestPublishAcknowledges(t *testing.T) {

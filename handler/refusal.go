@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,13 @@ func (l *refusalLog) writePublish(r *http.Request, err error) {
 	}
 	if entry := l.open(zapcore.WarnLevel, "event refused: it is not stored"); entry != nil {
 		entry.Write(append([]zap.Field{zap.Int("status", refused.StatusCode), zap.Error(refused.Err)}, l.about(r)...)...)
+	}
+}
+
+// writeLeft writes that an event was taken without some headers.
+func (l *refusalLog) writeLeft(r *http.Request, names []string) {
+	if entry := l.open(zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large"); entry != nil {
+		entry.Write(append([]zap.Field{zap.String("headers", cut(strings.Join(names, ", "), 256))}, l.about(r)...)...)
 	}
 }
 
