@@ -13,6 +13,7 @@ import (
 var engineMetrics = struct {
 	published   *prometheus.CounterVec
 	publishTime prometheus.Histogram
+	unjudged    prometheus.Counter
 	attempts    *prometheus.CounterVec
 	attemptTime prometheus.Histogram
 	deliveries  *prometheus.CounterVec
@@ -27,6 +28,10 @@ var engineMetrics = struct {
 		Namespace: "caddy", Subsystem: "webhooks", Name: "publish_duration_seconds",
 		Help:    "How long it took until an event was durable.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
+	}),
+	unjudged: prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: "caddy", Subsystem: "webhooks", Name: "deliveries_unjudged_total",
+		Help: "Deliveries of events that the subscription's filter took too long to judge.",
 	}),
 	attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempts_total",
@@ -67,8 +72,8 @@ var engineMetrics = struct {
 
 // registerEngineMetrics makes the collectors show in a config's registry.
 func registerEngineMetrics(r *prometheus.Registry) error {
-	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.attempts,
-		engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, engineMetrics.full, queueGauges, storeDamage)
+	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.unjudged,
+		engineMetrics.attempts, engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, engineMetrics.full, queueGauges, storeDamage)
 }
 
 // register tolerates that several handlers of a config bring the same

@@ -122,6 +122,9 @@ func (n *notices) PublishDone(result string, took time.Duration) {
 	engineMetrics.publishTime.Observe(took.Seconds())
 }
 
+// Unjudged counts a delivery of an event that a filter took too long to judge.
+func (n *notices) Unjudged() { engineMetrics.unjudged.Inc() }
+
 // AttemptDone counts an attempt, and tells of a dead letter.
 func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	outcome := a.Attempt.Class

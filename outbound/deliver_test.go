@@ -1115,3 +1115,18 @@ func TestFilters(t *testing.T) {
 	expect(`{"total": 5}`, "/all")
 	r.none(t)
 }
+
+// TestEventsThatTakeTooLongToJudgeAreDelivered: at least once, whatever a filter
+// has no time to say.
+func TestEventsThatTakeTooLongToJudgeAreDelivered(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Filter: "payload.all(a, payload.all(b, payload.all(c, true)))"})
+	if p := h.publish("order.created", "["+strings.Repeat("1,", 30_000)+"1]"); p.Deliveries != 1 {
+		t.Errorf("%d deliveries", p.Deliveries)
+	}
+	r.next(t)
+	if n := h.unjudged.Load(); n != 1 {
+		t.Errorf("%d of them are told", n)
+	}
+}

@@ -205,5 +205,5 @@ func newConfig(s Settings) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates, unjudged: rate.Sometimes{Interval: time.Minute}}, nil
+	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates, unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute}}, nil
 }

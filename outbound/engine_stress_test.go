@@ -116,6 +116,7 @@ func (s *stress) note(format string, args ...any) {
 
 func (s *stress) PublishDone(string, time.Duration) {}
 func (s *stress) Buried([]*Record)                  {}
+func (s *stress) Unjudged()                         {}
 func (s *stress) Operational(*OperationalEvent)     {}
 
 // AttemptDone sees to it that no delivery is attempted twice at once.

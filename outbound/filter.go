@@ -2,15 +2,18 @@ package outbound
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -18,10 +21,14 @@ import (
 const (
 	// maxFilter is how long a filter may be, in bytes.
 	maxFilter = 4 << 10
-	// filterCost bounds what judging one event may take, in CEL's own units, of
-	// which most steps are one.
-	filterCost = 100_000
+	// filterTime bounds what a filter may take to judge an event, and judgeTime what
+	// all those of an event may, which its publisher waits for.
+	filterTime = 250 * time.Millisecond
+	judgeTime  = time.Second
 )
+
+// errTooLong: the filter would take too long to judge the event.
+var errTooLong = errors.New("it takes too long")
 
 // filter says which of the events of its types a subscription wants. It is an
 // expression in CEL (https://cel.dev) over event_type, event_id, tenant and
@@ -60,7 +67,7 @@ func newFilter(text string) (*filter, error) {
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("gives a %s: it must give true or false, as in payload.total > 100", kind)
 	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(filterCost))
+	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(1), cel.CustomDecoratorV2(bound))
 	if err != nil {
 		return nil, fmt.Errorf("can't be used: %w", err)
 	}
@@ -72,22 +79,33 @@ func newFilter(text string) (*filter, error) {
 type judged struct {
 	event *store.Event
 	vars  map[string]any
+	end   time.Time // of the time for it
 }
 
 // wants judges an event. What the expression asks for and the event doesn't have
-// is no: has(payload.total) asks first.
+// is no: has(payload.total) asks first. errTooLong: there was no time to say.
 func (f *filter) wants(j *judged) (bool, error) {
 	if j.vars == nil {
 		j.vars = map[string]any{
 			"payload":  jsonValue(j.event.Payload),
 			"event_id": j.event.ID, "event_type": j.event.Type, "tenant": j.event.Tenant,
 		}
+		j.end = time.Now().Add(judgeTime)
 	}
-	value, _, err := f.program.Eval(j.vars)
-	if err != nil {
-		if strings.HasPrefix(err.Error(), "no such key") {
-			return false, nil
-		}
+	left := min(time.Until(j.end), filterTime)
+	if left <= 0 {
+		return false, errTooLong
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), left)
+	defer cancel()
+	value, _, err := f.program.ContextEval(ctx, j.vars)
+	switch {
+	case err == nil:
+	case errors.Is(err, interpreter.InterruptError{}):
+		return false, errTooLong
+	case strings.HasPrefix(err.Error(), "no such key"):
+		return false, nil
+	default:
 		return false, err
 	}
 	yes, ok := value.Value().(bool)
@@ -153,19 +171,26 @@ func (e *Engine) filtered(lanes []*lane, ev *store.Event) []*lane {
 	return lanes
 }
 
-// wants asks the lane's filter. One that can't judge the event doesn't want it.
+// wants asks the lane's filter. One that has no time to judge the event gets it,
+// as it may want it; one that can't judge it for what it holds doesn't.
 func (l *lane) wants(j *judged) bool {
 	t := l.target.Load()
 	if t.filter == nil {
 		return true
 	}
 	yes, err := t.filter.wants(j)
-	if err != nil {
-		c := l.e.config.Load()
-		c.unjudged.Do(func() { // without the error, which may hold a piece of the payload
-			c.Logger.Warn("a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects, or there is too much to compute",
-				"subscription_id", t.sub.ID, "event_id", j.event.ID, "event_type", j.event.Type)
-		})
+	if err == nil {
+		return yes
 	}
-	return yes
+	c := l.e.config.Load()
+	late := errors.Is(err, errTooLong)
+	told, what := &c.unjudged, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
+	if late {
+		c.Observer.Unjudged()
+		told, what = &c.late, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
+	}
+	told.Do(func() { // without the error, which may hold a piece of the payload
+		c.Logger.Warn(what, "subscription_id", t.sub.ID, "event_id", j.event.ID, "event_type", j.event.Type)
+	})
+	return late
 }

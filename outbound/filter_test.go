@@ -1,9 +1,12 @@
 package outbound
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -39,7 +42,14 @@ func TestFilterJudges(t *testing.T) {
 		{"payload == null", `not JSON`, true, false},
 		{"payload == null", `1 2`, true, false},
 		{"payload == null", ``, true, false},
-		{"payload.all(a, payload.all(b, payload.all(c, payload.all(d, payload.all(e, true)))))", "[" + strings.Repeat("1,", 99) + "1]", false, true}, // costs too much
+		{"payload.exists(i, i == 2)", "[" + strings.Repeat("1,", 20_000) + "2]", true, false},
+		{"payload.exists(i, i == 3)", "[" + strings.Repeat("1,", 20_000) + "2]", false, false},
+		{`payload.lines.map(l, l.sku) == ["a"] + ["b"] && payload.lines.filter(l, l.sku != "a").size() == 1`, order, true, false},
+		{`"b" in payload.lines.map(l, l.sku) && !("c" in payload)`, order, true, false},
+		{`payload.total + 1 == 151 && payload.customer.country + "/" + tenant == "NO/acme"`, order, true, false},
+		{`"NO" in payload.total`, order, false, true},
+		{`payload.customer + payload.lines != 1`, order, false, true},
+		{`payload.paid || payload.missing == 1`, order, true, false},
 	} {
 		f, err := newFilter(c.filter)
 		if err != nil {
@@ -55,13 +65,15 @@ func TestFilterJudges(t *testing.T) {
 
 func TestFilterIsChecked(t *testing.T) {
 	for filter, want := range map[string][]string{
-		"payload.total >":         {"1:16", "Syntax error"},
-		"paylod.total > 1":        {"1:1", "undeclared reference to 'paylod'", "payload.total > 100"},
-		"1 + 1":                   {"gives a int", "true or false"},
-		`"order"`:                 {"gives a string"},
-		`payload.x.matches("(")`:  {"can't be used"},
-		strings.Repeat("a", 5000): {"4096 bytes"},
-		strings.Repeat("(", 1000): {""},
+		"payload.total >":                  {"1:16", "Syntax error"},
+		"paylod.total > 1":                 {"1:1", "undeclared reference to 'paylod'", "payload.total > 100"},
+		"1 + 1":                            {"gives a int", "true or false"},
+		`"order"`:                          {"gives a string"},
+		`payload.x.matches("(")`:           {"can't be used"},
+		"payload.matches(payload)":         {"must stand in the filter"},
+		"payload.matches('(.{0,20}){20}')": {"too large"},
+		strings.Repeat("a", 5000):          {"4096 bytes"},
+		strings.Repeat("(", 1000):          {""},
 	} {
 		_, err := newFilter(filter)
 		if err == nil {
@@ -73,6 +85,56 @@ func TestFilterIsChecked(t *testing.T) {
 				t.Errorf("%.40s: %q is not in: %v", filter, w, err)
 			}
 		}
+	}
+}
+
+// TestFiltersThatTakeTooLong: neither loops nor values that double at each step
+// keep a publisher waiting.
+func TestFiltersThatTakeTooLong(t *testing.T) {
+	double := func(built, last string) string {
+		filter, value := "", "payload"
+		for i := range 60 {
+			next := fmt.Sprint("v", i)
+			filter += strings.ReplaceAll(built, "v", value) + ".exists(" + next + ", "
+			value = next
+		}
+		return filter + strings.ReplaceAll(last, "v", value) + strings.Repeat(")", 60)
+	}
+	ones := "[" + strings.Repeat("1,", 30_000) + "1]"
+	for _, c := range []struct{ filter, payload string }{
+		{"payload.all(a, payload.all(b, payload.all(c, true)))", ones},
+		{"payload.map(a, payload) == payload.map(a, payload)", ones},
+		{"payload in payload.map(a, payload.map(b, payload))", ones},
+		{double("[v + v]", "v == v"), `"text"`},
+		{double("[v + v]", "v == v"), `[1]`},
+		{double("[[v, v]]", "v == v"), `[1]`},
+		{double("[[v, v]]", "v != v"), `[1]`},
+		{double("[[v, v]]", "v in v"), `[1]`},
+	} {
+		f, err := newFilter(c.filter)
+		if err != nil {
+			t.Errorf("%.60s: %v", c.filter, err)
+			continue
+		}
+		if _, err := f.wants(&judged{event: &store.Event{Payload: []byte(c.payload)}}); !errors.Is(err, errTooLong) {
+			t.Errorf("%.60s: %v", c.filter, err)
+		}
+	}
+}
+
+// TestFiltersOfAnEventShareItsTime: a publisher waits no longer for many.
+func TestFiltersOfAnEventShareItsTime(t *testing.T) {
+	f, err := newFilter("payload > 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &judged{event: &store.Event{Payload: []byte("1")}}
+	if yes, err := f.wants(j); yes || err != nil {
+		t.Errorf("at first: %v, %v", yes, err)
+	}
+	j.end = time.Now()
+	if _, err := f.wants(j); !errors.Is(err, errTooLong) {
+		t.Errorf("when the time is over: %v", err)
 	}
 }
 

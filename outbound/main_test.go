@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -183,12 +184,13 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 type observer struct {
 	attempts chan *outbound.AttemptDone
 	buried   chan string
+	unjudged atomic.Int32
 	changes  chan *outbound.OperationalEvent // all but those of dead letters
 	dead     chan *outbound.OperationalEvent
 }
 
 func newObserver() *observer {
-	return &observer{make(chan *outbound.AttemptDone, 100_000), make(chan string, 100), make(chan *outbound.OperationalEvent, 100), make(chan *outbound.OperationalEvent, 100_000)}
+	return &observer{attempts: make(chan *outbound.AttemptDone, 100_000), buried: make(chan string, 100), changes: make(chan *outbound.OperationalEvent, 100), dead: make(chan *outbound.OperationalEvent, 100_000)}
 }
 
 func (o *observer) PublishDone(string, time.Duration)   {}
@@ -196,6 +198,7 @@ func (o *observer) AttemptDone(a *outbound.AttemptDone) { o.attempts <- a }
 func (o *observer) Buried(rs []*outbound.Record) {
 	o.buried <- fmt.Sprint(rs[0].SubscriptionID, " ", len(rs))
 }
+func (o *observer) Unjudged() { o.unjudged.Add(1) }
 func (o *observer) Operational(ev *outbound.OperationalEvent) {
 	if ev.Type == outbound.DeliveryDead {
 		o.dead <- ev

@@ -18,6 +18,9 @@ type Observer interface {
 	// Buried is called when deliveries that waited for a deleted subscription
 	// have become dead letters.
 	Buried(deliveries []*Record)
+	// Unjudged is called when a delivery is made since a subscription's filter took
+	// too long to judge the event.
+	Unjudged()
 	// Operational is called for each change of state that somebody may want to
 	// know of.
 	Operational(o *OperationalEvent)
@@ -52,4 +55,5 @@ type noObserver struct{}
 func (noObserver) PublishDone(string, time.Duration) {}
 func (noObserver) AttemptDone(*AttemptDone)          {}
 func (noObserver) Buried([]*Record)                  {}
+func (noObserver) Unjudged()                         {}
 func (noObserver) Operational(*OperationalEvent)     {}

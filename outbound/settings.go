@@ -49,7 +49,7 @@ type config struct {
 	client *sender
 	rates  *tenantRates
 
-	unjudged rate.Sometimes // bounds what the log says of filters
+	unjudged, late rate.Sometimes // bound what the log says of filters
 }
 
 const (

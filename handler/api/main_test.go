@@ -62,6 +62,9 @@ func (s *server) AttemptDone(a *outbound.AttemptDone) { s.attempts <- a }
 // Buried implements outbound.Observer.
 func (s *server) Buried([]*outbound.Record) {}
 
+// Unjudged implements outbound.Observer.
+func (s *server) Unjudged() {}
+
 // Operational implements outbound.Observer.
 func (s *server) Operational(*outbound.OperationalEvent) {}
 

@@ -53,6 +53,7 @@ type server struct {
 func (s *server) PublishDone(string, time.Duration)      {}
 func (s *server) AttemptDone(a *outbound.AttemptDone)    { s.attempts <- a }
 func (s *server) Buried([]*outbound.Record)              {}
+func (s *server) Unjudged()                              {}
 func (s *server) Operational(*outbound.OperationalEvent) {}
 
 // start runs a server whose deliveries get one attempt.

@@ -1,0 +1,177 @@
+package outbound
+
+import (
+	"errors"
+	"fmt"
+	"regexp/syntax"
+
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/overloads"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
+	"cel.dev/cel-go/interpreter"
+)
+
+const (
+	// maxPattern is how large a regular expression may be, in RE2's instructions:
+	// matching takes as long as these times the text.
+	maxPattern = 500
+	// maxWeight bounds the values that a filter compares or joins in one step, which
+	// nothing interrupts. An element weighs one, and text one in textWeight bytes.
+	maxWeight  = 1 << 20
+	textWeight = 16
+)
+
+// bound has a filter look at the time in each call, since CEL itself does so in
+// loops only, and weigh what it goes through as a whole: what it builds of a
+// value may double with every few characters of its text.
+func bound(node interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
+	call, ok := node.(interpreter.InterpretableCall)
+	if !ok {
+		return node, nil
+	}
+	if call.Function() == overloads.Matches {
+		if err := checkRegexp(call.Args()[1]); err != nil {
+			return nil, err
+		}
+	}
+	return &boundCall{call, weighed[call.Function()]}, nil
+}
+
+func checkRegexp(arg interpreter.InterpretableV2) error {
+	text, ok := arg.(interpreter.InterpretableConst)
+	if !ok {
+		return errors.New("the pattern of matches must stand in the filter itself")
+	}
+	pattern, ok := text.Value().Value().(string)
+	if !ok {
+		return errors.New("the pattern of matches must be text")
+	}
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return err
+	}
+	program, err := syntax.Compile(re.Simplify())
+	if err == nil && len(program.Inst) > maxPattern {
+		err = fmt.Errorf("the pattern %.40q is too large: repeat less in it", pattern)
+	}
+	return err
+}
+
+type boundCall struct {
+	interpreter.InterpretableCall
+	op func(l, r ref.Val) ref.Val // nil: the call's own
+}
+
+var interrupted = types.WrapErr(interpreter.InterruptError{})
+
+func (c *boundCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	if frame.CheckInterrupt() {
+		return interrupted
+	}
+	if c.op == nil {
+		return c.InterpretableCall.Exec(frame)
+	}
+	args := c.Args()
+	l := args[0].Exec(frame)
+	if types.IsError(l) {
+		return l
+	}
+	r := args[1].Exec(frame)
+	if types.IsError(r) {
+		return r
+	}
+	return c.op(l, r)
+}
+
+func (c *boundCall) Eval(vars interpreter.Activation) ref.Val {
+	return c.Exec(interpreter.AsFrame(vars))
+}
+
+// weighed are the operators that may take long for values of the filter's making.
+var weighed = map[string]func(l, r ref.Val) ref.Val{
+	operators.Equals: equal,
+	operators.NotEquals: func(l, r ref.Val) ref.Val {
+		same := equal(l, r)
+		if types.IsError(same) {
+			return same
+		}
+		return types.Bool(same != types.True)
+	},
+	operators.In: func(l, r ref.Val) ref.Val {
+		in, ok := r.(traits.Container)
+		switch {
+		case !ok:
+			return types.NewErr("no such overload")
+		case r.Type() == types.ListType && tooHeavy(r):
+			return interrupted
+		}
+		return in.Contains(l)
+	},
+	operators.Add: func(l, r ref.Val) ref.Val {
+		sum, ok := l.(traits.Adder)
+		switch _, gathers := l.(traits.MutableLister); {
+		case !ok:
+			return types.NewErr("no such overload")
+		case !gathers && length(l)+length(r) > maxWeight:
+			return interrupted
+		}
+		return sum.Add(r)
+	},
+}
+
+func equal(l, r ref.Val) ref.Val {
+	if tooHeavy(l) && tooHeavy(r) {
+		return interrupted
+	}
+	return types.Equal(l, r)
+}
+
+func length(v ref.Val) int {
+	switch v := v.(type) {
+	case types.String:
+		return len(v) / textWeight
+	case types.Bytes:
+		return len(v) / textWeight
+	case traits.Lister:
+		return int(v.Size().(types.Int))
+	}
+	return 0
+}
+
+func tooHeavy(v ref.Val) bool { return weigh(v, maxWeight) < 0 }
+
+// weigh takes the weight of a value from what is left, as far as there is any.
+func weigh(v any, left int) int {
+	left--
+	switch v := v.(type) {
+	case string:
+		return left - len(v)/textWeight
+	case []byte:
+		return left - len(v)/textWeight
+	case []any:
+		for i := 0; i < len(v) && left >= 0; i++ {
+			left = weigh(v[i], left)
+		}
+	case []ref.Val:
+		for i := 0; i < len(v) && left >= 0; i++ {
+			left = weigh(v[i], left)
+		}
+	case map[string]any:
+		for _, member := range v {
+			if left = weigh(member, left); left < 0 {
+				break
+			}
+		}
+	case map[ref.Val]ref.Val:
+		for _, member := range v {
+			if left = weigh(member, left); left < 0 {
+				break
+			}
+		}
+	case ref.Val:
+		return weigh(v.Value(), left)
+	}
+	return left
+}
