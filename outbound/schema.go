@@ -68,6 +68,9 @@ func newSchema(text []byte) (s *schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("can't be used: %w", err)
 	}
+	if err := checkShape(doc, 0); err != nil {
+		return nil, fmt.Errorf("can't be used: %w", err)
+	}
 	defer func() {
 		if recover() != nil {
 			s, err = nil, errors.New("is no JSON Schema")
@@ -82,6 +85,8 @@ func newSchema(text []byte) (s *schema, err error) {
 	var invalid *jsonschema.SchemaValidationError
 	var breaches *jsonschema.ValidationError
 	switch {
+	case err == nil && !affordable(compiled, nil, 0):
+		return nil, fmt.Errorf("can't be used: %w", errManySteps)
 	case err == nil:
 		s := &schema{compiled, map[string]bool{}}
 		s.learn(doc)
@@ -149,6 +154,9 @@ func (s *schema) check(payload []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if !affordable(s.compiled, v, len(payload)) {
+		return errManySteps
+	}
 	defer func() {
 		if recover() != nil {
 			err = errors.New("it can't be judged")
@@ -172,6 +180,9 @@ func tellBreaches(e *jsonschema.ValidationError, known func(name string) bool) s
 	more := false
 	var walk func(*jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
+		if more {
+			return
+		}
 		if len(e.Causes) > 0 {
 			for _, cause := range e.Causes {
 				walk(cause)

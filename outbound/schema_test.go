@@ -1,25 +1,31 @@
 package outbound
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 )
 
 func TestSchemaIsChecked(t *testing.T) {
 	for text, want := range map[string]string{
-		`{`:                                              "it is not JSON",
-		`{"minimum":1e9999999}`:                          "over 308 digits",
-		`{"multipleOf":1e9999999}`:                       "over 308 digits",
-		`"text"`:                                         "is no JSON Schema",
-		`{"type":"objekt"}`:                              "is no JSON Schema: /type breaks",
-		`{"properties":[]}`:                              "/properties must be object, not array",
-		`{"pattern":"("}`:                                "is no JSON Schema",
-		`{"$ref":"#/$defs/missing"}`:                     "is no JSON Schema",
-		`{"$ref":"other.json"}`:                          "refers to another document",
-		`{"$ref":"https://example.com/s.json"}`:          "refers to another document",
-		`{"$ref":"file:///etc/passwd"}`:                  "refers to another document",
-		`{"$schema":"https://example.com/draft"}`:        "refers to another document",
-		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`: "at most",
+		`{`:                                       "it is not JSON",
+		`{"minimum":1e9999999}`:                   "over 308 digits",
+		`{"multipleOf":1e9999999}`:                "over 308 digits",
+		`"text"`:                                  "is no JSON Schema",
+		`{"type":"objekt"}`:                       "is no JSON Schema: /type breaks",
+		`{"properties":[]}`:                       "/properties must be object, not array",
+		`{"pattern":"("}`:                         "is no JSON Schema",
+		`{"$ref":"#/$defs/missing"}`:              "is no JSON Schema",
+		`{"$ref":"other.json"}`:                   "refers to another document",
+		`{"$ref":"https://example.com/s.json"}`:   "refers to another document",
+		`{"$ref":"file:///etc/passwd"}`:           "refers to another document",
+		`{"$schema":"https://example.com/draft"}`: "refers to another document",
+		`{"$ref":"#"}`:                            "too many branches",
+		doubling(20):                              "too many branches",
+		`{"$dynamicRef":"#"}`:                     "use $ref",
+		strings.Repeat(`{"not":`, 900) + "true" + strings.Repeat("}", 900): "100 levels",
+		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`:                   "at most",
 	} {
 		if _, err := newSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
@@ -40,7 +46,6 @@ func TestSchemaJudges(t *testing.T) {
 		{`{"$id":"https://example.com/s","$ref":"#/$defs/a","$defs":{"a":{"minLength":3}}}`, `"xy"`, "/ breaks minLength"},
 		{`{"items":{"type":"number"}}`, `["a","b","c","d","e","f"]`, "/4 must be number, not string; and more"},
 		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "/* must be null, not number"},
-		{`{"$ref":"#"}`, `1`, "/ breaks schema"},
 		{`{"minimum":1}`, `1e9999999`, "over 308 digits"},
 		{`{"items":{"type":"integer"}}`, `[1,{"a":[-1e-999999]}]`, "over 308 digits"},
 		{`{"minimum":1}`, strings.Repeat("1", 309), "over 308 digits"},
@@ -60,6 +65,66 @@ func TestSchemaJudges(t *testing.T) {
 			t.Errorf("%s of %s: %v", c.payload, c.schema, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s of %s: %v, want %s", c.payload, c.schema, err, c.want)
+		}
+	}
+}
+
+// doubling is a schema that looks at one value 2^n times.
+func doubling(n int) string {
+	defs := `"d0":{"type":"string"}`
+	for i := range n {
+		defs += fmt.Sprintf(`,"d%d":{"anyOf":[{"$ref":"#/$defs/d%d"},{"$ref":"#/$defs/d%d"}]}`, i+1, i, i)
+	}
+	return fmt.Sprintf(`{"$defs":{%s},"$ref":"#/$defs/d%d"}`, defs, n)
+}
+
+// TestSchemasThatTakeTooLong: what multiplies only with a payload is refused with
+// that.
+func TestSchemasThatTakeTooLong(t *testing.T) {
+	twice := `{"allOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}]}`
+	for schema, payload := range map[string]string{
+		twice: strings.Repeat(`{"a":`, 30) + "1" + strings.Repeat("}", 30),
+		`{"items":{"allOf":[` + strings.Repeat(`{"type":"string"},`, 3000) + `true]}}`:                   "[" + strings.Repeat("1,", 10_000) + "1]",
+		`{"properties":{"a":` + doubling(20)[:len(doubling(20))-1] + `,"$id":"https://example.com/a"}}}`: `{"a":1}`,
+	} {
+		s, err := newSchema([]byte(schema))
+		if err != nil {
+			t.Errorf("%.60s: %v", schema, err)
+			continue
+		}
+		if err := s.check([]byte(payload)); !errors.Is(err, errManySteps) {
+			t.Errorf("%.60s: %v", schema, err)
+		}
+	}
+}
+
+// TestLargeSchemasAreTaken, with large payloads.
+func TestLargeSchemasAreTaken(t *testing.T) {
+	fields, values, refs := `"p":{}`, `"p":1`, `{}`
+	for i := range 200 {
+		fields += fmt.Sprintf(`,"p%d":{"type":["integer","null"],"minimum":0}`, i)
+		values += fmt.Sprintf(`,"p%d":%d`, i, i)
+	}
+	for range 20 {
+		refs += `,{"$ref":"#/$defs/a"}`
+	}
+	tree := `{"$defs":{"n":{"type":"object","required":["v"],"properties":{"v":{"type":"integer"},"c":{"type":"array","items":{"$ref":"#/$defs/n"}}}}},"$ref":"#/$defs/n"}`
+	leaves := strings.Repeat(`{"v":1,"c":[]},`, 10_000) + `{"v":2}`
+	for _, c := range []struct{ schema, payload string }{
+		{tree, `{"v":1,"c":[` + leaves + `]}`},
+		{tree, strings.Repeat(`{"v":1,"c":[`, 1000) + strings.Repeat("]}", 1000)},
+		{`{"items":{"type":"object","properties":{` + fields + `}}}`, "[" + strings.Repeat("{"+values+"},", 100) + "{}]"},
+		{`{"$defs":{"a":{"type":"object"}},"allOf":[` + refs + `]}`, `{}`},
+		{`{"items":{"type":"integer"}}`, "[" + strings.Repeat("1,", 100_000) + "1]"},
+		{`{"oneOf":[` + strings.Repeat(`{"properties":{"k":{"const":"a"}},"required":["k"]},`, 100) + `{"type":"object"}]}`, `{"k":"b"}`},
+	} {
+		s, err := newSchema([]byte(c.schema))
+		if err != nil {
+			t.Errorf("%.60s: %v", c.schema, err)
+			continue
+		}
+		if err := s.check([]byte(c.payload)); err != nil {
+			t.Errorf("%.60s: %v", c.schema, err)
 		}
 	}
 }
