@@ -197,6 +197,41 @@ func TestDeadLettersByFailure(t *testing.T) {
 	}
 }
 
+// A time that no dead letter is of must never be taken for none: it would stand for
+// all of them.
+func TestTimesFarOff(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.subscribe(r.URL)
+	s.dead("a", "1")
+	const first, last = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+	none := []string{"until=" + first, "since=" + last, "until=0001-01-01T02:00:00%2B02:00", "since=2110-01-01T00:00:00Z"}
+	all := []string{"since=" + first, "until=" + last, "until=2110-01-01T00:00:00Z", "since=" + first + "&until=" + last}
+	for want, queries := range [][]string{none, all} {
+		for _, query := range queries {
+			failed := strings.NewReplacer("since", "failed_since", "until", "failed_until").Replace(query)
+			for _, path := range []string{"/events?" + query, "/deliveries?" + query, "/dead-letters?" + query, "/dead-letters?" + failed} {
+				if rows := s.get(path).want(t, 200).rows(); len(rows) != want {
+					t.Errorf("%s: %d, want %d", path, len(rows), want)
+				}
+			}
+		}
+	}
+	for field, far := range map[string]string{"until": first, "since": last, "failed_until": first, "failed_since": last} {
+		for _, c := range []call{
+			{method: "DELETE", path: "/dead-letters?" + field + "=" + far},
+			{method: "DELETE", path: "/dead-letters", body: `{"` + field + `":"` + far + `"}`},
+		} {
+			if got := s.do(c).want(t, 200); fmt.Sprint(got["deleted"]) != "0" {
+				t.Errorf("%s %s: %v", c.path, c.body, got)
+			}
+		}
+		if got := s.post("/dead-letters/redeliver", `{"`+field+`":"`+far+`"}`).want(t, 200); fmt.Sprint(got["redelivered"]) != "0" {
+			t.Errorf("%s: %v", field, got)
+		}
+	}
+}
+
 func TestRedeliverInBulk(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)

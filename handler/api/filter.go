@@ -68,6 +68,9 @@ func (q query) span(since, until string, from, to *time.Time, code string) error
 		if err != nil {
 			return refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", end.name).at(end.name)
 		}
+		if t.IsZero() {
+			t = t.Add(1) // for the zero time stands for none
+		}
 		*end.to = t
 	}
 	if !from.IsZero() && !to.IsZero() && !from.Before(*to) {

@@ -17,6 +17,7 @@ const (
 	nodeBits     = 8
 	sequenceBits = 13
 	timeShift    = nodeBits + sequenceBits
+	lastMilli    = 1<<(63-timeShift) - 1 // in the year 2109
 
 	// MaxNodes is how many nodes can share a store.
 	MaxNodes = 1 << nodeBits
@@ -46,8 +47,9 @@ func (id ID) With(prefix string) string {
 // Time is when the id was made, to the millisecond.
 func (id ID) Time() time.Time { return time.UnixMilli(int64(id) >> timeShift) }
 
-// IDAt is the smallest id that could have been made at t or later.
-func IDAt(t time.Time) ID { return ID(max(t.UnixMilli(), 0) << timeShift) }
+// IDAt is the smallest id that could have been made at t or later. Of a time
+// that ids can't hold it is the first or the last one's.
+func IDAt(t time.Time) ID { return ID(min(max(t.UnixMilli(), 0), lastMilli) << timeShift) }
 
 // ParseID reads the public form made by With. It reports false for anything
 // else, such as an event id that its publisher chose.

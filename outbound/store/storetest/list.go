@@ -6,6 +6,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// Times that no id can hold.
+var (
+	longAgo = time.Time{}.Add(1)
+	farOff  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
 var listTests = []test{
 	{"deliveries by each filter", func(b *bench) {
 		crm, erp := b.subscribe("crm"), b.subscribe("erp")
@@ -56,6 +62,10 @@ var listTests = []test{
 			{"since", store.Query{Since: d.Time()}, []store.ID{e, d}},
 			{"until", store.Query{Until: d.Time()}, []store.ID{c, a}},
 			{"a span", store.Query{Since: d.Time(), Until: e.Time()}, []store.ID{d}},
+			{"since a time after all ids", store.Query{Since: farOff}, nil},
+			{"until a time after all ids", store.Query{Until: farOff}, []store.ID{e, d, c, a}},
+			{"since a time before all ids", store.Query{Since: longAgo}, []store.ID{e, d, c, a}},
+			{"until a time before all ids", store.Query{Until: longAgo}, nil},
 			{"dead ones of a subscription since", store.Query{States: []store.State{store.Dead}, Subscription: "erp", Since: d.Time()}, []store.ID{e}},
 			{"dead ones, the next page", store.Query{States: []store.State{store.Dead}, Before: e, Limit: 1}, []store.ID{c}},
 			{"pending ones of a subscription", store.Query{States: []store.State{store.Pending}, Subscription: "crm"}, []store.ID{d}},
@@ -101,6 +111,9 @@ var listTests = []test{
 			{"between the two", store.Query{States: dead, FailedSince: first, FailedUntil: second}, []store.ID{once}},
 			{"when they were published", store.Query{States: dead, FailedSince: published, FailedUntil: first}, []store.ID{tried}},
 			{"later", store.Query{States: dead, FailedSince: second.Add(time.Minute)}, nil},
+			{"far later", store.Query{States: dead, FailedSince: farOff}, nil},
+			{"until then", store.Query{States: dead, FailedUntil: farOff}, []store.ID{tried, twice, once}},
+			{"long before", store.Query{States: dead, FailedUntil: longAgo}, nil},
 			{"of a subscription", store.Query{States: dead, Subscription: "erp", FailedSince: published}, []store.ID{tried}},
 			{"of an event", store.Query{States: dead, EventID: p.Event.ID, FailedSince: first}, []store.ID{twice, once}},
 			{"published and failed", store.Query{States: dead, Until: published.Add(time.Minute), FailedSince: second}, []store.ID{twice}},
