@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +136,7 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	c := e.config.Load()
 	err := n.check(c)
 	if err == nil {
-		err = e.catalogue.check(n)
+		err = e.admit(ctx, n)
 	}
 	if err == nil {
 		err = c.rates.check(n.Tenant, e.now)
@@ -158,6 +159,25 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	p.span = span
 	e.submit(ctx, &p)
 	return p
+}
+
+// admit holds an event to the schema of its type. One that is stored passes, for the
+// store to say so: its publisher, who sends it again, can't know of a newer schema.
+func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
+	refused := e.catalogue.check(n)
+	if refused == nil || n.ID == "" {
+		return refused
+	}
+	stored, err := e.store.Event(ctx, n.Tenant, n.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return refused
+	case err != nil:
+		return err
+	case stored.Type == n.Type && (stored.PayloadRemoved || bytes.Equal(stored.Payload, n.Payload)):
+		return nil
+	}
+	return refused
 }
 
 // address makes a delivery of an event for each of the lanes, and reserves their

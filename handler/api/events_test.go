@@ -118,6 +118,30 @@ func TestEventIDIsPublishedOnce(t *testing.T) {
 	}
 }
 
+// Who sends an event again, for the answer was lost, hears that it is stored,
+// whatever is demanded of new ones since.
+func TestSentAgainAfterASchemaChange(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	s.subscribe(r.URL)
+	const one = `{"event_type":"a","payload":"x","event_id":"one"}`
+	s.post("/events", one).want(t, 202)
+	s.do(call{method: "PUT", path: "/event-types/a", body: `{"schema":{"type":"object"}}`}).want(t, 201)
+	if again := s.post("/events", one).want(t, 200); again["duplicate"] != true || fmt.Sprint(again["deliveries"]) != "1" {
+		t.Errorf("%v", again)
+	}
+	for _, other := range []string{
+		`{"event_type":"a","payload":"x"}`,
+		`{"event_type":"a","payload":"x","event_id":"two"}`,
+		`{"event_type":"a","payload":"x","event_id":"one","tenant":"acme"}`,
+		`{"event_type":"a","payload":"y","event_id":"one"}`,
+	} {
+		if p := s.post("/events", other).refused(t, 422, "invalid_field"); p["field"] != "payload" {
+			t.Errorf("%s: %v", other, p)
+		}
+	}
+}
+
 func TestEventLists(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 200)
