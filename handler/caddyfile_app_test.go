@@ -101,6 +101,9 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 	for name, c := range map[string]struct{ options, sites, want string }{
 		"unknown scheme":      {"webhooks {\nsign md5\n}", "", "caddy webhooks providers"},
 		"misspelt sign":       {"webhooks {\nsign githb\n}", "", `sign: unknown signature scheme "githb": did you mean github?`},
+		"sign with a form":    {"webhooks {\nsign hmac\n}", "", "sign: hmac can't sign deliveries: "},
+		"sign in the body":    {"webhooks {\nsign mailgun\n}", "", "choose a scheme with a header"},
+		"scheme of a token":   {subscription("scheme okta"), "", "scheme is wrong: okta can't sign deliveries: "},
 		"misspelt scheme":     {subscription("scheme sripe"), "", "did you mean stripe?"},
 		"host of one word":    {"webhooks {\nsubscription crm {\nurl http://localhost:3000/\nevent_types *\n}\n}", "", "egress { allow localhost }"},
 		"event type twice":    {"webhooks {\nevent_type order.created\nevent_type order.created again\n}", "", "event_type order.created: is there twice"},

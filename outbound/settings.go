@@ -92,7 +92,7 @@ func (s Settings) complete() (Settings, error) {
 		}
 		s.Policy = p
 	}
-	if _, err := signingScheme(s.Sign); err != nil {
+	if _, err := usableScheme(s.Sign); err != nil {
 		return s, fmt.Errorf("sign: %w", err)
 	}
 	if err := s.Retry.Validate(); err != nil {

@@ -101,7 +101,7 @@ func checkRate(r float64) error {
 	return nil
 }
 
-// signingScheme finds the row of a scheme that deliveries can be signed with.
+// signingScheme finds the row of a scheme.
 func signingScheme(name string) (verify.Scheme, error) {
 	row, ok := verify.Lookup(name)
 	if ok {
@@ -113,15 +113,25 @@ func signingScheme(name string) (verify.Scheme, error) {
 	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
 }
 
+// usableScheme is signingScheme for one that is about to be chosen: it must be able
+// to sign deliveries.
+func usableScheme(name string) (verify.Scheme, error) {
+	row, err := signingScheme(name)
+	if err != nil {
+		return row, err
+	}
+	if err := row.CanSign(); err != nil {
+		return row, fmt.Errorf("%s can't sign deliveries: %w", name, err)
+	}
+	return row, nil
+}
+
 // checkSigner makes sure that the scheme can sign deliveries, and with these
 // secrets.
 func checkSigner(scheme string, secrets []string) error {
-	row, err := signingScheme(scheme)
+	row, err := usableScheme(scheme)
 	if err != nil {
-		return &Invalid{Field: "scheme", What: "is wrong: " + err.Error()}
-	}
-	if err := row.CanSign(); err != nil {
-		return invalid("scheme", "can't sign deliveries: %v", err)
+		return invalid("scheme", "is wrong: %v", err)
 	}
 	switch {
 	case len(secrets) == 0:
