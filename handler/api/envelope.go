@@ -15,9 +15,9 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 		case "event_type":
 			return text(field, value, &n.Type)
 		case "event_id":
-			return text(field, value, &n.ID)
+			return filled(field, value, &n.ID)
 		case "tenant":
-			return text(field, value, &n.Tenant)
+			return filled(field, value, &n.Tenant)
 		default:
 			n.Payload = value
 			return nil

@@ -86,6 +86,15 @@ func text(field string, value []byte, to *string) error {
 	return nil
 }
 
+// filled reads a text that may be left out, but not be empty: whoever sends it
+// meant to give one.
+func filled(field string, value []byte, to *string) error {
+	if string(value) == `""` {
+		return invalidField(field, "is empty: give it a value or leave it out")
+	}
+	return text(field, value, to)
+}
+
 // texts reads an array of strings; null is nil.
 func texts(field string, value []byte, to *[]string) error {
 	var list []*string // pointers, to tell a null

@@ -58,6 +58,7 @@ func TestRefusals(t *testing.T) {
 		{"header in url", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com/\r\nX: y","event_types":["*"]}`}, 422, "invalid_field", "url", "", "", ""},
 		{"private address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://10.0.0.1/","event_types":["*"]}`}, 422, "invalid_field", "url", "egress { allow", "", ""},
 		{"metadata address", call{method: "POST", path: "/subscriptions", body: `{"url":"http://[::ffff:169.254.169.254]/","event_types":["*"]}`}, 422, "invalid_field", "url", "not allowed", "", ""},
+		{"empty tenant", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"tenant":""}`}, 422, "invalid_field", "tenant", "leave it out", "", ""},
 		{"no event_types", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com"}`}, 422, "invalid_field", "event_types", "or * for all", "", ""},
 		{"bad pattern", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["order*"]}`}, 422, "invalid_field", "event_types", `"order*"`, "", ""},
 		{"event_types a text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":"*"}`}, 422, "invalid_field", "event_types", "must be a list of texts", "", ""},

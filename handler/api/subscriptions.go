@@ -88,7 +88,7 @@ func editOf(field string, value []byte) (edit, error) {
 	case "filter":
 		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, text(field, value, &s)
 	case "tenant":
-		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, filled(field, value, &s)
 	case "secret":
 		err := text(field, value, &s)
 		if err == nil && s == "" && !isNull(value) {

@@ -92,6 +92,9 @@ jq .order dump.json | caddy webhooks events publish order.created`,
 }
 
 func (p *publishing) run(c *call) error {
+	if err := c.filled("event-id", "tenant"); err != nil {
+		return err
+	}
 	client, err := c.client()
 	if err != nil {
 		return err

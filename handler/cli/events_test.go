@@ -52,6 +52,8 @@ func TestPublishRefuses(t *testing.T) {
 		"both ways of giving it":          {[]string{"a", "--payload", "1", "--payload-file", "x"}, "", 2, "together"},
 		"an event type of the wrong form": {[]string{"order created"}, "{}", 1, "event_type is not an event type"},
 		"an event id with a dot":          {[]string{"a", "--event-id", "a.b"}, "{}", 1, "event_id may only have"},
+		"an empty event id":               {[]string{"a", "--event-id", ""}, "{}", 2, "--event-id is empty"},
+		"an empty tenant":                 {[]string{"a", "--tenant="}, "{}", 2, "--tenant is empty"},
 		"two event types":                 {[]string{"a", "b"}, "{}", 2, "too many arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -157,6 +157,16 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return h, nil
 }
 
+// filled refuses flags that are given, but are empty.
+func (c *call) filled(names ...string) error {
+	for _, name := range names {
+		if flag := c.cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
+			return usagef("--%s is empty: see that the variable that it comes from is set, or leave it out", name)
+		}
+	}
+	return nil
+}
+
 // parseTime reads a point in time: RFC 3339, a date, Unix seconds, or how long
 // ago as in 90m or 7d.
 func (t *tool) parseTime(s string) (time.Time, error) {

@@ -145,6 +145,9 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 			if !f.Changed("url") || !f.Changed("event-types") {
 				return usagef("--url and --event-types are needed: where to deliver, and what")
 			}
+			if err := c.filled("tenant"); err != nil {
+				return err
+			}
 			body, err := s.changed(f)
 			if err != nil {
 				return err
