@@ -542,6 +542,26 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 	})
 }
 
+// A URL that the policy no longer allows is no reason to refuse another change.
+func TestChangeOfWhatElseIsSaid(t *testing.T) {
+	h := open(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"*"}})
+	h.settings.Policy = nil
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	change := func(edit func(*outbound.SubscriptionSpec)) error {
+		_, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error { edit(spec); return nil })
+		return err
+	}
+	if err := change(func(spec *outbound.SubscriptionSpec) { spec.Description = "x" }); err != nil {
+		t.Error(err)
+	}
+	if err := change(func(spec *outbound.SubscriptionSpec) { spec.URL += "/other" }); err == nil || !strings.Contains(err.Error(), "url is refused") {
+		t.Errorf("another URL that is denied: %v", err)
+	}
+}
+
 func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)

@@ -145,10 +145,22 @@ func checkSigner(scheme string, secrets []string) error {
 	return nil
 }
 
-func (s *SubscriptionSpec) check(c *Settings) error {
+func (s *SubscriptionSpec) checkURL(c *Settings) error {
 	if _, err := c.Policy.CheckURL(s.URL); err != nil {
 		return invalid("url", "is refused: %v", err)
 	}
+	return nil
+}
+
+func (s *SubscriptionSpec) checkNew(c *Settings) error {
+	if err := s.checkURL(c); err != nil {
+		return err
+	}
+	return s.check(c)
+}
+
+// check judges all but the URL.
+func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkPatterns(s.EventTypes); err != nil {
 		return err
 	}
@@ -177,14 +189,14 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 	if _, ok := store.ParseID(store.SubscriptionPrefix, store.SubscriptionPrefix+s.Name); ok {
 		return errors.New("its name has the form of an id that the API gives: choose a word")
 	}
-	return s.check(c)
+	return s.checkNew(c)
 }
 
 // CreateSubscription stores a subscription and starts to match events for it.
 // The answer has its secrets.
 func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) (*Subscription, error) {
 	c := e.config.Load()
-	if err := spec.check(&c.Settings); err != nil {
+	if err := spec.checkNew(&c.Settings); err != nil {
 		return nil, err
 	}
 	s := &store.Subscription{Key: e.ids.Next(), Active: true, Updated: e.clock.Now()}
@@ -281,6 +293,11 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		spec.Tenant, spec.Secrets = s.Tenant, nil
 		for _, v := range s.Secrets {
 			spec.Secrets = append(spec.Secrets, v.Value)
+		}
+		if spec.URL != s.URL { // the policy may have changed since it was set, which is no fault of other changes
+			if err := spec.checkURL(&c.Settings); err != nil {
+				return err
+			}
 		}
 		if err := spec.check(&c.Settings); err != nil {
 			return err
