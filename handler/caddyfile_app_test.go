@@ -120,6 +120,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"pattern":             {subscription("event_types order*"), "", `"order*", which is neither an event type such as order.created, nor a prefix such as order.*, nor * for all`},
 		"header injection":    {subscription("header X \"a\r\nb\""), "", "headers"},
 		"reserved header":     {subscription("header Webhook-Id x"), "", "headers"},
+		"scheme's header":     {subscription("scheme github\nheader X-GitHub-Event x"), "", "belongs to the signature of github"},
 		"same name twice":     {"webhooks {\nsubscription a {\nurl https://a.example\nevent_types *\n}\nsubscription a {\nurl https://a.example\nevent_types *\n}\n}", "", "is there twice"},
 		"name of a sub id":    {"webhooks {\nsubscription 0123456789abcdef {\nurl https://a.example\nevent_types *\n}\n}", "", "choose a word"},
 		"no schema file":      {"webhooks {\nevent_type order.created {\nschema /dev/null/order.json\n}\n}", "", "schema: open /dev/null/order.json"},

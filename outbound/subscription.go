@@ -145,6 +145,20 @@ func checkSigner(scheme string, secrets []string) error {
 	return nil
 }
 
+// checkOwnHeaders refuses headers that the scheme sets: they would never be sent.
+func checkOwnHeaders(headers map[string]string, scheme string) error {
+	row, err := signingScheme(scheme)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if row.Sets(name) {
+			return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme)
+		}
+	}
+	return nil
+}
+
 func (s *SubscriptionSpec) checkURL(c *Settings) error {
 	if _, err := c.Policy.CheckURL(s.URL); err != nil {
 		return invalid("url", "is refused: %v", err)
@@ -179,7 +193,11 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if _, err := newFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
-	return checkSigner(cmp.Or(s.Scheme, c.Sign), s.Secrets)
+	scheme := cmp.Or(s.Scheme, c.Sign)
+	if err := checkSigner(scheme, s.Secrets); err != nil {
+		return err
+	}
+	return checkOwnHeaders(s.Headers, scheme)
 }
 
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {

@@ -92,6 +92,21 @@ func (s Scheme) CanSign() error {
 // by side. Where the scheme has room for one, the first secret alone signs.
 func (s Scheme) SignsWithAll() bool { return s.Signature.Separator != "" || s.Signature.several() }
 
+// Sets tells whether signing by the scheme sets a header.
+func (s Scheme) Sets(header string) bool {
+	p, err := compile(s)
+	if err != nil {
+		return false
+	}
+	header = canonical(header)
+	for _, at := range [...]place{p.timestamp, p.id, p.eventType} {
+		if at.in == "header" && at.name == header {
+			return true
+		}
+	}
+	return slices.Contains(p.headers, header)
+}
+
 // Sign sets the scheme's headers: id, event type, time and signature. With
 // several secrets all signatures stand side by side where the scheme has room
 // for them, else the first one alone.

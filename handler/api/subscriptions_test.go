@@ -156,11 +156,13 @@ func TestPatch(t *testing.T) {
 			t.Errorf("%s: answered %v, shown %v", c.patch, got, shown)
 		}
 	}
+	s.do(call{method: "PATCH", path: path, body: `{"headers":{"X-GitHub-Event":"x"}}`}).want(t, 200)
 	before := s.get(path).body
 	for patch, field := range map[string]string{
 		`{"url":null}`: "url", `{"event_types":null}`: "event_types", `{"event_types":[]}`: "event_types", `{"tenant":"x"}`: "tenant",
 		`{"secret":"x"}`: "secret", `{"subscription_id":"x"}`: "subscription_id", `{"active":false}`: "active",
 		`{"description":"changed","url":"http://10.0.0.1"}`: "url", `{"description":"changed","nothing":1}`: "nothing",
+		`{"scheme":"github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
 	} {
 		if p := s.do(call{method: "PATCH", path: path, body: patch}).want(t, 422); p["field"] != field {
 			t.Errorf("%s: %v", patch, p)
