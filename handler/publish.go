@@ -130,7 +130,8 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	var reused *outbound.Reused
 	if errors.As(err, &reused) {
 		// A provider's retry may differ in a counter; it is the same webhook.
-		res, err = outbound.Published{EventID: reused.EventID, Duplicate: true}, nil
+		p.refusals.writeDropped(r, reused.EventID)
+		res, err = outbound.Published{EventID: reused.EventID, Deliveries: reused.Deliveries, Duplicate: true}, nil
 	}
 	if err != nil {
 		return publishError(w, err)

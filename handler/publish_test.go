@@ -66,6 +66,48 @@ func TestPublishRefusals(t *testing.T) {
 	}
 }
 
+// TestPublishDropped: an event with the id of another one is taken for that, since
+// providers change what they send again, and the log says so.
+func TestPublishDropped(t *testing.T) {
+	dir, port := t.TempDir(), freePort()
+	log := filepath.Join(dir, "caddy.log")
+	runCaddy(t, fmt.Sprintf(`log default {
+		output file %s
+		format json
+		level WARN
+	}
+	webhooks {
+		store sqlite %s
+		subscription app {
+			url https://app.example/
+			event_types *
+		}
+	}`, log, filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_publish order.created {
+			event_id {header.X-Delivery}
+		}
+	}`, port))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	publish := func(body string, status int) (answer, logged string) {
+		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body)
+		r.Header.Set("X-Delivery", "one")
+		answer = do(t, r).want(t, status).body
+		return answer, string(must(os.ReadFile(log)))
+	}
+	publish("first", 202)
+	again, logged := publish("first", 200)
+	if strings.Contains(logged, "dropped") {
+		t.Errorf("the same is logged: %s", logged)
+	}
+	other, logged := publish("second", 200)
+	if other != again || !strings.Contains(other, `"deliveries":1,"duplicate":true`) {
+		t.Errorf("answered %s, and to the same %s", other, again)
+	}
+	if !strings.Contains(logged, "event dropped") || !strings.Contains(logged, `"event_id":"one"`) || strings.Contains(logged, "second") {
+		t.Errorf("logged %s", logged)
+	}
+}
+
 // A type that isn't found leaves its place to a word of its own, so that whoever
 // subscribes to all of a prefix gets the event.
 func TestPublishUnknownType(t *testing.T) {

@@ -150,6 +150,14 @@ func (l *refusalLog) writeLeft(r *http.Request, names []string) {
 	}
 }
 
+// writeDropped writes that an event has the id of another one: whoever chose the
+// placeholder that gives it may not have meant that.
+func (l *refusalLog) writeDropped(r *http.Request, id string) {
+	if entry := l.open(zapcore.WarnLevel, "event dropped: one with its id, but another type or body, is stored"); entry != nil {
+		entry.Write(append([]zap.Field{zap.String("event_id", id)}, l.about(r)...)...)
+	}
+}
+
 // open begins a line, unless it is one too many or nobody reads it.
 func (l *refusalLog) open(level zapcore.Level, message string) *zapcore.CheckedEntry {
 	if !l.limiter.Allow() { // before Check, which costs more than all else here

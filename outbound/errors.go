@@ -35,7 +35,10 @@ func (e *TooLarge) Error() string {
 }
 
 // Reused is an event id that is taken by another event.
-type Reused struct{ EventID string }
+type Reused struct {
+	EventID    string
+	Deliveries int // of that event
+}
 
 func (e *Reused) Error() string {
 	return fmt.Sprintf("event_id %q was used before, for an event with another type or payload: use a new one", e.EventID)

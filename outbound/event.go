@@ -228,7 +228,7 @@ func (e *Engine) conclude(p *publishing) (Published, error) {
 	switch {
 	case p.err != nil:
 	case p.Result.Outcome == store.Reused:
-		p.err = &Reused{EventID: p.Event.ID}
+		p.err = &Reused{EventID: p.Event.ID, Deliveries: p.Result.Deliveries}
 	default:
 		res = Published{EventID: p.Event.ID, Deliveries: p.Result.Deliveries, Duplicate: p.Result.Outcome == store.Duplicate}
 	}
