@@ -88,8 +88,8 @@ func checkPatterns(types []string) error {
 }
 
 func checkDescription(d string) error {
-	if len(d) > maxDescription || !utf8.ValidString(d) {
-		return invalid("description", "must be text of %d bytes at most", maxDescription)
+	if utf8.RuneCountInString(d) > maxDescription || !utf8.ValidString(d) {
+		return invalid("description", "must be text of %d characters at most", maxDescription)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -97,7 +98,11 @@ func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
 func (c *call) wantsLines() bool {
 	for _, accepted := range c.r.Header["Accept"] {
 		for one := range strings.SplitSeq(accepted, ",") {
-			if t, _, err := mime.ParseMediaType(one); err == nil && t == typeNDJSON {
+			t, params, err := mime.ParseMediaType(one)
+			if err != nil || t != typeNDJSON {
+				continue
+			}
+			if weight, err := strconv.ParseFloat(params["q"], 64); err != nil || weight > 0 {
 				return true
 			}
 		}

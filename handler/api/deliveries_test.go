@@ -346,6 +346,10 @@ func TestDeadLettersAsLines(t *testing.T) {
 	if a := s.do(call{method: "GET", path: "/dead-letters?event_type=none", header: accept}); a.StatusCode != 200 || len(a.body) > 0 {
 		t.Errorf("none: %d %s", a.StatusCode, a.body)
 	}
+	unwanted := http.Header{"Accept": {"application/x-ndjson;q=0, application/json"}}
+	if a := s.do(call{method: "GET", path: "/dead-letters", header: unwanted}); a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("lines that are not accepted: %s", a.Header.Get("Content-Type"))
+	}
 }
 
 // A stream that fails on the way must not look like one that has ended.

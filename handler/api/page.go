@@ -62,11 +62,11 @@ func (q query) limit() (int, error) {
 	if !ok {
 		return defaultLimit, nil
 	}
-	n, err := strconv.Atoi(sent)
+	n, err := strconv.ParseUint(sent, 10, 31) // which takes no sign
 	if err != nil || n < 1 || n > maxLimit {
 		return 0, refuse(codeInvalidParameter, "limit must be a number from 1 to %d", maxLimit).at("limit")
 	}
-	return n, nil
+	return int(n), nil
 }
 
 // cursor is the key of the last row that the caller has, 0 at the beginning.

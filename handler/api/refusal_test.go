@@ -113,6 +113,8 @@ func TestRefusals(t *testing.T) {
 
 		{"limit 0", call{method: "GET", path: "/events?limit=0"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
 		{"limit 201", call{method: "GET", path: "/subscriptions?limit=201"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
+		{"limit with a sign", call{method: "GET", path: "/events?limit=%2B5"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
+		{"long description", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"description":"` + strings.Repeat("é", 1025) + `"}`}, 422, "invalid_field", "description", "1024 characters", "", ""},
 		{"limit a word", call{method: "GET", path: "/event-types?limit=all"}, 400, "invalid_parameter", "limit", "from 1 to 200", "", ""},
 		{"cursor of another list", call{method: "GET", path: "/events?cursor=dlv_0000000000000001"}, 400, "invalid_parameter", "cursor", "use next_cursor", "", ""},
 		{"cursor made up", call{method: "GET", path: "/subscriptions?cursor=1"}, 400, "invalid_parameter", "cursor", "use next_cursor", "", ""},

@@ -306,7 +306,7 @@ func (c *call) rotateSecret() error {
 	return c.answerSecret(s)
 }
 
-// maxReason is how many bytes a reason may have.
+// maxReason is how many characters a reason may have.
 const maxReason = 500
 
 func (c *call) deactivate() error {
@@ -319,8 +319,8 @@ func (c *call) deactivate() error {
 		if err := text(field, value, &given); err != nil {
 			return err
 		}
-		if len(given) > maxReason || !utf8.ValidString(given) {
-			return invalidField(field, "must be a text of %d bytes at most", maxReason)
+		if utf8.RuneCountInString(given) > maxReason || !utf8.ValidString(given) {
+			return invalidField(field, "must be a text of %d characters at most", maxReason)
 		}
 		if given != "" {
 			reason += ": " + given // so that it is never taken for one of ours

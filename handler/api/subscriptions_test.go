@@ -145,6 +145,7 @@ func TestPatch(t *testing.T) {
 		{`{"filter":"payload.total > 100"}`, "filter", "payload.total > 100"},
 		{`{"filter":null}`, "filter", "<nil>"},
 		{`{"description":"new"}`, "description", "new"},
+		{`{"description":"` + strings.Repeat("é", 1024) + `"}`, "description", strings.Repeat("é", 1024)},
 		{`{"description":null}`, "description", "<nil>"},
 		{`{"scheme":null}`, "scheme", "<nil>"},
 	} {
