@@ -36,13 +36,16 @@ func (b *breaker) goAhead(now time.Time, first time.Duration, early bool) {
 	b.misses = 0
 	switch {
 	case failed && (early || b.down() || now.Sub(b.since) >= first/2):
-		b.ahead, b.passed = now, store.Place{} // what was tried meanwhile is tried again
+		b.beginAhead(now) // what was tried meanwhile is tried again
 	case early:
 		b.ahead = now
 	case failed:
 		b.ahead = time.Time{}
 	}
 }
+
+// beginAhead has what waits tried ahead of its time from then on, from the first on.
+func (b *breaker) beginAhead(t time.Time) { b.ahead, b.passed = t, store.Place{} }
 
 // sooner is the earlier of a time and the one to try something ahead; zero is
 // never.
@@ -56,7 +59,7 @@ func (b *breaker) sooner(t time.Time) time.Time {
 // tryAt has something that waits for a retry tried ahead of its time.
 func (l *lane) tryAt(t time.Time) {
 	l.mu.Lock()
-	l.breaker.ahead, l.breaker.passed = t, store.Place{}
+	l.breaker.beginAhead(t)
 	l.mu.Unlock()
 	l.e.claims.schedule(l, t)
 }

@@ -9,6 +9,16 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// outage is an engine with one subscription to everything, whose receiver is away.
+func outage(t *testing.T, spec outbound.SubscriptionSpec, set ...setting) (*house, *receiver) {
+	t.Helper()
+	h, r := open(t, set...), newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	spec.URL, spec.EventTypes = r.URL, []string{"*"}
+	h.subscribe(spec)
+	return h, r
+}
+
 // refused is one attempt more, which fails. It returns when its delivery is due by the
 // schedule.
 func (h *house) refused(r *receiver) time.Time {
@@ -24,10 +34,7 @@ func (h *house) refused(r *receiver) time.Time {
 
 // What waits comes soon after the receiver is back, though no attempt is due for long.
 func TestShortOutageIsOverSoon(t *testing.T) {
-	h := open(t, retries(5*time.Second, 5*time.Minute))
-	r := newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
 	h.publish("a", `1`)
 	h.publish("a", `2`)
 	var due [2]time.Time
@@ -50,10 +57,7 @@ func TestShortOutageIsOverSoon(t *testing.T) {
 
 // Attempts ahead of their time are no part of the schedule, and become rarer.
 func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
-	h := open(t, retries(5*time.Second, 5*time.Minute))
-	r := newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
 	h.publish("a", `1`)
 	h.refused(r)
 	h.clock.advance(6 * time.Second)
@@ -132,10 +136,7 @@ func TestPoisonIsLeftToItsSchedule(t *testing.T) {
 // Nor does it hold up what waits behind it when an outage is over.
 func TestPoisonHoldsNothingUp(t *testing.T) {
 	for range 5 { // which of the two is the first is left to chance
-		h := open(t, retries(5*time.Second, time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
-		r := newReceiver(t)
-		r.answers(status(http.StatusServiceUnavailable))
-		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+		h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 		h.publish("a", `"poison"`)
 		h.publish("a", `1`)
 		for range 2 {
@@ -161,10 +162,7 @@ func TestPoisonHoldsNothingUp(t *testing.T) {
 }
 
 func TestRestartTriesWhatWaits(t *testing.T) {
-	h := open(t, retries(5*time.Second, time.Hour))
-	r := newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour))
 	h.publish("a", `1`)
 	h.refused(r)
 	h.clock.advance(6 * time.Second)
@@ -222,10 +220,7 @@ func TestPausedOrderIsPushed(t *testing.T) {
 
 // The order outlasts an outage, and ends soon after it.
 func TestOrderAfterAShortOutage(t *testing.T) {
-	h := open(t, retries(5*time.Second, time.Hour))
-	r := newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	h, r := outage(t, outbound.SubscriptionSpec{Ordered: true}, retries(5*time.Second, time.Hour))
 	h.publish("a", `1`)
 	h.refused(r)
 	h.publish("a", `2`)

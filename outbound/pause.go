@@ -1,10 +1,6 @@
 package outbound
 
-import (
-	"time"
-
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-)
+import "time"
 
 // A lane keeps still while its receiver is down or has asked for it, while its rate
 // is used up, and, in order, while what is first in its line waits for a retry.
@@ -91,7 +87,8 @@ func (l *lane) unpause() {
 func (l *lane) probe() {
 	now := l.e.now()
 	l.mu.Lock()
-	l.notBefore, l.breaker.ahead, l.breaker.passed = l.askedFor, now, store.Place{}
+	l.breaker.beginAhead(now)
+	l.notBefore = l.askedFor
 	if l.breaker.down() {
 		l.notBefore = time.Time{}
 	}

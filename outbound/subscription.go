@@ -151,10 +151,8 @@ func checkOwnHeaders(headers map[string]string, scheme string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if row.Sets(name) {
-			return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme)
-		}
+	if name := row.FirstSet(slices.Sorted(maps.Keys(headers))); name != "" {
+		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme)
 	}
 	return nil
 }

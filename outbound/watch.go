@@ -4,8 +4,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 const (
@@ -87,14 +85,8 @@ func (ws *watches) tell(a *AttemptDone) {
 	}
 	attempt := a.Attempt
 	attempt.ResponseBody, attempt.ResponseHeaders = nil, nil // which would take the memory of many
-	r := &Record{
-		Delivery: store.Delivery{
-			ID: a.Delivery, Event: a.Event.Key, Subscription: a.Subscription.Key,
-			State: a.State, Reason: a.Reason, Attempts: attempt.Number, Due: a.Due,
-		},
-		EventID: a.Event.ID, EventType: a.Event.Type, Tenant: a.Event.Tenant,
-		SubscriptionID: a.Subscription.ID, URL: a.Subscription.URL, Last: &attempt,
-	}
+	r := a.Record()
+	r.Last = &attempt
 	for _, w := range all {
 		select {
 		case w.feed <- r:

@@ -92,19 +92,26 @@ func (s Scheme) CanSign() error {
 // by side. Where the scheme has room for one, the first secret alone signs.
 func (s Scheme) SignsWithAll() bool { return s.Signature.Separator != "" || s.Signature.several() }
 
-// Sets tells whether signing by the scheme sets a header.
-func (s Scheme) Sets(header string) bool {
+// FirstSet is the first of these headers that signing by the scheme sets, "" for none.
+func (s Scheme) FirstSet(headers []string) string {
+	if len(headers) == 0 {
+		return ""
+	}
 	p, err := compile(s)
 	if err != nil {
-		return false
+		return ""
 	}
-	header = canonical(header)
+	set := slices.Clone(p.headers)
 	for _, at := range [...]place{p.timestamp, p.id, p.eventType} {
-		if at.in == "header" && at.name == header {
-			return true
+		if at.in == "header" {
+			set = append(set, at.name)
 		}
 	}
-	return slices.Contains(p.headers, header)
+	i := slices.IndexFunc(headers, func(h string) bool { return slices.Contains(set, canonical(h)) })
+	if i < 0 {
+		return ""
+	}
+	return headers[i]
 }
 
 // Sign sets the scheme's headers: id, event type, time and signature. With
