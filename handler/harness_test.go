@@ -40,13 +40,22 @@ var adminPort = sync.OnceValue(func() int { return freePort() })
 
 // freePort is a port on which nothing listens.
 func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if _, given := givenPorts.LoadOrStore(port, true); !given {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
+
+// givenPorts are those of freePort before: one that nobody listens on yet could
+// come once more, and a test's server would be its own upstream.
+var givenPorts sync.Map
 
 // runCaddy loads a config into the real Caddy of this process, in place of the
 // one before: global options, which may be empty, and sites. It is not for
