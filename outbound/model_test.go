@@ -87,6 +87,8 @@ type world struct {
 
 	mu        sync.Mutex
 	step      time.Duration // of the clock, the last one: an attempt may have begun before
+	passed    time.Duration // by that step, for the engine
+	jumped    time.Duration // the engine's time, by a restart that has broken off attempts
 	events    []*modelEvent // by number, which is their payload
 	chosen    map[string]*modelEvent
 	subs      []*modelSub
@@ -195,8 +197,12 @@ func (w *world) judge(s *modelSub, h http.Header, body string) {
 		w.wrong("event %s came as %s", ev.id, h.Get("webhook-id"))
 	}
 	late := w.late(h)
-	w.judgeSignatures(s, h, body, w.now().Add(-late-time.Second)) // by what a timestamp is exact to
-	d.late = d.late || late != 0
+	signed := w.now().Add(-w.jumped - time.Second) // by what a timestamp is exact to
+	if late {
+		signed = signed.Add(-w.passed)
+	}
+	w.judgeSignatures(s, h, body, signed)
+	d.late = d.late || late
 	s.requests++
 	d.answers = append(d.answers, answered{s.answer, w.h.clock.Elapsed()})
 	switch {
@@ -216,19 +222,18 @@ func (d *modelDelivery) took(n int) bool {
 	return slices.ContainsFunc(d.answers[:n], func(a answered) bool { return a.code/100 == 2 })
 }
 
-// late is by what the clock has gone on since a request was made, which may be its
-// last step.
-func (w *world) late(h http.Header) time.Duration {
+// late tells whether the clock has made its last step since a request was made.
+func (w *world) late(h http.Header) bool {
 	at, err := strconv.ParseInt(h.Get("webhook-timestamp"), 10, 64)
 	off := w.h.clock.Now().Sub(time.Unix(at, 0))
 	before := off - w.step
 	switch {
 	case err == nil && off.Abs() <= time.Second:
-		return 0
+		return false
 	case err != nil || before.Abs() > time.Second:
 		w.wrong("the timestamp is off by %v", off)
 	}
-	return w.step
+	return true
 }
 
 // judgeSignatures checks them with nothing of our own.
@@ -412,7 +417,7 @@ func (w *world) pass(rt *rapid.T) {
 func (w *world) advance(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.step = d
+	w.step, w.passed = d, d
 	w.h.clock.advance(d)
 }
 
@@ -424,7 +429,7 @@ func (w *world) setClock(rt *rapid.T) {
 	step := rapid.SampledFrom([]time.Duration{time.Hour, -time.Hour, time.Second, -time.Second}).Draw(rt, "step")
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.step = step
+	w.step, w.passed = step, 0
 	w.h.clock.set(step)
 }
 
@@ -591,7 +596,11 @@ func (w *world) restart(rt *rapid.T) {
 		now = last.Time()
 	}
 	w.mu.Lock()
+	before := w.zero
 	w.zero = now.Add(-w.h.clock.Elapsed())
+	if w.broken {
+		w.jumped = max(w.jumped, w.zero.Sub(before))
+	}
 	w.skewed = w.skewed || w.zero.Sub(w.began).Abs() > time.Second
 	for _, s := range w.subs {
 		s.gone = false // it may have ended before that had an effect
