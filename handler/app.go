@@ -184,7 +184,8 @@ type Subscription struct {
 	Secrets []string `json:"secrets,omitempty"`
 	// What the subscription is for.
 	Description string `json:"description,omitempty"`
-	// Whose events it gets. Default: those that have no tenant.
+	// Whose events it gets, which stays so: for another tenant's, take another
+	// name. Default: those that have no tenant.
 	Tenant string `json:"tenant,omitempty"`
 	// Headers to send along.
 	Headers map[string]string `json:"headers,omitempty"`

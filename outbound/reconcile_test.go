@@ -3,6 +3,7 @@ package outbound_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -97,5 +98,31 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	}
 	if want := []string{"put order.sent", "delete order.paid"}; !slices.Equal(w.written, want) {
 		t.Errorf("other event types: wrote %q, want %q", w.written, want)
+	}
+}
+
+// TestTenantStaysWithItsDeliveries has what waits for one tenant's receiver never go
+// to that of another, and nothing else changed on the way to finding out.
+func TestTenantStaysWithItsDeliveries(t *testing.T) {
+	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, Tenant: "acme"}
+	h := open(t, func(s *outbound.Settings) {
+		s.Subscriptions = []outbound.SubscriptionSpec{spec, {Name: "old", URL: spec.URL, EventTypes: spec.EventTypes}}
+	})
+	other := spec
+	other.Tenant = "globex"
+	h.settings.Subscriptions = []outbound.SubscriptionSpec{other}
+	err := h.Apply(t.Context(), h.settings)
+	if err == nil || !strings.Contains(err.Error(), `subscription crm: what it has is for the tenant "acme" and can't go to the tenant "globex"`) {
+		t.Errorf("another tenant: %v", err)
+	}
+	for _, id := range []string{"sub_crm", "sub_old"} {
+		if s, err := h.Subscription(id); err != nil || !s.Active || s.Tenant == "globex" {
+			t.Errorf("%s is %+v: %v", id, s, err)
+		}
+	}
+	other.Name = "crm2"
+	h.settings.Subscriptions = []outbound.SubscriptionSpec{other}
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Error(err)
 	}
 }

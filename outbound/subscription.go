@@ -433,6 +433,12 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	for i := range c.Subscriptions {
 		wanted[store.SubscriptionPrefix+c.Subscriptions[i].Name] = &c.Subscriptions[i]
 	}
+	for id, spec := range wanted {
+		if l := e.lanes.byID(id); l != nil && l.target.Load().sub.Tenant != spec.Tenant {
+			return fmt.Errorf("subscription %s: what it has is for the tenant %q and can't go to the tenant %q: give that one's another name",
+				spec.Name, l.target.Load().sub.Tenant, spec.Tenant)
+		}
+	}
 	for _, l := range e.lanes.all() {
 		s := l.target.Load().sub
 		if s.FromConfig && wanted[s.ID] == nil && s.Active {
