@@ -39,14 +39,15 @@ const (
 
 func (b *breaker) down() bool { return b.failures >= downAfter }
 
-// pause is how long to wait before the next probe: a tenth of the schedule's
-// first delay, which grows to that delay in an outage that lasts.
+// pause is how long to wait before the next probe: a hundredth of the schedule's
+// first delay, which grows to that delay in an outage that lasts. It begins so short
+// for receivers that refuse most events and take some: they are never down for long.
 func (b *breaker) pause(first time.Duration) time.Duration {
 	if !b.down() {
 		return 0
 	}
 	first = min(first, maxProbePause)
-	return min(first/10<<min((b.failures-downAfter)/probesAlike, 4), first)
+	return min(first/100<<min((b.failures-downAfter)/probesAlike, 7), first)
 }
 
 // slowDown is how long to wait after the receiver has asked to be slowed down, and

@@ -50,8 +50,8 @@ func TestProbePause(t *testing.T) {
 		first, want time.Duration
 	}{
 		{downAfter - 1, 5 * time.Second, 0},
-		{downAfter, 5 * time.Second, 500 * time.Millisecond},
-		{downAfter + probesAlike, 5 * time.Second, time.Second},
+		{downAfter, 5 * time.Second, 50 * time.Millisecond},
+		{downAfter + probesAlike, 5 * time.Second, 100 * time.Millisecond},
 		{1_000_000, 5 * time.Second, 5 * time.Second},
 		{1_000_000, time.Hour, maxProbePause},
 		{1_000_000, 0, 0},
