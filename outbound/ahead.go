@@ -70,7 +70,7 @@ func (l *lane) tryAt(t time.Time) {
 func (l *lane) lookAhead(now time.Time) (n int, t ticket, again time.Time) {
 	switch {
 	case l.due.IsZero():
-		if len(l.unsettled) == 0 {
+		if len(l.unsettled)+l.queue.len()+l.leaving == 0 {
 			l.breaker.ahead = time.Time{} // nothing waits
 		}
 		return 0, t, time.Time{}
@@ -88,10 +88,13 @@ func (l *lane) lookAhead(now time.Time) (n int, t ticket, again time.Time) {
 	return n, t, time.Time{}
 }
 
-// wentAhead notes what was claimed ahead of its time, and begins anew behind the
-// last, as long as the receiver fails. The caller holds mu.
-func (l *lane) wentAhead(hs []*store.Held) {
+// wentAhead notes what was claimed ahead of its time behind there, and begins anew
+// behind the last, as long as the receiver fails. The caller holds mu.
+func (l *lane) wentAhead(hs []*store.Held, after store.Place) {
 	b := &l.breaker
+	if b.passed != after {
+		return // it was begun anew meanwhile
+	}
 	if n := len(hs); n > 0 {
 		b.ahead = time.Time{} // until it is known what came of it
 		b.passed = store.Place{Due: hs[n-1].Due, ID: hs[n-1].Delivery.ID}

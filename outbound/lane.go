@@ -363,7 +363,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		l.due = c.Next
 	}
 	if t.ahead {
-		l.wentAhead(c.Deliveries)
+		l.wentAhead(c.Deliveries, t.after)
 	}
 	next := l.breaker.sooner(c.Next)
 	hungry := l.backlog && l.queue.len() <= laneLow

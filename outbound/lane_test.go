@@ -198,6 +198,43 @@ func TestOrderedLaneTakesNothingAheadOfTime(t *testing.T) {
 	}
 }
 
+// A push of what waits for a retry is not forgotten while the lane has it already, but
+// no worker yet.
+func TestPushOfWhatTheLaneHas(t *testing.T) {
+	l := newLane(t, store.Subscription{Ordered: true})
+	l.retry = l.at(time.Hour)
+	l.keep(t, l.at(0), false)
+	l.probe()
+	for range 2 {
+		l.e.claims.claim(t.Context(), []*lane{l})
+	}
+	if l.take() == nil {
+		t.Error("it waits for its retry")
+	}
+}
+
+// Nor while a claim has found nothing behind what was tried the last.
+func TestPushDuringAClaimAheadOfTime(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	h := l.keep(t, l.at(time.Hour), false)[0]
+	l.stored(l.at(time.Hour))
+	l.breaker.since = l.at(0)
+	l.breaker.ahead, l.breaker.passed = l.at(0), store.Place{Due: l.at(time.Hour), ID: h.Delivery.ID}
+	pushed := false
+	l.e.store = watched{l.e.store, func(what string) {
+		if what == "filling" && !pushed {
+			pushed = true
+			l.probe()
+		}
+	}}
+	for range 3 {
+		l.e.claims.claim(t.Context(), []*lane{l})
+	}
+	if !l.holds(h) {
+		t.Error("the push is forgotten")
+	}
+}
+
 // A claim gets all that its lane has been told of: what is left would be behind
 // what is published next.
 func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
