@@ -24,11 +24,10 @@ func outage(t *testing.T, spec outbound.SubscriptionSpec, set ...setting) (*hous
 func (h *house) refused(r *receiver) time.Time {
 	h.t.Helper()
 	r.next(h.t)
-	d := h.attempt()
+	d := h.ended()
 	if d.State != store.Pending || d.Attempt.Class == "" {
 		h.t.Fatalf("%v after %+v", d.State, d.Attempt)
 	}
-	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
 	return d.Due.Truncate(time.Millisecond) // as it is stored
 }
 

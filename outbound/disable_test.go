@@ -13,7 +13,7 @@ func (h *house) fails(n int) {
 	h.t.Helper()
 	for range n {
 		h.publish("a", "1")
-		h.attempt()
+		h.ended()
 		h.clock.advance(time.Second)
 	}
 }

@@ -342,3 +342,11 @@ func (h *house) attempt() *outbound.AttemptDone {
 	h.t.Helper()
 	return receive(h.t, h.attempts, "the outcome of an attempt")
 }
+
+// ended is the outcome of an attempt, once the engine has drawn its conclusions.
+func (h *house) ended() *outbound.AttemptDone {
+	h.t.Helper()
+	d := h.attempt()
+	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
+	return d
+}

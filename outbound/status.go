@@ -37,6 +37,7 @@ type SubscriptionStatus struct {
 	InFlight     int
 	Pending      int64     // deliveries that wait for it, those under way included
 	Ready        int       // of these, the ones in its lane
+	Dead         int64     // dead letters
 	Failures     int       // attempts that failed in a row
 	FailingSince time.Time // when the first of them was, zero for none
 	PausedUntil  time.Time // zero when it isn't
@@ -63,7 +64,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	}
 	for _, l := range e.lanes.all() {
 		sub := l.status()
-		sub.Pending = stats.Waiting[l.key]
+		sub.Pending, sub.Dead = stats.Waiting[l.key], stats.DeadBy[l.key]
 		s.Subscriptions = append(s.Subscriptions, sub)
 	}
 	slices.SortFunc(s.Subscriptions, func(a, b SubscriptionStatus) int {

@@ -76,7 +76,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%v", st)
 	}
 	one := st["subscriptions"].([]any)[0].(map[string]any)
-	if one["health"] != "inactive" || one["reason"] != outbound.ReasonByHand || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" || fmt.Sprint(one["pending"]) != "1" || fmt.Sprint(one["ready"]) != "0" {
+	if one["health"] != "inactive" || one["reason"] != outbound.ReasonByHand || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" || fmt.Sprint(one["pending"]) != "1" || fmt.Sprint(one["ready"]) != "0" || fmt.Sprint(one["dead_letters"]) != "1" {
 		t.Errorf("%v", one)
 	}
 }

@@ -54,6 +54,7 @@ type subscriptionStatus struct {
 	InFlight       int       `json:"in_flight"`
 	Pending        int64     `json:"pending"` // deliveries that wait for it, those under way included
 	Ready          int       `json:"ready"`
+	DeadLetters    int64     `json:"dead_letters"`
 	FailuresInARow int       `json:"failures_in_a_row"`
 	FailingSince   timestamp `json:"failing_since"`
 	PausedUntil    timestamp `json:"paused_until"`
@@ -89,7 +90,7 @@ func (c *call) showStatus() error {
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
 		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health, Reason: orNull(s.Subscription.Reason),
-		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
+		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, DeadLetters: s.Dead, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}
 }

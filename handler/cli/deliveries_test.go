@@ -316,7 +316,7 @@ func TestStatus(t *testing.T) {
 	s.publish("order.created", "1")
 	golden(t, "status", steady(s.run("", "status").want(t, 0).out))
 	var status serverStatus
-	if err := json.Unmarshal([]byte(s.run("", "status", "--json").want(t, 0).out), &status); err != nil || status.DeadLetters != 1 || status.Pending != 1 || status.Subscriptions[1].Pending != 1 {
+	if err := json.Unmarshal([]byte(s.run("", "status", "--json").want(t, 0).out), &status); err != nil || status.DeadLetters != 1 || status.Pending != 1 || status.Subscriptions[1].Pending != 1 || status.Subscriptions[0].DeadLetters+status.Subscriptions[1].DeadLetters != 1 {
 		t.Errorf("%v: %+v", err, status)
 	}
 }

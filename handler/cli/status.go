@@ -74,6 +74,7 @@ type subscriptionStatus struct {
 	InFlight    int       `json:"in_flight"`
 	Pending     int       `json:"pending"`
 	Ready       int       `json:"ready"`
+	DeadLetters int       `json:"dead_letters"`
 	Failures    int       `json:"failures_in_a_row"`
 	Since       time.Time `json:"failing_since"`
 	PausedUntil time.Time `json:"paused_until"`
@@ -108,8 +109,8 @@ Caddy started, those in trouble first:
 WAITING is how many of its deliveries wait for an attempt, those under way
 included, and READY how many of these stand next in line, in memory: few while
 it is down. "caddy webhooks deliveries list --state pending" shows them.
-FAILURES is how many attempts in a row failed, and SINCE when the first of them
-did.`,
+DEAD is how many dead letters it has, FAILURES how many attempts in a row
+failed, and SINCE when the first of them did.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
@@ -160,10 +161,10 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
+		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
 	}
 	return t.flush(c.out)
 }

@@ -247,6 +247,7 @@ type Stats struct {
 	Pending int64        // deliveries waiting, held ones included
 	Waiting map[ID]int64 // these by their subscription's key, where there are any
 	Dead    int64        // dead letters
+	DeadBy  map[ID]int64 // these likewise
 	Bytes   int64        // on disk
 	Path    string       // where it is, without credentials
 }

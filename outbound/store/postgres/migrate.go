@@ -15,10 +15,12 @@ var (
 	schema1 string
 	//go:embed schema2.sql
 	schema2 string
+	//go:embed schema3.sql
+	schema3 string
 )
 
 // migrations make each version of the tables from the one before.
-var migrations = []string{schema1, schema2}
+var migrations = []string{schema1, schema2, schema3}
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start

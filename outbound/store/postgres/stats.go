@@ -28,27 +28,30 @@ const (
 			UNION ALL
 			SELECT subscription, count(*) FROM webhooks.delivery WHERE holder IS NOT NULL AND state = 0 GROUP BY subscription
 		) p GROUP BY subscription`
-	countDead = `SELECT count(*) FROM webhooks.delivery WHERE state = 2`
+	countDead = `SELECT subscription, count(*) FROM webhooks.delivery WHERE state = 2 GROUP BY subscription`
 	diskBytes = `SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c
 		WHERE c.relnamespace = to_regnamespace('webhooks') AND c.relkind IN ('r', 'S')`
 )
 
 // Stats implements store.Store.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
-	stats := store.Stats{Path: s.name, Waiting: map[store.ID]int64{}}
+	stats := store.Stats{Path: s.name, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
 	err := s.snapshot(ctx, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, countPending)
-		if err := each(rows, err, func(row pgx.Rows) error {
-			var subscription, n int64
-			err := row.Scan(&subscription, &n)
-			stats.Waiting[store.ID(subscription)] = n
-			stats.Pending += n
-			return err
-		}); err != nil {
-			return err
-		}
-		if err := db.QueryRow(ctx, countDead).Scan(&stats.Dead); err != nil {
-			return err
+		for _, c := range []struct {
+			query string
+			by    map[store.ID]int64
+			all   *int64
+		}{{countPending, stats.Waiting, &stats.Pending}, {countDead, stats.DeadBy, &stats.Dead}} {
+			rows, err := db.Query(ctx, c.query)
+			if err := each(rows, err, func(row pgx.Rows) error {
+				var subscription, n int64
+				err := row.Scan(&subscription, &n)
+				c.by[store.ID(subscription)] = n
+				*c.all += n
+				return err
+			}); err != nil {
+				return err
+			}
 		}
 		return db.QueryRow(ctx, diskBytes).Scan(&stats.Bytes)
 	})

@@ -24,14 +24,14 @@ func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err erro
 
 const (
 	countPending = `SELECT subscription, count(*) FROM delivery INDEXED BY delivery_pending WHERE state = 0 GROUP BY subscription`
-	countDead    = `SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2`
+	countDead    = `SELECT subscription, count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2 GROUP BY subscription`
 )
 
 // Stats implements store.Store. The counts go once through the indexes of what
 // is pending, which has a subscription's together, and of what is dead, and not
 // through the rows.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
-	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}}
+	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
 	err := s.read(ctx, func(db *conn) error {
 		err := db.query(countPending, nil, func(row *stmt) error {
 			subscription, n := row.readID(), row.readInt()
@@ -43,7 +43,9 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 			return err
 		}
 		return db.query(countDead, nil, func(row *stmt) error {
-			stats.Dead = row.readInt()
+			subscription, n := row.readID(), row.readInt()
+			stats.DeadBy[subscription] = n
+			stats.Dead += n
 			return nil
 		})
 	})

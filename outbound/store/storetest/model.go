@@ -368,7 +368,7 @@ func (m *machine) compare(rt *rapid.T) {
 	m.check(err)
 	var ids []store.ID
 	var pending, dead int64
-	waiting := map[store.ID]int64{}
+	waiting, deadBy := map[store.ID]int64{}, map[store.ID]int64{}
 	for _, r := range records {
 		ids = append(ids, r.ID)
 		m.sameDelivery(r.Delivery)
@@ -387,12 +387,13 @@ func (m *machine) compare(rt *rapid.T) {
 			waiting[d.Subscription]++
 		case store.Dead:
 			dead++
+			deadBy[d.Subscription]++
 		}
 	}
 	same(m.bench, "deliveries", ids, newestFirst(slices.Collect(maps.Keys(m.deliveries))...))
 	stats, err := m.Stats(m.ctx())
 	m.check(err)
-	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Waiting, stats.Dead), fmt.Sprint(pending, waiting, dead))
+	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Waiting, stats.Dead, stats.DeadBy), fmt.Sprint(pending, waiting, dead, deadBy))
 	m.compareBacklogs()
 	if q, matches := m.query(rt); true {
 		want := newestFirst(slices.Collect(maps.Keys(m.filter(matches)))...)

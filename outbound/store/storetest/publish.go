@@ -187,6 +187,7 @@ var publishTests = []test{
 		equal(b, "pending", stats.Pending, 3)
 		equal(b, "by subscription", fmt.Sprint(stats.Waiting), fmt.Sprint(map[store.ID]int64{s.Key: 2, other.Key: 1}))
 		equal(b, "dead", stats.Dead, 1)
+		equal(b, "dead by subscription", fmt.Sprint(stats.DeadBy), fmt.Sprint(map[store.ID]int64{s.Key: 1}))
 		if stats.Bytes <= 0 || stats.Path == "" {
 			b.Errorf("bytes %d, path %q", stats.Bytes, stats.Path)
 		}
