@@ -364,8 +364,7 @@ func TestPauseOfWhatIsNoMore(t *testing.T) {
 				t.Fatal(err)
 			}
 			goOn()
-			failed := h.attempt()
-			h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
+			failed := h.ended()
 			h.publish("a", `2`)
 			if name == "the order" {
 				old.next(t)
