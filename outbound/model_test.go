@@ -72,7 +72,10 @@ var (
 	modelAnswers  = []int{200, 200, 204, 500, 503, 400, 429, 410, 302, 0} // 0: the connection breaks
 )
 
-const modelGrace = time.Hour
+const (
+	modelGrace = time.Hour
+	modelPause = 2 * time.Minute // what a receiver asks for
+)
 
 var modelDisable = outbound.DisableAfter{Failures: 5, For: 10 * time.Minute}
 
@@ -126,7 +129,9 @@ type modelSub struct {
 	deleted          bool
 	still            int // requests when it was found quiet and inactive; -1 for none
 	requests, failed int
-	latest           int // the number of the last event that it took in order
+	latest           int           // the number of the last event that it took in order
+	pushed           bool          // somebody has asked for what waits, and its receiver is well
+	throttled        time.Duration // when it last asked for a pause
 }
 
 func newWorld(t *testing.T) *world {
@@ -173,7 +178,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	case 0:
 		panic(http.ErrAbortHandler)
 	case http.StatusTooManyRequests:
-		rw.Header().Set("Retry-After", "120")
+		rw.Header().Set("Retry-After", fmt.Sprint(modelPause.Seconds()))
 	case http.StatusFound:
 		rw.Header().Set("Location", "/elsewhere")
 	}
@@ -205,6 +210,9 @@ func (w *world) judge(s *modelSub, h http.Header, body string) {
 	d.late = d.late || late
 	s.requests++
 	d.answers = append(d.answers, answered{s.answer, w.h.clock.Elapsed()})
+	if s.answer == http.StatusTooManyRequests {
+		s.throttled = w.h.clock.Elapsed()
+	}
 	switch {
 	case s.answer < 200 || s.answer > 299:
 		s.failed++
@@ -290,7 +298,7 @@ func (w *world) subscribe(rt *rapid.T) {
 	}
 	s := &modelSub{
 		tenant: rapid.SampledFrom(modelTenants).Draw(rt, "tenant"), patterns: rapid.SampledFrom(modelPatterns).Draw(rt, "patterns"),
-		ordered: rapid.Bool().Draw(rt, "ordered"), strict: true, answer: rapid.SampledFrom(modelAnswers).Draw(rt, "answer"), still: -1, latest: -1,
+		ordered: rapid.Bool().Draw(rt, "ordered"), strict: true, answer: rapid.SampledFrom(modelAnswers).Draw(rt, "answer"), still: -1, latest: -1, throttled: -time.Hour,
 	}
 	w.move(s)
 	made, err := w.h.CreateSubscription(w.h.t.Context(), w.spec(s))
@@ -405,7 +413,7 @@ func (w *world) turn(rt *rapid.T) {
 	answer := rapid.SampledFrom(modelAnswers).Draw(rt, "answer")
 	slow := rapid.Bool().Draw(rt, "slow")
 	w.mu.Lock()
-	s.answer, s.slow = answer, slow
+	s.answer, s.slow, s.pushed = answer, slow, false
 	w.mu.Unlock()
 }
 
@@ -436,6 +444,7 @@ func (w *world) setClock(rt *rapid.T) {
 func (w *world) update(rt *rapid.T) {
 	s := w.pick(rt)
 	w.settle(rt)
+	s.pushed = false
 	if rapid.Bool().Draw(rt, "moves") {
 		w.move(s)
 	}
@@ -497,6 +506,7 @@ func (w *world) activate(rt *rapid.T) {
 func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 	w.mu.Lock()
 	s.inactive, s.gone, s.still = false, false, -1
+	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause
 	w.mu.Unlock()
 	_, err := w.h.Activate(w.h.t.Context(), s.id)
 	check1(rt, err)
@@ -603,7 +613,7 @@ func (w *world) restart(rt *rapid.T) {
 	}
 	w.skewed = w.skewed || w.zero.Sub(w.began).Abs() > time.Second
 	for _, s := range w.subs {
-		s.gone = false // it may have ended before that had an effect
+		s.gone, s.pushed = false, false // it may have ended before that had an effect
 	}
 	w.mu.Unlock()
 	check1(rt, w.h.store.Close())
@@ -766,6 +776,8 @@ func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.Su
 		return "waits for a deleted subscription"
 	case r.Due.Sub(now) > longest && !w.skewed:
 		return "waits for too long"
+	case lane.Subscription.Active && s.pushed:
+		return "waits though it was asked for"
 	case lane.Subscription.Active && !r.Due.After(now) && !lane.PausedUntil.After(now):
 		return "is due"
 	}
@@ -792,7 +804,7 @@ func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Recor
 			from, to = a.at+delay*9/10, a.at+delay*11/10
 		}
 		if a.code == http.StatusTooManyRequests {
-			from, to = max(from, a.at+2*time.Minute), max(to, a.at+2*time.Minute)
+			from, to = max(from, a.at+modelPause), max(to, a.at+modelPause)
 		}
 	}
 	if early != r.Round {
