@@ -506,7 +506,8 @@ func (w *world) activate(rt *rapid.T) {
 func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 	w.mu.Lock()
 	s.inactive, s.gone, s.still = false, false, -1
-	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause
+	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause &&
+		(s.strict || !s.ordered) // what waited for a retry before there was an order keeps its time
 	w.mu.Unlock()
 	_, err := w.h.Activate(w.h.t.Context(), s.id)
 	check1(rt, err)
