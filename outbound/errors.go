@@ -13,6 +13,7 @@ var (
 	ErrConflict    = store.ErrConflict
 	ErrFull        = store.ErrFull
 	ErrUnavailable = store.ErrUnavailable
+	ErrDamaged     = store.ErrDamaged
 )
 
 // Invalid is what a caller got wrong. Its text is meant for that caller.

@@ -29,6 +29,7 @@ func TestProblemOf(t *testing.T) {
 		{fmt.Errorf("reading: %w", outbound.ErrNotFound), 404, codeNotFound, "", "", "nothing here", false},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrFull), 503, codeFull, "", "30", "free some space", true},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrUnavailable), 503, codeUnavailable, "", "1", "try again", true},
+		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrDamaged), 503, codeUnavailable, "", "1", "try again", true},
 		{fmt.Errorf("waiting: %w", context.Canceled), 503, codeUnavailable, "", "1", "send it again", false},
 		{errors.New("/secret/path is gone"), 500, codeInternal, "", "", "log", true},
 		{&syntaxError{data: []byte("\n\nx"), pos: 2, what: "there is an x"}, 400, codeInvalidJSON, "", "", "line 3, column 1 (byte 2)", false},
