@@ -73,7 +73,6 @@ type subscriptionStatus struct {
 	Reason      string    `json:"reason"` // why it is inactive
 	InFlight    int       `json:"in_flight"`
 	Pending     int       `json:"pending"`
-	Ready       int       `json:"ready"`
 	DeadLetters int       `json:"dead_letters"`
 	Failures    int       `json:"failures_in_a_row"`
 	Since       time.Time `json:"failing_since"`
@@ -107,10 +106,9 @@ Caddy started, those in trouble first:
 	inactive  it is deactivated: its deliveries are held
 
 WAITING is how many of its deliveries wait for an attempt, those under way
-included, and READY how many of these stand next in line, in memory: few while
-it is down. "caddy webhooks deliveries list --state pending" shows them.
-DEAD is how many dead letters it has, FAILURES how many attempts in a row
-failed, and SINCE when the first of them did.`,
+included: "caddy webhooks deliveries list --state pending" shows them. DEAD is
+how many dead letters it has, FAILURES how many attempts in a row failed, and
+SINCE when the first of them did.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
@@ -161,10 +159,10 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "READY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.Ready), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
+		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
 	}
 	return t.flush(c.out)
 }
