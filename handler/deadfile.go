@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,7 @@ type deadFile struct {
 	tell    rate.Sometimes // bounds what it is told
 
 	file *os.File // nil after an error
+	torn bool     // it ends within a line
 }
 
 // deadFileQueue is how many lines may wait for the disk; more are left out, with
@@ -59,8 +61,26 @@ func (f *deadFile) open() (err error) {
 	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
 		return err
 	}
+	f.torn = endsTorn(f.path)
 	f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	return err
+}
+
+// endsTorn tells whether a file ends within a line, as a full disk or a crash
+// leaves it. What is no plain file, or can't be read, passes for whole.
+func endsTorn(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var last [1]byte
+	n, _ := file.ReadAt(last[:], info.Size()-1)
+	return n == 1 && last[0] != '\n'
 }
 
 // stop writes what waits, and closes the file if it is open.
@@ -101,19 +121,25 @@ func (f *deadFile) run() {
 }
 
 // append writes a line, and those that wait behind it, to the file that has the
-// path now: whoever rotates it moves it away.
+// path now: whoever rotates it moves it away. A line that was cut short is ended
+// first, so that it spoils no other.
 func (f *deadFile) append(lines []byte) {
-	n := 1
 	for more := len(f.lines); more > 0; more-- {
 		lines = append(lines, <-f.lines...)
-		n++
 	}
 	err := f.follow()
+	if err == nil && f.torn {
+		_, err = f.file.Write([]byte{'\n'})
+	}
 	if err == nil {
-		_, err = f.file.Write(lines)
+		var n int
+		n, err = f.file.Write(lines)
+		lines = lines[n:]
+		f.torn = false
 	}
 	if err != nil {
-		f.leaveOut(n, err)
+		f.torn = endsTorn(f.path)
+		f.leaveOut(bytes.Count(lines, []byte{'\n'}), err)
 	}
 }
 

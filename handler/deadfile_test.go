@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -101,6 +102,30 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 	}
 	if told := d.written(); !strings.Contains(told, "dead_letters=1") { // the second one
 		t.Errorf("the log at the end: %s", told)
+	}
+}
+
+// A line that a crash has cut short spoils none that comes after it.
+func TestDeadLetterLogThatEndsTorn(t *testing.T) {
+	d, path := logged(t)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const torn = `{"delivery_id":"dlv_0000`
+	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // of which one has nothing to end
+		d.file = newDeadFile(path, d.logger)
+		if err := d.file.start(); err != nil {
+			t.Fatal(err)
+		}
+		d.file.write(d.death(1).Record())
+		d.file.stop()
+	}
+	got := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(path))), "\n"), "\n")
+	if len(got) != 3 || got[0] != torn || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
+		t.Errorf("the file: %s", got)
 	}
 }
 
