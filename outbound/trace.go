@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // producer) and for HTTP clients (deliver: a client span an attempt). The
 // context of the publish span is stored with the event: the first attempt is
 // its child, and each later one, perhaps days after, a trace of its own with
-// a link to it.
+// a link to it. Where that trace isn't sampled, all of them stay in it, so that
+// they aren't either.
 
 const tracerName = "github.com/caddy-webhooks/caddy-webhooks"
 
@@ -116,7 +118,7 @@ func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *stor
 	}
 	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 	from := trace.SpanContextFromContext(origin)
-	if a.Number == 1 {
+	if a.Number == 1 || from.IsValid() && !from.IsSampled() {
 		ctx = origin
 	} else if from.IsValid() {
 		opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: from}))
@@ -135,16 +137,25 @@ func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *stor
 			attribute.Int("http.request.resend_count", a.Number-1),
 		)
 		if t.url != nil {
-			span.SetAttributes(attribute.String("server.address", t.url.Hostname()))
-			if port, err := strconv.Atoi(t.url.Port()); err == nil {
-				span.SetAttributes(attribute.Int("server.port", port))
-			}
+			span.SetAttributes(attribute.String("server.address", t.url.Hostname()), attribute.Int("server.port", port(t.url)))
 		}
 	}
 	if sc := span.SpanContext(); sc.IsValid() {
 		a.TraceID = sc.TraceID().String()
 	}
 	return ctx, attemptSpan{ctx: ctx, span: span}
+}
+
+// port is the one that is connected to. A URL is http or https, and its port a
+// number.
+func port(u *url.URL) int {
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		return n
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
 }
 
 // inject adds the trace context to the delivery's headers.

@@ -81,6 +81,34 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 	}
 }
 
+// TestAttemptsAreSampledAsTheirCause: an attempt that isn't recorded has a trace all
+// the same, for the receiver, and the next one is not recorded either.
+func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
+	defer func() { _ = provider.Shutdown(context.Background()) }()
+
+	h := open(t, retries(time.Minute), func(s *outbound.Settings) { s.Tracer = provider })
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	cause := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
+	if _, err := h.Publish(trace.ContextWithSpanContext(t.Context(), cause), &outbound.NewEvent{Type: "a", Payload: []byte(`1`)}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		a := r.next(t)
+		h.attempt()
+		if got := a.header.Get("traceparent"); !strings.HasPrefix(got, "00-"+cause.TraceID().String()) || !strings.HasSuffix(got, "-00") {
+			t.Errorf("attempt %d went out with traceparent %q", i+1, got)
+		}
+		h.clock.advance(2 * time.Minute)
+	}
+	for _, s := range spans.GetSpans() {
+		t.Errorf("recorded: %s in the trace %s", s.Name, s.SpanContext.TraceID())
+	}
+}
+
 func attr(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if a.Key == attribute.Key(key) {
