@@ -73,7 +73,7 @@ func (s *sweep) size(most int64, bare store.ID) store.ID {
 	if most < 0 {
 		return bare
 	}
-	now := s.e.now()
+	now := s.e.ids.Next().Time().Add(time.Millisecond) // after all that there is, however the clock was set
 	first := s.forget(store.Forget{Before: now}).Next
 	if first != 0 && s.used > most {
 		half := now.Add(-now.Sub(first.Time()) / 2)

@@ -115,6 +115,23 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	h.keeps("dead letters to go last")
 }
 
+// What is made while the wall clock is ahead counts as well.
+func TestALargeStoreWhoseClockIsSet(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
+	h.clock.set(48 * time.Hour)
+	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10))
+	for i := range 200 {
+		h.publish(fmt.Sprintf("e%03d", i), payload)
+	}
+	h.clock.set(-48 * time.Hour)
+	used := h.used()
+	h.limit(used - 200<<10)
+	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
+	if kept := h.kept(); len(kept) < 2 || kept[len(kept)-1] != "e199" {
+		t.Errorf("kept %v", kept)
+	}
+}
+
 // Where the store is too large, payloads of its older half go before records, and
 // what can't be sent again says so.
 func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
