@@ -195,3 +195,19 @@ func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
 		t.Errorf("made at %v, at %v by the clock", ev.Created(), h.clock.Now())
 	}
 }
+
+// TestRotationSaysWhenTheGraceEnds as the wall clock is set by then.
+func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
+	afterJumps(t, func(t *testing.T, jump time.Duration) {
+		h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+		s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
+		h.clock.set(jump)
+		rot, err := h.RotateSecret(t.Context(), s.ID, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := rot.PreviousExpires.Sub(h.clock.Now()); in != time.Hour {
+			t.Errorf("in %v by the clock on the wall", in)
+		}
+	})
+}

@@ -30,7 +30,7 @@ func (e *Engine) Signing(s *Subscription) Signing {
 		out.PublicKey, _ = verify.PublicKey(row, out.Secret)
 	}
 	if len(s.Secrets) > 1 && c.signsWithAll(s) && s.Secrets[1].Expires.After(e.now()) {
-		out.PreviousExpires = s.Secrets[1].Expires
+		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
 	return out
 }
