@@ -58,6 +58,9 @@ func connect(path string) (_ *connections, err error) {
 			return nil, err
 		}
 	}
+	if cs.writer.footing, err = stand(path); err != nil {
+		return nil, err
+	}
 	return &cs, nil
 }
 

@@ -185,6 +185,49 @@ func TestLostFile(t *testing.T) {
 	}
 }
 
+// TestFileTakenAway checks that nothing passes for stored that goes into a file
+// which isn't at its path any more.
+func TestFileTakenAway(t *testing.T) {
+	remove := func(suffix string) func(*testing.T, string) {
+		return func(t *testing.T, path string) {
+			if err := os.Remove(path + suffix); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, take := range map[string]func(t *testing.T, path string){
+		"the file":    remove(""),
+		"its log":     remove("-wal"),
+		"another one": func(t *testing.T, path string) { remove("")(t, path); write(t, path, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "webhooks.db")
+			s, ids := open(t, path), store.NewIDs(0, 0, time.Now)
+			publish(t, s, publication(ids))
+			take(t, path)
+			err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids)}})
+			t.Log(err)
+			if !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("got %v, want store.ErrUnavailable", err)
+			}
+		})
+	}
+	t.Run("for a while", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "store")
+		s, ids := open(t, filepath.Join(dir, "webhooks.db")), store.NewIDs(0, 0, time.Now)
+		if err := os.Rename(dir, dir+"2"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids)}}); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want store.ErrUnavailable", err)
+		}
+		if err := os.Rename(dir+"2", dir); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, s, publication(ids))
+	})
+}
+
 // TestDeletedSecret checks that a secret that was replaced or deleted is
 // nowhere in the file.
 func TestDeletedSecret(t *testing.T) {

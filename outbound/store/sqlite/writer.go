@@ -8,7 +8,8 @@ import (
 
 // writer is the connection that writes, with the statements of the hot path.
 type writer struct {
-	conn *conn
+	conn    *conn
+	footing footing
 
 	begin, commit, rollback *stmt
 
@@ -112,6 +113,9 @@ func (s *Store) transact(f func(*writer) error) (err error) {
 		return errBroken
 	}
 	w := s.w
+	if err := w.footing.check(); err != nil {
+		return err
+	}
 	if err := w.begin.exec(); err != nil {
 		return err
 	}
