@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // engineMetrics are the collectors of the engine: made once, registered with
@@ -68,6 +70,14 @@ var engineMetrics = struct {
 		}
 		return float64(n)
 	}),
+}
+
+// A rise from nothing is none to Prometheus, so that the first dead letter would
+// wake nobody: what alerts ask for starts at 0.
+func init() {
+	for _, s := range []store.State{store.Delivered, store.Dead} {
+		engineMetrics.deliveries.WithLabelValues(s.String())
+	}
 }
 
 // registerEngineMetrics makes the collectors show in a config's registry.

@@ -31,7 +31,7 @@ func TestQueueMetrics(t *testing.T) {
 	admin("POST", "/webhooks/events", `{"event_type":"unwanted","tenant":"nobody","payload":1}`)
 	metrics := scrape()
 	for _, want := range []string{
-		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_deliveries_oldest_due_seconds 0\n", "caddy_webhooks_dead_letters 0\n", "caddy_webhooks_deliveries_unjudged_total ",
+		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_deliveries_oldest_due_seconds 0\n", "caddy_webhooks_dead_letters 0\n", `caddy_webhooks_deliveries_settled_total{state="dead"} `, "caddy_webhooks_deliveries_unjudged_total ",
 		`caddy_webhooks_events_published_total{result="unmatched"} `,
 		`caddy_webhooks_subscriptions{health="ok"} 2` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
 	} {
