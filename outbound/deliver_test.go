@@ -620,8 +620,8 @@ func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
 	}
 	h.attempt()
 	h.eventually("the pause", func() bool {
-		st, err := h.Status(t.Context())
-		return err == nil && st.Subscriptions[0].Health == outbound.HealthPaused && st.InFlight == 0
+		s := h.sub()
+		return s.Health == outbound.HealthFailing && !s.PausedUntil.IsZero() && s.InFlight == 0
 	})
 	r.answers(nil)
 	h.clock.advance(2 * time.Minute)

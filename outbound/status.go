@@ -14,7 +14,7 @@ const (
 	HealthOK       = "ok"
 	HealthFailing  = "failing"  // its last attempt failed
 	HealthDown     = "down"     // so many failed that it gets one attempt at a time
-	HealthPaused   = "paused"   // it asked for a pause or to be slowed down, its rate is used up, or its order waits for a retry
+	HealthPaused   = "paused"   // it asked for a pause or to be slowed down, or its rate is used up
 	HealthInactive = "inactive" // deactivated: deliveries are held
 )
 
@@ -108,14 +108,16 @@ func (l *lane) status() SubscriptionStatus {
 		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
 	if until := l.rest(); until.After(l.e.now()) {
-		s.PausedUntil, s.Health = l.e.clock.wall(until), HealthPaused
+		s.PausedUntil = l.e.clock.wall(until)
 	}
 	switch {
 	case !l.active():
 		s.Health = HealthInactive
 	case l.breaker.down():
 		s.Health = HealthDown
-	case l.breaker.failures > 0 && s.PausedUntil.IsZero():
+	case l.notBefore.After(l.e.now()):
+		s.Health = HealthPaused
+	case l.breaker.failures > 0 || !s.PausedUntil.IsZero(): // an ordered one waits to try the same again
 		s.Health = HealthFailing
 	}
 	return s

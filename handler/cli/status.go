@@ -101,8 +101,7 @@ Caddy started, those in trouble first:
 	ok        its last attempt succeeded, or there was none
 	failing   its last attempt failed
 	down      so many failed that it gets one attempt at a time
-	paused    it asked for a pause, its rate is used up, or it is ordered and
-	          waits to try the same delivery again
+	paused    it asked for a pause, or its rate is used up
 	inactive  it is deactivated: its deliveries are held
 
 WAITING is how many of its deliveries wait for an attempt, those under way
