@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 
@@ -24,6 +25,9 @@ func (c *call) publish() error {
 	}
 	n, err := parseEvent(body)
 	if err != nil {
+		if bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
+			return refuse(codeInvalidJSON, "the body is a list: send one event as an object, or several with Content-Type: %s, each an object on a line of its own", typeNDJSON)
+		}
 		return err
 	}
 	p, err := c.engine.Publish(c.r.Context(), n)
