@@ -42,6 +42,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"subscription two names": {global("subscription a b {\n}"), "`subscription crm {`"},
 		"event type no name":     {global("event_type"), "event_type order.created"},
 		"subscription option":    {global("subscription a {\nuri x\n}"), "unrecognized subdirective 'uri'"},
+		"filter unquoted":        {global("subscription a {\nfilter payload.total > 100\n}"), "filter takes one argument: put one that has spaces in it in `backquotes`, at Caddyfile:4"},
 		"header":                 {global("subscription a {\nheader X\n}"), "header X-Env production"},
 		"header twice":           {global("subscription a {\nheader X 1\nheader X 2\n}"), "header X is given twice"},
 		"header with a colon":    {global("subscription a {\nheader X 1\nheader X: 2\n}"), "header X is given twice"},

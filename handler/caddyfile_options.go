@@ -74,7 +74,7 @@ func text[T any](place func(T) *string) option[T] {
 func oneArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if !d.AllArgs(value) {
-		return d.ArgErr()
+		return d.Errf("%s takes one argument: put one that has spaces in it in `backquotes`", name)
 	}
 	if *value == "" {
 		return d.Errf("%s is empty", name)
