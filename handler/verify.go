@@ -144,11 +144,14 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
 	}
-	scheme, err := h.scheme()
+	scheme, options, err := h.Terms()
 	if err != nil {
 		return err
 	}
-	if err := h.provisionVerifier(scheme); err != nil {
+	if len(options.Secrets) == 0 {
+		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block", h.Provider)
+	}
+	if h.verifier, err = verify.New(scheme, options); err != nil {
 		return err
 	}
 	h.name = scheme.Name
@@ -205,29 +208,28 @@ func meant(name string) string {
 	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
-func (h *Verify) provisionVerifier(scheme verify.Scheme) error {
-	if len(h.Secrets) == 0 {
-		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block", h.Provider)
+// Terms are what the handler judges by: its scheme and its options, with their
+// placeholders replaced. They are for those too who sign or judge by a config
+// that they don't run.
+func (h *Verify) Terms() (scheme verify.Scheme, options verify.Options, err error) {
+	if scheme, err = h.scheme(); err != nil {
+		return scheme, options, err
 	}
-	options := verify.Options{NoHandshake: h.NoHandshake}
+	options.NoHandshake = h.NoHandshake
 	for i, raw := range h.Secrets {
 		secret, err := resolveSecret("secret "+strconv.Itoa(i+1), raw)
 		if err != nil {
-			return err
+			return scheme, options, err
 		}
 		options.Secrets = append(options.Secrets, secret)
 	}
-	var err error
 	if h.VerifyToken != "" {
 		if options.VerifyToken, err = resolveSecret("verify_token", h.VerifyToken); err != nil {
-			return err
+			return scheme, options, err
 		}
 	}
-	if options.PublicURL, err = resolveText("public_url", h.PublicURL); err != nil {
-		return err
-	}
-	h.verifier, err = verify.New(scheme, options)
-	return err
+	options.PublicURL, err = resolveText("public_url", h.PublicURL)
+	return scheme, options, err
 }
 
 func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {

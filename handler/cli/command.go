@@ -208,13 +208,20 @@ func (c *call) client() (*client, error) {
 	return newClient(address, timeout)
 }
 
-// findAddress keeps what Caddy logs when it reads a configuration away from what
-// the command prints.
+// findAddress finds Caddy's admin address.
 func findAddress(address, file, adapter string) (string, error) {
-	_, log, buffer := caddy.BufferedLog()
-	defer caddy.UnbufferDefaultLogger(log)
-	defer buffer.FlushTo(zap.NewNop())
+	defer hush()()
 	return caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
+}
+
+// hush keeps what Caddy logs when it reads a configuration away from what the
+// command prints, until the function that it returns is called.
+func hush() func() {
+	_, log, buffer := caddy.BufferedLog()
+	return func() {
+		buffer.FlushTo(zap.NewNop())
+		caddy.UnbufferDefaultLogger(log)
+	}
 }
 
 // usageError is a mistake on the command line.

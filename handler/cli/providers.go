@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -124,31 +123,4 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return "no"
-}
-
-// schemeFlags let a user describe a scheme that has no row.
-type schemeFlags struct{ file string }
-
-const schemeHelp = `
-A scheme that has no row is described by --scheme-file: a JSON object with the
-fields that "caddy webhooks providers <provider> --json" shows. They replace
-those of the provider that is named; "hmac" is an empty one.`
-
-// read finds the row that a user named, and puts the file's fields over it.
-func (s *schemeFlags) read(c *call, name string) (verify.Scheme, error) {
-	row, err := lookup(name)
-	if err != nil || s.file == "" {
-		return row, err
-	}
-	text, err := c.read(s.file, "the scheme")
-	if err != nil {
-		return row, err
-	}
-	var over verify.Scheme
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&over); err != nil {
-		return row, fmt.Errorf("reading the scheme from %s: %w", s.file, err)
-	}
-	return row.Merge(over), nil
 }

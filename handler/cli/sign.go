@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -19,7 +20,6 @@ import (
 // signing is what the sign command is told.
 type signing struct {
 	body        bodyFlags
-	secrets     secretFlags
 	scheme      schemeFlags
 	headers     []string
 	id          string
@@ -34,7 +34,7 @@ type signing struct {
 func (t *tool) sign() *cobra.Command {
 	var s signing
 	cmd := t.command(verb{
-		use:   "sign <provider>",
+		use:   "sign [<provider>]",
 		short: "Signs a body as a provider does, and prints the headers or a curl line",
 		long: `
 Signs a body with a provider's scheme and a secret, and prints the headers that
@@ -46,44 +46,40 @@ tolerance.
 
 The body is that of --body or --body-file, or what comes by standard input, to
 the byte. The secret comes from --secret-file, --secret or the variable
-` + secretVariable + `.
+` + secretVariable + `, or with --config from there.
 ` + schemeHelp,
 		example: `
 caddy webhooks sign github --body '{"zen":"hi"}' --secret-file github.secret
 caddy webhooks sign stripe --body-file event.json --curl https://hooks.example.com/stripe | sh
+caddy webhooks sign acme --config Caddyfile --body-file event.json --curl http://localhost:8080/acme | sh
 ` + secretVariable + `=whsec_… caddy webhooks sign standard-webhooks <event.json`,
-		min: 1, max: 1,
+		max: 1,
 		run: s.run,
 	})
 	f := cmd.Flags()
 	s.body.register(f, "body", "body")
-	s.secrets.register(f)
-	f.StringVar(&s.scheme.file, "scheme-file", "", "File that describes the scheme in JSON")
+	s.scheme.register(f)
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "Another header of the request, as \"Name: value\"")
 	f.StringVar(&s.id, "id", "", "The delivery's id, where the scheme has one (made, unless given)")
 	f.StringVar(&s.eventType, "event-type", "", "The event type, where the scheme has one")
 	f.StringVar(&s.timestamp, "timestamp", "", "The time of signing (now, unless given)")
 	f.StringVar(&s.method, "method", http.MethodPost, "The request's method")
-	f.StringVar(&s.url, "url", "", "The URL that the receiver is known by, where the scheme signs it (that of --curl, unless given)")
+	f.StringVar(&s.url, "url", "", "The URL that the receiver is known by, where the scheme signs it (that of --curl, under the configuration's public_url, unless given)")
 	f.StringVar(&s.curl, "curl", "", "Print a curl line that sends the signed request to this URL")
 	f.StringVar(&s.contentType, "content-type", "application/json", "The body's media type")
 	return cmd
 }
 
 func (s *signing) run(c *call) error {
-	row, err := s.scheme.read(c, c.args[0])
+	row, options, err := s.scheme.read(c)
 	if err != nil {
 		return err
 	}
-	secrets, err := s.secrets.need(c)
+	signer, err := verify.NewSigner(row, options.Secrets)
 	if err != nil {
 		return err
 	}
-	signer, err := verify.NewSigner(row, secrets)
-	if err != nil {
-		return err
-	}
-	m := &verify.Outgoing{Method: s.method, URL: cmp.Or(s.url, s.curl), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
+	m := &verify.Outgoing{Method: s.method, URL: cmp.Or(s.url, under(options.PublicURL, s.curl)), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
 	if s.timestamp != "" {
 		if m.Timestamp, err = c.parseTime(s.timestamp); err != nil {
 			return usagef("--timestamp: %v", err)
@@ -112,6 +108,17 @@ func (s *signing) run(c *call) error {
 		return printValue(c.out, flat(h))
 	}
 	return printHeaders(c.out, h)
+}
+
+// under is a URL as it is known to the provider: by the scheme and host of public.
+func under(public, address string) string {
+	known, err := url.Parse(public)
+	u, err2 := url.Parse(address)
+	if public == "" || address == "" || err != nil || err2 != nil {
+		return address
+	}
+	u.Scheme, u.Host = known.Scheme, known.Host
+	return u.String()
 }
 
 // flat is a header's JSON: names with their values, joined where they repeat.

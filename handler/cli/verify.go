@@ -21,7 +21,6 @@ import (
 // judging is what the verify command is told.
 type judging struct {
 	body        bodyFlags
-	secrets     secretFlags
 	scheme      schemeFlags
 	request     string
 	headers     []string
@@ -36,7 +35,7 @@ type judging struct {
 func (t *tool) verify() *cobra.Command {
 	var j judging
 	cmd := t.command(verb{
-		use:   "verify <provider>",
+		use:   "verify [<provider>]",
 		short: "Judges the signature of one request, offline",
 		long: `
 Judges one request as webhook_verify does, without a server: prints "valid" and
@@ -62,16 +61,16 @@ then.
 		example: `
 caddy webhooks verify github --secret-file github.secret --request captured.http
 caddy webhooks verify stripe --secret-file stripe.secret --request captured.http --at 2026-01-31T15:04:05Z
-caddy webhooks verify github --secret-file github.secret -H 'X-Hub-Signature-256: sha256=…' --body-file body.json`,
-		min: 1, max: 1,
+caddy webhooks verify github --secret-file github.secret -H 'X-Hub-Signature-256: sha256=…' --body-file body.json
+caddy webhooks verify acme --config Caddyfile --request captured.http`,
+		max: 1,
 		run: j.run,
 	})
 	f := cmd.Flags()
 	f.StringVarP(&j.request, "request", "r", stdin, "File that has the request, - for standard input")
 	f.StringArrayVarP(&j.headers, "header", "H", nil, "A header of the request, as \"Name: value\"")
 	j.body.register(f, "body", "body")
-	j.secrets.register(f)
-	f.StringVar(&j.scheme.file, "scheme-file", "", "File that describes the scheme in JSON")
+	j.scheme.register(f)
 	f.StringVar(&j.method, "method", http.MethodPost, "The request's method, with --header")
 	f.StringVar(&j.url, "url", "http://localhost/", "The request's URL, with --header")
 	f.StringVar(&j.publicURL, "public-url", "", "Scheme and host that the provider knows, as in https://hooks.example.com, where it signs the URL")
@@ -82,14 +81,12 @@ caddy webhooks verify github --secret-file github.secret -H 'X-Hub-Signature-256
 }
 
 func (j *judging) run(c *call) error {
-	row, err := j.scheme.read(c, c.args[0])
+	row, o, err := j.scheme.read(c)
 	if err != nil {
 		return err
 	}
-	o := verify.Options{VerifyToken: j.verifyToken, PublicURL: j.publicURL, Past: j.tolerance, Now: c.now}
-	if o.Secrets, err = j.secrets.need(c); err != nil {
-		return err
-	}
+	o.VerifyToken, o.PublicURL = cmp.Or(j.verifyToken, o.VerifyToken), cmp.Or(j.publicURL, o.PublicURL)
+	o.Past, o.Now = j.tolerance, c.now
 	if j.at != "" {
 		at, err := c.parseTime(j.at)
 		if err != nil {

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/pflag"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// schemeFlags say by which scheme and secrets to sign or to judge: a row of the
+// table, with a file's fields over it, or a webhook_verify of a configuration.
+type schemeFlags struct {
+	file, config, adapter string
+	secrets               secretFlags
+}
+
+const schemeHelp = `
+A scheme that has no row is taken from a Caddyfile by --config: of the
+webhook_verify that has this name, or this place, such as
+hooks.example.com/acme. Where there is only one, nothing need be named. Its
+secrets are used too, unless others are given, and never shown: the variables
+and files that they come from must be there.
+
+Or it is described by --scheme-file: a JSON object with the fields that "caddy
+webhooks providers <provider> --json" shows. They replace those of the provider
+that is named; "hmac" is an empty one.`
+
+func (s *schemeFlags) register(f *pflag.FlagSet) {
+	s.secrets.register(f)
+	f.StringVar(&s.file, "scheme-file", "", "File that describes the scheme in JSON")
+	f.StringVarP(&s.config, "config", "c", "", "Configuration file whose webhook_verify has scheme and secrets")
+	f.StringVarP(&s.adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+}
+
+// read returns what the flags and the command's argument say.
+func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err error) {
+	var name string
+	if len(c.args) > 0 {
+		name = c.args[0]
+	}
+	switch {
+	case s.config != "" && s.file != "":
+		return row, o, usagef("--config and --scheme-file can't be given together")
+	case s.config != "":
+		return s.configured(c, name)
+	case s.adapter != "":
+		return row, o, usagef("--adapter is for the file that --config names")
+	case name == "":
+		return row, o, usagef("name the provider: `caddy webhooks providers` lists them; or give a configuration by --config")
+	}
+	if row, err = s.row(c, name); err != nil {
+		return row, o, err
+	}
+	o.Secrets, err = s.secrets.need(c)
+	return row, o, err
+}
+
+// row finds the row that a user named, and puts the file's fields over it.
+func (s *schemeFlags) row(c *call, name string) (verify.Scheme, error) {
+	row, err := lookup(name)
+	if err != nil || s.file == "" {
+		return row, err
+	}
+	text, err := c.read(s.file, "the scheme")
+	if err != nil {
+		return row, err
+	}
+	var over verify.Scheme
+	if err := strictly(text, &over); err != nil {
+		return row, fmt.Errorf("reading the scheme from %s: %w", s.file, err)
+	}
+	return row.Merge(over), nil
+}
+
+// strictly reads JSON in which no field is unknown.
+func strictly(text []byte, to any) error {
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.DisallowUnknownFields()
+	return d.Decode(to)
+}
+
+// configured takes the terms of the webhook_verify that a user named. Secrets
+// that are given replace its own.
+func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o verify.Options, err error) {
+	given, err := s.secrets.read(c)
+	if err != nil {
+		return row, o, err
+	}
+	if s.config == stdin {
+		c.stdinFor = "the configuration"
+	}
+	unhush := hush()
+	config, _, _, err := caddycmd.LoadConfig(s.config, s.adapter)
+	unhush()
+	if err != nil {
+		return row, o, err
+	}
+	route, err := chooseRoute(routesIn(config), name, s.config)
+	if err != nil {
+		return row, o, err
+	}
+	if row, o, err = route.terms(given); err != nil {
+		return row, o, fmt.Errorf("%s: %w", route.place, err)
+	}
+	return row, o, nil
+}
+
+// route is a webhook_verify in a configuration.
+type route struct {
+	name, provider string // name is its scheme's, the provider's unless set
+	place          string // where it stands: host and path, as in hooks.example.com/acme
+	config         map[string]json.RawMessage
+}
+
+// terms are what the handler itself makes of its configuration.
+func (r *route) terms(secrets []string) (row verify.Scheme, o verify.Options, err error) {
+	if len(secrets) > 0 {
+		delete(r.config, "secrets") // which needn't be here
+	}
+	delete(r.config, "handler")
+	config, err := json.Marshal(r.config)
+	if err != nil {
+		return row, o, err
+	}
+	module, err := caddy.GetModule("http.handlers.webhook_verify")
+	if err != nil {
+		return row, o, err
+	}
+	h := module.New().(interface {
+		Terms() (verify.Scheme, verify.Options, error)
+	})
+	if err := strictly(config, h); err != nil {
+		return row, o, fmt.Errorf("webhook_verify: %w", err)
+	}
+	if row, o, err = h.Terms(); err == nil {
+		o.Secrets = append(o.Secrets, secrets...)
+	}
+	return row, o, err
+}
+
+// chooseRoute finds the one that a user named, or the only one.
+func chooseRoute(routes []route, name, file string) (route, error) {
+	chosen := slices.DeleteFunc(slices.Clone(routes), func(r route) bool {
+		return name != "" && name != r.place && name != r.name && name != r.provider
+	})
+	switch {
+	case len(chosen) == 1:
+		return chosen[0], nil
+	case len(routes) == 0:
+		return route{}, usagef("there is no webhook_verify in %s", file)
+	case len(chosen) == 0:
+		return route{}, usagef("there is no webhook_verify %q in %s: choose one of %s", name, file, listRoutes(routes))
+	}
+	return route{}, usagef("%s has several webhook_verify: choose one by its place, of %s", file, listRoutes(chosen))
+}
+
+func listRoutes(routes []route) string {
+	var texts []string
+	for _, r := range routes {
+		texts = append(texts, fmt.Sprintf("%s (%s)", r.place, r.name))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// routesIn finds each webhook_verify of a configuration, wherever it stands. Those
+// of one place are numbered.
+func routesIn(config json.RawMessage) (routes []route) {
+	seen := make(map[string]int)
+	var find func(node json.RawMessage, host, path string)
+	find = func(node json.RawMessage, host, path string) {
+		var under map[string]json.RawMessage
+		if json.Unmarshal(node, &under) != nil {
+			var list []json.RawMessage
+			_ = json.Unmarshal(node, &list) // else it is a value, with nothing in it
+			for _, v := range list {
+				find(v, host, path)
+			}
+			return
+		}
+		var known struct {
+			Listen   []string
+			Match    []struct{ Host, Path []string }
+			Handler  string
+			Provider string
+			Scheme   struct{ Name string }
+		}
+		_ = json.Unmarshal(node, &known) // what has another form is something else
+		if known.Handler == "webhook_verify" {
+			place := host + path
+			if seen[place]++; seen[place] > 1 {
+				place = fmt.Sprintf("%s#%d", place, seen[place])
+			}
+			routes = append(routes, route{cmp.Or(known.Scheme.Name, known.Provider), known.Provider, place, under})
+			return
+		}
+		if len(known.Listen) > 0 {
+			host = known.Listen[0]
+		}
+		if len(known.Match) > 0 {
+			match := known.Match[0]
+			host = cmp.Or(strings.Join(match.Host, ","), host)
+			path = cmp.Or(strings.Join(match.Path, ","), path)
+		}
+		for _, key := range slices.Sorted(maps.Keys(under)) {
+			find(under[key], host, path)
+		}
+	}
+	find(config, "", "")
+	return routes
+}
