@@ -88,8 +88,8 @@ func TestFilterIsChecked(t *testing.T) {
 	}
 }
 
-// TestFiltersThatTakeTooLong: neither loops nor values that double at each step
-// keep a publisher waiting.
+// TestFiltersThatTakeTooLong: neither loops, nor values that double at each
+// step, nor patterns keep a publisher waiting.
 func TestFiltersThatTakeTooLong(t *testing.T) {
 	double := func(built, last string) string {
 		filter, value := "", "payload"
@@ -110,6 +110,7 @@ func TestFiltersThatTakeTooLong(t *testing.T) {
 		{double("[[v, v]]", "v == v"), `[1]`},
 		{double("[[v, v]]", "v != v"), `[1]`},
 		{double("[[v, v]]", "v in v"), `[1]`},
+		{"payload.matches('[^a]{0,240}y')", `"` + strings.Repeat("x", 256<<10) + `"`},
 	} {
 		f, err := newFilter(c.filter)
 		if err != nil {

@@ -3,7 +3,6 @@ package outbound
 import (
 	"errors"
 	"fmt"
-	"regexp/syntax"
 
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/overloads"
@@ -14,8 +13,7 @@ import (
 )
 
 const (
-	// maxPattern is how large a regular expression may be, in RE2's instructions:
-	// matching takes as long as these times the text.
+	// maxPattern is how large the pattern of a match may be, in instructions.
 	maxPattern = 500
 	// maxWeight bounds the values that a filter compares or joins in one step, which
 	// nothing interrupts. An element weighs one, and text one in textWeight bytes.
@@ -32,31 +30,9 @@ func bound(node interpreter.InterpretableV2) (interpreter.InterpretableV2, error
 		return node, nil
 	}
 	if call.Function() == overloads.Matches {
-		if err := checkRegexp(call.Args()[1]); err != nil {
-			return nil, err
-		}
+		return newBoundMatch(call)
 	}
 	return &boundCall{call, weighed[call.Function()]}, nil
-}
-
-func checkRegexp(arg interpreter.InterpretableV2) error {
-	text, ok := arg.(interpreter.InterpretableConst)
-	if !ok {
-		return errors.New("the pattern of matches must stand in the filter itself")
-	}
-	pattern, ok := text.Value().Value().(string)
-	if !ok {
-		return errors.New("the pattern of matches must be text")
-	}
-	re, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return err
-	}
-	program, err := syntax.Compile(re.Simplify())
-	if err == nil && len(program.Inst) > maxPattern {
-		err = fmt.Errorf("the pattern %.40q is too large: repeat less in it", pattern)
-	}
-	return err
 }
 
 type boundCall struct {
@@ -87,6 +63,53 @@ func (c *boundCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 
 func (c *boundCall) Eval(vars interpreter.Activation) ref.Val {
 	return c.Exec(interpreter.AsFrame(vars))
+}
+
+// boundMatch matches a text with a pattern. It is no call, in whose place CEL would
+// put one of its own.
+type boundMatch struct {
+	interpreter.InterpretableV2
+	text    interpreter.InterpretableV2
+	pattern *pattern
+}
+
+func newBoundMatch(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
+	arg, ok := call.Args()[1].(interpreter.InterpretableConst)
+	if !ok {
+		return nil, errors.New("the pattern of matches must stand in the filter itself")
+	}
+	text, ok := arg.Value().(types.String)
+	if !ok {
+		return nil, errors.New("the pattern of matches must be text")
+	}
+	p, err := newPattern(string(text))
+	if err != nil {
+		return nil, err
+	}
+	if p.instructions > maxPattern {
+		return nil, fmt.Errorf("the pattern %.40q is too large: repeat less in it", text)
+	}
+	return &boundMatch{call, call.Args()[0], p}, nil
+}
+
+func (m *boundMatch) Exec(frame *interpreter.ExecutionFrame) ref.Val {
+	value := m.text.Exec(frame)
+	if types.IsError(value) {
+		return value
+	}
+	text, ok := value.(types.String)
+	if !ok {
+		return types.NewErr("no such overload")
+	}
+	matched, done := m.pattern.match(string(text), frame.CheckInterrupt)
+	if !done {
+		return interrupted
+	}
+	return types.Bool(matched)
+}
+
+func (m *boundMatch) Eval(vars interpreter.Activation) ref.Val {
+	return m.Exec(interpreter.AsFrame(vars))
 }
 
 // weighed are the operators that may take long for values of the filter's making.
