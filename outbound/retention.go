@@ -73,7 +73,10 @@ func (s *sweep) size(most int64, bare store.ID) store.ID {
 	if most < 0 {
 		return bare
 	}
-	now := s.e.ids.Next().Time().Add(time.Millisecond) // after all that there is, however the clock was set
+	now := s.e.now()
+	if last := s.e.ids.Last().Time(); !last.Before(now) {
+		now = last.Add(time.Millisecond) // the wall clock was ahead, and ids never go back
+	}
 	first := s.forget(store.Forget{Before: now}).Next
 	if first != 0 && s.used > most {
 		half := now.Add(-now.Sub(first.Time()) / 2)

@@ -89,3 +89,10 @@ func (g *IDs) Next() ID {
 	g.mu.Unlock()
 	return id<<nodeBits | g.node
 }
+
+// Last is the newest id that there is, for all that is known here.
+func (g *IDs) Last() ID {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last<<nodeBits | g.node
+}
