@@ -29,7 +29,9 @@ func init() {
 //
 // The body and its Content-Type are kept exactly. Only POST publishes. Behind
 // `webhook_verify`, a provider that doesn't take every 2xx for success gets the
-// answer that its scheme says in place of the 202. What is refused (a body over
+// answer that its scheme says in place of the 202. Where a placeholder
+// `{http.webhook.…}` is named, what `webhook_verify` has not seen is refused (403),
+// so that a wrong order of the two takes nothing from strangers. What is refused (a body over
 // `max_payload`, …) is answered by a status, and said in the log.
 type Publish struct {
 	// The event's type; placeholders are replaced, as in
@@ -113,6 +115,10 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", http.MethodPost)
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST publishes"))
 	}
+	v := verdictOf(r.Context())
+	if v == nil && strings.Contains(p.EventType+p.EventID+p.Tenant, "{http.webhook.") {
+		return caddyhttp.Error(http.StatusForbidden, errors.New("webhook_verify has not seen this request, so that nothing is known of who sent it: write webhook_verify before webhook_publish, in a route above it"))
+	}
 	engine := p.app.current()
 	if engine == nil {
 		return unavailable(w, outbound.ErrUnavailable)
@@ -136,7 +142,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return publishError(w, err)
 	}
-	if v := verdictOf(r.Context()); v != nil && v.taken != nil {
+	if v != nil && v.taken != nil {
 		return reply(w, v.taken)
 	}
 	status := http.StatusAccepted

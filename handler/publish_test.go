@@ -108,6 +108,30 @@ func TestPublishDropped(t *testing.T) {
 	}
 }
 
+// TestPublishBeforeVerify: the wrong order of the two, which a route may have, takes
+// no event from a stranger; one that names nothing of webhook_verify needs none.
+func TestPublishBeforeVerify(t *testing.T) {
+	port := freePort()
+	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		route /wrong {
+			webhook_publish github.{http.webhook.event_type}
+			webhook_verify github s3cret
+		}
+		route /id {
+			webhook_publish github.push {
+				event_id {http.webhook.id}
+			}
+		}
+		route /none {
+			webhook_publish order.created
+		}
+	}`, port))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202} {
+		do(t, post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")).want(t, status)
+	}
+}
+
 // A type that isn't found leaves its place to a word of its own, so that whoever
 // subscribes to all of a prefix gets the event.
 func TestPublishUnknownType(t *testing.T) {
