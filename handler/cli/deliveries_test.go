@@ -336,6 +336,19 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// A reason that is the last error too is told once.
+func TestTrouble(t *testing.T) {
+	const gone = "the receiver answered 410 Gone"
+	for want, s := range map[string]subscriptionStatus{
+		gone: {Reason: gone, LastError: gone},
+		"deactivated by hand; last error: " + gone: {Reason: "deactivated by hand", LastError: gone},
+	} {
+		if got := s.trouble(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 // Those in trouble come first, and errors are whole.
 func TestStatusOfMany(t *testing.T) {
 	long := strings.Repeat("x", 100) + " (it pointed to https://example.com)"

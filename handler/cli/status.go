@@ -84,7 +84,7 @@ type subscriptionStatus struct {
 
 // trouble is why it is inactive, and what was wrong last.
 func (s *subscriptionStatus) trouble() string {
-	if s.Reason != "" && s.LastError != "" {
+	if s.Reason != "" && s.LastError != "" && s.LastError != s.Reason {
 		return s.Reason + "; last error: " + s.LastError
 	}
 	return cmp.Or(s.Reason, s.LastError)
