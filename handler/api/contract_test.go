@@ -38,6 +38,33 @@ func readContract(t testing.TB) *contract {
 
 var parameter = regexp.MustCompile(`\{[a-z]+\}`)
 
+// TestGenerators: what generators of clients, such as oapi-codegen, make types of
+// has one name for one thing, and one type beside null.
+func TestGenerators(t *testing.T) {
+	components := readContract(t).document["components"].(map[string]any)
+	schemas := components["schemas"].(map[string]any)
+	for name := range components["parameters"].(map[string]any) {
+		var camel strings.Builder
+		for word := range strings.SplitSeq(name, "_") {
+			camel.WriteString(strings.ToUpper(word[:1]) + word[1:])
+		}
+		if schemas[camel.String()] != nil {
+			t.Errorf("a parameter is named %s, and a schema %s", name, &camel)
+		}
+	}
+	var types func(at string, v any)
+	types = func(at string, v any) {
+		m, _ := v.(map[string]any)
+		for name, v := range m {
+			if list, ok := v.([]any); ok && name == "type" && (len(list) != 2 || list[1] != "null") {
+				t.Errorf("%s has the types %v", at, list)
+			}
+			types(at+"/"+name, v)
+		}
+	}
+	types("schemas", schemas)
+}
+
 // operation finds what the document says of a request; literal paths first.
 func (c *contract) operation(method, path string) (name string, op map[string]any) {
 	path, _, _ = strings.Cut(path, "?")
