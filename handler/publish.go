@@ -30,9 +30,9 @@ func init() {
 // The body and its Content-Type are kept exactly. Only POST publishes. Behind
 // `webhook_verify`, a provider that doesn't take every 2xx for success gets the
 // answer that its scheme says in place of the 202. Where a placeholder
-// `{http.webhook.…}` is named, what `webhook_verify` has not seen is refused (403),
-// so that a wrong order of the two takes nothing from strangers. What is refused (a body over
-// `max_payload`, …) is answered by a status, and said in the log.
+// `{http.webhook.…}` is named, what `webhook_verify` has not seen is refused with
+// 403: the two in the wrong order take nothing from strangers. What is refused (a
+// body over `max_payload`, …) is answered by a status, and said in the log.
 type Publish struct {
 	// The event's type; placeholders are replaced, as in
 	// `github.{http.webhook.event_type}`. In what they give, a slash becomes a
