@@ -129,7 +129,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)
 	if err != nil {
 		if ctx.Err() == nil {
-			c.e.config.Load().Logger.Error("claiming deliveries that are due; trying again", "error", err)
+			c.e.tellOutage("claiming deliveries that are due", err)
 		}
 		for _, l := range asking {
 			c.schedule(l, now.Add(claimAgain))

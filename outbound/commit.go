@@ -210,6 +210,6 @@ const settleAgain = 250 * time.Millisecond
 
 // backoff waits after a failed commit, but not when the engine ends.
 func (c *commits) backoff(err error) {
-	c.e.config.Load().Logger.Error("storing the outcomes of attempts; trying again", "error", err)
+	c.e.tellOutage("storing the outcomes of attempts", err)
 	c.e.pause(c.e.work, settleAgain)
 }

@@ -26,6 +26,7 @@ type Engine struct {
 	watches  watches
 	heldSize atomic.Int64   // bytes of payloads in the lanes
 	details  rate.Sometimes // bounds what the log is told of failures
+	outages  rate.Sometimes // and of a store that fails
 
 	applying  sync.Mutex // one Apply at a time
 	catalogue catalogue
@@ -53,7 +54,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, details: rate.Sometimes{Interval: 10 * time.Second}}
+	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, details: rate.Sometimes{Interval: 10 * time.Second}, outages: rate.Sometimes{Interval: 10 * time.Second}}
 	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
 		o(e)
@@ -179,6 +180,11 @@ func (e *Engine) background(f func(context.Context)) {
 	if e.life.Err() == nil {
 		e.services.Go(func() { f(e.life) })
 	}
+}
+
+// tellOutage tells the log why the store does not do something that is tried again.
+func (e *Engine) tellOutage(what string, err error) {
+	e.outages.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })
 }
 
 // pause waits, or returns early when ctx is done.

@@ -243,3 +243,25 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 		return err == nil && len(ds) == 1 && ds[0].State == store.Dead && ds[0].Reason == outbound.ReasonDeleted
 	})
 }
+
+// TestAnOutageIsNotTheWholeLog: a store that fails for hours is told of now and then.
+func TestAnOutageIsNotTheWholeLog(t *testing.T) {
+	var log journal
+	h, f := openFailing(t, retries(), writes(&log))
+	defer h.clock.run(t)()
+	r := newReceiver(t)
+	r.answers(func(w http.ResponseWriter, _ *http.Request) { f.fail(store.ErrUnavailable) })
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", "1")
+	const failures = 20
+	for range failures {
+		<-f.refused
+	}
+	f.fail(nil)
+	if d := h.attempt(); d.State != store.Delivered {
+		t.Errorf("%v", d.State)
+	}
+	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
+		t.Errorf("%d lines", n)
+	}
+}

@@ -37,6 +37,13 @@ func (j *journal) line(message string) string {
 	return ""
 }
 
+// count is how many lines have a message.
+func (j *journal) count(message string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.b.String(), message)
+}
+
 func writes(j *journal) setting {
 	return func(s *outbound.Settings) { s.Logger = slog.New(slog.NewTextHandler(j, nil)) }
 }
