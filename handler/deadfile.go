@@ -140,6 +140,8 @@ func (f *deadFile) append(lines []byte) {
 	if err != nil {
 		f.torn = endsTorn(f.path)
 		f.leaveOut(bytes.Count(lines, []byte{'\n'}), err)
+	} else if f.missed.Load() > 0 {
+		f.tell.Do(f.tellMissed) // of those since the last word
 	}
 }
 

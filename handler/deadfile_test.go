@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
@@ -127,6 +128,32 @@ func TestDeadLetterLogThatEndsTorn(t *testing.T) {
 	if len(got) != 3 || got[0] != torn || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
 		t.Errorf("the file: %s", got)
 	}
+}
+
+// Those that were left out last are told when the lines go on, and not only at the end.
+func TestDeadLetterLogThatGoesOn(t *testing.T) {
+	d, path := logged(t)
+	d.file.tell = rate.Sometimes{Every: 2}
+	if err := d.file.start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil { // in the file's place
+		t.Fatal(err)
+	}
+	var told string
+	d.file.write(d.death(1).Record())
+	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
+	d.file.write(d.death(1).Record())
+	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	d.file.write(d.death(1).Record())
+	until(t, "the word on the second one", func() bool { return strings.Contains(d.written(), "dead_letters=1") })
+	d.file.stop()
 }
 
 func TestDeadLetterLogThatIsSlow(t *testing.T) {
