@@ -149,7 +149,18 @@ func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
 	return r, err
 }
 
-// asked has the lanes try at once what somebody has asked for again.
+// ask has the receiver of a subscription tried at once, by whichever node may.
+func (e *Engine) ask(ctx context.Context, subscription store.ID) {
+	e.asked([]store.ID{subscription})
+	if e.shared == nil {
+		return
+	}
+	if err := e.shared.Ask(ctx, subscription); err != nil {
+		e.config.Load().Logger.Warn("the node that delivers to a subscription tries it when its pause is over: it wasn't told", "error", err)
+	}
+}
+
+// asked has lanes here try at once what somebody has asked for.
 func (e *Engine) asked(subscriptions []store.ID) {
 	for _, key := range subscriptions {
 		if l := e.lanes.byKey(key); l != nil {

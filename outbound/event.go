@@ -280,7 +280,7 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 	if _, err := e.finish(&p); err != nil {
 		return nil, err
 	}
-	l.probe()
+	e.ask(ctx, l.key)
 	return e.record(ctx, p.Deliveries[0].ID)
 }
 

@@ -363,31 +363,44 @@ func TestConnectionsBreak(t *testing.T) {
 	}
 }
 
-// A delivery is asked for again by way of a node that may not make it: the one
-// that may tries the receiver at once, though its order waits.
+// Something is asked for by way of a node that may not deliver: the one that may
+// tries the receiver at once, though its order waits.
 func TestOwnerIsAsked(t *testing.T) {
-	nodes, _ := share(t, 2, retries(time.Hour))
-	a, b := nodes[0], nodes[1]
-	r := newReceiver(t)
-	r.answers(status(503))
-	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
-	b.knows(s.ID, true)
-	a.publish("a", `1`)
-	r.next(t)
-	ds, err := b.Deliveries(t.Context(), outbound.Query{Limit: 1})
-	if err != nil {
-		t.Fatal(err)
+	for what, ask := range map[string]func(b *house, subscription string) error{
+		"a delivery again": func(b *house, _ string) error {
+			_, err := b.Redeliver(t.Context(), only(t, b).ID.With(store.DeliveryPrefix))
+			return err
+		},
+		"its activation": func(b *house, subscription string) error {
+			_, err := b.Activate(t.Context(), subscription)
+			return err
+		},
+		"a test": func(b *house, subscription string) error {
+			_, err := b.Test(t.Context(), subscription)
+			return err
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			nodes, _ := share(t, 2, retries(time.Hour))
+			a, b := nodes[0], nodes[1]
+			r := newReceiver(t)
+			r.answers(status(503))
+			s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+			b.knows(s.ID, true)
+			a.publish("a", `1`)
+			r.next(t)
+			a.eventually("the pause", func() bool {
+				s, err := a.Status(t.Context())
+				return err == nil && time.Until(s.Subscriptions[0].PausedUntil) > time.Minute
+			})
+			r.answers(nil)
+			if err := ask(b, s.ID); err != nil {
+				t.Fatal(err)
+			}
+			r.next(t)
+			a.settled()
+		})
 	}
-	a.eventually("the pause", func() bool {
-		s, err := a.Status(t.Context())
-		return err == nil && time.Until(s.Subscriptions[0].PausedUntil) > time.Minute
-	})
-	r.answers(nil)
-	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
-	r.next(t)
-	a.settled()
 }
 
 // A node that waits for its last attempts leaves everything else to the others.

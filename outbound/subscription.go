@@ -397,7 +397,7 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		e.tell(ctx, subscriptionChanged(s))
 	}
 	if err == nil && active && !changed {
-		e.asked([]store.ID{s.Key})
+		e.ask(ctx, s.Key)
 	}
 	return s, err
 }

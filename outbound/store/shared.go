@@ -12,6 +12,9 @@ type Shared interface {
 	// Yield gives subscriptions that are this node's alone to the others, since it
 	// makes no more attempts. What it holds stays with it.
 	Yield(ctx context.Context) error
+	// Ask tells the node that alone may deliver to a subscription, if that is
+	// another one, that somebody asks for it: see News.Asked.
+	Ask(ctx context.Context, subscription ID) error
 	// Nodes returns those that have the store open, by number.
 	Nodes(ctx context.Context) ([]Node, error)
 }
@@ -30,7 +33,7 @@ type News struct {
 	Changed bool
 	// Waits is what waits and is held by nobody, or soon will.
 	Waits []Backlog
-	// Asked are the subscriptions to which somebody asked for a delivery again.
+	// Asked are the subscriptions whose receiver somebody wants tried at once.
 	Asked []ID
 	// Lost: what this node held may be held by others now.
 	Lost bool

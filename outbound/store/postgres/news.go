@@ -23,7 +23,7 @@ var _ store.Shared = (*Store)(nil)
 // whoever hears nothing finds out at its next beat.
 const (
 	channel     = "webhooks"
-	newsAsked   = "asked"   // for a delivery again, of the subscription that follows
+	newsAsked   = "asked"   // that the receiver of the subscription that follows be tried
 	newsChanged = "changed" // a subscription or an event type
 	newsSeen    = "seen"    // inbound messages: the keys that follow
 	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
@@ -96,6 +96,12 @@ func (s *Store) News(ctx context.Context) (store.News, error) {
 	}
 	s.news.pending, s.news.waits = store.News{}, nil
 	return told, nil
+}
+
+// Ask implements store.Shared.
+func (s *Store) Ask(ctx context.Context, subscription store.ID) error {
+	err := s.send(ctx, func(b *pgx.Batch) { s.notifyOwners(b, newsAsked, []int64{int64(subscription)}) })
+	return s.fail("telling the other nodes", err)
 }
 
 // notifyOwners adds to a batch that there is something for some subscriptions.
