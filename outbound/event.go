@@ -94,7 +94,7 @@ func (n *NewEvent) check(c *config) error {
 // Publish stores an event with a delivery for each subscription that wants
 // it, and returns once both are durable. It may return an *Invalid, a
 // *TooLarge, a *Reused, a *Limited, ErrFull or ErrUnavailable; nothing is stored
-// then.
+// then, unless a shared store's answer was lost, which is ErrUnavailable.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
 	p := e.begin(ctx, n)
 	return e.finish(&p)

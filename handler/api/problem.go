@@ -158,10 +158,8 @@ func problemOf(err error) *problem {
 		return refuse(codeNotFound, "nothing here has this id")
 	case errors.Is(err, outbound.ErrFull):
 		return refuse(codeFull, "the store has no room left, and nothing of this request was stored: whoever runs this server must free some space on its disk; try again then").retryAfter(later).because(err)
-	case errors.Is(err, outbound.ErrUnavailable):
-		return refuse(codeUnavailable, "the store can't take this for the moment, and nothing of it was stored: try again in a second").retryAfter(soon).because(err)
-	case errors.Is(err, outbound.ErrDamaged):
-		return refuse(codeUnavailable, "the store was found to be damaged, and what can be read of it goes into a new one: try again in a second").retryAfter(soon).because(err)
+	case errors.Is(err, outbound.ErrUnavailable), errors.Is(err, outbound.ErrDamaged):
+		return refuse(codeUnavailable, "the store is not available for the moment: try again in a second; an event with an event_id is stored once, however often it is sent").retryAfter(soon).because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return refuse(codeUnavailable, "the request was ended before it was done: send it again").retryAfter(soon)
 	}

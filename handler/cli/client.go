@@ -284,7 +284,7 @@ func hint(resp *http.Response, path string) string {
 		id, action, _ := strings.Cut(rest, "/")
 		return notFoundHint(noun, id, action, resp.Request.URL.Query().Has("tenant"))
 	case http.StatusServiceUnavailable:
-		return "If it stays so, see that the Caddyfile has the `webhooks` option, and what Caddy's log says."
+		return "If it stays so, see what Caddy's log says, and that the Caddyfile has the `webhooks` option."
 	}
 	return ""
 }

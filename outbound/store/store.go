@@ -13,7 +13,8 @@ import (
 // Every method is safe for concurrent use. A nil error from a method that
 // writes means that the change is on disk and survives a crash of the process
 // or of the machine; any error means that nothing of it was stored, unless
-// the method says otherwise. Rows that are returned belong to the caller.
+// the method says otherwise, or it is ErrUnavailable since a server's answer was
+// lost. Rows that are returned belong to the caller.
 //
 // Times are kept to the millisecond.
 //
