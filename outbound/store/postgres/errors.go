@@ -26,6 +26,7 @@ const (
 	codeDiskFull      = "53100"
 	codeNoPrivilege   = "42501"
 	codeReadOnly      = "25006"
+	codeTooIdle       = "25P03"
 	classAuth         = "28"
 	classConnection   = "08"
 	classResources    = "53"
@@ -71,7 +72,7 @@ func classify(err error) (kind error, hint string) {
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
-		case class == classConnection, class == classResources, class == classOperator, class == classSystem:
+		case code == codeTooIdle, class == classConnection, class == classResources, class == classOperator, class == classSystem:
 			return store.ErrUnavailable, "see how the database server fares; it goes on by itself"
 		}
 		return nil, ""

@@ -535,6 +535,20 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	}
 }
 
+// A node that stood still in a transaction, which the server has ended since, is
+// told to try again.
+func TestTransactionThatStoodStill(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	pgtest.Execute(t, dsn, `CREATE FUNCTION webhooks.stand() RETURNS trigger LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'terminating connection' USING ERRCODE = 'idle_in_transaction_session_timeout'; END $$`)
+	pgtest.Execute(t, dsn, `CREATE TRIGGER stand BEFORE INSERT ON webhooks.subscription EXECUTE FUNCTION webhooks.stand()`)
+	err := s.CreateSubscription(t.Context(), &store.Subscription{Key: 1, ID: "sub_1", EventTypes: []string{"*"}})
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
 // A server that confirms what it may lose is told of.
 func TestServerThatMayLose(t *testing.T) {
 	var log strings.Builder
