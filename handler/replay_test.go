@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -96,12 +98,13 @@ func TestMessagesThatAreNoReplays(t *testing.T) {
 	}
 	twice("mercado-pago", mercadoPago("r-1"), false)
 	twice("mercado-pago", mercadoPago(""), true)
-	linear := func(url, body string) *http.Request {
+	primer := func(url, body string) *http.Request {
 		r := post(t, url, body)
-		r.Header.Set("Linear-Signature", mac(testSecret, body))
+		signature, _ := hex.DecodeString(mac(testSecret, body))
+		r.Header.Set("X-Signature-Primary", base64.StdEncoding.EncodeToString(signature))
 		return r
 	}
-	twice("linear", linear, true)
+	twice("primer", primer, true)
 }
 
 // replaySite is one site with a replay memory.

@@ -173,7 +173,7 @@ func TestTimeInASignedBody(t *testing.T) {
 	for body, want := range map[string]verify.Reason{
 		`{"webhookTimestamp":` + milliNow + `}`:                              "",
 		`{"a":[{"webhookTimestamp":1}],"webhookTimestamp":` + milliNow + `}`: "",
-		`{}`:                                 "",
+		`{}`:                                 verify.ReasonMissingTimestamp,
 		`{"webhookTimestamp":1600000000000}`: verify.ReasonStaleTimestamp,
 		`{"webhookTimestamp":1700000061000}`: verify.ReasonFutureTimestamp,
 		`{"webhookTimestamp":1700000000}`:    verify.ReasonMalformedTimestamp,

@@ -459,7 +459,7 @@ var rowsBody = []Scheme{
 		Source:    "linear/linear packages/sdk/src/webhooks/client.ts",
 		Notes:     "The time is the body's; the Linear-Timestamp header is not signed.",
 		Signature: Signature{Name: "Linear-Signature"},
-		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Past: minutes(1), Optional: true},
+		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Past: minutes(1)},
 		ID:        Field{In: "header", Name: "Linear-Delivery"},
 		EventType: Field{In: "header", Name: "Linear-Event"},
 
