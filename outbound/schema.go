@@ -78,6 +78,7 @@ func newSchema(text []byte) (s *schema, err error) {
 	}()
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
+	c.UseRegexpEngine(func(text string) (jsonschema.Regexp, error) { return newPattern(text) })
 	if err := c.AddResource(schemaURL, doc); err != nil {
 		return nil, fmt.Errorf("is no JSON Schema: %w", err)
 	}

@@ -82,10 +82,20 @@ func doubling(n int) string {
 // that.
 func TestSchemasThatTakeTooLong(t *testing.T) {
 	twice := `{"allOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}]}`
+	ones, needs := "["+strings.Repeat("1,", 10_000), ""
+	for i := range 4000 {
+		needs += fmt.Sprintf(`"x%d":["b"],`, i)
+	}
 	for schema, payload := range map[string]string{
 		twice: strings.Repeat(`{"a":`, 30) + "1" + strings.Repeat("}", 30),
-		`{"items":{"allOf":[` + strings.Repeat(`{"type":"string"},`, 3000) + `true]}}`:                   "[" + strings.Repeat("1,", 10_000) + "1]",
-		`{"properties":{"a":` + doubling(20)[:len(doubling(20))-1] + `,"$id":"https://example.com/a"}}}`: `{"a":1}`,
+		`{"items":{"allOf":[` + strings.Repeat(`{"type":"string"},`, 3000) + `true]}}`:                                  "[" + strings.Repeat("1,", 10_000) + "1]",
+		`{"properties":{"a":` + doubling(20)[:len(doubling(20))-1] + `,"$id":"https://example.com/a"}}}`:                `{"a":1}`,
+		`{"allOf":[` + strings.Repeat(`{"pattern":"[^a]{0,900}y"},`, 100) + `true]}`:                                    `"` + strings.Repeat("x", 4<<10) + `"`,
+		`{"patternProperties":{"[^a]{0,900}y":{}}}`:                                                                     `{"` + strings.Repeat("x", 64<<10) + `":1}`,
+		`{"allOf":[` + strings.Repeat(`{"minLength":1,"maxLength":9},`, 2000) + `true]}`:                                `"` + strings.Repeat("x", 256<<10) + `"`,
+		`{"allOf":[` + strings.Repeat(`{"uniqueItems":true},`, 50) + `true]}`:                                           "[" + ones + "1]," + ones + "2]]",
+		`{"items":{"dependentRequired":{` + needs + `"z":["b"]}}}`:                                                      "[" + strings.Repeat(`{"a":1},`, 15_000) + "1]",
+		`{"$defs":{"c":{"const":[` + ones + `1]]}},"allOf":[` + strings.Repeat(`{"$ref":"#/$defs/c"},`, 500) + `true]}`: "[" + ones + "2]]",
 	} {
 		s, err := newSchema([]byte(schema))
 		if err != nil {
@@ -115,6 +125,9 @@ func TestLargeSchemasAreTaken(t *testing.T) {
 		{tree, strings.Repeat(`{"v":1,"c":[`, 1000) + strings.Repeat("]}", 1000)},
 		{`{"items":{"type":"object","properties":{` + fields + `}}}`, "[" + strings.Repeat("{"+values+"},", 100) + "{}]"},
 		{`{"$defs":{"a":{"type":"object"}},"allOf":[` + refs + `]}`, `{}`},
+		{`{"type":"string","pattern":"^[A-Za-z0-9+/]*={0,2}$","maxLength":262144}`, `"` + strings.Repeat("x", 256<<10) + `"`},
+		{`{"items":{"pattern":"^[a-z0-9-]{1,255}$"}}`, `["` + strings.Repeat(strings.Repeat("x", 99)+`","`, 1000) + `x"]`},
+		{`{"uniqueItems":true,"items":{"enum":["a",{"p":1},{` + values + `}]}}`, `["a",{"p":1},{` + values + `}]`},
 		{`{"items":{"type":"integer"}}`, "[" + strings.Repeat("1,", 100_000) + "1]"},
 		{`{"oneOf":[` + strings.Repeat(`{"properties":{"k":{"const":"a"}},"required":["k"]},`, 100) + `{"type":"object"}]}`, `{"k":"b"}`},
 	} {

@@ -3,6 +3,7 @@ package outbound
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -17,12 +18,19 @@ const (
 	// to it, so that a few lines of a schema can make millions of one.
 	schemaSteps  = 100_000
 	stepsPerByte = 4
+	// quickOnes are how many names are looked up, or texts compared, in one step, and
+	// countedBytes are the bytes of a text whose characters are counted.
+	quickOnes    = 8
+	countedBytes = 64
+	// patternTime bounds what all patterns take for a payload, of which steps say
+	// little. They are tried before, so that it is taken twice at most.
+	patternTime = 250 * time.Millisecond
 )
 
 var (
 	errDeepSchema    = fmt.Errorf("it is nested over %d levels deep", maxSchemaDepth)
 	errDynamicSchema = errors.New("it has a $dynamicRef or $recursiveRef: use $ref")
-	errManySteps     = errors.New("it takes too many steps to judge: the schema has too many branches for one value")
+	errManySteps     = errors.New("it takes too many steps to judge: the schema has too many branches, or too large a pattern, for one value")
 )
 
 // checkShape refuses what takes long to compile, and what isn't known before a
@@ -54,13 +62,16 @@ func checkShape(doc any, depth int) error {
 // affordable says whether holding a value, of so many bytes, to a schema takes
 // few enough steps.
 func affordable(s *jsonschema.Schema, v any, bytes int) bool {
-	w := walk{left: schemaSteps + stepsPerByte*bytes}
+	w := walk{left: schemaSteps + stepsPerByte*bytes, time: patternTime}
 	w.through(s, v)
 	return w.left >= 0
 }
 
 // walk goes where the validator may, and counts. It takes every branch.
-type walk struct{ left, depth int }
+type walk struct {
+	left, depth int
+	time        time.Duration // left for patterns
+}
 
 func (w *walk) through(s *jsonschema.Schema, v any) {
 	if w.depth > maxWalk {
@@ -71,9 +82,9 @@ func (w *walk) through(s *jsonschema.Schema, v any) {
 	}
 	w.depth++
 	defer func() { w.depth-- }()
-	w.left -= 1 + len(s.Required)
+	w.left -= 1 + len(s.Required) + (len(s.Dependencies)+len(s.DependentSchemas)+len(s.DependentRequired))/quickOnes
 	if s.Enum != nil {
-		w.left -= len(s.Enum.Values) / 8 // quick ones
+		w.left -= len(s.Enum.Values) / quickOnes
 	}
 	w.all(v, s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else)
 	if s.DynamicRef != nil {
@@ -84,14 +95,34 @@ func (w *walk) through(s *jsonschema.Schema, v any) {
 	w.all(v, s.OneOf...)
 	switch v := v.(type) {
 	case map[string]any:
+		w.compare(s, v)
 		w.object(s, v)
 	case []any:
+		w.compare(s, v)
 		w.array(s, v)
 	case string:
+		if s.MinLength != nil || s.MaxLength != nil {
+			w.left -= len(v) / countedBytes
+		}
 		if s.Pattern != nil {
-			w.left -= len(v) * len(s.Pattern.String()) / 1024
+			w.match(s.Pattern, v)
 		}
 	}
+}
+
+// match matches a text, and ends the walk where there is no time for it.
+func (w *walk) match(re jsonschema.Regexp, text string) bool {
+	p, ok := re.(*pattern)
+	if !ok {
+		return re.MatchString(text) // of a schema that comes with the validator
+	}
+	began := time.Now()
+	matched, done := p.match(text, func() bool { return time.Since(began) > w.time })
+	w.time -= time.Since(began)
+	if !done {
+		w.left = -1
+	}
+	return matched
 }
 
 func (w *walk) all(v any, schemas ...*jsonschema.Schema) {
@@ -100,11 +131,42 @@ func (w *walk) all(v any, schemas ...*jsonschema.Schema) {
 	}
 }
 
+// compare counts that an object or array is compared as a whole: with the values that
+// it may have, and where its elements must differ, these with one another.
+func (w *walk) compare(s *jsonschema.Schema, v any) {
+	times := 0
+	if s.Const != nil {
+		times++
+	}
+	if s.Enum != nil {
+		times += len(s.Enum.Values)
+	}
+	if array, ok := v.([]any); ok && s.UniqueItems {
+		if times += 2; len(array) <= 20 { // more are told apart by a hash
+			times += len(array) / 2
+		}
+	}
+	if times > 0 {
+		w.left -= times * (w.left - weigh(v, w.left))
+	}
+}
+
 func (w *walk) object(s *jsonschema.Schema, object map[string]any) {
 	w.left -= len(object) * (1 + len(s.PatternProperties))
 	for name, on := range s.Dependencies {
-		if on, ok := on.(*jsonschema.Schema); ok && has(object, name) {
+		if !has(object, name) {
+			continue
+		}
+		switch on := on.(type) {
+		case *jsonschema.Schema:
 			w.through(on, object)
+		case []string:
+			w.left -= len(on) / quickOnes
+		}
+	}
+	for name, names := range s.DependentRequired {
+		if has(object, name) {
+			w.left -= len(names) / quickOnes
 		}
 	}
 	for name, on := range s.DependentSchemas {
@@ -119,8 +181,8 @@ func (w *walk) object(s *jsonschema.Schema, object map[string]any) {
 		}
 		w.all(member, s.Properties[name], additional, s.UnevaluatedProperties)
 		w.through(s.PropertyNames, name)
-		for pattern, on := range s.PatternProperties {
-			if pattern.MatchString(name) {
+		for re, on := range s.PatternProperties {
+			if w.left >= 0 && w.match(re, name) {
 				w.through(on, member)
 			}
 		}
