@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -132,7 +133,8 @@ func (c *call) showDelivery() error {
 func noDelivery(err error, id string) error { return notFound(err, "delivery", id, "/deliveries") }
 
 // listAttempts pages through what the engine gives as a whole: a delivery has
-// few attempts, unless somebody redelivers it without end.
+// few attempts, unless somebody redelivers it without end. Their ids are no order:
+// several nodes may have made them.
 func (c *call) listAttempts() error {
 	sent, err := c.query(pageParameters...)
 	if err != nil {
@@ -150,10 +152,8 @@ func (c *call) listAttempts() error {
 	if err != nil {
 		return noDelivery(err, c.id)
 	}
-	for len(attempts) > 0 && attempts[0].ID <= after {
-		attempts = attempts[1:]
-	}
-	page, next := cut(attempts, limit, func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) })
+	last := slices.IndexFunc(attempts, func(a *outbound.Attempt) bool { return a.ID == after })
+	page, next := cut(attempts[last+1:], limit, func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) })
 	return answerList(c, page, next, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
 }
 

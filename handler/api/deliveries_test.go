@@ -64,6 +64,24 @@ func TestDeliveryAndAttempts(t *testing.T) {
 	}
 }
 
+// TestPagesOfAttemptsOfSeveralNodes: ids that two nodes make are in the order of their
+// clocks, and not in that of the attempts.
+func TestPagesOfAttemptsOfSeveralNodes(t *testing.T) {
+	s := start(t)
+	s.subscribe(newReceiver(t, 500).URL)
+	id := s.dead("order.created", "1") // by two attempts
+	key, _ := store.ParseID(store.DeliveryPrefix, id)
+	third := &store.Attempt{ID: key + 1, Number: 3, At: time.Now()}
+	if err := s.store.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: key, Attempt: third, State: store.Dead, Reason: "it failed"}}}); err != nil {
+		t.Fatal(err)
+	}
+	first := s.get("/deliveries/"+id+"/attempts?limit=2").want(t, 200)
+	second := s.get("/deliveries/"+id+"/attempts?limit=2&cursor="+first.text("next_cursor")).want(t, 200)
+	if rows := second.rows(); len(first.rows()) != 2 || len(rows) != 1 || fmt.Sprint(rows[0]["number"]) != "3" {
+		t.Errorf("pages: %v, %v", first, second)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
