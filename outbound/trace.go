@@ -36,13 +36,17 @@ type publishSpan struct {
 
 func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context, publishSpan) {
 	p := publishSpan{e: e, began: time.Now()}
-	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+n.Type, trace.WithSpanKind(trace.SpanKindProducer))
+	kind := n.Type
+	if len(kind) > maxTypeLength {
+		kind = "" // anything that somebody has sent, which is refused
+	}
+	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+kind, trace.WithSpanKind(trace.SpanKindProducer))
 	if p.span.IsRecording() {
 		p.span.SetAttributes(
 			attribute.String("messaging.system", "caddy_webhooks"),
 			attribute.String("messaging.operation.name", "publish"),
 			attribute.String("messaging.operation.type", "send"),
-			attribute.String("messaging.destination.name", n.Type),
+			attribute.String("messaging.destination.name", kind),
 			attribute.Int("messaging.message.body.size", len(n.Payload)),
 		)
 	}

@@ -109,6 +109,21 @@ func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 	}
 }
 
+// TestSpansOfRefusedEventsAreBounded: their type is whatever somebody has sent.
+func TestSpansOfRefusedEventsAreBounded(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
+	defer func() { _ = provider.Shutdown(context.Background()) }()
+	h := open(t, func(s *outbound.Settings) { s.Tracer = provider })
+	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: strings.Repeat("a", 100_000)}); err == nil {
+		t.Fatal("it is taken")
+	}
+	s := spans.GetSpans()[0]
+	if name := attr(s, "messaging.destination.name"); len(s.Name)+len(name) > 1000 {
+		t.Errorf("a span has a name of %d bytes, and a destination of %d", len(s.Name), len(name))
+	}
+}
+
 func attr(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if a.Key == attribute.Key(key) {
