@@ -193,7 +193,7 @@ type noted struct {
 // as one more failure, or one event would do for a receiver that is down.
 func (l *lane) note(o *outcome, c *config) (n noted) {
 	now := l.e.now()
-	first, _ := c.Retry.after(1)
+	first := c.Retry.first()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { n.ahead = l.breaker.ahead }()

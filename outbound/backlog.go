@@ -27,10 +27,9 @@ func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 	if err != nil || len(backlogs) == 0 {
 		return err
 	}
-	delay, _ := c.Retry.after(1)
 	for _, b := range backlogs {
 		if l := e.lanes.byKey(b.Subscription); l != nil {
-			l.tryAt(e.now().Add(jitter(delay)))
+			l.tryAt(e.now().Add(jitter(c.Retry.first())))
 		}
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })

@@ -288,6 +288,21 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 	}
 }
 
+// Where nothing is tried again, a receiver that is down or overloaded is spared all
+// the same, or all that is published meanwhile would be dead at once.
+func TestReceiversAreSparedWithoutRetries(t *testing.T) {
+	for code, events := range map[int]int{http.StatusTooManyRequests: 1, http.StatusInternalServerError: 20} {
+		h := open(t, retries())
+		r := newReceiver(t)
+		r.answers(status(code))
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+		for range events {
+			h.publish("a", `1`)
+		}
+		h.eventually(fmt.Sprintf("the pause after %d", code), func() bool { return !h.sub().PausedUntil.IsZero() })
+	}
+}
+
 // A pause ends when what has made it is gone, but for what the receiver asked for.
 func TestPauseEndsWithItsReason(t *testing.T) {
 	change := func(h *house, id string, change func(*outbound.SubscriptionSpec)) {

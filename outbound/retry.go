@@ -77,6 +77,15 @@ func (s Schedule) after(made int) (time.Duration, bool) {
 	return s[made-1], true
 }
 
+// first is the delay by which the pauses of a receiver that fails are measured: the
+// schedule's own, and where nothing is tried again that of the standard one.
+func (s Schedule) first() time.Duration {
+	if len(s) == 0 {
+		s = StandardSchedule()
+	}
+	return s[0]
+}
+
 // jitter spreads a delay by a tenth to both sides, so that what failed
 // together does not come back together.
 func jitter(d time.Duration) time.Duration {
