@@ -3,7 +3,7 @@ package outbound
 import "testing"
 
 func TestRates(t *testing.T) {
-	for s, want := range map[string]float64{"50/s": 50, "3000/m": 50, "90/m": 1.5, "36000/h": 10, "0.5/s": 0.5} {
+	for s, want := range map[string]float64{"50/s": 50, "3000/m": 50, "90/m": 1.5, "36000/h": 10, "0.5/s": 0.5, "0.05/h": 0.05 / 3600} {
 		got, err := ParseRate(s)
 		if err != nil || got != want {
 			t.Errorf("%s: %v, %v", s, got, err)
@@ -12,7 +12,7 @@ func TestRates(t *testing.T) {
 			t.Errorf("%s is written as %s", s, FormatRate(got))
 		}
 	}
-	for _, s := range []string{"", "50", "/s", "0/s", "-1/s", "50/d", "x/s", "NaN/s", "Inf/s", "1e9/s", "50/s "} {
+	for _, s := range []string{"", "50", "/s", "0/s", "-1/s", "50/d", "x/s", "NaN/s", "Inf/s", "1e9/s", "0.04/h", "1e-9/s", "50/s "} {
 		if got, err := ParseRate(s); err == nil {
 			t.Errorf("%q is taken for %v", s, got)
 		}
@@ -27,8 +27,14 @@ func FuzzRate(f *testing.F) {
 	f.Add("0.1/h")
 	f.Fuzz(func(t *testing.T, s string) {
 		v, err := ParseRate(s)
-		if err == nil && !(v > 0 && v <= maxRate) {
+		if err != nil {
+			return
+		}
+		if !(v > 0 && v <= maxRate) {
 			t.Errorf("%q gives %v", s, v)
+		}
+		if _, err := ParseRate(FormatRate(v)); err != nil {
+			t.Errorf("%q is written as %q: %v", s, FormatRate(v), err)
 		}
 	})
 }

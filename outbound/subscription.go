@@ -55,6 +55,7 @@ const (
 	maxDescription = 1024
 	maxSecrets     = 10
 	maxRate        = 100_000
+	leastRate      = 1.0 / (24 * 3600)
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -95,8 +96,8 @@ func checkDescription(d string) error {
 }
 
 func checkRate(r float64) error {
-	if !(r >= 0 && r <= maxRate) {
-		return fmt.Errorf("must be over 0 and at most %d a second, or 0 for no limit", maxRate)
+	if r != 0 && !(r >= leastRate && r <= maxRate) {
+		return fmt.Errorf("must be one a day at least and %d a second at most, or 0 for no limit", maxRate)
 	}
 	return nil
 }
