@@ -104,6 +104,7 @@ func TestTail(t *testing.T) {
 		t.Errorf("at a reload: %s", got)
 	}
 	s.ending.Store(false)
+	s.answer.Store(200)
 	if got := s.publishUntil(f, "order.updated"); !strings.Contains(got, "order.updated") {
 		t.Errorf("after a reload: %s", got)
 	}
