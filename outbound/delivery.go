@@ -108,6 +108,42 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	return e.record(ctx, key)
 }
 
+// Cancel makes a dead letter of a delivery that waits for an attempt. What comes
+// behind it in order is tried at once.
+func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
+	key, err := deliveryKey(id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.store.Delivery(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if r.State != store.Pending {
+		return nil, fmt.Errorf("%w: the delivery is %s: only one that waits can be cancelled", ErrConflict, r.State)
+	}
+	l := e.lanes.byKey(r.Subscription)
+	if l != nil {
+		l.flush() // it may be next in line
+	}
+	buried, err := e.store.Bury(ctx, r.Subscription, key, ReasonCancelled, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(buried) == 0 {
+		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: see what comes of it, and cancel it then if it still waits", ErrConflict)
+	}
+	e.config.Load().Observer.Buried(buried)
+	if dead := recordDead(buried[0]); dead != nil {
+		e.tell(ctx, dead)
+	}
+	if l != nil && l.ordered() {
+		l.unpause()
+		e.ask(ctx, l.key)
+	}
+	return e.record(ctx, key)
+}
+
 const payloadRemoved = "the event's payload was removed when the store had outgrown retain_size: publish it again, under another event_id"
 
 // deadBatch is how many dead letters are changed in one transaction.

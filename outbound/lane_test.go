@@ -128,9 +128,9 @@ func (w watched) Claim(ctx context.Context, now time.Time, maxBytes int, want []
 	return claimed, err
 }
 
-func (w watched) Bury(ctx context.Context, s store.ID, reason string, limit int) ([]*store.Record, error) {
+func (w watched) Bury(ctx context.Context, s, d store.ID, reason string, limit int) ([]*store.Record, error) {
 	w.before("bury")
-	return w.Store.Bury(ctx, s, reason, limit)
+	return w.Store.Bury(ctx, s, d, reason, limit)
 }
 
 // keep stores events for the lane that are due at that time, and returns their

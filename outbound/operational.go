@@ -29,17 +29,27 @@ type OperationalEvent struct {
 // deliveryDead tells of a dead letter, but not of one that was to tell of
 // something itself: nothing that the engine publishes may bring forth more.
 func deliveryDead(s *store.Settlement, ev *store.Event, sub *store.Subscription) *OperationalEvent {
-	if s.State != store.Dead || store.Operational(ev.Type) {
+	if s.State != store.Dead {
 		return nil
 	}
-	return &OperationalEvent{DeliveryDead, ev.Tenant, map[string]any{
-		"delivery_id":     s.Delivery.With(store.DeliveryPrefix),
-		"event_id":        ev.ID,
-		"event_type":      ev.Type,
-		"subscription_id": sub.ID,
-		"tenant":          orNull(ev.Tenant),
-		"attempts":        s.Attempt.Number,
-		"reason":          s.Reason,
+	return recordDead(&store.Record{
+		Delivery: store.Delivery{ID: s.Delivery, Attempts: s.Attempt.Number, Reason: s.Reason},
+		EventID:  ev.ID, EventType: ev.Type, Tenant: ev.Tenant, SubscriptionID: sub.ID,
+	})
+}
+
+func recordDead(r *store.Record) *OperationalEvent {
+	if store.Operational(r.EventType) {
+		return nil
+	}
+	return &OperationalEvent{DeliveryDead, r.Tenant, map[string]any{
+		"delivery_id":     r.ID.With(store.DeliveryPrefix),
+		"event_id":        r.EventID,
+		"event_type":      r.EventType,
+		"subscription_id": r.SubscriptionID,
+		"tenant":          orNull(r.Tenant),
+		"attempts":        r.Attempts,
+		"reason":          r.Reason,
 	}}
 }
 

@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
@@ -172,4 +174,50 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 	r.answers(nil)
 	b.publish("a", "2")
 	r.inOrder(t, 2)
+}
+
+// What holds up the rest of an order can be taken out of it.
+func TestCancelTheFirstInOrder(t *testing.T) {
+	h := open(t, retries(time.Hour, time.Hour))
+	r := newReceiver(t)
+	r.answers(status(http.StatusUnprocessableEntity))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	told := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: told.URL, EventTypes: []string{outbound.DeliveryDead}})
+	for _, n := range []string{"1", "2", "3"} {
+		h.publish("a", n)
+	}
+	id := h.ended().Delivery.With(store.DeliveryPrefix)
+	r.answers(nil)
+	got, err := h.Cancel(t.Context(), id)
+	if err != nil || got.State != store.Dead || got.Reason != outbound.ReasonCancelled || got.Attempts != 1 {
+		t.Fatalf("cancelled: %+v, %v", got, err)
+	}
+	r.inOrder(t, 3)
+	if body := string(told.next(t).body); !strings.Contains(body, id) || !strings.Contains(body, outbound.ReasonCancelled) {
+		t.Errorf("told of %s", body)
+	}
+	if _, err := h.Cancel(t.Context(), id); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("a second time: %v", err)
+	}
+	if _, err := h.Redeliver(t.Context(), id); err != nil {
+		t.Errorf("sending it after all: %v", err)
+	}
+	r.next(t)
+}
+
+// An attempt that is under way has its outcome.
+func TestCancelDuringAnAttempt(t *testing.T) {
+	h, r := open(t, retries(time.Hour)), newReceiver(t)
+	goOn := r.waits(t, http.StatusOK)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.publish("a", `1`)
+	r.next(t)
+	if _, err := h.Cancel(t.Context(), only(t, h).ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("got %v", err)
+	}
+	goOn()
+	if d := h.ended(); d.State != store.Delivered {
+		t.Errorf("it is %v", d.State)
+	}
 }

@@ -50,6 +50,9 @@ const (
 // dead letters.
 const ReasonDeleted = "subscription deleted"
 
+// ReasonCancelled is why a delivery is a dead letter that somebody has cancelled.
+const ReasonCancelled = "cancelled by hand"
+
 const (
 	maxEventTypes  = 1000
 	maxDescription = 1024

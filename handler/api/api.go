@@ -109,6 +109,7 @@ var routes = []route{
 	{"GET", "/deliveries/{id}", needRead, (*call).showDelivery},
 	{"GET", "/deliveries/{id}/attempts", needRead, (*call).listAttempts},
 	{"POST", "/deliveries/{id}/redeliver", needManage, (*call).redeliver},
+	{"POST", "/deliveries/{id}/cancel", needManage, (*call).cancel},
 	{"POST", "/attempts/{id}/redeliver", needManage, (*call).redeliverAttempt},
 
 	{"GET", "/dead-letters", needRead, (*call).listDeadLetters},

@@ -333,6 +333,7 @@ func TestContract(t *testing.T) {
 	s.post("/dead-letters/"+delivery+"/redeliver", "").want(t, 202)
 	s.post("/deliveries/"+delivery+"/redeliver", "").want(t, 202)
 	s.post("/attempts/"+attempts[1].text("attempt_id")+"/redeliver", "").want(t, 202)
+	s.post("/deliveries/"+delivery+"/cancel", "").want(t, 200)
 	other := s.get("/dead-letters").want(t, 200).rows()[0].text("delivery_id")
 	s.do(call{method: "DELETE", path: "/dead-letters/" + other}).want(t, 204)
 	s.get("/deliveries/"+other).want(t, 200)

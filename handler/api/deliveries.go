@@ -169,6 +169,18 @@ func (c *call) redeliver() error {
 	return c.answer(http.StatusAccepted, deliveryOf(r))
 }
 
+// cancel gives up a delivery that waits.
+func (c *call) cancel() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	r, err := c.engine.Cancel(c.r.Context(), c.id)
+	if err != nil {
+		return noDelivery(err, c.id)
+	}
+	return c.answer(http.StatusOK, deliveryOf(r))
+}
+
 func (c *call) redeliverAttempt() error {
 	if err := c.noArguments(); err != nil {
 		return err

@@ -58,7 +58,8 @@ func TestDeliveryAndAttempts(t *testing.T) {
 	if a := attempts[2]; a.text("response_body_base64") != "//4=" || a["response_body"] != nil || a["class"] != nil || a["error_message"] != nil {
 		t.Errorf("third attempt: %v", a)
 	}
-	s.post("/deliveries/"+id+"/redeliver", "").want(t, 202) // whatever its state
+	s.post("/deliveries/"+id+"/cancel", "").refused(t, 409, "conflict") // it is dead
+	s.post("/deliveries/"+id+"/redeliver", "").want(t, 202)             // whatever its state
 	if a := s.attempt(); a.Attempt.Number != 4 {
 		t.Errorf("%+v", a)
 	}

@@ -65,8 +65,8 @@ func (t *tool) nextOrLast(d *delivery) string {
 }
 
 func (t *tool) deliveries() *cobra.Command {
-	return t.noun("deliveries", "Shows deliveries and their attempts, and sends them again",
-		t.listDeliveries(), t.showDelivery(), t.redeliver())
+	return t.noun("deliveries", "Shows deliveries and their attempts, sends them again or gives them up",
+		t.listDeliveries(), t.showDelivery(), t.redeliver(), t.cancel())
 }
 
 func (t *tool) listDeliveries() *cobra.Command {
@@ -205,6 +205,21 @@ caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
 					noun = "/attempts/"
 				}
 				return noun + url.PathEscape(id) + "/redeliver"
+			})
+		},
+	})
+}
+
+func (t *tool) cancel() *cobra.Command {
+	return t.command(verb{
+		use:   "cancel <delivery-id>…",
+		short: "Makes dead letters of deliveries that wait, such as one that holds up the rest of its order",
+		example: `
+caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
+		min: 1, max: -1,
+		run: func(c *call) error {
+			return c.each(http.MethodPost, "cancelled", func(id string) string {
+				return "/deliveries/" + url.PathEscape(id) + "/cancel"
 			})
 		},
 	})

@@ -58,9 +58,10 @@ type Store interface {
 	// their event is removed.
 	Discard(ctx context.Context, q Query) (Changed, error)
 
-	// Bury makes at most limit pending deliveries of a subscription, held ones
-	// excepted, dead letters with that reason, and returns them.
-	Bury(ctx context.Context, subscription ID, reason string, limit int) ([]*Record, error)
+	// Bury makes at most limit pending deliveries of a subscription, or the one
+	// that is given if it is, held ones excepted, dead letters with that reason,
+	// and returns them.
+	Bury(ctx context.Context, subscription, delivery ID, reason string, limit int) ([]*Record, error)
 
 	// Forget removes old events with their deliveries and attempts, and their
 	// ids, or just their payloads: the oldest first, those with a pending delivery

@@ -17,6 +17,7 @@ const (
 	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`
 	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
+	selectWaits   = `SELECT id FROM delivery WHERE state = 0 AND subscription = ? AND id = ?`
 )
 
 // Requeue implements store.Store.
@@ -80,10 +81,14 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 
 // Bury implements store.Store. It takes what it buries, since a claim that has
 // begun before still sees it as pending.
-func (s *Store) Bury(ctx context.Context, subscription store.ID, reason string, limit int) (buried []*store.Record, err error) {
+func (s *Store) Bury(ctx context.Context, subscription, delivery store.ID, reason string, limit int) (buried []*store.Record, err error) {
+	query, args := selectWaiting, []any{subscription}
+	if delivery != 0 {
+		query, args = selectWaits, []any{subscription, delivery}
+	}
 	var ids []store.ID
 	err = s.write(ctx, func(w *writer) error {
-		err := w.conn.query(selectWaiting, []any{subscription}, func(row *stmt) error {
+		err := w.conn.query(query, args, func(row *stmt) error {
 			if len(ids) >= limit {
 				return errEnough
 			}

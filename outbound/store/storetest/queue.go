@@ -128,6 +128,29 @@ var queueTests = []test{
 		b.check(err)
 		equal(b, "count", done.Count, 0)
 	}},
+	{"bury one that waits", func(b *bench) {
+		s, other := b.subscribe("crm"), b.subscribe("other")
+		held, one, two := b.event("1", s), b.event("2", s), b.event("3", s, other)
+		held.Deliveries[0].Hold = true
+		one.Deliveries[0].Due = b.now().Add(time.Hour)
+		b.publish(held, one, two)
+		for _, try := range []struct{ subscription, delivery, want store.ID }{
+			{s.Key, one.Deliveries[0].ID, one.Deliveries[0].ID},
+			{s.Key, one.Deliveries[0].ID, 0}, // it is dead by now
+			{s.Key, held.Deliveries[0].ID, 0},
+			{other.Key, two.Deliveries[0].ID, 0}, // another's
+		} {
+			var got store.ID
+			records, err := b.Bury(b.ctx(), try.subscription, try.delivery, "by hand", 9)
+			b.check(err)
+			for _, r := range records {
+				got = r.ID
+			}
+			equal(b, "buried", got, try.want)
+		}
+		same(b, "claimed", b.claimed(s, 9), deliveries(two)[:1])
+		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(one))
+	}},
 	{"bury what waits, in steps, but not what is held", func(b *bench) {
 		s, other := b.subscribe("crm"), b.subscribe("other")
 		held, one, two, three := b.event("1", s, other), b.event("2", s), b.event("3", s), b.event("4", s)
@@ -140,7 +163,7 @@ var queueTests = []test{
 		b.check(b.DeleteSubscription(b.ctx(), s.ID))
 		var buried []*store.Record
 		for _, want := range []int{2, 1, 0} {
-			records, err := b.Bury(b.ctx(), s.Key, "the subscription was deleted", 2)
+			records, err := b.Bury(b.ctx(), s.Key, 0, "the subscription was deleted", 2)
 			b.check(err)
 			equal(b, "buried", len(records), want)
 			buried = append(buried, records...)
