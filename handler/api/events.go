@@ -2,20 +2,28 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// publish stores an event, or with application/x-ndjson many.
+// publish stores an event, or with application/x-ndjson many. An Idempotency-Key
+// (draft-ietf-httpapi-idempotency-key-header), which clients of other services
+// send, is the event's id.
 func (c *call) publish() error {
 	t, err := c.mediaType(typeJSON, typeNDJSON)
 	if err != nil {
 		return err
 	}
+	key := strings.Trim(c.r.Header.Get("Idempotency-Key"), `"`)
 	if t == typeNDJSON {
+		if key != "" {
+			return refuse(codeInvalidField, "Idempotency-Key is for one event: give each line its event_id instead").at("event_id")
+		}
 		return c.publishLines()
 	}
 	limit := c.engine.MaxPayload()
@@ -29,6 +37,9 @@ func (c *call) publish() error {
 			return refuse(codeInvalidJSON, "the body is a list: send one event as an object, or several with Content-Type: %s, each an object on a line of its own", typeNDJSON)
 		}
 		return err
+	}
+	if n.ID = cmp.Or(n.ID, key); key != "" && key != n.ID {
+		return refuse(codeInvalidField, "event_id and Idempotency-Key are not the same: send one of them").at("event_id")
 	}
 	p, err := c.engine.Publish(c.r.Context(), n)
 	if err != nil {

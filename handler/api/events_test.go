@@ -118,6 +118,37 @@ func TestEventIDIsPublishedOnce(t *testing.T) {
 	}
 }
 
+// What clients of other services send to name an event by does so here.
+func TestIdempotencyKey(t *testing.T) {
+	s := start(t)
+	publish := func(key, contentType, body string) answer {
+		t.Helper()
+		return s.do(call{method: "POST", path: "/events", body: body, header: http.Header{"Content-Type": {contentType}, "Idempotency-Key": {key}}})
+	}
+	const event = `{"event_type":"a","payload":1}`
+	if e := publish("one", "application/json", event).want(t, 202); e.text("event_id") != "one" {
+		t.Errorf("published: %v", e)
+	}
+	for _, again := range []answer{
+		publish(`"one"`, "application/json", event), // as RFC 9651 writes text
+		publish("one", "application/json", `{"event_type":"a","payload":1,"event_id":"one"}`),
+	} {
+		if e := again.want(t, 200); e["duplicate"] != true {
+			t.Errorf("again: %v", e)
+		}
+	}
+	publish("one", "application/json", `{"event_type":"a","payload":2}`).refused(t, 409, "event_id_reused")
+	for _, refused := range []answer{
+		publish("two", "application/json", `{"event_type":"a","payload":1,"event_id":"one"}`),
+		publish("no id", "application/json", event),
+		publish("two", "application/x-ndjson", event),
+	} {
+		if p := refused.refused(t, 422, "invalid_field"); p["field"] != "event_id" {
+			t.Errorf("refused: %v", p)
+		}
+	}
+}
+
 // Who sends an event again, for the answer was lost, hears that it is stored,
 // whatever is demanded of new ones since.
 func TestSentAgainAfterASchemaChange(t *testing.T) {
