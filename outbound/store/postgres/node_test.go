@@ -364,6 +364,7 @@ func TestOpenIsRefused(t *testing.T) {
 	}{
 		"no such database": {with(func(u *url.URL) { u.Path = "/nowhere" }), "", store.ErrUnavailable, "create the database"},
 		"no such server":   {"postgres://u:" + password + "@127.0.0.1:1/x", "", store.ErrUnavailable, "up and can be reached"},
+		"no such servers":  {"postgres://u:" + password + "@127.0.0.1:1,127.0.0.1:2/x", "", store.ErrUnavailable, "postgres://127.0.0.1:1,127.0.0.1:2/x"},
 		"no privilege": {with(func(u *url.URL) { u.User = url.UserPassword("webhooks_guest", password) }),
 			`DO $$ BEGIN CREATE ROLE webhooks_guest LOGIN PASSWORD 's3cret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`, store.ErrUnavailable, "GRANT CREATE ON DATABASE"},
 		"read only": {with(func(u *url.URL) {
@@ -375,9 +376,10 @@ func TestOpenIsRefused(t *testing.T) {
 		"a newer format":   {dsn, `DROP SCHEMA IF EXISTS webhooks CASCADE; CREATE SCHEMA webhooks; CREATE TABLE webhooks.format AS SELECT 99 AS version`, store.ErrForeign, "newer version"},
 		"no string":        {"postgres://u:" + password + "@h:port/x", "", nil, "is not a connection string"},
 		"a bare password":  {"postgres://u:a@" + password + "@h/x", "", nil, "is not a connection string"},
+		"a slash in it":    {"postgres://u:1/" + password + "@h/x", "", nil, "is not a connection string"},
 		"words":            {"host=h password=a " + password, "", nil, "is not a connection string"},
 	}
-	for _, name := range []string{"no such database", "no such server", "no privilege", "read only", "another's tables", "a newer format", "no string", "a bare password", "words"} {
+	for _, name := range []string{"no such database", "no such server", "no such servers", "no privilege", "read only", "another's tables", "a newer format", "no string", "a bare password", "a slash in it", "words"} {
 		t.Run(name, func(t *testing.T) {
 			test := tests[name]
 			if test.before != "" {

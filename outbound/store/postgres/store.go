@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,7 +60,7 @@ const (
 // Store is a store in a database.
 type Store struct {
 	pool  *pgxpool.Pool
-	name  string // for people, without credentials
+	name  string // see nameOf
 	host  string
 	lease time.Duration
 	log   *slog.Logger
@@ -93,12 +94,21 @@ func Check(dsn string) error {
 
 func parse(dsn string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(dsn)
-	if err != nil || strings.Contains(c.ConnConfig.Host, "@") {
+	if err != nil || strings.Contains(nameOf(c.ConnConfig), "@") {
 		// Not the error's own words: where a password has characters that end it,
 		// what follows is taken for something else, and told.
 		return nil, errors.New("is not a connection string: write it as in postgres://user:password@host:5432/database, with all characters of the password but letters and digits as in a URL, such as %40 for @")
 	}
 	return c, nil
+}
+
+// nameOf is what people know a database by, without credentials.
+func nameOf(c *pgx.ConnConfig) string {
+	hosts := []string{fmt.Sprintf("%s:%d", c.Host, c.Port)}
+	for _, f := range c.Fallbacks {
+		hosts = append(hosts, fmt.Sprintf("%s:%d", f.Host, f.Port))
+	}
+	return "postgres://" + strings.Join(slices.Compact(hosts), ",") + "/" + c.Database
 }
 
 // Open opens the store, and makes its tables where they are missing. Its errors
@@ -120,7 +130,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
 	}
 	s := &Store{
-		name:  fmt.Sprintf("postgres://%s:%d/%s", c.ConnConfig.Host, c.ConnConfig.Port, c.ConnConfig.Database),
+		name:  nameOf(c.ConnConfig),
 		host:  config.Host,
 		lease: cmp.Or(config.Lease, defaultLease),
 		log:   config.Logger,
