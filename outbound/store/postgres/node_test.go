@@ -551,6 +551,28 @@ func TestTransactionThatStoodStill(t *testing.T) {
 	}
 }
 
+// A server that can't be written to any more, though its connections are kept, isn't
+// stayed with: another one may be the primary now.
+func TestServerTurnsReadOnly(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	pgtest.Execute(t, dsn, `CREATE TABLE webhooks.old AS SELECT pid FROM pg_stat_activity WHERE datname = current_database()`)
+	pgtest.Execute(t, dsn, `CREATE FUNCTION webhooks.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF pg_backend_pid() IN (SELECT pid FROM webhooks.old) THEN RAISE EXCEPTION 'read-only' USING ERRCODE = 'read_only_sql_transaction'; END IF;
+		RETURN NULL; END $$`)
+	pgtest.Execute(t, dsn, `CREATE TRIGGER refuse BEFORE INSERT ON webhooks.subscription EXECUTE FUNCTION webhooks.refuse()`)
+	for range 9 { // connections at most, and one
+		err := s.CreateSubscription(t.Context(), &store.Subscription{Key: 1, ID: "sub_1", EventTypes: []string{"*"}})
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	t.Error("it is stayed with")
+}
+
 // A server that confirms what it may lose is told of.
 func TestServerThatMayLose(t *testing.T) {
 	var log strings.Builder

@@ -126,6 +126,10 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
 	c.ConnConfig.AfterConnect = watchNetwork
+	goesOn := c.ConnConfig.OnPgError
+	c.ConnConfig.OnPgError = func(conn *pgconn.PgConn, e *pgconn.PgError) bool {
+		return e.Code != codeReadOnly && goesOn(conn, e) // another connection may lead to the primary
+	}
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
 	}
