@@ -112,11 +112,11 @@ func (c *check) begin() Reason {
 	return ""
 }
 
-// start readies the lanes: their spellings of the URL, and where the body can
+// start readies the lanes: their spellings, and where the body can
 // be hashed while it comes in, what is signed before it.
 func (c *check) start() Reason {
 	if c.v.plan.urls {
-		c.spellURLs()
+		c.spell()
 	}
 	for i := range c.lanes {
 		l := &c.lanes[i]
@@ -135,11 +135,17 @@ func (c *check) start() Reason {
 	return ""
 }
 
-// spellURLs gives each lane the URL's origin, and makes a second lane where it
-// may be spelt with or without its default port.
-func (c *check) spellURLs() {
+// spell gives each lane the URL's origin, and makes a second lane where that may
+// be spelt with or without its default port, or a function knows two spellings.
+func (c *check) spell() {
 	for i := range c.lanes {
 		c.lanes[i].origin = c.in.origin()
+	}
+	if slices.ContainsFunc(c.v.plan.content.segments, func(s segment) bool { return s.word == wordFunc && s.function.twoWays }) {
+		for _, l := range slices.Clone(c.lanes) {
+			l.respelt = true
+			c.lanes = append(c.lanes, l)
+		}
 	}
 	if c.v.plan.scheme.DefaultPort != "either" {
 		return

@@ -17,6 +17,10 @@ type contentFunc struct {
 
 	// body says that the content covers the whole body, which it parses.
 	body bool
+
+	// twoWays says that there is a second spelling, that of a lane which is
+	// respelt. Either may be signed.
+	twoWays bool
 }
 
 // contentFuncs are the functions that contents name.
@@ -34,6 +38,7 @@ var contentFuncs = map[string]*contentFunc{
 	"mercado_pago": {
 		content: mercadoPago,
 		signs:   []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
+		twoWays: true,
 	},
 	"plivo_v3":    {content: plivoV3, body: true},
 	"twilio_form": {content: twilioForm, body: true},
@@ -169,8 +174,9 @@ var hubspotDecode = strings.NewReplacer(
 	"%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";",
 )
 
-// mercadoPago is a manifest from which a part is left out when it is absent.
-// The id, and nothing else, is signed in lower case.
+// mercadoPago is a manifest from which a part is left out when it is absent. The
+// id is signed as it came, say Mercado Pago's libraries since June 2026, or in lower
+// case, says its documentation.
 func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
 	id, _, reason := in.queryOnce("data.id")
 	if reason != "" {
@@ -183,8 +189,11 @@ func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
 	if len(id) > maxID || len(request) > maxID || strings.Contains(id, ";") || strings.Contains(request, ";") {
 		return dst, ReasonMalformedField
 	}
+	if l.respelt {
+		id = strings.ToLower(id)
+	}
 	if id != "" {
-		dst = append(append(append(dst, "id:"...), strings.ToLower(id)...), ';')
+		dst = append(append(append(dst, "id:"...), id...), ';')
 	}
 	if request != "" {
 		dst = append(append(append(dst, "request-id:"...), request...), ';')

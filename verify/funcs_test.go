@@ -75,8 +75,10 @@ func TestMercadoPago(t *testing.T) {
 		return post(in+query, append([]string{"x-signature", "ts=" + unixNow + ",v1=" + sha256hex("secret", signed)}, kv...)...)
 	}
 	accept(t, v, request("?data.id=AbC", "id:abc;ts:"+unixNow+";"), "{}")
+	accept(t, v, request("?data.id=AbC", "id:AbC;ts:"+unixNow+";"), "{}")
 	accept(t, v, request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r"), "{}")
 	for name, r := range map[string]*http.Request{
+		"an id in capital letters":  request("?data.id=AbC", "id:ABC;ts:"+unixNow+";"),
 		"an id that is left out":    request("?data.id=abc", "ts:"+unixNow+";"),
 		"an id that is added":       request("", "id:abc;ts:"+unixNow+";"),
 		"two ids":                   request("?data.id=a&data.id=b", "id:a;ts:"+unixNow+";"),

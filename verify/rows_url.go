@@ -135,7 +135,7 @@ var rowsURL = []Scheme{
 		Aliases:     []string{"mercadopago"},
 		Title:       "Mercado Pago",
 		Source:      "https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks",
-		Notes:       "The body is not signed: fetch the resource that it names. Seconds and milliseconds both occur.",
+		Notes:       "The body is not signed: fetch the resource that it names. Seconds and milliseconds both occur. An id with capital letters passes as it came or in lower case, since Mercado Pago's libraries and its documentation differ; so don't rely on its case.",
 		Signature:   Signature{Name: "x-signature", Separator: ",", Tags: []string{"v1"}},
 		Content:     "{func.mercado_pago}ts:{timestamp};",
 		Timestamp:   Timestamp{In: "field", Name: "ts", Format: "unix_or_ms"},

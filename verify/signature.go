@@ -10,7 +10,7 @@ import (
 
 // lane is one set of signatures with what they sign. Nearly every request has
 // one; several groups of a list, several elements of a body or two spellings
-// of the URL have one each.
+// of what is signed have one each.
 type lane struct {
 	content *template
 	items   []pair // of the signature's list that hold no signature
@@ -21,6 +21,7 @@ type lane struct {
 	time      time.Time
 	timed     bool
 	origin    string // scheme and host of the URL, in this spelling
+	respelt   bool   // the content is that of its function's second spelling
 	document  jsonDocument
 
 	states    []hash.Hash // one a key

@@ -332,7 +332,7 @@ func examples() []example {
 				body:   `{"type":"payment","data":{"id":"ABC123"}}`,
 				id:     "req-1", event: "payment",
 			},
-			signed: "id:abc123;request-id:req-1;ts:" + milliNow + ";",
+			signed: "id:ABC123;request-id:req-1;ts:" + milliNow + ";",
 		},
 		{
 			vector: vector{
