@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,19 +23,29 @@ const verifiedHeader = "Webhook-Verified"
 // Webhook-Verified and all that begins like it, in every spelling that some app
 // server takes for the same.
 //
-// It also removes them from Connection, by whose word a proxy would drop ours.
+// By the word of Connection, a proxy would drop ours, or what was signed: ours is
+// removed from it, and the other headers that it names end here, so that what is
+// judged is what the app gets. Upgrade and TE are for the proxy itself.
 func dropClaims(h http.Header) {
 	for name := range h {
 		if isClaim(name) {
 			delete(h, name)
 		}
 	}
-	for i, value := range h["Connection"] {
+	connection := h["Connection"]
+	for i, value := range connection {
 		names := strings.Split(value, ",")
-		kept := slices.DeleteFunc(names, func(name string) bool { return isClaim(strings.TrimSpace(name)) })
-		if len(kept) < len(names) {
-			h["Connection"][i] = strings.Join(kept, ",")
+		kept := names[:0]
+		for _, name := range names {
+			switch key := http.CanonicalHeaderKey(strings.TrimSpace(name)); {
+			case isClaim(key):
+				continue
+			case key != "Connection" && key != "Upgrade" && key != "Te":
+				delete(h, key)
+			}
+			kept = append(kept, name)
 		}
+		connection[i] = strings.Join(kept, ",")
 	}
 }
 

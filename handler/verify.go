@@ -41,7 +41,8 @@ const defaultMaxBody = 25 << 20
 //
 // The header `Webhook-Verified`, and every one that begins so, is removed from
 // requests, and set to the provider's name on those that were verified. Trailers
-// are removed, since no provider signs them.
+// are removed, since no provider signs them, and before anything is judged the
+// headers that `Connection` names, which no proxy would pass on.
 //
 // This handler sets the following placeholders:
 //

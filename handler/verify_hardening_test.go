@@ -591,6 +591,15 @@ func TestCase36ForgedVerdictHeaders(t *testing.T) {
 			t.Errorf("Connection: %s: X-B is passed on", names)
 		}
 	}
+	// Nor what was signed: it is judged without that.
+	for _, name := range []string{"X-Hub-Signature-256", "close, x-hub-signature-256 ,X-A"} {
+		r := signGitHub(post(t, url, "{}"), "{}")
+		r.Header.Set("Connection", name)
+		do(t, r).want(t, http.StatusOK) // by handle_errors
+		if v, ok := app.one(t).Header["Webhook-Verified"]; ok {
+			t.Errorf("Connection: %s: the app got Webhook-Verified: %q", name, v)
+		}
+	}
 	for _, name := range []string{"Webhook-Signature", "Webhook-Id", "X-Webhook-Verified", "Webhook", "Verified"} {
 		r := signGitHub(post(t, url, "{}"), "{}")
 		r.Header.Set(name, "kept")
