@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"golang.org/x/net/http/httpguts"
 )
 
 // asSent is the method and the URL of a request as the provider sent it: path
@@ -31,7 +32,8 @@ func asSent(r *http.Request) (method string, u url.URL) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		return method, u
 	}
-	if host != "" {
+	// a proxy that passes on what anyone wrote could make a path of it
+	if host != "" && httpguts.ValidHostHeader(host) {
 		u.Host = host
 	}
 	if scheme == "http" || scheme == "https" {

@@ -471,6 +471,8 @@ func TestCase33SignedURL(t *testing.T) {
 			map[string]string{"X-Forwarded-Host": "evil.example.com, hooks.example.com", "X-Forwarded-Proto": "http, https"}, "https://hooks.example.com/a", true},
 		{"nonsense from a trusted proxy", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/a",
 			map[string]string{"X-Forwarded-Proto": "javascript"}, "http://%s/a", true},
+		{"a path in the forwarded host", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/b",
+			map[string]string{"X-Forwarded-Host": "hooks.example.com/a"}, "http://hooks.example.com/a/b", false},
 		{"original URL in a header", "", block(""), "/a", map[string]string{"X-Original-URL": "/b", "X-Rewrite-URL": "/b", "Forwarded": "host=b;proto=https"}, "http://%s/a", true},
 	}
 	t.Setenv("VERIFY_TEST_HOST", "hooks.example.com")
