@@ -4,15 +4,21 @@
 //
 // The way of an event, and the file for each step:
 //
-//	event.go         Publish: what an event may be, and the spans of publishing
-//	match.go         which subscriptions want it
+//	event.go         Publish: what an event may be
+//	match.go         which subscriptions want it, and filter.go by what it holds
+//	queue.go         whose turn it is to be stored: each tenant waits for itself
 //	commit.go        group commit: events and outcomes of the moment share a sync
 //	lane.go          what is ready for one subscription, and how fast it may go
+//	  target.go        what it goes by: the subscription as it is now
+//	  pause.go         until when it keeps still, and why
 //	dispatch.go      which lane's turn it is
 //	claim.go         lanes are filled from the store: retries, backlogs
 //	attempt.go       sign, send, judge
 //	outcome.go       what an answer means
 //	retry.go         when to try again
+//	  breaker.go       how a receiver that fails is spared,
+//	  ahead.go         how it is found out that it is back,
+//	  disable.go       and when it is given up
 //
 // What people do by hand is in subscription.go, delivery.go and status.go, and
 // what other nodes do that share the store in shared.go.
