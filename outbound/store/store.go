@@ -178,7 +178,7 @@ const (
 type Settlement struct {
 	Delivery     ID
 	Subscription ID
-	Attempt      *Attempt // nil where none was made
+	Attempt      *Attempt
 	State        State
 	Due          time.Time // of the next attempt, where State is Pending
 	Reason       string    // where State is Dead

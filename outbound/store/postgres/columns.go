@@ -108,11 +108,11 @@ func (c *publications) statement(session int64) (sql string, args []any) {
 
 // outcomes are the columns of settlements, of different deliveries.
 type outcomes struct {
-	delivery, at, latency                int64s
+	delivery, id, at, latency            int64s
 	state                                []int16
-	due, id                              []pgtype.Int8
-	round                                []int32
-	number, status                       []pgtype.Int4
+	due                                  []pgtype.Int8
+	round, number                        []int32
+	status                               []pgtype.Int4
 	reason, class, err, headers, traceID []pgtype.Text
 	body                                 [][]byte
 	seen                                 map[store.ID]bool
@@ -123,9 +123,7 @@ type outcomes struct {
 func settlements(ts []*store.Settlement) (rounds []*outcomes, size int64) {
 next:
 	for _, t := range ts {
-		if t.Attempt != nil {
-			size += int64(attemptBytes + len(t.Attempt.ResponseBody))
-		}
+		size += int64(attemptBytes + len(t.Attempt.ResponseBody))
 		for _, r := range rounds {
 			if r.add(t) {
 				continue next
@@ -143,17 +141,14 @@ func (c *outcomes) add(t *store.Settlement) bool {
 		return false
 	}
 	c.seen[t.Delivery] = true
-	a, made := t.Attempt, t.Attempt != nil
-	if !made {
-		a = &store.Attempt{}
-	}
+	a := t.Attempt
 	c.delivery = append(c.delivery, int64(t.Delivery))
 	c.state = append(c.state, int16(t.State))
 	c.due = append(c.due, pgtype.Int8{Int64: selects.Millis(t.Due), Valid: t.State == store.Pending})
 	c.reason = append(c.reason, optional(t.Reason))
 	c.round = append(c.round, int32(t.Round))
-	c.id = append(c.id, pgtype.Int8{Int64: int64(a.ID), Valid: made})
-	c.number = append(c.number, pgtype.Int4{Int32: int32(a.Number), Valid: made})
+	c.id = append(c.id, int64(a.ID))
+	c.number = append(c.number, int32(a.Number))
 	c.at = append(c.at, selects.Millis(a.At))
 	c.latency = append(c.latency, a.Latency.Microseconds())
 	c.status = append(c.status, pgtype.Int4{Int32: int32(a.Status), Valid: a.Status != 0})

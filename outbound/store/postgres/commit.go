@@ -23,8 +23,8 @@ const (
 				state = CASE WHEN d.again IS NULL THEN s.state ELSE 0 END,
 				due = coalesce(d.again, s.due),
 				reason = CASE WHEN d.again IS NULL THEN s.reason END,
-				round = CASE WHEN d.again IS NULL THEN greatest(d.round, s.round) ELSE coalesce(s.number, d.attempts) END,
-				attempts = coalesce(s.number, d.attempts),
+				round = CASE WHEN d.again IS NULL THEN greatest(d.round, s.round) ELSE s.number END,
+				attempts = s.number,
 				holder = NULL,
 				again = NULL,
 				at = CASE WHEN s.number = 1 THEN s.at ELSE d.at END,
@@ -36,7 +36,7 @@ const (
 				response_headers = CASE WHEN s.number = 1 THEN s.response_headers::json ELSE d.response_headers END,
 				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END
 			FROM s
-			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($16)) AND (s.number IS NULL OR s.number > d.attempts)
+			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($16)) AND s.number > d.attempts
 			RETURNING d.id
 		), recorded AS (
 			INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)

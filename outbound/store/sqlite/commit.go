@@ -19,7 +19,7 @@ const (
 
 	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?),
 		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
-	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = coalesce(?, attempts), reason = ?, round = max(round, ?) WHERE id = ?`
+	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?) WHERE id = ?`
 	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + selects.Attempt + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
@@ -144,21 +144,22 @@ func (w *writer) compare(p *store.Publication) error {
 }
 
 func (w *writer) settle(t *store.Settlement) error {
-	due := func(st *stmt) *stmt {
-		if t.State == store.Pending {
-			return st.time(t.Due)
-		}
-		return st.null()
+	a, st := t.Attempt, w.settleLater
+	first := a.Number == 1
+	if first {
+		st = w.settleFirst
 	}
-	a := t.Attempt
-	switch {
-	case a == nil:
-		return due(w.settleLater.int(int64(t.State))).null().optional(t.Reason).int(int64(t.Round)).id(t.Delivery).exec()
-	case a.Number == 1:
-		st := due(w.settleFirst.int(int64(t.State))).int(1).optional(t.Reason).int(int64(t.Round))
+	st.int(int64(t.State))
+	if t.State == store.Pending {
+		st.time(t.Due)
+	} else {
+		st.null()
+	}
+	st.int(int64(a.Number)).optional(t.Reason).int(int64(t.Round))
+	if first {
 		return st.attempt(a).id(t.Delivery).exec()
 	}
-	if err := due(w.settleLater.int(int64(t.State))).int(int64(a.Number)).optional(t.Reason).int(int64(t.Round)).id(t.Delivery).exec(); err != nil {
+	if err := st.id(t.Delivery).exec(); err != nil {
 		return err
 	}
 	return w.insertAttempt.id(a.ID).id(t.Delivery).int(int64(a.Number)).attempt(a).exec()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"reflect"
 	"time"
 
@@ -176,7 +177,17 @@ var queueTests = []test{
 			}
 		}
 		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), newestFirst(deliveries(one, two, three)...))
-		equal(b, "reason", b.delivery(one.Deliveries[0].ID).Reason, "the subscription was deleted")
+		r := b.delivery(one.Deliveries[0].ID)
+		equal(b, "reason", r.Reason, "the subscription was deleted")
+		if r.Last != nil || r.Attempts != 0 {
+			b.Errorf("there is an attempt: %+v", r.Last)
+		}
+		attempts, err := b.Attempts(b.ctx(), r.ID)
+		b.check(err)
+		equal(b, "attempts", len(attempts), 0)
+		if _, err := b.DeliveryOf(b.ctx(), r.ID); !errors.Is(err, store.ErrNotFound) {
+			b.Errorf("the delivery of an attempt that wasn't made: %v", err)
+		}
 		same(b, "claimed", b.claimed(s, 9), nil)
 		b.check(b.Release(b.ctx(), deliveries(held)))
 		same(b, "claimed when released", b.claimed(s, 9), deliveries(held)[:1])

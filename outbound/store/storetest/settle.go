@@ -95,26 +95,6 @@ var settleTests = []test{
 		b.settle(t)
 		sameAttempts(b, []*store.Attempt{b.delivery(p.Deliveries[0].ID).Last}, t)
 	}},
-	{"without an attempt", func(b *bench) {
-		s := b.subscribe("crm")
-		p := b.event("1", s)
-		b.publish(p)
-		id := p.Deliveries[0].ID
-		b.settle(&store.Settlement{Delivery: id, Subscription: s.Key, State: store.Dead, Reason: "the subscription was deleted"})
-		r := b.delivery(id)
-		equal(b, "state", r.State, store.Dead)
-		equal(b, "reason", r.Reason, "the subscription was deleted")
-		equal(b, "attempts", r.Attempts, 0)
-		if r.Last != nil {
-			b.Fatalf("there is an attempt: %+v", r.Last)
-		}
-		attempts, err := b.Attempts(b.ctx(), id)
-		b.check(err)
-		equal(b, "attempts", len(attempts), 0)
-		if _, err := b.DeliveryOf(b.ctx(), id); !errors.Is(err, store.ErrNotFound) {
-			b.Fatalf("the delivery of an attempt that wasn't made: %v", err)
-		}
-	}},
 	{"twice the same is once", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)
