@@ -23,7 +23,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 		l.brokenOff(h)
 		return
 	}
-	s := &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Attempt: a}
+	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}
 	o.due = l.scheduled(h)
 	e.decide(c, l, h, &o, s)
 	e.settle(l, t, h, s)

@@ -277,7 +277,7 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 	l.known(t)
 	hs := l.keep(t, l.at(0), false, false)
 	for _, h := range hs {
-		l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Subscription: l.key, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+		l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
 	}
 	l.stored(l.at(0))
 	l.e.store = watched{l.e.store, func(what string) {

@@ -62,7 +62,7 @@ func (f filling) into(s store.Store, path string) (events int, err error) {
 			b.Publications = append(b.Publications, &store.Publication{Event: e, Deliveries: []store.NewDelivery{d}})
 			if f.delivered {
 				settlements = append(settlements, &store.Settlement{
-					Delivery: d.ID, Subscription: d.Subscription, State: store.Delivered,
+					Delivery: d.ID, State: store.Delivered,
 					Attempt: &store.Attempt{ID: d.ID, Number: 1, At: e.Created(), Latency: time.Millisecond, Status: 200},
 				})
 			}

@@ -176,13 +176,12 @@ const (
 // delivery, which is no longer held. Storing it twice is as good as once. It is
 // passed over where another process has taken the delivery meanwhile.
 type Settlement struct {
-	Delivery     ID
-	Subscription ID
-	Attempt      *Attempt
-	State        State
-	Due          time.Time // of the next attempt, where State is Pending
-	Reason       string    // where State is Dead
-	Round        int       // the delivery's from now on, where that is more than it was
+	Delivery ID
+	Attempt  *Attempt
+	State    State
+	Due      time.Time // of the next attempt, where State is Pending
+	Reason   string    // where State is Dead
+	Round    int       // the delivery's from now on, where that is more than it was
 
 	Passed bool // set by Commit: it was passed over
 }

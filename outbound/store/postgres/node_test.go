@@ -186,7 +186,7 @@ func TestLateOutcome(t *testing.T) {
 		t.Helper()
 		id := p.Deliveries[0].ID
 		outcome := &store.Settlement{
-			Delivery: id, Subscription: 1, State: state, Reason: "it said so", Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"},
+			Delivery: id, State: state, Reason: "it said so", Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"},
 		}
 		news := publication(ids, 2)
 		news.Tells = id
@@ -221,7 +221,7 @@ func TestTextThatPostgresRefuses(t *testing.T) {
 	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
 	for number := range 2 {
 		a := &store.Attempt{ID: id + store.ID(number), Number: number + 1, At: time.Now(), Class: bad, Error: bad, TraceID: bad, ResponseBody: []byte(bad), ResponseHeaders: map[string]string{bad: bad}}
-		err = errors.Join(err, s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: id, Subscription: 1, State: store.Dead, Reason: bad, Attempt: a}}}))
+		err = errors.Join(err, s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: id, State: store.Dead, Reason: bad, Attempt: a}}}))
 	}
 	if err != nil {
 		t.Fatal(err)

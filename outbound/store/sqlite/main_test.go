@@ -100,7 +100,7 @@ var payload = []byte(`{"note":"` + strings.Repeat("x", 1013) + `"}`)
 // settlement is that of a first attempt.
 func settlement(d store.NewDelivery) *store.Settlement {
 	return &store.Settlement{
-		Delivery: d.ID, Subscription: d.Subscription, State: store.Delivered,
+		Delivery: d.ID, State: store.Delivered,
 		Attempt: &store.Attempt{
 			ID: d.ID, Number: 1, At: time.Now(), Latency: 12 * time.Millisecond, Status: 200,
 			ResponseBody: []byte(`{"ok":true}`), ResponseHeaders: map[string]string{"Content-Type": "application/json"},

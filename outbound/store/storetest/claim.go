@@ -167,7 +167,7 @@ var claimTests = []test{
 		late.Deliveries[0].Hold = true
 		late.Deliveries[0].Due = b.now().Add(time.Minute)
 		b.publish(late, early, done)
-		b.settle(b.attempted(done.Deliveries[0].ID, none, 1, store.Delivered))
+		b.settle(b.attempted(done.Deliveries[0].ID, 1, store.Delivered))
 		got, err := b.Backlogs(b.ctx())
 		b.check(err)
 		due := map[store.ID]time.Time{}

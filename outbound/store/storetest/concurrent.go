@@ -32,7 +32,7 @@ var concurrentTests = []test{
 		settle := func(s *store.Subscription, ids ...store.ID) {
 			batch := &store.Batch{}
 			for _, id := range ids {
-				batch.Settlements = append(batch.Settlements, b.attempted(id, s, 1, store.Delivered))
+				batch.Settlements = append(batch.Settlements, b.attempted(id, 1, store.Delivered))
 			}
 			if err := b.Commit(b.ctx(), batch); err != nil {
 				b.Errorf("settling: %v", err)
@@ -124,7 +124,7 @@ var concurrentTests = []test{
 		for range letters {
 			p := b.event("1", s)
 			ps = append(ps, p)
-			deaths = append(deaths, b.attempted(p.Deliveries[0].ID, s, 1, store.Dead))
+			deaths = append(deaths, b.attempted(p.Deliveries[0].ID, 1, store.Dead))
 		}
 		b.publish(ps...)
 		b.settle(deaths...)

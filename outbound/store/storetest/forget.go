@@ -15,8 +15,8 @@ var forgetTests = []test{
 		p.Chosen, p.Event.ID, p.Event.Tenant = true, "mine", "t"
 		b.publish(p, unheard)
 		one, two := p.Deliveries[0].ID, p.Deliveries[1].ID
-		b.settle(b.attempted(one, s, 1, store.Pending), b.attempted(two, other, 1, store.Dead))
-		b.settle(b.attempted(one, s, 2, store.Delivered))
+		b.settle(b.attempted(one, 1, store.Pending), b.attempted(two, 1, store.Dead))
+		b.settle(b.attempted(one, 2, store.Delivered))
 		b.clock = b.clock.Add(time.Hour)
 		equal(b, "removed", b.forget(store.Forget{Before: b.now(), Limit: 9}).Events, 2)
 		same(b, "deliveries", b.list(store.Query{}), nil)
@@ -34,7 +34,7 @@ var forgetTests = []test{
 		held, waits := b.event("1", s), b.event("2", s, other)
 		held.Deliveries[0].Hold = true
 		b.publish(held, waits)
-		b.settle(b.attempted(waits.Deliveries[0].ID, s, 1, store.Delivered))
+		b.settle(b.attempted(waits.Deliveries[0].ID, 1, store.Delivered))
 		b.clock = b.clock.Add(time.Hour)
 		done := b.forget(store.Forget{Before: b.now(), Limit: 9})
 		equal(b, "removed", done.Events, 0)
@@ -47,7 +47,7 @@ var forgetTests = []test{
 		for range 4 {
 			p := b.event("1", s)
 			b.publish(p)
-			b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Delivered))
+			b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
 			b.clock = b.clock.Add(time.Second)
 			ps = append(ps, p)
 		}
@@ -65,7 +65,7 @@ var forgetTests = []test{
 		s := b.subscribe("crm")
 		dead, fine := b.event("1", s), b.event("2", s)
 		b.publish(dead, fine)
-		b.settle(b.attempted(dead.Deliveries[0].ID, s, 1, store.Dead), b.attempted(fine.Deliveries[0].ID, s, 1, store.Delivered))
+		b.settle(b.attempted(dead.Deliveries[0].ID, 1, store.Dead), b.attempted(fine.Deliveries[0].ID, 1, store.Delivered))
 		b.clock = b.clock.Add(time.Hour)
 		equal(b, "removed", b.forget(store.Forget{Before: b.now(), KeepDead: true, Limit: 9}).Events, 1)
 		same(b, "deliveries", b.list(store.Query{}), deliveries(dead))
@@ -90,8 +90,8 @@ var forgetTests = []test{
 		fine.Chosen, fine.Event.ID, fine.Event.Tenant = true, "mine", "t"
 		b.publish(fine, dead, waits, small)
 		b.settle(
-			b.attempted(fine.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(small.Deliveries[0].ID, s, 1, store.Delivered),
-			b.attempted(dead.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(dead.Deliveries[1].ID, other, 1, store.Dead))
+			b.attempted(fine.Deliveries[0].ID, 1, store.Delivered), b.attempted(small.Deliveries[0].ID, 1, store.Delivered),
+			b.attempted(dead.Deliveries[0].ID, 1, store.Delivered), b.attempted(dead.Deliveries[1].ID, 1, store.Dead))
 		b.clock = b.clock.Add(time.Hour)
 		before := b.forget(store.Forget{Before: b.now()}).Used
 		f := store.Forget{Before: b.now(), KeepDead: true, PayloadsOnly: true, Limit: 99}
@@ -132,7 +132,7 @@ var forgetTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Dead))
+		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Dead))
 		b.clock = b.clock.Add(time.Hour)
 		b.forget(store.Forget{Before: b.now(), Limit: 9})
 		done, err := b.Requeue(b.ctx(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, b.now())

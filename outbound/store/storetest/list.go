@@ -27,9 +27,9 @@ var listTests = []test{
 		third.Event.Type = "orders"
 		b.publish(third)
 		b.settle(
-			b.attempted(first.Deliveries[0].ID, crm, 1, store.Delivered),
-			b.attempted(first.Deliveries[1].ID, erp, 1, store.Dead),
-			b.attempted(third.Deliveries[0].ID, erp, 1, store.Dead),
+			b.attempted(first.Deliveries[0].ID, 1, store.Delivered),
+			b.attempted(first.Deliveries[1].ID, 1, store.Dead),
+			b.attempted(third.Deliveries[0].ID, 1, store.Dead),
 		)
 		a, c, d, e := first.Deliveries[0].ID, first.Deliveries[1].ID, second.Deliveries[0].ID, third.Deliveries[0].ID
 		tests := []struct {
@@ -87,14 +87,14 @@ var listTests = []test{
 		ids := deliveries(p)
 		once, twice, delivered, waits, buried, tried := ids[0], ids[1], ids[2], ids[3], ids[4], ids[5]
 		b.settle(
-			b.attempted(twice, crm, 1, store.Pending), b.attempted(waits, crm, 1, store.Pending), b.attempted(tried, erp, 1, store.Pending),
+			b.attempted(twice, 1, store.Pending), b.attempted(waits, 1, store.Pending), b.attempted(tried, 1, store.Pending),
 		)
 		b.clock = b.clock.Add(time.Hour)
 		first := b.now()
-		b.settle(b.attempted(once, crm, 1, store.Dead), b.attempted(delivered, crm, 1, store.Delivered))
+		b.settle(b.attempted(once, 1, store.Dead), b.attempted(delivered, 1, store.Delivered))
 		b.clock = b.clock.Add(time.Hour)
 		second := b.now()
-		b.settle(b.attempted(twice, crm, 2, store.Dead))
+		b.settle(b.attempted(twice, 2, store.Dead))
 		_, err := b.Bury(b.ctx(), erp.Key, 0, "deleted", 9)
 		b.check(err)
 		dead := []store.State{store.Dead}
@@ -170,7 +170,7 @@ var listTests = []test{
 		second, third := b.event("2", crm), b.event("3")
 		third.Event.Type = "user.created"
 		b.publish(second, third)
-		b.settle(b.attempted(first.Deliveries[1].ID, erp, 1, store.Dead))
+		b.settle(b.attempted(first.Deliveries[1].ID, 1, store.Dead))
 		one, two, three := first.Event.Key, second.Event.Key, third.Event.Key
 		tests := []struct {
 			name string

@@ -195,7 +195,7 @@ func (m *machine) settleSome(rt *rapid.T) {
 	var ts []*store.Settlement
 	for _, d := range m.held(rt) {
 		state := rapid.SampledFrom([]store.State{store.Pending, store.Delivered, store.Dead}).Draw(rt, "state")
-		t := m.attempted(d.ID, &store.Subscription{Key: d.Subscription}, d.Attempts+1, state)
+		t := m.attempted(d.ID, d.Attempts+1, state)
 		if state == store.Pending {
 			t.Due, t.Round = m.later(rt), rapid.SampledFrom([]int{0, d.Round + 1}).Draw(rt, "round")
 		}

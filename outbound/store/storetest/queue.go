@@ -14,9 +14,9 @@ var queueTests = []test{
 		dead, alive, others := b.event("1", s), b.event("2", s), b.event("3", other)
 		b.publish(dead, alive, others)
 		id := dead.Deliveries[0].ID
-		b.settle(b.attempted(id, s, 1, store.Pending), b.attempted(alive.Deliveries[0].ID, s, 1, store.Delivered),
-			b.attempted(others.Deliveries[0].ID, other, 1, store.Dead))
-		b.settle(b.attempted(id, s, 2, store.Dead))
+		b.settle(b.attempted(id, 1, store.Pending), b.attempted(alive.Deliveries[0].ID, 1, store.Delivered),
+			b.attempted(others.Deliveries[0].ID, 1, store.Dead))
+		b.settle(b.attempted(id, 2, store.Dead))
 		done, err := b.Requeue(b.ctx(), store.Query{States: []store.State{store.Dead}, Subscription: "crm", Limit: 9}, b.now())
 		b.check(err)
 		equal(b, "count", done.Count, 1)
@@ -40,8 +40,8 @@ var queueTests = []test{
 		s, other := b.subscribe("crm"), b.subscribe("other")
 		one, two, alive, waits, others := b.event("1", s), b.event("2", s), b.event("3", s), b.event("4", s), b.event("5", other)
 		b.publish(one, two, alive, waits, others)
-		b.settle(b.attempted(one.Deliveries[0].ID, s, 1, store.Dead), b.attempted(two.Deliveries[0].ID, s, 1, store.Dead),
-			b.attempted(alive.Deliveries[0].ID, s, 1, store.Delivered), b.attempted(others.Deliveries[0].ID, other, 1, store.Dead))
+		b.settle(b.attempted(one.Deliveries[0].ID, 1, store.Dead), b.attempted(two.Deliveries[0].ID, 1, store.Dead),
+			b.attempted(alive.Deliveries[0].ID, 1, store.Delivered), b.attempted(others.Deliveries[0].ID, 1, store.Dead))
 		b.check(b.DeleteSubscription(b.ctx(), "other"))
 		done, err := b.Discard(b.ctx(), store.Query{Limit: 2})
 		b.check(err)
@@ -69,7 +69,7 @@ var queueTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Delivered))
+		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
 		done, err := b.Requeue(b.ctx(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, b.now())
 		b.check(err)
 		equal(b, "count", done.Count, 1)
@@ -103,7 +103,7 @@ var queueTests = []test{
 		}
 		b.publish(ps...)
 		for _, p := range ps {
-			b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Delivered))
+			b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
 		}
 		q := store.Query{Limit: 2}
 		var counts []int
@@ -123,7 +123,7 @@ var queueTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		b.settle(b.attempted(p.Deliveries[0].ID, s, 1, store.Dead))
+		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Dead))
 		b.check(b.DeleteSubscription(b.ctx(), "crm"))
 		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
 		b.check(err)
@@ -159,7 +159,7 @@ var queueTests = []test{
 		two.Deliveries[0].Due = b.now().Add(time.Hour)
 		b.publish(held, one, two, three)
 		for number := range 2 {
-			b.settle(b.attempted(three.Deliveries[0].ID, s, number+1, store.Pending))
+			b.settle(b.attempted(three.Deliveries[0].ID, number+1, store.Pending))
 		}
 		b.check(b.DeleteSubscription(b.ctx(), s.ID))
 		var buried []*store.Record

@@ -11,7 +11,7 @@ var reopenTests = []test{
 		s := b.subscribe("crm")
 		chosen, retried, dead := b.chosen("x", "1", s), b.event("2", s), b.event("3", s)
 		b.publish(chosen, retried, dead)
-		retry, give := b.attempted(retried.Deliveries[0].ID, s, 1, store.Pending), b.attempted(dead.Deliveries[0].ID, s, 1, store.Dead)
+		retry, give := b.attempted(retried.Deliveries[0].ID, 1, store.Pending), b.attempted(dead.Deliveries[0].ID, 1, store.Dead)
 		b.settle(retry, give)
 		b.check(b.PutEventType(b.ctx(), store.EventType{Name: "order.created"}))
 		b.reopen()

@@ -15,7 +15,7 @@ var settleTests = []test{
 		b.publish(p)
 		news := b.event("dead", pager)
 		news.Tells = p.Deliveries[0].ID
-		death := b.attempted(news.Tells, s, 1, store.Dead)
+		death := b.attempted(news.Tells, 1, store.Dead)
 		b.check(b.Commit(b.ctx(), &store.Batch{Publications: []*store.Publication{news}, Settlements: []*store.Settlement{death}}))
 		equal(b, "outcome", news.Result, store.PublishResult{Deliveries: 1})
 		equal(b, "passed", death.Passed, false)
@@ -29,7 +29,7 @@ var settleTests = []test{
 		p.Deliveries[0].Hold = true
 		b.publish(p)
 		id := p.Deliveries[0].ID
-		t := b.attempted(id, s, 1, store.Delivered)
+		t := b.attempted(id, 1, store.Delivered)
 		b.settle(t)
 		r := b.delivery(id)
 		equal(b, "state", r.State, store.Delivered)
@@ -49,9 +49,9 @@ var settleTests = []test{
 			h := b.claim(s, 9).Deliveries
 			same(b, "claimed", heldIDs(h), []store.ID{id})
 			equal(b, "attempts so far", h[0].Attempts, number)
-			t := b.attempted(id, s, number+1, store.Pending)
+			t := b.attempted(id, number+1, store.Pending)
 			if number == 2 {
-				t = b.attempted(id, s, number+1, store.Dead)
+				t = b.attempted(id, number+1, store.Dead)
 			}
 			made = append(made, t)
 			b.settle(t)
@@ -80,7 +80,7 @@ var settleTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		t := b.attempted(p.Deliveries[0].ID, s, 1, store.Pending)
+		t := b.attempted(p.Deliveries[0].ID, 1, store.Pending)
 		t.Attempt = &store.Attempt{ID: p.Deliveries[0].ID, Number: 1, At: b.now(), Class: "dns", Error: "no such host"}
 		b.settle(t)
 		sameAttempts(b, []*store.Attempt{b.delivery(p.Deliveries[0].ID).Last}, t)
@@ -89,7 +89,7 @@ var settleTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		t := b.attempted(p.Deliveries[0].ID, s, 1, store.Dead)
+		t := b.attempted(p.Deliveries[0].ID, 1, store.Dead)
 		t.Attempt.ResponseBody = []byte{0xff, 0, 0xc3}
 		t.Attempt.ResponseHeaders = map[string]string{"X-Odd": "a\u00e9\t\"", "Set-Cookie": ""}
 		b.settle(t)
@@ -99,7 +99,7 @@ var settleTests = []test{
 		s := b.subscribe("crm")
 		p := b.event("1", s)
 		b.publish(p)
-		first, second := b.attempted(p.Deliveries[0].ID, s, 1, store.Pending), b.attempted(p.Deliveries[0].ID, s, 2, store.Delivered)
+		first, second := b.attempted(p.Deliveries[0].ID, 1, store.Pending), b.attempted(p.Deliveries[0].ID, 2, store.Delivered)
 		b.settle(first)
 		b.settle(first)
 		b.settle(second)
@@ -114,7 +114,7 @@ var settleTests = []test{
 		b.publish(one)
 		b.check(b.Commit(b.ctx(), &store.Batch{
 			Publications: []*store.Publication{two},
-			Settlements:  []*store.Settlement{b.attempted(one.Deliveries[0].ID, s, 1, store.Delivered)},
+			Settlements:  []*store.Settlement{b.attempted(one.Deliveries[0].ID, 1, store.Delivered)},
 		}))
 		same(b, "claimed", b.claimed(s, 9), deliveries(two))
 	}},
@@ -123,7 +123,7 @@ var settleTests = []test{
 		p := b.event("1", s)
 		b.check(b.Commit(b.ctx(), &store.Batch{
 			Publications: []*store.Publication{p},
-			Settlements:  []*store.Settlement{b.attempted(b.ids.Next(), s, 1, store.Delivered)},
+			Settlements:  []*store.Settlement{b.attempted(b.ids.Next(), 1, store.Delivered)},
 		}))
 		same(b, "deliveries", b.list(store.Query{}), deliveries(p))
 	}},

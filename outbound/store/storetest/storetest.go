@@ -175,12 +175,12 @@ func (b *bench) settle(ts ...*store.Settlement) {
 }
 
 // attempted is the settlement of an attempt.
-func (b *bench) attempted(d store.ID, s *store.Subscription, number int, state store.State) *store.Settlement {
+func (b *bench) attempted(d store.ID, number int, state store.State) *store.Settlement {
 	a := &store.Attempt{ID: d, Number: number, At: b.now(), Latency: 12345 * time.Microsecond, Status: 200, TraceID: "4bf92f3577b34da6a3ce929d0e0e4736"}
 	if number > 1 {
 		a.ID = b.ids.Next()
 	}
-	t := &store.Settlement{Delivery: d, Subscription: s.Key, Attempt: a, State: state}
+	t := &store.Settlement{Delivery: d, Attempt: a, State: state}
 	if state != store.Delivered {
 		a.Status, a.Class, a.Error = 503, "status", "answered 503 Service Unavailable"
 		a.ResponseBody, a.ResponseHeaders = []byte("busy"), map[string]string{"Retry-After": "5"}
