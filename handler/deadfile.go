@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/time/rate"
 
@@ -62,7 +63,8 @@ func (f *deadFile) open() (err error) {
 		return err
 	}
 	f.torn = endsTorn(f.path)
-	f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	// A pipe that nobody reads is an error: opening one would wait for a reader.
+	f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	return err
 }
 
