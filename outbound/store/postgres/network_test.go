@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"net"
 	"net/url"
 	"sync"
@@ -14,12 +15,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// wire is a network to the server that can lose an answer.
+// wire is a network to the server that can lose an answer, and what is told.
 type wire struct {
 	net.Listener
 	server net.Addr
 
 	mu   sync.Mutex
+	deaf bool   // nothing gets through that nodes tell
 	lose []byte // the answer to what has this in it
 	lost chan struct{}
 }
@@ -71,6 +73,13 @@ func (w *wire) loseAnswer(words string) {
 	w.lose = []byte(words)
 }
 
+// deafen lets nothing through any more that nodes tell.
+func (w *wire) deafen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deaf = true
+}
+
 func (w *wire) carry(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial(w.server.Network(), w.server.String())
@@ -105,6 +114,9 @@ func (w *wire) carry(client net.Conn) {
 			return
 		}
 		w.mu.Lock()
+		if w.deaf {
+			copy(b, bytes.ReplaceAll(b[:n], []byte("LISTEN webhooks"), []byte("LISTEN deafness")))
+		}
 		// The statement is described first, and then executed.
 		if w.lose != nil && bytes.Contains(b[:n], w.lose) && bytes.Contains(b[:n], []byte("E\x00\x00\x00")) {
 			w.lose = nil
@@ -115,6 +127,15 @@ func (w *wire) carry(client net.Conn) {
 			return
 		}
 	}
+}
+
+// A node to which nothing gets through that others tell says so.
+func TestDeafNode(t *testing.T) {
+	w, dsn := newWire(t, pgtest.Database(t))
+	w.deafen()
+	said := make(lines, 100)
+	open(t, postgres.Config{DSN: dsn, Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
+	said.wait(t, "doesn't get through")
 }
 
 // A commit whose answer is lost may be one: what it holds then comes free.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -25,6 +24,7 @@ const (
 	channel     = "webhooks"
 	newsAsked   = "asked"   // that the receiver of the subscription that follows be tried
 	newsChanged = "changed" // a subscription or an event type
+	newsHere    = "here"    // that this node is there, which is for itself
 	newsSeen    = "seen"    // inbound messages: the keys that follow
 	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
 )
@@ -143,11 +143,13 @@ func (s *Store) hear(ctx context.Context) error {
 	if err := s.relearn(ctx); err != nil {
 		return err
 	}
+	if err := s.echo(ctx, conn); err != nil {
+		return err
+	}
 	for {
-		n, err := s.await(ctx, conn)
+		err := s.await(ctx, conn, patience)
 		switch {
 		case err == nil:
-			s.heard(n.Payload)
 		case ctx.Err() != nil, !errors.Is(err, context.DeadlineExceeded):
 			return err
 		default: // nothing was told: is anybody there?
@@ -158,11 +160,30 @@ func (s *Store) hear(ctx context.Context) error {
 	}
 }
 
-// await waits for what is told, for as long as a network may be silent.
-func (s *Store) await(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// echo says so where this node doesn't even hear itself.
+func (s *Store) echo(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := s.pool.Exec(ctx, tell, s.told(newsHere)); err != nil {
+		return err
+	}
+	err := s.await(ctx, conn, s.lease/beats)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		s.deaf.Do(func() {
+			s.log.Warn("webhooks store: what the nodes tell each other doesn't get through, as behind a pooler in transaction mode: changes take seconds, and copies of inbound messages that other nodes took are not known: have a connection string that leads to the server, or to a pooler in session mode", "store", s.name)
+		})
+		return ping(ctx, conn)
+	}
+	return err
+}
+
+// await waits for what is told, for as long as that.
+func (s *Store) await(ctx context.Context, conn *pgx.Conn, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	return conn.WaitForNotification(ctx)
+	n, err := conn.WaitForNotification(ctx)
+	if err == nil {
+		s.heard(n.Payload)
+	}
+	return err
 }
 
 func ping(ctx context.Context, conn *pgx.Conn) error {

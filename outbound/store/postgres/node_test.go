@@ -590,19 +590,10 @@ func TestClocksApart(t *testing.T) {
 		$$SELECT pg_catalog.clock_timestamp() - interval '1 minute'$$`)
 	said := make(lines, 100)
 	open(t, postgres.Config{DSN: setting(t, dsn, "search_path", "late,pg_catalog"), Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
-	deadline := time.After(patience)
-	for {
-		select {
-		case line := <-said:
-			if _, ahead, _ := strings.Cut(line, "ahead="); strings.Contains(line, "clocks") {
-				if d, err := time.ParseDuration(strings.Fields(ahead)[0]); err != nil || (d-time.Minute).Abs() > 10*time.Second {
-					t.Error(line)
-				}
-				return
-			}
-		case <-deadline:
-			t.Fatal("nothing was said of the clocks")
-		}
+	line := said.wait(t, "clocks")
+	_, ahead, _ := strings.Cut(line, "ahead=")
+	if d, err := time.ParseDuration(strings.Fields(ahead)[0]); err != nil || (d-time.Minute).Abs() > 10*time.Second {
+		t.Error(line)
 	}
 }
 
@@ -615,6 +606,22 @@ func (l lines) Write(p []byte) (int, error) {
 	default:
 	}
 	return len(p), nil
+}
+
+// wait waits for a line with these words.
+func (l lines) wait(t *testing.T, words string) string {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case line := <-l:
+			if strings.Contains(line, words) {
+				return line
+			}
+		case <-deadline:
+			t.Fatalf("the log doesn't say %q", words)
+		}
+	}
 }
 
 // setting adds a setting of the server to a connection string.

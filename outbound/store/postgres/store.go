@@ -73,6 +73,7 @@ type Store struct {
 	yielded  bool         // there are no more claims
 	away     atomic.Bool  // the session was not renewed for as long as the lease
 	follower atomic.Pointer[func([]store.Remembered)]
+	deaf     sync.Once    // for the warning
 	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
 	reads  chan struct{} // has room for those that may be under way
