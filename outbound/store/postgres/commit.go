@@ -61,13 +61,14 @@ var publish = publication(`d.due`, ``)
 
 // publishInOrder has those that must be in order come behind what is there, also
 // where that is from a node whose clock is ahead: two clocks may be twice as far
-// apart as each is from the server's. What waits is behind what is held.
+// apart as each is from the server's. What waits may be before what is held: a
+// failure is told before the rest is given back.
 var publishInOrder = publication(`greatest(d.due, (SELECT ahead.due FROM ahead WHERE ahead.subscription = d.subscription))`, `, ahead AS (
 			SELECT w.subscription, CASE WHEN last.id < w.id THEN last.due ELSE last.due + 1 END AS due
 			FROM (SELECT subscription, min(id) AS id, max(due) + $19 AS due FROM d WHERE ordered GROUP BY subscription) w
 			CROSS JOIN LATERAL (
 				(`+selectLast+` AND state = 0 AND holder IS NULL`+lastOne+`) UNION ALL (`+selectLast+` AND holder IS NOT NULL`+lastOne+`)
-				LIMIT 1) last
+				`+lastOne+`) last
 		)`)
 
 const (

@@ -537,6 +537,50 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	}
 }
 
+// What is published comes behind what the owner holds by a clock that is ahead, also
+// while a failure waits and the rest isn't given back yet.
+func TestOrderBehindWhatIsHeld(t *testing.T) {
+	s := open(t, postgres.Config{DSN: pgtest.Database(t)})
+	const ahead = 8 * time.Second
+	here, there := store.NewIDs(0, 0, time.Now), store.NewIDs(1, 0, func() time.Time { return time.Now().Add(ahead) })
+	sub := &store.Subscription{Key: here.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(ids *store.IDs, ahead time.Duration) store.ID {
+		p := publication(ids, sub.Key)
+		d := &p.Deliveries[0]
+		d.Due, d.Ordered = d.Due.Add(ahead), true
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+			t.Fatal(err)
+		}
+		return d.ID
+	}
+	claim := func() (got []store.ID) {
+		claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range claimed[0].Deliveries {
+			got = append(got, h.Delivery.ID)
+		}
+		return got
+	}
+	first := publish(here, 0)
+	second := publish(there, ahead)
+	claim()
+	if err := s.Release(t.Context(), []store.ID{first}); err != nil {
+		t.Fatal(err)
+	}
+	third := publish(here, 0)
+	if err := s.Release(t.Context(), []store.ID{second}); err != nil {
+		t.Fatal(err)
+	}
+	if got := claim(); !slices.Equal(got, []store.ID{first, second, third}) {
+		t.Errorf("claimed %v, published %v", got, []store.ID{first, second, third})
+	}
+}
+
 // A node that stood still in a transaction, which the server has ended since, is
 // told to try again.
 func TestTransactionThatStoodStill(t *testing.T) {
