@@ -85,11 +85,7 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Dir(path), nil, 0o600); err != nil { // in the folder's place
 		t.Fatal(err)
 	}
-	var told string
-	d.file.write(d.death(1).Record())
-	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
-	d.file.write(d.death(1).Record())
-	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
+	told := d.missTwo(t)
 	if told += d.written(); strings.Count(told, "missing from the dead-letter log") != 1 || !strings.Contains(told, "dead_letters=1") {
 		t.Errorf("the log: %s", told)
 	}
@@ -104,6 +100,17 @@ func TestDeadLetterLogThatFails(t *testing.T) {
 	if told := d.written(); !strings.Contains(told, "dead_letters=1") { // the second one
 		t.Errorf("the log at the end: %s", told)
 	}
+}
+
+// missTwo has two lines left out, and returns what the log says by then, which knows
+// of the first.
+func (d *deaths) missTwo(t *testing.T) (told string) {
+	t.Helper()
+	d.file.write(d.death(1).Record())
+	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
+	d.file.write(d.death(1).Record())
+	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
+	return told
 }
 
 // A line that a crash has cut short spoils none that comes after it.
@@ -143,11 +150,7 @@ func TestDeadLetterLogThatGoesOn(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil { // in the file's place
 		t.Fatal(err)
 	}
-	var told string
-	d.file.write(d.death(1).Record())
-	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
-	d.file.write(d.death(1).Record())
-	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
+	d.missTwo(t)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,13 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	if ordered && s.State == store.Pending {
 		s.Due = h.Due // it stays the first in line
 	}
-	dead := deliveryDead(s, h.Event, t.sub)
+	done := &AttemptDone{
+		Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
+	}
+	var dead *OperationalEvent
+	if s.State == store.Dead {
+		dead = deliveryDead(done.Record())
+	}
 	var telling *publishing
 	if dead != nil {
 		if telling = e.announce(context.Background(), dead); telling != nil {
@@ -89,7 +95,10 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		if s.State == store.Pending && !ordered {
 			l.stored(s.Due)
 		}
-		e.tellSettled(t, h, s, retry, dead)
+		if s.State == store.Pending {
+			done.Due = e.clock.wall(retry)
+		}
+		e.tellSettled(done, dead)
 		if again {
 			e.requeueSettled(s.Delivery)
 		}
@@ -111,13 +120,7 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 }
 
 // tellSettled tells of an attempt whose outcome is stored, and of what has died of it.
-func (e *Engine) tellSettled(t *target, h *store.Held, s *store.Settlement, retry time.Time, dead *OperationalEvent) {
-	done := &AttemptDone{
-		Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
-	}
-	if s.State == store.Pending {
-		done.Due = e.clock.wall(retry)
-	}
+func (e *Engine) tellSettled(done *AttemptDone, dead *OperationalEvent) {
 	observer := e.config.Load().Observer // the attempt may be older than the settings
 	observer.AttemptDone(done)
 	e.watches.tell(done)

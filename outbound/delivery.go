@@ -134,14 +134,14 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: see what comes of it, and cancel it then if it still waits", ErrConflict)
 	}
 	e.config.Load().Observer.Buried(buried)
-	if dead := recordDead(buried[0]); dead != nil {
+	if dead := deliveryDead(buried[0]); dead != nil {
 		e.tell(ctx, dead)
 	}
 	if l != nil && l.ordered() {
 		l.unpause()
 		e.ask(ctx, l.key)
 	}
-	return e.record(ctx, key)
+	return buried[0], nil
 }
 
 const payloadRemoved = "the event's payload was removed when the store had outgrown retain_size: publish it again, under another event_id"

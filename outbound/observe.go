@@ -15,8 +15,8 @@ type Observer interface {
 	PublishDone(result string, took time.Duration)
 	// AttemptDone is called for each attempt, when its outcome is stored.
 	AttemptDone(a *AttemptDone)
-	// Buried is called when deliveries that waited for a deleted subscription
-	// have become dead letters.
+	// Buried is called when deliveries that waited have become dead letters without
+	// another attempt: of a deleted subscription, or cancelled.
 	Buried(deliveries []*Record)
 	// Unjudged is called when a delivery is made since a subscription's filter took
 	// too long to judge the event.

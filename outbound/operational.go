@@ -28,17 +28,7 @@ type OperationalEvent struct {
 
 // deliveryDead tells of a dead letter, but not of one that was to tell of
 // something itself: nothing that the engine publishes may bring forth more.
-func deliveryDead(s *store.Settlement, ev *store.Event, sub *store.Subscription) *OperationalEvent {
-	if s.State != store.Dead {
-		return nil
-	}
-	return recordDead(&store.Record{
-		Delivery: store.Delivery{ID: s.Delivery, Attempts: s.Attempt.Number, Reason: s.Reason},
-		EventID:  ev.ID, EventType: ev.Type, Tenant: ev.Tenant, SubscriptionID: sub.ID,
-	})
-}
-
-func recordDead(r *store.Record) *OperationalEvent {
+func deliveryDead(r *Record) *OperationalEvent {
 	if store.Operational(r.EventType) {
 		return nil
 	}

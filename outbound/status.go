@@ -100,6 +100,7 @@ func (e *Engine) Salvages() []store.Salvage {
 }
 
 func (l *lane) status() SubscriptionStatus {
+	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := SubscriptionStatus{
@@ -107,7 +108,7 @@ func (l *lane) status() SubscriptionStatus {
 		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
 		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
-	if until := l.rest(); until.After(l.e.now()) {
+	if until := l.rest(); until.After(now) {
 		s.PausedUntil = l.e.clock.wall(until)
 	}
 	switch {
@@ -115,7 +116,7 @@ func (l *lane) status() SubscriptionStatus {
 		s.Health = HealthInactive
 	case l.breaker.down():
 		s.Health = HealthDown
-	case l.notBefore.After(l.e.now()):
+	case l.notBefore.After(now):
 		s.Health = HealthPaused
 	case l.breaker.failures > 0 || !s.PausedUntil.IsZero(): // an ordered one waits to try the same again
 		s.Health = HealthFailing

@@ -438,9 +438,9 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		wanted[store.SubscriptionPrefix+c.Subscriptions[i].Name] = &c.Subscriptions[i]
 	}
 	for id, spec := range wanted {
-		if l := e.lanes.byID(id); l != nil && l.target.Load().sub.Tenant != spec.Tenant {
+		if s, err := e.Subscription(id); err == nil && s.Tenant != spec.Tenant {
 			return fmt.Errorf("subscription %s: what it has is for the tenant %q and can't go to the tenant %q: give that one's another name",
-				spec.Name, l.target.Load().sub.Tenant, spec.Tenant)
+				spec.Name, s.Tenant, spec.Tenant)
 		}
 	}
 	for _, l := range e.lanes.all() {

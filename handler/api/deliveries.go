@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"slices"
@@ -158,27 +159,21 @@ func (c *call) listAttempts() error {
 }
 
 // redeliver queues a delivery at once.
-func (c *call) redeliver() error {
-	if err := c.noArguments(); err != nil {
-		return err
-	}
-	r, err := c.engine.Redeliver(c.r.Context(), c.id)
-	if err != nil {
-		return noDelivery(err, c.id)
-	}
-	return c.answer(http.StatusAccepted, deliveryOf(r))
-}
+func (c *call) redeliver() error { return c.change(http.StatusAccepted, c.engine.Redeliver) }
 
 // cancel gives up a delivery that waits.
-func (c *call) cancel() error {
+func (c *call) cancel() error { return c.change(http.StatusOK, c.engine.Cancel) }
+
+// change has the engine change a delivery, and answers with what it is then.
+func (c *call) change(status int, by func(context.Context, string) (*outbound.Record, error)) error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	r, err := c.engine.Cancel(c.r.Context(), c.id)
+	r, err := by(c.r.Context(), c.id)
 	if err != nil {
 		return noDelivery(err, c.id)
 	}
-	return c.answer(http.StatusOK, deliveryOf(r))
+	return c.answer(status, deliveryOf(r))
 }
 
 func (c *call) redeliverAttempt() error {

@@ -74,17 +74,10 @@ func (s *schemeFlags) row(c *call, name string) (verify.Scheme, error) {
 		return row, err
 	}
 	var over verify.Scheme
-	if err := strictly(text, &over); err != nil {
+	if err := caddy.StrictUnmarshalJSON(text, &over); err != nil {
 		return row, fmt.Errorf("reading the scheme from %s: %w", s.file, err)
 	}
 	return row.Merge(over), nil
-}
-
-// strictly reads JSON in which no field is unknown.
-func strictly(text []byte, to any) error {
-	d := json.NewDecoder(strings.NewReader(string(text)))
-	d.DisallowUnknownFields()
-	return d.Decode(to)
 }
 
 // configured takes the terms of the webhook_verify that a user named. Secrets
@@ -137,7 +130,7 @@ func (r *route) terms(secrets []string) (row verify.Scheme, o verify.Options, er
 	h := module.New().(interface {
 		Terms() (verify.Scheme, verify.Options, error)
 	})
-	if err := strictly(config, h); err != nil {
+	if err := caddy.StrictUnmarshalJSON(config, h); err != nil {
 		return row, o, fmt.Errorf("webhook_verify: %w", err)
 	}
 	if row, o, err = h.Terms(); err == nil {

@@ -37,21 +37,21 @@ const (
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	stats := store.Stats{Path: s.name, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
 	err := s.snapshot(ctx, func(ctx context.Context, db querier) error {
-		for _, c := range []struct {
-			query string
-			by    map[store.ID]int64
-			all   *int64
-		}{{countPending, stats.Waiting, &stats.Pending}, {countDead, stats.DeadBy, &stats.Dead}} {
-			rows, err := db.Query(ctx, c.query)
-			if err := each(rows, err, func(row pgx.Rows) error {
+		count := func(query string, by map[store.ID]int64, all *int64) error {
+			rows, err := db.Query(ctx, query)
+			return each(rows, err, func(row pgx.Rows) error {
 				var subscription, n int64
 				err := row.Scan(&subscription, &n)
-				c.by[store.ID(subscription)] = n
-				*c.all += n
+				by[store.ID(subscription)] = n
+				*all += n
 				return err
-			}); err != nil {
-				return err
-			}
+			})
+		}
+		if err := count(countPending, stats.Waiting, &stats.Pending); err != nil {
+			return err
+		}
+		if err := count(countDead, stats.DeadBy, &stats.Dead); err != nil {
+			return err
 		}
 		return db.QueryRow(ctx, diskBytes).Scan(&stats.Bytes)
 	})

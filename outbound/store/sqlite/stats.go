@@ -33,21 +33,18 @@ const (
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
 	err := s.read(ctx, func(db *conn) error {
-		err := db.query(countPending, nil, func(row *stmt) error {
-			subscription, n := row.readID(), row.readInt()
-			stats.Waiting[subscription] = n
-			stats.Pending += n
-			return nil
-		})
-		if err != nil {
+		count := func(query string, by map[store.ID]int64, all *int64) error {
+			return db.query(query, nil, func(row *stmt) error {
+				subscription, n := row.readID(), row.readInt()
+				by[subscription] = n
+				*all += n
+				return nil
+			})
+		}
+		if err := count(countPending, stats.Waiting, &stats.Pending); err != nil {
 			return err
 		}
-		return db.query(countDead, nil, func(row *stmt) error {
-			subscription, n := row.readID(), row.readInt()
-			stats.DeadBy[subscription] = n
-			stats.Dead += n
-			return nil
-		})
+		return count(countDead, stats.DeadBy, &stats.Dead)
 	})
 	if err != nil {
 		return stats, s.fail("reading the figures", err)
