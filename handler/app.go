@@ -94,9 +94,10 @@ type App struct {
 	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
 
 	// A file to which a line of JSON is appended for each delivery that becomes
-	// a dead letter by its last attempt, as the API lists them, for `tail -f`
-	// and log shippers. It is made with mode 0600, and opened anew where it was
-	// moved away. Default: none.
+	// a dead letter, as the API lists them, for `tail -f` and log shippers. What
+	// can't be written, or not before a crash, is written later: no line is
+	// missing, though one may be there twice. The file is made with mode 0600, and
+	// opened anew where it was moved away. Default: none.
 	DeadLetterLog string `json:"dead_letter_log,omitempty"`
 
 	// Where deliveries may go. By default only public addresses are reached.
@@ -113,6 +114,7 @@ type App struct {
 	ctx      caddy.Context
 	logger   *slog.Logger
 	notices  *notices
+	deadFile *deadFile // nil where there is none
 	tracer   *tracing
 	engine   atomic.Pointer[engine] // while this config uses it: requests may come before it is started
 }
@@ -232,7 +234,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("webhooks: %w", err)
 		}
-		a.notices.file = newDeadFile(path, a.logger)
+		a.deadFile = &deadFile{path: path}
 	}
 	if err := registerEngineMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -256,6 +258,9 @@ func (a *App) resolve() (outbound.Settings, error) {
 		TenantRate: a.TenantRateLimit,
 		Own:        ownEndpoints(),
 		Logger:     a.logger, Tracer: a.tracer.provider(), Observer: a.notices,
+	}
+	if a.deadFile != nil {
+		s.DeadLetterLog = a.deadFile.append
 	}
 	var err error
 	if s.Sign, err = resolveText("sign", a.Sign); err != nil {
@@ -406,9 +411,12 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 
 // Start opens the store, or goes on with the one that is open, and delivers.
 func (a *App) Start() error {
-	if err := a.notices.start(); err != nil {
-		return fmt.Errorf("webhooks: %w", err)
+	if a.deadFile != nil {
+		if err := a.deadFile.open(); err != nil {
+			return fmt.Errorf("webhooks: %w", err)
+		}
 	}
+	a.notices.start()
 	e, running, err := useEngine(a.ctx, a.place, a.settings)
 	if err == nil {
 		a.engine.Store(e)
@@ -460,8 +468,8 @@ func (a *App) Cleanup() error {
 		_, err := engines.Delete(a.place.key)
 		errs = append(errs, err)
 	}
-	if a.notices != nil {
-		a.notices.close()
+	if a.deadFile != nil {
+		a.deadFile.close() // now that nothing can die any more
 	}
 	if a.tracer != nil {
 		errs = append(errs, a.tracer.release())

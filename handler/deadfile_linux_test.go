@@ -12,17 +12,14 @@ import (
 // TestDeadLetterLogIsAPipe: one that nobody reads fails the config, and doesn't hold
 // it up.
 func TestDeadLetterLogIsAPipe(t *testing.T) {
-	d, path := logged(t)
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+	f := &deadFile{path: filepath.Join(t.TempDir(), "dead.ndjson")}
+	if err := syscall.Mkfifo(f.path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	started := make(chan error, 1)
-	go func() { started <- d.file.start() }()
+	opened := make(chan error, 1)
+	go func() { opened <- f.open() }()
 	select {
-	case err := <-started:
+	case err := <-opened:
 		if err == nil {
 			t.Error("it is taken for a file")
 		}
@@ -30,16 +27,16 @@ func TestDeadLetterLogIsAPipe(t *testing.T) {
 		t.Fatal("it waits for a reader")
 	}
 
-	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	reader, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	if err := d.file.start(); err != nil {
+	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1).Record())
-	d.file.stop()
+	f.appends(t, some(1))
+	f.close()
 	if line, err := io.ReadAll(reader); err != nil || len(line) == 0 {
 		t.Errorf("read %q, %v", line, err)
 	}

@@ -1,11 +1,11 @@
 package handler
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,166 +13,120 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// logged opens a log of dead letters in a folder that isn't there yet.
-func logged(t *testing.T) (d *deaths, path string) {
-	path = filepath.Join(t.TempDir(), "logs", "dead.ndjson")
-	d = newDeaths()
-	d.file = newDeadFile(path, slog.New(slog.NewTextHandler(d, nil)))
-	return d, path
+// openDeadFile opens a log of dead letters in a folder that isn't there yet.
+func openDeadFile(t *testing.T) *deadFile {
+	t.Helper()
+	f := &deadFile{path: filepath.Join(t.TempDir(), "logs", "dead.ndjson")}
+	if err := f.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.close)
+	return f
+}
+
+// some are so many dead letters.
+func some(n int) (letters []*outbound.Record) {
+	d := newDeaths()
+	for range n {
+		letters = append(letters, d.death(1).Record())
+	}
+	return letters
+}
+
+// appends makes sure that all of them are written.
+func (f *deadFile) appends(t *testing.T, letters []*outbound.Record) {
+	t.Helper()
+	if n, err := f.append(letters); err != nil || n != len(letters) {
+		t.Fatalf("%d of %d are written (%v)", n, len(letters), err)
+	}
 }
 
 // lines are those of a file.
 func lines(t *testing.T, path string) int {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Count(string(text), `{"delivery_id":"dlv_`)
-}
-
-// until waits for what has no signal of its own.
-func until(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
+	return bytes.Count(must(os.ReadFile(path)), []byte(`{"delivery_id":"dlv_`))
 }
 
 func TestDeadLetterLog(t *testing.T) {
-	d, path := logged(t)
-	if err := d.file.start(); err != nil {
-		t.Fatal(err)
-	}
-	d.file.write(d.death(1).Record())
-	d.file.write(d.death(1).Record())
-	d.file.stop()
-	if n := lines(t, path); n != 2 {
+	f := openDeadFile(t)
+	f.appends(t, some(2))
+	if n := lines(t, f.path); n != 2 {
 		t.Errorf("%d lines, want 2", n)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(f.path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has the mode %v (%v)", info.Mode(), err)
+	}
+	f.close()
+	if n, err := f.append(some(1)); n != 0 || err == nil {
+		t.Errorf("%d are written to what is closed (%v)", n, err)
 	}
 
 	// another config goes on with the file
-	d.file = newDeadFile(path, d.logger)
-	if err := d.file.start(); err != nil {
+	f = &deadFile{path: f.path}
+	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1).Record())
-	d.file.stop()
-	if n := lines(t, path); n != 3 {
+	defer f.close()
+	f.appends(t, some(1))
+	if n := lines(t, f.path); n != 3 {
 		t.Errorf("%d lines, want 3", n)
 	}
 }
 
-// What can't be written is said, and once it can be, the lines go on.
-func TestDeadLetterLogThatFails(t *testing.T) {
-	d, path := logged(t)
-	if err := d.file.start(); err != nil {
+// TestDeadLetterLogIsMovedAway: whoever rotates it leaves the path free, or puts
+// something else there for a moment.
+func TestDeadLetterLogIsMovedAway(t *testing.T) {
+	f := openDeadFile(t)
+	f.appends(t, some(1))
+	dir := filepath.Dir(f.path)
+	if err := os.Rename(dir, dir+".1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+	f.appends(t, some(2))
+	if n := lines(t, f.path); n != 2 {
+		t.Errorf("%d lines are in the new file, want 2", n)
+	}
+	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Dir(path), nil, 0o600); err != nil { // in the folder's place
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	told := d.missTwo(t)
-	if told += d.written(); strings.Count(told, "missing from the dead-letter log") != 1 || !strings.Contains(told, "dead_letters=1") {
-		t.Errorf("the log: %s", told)
+	for range 2 {
+		if n, err := f.append(some(1)); n != 0 || err == nil {
+			t.Errorf("%d are written (%v)", n, err)
+		}
 	}
-	if err := os.Remove(filepath.Dir(path)); err != nil {
+	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	d.file.write(d.death(1).Record())
-	d.file.stop()
-	if n := lines(t, path); n != 1 {
-		t.Errorf("%d lines, want 1", n)
-	}
-	if told := d.written(); !strings.Contains(told, "dead_letters=1") { // the second one
-		t.Errorf("the log at the end: %s", told)
-	}
-}
-
-// missTwo has two lines left out, and returns what the log says by then, which knows
-// of the first.
-func (d *deaths) missTwo(t *testing.T) (told string) {
-	t.Helper()
-	d.file.write(d.death(1).Record())
-	until(t, "the word that it is missing", func() bool { told += d.written(); return told != "" })
-	d.file.write(d.death(1).Record())
-	until(t, "the second one", func() bool { return d.file.missed.Load() == 1 })
-	return told
+	f.appends(t, some(1))
 }
 
 // A line that a crash has cut short spoils none that comes after it.
 func TestDeadLetterLogThatEndsTorn(t *testing.T) {
-	d, path := logged(t)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	const torn = `{"delivery_id":"dlv_0000`
+	path := filepath.Join(t.TempDir(), "dead.ndjson")
 	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // of which one has nothing to end
-		d.file = newDeadFile(path, d.logger)
-		if err := d.file.start(); err != nil {
+		f := &deadFile{path: path}
+		if err := f.open(); err != nil {
 			t.Fatal(err)
 		}
-		d.file.write(d.death(1).Record())
-		d.file.stop()
+		f.appends(t, some(1))
+		f.close()
 	}
 	got := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(path))), "\n"), "\n")
 	if len(got) != 3 || got[0] != torn || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
 		t.Errorf("the file: %s", got)
-	}
-}
-
-// Those that were left out last are told when the lines go on, and not only at the end.
-func TestDeadLetterLogThatGoesOn(t *testing.T) {
-	d, path := logged(t)
-	d.file.tell = rate.Sometimes{Every: 2}
-	if err := d.file.start(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(path, 0o700); err != nil { // in the file's place
-		t.Fatal(err)
-	}
-	d.missTwo(t)
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	d.file.write(d.death(1).Record())
-	until(t, "the word on the second one", func() bool { return strings.Contains(d.written(), "dead_letters=1") })
-	d.file.stop()
-}
-
-func TestDeadLetterLogThatIsSlow(t *testing.T) {
-	d, path := logged(t)
-	for range deadFileQueue + 3 {
-		d.file.write(d.death(1).Record())
-	}
-	if told := d.written(); !strings.Contains(told, "the disk is too slow") {
-		t.Errorf("the log: %s", told)
-	}
-	if err := d.file.start(); err != nil {
-		t.Fatal(err)
-	}
-	d.file.stop()
-	if n := lines(t, path); n != deadFileQueue {
-		t.Errorf("%d lines, want %d", n, deadFileQueue)
 	}
 }
 

@@ -201,3 +201,13 @@ func (a *app) none(t *testing.T) {
 		t.Fatalf("the app got %d requests, want none", len(got))
 	}
 }
+
+// until waits for what has no signal of its own.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

@@ -23,7 +23,6 @@ type notices struct {
 	events *caddyevents.App
 	logger *slog.Logger
 	dead   *deadLog
-	file   *deadFile // nil where there is none
 
 	dropped atomic.Int64   // events, since the log was told
 	drops   rate.Sometimes // bounds what it is told
@@ -52,12 +51,7 @@ func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger)
 	}
 }
 
-func (n *notices) start() error {
-	if n.file != nil {
-		if err := n.file.start(); err != nil {
-			return err
-		}
-	}
+func (n *notices) start() {
 	n.running.Go(func() {
 		for {
 			select {
@@ -69,7 +63,6 @@ func (n *notices) start() error {
 			}
 		}
 	})
-	return nil
 }
 
 // finish emits what waits, for as long as a reload or a stop may take for it.
@@ -90,14 +83,6 @@ func (n *notices) stop() {
 	n.running.Wait()
 	n.dead.flush()
 	n.tellDropped()
-}
-
-// close is for when there is nothing to tell any more: the end of an engine stores
-// outcomes that have waited.
-func (n *notices) close() {
-	if n.file != nil {
-		n.file.stop()
-	}
 }
 
 func (n *notices) emit(name string, data map[string]any) {
@@ -137,10 +122,9 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 		return
 	}
 	engineMetrics.deliveries.WithLabelValues(a.State.String()).Inc()
-	if a.State != store.Dead {
-		return
+	if a.State == store.Dead {
+		n.dead.write(a.Record())
 	}
-	n.died(a.Record())
 }
 
 // Buried counts dead letters that nobody tried to deliver any more, and tells of
@@ -148,14 +132,7 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 func (n *notices) Buried(deliveries []*outbound.Record) {
 	engineMetrics.deliveries.WithLabelValues(store.Dead.String()).Add(float64(len(deliveries)))
 	for _, r := range deliveries {
-		n.died(r)
-	}
-}
-
-func (n *notices) died(r *outbound.Record) {
-	n.dead.write(r)
-	if n.file != nil {
-		n.file.write(r)
+		n.dead.write(r)
 	}
 }
 

@@ -155,10 +155,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 // still held comes back, and the lane with it. It isn't done beside claims,
 // which put off when a delivery is no longer held.
 func (c *claimer) bury(ctx context.Context, l *lane) {
-	buried, err := c.e.store.Bury(ctx, l.key, 0, ReasonDeleted, deadBatch)
-	if len(buried) > 0 {
-		c.e.config.Load().Observer.Buried(buried)
-	}
+	buried, err := c.e.bury(ctx, store.Burial{Subscription: l.key, Reason: ReasonDeleted, Limit: deadBatch})
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {

@@ -82,6 +82,7 @@ func (c *commits) settle(s *store.Settlement, telling *publishing, settled func(
 func (c *commits) run() {
 	g := &gathering{}
 	for c.gather(g) {
+		g.batch.Log = c.e.deadLog.wanted()
 		err := c.e.store.Commit(context.Background(), &g.batch)
 		switch {
 		case errors.Is(err, ErrFull):
@@ -91,6 +92,9 @@ func (c *commits) run() {
 		}
 		if err != nil {
 			err = c.refuse(g, err)
+		}
+		if err == nil {
+			c.e.deadLog.committed(&g.batch)
 		}
 		c.finish(g, err, c.e.work.Err() == nil)
 		if len(g.units) > 0 {

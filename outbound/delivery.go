@@ -126,14 +126,13 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 	if l != nil {
 		l.flush() // it may be next in line
 	}
-	buried, err := e.store.Bury(ctx, r.Subscription, key, ReasonCancelled, 1)
+	buried, err := e.bury(ctx, store.Burial{Subscription: r.Subscription, Delivery: key, Reason: ReasonCancelled, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
 	if len(buried) == 0 {
 		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: see what comes of it, and cancel it then if it still waits", ErrConflict)
 	}
-	e.config.Load().Observer.Buried(buried)
 	if dead := deliveryDead(buried[0]); dead != nil {
 		e.tell(ctx, dead)
 	}
@@ -142,6 +141,17 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		e.ask(ctx, l.key)
 	}
 	return buried[0], nil
+}
+
+// bury makes dead letters of deliveries that wait.
+func (e *Engine) bury(ctx context.Context, b store.Burial) ([]*Record, error) {
+	b.Log = e.deadLog.wanted()
+	buried, err := e.store.Bury(ctx, b)
+	if len(buried) > 0 {
+		e.config.Load().Observer.Buried(buried)
+		e.deadLog.write()
+	}
+	return buried, err
 }
 
 const payloadRemoved = "the event's payload was removed when the store had outgrown retain_size: publish it again, under another event_id"

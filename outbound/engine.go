@@ -24,6 +24,7 @@ type Engine struct {
 	dispatch dispatcher
 	claims   claimer
 	watches  watches
+	deadLog  deadLetterLog
 	heldSize atomic.Int64   // bytes of payloads in the lanes
 	details  rate.Sometimes // bounds what the log is told of failures
 	outages  rate.Sometimes // and of a store that fails
@@ -72,6 +73,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.commits = newCommits(e)
 	e.dispatch.init(e)
 	e.claims.init(e)
+	e.deadLog.init(e)
 
 	known, err := st.Subscriptions(ctx)
 	if err != nil {
@@ -93,6 +95,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.services.Go(e.watchSalvages)
 	e.services.Go(e.followNodes)
 	e.services.Go(e.retain)
+	e.services.Go(e.deadLog.run)
 	return e, nil
 }
 
@@ -107,6 +110,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	defer e.applying.Unlock()
 	e.retarget(c)
 	e.dispatch.resize()
+	e.deadLog.write()
 	return e.reconcile(ctx, c)
 }
 
@@ -167,6 +171,7 @@ func (e *Engine) Close() {
 	e.ending.Unlock()
 	e.commits.queue.close()
 	e.services.Wait()
+	e.deadLog.finish()
 	e.config.Load().client.retire()
 }
 

@@ -36,6 +36,7 @@ func newLane(t *testing.T, s store.Subscription) *lane {
 	e.ids = store.NewIDs(0, 0, e.clock.latest)
 	e.config.Store(c)
 	e.claims.init(e)
+	e.deadLog.init(e)
 	e.dispatch.e = e // without slots
 	s.Key, s.Active, s.URL = 1, true, "https://receiver.example/"
 	l := &lane{e: e, key: s.Key}
@@ -128,9 +129,9 @@ func (w watched) Claim(ctx context.Context, now time.Time, maxBytes int, want []
 	return claimed, err
 }
 
-func (w watched) Bury(ctx context.Context, s, d store.ID, reason string, limit int) ([]*store.Record, error) {
+func (w watched) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
 	w.before("bury")
-	return w.Store.Bury(ctx, s, d, reason, limit)
+	return w.Store.Bury(ctx, b)
 }
 
 // keep stores events for the lane that are due at that time, and returns their

@@ -40,6 +40,11 @@ type Settings struct {
 	Logger   *slog.Logger         // nil: slog.Default
 	Tracer   trace.TracerProvider // nil: none. Publish joins the spans of its context all the same
 	Observer Observer             // nil: none
+
+	// DeadLetterLog appends dead letters to a log, and returns how many of them it
+	// has when they are on disk; after an error the rest comes again. One may come
+	// twice after a crash. One call at a time. Nil: there is none.
+	DeadLetterLog func([]*Record) (int, error)
 }
 
 // config is a checked, complete Settings with what is made from it.

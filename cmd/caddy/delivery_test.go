@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -241,6 +242,31 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 	if n := logged(); n != 10 {
 		t.Errorf("%d lines are in the new file, want 10", n)
 	}
+}
+
+// TestDeadLetterLogAfterACrash: what can't be written before a crash is written after
+// the next start.
+func TestDeadLetterLogAfterACrash(t *testing.T) {
+	t.Parallel()
+	config := withOptions(local + "\t\tdead_letter_log dead.ndjson\n")
+	s := startServer(t, config)
+	r := newReceiver(t)
+	r.answer(func(w http.ResponseWriter, _ *request) { w.WriteHeader(http.StatusTeapot) })
+	sub, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
+	path := filepath.Join(s.dir, "dead.ndjson")
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	dead := s.settled(s.publish(event{Type: "a"}), sub, "dead")
+	s.kill()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	eventually(t, "the line", func() bool {
+		text, err := os.ReadFile(path)
+		return err == nil && bytes.Contains(text, []byte(dead.text("delivery_id"))) && bytes.HasSuffix(text, []byte("\n"))
+	})
 }
 
 // TestDeadLetterLogHasTheBuried: what died with its subscription has a line too, as

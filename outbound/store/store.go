@@ -58,10 +58,16 @@ type Store interface {
 	// their event is removed.
 	Discard(ctx context.Context, q Query) (Changed, error)
 
-	// Bury makes at most limit pending deliveries of a subscription, or the one
-	// that is given if it is, held ones excepted, dead letters with that reason,
-	// and returns them.
-	Bury(ctx context.Context, subscription, delivery ID, reason string, limit int) ([]*Record, error)
+	// Bury makes dead letters of pending deliveries, held ones excepted, and
+	// returns them.
+	Bury(ctx context.Context, b Burial) ([]*Record, error)
+
+	// Unlogged returns the dead letters, at most limit of them, that a Batch or a
+	// Burial with Log has made, in this process or in one that is gone, and that
+	// Logged hasn't been told of since.
+	Unlogged(ctx context.Context, limit int) ([]ID, error)
+	// Logged says that they are in a log.
+	Logged(ctx context.Context, ids []ID) error
 
 	// Forget removes old events with their deliveries and attempts, and their
 	// ids, or just their payloads: the oldest first, those with a pending delivery
@@ -126,10 +132,20 @@ type Forgotten struct {
 	Busy   bool  // another process is at it: nothing was looked at
 }
 
+// Burial says which deliveries to make dead letters of.
+type Burial struct {
+	Subscription ID
+	Delivery     ID // that one alone, if it is given
+	Reason       string
+	Limit        int
+	Log          bool // they are to be logged
+}
+
 // Batch is what Commit stores in one transaction.
 type Batch struct {
 	Publications []*Publication
 	Settlements  []*Settlement
+	Log          bool // the dead letters among the settlements are to be logged
 }
 
 // Publication is an event to store with its deliveries.

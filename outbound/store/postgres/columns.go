@@ -160,9 +160,9 @@ func (c *outcomes) add(t *store.Settlement) bool {
 	return true
 }
 
-func (c *outcomes) args(own []int64) []any {
+func (c *outcomes) args(own []int64, logger pgtype.Int8) []any {
 	return []any{
-		c.delivery, c.state, c.due, c.reason, c.round, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own,
+		c.delivery, c.state, c.due, c.reason, c.round, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own, logger,
 	}
 }
 

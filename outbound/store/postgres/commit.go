@@ -27,6 +27,7 @@ const (
 				attempts = s.number,
 				holder = NULL,
 				again = NULL,
+				unlogged = CASE WHEN d.again IS NULL AND s.state = 2 THEN $17::bigint END,
 				at = CASE WHEN s.number = 1 THEN s.at ELSE d.at END,
 				latency = CASE WHEN s.number = 1 THEN s.latency ELSE d.latency END,
 				status = CASE WHEN s.number = 1 THEN s.status ELSE d.status END,
@@ -115,7 +116,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		results, passed = map[int64]store.PublishResult{}, map[int64]bool{}
 		batch.Queue(byKeys)
 		for _, r := range rounds {
-			batch.Queue(settle, r.args(s.sessions.own())...).Query(eachID(func(id int64) { passed[id] = true }))
+			batch.Queue(settle, r.args(s.sessions.own(), s.logger(b.Log))...).Query(eachID(func(id int64) { passed[id] = true }))
 		}
 		if len(b.Publications) > 0 {
 			sql, args := p.statement(s.sessions.current())

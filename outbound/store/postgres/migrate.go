@@ -17,10 +17,12 @@ var (
 	schema2 string
 	//go:embed schema3.sql
 	schema3 string
+	//go:embed schema4.sql
+	schema4 string
 )
 
 // migrations make each version of the tables from the one before.
-var migrations = []string{schema1, schema2, schema3}
+var migrations = []string{schema1, schema2, schema3, schema4}
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start

@@ -22,7 +22,7 @@ const (
 	// lockFound has the update see what Forget has just done with their events.
 	lockFound = `SELECT FROM webhooks.delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
-	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2 WHERE id IN (
+	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2, unlogged = $5 WHERE id IN (
 			SELECT id FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = $1 AND ($4::bigint = 0 OR id = $4)
 			ORDER BY due, id LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id`
 )
@@ -83,9 +83,9 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 }
 
 // Bury implements store.Store.
-func (s *Store) Bury(ctx context.Context, subscription, delivery store.ID, reason string, limit int) (buried []*store.Record, err error) {
+func (s *Store) Bury(ctx context.Context, b store.Burial) (buried []*store.Record, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, bury, int64(subscription), text(reason), limit, int64(delivery))
+		rows, err := tx.Query(ctx, bury, int64(b.Subscription), text(b.Reason), b.Limit, int64(b.Delivery), s.logger(b.Log))
 		ids, err := collect[int64](rows, err)
 		if err != nil || len(ids) == 0 {
 			return err

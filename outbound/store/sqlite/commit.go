@@ -17,9 +17,9 @@ const (
 	selectChosen = `SELECT e.id, e.deliveries FROM chosen c JOIN event e ON e.id = c.event
 		WHERE c.id = ? AND c.tenant = ?`
 
-	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?),
+	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?), unlogged = ?,
 		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
-	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?) WHERE id = ?`
+	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?), unlogged = ? WHERE id = ?`
 	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + selects.Attempt + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
@@ -44,7 +44,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 			}
 		}
 		for _, t := range b.Settlements {
-			if err := w.settle(t); err != nil {
+			if err := w.settle(t, b.Log); err != nil {
 				return fmt.Errorf("settling the delivery %s: %w", t.Delivery.With(store.DeliveryPrefix), err)
 			}
 		}
@@ -143,7 +143,7 @@ func (w *writer) compare(p *store.Publication) error {
 	return err
 }
 
-func (w *writer) settle(t *store.Settlement) error {
+func (w *writer) settle(t *store.Settlement, log bool) error {
 	a, st := t.Attempt, w.settleLater
 	first := a.Number == 1
 	if first {
@@ -155,7 +155,7 @@ func (w *writer) settle(t *store.Settlement) error {
 	} else {
 		st.null()
 	}
-	st.int(int64(a.Number)).optional(t.Reason).int(int64(t.Round))
+	st.int(int64(a.Number)).optional(t.Reason).int(int64(t.Round)).unlogged(log && t.State == store.Dead)
 	if first {
 		return st.attempt(a).id(t.Delivery).exec()
 	}

@@ -15,7 +15,7 @@ const (
 		AND EXISTS (SELECT 1 FROM subscription s WHERE s.key = delivery.subscription AND s.deleted = 0)
 		AND EXISTS (SELECT 1 FROM event e WHERE e.id = delivery.event AND e.payload_removed IS NULL)`
 	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`
-	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ? WHERE id = ?`
+	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ?, unlogged = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
 	selectWaits   = `SELECT id FROM delivery WHERE state = 0 AND subscription = ? AND id = ?`
 )
@@ -81,15 +81,15 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 
 // Bury implements store.Store. It takes what it buries, since a claim that has
 // begun before still sees it as pending.
-func (s *Store) Bury(ctx context.Context, subscription, delivery store.ID, reason string, limit int) (buried []*store.Record, err error) {
-	query, args := selectWaiting, []any{subscription}
-	if delivery != 0 {
-		query, args = selectWaits, []any{subscription, delivery}
+func (s *Store) Bury(ctx context.Context, b store.Burial) (buried []*store.Record, err error) {
+	query, args := selectWaiting, []any{b.Subscription}
+	if b.Delivery != 0 {
+		query, args = selectWaits, append(args, b.Delivery)
 	}
 	var ids []store.ID
 	err = s.write(ctx, func(w *writer) error {
 		err := w.conn.query(query, args, func(row *stmt) error {
-			if len(ids) >= limit {
+			if len(ids) >= b.Limit {
 				return errEnough
 			}
 			if id := row.readID(); s.holds.take(id) {
@@ -105,7 +105,7 @@ func (s *Store) Bury(ctx context.Context, subscription, delivery store.ID, reaso
 			return err
 		}
 		for _, id := range ids {
-			if err := st.text(reason).id(id).exec(); err != nil {
+			if err := st.text(b.Reason).unlogged(b.Log).id(id).exec(); err != nil {
 				return err
 			}
 			records, err := listDeliveries(w.conn, store.Query{Delivery: id})

@@ -95,7 +95,7 @@ var listTests = []test{
 		b.clock = b.clock.Add(time.Hour)
 		second := b.now()
 		b.settle(b.attempted(twice, 2, store.Dead))
-		_, err := b.Bury(b.ctx(), erp.Key, 0, "deleted", 9)
+		_, err := b.Bury(b.ctx(), store.Burial{Subscription: erp.Key, Reason: "deleted", Limit: 9})
 		b.check(err)
 		dead := []store.State{store.Dead}
 		tests := []struct {

@@ -302,7 +302,7 @@ func (m *machine) burySome(rt *rapid.T) {
 	for _, d := range waiting {
 		d.State, d.Due, d.Reason = store.Dead, time.Time{}, "buried"
 	}
-	buried, err := m.Bury(m.ctx(), s.Key, 0, "buried", limit)
+	buried, err := m.Bury(m.ctx(), store.Burial{Subscription: s.Key, Reason: "buried", Limit: limit})
 	m.check(err)
 	equal(m.bench, "buried", len(buried), len(waiting))
 }

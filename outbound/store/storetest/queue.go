@@ -142,7 +142,7 @@ var queueTests = []test{
 			{other.Key, two.Deliveries[0].ID, 0}, // another's
 		} {
 			var got store.ID
-			records, err := b.Bury(b.ctx(), try.subscription, try.delivery, "by hand", 9)
+			records, err := b.Bury(b.ctx(), store.Burial{Subscription: try.subscription, Delivery: try.delivery, Reason: "by hand", Limit: 9})
 			b.check(err)
 			for _, r := range records {
 				got = r.ID
@@ -164,7 +164,7 @@ var queueTests = []test{
 		b.check(b.DeleteSubscription(b.ctx(), s.ID))
 		var buried []*store.Record
 		for _, want := range []int{2, 1, 0} {
-			records, err := b.Bury(b.ctx(), s.Key, 0, "the subscription was deleted", 2)
+			records, err := b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Reason: "the subscription was deleted", Limit: 2})
 			b.check(err)
 			equal(b, "buried", len(records), want)
 			buried = append(buried, records...)

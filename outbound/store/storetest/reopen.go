@@ -42,7 +42,8 @@ var reopenTests = []test{
 		_, claim := b.Claim(b.ctx(), b.now(), 1, []store.Want{{Subscription: s.Key, Limit: 1}})
 		_, backlogs := b.Backlogs(b.ctx())
 		_, requeue := b.Requeue(b.ctx(), store.Query{Limit: 1}, b.now())
-		_, bury := b.Bury(b.ctx(), s.Key, 0, "", 1)
+		_, bury := b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Limit: 1})
+		_, unlogged := b.Unlogged(b.ctx(), 1)
 		_, update := b.UpdateSubscription(b.ctx(), "crm", func(*store.Subscription) error { return nil })
 		_, subscriptions := b.Subscriptions(b.ctx())
 		_, types := b.EventTypes(b.ctx())
@@ -54,7 +55,7 @@ var reopenTests = []test{
 		_, of := b.DeliveryOf(b.ctx(), 1)
 		_, stats := b.Stats(b.ctx())
 		for i, err := range []error{
-			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, bury, b.CreateSubscription(b.ctx(), s), update,
+			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, bury, unlogged, b.Logged(b.ctx(), nil), b.CreateSubscription(b.ctx(), s), update,
 			b.DeleteSubscription(b.ctx(), "crm"), subscriptions, b.PutEventType(b.ctx(), store.EventType{Name: "a"}),
 			b.DeleteEventType(b.ctx(), "a"), types, event, events, delivery, deliveries, attempts, of, stats,
 		} {

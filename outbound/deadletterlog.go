@@ -1,0 +1,111 @@
+package outbound
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// deadLetterLog has the log of the settings written. Which dead letters it lacks
+// is in the store, from the moment of their death on: a crash, a full disk or a
+// log that is away costs no line, though one may be repeated.
+type deadLetterLog struct {
+	e        *Engine
+	wake     chan struct{} // has room for one
+	failures rate.Sometimes
+}
+
+const (
+	logAgain = 10 * time.Second // after an error
+	logEvery = time.Minute      // for those of other nodes that are gone
+	logEnd   = 5 * time.Second  // at most for the last ones
+)
+
+func (l *deadLetterLog) init(e *Engine) {
+	l.e, l.wake, l.failures = e, make(chan struct{}, 1), rate.Sometimes{Interval: time.Minute}
+}
+
+// wanted tells whether there is a log.
+func (l *deadLetterLog) wanted() bool { return l.e.config.Load().DeadLetterLog != nil }
+
+// write has what the log lacks written soon.
+func (l *deadLetterLog) write() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// committed looks for dead letters in a batch that was stored.
+func (l *deadLetterLog) committed(b *store.Batch) {
+	if !b.Log {
+		return
+	}
+	for _, t := range b.Settlements {
+		if t.State == store.Dead {
+			l.write()
+			return
+		}
+	}
+}
+
+func (l *deadLetterLog) run() {
+	for l.e.life.Err() == nil {
+		pause := logEvery
+		if err := l.catchUp(l.e.life); err != nil && l.e.life.Err() == nil {
+			pause = logAgain
+			l.failures.Do(func() {
+				l.e.config.Load().Logger.Error("dead letters wait to be written to the dead-letter log; trying again", "error", err)
+			})
+		}
+		select {
+		case <-l.wake:
+		case <-l.e.clock.after(pause):
+		case <-l.e.life.Done():
+		}
+	}
+}
+
+// finish writes the last ones, when nothing can die any more.
+func (l *deadLetterLog) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), logEnd)
+	defer cancel()
+	if err := l.catchUp(ctx); err != nil {
+		l.e.config.Load().Logger.Error("dead letters are to be written to the dead-letter log after the next start", "error", err)
+	}
+}
+
+// catchUp writes what the log lacks.
+func (l *deadLetterLog) catchUp(ctx context.Context) error {
+	for l.wanted() {
+		ids, err := l.e.store.Unlogged(ctx, deadBatch)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		var letters []*Record
+		for _, id := range ids { // of which some may be queued again by now
+			found, err := l.e.store.Deliveries(ctx, Query{Delivery: id, States: []store.State{store.Dead}})
+			if err != nil {
+				return err
+			}
+			letters = append(letters, found...)
+		}
+		n, err := l.e.config.Load().DeadLetterLog(letters)
+		if err != nil {
+			ids = nil
+			for _, r := range letters[:n] {
+				ids = append(ids, r.ID)
+			}
+		}
+		if noted := l.e.store.Logged(ctx, ids); err == nil {
+			err = noted
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

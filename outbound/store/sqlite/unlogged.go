@@ -1,0 +1,48 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	selectUnlogged = `SELECT id FROM delivery INDEXED BY delivery_unlogged WHERE unlogged = 1 AND state = 2 LIMIT ?`
+	setLogged      = `UPDATE delivery SET unlogged = NULL WHERE id = ?`
+)
+
+// unlogged binds the column of that name.
+func (s *stmt) unlogged(yes bool) *stmt {
+	if yes {
+		return s.int(1)
+	}
+	return s.null()
+}
+
+// Unlogged implements store.Store.
+func (s *Store) Unlogged(ctx context.Context, limit int) (ids []store.ID, err error) {
+	err = s.read(ctx, func(db *conn) error {
+		return db.query(selectUnlogged, []any{limit}, func(row *stmt) error {
+			ids = append(ids, row.readID())
+			return nil
+		})
+	})
+	return ids, s.fail("reading which dead letters are to be logged", err)
+}
+
+// Logged implements store.Store.
+func (s *Store) Logged(ctx context.Context, ids []store.ID) error {
+	err := s.write(ctx, func(w *writer) error {
+		st, err := w.conn.prepare(setLogged)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := st.id(id).exec(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return s.fail("noting which dead letters were logged", err)
+}
