@@ -20,7 +20,7 @@ type deadLetterLog struct {
 
 const (
 	logAgain = 10 * time.Second // after an error
-	logEvery = time.Minute      // for those of other nodes that are gone
+	logEvery = 30 * time.Second // for those of other nodes that are gone
 	logEnd   = 5 * time.Second  // at most for the last ones
 )
 

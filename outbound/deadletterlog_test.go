@@ -45,14 +45,16 @@ func (l *letters) makeRoom() {
 	l.room = -1
 }
 
+func (l *letters) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ids)
+}
+
 // has waits for that many letters, each of which must be there once.
 func (l *letters) has(h *house, n int) {
 	h.t.Helper()
-	h.eventually("the dead letters in the log", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return len(l.ids) >= n
-	})
+	h.eventually("the dead letters in the log", func() bool { return l.count() >= n })
 	seen := map[store.ID]bool{}
 	for _, id := range l.ids {
 		if seen[id] {
@@ -161,9 +163,12 @@ func TestDeadLetterLogOfAnotherNode(t *testing.T) {
 	second := newHouse(t, database(dsn, time.Second), once, l.log)
 	second.clock = newClock()
 	second.start()
-	second.eventually("the first look", func() bool { return second.clock.waits(time.Minute) })
+	second.eventually("the first look", func() bool { return second.clock.waits(30 * time.Second) })
 	l.has(second, 0) // the other one may still do it
 	first.shut()
-	second.clock.advance(time.Minute)
+	second.eventually("the end of the other one", func() bool {
+		second.clock.advance(30 * time.Second)
+		return l.count() > 0
+	})
 	l.has(second, 1)
 }
