@@ -622,6 +622,58 @@ func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	}
 }
 
+// However many receivers take their time, one that doesn't finds a slot: while nothing
+// is known of them, and when it is.
+func TestSlowEndpointsDelayNobody(t *testing.T) {
+	const endpoints, events = 10, 8
+	for _, c := range []struct {
+		name            string
+		known           bool
+		slots, attempts int
+	}{
+		{"unknown", false, 16, endpoints}, // one each, at least
+		{"known", true, 8, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 16, 4 })
+			slow, healthy := newReceiver(t), newReceiver(t)
+			for range endpoints {
+				h.subscribe(outbound.SubscriptionSpec{URL: slow.URL, EventTypes: []string{"slow"}})
+			}
+			h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
+			if c.known {
+				answer := slow.waits(t, http.StatusOK)
+				h.publish("slow", `{}`)
+				for range endpoints {
+					slow.next(t)
+				}
+				h.clock.advance(5 * time.Second)
+				answer()
+				h.eventually("the answers", func() bool { return len(h.attempts) == endpoints && h.InFlight() == 0 })
+			}
+			h.settings.Concurrency = c.slots
+			if err := h.Apply(t.Context(), h.settings); err != nil {
+				t.Fatal(err)
+			}
+			answer := slow.waits(t, http.StatusOK)
+			for range events {
+				h.publish("slow", `{}`)
+			}
+			for range c.attempts {
+				slow.next(t)
+			}
+			for range 200 {
+				h.publish("healthy", `{}`)
+				healthy.next(t)
+			}
+			answer()
+			for range events*endpoints - c.attempts {
+				slow.next(t)
+			}
+		})
+	}
+}
+
 func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
 	h := open(t, retries(time.Minute, time.Minute))
 	r := newReceiver(t)

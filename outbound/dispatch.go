@@ -2,19 +2,19 @@ package outbound
 
 import "sync"
 
-// dispatcher gives the lanes their turns. Each lane that could start an
-// attempt stands in the queue once; whoever ends an attempt while others wait
-// goes behind them. Receivers that are down share a quarter of the slots at
-// most, so that their timeouts never fill the node.
+// dispatcher gives the lanes their turns. Each lane that could start an attempt
+// stands in a queue once; whoever ends an attempt while others wait goes behind
+// them. Slots are for everybody, but a quarter of them is kept for receivers that
+// answer promptly, and those that are down have a quarter at most, so that however
+// many are slow or time out, the others find a slot.
 type dispatcher struct {
 	e *Engine
 
-	mu          sync.Mutex
-	healthy     fifo[*lane]
-	suspect     fifo[*lane]
-	slots       int // attempts that may be under way
-	running     int
-	suspectRuns int
+	mu      sync.Mutex
+	waiting [standings]fifo[*lane]
+	runs    [standings]int // attempts under way
+	slots   int            // attempts that may be
+	last    standing       // who has had the last turn
 }
 
 func (d *dispatcher) init(e *Engine) {
@@ -39,91 +39,100 @@ func (d *dispatcher) halt() {
 
 // kick gives a lane its place in the queue, if it could start an attempt.
 func (d *dispatcher) kick(l *lane) {
-	wants, suspect := l.wantsWorker()
+	wants, as := l.wantsWorker()
 	if !wants {
 		return
 	}
 	d.mu.Lock()
-	d.enqueue(l, suspect)
+	if !l.ready[as] {
+		l.ready[as] = true
+		d.waiting[as].push(l)
+	}
 	d.start()
 	d.mu.Unlock()
 }
 
-func (d *dispatcher) enqueue(l *lane, suspect bool) {
-	if l.ready {
-		return
-	}
-	l.ready = true
-	if suspect {
-		d.suspect.push(l)
-	} else {
-		d.healthy.push(l)
-	}
-}
-
 // start begins attempts while there are slots. The caller holds mu.
 func (d *dispatcher) start() {
-	for d.running < d.slots && !d.e.draining.Load() {
-		switch {
-		case d.probes():
-			d.launch(d.suspect.pop(), true)
-		case d.healthy.len() > 0:
-			d.launch(d.healthy.pop(), false)
-		case d.suspect.len() > 0 && d.suspectRuns < max(d.slots/4, 1):
-			d.launch(d.suspect.pop(), true)
-		default:
+	for !d.e.draining.Load() {
+		as, ok := d.next()
+		if !ok {
 			return
 		}
+		l := d.waiting[as].pop()
+		l.ready[as] = false
+		d.runs[as]++
+		d.last = as
+		d.e.attempts.Add(1)
+		go d.work(l, as)
 	}
 }
 
-func (d *dispatcher) launch(l *lane, suspect bool) {
-	l.ready = false
-	d.running++
-	if suspect {
-		d.suspectRuns++
+// next tells whose turn it is. One probe of those that are down goes out at all
+// times, or nobody would notice under load that they are back; the prompt and the
+// slow take turns, and never fewer than a quarter of the slots are for the slow. The
+// caller holds mu.
+func (d *dispatcher) next() (as standing, ok bool) {
+	free, quarter := d.slots-d.running(), d.slots/4
+	waits := func(as standing) bool { return d.waiting[as].len() > 0 }
+	switch {
+	case free <= 0:
+		return 0, false
+	case waits(down) && d.runs[down] == 0 && d.slots > 1:
+		return down, true
+	case waits(slow) && (free > quarter || d.runs[slow] < quarter) && !(waits(prompt) && d.last == slow):
+		return slow, true
+	case waits(prompt):
+		return prompt, true
+	case waits(down) && free > quarter && d.runs[down] < max(quarter, 1):
+		return down, true
 	}
-	d.e.attempts.Add(1)
-	go d.work(l, suspect)
+	return 0, false
 }
 
-// work makes attempts for a lane until it has none left, or others wait.
-func (d *dispatcher) work(l *lane, suspect bool) {
+// running counts the attempts under way. The caller holds mu.
+func (d *dispatcher) running() (n int) {
+	for _, runs := range d.runs {
+		n += runs
+	}
+	return n
+}
+
+// work makes attempts for a lane until it has none left, or others wait, or it counts
+// among others.
+func (d *dispatcher) work(l *lane, as standing) {
 	defer d.e.attempts.Done()
 	for {
+		if _, now := l.wantsWorker(); now != as {
+			break
+		}
 		h := l.take()
 		if h == nil {
 			break
 		}
 		d.kick(l) // one more, if the lane has more
 		d.e.attempt(l, h)
-		if d.crowded() {
+		if d.crowded(as) {
 			break
-		}
-		if _, now := l.wantsWorker(); now != suspect {
-			break // it counts among the others from now on
 		}
 	}
 	d.mu.Lock()
-	d.running--
-	if suspect {
-		d.suspectRuns--
-	}
+	d.runs[as]--
 	d.start()
 	d.mu.Unlock()
 	d.kick(l)
 }
 
-// probes tells whether a receiver that is down is to have the next slot: one is
-// theirs at all times, or nobody would notice under load that they are back.
-// The caller holds mu.
-func (d *dispatcher) probes() bool {
-	return d.suspect.len() > 0 && d.suspectRuns == 0 && d.slots > 1
-}
-
-// crowded tells whether others wait for a slot, or there are fewer slots now.
-func (d *dispatcher) crowded() bool {
+// crowded tells whether somebody else would have the slot of an attempt that has
+// ended, or there are fewer slots now.
+func (d *dispatcher) crowded(as standing) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.running > d.slots || d.running == d.slots && (d.healthy.len() > 0 || d.probes())
+	if d.running() > d.slots {
+		return true
+	}
+	d.runs[as]--
+	_, others := d.next()
+	d.runs[as]++
+	return others
 }

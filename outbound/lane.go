@@ -50,13 +50,14 @@ type lane struct {
 	askedFor  time.Time // until when the receiver asked for it
 	retry     time.Time // when what is first in the line of an ordered lane is to be tried again
 	breaker   breaker
+	pace      pace
 	// The store is being told whether the receiver is down.
 	remembering bool
 	// For the status.
 	lastSuccess, lastFailure time.Time
 	lastError                string
 
-	ready bool // in the dispatcher's queue; guarded by the dispatcher
+	ready [standings]bool // in the dispatcher's queues; guarded by the dispatcher
 
 	alarm alarm // guarded by the claimer
 }
@@ -204,11 +205,12 @@ func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	return h, time.Time{}
 }
 
-// done ends an attempt that take began.
-func (l *lane) done(size int) {
+// done ends an attempt that take began, and that took so long.
+func (l *lane) done(size int, took time.Duration) {
 	l.e.heldSize.Add(-int64(size))
 	l.mu.Lock()
 	l.running--
+	l.pace.note(took, l.e.now())
 	empty := l.queue.len() == 0 && l.backlog
 	l.mu.Unlock()
 	if empty {
@@ -238,7 +240,7 @@ func (l *lane) brokenOff(h *store.Held) {
 		l.mu.Unlock()
 		l.giveBack(hs)
 	})
-	l.done(0) // giveBack accounts for its size
+	l.done(0, 0) // giveBack accounts for its size
 }
 
 // renew has another attempt follow one at the delivery that is under way, since it
@@ -283,12 +285,14 @@ func (l *lane) limit() int {
 	return l.breaker.limit(l.target.Load().concurrency)
 }
 
-// wantsWorker tells the dispatcher whether one more attempt could start now.
-func (l *lane) wantsWorker() (wants, suspect bool) {
+// wantsWorker tells the dispatcher whether one more attempt could start now, and
+// among whom the lane counts.
+func (l *lane) wantsWorker() (wants bool, as standing) {
+	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.rest().After(l.e.now()) && !l.e.draining.Load()
-	return wants, l.breaker.down()
+	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.rest().After(now) && !l.e.draining.Load()
+	return wants, l.standing(now)
 }
 
 // look is what the claimer does when the lane's alarm goes off: it tells how

@@ -139,7 +139,7 @@ func (e *Engine) foresee(r *Record) {
 func (d *dispatcher) underWay() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.running
+	return d.running()
 }
 
 // InFlight counts the attempts that are under way.
