@@ -73,9 +73,13 @@ func (c *commits) wait(p *store.Publication, result chan error) error {
 // settle stores the outcome of an attempt, and calls settled once it is
 // there, or with an error when it was given up because the engine ends. The
 // event that tells of it is stored with it, so that a crash parts the two only
-// if the disk is full. It blocks while too many outcomes wait.
+// if the disk is full. It blocks while too many outcomes wait, but not when the
+// engine ends: the store may hang, and no more come than there are attempts.
 func (c *commits) settle(s *store.Settlement, telling *publishing, settled func(error)) {
-	c.room <- struct{}{}
+	select {
+	case c.room <- struct{}{}:
+	case <-c.e.work.Done():
+	}
 	c.queue.settle(unit{settlement: s, settled: settled, telling: telling})
 }
 
@@ -154,7 +158,10 @@ func (c *commits) finish(g *gathering, err error, keep bool) {
 			}
 			kept = append(kept, u)
 		default:
-			<-c.room
+			select {
+			case <-c.room:
+			default: // it came at the end
+			}
 			c.told(u, err)
 			u.settled(err)
 		}
