@@ -159,7 +159,7 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			c.e.config.Load().Logger.Error("making dead letters of a deleted subscription's deliveries; trying again", "error", err)
+			c.e.tellOutage("making dead letters of a deleted subscription's deliveries", err)
 		}
 		c.schedule(l, c.e.now().Add(claimAgain))
 	case len(buried) == deadBatch:

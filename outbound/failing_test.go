@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// failing is a real store that can be made to refuse commits.
+// failing is a real store that can be made to refuse commits and burials.
 type failing struct {
 	store.Store
 	with    atomic.Pointer[error]
@@ -55,13 +55,29 @@ func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
 
 func (f *failing) fail(err error) { f.with.Store(&err) }
 
+// refuse tells why a call fails, if it is to.
+func (f *failing) refuse() error {
+	err := f.with.Load()
+	if err == nil || *err == nil {
+		return nil
+	}
+	select {
+	case f.refused <- struct{}{}:
+	default:
+	}
+	return *err
+}
+
+func (f *failing) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
+	if err := f.refuse(); err != nil {
+		return nil, err
+	}
+	return f.Store.Bury(ctx, b)
+}
+
 func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
-	if err := f.with.Load(); err != nil && *err != nil {
-		select {
-		case f.refused <- struct{}{}:
-		default:
-		}
-		return *err
+	if err := f.refuse(); err != nil {
+		return err
 	}
 	if len(b.Settlements) > 0 {
 		f.hang()
@@ -262,6 +278,31 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 		t.Errorf("%v", d.State)
 	}
 	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// Nor is one that can't make dead letters of what waits for a deleted subscription.
+func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
+	var log journal
+	h, f := openFailing(t, retries(time.Hour), writes(&log))
+	defer h.clock.run(t)()
+	r := newReceiver(t)
+	r.answers(status(http.StatusInternalServerError))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", "1")
+	h.attempt()
+	f.fail(store.ErrUnavailable)
+	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	const failures = 20
+	for range failures {
+		<-f.refused
+	}
+	f.fail(nil)
+	receive(t, h.buried, "the dead letter")
+	if n := log.count("making dead letters of a deleted subscription's deliveries; trying again"); n == 0 || n >= failures {
 		t.Errorf("%d lines", n)
 	}
 }
