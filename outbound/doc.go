@@ -10,8 +10,11 @@
 //	commit.go        group commit: events and outcomes of the moment share a sync
 //	lane.go          what is ready for one subscription, and how fast it may go
 //	  target.go        what it goes by: the subscription as it is now
+//	  fill.go          how it gets what the store has
 //	  pause.go         until when it keeps still, and why
+//	  underway.go      what it has begun and isn't told yet
 //	dispatch.go      which lane's turn it is
+//	  pace.go          how long its attempts hold others up
 //	claim.go         lanes are filled from the store: retries, backlogs
 //	attempt.go       sign, send, judge
 //	outcome.go       what an answer means

@@ -62,12 +62,6 @@ type lane struct {
 	alarm alarm // guarded by the claimer
 }
 
-// taken is an attempt that was begun.
-type taken struct {
-	again bool      // another one is to follow it
-	due   time.Time // when it was to be made, where it is made ahead of that
-}
-
 // active tells whether attempts may be made. The caller holds mu.
 func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
 
@@ -146,28 +140,6 @@ func (l *lane) push(h *store.Held) {
 	l.e.dispatch.kick(l)
 }
 
-// stored tells the lane that the store has a delivery for it, due then.
-func (l *lane) stored(due time.Time) {
-	now := l.e.now()
-	l.mu.Lock()
-	l.asked++
-	if l.closed {
-		due = now // for the claimer to bury
-	}
-	waits := false
-	switch {
-	case !due.After(now):
-		l.backlog = true
-		waits = l.queue.len() > laneLow // take asks for it
-	case l.due.IsZero() || due.Before(l.due):
-		l.due = due
-	}
-	l.mu.Unlock()
-	if !waits {
-		l.e.claims.schedule(l, due)
-	}
-}
-
 // take returns the next delivery to attempt, and nil when there is none or it
 // may not be attempted yet. The lane counts it as running until done.
 func (l *lane) take() *store.Held {
@@ -218,65 +190,6 @@ func (l *lane) done(size int, took time.Duration) {
 	}
 }
 
-// settled ends what take began, and tells whether the delivery was queued anew
-// meanwhile.
-func (l *lane) settled(h *store.Held) (again bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	again = l.unsettled[h].again
-	delete(l.unsettled, h)
-	return again
-}
-
-// brokenOff ends what take began with an attempt that doesn't count: the delivery
-// goes back to the store.
-func (l *lane) brokenOff(h *store.Held) {
-	l.mu.Lock()
-	delete(l.unsettled, h)
-	l.mu.Unlock()
-	l.e.background(func(context.Context) { // whoever drains doesn't wait for the store
-		l.mu.Lock()
-		hs := l.leave(h)
-		l.mu.Unlock()
-		l.giveBack(hs)
-	})
-	l.done(0, 0) // giveBack accounts for its size
-}
-
-// renew has another attempt follow one at the delivery that is under way, since it
-// is about to be queued anew.
-func (l *lane) renew(delivery store.ID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for h, t := range l.unsettled {
-		if h.Delivery.ID == delivery {
-			t.again = true
-		}
-	}
-}
-
-// renewed has the lane go by what is stored of a delivery that was queued anew: its
-// schedule starts afresh. It may be anywhere by now: under way, in the lane, or in
-// a claim that has read it before.
-func (l *lane) renewed(delivery store.ID) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for h, t := range l.unsettled {
-		if h.Delivery.ID == delivery && h.Round != h.Attempts {
-			t.again = true
-		}
-	}
-	for _, h := range l.queue.all() {
-		if h.Delivery.ID == delivery {
-			h.Round = h.Attempts
-		}
-	}
-	if l.anew == nil {
-		l.anew = map[store.ID]bool{}
-	}
-	l.anew[delivery] = true
-}
-
 // limit is how many attempts may be under way. The caller holds mu.
 func (l *lane) limit() int {
 	if l.ordered() {
@@ -293,102 +206,6 @@ func (l *lane) wantsWorker() (wants bool, as standing) {
 	defer l.mu.Unlock()
 	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.rest().After(now) && !l.e.draining.Load()
 	return wants, l.standing(now)
-}
-
-// look is what the claimer does when the lane's alarm goes off: it tells how
-// many deliveries to claim, with a ticket to give back to fill. If none, again
-// is when to look the next time. Where memory is tight, only a lane that has
-// nothing may claim.
-func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
-	now := l.e.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.anew = nil // what is claimed from here on is as it is stored
-	switch {
-	case !l.active() || l.e.draining.Load():
-		return 0, t, time.Time{}
-	case l.rest().After(now):
-		return 0, t, l.rest()
-	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
-		return l.lookAhead(now)
-	}
-	n = l.room(now) - l.queue.len() - l.reserved
-	if l.ordered() && l.reserved+l.leaving > 0 {
-		n = 0 // they are older than what the store has
-	}
-	if n <= 0 {
-		l.backlog = true // it asks again when it has room
-		return 0, t, time.Time{}
-	}
-	if tight && l.queue.len()+l.reserved > 0 {
-		return 0, t, now.Add(hungryPause)
-	}
-	return n, l.ticket(), time.Time{}
-}
-
-// ticket tells what has happened to a lane while its claim was under way.
-type ticket struct {
-	asked, flushes uint64
-	ahead          bool        // what isn't due yet is claimed,
-	after          store.Place // behind there
-}
-
-func (l *lane) ticket() ticket { return ticket{asked: l.asked, flushes: l.flushes} }
-
-// fill takes what was claimed as due at that time, which is not now: what has
-// come up since is for the next claim. again is when to ask once more where there
-// was nothing of what is due.
-func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
-	l.e.heldSize.Add(int64(payloads(c.Deliveries)))
-	l.mu.Lock()
-	if !l.active() || l.flushes != t.flushes {
-		hs := l.leave(c.Deliveries...)
-		l.mu.Unlock()
-		l.giveBack(hs)
-		l.e.claims.schedule(l, claimed) // for what it has left behind
-		return
-	}
-	for _, h := range c.Deliveries {
-		if l.anew[h.Delivery.ID] {
-			h.Round = h.Attempts
-		}
-		l.queue.push(h)
-	}
-	more := !c.Next.IsZero() && !c.Next.After(claimed)
-	switch {
-	case l.asked == t.asked:
-		l.backlog, l.due = more, time.Time{}
-		if !more {
-			l.due = c.Next
-		}
-	case more:
-		l.backlog = true
-	case !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
-		l.due = c.Next
-	}
-	if t.ahead {
-		l.wentAhead(c.Deliveries, t.after)
-	}
-	next := l.breaker.sooner(c.Next)
-	hungry := l.backlog && l.queue.len() <= laneLow
-	l.mu.Unlock()
-	switch {
-	case hungry && len(c.Deliveries) == 0 && more:
-		l.e.claims.schedule(l, l.e.now().Add(again))
-	case hungry:
-		l.e.claims.schedule(l, claimed)
-	case !more && !c.Next.IsZero():
-		l.e.claims.schedule(l, next)
-	}
-	l.e.dispatch.kick(l)
-}
-
-// payloads is how many bytes they have, shared ones for each.
-func payloads(hs []*store.Held) (size int) {
-	for _, h := range hs {
-		size += len(h.Payload)
-	}
-	return size
 }
 
 // flush gives back what the lane has, in order that it comes again later, in
