@@ -1,0 +1,93 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// reconcile makes the subscriptions and event types of the configuration those
+// of the store. One that is no longer there is deactivated and not
+// deleted: its deliveries wait, in case it was taken out by mistake. One that
+// was inactive already keeps its reason, and stays so when it is put back.
+// Nothing is written for what is unchanged, so that a configuration which the
+// store knows can be loaded however full the disk is.
+func (e *Engine) reconcile(ctx context.Context, c *config) error {
+	wanted := map[string]*SubscriptionSpec{}
+	for i := range c.Subscriptions {
+		wanted[store.SubscriptionPrefix+c.Subscriptions[i].Name] = &c.Subscriptions[i]
+	}
+	for id, spec := range wanted {
+		if s, err := e.Subscription(id); err == nil && s.Tenant != spec.Tenant {
+			return fmt.Errorf("subscription %s: what it has is for the tenant %q and can't go to the tenant %q: give that one's another name",
+				spec.Name, s.Tenant, spec.Tenant)
+		}
+	}
+	for _, l := range e.lanes.all() {
+		s := l.target.Load().sub
+		if s.FromConfig && wanted[s.ID] == nil && s.Active {
+			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
+				return err
+			}
+		}
+	}
+	for id, spec := range wanted {
+		if err := e.reconcileOne(ctx, c, id, spec); err != nil {
+			return fmt.Errorf("subscription %s: %w", spec.Name, err)
+		}
+		c.warnOfShort(id, spec.Scheme, spec.Secrets)
+	}
+	return e.catalogue.reconcile(ctx, c)
+}
+
+func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {
+	l := e.lanes.byID(id)
+	if l == nil {
+		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.clock.Now()}
+		spec.apply(s)
+		if err := ensureSecret(s, c); err != nil {
+			return err
+		}
+		err := e.create(ctx, s)
+		if e.shared == nil || !errors.Is(err, ErrConflict) {
+			return err
+		}
+		// Another node, which starts too, was quicker.
+		if err := e.refreshSubscriptions(ctx); err != nil {
+			return err
+		}
+		if l = e.lanes.byID(id); l == nil {
+			return err
+		}
+	}
+	if spec.isWritten(l.target.Load().sub) {
+		return nil
+	}
+	back := false
+	s, err := e.change(ctx, id, func(s *store.Subscription) error {
+		spec.apply(s)
+		if back = s.Reason == ReasonRemoved; back {
+			s.Active, s.Reason = true, ""
+		}
+		return ensureSecret(s, c)
+	})
+	if err == nil && back {
+		e.tell(ctx, subscriptionChanged(s))
+	}
+	return err
+}
+
+// configured refuses to change by the API what the configuration says.
+func configured(s *store.Subscription) error {
+	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
+}
+
+// configures tells whether the configuration still has a subscription.
+func (e *Engine) configures(id string) bool {
+	return slices.ContainsFunc(e.config.Load().Subscriptions, func(s SubscriptionSpec) bool {
+		return store.SubscriptionPrefix+s.Name == id
+	})
+}

@@ -1,0 +1,219 @@
+package outbound
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// SubscriptionSpec is what a user says of a subscription.
+type SubscriptionSpec struct {
+	Name        string // of one in the configuration: its id is sub_<name>
+	URL         string
+	EventTypes  []string
+	Tenant      string
+	Description string
+	Headers     map[string]string
+	Scheme      string   // "" for the engine's own
+	Secrets     []string // newest first; none: one is made
+	RateLimit   float64
+	Ordered     bool
+	Filter      string // CEL, such as payload.total > 100; "" for every event
+}
+
+const (
+	maxEventTypes  = 1000
+	maxDescription = 1024
+	maxSecrets     = 10
+	maxRate        = 100_000
+	leastRate      = 1.0 / (24 * 3600)
+)
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// MatchAll is the pattern of a subscription to every event type.
+const MatchAll = "*"
+
+func checkPattern(p string) error {
+	if p == MatchAll {
+		return nil
+	}
+	if err := checkType("event_types", strings.TrimSuffix(p, ".*")); err != nil {
+		return invalid("event_types", "has %q, which is neither an event type such as order.created, nor a prefix such as order.*, nor * for all", p)
+	}
+	return nil
+}
+
+func checkPatterns(types []string) error {
+	if len(types) == 0 {
+		return invalid("event_types", "is missing: name the types to receive, such as order.created or invoice.*, or * for all")
+	}
+	if len(types) > maxEventTypes {
+		return invalid("event_types", "has more than %d entries", maxEventTypes)
+	}
+	for _, t := range types {
+		if err := checkPattern(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkDescription(d string) error {
+	if utf8.RuneCountInString(d) > maxDescription || !utf8.ValidString(d) {
+		return invalid("description", "must be text of %d characters at most", maxDescription)
+	}
+	return nil
+}
+
+func checkRate(r float64) error {
+	if r != 0 && !(r >= leastRate && r <= maxRate) {
+		return fmt.Errorf("must be one a day at least and %d a second at most, or 0 for no limit", maxRate)
+	}
+	return nil
+}
+
+// signingScheme finds the row of a scheme.
+func signingScheme(name string) (verify.Scheme, error) {
+	row, ok := verify.Lookup(name)
+	if ok {
+		return row, nil
+	}
+	if near := verify.Suggest(name); len(near) > 0 {
+		return row, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(near, " or "))
+	}
+	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
+}
+
+// usableScheme is signingScheme for one that is about to be chosen: it must be able
+// to sign deliveries.
+func usableScheme(name string) (verify.Scheme, error) {
+	row, err := signingScheme(name)
+	if err != nil {
+		return row, err
+	}
+	if err := row.CanSign(); err != nil {
+		return row, fmt.Errorf("%s can't sign deliveries: %w", name, err)
+	}
+	return row, nil
+}
+
+// checkSigner makes sure that the scheme can sign deliveries, and with these
+// secrets.
+func checkSigner(scheme string, secrets []string) error {
+	row, err := usableScheme(scheme)
+	if err != nil {
+		return invalid("scheme", "is wrong: %v", err)
+	}
+	switch {
+	case len(secrets) == 0:
+		return nil // one is made
+	case len(secrets) > maxSecrets:
+		return invalid("secret", "is given more than %d times", maxSecrets)
+	}
+	if _, err := verify.NewSigner(row, secrets); err != nil {
+		return badSecret(row, err)
+	}
+	return nil
+}
+
+// checkOwnHeaders refuses headers that the scheme sets: they would never be sent.
+func checkOwnHeaders(headers map[string]string, scheme string) error {
+	row, err := signingScheme(scheme)
+	if err != nil {
+		return err
+	}
+	if name := row.FirstSet(slices.Sorted(maps.Keys(headers))); name != "" {
+		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme)
+	}
+	return nil
+}
+
+func (s *SubscriptionSpec) checkURL(c *Settings) error {
+	if _, err := c.Policy.CheckURL(s.URL); err != nil {
+		return invalid("url", "is refused: %v", err)
+	}
+	return nil
+}
+
+func (s *SubscriptionSpec) checkNew(c *Settings) error {
+	if err := s.checkURL(c); err != nil {
+		return err
+	}
+	return s.check(c)
+}
+
+// check judges all but the URL.
+func (s *SubscriptionSpec) check(c *Settings) error {
+	if err := checkPatterns(s.EventTypes); err != nil {
+		return err
+	}
+	if err := checkTenant(s.Tenant); err != nil {
+		return err
+	}
+	if err := checkDescription(s.Description); err != nil {
+		return err
+	}
+	if err := egress.CheckHeaders(s.Headers); err != nil {
+		return invalid("headers", "can't be sent: %v", err)
+	}
+	if err := checkRate(s.RateLimit); err != nil {
+		return invalid("rate_limit", "%v", err)
+	}
+	if _, err := newFilter(s.Filter); err != nil {
+		return invalid("filter", "%v", err)
+	}
+	scheme := cmp.Or(s.Scheme, c.Sign)
+	if err := checkSigner(scheme, s.Secrets); err != nil {
+		return err
+	}
+	return checkOwnHeaders(s.Headers, scheme)
+}
+
+func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
+	if !nameForm.MatchString(s.Name) {
+		return errors.New("its name may only have the characters A-Z a-z 0-9 _ - and 64 of them at most")
+	}
+	if _, ok := store.ParseID(store.SubscriptionPrefix, store.SubscriptionPrefix+s.Name); ok {
+		return errors.New("its name has the form of an id that the API gives: choose a word")
+	}
+	return s.checkNew(c)
+}
+
+// apply writes what the user said into the row.
+func (s *SubscriptionSpec) apply(row *store.Subscription) {
+	if row.URL != s.URL {
+		row.FailingSince = time.Time{}
+	}
+	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
+	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
+	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
+	if len(s.Secrets) > 0 {
+		row.Secrets = nil
+		for _, v := range s.Secrets {
+			row.Secrets = append(row.Secrets, store.Secret{Value: v})
+		}
+	}
+}
+
+// isWritten tells whether the row of a subscription in the configuration says
+// all of this already.
+func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
+	want := *row
+	s.apply(&want)
+	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 &&
+		row.URL == want.URL && row.Description == want.Description && row.Tenant == want.Tenant &&
+		slices.Equal(row.EventTypes, want.EventTypes) && maps.Equal(row.Headers, want.Headers) &&
+		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered && row.Filter == want.Filter &&
+		slices.Equal(row.Secrets, want.Secrets)
+}
