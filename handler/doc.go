@@ -12,8 +12,10 @@
 //	              eventname.go makes of it
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
-//	app.go        the webhooks option: settings, and when they begin and end
-//	  engine.go     what outlives a config: the open store and its deliveries
+//	app.go        the webhooks app: what can be configured, and its life
+//	  settings.go   the parts of its configuration, resolved for the engine
+//	  engine.go     what outlives a config: the open store and its deliveries;
+//	                lastinglog.go is its log
 //	  store.go      which store, and where
 //	  notices.go    Caddy's events and the log, of what the engine does;
 //	                deadlog.go and deadfile.go of dead letters
