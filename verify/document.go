@@ -6,45 +6,6 @@ import (
 	"io"
 )
 
-// text passes over a string, and shows its raw inside part by part.
-func (s *jsonScanner) text(part func([]byte)) error {
-	s.pos++ // "
-	for {
-		rest := s.window[s.pos:]
-		quote := bytes.IndexByte(rest, '"')
-		slash := rest
-		if quote >= 0 {
-			slash = rest[:quote]
-		}
-		if i := bytes.IndexByte(slash, '\\'); i >= 0 {
-			if part != nil {
-				part(rest[:i])
-			}
-			s.pos += i + 1
-			if s.pos >= len(s.window) {
-				if err := s.fill(); err != nil {
-					return err
-				}
-			}
-			if part != nil {
-				part([]byte{'\\', s.window[s.pos]})
-			}
-			s.pos++
-			continue
-		}
-		if part != nil {
-			part(slash)
-		}
-		if quote >= 0 {
-			s.pos += quote + 1
-			return nil
-		}
-		if err := s.fill(); err != nil {
-			return err
-		}
-	}
-}
-
 // jsonDocument is a whole document that was found valid.
 type jsonDocument []byte
 
@@ -74,6 +35,19 @@ func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason)
 		return nil, false, ""
 	}
 	return d[span[0].start:span[0].end], true, ""
+}
+
+// text is the scalar at a path; null counts as absent.
+func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
+	raw, found, reason := d.raw(path)
+	if !found || reason != "" || string(raw) == "null" {
+		return "", false, reason
+	}
+	text, ok := jsonText(raw)
+	if !ok {
+		return "", false, ReasonMalformedField
+	}
+	return text, true, ""
 }
 
 // elements are the elements of the array at a path.

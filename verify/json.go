@@ -356,6 +356,45 @@ func (s *jsonScanner) skipScalar() error {
 	}
 }
 
+// text passes over a string, and shows its raw inside part by part.
+func (s *jsonScanner) text(part func([]byte)) error {
+	s.pos++ // "
+	for {
+		rest := s.window[s.pos:]
+		quote := bytes.IndexByte(rest, '"')
+		slash := rest
+		if quote >= 0 {
+			slash = rest[:quote]
+		}
+		if i := bytes.IndexByte(slash, '\\'); i >= 0 {
+			if part != nil {
+				part(rest[:i])
+			}
+			s.pos += i + 1
+			if s.pos >= len(s.window) {
+				if err := s.fill(); err != nil {
+					return err
+				}
+			}
+			if part != nil {
+				part([]byte{'\\', s.window[s.pos]})
+			}
+			s.pos++
+			continue
+		}
+		if part != nil {
+			part(slash)
+		}
+		if quote >= 0 {
+			s.pos += quote + 1
+			return nil
+		}
+		if err := s.fill(); err != nil {
+			return err
+		}
+	}
+}
+
 // jsonText is a scalar's text: a string decoded, a number or a truth value as
 // it is written. null, arrays and objects have none.
 func jsonText(raw []byte) (string, bool) {
@@ -399,17 +438,4 @@ func readJSONText(body io.ReaderAt, span jsonSpan) (string, bool) {
 		return "", false
 	}
 	return jsonText(raw)
-}
-
-// text is the scalar at a path; null counts as absent.
-func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
-	raw, found, reason := d.raw(path)
-	if !found || reason != "" || string(raw) == "null" {
-		return "", false, reason
-	}
-	text, ok := jsonText(raw)
-	if !ok {
-		return "", false, ReasonMalformedField
-	}
-	return text, true, ""
 }
