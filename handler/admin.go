@@ -14,7 +14,8 @@ func init() {
 	caddy.RegisterModule(Admin{})
 }
 
-// Admin serves the webhooks API on Caddy's admin endpoint, under `/webhooks/`.
+// Admin is a module that serves the webhooks API on Caddy's admin endpoint,
+// under `/webhooks/`.
 type Admin struct {
 	handler http.Handler
 }

@@ -15,16 +15,20 @@ func init() {
 	caddy.RegisterModule(API{})
 }
 
-// API serves the HTTP API: events are published, subscriptions managed, and
-// deliveries, attempts and dead letters looked at and sent again. Its
-// description is at `/openapi.json`. It expects paths without a prefix: mount
-// it by `handle_path`.
+// API is a handler that serves the HTTP API: publishing events, managing
+// subscriptions, and inspecting and redelivering deliveries, attempts and dead
+// letters. The OpenAPI document is served at `/openapi.json`.
+//
+// The API is served at the root, so strip any path prefix before it, for
+// example with `handle_path`.
 type API struct {
-	// Who may do what.
+	// The bearer tokens to accept. At least one is required unless `auth` is
+	// `none`.
 	Tokens []Token `json:"tokens,omitempty"`
 
-	// Set to `none` where something in front decides who may come in, such as
-	// `basic_auth`, `forward_auth` or mTLS. Then there are no tokens.
+	// Set to `none` to accept requests without a token, if something in front of
+	// this handler authenticates them, such as `basic_auth`, `forward_auth` or
+	// mTLS. Can't be combined with tokens.
 	Auth string `json:"auth,omitempty"`
 
 	app     *App
@@ -33,12 +37,12 @@ type API struct {
 
 // Token is a bearer token.
 type Token struct {
-	// The token. Placeholders as `{env.NAME}` and `{file./path}` are replaced
-	// at load.
+	// The token. Global placeholders such as `{env.NAME}` and `{file./path}` are
+	// replaced when the config is loaded.
 	Value string `json:"value"`
 
-	// What it allows: `publish` (events in), `read` (everything but secrets)
-	// or `manage` (all).
+	// What the token allows: `publish` (publish events), `read` (read everything
+	// except secrets) or `manage` (everything).
 	Scope string `json:"scope"`
 }
 

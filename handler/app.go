@@ -19,88 +19,91 @@ func init() {
 	caddy.RegisterModule(new(App))
 }
 
-// App stores events and delivers them to subscriptions: signed, retried on a
-// schedule, and kept as dead letters when every attempt failed.
+// App stores events durably and delivers them to subscriptions as signed
+// webhooks. Failed deliveries are retried on a schedule, and become dead
+// letters once every attempt has failed.
 //
-// Events come in by the `webhook_publish` and `webhook_api` handlers and by
-// the admin API under `/webhooks/`. Without a configuration of its own the app
-// is there as soon as one of these handlers is used, with a store in Caddy's
-// data directory.
+// Events are published by the `webhook_publish` and `webhook_api` handlers, or
+// through the admin API under `/webhooks/`. The app doesn't have to be
+// configured: as soon as one of these handlers is used, it runs with the
+// defaults below.
 //
-// All texts, those of subscriptions and their secrets included, may hold the
-// placeholders that are known without a request: `{env.NAME}`, `{file./path}`,
-// `{system.hostname}` and the like. They are replaced when the configuration is
-// loaded. One that is unknown or empty is an error. To write a brace as it is,
-// put a backslash in front of it.
+// All strings in its configuration, including those of subscriptions and their
+// secrets, may contain global placeholders such as `{env.NAME}`,
+// `{file./path}` and `{system.hostname}`. They are replaced when the config is
+// loaded; a placeholder that is unknown or empty is an error. To use a literal
+// brace, escape it with a backslash.
 type App struct {
-	// Where events and deliveries are kept. Default: a SQLite file,
+	// Where events and deliveries are stored. Default: the SQLite file
 	// `webhooks/webhooks.db` in Caddy's data directory.
 	Store *Store `json:"store,omitempty"`
 
-	// The signature scheme of deliveries, for subscriptions that don't choose
-	// their own; `caddy webhooks providers` lists them. Default:
+	// The signature scheme for subscriptions that don't set their own.
+	// `caddy webhooks providers` lists the schemes. Default:
 	// `standard-webhooks`.
 	Sign string `json:"sign,omitempty"`
 
-	// When to try again. Default: after 5s, 5m, 30m, 2h, 5h, 10h, 14h, 20h and
-	// 24h, which makes ten attempts within some three days.
+	// When to retry failed deliveries. Default: after 5s, 5m, 30m, 2h, 5h, 10h,
+	// 14h, 20h and 24h, which is ten attempts over about three days.
 	Retry *Retry `json:"retry,omitempty"`
 
-	// How long one attempt may take, from the dial to the end of the answer.
-	// Default: 15s.
+	// How long a single attempt may take, from dialing to the end of the
+	// response. Default: `15s`.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
-	// How many attempts may be under way on this node. Default: 512.
+	// The maximum number of attempts in flight on this node. Default: 512.
 	Concurrency int `json:"concurrency,omitempty"`
 
-	// How many of them to one subscription. Default: 16.
+	// The maximum number of attempts in flight to a single subscription.
+	// Default: 16.
 	EndpointConcurrency int `json:"endpoint_concurrency,omitempty"`
 
-	// How long a secret goes on signing, beside the new one, after it was
-	// rotated, where the scheme has room for both signatures. Default: 24h.
+	// How long a rotated secret keeps signing alongside the new one, if the
+	// scheme has room for both signatures. Default: `24h`.
 	SecretGrace caddy.Duration `json:"secret_grace,omitempty"`
 
-	// When a subscription whose receiver fails is deactivated, so that its
-	// deliveries are held until somebody activates it. Default: after 50 failed
-	// attempts in a row, the first of them 24 hours ago.
+	// When to deactivate a subscription whose receiver keeps failing. Its
+	// deliveries are then held until it is activated again. Default: after 50
+	// failed attempts in a row, the first of which was at least 24 hours ago.
 	DisableAfter *DisableAfter `json:"disable_after,omitempty"`
 
-	// How long events are kept, with their deliveries, attempts and dead
-	// letters; -1 for ever. Those with a delivery that is still to be made are
-	// never removed. Default: 30 days.
+	// How long to keep events, along with their deliveries, attempts and dead
+	// letters; -1 to keep them forever. Events with pending deliveries are never
+	// removed. Default: 30 days.
 	RetainFor caddy.Duration `json:"retain_for,omitempty"`
 
-	// How many bytes the store may use before the oldest events are removed
-	// sooner: payloads of 4 KiB or more, of events older than half the age of the
-	// oldest, before the rest, and events with dead letters last; -1 for any
-	// number. What has lost its payload can't be redelivered. Default: 20 GiB.
+	// The size of the store, in bytes, above which the oldest events are removed
+	// early; -1 for no limit. Payloads of 4 KiB or more, of events older than
+	// half the age of the oldest, are removed before anything else, and events
+	// with dead letters last. An event without its payload can't be redelivered.
+	// Default: 20 GiB.
 	RetainSize int64 `json:"retain_size,omitempty"`
 
-	// How many bytes of a receiver's answer are kept; -1 for none. Default:
-	// 4096.
+	// How many bytes of a receiver's response body to keep; -1 for none.
+	// Default: 4096.
 	ResponseBody int64 `json:"response_body,omitempty"`
 
-	// How many bytes an event's payload may have. Default: 262144.
+	// The maximum size of an event's payload, in bytes. Default: 262144.
 	MaxPayload int64 `json:"max_payload,omitempty"`
 
-	// How many events each tenant may publish a second; what is more is refused
-	// with 429. Events without a tenant are not limited. Default: no limit.
+	// The maximum number of events per second that each tenant may publish.
+	// Events over the limit are refused with status 429. Events without a tenant
+	// are not limited. Default: no limit.
 	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
 
-	// A file to which a line of JSON is appended for each delivery that becomes
-	// a dead letter, as the API lists them, for `tail -f` and log shippers. What
-	// can't be written, or not before a crash, is written later: no line is
-	// missing, though one may be there twice. The file is made with mode 0600, and
-	// opened anew where it was moved away. Default: none.
+	// A file to append each new dead letter to, as a line of JSON in the format
+	// of the API, for `tail -F` and log shippers. No line is missing after a crash
+	// or a full disk, but it may be there twice. The file is created with mode
+	// 0600, and created anew if it has been moved away. Default: none.
 	DeadLetterLog string `json:"dead_letter_log,omitempty"`
 
-	// Where deliveries may go. By default only public addresses are reached.
+	// Where deliveries may go. By default, only public addresses can be reached.
 	Egress *Egress `json:"egress,omitempty"`
 
-	// The event types of the catalogue.
+	// The catalogue of event types.
 	EventTypes []EventType `json:"event_types,omitempty"`
 
-	// Subscriptions, beside those that are made by the API.
+	// Subscriptions, in addition to those created through the API.
 	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 
 	settings outbound.Settings

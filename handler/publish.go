@@ -22,38 +22,40 @@ func init() {
 	caddy.RegisterModule(Publish{})
 }
 
-// Publish stores a request's body as an event and answers 202 once it is
-// durable. The event is then delivered to the subscriptions that match, with
-// retries, so that neither a deploy nor a crash of the app loses it. Behind
-// `webhook_verify`, that is a durable inbox for webhooks.
+// Publish is a handler that stores the request body as an event, and responds
+// with status 202 once it is durable. The event is then delivered to matching
+// subscriptions, with retries. Behind `webhook_verify`, this is a durable inbox
+// for webhooks: a deploy or a crash of the app doesn't lose any.
 //
-// The body and its Content-Type are kept exactly. Only POST publishes. Behind
-// `webhook_verify`, a provider that doesn't take every 2xx for success gets the
-// answer that its scheme says in place of the 202. Where a placeholder
-// `{http.webhook.…}` is named, what `webhook_verify` has not seen is refused with
-// 403: the two in the wrong order take nothing from strangers. What is refused (a
-// body over `max_payload`, …) is answered by a status, and said in the log.
+// The body and its Content-Type are stored unchanged. Only POST requests are
+// accepted. If the provider doesn't treat every 2xx status as success, the
+// response is the one defined by its scheme instead of the 202.
+//
+// If the configuration uses a `{http.webhook.*}` placeholder, requests that
+// haven't passed through `webhook_verify` are refused with status 403, so that
+// nothing unverified is stored if the two handlers are in the wrong order.
+// Refused requests, such as those with a body over `max_payload`, are logged.
 type Publish struct {
-	// The event's type; placeholders are replaced, as in
-	// `github.{http.webhook.event_type}`. In what they give, a slash becomes a
-	// dot and other characters that no event type has become underscores.
+	// The event type. Supports placeholders, as in
+	// `github.{http.webhook.event_type}`. Slashes are replaced with dots, and
+	// other characters that aren't allowed in event types with underscores.
 	EventType string `json:"event_type"`
 
-	// Whose event it is; placeholders are replaced, and a request that gives
-	// none is refused. Default: nobody's.
+	// The tenant that the event belongs to. Supports placeholders; requests for
+	// which the result is empty are refused. Default: no tenant.
 	Tenant string `json:"tenant,omitempty"`
 
-	// The event's id, so that the same webhook sent again is no second event;
-	// placeholders are replaced. Default: the provider's delivery id where the
-	// signature covers it, else a new one.
+	// The event id, by which a webhook that is sent again is recognized as a
+	// duplicate. Supports placeholders. Default: the provider's delivery id if it
+	// is covered by the signature, otherwise a generated id.
 	EventID string `json:"event_id,omitempty"`
 
-	// Request headers to keep with the event and send along with each
-	// delivery: names, or prefixes as in `X-GitHub-*`. What by its name may be
-	// a credential, such as `Authorization`, `Cookie` or `X-Api-Key`, is picked
-	// by its whole name only. What is over 32 headers or 4 KiB, names and values
-	// together, is left out, with a line in the log; those that a delivery sets
-	// itself, such as `Host` and `Webhook-Id`, can't be forwarded.
+	// Request headers to store with the event and send with each delivery: names,
+	// or prefixes such as `X-GitHub-*`. Prefixes don't match headers that, judging
+	// by their name, may be credentials, such as `Authorization`, `Cookie` or
+	// `X-Api-Key`; these must be named in full. Headers set by the delivery
+	// itself, such as `Host` and `Webhook-Id`, can't be forwarded. At most 32
+	// headers and 4 KiB are stored; any others are left out, which is logged.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
 	app      *App

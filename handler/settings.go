@@ -65,24 +65,28 @@ func ownEndpoints() []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(addr.StartPort))}
 }
 
-// Retry is a schedule: either delays, or how to compute them.
+// Retry is the retry schedule: either a list of delays, or how to compute them.
 type Retry struct {
-	// The delays between attempts; there is one attempt more than delays.
+	// The delays between attempts. There is one more attempt than there are
+	// delays.
 	Delays []caddy.Duration `json:"delays,omitempty"`
 
-	// Delays that grow by a factor.
+	// Computes delays that grow exponentially.
 	Exponential *Exponential `json:"exponential,omitempty"`
 }
 
-// Exponential computes the delays of a schedule.
+// Exponential is a retry schedule with exponential backoff.
 type Exponential struct {
-	// The first delay. Default: 1s.
+	// The first delay. Default: `1s`.
 	Base caddy.Duration `json:"base,omitempty"`
-	// By what each delay is longer than the one before. Default: 2.
+
+	// The factor by which each delay is longer than the previous one. Default: 2.
 	Factor float64 `json:"factor,omitempty"`
-	// The longest delay. Default: 1h.
+
+	// The longest delay. Default: `1h`, or the first delay if that is longer.
 	Max caddy.Duration `json:"max,omitempty"`
-	// How many attempts are made. Default: 10.
+
+	// The maximum number of attempts. Default: 10.
 	Attempts int `json:"attempts,omitempty"`
 }
 
@@ -115,24 +119,29 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 	return s, nil
 }
 
-// DisableAfter says when a subscription is deactivated whose receiver fails.
+// DisableAfter is when to deactivate a subscription whose receiver keeps
+// failing.
 type DisableAfter struct {
-	// How many attempts in a row must have failed; -1: it is never deactivated.
+	// How many attempts in a row must have failed; -1 to never deactivate.
 	Failures int `json:"failures,omitempty"`
 
-	// How long ago the first of them must have been.
+	// How long ago the first of those attempts must have been.
 	For caddy.Duration `json:"for,omitempty"`
 }
 
-// Egress says where deliveries may go. Addresses that are not public
+// Egress restricts where deliveries may go. Addresses that are not public
 // (private, loopback, link-local, CGNAT, metadata services, …) are denied
-// unless they are allowed. The address is judged when the connection is made.
+// unless they are allowed here. Addresses are checked when the connection is
+// made, after DNS has been resolved.
 type Egress struct {
-	// Addresses, CIDRs and host names to allow.
+	// IP addresses, CIDR ranges and host names to allow.
 	Allow []string `json:"allow,omitempty"`
-	// Addresses, CIDRs and host names to deny, over what is allowed.
+
+	// IP addresses, CIDR ranges and host names to deny. Takes precedence over
+	// `allow`.
 	Deny []string `json:"deny,omitempty"`
-	// An HTTP proxy that deliveries go through.
+
+	// The HTTP proxy to send deliveries through.
 	Proxy string `json:"proxy,omitempty"`
 }
 
@@ -156,15 +165,17 @@ func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
 	return policy, proxy, nil
 }
 
-// EventType is an entry of the catalogue of event types.
+// EventType is an entry in the catalogue of event types.
 type EventType struct {
-	// Its name, as in `order.created`.
+	// The name of the event type, such as `order.created`.
 	Name string `json:"name"`
-	// What has happened when it is fired.
+
+	// What has happened when an event of this type is published.
 	Description string `json:"description,omitempty"`
-	// What its payloads must be: a [JSON Schema](https://json-schema.org), of
-	// draft 2020-12 unless it names another. What doesn't meet it is refused
-	// when it is published. Default: any payload.
+
+	// The [JSON Schema](https://json-schema.org) for payloads of this type; draft
+	// 2020-12 unless it specifies another. Events with a payload that doesn't
+	// match are refused when they are published. Default: any payload is valid.
 	Schema json.RawMessage `json:"schema,omitempty"`
 }
 
@@ -186,35 +197,47 @@ func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 	return out, nil
 }
 
-// Subscription says which events go where.
+// Subscription delivers events to a receiver.
 type Subscription struct {
-	// Its name; its id is `sub_<name>`.
+	// The name of the subscription. Its id is `sub_<name>`.
 	Name string `json:"name"`
-	// Where deliveries are posted to.
+
+	// The URL to post deliveries to.
 	URL string `json:"url"`
-	// The event types to deliver: names, prefixes as in `order.*`, or `*`.
+
+	// The event types to deliver: exact names, prefixes such as `order.*`, or
+	// `*` for all.
 	EventTypes []string `json:"event_types"`
-	// What signs deliveries, the newest first; each signs. Without one, a
-	// secret is made and kept in the store.
+
+	// The secrets to sign deliveries with, newest first. If the scheme has room
+	// for several signatures, every secret signs. Default: a generated secret,
+	// which is kept in the store.
 	Secrets []string `json:"secrets,omitempty"`
+
 	// What the subscription is for.
 	Description string `json:"description,omitempty"`
-	// Whose events it gets, which stays so: for another tenant's, take another
-	// name. Default: those that have no tenant.
+
+	// The tenant whose events to deliver. It can't be changed later: for another
+	// tenant, use another name. Default: events without a tenant.
 	Tenant string `json:"tenant,omitempty"`
-	// Headers to send along.
+
+	// Headers to add to each delivery.
 	Headers map[string]string `json:"headers,omitempty"`
-	// The signature scheme, if it isn't that of the app.
+
+	// The signature scheme. Default: the app's `sign`.
 	Scheme string `json:"scheme,omitempty"`
-	// Deliveries per second at most; 0 is no limit.
+
+	// The maximum number of deliveries per second; 0 for no limit.
 	RateLimit float64 `json:"rate_limit,omitempty"`
-	// Whether deliveries go out one at a time, in the order of publishing, so
-	// that a failure holds the rest back.
+
+	// Send deliveries one at a time, in the order in which the events were
+	// published. A failed delivery holds back those after it.
 	Ordered bool `json:"ordered,omitempty"`
-	// Which of the events of its types it gets: an expression in
-	// [CEL](https://cel.dev) over `payload`, `event_type`, `event_id` and
-	// `tenant`, such as `payload.total > 100`. An event that lacks what is asked
-	// for is not delivered. Default: all of them.
+
+	// A [CEL](https://cel.dev) expression that selects which events of these
+	// types to deliver, such as `payload.total > 100`. The variables are
+	// `payload`, `event_type`, `event_id` and `tenant`. An event without a field
+	// that the expression uses is not delivered. Default: all events.
 	Filter string `json:"filter,omitempty"`
 }
 

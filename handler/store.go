@@ -15,19 +15,19 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// Store is where events and deliveries are kept.
+// Store is where events and deliveries are stored.
 type Store struct {
-	// The kind of store: `sqlite`, a file on this machine, or `postgres`, a
-	// database that many nodes share. Default: `sqlite`.
+	// The type of store: `sqlite` for a local file, or `postgres` for a database
+	// that several nodes can share. Default: `sqlite`.
 	Type string `json:"type,omitempty"`
 
-	// The file of a SQLite store. It is made with mode 0600, together with its
-	// folder.
+	// The path of the SQLite file. The file is created with mode 0600; its
+	// directory is created if it doesn't exist.
 	Path string `json:"path,omitempty"`
 
-	// The connection string of a Postgres database, as a URL or in words. Best a
-	// placeholder, since it holds a password: `{env.DATABASE_URL}`. The tables
-	// are made in the database's schema `webhooks`.
+	// The connection string of the Postgres database: a URL, or keywords and
+	// values. Since it usually contains a password, prefer a placeholder such as
+	// `{env.DATABASE_URL}`. The tables are created in the schema `webhooks`.
 	DSN string `json:"dsn,omitempty"`
 }
 

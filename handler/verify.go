@@ -25,24 +25,24 @@ func init() {
 // defaultMaxBody is max_body where it isn't set: GitHub sends up to 25 MB.
 const defaultMaxBody = 25 << 20
 
-// Verify is a handler that judges the signature of each webhook before the
-// handlers after it see the request. It refuses what it can't verify, and never
-// passes a request because something is missing: a config without a usable
-// secret doesn't load.
+// Verify is a handler that verifies the signature of inbound webhooks before
+// the handlers after it see the request. Requests that can't be verified are
+// refused. It never fails open: a config without a usable secret doesn't load.
 //
-// Cheap checks come first, so that a request without a signature is refused
-// before its body is read. The handlers after it get the very bytes that were
-// judged, with their length, and `reverse_proxy` can repeat them.
+// Cheap checks come first, so a request without a signature is refused before
+// its body is read. The handlers after it receive exactly the bytes that were
+// verified, and `reverse_proxy` can retry them.
 //
-// Refusals are handler errors, which `handle_errors` sees: 401 for a signature
-// or a time that is missing, malformed or wrong, 405 for another method than
-// POST, 409 for a replay, 413 for a body over the limit, 415 for a content type
-// that the scheme doesn't allow. Their text is the reason: one word.
+// Refusals are handler errors, which can be handled with `handle_errors`: 401
+// for a missing, malformed or wrong signature or timestamp, 405 for methods
+// other than POST, 409 for a replay, 413 for a body over the limit, and 415 for
+// a content type that the scheme doesn't allow. The error message is the reason
+// as a single word, such as `bad_signature`.
 //
-// The header `Webhook-Verified`, and every one that begins so, is removed from
-// requests, and set to the provider's name on those that were verified. Trailers
-// are removed, since no provider signs them, and before anything is judged the
-// headers that `Connection` names, which no proxy would pass on.
+// Request headers that start with `Webhook-Verified` are removed. On verified
+// requests, `Webhook-Verified` is set to the name of the provider. Trailers are
+// removed too, since no provider signs them, and so are headers listed in
+// `Connection`, which proxies don't pass on.
 //
 // This handler sets the following placeholders:
 //
@@ -51,62 +51,67 @@ const defaultMaxBody = 25 << 20
 // `{http.webhook.provider}` | The name of the provider's scheme
 // `{http.webhook.verified}` | `true` or `false`
 // `{http.webhook.error}` | Why the request was refused, such as `bad_signature`; empty if it wasn't
-// `{http.webhook.id}` | The id of the delivery
+// `{http.webhook.id}` | The delivery id
 // `{http.webhook.event_type}` | The event type
-// `{http.webhook.timestamp}` | When the provider signed it, in RFC 3339
-// `{http.webhook.secret_index}` | Which of the secrets matched; 0 is the first
-// `{http.webhook.signed}` | What the signature covers: some of `id`, `timestamp`, `event_type` and `body`, separated by spaces. What it doesn't cover may be forged.
+// `{http.webhook.timestamp}` | When the provider signed the request, in RFC 3339 format
+// `{http.webhook.secret_index}` | The index of the secret that matched; 0 is the first
+// `{http.webhook.signed}` | What the signature covers: a space-separated list of `id`, `timestamp`, `event_type` and `body`. Anything not listed may be forged.
 type Verify struct {
-	// The name of the provider, whose scheme is known; `caddy webhooks
-	// providers` lists them. `hmac` starts from an empty scheme. Required.
+	// The name of the provider, as listed by `caddy webhooks providers`, or
+	// `hmac` for a custom scheme. Required.
 	Provider string `json:"provider,omitempty"`
 
-	// The secrets that the provider may sign with: any may match, so that one
-	// can be replaced without a gap. Placeholders are replaced when the config
-	// is loaded, and one that is empty is an error. At least one is required.
+	// The secrets to verify with. Any of them may match, so that a secret can be
+	// rotated without refusing requests. Global placeholders are replaced when
+	// the config is loaded; an empty secret is an error. At least one is
+	// required.
 	Secrets []string `json:"secrets,omitempty"`
 
 	// The second value that some handshakes need, such as Meta's verify token.
-	// Placeholders are replaced when the config is loaded.
+	// Global placeholders are replaced when the config is loaded.
 	VerifyToken string `json:"verify_token,omitempty"`
 
-	// Scheme and host under which the provider knows this server, such as
-	// `https://hooks.example.com`, for schemes that sign the URL. By default
-	// they are taken from the request, and from `X-Forwarded-Host` and
-	// `X-Forwarded-Proto` where the server's `trusted_proxies` vouch for them.
+	// The scheme and host that the provider knows this server by, such as
+	// `https://hooks.example.com`, for schemes that sign the URL. Default: those
+	// of the request, or of the `X-Forwarded-Proto` and `X-Forwarded-Host`
+	// headers if they come from one of the server's `trusted_proxies`.
 	PublicURL string `json:"public_url,omitempty"`
 
-	// The largest body that is taken, in bytes. Default: 25 MiB.
+	// The maximum size of the request body, in bytes. Default: 25 MiB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	// What to do with a message that the app has already answered with 2xx:
-	// `off` passes it on, `reject` answers 409, `ack` answers 200. While the app
-	// works on the first copy, another one gets 409 in either case. The default
-	// is `ack` where the scheme signs a time, which bounds how long a message
-	// must be remembered, and `off` where it doesn't.
+	// What to do with a message that the app has already accepted with a 2xx
+	// response: `off` passes it on, `reject` responds with status 409, and `ack`
+	// with status 200. With `reject` and `ack`, a copy that arrives while the app
+	// is still handling the first one gets status 409. Default: `ack` if the
+	// scheme signs a timestamp, which limits how long messages have to be
+	// remembered, otherwise `off`.
 	Replay string `json:"replay,omitempty"`
 
-	// How long a message is remembered. Default: as long as its time is within
-	// the tolerance, and no less. Required for `reject` and `ack` where no time is
-	// signed; there it makes `ack` the default.
+	// How long to remember messages. Can't be shorter than the default, which is
+	// as long as the message's timestamp is within the tolerance. Required for
+	// `reject` and `ack` if no timestamp is signed; setting it makes `ack` the
+	// default there.
 	ReplayFor caddy.Duration `json:"replay_for,omitempty"`
 
-	// Tells handlers for the same provider with the same first secret apart,
-	// since each has a replay memory of its own. The Caddyfile sets it where it
-	// is needed.
+	// Distinguishes handlers that have the same provider and first secret, since
+	// each has a replay memory of its own. The Caddyfile adapter sets this where
+	// it is needed.
 	Route string `json:"route,omitempty"`
 
-	// Passes every request on, with the verdict in the placeholders and
-	// `Webhook-Verified: false` where it was not verified: a dry run.
+	// Passes all requests on, verified or not. The verdict is in the
+	// placeholders, and `Webhook-Verified` is `false` on requests that would have
+	// been refused.
 	DryRun bool `json:"dry_run,omitempty"`
 
 	// Leaves the provider's handshake to the handlers after this one.
 	NoHandshake bool `json:"no_handshake,omitempty"`
 
-	// Fields that replace those of the provider's scheme, or make up a scheme of
-	// their own on `hmac`, as `caddy webhooks providers <provider> --json` shows
-	// them. Those that only describe a row to people (`aliases`, `title`,
-	// `source`, `unconfirmed`, `notes`) do nothing here.
+	// Overrides fields of the provider's scheme, or defines a custom scheme if
+	// the provider is `hmac`. The fields are those shown by `caddy webhooks
+	// providers <provider> --json`. Fields that only describe a scheme
+	// (`aliases`, `title`, `source`, `unconfirmed` and `notes`) have no effect
+	// here.
 	Scheme verify.Scheme `json:"scheme,omitzero"`
 
 	name     string // the scheme's name
