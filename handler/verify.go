@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -236,54 +235,6 @@ func (h *Verify) Terms() (scheme verify.Scheme, options verify.Options, err erro
 	}
 	options.PublicURL, err = resolveText("public_url", h.PublicURL)
 	return scheme, options, err
-}
-
-func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {
-	bounds := h.verifier.Bounds()
-	life, bounded := replayLife(scheme.Timestamp, bounds)
-	mode := h.Replay
-	if mode == "" && (bounded || h.ReplayFor > 0) {
-		mode = replayAck
-	}
-	switch {
-	case mode == "", mode == replayOff:
-		return nil
-	case !bounds.Message:
-		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
-	}
-	h.life = time.Duration(h.ReplayFor)
-	if h.life == 0 {
-		if !bounded {
-			return fmt.Errorf("replay %s: no signed time bounds how long a message could be sent again: say how long it is remembered, such as: replay %[1]s 24h", mode)
-		}
-		h.life = life
-	}
-	if h.life < life {
-		return fmt.Errorf("replay %s %v: a message passes for fresh for %v, and would be forgotten before: leave the time out", mode, h.life, life)
-	}
-	h.route = h.replayRoute()
-	if _, err := ctx.AppIfConfigured("webhooks"); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
-		return err
-	}
-	// asked again when all handlers are there: one may bring the app with it
-	h.app = sync.OnceValue(func() *App {
-		app, _ := ctx.AppIfConfigured("webhooks")
-		a, _ := app.(*App)
-		return a
-	})
-	var err error
-	h.replays, err = acquireReplays()
-	return err
-}
-
-// replayLife is how long a message of a scheme can pass for fresh, where its
-// signed time bounds that.
-func replayLife(t verify.Timestamp, bounds verify.Bounds) (time.Duration, bool) {
-	past, future := t.Tolerance()
-	if !bounds.Replay() || past < 0 || future < 0 {
-		return 0, false
-	}
-	return past + future, true
 }
 
 // Validate checks the options that stand on their own.
