@@ -37,11 +37,6 @@ const (
 	promptRate  = 1 << 20
 )
 
-var (
-	errBodyTooLarge = errors.New("the body is larger than max_body")
-	errBodyTooSlow  = errors.New("the body comes too slowly")
-)
-
 // spoolError says that a body could not be kept, which is no fault of the
 // request.
 type spoolError struct{ err error }
@@ -119,7 +114,7 @@ func newSpool(m *memory, threshold, declared int64) *spool {
 }
 
 // fill reads src to its end, and gives each piece to tee as it comes. It reads
-// limit bytes and one more at most. Errors are errBodyTooLarge, errBodyTooSlow,
+// limit bytes and one more at most. Errors are room.ErrTooLarge, room.ErrSlow,
 // a *spoolError, or what src returned.
 func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.Time) error {
 	start := now()
@@ -137,7 +132,7 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 				return err
 			}
 			if s.size > limit {
-				return errBodyTooLarge
+				return room.ErrTooLarge
 			}
 			if _, err := tee.Write(buf[:n]); err != nil {
 				return err
@@ -148,13 +143,13 @@ func (s *spool) fill(src io.Reader, limit int64, tee io.Writer, now func() time.
 			s.complete = true
 			return nil
 		case errors.Is(readErr, os.ErrDeadlineExceeded):
-			return errBodyTooSlow
+			return room.ErrSlow
 		case readErr != nil:
 			return readErr
 		}
 		took := now().Sub(start)
 		if took > room.Patience(s.size) { // a read that stalls altogether is ended by the server's read_idle_timeout
-			return errBodyTooSlow
+			return room.ErrSlow
 		}
 		if took > promptTime(s.size) && s.file == nil {
 			_ = s.spill(0) // without a file it stays in memory, as far as there is any

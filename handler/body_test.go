@@ -18,6 +18,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 )
 
 // testBytes are n bytes that repeat at no chunk's distance.
@@ -114,7 +116,7 @@ func TestSpoolLimit(t *testing.T) {
 				s := newSpool(&memory{limit: 1 << 20}, 8*smallChunk, -1)
 				defer s.release()
 				err := s.fill(src, int64(limit), &tee, prompt)
-				if want := over > 0; errors.Is(err, errBodyTooLarge) != want {
+				if want := over > 0; errors.Is(err, room.ErrTooLarge) != want {
 					t.Errorf("got error %v", err)
 				}
 				if src.n > limit+1 {
@@ -213,7 +215,7 @@ func TestSpoolSlowBody(t *testing.T) {
 			s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 			defer s.release()
 			err := s.fill(src, 1<<30, io.Discard, func() time.Time { return now })
-			if errors.Is(err, errBodyTooSlow) != tt.slow || !tt.slow && err != nil {
+			if errors.Is(err, room.ErrSlow) != tt.slow || !tt.slow && err != nil {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -222,7 +224,7 @@ func TestSpoolSlowBody(t *testing.T) {
 		s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 		defer s.release()
 		err := s.fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard, prompt)
-		if !errors.Is(err, errBodyTooSlow) {
+		if !errors.Is(err, room.ErrSlow) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -405,7 +407,7 @@ func TestServedRest(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
 	s := newSpool(&memory{limit: 1 << 20}, 1<<20, -1)
 	defer s.release()
-	if err := s.fill(r.Body, 1000, io.Discard, prompt); !errors.Is(err, errBodyTooLarge) {
+	if err := s.fill(r.Body, 1000, io.Discard, prompt); !errors.Is(err, room.ErrTooLarge) {
 		t.Fatal(err)
 	}
 	s.serve(r)

@@ -1,6 +1,10 @@
 package handler
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // damage tells of damaged stores that were set aside, for as long as they are
 // there, so that an alert stays until somebody has looked.
@@ -18,20 +22,18 @@ func (d damage) Describe(to chan<- *prometheus.Desc) { to <- d.files; to <- d.lo
 
 // Collect implements prometheus.Collector.
 func (d damage) Collect(to chan<- prometheus.Metric) {
-	var files, events, deliveries, subscriptions int64
+	var files int
+	var lost store.Rows
 	for _, e := range openEngines() {
 		for _, s := range e.Salvages() {
 			files++
-			events += s.Lost.Events
-			deliveries += s.Lost.Deliveries
-			subscriptions += s.Lost.Subscriptions
+			lost.Events += s.Lost.Events
+			lost.Deliveries += s.Lost.Deliveries
+			lost.Subscriptions += s.Lost.Subscriptions
 		}
 	}
-	gauge := func(d *prometheus.Desc, n int64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
-	}
-	gauge(d.files, files)
-	gauge(d.lost, events, "events")
-	gauge(d.lost, deliveries, "deliveries")
-	gauge(d.lost, subscriptions, "subscriptions")
+	to <- gauge(d.files, float64(files))
+	to <- gauge(d.lost, float64(lost.Events), "events")
+	to <- gauge(d.lost, float64(lost.Deliveries), "deliveries")
+	to <- gauge(d.lost, float64(lost.Subscriptions), "subscriptions")
 }

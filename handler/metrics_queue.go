@@ -76,18 +76,19 @@ func (q *queue) Collect(to chan<- prometheus.Metric) {
 	if !f.known {
 		return
 	}
-	gauge := func(d *prometheus.Desc, n int64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
-	}
-	gauge(q.pending, f.pending)
-	to <- prometheus.MustNewConstMetric(q.oldest, prometheus.GaugeValue, f.oldest.Seconds())
-	gauge(q.dead, f.dead)
+	to <- gauge(q.pending, float64(f.pending))
+	to <- gauge(q.oldest, f.oldest.Seconds())
+	to <- gauge(q.dead, float64(f.dead))
 	for health, n := range f.healths {
-		gauge(q.subscriptions, n, health)
+		to <- gauge(q.subscriptions, float64(n), health)
 	}
 	for state, n := range f.nodes {
-		gauge(q.nodes, n, state)
+		to <- gauge(q.nodes, float64(n), state)
 	}
+}
+
+func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
 func (q *queue) figures() queueFigures {

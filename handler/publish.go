@@ -235,7 +235,7 @@ func publishError(w http.ResponseWriter, err error) error {
 
 // unavailable asks a provider to come again.
 func unavailable(w http.ResponseWriter, err error) error {
-	w.Header().Set("Retry-After", "5")
+	w.Header().Set("Retry-After", retryAfter)
 	return caddyhttp.Error(http.StatusServiceUnavailable, err)
 }
 

@@ -12,14 +12,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// providers holds the one trace provider of the process while configs use it.
 // Deliveries outlive the request that caused them and the config that they
 // began under, so their spans need a provider of their own. It is configured
-// by the standard OTEL_* variables, and is not there where none of them asks
-// for traces.
-const tracingKey = "tracing"
-
-// providers has the one trace provider of the process while configs use it.
+// by the standard OTEL_* variables, and there is none unless they ask for traces.
 var providers = caddy.NewUsagePool()
+
+const tracingKey = "tracing"
 
 // tracing is a config's hold on the trace provider; its zero value holds none.
 type tracing struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -329,7 +330,7 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		return
 	}
 	if r.ContentLength > h.maxBody {
-		v.fail(errBodyTooLarge)
+		v.fail(room.ErrTooLarge)
 		return
 	}
 	v.body = newSpool(bodyMemory, bodyInMemory, r.ContentLength)
@@ -357,9 +358,9 @@ func (v *verdict) fail(err error) {
 	case noRoom:
 		v.err = err
 		v.because(reasonNoRoom)
-	case errors.Is(err, errBodyTooSlow):
+	case errors.Is(err, room.ErrSlow):
 		v.because(reasonSlowBody)
-	case errors.Is(err, errBodyTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
+	case errors.Is(err, room.ErrTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
 		v.because(verify.ReasonBodyTooLarge)
 	default:
 		v.because(verify.ReasonUnreadableBody)
