@@ -1,22 +1,22 @@
 // Package caddywebhooks is a Caddy module for signed webhooks in both
 // directions.
 //
-// Inbound, the webhook_verify directive judges the signature of each request
+// Inbound, the webhook_verify directive verifies the signature of each request
 // before it reaches the app. Outbound, the app posts an event once; it is
-// stored durably, fanned out to the matching subscriptions as signed
-// deliveries, retried on a schedule and, at the end of it, kept as a dead
-// letter.
+// stored durably, fanned out to matching subscriptions as signed deliveries,
+// retried on a schedule, and kept as a dead letter if every attempt fails.
 //
-// This package only registers the modules, by importing the rooms of the house:
+// This package only registers the modules, by importing handler and
+// handler/cli. The packages are:
 //
-//	handler/          the only room that knows Caddy: directives, the global option, admin routes
-//	handler/api/      the HTTP API, a plain http.Handler
-//	handler/cli/      the caddy webhooks command
-//	handler/internal/ room/ bounds what the bodies of requests take of memory
-//	outbound/         the delivery engine: events, subscriptions, deliveries, attempts, dead letters
-//	outbound/store/   what a store must do; sqlite/ is the embedded one, postgres/ the shared one
-//	outbound/egress/  where a delivery may go
-//	verify/           signature schemes as data, in both directions
+//	handler/               the Caddy modules: directives, the global option, admin routes
+//	handler/api/           the HTTP API, as a plain http.Handler
+//	handler/cli/           the caddy webhooks command
+//	handler/internal/room/ bounds the memory and the time that request bodies take
+//	outbound/              the delivery engine: events, subscriptions, deliveries, attempts, dead letters
+//	outbound/store/        what a store must do; sqlite/ is the embedded one, postgres/ the shared one
+//	outbound/egress/       where deliveries may go
+//	verify/                signature schemes as data, in both directions
 //
 // Imports point one way: handler → outbound → verify. Neither outbound nor
 // verify knows Caddy; each is a Go library of its own.

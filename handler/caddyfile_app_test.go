@@ -15,7 +15,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 	site := func(s string) string { return ":8080 {\n" + s + "\n}\n" }
 	for name, c := range map[string]struct{ caddyfile, want string }{
 		"unknown option":         {global("stor sqlite x"), "unrecognized subdirective 'stor'"},
-		"option of egress":       {global("allow 10.0.0.0/8"), "it belongs into the block of egress: egress … { allow … }"},
+		"option of egress":       {global("allow 10.0.0.0/8"), "it belongs in the block of egress: egress … { allow … }"},
 		"scalar twice":           {global("timeout 1s\ntimeout 2s"), "timeout is given twice"},
 		"block twice":            {"{\nwebhooks {\n}\nwebhooks {\n}\n}\n", "put everything into one block, at Caddyfile:4"},
 		"argument":               {"{\nwebhooks x {\n}\n}\n", "wrong argument count"},
@@ -51,7 +51,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
 		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},
 		"token":                  {site("webhook_api {\ntoken x\n}"), "token {env.WEBHOOKS_TOKEN} publish"},
-		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': here belong auth, token"},
+		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': the options here are auth, token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(c.caddyfile), nil)

@@ -58,10 +58,10 @@ func whereTo[T any](name string, options map[string]option[T]) string {
 	known := slices.Sorted(maps.Keys(options))
 	for _, opens := range known {
 		if slices.Contains(inner[opens], name) {
-			return fmt.Sprintf("it belongs into the block of %s: %[1]s … { %s … }", opens, name)
+			return fmt.Sprintf("it belongs in the block of %s: %[1]s … { %s … }", opens, name)
 		}
 	}
-	return "here belong " + strings.Join(known, ", ")
+	return "the options here are " + strings.Join(known, ", ")
 }
 
 // text is an option with one argument, which isn't empty.

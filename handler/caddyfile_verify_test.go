@@ -68,7 +68,7 @@ func TestVerifyBlockErrors(t *testing.T) {
 		{"no provider but a block", "webhook_verify {\nsecret s\n}", "name the provider"},
 		{"unknown subdirective", "webhook_verify github s {\nsecrets s\n}", "unrecognized subdirective 'secrets'"},
 		{"unknown subdirective of a signature", "webhook_verify hmac s {\nsignature header X {\nenc hex\n}\n}", "unrecognized subdirective 'enc'"},
-		{"option of a signature outside of it", "webhook_verify hmac s {\nsignature header X\nprefix a\n}", "it belongs into the block of signature: signature … { prefix … }"},
+		{"option of a signature outside of it", "webhook_verify hmac s {\nsignature header X\nprefix a\n}", "it belongs in the block of signature: signature … { prefix … }"},
 		{"scalar twice", "webhook_verify github s {\nmax_body 1MiB\nmax_body 2MiB\n}", "max_body is given twice"},
 		{"signature twice", "webhook_verify hmac s {\nsignature header X\nsignature header Y\n}", "signature is given twice"},
 		{"prefix twice", "webhook_verify hmac s {\nsignature header X {\nprefix a\nprefix b\n}\n}", "prefix is given twice"},
