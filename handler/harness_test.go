@@ -62,6 +62,9 @@ var givenPorts sync.Map
 // parallel tests.
 func runCaddy(t *testing.T, options, sites string) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("caddytest starts no Caddy under -short")
+	}
 	startCaddy.Do(func() {
 		caddytest.NewTester(t).WithDefaultOverrides(caddytest.Config{AdminPort: adminPort()}).InitServer(caddyfileWith("", ""), "caddyfile")
 	})
