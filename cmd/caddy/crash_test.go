@@ -185,9 +185,10 @@ func failFirst() (respond func(http.ResponseWriter, *request), failures *atomic.
 	}, failures
 }
 
-// often is how often a test does what it repeats: a fifth under -short.
+// often is how often a test does what it repeats for the sake of chance: a fifth
+// under -short, and where the race detector makes everything slow.
 func often(n int) int {
-	if testing.Short() {
+	if testing.Short() || underRace() {
 		return n / 5
 	}
 	return n
