@@ -244,12 +244,12 @@ func TestStopsUnderLoad(t *testing.T) {
 	caddyfile := strings.Replace(withOptions(local+"\t\ttimeout 10m"), "webhooks {", "grace_period 2s\n\twebhooks {", 1)
 	s := startServer(t, caddyfile)
 	slow, hanging := newReceiver(t), newReceiver(t)
-	slow.answer(func(http.ResponseWriter, *request) { time.Sleep(20 * time.Millisecond) })
+	slow.answer(func(http.ResponseWriter, *request) { time.Sleep(10 * time.Millisecond) })
 	hanging.answer(func(_ http.ResponseWriter, d *request) { <-d.gone })
 	for _, r := range []*receiver{slow, hanging} {
 		s.subscribe(object{"url": r.url("/"), "event_types": []string{"order.*"}})
 	}
-	l := startLoad(s, 4, "order.created")
+	l := startLoad(s, 2, "order.created")
 	for range often(5) {
 		mark := l.count.Load()
 		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+200 })
