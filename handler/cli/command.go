@@ -30,16 +30,16 @@ func init() {
 		Usage: "<noun> <verb>",
 		Short: "Publishes events, manages subscriptions and deliveries, signs and verifies webhooks",
 		Long: `
-Works with the webhooks of a running Caddy by its admin endpoint, '` + caddy.DefaultAdminListen + `'
+Manages the webhooks of a running Caddy through its admin endpoint, '` + caddy.DefaultAdminListen + `'
 unless --address names another one or --config names a file that does.
 
-The commands sign, verify and providers work offline: they need no running Caddy.
+The commands sign, verify and providers work offline, without a running Caddy.
 
-Tables are for people. With --json, programs get the API's own answers, and
-errors as one JSON object on standard error.
+Output is formatted for people. With --json, it is the response of the API, and
+errors are a JSON object on standard error.
 
-The exit code is 0 for success, 1 when something failed, was refused or is not
-valid, and 2 when the command line is wrong.`,
+The exit code is 0 on success, 1 if something failed, was refused or is not
+valid, and 2 if the command line is wrong.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			(&tool{now: time.Now, zone: time.Local, pace: 2 * time.Second}).fill(cmd)
 		},
@@ -121,9 +121,9 @@ func (t *tool) noun(name, short string, verbs ...*cobra.Command) *cobra.Command 
 func online(cmd *cobra.Command) *cobra.Command {
 	f := cmd.PersistentFlags()
 	f.String("address", "", "Address of the administration API listener (if --config is not used)")
-	f.StringP("config", "c", "", "Configuration file that has the address (if --address is not used)")
+	f.StringP("config", "c", "", "Configuration file to read the address from (if --address is not used)")
 	f.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-	f.Duration("timeout", defaultTimeout, "How long to wait for an answer")
+	f.Duration("timeout", defaultTimeout, "How long to wait for a response")
 	return cmd
 }
 

@@ -34,7 +34,7 @@ type deadLetter struct {
 }
 
 func (t *tool) deadLetters() *cobra.Command {
-	return t.noun("dead-letters", "Shows deliveries that were given up, sends them again or deletes them",
+	return t.noun("dead-letters", "Shows, redelivers and deletes dead letters",
 		t.listDeadLetters(), t.showDeadLetter(), t.redeliverDead(), t.exportDead(), t.deleteDead())
 }
 
@@ -102,12 +102,12 @@ func (t *tool) redeliverDead() *cobra.Command {
 		use:   "redeliver <delivery-id>… | --all",
 		short: "Queues dead letters again, by id or in bulk",
 		long: `
-Queues dead letters again: they are attempted at once, and have the whole retry
-schedule before them.
+Queues dead letters again. They are attempted immediately, and then retried on
+the full schedule.
 
-With --all instead of ids, every dead letter that matches the filters is
-queued, and without filters every one that there is: all but those whose
-subscription was deleted.`,
+With --all instead of ids, all dead letters that match the filters are queued,
+or all that there are without filters, except for those whose subscription was
+deleted.`,
 		example: `
 caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
 caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
@@ -119,12 +119,12 @@ func (t *tool) deleteDead() *cobra.Command {
 		use:   "delete <delivery-id>… | --all",
 		short: "Deletes dead letters, by id or in bulk",
 		long: `
-Takes dead letters off the list, for those that nobody will send again. As
-deliveries they stay, in the state discarded, until their event is removed:
-"caddy webhooks deliveries redeliver" takes one back.
+Removes dead letters that will not be redelivered from the list. They remain as
+deliveries in the state discarded until their event is removed:
+"caddy webhooks deliveries redeliver" brings one back.
 
-With --all instead of ids, every dead letter that matches the filters is
-deleted, and without filters every one that there is.`,
+With --all instead of ids, all dead letters that match the filters are deleted,
+or all that there are without filters.`,
 		example: `
 caddy webhooks dead-letters delete dlv_0199d3c2a4e00001
 caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001 --dry-run
@@ -164,7 +164,7 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All dead letters that match the filters")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only tell how many match")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only show how many match")
 	registerFilters(cmd.Flags(), deadFilters...)
 	return cmd
 }
@@ -266,13 +266,13 @@ func (t *tool) exportDead() *cobra.Command {
 	var output string
 	cmd := t.command(verb{
 		use:   "export",
-		short: "Writes dead letters with their payloads, one JSON object a line",
+		short: "Exports dead letters with their payloads, one JSON object per line",
 		long: `
-Writes every dead letter that matches the filters, with its payload, as NDJSON:
-one JSON object a line, newest first.
+Exports all dead letters that match the filters, with their payloads, as NDJSON:
+one JSON object per line, newest first.
 
-A file that --output makes is readable by its owner alone. When the command
-fails, what is written is not all.`,
+The file that --output creates is only readable by its owner. If the command
+fails, the export is incomplete.`,
 		example: `
 caddy webhooks dead-letters export --output dead-letters.ndjson
 caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
@@ -285,7 +285,7 @@ caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
 		},
 	})
 	registerFilters(cmd.Flags(), deadFilters...)
-	cmd.Flags().StringVarP(&output, "output", "o", stdin, "File to write, - for standard output")
+	cmd.Flags().StringVarP(&output, "output", "o", stdin, "File to write to, - for standard output")
 	return cmd
 }
 

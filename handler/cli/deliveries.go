@@ -65,7 +65,7 @@ func (t *tool) nextOrLast(d *delivery) string {
 }
 
 func (t *tool) deliveries() *cobra.Command {
-	return t.noun("deliveries", "Shows deliveries and their attempts, sends them again or gives them up",
+	return t.noun("deliveries", "Shows, redelivers and cancels deliveries",
 		t.listDeliveries(), t.showDelivery(), t.redeliver(), t.cancel())
 }
 
@@ -193,7 +193,7 @@ func printAttempts(c *call, attempts []json.RawMessage) error {
 func (t *tool) redeliver() *cobra.Command {
 	return t.command(verb{
 		use:   "redeliver <delivery-id or attempt-id>…",
-		short: "Queues deliveries at once, whatever their state",
+		short: "Queues deliveries immediately, whatever their state",
 		example: `
 caddy webhooks deliveries redeliver dlv_0199d3c2a4e00001
 caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
@@ -213,7 +213,7 @@ caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
 func (t *tool) cancel() *cobra.Command {
 	return t.command(verb{
 		use:   "cancel <delivery-id>…",
-		short: "Makes dead letters of deliveries that wait, such as one that holds up the rest of its order",
+		short: "Turns pending deliveries into dead letters, such as one that holds up an ordered subscription",
 		example: `
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,

@@ -52,7 +52,7 @@ func (p *payload) show(f *fields) {
 }
 
 func (t *tool) events() *cobra.Command {
-	return t.noun("events", "Publishes events and shows those that were published",
+	return t.noun("events", "Publishes and shows events",
 		t.publishEvent(), t.listEvents(), t.showEvent())
 }
 
@@ -69,14 +69,14 @@ func (t *tool) publishEvent() *cobra.Command {
 		use:   "publish <event-type>",
 		short: "Publishes an event: it is delivered to every subscription that matches",
 		long: `
-Publishes an event. When the command ends well, the event is stored durably;
-its deliveries follow.
+Publishes an event. If the command succeeds, the event is stored durably; its
+deliveries follow.
 
-The payload is any JSON value, delivered byte for byte: that of --payload or
---payload-file, or what comes by standard input.
+The payload is any JSON value, and delivered byte for byte. It is read from
+--payload, --payload-file or standard input.
 
-With --event-id, an event can be published again after an error: a second one
-with the same id, type and payload changes nothing.`,
+With --event-id, it is safe to publish an event again after an error: a second
+one with the same id, type and payload changes nothing.`,
 		example: `
 caddy webhooks events publish order.created --payload '{"order":7}'
 caddy webhooks events publish order.created --payload-file order.json --event-id order-7-created
@@ -86,8 +86,8 @@ jq .order dump.json | caddy webhooks events publish order.created`,
 	})
 	f := cmd.Flags()
 	p.payload.register(f, "payload", "payload")
-	f.StringVar(&p.id, "event-id", "", "The event's id, unique in its tenant (made, unless given)")
-	f.StringVar(&p.tenant, "tenant", "", "The tenant whose event it is")
+	f.StringVar(&p.id, "event-id", "", "The event's id, unique within its tenant (default: generated)")
+	f.StringVar(&p.tenant, "tenant", "", "The tenant that the event belongs to")
 	return cmd
 }
 

@@ -83,11 +83,11 @@ func (t *tool) putEventType() *cobra.Command {
 		use:   "put <event-type>",
 		short: "Adds an event type to the catalogue, or replaces it",
 		long: `
-Adds an event type to the catalogue, or replaces the one of that name with its
-description and its schema.
+Adds an event type to the catalogue, or replaces the one with that name,
+including its description and schema.
 
-With a JSON Schema, events of the type are refused whose payload doesn't meet
-it. Event types that are in no catalogue can be published as well.`,
+With a JSON Schema, events of the type whose payload doesn't match it are
+refused. Event types that aren't in the catalogue can be published as well.`,
 		example: `
 caddy webhooks event-types put order.created --description 'An order was placed'
 caddy webhooks event-types put order.created --schema-file order.schema.json`,
@@ -107,8 +107,8 @@ caddy webhooks event-types put order.created --schema-file order.schema.json`,
 			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printEventType)
 		},
 	})
-	cmd.Flags().StringVar(&description, "description", "", "What has happened when it is published")
-	cmd.Flags().StringVar(&schema, "schema-file", "", "File with the JSON Schema of its payloads, - for standard input")
+	cmd.Flags().StringVar(&description, "description", "", "What has happened when an event of this type is published")
+	cmd.Flags().StringVar(&schema, "schema-file", "", "File with the JSON Schema of the payloads, - for standard input")
 	return cmd
 }
 

@@ -68,8 +68,8 @@ type bodyFlags struct{ name, text, file string }
 
 func (b *bodyFlags) register(f *pflag.FlagSet, name, what string) {
 	b.name = name
-	f.StringVar(&b.text, name, "", "The "+what+" itself")
-	f.StringVar(&b.file, name+"-file", stdin, "File that has the "+what+", - for standard input")
+	f.StringVar(&b.text, name, "", "The "+what)
+	f.StringVar(&b.file, name+"-file", stdin, "File to read the "+what+" from, - for standard input")
 }
 
 // given tells whether one of the flags was.
@@ -96,8 +96,8 @@ const secretVariable = "WEBHOOK_SECRET"
 type secretFlags struct{ values, files []string }
 
 func (s *secretFlags) register(f *pflag.FlagSet) {
-	f.StringArrayVar(&s.values, "secret", nil, "A secret, - for standard input; others can see it in the list of processes, which --secret-file avoids")
-	f.StringArrayVar(&s.files, "secret-file", nil, "File that has a secret, - for standard input")
+	f.StringArrayVar(&s.values, "secret", nil, "A secret, - for standard input; other users can see it in the process list, so prefer --secret-file")
+	f.StringArrayVar(&s.files, "secret-file", nil, "File to read a secret from, - for standard input")
 }
 
 // read returns the secrets that flags give, those by value first.

@@ -21,14 +21,14 @@ type filter struct {
 }
 
 var filters = []filter{
-	{flag: "event-id", param: "event_id", usage: "Only this event, or what belongs to it"},
-	{flag: "subscription-id", param: "subscription_id", usage: "Only what goes to this subscription"},
-	{flag: "event-type", param: "event_type", usage: "Only this event type, or those with a prefix as in order.*"},
+	{flag: "event-id", param: "event_id", usage: "Only this event, or its deliveries"},
+	{flag: "subscription-id", param: "subscription_id", usage: "Only deliveries to this subscription"},
+	{flag: "event-type", param: "event_type", usage: "Only this event type, or a prefix such as order.*"},
 	{flag: "tenant", param: "tenant", usage: "Only this tenant's"},
-	{flag: "state", param: "state", usage: "Only those that are pending (also between attempts), delivered, dead or discarded; several with commas between them"},
-	{flag: "since", param: "since", usage: "Only those published at this time or later, whenever they failed, as in 24h (ago) or 2026-01-31T15:04:05Z", time: true},
+	{flag: "state", param: "state", usage: "Only deliveries in this state: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
+	{flag: "since", param: "since", usage: "Only those published at or after this time, whenever they failed, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
 	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
-	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at this time or later, as in 1h (ago), whenever they were published; one that never had an attempt does not match", time: true},
+	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
 	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
 }
 
@@ -87,9 +87,9 @@ type listFlags struct {
 const defaultLimit = 50
 
 func (l *listFlags) register(f *pflag.FlagSet) {
-	f.IntVar(&l.limit, "limit", defaultLimit, "How many to show")
+	f.IntVar(&l.limit, "limit", defaultLimit, "The maximum number to show")
 	f.BoolVar(&l.all, "all", false, "Show all")
-	f.StringVar(&l.cursor, "cursor", "", "Go on where a list that was cut ended")
+	f.StringVar(&l.cursor, "cursor", "", "Continue where a previous list ended")
 }
 
 func (l *listFlags) check(c *call) error {

@@ -12,20 +12,21 @@ import (
 func (t *tool) providers() *cobra.Command {
 	return t.command(verb{
 		use:   "providers [<provider>]",
-		short: "Shows the signature schemes: whose webhooks can be verified, and how they are signed",
+		short: "Shows the providers whose webhooks can be verified, and how they sign",
 		long: `
-Shows the table of signature schemes, or all that is known of one.
+Shows the table of signature schemes, or everything about one of them.
 
-A provider's name is what webhook_verify takes. A subscription's scheme can be
-each of which "caddy webhooks providers <provider>" says that it signs.
+The name of a provider is the argument of webhook_verify. It can also be the
+scheme of a subscription if "caddy webhooks providers <provider>" says that it
+signs.
 
-SIGNED is the template of what is signed. TIME is how old a message may be, and
-"no" where no signed time tells. REPLAY is "yes" where a message that comes
-again is known by itself, "if told" where that needs a time such as "replay ack
-24h", and "no" where two messages can have the same signature. BODY is "no"
-where the signature leaves something of the body open to change. HANDSHAKE is
-the provider's own that webhook_verify answers. A SOURCE that is "unconfirmed"
-is not the provider's own documentation or code.`,
+SIGNED is the template of what is signed. TIME is how old a message may be, or
+"no" if no timestamp is signed. REPLAY is "yes" if replays are recognized by
+default, "if told" if that needs a duration such as "replay ack 24h", and "no"
+if two messages can have the same signature. BODY is "no" if parts of the body
+can be changed without breaking the signature. HANDSHAKE is the provider's
+handshake, which webhook_verify answers. A SOURCE that is "unconfirmed" is not
+the provider's own documentation or code.`,
 		example: `
 caddy webhooks providers
 caddy webhooks providers stripe

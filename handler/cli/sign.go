@@ -35,18 +35,18 @@ func (t *tool) sign() *cobra.Command {
 	var s signing
 	cmd := t.command(verb{
 		use:   "sign [<provider>]",
-		short: "Signs a body as a provider does, and prints the headers or a curl line",
+		short: "Signs a body like a provider, and prints the headers or a curl command",
 		long: `
-Signs a body with a provider's scheme and a secret, and prints the headers that
-a request with it has. It works offline.
+Signs a body with a provider's scheme and a secret, and prints the headers of
+the signed request. It works offline.
 
-With --curl, it prints a line that sends the body to that URL, signed: a test
-of a webhook_verify route. The signature holds for as long as the provider's
-tolerance.
+With --curl, it prints a curl command that sends the signed body to that URL, to
+test a webhook_verify route. The signature is valid for as long as the
+provider's tolerance.
 
-The body is that of --body or --body-file, or what comes by standard input, to
-the byte. The secret comes from --secret-file, --secret or the variable
-` + secretVariable + `, or with --config from there.
+The body is read from --body, --body-file or standard input, and signed byte for
+byte. The secret is read from --secret-file, --secret or the variable
+` + secretVariable + `, or the file of --config.
 ` + schemeHelp,
 		example: `
 caddy webhooks sign github --body '{"zen":"hi"}' --secret-file github.secret
@@ -59,13 +59,13 @@ caddy webhooks sign acme --config Caddyfile --body-file event.json --curl http:/
 	f := cmd.Flags()
 	s.body.register(f, "body", "body")
 	s.scheme.register(f)
-	f.StringArrayVarP(&s.headers, "header", "H", nil, "Another header of the request, as \"Name: value\"")
-	f.StringVar(&s.id, "id", "", "The delivery's id, where the scheme has one (made, unless given)")
-	f.StringVar(&s.eventType, "event-type", "", "The event type, where the scheme has one")
-	f.StringVar(&s.timestamp, "timestamp", "", "The time of signing (now, unless given)")
+	f.StringArrayVarP(&s.headers, "header", "H", nil, "Additional header of the request, as \"Name: value\"")
+	f.StringVar(&s.id, "id", "", "The delivery id, if the scheme has one (default: generated)")
+	f.StringVar(&s.eventType, "event-type", "", "The event type, if the scheme has one")
+	f.StringVar(&s.timestamp, "timestamp", "", "The time of signing (default: now)")
 	f.StringVar(&s.method, "method", http.MethodPost, "The request's method")
-	f.StringVar(&s.url, "url", "", "The URL that the receiver is known by, where the scheme signs it (that of --curl, under the configuration's public_url, unless given)")
-	f.StringVar(&s.curl, "curl", "", "Print a curl line that sends the signed request to this URL")
+	f.StringVar(&s.url, "url", "", "The URL that the provider calls, if the scheme signs it (default: that of --curl, with the configuration's public_url)")
+	f.StringVar(&s.curl, "curl", "", "Print a curl command that sends the signed request to this URL")
 	f.StringVar(&s.contentType, "content-type", "application/json", "The body's media type")
 	return cmd
 }

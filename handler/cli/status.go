@@ -93,21 +93,21 @@ func (s *subscriptionStatus) trouble() string {
 func (t *tool) status() *cobra.Command {
 	return online(t.command(verb{
 		use:   "status",
-		short: "Shows what waits, what is under way, and how each subscription fares",
+		short: "Shows pending deliveries, attempts in flight, and the health of each subscription",
 		long: `
-Shows what waits, what is under way, and how each subscription has fared since
-Caddy started, those in trouble first:
+Shows pending deliveries, attempts in flight, and the health of each
+subscription since Caddy started, those in trouble first:
 
-	ok        its last attempt succeeded, or there was none
-	failing   its last attempt failed
-	down      so many failed that it gets one attempt at a time
-	paused    it asked for a pause, or its rate is used up
-	inactive  it is deactivated: its deliveries are held
+	ok        the last attempt succeeded, or there was none
+	failing   the last attempt failed
+	down      so many attempts failed that only one is made at a time
+	paused    the receiver asked for a pause, or the rate limit is reached
+	inactive  the subscription is deactivated: its deliveries are held
 
-WAITING is how many of its deliveries wait for an attempt, those under way
-included: "caddy webhooks deliveries list --state pending" shows them. DEAD is
-how many dead letters it has, FAILURES how many attempts in a row failed, and
-SINCE when the first of them did.`,
+WAITING is the number of pending deliveries, including those under way:
+"caddy webhooks deliveries list --state pending" shows them. DEAD is the number
+of dead letters, FAILURES the number of failed attempts in a row, and SINCE when
+the first of those failed.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,

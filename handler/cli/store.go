@@ -18,24 +18,23 @@ import (
 // a running Caddy is only where the file is.
 
 func (t *tool) store() *cobra.Command {
-	cmd := t.noun("store", "Checks, copies and compacts the store's file",
+	cmd := t.noun("store", "Checks, backs up and compacts the store's file",
 		t.checkStore(), t.backupStore(), t.compactStore())
-	cmd.PersistentFlags().String("store", "", "The store's file (that of the running Caddy, unless given)")
+	cmd.PersistentFlags().String("store", "", "The store's file (default: that of the running Caddy)")
 	return cmd
 }
 
 func (t *tool) checkStore() *cobra.Command {
 	return t.command(verb{
 		use:   "check",
-		short: "Reads the whole file and tells what is wrong with it",
+		short: "Reads the whole file and reports any damage",
 		long: `
-Reads the whole file, beside a running Caddy or without one, and tells what is
-wrong with it: its form, and whether each event is what was published. It
-changes nothing of what is stored. The exit code is 0 if the file is sound, and 1
-if it isn't.
+Reads the whole file, with or without a running Caddy, and reports any damage to
+its structure and to events. It doesn't change the file's contents. The exit
+code is 0 if the file is sound, and 1 if it isn't.
 
-A running Caddy needs no check: it finds damage when it reads it, puts what can
-be read into a new file and goes on.`,
+You don't have to check the file of a running Caddy: if it comes across damage,
+it moves whatever can be read to a new file, and continues.`,
 		example: `
 caddy webhooks store check
 caddy webhooks store check --store /var/lib/caddy/webhooks.db`,
@@ -89,15 +88,16 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 func (t *tool) backupStore() *cobra.Command {
 	return t.command(verb{
 		use:   "backup <new-file>",
-		short: "Copies the file as it is now, beside a running Caddy",
+		short: "Backs up the file, also while Caddy is running",
 		long: `
-Copies the file as it is at this moment into a new one, beside a running Caddy
-or without one. The copy is on disk when the command returns, is compacted, and
-only its owner can read it: it holds payloads and secrets.
+Copies the current contents of the file to a new file, with or without a running
+Caddy. When the command returns, the copy is on disk. It is compacted, and only
+readable by its owner, since it contains payloads and secrets.
 
-To put it back, stop Caddy, delete the store's -wal and -shm files, which belong
-to the file that was there and would damage this one, copy it to the store's
-place, and start Caddy. What was still to be delivered in it is delivered again.`,
+To restore it, stop Caddy, delete the store's -wal and -shm files, which belong
+to the old file and would corrupt the restored one, copy the backup to the
+store's path, and start Caddy. Deliveries that were pending in the backup are
+delivered again.`,
 		example: `
 caddy webhooks store backup /backup/webhooks.db`,
 		min: 1, max: 1,
@@ -118,11 +118,11 @@ caddy webhooks store backup /backup/webhooks.db`,
 func (t *tool) compactStore() *cobra.Command {
 	return t.command(verb{
 		use:   "compact",
-		short: "Gives the room of removed events back to the disk, while Caddy is stopped",
+		short: "Returns the space of removed events to the disk, while Caddy is stopped",
 		long: `
-Gives the room of what was removed back to the disk. Caddy uses that room again
-by itself, so this is only for a file that will stay smaller than it was. Caddy
-must be stopped, and the disk needs room for a second file meanwhile.`,
+Returns the space of removed events to the disk. Caddy reuses that space, so
+this is only useful for a file that will stay smaller than it was. Caddy must be
+stopped, and the disk needs space for a second file in the meantime.`,
 		example: `
 caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
 		run: func(c *call) error {

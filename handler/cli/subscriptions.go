@@ -43,7 +43,7 @@ func (s *subscription) state() string {
 }
 
 func (t *tool) subscriptions() *cobra.Command {
-	return t.noun("subscriptions", "Manages who gets which events",
+	return t.noun("subscriptions", "Manages subscriptions",
 		t.createSubscription(), t.listSubscriptions(), t.showSubscription(),
 		t.updateSubscription(), t.deleteSubscription(), t.rotateSecret(),
 		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription())
@@ -72,13 +72,13 @@ type subscriptionFlags struct {
 
 func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.url, "url", "", "Where deliveries go")
-	f.StringSliceVar(&s.eventTypes, "event-types", nil, "The event types to receive, as in order.created, order.* or *; several with commas between them")
-	f.StringVar(&s.description, "description", "", "Words for people")
-	f.StringArrayVarP(&s.headers, "header", "H", nil, "A header that each delivery has, as \"Name: value\"")
-	f.StringVar(&s.scheme, "scheme", "", "How deliveries are signed: a name that providers lists (the server's own, unless given)")
-	f.StringVar(&s.rateLimit, "rate-limit", "", "How many deliveries at most, as in 50/s or 3000/m; off for no limit")
-	f.BoolVar(&s.ordered, "ordered", false, "One delivery at a time, in the order of publishing")
-	f.StringVar(&s.filter, "filter", "", "Which events of these types, as a CEL expression such as 'payload.total > 100'; empty for all")
+	f.StringSliceVar(&s.eventTypes, "event-types", nil, "The event types to receive, such as order.created, order.* or *; separate several with commas")
+	f.StringVar(&s.description, "description", "", "What the subscription is for")
+	f.StringArrayVarP(&s.headers, "header", "H", nil, "Header to add to each delivery, as \"Name: value\"")
+	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers (default: the server's)")
+	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
+	f.BoolVar(&s.ordered, "ordered", false, "Deliver one event at a time, in the order of publishing")
+	f.StringVar(&s.filter, "filter", "", "CEL expression that selects events of these types, such as 'payload.total > 100'; empty for all")
 }
 
 // off takes a limit away.
@@ -131,12 +131,12 @@ func (t *tool) createSubscription() *cobra.Command {
 		use:   "create --url <url> --event-types <types>",
 		short: "Creates a subscription, and prints its secret",
 		long: `
-Creates a subscription. The events that match it, from now on, are delivered to
-its URL, signed with its secret.
+Creates a subscription. From now on, events that match it are delivered to its
+URL, signed with its secret.
 
-The secret is made and printed, for the receiver to verify with, unless one is
-given. Keep it as you keep a password. Where the scheme has a key pair, the
-receiver needs the public key alone, which is printed too.`,
+Unless a secret is given, one is generated and printed, for the receiver to
+verify with. Treat it like a password. If the scheme has key pairs, the public
+key is printed too, which is all that the receiver needs.`,
 		example: `
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types 'order.*,customer.created'
 caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-types '*' --scheme github --secret-file crm.secret`,
@@ -163,7 +163,7 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 	})
 	s.register(cmd.Flags())
 	secrets.register(cmd.Flags())
-	cmd.Flags().StringVar(&tenant, "tenant", "", "The tenant whose events it gets")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "The tenant whose events to deliver")
 	return cmd
 }
 
@@ -238,7 +238,7 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 		},
 	})
 	cmd.Flags().BoolVar(&secret, "show-secret", false, "Show its secret instead")
-	cmd.Flags().BoolVar(&publicKey, "show-public-key", false, "Show what its receiver verifies with instead, where its scheme has a key pair")
+	cmd.Flags().BoolVar(&publicKey, "show-public-key", false, "Show its public key instead, if its scheme has key pairs")
 	return cmd
 }
 
@@ -298,7 +298,7 @@ func (t *tool) updateSubscription() *cobra.Command {
 	var s subscriptionFlags
 	cmd := t.command(verb{
 		use:   "update <subscription-id>",
-		short: "Changes a subscription: what no flag names stays as it is",
+		short: "Changes a subscription; only what flags are given for",
 		example: `
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --url https://crm.example.com/v2/hooks
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50/s --remove-header X-Env`,
@@ -315,14 +315,14 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*'
 		},
 	})
 	s.register(cmd.Flags())
-	cmd.Flags().StringArrayVar(&s.without, "remove-header", nil, "Name of a header that deliveries no longer have")
+	cmd.Flags().StringArrayVar(&s.without, "remove-header", nil, "Name of a header to remove from deliveries")
 	return cmd
 }
 
 func (t *tool) deleteSubscription() *cobra.Command {
 	return t.command(verb{
 		use:   "delete <subscription-id>",
-		short: "Deletes a subscription: what waits for it becomes dead letters",
+		short: "Deletes a subscription; its pending deliveries become dead letters",
 		example: `
 caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
 		min: 1, max: 1,
@@ -338,11 +338,11 @@ func (t *tool) rotateSecret() *cobra.Command {
 		use:   "rotate-secret <subscription-id>",
 		short: "Gives a subscription a new secret, and prints it",
 		long: `
-Gives a subscription a new secret, made unless one is given, and prints it.
-Until the old one expires, deliveries carry the signatures of both: change the
-receiver's secret before then. Where the scheme has room for one signature, as
-github, the new secret signs at once: make one, have the receiver accept both,
-and then give it by --secret-file.`,
+Gives a subscription a new secret, generated unless one is given, and prints it.
+Until the old secret expires, deliveries are signed with both: change the secret
+of the receiver before then. If the scheme only has room for one signature, such
+as github, the new secret replaces the old one immediately: generate one, have
+the receiver accept both, and then set it with --secret-file.`,
 		example: `
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file new.secret`,
@@ -382,7 +382,7 @@ func printRotated(c *call, answer []byte) error {
 func (t *tool) activateSubscription() *cobra.Command {
 	return t.command(verb{
 		use:   "activate <subscription-id>",
-		short: "Lets deliveries go on: those that were held are due at once",
+		short: "Activates a subscription; held deliveries are due immediately",
 		example: `
 caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
 		min: 1, max: 1,
@@ -396,7 +396,7 @@ func (t *tool) deactivateSubscription() *cobra.Command {
 	var reason string
 	cmd := t.command(verb{
 		use:   "deactivate <subscription-id>",
-		short: "Holds deliveries, new ones too, until the subscription is activated",
+		short: "Deactivates a subscription; its deliveries are held until it is activated",
 		example: `
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
@@ -409,7 +409,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to
 			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, said("%s is inactive: its deliveries are held until it is activated"))
 		},
 	})
-	cmd.Flags().StringVar(&reason, "reason", "", "Words that say why, for those who look at it later")
+	cmd.Flags().StringVar(&reason, "reason", "", "The reason, for whoever looks at it later")
 	return cmd
 }
 

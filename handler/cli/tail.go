@@ -20,12 +20,11 @@ func (t *tool) tail() *cobra.Command {
 		use:   "tail",
 		short: "Shows each attempt as it happens",
 		long: `
-Shows each attempt as it happens, until it is interrupted. It goes on after a
-reload or a restart of Caddy, of which it gives --timeout to come back; attempts
-that were made meanwhile are not shown: "caddy webhooks deliveries list" has
-them.
+Shows each attempt as it happens, until interrupted. It continues after a reload
+or a restart of Caddy, if that comes back within --timeout. Attempts made in the
+meantime are not shown; see "caddy webhooks deliveries list".
 
-With --json, each line is a delivery as it was after the attempt.`,
+With --json, each line is the delivery after the attempt.`,
 		example: `
 caddy webhooks tail
 caddy webhooks tail --state pending,dead

@@ -23,20 +23,19 @@ type schemeFlags struct {
 }
 
 const schemeHelp = `
-A scheme that has no row is taken from a Caddyfile by --config: of the
-webhook_verify that has this name, or this place, such as
-hooks.example.com/acme. Where there is only one, nothing need be named. Its
-secrets are used too, unless others are given, and never shown: the variables
-and files that they come from must be there.
+For a custom scheme, use --config with a Caddyfile: the argument is then the
+name or the place of a webhook_verify, such as hooks.example.com/acme, and not
+needed if there is only one. Its secrets are used too, unless others are given,
+and never shown. The variables and files that they come from must be available.
 
-Or it is described by --scheme-file: a JSON object with the fields that "caddy
-webhooks providers <provider> --json" shows. They replace those of the provider
-that is named; "hmac" is an empty one.`
+Or describe it with --scheme-file: a JSON object with the fields shown by
+"caddy webhooks providers <provider> --json". They override those of the given
+provider; "hmac" is an empty one.`
 
 func (s *schemeFlags) register(f *pflag.FlagSet) {
 	s.secrets.register(f)
-	f.StringVar(&s.file, "scheme-file", "", "File that describes the scheme in JSON")
-	f.StringVarP(&s.config, "config", "c", "", "Configuration file whose webhook_verify has scheme and secrets")
+	f.StringVar(&s.file, "scheme-file", "", "File with the scheme in JSON")
+	f.StringVarP(&s.config, "config", "c", "", "Configuration file with a webhook_verify to take the scheme and secrets from")
 	f.StringVarP(&s.adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 }
 

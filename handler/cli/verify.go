@@ -36,14 +36,14 @@ func (t *tool) verify() *cobra.Command {
 	var j judging
 	cmd := t.command(verb{
 		use:   "verify [<provider>]",
-		short: "Judges the signature of one request, offline",
+		short: "Verifies the signature of a request, offline",
 		long: `
-Judges one request as webhook_verify does, without a server: prints "valid" and
-what is known of the message, or the word for the refusal. The exit code is 0
-for a valid request and 1 for any other.
+Verifies a request like webhook_verify, but without a server. It prints "valid"
+and what is known about the message, or the reason for refusing it. The exit
+code is 0 if the request is valid, and 1 if it isn't.
 
-The request is one file, as it went over the wire, given by --request or
-standard input:
+The request is a file, as sent over the wire, read from --request or standard
+input:
 
 	POST /github HTTP/1.1
 	Host: hooks.example.com
@@ -51,12 +51,12 @@ standard input:
 
 	{"zen":"…"}
 
-or it is put together from --header, and --body or --body-file. Where the
-request has no Content-Length, all that follows its headers is the body; mind
-that editors add a newline at the end of a file.
+or it is made up from --header, and --body or --body-file. If the request has no
+Content-Length, everything after the headers is the body; note that editors add
+a newline at the end of a file.
 
-A request that was captured some time ago is stale by now: --at judges it as of
-then.
+A request that was captured some time ago is stale by now. Use --at to verify it
+as of then.
 ` + schemeHelp,
 		example: `
 caddy webhooks verify github --secret-file github.secret --request captured.http
@@ -67,16 +67,16 @@ caddy webhooks verify acme --config Caddyfile --request captured.http`,
 		run: j.run,
 	})
 	f := cmd.Flags()
-	f.StringVarP(&j.request, "request", "r", stdin, "File that has the request, - for standard input")
+	f.StringVarP(&j.request, "request", "r", stdin, "File to read the request from, - for standard input")
 	f.StringArrayVarP(&j.headers, "header", "H", nil, "A header of the request, as \"Name: value\"")
 	j.body.register(f, "body", "body")
 	j.scheme.register(f)
 	f.StringVar(&j.method, "method", http.MethodPost, "The request's method, with --header")
 	f.StringVar(&j.url, "url", "http://localhost/", "The request's URL, with --header")
-	f.StringVar(&j.publicURL, "public-url", "", "Scheme and host that the provider knows, as in https://hooks.example.com, where it signs the URL")
+	f.StringVar(&j.publicURL, "public-url", "", "Scheme and host that the provider calls, such as https://hooks.example.com, if it signs the URL")
 	f.StringVar(&j.verifyToken, "verify-token", "", "The second value that some handshakes need")
-	f.StringVar(&j.at, "at", "", "Judge as of this time")
-	f.DurationVar(&j.tolerance, "tolerance", 0, "How old the request may be (the provider's own, unless given)")
+	f.StringVar(&j.at, "at", "", "Verify as of this time")
+	f.DurationVar(&j.tolerance, "tolerance", 0, "How old the request may be (default: the provider's tolerance)")
 	return cmd
 }
 
