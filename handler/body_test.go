@@ -75,8 +75,9 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 					if err != nil || !bytes.Equal(got, want) {
 						t.Errorf("read back %d bytes, %v", len(got), err)
 					}
-					if name == "whole" {
-						if err := iotest.TestReader(io.NewSectionReader(s, 0, s.size), want); err != nil {
+					if name == "whole" { // as far as pieces of memory meet
+						part := min(size, headSize+smallChunk+1000)
+						if err := iotest.TestReader(io.NewSectionReader(s, 0, int64(part)), want[:part]); err != nil {
 							t.Error(err)
 						}
 					}
