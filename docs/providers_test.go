@@ -120,9 +120,9 @@ func section(t *testing.T, row verify.Scheme) string {
 		item("A refused signature is answered with %d.", row.StatusCode)
 	}
 	if a := row.Acknowledge; a.Body != "" {
-		item("Events must be answered with %d and the text %s, as `webhook_publish` does and an app must.", a.Status, code(a.Body))
+		item("Events must be answered with %d and the text %s. `webhook_publish` does; an app has to do the same.", a.Status, code(a.Body))
 	} else if a.Status != 0 {
-		item("Events must be answered with %d: no other 2xx is taken for success. `webhook_publish` does so, and an app must.", a.Status)
+		item("Events must be answered with %d; no other 2xx counts as success. `webhook_publish` does; an app has to do the same.", a.Status)
 	}
 	if f.Handshake != "" {
 		words, ok := handshakes[f.Handshake]
@@ -133,12 +133,12 @@ func section(t *testing.T, row verify.Scheme) string {
 	}
 	switch {
 	case f.Body == "no" && row.Construction == "token":
-		item("**Nothing is signed**: whoever has seen the token can send what they like. Use TLS, and keep the token out of logs: [verify.md](verify.md#tokens-and-logs) says how.")
+		item("**Nothing is signed**: anyone who has seen the token can send anything. Use TLS, and [keep the token out of logs](verify.md#tokens-and-logs).")
 	case f.Body == "no":
-		item("**The body is not bound**: what the signature doesn't cover can be changed on the way. Ask the provider's API for the object itself.")
+		item("**The body is not bound**: whatever the signature doesn't cover can be changed on the way. Fetch the object from the provider's API.")
 	}
 	if urls(row) {
-		item("The URL is signed: `public_url` is the scheme and host that were given to the provider, and may be left out where requests arrive under just these.")
+		item("The URL is signed: `public_url` is the scheme and host configured at the provider. You can omit it if requests arrive with the same ones.")
 	}
 	if row.Notes != "" {
 		item("%s", row.Notes)
@@ -243,9 +243,9 @@ func signature(row verify.Scheme) string {
 	text += ", " + f.Algorithm + " in " + f.Encoding + prefix(s)
 	switch {
 	case len(s.Tags) > 0 && s.Tags[0] != "*":
-		text += fmt.Sprintf(", behind %s in a list parted by %s", code(s.Tags[0]+assign(s)), separator(s.Separator))
+		text += fmt.Sprintf(", after %s in a list separated by %s", code(s.Tags[0]+assign(s)), separator(s.Separator))
 	case s.Separator != "":
-		text += ", in a list parted by " + separator(s.Separator)
+		text += ", in a list separated by " + separator(s.Separator)
 	}
 	return text
 }
@@ -267,7 +267,7 @@ func assign(s verify.Signature) string {
 func separator(s string) string {
 	switch strings.TrimSpace(s) {
 	case "":
-		return "a blank"
+		return "spaces"
 	case ",":
 		return "commas"
 	case ";":
@@ -311,9 +311,9 @@ func formContent(row verify.Scheme) string {
 func timestamp(row verify.Scheme, f cli.Facts) string {
 	switch {
 	case f.Time == "no" && f.Replay == "no":
-		return "none is signed, and two messages can have the same signature: only the app can tell a replay"
+		return "none is signed, and two messages can have the same signature, so only your app can recognize replays"
 	case f.Time == "no":
-		return "none is signed, so that [replays](verify.md#replays) pass unless you write `replay ack 24h`"
+		return "none is signed, so [replays](verify.md#replays) are passed on unless you set `replay ack 24h`"
 	}
 	return fmt.Sprintf("%s, at most %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
 }
@@ -330,9 +330,9 @@ func place(in, name string) string {
 	case "form":
 		return "the form's " + code(name)
 	case "field":
-		return code(name) + " beside the signature"
+		return code(name) + " next to the signature"
 	}
-	return "in front of the signature"
+	return "before the signature"
 }
 
 // signed is a template as code, or nothing.

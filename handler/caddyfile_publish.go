@@ -22,8 +22,8 @@ func init() {
 //		forward_headers <name...>
 //	}
 //
-// The option forward_headers can be repeated. A name may end with *, which leaves
-// out what may be a credential.
+// The option forward_headers can be repeated. A name may end with *, which doesn't
+// match headers that may be credentials.
 func (p *Publish) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
 	if !d.AllArgs(&p.EventType) {
