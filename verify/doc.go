@@ -1,9 +1,9 @@
 // Package verify checks and makes webhook signatures.
 //
-// A signature scheme is a row of data, a [Scheme]: where the signature stands
-// and in what wrapping, what is signed, with which algorithm and key, and where
-// the time, the id and the event type stand. One mechanism reads the rows, in
-// both directions: a [Verifier] judges requests, a [Signer] signs messages. A
+// A signature scheme is a row of data, a [Scheme]: where the signature is and how
+// it is formatted, what is signed, with which algorithm and key, and where the
+// timestamp, the id and the event type are. One mechanism reads the rows, in
+// both directions: a [Verifier] verifies requests, a [Signer] signs messages. A
 // custom scheme is a row too, and runs the same code as a provider's.
 //
 //	scheme, _ := verify.Lookup("github")
@@ -11,22 +11,23 @@
 //	…
 //	message, err := verifier.Verify(request, body)
 //
-// A server that doesn't want to hold bodies of strangers uses the three steps of
-// which Verify is made: [Verifier.Begin] judges the head and reads no body,
-// [Check.Write] takes the body while it is read, [Check.Finish] gives the
-// verdict. A refusal is an [*Error] with a [Reason], one stable word.
+// A server that doesn't want to hold the bodies of strangers can use the three
+// steps that Verify consists of: [Verifier.Begin] checks the headers without
+// reading the body, [Check.Write] takes the body while it is read, and
+// [Check.Finish] gives the verdict. A refusal is an [*Error] with a [Reason], a
+// single stable word.
 //
-// What is right for every scheme stands in the mechanism, and no row can change
-// it: the algorithm comes from the row and never from the request, all secrets
-// are tried on all signatures in constant time, a header that the scheme reads
-// must occur once, times are parsed strictly and bounded on both sides, of
-// several kinds of signatures the strongest present counts alone, and values
-// that are signed side by side must show where each one ends.
+// Some things are the same for every scheme, and no row can change them: the
+// algorithm comes from the row and never from the request; all secrets are tried
+// on all signatures, in constant time; headers that the scheme reads must occur
+// once; timestamps are parsed strictly, with limits on both sides; if there are
+// several kinds of signatures, only the strongest that is present counts; and
+// values that are signed next to each other must show where each one ends.
 //
 // # Adding a provider
 //
-// A row says only where the provider differs from the defaults: an HMAC-SHA256
-// in hexadecimal over the body, keyed with the secret's text.
+// A row only says where the provider differs from the defaults: an HMAC-SHA256 of
+// the body, in hexadecimal, keyed with the text of the secret.
 //
 //  1. Put the row into the table of its kind: rows_body.go (the body alone is
 //     signed), rows_time.go (a time too), rows_standard.go (Standard Webhooks

@@ -10,155 +10,153 @@ import (
 	"time"
 )
 
-// Scheme is a signature scheme as data: where the signature stands and in what
-// wrapping, what is signed and with which algorithm and key, and where the
-// time, the id and the event type stand. The same row verifies and signs.
+// Scheme is a signature scheme as data: where the signature is and how it is
+// formatted, what is signed and with which algorithm and key, and where the
+// timestamp, the id and the event type are. The same row verifies and signs.
 //
-// The zero values are the usual case: HMAC, SHA-256, hexadecimal, the secret's
-// text as the key, the body alone as the signed content. A row says only where
-// it differs.
+// The zero values are the common case: an HMAC-SHA256 of the body, in
+// hexadecimal, keyed with the text of the secret. A row only says where it
+// differs.
 type Scheme struct {
-	// Name is the row's slug: lower case, words joined by a hyphen.
+	// Name is the name of the scheme: lower case, with hyphens between words.
 	Name string `json:"name,omitempty"`
 
-	// Aliases are other names under which Lookup finds the row.
+	// Aliases are other names that Lookup finds the scheme by.
 	Aliases []string `json:"aliases,omitempty"`
 
 	// Title is the provider's name as people write it.
 	Title string `json:"title,omitempty"`
 
-	// Source is where the row's facts come from: the address of a page, or
-	// repository and file of the provider's own code.
+	// Source is where the facts about the scheme come from: the URL of a page, or
+	// the repository and file of the provider's own code.
 	Source string `json:"source,omitempty"`
 
-	// Unconfirmed marks a row that no primary source backs.
+	// Unconfirmed marks a scheme without a primary source.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
 	// Notes are quirks that a user should know, in one or two sentences.
 	Notes string `json:"notes,omitempty"`
 
-	// Signature is where the signature stands, and how it is wrapped.
+	// Signature is where the signature is, and how it is formatted.
 	Signature Signature `json:"signature,omitzero"`
 
-	// HeaderPrefixes are the beginnings that the headers' names may have. The row
-	// writes the first one; where no signature stands under it, all are looked
-	// for with the next.
+	// HeaderPrefixes are the prefixes that the names of the headers may have. The
+	// scheme uses the first one. If there is no signature in the header with that
+	// prefix, all headers are looked up with the next.
 	HeaderPrefixes []string `json:"header_prefixes,omitempty"`
 
-	// Construction is how content and key make the signature: "hmac" (the
-	// default), "ed25519" (the receiver needs the public key only), "hash" (the
-	// plain digest of a content in which {secret} stands) or "token" (the secret
-	// itself is sent, and nothing is signed).
+	// Construction is how the signature is made from the content and the key:
+	// "hmac" (the default), "ed25519" (the receiver only needs the public key),
+	// "hash" (a plain digest of a content that includes {secret}) or "token" (the
+	// secret itself is sent, and nothing is signed).
 	Construction string `json:"construction,omitempty"`
 
 	// Algorithm is the hash: sha1, sha256 (the default), sha384 or sha512. It is
 	// never taken from a request.
 	Algorithm string `json:"algorithm,omitempty"`
 
-	// Key is how a configured secret becomes the key: "text" (the default: its
-	// bytes as they are), "hex", "base64", "whsec" (an optional "whsec_" is
-	// dropped and the rest is base64), "sha1" or "sha256" (the digest of the text)
-	// or, for Ed25519 alone, "ed25519" ("whpk_" or "whsk_" and base64).
+	// Key is how the key is made from a configured secret: "text" (the default:
+	// its bytes), "hex", "base64", "whsec" (base64 after an optional "whsec_"),
+	// "sha1" or "sha256" (the digest of the text) or, only for Ed25519, "ed25519"
+	// ("whpk_" or "whsk_" and base64).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. See
-	// Placeholders for the words it knows.
+	// [Placeholders].
 	Content string `json:"content,omitempty"`
 
-	// FormContent replaces Content when the body is an urlencoded form.
+	// FormContent replaces Content if the body is an urlencoded form.
 	FormContent string `json:"form_content,omitempty"`
 
-	// Timestamp is where the time stands. A time that Content does not cover
-	// proves nothing, and Validate refuses it.
+	// Timestamp is where the timestamp is. A timestamp that Content does not cover
+	// proves nothing, and is refused by Validate.
 	Timestamp Timestamp `json:"timestamp,omitzero"`
 
-	// ID is where the delivery's id stands.
+	// ID is where the delivery id is.
 	ID Field `json:"id,omitzero"`
 
-	// EventType is where the event type stands.
+	// EventType is where the event type is.
 	EventType Field `json:"event_type,omitzero"`
 
 	// Handshake names the function that answers the provider's handshake.
 	Handshake string `json:"handshake,omitempty"`
 
-	// JSONField is the field of a form, urlencoded or multipart, in which the
-	// JSON document stands that {json.…} and the JSON sources read. A body of
-	// another type is the document itself.
+	// JSONField is the field of a form, urlencoded or multipart, that has the JSON
+	// document which {json.…} and the JSON sources read. A body of another type is
+	// the document itself.
 	JSONField string `json:"json_field,omitempty"`
 
-	// BodyDigest is a query parameter that holds the body's SHA-256 in
-	// hexadecimal; the content must cover the URL. Where it is present it binds
-	// the body, and FormContent is not used.
+	// BodyDigest is a query parameter that has the SHA-256 of the body in
+	// hexadecimal; the content must cover the URL. If it is present, it binds the
+	// body, and FormContent is not used.
 	BodyDigest string `json:"body_digest,omitempty"`
 
-	// DefaultPort set to "either" accepts the signed URL both with and without
-	// its port; where it has none, with its scheme's default one.
+	// DefaultPort, if set to "either", accepts the signed URL both with and without
+	// its port; if it has none, with the default port of its scheme.
 	DefaultPort string `json:"default_port,omitempty"`
 
-	// UnboundBody allows a content that does not cover the whole body. What is
-	// not covered can be changed by whoever stands in between.
+	// UnboundBody allows a content that does not cover the whole body. Whatever is
+	// not covered can be changed on the way.
 	UnboundBody bool `json:"unbound_body,omitempty"`
 
-	// StatusCode is the status of a refused signature where the provider needs
-	// another one than 401. It is never 410, which tells some senders to stop
-	// for good.
+	// StatusCode is the status of refusals if the provider needs one other than
+	// 401. It can't be 410, which makes some senders stop for good.
 	StatusCode int `json:"status_code,omitempty"`
 
-	// Acknowledge is how an event is acknowledged, where the provider doesn't
-	// take every 2xx for success. It is for whoever answers in the app's place.
+	// Acknowledge is the response to an event if the provider doesn't treat every
+	// 2xx status as success, for whoever responds in place of the app.
 	Acknowledge Acknowledge `json:"acknowledge,omitzero"`
 
-	// ContentTypes are the media types that are accepted; others get 415. Empty
-	// accepts every one.
+	// ContentTypes are the media types to accept; others get 415. If empty, all
+	// are accepted.
 	ContentTypes []string `json:"content_types,omitempty"`
 }
 
-// Signature says where a signature stands, and in what wrapping.
+// Signature is where a signature is, and how it is formatted.
 type Signature struct {
-	// In is where the signature stands: "header" (the default), "query", "json"
-	// or "form".
+	// In is where the signature is: "header" (the default), "query", "json" or
+	// "form".
 	In string `json:"in,omitempty"`
 
-	// Name is the header's, parameter's or field's name; for JSON a path such
-	// as "signature.value".
+	// Name is the name of the header, parameter or field; for JSON, a path such as
+	// "signature.value".
 	Name string `json:"name,omitempty"`
 
-	// Names are several headers, each with a signature of its own. Any of them
-	// may match, and at least one must be there. They replace Name.
+	// Names are several headers, each with its own signature. Any of them may
+	// match, and at least one must be present. They replace Name.
 	Names []string `json:"names,omitempty"`
 
-	// Numbered makes Name a prefix, followed by 1, 2, … 100: a header a key.
+	// Numbered makes Name a prefix, followed by 1, 2, … 100: a header for each key.
 	Numbered bool `json:"numbered,omitempty"`
 
-	// Repeated lets the header stand several times, each with a signature of its
-	// own. Any of them may match.
+	// Repeated allows the header to occur several times, each with its own
+	// signature. Any of them may match.
 	Repeated bool `json:"repeated,omitempty"`
 
-	// Each is the JSON path of an array each of whose elements is signed on its
-	// own: Name and the {json.…} of Content are relative to the element, and
-	// every element must verify.
+	// Each is the JSON path of an array whose elements are signed separately: Name
+	// and the {json.…} of Content are relative to the element, and every element
+	// must verify.
 	Each string `json:"each,omitempty"`
 
-	// Prefix is what must open the value, such as "sha256=".
+	// Prefix is what the value must start with, such as "sha256=".
 	Prefix string `json:"prefix,omitempty"`
 
-	// Separator splits the value into a list; blanks around the items are
-	// dropped. Empty: the value is one signature.
+	// Separator splits the value into a list; spaces around the items are dropped.
+	// If empty, the value is a single signature.
 	Separator string `json:"separator,omitempty"`
 
 	// Groups splits the value into several whole lists, each with its own time.
 	Groups string `json:"groups,omitempty"`
 
-	// Tags are the names of the list's items that hold a signature, as in
-	// "v1=…". With several, the first one that is present counts alone, so the
-	// strongest comes first. Items with other tags are ignored.
+	// Tags are the names of the list items that have a signature, as in "v1=…". If
+	// there are several, only the first one that is present counts, so list the
+	// strongest first. Items with other tags are ignored.
 	Tags []string `json:"tags,omitempty"`
 
-	// TagContents are the contents of tags that sign something else than
-	// Content does.
+	// TagContents are the contents of tags that sign something other than Content.
 	TagContents map[string]string `json:"tag_contents,omitempty"`
 
-	// Assign stands between a tag and its value: "=" by default.
+	// Assign separates a tag from its value: "=" by default.
 	Assign string `json:"assign,omitempty"`
 
 	// Encoding is hex (the default, either case), base64, base64_raw (without
@@ -166,51 +164,51 @@ type Signature struct {
 	Encoding string `json:"encoding,omitempty"`
 }
 
-// Acknowledge is an answer that a provider takes for success.
+// Acknowledge is a response that a provider treats as success.
 type Acknowledge struct {
-	// Status is 200 to 299.
+	// Status is the status code, from 200 to 299.
 	Status int `json:"status,omitempty"`
 
-	// Body is plain text; empty, there is no body.
+	// Body is the body, as plain text. If empty, there is none.
 	Body string `json:"body,omitempty"`
 }
 
-// Timestamp says where the time of signing stands, and how far it may be off.
+// Timestamp is where the time of signing is, and how far off it may be.
 type Timestamp struct {
-	// In is where the time stands: "header", "field" (an item of the signature's
-	// list), "first" (the list's first item), "query", "json" or "form".
+	// In is where the timestamp is: "header", "field" (an item of the signature's
+	// list), "first" (the first item of that list), "query", "json" or "form".
 	In string `json:"in,omitempty"`
 
-	// Name is the header's, item's, parameter's or field's name; for JSON a path.
+	// Name is the name of the header, item, parameter or field; for JSON, a path.
 	Name string `json:"name,omitempty"`
 
 	// Format is unix (the default: ten digits of seconds), unix_ms (thirteen
 	// digits), unix_or_ms, rfc3339 or http_date.
 	Format string `json:"format,omitempty"`
 
-	// Past is how old a message may be: 5 minutes by default; negative: any age.
+	// Past is how old a message may be: 5 minutes by default; negative for any age.
 	Past Duration `json:"past,omitempty"`
 
-	// Future is how far ahead of our clock a message may be: as Past by default;
-	// negative: any.
+	// Future is how far ahead of our clock a message may be: the same as Past by
+	// default; negative for any time.
 	Future Duration `json:"future,omitempty"`
 
-	// Optional lets a message pass that has no time. It is safe only where the
-	// signature covers the place in which the time would stand.
+	// Optional accepts messages without a timestamp. This is only safe if the
+	// signature covers the place where it would be.
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Field says where a value stands.
+// Field is where a value is.
 type Field struct {
 	// In is "header", "query", "json" or "form".
 	In string `json:"in,omitempty"`
 
-	// Name is the header's, parameter's or field's name; for JSON a path such
-	// as "data.0.id".
+	// Name is the name of the header, parameter or field; for JSON, a path such as
+	// "data.0.id".
 	Name string `json:"name,omitempty"`
 
-	// Pattern is a regular expression that the whole value must match. It keeps
-	// an id apart from a body that is signed right beside it.
+	// Pattern is a regular expression that the whole value must match. It separates
+	// an id from a body that is signed right next to it.
 	Pattern string `json:"pattern,omitempty"`
 }
 

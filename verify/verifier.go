@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Options are what a Verifier needs beside its scheme.
+// Options are what a Verifier needs besides its scheme.
 type Options struct {
 	// Secrets are the configured secrets, any of which may match.
 	Secrets []string
 	// VerifyToken is the second value that some handshakes need: Meta's verify
 	// token, Braintree's public key.
 	VerifyToken string
-	// PublicURL is the scheme and host under which the provider knows us, such
-	// as "https://hooks.example.com". Empty: those of the request.
+	// PublicURL is the scheme and host that the provider knows us by, such as
+	// "https://hooks.example.com". If empty, those of the request are used.
 	PublicURL string
-	// Past and Future override the scheme's tolerance; 0 leaves it.
+	// Past and Future override the tolerance of the scheme, unless they are 0.
 	Past, Future time.Duration
 	// NoHandshake turns the scheme's handshake off.
 	NoHandshake bool
@@ -28,7 +28,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Request is what is judged of a request before its body is read.
+// Request is what is verified of a request before its body is read.
 type Request struct {
 	// Method is the method as it was received.
 	Method string
@@ -43,7 +43,7 @@ type Request struct {
 	ContentLength int64
 }
 
-// Verifier judges requests by one scheme. It is safe for concurrent use.
+// Verifier verifies requests by one scheme. It is safe for concurrent use.
 type Verifier struct {
 	plan      *plan
 	keys      []*key
@@ -103,9 +103,9 @@ func publicURL(text string) (*url.URL, error) {
 // Bounds are what the scheme's signature protects.
 func (v *Verifier) Bounds() Bounds { return v.plan.bounded }
 
-// Begin makes the checks that need no body: the method, whether what the
-// scheme reads is there, once and well-formed, the time, the content type. A
-// refusal is an *Error.
+// Begin makes the checks that don't need the body: the method, whether what the
+// scheme reads is present once and well-formed, the timestamp, and the content
+// type. A refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
 	v = v.of(r.Header)
 	c := checks.Get().(*check)
@@ -144,9 +144,9 @@ func (v *Verifier) input(r *Request) input {
 	return in
 }
 
-// Verify judges a request whose body has been read already. The URL is taken
-// from the request line and the Host header; where the provider knows another
-// one, set Options.PublicURL.
+// Verify verifies a request whose body has already been read. The URL is taken
+// from the request line and the Host header; if the provider knows another one,
+// set Options.PublicURL.
 func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 	request := requestOf(r)
 	request.ContentLength = int64(len(body))
