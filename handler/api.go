@@ -31,7 +31,6 @@ type API struct {
 	// mTLS. Can't be combined with tokens.
 	Auth string `json:"auth,omitempty"`
 
-	app     *App
 	handler http.Handler
 }
 
@@ -56,31 +55,34 @@ func (API) CaddyModule() caddy.ModuleInfo {
 
 // Provision resolves the tokens.
 func (h *API) Provision(ctx caddy.Context) error {
-	app, err := ctx.App("webhooks")
-	if err != nil {
+	if err := h.provision(ctx); err != nil {
 		return fmt.Errorf("webhook_api: %w", err)
 	}
-	h.app = app.(*App)
+	return nil
+}
+
+func (h *API) provision(ctx caddy.Context) error {
+	app, err := ctx.App("webhooks")
+	if err != nil {
+		return err
+	}
 	if err := h.checkAuth(); err != nil {
 		return err
 	}
-	c := api.Config{NoAuth: h.Auth == "none", Engine: h.app.current, Ending: ending(func() caddy.Context { return ctx }), Logger: ctx.Slogger()}
+	c := api.Config{NoAuth: h.Auth == "none", Engine: app.(*App).current, Ending: ending(func() caddy.Context { return ctx }), Logger: ctx.Slogger()}
 	for _, t := range h.Tokens {
 		scope, err := api.ParseScope(t.Scope)
 		if err != nil {
-			return fmt.Errorf("webhook_api: token: %w", err)
+			return fmt.Errorf("token: %w", err)
 		}
-		value, err := resolveSecret("webhook_api: token", t.Value)
+		value, err := resolveSecret("token", t.Value)
 		if err != nil {
 			return err
 		}
 		c.Tokens = append(c.Tokens, api.Token{Value: value, Scope: scope})
 	}
 	h.handler, err = api.New(c)
-	if err != nil {
-		return fmt.Errorf("webhook_api: %w", err)
-	}
-	return nil
+	return err
 }
 
 // ending tells when the config of a request is replaced or Caddy stops: its
@@ -95,11 +97,11 @@ func ending(config func() caddy.Context) func() func() bool {
 func (h *API) checkAuth() error {
 	switch {
 	case h.Auth != "" && h.Auth != "none":
-		return errors.New("webhook_api: auth: write `auth none`, or tokens")
+		return errors.New("auth: write `auth none`, or tokens")
 	case h.Auth == "none" && len(h.Tokens) > 0:
-		return errors.New("webhook_api: `auth none` and tokens can't be together: leave out one of them")
+		return errors.New("`auth none` and tokens can't be together: leave out one of them")
 	case h.Auth == "" && len(h.Tokens) == 0:
-		return errors.New("webhook_api: it would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there")
+		return errors.New("it would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there")
 	}
 	return nil
 }

@@ -127,13 +127,20 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision checks the settings. The store is not touched before Start, since
 // `caddy validate` comes only as far as here.
 func (a *App) Provision(ctx caddy.Context) error {
+	if err := a.provision(ctx); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
+	return nil
+}
+
+func (a *App) provision(ctx caddy.Context) error {
 	a.ctx, a.logger = ctx, ctx.Slogger()
 	if a.Store == nil {
 		a.Store = new(Store)
 	}
 	var err error
 	if a.place, err = a.Store.locate(); err != nil {
-		return fmt.Errorf("webhooks: %w", err)
+		return err
 	}
 	events, err := ctx.App("events")
 	if err != nil {
@@ -143,7 +150,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.DeadLetterLog != "" {
 		path, err := resolveText("dead_letter_log", a.DeadLetterLog)
 		if err != nil {
-			return fmt.Errorf("webhooks: %w", err)
+			return err
 		}
 		a.deadFile = &deadFile{path: path}
 	}
@@ -151,12 +158,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if a.tracer, err = loadTracing(ctx); err != nil {
-		return fmt.Errorf("webhooks: setting up OpenTelemetry by its OTEL_* variables: %w", err)
+		return fmt.Errorf("setting up OpenTelemetry from its OTEL_* variables: %w", err)
 	}
-	if a.settings, err = a.resolve(); err != nil {
-		return fmt.Errorf("webhooks: %w", err)
-	}
-	return nil
+	a.settings, err = a.resolve()
+	return err
 }
 
 // Start opens the store, or goes on with the one that is open, and delivers.
