@@ -281,16 +281,37 @@ func asanaSecret(c *check) (*Reply, Reason) {
 	return r, ""
 }
 
+// oktaVerification answers whoever shows the token, as Okta does in every request.
 func oktaVerification(c *check) (*Reply, Reason) {
 	const header = "X-Okta-Verification-Challenge"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
 		return nil, ""
+	}
+	if reason := c.readSignature(); reason != "" {
+		return nil, reason
+	}
+	if !c.showsToken() {
+		return nil, ReasonBadSignature
 	}
 	value, _, reason := c.in.headerOnce(header)
 	if reason != "" || !isEcho(value) {
 		return nil, ReasonBadChallenge
 	}
 	return jsonReply(map[string]string{"verification": value}), ""
+}
+
+// showsToken says whether what was read as the signature is one of the secrets.
+func (c *check) showsToken() bool {
+	known := 0
+	for i := range c.lanes {
+		for j := range c.lanes[i].macs {
+			for _, k := range c.v.keys {
+				sum := sha256.Sum256(k.secret) // as decodeMAC takes a token
+				known |= subtle.ConstantTimeCompare(c.lanes[i].macs[j].bytes(), sum[:])
+			}
+		}
+	}
+	return known == 1
 }
 
 // wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
