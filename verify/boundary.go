@@ -65,6 +65,8 @@ func (p *plan) isFree(s *segment) bool {
 		return !p.id.fixed
 	case wordEventType:
 		return !p.eventType.fixed
+	case wordBodyHash:
+		return s.optional
 	case wordTimestamp:
 		return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional
 	}

@@ -250,6 +250,9 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	case wordLiteral:
 		return append(dst, s.text...), ""
 	case wordBodyHash:
+		if s.optional && in.size == 0 {
+			return dst, ""
+		}
 		return s.encoding.append(dst, in.hashes[hashPlace(s.hash)]), ""
 	case wordTimestamp:
 		return append(dst, l.timestamp...), ""

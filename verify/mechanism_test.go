@@ -440,6 +440,13 @@ func parameterTrials() []trial {
 			want:   verify.Message{Signed: whole},
 		},
 		{
+			name:   "hash of the body that may be missing",
+			scheme: base(func(s *verify.Scheme) { s.Content = "{method}.{body_sha256_hex?}.{path}" }),
+			header: header("X-Sig", hexOf("secret", "POST."+hex.EncodeToString(bodySum[:])+"./in")),
+			body:   testBody,
+			want:   verify.Message{Signed: whole},
+		},
+		{
 			name:   "form sorted",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{form_sorted}" }),
 			header: header("X-Sig", hexOf("secret", testURL+"Az ÄBbx&y"), "Content-Type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"),

@@ -126,7 +126,7 @@ var rowsURL = []Scheme{
 		Notes:     "The secret is the application's secret, which is base64. The header is Application <key>:<signature>; which key it names doesn't count. The body's callid is the call's, the same in all that is told of it.",
 		Signature: Signature{Name: "Authorization", Prefix: "Application ", Separator: ",", Tags: []string{"*"}, Assign: ":", Encoding: "base64"},
 		Key:       "base64",
-		Content:   `{method}\n{body_md5_base64}\n{header.Content-Type}\nx-timestamp:{timestamp}\n{path}`,
+		Content:   `{method}\n{body_md5_base64?}\n{header.Content-Type}\nx-timestamp:{timestamp}\n{path}`,
 		Timestamp: Timestamp{In: "header", Name: "X-Timestamp", Format: "rfc3339"},
 		EventType: Field{In: "json", Name: "event"},
 	},

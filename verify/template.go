@@ -101,7 +101,7 @@ type segment struct {
 	hash     crypto.Hash
 	encoding encoding
 	function *contentFunc
-	optional bool // {json.x?}: nothing where it is absent
+	optional bool // {json.x?}, {body_md5_hex?}: nothing where it is absent
 	free     bool // {json.x*}, {json.x?*}: may hold the literals beside it
 
 	// before and after are the literals beside a value of free length. The
@@ -229,7 +229,10 @@ func compileWord(name string) (segment, error) {
 		return seg, nil
 	}
 	if rest, ok := strings.CutPrefix(name, "body_"); ok {
-		return compileBodyHash(rest)
+		rest, optional := strings.CutSuffix(rest, "?")
+		seg, err := compileBodyHash(rest)
+		seg.optional = optional
+		return seg, err
 	}
 	kind, rest, dotted := strings.Cut(name, ".")
 	w, ok := namedWords[kind]

@@ -279,6 +279,14 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "sinch-voice", secret: key32,
+				header: map[string]string{"Authorization": "Application key:{base64}", "X-Timestamp": "2023-11-14T22:13:20Z", "Content-Type": "application/json"},
+			},
+			key:    decode(key32),
+			signed: "POST\n\napplication/json\nx-timestamp:2023-11-14T22:13:20Z\n/in",
+		},
+		{
+			vector: vector{
 				scheme: "hubspot-v1", secret: "hubspot-secret",
 				header: map[string]string{"X-HubSpot-Signature": "{hex}", "X-HubSpot-Signature-Version": "v1"},
 				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
