@@ -189,7 +189,7 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 	case n == 0:
 		b.hintNone(c)
 	}
-	_, err = fmt.Fprintf(c.out, "%s would be %s\n", count(n, "dead letter", "dead letters"), b.done)
+	_, err = fmt.Fprintln(c.out, count(n, "dead letter matches", "dead letters match"))
 	return err
 }
 

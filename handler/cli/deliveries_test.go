@@ -175,7 +175,7 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 	if r := s.run("", "dead-letters", "delete", ids[0], ids[2]).want(t, 1); r.out != ids[2]+" deleted\n" || !strings.Contains(r.err, "it is discarded") || !strings.Contains(r.err, "1 of 2 were not deleted") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
-	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0", "--dry-run").want(t, 0); r.out != "1 dead letter would be deleted\n" {
+	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0", "--dry-run").want(t, 0); r.out != "1 dead letter matches\n" {
 		t.Errorf("printed %q", r.out)
 	}
 	if r := s.run("", "dead-letters", "delete", "--all", "--dry-run", "--json").want(t, 0); r.out != "{\n  \"matching\": 2\n}\n" {
