@@ -15,6 +15,9 @@ import (
 // (draft-ietf-httpapi-idempotency-key-header), which clients of other services
 // send, is the event's id.
 func (c *call) publish() error {
+	if _, err := c.query(); err != nil {
+		return err // ?tenant=… must not be passed over: the event would be nobody's
+	}
 	t, err := c.mediaType(typeJSON, typeNDJSON)
 	if err != nil {
 		return err

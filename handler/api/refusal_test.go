@@ -43,6 +43,7 @@ func TestRefusals(t *testing.T) {
 		{"list of events", call{method: "POST", path: "/events", body: ` [{"event_type":"a","payload":1}]`}, 400, "invalid_json", "", "or several with Content-Type: application/x-ndjson, each an object on a line of its own", "", ""},
 		{"two events", call{method: "POST", path: "/events", body: "{\"event_type\":\"a\",\"payload\":1}\n{}"}, 400, "invalid_json", "", "the end should be at line 2", "", ""},
 		{"not UTF-8", call{method: "POST", path: "/events", body: "{\"event_type\":\"a\",\"payload\":\"\xff\"}"}, 400, "invalid_json", "", "not UTF-8", "", ""},
+		{"tenant in the query", call{method: "POST", path: "/events?tenant=acme", body: `{"event_type":"a","payload":1}`}, 400, "invalid_parameter", "tenant", "remove it", "", ""},
 		{"no event_type", call{method: "POST", path: "/events", body: `{"payload":1}`}, 422, "invalid_field", "event_type", `is missing: name what happened, as in "order.created"`, "", ""},
 		{"bad event_type", call{method: "POST", path: "/events", body: `{"event_type":"order created","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
 		{"header in event_type", call{method: "POST", path: "/events", body: `{"event_type":"a\r\nX: y","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
