@@ -134,6 +134,8 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"empty token":         {"", ":0 {\nwebhook_api {\ntoken {env.NO_SUCH_TOKEN} manage\n}\n}", "NO_SUCH_TOKEN"},
 		"a reserved type":     {"", ":0 {\nwebhook_publish webhooks.{http.webhook.event_type}\n}", "webhook_publish: \"webhooks.{http.webhook.event_type}\": types that begin with webhooks. are for the events that the server publishes about itself"},
 		"no event type":       {"", ":0 {\nwebhook_publish \"order created\"\n}", "webhook_publish: \"order created\" is no event type"},
+		"misspelt type":       {"", ":0 {\nwebhook_publish {http.webhook.provider}.{http.webhook.type}\n}", "webhook_publish: there is no {http.webhook.type}: "},
+		"misspelt id":         {"", ":0 {\nwebhook_publish a {\nevent_id {http.webhook.event_id}\n}\n}", "webhook_publish: there is no {http.webhook.event_id}: "},
 		"no tenant":           {"", ":0 {\nwebhook_publish a {\ntenant \"acme inc\"\n}\n}", "webhook_publish: tenant \"acme inc\": it may only have"},
 		"one id for all":      {"", ":0 {\nwebhook_publish a {\nevent_id x\n}\n}", "all events would have the same id"},
 		"forwards a reserved": {"", ":0 {\nwebhook_publish a {\nforward_headers X-GitHub-* Host\n}\n}", "webhook_publish: forward_headers Host: "},

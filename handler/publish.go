@@ -85,6 +85,11 @@ func (p *Publish) Validate() error {
 	if p.EventType == "" {
 		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
+	for _, text := range []string{p.EventType, p.Tenant, p.EventID} {
+		if name := misspelt(text); name != "" {
+			return fmt.Errorf("webhook_publish: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", name)
+		}
+	}
 	if store.Operational(p.EventType) {
 		return fmt.Errorf("webhook_publish: %q: types that begin with %s are for the events that the server publishes about itself: choose another word", p.EventType, store.OperationalPrefix)
 	}

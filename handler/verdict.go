@@ -164,6 +164,22 @@ func (v *verdict) placeholder(name string) (any, bool) {
 	return nil, false
 }
 
+// misspelt finds the name of a placeholder {http.webhook.<name>} in a text that
+// no verdict has.
+func misspelt(text string) string {
+	for {
+		_, after, found := strings.Cut(text, "{http.webhook.")
+		if !found {
+			return ""
+		}
+		name, rest, _ := strings.Cut(after, "}")
+		if _, known := new(verdict).placeholder(name); !known {
+			return name
+		}
+		text = rest
+	}
+}
+
 // String is what {http.vars.webhook_verdict} stands for.
 func (v *verdict) String() string { return string(v.kind) }
 
