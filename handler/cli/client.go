@@ -279,6 +279,8 @@ func (c *client) refusal(resp *http.Response, path string) error {
 // hint says what to type next, where the API can't know it.
 func hint(resp *http.Response, path string) string {
 	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return "Here is a webhook_api, and --address is for Caddy's admin endpoint, such as localhost:2019, which takes no token."
 	case http.StatusNotFound:
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")

@@ -54,6 +54,7 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		"a problem":             {serve(t, answer(422, "application/problem+json", `{"title":"A field is not valid","detail":"url is refused","field":"url"}`)), 1, []string{"Error: url is refused\n"}},
 		"a problem with escape": {serve(t, answer(422, "application/problem+json", `{"title":"x","detail":"a\u001b[2J"}`)), 1, []string{"a\uFFFD[2J"}},
 		"a problem of nothing":  {serve(t, answer(404, "application/problem+json", `{}`)), 1, []string{"no webhooks API"}},
+		"a public API":          {serve(t, answer(401, "application/problem+json", `{"title":"A token is needed","detail":"a token is needed"}`)), 1, []string{"a token is needed\n", "--address is for Caddy's admin endpoint"}},
 		"not now":               {serve(t, answer(503, "application/problem+json", `{"title":"Not available","detail":"the store is full"}`)), 1, []string{"the store is full", "log"}},
 	} {
 		t.Run(name, func(t *testing.T) {
