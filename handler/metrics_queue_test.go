@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,6 +39,11 @@ func TestQueueMetrics(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("before: metrics lack %s", want)
 		}
+	}
+	published := regexp.MustCompile(`caddy_webhooks_publish_duration_seconds_count \d+`)
+	admin("POST", "/webhooks/events", `{"event_type":"","payload":1}`)
+	if before, now := published.FindString(metrics), published.FindString(scrape()); before == "" || now != before {
+		t.Errorf("an event that was refused is timed: %s, and %s before", now, before)
 	}
 	admin("POST", "/webhooks/subscriptions/sub_crm/deactivate", "")
 	if answer := admin("POST", "/webhooks/events", `{"event_type":"a","payload":1}`); !strings.Contains(answer, `"deliveries":1`) {

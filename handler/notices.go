@@ -101,10 +101,12 @@ func (n *notices) tellDropped() {
 	}
 }
 
-// PublishDone counts an event.
+// PublishDone counts an event, and how long it took if it is stored.
 func (n *notices) PublishDone(result string, took time.Duration) {
 	engineMetrics.published.WithLabelValues(result).Inc()
-	engineMetrics.publishTime.Observe(took.Seconds())
+	if result != "refused" && result != "failed" {
+		engineMetrics.publishTime.Observe(took.Seconds())
+	}
 }
 
 // Unjudged counts a delivery of an event that a filter took too long to judge.
