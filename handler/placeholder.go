@@ -26,10 +26,19 @@ func resolveText(option, raw string) (string, error) {
 // replaced. What stands in braces is shown only where it is the name of an
 // environment variable or a file, since it could as well be a piece of a secret.
 func unresolved(raw string) string {
+	if words := absent(raw); words != "" {
+		return words
+	}
+	return `what stands in braces is no placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a brace as it is, put a backslash in front of it`
+}
+
+// absent names the first environment variable or file in a text that is empty or
+// missing, and is empty where none is.
+func absent(raw string) string {
 	for rest := raw; ; {
 		_, after, found := strings.Cut(rest, "{")
 		if !found {
-			break
+			return ""
 		}
 		name, after, _ := strings.Cut(after, "}")
 		rest = after
@@ -43,7 +52,6 @@ func unresolved(raw string) string {
 			return fmt.Sprintf("the file %s is empty, missing or not readable: put what is meant there, readable by the user that Caddy runs as", file)
 		}
 	}
-	return `what stands in braces is no placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a brace as it is, put a backslash in front of it`
 }
 
 // texts resolves the texts of a block, one after another, and keeps the first

@@ -85,9 +85,12 @@ func (p *Publish) Validate() error {
 	if p.EventType == "" {
 		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
-	for _, text := range []string{p.EventType, p.Tenant, p.EventID} {
-		if name := misspelt(text); name != "" {
-			return fmt.Errorf("webhook_publish: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", name)
+	for _, option := range []struct{ name, text string }{{"event type", p.EventType}, {"tenant", p.Tenant}, {"event_id", p.EventID}} {
+		if words := absent(option.text); words != "" {
+			return fmt.Errorf("webhook_publish: %s: %s", option.name, words)
+		}
+		if name := misspelt(option.text); name != "" {
+			return fmt.Errorf("webhook_publish: %s: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option.name, name)
 		}
 	}
 	if store.Operational(p.EventType) {
