@@ -24,6 +24,8 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 	"base64": base64Key,
 	"whsec":  whsecKey,
 
+	"text_or_hex": textKey, // or as otherKinds has it
+
 	"ed25519": ed25519Key,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
@@ -33,6 +35,12 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 		sum := sha256.Sum256([]byte(secret))
 		return sum[:], nil
 	},
+}
+
+// otherKinds are second ways to make a key, of providers of which it isn't certain
+// which one is theirs. Both verify, where a secret can be read so; the first signs.
+var otherKinds = map[string]func(secret string) ([]byte, error){
+	"text_or_hex": hexKey,
 }
 
 func textKey(secret string) ([]byte, error) { return []byte(secret), nil }
@@ -68,6 +76,7 @@ func whsecKey(secret string) ([]byte, error) {
 // key is a secret ready for use: its hash states are made once and reused.
 type key struct {
 	secret []byte // as derived
+	of     int    // its place among the configured secrets
 	states sync.Pool
 
 	public  ed25519.PublicKey // for Ed25519
@@ -88,9 +97,26 @@ func newKeys(s Scheme, secrets []string) ([]*key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secret %d of %d: %w", i+1, len(secrets), err)
 		}
+		k.of = i
 		keys[i] = k
 	}
 	return keys, nil
+}
+
+// otherKeys are those that secrets have besides, in other ways.
+func otherKeys(s Scheme, secrets []string) (keys []*key) {
+	other := otherKinds[s.Key]
+	if other == nil {
+		return nil
+	}
+	for i, secret := range secrets {
+		if raw, err := other(secret); err == nil && len(raw) > 0 {
+			k := s.newKey(raw)
+			k.of = i
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 func newKey(s Scheme, secret string) (*key, error) {
@@ -104,17 +130,25 @@ func newKey(s Scheme, secret string) (*key, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("it decodes to nothing; copy it whole")
 	}
+	k := s.newKey(raw)
+	if s.Construction == "ed25519" {
+		return k, k.setPair(raw)
+	}
+	return k, nil
+}
+
+// newKey makes a key's hash states.
+func (s Scheme) newKey(raw []byte) *key {
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
 	switch s.Construction {
 	case "", "hmac":
 		k.states.New = func() any { return hmac.New(algorithm.New, raw) }
 	case "ed25519":
-		return k, k.setPair(raw)
 	default:
 		k.states.New = func() any { return algorithm.New() }
 	}
-	return k, nil
+	return k
 }
 
 func (k *key) get() hash.Hash {
@@ -155,7 +189,7 @@ func GenerateSecret(s Scheme) (string, error) {
 		return "whsec_" + base64.StdEncoding.EncodeToString(random[:]), nil
 	case "base64":
 		return base64.StdEncoding.EncodeToString(random[:]), nil
-	case "hex":
+	case "hex", "text_or_hex":
 		return hex.EncodeToString(random[:]), nil
 	}
 	return "", fmt.Errorf("generating a secret: scheme %s has the unknown key %q; it is one of %s", s.Name, s.Key, strings.Join(sortedKeys(keyKinds), ", "))

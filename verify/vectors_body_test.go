@@ -83,6 +83,16 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "authorize-net", secret: "00ff10ABCD",
+				header: map[string]string{"X-ANET-Signature": "sha512={HEX}"},
+				body:   `{"notificationId":"n-1","eventType":"net.authorize.payment.authcapture.created"}`,
+				id:     "n-1", event: "net.authorize.payment.authcapture.created",
+			},
+			key:  "\x00\xff\x10\xab\xcd",
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
 				scheme: "autodesk", secret: "s3cret",
 				header: map[string]string{"x-adsk-signature": "sha1hash={hex}"},
 				body:   `{"version":"1.0","hook":{"event":"dm.version.added"}}`,

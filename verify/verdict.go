@@ -62,7 +62,7 @@ func (c *check) match(l *lane) (uint32, Reason) {
 		for j := range l.macs {
 			equal |= subtle.ConstantTimeCompare(sum, l.macs[j].bytes())
 		}
-		secrets |= uint32(equal) << i
+		secrets |= uint32(equal) << c.v.keys[i].of
 		l.sum.size = copy(l.sum.sum[:], sum)
 	}
 	return secrets, ""
