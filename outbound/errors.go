@@ -18,14 +18,19 @@ var (
 
 // Invalid is what a caller got wrong. Its text is meant for that caller.
 type Invalid struct {
-	Field string // as the API names it
-	What  string // what is wrong, and what would be right
+	Field   string // as the API names it
+	What    string // what is wrong, and what would be right
+	Missing bool   // it isn't there
 }
 
 func (e *Invalid) Error() string { return e.Field + " " + e.What }
 
 func invalid(field, format string, args ...any) error {
 	return &Invalid{Field: field, What: fmt.Sprintf(format, args...)}
+}
+
+func missing(field, hint string) error {
+	return &Invalid{Field: field, What: "is missing: " + hint, Missing: true}
 }
 
 // TooLarge is a payload over the limit.

@@ -45,7 +45,7 @@ const maxTypeLength = 128
 func checkType(field, name string) error {
 	switch {
 	case name == "":
-		return invalid(field, `is missing: name what happened, as in "order.created"`)
+		return missing(field, `name what happened, as in "order.created"`)
 	case len(name) > maxTypeLength || !typeForm.MatchString(name):
 		return invalid(field, `is not an event type: use words of A-Z a-z 0-9 _ - joined by dots, %d bytes at most, as in "order.created"`, maxTypeLength)
 	}

@@ -56,7 +56,7 @@ func checkPattern(p string) error {
 
 func checkPatterns(types []string) error {
 	if len(types) == 0 {
-		return invalid("event_types", "is missing: name the types to receive, such as order.created or invoice.*, or * for all")
+		return missing("event_types", "name the types to receive, such as order.created or invoice.*, or * for all")
 	}
 	if len(types) > maxEventTypes {
 		return invalid("event_types", "has more than %d entries", maxEventTypes)

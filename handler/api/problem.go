@@ -140,7 +140,11 @@ func problemOf(err error) *problem {
 		return refuse(codeInvalidJSON, "the body is not valid JSON: %v", e)
 	}
 	if e, ok := errors.AsType[*outbound.Invalid](err); ok {
-		return refuse(codeInvalidField, "%v", e).at(e.Field)
+		code := codeInvalidField
+		if e.Missing {
+			code = codeMissingField
+		}
+		return refuse(code, "%v", e).at(e.Field)
 	}
 	if e, ok := errors.AsType[*outbound.TooLarge](err); ok {
 		return refuse(codeTooLarge, "%v", e).at("payload")

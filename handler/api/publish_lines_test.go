@@ -83,7 +83,7 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 		"5: 413 too_large",
 		"7: 200 one",
 		"8: 409 event_id_reused",
-		"9: 422 invalid_field",
+		"9: 422 missing_field",
 		"10: 422 unknown_field",
 		"11: 400 invalid_json",
 		"12: 400 invalid_json",

@@ -156,7 +156,7 @@ func (c *call) storeFile() (string, error) {
 	}
 	var s serverStatus
 	if err := client.ask(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-		return "", fmt.Errorf("asking which file it is: %w; or name it with --store", err)
+		return "", fmt.Errorf("asking which file it is, since --store names none: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {
 		return "", fmt.Errorf("the store is the database %s: its own tools do this, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
