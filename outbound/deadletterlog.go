@@ -80,7 +80,11 @@ func (l *deadLetterLog) finish() {
 
 // catchUp writes what the log lacks.
 func (l *deadLetterLog) catchUp(ctx context.Context) error {
-	for l.wanted() {
+	for {
+		log := l.e.config.Load().DeadLetterLog // which may be another one each time
+		if log == nil {
+			return nil
+		}
 		ids, err := l.e.store.Unlogged(ctx, deadBatch)
 		if err != nil || len(ids) == 0 {
 			return err
@@ -93,7 +97,7 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 			}
 			letters = append(letters, found...)
 		}
-		n, err := l.e.config.Load().DeadLetterLog(letters)
+		n, err := log(letters)
 		if err != nil {
 			ids = nil
 			for _, r := range letters[:n] {
@@ -107,5 +111,4 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
 }
