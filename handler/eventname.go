@@ -12,7 +12,7 @@ import (
 // Shopify has "orders/create", GitLab "Push Hook", some ids have dots.
 
 // eventType makes words of A-Z a-z 0-9 _ - joined by dots, which don't begin as
-// those of the engine's own events do.
+// those of the engine's own events do, and no more of them than an event type has.
 func eventType(s string) string {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '/' })
 	for i, w := range words {
@@ -24,6 +24,7 @@ func eventType(s string) string {
 		}, w)
 	}
 	name := strings.Join(words, ".")
+	name = strings.TrimRight(name[:min(len(name), 128)], ".")
 	if store.Operational(name) {
 		return strings.Replace(name, ".", "_", 1)
 	}

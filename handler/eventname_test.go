@@ -17,6 +17,9 @@ func TestProvidersTypesBecomeOurs(t *testing.T) {
 		"webhooks.delivery.dead": "webhooks_delivery.dead",
 		"webhooks":               "webhooks",
 		"":                       "",
+		strings.Repeat("a", 129): strings.Repeat("a", 128),
+
+		strings.Repeat("a", 127) + ".b": strings.Repeat("a", 127),
 	} {
 		if got := eventType(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
