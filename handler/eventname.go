@@ -40,11 +40,6 @@ func eventID(s string) string {
 	return "sha256_" + hex.EncodeToString(sum[:])
 }
 
-// isTenant: another is refused with every request.
-func isTenant(s string) bool {
-	return len(s) <= 128 && strings.IndexFunc(s, func(r rune) bool { return r != '.' && !isWord(r) }) < 0
-}
-
 func isWord(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }

@@ -99,8 +99,8 @@ func (p *Publish) Validate() error {
 	if !strings.Contains(p.EventType, "{") && eventType(p.EventType) != p.EventType {
 		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)
 	}
-	if !strings.Contains(p.Tenant, "{") && !isTenant(p.Tenant) {
-		return fmt.Errorf("webhook_publish: tenant %q: it may only have the characters A-Z a-z 0-9 _ . - and 128 of them at most", p.Tenant)
+	if wrong, ok := errors.AsType[*outbound.Invalid](outbound.CheckTenant(p.Tenant)); ok && !strings.Contains(p.Tenant, "{") {
+		return fmt.Errorf("webhook_publish: tenant %q: it %s", p.Tenant, wrong.What)
 	}
 	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
 		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)

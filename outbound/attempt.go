@@ -124,6 +124,9 @@ func (e *Engine) tellSettled(done *AttemptDone, dead *OperationalEvent) {
 	observer := e.config.Load().Observer // the attempt may be older than the settings
 	observer.AttemptDone(done)
 	e.watches.tell(done)
+	if done.State == store.Dead {
+		e.deadLog.write()
+	}
 	if dead != nil {
 		observer.Operational(dead)
 	}

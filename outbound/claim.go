@@ -26,7 +26,7 @@ const (
 // the store.
 type claimer struct {
 	e    *Engine
-	wake chan struct{}
+	wake bell
 
 	mu     sync.Mutex
 	alarms alarms
@@ -42,7 +42,7 @@ type alarm struct {
 
 func (c *claimer) init(e *Engine) {
 	c.e = e
-	c.wake = make(chan struct{}, 1)
+	c.wake = newBell()
 }
 
 // schedule sets the alarm of a lane, unless it is set for an earlier time.
@@ -60,10 +60,7 @@ func (c *claimer) schedule(l *lane, at time.Time) {
 		return
 	}
 	if c.alarms[0] == l {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.wake.ring()
 	}
 }
 

@@ -97,9 +97,6 @@ func (c *commits) run() {
 		if err != nil {
 			err = c.refuse(g, err)
 		}
-		if err == nil {
-			c.e.deadLog.committed(&g.batch)
-		}
 		c.finish(g, err, c.e.work.Err() == nil)
 		if len(g.units) > 0 {
 			c.backoff(err)

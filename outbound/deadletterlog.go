@@ -14,7 +14,7 @@ import (
 // log that is away costs no line, though one may be repeated.
 type deadLetterLog struct {
 	e        *Engine
-	wake     chan struct{} // has room for one
+	wake     bell
 	failures rate.Sometimes
 }
 
@@ -25,32 +25,14 @@ const (
 )
 
 func (l *deadLetterLog) init(e *Engine) {
-	l.e, l.wake, l.failures = e, make(chan struct{}, 1), rate.Sometimes{Interval: time.Minute}
+	l.e, l.wake, l.failures = e, newBell(), rate.Sometimes{Interval: time.Minute}
 }
 
 // wanted tells whether there is a log.
 func (l *deadLetterLog) wanted() bool { return l.e.config.Load().DeadLetterLog != nil }
 
 // write has what the log lacks written soon.
-func (l *deadLetterLog) write() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// committed looks for dead letters in a batch that was stored.
-func (l *deadLetterLog) committed(b *store.Batch) {
-	if !b.Log {
-		return
-	}
-	for _, t := range b.Settlements {
-		if t.State == store.Dead {
-			l.write()
-			return
-		}
-	}
-}
+func (l *deadLetterLog) write() { l.wake.ring() }
 
 func (l *deadLetterLog) run() {
 	for l.e.life.Err() == nil {

@@ -22,6 +22,7 @@
 //	  breaker.go       how a receiver that fails is spared,
 //	  ahead.go         how it is found out that it is back,
 //	  disable.go       and when it is given up
+//	deadletterlog.go each dead letter is written to a log
 //
 // What people do by hand is in subscription.go, delivery.go and status.go, what
 // they may say of a subscription in spec.go, what the configuration does in

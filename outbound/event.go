@@ -56,7 +56,8 @@ func reserved() error {
 	return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
 }
 
-func checkTenant(tenant string) error {
+// CheckTenant says what is wrong with a tenant's name, as an *Invalid. "" is nobody's.
+func CheckTenant(tenant string) error {
 	if tenant != "" && !tenantForm.MatchString(tenant) {
 		return invalid("tenant", "may only have the characters A-Z a-z 0-9 _ . - and 128 of them at most")
 	}
@@ -74,7 +75,7 @@ func (n *NewEvent) check(c *config) error {
 	if n.ID != "" && !idForm.MatchString(n.ID) {
 		return invalid("event_id", "may only have the characters A-Z a-z 0-9 _ - and 128 of them at most; leave it out to have one made")
 	}
-	if err := checkTenant(n.Tenant); err != nil {
+	if err := CheckTenant(n.Tenant); err != nil {
 		return err
 	}
 	if int64(len(n.Payload)) > c.MaxPayload {

@@ -19,7 +19,7 @@ const (
 // tenant's events have a line of their own and the lines take turns, so that
 // whoever publishes much waits for itself.
 type queue struct {
-	wake chan struct{} // has room for one
+	wake bell
 
 	mu       sync.Mutex
 	closed   bool
@@ -53,7 +53,7 @@ func (a *amount) add(events, bytes int) {
 }
 
 func newQueue() *queue {
-	return &queue{wake: make(chan struct{}, 1), lines: map[string]*line{}}
+	return &queue{wake: newBell(), lines: map[string]*line{}}
 }
 
 // publish lines up an event, or refuses it where there is no room.
@@ -78,7 +78,7 @@ func (q *queue) publish(u unit) error {
 	if l.waiting.len() == 1 {
 		q.turns.push(l)
 	}
-	q.notify()
+	q.wake.ring()
 	return nil
 }
 
@@ -87,15 +87,7 @@ func (q *queue) settle(u unit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.outcomes.push(u)
-	q.notify()
-}
-
-// notify wakes wait. The caller holds mu.
-func (q *queue) notify() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.wake.ring()
 }
 
 // close lets wait report the end once nothing waits.
@@ -103,7 +95,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.notify()
+	q.wake.ring()
 }
 
 // wait returns when something waits, and reports false when nothing does, and

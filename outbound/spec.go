@@ -158,7 +158,7 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkPatterns(s.EventTypes); err != nil {
 		return err
 	}
-	if err := checkTenant(s.Tenant); err != nil {
+	if err := CheckTenant(s.Tenant); err != nil {
 		return err
 	}
 	if err := checkDescription(s.Description); err != nil {

@@ -104,10 +104,10 @@ func (c *check) matchPublic(l *lane) (uint32, Reason) {
 		return 0, reason
 	}
 	var secrets uint32
-	for i, k := range c.v.keys {
+	for _, k := range c.v.keys {
 		for j := range l.macs {
 			if ed25519.Verify(k.public, content, l.macs[j].bytes()) {
-				secrets |= 1 << i
+				secrets |= 1 << k.of
 			}
 		}
 	}

@@ -255,10 +255,8 @@ func acrobatSignClient(c *check) (*Reply, Reason) {
 	if c.v.token != "" {
 		known = subtle.ConstantTimeCompare([]byte(value), []byte(c.v.token))
 	}
-	for _, k := range c.v.keys {
-		known |= subtle.ConstantTimeCompare([]byte(value), k.secret)
-	}
-	if known != 1 {
+	sum := sha256.Sum256([]byte(value))
+	if known|c.v.isSecret(sum[:]) != 1 {
 		return nil, ReasonBadVerifyToken
 	}
 	r := emptyReply()
@@ -300,15 +298,22 @@ func oktaVerification(c *check) (*Reply, Reason) {
 	return jsonReply(map[string]string{"verification": value}), ""
 }
 
+// isSecret is 1 if the SHA-256 is that of one of the secrets, else 0.
+func (v *Verifier) isSecret(sum []byte) int {
+	known := 0
+	for _, k := range v.keys {
+		secret := sha256.Sum256(k.secret)
+		known |= subtle.ConstantTimeCompare(sum, secret[:])
+	}
+	return known
+}
+
 // showsToken says whether what was read as the signature is one of the secrets.
 func (c *check) showsToken() bool {
 	known := 0
 	for i := range c.lanes {
 		for j := range c.lanes[i].macs {
-			for _, k := range c.v.keys {
-				sum := sha256.Sum256(k.secret) // as decodeMAC takes a token
-				known |= subtle.ConstantTimeCompare(c.lanes[i].macs[j].bytes(), sum[:])
-			}
+			known |= c.v.isSecret(c.lanes[i].macs[j].bytes()) // as decodeMAC takes a token
 		}
 	}
 	return known == 1
