@@ -30,6 +30,8 @@ type claimer struct {
 
 	mu     sync.Mutex
 	alarms alarms
+
+	working sync.Mutex // held until what is claimed is in its lane, or given back
 }
 
 // alarm is when a lane is to be looked at next. Its place in the heap is -1
@@ -99,6 +101,8 @@ func (c *claimer) run() {
 
 // claim fills lanes from the store.
 func (c *claimer) claim(ctx context.Context, lanes []*lane) {
+	c.working.Lock()
+	defer c.working.Unlock()
 	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // 0: for one delivery
 	want := make([]store.Want, 0, len(lanes))
 	tickets := make([]ticket, 0, len(lanes))

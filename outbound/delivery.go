@@ -123,10 +123,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, fmt.Errorf("%w: the delivery is %s: only one that waits can be cancelled", ErrConflict, r.State)
 	}
 	l := e.lanes.byKey(r.Subscription)
-	if l != nil {
-		l.flush() // it may be next in line
-	}
-	buried, err := e.bury(ctx, store.Burial{Subscription: r.Subscription, Delivery: key, Reason: ReasonCancelled, Limit: 1})
+	buried, err := e.buryOne(ctx, l, key, r.Subscription)
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +138,16 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		e.ask(ctx, l.key)
 	}
 	return buried[0], nil
+}
+
+// buryOne cancels a delivery that waits, also where it is next in line.
+func (e *Engine) buryOne(ctx context.Context, l *lane, key, subscription store.ID) ([]*Record, error) {
+	e.claims.working.Lock() // or a claim may just hold it
+	defer e.claims.working.Unlock()
+	if l != nil {
+		l.flush()
+	}
+	return e.bury(ctx, store.Burial{Subscription: subscription, Delivery: key, Reason: ReasonCancelled, Limit: 1})
 }
 
 // bury makes dead letters of deliveries that wait.
