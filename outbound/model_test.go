@@ -58,6 +58,7 @@ func TestModel(t *testing.T) {
 			"delete":        w.delete,
 			"redeliver":     w.redeliverOne,
 			"redeliver all": w.redeliverDead,
+			"replay":        w.replay,
 			"restart":       w.restart,
 		})
 		w.heal(rt)
@@ -102,7 +103,8 @@ type world struct {
 
 type modelEvent struct {
 	id, tenant, kind string
-	subs             map[*modelSub]*modelDelivery // those that it matched
+	subs             map[*modelSub]*modelDelivery // those that it matched, or was replayed to
+	matched          int
 }
 
 type modelDelivery struct {
@@ -373,7 +375,7 @@ func (w *world) event(rt *rapid.T) (*outbound.NewEvent, func(outbound.Answer)) {
 		if rapid.Bool().Draw(rt, "the same") {
 			kind, number := first.kind, slices.Index(w.events, first)
 			return newEvent(first.id, first.tenant, kind, number), func(a outbound.Answer) {
-				if a.Err != nil || !a.Duplicate || a.Deliveries != len(first.subs) {
+				if a.Err != nil || !a.Duplicate || a.Deliveries != first.matched {
 					rt.Fatalf("publishing %s again: %+v", first.id, a)
 				}
 			}
@@ -389,13 +391,14 @@ func (w *world) event(rt *rapid.T) (*outbound.NewEvent, func(outbound.Answer)) {
 			ev.subs[s] = &modelDelivery{}
 		}
 	}
+	ev.matched = len(ev.subs)
 	w.events = append(w.events, ev)
 	if ev.id != "" {
 		w.chosen[ev.tenant+"/"+ev.id] = ev
 	}
 	return newEvent(ev.id, ev.tenant, ev.kind, number), func(a outbound.Answer) {
-		if a.Err != nil || a.Duplicate || a.Deliveries != len(ev.subs) {
-			rt.Fatalf("publishing event %d for %d subscriptions: %+v", number, len(ev.subs), a)
+		if a.Err != nil || a.Duplicate || a.Deliveries != ev.matched {
+			rt.Fatalf("publishing event %d for %d subscriptions: %+v", number, ev.matched, a)
 		}
 		w.mu.Lock()
 		ev.id = a.EventID
@@ -563,6 +566,25 @@ func (w *world) redeliverDead(rt *rapid.T) {
 	check1(rt, err)
 	if n != want {
 		rt.Fatalf("%d dead letters were queued again, want %d", n, want)
+	}
+}
+
+// replay has a subscription get what it wants and didn't get.
+func (w *world) replay(rt *rapid.T) {
+	s := w.pick(rt)
+	want := 0
+	w.mu.Lock()
+	for _, ev := range w.events {
+		if s.matches(ev) && ev.subs[s] == nil {
+			ev.subs[s] = &modelDelivery{requeued: true}
+			want++
+		}
+	}
+	w.mu.Unlock()
+	n, err := w.h.Replay(w.h.t.Context(), s.id, outbound.Query{})
+	check1(rt, err)
+	if n != want {
+		rt.Fatalf("%d events were replayed, want %d", n, want)
 	}
 }
 

@@ -53,6 +53,11 @@ type Store interface {
 	// whose payload was removed.
 	Requeue(ctx context.Context, q Query, now time.Time) (Changed, error)
 
+	// Replay makes deliveries of events that were published before, and returns how
+	// many. An event is passed over that is gone, has no payload any more, or has a
+	// delivery to the subscription; all are where that was deleted.
+	Replay(ctx context.Context, r Replay) (int, error)
+
 	// Discard takes dead letters that match off the lists of dead letters, the
 	// newest first and at most q.Limit of them. They stay as a record until
 	// their event is removed.
@@ -130,6 +135,14 @@ type Forgotten struct {
 	Next   ID    // the first one that there was no room to look at, 0 for none
 	Used   int64 // bytes of the store that are in use, now
 	Busy   bool  // another process is at it: nothing was looked at
+}
+
+// Replay says which deliveries to make.
+type Replay struct {
+	Subscription ID
+	Due          time.Time
+	Events       []ID // by key
+	Deliveries   []ID // one for each, not taken yet
 }
 
 // Burial says which deliveries to make dead letters of.
@@ -252,6 +265,7 @@ type Query struct {
 	States       []State
 	Since, Until time.Time // when it was made: from Since on, before Until
 	Before       ID        // the cursor: rows older than this one
+	After        ID        // the cursor where events are listed oldest first, which it asks for
 	Limit        int
 	Payload      bool // with payloads
 

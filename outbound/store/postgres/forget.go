@@ -13,7 +13,8 @@ const forgetLock = 0x77656268 // "webh"
 
 const (
 	selectOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`
-	// Nothing of theirs is queued again from here on: that waits for these locks.
+	// Nothing of theirs is queued again from here on, or replayed: that waits for
+	// these locks, and those of the events.
 	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
 
 	// kept are those of the events that stay as they are.
@@ -79,8 +80,10 @@ func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *st
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	if _, err := tx.Exec(ctx, lockOld, ids); err != nil {
-		return err
+	for _, lock := range []string{lockEvents, lockOld} {
+		if _, err := tx.Exec(ctx, lock, ids); err != nil {
+			return err
+		}
 	}
 	if f.PayloadsOnly {
 		return tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, number).Scan(&done.Events)

@@ -7,10 +7,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// An event's deliveries have ids in (id, last], among those of its neighbours.
+// An event's deliveries have ids in (id, last], among those of its neighbours, but
+// for replayed ones.
 const (
 	selectOld    = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE id >= ? AND id < ? ORDER BY id`
-	ofEvent      = ` FROM delivery WHERE id > ? AND id <= ? AND event = ?`
+	ofEvent      = ` FROM delivery WHERE (id > ?1 AND id <= ?2 AND event = ?1 OR replayed = 1 AND event = ?1)`
 	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
 	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
 	forgetFirst  = `DELETE` + ofEvent
@@ -88,7 +89,7 @@ func (w *writer) wanted(e old) (pending, dead bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	_, err = st.id(e.id).id(e.last).id(e.id).first(func(row *stmt) { pending, dead = row.readBool(), row.readBool() })
+	_, err = st.id(e.id).id(e.last).first(func(row *stmt) { pending, dead = row.readBool(), row.readBool() })
 	return pending, dead, err
 }
 
@@ -106,7 +107,7 @@ func (w *writer) forget(e old, payloadOnly bool) error {
 		if err != nil {
 			return err
 		}
-		if err := st.id(e.id).id(e.last).id(e.id).exec(); err != nil {
+		if err := st.id(e.id).id(e.last).exec(); err != nil {
 			return err
 		}
 	}

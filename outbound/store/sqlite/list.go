@@ -219,11 +219,15 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery stor
 	return delivery, nil
 }
 
+// isOfEvent tells that the delivery d is the event e's: it was made with it, or
+// replayed.
+const isOfEvent = `(d.id > e.id AND d.id <= e.last AND d.event = e.id OR d.replayed = 1 AND d.event = e.id)`
+
 // dialect of lists. SQLite keeps to the order of a CROSS JOIN.
 var dialect = selects.Dialect{
 	Join:      "CROSS JOIN",
 	Dead:      " INDEXED BY delivery_dead",
 	Pending:   " INDEXED BY delivery_pending",
 	IsPending: "d.state = 0",
-	OfEvent:   "d.id > e.id AND d.id <= e.last AND d.event = e.id",
+	OfEvent:   isOfEvent,
 }

@@ -26,8 +26,9 @@ func TestPlans(t *testing.T) {
 		return sql
 	}
 	const (
-		pending = "SEARCH delivery USING COVERING INDEX delivery_pending (subscription"
-		byKey   = "SEARCH d USING INTEGER PRIMARY KEY"
+		pending  = "SEARCH delivery USING COVERING INDEX delivery_pending (subscription"
+		byKey    = "SEARCH d USING INTEGER PRIMARY KEY"
+		replayed = "SEARCH d USING INDEX delivery_replayed (event=?)"
 	)
 	now := time.Now()
 	failed := store.Query{States: []store.State{store.Dead}, FailedSince: now, FailedUntil: now, Before: 1, Limit: 1}
@@ -46,6 +47,7 @@ func TestPlans(t *testing.T) {
 		{"since", list(store.Query{Since: now}), byKey + " (rowid>?)"},
 		{"a span", list(store.Query{Since: now, Until: now}), byKey + " (rowid>? AND rowid<?)"},
 		{"of an event", list(store.Query{Event: 1}), byKey + " (rowid>? AND rowid<?)"},
+		{"of an event, replayed", list(store.Query{Event: 1}), replayed},
 		{"of an event id", list(store.Query{EventID: "x"}), "SEARCH e USING INTEGER PRIMARY KEY (rowid=?)"},
 		{"one", list(store.Query{Delivery: 1}), byKey + " (rowid=?)"},
 		{"dead", list(store.Query{States: []store.State{store.Dead}}), "SCAN d USING INDEX delivery_dead"},
@@ -56,15 +58,22 @@ func TestPlans(t *testing.T) {
 		{"pending", list(store.Query{States: []store.State{store.Pending}}), "SCAN d USING COVERING INDEX delivery_pending"},
 		{"events", events(store.Query{}), "SCAN e"},
 		{"a page of events", events(store.Query{Before: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
-		{"events of a subscription", events(store.Query{Subscription: "x"}), "SEARCH d EXISTS USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"events of a subscription", events(store.Query{Subscription: "x"}), byKey + " (rowid>? AND rowid<?)"},
+		{"events of a subscription, replayed", events(store.Query{Subscription: "x"}), replayed},
+		{"the oldest events", events(store.Query{After: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)"},
+		{"whether to replay one", replay, replayed},
 		{"of a subscription", list(store.Query{Subscription: "x"}), "SEARCH subscription USING COVERING INDEX subscription_id (id=?)"},
 		{"old events", selectOld, "SEARCH event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		{"whether one is settled", selectWanted, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 		{"its deliveries", forgetFirst, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"whether a replayed one is settled", selectWanted, "SEARCH delivery USING INDEX delivery_replayed (event=?)"},
 		{"its attempts", forgetLater, "SEARCH attempt USING COVERING INDEX attempt_delivery (delivery=?)"},
 		{"a chosen id", selectChosen, "SEARCH c USING PRIMARY KEY (id=? AND tenant=?)"},
 	}
-	mayBeSorted := map[string]bool{"how many are dead": true, "pending": true, "pending of a subscription": true, "of an event id": true}
+	mayBeSorted := map[string]bool{
+		"how many are dead": true, "pending": true, "pending of a subscription": true,
+		"of an event": true, "of an event, replayed": true, "of an event id": true,
+	}
 	for _, test := range tests {
 		var plan []string
 		err := cs.writer.conn.query("EXPLAIN QUERY PLAN "+test.sql, nil, func(row *stmt) error {

@@ -190,14 +190,15 @@ func (r *rescue) prune() error {
 }
 
 const (
-	// Deliveries are counted where their ids are, which is a short range.
+	// Deliveries are counted where their ids are, which is a short range. Replayed
+	// ones are elsewhere, and aren't made anew.
 	selectIncomplete = `SELECT id, deliveries - n, type, coalesce(tenant, '') FROM (
 			SELECT e.id, e.deliveries, e.type, e.tenant,
 				(SELECT count(*) FROM delivery d WHERE d.id > e.id AND d.id <= e.last AND d.event = e.id) AS n
 			FROM event e WHERE e.deliveries > 0
 		) WHERE n < deliveries`
 	selectTargets = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
-	selectReached = `SELECT d.subscription FROM event e JOIN delivery d ON d.id > e.id AND d.id <= e.last AND d.event = e.id WHERE e.id = ?`
+	selectReached = `SELECT d.subscription FROM event e JOIN delivery d ON ` + isOfEvent + ` WHERE e.id = ?`
 	// It is due since the event was made, so that order is kept. Where the payload
 	// was removed, it was settled.
 	repeatDelivery = `INSERT OR IGNORE INTO delivery (id, event, subscription, state, due, attempts, round)

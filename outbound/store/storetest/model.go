@@ -59,6 +59,7 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 			"settle":  m.settleSome,
 			"release": m.releaseSome,
 			"requeue": m.requeueSome,
+			"replay":  m.replaySome,
 			"discard": m.discardSome,
 			"bury":    m.burySome,
 			"forget":  m.forgetSome,
@@ -277,6 +278,31 @@ func (m *machine) requeueSome(rt *rapid.T) {
 	equal(m.bench, "last", got.Last, want.Last)
 	equal(m.bench, "more", got.More, want.More)
 	same(m.bench, "subscriptions", newestFirst(got.Subscriptions...), newestFirst(want.Subscriptions...))
+}
+
+func (m *machine) replaySome(rt *rapid.T) {
+	if len(m.events) == 0 {
+		rt.Skip("nothing was published")
+	}
+	s := rapid.SampledFrom(m.subs).Draw(rt, "subscription")
+	first := rapid.IntRange(0, len(m.events)-1).Draw(rt, "first")
+	r, made := store.Replay{Subscription: s.Key, Due: m.now()}, 0
+	for _, p := range m.events[first:] {
+		id := m.ids.Next()
+		r.Events, r.Deliveries = append(r.Events, p.Event.Key), append(r.Deliveries, id)
+		has := m.filter(func(d *delivery) bool { return d.Event == p.Event.Key && d.Subscription == s.Key })
+		if len(has) > 0 || m.deleted[s.Key] {
+			continue
+		}
+		made++
+		m.deliveries[id] = &delivery{
+			Delivery: store.Delivery{ID: id, Event: p.Event.Key, Subscription: s.Key, Due: m.now()},
+			event:    p.Event,
+		}
+	}
+	got, err := m.Replay(m.ctx(), r)
+	m.check(err)
+	equal(m.bench, "replayed", got, made)
 }
 
 func (m *machine) discardSome(rt *rapid.T) {

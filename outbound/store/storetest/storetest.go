@@ -27,6 +27,7 @@ func Exercise(t *testing.T, place func(t testing.TB) Open) {
 		{"claim", claimTests},
 		{"settle", settleTests},
 		{"queue", queueTests},
+		{"replay", replayTests},
 		{"unlogged", unloggedTests},
 		{"forget", forgetTests},
 		{"list", listTests},

@@ -148,17 +148,23 @@ func limit(q store.Query) any {
 	return int64(q.Limit)
 }
 
-// Events selects columns of e, the events that match, the newest first.
+// Events selects columns of e, the events that match, the newest first unless q
+// has After.
 func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args []any) {
 	w, d := where{Dialect: dialect}, where{Dialect: dialect}
 	w.span("e.id", q)
 	w.event(q)
+	order := "DESC"
+	if q.After != 0 {
+		w.add("e.id > ?", q.After)
+		order = "ASC"
+	}
 	d.delivery(q)
 	if len(d.terms) > 0 {
 		d.add(dialect.OfEvent)
 		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+d.String()+")", d.args...)
 	}
-	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY e.id DESC LIMIT ?", append(w.args, limit(q))
+	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY e.id " + order + " LIMIT ?", append(w.args, limit(q))
 }
 
 // Deliveries selects columns of the deliveries that match, the newest first: of

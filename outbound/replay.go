@@ -1,0 +1,72 @@
+package outbound
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const (
+	// replayBatch is how many events are looked at, and replayed, at once, and
+	// replayBytes how many bytes of payloads where a filter reads them.
+	replayBatch = 500
+	replayBytes = 16 << 20
+	// clocksApart is how far ahead the clock of another node may be.
+	clocksApart = time.Minute
+)
+
+// Replay sends a subscription the events that match q and that it wants by what is
+// said of it now, as if it had been there when they were published. Those that
+// have a delivery to it are passed over. It returns how many there are, the
+// oldest first. After an error some may have been replayed: it may be called again.
+func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err error) {
+	l := e.lanes.byID(id)
+	if l == nil {
+		return 0, ErrNotFound
+	}
+	defer func() {
+		if total > 0 {
+			e.config.Load().Logger.Info("events replayed", "subscription_id", id, "deliveries", total)
+		}
+	}()
+	t := l.target.Load()
+	q.Limit = replayBatch
+	if q.Payload = t.filter != nil; q.Payload {
+		q.Limit = int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
+	}
+	// What is published from here on comes by itself, and might have no end.
+	if end := e.ids.Next().Time().Add(clocksApart); q.Until.IsZero() || q.Until.After(end) {
+		q.Until = end
+	}
+	q.After = max(1, store.IDAt(q.Since)-1)
+	for {
+		events, err := e.store.Events(ctx, q)
+		if err != nil {
+			return total, err
+		}
+		n, err := e.replay(ctx, l, events)
+		if total += n; err != nil || len(events) < q.Limit {
+			return total, err
+		}
+		q.After = events[len(events)-1].Key
+	}
+}
+
+// replay makes deliveries of those events that the lane's subscription wants.
+func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (int, error) {
+	r := store.Replay{Subscription: l.key, Due: e.now()}
+	for _, ev := range events {
+		// A test is for one subscription alone.
+		if ev.Type != TestEventType && slices.Contains(e.match(ev), l) && len(e.filtered([]*lane{l}, ev)) > 0 {
+			r.Events, r.Deliveries = append(r.Events, ev.Key), append(r.Deliveries, e.ids.Next())
+		}
+	}
+	if len(r.Events) == 0 {
+		return 0, nil
+	}
+	n, err := e.store.Replay(ctx, r)
+	l.stored(r.Due) // also after an error: asking the store once more does no harm
+	return n, err
+}

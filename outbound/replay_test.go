@@ -1,0 +1,133 @@
+package outbound_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// TestReplay sends a new subscription what it wants of what was published before
+// it was there.
+func TestReplay(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	old := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
+	publish := func(n outbound.NewEvent) string {
+		t.Helper()
+		p, err := h.Publish(t.Context(), &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.EventID
+	}
+	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":1}`)}) // before since
+	h.clock.advance(time.Hour)
+	since := h.clock.Now()
+	first := publish(outbound.NewEvent{ID: "mine", Type: "order.paid", Payload: []byte(`{"total":200}`), Headers: map[string]string{"X-Kept": "yes"}})
+	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":2}`)})                // not by the filter
+	publish(outbound.NewEvent{Type: "order.lost", Payload: []byte(`{"total":200}`)})              // another type
+	publish(outbound.NewEvent{Type: "order.paid", Tenant: "t", Payload: []byte(`{"total":200}`)}) // another tenant's
+	last := publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":300,"b":[]}`)})
+	if _, err := h.Test(t.Context(), old.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 { // the other tenant's goes to nobody
+		r.next(t)
+		h.attempt()
+	}
+	h.clock.advance(time.Hour)
+	until := h.clock.Now()
+	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":400}`)})
+	r.next(t)
+	h.attempt()
+
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.paid", "webhook.*"}, Filter: "payload.total > 100"})
+	replay := func(q outbound.Query, want int) {
+		t.Helper()
+		n, err := h.Replay(t.Context(), s.ID, q)
+		if err != nil || n != want {
+			t.Errorf("%d were replayed, want %d: %v", n, want, err)
+		}
+	}
+	replay(outbound.Query{Since: since, Until: until, EventType: "order.lost"}, 0)
+	replay(outbound.Query{Since: since, Until: until}, 2)
+	for range 2 {
+		switch a := r.next(t); a.header.Get("webhook-id") {
+		case first:
+			if string(a.body) != `{"total":200}` || a.header.Get("X-Kept") != "yes" {
+				t.Errorf("it came as %s with %v", a.body, a.header)
+			}
+		case last:
+		default:
+			t.Errorf("it came as %s", a.body)
+		}
+		if done := h.attempt(); done.Subscription.ID != s.ID {
+			t.Errorf("an attempt for %s", done.Subscription.ID)
+		}
+	}
+	replay(outbound.Query{Since: since, Until: until}, 0)
+	r.none(t)
+	replay(outbound.Query{Since: since}, 1)
+	r.next(t)
+	h.attempt()
+
+	if n, err := h.Replay(t.Context(), "sub_x", outbound.Query{}); !errors.Is(err, outbound.ErrNotFound) {
+		t.Errorf("%d were replayed to nobody: %v", n, err)
+	}
+	e, err := h.Deliveries(t.Context(), outbound.Query{EventID: "mine"})
+	if err != nil || len(e) != 2 {
+		t.Errorf("the event has the deliveries %v: %v", e, err)
+	}
+}
+
+// TestReplayOfMuch goes through several batches, in order.
+func TestReplayOfMuch(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	const events = 1203
+	var all []*outbound.NewEvent
+	for i := range events {
+		all = append(all, &outbound.NewEvent{Type: "a", Payload: fmt.Append(nil, i+1)})
+	}
+	for _, a := range h.PublishAll(t.Context(), all) {
+		if a.Err != nil {
+			t.Fatal(a.Err)
+		}
+	}
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != events {
+		t.Fatalf("%d were replayed: %v", n, err)
+	}
+	for i := range events {
+		if a := r.next(t); string(a.body) != fmt.Sprint(i+1) {
+			t.Fatalf("%s came as the %d.", a.body, i+1)
+		}
+		h.attempt()
+	}
+}
+
+// TestReplayIsHeld keeps what is replayed to an inactive subscription until it is
+// active, over a restart too.
+func TestReplayIsHeld(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.publish("a", `"`+strings.Repeat("x", 100)+`"`)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, "for now"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != 1 {
+		t.Fatalf("%d were replayed: %v", n, err)
+	}
+	h.restart()
+	r.none(t)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	h.attempt()
+}
