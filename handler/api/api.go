@@ -104,6 +104,7 @@ var routes = []route{
 	{"POST", "/subscriptions/{id}/deactivate", needManage, (*call).deactivate},
 	{"POST", "/subscriptions/{id}/activate", needManage, (*call).activate},
 	{"POST", "/subscriptions/{id}/test", needManage, (*call).testSubscription},
+	{"POST", "/subscriptions/{id}/replay", needManage, (*call).replay},
 
 	{"GET", "/deliveries", needRead, (*call).listDeliveries},
 	{"GET", "/deliveries/{id}", needRead, (*call).showDelivery},

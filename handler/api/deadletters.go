@@ -315,13 +315,7 @@ func (c *call) filtersInBody() (sent query, all bool, err error) {
 		if field == "all" {
 			return flag(field, value, &all)
 		}
-		var v string
-		if isNull(value) {
-			return nil
-		}
-		err := text(field, value, &v)
-		sent[field] = v
-		return err
+		return sent.field(field, value)
 	})
 	return sent, all, err
 }

@@ -25,6 +25,17 @@ var (
 	bulkParameters       = slices.Concat(deadLetterFilters, []string{"all"})
 )
 
+// field reads a filter that stands in a body.
+func (q query) field(name string, value []byte) error {
+	if isNull(value) {
+		return nil
+	}
+	var v string
+	err := text(name, value, &v)
+	q[name] = v
+	return err
+}
+
 // filter makes a query of what was sent; errors have the given code, since the
 // same names stand in queries and in bodies.
 func (q query) filter(code string) (outbound.Query, error) {

@@ -68,7 +68,7 @@ func TestCodesAreThoseOfTheDocument(t *testing.T) {
 
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	for name, known := range map[string][]string{
-		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters,
+		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters, "Replay": replayFields,
 	} {
 		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
 		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {

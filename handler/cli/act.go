@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // printer shows an answer of the API to people.
@@ -93,4 +95,66 @@ func (c *call) printDone(id, done string, answer []byte) error {
 		return nil
 	}
 	return printJSON(c.out, answer)
+}
+
+// work is a change of many things, which may take long.
+type work struct {
+	method, path string
+	query        url.Values
+	body         []byte
+	answer       string                     // the field that tells how many
+	done         string                     // what may be so already when there is no answer
+	stand        func(*serverStatus) string // how far it has come
+}
+
+// work does it, and has print tell how many there were.
+func (c *call) work(w work, print func(n int) error) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	var answer json.RawMessage
+	err = c.watch(client, w.stand, func(ctx context.Context) error {
+		return client.patient().ask(ctx, w.method, w.path, w.query, w.body, &answer)
+	})
+	var lost *silence
+	switch {
+	case errors.As(err, &lost) && lost.sent:
+		return fmt.Errorf("%w\nSome %s already: the command can be run again for the rest", err, w.done)
+	case err != nil:
+		return err
+	case c.json:
+		return printJSON(c.out, answer)
+	}
+	var counts map[string]int
+	if err := decode(answer, &counts); err != nil {
+		return err
+	}
+	return print(counts[w.answer])
+}
+
+// watch tells from time to time how far work has come, and ends it when Caddy no
+// longer answers.
+func (c *call) watch(client *client, stand func(*serverStatus) string, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(c.context())
+	defer cancel()
+	var result error
+	done := make(chan struct{})
+	go func() { defer close(done); result = work(ctx) }()
+	ticks := time.NewTicker(c.pace)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-done:
+			return result
+		case <-ticks.C:
+		}
+		var s serverStatus
+		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
+			cancel()
+			<-done
+			return err
+		}
+		fmt.Fprintln(c.err, stand(&s))
+	}
 }

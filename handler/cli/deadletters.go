@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -207,59 +206,17 @@ func (b *bulk) all(c *call, query url.Values) error {
 	if len(query) == 0 {
 		query.Set("all", "true")
 	}
-	client, err := c.client()
-	if err != nil {
+	return c.work(work{
+		method: b.method, path: "/dead-letters" + b.path, query: query,
+		answer: b.answer, done: "dead letters may be " + b.done,
+		stand: func(s *serverStatus) string { return count(s.DeadLetters, "dead letter", "dead letters") + " left" },
+	}, func(n int) error {
+		if n == 0 {
+			b.hintNone(c)
+		}
+		_, err := fmt.Fprintf(c.out, "%s %s\n", count(n, "dead letter", "dead letters"), b.done)
 		return err
-	}
-	var answer json.RawMessage
-	err = c.watchDead(client, func(ctx context.Context) error {
-		return client.patient().ask(ctx, b.method, "/dead-letters"+b.path, query, nil, &answer)
 	})
-	var lost *silence
-	switch {
-	case errors.As(err, &lost) && lost.sent:
-		return fmt.Errorf("%w\nSome dead letters may be %s already: the command can be run again for the rest", err, b.done)
-	case err != nil:
-		return err
-	case c.json:
-		return printJSON(c.out, answer)
-	}
-	var counts map[string]int
-	if err := decode(answer, &counts); err != nil {
-		return err
-	}
-	n := counts[b.answer]
-	if n == 0 {
-		b.hintNone(c)
-	}
-	_, err = fmt.Fprintf(c.out, "%s %s\n", count(n, "dead letter", "dead letters"), b.done)
-	return err
-}
-
-// watchDead shows how many dead letters are left while work is done on them,
-// and ends the work when Caddy no longer answers.
-func (c *call) watchDead(client *client, work func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(c.context())
-	defer cancel()
-	var result error
-	done := make(chan struct{})
-	go func() { defer close(done); result = work(ctx) }()
-	ticks := time.NewTicker(c.pace)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-done:
-			return result
-		case <-ticks.C:
-		}
-		var s serverStatus
-		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
-			cancel()
-			<-done
-			return err
-		}
-		fmt.Fprintf(c.err, "%s left\n", count(s.DeadLetters, "dead letter", "dead letters"))
-	}
 }
 
 func (t *tool) exportDead() *cobra.Command {

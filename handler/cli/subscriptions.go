@@ -46,7 +46,7 @@ func (t *tool) subscriptions() *cobra.Command {
 	return t.noun("subscriptions", "Manages subscriptions",
 		t.createSubscription(), t.listSubscriptions(), t.showSubscription(),
 		t.updateSubscription(), t.deleteSubscription(), t.rotateSecret(),
-		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription())
+		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription(), t.replay())
 }
 
 func subscriptionPath(id, action string) string {

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+)
+
+func (t *tool) replay() *cobra.Command {
+	cmd := t.command(verb{
+		use:   "replay <subscription-id>",
+		short: "Sends past events to a subscription that did not get them",
+		long: `
+Sends a subscription the past events that it wants, by its event types, tenant
+and filter, as if it had existed when they were published. Use it after creating
+a subscription, or after adding an event type to one.
+
+Events that already have a delivery to the subscription, whatever became of it,
+are left out, as are those that have been removed. To deliver an event again, use
+"caddy webhooks deliveries redeliver" or "caddy webhooks dead-letters redeliver".
+The oldest event is sent first, after what is pending already.`,
+		example: `
+caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 24h
+caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 7d --event-type 'order.*'
+caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --event-id evt_0199d3c2a4e00001`,
+		min: 1, max: 1,
+		run: runReplay,
+	})
+	f := cmd.Flags()
+	f.String("since", "", "Events published at or after this time, such as 24h (ago) or 2026-01-31T15:04:05Z")
+	f.String("until", "", "Events published before this time")
+	f.String("event-type", "", "Only this event type, or a prefix such as order.*")
+	f.String("event-id", "", "Only this event")
+	return cmd
+}
+
+func runReplay(c *call) error {
+	query, err := c.filters()
+	if err != nil {
+		return err
+	}
+	if !query.Has("since") && !query.Has("event_id") {
+		return usagef("say from which time on to replay events, as in --since 24h, or name one of them by --event-id")
+	}
+	which := map[string]string{}
+	for name := range query {
+		which[name] = query.Get(name)
+	}
+	body, err := json.Marshal(which)
+	if err != nil {
+		return fmt.Errorf("writing the request: %w", err)
+	}
+	return c.work(work{
+		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
+		answer: "replayed", done: "events may be replayed",
+		stand: func(s *serverStatus) string { return count(s.Pending, "delivery", "deliveries") + " pending" },
+	}, func(n int) error {
+		if n == 0 {
+			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those.")
+		}
+		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
+		return err
+	})
+}
