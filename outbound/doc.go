@@ -24,9 +24,9 @@
 //	  disable.go       and when it is given up
 //	deadletterlog.go each dead letter is written to a log
 //
-// What people do by hand is in subscription.go, delivery.go and status.go, what
-// they may say of a subscription in spec.go, what the configuration does in
-// reconcile.go, and what other nodes do that share the store in shared.go.
+// What people do by hand is in subscription.go, delivery.go, replay.go and
+// status.go, what they may say of a subscription in spec.go, what the configuration
+// does in reconcile.go, and what other nodes do that share the store in shared.go.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats

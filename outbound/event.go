@@ -290,6 +290,24 @@ func (e *Engine) Event(ctx context.Context, tenant, id string) (*Event, error) {
 	return e.store.Event(ctx, tenant, id)
 }
 
+// DeleteEvent removes an event with its deliveries and attempts. Its id may be used
+// again. ErrConflict: a delivery of it is pending.
+func (e *Engine) DeleteEvent(ctx context.Context, tenant, id string) error {
+	ev, err := e.store.Event(ctx, tenant, id)
+	if err != nil {
+		return err
+	}
+	removed, err := e.store.Remove(ctx, ev.Key)
+	switch {
+	case err != nil:
+		return err
+	case !removed:
+		return fmt.Errorf("%w: a delivery of event %s is pending: cancel it, or wait until it is settled", ErrConflict, id)
+	}
+	e.config.Load().Logger.Info("event deleted", "event_id", id)
+	return nil
+}
+
 // Events lists events, newest first.
 func (e *Engine) Events(ctx context.Context, q Query) ([]*Event, error) {
 	return e.store.Events(ctx, q)

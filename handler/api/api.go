@@ -91,6 +91,7 @@ var routes = []route{
 	{"POST", "/events", needPublish, (*call).publish},
 	{"GET", "/events", needRead, (*call).listEvents},
 	{"GET", "/events/{id}", needRead, (*call).showEvent},
+	{"DELETE", "/events/{id}", needManage, (*call).deleteEvent},
 
 	{"POST", "/subscriptions", needManage, (*call).createSubscription},
 	{"GET", "/subscriptions", needRead, (*call).listSubscriptions},

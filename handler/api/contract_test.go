@@ -350,6 +350,8 @@ func TestContract(t *testing.T) {
 	s.get("/event-types/order.created").want(t, 200)
 	s.do(call{method: "DELETE", path: "/event-types/order.created"}).want(t, 204)
 	s.do(call{method: "DELETE", path: "/subscriptions/" + id}).want(t, 204)
+	s.post("/events", `{"event_type":"a","event_id":"gone","payload":null}`).want(t, 202)
+	s.do(call{method: "DELETE", path: "/events/gone"}).want(t, 204)
 	if a := s.get("/tail"); a.StatusCode != 200 {
 		t.Errorf("GET /tail: %d", a.StatusCode)
 	}

@@ -160,6 +160,24 @@ func (c *call) showEvent() error {
 	return nil
 }
 
+func (c *call) deleteEvent() error {
+	sent, err := c.query("tenant")
+	if err != nil {
+		return err
+	}
+	q, err := sent.filter(codeInvalidParameter)
+	if err != nil {
+		return err
+	}
+	if err := c.optionalObject(nil, nil); err != nil {
+		return err
+	}
+	if err := c.engine.DeleteEvent(c.r.Context(), q.Tenant, c.id); err != nil {
+		return noEvent(err, q.Tenant, c.id)
+	}
+	return c.noContent()
+}
+
 // noEvent reminds of the tenant, without which its events aren't found.
 func noEvent(err error, tenant, id string) error {
 	if tenant == "" {

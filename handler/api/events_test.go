@@ -242,6 +242,31 @@ func TestEventShowsItsDeliveriesByPage(t *testing.T) {
 	}
 }
 
+func TestDeleteEvent(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	id := s.subscribe(r.URL).text("subscription_id")
+	s.post("/subscriptions/"+id+"/deactivate", "").want(t, 200)
+	s.post("/events", `{"event_type":"a","event_id":"mine","tenant":"t","payload":1}`).want(t, 202)
+	s.post("/events", `{"event_type":"a","event_id":"mine","payload":1}`).want(t, 202)
+	remove := func(query string) answer {
+		t.Helper()
+		return s.do(call{method: "DELETE", path: "/events/mine" + query})
+	}
+	if detail := remove("").refused(t, 409, "conflict").text("detail"); !strings.Contains(detail, "cancel it") {
+		t.Error(detail)
+	}
+	delivery := s.get("/deliveries?event_id=mine").want(t, 200).rows()[0].text("delivery_id")
+	s.post("/deliveries/"+delivery+"/cancel", "").want(t, 200)
+	remove("").want(t, 204)
+	remove("").refused(t, 404, "not_found")
+	s.get("/deliveries/"+delivery).refused(t, 404, "not_found")
+	s.get("/events/mine?tenant=t").want(t, 200)
+	remove("?tenant=t").want(t, 204)
+	s.get("/events/mine?tenant=t").refused(t, 404, "not_found")
+	remove("?event_type=a").refused(t, 400, "invalid_parameter")
+}
+
 func TestBodySize(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 100_000 })
 	payload := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }

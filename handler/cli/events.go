@@ -53,7 +53,7 @@ func (p *payload) show(f *fields) {
 
 func (t *tool) events() *cobra.Command {
 	return t.noun("events", "Publishes and shows events",
-		t.publishEvent(), t.listEvents(), t.showEvent())
+		t.publishEvent(), t.listEvents(), t.showEvent(), t.deleteEvent())
 }
 
 // publishing is what `events publish` is told.
@@ -217,6 +217,34 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 			}
 			query.Set("limit", strconv.Itoa(maxPage)) // of its deliveries
 			return c.show("/events/"+url.PathEscape(c.args[0]), query, printEvent)
+		},
+	})
+	registerFilters(cmd.Flags(), "tenant")
+	return cmd
+}
+
+func (t *tool) deleteEvent() *cobra.Command {
+	cmd := t.command(verb{
+		use:   "delete <event-id>",
+		short: "Deletes an event, with its payload, deliveries and attempts",
+		long: `
+Deletes an event along with its payload, deliveries, attempts and dead letters,
+for example because it holds data that must not be kept. Pending deliveries have
+to be cancelled first: "caddy webhooks deliveries cancel".
+
+The embedded store overwrites the space in its file later: to do so now, stop
+Caddy and run "caddy webhooks store compact". Backups, the file of
+dead_letter_log, and what receivers got stay as they are.`,
+		example: `
+caddy webhooks events delete evt_0199d3c2a4e00001
+caddy webhooks events delete order-7-created --tenant acme`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			query, err := c.filters()
+			if err != nil {
+				return err
+			}
+			return c.request(http.MethodDelete, "/events/"+url.PathEscape(c.args[0]), query, nil, said("%s deleted"))
 		},
 	})
 	registerFilters(cmd.Flags(), "tenant")

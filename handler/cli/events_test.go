@@ -123,6 +123,18 @@ func TestEventsAreShown(t *testing.T) {
 	}
 }
 
+func TestDeleteEvent(t *testing.T) {
+	s := start(t)
+	s.run(`1`, "events", "publish", "a", "--event-id", "mine", "--tenant", "acme").want(t, 0)
+	if r := s.run("", "events", "delete", "mine").want(t, 1); !strings.Contains(r.err, "tenant") {
+		t.Errorf("stderr %q", r.err)
+	}
+	if r := s.run("", "events", "delete", "mine", "--tenant", "acme").want(t, 0); r.out != "mine deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "events", "show", "mine", "--tenant", "acme").want(t, 1)
+}
+
 func TestListsFollowCursors(t *testing.T) {
 	s := start(t)
 	const events = 2*maxPage + 7

@@ -78,6 +78,9 @@ type Store interface {
 	// ids, or just their payloads: the oldest first, those with a pending delivery
 	// never.
 	Forget(ctx context.Context, f Forget) (Forgotten, error)
+	// Remove removes one event, by key, likewise. It reports false where a delivery
+	// is pending.
+	Remove(ctx context.Context, event ID) (bool, error)
 
 	// CreateSubscription stores a new subscription. ErrConflict: its ID is
 	// taken.

@@ -66,6 +66,19 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 	return done, nil
 }
 
+// Remove implements store.Store.
+func (s *Store) Remove(ctx context.Context, event store.ID) (bool, error) {
+	removed := 0
+	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		removed, err = remove(ctx, tx, []int64{int64(event)}, store.Forget{}, s.number)
+		return err
+	})
+	if err != nil {
+		return false, s.fail("removing an event", err)
+	}
+	return removed > 0, nil
+}
+
 func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *store.Forgotten) error {
 	if f.Limit > 0 {
 		var ours bool
@@ -80,15 +93,23 @@ func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *st
 	if err != nil || len(ids) == 0 {
 		return err
 	}
+	done.Events, err = remove(ctx, tx, ids, f, number)
+	return err
+}
+
+// remove removes those of the events that may be, or their payloads.
+func remove(ctx context.Context, tx pgx.Tx, ids []int64, f store.Forget, number int) (n int, err error) {
 	for _, lock := range []string{lockEvents, lockOld} {
 		if _, err := tx.Exec(ctx, lock, ids); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if f.PayloadsOnly {
-		return tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, number).Scan(&done.Events)
+		err = tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, number).Scan(&n)
+	} else {
+		err = tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, eventBytes, deliveryBytes, attemptBytes, number).Scan(&n)
 	}
-	return tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, eventBytes, deliveryBytes, attemptBytes, number).Scan(&done.Events)
+	return n, err
 }
 
 // oldest finds the events to look at.

@@ -10,7 +10,9 @@ import (
 // An event's deliveries have ids in (id, last], among those of its neighbours, but
 // for replayed ones.
 const (
-	selectOld    = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE id >= ? AND id < ? ORDER BY id`
+	columnsOld   = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE `
+	selectOld    = columnsOld + `id >= ? AND id < ? ORDER BY id`
+	selectOne    = columnsOld + `id = ?`
 	ofEvent      = ` FROM delivery WHERE (id > ?1 AND id <= ?2 AND event = ?1 OR replayed = 1 AND event = ?1)`
 	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
 	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
@@ -62,11 +64,38 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 	return done, nil
 }
 
+// Remove implements store.Store.
+func (s *Store) Remove(ctx context.Context, event store.ID) (removed bool, err error) {
+	err = s.write(ctx, func(w *writer) error {
+		var found []old
+		if err := w.conn.query(selectOne, []any{event}, func(row *stmt) error {
+			found = append(found, readOld(row))
+			return nil
+		}); err != nil || len(found) == 0 {
+			return err
+		}
+		pending, _, err := w.wanted(found[0])
+		if err != nil || pending {
+			return err
+		}
+		removed = true
+		return w.forget(found[0], false)
+	})
+	if err != nil {
+		return false, s.fail("removing an event", err)
+	}
+	return removed, nil
+}
+
+func readOld(row *stmt) old {
+	return old{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
+}
+
 // oldest finds the events to look at.
 func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, err error) {
 	room := f.Limit
 	err = w.conn.query(selectOld, []any{f.From, store.IDAt(f.Before)}, func(row *stmt) error {
-		e := old{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
+		e := readOld(row)
 		if room <= 0 {
 			done.Next = e.id
 			return errEnough

@@ -128,6 +128,29 @@ var forgetTests = []test{
 		equal(b, "removed as a whole", b.forget(f).Events, 2)
 		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(dead, waits)...))
 	}},
+	{"one by hand", func(b *bench) {
+		s, late := b.subscribe("crm"), b.subscribe("late")
+		p, other := b.chosen("mine", "1", s), b.event("2", s)
+		b.publish(p, other)
+		remove := func(want bool) {
+			b.Helper()
+			removed, err := b.Remove(b.ctx(), p.Event.Key)
+			b.check(err)
+			equal(b, "removed", removed, want)
+		}
+		remove(false)
+		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Pending))
+		b.settle(b.attempted(p.Deliveries[0].ID, 2, store.Dead))
+		made, _ := b.replay(late, p)
+		remove(false)
+		b.settle(b.attempted(made[0], 1, store.Delivered))
+		remove(true)
+		remove(false)
+		same(b, "deliveries", b.list(store.Query{}), deliveries(other))
+		_, err := b.Attempts(b.ctx(), p.Deliveries[0].ID)
+		equal(b, "its attempts are not found", errors.Is(err, store.ErrNotFound), true)
+		equal(b, "the id again", b.publish(b.chosen("mine", "3"))[0].Outcome, store.Stored)
+	}},
 	{"what is forgotten isn't queued again", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)
