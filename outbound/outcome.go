@@ -117,7 +117,6 @@ func failure(err error) outcome {
 		cert     *tls.CertificateVerificationError
 		name     x509.HostnameError
 		record   tls.RecordHeaderError
-		alert    tls.AlertError
 		op       *net.OpError
 		errno    syscall.Errno
 		timeout  net.Error
@@ -142,8 +141,9 @@ func failure(err error) outcome {
 		return outcome{class: ClassTLS, words: "the certificate is not trusted: " + certificateProblem(cert.Err)}
 	case errors.As(err, &record):
 		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
-	case errors.As(err, &alert):
-		return outcome{class: ClassTLS, words: "the receiver refused the TLS handshake: " + alert.Error()}
+	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
+		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") +
+			"): if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }"}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		if dialling {
 			return outcome{class: ClassTimeout, words: "no connection in time"}
@@ -155,7 +155,8 @@ func failure(err error) outcome {
 			words += ": " + errno.Error()
 		}
 		return outcome{class: ClassConnect, words: words}
-	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), says(err, "server closed idle connection", "client connection lost"):
+	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
+		says(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
 		return outcome{class: ClassReset, words: "the connection broke before an answer"}
 	case unprocessed(err):
 		return outcome{class: ClassReset, words: "the receiver closed the connection before it took the request"}
@@ -182,7 +183,7 @@ func certificateProblem(err error) string {
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return "its issuer is unknown"
+		return "its issuer is unknown: send the whole chain, or have the server's configuration trust its CA: egress { tls_trust_pool … }"
 	}
 	return "it did not verify"
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"syscall"
@@ -126,7 +128,8 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 		"expired":           {&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}, ClassTLS},
 		"unknown authority": {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, ClassTLS},
 		"no tls":            {tls.RecordHeaderError{Msg: "10.20.30.40"}, ClassTLS},
-		"alert":             {tls.AlertError(40), ClassTLS},
+		"closed meanwhile":  {net.ErrClosed, ClassReset},
+		"closed at once":    {errors.New("http2: client conn could not be established"), ClassReset},
 		"proxy":             {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: errors.New("10.20.30.40 says 503")}, ClassConnect},
 		"proxy's eof":       {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: io.EOF}, ClassConnect},
 		"proxy's time":      {&egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: timeoutError{}}, ClassTimeout},
@@ -147,5 +150,25 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	}
 	if o := failure(context.Canceled); !o.stopped || o.ok() {
 		t.Errorf("broken off: %+v", o)
+	}
+}
+
+// TestRefusedTLS: whoever demands a client certificate says so in the handshake,
+// or by TLS 1.3 after it.
+func TestRefusedTLS(t *testing.T) {
+	for version, says := range map[uint16]string{tls.VersionTLS12: "(handshake failure)", tls.VersionTLS13: "(certificate required)"} {
+		r := httptest.NewUnstartedServer(http.NotFoundHandler())
+		r.Config.ErrorLog = log.New(io.Discard, "", 0)
+		r.TLS = &tls.Config{MaxVersion: version, ClientAuth: tls.RequireAnyClientCert}
+		r.StartTLS()
+		defer r.Close()
+		conn, err := tls.Dial("tcp", r.Listener.Addr().String(), r.Client().Transport.(*http.Transport).TLSClientConfig)
+		if err == nil {
+			_, err = conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+		if o := failure(err); o.class != ClassTLS || !strings.Contains(o.words, says) || !strings.Contains(o.words, "egress { tls_client_auth … }") {
+			t.Errorf("%v is %+v, want class tls with %s", err, o, says)
+		}
 	}
 }
