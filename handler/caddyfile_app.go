@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -57,6 +58,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			allow <address|cidr|host...>
 //			deny <address|cidr|host...>
 //			proxy <url>
+//			tls_trust_pool <module> ...
+//			tls_client_auth <cert_file> <key_file>
 //		}
 //		event_type <name> [<description>] {
 //			schema <file>
@@ -75,8 +78,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //	}
 //
-// The options allow, deny, event_type, subscription, secret and header can be
-// repeated.
+// The options allow, deny, tls_trust_pool, event_type, subscription, secret and
+// header can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
 	if d.NextArg() {
@@ -124,6 +127,9 @@ var egressOptions = map[string]option[*Egress]{
 	"allow": list(func(e *Egress) *[]string { return &e.Allow }),
 	"deny":  list(func(e *Egress) *[]string { return &e.Deny }),
 	"proxy": text(func(e *Egress) *string { return &e.Proxy }),
+
+	"tls_trust_pool":  {parseTrustPool, true},
+	"tls_client_auth": {parseClientAuth, false},
 }
 
 // subscriptionOptions are those of a subscription.
@@ -218,6 +224,27 @@ func parseEgress(d *caddyfile.Dispenser, a *App) error {
 	}
 	a.Egress = new(Egress)
 	return parseBlock(d, egressOptions, a.Egress)
+}
+
+func parseTrustPool(d *caddyfile.Dispenser, e *Egress) error {
+	if !d.NextArg() {
+		return d.Err("tls_trust_pool: write where the certificates of the CAs are, as in: tls_trust_pool file /etc/ssl/internal-ca.pem")
+	}
+	name := d.Val()
+	pool, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+name)
+	if err != nil {
+		return fmt.Errorf("tls_trust_pool %s: %w", name, err)
+	}
+	e.TLS.CARaw = append(e.TLS.CARaw, caddyconfig.JSONModuleObject(pool, "provider", name, nil))
+	return nil
+}
+
+func parseClientAuth(d *caddyfile.Dispenser, e *Egress) error {
+	t := &e.TLS
+	if !d.AllArgs(&t.ClientCertificateFile, &t.ClientCertificateKeyFile) || t.ClientCertificateFile == "" || t.ClientCertificateKeyFile == "" {
+		return d.Err("tls_client_auth: write the file of a certificate and that of its key, as in: tls_client_auth client.pem client.key")
+	}
+	return nil
 }
 
 func parseEventType(d *caddyfile.Dispenser, a *App) error {

@@ -13,7 +13,8 @@
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
 //	app.go        the webhooks app: what can be configured, and its life
-//	  settings.go   the parts of its configuration, resolved for the engine
+//	  settings.go   the parts of its configuration, resolved for the engine;
+//	                egress_tls.go, the CAs and the certificate of deliveries
 //	  engine.go     what outlives a config: the open store and its deliveries;
 //	                lastinglog.go is its log
 //	  store.go      which store, and where

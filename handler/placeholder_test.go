@@ -106,6 +106,7 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 		"egress allow":                   "egress {\nallow 10.0.0.1 %s\n}",
 		"egress deny":                    "egress {\ndeny %s\n}",
 		"egress proxy":                   "egress {\nproxy http://%s\n}",
+		"egress tls_client_auth":         "egress {\ntls_client_auth %s /dev/null\n}",
 		"event_type a: description":      `event_type a "about %s"`,
 		"subscription crm: url":          subscription("url https://%s/"),
 		"subscription crm: event_types":  subscription("event_types a %s"),

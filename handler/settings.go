@@ -44,6 +44,9 @@ func (a *App) resolve() (outbound.Settings, error) {
 		if s.Policy, s.Proxy, err = a.Egress.resolve(); err != nil {
 			return s, err
 		}
+		if s.TLS, err = a.Egress.TLS.config(a.ctx); err != nil {
+			return s, err
+		}
 	}
 	if s.EventTypes, err = a.resolveEventTypes(); err != nil {
 		return s, err
@@ -143,6 +146,10 @@ type Egress struct {
 
 	// The HTTP proxy to send deliveries through.
 	Proxy string `json:"proxy,omitempty"`
+
+	// Which CAs to trust, and the client certificate. Default: the system's CAs,
+	// and no client certificate.
+	TLS EgressTLS `json:"tls,omitzero"`
 }
 
 func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {

@@ -33,7 +33,7 @@ const userAgent = "caddy-webhooks"
 
 func newSender(s Settings) *sender {
 	options := egress.Options{
-		Policy: s.Policy, Own: s.Own, Proxy: s.Proxy,
+		Policy: s.Policy, Own: s.Own, Proxy: s.Proxy, TLS: s.TLS,
 		MaxIdlePerHost: s.Concurrency, // any number of subscriptions may share a host
 	}
 	return &sender{
@@ -44,7 +44,8 @@ func newSender(s Settings) *sender {
 	}
 }
 
-// same tells whether two senders are made of the same settings.
+// same tells whether two senders are made of the same settings. Two pools of roots
+// are never told to be equal: to connect anew to the receivers does no harm.
 func (s *sender) same(other *sender) bool {
 	return s.timeout == other.timeout && s.keep == other.keep && reflect.DeepEqual(s.options, other.options)
 }

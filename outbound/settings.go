@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -32,6 +33,7 @@ type Settings struct {
 
 	Policy *egress.Policy   // where deliveries may go; nil: public addresses only
 	Proxy  *url.URL         // HTTP proxy for deliveries
+	TLS    *tls.Config      // for receivers, and for an https Proxy; nil: the system's roots
 	Own    []netip.AddrPort // endpoints of this process that no policy opens
 
 	EventTypes    []EventType        // of the catalogue, from the configuration

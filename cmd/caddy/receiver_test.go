@@ -1,8 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -24,6 +26,7 @@ func (r *receiver) on(t *testing.T) *receiver { return &receiver{t, r.inbox} }
 // inbox remembers all that arrives.
 type inbox struct {
 	addr string
+	tls  *tls.Config // of https
 
 	mu      sync.Mutex
 	arrived sync.Cond
@@ -40,6 +43,8 @@ type request struct {
 	body         []byte
 	at           time.Time
 	gone         <-chan struct{} // closed when the caller has hung up
+	proto        string
+	tls          *tls.ConnectionState // nil without
 }
 
 // newReceiver starts a receiver.
@@ -66,8 +71,13 @@ func (r *receiver) up() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.server = &http.Server{Handler: r.inbox}
-	go r.server.Serve(l)
+	r.server = &http.Server{Handler: r.inbox, TLSConfig: r.tls}
+	if r.tls == nil {
+		go r.server.Serve(l)
+		return
+	}
+	r.server.ErrorLog = log.New(io.Discard, "", 0) // failed handshakes
+	go r.server.ServeTLS(l, "", "")
 }
 
 // down stops listening, and breaks what is under way.
@@ -85,7 +95,7 @@ func (r *inbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	d := &request{
 		method: req.Method, path: req.URL.RequestURI(), header: req.Header.Clone(), length: req.ContentLength,
-		body: body, at: time.Now(), gone: req.Context().Done(),
+		body: body, at: time.Now(), gone: req.Context().Done(), proto: req.Proto, tls: req.TLS,
 	}
 	r.mu.Lock()
 	r.got = append(r.got, d)

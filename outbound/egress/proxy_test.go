@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -127,6 +128,20 @@ func TestProxyCredentials(t *testing.T) {
 	if _, got := p.asked(); got != "Basic dXNlcjpwYXNzOndvcmQ=" {
 		t.Errorf("the proxy got the credentials %q", got)
 	}
+	client.CloseIdleConnections()
+}
+
+// TestProxyDemandsACertificate: the one for receivers is the proxy's as well.
+func TestProxyDemandsACertificate(t *testing.T) {
+	p, r := new(connectProxy), serve(t, echo, false)
+	p.Server = httptest.NewUnstartedServer(p)
+	p.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	p.StartTLS()
+	defer p.Close()
+	config := p.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.Certificates = p.TLS.Certificates
+	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Proxy: p.parsed(t), TLS: config})
+	wantOK(t, client, "http://127.0.0.1:"+r.port)
 	client.CloseIdleConnections()
 }
 

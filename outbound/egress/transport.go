@@ -48,9 +48,10 @@ type Options struct {
 	// of the request's context.
 	DialTimeout, TLSTimeout, DNSTimeout time.Duration
 
-	// TLS is for receivers, and for the proxy if its URL is https; nil is TLS
-	// 1.2 or later with the system's roots. The server's name is always that
-	// of the URL.
+	// TLS is for receivers, and for the proxy if its URL is https: a client
+	// certificate is presented to whichever of them requests one. Nil is TLS 1.2
+	// or later with the system's roots. The server's name is always that of the
+	// URL.
 	TLS *tls.Config
 }
 
