@@ -278,3 +278,40 @@ func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 		t.Errorf("%d deliveries are left, %d wait: %+v", len(left), len(pending), found)
 	}
 }
+
+// What was replayed is still its event's when the file is salvaged.
+func TestReplayedIsSalvaged(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	replay := store.Replay{Subscription: 1, Due: time.Now()}
+	for range 100 {
+		p := publication(ids)
+		publish(t, s, p)
+		replay.Events = append(replay.Events, p.Event.Key)
+	}
+	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	for range replay.Events {
+		replay.Deliveries = append(replay.Deliveries, ids.Next())
+	}
+	if n, err := s.Replay(t.Context(), replay); err != nil || n != 100 {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	breakPages(t, path, "delivery_pending")
+	s = open(t, path)
+	if got := waiting(t.Context(), t, s); len(got) != 100 || len(s.Salvages()) != 1 || s.Salvages()[0].Repeated != 0 {
+		t.Errorf("%d wait: %+v", len(got), s.Salvages())
+	}
+	if rs, err := s.Deliveries(t.Context(), store.Query{Event: replay.Events[0]}); err != nil || len(rs) != 1 {
+		t.Errorf("its event has %d deliveries: %v", len(rs), err)
+	}
+	if n, err := s.Replay(t.Context(), replay); err != nil || n != 0 {
+		t.Errorf("%d were replayed again: %v", n, err)
+	}
+}
