@@ -69,8 +69,8 @@ func (q *queue) Describe(to chan<- *prometheus.Desc) {
 	to <- q.nodes
 }
 
-// Collect implements prometheus.Collector. While a store can't be read, the
-// figures are left out: a wrong one is worse than none.
+// Collect implements prometheus.Collector. While a store is being opened or can't
+// be read, the figures are left out: a wrong one is worse than none.
 func (q *queue) Collect(to chan<- prometheus.Metric) {
 	f := q.figures()
 	if !f.known {
@@ -103,10 +103,11 @@ func (q *queue) figures() queueFigures {
 func countQueue() queueFigures {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
-	f := queueFigures{known: true, at: time.Now(), healths: map[string]int64{
+	engines := openEngines()
+	f := queueFigures{known: len(engines) > 0, at: time.Now(), healths: map[string]int64{
 		outbound.HealthOK: 0, outbound.HealthFailing: 0, outbound.HealthDown: 0, outbound.HealthPaused: 0, outbound.HealthInactive: 0,
 	}}
-	for _, e := range openEngines() {
+	for _, e := range engines {
 		s, err := e.Status(ctx)
 		if err != nil && !slices.Contains(openEngines(), e) {
 			continue // it was closed meanwhile

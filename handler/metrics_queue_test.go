@@ -17,7 +17,13 @@ func TestQueueMetrics(t *testing.T) {
 	busy := newApp(t)
 	busy.respond(func(http.ResponseWriter, *http.Request) { <-hang })
 	runCaddy(t, unreached(t, "subscription busy {\n url "+busy.URL+"\n event_types busy\n}"), "")
-	t.Cleanup(func() { close(hang); runCaddy(t, "", "") }) // before the store's directory goes
+	t.Cleanup(func() {
+		close(hang)
+		runCaddy(t, "", "") // before the store's directory goes
+		if f := countQueue(); f.known {
+			t.Errorf("without a store the figures are %+v", f)
+		}
+	})
 	admin := func(method, path, body string) string {
 		t.Helper()
 		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
