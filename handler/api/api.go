@@ -210,6 +210,10 @@ func (a *api) report(r *http.Request, p *problem) {
 const restarting = 2 * time.Second
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		showDashboard(w)
+		return nil
+	}
 	granted, err := a.auth.check(r)
 	if err != nil {
 		return err

@@ -1,0 +1,38 @@
+package api_test
+
+import (
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Whoever has no token yet gets the dashboard, in which nothing runs but its own
+// script, and which asks nobody but this server.
+func TestDashboard(t *testing.T) {
+	s := start(t)
+	resp, err := s.Client().Get(s.URL + prefix + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := resp.Header.Get("Content-Security-Policy")
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Count(policy, "'sha256-") != 2 ||
+		!strings.HasPrefix(policy, "default-src 'none'; connect-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") {
+		t.Errorf("%s, %v", resp.Status, resp.Header)
+	}
+	// The policy knows one element of each kind, and would keep out what is found here.
+	page := string(body)
+	if strings.Count(page, "<script") != 1 || strings.Count(page, "<style") != 1 {
+		t.Error("there are several scripts or styles")
+	}
+	if found := regexp.MustCompile(`\bhttps?://|\s(on\w+|style)="|\.(innerHTML|outerHTML|insertAdjacentHTML|cssText)\b`).FindString(page); found != "" {
+		t.Errorf("it has %s", found)
+	}
+	s.do(call{method: "GET", path: "/status", token: "-"}).refused(t, 401, "missing_token")
+}
