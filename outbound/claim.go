@@ -12,7 +12,7 @@ import (
 const (
 	// claimLanes is how many lanes are filled by one claim.
 	claimLanes = 128
-	// claimBytes bounds the payloads that one claim reads.
+	// claimBytes bounds the payloads and headers that one claim reads.
 	claimBytes = 8 << 20
 	// claimIdle is how long the claimer sleeps at most.
 	claimIdle = 30 * time.Second
@@ -142,7 +142,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	// is, or another node just looks at the same.
 	again, size := claimAgain, 0
 	for _, c := range claimed {
-		size += payloads(c.Deliveries)
+		size += sizes(c.Deliveries)
 	}
 	if size >= budget {
 		again = hungryPause

@@ -13,7 +13,7 @@ import (
 
 const (
 	commitUnits = 1024    // units in one commit
-	commitBytes = 8 << 20 // payload bytes in one commit, the last unit excepted
+	commitBytes = 8 << 20 // bytes of events in one commit, the last unit excepted
 
 	unsettledLimit = 4096 // outcomes that may wait while the store fails
 )
@@ -122,7 +122,7 @@ func (g *gathering) add(u unit) {
 	}
 	if p != nil {
 		g.batch.Publications = append(g.batch.Publications, p)
-		g.bytes += len(p.Event.Payload)
+		g.bytes += p.Event.Size()
 	}
 }
 

@@ -187,7 +187,7 @@ func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
 	due := e.now()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
-		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(len(p.Event.Payload)), Ordered: l.ordered()}
+		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(p.Event.Size()), Ordered: l.ordered()}
 	}
 	return publishing{Publication: p, lanes: lanes}
 }
@@ -246,7 +246,7 @@ func (p *publishing) handOver(stored bool) {
 		case !d.Hold:
 			l.stored(d.Due) // also after an error: asking the store once more does no harm
 		case !stored:
-			l.unreserve(len(p.Event.Payload))
+			l.unreserve(p.Event.Size())
 		default:
 			l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due}, Event: p.Event})
 		}

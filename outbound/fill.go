@@ -75,7 +75,7 @@ func (l *lane) ticket() ticket { return ticket{asked: l.asked, flushes: l.flushe
 // come up since is for the next claim. again is when to ask once more where there
 // was nothing of what is due.
 func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
-	l.e.heldSize.Add(int64(payloads(c.Deliveries)))
+	l.e.heldSize.Add(int64(sizes(c.Deliveries)))
 	l.mu.Lock()
 	if !l.active() || l.flushes != t.flushes {
 		hs := l.leave(c.Deliveries...)
@@ -119,10 +119,10 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.e.dispatch.kick(l)
 }
 
-// payloads is how many bytes they have, shared ones for each.
-func payloads(hs []*store.Held) (size int) {
+// sizes is how many bytes their events have, shared ones for each.
+func sizes(hs []*store.Held) (size int) {
 	for _, h := range hs {
-		size += len(h.Payload)
+		size += h.Size()
 	}
 	return size
 }

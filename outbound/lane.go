@@ -15,7 +15,7 @@ const (
 	laneRoom = 4096
 	// laneLow is when a lane with a backlog asks for more.
 	laneLow = laneRoom / 4
-	// heldLimit bounds the payloads in all lanes together. One that is shared
+	// heldLimit bounds the payloads and headers in all lanes together. One that is shared
 	// by several deliveries counts for each.
 	heldLimit = 48 << 20
 	// longPause is for how long a lane that must keep still keeps what it has.
@@ -238,7 +238,7 @@ func (l *lane) giveBack(hs []*store.Held) {
 	for i, h := range hs {
 		ids[i] = h.Delivery.ID
 	}
-	l.e.heldSize.Add(-int64(payloads(hs)))
+	l.e.heldSize.Add(-int64(sizes(hs)))
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
 		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
 	}

@@ -69,6 +69,20 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 	}
 }
 
+func TestLaneAccountsForHeaders(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
+	p := l.e.address(&store.Publication{Event: ev}, []*lane{l})
+	if held := l.e.heldSize.Load(); held != 11 {
+		t.Errorf("%d bytes are accounted for", held)
+	}
+	p.handOver(true)
+	l.flush()
+	if held := l.e.heldSize.Load(); held != 0 {
+		t.Errorf("%d bytes are still accounted for", held)
+	}
+}
+
 func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.due = l.at(-time.Second) // a retry

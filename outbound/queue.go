@@ -9,7 +9,7 @@ import (
 
 const (
 	storingEvents = 8192     // events that may be on their way to the disk, and
-	storingBytes  = 32 << 20 // their payloads, the last one excepted
+	storingBytes  = 32 << 20 // their bytes, the last one excepted
 	// tenantShare is the part of both that one tenant has at most, one in so
 	// many, so that the others find room.
 	tenantShare = 2
@@ -58,7 +58,7 @@ func newQueue() *queue {
 
 // publish lines up an event, or refuses it where there is no room.
 func (q *queue) publish(u unit) error {
-	tenant, size := u.publication.Event.Tenant, len(u.publication.Event.Payload)
+	tenant, size := u.publication.Event.Tenant, u.publication.Event.Size()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := q.lines[tenant]
@@ -134,7 +134,7 @@ func (q *queue) take(g *gathering) {
 func (q *queue) done(e *store.Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l, size := q.lines[e.Tenant], len(e.Payload)
+	l, size := q.lines[e.Tenant], e.Size()
 	q.all.add(-1, -size)
 	if l.all.add(-1, -size); l.all.events == 0 {
 		delete(q.lines, e.Tenant)

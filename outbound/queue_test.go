@@ -3,6 +3,7 @@ package outbound
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -116,6 +117,21 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 				t.Error("there is no room afterwards")
 			}
 		})
+	}
+}
+
+func TestHeadersTakeRoom(t *testing.T) {
+	q := newQueue()
+	u := unit{publication: &store.Publication{Event: &store.Event{Headers: map[string]string{"X-A": strings.Repeat("a", storingBytes)}}}}
+	if err := q.publish(u); err != nil {
+		t.Fatal(err)
+	}
+	if n := q.publishMany("", 1, 1); n != 0 {
+		t.Error("another is taken beside it")
+	}
+	q.next()
+	if q.all != (amount{}) {
+		t.Errorf("%+v is left", q.all)
 	}
 }
 

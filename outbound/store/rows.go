@@ -53,6 +53,15 @@ type Event struct {
 // Created is when the event was accepted.
 func (e *Event) Created() time.Time { return e.Key.Time() }
 
+// Size is how many bytes of the publisher's are kept in memory with the event.
+func (e *Event) Size() int {
+	size := len(e.Payload)
+	for name, value := range e.Headers {
+		size += len(name) + len(value)
+	}
+	return size
+}
+
 // OperationalPrefix begins the types of the events that the engine publishes
 // about itself.
 const OperationalPrefix = "webhooks."

@@ -136,7 +136,7 @@ func (c *claim) load(db *conn, h *store.Held) (found bool, err error) {
 		return false, err
 	}
 	h.Event, c.events[e.Key] = e, e
-	c.room -= len(e.Payload)
+	c.room -= e.Size()
 	return true, nil
 }
 
