@@ -11,11 +11,11 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What a subscription may add to its deliveries. Servers commonly take 8 KiB
+// What a subscription and an event may each add to deliveries. Servers commonly take 8 KiB
 // for all headers, and ours must fit beside these.
 const (
 	MaxHeaders     = 32
-	MaxHeaderBytes = 4 << 10 // names and values of one subscription together
+	MaxHeaderBytes = 4 << 10 // names and values together
 )
 
 // reserved are the headers that a user cannot set, each with the reason. A
@@ -43,10 +43,10 @@ var reserved = map[string]string{
 	"webhook-*":         "it belongs to the signature",
 }
 
-// reservedFor says why neither a subscription nor a forwarded request can set a
-// header, "" where they can: deliveries set it themselves.
+// reservedFor says why neither a subscription nor an event can set a header, ""
+// where they can: deliveries set it themselves.
 func reservedFor(name string) string {
-	name = strings.ToLower(name)
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-") // to many receivers it is the same
 	if why, ok := reserved[name]; ok {
 		return why
 	}
@@ -76,7 +76,7 @@ func CheckHeader(name, value string) error {
 	return nil
 }
 
-// CheckHeaders judges all the headers of one subscription together.
+// CheckHeaders judges all the headers of a subscription or an event together.
 func CheckHeaders(h map[string]string) error {
 	if len(h) > MaxHeaders {
 		return fmt.Errorf("checking the headers: there are %d, and %d are the most", len(h), MaxHeaders)

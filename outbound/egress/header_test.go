@@ -51,6 +51,8 @@ func TestCheckHeader(t *testing.T) {
 		{"Proxy-Authorization", "Proxy-Authorization", "x", "cannot be set"},
 		{"proxy-anything", "proxy-anything", "x", "cannot be set"},
 		{"webhook-id", "webhook-id", "x", "cannot be set"},
+		{"webhook_id, to many the same", "webhook_id", "x", "cannot be set"},
+		{"Content_Type, to many the same", "Content_Type", "x", "cannot be set"},
 		{"Webhook-Verified", "Webhook-Verified", "x", "cannot be set"},
 		{"Idempotency-Key", "Idempotency-Key", "x", "cannot be set"},
 		{"X-Idempotency-Key", "X-Idempotency-Key", "x", "cannot be set"},
