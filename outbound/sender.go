@@ -28,8 +28,8 @@ type sender struct {
 // which decides, is there.
 const bodyPatience = 2 * time.Second
 
-// userAgent tells receivers whom to look for.
-const userAgent = "caddy-webhooks"
+// userAgent tells receivers whom to look for, unless something else is set.
+var userAgent = []string{"caddy-webhooks"}
 
 func newSender(s Settings) *sender {
 	options := egress.Options{

@@ -19,7 +19,7 @@ import (
 type target struct {
 	sub         *store.Subscription
 	url         *url.URL
-	header      http.Header // the same for each delivery; its values are shared
+	header      http.Header // over the event's, the same for each delivery; its values are shared
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
@@ -32,7 +32,6 @@ type target struct {
 // filter, where these are the same; old may be nil.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
 	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: http.Header{}}
-	t.header.Set("User-Agent", userAgent)
 	t.header.Set("Accept-Encoding", "identity")
 	for k, v := range s.Headers {
 		t.header.Set(k, v)
@@ -150,9 +149,11 @@ func (t *target) host() string {
 	return u.Host
 }
 
-// headers returns the target's headers and the event's, to be added to.
+// headers returns the event's headers with the target's over them, for the
+// signature's to be set over both.
 func (t *target) headers(ev *store.Event) http.Header {
 	h := make(http.Header, len(t.header)+len(ev.Headers)+8)
+	h["User-Agent"] = userAgent
 	for k, v := range ev.Headers {
 		h.Set(k, v)
 	}

@@ -16,8 +16,9 @@ const (
 	// bodyLimit is for every body but an event's: a subscription may have a
 	// thousand event types.
 	bodyLimit = 256 << 10
-	// envelopeRoom is what an event may have around its payload.
-	envelopeRoom = 4 << 10
+	// envelopeRoom is what an event may have around its payload: 4 KiB of
+	// headers, which escapes make longer, and the rest.
+	envelopeRoom = 16 << 10
 	// bodiesLimit bounds what the bodies of all calls take together, until
 	// each is answered.
 	bodiesLimit = 64 << 20

@@ -4,7 +4,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-var eventFields = []string{"event_type", "payload", "event_id", "tenant"}
+var eventFields = []string{"event_type", "payload", "event_id", "tenant", "headers"}
 
 // parseEvent reads the envelope of an event in one pass. The payload is a part
 // of body, to the byte as it was sent: body must not be changed afterwards.
@@ -18,6 +18,13 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 			return filled(field, value, &n.ID)
 		case "tenant":
 			return filled(field, value, &n.Tenant)
+		case "headers":
+			if isNull(value) {
+				return nil
+			}
+			sent, err := readHeaders(field, value)
+			n.Headers = mergeHeaders(nil, sent)
+			return err
 		default:
 			n.Payload = value
 			return nil

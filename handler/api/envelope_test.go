@@ -3,9 +3,12 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
 func TestParseEvent(t *testing.T) {
@@ -33,16 +36,16 @@ func TestParseEventRefuses(t *testing.T) {
 		{`{"event_type":"a","payload":{]}`, codeInvalidJSON, "", "the body is not valid JSON: there is ']' where a name in double quotes should be at line 1, column 30 (byte 29)"},
 		{`{"event_type":"a"}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
 		{`{}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
-		{`{"eventType":"a","payload":1}`, codeUnknownField, "eventType", `there is no field "eventType" here: use event_type, payload, event_id, tenant`},
-		{`{"Event_Type":"a","payload":1}`, codeUnknownField, "Event_Type", `there is no field "Event_Type" here: use event_type, payload, event_id, tenant`},
-		{`{"\\u0065vent_type":"a","payload":1}`, codeUnknownField, `\u0065vent_type`, `there is no field "\\u0065vent_type" here: use event_type, payload, event_id, tenant`},
+		{`{"eventType":"a","payload":1}`, codeUnknownField, "eventType", `there is no field "eventType" here: use event_type, payload, event_id, tenant, headers`},
+		{`{"Event_Type":"a","payload":1}`, codeUnknownField, "Event_Type", `there is no field "Event_Type" here: use event_type, payload, event_id, tenant, headers`},
+		{`{"\\u0065vent_type":"a","payload":1}`, codeUnknownField, `\u0065vent_type`, `there is no field "\\u0065vent_type" here: use event_type, payload, event_id, tenant, headers`},
 		{`{"payload":1,"payload":2}`, codeRepeatedField, "payload", "payload is given twice: keep one"},
 		{`{"tenant":"a","t\u0065nant":"b"}`, codeRepeatedField, "tenant", "tenant is given twice: keep one"},
 		{`{"event_type":1,"payload":1}`, codeInvalidField, "event_type", "event_type must be a text in double quotes"},
 		{`{"event_id":"","payload":1}`, codeInvalidField, "event_id", "event_id is empty: give it a value or leave it out"},
 		{`{"tenant":"","payload":1}`, codeInvalidField, "tenant", "tenant is empty: give it a value or leave it out"},
 		{`{"event_id":["a"],"payload":1}`, codeInvalidField, "event_id", "event_id must be a text in double quotes"},
-		{`{"` + strings.Repeat("x", 500) + `":1}`, codeUnknownField, strings.Repeat("x", 128), `there is no field "` + strings.Repeat("x", 80) + `"… here: use event_type, payload, event_id, tenant`},
+		{`{"` + strings.Repeat("x", 500) + `":1}`, codeUnknownField, strings.Repeat("x", 128), `there is no field "` + strings.Repeat("x", 80) + `"… here: use event_type, payload, event_id, tenant, headers`},
 	} {
 		_, err := parseEvent([]byte(c.body))
 		if err == nil {
@@ -82,10 +85,33 @@ func slow(body []byte) (members map[string]json.RawMessage, ok bool) {
 	return members, json.Valid(body)
 }
 
+// slowHeaders reads headers by slow.
+func slowHeaders(value []byte) (headers map[string]string, ok bool) {
+	if value == nil || string(value) == "null" {
+		return nil, true
+	}
+	members, ok := slow(value)
+	headers = map[string]string{}
+	for name, value := range members {
+		for other := range members {
+			ok = ok && (other == name || !strings.EqualFold(other, name))
+		}
+		var text *string
+		if json.Unmarshal(value, &text) != nil {
+			return nil, false
+		}
+		if text != nil {
+			headers[name] = *text
+		}
+	}
+	return headers, ok && len(members) <= 2*egress.MaxHeaders
+}
+
 func FuzzParseEvent(f *testing.F) {
 	for _, seed := range []string{
 		`{"event_type":"a","payload":{"n": 1.0, "n": [1, 2]},"event_id":"x","tenant":"t"}`,
 		` { "payload" : "\u00e9\ud800" , "event_type":"\u0061" } `,
+		`{"payload":1,"headers":{"X-A":"1","x-\u0062":null}}`, `{"payload":1,"headers":null}`, `{"payload":1,"headers":{"a":1}}`, `{"payload":1,"headers":{"a":"","A":""}}`,
 		`{"event\u005ftype":"a","payload":null}`, `{"payload":1,"payload":2}`, `{"a":1}`, `{"event_type":null}`, `{}{}`, `[{}]`,
 	} {
 		f.Add([]byte(seed))
@@ -101,10 +127,12 @@ func FuzzParseEvent(f *testing.F) {
 		}
 		members, ok := slow(body)
 		for name := range members {
-			if name != "event_type" && name != "payload" && name != "event_id" && name != "tenant" {
+			if name != "event_type" && name != "payload" && name != "event_id" && name != "tenant" && name != "headers" {
 				ok = false
 			}
 		}
+		headers, fine := slowHeaders(members["headers"])
+		ok = ok && fine
 		want := map[string]string{}
 		for _, name := range []string{"event_type", "event_id", "tenant"} {
 			var s string
@@ -117,7 +145,7 @@ func FuzzParseEvent(f *testing.F) {
 		if ok = ok && has; (err == nil) != ok {
 			t.Fatalf("%q: %v, and encoding/json says %v", body, err, ok)
 		}
-		if err == nil && (n.Type != want["event_type"] || n.ID != want["event_id"] || n.Tenant != want["tenant"] || !bytes.Equal(n.Payload, payload)) {
+		if err == nil && (n.Type != want["event_type"] || n.ID != want["event_id"] || n.Tenant != want["tenant"] || !bytes.Equal(n.Payload, payload) || !maps.Equal(n.Headers, headers)) {
 			t.Errorf("%q: %+v, want %v and %s", body, n, want, payload)
 		}
 		if err != nil {

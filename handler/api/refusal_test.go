@@ -50,8 +50,17 @@ func TestRefusals(t *testing.T) {
 		{"bad event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a.b"}`}, 422, "invalid_field", "event_id", "leave it out to have one made", "", ""},
 		{"header in event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a\r\nb"}`}, 422, "invalid_field", "event_id", "", "", ""},
 		{"bad tenant", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"tenant":"a b"}`}, 422, "invalid_field", "tenant", "may only have", "", ""},
+		{"event's headers a list", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":["X-A: 1"]}`}, 422, "invalid_field", "headers", "must be an object", "", ""},
+		{"event's header a number", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"X-A":1}}`}, 422, "invalid_field", "headers", "put it in double quotes", "", ""},
+		{"event's header twice", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"X-A":"a","x-a":"b"}}`}, 422, "repeated_field", "headers", `"x-a" twice`, "", ""},
+		{"event's header's value", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"X-A":"a\r\nX-B: b"}}`}, 422, "invalid_field", "headers", "line break", "", ""},
+		{"event's reserved header", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"Webhook_ID":"a"}}`}, 422, "invalid_field", "headers", "it belongs to the signature", "", ""},
+		{"event's trace", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"TraceParent":"a"}}`}, 422, "invalid_field", "headers", "the delivery's own trace", "", ""},
+		{"event's content type", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{"content-type":"text/plain"}}`}, 422, "invalid_field", "headers", "it comes with the event", "", ""},
+		{"event's many headers", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{` + manyHeaders(33) + `}}`}, 422, "invalid_field", "headers", "32 are the most", "", ""},
+		{"event's endless headers", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":{` + manyHeaders(10_000) + `}}`}, 422, "invalid_field", "headers", "too many: 32 are the most", "", ""},
 		{"no payload", call{method: "POST", path: "/events", body: `{"event_type":"a"}`}, 422, "missing_field", "payload", "any JSON value", "", ""},
-		{"unknown field", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"idempotency_key":"x"}`}, 422, "unknown_field", "idempotency_key", "use event_type, payload, event_id, tenant", "", ""},
+		{"unknown field", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"idempotency_key":"x"}`}, 422, "unknown_field", "idempotency_key", "use event_type, payload, event_id, tenant, headers", "", ""},
 		{"field twice", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_type":"b"}`}, 422, "repeated_field", "event_type", "keep one", "", ""},
 
 		{"no url", call{method: "POST", path: "/subscriptions", body: `{"event_types":["*"]}`}, 422, "missing_field", "url", "https://example.com/hooks", "", ""},
@@ -181,6 +190,14 @@ func TestRefusals(t *testing.T) {
 	if strings.Contains(s.log.String(), "level=ERROR") {
 		t.Errorf("mistakes of callers are in the log as ours:\n%s", s.log)
 	}
+}
+
+func manyHeaders(n int) string {
+	members := make([]string, n)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"X-%d":""`, i)
+	}
+	return strings.Join(members, ",")
 }
 
 // Each route with each token: only those of its scope pass.

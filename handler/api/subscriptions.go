@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -132,47 +131,13 @@ func rateLimit(field string, value []byte, to *float64) error {
 	return nil
 }
 
-// headersEdit merges headers into those that are there, by RFC 7396: null
-// takes one away, or all of them. Their names have no case.
+// headersEdit merges headers into those that are there; null takes all of them away.
 func headersEdit(field string, value []byte) (edit, error) {
 	if isNull(value) {
 		return func(spec *outbound.SubscriptionSpec) { spec.Headers = nil }, nil
 	}
-	if value[0] != '{' {
-		return nil, invalidField(field, `must be an object of texts, as in {"X-Env": "production"}`)
-	}
-	type header struct {
-		name, value string
-		remove      bool
-	}
-	var sent []header
-	s := scanner{data: value}
-	err := s.members(func(name, value []byte) error {
-		h := header{name: unescape(name), remove: isNull(value)}
-		if slices.ContainsFunc(sent, func(o header) bool { return strings.EqualFold(o.name, h.name) }) {
-			return refuse(codeRepeatedField, "headers has %s twice: keep one", quote(h.name)).at(field)
-		}
-		if value[0] != '"' && !h.remove {
-			return invalidField(field, "has something else than a text for %s: put it in double quotes", quote(h.name))
-		}
-		err := text(field, value, &h.value)
-		sent = append(sent, h)
-		return err
-	})
-	return func(spec *outbound.SubscriptionSpec) {
-		merged := map[string]string{}
-		for name, value := range spec.Headers {
-			if !slices.ContainsFunc(sent, func(h header) bool { return strings.EqualFold(h.name, name) }) {
-				merged[name] = value
-			}
-		}
-		for _, h := range sent {
-			if !h.remove {
-				merged[h.name] = h.value
-			}
-		}
-		spec.Headers = merged
-	}, err
+	sent, err := readHeaders(field, value)
+	return func(spec *outbound.SubscriptionSpec) { spec.Headers = mergeHeaders(spec.Headers, sent) }, err
 }
 
 // created is a new subscription with what its deliveries are signed with.

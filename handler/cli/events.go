@@ -61,6 +61,7 @@ type publishing struct {
 	payload bodyFlags
 	id      string
 	tenant  string
+	headers []string
 }
 
 func (t *tool) publishEvent() *cobra.Command {
@@ -76,10 +77,11 @@ The payload is any JSON value, and delivered byte for byte. It is read from
 --payload, --payload-file or standard input.
 
 With --event-id, it is safe to publish an event again after an error: a second
-one with the same id, type and payload changes nothing.`,
+one with the same id, type and payload changes nothing, whatever its headers.`,
 		example: `
 caddy webhooks events publish order.created --payload '{"order":7}'
 caddy webhooks events publish order.created --payload-file order.json --event-id order-7-created
+caddy webhooks events publish order.created --payload-file order.json --header 'X-Env: test'
 jq .order dump.json | caddy webhooks events publish order.created`,
 		min: 1, max: 1,
 		run: p.run,
@@ -88,6 +90,7 @@ jq .order dump.json | caddy webhooks events publish order.created`,
 	p.payload.register(f, "payload", "payload")
 	f.StringVar(&p.id, "event-id", "", "The event's id, unique within its tenant (default: generated)")
 	f.StringVar(&p.tenant, "tenant", "", "The tenant that the event belongs to")
+	f.StringArrayVarP(&p.headers, "header", "H", nil, "Header to send with each of its deliveries, as \"Name: value\"; those of a subscription take precedence")
 	return cmd
 }
 
@@ -137,11 +140,16 @@ func (p *publishing) envelope(eventType string, payload []byte) ([]byte, error) 
 	if err := checkJSON(payload); err != nil {
 		return nil, err
 	}
+	headers, err := parseHeaders(p.headers)
+	if err != nil {
+		return nil, err
+	}
 	head := struct {
-		Type   string `json:"event_type"`
-		ID     string `json:"event_id,omitempty"`
-		Tenant string `json:"tenant,omitempty"`
-	}{eventType, p.id, p.tenant}
+		Type    string            `json:"event_type"`
+		ID      string            `json:"event_id,omitempty"`
+		Tenant  string            `json:"tenant,omitempty"`
+		Headers map[string]string `json:"headers,omitempty"`
+	}{eventType, p.id, p.tenant, flat(headers)}
 	text, err := json.Marshal(head)
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)

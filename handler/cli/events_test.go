@@ -54,6 +54,8 @@ func TestPublishRefuses(t *testing.T) {
 		"an event id with a dot":          {[]string{"a", "--event-id", "a.b"}, "{}", 1, "event_id may only have"},
 		"an empty event id":               {[]string{"a", "--event-id", ""}, "{}", 2, "--event-id is empty"},
 		"an empty tenant":                 {[]string{"a", "--tenant="}, "{}", 2, "--tenant is empty"},
+		"a header without a value":        {[]string{"a", "--header", "X-A"}, "{}", 2, "\"Name: value\""},
+		"a reserved header":               {[]string{"a", "-H", "webhook-id: x"}, "{}", 1, "it belongs to the signature"},
 		"two event types":                 {[]string{"a", "b"}, "{}", 2, "too many arguments"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +67,20 @@ func TestPublishRefuses(t *testing.T) {
 	}
 	if r := s.run("", "events", "list").want(t, 0); r.out != "" || r.err != "There are none.\n" {
 		t.Errorf("refused events are stored: %q, %q", r.out, r.err)
+	}
+}
+
+func TestPublishWithHeaders(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	s.publish("a", "{}", "--event-id", "one", "--header", `X-Env: a "test"`, "-H", "x-tag: 1", "-H", "X-Tag:2")
+	h := (<-s.received).Header
+	if env, tag := h.Get("X-Env"), h.Get("X-Tag"); env != `a "test"` || tag != "1, 2" {
+		t.Errorf("X-Env %q, X-Tag %q", env, tag)
+	}
+	r := s.run("", "events", "show", "one").want(t, 0)
+	if shown := field(t, r.out, "Header"); shown != `X-Env: a "test"` {
+		t.Errorf("shown: %q of %s", shown, r.out)
 	}
 }
 
