@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -141,6 +143,99 @@ func TestCommandErrors(t *testing.T) {
 		t.Errorf("without a server: exit code %d", r.code)
 	}
 	shows(t, r.stderr, "admin.sock", "Caddy runs")
+}
+
+// TestCommandsByToken drives a server as from another machine: over TLS, with a
+// token and without the admin endpoint.
+func TestCommandsByToken(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	site := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	s := startServer(t, strings.Replace(withOptions(local), "{", "{\n\tskip_install_trust\n\tauto_https disable_redirects", 1)+`
+https://`+site+` {
+	tls internal
+	handle_path /api/* {
+		webhook_api {
+			token {env.PUBLISH_TOKEN} publish
+			token {env.MANAGE_TOKEN} manage
+		}
+	}
+	redir /moved/* `+r.url("/")+` 308
+}
+`)
+	by := func(token string, args ...string) result {
+		t.Helper()
+		s.env = append(s.env, "WEBHOOKS_TOKEN="+token)
+		return s.cli(append([]string{"webhooks"}, args...)...)
+	}
+	api := "https://" + site + "/api"
+	s.env = append(s.env, "WEBHOOKS_API="+api)
+	unknown := by(publishToken, "events", "publish", "order.created", "--payload", "{}")
+	if unknown.code != 1 || strings.Contains(unknown.stderr, "not known whether") {
+		t.Errorf("of a server that it can't trust: exit code %d, %q", unknown.code, unknown.stderr)
+	}
+	shows(t, unknown.stderr, "certificate")
+
+	s.env = append(s.env, "SSL_CERT_FILE="+filepath.Join(s.dir, "data/caddy/pki/authorities/local/root.crt"))
+	made := by(manageToken, "subscriptions", "create", "--url", r.url("/"), "--event-types", "order.*", "--json")
+	sub := decode(t, []byte(made.stdout)).text("subscription_id")
+	tail := s.command(t.Context(), "webhooks", "tail", "--json")
+	lines, err := tail.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tail.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		tail.Process.Kill()
+		_ = tail.Wait()
+	})
+	shown := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(lines).ReadString('\n')
+		shown <- line
+	}()
+	eventually(t, "an attempt that tail shows", func() bool {
+		if p := by(publishToken, "events", "publish", "order.created", "--payload", "{}", "-H", "X-Env: test"); p.code != 0 {
+			t.Fatalf("exit code %d, %q", p.code, p.stderr)
+		}
+		select {
+		case line := <-shown:
+			shows(t, line, sub, "delivered")
+			return true
+		default:
+			return false
+		}
+	})
+	if got := r.all()[0].header.Get("X-Env"); got != "test" {
+		t.Errorf("X-Env is %q", got)
+	}
+
+	for _, c := range []struct {
+		token, api string
+		words      []string
+	}{
+		{publishToken, api, []string{"has the scope publish", "needs read or manage", "WEBHOOKS_TOKEN"}},
+		{"wrong-token", api, []string{"doesn't know this token", "WEBHOOKS_TOKEN"}},
+		{"", api, []string{"a token is needed", "WEBHOOKS_TOKEN"}},
+		{manageToken, "https://" + site, []string{"200 OK", "no webhook_api"}},
+		{manageToken, "https://" + site + "/moved", []string{"redirects to " + r.url("/")}},
+	} {
+		got := by(c.token, "status", "--api", c.api)
+		if got.code != 1 || got.stdout != "" {
+			t.Errorf("%s by %q: exit code %d, %q", c.api, c.token, got.code, got.stdout)
+		}
+		shows(t, got.stderr, c.words...)
+		if c.token != "" && strings.Contains(got.stderr, c.token) {
+			t.Errorf("the token is in %q", got.stderr)
+		}
+	}
+	for _, d := range r.all() {
+		if d.header.Get("Authorization") != "" {
+			t.Error("the token was sent elsewhere")
+		}
+	}
 }
 
 // TestStoreCommands look after the store's file, beside the server and without

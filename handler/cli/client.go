@@ -8,23 +8,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 const (
-	// mount is where the API is on the admin endpoint.
-	mount = "/webhooks"
-
 	defaultTimeout = 30 * time.Second
 	dialTimeout    = 5 * time.Second
 
@@ -35,44 +30,34 @@ const (
 	maxProblem = 64 << 10
 )
 
-// client speaks to the API on Caddy's admin endpoint.
+// endpoint is where the API is. It has the words for when that can't be used.
+type endpoint interface {
+	// strange says what an answer means that isn't the API's.
+	strange(resp *http.Response, text []byte) error
+	// away says what to do where no connection is made.
+	away(cause error) string
+	// denied says what to do where the API answers 401 or 403.
+	denied(status int) string
+}
+
+// client speaks to the API.
 type client struct {
 	http    *http.Client
-	address string        // as the user wrote it
+	at      endpoint
 	base    string        // URL of the API
-	origin  string        // "" on a socket, where Caddy asks for none
+	header  http.Header   // of each request
 	timeout time.Duration // 0 for none
 }
 
-func newClient(address string, timeout time.Duration) (*client, error) {
-	addr, err := caddy.ParseNetworkAddress(address)
-	if err != nil {
-		return nil, fmt.Errorf("reading the admin address %q: %w", address, err)
-	}
-	if addr.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("the admin address %q has several ports: give one", address)
-	}
-	c := &client{address: address, timeout: timeout}
-	network, at := addr.Network, addr.JoinHostPort(0)
-	if addr.IsUnixNetwork() {
-		at, _, _ = strings.Cut(at, "|") // what follows are the socket's permissions
-		c.base = "http://127.0.0.1"     // Caddy takes this for "no host"
-	} else {
-		c.base = "http://" + at
-		c.origin = c.base
-	}
-	c.base += mount
-	dialer := net.Dialer{Timeout: dialTimeout}
-	c.http = &http.Client{
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, at)
-			},
-			DisableKeepAlives: true, // Caddy waits for idle connections when its config is reloaded
+func newClient(at endpoint, base string, timeout time.Duration, transport *http.Transport) *client {
+	transport.DisableKeepAlives = true // Caddy waits for idle connections when its config is reloaded
+	return &client{
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		at: at, base: base, header: http.Header{}, timeout: timeout,
 	}
-	return c, nil
 }
 
 // ask makes a request, and decodes the answer into the value that into points
@@ -90,7 +75,7 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return c.unreachable(err)
+		return c.unreachable(err, true)
 	}
 	if len(text) > maxAnswer {
 		return fmt.Errorf("the answer is over %d MiB: ask for less with --limit", maxAnswer>>20)
@@ -110,7 +95,7 @@ func (c *client) patient() *client {
 
 func decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("reading the answer: %w: see that Caddy's admin endpoint is what listens there, and that this command has the version of the Caddy that runs", err)
+		return fmt.Errorf("reading the answer: %w: see that this command has the version of the Caddy that runs", err)
 	}
 	return nil
 }
@@ -123,7 +108,7 @@ func (c *client) stream(ctx context.Context, path string, query url.Values, acce
 	resp, err := c.send(ctx, http.MethodGet, path, query, accept, nil)
 	if !limit.Stop() && err == nil {
 		resp.Body.Close()
-		err = c.unreachable(context.DeadlineExceeded)
+		err = c.unreachable(context.DeadlineExceeded, true)
 	}
 	if err != nil {
 		cancel()
@@ -142,7 +127,8 @@ func (b *streamBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// send makes a request; an answer that isn't 2xx is an error.
+// send makes a request; an answer that isn't 2xx, or isn't what it asks to
+// accept, is an error.
 func (c *client) send(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
 	target := c.base + path
 	if len(query) > 0 {
@@ -152,25 +138,26 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if body != nil {
 		reader = bytes.NewReader(body)
 	}
+	connected := false
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
 	req, err := http.NewRequestWithContext(ctx, method, target, reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
 	req.GetBody = nil // nothing is to be sent twice behind our back
+	req.Header = c.header.Clone()
 	req.Header.Set("Accept", accept)
-	if c.origin != "" {
-		req.Header.Set("Origin", c.origin)
-	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(err)
+		return nil, c.unreachable(err, connected)
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if resp.StatusCode != http.StatusNoContent && (resp.StatusCode < 200 || resp.StatusCode > 299 || media != accept) {
 		defer resp.Body.Close()
-		return nil, c.refusal(resp, path)
+		return nil, c.refusal(resp, media, path)
 	}
 	return resp, nil
 }
@@ -253,39 +240,29 @@ func (p *problem) Error() string {
 }
 
 // refusal reads what an answer says is wrong.
-func (c *client) refusal(resp *http.Response, path string) error {
+func (c *client) refusal(resp *http.Response, media, path string) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // half of it is better than nothing
-	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if media == "application/problem+json" {
 		p := &problem{document: text}
 		if err := json.Unmarshal(text, p); err == nil && (p.Title != "" || p.Detail != "") {
 			p.Status = resp.StatusCode
-			p.hint = hint(resp, path)
+			p.hint = c.hint(p, resp.Request.URL, path)
 			return p
 		}
 	}
-	if resp.StatusCode == http.StatusNotFound {
-		return c.noAPI()
-	}
-	var admin struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(text, &admin) == nil && admin.Error != "" {
-		return fmt.Errorf("the admin endpoint at %s refused the request: %s", c.address, admin.Error)
-	}
-	return fmt.Errorf("what listens at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", c.address, resp.Status)
+	return c.at.strange(resp, text)
 }
 
 // hint says what to type next, where the API can't know it.
-func hint(resp *http.Response, path string) string {
-	switch resp.StatusCode {
-	case http.StatusUnauthorized:
-		return "Here is a webhook_api, and --address is for Caddy's admin endpoint, such as localhost:2019, which takes no token."
-	case http.StatusNotFound:
+func (c *client) hint(p *problem, asked *url.URL, path string) string {
+	switch {
+	case p.Status == http.StatusUnauthorized, p.Status == http.StatusForbidden:
+		return c.at.denied(p.Status)
+	case p.Status == http.StatusNotFound && p.Code != "no_such_route":
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")
-		return notFoundHint(noun, id, action, resp.Request.URL.Query().Has("tenant"))
-	case http.StatusServiceUnavailable:
+		return notFoundHint(noun, id, action, asked.Query().Has("tenant"))
+	case p.Status == http.StatusServiceUnavailable:
 		return "If it stays so, see what Caddy's log says, and that the Caddyfile has the `webhooks` option."
 	}
 	return ""
@@ -312,11 +289,6 @@ func notFoundHint(noun, id, action string, ofTenant bool) string {
 	return list + "."
 }
 
-func (c *client) noAPI() error {
-	return fmt.Errorf("the Caddy at %s has no webhooks API: %s", c.address,
-		"it needs the webhooks module (see it in `caddy list-modules`) and the `webhooks` option at the top of its Caddyfile; a Caddy that runs with another config has another --address")
-}
-
 // silence is that there was no answer.
 type silence struct {
 	text  string
@@ -327,21 +299,19 @@ type silence struct {
 func (e *silence) Error() string { return e.text }
 func (e *silence) Unwrap() error { return e.cause }
 
-// unreachable says why there was no answer, and what to do.
-func (c *client) unreachable(err error) error {
+// unreachable says why there was no answer, and what to do. Sent tells whether
+// there was a connection for the request.
+func (c *client) unreachable(err error, sent bool) error {
 	var timeout net.Error
 	var op *net.OpError
-	dialling := errors.As(err, &op) && op.Op == "dial"
-	e := &silence{sent: !dialling, cause: err}
+	e := &silence{sent: sent, cause: err}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.text = fmt.Sprintf("Caddy at %s did not answer in time: see whether it is overloaded, or give it longer with --timeout", c.address)
-	case dialling && errors.Is(err, fs.ErrPermission):
-		e.text = fmt.Sprintf("Caddy's admin socket %s may not be opened by this user: run the command as the user that Caddy runs as", c.address)
-	case dialling:
-		e.text = fmt.Sprintf("Caddy's admin endpoint can't be reached at %s (%v): see that Caddy runs; where its admin address is another one, name it with --address, or with --config and the file that Caddy runs with; with `admin off` there is none", c.address, op.Err)
+		e.text = fmt.Sprintf("Caddy at %s did not answer in time: see whether it is overloaded, or give it longer with --timeout", c.at)
+	case errors.As(err, &op) && op.Op == "dial":
+		e.text = c.at.away(op.Err)
 	default:
-		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.address, err)
+		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.at, err)
 	}
 	return e
 }

@@ -44,7 +44,7 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config", "admin off"}},
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
 		"several ports":         {"localhost:1-3", 1, []string{"several ports"}},
-		"a URL":                 {"http://localhost:2019", 2, []string{"no URL", "localhost:2019"}},
+		"a URL":                 {"http://localhost:2019", 2, []string{"no URL", "localhost:2019", "--api"}},
 		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
 		"another server":        {serve(t, answer(200, "text/html", "<html>")), 1, []string{"admin endpoint"}},
 		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},
@@ -54,7 +54,7 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		"a problem":             {serve(t, answer(422, "application/problem+json", `{"title":"A field is not valid","detail":"url is refused","field":"url"}`)), 1, []string{"Error: url is refused\n"}},
 		"a problem with escape": {serve(t, answer(422, "application/problem+json", `{"title":"x","detail":"a\u001b[2J"}`)), 1, []string{"a\uFFFD[2J"}},
 		"a problem of nothing":  {serve(t, answer(404, "application/problem+json", `{}`)), 1, []string{"no webhooks API"}},
-		"a public API":          {serve(t, answer(401, "application/problem+json", `{"title":"A token is needed","detail":"a token is needed"}`)), 1, []string{"a token is needed\n", "--address is for Caddy's admin endpoint"}},
+		"a public API":          {serve(t, answer(401, "application/problem+json", `{"title":"A token is needed","detail":"a token is needed"}`)), 1, []string{"a token is needed\n", "--address is for Caddy's admin endpoint", "--api"}},
 		"not now":               {serve(t, answer(503, "application/problem+json", `{"title":"Not available","detail":"the store is full"}`)), 1, []string{"the store is full", "log"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestAddressFromConfig(t *testing.T) {
 
 func TestSilenceKeepsItsCause(t *testing.T) {
 	cause := errors.New("cause")
-	err := (&client{address: "x"}).unreachable(cause)
+	err := (&client{at: admin("x")}).unreachable(cause, false)
 	if !errors.Is(err, cause) {
 		t.Errorf("%v does not wrap its cause", err)
 	}

@@ -1,11 +1,12 @@
 // Package cli is the `caddy webhooks` command: what people and scripts do
-// with a running Caddy by its admin endpoint, and signatures made and judged
-// offline. Importing it registers the command.
+// with a running Caddy by its API, and signatures made and judged offline.
+// Importing it registers the command.
 //
-// Here are the frame, the flags and the exit codes; client.go speaks to the
-// API, act.go and list.go are the usual ways to ask for one thing and for many,
-// input.go reads what users give, output.go prints. Then there is a file for
-// each noun.
+// Here are the frame and the exit codes; connect.go finds the API, client.go
+// speaks to it, on the admin endpoint (admin.go) or in a webhook_api
+// (public.go); act.go and list.go are the usual ways to ask for one thing and
+// for many, input.go reads what users give, output.go prints. Then there is a
+// file for each noun.
 package cli
 
 import (
@@ -18,7 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"go.uber.org/zap"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -32,6 +32,10 @@ func init() {
 		Long: `
 Manages the webhooks of a running Caddy through its admin endpoint, '` + caddy.DefaultAdminListen + `'
 unless --address names another one or --config names a file that does.
+
+From another machine, use a webhook_api, with --api or the variable ` + apiVariable + `:
+a URL such as ` + exampleAPI + `. Its token is read from the variable
+` + tokenVariable + ` or from --token-file, and only sent over https or to this machine.
 
 The commands sign, verify and providers work offline, without a running Caddy.
 
@@ -117,16 +121,6 @@ func (t *tool) noun(name, short string, verbs ...*cobra.Command) *cobra.Command 
 	return online(t.parent(&cobra.Command{Use: name + " <verb>", Short: short}, verbs...))
 }
 
-// online gives a command, and those under it, the flags that say where Caddy is.
-func online(cmd *cobra.Command) *cobra.Command {
-	f := cmd.PersistentFlags()
-	f.String("address", "", "Address of the administration API listener (if --config is not used)")
-	f.StringP("config", "c", "", "Configuration file to read the address from (if --address is not used)")
-	f.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-	f.Duration("timeout", defaultTimeout, "How long to wait for a response")
-	return cmd
-}
-
 // verb describes a command that does something.
 type verb struct {
 	use      string // its name and arguments
@@ -170,7 +164,8 @@ type call struct {
 	err  io.Writer
 	json bool
 
-	stdinFor string // what has been read from standard input
+	stdinFor   string // what has been read from standard input
+	connection *client
 }
 
 func newCall(t *tool, cmd *cobra.Command, args []string) *call {
@@ -186,42 +181,6 @@ func (c *call) context() context.Context {
 		return ctx
 	}
 	return context.Background()
-}
-
-// client connects to the Caddy that the flags name.
-func (c *call) client() (*client, error) {
-	f := c.cmd.Flags()
-	address, _ := f.GetString("address")
-	file, _ := f.GetString("config")
-	adapter, _ := f.GetString("adapter")
-	timeout, _ := f.GetDuration("timeout")
-	if timeout <= 0 {
-		return nil, usagef("--timeout must be over 0, as in 30s, not %v", timeout)
-	}
-	if strings.Contains(address, "://") {
-		return nil, usagef("--address is no URL: write it as in %s or unix//run/caddy-admin.sock", caddy.DefaultAdminListen)
-	}
-	address, err := findAddress(address, file, adapter)
-	if err != nil {
-		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
-	}
-	return newClient(address, timeout)
-}
-
-// findAddress finds Caddy's admin address.
-func findAddress(address, file, adapter string) (string, error) {
-	defer hush()()
-	return caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
-}
-
-// hush keeps what Caddy logs when it reads a configuration away from what the
-// command prints, until the function that it returns is called.
-func hush() func() {
-	_, log, buffer := caddy.BufferedLog()
-	return func() {
-		buffer.FlushTo(zap.NewNop())
-		caddy.UnbufferDefaultLogger(log)
-	}
 }
 
 // usageError is a mistake on the command line.

@@ -159,7 +159,7 @@ func TestListsFollowCursors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := newClient(s.address, defaultTimeout)
+		c, err := newAdminClient(s.address, defaultTimeout)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,7 @@ func (standing) At(elapsed time.Duration) <-chan time.Time {
 // server is the real API on a real engine on a real store, with a receiver.
 type server struct {
 	t        *testing.T
+	engine   *outbound.Engine
 	handler  http.Handler
 	address  string
 	receiver *httptest.Server
@@ -81,23 +82,34 @@ func start(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	quiet := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	engine, err := outbound.Open(t.Context(), st, outbound.Settings{Policy: loopback, Observer: s, Logger: quiet, Retry: outbound.Schedule{}}, outbound.WithClock(standing{}))
+	s.engine, err = outbound.Open(t.Context(), st, outbound.Settings{Policy: loopback, Observer: s, Logger: quiet, Retry: outbound.Schedule{}}, outbound.WithClock(standing{}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		engine.Close()
+		s.engine.Close()
 		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	h, err := api.New(api.Config{NoAuth: true, Engine: func() *outbound.Engine { return engine }, Ending: func() func() bool { return s.ending.Load }, Logger: quiet})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.handler = http.StripPrefix(mount, h)
+	s.handler = s.api()
 	s.address = serve(t, s.handler.ServeHTTP)
 	return s
+}
+
+// api makes the API, open to everybody where there are no tokens.
+func (s *server) api(tokens ...api.Token) http.Handler {
+	s.t.Helper()
+	h, err := api.New(api.Config{
+		Tokens: tokens, NoAuth: len(tokens) == 0,
+		Engine: func() *outbound.Engine { return s.engine },
+		Ending: func() func() bool { return s.ending.Load },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return http.StripPrefix(mount, h)
 }
 
 // run runs a command against the server.

@@ -15,12 +15,15 @@ import (
 )
 
 // These work on the file itself, beside Caddy or without it. What they need of
-// a running Caddy is only where the file is.
+// a running Caddy is only where the file is, which must be on this machine.
 
 func (t *tool) store() *cobra.Command {
 	cmd := t.noun("store", "Checks, backs up and compacts the store's file",
 		t.checkStore(), t.backupStore(), t.compactStore())
-	cmd.PersistentFlags().String("store", "", "The store's file (default: that of the running Caddy)")
+	f := cmd.PersistentFlags()
+	f.String("store", "", "The store's file (default: that of the running Caddy)")
+	_ = f.MarkHidden("api") // storeFile refuses them
+	_ = f.MarkHidden("token-file")
 	return cmd
 }
 
@@ -147,10 +150,14 @@ caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
 
 // storeFile is the file that is named, or that the running Caddy has.
 func (c *call) storeFile() (string, error) {
-	if path, _ := c.cmd.Flags().GetString("store"); path != "" {
+	f := c.cmd.Flags()
+	if f.Changed("api") {
+		return "", usagef("the store's file is not reached by --api: run this on the machine that Caddy runs on")
+	}
+	if path, _ := f.GetString("store"); path != "" {
 		return path, nil
 	}
-	client, err := c.client()
+	client, err := c.adminClient()
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+)
+
+const (
+	publishToken = "publish-0123456789"
+	readToken    = "read-0123456789"
+	manageToken  = "manage-0123456789"
+)
+
+// public serves the API with a token of each scope, and returns its URL.
+func (s *server) public() string {
+	s.t.Helper()
+	h := s.api(api.Token{Value: publishToken, Scope: api.ScopePublish}, api.Token{Value: readToken, Scope: api.ScopeRead}, api.Token{Value: manageToken, Scope: api.ScopeManage})
+	return "http://" + serve(s.t, h.ServeHTTP) + mount
+}
+
+func TestPublicAPI(t *testing.T) {
+	s := start(t)
+	s.subscribe("*")
+	t.Setenv(apiVariable, s.public())
+	t.Setenv(tokenVariable, readToken)
+	manage := file(t, manageToken+"\n\n")
+
+	run(t, "{}", "events", "publish", "a", "--event-id", "one", "--token-file", file(t, publishToken)).want(t, 0)
+	s.attempted()
+	if r := run(t, "", "events", "list", "--api", os.Getenv(apiVariable)+"/").want(t, 0); !strings.Contains(r.out, "one") {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := run(t, "", "deliveries", "list", "--subscription-id", "sub_none", "--token-file", named(t, manageToken)).want(t, 0); !strings.Contains(r.err, "There is no subscription sub_none") {
+		t.Errorf("by a token that can be read once: %q", r.err)
+	}
+	run(t, manageToken, "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "b", "--token-file", "-").want(t, 0)
+	if r := run(t, manageToken, "events", "publish", "a", "--token-file", "-").want(t, 2); !strings.Contains(r.err, "standard input") {
+		t.Errorf("token and payload from standard input: %q", r.err)
+	}
+	if r := run(t, "", "tail", "--token-file", file(t, publishToken)).want(t, 1); !strings.Contains(r.err, "this token has the scope publish") {
+		t.Errorf("tail: %q", r.err)
+	}
+
+	// Flags come before variables.
+	t.Setenv(tokenVariable, "wrong")
+	run(t, "", "status", "--token-file", manage).want(t, 0)
+	run(t, "", "status", "--address", s.address).want(t, 0)
+	t.Setenv(apiVariable, "http://"+serve(t, http.NotFound))
+	run(t, "", "status", "--config", file(t, `{"admin":{"listen":"`+s.address+`"}}`)).want(t, 0)
+}
+
+// named writes a text into a pipe, and returns a name to read it by, once.
+func named(t *testing.T, text string) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	if _, err := w.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	return filepath.Join("/dev/fd", strconv.Itoa(int(r.Fd())))
+}
+
+func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
+	s := start(t)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	other := "http://" + closed.Addr().String()
+	url := s.public()
+	for name, c := range map[string]struct {
+		api, token string
+		args       []string
+		code       int
+		says       []string
+	}{
+		"no token":            {url, "", nil, 1, []string{"a token is needed", tokenVariable, "--token-file"}},
+		"a wrong token":       {url, "wrong", nil, 1, []string{"doesn't know this token", "comes from " + tokenVariable}},
+		"a narrow token":      {url, publishToken, nil, 1, []string{"GET /subscriptions needs read or manage", "comes from " + tokenVariable, "scope"}},
+		"a broken token":      {url, "adm in", nil, 2, []string{"the token of " + tokenVariable + " has a blank"}},
+		"a narrow file":       {url, "", []string{"--token-file", file(t, readToken+"\nx")}, 2, []string{"a line break"}},
+		"an empty file":       {url, "", []string{"--token-file", file(t, "\n")}, 2, []string{"there is no token in"}},
+		"no file":             {url, "", []string{"--token-file", "/nonexistent"}, 1, []string{"there is no file /nonexistent"}},
+		"a file without API":  {"", "", []string{"--token-file", "x", "--address", s.address}, 2, []string{"--token-file is for a webhook_api"}},
+		"an address as well":  {url, "", []string{"--address", s.address}, 2, []string{"give one of them"}},
+		"a config as well":    {url, "", []string{"--config", "x"}, 2, []string{"give one of them"}},
+		"no URL":              {"hooks.example.com/webhooks", "", nil, 2, []string{exampleAPI}},
+		"no web URL":          {"ftp://hooks.example.com/webhooks", "", nil, 2, []string{exampleAPI}},
+		"a query":             {url + "?a=b", "", nil, 2, []string{exampleAPI}},
+		"a user":              {"https://bob:s3cret@hooks.example.com/webhooks", "", nil, 2, []string{"user name", tokenVariable}},
+		"in the clear":        {"http://192.0.2.1/webhooks", manageToken, nil, 2, []string{"https://"}},
+		"almost this machine": {"http://localhost.example.com/webhooks", manageToken, nil, 2, []string{"https://"}},
+		"nothing listens":     {other, manageToken, nil, 1, []string{"can't be reached at " + other, "URL"}},
+		"no TLS":              {strings.Replace(url, "http:", "https:", 1), manageToken, nil, 1, []string{"HTTPS"}},
+		"an empty site":       {"http://" + serve(t, answer(200, "", "")), manageToken, nil, 1, []string{"is no webhook_api", exampleAPI}},
+		"basic_auth in front": {"http://" + serve(t, answer(401, "", "")), manageToken, nil, 1, []string{"401", "is no webhook_api"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(tokenVariable, c.token)
+			args := append([]string{"subscriptions", "list"}, c.args...)
+			if c.api != "" {
+				args = append(args, "--api", c.api)
+			}
+			r := run(t, "", args...)
+			if r.code != c.code || r.out != "" {
+				t.Errorf("code %d, stdout %q", r.code, r.out)
+			}
+			for _, words := range c.says {
+				if !strings.Contains(r.err, words) {
+					t.Errorf("stderr %q has no %q", r.err, words)
+				}
+			}
+			if c.token != "" && strings.Contains(r.err, c.token) || strings.Contains(r.err, "s3cret") {
+				t.Errorf("a secret is in %q", r.err)
+			}
+		})
+	}
+}
+
+// What the API says of it is enough.
+func TestAPIMountedElsewhere(t *testing.T) {
+	t.Setenv(tokenVariable, manageToken)
+	if r := run(t, "", "subscriptions", "list", "--api", start(t).public()+mount).want(t, 1); !strings.HasSuffix(r.err, "which takes the prefix off\n") {
+		t.Errorf("printed %q", r.err)
+	}
+}
+
+// A change that something else says 200 to was not made.
+func TestNothingElsePassesForTheAPI(t *testing.T) {
+	r := run(t, "", "subscriptions", "delete", "sub_crm", "--api", "http://"+serve(t, answer(200, "", ""))).want(t, 1)
+	if r.out != "" {
+		t.Errorf("it says %q", r.out)
+	}
+}
+
+func TestTokenFollowsNoRedirect(t *testing.T) {
+	reached := make(chan http.Header, 10)
+	other := serve(t, func(_ http.ResponseWriter, r *http.Request) { reached <- r.Header })
+	t.Setenv(tokenVariable, manageToken)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		api := "http://" + serve(t, http.RedirectHandler("http://"+other+"/x", status).ServeHTTP)
+		for _, args := range [][]string{{"status"}, {"tail"}, {"events", "publish", "a", "--payload", "1"}} {
+			if r := run(t, "", append(args, "--api", api)...).want(t, 1); !strings.Contains(r.err, "redirects to http://"+other+"/x") {
+				t.Errorf("%d: %q", status, r.err)
+			}
+		}
+	}
+	select {
+	case h := <-reached:
+		t.Errorf("the other server got %v", h)
+	default:
+	}
+}
+
+func TestStoreIsNotReachedByAPI(t *testing.T) {
+	s := start(t)
+	url := s.public()
+	for _, verb := range [][]string{{"check"}, {"backup", "x"}, {"compact"}, {"check", "--store", "x"}} {
+		if r := run(t, "", slices.Concat([]string{"store"}, verb, []string{"--api", url})...).want(t, 2); !strings.Contains(r.err, "on the machine that Caddy runs on") {
+			t.Errorf("%v: %q", verb, r.err)
+		}
+	}
+	// Nor by the variable: it is the file of the Caddy that runs here.
+	t.Setenv(apiVariable, start(t).public())
+	old := caddy.DefaultAdminListen
+	t.Cleanup(func() { caddy.DefaultAdminListen = old })
+	caddy.DefaultAdminListen = s.address
+	run(t, "", "store", "check").want(t, 0)
+}
