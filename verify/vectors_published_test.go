@@ -46,6 +46,19 @@ func published() []vector {
 			event: "test",
 		},
 		{
+			scheme: "configcat",
+			source: "ConfigCat docs, Notifications - Webhooks",
+			secret: "configcat_whsk_VN3juirnVh5pNvCKd81RYRYchxUX4j3NykbZG2fAy88=",
+			at:     time.Unix(1669629035, 0),
+			header: map[string]string{
+				"X-ConfigCat-Webhook-Signature-V1": "Ks3cYsu9Lslfo+hVxNC3oQWnsF9e5d73TI5t94D9DRA=",
+				"X-ConfigCat-Webhook-ID":           "b616ca659d154a5fb907dd8475792eeb",
+				"X-ConfigCat-Webhook-Timestamp":    "1669629035",
+			},
+			body: "examplebody",
+			id:   "b616ca659d154a5fb907dd8475792eeb",
+		},
+		{
 			scheme: "twilio",
 			source: "Twilio docs, Webhooks security",
 			secret: "12345",
