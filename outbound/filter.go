@@ -65,7 +65,7 @@ func newFilter(text string) (*filter, error) {
 		return nil, fmt.Errorf("is no CEL expression over payload, event_type, event_id and tenant, such as payload.total > 100: %s", strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
 	}
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("gives a %s: it must give true or false, as in payload.total > 100", kind)
+		return nil, fmt.Errorf("must give true or false, as in payload.total > 100, not %s", kind)
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(1), cel.CustomDecoratorV2(bound))
 	if err != nil {
@@ -110,7 +110,7 @@ func (f *filter) wants(j *judged) (bool, error) {
 	}
 	yes, ok := value.Value().(bool)
 	if !ok {
-		return false, fmt.Errorf("it gives a %s, not true or false", value.Type().TypeName())
+		return false, fmt.Errorf("it gives %s, not true or false", value.Type().TypeName())
 	}
 	return yes, nil
 }

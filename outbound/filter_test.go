@@ -70,8 +70,8 @@ func TestFilterIsChecked(t *testing.T) {
 	for filter, want := range map[string][]string{
 		"payload.total >":                  {"1:16", "Syntax error"},
 		"paylod.total > 1":                 {"1:1", "undeclared reference to 'paylod'", "payload.total > 100"},
-		"1 + 1":                            {"gives a int", "true or false"},
-		`"order"`:                          {"gives a string"},
+		"1 + 1":                            {"true or false", "not int"},
+		`"order"`:                          {"not string"},
 		`payload.x.matches("(")`:           {"can't be used"},
 		"payload.matches(payload)":         {"must stand in the filter"},
 		"payload.matches('(.{0,20}){20}')": {"too large"},
