@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,10 +23,11 @@ func (c *call) publish() error {
 	if err != nil {
 		return err
 	}
-	key := strings.Trim(c.r.Header.Get("Idempotency-Key"), `"`)
+	const header = "Idempotency-Key"
+	key := strings.Trim(c.r.Header.Get(header), `"`)
 	if t == typeNDJSON {
 		if key != "" {
-			return refuse(codeInvalidField, "Idempotency-Key is for one event: give each line its event_id instead").at("event_id")
+			return refuse(codeInvalidField, "%s is for one event: give each line its event_id instead", header).at(header)
 		}
 		return c.publishLines()
 	}
@@ -42,9 +44,12 @@ func (c *call) publish() error {
 		return err
 	}
 	if n.ID = cmp.Or(n.ID, key); key != "" && key != n.ID {
-		return refuse(codeInvalidField, "event_id and Idempotency-Key are not the same: send one of them").at("event_id")
+		return refuse(codeInvalidField, "event_id and %s are not the same: send one of them", header).at(header)
 	}
 	p, err := c.engine.Publish(c.r.Context(), n)
+	if e, ok := errors.AsType[*outbound.Invalid](err); ok && e.Field == "event_id" && key != "" {
+		return refuse(codeInvalidField, "%s %s", header, e.What).at(header)
+	}
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func TestIdempotencyKey(t *testing.T) {
 		publish("no id", "application/json", event),
 		publish("two", "application/x-ndjson", event),
 	} {
-		if p := refused.refused(t, 422, "invalid_field"); p["field"] != "event_id" {
+		if p := refused.refused(t, 422, "invalid_field"); p["field"] != "Idempotency-Key" || !strings.Contains(p.text("detail"), "Idempotency-Key") {
 			t.Errorf("refused: %v", p)
 		}
 	}
