@@ -12,13 +12,13 @@ import (
 // eventType is an entry of the catalogue as answers show it.
 type eventType struct {
 	Name        string          `json:"name"`
-	Description string          `json:"description"`
+	Description *string         `json:"description"`
 	Schema      json.RawMessage `json:"schema"`
 	FromConfig  bool            `json:"from_config"`
 }
 
 func eventTypeOf(t outbound.EventType) eventType {
-	return eventType{Name: t.Name, Description: t.Description, Schema: t.Schema, FromConfig: t.FromConfig}
+	return eventType{Name: t.Name, Description: orNull(t.Description), Schema: t.Schema, FromConfig: t.FromConfig}
 }
 
 // listEventTypes pages through the catalogue by name; its cursor is one.

@@ -319,6 +319,11 @@ func TestEventTypes(t *testing.T) {
 	for _, name := range []string{"b", "a", "d.e"} {
 		s.do(call{method: "PUT", path: "/event-types/" + name, body: `{"description":"` + name + `"}`}).want(t, 201)
 	}
+	for _, none := range []string{`{}`, `{"description":""}`, `{"description":null}`} {
+		if e := s.do(call{method: "PUT", path: "/event-types/a", body: none}).want(t, 200); e["description"] != nil {
+			t.Errorf("%s: described as %q", none, e["description"])
+		}
+	}
 	s.do(call{method: "PUT", path: "/event-types/c", body: `{}`}).refused(t, 409, "conflict")
 	s.do(call{method: "DELETE", path: "/event-types/c"}).refused(t, 409, "conflict")
 	got, cursor := "", ""
