@@ -197,6 +197,10 @@ func TestAddressFromConfig(t *testing.T) {
 	address := serve(t, answer(200, "application/json", `{"data":[],"next_cursor":null}`))
 	config := file(t, `{"admin":{"listen":"`+address+`"}}`)
 	run(t, "", "events", "list", "--config", config).want(t, 0)
+	off := run(t, "", "events", "list", "--config", file(t, `{"admin":{"disabled":true}}`)).want(t, 1)
+	if !strings.Contains(off.err, "says `admin off`") {
+		t.Errorf("without an admin endpoint: %s", off.err)
+	}
 	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)
 	if !strings.Contains(r.err, "/nonexistent") {
 		t.Errorf("stderr %q", r.err)

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -92,18 +95,34 @@ func (c *call) adminClient() (*client, error) {
 
 // findAddress finds Caddy's admin address.
 func findAddress(address, file, adapter string) (string, error) {
-	defer hush()()
-	return caddycmd.DetermineAdminAPIAddress(address, nil, file, adapter)
+	var config struct {
+		Admin caddy.AdminConfig `json:"admin"`
+	}
+	if address == "" && file != "" {
+		text, err := loadConfig(file, adapter)
+		if err != nil {
+			return "", err
+		}
+		if err := json.Unmarshal(text, &config); err != nil {
+			return "", err
+		}
+	}
+	if config.Admin.Disabled { // another Caddy may have the default address
+		return "", errors.New("it says `admin off`: turn the endpoint on, as in `admin unix//run/caddy-admin.sock`, or use a webhook_api with --api")
+	}
+	return cmp.Or(address, config.Admin.Listen, caddy.DefaultAdminListen), nil
 }
 
-// hush keeps what Caddy logs when it reads a configuration away from what the
-// command prints, until the function that it returns is called.
-func hush() func() {
+// loadConfig reads a configuration, and keeps what Caddy logs of that away from what
+// the command prints.
+func loadConfig(file, adapter string) ([]byte, error) {
 	_, log, buffer := caddy.BufferedLog()
-	return func() {
+	defer func() {
 		buffer.FlushTo(zap.NewNop())
 		caddy.UnbufferDefaultLogger(log)
-	}
+	}()
+	config, _, _, err := caddycmd.LoadConfig(file, adapter)
+	return config, err
 }
 
 // publicClient connects to a webhook_api.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/pflag"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
@@ -89,9 +88,7 @@ func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o ver
 	if s.config == stdin {
 		c.stdinFor = "the configuration"
 	}
-	unhush := hush()
-	config, _, _, err := caddycmd.LoadConfig(s.config, s.adapter)
-	unhush()
+	config, err := loadConfig(s.config, s.adapter)
 	if err != nil {
 		return row, o, err
 	}
