@@ -289,6 +289,13 @@ func TestStoreCommands(t *testing.T) {
 		t.Errorf("a file that was cut: exit code %d", r.code)
 	}
 	shows(t, r.stdout, copied+" is damaged")
+	for _, verb := range [][]string{{"compact"}, {"backup", copied + ".again"}} {
+		r = s.cli(append([]string{"webhooks", "store", "--store", copied}, verb...)...)
+		if r.code != 1 {
+			t.Errorf("%s of a file that was cut: exit code %d", verb[0], r.code)
+		}
+		shows(t, r.stderr, "the store is damaged", "store check")
+	}
 }
 
 // TestOfflineCommands need no server: what is signed by one is verified by the

@@ -111,7 +111,7 @@ caddy webhooks store backup /backup/webhooks.db`,
 			}
 			to := c.args[0]
 			if err := sqlite.Backup(c.context(), path, to); err != nil {
-				return err
+				return ofDamage(err)
 			}
 			return c.printFile("Copied to", to)
 		},
@@ -141,11 +141,19 @@ caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
 				if errors.Is(err, store.ErrInUse) {
 					err = fmt.Errorf("%w (a running Caddy uses the room again by itself)", err)
 				}
-				return err
+				return ofDamage(err)
 			}
 			return c.printFile("Compacted from "+humanize.IBytes(before)+":", path)
 		},
 	})
+}
+
+// ofDamage says what to do about a damaged file, if that is the error.
+func ofDamage(err error) error {
+	if errors.Is(err, store.ErrDamaged) {
+		err = fmt.Errorf("%w: `caddy webhooks store check` shows the damage; Caddy puts what can be read into a new file when it comes to it", err)
+	}
+	return err
 }
 
 // storeFile is the file that is named, or that the running Caddy has.

@@ -146,7 +146,9 @@ func within(ctx context.Context, doing, path string, readOnly bool, f func(*conn
 	switch kind, hint := classify(err); {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case kind != nil && !errors.Is(kind, store.ErrDamaged):
+	case salvageable(err):
+		return fmt.Errorf("%s %s: %w: %w", doing, path, store.ErrDamaged, err)
+	case kind != nil:
 		return fmt.Errorf("%s %s: %w: %w; %s", doing, path, kind, err, hint)
 	case err != nil:
 		return fmt.Errorf("%s %s: %w", doing, path, err)
