@@ -68,7 +68,8 @@ type Verify struct {
 	Secrets []string `json:"secrets,omitempty"`
 
 	// The second value that some handshakes need, such as Meta's verify token.
-	// Global placeholders are replaced when the config is loaded.
+	// Can't be set if the scheme has no such handshake. Global placeholders are
+	// replaced when the config is loaded.
 	VerifyToken string `json:"verify_token,omitempty"`
 
 	// The scheme and host that the provider knows this server by, such as
@@ -104,7 +105,8 @@ type Verify struct {
 	// been refused.
 	DryRun bool `json:"dry_run,omitempty"`
 
-	// Leaves the provider's handshake to the handlers after this one.
+	// Doesn't answer the provider's handshake. Signed handshakes are passed on
+	// once they are verified; others are refused.
 	NoHandshake bool `json:"no_handshake,omitempty"`
 
 	// Overrides fields of the provider's scheme, or defines a custom scheme if
@@ -201,6 +203,9 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 	if t := scheme.Timestamp; t.In == "" && (t.Past > 0 || t.Future > 0) {
 		// It would be taken for a protection that isn't there.
 		return verify.Scheme{}, errors.New("tolerance: the scheme has no signed time that it could be held against: leave it out; replay ack 24h remembers what was seen")
+	}
+	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // so would this
+		return verify.Scheme{}, errors.New("verify_token: the scheme has no handshake that takes one, and events are not held against it: leave it out; what events are signed with, or carry as a token, is the secret")
 	}
 	return scheme, nil
 }

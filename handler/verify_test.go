@@ -321,7 +321,8 @@ func TestConfigErrors(t *testing.T) {
 		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "such as: replay ack 24h"},
 		{"a replay life below the tolerance", "webhook_verify stripe s {\nreplay ack 1s\n}", "leave the time out"},
 		{"public URL with a path", "webhook_verify github s {\npublic_url https://hooks.example.com/github\n}", "path and query"},
-		{"verify token of nothing", "webhook_verify github s {\nverify_token {env.VERIFY_TEST_NONE}\n}", "verify_token: the environment variable VERIFY_TEST_NONE"},
+		{"verify token of no handshake", "webhook_verify gitlab s {\nverify_token t\n}", "verify_token: the scheme has no handshake that takes one"},
+		{"verify token of nothing", "webhook_verify meta s {\nverify_token {env.VERIFY_TEST_NONE}\n}", "verify_token: the environment variable VERIFY_TEST_NONE"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,8 +26,9 @@ type handshake struct {
 	// signed answers a message that has been verified.
 	signed func(c *check, m *Message) (*Reply, Reason)
 
-	// token says that it can't be answered without a verify token.
-	token bool
+	// token says that it takes a verify token, and needed that it can't be
+	// answered without one.
+	token, needed bool
 
 	// oracle says which strings the handshake signs for anyone who asks, with
 	// the key of the events. Content that is such a string is never accepted as
@@ -50,11 +51,11 @@ var handshakes = map[string]*handshake{
 	"front":              {signed: frontChallenge},
 	"discord":            {signed: discordPing},
 	"dropbox-sign":       {signed: dropboxSignTest},
-	"meta":               {head: metaSubscription, token: true},
+	"meta":               {head: metaSubscription, token: true, needed: true},
 	"x":                  {head: xCRC, oracle: isChallenge},
 	"linkedin":           {head: linkedinChallenge, oracle: isPlainChallenge},
-	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, token: true},
-	"ebay":               {head: ebayChallenge},
+	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, token: true, needed: true},
+	"ebay":               {head: ebayChallenge, token: true},
 	"dropbox":            {head: echoQuery(http.MethodGet, "challenge")},
 	"adobe-io":           {head: echoQuery(http.MethodGet, "challenge")},
 	"nylas":              {head: echoQuery(http.MethodGet, "challenge")},
@@ -62,7 +63,7 @@ var handshakes = map[string]*handshake{
 	"microsoft-graph":    {head: echoQuery(http.MethodPost, "validationToken")},
 	"asana":              {head: asanaSecret},
 	"okta":               {head: oktaVerification},
-	"adobe-acrobat-sign": {head: acrobatSignClient},
+	"adobe-acrobat-sign": {head: acrobatSignClient, token: true},
 	"woocommerce":        {unsigned: wooCommercePing},
 	"notion":             {unsigned: notionToken},
 	"head":               {head: answerHead},
@@ -73,6 +74,13 @@ var handshakes = map[string]*handshake{
 // NeedsVerifyToken says whether the scheme's handshake is refused for as long as
 // there is no Options.VerifyToken.
 func (s Scheme) NeedsVerifyToken() bool {
+	h := handshakes[s.Handshake]
+	return h != nil && h.needed
+}
+
+// TakesVerifyToken says whether the scheme's handshake has a use for
+// Options.VerifyToken.
+func (s Scheme) TakesVerifyToken() bool {
 	h := handshakes[s.Handshake]
 	return h != nil && h.token
 }
