@@ -18,15 +18,13 @@ import (
 
 // keyKinds turn a configured secret into a key. Their errors never hold it.
 var keyKinds = map[string]func(secret string) ([]byte, error){
-	"":       textKey,
-	"text":   textKey,
-	"hex":    hexKey,
-	"base64": base64Key,
-	"whsec":  whsecKey,
-
-	"text_or_hex": textKey, // or as otherKinds has it
-
-	"ed25519": ed25519Key,
+	"":            textKey,
+	"text":        textKey,
+	"text_or_hex": textKey, // beside which otherKeys has the second
+	"hex":         hexKey,
+	"base64":      base64Key,
+	"whsec":       whsecKey,
+	"ed25519":     ed25519Key,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
 		return sum[:], nil
@@ -35,12 +33,6 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 		sum := sha256.Sum256([]byte(secret))
 		return sum[:], nil
 	},
-}
-
-// otherKinds are second ways to make a key, of providers of which it isn't certain
-// which one is theirs. Both verify, where a secret can be read so; the first signs.
-var otherKinds = map[string]func(secret string) ([]byte, error){
-	"text_or_hex": hexKey,
 }
 
 func textKey(secret string) ([]byte, error) { return []byte(secret), nil }
@@ -103,14 +95,15 @@ func newKeys(s Scheme, secrets []string) ([]*key, error) {
 	return keys, nil
 }
 
-// otherKeys are those that secrets have besides, in other ways.
+// otherKeys are what the secrets decode to where they are taken as text or as
+// hexadecimal, since it isn't certain which of them the provider does: the text
+// signs, both verify.
 func otherKeys(s Scheme, secrets []string) (keys []*key) {
-	other := otherKinds[s.Key]
-	if other == nil {
+	if s.Key != "text_or_hex" {
 		return nil
 	}
 	for i, secret := range secrets {
-		if raw, err := other(secret); err == nil && len(raw) > 0 {
+		if raw, err := hexKey(secret); err == nil && len(raw) > 0 {
 			k := s.newKey(raw)
 			k.of = i
 			keys = append(keys, k)
