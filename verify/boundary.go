@@ -12,6 +12,32 @@ import (
 // same signature: an id grows by the body's beginning. What can be seen of that
 // in the scheme is refused when it is compiled, the rest in each message.
 
+// ends are what to mind where the body meets what is signed beside it.
+type ends struct {
+	// bracketed: a value of free length meets the body with nothing in between,
+	// or a URL a body of JSON. The body must then be a JSON object or array, whose
+	// brackets show where it ends, and the value may hold none.
+	bracketed   bool
+	first, last edge
+	urlBefore   bool // the URL meets the body
+	// urlApart are parts of the URL with the literals that part them from what is
+	// beside them. Where path or query hold one too, the body must be JSON.
+	urlApart []urlEdge
+}
+
+// edge is what an end of the body may not be, for it could belong to what is
+// beside it.
+type edge struct {
+	digits  bool   // a digit: a time stands there that could end elsewhere
+	literal string // a piece of this, which parts it from a value
+}
+
+// urlEdge is a part of the URL with a literal beside it.
+type urlEdge struct {
+	part    *segment
+	literal string
+}
+
 // bound notes the literals beside each value.
 func (t *template) bound() {
 	for i := range t.segments {
@@ -40,16 +66,16 @@ func (t *template) bound() {
 	}
 }
 
-// oneFree refuses a second value that may hold the separators: with two, what
+// oneWild refuses a second value that may hold the separators: with two, what
 // is signed reads two ways. The body is one.
-func (t *template) oneFree(text string) error {
-	free := 0
+func (t *template) oneWild(text string) error {
+	wild := 0
 	for _, seg := range t.segments {
-		if seg.free || seg.word == wordBody {
-			free++
+		if seg.wild || seg.word == wordBody {
+			wild++
 		}
 	}
-	if free > 1 {
+	if wild > 1 {
 		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
 	}
 	return nil
@@ -142,12 +168,6 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 	return 0, false
 }
 
-// urlEdge is a part of the URL with a literal beside it.
-type urlEdge struct {
-	part    *segment
-	literal string
-}
-
 // joinBody notes what meets the body with nothing in between, or with a literal
 // that could stand elsewhere, so that no byte can move from one to the other.
 func (p *plan) joinBody(t *template) {
@@ -170,10 +190,13 @@ func (p *plan) joinBody(t *template) {
 	}
 	readsJSON := p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
 	for _, side := range [...]int{-1, 1} {
-		next, beyond := at(t.body+side), at(t.body+2*side)
+		next, beyond, end := at(t.body+side), at(t.body+2*side), &t.first
+		if side > 0 {
+			end = &t.last
+		}
 		switch {
 		case next.word == wordTimestamp:
-			p.joinTime(t, next, beyond, side)
+			p.joinTime(t, end, next, beyond)
 		case next.isPath(), next.word == wordHost, next.word == wordHostPort, next.word == wordFunc:
 			t.urlBefore = t.urlBefore || side < 0
 			t.bracketed = t.bracketed || readsJSON || side > 0 && next.word != wordURL && next.word != wordFunc
@@ -182,24 +205,19 @@ func (p *plan) joinBody(t *template) {
 		case p.isFree(next):
 			next.besideBody, t.bracketed = true, true
 		case next.word == wordLiteral && len(next.text) > 1 && (p.isFree(beyond) || beyond.word == wordFunc):
-			if side < 0 {
-				t.edgeBefore = next.text
-			} else {
-				t.edgeAfter = next.text
-			}
+			end.literal = next.text
 		}
 	}
 }
 
 // joinTime is about a time that meets the body: it could be a shorter or longer
 // one, or none; or a value beyond it could hold it, and begin the body later.
-func (p *plan) joinTime(t *template, time, beyond *segment, side int) {
+func (p *plan) joinTime(t *template, end *edge, time, beyond *segment) {
 	if p.isFree(beyond) && !beyond.isPath() {
 		beyond.besideBody, t.bracketed = true, true
 	}
 	if p.isFree(time) || p.isFree(beyond) || beyond.word == wordFunc {
-		t.digitsBefore = t.digitsBefore || side < 0
-		t.digitsAfter = t.digitsAfter || side > 0
+		end.digits = true
 		t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"
 	}
 }
@@ -239,31 +257,31 @@ func (c *check) checkEnds(l *lane) Reason {
 			bracketed = true
 		}
 	}
-	if !bracketed && !t.digitsBefore && !t.digitsAfter && t.edgeBefore == "" && t.edgeAfter == "" || c.in.size == 0 {
+	if !bracketed && t.first == (edge{}) && t.last == (edge{}) || c.in.size == 0 {
 		return ""
 	}
-	var room [64]byte
-	n := min(c.in.size, int64(len(room)))
-	head, reason := c.readAt(room[:n], 0)
-	if reason != "" {
-		return reason
+	n := min(c.in.size, int64(len(c.buffer)/2))
+	head, tail := c.buffer[:n], c.buffer[n:2*n]
+	if !c.in.readAt(head, 0) || !c.in.readAt(tail, c.in.size-n) {
+		return ReasonUnreadableBody
 	}
-	if t.digitsBefore && isDigit(head[0]) || overlaps(t.edgeBefore, head, false) {
-		return ReasonMalformedBody
-	}
-	opens := firstByte(bytes.TrimLeft(head, jsonBlanks))
-	tail, reason := c.readAt(room[:n], c.in.size-n)
-	if reason != "" {
-		return reason
-	}
-	if t.digitsAfter && isDigit(tail[n-1]) || overlaps(t.edgeAfter, tail, true) {
-		return ReasonMalformedBody
-	}
-	closes := lastByte(bytes.TrimRight(tail, jsonBlanks))
-	if bracketed && (opens != '{' || closes != '}') && (opens != '[' || closes != ']') {
+	if t.first.digits && isDigit(head[0]) || overlaps(t.first.literal, head, false) ||
+		t.last.digits && isDigit(tail[n-1]) || overlaps(t.last.literal, tail, true) ||
+		bracketed && !isBracketed(head, tail) {
 		return ReasonMalformedBody
 	}
 	return ""
+}
+
+// isBracketed says whether a body of this beginning and this end can be a JSON
+// object or array.
+func isBracketed(head, tail []byte) bool {
+	head, tail = bytes.TrimLeft(head, jsonBlanks), bytes.TrimRight(tail, jsonBlanks)
+	if len(head) == 0 || len(tail) == 0 {
+		return false
+	}
+	brackets := string([]byte{head[0], tail[len(tail)-1]})
+	return brackets == "{}" || brackets == "[]"
 }
 
 // chosen is the path and the query of a part of the URL: scheme and host are those
@@ -293,28 +311,7 @@ func overlaps(literal string, body []byte, after bool) bool {
 // end with one.
 const jsonBlanks = " \t\r\n"
 
-func (c *check) readAt(room []byte, offset int64) ([]byte, Reason) {
-	if n, _ := c.in.body.ReadAt(room, offset); n != len(room) {
-		return nil, ReasonUnreadableBody
-	}
-	return room, ""
-}
-
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
-
-func firstByte(b []byte) byte {
-	if len(b) == 0 {
-		return 0
-	}
-	return b[0]
-}
-
-func lastByte(b []byte) byte {
-	if len(b) == 0 {
-		return 0
-	}
-	return b[len(b)-1]
-}
 
 // checkURL refuses a URL that could have swallowed the beginning of a JSON body:
 // one that holds, unescaped, what no sender leaves so.

@@ -24,6 +24,15 @@
 // several kinds of signatures, only the strongest that is present counts; and
 // values that are signed next to each other must show where each one ends.
 //
+// # The files
+//
+// A row (scheme.go, rows_*.go) is compiled into a plan (plan.go), and what it
+// signs into templates (template.go): content.go finds out what they cover,
+// boundary.go whether they read one way. A request is checked (check.go) by its
+// head (head.go), then its body (body.go), until the MACs are compared
+// (verdict.go). signer.go does the reverse; what the words of a template stand
+// for is in input.go for both.
+//
 // # Adding a provider
 //
 // A row only says where the provider differs from the defaults: an HMAC-SHA256 of

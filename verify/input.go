@@ -86,13 +86,17 @@ func (in *input) bytes() ([]byte, Reason) {
 		return nil, ReasonBodyTooLarge
 	}
 	raw := make([]byte, in.size)
-	if in.size > 0 {
-		if n, _ := in.body.ReadAt(raw, 0); int64(n) < in.size {
-			return nil, ReasonUnreadableBody
-		}
+	if in.size > 0 && !in.readAt(raw, 0) {
+		return nil, ReasonUnreadableBody
 	}
 	in.raw, in.read = raw, true
 	return raw, ""
+}
+
+// readAt fills room with the body from an offset on.
+func (in *input) readAt(room []byte, offset int64) bool {
+	n, _ := in.body.ReadAt(room, offset)
+	return n == len(room)
 }
 
 // contentType is the body's media type.
@@ -293,9 +297,9 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 		return dst, ReasonMissingID
 	case !found:
 		return dst, ReasonMissingField
-	case !s.free && s.blurs(value) && s.word == wordID:
+	case !s.wild && s.blurs(value) && s.word == wordID:
 		return dst, ReasonMalformedID
-	case !s.free && s.blurs(value):
+	case !s.wild && s.blurs(value):
 		return dst, ReasonMalformedField
 	}
 	return append(dst, value...), ""

@@ -35,6 +35,7 @@ type plan struct {
 	headers     []string // of the signatures
 	signature   place
 	each        jsonPath
+	assign      string // between a tag and its value
 	encoding    encoding
 	size        int // of a MAC
 	content     *template
@@ -161,15 +162,6 @@ func checkKey(s Scheme) error {
 	return optional(s.Key, sortedKeys(keyKinds))
 }
 
-// content is the scheme's template, with its default filled in. A token is
-// compared as the plain digest of the secret.
-func (s Scheme) content() string {
-	if s.Construction == "token" {
-		return "{secret}"
-	}
-	return cmp.Or(s.Content, "{body}")
-}
-
 func (p *plan) compileSignature() error {
 	s := p.scheme.Signature
 	if err := optional(s.In, []string{"header", "query", "json", "form"}); err != nil {
@@ -225,7 +217,8 @@ func (p *plan) compileSignature() error {
 	if s.Assign != "" && s.Separator == "" {
 		return errors.New("assign stands in a list's items; set separator to what stands between them")
 	}
-	if s.Separator != "" && (s.Separator == s.Groups || s.Separator == cmp.Or(s.Assign, "=") && len(s.Tags) > 0) {
+	p.assign = cmp.Or(s.Assign, "=")
+	if s.Separator != "" && (s.Separator == s.Groups || s.Separator == p.assign && len(s.Tags) > 0) {
 		return fmt.Errorf("separator %q can't stand both between the items and elsewhere in the list; set another", s.Separator)
 	}
 	if err := optional(s.Encoding, sortedKeys(encodings)); err != nil {

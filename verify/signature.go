@@ -101,7 +101,7 @@ func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 		}
 		value := item
 		if len(s.Tags) > 0 {
-			name, after, ok := strings.Cut(item, p.assign())
+			name, after, ok := strings.Cut(item, p.assign)
 			if !ok {
 				continue
 			}
@@ -153,7 +153,7 @@ func (p *plan) strongest(list string) (tag string, reason Reason) {
 	}
 	best := len(s.Tags)
 	for item := range strings.SplitSeq(list, s.Separator) {
-		name, _, ok := strings.Cut(trim(item), p.assign())
+		name, _, ok := strings.Cut(trim(item), p.assign)
 		if i := slices.Index(s.Tags, name); ok && i >= 0 {
 			best = min(best, i)
 		}
@@ -162,13 +162,6 @@ func (p *plan) strongest(list string) (tag string, reason Reason) {
 		return "", ReasonMissingSignature
 	}
 	return s.Tags[best], ""
-}
-
-func (p *plan) assign() string {
-	if a := p.scheme.Signature.Assign; a != "" {
-		return a
-	}
-	return "="
 }
 
 // macs are the signatures that stand in other headers already: where nothing

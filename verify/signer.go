@@ -298,14 +298,14 @@ func (s *Signer) list(dst []byte, l *lane, macs []mac) []byte {
 	case "first":
 		dst = append(append(dst, l.timestamp...), form.Separator...)
 	case "field":
-		dst = append(append(append(append(dst, p.timestamp.name...), p.assign()...), l.timestamp...), form.Separator...)
+		dst = append(append(append(append(dst, p.timestamp.name...), p.assign...), l.timestamp...), form.Separator...)
 	}
 	for i := range macs {
 		if i > 0 {
 			dst = append(dst, form.Separator...)
 		}
 		if len(form.Tags) > 0 {
-			dst = append(append(dst, form.Tags[0]...), p.assign()...)
+			dst = append(append(dst, form.Tags[0]...), p.assign...)
 		}
 		dst = p.encoding.append(dst, macs[i].bytes())
 	}

@@ -102,7 +102,7 @@ type segment struct {
 	encoding encoding
 	function *contentFunc
 	optional bool // {json.x?}, {body_md5_hex?}: nothing where it is absent
-	free     bool // {json.x*}, {json.x?*}: may hold the literals beside it
+	wild     bool // {json.x*}, {json.x?*}: may hold the literals beside it
 
 	// before and after are the literals beside a value of free length. The
 	// value may hold neither: what is signed would then read two ways.
@@ -116,30 +116,16 @@ type segment struct {
 // template is a compiled content.
 type template struct {
 	segments []segment
-	body     int  // index of {body}, -1 without
-	stream   bool // the body can be hashed while it is read
-	secret   bool // the secret stands in it
-	// bracketed: a value of free length meets the body with nothing in between,
-	// or a URL a body of JSON.
-	// The body must then be a JSON object or array, whose brackets show where
-	// it ends, and the value may hold none.
-	bracketed bool
-	// digitsBefore and digitsAfter: a time meets the body there that could end
-	// elsewhere, so that the body may not go on with a digit.
-	digitsBefore, digitsAfter bool
-	// edgeBefore and edgeAfter are literals of several characters between the body
-	// and a value. None may end or begin within the body.
-	edgeBefore, edgeAfter string
-	urlBefore             bool // the URL meets the body
-	// urlApart are parts of the URL with the literals that part them from what is
-	// beside them. Where path or query hold one too, the body must be JSON.
-	urlApart []urlEdge
+	body     int    // index of {body}, -1 without
+	stream   bool   // the body can be hashed while it is read
+	secret   bool   // the secret stands in it
 	fields   bool   // named fields of a form stand for the whole of it
 	signed   Signed // what the content covers
+	ends            // of the body, and what is signed beside them
 }
 
-// compileContent reads a template. The error points at the word that is wrong.
-func compileContent(text string) (*template, error) {
+// compileTemplate reads a template. The error points at the word that is wrong.
+func compileTemplate(text string) (*template, error) {
 	if len(text) > maxContent {
 		return nil, fmt.Errorf("it has %d characters; %d are the most", len(text), maxContent)
 	}
@@ -196,7 +182,7 @@ func compileContent(text string) (*template, error) {
 		return nil, fmt.Errorf("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
 	}
 	t.bound()
-	return t, t.oneFree(text)
+	return t, t.oneWild(text)
 }
 
 func unescape(text string, i int) (string, error) {
@@ -240,7 +226,7 @@ func compileWord(name string) (segment, error) {
 		return seg, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
 	seg.word = w
-	rest, seg.free = strings.CutSuffix(rest, "*")
+	rest, seg.wild = strings.CutSuffix(rest, "*")
 	seg.text, seg.optional = strings.CutSuffix(rest, "?")
 	if seg.text == "" {
 		return seg, fmt.Errorf("a name is missing behind the dot")

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"crypto"
 	"errors"
 	"fmt"
@@ -8,16 +9,19 @@ import (
 	"slices"
 )
 
-// readsFormAlone says whether a content can be made of a form only.
-func (p *plan) readsFormAlone(t *template) bool {
-	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.word == wordFunc && s.function.body }) ||
-		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+// content is the scheme's template, with its default filled in. A token is
+// compared as the plain digest of the secret.
+func (s Scheme) content() string {
+	if s.Construction == "token" {
+		return "{secret}"
+	}
+	return cmp.Or(s.Content, "{body}")
 }
 
 // compileContent compiles a template and finds out what it covers. With digest,
 // the URL that it covers holds the body's hash.
 func (p *plan) compileContent(text string, digest bool) (*template, error) {
-	t, err := compileContent(text)
+	t, err := compileTemplate(text)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +158,12 @@ func (t *template) whole() bool {
 	})
 }
 
+// readsFormAlone says whether a content can be made of a form only.
+func (p *plan) readsFormAlone(t *template) bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.word == wordFunc && s.function.body }) ||
+		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+}
+
 func (p *plan) compileTagContents() error {
 	s := p.scheme.Signature
 	for _, tag := range sortedKeys(s.TagContents) {
@@ -206,4 +216,40 @@ func (p *plan) contents() []*template {
 		list = append(list, p.formContent)
 	}
 	return slices.AppendSeq(list, maps.Values(p.tagContents))
+}
+
+// Bounds are what a scheme's signature protects.
+type Bounds struct {
+	// Time: a signed time bounds how old a message may be.
+	Time bool
+	// Body: the whole body is covered.
+	Body bool
+	// Message: the MAC tells one message from another, so that a replay can be
+	// known by it. Where it is false, two messages can have the same MAC, and a
+	// replay memory would drop the second.
+	Message bool
+}
+
+// Replay says whether a replay memory bounds replays: for as long as a message
+// could be sent again its key can be kept.
+func (b Bounds) Replay() bool { return b.Time && b.Message }
+
+// Bounds are what the scheme's signature protects; nothing where the scheme is
+// not valid.
+func (s Scheme) Bounds() Bounds {
+	p, err := compile(s)
+	if err != nil {
+		return Bounds{}
+	}
+	return p.bounded
+}
+
+func (p *plan) bounds() Bounds {
+	b := Bounds{Time: p.scheme.Timestamp.Past >= 0, Body: true, Message: true}
+	for _, t := range p.contents() {
+		b.Time = b.Time && t.signed.Timestamp
+		b.Body = b.Body && t.signed.Body
+		b.Message = b.Message && (t.signed.Body || t.signed.ID)
+	}
+	return b
 }
