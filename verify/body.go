@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto"
 	"crypto/subtle"
 	"encoding/hex"
 	"io"
@@ -19,7 +20,7 @@ func (c *check) checkDigest() Reason {
 		return ""
 	}
 	want, err := hex.DecodeString(c.digest)
-	if err != nil || subtle.ConstantTimeCompare(want, c.in.hashes[hashPlace(sha256Hash)]) != 1 {
+	if err != nil || subtle.ConstantTimeCompare(want, c.in.hashes[hashPlace(crypto.SHA256)]) != 1 {
 		return ReasonBadSignature
 	}
 	return ""

@@ -19,8 +19,6 @@ var algorithms = map[string]crypto.Hash{
 	"sha512": crypto.SHA512,
 }
 
-const sha256Hash = crypto.SHA256
-
 // bodyHashes are the hashes of {body_<hash>_<encoding>}. MD5 is there because
 // a signature then covers it; alone it would prove nothing.
 var bodyHashes = map[string]crypto.Hash{
