@@ -86,7 +86,8 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 				ids = append(ids, r.ID)
 			}
 		}
-		if noted := l.e.store.Logged(ctx, ids); err == nil {
+		// Also when the engine ends meanwhile, or they would be written a second time.
+		if noted := l.e.store.Logged(context.WithoutCancel(ctx), ids); err == nil {
 			err = noted
 		}
 		if err != nil {
