@@ -138,7 +138,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	body, part, err := payloads.Read(r, engine.MaxPayload())
 	if err != nil {
-		return unread(w, err, engine.MaxPayload())
+		return unread(w, r, err, engine.MaxPayload())
 	}
 	defer part.Release()
 	ev := p.event(r, body)
@@ -207,7 +207,7 @@ func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
 var payloads = room.New(64 << 20)
 
 // unread tells why a payload wasn't read.
-func unread(w http.ResponseWriter, err error, limit int64) error {
+func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) error {
 	if limited, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 		return limited // by request_body
 	}
@@ -217,7 +217,7 @@ func unread(w http.ResponseWriter, err error, limit int64) error {
 	case errors.Is(err, room.ErrFull):
 		return unavailable(w, err)
 	case errors.Is(err, room.ErrSlow):
-		w.Header().Set("Connection", "close") // or what is still to come of it would pass for the next request
+		room.EndConnection(w, r)
 		return caddyhttp.Error(http.StatusRequestTimeout, err)
 	}
 	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -54,8 +55,8 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	case verify.ReasonInFlight, reasonNoRoom, reasonBusy:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	if r.ProtoMajor == 1 && closes(r, v) {
-		w.Header().Set("Connection", "close")
+	if closes(r, v) {
+		room.EndConnection(w, r)
 	}
 	if v.body != nil {
 		// what was read is gone, and error routes must not wait for it

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -821,6 +822,53 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 			}
 			app.none(t)
 		})
+	}
+}
+
+// A body that stalls is told so by each version of HTTP. The first one's
+// connection ends then; an answer of a later one may not even say so.
+func TestStalledBodyByEachHTTP(t *testing.T) {
+	port := freePort()
+	runCaddy(t, fmt.Sprintf("servers {\ntimeouts {\nread_body_idle 100ms\n}\n}\nwebhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`https://localhost:%d {
+	tls internal
+	handle /verify {
+		webhook_verify github %q
+	}
+	handle /publish {
+		webhook_publish a
+	}
+	handle_path /api/* {
+		webhook_api {
+			auth none
+		}
+	}
+}`, port, testSecret))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	insecure := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
+	waitForTLS(t, fmt.Sprintf("localhost:%d", port), insecure)
+	h1 := &http.Transport{TLSClientConfig: insecure.Clone()}
+	h2 := &http.Transport{TLSClientConfig: insecure.Clone(), ForceAttemptHTTP2: true}
+	h3 := &http3.Transport{TLSClientConfig: insecure.Clone()}
+	defer h1.CloseIdleConnections()
+	defer h2.CloseIdleConnections()
+	defer h3.Close()
+	for major, transport := range map[int]http.RoundTripper{1: h1, 2: h2, 3: h3} {
+		for _, path := range []string{"/verify", "/publish", "/api/events"} {
+			t.Run(fmt.Sprintf("HTTP %d%s", major, path), func(t *testing.T) {
+				r := signGitHub(post(t, fmt.Sprintf("https://localhost:%d%s", port, path), ""), "")
+				body, client := io.Pipe()
+				go client.Write([]byte("{"))
+				r.Body, r.ContentLength = body, 2
+				res, err := transport.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if res.ProtoMajor != major || res.StatusCode != http.StatusRequestTimeout || res.Close != (major == 1) {
+					t.Errorf("got %s %s, closed %t", res.Proto, res.Status, res.Close)
+				}
+			})
+		}
 	}
 }
 

@@ -192,6 +192,9 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := a.serve(w, r); err != nil {
 		p := problemOf(err)
 		a.report(r, p)
+		if p.Code == codeTooSlow {
+			room.EndConnection(w, r)
+		}
 		p.write(w)
 	}
 }

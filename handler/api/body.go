@@ -74,8 +74,7 @@ func broken(err error) error {
 		return tooLong(over.Limit) // of a handler before this one
 	}
 	if errors.Is(err, room.ErrSlow) || errors.Is(err, os.ErrDeadlineExceeded) {
-		// or what is still to come of it would pass for the next request
-		return refuse(codeTooSlow, "the rest of the body did not come in time: send it again, faster").with("Connection", "close")
+		return refuse(codeTooSlow, "the rest of the body did not come in time: send it again, faster")
 	}
 	return refuse(codeIncomplete, "the body ended before all of it had arrived: send it again")
 }

@@ -18,6 +18,15 @@ var (
 	ErrSlow     = errors.New("the body comes too slowly")
 )
 
+// EndConnection has the connection of a request closed after the answer, where
+// what is still to come of its body would pass for the next request. Since HTTP/2
+// each request has a stream, and an answer may not have that header.
+func EndConnection(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+}
+
 // Room is what all bodies may take together.
 type Room struct {
 	limit int64
