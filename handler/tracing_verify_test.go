@@ -22,9 +22,6 @@ func provisioned(t testing.TB, h *Verify) *Verify {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { h.Cleanup() })
-	if err := h.Validate(); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 

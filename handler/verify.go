@@ -152,6 +152,9 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
 	}
+	if err := h.checkOptions(); err != nil {
+		return err
+	}
 	scheme, options, err := h.Terms()
 	if err != nil {
 		return err
@@ -243,21 +246,21 @@ func (h *Verify) Terms() (scheme verify.Scheme, options verify.Options, err erro
 	return scheme, options, err
 }
 
-// Validate checks the options that stand on their own.
-func (h *Verify) Validate() error {
+// checkOptions checks what stands on its own, before anything is made of it.
+func (h *Verify) checkOptions() error {
 	switch h.Replay {
 	case "", replayOff, replayReject, replayAck:
 	default:
-		return fmt.Errorf("%s: replay %q: write off, reject or ack", h.directive(), h.Replay)
+		return fmt.Errorf("replay %q: write off, reject or ack", h.Replay)
 	}
 	if h.MaxBody < 0 {
-		return fmt.Errorf("%s: max_body must not be negative", h.directive())
+		return errors.New("max_body must not be negative")
 	}
 	if h.ReplayFor < 0 {
-		return fmt.Errorf("%s: replay_for must not be negative", h.directive())
+		return errors.New("replay_for must not be negative")
 	}
 	if h.ReplayFor > 0 && h.Replay == replayOff {
-		return fmt.Errorf("%s: replay off remembers nothing: leave replay_for out, or write reject or ack", h.directive())
+		return errors.New("replay off remembers nothing: leave replay_for out, or write reject or ack")
 	}
 	return nil
 }
@@ -443,7 +446,6 @@ func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next c
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Verify)(nil)
-	_ caddy.Validator             = (*Verify)(nil)
 	_ caddy.CleanerUpper          = (*Verify)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Verify)(nil)
 )

@@ -335,16 +335,23 @@ func TestConfigErrors(t *testing.T) {
 			}
 		})
 	}
-	t.Run("unknown field in JSON", func(t *testing.T) {
-		port := freePort()
-		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secret":"s"}]}]}}}}}`, adminPort(), port)
-		res := postLoad(t, "application/json", config)
-		defer res.Body.Close()
-		body, _ := io.ReadAll(res.Body)
-		if res.StatusCode == http.StatusOK || !strings.Contains(string(body), `unknown field`) {
-			t.Errorf("got %s %s", res.Status, body)
-		}
-	})
+	for field, want := range map[string]string{
+		`"secret":"s"`:                     `unknown field`,
+		`"replay":"drop"`:                  `replay \"drop\": write off, reject or ack`,
+		`"replay":"ack","replay_for":-1`:   `replay_for must not be negative`,
+		`"replay":"off","replay_for":"1h"`: `replay off remembers nothing`,
+		`"max_body":-1`:                    `max_body must not be negative`,
+	} {
+		t.Run("in JSON "+field, func(t *testing.T) {
+			config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secrets":["s"],%s}]}]}}}}}`, adminPort(), freePort(), field)
+			res := postLoad(t, "application/json", config)
+			defer res.Body.Close()
+			body, _ := io.ReadAll(res.Body)
+			if res.StatusCode == http.StatusOK || !strings.Contains(string(body), want) {
+				t.Errorf("got %s %s; want an error with %q", res.Status, body, want)
+			}
+		})
+	}
 }
 
 func TestEnforceOff(t *testing.T) {
