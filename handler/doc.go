@@ -8,8 +8,7 @@
 //	  verdict.go    the verdict, in placeholders and logs; refusal.go, if it is bad
 //	  replay.go     which messages were seen; replaykeep.go keeps them in the store
 //	  tokenleak.go  warns if the access log would show a token
-//	publish.go    webhook_publish: stores a request as an event, whose type and id
-//	              eventname.go makes
+//	publish.go    webhook_publish: stores a request as an event
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
 //	app.go        the webhooks app: what can be configured, and its life

@@ -96,7 +96,7 @@ func (p *Publish) Validate() error {
 	if store.Operational(p.EventType) {
 		return fmt.Errorf("webhook_publish: %q: types that begin with %s are for the events that the server publishes about itself: choose another word", p.EventType, store.OperationalPrefix)
 	}
-	if !strings.Contains(p.EventType, "{") && eventType(p.EventType) != p.EventType {
+	if !strings.Contains(p.EventType, "{") && outbound.AsEventType(p.EventType) != p.EventType {
 		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)
 	}
 	if wrong, ok := errors.AsType[*outbound.Invalid](outbound.CheckTenant(p.Tenant)); ok && !strings.Contains(p.Tenant, "{") {
@@ -180,7 +180,7 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	n := &outbound.NewEvent{
 		ID:          p.eventID(repl, verdictOf(r.Context())),
 		Tenant:      repl.ReplaceAll(p.Tenant, ""),
-		Type:        eventType(repl.ReplaceAll(p.EventType, "unknown")),
+		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),
 		ContentType: r.Header.Get("Content-Type"),
 		Payload:     body,
 	}
@@ -198,9 +198,9 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 // could have changed it on the way.
 func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
 	if p.EventID == "" && v != nil && v.message != nil && v.message.Signed.ID {
-		return eventID(v.message.ID)
+		return outbound.AsEventID(v.message.ID)
 	}
-	return eventID(repl.ReplaceAll(p.EventID, ""))
+	return outbound.AsEventID(repl.ReplaceAll(p.EventID, ""))
 }
 
 // payloads is the room for those that are read and not stored yet.

@@ -289,3 +289,23 @@ func TestPublishAcknowledges(t *testing.T) {
 		}
 	}
 }
+
+func TestForwardedHeaders(t *testing.T) {
+	h := http.Header{
+		"X-Github-Event":    {"push"},
+		"X-Github-Delivery": {"1", "2"},
+		"X-Other":           {"x"},
+		"Connection":        {"close"},
+		"Webhook-Id":        {"evil"},
+	}
+	got, _ := forwarded(h, []string{"x-github-*", "Connection", "Webhook-Id"})
+	if len(got) != 2 || got["X-Github-Event"] != "push" || got["X-Github-Delivery"] != "1, 2" {
+		t.Errorf("got %v", got)
+	}
+	if got, _ := forwarded(h, nil); got != nil {
+		t.Errorf("without a pattern: %v", got)
+	}
+	if got, left := forwarded(h, []string{"*"}); len(got) != 3 || len(left) != 0 {
+		t.Errorf("all that may be sent: %v, without %v", got, left)
+	}
+}

@@ -1,9 +1,10 @@
-package handler
+package outbound_test
 
 import (
-	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 func TestProvidersTypesBecomeOurs(t *testing.T) {
@@ -21,7 +22,7 @@ func TestProvidersTypesBecomeOurs(t *testing.T) {
 
 		strings.Repeat("a", 127) + ".b": strings.Repeat("a", 127),
 	} {
-		if got := eventType(in); got != want {
+		if got := outbound.AsEventType(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -29,34 +30,14 @@ func TestProvidersTypesBecomeOurs(t *testing.T) {
 
 func TestProvidersIDsBecomeOurs(t *testing.T) {
 	for _, id := range []string{"", "evt_1", strings.Repeat("a", 128)} {
-		if got := eventID(id); got != id {
+		if got := outbound.AsEventID(id); got != id {
 			t.Errorf("%q becomes %q", id, got)
 		}
 	}
 	for _, id := range []string{"a.b", "a b", strings.Repeat("a", 129)} {
-		got := eventID(id)
-		if len(got) != len("sha256_")+64 || got != eventID(id) {
+		got := outbound.AsEventID(id)
+		if len(got) != len("sha256_")+64 || got != outbound.AsEventID(id) {
 			t.Errorf("%q becomes %q", id, got)
 		}
-	}
-}
-
-func TestForwardedHeaders(t *testing.T) {
-	h := http.Header{
-		"X-Github-Event":    {"push"},
-		"X-Github-Delivery": {"1", "2"},
-		"X-Other":           {"x"},
-		"Connection":        {"close"},
-		"Webhook-Id":        {"evil"},
-	}
-	got, _ := forwarded(h, []string{"x-github-*", "Connection", "Webhook-Id"})
-	if len(got) != 2 || got["X-Github-Event"] != "push" || got["X-Github-Delivery"] != "1, 2" {
-		t.Errorf("got %v", got)
-	}
-	if got, _ := forwarded(h, nil); got != nil {
-		t.Errorf("without a pattern: %v", got)
-	}
-	if got, left := forwarded(h, []string{"*"}); len(got) != 3 || len(left) != 0 {
-		t.Errorf("all that may be sent: %v, without %v", got, left)
 	}
 }
