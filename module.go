@@ -12,7 +12,7 @@
 //	handler/               the Caddy modules: directives, the global option, admin routes
 //	handler/api/           the HTTP API, as a plain http.Handler
 //	handler/cli/           the caddy webhooks command
-//	handler/internal/room/ bounds the memory and the time that request bodies take
+//	handler/internal/      request bodies: room/ bounds the memory and the time they take, spool/ keeps them
 //	outbound/              the delivery engine: events, subscriptions, deliveries, attempts, dead letters
 //	outbound/store/        what a store must do; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/       where deliveries may go

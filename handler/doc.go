@@ -4,7 +4,6 @@
 //
 //	verify.go     webhook_verify: verifies a request before the app sees it
 //	  url.go        the URL that the provider called
-//	  body.go       where the body waits for the verdict
 //	  verdict.go    the verdict, in placeholders and logs; refusal.go, if it is bad
 //	  replay.go     which messages were seen; replaykeep.go keeps them in the store
 //	  tokenleak.go  warns if the access log would show a token

@@ -38,7 +38,7 @@ var verifyMetrics = struct {
 		Subsystem: "webhooks",
 		Name:      "verify_body_memory_bytes",
 		Help:      "Memory that the bodies of inbound webhooks take at the moment.",
-	}, func() float64 { return float64(bodyMemory.used.Load()) }),
+	}, func() float64 { return float64(bodies.Taken()) }),
 }
 
 // registerVerifyMetrics makes the collectors show in a config's registry.

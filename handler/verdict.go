@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -92,7 +93,7 @@ type verdict struct {
 	message *verify.Message // what is known, once the signature was right
 	reply   *verify.Reply   // what is answered here
 	taken   *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
-	body    *spool          // the body, or its beginning, once it was read
+	body    *spool.Spool    // the body, or its beginning, once it was read
 
 	key      [32]byte // of the replay memory
 	reserved bool     // the key is held until the app has answered

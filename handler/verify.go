@@ -2,6 +2,7 @@ package handler
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -24,6 +26,12 @@ func init() {
 
 // defaultMaxBody is max_body where it isn't set: GitHub sends up to 25 MB.
 const defaultMaxBody = 25 << 20
+
+// bodies is the memory for those that are judged or served, and bodyInMemory what
+// one of them may have.
+var bodies = room.New(64 << 20)
+
+const bodyInMemory = 1 << 20
 
 // Verify is a handler that verifies the signature of inbound webhooks before
 // the handlers after it see the request. Requests that can't be verified are
@@ -126,7 +134,6 @@ type Verify struct {
 	maxBody  int64
 	refusals *refusalLog
 	tally    *tally
-	now      func() time.Time
 }
 
 // CaddyModule returns the Caddy module information.
@@ -147,7 +154,6 @@ func (h *Verify) Provision(ctx caddy.Context) error {
 
 func (h *Verify) provision(ctx caddy.Context) error {
 	logger := ctx.Logger()
-	h.now = time.Now
 	h.maxBody = h.MaxBody
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
@@ -341,12 +347,12 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		v.fail(room.ErrTooLarge)
 		return
 	}
-	v.body = newSpool(bodyMemory, bodyInMemory, r.ContentLength)
-	if err := v.body.fill(r.Body, h.maxBody, check, h.now); err != nil {
+	v.body = spool.New(bodies, bodyInMemory, r.ContentLength)
+	if err := v.body.Fill(r.Body, h.maxBody, check); err != nil {
 		v.fail(err)
 		return
 	}
-	if v.message, err = check.Finish(v.body, v.body.size); err != nil {
+	if v.message, err = check.Finish(v.body, v.body.Size()); err != nil {
 		v.message = nil
 		v.fail(err)
 		return
@@ -361,7 +367,7 @@ func (v *verdict) fail(err error) {
 		return
 	}
 	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
-	_, noRoom := errors.AsType[*spoolError](err)
+	_, noRoom := errors.AsType[*spool.Error](err)
 	switch {
 	case noRoom:
 		v.err = err
@@ -400,7 +406,7 @@ func (h *Verify) report(r *http.Request, v *verdict) {
 // answer answers a handshake or a replay without the app.
 func answer(w http.ResponseWriter, v *verdict) error {
 	if v.body != nil {
-		v.body.release()
+		v.body.Release()
 	}
 	return reply(w, v.reply)
 }
@@ -425,12 +431,12 @@ func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next c
 	if v.body != nil {
 		defer func() {
 			if err != nil {
-				v.body.releaseAfter(r.Context())
+				context.AfterFunc(r.Context(), v.body.Release) // error routes may still want it
 			} else {
-				v.body.release()
+				v.body.Release()
 			}
 		}()
-		v.body.serve(r)
+		v.body.Serve(r)
 	}
 	if !v.reserved {
 		return next.ServeHTTP(w, r)

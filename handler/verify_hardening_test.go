@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 )
 
 // Each test here is named after an attack or an accident that has broken
@@ -108,7 +110,7 @@ func TestCase24AbortedUpload(t *testing.T) {
 	// the server is well, and holds nothing
 	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
 	app.one(t)
-	until(t, "the memory of all bodies", func() bool { return bodyMemory.used.Load() == 0 })
+	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
 }
 
 func TestCase24Trailers(t *testing.T) {
@@ -175,7 +177,7 @@ func TestCase25BodyOverTheLimit(t *testing.T) {
 		do(t, r).want(t, http.StatusRequestEntityTooLarge)
 		app.none(t)
 	}
-	if used := bodyMemory.used.Load(); used != 0 {
+	if used := bodies.Taken(); used != 0 {
 		t.Errorf("%d bytes are held", used)
 	}
 }
@@ -208,9 +210,10 @@ func TestCase25EndlessBody(t *testing.T) {
 // Many slow uploads at once stay within the memory of all bodies.
 func TestCase25SlowUploadsAreBounded(t *testing.T) {
 	tempDir(t)
-	limit := bodyMemory.limit
-	bodyMemory.limit = 4 << 20
-	t.Cleanup(func() { bodyMemory.limit = limit })
+	const limit = 4 << 20
+	usual := bodies
+	bodies = room.New(limit)
+	t.Cleanup(func() { bodies = usual })
 	s, app := githubSite(t, "", "")
 	body := string(testBytes(1 << 20))
 	const uploads = 40
@@ -224,7 +227,7 @@ func TestCase25SlowUploadsAreBounded(t *testing.T) {
 		conns[i] = conn
 		io.WriteString(conn, head(mac(testSecret, body), fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")+body[:len(body)-1])
 	}
-	if used := bodyMemory.used.Load(); used > bodyMemory.limit {
+	if used := bodies.Taken(); used > limit {
 		t.Errorf("%d bytes are held", used)
 	}
 	for i, conn := range conns {
@@ -239,7 +242,7 @@ func TestCase25SlowUploadsAreBounded(t *testing.T) {
 			t.Fatalf("the app got %d bytes", len(got.body))
 		}
 	}
-	if used := bodyMemory.used.Load(); used != 0 {
+	if used := bodies.Taken(); used != 0 {
 		t.Errorf("%d bytes are still held", used)
 	}
 }

@@ -48,6 +48,9 @@ func Patience(size int64) time.Duration {
 // New makes room for so many bytes.
 func New(limit int64) *Room { return &Room{limit: limit} }
 
+// Taken is what they take at the moment.
+func (r *Room) Taken() int64 { return r.taken.Load() }
+
 // Part is what one body takes. The zero value takes nothing.
 type Part struct {
 	of   *Room
@@ -65,7 +68,7 @@ func (p *Part) Release() {
 	p.size = 0
 }
 
-// Grow takes more, unless there is no room for it.
+// Grow takes more, unless there is no room for it, or less.
 func (p *Part) Grow(more int64) bool { return p.take(p.size + more) }
 
 // take has the part be so large, unless all together are too large then. One

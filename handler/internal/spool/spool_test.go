@@ -1,0 +1,257 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+)
+
+// testBytes are n bytes that repeat at no chunk's distance.
+func testBytes(n int) []byte {
+	b := make([]byte, n)
+	r := rand.NewChaCha8([32]byte{1})
+	r.Read(b)
+	return b
+}
+
+// tempDir makes a directory for temporary files, of which none may be left.
+func tempDir(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	t.Cleanup(func() {
+		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
+			t.Errorf("temporary files are left: %v", left)
+		}
+	})
+}
+
+// inBubble runs a test in which time passes only where somebody waits.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
+func TestSpoolKeepsExactBytes(t *testing.T) {
+	tempDir(t)
+	const threshold = largeChunk
+	sources := map[string]func(io.Reader) io.Reader{
+		"whole":         func(r io.Reader) io.Reader { return r },
+		"byte by byte":  iotest.OneByteReader,
+		"half":          iotest.HalfReader,
+		"data with EOF": iotest.DataErrReader,
+	}
+	for _, size := range []int{0, 1, headSize, headSize + 1, smallChunk - 1, smallChunk, headSize + smallChunk + 1, threshold - 1, threshold, threshold + headSize + smallChunk + largeChunk + 1} {
+		for name, source := range sources {
+			for _, declared := range []int64{int64(size), -1} {
+				inBubble(t, fmt.Sprintf("%d/%d/%s", size, declared, name), func(t *testing.T) {
+					want := testBytes(size)
+					m := room.New(1 << 20)
+					s := New(m, threshold, declared)
+					var tee bytes.Buffer
+					if err := s.Fill(source(bytes.NewReader(want)), int64(size), &tee); err != nil {
+						t.Fatal(err)
+					}
+					if !bytes.Equal(tee.Bytes(), want) {
+						t.Error("the tee got other bytes")
+					}
+					if inFile := s.file != nil; inFile != (size > threshold) {
+						t.Errorf("in a file: %v", inFile)
+					}
+					got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+					if err != nil || !bytes.Equal(got, want) {
+						t.Errorf("read back %d bytes, %v", len(got), err)
+					}
+					if name == "whole" { // as far as pieces of memory meet
+						part := min(size, headSize+smallChunk+1000)
+						if err := iotest.TestReader(io.NewSectionReader(s, 0, int64(part)), want[:part]); err != nil {
+							t.Error(err)
+						}
+					}
+					s.Release()
+					s.Release()
+					if used := m.Taken(); used != 0 {
+						t.Errorf("%d bytes of memory are still taken", used)
+					}
+					if n, err := s.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+						t.Errorf("read after release: %d, %v", n, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// countingReader counts what was taken out of it.
+type countingReader struct {
+	r io.Reader
+	n int
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += n
+	return n, err
+}
+
+func TestSpoolLimit(t *testing.T) {
+	tempDir(t)
+	for _, limit := range []int{1, 100, smallChunk - 1, smallChunk, 3 * smallChunk, 20 * smallChunk} {
+		for _, over := range []int{0, 1, 10 * smallChunk} {
+			t.Run(fmt.Sprintf("%d+%d", limit, over), func(t *testing.T) {
+				src := &countingReader{r: bytes.NewReader(testBytes(limit + over))}
+				var tee bytes.Buffer
+				s := New(room.New(1<<20), 8*smallChunk, -1)
+				defer s.Release()
+				err := s.Fill(src, int64(limit), &tee)
+				if want := over > 0; errors.Is(err, room.ErrTooLarge) != want {
+					t.Errorf("got error %v", err)
+				}
+				if src.n > limit+1 {
+					t.Errorf("%d bytes were read", src.n)
+				}
+				if over > 0 && tee.Len() > limit {
+					t.Errorf("%d bytes were hashed", tee.Len())
+				}
+			})
+		}
+	}
+	t.Run("largest limit", func(t *testing.T) {
+		s := New(room.New(1<<20), smallChunk, -1)
+		defer s.Release()
+		if err := s.Fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestSpoolMemoryOfAllIsBounded: when bodies have used up the memory of all,
+// the next one goes to a file, whatever its size.
+func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
+	tempDir(t)
+	const limit = 2*smallChunk + 5
+	m := room.New(limit)
+	var spools []*Spool
+	for i := range 10 {
+		want := testBytes(smallChunk/2 + i)
+		s := New(m, 1<<20, -1)
+		if err := s.Fill(bytes.NewReader(want), 1<<20, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("spool %d: %d bytes, %v", i, len(got), err)
+		}
+		if inFile := s.file != nil; inFile != (i >= 2) {
+			t.Errorf("spool %d in a file: %v", i, inFile)
+		}
+		if used := m.Taken(); used > limit {
+			t.Errorf("%d bytes taken", used)
+		}
+		spools = append(spools, s)
+	}
+	for _, s := range spools {
+		s.Release()
+	}
+	if used := m.Taken(); used != 0 {
+		t.Errorf("%d bytes are still taken", used)
+	}
+}
+
+func TestSpoolWithoutRoomOnDisk(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
+	s := New(room.New(0), 0, -1)
+	defer s.Release()
+	err := s.Fill(bytes.NewReader(testBytes(headSize+1)), 1<<20, io.Discard)
+	var noRoom *Error
+	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+// TestSpoolSlowBody: a body may take 30 seconds, and longer only while it
+// brings something.
+func TestSpoolSlowBody(t *testing.T) {
+	tests := []struct {
+		name   string
+		size   int
+		second int // bytes a second
+		slow   bool
+	}{
+		{"within the grace", 29, 1, false},
+		{"dripping", 1000, 1, true},
+		{"large at a fair rate", 8 << 20, 64<<10 + 1024, false},
+		{"large and too slow", 8 << 20, 32 << 10, true},
+	}
+	for _, tt := range tests {
+		tempDir(t)
+		inBubble(t, tt.name, func(t *testing.T) {
+			body := bytes.NewReader(testBytes(tt.size))
+			s := New(room.New(1<<20), 1<<20, -1)
+			defer s.Release()
+			err := s.Fill(readerFunc(func(p []byte) (int, error) {
+				n, err := body.Read(p[:min(len(p), tt.second)])
+				time.Sleep(max(time.Duration(n)*time.Second/time.Duration(tt.second), time.Nanosecond))
+				return n, err
+			}), 1<<30, io.Discard)
+			if errors.Is(err, room.ErrSlow) != tt.slow || !tt.slow && err != nil {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("a read that the server timed out", func(t *testing.T) {
+		s := New(room.New(1<<20), 1<<20, -1)
+		defer s.Release()
+		err := s.Fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard)
+		if !errors.Is(err, room.ErrSlow) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestSpoolGivesSlowBodiesNoMemory: a body that doesn't come at once goes to a
+// file, and stays where it is if there can be none.
+func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
+	for name, missing := range map[string]bool{"to a file": false, "no folder for files": true} {
+		dir := t.TempDir()
+		if missing {
+			dir = filepath.Join(dir, "missing")
+		}
+		t.Setenv("TMPDIR", dir)
+		inBubble(t, name, func(t *testing.T) {
+			want := testBytes(5 * smallChunk)
+			m := room.New(1 << 20)
+			s := New(m, 1<<20, -1)
+			defer s.Release()
+			src := bytes.NewReader(want)
+			err := s.Fill(readerFunc(func(p []byte) (int, error) {
+				if src.Len() <= 2*smallChunk {
+					time.Sleep(promptGrace + time.Second)
+				}
+				return src.Read(p[:min(len(p), smallChunk/2)])
+			}), 1<<20, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if used := m.Taken(); (s.file != nil) == missing || (used > 0) != missing {
+				t.Errorf("a file: %v, %d bytes of memory", s.file != nil, used)
+			}
+			if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("read back %d bytes, %v", len(got), err)
+			}
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
