@@ -4,6 +4,7 @@
 //
 //	verify.go     webhook_verify: verifies a request before the app sees it
 //	  url.go        the URL that the provider called
+//	  claim.go      what claims to be a verdict
 //	  verdict.go    the verdict, in placeholders and logs; refusal.go, if it is bad
 //	  replay.go     which messages were seen; replaykeep.go keeps them in the store
 //	  tokenleak.go  warns if the access log would show a token
@@ -18,6 +19,7 @@
 //	  store.go      which store, and where
 //	  notices.go    what the engine does, as Caddy events and metrics;
 //	                deadlog.go and deadfile.go log dead letters
+//	refusallog.go   logs what verify.go and publish.go refuse
 //	metrics*.go   Prometheus; tracing*.go, OpenTelemetry
 //	placeholder.go, secret.go   placeholders and secrets in the config
 //	caddyfile_*   the Caddyfile syntax of each of the four, and their options

@@ -4,16 +4,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
-	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"golang.org/x/time/rate"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -45,6 +40,27 @@ func statusOf(reason verify.Reason) int {
 
 // because makes a reason of ours that of the verdict.
 func (v *verdict) because(reason verify.Reason) { v.reason, v.status = reason, statusOf(reason) }
+
+// fail puts an error down as the reason why a request isn't verified.
+func (v *verdict) fail(err error) {
+	if refusal, ok := errors.AsType[*verify.Error](err); ok {
+		v.reason, v.status = refusal.Reason, refusal.Status
+		return
+	}
+	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
+	_, noRoom := errors.AsType[*spool.Error](err)
+	switch {
+	case noRoom:
+		v.err = err
+		v.because(reasonNoRoom)
+	case errors.Is(err, room.ErrSlow):
+		v.because(reasonSlowBody)
+	case errors.Is(err, room.ErrTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
+		v.because(verify.ReasonBodyTooLarge)
+	default:
+		v.because(verify.ReasonUnreadableBody)
+	}
+}
 
 // refuse ends a request that was refused. The error's text is the reason alone:
 // users print it.
@@ -93,101 +109,4 @@ func closes(r *http.Request, v *verdict) bool {
 		return true
 	}
 	return v.body == nil && r.Header.Get("Expect") != ""
-}
-
-// refusalLog writes refusals at warn, since Caddy shows errors below 500 at
-// debug only: a few a second, and how many it left out, so that whoever is
-// refused can't fill a disk. It shows no header and no query: they may hold a
-// token.
-type refusalLog struct {
-	logger  *zap.Logger
-	limiter *rate.Limiter
-	omitted atomic.Int64
-}
-
-func newRefusalLog(logger *zap.Logger) *refusalLog {
-	return &refusalLog{logger: logger, limiter: rate.NewLimiter(rate.Every(time.Second), 10)}
-}
-
-func (l *refusalLog) write(r *http.Request, v *verdict) {
-	level, message := zapcore.WarnLevel, "webhook refused"
-	switch {
-	case v.err != nil:
-		level = zapcore.ErrorLevel
-	case v.kind == kindUnenforced:
-		message = "webhook would be refused (enforce off)"
-	}
-	entry := l.open(level, message)
-	if entry == nil {
-		return
-	}
-	fields := []zap.Field{
-		zap.String("provider", v.provider),
-		zap.String("reason", string(v.reason)),
-		zap.Int("status", v.status),
-	}
-	if v.err != nil {
-		fields = append(fields, zap.Error(v.err))
-	}
-	entry.Write(append(fields, l.about(r)...)...)
-}
-
-// writePublish writes that webhook_publish did not take an event. What is the
-// server's fault is logged by Caddy.
-func (l *refusalLog) writePublish(r *http.Request, err error) {
-	var refused caddyhttp.HandlerError
-	if !errors.As(err, &refused) || refused.StatusCode >= http.StatusInternalServerError {
-		return
-	}
-	if entry := l.open(zapcore.WarnLevel, "event refused: it is not stored"); entry != nil {
-		entry.Write(append([]zap.Field{zap.Int("status", refused.StatusCode), zap.Error(refused.Err)}, l.about(r)...)...)
-	}
-}
-
-// writeLeft writes that an event was taken without some headers.
-func (l *refusalLog) writeLeft(r *http.Request, names []string) {
-	if entry := l.open(zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large"); entry != nil {
-		entry.Write(append([]zap.Field{zap.String("headers", cut(strings.Join(names, ", "), 256))}, l.about(r)...)...)
-	}
-}
-
-// writeDropped writes that an event has the id of another one: whoever chose the
-// placeholder that gives it may not have meant that.
-func (l *refusalLog) writeDropped(r *http.Request, id string) {
-	if entry := l.open(zapcore.WarnLevel, "event dropped: one with its id, but another type or body, is stored"); entry != nil {
-		entry.Write(append([]zap.Field{zap.String("event_id", id)}, l.about(r)...)...)
-	}
-}
-
-// open begins a line, unless it is one too many or nobody reads it.
-func (l *refusalLog) open(level zapcore.Level, message string) *zapcore.CheckedEntry {
-	if !l.limiter.Allow() { // before Check, which costs more than all else here
-		l.omitted.Add(1)
-		return nil
-	}
-	return l.logger.Check(level, message)
-}
-
-// about tells whose request it was, and how many lines were left out before.
-func (l *refusalLog) about(r *http.Request) []zap.Field {
-	method, u := asSent(r)
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	fields := []zap.Field{
-		zap.String("client_ip", client),
-		zap.String("method", method),
-		zap.String("host", cut(u.Host, 256)),
-		zap.String("path", cut(u.EscapedPath(), 256)),
-	}
-	if omitted := l.omitted.Swap(0); omitted > 0 {
-		fields = append(fields, zap.Int64("omitted_before", omitted))
-	}
-	return fields
-}
-
-// cut shortens what a stranger wrote to what a log should hold.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	return s[:limit] + "…"
 }

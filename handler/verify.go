@@ -360,27 +360,6 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 	v.reply = v.message.Reply
 }
 
-// fail puts an error down as the reason why a request isn't verified.
-func (v *verdict) fail(err error) {
-	if refusal, ok := errors.AsType[*verify.Error](err); ok {
-		v.reason, v.status = refusal.Reason, refusal.Status
-		return
-	}
-	handlerErr, _ := errors.AsType[caddyhttp.HandlerError](err)
-	_, noRoom := errors.AsType[*spool.Error](err)
-	switch {
-	case noRoom:
-		v.err = err
-		v.because(reasonNoRoom)
-	case errors.Is(err, room.ErrSlow):
-		v.because(reasonSlowBody)
-	case errors.Is(err, room.ErrTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
-		v.because(verify.ReasonBodyTooLarge)
-	default:
-		v.because(verify.ReasonUnreadableBody)
-	}
-}
-
 // acknowledgement is what a provider wants to hear of an event, nil where any 2xx
 // will do.
 func acknowledgement(a verify.Acknowledge) *verify.Reply {

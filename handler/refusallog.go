@@ -1,0 +1,94 @@
+package handler
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/time/rate"
+)
+
+// refusalLog writes refusals at warn, since Caddy shows errors below 500 at
+// debug only: a few a second, and how many it left out, so that whoever is
+// refused can't fill a disk. It shows no header and no query: they may hold a
+// token.
+type refusalLog struct {
+	logger  *zap.Logger
+	limiter *rate.Limiter
+	omitted atomic.Int64
+}
+
+func newRefusalLog(logger *zap.Logger) *refusalLog {
+	return &refusalLog{logger: logger, limiter: rate.NewLimiter(rate.Every(time.Second), 10)}
+}
+
+func (l *refusalLog) write(r *http.Request, v *verdict) {
+	level, message := zapcore.WarnLevel, "webhook refused"
+	switch {
+	case v.err != nil:
+		level = zapcore.ErrorLevel
+	case v.kind == kindUnenforced:
+		message = "webhook would be refused (enforce off)"
+	}
+	l.line(r, level, message, zap.String("provider", v.provider), zap.String("reason", string(v.reason)), zap.Int("status", v.status), zap.Error(v.err))
+}
+
+// writePublish writes that webhook_publish did not take an event. What is the
+// server's fault is logged by Caddy.
+func (l *refusalLog) writePublish(r *http.Request, err error) {
+	var refused caddyhttp.HandlerError
+	if errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError {
+		l.line(r, zapcore.WarnLevel, "event refused: it is not stored", zap.Int("status", refused.StatusCode), zap.Error(refused.Err))
+	}
+}
+
+// writeLeft writes that an event was taken without some headers.
+func (l *refusalLog) writeLeft(r *http.Request, names []string) {
+	l.line(r, zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large", zap.String("headers", cut(strings.Join(names, ", "), 256)))
+}
+
+// writeDropped writes that an event has the id of another one: whoever chose the
+// placeholder that gives it may not have meant that.
+func (l *refusalLog) writeDropped(r *http.Request, id string) {
+	l.line(r, zapcore.WarnLevel, "event dropped: one with its id, but another type or body, is stored", zap.String("event_id", id))
+}
+
+// line writes one about a request, unless it is one too many or nobody reads it.
+func (l *refusalLog) line(r *http.Request, level zapcore.Level, message string, fields ...zap.Field) {
+	if !l.limiter.Allow() { // before Check, which costs more than all else here
+		l.omitted.Add(1)
+		return
+	}
+	if entry := l.logger.Check(level, message); entry != nil {
+		entry.Write(append(fields, l.about(r)...)...)
+	}
+}
+
+// about tells whose request it was, and how many lines were left out before.
+func (l *refusalLog) about(r *http.Request) []zap.Field {
+	method, u := asSent(r)
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	fields := []zap.Field{
+		zap.String("client_ip", client),
+		zap.String("method", method),
+		zap.String("host", cut(u.Host, 256)),
+		zap.String("path", cut(u.EscapedPath(), 256)),
+	}
+	if omitted := l.omitted.Swap(0); omitted > 0 {
+		fields = append(fields, zap.Int64("omitted_before", omitted))
+	}
+	return fields
+}
+
+// cut shortens what a stranger wrote to what a log should hold.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}
