@@ -48,7 +48,8 @@ const bodyInMemory = 1 << 20
 // as a single word, such as `bad_signature`.
 //
 // Request headers that start with `Webhook-Verified` are removed. On verified
-// requests, `Webhook-Verified` is set to the name of the provider. Trailers are
+// requests, `Webhook-Verified` is set to the name of the provider. Requests that
+// don't pass through this handler keep what clients have set. Trailers are
 // removed too, since no provider signs them, and so are headers listed in
 // `Connection`, which proxies don't pass on.
 //

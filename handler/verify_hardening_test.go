@@ -875,6 +875,30 @@ func TestStalledBodyByEachHTTP(t *testing.T) {
 	}
 }
 
+// Beside a route that verifies, another one may lead to the same app, which may
+// take its path for the same: what the docs remove there doesn't get through.
+func TestForgedVerdictBesideTheRoute(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", fmt.Sprintf(`request_header -Webhook-Verified*
+	handle /github {
+		webhook_verify github %q
+		reverse_proxy %[2]s
+	}
+	handle {
+		reverse_proxy %[2]s
+	}`, testSecret, app.addr))
+	for path, want := range map[string]string{"/github": "github", "/github/": "", "/github%20": ""} {
+		r := signGitHub(post(t, "http://"+s.addr+path, "{}"), "{}")
+		r.Header.Set("Webhook-Verified", "stripe")
+		r.Header.Set("Webhook-Verified-By", "stripe")
+		do(t, r).want(t, http.StatusOK)
+		got := app.one(t).Header
+		if v := got.Get("Webhook-Verified"); v != want || got.Get("Webhook-Verified-By") != "" {
+			t.Errorf("%s: the app got %v", path, got)
+		}
+	}
+}
+
 // From outside, all wrong signatures look alike.
 func TestCase42OneAnswerOutside(t *testing.T) {
 	app := newApp(t)
