@@ -111,7 +111,7 @@ type Verify struct {
 
 	// Passes all requests on, verified or not. The verdict is in the
 	// placeholders, and `Webhook-Verified` is `false` on requests that would have
-	// been refused.
+	// been refused. Behind this, `webhook_publish` stores unverified requests too.
 	DryRun bool `json:"dry_run,omitempty"`
 
 	// Doesn't answer the provider's handshake. Signed handshakes are passed on
