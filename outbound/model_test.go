@@ -799,7 +799,7 @@ func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.Su
 		return "waits for a deleted subscription"
 	case r.Due.Sub(now) > longest && !w.skewed:
 		return "waits for too long"
-	case lane.Subscription.Active && s.pushed:
+	case lane.Subscription.Active && s.pushed && !(s.ordered && w.skewed): // what was queued again may be due later than a restart begins
 		return "waits though it was asked for"
 	case lane.Subscription.Active && !r.Due.After(now) && !lane.PausedUntil.After(now):
 		return "is due"
