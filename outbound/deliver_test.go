@@ -131,7 +131,11 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 
 	h.restart()
 	r.answers(nil)
-	if _, err := h.RedeliverAttempt(t.Context(), d.Last.ID.With(store.AttemptPrefix)); err != nil {
+	id, err := h.DeliveryOf(t.Context(), d.Last.ID.With(store.AttemptPrefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Redeliver(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
 	r.next(t)

@@ -69,23 +69,6 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.redeliver(ctx, key)
-}
-
-// RedeliverAttempt queues the delivery that an attempt was made for.
-func (e *Engine) RedeliverAttempt(ctx context.Context, id string) (*Record, error) {
-	attempt, ok := store.ParseID(store.AttemptPrefix, id)
-	if !ok {
-		return nil, ErrNotFound
-	}
-	key, err := e.store.DeliveryOf(ctx, attempt)
-	if err != nil {
-		return nil, err
-	}
-	return e.redeliver(ctx, key)
-}
-
-func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 	r, err := e.store.Delivery(ctx, key)
 	if err != nil {
 		return nil, err
@@ -106,6 +89,16 @@ func (e *Engine) redeliver(ctx context.Context, key store.ID) (*Record, error) {
 		}
 	}
 	return e.record(ctx, key)
+}
+
+// DeliveryOf returns the id of the delivery that an attempt was made for.
+func (e *Engine) DeliveryOf(ctx context.Context, attempt string) (id string, err error) {
+	key, ok := store.ParseID(store.AttemptPrefix, attempt)
+	if !ok {
+		return "", ErrNotFound
+	}
+	delivery, err := e.store.DeliveryOf(ctx, key)
+	return delivery.With(store.DeliveryPrefix), err
 }
 
 // Cancel makes a dead letter of a delivery that waits for an attempt. What comes

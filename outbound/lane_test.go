@@ -299,7 +299,7 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 		if what != "filling" {
 			return
 		}
-		if _, err := l.e.redeliver(t.Context(), hs[0].Delivery.ID); err != nil {
+		if _, err := l.e.Redeliver(t.Context(), hs[0].Delivery.ID.With(store.DeliveryPrefix)); err != nil {
 			t.Error(err)
 		}
 	}}

@@ -36,6 +36,7 @@ type SubscriptionStatus struct {
 	Health       string
 	InFlight     int
 	Pending      int64     // deliveries that wait for it, those under way included
+	OldestDue    time.Time // of these, where it is active, zero for none
 	Ready        int       // of these, the ones in its lane
 	Dead         int64     // dead letters
 	Failures     int       // attempts that failed in a row
@@ -52,11 +53,15 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	oldest, err := e.oldestDue(ctx)
+	backlogs, err := e.store.Backlogs(ctx)
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), OldestDue: oldest, InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	due := map[store.ID]time.Time{}
+	for _, b := range backlogs {
+		due[b.Subscription] = b.Due
+	}
+	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	if e.shared != nil {
 		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
 			return Status{}, err
@@ -65,6 +70,10 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	for _, l := range e.lanes.all() {
 		sub := l.status()
 		sub.Pending, sub.Dead = stats.Waiting[l.key], stats.DeadBy[l.key]
+		if sub.Subscription.Active {
+			sub.OldestDue = e.clock.wall(due[l.key])
+			s.OldestDue = earlier(s.OldestDue, sub.OldestDue)
+		}
 		s.Subscriptions = append(s.Subscriptions, sub)
 	}
 	slices.SortFunc(s.Subscriptions, func(a, b SubscriptionStatus) int {
@@ -73,18 +82,29 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// oldestDue is when the first of the deliveries was or will be due that are not
-// held.
-func (e *Engine) oldestDue(ctx context.Context) (oldest time.Time, err error) {
-	backlogs, err := e.store.Backlogs(ctx)
-	for _, b := range backlogs {
-		if oldest.IsZero() || b.Due.Before(oldest) {
-			if l := e.lanes.byKey(b.Subscription); l != nil && l.target.Load().sub.Active {
-				oldest = b.Due
-			}
+// OfTenant is what of it is a tenant's: its subscriptions, and the sums of their
+// figures.
+func (s Status) OfTenant(tenant string) Status {
+	own := Status{Draining: s.Draining}
+	for _, sub := range s.Subscriptions {
+		if sub.Subscription.Tenant != tenant {
+			continue
 		}
+		own.Subscriptions = append(own.Subscriptions, sub)
+		own.Store.Pending += sub.Pending
+		own.Store.Dead += sub.Dead
+		own.InFlight += sub.InFlight
+		own.OldestDue = earlier(own.OldestDue, sub.OldestDue)
 	}
-	return e.clock.wall(oldest), err
+	return own
+}
+
+// earlier is the first of two times, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Full tells whether the store has no room, as far as the last events that came

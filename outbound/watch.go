@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// maxWatches is how many may follow an engine at once.
-	maxWatches = 64
+	// maxWatches is how many may follow an engine at once, and maxTenantWatches how
+	// many of each tenant, which take nothing from the others.
+	maxWatches       = 64
+	maxTenantWatches = 8
 	// watchRoom is how many attempts may wait for whoever follows.
 	watchRoom = 1024
 )
@@ -24,15 +26,16 @@ type Watch struct {
 	Done <-chan struct{}
 
 	engine *Engine
+	tenant string
 	feed   chan *Record
 	missed atomic.Int64
 }
 
-// Watch begins to follow the attempts, until Stop. Too many at once get
-// ErrUnavailable.
-func (e *Engine) Watch() (*Watch, error) {
+// Watch begins to follow the attempts, until Stop: all, or those that a tenant
+// sees, as by the Within of a Query. Too many at once get ErrUnavailable.
+func (e *Engine) Watch(tenant string) (*Watch, error) {
 	feed := make(chan *Record, watchRoom)
-	w := &Watch{Attempts: feed, Done: e.life.Done(), engine: e, feed: feed}
+	w := &Watch{Attempts: feed, Done: e.life.Done(), engine: e, tenant: tenant, feed: feed}
 	if !e.watches.add(w) {
 		return nil, ErrUnavailable
 	}
@@ -44,6 +47,11 @@ func (w *Watch) Stop() { w.engine.watches.remove(w) }
 
 // Missed returns how many attempts were left out since it was asked before.
 func (w *Watch) Missed() int64 { return w.missed.Swap(0) }
+
+// sees tells whether an attempt is one of those that w follows.
+func (w *Watch) sees(a *AttemptDone) bool {
+	return w.tenant == "" || w.tenant == a.Event.Tenant && w.tenant == a.Subscription.Tenant
+}
 
 // watches are those who follow. Attempts only load the list.
 type watches struct {
@@ -61,11 +69,20 @@ func (ws *watches) all() []*Watch {
 func (ws *watches) add(w *Watch) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	all := ws.all()
-	if len(all) >= maxWatches {
+	most := maxWatches
+	if w.tenant != "" {
+		most = maxTenantWatches
+	}
+	all := slices.Clone(ws.all())
+	for _, other := range all {
+		if other.tenant == w.tenant {
+			most--
+		}
+	}
+	if most <= 0 {
 		return false
 	}
-	all = append(slices.Clone(all), w)
+	all = append(all, w)
 	ws.list.Store(&all)
 	return true
 }
@@ -88,6 +105,9 @@ func (ws *watches) tell(a *AttemptDone) {
 	r := a.Record()
 	r.Last = &attempt
 	for _, w := range all {
+		if !w.sees(a) {
+			continue
+		}
 		select {
 		case w.feed <- r:
 		default:

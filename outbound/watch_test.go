@@ -12,7 +12,7 @@ import (
 
 func watch(t *testing.T, h *house) *outbound.Watch {
 	t.Helper()
-	w, err := h.Watch()
+	w, err := h.Watch("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestWatchesAreBounded(t *testing.T) {
 	for range 63 {
 		watch(t, h)
 	}
-	if _, err := h.Watch(); !errors.Is(err, outbound.ErrUnavailable) {
+	if _, err := h.Watch(""); !errors.Is(err, outbound.ErrUnavailable) {
 		t.Errorf("one more: %v", err)
 	}
 	first.Stop()

@@ -265,6 +265,7 @@ type Query struct {
 	Subscription string // its public id
 	EventType    string // a name, or a prefix that ends in ".*"
 	Tenant       string
+	Within       string // a tenant who sees these rows alone: its events, and of those the deliveries to its subscriptions
 	States       []State
 	Since, Until time.Time // when it was made: from Since on, before Until
 	Before       ID        // the cursor: rows older than this one

@@ -208,6 +208,75 @@ var listTests = []test{
 		b.check(err)
 		equal(b, "payload", string(events[0].Payload), "3")
 	}},
+	{"what a tenant sees", func(b *bench) {
+		mine, other, nobody := b.subscribeOf("acme", "mine"), b.subscribeOf("other", "other"), b.subscribe("nobody")
+		gone := b.subscribeOf("acme", "gone")
+		order := b.event("1", mine, gone)
+		order.Event.Tenant = "acme"
+		told := b.event("2", mine, nobody) // as the engine tells both of a tenant's dead letter
+		told.Event.Tenant, told.Event.Type = "acme", store.OperationalPrefix+"delivery.dead"
+		alone := b.event("3")
+		alone.Event.Tenant = "acme"
+		theirs, common := b.event("4", other), b.event("5", nobody)
+		theirs.Event.Tenant = "other"
+		b.publish(order, told, alone, theirs, common)
+		b.check(b.DeleteSubscription(b.ctx(), gone.ID))
+		b.settle(
+			b.attempted(order.Deliveries[0].ID, 1, store.Dead), b.attempted(told.Deliveries[1].ID, 1, store.Dead),
+			b.attempted(theirs.Deliveries[0].ID, 1, store.Dead),
+		)
+		dead := []store.State{store.Dead}
+		d1, d2, d3 := order.Deliveries[0].ID, order.Deliveries[1].ID, told.Deliveries[0].ID
+		for _, test := range []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"all", store.Query{}, []store.ID{d3, d2, d1}},
+			{"pending", store.Query{States: []store.State{store.Pending}}, []store.ID{d3, d2}},
+			{"dead", store.Query{States: dead}, []store.ID{d1}},
+			{"the engine's", store.Query{EventID: told.Event.ID}, []store.ID{d3}},
+			{"its own", store.Query{Tenant: "acme", Subscription: "mine"}, []store.ID{d3, d1}},
+			{"a deleted subscription's", store.Query{Subscription: "gone"}, []store.ID{d2}},
+			{"one of another", store.Query{Delivery: theirs.Deliveries[0].ID}, nil},
+			{"the engine's to another", store.Query{Delivery: told.Deliveries[1].ID}, nil},
+			{"an event of another", store.Query{EventID: theirs.Event.ID}, nil},
+			{"an event of nobody", store.Query{Event: common.Event.Key}, nil},
+			{"another's subscription", store.Query{Subscription: "other"}, nil},
+			{"nobody's subscription", store.Query{Subscription: "nobody"}, nil},
+			{"another tenant", store.Query{Tenant: "other"}, nil},
+		} {
+			test.q.Within = "acme"
+			same(b, test.name, b.list(test.q), test.want)
+		}
+		for _, test := range []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"all events", store.Query{}, []store.ID{alone.Event.Key, told.Event.Key, order.Event.Key}},
+			{"events to a subscription", store.Query{Subscription: "mine"}, []store.ID{told.Event.Key, order.Event.Key}},
+			{"events to nobody's", store.Query{Subscription: "nobody"}, nil},
+			{"events with a dead letter", store.Query{States: dead}, []store.ID{order.Event.Key}},
+			{"events of another", store.Query{Tenant: "other"}, nil},
+		} {
+			test.q.Within = "acme"
+			events, err := b.Events(b.ctx(), test.q)
+			b.check(err)
+			var got []store.ID
+			for _, e := range events {
+				got = append(got, e.Key)
+			}
+			same(b, test.name, got, test.want)
+		}
+		done, err := b.Discard(b.ctx(), store.Query{Within: "acme", Limit: 9})
+		b.check(err)
+		equal(b, "deleted", done.Count, 1)
+		done, err = b.Requeue(b.ctx(), store.Query{States: dead, Within: "acme", Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "queued again", done.Count, 0)
+		same(b, "dead letters of others", b.list(store.Query{States: dead}), []store.ID{theirs.Deliveries[0].ID, told.Deliveries[1].ID})
+	}},
 	{"by pages, each once", func(b *bench) {
 		crm := b.subscribe("crm")
 		var ps []*store.Publication

@@ -106,8 +106,13 @@ func (b *bench) check(err error) {
 // subscribe makes an active subscription to everything.
 func (b *bench) subscribe(id string) *store.Subscription {
 	b.Helper()
+	return b.subscribeOf("", id)
+}
+
+func (b *bench) subscribeOf(tenant, id string) *store.Subscription {
+	b.Helper()
 	s := &store.Subscription{
-		Key: b.ids.Next(), ID: id, URL: "https://example.com/" + id, EventTypes: []string{"*"},
+		Key: b.ids.Next(), ID: id, Tenant: tenant, URL: "https://example.com/" + id, EventTypes: []string{"*"},
 		Secrets: []store.Secret{{Value: "whsec_" + id}}, Active: true, Updated: b.now(),
 	}
 	b.check(b.CreateSubscription(b.ctx(), s))

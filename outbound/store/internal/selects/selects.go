@@ -100,6 +100,9 @@ func (w *where) event(q store.Query) {
 	if q.Tenant != "" {
 		w.add("e.tenant = ?", q.Tenant)
 	}
+	if q.Within != "" {
+		w.add("e.tenant = ?", q.Within)
+	}
 }
 
 // delivery adds what q asks of the delivery d.
@@ -108,7 +111,11 @@ func (w *where) delivery(q store.Query) {
 		w.add("d.id = ?", q.Delivery)
 	}
 	if q.Subscription != "" {
-		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE id = ?)", q.Subscription)
+		one, args := "id = ?", []any{q.Subscription}
+		if q.Within != "" { // another's is not even looked for, which would take time
+			one, args = one+" AND tenant = ?", append(args, q.Within)
+		}
+		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE "+one+")", args...)
 	}
 	switch {
 	case only(q, store.Pending):
@@ -123,6 +130,14 @@ func (w *where) delivery(q store.Query) {
 	}
 	if !q.FailedUntil.IsZero() {
 		w.add(last+" < ?", Millis(q.FailedUntil))
+	}
+}
+
+// within adds that the delivery d is one that a tenant sees. What the engine tells
+// of a tenant goes to others as well.
+func (w *where) within(q store.Query) {
+	if q.Within != "" {
+		w.add("(SELECT tenant FROM "+w.Schema+"subscription WHERE key = d.subscription) = ?", q.Within)
 	}
 }
 
@@ -161,6 +176,7 @@ func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args 
 	}
 	d.delivery(q)
 	if len(d.terms) > 0 {
+		d.within(q)
 		d.add(dialect.OfEvent)
 		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+d.String()+")", d.args...)
 	}
@@ -174,6 +190,7 @@ func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql str
 	w.span("d.id", q)
 	w.delivery(q)
 	rest.event(q)
+	rest.within(q)
 	if also != "" {
 		rest.add(also)
 	}
