@@ -31,6 +31,16 @@ type API struct {
 	// mTLS. Can't be combined with tokens.
 	Auth string `json:"auth,omitempty"`
 
+	// The tenant that the API is for. Only that tenant's events, deliveries and
+	// subscriptions can then be seen and changed; those of other tenants, and those
+	// without a tenant, don't exist. Event types can be read, but not changed.
+	//
+	// Supports placeholders, as in `{http.auth.user.id}`; requests for which one of
+	// them is empty are refused with status 403. Use a placeholder that is set by
+	// what authenticates the request, never one that the client can choose.
+	// Default: the API is for all tenants.
+	Tenant *string `json:"tenant,omitempty"`
+
 	handler http.Handler
 }
 
@@ -69,7 +79,13 @@ func (h *API) provision(ctx caddy.Context) error {
 	if err := h.checkAuth(); err != nil {
 		return err
 	}
+	if err := h.checkTenant(); err != nil {
+		return err
+	}
 	c := api.Config{NoAuth: h.Auth == "none", Engine: app.(*App).current, Ending: ending(func() caddy.Context { return ctx }), Logger: ctx.Slogger()}
+	if h.Tenant != nil {
+		c.Tenant = func(r *http.Request) (string, error) { return tenantOf(r, *h.Tenant) }
+	}
 	for _, t := range h.Tokens {
 		scope, err := api.ParseScope(t.Scope)
 		if err != nil {
@@ -104,6 +120,16 @@ func (h *API) checkAuth() error {
 		return errors.New("it would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there")
 	}
 	return nil
+}
+
+func (h *API) checkTenant() error {
+	switch {
+	case h.Tenant == nil:
+		return nil
+	case *h.Tenant == "": // which is no way to say all of them
+		return errors.New("tenant is empty: write one, or leave the option out for an API for all tenants")
+	}
+	return checkTenant(*h.Tenant)
 }
 
 func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {

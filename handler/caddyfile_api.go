@@ -19,6 +19,7 @@ func init() {
 //	webhook_api [<matcher>] {
 //		token <token> publish|read|manage
 //		auth none
+//		tenant <tenant>
 //	}
 //
 // The option token can be repeated.
@@ -34,6 +35,10 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var apiOptions = map[string]option[*API]{
 	"token": {parseToken, true},
 	"auth":  text(func(h *API) *string { return &h.Auth }),
+	"tenant": text(func(h *API) *string {
+		h.Tenant = new(string)
+		return h.Tenant
+	}),
 }
 
 func parseToken(d *caddyfile.Dispenser, h *API) error {

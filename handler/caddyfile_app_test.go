@@ -55,7 +55,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
 		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},
 		"token":                  {site("webhook_api {\ntoken x\n}"), "token {env.WEBHOOKS_TOKEN} publish"},
-		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': the options here are auth, token"},
+		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': the options here are auth, tenant, token"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(c.caddyfile), nil)
@@ -150,6 +150,12 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"one id for all":      {"", ":0 {\nwebhook_publish a {\nevent_id x\n}\n}", "all events would have the same id"},
 		"forwards a reserved": {"", ":0 {\nwebhook_publish a {\nforward_headers X-GitHub-* Host\n}\n}", "webhook_publish: forward_headers Host: "},
 		"forwards none":       {"", ":0 {\nwebhook_publish a {\nforward_headers Webhook-*\n}\n}", "webhook_publish: forward_headers Webhook-*: "},
+		"an api's tenant":     {"", ":0 {\nwebhook_api {\nauth none\ntenant \"acme inc\"\n}\n}", "webhook_api: tenant \"acme inc\": it may only have"},
+		"a variable's tenant": {"", ":0 {\nwebhook_api {\nauth none\ntenant a{env.PATH}\n}\n}", "it may only have"},
+		"an api's is not set": {"", ":0 {\nwebhook_api {\nauth none\ntenant {env.NO_SUCH_TENANT}\n}\n}", "webhook_api: tenant: the environment variable NO_SUCH_TENANT is empty or not set"},
+		"an api's misspelt":   {"", ":0 {\nwebhook_api {\nauth none\ntenant {http.webhook.tenant}\n}\n}", "webhook_api: tenant: there is no {http.webhook.tenant}: "},
+		"an api's is empty":   {"", ":0 {\nwebhook_api {\nauth none\ntenant \"\"\n}\n}", "tenant is empty"},
+		"an api's tenants":    {"", ":0 {\nwebhook_api {\nauth none\ntenant a\ntenant b\n}\n}", "tenant is given twice"},
 		"unknown scope":       {"", ":0 {\nwebhook_api {\ntoken x admin\n}\n}", "publish"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,7 @@
 //	                deadlog.go and deadfile.go log dead letters
 //	refusallog.go   logs what verify.go and publish.go refuse
 //	metrics*.go   Prometheus; tracing*.go, OpenTelemetry
-//	placeholder.go, secret.go   placeholders and secrets in the config
+//	placeholder.go, secret.go   placeholders and secrets in the config; tenant.go,
+//	              whose a request is
 //	caddyfile_*   the Caddyfile syntax of each of the four, and their options
 package handler

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,7 +43,7 @@ type Publish struct {
 	EventType string `json:"event_type"`
 
 	// The tenant that the event belongs to. Supports placeholders; requests for
-	// which the result is empty are refused. Default: no tenant.
+	// which one of them is empty are refused. Default: no tenant.
 	Tenant string `json:"tenant,omitempty"`
 
 	// The event id, by which a webhook that is sent again is recognized as a
@@ -85,22 +86,15 @@ func (p *Publish) Validate() error {
 	if p.EventType == "" {
 		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
-	for _, option := range []struct{ name, text string }{{"event type", p.EventType}, {"tenant", p.Tenant}, {"event_id", p.EventID}} {
-		if words := absent(option.text); words != "" {
-			return fmt.Errorf("webhook_publish: %s: %s", option.name, words)
-		}
-		if name := misspelt(option.text); name != "" {
-			return fmt.Errorf("webhook_publish: %s: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option.name, name)
-		}
+	err := cmp.Or(checkPlaceholders("event type", p.EventType), checkTenant(p.Tenant), checkPlaceholders("event_id", p.EventID))
+	if err != nil {
+		return fmt.Errorf("webhook_publish: %w", err)
 	}
 	if store.Operational(p.EventType) {
 		return fmt.Errorf("webhook_publish: %q: types that begin with %s are for the events that the server publishes about itself: choose another word", p.EventType, store.OperationalPrefix)
 	}
 	if !strings.Contains(p.EventType, "{") && outbound.AsEventType(p.EventType) != p.EventType {
 		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)
-	}
-	if wrong, ok := errors.AsType[*outbound.Invalid](outbound.CheckTenant(p.Tenant)); ok && !strings.Contains(p.Tenant, "{") {
-		return fmt.Errorf("webhook_publish: tenant %q: it %s", p.Tenant, wrong.What)
 	}
 	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
 		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
@@ -142,8 +136,8 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer part.Release()
 	ev := p.event(r, body)
-	if p.Tenant != "" && ev.Tenant == "" {
-		return caddyhttp.Error(http.StatusUnprocessableEntity, fmt.Errorf("tenant %s: this request gives none: it must not become nobody's event", p.Tenant))
+	if ev.Tenant, err = tenantOf(r, p.Tenant); err != nil {
+		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	}
 	res, err := engine.Publish(r.Context(), ev)
 	var reused *outbound.Reused
@@ -179,7 +173,6 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	n := &outbound.NewEvent{
 		ID:          p.eventID(repl, verdictOf(r.Context())),
-		Tenant:      repl.ReplaceAll(p.Tenant, ""),
 		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),
 		ContentType: r.Header.Get("Content-Type"),
 		Payload:     body,

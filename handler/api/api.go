@@ -3,7 +3,8 @@
 // prefix, and answers hold no path of their own.
 //
 // The way of a request: its token is looked up (auth.go), its route is found
-// (here), and the route's method on call answers it, in the file of its noun.
+// (here), and the route's method on call answers it, in the file of its noun,
+// from what the request may see of the engine (view.go).
 // Every error becomes a problem document (problem.go). Bodies are read with
 // one pass of a scanner (scan.go, object.go, envelope.go). openapi.json is the
 // contract; a test compares it with the routes and with their answers.
@@ -29,6 +30,9 @@ type Config struct {
 	// NoAuth lets everybody in, for use behind another handler that asks who
 	// they are. There are no Tokens then.
 	NoAuth bool
+	// Tenant tells whose request it is: what is that tenant's is all that it sees and
+	// changes. An error, or "", refuses it. Nil: requests see everything.
+	Tenant func(*http.Request) (string, error)
 	// Engine is asked for with each request. While it returns nil, requests
 	// are answered with 503.
 	Engine func() *outbound.Engine
@@ -48,7 +52,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Engine == nil {
 		return nil, errors.New("setting up the API: there is no engine to ask for")
 	}
-	a := &api{auth: auth, find: c.Engine, ending: c.Ending, log: c.Logger, bodies: room.New(bodiesLimit), failures: rate.Sometimes{Interval: time.Second}}
+	a := &api{auth: auth, tenant: c.Tenant, find: c.Engine, ending: c.Ending, log: c.Logger, bodies: room.New(bodiesLimit), failures: rate.Sometimes{Interval: time.Second}}
 	if a.ending == nil {
 		a.ending = func() func() bool { return func() bool { return false } }
 	}
@@ -60,6 +64,7 @@ func New(c Config) (http.Handler, error) {
 
 type api struct {
 	auth     *auth
+	tenant   func(*http.Request) (string, error) // nil: everybody sees everything
 	find     func() *outbound.Engine
 	ending   func() func() bool
 	log      *slog.Logger
@@ -72,7 +77,7 @@ type call struct {
 	*api
 	w       http.ResponseWriter
 	r       *http.Request
-	engine  *outbound.Engine
+	engine  view
 	granted Scope
 	id      string    // from the path
 	body    room.Part // of api.bodies
@@ -221,6 +226,10 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	tenant, err := a.tenantOf(r)
+	if err != nil {
+		return err
+	}
 	t, id, err := lookUp(r.Method, r.URL.Path)
 	if err != nil {
 		return err
@@ -232,7 +241,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", restarting).retryAfter(restarting)
 	}
-	c := &call{api: a, w: w, r: r, engine: e, granted: granted, id: id}
+	c := &call{api: a, w: w, r: r, engine: view{e, tenant}, granted: granted, id: id}
 	defer c.body.Release()
 	return t.serve(c)
 }

@@ -140,7 +140,7 @@ func (c *call) showEvent() error {
 	}
 	e, err := c.engine.Event(c.r.Context(), q.Tenant, c.id)
 	if err != nil {
-		return noEvent(err, q.Tenant, c.id)
+		return c.noEvent(err, q.Tenant)
 	}
 	q.Event = e.Key
 	records, err := c.engine.Deliveries(c.r.Context(), q)
@@ -178,15 +178,15 @@ func (c *call) deleteEvent() error {
 		return err
 	}
 	if err := c.engine.DeleteEvent(c.r.Context(), q.Tenant, c.id); err != nil {
-		return noEvent(err, q.Tenant, c.id)
+		return c.noEvent(err, q.Tenant)
 	}
 	return c.noContent()
 }
 
 // noEvent reminds of the tenant, without which its events aren't found.
-func noEvent(err error, tenant, id string) error {
-	if tenant == "" {
-		return notFound(err, "event", id, "/events; one of a tenant is found with ?tenant=…")
+func (c *call) noEvent(err error, tenant string) error {
+	if tenant = cmp.Or(tenant, c.engine.tenant); tenant == "" {
+		return notFound(err, "event", c.id, "/events; one of a tenant is found with ?tenant=…")
 	}
-	return notFound(err, "event", id, "/events?tenant=…: it is not among those of the tenant "+quote(tenant))
+	return notFound(err, "event", c.id, "/events?tenant=…: it is not among those of the tenant "+quote(tenant))
 }

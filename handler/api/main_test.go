@@ -47,6 +47,7 @@ type server struct {
 	closing  sync.Once
 	stays    atomic.Bool // else what has no end of its own ends at once
 	attempts chan *outbound.AttemptDone
+	made     atomic.Int64 // rows
 	log      *lockedBuffer
 	contract *contract
 }

@@ -46,6 +46,8 @@ const (
 	codeInvalidToken     = "invalid_token"
 	codeScope            = "insufficient_scope"
 	codeCrossOrigin      = "cross_origin"
+	codeNoTenant         = "no_tenant"
+	codeOtherTenant      = "other_tenant"
 	codeNoRoute          = "no_such_route"
 	codeNotFound         = "not_found"
 	codeMethod           = "method_not_allowed"
@@ -72,6 +74,8 @@ var kinds = map[string]kind{
 	codeInvalidToken:     {http.StatusUnauthorized, "The token is not valid"},
 	codeScope:            {http.StatusForbidden, "The token does not allow this"},
 	codeCrossOrigin:      {http.StatusForbidden, "Another site's page may not do this"},
+	codeNoTenant:         {http.StatusForbidden, "It is not known whose request this is"},
+	codeOtherTenant:      {http.StatusForbidden, "It is not this tenant's"},
 	codeNoRoute:          {http.StatusNotFound, "There is no such path"},
 	codeNotFound:         {http.StatusNotFound, "Not found"},
 	codeMethod:           {http.StatusMethodNotAllowed, "The path does not take this method"},

@@ -14,7 +14,7 @@ type status struct {
 	InFlight      int                  `json:"in_flight"`
 	DeadLetters   int64                `json:"dead_letters"`
 	Draining      bool                 `json:"draining"`
-	Store         storeStatus          `json:"store"`
+	Store         *storeStatus         `json:"store"` // null where the API is a tenant's
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
 
@@ -67,24 +67,32 @@ func (c *call) showStatus() error {
 	if _, err := c.query(); err != nil {
 		return err
 	}
-	s, err := c.engine.Status(c.r.Context())
+	s, whole, err := c.engine.Status(c.r.Context())
 	if err != nil {
 		return err
 	}
 	out := status{
 		Pending: s.Store.Pending, OldestDue: timestamp(s.OldestDue), InFlight: s.InFlight, DeadLetters: s.Store.Dead,
-		Draining: s.Draining, Store: storeStatus{s.Store.Path, s.Store.Bytes, s.Full, []damaged{}, []node{}}, Subscriptions: []subscriptionStatus{},
+		Draining: s.Draining, Subscriptions: []subscriptionStatus{},
 	}
-	for _, d := range s.Salvages {
-		out.Store.Damaged = append(out.Store.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})
-	}
-	for _, n := range s.Nodes {
-		out.Store.Nodes = append(out.Store.Nodes, node(n))
+	if whole {
+		out.Store = storeStatusOf(s)
 	}
 	for _, sub := range s.Subscriptions {
 		out.Subscriptions = append(out.Subscriptions, subscriptionStatusOf(sub))
 	}
 	return c.answer(http.StatusOK, out)
+}
+
+func storeStatusOf(s outbound.Status) *storeStatus {
+	out := &storeStatus{s.Store.Path, s.Store.Bytes, s.Full, []damaged{}, []node{}}
+	for _, d := range s.Salvages {
+		out.Damaged = append(out.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})
+	}
+	for _, n := range s.Nodes {
+		out.Nodes = append(out.Nodes, node(n))
+	}
+	return out
 }
 
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {

@@ -182,7 +182,10 @@ func (c *call) listSubscriptions() error {
 	if err != nil {
 		return err
 	}
-	subs := c.engine.Subscriptions(sent["tenant"], after, limit+1)
+	subs, err := c.engine.Subscriptions(sent["tenant"], after, limit+1)
+	if err != nil {
+		return err
+	}
 	page, next := cut(subs, limit, func(s *outbound.Subscription) string { return s.Key.With(store.SubscriptionPrefix) })
 	return answerList(c, page, next, c.subscriptionOf)
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -37,9 +38,12 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
-	watch, err := c.engine.Watch()
-	if err != nil {
+	watch, err := c.engine.Watch(q.Tenant)
+	if errors.Is(err, outbound.ErrUnavailable) {
 		return refuse(codeUnavailable, "too many follow the attempts already: end one of them")
+	}
+	if err != nil {
+		return err
 	}
 	defer watch.Stop()
 

@@ -109,7 +109,7 @@ func TestTailRefuses(t *testing.T) {
 		}
 	}
 	for range 64 {
-		w, err := s.engine.Watch()
+		w, err := s.engine.Watch("")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,326 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// view is what a request sees of the engine: all of it, or what is one tenant's.
+// Handlers have no other way to the engine, so that this is the one place where
+// an API is confined. What is another tenant's, or nobody's, is for them as if it
+// weren't there.
+type view struct {
+	engine *outbound.Engine
+	tenant string // "" for all
+}
+
+// tenantOf tells whose request it is where the API is confined, and "" where it
+// isn't.
+func (a *api) tenantOf(r *http.Request) (string, error) {
+	if a.tenant == nil {
+		return "", nil
+	}
+	tenant, err := a.tenant(r)
+	if err == nil && tenant == "" { // which would be all of them
+		err = errors.New("no tenant is given")
+	}
+	if err == nil && outbound.CheckTenant(tenant) != nil {
+		err = fmt.Errorf("%s can't be a tenant: %w", quote(tenant), outbound.CheckTenant(tenant))
+	}
+	if err != nil {
+		return "", refuse(codeNoTenant, "the server can't tell which tenant this request is from: its log says why").because(err)
+	}
+	return tenant, nil
+}
+
+// own refuses a tenant that isn't the view's, and puts in the view's for none.
+func (v view) own(tenant *string) error {
+	if v.tenant == "" {
+		return nil
+	}
+	if *tenant != "" && *tenant != v.tenant {
+		return v.foreign("the tenant is always %s here: leave it out", v.tenant).at("tenant")
+	}
+	*tenant = v.tenant
+	return nil
+}
+
+func (view) foreign(format string, args ...any) *problem {
+	return refuse(codeOtherTenant, format, args...)
+}
+
+// within confines a query.
+func (v view) within(q outbound.Query) (outbound.Query, error) {
+	q.Within = v.tenant
+	return q, v.own(&q.Tenant)
+}
+
+// The server as a whole.
+
+func (v view) MaxPayload() int64 { return v.engine.MaxPayload() }
+
+// Status tells of the server itself only who sees all of it.
+func (v view) Status(ctx context.Context) (s outbound.Status, whole bool, err error) {
+	s, err = v.engine.Status(ctx)
+	if v.tenant != "" {
+		return s.OfTenant(v.tenant), false, err
+	}
+	return s, true, err
+}
+
+func (v view) Watch(tenant string) (*outbound.Watch, error) {
+	if err := v.own(&tenant); err != nil {
+		return nil, err
+	}
+	return v.engine.Watch(v.tenant)
+}
+
+// Events.
+
+func (v view) Publish(ctx context.Context, n *outbound.NewEvent) (outbound.Published, error) {
+	if err := v.own(&n.Tenant); err != nil {
+		return outbound.Published{}, err
+	}
+	return v.engine.Publish(ctx, n)
+}
+
+func (v view) PublishAll(ctx context.Context, ns []*outbound.NewEvent) []outbound.Answer {
+	answers := make([]outbound.Answer, len(ns))
+	own := make([]*outbound.NewEvent, 0, len(ns))
+	for i, n := range ns {
+		if answers[i].Err = v.own(&n.Tenant); answers[i].Err == nil {
+			own = append(own, n)
+		}
+	}
+	published := v.engine.PublishAll(ctx, own)
+	for i := range answers {
+		if answers[i].Err == nil {
+			answers[i], published = published[0], published[1:]
+		}
+	}
+	return answers
+}
+
+func (v view) Events(ctx context.Context, q outbound.Query) ([]*outbound.Event, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return nil, err
+	}
+	return v.engine.Events(ctx, q)
+}
+
+func (v view) Event(ctx context.Context, tenant, id string) (*outbound.Event, error) {
+	if err := v.own(&tenant); err != nil {
+		return nil, err
+	}
+	return v.engine.Event(ctx, tenant, id)
+}
+
+func (v view) DeleteEvent(ctx context.Context, tenant, id string) error {
+	e, err := v.Event(ctx, tenant, id)
+	switch {
+	case err != nil:
+		return err
+	case v.tenant != "" && store.Operational(e.Type): // whoever runs the server may have been told, too
+		return v.foreign("event %s is the server's own: it is removed when it is old enough", id)
+	}
+	return v.engine.DeleteEvent(ctx, e.Tenant, id)
+}
+
+// Deliveries.
+
+// delivery returns ErrNotFound for one that isn't seen.
+func (v view) delivery(ctx context.Context, id string) error {
+	if v.tenant == "" {
+		return nil
+	}
+	key, ok := store.ParseID(store.DeliveryPrefix, id)
+	if !ok {
+		return outbound.ErrNotFound
+	}
+	seen, err := v.engine.Deliveries(ctx, outbound.Query{Delivery: key, Within: v.tenant, Limit: 1})
+	if err == nil && len(seen) == 0 {
+		err = outbound.ErrNotFound
+	}
+	return err
+}
+
+func (v view) Deliveries(ctx context.Context, q outbound.Query) ([]*outbound.Record, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return nil, err
+	}
+	return v.engine.Deliveries(ctx, q)
+}
+
+func (v view) Delivery(ctx context.Context, id string) (*outbound.Record, error) {
+	if err := v.delivery(ctx, id); err != nil {
+		return nil, err
+	}
+	return v.engine.Delivery(ctx, id)
+}
+
+func (v view) Attempts(ctx context.Context, id string) ([]*outbound.Attempt, error) {
+	if err := v.delivery(ctx, id); err != nil {
+		return nil, err
+	}
+	return v.engine.Attempts(ctx, id)
+}
+
+func (v view) Redeliver(ctx context.Context, id string) (*outbound.Record, error) {
+	if err := v.delivery(ctx, id); err != nil {
+		return nil, err
+	}
+	return v.engine.Redeliver(ctx, id)
+}
+
+func (v view) RedeliverAttempt(ctx context.Context, id string) (*outbound.Record, error) {
+	delivery, err := v.engine.DeliveryOf(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return v.Redeliver(ctx, delivery)
+}
+
+func (v view) Cancel(ctx context.Context, id string) (*outbound.Record, error) {
+	if err := v.delivery(ctx, id); err != nil {
+		return nil, err
+	}
+	return v.engine.Cancel(ctx, id)
+}
+
+func (v view) RedeliverDead(ctx context.Context, q outbound.Query) (int, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return 0, err
+	}
+	return v.engine.RedeliverDead(ctx, q)
+}
+
+func (v view) DeleteDead(ctx context.Context, q outbound.Query) (int, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return 0, err
+	}
+	return v.engine.DeleteDead(ctx, q)
+}
+
+// Subscriptions.
+
+// subscription is as delivery.
+func (v view) subscription(id string) error {
+	if v.tenant == "" {
+		return nil
+	}
+	s, err := v.engine.Subscription(id)
+	if err == nil && s.Tenant != v.tenant {
+		err = outbound.ErrNotFound
+	}
+	return err
+}
+
+func (v view) CreateSubscription(ctx context.Context, spec outbound.SubscriptionSpec) (*outbound.Subscription, error) {
+	if err := v.own(&spec.Tenant); err != nil {
+		return nil, err
+	}
+	return v.engine.CreateSubscription(ctx, spec)
+}
+
+func (v view) Subscriptions(tenant string, after store.ID, limit int) ([]*outbound.Subscription, error) {
+	if err := v.own(&tenant); err != nil {
+		return nil, err
+	}
+	return v.engine.Subscriptions(tenant, after, limit), nil
+}
+
+func (v view) Subscription(id string) (*outbound.Subscription, error) {
+	if err := v.subscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.Subscription(id)
+}
+
+func (v view) UpdateSubscription(ctx context.Context, id string, edit func(*outbound.SubscriptionSpec) error) (*outbound.Subscription, error) {
+	if err := v.subscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.UpdateSubscription(ctx, id, edit)
+}
+
+func (v view) DeleteSubscription(ctx context.Context, id string) error {
+	if err := v.subscription(id); err != nil {
+		return err
+	}
+	return v.engine.DeleteSubscription(ctx, id)
+}
+
+// Signing takes what the others return.
+func (v view) Signing(s *outbound.Subscription) outbound.Signing { return v.engine.Signing(s) }
+
+func (v view) RotateSecret(ctx context.Context, id, secret string) (outbound.Signing, error) {
+	if err := v.subscription(id); err != nil {
+		return outbound.Signing{}, err
+	}
+	return v.engine.RotateSecret(ctx, id, secret)
+}
+
+func (v view) Activate(ctx context.Context, id string) (*outbound.Subscription, error) {
+	if err := v.subscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.Activate(ctx, id)
+}
+
+func (v view) Deactivate(ctx context.Context, id, reason string) (*outbound.Subscription, error) {
+	if err := v.subscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.Deactivate(ctx, id, reason)
+}
+
+func (v view) Test(ctx context.Context, id string) (*outbound.Record, error) {
+	if err := v.subscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.Test(ctx, id)
+}
+
+func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, error) {
+	q, err := v.within(q)
+	if err == nil {
+		err = v.subscription(id)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return v.engine.Replay(ctx, id, q)
+}
+
+// The catalogue, which is everybody's.
+
+func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {
+	return v.engine.EventTypes(ctx)
+}
+
+func (v view) PutEventType(ctx context.Context, t outbound.EventType) (added bool, err error) {
+	if v.tenant != "" {
+		return false, v.foreignCatalogue()
+	}
+	return v.engine.PutEventType(ctx, t)
+}
+
+func (v view) DeleteEventType(ctx context.Context, name string) error {
+	if v.tenant != "" {
+		return v.foreignCatalogue()
+	}
+	return v.engine.DeleteEventType(ctx, name)
+}
+
+func (v view) foreignCatalogue() error {
+	return v.foreign("event types are the same for every tenant: whoever runs this server changes them")
+}

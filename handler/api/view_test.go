@@ -1,0 +1,465 @@
+package api_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// confined is the same server with an API that is for whatever tenant is given.
+func (s *server) confined(tenant func(*http.Request) (string, error)) *server {
+	s.t.Helper()
+	h, err := api.New(api.Config{
+		NoAuth: true,
+		Tenant: tenant,
+		Engine: func() *outbound.Engine { return s.engine },
+		Ending: func() func() bool { return func() bool { return !s.stays.Load() } },
+		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &server{t: s.t, api: h, engine: s.engine, store: s.store, attempts: s.attempts, log: s.log, contract: s.contract}
+	c.Server = httptest.NewServer(http.StripPrefix(prefix, h))
+	s.t.Cleanup(c.Server.Close)
+	return c
+}
+
+func (s *server) of(tenant string) *server {
+	return s.confined(func(*http.Request) (string, error) { return tenant, nil })
+}
+
+// rows are what a tenant has.
+type rows struct {
+	event        string // settled
+	chosen       string // another, with an id of the publisher's
+	subscription string
+	dead         string // a delivery
+	waits        string // a delivery, which is held
+	attempt      string // of the dead one, the second
+}
+
+// rows makes some for a tenant, or for nobody.
+func (s *server) rows(r *receiver, tenant string) (made rows) {
+	s.t.Helper()
+	of := ""
+	if tenant != "" {
+		of = `,"tenant":"` + tenant + `"`
+	}
+	subscribe := func(types string) string {
+		return s.post("/subscriptions", `{"url":"`+r.URL+`/`+tenant+`","event_types":["`+types+`"],"headers":{"X-Key":"key of `+tenant+`"}`+of+`}`).want(s.t, 201).text("subscription_id")
+	}
+	kind := fmt.Sprintf("order.n%d", s.made.Add(1)) // which no other rows have
+	made.subscription = subscribe(kind)
+	paused := subscribe(kind + ".paid")
+	s.post("/subscriptions/"+paused+"/deactivate", "").want(s.t, 200)
+	made.event = s.post("/events", `{"event_type":"`+kind+`","payload":"payload of `+tenant+`"`+of+`}`).want(s.t, 202).text("event_id")
+	made.chosen = "chosen-" + made.event
+	s.post("/events", `{"event_type":"`+kind+`.paid","payload":1,"event_id":"`+made.chosen+`"`+of+`}`).want(s.t, 202)
+	for made.dead == "" {
+		if a := s.attempt(); a.State == store.Dead && a.Event.ID == made.event {
+			made.dead = a.Delivery.With(store.DeliveryPrefix)
+			made.attempt = a.Attempt.ID.With(store.AttemptPrefix)
+		}
+	}
+	made.waits = s.get("/deliveries?subscription_id="+paused).want(s.t, 200).rows()[0].text("delivery_id")
+	return made
+}
+
+func (r rows) all() []string {
+	return []string{r.event, r.chosen, r.subscription, r.dead, r.waits, r.attempt}
+}
+
+// The rows that a route is about.
+func events(r rows) []string        { return []string{r.event, r.chosen} }
+func subscriptions(r rows) []string { return []string{r.subscription} }
+func deliveries(r rows) []string    { return []string{r.waits, r.dead} }
+func dead(r rows) []string          { return []string{r.dead} }
+func attempts(r rows) []string      { return []string{r.attempt} }
+
+// reach says how a route is used.
+type reach struct {
+	ids    func(rows) []string // what may stand for its {id}; nil where it has none
+	body   string
+	status int  // for a tenant's own rows
+	tenant bool // it takes a tenant as a parameter or a field
+}
+
+// reaches has every route: what is added must not be forgotten here.
+var reaches = map[string]reach{
+	"POST /events":        {body: `{"event_type":"order.created","payload":1}`, status: 202, tenant: true},
+	"GET /events":         {status: 200, tenant: true},
+	"GET /events/{id}":    {ids: events, status: 200, tenant: true},
+	"DELETE /events/{id}": {ids: events, status: 204, tenant: true},
+
+	"POST /subscriptions":                    {body: `{"url":"http://127.0.0.1/","event_types":["user.*"]}`, status: 201, tenant: true},
+	"GET /subscriptions":                     {status: 200, tenant: true},
+	"GET /subscriptions/{id}":                {ids: subscriptions, status: 200},
+	"PATCH /subscriptions/{id}":              {ids: subscriptions, body: `{"description":"mine"}`, status: 200},
+	"DELETE /subscriptions/{id}":             {ids: subscriptions, status: 204},
+	"GET /subscriptions/{id}/secret":         {ids: subscriptions, status: 200},
+	"POST /subscriptions/{id}/rotate-secret": {ids: subscriptions, status: 200},
+	"POST /subscriptions/{id}/deactivate":    {ids: subscriptions, status: 200},
+	"POST /subscriptions/{id}/activate":      {ids: subscriptions, status: 200},
+	"POST /subscriptions/{id}/test":          {ids: subscriptions, status: 202},
+	"POST /subscriptions/{id}/replay":        {ids: subscriptions, body: `{"since":"2020-01-01T00:00:00Z"}`, status: 200},
+
+	"GET /deliveries":                 {status: 200, tenant: true},
+	"GET /deliveries/{id}":            {ids: deliveries, status: 200},
+	"GET /deliveries/{id}/attempts":   {ids: deliveries, status: 200},
+	"POST /deliveries/{id}/redeliver": {ids: deliveries, status: 202},
+	"POST /deliveries/{id}/cancel":    {ids: deliveries, status: 200},
+	"POST /attempts/{id}/redeliver":   {ids: attempts, status: 202},
+
+	"GET /dead-letters":                 {status: 200, tenant: true},
+	"DELETE /dead-letters":              {body: `{"all":true}`, status: 200, tenant: true},
+	"POST /dead-letters/redeliver":      {body: `{"all":true}`, status: 200, tenant: true},
+	"GET /dead-letters/{id}":            {ids: dead, status: 200},
+	"DELETE /dead-letters/{id}":         {ids: dead, status: 204},
+	"POST /dead-letters/{id}/redeliver": {ids: dead, status: 202},
+
+	"GET /event-types":         {status: 200},
+	"GET /event-types/{id}":    {ids: eventTypes, status: 200},
+	"PUT /event-types/{id}":    {ids: eventTypes, body: `{}`, status: 403},
+	"DELETE /event-types/{id}": {ids: eventTypes, status: 403},
+
+	"GET /status":       {status: 200},
+	"GET /tail":         {status: 200, tenant: true},
+	"GET /openapi.json": {status: 200},
+}
+
+// eventTypes are everybody's.
+func eventTypes(rows) []string { return []string{"order.created"} }
+
+// TestTenantsAreApart walks through all routes of an API that is confined to a
+// tenant: what others have is as if it weren't there, and stays as it is.
+func TestTenantsAreApart(t *testing.T) {
+	s := start(t)
+	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 201)
+	r := newReceiver(t, 500)
+	acme := s.of("acme")
+
+	// The server tells its operator of acme's dead letter: an event of acme's with a
+	// delivery that isn't.
+	operator := s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"],"filter":"tenant == 'acme'"}`).want(t, 201).text("subscription_id")
+	s.rows(r, "acme")
+	told := rows{subscription: operator}
+	for told.dead == "" {
+		if list := s.get("/dead-letters?subscription_id="+operator).want(t, 200).rows(); len(list) == 0 {
+			s.attempt()
+		} else {
+			told.dead, told.attempt = list[0].text("delivery_id"), list[0].text("attempt_id")
+		}
+	}
+	others := []rows{s.rows(r, "rival"), s.rows(r, ""), told}
+	secrets := []string{"rival", "operator", `"payload of "`, `"key of "`}
+	for _, o := range others {
+		secrets = append(secrets, o.all()...)
+	}
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+	before := s.foreign("acme", operator)
+
+	for _, route := range api.Routes() {
+		use, ok := reaches[route]
+		if !ok {
+			t.Errorf("%s isn't among the reaches of this test", route)
+			continue
+		}
+		method, path, _ := strings.Cut(route, " ")
+		for _, other := range others {
+			use.deniesRows(t, acme, method, path, other)
+			use.deniesFilters(t, acme, method, path, other)
+		}
+		if use.tenant {
+			use.deniesTenant(t, acme, method, path)
+		}
+	}
+	for _, route := range api.Routes() {
+		use := reaches[route]
+		method, path, _ := strings.Cut(route, " ")
+		own := s.rows(r, "acme")
+		id := ""
+		if use.ids != nil {
+			id = use.ids(own)[0]
+		}
+		a := acme.do(call{method: method, path: strings.Replace(path, "{id}", id, 1), body: use.body})
+		if a.StatusCode != use.status {
+			t.Errorf("%s for what is acme's: %d, want %d: %s", route, a.StatusCode, use.status, a.body)
+		}
+		if route == "GET /openapi.json" {
+			continue
+		}
+		for _, secret := range secrets {
+			if strings.Contains(string(a.body), secret) {
+				t.Errorf("%s shows %s: %s", route, secret, a.body)
+			}
+		}
+	}
+
+	after := s.foreign("acme", operator)
+	for id, row := range before {
+		if after[id] != row {
+			t.Errorf("%s was %s\nand is %s", id, row, after[id])
+		}
+	}
+}
+
+// deniesRows makes sure that another's row is answered as one that there isn't.
+func (use reach) deniesRows(t *testing.T, acme *server, method, path string, other rows) {
+	t.Helper()
+	if use.ids == nil || use.status == 403 || strings.HasPrefix(path, "/event-types") {
+		return
+	}
+	methods := []string{method}
+	if method == "GET" {
+		methods = append(methods, "HEAD")
+	}
+	for _, id := range use.ids(other) {
+		if id == "" {
+			continue
+		}
+		missing := id[:4] + "0000000000000001"
+		for _, method := range methods {
+			for _, body := range []string{use.body, `{"nothing":1}`} {
+				answered := func(id string) (int, string) {
+					a := acme.do(call{method: method, path: strings.Replace(path, "{id}", id, 1), body: body})
+					return a.StatusCode, strings.ReplaceAll(string(a.body), id, "…")
+				}
+				status, text := answered(id)
+				wantStatus, want := answered(missing)
+				if status != wantStatus || text != want || status < 400 || body == use.body && status != 404 {
+					t.Errorf("%s %s with %s of another: %d %s\nand where there is none: %d %s", method, path, id, status, text, wantStatus, want)
+				}
+			}
+		}
+	}
+}
+
+// deniesFilters makes sure that nothing is selected by another's ids.
+func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, other rows) {
+	t.Helper()
+	if use.ids != nil || !use.tenant || use.status != 200 || path == "/subscriptions" || path == "/tail" {
+		return
+	}
+	for name, id := range map[string]string{"subscription_id": other.subscription, "event_id": other.event, "cursor": other.dead} {
+		if id == "" || name == "cursor" && method != "GET" {
+			continue
+		}
+		list := func(id string) answer {
+			return acme.do(call{method: method, path: path + "?" + name + "=" + id})
+		}
+		missing := id[:4] + "0000000000000001"
+		if name == "cursor" {
+			missing = id[:4] + "7fffffffffffffff" // behind which all comes that there is
+		}
+		got, want := list(id), list(missing)
+		if name != "cursor" && (string(got.body) != string(want.body) || got.StatusCode != want.StatusCode) {
+			t.Errorf("%s %s by %s of another: %s\nand of none: %s", method, path, name, got.body, want.body)
+		}
+		for _, secret := range other.all() {
+			if secret != "" && strings.Contains(string(got.body), secret) {
+				t.Errorf("%s %s by %s of another shows %s: %s", method, path, name, secret, got.body)
+			}
+		}
+	}
+}
+
+// deniesTenant makes sure that another tenant can't be named, in whichever place.
+func (use reach) deniesTenant(t *testing.T, acme *server, method, path string) {
+	t.Helper()
+	path = strings.Replace(path, "{id}", "evt_0000000000000001", 1)
+	for _, tenant := range []string{"rival", "there-is-none", "Acme"} {
+		if object, ok := strings.CutSuffix(use.body, "}"); ok && use.status != 200 {
+			acme.do(call{method: method, path: path, body: object + `,"tenant":"` + tenant + `"}`}).refused(t, 403, "other_tenant")
+			continue
+		}
+		acme.do(call{method: method, path: path + "?tenant=" + tenant}).refused(t, 403, "other_tenant")
+		if use.body != "" {
+			acme.do(call{method: method, path: path, body: `{"tenant":"` + tenant + `"}`}).refused(t, 403, "other_tenant")
+		}
+	}
+}
+
+// foreign is each row of others as it is.
+func (s *server) foreign(tenant, operator string) map[string]string {
+	s.t.Helper()
+	all := map[string]string{}
+	for path, id := range map[string]string{"/events": "event_id", "/deliveries": "delivery_id", "/subscriptions": "subscription_id"} {
+		page := path + "?limit=200"
+		for page != "" {
+			a := s.get(page).want(s.t, 200)
+			for _, row := range a.rows() {
+				if row.text("tenant") == tenant && row.text("subscription_id") != operator {
+					continue
+				}
+				text, _ := json.Marshal(row)
+				all[row.text(id)] = string(text)
+				if path == "/subscriptions" {
+					all[row.text(id)] += string(s.get(path + "/" + row.text(id) + "/secret").body)
+				}
+			}
+			if page = a.text("next_cursor"); page != "" {
+				page = path + "?limit=200&cursor=" + page
+			}
+		}
+	}
+	return all
+}
+
+func TestTenantPublishes(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	acme := s.of("acme")
+	s.post("/events", `{"event_type":"a","payload":1,"event_id":"x","tenant":"rival"}`).want(t, 202)
+	s.post("/events", `{"event_type":"a","payload":1,"event_id":"x"}`).want(t, 202)
+	s.subscribe(r.URL)
+	sub := acme.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"]}`).want(t, 201)
+	if sub.text("tenant") != "acme" {
+		t.Errorf("it is %v's", sub["tenant"])
+	}
+	acme.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["b"],"tenant":"acme"}`).want(t, 201)
+
+	// Ids are another tenant's as well, and the same tenant may be named.
+	for id, body := range map[string]string{
+		"x": `{"event_type":"a","payload":2,"event_id":"x"}`,
+		"y": `{"event_type":"a","payload":2,"event_id":"y","tenant":"acme"}`,
+	} {
+		p := acme.post("/events", body).want(t, 202)
+		if p["deliveries"] != json.Number("1") || acme.get("/events/"+id).want(t, 200).text("tenant") != "acme" {
+			t.Errorf("%s: %v", id, p)
+		}
+	}
+	acme.do(call{method: "POST", path: "/events", body: `{"event_type":"a","payload":2}`, header: http.Header{"Idempotency-Key": {"x"}, "Content-Type": {"application/json"}}}).want(t, 200)
+
+	a := acme.do(call{method: "POST", path: "/events", header: lines, body: `{"event_type":"a","payload":1}
+{"event_type":"a","payload":1,"tenant":"rival"}
+not JSON
+{"event_type":"a","payload":1,"tenant":"acme"}
+{"event_type":"a","payload":1,"tenant":"rival","tenant":"acme"}
+{"event_type":"a","payload":1,"t\u0065nant":"rival"}
+`})
+	var statuses []string
+	for line := range strings.Lines(string(a.body)) {
+		statuses = append(statuses, string(parse(t, []byte(line))["status"].(json.Number)))
+	}
+	if want := []string{"202", "403", "400", "202", "422", "403"}; !slices.Equal(statuses, want) {
+		t.Errorf("lines are answered %v, want %v: %s", statuses, want, a.body)
+	}
+	if got := s.get("/events?tenant=rival").want(t, 200).rows(); len(got) != 1 {
+		t.Errorf("rival has %v", got)
+	}
+}
+
+// TestTenantsNoticesStay: what the server tells of a tenant, it may have told
+// others too.
+func TestTenantsNoticesStay(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	acme := s.of("acme")
+	s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["webhooks.*"]}`).want(t, 201)
+	sub := acme.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["webhooks.*"]}`).want(t, 201).text("subscription_id")
+	acme.post("/subscriptions/"+sub+"/deactivate", "").want(t, 200)
+	acme.post("/subscriptions/"+sub+"/activate", "").want(t, 200)
+	s.attempt()
+	event := acme.get("/events?event_type=webhooks.subscription.activated").want(t, 200).rows()[0].text("event_id")
+	if got := acme.get("/events/"+event).want(t, 200)["deliveries"].([]any); len(got) != 1 {
+		t.Errorf("acme sees the deliveries %v", got)
+	}
+	acme.do(call{method: "DELETE", path: "/events/" + event}).refused(t, 403, "other_tenant")
+}
+
+func TestTenantsStatus(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	own := s.rows(r, "acme")
+	s.rows(r, "rival")
+	s.rows(r, "")
+	got := s.of("acme").get("/status").want(t, 200)
+	if subs := got["subscriptions"].([]any); len(subs) != 2 || object(subs[0].(map[string]any)).text("subscription_id") != own.subscription {
+		t.Errorf("subscriptions: %v", subs)
+	}
+	delete(got, "subscriptions")
+	want := object{"pending": json.Number("1"), "dead_letters": json.Number("1"), "in_flight": json.Number("0"), "oldest_due": nil, "draining": false, "store": nil}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if nobody := s.of("nobody").get("/status").want(t, 200); nobody["pending"] != json.Number("0") || len(nobody["subscriptions"].([]any)) != 0 {
+		t.Errorf("a tenant without anything: %v", nobody)
+	}
+}
+
+func TestTenantsTail(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 500)
+	s.stays.Store(true)
+	acme := s.of("acme")
+	acme.stays.Store(true)
+	f := acme.tail(t, "")
+	s.rows(r, "rival")
+	s.rows(r, "")
+	own := s.rows(r, "acme")
+	for range 2 {
+		if d := f.next(s.contract); d.text("delivery_id") != own.dead {
+			t.Errorf("acme sees %v", d)
+		}
+	}
+}
+
+// TestNobodysRequests: an API that is confined answers no request without a tenant,
+// whatever it asks for.
+func TestNobodysRequests(t *testing.T) {
+	s := start(t)
+	for name, c := range map[string]struct {
+		tenant string
+		err    error
+		logged string
+	}{
+		"none":        {"", nil, "no tenant is given"},
+		"not known":   {"acme", errors.New("nobody has logged in"), "nobody has logged in"},
+		"not one":     {"auth0|123", nil, "auth0|123"},
+		"line breaks": {"acme\n", nil, "can't be a tenant"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nobody := s.confined(func(*http.Request) (string, error) { return c.tenant, c.err })
+			for _, route := range append(api.Routes(), "GET /nothing") {
+				method, path, _ := strings.Cut(route, " ")
+				p := nobody.do(call{method: method, path: strings.Replace(path, "{id}", "x", 1), body: reaches[route].body}).refused(t, 403, "no_tenant")
+				if strings.Contains(p.text("detail"), "acme") {
+					t.Errorf("%s: %v", route, p)
+				}
+			}
+			if !strings.Contains(s.log.String(), c.logged) {
+				t.Errorf("the log doesn't tell %q:\n%s", c.logged, s.log)
+			}
+		})
+	}
+}
+
+// TestPlacesAtTheTail: a tenant that takes all that it may have leaves the others'.
+func TestPlacesAtTheTail(t *testing.T) {
+	s := start(t)
+	for {
+		w, err := s.engine.Watch("acme")
+		if err != nil {
+			break
+		}
+		defer w.Stop()
+	}
+	s.of("acme").get("/tail").refused(t, 503, "unavailable")
+	for _, o := range []*server{s, s.of("rival")} {
+		if a := o.get("/tail"); a.StatusCode != 200 {
+			t.Errorf("another is refused: %s", a.body)
+		}
+	}
+}

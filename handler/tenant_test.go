@@ -1,0 +1,93 @@
+package handler
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestTenantsOwnAPI: whoever has logged in sees what is theirs; whoever has a name
+// that no tenant can have, nothing.
+func TestTenantsOwnAPI(t *testing.T) {
+	const hash = `$2a$04$PITeWJ4c4TVMR9kHvGts2uotZ22WJz.wqnOGKl5ZSCub5HaVSaoeK` // of "secret"
+	dir, port := t.TempDir(), freePort()
+	log := filepath.Join(dir, "caddy.log")
+	runCaddy(t, fmt.Sprintf(`log default {
+		output file %s
+		format json
+	}
+	webhooks {
+		store sqlite %s
+	}`, log, filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		handle_path /portal/* {
+			basic_auth {
+				acme %s
+				rival %[2]s
+				ann@acme.example %[2]s
+			}
+			webhook_api {
+				auth none
+				tenant {http.auth.user.id}
+			}
+		}
+		handle_path /open/* {
+			webhook_api {
+				auth none
+				tenant x-{http.auth.user.id}
+			}
+		}
+		handle_path /acme/* {
+			webhook_api {
+				token t0ken manage
+				tenant acme
+			}
+		}
+	}`, port, hash))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	call := func(user, method, path, body string) answered {
+		r := must(http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body)))
+		if user == "t0ken" {
+			r.Header.Set("Authorization", "Bearer "+user)
+		} else if user != "" {
+			r.SetBasicAuth(user, "secret")
+		}
+		return do(t, r)
+	}
+	call("acme", "POST", "/portal/events", `{"event_type":"a","payload":1,"event_id":"x"}`).want(t, 202)
+	call("rival", "POST", "/portal/events", `{"event_type":"b","payload":1,"event_id":"x"}`).want(t, 202)
+	for user, want := range map[string]string{"acme": `"event_type":"a","tenant":"acme"`, "rival": `"event_type":"b","tenant":"rival"`} {
+		if got := call(user, "GET", "/portal/events", ""); !strings.Contains(got.body, want) || strings.Count(got.body, "event_id") != 1 {
+			t.Errorf("%s sees %s", user, got.body)
+		}
+	}
+	if got := call("t0ken", "GET", "/acme/events/x", ""); !strings.Contains(got.body, `"event_type":"a"`) {
+		t.Errorf("by its token acme sees %s", got.body)
+	}
+	call("", "GET", "/open/events", "").want(t, 403)
+	call("ann@acme.example", "GET", "/portal/events", "").want(t, 403)
+	written := string(must(os.ReadFile(log)))
+	for _, want := range []string{`this request gives no tenant: `, `\"ann@acme.example\" can't be a tenant`} {
+		if !strings.Contains(written, want) {
+			t.Errorf("the log doesn't say %s:\n%s", want, written)
+		}
+	}
+}
+
+// TestEmptyTenant: a template that leaves it empty doesn't open the API to all.
+func TestEmptyTenant(t *testing.T) {
+	runCaddy(t, "", "")
+	var config map[string]any
+	if err := json.Unmarshal([]byte(adapt(t, "{\nadmin localhost:"+fmt.Sprint(adminPort())+"\n}\n:0 {\nwebhook_api {\nauth none\ntenant acme\n}\n}\n")), &config); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(must(json.Marshal(config))), `"tenant":"acme"`, `"tenant":""`, 1)
+	res := postLoad(t, "application/json", text)
+	defer res.Body.Close()
+	if res.StatusCode == http.StatusOK {
+		t.Errorf("it loads: %s", text)
+	}
+}
