@@ -37,7 +37,7 @@ func TestTenantsOwnAPI(t *testing.T) {
 		handle_path /open/* {
 			webhook_api {
 				auth none
-				tenant x-{http.auth.user.id}
+				tenant x-{header.X-Tenant}
 			}
 		}
 		handle_path /acme/* {

@@ -12,7 +12,12 @@ import (
 
 func watch(t *testing.T, h *house) *outbound.Watch {
 	t.Helper()
-	w, err := h.Watch("")
+	return watchOf(t, h, "")
+}
+
+func watchOf(t *testing.T, h *house, tenant string) *outbound.Watch {
+	t.Helper()
+	w, err := h.Watch(tenant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +64,7 @@ func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	slow := watch(t, h)
+	other := watchOf(t, h, "acme") // who isn't told how busy others are
 	stopped := watch(t, h)
 	stopped.Stop()
 	const events = 1500
@@ -80,6 +86,9 @@ func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 	if again := slow.Missed(); again != 0 {
 		t.Errorf("%d are missed twice", again)
 	}
+	if n := len(other.Attempts) + int(other.Missed()); n > 0 {
+		t.Errorf("a tenant without events hears of %d attempts", n)
+	}
 	if n := len(stopped.Attempts) + int(stopped.Missed()); n > 0 {
 		t.Errorf("%d attempts after the end", n)
 	}
@@ -96,4 +105,12 @@ func TestWatchesAreBounded(t *testing.T) {
 	}
 	first.Stop()
 	watch(t, h)
+
+	for range 8 {
+		watchOf(t, h, "acme")
+	}
+	if _, err := h.Watch("acme"); !errors.Is(err, outbound.ErrUnavailable) {
+		t.Errorf("one more of a tenant: %v", err)
+	}
+	watchOf(t, h, "rival")
 }

@@ -405,13 +405,16 @@ func TestTenantsTail(t *testing.T) {
 	s.stays.Store(true)
 	acme := s.of("acme")
 	acme.stays.Store(true)
+	s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"]}`).want(t, 201)
 	f := acme.tail(t, "")
-	s.rows(r, "rival")
-	s.rows(r, "")
-	own := s.rows(r, "acme")
-	for range 2 {
-		if d := f.next(s.contract); d.text("delivery_id") != own.dead {
-			t.Errorf("acme sees %v", d)
+	for range 3 { // after each of which the operator is told
+		s.rows(r, "rival")
+		s.rows(r, "")
+		own := s.rows(r, "acme")
+		for range 2 {
+			if d := f.next(s.contract); d.text("delivery_id") != own.dead {
+				t.Errorf("acme sees %v", d)
+			}
 		}
 	}
 }
@@ -443,23 +446,5 @@ func TestNobodysRequests(t *testing.T) {
 				t.Errorf("the log doesn't tell %q:\n%s", c.logged, s.log)
 			}
 		})
-	}
-}
-
-// TestPlacesAtTheTail: a tenant that takes all that it may have leaves the others'.
-func TestPlacesAtTheTail(t *testing.T) {
-	s := start(t)
-	for {
-		w, err := s.engine.Watch("acme")
-		if err != nil {
-			break
-		}
-		defer w.Stop()
-	}
-	s.of("acme").get("/tail").refused(t, 503, "unavailable")
-	for _, o := range []*server{s, s.of("rival")} {
-		if a := o.get("/tail"); a.StatusCode != 200 {
-			t.Errorf("another is refused: %s", a.body)
-		}
 	}
 }
