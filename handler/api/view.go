@@ -11,9 +11,9 @@ import (
 )
 
 // view is what a request sees of the engine: all of it, or what is one tenant's.
-// Handlers have no other way to the engine, so that this is the one place where
-// an API is confined. What is another tenant's, or nobody's, is for them as if it
-// weren't there.
+// Handlers go to the engine by it alone, so that this is the one place where an API
+// is confined. What is another tenant's, or nobody's, is for them as if it weren't
+// there.
 type view struct {
 	engine *outbound.Engine
 	tenant string // "" for all
@@ -44,14 +44,10 @@ func (v view) own(tenant *string) error {
 		return nil
 	}
 	if *tenant != "" && *tenant != v.tenant {
-		return v.foreign("the tenant is always %s here: leave it out", v.tenant).at("tenant")
+		return refuse(codeOtherTenant, "the tenant is always %s here: leave it out", v.tenant).at("tenant")
 	}
 	*tenant = v.tenant
 	return nil
-}
-
-func (view) foreign(format string, args ...any) *problem {
-	return refuse(codeOtherTenant, format, args...)
 }
 
 // within confines a query.
@@ -127,7 +123,7 @@ func (v view) DeleteEvent(ctx context.Context, tenant, id string) error {
 	case err != nil:
 		return err
 	case v.tenant != "" && store.Operational(e.Type): // whoever runs the server may have been told, too
-		return v.foreign("event %s is the server's own: it is removed when it is old enough", id)
+		return refuse(codeOtherTenant, "event %s is the server's own: it is removed when it is old enough", id)
 	}
 	return v.engine.DeleteEvent(ctx, e.Tenant, id)
 }
@@ -309,18 +305,18 @@ func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {
 
 func (v view) PutEventType(ctx context.Context, t outbound.EventType) (added bool, err error) {
 	if v.tenant != "" {
-		return false, v.foreignCatalogue()
+		return false, notTheirs()
 	}
 	return v.engine.PutEventType(ctx, t)
 }
 
 func (v view) DeleteEventType(ctx context.Context, name string) error {
 	if v.tenant != "" {
-		return v.foreignCatalogue()
+		return notTheirs()
 	}
 	return v.engine.DeleteEventType(ctx, name)
 }
 
-func (v view) foreignCatalogue() error {
-	return v.foreign("event types are the same for every tenant: whoever runs this server changes them")
+func notTheirs() error {
+	return refuse(codeOtherTenant, "event types are the same for every tenant: whoever runs this server changes them")
 }
