@@ -166,7 +166,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.mu.Lock()
 	s := w.paths[r.URL.Path]
-	w.judge(s, r.Header, string(body))
+	w.judge(s, r.URL.Path, r.Header, string(body))
 	answer, gate := s.answer, w.gate
 	slow := s.slow && gate != nil
 	w.mu.Unlock()
@@ -188,7 +188,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 }
 
 // judge notes a request, and what is wrong with it.
-func (w *world) judge(s *modelSub, h http.Header, body string) {
+func (w *world) judge(s *modelSub, path string, h http.Header, body string) {
 	n, err := strconv.Atoi(body)
 	if err != nil || n >= len(w.events) {
 		w.wrong("a payload that nobody published: %q", body)
@@ -218,7 +218,7 @@ func (w *world) judge(s *modelSub, h http.Header, body string) {
 	switch {
 	case s.answer < 200 || s.answer > 299:
 		s.failed++
-		s.gone = s.gone || s.answer == http.StatusGone
+		s.gone = s.gone || s.answer == http.StatusGone && path == s.path
 	case s.ordered && s.strict && !d.requeued:
 		if n < s.latest && !d.took(len(d.answers)-1) {
 			w.wrong("event %d came to %s after event %d", n, s.id, s.latest)
@@ -448,7 +448,8 @@ func (w *world) update(rt *rapid.T) {
 	s := w.pick(rt)
 	w.settle(rt)
 	s.pushed = false
-	if rapid.Bool().Draw(rt, "moves") {
+	moved := rapid.Bool().Draw(rt, "moves")
+	if moved {
 		w.move(s)
 	}
 	s.patterns = rapid.SampledFrom(modelPatterns).Draw(rt, "patterns")
@@ -462,6 +463,11 @@ func (w *world) update(rt *rapid.T) {
 		return nil
 	})
 	check1(rt, err)
+	if moved { // what the receiver said where it was may have come too late
+		w.mu.Lock()
+		s.gone = false
+		w.mu.Unlock()
+	}
 }
 
 func (w *world) rotate(rt *rapid.T) {
