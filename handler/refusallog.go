@@ -35,50 +35,58 @@ func (l *refusalLog) write(r *http.Request, v *verdict) {
 	case v.kind == kindUnenforced:
 		message = "webhook would be refused (enforce off)"
 	}
-	l.line(r, level, message, zap.String("provider", v.provider), zap.String("reason", string(v.reason)), zap.Int("status", v.status), zap.Error(v.err))
+	if line := l.line(level, message); line != nil {
+		line.Write(l.about(r, zap.String("provider", v.provider), zap.String("reason", string(v.reason)), zap.Int("status", v.status), zap.Error(v.err))...)
+	}
 }
 
 // writePublish writes that webhook_publish did not take an event. What is the
 // server's fault is logged by Caddy.
 func (l *refusalLog) writePublish(r *http.Request, err error) {
 	var refused caddyhttp.HandlerError
-	if errors.As(err, &refused) && refused.StatusCode < http.StatusInternalServerError {
-		l.line(r, zapcore.WarnLevel, "event refused: it is not stored", zap.Int("status", refused.StatusCode), zap.Error(refused.Err))
+	if !errors.As(err, &refused) || refused.StatusCode >= http.StatusInternalServerError {
+		return
+	}
+	if line := l.line(zapcore.WarnLevel, "event refused: it is not stored"); line != nil {
+		line.Write(l.about(r, zap.Int("status", refused.StatusCode), zap.Error(refused.Err))...)
 	}
 }
 
 // writeLeft writes that an event was taken without some headers.
 func (l *refusalLog) writeLeft(r *http.Request, names []string) {
-	l.line(r, zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large", zap.String("headers", cut(strings.Join(names, ", "), 256)))
+	if line := l.line(zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large"); line != nil {
+		line.Write(l.about(r, zap.String("headers", cut(strings.Join(names, ", "), 256)))...)
+	}
 }
 
 // writeDropped writes that an event has the id of another one: whoever chose the
 // placeholder that gives it may not have meant that.
 func (l *refusalLog) writeDropped(r *http.Request, id string) {
-	l.line(r, zapcore.WarnLevel, "event dropped: one with its id, but another type or body, is stored", zap.String("event_id", id))
+	if line := l.line(zapcore.WarnLevel, "event dropped: one with its id, but another type or body, is stored"); line != nil {
+		line.Write(l.about(r, zap.String("event_id", id))...)
+	}
 }
 
-// line writes one about a request, unless it is one too many or nobody reads it.
-func (l *refusalLog) line(r *http.Request, level zapcore.Level, message string, fields ...zap.Field) {
+// line begins one, and returns nil where it is one too many or nobody reads it: what
+// is to be in it needn't be made then.
+func (l *refusalLog) line(level zapcore.Level, message string) *zapcore.CheckedEntry {
 	if !l.limiter.Allow() { // before Check, which costs more than all else here
 		l.omitted.Add(1)
-		return
+		return nil
 	}
-	if entry := l.logger.Check(level, message); entry != nil {
-		entry.Write(append(fields, l.about(r)...)...)
-	}
+	return l.logger.Check(level, message)
 }
 
-// about tells whose request it was, and how many lines were left out before.
-func (l *refusalLog) about(r *http.Request) []zap.Field {
+// about adds whose request it was, and how many lines were left out before.
+func (l *refusalLog) about(r *http.Request, fields ...zap.Field) []zap.Field {
 	method, u := asSent(r)
 	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	fields := []zap.Field{
+	fields = append(fields,
 		zap.String("client_ip", client),
 		zap.String("method", method),
 		zap.String("host", cut(u.Host, 256)),
 		zap.String("path", cut(u.EscapedPath(), 256)),
-	}
+	)
 	if omitted := l.omitted.Swap(0); omitted > 0 {
 		fields = append(fields, zap.Int64("omitted_before", omitted))
 	}
