@@ -111,11 +111,13 @@ func (s *sender) post(ctx context.Context, t *target, h http.Header, payload []b
 }
 
 // unprocessed tells whether a receiver says, by HTTP/2, that it has processed
-// nothing of a request (RFC 9113, 6.8 and 8.7). net/http has but words for it.
+// nothing of a request (RFC 9113, 6.8 and 8.7), or its connection was lost before
+// anything of it was sent. net/http has but words for it.
 func unprocessed(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "http2: Transport: cannot retry err [") &&
-		(strings.Contains(text, "GOAWAY") || strings.Contains(text, "REFUSED_STREAM"))
+		(strings.Contains(text, "GOAWAY") || strings.Contains(text, "REFUSED_STREAM")) ||
+		text == "net/http: cannot rewind body after connection loss"
 }
 
 // request is built by hand: what http.NewRequest would parse and check anew is

@@ -9,11 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -68,6 +71,42 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 				t.Errorf("the receiver saw %d requests", n)
 			}
 		})
+	}
+}
+
+// TestConnectionLostBeforeTheRequest: what waits for its turn on a connection when
+// that breaks goes by another one, since none of it was sent.
+func TestConnectionLostBeforeTheRequest(t *testing.T) {
+	var requests atomic.Int64
+	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+	r.EnableHTTP2 = true
+	r.StartTLS()
+	defer r.Close()
+	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
+	defer s.transport.CloseIdleConnections()
+	var once sync.Once
+	losing := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+		once.Do(func() {
+			r.CloseClientConnections()
+			for got.Conn.SetDeadline(time.Time{}) == nil { // until the transport has closed it too
+				runtime.Gosched()
+			}
+		})
+	}})
+	to := &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
+	for i, ctx := range []context.Context{t.Context(), losing} {
+		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
+		if err != nil {
+			t.Fatalf("%v is %+v", err, failure(err))
+		}
+		resp.Body.Close()
+		if n := requests.Load(); n != int64(i+1) {
+			t.Errorf("the receiver saw %d requests, want %d", n, i+1)
+		}
 	}
 }
 
