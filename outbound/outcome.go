@@ -59,7 +59,7 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	if code >= 200 && code < 300 {
 		return outcome{}
 	}
-	o := outcome{class: ClassStatus, words: "the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code)}
+	o := outcome{class: ClassStatus, words: strings.TrimSpace("the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code))}
 	o.retryAfter = retryAfter(resp.Header, sent)
 	switch {
 	case code >= 300 && code < 400:
@@ -74,10 +74,13 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	return o
 }
 
+// maxHost is how long a host can be, with a port.
+const maxHost = 253 + len(":65535")
+
 // pointedTo names the host alone: the rest of a Location may hold a secret.
 func pointedTo(resp *http.Response) string {
 	to, err := url.Parse(resp.Header.Get("Location"))
-	if err != nil || to.Host == "" {
+	if err != nil || to.Host == "" || len(to.Host) > maxHost || to.Scheme != "http" && to.Scheme != "https" {
 		return ""
 	}
 	return " (it pointed to " + to.Scheme + "://" + to.Host + ")"

@@ -39,14 +39,15 @@ func TestJudge(t *testing.T) {
 		"502":               {502, nil, outcome{class: ClassStatus, overloaded: true}},
 		"503 with a pause":  {503, http.Header{"Retry-After": {"1"}}, outcome{class: ClassStatus, retryAfter: time.Second}},
 		"504":               {504, nil, outcome{class: ClassStatus, overloaded: true}},
+		"520 without text":  {520, nil, outcome{class: ClassStatus}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.header == nil {
 				c.header = http.Header{}
 			}
 			got := judge(&http.Response{StatusCode: c.status, Header: c.header}, time.Now())
-			if got.class != "" && got.words == "" {
-				t.Error("no words for people")
+			if got.class != "" && got.words == "" || got.words != strings.TrimSpace(got.words) {
+				t.Errorf("words for people: %q", got.words)
 			}
 			got.words = ""
 			if got != c.want {
@@ -99,6 +100,21 @@ func FuzzRetryAfter(f *testing.F) {
 			t.Errorf("%v", d)
 		}
 	})
+}
+
+func TestWhereARedirectPointed(t *testing.T) {
+	for location, want := range map[string]string{
+		"https://new.example.com/hooks?token=1":    " (it pointed to https://new.example.com)",
+		"https://me:password@new.example.com:8443": " (it pointed to https://new.example.com:8443)",
+		"/hooks":                       "",
+		"javascript://new.example.com": "",
+		"https://" + strings.Repeat("a", 60<<10) + "/hooks": "", // which each attempt would keep
+	} {
+		o := judge(&http.Response{StatusCode: 308, Header: http.Header{"Location": {location}}}, time.Now())
+		if !strings.HasSuffix(o.words, "update the subscription's URL"+want) {
+			t.Errorf("%.60s: got %.120s", location, o.words)
+		}
+	}
 }
 
 type timeoutError struct{}
