@@ -145,8 +145,7 @@ func failure(err error) outcome {
 	case errors.As(err, &record):
 		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
 	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
-		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") +
-			"): if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }"}
+		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + certificateDemand(op.Err)}
 	case errors.As(err, &timeout) && timeout.Timeout():
 		if dialling {
 			return outcome{class: ClassTimeout, words: "no connection in time"}
@@ -177,6 +176,15 @@ func failure(err error) outcome {
 func says(err error, words ...string) bool {
 	text := err.Error()
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+}
+
+// certificateDemand says what to do about the alerts by which a receiver demands a
+// client certificate, or refuses the one that it got.
+func certificateDemand(alert error) string {
+	if !says(alert, "certificate", "handshake failure", "access denied") {
+		return ""
+	}
+	return ": if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }"
 }
 
 func certificateProblem(err error) string {

@@ -169,6 +169,20 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	}
 }
 
+// TestTLSAlertOfAnotherKind: certificates are no cure for it.
+func TestTLSAlertOfAnotherKind(t *testing.T) {
+	r := httptest.NewUnstartedServer(http.NotFoundHandler())
+	r.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
+	r.StartTLS()
+	defer r.Close()
+	_, err := tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS12})
+	want := outcome{class: ClassTLS, words: "the receiver refused the TLS connection (protocol version not supported)"}
+	if got := failure(err); got != want {
+		t.Errorf("%v is %+v", err, got)
+	}
+}
+
 // TestRefusedTLS: whoever demands a client certificate says so in the handshake,
 // or by TLS 1.3 after it.
 func TestRefusedTLS(t *testing.T) {
