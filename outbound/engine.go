@@ -21,6 +21,7 @@ type Engine struct {
 	config   atomic.Pointer[config]
 	lanes    lanes
 	commits  *commits
+	begun    publishings
 	dispatch dispatcher
 	claims   claimer
 	watches  watches
@@ -71,6 +72,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.work, e.cancel = context.WithCancel(context.Background())
 	e.catalogue.e = e
 	e.commits = newCommits(e)
+	e.begun.now = new(sync.WaitGroup)
 	e.dispatch.init(e)
 	e.claims.init(e)
 	e.deadLog.init(e)

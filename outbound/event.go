@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -127,8 +128,9 @@ type publishing struct {
 	*store.Publication
 	lanes  []*lane
 	span   publishSpan
-	result chan error // of the commit
-	err    error      // refused before it came so far
+	begun  *sync.WaitGroup // it counts there, unless it is the engine's own
+	result chan error      // of the commit
+	err    error           // refused before it came so far
 }
 
 // begin has an event stored, and finish waits for it.
@@ -156,8 +158,9 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
+	begun := e.begun.begin()
 	p := e.address(&store.Publication{Event: ev, Chosen: n.ID != ""}, e.filtered(e.match(ev), ev))
-	p.span = span
+	p.span, p.begun = span, begun
 	e.submit(ctx, &p)
 	return p
 }
@@ -218,6 +221,9 @@ func (e *Engine) submit(ctx context.Context, p *publishing) {
 func (e *Engine) finish(p *publishing) (Published, error) {
 	if p.err == nil {
 		p.err = e.commits.wait(p.Publication, p.result)
+	}
+	if p.begun != nil {
+		p.begun.Done()
 	}
 	return e.conclude(p)
 }

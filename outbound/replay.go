@@ -31,6 +31,7 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 			e.config.Load().Logger.Info("events replayed", "subscription_id", id, "deliveries", total)
 		}
 	}()
+	e.begun.wait() // those may not have known the subscription, and aren't stored yet
 	t := l.target.Load()
 	q.Limit = replayBatch
 	if q.Payload = t.filter != nil; q.Payload {

@@ -1,13 +1,16 @@
 package outbound_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // TestReplay sends a new subscription what it wants of what was published before
@@ -130,4 +133,59 @@ func TestReplayIsHeld(t *testing.T) {
 	}
 	r.next(t)
 	h.attempt()
+}
+
+// holding is a store that holds back the events of one commit.
+type holding struct {
+	store.Store
+	held, release, read chan struct{}
+	once, reads         sync.Once
+}
+
+func (s *holding) Commit(ctx context.Context, b *store.Batch) error {
+	if len(b.Publications) > 0 {
+		s.once.Do(func() { close(s.held); <-s.release })
+	}
+	return s.Store.Commit(ctx, b)
+}
+
+func (s *holding) Events(ctx context.Context, q store.Query) ([]*store.Event, error) {
+	defer s.reads.Do(func() { close(s.read) })
+	return s.Store.Events(ctx, q)
+}
+
+// TestReplayOfWhatIsBeingPublished: an event that was on its way to the disk when its
+// subscription was created doesn't know it, and was published before the replay.
+func TestReplayOfWhatIsBeingPublished(t *testing.T) {
+	h := open(t)
+	h.shut()
+	st, err := h.place(h.settings.Logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.store = st
+	s := &holding{Store: st, held: make(chan struct{}), release: make(chan struct{}), read: make(chan struct{})}
+	if h.Engine, err = outbound.Open(t.Context(), s, h.settings, outbound.WithClock(h.clock)); err != nil {
+		t.Fatal(err)
+	}
+	r := newReceiver(t)
+	since := h.clock.Now()
+	var all sync.WaitGroup
+	all.Go(func() { h.publish("order.paid", "{}") })
+	<-s.held
+	late := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
+	all.Go(func() {
+		if n, err := h.Replay(t.Context(), late.ID, outbound.Query{Since: since}); n != 1 || err != nil {
+			t.Errorf("replayed %d events: %v", n, err)
+		}
+	})
+	select {
+	case <-s.read: // it doesn't wait
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(s.release)
+	all.Wait()
+	if !t.Failed() {
+		r.next(t)
+	}
 }
