@@ -25,7 +25,10 @@ func TestEgressTLS(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	r := downReceiver(t)
-	r.tls = &tls.Config{Certificates: []tls.Certificate{ca.issue("receiver")}, ClientCAs: ca.pool(), ClientAuth: tls.RequireAndVerifyClientCert}
+	r.tls = &tls.Config{
+		Certificates: []tls.Certificate{ca.issue("receiver")}, ClientCAs: ca.pool(), ClientAuth: tls.RequireAndVerifyClientCert,
+		MaxVersion: tls.VersionTLS12, // by TLS 1.3 it refuses after the handshake, and its alert can get lost
+	}
 	r.up()
 	const trust, present = "tls_trust_pool file ca.pem\n", "tls_client_auth {env.CERTIFICATE} client.key\n"
 	config := func(lines string) string {
@@ -62,8 +65,8 @@ func TestEgressTLS(t *testing.T) {
 	fails := func(words string) {
 		t.Helper()
 		attempts := s.attempts(s.settled(s.publish(event{Type: "a"}), "sub_main", "dead"))
-		if !slices.ContainsFunc(attempts, func(a object) bool { // by TLS 1.3 a refusal can get lost
-			return a.text("class") == "tls" && strings.Contains(a.text("error_message"), words)
+		if slices.ContainsFunc(attempts, func(a object) bool {
+			return a.text("class") != "tls" || !strings.Contains(a.text("error_message"), words)
 		}) {
 			t.Errorf("the attempts are %v, want %q", attempts, words)
 		}
@@ -81,7 +84,7 @@ func TestEgressTLS(t *testing.T) {
 	arrives("second")
 
 	s.reload(config(trust))
-	fails("(certificate required): if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }")
+	fails("(handshake failure): if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }")
 	s.reload(config(present))
 	fails("its issuer is unknown: send the whole chain, or have the server's configuration trust its CA: egress { tls_trust_pool … }")
 }
