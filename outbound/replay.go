@@ -32,17 +32,20 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 		}
 	}()
 	e.begun.wait() // those may not have known the subscription, and aren't stored yet
-	t := l.target.Load()
-	q.Limit = replayBatch
-	if q.Payload = t.filter != nil; q.Payload {
-		q.Limit = int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
-	}
 	// What is published from here on comes by itself, and might have no end.
-	if end := e.ids.Next().Time().Add(clocksApart); q.Until.IsZero() || q.Until.After(end) {
+	end := e.ids.Next().Time().Add(time.Millisecond)
+	if e.shared != nil {
+		end = end.Add(clocksApart)
+	}
+	if q.Until.IsZero() || q.Until.After(end) {
 		q.Until = end
 	}
 	q.After = max(1, store.IDAt(q.Since)-1)
 	for {
+		q.Limit = replayBatch
+		if q.Payload = l.target.Load().filter != nil; q.Payload {
+			q.Limit = int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
+		}
 		events, err := e.store.Events(ctx, q)
 		if err != nil {
 			return total, err
