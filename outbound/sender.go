@@ -105,7 +105,10 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 func (s *sender) post(ctx context.Context, t *target, h http.Header, payload []byte) (*http.Response, error) {
 	resp, err := s.transport.RoundTrip(request(ctx, t, h, payload))
 	if err != nil && unprocessed(err) {
-		return s.transport.RoundTrip(request(ctx, t, h, payload))
+		resp, err = s.transport.RoundTrip(request(ctx, t, h, payload))
+	}
+	if err != nil {
+		t.unanswered.Store(true)
 	}
 	return resp, err
 }
@@ -122,12 +125,14 @@ func unprocessed(err error) bool {
 
 // request is built by hand: what http.NewRequest would parse and check anew is
 // known of the target. It has no GetBody: by that, the transport would send a POST
-// again which the receiver has seen.
+// again which the receiver has seen. After one that got no answer it is the last of
+// its connection: that of HTTP/2 may be stuck, and still be used by all that follow.
 func request(ctx context.Context, t *target, h http.Header, payload []byte) *http.Request {
 	r := &http.Request{
 		Method: http.MethodPost, URL: t.url, Host: t.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: int64(len(payload)), Body: http.NoBody,
+		Close: t.unanswered.Swap(false),
 	}
 	if len(payload) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(payload))

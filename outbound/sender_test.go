@@ -110,6 +110,50 @@ func TestConnectionLostBeforeTheRequest(t *testing.T) {
 	}
 }
 
+// A connection that is open and answers nothing is left, though by HTTP/2 it serves
+// all requests.
+func TestStuckConnection(t *testing.T) {
+	var first atomic.Value // the address of its caller
+	arrived := make(chan struct{})
+	r := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if first.CompareAndSwap(nil, req.RemoteAddr) || first.Load() == req.RemoteAddr {
+			arrived <- struct{}{}
+			<-req.Context().Done()
+		}
+	}))
+	r.EnableHTTP2 = true
+	r.StartTLS()
+	defer r.Close()
+	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
+	defer s.transport.CloseIdleConnections()
+	to := &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
+	for attempt := 1; ; attempt++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			select {
+			case <-arrived:
+				cancel() // as when its time is up
+			case <-ctx.Done():
+			}
+		}()
+		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
+		if err == nil {
+			resp.Body.Close()
+		}
+		cancel()
+		if err == nil {
+			break
+		}
+		if attempt == 3 {
+			t.Fatalf("the third one has the stuck connection too: %v", err)
+		}
+	}
+}
+
 // What an unwilling receiver does with requests.
 const (
 	resetsHead  = "resets it when its headers are there"

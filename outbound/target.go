@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,6 +27,8 @@ type target struct {
 	filter      *filter // nil: every event of its types
 	concurrency int
 	err         error // why no attempt can be made
+
+	unanswered atomic.Bool // the last request got no answer
 }
 
 // newTarget goes on with the rate that the old target has used, and with its
