@@ -220,9 +220,16 @@ func (v view) subscription(id string) error {
 	return err
 }
 
+// maxOwn is how many subscriptions a tenant may have before it can make no more
+// itself: each takes memory.
+const maxOwn = 200
+
 func (v view) CreateSubscription(ctx context.Context, spec outbound.SubscriptionSpec) (*outbound.Subscription, error) {
 	if err := v.own(&spec.Tenant); err != nil {
 		return nil, err
+	}
+	if v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxOwn)) == maxOwn {
+		return nil, refuse(codeConflict, "there are %d subscriptions, which is the most that a tenant can have here: delete one that is not needed", maxOwn)
 	}
 	return v.engine.CreateSubscription(ctx, spec)
 }

@@ -448,3 +448,18 @@ func TestNobodysRequests(t *testing.T) {
 		})
 	}
 }
+
+// A tenant can't fill the memory with subscriptions.
+func TestTenantsSubscriptionsAreBounded(t *testing.T) {
+	s := start(t)
+	own, body := s.of("acme"), `{"url":"https://example.com/hooks","event_types":["a"]}`
+	last := ""
+	for range 200 {
+		last = own.post("/subscriptions", body).want(t, 201).text("subscription_id")
+	}
+	own.post("/subscriptions", body).refused(t, 409, "conflict")
+	s.of("other").post("/subscriptions", body).want(t, 201)
+	s.post("/subscriptions", strings.Replace(body, "{", `{"tenant":"acme",`, 1)).want(t, 201) // by whoever runs the server
+	own.do(call{method: "DELETE", path: "/subscriptions/" + last}).want(t, 204)
+	own.post("/subscriptions", body).refused(t, 409, "conflict")
+}
