@@ -187,10 +187,10 @@ func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
 // address makes a delivery of an event for each of the lanes, and reserves their
 // room.
 func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
-	due := e.now()
+	due, size := e.now(), p.Event.Size()
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
-		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(p.Event.Size()), Ordered: l.ordered()}
+		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(size), Ordered: l.ordered()}
 	}
 	return publishing{Publication: p, lanes: lanes}
 }
@@ -298,19 +298,15 @@ func (e *Engine) Event(ctx context.Context, tenant, id string) (*Event, error) {
 
 // DeleteEvent removes an event with its deliveries and attempts. Its id may be used
 // again. ErrConflict: a delivery of it is pending.
-func (e *Engine) DeleteEvent(ctx context.Context, tenant, id string) error {
-	ev, err := e.store.Event(ctx, tenant, id)
-	if err != nil {
-		return err
-	}
+func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
 	removed, err := e.store.Remove(ctx, ev.Key)
 	switch {
 	case err != nil:
 		return err
 	case !removed:
-		return fmt.Errorf("%w: a delivery of event %s is pending: cancel it, or wait until it is settled", ErrConflict, id)
+		return fmt.Errorf("%w: a delivery of event %s is pending: cancel it, or wait until it is settled", ErrConflict, ev.ID)
 	}
-	e.config.Load().Logger.Info("event deleted", "event_id", id)
+	e.config.Load().Logger.Info("event deleted", "event_id", ev.ID)
 	return nil
 }
 

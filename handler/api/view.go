@@ -125,7 +125,7 @@ func (v view) DeleteEvent(ctx context.Context, tenant, id string) error {
 	case v.tenant != "" && store.Operational(e.Type): // whoever runs the server may have been told, too
 		return refuse(codeOtherTenant, "event %s is the server's own: it is removed when it is old enough", id)
 	}
-	return v.engine.DeleteEvent(ctx, e.Tenant, id)
+	return v.engine.DeleteEvent(ctx, e)
 }
 
 // Deliveries.
