@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -215,24 +213,4 @@ func until(t *testing.T, what string, f func() bool) {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
-}
-
-// testBytes are n bytes that repeat at no chunk's distance.
-func testBytes(n int) []byte {
-	b := make([]byte, n)
-	r := rand.NewChaCha8([32]byte{1})
-	r.Read(b)
-	return b
-}
-
-// tempDir makes a directory for temporary files, of which none may be left.
-func tempDir(t *testing.T) {
-	t.Helper()
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	t.Cleanup(func() {
-		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
-			t.Errorf("temporary files are left: %v", left)
-		}
-	})
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 // BenchmarkVerify is what the handler costs beside Caddy's own work, with an app
@@ -22,14 +24,14 @@ func BenchmarkVerify(b *testing.B) {
 		return err
 	})
 	for _, size := range []int{1 << 10, 64 << 10, 1 << 20, 2 << 20} {
-		body := testBytes(size)
+		body := spooltest.Bytes(size)
 		signature := "sha256=" + mac(testSecret, string(body))
 		b.Run(fmt.Sprintf("verified/%dKiB", size>>10), func(b *testing.B) {
 			b.SetBytes(int64(size))
 			benchmarkVerify(b, h, next, body, signature)
 		})
 	}
-	b.Run("refused", func(b *testing.B) { benchmarkVerify(b, h, next, testBytes(1<<10), "") })
+	b.Run("refused", func(b *testing.B) { benchmarkVerify(b, h, next, spooltest.Bytes(1<<10), "") })
 }
 
 func benchmarkVerify(b *testing.B, h *Verify, next caddyhttp.Handler, body []byte, signature string) {

@@ -20,6 +20,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 // Each test here is named after an attack or an accident that has broken
@@ -53,7 +54,7 @@ func TestCase08LongHeader(t *testing.T) {
 
 func TestCase24BodyWithoutALength(t *testing.T) {
 	s, app := githubSite(t, "", "")
-	body := string(testBytes(100 << 10))
+	body := string(spooltest.Bytes(100 << 10))
 	r := signGitHub(post(t, s.url, body), body)
 	r.ContentLength = -1
 	do(t, r).want(t, http.StatusOK)
@@ -209,13 +210,13 @@ func TestCase25EndlessBody(t *testing.T) {
 
 // Many slow uploads at once stay within the memory of all bodies.
 func TestCase25SlowUploadsAreBounded(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	const limit = 4 << 20
 	usual := bodies
 	bodies = room.New(limit)
 	t.Cleanup(func() { bodies = usual })
 	s, app := githubSite(t, "", "")
-	body := string(testBytes(1 << 20))
+	body := string(spooltest.Bytes(1 << 20))
 	const uploads = 40
 	conns := make([]net.Conn, uploads)
 	for i := range conns {
@@ -251,7 +252,7 @@ func TestCase25SlowUploadsAreBounded(t *testing.T) {
 func TestCase25NoRoomForABody(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/missing")
 	s, app := githubSite(t, "", "")
-	body := string(testBytes(2 << 20))
+	body := string(spooltest.Bytes(2 << 20))
 	got := do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusServiceUnavailable)
 	if got.Header.Get("Retry-After") == "" || !strings.HasPrefix(got.body, "no_room|no_room|") {
 		t.Errorf("got %q, %v", got.body, got.Header)
@@ -644,7 +645,7 @@ func h2c() *http.Client {
 }
 
 func TestCase38HTTP2Cleartext(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	s, app := githubSite(t, "servers {\nprotocols h1 h2c\n}", "max_body 3MiB")
 	c := h2c()
 	defer c.CloseIdleConnections()
@@ -664,7 +665,7 @@ func TestCase38HTTP2Cleartext(t *testing.T) {
 		var streams sync.WaitGroup
 		for i := range 50 {
 			streams.Go(func() {
-				body := string(testBytes(40<<10 + i))
+				body := string(spooltest.Bytes(40<<10 + i))
 				r := signGitHub(post(t, s.url, body), body)
 				if i%2 == 0 {
 					r.ContentLength = -1
@@ -685,7 +686,7 @@ func TestCase38HTTP2Cleartext(t *testing.T) {
 		}
 	})
 	t.Run("too large", func(t *testing.T) {
-		body := string(testBytes(4 << 20))
+		body := string(spooltest.Bytes(4 << 20))
 		r := signGitHub(post(t, s.url, body), body)
 		r.ContentLength = -1
 		if status, err := send(r); err == nil && status != http.StatusRequestEntityTooLarge {
@@ -794,7 +795,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 			c := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 			send := func(size int, change func(*http.Request)) *http.Response {
 				t.Helper()
-				body := string(testBytes(size))
+				body := string(spooltest.Bytes(size))
 				r := signGitHub(post(t, fmt.Sprintf("https://localhost:%d/", port), body), body)
 				if change != nil {
 					change(r)
@@ -813,7 +814,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 				if res := send(size, nil); res.StatusCode != http.StatusOK {
 					t.Fatalf("%d bytes: %s", size, res.Status)
 				}
-				if got := app.one(t); !bytes.Equal(got.body, testBytes(size)) || got.ContentLength != int64(size) {
+				if got := app.one(t); !bytes.Equal(got.body, spooltest.Bytes(size)) || got.ContentLength != int64(size) {
 					t.Errorf("the app got %d bytes of %d, length %d", len(got.body), size, got.ContentLength)
 				}
 			}

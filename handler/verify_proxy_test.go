@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 // proxySizes are bodies in memory and beyond it.
@@ -21,7 +23,7 @@ var proxySizes = map[string]int{
 // TestProxyRetriesAfterDialError: without request_buffers, the app that can be
 // reached gets the whole body.
 func TestProxyRetriesAfterDialError(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	app := newApp(t)
 	s := serveSite(t, "", fmt.Sprintf(`
 	webhook_verify github %q
@@ -32,7 +34,7 @@ func TestProxyRetriesAfterDialError(t *testing.T) {
 	}`, testSecret, freePort(), freePort(), app.addr))
 	for name, size := range proxySizes {
 		t.Run(name, func(t *testing.T) {
-			body := string(testBytes(size))
+			body := string(spooltest.Bytes(size))
 			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
 			if got := app.one(t); string(got.body) != body || got.ContentLength != int64(size) {
 				t.Errorf("the app got %d bytes of %d, length %d", len(got.body), size, got.ContentLength)
@@ -74,7 +76,7 @@ func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls
 // TestProxyRetriesAfterTheBodyWasRead: an app that breaks off in the middle of a
 // body costs the next one nothing of it.
 func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	app := newApp(t)
 	broken, calls := brokenApp(t, 50, func(net.Conn) {})
 	s := serveSite(t, "", fmt.Sprintf(`
@@ -90,7 +92,7 @@ func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
 	}`, testSecret, broken, app.addr))
 	for name, size := range proxySizes {
 		t.Run(name, func(t *testing.T) {
-			body := string(testBytes(size))
+			body := string(spooltest.Bytes(size))
 			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
 			if got := app.one(t); string(got.body) != body {
 				t.Errorf("the app got %d bytes of %d", len(got.body), size)
@@ -106,7 +108,7 @@ func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
 // leaves a transport that still writes, and closes the body when it likes.
 // Whatever comes of it, the next app gets the whole body or none.
 func TestProxyRetriesOnAStatus(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	app := newApp(t)
 	busy, calls := brokenApp(t, 0, func(c net.Conn) {
 		io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
@@ -121,7 +123,7 @@ func TestProxyRetriesOnAStatus(t *testing.T) {
 			expression "{rp.status_code} == 503"
 		}
 	}`, testSecret, busy, app.addr))
-	body := string(testBytes(2 << 20))
+	body := string(spooltest.Bytes(2 << 20))
 	for range 20 {
 		do(t, signGitHub(post(t, s.url, body), body))
 		for _, got := range app.take() {
@@ -144,7 +146,7 @@ func TestProxyToH2C(t *testing.T) {
 	s := serveSite(t, "", fmt.Sprintf("webhook_verify github %q\nreverse_proxy h2c://127.0.0.1:%d h2c://%s {\nlb_policy first\nlb_retries 2\nfail_duration 10s\n}", testSecret, freePort(), app.addr))
 	for name, size := range proxySizes {
 		t.Run(name, func(t *testing.T) {
-			body := string(testBytes(size))
+			body := string(spooltest.Bytes(size))
 			do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
 			if got := app.one(t); string(got.body) != body || got.ProtoMajor != 2 {
 				t.Errorf("the app got %d bytes of %d by %s", len(got.body), size, got.Proto)

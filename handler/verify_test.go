@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 const testSecret = "It's a Secret to Everybody"
@@ -364,7 +366,7 @@ func TestEnforceOff(t *testing.T) {
 	reverse_proxy `+app.addr+` {
 		header_up X-Placeholders "{http.webhook.verified}|{http.webhook.error}"
 	}`)
-	large := string(testBytes(300 << 10))
+	large := string(spooltest.Bytes(300 << 10))
 	tests := []struct {
 		name   string
 		method string
@@ -502,7 +504,7 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 		reverse_proxy %s
 	}
 }`, port, testSecret, freePort(), fallback.addr))
-	body := string(testBytes(200 << 10))
+	body := string(spooltest.Bytes(200 << 10))
 	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, http.StatusOK)
 	if got := fallback.one(t); string(got.body) != body {
 		t.Errorf("the fallback got %d bytes", len(got.body))

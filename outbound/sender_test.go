@@ -78,16 +78,7 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 // that breaks goes by another one, since none of it was sent.
 func TestConnectionLostBeforeTheRequest(t *testing.T) {
 	var requests atomic.Int64
-	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
-	r.EnableHTTP2 = true
-	r.StartTLS()
-	defer r.Close()
-	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
-	defer s.transport.CloseIdleConnections()
+	r, s, to := overHTTP2(t, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
 	var once sync.Once
 	losing := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 		once.Do(func() {
@@ -97,7 +88,6 @@ func TestConnectionLostBeforeTheRequest(t *testing.T) {
 			}
 		})
 	}})
-	to := &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
 	for i, ctx := range []context.Context{t.Context(), losing} {
 		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
 		if err != nil {
@@ -115,22 +105,12 @@ func TestConnectionLostBeforeTheRequest(t *testing.T) {
 func TestStuckConnection(t *testing.T) {
 	var first atomic.Value // the address of its caller
 	arrived := make(chan struct{})
-	r := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+	_, s, to := overHTTP2(t, func(_ http.ResponseWriter, req *http.Request) {
 		if first.CompareAndSwap(nil, req.RemoteAddr) || first.Load() == req.RemoteAddr {
 			arrived <- struct{}{}
 			<-req.Context().Done()
 		}
-	}))
-	r.EnableHTTP2 = true
-	r.StartTLS()
-	defer r.Close()
-	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
-	defer s.transport.CloseIdleConnections()
-	to := &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
+	})
 	for attempt := 1; ; attempt++ {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -152,6 +132,22 @@ func TestStuckConnection(t *testing.T) {
 			t.Fatalf("the third one has the stuck connection too: %v", err)
 		}
 	}
+}
+
+// overHTTP2 is a receiver, with what sends to it.
+func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *target) {
+	t.Helper()
+	r := httptest.NewUnstartedServer(receive)
+	r.EnableHTTP2 = true
+	r.StartTLS()
+	t.Cleanup(r.Close)
+	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
+	t.Cleanup(s.transport.CloseIdleConnections)
+	return r, s, &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
 }
 
 // What an unwilling receiver does with requests.

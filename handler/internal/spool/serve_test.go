@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 // served is a request with a spooled body, as the next handler gets it.
@@ -45,7 +46,7 @@ func TestServedBodyHasItsLength(t *testing.T) {
 }
 
 func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
-	want := testBytes(3*smallChunk + 1)
+	want := spooltest.Bytes(3*smallChunk + 1)
 	r := served(t, want)
 	for i := range 3 {
 		attempt(r)
@@ -61,7 +62,7 @@ func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
 // TestServedBodyNeverMixesAttempts: whatever an attempt that was given up does
 // late, the next one gets the whole body or an error, never other bytes.
 func TestServedBodyNeverMixesAttempts(t *testing.T) {
-	want := testBytes(2 * smallChunk)
+	want := spooltest.Bytes(2 * smallChunk)
 	late := map[string]func(io.ReadCloser){
 		"closes": func(b io.ReadCloser) { b.Close() },
 		"reads":  func(b io.ReadCloser) { io.CopyN(io.Discard, b, 100) },
@@ -130,7 +131,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 		return dead, err
 	}}
 	defer transport.CloseIdleConnections()
-	want := testBytes(3 * smallChunk)
+	want := spooltest.Bytes(3 * smallChunk)
 	for range 2 {
 		r := served(t, want)
 		r.RequestURI = ""
@@ -152,7 +153,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 
 // TestServedRest: a dry run passes a body that is too large to be held.
 func TestServedRest(t *testing.T) {
-	want := testBytes(10 * smallChunk)
+	want := spooltest.Bytes(10 * smallChunk)
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
 	s := New(room.New(1<<20), 1<<20, -1)
 	defer s.Release()

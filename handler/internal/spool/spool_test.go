@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,27 +14,8 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
-
-// testBytes are n bytes that repeat at no chunk's distance.
-func testBytes(n int) []byte {
-	b := make([]byte, n)
-	r := rand.NewChaCha8([32]byte{1})
-	r.Read(b)
-	return b
-}
-
-// tempDir makes a directory for temporary files, of which none may be left.
-func tempDir(t *testing.T) {
-	t.Helper()
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	t.Cleanup(func() {
-		if left, _ := filepath.Glob(dir + "/*"); len(left) > 0 {
-			t.Errorf("temporary files are left: %v", left)
-		}
-	})
-}
 
 // inBubble runs a test in which time passes only where somebody waits.
 func inBubble(t *testing.T, name string, test func(*testing.T)) {
@@ -43,7 +23,7 @@ func inBubble(t *testing.T, name string, test func(*testing.T)) {
 }
 
 func TestSpoolKeepsExactBytes(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	const threshold = largeChunk
 	sources := map[string]func(io.Reader) io.Reader{
 		"whole":         func(r io.Reader) io.Reader { return r },
@@ -55,7 +35,7 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 		for name, source := range sources {
 			for _, declared := range []int64{int64(size), -1} {
 				inBubble(t, fmt.Sprintf("%d/%d/%s", size, declared, name), func(t *testing.T) {
-					want := testBytes(size)
+					want := spooltest.Bytes(size)
 					m := room.New(1 << 20)
 					s := New(m, threshold, declared)
 					var tee bytes.Buffer
@@ -105,11 +85,11 @@ func (c *countingReader) Read(p []byte) (int, error) {
 }
 
 func TestSpoolLimit(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	for _, limit := range []int{1, 100, smallChunk - 1, smallChunk, 3 * smallChunk, 20 * smallChunk} {
 		for _, over := range []int{0, 1, 10 * smallChunk} {
 			t.Run(fmt.Sprintf("%d+%d", limit, over), func(t *testing.T) {
-				src := &countingReader{r: bytes.NewReader(testBytes(limit + over))}
+				src := &countingReader{r: bytes.NewReader(spooltest.Bytes(limit + over))}
 				var tee bytes.Buffer
 				s := New(room.New(1<<20), 8*smallChunk, -1)
 				defer s.Release()
@@ -129,7 +109,7 @@ func TestSpoolLimit(t *testing.T) {
 	t.Run("largest limit", func(t *testing.T) {
 		s := New(room.New(1<<20), smallChunk, -1)
 		defer s.Release()
-		if err := s.Fill(bytes.NewReader(testBytes(10)), 1<<63-1, io.Discard); err != nil {
+		if err := s.Fill(bytes.NewReader(spooltest.Bytes(10)), 1<<63-1, io.Discard); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -138,12 +118,12 @@ func TestSpoolLimit(t *testing.T) {
 // TestSpoolMemoryOfAllIsBounded: when bodies have used up the memory of all,
 // the next one goes to a file, whatever its size.
 func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
-	tempDir(t)
+	spooltest.TempDir(t)
 	const limit = 2*smallChunk + 5
 	m := room.New(limit)
 	var spools []*Spool
 	for i := range 10 {
-		want := testBytes(smallChunk/2 + i)
+		want := spooltest.Bytes(smallChunk/2 + i)
 		s := New(m, 1<<20, -1)
 		if err := s.Fill(bytes.NewReader(want), 1<<20, io.Discard); err != nil {
 			t.Fatal(err)
@@ -171,7 +151,7 @@ func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "missing"))
 	s := New(room.New(0), 0, -1)
 	defer s.Release()
-	err := s.Fill(bytes.NewReader(testBytes(headSize+1)), 1<<20, io.Discard)
+	err := s.Fill(bytes.NewReader(spooltest.Bytes(headSize+1)), 1<<20, io.Discard)
 	var noRoom *Error
 	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("got %v", err)
@@ -193,9 +173,9 @@ func TestSpoolSlowBody(t *testing.T) {
 		{"large and too slow", 8 << 20, 32 << 10, true},
 	}
 	for _, tt := range tests {
-		tempDir(t)
+		spooltest.TempDir(t)
 		inBubble(t, tt.name, func(t *testing.T) {
-			body := bytes.NewReader(testBytes(tt.size))
+			body := bytes.NewReader(spooltest.Bytes(tt.size))
 			s := New(room.New(1<<20), 1<<20, -1)
 			defer s.Release()
 			err := s.Fill(readerFunc(func(p []byte) (int, error) {
@@ -228,7 +208,7 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 		}
 		t.Setenv("TMPDIR", dir)
 		inBubble(t, name, func(t *testing.T) {
-			want := testBytes(5 * smallChunk)
+			want := spooltest.Bytes(5 * smallChunk)
 			m := room.New(1 << 20)
 			s := New(m, 1<<20, -1)
 			defer s.Release()
