@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
 )
 
 // providers holds the one trace provider of the process while configs use it.
@@ -61,12 +62,36 @@ func loadTracing(ctx context.Context) (*tracing, error) {
 		}
 		// The resource is by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES,
 		// the sampler by OTEL_TRACES_SAMPLER: the SDK's defaults read them.
-		return &sharedProvider{sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))}, nil
+		return &sharedProvider{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&quietExporter{SpanExporter: exporter}))}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &tracing{shared: v.(*sharedProvider)}, nil
+}
+
+// quietExporter tells of a collector that takes no spans when that begins and when
+// it is over. The SDK would at each batch, several a second under load.
+type quietExporter struct {
+	sdktrace.SpanExporter
+	lost int // spans, since it takes none
+}
+
+// ExportSpans is called by one goroutine at a time, as the SDK promises.
+func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := e.SpanExporter.ExportSpans(ctx, spans)
+	logger := caddy.Log().Named("webhooks.tracing") // of the config that rules
+	switch {
+	case err != nil && e.lost == 0:
+		logger.Warn("spans are lost: the collector doesn't take them", zap.Error(err))
+	case err == nil && e.lost > 0:
+		logger.Info("spans are taken again", zap.Int("lost", e.lost))
+		e.lost = 0
+	}
+	if err != nil {
+		e.lost += len(spans)
+	}
+	return nil
 }
 
 // provider is nil where no traces are wanted.

@@ -24,6 +24,9 @@ type traces struct {
 	mu    sync.Mutex
 	spans []span
 	raw   bytes.Buffer // all that was sent
+
+	refuses bool
+	refused int // requests
 }
 
 // span is a span with what is looked at.
@@ -64,6 +67,11 @@ func (c *traces) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.refuses {
+		c.refused++
+		w.WriteHeader(http.StatusForbidden) // which isn't tried again
+		return
+	}
 	c.raw.Write(body)
 	for _, resource := range sent.ResourceSpans {
 		service := ""
@@ -120,6 +128,20 @@ func (c *traces) one(name, trace string) span {
 		c.t.Errorf("there are %d spans %q in one trace", len(found), name)
 	}
 	return found[0]
+}
+
+// refuse says whether requests are refused from now on.
+func (c *traces) refuse(yes bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refuses, c.refused = yes, 0
+}
+
+// refusals is how many were refused since.
+func (c *traces) refusals() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
 }
 
 // sent is all that was sent, as it was encoded.
@@ -265,5 +287,26 @@ func TestNoTraces(t *testing.T) {
 	s.publish(event{Type: "a"})
 	if got := r.wait(1)[0].header.Get("Traceparent"); got != "" {
 		t.Errorf("an event without a trace went out with traceparent %q", got)
+	}
+}
+
+// TestCollectorRefuses: a collector that takes no spans is told of once, and not
+// at each batch, and so is that it takes them again.
+func TestCollectorRefuses(t *testing.T) {
+	t.Parallel()
+	collected := newTraces(t)
+	collected.refuse(true)
+	s := startServer(t, withOptions(local), collected.env()...)
+	for batch := 1; batch <= 3; batch++ {
+		s.publish(event{Type: "a"})
+		eventually(t, "a batch that is refused", func() bool { return collected.refusals() >= batch })
+	}
+	collected.refuse(false)
+	s.publish(event{Type: "b"})
+	eventually(t, "a line about the collector that recovered", func() bool { return strings.Contains(s.log(), "spans are taken again") })
+	for what, want := range map[string]int{"spans are lost": 1, "spans are taken again": 1, `"msg":"traces export`: 0} {
+		if got := strings.Count(s.log(), what); got != want {
+			t.Errorf("the log has %q %d times, want %d", what, got, want)
+		}
 	}
 }
