@@ -76,6 +76,17 @@ type Secret struct {
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 }
 
+// OAuth2 is how an access token for the receiver is got: by the client credentials
+// of RFC 6749, section 4.4.
+type OAuth2 struct {
+	TokenURL     string            `json:"token_url"` // "" where none is wanted
+	ClientID     string            `json:"client_id"`
+	ClientSecret string            `json:"client_secret"`
+	Scopes       []string          `json:"scopes,omitempty"`
+	Params       map[string]string `json:"params,omitempty"`     // more of the request, such as an audience
+	AuthStyle    string            `json:"auth_style,omitempty"` // see the outbound package for the words
+}
+
 // Subscription says which events go where, and how they are signed.
 type Subscription struct {
 	Key         ID
@@ -87,6 +98,7 @@ type Subscription struct {
 	Headers     map[string]string // sent with each delivery
 	Scheme      string            // "" for the engine's own
 	Secrets     []Secret          // newest first
+	OAuth2      OAuth2            // how it gets a token for the receiver
 	RateLimit   float64           // deliveries per second, 0 for no limit
 	Ordered     bool              // one at a time, in the order of publishing
 	Filter      string            // CEL, "" for every event

@@ -14,12 +14,12 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 	// The key and the id stay.
 	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
-			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since)
-		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) WHERE key = $1 AND id = $2`
-	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = $1`
+			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2)
+		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) WHERE key = $1 AND id = $2`
+	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = $1`
 
 	revise = `UPDATE webhooks.revision SET n = n + 1`
 )
@@ -110,6 +110,7 @@ func subscriptionArgs(sub *store.Subscription) []any {
 		asJSON(sub.EventTypes, 1), asJSON(sub.Headers, len(sub.Headers)), text(sub.Scheme), asJSON(sub.Secrets, len(sub.Secrets)),
 		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
 		pgtype.Int8{Int64: failing, Valid: failing != 0},
+		asJSON(sub.OAuth2, len(sub.OAuth2.TokenURL)),
 	}
 }
 
@@ -118,16 +119,16 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 	return subs, each(rows, err, func(row pgx.Rows) error {
 		var key, updated int64
 		var failing *int64
-		var types, headers, secrets []byte
+		var types, headers, secrets, oauth2 []byte
 		sub := &store.Subscription{}
 		if err := row.Scan(
 			&key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &types, &headers, &sub.Scheme, &secrets,
-			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing,
+			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing, &oauth2,
 		); err != nil {
 			return err
 		}
 		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), at(failing)
 		subs = append(subs, sub)
-		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets))
+		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2))
 	})
 }

@@ -234,7 +234,7 @@ func TestDeletedSecret(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	s := open(t, path)
 	secret := []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Secrets: []store.Secret{{Value: string(secret)}}}
+	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Secrets: []store.Secret{{Value: string(secret)}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "of-the-client"}}
 	if err := s.CreateSubscription(t.Context(), sub); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +254,7 @@ func TestDeletedSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(file, secret[10:]) {
+	if bytes.Contains(file, secret[10:]) || bytes.Contains(file, []byte("of-the-client")) {
 		t.Error("the secret is still in the file")
 	}
 }

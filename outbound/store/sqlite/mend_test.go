@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -313,5 +314,34 @@ func TestReplayedIsSalvaged(t *testing.T) {
 	}
 	if n, err := s.Replay(t.Context(), replay); err != nil || n != 0 {
 		t.Errorf("%d were replayed again: %v", n, err)
+	}
+}
+
+// A subscription comes out of a damaged file with all that it says.
+func TestSubscriptionIsSalvaged(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	s := open(t, path)
+	sub := &store.Subscription{
+		Key: 1, ID: "sub_1", Tenant: "acme", URL: "https://crm.example.com", EventTypes: []string{"*"}, Headers: map[string]string{"A": "b"},
+		Secrets: []store.Secret{{Value: "whsec_1"}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "hunter2"},
+		Active: true, Updated: time.UnixMilli(1), FailingSince: time.UnixMilli(2),
+	}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	ids := store.NewIDs(0, 0, time.Now)
+	for range 100 {
+		publish(t, s, publication(ids, sub.Key))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	breakPages(t, path, "delivery_pending")
+	s = open(t, path)
+	if len(waiting(t.Context(), t, s)) != 100 || len(s.Salvages()) != 1 {
+		t.Fatalf("%+v", s.Salvages())
+	}
+	if got, err := s.Subscriptions(t.Context()); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], sub) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }

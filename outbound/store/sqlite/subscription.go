@@ -11,10 +11,10 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL WHERE deleted = 0 AND id = ?`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = ?`
 )
 
 // CreateSubscription implements store.Store.
@@ -122,7 +122,8 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		json(sub.EventTypes, 1).json(sub.Headers, len(sub.Headers)).
 		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets)).
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
-		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince)
+		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince).
+		json(sub.OAuth2, len(sub.OAuth2.TokenURL))
 }
 
 // readSubscription reads selects.Subscription.
@@ -147,5 +148,8 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	sub.Reason = row.readText()
 	sub.Updated = row.readTime()
 	sub.FailingSince = row.readTime()
+	if err := row.readJSON(&sub.OAuth2); err != nil {
+		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
+	}
 	return sub, nil
 }

@@ -15,7 +15,11 @@ var subscriptionTests = []test{
 			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
 			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
 			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
-			Active:  false, Reason: "it was gone (410)", Updated: b.now().Add(time.Second), FailingSince: b.now().Add(-time.Hour),
+			OAuth2: store.OAuth2{
+				TokenURL: "https://login.example.com/token", ClientID: "webhooks", ClientSecret: "hunter2",
+				Scopes: []string{"read", "write"}, Params: map[string]string{"audience": "crm"}, AuthStyle: "body",
+			},
+			Active: false, Reason: "it was gone (410)", Updated: b.now().Add(time.Second), FailingSince: b.now().Add(-time.Hour),
 		}
 		b.check(b.CreateSubscription(b.ctx(), s))
 		sameSubscriptions(b, s)
