@@ -29,6 +29,7 @@ const (
 	ClassRedirect     = "redirect"      // a 3xx, which isn't followed
 	ClassGone         = "gone"          // 410
 	ClassEgressDenied = "egress_denied" // an address that deliveries may not go to
+	ClassOAuth2       = "oauth2"        // no access token: the receiver was not asked
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
 	ClassProtocol     = "protocol"      // an answer that isn't HTTP, or is over the limits
 	ClassDamaged      = "damaged"       // the store has no longer what was published: nothing was sent

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -85,7 +86,12 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	defer s.done()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	resp, err := s.post(ctx, t, h, ev.Payload)
+	if t.tokens != nil {
+		if o := t.tokens.authorize(ctx, s, h, a.At); !o.ok() {
+			return o
+		}
+	}
+	resp, err := s.post(ctx, &t.endpoint, h, ev.Payload)
 	if err != nil {
 		return failure(err)
 	}
@@ -97,18 +103,27 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		a.ResponseBody = readStart(resp.Body, s.keep)
 		patience.Stop()
 	}
+	if t.tokens != nil && resp.StatusCode == http.StatusUnauthorized {
+		t.tokens.refused(h)
+	}
 	return judge(resp, a.At)
+}
+
+// endpoint is where requests go.
+type endpoint struct {
+	url        *url.URL
+	unanswered atomic.Bool // the last request got no answer
 }
 
 // post sends a request, and a second time where the receiver has not processed the
 // first: it was about to close the connection.
-func (s *sender) post(ctx context.Context, t *target, h http.Header, payload []byte) (*http.Response, error) {
-	resp, err := s.transport.RoundTrip(request(ctx, t, h, payload))
+func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
+	resp, err := s.transport.RoundTrip(request(ctx, to, h, payload))
 	if err != nil && unprocessed(err) {
-		resp, err = s.transport.RoundTrip(request(ctx, t, h, payload))
+		resp, err = s.transport.RoundTrip(request(ctx, to, h, payload))
 	}
 	if err != nil {
-		t.unanswered.Store(true)
+		to.unanswered.Store(true)
 	}
 	return resp, err
 }
@@ -124,15 +139,15 @@ func unprocessed(err error) bool {
 }
 
 // request is built by hand: what http.NewRequest would parse and check anew is
-// known of the target. It has no GetBody: by that, the transport would send a POST
+// known of the URL. It has no GetBody: by that, the transport would send a POST
 // again which the receiver has seen. After one that got no answer it is the last of
 // its connection: that of HTTP/2 may be stuck, and still be used by all that follow.
-func request(ctx context.Context, t *target, h http.Header, payload []byte) *http.Request {
+func request(ctx context.Context, to *endpoint, h http.Header, payload []byte) *http.Request {
 	r := &http.Request{
-		Method: http.MethodPost, URL: t.url, Host: t.url.Host,
+		Method: http.MethodPost, URL: to.url, Host: to.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: int64(len(payload)), Body: http.NoBody,
-		Close: t.unanswered.Swap(false),
+		Close: to.unanswered.Swap(false),
 	}
 	if len(payload) > 0 {
 		r.Body = io.NopCloser(bytes.NewReader(payload))

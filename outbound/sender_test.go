@@ -56,7 +56,7 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 			r := unwilling(t, certified.TLS.Certificates, tt.how)
 			s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: certified.Client().Transport.(*http.Transport).TLSClientConfig})}
 			defer s.transport.CloseIdleConnections()
-			to := &target{url: &url.URL{Scheme: "https", Host: r.addr}}
+			to := &endpoint{url: &url.URL{Scheme: "https", Host: r.addr}}
 			resp, err := s.post(t.Context(), to, http.Header{}, bytes.Repeat([]byte("x"), tt.size))
 			switch {
 			case err == nil:
@@ -135,7 +135,7 @@ func TestStuckConnection(t *testing.T) {
 }
 
 // overHTTP2 is a receiver, with what sends to it.
-func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *target) {
+func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *endpoint) {
 	t.Helper()
 	r := httptest.NewUnstartedServer(receive)
 	r.EnableHTTP2 = true
@@ -147,7 +147,7 @@ func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sende
 	}
 	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
 	t.Cleanup(s.transport.CloseIdleConnections)
-	return r, s, &target{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
+	return r, s, &endpoint{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
 }
 
 // What an unwilling receiver does with requests.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type SubscriptionSpec struct {
 	Headers     map[string]string
 	Scheme      string   // "" for the engine's own
 	Secrets     []string // newest first; none: one is made
+	OAuth2      OAuth2
 	RateLimit   float64
 	Ordered     bool
 	Filter      string // CEL, such as payload.total > 100; "" for every event
@@ -150,10 +152,13 @@ func (s *SubscriptionSpec) checkNew(c *Settings) error {
 	if err := s.checkURL(c); err != nil {
 		return err
 	}
+	if err := checkTokenURL(&s.OAuth2, c.Policy); err != nil {
+		return err
+	}
 	return s.check(c)
 }
 
-// check judges all but the URL.
+// check judges all but the URLs.
 func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkPatterns(s.EventTypes); err != nil {
 		return err
@@ -167,6 +172,9 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := egress.CheckHeaders(s.Headers); err != nil {
 		return invalid("headers", "can't be sent: %v", err)
 	}
+	if err := checkOAuth2(&s.OAuth2); err != nil {
+		return err
+	}
 	if err := checkRate(s.RateLimit); err != nil {
 		return invalid("rate_limit", "%v", err)
 	}
@@ -175,6 +183,9 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	}
 	scheme := cmp.Or(s.Scheme, c.Sign)
 	if err := checkSigner(scheme, s.Secrets); err != nil {
+		return err
+	}
+	if err := s.checkAuthorization(scheme); err != nil {
 		return err
 	}
 	return checkOwnHeaders(s.Headers, scheme)
@@ -197,6 +208,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	}
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
+	row.OAuth2 = cloneOAuth2(s.OAuth2)
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
 	if len(s.Secrets) > 0 {
 		row.Secrets = nil
@@ -214,6 +226,7 @@ func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
 	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 &&
 		row.URL == want.URL && row.Description == want.Description && row.Tenant == want.Tenant &&
 		slices.Equal(row.EventTypes, want.EventTypes) && maps.Equal(row.Headers, want.Headers) &&
+		reflect.DeepEqual(row.OAuth2, want.OAuth2) &&
 		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered && row.Filter == want.Filter &&
 		slices.Equal(row.Secrets, want.Secrets)
 }

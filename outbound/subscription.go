@@ -97,7 +97,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		}
 		spec := SubscriptionSpec{
 			URL: s.URL, EventTypes: s.EventTypes, Description: s.Description, Headers: maps.Clone(s.Headers),
-			Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: s.Filter,
+			OAuth2: cloneOAuth2(s.OAuth2), Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: s.Filter,
 		}
 		if err := edit(&spec); err != nil {
 			return err
@@ -108,6 +108,11 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		}
 		if spec.URL != s.URL { // the policy may have changed since it was set, which is no fault of other changes
 			if err := spec.checkURL(&c.Settings); err != nil {
+				return err
+			}
+		}
+		if spec.OAuth2.TokenURL != s.OAuth2.TokenURL {
+			if err := checkTokenURL(&spec.OAuth2, c.Policy); err != nil {
 				return err
 			}
 		}

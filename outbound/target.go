@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -18,21 +17,20 @@ import (
 // target is what an attempt needs to know of a subscription, made once and
 // for as long as neither it nor the settings change.
 type target struct {
+	endpoint
 	sub         *store.Subscription
-	url         *url.URL
 	header      http.Header // over the event's, the same for each delivery; its values are shared
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
 	filter      *filter // nil: every event of its types
 	concurrency int
-	err         error // why no attempt can be made
-
-	unanswered atomic.Bool // the last request got no answer
+	tokens      *tokens // nil: the receiver wants none
+	err         error   // why no attempt can be made
 }
 
 // newTarget goes on with the rate that the old target has used, and with its
-// filter, where these are the same; old may be nil.
+// filter and tokens, where these are the same; old may be nil.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
 	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: http.Header{}}
 	t.header.Set("Accept-Encoding", "identity")
@@ -49,6 +47,7 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 		t.err = t.sign(c, now)
 	}
 	t.setFilter(old)
+	t.setTokens(old)
 	return t
 }
 

@@ -1,0 +1,270 @@
+package outbound
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// OAuth2 is how an access token for the receiver is got, by the client credentials
+// of RFC 6749, section 4.4. Its zero value is for a receiver that wants none.
+type OAuth2 = store.OAuth2
+
+// How a token endpoint is told the client's id and secret.
+const (
+	AuthHeader = "header" // by HTTP Basic, which each must understand; the default
+	AuthBody   = "body"
+)
+
+const (
+	maxTokenRequest = 8 << 10
+	maxTokenAnswer  = 64 << 10
+	maxToken        = 8 << 10          // servers commonly take no more for all headers
+	tokenLife       = 5 * time.Minute  // where the endpoint doesn't say
+	maxTokenLife    = 24 * time.Hour   // whatever it says
+	tokenMargin     = 30 * time.Second // for the delivery, and at most a tenth of its life
+)
+
+// oauth2Errors are those of RFC 6749, section 5.2. Nothing else of an answer is told:
+// an endpoint may repeat there what it was sent.
+var oauth2Errors = []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
+
+// checkOAuth2 judges all but the URL.
+func checkOAuth2(o *OAuth2) error {
+	switch {
+	case reflect.ValueOf(*o).IsZero():
+		return nil
+	case o.TokenURL == "":
+		return missing("oauth2.token_url", "say where tokens are asked for, as in https://login.example.com/oauth2/token")
+	case o.ClientID == "":
+		return missing("oauth2.client_id", "give the one by which the token endpoint knows this client")
+	case o.ClientSecret == "":
+		return missing("oauth2.client_secret", "give the client's own, and give it again with a new token_url")
+	case !isPrintable(o.ClientID):
+		return invalid("oauth2.client_id", "has a line break or another character that isn't printable ASCII")
+	case !isPrintable(o.ClientSecret):
+		return invalid("oauth2.client_secret", "has a line break or another character that isn't printable ASCII")
+	case o.AuthStyle != "" && o.AuthStyle != AuthHeader && o.AuthStyle != AuthBody:
+		return invalid("oauth2.auth_style", "must be %s or %s", AuthHeader, AuthBody)
+	}
+	for _, scope := range o.Scopes {
+		if scope == "" || !isPrintable(scope) || strings.ContainsAny(scope, ` "\`) {
+			return invalid("oauth2.scopes", "has %q, which is no scope: give each by itself, without spaces and quotes", scope)
+		}
+	}
+	for _, name := range []string{"grant_type", "scope", "client_id", "client_secret"} {
+		if _, ok := o.Params[name]; ok {
+			return invalid("oauth2.params", "can't have %s, which is not theirs to set", name)
+		}
+	}
+	if size := len(tokenForm(o)); size > maxTokenRequest {
+		return invalid("oauth2", "makes a request of %d bytes, and %d are the most", size, maxTokenRequest)
+	}
+	return nil
+}
+
+func checkTokenURL(o *OAuth2, p *egress.Policy) error {
+	if o.TokenURL == "" {
+		return nil
+	}
+	if _, err := p.CheckURL(o.TokenURL); err != nil {
+		return invalid("oauth2.token_url", "is refused: %v", err)
+	}
+	return nil
+}
+
+// authorization is the header that has the token.
+const authorization = "Authorization"
+
+// checkAuthorization refuses what else would set it.
+func (s *SubscriptionSpec) checkAuthorization(scheme string) error {
+	if s.OAuth2.TokenURL == "" {
+		return nil
+	}
+	for name := range s.Headers {
+		if strings.EqualFold(name, authorization) {
+			return invalid("headers", "can't have %s beside oauth2, whose token goes there: remove one of the two", authorization)
+		}
+	}
+	if row, err := signingScheme(scheme); err == nil && row.FirstSet([]string{authorization}) != "" {
+		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", scheme)
+	}
+	return nil
+}
+
+// isPrintable tells whether a text has but what RFC 6749 has for ids, secrets and
+// tokens.
+func isPrintable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+func tokenForm(o *OAuth2) string {
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if len(o.Scopes) > 0 {
+		form.Set("scope", strings.Join(o.Scopes, " "))
+	}
+	for name, value := range o.Params {
+		form.Set(name, value)
+	}
+	if o.AuthStyle == AuthBody {
+		form.Set("client_id", o.ClientID)
+		form.Set("client_secret", o.ClientSecret)
+	}
+	return form.Encode()
+}
+
+// tokens asks for the access tokens of one subscription, one request at a time, and
+// keeps the last one in memory while it is good.
+type tokens struct {
+	endpoint
+	header http.Header
+	form   []byte
+	kept   atomic.Pointer[token]
+	asking chan struct{} // has room for one who does
+}
+
+type token struct {
+	bearer string // as the header has it
+	until  time.Time
+}
+
+func (t *token) isGood(at time.Time) bool { return t != nil && at.Before(t.until) }
+
+// setTokens goes on with what the old target has where it is got in the same way.
+func (t *target) setTokens(old *target) {
+	o := &t.sub.OAuth2
+	if o.TokenURL == "" {
+		return
+	}
+	if old != nil && old.tokens != nil && reflect.DeepEqual(old.sub.OAuth2, *o) {
+		t.tokens = old.tokens
+		return
+	}
+	to, err := url.Parse(o.TokenURL)
+	if err != nil {
+		t.err = cmp.Or(t.err, errors.New("the token_url of oauth2 can't be parsed"))
+		return
+	}
+	k := &tokens{endpoint: endpoint{url: to}, form: []byte(tokenForm(o)), asking: make(chan struct{}, 1)}
+	k.header = http.Header{
+		"User-Agent": userAgent, "Accept": {"application/json"}, "Accept-Encoding": {"identity"},
+		"Content-Type": {"application/x-www-form-urlencoded"},
+	}
+	if o.AuthStyle != AuthBody {
+		client := url.QueryEscape(o.ClientID) + ":" + url.QueryEscape(o.ClientSecret)
+		k.header.Set(authorization, "Basic "+base64.StdEncoding.EncodeToString([]byte(client)))
+	}
+	t.tokens = k
+}
+
+// authorize puts a token into the headers of an attempt. What keeps it from that is
+// how the attempt has failed.
+func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at time.Time) outcome {
+	t := k.kept.Load()
+	if !t.isGood(at) {
+		select {
+		case k.asking <- struct{}{}:
+			defer func() { <-k.asking }()
+		case <-ctx.Done():
+			return noToken(failure(ctx.Err()))
+		}
+		if t = k.kept.Load(); !t.isGood(at) { // it may have come meanwhile
+			var o outcome
+			if t, o = k.ask(ctx, s, at); !o.ok() {
+				return o
+			}
+			k.kept.Store(t)
+		}
+	}
+	h[authorization] = []string{t.bearer}
+	return outcome{}
+}
+
+// refused throws the token away by which the receiver did not let an attempt in.
+func (k *tokens) refused(h http.Header) {
+	if t := k.kept.Load(); t != nil && t.bearer == h.Get(authorization) {
+		k.kept.CompareAndSwap(t, nil)
+	}
+}
+
+// ask has the exchange of RFC 6749, section 4.4.2. It is made here, over the sender's
+// own transport, since golang.org/x/oauth2 would follow redirects, read 1 MiB, put
+// the answer into its errors, and have all wait for one without a deadline of theirs.
+func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outcome) {
+	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
+	if err != nil {
+		return nil, noToken(failure(err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
+	if err != nil {
+		return nil, noToken(failure(err))
+	}
+	var answer struct {
+		AccessToken string      `json:"access_token"`
+		TokenType   string      `json:"token_type"`
+		ExpiresIn   json.Number `json:"expires_in"` // some quote it
+		Error       string      `json:"error"`
+	}
+	err = json.Unmarshal(body, &answer)
+	words := ""
+	switch code := resp.StatusCode; {
+	case code >= 300 && code < 400:
+		words = "redirects are not followed: update its token_url" + pointedTo(resp)
+	case code < 200 || code > 299 || slices.Contains(oauth2Errors, answer.Error):
+		words = strings.TrimSpace("the token endpoint answered " + strconv.Itoa(code) + " " + http.StatusText(code))
+		if slices.Contains(oauth2Errors, answer.Error) {
+			words += ": " + answer.Error
+		}
+	case len(body) > maxTokenAnswer:
+		words = "the token endpoint's answer is over 64 KiB"
+	case err != nil:
+		words = "the token endpoint's answer is not the JSON object of RFC 6749"
+	case answer.AccessToken == "", len(answer.AccessToken) > maxToken, !isPrintable(answer.AccessToken):
+		words = "the token endpoint's answer has no access_token, or one that can't be sent"
+	case answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "Bearer"):
+		words = "the token endpoint's answer has a token_type that isn't Bearer"
+	default:
+		return &token{"Bearer " + answer.AccessToken, at.Add(lifeOf(answer.ExpiresIn))}, outcome{}
+	}
+	return nil, noToken(outcome{words: words, retryAfter: retryAfter(resp.Header, at)})
+}
+
+// lifeOf is for how long a token is kept.
+func lifeOf(expiresIn json.Number) time.Duration {
+	life := tokenLife
+	if seconds, err := expiresIn.Float64(); err == nil {
+		life = time.Duration(max(min(seconds, maxTokenLife.Seconds()), 0) * float64(time.Second))
+	}
+	return life - min(life/10, tokenMargin)
+}
+
+// noToken makes the outcome of asking for a token that of the attempt, in which the
+// receiver was not asked.
+func noToken(o outcome) outcome {
+	if !o.stopped {
+		o.class = ClassOAuth2
+		o.words = "no access token: " + strings.ReplaceAll(o.words, "the receiver", "the token endpoint")
+	}
+	return o
+}
+
+func cloneOAuth2(o OAuth2) OAuth2 {
+	o.Scopes, o.Params = slices.Clone(o.Scopes), maps.Clone(o.Params)
+	return o
+}

@@ -1,0 +1,428 @@
+package outbound_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+const clientSecret = "s3cret of the/client:+%"
+
+// issues has a token endpoint give out token-1, token-2, …
+func (r *receiver) issues(more string) {
+	n := 0
+	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+		r.mu.Lock()
+		n++
+		token := n
+		r.mu.Unlock()
+		fmt.Fprintf(w, `{"access_token":"token-%d","token_type":"bearer"%s}`, token, more)
+	})
+}
+
+// withOAuth2 are a receiver, and a token endpoint for the subscription to it.
+func withOAuth2(t *testing.T, h *house) (r, issuer *receiver, sub *outbound.Subscription) {
+	t.Helper()
+	r, issuer = newReceiver(t), newReceiver(t)
+	issuer.issues(`,"expires_in":3600`)
+	sub = h.subscribe(outbound.SubscriptionSpec{
+		URL: r.URL, EventTypes: []string{"a"},
+		OAuth2: outbound.OAuth2{TokenURL: issuer.URL + "/token", ClientID: "web hooks", ClientSecret: clientSecret},
+	})
+	return r, issuer, sub
+}
+
+// bearer publishes an event, and returns the token that comes with it.
+func (h *house) bearer(r *receiver) string {
+	h.t.Helper()
+	h.publish("a", `{}`)
+	a := r.next(h.t)
+	h.ended()
+	return a.header.Get("Authorization")
+}
+
+func TestOAuth2(t *testing.T) {
+	h := open(t)
+	r, issuer := newReceiver(t), newReceiver(t)
+	issuer.issues("")
+	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, OAuth2: outbound.OAuth2{
+		TokenURL: issuer.URL + "/token?tenant=1", ClientID: "web hooks", ClientSecret: clientSecret,
+		Scopes: []string{"read", "write"}, Params: map[string]string{"audience": "https://crm.example.com"},
+	}}
+	for style, want := range map[string]struct {
+		basic bool
+		form  url.Values
+	}{
+		"":       {true, url.Values{}},
+		"header": {true, url.Values{}},
+		"body":   {false, url.Values{"client_id": {"web hooks"}, "client_secret": {clientSecret}}},
+	} {
+		spec.OAuth2.AuthStyle = style
+		sub := h.subscribe(spec)
+		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte(`{}`), Headers: map[string]string{"Authorization": "of the event"}}); err != nil {
+			t.Fatal(err)
+		}
+		asked, a := issuer.next(t), r.next(t)
+		h.ended()
+		check(t, h, a, sub.Secrets[0].Value)
+		if got := a.header.Get("Authorization"); !strings.HasPrefix(got, "Bearer token-") {
+			t.Errorf("%q: the delivery has %q", style, got)
+		}
+		want.form.Set("grant_type", "client_credentials")
+		want.form.Set("scope", "read write")
+		want.form.Set("audience", "https://crm.example.com")
+		if got := string(asked.body); got != want.form.Encode() || asked.header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+			t.Errorf("%q: the token endpoint got %q %v", style, got, asked.header)
+		}
+		id, secret, ok := (&http.Request{Header: asked.header}).BasicAuth()
+		if ok != want.basic || ok && (id != url.QueryEscape("web hooks") || secret != url.QueryEscape(clientSecret)) {
+			t.Errorf("%q: it was told %q, %q", style, id, secret)
+		}
+		if err := h.DeleteSubscription(t.Context(), sub.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A token serves until shortly before it expires.
+func TestTokenExpires(t *testing.T) {
+	for more, life := range map[string]time.Duration{
+		`,"expires_in":3600`:          time.Hour - 30*time.Second,
+		`,"expires_in":"100"`:         90 * time.Second,
+		``:                            5*time.Minute - 30*time.Second,
+		`,"expires_in":null`:          5*time.Minute - 30*time.Second,
+		`,"expires_in":1e300`:         24*time.Hour - 30*time.Second,
+		`,"expires_in":0`:             0,
+		`,"expires_in":-9999999999.5`: 0,
+	} {
+		h := open(t)
+		r, issuer, _ := withOAuth2(t, h)
+		issuer.issues(more)
+		want := 1
+		for _, wait := range []time.Duration{0, life - 1, 1} {
+			h.clock.advance(max(wait, 0))
+			if wait == 1 || life == 0 && wait < 0 {
+				want++
+			}
+			if got := h.bearer(r); got != fmt.Sprint("Bearer token-", want) {
+				t.Errorf("%s: after %v more it is %q, want token-%d", more, wait, got, want)
+			}
+		}
+	}
+}
+
+// A token that the receiver refuses is not sent again.
+func TestTokenIsRefused(t *testing.T) {
+	h := open(t, retries(time.Second, time.Second))
+	r, _, _ := withOAuth2(t, h)
+	if got := h.bearer(r); got != "Bearer token-1" {
+		t.Fatal(got)
+	}
+	r.answers(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") == "Bearer token-1" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	h.publish("a", `{}`)
+	r.next(t)
+	if d := h.ended(); d.Attempt.Class != outbound.ClassStatus || d.Attempt.Status != http.StatusUnauthorized {
+		t.Fatalf("%+v", d.Attempt)
+	}
+	h.clock.advance(time.Minute)
+	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
+		t.Errorf("the next attempt has %q", got)
+	}
+	if d := h.ended(); d.State != store.Delivered {
+		t.Errorf("%+v", d.Attempt)
+	}
+	r.answers(status(http.StatusForbidden)) // which has nothing to do with the token
+	h.bearer(r)
+	r.answers(nil)
+	h.clock.advance(time.Minute)
+	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
+		t.Errorf("after 403 it has %q", got)
+	}
+}
+
+// However many attempts want a token, it is asked for once.
+func TestOneTokenForAll(t *testing.T) {
+	h := open(t)
+	r, issuer, _ := withOAuth2(t, h)
+	goOn := make(chan struct{})
+	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+		<-goOn
+		fmt.Fprint(w, `{"access_token":"token"}`)
+	})
+	for range 100 {
+		h.publish("a", `{}`)
+	}
+	issuer.next(t)
+	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
+	close(goOn)
+	for range 100 {
+		if d := h.attempt(); d.State != store.Delivered {
+			t.Fatalf("%+v", d.Attempt)
+		}
+		if got := r.next(t).header.Get("Authorization"); got != "Bearer token" {
+			t.Fatal(got)
+		}
+	}
+	issuer.none(t)
+}
+
+// A token is kept for as long as it is got in the same way.
+func TestTokenIsKept(t *testing.T) {
+	h := open(t)
+	r, issuer, sub := withOAuth2(t, h)
+	change := func(edit func(*outbound.SubscriptionSpec)) {
+		t.Helper()
+		if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { edit(s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want string
+	}{
+		{"at first", func() {}, "Bearer token-1"},
+		{"with another description", func() {
+			change(func(s *outbound.SubscriptionSpec) { s.Description = "new" })
+		}, "Bearer token-1"},
+		{"after a reload", func() {
+			h.settings.Timeout = time.Minute
+			if err := h.Apply(t.Context(), h.settings); err != nil {
+				t.Fatal(err)
+			}
+		}, "Bearer token-1"},
+		{"with another scope", func() {
+			change(func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{"write"} })
+		}, "Bearer token-2"},
+		{"with another secret", func() {
+			change(func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientSecret = "new" })
+		}, "Bearer token-3"},
+		{"without", func() {
+			change(func(s *outbound.SubscriptionSpec) { s.OAuth2 = outbound.OAuth2{} })
+		}, ""},
+		{"with it again", func() {
+			change(func(s *outbound.SubscriptionSpec) { s.OAuth2 = sub.OAuth2 })
+		}, "Bearer token-4"},
+		{"after a restart", h.restart, "Bearer token-5"},
+	} {
+		step.do()
+		if got := h.bearer(r); got != step.want {
+			t.Errorf("%s it is %q, want %q", step.what, got, step.want)
+		}
+	}
+	if n := len(issuer.arrivals); n != 5 {
+		t.Errorf("%d tokens were asked for", n)
+	}
+}
+
+// What goes wrong where tokens come from is how an attempt has failed, in words that
+// have nothing of what was sent there, nor of what came back. The receiver is not asked.
+func TestNoToken(t *testing.T) {
+	says := func(code int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			fmt.Fprint(w, body)
+		}
+	}
+	for _, c := range []struct {
+		answer http.HandlerFunc
+		words  string
+	}{
+		{says(401, `{"error":"invalid_client","error_description":"hunter2 is wrong"}`), "no access token: the token endpoint answered 401 Unauthorized: invalid_client"},
+		{says(200, `{"error":"invalid_scope","access_token":"hunter2"}`), "no access token: the token endpoint answered 200 OK: invalid_scope"},
+		{says(400, `{"error":"hunter2"}`), "no access token: the token endpoint answered 400 Bad Request"},
+		{says(410, `hunter2`), "no access token: the token endpoint answered 410 Gone"},
+		{says(500, `<html>hunter2`), "no access token: the token endpoint answered 500 Internal Server Error"},
+		{says(200, ``), "not the JSON object"},
+		{says(200, `hunter2`), "not the JSON object"},
+		{says(200, `["hunter2"]`), "not the JSON object"},
+		{says(200, `{"access_token":"hunter2","expires_in":"hunter2"}`), "not the JSON object"},
+		{says(200, `{"access_token":"hunter2"}`+strings.Repeat(" ", 70_000)), "over 64 KiB"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			for range 64 {
+				if _, err := w.Write(make([]byte, 1<<20)); err != nil {
+					return
+				}
+			}
+			t.Error("64 MiB of an answer were read")
+		}, "over 64 KiB"},
+		{says(200, `{}`), "has no access_token"},
+		{says(200, `{"access_token":"hunter2\r\nHost: x"}`), "has no access_token, or one that can't be sent"},
+		{says(200, `{"access_token":"`+strings.Repeat("hunter2", 2000)+`"}`), "has no access_token, or one that can't be sent"},
+		{says(200, `{"access_token":"hunter2","token_type":"hunter2"}`), "token_type that isn't Bearer"},
+		{func(w http.ResponseWriter, req *http.Request) {
+			http.Redirect(w, req, "http://127.0.0.1:1/hunter2", http.StatusTemporaryRedirect)
+		}, "redirects are not followed: update its token_url (it pointed to http://127.0.0.1:1)"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(conn, "hunter2\r\n\r\n")
+				_ = conn.Close()
+			}
+		}, "no access token: the answer is not valid HTTP"},
+		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no access token: the connection broke before an answer"},
+	} {
+		t.Run(c.words, func(t *testing.T) {
+			var log journal
+			h := open(t, retries(time.Second), writes(&log))
+			r, issuer, _ := withOAuth2(t, h)
+			issuer.answers(c.answer)
+			h.publish("a", `{}`)
+			issuer.next(t)
+			d := h.ended()
+			if a := d.Attempt; d.State != store.Pending || a.Class != outbound.ClassOAuth2 || !strings.Contains(a.Error, c.words) || a.Status != 0 || len(a.ResponseBody) > 0 || len(a.ResponseHeaders) > 0 {
+				t.Errorf("%v after %+v", d.State, a)
+			}
+			if told := d.Attempt.Error + log.line("hunter2") + log.line("s3cret"); strings.Contains(told, "hunter2") || strings.Contains(told, "s3cret") {
+				t.Errorf("it is told: %s", told)
+			}
+			r.none(t)
+			issuer.issues("")
+			h.clock.advance(time.Minute)
+			r.next(t)
+			if d := h.ended(); d.State != store.Delivered {
+				t.Errorf("later: %+v", d.Attempt)
+			}
+		})
+	}
+}
+
+// The time for an attempt is that for its token too, also where it waits for one that
+// another has asked for.
+func TestTokenTakesTooLong(t *testing.T) {
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
+	r, issuer, _ := withOAuth2(t, h)
+	goOn := issuer.waits(t, 200)
+	h.publish("a", `{}`)
+	issuer.next(t) // and has much time
+	h.settings.Timeout = 50 * time.Millisecond
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	tooLong := func() {
+		t.Helper()
+		h.publish("a", `{}`)
+		if a := h.attempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no answer in time" {
+			t.Errorf("%+v", a)
+		}
+	}
+	tooLong()
+	issuer.none(t)
+	goOn()
+	h.attempt()
+	issuer.waits(t, 200)
+	tooLong()
+	issuer.next(t)
+	r.none(t)
+}
+
+// A token endpoint is no way around the egress guard, by its address or its name.
+func TestTokenOfADeniedAddress(t *testing.T) {
+	h := open(t, retries(time.Second))
+	r, issuer, sub := withOAuth2(t, h)
+	for _, denied := range []string{"http://169.254.169.254/token", "http://10.0.0.1/token", "http://[::1]/token", "ftp://127.0.0.1/", "//127.0.0.1/", "http://user:password@127.0.0.1/"} {
+		spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, OAuth2: sub.OAuth2}
+		spec.OAuth2.TokenURL = denied
+		var refused *outbound.Invalid
+		if _, err := h.CreateSubscription(t.Context(), spec); !errors.As(err, &refused) || refused.Field != "oauth2.token_url" {
+			t.Errorf("%s: %v", denied, err)
+		}
+		_, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { s.OAuth2.TokenURL = denied; return nil })
+		if !errors.As(err, &refused) || refused.Field != "oauth2.token_url" {
+			t.Errorf("%s: %v", denied, err)
+		}
+	}
+	policy, err := egress.NewPolicy([]string{"127.0.0.0/8"}, []string{"127.0.0.2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error {
+		s.OAuth2.TokenURL = strings.Replace(s.OAuth2.TokenURL, "127.0.0.1", "127.0.0.2", 1)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.settings.Policy = policy
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.publish("a", `{}`)
+	d := h.ended()
+	if d.State != store.Dead || d.Attempt.Class != outbound.ClassOAuth2 || !strings.HasPrefix(d.Attempt.Error, "no access token: deliveries to this host are not allowed") {
+		t.Errorf("%v after %+v", d.State, d.Attempt)
+	}
+	r.none(t)
+	issuer.none(t)
+}
+
+// Who stops while a token is asked for has made no attempt.
+func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
+	h := open(t)
+	r, issuer, _ := withOAuth2(t, h)
+	goOn := issuer.waits(t, 200)
+	h.publish("a", `{}`)
+	h.publish("a", `{}`)
+	issuer.next(t)
+	h.eventually("both to wait", func() bool { return h.InFlight() == 2 })
+	h.shut()
+	goOn()
+	issuer.issues("")
+	h.start()
+	for range 2 {
+		r.next(t)
+		if d := h.attempt(); d.State != store.Delivered || d.Attempt.Number != 1 {
+			t.Errorf("%+v", d.Attempt)
+		}
+	}
+}
+
+func TestOAuth2IsRefused(t *testing.T) {
+	h := open(t)
+	good := outbound.OAuth2{TokenURL: "https://login.example.com/token", ClientID: "id", ClientSecret: "secret"}
+	for _, c := range []struct {
+		field string
+		edit  func(*outbound.SubscriptionSpec)
+	}{
+		{"oauth2.token_url", func(s *outbound.SubscriptionSpec) { s.OAuth2.TokenURL = "" }},
+		{"oauth2.client_id", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientID = "" }},
+		{"oauth2.client_id", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientID = "a\x00" }},
+		{"oauth2.client_secret", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientSecret = "" }},
+		{"oauth2.client_secret", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientSecret = "hunter2\n" }},
+		{"oauth2.client_secret", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientSecret = "hunter2\xff" }},
+		{"oauth2.scopes", func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{"a b"} }},
+		{"oauth2.scopes", func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{""} }},
+		{"oauth2.params", func(s *outbound.SubscriptionSpec) {
+			s.OAuth2.Params = map[string]string{"grant_type": "password"}
+		}},
+		{"oauth2.auth_style", func(s *outbound.SubscriptionSpec) { s.OAuth2.AuthStyle = "Header" }},
+		{"oauth2", func(s *outbound.SubscriptionSpec) {
+			s.OAuth2.Params = map[string]string{"a": strings.Repeat("x", 9000)}
+		}},
+		{"headers", func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"authorization": "hunter2"} }},
+		{"oauth2", func(s *outbound.SubscriptionSpec) { s.Scheme = "teams" }},
+	} {
+		spec := outbound.SubscriptionSpec{URL: "https://example.com", EventTypes: []string{"a"}, OAuth2: good}
+		c.edit(&spec)
+		var refused *outbound.Invalid
+		if _, err := h.CreateSubscription(t.Context(), spec); !errors.As(err, &refused) || refused.Field != c.field || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", c.field, err)
+		}
+	}
+	sub := h.subscribe(outbound.SubscriptionSpec{URL: "https://example.com", EventTypes: []string{"a"}, Headers: map[string]string{"Authorization": "x"}})
+	if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { s.OAuth2 = good; return nil }); err == nil {
+		t.Error("a header of its own stays beside the token")
+	}
+}
