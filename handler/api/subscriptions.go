@@ -18,6 +18,7 @@ type subscription struct {
 	Description    *string           `json:"description"`
 	Tenant         *string           `json:"tenant"`
 	Headers        map[string]string `json:"headers"`
+	OAuth2         *oauth2           `json:"oauth2"` // null where the receiver wants no token
 	Scheme         *string           `json:"scheme"` // null for the server's own
 	RateLimit      *string           `json:"rate_limit"`
 	Ordered        bool              `json:"ordered"`
@@ -29,30 +30,33 @@ type subscription struct {
 	UpdatedAt      timestamp         `json:"updated_at"`
 }
 
-// hidden stands for the values of headers where they aren't shown.
+// hidden stands for values where they aren't shown.
 const hidden = "[hidden]"
 
-// subscriptionOf hides the values of headers, which are often credentials,
-// from those who may only read.
-func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
-	out := subscription{
-		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
-		Headers: map[string]string{}, Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered, Filter: orNull(s.Filter),
-		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
-		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
-	}
-	for name, value := range s.Headers {
+// shown hides values that are often credentials from those who may only read.
+func (c *call) shown(values map[string]string) map[string]string {
+	out := map[string]string{}
+	for name, value := range values {
 		if c.granted&scopeManage == 0 {
 			value = hidden
 		}
-		out.Headers[name] = value
+		out[name] = value
 	}
 	return out
 }
 
+func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
+	return subscription{
+		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
+		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered, Filter: orNull(s.Filter),
+		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
+		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
+	}
+}
+
 // What can be said of a subscription, when it is made and later.
 var (
-	changeable = []string{"url", "event_types", "description", "headers", "scheme", "rate_limit", "ordered", "filter"}
+	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "ordered", "filter"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
@@ -104,6 +108,8 @@ func editOf(field string, value []byte) (edit, error) {
 	case "event_types":
 		var types []string
 		return func(spec *outbound.SubscriptionSpec) { spec.EventTypes = types }, texts(field, value, &types)
+	case "oauth2":
+		return oauth2Edit(field, value)
 	case "rate_limit":
 		var perSecond float64
 		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, rateLimit(field, value, &perSecond)

@@ -163,6 +163,8 @@ func TestPatch(t *testing.T) {
 		`{"url":null}`: "url", `{"event_types":null}`: "event_types", `{"event_types":[]}`: "event_types", `{"tenant":"x"}`: "tenant",
 		`{"secret":"x"}`: "secret", `{"subscription_id":"x"}`: "subscription_id", `{"active":false}`: "active",
 		`{"description":"changed","url":"http://10.0.0.1"}`: "url", `{"description":"changed","nothing":1}`: "nothing",
+		`{"oauth2":7}`: "oauth2", `{"oauth2":{"client_id":7}}`: "oauth2.client_id", `{"oauth2":{"params":{"a":1}}}`: "oauth2.params",
+		`{"oauth2":{"scopes":["a",null]}}`: "oauth2.scopes", `{"oauth2":{"client_id":"x"}}`: "oauth2.token_url", `{"oauth2":{"secret":"x"}}`: "secret",
 		`{"scheme":"github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
 	} {
 		if p := s.do(call{method: "PATCH", path: path, body: patch}).want(t, 422); p["field"] != field {
@@ -174,12 +176,71 @@ func TestPatch(t *testing.T) {
 	}
 }
 
+// How a token is got merges too, but no secret comes to another token endpoint.
+func TestOAuth2(t *testing.T) {
+	s := start(t)
+	const secret = "secret-of-the-client"
+	sub := s.post("/subscriptions", `{"url":"https://example.com","event_types":["a"],"oauth2":{"client_id":"id","client_secret":"`+secret+`","token_url":"https://login.example.com/token"}}`).want(t, 201)
+	if got := fmt.Sprint(sub["oauth2"]); got != "map[auth_style:header client_id:id params:map[] scopes:[] token_url:https://login.example.com/token]" {
+		t.Errorf("created: %s", got)
+	}
+	path := "/subscriptions/" + sub.text("subscription_id")
+	kept := func() outbound.OAuth2 {
+		t.Helper()
+		got, err := s.engine.Subscription(sub.text("subscription_id"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.OAuth2
+	}
+	want := kept()
+	if want.ClientSecret != secret {
+		t.Errorf("its secret is %q", want.ClientSecret)
+	}
+	for _, c := range []struct {
+		patch string
+		edit  func()
+	}{
+		{`{}`, func() {}},
+		{`{"description":"new"}`, func() {}},
+		{`{"oauth2":{}}`, func() {}},
+		{`{"oauth2":{"token_url":"https://login.example.com/token"}}`, func() {}},
+		{`{"oauth2":{"scopes":["read","write"]}}`, func() { want.Scopes = []string{"read", "write"} }},
+		{`{"oauth2":{"params":{"audience":"crm","resource":"x"}}}`, func() { want.Params = map[string]string{"audience": "crm", "resource": "x"} }},
+		{`{"oauth2":{"params":{"resource":null}}}`, func() { want.Params = map[string]string{"audience": "crm"} }},
+		{`{"oauth2":{"scopes":null,"params":null,"auth_style":"body"}}`, func() { want.Scopes, want.Params, want.AuthStyle = nil, nil, "body" }},
+		{`{"oauth2":{"client_secret":"new","auth_style":null}}`, func() { want.ClientSecret, want.AuthStyle = "new", "" }},
+		{`{"oauth2":{"client_secret":"newer","token_url":"https://login.example.org"}}`, func() { want.ClientSecret, want.TokenURL = "newer", "https://login.example.org" }},
+	} {
+		s.do(call{method: "PATCH", path: path, body: c.patch}).want(t, 200)
+		c.edit()
+		if got := kept(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, want %+v", c.patch, got, want)
+		}
+	}
+	p := s.do(call{method: "PATCH", path: path, body: `{"oauth2":{"token_url":"https://evil.example.com"}}`}).refused(t, 422, "missing_field")
+	if p["field"] != "oauth2.client_secret" || kept().TokenURL != want.TokenURL {
+		t.Errorf("to another token endpoint: %v", p)
+	}
+	s.do(call{method: "PATCH", path: path, body: `{"oauth2":{"params":{"password":"hunter2"}}}`}).want(t, 200)
+	if got := s.do(call{method: "GET", path: path, token: readToken}).want(t, 200); strings.Contains(fmt.Sprint(got), "hunter2") {
+		t.Errorf("to a reader: %v", got)
+	}
+	if got := s.get(path).want(t, 200); !strings.Contains(fmt.Sprint(got["oauth2"]), "params:map[password:hunter2]") {
+		t.Errorf("to a manager: %v", got)
+	}
+	if got := s.do(call{method: "PATCH", path: path, body: `{"oauth2":null}`}).want(t, 200); got["oauth2"] != nil || kept().TokenURL != "" {
+		t.Errorf("taken away: %v", got)
+	}
+}
+
 // Secrets are in the three answers that are for them, and nowhere else.
 func TestSecretsAreShownNowhereElse(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
 	const own, bearer = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "Bearer hunter2-in-a-header"
-	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"secret":"`+own+`","headers":{"Authorization":"`+bearer+`"}}`).want(t, 201)
+	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"secret":"`+own+`","headers":{"X-Authorization":"`+bearer+`"},
+		"oauth2":{"token_url":"`+r.URL+`","client_id":"id","client_secret":"hunter3-of-the-client"}}`).want(t, 201)
 	if sub.text("secret") != own {
 		t.Errorf("the secret that was given is not taken: %v", sub)
 	}
@@ -192,7 +253,7 @@ func TestSecretsAreShownNowhereElse(t *testing.T) {
 		}
 		for _, value := range []string{id, dead, "x"} {
 			a := s.get(parameter.ReplaceAllString(path, value))
-			if strings.Contains(string(a.body), own[6:]) || strings.Contains(string(a.body), next[6:]) {
+			if strings.Contains(string(a.body), own[6:]) || strings.Contains(string(a.body), next[6:]) || strings.Contains(string(a.body), "hunter3") {
 				t.Errorf("GET %s shows a secret: %s", path, a.body)
 			}
 			a = s.do(call{method: "GET", path: parameter.ReplaceAllString(path, value), token: readToken})
@@ -210,13 +271,13 @@ func TestSecretsAreShownNowhereElse(t *testing.T) {
 			t.Errorf("%s %s shows a secret: %s", c.method, c.path, a.body)
 		}
 	}
-	if shown := s.do(call{method: "GET", path: "/subscriptions/" + id, token: readToken}).want(t, 200); fmt.Sprint(shown["headers"]) != "map[Authorization:[hidden]]" {
+	if shown := s.do(call{method: "GET", path: "/subscriptions/" + id, token: readToken}).want(t, 200); fmt.Sprint(shown["headers"]) != "map[X-Authorization:[hidden]]" {
 		t.Errorf("to a reader: %v", shown["headers"])
 	}
-	if shown := s.get("/subscriptions/"+id).want(t, 200); fmt.Sprint(shown["headers"]) != "map[Authorization:"+bearer+"]" {
+	if shown := s.get("/subscriptions/"+id).want(t, 200); fmt.Sprint(shown["headers"]) != "map[X-Authorization:"+bearer+"]" {
 		t.Errorf("to a manager: %v", shown["headers"])
 	}
-	if log := s.log.String(); strings.Contains(log, own[6:]) || strings.Contains(log, next[6:]) || strings.Contains(log, "hunter2") || strings.Contains(log, manageToken) {
+	if log := s.log.String(); strings.Contains(log, own[6:]) || strings.Contains(log, next[6:]) || strings.Contains(log, "hunter") || strings.Contains(log, manageToken) {
 		t.Errorf("a secret is in the log:\n%s", log)
 	}
 }

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// oauth2 is how a subscription gets its access tokens. The client's secret is never
+// shown: whoever may change it needs it only where it came from.
+type oauth2 struct {
+	TokenURL  string            `json:"token_url"`
+	ClientID  string            `json:"client_id"`
+	Scopes    []string          `json:"scopes"`
+	Params    map[string]string `json:"params"`
+	AuthStyle string            `json:"auth_style"`
+}
+
+func (c *call) oauth2Of(o *outbound.OAuth2) *oauth2 {
+	if o.TokenURL == "" {
+		return nil
+	}
+	return &oauth2{
+		TokenURL: o.TokenURL, ClientID: o.ClientID, Scopes: append([]string{}, o.Scopes...), Params: c.shown(o.Params),
+		AuthStyle: cmp.Or(o.AuthStyle, outbound.AuthHeader),
+	}
+}
+
+var oauth2Fields = []string{"token_url", "client_id", "client_secret", "scopes", "params", "auth_style"}
+
+// oauth2Edit merges an object into the one that is there, by RFC 7396; null takes it
+// away. A secret is not sent elsewhere than it was meant for: a new token_url needs it
+// anew.
+func oauth2Edit(field string, value []byte) (edit, error) {
+	if isNull(value) {
+		return func(spec *outbound.SubscriptionSpec) { spec.OAuth2 = outbound.OAuth2{} }, nil
+	}
+	if value[0] != '{' {
+		return nil, invalidField(field, "must be an object, as in %s", `{"token_url": "https://login.example.com/oauth2/token", "client_id": "…", "client_secret": "…"}`)
+	}
+	var changes []func(*outbound.OAuth2)
+	err := fields(value, oauth2Fields, func(name string, value []byte) error {
+		change, err := oauth2Change(name, field+"."+name, value)
+		if name == "token_url" { // before the secret that is for it
+			changes = slices.Insert(changes, 0, change)
+		} else {
+			changes = append(changes, change)
+		}
+		return err
+	})
+	return func(spec *outbound.SubscriptionSpec) {
+		for _, change := range changes {
+			change(&spec.OAuth2)
+		}
+	}, err
+}
+
+func oauth2Change(name, field string, value []byte) (func(*outbound.OAuth2), error) {
+	var s string
+	switch name {
+	case "token_url":
+		return func(o *outbound.OAuth2) {
+			if o.TokenURL != s {
+				o.TokenURL, o.ClientSecret = s, ""
+			}
+		}, text(field, value, &s)
+	case "client_id":
+		return func(o *outbound.OAuth2) { o.ClientID = s }, text(field, value, &s)
+	case "client_secret":
+		return func(o *outbound.OAuth2) { o.ClientSecret = s }, text(field, value, &s)
+	case "auth_style":
+		return func(o *outbound.OAuth2) { o.AuthStyle = s }, text(field, value, &s)
+	case "scopes":
+		var scopes []string
+		return func(o *outbound.OAuth2) { o.Scopes = scopes }, texts(field, value, &scopes)
+	}
+	var sent map[string]*string
+	if json.Unmarshal(value, &sent) != nil {
+		return nil, invalidField(field, `must be an object of texts, as in {"audience": "crm"}`)
+	}
+	return func(o *outbound.OAuth2) { o.Params = merge(o.Params, sent) }, nil
+}
+
+// merge is RFC 7396 for texts; nil, which is null, takes all of them away.
+func merge(there map[string]string, sent map[string]*string) map[string]string {
+	if sent == nil {
+		return nil
+	}
+	merged := map[string]string{}
+	maps.Copy(merged, there)
+	for name, value := range sent {
+		if value == nil {
+			delete(merged, name)
+		} else {
+			merged[name] = *value
+		}
+	}
+	return merged
+}
