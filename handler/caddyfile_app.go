@@ -69,6 +69,13 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			event_types <type...>
 //			secret <secret>
 //			header <name> <value>
+//			oauth2 <token_url> {
+//				client_id <id>
+//				client_secret <secret>
+//				scope <scope...>
+//				param <name> <value>
+//				auth_style header|body
+//			}
 //			scheme <scheme>
 //			tenant <tenant>
 //			description <text>
@@ -78,8 +85,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //	}
 //
-// The options allow, deny, tls_trust_pool, event_type, subscription, secret and
-// header can be repeated.
+// The options allow, deny, tls_trust_pool, event_type, subscription, secret,
+// header, scope and param can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
 	if d.NextArg() {
@@ -137,13 +144,23 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"url":         text(func(s *Subscription) *string { return &s.URL }),
 	"event_types": list(func(s *Subscription) *[]string { return &s.EventTypes }),
 	"secret":      list(func(s *Subscription) *[]string { return &s.Secrets }),
-	"header":      {parseHeader, true},
+	"header":      named("X-Env production", func(s *Subscription) *map[string]string { return &s.Headers }),
+	"oauth2":      {parseOAuth2, false},
 	"scheme":      text(func(s *Subscription) *string { return &s.Scheme }),
 	"tenant":      text(func(s *Subscription) *string { return &s.Tenant }),
 	"description": text(func(s *Subscription) *string { return &s.Description }),
 	"rate_limit":  perSecond(func(s *Subscription) *float64 { return &s.RateLimit }),
 	"ordered":     flagOption(func(s *Subscription) *bool { return &s.Ordered }),
 	"filter":      text(func(s *Subscription) *string { return &s.Filter }),
+}
+
+// oauth2Options are those of oauth2.
+var oauth2Options = map[string]option[*OAuth2]{
+	"client_id":     text(func(o *OAuth2) *string { return &o.ClientID }),
+	"client_secret": text(func(o *OAuth2) *string { return &o.ClientSecret }),
+	"scope":         list(func(o *OAuth2) *[]string { return &o.Scopes }),
+	"param":         named("audience https://crm.example.com", func(o *OAuth2) *map[string]string { return &o.Params }),
+	"auth_style":    text(func(o *OAuth2) *string { return &o.AuthStyle }),
 }
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {
@@ -299,20 +316,12 @@ func parseSubscription(d *caddyfile.Dispenser, a *App) error {
 	return nil
 }
 
-func parseHeader(d *caddyfile.Dispenser, s *Subscription) error {
-	var name, value string
-	if !d.AllArgs(&name, &value) {
-		return d.Err("header: write a name and a value, as in: header X-Env production")
+func parseOAuth2(d *caddyfile.Dispenser, s *Subscription) error {
+	s.OAuth2 = new(OAuth2)
+	if !d.AllArgs(&s.OAuth2.TokenURL) || s.OAuth2.TokenURL == "" {
+		return d.Err("oauth2: write the URL of the token endpoint behind it, as in `oauth2 https://login.example.com/oauth2/token {`")
 	}
-	name = strings.TrimSuffix(name, ":") // as Caddy's own header directive does
-	if _, ok := s.Headers[name]; ok {
-		return d.Errf("header %s is given twice", name)
-	}
-	if s.Headers == nil {
-		s.Headers = map[string]string{}
-	}
-	s.Headers[name] = value
-	return nil
+	return parseBlock(d, oauth2Options, s.OAuth2)
 }
 
 // Interface guard

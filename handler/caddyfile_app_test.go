@@ -50,6 +50,12 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"header":                 {global("subscription a {\nheader X\n}"), "header X-Env production"},
 		"header twice":           {global("subscription a {\nheader X 1\nheader X 2\n}"), "header X is given twice"},
 		"header with a colon":    {global("subscription a {\nheader X 1\nheader X: 2\n}"), "header X is given twice"},
+		"oauth2 without a URL":   {global("subscription a {\noauth2 {\nclient_id x\n}\n}"), "oauth2: write the URL of the token endpoint behind it"},
+		"oauth2 twice":           {global("subscription a {\noauth2 https://a.example\noauth2 https://a.example\n}"), "oauth2 is given twice"},
+		"option of oauth2":       {global("subscription a {\nclient_id x\n}"), "it belongs in the block of oauth2: oauth2 … { client_id … }"},
+		"oauth2 option":          {global("subscription a {\noauth2 https://a.example {\nid x\n}\n}"), "unrecognized subdirective 'id': the options here are auth_style, client_id, client_secret, param, scope"},
+		"param":                  {global("subscription a {\noauth2 https://a.example {\nparam audience\n}\n}"), "param: write a name and a value, as in: param audience https://crm.example.com"},
+		"param twice":            {global("subscription a {\noauth2 https://a.example {\nparam a 1\nparam a 2\n}\n}"), "param a is given twice"},
 		"tenant rate":            {global("tenant_rate_limit 50"), `tenant_rate_limit: "50" is not a rate`},
 		"rate":                   {global("subscription a {\nrate_limit 50\n}"), `"50" is not a rate`},
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
@@ -130,6 +136,12 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"header injection":    {subscription("header X \"a\r\nb\""), "", "headers"},
 		"reserved header":     {subscription("header Webhook-Id x"), "", "headers"},
 		"scheme's header":     {subscription("scheme github\nheader X-GitHub-Event x"), "", "belongs to the signature of github"},
+		"token elsewhere":     {subscription("oauth2 https://169.254.169.254/ {\nclient_id x\nclient_secret hunter2\n}"), "", "subscription crm: oauth2.token_url is refused: "},
+		"header of the token": {subscription("header authorization x\noauth2 https://login.example.com/ {\nclient_id x\nclient_secret hunter2\n}"), "", "subscription crm: headers can't have Authorization beside oauth2"},
+		"no client":           {subscription("oauth2 https://login.example.com/ {\nclient_secret hunter2\n}"), "", "subscription crm: oauth2.client_id is missing"},
+		"no client secret":    {subscription("oauth2 https://login.example.com/ {\nclient_id x\n}"), "", "subscription crm: oauth2 client_secret: the secret is empty"},
+		"client secret unset": {subscription("oauth2 https://login.example.com/ {\nclient_id x\nclient_secret {env.NO_SUCH_SECRET}\n}"), "", "subscription crm: oauth2 client_secret: the environment variable NO_SUCH_SECRET is empty or not set"},
+		"auth style":          {subscription("oauth2 https://login.example.com/ {\nclient_id x\nclient_secret hunter2\nauth_style basic\n}"), "", "subscription crm: oauth2.auth_style must be header or body"},
 		"same name twice":     {"webhooks {\nsubscription a {\nurl https://a.example\nevent_types *\n}\nsubscription a {\nurl https://a.example\nevent_types *\n}\n}", "", "is there twice"},
 		"name of a sub id":    {"webhooks {\nsubscription 0123456789abcdef {\nurl https://a.example\nevent_types *\n}\n}", "", "choose a word"},
 		"no schema file":      {"webhooks {\nevent_type order.created {\nschema /dev/null/order.json\n}\n}", "", "schema: open /dev/null/order.json"},
@@ -163,7 +175,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 			if !strings.Contains(strings.ReplaceAll(got, `\"`, `"`), c.want) {
 				t.Errorf("got %s, want %q in it", got, c.want)
 			}
-			for _, secret := range []string{"whsec_!!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} {
+			for _, secret := range []string{"whsec_!!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hunter2"} {
 				if strings.Contains(got, secret) {
 					t.Errorf("the error tells the secret: %s", got)
 				}

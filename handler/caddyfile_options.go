@@ -46,11 +46,16 @@ func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to 
 
 // inner are the options of the blocks within blocks, by what opens these. They
 // are easily written one level too high.
-var inner = map[string][]string{
-	"signature":    slices.Collect(maps.Keys(signatureOptions)),
-	"retry":        slices.Collect(maps.Keys(exponentialOptions)),
-	"egress":       slices.Collect(maps.Keys(egressOptions)),
-	"subscription": slices.Collect(maps.Keys(subscriptionOptions)),
+var inner map[string][]string
+
+func init() { // since it is about options that are blocks themselves
+	inner = map[string][]string{
+		"signature":    slices.Collect(maps.Keys(signatureOptions)),
+		"retry":        slices.Collect(maps.Keys(exponentialOptions)),
+		"egress":       slices.Collect(maps.Keys(egressOptions)),
+		"subscription": slices.Collect(maps.Keys(subscriptionOptions)),
+		"oauth2":       slices.Collect(maps.Keys(oauth2Options)),
+	}
 }
 
 // whereTo says where an option belongs that isn't in the table.
@@ -104,6 +109,28 @@ func list[T any](place func(T) *[]string) option[T] {
 		}
 		values := place(to)
 		*values = append(*values, args...)
+		return nil
+	}}
+}
+
+// named is an option with a name and a value, and more where it is repeated. The
+// example has one of each.
+func named[T any](example string, place func(T) *map[string]string) option[T] {
+	return option[T]{repeat: true, parse: func(d *caddyfile.Dispenser, to T) error {
+		option := d.Val()
+		var name, value string
+		if !d.AllArgs(&name, &value) {
+			return d.Errf("%s: write a name and a value, as in: %[1]s %s", option, example)
+		}
+		name = strings.TrimSuffix(name, ":") // as Caddy's own header directive does
+		values := place(to)
+		if _, ok := (*values)[name]; ok {
+			return d.Errf("%s %s is given twice", option, name)
+		}
+		if *values == nil {
+			*values = map[string]string{}
+		}
+		(*values)[name] = value
 		return nil
 	}}
 }

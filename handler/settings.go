@@ -231,6 +231,10 @@ type Subscription struct {
 	// Headers to add to each delivery.
 	Headers map[string]string `json:"headers,omitempty"`
 
+	// How to get access tokens, if the receiver requires them. Default: none are
+	// sent.
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+
 	// The signature scheme. Default: the app's `sign`.
 	Scheme string `json:"scheme,omitempty"`
 
@@ -280,6 +284,7 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 		}
 		spec.Headers[name] = value
 	}
+	spec.OAuth2 = s.OAuth2.resolve(&t)
 	if t.err != nil {
 		return spec, t.err
 	}
