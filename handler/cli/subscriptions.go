@@ -22,6 +22,7 @@ type subscription struct {
 	Tenant      string            `json:"tenant"`
 	Description string            `json:"description"`
 	Headers     map[string]string `json:"headers"`
+	OAuth2      oauth2            `json:"oauth2"`
 	Scheme      string            `json:"scheme"`
 	RateLimit   string            `json:"rate_limit"`
 	Ordered     bool              `json:"ordered"`
@@ -68,6 +69,7 @@ type subscriptionFlags struct {
 	ordered     bool
 	filter      string
 	without     []string // headers to take away
+	oauth2      oauth2Flags
 }
 
 func (s *subscriptionFlags) register(f *pflag.FlagSet) {
@@ -79,14 +81,15 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
 	f.BoolVar(&s.ordered, "ordered", false, "Deliver one event at a time, in the order of publishing")
 	f.StringVar(&s.filter, "filter", "", "CEL expression that selects events of these types, such as 'payload.total > 100'; empty for all")
+	s.oauth2.register(f)
 }
 
 // off takes a limit away.
 const off = "off"
 
 // changed collects the fields whose flags are set.
-func (s *subscriptionFlags) changed(f *pflag.FlagSet) (map[string]any, error) {
-	body := map[string]any{}
+func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
+	f, body := c.cmd.Flags(), map[string]any{}
 	for _, field := range []struct {
 		flag, name string
 		value      any
@@ -120,7 +123,7 @@ func (s *subscriptionFlags) changed(f *pflag.FlagSet) (map[string]any, error) {
 	if len(headers) > 0 {
 		body["headers"] = headers
 	}
-	return body, nil
+	return body, s.oauth2.into(c, body)
 }
 
 func (t *tool) createSubscription() *cobra.Command {
@@ -148,7 +151,7 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 			if err := c.filled("tenant"); err != nil {
 				return err
 			}
-			body, err := s.changed(f)
+			body, err := s.changed(c)
 			if err != nil {
 				return err
 			}
@@ -280,6 +283,7 @@ func printSubscription(c *call, answer []byte) error {
 	f.addText("Tenant", s.Tenant)
 	f.addText("Description", s.Description)
 	f.addHeaders(s.Headers)
+	f.addText("OAuth2", s.OAuth2.String())
 	f.addText("Scheme", cmp.Or(s.Scheme, "the server's own"))
 	f.addText("Rate limit", s.RateLimit)
 	if s.Ordered {
@@ -304,7 +308,7 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --url https://crm.examp
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50/s --remove-header X-Env`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			body, err := s.changed(c.cmd.Flags())
+			body, err := s.changed(c)
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,8 @@ import (
 func TestSubscriptionsLife(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL+"/hooks", "--event-types", "order.*,customer.created",
-		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme").want(t, 0)
+		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme",
+		"--oauth2-token-url", s.receiver.URL+"/token", "--oauth2-client-id", "webhooks", "--oauth2-client-secret-file", file(t, "hunter2\n"), "--oauth2-scope", "a,b").want(t, 0)
 	golden(t, "subscriptions-create", steady(created.out))
 	id, secret := field(t, created.out, "Subscription"), field(t, created.out, "Secret")
 
@@ -30,7 +31,7 @@ func TestSubscriptionsLife(t *testing.T) {
 	}
 
 	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
-		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "").want(t, 0).out))
+		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off").want(t, 0).out))
 
 	if r := s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0); !strings.Contains(r.out, "inactive") {
 		t.Errorf("printed %q", r.out)
@@ -151,6 +152,8 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"a rate":                    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--rate-limit", "fast"}, 1, "rate_limit"},
 		"a header for injection":    {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "A: b\nC: d"}, 2, "Name: value"},
 		"a reserved header":         {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "-H", "Host: x"}, 1, "headers"},
+		"a parameter":               {[]string{"update", id, "--oauth2-param", "audience"}, 2, `write it as name=value, not "audience"`},
+		"no client":                 {[]string{"update", id, "--oauth2-token-url", "https://login.example.com", "--oauth2-client-id", "x"}, 1, "oauth2.client_secret is missing"},
 		"two secrets":               {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--secret", "a", "--secret", "b"}, 2, "one secret"},
 		"a secret and a key":        {[]string{"show", id, "--show-secret", "--show-public-key"}, 2, "one of them"},
 		"no change":                 {[]string{"update", id}, 2, "nothing to change"},
@@ -179,12 +182,18 @@ func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
 		}
 		answer(200, "application/json", "{}")(w, r)
 	})
+	secret := file(t, "hunter2\n")
 	for flags, want := range map[string]string{
+		"--oauth2-token-url=https://a.example --oauth2-client-id=id --oauth2-client-secret-file=" + secret: `{"oauth2":{"client_id":"id","client_secret":"hunter2","token_url":"https://a.example"}}`,
 		"--ordered=false":                  `{"ordered":false}`,
 		"--rate-limit=off":                 `{"rate_limit":null}`,
 		"--remove-header=X-A":              `{"headers":{"X-A":null}}`,
 		"--scheme=":                        `{"scheme":""}`,
-		"--event-types=a,b.* --url=http:x": `{"event_types":["a","b.*"],"url":"http:x"}`,
+		"--oauth2-token-url=off":           `{"oauth2":null}`,
+		"--oauth2-scope=a --oauth2-scope=": `{"oauth2":{"scopes":["a"]}}`,
+		"--oauth2-scope=":                  `{"oauth2":{"scopes":[]}}`,
+		"--oauth2-param=a=b=c --oauth2-param=d= --oauth2-auth-style=body": `{"oauth2":{"auth_style":"body","params":{"a":"b=c","d":null}}}`,
+		"--event-types=a,b.* --url=http:x":                                `{"event_types":["a","b.*"],"url":"http:x"}`,
 	} {
 		run(t, "", append([]string{"subscriptions", "update", "sub_1", "--address", address}, strings.Fields(flags)...)...).want(t, 0)
 		if got, _ := json.Marshal(sent); string(got) != want {

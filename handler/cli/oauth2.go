@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// oauth2 is what the API tells of how a subscription gets its access tokens.
+type oauth2 struct {
+	TokenURL string `json:"token_url"`
+	ClientID string `json:"client_id"`
+}
+
+func (o *oauth2) String() string {
+	if o.TokenURL == "" {
+		return ""
+	}
+	return o.ClientID + " at " + o.TokenURL
+}
+
+// oauth2Flags are what a user sets of it.
+type oauth2Flags struct {
+	tokenURL   string
+	clientID   string
+	secretFile string
+	scopes     []string
+	params     []string
+	authStyle  string
+}
+
+func (o *oauth2Flags) register(f *pflag.FlagSet) {
+	f.StringVar(&o.tokenURL, "oauth2-token-url", "", "The token endpoint, if the receiver requires access tokens; off for no tokens")
+	f.StringVar(&o.clientID, "oauth2-client-id", "", "The client's id at the token endpoint")
+	f.StringVar(&o.secretFile, "oauth2-client-secret-file", "", "File to read the client's secret from, - for standard input")
+	f.StringSliceVar(&o.scopes, "oauth2-scope", nil, "Scope to ask for; separate several with commas")
+	f.StringArrayVar(&o.params, "oauth2-param", nil, "Parameter that the token endpoint requires, such as audience=crm; removed if the value is empty")
+	f.StringVar(&o.authStyle, "oauth2-auth-style", "", "How to send the client's id and secret, header or body (default: header)")
+}
+
+// into puts the fields whose flags are set into a request's body.
+func (o *oauth2Flags) into(c *call, body map[string]any) error {
+	f := c.cmd.Flags()
+	if o.tokenURL == off {
+		body["oauth2"] = nil
+		return nil
+	}
+	fields := map[string]any{}
+	for _, field := range []struct {
+		flag, name string
+		value      any
+	}{
+		{"oauth2-token-url", "token_url", o.tokenURL},
+		{"oauth2-client-id", "client_id", o.clientID},
+		{"oauth2-scope", "scopes", o.scopes},
+		{"oauth2-auth-style", "auth_style", o.authStyle},
+	} {
+		if f.Changed(field.flag) {
+			fields[field.name] = field.value
+		}
+	}
+	if f.Changed("oauth2-client-secret-file") {
+		text, err := c.read(o.secretFile, "the client's secret")
+		if err != nil {
+			return err
+		}
+		fields["client_secret"] = firstLine(text)
+	}
+	params := map[string]any{}
+	for _, p := range o.params {
+		name, value, ok := strings.Cut(p, "=")
+		switch {
+		case !ok || name == "":
+			return usagef("a parameter is wrong: write it as name=value, not %q", cut(p, 40))
+		case value == "":
+			params[name] = nil
+		default:
+			params[name] = value
+		}
+	}
+	if len(params) > 0 {
+		fields["params"] = params
+	}
+	if len(fields) > 0 {
+		body["oauth2"] = fields
+	}
+	return nil
+}
