@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +26,11 @@ func TestSecrets(t *testing.T) {
 		answered   = "answer-of-a-receiver-0c4b"              // in a receiver's answer
 		appSecret  = "whsec_YXBwLXNlY3JldC1vZi10aGUtYXBwISE=" // in the Caddyfile, by {env.*}
 	)
-	collected, r := newTraces(t), newReceiver(t)
+	const (
+		clientSecret = "client-secret-51f0" // by which the server asks for tokens
+		accessToken  = "access-token-c02d"  // what it gets
+	)
+	collected, r, login := newTraces(t), newReceiver(t), newReceiver(t)
 	caddyfile := `{` + head + `
 	debug
 	metrics
@@ -39,6 +45,14 @@ func TestSecrets(t *testing.T) {
 			event_types *
 			secret {env.APP_SECRET}
 			header Authorization {env.CREDENTIAL}
+		}
+		subscription gateway {
+			url http://{$RECEIVER}/gateway
+			event_types gateway.*
+			oauth2 http://{$LOGIN}/token {
+				client_id webhooks
+				client_secret {env.CLIENT_SECRET}
+			}
 		}
 	}
 }
@@ -67,7 +81,7 @@ http://:{$PORT} {
 }
 `
 	s := startServer(t, caddyfile, append(collected.env(),
-		"RECEIVER="+r.addr, "APP_SECRET="+appSecret, "CREDENTIAL="+credential,
+		"RECEIVER="+r.addr, "APP_SECRET="+appSecret, "CREDENTIAL="+credential, "LOGIN="+login.addr, "CLIENT_SECRET="+clientSecret,
 		"GITHUB_WEBHOOK_SECRET="+githubSecret, "GITHUB_OLD_SECRET=github-old-secret-9d2e", "STRIPE_SECRET="+stripeSecret)...)
 	var told strings.Builder // what was shown to somebody who asked
 
@@ -75,6 +89,21 @@ http://:{$PORT} {
 	given := whsec("given-by-the-user")
 	s.subscribe(object{"url": r.url("/given"), "event_types": []string{"*"}, "secret": given})
 	rotated := s.manager().do("POST", "/subscriptions/"+sub+"/rotate-secret", nil).want(http.StatusOK).object().text("secret")
+
+	login.answer(func(w http.ResponseWriter, asked *request) {
+		w.WriteHeader(http.StatusUnauthorized)
+		fmt.Fprintf(w, `{"error":"invalid_client","error_description":"%s %s"}`, asked.header, clientSecret)
+	})
+	s.settled(s.publish(event{Type: "gateway.shut"}), "sub_gateway", "dead")
+	login.answer(func(w http.ResponseWriter, _ *request) {
+		fmt.Fprintf(w, `{"access_token":"%s","token_type":"Bearer"}`, accessToken)
+	})
+	s.settled(s.publish(event{Type: "gateway.open"}), "sub_gateway", "delivered")
+	for _, arrived := range r.all() {
+		if got := arrived.header.Get("Authorization"); arrived.path == "/gateway" && got != "Bearer "+accessToken {
+			t.Errorf("it arrived with %q", got)
+		}
+	}
 
 	payload := json.RawMessage(`{"card":"` + sensitive + `"}`)
 	id := s.publish(event{Type: "order.created", Payload: payload})
@@ -129,7 +158,7 @@ http://:{$PORT} {
 
 	signing := []string{created, rotated, given, appSecret}
 	inbound := []string{githubSecret, "github-old-secret-9d2e", stripeSecret}
-	tokens := []string{publishToken, readToken, manageToken}
+	tokens := []string{publishToken, readToken, manageToken, clientSecret, base64.StdEncoding.EncodeToString([]byte("webhooks:" + clientSecret)), accessToken}
 	secrets := join(signing, bare(signing), inbound, tokens)
 	for place, c := range map[string]struct {
 		text  string
