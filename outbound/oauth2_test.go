@@ -228,6 +228,25 @@ func TestTokenIsKept(t *testing.T) {
 	}
 }
 
+// So it is where the configuration has it.
+func TestOAuth2OfTheConfiguration(t *testing.T) {
+	h := open(t)
+	r, issuer := newReceiver(t), newReceiver(t)
+	issuer.issues("")
+	for _, step := range []struct{ scope, want string }{{"read", "Bearer token-1"}, {"read", "Bearer token-1"}, {"write", "Bearer token-2"}} {
+		h.settings.Subscriptions = []outbound.SubscriptionSpec{{
+			Name: "crm", URL: r.URL, EventTypes: []string{"a"},
+			OAuth2: outbound.OAuth2{TokenURL: issuer.URL, ClientID: "id", ClientSecret: clientSecret, Scopes: []string{step.scope}},
+		}}
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.bearer(r); got != step.want {
+			t.Errorf("for %s it is %q, want %q", step.scope, got, step.want)
+		}
+	}
+}
+
 // What goes wrong where tokens come from is how an attempt has failed, in words that
 // have nothing of what was sent there, nor of what came back. The receiver is not asked.
 func TestNoToken(t *testing.T) {
@@ -298,6 +317,27 @@ func TestNoToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A token endpoint that asks for time gets it, and one that fails for too long has the
+// subscription deactivated, as a receiver does.
+func TestTokenEndpointFails(t *testing.T) {
+	h := open(t, retries(time.Second), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 3, For: time.Hour} })
+	_, issuer, _ := withOAuth2(t, h)
+	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	h.publish("a", `{}`)
+	d := h.ended()
+	if wait := d.Due.Sub(h.clock.Now()); wait != 2*time.Minute {
+		t.Errorf("the next attempt is in %v: %+v", wait, d.Attempt)
+	}
+	issuer.answers(status(http.StatusInternalServerError))
+	h.clock.advance(time.Hour)
+	h.ended()
+	h.fails(1)
+	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
 // The time for an attempt is that for its token too, also where it waits for one that
