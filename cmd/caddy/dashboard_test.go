@@ -28,22 +28,22 @@ func TestDashboard(t *testing.T) {
 	b.find("input[name=token]").write(readToken + enter)
 	b.find("main table").has("sub_main", r.addr, "failing", "connection refused")
 
+	b.link("sub_main").click()
+	b.find("dl").has("the server's configuration")
+	b.lacks("main button:not([hidden]), main details") // who may only read
 	b.link("Dead letters").click()
 	b.find("main tbody tr").has("order.paid", id, "connection refused")
 	b.link(id).click()
 	b.find("pre").has("12345678901234567890", strings.Trim(hostile, `"`))
 	b.find("main td a").click()
 	b.find("main table").has("connection refused")
-	b.button("Redeliver").click()
-	b.sees("this token has the scope read")
+	b.lacks("main button")
 
 	r.up()
-	b.forget()
+	b.button("Use another token").click()
 	b.find("input[name=token]").write(manageToken + enter)
 	b.button("Redeliver").click()
 	b.sees("is queued")
-	s.settled(id, "sub_main", "delivered")
-	b.reload()
 	b.find("main table").has("delivered")
 
 	r.down()
@@ -53,9 +53,129 @@ func TestDashboard(t *testing.T) {
 	b.button("Redeliver dead letters").click()
 	b.accept()
 	b.sees("1 dead letter is queued.")
+	b.summary("Signing secret").click()
+	b.find("code").has("whsec_")
+	b.lacks("details form") // what the configuration says is changed there
 	if title := b.get("/title"); title != "Webhooks" {
 		t.Errorf("a payload has run: the title is %v", title)
 	}
+}
+
+// TestPortal goes through the page as a customer does, who sees no one else's and
+// whom a password lets in: from a new subscription to its end.
+func TestPortal(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	r := newReceiver(t)
+	s := startServer(t, "{"+head+"\twebhooks {\nstore sqlite {$DB}\n"+local+`
+		event_type order.created "Fired when a new order is placed"
+		event_type order.paid
+	}
+}
+http://:{$PORT} {
+	handle_path /webhooks/* {
+		webhook_api {
+			token {env.PUBLISH_TOKEN} publish
+			token {env.MANAGE_TOKEN} manage
+		}
+	}
+	handle_path /portal/* {
+		basic_auth {
+			acme $2a$04$PITeWJ4c4TVMR9kHvGts2uotZ22WJz.wqnOGKl5ZSCub5HaVSaoeK
+		}
+		webhook_api {
+			auth none
+			tenant {http.auth.user.id}
+		}
+	}
+}
+`)
+	s.subscribe(object{"url": r.url("/globex"), "event_types": []string{"*"}, "tenant": "globex"})
+	past := s.publish(event{Type: "order.created", Tenant: "acme"})
+
+	// Whoever runs the server has used its own API in the same tab before.
+	b.open("http://" + s.addr + "/webhooks/")
+	b.find("input[name=token]").write(manageToken + enter)
+	b.find("main table").has(r.url("/globex"))
+	b.open("http://acme:secret@" + s.addr + "/portal/")
+	b.find("main").has("There are no subscriptions.")
+	b.summary("Create a subscription").click()
+	b.find("input[name=url]").write("ftp://" + r.addr)
+	b.lacks("input[name=tenant]")
+	b.find("input[value='order.created']").click()
+	b.find("input[type=text][name=event_types]").write("invoice.*")
+	b.find("textarea[name=headers]").write("X-Env: test\nX-More: a: b")
+	b.button("Create").click()
+	b.sees("url is refused")
+	b.find("input[name=url]:focus").has("") // where it is mended
+	b.find("input[name=url]").replace(r.url("/one"))
+	b.button("Create").click()
+	b.sees("It is created.")
+	b.find("dl").has(r.url("/one"), "order.created, invoice.*", "X-Env: test", "X-More: a: b")
+	id := s.manager().list("/subscriptions?tenant=acme")[0].text("subscription_id")
+	secret := s.manager().get("/subscriptions/" + id + "/secret").text("secret")
+	if strings.Contains(b.get("/source").(string), secret) {
+		t.Error("the secret is shown to whoever looks at the subscription")
+	}
+	b.summary("Signing secret").click()
+	b.find("code").has(secret)
+	b.summary("Signing secret").click()
+	b.lacks("code")
+
+	answer := make(chan struct{})
+	r.answer(func(http.ResponseWriter, *request) { <-answer })
+	b.button("Send a test").click()
+	b.find("dl").has("webhook.test", "pending")
+	close(answer)
+	b.find("main table").has("delivered") // by itself
+	test := r.one()
+	test.signed(t, secret)
+	if test.header.Get("X-Env") != "test" || !strings.Contains(string(test.body), "webhook.test") {
+		t.Errorf("%v with %s", test.header, test.body)
+	}
+
+	b.link(id).click()
+	b.summary("Change").click()
+	b.find("input[name=url]").replace(r.url("/two"))
+	b.find("input[value='order.created']").click()
+	b.find("input[value='order.paid']").click()
+	b.find("textarea[name=headers]").replace("X-More: c")
+	b.button("Save").click()
+	b.sees("It is changed.")
+	b.find("dl").has(r.url("/two"), "order.paid, invoice.*", "X-More: c")
+	if h := s.manager().get("/subscriptions/" + id).object("headers"); len(h) != 1 {
+		t.Errorf("a header that was taken away is still there: %v", h)
+	}
+
+	b.summary("Change").click()
+	b.find("input[value='order.created']").click()
+	b.button("Save").click()
+	b.find("dl").has("order.created, order.paid, invoice.*")
+	b.summary("Replay past events").click()
+	b.button("Replay").click()
+	b.sees("1 event was replayed.")
+	if got := r.waitID(past); got.path != "/two" {
+		t.Errorf("it came to %s", got.path)
+	}
+
+	b.summary("Signing secret").click()
+	b.button("Rotate").click()
+	b.accept()
+	b.sees("The previous one signs too")
+	b.find("details dl").has("Previous secret", "signs too until", "in 24 h")
+	fresh := s.manager().get("/subscriptions/" + id + "/secret").text("secret")
+	b.find("code").has(fresh)
+	r.waitID(s.publish(event{Type: "order.paid", Tenant: "acme"})).signed(t, fresh, secret)
+
+	b.button("Deactivate").click()
+	b.accept()
+	b.find("dl").has("inactive", "deactivated by hand")
+	b.button("Activate").click()
+	b.sees("It is active.")
+	b.button("Delete").click()
+	b.accept()
+	b.sees(id + " is deleted.")
+	b.find("main").has("There are no subscriptions.")
 }
 
 // enter is the key in WebDriver's terms.
@@ -155,7 +275,6 @@ func (b *browser) until(what string, f func() error) {
 }
 
 func (b *browser) open(url string) { b.do("POST", "/url", map[string]string{"url": url}, nil) }
-func (b *browser) reload()         { b.do("POST", "/refresh", map[string]any{}, nil) }
 
 // accept says yes to what the page asks.
 func (b *browser) accept() {
@@ -163,9 +282,16 @@ func (b *browser) accept() {
 	b.until("a question", func() error { return b.try("POST", "/alert/accept", map[string]any{}, nil) })
 }
 
-// forget has the page begin without a token.
-func (b *browser) forget() {
-	b.do("POST", "/execute/sync", map[string]any{"script": "sessionStorage.clear(); location.reload()", "args": []any{}}, nil)
+// lacks waits until there is no such element.
+func (b *browser) lacks(css string) {
+	b.t.Helper()
+	b.until("no "+css, func() error {
+		var found []any
+		if b.do("POST", "/elements", map[string]string{"using": "css selector", "value": css}, &found); len(found) > 0 {
+			return fmt.Errorf("there are %d", len(found))
+		}
+		return nil
+	})
 }
 
 // sees waits for words of the page's own.
@@ -186,6 +312,9 @@ func (b *browser) link(text string) element { return element{b, "link text", tex
 func (b *browser) button(text string) element {
 	return element{b, "xpath", "//button[text()='" + text + "']"}
 }
+func (b *browser) summary(text string) element {
+	return element{b, "xpath", "//summary[text()='" + text + "']"}
+}
 
 // act does something with it as soon as it is there.
 func (e element) act(method, what string, body, value any) {
@@ -204,6 +333,12 @@ func (e element) act(method, what string, body, value any) {
 
 func (e element) click()            { e.act("POST", "/click", map[string]any{}, nil) }
 func (e element) write(text string) { e.act("POST", "/value", map[string]string{"text": text}, nil) }
+
+// replace writes over what is written there.
+func (e element) replace(text string) {
+	e.act("POST", "/clear", map[string]any{}, nil)
+	e.write(text)
+}
 
 // has waits until there are words in it.
 func (e element) has(words ...string) {
