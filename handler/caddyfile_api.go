@@ -25,8 +25,8 @@ func init() {
 // The option token can be repeated.
 func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume directive name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := noArg(d); err != nil {
+		return err
 	}
 	return parseBlock(d, apiOptions, h)
 }

@@ -89,8 +89,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 // header, scope and param can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := noArg(d); err != nil {
+		return err
 	}
 	return parseBlock(d, appOptions, a)
 }
@@ -236,8 +236,8 @@ func parseFactor(d *caddyfile.Dispenser, x *Exponential) (err error) {
 }
 
 func parseEgress(d *caddyfile.Dispenser, a *App) error {
-	if d.NextArg() {
-		return d.ArgErr()
+	if err := noArg(d); err != nil {
+		return err
 	}
 	a.Egress = new(Egress)
 	return parseBlock(d, egressOptions, a.Egress)

@@ -79,10 +79,19 @@ func text[T any](place func(T) *string) option[T] {
 func oneArg(d *caddyfile.Dispenser, value *string) error {
 	name := d.Val()
 	if !d.AllArgs(value) {
-		return d.Errf("%s takes one argument: put one that has spaces in it in `backquotes`", name)
+		return d.Errf("%s takes one argument, in `backquotes` if it has spaces", name)
 	}
 	if *value == "" {
 		return d.Errf("%s is empty", name)
+	}
+	return nil
+}
+
+// noArg is for an option that has nothing behind it, or only a block.
+func noArg(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s takes no argument on its line", name)
 	}
 	return nil
 }
@@ -103,9 +112,9 @@ func onlyWord(d *caddyfile.Dispenser, word string) error {
 // list is an option with one or more arguments, and more where it is repeated.
 func list[T any](place func(T) *[]string) option[T] {
 	return option[T]{repeat: true, parse: func(d *caddyfile.Dispenser, to T) error {
-		args := d.RemainingArgs()
+		name, args := d.Val(), d.RemainingArgs()
 		if len(args) == 0 {
-			return d.ArgErr()
+			return d.Errf("%s takes one or more arguments", name)
 		}
 		values := place(to)
 		*values = append(*values, args...)
@@ -138,11 +147,8 @@ func named[T any](example string, place func(T) *map[string]string) option[T] {
 // flagOption is an option that takes no argument.
 func flagOption[T any](place func(T) *bool) option[T] {
 	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		if d.NextArg() {
-			return d.ArgErr()
-		}
 		*place(to) = true
-		return nil
+		return noArg(d)
 	}}
 }
 

@@ -159,9 +159,9 @@ var signatureOptions = map[string]option[*verify.Signature]{
 func field[T any](place func(T) *verify.Field) option[T] {
 	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
 		f := place(to)
-		args := d.RemainingArgs()
+		name, args := d.Val(), d.RemainingArgs()
 		if len(args) < 2 || len(args) > 3 || args[len(args)-1] == "" {
-			return d.ArgErr()
+			return d.Errf("%s: say where it stands, under which name and, if you like, by which pattern, such as: %[1]s json data.id", name)
 		}
 		f.In, f.Name = args[0], args[1]
 		if len(args) == 3 {
@@ -174,7 +174,7 @@ func field[T any](place func(T) *verify.Field) option[T] {
 func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Err("tolerance: write how old a message may be and, if you like, how far ahead, such as: tolerance 5m 1m")
 	}
 	sides := []*verify.Duration{&h.Scheme.Timestamp.Past, &h.Scheme.Timestamp.Future}
 	for i, side := range sides {
@@ -195,7 +195,7 @@ func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
 func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Err("replay: write off, reject or ack and, if you like, how long a message is remembered, such as: replay ack 24h")
 	}
 	switch args[0] {
 	case replayReject, replayAck:
@@ -252,7 +252,7 @@ func parseSignature(d *caddyfile.Dispenser, h *Verify) error {
 func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 	var tag, content string
 	if !d.AllArgs(&tag, &content) {
-		return d.ArgErr()
+		return d.Err("tag_content: write a tag and what is signed under it, such as: tag_content v1 \"{body}\"")
 	}
 	if _, ok := s.TagContents[tag]; ok {
 		return d.Errf("tag_content %s is given twice", tag)
@@ -265,15 +265,16 @@ func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 }
 
 func parseTimestamp(d *caddyfile.Dispenser, h *Verify) error {
+	const written = "timestamp: say where it stands, under which name and in which format, such as: timestamp header X-Timestamp unix"
 	t := &h.Scheme.Timestamp
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.ArgErr()
+		return d.Err(written)
 	}
 	t.In, args = args[0], args[1:]
 	if t.In != "first" { // the list's first item, which has no name
 		if len(args) == 0 {
-			return d.Errf("timestamp %s: under which name? Such as: timestamp header X-Timestamp unix", t.In)
+			return d.Err(written)
 		}
 		t.Name, args = args[0], args[1:]
 	}
@@ -284,7 +285,7 @@ func parseTimestamp(d *caddyfile.Dispenser, h *Verify) error {
 		t.Optional, args = true, args[1:]
 	}
 	if len(args) > 0 {
-		return d.ArgErr()
+		return d.Err(written)
 	}
 	return nil
 }
@@ -310,7 +311,7 @@ func parseStatusCode(d *caddyfile.Dispenser, h *Verify) error {
 func parseAcknowledge(d *caddyfile.Dispenser, h *Verify) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.ArgErr()
+		return d.Err("acknowledge: write a status and, if you like, a body, such as: acknowledge 200 \"received\"")
 	}
 	status, err := strconv.Atoi(args[0])
 	if err != nil || status < 200 || status > 299 {
