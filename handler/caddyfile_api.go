@@ -4,6 +4,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 )
 
 func init() {
@@ -28,7 +30,13 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := noArg(d); err != nil {
 		return err
 	}
-	return parseBlock(d, apiOptions, h)
+	if err := parseBlock(d, apiOptions, h); err != nil {
+		return err
+	}
+	if err := h.checkAuth(); err != nil { // now that its lines are known
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // apiOptions are the subdirectives of webhook_api.
@@ -45,6 +53,9 @@ func parseToken(d *caddyfile.Dispenser, h *API) error {
 	var t Token
 	if !d.AllArgs(&t.Value, &t.Scope) {
 		return d.Err("token: write a token and its scope, as in: token {env.WEBHOOKS_TOKEN} publish")
+	}
+	if _, err := api.ParseScope(t.Scope); err != nil {
+		return d.Errf("token: %v", err)
 	}
 	h.Tokens = append(h.Tokens, t)
 	return nil
