@@ -36,7 +36,7 @@ type endpoint interface {
 	strange(resp *http.Response, text []byte) error
 	// away says what to do where no connection is made.
 	away(cause error) string
-	// denied says what to do where the API answers 401 or 403.
+	// denied says what to do where the API refuses a token: by 401, or by 403 for its scope.
 	denied(status int) string
 }
 
@@ -256,7 +256,7 @@ func (c *client) refusal(resp *http.Response, media, path string) error {
 // hint says what to type next, where the API can't know it.
 func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	switch {
-	case p.Status == http.StatusUnauthorized, p.Status == http.StatusForbidden:
+	case p.Status == http.StatusUnauthorized, p.Code == "insufficient_scope":
 		return c.at.denied(p.Status)
 	case p.Status == http.StatusNotFound && p.Code != "no_such_route":
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")

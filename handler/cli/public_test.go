@@ -132,6 +132,21 @@ func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
 	}
 }
 
+// An API for one tenant tells nothing of the store, and what it refuses isn't the
+// token's fault.
+func TestAPIOfATenant(t *testing.T) {
+	s := start(t)
+	s.tenant = "acme"
+	t.Setenv(apiVariable, s.public())
+	t.Setenv(tokenVariable, manageToken)
+	if r := run(t, "", "status").want(t, 0); strings.Contains(r.out, "Store") {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := run(t, "{}", "events", "publish", "a", "--tenant", "other").want(t, 1); !strings.HasSuffix(r.err, "leave it out\n") {
+		t.Errorf("printed %q", r.err)
+	}
+}
+
 // What the API says of it is enough.
 func TestAPIMountedElsewhere(t *testing.T) {
 	t.Setenv(tokenVariable, manageToken)

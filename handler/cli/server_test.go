@@ -43,6 +43,7 @@ type server struct {
 	engine   *outbound.Engine
 	handler  http.Handler
 	address  string
+	tenant   string // whose the public API is, "" for everybody's
 	receiver *httptest.Server
 	answer   atomic.Int64 // the receiver's status
 	ending   atomic.Bool  // as when Caddy reloads
@@ -100,12 +101,16 @@ func start(t *testing.T) *server {
 // api makes the API, open to everybody where there are no tokens.
 func (s *server) api(tokens ...api.Token) http.Handler {
 	s.t.Helper()
-	h, err := api.New(api.Config{
+	c := api.Config{
 		Tokens: tokens, NoAuth: len(tokens) == 0,
 		Engine: func() *outbound.Engine { return s.engine },
 		Ending: func() func() bool { return s.ending.Load },
 		Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	if s.tenant != "" {
+		c.Tenant = func(*http.Request) (string, error) { return s.tenant, nil }
+	}
+	h, err := api.New(c)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -135,7 +135,9 @@ func printStatus(c *call, answer []byte) error {
 		dead += ": `caddy webhooks dead-letters list` shows them"
 	}
 	f.add("Dead letters", dead)
-	f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	if s.Store.Path != "" { // which an API that is for one tenant doesn't tell
+		f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
+	}
 	if s.Store.Full {
 		f.add("Full", "no event is taken until there is room: free some space on the store's disk, and the next event shows that it goes on")
 	}
