@@ -175,11 +175,12 @@ func TestTimeInASignedBody(t *testing.T) {
 	for body, want := range map[string]verify.Reason{
 		`{"webhookTimestamp":` + milliNow + `}`:                              "",
 		`{"a":[{"webhookTimestamp":1}],"webhookTimestamp":` + milliNow + `}`: "",
-		`{}`:                                 verify.ReasonMissingTimestamp,
+		`{}`:                                 "",
 		`{"webhookTimestamp":1600000000000}`: verify.ReasonStaleTimestamp,
 		`{"webhookTimestamp":1700000061000}`: verify.ReasonFutureTimestamp,
 		`{"webhookTimestamp":1700000000}`:    verify.ReasonMalformedTimestamp,
 		`{"webhookTimestamp":{}}`:            verify.ReasonMalformedTimestamp,
+		`{"webhookTimestamp":null}`:          verify.ReasonMalformedTimestamp,
 		`{"webhookTimestamp":"` + strings.Repeat("1", 5000) + `"}`:                  verify.ReasonMalformedTimestamp,
 		`{"webhookTimestamp":` + milliNow + `,"webhookTimestamp":` + milliNow + `}`: verify.ReasonRepeatedField,
 		`{"webhookTimestamp":`: verify.ReasonMalformedBody,

@@ -458,9 +458,9 @@ var rowsBody = []Scheme{
 		Name:      "linear",
 		Title:     "Linear",
 		Source:    "linear/linear packages/sdk/src/webhooks/client.ts",
-		Notes:     "The time is the body's; the Linear-Timestamp header is not signed.",
+		Notes:     "The time is the body's, where there is one; the Linear-Timestamp header is not signed.",
 		Signature: Signature{Name: "Linear-Signature"},
-		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Past: minutes(1)},
+		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Optional: true, Past: minutes(1)},
 		ID:        Field{In: "header", Name: "Linear-Delivery"},
 		EventType: Field{In: "header", Name: "Linear-Event"},
 
