@@ -34,6 +34,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"factor":                 {global("retry exponential {\nfactor x\n}"), "write a number such as 2"},
 		"option of exponential":  {global("retry exponential {\ntries 3\n}"), "unrecognized subdirective 'tries'"},
 		"duration":               {global("timeout 15"), "write a duration such as 15s"},
+		"placeholder":            {global("timeout {env.TIMEOUT}"), "timeout {env.TIMEOUT}: the only placeholder here is {$NAME}"},
 		"disable_after":          {global("disable_after 50"), "disable_after: write how many attempts"},
 		"disable_after count":    {global("disable_after 0 24h"), "disable_after 0: write a number of failed attempts"},
 		"disable_after time":     {global("disable_after 50 day"), "disable_after 50 day: write for how long they must have failed"},

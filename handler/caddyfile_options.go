@@ -152,49 +152,44 @@ func flagOption[T any](place func(T) *bool) option[T] {
 	}}
 }
 
-func duration[T any](place func(T) *caddy.Duration) option[T] {
+// parsed is an option with one argument that is more than text: want says what.
+func parsed[T, V any](place func(T) *V, parse func(string) (V, bool), want string) option[T] {
 	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
 		name, arg := d.Val(), ""
 		if err := oneArg(d, &arg); err != nil {
 			return err
 		}
-		value, err := caddy.ParseDuration(arg)
-		if err != nil || value <= 0 {
-			return d.Errf("%s %s: write a duration such as 15s, 5m, 2h or 1d", name, arg)
-		}
-		*place(to) = caddy.Duration(value)
-		return nil
-	}}
-}
-
-func number[T any](place func(T) *int) option[T] {
-	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		name, arg := d.Val(), ""
-		if err := oneArg(d, &arg); err != nil {
-			return err
-		}
-		value, err := strconv.Atoi(arg)
-		if err != nil || value < 1 {
-			return d.Errf("%s %s: write a number of 1 or more", name, arg)
+		value, ok := parse(arg)
+		switch {
+		case strings.HasPrefix(arg, "{"):
+			return d.Errf("%s %s: the only placeholder here is {$NAME}, which is replaced when the Caddyfile is read", name, arg)
+		case !ok:
+			return d.Errf("%s %s: write %s", name, arg, want)
 		}
 		*place(to) = value
 		return nil
 	}}
 }
 
+func duration[T any](place func(T) *caddy.Duration) option[T] {
+	return parsed(place, func(arg string) (caddy.Duration, bool) {
+		value, err := caddy.ParseDuration(arg)
+		return caddy.Duration(value), err == nil && value > 0
+	}, "a duration such as 15s, 5m, 2h or 1d")
+}
+
+func number[T any](place func(T) *int) option[T] {
+	return parsed(place, func(arg string) (int, bool) {
+		value, err := strconv.Atoi(arg)
+		return value, err == nil && value > 0
+	}, "a number of 1 or more")
+}
+
 func size[T any](place func(T) *int64) option[T] {
-	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		name, arg := d.Val(), ""
-		if err := oneArg(d, &arg); err != nil {
-			return err
-		}
+	return parsed(place, func(arg string) (int64, bool) {
 		value, err := humanize.ParseBytes(arg)
-		if err != nil || value == 0 || value > math.MaxInt64 {
-			return d.Errf("%s %s: write a size such as 1MiB", name, arg)
-		}
-		*place(to) = int64(value)
-		return nil
-	}}
+		return int64(value), err == nil && value > 0 && value <= math.MaxInt64
+	}, "a size such as 1MiB")
 }
 
 // orOff is an option that the word off turns off.
