@@ -62,8 +62,8 @@ type Scheme struct {
 	// ("whpk_" or "whsk_" and base64).
 	Key string `json:"key,omitempty"`
 
-	// Content is the template of what is signed, "{body}" by default. See
-	// [Placeholders].
+	// Content is the template of what is signed, "{body}" by default. docs/verify.md
+	// lists its placeholders.
 	Content string `json:"content,omitempty"`
 
 	// FormContent replaces Content if the body is an urlencoded form.

@@ -104,7 +104,7 @@ subscription since Caddy started, those in trouble first:
 	paused    the receiver asked for a pause, or the rate limit is reached
 	inactive  the subscription is deactivated: its deliveries are held
 
-WAITING is the number of pending deliveries, including those under way:
+PENDING is the number of pending deliveries, including those under way:
 "caddy webhooks deliveries list --state pending" shows them. DEAD is the number
 of dead letters, FAILURES the number of failed attempts in a row, and SINCE when
 the first of those failed.`,
@@ -120,15 +120,15 @@ func printStatus(c *call, answer []byte) error {
 	if err := decode(answer, &s); err != nil {
 		return err
 	}
-	waiting := count(s.Pending, "delivery", "deliveries")
+	pending := count(s.Pending, "delivery", "deliveries")
 	if held := s.held(); held > 0 {
-		waiting += " (" + thousands(held) + " held for inactive subscriptions)"
+		pending += " (" + thousands(held) + " held for inactive subscriptions)"
 	}
 	if !s.OldestDue.IsZero() {
-		waiting += ", the first due " + c.when(s.OldestDue)
+		pending += ", the first due " + c.when(s.OldestDue)
 	}
 	var f fields
-	f.add("Waiting", waiting)
+	f.add("Pending", pending)
 	f.add("Under way", thousands(s.InFlight))
 	dead := thousands(s.DeadLetters)
 	if s.DeadLetters > 0 {
@@ -160,7 +160,7 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "WAITING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
 		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
