@@ -29,7 +29,7 @@ func newDialer(o Options, config *tls.Config) *dialer {
 		policy:      cmp.Or(o.Policy, new(Policy)),
 		own:         o.Own,
 		resolver:    cmp.Or(o.Resolver, net.DefaultResolver),
-		dnsTimeout:  cmp.Or(o.DNSTimeout, 5*time.Second),
+		dnsTimeout:  cmp.Or(o.DNSTimeout, 12*time.Second),
 		dialTimeout: cmp.Or(o.DialTimeout, 10*time.Second),
 	}
 	if o.Proxy != nil {

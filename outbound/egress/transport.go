@@ -43,9 +43,10 @@ type Options struct {
 	// Resolver looks names up; nil is the system's.
 	Resolver *net.Resolver
 
-	// Limits of the steps of a connection: 10 s, 10 s and 5 s if they are
+	// Limits of the steps of a connection: 10 s, 10 s and 12 s if they are
 	// zero. They give clear errors; the deadline of the whole attempt is that
-	// of the request's context.
+	// of the request's context. A lookup needs more than 10 s to do without a
+	// name server that says nothing: resolvers wait 5 s for it, and ask twice.
 	DialTimeout, TLSTimeout, DNSTimeout time.Duration
 
 	// TLS is for receivers, and for the proxy if its URL is https: a client

@@ -1,0 +1,82 @@
+package egress
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// TestLookupWaitsForTheNextNameServer: a resolver asks the next name server when one
+// has said nothing for 5 s, and does without the addresses of a kind that nobody
+// tells after 10 s. It must come to that within an attempt's 15 s.
+func TestLookupWaitsForTheNextNameServer(t *testing.T) {
+	names := serveNames(t, map[string][]string{"example.com": {"8.8.8.8"}})
+	// With the first lookup of all package net makes channels, which a bubble must not own.
+	if _, err := names.resolver().LookupNetIP(t.Context(), "ip", "example.com"); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name   string
+		silent func(asked int64, about dnsmessage.Type) bool
+	}{
+		{"one that is down", func(asked int64, _ dnsmessage.Type) bool { return asked <= 2 }}, // for both kinds of addresses
+		{"one that drops questions for IPv6", func(_ int64, about dnsmessage.Type) bool { return about == dnsmessage.TypeAAAA }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(time.Minute) // for the questions of a lookup that was given up
+				var asked atomic.Int64
+				resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					n := asked.Add(1)
+					go names.serveStream(theirs, func(about dnsmessage.Type) bool { return tt.silent(n, about) })
+					return ours, nil
+				}}
+				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+				defer cancel()
+				addrs, err := newDialer(Options{Resolver: resolver}, nil).lookup(ctx, "example.com")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := []netip.Addr{netip.MustParseAddr("8.8.8.8")}; !slices.Equal(addrs, want) {
+					t.Errorf("the addresses are %v, want %v", addrs, want)
+				}
+			})
+		})
+	}
+}
+
+// serveStream answers one question in DNS's form for TCP, unless it is to be met
+// with silence.
+func (s *nameServer) serveStream(conn net.Conn, silent func(dnsmessage.Type) bool) {
+	defer conn.Close()
+	var size uint16
+	if binary.Read(conn, binary.BigEndian, &size) != nil {
+		return
+	}
+	question := make([]byte, size)
+	if _, err := io.ReadFull(conn, question); err != nil {
+		return
+	}
+	var m dnsmessage.Message
+	if m.Unpack(question) != nil || len(m.Questions) != 1 {
+		return
+	}
+	if silent(m.Questions[0].Type) {
+		io.Copy(io.Discard, conn) // until the resolver gives up
+		return
+	}
+	if out, err := s.answer(m).Pack(); err == nil {
+		conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(out))), out...))
+	}
+}
