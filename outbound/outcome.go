@@ -132,8 +132,12 @@ func failure(err error) outcome {
 		return outcome{class: ClassEgressDenied, words: denied.Error(), detail: denied.Detail(), final: true}
 	case errors.Is(err, context.Canceled):
 		return outcome{stopped: true}
-	case errors.As(err, &connect) && connect.Stage == egress.StageProxy && !connect.Timeout():
-		return outcome{class: ClassConnect, words: "the egress proxy made no connection", detail: connect.Err.Error()}
+	case errors.As(err, &connect) && connect.Stage == egress.StageProxy:
+		o := outcome{class: ClassConnect, words: "the egress proxy made no connection", detail: connect.Err.Error()}
+		if connect.Timeout() {
+			o.class, o.words = ClassTimeout, o.words+" in time"
+		}
+		return o
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
 			return outcome{class: ClassDNS, words: "the host name was not found"}

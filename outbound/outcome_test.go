@@ -169,6 +169,17 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	}
 }
 
+// TestAProxyThatTakesItsTime: the receiver isn't to blame for it, nor is its name
+// where the proxy's own isn't resolved, and the operator learns why.
+func TestAProxyThatTakesItsTime(t *testing.T) {
+	for _, cause := range []error{timeoutError{}, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true, Name: "proxy"}}} {
+		o := failure(&url.Error{Op: "Post", URL: "http://x", Err: &egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: cause}})
+		if o.class != ClassTimeout || o.words != "the egress proxy made no connection in time" || o.detail != cause.Error() {
+			t.Errorf("%v is %+v", cause, o)
+		}
+	}
+}
+
 // TestTLSAlertOfAnotherKind: certificates are no cure for it.
 func TestTLSAlertOfAnotherKind(t *testing.T) {
 	r := httptest.NewUnstartedServer(http.NotFoundHandler())
