@@ -293,6 +293,14 @@ func TestNoToken(t *testing.T) {
 			}
 		}, "no access token: the answer is not valid HTTP"},
 		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no access token: the connection broke before an answer"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: hunter2\r\n\r\n")
+				_, _ = io.Copy(io.Discard, conn) // for as long as it is open
+				_ = conn.Close()
+			}
+		}, "no access token: the token endpoint answered 101 Switching Protocols"},
 	} {
 		t.Run(c.words, func(t *testing.T) {
 			var log journal
