@@ -40,24 +40,16 @@ func (o *oauth2Flags) register(f *pflag.FlagSet) {
 
 // into puts the fields whose flags are set into a request's body.
 func (o *oauth2Flags) into(c *call, body map[string]any) error {
-	f := c.cmd.Flags()
 	if o.tokenURL == off {
 		body["oauth2"] = nil
 		return nil
 	}
-	fields := map[string]any{}
-	for _, field := range []struct {
-		flag, name string
-		value      any
-	}{
-		{"oauth2-token-url", "token_url", o.tokenURL},
-		{"oauth2-client-id", "client_id", o.clientID},
-		{"oauth2-scope", "scopes", o.scopes},
-		{"oauth2-auth-style", "auth_style", o.authStyle},
-	} {
-		if f.Changed(field.flag) {
-			fields[field.name] = field.value
-		}
+	fields := c.changed("oauth2-", map[string]any{
+		"token-url": o.tokenURL, "client-id": o.clientID, "auth-style": o.authStyle,
+	})
+	f := c.cmd.Flags()
+	if f.Changed("oauth2-scope") {
+		fields["scopes"] = o.scopes
 	}
 	if f.Changed("oauth2-client-secret-file") {
 		text, err := c.read(o.secretFile, "the client's secret")

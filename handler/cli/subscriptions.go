@@ -87,25 +87,24 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 // off takes a limit away.
 const off = "off"
 
-// changed collects the fields whose flags are set.
-func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
-	f, body := c.cmd.Flags(), map[string]any{}
-	for _, field := range []struct {
-		flag, name string
-		value      any
-	}{
-		{"url", "url", s.url},
-		{"event-types", "event_types", s.eventTypes},
-		{"description", "description", s.description},
-		{"scheme", "scheme", s.scheme},
-		{"rate-limit", "rate_limit", s.rateLimit},
-		{"ordered", "ordered", s.ordered},
-		{"filter", "filter", s.filter},
-	} {
-		if f.Changed(field.flag) {
-			body[field.name] = field.value
+// changed collects the fields of a request whose flags are set. Flags have the
+// fields' names, with hyphens, behind a prefix.
+func (c *call) changed(prefix string, values map[string]any) map[string]any {
+	fields := map[string]any{}
+	for name, value := range values {
+		if c.cmd.Flags().Changed(prefix + name) {
+			fields[strings.ReplaceAll(name, "-", "_")] = value
 		}
 	}
+	return fields
+}
+
+// changed collects what is set of a subscription.
+func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
+	body := c.changed("", map[string]any{
+		"url": s.url, "event-types": s.eventTypes, "description": s.description, "scheme": s.scheme,
+		"rate-limit": s.rateLimit, "ordered": s.ordered, "filter": s.filter,
+	})
 	if s.rateLimit == off {
 		body["rate_limit"] = nil
 	}
