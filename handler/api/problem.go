@@ -165,7 +165,7 @@ func problemOf(err error) *problem {
 	case errors.Is(err, outbound.ErrNotFound):
 		return refuse(codeNotFound, "nothing here has this id")
 	case errors.Is(err, outbound.ErrFull):
-		return refuse(codeFull, "the store has no room left, and nothing of this request was stored: whoever runs this server must free some space on its disk; try again then").retryAfter(later).because(err)
+		return refuse(codeFull, "the store has no room left: whoever runs this server must free some space on its disk; send the request again then").retryAfter(later).because(err)
 	case errors.Is(err, outbound.ErrUnavailable), errors.Is(err, outbound.ErrDamaged):
 		return refuse(codeUnavailable, "the store is not available for the moment: try again in a second; an event with an event_id is stored once, however often it is sent").retryAfter(soon).because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
