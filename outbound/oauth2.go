@@ -211,11 +211,9 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outc
 		return nil, noToken(failure(err))
 	}
 	defer resp.Body.Close()
-	var body []byte
-	if resp.ContentLength != 0 { // behind a 101 there is what no deadline ends
-		if body, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1)); err != nil {
-			return nil, noToken(failure(err))
-		}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
+	if err != nil {
+		return nil, noToken(failure(err))
 	}
 	var answer struct {
 		AccessToken string      `json:"access_token"`

@@ -124,6 +124,9 @@ func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload 
 	}
 	if err != nil {
 		to.unanswered.Store(true)
+	} else if resp.StatusCode == http.StatusSwitchingProtocols {
+		resp.Body.Close() // it is the connection, which no deadline ends
+		resp.Body = http.NoBody
 	}
 	return resp, err
 }
