@@ -44,6 +44,10 @@ const (
 // an endpoint may repeat there what it was sent.
 var oauth2Errors = []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
 
+// bearerTypes are the token types, in lower case, that stand for a bearer's: some
+// endpoints leave it out, and bearertoken is Apigee's word.
+var bearerTypes = []string{"", "bearer", "bearertoken"}
+
 // checkOAuth2 judges all but the URL.
 func checkOAuth2(o *OAuth2) error {
 	switch {
@@ -237,7 +241,7 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outc
 		words = "the token endpoint's answer is not the JSON object of RFC 6749"
 	case answer.AccessToken == "", len(answer.AccessToken) > maxToken, !isPrintable(answer.AccessToken):
 		words = "the token endpoint's answer has no access_token, or one that can't be sent"
-	case answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "Bearer"):
+	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
 		words = "the token endpoint's answer has a token_type that isn't Bearer"
 	default:
 		return &token{"Bearer " + answer.AccessToken, at.Add(lifeOf(answer.ExpiresIn))}, outcome{}

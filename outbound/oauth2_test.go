@@ -96,8 +96,9 @@ func TestOAuth2(t *testing.T) {
 // A token serves until shortly before it expires.
 func TestTokenExpires(t *testing.T) {
 	for more, life := range map[string]time.Duration{
-		`,"expires_in":3600`:          time.Hour - 30*time.Second,
-		`,"expires_in":"100"`:         90 * time.Second,
+		`,"expires_in":3600`:                             time.Hour - 30*time.Second,
+		`,"expires_in":"100"`:                            90 * time.Second,
+		`,"expires_in":"100","token_type":"BearerToken"`: 90 * time.Second, // Apigee's
 		``:                            5*time.Minute - 30*time.Second,
 		`,"expires_in":null`:          5*time.Minute - 30*time.Second,
 		`,"expires_in":1e300`:         24*time.Hour - 30*time.Second,
