@@ -72,7 +72,7 @@ func (h *Verify) checkScheme() error {
 //	    name          <name>
 //	    construction  hmac|ed25519|hash|token
 //	    algorithm     sha1|sha256|sha384|sha512
-//	    key           text|hex|text_or_hex|base64|whsec|sha1|sha256|ed25519
+//	    key           text|hex|text_or_hex|base64|whsec|text_or_whsec|sha1|sha256|ed25519
 //	    content       <template>
 //	    form_content  <template>
 //	    signature     [header|query|json|form <name>...] {

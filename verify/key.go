@@ -18,13 +18,14 @@ import (
 
 // keyKinds turn a configured secret into a key. Their errors never hold it.
 var keyKinds = map[string]func(secret string) ([]byte, error){
-	"":            textKey,
-	"text":        textKey,
-	"text_or_hex": textKey, // beside which otherKeys has the second
-	"hex":         hexKey,
-	"base64":      base64Key,
-	"whsec":       whsecKey,
-	"ed25519":     ed25519Key,
+	"":              textKey,
+	"text":          textKey,
+	"text_or_hex":   textKey, // beside its secondKinds
+	"text_or_whsec": textKey,
+	"hex":           hexKey,
+	"base64":        base64Key,
+	"whsec":         whsecKey,
+	"ed25519":       ed25519Key,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
 		return sum[:], nil
@@ -33,6 +34,14 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 		sum := sha256.Sum256([]byte(secret))
 		return sum[:], nil
 	},
+}
+
+// secondKinds are the other reading of a secret where it isn't certain which of
+// two the provider means: the first, its text, signs, and both verify. What can't
+// be read so is text alone.
+var secondKinds = map[string]func(secret string) ([]byte, error){
+	"text_or_hex":   hexKey,
+	"text_or_whsec": whsecKey,
 }
 
 func textKey(secret string) ([]byte, error) { return []byte(secret), nil }
@@ -95,15 +104,14 @@ func newKeys(s Scheme, secrets []string) ([]*key, error) {
 	return keys, nil
 }
 
-// otherKeys are what the secrets decode to where they are taken as text or as
-// hexadecimal, since it isn't certain which of them the provider does: the text
-// signs, both verify.
-func otherKeys(s Scheme, secrets []string) (keys []*key) {
-	if s.Key != "text_or_hex" {
+// secondKeys are those of the secrets' second readings.
+func secondKeys(s Scheme, secrets []string) (keys []*key) {
+	second := secondKinds[s.Key]
+	if second == nil {
 		return nil
 	}
 	for i, secret := range secrets {
-		if raw, err := hexKey(secret); err == nil && len(raw) > 0 {
+		if raw, err := second(secret); err == nil && len(raw) > 0 {
 			k := s.newKey(raw)
 			k.of = i
 			keys = append(keys, k)
@@ -178,7 +186,7 @@ func GenerateSecret(s Scheme) (string, error) {
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends
 	switch s.Key {
-	case "", "text", "sha1", "sha256", "whsec":
+	case "", "text", "text_or_whsec", "sha1", "sha256", "whsec":
 		return "whsec_" + base64.StdEncoding.EncodeToString(random[:]), nil
 	case "base64":
 		return base64.StdEncoding.EncodeToString(random[:]), nil

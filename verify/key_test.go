@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
@@ -8,15 +9,23 @@ import (
 
 // A secret that may be read in two ways is one secret.
 func TestSecretReadInTwoWays(t *testing.T) {
-	scheme := verify.Scheme{Name: "two", Key: "text_or_hex", Signature: verify.Signature{Name: "X-Sig"}}
-	v, err := verify.New(scheme, verify.Options{Secrets: []string{"not hexadecimal", "00ff10ABCD"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, want := range map[string]int{"not hexadecimal": 0, "00ff10ABCD": 1, "\x00\xff\x10\xab\xcd": 1} {
-		if m := accept(t, v, post(in, "X-Sig", sha256hex(key, testBody)), testBody); m.SecretIndex != want {
-			t.Errorf("the key %q is of secret %d, want %d", key, m.SecretIndex, want)
+	for kind, test := range map[string]struct {
+		secret  string
+		decoded string
+	}{
+		"text_or_hex":   {"00ff10ABCD", "\x00\xff\x10\xab\xcd"},
+		"text_or_whsec": {"whsec_AP8Qq80=", "\x00\xff\x10\xab\xcd"},
+	} {
+		scheme := verify.Scheme{Name: "two", Key: kind, Signature: verify.Signature{Name: "X-Sig"}}
+		v, err := verify.New(scheme, verify.Options{Secrets: []string{"not to be decoded", test.secret}})
+		if err != nil {
+			t.Fatal(err)
 		}
+		for key, want := range map[string]int{"not to be decoded": 0, test.secret: 1, test.decoded: 1} {
+			if m := accept(t, v, post(in, "X-Sig", sha256hex(key, testBody)), testBody); m.SecretIndex != want {
+				t.Errorf("%s: the key %q is of secret %d, want %d", kind, key, m.SecretIndex, want)
+			}
+		}
+		refuse(t, v, post(in, "X-Sig", sha256hex(strings.ToLower(test.secret), testBody)), testBody, verify.ReasonBadSignature)
 	}
-	refuse(t, v, post(in, "X-Sig", sha256hex("00ff10abcd", testBody)), testBody, verify.ReasonBadSignature)
 }

@@ -114,8 +114,8 @@ var rowsStandard = []Scheme{
 		Name:      "increase",
 		Title:     "Increase",
 		Source:    "Increase/increase-ruby lib/increase/resources/events.rb",
-		Notes:     "The key is the text of the secret, whole: nothing is decoded. Increase-Webhook-Signature, an older signature, is not looked at.",
-		Key:       "text",
+		Notes:     "The key is the text of the secret, whole, in Increase's libraries; Standard Webhooks, which it names, decodes it. Either is taken. Increase-Webhook-Signature, an older signature, is not looked at.",
+		Key:       "text_or_whsec",
 		EventType: Field{In: "json", Name: "category"},
 	}),
 	standard("webhook-", Scheme{

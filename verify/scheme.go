@@ -57,9 +57,9 @@ type Scheme struct {
 
 	// Key is how the key is made from a configured secret: "text" (the default:
 	// its bytes), "hex", "base64", "whsec" (base64 after an optional "whsec_"),
-	// "text_or_hex" (its bytes sign; they verify, and so does what they decode to),
-	// "sha1" or "sha256" (the digest of the text) or, only for Ed25519, "ed25519"
-	// ("whpk_" or "whsk_" and base64).
+	// "text_or_hex" or "text_or_whsec" (its bytes sign; they verify, and so does what
+	// they decode to), "sha1" or "sha256" (the digest of the text) or, only for
+	// Ed25519, "ed25519" ("whpk_" or "whsk_" and base64).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. docs/verify.md

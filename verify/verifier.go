@@ -69,7 +69,7 @@ func New(s Scheme, o Options) (*Verifier, error) {
 	if v.keys, err = newKeys(s, o.Secrets); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
-	v.keys = append(v.keys, otherKeys(s, o.Secrets)...)
+	v.keys = append(v.keys, secondKeys(s, o.Secrets)...)
 	if v.public, err = publicURL(o.PublicURL); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
