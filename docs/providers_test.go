@@ -150,7 +150,7 @@ func section(t *testing.T, row verify.Scheme) string {
 // caddyfile is a block that can be copied.
 func caddyfile(row verify.Scheme) string {
 	variable := strings.ToUpper(strings.ReplaceAll(row.Name, "-", "_"))
-	if row.Construction == "ed25519" {
+	if public(row) {
 		variable += "_PUBLIC_KEY"
 	} else {
 		variable += "_SECRET"
@@ -276,15 +276,26 @@ func separator(s string) string {
 	return code(s)
 }
 
+// public tells whether a row's secret is a public key.
+func public(row verify.Scheme) bool {
+	return slices.Contains([]string{"ed25519", "ecdsa", "rsa"}, row.Construction)
+}
+
 func key(row verify.Scheme) string {
-	if row.Construction == "ed25519" {
+	if public(row) {
 		switch row.Key {
 		case "hex", "base64":
 			return "the provider's public key, in " + row.Key
+		case "pem":
+			return "the provider's public key, in PEM or as the base64 in it"
 		}
 		return "the provider's public key, `whpk_…`"
 	}
 	switch row.Key {
+	case "text_or_hex":
+		return "the secret as text, or decoded from hex"
+	case "text_or_whsec":
+		return "the secret as text, or decoded from base64, `whsec_` or not"
 	case "hex", "base64":
 		return "the secret, decoded from " + row.Key
 	case "whsec":

@@ -70,9 +70,9 @@ func (h *Verify) checkScheme() error {
 //
 //	    # the scheme: these replace what the provider's row says
 //	    name          <name>
-//	    construction  hmac|ed25519|hash|token
+//	    construction  hmac|ed25519|ecdsa|rsa|hash|token
 //	    algorithm     sha1|sha256|sha384|sha512
-//	    key           text|hex|text_or_hex|base64|whsec|text_or_whsec|sha1|sha256|ed25519
+//	    key           text|hex|text_or_hex|base64|whsec|text_or_whsec|sha1|sha256|ed25519|pem
 //	    content       <template>
 //	    form_content  <template>
 //	    signature     [header|query|json|form <name>...] {

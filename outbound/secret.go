@@ -116,6 +116,7 @@ var secretForms = map[string]string{
 	"base64":  `write the base64 of 24 to 64 random bytes, as made by: openssl rand -base64 32`,
 	"hex":     `write 24 to 64 random bytes in hexadecimal, as made by: openssl rand -hex 32`,
 	"ed25519": `write whsk_ and the base64 of an Ed25519 private key`,
+	"pem":     `write a private key in PEM`,
 }
 
 // badSecret says what is wrong with a secret, and what would be right.

@@ -123,7 +123,7 @@ func (c *check) start() Reason {
 		if reason := c.checkURL(l); reason != "" {
 			return reason
 		}
-		if !l.content.stream || c.in.body != nil || c.v.plan.scheme.Construction == "ed25519" {
+		if !l.content.stream || c.in.body != nil || c.v.plan.scheme.paired() {
 			continue
 		}
 		c.take(l)

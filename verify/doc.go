@@ -41,11 +41,11 @@
 //  1. Put the row into the table of its kind: rows_body.go (the body alone is
 //     signed), rows_time.go (a time too), rows_standard.go (Standard Webhooks
 //     and its kin), rows_url.go (the URL), rows_inbody.go (the signature stands
-//     in the body), rows_ed25519.go (key pairs), rows_token.go (nothing is
+//     in the body), rows_keypair.go (key pairs), rows_token.go (nothing is
 //     signed). Name its source; without a primary one, set Unconfirmed.
 //  2. Put a vector beside it: the provider's own into
 //     vectors_published_test.go, else one into vectors_computed_test.go, which
-//     computes it with nothing but the hash functions. A row without a vector
+//     computes it with nothing but the hash functions and private keys. A row without a vector
 //     fails the tests.
 //  3. Only what no template can say needs code: a function in funcs.go, which
 //     the content names as {func.<name>}, or one in handshake.go.

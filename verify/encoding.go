@@ -72,13 +72,19 @@ func (e encoding) append(dst, sum []byte) []byte {
 	return e.base64.AppendEncode(dst, sum)
 }
 
-// mac is a decoded MAC.
+// mac is a decoded MAC, or another signature.
 type mac struct {
 	sum  [maxMAC]byte
 	size int
+	long []byte // in place of sum, where the size depends on the key
 }
 
-func (m *mac) bytes() []byte { return m.sum[:m.size] }
+func (m *mac) bytes() []byte {
+	if m.long != nil {
+		return m.long
+	}
+	return m.sum[:m.size]
+}
 
 // decodeMAC decodes a MAC of a known size. The length of its text is fixed, so
 // that nothing shorter, longer or padded with line breaks gets through.
@@ -96,4 +102,18 @@ func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 	}
 	copy(m.sum[:], dst[:n])
 	return m, true
+}
+
+// decodeLong decodes a signature of a size that isn't known. Its text has the
+// length that its bytes need, so that no line breaks get through.
+func (e encoding) decodeLong(text string) (mac, bool) {
+	if len(text) > e.encodedLen(maxSigned) {
+		return mac{}, false
+	}
+	dst := make([]byte, len(text))
+	n, err := e.decode(dst, []byte(text))
+	if err != nil || n == 0 || e.encodedLen(n) != len(text) {
+		return mac{}, false
+	}
+	return mac{long: dst[:n]}, true
 }

@@ -264,8 +264,11 @@ func secretsOf(row verify.Scheme) []string {
 		pair := ed25519.NewKeyFromSeed([]byte(discordSeed))
 		return []string{hex.EncodeToString(pair), hex.EncodeToString(pair[32:])}
 	}
-	if row.Key == "hex" {
+	switch row.Key {
+	case "hex":
 		return []string{"00ff", "aabb"}
+	case "pem":
+		return []string{ecdsaPublicBase64()}
 	}
 	return []string{"secret", "old"}
 }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"crypto"
-	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha1"
@@ -26,6 +25,7 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 	"base64":        base64Key,
 	"whsec":         whsecKey,
 	"ed25519":       ed25519Key,
+	"pem":           pemKey,
 	"sha1": func(secret string) ([]byte, error) {
 		sum := sha1.Sum([]byte(secret))
 		return sum[:], nil
@@ -80,8 +80,9 @@ type key struct {
 	of     int    // its place among the configured secrets
 	states sync.Pool
 
-	public  ed25519.PublicKey // for Ed25519
-	private ed25519.PrivateKey
+	public  crypto.PublicKey // of a key pair, in place of the states
+	private crypto.Signer    // nil where the public key is all there is
+	hash    crypto.Hash
 }
 
 // newKeys derives the keys. An error names the secret by its place.
@@ -132,8 +133,8 @@ func newKey(s Scheme, secret string) (*key, error) {
 		return nil, errors.New("it decodes to nothing; copy it whole")
 	}
 	k := s.newKey(raw)
-	if s.Construction == "ed25519" {
-		return k, k.setPair(raw)
+	if s.paired() {
+		return k, k.setPair(s, raw)
 	}
 	return k, nil
 }
@@ -142,11 +143,10 @@ func newKey(s Scheme, secret string) (*key, error) {
 func (s Scheme) newKey(raw []byte) *key {
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
-	switch s.Construction {
-	case "", "hmac":
+	switch {
+	case s.Construction == "", s.Construction == "hmac":
 		k.states.New = func() any { return hmac.New(algorithm.New, raw) }
-	case "ed25519":
-	default:
+	case !s.paired():
 		k.states.New = func() any { return algorithm.New() }
 	}
 	return k
@@ -178,10 +178,10 @@ func (s Scheme) algorithm() crypto.Hash {
 }
 
 // GenerateSecret makes a new secret of the kind that the scheme takes, with 32
-// random bytes in it: for Ed25519 a private key.
+// random bytes in it, or a private key.
 func GenerateSecret(s Scheme) (string, error) {
-	if s.Construction == "ed25519" {
-		return generatePair(s.Key)
+	if s.paired() {
+		return generatePair(s)
 	}
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends

@@ -3,7 +3,6 @@ package verify
 import (
 	"cmp"
 	"crypto"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
@@ -37,7 +36,7 @@ type plan struct {
 	each        jsonPath
 	assign      string // between a tag and its value
 	encoding    encoding
-	size        int // of a MAC
+	size        int // of a MAC; 0 where it depends on the key
 	content     *template
 	formContent *template
 	tagContents map[string]*template
@@ -145,19 +144,24 @@ const maxName = 64
 
 var schemeName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-var constructions = []string{"hmac", "hash", "token", "ed25519"}
+var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(pairKinds)...)
 
 func checkAlgorithm(s Scheme) error {
 	if s.Algorithm != "" && (s.Construction == "token" || s.Construction == "ed25519") {
 		return fmt.Errorf("construction %s has none of its own; drop it", s.Construction)
 	}
+	if s.Algorithm == "sha1" && s.paired() {
+		return errors.New("what a provider signs with sha1 can be forged by whoever chooses a part of it; use sha256, sha384 or sha512")
+	}
 	return optional(s.Algorithm, sortedKeys(algorithms))
 }
 
 func checkKey(s Scheme) error {
-	pair := s.Construction == "ed25519"
-	if pair && !slices.Contains([]string{"ed25519", "hex", "base64"}, s.Key) || !pair && s.Key == "ed25519" {
-		return errors.New("construction ed25519 takes the keys ed25519, hex and base64, and no other takes ed25519; set both")
+	if s.paired() {
+		return oneOf(s.Key, pairKinds[s.Construction].keys)
+	}
+	if s.Key == "ed25519" || s.Key == "pem" {
+		return fmt.Errorf("%q is a key pair's, and construction %s has none; set both", s.Key, cmp.Or(s.Construction, "hmac"))
 	}
 	return optional(s.Key, sortedKeys(keyKinds))
 }
@@ -226,8 +230,8 @@ func (p *plan) compileSignature() error {
 	}
 	p.encoding = encodings[s.Encoding]
 	p.size = p.scheme.algorithm().Size()
-	if p.scheme.Construction == "ed25519" {
-		p.size = ed25519.SignatureSize
+	if p.scheme.paired() {
+		p.size = pairKinds[p.scheme.Construction].size
 	}
 	return nil
 }

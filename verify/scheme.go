@@ -46,9 +46,10 @@ type Scheme struct {
 	HeaderPrefixes []string `json:"header_prefixes,omitempty"`
 
 	// Construction is how the signature is made from the content and the key:
-	// "hmac" (the default), "ed25519" (the receiver only needs the public key),
-	// "hash" (a plain digest of a content that includes {secret}) or "token" (the
-	// secret itself is sent, and nothing is signed).
+	// "hmac" (the default), "ed25519", "ecdsa" or "rsa" (the receiver only needs the
+	// public key; RSA is PKCS #1 v1.5), "hash" (a plain digest of a content that
+	// includes {secret}) or "token" (the secret itself is sent, and nothing is
+	// signed).
 	Construction string `json:"construction,omitempty"`
 
 	// Algorithm is the hash: sha1, sha256 (the default), sha384 or sha512. It is
@@ -58,8 +59,9 @@ type Scheme struct {
 	// Key is how the key is made from a configured secret: "text" (the default:
 	// its bytes), "hex", "base64", "whsec" (base64 after an optional "whsec_"),
 	// "text_or_hex" or "text_or_whsec" (its bytes sign; they verify, and so does what
-	// they decode to), "sha1" or "sha256" (the digest of the text) or, only for
-	// Ed25519, "ed25519" ("whpk_" or "whsk_" and base64).
+	// they decode to), "sha1" or "sha256" (the digest of the text), for Ed25519
+	// "ed25519" ("whpk_" or "whsk_" and base64), "hex" or "base64", and for ECDSA and
+	// RSA "pem" (with or without its first and last line).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. docs/verify.md

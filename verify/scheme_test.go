@@ -54,7 +54,7 @@ func TestValidate(t *testing.T) {
 		"bad algorithm":        {func(s *verify.Scheme) { s.Algorithm = "md5" }, []string{"algorithm", `"md5"`, "sha256"}},
 		"bad key":              {func(s *verify.Scheme) { s.Key = "rot13" }, []string{"key", `"rot13"`, "whsec"}},
 		"bad encoding":         {func(s *verify.Scheme) { s.Signature.Encoding = "base32" }, []string{"signature", "encoding", "base64url"}},
-		"bad construction":     {func(s *verify.Scheme) { s.Construction = "rsa" }, []string{"construction", "hmac, hash, token"}},
+		"bad construction":     {func(s *verify.Scheme) { s.Construction = "dsa" }, []string{"construction", "hmac, hash, token, ecdsa, ed25519, rsa"}},
 		"bad handshake":        {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
 		"bad port":             {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
 		"status 410":           {func(s *verify.Scheme) { s.StatusCode = 410 }, []string{"status_code", "stop for good", "401"}},

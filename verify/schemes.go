@@ -8,7 +8,7 @@ import (
 // schemes are the rows of all tables, sorted by name; byName finds them under
 // their aliases too.
 var (
-	schemes = sortSchemes(rowsBody, rowsTime, rowsStandard, rowsURL, rowsInBody, rowsToken, rowsEd25519, rowsCustom)
+	schemes = sortSchemes(rowsBody, rowsTime, rowsStandard, rowsURL, rowsInBody, rowsToken, rowsKeyPair, rowsCustom)
 	byName  = indexSchemes(schemes)
 )
 

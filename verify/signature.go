@@ -192,6 +192,9 @@ func (p *plan) decodeMAC(text string) (mac, bool) {
 		copy(m.sum[:], sum[:])
 		return m, text != ""
 	}
+	if p.size == 0 {
+		return p.encoding.decodeLong(text)
+	}
 	return p.encoding.decodeMAC(text, p.size)
 }
 

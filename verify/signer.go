@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net/http"
@@ -45,8 +44,8 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 		return nil, fmt.Errorf("signing as %s: %w", s.Name, err)
 	}
 	for i, k := range keys {
-		if s.Construction == "ed25519" && k.private == nil {
-			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one, whsk_…", s.Name, i+1, len(keys))
+		if s.paired() && k.private == nil {
+			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one", s.Name, i+1, len(keys))
 		}
 	}
 	return &Signer{plan: p, keys: keys}, nil
@@ -223,7 +222,10 @@ func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 	}
 	macs := make([]mac, len(keys))
 	for i, k := range keys {
-		reason := s.mac(&macs[i], k, in, l)
+		reason, err := s.mac(&macs[i], k, in, l)
+		if err != nil {
+			return nil, err
+		}
 		if reason != "" {
 			return nil, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 		}
@@ -232,11 +234,13 @@ func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 }
 
 // mac makes one signature.
-func (s *Signer) mac(to *mac, k *key, in *input, l *lane) Reason {
+func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (reason Reason, err error) {
 	if k.private != nil {
 		content, reason := appendContent(nil, in, l, nil)
-		to.size = copy(to.sum[:], ed25519.Sign(k.private, content))
-		return reason
+		if reason == "" {
+			to.long, err = k.sign(content)
+		}
+		return reason, err
 	}
 	state := k.get()
 	defer k.put(state)
@@ -250,14 +254,13 @@ func (s *Signer) mac(to *mac, k *key, in *input, l *lane) Reason {
 			text = buffer[:0]
 			continue
 		}
-		var reason Reason
 		if text, reason = in.append(text, segment, l, k.secret); reason != "" {
-			return reason
+			return reason, nil
 		}
 	}
 	state.Write(text)
 	to.size = len(state.Sum(to.sum[:0]))
-	return ""
+	return "", nil
 }
 
 // write sets the signature's headers.

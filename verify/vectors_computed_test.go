@@ -18,11 +18,11 @@ import (
 // headers and body stand for the HMAC of what is signed.
 type example struct {
 	vector
-	hash   func() hash.Hash // SHA-256 when nil
-	key    string           // the secret when empty
-	signed string           // the body when empty
-	plain  bool             // a plain hash of what is signed
-	seed   string           // of an Ed25519 key, instead of all these
+	hash   func() hash.Hash            // SHA-256 when nil
+	key    string                      // the secret when empty
+	signed string                      // the body when empty
+	plain  bool                        // a plain hash of what is signed
+	sign   func(content string) []byte // with a private key, instead of all these
 }
 
 // computed are the vectors of all examples. They are judged at testNow unless
@@ -56,8 +56,8 @@ func (e example) compute() vector {
 		h.Write([]byte(e.signed))
 		sum = h.Sum(nil)
 	}
-	if e.seed != "" {
-		sum = ed25519.Sign(ed25519.NewKeyFromSeed([]byte(e.seed)), []byte(e.signed))
+	if e.sign != nil {
+		sum = e.sign(e.signed)
 	}
 	fill := strings.NewReplacer(
 		"{hex}", hex.EncodeToString(sum),
@@ -87,8 +87,9 @@ func examples() []example {
 		sum := sha1.Sum([]byte(text))
 		return string(sum[:])
 	}
-	const seed = "0123456789abcdef0123456789abcdef"
-	public := ed25519.NewKeyFromSeed([]byte(seed)).Public().(ed25519.PublicKey)
+	private := ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+	public := private.Public().(ed25519.PublicKey)
+	signEd25519 := func(content string) []byte { return ed25519.Sign(private, []byte(content)) }
 	return []example{
 		{
 			vector: vector{
@@ -393,7 +394,7 @@ func examples() []example {
 				body:   `{"type":"user.created"}`,
 				id:     "msg_1", event: "user.created",
 			},
-			seed:   seed,
+			sign:   signEd25519,
 			signed: "msg_1." + unixNow + `.{"type":"user.created"}`,
 		},
 		{
@@ -403,7 +404,7 @@ func examples() []example {
 				body:   `{"type":1,"event":{"type":"ENTITLEMENT_CREATE"}}`,
 				event:  "ENTITLEMENT_CREATE",
 			},
-			seed:   seed,
+			sign:   signEd25519,
 			signed: unixNow + `{"type":1,"event":{"type":"ENTITLEMENT_CREATE"}}`,
 		},
 		{
@@ -413,8 +414,30 @@ func examples() []example {
 				body:   `{"data":{"id":"1","event_type":"message.received"}}`,
 				id:     "1", event: "message.received",
 			},
-			seed:   seed,
+			sign:   signEd25519,
 			signed: unixNow + `|{"data":{"id":"1","event_type":"message.received"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "circle", secret: ecdsaPublicBase64(),
+				header: map[string]string{"X-Circle-Signature": "{base64}", "X-Circle-Key-Id": "879dc113-5ca4-4ff7-a6b7-54652083fcf8"},
+				body:   `{"subscriptionId":"s1","notificationId":"n1","notificationType":"transactions.outbound"}`,
+				id:     "n1", event: "transactions.outbound",
+			},
+			sign: signECDSA,
+		},
+		{
+			vector: vector{
+				scheme: "kick", secret: rsaPublicPEM(),
+				header: map[string]string{
+					"Kick-Event-Signature": "{base64}", "Kick-Event-Message-Id": "01JM4D3S0VK2V1F0XQ7J1F6Z5N",
+					"Kick-Event-Message-Timestamp": "2023-11-14T22:13:20Z", "Kick-Event-Type": "chat.message.sent", "Kick-Event-Version": "1",
+				},
+				body: `{"message_id":"m1"}`,
+				id:   "01JM4D3S0VK2V1F0XQ7J1F6Z5N", event: "chat.message.sent",
+			},
+			sign:   signRSA,
+			signed: `01JM4D3S0VK2V1F0XQ7J1F6Z5N.2023-11-14T22:13:20Z.{"message_id":"m1"}`,
 		},
 		{
 			vector: vector{

@@ -1,0 +1,240 @@
+package verify_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// rsaPair is made once: it takes longer than all that is tested with it.
+var rsaPair = sync.OnceValue(func() *rsa.PrivateKey {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return private
+})
+
+var ecdsaPair = sync.OnceValue(func() *ecdsa.PrivateKey {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return private
+})
+
+func ecdsaPublicBase64() string {
+	return base64.StdEncoding.EncodeToString(pkix(ecdsaPair().Public()))
+}
+
+func signECDSA(content string) []byte {
+	sum := sha256.Sum256([]byte(content))
+	signature, err := ecdsa.SignASN1(rand.Reader, ecdsaPair(), sum[:])
+	if err != nil {
+		panic(err)
+	}
+	return signature
+}
+
+func rsaPublicPEM() string { return inPEM("PUBLIC KEY", pkix(rsaPair().Public())) }
+
+func signRSA(content string) []byte {
+	sum := sha256.Sum256([]byte(content))
+	signature, err := rsa.SignPKCS1v15(nil, rsaPair(), crypto.SHA256, sum[:])
+	if err != nil {
+		panic(err)
+	}
+	return signature
+}
+
+func inPEM(kind string, der []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+}
+
+func pkix(public any) []byte {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		panic(err)
+	}
+	return der
+}
+
+// A key is taken in each form in which providers and tools write it, and its
+// public half is the same.
+func TestPEM(t *testing.T) {
+	b64 := base64.StdEncoding.EncodeToString
+	ecPrivate, _ := x509.MarshalECPrivateKey(ecdsaPair())
+	ecPKCS8, _ := x509.MarshalPKCS8PrivateKey(ecdsaPair())
+	ec := pkix(ecdsaPair().Public())
+	rsaPKCS8, _ := x509.MarshalPKCS8PrivateKey(rsaPair())
+	modulus := pkix(rsaPair().Public())
+	for construction, test := range map[string]struct {
+		public string
+		forms  []string
+	}{
+		"ecdsa": {b64(ec), []string{
+			b64(ec), inPEM("PUBLIC KEY", ec), strings.ReplaceAll(inPEM("PUBLIC KEY", ec), "\n", `\n`), strings.ReplaceAll(inPEM("PUBLIC KEY", ec), "\n", " "),
+			inPEM("EC PRIVATE KEY", ecPrivate), inPEM("PRIVATE KEY", ecPKCS8), b64(ecPKCS8),
+		}},
+		"rsa": {b64(modulus), []string{
+			b64(modulus), rsaPublicPEM(), strings.Join(strings.Split(rsaPublicPEM(), "\n")[1:8], "\n"),
+			inPEM("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaPair().PublicKey)),
+			inPEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaPair())), inPEM("PRIVATE KEY", rsaPKCS8),
+		}},
+	} {
+		row := pairedRow(construction)
+		for _, form := range test.forms {
+			if got, err := verify.PublicKey(row, form); err != nil || got != test.public {
+				t.Errorf("%s: the public key of %q is %q, %v", construction, form, got, err)
+			}
+		}
+	}
+}
+
+func TestPEMRefused(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ed, _ := verify.PublicKey(rowOf(t, "telnyx"), generate(t, rowOf(t, "telnyx")))
+	for _, tt := range []struct{ construction, secret, want string }{
+		{"rsa", inPEM("PUBLIC KEY", pkix(short.Public())), "1024 bits"},
+		{"rsa", inPEM("PUBLIC KEY", pkix(small.Public())), "no key of RSA"},
+		{"ecdsa", inPEM("PUBLIC KEY", pkix(small.Public())), "224 bits"},
+		{"ecdsa", rsaPublicPEM(), "no key of ECDSA"},
+		{"ecdsa", ed, "no key of ECDSA"},
+		{"ecdsa", "-----BEGIN PUBLIC KEY-----", "decodes to nothing"},
+		{"ecdsa", strings.TrimSuffix(inPEM("PUBLIC KEY", pkix(small.Public())), "-\n"), "neither PEM"},
+		{"rsa", "a shared secret", "neither PEM"},
+		{"rsa", inPEM("PUBLIC KEY", nil), "decodes to nothing"},
+		{"rsa", "", "empty"},
+	} {
+		_, err := verify.New(pairedRow(tt.construction), verify.Options{Secrets: []string{tt.secret}})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %q gives %v, want %q", tt.construction, tt.secret, err, tt.want)
+		}
+	}
+	for _, s := range []verify.Scheme{
+		base(func(s *verify.Scheme) { s.Construction = "rsa" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key = "ecdsa", "base64" }),
+		base(func(s *verify.Scheme) { s.Key = "pem" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key = "hash", "pem" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Algorithm = "rsa", "pem", "sha1" }),
+		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Content = "ecdsa", "pem", "{secret}{body}" }),
+	} {
+		if err := s.Validate(); err == nil {
+			t.Errorf("%+v is valid", s)
+		}
+	}
+}
+
+// The sender holds the private key, the receiver the public one.
+func TestPairsSign(t *testing.T) {
+	for _, construction := range []string{"ecdsa", "rsa"} {
+		row := pairedRow(construction)
+		private := generate(t, row)
+		public, err := verify.PublicKey(row, private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verify.NewSigner(row, []string{public}); err == nil || !strings.Contains(err.Error(), "public key") {
+			t.Errorf("%s: a public key signs: %v", construction, err)
+		}
+		h := sign(t, row, outgoing(), private)
+		signature := h.Get("X-Sig")
+		request := func(signature string) *http.Request { return post(testURL, "X-Sig", signature) }
+		v := verifierOf(t, row, public)
+		first := accept(t, v, request(signature), testBody)
+		for i := range len(testBody) {
+			changed := []byte(testBody)
+			changed[i] ^= 1
+			refuse(t, v, request(signature), string(changed), verify.ReasonBadSignature)
+		}
+		refuse(t, verifierOf(t, row, generate(t, row)), request(signature), testBody, verify.ReasonBadSignature)
+		raw, _ := base64.StdEncoding.DecodeString(signature)
+		for i := range raw {
+			changed := bytes.Clone(raw)
+			changed[i] ^= 1
+			refuse(t, v, request(base64.StdEncoding.EncodeToString(changed)), testBody, verify.ReasonBadSignature)
+		}
+		for _, other := range [][]byte{raw[:len(raw)-1], append(bytes.Clone(raw), 0), []byte(sha256b64(public, testBody)), {1}} {
+			refuse(t, v, request(base64.StdEncoding.EncodeToString(other)), testBody, verify.ReasonBadSignature)
+		}
+		for _, malformed := range []string{
+			signature[:8] + "\n" + signature[8:], signature + "\n", signature + "=", "!", signature + signature[:4],
+			base64.StdEncoding.EncodeToString(make([]byte, 513)),
+		} {
+			r := request("")
+			r.Header["X-Sig"] = []string{malformed}
+			if _, err := v.Verify(r, []byte(testBody)); err == nil {
+				t.Errorf("%s: %q is accepted", construction, malformed)
+			}
+		}
+		if construction == "ecdsa" {
+			// its twin is as true, and must not pass for another message
+			second := accept(t, v, request(base64.StdEncoding.EncodeToString(twin(t, raw))), testBody)
+			if !bytes.Equal(first.MAC, second.MAC) {
+				t.Error("the same message has two replay keys")
+			}
+		}
+	}
+}
+
+// Where a signature costs much, few are tried.
+func TestPairsInLists(t *testing.T) {
+	row := pairedRow("rsa")
+	row.Signature.Separator = ","
+	good := base64.StdEncoding.EncodeToString(signRSA(testBody))
+	bad := base64.StdEncoding.EncodeToString(make([]byte, 256))
+	v := verifierOf(t, row, rsaPublicPEM())
+	accept(t, v, post(testURL, "X-Sig", strings.Repeat(bad+",", 3)+good), testBody)
+	refuse(t, v, post(testURL, "X-Sig", strings.Repeat(bad+",", 4)+good), testBody, verify.ReasonMalformedSignature)
+}
+
+func pairedRow(construction string) verify.Scheme {
+	return verify.Scheme{Name: "pair", Construction: construction, Key: "pem", Signature: verify.Signature{Name: "X-Sig", Encoding: "base64"}}
+}
+
+func generate(t *testing.T, row verify.Scheme) string {
+	t.Helper()
+	secret, err := verify.GenerateSecret(row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// twin is the other signature that an ECDSA signature makes true: s is as good
+// as the order of the curve less s.
+func twin(t *testing.T, signature []byte) []byte {
+	t.Helper()
+	var parts struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(signature, &parts); err != nil {
+		t.Fatal(err)
+	}
+	parts.S.Sub(elliptic.P256().Params().N, parts.S)
+	other, err := asn1.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
+}
