@@ -395,6 +395,7 @@ func TestAttack15Time(t *testing.T) {
 		"now", "-1700000000", "+1700000000", "1700000000.0", "1700000000.5", "01700000000", "0x6553f100", "1.7e9", " 1700000000", "1700000000 ",
 		"1700000000000", "170000000", "0", "-0", "9223372036854775807", "-9223372036854775808", "9223372036854775808", strings.Repeat("9", 25),
 		"１７００００００００", "1700000000\x00", "0000000000", "NaN", "Inf", "1_700_000_000", "2023-11-14T22:13:20Z",
+		"17000000x0", "1.70000000", "+170000000", " 170000000",
 	} {
 		try(stamp, verify.ReasonMalformedTimestamp)
 	}
@@ -782,6 +783,20 @@ func TestAttack28NamesOutsideOfAnElement(t *testing.T) {
 	if m.Signed != (verify.Signed{}) || m.MAC != nil {
 		t.Errorf("%+v is said to be signed", m)
 	}
+}
+
+// A body has at least one element that is signed, and not more than are tried.
+func TestAttack28NumberOfElements(t *testing.T) {
+	v := verifierOf(t, base(func(s *verify.Scheme) {
+		s.Signature = verify.Signature{In: "json", Name: "sig", Each: "events"}
+		s.Content, s.UnboundBody = "{json.a}", true
+	}))
+	element := `{"a":1,"sig":"` + sha256hex("secret", "1") + `"}`
+	body := func(n int) string { return `{"events":[` + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + `]}` }
+	refuse(t, v, post(in), body(0), verify.ReasonMalformedBody)
+	accept(t, v, post(in), body(1))
+	accept(t, v, post(in), body(1000))
+	refuse(t, v, post(in), body(1001), verify.ReasonMalformedBody)
 }
 
 // A form may have fields that the content doesn't name where it has all of it, or

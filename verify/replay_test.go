@@ -87,6 +87,11 @@ func TestAttack19Flood(t *testing.T) {
 	if evicted != 1 {
 		t.Errorf("a key whose life was over counts as evicted")
 	}
+	held := r.Len()
+	r.Commit(key(99)) // which nobody has reserved
+	if evicted != 1 || r.Len() != held {
+		t.Errorf("a key that isn't reserved is kept, or pushes one out: %d evictions, %d keys", evicted, r.Len())
+	}
 	// Reservations are bounded too.
 	expect(t, r, key(101), time.Hour, verify.Fresh)
 	expect(t, r, key(102), time.Hour, verify.Fresh)
