@@ -142,7 +142,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 			c.Logger.Warn("an attempt got no connection", "subscription_id", t.sub.ID, "class", o.class, "error", o.detail)
 		})
 	}
-	if t.sub.URL != l.target.Load().sub.URL {
+	if !sameReceiver(t.sub, l.target.Load().sub) {
 		return // nor is it a word of the receiver that it has now
 	}
 	n := l.note(o, c)

@@ -87,12 +87,12 @@ func (l *lane) worksForOthers() {
 }
 
 // deactivateFailing deactivates a subscription whose receiver has failed for too
-// long, unless it has another URL by now, or works again.
+// long, unless it has another receiver by now, or works again.
 func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, failed *store.Subscription) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, ReasonFailing, func(s *store.Subscription) bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return s.URL == failed.URL && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
+		return sameReceiver(s, failed) && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", "subscription_id", failed.ID, "error", err)

@@ -377,14 +377,19 @@ func TestShorterWishComesLast(t *testing.T) {
 
 // What the receiver wants that a subscription had before is nothing to the new one.
 func TestWishOfAnotherReceiver(t *testing.T) {
-	l := newLane(t, store.Subscription{})
-	old := l.target.Load()
-	moved := *old.sub
-	moved.URL = "https://other.example/"
-	l.retarget(l.e.config.Load(), &moved)
-	l.e.afterwards(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
-	if !l.notBefore.IsZero() || l.breaker.failures != 0 {
-		t.Errorf("it keeps still for %v, after %d failures", l.notBefore.Sub(l.e.now()), l.breaker.failures)
+	for _, change := range []func(*store.Subscription){
+		func(s *store.Subscription) { s.URL = "https://other.example/" },
+		func(s *store.Subscription) { s.OAuth2.TokenURL = "https://login.example/" },
+	} {
+		l := newLane(t, store.Subscription{})
+		old := l.target.Load()
+		moved := *old.sub
+		change(&moved)
+		l.retarget(l.e.config.Load(), &moved)
+		l.e.afterwards(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
+		if !l.notBefore.IsZero() || l.breaker.failures != 0 {
+			t.Errorf("it keeps still for %v, after %d failures", l.notBefore.Sub(l.e.now()), l.breaker.failures)
+		}
 	}
 }
 

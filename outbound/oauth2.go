@@ -268,7 +268,12 @@ func noToken(o outcome) outcome {
 	return o
 }
 
+// cloneOAuth2 has nil for what is empty, as it comes back from the store: it would be
+// taken for a change.
 func cloneOAuth2(o OAuth2) OAuth2 {
-	o.Scopes, o.Params = slices.Clone(o.Scopes), maps.Clone(o.Params)
+	o.Scopes, o.Params = append([]string(nil), o.Scopes...), maps.Clone(o.Params)
+	if len(o.Params) == 0 {
+		o.Params = nil
+	}
 	return o
 }

@@ -205,6 +205,11 @@ func TestTokenIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "Bearer token-1"},
+		{"with none of what it had none of", func() {
+			change(func(s *outbound.SubscriptionSpec) {
+				s.OAuth2.Scopes, s.OAuth2.Params = []string{}, map[string]string{}
+			})
+		}, "Bearer token-1"},
 		{"with another scope", func() {
 			change(func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{"write"} })
 		}, "Bearer token-2"},
@@ -245,6 +250,48 @@ func TestOAuth2OfTheConfiguration(t *testing.T) {
 		if got := h.bearer(r); got != step.want {
 			t.Errorf("for %s it is %q, want %q", step.scope, got, step.want)
 		}
+	}
+}
+
+// With another way to get tokens, a receiver that was down for want of one is tried at
+// once.
+func TestCorrectedOAuth2(t *testing.T) {
+	for _, fromConfig := range []bool{false, true} {
+		h := open(t, retries(time.Hour))
+		r, issuer := newReceiver(t), newReceiver(t)
+		issuer.answers(status(http.StatusUnauthorized))
+		spec := outbound.SubscriptionSpec{Name: "crm", URL: r.URL, EventTypes: []string{"a"}, OAuth2: outbound.OAuth2{
+			TokenURL: issuer.URL, ClientID: "id", ClientSecret: "wrong",
+		}}
+		apply := func() {
+			t.Helper()
+			h.settings.Subscriptions = []outbound.SubscriptionSpec{spec}
+			if err := h.Apply(t.Context(), h.settings); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if fromConfig {
+			apply()
+		} else {
+			h.subscribe(spec)
+		}
+		h.fails(10)
+		h.eventually("the store to know", func() bool {
+			return h.sub().Health == outbound.HealthDown && !h.sub().Subscription.FailingSince.IsZero()
+		})
+
+		issuer.issues("")
+		spec.OAuth2.ClientSecret = clientSecret
+		correct := func(s *outbound.SubscriptionSpec) error { s.OAuth2 = spec.OAuth2; return nil }
+		if fromConfig {
+			apply()
+		} else if _, err := h.UpdateSubscription(t.Context(), h.sub().Subscription.ID, correct); err != nil {
+			t.Fatal(err)
+		}
+		if !h.sub().Subscription.FailingSince.IsZero() {
+			t.Errorf("it still counts as one that fails: %+v", h.sub())
+		}
+		r.next(t)
 	}
 }
 

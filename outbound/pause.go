@@ -54,7 +54,7 @@ func (l *lane) paused(t time.Time) {
 // more or has another receiver: unpause and resume come after such a change.
 func (l *lane) holdBack(failed *target, retry time.Time) {
 	l.mu.Lock()
-	if s := l.target.Load().sub; s.Ordered && s.URL == failed.sub.URL {
+	if s := l.target.Load().sub; s.Ordered && sameReceiver(s, failed.sub) {
 		l.retry = retry
 	}
 	l.mu.Unlock()

@@ -203,13 +203,14 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 
 // apply writes what the user said into the row.
 func (s *SubscriptionSpec) apply(row *store.Subscription) {
-	if row.URL != s.URL {
-		row.FailingSince = time.Time{}
-	}
+	old := *row
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
 	row.OAuth2 = cloneOAuth2(s.OAuth2)
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
+	if !sameReceiver(&old, row) {
+		row.FailingSince = time.Time{}
+	}
 	if len(s.Secrets) > 0 {
 		row.Secrets = nil
 		for _, v := range s.Secrets {

@@ -154,9 +154,9 @@ func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error)
 }
 
 // deactivateGone deactivates a subscription whose receiver answered 410, unless
-// it has another URL by now.
+// it has another by now.
 func (e *Engine) deactivateGone(ctx context.Context, answered *store.Subscription) error {
-	_, err := e.setActiveIf(ctx, answered.ID, false, ReasonGone, func(s *store.Subscription) bool { return s.URL == answered.URL })
+	_, err := e.setActiveIf(ctx, answered.ID, false, ReasonGone, func(s *store.Subscription) bool { return sameReceiver(s, answered) })
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"time"
 
@@ -116,11 +117,17 @@ func (e *Engine) adopt(s *store.Subscription) {
 	switch {
 	case old.Active && !s.Active:
 		l.flush()
-	case !old.Active && s.Active, old.URL != s.URL:
+	case !old.Active && s.Active, !sameReceiver(old, s):
 		l.resume()
 	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit && !s.Ordered:
 		l.unpause()
 	}
+}
+
+// sameReceiver tells whether how an attempt by the one has ended says something of
+// the receiver of the other: it has the same URL, and tokens are got in the same way.
+func sameReceiver(one, other *store.Subscription) bool {
+	return one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
 }
 
 // retarget renews what attempts go by.
