@@ -249,11 +249,12 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outc
 	return nil, noToken(outcome{words: words, retryAfter: retryAfter(resp.Header, at)})
 }
 
-// lifeOf is for how long a token is kept.
+// lifeOf is for how long a token is kept. By 0 some endpoints mean one that doesn't
+// expire; and if each delivery had to wait for a token of its own, it would be for long.
 func lifeOf(expiresIn json.Number) time.Duration {
 	life := tokenLife
-	if seconds, err := expiresIn.Float64(); err == nil {
-		life = time.Duration(max(min(seconds, maxTokenLife.Seconds()), 0) * float64(time.Second))
+	if seconds, err := expiresIn.Float64(); err == nil && seconds > 0 {
+		life = time.Duration(min(seconds, maxTokenLife.Seconds()) * float64(time.Second))
 	}
 	return life - min(life/10, tokenMargin)
 }
