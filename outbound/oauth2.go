@@ -133,7 +133,7 @@ func tokenForm(o *OAuth2) string {
 }
 
 // tokens asks for the access tokens of one subscription, one request at a time, and
-// keeps the last one in memory while it is good.
+// keeps in memory what came of the last.
 type tokens struct {
 	endpoint
 	header http.Header
@@ -143,8 +143,9 @@ type tokens struct {
 }
 
 type token struct {
-	bearer string // as the header has it
-	until  time.Time
+	bearer  string    // as the header has it
+	until   time.Time // zero where none came
+	outcome           // of asking for it
 }
 
 func (t *token) isGood(at time.Time) bool { return t != nil && at.Before(t.until) }
@@ -177,7 +178,8 @@ func (t *target) setTokens(old *target) {
 }
 
 // authorize puts a token into the headers of an attempt. What keeps it from that is
-// how the attempt has failed.
+// how the attempt has failed. What came of a request is for all who waited for it: if
+// each made its own, those of many attempts would all go to an endpoint that is slow.
 func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at time.Time) outcome {
 	t := k.kept.Load()
 	if !t.isGood(at) {
@@ -187,16 +189,17 @@ func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at tim
 		case <-ctx.Done():
 			return noToken(failure(ctx.Err()))
 		}
-		if t = k.kept.Load(); !t.isGood(at) { // it may have come meanwhile
-			var o outcome
-			if t, o = k.ask(ctx, s, at); !o.ok() {
-				return o
-			}
+		if came := k.kept.Load(); came != nil && came != t {
+			t = came
+		} else {
+			t = k.ask(ctx, s, at)
 			k.kept.Store(t)
 		}
 	}
-	h[authorization] = []string{t.bearer}
-	return outcome{}
+	if t.ok() {
+		h[authorization] = []string{t.bearer}
+	}
+	return t.outcome
 }
 
 // refused throws the token away by which the receiver did not let an attempt in.
@@ -209,15 +212,15 @@ func (k *tokens) refused(h http.Header) {
 // ask has the exchange of RFC 6749, section 4.4.2. It is made here, over the sender's
 // own transport, since golang.org/x/oauth2 would follow redirects, read 1 MiB, put
 // the answer into its errors, and have all wait for one without a deadline of theirs.
-func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outcome) {
+func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) *token {
 	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
 	if err != nil {
-		return nil, noToken(failure(err))
+		return &token{outcome: noToken(failure(err))}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	if err != nil {
-		return nil, noToken(failure(err))
+		return &token{outcome: noToken(failure(err))}
 	}
 	var answer struct {
 		AccessToken string      `json:"access_token"`
@@ -244,9 +247,9 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) (*token, outc
 	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
 		words = "the token endpoint's answer has a token_type that isn't Bearer"
 	default:
-		return &token{"Bearer " + answer.AccessToken, at.Add(lifeOf(answer.ExpiresIn))}, outcome{}
+		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(lifeOf(answer.ExpiresIn))}
 	}
-	return nil, noToken(outcome{words: words, retryAfter: retryAfter(resp.Header, at)})
+	return &token{outcome: noToken(outcome{words: words, retryAfter: retryAfter(resp.Header, at)})}
 }
 
 // lifeOf is for how long a token is kept. By 0 some endpoints mean one that doesn't

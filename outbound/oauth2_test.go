@@ -180,6 +180,26 @@ func TestOneTokenForAll(t *testing.T) {
 	issuer.none(t)
 }
 
+// If there is none, that is told to all who have waited.
+func TestNoTokenForAll(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	_, issuer, _ := withOAuth2(t, h)
+	goOn := issuer.waits(t, http.StatusInternalServerError)
+	for range 16 {
+		h.publish("a", `{}`)
+	}
+	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
+	goOn()
+	for range 16 {
+		if a := h.attempt().Attempt; a.Error != "no access token: the token endpoint answered 500 Internal Server Error" {
+			t.Errorf("%+v", a)
+		}
+	}
+	if n := len(issuer.arrivals); n > 8 { // but for those that were still on their way
+		t.Errorf("it was asked for %d times", n)
+	}
+}
+
 // A token is kept for as long as it is got in the same way.
 func TestTokenIsKept(t *testing.T) {
 	h := open(t)
