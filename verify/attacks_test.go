@@ -1054,6 +1054,11 @@ func TestAttackLengthExtension(t *testing.T) {
 	body := testBody + padding + `,"forged":true}`
 	sum := sha256.Sum256([]byte("secret" + body))
 	refuse(t, v, post(in, "X-HubSpot-Signature", hex.EncodeToString(sum[:])), body, verify.ReasonMalformedBody)
+	// A NUL byte is found wherever it stands in a piece of the body.
+	for _, body := range []string{"\x00", "\x00" + testBody, testBody + "\x00"} {
+		sum := sha256.Sum256([]byte("secret" + body))
+		refuse(t, v, post(in, "X-HubSpot-Signature", hex.EncodeToString(sum[:])), body, verify.ReasonMalformedBody)
+	}
 }
 
 // What the caller gave is not what a message keeps hold of.
