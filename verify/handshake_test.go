@@ -49,6 +49,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "slack", scheme: "slack", body: `{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV","type":"url_verification"}`, sign: slackHeaders, reply: "3eZbrw1aBm2rZgRNFdxV"},
 		{name: "slack, unsigned", scheme: "slack", body: `{"challenge":"x","type":"url_verification"}`, reason: verify.ReasonMissingSignature},
 		{name: "slack, without a challenge", scheme: "slack", body: `{"type":"url_verification"}`, sign: slackHeaders, reason: verify.ReasonBadChallenge},
+		{name: "slack, a challenge of two lines", scheme: "slack", body: `{"challenge":"a\nb","type":"url_verification"}`, sign: slackHeaders, reason: verify.ReasonBadChallenge},
 		{name: "slack, an event", scheme: "slack", body: `{"type":"event_callback","challenge":"x"}`, sign: slackHeaders, event: true},
 		{name: "slack, a slash command", scheme: "slack", body: `command=%2Fx&type=url_verification&challenge=x`, sign: slackHeaders, event: true},
 		{name: "slack, a type deep inside", scheme: "slack", body: `{"event":{"type":"url_verification"},"challenge":"x"}`, sign: slackHeaders, event: true},
