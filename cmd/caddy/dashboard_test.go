@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,50 @@ http://:{$PORT} {
 	b.accept()
 	b.sees(id + " is deleted.")
 	b.find("main").has("There are no subscriptions.")
+}
+
+// TestDashboardBehindAGuard goes through the page where something else knows who is
+// there, is slow about it, and then no longer does.
+func TestDashboardBehindAGuard(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	guard := newReceiver(t)
+	s := startServer(t, "{"+head+"\twebhooks {\nstore sqlite {$DB}\n}\n}"+`
+http://:{$PORT} {
+	forward_auth `+guard.addr+` {
+		uri /
+	}
+	handle_path /webhooks/* {
+		webhook_api {
+			auth none
+		}
+	}
+}
+`)
+	// What is drawn when a subscription was made waits.
+	let := make(chan struct{})
+	next := func(d *request) bool {
+		return d.header.Get("X-Forwarded-Method") == "GET" && strings.HasPrefix(d.header.Get("X-Forwarded-Uri"), "/webhooks/subscriptions/sub_")
+	}
+	guard.answer(func(_ http.ResponseWriter, d *request) {
+		if next(d) {
+			<-let
+		}
+	})
+	b.open(s.url("/webhooks/"))
+	b.summary("Create a subscription").click()
+	b.find("input[name=url]").write("https://example.com/")
+	b.find("input[name=event_types]").write("*")
+	b.button("Create").click()
+	guard.waitFor("the new page", func(got []*request) bool { return slices.ContainsFunc(got, next) })
+	b.button("Create").click()
+	close(let)
+	b.sees("It is created.")
+	if made := s.manager().list("/subscriptions"); len(made) != 1 {
+		t.Errorf("there are %d subscriptions", len(made))
+	}
+	b.do("POST", "/back", map[string]any{}, nil)
+	b.find("main").has("Dead letters")
 }
 
 // enter is the key in WebDriver's terms.
