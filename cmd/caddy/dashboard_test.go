@@ -221,6 +221,11 @@ http://:{$PORT} {
 	}
 	b.do("POST", "/back", map[string]any{}, nil)
 	b.find("main").has("Dead letters")
+
+	guard.answerStatus(http.StatusUnauthorized)
+	b.link("Events").click()
+	b.sees("load the page again")
+	b.lacks("input[name=token]") // which the guard wouldn't know
 }
 
 // enter is the key in WebDriver's terms.
