@@ -23,7 +23,10 @@ func readHeaders(field string, value []byte) ([]header, error) {
 	s := scanner{data: value}
 	err := s.members(func(name, value []byte) error {
 		h := header{name: unescape(name), remove: isNull(value)}
-		if slices.ContainsFunc(sent, func(o header) bool { return strings.EqualFold(o.name, h.name) }) {
+		isSame := func(o header) bool { // not of one that is taken away to be spelt otherwise
+			return o.name == h.name || o.remove == h.remove && strings.EqualFold(o.name, h.name)
+		}
+		if slices.ContainsFunc(sent, isSame) {
 			return refuse(codeRepeatedField, "headers has %s twice: keep one", quote(h.name)).at(field)
 		}
 		if len(sent) == 2*egress.MaxHeaders { // all that are there taken away, and as many set
