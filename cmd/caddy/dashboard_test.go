@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os/exec"
 	"slices"
@@ -177,6 +178,46 @@ http://:{$PORT} {
 	b.accept()
 	b.sees(id + " is deleted.")
 	b.find("main").has("There are no subscriptions.")
+}
+
+// TestSubscriptionForm changes a subscription that somebody else changes meanwhile, and
+// of which nothing else may be touched.
+func TestSubscriptionForm(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	s := startServer(t, withOptions(local))
+	id, _ := s.subscribe(object{
+		"url": "https://example.com/one", "event_types": []string{"order.*"}, "description": "the first\nof two", "filter": "payload.n > 1 ||\npayload.n < 0",
+		"headers": object{"X-Env": "test", "__proto__": "a"}, "rate_limit": "50/s", "ordered": true,
+	})
+	want := s.manager().get("/subscriptions/" + id)
+	check := func(changes object) {
+		t.Helper()
+		b.sees("It is changed.")
+		b.lacks("details[open]")
+		maps.Copy(want, changes)
+		got := s.manager().get("/subscriptions/" + id)
+		for name, value := range got {
+			if name != "updated_at" && fmt.Sprint(value) != fmt.Sprint(want[name]) {
+				t.Errorf("%s is %v, want %v", name, value, want[name])
+			}
+		}
+	}
+
+	b.open(s.url("/webhooks/#subscription?id=" + id))
+	b.find("input[name=token]").write(manageToken + enter)
+	b.summary("Change").click()
+	b.find("input[name=url]").replace("https://example.com/two")
+	b.find("textarea[name=headers]").replace("x-env: test\n__proto__: b")
+	s.manager().do("PATCH", "/subscriptions/"+id, object{"description": "by another", "headers": object{"X-Other": "1"}}).want(http.StatusOK)
+	b.button("Save").click()
+	check(object{"url": "https://example.com/two", "description": "by another", "headers": object{"x-env": "test", "__proto__": "b", "X-Other": "1"}})
+
+	b.summary("Change").click()
+	b.find("textarea[name=description]").write("\nand me")
+	b.find("textarea[name=filter]").write("\n|| payload.n == 0")
+	b.button("Save").click()
+	check(object{"description": "by another\nand me", "filter": "payload.n > 1 ||\npayload.n < 0\n|| payload.n == 0"})
 }
 
 // TestDashboardBehindAGuard goes through the page where something else knows who is
