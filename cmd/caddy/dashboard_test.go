@@ -218,6 +218,53 @@ func TestSubscriptionForm(t *testing.T) {
 	b.find("textarea[name=filter]").write("\n|| payload.n == 0")
 	b.button("Save").click()
 	check(object{"description": "by another\nand me", "filter": "payload.n > 1 ||\npayload.n < 0\n|| payload.n == 0"})
+
+	r := newReceiver(t)
+	r.answer(func(w http.ResponseWriter, d *request) {
+		if d.path == "/token" {
+			fmt.Fprint(w, `{"access_token":"pass","token_type":"Bearer","expires_in":3600}`)
+		}
+	})
+	asks := func(form string) {
+		t.Helper()
+		r.forget()
+		b.button("Send a test").click()
+		got := r.wait(2)
+		asked := http.Request{Header: got[0].header}
+		if id, secret, _ := asked.BasicAuth(); id != "acme" || secret != "s3cret" || string(got[0].body) != form {
+			t.Errorf("%s asks for a token with %q and %q", got[0].body, id, secret)
+		}
+		if bearer := got[1].header.Get("Authorization"); got[1].path != "/two" || bearer != "Bearer pass" {
+			t.Errorf("%s gets %q", got[1].path, bearer)
+		}
+		b.link(id).click()
+		b.summary("Change").click()
+	}
+	b.summary("Change").click()
+	b.find("input[name=url]").replace(r.url("/two"))
+	b.summary("Access tokens (OAuth2)").click()
+	b.find("input[name='oauth2.client_id']").write("acme")
+	b.find("input[name='oauth2.client_secret']").write("s3cret")
+	b.find("input[name='oauth2.scopes']").write("read write")
+	b.find("textarea[name='oauth2.params']").write("audience: crm")
+	b.find("input[name=scheme]").write("github")
+	b.button("Save").click()
+	b.sees("oauth2.token_url is missing")
+	b.find("input[name='oauth2.token_url']:focus").write(r.url("/token"))
+	b.button("Save").click()
+	oauth2 := object{"token_url": r.url("/token"), "client_id": "acme", "scopes": []string{"read", "write"}, "params": object{"audience": "crm"}, "auth_style": "header"}
+	check(object{"url": r.url("/two"), "scheme": "github", "oauth2": oauth2})
+	asks("audience=crm&grant_type=client_credentials&scope=read+write")
+
+	b.find("textarea[name='oauth2.params']").replace("audience: erp")
+	b.button("Save").click()
+	oauth2["params"] = object{"audience": "erp"}
+	check(nil)
+	asks("audience=erp&grant_type=client_credentials&scope=read+write")
+
+	b.find("input[name='oauth2.token_url']").replace("")
+	b.button("Save").click()
+	check(object{"oauth2": nil})
 }
 
 // TestDashboardBehindAGuard goes through the page where something else knows who is
