@@ -252,6 +252,7 @@ func TestSubscriptionForm(t *testing.T) {
 	b.find("input[name='oauth2.client_secret']").write("s3cret")
 	b.find("input[name='oauth2.scopes']").write("read write")
 	b.find("textarea[name='oauth2.params']").write("audience: crm")
+	b.summary("Access tokens (OAuth2)").click()
 	b.find("input[name=scheme]").write("github")
 	b.button("Save").click()
 	b.sees("oauth2.token_url is missing")
