@@ -48,6 +48,7 @@ type damaged struct {
 // subscriptionStatus is how one subscription fares.
 type subscriptionStatus struct {
 	SubscriptionID string    `json:"subscription_id"`
+	Tenant         *string   `json:"tenant"`
 	URL            string    `json:"url"`
 	Health         string    `json:"health"`
 	Reason         *string   `json:"reason"` // why it is inactive
@@ -97,7 +98,7 @@ func storeStatusOf(s outbound.Status) *storeStatus {
 
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
-		SubscriptionID: s.Subscription.ID, URL: s.Subscription.URL, Health: s.Health, Reason: orNull(s.Subscription.Reason),
+		SubscriptionID: s.Subscription.ID, Tenant: orNull(s.Subscription.Tenant), URL: s.Subscription.URL, Health: s.Health, Reason: orNull(s.Subscription.Reason),
 		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, DeadLetters: s.Dead, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}

@@ -321,6 +321,7 @@ func TestStatus(t *testing.T) {
 	s.subscribe("order.*")
 	held := s.subscribe("*")
 	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	s.subscribe("*", "--tenant", "acme")
 	s.answer.Store(503)
 	s.publish("order.created", "1")
 	golden(t, "status", steady(s.run("", "status").want(t, 0).out))

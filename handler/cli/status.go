@@ -68,6 +68,7 @@ func (n node) String() string {
 // subscriptionStatus is how one subscription fares.
 type subscriptionStatus struct {
 	ID          string    `json:"subscription_id"`
+	Tenant      string    `json:"tenant"`
 	URL         string    `json:"url"`
 	Health      string    `json:"health"`
 	Reason      string    `json:"reason"` // why it is inactive
@@ -160,10 +161,10 @@ func printStatus(c *call, answer []byte) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "URL", "REASON OR LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "TENANT", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
-		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.URL, 40), cell(s.trouble(), widest))
+		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.Tenant, 24), cell(s.URL, 40), cell(s.trouble(), widest))
 	}
 	return t.flush(c.out)
 }
