@@ -156,14 +156,14 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 // still held comes back, and the lane with it. It isn't done beside claims,
 // which put off when a delivery is no longer held.
 func (c *claimer) bury(ctx context.Context, l *lane) {
-	buried, err := c.e.bury(ctx, store.Burial{Subscription: l.key, Reason: ReasonDeleted, Limit: deadBatch})
+	buried, err := c.e.bury(ctx, store.Burial{Subscription: l.key, Reason: ReasonDeleted, Limit: changeBatch})
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
 			c.e.tellOutage("making dead letters of a deleted subscription's deliveries", err)
 		}
 		c.schedule(l, c.e.now().Add(claimAgain))
-	case len(buried) == deadBatch:
+	case len(buried) == changeBatch:
 		c.schedule(l, c.e.now())
 	}
 }

@@ -67,7 +67,7 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 		if log == nil {
 			return nil
 		}
-		ids, err := l.e.store.Unlogged(ctx, deadBatch)
+		ids, err := l.e.store.Unlogged(ctx, changeBatch)
 		if err != nil || len(ids) == 0 {
 			return err
 		}

@@ -156,35 +156,48 @@ func (e *Engine) bury(ctx context.Context, b store.Burial) ([]*Record, error) {
 
 const payloadRemoved = "the event's payload was removed when the store had outgrown retain_size: publish it again, under another event_id"
 
-// deadBatch is how many dead letters are changed in one transaction.
-const deadBatch = 200
+// changeBatch is how many deliveries are changed in one transaction.
+const changeBatch = 200
 
 // RedeliverDead queues the dead letters that match, and returns how many.
 // After an error some may have been queued: it may be called again.
 func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
-	return eachBatch(ctx, q, e.requeue)
+	return e.eachBatch(ctx, store.Dead, q, e.requeue)
+}
+
+// RedeliverDelivered queues those that were delivered, likewise: a receiver may
+// have lost what it has accepted.
+func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
+	n, err := e.eachBatch(ctx, store.Delivered, q, e.requeue)
+	if n > 0 {
+		e.config.Load().Logger.Info("deliveries queued again that were delivered", "deliveries", n)
+	}
+	return n, err
 }
 
 // DeleteDead deletes the dead letters that match, and returns how many, likewise.
 // As deliveries they stay, discarded, until their event is removed.
 func (e *Engine) DeleteDead(ctx context.Context, q Query) (int, error) {
-	n, err := eachBatch(ctx, q, e.store.Discard)
+	n, err := e.eachBatch(ctx, store.Dead, q, e.store.Discard)
 	if n > 0 {
 		e.config.Load().Logger.Info("dead letters deleted", "dead_letters", n)
 	}
 	return n, err
 }
 
-// eachBatch changes all dead letters that match, a batch at a time.
-func eachBatch(ctx context.Context, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
-	q.States, q.Limit = []store.State{store.Dead}, deadBatch
+// eachBatch changes all that match in a state, a batch at a time: the oldest first,
+// which are sent in that order.
+func (e *Engine) eachBatch(ctx context.Context, state store.State, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
+	q.States, q.Limit = []store.State{state}, changeBatch
+	q.Until = earlier(q.Until, e.published())
+	q.After = 1
 	for {
 		done, err := change(ctx, q)
 		total += done.Count
 		if err != nil || !done.More {
 			return total, err
 		}
-		q.Before = done.Last
+		q.After = done.Last
 	}
 }
 

@@ -221,3 +221,23 @@ func TestCancelDuringAnAttempt(t *testing.T) {
 		t.Errorf("it is %v", d.State)
 	}
 }
+
+// What is queued again in bulk is sent in the order in which it was published,
+// however many batches it takes.
+func TestOrderOfRedeliveryInBulk(t *testing.T) {
+	h, r := open(t, retries(time.Hour)), newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	const n = 450
+	for i := range n {
+		h.publish("a", fmt.Sprint(i+1))
+	}
+	r.inOrder(t, n)
+	h.settled()
+	if got, err := h.RedeliverDelivered(t.Context(), outbound.Query{EventType: "a"}); got != n || err != nil {
+		t.Fatalf("%d queued, %v", got, err)
+	}
+	r.inOrder(t, n)
+	if got, err := h.RedeliverDead(t.Context(), outbound.Query{}); got != 0 || err != nil {
+		t.Errorf("%d dead letters queued, %v", got, err)
+	}
+}

@@ -32,14 +32,7 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 		}
 	}()
 	e.begun.wait() // those may not have known the subscription, and aren't stored yet
-	// What is published from here on comes by itself, and might have no end.
-	end := e.ids.Next().Time().Add(time.Millisecond)
-	if e.shared != nil {
-		end = end.Add(clocksApart)
-	}
-	if q.Until.IsZero() || q.Until.After(end) {
-		q.Until = end
-	}
+	q.Until = earlier(q.Until, e.published())
 	q.After = max(1, store.IDAt(q.Since)-1)
 	for {
 		q.Limit = replayBatch
@@ -73,4 +66,14 @@ func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (in
 	n, err := e.store.Replay(ctx, r)
 	l.stored(r.Due) // also after an error: asking the store once more does no harm
 	return n, err
+}
+
+// published is the end of what was published so far. What goes through the past
+// stops there: what is published meanwhile comes by itself, and might have no end.
+func (e *Engine) published() time.Time {
+	end := e.ids.Next().Time().Add(time.Millisecond)
+	if e.shared != nil {
+		end = end.Add(clocksApart)
+	}
+	return end
 }

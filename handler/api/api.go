@@ -115,6 +115,7 @@ var routes = []route{
 	{"GET", "/deliveries", needRead, (*call).listDeliveries},
 	{"GET", "/deliveries/{id}", needRead, (*call).showDelivery},
 	{"GET", "/deliveries/{id}/attempts", needRead, (*call).listAttempts},
+	{"POST", "/deliveries/redeliver", needManage, (*call).redeliverDelivered},
 	{"POST", "/deliveries/{id}/redeliver", needManage, (*call).redeliver},
 	{"POST", "/deliveries/{id}/cancel", needManage, (*call).cancel},
 	{"POST", "/attempts/{id}/redeliver", needManage, (*call).redeliverAttempt},

@@ -338,6 +338,7 @@ func TestContract(t *testing.T) {
 	s.do(call{method: "DELETE", path: "/dead-letters/" + other}).want(t, 204)
 	s.get("/deliveries/"+other).want(t, 200)
 	s.post("/dead-letters/redeliver", `{"all":true}`).want(t, 200)
+	s.post("/deliveries/redeliver", `{"since":"2020-01-01T00:00:00Z"}`).want(t, 200)
 	s.do(call{method: "DELETE", path: "/dead-letters", body: `{"all":true}`}).want(t, 200)
 	r.answers(200, "")
 	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)

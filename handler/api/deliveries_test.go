@@ -279,6 +279,42 @@ func TestRedeliverInBulk(t *testing.T) {
 	}
 }
 
+// What was delivered is delivered again to the receiver that lost it, and to no
+// other; dead letters stay.
+func TestRedeliverWhatWasDelivered(t *testing.T) {
+	s := start(t)
+	r, other := newReceiver(t, 500), newReceiver(t, 200)
+	id := s.subscribe(r.URL).text("subscription_id")
+	dead := s.dead("order.created", "1")
+	r.answers(200, "")
+	s.subscribe(other.URL)
+	s.publish("order.created", "2")
+	s.attempt()
+	s.attempt()
+	s.post("/subscriptions/"+id+"/deactivate", "").want(t, 200) // so that they stay queued
+	for _, c := range []struct{ body, count string }{
+		{`{"since":"2999-01-01T00:00:00Z"}`, "0"},
+		{`{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`, "0"},
+		{`{"since":"2020-01-01T00:00:00Z","event_type":"invoice.*"}`, "0"},
+		{`{"since":"2020-01-01T00:00:00Z","tenant":"acme"}`, "0"},
+		{`{"since":"2020-01-01T00:00:00Z","subscription_id":"` + id + `"}`, "1"},
+		{`{"since":"2020-01-01T00:00:00Z","subscription_id":"` + id + `"}`, "0"}, // it waits
+	} {
+		if got := s.post("/deliveries/redeliver", c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
+			t.Errorf("%s: %v, want %s", c.body, got, c.count)
+		}
+	}
+	queued := s.get("/deliveries?state=pending").want(t, 200).rows()
+	if len(queued) != 1 || queued[0].text("subscription_id") != id || fmt.Sprint(queued[0]["attempts"]) != "1" {
+		t.Fatalf("queued: %v", queued)
+	}
+	s.get("/dead-letters/"+dead).want(t, 200)
+	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)
+	if a := s.attempt(); a.State != store.Delivered || a.Attempt.Number != 2 {
+		t.Errorf("%+v", a)
+	}
+}
+
 func TestDeadLettersAreDeleted(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)

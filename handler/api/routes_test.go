@@ -68,7 +68,7 @@ func TestCodesAreThoseOfTheDocument(t *testing.T) {
 
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	for name, known := range map[string][]string{
-		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters, "Replay": replayFields,
+		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters, "Replay": replayFields, "DeliveredFilter": filters,
 	} {
 		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
 		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {
@@ -101,6 +101,7 @@ func TestLookUp(t *testing.T) {
 		{"POST", "/events", "/events", "", ""},
 		{"HEAD", "/events/evt_1", "/events/{id}", "evt_1", ""},
 		{"POST", "/dead-letters/redeliver", "/dead-letters/redeliver", "", ""},
+		{"POST", "/deliveries/redeliver", "/deliveries/redeliver", "", ""},
 		{"POST", "/dead-letters/dlv_1/redeliver", "/dead-letters/{id}/redeliver", "dlv_1", ""},
 		{"GET", "/dead-letters/redeliver", "/dead-letters/{id}", "redeliver", ""},
 		{"PUT", "/dead-letters/redeliver", codeMethod, "", "DELETE, GET, POST"},

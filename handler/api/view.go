@@ -198,6 +198,14 @@ func (v view) RedeliverDead(ctx context.Context, q outbound.Query) (int, error) 
 	return v.engine.RedeliverDead(ctx, q)
 }
 
+func (v view) RedeliverDelivered(ctx context.Context, q outbound.Query) (int, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return 0, err
+	}
+	return v.engine.RedeliverDelivered(ctx, q)
+}
+
 func (v view) DeleteDead(ctx context.Context, q outbound.Query) (int, error) {
 	q, err := v.within(q)
 	if err != nil {

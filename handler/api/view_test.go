@@ -118,13 +118,14 @@ var reaches = map[string]reach{
 	"GET /deliveries":                 {status: 200, tenant: true},
 	"GET /deliveries/{id}":            {ids: deliveries, status: 200},
 	"GET /deliveries/{id}/attempts":   {ids: deliveries, status: 200},
+	"POST /deliveries/redeliver":      {body: `{"since":"2020-01-01T00:00:00Z"}`, status: 200, tenant: true},
 	"POST /deliveries/{id}/redeliver": {ids: deliveries, status: 202},
 	"POST /deliveries/{id}/cancel":    {ids: deliveries, status: 200},
 	"POST /attempts/{id}/redeliver":   {ids: attempts, status: 202},
 
 	"GET /dead-letters":                 {status: 200, tenant: true},
-	"DELETE /dead-letters":              {body: `{"all":true}`, status: 200, tenant: true},
-	"POST /dead-letters/redeliver":      {body: `{"all":true}`, status: 200, tenant: true},
+	"DELETE /dead-letters":              {body: all, status: 200, tenant: true},
+	"POST /dead-letters/redeliver":      {body: all, status: 200, tenant: true},
 	"GET /dead-letters/{id}":            {ids: dead, status: 200},
 	"DELETE /dead-letters/{id}":         {ids: dead, status: 204},
 	"POST /dead-letters/{id}/redeliver": {ids: dead, status: 202},
@@ -246,6 +247,17 @@ func (use reach) deniesRows(t *testing.T, acme *server, method, path string, oth
 	}
 }
 
+// all is the body that stands for all rows, alone.
+const all = `{"all":true}`
+
+// with is a call with one more field, or with a parameter where the body has none.
+func (use reach) with(method, path, name, value string) call {
+	if object, ok := strings.CutSuffix(use.body, "}"); ok && use.body != all {
+		return call{method: method, path: path, body: fmt.Sprintf("%s,%q:%q}", object, name, value)}
+	}
+	return call{method: method, path: path + "?" + name + "=" + value}
+}
+
 // deniesFilters makes sure that nothing is selected by another's ids.
 func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, other rows) {
 	t.Helper()
@@ -257,7 +269,7 @@ func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, 
 			continue
 		}
 		list := func(id string) answer {
-			return acme.do(call{method: method, path: path + "?" + name + "=" + id})
+			return acme.do(use.with(method, path, name, id))
 		}
 		missing := id[:4] + "0000000000000001"
 		if name == "cursor" {
@@ -280,12 +292,8 @@ func (use reach) deniesTenant(t *testing.T, acme *server, method, path string) {
 	t.Helper()
 	path = strings.Replace(path, "{id}", "evt_0000000000000001", 1)
 	for _, tenant := range []string{"rival", "there-is-none", "Acme"} {
-		if object, ok := strings.CutSuffix(use.body, "}"); ok && use.status != 200 {
-			acme.do(call{method: method, path: path, body: object + `,"tenant":"` + tenant + `"}`}).refused(t, 403, "other_tenant")
-			continue
-		}
-		acme.do(call{method: method, path: path + "?tenant=" + tenant}).refused(t, 403, "other_tenant")
-		if use.body != "" {
+		acme.do(use.with(method, path, "tenant", tenant)).refused(t, 403, "other_tenant")
+		if use.body == all {
 			acme.do(call{method: method, path: path, body: `{"tenant":"` + tenant + `"}`}).refused(t, 403, "other_tenant")
 		}
 	}

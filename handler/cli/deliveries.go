@@ -191,14 +191,36 @@ func printAttempts(c *call, attempts []json.RawMessage) error {
 }
 
 func (t *tool) redeliver() *cobra.Command {
-	return t.command(verb{
-		use:   "redeliver <delivery-id or attempt-id>…",
-		short: "Queues deliveries immediately, whatever their state",
+	var all bool
+	cmd := t.command(verb{
+		use:   "redeliver <delivery-id or attempt-id>… | --all",
+		short: "Queues deliveries again, by id or in bulk",
+		long: `
+Queues deliveries immediately, whatever their state.
+
+With --all instead of ids, all that were delivered and match the filters are
+queued again, the oldest first: use it if a receiver has lost what it accepted.
+Either --since or --event-id is required. For those that failed, use
+"caddy webhooks dead-letters redeliver".`,
 		example: `
 caddy webhooks deliveries redeliver dlv_0199d3c2a4e00001
-caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
-		min: 1, max: -1,
+caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101
+caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 3h`,
+		min: 0, max: -1,
 		run: func(c *call) error {
+			query, err := c.filters()
+			switch {
+			case err != nil:
+				return err
+			case all && len(c.args) > 0:
+				return usagef("ids and --all can't be given together")
+			case all:
+				return redeliverDelivered(c)
+			case len(query) > 0:
+				return usagef("filters select among what was delivered: add --all to queue every one that matches")
+			case len(c.args) == 0:
+				return usagef("name the deliveries to queue by their ids, or --all for every one that was delivered and matches the filters")
+			}
 			return c.each(http.MethodPost, "queued", func(id string) string {
 				noun := "/deliveries/"
 				if strings.HasPrefix(id, "att_") {
@@ -207,6 +229,27 @@ caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101`,
 				return noun + url.PathEscape(id) + "/redeliver"
 			})
 		},
+	})
+	cmd.Flags().BoolVar(&all, "all", false, "All that were delivered and match the filters")
+	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "since", "until")
+	return cmd
+}
+
+func redeliverDelivered(c *call) error {
+	body, err := c.past("deliver events again")
+	if err != nil {
+		return err
+	}
+	return c.work(work{
+		method: http.MethodPost, path: "/deliveries/redeliver", body: body,
+		answer: "redelivered", done: "deliveries may be queued",
+		stand: func(s *serverStatus) string { return count(s.Pending, "delivery", "deliveries") + " pending" },
+	}, func(n int) error {
+		if n == 0 {
+			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows what there is."+c.unknownSubscription())
+		}
+		_, err := fmt.Fprintf(c.out, "%s queued\n", count(n, "delivery", "deliveries"))
+		return err
 	})
 }
 

@@ -81,6 +81,7 @@ func TestFiltersThatSelectNothing(t *testing.T) {
 	for _, list := range [][]string{
 		{"deliveries", "list"}, {"dead-letters", "list"}, {"events", "list"},
 		{"dead-letters", "delete", "--all"}, {"dead-letters", "redeliver", "--all"}, {"dead-letters", "redeliver", "--all", "--dry-run"},
+		{"deliveries", "redeliver", "--all", "--since", "1h"},
 	} {
 		for id, unknown := range map[string]bool{there: false, wrong: true} {
 			r := s.run("", append(list, "--subscription-id", id)...).want(t, 0)
@@ -236,6 +237,28 @@ func TestDeadLettersInBulk(t *testing.T) {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 	if r := s.run("", "dead-letters", "list", "--event-type", "type.0").want(t, 0); r.out != "" || r.err != "None match.\n" {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+}
+
+func TestRedeliverWhatWasDelivered(t *testing.T) {
+	s := start(t)
+	sub := s.subscribe("*")
+	s.publish("order.created", "1")
+	s.publish("order.paid", "2")
+	for _, args := range [][]string{{}, {"--since", "1h"}, {"--all"}, {"--all", "--subscription-id", sub}, {"--all", "--since", "1h", "dlv_0000000000000001"}} {
+		s.run("", append([]string{"deliveries", "redeliver"}, args...)...).want(t, 2)
+	}
+	if r := s.run("", "deliveries", "redeliver", "--all", "--subscription-id", sub, "--since", "1h", "--event-type", "order.paid").want(t, 0); r.out != "1 delivery queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.attempted()
+	if r := s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--json").want(t, 0); r.out != "{\n  \"redelivered\": 2\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.attempted()
+	s.attempted()
+	if r := s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--until", "1m").want(t, 0); r.out != "0 deliveries queued\n" || !strings.Contains(r.err, "Nothing that was delivered matches") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 }

@@ -18,7 +18,7 @@ and filter, as if it had existed when they were published. Use it after creating
 a subscription, or after adding an event type to one.
 
 Events that already have a delivery to the subscription, whatever became of it,
-are left out, as are those that have been removed. To deliver an event again, use
+are left out, as are those that have been removed. To deliver events again, use
 "caddy webhooks deliveries redeliver" or "caddy webhooks dead-letters redeliver".
 The oldest event is sent first, after what is pending already.`,
 		example: `
@@ -37,20 +37,9 @@ caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --event-id evt_0199d3c2
 }
 
 func runReplay(c *call) error {
-	query, err := c.filters()
+	body, err := c.past("replay events")
 	if err != nil {
 		return err
-	}
-	if !query.Has("since") && !query.Has("event_id") {
-		return usagef("say from which time on to replay events, as in --since 24h, or name one of them by --event-id")
-	}
-	which := map[string]string{}
-	for name := range query {
-		which[name] = query.Get(name)
-	}
-	body, err := json.Marshal(which)
-	if err != nil {
-		return fmt.Errorf("writing the request: %w", err)
 	}
 	return c.work(work{
 		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
@@ -58,9 +47,29 @@ func runReplay(c *call) error {
 		stand: func(s *serverStatus) string { return count(s.Pending, "delivery", "deliveries") + " pending" },
 	}, func(n int) error {
 		if n == 0 {
-			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those.")
+			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
 		}
 		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
 		return err
 	})
+}
+
+// past is what a request says of the past that is to be sent, by the filters.
+func (c *call) past(do string) ([]byte, error) {
+	query, err := c.filters()
+	if err != nil {
+		return nil, err
+	}
+	if !query.Has("since") && !query.Has("event_id") {
+		return nil, usagef("say from which time on to %s, as in --since 24h, or name one of them by --event-id", do)
+	}
+	which := map[string]string{}
+	for name := range query {
+		which[name] = query.Get(name)
+	}
+	body, err := json.Marshal(which)
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	return body, nil
 }

@@ -48,9 +48,9 @@ type Store interface {
 	Backlogs(ctx context.Context) ([]Backlog, error)
 
 	// Requeue makes the deliveries that match due at now, whatever their
-	// state, the newest first and at most q.Limit of them, and starts their
-	// schedule anew. One that was due already keeps its place. Those of deleted subscriptions don't match, nor do those
-	// whose payload was removed.
+	// state, in the order of a list and at most q.Limit of them, and starts their
+	// schedule anew. One that was due already keeps its place. Those of deleted
+	// subscriptions don't match, nor do those whose payload was removed.
 	Requeue(ctx context.Context, q Query, now time.Time) (Changed, error)
 
 	// Replay makes deliveries of events that were published before, and returns how
@@ -58,8 +58,8 @@ type Store interface {
 	// delivery to the subscription; all are where that was deleted.
 	Replay(ctx context.Context, r Replay) (int, error)
 
-	// Discard takes dead letters that match off the lists of dead letters, the
-	// newest first and at most q.Limit of them. They stay as a record until
+	// Discard takes dead letters that match off the lists of dead letters, in the
+	// order of a list and at most q.Limit of them. They stay as a record until
 	// their event is removed.
 	Discard(ctx context.Context, q Query) (Changed, error)
 
@@ -103,10 +103,11 @@ type Store interface {
 	// Event returns an event by its public id. An id is unique in its tenant
 	// only.
 	Event(ctx context.Context, tenant, id string) (*Event, error)
-	// Events lists events, newest first, without payloads unless asked for.
+	// Events lists events, newest first unless q has After, without payloads unless
+	// asked for.
 	Events(ctx context.Context, q Query) ([]*Event, error)
 	Delivery(ctx context.Context, id ID) (*Record, error)
-	// Deliveries lists deliveries, newest first.
+	// Deliveries lists deliveries, newest first unless q has After.
 	Deliveries(ctx context.Context, q Query) ([]*Record, error)
 	// Attempts returns the attempts of a delivery, first to last.
 	Attempts(ctx context.Context, delivery ID) ([]*Attempt, error)
@@ -252,7 +253,7 @@ type Backlog struct {
 // Changed tells what Requeue or Discard did.
 type Changed struct {
 	Count         int
-	Last          ID   // the oldest that was looked at, the cursor for what is left
+	Last          ID   // the last that was looked at, the cursor for what is left
 	More          bool // the limit was reached: there may be some left
 	Subscriptions []ID // their subscriptions' keys
 }
@@ -269,7 +270,7 @@ type Query struct {
 	States       []State
 	Since, Until time.Time // when it was made: from Since on, before Until
 	Before       ID        // the cursor: rows older than this one
-	After        ID        // the cursor where events are listed oldest first, which it asks for
+	After        ID        // the cursor where rows are listed oldest first, which it asks for
 	Limit        int
 	Payload      bool // with payloads
 

@@ -52,6 +52,8 @@ func TestPlans(t *testing.T) {
 		{"one", list(store.Query{Delivery: 1}), byKey + " (rowid=?)"},
 		{"dead", list(store.Query{States: []store.State{store.Dead}}), "SCAN d USING INDEX delivery_dead"},
 		{"dead, a page", list(store.Query{States: []store.State{store.Dead}, Before: 1}), "SEARCH d USING INDEX delivery_dead (id<?)"},
+		{"dead, the oldest first", list(store.Query{States: []store.State{store.Dead}, Until: now, After: 1}), "SEARCH d USING INDEX delivery_dead (id>? AND id<?)"},
+		{"delivered, the oldest first", list(store.Query{States: []store.State{store.Delivered}, Until: now, After: 1}), byKey + " (rowid>? AND rowid<?)"},
 		{"dead by their failure", list(failed), "SEARCH d USING INDEX delivery_dead (id<?)"},
 		{"the failure of dead ones", list(failed), "SEARCH a USING INDEX attempt_delivery (delivery=? AND number=?)"},
 		{"pending of a subscription", list(store.Query{States: []store.State{store.Pending}, Subscription: "x"}), "SEARCH d USING COVERING INDEX delivery_pending (subscription=?)"},

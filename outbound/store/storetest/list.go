@@ -295,5 +295,7 @@ var listTests = []test{
 			q.Before = page[len(page)-1]
 		}
 		same(b, "all pages", got, newestFirst(deliveries(ps...)...))
+		same(b, "the oldest first", b.list(store.Query{After: got[20], Limit: 2}), []store.ID{got[19], got[18]})
+		same(b, "pending, the oldest first", b.list(store.Query{After: got[20], Limit: 2, States: []store.State{store.Pending}}), []store.ID{got[19], got[18]})
 	}},
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"time"
 
@@ -97,14 +98,7 @@ var queueTests = []test{
 	}},
 	{"queue in steps, the newest first", func(b *bench) {
 		s := b.subscribe("crm")
-		var ps []*store.Publication
-		for range 5 {
-			ps = append(ps, b.event("1", s))
-		}
-		b.publish(ps...)
-		for _, p := range ps {
-			b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
-		}
+		ps := b.deliveredTo(s, 5)
 		q := store.Query{Limit: 2}
 		var counts []int
 		for {
@@ -118,6 +112,19 @@ var queueTests = []test{
 		}
 		same(b, "counts", counts, []int{2, 2, 1})
 		same(b, "pending", b.list(store.Query{States: []store.State{store.Pending}}), newestFirst(deliveries(ps...)...))
+	}},
+	{"queue in steps, the oldest first", func(b *bench) {
+		s := b.subscribe("crm")
+		all := deliveries(b.deliveredTo(s, 5)...)
+		q := store.Query{States: []store.State{store.Delivered}, After: 1, Limit: 2}
+		for i, want := range [][]store.ID{all[:2], all[2:4], all[4:]} {
+			done, err := b.Requeue(b.ctx(), q, b.now())
+			b.check(err)
+			equal(b, "count", done.Count, len(want))
+			equal(b, "the last", done.Last, want[len(want)-1])
+			same(b, fmt.Sprintf("claimed after step %d", i+1), b.claimed(s, 9), want)
+			q.After = done.Last
+		}
 	}},
 	{"nothing is queued for a deleted subscription", func(b *bench) {
 		s := b.subscribe("crm")
@@ -192,4 +199,17 @@ var queueTests = []test{
 		b.check(b.Release(b.ctx(), deliveries(held)))
 		same(b, "claimed when released", b.claimed(s, 9), deliveries(held)[:1])
 	}},
+}
+
+// deliveredTo makes deliveries that have succeeded.
+func (b *bench) deliveredTo(s *store.Subscription, n int) (ps []*store.Publication) {
+	b.Helper()
+	for range n {
+		ps = append(ps, b.event("1", s))
+	}
+	b.publish(ps...)
+	for _, p := range ps {
+		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
+	}
+	return ps
 }

@@ -69,8 +69,9 @@ func (w *where) String() string {
 	return " WHERE " + strings.Join(w.terms, " AND ")
 }
 
-// span bounds a column of ids by q's times and cursor.
-func (w *where) span(column string, q store.Query) {
+// span bounds a column of ids by q's times and cursor, and returns the order that
+// it goes by.
+func (w *where) span(column string, q store.Query) (order string) {
 	if !q.Since.IsZero() {
 		w.add(column+" >= ?", store.IDAt(q.Since))
 	}
@@ -80,6 +81,11 @@ func (w *where) span(column string, q store.Query) {
 	if q.Before != 0 {
 		w.add(column+" < ?", q.Before)
 	}
+	if q.After != 0 {
+		w.add(column+" > ?", q.After)
+		return column + " ASC"
+	}
+	return column + " DESC"
 }
 
 // event adds what q asks of the event e.
@@ -167,27 +173,22 @@ func limit(q store.Query) any {
 // has After.
 func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args []any) {
 	w, d := where{Dialect: dialect}, where{Dialect: dialect}
-	w.span("e.id", q)
+	order := w.span("e.id", q)
 	w.event(q)
-	order := "DESC"
-	if q.After != 0 {
-		w.add("e.id > ?", q.After)
-		order = "ASC"
-	}
 	d.delivery(q)
 	if len(d.terms) > 0 {
 		d.within(q)
 		d.add(dialect.OfEvent)
 		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+d.String()+")", d.args...)
 	}
-	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY e.id " + order + " LIMIT ?", append(w.args, limit(q))
+	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY " + order + " LIMIT ?", append(w.args, limit(q))
 }
 
-// Deliveries selects columns of the deliveries that match, the newest first: of
-// d (delivery), e (event) and s (subscription). also is one more condition.
+// Deliveries selects columns of the deliveries that match, likewise: of d
+// (delivery), e (event) and s (subscription). also is one more condition.
 func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql string, args []any) {
 	w, rest := where{Dialect: dialect}, where{Dialect: dialect}
-	w.span("d.id", q)
+	order := w.span("d.id", q)
 	w.delivery(q)
 	rest.event(q)
 	rest.within(q)
@@ -205,11 +206,11 @@ func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql str
 		from = delivery + dialect.Dead + withEvent
 	case only(q, store.Pending) && len(rest.terms) == 0:
 		// What is pending isn't in the order of the list: the ids alone are sorted.
-		ids := "(SELECT d.id FROM " + delivery + dialect.Pending + w.String() + " ORDER BY d.id DESC LIMIT ?) p"
+		ids := "(SELECT d.id FROM " + delivery + dialect.Pending + w.String() + " ORDER BY " + order + " LIMIT ?) p"
 		from = ids + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
 		w = where{args: append(w.args, limit(q))}
 	}
 	w.terms, w.args = append(w.terms, rest.terms...), append(w.args, rest.args...)
 	return "SELECT " + columns + " FROM " + from + " LEFT JOIN " + dialect.Schema + "subscription s ON s.key = d.subscription" +
-		w.String() + " ORDER BY d.id DESC LIMIT ?", append(w.args, limit(q))
+		w.String() + " ORDER BY " + order + " LIMIT ?", append(w.args, limit(q))
 }
