@@ -106,7 +106,7 @@ func orEmpty(m map[string]string) map[string]string {
 }
 
 func (c *call) listEvents() error {
-	sent, err := c.query(listParameters...)
+	sent, err := c.query(eventParameters...)
 	if err != nil {
 		return err
 	}
@@ -114,12 +114,34 @@ func (c *call) listEvents() error {
 	if err != nil {
 		return err
 	}
+	if filter := sent["filter"]; filter != "" {
+		q.Limit = limit
+		return c.findEvents(q, filter)
+	}
 	events, err := c.engine.Events(c.r.Context(), q)
 	if err != nil {
 		return err
 	}
 	page, next := cut(events, limit, func(e *outbound.Event) string { return e.Key.With(store.EventPrefix) })
 	return answerList(c, page, next, eventOf)
+}
+
+// findEvents answers with those that a filter selects: a page of few or none, with a
+// cursor, is as far as the search has come.
+func (c *call) findEvents(q outbound.Query, filter string) error {
+	found, last, err := c.engine.Find(c.r.Context(), q, filter)
+	if e, ok := errors.AsType[*outbound.Invalid](err); ok {
+		return refuse(codeInvalidParameter, "%v", e).at(e.Field)
+	}
+	if err != nil {
+		return err
+	}
+	var next *string
+	if last != 0 {
+		cursor := last.With(store.EventPrefix)
+		next = &cursor
+	}
+	return answerList(c, found, next, eventOf)
 }
 
 // fullEvent is an event with a page of its deliveries.

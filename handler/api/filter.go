@@ -21,6 +21,7 @@ var deadLetterFilters = slices.Concat(filters, failureFilters)
 // The parameters of the lists that have filters.
 var (
 	listParameters       = slices.Concat([]string{"limit", "cursor", "state"}, filters)
+	eventParameters      = slices.Concat(listParameters, []string{"filter"})
 	deadLetterParameters = slices.Concat([]string{"limit", "cursor", "payload"}, deadLetterFilters)
 	bulkParameters       = slices.Concat(deadLetterFilters, []string{"all"})
 )

@@ -110,6 +110,14 @@ func (v view) Events(ctx context.Context, q outbound.Query) ([]*outbound.Event, 
 	return v.engine.Events(ctx, q)
 }
 
+func (v view) Find(ctx context.Context, q outbound.Query, filter string) ([]*outbound.Event, store.ID, error) {
+	q, err := v.within(q)
+	if err != nil {
+		return nil, 0, err
+	}
+	return v.engine.Find(ctx, q, filter)
+}
+
 func (v view) Event(ctx context.Context, tenant, id string) (*outbound.Event, error) {
 	if err := v.own(&tenant); err != nil {
 		return nil, err

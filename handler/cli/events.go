@@ -196,6 +196,7 @@ func (t *tool) listEvents() *cobra.Command {
 		example: `
 caddy webhooks events list
 caddy webhooks events list --event-type 'order.*' --since 24h
+caddy webhooks events list --since 24h --filter 'payload.customer == "cus_7"'
 caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		run: func(c *call) error {
 			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, func(row json.RawMessage) ([]string, error) {
@@ -206,7 +207,7 @@ caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		},
 	})
 	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state", "since", "until")
+	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state", "since", "until", "filter")
 	return cmd
 }
 

@@ -232,3 +232,16 @@ func TestListRefuses(t *testing.T) {
 		t.Errorf("stderr %q", r.err)
 	}
 }
+
+func TestFindEvents(t *testing.T) {
+	s := start(t)
+	for _, customer := range []string{"cus_7", "cus_8"} {
+		s.run(`{"customer":"`+customer+`"}`, "events", "publish", "order.paid", "--event-id", "of_"+customer).want(t, 0)
+	}
+	if r := s.run("", "events", "list", "--since", "1h", "--filter", `payload.customer == "cus_7"`).want(t, 0); !strings.Contains(r.out, "of_cus_7") || strings.Contains(r.out, "of_cus_8") {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "events", "list", "--filter", "payload.customer =").want(t, 2); !strings.Contains(r.err, "CEL") {
+		t.Errorf("stderr %q", r.err)
+	}
+}

@@ -28,6 +28,7 @@ var filters = []filter{
 	{flag: "state", param: "state", usage: "Only deliveries in this state: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
 	{flag: "since", param: "since", usage: "Only those published at or after this time, whenever they failed, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
 	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
+	{flag: "filter", param: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
 	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
 	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
 }
