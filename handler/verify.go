@@ -167,7 +167,7 @@ func (h *Verify) provision(ctx caddy.Context) error {
 		return err
 	}
 	if len(options.Secrets) == 0 {
-		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block", h.Provider)
+		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block; where {$NAME} is written, that variable isn't set", h.Provider)
 	}
 	if h.verifier, err = verify.New(scheme, options); err != nil {
 		return err

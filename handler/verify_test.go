@@ -309,6 +309,7 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown provider like none", "webhook_verify acme s", `webhook_verify: unknown provider: \"caddy webhooks providers\" lists`},
 		{"tolerance without a time", "webhook_verify github s {\ntolerance 5m\n}", "tolerance: the scheme has no signed time"},
 		{"no secret", "webhook_verify github", "webhook_verify github: there is no secret"},
+		{"a variable that isn't set", "webhook_verify github {$NOT_SET_ANYWHERE}", "where {$NAME} is written, that variable isn't set"},
 		{"empty secret", `webhook_verify github ""`, "webhook_verify github: secret 1: the secret is empty"},
 		{"environment variable not set", "webhook_verify github {env.VERIFY_TEST_NONE}", "environment variable VERIFY_TEST_NONE is empty or not set"},
 		{"second secret of nothing", "webhook_verify github s {\nsecret {env.VERIFY_TEST_EMPTY}\n}", "secret 2: the environment variable VERIFY_TEST_EMPTY"},
