@@ -32,6 +32,10 @@ func init() {
 // accepted. If the provider doesn't treat every 2xx status as success, the
 // response is the one defined by its scheme instead of the 202.
 //
+// In an error route, it stores what `reverse_proxy` couldn't deliver. This requires
+// `webhook_verify` before that, which keeps the body: a request whose body has been
+// read by another handler, and isn't kept, is refused with status 500.
+//
 // If the configuration uses a `{http.webhook.*}` placeholder, requests that
 // haven't passed through `webhook_verify` are refused with status 403, so that
 // nothing unverified is stored if the two handlers are in the wrong order.
@@ -130,7 +134,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if engine == nil {
 		return unavailable(w, outbound.ErrUnavailable)
 	}
-	body, part, err := payloads.Read(r, engine.MaxPayload())
+	body, part, err := readPayload(r, v, engine.MaxPayload())
 	if err != nil {
 		return unread(w, r, err, engine.MaxPayload())
 	}
@@ -199,6 +203,20 @@ func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
 // payloads is the room for those that are read and not stored yet.
 var payloads = room.New(64 << 20)
 
+// readPayload reads the body of a request. Where another handler has read it before,
+// as reverse_proxy has when an error route stores what the app didn't take, it is
+// what webhook_verify keeps.
+func readPayload(r *http.Request, v *verdict, limit int64) ([]byte, room.Part, error) {
+	body, part, err := payloads.Read(r, limit)
+	gone := errors.Is(err, room.ErrGone) || err == nil && len(body) == 0
+	if !gone || v == nil || v.body == nil {
+		return body, part, err
+	}
+	part.Release()
+	v.body.Serve(r)
+	return payloads.Read(r, limit)
+}
+
 // unread tells why a payload wasn't read.
 func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) error {
 	if limited, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
@@ -212,6 +230,8 @@ func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) erro
 	case errors.Is(err, room.ErrSlow):
 		room.EndConnection(w, r)
 		return caddyhttp.Error(http.StatusRequestTimeout, err)
+	case errors.Is(err, room.ErrGone):
+		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("%w: put webhook_verify, which keeps it, or webhook_publish in front of that", err))
 	}
 	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +17,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
 // TestPublishRefusals: an event that is not taken is answered by its status, and
@@ -129,6 +133,56 @@ func TestPublishBeforeVerify(t *testing.T) {
 	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
 	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202} {
 		do(t, post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")).want(t, status)
+	}
+}
+
+// TestPublishWhatTheAppHasRead: a route for when the app fails stores the whole of a
+// webhook, whoever has read its body before. Where nothing keeps that, it is refused:
+// an event without its payload is worse than none.
+func TestPublishWhatTheAppHasRead(t *testing.T) {
+	spooltest.TempDir(t)
+	t.Setenv("OTEL_TRACES_EXPORTER", "none")
+	broken, _ := brokenApp(t, 50, func(net.Conn) {})
+	down := newApp(t)
+	down.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	verify := fmt.Sprintf("webhook_verify github %q\n", testSecret)
+	away := fmt.Sprintf("reverse_proxy 127.0.0.1:%d", freePort())
+	instead := fmt.Sprintf("reverse_proxy %s {\n@down status 503\nhandle_response @down {\nwebhook_publish app.down\n}\n}", down.addr)
+	for name, c := range map[string]struct {
+		directives string
+		status     int
+	}{
+		"away":               {verify + away, 202},
+		"away, traced":       {"tracing\n" + verify + away, 202}, // error routes have another copy of the request
+		"breaks off":         {verify + "reverse_proxy " + broken, 202},
+		"down":               {verify + instead, 202},
+		"down, not verified": {instead, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := make(chan string, 1)
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				got <- string(body)
+			}))
+			t.Cleanup(receiver.Close)
+			port := freePort()
+			runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\negress {\nallow 127.0.0.1\n}\nsubscription app {\nurl %s\nevent_types *\n}\n}",
+				filepath.Join(t.TempDir(), "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
+				%s
+				handle_errors 502 {
+					webhook_publish app.down
+				}
+			}`, port, c.directives))
+			t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+			body := strings.Repeat("x", 100<<10)
+			do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, c.status)
+			if c.status != 202 {
+				return
+			}
+			if payload := <-got; payload != body {
+				t.Errorf("%d of %d bytes are delivered", len(payload), len(body))
+			}
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ var (
 	ErrTooLarge = errors.New("the body is larger than it may be")
 	ErrFull     = errors.New("more is sent than there is room for")
 	ErrSlow     = errors.New("the body comes too slowly")
+	ErrGone     = errors.New("another handler has read the body before")
 )
 
 // EndConnection has the connection of a request closed after the answer, where
@@ -84,8 +85,8 @@ func (p *Part) take(size int64) bool {
 }
 
 // Read reads a request's body, of limit bytes at most. One that is longer is not
-// read at all where its length is told. Errors are ErrTooLarge, ErrFull, ErrSlow, or
-// what the reading of it returned.
+// read at all where its length is told. Errors are ErrTooLarge, ErrFull, ErrSlow,
+// ErrGone, or what the reading of it returned.
 func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
 	if from.ContentLength > limit {
 		return nil, Part{}, ErrTooLarge
@@ -123,6 +124,8 @@ func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
 		switch {
 		case int64(len(body)) > limit:
 			return nil, ErrTooLarge
+		case err == io.EOF && int64(len(body)) < told, errors.Is(err, http.ErrBodyReadAfterClose): // a sender that breaks off has another error
+			return nil, ErrGone
 		case err == io.EOF:
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
