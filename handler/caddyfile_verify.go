@@ -3,7 +3,6 @@ package handler
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -209,10 +208,9 @@ func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
 	h.Replay = args[0]
 	if len(args) == 2 {
 		life, err := caddy.ParseDuration(args[1])
-		if err != nil || life < time.Second {
+		if h.ReplayFor = caddy.Duration(life); err != nil || h.ReplayFor < minReplayFor {
 			return d.Errf("replay %s %s: write how long a message is remembered, such as 24h", args[0], args[1])
 		}
-		h.ReplayFor = caddy.Duration(life)
 	}
 	return nil
 }

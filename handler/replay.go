@@ -20,6 +20,9 @@ const (
 	replayAck    = "ack"
 )
 
+// minReplayFor is the least that a message is remembered: less is a slip.
+const minReplayFor = caddy.Duration(time.Second)
+
 // replayCapacity bounds the replay memory: some 30 MB when it is full.
 const replayCapacity = 1 << 17
 

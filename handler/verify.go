@@ -263,8 +263,8 @@ func (h *Verify) checkOptions() error {
 	if h.MaxBody < 0 {
 		return errors.New("max_body must not be negative")
 	}
-	if h.ReplayFor < 0 {
-		return errors.New("replay_for must not be negative")
+	if h.ReplayFor != 0 && h.ReplayFor < minReplayFor {
+		return errors.New("replay_for must be a second or more, as in \"24h\"; a number alone is of nanoseconds")
 	}
 	if h.ReplayFor > 0 && h.Replay == replayOff {
 		return errors.New("replay off remembers nothing: leave replay_for out, or write reject or ack")

@@ -339,11 +339,12 @@ func TestConfigErrors(t *testing.T) {
 		})
 	}
 	for field, want := range map[string]string{
-		`"secret":"s"`:                     `unknown field`,
-		`"replay":"drop"`:                  `replay \"drop\": write off, reject or ack`,
-		`"replay":"ack","replay_for":-1`:   `replay_for must not be negative`,
-		`"replay":"off","replay_for":"1h"`: `replay off remembers nothing`,
-		`"max_body":-1`:                    `max_body must not be negative`,
+		`"secret":"s"`:                      `unknown field`,
+		`"replay":"drop"`:                   `replay \"drop\": write off, reject or ack`,
+		`"replay":"ack","replay_for":-1`:    `replay_for must be a second or more`,
+		`"replay":"ack","replay_for":86400`: `a number alone is of nanoseconds`,
+		`"replay":"off","replay_for":"1h"`:  `replay off remembers nothing`,
+		`"max_body":-1`:                     `max_body must not be negative`,
 	} {
 		t.Run("in JSON "+field, func(t *testing.T) {
 			config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_verify","provider":"github","secrets":["s"],%s}]}]}}}}}`, adminPort(), freePort(), field)
