@@ -218,18 +218,14 @@ func (a *App) grace() time.Duration {
 
 // Cleanup lets go of the engine; the last one closes the store.
 func (a *App) Cleanup() error {
-	var errs []error
+	var err error
 	if a.engine.Load() != nil {
-		_, err := engines.Delete(a.place.key)
-		errs = append(errs, err)
+		_, err = engines.Delete(a.place.key)
 	}
 	if a.deadFile != nil {
 		a.deadFile.close() // now that nothing can die any more
 	}
-	if a.tracer != nil {
-		errs = append(errs, a.tracer.release())
-	}
-	return errors.Join(errs...)
+	return errors.Join(err, a.tracer.release())
 }
 
 // current is the engine that this config uses, nil before it is started.

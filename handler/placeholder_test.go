@@ -61,7 +61,7 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 		t.Errorf("placeholders were replaced before the config was loaded: %s", adapted)
 	}
 
-	a := &App{tracer: new(tracing)}
+	a := new(App)
 	if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(block)); err != nil {
 		t.Fatal(err)
 	}

@@ -21,21 +21,17 @@ var providers = caddy.NewUsagePool()
 
 const tracingKey = "tracing"
 
-// tracing is a config's hold on the trace provider; its zero value holds none.
-type tracing struct {
-	shared *sharedProvider
-}
-
-type sharedProvider struct{ *sdktrace.TracerProvider }
+// tracing is the trace provider, nil where no traces are wanted.
+type tracing struct{ *sdktrace.TracerProvider }
 
 // flushTime is how long the last spans may take on their way out.
 const flushTime = 5 * time.Second
 
 // Destruct sends what is left.
-func (p *sharedProvider) Destruct() error {
+func (t *tracing) Destruct() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
 	defer cancel()
-	return p.Shutdown(ctx)
+	return t.Shutdown(ctx)
 }
 
 // tracingWanted tells whether the environment asks for traces.
@@ -51,9 +47,10 @@ func tracingWanted() bool {
 	return false
 }
 
+// loadTracing gives the trace provider. Each call needs one of release.
 func loadTracing(ctx context.Context) (*tracing, error) {
 	if !tracingWanted() {
-		return &tracing{}, nil
+		return nil, nil
 	}
 	v, _, err := providers.LoadOrNew(tracingKey, func() (caddy.Destructor, error) {
 		exporter, err := autoexport.NewSpanExporter(ctx)
@@ -62,12 +59,12 @@ func loadTracing(ctx context.Context) (*tracing, error) {
 		}
 		// The resource is by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES,
 		// the sampler by OTEL_TRACES_SAMPLER: the SDK's defaults read them.
-		return &sharedProvider{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&quietExporter{SpanExporter: exporter}))}, nil
+		return &tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&quietExporter{SpanExporter: exporter}))}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &tracing{shared: v.(*sharedProvider)}, nil
+	return v.(*tracing), nil
 }
 
 // quietExporter tells of a collector that takes no spans when that begins and when
@@ -96,15 +93,14 @@ func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOn
 
 // provider is nil where no traces are wanted.
 func (t *tracing) provider() trace.TracerProvider {
-	if t.shared == nil {
+	if t == nil {
 		return nil
 	}
-	return t.shared
+	return t
 }
 
-// release is called once.
 func (t *tracing) release() error {
-	if t.shared == nil {
+	if t == nil {
 		return nil
 	}
 	_, err := providers.Delete(tracingKey)
