@@ -33,15 +33,3 @@ func tenantOf(r *http.Request, raw string) (string, error) {
 	}
 	return tenant, nil
 }
-
-// checkPlaceholders says which placeholder of an option there isn't, or is empty
-// before there is a request.
-func checkPlaceholders(option, raw string) error {
-	if words := absent(raw); words != "" {
-		return fmt.Errorf("%s: %s", option, words)
-	}
-	if name := misspelt(raw); name != "" {
-		return fmt.Errorf("%s: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option, name)
-	}
-	return nil
-}
