@@ -13,6 +13,17 @@ import (
 // printer shows an answer of the API to people.
 type printer func(c *call, answer []byte) error
 
+// printing is a printer of what an answer is decoded into.
+func printing[T any](print func(*call, *T) error) printer {
+	return func(c *call, answer []byte) error {
+		v := new(T)
+		if err := decode(answer, v); err != nil {
+			return err
+		}
+		return print(c, v)
+	}
+}
+
 // show asks for one thing and shows it.
 func (c *call) show(path string, query url.Values, print printer) error {
 	return c.request(http.MethodGet, path, query, nil, print)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -53,11 +52,9 @@ caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		run: func(c *call) error {
 			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}
-			return c.list("/dead-letters", &l, head, func(row json.RawMessage) ([]string, error) {
-				var d deadLetter
-				err := decode(row, &d)
-				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}, err
-			})
+			return c.list("/dead-letters", &l, head, rowOf(func(d *deadLetter) []string {
+				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
+			}))
 		},
 	})
 	l.register(cmd.Flags())
@@ -72,15 +69,11 @@ func (t *tool) showDeadLetter() *cobra.Command {
 		example: `
 caddy webhooks dead-letters show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/dead-letters/", printDeadLetter) },
+		run: func(c *call) error { return c.showDelivery("/dead-letters/", printing(printDeadLetter)) },
 	})
 }
 
-func printDeadLetter(c *call, answer []byte) error {
-	var d deadLetter
-	if err := decode(answer, &d); err != nil {
-		return err
-	}
+func printDeadLetter(c *call, d *deadLetter) error {
 	var f fields
 	f.addText("Dead letter", d.DeliveryID)
 	f.addText("Reason", d.Reason)

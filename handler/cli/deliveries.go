@@ -79,11 +79,9 @@ caddy webhooks deliveries list --state pending
 caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h`,
 		run: func(c *call) error {
 			head := []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "NEXT OR LAST", "ERROR"}
-			return c.list("/deliveries", &l, head, func(row json.RawMessage) ([]string, error) {
-				var d delivery
-				err := decode(row, &d)
-				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(&d), cell(d.err(), widest)}, err
-			})
+			return c.list("/deliveries", &l, head, rowOf(func(d *delivery) []string {
+				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(d), cell(d.err(), widest)}
+			}))
 		},
 	})
 	l.register(cmd.Flags())
@@ -98,7 +96,7 @@ func (t *tool) showDelivery() *cobra.Command {
 		example: `
 caddy webhooks deliveries show dlv_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: func(c *call) error { return c.showDelivery("/deliveries/", printDelivery) },
+		run: func(c *call) error { return c.showDelivery("/deliveries/", printing(printDelivery)) },
 	})
 }
 
@@ -142,11 +140,7 @@ func withAttempts(object []byte, attempts []json.RawMessage) []byte {
 	return out.Bytes()
 }
 
-func printDelivery(c *call, answer []byte) error {
-	var d delivery
-	if err := decode(answer, &d); err != nil {
-		return err
-	}
+func printDelivery(c *call, d *delivery) error {
 	var f fields
 	f.addText("Delivery", d.ID)
 	f.addText("State", d.State)
@@ -160,7 +154,7 @@ func printDelivery(c *call, answer []byte) error {
 	switch {
 	case d.Held:
 		f.add("Held", "until its subscription is active: `caddy webhooks status` shows why it isn't")
-	case c.due(&d):
+	case c.due(d):
 		f.add("Due since", c.when(d.Next)+": `caddy webhooks status` shows what its subscription waits for")
 	case !d.Next.IsZero():
 		f.add("Next attempt", c.when(d.Next))

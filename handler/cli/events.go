@@ -199,11 +199,9 @@ caddy webhooks events list --event-type 'order.*' --since 24h
 caddy webhooks events list --since 24h --filter 'payload.customer == "cus_7"'
 caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		run: func(c *call) error {
-			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, func(row json.RawMessage) ([]string, error) {
-				var e event
-				err := decode(row, &e)
-				return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}, err
-			})
+			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, rowOf(func(e *event) []string {
+				return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}
+			}))
 		},
 	})
 	l.register(cmd.Flags())
@@ -225,7 +223,7 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 				return err
 			}
 			query.Set("limit", strconv.Itoa(maxPage)) // of its deliveries
-			return c.show("/events/"+url.PathEscape(c.args[0]), query, printEvent)
+			return c.show("/events/"+url.PathEscape(c.args[0]), query, printing(printEvent))
 		},
 	})
 	registerFilters(cmd.Flags(), "tenant")
@@ -260,11 +258,7 @@ caddy webhooks events delete order-7-created --tenant acme`,
 	return cmd
 }
 
-func printEvent(c *call, answer []byte) error {
-	var e event
-	if err := decode(answer, &e); err != nil {
-		return err
-	}
+func printEvent(c *call, e *event) error {
 	var f fields
 	f.addText("Event", e.ID)
 	f.addText("Event type", e.Type)

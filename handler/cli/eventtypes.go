@@ -38,15 +38,13 @@ func (t *tool) listEventTypes() *cobra.Command {
 		use:   "list",
 		short: "Lists the catalogue, by name",
 		run: func(c *call) error {
-			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, func(row json.RawMessage) ([]string, error) {
-				var e eventType
-				err := decode(row, &e)
+			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, rowOf(func(e *eventType) []string {
 				schema := "-"
 				if e.hasSchema() {
 					schema = "yes"
 				}
-				return []string{clean(e.Name), schema, e.from(), cell(e.Description, widest)}, err
-			})
+				return []string{clean(e.Name), schema, e.from(), cell(e.Description, widest)}
+			}))
 		},
 	})
 	l.register(cmd.Flags())
@@ -58,15 +56,11 @@ func (t *tool) showEventType() *cobra.Command {
 		use:   "show <event-type>",
 		short: "Shows an event type with its schema",
 		min:   1, max: 1,
-		run: func(c *call) error { return c.show(eventTypePath(c.args[0]), nil, printEventType) },
+		run: func(c *call) error { return c.show(eventTypePath(c.args[0]), nil, printing(printEventType)) },
 	})
 }
 
-func printEventType(c *call, answer []byte) error {
-	var e eventType
-	if err := decode(answer, &e); err != nil {
-		return err
-	}
+func printEventType(c *call, e *eventType) error {
 	var f fields
 	f.addText("Event type", e.Name)
 	f.addText("Description", e.Description)
@@ -104,7 +98,7 @@ caddy webhooks event-types put order.created --schema-file order.schema.json`,
 				}
 				body["schema"] = json.RawMessage(text)
 			}
-			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printEventType)
+			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printing(printEventType))
 		},
 	})
 	cmd.Flags().StringVar(&description, "description", "", "What has happened when an event of this type is published")

@@ -105,6 +105,17 @@ func (l *listFlags) check(c *call) error {
 	return nil
 }
 
+// rowOf has a row of a list decoded, and returns its cells.
+func rowOf[T any](cells func(*T) []string) func(json.RawMessage) ([]string, error) {
+	return func(row json.RawMessage) ([]string, error) {
+		v := new(T)
+		if err := decode(row, v); err != nil {
+			return nil, err
+		}
+		return cells(v), nil
+	}
+}
+
 // shown is a list on its way to the user.
 type shown interface {
 	add(row json.RawMessage) error

@@ -112,15 +112,11 @@ the first of those failed.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
-		run: func(c *call) error { return c.show("/status", nil, printStatus) },
+		run: func(c *call) error { return c.show("/status", nil, printing(printStatus)) },
 	}))
 }
 
-func printStatus(c *call, answer []byte) error {
-	var s serverStatus
-	if err := decode(answer, &s); err != nil {
-		return err
-	}
+func printStatus(c *call, s *serverStatus) error {
 	pending := count(s.Pending, "delivery", "deliveries")
 	if held := s.held(); held > 0 {
 		pending += " (" + thousands(held) + " held for inactive subscriptions)"

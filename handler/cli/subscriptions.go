@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -160,7 +159,7 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 			if err := secrets.into(c, body); err != nil {
 				return err
 			}
-			return c.act(http.MethodPost, "/subscriptions", body, printCreated)
+			return c.act(http.MethodPost, "/subscriptions", body, printing(printCreated))
 		},
 	})
 	s.register(cmd.Flags())
@@ -183,11 +182,7 @@ func (s *secretFlags) into(c *call, body map[string]any) error {
 	return nil
 }
 
-func printCreated(c *call, answer []byte) error {
-	var s subscription
-	if err := decode(answer, &s); err != nil {
-		return err
-	}
+func printCreated(c *call, s *subscription) error {
 	var f fields
 	f.addText("Subscription", s.ID)
 	f.addText("URL", s.URL)
@@ -206,11 +201,9 @@ func (t *tool) listSubscriptions() *cobra.Command {
 caddy webhooks subscriptions list
 caddy webhooks subscriptions list --tenant acme --json`,
 		run: func(c *call) error {
-			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, func(row json.RawMessage) ([]string, error) {
-				var s subscription
-				err := decode(row, &s)
-				return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}, err
-			})
+			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, rowOf(func(s *subscription) []string {
+				return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}
+			}))
 		},
 	})
 	l.register(cmd.Flags())
@@ -232,11 +225,11 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 			case secret && publicKey:
 				return usagef("--show-secret and --show-public-key each show one thing alone: give one of them")
 			case secret:
-				return c.show(subscriptionPath(c.args[0], "secret"), nil, printSecret)
+				return c.show(subscriptionPath(c.args[0], "secret"), nil, printing(printSecret))
 			case publicKey:
-				return c.show(subscriptionPath(c.args[0], "secret"), nil, printPublicKey)
+				return c.show(subscriptionPath(c.args[0], "secret"), nil, printing(printPublicKey))
 			}
-			return c.show(subscriptionPath(c.args[0], ""), nil, printSubscription)
+			return c.show(subscriptionPath(c.args[0], ""), nil, printing(printSubscription))
 		},
 	})
 	cmd.Flags().BoolVar(&secret, "show-secret", false, "Show its secret instead")
@@ -244,20 +237,12 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 	return cmd
 }
 
-func printSecret(c *call, answer []byte) error {
-	var s subscription
-	if err := decode(answer, &s); err != nil {
-		return err
-	}
+func printSecret(c *call, s *subscription) error {
 	_, err := fmt.Fprintln(c.out, clean(s.Secret))
 	return err
 }
 
-func printPublicKey(c *call, answer []byte) error {
-	var s subscription
-	if err := decode(answer, &s); err != nil {
-		return err
-	}
+func printPublicKey(c *call, s *subscription) error {
 	if s.PublicKey == "" {
 		return errors.New("its scheme has no public key: the receiver needs the secret, which --show-secret shows")
 	}
@@ -265,11 +250,7 @@ func printPublicKey(c *call, answer []byte) error {
 	return err
 }
 
-func printSubscription(c *call, answer []byte) error {
-	var s subscription
-	if err := decode(answer, &s); err != nil {
-		return err
-	}
+func printSubscription(c *call, s *subscription) error {
 	var f fields
 	f.addText("Subscription", s.ID)
 	f.addText("URL", s.URL)
@@ -314,7 +295,7 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*'
 			if len(body) == 0 {
 				return usagef("there is nothing to change: name it by a flag, as in --url")
 			}
-			return c.act(http.MethodPatch, subscriptionPath(c.args[0], ""), body, printSubscription)
+			return c.act(http.MethodPatch, subscriptionPath(c.args[0], ""), body, printing(printSubscription))
 		},
 	})
 	s.register(cmd.Flags())
@@ -355,22 +336,21 @@ caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file ne
 			if err := secrets.into(c, body); err != nil {
 				return err
 			}
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "rotate-secret"), body, printRotated)
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "rotate-secret"), body, printing(printRotated))
 		},
 	})
 	secrets.register(cmd.Flags())
 	return cmd
 }
 
-func printRotated(c *call, answer []byte) error {
-	var r struct {
-		Secret    string    `json:"secret"`
-		PublicKey string    `json:"public_key"`
-		Expires   time.Time `json:"previous_secret_expires"`
-	}
-	if err := decode(answer, &r); err != nil {
-		return err
-	}
+// rotated is what the API tells of a new secret.
+type rotated struct {
+	Secret    string    `json:"secret"`
+	PublicKey string    `json:"public_key"`
+	Expires   time.Time `json:"previous_secret_expires"`
+}
+
+func printRotated(c *call, r *rotated) error {
 	var f fields
 	f.addText("Secret", r.Secret)
 	f.addText("Public key", r.PublicKey)
@@ -424,16 +404,12 @@ func (t *tool) testSubscription() *cobra.Command {
 caddy webhooks subscriptions test sub_0199d3c2a4e00001`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, printTested)
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, printing(printTested))
 		},
 	})
 }
 
-func printTested(c *call, answer []byte) error {
-	var d delivery
-	if err := decode(answer, &d); err != nil {
-		return err
-	}
+func printTested(c *call, d *delivery) error {
 	_, err := fmt.Fprintf(c.out, "%s queued: `caddy webhooks deliveries show %[1]s` tells what becomes of it\n", clean(d.ID))
 	return err
 }
