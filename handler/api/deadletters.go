@@ -230,24 +230,14 @@ func (c *call) redeliverDeadLetter() error {
 	return c.redeliver()
 }
 
-// redelivered counts what was queued again.
-type redelivered struct {
-	Redelivered int `json:"redelivered"`
-}
-
 // redeliverDeadLetters queues those that match the filters.
 func (c *call) redeliverDeadLetters() error {
-	return c.changeDeadLetters("redeliver", c.engine.RedeliverDead, func(n int) any { return redelivered{n} })
-}
-
-// deleted counts what was deleted.
-type deleted struct {
-	Deleted int `json:"deleted"`
+	return c.changeDeadLetters("redeliver", "redelivered", c.engine.RedeliverDead)
 }
 
 // deleteDeadLetters deletes those that match the filters.
 func (c *call) deleteDeadLetters() error {
-	return c.changeDeadLetters("delete", c.engine.DeleteDead, func(n int) any { return deleted{n} })
+	return c.changeDeadLetters("delete", "deleted", c.engine.DeleteDead)
 }
 
 func (c *call) deleteDeadLetter() error {
@@ -266,7 +256,7 @@ func (c *call) deleteDeadLetter() error {
 
 // changeDeadLetters does something to those that match the filters, and answers
 // to how many.
-func (c *call) changeDeadLetters(verb string, change func(context.Context, outbound.Query) (int, error), counted func(int) any) error {
+func (c *call) changeDeadLetters(verb, done string, change func(context.Context, outbound.Query) (int, error)) error {
 	q, err := c.bulkQuery(verb)
 	if err != nil {
 		return err
@@ -275,7 +265,7 @@ func (c *call) changeDeadLetters(verb string, change func(context.Context, outbo
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, counted(n))
+	return c.answer(http.StatusOK, map[string]int{done: n})
 }
 
 // bulkQuery reads the filters of what is done to many dead letters, which stand

@@ -9,11 +9,6 @@ import (
 // replayFields say which past events a subscription is to get.
 var replayFields = []string{"event_id", "event_type", "since", "until"}
 
-// replayed counts what was replayed.
-type replayed struct {
-	Replayed int `json:"replayed"`
-}
-
 // replay sends a subscription past events that it didn't get.
 func (c *call) replay() error {
 	q, err := c.past(replayFields, "replay events")
@@ -24,7 +19,7 @@ func (c *call) replay() error {
 	if err != nil {
 		return c.noSubscription(err)
 	}
-	return c.answer(http.StatusOK, replayed{n})
+	return c.answer(http.StatusOK, map[string]int{"replayed": n})
 }
 
 // redeliverDelivered queues again what was delivered.
