@@ -116,8 +116,7 @@ func (c *call) listDeliveries() error {
 	if err != nil {
 		return err
 	}
-	page, next := cut(records, limit, recordCursor)
-	return answerList(c, page, next, deliveryOf)
+	return answerList(c, records, limit, recordCursor, deliveryOf)
 }
 
 func (c *call) showDelivery() error {
@@ -154,8 +153,8 @@ func (c *call) listAttempts() error {
 		return noDelivery(err, c.id)
 	}
 	last := slices.IndexFunc(attempts, func(a *outbound.Attempt) bool { return a.ID == after })
-	page, next := cut(attempts[last+1:], limit, func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) })
-	return answerList(c, page, next, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
+	cursor := func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) }
+	return answerList(c, attempts[last+1:], limit, cursor, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
 }
 
 // redeliver queues a delivery at once.

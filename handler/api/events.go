@@ -122,8 +122,7 @@ func (c *call) listEvents() error {
 	if err != nil {
 		return err
 	}
-	page, next := cut(events, limit, func(e *outbound.Event) string { return e.Key.With(store.EventPrefix) })
-	return answerList(c, page, next, eventOf)
+	return answerList(c, events, limit, func(e *outbound.Event) string { return e.Key.With(store.EventPrefix) }, eventOf)
 }
 
 // findEvents answers with those that a filter selects: a page of few or none, with a

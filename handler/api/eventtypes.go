@@ -40,8 +40,7 @@ func (c *call) listEventTypes() error {
 		return err
 	}
 	types = slices.DeleteFunc(types, func(t outbound.EventType) bool { return t.Name <= after })
-	page, next := cut(types, limit, func(t outbound.EventType) string { return t.Name })
-	return answerList(c, page, next, eventTypeOf)
+	return answerList(c, types, limit, func(t outbound.EventType) string { return t.Name }, eventTypeOf)
 }
 
 func notInName(r rune) bool {

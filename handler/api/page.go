@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -99,11 +100,12 @@ type list[T any] struct {
 	Next *string `json:"next_cursor"`
 }
 
-// answerList answers with a page, each row written by form.
-func answerList[T, U any](c *call, page []T, next *string, form func(T) U) error {
+// answerList answers with a page, cut from rows, each of them written by form.
+func answerList[T, U any](c *call, rows []T, limit int, cursor func(T) string, form func(T) U) error {
+	page, next := cut(rows, limit, cursor)
 	l := list[U]{Data: make([]U, len(page)), Next: next}
 	for i, row := range page {
 		l.Data[i] = form(row)
 	}
-	return c.answer(200, l)
+	return c.answer(http.StatusOK, l)
 }

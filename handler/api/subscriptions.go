@@ -192,8 +192,7 @@ func (c *call) listSubscriptions() error {
 	if err != nil {
 		return err
 	}
-	page, next := cut(subs, limit, func(s *outbound.Subscription) string { return s.Key.With(store.SubscriptionPrefix) })
-	return answerList(c, page, next, c.subscriptionOf)
+	return answerList(c, subs, limit, func(s *outbound.Subscription) string { return s.Key.With(store.SubscriptionPrefix) }, c.subscriptionOf)
 }
 
 // noSubscription says that the one in the path is missing.
