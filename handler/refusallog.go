@@ -55,7 +55,7 @@ func (l *refusalLog) writePublish(r *http.Request, err error) {
 // writeLeft writes that an event was taken without some headers.
 func (l *refusalLog) writeLeft(r *http.Request, names []string) {
 	if line := l.line(zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large"); line != nil {
-		line.Write(l.about(r, zap.String("headers", cut(strings.Join(names, ", "), 256)))...)
+		line.Write(l.about(r, zap.String("headers", cut(strings.Join(names, ", "))))...)
 	}
 }
 
@@ -84,8 +84,8 @@ func (l *refusalLog) about(r *http.Request, fields ...zap.Field) []zap.Field {
 	fields = append(fields,
 		zap.String("client_ip", client),
 		zap.String("method", method),
-		zap.String("host", cut(u.Host, 256)),
-		zap.String("path", cut(u.EscapedPath(), 256)),
+		zap.String("host", cut(u.Host)),
+		zap.String("path", cut(u.EscapedPath())),
 	)
 	if omitted := l.omitted.Swap(0); omitted > 0 {
 		fields = append(fields, zap.Int64("omitted_before", omitted))
@@ -94,9 +94,10 @@ func (l *refusalLog) about(r *http.Request, fields ...zap.Field) []zap.Field {
 }
 
 // cut shortens what a stranger wrote to what a log should hold.
-func cut(s string, limit int) string {
-	if len(s) <= limit {
+func cut(s string) string {
+	const most = 256
+	if len(s) <= most {
 		return s
 	}
-	return s[:limit] + "…"
+	return s[:most] + "…"
 }

@@ -139,10 +139,10 @@ func (v *verdict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if m := v.message; m != nil {
 		enc.AddInt("secret_index", m.SecretIndex)
 		if m.ID != "" {
-			enc.AddString("id", cut(m.ID, 256))
+			enc.AddString("id", cut(m.ID))
 		}
 		if m.EventType != "" {
-			enc.AddString("event_type", cut(m.EventType, 256))
+			enc.AddString("event_type", cut(m.EventType))
 		}
 	}
 	return nil

@@ -151,7 +151,7 @@ func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 		}
 	}
 	switch {
-	case isFile(s.body.file):
+	case s.body.file != stdin:
 		words = append(words, "--data-binary", "@"+s.body.file)
 	case !typeable(m.Body):
 		return usagef("this body can't stand on a command line: give it by --body-file")
@@ -164,8 +164,6 @@ func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 	_, err := fmt.Fprintln(c.out, strings.Join(words, " "))
 	return err
 }
-
-func isFile(name string) bool { return name != stdin }
 
 // maxInline is the longest body that a curl line has in it.
 const maxInline = 64 << 10
