@@ -118,15 +118,15 @@ func serveSite(t *testing.T, options, directives string) site {
 }
 
 // rawRequest writes bytes to a server and reads what comes back until the
-// server closes or the time is up.
-func rawRequest(t *testing.T, addr, request string, wait time.Duration) string {
+// server closes or five seconds are over.
+func rawRequest(t *testing.T, addr, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(wait))
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}

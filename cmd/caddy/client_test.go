@@ -126,7 +126,7 @@ func (a answer) want(status int) answer {
 
 // problem fails the test unless the answer is a problem document with that
 // status which has all the words.
-func (a answer) problem(status int, words ...string) object {
+func (a answer) problem(status int, words ...string) {
 	a.t.Helper()
 	a.want(status)
 	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
@@ -141,7 +141,6 @@ func (a answer) problem(status int, words ...string) object {
 			a.t.Errorf("%s: %q is not in %s", a.asked, w, a.body)
 		}
 	}
-	return p
 }
 
 func (a answer) object() object {

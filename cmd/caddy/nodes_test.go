@@ -46,7 +46,7 @@ func TestNodesCrash(t *testing.T) {
 	eventually(t, "news of the subscription", func() bool { return len(nodes[1].reader().list("/subscriptions")) == 1 })
 	var loads []*load
 	for _, s := range nodes {
-		loads = append(loads, startLoad(s, 4, "order.created"))
+		loads = append(loads, startLoad(s, 4))
 	}
 	for i := range often(10) {
 		for _, l := range loads {

@@ -57,7 +57,7 @@ func TestReloads(t *testing.T) {
 	var idle usage
 	version := 0
 	underLoad := func(n int) *load {
-		l := startLoad(s, 4, "order.created")
+		l := startLoad(s, 4)
 		for range n {
 			mark := l.count.Load()
 			version++

@@ -57,8 +57,8 @@ http://other.example.com:{$PORT} {
 const termsBody = `{"note":"it's fine"}`
 
 // wire is a request of these headers as it goes over the wire.
-func wire(path, headers, body string) string {
-	return "POST " + path + " HTTP/1.1\nHost: 127.0.0.1\n" + headers + "\n" + body
+func wire(headers, body string) string {
+	return "POST /acme HTTP/1.1\nHost: 127.0.0.1\n" + headers + "\n" + body
 }
 
 // TestSchemeOfACaddyfile: what was written into a Caddyfile can be tried by hand,
@@ -81,8 +81,8 @@ func TestSchemeOfACaddyfile(t *testing.T) {
 	}
 	for _, name := range []string{"acme", "hmac", s.addr + "/acme"} {
 		headers := sign("sign", name, config[0], config[1])
-		shows(t, webhooks(0, wire("/acme", headers, termsBody), "verify", name, config[0], config[1]), "acme", "1 of 2")
-		webhooks(1, wire("/acme", headers, termsBody+" "), "verify", name, config[0], config[1])
+		shows(t, webhooks(0, wire(headers, termsBody), "verify", name, config[0], config[1]), "acme", "1 of 2")
+		webhooks(1, wire(headers, termsBody+" "), "verify", name, config[0], config[1])
 	}
 
 	for path, sh := range map[string]string{
@@ -98,9 +98,9 @@ func TestSchemeOfACaddyfile(t *testing.T) {
 
 	// Other secrets go before those of the configuration.
 	headers := sign("sign", "acme", config[0], config[1], "--secret", "x", "--timestamp", "30m")
-	webhooks(1, wire("/acme", headers, termsBody), "verify", "acme", config[0], config[1])
-	webhooks(0, wire("/acme", headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x")
-	webhooks(1, wire("/acme", headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x", "--tolerance", "1m")
+	webhooks(1, wire(headers, termsBody), "verify", "acme", config[0], config[1])
+	webhooks(0, wire(headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x")
+	webhooks(1, wire(headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x", "--tolerance", "1m")
 }
 
 // TestChoosingAScheme: an error lists what there is, and holds no secret.
