@@ -34,7 +34,8 @@ func init() {
 //
 // In an error route, it stores what `reverse_proxy` couldn't deliver. This requires
 // `webhook_verify` before that, which keeps the body: a request whose body has been
-// read by another handler, and isn't kept, is refused with status 500.
+// read by another handler, and isn't kept, is refused with status 500. Requests that
+// `webhook_verify` has refused are refused here too.
 //
 // If the configuration uses a `{http.webhook.*}` placeholder, requests that
 // haven't passed through `webhook_verify` are refused with status 403, so that
@@ -129,6 +130,9 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	v := verdictOf(r.Context())
 	if v == nil && strings.Contains(p.EventType+p.EventID+p.Tenant, "{http.webhook.") {
 		return caddyhttp.Error(http.StatusForbidden, errors.New("webhook_verify has not seen this request, so that nothing is known of who sent it: write webhook_verify before webhook_publish, in a route above it"))
+	}
+	if v != nil && v.kind == kindRefused { // by now it is in an error route, which is for others
+		return caddyhttp.Error(v.status, errors.New(string(v.reason)))
 	}
 	engine := p.app.current()
 	if engine == nil {

@@ -186,6 +186,20 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	}
 }
 
+// TestPublishRefused: a route for when the app fails takes nothing from a stranger.
+func TestPublishRefused(t *testing.T) {
+	port := freePort()
+	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_verify github s3cret
+		reverse_proxy 127.0.0.1:%d
+		handle_errors {
+			webhook_publish app.down
+		}
+	}`, port, freePort()))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}"), "other")).want(t, 401)
+}
+
 // A type that isn't found leaves its place to a word of its own, so that whoever
 // subscribes to all of a prefix gets the event.
 func TestPublishUnknownType(t *testing.T) {

@@ -77,7 +77,6 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	if v.body != nil {
 		// what was read is gone, and error routes must not wait for it
 		v.body.Release()
-		v.body = nil
 		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 		r.Header.Del("Content-Length")
 	}
