@@ -140,7 +140,7 @@ func (c *call) findEvents(q outbound.Query, filter string) error {
 		cursor := last.With(store.EventPrefix)
 		next = &cursor
 	}
-	return answerList(c, found, next, eventOf)
+	return answerPage(c, found, next, eventOf)
 }
 
 // fullEvent is an event with a page of its deliveries.

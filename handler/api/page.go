@@ -103,6 +103,10 @@ type list[T any] struct {
 // answerList answers with a page, cut from rows, each of them written by form.
 func answerList[T, U any](c *call, rows []T, limit int, cursor func(T) string, form func(T) U) error {
 	page, next := cut(rows, limit, cursor)
+	return answerPage(c, page, next, form)
+}
+
+func answerPage[T, U any](c *call, page []T, next *string, form func(T) U) error {
 	l := list[U]{Data: make([]U, len(page)), Next: next}
 	for i, row := range page {
 		l.Data[i] = form(row)

@@ -32,7 +32,7 @@ func (c *call) redeliverDelivered() error {
 	if err != nil {
 		return err
 	}
-	return c.answer(http.StatusOK, redelivered{n})
+	return c.answer(http.StatusOK, map[string]int{"redelivered": n})
 }
 
 // past reads from the body what of the past is to be sent, which nobody means to be
