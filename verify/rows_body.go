@@ -124,6 +124,16 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Bolt-Hmac-Sha256", Encoding: "base64"},
 	},
 	{
+		Name:      "btcpay",
+		Aliases:   []string{"btcpay-server"},
+		Title:     "BTCPay Server",
+		Source:    "btcpayserver/btcpayserver BTCPayServer/HostedServices/Webhooks/WebhookSender.cs",
+		Notes:     "The id is the body's originalDeliveryId, which stays the same when BTCPay tries again; its deliveryId doesn't.",
+		Signature: Signature{Name: "BTCPay-Sig", Prefix: "sha256="},
+		ID:        Field{In: "json", Name: "originalDeliveryId"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "cal-com",
 		Aliases:   []string{"cal", "calcom"},
 		Title:     "Cal.com",
@@ -269,6 +279,16 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "topic"},
 	},
 	{
+		Name:      "expo",
+		Aliases:   []string{"eas"},
+		Title:     "Expo (EAS)",
+		Source:    "https://docs.expo.dev/eas/webhooks/",
+		Notes:     "The body doesn't say whether it is about a build or a submission: give each a URL of its own.",
+		Signature: Signature{Name: "expo-signature", Prefix: "sha1="},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "status"},
+	},
+	{
 		Name:      "fastspring",
 		Aliases:   []string{"fast-spring"},
 		Title:     "FastSpring",
@@ -277,6 +297,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "events.0.type"},
 
 		Acknowledge: Acknowledge{Status: 200}, // 202 acknowledges the events that its body lists: https://developer.fastspring.com/reference/processed-and-unprocessed-webhook-events
+	},
+	{
+		Name:      "flagsmith",
+		Title:     "Flagsmith",
+		Source:    "Flagsmith/flagsmith api/webhooks/webhooks.py",
+		Signature: Signature{Name: "X-Flagsmith-Signature"},
+		EventType: Field{In: "json", Name: "event_type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
 	{
 		Name:        "forgejo",
@@ -318,6 +347,15 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "Framer-Signature", Prefix: "sha256="},
 		Content:   "{body}{id}",
 		ID:        Field{In: "header", Name: "Framer-Webhook-Submission-Id"},
+	},
+	{
+		Name:      "getstream",
+		Aliases:   []string{"stream-chat"},
+		Title:     "Stream (GetStream)",
+		Source:    "GetStream/stream-chat-js src/signing.ts",
+		Notes:     "The secret is the app's API secret. Leave the compression of webhooks off: what is signed is the body before it.",
+		Signature: Signature{Name: "X-Signature"},
+		EventType: Field{In: "json", Name: "type"},
 	},
 	{
 		Name:        "gitea",
@@ -476,6 +514,13 @@ var rowsBody = []Scheme{
 		Handshake: "linkedin",
 	},
 	{
+		Name:      "mautic",
+		Title:     "Mautic",
+		Source:    "mautic/mautic app/bundles/WebhookBundle/Http/Client.php",
+		Notes:     "The names of the body's fields are the event types; a request may hold several.",
+		Signature: Signature{Name: "Webhook-Signature", Encoding: "base64"},
+	},
+	{
 		Name:      "merge",
 		Aliases:   []string{"merge-dev"},
 		Title:     "Merge",
@@ -534,6 +579,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "X-MMS-Event"},
 	},
 	{
+		Name:      "nextcloud-talk",
+		Aliases:   []string{"nextcloud"},
+		Title:     "Nextcloud Talk (bots)",
+		Source:    "nextcloud/spreed docs/bots.md",
+		Notes:     "The random value, which is signed, is the id.",
+		Signature: Signature{Name: "X-Nextcloud-Talk-Signature"},
+		Content:   "{id}{body}",
+		ID:        Field{In: "header", Name: "X-Nextcloud-Talk-Random", Pattern: "[!-~]{64}"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "notion",
 		Title:     "Notion",
 		Source:    "https://developers.notion.com/reference/webhooks",
@@ -572,6 +628,15 @@ var rowsBody = []Scheme{
 		Handshake: "onfleet",
 	},
 	{
+		Name:      "openproject",
+		Aliases:   []string{"open-project"},
+		Title:     "OpenProject",
+		Source:    "opf/openproject modules/webhooks/app/workers/represented_webhook_job.rb",
+		Signature: Signature{Name: "X-OP-Signature", Prefix: "sha1="},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "action"},
+	},
+	{
 		Name:      "oracle-cx-commerce",
 		Aliases:   []string{"oracle-commerce"},
 		Title:     "Oracle CX Commerce",
@@ -596,6 +661,22 @@ var rowsBody = []Scheme{
 		Notes:     "The secret is the secret key of the API.",
 		Signature: Signature{Name: "x-paystack-signature"},
 		Algorithm: "sha512",
+		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "phabricator",
+		Aliases:   []string{"phorge"},
+		Title:     "Phabricator and Phorge",
+		Source:    "phacility/phabricator src/applications/herald/worker/HeraldWebhookWorker.php",
+		Signature: Signature{Name: "X-Phabricator-Webhook-Signature"},
+	},
+	{
+		Name:      "plane",
+		Title:     "Plane",
+		Source:    "makeplane/plane apps/api/plane/bgtasks/webhook_task.py",
+		Notes:     "The event type is what the event is about; what was done to it stands in the body's action. Retries have another id.",
+		Signature: Signature{Name: "X-Plane-Signature"},
+		ID:        Field{In: "header", Name: "X-Plane-Delivery"},
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
@@ -699,6 +780,16 @@ var rowsBody = []Scheme{
 		EventType:   Field{In: "header", Name: "X-Shopline-Topic"},
 	},
 	{
+		Name:      "shopware",
+		Title:     "Shopware (apps)",
+		Source:    "shopware/docs guides/plugins/apps/webhook.md; shopware/app-php-sdk src/Authentication/RequestVerifier.php",
+		Notes:     "The secret is the one that the app gave the shop when it registered. Registrations and signed GETs are for the app. The time is the body's, where there is one.",
+		Signature: Signature{Name: "shopware-shop-signature"},
+		Timestamp: Timestamp{In: "json", Name: "timestamp", Optional: true},
+		ID:        Field{In: "json", Name: "source.eventId"},
+		EventType: Field{In: "json", Name: "data.event"},
+	},
+	{
 		Name:      "sinch-numbers",
 		Title:     "Sinch Numbers",
 		Source:    "sinch/sinch-sdk-node packages/numbers",
@@ -714,6 +805,13 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Hub-Signature", Prefix: "sha256="},
 		ID:        Field{In: "header", Name: "X-Snyk-Transport-ID"},
 		EventType: Field{In: "header", Name: "X-Snyk-Event"},
+	},
+	{
+		Name:      "sonarqube",
+		Aliases:   []string{"sonar", "sonarcloud"},
+		Title:     "SonarQube",
+		Source:    "https://next.sonarqube.com/sonarqube/web_api/api/webhooks",
+		Signature: Signature{Name: "X-Sonar-Webhook-HMAC-SHA256"},
 	},
 	{
 		Name:      "sonatype-nexus",
@@ -733,6 +831,15 @@ var rowsBody = []Scheme{
 		Key:       "hex",
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "topic"},
+	},
+	{
+		Name:      "taiga",
+		Title:     "Taiga",
+		Source:    "taigaio/taiga-back taiga/webhooks/tasks.py",
+		Notes:     "The event type is what the event is about; what was done to it stands in the body's action.",
+		Signature: Signature{Name: "X-TAIGA-WEBHOOK-SIGNATURE"},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "type"},
 	},
 	{
 		Name:      "tally",
@@ -776,6 +883,14 @@ var rowsBody = []Scheme{
 		Algorithm: "sha1",
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
+	},
+	{
+		Name:      "viber",
+		Title:     "Viber",
+		Source:    "Viber/viber-bot-python viberbot/api/api.py",
+		Notes:     "The secret is the bot's authentication token.",
+		Signature: Signature{Name: "X-Viber-Content-Signature"},
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "webex",

@@ -5,6 +5,9 @@ import (
 	"crypto/sha512"
 )
 
+// nextcloudRandom is as long as those of Nextcloud.
+const nextcloudRandom = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/"
+
 // bodyExamples are of the schemes in rows_body.go, sorted by name.
 func bodyExamples() []example {
 	return []example{
@@ -113,6 +116,14 @@ func bodyExamples() []example {
 				scheme: "bolt", secret: "s3cret",
 				header: map[string]string{"X-Bolt-Hmac-Sha256": "{base64}"},
 				body:   `{"type":"payment","reference":"X"}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "btcpay", secret: "s3cret",
+				header: map[string]string{"BTCPay-Sig": "sha256={hex}"},
+				body:   `{"deliveryId":"2","originalDeliveryId":"1","isRedelivery":true,"type":"InvoiceSettled"}`,
+				id:     "1", event: "InvoiceSettled",
 			},
 		},
 		{
@@ -253,10 +264,27 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "expo", secret: "s3cret-of-sixteen",
+				header: map[string]string{"expo-signature": "sha1={hex}"},
+				body:   `{"id":"147a3212-49fd-446f-b4e3-a6519acf264a","platform":"android","status":"finished"}`,
+				event:  "finished",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
 				scheme: "fastspring", secret: "s3cret",
 				header: map[string]string{"X-FS-Signature": "{base64}"},
 				body:   `{"events":[{"id":"1","type":"order.completed"}]}`,
 				event:  "order.completed",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "flagsmith", secret: "s3cret",
+				header: map[string]string{"X-Flagsmith-Signature": "{hex}"},
+				body:   `{"data": {}, "event_type": "FLAG_UPDATED"}`,
+				event:  "FLAG_UPDATED",
 			},
 		},
 		{
@@ -299,6 +327,14 @@ func bodyExamples() []example {
 				id:     "sub-1",
 			},
 			signed: `{"Name":"Ada"}sub-1`,
+		},
+		{
+			vector: vector{
+				scheme: "getstream", secret: "api-secret",
+				header: map[string]string{"X-Signature": "{hex}"},
+				body:   `{"type":"message.new","cid":"messaging:1"}`,
+				event:  "message.new",
+			},
 		},
 		{
 			vector: vector{
@@ -425,6 +461,13 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "mautic", secret: "s3cret",
+				header: map[string]string{"Webhook-Signature": "{base64}"},
+				body:   `{"mautic.lead_post_save_new":[{"timestamp":"2023-11-14T22:13:20+00:00"}]}`,
+			},
+		},
+		{
+			vector: vector{
 				scheme: "merge", secret: "s3cret",
 				header: map[string]string{"X-Merge-Webhook-Signature": "{base64url}"},
 				body:   `{"hook":{"event":"LinkedAccount.synced"}}`,
@@ -467,6 +510,15 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "nextcloud-talk", secret: "s3cret",
+				header: map[string]string{"X-Nextcloud-Talk-Signature": "{hex}", "X-Nextcloud-Talk-Random": nextcloudRandom, "X-Nextcloud-Talk-Backend": "https://cloud.example.com/"},
+				body:   `{"type":"Create","object":{"type":"Note","id":"1567"}}`,
+				id:     nextcloudRandom, event: "Create",
+			},
+			signed: nextcloudRandom + `{"type":"Create","object":{"type":"Note","id":"1567"}}`,
+		},
+		{
+			vector: vector{
 				scheme: "notion", secret: "s3cret",
 				header: map[string]string{"X-Notion-Signature": "sha256={hex}"},
 				body:   `{"id":"ev-1","type":"page.created"}`,
@@ -488,6 +540,15 @@ func bodyExamples() []example {
 				body:   `{"specversion":"1.0","type":"message.created","id":"ev-1"}`,
 				id:     "ev-1", event: "message.created",
 			},
+		},
+		{
+			vector: vector{
+				scheme: "openproject", secret: "s3cret",
+				header: map[string]string{"X-OP-Signature": "sha1={hex}"},
+				body:   `{"action":"work_package:created","work_package":{}}`,
+				event:  "work_package:created",
+			},
+			hash: sha1.New,
 		},
 		{
 			vector: vector{
@@ -513,6 +574,21 @@ func bodyExamples() []example {
 				event:  "charge.success",
 			},
 			hash: sha512.New,
+		},
+		{
+			vector: vector{
+				scheme: "phabricator", secret: "hmac-key",
+				header: map[string]string{"X-Phabricator-Webhook-Signature": "{hex}"},
+				body:   `{"triggers":[],"object":{"phid":"PHID-TASK-1"},"transactions":[]}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "plane", secret: "plane_wh_s3cret",
+				header: map[string]string{"X-Plane-Signature": "{hex}", "X-Plane-Delivery": "f819d6ff-7b5b-4e4b-9c50-b8d71bb9a24b", "X-Plane-Event": "issue"},
+				body:   `{"event": "issue", "action": "create", "data": {}}`,
+				id:     "f819d6ff-7b5b-4e4b-9c50-b8d71bb9a24b", event: "issue",
+			},
 		},
 		{
 			vector: vector{
@@ -611,6 +687,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "shopware", secret: "shop-secret",
+				header: map[string]string{"shopware-shop-signature": "{hex}"},
+				body:   `{"data":{"payload":[],"event":"product.written"},"source":{"shopId":"s","eventId":"7b04ebe416db4ebc93de4d791325e1d9"},"timestamp":` + unixNow + `}`,
+				id:     "7b04ebe416db4ebc93de4d791325e1d9", event: "product.written",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "sinch-numbers", secret: "s3cret",
 				header: map[string]string{"X-Sinch-Signature": "{hex}"},
 				body:   `{"eventId":"01jr","eventType":"PROVISIONING_TO_VOICE_PLATFORM"}`,
@@ -624,6 +708,13 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Snyk-Transport-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Snyk-Event": "project_snapshot/v0", "X-Snyk-Timestamp": "2020-09-25T15:27:53Z"},
 				body:   `{"project":{}}`,
 				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "project_snapshot/v0",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "sonarqube", secret: "s3cret-of-sixteen",
+				header: map[string]string{"X-Sonar-Webhook-HMAC-SHA256": "{hex}", "X-SonarQube-Project": "org.sonarqube:example"},
+				body:   `{"status":"SUCCESS","taskId":"AVh21JS2JepAEhwQ-b3u"}`,
 			},
 		},
 		{
@@ -643,6 +734,15 @@ func bodyExamples() []example {
 				id:     "n-1", event: "order.create",
 			},
 			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "taiga", secret: "s3cret",
+				header: map[string]string{"X-TAIGA-WEBHOOK-SIGNATURE": "{hex}"},
+				body:   `{"action":"create","type":"userstory","data":{}}`,
+				event:  "userstory",
+			},
+			hash: sha1.New,
 		},
 		{
 			vector: vector{
@@ -684,6 +784,14 @@ func bodyExamples() []example {
 				id:     "uev_1", event: "deployment.created",
 			},
 			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "viber", secret: "4453b6ac12345678-e02c5f12174805f9-daec9cbb5448c51f",
+				header: map[string]string{"X-Viber-Content-Signature": "{hex}"},
+				body:   `{"event":"message","message_token":4912661846655238145}`,
+				event:  "message",
+			},
 		},
 		{
 			vector: vector{
