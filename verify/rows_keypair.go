@@ -99,4 +99,14 @@ var rowsKeyPair = []Scheme{
 		ID:           Field{In: "header", Name: "Kick-Event-Message-Id"},
 		EventType:    Field{In: "header", Name: "Kick-Event-Type"},
 	},
+	{
+		Name:         "github-secret-scanning",
+		Title:        "GitHub secret scanning (partners)",
+		Source:       "https://docs.github.com/en/code-security/secret-scanning/secret-scanning-partnership-program/secret-scanning-partner-program",
+		Notes:        "The secret is the public key that https://api.github.com/meta/public_keys/secret_scanning gives for the Github-Public-Key-Identifier of a request. A body holds several matches: the event type is the first one's type of token.",
+		Signature:    Signature{Name: "Github-Public-Key-Signature", Encoding: "base64"},
+		Construction: "ecdsa",
+		Key:          "pem",
+		EventType:    Field{In: "json", Name: "0.type"},
+	},
 }

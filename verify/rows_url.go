@@ -145,4 +145,13 @@ var rowsURL = []Scheme{
 
 		Acknowledge: Acknowledge{Status: 200}, // https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks
 	},
+	{
+		Name:      "appwrite",
+		Title:     "Appwrite",
+		Source:    "appwrite/appwrite src/Appwrite/Platform/Workers/Webhooks.php",
+		Notes:     "The URL is signed as it is configured at Appwrite, with its percent signs decoded: use one that has none. X-Appwrite-Webhook-Id is the webhook's, the same in every request, and X-Appwrite-Webhook-Events lists every name of the event.",
+		Signature: Signature{Name: "X-Appwrite-Webhook-Signature", Encoding: "base64"},
+		Algorithm: "sha1",
+		Content:   "{url}{body}",
+	},
 }

@@ -251,6 +251,15 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "appwrite", secret: "appwrite-key",
+				header: map[string]string{"X-Appwrite-Webhook-Signature": "{base64}", "X-Appwrite-Webhook-Id": "w1", "X-Appwrite-Webhook-Events": "users.u1.create,users.*.create"},
+				body:   `{"$id":"u1"}`,
+			},
+			hash:   sha1.New,
+			signed: `https://hooks.example.com/in{"$id":"u1"}`,
+		},
+		{
+			vector: vector{
 				scheme: "mandrill", secret: "mandrill-key",
 				header: map[string]string{"X-Mandrill-Signature": "{base64}", "Content-Type": "application/x-www-form-urlencoded"},
 				body:   "mandrill_events=%5B%7B%22event%22%3A%22send%22%7D%5D",

@@ -62,6 +62,20 @@ VwIDAQAB
 			event: "message_create",
 		},
 		{
+			scheme: "github-secret-scanning",
+			source: "GitHub docs, Secret scanning partner program",
+			secret: `-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEYAGMWO8XgCamYKMJS6jc/qgvSlAd
+AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
+-----END PUBLIC KEY-----`,
+			header: map[string]string{
+				"Github-Public-Key-Identifier": "bcb53661c06b4728e59d897fb6165d5c9cda0fd9cdf9d09ead458168deb7518c",
+				"Github-Public-Key-Signature":  "MEQCIQDaMKqrGnE27S0kgMrEK0eYBmyG0LeZismAEz/BgZyt7AIfXt9fErtRS4XaeSt/AO1RtBY66YcAdjxji410VQV4xg==",
+			},
+			body:  `[{"source":"commit","token":"some_token","type":"some_type","url":"https://example.com/base-repo-url/"}]`,
+			event: "some_type",
+		},
+		{
 			scheme: "github",
 			source: "GitHub docs, Validating webhook deliveries",
 			secret: "It's a Secret to Everybody",

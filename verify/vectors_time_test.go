@@ -377,6 +377,59 @@ func timeExamples() []example {
 			key:    decode(key32),
 			signed: "msg_1." + unixNow + `.{"user":{"id":"1"}}`,
 		},
+		{
+			vector: vector{
+				scheme: "frame-io", secret: "frameio-key",
+				header: map[string]string{"X-Frameio-Signature": "v0={hex}", "X-Frameio-Request-Timestamp": unixNow},
+				body:   `{"type":"file.created","resource":{"id":"r1","type":"file"}}`,
+				event:  "file.created",
+			},
+			signed: "v0:" + unixNow + `:{"type":"file.created","resource":{"id":"r1","type":"file"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "cashfree", secret: "cashfree-key",
+				header: map[string]string{"x-webhook-signature": "{base64}", "x-webhook-timestamp": milliNow, "x-webhook-version": "2023-08-01"},
+				body:   `{"data":{},"type":"PAYMENT_SUCCESS_WEBHOOK"}`,
+				event:  "PAYMENT_SUCCESS_WEBHOOK",
+			},
+			signed: milliNow + `{"data":{},"type":"PAYMENT_SUCCESS_WEBHOOK"}`,
+		},
+		{
+			vector: vector{
+				scheme: "paymongo", secret: "whsk_key",
+				header: map[string]string{"Paymongo-Signature": "t=" + unixNow + ",te=,li={hex}"},
+				body:   `{"data":{"id":"evt_1","type":"event","attributes":{"type":"payment.paid"}}}`,
+				id:     "evt_1", event: "payment.paid",
+			},
+			signed: unixNow + `.{"data":{"id":"evt_1","type":"event","attributes":{"type":"payment.paid"}}}`,
+		},
+		{
+			vector: vector{
+				scheme: "rootly", secret: "rootly-key",
+				header: map[string]string{"X-Rootly-Signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"event":{"id":"e1","type":"incident.created"},"data":{}}`,
+				id:     "e1", event: "incident.created",
+			},
+			signed: unixNow + `{"event":{"id":"e1","type":"incident.created"},"data":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "twenty", secret: "twenty-key",
+				header: map[string]string{"X-Twenty-Webhook-Signature": "{hex}", "X-Twenty-Webhook-Timestamp": milliNow, "X-Twenty-Webhook-Nonce": "00ff"},
+				body:   `{"eventName":"person.created","record":{}}`,
+				event:  "person.created",
+			},
+			signed: milliNow + `:{"eventName":"person.created","record":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "zitadel", secret: "zitadel-key",
+				header: map[string]string{"ZITADEL-Signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"fullMethod":"/zitadel.user.v2.UserService/AddHumanUser"}`,
+			},
+			signed: unixNow + `.{"fullMethod":"/zitadel.user.v2.UserService/AddHumanUser"}`,
+		},
 	}
 }
 
