@@ -118,6 +118,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "X-Event-Key"},
 	},
 	{
+		Name:      "bland",
+		Aliases:   []string{"bland-ai"},
+		Title:     "Bland",
+		Source:    "https://docs.bland.ai/tutorials/webhook-signing",
+		Notes:     "The secret is the one that you make under Keys in Bland's account settings.",
+		Signature: Signature{Name: "X-Webhook-Signature"},
+	},
+	{
 		Name:      "bolt",
 		Title:     "Bolt",
 		Source:    "BoltApp/bolt-magento2 Helper/Hook.php",
@@ -195,6 +203,14 @@ var rowsBody = []Scheme{
 		Title:     "ClickUp",
 		Source:    "https://developer.clickup.com/docs/webhooksignature",
 		Signature: Signature{Name: "X-Signature"},
+		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "cloudconvert",
+		Aliases:   []string{"cloud-convert"},
+		Title:     "CloudConvert",
+		Source:    "cloudconvert/cloudconvert-php src/Handler/WebhookHandler.php",
+		Signature: Signature{Name: "CloudConvert-Signature"},
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
@@ -279,6 +295,16 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "topic"},
 	},
 	{
+		Name:      "easypost",
+		Aliases:   []string{"easy-post"},
+		Title:     "EasyPost",
+		Source:    "EasyPost/easypost-php lib/EasyPost/Util/Util.php",
+		Notes:     "Choose a secret of plain ASCII: EasyPost changes some other characters before it signs with them.",
+		Signature: Signature{Name: "X-Hmac-Signature", Prefix: "hmac-sha256-hex="},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "description"},
+	},
+	{
 		Name:      "expo",
 		Aliases:   []string{"eas"},
 		Title:     "Expo (EAS)",
@@ -306,6 +332,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event_type"},
 
 		Acknowledge: Acknowledge{Status: 200}, // see Source
+	},
+	{
+		Name:      "flutterwave",
+		Title:     "Flutterwave (v4)",
+		Source:    "https://developer.flutterwave.com/docs/webhooks",
+		Notes:     "The secret is the secret hash that you set at Flutterwave. Webhooks of v3 carry it as it is in verif-hash, which proves nothing about the body.",
+		Signature: Signature{Name: "flutterwave-signature", Encoding: "base64"},
+		EventType: Field{In: "json", Name: "type"},
 	},
 	{
 		Name:        "forgejo",
@@ -464,6 +498,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "webhookEvent"},
 	},
 	{
+		Name:      "kontent-ai",
+		Aliases:   []string{"kontent"},
+		Title:     "Kontent.ai",
+		Source:    "https://kontent.ai/learn/develop/hello-world/webhooks",
+		Notes:     "A request holds several notifications: the event type is the first one's action.",
+		Signature: Signature{Name: "X-Kontent-ai-Signature", Encoding: "base64"},
+		EventType: Field{In: "json", Name: "notifications.0.message.action"},
+	},
+	{
 		Name:      "launchdarkly",
 		Aliases:   []string{"launch-darkly"},
 		Title:     "LaunchDarkly",
@@ -512,6 +555,13 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-LI-Signature"},
 		Content:   "hmacsha256={body}",
 		Handshake: "linkedin",
+	},
+	{
+		Name:      "logto",
+		Title:     "Logto",
+		Source:    "https://docs.logto.io/developers/webhooks/secure-webhooks",
+		Signature: Signature{Name: "logto-signature-sha-256"},
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "mautic",
@@ -671,6 +721,16 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Phabricator-Webhook-Signature"},
 	},
 	{
+		Name:      "plain",
+		Title:     "Plain",
+		Source:    "https://www.plain.com/docs/request-signing",
+		Notes:     "The time is that of the attempt in the body, which the requests for customer cards don't have.",
+		Signature: Signature{Name: "Plain-Request-Signature"},
+		Timestamp: Timestamp{In: "json", Name: "webhookMetadata.webhookDeliveryAttemptTimestamp", Format: "rfc3339", Optional: true, Past: minutes(5)},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "plane",
 		Title:     "Plane",
 		Source:    "makeplane/plane apps/api/plane/bgtasks/webhook_task.py",
@@ -790,6 +850,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "data.event"},
 	},
 	{
+		Name:      "shortcut",
+		Title:     "Shortcut",
+		Source:    "https://help.shortcut.com/hc/en-us/articles/34734717380756",
+		Notes:     "A request holds several actions: the event type is the first one's, such as update.",
+		Signature: Signature{Name: "Payload-Signature"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "actions.0.action"},
+	},
+	{
 		Name:      "sinch-numbers",
 		Title:     "Sinch Numbers",
 		Source:    "sinch/sinch-sdk-node packages/numbers",
@@ -867,6 +936,13 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event_type"},
 	},
 	{
+		Name:      "uploadcare",
+		Title:     "Uploadcare",
+		Source:    "uploadcare/uploadcare-ruby lib/uploadcare/param/webhook_signature_verifier.rb",
+		Signature: Signature{Name: "X-Uc-Signature", Prefix: "v1="},
+		EventType: Field{In: "json", Name: "hook.event"},
+	},
+	{
 		Name:        "vapi",
 		Title:       "Vapi",
 		Source:      "triggerdotdev/trigger.dev packages/core/src/v3/webhooks/index.ts",
@@ -883,6 +959,13 @@ var rowsBody = []Scheme{
 		Algorithm: "sha1",
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
+	},
+	{
+		Name:      "veriff",
+		Title:     "Veriff",
+		Source:    "https://devdocs.veriff.com/docs/hmac-authentication-and-endpoint-security",
+		Notes:     "The secret is the integration's shared secret key.",
+		Signature: Signature{Name: "x-hmac-signature"},
 	},
 	{
 		Name:      "viber",

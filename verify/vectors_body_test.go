@@ -113,6 +113,13 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "bland", secret: "s3cret",
+				header: map[string]string{"X-Webhook-Signature": "{hex}"},
+				body:   `{"call_id":"c1","completed":true}`,
+			},
+		},
+		{
+			vector: vector{
 				scheme: "bolt", secret: "s3cret",
 				header: map[string]string{"X-Bolt-Hmac-Sha256": "{base64}"},
 				body:   `{"type":"payment","reference":"X"}`,
@@ -180,6 +187,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Signature": "{hex}"},
 				body:   `{"event":"taskCreated","task_id":"c0j"}`,
 				event:  "taskCreated",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "cloudconvert", secret: "s3cret",
+				header: map[string]string{"CloudConvert-Signature": "{hex}"},
+				body:   `{"event":"job.finished","job":{"id":"c677ccf7-8876-4f48-bb96-0ab8e0d88cd7"}}`,
+				event:  "job.finished",
 			},
 		},
 		{
@@ -264,6 +279,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "easypost", secret: "s3cret",
+				header: map[string]string{"X-Hmac-Signature": "hmac-sha256-hex={hex}"},
+				body:   `{"id":"evt_1","object":"Event","description":"tracker.updated"}`,
+				id:     "evt_1", event: "tracker.updated",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "expo", secret: "s3cret-of-sixteen",
 				header: map[string]string{"expo-signature": "sha1={hex}"},
 				body:   `{"id":"147a3212-49fd-446f-b4e3-a6519acf264a","platform":"android","status":"finished"}`,
@@ -285,6 +308,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Flagsmith-Signature": "{hex}"},
 				body:   `{"data": {}, "event_type": "FLAG_UPDATED"}`,
 				event:  "FLAG_UPDATED",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "flutterwave", secret: "secret-hash",
+				header: map[string]string{"flutterwave-signature": "{base64}"},
+				body:   `{"webhook_id":"wbk_1","type":"charge.completed","data":{"id":"chg_1"}}`,
+				event:  "charge.completed",
 			},
 		},
 		{
@@ -445,6 +476,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "kontent-ai", secret: "s3cret=",
+				header: map[string]string{"X-Kontent-ai-Signature": "{base64}"},
+				body:   `{"notifications":[{"data":{},"message":{"action":"published"}}]}`,
+				event:  "published",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "launchdarkly", secret: "s3cret",
 				header: map[string]string{"X-LD-Signature": "{hex}"},
 				body:   `{"_id":"58","kind":"flag"}`,
@@ -457,6 +496,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Signature": "{hex}", "X-Event-Name": "order_refunded"},
 				body:   `{"meta":{"event_name":"order_created"}}`,
 				event:  "order_created",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "logto", secret: "s3cret",
+				header: map[string]string{"logto-signature-sha-256": "{hex}"},
+				body:   `{"hookId":"h1","event":"PostSignIn"}`,
+				event:  "PostSignIn",
 			},
 		},
 		{
@@ -584,6 +631,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "plain", secret: "s3cret",
+				header: map[string]string{"Plain-Request-Signature": "{hex}"},
+				body:   `{"id":"pEv_1","webhookMetadata":{"webhookDeliveryAttemptTimestamp":"2023-11-14T22:13:20.362Z"},"type":"thread.thread_created"}`,
+				id:     "pEv_1", event: "thread.thread_created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "plane", secret: "plane_wh_s3cret",
 				header: map[string]string{"X-Plane-Signature": "{hex}", "X-Plane-Delivery": "f819d6ff-7b5b-4e4b-9c50-b8d71bb9a24b", "X-Plane-Event": "issue"},
 				body:   `{"event": "issue", "action": "create", "data": {}}`,
@@ -695,6 +750,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "shortcut", secret: "s3cret",
+				header: map[string]string{"Payload-Signature": "{hex}"},
+				body:   `{"id":"595285dc-9c43-4b9c-a1e6-0cd9aff5b084","version":"v1","actions":[{"entity_type":"story","action":"update"}]}`,
+				id:     "595285dc-9c43-4b9c-a1e6-0cd9aff5b084", event: "update",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "sinch-numbers", secret: "s3cret",
 				header: map[string]string{"X-Sinch-Signature": "{hex}"},
 				body:   `{"eventId":"01jr","eventType":"PROVISIONING_TO_VOICE_PLATFORM"}`,
@@ -770,6 +833,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "uploadcare", secret: "s3cret",
+				header: map[string]string{"X-Uc-Signature": "v1={hex}"},
+				body:   `{"hook":{"id":1,"event":"file.uploaded"},"data":{}}`,
+				event:  "file.uploaded",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "vapi", secret: "s3cret",
 				header: map[string]string{"X-Vapi-Signature": "{hex}"},
 				body:   `{"message":{"type":"end-of-call-report"}}`,
@@ -784,6 +855,13 @@ func bodyExamples() []example {
 				id:     "uev_1", event: "deployment.created",
 			},
 			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "veriff", secret: "shared-secret",
+				header: map[string]string{"x-hmac-signature": "{hex}"},
+				body:   `{"status":"success","verification":{"code":9001}}`,
+			},
 		},
 		{
 			vector: vector{
