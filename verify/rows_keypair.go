@@ -109,4 +109,14 @@ var rowsKeyPair = []Scheme{
 		Key:          "pem",
 		EventType:    Field{In: "json", Name: "0.type"},
 	},
+	{
+		Name:         "chip",
+		Aliases:      []string{"chip-collect"},
+		Title:        "CHIP (Collect)",
+		Source:       "https://docs.chip-in.asia/chip-collect/overview/authentication",
+		Notes:        "The secret is the webhook's public_key. Callbacks of a purchase are signed with another, which CHIP's API gives at /public_key/.",
+		Signature:    Signature{Name: "X-Signature", Encoding: "base64"},
+		Construction: "rsa",
+		Key:          "pem",
+	},
 }

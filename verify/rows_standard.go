@@ -185,4 +185,22 @@ var rowsStandard = []Scheme{
 		Content:   "{timestamp}.{body}",
 		Timestamp: Timestamp{In: "header", Name: "X-Port-Timestamp"},
 	},
+	standard("webhook-", Scheme{
+		Name:      "lithic",
+		Title:     "Lithic",
+		Source:    "lithic-com/lithic-node src/resources/webhooks.ts",
+		EventType: Field{In: "json", Name: "event_type"},
+	}),
+	standard("webhook-", Scheme{
+		Name:   "liveblocks",
+		Title:  "Liveblocks",
+		Source: "liveblocks/liveblocks packages/liveblocks-node/src/webhooks.ts",
+		Notes:  "The secret is whsec_….",
+	}),
+	standard("webhook-", Scheme{
+		Name:   "quo",
+		Title:  "Quo",
+		Source: "https://www.quo.com/docs/2026-03-30/webhooks-signature-validation.md",
+		Notes:  "The secret is the webhook's key, whsec_…. Legacy webhooks have the header openphone-signature: use openphone.",
+	}),
 }

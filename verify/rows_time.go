@@ -526,4 +526,17 @@ var rowsTime = []Scheme{
 		Content:   "{timestamp}.{body}",
 		Timestamp: Timestamp{In: "field", Name: "t", Past: minutes(5)},
 	},
+	{
+		Name:      "openphone",
+		Aliases:   []string{"quo-legacy"},
+		Title:     "OpenPhone (legacy webhooks of Quo)",
+		Source:    "https://www.quo.com/docs/webhooks/legacy-signature-validation",
+		Notes:     "The secret is the signing secret, which is base64. Webhooks with the header webhook-signature are newer: use quo.",
+		Signature: Signature{Name: "openphone-signature", Prefix: "hmac;1;", Separator: ";", Encoding: "base64"},
+		Key:       "base64",
+		Content:   "{timestamp}.{body}",
+		Timestamp: Timestamp{In: "first", Format: "unix_ms"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "type"},
+	},
 }

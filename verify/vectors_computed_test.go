@@ -450,6 +450,14 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "chip", secret: rsaPublicPEM(),
+				header: map[string]string{"X-Signature": "{base64}"},
+				body:   `{"id":"p1","status":"paid"}`,
+			},
+			sign: signRSA,
+		},
+		{
+			vector: vector{
 				scheme: "okta", secret: "shared token",
 				header: map[string]string{"Authorization": "shared token"},
 				body:   `{"data":{"events":[{"eventType":"user.session.start"}]}}`,

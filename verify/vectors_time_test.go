@@ -430,6 +430,16 @@ func timeExamples() []example {
 			},
 			signed: unixNow + `.{"fullMethod":"/zitadel.user.v2.UserService/AddHumanUser"}`,
 		},
+		{
+			vector: vector{
+				scheme: "openphone", secret: "AP8Qq80=",
+				header: map[string]string{"openphone-signature": "hmac;1;" + milliNow + ";{base64}"},
+				body:   `{"id":"EVc67ec998b35c41d388af50799aeeba3e","type":"message.received"}`,
+				id:     "EVc67ec998b35c41d388af50799aeeba3e", event: "message.received",
+			},
+			key:    "\x00\xff\x10\xab\xcd",
+			signed: milliNow + `.{"id":"EVc67ec998b35c41d388af50799aeeba3e","type":"message.received"}`,
+		},
 	}
 }
 
@@ -467,6 +477,9 @@ func familyExamples() []example {
 		{scheme: "vanta", prefix: "svix-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"x.y"}`, event: "x.y"},
 		{scheme: "finch", prefix: "Finch-", id: "Finch-Event-Id", secret: key32, key: decode(key32), body: `{"event_type":"employment.updated"}`, event: "employment.updated"},
 		{scheme: "polar", prefix: "webhook-", secret: "polar_whs_abc", key: "polar_whs_abc", body: `{"type":"order.paid"}`, event: "order.paid"},
+		{scheme: "lithic", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event_type":"account_holder.created"}`, event: "account_holder.created"},
+		{scheme: "liveblocks", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"storageUpdated"}`, event: "storageUpdated"},
+		{scheme: "quo", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"message.received"}`, event: "message.received"},
 		{scheme: "bigcommerce", prefix: "webhook-", secret: "client-secret", key: "client-secret", body: `{"scope":"store/order/created"}`, event: "store/order/created"},
 	} {
 		list = append(list, example{
