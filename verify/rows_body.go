@@ -63,6 +63,15 @@ var rowsBody = []Scheme{
 		Acknowledge: Acknowledge{Status: 200}, // or 204: https://airtable.com/developers/web/api/webhooks-overview
 	},
 	{
+		Name:      "alchemy",
+		Title:     "Alchemy",
+		Source:    "alchemyplatform/webhook-examples node-express/src/webhooksUtil.ts",
+		Notes:     "The secret is the webhook's signing key, not the account's auth token.",
+		Signature: Signature{Name: "X-Alchemy-Signature"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "asana",
 		Title:     "Asana",
 		Source:    "https://developers.asana.com/docs/webhooks-guide",
@@ -758,6 +767,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "events.0.name"},
 	},
 	{
+		Name:      "qonto-onboarding",
+		Title:     "Qonto (Onboarding API)",
+		Source:    "https://docs.qonto.com/api-reference/onboarding-api/webhooks",
+		Notes:     "The webhooks of the Business API are signed otherwise: use qonto.",
+		Signature: Signature{Name: "Qonto-SHA256-Signature"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
 		Name:      "quickbooks",
 		Aliases:   []string{"intuit", "quickbooks-online"},
 		Title:     "QuickBooks",
@@ -783,6 +801,16 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Razorpay-Signature"},
 		ID:        Field{In: "header", Name: "x-razorpay-event-id"},
 		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "remotion",
+		Aliases:   []string{"remotion-lambda"},
+		Title:     "Remotion Lambda",
+		Source:    "remotion-dev/remotion packages/lambda/src/api/validate-webhook-signature.ts",
+		Notes:     "The secret is the one of the webhook option of a render.",
+		Signature: Signature{Name: "X-Remotion-Signature", Prefix: "sha512="},
+		Algorithm: "sha512",
+		EventType: Field{In: "json", Name: "type"},
 	},
 	{
 		Name:      "savvycal",
@@ -902,6 +930,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "topic"},
 	},
 	{
+		Name:      "sumsub",
+		Title:     "Sumsub",
+		Source:    "SumSubstance/agent-skills skills/sumsub-integrate-websdk/examples/webhook-verify.js",
+		Notes:     "Choose HMAC_SHA256_HEX as the webhook's signature algorithm, or set algorithm to the one that you chose: X-Payload-Digest-Alg, which names it, is not looked at.",
+		Signature: Signature{Name: "X-Payload-Digest"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "taiga",
 		Title:     "Taiga",
 		Source:    "taigaio/taiga-back taiga/webhooks/tasks.py",
@@ -995,6 +1031,16 @@ var rowsBody = []Scheme{
 		ID:        Field{In: "header", Name: "X-WC-Webhook-Delivery-ID"},
 		EventType: Field{In: "header", Name: "X-WC-Webhook-Topic"},
 		Handshake: "woocommerce",
+	},
+	{
+		Name:      "woovi",
+		Aliases:   []string{"openpix"},
+		Title:     "Woovi (OpenPix)",
+		Source:    "woovibr/woovi-developers docs/webhook/seguranca/webhook-hmac.mdx",
+		Notes:     "The secret is the webhook's HMAC secret key. The RSA signature in x-webhook-signature is not looked at: its key has 1024 bits, too few to be safe.",
+		Signature: Signature{Name: "X-OpenPix-Signature", Encoding: "base64"},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "x",

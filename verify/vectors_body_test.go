@@ -61,6 +61,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "alchemy", secret: "whsec_key",
+				header: map[string]string{"X-Alchemy-Signature": "{hex}"},
+				body:   `{"webhookId":"wh_octjglnywaupz6th","id":"whevt_ogrc5v64myey69ux","type":"MINED_TRANSACTION","event":{}}`,
+				id:     "whevt_ogrc5v64myey69ux", event: "MINED_TRANSACTION",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "ashby", secret: "s3cret",
 				header: map[string]string{"Ashby-Signature": "sha256={hex}"},
 				body:   `{"action":"applicationSubmit","data":{}}`,
@@ -701,6 +709,15 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "remotion", secret: "s3cret",
+				header: map[string]string{"X-Remotion-Signature": "sha512={hex}", "X-Remotion-Status": "success", "X-Remotion-Mode": "production"},
+				body:   `{"type":"success","renderId":"r1"}`,
+				event:  "success",
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
 				scheme: "savvycal", secret: "s3cret",
 				header: map[string]string{"X-Savvycal-Signature": "sha256={hex}"},
 				body:   `{"type":"event.created","payload":{}}`,
@@ -800,6 +817,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "sumsub", secret: "s3cret",
+				header: map[string]string{"X-Payload-Digest": "{hex}", "X-Payload-Digest-Alg": "HMAC_SHA256_HEX"},
+				body:   `{"applicantId":"5cb56e8e0a975a35f333cb83","type":"applicantReviewed"}`,
+				event:  "applicantReviewed",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "taiga", secret: "s3cret",
 				header: map[string]string{"X-TAIGA-WEBHOOK-SIGNATURE": "{hex}"},
 				body:   `{"action":"create","type":"userstory","data":{}}`,
@@ -887,6 +912,15 @@ func bodyExamples() []example {
 				body:   `{"id":1}`,
 				id:     "d-1", event: "order.created",
 			},
+		},
+		{
+			vector: vector{
+				scheme: "woovi", secret: "hmac-secret-key",
+				header: map[string]string{"X-OpenPix-Signature": "{base64}"},
+				body:   `{"data_criacao":"2021-08-10T20:32:14.429Z","evento":"teste_webhook","event":"OPENPIX:CHARGE_COMPLETED"}`,
+				event:  "OPENPIX:CHARGE_COMPLETED",
+			},
+			hash: sha1.New,
 		},
 	}
 }

@@ -344,5 +344,21 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			header: map[string]string{"X-Pusher-Signature": "2677ad3e7c090b2fa2c0fb13020d66d5420879b8316eb356a2d60fb9073bc778", "X-Pusher-Key": "key"},
 			body:   `{"hello":"world"}`,
 		},
+		{
+			scheme: "qonto-onboarding",
+			source: "Qonto docs, Onboarding API, Webhooks",
+			secret: "secret_key",
+			header: map[string]string{"Qonto-SHA256-Signature": "b0d249e653f1310fa5b7f26d5682548afa1799353b92fcafd4cacbd90312023e"},
+			body:   `{"id":"75341dcb-0376-474d-97d7-d2c03ff3973c","event_type":"registrations.pending","resource_type":"registration","resource_id":"525817f7-93e8-4f31-a83d-20319778b4b0","created_at":"2022-08-29T13:17:32Z"}`,
+			id:     "75341dcb-0376-474d-97d7-d2c03ff3973c",
+			event:  "registrations.pending",
+		},
+		{
+			scheme: "woovi",
+			source: "Woovi docs, webhook-hmac, before an event was added to the body there",
+			secret: "hmac-secret-key",
+			header: map[string]string{"X-OpenPix-Signature": "jgR2XF0PKDiAwHP1s+TryvxMySQ="},
+			body:   `{"data_criacao":"2021-08-10T20:32:14.429Z","evento":"teste_webhook"}`,
+		},
 	}
 }

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"cmp"
+	"crypto/sha1"
 	"crypto/sha512"
 	"encoding/base64"
 )
@@ -439,6 +440,43 @@ func timeExamples() []example {
 			},
 			key:    "\x00\xff\x10\xab\xcd",
 			signed: milliNow + `.{"id":"EVc67ec998b35c41d388af50799aeeba3e","type":"message.received"}`,
+		},
+		{
+			vector: vector{
+				scheme: "cloudinary", secret: "api-secret",
+				header: map[string]string{"X-Cld-Signature": "{hex}", "X-Cld-Timestamp": unixNow},
+				body:   `{"notification_type":"upload","public_id":"sample"}`,
+				event:  "upload",
+			},
+			hash:   sha1.New,
+			plain:  true,
+			signed: `{"notification_type":"upload","public_id":"sample"}` + unixNow + "api-secret",
+		},
+		{
+			vector: vector{
+				scheme: "gitbook", secret: "gitbook-secret",
+				header: map[string]string{"X-GitBook-Signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"eventId":"e1","type":"site_view"}`,
+				id:     "e1", event: "site_view",
+			},
+			signed: unixNow + `.{"eventId":"e1","type":"site_view"}`,
+		},
+		{
+			vector: vector{
+				scheme: "qonto", secret: "qonto-secret",
+				header: map[string]string{"X-Qonto-Signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"data":{"id":"1"}}`,
+			},
+			signed: unixNow + `.{"data":{"id":"1"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "surge", secret: "surge-secret",
+				header: map[string]string{"Surge-Signature": "t=" + unixNow + ",v1={hex},v1=41f947e88a483327c878d6c08b27b22fbe7c9ea5608b035707c6667d1df866dd"},
+				body:   `{"id":"evt_01jjfeev3hf9n9c7k5231hd3hr","type":"message.received"}`,
+				id:     "evt_01jjfeev3hf9n9c7k5231hd3hr", event: "message.received",
+			},
+			signed: unixNow + `.{"id":"evt_01jjfeev3hf9n9c7k5231hd3hr","type":"message.received"}`,
 		},
 	}
 }
