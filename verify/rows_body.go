@@ -151,6 +151,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
+		Name:      "buttondown",
+		Title:     "Buttondown",
+		Source:    "https://docs.buttondown.com/api-webhooks-introduction",
+		Notes:     "The secret is the webhook's signing key. Buttondown's test button sends requests without a signature, which are refused.",
+		Signature: Signature{Name: "X-Buttondown-Signature", Prefix: "sha256="},
+		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
 		Name:      "cal-com",
 		Aliases:   []string{"cal", "calcom"},
 		Title:     "Cal.com",
@@ -516,6 +524,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "notifications.0.message.action"},
 	},
 	{
+		Name:      "lago",
+		Title:     "Lago",
+		Source:    "https://getlago.com/docs/api-reference/webhooks/format--signature",
+		Notes:     "Choose hmac as the webhook's signature algorithm. The secret is the organization's HMAC key.",
+		Signature: Signature{Name: "X-Lago-Signature", Encoding: "base64"},
+		ID:        Field{In: "header", Name: "X-Lago-Unique-Key"},
+		EventType: Field{In: "json", Name: "webhook_type"},
+	},
+	{
 		Name:      "launchdarkly",
 		Aliases:   []string{"launch-darkly"},
 		Title:     "LaunchDarkly",
@@ -578,6 +595,13 @@ var rowsBody = []Scheme{
 		Source:    "mautic/mautic app/bundles/WebhookBundle/Http/Client.php",
 		Notes:     "The names of the body's fields are the event types; a request may hold several.",
 		Signature: Signature{Name: "Webhook-Signature", Encoding: "base64"},
+	},
+	{
+		Name:      "memberful",
+		Title:     "Memberful",
+		Source:    "https://memberful.com/help/custom-development-and-api/webhooks/",
+		Signature: Signature{Name: "X-Memberful-Webhook-Signature"},
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "merge",
@@ -646,6 +670,14 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Nextcloud-Talk-Signature"},
 		Content:   "{id}{body}",
 		ID:        Field{In: "header", Name: "X-Nextcloud-Talk-Random", Pattern: "[!-~]{64}"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
+		Name:      "neynar",
+		Title:     "Neynar",
+		Source:    "https://docs.neynar.com/docs/how-to-verify-the-incoming-webhooks-using-signatures",
+		Signature: Signature{Name: "X-Neynar-Signature"},
+		Algorithm: "sha512",
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
@@ -840,6 +872,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "category"},
 	},
 	{
+		Name:      "sendcloud",
+		Title:     "Sendcloud",
+		Source:    "https://sendcloud.dev/api/v3/webhooks/index",
+		Notes:     "The secret is the integration's secret key or its webhook signature key, depending on its type.",
+		Signature: Signature{Name: "Sendcloud-Signature"},
+		EventType: Field{In: "json", Name: "action"},
+	},
+	{
 		Name:      "sentry",
 		Title:     "Sentry",
 		Source:    "https://docs.sentry.io/organization/integrations/integration-platform/webhooks/",
@@ -972,6 +1012,16 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event_type"},
 	},
 	{
+		Name:      "unit",
+		Aliases:   []string{"unit-co"},
+		Title:     "Unit",
+		Source:    "https://www.unit.co/docs/api/webhooks.md",
+		Notes:     "A request holds several events: the event type is the first one's.",
+		Signature: Signature{Name: "X-Unit-Signature", Encoding: "base64"},
+		Algorithm: "sha1",
+		EventType: Field{In: "json", Name: "data.0.type"},
+	},
+	{
 		Name:      "uploadcare",
 		Title:     "Uploadcare",
 		Source:    "uploadcare/uploadcare-ruby lib/uploadcare/param/webhook_signature_verifier.rb",
@@ -1061,5 +1111,14 @@ var rowsBody = []Scheme{
 		Handshake: "xero",
 
 		Acknowledge: Acknowledge{Status: 200}, // with no body and no cookies: see Source
+	},
+	{
+		Name:      "yousign",
+		Title:     "Yousign",
+		Source:    "https://developers.yousign.com/docs/use-webhooks-in-your-app",
+		Notes:     "Retries keep the id. X-Yousign-Issued-At is not signed.",
+		Signature: Signature{Name: "X-Yousign-Signature-256", Prefix: "sha256="},
+		ID:        Field{In: "json", Name: "event_id"},
+		EventType: Field{In: "json", Name: "event_name"},
 	},
 }

@@ -580,4 +580,13 @@ var rowsTime = []Scheme{
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
 	},
+	{
+		Name:      "infisical",
+		Title:     "Infisical",
+		Source:    "Infisical/infisical backend/src/services/webhook/webhook-fns.ts",
+		Notes:     "The time is the body's, where there is one; the one before the signature is not looked at.",
+		Signature: Signature{Name: "x-infisical-signature", Prefix: "t=", Separator: ";"},
+		Timestamp: Timestamp{In: "json", Name: "timestamp", Format: "unix_ms", Optional: true},
+		EventType: Field{In: "json", Name: "event"},
+	},
 }

@@ -143,6 +143,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "buttondown", secret: "s3cret",
+				header: map[string]string{"X-Buttondown-Signature": "sha256={hex}"},
+				body:   `{"event_type":"subscriber.confirmed","data":{}}`,
+				event:  "subscriber.confirmed",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "cal-com", secret: "s3cret",
 				header: map[string]string{"X-Cal-Signature-256": "{hex}"},
 				body:   `{"triggerEvent":"BOOKING_CREATED","payload":{}}`,
@@ -492,6 +500,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "lago", secret: "hmac-key",
+				header: map[string]string{"X-Lago-Signature": "{base64}", "X-Lago-Signature-Algorithm": "hmac", "X-Lago-Unique-Key": "k1"},
+				body:   `{"webhook_type":"invoice.created","object_type":"invoice"}`,
+				id:     "k1", event: "invoice.created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "launchdarkly", secret: "s3cret",
 				header: map[string]string{"X-LD-Signature": "{hex}"},
 				body:   `{"_id":"58","kind":"flag"}`,
@@ -519,6 +535,14 @@ func bodyExamples() []example {
 				scheme: "mautic", secret: "s3cret",
 				header: map[string]string{"Webhook-Signature": "{base64}"},
 				body:   `{"mautic.lead_post_save_new":[{"timestamp":"2023-11-14T22:13:20+00:00"}]}`,
+			},
+		},
+		{
+			vector: vector{
+				scheme: "memberful", secret: "s3cret",
+				header: map[string]string{"X-Memberful-Webhook-Signature": "{hex}"},
+				body:   `{"event":"member_signup","member":{}}`,
+				event:  "member_signup",
 			},
 		},
 		{
@@ -571,6 +595,15 @@ func bodyExamples() []example {
 				id:     nextcloudRandom, event: "Create",
 			},
 			signed: nextcloudRandom + `{"type":"Create","object":{"type":"Note","id":"1567"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "neynar", secret: "s3cret",
+				header: map[string]string{"X-Neynar-Signature": "{hex}"},
+				body:   `{"created_at":1700000000,"type":"cast.created","data":{}}`,
+				event:  "cast.created",
+			},
+			hash: sha512.New,
 		},
 		{
 			vector: vector{
@@ -858,6 +891,15 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "unit", secret: "s3cret",
+				header: map[string]string{"X-Unit-Signature": "{base64}"},
+				body:   `{"data":[{"id":"1","type":"customer.created"}]}`,
+				event:  "customer.created",
+			},
+			hash: sha1.New,
+		},
+		{
+			vector: vector{
 				scheme: "uploadcare", secret: "s3cret",
 				header: map[string]string{"X-Uc-Signature": "v1={hex}"},
 				body:   `{"hook":{"id":1,"event":"file.uploaded"},"data":{}}`,
@@ -921,6 +963,14 @@ func bodyExamples() []example {
 				event:  "OPENPIX:CHARGE_COMPLETED",
 			},
 			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "yousign", secret: "s3cret",
+				header: map[string]string{"X-Yousign-Signature-256": "sha256={hex}", "X-Yousign-Issued-At": unixNow},
+				body:   `{"event_id":"b6c63685-c556-4a30-8fe9-b6f2b187d936","event_name":"signature_request.activated"}`,
+				id:     "b6c63685-c556-4a30-8fe9-b6f2b187d936", event: "signature_request.activated",
+			},
 		},
 	}
 }

@@ -360,5 +360,12 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			header: map[string]string{"X-OpenPix-Signature": "jgR2XF0PKDiAwHP1s+TryvxMySQ="},
 			body:   `{"data_criacao":"2021-08-10T20:32:14.429Z","evento":"teste_webhook"}`,
 		},
+		{
+			scheme: "sendcloud",
+			source: "Sendcloud docs, Webhooks",
+			secret: "secretkey",
+			header: map[string]string{"Sendcloud-Signature": "1eed4b3d41f4653ac64fd56f1bf1cbfd349e4482cbc11dff7134bd93e5da4b0a"},
+			body:   `{"key": "value"}`,
+		},
 	}
 }

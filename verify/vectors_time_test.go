@@ -478,6 +478,14 @@ func timeExamples() []example {
 			},
 			signed: unixNow + `.{"id":"evt_01jjfeev3hf9n9c7k5231hd3hr","type":"message.received"}`,
 		},
+		{
+			vector: vector{
+				scheme: "infisical", secret: "s3cret",
+				header: map[string]string{"x-infisical-signature": "t=" + milliNow + ";{hex}"},
+				body:   `{"event":"secrets.modified","project":{},"timestamp":` + milliNow + `}`,
+				event:  "secrets.modified",
+			},
+		},
 	}
 }
 
