@@ -119,4 +119,16 @@ var rowsKeyPair = []Scheme{
 		Construction: "rsa",
 		Key:          "pem",
 	},
+	{
+		Name:         "highlevel",
+		Aliases:      []string{"gohighlevel", "ghl"},
+		Title:        "HighLevel (marketplace apps)",
+		Source:       "https://marketplace.gohighlevel.com/docs/webhook/WebhookIntegrationGuide",
+		Notes:        "The secret is what follows MCowBQYDK2VwAyEA in the Ed25519 key that HighLevel publishes. The RSA signature in X-WH-Signature, which HighLevel gives up, is not looked at.",
+		Signature:    Signature{Name: "X-GHL-Signature", Encoding: "base64"},
+		Construction: "ed25519",
+		Key:          "base64",
+		ID:           Field{In: "json", Name: "webhookId"},
+		EventType:    Field{In: "json", Name: "type"},
+	},
 }

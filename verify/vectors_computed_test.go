@@ -458,6 +458,15 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "highlevel", secret: base64.StdEncoding.EncodeToString(public),
+				header: map[string]string{"X-GHL-Signature": "{base64}"},
+				body:   `{"type":"ContactCreate","webhookId":"w1"}`,
+				id:     "w1", event: "ContactCreate",
+			},
+			sign: signEd25519,
+		},
+		{
+			vector: vector{
 				scheme: "okta", secret: "shared token",
 				header: map[string]string{"Authorization": "shared token"},
 				body:   `{"data":{"events":[{"eventType":"user.session.start"}]}}`,

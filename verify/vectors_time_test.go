@@ -486,6 +486,23 @@ func timeExamples() []example {
 				event:  "secrets.modified",
 			},
 		},
+		{
+			vector: vector{
+				scheme: "boldsign", secret: "boldsign-secret",
+				header: map[string]string{"X-BoldSign-Signature": "t=" + unixNow + ", s0={hex}"},
+				body:   `{"event":{"id":"e1","eventType":"Completed"}}`,
+				id:     "e1", event: "Completed",
+			},
+			signed: unixNow + `.{"event":{"id":"e1","eventType":"Completed"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "emailit", secret: "whsec_0011",
+				header: map[string]string{"X-Emailit-Signature": "{hex}", "X-Emailit-Timestamp": unixNow},
+				body:   `{"event_id":"e1"}`,
+			},
+			signed: unixNow + `.{"event_id":"e1"}`,
+		},
 	}
 }
 
