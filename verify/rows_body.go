@@ -151,14 +151,6 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
-		Name:      "buttondown",
-		Title:     "Buttondown",
-		Source:    "https://docs.buttondown.com/api-webhooks-introduction",
-		Notes:     "The secret is the webhook's signing key. Buttondown's test button sends requests without a signature, which are refused.",
-		Signature: Signature{Name: "X-Buttondown-Signature", Prefix: "sha256="},
-		EventType: Field{In: "json", Name: "event_type"},
-	},
-	{
 		Name:      "cal-com",
 		Aliases:   []string{"cal", "calcom"},
 		Title:     "Cal.com",
@@ -526,7 +518,7 @@ var rowsBody = []Scheme{
 	{
 		Name:      "lago",
 		Title:     "Lago",
-		Source:    "https://getlago.com/docs/api-reference/webhooks/format--signature",
+		Source:    "https://getlago.com/docs/api-reference/webhooks/format---signature",
 		Notes:     "Choose hmac as the webhook's signature algorithm. The secret is the organization's HMAC key.",
 		Signature: Signature{Name: "X-Lago-Signature", Encoding: "base64"},
 		ID:        Field{In: "header", Name: "X-Lago-Unique-Key"},
@@ -595,13 +587,6 @@ var rowsBody = []Scheme{
 		Source:    "mautic/mautic app/bundles/WebhookBundle/Http/Client.php",
 		Notes:     "The names of the body's fields are the event types; a request may hold several.",
 		Signature: Signature{Name: "Webhook-Signature", Encoding: "base64"},
-	},
-	{
-		Name:      "memberful",
-		Title:     "Memberful",
-		Source:    "https://memberful.com/help/custom-development-and-api/webhooks/",
-		Signature: Signature{Name: "X-Memberful-Webhook-Signature"},
-		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "merge",
@@ -843,6 +828,12 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Remotion-Signature", Prefix: "sha512="},
 		Algorithm: "sha512",
 		EventType: Field{In: "json", Name: "type"},
+	},
+	{
+		Name:      "rewardful",
+		Title:     "Rewardful",
+		Source:    "https://developers.rewardful.com/webhooks/signed-webhooks",
+		Signature: Signature{Name: "X-Rewardful-Signature"},
 	},
 	{
 		Name:      "savvycal",

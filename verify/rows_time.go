@@ -47,10 +47,11 @@ var rowsTime = []Scheme{
 		Handshake: "slack",
 	},
 	{
-		Name:   "hook0",
-		Title:  "Hook0",
-		Source: "hook0/hook0 clients/conformance/signature.json",
-		Notes:  "v1 covers the headers that it names, v0 only the body; v0 counts where there is no v1.",
+		Name:    "hook0",
+		Aliases: []string{"coinbase-cdp", "coinbase-developer-platform"},
+		Title:   "Hook0",
+		Source:  "hook0/hook0 clients/conformance/signature.json; https://docs.cdp.coinbase.com/api-reference/payment-apis/webhooks/verification",
+		Notes:   "v1 covers the headers that it names, v0 only the body; v0 counts where there is no v1. Coinbase's Developer Platform sends its webhooks in this way.",
 		Signature: Signature{
 			Name:        "X-Hook0-Signature",
 			Separator:   ",",

@@ -143,14 +143,6 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
-				scheme: "buttondown", secret: "s3cret",
-				header: map[string]string{"X-Buttondown-Signature": "sha256={hex}"},
-				body:   `{"event_type":"subscriber.confirmed","data":{}}`,
-				event:  "subscriber.confirmed",
-			},
-		},
-		{
-			vector: vector{
 				scheme: "cal-com", secret: "s3cret",
 				header: map[string]string{"X-Cal-Signature-256": "{hex}"},
 				body:   `{"triggerEvent":"BOOKING_CREATED","payload":{}}`,
@@ -539,14 +531,6 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
-				scheme: "memberful", secret: "s3cret",
-				header: map[string]string{"X-Memberful-Webhook-Signature": "{hex}"},
-				body:   `{"event":"member_signup","member":{}}`,
-				event:  "member_signup",
-			},
-		},
-		{
-			vector: vector{
 				scheme: "merge", secret: "s3cret",
 				header: map[string]string{"X-Merge-Webhook-Signature": "{base64url}"},
 				body:   `{"hook":{"event":"LinkedAccount.synced"}}`,
@@ -748,6 +732,13 @@ func bodyExamples() []example {
 				event:  "success",
 			},
 			hash: sha512.New,
+		},
+		{
+			vector: vector{
+				scheme: "rewardful", secret: "s3cret",
+				header: map[string]string{"X-Rewardful-Signature": "{hex}"},
+				body:   `{"object":{"id":"a1"}}`,
+			},
 		},
 		{
 			vector: vector{
