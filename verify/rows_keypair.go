@@ -124,6 +124,7 @@ var rowsKeyPair = []Scheme{
 		Aliases:      []string{"gohighlevel", "ghl"},
 		Title:        "HighLevel (marketplace apps)",
 		Source:       "https://marketplace.gohighlevel.com/docs/webhook/WebhookIntegrationGuide",
+		Unconfirmed:  true,
 		Notes:        "The secret is what follows MCowBQYDK2VwAyEA in the Ed25519 key that HighLevel publishes. The RSA signature in X-WH-Signature, which HighLevel gives up, is not looked at.",
 		Signature:    Signature{Name: "X-GHL-Signature", Encoding: "base64"},
 		Construction: "ed25519",
