@@ -230,9 +230,22 @@ func (e *Engine) asked(subscriptions []store.ID) {
 
 // requeueSettled queues a delivery again whose attempt was under way when it
 // was queued anew: the outcome of that one has replaced what was stored then.
+// Where the store can't for now, it is tried until it can.
 func (e *Engine) requeueSettled(key store.ID) {
-	if _, err := e.requeue(context.Background(), Query{Delivery: key, Limit: 1}); err != nil {
-		e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way: redeliver it once more",
-			"delivery", key.With(store.DeliveryPrefix), "error", err)
+	requeue := func(ctx context.Context) error {
+		_, err := e.requeue(ctx, Query{Delivery: key, Limit: 1})
+		return err
 	}
+	err := requeue(context.Background())
+	if err == nil {
+		return
+	}
+	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server ends before, redeliver it once more",
+		"delivery", key.With(store.DeliveryPrefix), "error", err)
+	e.background(func(ctx context.Context) {
+		for err != nil && ctx.Err() == nil {
+			e.pause(ctx, claimAgain)
+			err = requeue(ctx)
+		}
+	})
 }

@@ -149,6 +149,29 @@ func TestRedeliverByAnotherNode(t *testing.T) {
 	}
 }
 
+// A delivery is queued again while its attempt is under way, and the server fails
+// just when that one's outcome was stored: it is made once more all the same.
+func TestRedeliverDuringAnOutage(t *testing.T) {
+	nodes, dsn := share(t, 1)
+	a := nodes[0]
+	r := newReceiver(t)
+	goOn := r.waits(t, http.StatusOK)
+	a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	a.publish("a", `1`)
+	r.next(t)
+	if _, err := a.Redeliver(t.Context(), only(t, a).ID.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Execute(t, dsn, `CREATE SEQUENCE outages`)
+	pgtest.Execute(t, dsn, `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF nextval('outages') = 1 THEN RAISE 'it is down' USING ERRCODE = 'admin_shutdown'; END IF;
+		RETURN NEW; END $$`)
+	pgtest.Execute(t, dsn, `CREATE TRIGGER fail BEFORE UPDATE ON webhooks.delivery FOR EACH ROW WHEN (OLD.state = 1 AND NEW.state = 0) EXECUTE FUNCTION fail()`)
+	goOn()
+	r.next(t)
+	a.eventually("the second attempt's outcome", func() bool { return only(t, a).Attempts == 2 })
+}
+
 func only(t *testing.T, h *house) *outbound.Record {
 	t.Helper()
 	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 9})
