@@ -159,6 +159,10 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
 		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
 	}
+	if n.recovered {
+		recovered := subscriptionRecovered(t.sub, e.clock.wall(n.failing.Since))
+		e.background(func(ctx context.Context) { e.tell(ctx, recovered) })
+	}
 	if n.remember {
 		e.background(func(ctx context.Context) { e.rememberFailing(ctx, l) })
 	}
@@ -189,10 +193,11 @@ type noted struct {
 	ahead              time.Time     // when to try something ahead of its time, zero for not
 
 	// A row of failures, with the one that has just come or until just now, and
-	// whether it is long: half of what deactivates the subscription, or all.
+	// whether it is long, or was: half of what deactivates the subscription, or all.
 	failing                 Failing
 	failingFor              time.Duration
 	failsLong, failsTooLong bool
+	recovered               bool
 }
 
 // note tells the breaker. One attempt that was made ahead of its time doesn't count
@@ -208,7 +213,9 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
-		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
+		n.failing = l.breaker.failing()
+		n.failingFor = now.Sub(n.failing.Since).Round(time.Millisecond)
+		n.recovered = l.breaker.failedLong(c.DisableAfter, now)
 		l.breaker.goAhead(now, first, o.early())
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
 		n.remember = l.remembers(n.cameBack)

@@ -15,6 +15,7 @@ type breaker struct {
 	since    time.Time // when the first of them was
 	allowed  int       // attempts at a time when it was throttled, 0 for no bound
 	told     bool      // that the receiver fails for long
+	recalled bool      // it has been down since before the start
 
 	ahead  time.Time     // when to try something ahead of its time, zero for never
 	passed store.Place   // what was tried so the last, from where it goes on
@@ -61,8 +62,14 @@ func (b *breaker) slowDown(first time.Duration) time.Duration {
 // resume is how a receiver that was down since then starts, after a restart.
 func (b *breaker) resume(since time.Time) {
 	if !since.IsZero() {
-		b.failures, b.since = downAfter, since
+		b.failures, b.since, b.recalled = downAfter, since, true
 	}
+}
+
+// failedLong tells whether it was told that the receiver fails for long. What was
+// told before the start isn't known: the time that it takes stands for it.
+func (b *breaker) failedLong(d DisableAfter, now time.Time) bool {
+	return b.told || b.recalled && d.lasted(b.failing(), now, 2)
 }
 
 func (b *breaker) limit(most int) int {
@@ -78,7 +85,7 @@ func (b *breaker) limit(most int) int {
 // succeeded reports whether the receiver was down before.
 func (b *breaker) succeeded(most int) (wasDown bool) {
 	wasDown = b.down()
-	b.failures, b.since, b.told = 0, time.Time{}, false
+	b.failures, b.since, b.told, b.recalled = 0, time.Time{}, false, false
 	if b.slow -= b.slow / 20; b.slow < slowest/10 {
 		b.slow = 0
 	}

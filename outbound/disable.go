@@ -23,7 +23,12 @@ func (d DisableAfter) check() error {
 
 // met tells whether a row of failures has lasted a share of that.
 func (d DisableAfter) met(f Failing, now time.Time, share int) bool {
-	return d.Failures > 0 && f.Attempts >= d.Failures/share && !f.Since.IsZero() && now.Sub(f.Since) >= d.For/time.Duration(share)
+	return f.Attempts >= d.Failures/share && d.lasted(f, now, share)
+}
+
+// lasted looks at the time alone.
+func (d DisableAfter) lasted(f Failing, now time.Time, share int) bool {
+	return d.Failures > 0 && !f.Since.IsZero() && now.Sub(f.Since) >= d.For/time.Duration(share)
 }
 
 // Failing is a row of failed attempts that goes on.

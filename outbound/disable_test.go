@@ -97,6 +97,49 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	}
 }
 
+// Whoever was told that a receiver fails is told when it works again, after a
+// restart too; nobody is told of one that was back before.
+func TestRecovered(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 30, For: time.Hour} })
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	fails := func() (since time.Time) {
+		r.answers(status(500))
+		since = h.clock.Now()
+		h.fails(14)
+		h.clock.advance(31 * time.Minute)
+		h.fails(1)
+		if f := receive(t, h.changes, "the word that it fails"); f.Type != outbound.SubscriptionFailing {
+			t.Fatalf("told %+v", f)
+		}
+		return since
+	}
+	recovers := func(since time.Time) {
+		t.Helper()
+		r.answers(nil)
+		h.fails(1)
+		f := receive(t, h.changes, "the word that it works again")
+		if got, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionRecovered || !got.Equal(since) {
+			t.Errorf("told %+v, want since %v", f, since)
+		}
+	}
+	recovers(fails())
+
+	since := fails()
+	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	h.restart()
+	recovers(since)
+
+	r.answers(status(500))
+	h.fails(14)
+	h.clock.advance(29 * time.Minute)
+	r.answers(nil)
+	h.fails(1)
+	if len(h.changes) > 0 {
+		t.Error("it is told that one is back of which nothing was told")
+	}
+}
+
 // A receiver that is deactivated is still said to have failed since it began to.
 func TestDeactivationKeepsSinceWhen(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 12, For: time.Hour} })

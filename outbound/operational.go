@@ -15,6 +15,7 @@ import (
 const (
 	DeliveryDead            = store.OperationalPrefix + "delivery.dead"
 	SubscriptionFailing     = store.OperationalPrefix + "subscription.failing"
+	SubscriptionRecovered   = store.OperationalPrefix + "subscription.recovered"
 	SubscriptionDeactivated = store.OperationalPrefix + "subscription.deactivated"
 	SubscriptionActivated   = store.OperationalPrefix + "subscription.activated"
 )
@@ -48,6 +49,14 @@ func deliveryDead(r *Record) *OperationalEvent {
 func subscriptionFailing(s *store.Subscription, f Failing) *OperationalEvent {
 	return &OperationalEvent{SubscriptionFailing, s.Tenant, map[string]any{
 		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC(),
+	}}
+}
+
+// subscriptionRecovered tells of one of which that was told, and whose receiver
+// works again.
+func subscriptionRecovered(s *store.Subscription, since time.Time) *OperationalEvent {
+	return &OperationalEvent{SubscriptionRecovered, s.Tenant, map[string]any{
+		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "failing_since": since.UTC(),
 	}}
 }
 
