@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -14,15 +15,17 @@ import (
 
 // ends are what to mind where the body meets what is signed beside it.
 type ends struct {
-	// bracketed: a value of free length meets the body with nothing in between,
-	// or a URL a body of JSON. The body must then be a JSON object or array, whose
-	// brackets show where it ends, and the value may hold none.
+	// bracketed: a value of free length meets the body with nothing in between.
+	// The body must then be a JSON object or array, whose brackets show where it
+	// ends, and the value may hold none.
 	bracketed   bool
 	first, last edge
 	urlBefore   bool // the URL meets the body
 	// urlApart are parts of the URL with the literals that part them from what is
 	// beside them. Where path or query hold one too, the body must be JSON.
 	urlApart []urlEdge
+	// urlPairs are those before another part of the URL, which may not hold one.
+	urlPairs []urlEdge
 }
 
 // edge is what an end of the body may not be, for it could belong to what is
@@ -168,9 +171,26 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 	return 0, false
 }
 
+// partURL notes the literals beside the parts of the URL, as far as a URL can hold
+// them.
+func (t *template) partURL() {
+	for i := range t.segments {
+		s := &t.segments[i]
+		for _, literal := range [...]string{s.before, s.after} {
+			if s.isPath() && t.body >= 0 && literal != "" && !strings.ContainsAny(literal, "\t\r\n") {
+				t.urlApart = append(t.urlApart, urlEdge{s, literal})
+			}
+		}
+		if s.isPath() && s.after != "" && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isPath() }) {
+			t.urlPairs = append(t.urlPairs, urlEdge{s, s.after})
+		}
+	}
+}
+
 // joinBody notes what meets the body with nothing in between, or with a literal
 // that could stand elsewhere, so that no byte can move from one to the other.
 func (p *plan) joinBody(t *template) {
+	t.partURL()
 	if t.body < 0 {
 		return
 	}
@@ -180,15 +200,6 @@ func (p *plan) joinBody(t *template) {
 		}
 		return &t.segments[i]
 	}
-	for i := range t.segments {
-		s := &t.segments[i]
-		for _, literal := range [...]string{s.before, s.after} {
-			if s.isPath() && literal != "" {
-				t.urlApart = append(t.urlApart, urlEdge{s, literal})
-			}
-		}
-	}
-	readsJSON := p.id.in == "json" || p.eventType.in == "json" || p.timestamp.in == "json"
 	for _, side := range [...]int{-1, 1} {
 		next, beyond, end := at(t.body+side), at(t.body+2*side), &t.first
 		if side > 0 {
@@ -199,7 +210,7 @@ func (p *plan) joinBody(t *template) {
 			p.joinTime(t, end, next, beyond)
 		case next.isPath(), next.word == wordHost, next.word == wordHostPort, next.word == wordFunc:
 			t.urlBefore = t.urlBefore || side < 0
-			t.bracketed = t.bracketed || readsJSON || side > 0 && next.word != wordURL && next.word != wordFunc
+			t.bracketed = true
 		case next.word == wordJSONOf, next.word == wordFormOf:
 			// They stand in the body themselves.
 		case p.isFree(next):
@@ -244,20 +255,23 @@ func repeats(literal, value string, after bool) bool {
 }
 
 // checkEnds refuses a body whose ends can't be told from what is signed right
-// beside them. An empty one has none.
+// beside them.
 func (c *check) checkEnds(l *lane) Reason {
 	t := l.content
-	bracketed := t.bracketed
+	held := false
 	for _, edge := range t.urlApart {
 		text := c.in.chosen(edge.part)
 		if strings.Contains(text, edge.literal) {
 			if strings.ContainsAny(text, "{}[]\"") {
 				return ReasonMalformedField
 			}
-			bracketed = true
+			held = true
 		}
 	}
-	if !bracketed && t.first == (edge{}) && t.last == (edge{}) || c.in.size == 0 {
+	switch {
+	case c.in.size == 0 && held:
+		return ReasonMalformedBody
+	case c.in.size == 0, !t.bracketed && len(t.urlApart) == 0 && t.first == (edge{}) && t.last == (edge{}):
 		return ""
 	}
 	n := min(c.in.size, int64(len(c.buffer)/2))
@@ -265,23 +279,26 @@ func (c *check) checkEnds(l *lane) Reason {
 	if !c.in.readAt(head, 0) || !c.in.readAt(tail, c.in.size-n) {
 		return ReasonUnreadableBody
 	}
+	whole, half := brackets(head, tail)
+	// A bracket at one end only may be that of JSON with a piece of the URL.
+	bracketed := t.bracketed || held || half && len(t.urlApart) > 0
 	if t.first.digits && isDigit(head[0]) || overlaps(t.first.literal, head, false) ||
 		t.last.digits && isDigit(tail[n-1]) || overlaps(t.last.literal, tail, true) ||
-		bracketed && !isBracketed(head, tail) {
+		bracketed && !whole {
 		return ReasonMalformedBody
 	}
 	return ""
 }
 
-// isBracketed says whether a body of this beginning and this end can be a JSON
-// object or array.
-func isBracketed(head, tail []byte) bool {
+// brackets says whether a body of this beginning and this end can be a JSON object
+// or array, or has a bracket of one at either end.
+func brackets(head, tail []byte) (whole, half bool) {
 	head, tail = bytes.TrimLeft(head, jsonBlanks), bytes.TrimRight(tail, jsonBlanks)
 	if len(head) == 0 || len(tail) == 0 {
-		return false
+		return false, false
 	}
-	brackets := string([]byte{head[0], tail[len(tail)-1]})
-	return brackets == "{}" || brackets == "[]"
+	first, last := head[0], tail[len(tail)-1]
+	return first == '{' && last == '}' || first == '[' && last == ']', strings.IndexByte("{[", first) >= 0 || strings.IndexByte("}]", last) >= 0
 }
 
 // chosen is the path and the query of a part of the URL: scheme and host are those
@@ -313,11 +330,17 @@ const jsonBlanks = " \t\r\n"
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
-// checkURL refuses a URL that could have swallowed the beginning of a JSON body:
-// one that holds, unescaped, what no sender leaves so.
+// checkURL refuses a URL that could have swallowed the beginning of a JSON body,
+// one that holds, unescaped, what no sender leaves so; and one whose parts could
+// be cut elsewhere.
 func (c *check) checkURL(l *lane) Reason {
 	if l.content.urlBefore && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
+	}
+	for _, edge := range l.content.urlPairs {
+		if repeats(edge.literal, c.in.chosen(edge.part), true) {
+			return ReasonMalformedField
+		}
 	}
 	return ""
 }
