@@ -69,16 +69,19 @@ func (t *template) bound() {
 	}
 }
 
-// oneWild refuses a second value that may hold the separators: with two, what
-// is signed reads two ways. The body is one.
+// oneWild refuses a value that may hold the separators beside another that can:
+// what is signed would read two ways. The body is one, and so are parts of the URL.
 func (t *template) oneWild(text string) error {
-	wild := 0
+	wild, free := 0, 0
 	for _, seg := range t.segments {
-		if seg.wild || seg.word == wordBody {
+		if seg.wild {
 			wild++
 		}
+		if seg.wild || seg.word == wordBody || seg.isPath() && (inURL(seg.before) || inURL(seg.after)) {
+			free++
+		}
 	}
-	if wild > 1 {
+	if wild > 0 && free > 1 {
 		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
 	}
 	return nil
@@ -177,14 +180,19 @@ func (t *template) partURL() {
 	for i := range t.segments {
 		s := &t.segments[i]
 		for _, literal := range [...]string{s.before, s.after} {
-			if s.isPath() && t.body >= 0 && literal != "" && !strings.ContainsAny(literal, "\t\r\n") {
+			if s.isPath() && t.body >= 0 && inURL(literal) {
 				t.urlApart = append(t.urlApart, urlEdge{s, literal})
 			}
 		}
-		if s.isPath() && s.after != "" && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isPath() }) {
+		if s.isPath() && inURL(s.after) && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isPath() }) {
 			t.urlPairs = append(t.urlPairs, urlEdge{s, s.after})
 		}
 	}
+}
+
+// inURL says whether a literal can stand in a URL.
+func inURL(literal string) bool {
+	return literal != "" && !strings.ContainsAny(literal, "\t\r\n")
 }
 
 // joinBody notes what meets the body with nothing in between, or with a literal

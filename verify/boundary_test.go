@@ -146,6 +146,7 @@ func TestClearBoundaries(t *testing.T) {
 		{content("{path}/{body}"), "/in/{}", "{}"},
 		{content("{path}.{body}"), "/in.a.[b].c", "a.[b].c"},
 		{content(`{path}\n{body}\n{query}`), "/in\nsee [1]\n", "see [1]"},
+		{content(`{path}\n{json.a*}:{body_sha256}`), "/in\nb:c:" + sha256sum(`{"a":"b:c"}`), `{"a":"b:c"}`},
 		{content("{path}?{query}.{body}"), "/in?.{}", "{}"},
 		{content("{url}{body}"), in + "{}", "{}"},
 		{content(`{method}\n\n{body}`), "POST\n\n\ntext", "\ntext"},

@@ -82,6 +82,7 @@ func TestValidate(t *testing.T) {
 		"no event type":        {func(s *verify.Scheme) { s.Content = "{event_type}.{body}" }, []string{"content", "{event_type}", "set event_type"}},
 		"no list":              {func(s *verify.Scheme) { s.Content = "{field.t}.{body}" }, []string{"content", "separator"}},
 		"secret in an HMAC":    {func(s *verify.Scheme) { s.Content = "{secret}{body}" }, []string{"content", "construction hash"}},
+		"a free value, a path": {func(s *verify.Scheme) { s.Content = "{path}.{json.a*}:{body_sha256}" }, []string{"content", "*"}},
 		"two free values":      {func(s *verify.Scheme) { s.Content = "{json.a*}:{json.b*}:{body}" }, []string{"content", "*"}},
 		"bad JSON path":        {func(s *verify.Scheme) { s.Content = "{json.a..b}{body}" }, []string{"content", "a..b", "data.0.id"}},
 		"bad header word":      {func(s *verify.Scheme) { s.Content = "{header.a b}{body}" }, []string{"content", "header"}},
