@@ -98,7 +98,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 	var value []byte
 	found := false
 	for range maxPairs {
-		part, err := reader.NextPart()
+		part, err := reader.NextRawPart()
 		if err == io.EOF { //nolint:errorlint // a wrapped one is a body that breaks off
 			if !found {
 				return nil, ReasonMissingField
@@ -106,6 +106,9 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 			return value, ""
 		}
 		if err != nil {
+			return nil, ReasonMalformedBody
+		}
+		if !isPlain(part) {
 			return nil, ReasonMalformedBody
 		}
 		if part.FormName() != name {
@@ -120,4 +123,14 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 		}
 	}
 	return nil, ReasonMalformedBody
+}
+
+// isPlain says whether every reader of forms finds the same name and the same
+// bytes in a part.
+func isPlain(part *multipart.Part) bool {
+	switch strings.ToLower(part.Header.Get("Content-Transfer-Encoding")) {
+	case "", "7bit", "8bit", "binary":
+		return part.FormName() != "" && len(part.Header["Content-Disposition"]) == 1
+	}
+	return false
 }

@@ -202,7 +202,9 @@ func TestDocumentInAForm(t *testing.T) {
 	part := func(name, value string) string {
 		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
 	}
+	headed := func(header, value string) string { return "--b\r\n" + header + "\r\n\r\n" + value + "\r\n" }
 	const multi = "multipart/form-data; boundary=b"
+	const named = `Content-Disposition: form-data; name="json"`
 	for _, tt := range []struct {
 		kind, body string
 		want       verify.Reason
@@ -213,6 +215,12 @@ func TestDocumentInAForm(t *testing.T) {
 		{"application/json", document, ""},
 		{multi, part("json", document) + part("json", document) + "--b--\r\n", verify.ReasonRepeatedField},
 		{multi, part("other", document) + "--b--\r\n", verify.ReasonMissingField},
+		{multi, headed(named+"\r\nContent-Transfer-Encoding: 8bit", document) + "--b--\r\n", ""},
+		{multi, headed(`Content-Disposition: form-data; name="json"; filename="a"`, "{}") + part("json", document) + "--b--\r\n", verify.ReasonRepeatedField},
+		{multi, headed(`Content-Disposition: form-data; name="other"`+"\r\n"+named, "{}") + part("json", document) + "--b--\r\n", verify.ReasonMalformedBody},
+		{multi, headed(`Content-Disposition: form-data; name="other"; name="json"`, "{}") + part("json", document) + "--b--\r\n", verify.ReasonMalformedBody},
+		{multi, headed(named+"\r\nContent-Transfer-Encoding: quoted-printable", document) + "--b--\r\n", verify.ReasonMalformedBody},
+		{multi, headed(`Content-Disposition: attachment; name="json"`, document) + "--b--\r\n", verify.ReasonMalformedBody},
 		{multi, part("json", document), verify.ReasonMalformedBody},
 		{multi, document, verify.ReasonMalformedBody},
 		{multi, "", verify.ReasonMalformedBody},
