@@ -20,7 +20,7 @@ type ends struct {
 	// ends, and the value may hold none.
 	bracketed   bool
 	first, last edge
-	urlBefore   bool // the URL meets the body
+	urlBeside   bool // the URL meets the body
 	// urlApart are parts of the URL with the literals that part them from what is
 	// beside them. Where path or query hold one too, the body must be JSON.
 	urlApart []urlEdge
@@ -114,11 +114,16 @@ func (s *segment) isPath() bool {
 	return false
 }
 
-// checkNeighbours refuses two values of free length side by side, unless the
-// scheme is known to bind little.
+// checkNeighbours refuses two values of free length with no literal between: the
+// body may be empty, and a time stand in one of them. The scheme may be known to
+// bind little.
 func (p *plan) checkNeighbours(t *template, text string) error {
 	for i := 1; i < len(t.segments) && !p.scheme.UnboundBody; i++ {
-		if p.isFree(&t.segments[i-1]) && p.isFree(&t.segments[i]) {
+		before := i - 1
+		for before > 0 && t.segments[before].word != wordLiteral && !p.isFree(&t.segments[before]) {
+			before--
+		}
+		if p.isFree(&t.segments[before]) && p.isFree(&t.segments[i]) {
 			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, give an id a pattern that admits one length only, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
 		}
 	}
@@ -217,8 +222,7 @@ func (p *plan) joinBody(t *template) {
 		case next.word == wordTimestamp:
 			p.joinTime(t, end, next, beyond)
 		case next.isPath(), next.word == wordHost, next.word == wordHostPort, next.word == wordFunc:
-			t.urlBefore = t.urlBefore || side < 0
-			t.bracketed = true
+			t.urlBeside, t.bracketed = true, true
 		case next.word == wordJSONOf, next.word == wordFormOf:
 			// They stand in the body themselves.
 		case p.isFree(next):
@@ -277,7 +281,7 @@ func (c *check) checkEnds(l *lane) Reason {
 		}
 	}
 	switch {
-	case c.in.size == 0 && held:
+	case c.in.size == 0 && (held || t.urlBeside && strings.ContainsAny(string(c.in.appendURI(nil)), "[]")):
 		return ReasonMalformedBody
 	case c.in.size == 0, !t.bracketed && len(t.urlApart) == 0 && t.first == (edge{}) && t.last == (edge{}):
 		return ""
@@ -338,11 +342,11 @@ const jsonBlanks = " \t\r\n"
 
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
-// checkURL refuses a URL that could have swallowed the beginning of a JSON body,
-// one that holds, unescaped, what no sender leaves so; and one whose parts could
-// be cut elsewhere.
+// checkURL refuses a URL that could have swallowed an end of a JSON body, one that
+// holds, unescaped, what no sender leaves so; and one whose parts could be cut
+// elsewhere.
 func (c *check) checkURL(l *lane) Reason {
-	if l.content.urlBefore && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
+	if l.content.urlBeside && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
 	}
 	for _, edge := range l.content.urlPairs {

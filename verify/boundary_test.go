@@ -111,6 +111,8 @@ func TestRecuts(t *testing.T) {
 		{name: "a path and a query, apart by more", scheme: content("{path}.{method}.{query}.{body_sha256}"), signed: "/in.POST.b.POST.c." + sha256sum(""), first: path("/in?b.POST.c", ""), second: path("/in.POST.b?c", "")},
 		{name: "a URL that meets a form", scheme: content("{uri}{body}"), signed: "/in?x=1a=1&b=2", first: path("/in?x=1", "a=1&b=2"), second: path("/in?x=1a=1&", "b=2"), neither: true},
 		{name: "a form that meets a URL", scheme: content("{body}{url}"), signed: in + "?u=" + in, first: path("/in?u="+in, ""), second: path("/in", in+"?u=")},
+		{name: "a query that could be the body", scheme: content("{body}{query}"), signed: `{"a":1}`, first: path("/in", `{"a":1}`), second: path(`/in?{"a":1}`, "")},
+		{name: "a path with an array for its end", scheme: content("{path}{body}"), signed: "/in[1]", first: path("/in", "[1]"), second: path("/in[1]", "")},
 		{name: "a query behind the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: path("/in?c=3", "a=1&b=2"), second: path("/in?b=2&c=3", "a=1")},
 		{name: "a path that meets the body", scheme: func(s *verify.Scheme) {
 			s.Content, s.EventType = "{path}{body}", verify.Field{In: "json", Name: "type"}
@@ -168,10 +170,14 @@ func TestNeighbours(t *testing.T) {
 	for _, text := range []string{
 		"{uri}{id}.{body}", "{path}{header.X-A}.{body}", "{id}{query}.{body}", "{path}{query}.{body}",
 		"{id}{header.X-A}{body}", "{id}{event_type}.{body}", "{query.a}{query.b}{body}", "{json.a}{json.b}.{body}", "{field.a}{header.B}.{body}",
+		"{header.X-A}{body}{id}", "{path}{body}{query}", "{id}.{uri}{body}{event_type}", "{header.X-A}{timestamp}{id}.{body}",
 	} {
 		s := base(func(s *verify.Scheme) {
 			withID(text)(s)
 			s.EventType = verify.Field{In: "header", Name: "X-Event"}
+			if strings.Contains(text, "{timestamp}") {
+				s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time"}
+			}
 			s.Signature.Separator, s.Signature.Tags = ",", []string{"v1"}
 		})
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "side by side") {
