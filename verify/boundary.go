@@ -226,19 +226,27 @@ func (p *plan) joinBody(t *template) {
 		case next.word == wordJSONOf, next.word == wordFormOf:
 			// They stand in the body themselves.
 		case p.isFree(next):
-			next.besideBody, t.bracketed = true, true
+			p.meet(t, next)
+		case next.word == wordID, next.word == wordEventType:
+			p.meet(t, beyond) // as these have one length
 		case next.word == wordLiteral && len(next.text) > 1 && (p.isFree(beyond) || beyond.word == wordFunc):
 			end.literal = next.text
 		}
 	}
 }
 
+// meet notes a value of free length that nothing but values of one length part from
+// the body.
+func (p *plan) meet(t *template, s *segment) {
+	if p.isFree(s) {
+		s.besideBody, t.bracketed, t.urlBeside = true, true, t.urlBeside || s.isPath()
+	}
+}
+
 // joinTime is about a time that meets the body: it could be a shorter or longer
 // one, or none; or a value beyond it could hold it, and begin the body later.
 func (p *plan) joinTime(t *template, end *edge, time, beyond *segment) {
-	if p.isFree(beyond) && !beyond.isPath() {
-		beyond.besideBody, t.bracketed = true, true
-	}
+	p.meet(t, beyond)
 	if p.isFree(time) || p.isFree(beyond) || beyond.word == wordFunc {
 		end.digits = true
 		t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"

@@ -62,6 +62,20 @@ func path2(uri, value, body string) func(*http.Request) string {
 	}
 }
 
+func path3(uri, body string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		r.RequestURI = uri
+		return at("i", body)(r)
+	}
+}
+
+func header2(value, ident, body string) func(*http.Request) string {
+	return func(r *http.Request) string {
+		r.Header.Set("X-A", value)
+		return id(ident, body)(r)
+	}
+}
+
 // What is signed reads one way: of two requests that have the same signature, one
 // passes at the most.
 func TestRecuts(t *testing.T) {
@@ -113,6 +127,11 @@ func TestRecuts(t *testing.T) {
 		{name: "a form that meets a URL", scheme: content("{body}{url}"), signed: in + "?u=" + in, first: path("/in?u="+in, ""), second: path("/in", in+"?u=")},
 		{name: "a query that could be the body", scheme: content("{body}{query}"), signed: `{"a":1}`, first: path("/in", `{"a":1}`), second: path(`/in?{"a":1}`, "")},
 		{name: "a path with an array for its end", scheme: content("{path}{body}"), signed: "/in[1]", first: path("/in", "[1]"), second: path("/in[1]", "")},
+		{name: "a URL before a time and a form", scheme: timed("{uri}{timestamp}{body}"), signed: "/in?a=" + unixNow + "b=" + unixNow + "&c=1", first: path3("/in?a=", "b="+unixNow+"&c=1"), second: path3("/in?a="+unixNow+"b=", "&c=1"), neither: true},
+		{name: "a header before an id of one length", scheme: func(s *verify.Scheme) {
+			withID("{header.X-A}{id}{body}")(s)
+			s.ID.Pattern = "[0-9]{2}"
+		}, signed: "x1122", first: header2("x", "11", "22"), second: header2("x1", "12", "2"), neither: true},
 		{name: "a query behind the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: path("/in?c=3", "a=1&b=2"), second: path("/in?b=2&c=3", "a=1")},
 		{name: "a path that meets the body", scheme: func(s *verify.Scheme) {
 			s.Content, s.EventType = "{path}{body}", verify.Field{In: "json", Name: "type"}
