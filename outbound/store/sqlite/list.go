@@ -53,7 +53,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 		columns += payloadColumns
 	}
 	sql, args := dialect.Events(q, columns)
-	err = s.read(ctx, func(db *conn) error {
+	err = s.search(ctx, q, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
 			e, err := readEvent(row, q.Payload)
 			events = append(events, e)
@@ -80,7 +80,7 @@ func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error
 
 // Deliveries implements store.Store.
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
-	err = s.read(ctx, func(db *conn) (err error) {
+	err = s.search(ctx, q, func(db *conn) (err error) {
 		records, err = listDeliveries(db, q)
 		return err
 	})

@@ -44,7 +44,7 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 	type match struct{ id, subscription store.ID }
 	var found []match
 	sql, args := dialect.Deliveries(q, `d.id, d.subscription`, also)
-	err := s.read(ctx, func(db *conn) error {
+	err := s.search(ctx, q, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
 			found = append(found, match{row.readID(), row.readID()})
 			return nil

@@ -32,7 +32,7 @@ const (
 // through the rows.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
-	err := s.read(ctx, func(db *conn) error {
+	err := s.search(ctx, store.Query{}, func(db *conn) error {
 		count := func(query string, by map[store.ID]int64, all *int64) error {
 			return db.query(query, nil, func(row *stmt) error {
 				subscription, n := row.readID(), row.readInt()

@@ -54,8 +54,9 @@ type Store struct {
 	stuck   bool    // the last checkpoint failed
 	reserve *reserve
 
-	reading chan *conn // the readers that are free; nil ones while it is broken
-	claims  sync.Mutex // one claim at a time
+	reading   chan *conn    // the readers that are free; nil ones while it is broken
+	searching chan struct{} // has room for the searches that may be under way
+	claims    sync.Mutex    // one claim at a time
 
 	salvaged chan struct{} // has room for one
 }
@@ -109,6 +110,8 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 		closed:  make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		reading: make(chan *conn, readers),
+		// One reader is left for claims.
+		searching: make(chan struct{}, readers-1),
 
 		salvaged: make(chan struct{}, 1),
 		reserve:  openReserve(path, log),
@@ -205,6 +208,24 @@ func (s *Store) reader(ctx context.Context) (c *conn, put func(), err error) {
 		return nil, nil, errBroken
 	}
 	return c, put, nil
+}
+
+// search is read for what may go through all that there is, unless q is about one
+// delivery. However many are asked for, they leave a reader for what must not wait:
+// claims, above all.
+func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) error {
+	if q.Delivery != 0 {
+		return s.read(ctx, f)
+	}
+	select {
+	case <-s.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.searching <- struct{}{}:
+	}
+	defer func() { <-s.searching }()
+	return s.read(ctx, f)
 }
 
 // read calls f with a connection and a snapshot. The end of ctx ends it.

@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// TestClaimBesideSearches checks that lists which find nothing for long, as many as
+// somebody asks for, don't keep deliveries from being claimed.
+func TestClaimBesideSearches(t *testing.T) {
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	endless := `DROP TABLE event; CREATE VIEW event AS
+		WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+		SELECT id, 'type' || id AS type, '' AS tenant, '' AS chosen, '' AS content_type, '' AS headers,
+			'' AS trace_parent, '' AS trace_state, 0 AS payload_removed FROM n`
+	if err := s.w.conn.exec(endless); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 2*readers)
+	for range 2 * readers {
+		go func() {
+			_, err := s.Events(ctx, store.Query{EventType: "order.created", Limit: 1})
+			ended <- err
+		}()
+	}
+	for len(s.reading) > 1 && len(ended) == 0 {
+		runtime.Gosched()
+	}
+	for range 100 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if _, err := s.Claim(ctx, time.Now(), 1, []store.Want{{Subscription: 1, Limit: 1}}); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+	cancel()
+	for range 2 * readers {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("a list ended: %v", err)
+		}
+	}
+}
