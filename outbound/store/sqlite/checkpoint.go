@@ -25,9 +25,12 @@ const (
 // the next checkpoint writes the same pages again before it syncs.
 func (s *Store) checkpoint() {
 	defer func() { <-s.writing }()
-	_, _, err := s.w.conn.checkpoint("PASSIVE")
+	frames, _, err := s.w.conn.checkpoint("PASSIVE")
 	if s.relieve(err) {
-		_, _, err = s.w.conn.checkpoint("PASSIVE")
+		frames, _, err = s.w.conn.checkpoint("PASSIVE")
+	}
+	if s.w.outgrown(frames) {
+		s.work.Go(s.shorten)
 	}
 	switch {
 	case err != nil && !s.stuck:
@@ -37,6 +40,34 @@ func (s *Store) checkpoint() {
 		s.log.Info("webhooks store: the log can be copied into the file again", "path", s.path)
 	}
 	s.stuck = err != nil
+}
+
+// outgrown tells each time that the log has grown by what is kept of it.
+func (w *writer) outgrown(frames int64) bool {
+	w.outgrew = min(w.outgrew, frames)
+	if (frames-w.outgrew)*pageSize < walKept {
+		return false
+	}
+	w.outgrew = frames
+	return true
+}
+
+// shorten copies the log when the lists that read have ended, before others begin. It
+// can't begin anew while one reads from it, and lists that overlap would have it grow
+// for as long as they come.
+func (s *Store) shorten() {
+	s.shortening.Lock()
+	defer s.shortening.Unlock()
+	select {
+	case <-s.closed:
+		return
+	case s.writing <- struct{}{}:
+	}
+	if s.w == nil {
+		<-s.writing
+		return
+	}
+	s.checkpoint()
 }
 
 // long tells, after each commit, whether the log is due to be copied.

@@ -54,9 +54,10 @@ type Store struct {
 	stuck   bool    // the last checkpoint failed
 	reserve *reserve
 
-	reading   chan *conn    // the readers that are free; nil ones while it is broken
-	searching chan struct{} // has room for the searches that may be under way
-	claims    sync.Mutex    // one claim at a time
+	reading    chan *conn    // the readers that are free; nil ones while it is broken
+	searching  chan struct{} // has room for the searches that may be under way
+	shortening sync.RWMutex  // for reading by each of these
+	claims     sync.Mutex    // one claim at a time
 
 	salvaged chan struct{} // has room for one
 }
@@ -225,6 +226,8 @@ func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) 
 	case s.searching <- struct{}{}:
 	}
 	defer func() { <-s.searching }()
+	s.shortening.RLock()
+	defer s.shortening.RUnlock()
 	return s.read(ctx, f)
 }
 

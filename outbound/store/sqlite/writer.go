@@ -21,6 +21,7 @@ type writer struct {
 	insertAttempt  *stmt
 
 	commits int       // since it was opened
+	outgrew int64     // how long the log was when lists last made way for its end
 	forgot  time.Time // when inbound messages were last forgotten
 }
 

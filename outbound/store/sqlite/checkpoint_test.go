@@ -1,0 +1,69 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// TestLogBesideSearches checks that the log begins anew though there are lists at
+// all times, each of which begins before the one before it ends.
+func TestLogBesideSearches(t *testing.T) {
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	var lists sync.WaitGroup
+	defer lists.Wait()
+	defer cancel()
+	var begun [2]atomic.Int64
+	for i := range begun {
+		lists.Go(func() {
+			list := func(db *conn) error {
+				if _, err := listDeliveries(db, store.Query{Limit: 1}); err != nil {
+					return err
+				}
+				n := begun[i].Add(1)
+				for ctx.Err() == nil && begun[1-i].Load() < n+int64(i) && s.shortening.TryRLock() {
+					s.shortening.RUnlock()
+					runtime.Gosched()
+				}
+				return nil
+			}
+			for ctx.Err() == nil {
+				if err := s.search(ctx, store.Query{}, list); err != nil && ctx.Err() == nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+
+	ids := store.NewIDs(0, 0, time.Now)
+	for longest := int64(0); ; {
+		event := &store.Event{Key: ids.Next(), Type: "order.created", Payload: make([]byte, 64<<10)}
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: event}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.writing <- struct{}{}
+		frames, _, err := s.w.conn.checkpoint("NOOP")
+		<-s.writing
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case frames*pageSize > 4*walKept:
+			t.Fatalf("the log has %d frames", frames)
+		case frames < longest && longest*pageSize > walKept:
+			return
+		}
+		longest = max(longest, frames)
+	}
+}
