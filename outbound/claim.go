@@ -12,6 +12,9 @@ import (
 const (
 	// claimLanes is how many lanes are filled by one claim.
 	claimLanes = 128
+	// claimRows is how many deliveries one claim takes at most, for all its lanes
+	// together: the first of them waits for the last.
+	claimRows = 4096
 	// claimBytes bounds the payloads and headers that one claim reads.
 	claimBytes = 8 << 20
 	// claimIdle is how long the claimer sleeps at most.
@@ -125,6 +128,9 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	}
 	if len(want) == 0 {
 		return
+	}
+	for i := range want {
+		want[i].Limit = min(want[i].Limit, max(claimRows/len(want), 1))
 	}
 	now := c.e.now() // after looking: what a lane has been told of is due by then
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)

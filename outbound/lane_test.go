@@ -83,6 +83,24 @@ func TestLaneAccountsForHeaders(t *testing.T) {
 	}
 }
 
+// A start with a backlog would read much of it before the first delivery is made.
+func TestLanesClaimLittleAtOnce(t *testing.T) {
+	first := newLane(t, store.Subscription{})
+	second := &lane{e: first.e, key: 2}
+	second.target.Store(first.target.Load())
+	for _, l := range []*lane{first, second} {
+		l.keep(t, l.at(0), make([]bool, claimRows)...)
+		l.stored(l.at(0))
+	}
+	first.e.claims.due(first.e.now(), nil)
+	first.e.claims.claim(t.Context(), []*lane{first, second})
+	for _, l := range []*lane{first, second} {
+		if n := l.queue.len(); n != claimRows/2 || !l.backlog {
+			t.Errorf("%d were claimed, and more waits: %v", n, l.backlog)
+		}
+	}
+}
+
 func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.due = l.at(-time.Second) // a retry

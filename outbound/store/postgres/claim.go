@@ -85,10 +85,6 @@ const (
 		GROUP BY subscription`
 )
 
-// claimRows is how many deliveries a claim takes at most, of all subscriptions
-// together. Each of them is locked and written.
-const claimRows = 4096
-
 // Claim implements store.Store. What it takes is known here before the
 // transaction ends, so that nothing is held of which nobody knows. What was lost
 // sight of goes back first, since it may come before what is taken.
@@ -101,7 +97,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 	var subscriptions, rooms, until, afterDue, afterID []int64
 	for _, w := range want {
 		subscriptions = append(subscriptions, int64(w.Subscription))
-		rooms = append(rooms, int64(min(max(w.Limit, 0), max(claimRows/len(want), 1))))
+		rooms = append(rooms, int64(max(w.Limit, 0)))
 		most := selects.Millis(now)
 		if w.Ahead {
 			most = math.MaxInt64
