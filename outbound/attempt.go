@@ -27,7 +27,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	o.due = l.scheduled(h)
 	e.decide(c, l, h, &o, s)
 	e.settle(l, t, h, s)
-	l.done(h.Size(), a.Latency)
+	l.done(weight(h.Event), a.Latency)
 	e.afterwards(c, l, t, &o)
 }
 

@@ -26,7 +26,7 @@ type Engine struct {
 	claims   claimer
 	watches  watches
 	deadLog  deadLetterLog
-	heldSize atomic.Int64   // bytes of events in the lanes
+	heldSize atomic.Int64   // bytes of what is in the lanes
 	details  rate.Sometimes // bounds what the log is told of failures
 	outages  rate.Sometimes // and of a store that fails
 

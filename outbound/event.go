@@ -187,7 +187,7 @@ func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
 // address makes a delivery of an event for each of the lanes, and reserves their
 // room.
 func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
-	due, size := e.now(), p.Event.Size()
+	due, size := e.now(), weight(p.Event)
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
 		p.Deliveries[i] = store.NewDelivery{ID: e.ids.Next(), Subscription: l.key, Due: due, Hold: l.reserve(size), Ordered: l.ordered()}
@@ -252,7 +252,7 @@ func (p *publishing) handOver(stored bool) {
 		case !d.Hold:
 			l.stored(d.Due) // also after an error: asking the store once more does no harm
 		case !stored:
-			l.unreserve(p.Event.Size())
+			l.unreserve(weight(p.Event))
 		default:
 			l.push(&store.Held{Delivery: store.Delivery{ID: d.ID, Event: p.Event.Key, Subscription: d.Subscription, Due: d.Due}, Event: p.Event})
 		}

@@ -119,10 +119,14 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.e.dispatch.kick(l)
 }
 
-// sizes is how many bytes their events have, shared ones for each.
+// weight is about how many bytes a delivery takes in a lane, its event counted though
+// others share it. Where payloads are small, the rest is what counts.
+func weight(ev *store.Event) int { return ev.Size() + 512 }
+
+// sizes is the weight of them all.
 func sizes(hs []*store.Held) (size int) {
 	for _, h := range hs {
-		size += h.Size()
+		size += weight(h.Event)
 	}
 	return size
 }

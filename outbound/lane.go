@@ -15,8 +15,7 @@ const (
 	laneRoom = 4096
 	// laneLow is when a lane with a backlog asks for more.
 	laneLow = laneRoom / 4
-	// heldLimit bounds the payloads and headers in all lanes together. One that is shared
-	// by several deliveries counts for each.
+	// heldLimit bounds what the deliveries in all lanes together weigh.
 	heldLimit = 48 << 20
 	// longPause is for how long a lane that must keep still keeps what it has.
 	longPause = time.Second

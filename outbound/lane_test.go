@@ -69,11 +69,11 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 	}
 }
 
-func TestLaneAccountsForHeaders(t *testing.T) {
+func TestLaneAccountsForWhatItHolds(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
 	p := l.e.address(&store.Publication{Event: ev}, []*lane{l})
-	if held := l.e.heldSize.Load(); held != 11 {
+	if held := l.e.heldSize.Load(); held < 11+300 {
 		t.Errorf("%d bytes are accounted for", held)
 	}
 	p.handOver(true)
