@@ -67,9 +67,6 @@ func (f *deadFile) append(letters []*outbound.Record) (int, error) {
 		return 0, err
 	}
 	n, err := f.write(lines)
-	if err != nil {
-		f.torn = endsTorn(f.path)
-	}
 	return bytes.Count(lines[:n], []byte{'\n'}), err
 }
 
@@ -83,6 +80,7 @@ func (f *deadFile) write(lines []byte) (int, error) {
 		f.torn = false
 	}
 	n, err := f.file.Write(lines)
+	f.torn = n > 0 && lines[n-1] != '\n'
 	if synced := f.file.Sync(); synced != nil && !errors.Is(synced, syscall.EINVAL) { // which is a pipe's
 		return 0, synced
 	}
