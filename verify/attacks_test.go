@@ -792,7 +792,9 @@ func TestAttack28NumberOfElements(t *testing.T) {
 		s.Content, s.UnboundBody = "{json.a}", true
 	}))
 	element := `{"a":1,"sig":"` + sha256hex("secret", "1") + `"}`
-	body := func(n int) string { return `{"events":[` + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + `]}` }
+	body := func(n int) string {
+		return `{"events":[` + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + `]}`
+	}
 	refuse(t, v, post(in), body(0), verify.ReasonMalformedBody)
 	accept(t, v, post(in), body(1))
 	accept(t, v, post(in), body(1000))
