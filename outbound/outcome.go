@@ -35,6 +35,12 @@ const (
 	ClassDamaged      = "damaged"       // the store has no longer what was published: nothing was sent
 )
 
+// Classes are all of them.
+var Classes = []string{
+	ClassDNS, ClassConnect, ClassTLS, ClassTimeout, ClassReset, ClassStatus, ClassRedirect, ClassGone,
+	ClassEgressDenied, ClassOAuth2, ClassConfig, ClassProtocol, ClassDamaged,
+}
+
 // outcome is what an attempt came to.
 type outcome struct {
 	class      string // "" for success

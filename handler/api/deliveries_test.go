@@ -196,6 +196,10 @@ func TestDeadLettersByFailure(t *testing.T) {
 		"failed_since=2020-01-01T00:00:00Z&failed_until=" + failedAt:      second,
 		"since=2020-01-01T00:00:00Z&failed_since=" + failedAt:             first,
 		"failed_since=" + failedAt + "&failed_until=2999-01-01T00:00:00Z": first,
+		"class=status":            second + " " + first,
+		"class=dns":               "",
+		"status=500&class=status": second + " " + first,
+		"status=503":              "",
 	} {
 		var got []string
 		for _, d := range s.get("/dead-letters?"+query).want(t, 200).rows() {
@@ -207,7 +211,9 @@ func TestDeadLettersByFailure(t *testing.T) {
 	}
 	for _, c := range []struct{ query, body, count string }{
 		{"?failed_until=2020-01-01T00:00:00Z", "", "0"},
-		{"", `{"failed_since":"` + failedAt + `","failed_until":null}`, "1"},
+		{"", `{"class":"dns"}`, "0"},
+		{"?status=503", "", "0"},
+		{"", `{"failed_since":"` + failedAt + `","failed_until":null,"status":500,"class":"status"}`, "1"},
 		{"?failed_until=" + failedAt, "", "1"},
 	} {
 		if got := s.post("/dead-letters/redeliver"+c.query, c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,9 +13,9 @@ import (
 // filters narrow a list of deliveries, or what is done to many of them.
 var filters = []string{"event_id", "subscription_id", "event_type", "tenant", "since", "until"}
 
-// failureFilters go by when the last attempt failed, which only a dead letter
-// is asked for.
-var failureFilters = []string{"failed_since", "failed_until"}
+// failureFilters go by when and how the last attempt failed, which only a dead
+// letter is asked for.
+var failureFilters = []string{"failed_since", "failed_until", "class", "status"}
 
 var deadLetterFilters = slices.Concat(filters, failureFilters)
 
@@ -31,17 +32,26 @@ func (q query) field(name string, value []byte) error {
 	if isNull(value) {
 		return nil
 	}
+	if name == "status" {
+		q[name] = string(value) // a number, as in the rows
+		return nil
+	}
 	var v string
 	err := text(name, value, &v)
 	q[name] = v
 	return err
 }
 
+// isStatus tells whether an answer can have this status.
+func isStatus(s string) bool {
+	return len(s) == 3 && s >= "100" && s <= "599" && strings.Trim(s, "0123456789") == ""
+}
+
 // filter makes a query of what was sent; errors have the given code, since the
 // same names stand in queries and in bodies.
 func (q query) filter(code string) (outbound.Query, error) {
 	out := outbound.Query{
-		EventID: q["event_id"], Subscription: q["subscription_id"], EventType: q["event_type"], Tenant: q["tenant"],
+		EventID: q["event_id"], Subscription: q["subscription_id"], EventType: q["event_type"], Tenant: q["tenant"], Class: q["class"],
 	}
 	for name, value := range q {
 		if value == "" {
@@ -54,6 +64,15 @@ func (q query) filter(code string) (outbound.Query, error) {
 	}
 	if t := out.EventType; strings.Contains(strings.TrimSuffix(t, ".*"), "*") {
 		return out, refuse(code, "event_type must be an event type, or a prefix of some as in order.*; leave it out for all").at("event_type")
+	}
+	if c := out.Class; c != "" && !slices.Contains(outbound.Classes, c) {
+		return out, refuse(code, "class must be one of %s", strings.Join(outbound.Classes, ", ")).at("class")
+	}
+	if s, ok := q["status"]; ok {
+		if !isStatus(s) {
+			return out, refuse(code, "status must be that of an answer, from 100 to 599").at("status")
+		}
+		out.Status, _ = strconv.Atoi(s)
 	}
 	if err := q.span("since", "until", &out.Since, &out.Until, code); err != nil {
 		return out, err

@@ -39,7 +39,7 @@ func (t *tool) deadLetters() *cobra.Command {
 const typeNDJSON = "application/x-ndjson"
 
 // deadFilters are the flags that select dead letters.
-var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until"}
+var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until", "class", "status"}
 
 func (t *tool) listDeadLetters() *cobra.Command {
 	var l listFlags
@@ -102,7 +102,8 @@ or all that there are without filters, except for those whose subscription was
 deleted.`,
 		example: `
 caddy webhooks dead-letters redeliver dlv_0199d3c2a4e00001
-caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
+caddy webhooks dead-letters redeliver --all --subscription-id sub_0199d3c2a4e00001 --failed-since 24h
+caddy webhooks dead-letters redeliver --all --class dns --failed-since 24h`,
 	})
 }
 

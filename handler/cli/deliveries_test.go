@@ -218,6 +218,14 @@ func TestDeadLettersInBulk(t *testing.T) {
 			t.Errorf("%s: exported %s", span, r.out)
 		}
 	}
+	for how, want := range map[string]int{"--class=status": letters, "--class=dns": 0, "--status=500": letters, "--status=503": 0} {
+		if r := s.run("", "dead-letters", "export", how).want(t, 0); strings.Count(r.out, "\n") != want {
+			t.Errorf("%s: exported %s", how, r.out)
+		}
+	}
+	if r := s.run("", "dead-letters", "redeliver", "--all", "--class", "dns", "--status", "503").want(t, 0); r.out != "0 dead letters queued\n" {
+		t.Errorf("printed %q", r.out)
+	}
 	s.run("", "dead-letters", "list", "--failed-since", "yesterday").want(t, 2)
 	s.run("", "deliveries", "list", "--failed-since", "1h").want(t, 2)
 	if r := s.run("", "dead-letters", "redeliver", "--all", "--failed-until", "1h").want(t, 0); r.out != "0 dead letters queued\n" {

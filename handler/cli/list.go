@@ -31,6 +31,8 @@ var filters = []filter{
 	{flag: "filter", param: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
 	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
 	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
+	{flag: "class", param: "class", usage: "Only those whose last attempt failed in this way, as dead-letters show tells it: dns, connect, tls, timeout, status …"},
+	{flag: "status", param: "status", usage: "Only those whose last attempt was answered with this status, such as 503"},
 }
 
 // registerFilters adds the flags of a list's filters.

@@ -274,8 +274,11 @@ type Query struct {
 	Limit        int
 	Payload      bool // with payloads
 
-	// When the last attempt was made, likewise. Those without one don't match.
+	// When the last attempt was made, likewise, and what came of it. Those without one
+	// don't match.
 	FailedSince, FailedUntil time.Time
+	Class                    string
+	Status                   int
 }
 
 // Stats are figures for an operator.

@@ -79,6 +79,38 @@ var listTests = []test{
 			same(b, test.name, b.list(test.q), test.want)
 		}
 	}},
+	{"dead letters by how they failed", func(b *bench) {
+		crm := b.subscribe("crm")
+		p := b.event("1", crm, crm, crm)
+		b.publish(p)
+		ids := deliveries(p)
+		failed := func(d store.ID, number int, state store.State, class string, status int) *store.Settlement {
+			s := b.attempted(d, number, state)
+			s.Attempt.Class, s.Attempt.Status = class, status
+			return s
+		}
+		b.settle(failed(ids[0], 1, store.Dead, "dns", 0), failed(ids[1], 1, store.Pending, "dns", 0), failed(ids[2], 1, store.Dead, "status", 400))
+		b.settle(failed(ids[1], 2, store.Dead, "status", 503))
+		dead := []store.State{store.Dead}
+		for _, test := range []struct {
+			name string
+			q    store.Query
+			want []store.ID
+		}{
+			{"a class", store.Query{States: dead, Class: "dns"}, ids[:1]},
+			{"another", store.Query{States: dead, Class: "status"}, []store.ID{ids[2], ids[1]}},
+			{"of none", store.Query{States: dead, Class: "tls"}, nil},
+			{"a status", store.Query{States: dead, Status: 400}, ids[2:]},
+			{"a later one", store.Query{States: dead, Status: 503}, ids[1:2]},
+			{"both", store.Query{States: dead, Class: "status", Status: 503}, ids[1:2]},
+			{"neither", store.Query{States: dead, Class: "dns", Status: 503}, nil},
+		} {
+			same(b, test.name, b.list(test.q), test.want)
+		}
+		done, err := b.Requeue(b.ctx(), store.Query{States: dead, Class: "dns", Limit: 9}, b.now())
+		b.check(err)
+		equal(b, "queued", done.Count, 1)
+	}},
 	{"dead letters by when they failed", func(b *bench) {
 		crm, erp := b.subscribe("crm"), b.subscribe("erp")
 		published := b.now()

@@ -129,14 +129,23 @@ func (w *where) delivery(q store.Query) {
 	case len(q.States) > 0:
 		w.add("d.state " + Among(q.States))
 	}
-	// When it was attempted last: the first attempt is in its row.
-	last := "CASE WHEN d.attempts > 1 THEN (SELECT a.at FROM " + w.Schema + "attempt a WHERE a.delivery = d.id AND a.number = d.attempts) ELSE d.at END"
 	if !q.FailedSince.IsZero() {
-		w.add(last+" >= ?", Millis(q.FailedSince))
+		w.add(w.last("at")+" >= ?", Millis(q.FailedSince))
 	}
 	if !q.FailedUntil.IsZero() {
-		w.add(last+" < ?", Millis(q.FailedUntil))
+		w.add(w.last("at")+" < ?", Millis(q.FailedUntil))
 	}
+	if q.Class != "" {
+		w.add(w.last("class")+" = ?", q.Class)
+	}
+	if q.Status != 0 {
+		w.add(w.last("status")+" = ?", q.Status)
+	}
+}
+
+// last is a column of the last attempt of the delivery d, in whose row the first is.
+func (w *where) last(column string) string {
+	return "CASE WHEN d.attempts > 1 THEN (SELECT a." + column + " FROM " + w.Schema + "attempt a WHERE a.delivery = d.id AND a.number = d.attempts) ELSE d." + column + " END"
 }
 
 // within adds that the delivery d is one that a tenant sees. What the engine tells
