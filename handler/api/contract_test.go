@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // contract is openapi.json, to which every answer that a test gets is held.
@@ -51,6 +53,10 @@ func TestGenerators(t *testing.T) {
 		if schemas[camel.String()] != nil {
 			t.Errorf("a parameter is named %s, and a schema %s", name, &camel)
 		}
+	}
+	classes := components["parameters"].(map[string]any)["class"].(map[string]any)["schema"].(map[string]any)["enum"]
+	if got := fmt.Sprint(classes); got != fmt.Sprint(outbound.Classes) {
+		t.Errorf("the classes of failures are %s, want %s", got, outbound.Classes)
 	}
 	var types func(at string, v any)
 	types = func(at string, v any) {

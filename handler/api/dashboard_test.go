@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // Whoever has no token yet gets the dashboard, in which nothing runs but its own
@@ -34,6 +36,9 @@ func TestDashboard(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`\bhttps?://|\s(on\w+|style)="|\.(innerHTML|outerHTML|insertAdjacentHTML|cssText)\b`).FindString(page); found != "" {
 		t.Errorf("it has %s", found)
+	}
+	if !strings.Contains(page, `options: ["", "`+strings.Join(outbound.Classes, `", "`)+`"]`) {
+		t.Error("it doesn't select by all classes of failures")
 	}
 	s.do(call{method: "GET", path: "/status", token: "-"}).refused(t, 401, "missing_token")
 }
