@@ -25,7 +25,8 @@ func ed25519Key(secret string) ([]byte, error) {
 	return raw, nil
 }
 
-// readEd25519 tells a public key from a private one by its length.
+// readEd25519 tells a public key from a private one by its length, unless it comes
+// from PEM.
 func readEd25519(raw []byte) (crypto.PublicKey, crypto.Signer, error) {
 	switch len(raw) {
 	case ed25519.PublicKeySize:
@@ -36,6 +37,10 @@ func readEd25519(raw []byte) (crypto.PublicKey, crypto.Signer, error) {
 			return nil, nil, errors.New("its two halves don't belong together; copy the key whole")
 		}
 		return private.Public(), private, nil
+	}
+	public, private := readDER(raw)
+	if key, ok := public.(ed25519.PublicKey); ok {
+		return key, private, checkPoint(key)
 	}
 	return nil, nil, fmt.Errorf("it has %d bytes, and an Ed25519 key %d, or %d with its private half; copy it whole", len(raw), ed25519.PublicKeySize, ed25519.PrivateKeySize)
 }

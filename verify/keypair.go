@@ -15,7 +15,7 @@ import (
 
 // pairKinds are the constructions with a key pair, whose receiver needs no secret.
 var pairKinds = map[string]pairKind{
-	"ed25519": {keys: []string{"ed25519", "hex", "base64"}, read: readEd25519, generate: generateEd25519, size: ed25519.SignatureSize},
+	"ed25519": {keys: []string{"ed25519", "hex", "base64", "pem"}, read: readEd25519, generate: generateEd25519, size: ed25519.SignatureSize},
 	"ecdsa":   {keys: []string{"pem"}, read: readECDSA, generate: generateECDSA},
 	"rsa":     {keys: []string{"pem"}, read: readRSA, generate: generateRSA},
 }
@@ -63,7 +63,7 @@ func generatePair(s Scheme) (string, error) {
 
 // spellPublic writes a public key as the scheme's keys are written.
 func spellPublic(kind string, public crypto.PublicKey) (string, error) {
-	if raw, ok := public.(ed25519.PublicKey); ok {
+	if raw, ok := public.(ed25519.PublicKey); ok && kind != "pem" {
 		return spellRaw(kind, "whpk_", raw), nil
 	}
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -72,14 +72,14 @@ func spellPublic(kind string, public crypto.PublicKey) (string, error) {
 
 // spellPrivate writes a private key as the scheme's keys are written.
 func spellPrivate(kind string, private crypto.Signer) (string, error) {
-	if raw, ok := private.(ed25519.PrivateKey); ok {
+	if raw, ok := private.(ed25519.PrivateKey); ok && kind != "pem" {
 		return spellRaw(kind, "whsk_", raw), nil
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	return base64.StdEncoding.EncodeToString(der), err
 }
 
-// spellRaw is for Ed25519; the prefix is that of Standard Webhooks' own spelling.
+// spellRaw is for Ed25519 but in PEM; the prefix is that of Standard Webhooks' own spelling.
 func spellRaw(kind, prefix string, key []byte) string {
 	switch kind {
 	case "hex":

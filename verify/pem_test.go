@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -83,6 +84,9 @@ func TestPEM(t *testing.T) {
 	ec := pkix(ecdsaPair().Public())
 	rsaPKCS8, _ := x509.MarshalPKCS8PrivateKey(rsaPair())
 	modulus := pkix(rsaPair().Public())
+	pair := ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+	point := pkix(pair.Public())
+	seed, _ := x509.MarshalPKCS8PrivateKey(pair)
 	for construction, test := range map[string]struct {
 		public string
 		forms  []string
@@ -90,6 +94,9 @@ func TestPEM(t *testing.T) {
 		"ecdsa": {b64(ec), []string{
 			b64(ec), inPEM("PUBLIC KEY", ec), strings.ReplaceAll(inPEM("PUBLIC KEY", ec), "\n", `\n`), strings.ReplaceAll(inPEM("PUBLIC KEY", ec), "\n", " "),
 			inPEM("EC PRIVATE KEY", ecPrivate), inPEM("PRIVATE KEY", ecPKCS8), b64(ecPKCS8),
+		}},
+		"ed25519": {b64(point), []string{
+			b64(point), inPEM("PUBLIC KEY", point), inPEM("PRIVATE KEY", seed),
 		}},
 		"rsa": {b64(modulus), []string{
 			b64(modulus), rsaPublicPEM(), strings.Join(strings.Split(rsaPublicPEM(), "\n")[1:8], "\n"),
@@ -122,6 +129,8 @@ func TestPEMRefused(t *testing.T) {
 		{"ecdsa", inPEM("PUBLIC KEY", pkix(small.Public())), "224 bits"},
 		{"ecdsa", rsaPublicPEM(), "no key of ECDSA"},
 		{"ecdsa", ed, "no key of ECDSA"},
+		{"ed25519", rsaPublicPEM(), "an Ed25519 key 32"},
+		{"ed25519", inPEM("PUBLIC KEY", pkix(ed25519.PublicKey(make([]byte, 32)))), "no Ed25519 public key"},
 		{"ecdsa", "-----BEGIN PUBLIC KEY-----", "decodes to nothing"},
 		{"ecdsa", strings.TrimSuffix(inPEM("PUBLIC KEY", pkix(small.Public())), "-\n"), "neither PEM"},
 		{"rsa", "a shared secret", "neither PEM"},
@@ -149,7 +158,7 @@ func TestPEMRefused(t *testing.T) {
 
 // The sender holds the private key, the receiver the public one.
 func TestPairsSign(t *testing.T) {
-	for _, construction := range []string{"ecdsa", "rsa"} {
+	for _, construction := range []string{"ecdsa", "ed25519", "rsa"} {
 		row := pairedRow(construction)
 		private := generate(t, row)
 		public, err := verify.PublicKey(row, private)
@@ -176,8 +185,12 @@ func TestPairsSign(t *testing.T) {
 			changed[i] ^= 1
 			refuse(t, v, request(base64.StdEncoding.EncodeToString(changed)), testBody, verify.ReasonBadSignature)
 		}
+		want := verify.ReasonBadSignature
+		if construction == "ed25519" { // all of its signatures have one length
+			want = verify.ReasonMalformedSignature
+		}
 		for _, other := range [][]byte{raw[:len(raw)-1], append(bytes.Clone(raw), 0), []byte(sha256b64(public, testBody)), {1}} {
-			refuse(t, v, request(base64.StdEncoding.EncodeToString(other)), testBody, verify.ReasonBadSignature)
+			refuse(t, v, request(base64.StdEncoding.EncodeToString(other)), testBody, want)
 		}
 		for _, malformed := range []string{
 			signature[:8] + "\n" + signature[8:], signature + "\n", signature + "=", "!", signature + signature[:4],

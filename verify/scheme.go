@@ -60,8 +60,8 @@ type Scheme struct {
 	// its bytes), "hex", "base64", "whsec" (base64 after an optional "whsec_"),
 	// "text_or_hex" or "text_or_whsec" (its bytes sign; they verify, and so does what
 	// they decode to), "sha1" or "sha256" (the digest of the text), for Ed25519
-	// "ed25519" ("whpk_" or "whsk_" and base64), "hex" or "base64", and for ECDSA and
-	// RSA "pem" (with or without its first and last line).
+	// "ed25519" ("whpk_" or "whsk_" and base64), "hex" or "base64", and for all key
+	// pairs "pem" (with or without its first and last line).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. docs/verify.md

@@ -458,7 +458,7 @@ func examples() []example {
 		},
 		{
 			vector: vector{
-				scheme: "highlevel", secret: base64.StdEncoding.EncodeToString(public),
+				scheme: "highlevel", secret: inPEM("PUBLIC KEY", pkix(public)),
 				header: map[string]string{"X-GHL-Signature": "{base64}"},
 				body:   `{"type":"ContactCreate","webhookId":"w1"}`,
 				id:     "w1", event: "ContactCreate",
