@@ -159,8 +159,8 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
 		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
 	}
-	if n.recovered {
-		recovered := subscriptionRecovered(t.sub, e.clock.wall(n.failing.Since))
+	if !n.recovered.IsZero() {
+		recovered := subscriptionRecovered(t.sub, e.clock.wall(n.recovered))
 		e.background(func(ctx context.Context) { e.tell(ctx, recovered) })
 	}
 	if n.remember {
@@ -193,11 +193,11 @@ type noted struct {
 	ahead              time.Time     // when to try something ahead of its time, zero for not
 
 	// A row of failures, with the one that has just come or until just now, and
-	// whether it is long, or was: half of what deactivates the subscription, or all.
+	// whether it is long: half of what deactivates the subscription, or all.
 	failing                 Failing
 	failingFor              time.Duration
 	failsLong, failsTooLong bool
-	recovered               bool
+	recovered               time.Time // since when it had failed for long, zero for not
 }
 
 // note tells the breaker. One attempt that was made ahead of its time doesn't count
@@ -213,8 +213,7 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
-		n.failing = l.breaker.failing()
-		n.failingFor = now.Sub(n.failing.Since).Round(time.Millisecond)
+		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.recovered = l.breaker.failedLong(c.DisableAfter, now)
 		l.breaker.goAhead(now, first, o.early())
 		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
@@ -234,7 +233,8 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
 	n.failsTooLong = c.DisableAfter.met(n.failing, now, 1)
-	n.failsLong = !l.breaker.told && c.DisableAfter.met(n.failing, now, 2)
-	l.breaker.told = l.breaker.told || n.failsLong
+	if n.failsLong = l.breaker.told.IsZero() && c.DisableAfter.met(n.failing, now, 2); n.failsLong {
+		l.breaker.told = n.failing.Since
+	}
 	return n
 }

@@ -14,7 +14,7 @@ type breaker struct {
 	failures int       // in a row, those of attempts ahead of their time excepted
 	since    time.Time // when the first of them was
 	allowed  int       // attempts at a time when it was throttled, 0 for no bound
-	told     bool      // that the receiver fails for long
+	told     time.Time // since when the receiver fails, where it was told that it does for long
 	recalled bool      // it has been down since before the start
 
 	ahead  time.Time     // when to try something ahead of its time, zero for never
@@ -66,10 +66,14 @@ func (b *breaker) resume(since time.Time) {
 	}
 }
 
-// failedLong tells whether it was told that the receiver fails for long. What was
-// told before the start isn't known: the time that it takes stands for it.
-func (b *breaker) failedLong(d DisableAfter, now time.Time) bool {
-	return b.told || b.recalled && d.lasted(b.failing(), now, 2)
+// failedLong returns since when the receiver has failed, where it was told that it
+// does for long, and else the zero time. What was told before the start isn't known:
+// the time that it takes stands for it.
+func (b *breaker) failedLong(d DisableAfter, now time.Time) time.Time {
+	if b.told.IsZero() && b.recalled && d.lasted(b.failing(), now, 2) {
+		return b.since
+	}
+	return b.told
 }
 
 func (b *breaker) limit(most int) int {
@@ -85,7 +89,7 @@ func (b *breaker) limit(most int) int {
 // succeeded reports whether the receiver was down before.
 func (b *breaker) succeeded(most int) (wasDown bool) {
 	wasDown = b.down()
-	b.failures, b.since, b.told, b.recalled = 0, time.Time{}, false, false
+	b.failures, b.since, b.told, b.recalled = 0, time.Time{}, time.Time{}, false
 	if b.slow -= b.slow / 20; b.slow < slowest/10 {
 		b.slow = 0
 	}

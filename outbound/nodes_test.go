@@ -568,3 +568,50 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		t.Errorf("after %d failures it is %+v", failures(), s)
 	}
 }
+
+// Whoever was told that a receiver fails for one node is told since when, also where
+// another node was the first for which it worked again.
+func TestRecoveredAfterAnotherNode(t *testing.T) {
+	dsn := pgtest.Database(t)
+	a, b := newHouse(t, database(dsn, lease), retries(time.Hour)), newHouse(t, database(dsn, lease))
+	a.settings.DisableAfter = outbound.DisableAfter{Failures: 30, For: time.Hour}
+	a.clock = newClock()
+	b.clock = a.clock
+	a.start()
+	r := newReceiver(t)
+	r.answers(status(500))
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	a.fails(14)
+	a.clock.advance(31 * time.Minute)
+	a.fails(1)
+	failing := receive(t, a.changes, "the word that it fails")
+	down := func() bool { return !a.sub().Subscription.FailingSince.IsZero() }
+	a.eventually("the store to know", down)
+
+	closed := newReceiver(t)
+	closed.Close()
+	proxy, err := url.Parse(closed.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.settings.Proxy = proxy
+	apply := func() {
+		if err := a.Apply(t.Context(), a.settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply()
+	r.answers(nil)
+	b.start()
+	b.knows(s.ID, true)
+	b.publish("a", `1`)
+	a.eventually("that it works for the other", func() bool { return !down() })
+
+	a.settings.Proxy = nil
+	apply()
+	a.publish("a", `2`)
+	f := receive(t, a.changes, "the word that it works again")
+	if f.Type != outbound.SubscriptionRecovered || f.Data["failing_since"] != failing.Data["failing_since"] {
+		t.Errorf("told %+v after %+v", f, failing)
+	}
+}
