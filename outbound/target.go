@@ -127,7 +127,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 // sameReceiver tells whether how an attempt by the one has ended says something of
 // the receiver of the other: it has the same URL, and tokens are got in the same way.
 func sameReceiver(one, other *store.Subscription) bool {
-	return one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
+	return one == other || one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
 }
 
 // retarget renews what attempts go by.

@@ -123,7 +123,7 @@ func (c *check) start() Reason {
 		if reason := c.checkURL(l); reason != "" {
 			return reason
 		}
-		if !l.content.stream || c.in.body != nil || c.v.plan.scheme.paired() {
+		if !l.content.stream || c.in.body != nil || c.v.plan.paired {
 			continue
 		}
 		c.take(l)

@@ -45,8 +45,8 @@
 //     signed). Name its source; without a primary one, set Unconfirmed.
 //  2. Put a vector beside it: the provider's own into
 //     vectors_published_test.go, else one into vectors_computed_test.go, which
-//     computes it with nothing but the hash functions and private keys. A row without a vector
-//     fails the tests.
+//     computes it with nothing but the hash functions and private keys. A row
+//     without a vector fails the tests.
 //  3. Only what no template can say needs code: a function in funcs.go, which
 //     the content names as {func.<name>}, or one in handshake.go.
 package verify

@@ -36,7 +36,8 @@ type plan struct {
 	each        jsonPath
 	assign      string // between a tag and its value
 	encoding    encoding
-	size        int // of a MAC; 0 where it depends on the key
+	size        int  // of a MAC; 0 where it depends on the key
+	paired      bool // the keys are pairs
 	content     *template
 	formContent *template
 	tagContents map[string]*template
@@ -230,7 +231,7 @@ func (p *plan) compileSignature() error {
 	}
 	p.encoding = encodings[s.Encoding]
 	p.size = p.scheme.algorithm().Size()
-	if p.scheme.paired() {
+	if p.paired = p.scheme.paired(); p.paired {
 		p.size = pairKinds[p.scheme.Construction].size
 	}
 	return nil

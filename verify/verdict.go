@@ -35,7 +35,7 @@ func (c *check) verdict() (*lane, int, Reason) {
 // match completes a lane's hash states, and compares them with its signatures.
 // It gives a bit for each secret that matches.
 func (c *check) match(l *lane) (uint32, Reason) {
-	if c.v.plan.scheme.paired() {
+	if c.v.plan.paired {
 		return c.matchPublic(l)
 	}
 	c.take(l)

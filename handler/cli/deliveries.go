@@ -237,7 +237,7 @@ func redeliverDelivered(c *call) error {
 	return c.work(work{
 		method: http.MethodPost, path: "/deliveries/redeliver", body: body,
 		answer: "redelivered", done: "deliveries may be queued",
-		stand: func(s *serverStatus) string { return count(s.Pending, "delivery", "deliveries") + " pending" },
+		stand: pendingNow,
 	}, func(n int) error {
 		if n == 0 {
 			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows what there is."+c.unknownSubscription())

@@ -44,7 +44,7 @@ func runReplay(c *call) error {
 	return c.work(work{
 		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
 		answer: "replayed", done: "events may be replayed",
-		stand: func(s *serverStatus) string { return count(s.Pending, "delivery", "deliveries") + " pending" },
+		stand: pendingNow,
 	}, func(n int) error {
 		if n == 0 {
 			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
@@ -52,6 +52,11 @@ func runReplay(c *call) error {
 		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
 		return err
 	})
+}
+
+// pendingNow is how the server stands while what was queued goes out.
+func pendingNow(s *serverStatus) string {
+	return count(s.Pending, "delivery", "deliveries") + " pending"
 }
 
 // past is what a request says of the past that is to be sent, by the filters.

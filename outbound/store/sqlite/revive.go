@@ -91,12 +91,8 @@ func (s *Store) tell() {
 // mend is revive for who was reading when the file failed. The first one who
 // gets the writer does it.
 func (s *Store) mend(ctx context.Context, c *conn, cause error) {
-	select {
-	case <-s.closed:
+	if s.take(ctx, s.writing) != nil {
 		return
-	case <-ctx.Done():
-		return
-	case s.writing <- struct{}{}:
 	}
 	if c.closed || s.isClosed() != nil {
 		<-s.writing

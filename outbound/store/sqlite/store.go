@@ -218,17 +218,26 @@ func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) 
 	if q.Delivery != 0 {
 		return s.read(ctx, f)
 	}
-	select {
-	case <-s.closed:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.searching <- struct{}{}:
+	if err := s.take(ctx, s.searching); err != nil {
+		return err
 	}
 	defer func() { <-s.searching }()
 	s.shortening.RLock()
 	defer s.shortening.RUnlock()
 	return s.read(ctx, f)
+}
+
+// take waits for room in one of the store's channels, until ctx ends or the store is
+// closed.
+func (s *Store) take(ctx context.Context, room chan<- struct{}) error {
+	select {
+	case <-s.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case room <- struct{}{}:
+		return nil
+	}
 }
 
 // read calls f with a connection and a snapshot. The end of ctx ends it.

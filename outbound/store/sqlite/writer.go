@@ -80,12 +80,8 @@ func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 
 // writeThen calls then as well, when that is on disk and before anybody else writes.
 func (s *Store) writeThen(ctx context.Context, then func(), f func(*writer) error) error {
-	select {
-	case <-s.closed:
-		return errClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	case s.writing <- struct{}{}:
+	if err := s.take(ctx, s.writing); err != nil {
+		return err
 	}
 	err := s.transact(f)
 	if err == nil {
