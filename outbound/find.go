@@ -20,7 +20,7 @@ func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event
 		return nil, 0, invalid("filter", "%v", err)
 	}
 	most, end := q.Limit, time.Now().Add(findTime)
-	q.Payload, q.Limit = true, int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
+	q.Payload, q.Limit = true, e.payloadBatch()
 	for {
 		events, err := e.store.Events(ctx, q)
 		if err != nil {

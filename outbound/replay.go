@@ -37,7 +37,7 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 	for {
 		q.Limit = replayBatch
 		if q.Payload = l.target.Load().filter != nil; q.Payload {
-			q.Limit = int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
+			q.Limit = e.payloadBatch()
 		}
 		events, err := e.store.Events(ctx, q)
 		if err != nil {
@@ -49,6 +49,11 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 		}
 		q.After = events[len(events)-1].Key
 	}
+}
+
+// payloadBatch is how many events are read at once with their payloads.
+func (e *Engine) payloadBatch() int {
+	return int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
 }
 
 // replay makes deliveries of those events that the lane's subscription wants.
