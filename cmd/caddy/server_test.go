@@ -422,7 +422,8 @@ func freePort(t *testing.T) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
-	for first := 10_000; ports.block == nil && first < 32_000; first += portBlock {
+	// from 11000 on, since browsers refuse to open 10080
+	for first := 11_000; ports.block == nil && first < 32_000; first += portBlock {
 		if l, err := listen(first); err == nil {
 			ports.block, ports.next, ports.last = l, first, first+portBlock-1
 		}
