@@ -13,25 +13,28 @@ import (
 
 const root = "../.."
 
-// readme is the README's text.
-func readme(t *testing.T) string {
+// read returns the text of a file of the repository.
+func read(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	text, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// fenced are the README's blocks of code in a language.
+// fenced are the blocks of code in a language, of the README and of the pages on
+// delivering and operating.
 func fenced(t *testing.T, language string) []string {
 	t.Helper()
 	var blocks []string
-	for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
-		blocks = append(blocks, m[1])
+	for _, page := range []string{"README.md", "docs/deliver.md", "docs/operate.md"} {
+		for _, m := range regexp.MustCompile("(?s)```"+language+"\n(.*?)```").FindAllStringSubmatch(read(t, page), -1) {
+			blocks = append(blocks, m[1])
+		}
 	}
 	if len(blocks) == 0 {
-		t.Fatalf("the README has no block of %s", language)
+		t.Fatalf("no page has a block of %s", language)
 	}
 	return blocks
 }
@@ -65,7 +68,7 @@ func startDemo(t *testing.T) *demo {
 	return d
 }
 
-// shell runs lines of the README in which any failure counts, an answer of 400
+// shell runs lines of the pages in which any failure counts, an answer of 400
 // and more too.
 func (d *demo) shell(lines string) string {
 	d.t.Helper()
@@ -82,7 +85,7 @@ func (d *demo) shell(lines string) string {
 	return string(out)
 }
 
-// What the README's lines name, and the demonstration doesn't have.
+// What the pages' lines name, and the demonstration doesn't have.
 var (
 	deliveryID    = regexp.MustCompile(`\bdlv_[0-9a-f]{16}\b`)
 	oneDeadLetter = regexp.MustCompile(`(?m)^caddy webhooks dead-letters redeliver dlv_.*$`)
@@ -91,10 +94,10 @@ var (
 // endless is a line that goes on until it is interrupted: here after a second.
 var endless = regexp.MustCompile(`(?m)^caddy webhooks tail.*$`)
 
-// TestDemo starts the demonstration and drives it by the README's own lines.
+// TestDemo starts the demonstration and drives it by the pages' own lines.
 func TestDemo(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is missing: the README's lines need it")
+		t.Skip("curl is missing: the pages' lines need it")
 	}
 	d := startDemo(t)
 	if strings.Contains(d.log(), "not formatted") {
@@ -120,7 +123,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	if driven < 3 {
-		t.Errorf("the README publishes %d times, want once by each way", driven)
+		t.Errorf("the pages publish %d times, want once by each way", driven)
 	}
 	for _, line := range strings.Split(d.log(), "\n") {
 		if strings.Contains(line, `"uri":"/hooks"`) && !strings.Contains(line, `"status":200`) {
@@ -131,7 +134,7 @@ func TestDemo(t *testing.T) {
 		t.Errorf("the deliveries are\n%s", out)
 	}
 	if _, err := exec.LookPath("sqlite3"); err == nil {
-		query := regexp.MustCompile("`(sqlite3 [^`]*)`").FindStringSubmatch(readme(t))
+		query := regexp.MustCompile("`(sqlite3 [^`]*)`").FindStringSubmatch(read(t, "README.md"))
 		if query == nil {
 			t.Fatal("the README has no line of sqlite3")
 		}
@@ -173,9 +176,9 @@ func TestExampleFile(t *testing.T) {
 	}
 }
 
-// TestReadmeCaddyfiles: those that the README shows are understood, and are as
-// caddy fmt would write them.
-func TestReadmeCaddyfiles(t *testing.T) {
+// TestPagesCaddyfiles: those that the pages show are understood, and are as caddy
+// fmt would write them.
+func TestPagesCaddyfiles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")
 	for _, block := range fenced(t, "caddyfile") {

@@ -84,7 +84,7 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 			fmt.Fprintln(c.out, "  "+clean(id))
 		}
 	}
-	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage; see \"What is promised\" in the README.")
+	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage; see \"Damage\" in docs/operate.md.")
 	return bad
 }
 

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,28 +11,33 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestVerifyPageIsWhole: every option, reason and placeholder that the code
-// knows stands in verify.md.
-func TestVerifyPageIsWhole(t *testing.T) {
-	page := read(t, "verify.md")
+// TestPagesAreWhole: every option, reason, placeholder, metric and class that the
+// code knows stands in the page on it.
+func TestPagesAreWhole(t *testing.T) {
 	for _, test := range []struct {
-		what, file, pattern string
+		page, what, file, pattern string
 	}{
-		{"option", "../handler/caddyfile_verify.go", `(?m)^\t"(\w+)": +`},
-		{"reason", "../verify/reason.go", `Reason = "(\w+)"`},
-		{"reason", "../handler/refusal.go", `Reason = "(\w+)"`},
-		{"metric", "../handler/metrics_verify.go", `Name: +"(\w+)"`},
+		{"verify.md", "option", "../handler/caddyfile_verify.go", `(?m)^\t"(\w+)": +`},
+		{"verify.md", "reason", "../verify/reason.go", `Reason = "(\w+)"`},
+		{"verify.md", "reason", "../handler/refusal.go", `Reason = "(\w+)"`},
+		{"verify.md", "metric", "../handler/metrics_verify.go", `Name: +"(\w+)"`},
+		{"deliver.md", "option", "../handler/caddyfile_app.go", `(?m)^\t+"(\w+)": +`},
+		{"operate.md", "metric", "../handler/metrics.go", `Name: +"(\w+)"`},
+		{"operate.md", "metric", "../handler/metrics_queue.go", `NewDesc\("caddy_webhooks_(\w+)"`},
+		{"operate.md", "class", "../outbound/outcome.go", `Class\w+ += "(\w+)"`},
 	} {
+		page := read(t, test.page)
 		words := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, test.file), -1)
 		if len(words) < 3 {
 			t.Errorf("%s has %d words like %s; where have they gone?", test.file, len(words), test.pattern)
 		}
 		for _, word := range words {
 			if !regexp.MustCompile("[`_\t ]" + word[1] + "\\b").MatchString(page) {
-				t.Errorf("verify.md says nothing of the %s %s", test.what, word[1])
+				t.Errorf("%s says nothing of the %s %s", test.page, test.what, word[1])
 			}
 		}
 	}
+	page := read(t, "verify.md")
 	for _, word := range verify.Placeholders() {
 		if !strings.Contains(page, "{"+word+"}") && word != "body_<hash>_<encoding>" {
 			t.Errorf("verify.md says nothing of the placeholder {%s}", word)
@@ -39,10 +45,14 @@ func TestVerifyPageIsWhole(t *testing.T) {
 	}
 }
 
-// TestLinks: links within the pages and to the README lead somewhere.
+// TestLinks: links within the pages and between them lead somewhere.
 func TestLinks(t *testing.T) {
 	anchors := make(map[string][]string)
-	pages := []string{"providers.md", "verify.md", "../README.md"}
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = append(pages, "../README.md")
 	for _, page := range pages {
 		for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(read(t, page), -1) {
 			at := anchor(heading[1])
@@ -52,11 +62,11 @@ func TestLinks(t *testing.T) {
 			anchors[page] = append(anchors[page], at)
 		}
 	}
-	for _, page := range pages[:2] {
+	for _, page := range pages {
 		for _, link := range regexp.MustCompile(`\]\(([^)#:]*)#([^)]*)\)`).FindAllStringSubmatch(read(t, page), -1) {
-			target := link[1]
-			if target == "" {
-				target = page
+			target := page
+			if link[1] != "" {
+				target = strings.TrimPrefix(filepath.Join(filepath.Dir(page), link[1]), "../docs/")
 			}
 			if !slices.Contains(anchors[target], link[2]) {
 				t.Errorf("%s: %s leads nowhere", page, link[0])
