@@ -172,7 +172,8 @@ func TestRestartTriesWhatWaits(t *testing.T) {
 	r.next(t)
 }
 
-// What an operator asks for is tried at once, in its order.
+// What an operator asks for is tried at once, in its order, and so is what may mend a
+// receiver that refuses what it gets.
 func TestPausedOrderIsPushed(t *testing.T) {
 	for name, push := range map[string]func(h *house, s *outbound.Subscription, second string) error{
 		"activate": func(h *house, s *outbound.Subscription, _ string) error {
@@ -185,6 +186,24 @@ func TestPausedOrderIsPushed(t *testing.T) {
 		},
 		"redeliver": func(h *house, _ *outbound.Subscription, second string) error {
 			_, err := h.Redeliver(h.t.Context(), second)
+			return err
+		},
+		"header": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+				spec.Headers = map[string]string{"X-Key": spec.Headers["X-Key"] + "x"}
+				return nil
+			})
+			return err
+		},
+		"scheme": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+				spec.Scheme = map[string]string{"": "svix", "svix": "standard-webhooks"}[spec.Scheme]
+				return nil
+			})
+			return err
+		},
+		"secret": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.RotateSecret(h.t.Context(), s.ID, "")
 			return err
 		},
 	} {

@@ -122,12 +122,22 @@ func (e *Engine) adopt(s *store.Subscription) {
 	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit && !s.Ordered:
 		l.unpause()
 	}
+	if !sameCredentials(old, s) {
+		l.probe()
+	}
 }
 
 // sameReceiver tells whether how an attempt by the one has ended says something of
 // the receiver of the other: it has the same URL, and tokens are got in the same way.
 func sameReceiver(one, other *store.Subscription) bool {
 	return one == other || one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
+}
+
+// sameCredentials tells whether a receiver that refuses the attempts by the one, as
+// one does that trusts no such signature or header, refuses those by the other.
+func sameCredentials(one, other *store.Subscription) bool {
+	return one.Scheme == other.Scheme && maps.Equal(one.Headers, other.Headers) &&
+		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 
 // retarget renews what attempts go by.
