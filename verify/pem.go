@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -80,6 +81,12 @@ func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	}
 	if bits := key.N.BitLen(); bits < leastRSA || bits > mostRSA {
 		return nil, nil, fmt.Errorf("it has %d bits; %d to %d are taken", bits, leastRSA, mostRSA)
+	}
+	// a key that no signature can be good for, such as one with an even modulus, is
+	// told from others by the error for a bad one
+	digest, signature := make([]byte, sha256.Size), make([]byte, key.Size())
+	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature); !errors.Is(err, rsa.ErrVerification) {
+		return nil, nil, fmt.Errorf("it is damaged (%w); copy it from the provider whole", err)
 	}
 	return public, private, nil
 }

@@ -125,6 +125,8 @@ func TestPEMRefused(t *testing.T) {
 	ed, _ := verify.PublicKey(rowOf(t, "telnyx"), generate(t, rowOf(t, "telnyx")))
 	for _, tt := range []struct{ construction, secret, want string }{
 		{"rsa", inPEM("PUBLIC KEY", pkix(short.Public())), "1024 bits"},
+		{"rsa", inPEM("PUBLIC KEY", pkix(&rsa.PublicKey{N: rsaPair().N, E: 2})), "damaged"},
+		{"rsa", inPEM("PUBLIC KEY", pkix(&rsa.PublicKey{N: new(big.Int).Add(rsaPair().N, big.NewInt(1)), E: rsaPair().E})), "damaged"},
 		{"rsa", inPEM("PUBLIC KEY", pkix(small.Public())), "no key of RSA"},
 		{"ecdsa", inPEM("PUBLIC KEY", pkix(small.Public())), "224 bits"},
 		{"ecdsa", rsaPublicPEM(), "no key of ECDSA"},
