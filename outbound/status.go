@@ -69,6 +69,12 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	}
 	for _, l := range e.lanes.all() {
 		sub := l.status()
+		if !sub.FailingSince.IsZero() && sub.LastFailure.IsZero() {
+			if err := l.recall(ctx); err != nil {
+				return Status{}, err
+			}
+			sub = l.status()
+		}
 		sub.Pending, sub.Dead = stats.Waiting[l.key], stats.DeadBy[l.key]
 		if sub.Subscription.Active {
 			sub.OldestDue = e.clock.wall(due[l.key])
@@ -142,6 +148,26 @@ func (l *lane) status() SubscriptionStatus {
 		s.Health = HealthFailing
 	}
 	return s
+}
+
+// recallFrom is of how many deliveries the last attempts are looked at for the last
+// failure of a receiver.
+const recallFrom = 20
+
+// recall finds out why a receiver failed last that has been down since before the
+// start, where nothing may wait to be attempted.
+func (l *lane) recall(ctx context.Context) error {
+	rs, err := l.e.store.Deliveries(ctx, Query{
+		Subscription: l.target.Load().sub.ID, States: []store.State{store.Pending, store.Dead}, Limit: recallFrom,
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range rs {
+		if a := r.Last; a != nil && a.Class != "" && a.At.After(l.lastFailure) {
+			l.lastFailure, l.lastError = a.At, a.Error
+		}
+	}
+	return err
 }
 
 // foresee tells of a pending delivery what its subscription makes it wait for.

@@ -2,6 +2,7 @@ package outbound_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,5 +76,27 @@ func TestAPauseIsForeseen(t *testing.T) {
 	}
 	if waits := ds[0].PausedUntil.Sub(h.clock.Now()); waits != 10*time.Minute || ds[0].Due.After(h.clock.Now()) {
 		t.Errorf("the second waits for %v, and is due at %v", waits, ds[0].Due)
+	}
+}
+
+// Why a receiver is down is known after a restart too, when nothing may be left to
+// attempt.
+func TestLastErrorOutlastsARestart(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	for i, code := range []int{http.StatusTeapot, http.StatusServiceUnavailable} {
+		r.answers(status(code))
+		h.fails(6 - i)
+	}
+	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	before := h.sub()
+	if before.Health != outbound.HealthDown || !strings.Contains(before.LastError, "503") {
+		t.Fatalf("it is %s for %q", before.Health, before.LastError)
+	}
+	h.restart()
+	after := h.sub()
+	if after.Health != outbound.HealthDown || after.LastError != before.LastError || !after.LastFailure.Equal(before.LastFailure.Truncate(time.Millisecond)) {
+		t.Errorf("before %q at %v, after %q at %v", before.LastError, before.LastFailure, after.LastError, after.LastFailure)
 	}
 }
