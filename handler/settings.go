@@ -247,8 +247,9 @@ type Subscription struct {
 
 	// A [CEL](https://cel.dev) expression that selects which events of these
 	// types to deliver, such as `payload.total > 100`. The variables are
-	// `payload`, `event_type`, `event_id` and `tenant`. An event without a field
-	// that the expression uses is not delivered. Default: all events.
+	// `payload`, `headers` (the event's), `event_type`, `event_id` and `tenant`. An
+	// event without a field that the expression uses is not delivered. Default: all
+	// events.
 	Filter string `json:"filter,omitempty"`
 }
 

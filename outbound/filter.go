@@ -13,6 +13,8 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -31,13 +33,14 @@ const (
 var errTooLong = errors.New("it takes too long")
 
 // filter says which of the events of its types a subscription wants. It is an
-// expression in CEL (https://cel.dev) over event_type, event_id, tenant and
-// payload.
+// expression in CEL (https://cel.dev) over payload, headers, event_type, event_id
+// and tenant.
 type filter struct{ program cel.Program }
 
 var filterEnv = sync.OnceValues(func() (*cel.Env, error) {
 	return cel.NewEnv(
 		cel.Variable("payload", cel.DynType),
+		cel.Variable("headers", cel.MapType(cel.StringType, cel.StringType)),
 		cel.Variable("event_type", cel.StringType),
 		cel.Variable("event_id", cel.StringType),
 		cel.Variable("tenant", cel.StringType),
@@ -62,7 +65,7 @@ func newFilter(text string) (*filter, error) {
 	}
 	ast, issues := env.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("is no CEL expression over payload, event_type, event_id and tenant, such as payload.total > 100: %s", strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
+		return nil, fmt.Errorf("is no CEL expression over payload, headers, event_type, event_id and tenant, such as payload.total > 100: %s", strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
 	}
 	if kind := ast.OutputType(); !kind.IsExactType(cel.BoolType) && !kind.IsExactType(cel.DynType) {
 		return nil, fmt.Errorf("must give true or false, as in payload.total > 100, not %s", kind)
@@ -88,6 +91,7 @@ func (f *filter) wants(j *judged) (bool, error) {
 	if j.vars == nil {
 		j.vars = map[string]any{
 			"payload":  jsonValue(j.event.Payload),
+			"headers":  newHeaderMap(j.event.Headers),
 			"event_id": j.event.ID, "event_type": j.event.Type, "tenant": j.event.Tenant,
 		}
 		j.end = time.Now().Add(judgeTime)
@@ -113,6 +117,28 @@ func (f *filter) wants(j *judged) (bool, error) {
 		return false, fmt.Errorf("it gives %s, not true or false", value.Type().TypeName())
 	}
 	return yes, nil
+}
+
+// headerMap has an event's headers for CEL, by their names in any case.
+type headerMap struct{ traits.Mapper }
+
+func newHeaderMap(headers map[string]string) headerMap {
+	lower := make(map[string]string, len(headers))
+	for name, value := range headers {
+		lower[strings.ToLower(name)] = value
+	}
+	return headerMap{types.NewStringStringMap(types.DefaultTypeAdapter, lower)}
+}
+
+func (h headerMap) Find(name ref.Val) (ref.Val, bool) { return h.Mapper.Find(lowered(name)) }
+func (h headerMap) Get(name ref.Val) ref.Val          { return h.Mapper.Get(lowered(name)) }
+func (h headerMap) Contains(name ref.Val) ref.Val     { return h.Mapper.Contains(lowered(name)) }
+
+func lowered(name ref.Val) ref.Val {
+	if s, ok := name.(types.String); ok {
+		return types.String(strings.ToLower(string(s)))
+	}
+	return name
 }
 
 // jsonValue reads a JSON value for CEL: whole numbers as such, as far as they fit.

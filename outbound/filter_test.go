@@ -15,6 +15,7 @@ import (
 
 func TestFilterJudges(t *testing.T) {
 	const order = `{"total": 150, "price": 9.5, "big": 9007199254740993, "paid": true, "note": null, "lines": [{"sku": "a"}, {"sku": "b"}], "customer": {"country": "NO"}}`
+	headers := map[string]string{"X-Env": "test", "X": "y"}
 	for _, c := range []struct {
 		filter, payload string
 		want, unjudged  bool
@@ -30,6 +31,12 @@ func TestFilterJudges(t *testing.T) {
 		{`payload["customer"].country in ["SE", "NO"]`, order, true, false},
 		{`event_type.startsWith("order.")`, order, true, false},
 		{`event_type == "order.created" && tenant == "acme" && event_id == "e1"`, order, true, false},
+		{`headers["X-Env"] == "test"`, order, true, false},
+		{`headers["x-env"] == "test" && "X-ENV" in headers && has(headers.X)`, order, true, false},
+		{`headers["X-Missing"] == "test"`, order, false, false},
+		{`!("X-Missing" in headers) && !has(headers.missing) && size(headers) == 2`, order, true, false},
+		{`headers.exists(name, headers[name] == "y")`, order, true, false},
+		{`headers["X-Env"] in ["live", "test"] && headers["X-Env"].matches("^t")`, `not JSON`, true, false},
 		{`payload.customer.country.matches("^N")`, order, true, false},
 		{"size(payload) == 3", `[1, 2, 3]`, true, false},
 		{`payload == "x"`, `"x"`, true, false},
@@ -58,7 +65,7 @@ func TestFilterJudges(t *testing.T) {
 		}
 		var got bool
 		for err = errTooLong; errors.Is(err, errTooLong); { // as it may be on a busy machine
-			got, err = f.wants(&judged{event: &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Payload: []byte(c.payload)}})
+			got, err = f.wants(&judged{event: &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Headers: headers, Payload: []byte(c.payload)}})
 		}
 		if got != c.want || (err != nil) != c.unjudged {
 			t.Errorf("%s: %v, %v", c.filter, got, err)
