@@ -49,7 +49,7 @@ func (l *deadLog) write(r *outbound.Record) {
 	}
 	l.logger.Warn("a delivery is a dead letter",
 		"delivery_id", delivery, "event_id", r.EventID, "event_type", r.EventType,
-		"subscription_id", r.SubscriptionID, "attempts", r.Attempts, "class", class, "reason", r.Reason)
+		outbound.Named(r.SubscriptionID, r.Tenant), "attempts", r.Attempts, "class", class, "reason", r.Reason)
 }
 
 // follows counts a dead letter in the burst of its subscription, and reports

@@ -59,7 +59,7 @@ func (d *deaths) death(subscription store.ID) *outbound.AttemptDone {
 	return &outbound.AttemptDone{
 		Attempt:  store.Attempt{Number: 3, Class: "status"},
 		Delivery: d.last, State: store.Dead, Reason: "every attempt failed",
-		Event:        &store.Event{ID: "evt_1", Type: "order.created"},
+		Event:        &store.Event{ID: "evt_1", Type: "order.created", Tenant: "acme"},
 		Subscription: &store.Subscription{Key: subscription, ID: fmt.Sprint("sub_", int64(subscription))},
 	}
 }
@@ -111,11 +111,11 @@ func TestDeadLog(t *testing.T) {
 		pass := func(by time.Duration) { time.Sleep(by); synctest.Wait() }
 
 		d.die(1, 7)
-		d.wrote(t, "the first", `msg="a delivery is a dead letter" delivery_id=dlv_0000000000000001 event_id=evt_1 event_type=order.created subscription_id=sub_7 attempts=3 class=status reason="every attempt failed"`)
+		d.wrote(t, "the first", `msg="a delivery is a dead letter" delivery_id=dlv_0000000000000001 event_id=evt_1 event_type=order.created subscription_id=sub_7 tenant=acme attempts=3 class=status reason="every attempt failed"`)
 		d.die(1000, 7)
 		d.wrote(t, "a thousand more")
 		d.die(1, 8)
-		d.wrote(t, "the first of another subscription", "subscription_id=sub_8 attempts")
+		d.wrote(t, "the first of another subscription", "subscription_id=sub_8 tenant=acme attempts")
 		pass(deadLogEvery)
 		d.wrote(t, "a while later", `msg="more deliveries are dead letters" subscription_id=sub_7 dead_letters=1000 last_delivery_id=dlv_00000000000003e9 class=status reason="every attempt failed"`)
 		d.die(5, 7)
@@ -128,7 +128,7 @@ func TestDeadLog(t *testing.T) {
 			t.Errorf("%d are remembered", len(d.dead.bursts))
 		}
 		d.die(1, 7)
-		d.wrote(t, "the next burst", "subscription_id=sub_7 attempts")
+		d.wrote(t, "the next burst", "subscription_id=sub_7 tenant=acme attempts")
 		d.die(2, 7)
 		d.stop()
 		d.wrote(t, "at the end", "subscription_id=sub_7 dead_letters=2 ")

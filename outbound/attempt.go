@@ -139,7 +139,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	}
 	if o.detail != "" {
 		e.details.Do(func() {
-			c.Logger.Warn("an attempt got no connection", "subscription_id", t.sub.ID, "class", o.class, "error", o.detail)
+			c.Logger.Warn("an attempt got no connection", Named(t.sub.ID, t.sub.Tenant), "class", o.class, "error", o.detail)
 		})
 	}
 	if !sameReceiver(t.sub, l.target.Load().sub) {
@@ -154,7 +154,7 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	}
 	if n.failsLong {
 		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
-			"subscription_id", t.sub.ID, "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
+			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
 			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.words)
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
 		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
@@ -172,16 +172,16 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	case o.gone:
 		e.background(func(ctx context.Context) {
 			if err := e.deactivateGone(ctx, t.sub); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-				c.Logger.Error("deactivating a subscription whose receiver is gone", "subscription_id", t.sub.ID, "error", err)
+				c.Logger.Error("deactivating a subscription whose receiver is gone", Named(t.sub.ID, t.sub.Tenant), "error", err)
 			}
 		})
 	case n.wentDown:
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
-			"subscription_id", t.sub.ID, "host", t.host(), "class", o.class, "error", o.words)
+			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "class", o.class, "error", o.words)
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: what waits for it is tried now",
-			"subscription_id", t.sub.ID, "host", t.host(), "failed_for", n.failingFor)
+			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failed_for", n.failingFor)
 	}
 }
 

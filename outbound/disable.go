@@ -64,7 +64,8 @@ func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 	}()
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
-	s, err := e.store.UpdateSubscription(ctx, l.id(), func(s *store.Subscription) error {
+	known := l.target.Load().sub
+	s, err := e.store.UpdateSubscription(ctx, known.ID, func(s *store.Subscription) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		s.FailingSince = time.Time{}
@@ -76,7 +77,7 @@ func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 	if err == nil {
 		e.adopt(s)
 	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", "subscription_id", l.id(), "error", err)
+		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", Named(known.ID, known.Tenant), "error", err)
 	}
 }
 
@@ -100,6 +101,6 @@ func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, fail
 		return sameReceiver(s, failed) && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
 	})
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", "subscription_id", failed.ID, "error", err)
+		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}
 }

@@ -216,7 +216,7 @@ func (l *lane) wants(j *judged) bool {
 		told, what = &c.late, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
 	}
 	told.Do(func() { // without the error, which may hold a piece of the payload
-		c.Logger.Warn(what, "subscription_id", t.sub.ID, "event_id", j.event.ID, "event_type", j.event.Type)
+		c.Logger.Warn(what, Named(t.sub.ID, t.sub.Tenant), "event_id", j.event.ID, "event_type", j.event.Type)
 	})
 	return late
 }

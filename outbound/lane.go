@@ -64,15 +64,6 @@ type lane struct {
 // active tells whether attempts may be made. The caller holds mu.
 func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
 
-// id is the subscription's. Of one that was deleted before the start only the
-// key is known, which an id made by the API holds.
-func (l *lane) id() string {
-	if t := l.target.Load(); t != nil {
-		return t.sub.ID
-	}
-	return l.key.With(store.SubscriptionPrefix)
-}
-
 // ordered tells whether the order of publishing is to be kept.
 func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 

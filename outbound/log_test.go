@@ -55,9 +55,14 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	h := open(t, retries(time.Hour), writes(&log), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
 	r.answers(status(503))
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/hush?key=hush", EventTypes: []string{"*"}})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/hush?key=hush", EventTypes: []string{"*"}, Tenant: "acme"})
+	publish := func(payload string) {
+		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: "acme", Payload: []byte(payload)}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range 10 { // until it is down
-		h.publish("a", fmt.Sprint(i))
+		publish(fmt.Sprint(i))
 		h.probe(r)
 		h.attempt()
 	}
@@ -66,13 +71,13 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := fmt.Sprintf("subscription_id=%s host=%s ", s.ID, at.Host)
+	named := fmt.Sprintf("subscription_id=%s tenant=acme host=%s ", s.ID, at.Host)
 	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
 		t.Errorf("down: %s", line)
 	}
 	r.answers(nil)
 	h.clock.advance(25 * time.Minute) // its probe is due
-	h.publish("a", "probe")
+	publish(`"probe"`)
 	h.probe(r)
 	h.attempt()
 	h.eventually("the word that it is back", func() bool { return log.line("a receiver is back") != "" })

@@ -38,7 +38,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		if err := e.reconcileOne(ctx, c, id, spec); err != nil {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
-		c.warnOfShort(id, spec.Scheme, spec.Secrets)
+		c.warnOfShort(Named(id, spec.Tenant), spec.Scheme, spec.Secrets)
 	}
 	return e.catalogue.reconcile(ctx, c)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -104,7 +105,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		return Signing{}, err
 	}
 	if secret != "" {
-		c.warnOfShort(id, s.Scheme, []string{secret})
+		c.warnOfShort(Named(id, s.Tenant), s.Scheme, []string{secret})
 	}
 	return e.Signing(s), nil
 }
@@ -134,13 +135,13 @@ const leastSecret = 24
 // warnOfShort says in the log that secrets are shorter than they should be. They
 // sign all the same: whoever brings a secret that receivers know can't change it
 // in one step.
-func (c *config) warnOfShort(id, scheme string, secrets []string) {
+func (c *config) warnOfShort(of slog.Attr, scheme string, secrets []string) {
 	row, err := signingScheme(cmp.Or(scheme, c.Sign))
 	if err != nil {
 		return
 	}
 	if signer, err := verify.NewSigner(row, secrets); err == nil && signer.Shortest() < leastSecret {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
-			"subscription_id", id, "bytes", signer.Shortest(), "at_least", leastSecret)
+			of, "bytes", signer.Shortest(), "at_least", leastSecret)
 	}
 }

@@ -48,7 +48,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	if err := e.create(ctx, s); err != nil {
 		return nil, err
 	}
-	c.warnOfShort(s.ID, s.Scheme, spec.Secrets)
+	c.warnOfShort(Named(s.ID, s.Tenant), s.Scheme, spec.Secrets)
 	return s, nil
 }
 
@@ -179,9 +179,9 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 	if err == nil && changed {
 		c := e.config.Load()
 		if active {
-			c.Logger.Info("subscription activated", "subscription_id", s.ID)
+			c.Logger.Info("subscription activated", Named(s.ID, s.Tenant))
 		} else {
-			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", "subscription_id", s.ID, "reason", reason)
+			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
 		}
 		e.tell(ctx, subscriptionChanged(s))
 	}
