@@ -11,7 +11,7 @@ import (
 // holds.
 func (c *check) checkDigest() Reason {
 	for i, h := range c.v.plan.bodyHashes {
-		c.in.hashes[hashPlace(h)] = c.hashes[i].Sum(nil)
+		c.in.hashes[h] = c.hashes[i].Sum(nil)
 	}
 	if c.bare && c.in.size > 0 {
 		return ReasonUnboundBody
@@ -20,7 +20,7 @@ func (c *check) checkDigest() Reason {
 		return ""
 	}
 	want, err := hex.DecodeString(c.digest)
-	if err != nil || subtle.ConstantTimeCompare(want, c.in.hashes[hashPlace(crypto.SHA256)]) != 1 {
+	if err != nil || subtle.ConstantTimeCompare(want, c.in.hashes[crypto.SHA256]) != 1 {
 		return ReasonBadSignature
 	}
 	return ""

@@ -27,7 +27,7 @@ type input struct {
 	size   int64
 	raw    []byte
 	read   bool
-	hashes [len(bodyHashList)][]byte
+	hashes [crypto.SHA512 + 1][]byte // of the body, by crypto.Hash
 
 	pairs    []pair // of the body
 	parsed   bool
@@ -36,18 +36,6 @@ type input struct {
 	document jsonDocument
 	decoded  bool
 	trusted  bool // the body is proven: its grammar needs no proof any more
-}
-
-// bodyHashList gives the hashes of a body their places.
-var bodyHashList = [...]crypto.Hash{crypto.MD5, crypto.SHA1, crypto.SHA256, crypto.SHA384, crypto.SHA512}
-
-func hashPlace(h crypto.Hash) int {
-	for i, known := range bodyHashList {
-		if h == known {
-			return i
-		}
-	}
-	panic("verify: a hash without a place") // a scheme can't name another
 }
 
 // headerOnce is a header that must not be repeated.
@@ -257,7 +245,7 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 		if s.optional && in.size == 0 {
 			return dst, ""
 		}
-		return s.encoding.append(dst, in.hashes[hashPlace(s.hash)]), ""
+		return s.encoding.append(dst, in.hashes[s.hash]), ""
 	case wordTimestamp:
 		return append(dst, l.timestamp...), ""
 	case wordMethod:

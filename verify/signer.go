@@ -173,7 +173,7 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 	for _, hash := range s.plan.bodyHashes {
 		state := hash.New()
 		state.Write(m.Body)
-		in.hashes[hashPlace(hash)] = state.Sum(nil)
+		in.hashes[hash] = state.Sum(nil)
 	}
 	return in, nil
 }
