@@ -348,8 +348,6 @@ func overlaps(literal string, body []byte, after bool) bool {
 // end with one.
 const jsonBlanks = " \t\r\n"
 
-func isDigit(b byte) bool { return b >= '0' && b <= '9' }
-
 // checkURL refuses a URL that could have swallowed an end of a JSON body, one that
 // holds, unescaped, what no sender leaves so; and one whose parts could be cut
 // elsewhere.

@@ -87,39 +87,14 @@ func (s Scheme) TakesVerifyToken() bool {
 
 // isChallenge says whether a string is of the kind that providers send to be
 // signed. Without a colon, a brace or a quote it can't pass for a signed event.
-func isChallenge(s string) bool {
-	if s == "" || len(s) > maxChallenge {
-		return false
-	}
-	for i := range len(s) {
-		b := s[i]
-		switch {
-		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', strings.IndexByte("._~+/=-", b) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
-}
+func isChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf(s, "._~+/=-") }
 
 // isPlainChallenge is stricter: LinkedIn's signed events start with a word and
 // an equals sign, which no challenge may hold.
-func isPlainChallenge(s string) bool {
-	return isChallenge(s) && !strings.ContainsAny(s, "._~+/=")
-}
+func isPlainChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf(s, "-") }
 
 // isEcho says whether a string is harmless to send back as text.
-func isEcho(s string) bool {
-	if s == "" || len(s) > 4*maxChallenge {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
+func isEcho(s string) bool { return s != "" && len(s) <= 4*maxChallenge && isPrintable(s) }
 
 // textReply is a plain text that no browser takes for anything else.
 func textReply(text string) *Reply {

@@ -1,6 +1,9 @@
 package verify
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // readSignature reads the signatures that stand outside the body into lanes.
 func (c *check) readSignature() Reason {
@@ -144,13 +147,8 @@ func (c *check) readOutside(at place, malformed Reason) (string, Reason) {
 // signed: printable, without blanks unless within an event type, of bounded
 // length.
 func (p place) admits(value string) bool {
-	if len(value) > maxID || value != trim(value) {
+	if len(value) > maxID || !isPrintable(value) || value != trim(value) || !p.blanks && strings.Contains(value, " ") {
 		return false
-	}
-	for i := range len(value) {
-		if value[i] < ' ' || value[i] > '~' || value[i] == ' ' && !p.blanks {
-			return false
-		}
 	}
 	return p.pattern == nil || p.pattern.MatchString(value)
 }

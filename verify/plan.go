@@ -135,15 +135,13 @@ func compile(s Scheme) (*plan, error) {
 
 // checkName holds a name to what can stand in a header and in a metric.
 func checkName(name string) error {
-	if name != "" && (len(name) > maxName || !schemeName.MatchString(name)) {
+	if name != "" && (len(name) > maxName || !isMadeOf(name, "._-")) {
 		return fmt.Errorf("%q is none; it has letters, digits, dashes, dots and underscores, %d at most", name, maxName)
 	}
 	return nil
 }
 
 const maxName = 64
-
-var schemeName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(pairKinds)...)
 
@@ -455,14 +453,4 @@ func sortedKeys[V any](m map[string]V) []string {
 func canonical(header string) string { return textproto.CanonicalMIMEHeaderKey(header) }
 
 // isToken says whether a header may have this name.
-func isToken(s string) bool {
-	for i := range len(s) {
-		b := s[i]
-		switch {
-		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0:
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
+func isToken(s string) bool { return isMadeOf(s, "!#$%&'*+-.^_`|~") }

@@ -60,7 +60,7 @@ func parseDigits(s string, digits int) (int64, bool) {
 	}
 	var n int64
 	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
+		if !isDigit(s[i]) {
 			return 0, false
 		}
 		n = 10*n + int64(s[i]-'0')
@@ -78,7 +78,7 @@ func parseRFC3339(s string) (time.Time, bool) {
 	zone := s[len(form):]
 	if zone[0] == '.' {
 		digits := 1
-		for digits < len(zone) && zone[digits] >= '0' && zone[digits] <= '9' {
+		for digits < len(zone) && isDigit(zone[digits]) {
 			digits++
 		}
 		if digits < 2 || digits > 10 {
@@ -99,11 +99,7 @@ func hasForm(s, form string) bool {
 		return false
 	}
 	for i := range len(s) {
-		if form[i] == '0' {
-			if s[i] < '0' || s[i] > '9' {
-				return false
-			}
-		} else if s[i] != form[i] {
+		if s[i] != form[i] && (form[i] != '0' || !isDigit(s[i])) {
 			return false
 		}
 	}

@@ -1,0 +1,30 @@
+package verify
+
+import "strings"
+
+// isMadeOf says whether a text has letters, digits and these marks alone, and at
+// least one of them.
+func isMadeOf(s, marks string) bool {
+	for i := range len(s) {
+		if !isAlphanumeric(s[i]) && strings.IndexByte(marks, s[i]) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isPrintable says whether a text is of ASCII without control characters.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(b byte) bool {
+	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || isDigit(b)
+}
+
+func isDigit(b byte) bool { return b >= '0' && b <= '9' }
