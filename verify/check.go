@@ -246,7 +246,7 @@ func (c *check) unsigned() (*Message, Reason) {
 	if reply == nil {
 		return nil, c.faulty
 	}
-	return &Message{Provider: c.v.plan.scheme.Name, SecretIndex: -1, Reply: reply}, ""
+	return c.v.unsigned(reply), ""
 }
 
 // take gives a lane its hash states.

@@ -238,6 +238,9 @@ func TestAttack39Handshakes(t *testing.T) {
 				if len(m.Reply.Body) > 0 && (m.Reply.Header.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(m.Reply.Header.Get("Content-Type"), "html")) {
 					t.Errorf("a browser may run the reply: %v", m.Reply.Header)
 				}
+				if h.method != "" && m.SecretIndex != -1 {
+					t.Errorf("secret %d has signed what nothing signs", m.SecretIndex)
+				}
 				if h.set[0] != "" && m.Reply.Header.Get(h.set[0]) != h.set[1] {
 					t.Errorf("the reply's headers are %v", m.Reply.Header)
 				}
