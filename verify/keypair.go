@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -51,7 +50,7 @@ func PublicKey(s Scheme, secret string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("finding the public key: %w", err)
 	}
-	return spellPublic(s.Key, k.public)
+	return spell(s.Key, k.public)
 }
 
 // generatePair makes a private key, in the spelling of the scheme's keys.
@@ -60,36 +59,37 @@ func generatePair(s Scheme) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("generating a key pair: %w", err)
 	}
-	return spellPrivate(s.Key, private)
+	return spell(s.Key, private)
 }
 
-// spellPublic writes a public key as the scheme's keys are written.
-func spellPublic(kind string, public crypto.PublicKey) (string, error) {
-	if raw, ok := public.(ed25519.PublicKey); ok && kind != "pem" {
-		return spellRaw(kind, "whpk_", raw), nil
+// spell writes a key as the scheme's keys are written: Ed25519's bytes as they are,
+// but in PEM; all others in the DER that PEM holds.
+func spell(kind string, key any) (string, error) {
+	if kind != "pem" {
+		switch raw := key.(type) {
+		case ed25519.PublicKey:
+			return spellRaw(kind, "whpk_", raw), nil
+		case ed25519.PrivateKey:
+			return spellRaw(kind, "whsk_", raw), nil
+		}
 	}
-	der, err := x509.MarshalPKIXPublicKey(public)
+	marshal := x509.MarshalPKIXPublicKey
+	if _, private := key.(crypto.Signer); private {
+		marshal = x509.MarshalPKCS8PrivateKey
+	}
+	der, err := marshal(key)
 	return base64.StdEncoding.EncodeToString(der), err
 }
 
-// spellPrivate writes a private key as the scheme's keys are written.
-func spellPrivate(kind string, private crypto.Signer) (string, error) {
-	if raw, ok := private.(ed25519.PrivateKey); ok && kind != "pem" {
-		return spellRaw(kind, "whsk_", raw), nil
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	return base64.StdEncoding.EncodeToString(der), err
-}
-
-// spellRaw is for Ed25519 but in PEM; the prefix is that of Standard Webhooks' own spelling.
-func spellRaw(kind, prefix string, key []byte) string {
+// spellRaw takes the prefix that Standard Webhooks' own spelling has.
+func spellRaw(kind, prefix string, raw []byte) string {
 	switch kind {
 	case "hex":
-		return hex.EncodeToString(key)
+		return hex.EncodeToString(raw)
 	case "base64":
 		prefix = ""
 	}
-	return prefix + base64.StdEncoding.EncodeToString(key)
+	return prefix + base64.StdEncoding.EncodeToString(raw)
 }
 
 // sign makes a signature with a private key.
@@ -119,32 +119,4 @@ func (k *key) digest(content []byte) []byte {
 	state := k.hash.New()
 	state.Write(content)
 	return state.Sum(nil)
-}
-
-// maxAsymmetric bounds the signatures that are tried where each costs as much
-// as hashing 100 KiB.
-const maxAsymmetric = 4
-
-// matchPublic tries a lane's signatures with the public keys. What tells the
-// message from others is the hash of what was signed, since there may be several
-// signatures of it.
-func (c *check) matchPublic(l *lane) (uint32, Reason) {
-	if len(l.macs) > maxAsymmetric {
-		return 0, ReasonMalformedSignature
-	}
-	content, reason := appendContent(nil, &c.in, l, nil)
-	if reason != "" {
-		return 0, reason
-	}
-	var secrets uint32
-	digest := c.v.keys[0].digest(content) // as under any other: the content may be long
-	for _, k := range c.v.keys {
-		for j := range l.macs {
-			if k.verify(digest, l.macs[j].bytes()) {
-				secrets |= 1 << k.of
-			}
-		}
-	}
-	l.sum.sum, l.sum.size = sha512.Sum512(content), sha512.Size
-	return secrets, ""
 }

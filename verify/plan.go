@@ -17,6 +17,7 @@ import (
 const (
 	maxSecrets    = 16
 	maxSignatures = 100     // DocuSign sends up to so many
+	maxAsymmetric = 4       // of key pairs: each costs as much as hashing 100 KiB
 	maxItems      = 128     // of a signature's list
 	maxGroups     = 8       // of lists
 	maxSignature  = 8 << 10 // bytes of a signature's text
