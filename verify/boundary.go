@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"fmt"
-	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -128,55 +127,6 @@ func (p *plan) checkNeighbours(t *template, text string) error {
 		}
 	}
 	return nil
-}
-
-// ofOneLength says whether a pattern admits values of one length only.
-func ofOneLength(pattern string) bool {
-	re, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return false
-	}
-	_, ok := lengthOf(re)
-	return ok
-}
-
-// lengthOf is how many bytes an expression matches, if that is one number.
-func lengthOf(re *syntax.Regexp) (n int, ok bool) {
-	switch re.Op {
-	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine:
-		return 0, true
-	case syntax.OpLiteral:
-		n = len(string(re.Rune))
-		// In any case, k and s have a third form each, which is longer.
-		folds := re.Flags&syntax.FoldCase != 0 && strings.ContainsAny(strings.ToLower(string(re.Rune)), "ks")
-		return n, n == len(re.Rune) && !folds
-	case syntax.OpCharClass:
-		return 1, len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] < 0x80
-	case syntax.OpCapture:
-		return lengthOf(re.Sub[0])
-	case syntax.OpRepeat:
-		n, ok = lengthOf(re.Sub[0])
-		return n * re.Min, ok && re.Min == re.Max
-	case syntax.OpConcat:
-		for _, sub := range re.Sub {
-			m, ok := lengthOf(sub)
-			if !ok {
-				return 0, false
-			}
-			n += m
-		}
-		return n, true
-	case syntax.OpAlternate:
-		for i, sub := range re.Sub {
-			m, ok := lengthOf(sub)
-			if !ok || i > 0 && m != n {
-				return 0, false
-			}
-			n = m
-		}
-		return n, true
-	}
-	return 0, false
 }
 
 // partURL notes the literals beside the parts of the URL, as far as a URL can hold

@@ -1,9 +1,6 @@
 package verify
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // readSignature reads the signatures that stand outside the body into lanes.
 func (c *check) readSignature() Reason {
@@ -141,16 +138,6 @@ func (c *check) readOutside(at place, malformed Reason) (string, Reason) {
 		return "", malformed
 	}
 	return value, reason
-}
-
-// admits says whether an id or event type has a form that can be shown and
-// signed: printable, without blanks unless within an event type, of bounded
-// length.
-func (p place) admits(value string) bool {
-	if len(value) > maxID || !isPrintable(value) || value != trim(value) || !p.blanks && strings.Contains(value, " ") {
-		return false
-	}
-	return p.pattern == nil || p.pattern.MatchString(value)
 }
 
 // checkContentType refuses bodies that the scheme can't read, and chooses the

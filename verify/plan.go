@@ -6,9 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
-	"net/textproto"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -55,18 +52,6 @@ type plan struct {
 	readsForm   bool       // nothing but a form can be judged
 }
 
-// place is where a value stands.
-type place struct {
-	in, name string
-	path     jsonPath
-	pattern  *regexp.Regexp
-	fixed    bool // the pattern admits values of one length only
-	blanks   bool // the value may hold blanks, as in "Push Hook"
-}
-
-// late says whether the value stands in the body.
-func (p place) late() bool { return p.in == "json" || p.in == "form" }
-
 // Validate says what is wrong with a scheme: it names the field, and what to
 // do about it.
 func (s Scheme) Validate() error {
@@ -74,7 +59,7 @@ func (s Scheme) Validate() error {
 	return err
 }
 
-// compile makes a scheme ready.
+// compile makes a scheme ready for use.
 func compile(s Scheme) (*plan, error) {
 	if err := checkName(s.Name); err != nil {
 		return nil, fmt.Errorf("scheme: name: %w", err)
@@ -168,67 +153,15 @@ func checkKey(s Scheme) error {
 
 func (p *plan) compileSignature() error {
 	s := p.scheme.Signature
-	if err := optional(s.In, []string{"header", "query", "json", "form"}); err != nil {
-		return fmt.Errorf("in: %w", err)
-	}
-	if s.Name == "" && len(s.Names) == 0 {
-		return errors.New("no name; say where the signature stands, such as header X-Acme-Signature")
-	}
-	if len(s.Names) > 0 && (s.Name != "" || s.Numbered || s.header() != "header") {
-		return errors.New("names are several headers; set either one name or names")
-	}
-	if s.Numbered && s.header() != "header" {
-		return errors.New("only headers can be numbered; drop numbered")
-	}
-	if s.Repeated && (s.header() != "header" || len(s.Names) > 0 || s.Numbered) {
-		return errors.New("only one header can be repeated; drop repeated, or name one header")
-	}
-	if in := p.scheme.Timestamp.In; s.Repeated && (s.Groups != "" || len(s.TagContents) > 0 || in == "field" || in == "first") {
-		return errors.New("headers that are repeated sign the same; drop repeated, or groups, the contents of tags and the time in the list")
-	}
-	p.signature = place{in: s.header(), name: s.Name}
-	switch s.header() {
-	case "header":
-		for _, name := range append(slices.Clone(s.Names), s.Name) {
-			if name != "" && !isToken(name) {
-				return fmt.Errorf("%q can't be a header's name; it has letters, digits and dashes", name)
-			}
-		}
-		p.headers = s.headers()
-	case "json":
-		path, err := compileJSONPath(s.Name)
-		if err != nil {
+	for _, step := range [...]func() error{p.placeSignature, p.checkRepeated, p.compileEach, s.checkLists} {
+		if err := step(); err != nil {
 			return err
 		}
-		p.signature.path = path
-	}
-	if s.Each != "" {
-		if s.header() != "json" || s.Groups != "" {
-			return errors.New("each needs one signature in json for every element; set in to json, and drop groups")
-		}
-		path, err := compileJSONPath(s.Each)
-		if err != nil {
-			return err
-		}
-		p.each = path
-	}
-	if len(s.Tags) > 0 && s.Separator == "" {
-		return errors.New("tags need a list; set separator to what stands between the items")
-	}
-	if s.Groups != "" && s.Separator == "" {
-		return errors.New("groups are lists; set separator to what stands between the items")
-	}
-	if s.Assign != "" && s.Separator == "" {
-		return errors.New("assign stands in a list's items; set separator to what stands between them")
-	}
-	p.assign = cmp.Or(s.Assign, "=")
-	if s.Separator != "" && (s.Separator == s.Groups || s.Separator == p.assign && len(s.Tags) > 0) {
-		return fmt.Errorf("separator %q can't stand both between the items and elsewhere in the list; set another", s.Separator)
 	}
 	if err := optional(s.Encoding, sortedKeys(encodings)); err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
-	p.encoding = encodings[s.Encoding]
+	p.encoding, p.assign = encodings[s.Encoding], s.assign()
 	p.size = p.scheme.algorithm().Size()
 	if p.paired = p.scheme.paired(); p.paired {
 		p.size = pairKinds[p.scheme.Construction].size
@@ -236,89 +169,102 @@ func (p *plan) compileSignature() error {
 	return nil
 }
 
-// several tells whether signatures may stand in more than one header.
-func (p *plan) several() bool { return p.scheme.Signature.several() }
-
-func (s Signature) several() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
-
-// header is In with its default filled in.
-func (s Signature) header() string { return cmp.Or(s.In, "header") }
-
-// headers are the headers in which a signature may stand.
-func (s Signature) headers() []string {
-	if s.Numbered {
-		names := make([]string, maxSignatures)
-		for i := range names {
-			names[i] = canonical(fmt.Sprintf("%s%d", s.Name, i+1))
-		}
-		return names
+// placeSignature finds where the signature stands: at one place, or in several
+// headers.
+func (p *plan) placeSignature() (err error) {
+	s := p.scheme.Signature
+	in := cmp.Or(s.In, "header")
+	switch {
+	case s.Name == "" && len(s.Names) == 0:
+		return errors.New("no name; say where the signature stands, such as header X-Acme-Signature")
+	case len(s.Names) > 0 && (s.Name != "" || s.Numbered || in != "header"):
+		return errors.New("names are several headers; set either one name or names")
+	case s.Numbered && in != "header":
+		return errors.New("only headers can be numbered; drop numbered")
+	case in != "header":
+		p.signature, err = compilePlace(in, s.Name, "")
+	default:
+		p.signature.in = in
+		p.headers, err = s.headers()
 	}
-	if s.Name != "" {
-		return []string{canonical(s.Name)}
-	}
-	names := make([]string, len(s.Names))
-	for i, name := range s.Names {
-		names[i] = canonical(name)
-	}
-	return names
+	return err
 }
 
-// compilePrefixes makes a plan for each other beginning of the headers' names.
-func (p *plan) compilePrefixes() error {
-	prefixes := p.scheme.HeaderPrefixes
-	if len(prefixes) == 0 {
+// headers are those in which a signature may stand.
+func (s Signature) headers() ([]string, error) {
+	names := s.Names
+	if s.Name != "" {
+		names = []string{s.Name}
+	}
+	headers := make([]string, len(names))
+	for i, name := range names {
+		if err := checkHeader(name); err != nil {
+			return nil, err
+		}
+		headers[i] = canonical(name)
+	}
+	if !s.Numbered {
+		return headers, nil
+	}
+	headers = make([]string, maxSignatures)
+	for i := range headers {
+		headers[i] = canonical(fmt.Sprintf("%s%d", s.Name, i+1))
+	}
+	return headers, nil
+}
+
+func (p *plan) checkRepeated() error {
+	s, time := p.scheme.Signature, p.scheme.Timestamp.In
+	switch {
+	case !s.Repeated:
 		return nil
-	}
-	if len(prefixes) == 1 || !slices.ContainsFunc(p.headers, func(name string) bool { return hasPrefixFold(name, prefixes[0]) }) {
-		return errors.New("write how the signature's header begins, and how else it may begin")
-	}
-	for _, prefix := range prefixes[1:] {
-		if !isToken(prefix) {
-			return fmt.Errorf("%q can't begin a header's name; it has letters, digits and dashes", prefix)
-		}
-		other, err := compile(p.scheme.withPrefix(prefixes[0], prefix))
-		if err != nil {
-			return err
-		}
-		p.others = append(p.others, other)
+	case s.Numbered || len(p.headers) != 1:
+		return errors.New("only one header can be repeated; drop repeated, or name one header")
+	case s.Groups != "" || len(s.TagContents) > 0 || time == "field" || time == "first":
+		return errors.New("headers that are repeated sign the same; drop repeated, or groups, the contents of tags and the time in the list")
 	}
 	return nil
 }
 
-// withPrefix is the scheme with another beginning of its headers' names.
-func (s Scheme) withPrefix(old, prefix string) Scheme {
-	s.HeaderPrefixes = nil
-	s.Signature.Names = slices.Clone(s.Signature.Names)
-	names := []*string{&s.Signature.Name}
-	for i := range s.Signature.Names {
-		names = append(names, &s.Signature.Names[i])
+func (p *plan) compileEach() (err error) {
+	s := p.scheme.Signature
+	if s.Each == "" {
+		return nil
 	}
-	if s.Timestamp.In == "header" {
-		names = append(names, &s.Timestamp.Name)
+	if p.signature.in != "json" || s.Groups != "" {
+		return errors.New("each needs one signature in json for every element; set in to json, and drop groups")
 	}
-	for _, f := range []*Field{&s.ID, &s.EventType} {
-		if f.In == "header" {
-			names = append(names, &f.Name)
+	p.each, err = compileJSONPath(s.Each)
+	return err
+}
+
+// checkLists refuses the parts of a list where there is none, and a separator that
+// means two things.
+func (s Signature) checkLists() error {
+	if s.Separator == "" {
+		switch {
+		case len(s.Tags) > 0:
+			return errors.New("tags need a list; set separator to what stands between the items")
+		case s.Groups != "":
+			return errors.New("groups are lists; set separator to what stands between the items")
+		case s.Assign != "":
+			return errors.New("assign stands in a list's items; set separator to what stands between them")
 		}
+		return nil
 	}
-	for _, name := range names {
-		if hasPrefixFold(*name, old) {
-			*name = prefix + (*name)[len(old):]
-		}
+	if s.Separator == s.Groups || s.Separator == s.assign() && len(s.Tags) > 0 {
+		return fmt.Errorf("separator %q can't stand both between the items and elsewhere in the list; set another", s.Separator)
 	}
-	return s
+	return nil
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
-}
+// assign is what stands between a tag and its value.
+func (s Signature) assign() string { return cmp.Or(s.Assign, "=") }
 
-// signs tells whether a signature stands where the scheme has it.
-func (p *plan) signs(h http.Header) bool {
-	return slices.ContainsFunc(p.headers, func(name string) bool { return len(h[name]) > 0 })
-}
+// several tells whether signatures may stand in more than one header.
+func (s Signature) several() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
 
-func (p *plan) compileTimestamp() error {
+func (p *plan) compileTimestamp() (err error) {
 	t := p.scheme.Timestamp
 	if err := optional(t.Format, sortedKeys(timeFormats)); err != nil {
 		return fmt.Errorf("format: %w", err)
@@ -333,69 +279,26 @@ func (p *plan) compileTimestamp() error {
 			return errors.New("it has a name and no place; say in which of header, field, query, json or form it stands")
 		}
 		return nil
-	case "first":
-		if p.scheme.Signature.Separator == "" {
-			return errors.New("first is the list's first item; set the signature's separator")
-		}
-		p.timestamp = place{in: "first"}
-		return nil
-	case "field":
-		if p.scheme.Signature.Separator == "" {
-			return errors.New("field is an item of the signature's list; set the signature's separator")
-		}
-		if len(p.scheme.Signature.Tags) == 0 {
-			return errors.New("field is an item with a tag; set the signature's tags too")
-		}
-		if t.Name == "" {
-			return errors.New("no name; give the item's, such as t")
-		}
-		p.timestamp = place{in: "field", name: t.Name}
-		return nil
+	case "first", "field":
+		p.timestamp = place{in: t.In, name: t.Name}
+		return p.checkListTime()
 	}
-	place, err := compilePlace(t.In, t.Name, "")
-	p.timestamp = place
+	p.timestamp, err = compilePlace(t.In, t.Name, "")
 	return err
 }
 
-func compileField(f Field) (place, error) {
-	if f == (Field{}) {
-		return place{}, nil
+// checkListTime is about a time that stands in the signature's list.
+func (p *plan) checkListTime() error {
+	s, t := p.scheme.Signature, p.scheme.Timestamp
+	switch {
+	case s.Separator == "":
+		return fmt.Errorf("%s is an item of the signature's list; set the signature's separator", t.In)
+	case t.In == "field" && len(s.Tags) == 0:
+		return errors.New("field is an item with a tag; set the signature's tags too")
+	case t.In == "field" && t.Name == "":
+		return errors.New("no name; give the item's, such as t")
 	}
-	return compilePlace(f.In, f.Name, f.Pattern)
-}
-
-func compilePlace(in, name, pattern string) (place, error) {
-	p := place{in: in, name: name}
-	if err := oneOf(in, []string{"header", "query", "json", "form"}); err != nil {
-		return p, fmt.Errorf("in: %w", err)
-	}
-	if name == "" {
-		return p, fmt.Errorf("no name; say which %s it is", in)
-	}
-	if in == "header" {
-		if !isToken(name) {
-			return p, fmt.Errorf("%q can't be a header's name; it has letters, digits and dashes", name)
-		}
-		p.name = canonical(name)
-	}
-	if in == "json" {
-		path, err := compileJSONPath(name)
-		if err != nil {
-			return p, err
-		}
-		p.path = path
-	}
-	if pattern != "" {
-		re, err := regexp.Compile(pattern) // by itself, since its parentheses could close the one around it
-		if err != nil {
-			return p, fmt.Errorf("pattern: %w", err)
-		}
-		if _, constant := re.LiteralPrefix(); constant {
-			return p, fmt.Errorf("pattern %q matches nothing but itself; there is one name, and behind it a regular expression such as \"[0-9a-f]{32}\"", pattern)
-		}
-		p.pattern, p.fixed = regexp.MustCompile("^(?:"+pattern+")$"), ofOneLength(pattern)
-	}
-	return p, nil
+	return nil
 }
 
 func (p *plan) compileHandshake() error {
@@ -450,8 +353,3 @@ func oneOf(word string, known []string) error {
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(s string) bool { return s == "" })
 }
-
-func canonical(header string) string { return textproto.CanonicalMIMEHeaderKey(header) }
-
-// isToken says whether a header may have this name.
-func isToken(s string) bool { return isMadeOf(s, "!#$%&'*+-.^_`|~") }

@@ -129,13 +129,8 @@ func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 // scheme, alone among prefixes, may be written in either case.
 func (p *plan) cutPrefix(text string) (string, bool) {
 	prefix := p.scheme.Signature.Prefix
-	if len(text) < len(prefix) {
-		return "", false
-	}
-	if text[:len(prefix)] == prefix {
-		return text[len(prefix):], true
-	}
-	if len(p.headers) == 1 && p.headers[0] == "Authorization" && strings.EqualFold(text[:len(prefix)], prefix) {
+	authorization := len(p.headers) == 1 && p.headers[0] == "Authorization"
+	if strings.HasPrefix(text, prefix) || authorization && hasPrefixFold(text, prefix) {
 		return text[len(prefix):], true
 	}
 	return "", false
@@ -167,7 +162,7 @@ func (p *plan) strongest(list string) (tag string, reason Reason) {
 // macs are the signatures that stand in other headers already: where nothing
 // tells the lists apart, they share a lane.
 func (p *plan) macs(lanes []lane) []mac {
-	if p.several() && len(lanes) == 1 {
+	if p.scheme.Signature.several() && len(lanes) == 1 {
 		return lanes[0].macs
 	}
 	if n := len(lanes); n < cap(lanes) {
@@ -177,7 +172,7 @@ func (p *plan) macs(lanes []lane) []mac {
 }
 
 func (p *plan) addLane(lanes []lane, l lane) []lane {
-	if p.several() && len(lanes) == 1 {
+	if p.scheme.Signature.several() && len(lanes) == 1 {
 		lanes[0].macs = l.macs
 		return lanes
 	}

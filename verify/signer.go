@@ -266,7 +266,7 @@ func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (reason Reason, err er
 // write sets the signature's headers.
 func (s *Signer) write(h http.Header, l *lane, macs []mac) {
 	p := s.plan
-	if p.several() {
+	if p.scheme.Signature.several() {
 		for i := range macs {
 			text := string(s.list(nil, l, macs[i:i+1]))
 			switch {

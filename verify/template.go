@@ -233,8 +233,8 @@ func compileWord(name string) (segment, error) {
 	}
 	switch w {
 	case wordHeaderOf:
-		if !isToken(seg.text) {
-			return seg, fmt.Errorf("%q can't be a header's name", seg.text)
+		if err := checkHeader(seg.text); err != nil {
+			return seg, err
 		}
 		seg.text = canonical(seg.text)
 	case wordJSONOf:

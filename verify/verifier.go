@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 )
@@ -118,17 +117,6 @@ func (v *Verifier) Begin(r *Request) (*Check, error) {
 		return nil, v.refuse(reason)
 	}
 	return &Check{c}, nil
-}
-
-// of is the verifier for the names under which the signature stands.
-func (v *Verifier) of(h http.Header) *Verifier {
-	if len(v.others) == 0 || v.plan.signs(h) {
-		return v
-	}
-	if i := slices.IndexFunc(v.others, func(o *Verifier) bool { return o.plan.signs(h) }); i >= 0 {
-		return v.others[i]
-	}
-	return v
 }
 
 func (v *Verifier) input(r *Request) input {

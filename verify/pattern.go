@@ -1,0 +1,69 @@
+package verify
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strings"
+)
+
+// compilePattern takes the regular expression that the place's values must match
+// as a whole; "" matches any.
+func (p *place) compilePattern(text string) error {
+	if text == "" {
+		return nil
+	}
+	alone, err := regexp.Compile(text) // since its parentheses could close the one around it
+	if err != nil {
+		return fmt.Errorf("pattern: %w", err)
+	}
+	if _, constant := alone.LiteralPrefix(); constant {
+		return fmt.Errorf("pattern %q matches nothing but itself; there is one name, and behind it a regular expression such as \"[0-9a-f]{32}\"", text)
+	}
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return fmt.Errorf("pattern: %w", err)
+	}
+	_, p.fixed = lengthOf(tree)
+	p.pattern = regexp.MustCompile("^(?:" + text + ")$")
+	return nil
+}
+
+// lengthOf is how many bytes an expression matches, if that is one number.
+func lengthOf(re *syntax.Regexp) (n int, ok bool) {
+	switch re.Op {
+	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine:
+		return 0, true
+	case syntax.OpLiteral:
+		n = len(string(re.Rune))
+		// In any case, k and s have a third form each, which is longer.
+		folds := re.Flags&syntax.FoldCase != 0 && strings.ContainsAny(strings.ToLower(string(re.Rune)), "ks")
+		return n, n == len(re.Rune) && !folds
+	case syntax.OpCharClass:
+		return 1, len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] < 0x80
+	case syntax.OpCapture:
+		return lengthOf(re.Sub[0])
+	case syntax.OpRepeat:
+		n, ok = lengthOf(re.Sub[0])
+		return n * re.Min, ok && re.Min == re.Max
+	case syntax.OpConcat:
+		for _, sub := range re.Sub {
+			m, ok := lengthOf(sub)
+			if !ok {
+				return 0, false
+			}
+			n += m
+		}
+		return n, true
+	case syntax.OpAlternate:
+		for i, sub := range re.Sub {
+			m, ok := lengthOf(sub)
+			if !ok || i > 0 && m != n {
+				return 0, false
+			}
+			n = m
+		}
+		return n, true
+	}
+	return 0, false
+}

@@ -1,0 +1,75 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// compilePrefixes makes a plan for each other beginning of the headers' names.
+func (p *plan) compilePrefixes() error {
+	prefixes := p.scheme.HeaderPrefixes
+	if len(prefixes) == 0 {
+		return nil
+	}
+	if len(prefixes) == 1 || !slices.ContainsFunc(p.headers, func(name string) bool { return hasPrefixFold(name, prefixes[0]) }) {
+		return errors.New("write how the signature's header begins, and how else it may begin")
+	}
+	for _, prefix := range prefixes[1:] {
+		if !isToken(prefix) {
+			return fmt.Errorf("%q can't begin a header's name; it has letters, digits and dashes", prefix)
+		}
+		other, err := compile(p.scheme.withPrefix(prefixes[0], prefix))
+		if err != nil {
+			return err
+		}
+		p.others = append(p.others, other)
+	}
+	return nil
+}
+
+// withPrefix is the scheme with another beginning of its headers' names.
+func (s Scheme) withPrefix(old, prefix string) Scheme {
+	s.HeaderPrefixes = nil
+	s.Signature.Names = slices.Clone(s.Signature.Names)
+	names := []*string{&s.Signature.Name}
+	for i := range s.Signature.Names {
+		names = append(names, &s.Signature.Names[i])
+	}
+	if s.Timestamp.In == "header" {
+		names = append(names, &s.Timestamp.Name)
+	}
+	for _, f := range []*Field{&s.ID, &s.EventType} {
+		if f.In == "header" {
+			names = append(names, &f.Name)
+		}
+	}
+	for _, name := range names {
+		if hasPrefixFold(*name, old) {
+			*name = prefix + (*name)[len(old):]
+		}
+	}
+	return s
+}
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}
+
+// of is the verifier for the names under which the signature stands.
+func (v *Verifier) of(h http.Header) *Verifier {
+	if len(v.others) == 0 || v.plan.signs(h) {
+		return v
+	}
+	if i := slices.IndexFunc(v.others, func(o *Verifier) bool { return o.plan.signs(h) }); i >= 0 {
+		return v.others[i]
+	}
+	return v
+}
+
+// signs tells whether a signature stands where the scheme has it.
+func (p *plan) signs(h http.Header) bool {
+	return slices.ContainsFunc(p.headers, func(name string) bool { return len(h[name]) > 0 })
+}
