@@ -27,6 +27,11 @@ type ends struct {
 	urlPairs []urlEdge
 }
 
+// shared says whether the body's ends are to be minded at all.
+func (e *ends) shared() bool {
+	return e.bracketed || len(e.urlApart) > 0 || e.first != edge{} || e.last != edge{}
+}
+
 // edge is what an end of the body may not be, for it could belong to what is
 // beside it.
 type edge struct {
@@ -228,20 +233,13 @@ func repeats(literal, value string, after bool) bool {
 // beside them.
 func (c *check) checkEnds(l *lane) Reason {
 	t := l.content
-	held := false
-	for _, edge := range t.urlApart {
-		text := c.in.chosen(edge.part)
-		if strings.Contains(text, edge.literal) {
-			if strings.ContainsAny(text, "{}[]\"") {
-				return ReasonMalformedField
-			}
-			held = true
-		}
-	}
+	held, reason := c.literalsInURL(t)
 	switch {
+	case reason != "":
+		return reason
 	case c.in.size == 0 && (held || t.urlBeside && strings.ContainsAny(string(c.in.appendURI(nil)), "[]")):
 		return ReasonMalformedBody
-	case c.in.size == 0, !t.bracketed && len(t.urlApart) == 0 && t.first == (edge{}) && t.last == (edge{}):
+	case c.in.size == 0, !t.shared():
 		return ""
 	}
 	n := min(c.in.size, int64(len(c.buffer)/2))
@@ -252,12 +250,26 @@ func (c *check) checkEnds(l *lane) Reason {
 	whole, half := brackets(head, tail)
 	// A bracket at one end only may be that of JSON with a piece of the URL.
 	bracketed := t.bracketed || held || half && len(t.urlApart) > 0
-	if t.first.digits && isDigit(head[0]) || overlaps(t.first.literal, head, false) ||
-		t.last.digits && isDigit(tail[n-1]) || overlaps(t.last.literal, tail, true) ||
-		bracketed && !whole {
+	if t.first.blurs(head, false) || t.last.blurs(tail, true) || bracketed && !whole {
 		return ReasonMalformedBody
 	}
 	return ""
+}
+
+// literalsInURL says whether the URL holds a literal that parts it from the body.
+// JSON alone then shows where the body begins, and the URL may hold no piece of it.
+func (c *check) literalsInURL(t *template) (held bool, reason Reason) {
+	for _, edge := range t.urlApart {
+		text := c.in.chosen(edge.part)
+		if !strings.Contains(text, edge.literal) {
+			continue
+		}
+		if strings.ContainsAny(text, "{}[]\"") {
+			return true, ReasonMalformedField
+		}
+		held = true
+	}
+	return held, ""
 }
 
 // brackets says whether a body of this beginning and this end can be a JSON object
@@ -283,15 +295,15 @@ func (in *input) chosen(part *segment) string {
 	return in.path
 }
 
-// overlaps says whether a literal beside the body makes a second one of itself
-// together with the nearest bytes of that.
-func overlaps(literal string, body []byte, after bool) bool {
-	n := max(min(len(literal)-1, len(body)), 0)
-	near := body[:n]
+// blurs says whether the body's beginning, or with after its end, could belong to
+// what is beside it.
+func (e edge) blurs(body []byte, after bool) bool {
+	n := max(min(len(e.literal)-1, len(body)), 0)
+	near, nearest := body[:n], body[0]
 	if after {
-		near = body[len(body)-n:]
+		near, nearest = body[len(body)-n:], body[len(body)-1]
 	}
-	return repeats(literal, string(near), after)
+	return e.digits && isDigit(nearest) || repeats(e.literal, string(near), after)
 }
 
 // jsonBlanks may stand around a JSON document. No value beside it may begin or
