@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"io"
 	"net/http"
@@ -293,23 +294,35 @@ func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte,
 	return append(dst, value...), ""
 }
 
-// appendContent appends the whole of what is signed.
-func appendContent(dst []byte, in *input, l *lane, secret []byte) ([]byte, Reason) {
+// content is the whole of what is signed, for a scheme that signs no secret.
+func (in *input) content(l *lane) ([]byte, Reason) {
+	var content bytes.Buffer
+	reason := in.writeContent(&content, l, nil)
+	return content.Bytes(), reason
+}
+
+// writeContent writes the whole of what is signed to a hash or a buffer.
+func (in *input) writeContent(to io.Writer, l *lane, secret []byte) (reason Reason) {
+	var buffer [128]byte
+	text := buffer[:0]
 	for i := range l.content.segments {
 		s := &l.content.segments[i]
-		var reason Reason
-		if s.word == wordBody {
-			var raw []byte
-			raw, reason = in.bytes()
-			dst = append(dst, raw...)
-		} else {
-			dst, reason = in.append(dst, s, l, secret)
+		if s.word != wordBody {
+			if text, reason = in.append(text, s, l, secret); reason != "" {
+				return reason
+			}
+			continue
 		}
+		raw, reason := in.bytes()
 		if reason != "" {
-			return nil, reason
+			return reason
 		}
+		to.Write(text)
+		to.Write(raw)
+		text = text[:0]
 	}
-	return dst, ""
+	to.Write(text)
+	return ""
 }
 
 // free is the value of a segment whose length the sender chooses.

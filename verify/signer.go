@@ -222,45 +222,31 @@ func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 	}
 	macs := make([]mac, len(keys))
 	for i, k := range keys {
-		reason, err := s.mac(&macs[i], k, in, l)
-		if err != nil {
+		if err := s.mac(&macs[i], k, in, l); err != nil {
 			return nil, err
-		}
-		if reason != "" {
-			return nil, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 		}
 	}
 	return macs, nil
 }
 
 // mac makes one signature.
-func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (reason Reason, err error) {
+func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (err error) {
+	var reason Reason
 	if k.private != nil {
-		content, reason := appendContent(nil, in, l, nil)
-		if reason == "" {
+		var content []byte
+		if content, reason = in.content(l); reason == "" {
 			to.long, err = k.sign(content)
 		}
-		return reason, err
+	} else {
+		state := k.get()
+		defer k.put(state)
+		reason = in.writeContent(state, l, k.secret)
+		to.size = len(state.Sum(to.sum[:0]))
 	}
-	state := k.get()
-	defer k.put(state)
-	var buffer [128]byte
-	text := buffer[:0]
-	for j := range l.content.segments {
-		segment := &l.content.segments[j]
-		if segment.word == wordBody {
-			state.Write(text)
-			state.Write(in.raw)
-			text = buffer[:0]
-			continue
-		}
-		if text, reason = in.append(text, segment, l, k.secret); reason != "" {
-			return reason, nil
-		}
+	if reason != "" {
+		return fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 	}
-	state.Write(text)
-	to.size = len(state.Sum(to.sum[:0]))
-	return "", nil
+	return err
 }
 
 // write sets the signature's headers.

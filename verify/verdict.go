@@ -76,7 +76,7 @@ func (c *check) matchPublic(l *lane) (uint32, Reason) {
 	if len(l.macs) > maxAsymmetric {
 		return 0, ReasonMalformedSignature
 	}
-	content, reason := appendContent(nil, &c.in, l, nil)
+	content, reason := c.in.content(l)
 	if reason != "" {
 		return 0, reason
 	}
@@ -155,6 +155,6 @@ func (c *check) oracular(l *lane, h *handshake) bool {
 	if l.content.body >= 0 && c.in.size > maxChallenge {
 		return false
 	}
-	content, reason := appendContent(nil, &c.in, l, nil)
+	content, reason := c.in.content(l)
 	return reason != "" || h.oracle(string(content))
 }
