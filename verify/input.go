@@ -301,27 +301,24 @@ func (in *input) content(l *lane) ([]byte, Reason) {
 	return content.Bytes(), reason
 }
 
-// writeContent writes the whole of what is signed to a hash or a buffer.
-func (in *input) writeContent(to io.Writer, l *lane, secret []byte) (reason Reason) {
+// writeContent writes the whole of what is signed to a hash or a buffer, which take
+// all.
+func (in *input) writeContent(to io.Writer, l *lane, secret []byte) Reason {
 	var buffer [128]byte
-	text := buffer[:0]
 	for i := range l.content.segments {
 		s := &l.content.segments[i]
-		if s.word != wordBody {
-			if text, reason = in.append(text, s, l, secret); reason != "" {
-				return reason
-			}
-			continue
+		var part []byte
+		var reason Reason
+		if s.word == wordBody {
+			part, reason = in.bytes()
+		} else {
+			part, reason = in.append(buffer[:0], s, l, secret)
 		}
-		raw, reason := in.bytes()
 		if reason != "" {
 			return reason
 		}
-		to.Write(text)
-		to.Write(raw)
-		text = text[:0]
+		_, _ = to.Write(part)
 	}
-	to.Write(text)
 	return ""
 }
 
