@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -249,40 +250,35 @@ func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (err error) {
 	return err
 }
 
-// write sets the signature's headers.
+// write sets the signature's headers: with a list of all signatures, or with one
+// for each of them.
 func (s *Signer) write(h http.Header, l *lane, macs []mac) {
-	p := s.plan
-	if p.scheme.Signature.several() {
-		for i := range macs {
-			text := string(s.list(nil, l, macs[i:i+1]))
-			switch {
-			case p.scheme.Signature.Repeated && i > 0:
-				h[p.headers[0]] = append(h[p.headers[0]], text)
-			case i < len(p.headers):
-				h[p.headers[i]] = []string{text}
-			}
-		}
-		return
+	form, headers := &s.plan.scheme.Signature, s.plan.headers
+	each := len(macs)
+	if form.several() || form.Groups != "" {
+		each = 1
 	}
-	var text []byte
-	if groups := p.scheme.Signature.Groups; groups != "" {
-		for i := range macs {
-			if i > 0 {
-				text = append(text, groups...)
-			}
-			text = s.list(text, l, macs[i:i+1])
-		}
-	} else {
-		text = s.list(text, l, macs)
+	var lists []string
+	for some := range slices.Chunk(macs, each) {
+		lists = append(lists, s.list(l, some))
 	}
-	h[p.headers[0]] = []string{string(text)}
+	switch {
+	case form.several() && !form.Repeated:
+		for i, name := range headers[:min(len(headers), len(lists))] {
+			h[name] = []string{lists[i]}
+		}
+	case form.Groups != "":
+		h[headers[0]] = []string{strings.Join(lists, form.Groups)}
+	default:
+		h[headers[0]] = lists
+	}
 }
 
-// list writes one list of signatures, with the time that stands in it.
-func (s *Signer) list(dst []byte, l *lane, macs []mac) []byte {
+// list is one list of signatures, with the time that stands in it.
+func (s *Signer) list(l *lane, macs []mac) string {
 	p := s.plan
 	form := &p.scheme.Signature
-	dst = append(dst, form.Prefix...)
+	dst := []byte(form.Prefix)
 	switch p.timestamp.in {
 	case "first":
 		dst = append(append(dst, l.timestamp...), form.Separator...)
@@ -298,5 +294,5 @@ func (s *Signer) list(dst []byte, l *lane, macs []mac) []byte {
 		}
 		dst = p.encoding.append(dst, macs[i].bytes())
 	}
-	return dst
+	return string(dst)
 }
