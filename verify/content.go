@@ -49,28 +49,31 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 			p.urls = true
 		}
 	}
-	if p.scheme.Construction == "hash" && !t.secret {
-		return nil, fmt.Errorf("%q holds no secret, so that anyone can make this hash; add {secret}, or leave the construction out for an HMAC", text)
-	}
 	t.signed = Signed{
 		ID:        t.has(wordID, "") || p.covers(t, p.id),
 		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
 		EventType: t.has(wordEventType, "") || p.covers(t, p.eventType),
 		Body:      digest || p.coversBody(t),
 	}
-	if p.signature.late() && (t.body >= 0 || t.has(wordBodyHash, "") || t.has(wordFormSorted, "")) {
-		return nil, fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
+	return t, p.checkCoverage(t, text)
+}
+
+// checkCoverage refuses a content that proves nothing, or that nobody could make.
+func (p *plan) checkCoverage(t *template, text string) error {
+	unbound := !t.signed.Body && !p.scheme.UnboundBody
+	switch {
+	case p.scheme.Construction == "hash" && !t.secret:
+		return fmt.Errorf("%q holds no secret, so that anyone can make this hash; add {secret}, or leave the construction out for an HMAC", text)
+	case p.signature.late() && t.whole():
+		return fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
+	case p.coversSignature(t):
+		return fmt.Errorf("%q covers the signature itself, so that nobody could make one; take that out", text)
+	case unbound && p.scheme.Construction == "token":
+		return errors.New("a token signs nothing, so that anyone who has seen it can send what they like; if you accept that, write: unbound_body allow")
+	case unbound:
+		return fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or, if you accept that, write: unbound_body allow", text)
 	}
-	if p.coversSignature(t) {
-		return nil, fmt.Errorf("%q covers the signature itself, so that nobody could make one; take that out", text)
-	}
-	if !t.signed.Body && !p.scheme.UnboundBody && p.scheme.Construction == "token" {
-		return nil, errors.New("a token signs nothing, so that anyone who has seen it can send what they like; if you accept that, write: unbound_body allow")
-	}
-	if !t.signed.Body && !p.scheme.UnboundBody {
-		return nil, fmt.Errorf("%q leaves the body unsigned, so that anyone can change it; add {body}, or, if you accept that, write: unbound_body allow", text)
-	}
-	return t, nil
+	return nil
 }
 
 // checkWord refuses the words for which the scheme has no place.
@@ -93,10 +96,8 @@ func (p *plan) checkWord(w word) error {
 // late says whether a segment needs the body beside streaming it.
 func (p *plan) late(s *segment) bool {
 	switch s.word {
-	case wordBodyHash, wordFormSorted, wordJSONOf, wordFormOf:
+	case wordBodyHash, wordJSONOf, wordFormOf:
 		return true
-	case wordFunc:
-		return s.function.body
 	case wordTimestamp:
 		return p.timestamp.late()
 	case wordID:
@@ -104,7 +105,12 @@ func (p *plan) late(s *segment) bool {
 	case wordEventType:
 		return p.eventType.late()
 	}
-	return false
+	return s.isForm()
+}
+
+// isForm says whether a segment is all of the form that the body then is.
+func (s *segment) isForm() bool {
+	return s.word == wordFormSorted || s.word == wordFunc && s.function.body
 }
 
 // covers says whether a content covers the place of a value.
@@ -154,14 +160,15 @@ func (p *plan) coversBody(t *template) bool {
 // whole says whether a content holds all of the body.
 func (t *template) whole() bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.word == wordBody || s.word == wordBodyHash || s.word == wordFormSorted || s.word == wordFunc && s.function.body
+		return s.word == wordBody || s.word == wordBodyHash || s.isForm()
 	})
 }
 
 // readsFormAlone says whether a content can be made of a form only.
 func (p *plan) readsFormAlone(t *template) bool {
-	return slices.ContainsFunc(t.segments, func(s segment) bool { return s.word == wordFunc && s.function.body }) ||
-		t.has(wordFormSorted, "") || t.has(wordFormOf, "") || t.has(wordTimestamp, "") && p.timestamp.in == "form"
+	return slices.ContainsFunc(t.segments, func(s segment) bool {
+		return s.isForm() || s.word == wordFormOf || s.word == wordTimestamp && p.timestamp.in == "form"
+	})
 }
 
 func (p *plan) compileTagContents() error {

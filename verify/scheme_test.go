@@ -111,7 +111,8 @@ func TestValidate(t *testing.T) {
 		"signs itself as id": {func(s *verify.Scheme) {
 			s.ID, s.Content = verify.Field{In: "header", Name: "X-Sig"}, "{id}.{body}"
 		}, []string{"content", "itself"}},
-		"signs its own URL": {func(s *verify.Scheme) { s.Signature.In, s.Content = "query", "{url}{body}" }, []string{"content", "itself"}},
+		"signs its own form": {func(s *verify.Scheme) { s.Signature.In, s.Content = "form", "{func.twilio_form}" }, []string{"content", "itself stands"}},
+		"signs its own URL":  {func(s *verify.Scheme) { s.Signature.In, s.Content = "query", "{url}{body}" }, []string{"content", "itself"}},
 		"signs its own field": {func(s *verify.Scheme) {
 			s.Signature.In, s.Content, s.UnboundBody = "json", "{json.X-Sig}", true
 		}, []string{"content", "itself"}},
