@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -48,22 +46,13 @@ func BenchmarkVerify(b *testing.B) {
 // signed makes a verifier and a request that it accepts.
 func signed(b *testing.B, scheme verify.Scheme, body []byte) (*verify.Verifier, *verify.Request) {
 	b.Helper()
-	secret, err := verify.GenerateSecret(scheme)
-	if err != nil {
-		b.Fatal(err)
-	}
-	signer, err := verify.NewSigner(scheme, []string{secret})
-	if err != nil {
-		b.Fatal(err)
-	}
+	secret := secretFor(b, scheme)
+	signer := signerOf(b, scheme, secret)
 	header := http.Header{"Content-Type": {"application/json"}}
 	if err := signer.Sign(header, &verify.Outgoing{URL: in, ID: "msg_1", EventType: "a.b", Timestamp: testNow, Body: body}); err != nil {
 		b.Fatal(err)
 	}
-	v, err := verify.New(scheme, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return testNow }})
-	if err != nil {
-		b.Fatal(err)
-	}
+	v := verifierOf(b, scheme, secret)
 	u, err := url.Parse(in)
 	if err != nil {
 		b.Fatal(err)
@@ -97,10 +86,7 @@ func BenchmarkRefuse(b *testing.B) {
 func BenchmarkSign(b *testing.B) {
 	for _, secrets := range []int{1, 2} {
 		b.Run(fmt.Sprintf("standard/%d", secrets), func(b *testing.B) {
-			signer, err := verify.NewSigner(rowOf(b, "standard"), []string{"whsec_bmV3", "whsec_b2xk"}[:secrets])
-			if err != nil {
-				b.Fatal(err)
-			}
+			signer := signerOf(b, rowOf(b, "standard"), []string{"whsec_bmV3", "whsec_b2xk"}[:secrets]...)
 			m := &verify.Outgoing{ID: "msg_1", EventType: "a.b", Timestamp: testNow, Body: bytes.Repeat([]byte("x"), 1<<10)}
 			header := http.Header{}
 			b.ReportAllocs()
@@ -117,7 +103,7 @@ func BenchmarkSign(b *testing.B) {
 func BenchmarkVerifyRequest(b *testing.B) {
 	body := []byte(testBody)
 	v, head := signed(b, rowOf(b, "github"), body)
-	r := httptest.NewRequest(http.MethodPost, in, nil)
+	r := post(in)
 	r.Header = head.Header
 	b.ReportAllocs()
 	for b.Loop() {

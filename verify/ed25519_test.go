@@ -15,18 +15,12 @@ import (
 // The sender holds the private key, the receiver the public one.
 func TestEd25519(t *testing.T) {
 	row := rowOf(t, "standard-webhooks-ed25519")
-	private, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	private := secretFor(t, row)
 	public, err := verify.PublicKey(row, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := secretFor(t, row)
 	h := sign(t, row, outgoing(), private, old)
 	if got := h.Get("webhook-signature"); strings.Count(got, "v1a,") != 2 {
 		t.Errorf("two secrets sign as %q", got)

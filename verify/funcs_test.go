@@ -155,10 +155,7 @@ func TestBodyBehindItsOwnFields(t *testing.T) {
 	if h.Get("X-Sig") != r.Header.Get("X-Sig") {
 		t.Errorf("signed as %q, want %q", h.Get("X-Sig"), r.Header.Get("X-Sig"))
 	}
-	signer, err := verify.NewSigner(s, []string{"secret"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := signerOf(t, s, "secret")
 	if err := signer.Sign(http.Header{}, &verify.Outgoing{EventType: "ab", Body: []byte(`{"id":"1"}`)}); err == nil {
 		t.Error("a body without the time that is signed")
 	}

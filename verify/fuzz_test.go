@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -40,14 +39,11 @@ func (c comparison) compare(t *testing.T) (accepted bool) {
 	sum := h.Sum(nil)
 	signature := strings.NewReplacer("{hex}", hex.EncodeToString(sum), "{b64}", base64.StdEncoding.EncodeToString(sum), "{url}", base64.RawURLEncoding.EncodeToString(sum)).Replace(c.signature)
 
-	r := httptest.NewRequest(http.MethodPost, in, nil)
+	r := post(in)
 	for name, value := range map[string]string{"X-Sig": signature, "X-Time": c.stamp, "X-Id": c.id, "X-Event": c.event} {
 		r.Header[name] = []string{value}
 	}
-	v, err := verify.New(s, verify.Options{Secrets: keys, Now: func() time.Time { return testNow }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := verifierOf(t, s, keys...)
 	m, err := v.Verify(r, []byte(c.body))
 	if want := (naive{s, keys, testNow}).accepts(r, c.body); (err == nil) != want {
 		t.Fatalf("scheme %+v\nheaders %q\nbody %q\naccepted: %t (%v), by the naive one: %t", s, r.Header, c.body, err == nil, err, want)
@@ -152,20 +148,14 @@ func FuzzSignature(f *testing.F) {
 	rows := signingRows(f)
 	verifiers := make([]*verify.Verifier, len(rows))
 	for i, s := range rows {
-		secret, err := verify.GenerateSecret(s)
-		if err != nil {
-			f.Fatal(err)
-		}
-		if verifiers[i], err = verify.New(s, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return testNow }}); err != nil {
-			f.Fatal(err)
-		}
+		verifiers[i] = verifierOf(f, s, secretFor(f, s))
 		for _, value := range []string{"", "t=1700000000,v1=00", "sha256=00", "v1,AAAA v1a,x", "1700000000,00", "h=a b,v1=0,t=1700000000", "p|0&q|0", "Application k:x", "t=1,v1=0 t=2,v1=0"} {
 			f.Add(uint8(i), value, testBody)
 		}
 	}
 	f.Fuzz(func(t *testing.T, row uint8, value, body string) {
 		s, v := rows[int(row)%len(rows)], verifiers[int(row)%len(rows)]
-		r := httptest.NewRequest(http.MethodPost, in, nil)
+		r := post(in)
 		for _, name := range headersOf(s) {
 			r.Header[http.CanonicalHeaderKey(name)] = []string{value}
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha1"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"net/http"
@@ -167,11 +166,6 @@ func handshakeTrials() []handshakeTrial {
 // dropboxSign is an event of one type with the signature of another.
 func dropboxSign(kind, signed string) string {
 	return `{"event":{"event_type":"` + kind + `","event_time":"` + unixNow + `","event_hash":"` + sha256hex("secret", unixNow+signed) + `"}}`
-}
-
-func sha256sum(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:])
 }
 
 func twitchHeaders(kind string) func(string) [][2]string {

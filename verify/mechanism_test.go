@@ -1,7 +1,7 @@
 package verify_test
 
 import (
-	"crypto/hmac"
+	"cmp"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -9,39 +9,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"hash"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
-
-const (
-	testURL  = "https://hooks.example.com/in?b=2&a=1"
-	testBody = `{"id":"evt_1","type":"a.b","n":1}`
-	testTime = 1700000000
-)
-
-var testNow = time.Unix(testTime, 0)
-
-// mac computes an HMAC without any code of the package under test.
-func mac(newHash func() hash.Hash, key, content string) []byte {
-	h := hmac.New(newHash, []byte(key))
-	h.Write([]byte(content))
-	return h.Sum(nil)
-}
-
-func sha256hex(key, content string) string { return hex.EncodeToString(mac(sha256.New, key, content)) }
-
-func sha256b64(key, content string) string {
-	return base64.StdEncoding.EncodeToString(mac(sha256.New, key, content))
-}
 
 // trial is a request that a scheme must accept.
 type trial struct {
@@ -55,11 +30,7 @@ type trial struct {
 }
 
 func (tr trial) request() *http.Request {
-	url := tr.url
-	if url == "" {
-		url = testURL
-	}
-	r := httptest.NewRequest(http.MethodPost, url, strings.NewReader(tr.body))
+	r := post(cmp.Or(tr.url, testURL))
 	for _, h := range tr.header {
 		r.Header.Add(h[0], h[1])
 	}
@@ -68,15 +39,7 @@ func (tr trial) request() *http.Request {
 
 func (tr trial) verifier(t testing.TB) *verify.Verifier {
 	t.Helper()
-	secret := tr.secret
-	if secret == "" {
-		secret = "secret"
-	}
-	v, err := verify.New(tr.scheme, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return testNow }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
+	return verifierOf(t, tr.scheme, cmp.Or(tr.secret, "secret"))
 }
 
 func header(kv ...string) [][2]string {
@@ -85,15 +48,6 @@ func header(kv ...string) [][2]string {
 		list = append(list, [2]string{kv[i], kv[i+1]})
 	}
 	return list
-}
-
-// base is a scheme with a bare hexadecimal signature in X-Sig.
-func base(change func(*verify.Scheme)) verify.Scheme {
-	s := verify.Scheme{Name: "acme", Signature: verify.Signature{Name: "X-Sig"}}
-	if change != nil {
-		change(&s)
-	}
-	return s
 }
 
 func parameterTrials() []trial {
@@ -659,13 +613,4 @@ func TestSchemeJSON(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", s.Name, back, s)
 		}
 	}
-}
-
-// reason is the word of a refusal, or empty.
-func reason(err error) verify.Reason {
-	var e *verify.Error
-	if errors.As(err, &e) {
-		return e.Reason
-	}
-	return ""
 }

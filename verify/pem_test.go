@@ -122,7 +122,7 @@ func TestPEMRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ed, _ := verify.PublicKey(rowOf(t, "telnyx"), generate(t, rowOf(t, "telnyx")))
+	ed, _ := verify.PublicKey(rowOf(t, "telnyx"), secretFor(t, rowOf(t, "telnyx")))
 	for _, tt := range []struct{ construction, secret, want string }{
 		{"rsa", inPEM("PUBLIC KEY", pkix(short.Public())), "1024 bits"},
 		{"rsa", inPEM("PUBLIC KEY", pkix(&rsa.PublicKey{N: rsaPair().N, E: 2})), "damaged"},
@@ -162,7 +162,7 @@ func TestPEMRefused(t *testing.T) {
 func TestPairsSign(t *testing.T) {
 	for _, construction := range []string{"ecdsa", "ed25519", "rsa"} {
 		row := pairedRow(construction)
-		private := generate(t, row)
+		private := secretFor(t, row)
 		public, err := verify.PublicKey(row, private)
 		if err != nil {
 			t.Fatal(err)
@@ -180,7 +180,7 @@ func TestPairsSign(t *testing.T) {
 			changed[i] ^= 1
 			refuse(t, v, request(signature), string(changed), verify.ReasonBadSignature)
 		}
-		refuse(t, verifierOf(t, row, generate(t, row)), request(signature), testBody, verify.ReasonBadSignature)
+		refuse(t, verifierOf(t, row, secretFor(t, row)), request(signature), testBody, verify.ReasonBadSignature)
 		raw, _ := base64.StdEncoding.DecodeString(signature)
 		for i := range raw {
 			changed := bytes.Clone(raw)
@@ -227,15 +227,6 @@ func TestPairsInLists(t *testing.T) {
 
 func pairedRow(construction string) verify.Scheme {
 	return verify.Scheme{Name: "pair", Construction: construction, Key: "pem", Signature: verify.Signature{Name: "X-Sig", Encoding: "base64"}}
-}
-
-func generate(t *testing.T, row verify.Scheme) string {
-	t.Helper()
-	secret, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret
 }
 
 // twin is the other signature that an ECDSA signature makes true: s is as good

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -179,26 +178,16 @@ func TestGrafanaTimestamp(t *testing.T) {
 		Content:   "{timestamp}:{body}",
 		Timestamp: verify.Timestamp{In: "header", Name: "X-Grafana-Alerting-Timestamp"},
 	})
-	verifier, err := verify.New(row, verify.Options{Secrets: []string{"s3cret"}, Now: func() time.Time { return testNow }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := verifierOf(t, row)
 	const body = `{"status":"firing"}`
-	r := httptest.NewRequest(http.MethodPost, "/in", nil)
-	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("s3cret", unixNow+":"+body))
-	r.Header.Set("X-Grafana-Alerting-Timestamp", unixNow)
-	m, err := verifier.Verify(r, []byte(body))
-	if err != nil || !m.Signed.Timestamp {
-		t.Fatalf("%+v, %v", m, err)
+	r := post(in, "X-Grafana-Alerting-Signature", sha256hex("secret", unixNow+":"+body), "X-Grafana-Alerting-Timestamp", unixNow)
+	if m := accept(t, v, r, body); !m.Signed.Timestamp {
+		t.Errorf("%+v", m)
 	}
-	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("s3cret", body))
-	if _, err := verifier.Verify(r, []byte(body)); reason(err) != verify.ReasonBadSignature {
-		t.Errorf("the body alone: %v", err)
-	}
+	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("secret", body)) // the body alone
+	refuse(t, v, r, body, verify.ReasonBadSignature)
 	r.Header.Del("X-Grafana-Alerting-Timestamp")
-	if _, err := verifier.Verify(r, []byte(body)); reason(err) != verify.ReasonMissingTimestamp {
-		t.Errorf("without the timestamp: %v", err)
-	}
+	refuse(t, v, r, body, verify.ReasonMissingTimestamp)
 }
 
 // What these providers ask when a webhook is made or saved.

@@ -4,31 +4,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
-
-func sign(t testing.TB, scheme verify.Scheme, m *verify.Outgoing, secrets ...string) http.Header {
-	t.Helper()
-	signer, err := verify.NewSigner(scheme, secrets)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := http.Header{"Content-Type": {"application/json"}}
-	if err := signer.Sign(h, m); err != nil {
-		t.Fatal(err)
-	}
-	return h
-}
-
-func outgoing() *verify.Outgoing {
-	return &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "order.created", Timestamp: testNow, Body: []byte(testBody)}
-}
 
 // What the signer writes is what the provider's own receivers expect.
 func TestSign(t *testing.T) {
@@ -54,21 +35,9 @@ func TestSign(t *testing.T) {
 		{"square", []string{"s"}, map[string]string{"X-Square-Hmacsha256-Signature": sha256b64("s", testURL+testBody)}},
 		{"twitch", []string{"s"}, map[string]string{
 			"Twitch-Eventsub-Message-Timestamp": "2023-11-14T22:13:20Z", "Twitch-Eventsub-Message-Signature": "sha256=" + sha256hex("s", "msg_12023-11-14T22:13:20Z"+testBody)}},
-		{"plivo", []string{"new", "old"}, nil},
 	} {
 		t.Run(tt.scheme, func(t *testing.T) {
-			row := rowOf(t, tt.scheme)
-			if tt.want == nil {
-				signer, err := verify.NewSigner(row, tt.secrets)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := signer.Sign(http.Header{"Content-Type": {"application/json"}}, outgoing()); err == nil {
-					t.Error("a form is made of JSON")
-				}
-				return
-			}
-			h := sign(t, row, outgoing(), tt.secrets...)
+			h := sign(t, rowOf(t, tt.scheme), outgoing(), tt.secrets...)
 			for name, want := range tt.want {
 				if got := h[name]; len(got) != 1 || got[0] != want {
 					t.Errorf("%s is %q, want %q", name, got, want)
@@ -99,7 +68,7 @@ func TestSignWithSeveralSecrets(t *testing.T) {
 			h := sign(t, scheme, outgoing(), "new", "old")
 			for _, secret := range []string{"new", "old"} {
 				v := verifierOf(t, scheme, secret)
-				r := httptest.NewRequest(http.MethodPost, testURL, nil)
+				r := post(testURL)
 				r.Header = h
 				accept(t, v, r, testBody)
 			}
@@ -131,32 +100,20 @@ func TestSignsWithAll(t *testing.T) {
 	}
 }
 
-func secretFor(t *testing.T, row verify.Scheme) string {
-	t.Helper()
-	secret, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return secret
-}
-
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {
 		row := rowOf(t, name)
-		secret, err := verify.GenerateSecret(row)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = verify.NewSigner(row, []string{secret})
+		secret := secretFor(t, row)
+		_, err := verify.NewSigner(row, []string{secret})
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
 			t.Errorf("%s: %v; want the reason (%s) and what to do", name, err, word)
 		}
 	}
-	signer, err := verify.NewSigner(rowOf(t, "standard"), []string{"whsec_c2VjcmV0"})
-	if err != nil {
-		t.Fatal(err)
+	if err := signerOf(t, rowOf(t, "plivo"), "secret").Sign(http.Header{"Content-Type": {"application/json"}}, outgoing()); err == nil {
+		t.Error("a form is made of JSON")
 	}
+	signer := signerOf(t, rowOf(t, "standard"), "whsec_c2VjcmV0")
 	for _, id := range []string{"", "a.b", "a b", "a\r\nb", strings.Repeat("x", 300)} {
 		m := outgoing()
 		m.ID = id
@@ -168,37 +125,31 @@ func TestSchemesThatCannotSign(t *testing.T) {
 }
 
 func TestGenerateSecret(t *testing.T) {
-	for _, tt := range []struct {
-		kind   string
-		length int // of the key
-	}{{"", 50}, {"text", 50}, {"whsec", 32}, {"base64", 32}, {"hex", 32}, {"sha1", 20}} {
-		s := base(func(s *verify.Scheme) { s.Key = tt.kind })
-		secret, err := verify.GenerateSecret(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		other, _ := verify.GenerateSecret(s)
-		if secret == other {
-			t.Errorf("%q: the same secret twice", tt.kind)
+	for _, kind := range []string{"", "text", "text_or_hex", "text_or_whsec", "whsec", "base64", "hex", "sha1", "sha256"} {
+		s := base(func(s *verify.Scheme) { s.Key = kind })
+		secret := secretFor(t, s)
+		if secret == secretFor(t, s) {
+			t.Errorf("%q: the same secret twice", kind)
 		}
 		var raw []byte
-		switch tt.kind {
-		case "hex":
+		var err error
+		switch kind {
+		case "hex", "text_or_hex":
 			raw, err = hex.DecodeString(secret)
 		case "base64":
 			raw, err = base64.StdEncoding.DecodeString(secret)
 		default:
 			rest, ok := strings.CutPrefix(secret, "whsec_")
 			if !ok {
-				t.Errorf("%q: %q has no whsec_", tt.kind, secret)
+				t.Errorf("%q: %q has no whsec_", kind, secret)
 			}
 			raw, err = base64.StdEncoding.DecodeString(rest)
 		}
 		if err != nil || len(raw) != 32 {
-			t.Errorf("%q: %d bytes in %q, %v", tt.kind, len(raw), secret, err)
+			t.Errorf("%q: %d bytes in %q, %v", kind, len(raw), secret, err)
 		}
 		if _, err := verify.New(s, verify.Options{Secrets: []string{secret}}); err != nil {
-			t.Errorf("%q: %v", tt.kind, err)
+			t.Errorf("%q: %v", kind, err)
 		}
 	}
 	if _, err := verify.GenerateSecret(verify.Scheme{Key: "pgp"}); err == nil {
@@ -209,21 +160,15 @@ func TestGenerateSecret(t *testing.T) {
 // One verifier and one signer serve any number of goroutines.
 func TestConcurrently(t *testing.T) {
 	scheme := rowOf(t, "standard")
-	signer, err := verify.NewSigner(scheme, []string{"whsec_bmV3", "whsec_b2xk"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := verify.New(scheme, verify.Options{Secrets: []string{"whsec_b2xk", "whsec_bmV3"}, Now: func() time.Time { return testNow }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := signerOf(t, scheme, "whsec_bmV3", "whsec_b2xk")
+	v := verifierOf(t, scheme, "whsec_b2xk", "whsec_bmV3")
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for range 200 {
 				m := outgoing()
 				m.Body = []byte(strings.Repeat("x", i+1))
-				r := httptest.NewRequest(http.MethodPost, testURL, nil)
+				r := post(testURL)
 				if err := signer.Sign(r.Header, m); err != nil {
 					t.Error(err)
 				}

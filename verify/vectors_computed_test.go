@@ -76,12 +76,6 @@ func (e example) compute() vector {
 	return v
 }
 
-// unixNow and milliNow are testNow as senders write it.
-const (
-	unixNow  = "1700000000"
-	milliNow = "1700000000000"
-)
-
 func examples() []example {
 	digest := func(text string) string {
 		sum := sha1.Sum([]byte(text))

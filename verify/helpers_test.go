@@ -1,0 +1,155 @@
+package verify_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+const (
+	in       = "https://hooks.example.com/in"
+	testURL  = in + "?b=2&a=1"
+	testBody = `{"id":"evt_1","type":"a.b","n":1}`
+	testTime = 1700000000
+
+	// testNow as senders write it
+	unixNow  = "1700000000"
+	milliNow = "1700000000000"
+)
+
+var testNow = time.Unix(testTime, 0)
+
+// mac computes an HMAC without any code of the package under test.
+func mac(newHash func() hash.Hash, key, content string) []byte {
+	h := hmac.New(newHash, []byte(key))
+	h.Write([]byte(content))
+	return h.Sum(nil)
+}
+
+func sha256hex(key, content string) string { return hex.EncodeToString(mac(sha256.New, key, content)) }
+
+func sha256b64(key, content string) string {
+	return base64.StdEncoding.EncodeToString(mac(sha256.New, key, content))
+}
+
+func sha256sum(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}
+
+// base is a scheme with a bare hexadecimal signature in X-Sig.
+func base(change func(*verify.Scheme)) verify.Scheme {
+	s := verify.Scheme{Name: "acme", Signature: verify.Signature{Name: "X-Sig"}}
+	if change != nil {
+		change(&s)
+	}
+	return s
+}
+
+func rowOf(t testing.TB, name string) verify.Scheme {
+	t.Helper()
+	s, ok := verify.Lookup(name)
+	if !ok {
+		t.Fatalf("there is no scheme %s", name)
+	}
+	return s
+}
+
+// provider makes a verifier of a row, with the clock at testNow.
+func provider(t testing.TB, name string, secrets ...string) *verify.Verifier {
+	t.Helper()
+	return verifierOf(t, rowOf(t, name), secrets...)
+}
+
+// verifierOf makes a verifier with the clock at testNow; without secrets, its secret
+// is "secret".
+func verifierOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.Verifier {
+	t.Helper()
+	if len(secrets) == 0 {
+		secrets = []string{"secret"}
+	}
+	v, err := verify.New(scheme, verify.Options{Secrets: secrets, Now: func() time.Time { return testNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func signerOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.Signer {
+	t.Helper()
+	signer, err := verify.NewSigner(scheme, secrets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+func secretFor(t testing.TB, scheme verify.Scheme) string {
+	t.Helper()
+	secret, err := verify.GenerateSecret(scheme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
+}
+
+// sign makes the headers of a delivery.
+func sign(t testing.TB, scheme verify.Scheme, m *verify.Outgoing, secrets ...string) http.Header {
+	t.Helper()
+	h := http.Header{"Content-Type": {"application/json"}}
+	if err := signerOf(t, scheme, secrets...).Sign(h, m); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func outgoing() *verify.Outgoing {
+	return &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "order.created", Timestamp: testNow, Body: []byte(testBody)}
+}
+
+// post makes a request; a header's name may occur several times.
+func post(target string, kv ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, target, nil)
+	for i := 0; i < len(kv); i += 2 {
+		r.Header.Add(kv[i], kv[i+1])
+	}
+	return r
+}
+
+func accept(t *testing.T, v *verify.Verifier, r *http.Request, body string) *verify.Message {
+	t.Helper()
+	m, err := v.Verify(r, []byte(body))
+	if err != nil {
+		t.Fatalf("%v is refused: %v", r.Header, err)
+	}
+	return m
+}
+
+// refuse checks that a request is refused, and for this reason if one is given.
+func refuse(t *testing.T, v *verify.Verifier, r *http.Request, body string, want verify.Reason) {
+	t.Helper()
+	m, err := v.Verify(r, []byte(body))
+	if err == nil {
+		t.Errorf("%s %s %v %q is accepted: %+v", r.Method, r.URL, r.Header, body, m)
+	} else if want != "" && reason(err) != want {
+		t.Errorf("%v: refused as %v, want %s", r.Header, err, want)
+	}
+}
+
+// reason is the word of a refusal, or empty.
+func reason(err error) verify.Reason {
+	var e *verify.Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ""
+}
