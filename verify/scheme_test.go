@@ -144,6 +144,40 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// A name stands in a header and in metrics.
+func TestNames(t *testing.T) {
+	for name, want := range map[string]bool{"acme": true, "Acme_2.x-y": true, "": true, "a\r\nX-Evil: 1": false, "a b": false, "ä": false, strings.Repeat("a", 65): false} {
+		s := base(func(s *verify.Scheme) { s.Name = name })
+		if err := s.Validate(); (err == nil) != want || err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// A hash without a secret in it is anyone's to make.
+func TestAHashNeedsASecret(t *testing.T) {
+	for name, change := range map[string]func(*verify.Scheme){
+		"content":      content(""),
+		"body":         content("{body}"),
+		"form content": func(s *verify.Scheme) { s.Content, s.FormContent = "{secret}{body}", "{form_sorted}" },
+		"tag": func(s *verify.Scheme) {
+			s.Content, s.Signature.Separator, s.Signature.Tags = "{secret}{body}", ",", []string{"v1"}
+			s.Signature.TagContents = map[string]string{"v1": "{body}"}
+		},
+	} {
+		s := base(change)
+		s.Construction = "hash"
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "add {secret}") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	github := rowOf(t, "github")
+	github.Construction = "hash"
+	if github.Validate() == nil {
+		t.Error("GitHub's row as a plain hash is accepted")
+	}
+}
+
 // The rows themselves: valid, sorted, named as their rules say.
 func TestSchemes(t *testing.T) {
 	rows := verify.Schemes()
