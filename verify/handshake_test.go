@@ -44,6 +44,8 @@ func zoomHeaders(body string) [][2]string {
 
 func handshakeTrials() []handshakeTrial {
 	forged := url.QueryEscape(`{"forged":true}`)
+	const typeForm = "application/x-www-form-urlencoded"
+	form := header("Content-Type", typeForm)
 	return []handshakeTrial{
 		{name: "slack", scheme: "slack", body: `{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV","type":"url_verification"}`, sign: slackHeaders, reply: "3eZbrw1aBm2rZgRNFdxV"},
 		{name: "slack, unsigned", scheme: "slack", body: `{"challenge":"x","type":"url_verification"}`, reason: verify.ReasonMissingSignature},
@@ -159,6 +161,28 @@ func handshakeTrials() []handshakeTrial {
 		{name: "dropbox-sign, a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "callback_test"), reply: "Hello API Event Received"},
 		{name: "dropbox-sign, an event", scheme: "dropbox-sign", body: dropboxSign("signature_request_sent", "signature_request_sent"), event: true},
 		{name: "dropbox-sign, an event passed off as a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "signature_request_sent"), reason: verify.ReasonBadSignature},
+		{name: "nylas", scheme: "nylas", method: http.MethodGet, target: "?challenge=abc-1", reply: "abc-1"},
+		{name: "nylas, no challenge", scheme: "nylas", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "nylas, a line break", scheme: "nylas", method: http.MethodGet, target: "?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
+		{name: "nylas, posted", scheme: "nylas", target: "?challenge=abc", reason: verify.ReasonMissingSignature},
+		{name: "intercom", scheme: "intercom", method: http.MethodHead},
+		{name: "intercom, got", scheme: "intercom", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "woocommerce", scheme: "woocommerce", header: form, body: "webhook_id=12"},
+		{name: "woocommerce, another field", scheme: "woocommerce", header: form, body: "webhook_id=12&a=1", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, no number", scheme: "woocommerce", header: form, body: "webhook_id=", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, JSON", scheme: "woocommerce", body: `{"webhook_id":1}`, reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, a longer form", scheme: "woocommerce", header: form, body: "webhook_id=12&order=1&status=completed", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, no body", scheme: "woocommerce", header: form, reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, got", scheme: "woocommerce", method: http.MethodGet, header: form, reason: verify.ReasonMethodNotAllowed},
+		{name: "woocommerce, with a topic", scheme: "woocommerce", header: header("Content-Type", typeForm, "X-WC-Webhook-Topic", "order.created"), body: "webhook_id=12", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, with a wrong signature", scheme: "woocommerce", header: header("Content-Type", typeForm, "X-WC-Webhook-Signature", sha256b64("other", "webhook_id=12")), body: "webhook_id=12", reason: verify.ReasonBadSignature},
+		{name: "woocommerce, with an empty signature", scheme: "woocommerce", header: header("Content-Type", typeForm, "X-WC-Webhook-Signature", ""), body: "webhook_id=12", reason: verify.ReasonMissingSignature},
+		{name: "notion", scheme: "notion", body: `{"verification_token":"secret_tMrlL1qK5vuQAh1b"}`},
+		{name: "notion, another field", scheme: "notion", body: `{"verification_token":"secret_tMrl","type":"page.created"}`, reason: verify.ReasonMissingSignature},
+		{name: "notion, no token", scheme: "notion", body: `{"verification_token":{"a":"b"}}`, reason: verify.ReasonMissingSignature},
+		{name: "notion, a token that is an event", scheme: "notion", body: `{"verification_token":"{\"type\":1}"}`, reason: verify.ReasonMissingSignature},
+		{name: "notion, with a wrong signature", scheme: "notion", header: header("X-Notion-Signature", "sha256="+sha256hex("other", `{"verification_token":"secret_tMrl"}`)), body: `{"verification_token":"secret_tMrl"}`, reason: verify.ReasonBadSignature},
+		{name: "notion, got", scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
 	}
 }

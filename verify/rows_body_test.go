@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -188,60 +187,6 @@ func TestGrafanaTimestamp(t *testing.T) {
 	refuse(t, v, r, body, verify.ReasonBadSignature)
 	r.Header.Del("X-Grafana-Alerting-Timestamp")
 	refuse(t, v, r, body, verify.ReasonMissingTimestamp)
-}
-
-// What these providers ask when a webhook is made or saved.
-func TestBodyRowsHandshakes(t *testing.T) {
-	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
-	for name, tt := range map[string]struct {
-		scheme, method, target string
-		header                 map[string]string
-		body                   string
-		reply                  string
-		reason                 verify.Reason
-	}{
-		"nylas":                                {scheme: "nylas", method: http.MethodGet, target: "/in?challenge=abc-1", reply: "abc-1"},
-		"nylas, no challenge":                  {scheme: "nylas", method: http.MethodGet, target: "/in", reason: verify.ReasonMethodNotAllowed},
-		"nylas, a line break":                  {scheme: "nylas", method: http.MethodGet, target: "/in?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
-		"nylas, posted":                        {scheme: "nylas", method: http.MethodPost, target: "/in?challenge=abc", reason: verify.ReasonMissingSignature},
-		"intercom":                             {scheme: "intercom", method: http.MethodHead, target: "/in"},
-		"intercom, got":                        {scheme: "intercom", method: http.MethodGet, target: "/in", reason: verify.ReasonMethodNotAllowed},
-		"woocommerce":                          {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=12"},
-		"woocommerce, another field":           {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=12&a=1", reason: verify.ReasonMissingSignature},
-		"woocommerce, no number":               {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=", reason: verify.ReasonMissingSignature},
-		"notion":                               {scheme: "notion", method: http.MethodPost, body: `{"verification_token":"secret_tMrlL1qK5vuQAh1b"}`},
-		"notion, another field":                {scheme: "notion", method: http.MethodPost, body: `{"verification_token":"secret_tMrl","type":"page.created"}`, reason: verify.ReasonMissingSignature},
-		"notion, no token":                     {scheme: "notion", method: http.MethodPost, body: `{"verification_token":{"a":"b"}}`, reason: verify.ReasonMissingSignature},
-		"notion, a token that is an event":     {scheme: "notion", method: http.MethodPost, body: `{"verification_token":"{\"type\":1}"}`, reason: verify.ReasonMissingSignature},
-		"notion, with a wrong signature":       {scheme: "notion", method: http.MethodPost, header: map[string]string{"X-Notion-Signature": "sha256=" + sha256hex("other", `{"verification_token":"secret_tMrl"}`)}, body: `{"verification_token":"secret_tMrl"}`, reason: verify.ReasonBadSignature},
-		"notion, got":                          {scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
-		"woocommerce, JSON":                    {scheme: "woocommerce", method: http.MethodPost, body: `{"webhook_id":1}`, reason: verify.ReasonMissingSignature},
-		"woocommerce, a longer form":           {scheme: "woocommerce", method: http.MethodPost, header: form, body: "webhook_id=12&order=1&status=completed", reason: verify.ReasonMissingSignature},
-		"woocommerce, no body":                 {scheme: "woocommerce", method: http.MethodPost, header: form, reason: verify.ReasonMissingSignature},
-		"woocommerce, got":                     {scheme: "woocommerce", method: http.MethodGet, header: form, reason: verify.ReasonMethodNotAllowed},
-		"woocommerce, with a topic":            {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Topic": "order.created"}, body: "webhook_id=12", reason: verify.ReasonMissingSignature},
-		"woocommerce, with a wrong signature":  {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Signature": sha256b64("other", "webhook_id=12")}, body: "webhook_id=12", reason: verify.ReasonBadSignature},
-		"woocommerce, with an empty signature": {scheme: "woocommerce", method: http.MethodPost, header: map[string]string{"Content-Type": form["Content-Type"], "X-WC-Webhook-Signature": ""}, body: "webhook_id=12", reason: verify.ReasonMissingSignature},
-	} {
-		t.Run(name, func(t *testing.T) {
-			v := vector{scheme: tt.scheme, secret: "s3cret", at: testNow}
-			target := tt.target
-			if target == "" {
-				target = "/in"
-			}
-			r := httptest.NewRequest(tt.method, target, strings.NewReader(tt.body))
-			for name, value := range tt.header {
-				r.Header.Set(name, value)
-			}
-			m, err := v.verifier(t).Verify(r, []byte(tt.body))
-			if got := reason(err); got != tt.reason {
-				t.Fatalf("%+v, reason %q; want %q", m, got, tt.reason)
-			}
-			if err == nil && (m.Reply == nil || m.Reply.Status != http.StatusOK || string(m.Reply.Body) != tt.reply) {
-				t.Errorf("reply %+v, want %q", m.Reply, tt.reply)
-			}
-		})
-	}
 }
 
 // GoCardless knows a wrong signature by a status of its own.
