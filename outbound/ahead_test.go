@@ -202,6 +202,14 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			})
 			return err
 		},
+		"settings": func(h *house, _ *outbound.Subscription, _ string) error {
+			h.settings.Timeout += time.Second
+			return h.Apply(h.t.Context(), h.settings)
+		},
+		"default scheme": func(h *house, _ *outbound.Subscription, _ string) error {
+			h.settings.Sign = map[string]string{"": "svix", "svix": "standard-webhooks"}[h.settings.Sign]
+			return h.Apply(h.t.Context(), h.settings)
+		},
 		"secret": func(h *house, s *outbound.Subscription, _ string) error {
 			_, err := h.RotateSecret(h.t.Context(), s.ID, "")
 			return err

@@ -134,6 +134,9 @@ func (e *Engine) retarget(c *config) {
 	}
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
+		if mended := c.client != old.client || c.Sign != old.Sign; mended && !l.status().FailingSince.IsZero() {
+			l.probe()
+		}
 	}
 }
 
