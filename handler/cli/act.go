@@ -50,6 +50,11 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 	if err := client.ask(c.context(), method, path, query, body, &answer); err != nil {
 		return err
 	}
+	return c.print(answer, print)
+}
+
+// print shows an answer to people, or gives it to programs as it is.
+func (c *call) print(answer []byte, print printer) error {
 	switch {
 	case !c.json:
 		return print(c, answer)
@@ -87,7 +92,11 @@ func (c *call) each(method, done string, path func(id string) string) error {
 			printError(c.err, c.cmd.CommandPath(), err, c.json)
 			continue
 		}
-		if err := c.printDone(id, done, answer); err != nil {
+		err := c.print(answer, func(*call, []byte) error {
+			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), done)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -95,17 +104,6 @@ func (c *call) each(method, done string, path func(id string) string) error {
 		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), done)
 	}
 	return nil
-}
-
-func (c *call) printDone(id, done string, answer []byte) error {
-	switch {
-	case !c.json:
-		_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), done)
-		return err
-	case len(answer) == 0:
-		return nil
-	}
-	return printJSON(c.out, answer)
 }
 
 // work is a change of many things, which may take long.
@@ -134,14 +132,8 @@ func (c *call) work(w work, print func(n int) error) error {
 		return fmt.Errorf("%w\nSome %s already: the command can be run again for the rest", err, w.done)
 	case err != nil:
 		return err
-	case c.json:
-		return printJSON(c.out, answer)
 	}
-	var counts map[string]int
-	if err := decode(answer, &counts); err != nil {
-		return err
-	}
-	return print(counts[w.answer])
+	return c.print(answer, printing(func(_ *call, counts *map[string]int) error { return print((*counts)[w.answer]) }))
 }
 
 // watch tells from time to time how far work has come, and ends it when Caddy no

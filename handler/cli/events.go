@@ -98,8 +98,7 @@ func (p *publishing) run(c *call) error {
 	if err := c.filled("event-id", "tenant"); err != nil {
 		return err
 	}
-	client, err := c.client()
-	if err != nil {
+	if _, err := c.client(); err != nil { // before anybody is asked for a payload
 		return err
 	}
 	payload, err := p.payload.read(c, "the payload")
@@ -110,27 +109,22 @@ func (p *publishing) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	var answer json.RawMessage
-	if err := client.ask(c.context(), http.MethodPost, "/events", nil, body, &answer); err != nil {
-		return p.afterwards(err)
+	return p.afterwards(c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
+}
+
+// published is what the API tells of an event that it took.
+type published struct {
+	ID         string `json:"event_id"`
+	Deliveries int    `json:"deliveries"`
+	Duplicate  bool   `json:"duplicate"`
+}
+
+func printPublished(c *call, p *published) error {
+	format := "%s published to %s\n"
+	if p.Duplicate {
+		format = "%s was published before, to %s: nothing was done\n"
 	}
-	if c.json {
-		return printJSON(c.out, answer)
-	}
-	var done struct {
-		ID         string `json:"event_id"`
-		Deliveries int    `json:"deliveries"`
-		Duplicate  bool   `json:"duplicate"`
-	}
-	if err := decode(answer, &done); err != nil {
-		return err
-	}
-	where := "to " + count(done.Deliveries, "subscription", "subscriptions")
-	if done.Duplicate {
-		_, err = fmt.Fprintf(c.out, "%s was published before, %s: nothing was done\n", clean(done.ID), where)
-	} else {
-		_, err = fmt.Fprintf(c.out, "%s published %s\n", clean(done.ID), where)
-	}
+	_, err := fmt.Fprintf(c.out, format, clean(p.ID), count(p.Deliveries, "subscription", "subscriptions"))
 	return err
 }
 
