@@ -23,33 +23,33 @@ var engineMetrics = struct {
 	full        prometheus.GaugeFunc
 }{
 	published: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "events_published_total",
+		Name: "caddy_webhooks_events_published_total",
 		Help: "Events by result: stored, unmatched (stored, and no subscription wants it), duplicate, refused (the publisher's fault) or failed (ours).",
 	}, []string{"result"}),
 	publishTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "publish_duration_seconds",
+		Name:    "caddy_webhooks_publish_duration_seconds",
 		Help:    "How long it took until an event was durable.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
 	}),
 	unjudged: prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "deliveries_unjudged_total",
+		Name: "caddy_webhooks_deliveries_unjudged_total",
 		Help: "Deliveries of events that the subscription's filter took too long to judge.",
 	}),
 	attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempts_total",
+		Name: "caddy_webhooks_delivery_attempts_total",
 		Help: "Attempts by outcome: ok, or the class of the failure.",
 	}, []string{"outcome"}),
 	attemptTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempt_duration_seconds",
+		Name:    "caddy_webhooks_delivery_attempt_duration_seconds",
 		Help:    "How long receivers took to answer.",
 		Buckets: prometheus.DefBuckets,
 	}),
 	deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "deliveries_settled_total",
+		Name: "caddy_webhooks_deliveries_settled_total",
 		Help: "Deliveries that came to an end, by state: delivered or dead.",
 	}, []string{"state"}),
 	inFlight: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "delivery_attempts_in_flight",
+		Name: "caddy_webhooks_delivery_attempts_in_flight",
 		Help: "Attempts that are under way.",
 	}, func() float64 {
 		n := 0
@@ -59,7 +59,7 @@ var engineMetrics = struct {
 		return float64(n)
 	}),
 	full: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "caddy", Subsystem: "webhooks", Name: "store_full",
+		Name: "caddy_webhooks_store_full",
 		Help: "Stores that have no room, so that events are refused.",
 	}, func() float64 {
 		n := 0

@@ -16,28 +16,20 @@ var verifyMetrics = struct {
 	memory    prometheus.GaugeFunc
 }{
 	requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy",
-		Subsystem: "webhooks",
-		Name:      "verify_requests_total",
-		Help:      "Inbound webhooks by provider, verdict (verified, handshake, acknowledged, refused, unenforced) and the reason of a refusal.",
+		Name: "caddy_webhooks_verify_requests_total",
+		Help: "Inbound webhooks by provider, verdict (verified, handshake, acknowledged, refused, unenforced) and the reason of a refusal.",
 	}, []string{"provider", "verdict", "reason"}),
 	secrets: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy",
-		Subsystem: "webhooks",
-		Name:      "verify_secret_matches_total",
-		Help:      "Verified webhooks by provider and the place of the secret that matched (0 is the first). An old secret whose count stands still can go.",
+		Name: "caddy_webhooks_verify_secret_matches_total",
+		Help: "Verified webhooks by provider and the place of the secret that matched (0 is the first). An old secret whose count stands still can go.",
 	}, []string{"provider", "secret_index"}),
 	evictions: prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: "caddy",
-		Subsystem: "webhooks",
-		Name:      "verify_replay_evictions_total",
-		Help:      "Messages that the replay memory forgot before their time, for want of room.",
+		Name: "caddy_webhooks_verify_replay_evictions_total",
+		Help: "Messages that the replay memory forgot before their time, for want of room.",
 	}),
 	memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "caddy",
-		Subsystem: "webhooks",
-		Name:      "verify_body_memory_bytes",
-		Help:      "Memory that the bodies of inbound webhooks take at the moment.",
+		Name: "caddy_webhooks_verify_body_memory_bytes",
+		Help: "Memory that the bodies of inbound webhooks take at the moment.",
 	}, func() float64 { return float64(bodies.Taken()) }),
 }
 
