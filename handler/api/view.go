@@ -56,6 +56,14 @@ func (v view) within(q outbound.Query) (outbound.Query, error) {
 	return q, v.own(&q.Tenant)
 }
 
+// confined asks for what a query selects of what the view sees.
+func confined[T any](ctx context.Context, v view, q outbound.Query, ask func(context.Context, outbound.Query) (T, error)) (out T, err error) {
+	if q, err = v.within(q); err != nil {
+		return out, err
+	}
+	return ask(ctx, q)
+}
+
 // The server as a whole.
 
 func (v view) MaxPayload() int64 { return v.engine.MaxPayload() }
@@ -103,11 +111,7 @@ func (v view) PublishAll(ctx context.Context, ns []*outbound.NewEvent) []outboun
 }
 
 func (v view) Events(ctx context.Context, q outbound.Query) ([]*outbound.Event, error) {
-	q, err := v.within(q)
-	if err != nil {
-		return nil, err
-	}
-	return v.engine.Events(ctx, q)
+	return confined(ctx, v, q, v.engine.Events)
 }
 
 func (v view) Find(ctx context.Context, q outbound.Query, filter string) ([]*outbound.Event, store.ID, error) {
@@ -154,33 +158,28 @@ func (v view) delivery(ctx context.Context, id string) error {
 	return err
 }
 
-func (v view) Deliveries(ctx context.Context, q outbound.Query) ([]*outbound.Record, error) {
-	q, err := v.within(q)
-	if err != nil {
-		return nil, err
+// ofDelivery asks about a delivery that the view sees.
+func ofDelivery[T any](ctx context.Context, v view, id string, ask func(context.Context, string) (T, error)) (out T, err error) {
+	if err := v.delivery(ctx, id); err != nil {
+		return out, err
 	}
-	return v.engine.Deliveries(ctx, q)
+	return ask(ctx, id)
+}
+
+func (v view) Deliveries(ctx context.Context, q outbound.Query) ([]*outbound.Record, error) {
+	return confined(ctx, v, q, v.engine.Deliveries)
 }
 
 func (v view) Delivery(ctx context.Context, id string) (*outbound.Record, error) {
-	if err := v.delivery(ctx, id); err != nil {
-		return nil, err
-	}
-	return v.engine.Delivery(ctx, id)
+	return ofDelivery(ctx, v, id, v.engine.Delivery)
 }
 
 func (v view) Attempts(ctx context.Context, id string) ([]*outbound.Attempt, error) {
-	if err := v.delivery(ctx, id); err != nil {
-		return nil, err
-	}
-	return v.engine.Attempts(ctx, id)
+	return ofDelivery(ctx, v, id, v.engine.Attempts)
 }
 
 func (v view) Redeliver(ctx context.Context, id string) (*outbound.Record, error) {
-	if err := v.delivery(ctx, id); err != nil {
-		return nil, err
-	}
-	return v.engine.Redeliver(ctx, id)
+	return ofDelivery(ctx, v, id, v.engine.Redeliver)
 }
 
 func (v view) RedeliverAttempt(ctx context.Context, id string) (*outbound.Record, error) {
@@ -192,34 +191,19 @@ func (v view) RedeliverAttempt(ctx context.Context, id string) (*outbound.Record
 }
 
 func (v view) Cancel(ctx context.Context, id string) (*outbound.Record, error) {
-	if err := v.delivery(ctx, id); err != nil {
-		return nil, err
-	}
-	return v.engine.Cancel(ctx, id)
+	return ofDelivery(ctx, v, id, v.engine.Cancel)
 }
 
 func (v view) RedeliverDead(ctx context.Context, q outbound.Query) (int, error) {
-	q, err := v.within(q)
-	if err != nil {
-		return 0, err
-	}
-	return v.engine.RedeliverDead(ctx, q)
+	return confined(ctx, v, q, v.engine.RedeliverDead)
 }
 
 func (v view) RedeliverDelivered(ctx context.Context, q outbound.Query) (int, error) {
-	q, err := v.within(q)
-	if err != nil {
-		return 0, err
-	}
-	return v.engine.RedeliverDelivered(ctx, q)
+	return confined(ctx, v, q, v.engine.RedeliverDelivered)
 }
 
 func (v view) DeleteDead(ctx context.Context, q outbound.Query) (int, error) {
-	q, err := v.within(q)
-	if err != nil {
-		return 0, err
-	}
-	return v.engine.DeleteDead(ctx, q)
+	return confined(ctx, v, q, v.engine.DeleteDead)
 }
 
 // Subscriptions.
