@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -146,14 +145,14 @@ func TestDeadLetterLogIsOpenedFirst(t *testing.T) {
 // TestDeadLetterLogIsClosedLast: an outcome that is stored when the engine is being
 // closed is written as well.
 func TestDeadLetterLogIsClosedLast(t *testing.T) {
-	receiver, dir := newApp(t), t.TempDir()
+	receiver := newApp(t)
 	asked, answer := make(chan struct{}), make(chan struct{})
 	receiver.respond(func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
 		<-answer
 		w.WriteHeader(http.StatusTeapot)
 	})
-	db, path := filepath.Join(dir, "webhooks.db"), filepath.Join(dir, "dead.ndjson")
+	db, path := storePath(t), filepath.Join(t.TempDir(), "dead.ndjson")
 	runCaddy(t, fmt.Sprintf(`grace_period 1ms
 	webhooks {
 		store sqlite %s
@@ -169,9 +168,7 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 			event_types *
 		}
 	}`, db, path, receiver.URL), fmt.Sprintf("http://127.0.0.1:%d {\n}", freePort()))
-	publish := must(http.NewRequest("POST", fmt.Sprintf("http://localhost:%d/webhooks/events", adminPort()), strings.NewReader(`{"event_type":"a","payload":1}`)))
-	publish.Header.Set("Content-Type", "application/json")
-	do(t, publish).want(t, http.StatusAccepted)
+	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	<-asked
 	other := must(sqlite.OpenConn(db))
 	defer other.Close()
@@ -179,17 +176,13 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(answer)
-	for openEngines()[0].InFlight() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the answer", func() bool { return openEngines()[0].InFlight() == 0 })
 	ended := make(chan string, 1)
 	go func() {
 		defer close(ended)
 		ended <- loadCaddy(t, "", "")
 	}()
-	for len(openEngines()) > 0 { // until all is stopped and the engine is being closed
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "all to be stopped and the engine to be closing", func() bool { return len(openEngines()) == 0 })
 	if err := sqlitex.ExecuteTransient(other, "ROLLBACK", nil); err != nil {
 		t.Fatal(err)
 	}

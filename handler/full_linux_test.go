@@ -33,24 +33,18 @@ func TestAFullDiskIsTold(t *testing.T) {
 	dir := smallDisk(t, "size=4m")
 	t.Cleanup(func() { runCaddy(t, "", "") }) // so that nothing there is open
 	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", filepath.Join(dir, "webhooks.db")), "")
-	ask := func(method, path, body string) answered {
-		t.Helper()
-		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
-		r.Header.Set("Content-Type", "application/json")
-		return do(t, r)
-	}
 	publish := func(want int) {
 		t.Helper()
-		if r := ask("POST", "/webhooks/events", `{"event_type":"a","payload":"`+strings.Repeat("x", 100<<10)+`"}`); r.StatusCode != want {
+		if r := admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":"`+strings.Repeat("x", 100<<10)+`"}`); r.StatusCode != want {
 			t.Fatalf("publishing: %d %s", r.StatusCode, r.body)
 		}
 	}
 	told := func(metric, status string) {
 		t.Helper()
-		if got := ask("GET", "/metrics", "").body; !strings.Contains(got, "caddy_webhooks_store_full "+metric+"\n") {
+		if got := admin(t, "GET", "/metrics", "").body; !strings.Contains(got, "caddy_webhooks_store_full "+metric+"\n") {
 			t.Errorf("the metric isn't %s", metric)
 		}
-		if got := ask("GET", "/webhooks/status", "").body; !strings.Contains(got, `"full":`+status) {
+		if got := admin(t, "GET", "/webhooks/status", "").body; !strings.Contains(got, `"full":`+status) {
 			t.Errorf("the status isn't %s: %s", status, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +74,18 @@ func runCaddy(t *testing.T, options, sites string) {
 	}
 }
 
+// storePath is where a test's store may be, which is closed before its directory goes.
+func storePath(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	t.Cleanup(func() {
+		if !t.Skipped() {
+			runCaddy(t, "", "")
+		}
+	})
+	return path
+}
+
 // startCaddy starts the Caddy of this process.
 var startCaddy sync.Once
 
@@ -104,6 +117,14 @@ func postLoad(t *testing.T, contentType, config string) *http.Response {
 	req.Header.Set("Content-Type", contentType)
 	req.Close = true // each load replaces the admin server, and what it had open
 	return ask(t, http.DefaultClient, req)
+}
+
+// admin asks the admin endpoint.
+func admin(t testing.TB, method, path, body string) answered {
+	t.Helper()
+	r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
+	r.Header.Set("Content-Type", "application/json")
+	return do(t, r)
 }
 
 // ask makes a request. Each config listens by sockets of its own, and a

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/slogtest"
-	"time"
 )
 
 // The log of what outlives a config is like any other, whichever one it writes to.
@@ -44,21 +43,14 @@ func TestLastingLog(t *testing.T) {
 // TestLogOfAStoreAfterAReload: a store that was opened by one config writes to the
 // log of the next one.
 func TestLogOfAStoreAfterAReload(t *testing.T) {
-	dir := t.TempDir()
-	db := filepath.Join(dir, "webhooks.db")
+	dir, db := t.TempDir(), storePath(t)
 	load := func(config string) (log string) {
 		log = filepath.Join(dir, config+".log")
 		runCaddy(t, fmt.Sprintf("log default {\noutput file %s\n}\nwebhooks {\nstore sqlite %s\n}", log, db), "")
 		return log
 	}
-	admin := func(method, path, body string) answered {
-		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d/webhooks%s", adminPort(), path), strings.NewReader(body)))
-		r.Header.Set("Content-Type", "application/json")
-		return do(t, r)
-	}
 	load("first")
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
-	admin("POST", "/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
+	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	log := load("second")
 	for _, path := range []string{db, db + "-wal"} {
 		size := must(os.Stat(path)).Size()
@@ -66,14 +58,8 @@ func TestLogOfAStoreAfterAReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const back = "webhooks store: the file is open again"
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		admin("GET", "/status", "") // by which the store notices
-		if written := must(os.ReadFile(log)); bytes.Contains(written, []byte(back)) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the second log has no word of the store")
-		}
-	}
+	until(t, "a word of the store in the second log", func() bool {
+		admin(t, "GET", "/webhooks/status", "") // by which the store notices
+		return bytes.Contains(must(os.ReadFile(log)), []byte("webhooks store: the file is open again"))
+	})
 }

@@ -3,7 +3,6 @@ package handler
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,23 +18,17 @@ func TestQueueMetrics(t *testing.T) {
 	runCaddy(t, unreached(t, "subscription busy {\n url "+busy.URL+"\n event_types busy\n}"), "")
 	t.Cleanup(func() {
 		close(hang)
-		runCaddy(t, "", "") // before the store's directory goes
+		runCaddy(t, "", "")
 		if f := countQueue(); f.known {
 			t.Errorf("without a store the figures are %+v", f)
 		}
 	})
-	admin := func(method, path, body string) string {
-		t.Helper()
-		r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
-		r.Header.Set("Content-Type", "application/json")
-		return do(t, r).body
-	}
 	scrape := func() string {
 		t.Helper()
 		forgetFigures() // which a slow machine keeps for a while
-		return admin("GET", "/metrics", "")
+		return admin(t, "GET", "/metrics", "").body
 	}
-	admin("POST", "/webhooks/events", `{"event_type":"unwanted","tenant":"nobody","payload":1}`)
+	admin(t, "POST", "/webhooks/events", `{"event_type":"unwanted","tenant":"nobody","payload":1}`)
 	metrics := scrape()
 	for _, want := range []string{
 		"caddy_webhooks_deliveries_pending 0\n", "caddy_webhooks_deliveries_oldest_due_seconds 0\n", "caddy_webhooks_dead_letters 0\n", `caddy_webhooks_deliveries_settled_total{state="dead"} `, "caddy_webhooks_deliveries_unjudged_total ",
@@ -47,12 +40,12 @@ func TestQueueMetrics(t *testing.T) {
 		}
 	}
 	published := regexp.MustCompile(`caddy_webhooks_publish_duration_seconds_count \d+`)
-	admin("POST", "/webhooks/events", `{"event_type":"","payload":1}`)
+	admin(t, "POST", "/webhooks/events", `{"event_type":"","payload":1}`)
 	if before, now := published.FindString(metrics), published.FindString(scrape()); before == "" || now != before {
 		t.Errorf("an event that was refused is timed: %s, and %s before", now, before)
 	}
-	admin("POST", "/webhooks/subscriptions/sub_crm/deactivate", "")
-	if answer := admin("POST", "/webhooks/events", `{"event_type":"a","payload":1}`); !strings.Contains(answer, `"deliveries":1`) {
+	admin(t, "POST", "/webhooks/subscriptions/sub_crm/deactivate", "")
+	if answer := admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).body; !strings.Contains(answer, `"deliveries":1`) {
 		t.Fatalf("not published: %s", answer)
 	}
 	metrics = scrape()
@@ -64,12 +57,8 @@ func TestQueueMetrics(t *testing.T) {
 			t.Errorf("while it is held: metrics lack %s", want)
 		}
 	}
-	admin("POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
-	for began := time.Now(); strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n"); {
-		if time.Since(began) > 20*time.Second {
-			t.Fatal("nothing that is due waits")
-		}
-	}
+	admin(t, "POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
+	until(t, "what is due to have waited", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
 }
 
 // unreached are options with a subscription whose receiver isn't there.
@@ -85,7 +74,7 @@ func unreached(t *testing.T, more string) string {
 			url http://127.0.0.1:%d
 			event_types *
 		}
-	}`, filepath.Join(t.TempDir(), "webhooks.db"), more, freePort())
+	}`, storePath(t), more, freePort())
 }
 
 func forgetFigures() {

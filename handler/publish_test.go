@@ -24,9 +24,8 @@ import (
 // TestPublishRefusals: an event that is not taken is answered by its status, and
 // is in the log, which is all that an operator has of it.
 func TestPublishRefusals(t *testing.T) {
-	dir, port := t.TempDir(), freePort()
-	log := filepath.Join(dir, "caddy.log")
-	runCaddy(t, fmt.Sprintf(`log default {
+	log := filepath.Join(t.TempDir(), "caddy.log")
+	s := serveSite(t, fmt.Sprintf(`log default {
 		output file %s
 		format json
 		level WARN
@@ -34,12 +33,9 @@ func TestPublishRefusals(t *testing.T) {
 	webhooks {
 		store sqlite %s
 		max_payload 1KiB
-	}`, log, filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
-		webhook_publish order.created {
-			tenant {header.X-Tenant}
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	}`, log, storePath(t)), `webhook_publish order.created {
+		tenant {header.X-Tenant}
+	}`)
 	for name, c := range map[string]struct {
 		method, tenant, body string
 		status               int
@@ -53,7 +49,7 @@ func TestPublishRefusals(t *testing.T) {
 		"just a look": {"HEAD", "acme", "", 405, "only POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := must(http.NewRequest(c.method, fmt.Sprintf("http://127.0.0.1:%d/", port), strings.NewReader(c.body)))
+			r := must(http.NewRequest(c.method, s.url, strings.NewReader(c.body)))
 			r.Header.Set("X-Tenant", c.tenant)
 			if got := do(t, r); got.StatusCode != c.status {
 				t.Errorf("status %d, want %d", got.StatusCode, c.status)
@@ -73,9 +69,8 @@ func TestPublishRefusals(t *testing.T) {
 // TestPublishDropped: an event with the id of another one is taken for that, since
 // providers change what they send again, and the log says so.
 func TestPublishDropped(t *testing.T) {
-	dir, port := t.TempDir(), freePort()
-	log := filepath.Join(dir, "caddy.log")
-	runCaddy(t, fmt.Sprintf(`log default {
+	log := filepath.Join(t.TempDir(), "caddy.log")
+	s := serveSite(t, fmt.Sprintf(`log default {
 		output file %s
 		format json
 		level WARN
@@ -86,14 +81,11 @@ func TestPublishDropped(t *testing.T) {
 			url https://app.example/
 			event_types *
 		}
-	}`, log, filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
-		webhook_publish order.created {
-			event_id {header.X-Delivery}
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	}`, log, storePath(t)), `webhook_publish order.created {
+		event_id {header.X-Delivery}
+	}`)
 	publish := func(body string, status int) (answer, logged string) {
-		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body)
+		r := post(t, s.url, body)
 		r.Header.Set("X-Delivery", "one")
 		answer = do(t, r).want(t, status).body
 		return answer, string(must(os.ReadFile(log)))
@@ -115,24 +107,20 @@ func TestPublishDropped(t *testing.T) {
 // TestPublishBeforeVerify: the wrong order of the two, which a route may have, takes
 // no event from a stranger; one that names nothing of webhook_verify needs none.
 func TestPublishBeforeVerify(t *testing.T) {
-	port := freePort()
-	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
-		route /wrong {
-			webhook_publish github.{http.webhook.event_type}
-			webhook_verify github s3cret
+	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `route /wrong {
+		webhook_publish github.{http.webhook.event_type}
+		webhook_verify github s3cret
+	}
+	route /id {
+		webhook_publish github.push {
+			event_id {http.webhook.id}
 		}
-		route /id {
-			webhook_publish github.push {
-				event_id {http.webhook.id}
-			}
-		}
-		route /none {
-			webhook_publish order.created
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	}
+	route /none {
+		webhook_publish order.created
+	}`)
 	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202} {
-		do(t, post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")).want(t, status)
+		do(t, post(t, s.url+"/"+path, "{}")).want(t, status)
 	}
 }
 
@@ -167,13 +155,12 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 			t.Cleanup(receiver.Close)
 			port := freePort()
 			runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\negress {\nallow 127.0.0.1\n}\nsubscription app {\nurl %s\nevent_types *\n}\n}",
-				filepath.Join(t.TempDir(), "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
+				storePath(t), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
 				%s
 				handle_errors 502 {
 					webhook_publish app.down
 				}
 			}`, port, c.directives))
-			t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
 			body := strings.Repeat("x", 100<<10)
 			do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, c.status)
 			if c.status != 202 {
@@ -189,14 +176,13 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 // TestPublishRefused: a route for when the app fails takes nothing from a stranger.
 func TestPublishRefused(t *testing.T) {
 	port := freePort()
-	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
 		webhook_verify github s3cret
 		reverse_proxy 127.0.0.1:%d
 		handle_errors {
 			webhook_publish app.down
 		}
 	}`, port, freePort()))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
 	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}"), "other")).want(t, 401)
 }
 
@@ -215,11 +201,10 @@ func TestPublishUnknownType(t *testing.T) {
 // TestForwardHeaders: a pattern hands on no credentials, neither to receivers nor
 // to those who look at events; whoever names one means it.
 func TestForwardHeaders(t *testing.T) {
-	dir, port := t.TempDir(), freePort()
 	got := make(chan http.Header, 1)
-	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
-	t.Cleanup(receiver.Close)
-	runCaddy(t, fmt.Sprintf(`webhooks {
+	receiver := newApp(t)
+	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
+	s := serveSite(t, fmt.Sprintf(`webhooks {
 		store sqlite %s
 		egress {
 			allow 127.0.0.1
@@ -228,13 +213,10 @@ func TestForwardHeaders(t *testing.T) {
 			url %s
 			event_types *
 		}
-	}`, filepath.Join(dir, "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
-		webhook_publish order.created {
-			forward_headers * X-Named-Token
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
-	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
+	}`, storePath(t), receiver.URL), `webhook_publish order.created {
+		forward_headers * X-Named-Token
+	}`)
+	r := post(t, s.url, "{}")
 	kept := []string{"X-Named-Token", "X-GitHub-Event", "X-Author", "X-Hub-Signature-256"}
 	left := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-Goog-Channel-Token", "X-AdobeSign-ClientId", "Api-Key", "X-Auth-Request-Email"}
 	for _, name := range slices.Concat(kept, left) {
@@ -257,12 +239,11 @@ func TestForwardHeaders(t *testing.T) {
 // TestForwardsWhatFits: a webhook isn't refused for headers that are too many or too
 // large. They are left out, and the log names them.
 func TestForwardsWhatFits(t *testing.T) {
-	dir, port := t.TempDir(), freePort()
-	log := filepath.Join(dir, "log")
+	log := filepath.Join(t.TempDir(), "log")
 	receiver := newApp(t)
 	got := make(chan http.Header, 1)
 	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	runCaddy(t, fmt.Sprintf(`log default {
+	s := serveSite(t, fmt.Sprintf(`log default {
 		output file %s
 		level WARN
 	}
@@ -275,13 +256,10 @@ func TestForwardsWhatFits(t *testing.T) {
 			url %s
 			event_types *
 		}
-	}`, log, filepath.Join(dir, "webhooks.db"), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
-		webhook_publish order.created {
-			forward_headers X-*
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
-	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
+	}`, log, storePath(t), receiver.URL), `webhook_publish order.created {
+		forward_headers X-*
+	}`)
+	r := post(t, s.url, "{}")
 	r.Header.Set("X-Large", strings.Repeat("x", 5000))
 	for i := range 40 {
 		r.Header.Set(fmt.Sprintf("X-Number-%d", 10+i), "value")
@@ -305,32 +283,28 @@ func TestForwardsWhatFits(t *testing.T) {
 // TestPublishAcknowledges: a provider that doesn't take every 2xx for success is
 // told what it wants to hear, of an event as of one that it sends again.
 func TestPublishAcknowledges(t *testing.T) {
-	dir, port := t.TempDir(), freePort()
-	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
-		handle /github {
-			webhook_verify github secret
-			webhook_publish github.push
+	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `handle /github {
+		webhook_verify github secret
+		webhook_publish github.push
+	}
+	handle /xero {
+		webhook_verify xero secret
+		webhook_publish xero.event
+	}
+	handle /sign {
+		webhook_verify dropbox-sign secret {
+			replay off
 		}
-		handle /xero {
-			webhook_verify xero secret
-			webhook_publish xero.event
+		webhook_publish sign.event
+	}
+	handle /own {
+		webhook_verify hmac secret {
+			signature header X-Signature
+			acknowledge 201 "ack"
+			replay ack 1h
 		}
-		handle /sign {
-			webhook_verify dropbox-sign secret {
-				replay off
-			}
-			webhook_publish sign.event
-		}
-		handle /own {
-			webhook_verify hmac secret {
-				signature header X-Signature
-				acknowledge 201 "ack"
-				replay ack 1h
-			}
-			webhook_publish own.event
-		}
-	}`, port))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+		webhook_publish own.event
+	}`)
 	body := `{"events":[{"eventType":"UPDATE"}]}`
 	at := fmt.Sprint(time.Now().Unix())
 	sign := fmt.Sprintf(`{"event":{"event_time":"%s","event_type":"sent","event_hash":"%s"}}`, at, mac("secret", at+"sent"))
@@ -345,7 +319,7 @@ func TestPublishAcknowledges(t *testing.T) {
 		{"/own", "X-Signature", mac("secret", body), body, 201, "text/plain; charset=utf-8", "ack"},
 	} {
 		for _, time := range []string{"first", "again"} {
-			r := post(t, fmt.Sprintf("http://127.0.0.1:%d%s", port, c.path), c.body)
+			r := post(t, s.url+c.path, c.body)
 			if c.header != "" {
 				r.Header.Set(c.header, c.value)
 			}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 		options string
 		status  int
 	}{
-		"with a store":    {"webhooks {\nstore sqlite " + filepath.Join(t.TempDir(), "webhooks.db") + "\n}", http.StatusConflict},
+		"with a store":    {"webhooks {\nstore sqlite " + storePath(t) + "\n}", http.StatusConflict},
 		"without a store": {"", http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +47,7 @@ func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	}
 	defer taken.Close()
 	options := func() string {
-		return "webhooks {\nstore sqlite " + filepath.Join(t.TempDir(), "webhooks.db") + "\n}"
+		return "webhooks {\nstore sqlite " + storePath(t) + "\n}"
 	}
 	route := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
 	ours := options()

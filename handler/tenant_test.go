@@ -14,42 +14,38 @@ import (
 // that no tenant can have, nothing.
 func TestTenantsOwnAPI(t *testing.T) {
 	const hash = `$2a$04$PITeWJ4c4TVMR9kHvGts2uotZ22WJz.wqnOGKl5ZSCub5HaVSaoeK` // of "secret"
-	dir, port := t.TempDir(), freePort()
-	log := filepath.Join(dir, "caddy.log")
-	runCaddy(t, fmt.Sprintf(`log default {
+	log := filepath.Join(t.TempDir(), "caddy.log")
+	s := serveSite(t, fmt.Sprintf(`log default {
 		output file %s
 		format json
 	}
 	webhooks {
 		store sqlite %s
-	}`, log, filepath.Join(dir, "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
-		handle_path /portal/* {
-			basic_auth {
-				acme %s
-				rival %[2]s
-				ann@acme.example %[2]s
-			}
-			webhook_api {
-				auth none
-				tenant {http.auth.user.id}
-			}
+	}`, log, storePath(t)), fmt.Sprintf(`handle_path /portal/* {
+		basic_auth {
+			acme %s
+			rival %[1]s
+			ann@acme.example %[1]s
 		}
-		handle_path /open/* {
-			webhook_api {
-				auth none
-				tenant x-{header.X-Tenant}
-			}
+		webhook_api {
+			auth none
+			tenant {http.auth.user.id}
 		}
-		handle_path /acme/* {
-			webhook_api {
-				token t0ken manage
-				tenant acme
-			}
+	}
+	handle_path /open/* {
+		webhook_api {
+			auth none
+			tenant x-{header.X-Tenant}
 		}
-	}`, port, hash))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	}
+	handle_path /acme/* {
+		webhook_api {
+			token t0ken manage
+			tenant acme
+		}
+	}`, hash))
 	call := func(user, method, path, body string) answered {
-		r := must(http.NewRequest(method, fmt.Sprintf("http://127.0.0.1:%d%s", port, path), strings.NewReader(body)))
+		r := must(http.NewRequest(method, s.url+path, strings.NewReader(body)))
 		if user == "t0ken" {
 			r.Header.Set("Authorization", "Bearer "+user)
 		} else if user != "" {

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -760,18 +759,13 @@ func TestCase38RequestSmuggling(t *testing.T) {
 // waitForTLS waits until the server has made its certificate.
 func waitForTLS(t *testing.T, addr string, config *tls.Config) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
+	until(t, "the certificate of "+addr, func() bool {
 		conn, err := tls.Dial("tcp", addr, config)
 		if err == nil {
 			conn.Close()
-			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return err == nil
+	})
 }
 
 func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
@@ -833,7 +827,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 // connection ends then; an answer of a later one may not even say so.
 func TestStalledBodyByEachHTTP(t *testing.T) {
 	port := freePort()
-	runCaddy(t, fmt.Sprintf("servers {\ntimeouts {\nread_body_idle 100ms\n}\n}\nwebhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`https://localhost:%d {
+	runCaddy(t, fmt.Sprintf("servers {\ntimeouts {\nread_body_idle 100ms\n}\n}\nwebhooks {\nstore sqlite %s\n}", storePath(t)), fmt.Sprintf(`https://localhost:%d {
 	tls internal
 	handle /verify {
 		webhook_verify github %q
@@ -847,7 +841,6 @@ func TestStalledBodyByEachHTTP(t *testing.T) {
 		}
 	}
 }`, port, testSecret))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
 	insecure := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 	waitForTLS(t, fmt.Sprintf("localhost:%d", port), insecure)
 	h1 := &http.Transport{TLSClientConfig: insecure.Clone()}

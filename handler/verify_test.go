@@ -551,7 +551,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", body))
 	do(t, r).want(t, http.StatusUnauthorized)
 
-	metrics := do(t, must(http.NewRequest("GET", fmt.Sprintf("http://localhost:%d/metrics", adminPort()), nil))).body
+	metrics := admin(t, "GET", "/metrics", "").body
 	for _, want := range []string{
 		`caddy_webhooks_verify_requests_total{provider="github",reason="",verdict="verified"}`,
 		`caddy_webhooks_verify_requests_total{provider="github",reason="bad_signature",verdict="refused"}`,
@@ -591,7 +591,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	if !strings.Contains(string(written), "request>uri query") {
 		t.Error("no warning about the signature in the URL")
 	}
-	config := do(t, must(http.NewRequest("GET", fmt.Sprintf("http://localhost:%d/config/", adminPort()), nil))).body
+	config := admin(t, "GET", "/config/", "").body
 	for where, text := range map[string]string{"log": string(written), "metrics": metrics, "config": config} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the %s shows the secret", where)
