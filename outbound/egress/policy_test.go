@@ -40,6 +40,8 @@ func TestPolicyCheckAddr(t *testing.T) {
 		{"all of IPv4 opens private", "0.0.0.0/0", "", "example.com", "192.168.1.1", Opened},
 		{"all of IPv4 opens no metadata", "0.0.0.0/0", "", "example.com", "169.254.169.254", Metadata},
 		{"CGNAT opens no metadata", "100.64.0.0/10", "", "example.com", "100.100.100.200", Metadata},
+		{"a range that begins with metadata opens none", "169.254.169.254/31", "", "example.com", "169.254.169.254", Metadata},
+		{"a range that begins with 6to4 opens none", "2002:7f00:1::/48", "", "example.com", "2002:7f00:1::", SixToFour},
 		{"metadata by itself opens", "169.254.169.254", "", "example.com", "169.254.169.254", Opened},
 		{"metadata as a /32 opens", "169.254.169.254/32", "", "example.com", "169.254.169.254", Opened},
 		{"all of IPv6 opens private", "::/0", "", "example.com", "fd12::1", Opened},

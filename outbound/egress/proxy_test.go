@@ -85,7 +85,7 @@ func (p *connectProxy) parsed(t *testing.T) *url.URL {
 
 func TestProxyIsAskedForTheAddress(t *testing.T) {
 	names := serveNames(t, map[string][]string{
-		"example.com":       {"127.0.0.1"},
+		"example.com":       {"::ffff:127.0.0.1"}, // which is asked for in its own form
 		"evil.example.com":  {"127.0.0.2"},
 		"mixed.example.com": {"127.0.0.1 127.0.0.2"},
 	})
@@ -112,8 +112,12 @@ func TestProxyIsAskedForTheAddress(t *testing.T) {
 		wantDenied(t, client, strings.Replace(p.URL, "127.0.0.1", "[::1]", 1), Loopback)
 
 		want := []string{"CONNECT 127.0.0.1:" + plain.port, "CONNECT 127.0.0.1:" + secure.port}
-		if got, _ := p.asked(); !slices.Equal(got, want) {
+		got, authorization := p.asked()
+		if !slices.Equal(got, want) {
 			t.Errorf("the proxy was asked for %q, want %q", got, want)
+		}
+		if authorization != "" {
+			t.Errorf("the proxy got the credentials %q", authorization)
 		}
 		client.CloseIdleConnections()
 	}
@@ -212,6 +216,22 @@ func TestProxyErrors(t *testing.T) {
 	}
 }
 
+func TestProxyPort(t *testing.T) {
+	for proxy, want := range map[string]string{
+		"http://10.0.0.1":       "10.0.0.1:80",
+		"https://10.0.0.1":      "10.0.0.1:443",
+		"http://[fd12::1]:3128": "[fd12::1]:3128",
+	} {
+		u, err := ParseProxy(proxy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := newProxy(u, new(tls.Config)).address; got != want {
+			t.Errorf("%s is reached at %s, want %s", proxy, got, want)
+		}
+	}
+}
+
 func TestParseProxy(t *testing.T) {
 	for _, good := range []string{"http://egress.internal:3128", "https://user:pass@proxy.example.com/", "http://10.0.0.1", "http://[fd12::1]:3128"} {
 		if _, err := ParseProxy(good); err != nil {
@@ -227,6 +247,7 @@ func TestParseProxy(t *testing.T) {
 		{"http://egress.internal:0", "1 to 65535"},
 		{"http://egress.internal/s3cret", "path"},
 		{"http://egress.internal?s3cret", "query"},
+		{"http://egress.internal#s3cret", "fragment"},
 		{"http://user:s3cret@egress.internal:x", "no URL"},
 	}
 	for _, tt := range tests {

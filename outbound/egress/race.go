@@ -66,7 +66,7 @@ func race(ctx context.Context, targets []netip.AddrPort, connect connectFunc) (n
 				return r.conn, nil
 			}
 			running--
-			if first == nil || r.n == 0 {
+			if r.n == 0 {
 				first = r.err
 			}
 			next.Reset(0)

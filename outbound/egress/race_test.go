@@ -53,6 +53,8 @@ func TestRace(t *testing.T) {
 		{"first hangs, next after its head start", endpoints("1.1.1.1", "1.0.0.1"), map[string]step{"1.1.1.1": {time.Hour, nil}, "1.0.0.1": {10 * time.Millisecond, nil}}, "1.0.0.1", nil, headStart + 10*time.Millisecond},
 		{"first is slow, but wins", endpoints("1.1.1.1", "1.0.0.1"), map[string]step{"1.1.1.1": {300 * time.Millisecond, nil}, "1.0.0.1": {time.Second, nil}}, "1.1.1.1", nil, 300 * time.Millisecond},
 		{"other family second", endpoints("2600::1", "2600::2", "1.1.1.1"), map[string]step{"2600::1": {time.Hour, nil}, "2600::2": {time.Hour, nil}, "1.1.1.1": {}}, "1.1.1.1", nil, headStart},
+		{"one of a family, many of the other", endpoints("1.1.1.1", "2600::1", "2600::2", "2600::3"), map[string]step{"1.1.1.1": {0, refused}, "2600::1": {0, refused}, "2600::2": {0, refused}, "2600::3": {}}, "2600::3", nil, 0},
+		{"all fail, the first one first", endpoints("1.1.1.1", "1.0.0.1"), map[string]step{"1.1.1.1": {0, refused}, "1.0.0.1": {time.Second, unreachable}}, "", refused, time.Second},
 		{"all fail", endpoints("1.1.1.1", "1.0.0.1"), map[string]step{"1.1.1.1": {time.Second, refused}, "1.0.0.1": {0, unreachable}}, "", refused, time.Second},
 		{"all hang", endpoints("1.1.1.1", "1.0.0.1"), map[string]step{"1.1.1.1": {time.Hour, nil}, "1.0.0.1": {time.Hour, nil}}, "", context.DeadlineExceeded, 10 * time.Second},
 		{"too many", endpoints("1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4", "1.1.1.5", "1.1.1.6", "1.1.1.7", "1.1.1.8", "1.1.1.9"), map[string]step{

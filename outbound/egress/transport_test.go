@@ -192,6 +192,9 @@ func TestTransportDenies(t *testing.T) {
 			wantDenied(t, client, "http://"+tt.host+":"+r.port+"/", tt.want)
 		})
 	}
+	if n := names.asked("evil.example.com"); n != 0 {
+		t.Errorf("a name that is denied was looked up %d times", n)
+	}
 	// Connections are accepted in turn: this one comes after any that slipped through.
 	wantOK(t, client, "http://127.0.0.1:"+r.port)
 	if n := r.connections.Load(); n != 1 {
@@ -265,6 +268,36 @@ func TestTransportOwnEndpoint(t *testing.T) {
 	wantOK(t, newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.0/8"), nil)}), "http://127.0.0.1:"+own.port)
 	if n := own.connections.Load(); n != 1 {
 		t.Errorf("the endpoint saw %d connections, want the last only", n)
+	}
+}
+
+// TestOwnEndpointIsNoOther: what is denied for Caddy's own endpoint is that one, and
+// for one on all addresses those of this machine and its neighbours, never a receiver
+// in public space that has the same port.
+func TestOwnEndpointIsNoOther(t *testing.T) {
+	tests := []struct {
+		own, to string
+		denied  bool
+	}{
+		{"127.0.0.1:443", "127.0.0.1:443", true},
+		{"127.0.0.1:443", "[64:ff9b::127.0.0.1]:443", true},
+		{"127.0.0.1:443", "127.0.0.2:443", false},
+		{"127.0.0.1:443", "8.8.8.8:443", false},
+		{"0.0.0.0:443", "10.0.0.1:443", true},
+		{"[::]:443", "10.0.0.1:443", true},
+		{"[::]:443", "10.0.0.1:8443", false},
+		{"[::]:443", "8.8.8.8:443", false},
+		{"8.8.4.4:443", "8.8.8.8:443", false},
+		{"8.8.4.4:443", "8.8.4.4:443", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.own+" and "+tt.to, func(t *testing.T) {
+			d := newDialer(Options{Policy: mustPolicy(t, list("0.0.0.0/0"), nil), Own: []netip.AddrPort{netip.MustParseAddrPort(tt.own)}}, nil)
+			err := d.check("example.com", netip.MustParseAddrPort(tt.to))
+			if (err != nil) != tt.denied {
+				t.Errorf("error is %v", err)
+			}
+		})
 	}
 }
 
