@@ -32,6 +32,7 @@ func TestCheckHeader(t *testing.T) {
 		{"injection", "X-Env", "a\r\nHost: b", "line break"},
 		{"NUL", "X-Env", "a\x00b", "line break"},
 		{"DEL", "X-Env", "a\x7fb", "line break"},
+		{"longest", "X-Env", strings.Repeat("a", MaxHeaderBytes-len("X-Env")), ""},
 		{"too long", "X-Env", strings.Repeat("a", MaxHeaderBytes), "most"},
 		{"long name", strings.Repeat("a", MaxHeaderBytes+1), "", "most"},
 
@@ -93,6 +94,7 @@ func TestCheckHeaders(t *testing.T) {
 		{"one too many", many(MaxHeaders + 1), "32 are the most"},
 		{"twice", map[string]string{"X-A": "1", "x-a": "2"}, "twice"},
 		{"a bad one", map[string]string{"X-A": "1", "Host": "2"}, `"Host"`},
+		{"the largest together", map[string]string{"X-A": strings.Repeat("a", MaxHeaderBytes/2-3), "X-B": strings.Repeat("a", MaxHeaderBytes/2-3)}, ""},
 		{"too large together", map[string]string{"X-A": strings.Repeat("a", 3000), "X-B": strings.Repeat("a", 3000)}, "together"},
 	}
 	for _, tt := range tests {
