@@ -200,8 +200,13 @@ func certificateDemand(alert error) string {
 
 func certificateProblem(err error) string {
 	var invalid x509.CertificateInvalidError
-	if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
-		return "it has expired or is not valid yet"
+	if errors.As(err, &invalid) {
+		switch invalid.Reason {
+		case x509.Expired:
+			return "it has expired or is not valid yet"
+		case x509.IncompatibleUsage:
+			return "it is not for servers: have one issued with the extended key usage serverAuth"
+		}
 	}
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {

@@ -2,12 +2,16 @@ package outbound
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -166,6 +170,34 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	}
 	if o := failure(context.Canceled); !o.stopped || o.ok() {
 		t.Errorf("broken off: %+v", o)
+	}
+}
+
+// TestCertificateForAnotherUse: such as a client's, which a CA of one's own issues too.
+func TestCertificateForAnotherUse(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewUnstartedServer(http.NotFoundHandler())
+	r.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	r.StartTLS()
+	defer r.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(r.Certificate())
+	_, err = tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	want := outcome{class: ClassTLS, words: "the certificate is not trusted: it is not for servers: have one issued with the extended key usage serverAuth"}
+	if got := failure(err); got != want {
+		t.Errorf("%v is %+v", err, got)
 	}
 }
 
