@@ -34,9 +34,9 @@ func (c *Check) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Finish gives the verdict. Body is the whole body, of which every byte was
-// written; it is read only by the schemes that must parse it. A refusal is an
-// *Error.
+// Finish gives the verdict. Body is the whole body, size bytes long, of which every
+// byte was written; it is read again only for what its hash doesn't say: values that
+// stand in it, and where it ends. A refusal is an *Error.
 func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 	if c.check == nil {
 		return nil, errFinished

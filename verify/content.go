@@ -237,8 +237,8 @@ type Bounds struct {
 	Message bool
 }
 
-// Replay says whether a replay memory bounds replays: for as long as a message
-// could be sent again its key can be kept.
+// Replay says whether Replays keep every second copy out: a message is known by its
+// MAC, and its key need not be kept for longer than its time is accepted.
 func (b Bounds) Replay() bool { return b.Time && b.Message }
 
 // Bounds are what the scheme's signature protects; nothing where the scheme is

@@ -113,7 +113,7 @@ func secondKeys(s Scheme, secrets []string) (keys []*key) {
 	}
 	for i, secret := range secrets {
 		if raw, err := second(secret); err == nil && len(raw) > 0 {
-			k := s.newKey(raw)
+			k := s.keyOf(raw)
 			k.of = i
 			keys = append(keys, k)
 		}
@@ -121,6 +121,7 @@ func secondKeys(s Scheme, secrets []string) (keys []*key) {
 	return keys
 }
 
+// newKey derives a key from a configured secret.
 func newKey(s Scheme, secret string) (*key, error) {
 	if strings.TrimSpace(secret) == "" {
 		return nil, errors.New("it is empty; see that the variable or file that it comes from is set")
@@ -132,15 +133,15 @@ func newKey(s Scheme, secret string) (*key, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("it decodes to nothing; copy it whole")
 	}
-	k := s.newKey(raw)
+	k := s.keyOf(raw)
 	if s.paired() {
 		return k, k.setPair(s, raw)
 	}
 	return k, nil
 }
 
-// newKey makes a key's hash states.
-func (s Scheme) newKey(raw []byte) *key {
+// keyOf is the key of these bytes, with its hash states.
+func (s Scheme) keyOf(raw []byte) *key {
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
 	switch {
@@ -177,8 +178,8 @@ func (s Scheme) algorithm() crypto.Hash {
 	return algorithms[s.Algorithm]
 }
 
-// GenerateSecret makes a new secret of the kind that the scheme takes, with 32
-// random bytes in it, or a private key.
+// GenerateSecret makes a new secret of the kind that the scheme takes: 32 random
+// bytes, or a private key where the scheme has key pairs.
 func GenerateSecret(s Scheme) (string, error) {
 	if s.paired() {
 		return generatePair(s)

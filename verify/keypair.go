@@ -39,9 +39,9 @@ func (k *key) setPair(s Scheme, raw []byte) (err error) {
 	return err
 }
 
-// PublicKey is what a receiver verifies with what a private key has signed, in
-// the spelling that the scheme's keys have: "whpk_…" to "whsk_…". It is "" for
-// a scheme without key pairs.
+// PublicKey is the public half of a private key, for receivers to verify with, in
+// the spelling of the scheme's keys: "whpk_…" of "whsk_…". It is "" for a scheme
+// without key pairs.
 func PublicKey(s Scheme, secret string) (string, error) {
 	if !s.paired() {
 		return "", nil

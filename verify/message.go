@@ -50,9 +50,9 @@ func (s Signed) String() string {
 	return strings.Join(words, " ")
 }
 
-// Reply is the answer to a handshake.
+// Reply is the answer to a handshake, to be sent as it is.
 type Reply struct {
 	Status int
 	Header http.Header
-	Body   []byte
+	Body   []byte // may be empty
 }

@@ -175,9 +175,9 @@ func (r *Replays) restore(key [32]byte, end time.Time) (evicted bool) {
 	return r.addLocked(key, end, now)
 }
 
-// ReplayKey is the key of a message on a route: both, the scheme and the
-// decoded MAC, never an id that isn't signed nor the text of the signature, of
-// which one MAC can have several.
+// ReplayKey is the key by which Replays know a message on a route: a hash of the
+// route, the scheme's name and the decoded MAC. The id is no part of it, since it
+// may not be signed, nor is the signature's text, of which one MAC can have several.
 func ReplayKey(route string, m *Message) [32]byte {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte(route), []byte(m.Provider), m.MAC} {

@@ -252,8 +252,8 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 }
 
 // Merge returns the scheme with every field that is set in over. Lists and maps
-// are replaced as a whole; Name and Names of the signature replace each other,
-// and the prefixes of what they were.
+// are replaced as a whole. Of the signature's Name and Names, the one that is set
+// replaces the other, and HeaderPrefixes, which were those of the old names.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:

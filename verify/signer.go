@@ -15,9 +15,11 @@ import (
 type Outgoing struct {
 	// Method is the request's; empty is POST.
 	Method string
-	// URL is the absolute URL to which the message goes.
+	// URL is the absolute URL to which the message goes. Only schemes that sign it
+	// need it.
 	URL string
-	// ID and EventType are the message's.
+	// ID and EventType are the message's. They are sent where the scheme has a
+	// header for them, and needed where it signs them.
 	ID, EventType string
 	// Timestamp is the time of signing.
 	Timestamp time.Time
@@ -52,7 +54,7 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 	return &Signer{plan: p, keys: keys}, nil
 }
 
-// Shortest is how many bytes the shortest of its keys has.
+// Shortest is the length of its shortest key in bytes, for a warning of weak ones.
 func (s *Signer) Shortest() int {
 	return len(slices.MinFunc(s.keys, func(a, b *key) int { return len(a.secret) - len(b.secret) }).secret)
 }

@@ -19,7 +19,8 @@ type Options struct {
 	// PublicURL is the scheme and host that the provider knows us by, such as
 	// "https://hooks.example.com". If empty, those of the request are used.
 	PublicURL string
-	// Past and Future override the tolerance of the scheme, unless they are 0.
+	// Past and Future override the tolerance of the scheme, unless they are 0;
+	// negative: any time will do.
 	Past, Future time.Duration
 	// NoHandshake turns the scheme's handshake off.
 	NoHandshake bool
