@@ -26,17 +26,15 @@ type input struct {
 
 	body   io.ReaderAt
 	size   int64
-	raw    []byte
-	read   bool
 	hashes [crypto.SHA512 + 1][]byte // of the body, by crypto.Hash
 
-	pairs    []pair // of the body
-	parsed   bool
-	params   []pair // of the query
-	split    bool
-	document jsonDocument
-	decoded  bool
-	trusted  bool // the body is proven: its grammar needs no proof any more
+	trusted bool // the body is proven: its grammar needs no proof any more
+
+	// What was read of it, nil before.
+	raw      []byte       // the body
+	pairs    []pair       // of the body
+	params   []pair       // of the query
+	document jsonDocument // that the body is or holds
 }
 
 // headerOnce is a header that must not be repeated.
@@ -56,19 +54,19 @@ func (in *input) headerOnce(name string) (value string, found bool, reason Reaso
 
 // queryOnce is a parameter of the URL's query that must not be repeated.
 func (in *input) queryOnce(name string) (value string, found bool, reason Reason) {
-	if !in.split {
+	if in.params == nil {
 		params, ok := parsePairs(in.url.RawQuery)
 		if !ok {
 			return "", false, ReasonMalformedField
 		}
-		in.params, in.split = params, true
+		in.params = params
 	}
 	return lookup(in.params, name)
 }
 
 // bytes are the whole body.
 func (in *input) bytes() ([]byte, Reason) {
-	if in.read {
+	if in.raw != nil {
 		return in.raw, ""
 	}
 	if in.size > maxParsedBody {
@@ -78,7 +76,7 @@ func (in *input) bytes() ([]byte, Reason) {
 	if in.size > 0 && !in.readAt(raw, 0) {
 		return nil, ReasonUnreadableBody
 	}
-	in.raw, in.read = raw, true
+	in.raw = raw
 	return raw, ""
 }
 
@@ -98,7 +96,7 @@ func (in *input) contentType() string {
 
 // form are the body's fields.
 func (in *input) form() ([]pair, Reason) {
-	if in.parsed {
+	if in.pairs != nil {
 		return in.pairs, ""
 	}
 	raw, reason := in.bytes()
@@ -112,13 +110,13 @@ func (in *input) form() ([]pair, Reason) {
 	if !ok {
 		return nil, ReasonMalformedBody
 	}
-	in.pairs, in.parsed = pairs, true
+	in.pairs = pairs
 	return pairs, ""
 }
 
 // json is the JSON document that the body is or holds.
 func (in *input) json() (jsonDocument, Reason) {
-	if in.decoded {
+	if in.document != nil {
 		return in.document, ""
 	}
 	raw, reason := in.bytes()
@@ -142,7 +140,6 @@ func (in *input) json() (jsonDocument, Reason) {
 		}
 	}
 	in.document, reason = parseJSON(raw)
-	in.decoded = reason == ""
 	return in.document, reason
 }
 
@@ -166,7 +163,7 @@ func (in *input) value(at place, element jsonDocument) (value string, found bool
 }
 
 func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
-	if in.trusted && element == nil && !in.decoded && in.plan.scheme.JSONField == "" {
+	if in.trusted && element == nil && in.document == nil && in.plan.scheme.JSONField == "" {
 		return in.provenJSON(path)
 	}
 	if element == nil {

@@ -160,7 +160,7 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 }
 
 func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
-	in := &input{plan: s.plan, method: m.Method, header: h, url: &url.URL{}, size: int64(len(m.Body)), body: bytes.NewReader(m.Body), raw: m.Body, read: true}
+	in := &input{plan: s.plan, method: m.Method, header: h, url: &url.URL{}, size: int64(len(m.Body)), body: bytes.NewReader(m.Body), raw: m.Body}
 	in.id, in.eventType = m.ID, m.EventType
 	if in.method == "" {
 		in.method = http.MethodPost

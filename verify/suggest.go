@@ -10,8 +10,8 @@ import (
 // know, the nearest first and five at most: a letter or two are wrong, or it is
 // a part of their names.
 func Suggest(name string) []string {
-	const shortest, longest, most = 3, 64, 5 // a caller of an API may send anything
-	if len(name) < shortest || len(name) > longest {
+	const shortest, most = 3, 5
+	if len(name) < shortest || len(name) > maxName { // a caller of an API may send anything
 		return nil
 	}
 	type guess struct {
