@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/subtle"
 	"encoding/hex"
@@ -187,7 +188,7 @@ func (c *check) readLateJSON() {
 		if reason != "" {
 			return
 		}
-		body, size = document.reader()
+		body, size = bytes.NewReader(document), int64(len(document))
 	}
 	spans := c.spans[:len(p.lateJSON)]
 	_ = findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts

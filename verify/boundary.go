@@ -45,30 +45,41 @@ type urlEdge struct {
 	literal string
 }
 
+// at is the segment at an index, an empty one beyond either end.
+func (t *template) at(i int) *segment {
+	if i < 0 || i >= len(t.segments) {
+		return new(segment)
+	}
+	return &t.segments[i]
+}
+
+// literal is the text of the literal at an index, "" where there is none.
+func (t *template) literal(i int) string {
+	if s := t.at(i); s.word == wordLiteral {
+		return s.text
+	}
+	return ""
+}
+
 // bound notes the literals beside each value.
 func (t *template) bound() {
+	last := len(t.segments) - 1
 	for i := range t.segments {
 		seg := &t.segments[i]
-		if i > 0 && t.segments[i-1].word == wordLiteral {
-			seg.before = t.segments[i-1].text
+		// A literal at either end separates the value from nothing.
+		if i > 1 {
+			seg.before = t.literal(i - 1)
 		}
-		if i+1 < len(t.segments) && t.segments[i+1].word == wordLiteral {
-			seg.after = t.segments[i+1].text
+		if i < last-1 {
+			seg.after = t.literal(i + 1)
 		}
 		// Behind a time, which has one length, the literal that parts it from the
 		// body shows where the value ends.
-		if i > 2 && i-3 == t.body && t.segments[i-1].word == wordTimestamp && t.segments[i-2].word == wordLiteral {
-			seg.before = t.segments[i-2].text
+		if t.body >= 0 && i == t.body+3 && t.at(i-1).word == wordTimestamp {
+			seg.before = t.literal(i - 2)
 		}
-		if i+3 < len(t.segments) && i+3 == t.body && t.segments[i+1].word == wordTimestamp && t.segments[i+2].word == wordLiteral {
-			seg.after = t.segments[i+2].text
-		}
-		// A literal at either end separates the value from nothing.
-		if i == 1 {
-			seg.before = ""
-		}
-		if i == len(t.segments)-2 {
-			seg.after = ""
+		if i == t.body-3 && t.at(i+1).word == wordTimestamp {
+			seg.after = t.literal(i + 2)
 		}
 	}
 }
@@ -162,14 +173,8 @@ func (p *plan) joinBody(t *template) {
 	if t.body < 0 {
 		return
 	}
-	at := func(i int) *segment {
-		if i < 0 || i >= len(t.segments) {
-			return &segment{}
-		}
-		return &t.segments[i]
-	}
 	for _, side := range [...]int{-1, 1} {
-		next, beyond, end := at(t.body+side), at(t.body+2*side), &t.first
+		next, beyond, end := t.at(t.body+side), t.at(t.body+2*side), &t.first
 		if side > 0 {
 			end = &t.last
 		}

@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 )
 
 // jsonDocument is a whole document that was found valid.
@@ -16,9 +15,6 @@ func parseJSON(raw []byte) (jsonDocument, Reason) {
 	}
 	return raw, ""
 }
-
-// reader reads the document.
-func (d jsonDocument) reader() (io.ReaderAt, int64) { return bytes.NewReader(d), int64(len(d)) }
 
 // raw is the value at a path. A path through an object that holds its key twice,
 // in whichever case, is refused: two readers would see two values.
