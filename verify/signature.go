@@ -71,31 +71,41 @@ func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 	if text == "" {
 		return lanes, ReasonMissingSignature
 	}
+	l := lane{content: p.content, macs: p.macs(lanes)}
 	if s.Separator == "" {
 		m, ok := p.decodeMAC(text)
 		if !ok {
 			return lanes, ReasonMalformedSignature
 		}
-		return p.addLane(lanes, lane{content: p.content, macs: append(p.macs(lanes), m)}), ""
+		l.macs = append(l.macs, m)
+		return p.addLane(lanes, l), ""
 	}
 	if strings.Count(text, s.Separator) >= maxItems {
 		return lanes, ReasonMalformedSignature
 	}
-	l := lane{content: p.content, macs: p.macs(lanes)}
-	rest := text
 	if p.timestamp.in == "first" {
-		l.first, rest, _ = strings.Cut(text, s.Separator)
+		l.first, text, _ = strings.Cut(text, s.Separator)
 		l.first = trim(l.first)
 	}
-	tag, reason := p.strongest(rest)
+	tag, reason := p.strongest(text)
 	if reason != "" {
 		return lanes, reason
 	}
 	if content := p.tagContents[tag]; content != nil {
 		l.content = content
 	}
+	if reason := p.readItems(&l, text, tag); reason != "" {
+		return lanes, reason
+	}
+	return p.addLane(lanes, l), ""
+}
+
+// readItems reads a list's signatures, which have this tag where there are tags, and
+// keeps the items that hold none.
+func (p *plan) readItems(l *lane, list, tag string) Reason {
+	s := &p.scheme.Signature
 	candidates := 0
-	for item := range strings.SplitSeq(rest, s.Separator) {
+	for item := range strings.SplitSeq(list, s.Separator) {
 		if item = trim(item); item == "" {
 			continue
 		}
@@ -118,11 +128,11 @@ func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
 	}
 	switch {
 	case candidates == 0:
-		return lanes, ReasonMissingSignature
+		return ReasonMissingSignature
 	case len(l.macs) == 0:
-		return lanes, ReasonMalformedSignature
+		return ReasonMalformedSignature
 	}
-	return p.addLane(lanes, l), ""
+	return ""
 }
 
 // cutPrefix drops the scheme's prefix. The name of an HTTP authentication
@@ -166,7 +176,7 @@ func (p *plan) macs(lanes []lane) []mac {
 		return lanes[0].macs
 	}
 	if n := len(lanes); n < cap(lanes) {
-		return lanes[:n+1][n].macs[:0] // the memory of an earlier request's
+		return lanes[:n+1][n].macs[:0] // the room that a check has for the usual request
 	}
 	return nil
 }
