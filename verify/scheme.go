@@ -1,14 +1,6 @@
 package verify
 
-import (
-	"encoding/json"
-	"fmt"
-	"reflect"
-	"regexp"
-	"strconv"
-	"strings"
-	"time"
-)
+import "reflect"
 
 // Scheme is a signature scheme as data: where the signature is and how it is
 // formatted, what is signed and with which algorithm and key, and where the
@@ -213,42 +205,6 @@ type Field struct {
 	// Pattern is a regular expression that the whole value must match. It separates
 	// an id from a body that is signed right next to it.
 	Pattern string `json:"pattern,omitempty"`
-}
-
-// Duration is a time.Duration that JSON writes as "5m0s" and reads from that,
-// with days too ("1d12h"), or from nanoseconds.
-type Duration time.Duration
-
-var days = regexp.MustCompile(`[0-9.]+d`)
-
-// MarshalJSON writes the duration as a string.
-func (d Duration) MarshalJSON() ([]byte, error) {
-	return json.Marshal(time.Duration(d).String())
-}
-
-// UnmarshalJSON reads a duration string or a number of nanoseconds.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var n int64
-	if err := json.Unmarshal(b, &n); err == nil {
-		*d = Duration(n)
-		return nil
-	}
-	var s string
-	if err := json.Unmarshal(b, &s); err != nil {
-		return fmt.Errorf("reading a duration: want a string such as \"5m\" or nanoseconds, not %s", b)
-	}
-	v, err := time.ParseDuration(days.ReplaceAllStringFunc(s, func(n string) string {
-		f, err := strconv.ParseFloat(strings.TrimSuffix(n, "d"), 64)
-		if err != nil {
-			return n // for time.ParseDuration to refuse
-		}
-		return strconv.FormatFloat(24*f, 'f', -1, 64) + "h"
-	}))
-	if err != nil {
-		return fmt.Errorf("reading a duration: %w; write it as 5m, 1h30m or 2d", err)
-	}
-	*d = Duration(v)
-	return nil
 }
 
 // Merge returns the scheme with every field that is set in over. Lists and maps
