@@ -204,22 +204,3 @@ func (e *Engine) pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-func newConfig(s Settings) (*config, error) {
-	s, err := s.complete()
-	if err != nil {
-		return nil, err
-	}
-	if s.Observer == nil {
-		s.Observer = noObserver{}
-	}
-	scheme, err := signingScheme(s.Sign)
-	if err != nil {
-		return nil, err
-	}
-	rates, err := newTenantRates(s.TenantRate)
-	if err != nil {
-		return nil, err
-	}
-	return &config{Settings: s, scheme: scheme, client: newSender(s), rates: rates, unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute}}, nil
-}

@@ -59,6 +59,25 @@ type config struct {
 	unjudged, late rate.Sometimes // bound what the log says of filters
 }
 
+func newConfig(s Settings) (*config, error) {
+	s, err := s.complete()
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := signingScheme(s.Sign)
+	if err != nil {
+		return nil, err
+	}
+	rates, err := newTenantRates(s.TenantRate)
+	if err != nil {
+		return nil, err
+	}
+	return &config{
+		Settings: s, scheme: scheme, client: newSender(s), rates: rates,
+		unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute},
+	}, nil
+}
+
 const (
 	maxConcurrency    = 100_000
 	maxResponseBody   = 1 << 20
@@ -89,16 +108,9 @@ func (s Settings) complete() (Settings, error) {
 	if s.Retry == nil {
 		s.Retry = StandardSchedule()
 	}
-	if s.Logger == nil {
-		s.Logger = slog.Default()
-	}
-	if s.Policy == nil {
-		p, err := egress.NewPolicy(nil, nil)
-		if err != nil {
-			return s, err
-		}
-		s.Policy = p
-	}
+	set(&s.Policy, new(egress.Policy))
+	set(&s.Logger, slog.Default())
+	set[Observer](&s.Observer, noObserver{})
 	if _, err := usableScheme(s.Sign); err != nil {
 		return s, fmt.Errorf("sign: %w", err)
 	}
