@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // OAuth2 is how an access token for the receiver is got, by the client credentials
@@ -96,7 +97,7 @@ func checkTokenURL(o *OAuth2, p *egress.Policy) error {
 const authorization = "Authorization"
 
 // checkAuthorization refuses what else would set it.
-func (s *SubscriptionSpec) checkAuthorization(scheme string) error {
+func (s *SubscriptionSpec) checkAuthorization(row verify.Scheme) error {
 	if s.OAuth2.TokenURL == "" {
 		return nil
 	}
@@ -105,8 +106,8 @@ func (s *SubscriptionSpec) checkAuthorization(scheme string) error {
 			return invalid("headers", "can't have %s beside oauth2, whose token goes there: remove one of the two", authorization)
 		}
 	}
-	if row, err := signingScheme(scheme); err == nil && row.FirstSet([]string{authorization}) != "" {
-		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", scheme)
+	if row.FirstSet([]string{authorization}) != "" {
+		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", row.Name)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -25,40 +24,31 @@ type Signing struct {
 // Signing tells what the deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
-	c := e.config.Load()
-	if row, err := signingScheme(cmp.Or(s.Scheme, c.Sign)); err == nil {
-		// An error: it is no secret of this scheme, which its deliveries say.
-		out.PublicKey, _ = verify.PublicKey(row, out.Secret)
+	row, err := e.config.Load().signsBy(s.Scheme)
+	if err != nil {
+		return out // which its deliveries say
 	}
-	if len(s.Secrets) > 1 && c.signsWithAll(s) && s.Secrets[1].Expires.After(e.now()) {
+	out.PublicKey, _ = verify.PublicKey(row, out.Secret) // likewise, where it is no secret of this scheme
+	if len(s.Secrets) > 1 && row.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
 	return out
 }
 
-// signsWithAll tells whether all secrets of a subscription sign, or the first alone.
-func (c *config) signsWithAll(s *store.Subscription) bool {
-	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
-	return err == nil && row.SignsWithAll()
-}
-
+// ensureSecret makes a secret where none was given.
 func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
 	}
-	v, err := newSecret(s, c)
+	row, err := c.signsBy(s.Scheme)
+	if err != nil {
+		return err
+	}
+	v, err := verify.GenerateSecret(row)
 	if err == nil {
 		s.Secrets = []store.Secret{{Value: v}}
 	}
 	return err
-}
-
-func newSecret(s *store.Subscription, c *config) (string, error) {
-	row, err := signingScheme(cmp.Or(s.Scheme, c.Sign))
-	if err != nil {
-		return "", err
-	}
-	return verify.GenerateSecret(row)
 }
 
 // RotateSecret gives a subscription a new secret. Deliveries carry the
@@ -70,17 +60,21 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		if s.FromConfig {
 			return configured(s)
 		}
+		row, err := c.signsBy(s.Scheme)
+		if err != nil {
+			return err
+		}
 		fresh := secret
 		if fresh == "" {
-			var err error
-			if fresh, err = newSecret(s, c); err != nil {
-				return err
-			}
-		} else if err := checkSigner(cmp.Or(s.Scheme, c.Sign), []string{fresh}); err != nil {
+			fresh, err = verify.GenerateSecret(row)
+		} else {
+			err = checkSecrets(row, []string{fresh})
+		}
+		if err != nil {
 			return err
 		}
 		until := e.now()
-		if c.signsWithAll(s) {
+		if row.SignsWithAll() {
 			until = until.Add(c.SecretGrace)
 		}
 		secrets := []store.Secret{{Value: fresh}}
@@ -120,8 +114,16 @@ var secretForms = map[string]string{
 	"pem":     `write a private key in PEM`,
 }
 
-// badSecret says what is wrong with a secret, and what would be right.
-func badSecret(row verify.Scheme, err error) error {
+// checkSecrets makes sure that a scheme can sign with them, and says of one that is
+// wrong what would be right.
+func checkSecrets(row verify.Scheme, secrets []string) error {
+	if len(secrets) > maxSecrets {
+		return invalid("secret", "is given more than %d times", maxSecrets)
+	}
+	_, err := verify.NewSigner(row, secrets)
+	if err == nil {
+		return nil
+	}
 	form := "leave it out to have one made"
 	if f, ok := secretForms[row.Key]; ok {
 		form = f + ", or " + form
@@ -136,7 +138,7 @@ const leastSecret = 24
 // sign all the same: whoever brings a secret that receivers know can't change it
 // in one step.
 func (c *config) warnOfShort(of slog.Attr, scheme string, secrets []string) {
-	row, err := signingScheme(cmp.Or(scheme, c.Sign))
+	row, err := c.signsBy(scheme)
 	if err != nil {
 		return
 	}

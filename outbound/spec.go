@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // SubscriptionSpec is what a user says of a subscription.
@@ -85,62 +84,6 @@ func checkRate(r float64) error {
 	return nil
 }
 
-// signingScheme finds the row of a scheme.
-func signingScheme(name string) (verify.Scheme, error) {
-	row, ok := verify.Lookup(name)
-	if ok {
-		return row, nil
-	}
-	if near := verify.Suggest(name); len(near) > 0 {
-		return row, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(near, " or "))
-	}
-	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
-}
-
-// usableScheme is signingScheme for one that is about to be chosen: it must be able
-// to sign deliveries.
-func usableScheme(name string) (verify.Scheme, error) {
-	row, err := signingScheme(name)
-	if err != nil {
-		return row, err
-	}
-	if err := row.CanSign(); err != nil {
-		return row, fmt.Errorf("%s can't sign deliveries: %w", name, err)
-	}
-	return row, nil
-}
-
-// checkSigner makes sure that the scheme can sign deliveries, and with these
-// secrets.
-func checkSigner(scheme string, secrets []string) error {
-	row, err := usableScheme(scheme)
-	if err != nil {
-		return invalid("scheme", "is wrong: %v", err)
-	}
-	switch {
-	case len(secrets) == 0:
-		return nil // one is made
-	case len(secrets) > maxSecrets:
-		return invalid("secret", "is given more than %d times", maxSecrets)
-	}
-	if _, err := verify.NewSigner(row, secrets); err != nil {
-		return badSecret(row, err)
-	}
-	return nil
-}
-
-// checkOwnHeaders refuses headers that the scheme sets: they would never be sent.
-func checkOwnHeaders(headers map[string]string, scheme string) error {
-	row, err := signingScheme(scheme)
-	if err != nil {
-		return err
-	}
-	if name := row.FirstSet(slices.Sorted(maps.Keys(headers))); name != "" {
-		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme)
-	}
-	return nil
-}
-
 func (s *SubscriptionSpec) checkURL(c *Settings) error {
 	if _, err := c.Policy.CheckURL(s.URL); err != nil {
 		return invalid("url", "is refused: %v", err)
@@ -181,14 +124,29 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if _, err := newFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
-	scheme := cmp.Or(s.Scheme, c.Sign)
-	if err := checkSigner(scheme, s.Secrets); err != nil {
+	return s.checkScheme(c)
+}
+
+// checkScheme makes sure that deliveries can be signed, with these secrets and beside
+// these headers.
+func (s *SubscriptionSpec) checkScheme(c *Settings) error {
+	row, err := usableScheme(cmp.Or(s.Scheme, c.Sign))
+	if err != nil {
+		return invalid("scheme", "is wrong: %v", err)
+	}
+	if len(s.Secrets) > 0 { // else one is made
+		if err := checkSecrets(row, s.Secrets); err != nil {
+			return err
+		}
+	}
+	if err := s.checkAuthorization(row); err != nil {
 		return err
 	}
-	if err := s.checkAuthorization(scheme); err != nil {
-		return err
+	// They would never be sent.
+	if name := row.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
+		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, row.Name)
 	}
-	return checkOwnHeaders(s.Headers, scheme)
+	return nil
 }
 
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {

@@ -66,12 +66,9 @@ func (t *target) setFilter(old *target) {
 }
 
 func (t *target) sign(c *config, now time.Time) error {
-	scheme := c.scheme
-	if t.sub.Scheme != "" {
-		var err error
-		if scheme, err = signingScheme(t.sub.Scheme); err != nil {
-			return err
-		}
+	scheme, err := c.signsBy(t.sub.Scheme)
+	if err != nil {
+		return err
 	}
 	var secrets []string
 	for _, s := range t.sub.Secrets {
@@ -84,11 +81,9 @@ func (t *target) sign(c *config, now time.Time) error {
 			}
 		}
 	}
-	signer, err := verify.NewSigner(scheme, secrets)
-	if err != nil {
+	if t.signer, err = verify.NewSigner(scheme, secrets); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
-	t.signer = signer
 	return nil
 }
 
