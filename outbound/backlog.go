@@ -51,15 +51,9 @@ func (e *Engine) watchSalvages() {
 			return
 		case <-s.Salvaged():
 		}
-		for {
-			if _, err := e.findBacklogs(e.life); err == nil {
-				break
-			}
-			select {
-			case <-e.life.Done():
-				return
-			case <-e.clock.after(claimAgain):
-			}
-		}
+		e.insist(e.life, "looking for deliveries that were salvaged", func(ctx context.Context) error {
+			_, err := e.findBacklogs(ctx)
+			return err
+		})
 	}
 }

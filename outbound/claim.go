@@ -21,8 +21,6 @@ const (
 	claimIdle = 30 * time.Second
 	// hungryPause is how long a lane waits when other lanes have all the memory.
 	hungryPause = 20 * time.Millisecond
-	// claimAgain is how long to wait after the store failed to answer.
-	claimAgain = time.Second
 )
 
 // claimer wakes lanes when something of theirs is due, and fills them from
@@ -139,14 +137,14 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.e.tellOutage("claiming deliveries that are due", err)
 		}
 		for _, l := range asking {
-			c.schedule(l, now.Add(claimAgain))
+			c.schedule(l, now.Add(storeAgain))
 			c.e.dispatch.kick(l)
 		}
 		return
 	}
 	// Where a lane got nothing of what is due, others have all the memory there
 	// is, or another node just looks at the same.
-	again, size := claimAgain, 0
+	again, size := storeAgain, 0
 	for _, c := range claimed {
 		size += sizes(c.Deliveries)
 	}
@@ -168,7 +166,7 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 		if ctx.Err() == nil {
 			c.e.tellOutage("making dead letters of a deleted subscription's deliveries", err)
 		}
-		c.schedule(l, c.e.now().Add(claimAgain))
+		c.schedule(l, c.e.now().Add(storeAgain))
 	case len(buried) == changeBatch:
 		c.schedule(l, c.e.now())
 	}

@@ -19,20 +19,21 @@ type (
 
 // Delivery returns a delivery by its public id.
 func (e *Engine) Delivery(ctx context.Context, id string) (*Record, error) {
-	key, err := deliveryKey(id)
-	if err != nil {
-		return nil, err
-	}
-	return e.record(ctx, key)
-}
-
-func (e *Engine) record(ctx context.Context, key store.ID) (*Record, error) {
-	r, err := e.store.Delivery(ctx, key)
+	r, err := e.delivery(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	e.foresee(r)
 	return r, nil
+}
+
+// delivery is one as the store has it.
+func (e *Engine) delivery(ctx context.Context, id string) (*Record, error) {
+	key, err := deliveryKey(id)
+	if err != nil {
+		return nil, err
+	}
+	return e.store.Delivery(ctx, key)
 }
 
 // Deliveries lists deliveries, newest first. Dead letters are those whose
@@ -65,11 +66,7 @@ func deliveryKey(id string) (store.ID, error) {
 // Redeliver queues a delivery at once, whatever its state, and starts its
 // schedule anew. Where an attempt is under way, another one follows it.
 func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
-	key, err := deliveryKey(id)
-	if err != nil {
-		return nil, err
-	}
-	r, err := e.store.Delivery(ctx, key)
+	r, err := e.delivery(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -77,18 +74,18 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	if l == nil {
 		return nil, fmt.Errorf("%w: subscription %s was deleted: publish the event again for another", ErrConflict, r.SubscriptionID)
 	}
-	l.renew(key)
-	done, err := e.requeue(ctx, Query{Delivery: key, Limit: 1})
+	l.renew(r.ID)
+	done, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
-	l.renewed(key)
+	l.renewed(r.ID)
 	if done.Count == 0 {
 		if ev, err := e.store.Event(ctx, r.Tenant, r.EventID); err == nil && ev.PayloadRemoved {
 			return nil, fmt.Errorf("%w: %s", ErrConflict, payloadRemoved)
 		}
 	}
-	return e.record(ctx, key)
+	return e.Delivery(ctx, id)
 }
 
 // DeliveryOf returns the id of the delivery that an attempt was made for.
@@ -104,11 +101,7 @@ func (e *Engine) DeliveryOf(ctx context.Context, attempt string) (id string, err
 // Cancel makes a dead letter of a delivery that waits for an attempt. What comes
 // behind it in order is tried at once.
 func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
-	key, err := deliveryKey(id)
-	if err != nil {
-		return nil, err
-	}
-	r, err := e.store.Delivery(ctx, key)
+	r, err := e.delivery(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +109,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, fmt.Errorf("%w: the delivery is %s: only one that waits can be cancelled", ErrConflict, r.State)
 	}
 	l := e.lanes.byKey(r.Subscription)
-	buried, err := e.buryOne(ctx, l, key, r.Subscription)
+	buried, err := e.buryOne(ctx, l, r)
 	if err != nil {
 		return nil, err
 	}
@@ -134,13 +127,13 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 }
 
 // buryOne cancels a delivery that waits, also where it is next in line.
-func (e *Engine) buryOne(ctx context.Context, l *lane, key, subscription store.ID) ([]*Record, error) {
+func (e *Engine) buryOne(ctx context.Context, l *lane, r *Record) ([]*Record, error) {
 	e.claims.working.Lock() // or a claim may just hold it
 	defer e.claims.working.Unlock()
 	if l != nil {
 		l.flush()
 	}
-	return e.bury(ctx, store.Burial{Subscription: subscription, Delivery: key, Reason: ReasonCancelled, Limit: 1})
+	return e.bury(ctx, store.Burial{Subscription: r.Subscription, Delivery: r.ID, Reason: ReasonCancelled, Limit: 1})
 }
 
 // bury makes dead letters of deliveries that wait.
@@ -243,9 +236,7 @@ func (e *Engine) requeueSettled(key store.ID) {
 	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server ends before, redeliver it once more",
 		"delivery", key.With(store.DeliveryPrefix), "error", err)
 	e.background(func(ctx context.Context) {
-		for err != nil && ctx.Err() == nil {
-			e.pause(ctx, claimAgain)
-			err = requeue(ctx)
-		}
+		e.pause(ctx, storeAgain)
+		e.insist(ctx, "queueing deliveries again after an attempt that was under way", requeue)
 	})
 }

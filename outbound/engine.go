@@ -192,6 +192,22 @@ func (e *Engine) background(f func(context.Context)) {
 	}
 }
 
+// insist does what has to be done with the store, again and again after errors,
+// until ctx is done.
+func (e *Engine) insist(ctx context.Context, what string, do func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e.tellOutage(what, err)
+		e.pause(ctx, storeAgain)
+	}
+}
+
+// storeAgain is how long to wait after the store failed to do something.
+const storeAgain = time.Second
+
 // tellOutage tells the log why the store does not do something that is tried again.
 func (e *Engine) tellOutage(what string, err error) {
 	e.outages.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })

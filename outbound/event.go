@@ -288,7 +288,7 @@ func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error)
 		return nil, err
 	}
 	e.ask(ctx, l.key)
-	return e.record(ctx, p.Deliveries[0].ID)
+	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
 }
 
 // Event returns an event with its payload.

@@ -109,7 +109,7 @@ func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 		t.Fatal("it claims nothing")
 	}
 	l.stored(l.at(time.Hour)) // another retry, while the claim is under way
-	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0), claimAgain)
+	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0), storeAgain)
 	if !l.alarm.set || l.alarm.at.After(l.at(time.Second)) {
 		t.Errorf("the rest of what is due waits for its next alarm, %v", l.alarm.at)
 	}
@@ -121,7 +121,7 @@ func TestLaneClaimsAtOnceWhatCameUpDuringAClaim(t *testing.T) {
 	l.e.claims.due(l.e.now(), nil)
 	_, ticket, _ := l.look(false)
 	due := l.at(-time.Second)
-	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute), claimAgain)
+	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute), storeAgain)
 	if !l.alarm.set || !l.alarm.at.Equal(due) {
 		t.Errorf("what is due since %v is claimed at %v", due, l.alarm.at)
 	}

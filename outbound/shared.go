@@ -25,13 +25,8 @@ func (e *Engine) followNodes() {
 				l.flush()
 			}
 		}
-		for news.Changed && e.life.Err() == nil {
-			err := e.refresh(e.life)
-			if err == nil {
-				break
-			}
-			e.config.Load().Logger.Error("reading what another node has changed; trying again", "error", err)
-			e.pause(e.life, claimAgain)
+		if news.Changed {
+			e.insist(e.life, "reading what another node has changed", e.refresh)
 		}
 		e.asked(news.Asked)
 		e.wakeLanes(e.life, news.Waits)
