@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -168,12 +167,12 @@ func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
 	}
 	switch {
 	case n.failsTooLong:
-		e.background(func(ctx context.Context) { e.deactivateFailing(ctx, c, l, t.sub) })
+		e.background(func(ctx context.Context) {
+			e.giveUp(ctx, t.sub, ReasonFailing, func() bool { return l.failsTooLong(c.DisableAfter) })
+		})
 	case o.gone:
 		e.background(func(ctx context.Context) {
-			if err := e.deactivateGone(ctx, t.sub); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-				c.Logger.Error("deactivating a subscription whose receiver is gone", Named(t.sub.ID, t.sub.Tenant), "error", err)
-			}
+			e.giveUp(ctx, t.sub, ReasonGone, func() bool { return true })
 		})
 	case n.wentDown:
 		l.flush() // what it can't deliver soon would take the memory of others

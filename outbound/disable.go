@@ -92,15 +92,18 @@ func (l *lane) worksForOthers() {
 	}
 }
 
-// deactivateFailing deactivates a subscription whose receiver has failed for too
-// long, unless it has another receiver by now, or works again.
-func (e *Engine) deactivateFailing(ctx context.Context, c *config, l *lane, failed *store.Subscription) {
-	_, err := e.setActiveIf(ctx, failed.ID, false, ReasonFailing, func(s *store.Subscription) bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return sameReceiver(s, failed) && c.DisableAfter.met(l.breaker.failing(), e.now(), 1)
-	})
+// giveUp deactivates a subscription for how an attempt at its receiver has ended,
+// unless it has another receiver by now, or that isn't so any more.
+func (e *Engine) giveUp(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
+	_, err := e.setActiveIf(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		c.Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
+		e.config.Load().Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}
+}
+
+// failsTooLong tells whether the row of failures that goes on is one to give up for.
+func (l *lane) failsTooLong(d DisableAfter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return d.met(l.breaker.failing(), l.e.now(), 1)
 }

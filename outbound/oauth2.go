@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -273,12 +272,8 @@ func noToken(o outcome) outcome {
 	return o
 }
 
-// cloneOAuth2 has nil for what is empty, as it comes back from the store: it would be
-// taken for a change.
+// cloneOAuth2 has nil for what is empty, as cloneMap.
 func cloneOAuth2(o OAuth2) OAuth2 {
-	o.Scopes, o.Params = append([]string(nil), o.Scopes...), maps.Clone(o.Params)
-	if len(o.Params) == 0 {
-		o.Params = nil
-	}
+	o.Scopes, o.Params = append([]string(nil), o.Scopes...), cloneMap(o.Params)
 	return o
 }

@@ -42,7 +42,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) {
 		s.Subscriptions = []outbound.SubscriptionSpec{
 			{Name: "main", URL: "http://127.0.0.1:9/", EventTypes: []string{"order.*"}, Headers: map[string]string{"X-A": "b"}, Secrets: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}},
-			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true}, // its secret is made
+			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true, Headers: map[string]string{}}, // its secret is made
 		}
 		s.EventTypes = []outbound.EventType{{Name: "order.created", Description: "An order"}, {Name: "order.paid"}}
 	})

@@ -163,7 +163,7 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	old := *row
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
-	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), maps.Clone(s.Headers)
+	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), cloneMap(s.Headers)
 	row.OAuth2 = cloneOAuth2(s.OAuth2)
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
 	if !sameReceiver(&old, row) {
@@ -177,15 +177,33 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	}
 }
 
+// specOf is what was said, but for the name, of the subscription that a row is of.
+func specOf(row *store.Subscription) SubscriptionSpec {
+	s := SubscriptionSpec{
+		URL: row.URL, Description: row.Description, Tenant: row.Tenant,
+		EventTypes: slices.Clone(row.EventTypes), Headers: cloneMap(row.Headers),
+		OAuth2: cloneOAuth2(row.OAuth2),
+		Scheme: row.Scheme, RateLimit: row.RateLimit, Ordered: row.Ordered, Filter: row.Filter,
+	}
+	for _, v := range row.Secrets {
+		s.Secrets = append(s.Secrets, v.Value)
+	}
+	return s
+}
+
+// cloneMap has nil for an empty map, as it comes back from the store: it would be
+// taken for a change.
+func cloneMap(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
 // isWritten tells whether the row of a subscription in the configuration says
 // all of this already.
 func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
 	want := *row
 	s.apply(&want)
-	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 &&
-		row.URL == want.URL && row.Description == want.Description && row.Tenant == want.Tenant &&
-		slices.Equal(row.EventTypes, want.EventTypes) && maps.Equal(row.Headers, want.Headers) &&
-		reflect.DeepEqual(row.OAuth2, want.OAuth2) &&
-		row.Scheme == want.Scheme && row.RateLimit == want.RateLimit && row.Ordered == want.Ordered && row.Filter == want.Filter &&
-		slices.Equal(row.Secrets, want.Secrets)
+	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 && reflect.DeepEqual(*row, want)
 }

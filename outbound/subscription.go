@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -95,23 +94,17 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		if s.FromConfig {
 			return configured(s)
 		}
-		spec := SubscriptionSpec{
-			URL: s.URL, EventTypes: s.EventTypes, Description: s.Description, Headers: maps.Clone(s.Headers),
-			OAuth2: cloneOAuth2(s.OAuth2), Scheme: s.Scheme, RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: s.Filter,
-		}
+		spec, was := specOf(s), specOf(s)
 		if err := edit(&spec); err != nil {
 			return err
 		}
-		spec.Tenant, spec.Secrets = s.Tenant, nil
-		for _, v := range s.Secrets {
-			spec.Secrets = append(spec.Secrets, v.Value)
-		}
-		if spec.URL != s.URL { // the policy may have changed since it was set, which is no fault of other changes
+		spec.Tenant, spec.Secrets = was.Tenant, was.Secrets
+		if spec.URL != was.URL { // the policy may have changed since it was set, which is no fault of other changes
 			if err := spec.checkURL(&c.Settings); err != nil {
 				return err
 			}
 		}
-		if spec.OAuth2.TokenURL != s.OAuth2.TokenURL {
+		if spec.OAuth2.TokenURL != was.OAuth2.TokenURL {
 			if err := checkTokenURL(&spec.OAuth2, c.Policy); err != nil {
 				return err
 			}
@@ -119,9 +112,8 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		if err := spec.check(&c.Settings); err != nil {
 			return err
 		}
-		secrets := s.Secrets
+		spec.Secrets = nil // the row's have expiries
 		spec.apply(s)
-		s.Secrets = secrets // with their expiries
 		return nil
 	})
 }
@@ -151,13 +143,6 @@ func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscripti
 // waits for a retry is tried. It does so where the subscription is active too.
 func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
 	return e.setActive(ctx, id, true, "")
-}
-
-// deactivateGone deactivates a subscription whose receiver answered 410, unless
-// it has another by now.
-func (e *Engine) deactivateGone(ctx context.Context, answered *store.Subscription) error {
-	_, err := e.setActiveIf(ctx, answered.ID, false, ReasonGone, func(s *store.Subscription) bool { return sameReceiver(s, answered) })
-	return err
 }
 
 func (e *Engine) setActive(ctx context.Context, id string, active bool, reason string) (*Subscription, error) {
