@@ -41,6 +41,12 @@ func TestTokensThatCannotBe(t *testing.T) {
 	}
 }
 
+func TestTokensMayHaveWhateverAHeaderHas(t *testing.T) {
+	if _, err := newAuth([]Token{{"!~", ScopeRead}}, false); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAuthorization(t *testing.T) {
 	a, err := newAuth([]Token{{"pub", ScopePublish}, {"both", ScopePublish}, {"both", ScopeRead}, {"all", ScopeManage}}, false)
 	if err != nil {
@@ -62,6 +68,7 @@ func TestAuthorization(t *testing.T) {
 		{[]string{"Bearer "}, 0, codeInvalidToken},
 		{[]string{"pub"}, 0, codeInvalidToken},
 		{[]string{"Basic cHViOg=="}, 0, codeInvalidToken},
+		{[]string{"Basic pub"}, 0, codeInvalidToken},
 		{[]string{"Bearer pu"}, 0, codeInvalidToken},
 		{[]string{"Bearer pubb"}, 0, codeInvalidToken},
 		{[]string{"Bearer Pub"}, 0, codeInvalidToken},

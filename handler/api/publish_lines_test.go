@@ -56,6 +56,9 @@ func TestLinesAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestEachLineIsJudgedByItself(t *testing.T) {
+	wide := func(size int) string { // an event of little payload
+		return fmt.Sprintf("%-*s}", size-1, `{"event_type":"a","payload":1`)
+	}
 	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 1000 })
 	body := strings.Join([]string{
 		`{"event_type":"a","payload":{ "n" : 1 },"event_id":"one"}`,
@@ -70,6 +73,8 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 		`{"event_type":"a","payload":2,"id":"x"}`,
 		`[]`,
 		"\xff",
+		wide(1000 + 16<<10),
+		wide(1000 + 16<<10 + 1),
 		`{"event_type":"a","payload":null}`, // without a line's end
 	}, "\n")
 	var got []string
@@ -88,6 +93,8 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 		"11: 400 invalid_json",
 		"12: 400 invalid_json",
 		"13: 202 evt",
+		"14: 413 too_large",
+		"15: 202 evt",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))

@@ -1,11 +1,15 @@
 package api_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -29,6 +33,7 @@ func TestRefusals(t *testing.T) {
 		{"wrong token", call{method: "GET", path: "/events", token: "wrong"}, 401, "invalid_token", "", "in its configuration", "WWW-Authenticate", `Bearer realm="webhooks", error="invalid_token"`},
 		{"narrow token", call{method: "GET", path: "/events", token: publishToken}, 403, "insufficient_scope", "", "GET /events needs read or manage", "WWW-Authenticate", `Bearer realm="webhooks", error="insufficient_scope", scope="read"`},
 		{"no such path", call{method: "GET", path: "/event"}, 404, "no_such_route", "", "GET /openapi.json", "", ""},
+		{"posting to the dashboard", call{method: "POST", path: "/", token: "-"}, 401, "missing_token", "", "", "", ""},
 		{"wrong method", call{method: "PUT", path: "/events"}, 405, "method_not_allowed", "", "GET, POST only", "Allow", "GET, POST"},
 
 		{"plain text", call{method: "POST", path: "/events", body: "{}", header: text}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json or application/x-ndjson", "", ""},
@@ -267,6 +272,53 @@ func TestTenantRate(t *testing.T) {
 	answers := s.publishLines(event + "\n" + `{"event_type":"a","payload":1}` + "\n")
 	if len(answers) != 2 || answers[0].text("code") != "rate_limited" || answers[1].text("event_id") == "" {
 		t.Errorf("%v", answers)
+	}
+}
+
+// Whatever says of a body that it is JSON in UTF-8, or nothing of it, is taken.
+func TestTypesOfBodies(t *testing.T) {
+	s := start(t)
+	for _, header := range []http.Header{
+		{"Content-Type": {"application/json; charset=utf-8"}},
+		{"Content-Type": {"Application/JSON;charset=UTF-8"}},
+		{"Content-Type": {"application/x-www-form-urlencoded"}}, // what curl -d says
+		{"Content-Type": nil},
+		{"Content-Encoding": {"Identity"}},
+	} {
+		a := s.do(call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1}`, header: header})
+		if a.StatusCode != 202 {
+			t.Errorf("%v: %d %s", header, a.StatusCode, a.body)
+		}
+	}
+}
+
+// A body that stalls until the server's patience ends is refused, and the rest of it
+// can't pass for another request.
+func TestABodyThatStalls(t *testing.T) {
+	s := start(t)
+	impatient := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		s.Config.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(impatient.Close)
+	conn, err := net.Dial("tcp", impatient.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, publishToken)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := parse(t, body); resp.StatusCode != 408 || p.text("code") != "body_too_slow" || !resp.Close {
+		t.Errorf("%s, closed is %v: %s", resp.Status, resp.Close, body)
 	}
 }
 

@@ -101,6 +101,32 @@ func TestTail(t *testing.T) {
 	}
 }
 
+func TestTailOfATenant(t *testing.T) {
+	s := start(t)
+	s.stays.Store(true)
+	r := newReceiver(t, 200)
+	for _, tenant := range []string{"acme", "rival"} {
+		s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"tenant":"`+tenant+`"}`).want(t, 201)
+	}
+	of := s.tail(t, "?tenant=rival")
+	for _, tenant := range []string{"acme", "rival"} {
+		s.post("/events", `{"event_type":"a","payload":1,"tenant":"`+tenant+`"}`).want(t, 202)
+		s.attempt() // before the other's
+	}
+	if d := of.next(s.contract); d.text("tenant") != "rival" {
+		t.Errorf("got %v", d)
+	}
+	s.stays.Store(false)
+}
+
+// TestTailsThatEnded: only so many can be followed at once.
+func TestTailsThatEnded(t *testing.T) {
+	s := start(t)
+	for range 65 {
+		s.do(call{method: "HEAD", path: "/tail"}).want(t, 200)
+	}
+}
+
 func TestTailRefuses(t *testing.T) {
 	s := start(t)
 	for query, field := range map[string]string{"?limit=1": "limit", "?state=lost": "state", "?since=2026-01-01T00:00:00Z": "since", "?event_type=a*": "event_type"} {
