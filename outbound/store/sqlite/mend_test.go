@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -343,5 +344,72 @@ func TestSubscriptionIsSalvaged(t *testing.T) {
 	}
 	if got, err := s.Subscriptions(t.Context()); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], sub) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestLostDeliveriesGoToWhoseTheyWere: what is made anew goes to those alone to whom
+// the event could have gone, of its tenant and by what they have asked for, and to
+// nobody a second time.
+func TestLostDeliveriesGoToWhoseTheyWere(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	subs := []*store.Subscription{
+		{ID: "sub_pattern", Tenant: "acme", EventTypes: []string{"user.*", "order.*"}},
+		{ID: "sub_name", Tenant: "acme", EventTypes: []string{"order.created"}},
+		{ID: "sub_all", Tenant: "acme", EventTypes: []string{"*"}},
+		{ID: "sub_operator", EventTypes: []string{"webhooks.*"}},
+		{ID: "sub_other_type", Tenant: "acme", EventTypes: []string{"user.*", "order"}},
+		{ID: "sub_rival", Tenant: "rival", EventTypes: []string{"order.*", "webhooks.*"}},
+		{ID: "sub_nobody", EventTypes: []string{"*", "order.*"}},
+		{ID: "sub_filter", Tenant: "acme", EventTypes: []string{"order.*"}, Filter: "payload.total > 100"},
+		{ID: "sub_deleted", Tenant: "acme", EventTypes: []string{"order.*"}},
+		{ID: "sub_later", Tenant: "acme", EventTypes: []string{"order.*", "webhooks.*"}},
+	}
+	create := func(sub *store.Subscription) {
+		sub.Key, sub.URL, sub.Active = ids.Next(), "https://example.com", true
+		if err := s.CreateSubscription(t.Context(), sub); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sub := range subs[:9] {
+		create(sub)
+	}
+	published := func(eventType string, to ...*store.Subscription) *store.Publication {
+		p := publication(ids)
+		p.Event.Type, p.Event.Tenant = eventType, "acme"
+		for _, sub := range to {
+			p.Deliveries = append(p.Deliveries, store.NewDelivery{ID: ids.Next(), Subscription: sub.Key, Due: time.Now()})
+		}
+		publish(t, s, p)
+		return p
+	}
+	order := published("order.created", subs[0], subs[1], subs[2])
+	told := published("webhooks.delivery.dead", subs[3])
+	if err := s.DeleteSubscription(t.Context(), subs[8].ID); err != nil {
+		t.Fatal(err)
+	}
+	create(subs[9])
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, fmt.Sprintf("DELETE FROM delivery WHERE id IN (%d, %d, %d)", order.Deliveries[1].ID, order.Deliveries[2].ID, told.Deliveries[0].ID))
+	breakPages(t, path, "delivery_pending")
+	s = open(t, path)
+	deliveries, err := s.Deliveries(t.Context(), store.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range deliveries {
+		got = append(got, d.EventType+" to "+d.SubscriptionID)
+	}
+	slices.Sort(got)
+	want := []string{"order.created to sub_all", "order.created to sub_name", "order.created to sub_pattern", "webhooks.delivery.dead to sub_operator"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the deliveries are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if found := s.Salvages(); len(found) != 1 || found[0].Repeated != 3 || found[0].Lost.Deliveries != 0 {
+		t.Errorf("%+v", found)
 	}
 }
