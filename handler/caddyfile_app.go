@@ -123,8 +123,11 @@ var eventTypeOptions = map[string]option[*EventType]{
 
 // exponentialOptions are those of retry exponential.
 var exponentialOptions = map[string]option[*Exponential]{
-	"base":     duration(func(x *Exponential) *caddy.Duration { return &x.Base }),
-	"factor":   {parseFactor, false},
+	"base": duration(func(x *Exponential) *caddy.Duration { return &x.Base }),
+	"factor": parsed(func(x *Exponential) *float64 { return &x.Factor }, func(arg string) (float64, bool) {
+		value, err := strconv.ParseFloat(arg, 64)
+		return value, err == nil
+	}, "a number such as 2"),
 	"max":      duration(func(x *Exponential) *caddy.Duration { return &x.Max }),
 	"attempts": number(func(x *Exponential) *int { return &x.Attempts }),
 }
@@ -220,17 +223,6 @@ func parseRetry(d *caddyfile.Dispenser, a *App) error {
 			return d.Errf("retry %s: write delays, as in: retry 5s 5m 30m 2h", arg)
 		}
 		a.Retry.Delays = append(a.Retry.Delays, caddy.Duration(delay))
-	}
-	return nil
-}
-
-func parseFactor(d *caddyfile.Dispenser, x *Exponential) (err error) {
-	var arg string
-	if err := oneArg(d, &arg); err != nil {
-		return err
-	}
-	if x.Factor, err = strconv.ParseFloat(arg, 64); err != nil {
-		return d.Errf("factor %s: write a number such as 2", arg)
 	}
 	return nil
 }

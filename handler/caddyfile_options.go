@@ -96,19 +96,6 @@ func noArg(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// onlyWord is for an option that can have one value alone.
-func onlyWord(d *caddyfile.Dispenser, word string) error {
-	name := d.Val()
-	var value string
-	if err := oneArg(d, &value); err != nil {
-		return err
-	}
-	if value != word {
-		return d.Errf("%s %s: the only value is %s; leave the line out otherwise", name, value, word)
-	}
-	return nil
-}
-
 // list is an option with one or more arguments, and more where it is repeated.
 func list[T any](place func(T) *[]string) option[T] {
 	return option[T]{repeat: true, parse: func(d *caddyfile.Dispenser, to T) error {
@@ -150,6 +137,11 @@ func flagOption[T any](place func(T) *bool) option[T] {
 		*place(to) = true
 		return noArg(d)
 	}}
+}
+
+// only is an option that can have one value alone.
+func only[T any](word string, place func(T) *bool) option[T] {
+	return parsed(place, func(arg string) (bool, bool) { return true, arg == word }, word+", or leave the line out")
 }
 
 // parsed is an option with one argument that is more than text: want says what.

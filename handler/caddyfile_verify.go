@@ -117,7 +117,7 @@ var verifyOptions = map[string]option[*Verify]{
 	"tolerance":    {parseTolerance, false},
 	"max_body":     size(func(h *Verify) *int64 { return &h.MaxBody }),
 	"replay":       {parseReplay, false},
-	"enforce":      {parseEnforce, false},
+	"enforce":      only("off", func(h *Verify) *bool { return &h.DryRun }),
 	"handshake":    {parseHandshake, false},
 
 	"name":            text(func(h *Verify) *string { return &h.Scheme.Name }),
@@ -134,10 +134,13 @@ var verifyOptions = map[string]option[*Verify]{
 	"body_digest":     text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
 	"header_prefixes": list(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
 	"default_port":    text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
-	"unbound_body":    {parseUnboundBody, false},
-	"status_code":     {parseStatusCode, false},
-	"acknowledge":     {parseAcknowledge, false},
-	"content_types":   list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
+	"unbound_body":    only("allow", func(h *Verify) *bool { return &h.Scheme.UnboundBody }),
+	"status_code": parsed(func(h *Verify) *int { return &h.Scheme.StatusCode }, func(arg string) (int, bool) {
+		value, err := strconv.Atoi(arg)
+		return value, err == nil && 400 <= value && value <= 499
+	}, "a status from 400 to 499"),
+	"acknowledge":   {parseAcknowledge, false},
+	"content_types": list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
 }
 
 // signatureOptions are the subdirectives of a signature's block.
@@ -215,11 +218,6 @@ func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
 	return nil
 }
 
-func parseEnforce(d *caddyfile.Dispenser, h *Verify) error {
-	h.DryRun = true
-	return onlyWord(d, "off")
-}
-
 func parseHandshake(d *caddyfile.Dispenser, h *Verify) error {
 	var value string
 	if err := oneArg(d, &value); err != nil {
@@ -285,24 +283,6 @@ func parseTimestamp(d *caddyfile.Dispenser, h *Verify) error {
 	if len(args) > 0 {
 		return d.Err(written)
 	}
-	return nil
-}
-
-func parseUnboundBody(d *caddyfile.Dispenser, h *Verify) error {
-	h.Scheme.UnboundBody = true
-	return onlyWord(d, "allow")
-}
-
-func parseStatusCode(d *caddyfile.Dispenser, h *Verify) error {
-	var arg string
-	if err := oneArg(d, &arg); err != nil {
-		return err
-	}
-	status, err := strconv.Atoi(arg)
-	if err != nil || status < 400 || status > 499 {
-		return d.Errf("status_code %s: write a status from 400 to 499", arg)
-	}
-	h.Scheme.StatusCode = status
 	return nil
 }
 
