@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,17 +17,11 @@ import (
 
 // isolation is what one user of the server costs the others.
 var isolation = []scenario{
-	{name: "endpoints", rounds: badEndpoints},
-	{name: "tenants", rounds: greedyTenant},
-	{name: "flood", rounds: flood},
-	{name: "connections", rounds: idleConnections},
-	{name: "uploads", rounds: slowUploads},
-}
-
-// note shows a round as soon as it is measured.
-func note(name string, rounds []figures) []figures {
-	fmt.Fprintf(os.Stderr, "%s: %v\n", name, rounds[len(rounds)-1])
-	return rounds
+	{name: "endpoints", alone: badEndpoints},
+	{name: "tenants", alone: greedyTenant},
+	{name: "flood", alone: flood},
+	{name: "connections", alone: idleConnections},
+	{name: "uploads", alone: slowUploads},
 }
 
 // slice is how long one way of things is measured before the other ways have
@@ -56,15 +49,15 @@ func inTurns(ways int, span time.Duration, measure func(way int) ([]int64, error
 // 900 events a second to 995 good ones and 100 to the other five, which are
 // good for the one server, and for the other dead, slow, endless, late and
 // broken. It compares how long the 995 waited.
-func badEndpoints(b *bench, n int) ([]figures, error) {
+func badEndpoints(b *bench, each rounds) error {
 	r, err := receive()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.close()
 	dead, open, err := blackhole()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer open()
 	bad := []string{"http://" + dead + "/"}
@@ -78,14 +71,13 @@ func badEndpoints(b *bench, n int) ([]figures, error) {
 	var servers [2]*server
 	for i, rest := range [][]string{twins, bad} {
 		if servers[i], err = b.thousand(r, rest); err != nil {
-			return nil, err
+			return err
 		}
 		defer servers[i].stop()
 	}
 	good := stream{rate: 900, event: func(i int) (string, string) { return fmt.Sprintf("good.e%d", i%goodEndpoints), "" }, count: true}
 	rest := stream{rate: 100, event: func(i int) (string, string) { return fmt.Sprintf("rest.e%d", i%len(bad)), "" }}
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		took, err := inTurns(2, b.span, func(way int) ([]int64, error) {
 			return servers[way].received(r, slice, good, rest)
 		})
@@ -93,13 +85,12 @@ func badEndpoints(b *bench, n int) ([]figures, error) {
 			return nil, servers[1].explain(err)
 		}
 		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
-		rounds = note("endpoints", append(rounds, figures{
+		return figures{
 			{"p99 with ÷ without", p99[1] / p99[0]}, {"p50 with ÷ without", p50[1] / p50[0]},
 			{"p99 with, ms", p99[1]}, {"p99 without, ms", p99[0]}, {"p50 with, ms", p50[1]}, {"p50 without, ms", p50[0]},
 			{"RSS with, MiB", servers[1].rss()}, {"RSS without, MiB", servers[0].rss()},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }
 
 const goodEndpoints = 995
@@ -124,22 +115,22 @@ func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
 // one of them publishes a hundred times as many, and as many as are accepted, to
 // a server without and to one with a limit of twice the share. It compares how
 // long the others waited.
-func greedyTenant(b *bench, n int) ([]figures, error) {
+func greedyTenant(b *bench, each rounds) error {
 	const tenants, share = 10, 20
 	r, err := receive()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.close()
 	var servers [2]*server
 	for i, options := range []string{"", fmt.Sprintf("\n\t\ttenant_rate_limit %d/s", 2*share)} {
 		if servers[i], err = b.serve(options, r.endpoint(0, "")); err != nil {
-			return nil, err
+			return err
 		}
 		defer servers[i].stop()
 		for t := range tenants + 1 {
 			if err := servers[i].subscribeAs(fmt.Sprintf("t%d", t), r.endpoint(t, ""), "load.*"); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
@@ -150,8 +141,7 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 		to   *server
 		rate float64
 	}{{servers[0], share}, {servers[0], 100 * share}, {servers[0], 0}, {servers[1], share}, {servers[1], 100 * share}}
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		took, err := inTurns(len(ways), b.span, func(way int) ([]int64, error) {
 			w := ways[way]
 			some, err := w.to.received(r, slice, modest, stream{rate: w.rate, over: true, event: func(int) (string, string) {
@@ -166,14 +156,13 @@ func greedyTenant(b *bench, n int) ([]figures, error) {
 			return nil, err
 		}
 		p50, p99 := quantileOf(took, .5), quantileOf(took, .99)
-		rounds = note("tenants", append(rounds, figures{
+		return figures{
 			{"p99 beside 100 × the share ÷ alone, limited", p99[4] / p99[3]}, {"p50 beside 100 × the share ÷ alone, limited", p50[4] / p50[3]},
 			{"p99 beside 100 × the share ÷ alone", p99[1] / p99[0]}, {"p50 beside 100 × the share ÷ alone", p50[1] / p50[0]},
 			{"p99 beside all that is accepted ÷ alone", p99[2] / p99[0]},
 			{"p99 alone, ms", p99[0]}, {"p99 beside 100 ×, ms", p99[1]}, {"p99 beside all, ms", p99[2]}, {"p50 alone, ms", p50[0]},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }
 
 // idle returns when nothing waits to be delivered.
@@ -194,24 +183,21 @@ func (s *server) idle() error {
 
 // flood publishes events of 64 KiB over 1,500 connections, more than the disk
 // takes, and looks how soon what can't be stored is refused, and at what memory.
-func flood(b *bench, n int) ([]figures, error) {
+func flood(b *bench, each rounds) error {
 	const connections, size = 1500, 64 << 10
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		s, err := b.serve("", "http://127.0.0.1:9")
 		if err != nil {
 			return nil, err
 		}
 		f, err := s.flood(b.span, connections, event("load.test", "", payload(0, size)))
+		s.stop()
+		client.CloseIdleConnections()
 		if err != nil {
-			s.stop()
 			return nil, s.explain(err)
 		}
-		s.stop()
-		rounds = note("flood", append(rounds, f))
-		client.CloseIdleConnections()
-	}
-	return rounds, nil
+		return f, nil
+	})
 }
 
 func (s *server) flood(span time.Duration, connections int, body []byte) (figures, error) {
@@ -279,10 +265,9 @@ func (s *server) answer(body []byte) (status int, err error) {
 
 // idleConnections keeps 10,000 connections to the API that have asked once and
 // ask nothing more.
-func idleConnections(b *bench, n int) ([]figures, error) {
+func idleConnections(b *bench, each rounds) error {
 	const connections = 10_000
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		s, err := b.serve("", "http://127.0.0.1:9")
 		if err != nil {
 			return nil, err
@@ -292,9 +277,8 @@ func idleConnections(b *bench, n int) ([]figures, error) {
 		if err != nil {
 			return nil, s.explain(err)
 		}
-		rounds = note("connections", append(rounds, f))
-	}
-	return rounds, nil
+		return f, nil
+	})
 }
 
 func (s *server) connections(n int) (figures, error) {
@@ -349,14 +333,13 @@ func (s *server) connections(n int) (figures, error) {
 // slowUploads sends a thousand signed bodies of 1 MiB at once, slowly, to a
 // route that verifies them before it proxies them, and then to one that only
 // proxies.
-func slowUploads(b *bench, n int) ([]figures, error) {
+func slowUploads(b *bench, each rounds) error {
 	r, err := receive()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.close()
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		var grown [2]float64
 		var before, peak float64
 		for i, path := range []string{"/plain", "/verified"} {
@@ -373,12 +356,11 @@ func slowUploads(b *bench, n int) ([]figures, error) {
 			}
 			grown[i] = peak - before
 		}
-		rounds = note("uploads", append(rounds, figures{
+		return figures{
 			{"RSS growth verified, MiB", grown[1]}, {"RSS growth plain, MiB", grown[0]},
 			{"RSS before, MiB", before}, {"RSS peak verified, MiB", peak},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }
 
 // uploads posts bodies in 16 pieces, half a second apart.

@@ -54,27 +54,30 @@ func run(b *bench, source, only string, rounds int) error {
 	}
 	var rows []row
 	for _, s := range slices.Concat(scenarios, byName) {
-		if (only == "" || b.postgres != "") && s.rounds != nil || only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+		if (only == "" || b.postgres != "") && s.alone != nil || only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
-		if s.rounds != nil {
-			measured, err := s.rounds(b, rounds)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+		r := row{name: s.name}
+		each := func(round func() (figures, error)) error {
+			for range rounds {
+				f, err := round()
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(os.Stderr, "%s: %v\n", s.name, f)
+				r.rounds = append(r.rounds, f)
 			}
-			rows = append(rows, row{s.name, measured})
-			continue
+			return nil
 		}
-		var measured []figures
-		for range rounds {
-			f, err := b.measure(s)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			measured = append(measured, f)
-			fmt.Fprintf(os.Stderr, "%s: %v\n", s.name, f)
+		if s.alone != nil {
+			err = s.alone(b, each)
+		} else {
+			err = each(func() (figures, error) { return b.measure(s) })
 		}
-		rows = append(rows, row{s.name, measured})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		rows = append(rows, r)
 	}
 	fmt.Print(table(rows))
 	return nil

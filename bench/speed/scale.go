@@ -12,27 +12,27 @@ import (
 
 // scale is what much of something costs.
 var scale = []scenario{
-	{name: "start", rounds: startWithBacklog},
-	{name: "fan-out-10000", rounds: largeFanOut},
-	{name: "store-10gb", rounds: largeStore(10 << 30)},
-	{name: "store-2gb", rounds: largeStore(2 << 30)},
-	{name: "subscriptions", rounds: many},
+	{name: "start", alone: startWithBacklog},
+	{name: "fan-out-10000", alone: largeFanOut},
+	{name: "store-10gb", alone: largeStore(10 << 30)},
+	{name: "store-2gb", alone: largeStore(2 << 30)},
+	{name: "subscriptions", alone: many},
 }
 
 // startWithBacklog starts a server on a store with a million deliveries that
 // wait for 100 endpoints, none of whose pages is in memory, and takes the time
 // from exec to the first one's arrival. Its memory is compared with that of a
 // server that delivers as much without a backlog.
-func startWithBacklog(b *bench, n int) ([]figures, error) {
+func startWithBacklog(b *bench, each rounds) error {
 	const backlog, endpoints = 1_000_000, 100
 	r, err := receive()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.close()
 	dir, err := b.folder()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(dir)
 	f := filling{events: backlog, size: 1 << 10}
@@ -41,11 +41,10 @@ func startWithBacklog(b *bench, n int) ([]figures, error) {
 	}
 	began := time.Now()
 	if _, _, err := f.fill(storeIn(dir)); err != nil {
-		return nil, err
+		return err
 	}
 	fmt.Fprintf(os.Stderr, "start: filled in %v\n", time.Since(began))
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		idle, err := b.withoutBacklog(r)
 		if err != nil {
 			return nil, err
@@ -72,12 +71,11 @@ func startWithBacklog(b *bench, n int) ([]figures, error) {
 		if r.first.Load() == 0 {
 			return nil, s.explain(fmt.Errorf("nothing was delivered within 30 s"))
 		}
-		rounds = note("start", append(rounds, figures{
+		return figures{
 			{"exec → first delivery, ms", first.Seconds() * 1e3}, {"exec → status answered, ms", ready.Seconds() * 1e3},
 			{"RSS growth, MiB", peak - idle}, {"RSS peak, MiB", peak}, {"RSS peak without a backlog, MiB", idle},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }
 
 // withoutBacklog is the most memory of a server that delivers for a span.
@@ -111,16 +109,16 @@ func forget(path string) error {
 
 // largeFanOut compares one event to 10,000 subscribers with as many POSTs of
 // the load generator to the same receiver.
-func largeFanOut(b *bench, n int) ([]figures, error) {
+func largeFanOut(b *bench, each rounds) error {
 	const subscribers = 10_000
 	sinkProcess, sink, err := b.sink()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sinkProcess.stop()
 	dir, err := b.folder()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var f filling
 	for i := range subscribers {
@@ -128,15 +126,14 @@ func largeFanOut(b *bench, n int) ([]figures, error) {
 	}
 	s, err := b.filled(dir, f, sink)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer s.stop()
 	loop := func() (result, error) {
 		return b.load("post", "-url="+sink+"/raw", fmt.Sprintf("-n=%d", subscribers),
 			"-sign-secret=secret", "-sign-scheme=standard", "-sink="+sink)
 	}
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		before, err := loop()
 		if err != nil {
 			return nil, err
@@ -153,11 +150,10 @@ func largeFanOut(b *bench, n int) ([]figures, error) {
 			return nil, err
 		}
 		raw := (before.Seconds + after.Seconds) / 2
-		rounds = note("fan-out-10000", append(rounds, figures{
+		return figures{
 			{"time ÷ time of 10,000 POSTs", r.E2E.Seconds / raw}, {"s", r.E2E.Seconds}, {"s of the POSTs", raw}, {"RSS peak, MiB", s.peak()},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }
 
 // pair publishes to two servers in turns, fan-out 1 in a closed loop, and
@@ -189,70 +185,68 @@ func (b *bench) pair(sink string, servers [2]*server) (rate, cpu [2]float64, err
 
 // largeStore compares events with a store of that size, all of it delivered
 // before, with those with an empty one.
-func largeStore(size int64) func(*bench, int) ([]figures, error) {
-	return func(b *bench, n int) ([]figures, error) {
+func largeStore(size int64) func(*bench, rounds) error {
+	return func(b *bench, each rounds) error {
 		sinkProcess, sink, err := b.sink()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer sinkProcess.stop()
 		full, err := b.folder()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer os.RemoveAll(full)
 		old := filling{urls: []string{sink + "/old"}, types: []string{"old.*"}, events: 1 << 30, size: 1 << 10, delivered: true, bytes: size}
 		began := time.Now()
 		events, bytes, err := old.fill(storeIn(full))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		fmt.Fprintf(os.Stderr, "store: %d events, %d MiB, filled in %v\n", events, bytes>>20, time.Since(began))
 		empty, err := b.folder()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var servers [2]*server
 		for i, dir := range []string{empty, full} {
 			if servers[i], err = b.launch(dir, "", sink); err != nil {
-				return nil, err
+				return err
 			}
 			if err := servers[i].ready(); err != nil {
-				return nil, err
+				return err
 			}
 			defer servers[i].stop()
 			if err := servers[i].subscribe(sink+"/sub", "load.*"); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		var rounds []figures
-		for range n {
+		return each(func() (figures, error) {
 			rate, cpu, err := b.pair(sink, servers)
 			if err != nil {
 				return nil, err
 			}
-			rounds = note("store", append(rounds, figures{
+			return figures{
 				{"cost of an event ÷ with an empty store", rate[0] / rate[1]}, {"CPU of an event ÷ with an empty store", cpu[1] / cpu[0]},
 				{"deliveries/s", rate[1]}, {"deliveries/s with an empty store", rate[0]},
 				{"RSS MiB", servers[1].rss()}, {"RSS with an empty store, MiB", servers[0].rss()},
-			}))
-		}
-		return rounds, nil
+			}, nil
+		})
 	}
 }
 
 // many compares 10,000 subscriptions, one of which an event matches, with ten.
-func many(b *bench, n int) ([]figures, error) {
+func many(b *bench, each rounds) error {
 	sinkProcess, sink, err := b.sink()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sinkProcess.stop()
 	var servers [2]*server
 	for i, others := range []int{9, 9_999} {
 		dir, err := b.folder()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		var f filling
 		for k := range others {
@@ -260,20 +254,18 @@ func many(b *bench, n int) ([]figures, error) {
 		}
 		f.urls, f.types = append(f.urls, sink+"/sub"), append(f.types, "load.*")
 		if servers[i], err = b.filled(dir, f, sink); err != nil {
-			return nil, err
+			return err
 		}
 		defer servers[i].stop()
 	}
-	var rounds []figures
-	for range n {
+	return each(func() (figures, error) {
 		rate, cpu, err := b.pair(sink, servers)
 		if err != nil {
 			return nil, err
 		}
-		rounds = note("subscriptions", append(rounds, figures{
+		return figures{
 			{"deliveries/s ÷ with 10", rate[1] / rate[0]}, {"CPU of an event ÷ with 10", cpu[1] / cpu[0]},
 			{"deliveries/s", rate[1]}, {"deliveries/s with 10", rate[0]}, {"RSS MiB", servers[1].rss()}, {"RSS with 10, MiB", servers[0].rss()},
-		}))
-	}
-	return rounds, nil
+		}, nil
+	})
 }

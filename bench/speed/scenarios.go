@@ -18,10 +18,13 @@ type scenario struct {
 	run     func(b *bench, s *server, sink string) (figures, error)
 	raw     string // the figure to divide by the raw loop; "" for none
 
-	// rounds measures all rounds by itself, where what is compared is another
-	// thing than the raw loop. Such scenarios run only when they are named.
-	rounds func(b *bench, n int) ([]figures, error)
+	// alone is in place of run where what is compared is another thing than the
+	// raw loop. Such scenarios run only when they are named.
+	alone func(b *bench, each rounds) error
 }
+
+// rounds measures a round as often as is wanted.
+type rounds func(round func() (figures, error)) error
 
 // scenarios are all there are.
 var scenarios = []scenario{
