@@ -234,42 +234,6 @@ func TestCrashes(t *testing.T) {
 	t.Logf("%d × kill -9: %d events were accepted, 0 lost, %d deliveries came again", kills, l.count.Load(), int64(repeats)-failures.Load())
 }
 
-// TestStopsUnderLoad stops the server gently while more is published than its
-// receivers take: within the grace period what is under way is settled, and
-// comes once; what hangs beyond it comes again, and what waited comes after
-// the start.
-func TestStopsUnderLoad(t *testing.T) {
-	t.Parallel()
-	// A delivery may take longer than this test waits for a stop.
-	caddyfile := strings.Replace(withOptions(local+"\t\ttimeout 10m"), "webhooks {", "grace_period 2s\n\twebhooks {", 1)
-	s := startServer(t, caddyfile)
-	slow, hanging := newReceiver(t), newReceiver(t)
-	slow.answer(func(http.ResponseWriter, *request) { time.Sleep(10 * time.Millisecond) })
-	hanging.answer(func(_ http.ResponseWriter, d *request) { <-d.gone })
-	for _, r := range []*receiver{slow, hanging} {
-		s.subscribe(object{"url": r.url("/"), "event_types": []string{"order.*"}})
-	}
-	l := startLoad(s, 2)
-	for range often(5) {
-		mark := l.count.Load()
-		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+200 })
-		if o := s.reader().get("/status"); o.num("pending") <= o.num("in_flight") {
-			t.Errorf("nothing waits before the stop: %v", o)
-		}
-		s.stop()
-		s.start()
-	}
-	l.stop()
-	hanging.answer(nil)
-	s.stop()
-	s.start()
-	if repeats := l.arrived(slow); repeats > 0 {
-		t.Errorf("%d deliveries came again, though each stop was gentle", repeats)
-	}
-	repeats := l.arrived(hanging)
-	t.Logf("%d events were accepted; of those that hung, %d came again", l.count.Load(), repeats)
-}
-
 // ended waits for a process that was sent SIGTERM at any moment. It exits well,
 // or, before Caddy listens to signals, is ended by this one like any process.
 func (s *server) ended() {

@@ -50,6 +50,19 @@ http://:{$PORT} {
 }
 `
 
+// withOptions is a Caddyfile with the API, a store, and options of webhooks.
+func withOptions(options string) string {
+	return "{" + head + "\twebhooks {\n\t\tstore sqlite {$DB}\n" + options + "\n\t}\n}\n" + apiSite
+}
+
+// local lets deliveries go to this machine, and tries again soon.
+const local = `
+		retry 100ms 100ms
+		egress {
+			allow 127.0.0.1
+		}
+`
+
 // server is a Caddy of its own as one test sees it.
 type server struct {
 	t *testing.T
