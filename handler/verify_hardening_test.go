@@ -38,7 +38,7 @@ func head(signature string, lines ...string) string {
 }
 
 // A header with more signatures than any provider sends costs one look.
-func TestCase08LongHeader(t *testing.T) {
+func TestLongHeader(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+"\nreverse_proxy "+app.addr)
 	r := signStripe(post(t, s.url, "{}"), "{}", time.Now())
@@ -51,7 +51,7 @@ func TestCase08LongHeader(t *testing.T) {
 	app.none(t)
 }
 
-func TestCase24BodyWithoutALength(t *testing.T) {
+func TestBodyWithoutALength(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	body := string(spooltest.Bytes(100 << 10))
 	r := signGitHub(post(t, s.url, body), body)
@@ -63,7 +63,7 @@ func TestCase24BodyWithoutALength(t *testing.T) {
 	}
 }
 
-func TestCase24LengthLongerThanTheBody(t *testing.T) {
+func TestLengthLongerThanTheBody(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -81,7 +81,7 @@ func TestCase24LengthLongerThanTheBody(t *testing.T) {
 }
 
 // What follows the length is the next request, and not verified with the first.
-func TestCase24LengthShorterThanTheBody(t *testing.T) {
+func TestLengthShorterThanTheBody(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	answer := rawRequest(t, s.addr, head(mac(testSecret, "{}"), "Content-Length: 2", "Connection: close")+"{}evil")
 	if !strings.HasPrefix(answer, "HTTP/1.1 200") {
@@ -97,7 +97,7 @@ func TestCase24LengthShorterThanTheBody(t *testing.T) {
 	app.none(t)
 }
 
-func TestCase24AbortedUpload(t *testing.T) {
+func TestAbortedUpload(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, framing := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
 		conn, err := net.Dial("tcp", s.addr)
@@ -113,7 +113,7 @@ func TestCase24AbortedUpload(t *testing.T) {
 	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
 }
 
-func TestCase24Trailers(t *testing.T) {
+func TestTrailers(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	answer := rawRequest(t, s.addr, head(mac(testSecret, "hello"),
 		"Transfer-Encoding: chunked", "Trailer: Webhook-Verified, Webhook_verified, X-Sum", "Connection: close")+
@@ -131,7 +131,7 @@ func TestCase24Trailers(t *testing.T) {
 }
 
 // On a dry run the body may be passed on unread, its trailers still to come.
-func TestCase36ForgedVerdictInTrailersOfADryRun(t *testing.T) {
+func TestForgedVerdictInTrailersOfADryRun(t *testing.T) {
 	s, app := githubSite(t, "", "enforce off\nmax_body 1KiB")
 	for _, size := range []int{5, 2000} {
 		for _, signature := range []string{"zz", mac("guess", "")} {
@@ -159,7 +159,7 @@ func TestEmptyBody(t *testing.T) {
 
 // A body over the limit is refused by its declared length, before a byte of it,
 // and by its bytes where it declares none; nothing of it reaches the app.
-func TestCase25BodyOverTheLimit(t *testing.T) {
+func TestBodyOverTheLimit(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 1KiB")
 	answer := rawRequest(t, s.addr, head(mac(testSecret, ""), "Content-Length: 1099511627776", "Expect: 100-continue"))
 	if !strings.HasPrefix(answer, "HTTP/1.1 413") || !strings.Contains(answer, "Connection: close") {
@@ -183,7 +183,7 @@ func TestCase25BodyOverTheLimit(t *testing.T) {
 }
 
 // An endless chunked body is cut off at the limit.
-func TestCase25EndlessBody(t *testing.T) {
+func TestEndlessBody(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 64KiB")
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
@@ -208,7 +208,7 @@ func TestCase25EndlessBody(t *testing.T) {
 }
 
 // Many slow uploads at once stay within the memory of all bodies.
-func TestCase25SlowUploadsAreBounded(t *testing.T) {
+func TestSlowUploadsAreBounded(t *testing.T) {
 	spooltest.TempDir(t)
 	const limit = 4 << 20
 	usual := bodies
@@ -248,7 +248,7 @@ func TestCase25SlowUploadsAreBounded(t *testing.T) {
 }
 
 // A disk that is full is no reason to pass a request, nor to blame it.
-func TestCase25NoRoomForABody(t *testing.T) {
+func TestNoRoomForABody(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir()+"/missing")
 	s, app := githubSite(t, "", "")
 	body := string(spooltest.Bytes(2 << 20))
@@ -262,7 +262,7 @@ func TestCase25NoRoomForABody(t *testing.T) {
 }
 
 // The bytes on the wire are what is signed; nobody unpacks them on the way.
-func TestCase29ContentEncoding(t *testing.T) {
+func TestContentEncoding(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -282,7 +282,7 @@ func TestCase29ContentEncoding(t *testing.T) {
 
 // A client that waits for 100 Continue gets it only for a request that may be
 // good.
-func TestCase30Expect100Continue(t *testing.T) {
+func TestExpect100Continue(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for name, request := range map[string]string{
 		"no signature":        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
@@ -325,7 +325,7 @@ func TestCase30Expect100Continue(t *testing.T) {
 
 // Other handlers may read or replace the body: before the verdict, what they
 // left is judged; after it, they are the user's own.
-func TestCase31BodyTouchedByOtherHandlers(t *testing.T) {
+func TestBodyTouchedByOtherHandlers(t *testing.T) {
 	app := newApp(t)
 	quoted := strconv.Quote(testSecret)
 	s := serveSite(t, "", `
@@ -405,16 +405,13 @@ func TestCase31BodyTouchedByOtherHandlers(t *testing.T) {
 }
 
 // A scheme that signs fields of a form judges no other body by them.
-func TestCase32FormsAndContentTypes(t *testing.T) {
+func TestFormsAndContentTypes(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `
 	webhook_verify twilio `+strconv.Quote(testSecret)+` {
 		public_url https://hooks.example.com
 	}
 	reverse_proxy `+app.addr)
-	if strings.Contains(do(t, post(t, s.url, "")).body, "unknown") {
-		t.Skip("no such provider")
-	}
 	form := "Body=hello&From=%2B15551234567"
 	signed := base64.StdEncoding.EncodeToString(macSHA1(testSecret, "https://hooks.example.com/sms"+"Bodyhello"+"From+15551234567"))
 	tests := []struct {
@@ -447,7 +444,7 @@ func TestCase32FormsAndContentTypes(t *testing.T) {
 
 // The signed URL is the one that the provider called: not what a rewrite made of
 // it, and not what a header claims.
-func TestCase33SignedURL(t *testing.T) {
+func TestSignedURL(t *testing.T) {
 	app := newApp(t)
 	block := func(extra string) string {
 		return "webhook_verify hmac " + strconv.Quote(testSecret) + " {\nsignature header X-Signature\ncontent \"{url}|{body}\"\n" + extra + "\n}\nreverse_proxy " + app.addr
@@ -508,7 +505,7 @@ func TestCase33SignedURL(t *testing.T) {
 }
 
 // A true signature of an empty body opens no other method.
-func TestCase34Methods(t *testing.T) {
+func TestOtherMethods(t *testing.T) {
 	app := newApp(t)
 	quoted := strconv.Quote(testSecret)
 	s := serveSite(t, "", `
@@ -544,7 +541,7 @@ func TestCase34Methods(t *testing.T) {
 }
 
 // Whoever sends our verdict himself sends nothing.
-func TestCase36ForgedVerdictHeaders(t *testing.T) {
+func TestForgedVerdictHeaders(t *testing.T) {
 	app := newApp(t)
 	site := func(options string) string {
 		port := freePort()
@@ -617,7 +614,7 @@ func TestCase36ForgedVerdictHeaders(t *testing.T) {
 }
 
 // No spelling of the path reaches the app beside the verifier.
-func TestCase37PathConfusion(t *testing.T) {
+func TestPathConfusion(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `
 	handle /in/* {
@@ -643,7 +640,7 @@ func h2c() *http.Client {
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-func TestCase38HTTP2Cleartext(t *testing.T) {
+func TestHTTP2Cleartext(t *testing.T) {
 	spooltest.TempDir(t)
 	s, app := githubSite(t, "servers {\nprotocols h1 h2c\n}", "max_body 3MiB")
 	c := h2c()
@@ -721,7 +718,7 @@ func TestCase38HTTP2Cleartext(t *testing.T) {
 }
 
 // An upgrade is no way past the verifier.
-func TestCase38Upgrade(t *testing.T) {
+func TestUpgrade(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, upgrade := range []string{"websocket", "h2c"} {
 		conn, err := net.Dial("tcp", s.addr)
@@ -739,7 +736,7 @@ func TestCase38Upgrade(t *testing.T) {
 }
 
 // Two framings in one request are refused before anyone judges a body.
-func TestCase38RequestSmuggling(t *testing.T) {
+func TestRequestSmuggling(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for name, framing := range map[string]string{
 		"two lengths":             "Content-Length: 2\r\nContent-Length: 6",
@@ -894,7 +891,7 @@ func TestForgedVerdictBesideTheRoute(t *testing.T) {
 }
 
 // From outside, all wrong signatures look alike.
-func TestCase42OneAnswerOutside(t *testing.T) {
+func TestOneAnswerOutside(t *testing.T) {
 	app := newApp(t)
 	port := freePort()
 	runCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe one two\nreverse_proxy %s\n}", port, app.addr))
