@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddytest"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // TestMain keeps what Caddy writes (its CA, its saved config) out of the
@@ -234,4 +237,51 @@ func until(t *testing.T, what string, f func() bool) {
 			t.Fatalf("waited in vain for %s", what)
 		}
 	}
+}
+
+// site is one Caddy site on a port of its own.
+type site struct {
+	url  string
+	addr string
+}
+
+// serveSite runs a site with these directives. errors makes the reason of each
+// refusal the body of the answer.
+func serveSite(t *testing.T, options, directives string) site {
+	t.Helper()
+	port := freePort()
+	runCaddy(t, options, fmt.Sprintf(`http://127.0.0.1:%d {
+	%s
+	handle_errors {
+		respond "{http.webhook.error}|{http.error.message}|{http.webhook.provider}|{http.webhook.verified}"
+	}
+}`, port, directives))
+	client.CloseIdleConnections()
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	return site{url: "http://" + addr, addr: addr}
+}
+
+// githubSite is a site with one verified route to an app.
+func githubSite(t *testing.T, options, block string) (site, *app) {
+	t.Helper()
+	app := newApp(t)
+	return serveSite(t, options, "webhook_verify github "+strconv.Quote(testSecret)+" {\n"+block+"\n}\nreverse_proxy "+app.addr), app
+}
+
+// provisioned makes a handler as Caddy would, without a server.
+func provisioned(t testing.TB, h *Verify) *Verify {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	if err := h.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Cleanup() })
+	return h
+}
+
+// prepared is a request as Caddy's server hands it to handlers.
+func prepared(r *http.Request) *http.Request {
+	r.Body = http.MaxBytesReader(nil, r.Body, 1<<30)
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil)
 }

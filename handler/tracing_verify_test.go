@@ -1,35 +1,15 @@
 package handler
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
-
-// provisioned makes a handler as Caddy would, without a server.
-func provisioned(t testing.TB, h *Verify) *Verify {
-	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
-	if err := h.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.Cleanup() })
-	return h
-}
-
-// prepared is a request as Caddy's server hands it to handlers.
-func prepared(r *http.Request) *http.Request {
-	r.Body = http.MaxBytesReader(nil, r.Body, 1<<30)
-	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil)
-}
 
 // TestVerifySpan: the span joins the request's trace, ends before the app is
 // asked, and says nothing of secrets.

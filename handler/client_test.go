@@ -1,0 +1,130 @@
+package handler
+
+import (
+	"bufio"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const testSecret = "It's a Secret to Everybody"
+
+// mac is a signature in hexadecimal, made without package verify.
+func mac(secret, content string) string {
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(content))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func macSHA1(secret, content string) []byte {
+	h := hmac.New(sha1.New, []byte(secret))
+	h.Write([]byte(content))
+	return h.Sum(nil)
+}
+
+// signGitHub signs as GitHub does.
+func signGitHub(r *http.Request, body string) *http.Request {
+	r.Header.Set("X-Hub-Signature-256", "sha256="+mac(testSecret, body))
+	r.Header.Set("X-GitHub-Event", "push")
+	r.Header.Set("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+	return r
+}
+
+// signStripe signs as Stripe does.
+func signStripe(r *http.Request, body string, at time.Time) *http.Request {
+	t := strconv.FormatInt(at.Unix(), 10)
+	r.Header.Set("Stripe-Signature", "t="+t+",v1="+mac(testSecret, t+"."+body))
+	return r
+}
+
+func post(t testing.TB, url, body string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// answered is an answer whose body was read.
+type answered struct {
+	*http.Response
+	body string
+}
+
+// client goes to Caddy straight, and follows nothing.
+var client = &http.Client{
+	Timeout:       10 * time.Second,
+	Transport:     &http.Transport{DisableCompression: true},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func do(t testing.TB, r *http.Request) answered {
+	t.Helper()
+	res := ask(t, client, r)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answered{res, string(body)}
+}
+
+// want fails unless the answer has a status.
+func (a answered) want(t testing.TB, status int) answered {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Fatalf("got %s %q, want %d", a.Status, a.body, status)
+	}
+	return a
+}
+
+// rawRequest writes bytes to a server and reads what comes back until the
+// server closes or five seconds are over.
+func rawRequest(t *testing.T, addr, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(conn)
+	return string(answer)
+}
+
+// readAnswer reads one answer from a connection.
+func readAnswer(t *testing.T, r *bufio.Reader) answered {
+	t.Helper()
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	return answered{res, string(body)}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// head is the head of a signed request by hand.
+func head(signature string, lines ...string) string {
+	return "POST /github HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Hub-Signature-256: sha256=" + signature + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+}

@@ -1,0 +1,374 @@
+package handler
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
+	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+)
+
+func TestEmptyBody(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	do(t, signGitHub(post(t, s.url, ""), "")).want(t, http.StatusOK)
+	if got := app.one(t); len(got.body) != 0 || got.ContentLength != 0 {
+		t.Errorf("the app got %q, length %d", got.body, got.ContentLength)
+	}
+}
+
+func TestBodyWithoutALength(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	body := string(spooltest.Bytes(100 << 10))
+	r := signGitHub(post(t, s.url, body), body)
+	r.ContentLength = -1
+	do(t, r).want(t, http.StatusOK)
+	got := app.one(t)
+	if string(got.body) != body || got.ContentLength != int64(len(body)) || len(got.TransferEncoding) != 0 {
+		t.Errorf("the app got %d bytes, length %d, %v", len(got.body), got.ContentLength, got.TransferEncoding)
+	}
+}
+
+func TestLengthLongerThanTheBody(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 100")+"{}")
+	conn.(*net.TCPConn).CloseWrite()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	answer, _ := io.ReadAll(conn)
+	if bytes.Contains(answer, []byte(" 200 ")) {
+		t.Errorf("got %s", answer)
+	}
+	app.none(t)
+}
+
+// What follows the length is the next request, and not verified with the first.
+func TestLengthShorterThanTheBody(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	answer := rawRequest(t, s.addr, head(mac(testSecret, "{}"), "Content-Length: 2", "Connection: close")+"{}evil")
+	if !strings.HasPrefix(answer, "HTTP/1.1 200") {
+		t.Errorf("got %s", answer)
+	}
+	if got := app.one(t); string(got.body) != "{}" {
+		t.Errorf("the app got %q", got.body)
+	}
+	answer = rawRequest(t, s.addr, head(mac(testSecret, "{}evil"), "Content-Length: 2", "Connection: close")+"{}evil")
+	if !strings.HasPrefix(answer, "HTTP/1.1 401") {
+		t.Errorf("got %s", answer)
+	}
+	app.none(t)
+}
+
+func TestAbortedUpload(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	for _, framing := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(conn, head(mac(testSecret, ""), framing)+"10\r\n0123")
+		conn.Close()
+	}
+	// the server is well, and holds nothing
+	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
+	app.one(t)
+	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
+}
+
+// A body over the limit is refused by its declared length, before a byte of it,
+// and by its bytes where it declares none; nothing of it reaches the app.
+func TestBodyOverTheLimit(t *testing.T) {
+	s, app := githubSite(t, "", "max_body 1KiB")
+	answer := rawRequest(t, s.addr, head(mac(testSecret, ""), "Content-Length: 1099511627776", "Expect: 100-continue"))
+	if !strings.HasPrefix(answer, "HTTP/1.1 413") || !strings.Contains(answer, "Connection: close") {
+		t.Errorf("got %s", answer)
+	}
+	body := strings.Repeat("x", 1024)
+	do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
+	app.one(t)
+	for _, chunked := range []bool{false, true} {
+		body := strings.Repeat("x", 1025)
+		r := signGitHub(post(t, s.url, body), body)
+		if chunked {
+			r.ContentLength = -1
+		}
+		do(t, r).want(t, http.StatusRequestEntityTooLarge)
+		app.none(t)
+	}
+	if used := bodies.Taken(); used != 0 {
+		t.Errorf("%d bytes are held", used)
+	}
+}
+
+// An endless chunked body is cut off at the limit.
+func TestEndlessBody(t *testing.T) {
+	s, app := githubSite(t, "", "max_body 64KiB")
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	io.WriteString(conn, head(mac(testSecret, ""), "Transfer-Encoding: chunked"))
+	block := fmt.Sprintf("%x\r\n%s\r\n", 32<<10, strings.Repeat("x", 32<<10))
+	go func() {
+		for {
+			if _, err := io.WriteString(conn, block); err != nil {
+				return
+			}
+		}
+	}()
+	res := readAnswer(t, bufio.NewReader(conn))
+	if res.StatusCode != http.StatusRequestEntityTooLarge || !res.Close {
+		t.Errorf("got %s, close %v", res.Status, res.Close)
+	}
+	app.none(t)
+}
+
+// Many slow uploads at once stay within the memory of all bodies.
+func TestSlowUploadsAreBounded(t *testing.T) {
+	spooltest.TempDir(t)
+	const limit = 4 << 20
+	usual := bodies
+	bodies = room.New(limit)
+	t.Cleanup(func() { bodies = usual })
+	s, app := githubSite(t, "", "")
+	body := string(spooltest.Bytes(1 << 20))
+	const uploads = 40
+	conns := make([]net.Conn, uploads)
+	for i := range conns {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns[i] = conn
+		io.WriteString(conn, head(mac(testSecret, body), fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")+body[:len(body)-1])
+	}
+	if used := bodies.Taken(); used > limit {
+		t.Errorf("%d bytes are held", used)
+	}
+	for i, conn := range conns {
+		io.WriteString(conn, body[len(body)-1:])
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if res := readAnswer(t, bufio.NewReader(conn)); res.StatusCode != http.StatusOK {
+			t.Fatalf("upload %d: %s %s", i, res.Status, res.body)
+		}
+	}
+	for _, got := range app.take() {
+		if string(got.body) != body {
+			t.Fatalf("the app got %d bytes", len(got.body))
+		}
+	}
+	if used := bodies.Taken(); used != 0 {
+		t.Errorf("%d bytes are still held", used)
+	}
+}
+
+// A disk that is full is no reason to pass a request, nor to blame it.
+func TestNoRoomForABody(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()+"/missing")
+	s, app := githubSite(t, "", "")
+	body := string(spooltest.Bytes(2 << 20))
+	got := do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusServiceUnavailable)
+	if got.Header.Get("Retry-After") == "" || !strings.HasPrefix(got.body, "no_room|no_room|") {
+		t.Errorf("got %q, %v", got.body, got.Header)
+	}
+	app.none(t)
+	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
+	app.one(t)
+}
+
+// The bytes on the wire are what is signed; nobody unpacks them on the way.
+func TestContentEncoding(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	io.WriteString(z, strings.Repeat("{}", 1000))
+	z.Close()
+	r := signGitHub(post(t, s.url, packed.String()), packed.String())
+	r.Header.Set("Content-Encoding", "gzip")
+	do(t, r).want(t, http.StatusOK)
+	if got := app.one(t); !bytes.Equal(got.body, packed.Bytes()) || got.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("the app got %d bytes, %v", len(got.body), got.Header)
+	}
+	r = signGitHub(post(t, s.url, packed.String()), strings.Repeat("{}", 1000))
+	r.Header.Set("Content-Encoding", "gzip")
+	do(t, r).want(t, http.StatusUnauthorized)
+	app.none(t)
+}
+
+// A client that waits for 100 Continue gets it only for a request that may be
+// good.
+func TestExpect100Continue(t *testing.T) {
+	s, app := githubSite(t, "", "")
+	for name, request := range map[string]string{
+		"no signature":        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+		"malformed signature": head("zz", "Content-Length: 2", "Expect: 100-continue"),
+	} {
+		conn, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		io.WriteString(conn, request)
+		if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusUnauthorized || !got.Close {
+			t.Errorf("%s: got %s, close %v", name, got.Status, got.Close)
+		}
+	}
+	app.none(t)
+
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	answers := bufio.NewReader(conn)
+	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 2", "Expect: 100-continue"))
+	line, _ := answers.ReadString('\n')
+	if line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("got %q", line)
+	}
+	answers.ReadString('\n')
+	io.WriteString(conn, "{}")
+	if res := readAnswer(t, answers); res.StatusCode != http.StatusOK {
+		t.Errorf("got %s", res.Status)
+	}
+	if got := app.one(t); got.Header.Get("Expect") != "" {
+		t.Errorf("the app was asked again: %v", got.Header)
+	}
+}
+
+// Other handlers may read or replace the body: before the verdict, what they
+// left is judged; after it, they are the user's own.
+func TestBodyTouchedByOtherHandlers(t *testing.T) {
+	app := newApp(t)
+	quoted := strconv.Quote(testSecret)
+	s := serveSite(t, "", `
+	handle /read-before {
+		vars seen {http.request.body}
+		webhook_verify github `+quoted+`
+		reverse_proxy `+app.addr+`
+	}
+	handle /replaced-before {
+		request_body {
+			set "evil"
+		}
+		webhook_verify github `+quoted+`
+		reverse_proxy `+app.addr+`
+	}
+	handle /limited-before {
+		request_body {
+			max_size 10
+		}
+		webhook_verify github `+quoted+`
+		reverse_proxy `+app.addr+`
+	}
+	handle /read-after {
+		route {
+			webhook_verify github `+quoted+`
+			vars seen {http.request.body}
+			reverse_proxy `+app.addr+` {
+				header_up X-Seen {http.vars.seen}
+			}
+		}
+	}
+	handle /replaced-after {
+		route {
+			webhook_verify github `+quoted+`
+			request_body {
+				set "mine"
+			}
+			reverse_proxy `+app.addr+`
+		}
+	}
+	handle /twice {
+		route {
+			webhook_verify github `+quoted+`
+			webhook_verify github `+quoted+`
+			reverse_proxy `+app.addr+`
+		}
+	}`)
+	body := `{"hello":"world"}`
+	tests := []struct {
+		path   string
+		status int
+		got    string
+	}{
+		{"/read-before", 200, body},
+		{"/replaced-before", 401, ""},
+		{"/limited-before", 413, ""},
+		{"/read-after", 200, body},
+		{"/replaced-after", 200, "mine"},
+		{"/twice", 200, body},
+	}
+	for _, tt := range tests {
+		t.Run(tt.path[1:], func(t *testing.T) {
+			do(t, signGitHub(post(t, s.url+tt.path, body), body)).want(t, tt.status)
+			if tt.status != http.StatusOK {
+				app.none(t)
+				return
+			}
+			got := app.one(t)
+			if string(got.body) != tt.got || got.ContentLength != int64(len(tt.got)) {
+				t.Errorf("the app got %q, length %d", got.body, got.ContentLength)
+			}
+			if tt.path == "/read-after" && got.Header.Get("X-Seen") != body {
+				t.Errorf("the placeholder saw %q", got.Header.Get("X-Seen"))
+			}
+		})
+	}
+}
+
+// A scheme that signs fields of a form judges no other body by them.
+func TestFormsAndContentTypes(t *testing.T) {
+	app := newApp(t)
+	s := serveSite(t, "", `
+	webhook_verify twilio `+strconv.Quote(testSecret)+` {
+		public_url https://hooks.example.com
+	}
+	reverse_proxy `+app.addr)
+	form := "Body=hello&From=%2B15551234567"
+	signed := base64.StdEncoding.EncodeToString(macSHA1(testSecret, "https://hooks.example.com/sms"+"Bodyhello"+"From+15551234567"))
+	tests := []struct {
+		name, contentType string
+		verified          bool
+	}{
+		{"a form", "application/x-www-form-urlencoded", true},
+		{"a form in capitals", "APPLICATION/X-WWW-FORM-URLENCODED; charset=UTF-8", true},
+		{"no type", "", false},
+		{"json", "application/json", false},
+		{"multipart", "multipart/form-data; boundary=x", false},
+		{"two types", "application/x-www-form-urlencoded, application/json", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := post(t, s.url+"/sms", form)
+			r.Header.Set("X-Twilio-Signature", signed)
+			r.Header["Content-Type"] = []string{tt.contentType}
+			if tt.contentType == "" {
+				r.Header["Content-Type"] = nil
+			}
+			got := do(t, r)
+			if verified := got.StatusCode == http.StatusOK; verified != tt.verified {
+				t.Errorf("got %s %s", got.Status, got.body)
+			}
+			app.take()
+		})
+	}
+}
