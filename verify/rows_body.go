@@ -239,6 +239,14 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "X-CommerceLayer-Topic"},
 	},
 	{
+		Name:      "convoy-simple",
+		Title:     "Convoy (simple signatures)",
+		Source:    "frain-dev/convoy-go webhook.go",
+		Notes:     "For endpoints without advanced signatures.",
+		Signature: Signature{Name: "X-Convoy-Signature"},
+		ID:        Field{In: "header", Name: "X-Convoy-Idempotency-Key"},
+	},
+	{
 		Name:      "cronofy",
 		Title:     "Cronofy",
 		Source:    "https://docs.cronofy.com/developers/push-notifications/authentication/",
@@ -719,6 +727,16 @@ var rowsBody = []Scheme{
 		Source:    "https://docs.oracle.com/en/cloud/saas/cx-commerce/ccdev/secure-webhooks.html",
 		Signature: Signature{Name: "X-Oracle-CC-WebHook-Signature", Encoding: "base64"},
 		Algorithm: "sha512",
+	},
+	{
+		Name:      "outpost",
+		Aliases:   []string{"hookdeck-outpost"},
+		Title:     "Outpost",
+		Source:    "hookdeck/outpost internal/destregistry/providers/destwebhook",
+		Notes:     "For Outpost's own mode, with the prefix x-outpost-; with its standard mode, use standard-webhooks. Versions before 0.12 sign a time too.",
+		Signature: Signature{Name: "X-Outpost-Signature", Prefix: "v0=", Separator: ","},
+		ID:        Field{In: "header", Name: "X-Outpost-Event-Id"},
+		EventType: Field{In: "header", Name: "X-Outpost-Topic"},
 	},
 	{
 		Name:      "pagerduty",

@@ -64,6 +64,16 @@ var rowsTime = []Scheme{
 		EventType: Field{In: "header", Name: "X-Event-Type"},
 	},
 	{
+		Name:      "convoy",
+		Title:     "Convoy",
+		Source:    "frain-dev/convoy-go webhook.go",
+		Notes:     "For endpoints with advanced signatures; without, use convoy-simple. A project may have another header, hash or encoding: say so with signature and algorithm.",
+		Signature: Signature{Name: "X-Convoy-Signature", Separator: ",", Tags: []string{"v1"}},
+		Content:   "{timestamp},{body}",
+		Timestamp: Timestamp{In: "field", Name: "t", Past: minutes(5)},
+		ID:        Field{In: "header", Name: "X-Convoy-Idempotency-Key"},
+	},
+	{
 		Name:      "twitch",
 		Aliases:   []string{"twitch-eventsub"},
 		Title:     "Twitch EventSub",

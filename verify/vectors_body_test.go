@@ -632,6 +632,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "outpost", secret: "s3cret",
+				header: map[string]string{"X-Outpost-Signature": "v0=0000000000000000000000000000000000000000000000000000000000000000,{hex}", "X-Outpost-Event-Id": "e1", "X-Outpost-Topic": "user.created"},
+				body:   `{"id":1}`,
+				id:     "e1", event: "user.created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "pagerduty", secret: "s3cret",
 				header: map[string]string{"X-PagerDuty-Signature": "v1=0000000000000000000000000000000000000000000000000000000000000000,v1={hex}"},
 				body:   `{"event":{"id":"01BWD","event_type":"incident.triggered"}}`,

@@ -223,6 +223,21 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			id:   "evt-1",
 		},
 		{
+			scheme: "convoy",
+			source: "frain-dev/convoy pkg/signature/testdata/signature-vectors.json",
+			secret: "convoy-webhook-secret",
+			at:     time.Unix(1700000000, 0),
+			header: map[string]string{"X-Convoy-Signature": "t=1700000000,v1=449623e4897bbde05e35358293f97b8c2f697367ffa3e7466e98178dfba44d19,v1=77b8b9269f25a199846a55a2bd25b3fba151c70fdae60bb1dcd87fbbc943c55c"},
+			body:   `{"event":"charge.success","amount":1000,"currency":"NGN"}`,
+		},
+		{
+			scheme: "convoy-simple",
+			source: "frain-dev/convoy pkg/signature/testdata/signature-vectors.json",
+			secret: "convoy-webhook-secret",
+			header: map[string]string{"X-Convoy-Signature": "244449b7f48cbc2709060c9dcdc2b3aa47a78f540430579015c579fb12defbb4"},
+			body:   `{"event":"charge.success","amount":1000,"currency":"NGN"}`,
+		},
+		{
 			scheme: "standard-webhooks",
 			source: "standard-webhooks/standard-webhooks libraries",
 			secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
