@@ -12,6 +12,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	c := e.config.Load()
 	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.clock.Now()}
 	t := l.current() // then, so that no secret signs for a time at which it has expired
+	a.URL = t.sub.URL
 	began := e.clock.Elapsed()
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
 	o := c.client.send(ctx, t, h.Event, a, span.inject)

@@ -43,6 +43,7 @@ type attemptResult struct {
 type attempt struct {
 	attemptResult
 	DeliveryID      string            `json:"delivery_id"`
+	URL             *string           `json:"url"` // null where it wasn't recorded yet
 	ResponseBody    *string           `json:"response_body"`
 	ResponseBase64  *string           `json:"response_body_base64"` // where the body isn't text
 	ResponseHeaders map[string]string `json:"response_headers"`
@@ -77,7 +78,7 @@ func resultOf(a *outbound.Attempt) attemptResult {
 
 func attemptOf(a *outbound.Attempt, deliveryID string) attempt {
 	out := attempt{
-		attemptResult: resultOf(a), DeliveryID: deliveryID,
+		attemptResult: resultOf(a), DeliveryID: deliveryID, URL: orNull(a.URL),
 		ResponseHeaders: orEmpty(a.ResponseHeaders), TraceID: orNull(a.TraceID),
 	}
 	if text, ok := startOfText(a.ResponseBody); ok {

@@ -33,7 +33,7 @@ func TestDeliveryAndAttempts(t *testing.T) {
 		t.Errorf("last attempt: %v", last)
 	}
 	attempts := s.get("/deliveries/"+id+"/attempts").want(t, 200).rows()
-	if len(attempts) != 2 || attempts[1]["attempt_id"] != last["attempt_id"] || attempts[0].text("delivery_id") != id {
+	if len(attempts) != 2 || attempts[1]["attempt_id"] != last["attempt_id"] || attempts[0].text("delivery_id") != id || attempts[1].text("url") != r.URL {
 		t.Fatalf("attempts: %v", attempts)
 	}
 	if body := attempts[0].text("response_body"); !strings.HasPrefix(body, "no database: éé") || strings.ContainsRune(body, '\ufffd') || attempts[0]["response_body_base64"] != nil {

@@ -33,6 +33,7 @@ type delivery struct {
 // attempt is what the API tells of an attempt.
 type attempt struct {
 	ID       string    `json:"attempt_id"`
+	URL      string    `json:"url"`
 	Number   int       `json:"number"`
 	At       time.Time `json:"at"`
 	Millis   int64     `json:"latency_ms"`
@@ -122,7 +123,7 @@ func (c *call) showDelivery(noun string, print printer) error {
 	if err := print(c, answer); err != nil {
 		return err
 	}
-	return printAttempts(c, attempts)
+	return printing(func(c *call, now *struct{ URL string }) error { return printAttempts(c, attempts, now.URL) })(c, answer)
 }
 
 // withAttempts puts the attempts into an object that says only how many they
@@ -162,23 +163,37 @@ func printDelivery(c *call, d *delivery) error {
 	return f.flush(c.out)
 }
 
-func printAttempts(c *call, attempts []json.RawMessage) error {
-	if len(attempts) == 0 {
+// printAttempts prints their URLs where one went elsewhere than the next one goes.
+func printAttempts(c *call, rows []json.RawMessage, next string) error {
+	if len(rows) == 0 {
 		_, err := fmt.Fprintln(c.out, "\nNo attempt was made yet.")
 		return err
 	}
-	t := newTable("#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "CLASS", "ERROR", "ANSWER")
-	for _, row := range attempts {
-		var a attempt
-		if err := decode(row, &a); err != nil {
+	attempts, elsewhere := make([]attempt, len(rows)), false
+	for i, row := range rows {
+		if err := decode(row, &attempts[i]); err != nil {
 			return err
 		}
+		elsewhere = elsewhere || attempts[i].URL != "" && attempts[i].URL != next
+	}
+	head := []string{"#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "CLASS", "ERROR", "ANSWER"}
+	if elsewhere {
+		head = append(head, "URL")
+	}
+	t := newTable(head...)
+	for _, a := range attempts {
 		status := nothing
 		if a.Status != 0 {
 			status = fmt.Sprint(a.Status)
 		}
-		t.row(fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
-			cell(a.Class, 20), cell(a.Error, widest), cell(a.Response, widest))
+		cells := []string{
+			fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
+			cell(a.Class, 20), cell(a.Error, widest), cell(a.Response, widest),
+		}
+		if elsewhere {
+			cells = append(cells, cmp.Or(clean(a.URL), nothing))
+		}
+		t.row(cells...)
 	}
 	fmt.Fprintln(c.out)
 	return t.flush(c.out)

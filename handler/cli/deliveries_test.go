@@ -43,6 +43,17 @@ func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
 	}
 }
 
+// An attempt went where its subscription pointed then.
+func TestAttemptsBeforeAndAfterAMove(t *testing.T) {
+	s := start(t)
+	sub := s.subscribe("order.*")
+	id := s.publish("order.created", `{"order":7}`, "--event-id", "order-7")
+	s.run("", "subscriptions", "update", sub, "--url", s.receiver.URL+"/moved").want(t, 0)
+	s.run("", "deliveries", "redeliver", id).want(t, 0)
+	s.attempted()
+	golden(t, "deliveries-show-moved", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
+}
+
 func TestDeliveriesByFilter(t *testing.T) {
 	s := start(t)
 	a, b := s.subscribe("a"), s.subscribe("b")

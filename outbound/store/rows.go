@@ -126,6 +126,7 @@ type Attempt struct {
 	ID              ID  // of the first one: its delivery's own
 	Number          int // from 1, over all rounds
 	At              time.Time
+	URL             string // the subscription's then, "" where it wasn't recorded yet
 	Latency         time.Duration
 	Status          int    // 0 where there was no answer
 	Class           string // "" on success; see the outbound package for the words

@@ -108,14 +108,14 @@ func (c *publications) statement(session int64) (sql string, args []any) {
 
 // outcomes are the columns of settlements, of different deliveries.
 type outcomes struct {
-	delivery, id, at, latency            int64s
-	state                                []int16
-	due                                  []pgtype.Int8
-	round, number                        []int32
-	status                               []pgtype.Int4
-	reason, class, err, headers, traceID []pgtype.Text
-	body                                 [][]byte
-	seen                                 map[store.ID]bool
+	delivery, id, at, latency                 int64s
+	state                                     []int16
+	due                                       []pgtype.Int8
+	round, number                             []int32
+	status                                    []pgtype.Int4
+	reason, class, err, headers, traceID, url []pgtype.Text
+	body                                      [][]byte
+	seen                                      map[store.ID]bool
 }
 
 // settlements puts them into rounds, in which each delivery is settled once, and
@@ -157,12 +157,13 @@ func (c *outcomes) add(t *store.Settlement) bool {
 	c.body = append(c.body, a.ResponseBody)
 	c.headers = append(c.headers, asJSON(a.ResponseHeaders, len(a.ResponseHeaders)))
 	c.traceID = append(c.traceID, optional(a.TraceID))
+	c.url = append(c.url, optional(a.URL))
 	return true
 }
 
 func (c *outcomes) args(own []int64, logger pgtype.Int8) []any {
 	return []any{
-		c.delivery, c.state, c.due, c.reason, c.round, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, own, logger,
+		c.delivery, c.state, c.due, c.reason, c.round, c.id, c.number, c.at, c.latency, c.status, c.class, c.err, c.body, c.headers, c.traceID, c.url, own, logger,
 	}
 }
 

@@ -16,8 +16,8 @@ const (
 	// what was stored before.
 	settle = `WITH s AS (
 			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[],
-				$10::integer[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[])
-				AS s (delivery, state, due, reason, round, id, number, at, latency, status, class, error, response_body, response_headers, trace_id)
+				$10::integer[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[], $16::text[])
+				AS s (delivery, state, due, reason, round, id, number, at, latency, status, class, error, response_body, response_headers, trace_id, url)
 		), settled AS (
 			UPDATE webhooks.delivery d SET
 				state = CASE WHEN d.again IS NULL THEN s.state ELSE 0 END,
@@ -27,7 +27,7 @@ const (
 				attempts = s.number,
 				holder = NULL,
 				again = NULL,
-				unlogged = CASE WHEN d.again IS NULL AND s.state = 2 THEN $17::bigint END,
+				unlogged = CASE WHEN d.again IS NULL AND s.state = 2 THEN $18::bigint END,
 				at = CASE WHEN s.number = 1 THEN s.at ELSE d.at END,
 				latency = CASE WHEN s.number = 1 THEN s.latency ELSE d.latency END,
 				status = CASE WHEN s.number = 1 THEN s.status ELSE d.status END,
@@ -35,13 +35,14 @@ const (
 				error = CASE WHEN s.number = 1 THEN s.error ELSE d.error END,
 				response_body = CASE WHEN s.number = 1 THEN s.response_body ELSE d.response_body END,
 				response_headers = CASE WHEN s.number = 1 THEN s.response_headers::json ELSE d.response_headers END,
-				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END
+				trace_id = CASE WHEN s.number = 1 THEN s.trace_id ELSE d.trace_id END,
+				url = CASE WHEN s.number = 1 THEN s.url ELSE d.url END
 			FROM s
-			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($16)) AND s.number > d.attempts
+			WHERE d.id = s.delivery AND (d.holder IS NULL OR d.holder = ANY($17)) AND s.number > d.attempts
 			RETURNING d.id
 		), recorded AS (
 			INSERT INTO webhooks.attempt (id, delivery, number, ` + selects.Attempt + `)
-			SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id
+			SELECT s.id, s.delivery, s.number, s.at, s.latency, s.status, s.class, s.error, s.response_body, s.response_headers::json, s.trace_id, s.url
 			FROM s JOIN settled ON settled.id = s.delivery WHERE s.number > 1
 		) SELECT s.delivery FROM s
 		CROSS JOIN LATERAL (SELECT d.at FROM webhooks.delivery d WHERE d.id = s.delivery LIMIT 1) d

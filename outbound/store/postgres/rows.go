@@ -120,17 +120,18 @@ type attemptRow struct {
 	at, latency         *int64
 	status              *int32
 	class, err, traceID *string
+	url                 *string
 	body, headers       []byte
 }
 
 func (r *attemptRow) targets() []any {
-	return []any{&r.at, &r.latency, &r.status, &r.class, &r.err, &r.body, &r.headers, &r.traceID}
+	return []any{&r.at, &r.latency, &r.status, &r.class, &r.err, &r.body, &r.headers, &r.traceID, &r.url}
 }
 
 func (r *attemptRow) attempt(id store.ID, number int) (*store.Attempt, error) {
 	a := &store.Attempt{
 		ID: id, Number: number, At: at(r.at), Latency: time.Duration(value(r.latency)) * time.Microsecond, Status: int(value(r.status)),
-		Class: value(r.class), Error: value(r.err), ResponseBody: r.body, TraceID: value(r.traceID),
+		Class: value(r.class), Error: value(r.err), ResponseBody: r.body, TraceID: value(r.traceID), URL: value(r.url),
 	}
 	return a, fromJSON(r.headers, &a.ResponseHeaders)
 }

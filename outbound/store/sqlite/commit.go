@@ -18,10 +18,10 @@ const (
 		WHERE c.id = ? AND c.tenant = ?`
 
 	settleFirst = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?), unlogged = ?,
-		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ? WHERE id = ?`
+		at = ?, latency = ?, status = ?, class = ?, error = ?, response_body = ?, response_headers = ?, trace_id = ?, url = ? WHERE id = ?`
 	settleLater   = `UPDATE delivery SET state = ?, due = ?, attempts = ?, reason = ?, round = max(round, ?), unlogged = ? WHERE id = ?`
 	insertAttempt = `INSERT OR REPLACE INTO attempt (id, delivery, number, ` + selects.Attempt + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 func insertDelivery(rows int) string {
@@ -174,5 +174,5 @@ func (s *stmt) attempt(a *store.Attempt) *stmt {
 		s.int(int64(a.Status))
 	}
 	return s.optional(a.Class).optional(a.Error).bytes(a.ResponseBody).
-		json(a.ResponseHeaders, len(a.ResponseHeaders)).optional(a.TraceID)
+		json(a.ResponseHeaders, len(a.ResponseHeaders)).optional(a.TraceID).optional(a.URL)
 }

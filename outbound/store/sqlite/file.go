@@ -18,7 +18,7 @@ const (
 	// applicationID marks a file as ours: "whks" in ASCII.
 	applicationID = 0x77686b73
 	// version is the schema's, in the file's user_version.
-	version = 8
+	version = 9
 	// versionMost is beyond what it will ever be.
 	versionMost = 1 << 16
 )
@@ -40,10 +40,12 @@ var (
 	schema7 string
 	//go:embed schema8.sql
 	schema8 string
+	//go:embed schema9.sql
+	schema9 string
 )
 
 // migrations brings a file from the version of its index to the next one.
-var migrations = [version]string{schema, schema2, schema3, schema4, schema5, schema6, schema7, schema8}
+var migrations = [version]string{schema, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9}
 
 // Canonical is the one path of a file, whatever symbolic links lead to it, so that
 // there is one lock. Of a path that isn't there yet, it resolves the part that is.

@@ -151,6 +151,7 @@ func readAttempt(row *stmt, a *store.Attempt) (*store.Attempt, error) {
 	a.ResponseBody = row.readBytes()
 	err := row.readJSON(&a.ResponseHeaders)
 	a.TraceID = row.readText()
+	a.URL = row.readText()
 	if err != nil {
 		return nil, fmt.Errorf("the response headers of the attempt %s: %w", a.ID.With(store.AttemptPrefix), err)
 	}

@@ -102,7 +102,7 @@ func settlement(d store.NewDelivery) *store.Settlement {
 	return &store.Settlement{
 		Delivery: d.ID, State: store.Delivered,
 		Attempt: &store.Attempt{
-			ID: d.ID, Number: 1, At: time.Now(), Latency: 12 * time.Millisecond, Status: 200,
+			ID: d.ID, Number: 1, At: time.Now(), URL: "https://crm.example.com/hooks", Latency: 12 * time.Millisecond, Status: 200,
 			ResponseBody: []byte(`{"ok":true}`), ResponseHeaders: map[string]string{"Content-Type": "application/json"},
 		},
 	}

@@ -22,8 +22,8 @@ import (
 
 const oldEvents = 40
 
-// formerly makes a file of format 1 with events that wait to be delivered, and
-// returns their payloads.
+// formerly makes a file of format 1 with events that wait to be delivered for the
+// third time, and returns their payloads.
 func formerly(t *testing.T, path string) map[store.ID][]byte {
 	t.Helper()
 	schema, err := os.ReadFile("schema.sql")
@@ -46,7 +46,8 @@ func formerly(t *testing.T, path string) map[store.ID][]byte {
 		event, delivery := ids.Next(), ids.Next()
 		payload := bytes.Repeat([]byte{byte('a' + i%26)}, 1000)
 		execute(t, path, fmt.Sprintf(`INSERT INTO event (id, last, deliveries, type, content_type, payload) VALUES (%d, %d, 1, 'order.created', 'text/plain', '%s');
-			INSERT INTO delivery (id, event, subscription, state, due, attempts, round) VALUES (%[2]d, %[1]d, 1, 0, 0, 0, 0)`, event, delivery, payload))
+			INSERT INTO delivery (id, event, subscription, state, due, attempts, round, at, latency) VALUES (%[2]d, %[1]d, 1, 0, 0, 2, 0, 0, 0);
+			INSERT INTO attempt (id, delivery, number, at, latency) VALUES (%d, %[2]d, 2, 0, 0)`, event, delivery, payload, ids.Next()))
 		payloads[event] = payload
 	}
 	return payloads
@@ -69,6 +70,20 @@ func waiting(ctx context.Context, t *testing.T, s *sqlite.Store) map[store.ID][]
 	return found
 }
 
+// attemptsOfOld checks that those of formerly are there.
+func attemptsOfOld(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	records, err := s.Deliveries(t.Context(), store.Query{})
+	if err != nil || len(records) < oldEvents {
+		t.Fatalf("%d deliveries, %v", len(records), err)
+	}
+	for _, r := range records {
+		if attempts, err := s.Attempts(t.Context(), r.ID); err != nil || len(attempts) != 2 || attempts[0].URL != "" || r.Last.Number != 2 {
+			t.Errorf("%v has the attempts %+v, %v", r.ID, attempts, err)
+		}
+	}
+}
+
 func TestFormatOneIsUpgraded(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
@@ -87,6 +102,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 			t.Errorf("the payload of %v is %.40q, want %.40q", id, got[id], payload)
 		}
 	}
+	attemptsOfOld(t, s)
 	publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -94,7 +110,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	var version, with int64
 	query(t, path, "PRAGMA user_version", &version)
 	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
-	if version != 8 || with != 1 {
+	if version != 9 || with != 1 {
 		t.Errorf("the format is %d, and %d events have a digest, want 1", version, with)
 	}
 }
@@ -110,6 +126,7 @@ func TestADamagedFileOfFormatOne(t *testing.T) {
 	if got := waiting(t.Context(), t, s); len(got) != len(want) {
 		t.Errorf("%d events are there, want %d: %+v", len(got), len(want), s.Salvages())
 	}
+	attemptsOfOld(t, s)
 	if len(s.Salvages()) != 1 {
 		t.Errorf("%+v", s.Salvages())
 	}

@@ -47,8 +47,8 @@ var tables = []*table{
 	},
 	{
 		name:    "delivery",
-		columns: "id:k event:i subscription:i state:i due:I attempts:i round:i reason:T at:I latency:I status:I class:T error:T response_body:B response_headers:M trace_id:T unlogged:I replayed:I",
-		added:   2,
+		columns: "id:k event:i subscription:i state:i due:I attempts:i round:i reason:T at:I latency:I status:I class:T error:T response_body:B response_headers:M trace_id:T unlogged:I replayed:I url:T",
+		added:   3,
 		sound: func(row []any) bool {
 			id, event, state, attempts, round := number(row[0]), number(row[1]), number(row[3]), number(row[5]), number(row[6])
 			return event > 0 && id > event && number(row[2]) > 0 && state >= 0 && state <= 3 &&
@@ -57,7 +57,8 @@ var tables = []*table{
 	},
 	{
 		name:    "attempt",
-		columns: "id:k delivery:i number:i at:i latency:i status:I class:T error:T response_body:B response_headers:M trace_id:T",
+		columns: "id:k delivery:i number:i at:i latency:i status:I class:T error:T response_body:B response_headers:M trace_id:T url:T",
+		added:   1,
 		sound: func(row []any) bool {
 			return number(row[0]) > 0 && number(row[1]) > 0 && number(row[2]) > 1 && number(row[2]) < 1<<31
 		},

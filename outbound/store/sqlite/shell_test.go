@@ -64,7 +64,7 @@ func TestShell(t *testing.T) {
 		{"SELECT subscription_id, url, event_types, state FROM subscriptions", "crm|" + sub.URL + `|["order.*"]|active`},
 		{"SELECT delivery_id, event_id, state, attempts FROM deliveries WHERE event_id = 'order-17'", first.With("dlv_") + "|order-17|dead|1"},
 		{"SELECT count(*) FROM attempts", "3"},
-		{"SELECT number, latency_ms, status, class FROM attempts WHERE delivery_id = '" + first.With("dlv_") + "'", "1|12.0|503|status"},
+		{"SELECT number, latency_ms, status, class, url FROM attempts WHERE delivery_id = '" + first.With("dlv_") + "'", "1|12.0|503|status|" + sub.URL},
 		{"PRAGMA integrity_check", "ok"},
 	}
 	for _, test := range tests {

@@ -5,6 +5,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -183,7 +184,10 @@ func (b *bench) settle(ts ...*store.Settlement) {
 
 // attempted is the settlement of an attempt.
 func (b *bench) attempted(d store.ID, number int, state store.State) *store.Settlement {
-	a := &store.Attempt{ID: d, Number: number, At: b.now(), Latency: 12345 * time.Microsecond, Status: 200, TraceID: "4bf92f3577b34da6a3ce929d0e0e4736"}
+	a := &store.Attempt{
+		ID: d, Number: number, At: b.now(), URL: fmt.Sprint("https://example.com/?n=", number),
+		Latency: 12345 * time.Microsecond, Status: 200, TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
+	}
 	if number > 1 {
 		a.ID = b.ids.Next()
 	}

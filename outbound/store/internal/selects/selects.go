@@ -15,7 +15,7 @@ const (
 	// Event is of e, an event.
 	Event = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state, e.payload_removed`
 	// Attempt is of an attempt, or of the first one in its delivery's row.
-	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id`
+	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id, url`
 	// Subscription is of a subscription.
 	Subscription = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
 		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2`
