@@ -155,14 +155,18 @@ func (l *lane) status() SubscriptionStatus {
 const recallFrom = 20
 
 // recall finds out why a receiver failed last that has been down since before the
-// start, where nothing may wait to be attempted.
+// start, where nothing may wait to be attempted. Each state is looked through by its
+// index: of what waits, the newest has hardly been attempted.
 func (l *lane) recall(ctx context.Context) error {
-	rs, err := l.e.store.Deliveries(ctx, Query{
-		Subscription: l.target.Load().sub.ID, States: []store.State{store.Pending, store.Dead}, Limit: recallFrom,
-	})
+	id := l.target.Load().sub.ID
+	waits, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Pending}, After: 1, Limit: recallFrom})
+	if err != nil {
+		return err
+	}
+	dead, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Dead}, Limit: recallFrom})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, r := range rs {
+	for _, r := range slices.Concat(waits, dead) {
 		if a := r.Last; a != nil && a.Class != "" && a.At.After(l.lastFailure) {
 			l.lastFailure, l.lastError = a.At, a.Error
 		}

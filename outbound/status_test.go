@@ -90,6 +90,10 @@ func TestLastErrorOutlastsARestart(t *testing.T) {
 		h.fails(6 - i)
 	}
 	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	for range 30 { // all but one of which wait behind what has failed
+		h.publish("a", `1`)
+	}
+	h.ended()
 	before := h.sub()
 	if before.Health != outbound.HealthDown || !strings.Contains(before.LastError, "503") {
 		t.Fatalf("it is %s for %q", before.Health, before.LastError)
