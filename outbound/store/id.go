@@ -51,6 +51,10 @@ func (id ID) Time() time.Time { return time.UnixMilli(int64(id) >> timeShift) }
 // that ids can't hold it is the first or the last one's.
 func IDAt(t time.Time) ID { return ID(min(max(t.UnixMilli(), 0), lastMilli) << timeShift) }
 
+// Younger is by how much an id is greater than all that were being made when another
+// one was: those of an hour.
+const Younger = ID(60*60*1000) << timeShift
+
 // ParseID reads the public form made by With. It reports false for anything
 // else, such as an event id that its publisher chose.
 func ParseID(prefix, s string) (ID, bool) {

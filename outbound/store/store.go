@@ -90,7 +90,8 @@ type Store interface {
 	// stored, and is returned as it is.
 	UpdateSubscription(ctx context.Context, id string, change func(*Subscription) error) (*Subscription, error)
 	// DeleteSubscription removes a subscription from every list and drops its
-	// secrets. Its deliveries stay, and still name it and its URL.
+	// secrets. Its deliveries stay, and still name it and its URL; when Forget has
+	// removed all that aren't younger, that is gone too.
 	DeleteSubscription(ctx context.Context, id string) error
 	// Subscriptions returns all that are not deleted, by key.
 	Subscriptions(ctx context.Context) ([]*Subscription, error)

@@ -47,6 +47,11 @@ const (
 			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT sum(size) FROM gone), 0) WHERE number = $3
 		) SELECT count(*) FROM gone`
 
+	// The row of a deleted subscription goes when all deliveries are younger by far,
+	// since ids grow.
+	forgetDeleted = `DELETE FROM webhooks.subscription WHERE last_delivery + $1 < (SELECT min(id) FROM webhooks.delivery)`
+	markDeleted   = `UPDATE webhooks.subscription SET last_delivery = greatest(key, (SELECT max(id) FROM webhooks.delivery)) WHERE deleted <> 0 AND last_delivery IS NULL`
+
 	bytesInUse = `SELECT greatest(coalesce(sum(bytes), 0), 0)::bigint FROM webhooks.node`
 )
 
@@ -90,10 +95,21 @@ func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *st
 		}
 	}
 	ids, err := oldest(ctx, tx, f, done)
-	if err != nil || len(ids) == 0 {
+	if err == nil && len(ids) > 0 {
+		done.Events, err = remove(ctx, tx, ids, f, number)
+	}
+	if err == nil && done.Next == 0 && !f.PayloadsOnly {
+		err = forgetSubscriptions(ctx, tx)
+	}
+	return err
+}
+
+// forgetSubscriptions removes deleted ones that no delivery names.
+func forgetSubscriptions(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, forgetDeleted, int64(store.Younger)); err != nil {
 		return err
 	}
-	done.Events, err = remove(ctx, tx, ids, f, number)
+	_, err := tx.Exec(ctx, markDeleted)
 	return err
 }
 

@@ -23,10 +23,12 @@ var (
 	schema5 string
 	//go:embed schema6.sql
 	schema6 string
+	//go:embed schema7.sql
+	schema7 string
 )
 
 // migrations make each version of the tables from the one before.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start

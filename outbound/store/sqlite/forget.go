@@ -20,7 +20,13 @@ const (
 	forgetEvent  = `DELETE FROM event WHERE id = ?`
 	forgetBody   = `UPDATE event SET payload = x'', digest = NULL, payload_removed = 1 WHERE id = ?`
 	forgetChosen = `DELETE FROM chosen WHERE id = ? AND tenant = ?`
-	bytesInUse   = `SELECT (c.page_count - f.freelist_count) * s.page_size
+
+	// The row of a deleted subscription goes when all deliveries are younger by far,
+	// since ids grow.
+	forgetDeleted = `DELETE FROM subscription WHERE last_delivery + ? < (SELECT min(id) FROM delivery)`
+	markDeleted   = `UPDATE subscription SET last_delivery = max(key, coalesce((SELECT max(id) FROM delivery), 0)) WHERE deleted <> 0 AND last_delivery IS NULL`
+
+	bytesInUse = `SELECT (c.page_count - f.freelist_count) * s.page_size
 		FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s`
 )
 
@@ -52,6 +58,11 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 				return err
 			}
 			done.Events++
+		}
+		if done.Next == 0 && !f.PayloadsOnly {
+			if err := w.forgetSubscriptions(); err != nil {
+				return err
+			}
 		}
 		return w.conn.query(bytesInUse, nil, func(row *stmt) error {
 			done.Used = row.readInt()
@@ -110,6 +121,14 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, er
 		err = nil
 	}
 	return events, err
+}
+
+// forgetSubscriptions removes deleted ones that no delivery names.
+func (w *writer) forgetSubscriptions() error {
+	if err := w.conn.query(forgetDeleted, []any{store.Younger}, nil); err != nil {
+		return err
+	}
+	return w.conn.query(markDeleted, nil, nil)
 }
 
 // wanted tells whether one of the event's deliveries is pending, or dead.

@@ -61,6 +61,35 @@ var forgetTests = []test{
 		equal(b, "next", done.Next, 0)
 		same(b, "deliveries", b.list(store.Query{}), deliveries(ps[3:]...))
 	}},
+	{"deleted subscriptions that nothing names", func(b *bench) {
+		gone, other := b.subscribe("crm"), b.subscribe("other")
+		dead, waits := b.event("1", gone), b.event("2", gone)
+		b.publish(dead, waits)
+		b.settle(b.attempted(dead.Deliveries[0].ID, 1, store.Dead))
+		b.check(b.DeleteSubscription(b.ctx(), "crm"))
+		again := b.subscribe("crm")
+		pass := func() {
+			b.clock = b.clock.Add(2 * time.Hour)
+			later := b.event("3", other)
+			b.publish(later)
+			b.settle(b.attempted(later.Deliveries[0].ID, 1, store.Delivered))
+			for range 2 {
+				b.forget(store.Forget{Before: later.Event.Key.Time(), KeepDead: true, Limit: 9})
+			}
+		}
+		pass()
+		equal(b, "while it has deliveries", b.delivery(dead.Deliveries[0].ID).SubscriptionID, "crm")
+		b.settle(b.attempted(waits.Deliveries[0].ID, 1, store.Delivered))
+		pass()
+		equal(b, "while it has a dead letter", b.delivery(dead.Deliveries[0].ID).SubscriptionID, "crm")
+		_, err := b.Remove(b.ctx(), dead.Event.Key)
+		b.check(err)
+		pass()
+		late := b.event("4", gone)
+		b.publish(late)
+		equal(b, "when it has none", b.delivery(late.Deliveries[0].ID).SubscriptionID, "")
+		sameSubscriptions(b, other, again)
+	}},
 	{"keep dead letters", func(b *bench) {
 		s := b.subscribe("crm")
 		dead, fine := b.event("1", s), b.event("2", s)
