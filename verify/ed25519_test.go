@@ -55,6 +55,41 @@ func TestEd25519(t *testing.T) {
 	refuse(t, provider(t, "standard", "whsec_"+strings.TrimPrefix(public, "whpk_")), request(), testBody, verify.ReasonMissingSignature)
 }
 
+// Each try hashes the body anew: what many keys and signatures cost together is
+// bounded, and a rotation's two of each leave room for any body.
+func TestEd25519Bound(t *testing.T) {
+	row := rowOf(t, "standard-webhooks-ed25519")
+	private, other := secretFor(t, row), secretFor(t, row)
+	var keys []string
+	for range 14 {
+		keys = append(keys, secretFor(t, row))
+	}
+	small, large := `"`+strings.Repeat("x", 2<<20)+`"`, `"`+strings.Repeat("x", 15<<20)+`"`
+	for name, c := range map[string]struct {
+		body    string
+		keys    []string
+		signers []string
+		want    verify.Reason
+	}{
+		"a rotation":       {large, []string{private, other}, []string{other, private}, ""},
+		"many keys":        {small, append(keys, other, private), []string{private}, ""},
+		"many keys, large": {large, append(keys, other, private), []string{private}, verify.ReasonBodyTooLarge},
+		"many of both":     {small, append(keys, other, private), []string{private, other, private}, verify.ReasonBodyTooLarge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := outgoing()
+			m.Body = []byte(c.body)
+			r := post(testURL)
+			r.Header = sign(t, row, m, c.signers...)
+			if v := verifierOf(t, row, c.keys...); c.want == "" {
+				accept(t, v, r, c.body)
+			} else {
+				refuse(t, v, r, c.body, c.want)
+			}
+		})
+	}
+}
+
 func TestEd25519Keys(t *testing.T) {
 	row := rowOf(t, "standard-webhooks-ed25519")
 	pair := ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))

@@ -13,13 +13,14 @@ import (
 // The bounds of what is tried and read for one request.
 const (
 	maxSecrets    = 16
-	maxSignatures = 100     // DocuSign sends up to so many
-	maxAsymmetric = 4       // of key pairs: each costs as much as hashing 100 KiB
-	maxItems      = 128     // of a signature's list
-	maxGroups     = 8       // of lists
-	maxSignature  = 8 << 10 // bytes of a signature's text
-	maxValue      = 8 << 10 // bytes of a list of headers that are signed
-	maxContent    = 4 << 10 // bytes of a template
+	maxSignatures = 100      // DocuSign sends up to so many
+	maxAsymmetric = 4        // of key pairs: each costs as much as hashing 100 KiB
+	maxHashed     = 64 << 20 // bytes over all tries of Ed25519, each of which hashes the content anew
+	maxItems      = 128      // of a signature's list
+	maxGroups     = 8        // of lists
+	maxSignature  = 8 << 10  // bytes of a signature's text
+	maxValue      = 8 << 10  // bytes of a list of headers that are signed
+	maxContent    = 4 << 10  // bytes of a template
 	maxID         = 256
 	maxElements   = 1000     // of a body whose elements are signed one by one
 	maxParsedBody = 16 << 20 // bytes of a body that must be parsed

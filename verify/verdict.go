@@ -80,6 +80,9 @@ func (c *check) matchPublic(l *lane) (uint32, Reason) {
 	if reason != "" {
 		return 0, reason
 	}
+	if c.v.plan.scheme.Construction == "ed25519" && len(c.lanes)*len(l.macs)*len(c.v.keys)*len(content) > maxHashed {
+		return 0, ReasonBodyTooLarge
+	}
 	var secrets uint32
 	digest := c.v.keys[0].digest(content) // as under any other: the content may be long
 	for _, k := range c.v.keys {
