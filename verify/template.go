@@ -2,6 +2,7 @@ package verify
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -201,59 +202,36 @@ func unescape(text string, i int) (string, error) {
 	return "", fmt.Errorf("%q: the \\ at column %d starts no escape; the escapes are \\n, \\r, \\t and \\\\", text, i+1)
 }
 
+// compileWord reads what stands between two braces.
 func compileWord(name string) (segment, error) {
-	for _, c := range caddyWords {
-		rest, ok := strings.CutPrefix(name, c.prefix)
-		if ok && (rest == "" || strings.HasSuffix(c.prefix, ".")) {
-			name = c.replacement + rest
-			break
-		}
-	}
-	var seg segment
+	name = respell(name)
 	if w, ok := plainWords[name]; ok {
-		seg.word = w
-		return seg, nil
+		return segment{word: w}, nil
 	}
 	if rest, ok := strings.CutPrefix(name, "body_"); ok {
-		rest, optional := strings.CutSuffix(rest, "?")
-		seg, err := compileBodyHash(rest)
-		seg.optional = optional
-		return seg, err
+		return compileBodyHash(rest)
 	}
 	kind, rest, dotted := strings.Cut(name, ".")
 	w, ok := namedWords[kind]
 	if !ok || !dotted {
-		return seg, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
+		return segment{}, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
-	seg.word = w
-	rest, seg.wild = strings.CutSuffix(rest, "*")
-	seg.text, seg.optional = strings.CutSuffix(rest, "?")
-	if seg.text == "" {
-		return seg, fmt.Errorf("a name is missing behind the dot")
+	return compileNamed(w, rest)
+}
+
+// respell is the word for which Caddy has another spelling.
+func respell(name string) string {
+	for _, c := range caddyWords {
+		rest, ok := strings.CutPrefix(name, c.prefix)
+		if ok && (rest == "" || strings.HasSuffix(c.prefix, ".")) {
+			return c.replacement + rest
+		}
 	}
-	switch w {
-	case wordHeaderOf:
-		if err := checkHeader(seg.text); err != nil {
-			return seg, err
-		}
-		seg.text = canonical(seg.text)
-	case wordJSONOf:
-		path, err := compileJSONPath(seg.text)
-		if err != nil {
-			return seg, err
-		}
-		seg.path = path
-	case wordFunc:
-		f, ok := contentFuncs[seg.text]
-		if !ok {
-			return seg, fmt.Errorf("no such function; there are %s", strings.Join(sortedKeys(contentFuncs), ", "))
-		}
-		seg.function = f
-	}
-	return seg, nil
+	return name
 }
 
 func compileBodyHash(name string) (segment, error) {
+	name, optional := strings.CutSuffix(name, "?")
 	hashName, encodingName, _ := strings.Cut(name, "_")
 	hash, ok := bodyHashes[hashName]
 	if !ok {
@@ -263,7 +241,30 @@ func compileBodyHash(name string) (segment, error) {
 	if !ok {
 		return segment{}, fmt.Errorf("no such encoding of the hash; there are %s", strings.Join(sortedKeys(encodings), ", "))
 	}
-	return segment{word: wordBodyHash, hash: hash, encoding: enc}, nil
+	return segment{word: wordBodyHash, hash: hash, encoding: enc, optional: optional}, nil
+}
+
+func compileNamed(w word, name string) (segment, error) {
+	seg := segment{word: w}
+	name, seg.wild = strings.CutSuffix(name, "*")
+	seg.text, seg.optional = strings.CutSuffix(name, "?")
+	if seg.text == "" {
+		return seg, errors.New("a name is missing behind the dot")
+	}
+	var err error
+	switch w {
+	case wordHeaderOf:
+		err = checkHeader(seg.text)
+		seg.text = canonical(seg.text)
+	case wordJSONOf:
+		seg.path, err = compileJSONPath(seg.text)
+	case wordFunc:
+		var ok bool
+		if seg.function, ok = contentFuncs[seg.text]; !ok {
+			err = fmt.Errorf("no such function; there are %s", strings.Join(sortedKeys(contentFuncs), ", "))
+		}
+	}
+	return seg, err
 }
 
 // has says whether the template holds a word, under this name where it has one.
