@@ -21,6 +21,7 @@ type failing struct {
 
 	full  atomic.Bool // has room for outcomes only
 	after atomic.Bool // fails once more, when all is stored
+	claim atomic.Bool // fails the next time
 
 	cancel context.CancelFunc // called when an event type is stored
 
@@ -66,6 +67,13 @@ func (f *failing) refuse() error {
 	default:
 	}
 	return *err
+}
+
+func (f *failing) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
+	if f.claim.CompareAndSwap(true, false) {
+		return nil, store.ErrUnavailable
+	}
+	return f.Store.Claim(ctx, now, maxBytes, want)
 }
 
 func (f *failing) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
@@ -160,8 +168,29 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 			answer()
 			receive(t, f.refused, "an outcome that isn't stored")
 			within(t, "the end", func() { c.end(h) })
+			if n := len(h.attempts); n != 0 {
+				t.Errorf("%d outcomes are told that aren't stored", n)
+			}
 		})
 	}
+}
+
+// What is due is not forgotten when the store fails to say what it is.
+func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	h.publish("order.created", `{}`)
+	f.claim.Store(true)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the wait for the next claim", func() bool { return h.clock.waits(time.Second) })
+	h.clock.advance(time.Second)
+	r.next(t)
 }
 
 // A drain ends when it is to end, though the store doesn't answer.

@@ -411,6 +411,25 @@ func TestWishOfAnotherReceiver(t *testing.T) {
 	}
 }
 
+// What a receiver that is down can't have soon would take the memory of others.
+func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	for _, h := range l.keep(t, l.at(0), true, true, true) {
+		l.e.heldSize.Add(int64(weight(h.Event)))
+		l.queue.push(h)
+	}
+	for range downAfter {
+		l.e.afterwards(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus})
+	}
+	if n, held := l.queue.len(), l.e.heldSize.Load(); n != 0 || held != 0 {
+		t.Errorf("it holds %d deliveries of %d bytes", n, held)
+	}
+	claimed, err := l.e.store.Claim(t.Context(), l.e.now(), claimBytes, []store.Want{{Subscription: l.key, Limit: 3}})
+	if err != nil || len(claimed[0].Deliveries) != 3 {
+		t.Errorf("the store has %v, %v", claimed, err)
+	}
+}
+
 // known has the engine and its store know the lane's subscription.
 func (l *lane) known(t *testing.T) {
 	t.Helper()
