@@ -467,6 +467,33 @@ func TestRotationSignsWithBoth(t *testing.T) {
 	}
 }
 
+// A secret that has leaked signs no longer than the grace of the last rotation says,
+// whatever was said before.
+func TestRotationShortensTheGrace(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = 24 * time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	rotate := func() {
+		t.Helper()
+		if _, err := h.RotateSecret(t.Context(), s.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate()
+	h.settings.SecretGrace = time.Hour
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	rotate()
+	for _, want := range []int{3, 1} {
+		h.publish("a", `1`)
+		if n := len(strings.Fields(r.next(t).header.Get("webhook-signature"))); n != want {
+			t.Errorf("%d signatures, want %d", n, want)
+		}
+		h.clock.advance(time.Hour)
+	}
+}
+
 // Where a scheme has room for one signature, no grace is told of that it can't keep.
 func TestRotationWithOneSignature(t *testing.T) {
 	h := open(t)

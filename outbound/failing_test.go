@@ -13,7 +13,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// failing is a real store that can be made to refuse commits and burials.
+// failing is a real store that can be made to refuse commits, burials and what is to be
+// queued again.
 type failing struct {
 	store.Store
 	with    atomic.Pointer[error]
@@ -74,6 +75,13 @@ func (f *failing) Claim(ctx context.Context, now time.Time, maxBytes int, want [
 		return nil, store.ErrUnavailable
 	}
 	return f.Store.Claim(ctx, now, maxBytes, want)
+}
+
+func (f *failing) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
+	if err := f.refuse(); err != nil {
+		return store.Changed{}, err
+	}
+	return f.Store.Requeue(ctx, q, now)
 }
 
 func (f *failing) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
@@ -172,6 +180,19 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 				t.Errorf("%d outcomes are told that aren't stored", n)
 			}
 		})
+	}
+}
+
+// Nobody is told that a delivery is queued again when it isn't.
+func TestRedeliverWhileTheStoreFails(t *testing.T) {
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	id := h.attempt().Delivery.With(store.DeliveryPrefix)
+	f.fail(store.ErrUnavailable)
+	if again, err := h.Redeliver(t.Context(), id); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("%+v, %v", again, err)
 	}
 }
 

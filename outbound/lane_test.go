@@ -430,6 +430,27 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 	}
 }
 
+// A failure was the last straw, and when the subscription is to be deactivated for it
+// the receiver works again, or it has another one.
+func TestDeactivatedForWhatIsNoMore(t *testing.T) {
+	for name, change := range map[string]func(*lane, *store.Subscription){
+		"works again":      func(l *lane, _ *store.Subscription) { l.breaker = breaker{} },
+		"another receiver": func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" },
+		"":                 func(*lane, *store.Subscription) {},
+	} {
+		l := newLane(t, store.Subscription{ID: "sub_1", EventTypes: []string{"*"}})
+		l.known(t)
+		c := l.e.config.Load()
+		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
+		failed := *l.target.Load().sub
+		change(l, &failed)
+		l.e.deactivateFailing(t.Context(), c, l, &failed)
+		if active := l.target.Load().sub.Active; active != (name != "") {
+			t.Errorf("%s: it is active: %v", name, active)
+		}
+	}
+}
+
 // known has the engine and its store know the lane's subscription.
 func (l *lane) known(t *testing.T) {
 	t.Helper()

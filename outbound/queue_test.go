@@ -147,6 +147,17 @@ func TestALargeEventIsTakenBesideSmallOnes(t *testing.T) {
 	}
 }
 
+// A commit holds only so much, or all wait for what it takes to write it.
+func TestCommitsAreBounded(t *testing.T) {
+	q := newQueue()
+	for _, tenant := range []string{"a", "b", "c"} {
+		q.publishMany(tenant, 1, commitBytes)
+	}
+	if got := q.next(); len(got) != 1 || got["a"] != 1 {
+		t.Errorf("of three events of %d bytes each, a commit has %v", commitBytes, got)
+	}
+}
+
 func TestTheQueueEnds(t *testing.T) {
 	q := newQueue()
 	q.publishMany("a", 1, 1)

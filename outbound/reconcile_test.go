@@ -2,6 +2,8 @@ package outbound_test
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +100,31 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	}
 	if want := []string{"put order.sent", "delete order.paid"}; !slices.Equal(w.written, want) {
 		t.Errorf("other event types: wrote %q, want %q", w.written, want)
+	}
+}
+
+// What the configuration says of a subscription is changed there alone.
+func TestConfiguredSubscriptionsAreNotChanged(t *testing.T) {
+	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}}
+	h := open(t, func(s *outbound.Settings) { s.Subscriptions = []outbound.SubscriptionSpec{spec} })
+	before, err := h.Subscription("sub_crm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func() error{
+		"its secret": func() error { _, err := h.RotateSecret(t.Context(), "sub_crm", ""); return err },
+		"its url": func() error {
+			_, err := h.UpdateSubscription(t.Context(), "sub_crm", func(s *outbound.SubscriptionSpec) error { s.URL += "a"; return nil })
+			return err
+		},
+		"all of it": func() error { return h.DeleteSubscription(t.Context(), "sub_crm") },
+	} {
+		if err := change(); !errors.Is(err, outbound.ErrConflict) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if after, err := h.Subscription("sub_crm"); err != nil || after.URL != before.URL || !reflect.DeepEqual(after.Secrets, before.Secrets) {
+		t.Errorf("it is %+v, %v", after, err)
 	}
 }
 
