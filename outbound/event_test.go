@@ -111,3 +111,20 @@ func TestCatalogue(t *testing.T) {
 		t.Errorf("left: %v, %v", all, err)
 	}
 }
+
+func TestContentTypesAreBounded(t *testing.T) {
+	h := open(t)
+	for name, c := range map[string]struct {
+		contentType string
+		ok          bool
+	}{
+		"the longest": {strings.Repeat("a", 256), true},
+		"too long":    {strings.Repeat("a", 257), false},
+		"not UTF-8":   {"text/\xff", false},
+	} {
+		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("1"), ContentType: c.contentType})
+		if _, invalid := errors.AsType[*outbound.Invalid](err); invalid == c.ok || c.ok && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
