@@ -37,8 +37,6 @@ const (
 // Allowed reports whether a delivery may go to an address so judged.
 func (v Verdict) Allowed() bool { return v == Public || v == Opened }
 
-func (v Verdict) String() string { return string(v) }
-
 // guarded reports whether only an allow entry that names the very address
 // opens it. A range is written with its neighbours in mind: someone who opens
 // 100.64.0.0/10 for a VPN does not mean the metadata service inside, nor does

@@ -19,7 +19,7 @@ const (
 )
 
 // reserved are the headers that a user cannot set, each with the reason. A
-// name that ends with * stands for all that begin so.
+// name that ends with * stands for all with that first word.
 var reserved = map[string]string{
 	"host":              "it comes from the URL",
 	"content-length":    "it comes from the payload",
@@ -50,17 +50,15 @@ func reservedFor(name string) string {
 	if why, ok := reserved[name]; ok {
 		return why
 	}
-	for _, prefix := range []string{"proxy-", "webhook-"} {
-		if strings.HasPrefix(name, prefix) {
-			return reserved[prefix+"*"]
-		}
+	if word, _, more := strings.Cut(name, "-"); more {
+		return reserved[word+"-*"]
 	}
 	return ""
 }
 
-// CheckHeader judges one header that a user wants on deliveries. Errors name
+// checkHeader judges one header that a user wants on deliveries. Errors name
 // the header, never its value, which may be a secret.
-func CheckHeader(name, value string) error {
+func checkHeader(name, value string) error {
 	switch {
 	case name == "":
 		return errors.New("checking the headers: a name is empty")
@@ -85,7 +83,7 @@ func CheckHeaders(h map[string]string) error {
 	seen := make(map[string]bool, len(h))
 	for _, name := range slices.Sorted(maps.Keys(h)) { // sorted, so that the same mistake gives the same error
 		value := h[name]
-		if err := CheckHeader(name, value); err != nil {
+		if err := checkHeader(name, value); err != nil {
 			return err
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -125,7 +126,7 @@ func (r *rules) hasName(host string) bool {
 // add parses one entry. Its errors go behind the entry itself.
 func (r *rules) add(entry string) error {
 	if strings.Contains(entry, "://") {
-		return fmt.Errorf("is a URL: write the host name alone")
+		return errors.New("is a URL: write the host name alone")
 	}
 	if strings.Contains(entry, "/") {
 		prefix, err := parsePrefix(entry)
@@ -146,13 +147,13 @@ func (r *rules) add(entry string) error {
 	name, wildcard := strings.CutPrefix(entry, "*.")
 	switch {
 	case entry == "*":
-		return fmt.Errorf("is too much for one entry: write 0.0.0.0/0 and ::/0 for all addresses, or *.example.com for the names below one")
+		return errors.New("is too much for one entry: write 0.0.0.0/0 and ::/0 for all addresses, or *.example.com for the names below one")
 	case strings.Contains(name, "*"):
-		return fmt.Errorf("has its * in the wrong place: only a first label can be one, as in *.example.com")
+		return errors.New("has its * in the wrong place: only a first label can be one, as in *.example.com")
 	case strings.Contains(entry, ":"):
-		return fmt.Errorf("has a port or is no address: write the host or the address alone, without port or brackets")
+		return errors.New("has a port or is no address: write the host or the address alone, without port or brackets")
 	case strings.HasPrefix(entry, "private_ranges"):
-		return fmt.Errorf("is not known here, for it would open loopback too: write the ranges that you need, such as 10.0.0.0/8")
+		return errors.New("is not known here, for it would open loopback too: write the ranges that you need, such as 10.0.0.0/8")
 	}
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("is neither a range (10.20.0.0/16), an address (10.20.0.5), a host name (crm.example.com) nor *.example.com: %w", err)
@@ -173,9 +174,9 @@ func parsePrefix(entry string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(entry)
 	switch {
 	case err != nil:
-		return prefix, fmt.Errorf("is no range: write it as 10.20.0.0/16 or fd12:3456::/32")
+		return prefix, errors.New("is no range: write it as 10.20.0.0/16 or fd12:3456::/32")
 	case prefix.Addr().Is4In6():
-		return prefix, fmt.Errorf("is written in IPv4-mapped form: write the IPv4 range alone, as in 10.20.0.0/16")
+		return prefix, errors.New("is written in IPv4-mapped form: write the IPv4 range alone, as in 10.20.0.0/16")
 	case prefix != prefix.Masked():
 		return prefix, fmt.Errorf("has bits beyond its length: write %s for the range, or %s for the one address", prefix.Masked(), prefix.Addr())
 	}
@@ -188,7 +189,7 @@ func checkOpens(prefix netip.Prefix) error {
 	case nat64.Bits() <= prefix.Bits() && nat64.Contains(prefix.Addr()):
 		return fmt.Errorf("addresses in %s are judged by the IPv4 address in them: allow that one", nat64)
 	case prefix.IsSingleIP() && Classify(prefix.Addr()) == Unspecified:
-		return fmt.Errorf("is no address to connect to: for this machine allow 127.0.0.1 or ::1, for all addresses 0.0.0.0/0 or ::/0")
+		return errors.New("is no address to connect to: for this machine allow 127.0.0.1 or ::1, for all addresses 0.0.0.0/0 or ::/0")
 	}
 	return nil
 }
