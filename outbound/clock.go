@@ -69,3 +69,11 @@ func (t *timeline) wall(due time.Time) time.Time {
 	}
 	return due.Add(t.Now().Round(0).Sub(t.now()).Round(time.Second))
 }
+
+// earlier is the first of two times, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

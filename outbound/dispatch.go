@@ -98,6 +98,13 @@ func (d *dispatcher) running() (n int) {
 	return n
 }
 
+// underWay counts the attempts.
+func (d *dispatcher) underWay() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running()
+}
+
 // work makes attempts for a lane until it has none left, or others wait, or it counts
 // among others.
 func (d *dispatcher) work(l *lane, as standing) {

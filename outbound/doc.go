@@ -4,8 +4,9 @@
 //
 // The way of an event, and the file for each step:
 //
-//	event.go         Publish: what an event may be
+//	event.go         what an event may be
 //	  eventname.go     types and ids that others give, as ours
+//	publish.go       Publish: from the checks to the disk, and on to the lanes
 //	match.go         which subscriptions want it, and filter.go by what it holds
 //	queue.go         whose turn it is to be stored: each tenant waits for itself
 //	commit.go        group commit: events and outcomes of the moment share a sync

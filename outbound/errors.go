@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -48,4 +49,15 @@ type Reused struct {
 
 func (e *Reused) Error() string {
 	return fmt.Sprintf("event_id %q was used before, for an event with another type or payload: use a new one", e.EventID)
+}
+
+// isRefusal tells an error of the caller's from one of ours.
+func isRefusal(err error) bool {
+	var (
+		i *Invalid
+		t *TooLarge
+		r *Reused
+		l *Limited
+	)
+	return errors.As(err, &i) || errors.As(err, &t) || errors.As(err, &r) || errors.As(err, &l)
 }

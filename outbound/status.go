@@ -105,14 +105,6 @@ func (s Status) OfTenant(tenant string) Status {
 	return own
 }
 
-// earlier is the first of two times, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
 // Full tells whether the store has no room, as far as the last events that came
 // can tell: they were refused, or an outcome was.
 func (e *Engine) Full() bool { return e.commits.full.Load() }
@@ -183,13 +175,6 @@ func (e *Engine) foresee(r *Record) {
 	}
 	s := l.status()
 	r.Held, r.PausedUntil = !s.Subscription.Active, s.PausedUntil
-}
-
-// underWay counts the attempts.
-func (d *dispatcher) underWay() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.running()
 }
 
 // InFlight counts the attempts that are under way.
