@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // catalogue is what is known of event types: the store's, and in memory what
@@ -71,11 +69,8 @@ func (e *Engine) DeleteEventType(ctx context.Context, name string) error {
 }
 
 func checkEventType(t EventType) error {
-	if err := checkType("event_type", t.Name); err != nil {
+	if err := checkOwnType(t.Name); err != nil {
 		return err
-	}
-	if store.Operational(t.Name) {
-		return reserved()
 	}
 	if err := checkDescription(t.Description); err != nil {
 		return err

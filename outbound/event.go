@@ -41,8 +41,15 @@ func checkType(field, name string) error {
 	return nil
 }
 
-func reserved() error {
-	return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
+// checkOwnType is checkType for one of the caller's, not of the engine's.
+func checkOwnType(name string) error {
+	if err := checkType("event_type", name); err != nil {
+		return err
+	}
+	if store.Operational(name) {
+		return invalid("event_type", "is reserved: types that begin with %s are published by the server itself", store.OperationalPrefix)
+	}
+	return nil
 }
 
 // CheckTenant says what is wrong with a tenant's name, as an *Invalid. "" is nobody's.
@@ -54,11 +61,8 @@ func CheckTenant(tenant string) error {
 }
 
 func (n *NewEvent) check(c *config) error {
-	if err := checkType("event_type", n.Type); err != nil {
+	if err := checkOwnType(n.Type); err != nil {
 		return err
-	}
-	if store.Operational(n.Type) {
-		return reserved()
 	}
 	// A dot in the id would blur where it ends in what is signed.
 	if n.ID != "" && !idForm.MatchString(n.ID) {
