@@ -34,7 +34,7 @@ func (d DisableAfter) lasted(f Failing, now time.Time, share int) bool {
 // Failing is a row of failed attempts that goes on.
 type Failing struct {
 	Attempts int
-	Since    time.Time
+	Since    time.Time // when the first of them was
 }
 
 func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }

@@ -19,16 +19,22 @@
 //	  pace.go          how long its attempts hold others up
 //	claim.go         lanes are filled from the store: retries, backlogs
 //	attempt.go       sign, send, judge
+//	  scheme.go        what it is signed by, and secret.go with what
+//	  sender.go        the request and its answer
+//	  oauth2.go        the token that a receiver may want
 //	outcome.go       what an answer means
 //	retry.go         when to try again
 //	  breaker.go       how a receiver that fails is spared,
 //	  ahead.go         how it is found out that it is back,
 //	  disable.go       and when it is given up
 //	deadletterlog.go each dead letter is written to a log
+//	retention.go     and in the end all of it is removed
 //
-// What people do by hand is in subscription.go, delivery.go, replay.go and
-// status.go, what they may say of a subscription in spec.go, what the configuration
-// does in reconcile.go, and what other nodes do that share the store in shared.go.
+// What people do by hand is in subscription.go, delivery.go, replay.go, find.go and
+// status.go, what they may say of a subscription in spec.go, and of an event type in
+// catalogue.go. What the configuration does is in settings.go and reconcile.go, and
+// what other nodes do that share the store in shared.go. Who is told what happens is
+// in observe.go, watch.go, trace.go and operational.go.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats

@@ -27,7 +27,7 @@ func StandardSchedule() Schedule {
 	}
 }
 
-// maxDelay bounds what a schedule or a receiver may ask for.
+// maxDelay bounds each delay of a schedule.
 const maxDelay = 7 * 24 * time.Hour
 
 // maxAttempts bounds a schedule's length.

@@ -46,9 +46,9 @@ func (e *Engine) yield(ctx context.Context) {
 	}
 }
 
-// wakeLanes tells the lanes what waits for them in the store. Those of
-// subscriptions that are gone are made, to bury it. That one which isn't known
-// here is gone must be certain: another node may just have made it.
+// wakeLanes tells the lanes what waits for them in the store. A subscription that was
+// deleted gets one to bury it. What isn't known here may also have been made by
+// another node just now, so the store is asked first.
 func (e *Engine) wakeLanes(ctx context.Context, waits []store.Backlog) {
 	refreshed := e.shared == nil
 	for _, b := range waits {

@@ -27,7 +27,7 @@ type SubscriptionSpec struct {
 	Scheme      string   // "" for the engine's own
 	Secrets     []string // newest first; none: one is made
 	OAuth2      OAuth2
-	RateLimit   float64
+	RateLimit   float64 // attempts a second; 0 for no limit
 	Ordered     bool
 	Filter      string // CEL, such as payload.total > 100; "" for every event
 }

@@ -12,9 +12,9 @@ import (
 // The healths of a subscription.
 const (
 	HealthOK       = "ok"
-	HealthFailing  = "failing"  // its last attempt failed
-	HealthDown     = "down"     // so many failed that it gets one attempt at a time
-	HealthPaused   = "paused"   // it asked for a pause or to be slowed down, or its rate is used up
+	HealthFailing  = "failing"  // the last attempt failed
+	HealthDown     = "down"     // so many attempts failed in a row that one is made at a time
+	HealthPaused   = "paused"   // the receiver asked for a pause or to be slowed down, or the rate is used up
 	HealthInactive = "inactive" // deactivated: deliveries are held
 )
 
@@ -88,8 +88,8 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// OfTenant is what of it is a tenant's: its subscriptions, and the sums of their
-// figures.
+// OfTenant is the part of a status that is a tenant's: its subscriptions, and the sums
+// of their figures.
 func (s Status) OfTenant(tenant string) Status {
 	own := Status{Draining: s.Draining}
 	for _, sub := range s.Subscriptions {
@@ -142,8 +142,7 @@ func (l *lane) status() SubscriptionStatus {
 	return s
 }
 
-// recallFrom is of how many deliveries the last attempts are looked at for the last
-// failure of a receiver.
+// recallFrom is how many deliveries are looked at to find a receiver's last failure.
 const recallFrom = 20
 
 // recall finds out why a receiver failed last that has been down since before the

@@ -63,7 +63,7 @@ func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 	return nil
 }
 
-// Subscription returns one by its id.
+// Subscription returns one by its id, or ErrNotFound.
 func (e *Engine) Subscription(id string) (*Subscription, error) {
 	l := e.lanes.byID(id)
 	if l == nil {
@@ -72,8 +72,8 @@ func (e *Engine) Subscription(id string) (*Subscription, error) {
 	return l.target.Load().sub, nil
 }
 
-// Subscriptions returns those of a tenant, or all where tenant is "", by age,
-// after the one with the key given.
+// Subscriptions returns those of a tenant, or all where tenant is "", the oldest
+// first: at most limit of them, and only those behind the one with the key given.
 func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subscription {
 	var out []*Subscription
 	for _, l := range e.lanes.all() {
