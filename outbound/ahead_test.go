@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -257,4 +258,109 @@ func TestOrderAfterAShortOutage(t *testing.T) {
 	r.answers(nil)
 	h.clock.advance(14 * time.Second)
 	r.inOrder(t, 2)
+}
+
+// probe waits for the next attempt at a receiver that may be down, while time
+// passes.
+func (h *house) probe(r *receiver) {
+	h.t.Helper()
+	h.eventually("the next probe", func() bool {
+		h.clock.advance(100 * time.Millisecond)
+		select {
+		case <-r.arrivals:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// While a receiver is down, its probes come with pauses that grow, so that what
+// waits doesn't use up its attempts on it.
+func TestProbesOfAReceiverThatIsDown(t *testing.T) {
+	h := open(t, retries(time.Second, time.Second, time.Second, time.Second))
+	r := newReceiver(t)
+	r.answers(status(503))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	const n = 100
+	for range n {
+		h.publish("a", "1")
+	}
+	began := h.clock.Elapsed()
+	attempts := 0
+	h.eventually("a minute", func() bool {
+		h.clock.advance(time.Second)
+		for {
+			select {
+			case <-r.arrivals:
+				attempts++
+				continue
+			default:
+			}
+			return h.clock.Elapsed()-began > time.Minute
+		}
+	})
+	// 10 until it is down, as many as were under way then, and the probes. The
+	// schedule alone would have made 500 in four seconds.
+	if most := 10 + 64 + 150; attempts > most {
+		t.Errorf("%d attempts in a minute, want %d at most", attempts, most)
+	}
+
+	// Who asks for an attempt, or gives another URL, doesn't wait for the pause.
+	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	r.next(t)
+	other := newReceiver(t)
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = other.URL
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	other.next(t)
+}
+
+func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	r := newReceiver(t)
+	r.answers(status(503))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	const n = 12 // enough to be taken for down
+	for i := range n {
+		h.publish("a", fmt.Sprint(i))
+		h.probe(r)
+		h.attempt()
+	}
+	st, err := h.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := st.Subscriptions[0]; s.Health != outbound.HealthDown || s.Pending != n || s.Ready != 0 {
+		t.Errorf("%s, %d wait, %d are ready", s.Health, s.Pending, s.Ready)
+	}
+	r.answers(nil)
+	h.publish("a", "probe")
+	h.probe(r)
+	h.attempt()
+	got := 0
+	h.eventually("the retries, long before the hour", func() bool {
+		h.clock.advance(time.Second)
+		for {
+			select {
+			case <-r.arrivals:
+				got++
+				continue
+			default:
+			}
+			return got == n
+		}
+	})
+	if now := h.clock.Now(); now.Sub(newClock().now) > 30*time.Minute {
+		t.Errorf("they came at %v", now)
+	}
 }

@@ -1,11 +1,13 @@
 package outbound_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // fails has n more attempts fail, a second apart.
@@ -229,5 +231,68 @@ func TestDisableAfterIsChecked(t *testing.T) {
 	}
 	if err := (outbound.Settings{DisableAfter: outbound.DisableAfter{Failures: -1}}).Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestGoneDeactivatesAndHolds(t *testing.T) {
+	h := open(t, retries(time.Minute))
+	r, healthy := newReceiver(t), newReceiver(t)
+	r.answers(status(http.StatusGone))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.publish("a", `1`)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
+		t.Fatalf("%+v", d)
+	}
+	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
+		t.Fatalf("%+v", c)
+	}
+	r.next(t)
+	if p := h.publish("a", `2`); p.Deliveries != 1 {
+		t.Errorf("a deactivated subscription gets %d deliveries, want 1 that is held", p.Deliveries)
+	}
+	h.clock.advance(time.Hour)
+	h.restart()
+	h.nudge(healthy)
+	r.none(t)
+	r.answers(nil)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{string(r.next(t).body): true, string(r.next(t).body): true}
+	if !got["1"] || !got["2"] {
+		t.Errorf("held deliveries: %v", got)
+	}
+}
+
+// A 410 of the URL that was is no word of the one that is.
+func TestGoneAfterTheURLHasChanged(t *testing.T) {
+	h := open(t)
+	old, now := newReceiver(t), newReceiver(t)
+	answer := make(chan struct{})
+	old.answers(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+		w.WriteHeader(http.StatusGone)
+	})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}})
+	h.publish("order.created", `{}`)
+	old.next(t)
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
+		s.URL = now.URL
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	close(answer)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone {
+		t.Fatalf("%+v", d.Attempt)
+	}
+	h.clock.advance(time.Minute)
+	now.next(t)
+	h.attempt()
+	if s, err := h.Subscription(s.ID); err != nil || !s.Active {
+		t.Errorf("the subscription is not active: %+v, %v", s, err)
 	}
 }

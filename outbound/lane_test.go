@@ -444,7 +444,7 @@ func TestDeactivatedForWhatIsNoMore(t *testing.T) {
 		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
 		failed := *l.target.Load().sub
 		change(l, &failed)
-		l.e.deactivateFailing(t.Context(), c, l, &failed)
+		l.e.giveUp(t.Context(), &failed, ReasonFailing, func() bool { return l.failsTooLong(c.DisableAfter) })
 		if active := l.target.Load().sub.Active; active != (name != "") {
 			t.Errorf("%s: it is active: %v", name, active)
 		}

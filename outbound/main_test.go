@@ -350,3 +350,13 @@ func (h *house) ended() *outbound.AttemptDone {
 	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
 	return d
 }
+
+// eventually is for what has no signal of its own.
+func (h *house) eventually(what string, f func() bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			h.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

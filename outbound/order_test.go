@@ -241,3 +241,28 @@ func TestOrderOfRedeliveryInBulk(t *testing.T) {
 		t.Errorf("%d dead letters queued, %v", got, err)
 	}
 }
+
+func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
+	h := open(t, retries(time.Minute, time.Minute))
+	r := newReceiver(t)
+	r.answers(status(500))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
+	for i := range 20 {
+		h.publish("a", fmt.Sprint(i))
+	}
+	if got := string(r.next(t).body); got != "0" {
+		t.Fatalf("first: %s", got)
+	}
+	h.attempt()
+	h.eventually("the pause", func() bool {
+		s := h.sub()
+		return s.Health == outbound.HealthFailing && !s.PausedUntil.IsZero() && s.InFlight == 0
+	})
+	r.answers(nil)
+	h.clock.advance(2 * time.Minute)
+	for i := range 20 {
+		if got := string(r.next(t).body); got != fmt.Sprint(i) {
+			t.Fatalf("delivery %d has payload %s", i, got)
+		}
+	}
+}

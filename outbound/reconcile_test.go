@@ -153,3 +153,34 @@ func TestTenantStaysWithItsDeliveries(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
+	h := open(t)
+	configured := []outbound.SubscriptionSpec{{Name: "crm", URL: "http://127.0.0.1:1/", EventTypes: []string{"*"}}}
+	apply := func(s []outbound.SubscriptionSpec) {
+		t.Helper()
+		h.settings.Subscriptions = s
+		if err := h.Apply(t.Context(), h.settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	apply(configured)
+	if _, err := h.Deactivate(t.Context(), "sub_crm", outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.DeleteSubscription(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("deleting what is configured: %v", err)
+	}
+	apply(nil)
+	if _, err := h.Activate(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("activating what is no longer configured: %v", err)
+	}
+	apply(configured)
+	if s, err := h.Subscription("sub_crm"); err != nil || s.Active || s.Reason != outbound.ReasonByHand {
+		t.Fatalf("put back, it is not as it was: %+v, %v", s, err)
+	}
+	apply(nil)
+	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
+		t.Errorf("deleting what is no longer configured: %v", err)
+	}
+}

@@ -2,10 +2,13 @@ package outbound_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 const (
@@ -72,5 +75,93 @@ func TestSecretsThatDoNotFit(t *testing.T) {
 		if !errors.As(err, &wrong) || wrong.Field != "secret" || !strings.Contains(wrong.What, want) || strings.Contains(err.Error(), "my-secret") || strings.Contains(err.Error(), "provider") {
 			t.Errorf("%s: %v", scheme, err)
 		}
+	}
+}
+
+func TestRotationSignsWithBoth(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	old := s.Secrets[0].Value
+	rot, err := h.RotateSecret(t.Context(), s.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !rot.PreviousExpires.Equal(h.clock.Now().Add(time.Hour)) {
+		t.Errorf("the previous secret expires at %v", rot.PreviousExpires)
+	}
+	h.publish("a", `1`)
+	a := r.next(t)
+	check(t, h, a, old)
+	check(t, h, a, rot.Secret)
+	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 2 {
+		t.Errorf("%d signatures, want 2", n)
+	}
+	h.clock.advance(time.Hour)
+	h.publish("a", `2`)
+	a = r.next(t)
+	check(t, h, a, rot.Secret)
+	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 1 {
+		t.Errorf("after the grace: %d signatures, want 1", n)
+	}
+}
+
+// A secret that has leaked signs no longer than the grace of the last rotation says,
+// whatever was said before.
+func TestRotationShortensTheGrace(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = 24 * time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	rotate := func() {
+		t.Helper()
+		if _, err := h.RotateSecret(t.Context(), s.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate()
+	h.settings.SecretGrace = time.Hour
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	rotate()
+	for _, want := range []int{3, 1} {
+		h.publish("a", `1`)
+		if n := len(strings.Fields(r.next(t).header.Get("webhook-signature"))); n != want {
+			t.Errorf("%d signatures, want %d", n, want)
+		}
+		h.clock.advance(time.Hour)
+	}
+}
+
+// Where a scheme has room for one signature, no grace is told of that it can't keep.
+func TestRotationWithOneSignature(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github"})
+	var rot outbound.Signing
+	for _, secret := range append(make([]string, 12), "the new one") { // none is in the way of the next
+		var err error
+		if rot, err = h.RotateSecret(t.Context(), s.ID, secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now, err := h.Subscription(s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown := h.Signing(now); shown != rot || rot.Secret != "the new one" || !rot.PreviousExpires.IsZero() {
+		t.Errorf("answered %+v, and shown %+v", rot, shown)
+	}
+	h.publish("push", `{"a":1}`)
+	row, _ := verify.Lookup("github")
+	v, err := verify.New(row, verify.Options{Secrets: []string{rot.Secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.next(t)
+	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
+	req.Header = a.header
+	if _, err := v.Verify(req, a.body); err != nil {
+		t.Errorf("with the new secret: %v", err)
 	}
 }

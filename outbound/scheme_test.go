@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -26,5 +27,23 @@ func TestEverySchemeThatIsAcceptedDelivers(t *testing.T) {
 	}
 	if accepted < 20 {
 		t.Errorf("only %d schemes can sign", accepted)
+	}
+}
+
+func TestOtherSchemesSign(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github", Secrets: []string{"s3cret"}})
+	h.publish("push", `{"a":1}`)
+	a := r.next(t)
+	row, _ := verify.Lookup("github")
+	v, err := verify.New(row, verify.Options{Secrets: []string{"s3cret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
+	req.Header = a.header
+	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
+		t.Errorf("%+v, %v", m, err)
 	}
 }

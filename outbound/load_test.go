@@ -1,0 +1,215 @@
+package outbound_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+func TestBlockedEndpointDelaysNobody(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 8, 4 })
+	blocked, healthy := newReceiver(t), newReceiver(t)
+	release := blocked.waits(t, http.StatusOK)
+	h.subscribe(outbound.SubscriptionSpec{URL: blocked.URL, EventTypes: []string{"*"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"*"}})
+	const n = 200
+	for i := range n {
+		h.publish("a", fmt.Sprint(i))
+	}
+	for range n {
+		healthy.next(t)
+	}
+	if got := len(blocked.arrivals); got > 4 {
+		t.Errorf("%d attempts at a time to one endpoint, want 4 at most", got)
+	}
+	release()
+	for range n {
+		blocked.next(t)
+	}
+}
+
+// However many receivers take their time, one that doesn't finds a slot: while nothing
+// is known of them, and when it is.
+func TestSlowEndpointsDelayNobody(t *testing.T) {
+	const endpoints, events = 10, 8
+	for _, c := range []struct {
+		name            string
+		known           bool
+		slots, attempts int
+	}{
+		{"unknown", false, 16, endpoints}, // one each, at least
+		{"known", true, 8, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 16, 4 })
+			slow, healthy := newReceiver(t), newReceiver(t)
+			for range endpoints {
+				h.subscribe(outbound.SubscriptionSpec{URL: slow.URL, EventTypes: []string{"slow"}})
+			}
+			h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
+			if c.known {
+				answer := slow.waits(t, http.StatusOK)
+				h.publish("slow", `{}`)
+				for range endpoints {
+					slow.next(t)
+				}
+				h.clock.advance(5 * time.Second)
+				answer()
+				h.eventually("the answers", func() bool { return len(h.attempts) == endpoints && h.InFlight() == 0 })
+			}
+			h.settings.Concurrency = c.slots
+			if err := h.Apply(t.Context(), h.settings); err != nil {
+				t.Fatal(err)
+			}
+			answer := slow.waits(t, http.StatusOK)
+			for range events {
+				h.publish("slow", `{}`)
+			}
+			for range c.attempts {
+				slow.next(t)
+			}
+			for range 200 {
+				h.publish("healthy", `{}`)
+				healthy.next(t)
+			}
+			answer()
+			for range events*endpoints - c.attempts {
+				slow.next(t)
+			}
+		})
+	}
+}
+
+func TestEveryEventArrivesUnderLoad(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	for range 4 {
+		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"load.*"}})
+	}
+	const publishers, each = 32, 50
+	var wg sync.WaitGroup
+	for p := range publishers {
+		wg.Go(func() {
+			for i := range each {
+				_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "load.test", Payload: fmt.Append(nil, p, " ", i)})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got := map[string]int{}
+	for range 4 * publishers * each {
+		got[string(r.next(t).body)]++
+	}
+	for body, n := range got {
+		if n != 4 {
+			t.Errorf("event %s arrived %d times, want 4", body, n)
+		}
+	}
+	if len(got) != publishers*each {
+		t.Errorf("%d events arrived, want %d", len(got), publishers*each)
+	}
+}
+
+// A receiver that is down is probed however busy the others are, and fewer
+// slots hold for lanes that are at work.
+func TestTurnsUnderLoad(t *testing.T) {
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Concurrency = 2 })
+	down, busy := newReceiver(t), newReceiver(t)
+	down.answers(status(http.StatusInternalServerError))
+	answer := make(chan struct{})
+	busy.answers(func(http.ResponseWriter, *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+	})
+	h.subscribe(outbound.SubscriptionSpec{URL: down.URL, EventTypes: []string{"down"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: busy.URL, EventTypes: []string{"busy"}})
+	for range 10 {
+		h.publish("down", `{}`)
+		down.next(t)
+		h.attempt()
+	}
+	for range 10 {
+		h.publish("busy", `{}`)
+	}
+	busy.next(t)
+	busy.next(t)
+	h.publish("down", `{}`)
+	h.eventually("the next probe", func() bool {
+		h.clock.advance(time.Second)
+		st, err := h.Status(t.Context())
+		return err == nil && st.Subscriptions[0].Ready == 1
+	})
+	answer <- struct{}{}
+	down.next(t)
+	busy.next(t)
+
+	h.settings.Concurrency = 1
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	answer <- struct{}{}
+	h.eventually("one slot", func() bool { return h.InFlight() == 1 })
+	busy.none(t)
+	close(answer)
+	for range 7 {
+		busy.next(t)
+	}
+}
+
+// A receiver that takes its time, or asks for a long pause, does not keep the
+// memory that others need for their retries.
+func TestMemoryIsShared(t *testing.T) {
+	const size, events = 1 << 20, 60
+	h := open(t, retries(time.Minute, time.Minute), func(s *outbound.Settings) { s.MaxPayload, s.EndpointConcurrency = size, 1 })
+	slow, other := newReceiver(t), newReceiver(t)
+	answer := make(chan struct{})
+	slow.answers(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case <-answer:
+		case <-t.Context().Done():
+		}
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	other.answers(status(http.StatusInternalServerError))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: slow.URL, EventTypes: []string{"slow"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"other"}})
+	h.publish("other", `{}`)
+	other.next(t)
+	h.attempt()
+	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
+		t.Fatal(err)
+	}
+	for range events {
+		h.publish("slow", strings.Repeat("1", size))
+	}
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	slow.next(t)
+	held := func() int {
+		st, err := h.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Subscriptions[0].Ready + st.Subscriptions[0].InFlight
+	}
+	h.eventually("the memory to be used up", func() bool { return held() >= 48 })
+	h.clock.advance(2 * time.Minute)
+	other.next(t)
+	h.attempt()
+
+	close(answer)
+	h.attempt()
+	h.eventually("the memory to be given back", func() bool { return held() == 0 })
+}
