@@ -1,17 +1,13 @@
 package api_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -83,23 +79,6 @@ func TestPagesOfAttemptsOfSeveralNodes(t *testing.T) {
 	}
 }
 
-func TestStatus(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	sub := s.subscribe(r.URL)
-	s.dead("a", "1")
-	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200)
-	s.publish("a", "2")
-	st := s.get("/status").want(t, 200)
-	if fmt.Sprint(st["dead_letters"]) != "1" || fmt.Sprint(st["pending"]) != "1" || st["oldest_due"] != nil || st["draining"] != false {
-		t.Errorf("%v", st)
-	}
-	one := st["subscriptions"].([]any)[0].(map[string]any)
-	if one["health"] != "inactive" || one["reason"] != outbound.ReasonByHand || one["last_failure_at"] == nil || one["last_success_at"] != nil || fmt.Sprint(one["failures_in_a_row"]) != "2" || fmt.Sprint(one["pending"]) != "1" || fmt.Sprint(one["ready"]) != "0" || fmt.Sprint(one["dead_letters"]) != "1" {
-		t.Errorf("%v", one)
-	}
-}
-
 // A delivery's next attempt is when its subscription lets it be.
 func TestNextAttempt(t *testing.T) {
 	s := start(t)
@@ -126,99 +105,6 @@ func TestNextAttempt(t *testing.T) {
 	s.post("/subscriptions/"+sub+"/deactivate", "").want(t, 200)
 	if d := newest(); d["held"] != true || d["next_attempt_at"] != nil {
 		t.Errorf("%v", d)
-	}
-}
-
-func TestDeadLetters(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	sub := s.subscribe(r.URL)
-	payload := "{ \"n\" :\n1e2 }"
-	id := s.dead("order.created", payload)
-	other := s.dead("invoice.paid", "2")
-
-	d := s.get("/dead-letters/"+id).want(t, 200)
-	for name, want := range map[string]string{
-		"delivery_id": id, "event_type": "order.created", "subscription_id": sub.text("subscription_id"), "url": r.URL, "attempts": "2",
-		"class": "status", "status": "500", "error_message": "the receiver answered 500 Internal Server Error", "content_type": "application/json",
-	} {
-		if got := fmt.Sprint(d[name]); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
-		}
-	}
-	last := s.get("/deliveries/"+id).want(t, 200)["last_attempt"].(map[string]any)
-	if d["attempt_id"] != last["attempt_id"] || d["failed_at"] != last["at"] || !strings.Contains(d.text("reason"), "every attempt failed") {
-		t.Errorf("%v, last attempt %v", d, last)
-	}
-	list := s.get("/dead-letters?event_type=order.*").want(t, 200)
-	if rows := list.rows(); len(rows) != 1 || rows[0]["payload"] != nil || rows[0]["content_type"] != nil {
-		t.Errorf("%v", list)
-	}
-	if a := s.get("/dead-letters?payload=true&event_type=order.*"); !strings.Contains(string(a.body), `"payload":`+payload+`}],`) {
-		t.Errorf("the payload was changed: %s", a.body)
-	}
-	if first := s.get("/dead-letters?limit=1").want(t, 200); first.rows()[0].text("delivery_id") != other || first["next_cursor"] == nil {
-		t.Errorf("%v", first)
-	}
-
-	r.answers(200, "")
-	s.post("/dead-letters/"+id+"/redeliver", "").want(t, 202)
-	if a := s.attempt(); a.State.String() != "delivered" {
-		t.Fatalf("%+v", a)
-	}
-	if p := s.get("/dead-letters/"+id).refused(t, 404, "not_found"); !strings.Contains(p.text("detail"), "it is delivered: see GET /deliveries/"+id) {
-		t.Errorf("%v", p)
-	}
-	s.post("/dead-letters/"+id+"/redeliver", "").refused(t, 404, "not_found")
-	s.get("/dead-letters/"+other).want(t, 200)
-}
-
-// A dead letter is old when it dies: what has just failed is found by when it
-// did, and not by when it was published.
-func TestDeadLettersByFailure(t *testing.T) {
-	s := start(t, func(s *outbound.Settings) { s.Retry = outbound.Schedule{20 * time.Millisecond} })
-	r := newReceiver(t, 500)
-	sub := s.subscribe(r.URL)
-	first, second := s.dead("a", "1"), s.dead("a", "2")
-	s.post("/dead-letters/"+first+"/redeliver", "").want(t, 202)
-	for s.attempt().State != store.Dead { // the older one has failed last
-	}
-	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200) // so that what is queued again stays
-	failedAt := s.get("/dead-letters/"+first).want(t, 200).text("failed_at")
-	for query, want := range map[string]string{
-		"failed_since=" + failedAt:                                        first,
-		"failed_until=" + failedAt:                                        second,
-		"failed_since=2020-01-01T00:00:00Z":                               second + " " + first,
-		"failed_since=2020-01-01T00:00:00Z&limit=1":                       second,
-		"failed_since=2020-01-01T00:00:00Z&cursor=" + second:              first,
-		"failed_until=2020-01-01T00:00:00Z":                               "",
-		"event_type=b&failed_since=2020-01-01T00:00:00Z":                  "",
-		"failed_since=2020-01-01T00:00:00Z&failed_until=" + failedAt:      second,
-		"since=2020-01-01T00:00:00Z&failed_since=" + failedAt:             first,
-		"failed_since=" + failedAt + "&failed_until=2999-01-01T00:00:00Z": first,
-		"class=status":            second + " " + first,
-		"class=dns":               "",
-		"status=500&class=status": second + " " + first,
-		"status=503":              "",
-	} {
-		var got []string
-		for _, d := range s.get("/dead-letters?"+query).want(t, 200).rows() {
-			got = append(got, d.text("delivery_id"))
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%s: %v, want %s", query, got, want)
-		}
-	}
-	for _, c := range []struct{ query, body, count string }{
-		{"?failed_until=2020-01-01T00:00:00Z", "", "0"},
-		{"", `{"class":"dns"}`, "0"},
-		{"?status=503", "", "0"},
-		{"", `{"failed_since":"` + failedAt + `","failed_until":null,"status":500,"class":"status"}`, "1"},
-		{"?failed_until=" + failedAt, "", "1"},
-	} {
-		if got := s.post("/dead-letters/redeliver"+c.query, c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
-			t.Errorf("%s %s: %v, want %s", c.query, c.body, got, c.count)
-		}
 	}
 }
 
@@ -257,34 +143,6 @@ func TestTimesFarOff(t *testing.T) {
 	}
 }
 
-func TestRedeliverInBulk(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	sub := s.subscribe(r.URL)
-	for i := range 3 {
-		s.dead("order.created", fmt.Sprint(i))
-	}
-	s.dead("invoice.paid", "3")
-	id := sub.text("subscription_id")
-	s.post("/subscriptions/"+id+"/deactivate", "").want(t, 200) // so that they stay queued
-	for _, c := range []struct{ query, body, count string }{
-		{"?event_type=invoice.*", "", "1"},
-		{"?event_type=invoice.*", "", "0"},
-		{"", `{"event_type":"order.created","tenant":"acme"}`, "0"},
-		{"", `{"until":"2020-01-01T00:00:00Z"}`, "0"},
-		{"", `{"event_type":"order.created","subscription_id":"` + id + `","tenant":null}`, "3"},
-		{"?all=true", "", "0"},
-		{"", `{"all":true}`, "0"},
-	} {
-		if got := s.post("/dead-letters/redeliver"+c.query, c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
-			t.Errorf("%s %s: %v, want %s", c.query, c.body, got, c.count)
-		}
-	}
-	if rows := s.get("/deliveries?state=pending").want(t, 200).rows(); len(rows) != 4 {
-		t.Errorf("%d are queued", len(rows))
-	}
-}
-
 // What was delivered is delivered again to the receiver that lost it, and to no
 // other; dead letters stay.
 func TestRedeliverWhatWasDelivered(t *testing.T) {
@@ -318,132 +176,5 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)
 	if a := s.attempt(); a.State != store.Delivered || a.Attempt.Number != 2 {
 		t.Errorf("%+v", a)
-	}
-}
-
-func TestDeadLettersAreDeleted(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	s.subscribe(r.URL)
-	for _, kind := range []string{"a.b", "a.b", "a.c", "a.d"} {
-		s.post("/events", `{"event_type":"`+kind+`","payload":1}`).want(t, 202)
-	}
-	for dead := 0; dead < 4; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
-	left := func() (kinds []string) {
-		for _, d := range s.get("/dead-letters").want(t, 200).rows() {
-			kinds = append(kinds, d.text("event_type"))
-		}
-		slices.Sort(kinds)
-		return kinds
-	}
-	one := s.get("/dead-letters?event_type=a.d").want(t, 200).rows()[0].text("delivery_id")
-	s.do(call{method: "DELETE", path: "/dead-letters/" + one}).want(t, 204)
-	for _, path := range []string{"/dead-letters/" + one, "/dead-letters/dlv_0000000000000001"} {
-		s.do(call{method: "DELETE", path: path}).want(t, 404)
-	}
-	if d := s.get("/deliveries/"+one).want(t, 200); d.text("state") != "discarded" || d.text("reason") == "" {
-		t.Errorf("as a delivery it is %v", d)
-	}
-	for _, path := range []string{"/dead-letters", "/dead-letters?all=true&event_type=a.b", "/dead-letters?state=dead"} {
-		if a := s.do(call{method: "DELETE", path: path}); a.StatusCode < 400 {
-			t.Errorf("DELETE %s: %d", path, a.StatusCode)
-		}
-	}
-	if got := left(); !slices.Equal(got, []string{"a.b", "a.b", "a.c"}) {
-		t.Fatalf("left are %v", got)
-	}
-	if a := s.do(call{method: "DELETE", path: "/dead-letters?event_type=a.b"}).want(t, 200); fmt.Sprint(a["deleted"]) != "2" {
-		t.Errorf("%v", a)
-	}
-	if a := s.do(call{method: "DELETE", path: "/dead-letters", body: `{"all":true}`}).want(t, 200); fmt.Sprint(a["deleted"]) != "1" {
-		t.Errorf("%v", a)
-	}
-	if got := left(); len(got) > 0 {
-		t.Errorf("left are %v", got)
-	}
-	if st := s.get("/status").want(t, 200); fmt.Sprint(st["dead_letters"]) != "0" {
-		t.Errorf("the status knows of %v dead letters", st["dead_letters"])
-	}
-	r.answers(200, "")
-	s.post("/deliveries/"+one+"/redeliver", "").want(t, 202)
-	if a := s.attempt(); a.State.String() != "delivered" {
-		t.Errorf("sent again it is %v", a.State)
-	}
-}
-
-func TestDeadLettersAsLines(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	s.subscribe(r.URL)
-	const n = 450 // more than two pages
-	var body strings.Builder
-	for i := range n {
-		fmt.Fprintf(&body, "{\"event_type\":\"a.b\",\"payload\":{ \"n\" : %d }}\n", i)
-	}
-	s.publishLines(body.String())
-	for dead := 0; dead < n; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
-	for path, payload := range map[string]bool{"/dead-letters": false, "/dead-letters?failed_since=2020-01-01T00:00:00Z": false, "/dead-letters?payload=true&event_type=a.*": true} {
-		a := s.do(call{method: "GET", path: path, header: http.Header{"Accept": {"text/html, application/x-ndjson;q=0.9"}}})
-		seen := map[string]bool{}
-		for line := range bytes.Lines(a.body) {
-			d := parse(t, line)
-			seen[d.text("delivery_id")] = true
-			if payload && !strings.HasPrefix(fmt.Sprint(d["payload"]), "map[n:") || !payload && d["payload"] != nil {
-				t.Fatalf("%s", line)
-			}
-		}
-		if a.StatusCode != 200 || a.Header.Get("Content-Type") != "application/x-ndjson" || len(seen) != n {
-			t.Errorf("%s: %d, %d lines", path, a.StatusCode, len(seen))
-		}
-	}
-	if a := s.do(call{method: "GET", path: "/dead-letters?event_type=none", header: accept}); a.StatusCode != 200 || len(a.body) > 0 {
-		t.Errorf("none: %d %s", a.StatusCode, a.body)
-	}
-	unwanted := http.Header{"Accept": {"application/x-ndjson;q=0, application/json"}}
-	if a := s.do(call{method: "GET", path: "/dead-letters", header: unwanted}); a.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("lines that are not accepted: %s", a.Header.Get("Content-Type"))
-	}
-}
-
-// A stream that fails on the way must not look like one that has ended.
-func TestCutStreamIsNoEnd(t *testing.T) {
-	s := start(t)
-	r := newReceiver(t, 500)
-	s.subscribe(r.URL)
-	const n = 450
-	var body strings.Builder
-	for range n {
-		fmt.Fprintf(&body, "{\"event_type\":\"a\",\"payload\":\"%s\"}\n", strings.Repeat("x", 100_000))
-	}
-	s.publishLines(body.String())
-	for dead := 0; dead < n; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
-	req, err := http.NewRequest("GET", s.URL+prefix+"/dead-letters?payload=true", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header = http.Header{"Authorization": {"Bearer " + readToken}, "Accept": {"application/x-ndjson"}}
-	resp, err := s.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	s.closeStore() // 45 MB are on their way, of which the sockets hold a part
-	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Error("the part looks like the whole")
-	}
-	if !strings.Contains(s.log.String(), "/dead-letters") {
-		t.Errorf("the log says nothing of it:\n%s", s.log)
 	}
 }

@@ -1,11 +1,8 @@
 package api_test
 
 import (
-	"bufio"
 	"encoding/base64"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -265,113 +262,4 @@ func TestDeleteEvent(t *testing.T) {
 	remove("?tenant=t").want(t, 204)
 	s.get("/events/mine?tenant=t").refused(t, 404, "not_found")
 	remove("?event_type=a").refused(t, 400, "invalid_parameter")
-}
-
-func TestBodySize(t *testing.T) {
-	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 100_000 })
-	payload := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
-	event := func(p string) string { return `{"event_type":"a","payload":` + p + `}` }
-	s.post("/events", event(payload(100_000))).want(t, 202)
-	if p := s.post("/events", event(payload(100_001))).refused(t, 413, "too_large"); p["field"] != "payload" {
-		t.Errorf("%v", p)
-	}
-	s.post("/events", event(payload(200_000))).refused(t, 413, "too_large")
-	s.post("/events", event("1")+strings.Repeat(" ", 200_000)).refused(t, 413, "too_large")
-
-	// Of a length that isn't told.
-	for n, want := range map[int]int{100_000: 202, 200_000: 413} {
-		r, _ := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event(payload(n)))))
-		r.Header.Set("Authorization", "Bearer "+publishToken)
-		r.Header.Set("Content-Type", "application/json")
-		resp, err := s.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != want {
-			t.Errorf("chunked with %d bytes: %d, want %d", n, resp.StatusCode, want)
-		}
-	}
-}
-
-// A length over the limit is refused by the header alone.
-func TestTooLargeIsRefusedUnread(t *testing.T) {
-	s := start(t)
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n", prefix, publishToken)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 413 {
-		t.Errorf("%s", resp.Status)
-	}
-}
-
-// A body that ends early is no event, even where what has come is JSON.
-func TestCutBodyIsNotPublished(t *testing.T) {
-	s := start(t)
-	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n{\"event_type\":\"a\",\"payload\":1}", prefix, publishToken, contentType)
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		if !strings.Contains(string(body), "ended before") {
-			t.Errorf("%s: %s", contentType, body)
-		}
-		conn.Close()
-	}
-	if rows := s.get("/events").want(t, 200).rows(); len(rows) > 0 {
-		t.Errorf("published: %v", rows)
-	}
-}
-
-// However many send at once, what their bodies take is bounded.
-func TestBodiesAreBoundedTogether(t *testing.T) {
-	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 64 << 20 })
-	event := func(size int) string {
-		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}`
-	}
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	first := event(50 << 20)
-	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, publishToken, len(first))
-	if _, err := io.WriteString(conn, first[:len(first)-1]); err != nil { // all but what the sockets hold has been read
-		t.Fatal(err)
-	}
-	a := s.post("/events", event(40<<20))
-	a.refused(t, 503, "unavailable")
-	if a.Header.Get("Retry-After") != "1" {
-		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
-	}
-	s.post("/events", event(1<<10)).want(t, 202)
-	if _, err := io.WriteString(conn, first[len(first)-1:]); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 202 {
-		t.Errorf("the first: %s", resp.Status)
-	}
-	s.post("/events", event(40<<20)).want(t, 202)
 }

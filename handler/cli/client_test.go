@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/caddyserver/caddy/v2"
 )
 
 // serve runs a handler as Caddy's admin endpoint would be, and returns its
@@ -137,74 +135,6 @@ func TestNoAnswerInTime(t *testing.T) {
 	}
 	run(t, "", "dead-letters", "export", "--address", address, "--timeout", "500ms").want(t, 1)
 	run(t, "", "status", "--address", address, "--timeout", "0s").want(t, 2)
-}
-
-func TestSocketAddress(t *testing.T) {
-	for _, suffix := range []string{"", "|0220"} {
-		socket := filepath.Join(t.TempDir(), "s")
-		l, err := net.Listen("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var origin, host string
-		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			origin, host = r.Header.Get("Origin"), r.Host
-			answer(200, "application/json", `{"data":[],"next_cursor":null}`)(w, r)
-		})}
-		go server.Serve(l)
-		t.Cleanup(func() { server.Close() })
-		run(t, "", "events", "list", "--address", "unix/"+socket+suffix).want(t, 0)
-		if origin != "" || host != "127.0.0.1" {
-			t.Errorf("Origin %q, Host %q", origin, host)
-		}
-	}
-}
-
-// runCaddy runs Caddy with nothing but its admin endpoint, as strict as that
-// can be set, and returns the endpoint's address.
-func runCaddy(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	no := false
-	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
-	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}
-	if err := caddy.Run(&caddy.Config{Admin: admin, Logging: quiet}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		// Stop leaves the admin endpoint to the end of the process.
-		off := &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
-		if err := errors.Join(caddy.Run(&caddy.Config{Admin: off, Logging: quiet}), caddy.Stop()); err != nil {
-			t.Error(err)
-		}
-	})
-	return address
-}
-
-func TestPlainCaddy(t *testing.T) {
-	r := run(t, "", "status", "--address", runCaddy(t)).want(t, 1)
-	if !strings.Contains(r.err, "has no webhooks API") {
-		t.Errorf("stderr %q", r.err)
-	}
-}
-
-func TestAddressFromConfig(t *testing.T) {
-	address := serve(t, answer(200, "application/json", `{"data":[],"next_cursor":null}`))
-	config := file(t, `{"admin":{"listen":"`+address+`"}}`)
-	run(t, "", "events", "list", "--config", config).want(t, 0)
-	off := run(t, "", "events", "list", "--config", file(t, `{"admin":{"disabled":true}}`)).want(t, 1)
-	if !strings.Contains(off.err, "says `admin off`") {
-		t.Errorf("without an admin endpoint: %s", off.err)
-	}
-	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)
-	if !strings.Contains(r.err, "/nonexistent") {
-		t.Errorf("stderr %q", r.err)
-	}
 }
 
 func TestSilenceKeepsItsCause(t *testing.T) {

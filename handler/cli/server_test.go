@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -177,27 +175,4 @@ func steady(out string) string {
 		out = c.form.ReplaceAllString(out, c.by)
 	}
 	return out
-}
-
-// adminAPI mounts a server on a real admin endpoint, as the handler package
-// does.
-type adminAPI struct{}
-
-var mounted atomic.Pointer[http.Handler]
-
-func init() { caddy.RegisterModule(adminAPI{}) }
-
-func (adminAPI) CaddyModule() caddy.ModuleInfo {
-	return caddy.ModuleInfo{ID: "admin.api.webhooks", New: func() caddy.Module { return adminAPI{} }}
-}
-
-func (adminAPI) Routes() []caddy.AdminRoute {
-	h := mounted.Load()
-	if h == nil {
-		return nil
-	}
-	return []caddy.AdminRoute{{Pattern: mount + "/", Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		(*h).ServeHTTP(w, r)
-		return nil
-	})}}
 }

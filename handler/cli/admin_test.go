@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// All of it by a real Caddy's admin endpoint, which asks for Host and Origin.
+func TestByTheAdminEndpoint(t *testing.T) {
+	s := start(t)
+	mounted.Store(&s.handler)
+	t.Cleanup(func() { mounted.Store(nil) })
+	s.address = runCaddy(t)
+	s.subscribe("*")
+	id := s.publish("a", "{}")
+	if r := s.run("", "deliveries", "show", id).want(t, 0); field(t, r.out, "State") != "delivered" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "status").want(t, 0)
+	if r := s.run("", "events", "show", "nothing").want(t, 1); !strings.Contains(r.err, `there is no event "nothing"`) {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestSocketAddress(t *testing.T) {
+	for _, suffix := range []string{"", "|0220"} {
+		socket := filepath.Join(t.TempDir(), "s")
+		l, err := net.Listen("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var origin, host string
+		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			origin, host = r.Header.Get("Origin"), r.Host
+			answer(200, "application/json", `{"data":[],"next_cursor":null}`)(w, r)
+		})}
+		go server.Serve(l)
+		t.Cleanup(func() { server.Close() })
+		run(t, "", "events", "list", "--address", "unix/"+socket+suffix).want(t, 0)
+		if origin != "" || host != "127.0.0.1" {
+			t.Errorf("Origin %q, Host %q", origin, host)
+		}
+	}
+}
+
+// runCaddy runs Caddy with nothing but its admin endpoint, as strict as that
+// can be set, and returns the endpoint's address.
+func runCaddy(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	no := false
+	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
+	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}
+	if err := caddy.Run(&caddy.Config{Admin: admin, Logging: quiet}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		// Stop leaves the admin endpoint to the end of the process.
+		off := &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
+		if err := errors.Join(caddy.Run(&caddy.Config{Admin: off, Logging: quiet}), caddy.Stop()); err != nil {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+func TestPlainCaddy(t *testing.T) {
+	r := run(t, "", "status", "--address", runCaddy(t)).want(t, 1)
+	if !strings.Contains(r.err, "has no webhooks API") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+func TestAddressFromConfig(t *testing.T) {
+	address := serve(t, answer(200, "application/json", `{"data":[],"next_cursor":null}`))
+	config := file(t, `{"admin":{"listen":"`+address+`"}}`)
+	run(t, "", "events", "list", "--config", config).want(t, 0)
+	off := run(t, "", "events", "list", "--config", file(t, `{"admin":{"disabled":true}}`)).want(t, 1)
+	if !strings.Contains(off.err, "says `admin off`") {
+		t.Errorf("without an admin endpoint: %s", off.err)
+	}
+	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)
+	if !strings.Contains(r.err, "/nonexistent") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
+
+// adminAPI mounts a server on a real admin endpoint, as the handler package
+// does.
+type adminAPI struct{}
+
+var mounted atomic.Pointer[http.Handler]
+
+func init() { caddy.RegisterModule(adminAPI{}) }
+
+func (adminAPI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.webhooks", New: func() caddy.Module { return adminAPI{} }}
+}
+
+func (adminAPI) Routes() []caddy.AdminRoute {
+	h := mounted.Load()
+	if h == nil {
+		return nil
+	}
+	return []caddy.AdminRoute{{Pattern: mount + "/", Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		(*h).ServeHTTP(w, r)
+		return nil
+	})}}
+}

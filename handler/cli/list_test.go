@@ -1,0 +1,91 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestListsFollowCursors(t *testing.T) {
+	s := start(t)
+	const events = 2*maxPage + 7
+	for i := range events {
+		body, err := (&publishing{id: fmt.Sprint("e-", i)}).envelope("a", []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := newAdminClient(s.address, defaultTimeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ask(t.Context(), http.MethodPost, "/events", nil, body, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := func(r result) int { return strings.Count(r.out, "\n") - 1 }
+	if r := s.run("", "events", "list", "--all").want(t, 0); rows(r) != events || r.err != "" {
+		t.Errorf("--all has %d rows, and %q", rows(r), r.err)
+	}
+	if r := s.run("", "events", "list").want(t, 0); rows(r) != defaultLimit || !strings.Contains(r.err, "--cursor") {
+		t.Errorf("%d rows, and %q", rows(r), r.err)
+	}
+	if r := s.run("", "events", "list", "--limit", fmt.Sprint(maxPage+1)).want(t, 0); rows(r) != maxPage+1 {
+		t.Errorf("over a page: %d rows", rows(r))
+	}
+
+	// As JSON the pages make one document, and its cursor leads to the rest.
+	seen := map[string]bool{}
+	cursor := ""
+	for pages := 0; ; pages++ {
+		args := []string{"events", "list", "--json", "--limit", "250"}
+		if cursor != "" {
+			args = append(args, "--cursor", cursor)
+		}
+		var p page
+		if err := json.Unmarshal([]byte(s.run("", args...).want(t, 0).out), &p); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range p.Data {
+			var e event
+			if err := json.Unmarshal(row, &e); err != nil {
+				t.Fatal(err)
+			}
+			seen[e.ID] = true
+		}
+		if p.NextCursor == nil {
+			if pages != 1 {
+				t.Errorf("%d further pages", pages)
+			}
+			break
+		}
+		cursor = *p.NextCursor
+	}
+	if len(seen) != events {
+		t.Errorf("%d events in all pages, want %d", len(seen), events)
+	}
+	golden(t, "events-list-json", s.run("", "events", "list", "--json", "--limit", "2").want(t, 0).out)
+	golden(t, "events-list-json-empty", s.run("", "events", "list", "--json", "--tenant", "nobody").want(t, 0).out)
+}
+
+func TestListRefuses(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no limit":        {"--limit", "0"},
+		"two limits":      {"--limit", "5", "--all"},
+		"a time":          {"--since", "yesterday"},
+		"an unknown flag": {"--payload", "dead"},
+		"an argument":     {"order.created"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, "", append([]string{"events", "list"}, args...)...).want(t, 2)
+		})
+	}
+	s := start(t)
+	if r := s.run("", "events", "list", "--cursor", "x").want(t, 2); !strings.Contains(r.err, "cursor") {
+		t.Errorf("stderr %q", r.err)
+	}
+	if r := s.run("", "deliveries", "list", "--state", "lost").want(t, 2); !strings.Contains(r.err, "pending, delivered, dead or discarded") {
+		t.Errorf("stderr %q", r.err)
+	}
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestStatus(t *testing.T) {
+	s := start(t)
+	if r := s.run("", "status").want(t, 0); !strings.Contains(r.out, "There are no subscriptions.") {
+		t.Errorf("printed %q", r.out)
+	}
+	s.subscribe("order.*")
+	held := s.subscribe("*")
+	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	s.subscribe("*", "--tenant", "acme")
+	s.answer.Store(503)
+	s.publish("order.created", "1")
+	golden(t, "status", steady(s.run("", "status").want(t, 0).out))
+	var status serverStatus
+	if err := json.Unmarshal([]byte(s.run("", "status", "--json").want(t, 0).out), &status); err != nil || status.DeadLetters != 1 || status.Pending != 1 || status.Subscriptions[1].Pending != 1 || status.Subscriptions[0].DeadLetters+status.Subscriptions[1].DeadLetters != 1 {
+		t.Errorf("%v: %+v", err, status)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	tool := &tool{now: func() time.Time { return now }, zone: time.UTC}
+	for want, s := range map[string]subscriptionStatus{
+		"ok":                 {Health: "ok"},
+		"down, next in 30s":  {Health: "down", PausedUntil: now.Add(30 * time.Second)},
+		"failing":            {Health: "failing", PausedUntil: now.Add(-time.Second)},
+		"paused, next in 2m": {Health: "paused", PausedUntil: now.Add(2 * time.Minute)},
+		"inactive":           {Health: "inactive", PausedUntil: now.Add(2 * time.Minute)},
+	} {
+		if got := tool.health(&s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A reason that is the last error too is told once.
+func TestTrouble(t *testing.T) {
+	const gone = "the receiver answered 410 Gone"
+	for want, s := range map[string]subscriptionStatus{
+		gone: {Reason: gone, LastError: gone},
+		"deactivated by hand; last error: " + gone: {Reason: "deactivated by hand", LastError: gone},
+	} {
+		if got := s.trouble(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Those in trouble come first, and errors are whole.
+func TestStatusOfMany(t *testing.T) {
+	long := strings.Repeat("x", 100) + " (it pointed to https://example.com)"
+	address := serve(t, answer(200, "application/json", `{"pending":0,"subscriptions":[
+		{"subscription_id":"sub_1","health":"ok"},
+		{"subscription_id":"sub_2","health":"inactive"},
+		{"subscription_id":"sub_3","health":"down","last_error":"`+long+`"},
+		{"subscription_id":"sub_4","health":"ok"},
+		{"subscription_id":"sub_5","health":"failing"}]}`))
+	r := run(t, "", "status", "--address", address).want(t, 0)
+	if ids := strings.Join(regexp.MustCompile(`sub_\d`).FindAllString(r.out, -1), " "); ids != "sub_3 sub_5 sub_2 sub_1 sub_4" {
+		t.Errorf("in the order %s", ids)
+	}
+	if !strings.Contains(r.out, long) {
+		t.Errorf("printed %s", r.out)
+	}
+}
+
+// A full store is told with what to do.
+func TestStatusOfAFullStore(t *testing.T) {
+	address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db","full":true}}`))
+	if full := field(t, run(t, "", "status", "--address", address).want(t, 0).out, "Full"); !strings.Contains(full, "free some space") {
+		t.Errorf("told %q", full)
+	}
+}
