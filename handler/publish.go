@@ -45,6 +45,7 @@ type Publish struct {
 	// The event type. Supports placeholders, as in
 	// `github.{http.webhook.event_type}`. Slashes are replaced with dots, and
 	// other characters that aren't allowed in event types with underscores.
+	// Required.
 	EventType string `json:"event_type"`
 
 	// The tenant that the event belongs to. Supports placeholders; requests for

@@ -126,9 +126,11 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 // failing.
 type DisableAfter struct {
 	// How many attempts in a row must have failed; -1 to never deactivate.
+	// Required.
 	Failures int `json:"failures,omitempty"`
 
-	// How long ago the first of those attempts must have been.
+	// How long ago the first of those attempts must have been. Required, unless
+	// `failures` is -1.
 	For caddy.Duration `json:"for,omitempty"`
 }
 
@@ -144,7 +146,8 @@ type Egress struct {
 	// `allow`.
 	Deny []string `json:"deny,omitempty"`
 
-	// The HTTP proxy to send deliveries through.
+	// The URL of the HTTP proxy to send deliveries through, such as
+	// `http://egress.internal:3128`. Default: none.
 	Proxy string `json:"proxy,omitempty"`
 
 	// Which CAs to trust, and the client certificate. Default: the system's CAs,

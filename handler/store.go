@@ -22,12 +22,14 @@ type Store struct {
 	Type string `json:"type,omitempty"`
 
 	// The path of the SQLite file. The file is created with mode 0600; its
-	// directory is created if it doesn't exist.
+	// directory is created if it doesn't exist. Default: `webhooks/webhooks.db` in
+	// Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
 	// The connection string of the Postgres database: a URL, or keywords and
 	// values. Since it usually contains a password, prefer a placeholder such as
 	// `{env.DATABASE_URL}`. The tables are created in the schema `webhooks`.
+	// Required for `postgres`.
 	DSN string `json:"dsn,omitempty"`
 }
 
