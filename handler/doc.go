@@ -12,8 +12,8 @@
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
 //	app.go        the webhooks app: what can be configured, and its life
-//	  settings.go   the parts of its configuration, resolved for the engine;
-//	                egress_tls.go, the CAs and the certificate of deliveries
+//	  settings.go   its configuration, resolved for the engine; subscription.go,
+//	                oauth2.go and egress*.go are parts of it
 //	  engine.go     what outlives a config: the open store and its deliveries;
 //	                lastinglog.go is its log
 //	  store.go      which store, and where

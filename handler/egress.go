@@ -1,0 +1,49 @@
+package handler
+
+import (
+	"fmt"
+	"net/url"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+)
+
+// Egress restricts where deliveries may go. Addresses that are not public
+// (private, loopback, link-local, CGNAT, metadata services, …) are denied
+// unless they are allowed here. Addresses are checked when the connection is
+// made, after DNS has been resolved.
+type Egress struct {
+	// IP addresses, CIDR ranges and host names to allow.
+	Allow []string `json:"allow,omitempty"`
+
+	// IP addresses, CIDR ranges and host names to deny. Takes precedence over
+	// `allow`.
+	Deny []string `json:"deny,omitempty"`
+
+	// The URL of the HTTP proxy to send deliveries through, such as
+	// `http://egress.internal:3128`. Default: none.
+	Proxy string `json:"proxy,omitempty"`
+
+	// Which CAs to trust, and the client certificate. Default: the system's CAs,
+	// and no client certificate.
+	TLS EgressTLS `json:"tls,omitzero"`
+}
+
+func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
+	var t texts
+	allow, deny, address := t.all("egress allow", e.Allow), t.all("egress deny", e.Deny), t.one("egress proxy", e.Proxy)
+	if t.err != nil {
+		return nil, nil, t.err
+	}
+	policy, err := egress.NewPolicy(allow, deny)
+	if err != nil {
+		return nil, nil, fmt.Errorf("egress: %w", err)
+	}
+	if address == "" {
+		return policy, nil, nil
+	}
+	proxy, err := egress.ParseProxy(address)
+	if err != nil {
+		return nil, nil, fmt.Errorf("egress proxy: %w", err)
+	}
+	return policy, proxy, nil
+}

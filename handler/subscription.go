@@ -1,0 +1,104 @@
+package handler
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// Subscription delivers events to a receiver.
+type Subscription struct {
+	// The name of the subscription. Its id is `sub_<name>`.
+	Name string `json:"name"`
+
+	// The URL to post deliveries to.
+	URL string `json:"url"`
+
+	// The event types to deliver: exact names, prefixes such as `order.*`, or
+	// `*` for all.
+	EventTypes []string `json:"event_types"`
+
+	// The secrets to sign deliveries with, newest first. If the scheme has room
+	// for several signatures, every secret signs. Default: a generated secret,
+	// which is kept in the store.
+	Secrets []string `json:"secrets,omitempty"`
+
+	// What the subscription is for.
+	Description string `json:"description,omitempty"`
+
+	// The tenant whose events to deliver. It can't be changed later: for another
+	// tenant, use another name. Default: events without a tenant.
+	Tenant string `json:"tenant,omitempty"`
+
+	// Headers to add to each delivery.
+	Headers map[string]string `json:"headers,omitempty"`
+
+	// How to get access tokens, if the receiver requires them. Default: none are
+	// sent.
+	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
+
+	// The signature scheme. Default: the app's `sign`.
+	Scheme string `json:"scheme,omitempty"`
+
+	// The maximum number of deliveries per second; 0 for no limit.
+	RateLimit float64 `json:"rate_limit,omitempty"`
+
+	// Send deliveries one at a time, in the order in which the events were
+	// published. A failed delivery holds back those after it.
+	Ordered bool `json:"ordered,omitempty"`
+
+	// A [CEL](https://cel.dev) expression that selects which events of these
+	// types to deliver, such as `payload.total > 100`. The variables are
+	// `payload`, `headers` (the event's), `event_type`, `event_id` and `tenant`. An
+	// event without a field that the expression uses is not delivered. Default: all
+	// events.
+	Filter string `json:"filter,omitempty"`
+}
+
+func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
+	var out []outbound.SubscriptionSpec
+	seen := map[string]bool{}
+	for _, sub := range a.Subscriptions {
+		spec, err := sub.spec()
+		if err != nil {
+			return nil, err
+		}
+		if seen[spec.Name] {
+			return nil, fmt.Errorf("subscription %s: is there twice: give each its own name", spec.Name)
+		}
+		seen[spec.Name] = true
+		out = append(out, spec)
+	}
+	return out, nil
+}
+
+func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
+	t := texts{block: "subscription " + s.Name}
+	spec := outbound.SubscriptionSpec{
+		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
+		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
+		Headers: map[string]string{}, Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
+	}
+	for _, raw := range slices.Sorted(maps.Keys(s.Headers)) { // so that one mistake gives one error
+		option := "header " + raw
+		name, value := t.one(option, raw), t.one(option, s.Headers[raw])
+		if _, twice := spec.Headers[name]; twice && t.err == nil {
+			t.err = fmt.Errorf("%s: header %s is given twice", t.block, name)
+		}
+		spec.Headers[name] = value
+	}
+	spec.OAuth2 = s.OAuth2.resolve(&t)
+	if t.err != nil {
+		return spec, t.err
+	}
+	for _, raw := range s.Secrets {
+		secret, err := resolveSecret(t.block+": secret", raw)
+		if err != nil {
+			return spec, err
+		}
+		spec.Secrets = append(spec.Secrets, secret)
+	}
+	return spec, nil
+}
