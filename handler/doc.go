@@ -9,6 +9,7 @@
 //	  replay.go     which messages were seen; replaykeep.go keeps them in the store
 //	  tokenleak.go  warns if the access log would show a token
 //	publish.go    webhook_publish: stores a request as an event
+//	  forward.go    which of its headers are kept with it
 //	api.go        webhook_api: the HTTP API, of package api
 //	admin.go      the same API on Caddy's admin endpoint
 //	app.go        the webhooks app: what can be configured, and its life

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,88 +197,6 @@ func TestPublishUnknownType(t *testing.T) {
 	}
 }
 
-// TestForwardHeaders: a pattern hands on no credentials, neither to receivers nor
-// to those who look at events; whoever names one means it.
-func TestForwardHeaders(t *testing.T) {
-	got := make(chan http.Header, 1)
-	receiver := newApp(t)
-	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	s := serveSite(t, fmt.Sprintf(`webhooks {
-		store sqlite %s
-		egress {
-			allow 127.0.0.1
-		}
-		subscription app {
-			url %s
-			event_types *
-		}
-	}`, storePath(t), receiver.URL), `webhook_publish order.created {
-		forward_headers * X-Named-Token
-	}`)
-	r := post(t, s.url, "{}")
-	kept := []string{"X-Named-Token", "X-GitHub-Event", "X-Author", "X-Hub-Signature-256"}
-	left := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-Goog-Channel-Token", "X-AdobeSign-ClientId", "Api-Key", "X-Auth-Request-Email"}
-	for _, name := range slices.Concat(kept, left) {
-		r.Header.Set(name, "value")
-	}
-	do(t, r).want(t, 202)
-	h := <-got
-	for _, name := range kept {
-		if h.Get(name) != "value" {
-			t.Errorf("%s is not handed on", name)
-		}
-	}
-	for _, name := range left {
-		if h.Get(name) != "" {
-			t.Errorf("%s is handed on", name)
-		}
-	}
-}
-
-// TestForwardsWhatFits: a webhook isn't refused for headers that are too many or too
-// large. They are left out, and the log names them.
-func TestForwardsWhatFits(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
-	receiver := newApp(t)
-	got := make(chan http.Header, 1)
-	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	s := serveSite(t, fmt.Sprintf(`log default {
-		output file %s
-		level WARN
-	}
-	webhooks {
-		store sqlite %s
-		egress {
-			allow 127.0.0.1
-		}
-		subscription app {
-			url %s
-			event_types *
-		}
-	}`, log, storePath(t), receiver.URL), `webhook_publish order.created {
-		forward_headers X-*
-	}`)
-	r := post(t, s.url, "{}")
-	r.Header.Set("X-Large", strings.Repeat("x", 5000))
-	for i := range 40 {
-		r.Header.Set(fmt.Sprintf("X-Number-%d", 10+i), "value")
-	}
-	do(t, r).want(t, 202)
-	h := <-got
-	for name, want := range map[string]string{"X-Large": "", "X-Number-10": "value", "X-Number-41": "value", "X-Number-42": ""} {
-		if h.Get(name) != want {
-			t.Errorf("%s: %d bytes are handed on, want %q", name, len(h.Get(name)), want)
-		}
-	}
-	written, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(written), "headers are not forwarded"); n != 1 || !strings.Contains(string(written), "X-Large, X-Number-42, ") {
-		t.Errorf("logged %s", written)
-	}
-}
-
 // TestPublishAcknowledges: a provider that doesn't take every 2xx for success is
 // told what it wants to hear, of an event as of one that it sends again.
 func TestPublishAcknowledges(t *testing.T) {
@@ -329,25 +246,5 @@ func TestPublishAcknowledges(t *testing.T) {
 				t.Errorf("%s, %s: %q of type %q", c.path, time, got.body, got.Header.Get("Content-Type"))
 			}
 		}
-	}
-}
-
-func TestForwardedHeaders(t *testing.T) {
-	h := http.Header{
-		"X-Github-Event":    {"push"},
-		"X-Github-Delivery": {"1", "2"},
-		"X-Other":           {"x"},
-		"Connection":        {"close"},
-		"Webhook-Id":        {"evil"},
-	}
-	got, _ := forwarded(h, []string{"x-github-*", "Connection", "Webhook-Id"})
-	if len(got) != 2 || got["X-Github-Event"] != "push" || got["X-Github-Delivery"] != "1, 2" {
-		t.Errorf("got %v", got)
-	}
-	if got, _ := forwarded(h, nil); got != nil {
-		t.Errorf("without a pattern: %v", got)
-	}
-	if got, left := forwarded(h, []string{"*"}); len(got) != 3 || len(left) != 0 {
-		t.Errorf("all that may be sent: %v, without %v", got, left)
 	}
 }
