@@ -186,11 +186,3 @@ func (c *call) redeliverAttempt() error {
 	}
 	return c.answer(http.StatusAccepted, deliveryOf(r))
 }
-
-// noArguments refuses a query, and a body with anything in it.
-func (c *call) noArguments() error {
-	if _, err := c.query(); err != nil {
-		return err
-	}
-	return c.optionalObject(nil, nil)
-}

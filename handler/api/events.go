@@ -98,13 +98,6 @@ func eventOf(e *outbound.Event) event {
 	}
 }
 
-func orEmpty(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return m
-}
-
 func (c *call) listEvents() error {
 	sent, err := c.query(eventParameters...)
 	if err != nil {

@@ -147,3 +147,11 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 	}
 	return fields(body, known, visit)
 }
+
+// noArguments refuses a query, and a body with anything in it.
+func (c *call) noArguments() error {
+	if _, err := c.query(); err != nil {
+		return err
+	}
+	return c.optionalObject(nil, nil)
+}

@@ -18,12 +18,3 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 
 // milliseconds is a duration in whole ones.
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
-
-// orNull makes null of a zero value.
-func orNull[T comparable](v T) *T {
-	var zero T
-	if v == zero {
-		return nil
-	}
-	return &v
-}
