@@ -5,8 +5,9 @@
 // Here are the frame and the exit codes; connect.go finds the API, client.go
 // speaks to it, on the admin endpoint (admin.go) or in a webhook_api
 // (public.go); act.go and list.go are the usual ways to ask for one thing and
-// for many, input.go reads what users give, output.go prints. Then there is a
-// file for each noun.
+// for many, input.go reads what users give, output.go prints; terms.go says by
+// which scheme and secrets to sign and verify, and facts.go what is to be said of
+// a scheme. Then there is a file for each noun.
 package cli
 
 import (

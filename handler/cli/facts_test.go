@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// TestFactsOf: what no row says by itself.
+func TestFactsOf(t *testing.T) {
+	const second, minute = 1_000_000_000, 60_000_000_000
+	scheme := func(over verify.Scheme) verify.Scheme {
+		base := verify.Scheme{Signature: verify.Signature{Name: "X-Signature"}}
+		return base.Merge(over)
+	}
+	timed := func(at verify.Timestamp) verify.Scheme {
+		at.In, at.Name = "header", "X-Time"
+		return scheme(verify.Scheme{Content: "{timestamp}.{body}", Timestamp: at})
+	}
+	tests := []struct {
+		name         string
+		row          verify.Scheme
+		time, replay string
+	}{
+		{"a time", timed(verify.Timestamp{}), "5m", "yes"},
+		{"seconds", timed(verify.Timestamp{Past: 90 * second}), "90s", "yes"},
+		{"two sides", timed(verify.Timestamp{Past: 120 * minute, Future: minute}), "2h, 1m ahead", "yes"},
+		{"less than a second", timed(verify.Timestamp{Past: second / 2}), "500ms", "yes"},
+		{"any age", timed(verify.Timestamp{Past: -1}), "no", "if told"},
+		{"any time ahead", timed(verify.Timestamp{Future: -1}), "5m, any ahead", "if told"},
+		{"perhaps a time", timed(verify.Timestamp{Optional: true}), "5m if sent", "yes"},
+		{"no time", scheme(verify.Scheme{}), "no", "if told"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if f := FactsOf(test.row); f.Time != test.time || f.Replay != test.replay {
+				t.Errorf("time %q, replay %q", f.Time, f.Replay)
+			}
+		})
+	}
+	if names := run(t, "", "providers", "--help").want(t, 0).out; !slices.Contains(strings.Fields(names), "BODY") {
+		t.Error("the help doesn't explain the columns")
+	}
+}
