@@ -56,9 +56,9 @@ func reservedFor(name string) string {
 	return ""
 }
 
-// checkHeader judges one header that a user wants on deliveries. Errors name
+// CheckHeader judges one header that a user wants on deliveries. Errors name
 // the header, never its value, which may be a secret.
-func checkHeader(name, value string) error {
+func CheckHeader(name, value string) error {
 	switch {
 	case name == "":
 		return errors.New("checking the headers: a name is empty")
@@ -83,7 +83,7 @@ func CheckHeaders(h map[string]string) error {
 	seen := make(map[string]bool, len(h))
 	for _, name := range slices.Sorted(maps.Keys(h)) { // sorted, so that the same mistake gives the same error
 		value := h[name]
-		if err := checkHeader(name, value); err != nil {
+		if err := CheckHeader(name, value); err != nil {
 			return err
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)

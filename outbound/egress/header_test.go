@@ -61,7 +61,7 @@ func TestCheckHeader(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := checkHeader(tt.header, tt.value)
+			err := CheckHeader(tt.header, tt.value)
 			if tt.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -120,7 +120,7 @@ func FuzzCheckHeader(f *testing.F) {
 	f.Add("webhook-id", "x")
 	f.Add("X\x00", "ä")
 	f.Fuzz(func(t *testing.T, name, value string) {
-		if checkHeader(name, value) != nil {
+		if CheckHeader(name, value) != nil {
 			return
 		}
 		var wire strings.Builder
