@@ -7,6 +7,11 @@ import (
 	"testing"
 )
 
+// likeVerdict tells whether an app server may take a header for our verdict.
+func likeVerdict(name string) bool {
+	return strings.HasPrefix(strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name)), "webhook-verified")
+}
+
 // Whoever sends our verdict himself sends nothing.
 func TestForgedVerdictHeaders(t *testing.T) {
 	app := newApp(t)
@@ -39,7 +44,7 @@ func TestForgedVerdictHeaders(t *testing.T) {
 				}
 				do(t, r)
 				for got, values := range app.one(t).Header {
-					if isClaim(got) && (!valid || got != "Webhook-Verified" || len(values) != 1 || values[0] != "github") {
+					if likeVerdict(got) && (!valid || got != "Webhook-Verified" || len(values) != 1 || values[0] != "github") {
 						t.Errorf("%s (signed: %v): the app got %s: %q", name, valid, got, values)
 					}
 				}
