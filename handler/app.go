@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 func init() {
@@ -42,6 +43,12 @@ type App struct {
 	// `caddy webhooks providers` lists the schemes. Default:
 	// `standard-webhooks`.
 	Sign string `json:"sign,omitempty"`
+
+	// Overrides fields of that scheme, or defines a custom one if it is `hmac`,
+	// for receivers that verify signatures of your own kind already. The fields
+	// are those shown by `caddy webhooks providers <provider> --json`. Fields that
+	// only matter for verifying have no effect here.
+	SignScheme verify.Scheme `json:"sign_scheme,omitzero"`
 
 	// When to retry failed deliveries. Default: after 5s, 5m, 30m, 2h, 5h, 10h,
 	// 14h, 20h and 24h, which is ten attempts over about three days.

@@ -35,7 +35,16 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //	webhooks {
 //		store sqlite <path>
 //		store postgres <connection string>
-//		sign <scheme>
+//		sign <scheme> {
+//			construction hmac|ed25519|ecdsa|rsa|hash
+//			algorithm    sha1|sha256|sha384|sha512
+//			key          <form>
+//			content      <template>
+//			signature    header <name> { ... }
+//			timestamp    header|field <name> [<format>]
+//			id           header <name>
+//			event_type   header <name>
+//		}
 //		retry <delay...>
 //		retry exponential {
 //			base <duration>
@@ -98,7 +107,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // appOptions are the options of the webhooks block.
 var appOptions = map[string]option[*App]{
 	"store":                {parseStore, false},
-	"sign":                 text(func(a *App) *string { return &a.Sign }),
+	"sign":                 {parseSign, false},
 	"retry":                {parseRetry, false},
 	"timeout":              duration(func(a *App) *caddy.Duration { return &a.Timeout }),
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
@@ -188,6 +197,13 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 		return d.WrapErr(errUnknownStore)
 	}
 	return nil
+}
+
+func parseSign(d *caddyfile.Dispenser, a *App) error {
+	if err := oneArg(d, &a.Sign); err != nil {
+		return err
+	}
+	return parseBlock(d, schemeOptions, &a.SignScheme)
 }
 
 func parseDisableAfter(d *caddyfile.Dispenser, a *App) error {

@@ -51,6 +51,7 @@ var inner map[string][]string
 func init() { // since it is about options that are blocks themselves
 	inner = map[string][]string{
 		"signature":    slices.Collect(maps.Keys(signatureOptions)),
+		"sign":         slices.Collect(maps.Keys(schemeOptions)),
 		"retry":        slices.Collect(maps.Keys(exponentialOptions)),
 		"egress":       slices.Collect(maps.Keys(egressOptions)),
 		"subscription": slices.Collect(maps.Keys(subscriptionOptions)),

@@ -121,15 +121,7 @@ var verifyOptions = map[string]option[*Verify]{
 	"handshake":    {parseHandshake, false},
 
 	"name":            text(func(h *Verify) *string { return &h.Scheme.Name }),
-	"construction":    text(func(h *Verify) *string { return &h.Scheme.Construction }),
-	"algorithm":       text(func(h *Verify) *string { return &h.Scheme.Algorithm }),
-	"key":             text(func(h *Verify) *string { return &h.Scheme.Key }),
-	"content":         text(func(h *Verify) *string { return &h.Scheme.Content }),
 	"form_content":    text(func(h *Verify) *string { return &h.Scheme.FormContent }),
-	"signature":       {parseSignature, false},
-	"timestamp":       {parseTimestamp, false},
-	"id":              field(func(h *Verify) *verify.Field { return &h.Scheme.ID }),
-	"event_type":      field(func(h *Verify) *verify.Field { return &h.Scheme.EventType }),
 	"json_field":      text(func(h *Verify) *string { return &h.Scheme.JSONField }),
 	"body_digest":     text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
 	"header_prefixes": list(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
@@ -141,6 +133,26 @@ var verifyOptions = map[string]option[*Verify]{
 	}, "a status from 400 to 499"),
 	"acknowledge":   {parseAcknowledge, false},
 	"content_types": list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
+}
+
+// schemeOptions are those that say how a message is signed, which sign takes too.
+var schemeOptions = map[string]option[*verify.Scheme]{
+	"construction": text(func(s *verify.Scheme) *string { return &s.Construction }),
+	"algorithm":    text(func(s *verify.Scheme) *string { return &s.Algorithm }),
+	"key":          text(func(s *verify.Scheme) *string { return &s.Key }),
+	"content":      text(func(s *verify.Scheme) *string { return &s.Content }),
+	"signature":    {parseSignature, false},
+	"timestamp":    {parseTimestamp, false},
+	"id":           field(func(s *verify.Scheme) *verify.Field { return &s.ID }),
+	"event_type":   field(func(s *verify.Scheme) *verify.Field { return &s.EventType }),
+}
+
+func init() {
+	for name, o := range schemeOptions {
+		verifyOptions[name] = option[*Verify]{repeat: o.repeat, parse: func(d *caddyfile.Dispenser, h *Verify) error {
+			return o.parse(d, &h.Scheme)
+		}}
+	}
 }
 
 // signatureOptions are the subdirectives of a signature's block.
@@ -231,8 +243,8 @@ func parseHandshake(d *caddyfile.Dispenser, h *Verify) error {
 	return nil
 }
 
-func parseSignature(d *caddyfile.Dispenser, h *Verify) error {
-	s := &h.Scheme.Signature
+func parseSignature(d *caddyfile.Dispenser, scheme *verify.Scheme) error {
+	s := &scheme.Signature
 	switch args := d.RemainingArgs(); len(args) {
 	case 0:
 	case 1:
@@ -260,9 +272,9 @@ func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 	return nil
 }
 
-func parseTimestamp(d *caddyfile.Dispenser, h *Verify) error {
+func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	const written = "timestamp: say where it stands, under which name and in which format, such as: timestamp header X-Timestamp unix"
-	t := &h.Scheme.Timestamp
+	t := &s.Timestamp
 	args := d.RemainingArgs()
 	if len(args) == 0 {
 		return d.Err(written)

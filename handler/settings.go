@@ -30,6 +30,7 @@ func (a *App) resolve() (outbound.Settings, error) {
 	if s.Sign, err = resolveText("sign", a.Sign); err != nil {
 		return s, err
 	}
+	s.SignScheme = a.SignScheme
 	if s.Retry, err = a.Retry.schedule(); err != nil {
 		return s, fmt.Errorf("retry: %w", err)
 	}

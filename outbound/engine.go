@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,9 +133,10 @@ func (e *Engine) retarget(c *config) {
 	if c.client != old.client {
 		old.client.retire()
 	}
+	mended := c.client != old.client || c.Sign != old.Sign || !reflect.DeepEqual(c.SignScheme, old.SignScheme)
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
-		if mended := c.client != old.client || c.Sign != old.Sign; mended && !l.status().FailingSince.IsZero() {
+		if mended && !l.status().FailingSince.IsZero() {
 			l.probe()
 		}
 	}

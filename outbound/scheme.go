@@ -7,13 +7,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// signsBy finds the row of the scheme that a subscription names, or of the engine's
-// own where that is "".
-func (c *config) signsBy(name string) (verify.Scheme, error) {
-	if name == "" {
-		return c.scheme, nil
+// signsBy finds the scheme that a subscription names, or the engine's own where that
+// is "".
+func (s *Settings) signsBy(name string) (verify.Scheme, error) {
+	if name != "" {
+		return signingScheme(name)
 	}
-	return signingScheme(name)
+	row, err := signingScheme(s.Sign)
+	return row.Merge(s.SignScheme), err
 }
 
 // signingScheme finds the row of a scheme.
@@ -28,15 +29,15 @@ func signingScheme(name string) (verify.Scheme, error) {
 	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
 }
 
-// usableScheme is signingScheme for one that is about to be chosen: it must be able
-// to sign deliveries.
-func usableScheme(name string) (verify.Scheme, error) {
-	row, err := signingScheme(name)
+// usableScheme is signsBy for one that is about to be chosen: it must be able to sign
+// deliveries.
+func (s *Settings) usableScheme(name string) (verify.Scheme, error) {
+	row, err := s.signsBy(name)
 	if err != nil {
 		return row, err
 	}
 	if err := row.CanSign(); err != nil {
-		return row, fmt.Errorf("%s can't sign deliveries: %w", name, err)
+		return row, fmt.Errorf("%s can't sign deliveries: %w", row.Name, err)
 	}
 	return row, nil
 }

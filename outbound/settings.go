@@ -19,6 +19,7 @@ import (
 // zero fields have the defaults that are given with them.
 type Settings struct {
 	Sign                string        // signature scheme of deliveries (standard-webhooks)
+	SignScheme          verify.Scheme // what is other than in that one
 	Retry               Schedule      // nil: StandardSchedule
 	Timeout             time.Duration // of one attempt, from the dial to the end of the answer (15s)
 	Concurrency         int           // attempts under way on this node (512)
@@ -52,7 +53,6 @@ type Settings struct {
 // config is a checked, complete Settings with what is made from it.
 type config struct {
 	Settings
-	scheme verify.Scheme
 	client *sender
 	rates  *tenantRates
 
@@ -64,16 +64,12 @@ func newConfig(s Settings) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	scheme, err := signingScheme(s.Sign)
-	if err != nil {
-		return nil, err
-	}
 	rates, err := newTenantRates(s.TenantRate)
 	if err != nil {
 		return nil, err
 	}
 	return &config{
-		Settings: s, scheme: scheme, client: newSender(s), rates: rates,
+		Settings: s, client: newSender(s), rates: rates,
 		unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute},
 	}, nil
 }
@@ -111,7 +107,7 @@ func (s Settings) complete() (Settings, error) {
 	set(&s.Policy, new(egress.Policy))
 	set(&s.Logger, slog.Default())
 	set[Observer](&s.Observer, noObserver{})
-	if _, err := usableScheme(s.Sign); err != nil {
+	if _, err := s.usableScheme(""); err != nil {
 		return s, fmt.Errorf("sign: %w", err)
 	}
 	if err := s.Retry.Validate(); err != nil {

@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -130,7 +129,7 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 // checkScheme makes sure that deliveries can be signed, with these secrets and beside
 // these headers.
 func (s *SubscriptionSpec) checkScheme(c *Settings) error {
-	row, err := usableScheme(cmp.Or(s.Scheme, c.Sign))
+	row, err := c.usableScheme(s.Scheme)
 	if err != nil {
 		return invalid("scheme", "is wrong: %v", err)
 	}

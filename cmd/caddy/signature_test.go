@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -123,4 +124,60 @@ func headers(pairs ...string) http.Header {
 // whsec makes a secret of the form that Standard Webhooks has.
 func whsec(text string) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%-24s", text)))
+}
+
+// TestSignatureOfOnesOwn: receivers that verify a scheme of the operator's own go on
+// to, by sign, and a subscription may still name another.
+func TestSignatureOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t)
+	const sign = `
+		sign hmac {
+			algorithm sha512
+			signature header X-Acme-Signature {
+				prefix "v1="
+			}
+			content "{timestamp}.{id}.{body}"
+			timestamp header X-Acme-Timestamp
+			id header X-Acme-Delivery
+		}
+`
+	const subscriptions = `
+		subscription old {
+			url http://{$RECEIVER}/old
+			event_types *
+			secret acme-secret
+		}
+		subscription std {
+			url http://{$RECEIVER}/std
+			event_types *
+			secret {env.STD_SECRET}
+			scheme standard-webhooks
+		}
+`
+	std := whsec("std")
+	s := startServer(t, withOptions(local+sign+subscriptions), "RECEIVER="+r.addr, "STD_SECRET="+std)
+	judge := func(id, prefix string) {
+		t.Helper()
+		for _, d := range r.wait(2) {
+			switch d.path {
+			case "/old":
+				h := hmac.New(sha512.New, []byte("acme-secret"))
+				fmt.Fprintf(h, "%s.%s.%s", d.header.Get("X-Acme-Timestamp"), id, d.body)
+				want := prefix + hex.EncodeToString(h.Sum(nil))
+				if got := d.header.Get("X-Acme-Signature"); got != want || d.header.Get("X-Acme-Delivery") != id || d.header.Get("Webhook-Signature") != "" {
+					t.Errorf("signed with %v, want %s", d.header, want)
+				}
+			case "/std":
+				d.signed(t, std)
+			}
+		}
+	}
+	judge(s.publish(event{Type: "order.created"}), "v1=")
+
+	r.forget()
+	s.reload(withOptions(local + strings.Replace(sign, "v1=", "v2=", 1) + subscriptions))
+	judge(s.publish(event{Type: "order.created"}), "v2=")
+	s.manager().do("POST", "/subscriptions", object{"url": r.url("/x"), "event_types": []string{"a"}, "headers": object{"X-Acme-Delivery": "1"}}).
+		problem(http.StatusUnprocessableEntity, "belongs to the signature of hmac")
 }
