@@ -125,6 +125,8 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"misspelt sign":       {"webhooks {\nsign githb\n}", "", `sign: unknown signature scheme "githb": did you mean github?`},
 		"sign with a form":    {"webhooks {\nsign hmac\n}", "", "sign: hmac can't sign deliveries: "},
 		"sign by half":        {"webhooks {\nsign hmac {\ncontent {timestamp}.{body}\n}\n}", "", "sign: hmac can't sign deliveries: "},
+		"sign by the host":    {"webhooks {\nsign hmac {\nsignature header Host\n}\n}", "", "sign: hmac can't sign deliveries: the header host can't have a part of the signature, for it comes from the URL"},
+		"sign by a resender":  {"webhooks {\nsign hmac {\nsignature header X-Sig\nid header Idempotency-Key\n}\n}", "", "sign: hmac can't sign deliveries: the header idempotency-key can't"},
 		"sign in the body":    {"webhooks {\nsign mailgun\n}", "", "choose a scheme with a header"},
 		"scheme of a token":   {subscription("scheme okta"), "", "scheme is wrong: okta can't sign deliveries: "},
 		"misspelt scheme":     {subscription("scheme sripe"), "", "did you mean stripe?"},

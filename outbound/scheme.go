@@ -1,9 +1,11 @@
 package outbound
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -36,7 +38,7 @@ func (s *Settings) usableScheme(name string) (verify.Scheme, error) {
 	if err != nil {
 		return row, err
 	}
-	if err := row.CanSign(); err != nil {
+	if err := cmp.Or(row.CanSign(), egress.CheckSigned(row.FirstSet)); err != nil {
 		return row, fmt.Errorf("%s can't sign deliveries: %w", row.Name, err)
 	}
 	return row, nil

@@ -43,6 +43,15 @@ var reserved = map[string]string{
 	"webhook-*":         "it belongs to the signature",
 }
 
+// CheckSigned refuses to sign by what sets a header that a delivery sets itself.
+// firstSet finds the first of these that it sets, "" for none.
+func CheckSigned(firstSet func([]string) string) error {
+	if name := firstSet(slices.Sorted(maps.Keys(reserved))); name != "" {
+		return fmt.Errorf("the header %s can't have a part of the signature, for %s", name, reserved[name])
+	}
+	return nil
+}
+
 // reservedFor says why neither a subscription nor an event can set a header, ""
 // where they can: deliveries set it themselves.
 func reservedFor(name string) string {
