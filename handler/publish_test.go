@@ -65,6 +65,39 @@ func TestPublishRefusals(t *testing.T) {
 	}
 }
 
+// TestProvidersRetryIsNoSecondEvent: unless something else is configured, an event has
+// the provider's id of the delivery, where the signature covers it.
+func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
+	port := freePort()
+	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
+		handle /standard {
+			webhook_verify standard-webhooks whsec_%s
+			webhook_publish a
+		}
+		handle /github {
+			webhook_verify github %q
+			webhook_publish a
+		}
+	}`, port, base64.StdEncoding.EncodeToString([]byte(testSecret)), testSecret))
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	for i, again := range []bool{false, true} {
+		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/standard", port), "{}")
+		at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has its own
+		sum := must(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))
+		r.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}}
+		if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":"msg_1","deliveries":0,"duplicate":%v`, again)) {
+			t.Errorf("attempt %d: %s %s", i+1, got.Status, got.body)
+		}
+	}
+	for _, body := range []string{`{"a":1}`, `{"a":2}`} {
+		r := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/github", port), body), body)
+		r.Header.Set("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958") // which anybody could have set
+		if got := do(t, r); !strings.Contains(got.body, `"duplicate":false`) {
+			t.Errorf("%s: %s %s", body, got.Status, got.body)
+		}
+	}
+}
+
 // TestPublishDropped: an event with the id of another one is taken for that, since
 // providers change what they send again, and the log says so.
 func TestPublishDropped(t *testing.T) {
