@@ -1,6 +1,9 @@
 package sqlite
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Frames of the write-ahead log, which are pages of 4 KiB.
 const (
@@ -56,12 +59,18 @@ func (w *writer) outgrown(frames int64) bool {
 // can't begin anew while one reads from it, and lists that overlap would have it grow
 // for as long as they come.
 func (s *Store) shorten() {
-	s.shortening.Lock()
+	if !s.shortening.TryLock() {
+		return // another one waits, and will copy what has come since
+	}
 	defer s.shortening.Unlock()
-	select {
-	case <-s.closed:
+	for range cap(s.searching) {
+		if s.take(context.Background(), s.searching) != nil {
+			return
+		}
+		defer func() { <-s.searching }()
+	}
+	if s.take(context.Background(), s.writing) != nil {
 		return
-	case s.writing <- struct{}{}:
 	}
 	if s.w == nil {
 		<-s.writing

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -32,8 +33,7 @@ func TestLogBesideSearches(t *testing.T) {
 					return err
 				}
 				n := begun[i].Add(1)
-				for ctx.Err() == nil && begun[1-i].Load() < n+int64(i) && s.shortening.TryRLock() {
-					s.shortening.RUnlock()
+				for ctx.Err() == nil && begun[1-i].Load() < n+int64(i) && len(s.searching) < cap(s.searching) {
 					runtime.Gosched()
 				}
 				return nil
@@ -65,5 +65,34 @@ func TestLogBesideSearches(t *testing.T) {
 			return
 		}
 		longest = max(longest, frames)
+	}
+}
+
+// TestSearchThatWaitsIsCancelled checks that a list which waits for the log to be copied
+// ends with its caller, however long another one takes that has that wait too.
+func TestSearchThatWaitsIsCancelled(t *testing.T) {
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	began, end := make(chan struct{}), make(chan struct{})
+	var both sync.WaitGroup
+	defer both.Wait()
+	defer close(end)
+	both.Go(func() {
+		if err := s.search(t.Context(), store.Query{}, func(*conn) error { close(began); <-end; return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	<-began
+	both.Go(s.shorten)
+	for len(s.searching) < cap(s.searching) {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.search(ctx, store.Query{}, func(*conn) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("a list that waits ended: %v", err)
 	}
 }

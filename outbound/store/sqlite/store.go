@@ -56,7 +56,7 @@ type Store struct {
 
 	reading    chan *conn    // the readers that are free; nil ones while it is broken
 	searching  chan struct{} // has room for the searches that may be under way
-	shortening sync.RWMutex  // for reading by each of these
+	shortening sync.Mutex    // by whom takes all of that room
 	claims     sync.Mutex    // one claim at a time
 
 	salvaged chan struct{} // has room for one
@@ -222,8 +222,6 @@ func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) 
 		return err
 	}
 	defer func() { <-s.searching }()
-	s.shortening.RLock()
-	defer s.shortening.RUnlock()
 	return s.read(ctx, f)
 }
 
