@@ -55,7 +55,7 @@ func TestAFullDiskIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*disk.Frsize), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*int64(disk.Frsize)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	publish(http.StatusServiceUnavailable)

@@ -50,7 +50,7 @@ func (d smallDisk) use(name string) {
 	if err := syscall.Statfs(d.dir, &s); err != nil {
 		d.t.Fatal(err)
 	}
-	d.write(name, int64(s.Bavail)*s.Frsize)
+	d.write(name, int64(s.Bavail)*int64(s.Frsize))
 }
 
 // makeRoom removes the ballast.

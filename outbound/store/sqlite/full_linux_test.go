@@ -162,7 +162,7 @@ func fillUp(t *testing.T, path string) {
 	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, make([]byte, int64(s.Bavail)*s.Frsize), 0o600); err != nil {
+	if err := os.WriteFile(path, make([]byte, int64(s.Bavail)*int64(s.Frsize)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
