@@ -68,13 +68,10 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 		}
 	}
 	for _, l := range e.lanes.all() {
-		sub := l.status()
-		if !sub.FailingSince.IsZero() && sub.LastFailure.IsZero() {
-			if err := l.recall(ctx); err != nil {
-				return Status{}, err
-			}
-			sub = l.status()
+		if err := l.recall(ctx); err != nil {
+			return Status{}, err
 		}
+		sub := l.status()
 		sub.Pending, sub.Dead = stats.Waiting[l.key], stats.DeadBy[l.key]
 		if sub.Subscription.Active {
 			sub.OldestDue = e.clock.wall(due[l.key])
@@ -149,6 +146,12 @@ const recallFrom = 20
 // start, where nothing may wait to be attempted. Each state is looked through by its
 // index: of what waits, the newest has hardly been attempted.
 func (l *lane) recall(ctx context.Context) error {
+	l.mu.Lock()
+	known := l.breaker.since.IsZero() || !l.lastFailure.IsZero()
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
 	id := l.target.Load().sub.ID
 	waits, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Pending}, After: 1, Limit: recallFrom})
 	if err != nil {
