@@ -45,7 +45,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			id           header <name>
 //			event_type   header <name>
 //		}
-//		retry <delay...>
+//		retry <delay...>|off
 //		retry exponential {
 //			base <duration>
 //			factor <number>
@@ -89,13 +89,17 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			tenant <tenant>
 //			description <text>
 //			rate_limit <number>/<s|m|h>
+//			retry <delay...>|off
+//			retry exponential { ... }
+//			timeout <duration>
 //			ordered
 //			filter <expression>
+//			metadata <name> <value>
 //		}
 //	}
 //
 // The options allow, deny, tls_trust_pool, event_type, subscription, secret,
-// header, scope and param can be repeated.
+// header, metadata, scope and param can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
 	if err := noArg(d); err != nil {
@@ -108,7 +112,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var appOptions = map[string]option[*App]{
 	"store":                {parseStore, false},
 	"sign":                 {parseSign, false},
-	"retry":                {parseRetry, false},
+	"retry":                retry(func(a *App) **Retry { return &a.Retry }),
 	"timeout":              duration(func(a *App) *caddy.Duration { return &a.Timeout }),
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
 	"endpoint_concurrency": number(func(a *App) *int { return &a.EndpointConcurrency }),
@@ -162,6 +166,9 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"tenant":      text(func(s *Subscription) *string { return &s.Tenant }),
 	"description": text(func(s *Subscription) *string { return &s.Description }),
 	"rate_limit":  perSecond(func(s *Subscription) *float64 { return &s.RateLimit }),
+	"retry":       retry(func(s *Subscription) **Retry { return &s.Retry }),
+	"timeout":     duration(func(s *Subscription) *caddy.Duration { return &s.Timeout }),
+	"metadata":    named("customer 42", func(s *Subscription) *map[string]string { return &s.Metadata }),
 	"ordered":     flagOption(func(s *Subscription) *bool { return &s.Ordered }),
 	"filter":      text(func(s *Subscription) *string { return &s.Filter }),
 }
@@ -223,12 +230,19 @@ func parseDisableAfter(d *caddyfile.Dispenser, a *App) error {
 	return nil
 }
 
-func parseRetry(d *caddyfile.Dispenser, a *App) error {
-	a.Retry = new(Retry)
+func retry[T any](place func(T) **Retry) option[T] {
+	return orOff(option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+		r := new(Retry)
+		*place(to) = r
+		return parseRetry(d, r)
+	}}, func(to T) { *place(to) = &Retry{Exponential: &Exponential{Attempts: 1}} })
+}
+
+func parseRetry(d *caddyfile.Dispenser, r *Retry) error {
 	args := d.RemainingArgs()
 	if len(args) == 1 && args[0] == "exponential" {
-		a.Retry.Exponential = new(Exponential)
-		return parseBlock(d, exponentialOptions, a.Retry.Exponential)
+		r.Exponential = new(Exponential)
+		return parseBlock(d, exponentialOptions, r.Exponential)
 	}
 	if len(args) == 0 {
 		return d.Err("retry: write the delays between attempts, as in: retry 5s 5m 30m 2h")
@@ -238,7 +252,7 @@ func parseRetry(d *caddyfile.Dispenser, a *App) error {
 		if err != nil {
 			return d.Errf("retry %s: write delays, as in: retry 5s 5m 30m 2h", arg)
 		}
-		a.Retry.Delays = append(a.Retry.Delays, caddy.Duration(delay))
+		r.Delays = append(r.Delays, caddy.Duration(delay))
 	}
 	return nil
 }

@@ -1,11 +1,6 @@
 package handler
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/caddy-webhooks/caddy-webhooks/outbound"
-)
+import "github.com/caddy-webhooks/caddy-webhooks/outbound"
 
 // OAuth2 gets access tokens for a receiver that requires one, with the client
 // credentials grant of [OAuth 2.0](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
@@ -44,13 +39,7 @@ func (o *OAuth2) resolve(t *texts) (out outbound.OAuth2) {
 	}
 	out = outbound.OAuth2{
 		TokenURL: t.one("oauth2 token_url", o.TokenURL), ClientID: t.one("oauth2 client_id", o.ClientID),
-		Scopes: t.all("oauth2 scope", o.Scopes), AuthStyle: t.one("oauth2 auth_style", o.AuthStyle),
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Params)) { // so that one mistake gives one error
-		if out.Params == nil {
-			out.Params = map[string]string{}
-		}
-		out.Params[name] = t.one("oauth2 param "+name, o.Params[name])
+		Scopes: t.all("oauth2 scope", o.Scopes), Params: t.named("oauth2 param", o.Params), AuthStyle: t.one("oauth2 auth_style", o.AuthStyle),
 	}
 	if t.err == nil {
 		out.ClientSecret, t.err = resolveSecret(t.block+": oauth2 client_secret", o.ClientSecret)

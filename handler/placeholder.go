@@ -2,6 +2,8 @@ package handler
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -83,6 +85,20 @@ func (t *texts) one(option, raw string) string {
 	var text string
 	text, t.err = resolveText(option, raw)
 	return text
+}
+
+// named resolves the names too.
+func (t *texts) named(option string, raw map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(raw)) { // so that one mistake gives one error
+		place := option + " " + name
+		resolved, value := t.one(place, name), t.one(place, raw[name])
+		if _, twice := out[resolved]; twice && t.err == nil {
+			t.err = fmt.Errorf("%s: %s %s is given twice", t.block, option, resolved)
+		}
+		out[resolved] = value
+	}
+	return out
 }
 
 func (t *texts) all(option string, raw []string) []string {

@@ -2,8 +2,9 @@ package handler
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
@@ -45,6 +46,12 @@ type Subscription struct {
 	// The maximum number of deliveries per second; 0 for no limit.
 	RateLimit float64 `json:"rate_limit,omitempty"`
 
+	// When to retry failed deliveries. Default: the app's `retry`.
+	Retry *Retry `json:"retry,omitempty"`
+
+	// How long a single attempt may take. Default: the app's `timeout`.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
 	// Send deliveries one at a time, in the order in which the events were
 	// published. A failed delivery holds back those after it.
 	Ordered bool `json:"ordered,omitempty"`
@@ -55,6 +62,10 @@ type Subscription struct {
 	// event without a field that the expression uses is not delivered. Default: all
 	// events.
 	Filter string `json:"filter,omitempty"`
+
+	// Texts of your own, such as the ids of what the subscription belongs to in
+	// another system. They are shown with the subscription, and not hidden.
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
@@ -79,19 +90,16 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 	spec := outbound.SubscriptionSpec{
 		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
 		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
-		Headers: map[string]string{}, Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
-	}
-	for _, raw := range slices.Sorted(maps.Keys(s.Headers)) { // so that one mistake gives one error
-		option := "header " + raw
-		name, value := t.one(option, raw), t.one(option, s.Headers[raw])
-		if _, twice := spec.Headers[name]; twice && t.err == nil {
-			t.err = fmt.Errorf("%s: header %s is given twice", t.block, name)
-		}
-		spec.Headers[name] = value
+		Headers: t.named("header", s.Headers), Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
+		Timeout: time.Duration(s.Timeout), Metadata: t.named("metadata", s.Metadata),
 	}
 	spec.OAuth2 = s.OAuth2.resolve(&t)
 	if t.err != nil {
 		return spec, t.err
+	}
+	var err error
+	if spec.Retry, err = s.Retry.schedule(); err != nil {
+		return spec, fmt.Errorf("%s: retry: %w", t.block, err)
 	}
 	for _, raw := range s.Secrets {
 		secret, err := resolveSecret(t.block+": secret", raw)

@@ -203,6 +203,13 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			})
 			return err
 		},
+		"timeout": func(h *house, s *outbound.Subscription, _ string) error {
+			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+				spec.Timeout += time.Minute
+				return nil
+			})
+			return err
+		},
 		"settings": func(h *house, _ *outbound.Subscription, _ string) error {
 			h.settings.Timeout += time.Second
 			return h.Apply(h.t.Context(), h.settings)

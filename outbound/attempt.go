@@ -25,7 +25,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}
 	o.due = l.scheduled(h)
-	e.decide(c, l, h, &o, s)
+	e.decide(l, t, h, &o, s)
 	e.settle(l, t, h, s)
 	l.done(weight(h.Event), a.Latency)
 	e.afterwards(c, l, t, &o)
@@ -42,13 +42,13 @@ func (e *Engine) attemptID(h *store.Held) store.ID {
 
 // decide says what is next for the delivery. An attempt that was made ahead of its
 // time leaves the schedule as it is.
-func (e *Engine) decide(c *config, l *lane, h *store.Held, o *outcome, s *store.Settlement) {
+func (e *Engine) decide(l *lane, t *target, h *store.Held, o *outcome, s *store.Settlement) {
 	if o.ok() {
 		s.State = store.Delivered
 		return
 	}
 	now := e.now()
-	delay, more := c.Retry.after(s.Attempt.Number - h.Round)
+	delay, more := t.retry.after(s.Attempt.Number - h.Round)
 	switch {
 	case o.final:
 		s.State, s.Reason = store.Dead, o.words
@@ -204,7 +204,8 @@ type noted struct {
 // as one more failure, or one event would do for a receiver that is down.
 func (l *lane) note(o *outcome, c *config) (n noted) {
 	now := l.e.now()
-	first := c.Retry.first()
+	t := l.target.Load()
+	first := t.retry.first()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer func() { n.ahead = l.breaker.ahead }()
@@ -216,7 +217,7 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.recovered = l.breaker.failedLong(c.DisableAfter, now)
 		l.breaker.goAhead(now, first, o.early())
-		n.cameBack = l.breaker.succeeded(l.target.Load().concurrency)
+		n.cameBack = l.breaker.succeeded(t.concurrency)
 		n.remember = l.remembers(n.cameBack)
 		return n
 	}

@@ -29,7 +29,7 @@ func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 	}
 	for _, b := range backlogs {
 		if l := e.lanes.byKey(b.Subscription); l != nil {
-			l.tryAt(e.now().Add(jitter(c.Retry.first())))
+			l.tryAt(e.now().Add(jitter(l.target.Load().retry.first())))
 		}
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })

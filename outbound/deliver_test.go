@@ -146,6 +146,53 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	}
 }
 
+// What a subscription says of its attempts goes before what the settings say, until
+// it says nothing of it any more.
+func TestScheduleOfASubscription(t *testing.T) {
+	for name, c := range map[string]struct {
+		schedule outbound.Schedule
+		waits    []time.Duration
+	}{
+		"its own":             {outbound.Schedule{time.Second, time.Second}, []time.Duration{0, 2 * time.Second, 2 * time.Second}},
+		"none":                {outbound.Schedule{}, []time.Duration{0}},
+		"that of the setting": {nil, []time.Duration{0, 2 * time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, retries(time.Hour))
+			r := newReceiver(t)
+			r.answers(status(500))
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Retry: outbound.Schedule{time.Minute}})
+			h.restart()
+			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+				spec.Retry = c.schedule
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			h.restart()
+			h.publish("a", `1`)
+			for i, wait := range c.waits {
+				h.clock.advance(wait)
+				r.next(t)
+				if d := h.attempt(); (d.State == store.Dead) != (i == len(c.waits)-1) {
+					t.Fatalf("after attempt %d it is %v", i+1, d.State)
+				}
+			}
+		})
+	}
+}
+
+func TestTimeoutOfASubscription(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
+	r := newReceiver(t)
+	r.waits(t, http.StatusOK)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Timeout: 50 * time.Millisecond})
+	h.publish("a", `1`)
+	if d := h.attempt(); d.Attempt.Class != outbound.ClassTimeout {
+		t.Errorf("the attempt ended with %q: %s", d.Attempt.Class, d.Attempt.Error)
+	}
+}
+
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	h := open(t, retries())
 	r := newReceiver(t)

@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
 	r, healthy := newReceiver(t), newReceiver(t)
 	r.answers(status(500))
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Metadata: map[string]string{"customer": "42"}})
 	began := h.clock.Now()
 	h.fails(4)
 	h.clock.advance(29 * time.Minute)
@@ -61,7 +62,8 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	h.clock.advance(2 * time.Minute)
 	h.fails(1)
 	f := receive(t, h.changes, "the word that it fails")
-	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) {
+	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) ||
+		fmt.Sprint(f.Data["metadata"]) != "map[customer:42]" {
 		t.Errorf("told %+v, want 6 attempts since %v", f, began)
 	}
 	h.clock.advance(time.Hour)

@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -47,17 +48,13 @@ func deliveryDead(r *Record) *OperationalEvent {
 // subscriptionFailing tells of one that is deactivated if its receiver goes on
 // to fail.
 func subscriptionFailing(s *store.Subscription, f Failing) *OperationalEvent {
-	return &OperationalEvent{SubscriptionFailing, s.Tenant, map[string]any{
-		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC(),
-	}}
+	return ofSubscription(SubscriptionFailing, s, map[string]any{"failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC()})
 }
 
 // subscriptionRecovered tells of one of which that was told, and whose receiver
 // works again.
 func subscriptionRecovered(s *store.Subscription, since time.Time) *OperationalEvent {
-	return &OperationalEvent{SubscriptionRecovered, s.Tenant, map[string]any{
-		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "failing_since": since.UTC(),
-	}}
+	return ofSubscription(SubscriptionRecovered, s, map[string]any{"failing_since": since.UTC()})
 }
 
 // subscriptionChanged tells of one that was deactivated or activated.
@@ -66,9 +63,15 @@ func subscriptionChanged(s *store.Subscription) *OperationalEvent {
 	if !s.Active {
 		kind = SubscriptionDeactivated
 	}
-	return &OperationalEvent{kind, s.Tenant, map[string]any{
-		"subscription_id": s.ID, "tenant": orNull(s.Tenant), "reason": s.Reason,
-	}}
+	return ofSubscription(kind, s, map[string]any{"reason": s.Reason})
+}
+
+// ofSubscription says in the data whose it is too.
+func ofSubscription(kind string, s *store.Subscription, data map[string]any) *OperationalEvent {
+	metadata := map[string]string{} // no null
+	maps.Copy(metadata, s.Metadata)
+	data["subscription_id"], data["tenant"], data["metadata"] = s.ID, orNull(s.Tenant), metadata
+	return &OperationalEvent{kind, s.Tenant, data}
 }
 
 // orNull is how JSON says that there is no tenant.

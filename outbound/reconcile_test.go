@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -44,7 +45,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) {
 		s.Subscriptions = []outbound.SubscriptionSpec{
 			{Name: "main", URL: "http://127.0.0.1:9/", EventTypes: []string{"order.*"}, Headers: map[string]string{"X-A": "b"}, Secrets: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}},
-			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true, Headers: map[string]string{}}, // its secret is made
+			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true, Headers: map[string]string{}, Retry: outbound.Schedule{}, Timeout: time.Minute, Metadata: map[string]string{}}, // its secret is made
 		}
 		s.EventTypes = []outbound.EventType{{Name: "order.created", Description: "An order"}, {Name: "order.paid"}}
 	})
@@ -72,6 +73,9 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 		{"the same", []outbound.SubscriptionSpec{main, made}, nil},
 		{"a url", newer(func(s *outbound.SubscriptionSpec) { s.URL += "a" }), []string{"update sub_main"}},
 		{"a header", newer(func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"X-A": "c"} }), []string{"update sub_main"}},
+		{"a timeout", newer(func(s *outbound.SubscriptionSpec) { s.Timeout = time.Minute }), []string{"update sub_main"}},
+		{"a schedule", newer(func(s *outbound.SubscriptionSpec) { s.Retry = outbound.Schedule{} }), []string{"update sub_main"}},
+		{"metadata", newer(func(s *outbound.SubscriptionSpec) { s.Metadata = map[string]string{"customer": "42"} }), []string{"update sub_main"}},
 		{"a secret", newer(func(s *outbound.SubscriptionSpec) {
 			s.Secrets = []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDI="}
 		}), []string{"update sub_main"}},

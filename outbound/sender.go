@@ -20,7 +20,6 @@ import (
 type sender struct {
 	options   egress.Options // of the transport
 	transport *http.Transport
-	timeout   time.Duration
 	keep      int64 // bytes of an answer's body
 	retired   atomic.Bool
 }
@@ -40,7 +39,6 @@ func newSender(s Settings) *sender {
 	return &sender{
 		options:   options,
 		transport: egress.NewTransport(options),
-		timeout:   s.Timeout,
 		keep:      max(s.ResponseBody, 0),
 	}
 }
@@ -48,7 +46,7 @@ func newSender(s Settings) *sender {
 // same tells whether two senders are made of the same settings. Two pools of roots
 // are never told to be equal: to connect anew to the receivers does no harm.
 func (s *sender) same(other *sender) bool {
-	return s.timeout == other.timeout && s.keep == other.keep && reflect.DeepEqual(s.options, other.options)
+	return s.keep == other.keep && reflect.DeepEqual(s.options, other.options)
 }
 
 // retire lets the attempts under way end, and keeps no connection open: an
@@ -84,7 +82,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	}
 	trace(h)
 	defer s.done()
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	if t.tokens != nil {
 		if o := t.tokens.authorize(ctx, s, h, a.At); !o.ok() {

@@ -26,7 +26,10 @@ type SubscriptionSpec struct {
 	Scheme      string   // "" for the engine's own
 	Secrets     []string // newest first; none: one is made
 	OAuth2      OAuth2
-	RateLimit   float64 // attempts a second; 0 for no limit
+	RateLimit   float64           // attempts a second; 0 for no limit
+	Timeout     time.Duration     // of one attempt; 0 for the engine's own
+	Retry       Schedule          // nil for the engine's own
+	Metadata    map[string]string // whatever helps its owner to know it by
 	Ordered     bool
 	Filter      string // CEL, such as payload.total > 100; "" for every event
 }
@@ -35,6 +38,8 @@ const (
 	maxEventTypes  = 1000
 	maxDescription = 1024
 	maxSecrets     = 10
+	maxMetadata    = 50
+	metadataSize   = 4 << 10 // of all names and values
 	maxRate        = 100_000
 	leastRate      = 1.0 / (24 * 3600)
 )
@@ -72,6 +77,20 @@ func checkPatterns(types []string) error {
 func checkDescription(d string) error {
 	if utf8.RuneCountInString(d) > maxDescription || !utf8.ValidString(d) {
 		return invalid("description", "must be text of %d characters at most", maxDescription)
+	}
+	return nil
+}
+
+func checkMetadata(m map[string]string) error {
+	size := 0
+	for name, value := range m {
+		size += len(name) + len(value)
+		if name == "" || !utf8.ValidString(name) || !utf8.ValidString(value) {
+			return invalid("metadata", "has a text without a name, or one that isn't UTF-8")
+		}
+	}
+	if len(m) > maxMetadata || size > metadataSize {
+		return invalid("metadata", "is too much: %d texts are the most, and 4 KiB with their names", maxMetadata)
 	}
 	return nil
 }
@@ -120,6 +139,15 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkRate(s.RateLimit); err != nil {
 		return invalid("rate_limit", "%v", err)
 	}
+	if s.Timeout < 0 || s.Timeout > maxAttemptTimeout {
+		return invalid("timeout", "is out of range: it must be over 0 and at most 10m")
+	}
+	if err := s.Retry.Validate(); err != nil {
+		return invalid("retry", "is wrong: %v", err)
+	}
+	if err := checkMetadata(s.Metadata); err != nil {
+		return err
+	}
 	if _, err := newFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
@@ -165,6 +193,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), cloneMap(s.Headers)
 	row.OAuth2 = cloneOAuth2(s.OAuth2)
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
+	row.Timeout, row.Retry, row.Metadata = s.Timeout, slices.Clone(s.Retry), cloneMap(s.Metadata)
 	if !sameReceiver(&old, row) {
 		row.FailingSince = time.Time{}
 	}
@@ -183,6 +212,7 @@ func specOf(row *store.Subscription) SubscriptionSpec {
 		EventTypes: slices.Clone(row.EventTypes), Headers: cloneMap(row.Headers),
 		OAuth2: cloneOAuth2(row.OAuth2),
 		Scheme: row.Scheme, RateLimit: row.RateLimit, Ordered: row.Ordered, Filter: row.Filter,
+		Timeout: row.Timeout, Retry: slices.Clone(row.Retry), Metadata: cloneMap(row.Metadata),
 	}
 	for _, v := range row.Secrets {
 		s.Secrets = append(s.Secrets, v.Value)

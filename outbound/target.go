@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -26,6 +27,8 @@ type target struct {
 	limiter     *rate.Limiter
 	filter      *filter // nil: every event of its types
 	concurrency int
+	timeout     time.Duration
+	retry       Schedule
 	tokens      *tokens // nil: the receiver wants none
 	err         error   // why no attempt can be made
 }
@@ -33,7 +36,10 @@ type target struct {
 // newTarget goes on with the rate that the old target has used, and with its
 // filter and tokens, where these are the same; old may be nil.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
-	t := &target{sub: s, concurrency: c.EndpointConcurrency, header: http.Header{}}
+	t := &target{sub: s, concurrency: c.EndpointConcurrency, timeout: cmp.Or(s.Timeout, c.Timeout), retry: s.Retry, header: http.Header{}}
+	if t.retry == nil {
+		t.retry = c.Retry
+	}
 	t.header.Set("Accept-Encoding", "identity")
 	for k, v := range s.Headers {
 		t.header.Set(k, v)
@@ -117,7 +123,7 @@ func (e *Engine) adopt(s *store.Subscription) {
 	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit && !s.Ordered:
 		l.unpause()
 	}
-	if !sameCredentials(old, s) {
+	if !sameRequest(old, s) {
 		l.probe()
 	}
 }
@@ -128,10 +134,11 @@ func sameReceiver(one, other *store.Subscription) bool {
 	return one == other || one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
 }
 
-// sameCredentials tells whether a receiver that refuses the attempts by the one, as
-// one does that trusts no such signature or header, refuses those by the other.
-func sameCredentials(one, other *store.Subscription) bool {
-	return one.Scheme == other.Scheme && maps.Equal(one.Headers, other.Headers) &&
+// sameRequest tells whether a receiver for which the attempts by the one fail, as they
+// do where it trusts no such signature or header or needs longer, is asked no
+// otherwise by the other.
+func sameRequest(one, other *store.Subscription) bool {
+	return one.Scheme == other.Scheme && one.Timeout == other.Timeout && maps.Equal(one.Headers, other.Headers) &&
 		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 

@@ -227,6 +227,18 @@ func TestSubscriptionForm(t *testing.T) {
 	b.button("Save").click()
 	check(object{"description": "by another\nand me", "filter": "payload.n > 1 ||\npayload.n < 0\n|| payload.n == 0"})
 
+	b.summary("Change").click()
+	b.find("input[name=retry]").write("5s 1h")
+	b.find("input[name=timeout]").write("1m")
+	b.find("textarea[name=metadata]").write("customer: 42")
+	b.button("Save").click()
+	check(object{"retry": []string{"5s", "1h"}, "timeout": "1m", "metadata": object{"customer": "42"}})
+	b.summary("Change").click()
+	b.find("input[name=retry]").replace("off")
+	b.find("input[name=timeout]").replace("")
+	b.button("Save").click()
+	check(object{"retry": []string{}, "timeout": nil})
+
 	r := newReceiver(t)
 	r.answer(func(w http.ResponseWriter, d *request) {
 		if d.path == "/token" {

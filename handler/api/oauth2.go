@@ -2,8 +2,6 @@ package api
 
 import (
 	"cmp"
-	"encoding/json"
-	"maps"
 	"slices"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -78,25 +76,5 @@ func oauth2Change(name, field string, value []byte) (func(*outbound.OAuth2), err
 		return func(o *outbound.OAuth2) { o.Scopes = scopes }, texts(field, value, &scopes)
 	}
 	var sent map[string]*string
-	if json.Unmarshal(value, &sent) != nil {
-		return nil, invalidField(field, `must be an object of texts, as in {"audience": "crm"}`)
-	}
-	return func(o *outbound.OAuth2) { o.Params = merge(o.Params, sent) }, nil
-}
-
-// merge is RFC 7396 for texts; nil, which is null, takes all of them away.
-func merge(there map[string]string, sent map[string]*string) map[string]string {
-	if sent == nil {
-		return nil
-	}
-	merged := map[string]string{}
-	maps.Copy(merged, there)
-	for name, value := range sent {
-		if value == nil {
-			delete(merged, name)
-		} else {
-			merged[name] = *value
-		}
-	}
-	return merged
+	return func(o *outbound.OAuth2) { o.Params = merge(o.Params, sent) }, namedTexts(field, value, `{"audience": "crm"}`, &sent)
 }

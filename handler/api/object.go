@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -154,4 +155,29 @@ func (c *call) noArguments() error {
 		return err
 	}
 	return c.optionalObject(nil, nil)
+}
+
+// namedTexts reads an object whose members are texts or null; null is nil.
+func namedTexts(field string, value []byte, example string, to *map[string]*string) error {
+	if json.Unmarshal(value, to) != nil {
+		return invalidField(field, "must be an object of texts, as in %s", example)
+	}
+	return nil
+}
+
+// merge is RFC 7396 for texts; nil, which is null, takes all of them away.
+func merge(there map[string]string, sent map[string]*string) map[string]string {
+	if sent == nil {
+		return nil
+	}
+	merged := map[string]string{}
+	maps.Copy(merged, there)
+	for name, value := range sent {
+		if value == nil {
+			delete(merged, name)
+		} else {
+			merged[name] = *value
+		}
+	}
+	return merged
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -21,8 +22,11 @@ type subscription struct {
 	OAuth2         *oauth2           `json:"oauth2"` // null where the receiver wants no token
 	Scheme         *string           `json:"scheme"` // null for the server's own
 	RateLimit      *string           `json:"rate_limit"`
+	Retry          []duration        `json:"retry"`   // null for the server's own
+	Timeout        *duration         `json:"timeout"` // likewise
 	Ordered        bool              `json:"ordered"`
 	Filter         *string           `json:"filter"` // null for every event of its types
+	Metadata       map[string]string `json:"metadata"`
 	Active         bool              `json:"active"`
 	Reason         *string           `json:"reason"` // why it is not active
 	FromConfig     bool              `json:"from_config"`
@@ -48,15 +52,17 @@ func (c *call) shown(values map[string]string) map[string]string {
 func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 	return subscription{
 		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
-		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Scheme: orNull(s.Scheme), RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Ordered: s.Ordered, Filter: orNull(s.Filter),
-		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
+		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Scheme: orNull(s.Scheme),
+		RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Retry: durations(s.Retry), Timeout: orNull(duration(s.Timeout)), Ordered: s.Ordered, Filter: orNull(s.Filter),
+		Metadata: orEmpty(s.Metadata),
+		Active:   s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
 		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
 	}
 }
 
 // What can be said of a subscription, when it is made and later.
 var (
-	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "ordered", "filter"}
+	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "metadata"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
@@ -113,6 +119,15 @@ func editOf(field string, value []byte) (edit, error) {
 	case "rate_limit":
 		var perSecond float64
 		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, rateLimit(field, value, &perSecond)
+	case "timeout":
+		var timeout time.Duration
+		return func(spec *outbound.SubscriptionSpec) { spec.Timeout = timeout }, readDuration(field, value, &timeout)
+	case "retry":
+		var delays []time.Duration
+		return func(spec *outbound.SubscriptionSpec) { spec.Retry = delays }, readDurations(field, value, &delays)
+	case "metadata":
+		var sent map[string]*string
+		return func(spec *outbound.SubscriptionSpec) { spec.Metadata = merge(spec.Metadata, sent) }, namedTexts(field, value, `{"customer": "42"}`, &sent)
 	}
 	return headersEdit(field, value)
 }

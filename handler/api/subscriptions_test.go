@@ -32,7 +32,7 @@ func verified(t *testing.T, a arrival, secrets ...string) {
 func TestSubscriptionLife(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 200)
-	a := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*","a"],"description":"CRM <3","tenant":"acme","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"scheme":"standard-webhooks"}`)
+	a := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*","a"],"description":"CRM <3","tenant":"acme","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"scheme":"standard-webhooks","timeout":"90s","retry":["5s","1.5h","1d"],"metadata":{"customer":"42"}}`)
 	sub := a.want(t, 201)
 	id, secret := sub.text("subscription_id"), sub.text("secret")
 	if a.Header.Get("Location") != "subscriptions/"+id || !strings.HasPrefix(secret, "whsec_") {
@@ -40,6 +40,7 @@ func TestSubscriptionLife(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"url": r.URL, "event_types": "[order.* a]", "description": "CRM <3", "tenant": "acme", "headers": "map[X-Env:production]", "rate_limit": "50/s",
+		"timeout": "1m30s", "retry": "[5s 1h30m 24h]", "metadata": "map[customer:42]",
 		"ordered": "true", "active": "true", "reason": "<nil>", "scheme": "standard-webhooks", "from_config": "false",
 	} {
 		if got := fmt.Sprint(sub[name]); got != want {
@@ -138,6 +139,14 @@ func TestPatch(t *testing.T) {
 		{`{"headers":{"x-a":"four","X-A":null}}`, "headers", "map[X-C:3 x-a:four]"},
 		{`{"headers":{}}`, "headers", "map[X-C:3 x-a:four]"},
 		{`{"headers":null}`, "headers", "map[]"},
+		{`{"metadata":{"A":"1","a":"2"}}`, "metadata", "map[A:1 a:2]"},
+		{`{"metadata":{"A":null,"b":"3"}}`, "metadata", "map[a:2 b:3]"},
+		{`{"metadata":null}`, "metadata", "map[]"},
+		{`{"timeout":"2m"}`, "timeout", "2m"},
+		{`{"timeout":null}`, "timeout", "<nil>"},
+		{`{"retry":[]}`, "retry", "[]"},
+		{`{"retry":["1h"]}`, "retry", "[1h]"},
+		{`{"retry":null}`, "retry", "<nil>"},
 		{`{"rate_limit":"90/m"}`, "rate_limit", "90/m"},
 		{`{"rate_limit":0.5}`, "rate_limit", "30/m"},
 		{`{"rate_limit":null}`, "rate_limit", "<nil>"},

@@ -157,6 +157,23 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return h, nil
 }
 
+// pairs reads what a flag was given, texts with a name, as null where they are empty.
+func pairs(flag string, texts []string) (map[string]any, error) {
+	out := map[string]any{}
+	for _, text := range texts {
+		name, value, ok := strings.Cut(text, "=")
+		switch {
+		case !ok || name == "":
+			return nil, usagef("--%s is wrong: write it as name=value, not %q", flag, cut(text, 40))
+		case value == "":
+			out[name] = nil
+		default:
+			out[name] = value
+		}
+	}
+	return out, nil
+}
+
 // filled refuses flags that are given, but are empty.
 func (c *call) filled(names ...string) error {
 	for _, name := range names {

@@ -1,10 +1,6 @@
 package cli
 
-import (
-	"strings"
-
-	"github.com/spf13/pflag"
-)
+import "github.com/spf13/pflag"
 
 // oauth2 is what the API tells of how a subscription gets its access tokens.
 type oauth2 struct {
@@ -58,17 +54,9 @@ func (o *oauth2Flags) into(c *call, body map[string]any) error {
 		}
 		fields["client_secret"] = firstLine(text)
 	}
-	params := map[string]any{}
-	for _, p := range o.params {
-		name, value, ok := strings.Cut(p, "=")
-		switch {
-		case !ok || name == "":
-			return usagef("a parameter is wrong: write it as name=value, not %q", cut(p, 40))
-		case value == "":
-			params[name] = nil
-		default:
-			params[name] = value
-		}
+	params, err := pairs("oauth2-param", o.params)
+	if err != nil {
+		return err
 	}
 	if len(params) > 0 {
 		fields["params"] = params

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +26,11 @@ type subscription struct {
 	OAuth2      oauth2            `json:"oauth2"`
 	Scheme      string            `json:"scheme"`
 	RateLimit   string            `json:"rate_limit"`
+	Retry       []string          `json:"retry"` // nil for the server's own
+	Timeout     string            `json:"timeout"`
 	Ordered     bool              `json:"ordered"`
 	Filter      string            `json:"filter"`
+	Metadata    map[string]string `json:"metadata"`
 	Active      bool              `json:"active"`
 	Reason      string            `json:"reason"`
 	FromConfig  bool              `json:"from_config"`
@@ -40,6 +45,14 @@ func (s *subscription) state() string {
 		return "active"
 	}
 	return "inactive"
+}
+
+// schedule is "" for the server's.
+func (s *subscription) schedule() string {
+	if s.Retry != nil && len(s.Retry) == 0 {
+		return off
+	}
+	return strings.Join(s.Retry, ", ")
 }
 
 func (t *tool) subscriptions() *cobra.Command {
@@ -65,8 +78,11 @@ type subscriptionFlags struct {
 	headers     []string
 	scheme      string
 	rateLimit   string
+	retry       []string
+	timeout     string
 	ordered     bool
 	filter      string
+	metadata    []string
 	without     []string // headers to take away
 	oauth2      oauth2Flags
 }
@@ -78,8 +94,11 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "Header to add to each delivery, as \"Name: value\"")
 	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers (default: the server's)")
 	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
+	f.StringSliceVar(&s.retry, "retry", nil, "How long to wait after each failed attempt, such as 5s,5m,2h; off for one attempt alone, empty for the server's schedule")
+	f.StringVar(&s.timeout, "attempt-timeout", "", "How long an attempt may take, such as 30s; empty for the server's")
 	f.BoolVar(&s.ordered, "ordered", false, "Deliver one event at a time, in the order of publishing")
 	f.StringVar(&s.filter, "filter", "", "CEL expression that selects events of these types, such as 'payload.total > 100'; empty for all")
+	f.StringArrayVar(&s.metadata, "metadata", nil, "Text of your own, such as customer=42; removed if the value is empty")
 	s.oauth2.register(f)
 }
 
@@ -107,6 +126,22 @@ func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
 	if s.rateLimit == off {
 		body["rate_limit"] = nil
 	}
+	if c.cmd.Flags().Changed("retry") {
+		body["retry"] = s.schedule()
+	}
+	if c.cmd.Flags().Changed("attempt-timeout") {
+		body["timeout"] = nil
+		if s.timeout != "" {
+			body["timeout"] = s.timeout
+		}
+	}
+	metadata, err := pairs("metadata", s.metadata)
+	if err != nil {
+		return nil, err
+	}
+	if len(metadata) > 0 {
+		body["metadata"] = metadata
+	}
 	h, err := parseHeaders(s.headers)
 	if err != nil {
 		return nil, err
@@ -122,6 +157,17 @@ func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
 		body["headers"] = headers
 	}
 	return body, s.oauth2.into(c, body)
+}
+
+// schedule is null for the server's, and empty for no retries.
+func (s *subscriptionFlags) schedule() []string {
+	switch {
+	case len(s.retry) == 0:
+		return nil
+	case slices.Equal(s.retry, []string{off}):
+		return []string{}
+	}
+	return s.retry
 }
 
 func (t *tool) createSubscription() *cobra.Command {
@@ -266,10 +312,15 @@ func printSubscription(c *call, s *subscription) error {
 	f.addText("OAuth2", s.OAuth2.String())
 	f.addText("Scheme", cmp.Or(s.Scheme, "the server's own"))
 	f.addText("Rate limit", s.RateLimit)
+	f.addText("Retry", s.schedule())
+	f.addText("Timeout", s.Timeout)
 	if s.Ordered {
 		f.add("Ordered", "yes")
 	}
 	f.addText("Filter", s.Filter)
+	for _, name := range slices.Sorted(maps.Keys(s.Metadata)) {
+		f.addText("Metadata", name+": "+s.Metadata[name])
+	}
 	if s.FromConfig {
 		f.add("Defined by", "the server's configuration")
 	}

@@ -15,6 +15,7 @@ func TestSubscriptionsLife(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL+"/hooks", "--event-types", "order.*,customer.created",
 		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme",
+		"--retry", "5s,90m", "--attempt-timeout", "30s", "--metadata", "customer=42", "--metadata", "plan=gold",
 		"--oauth2-token-url", s.receiver.URL+"/token", "--oauth2-client-id", "webhooks", "--oauth2-client-secret-file", file(t, "hunter2\n"), "--oauth2-scope", "a,b").want(t, 0)
 	golden(t, "subscriptions-create", steady(created.out))
 	id, secret := field(t, created.out, "Subscription"), field(t, created.out, "Secret")
@@ -31,7 +32,8 @@ func TestSubscriptionsLife(t *testing.T) {
 	}
 
 	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
-		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off").want(t, 0).out))
+		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off",
+		"--retry", "off", "--attempt-timeout=", "--metadata", "plan=").want(t, 0).out))
 
 	if r := s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0); !strings.Contains(r.out, "inactive") {
 		t.Errorf("printed %q", r.out)
@@ -187,6 +189,12 @@ func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
 		"--oauth2-token-url=https://a.example --oauth2-client-id=id --oauth2-client-secret-file=" + secret: `{"oauth2":{"client_id":"id","client_secret":"hunter2","token_url":"https://a.example"}}`,
 		"--ordered=false":                  `{"ordered":false}`,
 		"--rate-limit=off":                 `{"rate_limit":null}`,
+		"--retry=5s,5m":                    `{"retry":["5s","5m"]}`,
+		"--retry=off":                      `{"retry":[]}`,
+		"--retry=":                         `{"retry":null}`,
+		"--attempt-timeout=30s":            `{"timeout":"30s"}`,
+		"--attempt-timeout=":               `{"timeout":null}`,
+		"--metadata=a=b=c --metadata=d=":   `{"metadata":{"a":"b=c","d":null}}`,
 		"--remove-header=X-A":              `{"headers":{"X-A":null}}`,
 		"--scheme=":                        `{"scheme":""}`,
 		"--oauth2-token-url=off":           `{"oauth2":null}`,

@@ -94,12 +94,15 @@ type Subscription struct {
 	Tenant      string
 	URL         string
 	Description string
+	Metadata    map[string]string // its owner's own
 	EventTypes  []string          // names, or prefixes that end in ".*", or "*"
 	Headers     map[string]string // sent with each delivery
 	Scheme      string            // "" for the engine's own
 	Secrets     []Secret          // newest first
 	OAuth2      OAuth2            // how it gets a token for the receiver
 	RateLimit   float64           // deliveries per second, 0 for no limit
+	Timeout     time.Duration     // of an attempt, 0 for the engine's own
+	Retry       []time.Duration   // between attempts, nil for the engine's own
 	Ordered     bool              // one at a time, in the order of publishing
 	Filter      string            // CEL, "" for every event
 	FromConfig  bool              // defined in the configuration, not by the API

@@ -25,10 +25,12 @@ var (
 	schema6 string
 	//go:embed schema7.sql
 	schema7 string
+	//go:embed schema8.sql
+	schema8 string
 )
 
 // migrations make each version of the tables from the one before.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7}
+var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8}
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start

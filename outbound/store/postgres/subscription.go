@@ -14,11 +14,12 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
 	// The key and the id stay.
 	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
-			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2)
-		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) WHERE key = $1 AND id = $2`
+			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
+			timeout, retry, metadata)
+		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) WHERE key = $1 AND id = $2`
 	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = $1`
 
 	revise = `UPDATE webhooks.revision SET n = n + 1`
@@ -111,6 +112,7 @@ func subscriptionArgs(sub *store.Subscription) []any {
 		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
 		pgtype.Int8{Int64: failing, Valid: failing != 0},
 		asJSON(sub.OAuth2, len(sub.OAuth2.TokenURL)),
+		int64(sub.Timeout), asJSON(sub.Retry, selects.Given(sub.Retry)), asJSON(sub.Metadata, len(sub.Metadata)),
 	}
 }
 
@@ -119,16 +121,18 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 	return subs, each(rows, err, func(row pgx.Rows) error {
 		var key, updated int64
 		var failing *int64
-		var types, headers, secrets, oauth2 []byte
+		var types, headers, secrets, oauth2, retry, metadata []byte
 		sub := &store.Subscription{}
 		if err := row.Scan(
 			&key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &types, &headers, &sub.Scheme, &secrets,
 			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing, &oauth2,
+			&sub.Timeout, &retry, &metadata,
 		); err != nil {
 			return err
 		}
 		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), at(failing)
 		subs = append(subs, sub)
-		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2))
+		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2),
+			fromJSON(retry, &sub.Retry), fromJSON(metadata, &sub.Metadata))
 	})
 }

@@ -18,7 +18,7 @@ const (
 	// applicationID marks a file as ours: "whks" in ASCII.
 	applicationID = 0x77686b73
 	// version is the schema's, in the file's user_version.
-	version = 10
+	version = 11
 	// versionMost is beyond what it will ever be.
 	versionMost = 1 << 16
 )
@@ -44,10 +44,12 @@ var (
 	schema9 string
 	//go:embed schema10.sql
 	schema10 string
+	//go:embed schema11.sql
+	schema11 string
 )
 
 // migrations brings a file from the version of its index to the next one.
-var migrations = [version]string{schema, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10}
+var migrations = [version]string{schema, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11}
 
 // Canonical is the one path of a file, whatever symbolic links lead to it, so that
 // there is one lock. Of a path that isn't there yet, it resolves the part that is.

@@ -110,7 +110,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	var version, with int64
 	query(t, path, "PRAGMA user_version", &version)
 	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
-	if version != 10 || with != 1 {
+	if version != 11 || with != 1 {
 		t.Errorf("the format is %d, and %d events have a digest, want 1", version, with)
 	}
 }

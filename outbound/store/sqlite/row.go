@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/json"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -15,7 +16,7 @@ type table struct {
 	// columns in their order: the name, and a letter for what may be there,
 	// which is a capital where NULL may be too. k: the key that the record
 	// doesn't have, i: integer, r: number, t: text, b: bytes; in JSON, m: a map
-	// of texts, l: a list of texts, s: secrets, o: OAuth2.
+	// of texts, l: a list of texts, s: secrets, o: OAuth2, d: a list of delays.
 	columns string
 	added   int  // columns at the end that rows of older formats don't have
 	index   bool // it is stored as an index (WITHOUT ROWID)
@@ -27,8 +28,8 @@ type table struct {
 var tables = []*table{
 	{
 		name:    "subscription",
-		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i failing_since:I oauth2:O last_delivery:I",
-		added:   3,
+		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i failing_since:I oauth2:O last_delivery:I timeout:I retry:D metadata:M",
+		added:   6,
 		sound: func(row []any) bool {
 			deleted := number(row[16])
 			return number(row[0]) > 0 && (deleted == 0 || deleted == number(row[0])) &&
@@ -133,6 +134,8 @@ func fits(letter byte, v any) bool {
 		return isJSON[[]string](v)
 	case 's':
 		return isJSON[[]store.Secret](v)
+	case 'd':
+		return isJSON[[]time.Duration](v)
 	case 'o':
 		return isJSON[store.OAuth2](v)
 	case 'b':

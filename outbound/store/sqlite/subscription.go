@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
@@ -11,9 +12,9 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = ?`
 )
 
@@ -123,7 +124,8 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets)).
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
 		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince).
-		json(sub.OAuth2, len(sub.OAuth2.TokenURL))
+		json(sub.OAuth2, len(sub.OAuth2.TokenURL)).
+		int(int64(sub.Timeout)).json(sub.Retry, selects.Given(sub.Retry)).json(sub.Metadata, len(sub.Metadata))
 }
 
 // readSubscription reads selects.Subscription.
@@ -148,7 +150,9 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	sub.Reason = row.readText()
 	sub.Updated = row.readTime()
 	sub.FailingSince = row.readTime()
-	if err := row.readJSON(&sub.OAuth2); err != nil {
+	err = row.readJSON(&sub.OAuth2)
+	sub.Timeout = time.Duration(row.readInt())
+	if err = errors.Join(err, row.readJSON(&sub.Retry), row.readJSON(&sub.Metadata)); err != nil {
 		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
 	}
 	return sub, nil

@@ -14,6 +14,7 @@ var subscriptionTests = []test{
 			Key: b.ids.Next(), ID: "sub_1", Tenant: "acme", URL: "https://example.com/?a=b", Description: "the CRM's",
 			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
 			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
+			Timeout: 90 * time.Second, Retry: []time.Duration{time.Second, 1500 * time.Millisecond}, Metadata: map[string]string{"customer": "42"},
 			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
 			OAuth2: store.OAuth2{
 				TokenURL: "https://login.example.com/token", ClientID: "webhooks", ClientSecret: "hunter2",
@@ -26,6 +27,11 @@ var subscriptionTests = []test{
 	}},
 	{"only what must be there", func(b *bench) {
 		s := &store.Subscription{Key: b.ids.Next(), ID: "sub_1", URL: "https://example.com", EventTypes: []string{"*"}, Active: true, Updated: b.now()}
+		b.check(b.CreateSubscription(b.ctx(), s))
+		sameSubscriptions(b, s)
+	}},
+	{"no retries are not those of the engine", func(b *bench) {
+		s := &store.Subscription{Key: b.ids.Next(), ID: "sub_1", URL: "https://example.com", EventTypes: []string{"*"}, Retry: []time.Duration{}, Updated: b.now()}
 		b.check(b.CreateSubscription(b.ctx(), s))
 		sameSubscriptions(b, s)
 	}},
@@ -46,6 +52,7 @@ var subscriptionTests = []test{
 		s := b.subscribe("crm")
 		got, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
 			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
+			s.Timeout, s.Retry, s.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
 			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
 			s.Key, s.ID = 1, "other" // which can't be
 			return nil
@@ -53,6 +60,7 @@ var subscriptionTests = []test{
 		b.check(err)
 		want := *s
 		want.URL, want.EventTypes, want.Headers, want.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
+		want.Timeout, want.Retry, want.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
 		want.Active, want.Reason = false, "paused"
 		sameSubscription(b, got, &want)
 		sameSubscriptions(b, &want)

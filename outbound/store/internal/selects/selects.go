@@ -18,7 +18,8 @@ const (
 	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id, url`
 	// Subscription is of a subscription.
 	Subscription = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
-		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2`
+		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
+		timeout, retry, metadata`
 
 	record = `d.id, d.event, d.subscription, d.state, d.attempts, d.round, d.due, d.reason,
 		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), ` // and the first attempt's

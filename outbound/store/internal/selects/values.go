@@ -24,14 +24,22 @@ func FromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// JSON is how they keep a map or list of strings, and "" an empty one.
+// Given is the size for JSON of a list that may be empty, and 0 where there is none.
+func Given(delays []time.Duration) int {
+	if delays == nil {
+		return 0
+	}
+	return 1
+}
+
+// JSON is how they keep a map or list, and "" an empty one.
 func JSON(v any, size int) string {
 	if size == 0 {
 		return ""
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // only maps and lists of strings come here
+		panic(err) // only maps and lists of strings and numbers come here
 	}
 	return string(b)
 }
