@@ -182,7 +182,7 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			return err
 		},
 		"test": func(h *house, s *outbound.Subscription, _ string) error {
-			_, err := h.Test(h.t.Context(), s.ID)
+			_, err := h.Test(h.t.Context(), s.ID, &outbound.NewEvent{})
 			return err
 		},
 		"redeliver": func(h *house, _ *outbound.Subscription, second string) error {

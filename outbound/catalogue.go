@@ -3,6 +3,7 @@ package outbound
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -177,4 +178,13 @@ func (c *catalogue) check(n *NewEvent) error {
 		return invalid("payload", "does not meet the schema of the event type %s: %v", n.Type, err)
 	}
 	return nil
+}
+
+// example is the first in the schema of an event type, or nil.
+func (c *catalogue) example(eventType string) []byte {
+	var schema struct{ Examples []json.RawMessage }
+	if json.Unmarshal(c.all()[eventType].text, &schema) != nil || len(schema.Examples) == 0 {
+		return nil
+	}
+	return schema.Examples[0]
 }

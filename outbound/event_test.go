@@ -1,6 +1,7 @@
 package outbound_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -49,11 +50,14 @@ func TestOneIDTwiceInOneBatch(t *testing.T) {
 }
 
 func TestTestGoesToOneSubscription(t *testing.T) {
-	h := open(t)
+	h := open(t, func(s *outbound.Settings) {
+		s.MaxPayload = 500
+		s.EventTypes = []outbound.EventType{{Name: "order.paid", Schema: []byte(`{"properties": {"id": {"type": "integer"}}, "examples": [{"id":  7}, 1]}`)}}
+	})
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/one", EventTypes: []string{"order.created"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/other", EventTypes: []string{"*"}})
-	rec, err := h.Test(t.Context(), s.ID)
+	rec, err := h.Test(t.Context(), s.ID, &outbound.NewEvent{})
 	if err != nil || rec.EventType != outbound.TestEventType || rec.SubscriptionID != s.ID {
 		t.Fatalf("%+v, %v", rec, err)
 	}
@@ -67,13 +71,39 @@ func TestTestGoesToOneSubscription(t *testing.T) {
 	}
 	r.none(t)
 
+	for name, c := range map[string]struct{ eventType, payload, want string }{
+		"a payload":               {"order.sent", `[1,  2]`, `[1,  2]`},
+		"a payload alone":         {"", `null`, `null`},
+		"the schema's example":    {"order.paid", "", `{"id":  7}`},
+		"neither":                 {"order.sent", "", "payload is missing"},
+		"what breaks its schema":  {"order.paid", `{"id": "x"}`, "/id must be integer"},
+		"the server's own type":   {outbound.DeliveryDead, `{}`, "is reserved"},
+		"a payload that's larger": {"order.sent", `"` + strings.Repeat("x", 1000) + `"`, "over the limit"},
+	} {
+		payload := []byte(c.payload)
+		if c.payload == "" {
+			payload = nil
+		}
+		rec, err := h.Test(t.Context(), s.ID, &outbound.NewEvent{Type: c.eventType, Payload: payload})
+		if err != nil {
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if a := r.next(t); string(a.body) != c.want || rec.EventType != cmp.Or(c.eventType, outbound.TestEventType) {
+			t.Errorf("%s: of type %s came %s", name, rec.EventType, a.body)
+		}
+		h.attempt()
+	}
+
 	if _, err := h.Deactivate(t.Context(), s.ID, "for the test"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Test(t.Context(), s.ID); !errors.Is(err, outbound.ErrConflict) {
+	if _, err := h.Test(t.Context(), s.ID, &outbound.NewEvent{}); !errors.Is(err, outbound.ErrConflict) {
 		t.Errorf("while it is inactive: %v", err)
 	}
-	if _, err := h.Test(t.Context(), "sub_none"); !errors.Is(err, outbound.ErrNotFound) {
+	if _, err := h.Test(t.Context(), "sub_none", &outbound.NewEvent{}); !errors.Is(err, outbound.ErrNotFound) {
 		t.Errorf("without a subscription: %v", err)
 	}
 }

@@ -399,7 +399,7 @@ func TestOwnerIsAsked(t *testing.T) {
 			return err
 		},
 		"a test": func(b *house, subscription string) error {
-			_, err := b.Test(t.Context(), subscription)
+			_, err := b.Test(t.Context(), subscription, &outbound.NewEvent{})
 			return err
 		},
 	} {

@@ -35,7 +35,7 @@ func TestReplay(t *testing.T) {
 	publish(outbound.NewEvent{Type: "order.lost", Payload: []byte(`{"total":200}`)})              // another type
 	publish(outbound.NewEvent{Type: "order.paid", Tenant: "t", Payload: []byte(`{"total":200}`)}) // another tenant's
 	last := publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":300,"b":[]}`)})
-	if _, err := h.Test(t.Context(), old.ID); err != nil {
+	if _, err := h.Test(t.Context(), old.ID, &outbound.NewEvent{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 6 { // the other tenant's goes to nobody

@@ -3,7 +3,6 @@ package outbound
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -175,38 +174,6 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		e.ask(ctx, s.Key)
 	}
 	return s, err
-}
-
-// TestEventType is the type of the events that Test makes.
-const TestEventType = "webhook.test"
-
-// Test sends an event of its own to one subscription, whatever types that
-// asked for, and returns its delivery. ErrConflict: the subscription is not
-// active.
-func (e *Engine) Test(ctx context.Context, subscription string) (*Record, error) {
-	l := e.lanes.byID(subscription)
-	if l == nil {
-		return nil, ErrNotFound
-	}
-	s := l.target.Load().sub
-	if !s.Active {
-		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
-	}
-	payload, err := json.Marshal(map[string]string{
-		"type": TestEventType, "subscription_id": s.ID, "timestamp": e.clock.Now().UTC().Format(time.RFC3339),
-	})
-	if err != nil {
-		return nil, err
-	}
-	ev := &store.Event{Tenant: s.Tenant, Type: TestEventType, ContentType: "application/json", Payload: payload}
-	e.name(ev)
-	p := e.addressOwn(ctx, ev, []*lane{l})
-	e.submit(ctx, &p)
-	if _, err := e.finish(&p); err != nil {
-		return nil, err
-	}
-	e.ask(ctx, l.key)
-	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
 }
 
 // DeleteSubscription removes a subscription. What waits for it becomes dead

@@ -331,10 +331,21 @@ func (c *call) activate() error {
 }
 
 func (c *call) testSubscription() error {
-	if err := c.noArguments(); err != nil {
+	if _, err := c.query(); err != nil {
 		return err
 	}
-	r, err := c.engine.Test(c.r.Context(), c.id)
+	n := &outbound.NewEvent{}
+	err := c.optionalObject([]string{"event_type", "payload"}, func(field string, value []byte) error {
+		if field == "payload" {
+			n.Payload = value
+			return nil
+		}
+		return filled(field, value, &n.Type)
+	})
+	if err != nil {
+		return err
+	}
+	r, err := c.engine.Test(c.r.Context(), c.id, n)
 	if err != nil {
 		return c.noSubscription(err)
 	}

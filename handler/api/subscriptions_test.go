@@ -84,12 +84,17 @@ func TestSubscriptionLife(t *testing.T) {
 	if got := r.next(t); !strings.Contains(string(got.body), id) {
 		t.Errorf("test: %s", got.body)
 	}
+	test = s.post("/subscriptions/"+id+"/test", `{"event_type":"invoice.paid","payload":{"n": 7}}`).want(t, 202)
+	if got := r.next(t); string(got.body) != `{"n": 7}` || test.text("event_type") != "invoice.paid" {
+		t.Errorf("test: %v came as %s", test, got.body)
+	}
+	s.post("/subscriptions/"+id+"/test", `{"event_type":"invoice.paid"}`).refused(t, 422, "missing_field")
 
 	s.do(call{method: "DELETE", path: "/subscriptions/" + id}).want(t, 204)
 	s.get("/subscriptions/"+id).refused(t, 404, "not_found")
 	// What was delivered to it still can be looked at, and not be sent again.
 	rows := s.get("/deliveries?subscription_id="+id).want(t, 200).rows()
-	if len(rows) != 4 || rows[0].text("url") != r.URL {
+	if len(rows) != 5 || rows[0].text("url") != r.URL {
 		t.Fatalf("deliveries: %v", rows)
 	}
 	if p := s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "publish the event again") {

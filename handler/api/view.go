@@ -286,11 +286,11 @@ func (v view) Deactivate(ctx context.Context, id, reason string) (*outbound.Subs
 	return v.engine.Deactivate(ctx, id, reason)
 }
 
-func (v view) Test(ctx context.Context, id string) (*outbound.Record, error) {
+func (v view) Test(ctx context.Context, id string, n *outbound.NewEvent) (*outbound.Record, error) {
 	if err := v.subscription(id); err != nil {
 		return nil, err
 	}
-	return v.engine.Test(ctx, id)
+	return v.engine.Test(ctx, id, n)
 }
 
 func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, error) {

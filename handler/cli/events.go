@@ -105,7 +105,16 @@ func (p *publishing) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	body, err := p.envelope(c.args[0], payload)
+	headers, err := parseHeaders(p.headers)
+	if err != nil {
+		return err
+	}
+	body, err := envelope(struct {
+		Type    string            `json:"event_type"`
+		ID      string            `json:"event_id,omitempty"`
+		Tenant  string            `json:"tenant,omitempty"`
+		Headers map[string]string `json:"headers,omitempty"`
+	}{c.args[0], p.id, p.tenant, flat(headers)}, payload)
 	if err != nil {
 		return err
 	}
@@ -128,22 +137,12 @@ func printPublished(c *call, p *published) error {
 	return err
 }
 
-// envelope puts the request's body together. It leaves the payload's bytes
-// alone, which an encoder would not.
-func (p *publishing) envelope(eventType string, payload []byte) ([]byte, error) {
+// envelope puts a request's body together, of an object that isn't empty and a
+// payload. It leaves the payload's bytes alone, which an encoder would not.
+func envelope(head any, payload []byte) ([]byte, error) {
 	if err := checkJSON(payload); err != nil {
 		return nil, err
 	}
-	headers, err := parseHeaders(p.headers)
-	if err != nil {
-		return nil, err
-	}
-	head := struct {
-		Type    string            `json:"event_type"`
-		ID      string            `json:"event_id,omitempty"`
-		Tenant  string            `json:"tenant,omitempty"`
-		Headers map[string]string `json:"headers,omitempty"`
-	}{eventType, p.id, p.tenant, flat(headers)}
 	text, err := json.Marshal(head)
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)

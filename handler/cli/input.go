@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -69,7 +70,7 @@ type bodyFlags struct{ name, text, file string }
 func (b *bodyFlags) register(f *pflag.FlagSet, name, what string) {
 	b.name = name
 	f.StringVar(&b.text, name, "", "The "+what)
-	f.StringVar(&b.file, name+"-file", stdin, "File to read the "+what+" from, - for standard input")
+	f.StringVar(&b.file, name+"-file", "", "File to read the "+what+" from, - for standard input")
 }
 
 // given tells whether one of the flags was.
@@ -85,7 +86,7 @@ func (b *bodyFlags) read(c *call, what string) ([]byte, error) {
 	case f.Changed(b.name):
 		return []byte(b.text), nil
 	}
-	return c.read(b.file, what)
+	return c.read(cmp.Or(b.file, stdin), what)
 }
 
 // secretVariable has the secret where no flag gives one.

@@ -12,7 +12,7 @@ func TestListsFollowCursors(t *testing.T) {
 	s := start(t)
 	const events = 2*maxPage + 7
 	for i := range events {
-		body, err := (&publishing{id: fmt.Sprint("e-", i)}).envelope("a", []byte("{}"))
+		body, err := envelope(map[string]string{"event_type": "a", "event_id": fmt.Sprint("e-", i)}, []byte("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -448,16 +449,46 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to
 }
 
 func (t *tool) testSubscription() *cobra.Command {
-	return t.command(verb{
+	var eventType string
+	var payload bodyFlags
+	cmd := t.command(verb{
 		use:   "test <subscription-id>",
-		short: "Sends a webhook.test event to one subscription",
+		short: "Sends a test event to one subscription",
+		long: `
+Sends an event to one subscription, whatever its event types and filter are.
+Unless another type is given, it is a webhook.test event. Without a payload, an
+event of another type has the first of the examples in the schema of its type.`,
 		example: `
-caddy webhooks subscriptions test sub_0199d3c2a4e00001`,
+caddy webhooks subscriptions test sub_0199d3c2a4e00001
+caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.created --payload '{"order":7}'`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, printing(printTested))
+			body, err := testOf(c, eventType, &payload)
+			if err != nil {
+				return err
+			}
+			return c.request(http.MethodPost, subscriptionPath(c.args[0], "test"), nil, body, printing(printTested))
 		},
 	})
+	cmd.Flags().StringVar(&eventType, "event-type", "webhook.test", "The type of the event")
+	payload.register(cmd.Flags(), "payload", "payload")
+	return cmd
+}
+
+// testOf is the body of a request for a test.
+func testOf(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
+	if err := c.filled("event-type"); err != nil {
+		return nil, err
+	}
+	head := map[string]string{"event_type": eventType}
+	if !payload.given(c.cmd.Flags()) {
+		return json.Marshal(head)
+	}
+	text, err := payload.read(c, "the payload")
+	if err != nil {
+		return nil, err
+	}
+	return envelope(head, text)
 }
 
 func printTested(c *call, d *delivery) error {

@@ -46,6 +46,11 @@ func TestSubscriptionsLife(t *testing.T) {
 	if delivery := s.attempted(); !strings.HasPrefix(tested.out, delivery+" queued") {
 		t.Errorf("printed %q, and %s was delivered", tested.out, delivery)
 	}
+	s.run("", "subscriptions", "test", id, "--event-type", "order.created", "--payload", `{"order":  7}`).want(t, 0)
+	if r := s.run("", "deliveries", "show", s.attempted()).want(t, 0); field(t, r.out, "Event type") != "order.created" {
+		t.Errorf("printed %q", r.out)
+	}
+	s.run("", "subscriptions", "test", id, "--event-type=").want(t, 2)
 	if r := s.run("", "subscriptions", "delete", id).want(t, 0); r.out != id+" deleted\n" {
 		t.Errorf("printed %q", r.out)
 	}
