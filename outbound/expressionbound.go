@@ -15,13 +15,13 @@ import (
 const (
 	// maxPattern is how large the pattern of a match may be, in instructions.
 	maxPattern = 500
-	// maxWeight bounds the values that a filter compares or joins in one step, which
+	// maxWeight bounds the values that an expression compares or joins in one step, which
 	// nothing interrupts. An element weighs one, and text one in textWeight bytes.
 	maxWeight  = 1 << 20
 	textWeight = 16
 )
 
-// bound has a filter look at the time in each call, since CEL itself does so in
+// bound has an expression look at the time in each call, since CEL itself does so in
 // loops only, and weigh what it goes through as a whole: what it builds of a
 // value may double with every few characters of its text.
 func bound(node interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
@@ -76,7 +76,7 @@ type boundMatch struct {
 func newBoundMatch(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
 	arg, ok := call.Args()[1].(interpreter.InterpretableConst)
 	if !ok {
-		return nil, errors.New("the pattern of matches must stand in the filter itself")
+		return nil, errors.New("the pattern of matches must stand in the expression itself")
 	}
 	text, ok := arg.Value().(types.String)
 	if !ok {
@@ -112,7 +112,7 @@ func (m *boundMatch) Eval(vars interpreter.Activation) ref.Val {
 	return m.Exec(interpreter.AsFrame(vars))
 }
 
-// weighed are the operators that may take long for values of the filter's making.
+// weighed are the operators that may take long for values of the expression's making.
 var weighed = map[string]func(l, r ref.Val) ref.Val{
 	operators.Equals: equal,
 	operators.NotEquals: func(l, r ref.Val) ref.Val {
