@@ -94,6 +94,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			timeout <duration>
 //			ordered
 //			filter <expression>
+//			transform <expression>
 //			metadata <name> <value>
 //		}
 //	}
@@ -171,6 +172,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"metadata":    named("customer 42", func(s *Subscription) *map[string]string { return &s.Metadata }),
 	"ordered":     flagOption(func(s *Subscription) *bool { return &s.Ordered }),
 	"filter":      text(func(s *Subscription) *string { return &s.Filter }),
+	"transform":   text(func(s *Subscription) *string { return &s.Transform }),
 }
 
 // oauth2Options are those of oauth2.

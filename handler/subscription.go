@@ -63,6 +63,13 @@ type Subscription struct {
 	// events.
 	Filter string `json:"filter,omitempty"`
 
+	// A CEL expression over the same variables whose value is sent as JSON in
+	// place of the payload, such as `{"text": payload.title}`. An event for which
+	// it can't be evaluated becomes a dead letter. It can't contain placeholders,
+	// since its braces would look like them. Default: the payload as it was
+	// published.
+	Transform string `json:"transform,omitempty"`
+
 	// Texts of your own, such as the ids of what the subscription belongs to in
 	// another system. They are shown with the subscription, and not hidden.
 	Metadata map[string]string `json:"metadata,omitempty"`
@@ -91,7 +98,7 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
 		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
 		Headers: t.named("header", s.Headers), Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
-		Timeout: time.Duration(s.Timeout), Metadata: t.named("metadata", s.Metadata),
+		Timeout: time.Duration(s.Timeout), Metadata: t.named("metadata", s.Metadata), Transform: s.Transform,
 	}
 	spec.OAuth2 = s.OAuth2.resolve(&t)
 	if t.err != nil {

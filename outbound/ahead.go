@@ -64,6 +64,16 @@ func (l *lane) tryAt(t time.Time) {
 	l.e.claims.schedule(l, t)
 }
 
+// tryNext has the next one tried ahead of its time where what was tried so has told
+// nothing of the receiver.
+func (l *lane) tryNext(first time.Duration) {
+	next := l.e.now().Add(jitter(first)) // and not at once: all that wait may be like it
+	l.mu.Lock()
+	l.breaker.ahead = next
+	l.mu.Unlock()
+	l.e.claims.schedule(l, next)
+}
+
 // lookAhead is look where nothing is due: one may be claimed ahead of its time, and
 // when the receiver is back as many as it may have at once. What an ordered lane
 // waits for is due. The caller holds mu.

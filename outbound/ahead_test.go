@@ -55,6 +55,32 @@ func TestShortOutageIsOverSoon(t *testing.T) {
 	r.next(t) // with the first success
 }
 
+// What can't be sent ahead of its time, for what it is, doesn't keep the others waiting.
+func TestNextIsTriedAheadOfTime(t *testing.T) {
+	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour, time.Hour))
+	h.publish("a", `1`)
+	h.publish("a", `{"order": 2}`)
+	for range 2 { // of the second, both are due in an hour
+		h.refused(r)
+		h.refused(r)
+		h.clock.advance(6 * time.Second)
+	}
+	s := h.sub().Subscription
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+		spec.Transform = "payload.order"
+		return nil
+	}); err != nil { // which has the first one tried
+		t.Fatal(err)
+	}
+	for r.answers(nil); h.attempt().State != store.Dead; {
+		h.clock.advance(time.Second)
+	}
+	h.clock.advance(6 * time.Second)
+	if a := r.next(t); string(a.body) != `2` {
+		t.Errorf("%s came", a.body)
+	}
+}
+
 // Attempts ahead of their time are no part of the schedule, and become rarer.
 func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
 	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))

@@ -134,8 +134,11 @@ func (e *Engine) tellSettled(done *AttemptDone, dead *OperationalEvent) {
 
 // afterwards draws the conclusions for the lane.
 func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
-	if o.class == ClassDamaged {
-		return // which says nothing of the receiver
+	if o.ofEvent {
+		if o.early() {
+			l.tryNext(t.retry.first())
+		}
+		return
 	}
 	if o.detail != "" {
 		e.details.Do(func() {

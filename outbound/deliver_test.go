@@ -182,6 +182,55 @@ func TestScheduleOfASubscription(t *testing.T) {
 	}
 }
 
+// A transform makes what is sent, and signed. An event that it isn't made for is a
+// dead letter, which says nothing of the receiver, and can be sent once it is mended.
+func TestTransformOfASubscription(t *testing.T) {
+	var log journal
+	h := open(t, writes(&log), retries(time.Hour))
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Transform: `{"text": "Order " + payload.order}`})
+	h.restart()
+	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: "application/cloudevents+json", Payload: []byte(`{"order": "7"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	a := r.next(t)
+	if string(a.body) != `{"text":"Order 7"}` || a.header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v came with %s", a.header, a.body)
+	}
+	check(t, h, a, s.Secrets[0].Value)
+	h.attempt()
+
+	for range 12 {
+		h.publish("a", `{"order": {"card": "4111-1111"}}`)
+		d := h.attempt()
+		if d.State != store.Dead || d.Attempt.Class != outbound.ClassTransform || strings.Contains(d.Attempt.Error, "4111") {
+			t.Fatalf("%v: %+v", d.State, d.Attempt)
+		}
+	}
+	r.none(t)
+	if got := h.sub(); got.Health != outbound.HealthOK || got.Failures != 0 {
+		t.Errorf("the receiver is %+v", got)
+	}
+	if line := log.line("4111"); line != "" {
+		t.Errorf("the payload is in the log: %s", line)
+	}
+
+	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+		spec.Transform = "payload.order"
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := h.RedeliverDead(t.Context(), outbound.Query{Class: outbound.ClassTransform}); n != 12 || err != nil {
+		t.Errorf("%d were redelivered, %v", n, err)
+	}
+	for range 12 {
+		if a := r.next(t); string(a.body) != `{"card":"4111-1111"}` {
+			t.Errorf("%s came", a.body)
+		}
+	}
+}
+
 func TestTimeoutOfASubscription(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r := newReceiver(t)

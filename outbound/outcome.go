@@ -32,13 +32,14 @@ const (
 	ClassOAuth2       = "oauth2"        // no access token: the receiver was not asked
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
 	ClassProtocol     = "protocol"      // an answer that isn't HTTP, or is over the limits
+	ClassTransform    = "transform"     // the subscription's transform failed for the event: nothing was sent
 	ClassDamaged      = "damaged"       // the store has no longer what was published: nothing was sent
 )
 
 // Classes are all of them.
 var Classes = []string{
 	ClassDNS, ClassConnect, ClassTLS, ClassTimeout, ClassReset, ClassStatus, ClassRedirect, ClassGone,
-	ClassEgressDenied, ClassOAuth2, ClassConfig, ClassProtocol, ClassDamaged,
+	ClassEgressDenied, ClassOAuth2, ClassConfig, ClassTransform, ClassProtocol, ClassDamaged,
 }
 
 // outcome is what an attempt came to.
@@ -48,6 +49,7 @@ type outcome struct {
 	detail     string // for the operator's log alone, which has more to say
 	retryAfter time.Duration
 	final      bool // trying again can't help
+	ofEvent    bool // it is the event's fault, and says nothing of the receiver
 	gone       bool // 410: the subscription is to be deactivated
 	overloaded bool // the receiver asks to be slowed down
 	stopped    bool // broken off by us: no attempt

@@ -67,15 +67,19 @@ func (s *sender) done() {
 func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
 	switch {
 	case ev.PayloadRemoved:
-		return outcome{class: ClassDamaged, words: "nothing was sent: " + payloadRemoved, final: true}
+		return outcome{class: ClassDamaged, words: "nothing was sent: " + payloadRemoved, final: true, ofEvent: true}
 	case ev.Damaged:
-		return outcome{class: ClassDamaged, words: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true}
+		return outcome{class: ClassDamaged, words: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true, ofEvent: true}
 	case t.err != nil:
 		return failure(t.err)
 	}
+	body, o := t.transformed(ev)
+	if !o.ok() {
+		return o
+	}
 	h := t.headers(ev)
 	err := t.signer.Sign(h, &verify.Outgoing{
-		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: a.At, Body: ev.Payload,
+		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: a.At, Body: body,
 	})
 	if err != nil {
 		return failure(err)
@@ -89,7 +93,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 			return o
 		}
 	}
-	resp, err := s.post(ctx, &t.endpoint, h, ev.Payload)
+	resp, err := s.post(ctx, &t.endpoint, h, body)
 	if err != nil {
 		return failure(err)
 	}

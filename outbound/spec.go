@@ -32,6 +32,7 @@ type SubscriptionSpec struct {
 	Metadata    map[string]string // whatever helps its owner to know it by
 	Ordered     bool
 	Filter      string // CEL, such as payload.total > 100; "" for every event
+	Transform   string // CEL, such as {"text": payload.title}; "" for payloads as they are
 }
 
 const (
@@ -151,6 +152,9 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if _, err := newFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
+	if _, err := newTransform(s.Transform); err != nil {
+		return invalid("transform", "%v", err)
+	}
 	return s.checkScheme(c)
 }
 
@@ -193,7 +197,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), cloneMap(s.Headers)
 	row.OAuth2 = cloneOAuth2(s.OAuth2)
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
-	row.Timeout, row.Retry, row.Metadata = s.Timeout, slices.Clone(s.Retry), cloneMap(s.Metadata)
+	row.Timeout, row.Retry, row.Metadata, row.Transform = s.Timeout, slices.Clone(s.Retry), cloneMap(s.Metadata), s.Transform
 	if !sameReceiver(&old, row) {
 		row.FailingSince = time.Time{}
 	}
@@ -212,7 +216,7 @@ func specOf(row *store.Subscription) SubscriptionSpec {
 		EventTypes: slices.Clone(row.EventTypes), Headers: cloneMap(row.Headers),
 		OAuth2: cloneOAuth2(row.OAuth2),
 		Scheme: row.Scheme, RateLimit: row.RateLimit, Ordered: row.Ordered, Filter: row.Filter,
-		Timeout: row.Timeout, Retry: slices.Clone(row.Retry), Metadata: cloneMap(row.Metadata),
+		Timeout: row.Timeout, Retry: slices.Clone(row.Retry), Metadata: cloneMap(row.Metadata), Transform: row.Transform,
 	}
 	for _, v := range row.Secrets {
 		s.Secrets = append(s.Secrets, v.Value)

@@ -25,7 +25,9 @@ type target struct {
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
-	filter      *filter // nil: every event of its types
+	filter      *filter    // nil: every event of its types
+	transform   *transform // nil: payloads as they are
+	maxPayload  int64      // of what it makes of them
 	concurrency int
 	timeout     time.Duration
 	retry       Schedule
@@ -36,7 +38,7 @@ type target struct {
 // newTarget goes on with the rate that the old target has used, and with its
 // filter and tokens, where these are the same; old may be nil.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
-	t := &target{sub: s, concurrency: c.EndpointConcurrency, timeout: cmp.Or(s.Timeout, c.Timeout), retry: s.Retry, header: http.Header{}}
+	t := &target{sub: s, concurrency: c.EndpointConcurrency, timeout: cmp.Or(s.Timeout, c.Timeout), retry: s.Retry, maxPayload: c.MaxPayload, header: http.Header{}}
 	if t.retry == nil {
 		t.retry = c.Retry
 	}
@@ -54,6 +56,7 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 		t.err = t.sign(c, now)
 	}
 	t.setFilter(old)
+	t.setTransform(old)
 	t.setTokens(old)
 	return t
 }
@@ -68,6 +71,19 @@ func (t *target) setFilter(old *target) {
 	var err error
 	if t.filter, err = newFilter(t.sub.Filter); err != nil && t.err == nil {
 		t.err = fmt.Errorf("the filter %w", err)
+	}
+}
+
+// setTransform compiles the transform. With one that can't be compiled any more,
+// nothing is sent.
+func (t *target) setTransform(old *target) {
+	if old != nil && old.sub.Transform == t.sub.Transform && old.transform != nil {
+		t.transform = old.transform
+		return
+	}
+	var err error
+	if t.transform, err = newTransform(t.sub.Transform); err != nil && t.err == nil {
+		t.err = fmt.Errorf("the transform %w", err)
 	}
 }
 
@@ -135,10 +151,10 @@ func sameReceiver(one, other *store.Subscription) bool {
 }
 
 // sameRequest tells whether a receiver for which the attempts by the one fail, as they
-// do where it trusts no such signature or header or needs longer, is asked no
+// do where it trusts no such signature, wants another body or needs longer, is asked no
 // otherwise by the other.
 func sameRequest(one, other *store.Subscription) bool {
-	return one.Scheme == other.Scheme && one.Timeout == other.Timeout && maps.Equal(one.Headers, other.Headers) &&
+	return one.Scheme == other.Scheme && one.Transform == other.Transform && one.Timeout == other.Timeout && maps.Equal(one.Headers, other.Headers) &&
 		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 
@@ -180,5 +196,8 @@ func (t *target) headers(ev *store.Event) http.Header {
 	}
 	maps.Copy(h, t.header)
 	h["Content-Type"] = []string{ev.ContentType}
+	if t.transform != nil {
+		h["Content-Type"] = []string{"application/json"}
+	}
 	return h
 }

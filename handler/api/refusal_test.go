@@ -90,6 +90,7 @@ func TestRefusals(t *testing.T) {
 		{"headers a list", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"headers":["X-A: 1"]}`}, 422, "invalid_field", "headers", "must be an object", "", ""},
 		{"no filter", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"filter":"paylod.total > 1"}`}, 422, "invalid_field", "filter", "undeclared reference to 'paylod'", "", ""},
 		{"a filter that is no text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"filter":1}`}, 422, "invalid_field", "filter", "text", "", ""},
+		{"no transform", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"transform":"{\"text\": }"}`}, 422, "invalid_field", "transform", "1:10: Syntax error", "", ""},
 		{"rate's form", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":"50"}`}, 422, "invalid_field", "rate_limit", `write one as in "50/s"`, "", ""},
 		{"negative rate", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":-1}`}, 422, "invalid_field", "rate_limit", "0 for no limit", "", ""},
 		{"rate out of range", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"rate_limit":1e999}`}, 422, "invalid_field", "rate_limit", "", "", ""},

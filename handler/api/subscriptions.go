@@ -25,7 +25,8 @@ type subscription struct {
 	Retry          []duration        `json:"retry"`   // null for the server's own
 	Timeout        *duration         `json:"timeout"` // likewise
 	Ordered        bool              `json:"ordered"`
-	Filter         *string           `json:"filter"` // null for every event of its types
+	Filter         *string           `json:"filter"`    // null for every event of its types
+	Transform      *string           `json:"transform"` // null for payloads as they are
 	Metadata       map[string]string `json:"metadata"`
 	Active         bool              `json:"active"`
 	Reason         *string           `json:"reason"` // why it is not active
@@ -54,15 +55,15 @@ func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
 		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Scheme: orNull(s.Scheme),
 		RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Retry: durations(s.Retry), Timeout: orNull(duration(s.Timeout)), Ordered: s.Ordered, Filter: orNull(s.Filter),
-		Metadata: orEmpty(s.Metadata),
-		Active:   s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
+		Transform: orNull(s.Transform), Metadata: orEmpty(s.Metadata),
+		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
 		CreatedAt: timestamp(s.Created()), UpdatedAt: timestamp(s.Updated),
 	}
 }
 
 // What can be said of a subscription, when it is made and later.
 var (
-	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "metadata"}
+	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
@@ -96,6 +97,8 @@ func editOf(field string, value []byte) (edit, error) {
 		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, text(field, value, &s)
 	case "filter":
 		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, text(field, value, &s)
+	case "transform":
+		return func(spec *outbound.SubscriptionSpec) { spec.Transform = s }, text(field, value, &s)
 	case "tenant":
 		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, filled(field, value, &s)
 	case "secret":

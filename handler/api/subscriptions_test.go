@@ -32,7 +32,7 @@ func verified(t *testing.T, a arrival, secrets ...string) {
 func TestSubscriptionLife(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 200)
-	a := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*","a"],"description":"CRM <3","tenant":"acme","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"scheme":"standard-webhooks","timeout":"90s","retry":["5s","1.5h","1d"],"metadata":{"customer":"42"}}`)
+	a := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["order.*","a"],"description":"CRM <3","tenant":"acme","headers":{"X-Env":"production"},"rate_limit":"3000/m","ordered":true,"scheme":"standard-webhooks","timeout":"90s","retry":["5s","1.5h","1d"],"metadata":{"customer":"42"},"transform":"payload"}`)
 	sub := a.want(t, 201)
 	id, secret := sub.text("subscription_id"), sub.text("secret")
 	if a.Header.Get("Location") != "subscriptions/"+id || !strings.HasPrefix(secret, "whsec_") {
@@ -40,7 +40,7 @@ func TestSubscriptionLife(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"url": r.URL, "event_types": "[order.* a]", "description": "CRM <3", "tenant": "acme", "headers": "map[X-Env:production]", "rate_limit": "50/s",
-		"timeout": "1m30s", "retry": "[5s 1h30m 24h]", "metadata": "map[customer:42]",
+		"timeout": "1m30s", "retry": "[5s 1h30m 24h]", "metadata": "map[customer:42]", "transform": "payload",
 		"ordered": "true", "active": "true", "reason": "<nil>", "scheme": "standard-webhooks", "from_config": "false",
 	} {
 		if got := fmt.Sprint(sub[name]); got != want {
@@ -85,7 +85,7 @@ func TestSubscriptionLife(t *testing.T) {
 		t.Errorf("test: %s", got.body)
 	}
 	test = s.post("/subscriptions/"+id+"/test", `{"event_type":"invoice.paid","payload":{"n": 7}}`).want(t, 202)
-	if got := r.next(t); string(got.body) != `{"n": 7}` || test.text("event_type") != "invoice.paid" {
+	if got := r.next(t); string(got.body) != `{"n":7}` || test.text("event_type") != "invoice.paid" {
 		t.Errorf("test: %v came as %s", test, got.body)
 	}
 	s.post("/subscriptions/"+id+"/test", `{"event_type":"invoice.paid"}`).refused(t, 422, "missing_field")
@@ -147,6 +147,8 @@ func TestPatch(t *testing.T) {
 		{`{"metadata":{"A":"1","a":"2"}}`, "metadata", "map[A:1 a:2]"},
 		{`{"metadata":{"A":null,"b":"3"}}`, "metadata", "map[a:2 b:3]"},
 		{`{"metadata":null}`, "metadata", "map[]"},
+		{`{"transform":"{\"a\": payload}"}`, "transform", `{"a": payload}`},
+		{`{"transform":null}`, "transform", "<nil>"},
 		{`{"timeout":"2m"}`, "timeout", "2m"},
 		{`{"timeout":null}`, "timeout", "<nil>"},
 		{`{"retry":[]}`, "retry", "[]"},

@@ -31,6 +31,7 @@ type subscription struct {
 	Timeout     string            `json:"timeout"`
 	Ordered     bool              `json:"ordered"`
 	Filter      string            `json:"filter"`
+	Transform   string            `json:"transform"`
 	Metadata    map[string]string `json:"metadata"`
 	Active      bool              `json:"active"`
 	Reason      string            `json:"reason"`
@@ -83,6 +84,7 @@ type subscriptionFlags struct {
 	timeout     string
 	ordered     bool
 	filter      string
+	transform   string
 	metadata    []string
 	without     []string // headers to take away
 	oauth2      oauth2Flags
@@ -99,6 +101,7 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.timeout, "attempt-timeout", "", "How long an attempt may take, such as 30s; empty for the server's")
 	f.BoolVar(&s.ordered, "ordered", false, "Deliver one event at a time, in the order of publishing")
 	f.StringVar(&s.filter, "filter", "", "CEL expression that selects events of these types, such as 'payload.total > 100'; empty for all")
+	f.StringVar(&s.transform, "transform", "", "CEL expression whose value is sent in place of the payload, such as '{\"text\": payload.title}'; empty for the payload as published")
 	f.StringArrayVar(&s.metadata, "metadata", nil, "Text of your own, such as customer=42; removed if the value is empty")
 	s.oauth2.register(f)
 }
@@ -122,7 +125,7 @@ func (c *call) changed(prefix string, values map[string]any) map[string]any {
 func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
 	body := c.changed("", map[string]any{
 		"url": s.url, "event-types": s.eventTypes, "description": s.description, "scheme": s.scheme,
-		"rate-limit": s.rateLimit, "ordered": s.ordered, "filter": s.filter,
+		"rate-limit": s.rateLimit, "ordered": s.ordered, "filter": s.filter, "transform": s.transform,
 	})
 	if s.rateLimit == off {
 		body["rate_limit"] = nil
@@ -319,6 +322,7 @@ func printSubscription(c *call, s *subscription) error {
 		f.add("Ordered", "yes")
 	}
 	f.addText("Filter", s.Filter)
+	f.addText("Transform", s.Transform)
 	for _, name := range slices.Sorted(maps.Keys(s.Metadata)) {
 		f.addText("Metadata", name+": "+s.Metadata[name])
 	}

@@ -15,7 +15,7 @@ func TestSubscriptionsLife(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL+"/hooks", "--event-types", "order.*,customer.created",
 		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme",
-		"--retry", "5s,90m", "--attempt-timeout", "30s", "--metadata", "customer=42", "--metadata", "plan=gold",
+		"--retry", "5s,90m", "--attempt-timeout", "30s", "--transform", `{"text": payload.title}`, "--metadata", "customer=42", "--metadata", "plan=gold",
 		"--oauth2-token-url", s.receiver.URL+"/token", "--oauth2-client-id", "webhooks", "--oauth2-client-secret-file", file(t, "hunter2\n"), "--oauth2-scope", "a,b").want(t, 0)
 	golden(t, "subscriptions-create", steady(created.out))
 	id, secret := field(t, created.out, "Subscription"), field(t, created.out, "Secret")
@@ -33,7 +33,7 @@ func TestSubscriptionsLife(t *testing.T) {
 
 	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
 		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off",
-		"--retry", "off", "--attempt-timeout=", "--metadata", "plan=").want(t, 0).out))
+		"--retry", "off", "--attempt-timeout=", "--transform=", "--metadata", "plan=").want(t, 0).out))
 
 	if r := s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0); !strings.Contains(r.out, "inactive") {
 		t.Errorf("printed %q", r.out)

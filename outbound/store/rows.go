@@ -105,6 +105,7 @@ type Subscription struct {
 	Retry       []time.Duration   // between attempts, nil for the engine's own
 	Ordered     bool              // one at a time, in the order of publishing
 	Filter      string            // CEL, "" for every event
+	Transform   string            // CEL, "" for payloads as they are
 	FromConfig  bool              // defined in the configuration, not by the API
 	Active      bool
 	Reason      string // why it is not active

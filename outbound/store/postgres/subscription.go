@@ -14,12 +14,12 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
 	// The key and the id stay.
 	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
 			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
-			timeout, retry, metadata)
-		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) WHERE key = $1 AND id = $2`
+			timeout, retry, metadata, transform)
+		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) WHERE key = $1 AND id = $2`
 	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = $1`
 
 	revise = `UPDATE webhooks.revision SET n = n + 1`
@@ -112,7 +112,7 @@ func subscriptionArgs(sub *store.Subscription) []any {
 		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
 		pgtype.Int8{Int64: failing, Valid: failing != 0},
 		asJSON(sub.OAuth2, len(sub.OAuth2.TokenURL)),
-		int64(sub.Timeout), asJSON(sub.Retry, selects.Given(sub.Retry)), asJSON(sub.Metadata, len(sub.Metadata)),
+		int64(sub.Timeout), asJSON(sub.Retry, selects.Given(sub.Retry)), asJSON(sub.Metadata, len(sub.Metadata)), text(sub.Transform),
 	}
 }
 
@@ -126,7 +126,7 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 		if err := row.Scan(
 			&key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &types, &headers, &sub.Scheme, &secrets,
 			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing, &oauth2,
-			&sub.Timeout, &retry, &metadata,
+			&sub.Timeout, &retry, &metadata, &sub.Transform,
 		); err != nil {
 			return err
 		}

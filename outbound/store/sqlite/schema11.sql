@@ -1,8 +1,10 @@
 -- What a subscription has in the place of the settings, in nanoseconds (0 or NULL
--- where it goes by them), and what its owner has noted, a JSON object.
+-- where it goes by them); what its owner has noted, a JSON object; and in CEL what
+-- is sent in the place of payloads, "" or NULL for themselves.
 ALTER TABLE subscription ADD COLUMN timeout INTEGER;
 ALTER TABLE subscription ADD COLUMN retry TEXT;
 ALTER TABLE subscription ADD COLUMN metadata TEXT;
+ALTER TABLE subscription ADD COLUMN transform TEXT;
 
 DROP VIEW IF EXISTS subscriptions;
 
@@ -20,5 +22,6 @@ SELECT id AS subscription_id,
 	filter,
 	strftime('%Y-%m-%dT%H:%M:%fZ', (key >> 21) / 1000.0, 'unixepoch') AS created_at,
 	strftime('%Y-%m-%dT%H:%M:%fZ', updated / 1000.0, 'unixepoch') AS updated_at,
-	metadata
+	metadata,
+	transform
 FROM subscription

@@ -12,9 +12,9 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = ?`
 )
 
@@ -125,7 +125,7 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
 		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince).
 		json(sub.OAuth2, len(sub.OAuth2.TokenURL)).
-		int(int64(sub.Timeout)).json(sub.Retry, selects.Given(sub.Retry)).json(sub.Metadata, len(sub.Metadata))
+		int(int64(sub.Timeout)).json(sub.Retry, selects.Given(sub.Retry)).json(sub.Metadata, len(sub.Metadata)).text(sub.Transform)
 }
 
 // readSubscription reads selects.Subscription.
@@ -155,5 +155,6 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	if err = errors.Join(err, row.readJSON(&sub.Retry), row.readJSON(&sub.Metadata)); err != nil {
 		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
 	}
+	sub.Transform = row.readText()
 	return sub, nil
 }

@@ -15,7 +15,8 @@ var subscriptionTests = []test{
 			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
 			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
 			Timeout: 90 * time.Second, Retry: []time.Duration{time.Second, 1500 * time.Millisecond}, Metadata: map[string]string{"customer": "42"},
-			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
+			Transform: `{"text": payload.title}`,
+			Secrets:   []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
 			OAuth2: store.OAuth2{
 				TokenURL: "https://login.example.com/token", ClientID: "webhooks", ClientSecret: "hunter2",
 				Scopes: []string{"read", "write"}, Params: map[string]string{"audience": "crm"}, AuthStyle: "body",
@@ -53,6 +54,7 @@ var subscriptionTests = []test{
 		got, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
 			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 			s.Timeout, s.Retry, s.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
+			s.Transform = "payload.order"
 			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
 			s.Key, s.ID = 1, "other" // which can't be
 			return nil
@@ -61,6 +63,7 @@ var subscriptionTests = []test{
 		want := *s
 		want.URL, want.EventTypes, want.Headers, want.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 		want.Timeout, want.Retry, want.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
+		want.Transform = "payload.order"
 		want.Active, want.Reason = false, "paused"
 		sameSubscription(b, got, &want)
 		sameSubscriptions(b, &want)
