@@ -193,6 +193,7 @@ var handshakes = map[string]string{
 	"adobe-acrobat-sign": "a GET with `X-AdobeSign-ClientId` is answered with the same header, if it is the secret, else with 403.",
 	"monday":             "a POST of a `challenge` and nothing else is answered with the same.",
 	"notion":             "an unsigned POST of a `verification_token` and nothing else is answered with 200, and goes no further.",
+	"lark":               "a POST without a signature, which holds a `challenge` encrypted with the secret, is answered with that challenge.",
 	"azure-event-grid":   "a POST of one `SubscriptionValidation` event is answered with its code, OPTIONS with `WebHook-Request-Origin` with that origin.",
 	"dropbox":            "a GET with `challenge` is answered with that challenge.",
 	"onfleet":            "a GET with `check` is answered with its value.",

@@ -3,6 +3,8 @@ package verify
 import (
 	"bytes"
 	"cmp"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -69,6 +71,7 @@ var handshakes = map[string]*handshake{
 	"head":               {head: answerHead},
 	"monday":             {unsigned: mondayChallenge},
 	"azure-event-grid":   {head: eventGridOrigin, unsigned: eventGridValidation},
+	"lark":               {unsigned: larkChallenge},
 }
 
 // NeedsVerifyToken says whether the scheme's handshake is refused for as long as
@@ -373,6 +376,39 @@ func mondayChallenge(c *check) *Reply {
 		return nil
 	}
 	return jsonReply(map[string]string{"challenge": value})
+}
+
+// larkChallenge answers the challenge with which Lark tests a URL. Nothing signs
+// it, but it is encrypted with the secret, like events, which are signed too.
+func larkChallenge(c *check) *Reply {
+	if len(c.in.header["X-Lark-Signature"]) > 0 {
+		return nil
+	}
+	text, _ := c.smallObject("encrypt")["encrypt"].(string)
+	for _, k := range c.v.keys {
+		var challenge struct{ Type, Challenge string }
+		if json.Unmarshal(larkDecrypt(k.secret, text), &challenge) == nil && challenge.Type == "url_verification" && isEcho(challenge.Challenge) {
+			return jsonReply(map[string]string{"challenge": challenge.Challenge})
+		}
+	}
+	return nil
+}
+
+// larkDecrypt is the JSON object in AES-256-CBC, behind its IV, without what pads
+// it: EventDecrypt in larksuite/oapi-sdk-go.
+func larkDecrypt(secret []byte, text string) []byte {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) < aes.BlockSize || len(raw)%aes.BlockSize != 0 {
+		return nil
+	}
+	key := sha256.Sum256(secret)
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // 32 bytes always are a key
+	}
+	iv, object := raw[:aes.BlockSize], raw[aes.BlockSize:]
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(object, object)
+	return object[:bytes.LastIndexByte(object, '}')+1]
 }
 
 // eventGridValidation answers the one event that Event Grid sends in its own

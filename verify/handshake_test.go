@@ -183,6 +183,17 @@ func handshakeTrials() []handshakeTrial {
 		{name: "notion, a token that is an event", scheme: "notion", body: `{"verification_token":"{\"type\":1}"}`, reason: verify.ReasonMissingSignature},
 		{name: "notion, with a wrong signature", scheme: "notion", header: header("X-Notion-Signature", "sha256="+sha256hex("other", `{"verification_token":"secret_tMrl"}`)), body: `{"verification_token":"secret_tMrl"}`, reason: verify.ReasonBadSignature},
 		{name: "notion, got", scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		// Encrypted by openssl enc -aes-256-cbc.
+		{name: "lark", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reply: `{"challenge":"ajls384kdjx98XX"}`},
+		{name: "lark, with the old key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD3aBifnpMg/PDrAbchgaU/5h+ugq+8/yemQmYDgadDd/xFM04fgB+St7uoNmtxYZbQ=="}`, reply: `{"challenge":"x"}`},
+		{name: "lark, with another key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD0PWomFQ2dc3tVn8aLxevgLHlExoVYBq0UEcFptKVJQcWrWUwcbELcAFIoCeFgYC+w=="}`, reason: verify.ReasonMissingSignature},
+		{name: "lark, an event", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lcnYNEq6lmK/zcNghpzV5Z8YuygODOsVahhaFNsSR31Ig=="}`, reason: verify.ReasonMissingSignature},
+		{name: "lark, with a wrong signature", scheme: "lark", header: header("X-Lark-Signature", sha256hex("other", ""), "X-Lark-Request-Timestamp", unixNow, "X-Lark-Request-Nonce", "n"), body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reason: verify.ReasonBadSignature},
+		{name: "lark, not encrypted", scheme: "lark", body: `{"challenge":"x","type":"url_verification"}`, reason: verify.ReasonMissingSignature},
+		{name: "lark, nothing encrypted", scheme: "lark", body: `{"encrypt":""}`, reason: verify.ReasonMissingSignature},
+		{name: "lark, an IV alone", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODw=="}`, reason: verify.ReasonMissingSignature},
+		{name: "lark, half a block", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmI="}`, reason: verify.ReasonMissingSignature},
+
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
 	}
 }

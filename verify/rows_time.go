@@ -471,11 +471,12 @@ var rowsTime = []Scheme{
 		Aliases:      []string{"feishu"},
 		Title:        "Lark and Feishu",
 		Source:       "larksuite/oapi-sdk-go event/dispatcher/dispatcher.go",
-		Notes:        "The secret is the Encrypt Key, with which the body is encrypted too. A plain hash, not an HMAC: bodies with a NUL byte are refused, so that it can't be extended.",
+		Notes:        "The secret is the Encrypt Key, with which the body is encrypted too: the app decrypts it. A plain hash, not an HMAC: bodies with a NUL byte are refused, so that it can't be extended.",
 		Signature:    Signature{Name: "X-Lark-Signature"},
 		Construction: "hash",
 		Content:      "{timestamp}{header.X-Lark-Request-Nonce}{secret}{body}",
 		Timestamp:    Timestamp{In: "header", Name: "X-Lark-Request-Timestamp"},
+		Handshake:    "lark",
 	},
 	{
 		Name:      "frame-io",
