@@ -403,9 +403,10 @@ var rowsBody = []Scheme{
 		Name:      "getstream",
 		Aliases:   []string{"stream-chat"},
 		Title:     "Stream (GetStream)",
-		Source:    "GetStream/stream-chat-js src/signing.ts",
-		Notes:     "The secret is the app's API secret. Leave the compression of webhooks off: what is signed is the body before it.",
+		Source:    "GetStream/stream-chat-js src/signing.ts; https://getstream.io/chat/docs/node/webhooks_overview/",
+		Notes:     "The secret is the app's API secret. Retries keep the id. Leave the compression of webhooks off: what is signed is the body before it.",
 		Signature: Signature{Name: "X-Signature"},
+		ID:        Field{In: "header", Name: "X-Webhook-Id"},
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{

@@ -555,13 +555,15 @@ var rowsTime = []Scheme{
 		Name:         "cloudinary",
 		Title:        "Cloudinary",
 		Source:       "cloudinary/cloudinary_gem lib/cloudinary/utils.rb",
-		Notes:        "The secret is the API secret. A plain hash, not an HMAC: ask Cloudinary to sign with SHA-256, and say algorithm sha256.",
+		Notes:        "The secret is the API secret, of the oldest active key where there are several and none is for webhooks alone. A plain hash, not an HMAC: ask Cloudinary to sign with SHA-256, and say algorithm sha256. X-Cld-Signature_v2 is not looked at: leave a trigger's auth_scheme at default or legacy_hmac.",
 		Signature:    Signature{Name: "X-Cld-Signature"},
 		Construction: "hash",
 		Algorithm:    "sha1",
 		Content:      "{body}{timestamp}{secret}",
 		Timestamp:    Timestamp{In: "header", Name: "X-Cld-Timestamp", Past: hours(2), Future: minutes(5)},
 		EventType:    Field{In: "json", Name: "notification_type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://cloudinary.com/documentation/notifications
 	},
 	{
 		Name:      "gitbook",

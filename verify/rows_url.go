@@ -149,9 +149,10 @@ var rowsURL = []Scheme{
 		Name:      "appwrite",
 		Title:     "Appwrite",
 		Source:    "appwrite/appwrite src/Appwrite/Platform/Workers/Webhooks.php",
-		Notes:     "The URL is signed as it is configured at Appwrite, with its percent signs decoded: use one that has none. X-Appwrite-Webhook-Id is the webhook's, the same in every request, and X-Appwrite-Webhook-Events lists every name of the event.",
+		Notes:     "The URL is signed as it is configured at Appwrite, with its percent signs decoded: use one that has none. Newer versions send the id, which retries keep. X-Appwrite-Webhook-Events lists every name of the event.",
 		Signature: Signature{Name: "X-Appwrite-Webhook-Signature", Encoding: "base64"},
 		Algorithm: "sha1",
 		Content:   "{url}{body}",
+		ID:        Field{In: "header", Name: "X-Appwrite-Webhook-Delivery-Id"},
 	},
 }

@@ -370,9 +370,9 @@ func bodyExamples() []example {
 		{
 			vector: vector{
 				scheme: "getstream", secret: "api-secret",
-				header: map[string]string{"X-Signature": "{hex}"},
+				header: map[string]string{"X-Signature": "{hex}", "X-Webhook-Id": "123e4567-e89b-12d3-a456-426614174000"},
 				body:   `{"type":"message.new","cid":"messaging:1"}`,
-				event:  "message.new",
+				id:     "123e4567-e89b-12d3-a456-426614174000", event: "message.new",
 			},
 		},
 		{

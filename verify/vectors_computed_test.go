@@ -246,8 +246,9 @@ func examples() []example {
 		{
 			vector: vector{
 				scheme: "appwrite", secret: "appwrite-key",
-				header: map[string]string{"X-Appwrite-Webhook-Signature": "{base64}", "X-Appwrite-Webhook-Id": "w1", "X-Appwrite-Webhook-Events": "users.u1.create,users.*.create"},
+				header: map[string]string{"X-Appwrite-Webhook-Signature": "{base64}", "X-Appwrite-Webhook-Id": "w1", "X-Appwrite-Webhook-Delivery-Id": "d1", "X-Appwrite-Webhook-Events": "users.u1.create,users.*.create"},
 				body:   `{"$id":"u1"}`,
+				id:     "d1",
 			},
 			hash:   sha1.New,
 			signed: `https://hooks.example.com/in{"$id":"u1"}`,
