@@ -45,6 +45,16 @@ func TestHeaderPrefixes(t *testing.T) {
 	refuse(t, verifierOf(t, named, "whsec_c2VjcmV0"), request(standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonMissingSignature)
 }
 
+// Shopify's Events have the headers of its webhooks without their X-.
+func TestShopifyEvents(t *testing.T) {
+	signature := sha256b64("secret", testBody)
+	m := accept(t, provider(t, "shopify", "secret"), post(in, "Shopify-Hmac-Sha256", signature, "Shopify-Webhook-Id", "w1", "Shopify-Topic", "Product"), testBody)
+	if m.ID != "w1" || m.EventType != "Product" {
+		t.Errorf("%+v", m)
+	}
+	refuse(t, provider(t, "shopify", "other"), post(in, "Shopify-Hmac-Sha256", signature), testBody, verify.ReasonBadSignature)
+}
+
 func TestHeaderPrefixesAreChecked(t *testing.T) {
 	for _, tt := range []struct {
 		prefixes []string

@@ -901,11 +901,13 @@ var rowsBody = []Scheme{
 	{
 		Name:      "shopify",
 		Title:     "Shopify",
-		Source:    "https://shopify.dev/docs/apps/build/webhooks/subscribe/https",
-		Notes:     "The secret is the app's client secret; webhooks made in the admin have a key of their own. X-Shopify-Triggered-At is not signed.",
+		Source:    "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries; https://shopify.dev/docs/apps/build/events/verify-deliveries",
+		Notes:     "The secret is the app's client secret; webhooks made in the admin have a key of their own. The headers of Shopify's newer Events begin with Shopify- alone, and are taken too. X-Shopify-Triggered-At is not signed.",
 		Signature: Signature{Name: "X-Shopify-Hmac-SHA256", Encoding: "base64"},
 		ID:        Field{In: "header", Name: "X-Shopify-Webhook-Id"},
 		EventType: Field{In: "header", Name: "X-Shopify-Topic"},
+
+		HeaderPrefixes: []string{"X-Shopify-", "Shopify-"},
 	},
 	{
 		Name:        "shopline",

@@ -27,8 +27,8 @@ var rowsURL = []Scheme{
 	{
 		Name:        "twilio",
 		Title:       "Twilio",
-		Source:      "twilio/twilio-go client/request_validator.go",
-		Notes:       "Forms are signed field by field, without what would keep names and values apart. Other bodies are bound by bodySHA256 in the URL, and refused without it. The port may or may not be part of the signed URL. Choose POST: GET is refused.",
+		Source:      "twilio/twilio-go client/request_validator.go; https://www.twilio.com/docs/usage/webhooks/webhook-shared-keys",
+		Notes:       "The secret is the auth token, or the shared key where a Webhook Rule of Twilio's signs with one; with HMAC_SHA256 as its algorithm, say: algorithm sha256. Forms are signed field by field, without what would keep names and values apart. Other bodies are bound by bodySHA256 in the URL, and refused without it. The port may or may not be part of the signed URL. Choose POST: GET is refused.",
 		Signature:   Signature{Name: "X-Twilio-Signature", Encoding: "base64"},
 		Algorithm:   "sha1",
 		Content:     "{url}",
