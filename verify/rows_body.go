@@ -118,6 +118,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "hook.event"},
 	},
 	{
+		Name:      "backblaze-b2",
+		Aliases:   []string{"backblaze", "b2"},
+		Title:     "Backblaze B2",
+		Source:    "https://www.backblaze.com/docs/cloud-storage-event-notifications-reference-guide",
+		Notes:     "The secret is the rule's signing secret, without which nothing is signed. A request holds several events: the event type is the first one's.",
+		Signature: Signature{Name: "X-Bz-Event-Notification-Signature", Separator: ",", Tags: []string{"v1"}},
+		EventType: Field{In: "json", Name: "events.0.eventType"},
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
+	},
+	{
 		Name:      "bitbucket",
 		Aliases:   []string{"bitbucket-cloud"},
 		Title:     "Bitbucket",
@@ -459,6 +470,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "status"},
 	},
 	{
+		Name:      "greenhouse",
+		Title:     "Greenhouse",
+		Source:    "grnhse/greenhouse-api-docs source/includes/webhooks/_introduction.md",
+		Notes:     "The app must answer the signed ping, which Greenhouse sends when a webhook is saved, with 200.",
+		Signature: Signature{Name: "Signature", Prefix: "sha256 "},
+		ID:        Field{In: "header", Name: "Greenhouse-Event-ID"},
+		EventType: Field{In: "json", Name: "action"},
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
+	},
+	{
 		Name:      "hcp-terraform",
 		Aliases:   []string{"hashicorp-terraform", "terraform", "terraform-cloud", "terraform-enterprise"},
 		Title:     "HCP Terraform",
@@ -713,6 +735,14 @@ var rowsBody = []Scheme{
 		Handshake: "onfleet",
 	},
 	{
+		Name:      "onfido",
+		Title:     "Onfido",
+		Source:    "onfido/onfido-node webhook-event-verifier.ts",
+		Notes:     "The secret is the webhook's token.",
+		Signature: Signature{Name: "X-SHA2-Signature"},
+		EventType: Field{In: "json", Name: "payload.action"},
+	},
+	{
 		Name:      "openproject",
 		Aliases:   []string{"open-project"},
 		Title:     "OpenProject",
@@ -792,6 +822,15 @@ var rowsBody = []Scheme{
 		Signature: Signature{Names: []string{"X-Signature-Primary", "X-Signature-Secondary"}, Encoding: "base64"},
 		Timestamp: Timestamp{In: "json", Name: "signedAt", Optional: true},
 		EventType: Field{In: "json", Name: "eventType"},
+	},
+	{
+		Name:      "pulumi",
+		Aliases:   []string{"pulumi-cloud"},
+		Title:     "Pulumi Cloud",
+		Source:    "https://www.pulumi.com/docs/pulumi-cloud/webhooks/",
+		Signature: Signature{Name: "Pulumi-Webhook-Signature"},
+		ID:        Field{In: "header", Name: "Pulumi-Webhook-ID"},
+		EventType: Field{In: "header", Name: "Pulumi-Webhook-Kind"},
 	},
 	{
 		Name:      "pusher",
@@ -1082,6 +1121,14 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Spark-Signature"},
 		Algorithm: "sha1",
 		EventType: Field{In: "json", Name: "resource"},
+	},
+	{
+		Name:      "wistia",
+		Title:     "Wistia",
+		Source:    "https://docs.wistia.com/docs/webhooks",
+		Notes:     "A request holds several events, each with an id: the event type is the first one's.",
+		Signature: Signature{Name: "X-Wistia-Signature"},
+		EventType: Field{In: "json", Name: "events.0.type"},
 	},
 	{
 		Name:      "woocommerce",

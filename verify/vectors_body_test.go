@@ -113,6 +113,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "backblaze-b2", secret: "s3cret",
+				header: map[string]string{"X-Bz-Event-Notification-Signature": "v1={hex}"},
+				body:   `{"events":[{"accountId":"e85c6a500333","eventId":"1","eventType":"b2:ObjectCreated:Upload"}]}`,
+				event:  "b2:ObjectCreated:Upload",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "bitbucket", secret: "s3cret",
 				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Request-UUID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Event-Key": "repo:push"},
 				body:   `{"push":{"changes":[]}}`,
@@ -426,6 +434,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "greenhouse", secret: "s3cret",
+				header: map[string]string{"Signature": "sha256 {hex}", "Greenhouse-Event-ID": "37"},
+				body:   `{"action":"ping","payload":{}}`,
+				id:     "37", event: "ping",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "hcp-terraform", secret: "s3cret",
 				header: map[string]string{"X-TFE-Notification-Signature": "{hex}"},
 				body:   `{"notifications":[{"trigger":"run:completed"}]}`,
@@ -615,6 +631,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "onfido", secret: "token",
+				header: map[string]string{"X-SHA2-Signature": "{hex}"},
+				body:   `{"payload":{"resource_type":"check","action":"check.completed","object":{}}}`,
+				event:  "check.completed",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "openproject", secret: "s3cret",
 				header: map[string]string{"X-OP-Signature": "sha1={hex}"},
 				body:   `{"action":"work_package:created","work_package":{}}`,
@@ -692,6 +716,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Signature-Primary": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "X-Signature-Secondary": "{base64}"},
 				body:   `{"eventType":"REFUND"}`,
 				event:  "REFUND",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "pulumi", secret: "s3cret",
+				header: map[string]string{"Pulumi-Webhook-Signature": "{hex}", "Pulumi-Webhook-ID": "1f54", "Pulumi-Webhook-Kind": "stack_update"},
+				body:   `{"kind":"update","result":"succeeded"}`,
+				id:     "1f54", event: "stack_update",
 			},
 		},
 		{
@@ -945,6 +977,14 @@ func bodyExamples() []example {
 				event:  "messages",
 			},
 			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "wistia", secret: "s3cret",
+				header: map[string]string{"X-Wistia-Signature": "{hex}"},
+				body:   `{"hook":{"uuid":"h1"},"events":[{"uuid":"e1","type":"viewing_session.play"}]}`,
+				event:  "viewing_session.play",
+			},
 		},
 		{
 			vector: vector{

@@ -497,6 +497,24 @@ func timeExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "terra", secret: "terra-secret",
+				header: map[string]string{"terra-signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"type":"activity","user":{}}`,
+				event:  "activity",
+			},
+			signed: unixNow + `.{"type":"activity","user":{}}`,
+		},
+		{
+			vector: vector{
+				scheme: "whoop", secret: "client-secret",
+				header: map[string]string{"X-WHOOP-Signature": "{base64}", "X-WHOOP-Signature-Timestamp": milliNow},
+				body:   `{"user_id":10129,"id":"ecfc6a15","type":"sleep.updated","trace_id":"d3709ee7"}`,
+				id:     "d3709ee7", event: "sleep.updated",
+			},
+			signed: milliNow + `{"user_id":10129,"id":"ecfc6a15","type":"sleep.updated","trace_id":"d3709ee7"}`,
+		},
+		{
+			vector: vector{
 				scheme: "emailit", secret: "whsec_0011",
 				header: map[string]string{"X-Emailit-Signature": "{hex}", "X-Emailit-Timestamp": unixNow},
 				body:   `{"event_id":"e1"}`,
