@@ -53,6 +53,17 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
+		Name:      "agora",
+		Title:     "Agora (Notifications)",
+		Source:    "https://docs.agora.io/cn/Video/signature_verify",
+		Notes:     "The SHA-1 header that Agora sends beside it is not looked at. The event type is a number, which means something else in each of Agora's products.",
+		Signature: Signature{Name: "Agora-Signature-V2"},
+		ID:        Field{In: "json", Name: "noticeId"},
+		EventType: Field{In: "json", Name: "eventType"},
+
+		Acknowledge: Acknowledge{Status: 200}, // https://docs.agora.io/en/realtime-media/media-push/build/receive-notifications
+	},
+	{
 		Name:      "airtable",
 		Title:     "Airtable",
 		Source:    "https://airtable.com/developers/web/api/webhooks-overview",

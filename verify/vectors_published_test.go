@@ -76,6 +76,14 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			event: "some_type",
 		},
 		{
+			scheme: "agora",
+			source: "https://docs.agora.io/cn/Video/signature_verify",
+			secret: "secret",
+			header: map[string]string{"Agora-Signature-V2": "de96da5acf03b0021ac3b4fa2225e7ae6f3533a30d50bb02c08ea4fa748bda24"},
+			body:   `{"eventType":10,"noticeId":"4eb720f0-8da7-11e9-a43e-53f411c2761f","notifyMs":1560408533119,"payload":{"a":"1","b":2},"productId":1}`,
+			id:     "4eb720f0-8da7-11e9-a43e-53f411c2761f", event: "10",
+		},
+		{
 			scheme: "github",
 			source: "GitHub docs, Validating webhook deliveries",
 			secret: "It's a Secret to Everybody",
