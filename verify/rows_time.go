@@ -608,7 +608,7 @@ var rowsTime = []Scheme{
 		Aliases:   []string{"bold-sign"},
 		Title:     "BoldSign",
 		Source:    "https://developers.boldsign.com/webhooks/verify-webhook-events",
-		Notes:     "s1, the signature with the old secret while it is replaced, is not looked at: configure the new one at once.",
+		Notes:     "s1, the signature with the old secret while it is replaced, is not looked at: configure the new one at once. BoldSign tests the URL before it shows the secret: save the webhook under enforce off.",
 		Signature: Signature{Name: "X-BoldSign-Signature", Separator: ",", Tags: []string{"s0"}},
 		Content:   "{timestamp}.{body}",
 		Timestamp: Timestamp{In: "field", Name: "t", Past: minutes(5)},
