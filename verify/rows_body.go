@@ -364,6 +364,15 @@ var rowsBody = []Scheme{
 		Acknowledge: Acknowledge{Status: 200}, // 202 acknowledges the events that its body lists: https://developer.fastspring.com/reference/processed-and-unprocessed-webhook-events
 	},
 	{
+		Name:      "firehydrant",
+		Aliases:   []string{"fire-hydrant"},
+		Title:     "FireHydrant",
+		Source:    "https://docs.firehydrant.com/docs/runbook-step-send-a-webhook",
+		Notes:     "For webhooks and for the runbook step, whose body you write yourself. The event type is the resource; what was done to it stands in event.operation.",
+		Signature: Signature{Name: "fh-signature"},
+		EventType: Field{In: "json", Name: "event.resource_type"},
+	},
+	{
 		Name:      "flagsmith",
 		Title:     "Flagsmith",
 		Source:    "Flagsmith/flagsmith api/webhooks/webhooks.py",
@@ -549,6 +558,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "webhookEvent"},
 	},
 	{
+		Name:      "katana",
+		Aliases:   []string{"katana-mrp"},
+		Title:     "Katana",
+		Source:    "https://developer.katanamrp.com/docs/verifying-webhook-signature",
+		Notes:     "The secret is the webhook's token.",
+		Signature: Signature{Name: "x-sha2-signature"},
+		EventType: Field{In: "json", Name: "action"},
+	},
+	{
 		Name:      "kontent-ai",
 		Aliases:   []string{"kontent"},
 		Title:     "Kontent.ai",
@@ -697,6 +715,14 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Nextcloud-Talk-Signature"},
 		Content:   "{id}{body}",
 		ID:        Field{In: "header", Name: "X-Nextcloud-Talk-Random", Pattern: "[!-~]{64}"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
+		Name:      "nango",
+		Title:     "Nango",
+		Source:    "https://nango.dev/docs/guides/platform/webhooks-from-nango",
+		Notes:     "The secret is the environment's webhook signing key. X-Nango-Signature, an older signature, is not looked at.",
+		Signature: Signature{Name: "X-Nango-Hmac-Sha256"},
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
@@ -1030,6 +1056,14 @@ var rowsBody = []Scheme{
 		Key:       "hex",
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "topic"},
+	},
+	{
+		Name:      "strike",
+		Title:     "Strike",
+		Source:    "https://docs.strike.me/webhooks/signature-verification",
+		Signature: Signature{Name: "X-Webhook-Signature"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "eventType"},
 	},
 	{
 		Name:      "sumsub",

@@ -320,6 +320,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "firehydrant", secret: "super-secret-key",
+				header: map[string]string{"fh-signature": "{hex}"},
+				body:   `{"data":{"incident":{}},"event":{"operation":"CREATED","resource_type":"incident"}}`,
+				event:  "incident",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "flagsmith", secret: "s3cret",
 				header: map[string]string{"X-Flagsmith-Signature": "{hex}"},
 				body:   `{"data": {}, "event_type": "FLAG_UPDATED"}`,
@@ -500,6 +508,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "katana", secret: "token",
+				header: map[string]string{"x-sha2-signature": "{hex}"},
+				body:   `{"resource_type":"sales_order","action":"sales_order.created","webhook_id":1}`,
+				event:  "sales_order.created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "kontent-ai", secret: "s3cret=",
 				header: map[string]string{"X-Kontent-ai-Signature": "{base64}"},
 				body:   `{"notifications":[{"data":{},"message":{"action":"published"}}]}`,
@@ -595,6 +611,14 @@ func bodyExamples() []example {
 				id:     nextcloudRandom, event: "Create",
 			},
 			signed: nextcloudRandom + `{"type":"Create","object":{"type":"Note","id":"1567"}}`,
+		},
+		{
+			vector: vector{
+				scheme: "nango", secret: "signing-key",
+				header: map[string]string{"X-Nango-Hmac-Sha256": "{hex}", "X-Nango-Signature": "00"},
+				body:   `{"type":"auth","operation":"creation"}`,
+				event:  "auth",
+			},
 		},
 		{
 			vector: vector{
@@ -878,6 +902,14 @@ func bodyExamples() []example {
 				id:     "n-1", event: "order.create",
 			},
 			key: "\x00\xff\x10\xab\xcd",
+		},
+		{
+			vector: vector{
+				scheme: "strike", secret: "s3cret",
+				header: map[string]string{"X-Webhook-Signature": "{hex}"},
+				body:   `{"id":"52ec863a","eventType":"invoice.updated"}`,
+				id:     "52ec863a", event: "invoice.updated",
+			},
 		},
 		{
 			vector: vector{

@@ -515,6 +515,23 @@ func timeExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "bamboohr", secret: "private-key",
+				header: map[string]string{"X-BambooHR-Signature": "{hex}", "X-BambooHR-Timestamp": unixNow},
+				body:   `{"employees":[{"id":"1"}]}`,
+			},
+			signed: `{"employees":[{"id":"1"}]}` + unixNow,
+		},
+		{
+			vector: vector{
+				scheme: "exa", secret: "exa-secret",
+				header: map[string]string{"Exa-Signature": "t=" + unixNow + ",v1={hex}"},
+				body:   `{"id":"event_1","object":"event","type":"webset.created"}`,
+				id:     "event_1", event: "webset.created",
+			},
+			signed: unixNow + `.{"id":"event_1","object":"event","type":"webset.created"}`,
+		},
+		{
+			vector: vector{
 				scheme: "emailit", secret: "whsec_0011",
 				header: map[string]string{"X-Emailit-Signature": "{hex}", "X-Emailit-Timestamp": unixNow},
 				body:   `{"event_id":"e1"}`,
