@@ -16,34 +16,35 @@ import (
 // Nothing is written for what is unchanged, so that a configuration which the
 // store knows can be loaded however full the disk is.
 func (e *Engine) reconcile(ctx context.Context, c *config) error {
-	wanted := map[string]*SubscriptionSpec{}
+	wanted := map[string]bool{}
 	for i := range c.Subscriptions {
-		wanted[store.SubscriptionPrefix+c.Subscriptions[i].Name] = &c.Subscriptions[i]
-	}
-	for id, spec := range wanted {
-		if s, err := e.Subscription(id); err == nil && s.Tenant != spec.Tenant {
+		spec := &c.Subscriptions[i]
+		wanted[spec.id()] = true
+		if s, err := e.Subscription(spec.id()); err == nil && s.Tenant != spec.Tenant {
 			return fmt.Errorf("subscription %s: what it has is for the tenant %q and can't go to the tenant %q: give that one's another name",
 				spec.Name, s.Tenant, spec.Tenant)
 		}
 	}
 	for _, l := range e.lanes.all() {
 		s := l.target.Load().sub
-		if s.FromConfig && wanted[s.ID] == nil && s.Active {
+		if s.FromConfig && !wanted[s.ID] && s.Active {
 			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
 				return err
 			}
 		}
 	}
-	for id, spec := range wanted {
-		if err := e.reconcileOne(ctx, c, id, spec); err != nil {
+	for i := range c.Subscriptions { // in their order, which is that of lists
+		spec := &c.Subscriptions[i]
+		if err := e.reconcileOne(ctx, c, spec); err != nil {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
-		c.warnOfShort(Named(id, spec.Tenant), spec.Scheme, spec.Secrets)
+		c.warnOfShort(Named(spec.id(), spec.Tenant), spec.Scheme, spec.Secrets)
 	}
 	return e.catalogue.reconcile(ctx, c)
 }
 
-func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *SubscriptionSpec) error {
+func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *SubscriptionSpec) error {
+	id := spec.id()
 	l := e.lanes.byID(id)
 	if l == nil {
 		s := &store.Subscription{Key: e.ids.Next(), ID: id, Active: true, FromConfig: true, Updated: e.clock.Now()}
@@ -80,14 +81,20 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, id string, spec *S
 	return err
 }
 
-// configured refuses to change by the API what the configuration says.
-func configured(s *store.Subscription) error {
+// id is that of a subscription of the configuration.
+func (s *SubscriptionSpec) id() string { return store.SubscriptionPrefix + s.Name }
+
+// configured refuses to change by the API what the configuration says, or said.
+func (e *Engine) configured(s *store.Subscription) error {
+	if !e.configures(s.ID) {
+		return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
+	}
 	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
 }
 
 // configures tells whether the configuration still has a subscription.
 func (e *Engine) configures(id string) bool {
 	return slices.ContainsFunc(e.config.Load().Subscriptions, func(s SubscriptionSpec) bool {
-		return store.SubscriptionPrefix+s.Name == id
+		return s.id() == id
 	})
 }

@@ -107,6 +107,23 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	}
 }
 
+// TestConfiguredSubscriptionsKeepTheirOrder has lists show them as the configuration does.
+func TestConfiguredSubscriptionsKeepTheirOrder(t *testing.T) {
+	want := []string{"sub_e", "sub_b", "sub_d", "sub_a", "sub_c", "sub_f"}
+	h := open(t, func(s *outbound.Settings) {
+		for _, id := range want {
+			s.Subscriptions = append(s.Subscriptions, outbound.SubscriptionSpec{Name: strings.TrimPrefix(id, "sub_"), URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}})
+		}
+	})
+	var got []string
+	for _, s := range h.Subscriptions("", 0, len(want)) {
+		got = append(got, s.ID)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("they are %q, want %q", got, want)
+	}
+}
+
 // What the configuration says of a subscription is changed there alone.
 func TestConfiguredSubscriptionsAreNotChanged(t *testing.T) {
 	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}}
@@ -176,8 +193,13 @@ func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
 		t.Errorf("deleting what is configured: %v", err)
 	}
 	apply(nil)
-	if _, err := h.Activate(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("activating what is no longer configured: %v", err)
+	_, activated := h.Activate(t.Context(), "sub_crm")
+	_, updated := h.UpdateSubscription(t.Context(), "sub_crm", func(*outbound.SubscriptionSpec) error { return nil })
+	_, rotated := h.RotateSecret(t.Context(), "sub_crm", "")
+	for what, err := range map[string]error{"activating": activated, "updating": updated, "rotating the secret of": rotated} {
+		if !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "no longer in the server's configuration") {
+			t.Errorf("%s what is no longer configured: %v", what, err)
+		}
 	}
 	apply(configured)
 	if s, err := h.Subscription("sub_crm"); err != nil || s.Active || s.Reason != outbound.ReasonByHand {

@@ -58,7 +58,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
-			return configured(s)
+			return e.configured(s)
 		}
 		row, err := c.signsBy(s.Scheme)
 		if err != nil {

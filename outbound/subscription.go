@@ -3,7 +3,6 @@ package outbound
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -92,7 +91,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 	c := e.config.Load()
 	return e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
-			return configured(s)
+			return e.configured(s)
 		}
 		spec, was := specOf(s), specOf(s)
 		if err := edit(&spec); err != nil {
@@ -153,7 +152,7 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if active && s.FromConfig && !e.configures(s.ID) {
-			return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
+			return e.configured(s)
 		}
 		changed = s.Active != active && still(s)
 		if changed {
@@ -186,7 +185,7 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 		return ErrNotFound
 	}
 	if s := l.target.Load().sub; s.FromConfig && e.configures(s.ID) {
-		return configured(s)
+		return e.configured(s)
 	}
 	if err := e.store.DeleteSubscription(ctx, id); err != nil {
 		return err
