@@ -72,7 +72,7 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	}
 	l := e.lanes.byKey(r.Subscription)
 	if l == nil {
-		return nil, fmt.Errorf("%w: subscription %s was deleted: publish the event again for another", ErrConflict, r.SubscriptionID)
+		return nil, fmt.Errorf("%w: subscription %s was deleted: replay the event to the one that takes its place", ErrConflict, r.SubscriptionID)
 	}
 	l.renew(r.ID)
 	done, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})

@@ -97,7 +97,7 @@ func TestSubscriptionLife(t *testing.T) {
 	if len(rows) != 5 || rows[0].text("url") != r.URL {
 		t.Fatalf("deliveries: %v", rows)
 	}
-	if p := s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "publish the event again") {
+	if p := s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "replay the event") {
 		t.Errorf("%v", p)
 	}
 }

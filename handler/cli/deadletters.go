@@ -191,7 +191,7 @@ func (b *bulk) hintNone(c *call) {
 	if unknown := c.unknownSubscription(); unknown != "" {
 		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
 	} else if b.method == http.MethodPost {
-		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. The events of a deleted one can be published again.")
+		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. `caddy webhooks subscriptions replay` sends the events of a deleted one to the one that takes its place.")
 	}
 }
 

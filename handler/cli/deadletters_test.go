@@ -115,7 +115,7 @@ func TestDeadLettersInBulk(t *testing.T) {
 	for range letters {
 		s.attempted()
 	}
-	if r := s.run("", "dead-letters", "redeliver", "--all").want(t, 0); r.out != "0 dead letters queued\n" || !strings.Contains(r.err, "subscriptions were deleted") {
+	if r := s.run("", "dead-letters", "redeliver", "--all").want(t, 0); r.out != "0 dead letters queued\n" || !strings.Contains(r.err, "subscriptions replay") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 	if r := s.run("", "dead-letters", "list", "--event-type", "type.0").want(t, 0); r.out != "" || r.err != "None match.\n" {
