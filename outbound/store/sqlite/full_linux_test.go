@@ -4,11 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -197,4 +200,19 @@ func TestReviveOnFullDisk(t *testing.T) {
 	}
 	os.Remove(ballast)
 	publish(t, s, publication(ids, 1))
+}
+
+// TestBackupToAFullDisk has the error name the disk that is full, and nothing left on it.
+func TestBackupToAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
+	fillStore(t, path, sub, 600)
+	dir, ballast := smallDisk(t)
+	to := filepath.Join(dir, "backup.db")
+	if err := sqlite.Backup(t.Context(), path, to); err == nil || !strings.Contains(err.Error(), "no room for "+to) {
+		t.Errorf("the backup: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || !slices.Equal(left, []string{ballast}) {
+		t.Errorf("left: %q, %v", left, err)
+	}
 }

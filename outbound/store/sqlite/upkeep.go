@@ -77,14 +77,18 @@ func Check(ctx context.Context, path string) (*Checkup, error) {
 func Backup(ctx context.Context, path, to string) (err error) {
 	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite takes an empty one
 	if err != nil {
-		return fmt.Errorf("making the backup: %w", err)
+		return fmt.Errorf("making the backup: %w; give the path of a new file, in a directory that this user can write to", err)
 	}
 	defer func() {
 		if err = errors.Join(err, f.Close()); err != nil {
 			_ = os.Remove(to)
+			_ = os.Remove(to + "-journal") // which SQLite leaves on a full disk
 		}
 	}()
-	if err := beside(ctx, "copying the store", path, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) }); err != nil {
+	switch err := beside(ctx, "copying the store", path, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) }); {
+	case errors.Is(err, store.ErrFull):
+		return fmt.Errorf("making the backup: the disk has no room for %s; free some space, or give a path on another one", to)
+	case err != nil:
 		return err
 	}
 	if err := f.Sync(); err != nil {

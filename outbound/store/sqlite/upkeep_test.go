@@ -46,7 +46,7 @@ func TestUpkeepOfAStoreInUse(t *testing.T) {
 		t.Errorf("the backup: %v, %v", info, err)
 	}
 	before, _ := os.ReadFile(to)
-	if err := sqlite.Backup(t.Context(), path, to); !errors.Is(err, fs.ErrExist) {
+	if err := sqlite.Backup(t.Context(), path, to); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "give the path of a new file") {
 		t.Errorf("over a file that is there: %v", err)
 	}
 	if after, _ := os.ReadFile(to); !bytes.Equal(before, after) {
