@@ -205,7 +205,7 @@ func readLateText(body io.ReaderAt, span jsonSpan, at *place, to *string) {
 	if *to != "" {
 		return
 	}
-	if value, ok := readJSONText(body, span); ok && at.admits(value) {
+	if value, reason := readJSONText(body, span); reason == "" && at.admits(value) {
 		*to = value
 	}
 }

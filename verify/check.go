@@ -225,8 +225,8 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 	}
 	c.readLateFields()
 	m := c.message(l, secret)
-	if h := c.v.plan.handshake; h != nil && h.oracle != nil && c.oracular(l, h) {
-		return nil, ReasonBadSignature
+	if reason := c.checkOracle(l); reason != "" {
+		return nil, reason
 	}
 	if h := c.v.handshake; h != nil && h.signed != nil {
 		if m.Reply, reason = h.signed(c, m); reason != "" {

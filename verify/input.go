@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"crypto"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -182,16 +183,15 @@ func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Rea
 	switch {
 	case spans[0].repeated:
 		return "", false, ReasonRepeatedField
-	case err != nil:
+	case errors.Is(err, errJSON):
 		return "", false, ReasonMalformedBody
+	case err != nil:
+		return "", false, ReasonUnreadableBody
 	case !spans[0].found:
 		return "", false, ""
 	}
-	value, ok := readJSONText(in.body, spans[0])
-	if !ok {
-		return "", false, ReasonMalformedField
-	}
-	return value, true, ""
+	value, reason = readJSONText(in.body, spans[0])
+	return value, reason == "", reason
 }
 
 // pathAsSent is a URL's path as its sender wrote it, also where that left unescaped

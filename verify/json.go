@@ -428,14 +428,18 @@ func plainJSON(inside []byte) bool {
 }
 
 // readJSONText reads the text at a span that a scan of a body has found.
-func readJSONText(body io.ReaderAt, span jsonSpan) (string, bool) {
+func readJSONText(body io.ReaderAt, span jsonSpan) (string, Reason) {
 	n := span.end - span.start
 	if !span.found || span.repeated || n <= 0 || n > maxJSONText {
-		return "", false
+		return "", ReasonMalformedField
 	}
 	raw := make([]byte, n)
 	if read, _ := body.ReadAt(raw, span.start); int64(read) < n {
-		return "", false
+		return "", ReasonUnreadableBody
 	}
-	return jsonText(raw)
+	text, ok := jsonText(raw)
+	if !ok {
+		return "", ReasonMalformedField
+	}
+	return text, ""
 }

@@ -152,12 +152,16 @@ func (c *check) replayMAC(l *lane, dst []byte) []byte {
 	return h.Sum(dst)
 }
 
-// oracular says whether what was signed is a string that the handshake would
+// checkOracle refuses what was signed if it is a string that the handshake would
 // sign for anyone.
-func (c *check) oracular(l *lane, h *handshake) bool {
-	if l.content.body >= 0 && c.in.size > maxChallenge {
-		return false
+func (c *check) checkOracle(l *lane) Reason {
+	h := c.v.plan.handshake
+	if h == nil || h.oracle == nil || l.content.body >= 0 && c.in.size > maxChallenge {
+		return ""
 	}
 	content, reason := c.in.content(l)
-	return reason != "" || h.oracle(string(content))
+	if reason == "" && h.oracle(string(content)) {
+		return ReasonBadSignature
+	}
+	return reason
 }
