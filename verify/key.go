@@ -182,7 +182,7 @@ func (s Scheme) algorithm() crypto.Hash {
 // bytes, or a private key where the scheme has key pairs.
 func GenerateSecret(s Scheme) (string, error) {
 	if s.paired() {
-		return generatePair(s)
+		return generatePair(s, pairKinds[s.Construction].generate)
 	}
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends

@@ -54,8 +54,8 @@ func PublicKey(s Scheme, secret string) (string, error) {
 }
 
 // generatePair makes a private key, in the spelling of the scheme's keys.
-func generatePair(s Scheme) (string, error) {
-	private, err := pairKinds[s.Construction].generate()
+func generatePair(s Scheme, generate func() (crypto.Signer, error)) (string, error) {
+	private, err := generate()
 	if err != nil {
 		return "", fmt.Errorf("generating a key pair: %w", err)
 	}

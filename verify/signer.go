@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -76,7 +77,10 @@ func (p *plan) canSign() error {
 // CanSign says why deliveries can't be signed by a scheme, nil if they can. It
 // signs one, since some schemes sign headers or fields that no delivery has.
 func (s Scheme) CanSign() error {
-	secret, err := GenerateSecret(s)
+	if slices.Contains(s.Signature.Tags, "*") {
+		return errors.New("its signature stands behind a name that only the receiver can tell, such as its application's key: give that name as the signature's tag, in place of *")
+	}
+	secret, err := trialSecret(s)
 	if err != nil {
 		return err
 	}
@@ -84,11 +88,22 @@ func (s Scheme) CanSign() error {
 	if err != nil {
 		return err
 	}
-	return signer.Sign(http.Header{}, &Outgoing{
+	return signer.Sign(http.Header{"Content-Type": {"application/json"}}, &Outgoing{
 		Method: http.MethodPost, URL: "https://receiver.example/", ID: "evt_0", EventType: "a",
 		Timestamp: time.Unix(1e9, 0), Body: []byte("{}"),
 	})
 }
+
+// trialSecret is one that signs nothing that is sent. RSA's take long to make: all
+// share one.
+func trialSecret(s Scheme) (string, error) {
+	if s.Construction == "rsa" {
+		return generatePair(s, trialRSA)
+	}
+	return GenerateSecret(s)
+}
+
+var trialRSA = sync.OnceValues(generateRSA)
 
 // SignsWithAll tells whether a message carries the signatures of all secrets, side
 // by side. Where the scheme has room for one, the first secret alone signs.

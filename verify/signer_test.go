@@ -100,6 +100,40 @@ func TestSignsWithAll(t *testing.T) {
 	}
 }
 
+// Deliveries have a Content-Type, which a scheme may sign.
+func TestCanSignTheContentType(t *testing.T) {
+	scheme := base(func(s *verify.Scheme) { s.Content = `{header.Content-Type}\n{body}` })
+	if err := scheme.CanSign(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What stands in front of a signature is nobody's to guess: Sinch's receivers compare
+// it with their application's key.
+func TestCanSignBehindAName(t *testing.T) {
+	row := rowOf(t, "sinch-voice")
+	if err := row.CanSign(); err == nil || !strings.Contains(err.Error(), "tag") {
+		t.Errorf("%v, want what to do", err)
+	}
+	row.Signature.Tags = []string{"key"}
+	if err := row.CanSign(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Schemes with RSA are tried with one pair, which takes long to make.
+func TestCanSignMakesOnePair(t *testing.T) {
+	row := rowOf(t, "wise")
+	try := func() {
+		if err := row.CanSign(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(3, try); n > 1000 {
+		t.Errorf("each trial allocates %v times", n)
+	}
+}
+
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {
