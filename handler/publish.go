@@ -51,8 +51,9 @@ type Publish struct {
 	Tenant string `json:"tenant,omitempty"`
 
 	// The event id, by which a webhook that is sent again is recognized as a
-	// duplicate. Supports placeholders. Default: the provider's delivery id if it
-	// is covered by the signature, otherwise a generated id.
+	// duplicate. Supports placeholders; if one of them is empty, the id is
+	// generated. Default: the provider's delivery id if it is covered by the
+	// signature, otherwise a generated id.
 	EventID string `json:"event_id,omitempty"`
 
 	// Request headers to store with the event and send with each delivery: names,
@@ -104,11 +105,7 @@ func (p *Publish) Validate() error {
 		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
 	}
 	for _, pattern := range p.ForwardHeaders {
-		name, open := strings.CutSuffix(pattern, "*")
-		if open {
-			name += "x" // the shortest that a pattern is for
-		}
-		if err := egress.CheckHeader(name, ""); err != nil {
+		if err := egress.CheckHeader(pattern, ""); err != nil { // a name may have a *
 			return fmt.Errorf("webhook_publish: forward_headers %s: %w", pattern, err)
 		}
 	}
@@ -200,7 +197,11 @@ func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
 	if p.EventID == "" && v != nil && v.message != nil && v.message.Signed.ID {
 		return outbound.AsEventID(v.message.ID)
 	}
-	return outbound.AsEventID(repl.ReplaceAll(p.EventID, ""))
+	id, err := repl.ReplaceOrErr(p.EventID, true, true)
+	if err != nil {
+		return "" // what stands around the placeholder, all that lack it would share
+	}
+	return outbound.AsEventID(id)
 }
 
 // payloads is the room for those that are read and not stored yet.

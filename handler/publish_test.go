@@ -32,26 +32,34 @@ func TestPublishRefusals(t *testing.T) {
 	webhooks {
 		store sqlite %s
 		max_payload 1KiB
-	}`, log, storePath(t)), `webhook_publish order.created {
+	}`, log, storePath(t)), `request_body /small {
+		max_size 500
+	}
+	webhook_publish order.created {
 		tenant {header.X-Tenant}
 	}`)
 	for name, c := range map[string]struct {
-		method, tenant, body string
-		status               int
-		logged               string
+		method, path, tenant, body string
+		status                     int
+		logged                     string
 	}{
-		"taken":       {"POST", "acme", "{}", 202, ""},
-		"too large":   {"POST", "acme", strings.Repeat("x", 2000), 413, "max_payload"},
-		"no tenant":   {"POST", "a b", "{}", 422, "tenant"},
-		"none at all": {"POST", "", "{}", 422, "tenant"},
-		"not a POST":  {"GET", "acme", "", 405, "only POST"},
-		"just a look": {"HEAD", "acme", "", 405, "only POST"},
+		"taken":           {"POST", "/", "acme", "{}", 202, ""},
+		"too large":       {"POST", "/", "acme", strings.Repeat("x", 2000), 413, "max_payload"},
+		"too large there": {"POST", "/small", "acme", strings.Repeat("x", 1000), 413, "too large"},
+		"no tenant":       {"POST", "/", "a b", "{}", 422, "tenant"},
+		"none at all":     {"POST", "/", "", "{}", 422, "tenant"},
+		"not a POST":      {"GET", "/", "acme", "", 405, "only POST"},
+		"just a look":     {"HEAD", "/", "acme", "", 405, "only POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := must(http.NewRequest(c.method, s.url, strings.NewReader(c.body)))
+			r := must(http.NewRequest(c.method, s.url+c.path, strings.NewReader(c.body)))
 			r.Header.Set("X-Tenant", c.tenant)
-			if got := do(t, r); got.StatusCode != c.status {
-				t.Errorf("status %d, want %d", got.StatusCode, c.status)
+			if c.path == "/small" {
+				r.ContentLength = -1 // else request_body refuses it, and logs nothing
+			}
+			got := do(t, r)
+			if allow := got.Header.Get("Allow"); got.StatusCode != c.status || (allow == "POST") != (c.status == 405) {
+				t.Errorf("status %d with Allow: %s, want %d", got.StatusCode, allow, c.status)
 			}
 			written, err := os.ReadFile(log)
 			if err != nil {
@@ -63,6 +71,22 @@ func TestPublishRefusals(t *testing.T) {
 			}
 		})
 	}
+	if used := payloads.Taken(); used != 0 {
+		t.Errorf("%d bytes are held", used)
+	}
+}
+
+// TestPublishWithoutRoom: whoever sends more than there is memory for may come again.
+func TestPublishWithoutRoom(t *testing.T) {
+	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", "webhook_publish order.created")
+	others := payloads.Part()
+	others.Grow(64 << 20)
+	got := do(t, post(t, s.url, "{}"))
+	others.Release()
+	if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		t.Errorf("got %s, %v", got.Status, got.Header)
+	}
+	do(t, post(t, s.url, "{}")).want(t, http.StatusAccepted)
 }
 
 // TestProvidersRetryIsNoSecondEvent: unless something else is configured, an event has
@@ -74,19 +98,27 @@ func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
 			webhook_verify standard-webhooks whsec_%s
 			webhook_publish a
 		}
+		handle /order {
+			webhook_verify standard-webhooks whsec_%[2]s
+			webhook_publish a {
+				event_id order-{header.X-Order}
+			}
+		}
 		handle /github {
-			webhook_verify github %q
+			webhook_verify github %[3]q
 			webhook_publish a
 		}
 	}`, port, base64.StdEncoding.EncodeToString([]byte(testSecret)), testSecret))
 	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
-	for i, again := range []bool{false, true} {
-		r := post(t, fmt.Sprintf("http://127.0.0.1:%d/standard", port), "{}")
-		at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has its own
-		sum := must(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))
-		r.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}}
-		if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":"msg_1","deliveries":0,"duplicate":%v`, again)) {
-			t.Errorf("attempt %d: %s %s", i+1, got.Status, got.body)
+	for path, id := range map[string]string{"standard": "msg_1", "order": "order-7"} {
+		for i, again := range []bool{false, true} {
+			r := post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")
+			at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has its own
+			sum := must(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))
+			r.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Order": {"7"}}
+			if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":%q,"deliveries":0,"duplicate":%v`, id, again)) {
+				t.Errorf("%s, attempt %d: %s %s", path, i+1, got.Status, got.body)
+			}
 		}
 	}
 	for _, body := range []string{`{"a":1}`, `{"a":2}`} {
@@ -136,6 +168,26 @@ func TestPublishDropped(t *testing.T) {
 	}
 }
 
+// TestPublishWithoutAnID: events that don't have what their id is made of are not
+// taken for one another.
+func TestPublishWithoutAnID(t *testing.T) {
+	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `handle /whole {
+		webhook_publish order.created {
+			event_id {header.X-Delivery}
+		}
+	}
+	handle /part {
+		webhook_publish order.created {
+			event_id order-{header.X-Delivery}
+		}
+	}`)
+	for _, path := range []string{"/whole", "/part"} {
+		for _, body := range []string{"first", "second", "second"} {
+			do(t, post(t, s.url+path, body)).want(t, http.StatusAccepted)
+		}
+	}
+}
+
 // TestPublishBeforeVerify: the wrong order of the two, which a route may have, takes
 // no event from a stranger; one that names nothing of webhook_verify needs none.
 func TestPublishBeforeVerify(t *testing.T) {
@@ -150,9 +202,17 @@ func TestPublishBeforeVerify(t *testing.T) {
 	}
 	route /none {
 		webhook_publish order.created
+	}
+	route /rollout {
+		webhook_verify github s3cret {
+			enforce off
+		}
+		webhook_publish github.{http.webhook.event_type}
 	}`)
-	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202} {
-		do(t, post(t, s.url+"/"+path, "{}")).want(t, status)
+	for path, status := range map[string]int{"wrong": 403, "id": 403, "none": 202, "rollout": 202} {
+		for _, body := range []string{"{}", ""} {
+			do(t, post(t, s.url+"/"+path, body)).want(t, status)
+		}
 	}
 }
 
@@ -170,13 +230,15 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	instead := fmt.Sprintf("reverse_proxy %s {\n@down status 503\nhandle_response @down {\nwebhook_publish app.down\n}\n}", down.addr)
 	for name, c := range map[string]struct {
 		directives string
+		length     int64
 		status     int
 	}{
-		"away":               {verify + away, 202},
-		"away, traced":       {"tracing\n" + verify + away, 202}, // error routes have another copy of the request
-		"breaks off":         {verify + "reverse_proxy " + broken, 202},
-		"down":               {verify + instead, 202},
-		"down, not verified": {instead, 500},
+		"away":                  {verify + away, 100 << 10, 202},
+		"away, traced":          {"tracing\n" + verify + away, 100 << 10, 202}, // error routes have another copy of the request
+		"away, traced, chunked": {"tracing\n" + verify + away, -1, 202},
+		"breaks off":            {verify + "reverse_proxy " + broken, 100 << 10, 202},
+		"down":                  {verify + instead, 100 << 10, 202},
+		"down, not verified":    {instead, 100 << 10, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := make(chan string, 1)
@@ -194,13 +256,16 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 				}
 			}`, port, c.directives))
 			body := strings.Repeat("x", 100<<10)
-			do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)).want(t, c.status)
+			r := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body)
+			r.ContentLength = c.length
+			do(t, r).want(t, c.status)
 			if c.status != 202 {
 				return
 			}
 			if payload := <-got; payload != body {
 				t.Errorf("%d of %d bytes are delivered", len(payload), len(body))
 			}
+			until(t, "the memory of all bodies", func() bool { return bodies.Taken()+payloads.Taken() == 0 })
 		})
 	}
 }
@@ -215,7 +280,9 @@ func TestPublishRefused(t *testing.T) {
 			webhook_publish app.down
 		}
 	}`, port, freePort()))
-	do(t, signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}"), "other")).want(t, 401)
+	r := post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), "{}")
+	do(t, r).want(t, 401)
+	do(t, signGitHub(r, "other")).want(t, 401)
 }
 
 // A type that isn't found leaves its place to a word of its own, so that whoever
