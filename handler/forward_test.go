@@ -30,7 +30,8 @@ func TestForwardHeaders(t *testing.T) {
 	}`)
 	r := post(t, s.url, "{}")
 	kept := []string{"X-Named-Token", "X-GitHub-Event", "X-Author", "X-Hub-Signature-256"}
-	left := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-Goog-Channel-Token", "X-AdobeSign-ClientId", "Api-Key", "X-Auth-Request-Email"}
+	left := []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-Goog-Channel-Token", "X-AdobeSign-ClientId", "Api-Key", "X-Auth-Request-Email",
+		"X-ApiKey", "X-Credential", "X-Credentials", "X-JWT", "X-Password", "X-Secret", "X-Session"}
 	for _, name := range slices.Concat(kept, left) {
 		r.Header.Set(name, "value")
 	}

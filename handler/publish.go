@@ -223,9 +223,6 @@ func readPayload(r *http.Request, v *verdict, limit int64) ([]byte, room.Part, e
 
 // unread tells why a payload wasn't read.
 func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) error {
-	if limited, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-		return limited // by request_body
-	}
 	switch {
 	case errors.Is(err, room.ErrTooLarge):
 		return tooLarge(limit)
@@ -237,7 +234,7 @@ func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) erro
 	case errors.Is(err, room.ErrGone):
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("%w: put webhook_verify, which keeps it, or webhook_publish in front of that", err))
 	}
-	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
+	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err)) // or request_body's own
 }
 
 // tooLarge tells the operator what to do: a provider can't send less.

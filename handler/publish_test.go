@@ -286,13 +286,14 @@ func TestPublishRefused(t *testing.T) {
 }
 
 // A type that isn't found leaves its place to a word of its own, so that whoever
-// subscribes to all of a prefix gets the event.
+// subscribes to all of a prefix gets the event, and so does the type of a body.
 func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
-		if got := (&Publish{EventType: written}).event(r, nil).Type; got != want {
-			t.Errorf("%s: %s, want %s", written, got, want)
+		got := (&Publish{EventType: written}).event(r, nil)
+		if got.Type != want || got.ContentType != "application/octet-stream" {
+			t.Errorf("%s: %s of type %s, want %s", written, got.Type, got.ContentType, want)
 		}
 	}
 }

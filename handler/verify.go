@@ -354,7 +354,6 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		return
 	}
 	if v.message, err = check.Finish(v.body, v.body.Size()); err != nil {
-		v.message = nil
 		v.fail(err)
 		return
 	}

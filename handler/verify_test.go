@@ -203,6 +203,7 @@ func TestConfigErrors(t *testing.T) {
 		{"content without the body", "webhook_verify hmac s {\nsignature header X\ncontent \"{header.X-Y}\"\n}", "unbound_body"},
 		{"unknown algorithm", "webhook_verify hmac s {\nsignature header X\nalgorithm md5\n}", "md5"},
 		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "such as: replay ack 24h"},
+		{"replay of what nothing tells apart", "webhook_verify mandrill s {\ncontent \"{url}\"\nunbound_body allow\nreplay ack 1h\n}", "two messages could pass for one"},
 		{"a replay life below the tolerance", "webhook_verify stripe s {\nreplay ack 1s\n}", "leave the time out"},
 		{"public URL with a path", "webhook_verify github s {\npublic_url https://hooks.example.com/github\n}", "path and query"},
 		{"verify token of no handshake", "webhook_verify gitlab s {\nverify_token t\n}", "verify_token: the scheme has no handshake that takes one"},
@@ -247,7 +248,7 @@ func TestEnforceOff(t *testing.T) {
 		max_body 64KiB
 	}
 	reverse_proxy `+app.addr+` {
-		header_up X-Placeholders "{http.webhook.verified}|{http.webhook.error}"
+		header_up X-Placeholders "{http.webhook.verified}|{http.webhook.secret_index}|{http.webhook.error}"
 	}`)
 	large := string(spooltest.Bytes(300 << 10))
 	tests := []struct {
@@ -258,17 +259,17 @@ func TestEnforceOff(t *testing.T) {
 		header string
 		want   string
 	}{
-		{"verified", "POST", "{}", nil, "github", "true|"},
-		{"bad signature", "POST", "{}", func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "")) }, "false", "false|bad_signature"},
-		{"no signature", "POST", "{}", func(r *http.Request) { r.Header.Del("X-Hub-Signature-256") }, "false", "false|missing_signature"},
-		{"another method", "PUT", "{}", nil, "false", "false|method_not_allowed"},
-		{"no body at all", "GET", "", nil, "false", "false|method_not_allowed"},
-		{"too large", "POST", large, nil, "false", "false|body_too_large"},
-		{"too large, length unknown", "POST", large, func(r *http.Request) { r.ContentLength = -1 }, "false", "false|body_too_large"},
+		{"verified", "POST", "{}", nil, "github", "true|0|"},
+		{"bad signature", "POST", "{}", func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "")) }, "false", "false||bad_signature"},
+		{"no signature", "POST", "{}", func(r *http.Request) { r.Header.Del("X-Hub-Signature-256") }, "false", "false||missing_signature"},
+		{"another method", "PUT", "{}", nil, "false", "false||method_not_allowed"},
+		{"no body at all", "GET", "", nil, "false", "false||method_not_allowed"},
+		{"too large", "POST", large, nil, "false", "false||body_too_large"},
+		{"too large, length unknown", "POST", large, func(r *http.Request) { r.ContentLength = -1 }, "false", "false||body_too_large"},
 		{"a claim from outside", "POST", "{}", func(r *http.Request) {
 			r.Header.Del("X-Hub-Signature-256")
 			r.Header.Set("Webhook-Verified", "github")
-		}, "false", "false|missing_signature"},
+		}, "false", "false||missing_signature"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -384,7 +385,9 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 	webhook_verify github %q
 	reverse_proxy 127.0.0.1:%d
 	handle_errors {
-		reverse_proxy %s
+		reverse_proxy %s {
+			header_up X-Length {header.Content-Length}
+		}
 	}
 }`, port, testSecret, freePort(), fallback.addr))
 	body := string(spooltest.Bytes(200 << 10))
@@ -392,11 +395,12 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 	if got := fallback.one(t); string(got.body) != body {
 		t.Errorf("the fallback got %d bytes", len(got.body))
 	}
+	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
 	// what was refused reaches an error route without its body and without claims
 	forged := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), "other")
 	forged.Header.Set("Webhook-Verified", "github")
 	do(t, forged)
-	if got := fallback.one(t); len(got.body) != 0 || got.Header["Webhook-Verified"] != nil {
+	if got := fallback.one(t); len(got.body) != 0 || got.Header.Get("X-Length") != "" || got.Header["Webhook-Verified"] != nil {
 		t.Errorf("the error route got %d bytes, %v", len(got.body), got.Header)
 	}
 }
@@ -423,6 +427,11 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 			unbound_body allow
 		}
 		reverse_proxy `+app.addr+`
+	}
+	handle /rollout {
+		webhook_verify meta {env.VERIFY_TEST_SECRET} {
+			enforce off
+		}
 	}`)
 	body := "{}"
 	r := signGitHub(post(t, s.url+"/github", body), body)
@@ -431,6 +440,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	r = post(t, s.url+"/github?token=query-token", body)
 	r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", body))
 	do(t, r).want(t, http.StatusUnauthorized)
+	do(t, post(t, s.url+"/rollout", body)).want(t, http.StatusOK)
 
 	metrics := admin(t, "GET", "/metrics", "").body
 	for _, want := range []string{
@@ -454,8 +464,8 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 		switch {
 		case strings.Contains(line, `"webhook refused"`):
 			refused = line
-		case strings.Contains(line, "http.log.access") && strings.Contains(line, `"status":401`):
-			access = line
+		case strings.Contains(line, "http.log.access"):
+			access += line
 		}
 	}
 	for _, want := range []string{`"level":"warn"`, "http.handlers.webhook_verify", `"provider":"github"`, `"reason":"bad_signature"`, `"status":401`, `"client_ip":"127.0.0.1"`, `"path":"/github"`} {
@@ -466,11 +476,18 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	if strings.Contains(refused, "query-token") || strings.Contains(refused, "sha256=") {
 		t.Errorf("the log of a refusal shows too much: %s", refused)
 	}
-	if !strings.Contains(access, `"webhook":{"provider":"github","verdict":"refused","reason":"bad_signature"}`) {
-		t.Errorf("the access log doesn't tell the verdict: %s", access)
+	for _, want := range []string{
+		`"webhook":{"provider":"github","verdict":"verified","secret_index":0,"id":"72d3162e-cc78-11e3-81ab-4c9367dc0958","event_type":"push"}`,
+		`"webhook":{"provider":"github","verdict":"refused","reason":"bad_signature"}`,
+	} {
+		if !strings.Contains(access, want) {
+			t.Errorf("the access log doesn't tell the verdict %s: %s", want, access)
+		}
 	}
-	if !strings.Contains(string(written), "request>uri query") {
-		t.Error("no warning about the signature in the URL")
+	for _, want := range []string{"request>uri query { delete token }", "enforce off: every request is passed on", "for as long as there is no verify_token", "webhook would be refused (enforce off)"} {
+		if n := strings.Count(string(written), want); n != 1 {
+			t.Errorf("%d warnings say: %s", n, want)
+		}
 	}
 	config := admin(t, "GET", "/config/", "").body
 	for where, text := range map[string]string{"log": string(written), "metrics": metrics, "config": config} {
