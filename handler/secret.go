@@ -17,9 +17,6 @@ const maxSecret = 64 << 10
 // To be called when a config is loaded, so that a secret that can't be had is a
 // config that doesn't load.
 func resolveSecret(directive, raw string) (string, error) {
-	if raw == "" {
-		return "", fmt.Errorf("%s: the secret is empty: write a placeholder such as {env.NAME} or {file./run/secrets/name}, or the secret itself", directive)
-	}
 	// the Caddyfile adapter takes {file.name} for its shorthand of a request's file
 	raw = strings.ReplaceAll(raw, "{http.request.uri.path.file.", "{file.")
 	secret, err := resolveText(directive, raw)
@@ -27,7 +24,7 @@ func resolveSecret(directive, raw string) (string, error) {
 	case err != nil:
 		return "", err
 	case secret == "":
-		return "", fmt.Errorf("%s: the secret is empty", directive)
+		return "", fmt.Errorf("%s: the secret is empty: write a placeholder such as {env.NAME} or {file./run/secrets/name}, or the secret itself", directive)
 	case len(secret) > maxSecret:
 		return "", fmt.Errorf("%s: the secret is longer than %d bytes: does its placeholder name the right file?", directive, maxSecret)
 	}
