@@ -206,6 +206,28 @@ func TestCancelTheFirstInOrder(t *testing.T) {
 	r.next(t)
 }
 
+// Without an order, what is cancelled holds up nothing: a receiver that is down is
+// tried no sooner.
+func TestCancelWithoutAnOrder(t *testing.T) {
+	h, r, healthy := open(t, retries(time.Hour, time.Hour)), newReceiver(t), newReceiver(t)
+	r.answers(status(http.StatusServiceUnavailable))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	var d *outbound.AttemptDone
+	for range 10 {
+		h.publish("a", `1`)
+		r.next(t)
+		d = h.ended()
+	}
+	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthDown && !h.sub().PausedUntil.IsZero() })
+	r.answers(nil)
+	h.publish("a", `2`) // which is due at once
+	if _, err := h.Cancel(t.Context(), d.Delivery.With(store.DeliveryPrefix)); err != nil {
+		t.Fatal(err)
+	}
+	h.nudge(healthy)
+	r.none(t)
+}
+
 // An attempt that is under way has its outcome.
 func TestCancelDuringAnAttempt(t *testing.T) {
 	h, r := open(t, retries(time.Hour)), newReceiver(t)

@@ -133,6 +133,28 @@ func TestRotationShortensTheGrace(t *testing.T) {
 	}
 }
 
+// A grace is told of for as long as the scheme of now keeps it.
+func TestRotationThenAnotherScheme(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+	s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
+	rot, err := h.RotateSecret(t.Context(), s.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		scheme string
+		until  time.Time
+	}{{"github", time.Time{}}, {"stripe", rot.PreviousExpires}} {
+		s, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Scheme = c.scheme; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := h.Signing(s); got.Secret != rot.Secret || !got.PreviousExpires.Equal(c.until) {
+			t.Errorf("%s: %+v, want the secret before until %v", c.scheme, got, c.until)
+		}
+	}
+}
+
 // Where a scheme has room for one signature, no grace is told of that it can't keep.
 func TestRotationWithOneSignature(t *testing.T) {
 	h := open(t)
