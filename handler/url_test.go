@@ -1,9 +1,13 @@
 package handler
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // The signed URL is the one that the provider called: not what a rewrite made of
@@ -66,6 +70,18 @@ func TestSignedURL(t *testing.T) {
 			t.Errorf("got %s", answer)
 		}
 	})
+}
+
+// What came over TLS is https, unless a trusted proxy knows better.
+func TestSignedURLOverTLS(t *testing.T) {
+	r := prepared(httptest.NewRequest(http.MethodPost, "https://hooks.example.com/a?b=c", nil))
+	for trusted, want := range map[bool]string{false: "https://hooks.example.com/a?b=c", true: "http://hooks.example.com/a?b=c"} {
+		r.Header.Set("X-Forwarded-Proto", "http")
+		caddyhttp.SetVar(r.Context(), caddyhttp.TrustedProxyVarKey, trusted)
+		if _, got := asSent(r); got.String() != want {
+			t.Errorf("trusted: %t: got %s, want %s", trusted, got.String(), want)
+		}
+	}
 }
 
 // No spelling of the path reaches the app beside the verifier.

@@ -75,6 +75,33 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestShared: what fits is taken beside others, and what is refused takes nothing.
+func TestShared(t *testing.T) {
+	r := New(10_000)
+	read := func(size int, told int64) (Part, error) {
+		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), told), 100_000)
+		return part, err
+	}
+	first, err := read(5000, 5000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for told, size := range map[int64]int{6000: 6000, -1: 6000} { // the second begins with less
+		if _, err := read(size, told); !errors.Is(err, ErrFull) {
+			t.Errorf("more than fits, %d told: %v", told, err)
+		}
+	}
+	second, err := read(4998, 4998)
+	if err != nil || r.Taken() != 10_000 {
+		t.Errorf("what just fits: %v, and %d are taken", err, r.Taken())
+	}
+	first.Release()
+	second.Release()
+	if taken := r.Taken(); taken != 0 {
+		t.Errorf("%d bytes are still taken", taken)
+	}
+}
+
 // TestSlow: a body may come slowly, and not for ever.
 func TestSlow(t *testing.T) {
 	r := New(1 << 20)
