@@ -44,7 +44,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 		if version, err = formatVersion(ctx, s.pool); err != nil || version == len(migrations) {
 			return err
 		}
-		if err = s.upgrade(ctx, version); !exists(err) {
+		if err = again(func() error { return s.upgrade(ctx, version) }); !exists(err) {
 			return err
 		}
 	}

@@ -239,6 +239,17 @@ func TestUpgradeByTwoAtOnce(t *testing.T) {
 	}
 }
 
+// An upgrade that the server breaks off for the sake of a node that is running is
+// tried again.
+func TestUpgradeThatIsTriedAgain(t *testing.T) {
+	dsn := formerly(t, 1)
+	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
+		CREATE FUNCTION broken() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'broken off' USING ERRCODE = 'deadlock_detected'; END IF; END $$;
+		CREATE EVENT TRIGGER broken ON ddl_command_start EXECUTE FUNCTION broken()`)
+	open(t, postgres.Config{DSN: dsn})
+}
+
 // begin begins a transaction, which ends with the test.
 func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 	t.Helper()
