@@ -54,18 +54,24 @@ func (s *Store) Remember(ctx context.Context, now time.Time, seen []store.Rememb
 // Remembered implements store.Memory.
 func (s *Store) Remembered(ctx context.Context, now time.Time) (seen []store.Remembered, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, selectSeen, selects.Millis(now))
-		return each(rows, err, func(row pgx.Rows) error {
-			var key []byte
-			var until int64
-			err := row.Scan(&key, &until)
-			k := store.Remembered{Until: selects.FromMillis(until)}
-			copy(k.Key[:], key)
-			seen = append(seen, k)
-			return err
-		})
+		seen, err = remembered(ctx, db, now)
+		return err
 	})
 	return seen, s.fail("reading which inbound messages were seen", err)
+}
+
+func remembered(ctx context.Context, db querier, now time.Time) (seen []store.Remembered, err error) {
+	rows, err := db.Query(ctx, selectSeen, selects.Millis(now))
+	err = each(rows, err, func(row pgx.Rows) error {
+		var key []byte
+		var until int64
+		err := row.Scan(&key, &until)
+		k := store.Remembered{Until: selects.FromMillis(until)}
+		copy(k.Key[:], key)
+		seen = append(seen, k)
+		return err
+	})
+	return seen, err
 }
 
 // Follow implements store.SharedMemory.
@@ -79,11 +85,14 @@ func (s *Store) learn(seen []store.Remembered) {
 }
 
 // relearn passes on all there is: it may not have been told while nobody listened.
+// It isn't a call, for which Close would wait, that waits for it.
 func (s *Store) relearn(ctx context.Context) error {
 	if s.follower.Load() == nil {
 		return nil
 	}
-	seen, err := s.Remembered(ctx, time.Now())
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	seen, err := remembered(ctx, s.pool, time.Now())
 	s.learn(seen)
 	return err
 }

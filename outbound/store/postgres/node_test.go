@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -320,6 +321,39 @@ func TestFollow(t *testing.T) {
 	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 	remember(keys(300, 301))
 	wait(keys(300, 301)...)
+}
+
+// A node that is closed while it listens anew, and asks what it has missed, is closed.
+func TestCloseWhileItListensAnew(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	s.Follow(func([]store.Remembered) {})
+	listening(t, dsn, 1)
+	pgtest.Execute(t, dsn, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$;
+		CREATE TRIGGER slow BEFORE INSERT ON webhooks.event_type FOR EACH ROW EXECUTE FUNCTION slow()`)
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	calls.Go(func() {
+		if err := s.PutEventType(context.Background(), store.EventType{Name: "a"}); err != nil {
+			t.Error(err)
+		}
+	})
+	for end := time.Now().Add(patience); !pgtest.Sleeping(t, dsn); {
+		if time.Now().After(end) {
+			t.Fatal("nothing is under way")
+		}
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }() // it waits for the call
+	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it isn't closed")
+	}
 }
 
 // listening waits until so many nodes hear what is told.
