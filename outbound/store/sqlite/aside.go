@@ -76,7 +76,15 @@ func replace(path string, r store.Salvage) error {
 	if err := os.Rename(path+partSuffix, path+wholeSuffix); err != nil {
 		return err
 	}
-	return errors.Join(setAside(path, r.Path), takePlace(path))
+	return swap(path, r.Path)
+}
+
+// swap sets the damaged file aside, and only then puts the new one in its place.
+func swap(path, aside string) error {
+	if err := setAside(path, aside); err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(path+wholeSuffix, path), syncDir(path))
 }
 
 // setAside gives a file, and those that SQLite has beside it, another name. The
@@ -88,10 +96,6 @@ func setAside(path, aside string) error {
 		}
 	}
 	return nil
-}
-
-func takePlace(path string) error {
-	return errors.Join(os.Rename(path+wholeSuffix, path), syncDir(path))
 }
 
 // resume goes on where a crash has broken off salvaging.
@@ -111,7 +115,7 @@ func (s *Store) resume() error {
 		return fmt.Errorf("%s%s is there without its report; move it away", s.path, wholeSuffix)
 	}
 	aside := strings.TrimSuffix(names[len(names)-1], reportSuffix)
-	return errors.Join(setAside(s.path, aside), takePlace(s.path))
+	return swap(s.path, aside)
 }
 
 // asideFor is a name for a damaged file.

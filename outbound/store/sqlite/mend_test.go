@@ -173,6 +173,28 @@ func TestSalvageIsBrokenOff(t *testing.T) {
 	}
 }
 
+// TestDamagedFileThatCannotBeSetAside checks that the new file doesn't take the place
+// of a damaged one that couldn't be given another name: it would be lost.
+func TestDamagedFileThatCannotBeSetAside(t *testing.T) {
+	const aside = ".damaged-20260314T150926.535Z"
+	for _, suffix := range []string{"-wal", ""} {
+		path := filepath.Join(fastDir(t), "webhooks.db")
+		for name, text := range map[string]string{"": "damaged", "-wal": "its log", ".salvaged": "new", ".lock": "", aside + ".json": "{}"} {
+			write(t, path+name, text)
+		}
+		if err := os.MkdirAll(path+aside+suffix+"/in the way", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}); err == nil {
+			s.Close()
+			t.Error("it was opened")
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != "damaged" {
+			t.Errorf("%q is in the way: the file has %q, %v", suffix, b, err)
+		}
+	}
+}
+
 // salvagedFiles are those of a salvaged store, by suffix, after it was closed.
 func salvagedFiles(t *testing.T, im *image, damaged []byte) map[string][]byte {
 	t.Helper()
