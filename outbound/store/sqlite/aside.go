@@ -98,24 +98,30 @@ func setAside(path, aside string) error {
 	return nil
 }
 
-// resume goes on where a crash has broken off salvaging.
-func (s *Store) resume() error {
+// resume goes on where a crash, or an error, has broken off salvaging, and tells
+// whether the new file was whole then.
+func (s *Store) resume() (whole bool, err error) {
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
 		os.Remove(s.path + partSuffix + suffix)
 	}
-	_, err := os.Stat(s.path + wholeSuffix)
+	_, err = os.Stat(s.path + wholeSuffix)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	}
 	names := reports(s.path)
 	if len(names) == 0 {
-		return fmt.Errorf("%s%s is there without its report; move it away", s.path, wholeSuffix)
+		return true, fmt.Errorf("%s%s is there without its report; move it away", s.path, wholeSuffix)
 	}
-	aside := strings.TrimSuffix(names[len(names)-1], reportSuffix)
-	return swap(s.path, aside)
+	report := names[len(names)-1]
+	if err := swap(s.path, strings.TrimSuffix(report, reportSuffix)); err != nil {
+		return true, fmt.Errorf("setting the damaged file aside: %w", err)
+	}
+	s.log.Error("webhooks store: the damaged file has been set aside, and the new one is in its place; see its report for what was lost",
+		"path", s.path, "report", report)
+	return true, nil
 }
 
 // asideFor is a name for a damaged file.

@@ -22,8 +22,12 @@ import (
 // its event and a subscription that wants it are there is made anew: it may
 // have been made before, but nothing that was accepted is dropped in silence.
 //
-// A stop, or an error, leaves the damaged file where it is.
+// A stop, or an error, leaves the damaged file where it is. Where it only couldn't be
+// set aside, the next try does that.
 func (s *Store) salvage(stopped func() error, cause error) error {
+	if whole, err := s.resume(); whole || err != nil {
+		return err
+	}
 	started := time.Now()
 	s.log.Error("webhooks store: the file is damaged; what can be read is put into a new one", "path", s.path, "error", cause)
 	aside, err := asideFor(s.path, started)

@@ -136,7 +136,7 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 
 // openSound opens the file, or what can be read of it where it is damaged.
 func (s *Store) openSound(ctx context.Context) (*connections, error) {
-	if err := s.resume(); err != nil {
+	if _, err := s.resume(); err != nil {
 		return nil, err
 	}
 	conns, err := openFile(s.path)

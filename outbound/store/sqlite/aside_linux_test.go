@@ -1,0 +1,53 @@
+package sqlite_test
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
+)
+
+// TestSettingAsideFailsForAWhile checks that a damaged file which can't be renamed, as
+// on a disk with no room for the name, is salvaged once, and set aside when it can be.
+func TestSettingAsideFailsForAWhile(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
+	fillStore(t, path, sub, 1200)
+	breakPages(t, path, "delivery_pending")
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
+		t.Skipf("what is mounted on can't be renamed, which needs the right to mount (%v)", err)
+	}
+	unmount := func() error { return syscall.Unmount(path, syscall.MNT_DETACH) }
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	claim := func() error {
+		_, err := s.Claim(ctx, time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: 2000}})
+		return err
+	}
+	_ = claim() // it comes upon the damage
+	for strings.Count(log.String(), "can't open the file again") < 3 {
+		if ctx.Err() != nil {
+			t.Fatal(unmount(), log.String())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := unmount(); err != nil {
+		t.Fatal(err)
+	}
+	works(ctx, t, claim)
+	if reports, err := filepath.Glob(path + ".damaged-*.json"); err != nil || len(reports) != 1 || len(s.Salvages()) != 1 {
+		t.Errorf("the reports are %v, %v: %+v", reports, err, s.Salvages())
+	}
+}
