@@ -522,6 +522,35 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 	}
 }
 
+// A search for what is to be queued again ends with who asked for it.
+func TestRequeueThatIsCancelled(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE webhooks.event`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	queued := make(chan error, 1)
+	go func() {
+		_, err := s.Requeue(ctx, store.Query{Tenant: "acme", Limit: 1}, time.Now())
+		queued <- err
+	}()
+	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("nothing is searched")
+		}
+	}
+	cancel()
+	if err := <-queued; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 // A claim doesn't wait for what another transaction has locked of an order, and
 // takes nothing behind it.
 func TestClaimOfWhatIsLocked(t *testing.T) {

@@ -47,22 +47,26 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 	return done, s.fail("deleting dead letters", err)
 }
 
-// changeMany changes the deliveries that match in one transaction. The update
-// leaves out what has changed since they were found.
-func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (done store.Changed, err error) {
+// changeMany changes the deliveries that match in one transaction. It finds them
+// before that, since it may search for long, and the update leaves out what has
+// changed meanwhile.
+func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (store.Changed, error) {
 	sql, conditions := dialect.Deliveries(q, `d.id`, also)
-	change := func(ctx context.Context, tx pgx.Tx) error {
-		done = store.Changed{}
-		rows, err := tx.Query(ctx, numbered(sql), params(conditions)...)
-		found, err := collect[int64](rows, err)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		done.Last, done.More = store.ID(found[len(found)-1]), len(found) == q.Limit
+	var found []int64
+	err := s.read(ctx, func(ctx context.Context, db querier) (err error) {
+		found, err = collect[int64](db.Query(ctx, numbered(sql), params(conditions)...))
+		return err
+	})
+	if err != nil || len(found) == 0 {
+		return store.Changed{}, err
+	}
+	var done store.Changed
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		done = store.Changed{Last: store.ID(found[len(found)-1]), More: len(found) == q.Limit}
 		if _, err := tx.Exec(ctx, lockFound, found); err != nil {
 			return err
 		}
-		rows, err = tx.Query(ctx, update+returning, append([]any{found}, args...)...)
+		rows, err := tx.Query(ctx, update+returning, append([]any{found}, args...)...)
 		if err = each(rows, err, func(row pgx.Rows) error {
 			var id, subscription int64
 			err := row.Scan(&id, &subscription)
@@ -77,9 +81,11 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 		var b pgx.Batch
 		s.notifyOwners(&b, newsAsked, keys(done.Subscriptions))
 		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return store.Changed{}, err
 	}
-	err = s.reading(ctx, func() error { return s.write(ctx, change) }) // what it searches may be much
-	return done, err
+	return done, nil
 }
 
 // Bury implements store.Store.
