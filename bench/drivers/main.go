@@ -104,7 +104,8 @@ func spawn(s settings, dir string, d time.Duration) (r result, err error) {
 	if err != nil {
 		return r, fmt.Errorf("running %s: %w", text, err)
 	}
-	return r, json.Unmarshal(out, &r)
+	err = json.Unmarshal(out, &r)
+	return r, err
 }
 
 func measure(rounds int, d time.Duration, parent, only string) error {

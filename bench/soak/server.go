@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -234,7 +233,8 @@ func (s *server) status() (st status, err error) {
 	if err != nil {
 		return st, err
 	}
-	return st, json.Unmarshal(text, &st)
+	err = json.Unmarshal(text, &st)
+	return st, err
 }
 
 // deadLetters are the deliveries that were given up.
@@ -244,12 +244,12 @@ func (s *server) deadLetters() (map[delivery]bool, error) {
 		return nil, err
 	}
 	all := map[delivery]bool{}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+	for lines := json.NewDecoder(bytes.NewReader(text)); lines.More(); {
 		var d struct {
 			Event string `json:"event_id"`
 			URL   string `json:"url"`
 		}
-		if err := json.Unmarshal(lines.Bytes(), &d); err != nil {
+		if err := lines.Decode(&d); err != nil {
 			return nil, fmt.Errorf("reading a dead letter: %w", err)
 		}
 		all[delivery{number(d.Event), int(d.URL[len(d.URL)-1] - '0')}] = true

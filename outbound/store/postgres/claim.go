@@ -189,22 +189,19 @@ func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 // Backlogs implements store.Store.
 func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
-		backlogs, err = findBacklogs(ctx, db)
+		rows, err := db.Query(ctx, selectBacklogs)
+		backlogs, err = collectBacklogs(rows, err)
 		return err
 	})
 	return backlogs, s.fail("looking for waiting deliveries", err)
 }
 
-func findBacklogs(ctx context.Context, db querier) ([]store.Backlog, error) {
-	rows, err := db.Query(ctx, selectBacklogs)
-	return collectBacklogs(rows, err)
-}
-
 func collectBacklogs(rows pgx.Rows, err error) (backlogs []store.Backlog, _ error) {
-	return backlogs, each(rows, err, func(row pgx.Rows) error {
+	err = each(rows, err, func(row pgx.Rows) error {
 		var subscription, due int64
 		err := row.Scan(&subscription, &due)
 		backlogs = append(backlogs, store.Backlog{Subscription: store.ID(subscription), Due: selects.FromMillis(due)})
 		return err
 	})
+	return backlogs, err
 }

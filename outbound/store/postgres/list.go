@@ -55,7 +55,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 
 // collectEvents reads selects.Event, and payloads if they follow.
 func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Event, _ error) {
-	return events, each(rows, err, func(rows pgx.Rows) error {
+	err = each(rows, err, func(rows pgx.Rows) error {
 		var r eventRow
 		var bytes []byte
 		targets := r.targets()
@@ -70,6 +70,7 @@ func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Even
 		events = append(events, e)
 		return err
 	})
+	return events, err
 }
 
 // Delivery implements store.Store.
@@ -99,7 +100,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 
 // collectRecords reads selects.Record.
 func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Record, _ error) {
-	return records, each(rows, err, func(rows pgx.Rows) error {
+	err = each(rows, err, func(rows pgx.Rows) error {
 		var r row
 		var a attemptRow
 		var chosen, tenant, mediaType *string
@@ -124,6 +125,7 @@ func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Re
 		record.Last, err = a.attempt(record.ID, 1)
 		return err
 	})
+	return records, err
 }
 
 // lastAttempts reads those that are not the first.
