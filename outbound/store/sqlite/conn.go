@@ -46,6 +46,21 @@ func (c *conn) close() error {
 	return c.c.Close()
 }
 
+// keptStatements are how many a reader keeps: some 30 KiB each, and a list is another
+// one for each choice of filters.
+const keptStatements = 100
+
+// trim lets go of them all when there are more.
+func (c *conn) trim() {
+	if len(c.stmts) <= keptStatements {
+		return
+	}
+	for sql, st := range c.stmts {
+		_ = st.s.Finalize() // repeats the error of the last step, which is known
+		delete(c.stmts, sql)
+	}
+}
+
 // prepare returns a statement that is kept for the next time.
 func (c *conn) prepare(sql string) (*stmt, error) {
 	if st := c.stmts[sql]; st != nil {

@@ -52,3 +52,35 @@ func TestClaimBesideSearches(t *testing.T) {
 		}
 	}
 }
+
+// TestListsOfManyKinds checks that what a list was asked for isn't kept for good: each
+// filter is another statement, and there are ten thousands.
+func TestListsOfManyKinds(t *testing.T) {
+	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for n := range 1 << 10 {
+		var q store.Query
+		for bit, ask := range []func(){
+			func() { q.Before = 1 }, func() { q.Since = time.Now() }, func() { q.Until = time.Now() },
+			func() { q.EventID = "x" }, func() { q.EventType = "x" }, func() { q.Subscription = "x" },
+			func() { q.Tenant = "x" }, func() { q.Within = "x" }, func() { q.Class = "dns" }, func() { q.Status = 500 },
+		} {
+			if n>>bit&1 == 1 {
+				ask()
+			}
+		}
+		if _, err := s.Deliveries(t.Context(), q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range readers {
+		c := <-s.reading
+		if len(c.stmts) > keptStatements {
+			t.Errorf("%d statements are kept", len(c.stmts))
+		}
+		s.reading <- c
+	}
+}

@@ -258,6 +258,7 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
 	if c.inTransaction() {
 		err = errors.Join(err, c.run("ROLLBACK"))
 	}
+	c.trim()
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}
