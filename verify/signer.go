@@ -68,8 +68,6 @@ func (p *plan) canSign() error {
 		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard")
 	case p.signature.in != "header":
 		return fmt.Errorf("its signature stands in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", map[string]string{"query": "URL", "json": "body", "form": "body"}[p.signature.in])
-	case s.BodyDigest != "":
-		return errors.New("its signature needs the body's hash in the URL; choose another scheme, such as standard")
 	}
 	return nil
 }
@@ -157,8 +155,11 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 			l.content = t
 		}
 	}
-	if p.formContent != nil && in.contentType() == typeForm {
+	switch {
+	case p.formContent != nil && in.contentType() == typeForm:
 		l.content = p.formContent
+	case p.scheme.BodyDigest != "":
+		return errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard")
 	}
 	if err := s.setHeaders(h, in, &l); err != nil {
 		return err
@@ -203,15 +204,18 @@ func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
 		h[p.timestamp.name] = []string{l.timestamp}
 	}
 	for _, field := range []struct {
-		at    place
-		value string
-		what  string
-	}{{p.id, in.id, "id"}, {p.eventType, in.eventType, "event type"}} {
+		at                   place
+		value, what, pattern string
+	}{{p.id, in.id, "id", p.scheme.ID.Pattern}, {p.eventType, in.eventType, "event type", p.scheme.EventType.Pattern}} {
 		if field.at.in != "header" || field.value == "" {
 			continue
 		}
 		if !field.at.admits(field.value) {
-			return fmt.Errorf("the %s has a form that the scheme can't send; use up to %d printable characters without blanks", field.what, maxID)
+			form := fmt.Sprintf("up to %d printable characters without blanks", maxID)
+			if field.pattern != "" {
+				form = "one that matches " + field.pattern
+			}
+			return fmt.Errorf("the %s has a form that the scheme can't send; use %s", field.what, form)
 		}
 		h[field.at.name] = []string{field.value}
 	}

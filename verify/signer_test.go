@@ -137,9 +137,7 @@ func TestCanSignMakesOnePair(t *testing.T) {
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {
-		row := rowOf(t, name)
-		secret := secretFor(t, row)
-		_, err := verify.NewSigner(row, []string{secret})
+		err := rowOf(t, name).CanSign()
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
 			t.Errorf("%s: %v; want the reason (%s) and what to do", name, err, word)
 		}

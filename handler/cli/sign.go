@@ -86,7 +86,7 @@ func (s *signing) run(c *call) error {
 		}
 	}
 	if m.ID == "" && row.ID.In == "header" {
-		m.ID = uuid.NewString() // a form that every provider's id can have
+		m.ID = uuid.NewString() // a form that most ids can have
 	}
 	h, err := parseHeaders(s.headers)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,11 +18,11 @@ import (
 
 const body = `{"webhookTimestamp":1769871845000,"note":"it's – \"ünïcode\""}`
 
-// signers are the names of the schemes that can sign.
+// signers are the names of the schemes that can sign, if not a delivery.
 func signers(t *testing.T) []string {
 	var names []string
 	for _, row := range verify.Schemes() {
-		if row.CanSign() == nil {
+		if _, err := verify.NewSigner(row, []string{secretOf(t, row.Name)}); err == nil {
 			names = append(names, row.Name)
 		}
 	}
@@ -52,15 +53,24 @@ var peculiar = map[string]struct {
 	body string
 	args []string
 }{
-	"contentful": {body, []string{"-H", "X-Contentful-Signed-Headers: x-contentful-signed-headers,x-contentful-timestamp"}},
-	"klaviyo":    {body, []string{"-H", "Klaviyo-Timestamp: 2026-03-14T15:09:26Z"}},
-	"lark":       {body, []string{"-H", "X-Lark-Request-Nonce: 1234"}},
-	"mandrill":   {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
-	"plivo":      {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
+	"configcat":      {body, []string{"--id", strings.Repeat("0123456789abcdef", 2)}},
+	"contentful":     {body, []string{"-H", "X-Contentful-Signed-Headers: x-contentful-signed-headers,x-contentful-timestamp"}},
+	"klaviyo":        {body, []string{"-H", "Klaviyo-Timestamp: 2026-03-14T15:09:26Z"}},
+	"lark":           {body, []string{"-H", "X-Lark-Request-Nonce: 1234"}},
+	"mandrill":       {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
+	"nextcloud-talk": {body, []string{"--id", strings.Repeat("0123456789abcdef", 4)}},
+	"plivo":          {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
+	"twilio":         {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
 }
 
 func TestWhatIsSignedVerifies(t *testing.T) {
-	for _, provider := range signers(t) {
+	names := signers(t)
+	for provider := range peculiar {
+		if !slices.Contains(names, provider) {
+			t.Errorf("%s can't sign", provider)
+		}
+	}
+	for _, provider := range names {
 		t.Run(provider, func(t *testing.T) {
 			special := peculiar[provider]
 			body := cmp.Or(special.body, body)
@@ -166,6 +176,8 @@ func TestSignRefuses(t *testing.T) {
 		"a secret of the wrong form":  {[]string{"standard-webhooks", "--secret", "whsec_?"}, 1, "base64"},
 		"two bodies":                  {[]string{"github", "--secret", "x", "--body", "a", "--body-file", "b"}, 2, "together"},
 		"two things by stdin":         {[]string{"github", "--secret", "-"}, 2, "standard input"},
+		"an id of the wrong form":     {[]string{"configcat", "--secret", "x"}, 1, "one that matches [0-9a-f]{32}"},
+		"a hash that no header has":   {[]string{"twilio", "--secret", "x"}, 1, "except for forms"},
 		"a header of the wrong form":  {[]string{"github", "--secret", "x", "-H", "X Env: a"}, 2, "Name: value"},
 		"a header with a line break":  {[]string{"github", "--secret", "x", "-H", "X-Env: a\r\nEvil: b"}, 2, "Name: value"},
 		"a time of the wrong form":    {[]string{"github", "--secret", "x", "--timestamp", "soon"}, 2, "is not a time"},
