@@ -65,6 +65,8 @@ func TestValidate(t *testing.T) {
 		"each without json":    {func(s *verify.Scheme) { s.Signature.Each = "items" }, []string{"signature", "json"}},
 		"numbered in query":    {func(s *verify.Scheme) { s.Signature.In, s.Signature.Numbered = "query", true }, []string{"signature", "numbered"}},
 		"unknown word":         {func(s *verify.Scheme) { s.Content = "{timestamp}.{bdy}" }, []string{"content", "{bdy}", "column 13", "did you mean {body}?"}},
+		"part of a word":       {func(s *verify.Scheme) { s.Content = "{time}.{body}" }, []string{"did you mean {timestamp}?"}},
+		"short unknown word":   {func(s *verify.Scheme) { s.Content = "{ts}.{body}" }, []string{"no such placeholder; there are"}},
 		"unknown kind":         {func(s *verify.Scheme) { s.Content = "{cookie.x}{body}" }, []string{"content", "{cookie.x}", "column 1", "header.<name>"}},
 		"unknown hash":         {func(s *verify.Scheme) { s.Content = "{body_crc32_hex}" }, []string{"content", "{body_crc32_hex}", "sha256"}},
 		"unknown hash format":  {func(s *verify.Scheme) { s.Content = "{body_sha256_dec}" }, []string{"content", "hex"}},

@@ -276,8 +276,8 @@ func (t *template) has(w word, name string) bool {
 
 // suggestion names the placeholder that is nearest, when it is near.
 func suggestion(name string) string {
-	nearest := slices.MinFunc(sortedKeys(plainWords), func(a, b string) int { return distance(name, a) - distance(name, b) })
-	if distance(name, nearest) > 2 {
+	nearest := slices.MinFunc(sortedKeys(plainWords), func(a, b string) int { return apart(name, a) - apart(name, b) })
+	if apart(name, nearest) == tooFar {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean {%s}?", nearest)
