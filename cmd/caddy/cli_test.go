@@ -266,7 +266,7 @@ func TestStoreCommands(t *testing.T) {
 	if r.code != 1 {
 		t.Errorf("without a server: exit code %d", r.code)
 	}
-	shows(t, r.stderr, "--store", "Caddy runs")
+	shows(t, r.stderr, "name the file by --store", "Caddy runs")
 	for _, file := range []struct {
 		path   string
 		events float64

@@ -171,7 +171,7 @@ func (c *call) storeFile() (string, error) {
 	}
 	var s serverStatus
 	if err := client.ask(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-		return "", fmt.Errorf("asking which file it is, since --store names none: %w", err)
+		return "", fmt.Errorf("name the file by --store, since a running Caddy can't be asked for it: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {
 		return "", fmt.Errorf("the store is the database %s: its own tools do this, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
