@@ -172,6 +172,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"a reserved type":     {"", ":0 {\nwebhook_publish webhooks.{http.webhook.event_type}\n}", "webhook_publish: \"webhooks.{http.webhook.event_type}\": types that begin with webhooks. are for the events that the server publishes about itself"},
 		"no event type":       {"", ":0 {\nwebhook_publish \"order created\"\n}", "webhook_publish: \"order created\" is no event type"},
 		"misspelt type":       {"", ":0 {\nwebhook_publish {http.webhook.provider}.{http.webhook.type}\n}", "webhook_publish: event type: there is no {http.webhook.type}: "},
+		"plural of type":      {"", ":0 {\nwebhook_publish github.{http.webhooks.event_type}\n}", "webhook_publish: event type: there is no {http.webhooks.event_type}: "},
 		"misspelt id":         {"", ":0 {\nwebhook_publish a {\nevent_id {http.webhook.event_id}\n}\n}", "webhook_publish: event_id: there is no {http.webhook.event_id}: "},
 		"no tenant":           {"", ":0 {\nwebhook_publish a {\ntenant \"acme inc\"\n}\n}", "webhook_publish: tenant \"acme inc\": it may only have"},
 		"type not set":        {"", ":0 {\nwebhook_publish {env.NO_SUCH_APP}.{http.webhook.event_type}\n}", "webhook_publish: event type: the environment variable NO_SUCH_APP is empty or not set"},

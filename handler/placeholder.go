@@ -63,7 +63,7 @@ func checkPlaceholders(option, raw string) error {
 		return fmt.Errorf("%s: %s", option, words)
 	}
 	if name := misspelt(raw); name != "" {
-		return fmt.Errorf("%s: there is no {http.webhook.%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option, name)
+		return fmt.Errorf("%s: there is no {%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option, name)
 	}
 	return nil
 }

@@ -110,17 +110,19 @@ func (v *verdict) placeholder(name string) (any, bool) {
 	return nil, false
 }
 
-// misspelt finds the name of a placeholder {http.webhook.<name>} in a text that
-// no verdict has.
+// misspelt finds a placeholder in a text that is meant to be {http.webhook.<name>},
+// and that no verdict has.
 func misspelt(text string) string {
+	const begin = "http.webhook"
 	for {
-		_, after, found := strings.Cut(text, "{http.webhook.")
+		_, after, found := strings.Cut(text, "{"+begin)
 		if !found {
 			return ""
 		}
-		name, rest, _ := strings.Cut(after, "}")
-		if _, known := new(verdict).placeholder(name); !known {
-			return name
+		end, rest, _ := strings.Cut(after, "}")
+		name, dotted := strings.CutPrefix(end, ".") // the plural is easily written
+		if _, known := new(verdict).placeholder(name); !dotted || !known {
+			return begin + end
 		}
 		text = rest
 	}
