@@ -100,7 +100,7 @@ func (p *Policy) checkHostname(u *url.URL) error {
 		return err
 	}
 	if !strings.Contains(canonical(host), ".") && !p.allow.hasName(host) {
-		return fmt.Errorf("the host name %q has no full stop: write the full name, or have the server's configuration allow this one: egress { allow %s }", host, canonical(host))
+		return fmt.Errorf("the host name %q has no dot: write the full name, or have the server's configuration allow this one: egress { allow %s }", host, canonical(host))
 	}
 	return nil
 }
