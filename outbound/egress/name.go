@@ -48,7 +48,7 @@ func checkName(host string) error {
 func checkLabel(label string) error {
 	switch {
 	case label == "":
-		return errors.New("the host name has an empty part between two full stops")
+		return errors.New("the host name has an empty part between two dots")
 	case len(label) > 63:
 		return errors.New("the host name has a part longer than 63 characters")
 	case label[0] == '-' || label[len(label)-1] == '-':
@@ -56,7 +56,7 @@ func checkLabel(label string) error {
 	}
 	for i := range len(label) {
 		if c := label[i]; !isAlphanumeric(c) && c != '-' && c != '_' {
-			return fmt.Errorf("the host name has the character %q: only letters, digits, hyphens and full stops belong there", c)
+			return fmt.Errorf("the host name has the character %q: only letters, digits, hyphens and dots belong there", c)
 		}
 	}
 	return nil
