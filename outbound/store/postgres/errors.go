@@ -63,7 +63,7 @@ func classify(err error) (kind error, hint string) {
 	if code := code(err); code != "" {
 		switch class := code[:2]; {
 		case code == codeDiskFull:
-			return store.ErrFull, "free some space on the database server's disk; it goes on by itself"
+			return store.ErrFull, "free some space on the database server's disk; a running Caddy goes on by itself"
 		case code == codeReadOnly:
 			return store.ErrUnavailable, "it can't be written to: give the address of the primary, not of a standby"
 		case code == codeNoPrivilege:
@@ -73,7 +73,7 @@ func classify(err error) (kind error, hint string) {
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
 		case code == codeTooIdle, class == classConnection, class == classResources, class == classOperator, class == classSystem:
-			return store.ErrUnavailable, "see how the database server fares; it goes on by itself"
+			return store.ErrUnavailable, "see how the database server fares; a running Caddy goes on by itself"
 		}
 		return nil, ""
 	}
@@ -81,7 +81,7 @@ func classify(err error) (kind error, hint string) {
 	var network net.Error
 	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, context.DeadlineExceeded) || err.Error() == "conn closed" {
-		return store.ErrUnavailable, "see whether the database server is up and can be reached; it goes on by itself"
+		return store.ErrUnavailable, "see whether the database server is up and can be reached; a running Caddy goes on by itself"
 	}
 	return nil, ""
 }

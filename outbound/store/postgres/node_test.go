@@ -397,7 +397,7 @@ func TestOpenIsRefused(t *testing.T) {
 		says        string
 	}{
 		"no such database": {with(func(u *url.URL) { u.Path = "/nowhere" }), "", store.ErrUnavailable, "create the database"},
-		"no such server":   {"postgres://u:" + password + "@127.0.0.1:1/x", "", store.ErrUnavailable, "up and can be reached"},
+		"no such server":   {"postgres://u:" + password + "@127.0.0.1:1/x", "", store.ErrUnavailable, "can be reached; a running Caddy goes on by itself"},
 		"no such servers":  {"postgres://u:" + password + "@127.0.0.1:1,127.0.0.1:2/x", "", store.ErrUnavailable, "postgres://127.0.0.1:1,127.0.0.1:2/x"},
 		"no privilege": {with(func(u *url.URL) { u.User = url.UserPassword("webhooks_guest", password) }),
 			`DO $$ BEGIN CREATE ROLE webhooks_guest LOGIN PASSWORD 's3cret'; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`, store.ErrUnavailable, "GRANT CREATE ON DATABASE"},

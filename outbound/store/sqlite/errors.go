@@ -32,7 +32,7 @@ func (s *Store) fail(doing string, err error) error {
 func classify(err error) (kind error, hint string) {
 	switch code(err) {
 	case sqlite.ResultFull:
-		return store.ErrFull, "free some space on its disk; it goes on by itself"
+		return store.ErrFull, "free some space on its disk; a running Caddy goes on by itself"
 	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
 		return store.ErrUnavailable, "see whether its disk is well and its file is still there and writable"
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultProtocol:
