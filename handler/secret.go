@@ -20,6 +20,7 @@ func resolveSecret(directive, raw string) (string, error) {
 	// the Caddyfile adapter takes {file.name} for its shorthand of a request's file
 	raw = strings.ReplaceAll(raw, "{http.request.uri.path.file.", "{file.")
 	secret, err := resolveText(directive, raw)
+	secret = strings.TrimRight(secret, "\r\n") // of a variable, as Caddy drops that of a file: no secret ends so
 	switch {
 	case err != nil:
 		return "", err

@@ -18,6 +18,8 @@ func TestResolveSecret(t *testing.T) {
 	}
 	t.Setenv("VERIFY_TEST_SET", "from-env")
 	t.Setenv("VERIFY_TEST_EMPTY", "")
+	t.Setenv("VERIFY_TEST_ECHOED", "from-env\r\n")
+	t.Setenv("VERIFY_TEST_NEWLINE", "\n")
 	file := write("secret", "from-file\n")
 	empty := write("empty", "\n")
 	huge := write("huge", strings.Repeat("x", maxSecret+1))
@@ -27,6 +29,8 @@ func TestResolveSecret(t *testing.T) {
 	}{
 		{"literal", "s3cret", "s3cret", ""},
 		{"environment", "{env.VERIFY_TEST_SET}", "from-env", ""},
+		{"environment, its newline trimmed", "{env.VERIFY_TEST_ECHOED}", "from-env", ""},
+		{"environment variable with a newline alone", "{env.VERIFY_TEST_NEWLINE}", "", "the secret is empty"},
 		{"file, its newline trimmed", "{file." + file + "}", "from-file", ""},
 		{"mixed with text", "whsec_{env.VERIFY_TEST_SET}", "whsec_from-env", ""},
 		{"escaped brace", `a\{b\}c`, "a{b}c", ""},
