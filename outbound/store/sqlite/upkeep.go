@@ -39,10 +39,14 @@ const maxFound = 20
 func Check(ctx context.Context, path string) (*Checkup, error) {
 	found := &Checkup{}
 	err := beside(ctx, "checking the store", path, func(c *conn) error {
-		if format, err := c.pragma("user_version"); err != nil || format < version {
-			return errors.Join(err, fmt.Errorf("its format is %d, this version knows %d: start Caddy with it once, which upgrades it", format, version))
+		format, err := c.pragma("user_version")
+		if err != nil {
+			return err
 		}
-		err := c.query(fmt.Sprintf("PRAGMA integrity_check(%d)", maxFound), nil, func(row *stmt) error {
+		if format < version {
+			return fmt.Errorf("its format is %d, this version knows %d: start Caddy with it once, which upgrades it", format, version)
+		}
+		err = c.query(fmt.Sprintf("PRAGMA integrity_check(%d)", maxFound), nil, func(row *stmt) error {
 			if said := row.readText(); said != "ok" {
 				found.Problems = append(found.Problems, said)
 			}
@@ -85,8 +89,9 @@ func Backup(ctx context.Context, path, to string) (err error) {
 			_ = os.Remove(to + "-journal") // which SQLite leaves on a full disk
 		}
 	}()
-	switch err := beside(ctx, "copying the store", path, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) }); {
-	case errors.Is(err, store.ErrFull):
+	err = beside(ctx, "copying the store", path, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) })
+	switch kind, _ := classify(err); {
+	case errors.Is(kind, store.ErrFull):
 		return fmt.Errorf("making the backup: the disk has no room for %s; free some space, or give a path on another one", to)
 	case err != nil:
 		return err
@@ -152,6 +157,8 @@ func within(ctx context.Context, doing, path string, readOnly bool, f func(*conn
 		return ctx.Err()
 	case salvageable(err):
 		return fmt.Errorf("%s %s: %w: %w", doing, path, store.ErrDamaged, err)
+	case errors.Is(kind, store.ErrFull):
+		return fmt.Errorf("%s %s: a second copy of it doesn't fit on the disk: %w; free some space first", doing, path, err)
 	case kind != nil:
 		return fmt.Errorf("%s %s: %w: %w; %s", doing, path, kind, err, hint)
 	case err != nil:

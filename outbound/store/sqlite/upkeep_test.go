@@ -107,6 +107,9 @@ func TestCheckFindsDamage(t *testing.T) {
 	if found := check(func(b []byte) []byte { return b[:len(b)/2] }); found.Sound() {
 		t.Errorf("half a file: %+v", found)
 	}
+	if found := check(func(b []byte) []byte { return b[:8000] }); found.Sound() || strings.Contains(found.Problems[0], "format") {
+		t.Errorf("its first page and a half: %+v", found)
+	}
 }
 
 func TestCompact(t *testing.T) {
