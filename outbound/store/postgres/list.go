@@ -16,6 +16,7 @@ var dialect = selects.Dialect{
 	Join:      "JOIN",
 	IsPending: "(d.state = 0 AND d.holder IS NULL OR d.state = 0 AND d.holder IS NOT NULL)", // each half has an index
 	OfEvent:   "d.event = e.id",
+	In:        "= ANY(ARRAY(%s))", // which goes by delivery_waits, where IN reads all that waits
 }
 
 // Event implements store.Store.

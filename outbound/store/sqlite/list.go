@@ -231,4 +231,5 @@ var dialect = selects.Dialect{
 	Pending:   " INDEXED BY delivery_pending",
 	IsPending: "d.state = 0",
 	OfEvent:   isOfEvent,
+	In:        "IN (%s)",
 }

@@ -57,6 +57,9 @@ func TestPlans(t *testing.T) {
 		{"dead by their failure", list(failed), "SEARCH d USING INDEX delivery_dead (id<?)"},
 		{"the failure of dead ones", list(failed), "SEARCH a USING INDEX attempt_delivery (delivery=? AND number=?)"},
 		{"pending of a subscription", list(store.Query{States: []store.State{store.Pending}, Subscription: "x"}), "SEARCH d USING COVERING INDEX delivery_pending (subscription=?)"},
+		{"pending of a tenant", list(store.Query{States: []store.State{store.Pending}, Within: "x"}), "SEARCH d USING INDEX delivery_pending (subscription=?)"},
+		{"dead of a tenant", list(store.Query{States: []store.State{store.Dead}, Within: "x"}), "SCAN d USING INDEX delivery_dead"},
+		{"all of a tenant", list(store.Query{Within: "x"}), "SCAN d"},
 		{"pending", list(store.Query{States: []store.State{store.Pending}}), "SCAN d USING COVERING INDEX delivery_pending"},
 		{"events", events(store.Query{}), "SCAN e"},
 		{"a page of events", events(store.Query{Before: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid<?)"},
@@ -73,7 +76,7 @@ func TestPlans(t *testing.T) {
 		{"a chosen id", selectChosen, "SEARCH c USING PRIMARY KEY (id=? AND tenant=?)"},
 	}
 	mayBeSorted := map[string]bool{
-		"how many are dead": true, "pending": true, "pending of a subscription": true,
+		"how many are dead": true, "pending": true, "pending of a subscription": true, "pending of a tenant": true,
 		"of an event": true, "of an event, replayed": true, "of an event id": true,
 	}
 	for _, test := range tests {

@@ -49,11 +49,13 @@ type Dialect struct {
 	Pending   string // likewise for what is pending
 	IsPending string // that d is pending
 	OfEvent   string // that d is the event e's
+	In        string // that a column is among what a query, in place of %s, selects; an index on the column is used
 }
 
 // where gathers the conditions of a list.
 type where struct {
 	*Dialect
+	in    string // see Dialect
 	terms []string
 	args  []any
 }
@@ -122,7 +124,7 @@ func (w *where) delivery(q store.Query) {
 		if q.Within != "" { // another's is not even looked for, which would take time
 			one, args = one+" AND tenant = ?", append(args, q.Within)
 		}
-		w.add("d.subscription IN (SELECT key FROM "+w.Schema+"subscription WHERE "+one+")", args...)
+		w.subscription(one, args...)
 	}
 	switch {
 	case only(q, store.Pending):
@@ -144,6 +146,11 @@ func (w *where) delivery(q store.Query) {
 	}
 }
 
+// subscription adds that the delivery d is to a subscription of which that is true.
+func (w *where) subscription(is string, args ...any) {
+	w.add("d.subscription "+fmt.Sprintf(w.in, "SELECT key FROM "+w.Schema+"subscription WHERE "+is), args...)
+}
+
 // last is a column of the last attempt of the delivery d, in whose row the first is.
 func (w *where) last(column string) string {
 	return "CASE WHEN d.attempts > 1 THEN (SELECT a." + column + " FROM " + w.Schema + "attempt a WHERE a.delivery = d.id AND a.number = d.attempts) ELSE d." + column + " END"
@@ -153,7 +160,7 @@ func (w *where) last(column string) string {
 // of a tenant goes to others as well.
 func (w *where) within(q store.Query) {
 	if q.Within != "" {
-		w.add("(SELECT tenant FROM "+w.Schema+"subscription WHERE key = d.subscription) = ?", q.Within)
+		w.subscription("tenant = ?", q.Within)
 	}
 }
 
@@ -182,7 +189,7 @@ func limit(q store.Query) any {
 // Events selects columns of e, the events that match, the newest first unless q
 // has After.
 func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args []any) {
-	w, d := where{Dialect: dialect}, where{Dialect: dialect}
+	w, d := where{Dialect: dialect}, where{Dialect: dialect, in: "IN (%s)"} // an event's deliveries are few
 	order := w.span("e.id", q)
 	w.event(q)
 	d.delivery(q)
@@ -197,7 +204,7 @@ func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args 
 // Deliveries selects columns of the deliveries that match, likewise: of d
 // (delivery), e (event) and s (subscription). also is one more condition.
 func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql string, args []any) {
-	w, rest := where{Dialect: dialect}, where{Dialect: dialect}
+	w, rest := where{Dialect: dialect, in: dialect.In}, where{Dialect: dialect, in: dialect.In}
 	order := w.span("d.id", q)
 	w.delivery(q)
 	rest.event(q)
