@@ -159,7 +159,7 @@ func (w *writer) settle(t *store.Settlement, log bool) error {
 	if first {
 		return st.attempt(a).id(t.Delivery).exec()
 	}
-	if err := st.id(t.Delivery).exec(); err != nil {
+	if err := st.id(t.Delivery).exec(); err != nil || w.conn.changes() == 0 {
 		return err
 	}
 	return w.insertAttempt.id(a.ID).id(t.Delivery).int(int64(a.Number)).attempt(a).exec()

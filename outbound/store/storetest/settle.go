@@ -121,11 +121,17 @@ var settleTests = []test{
 	{"of a delivery that is gone", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)
+		first, second := b.attempted(b.ids.Next(), 1, store.Delivered), b.attempted(b.ids.Next(), 2, store.Delivered)
 		b.check(b.Commit(b.ctx(), &store.Batch{
 			Publications: []*store.Publication{p},
-			Settlements:  []*store.Settlement{b.attempted(b.ids.Next(), 1, store.Delivered)},
+			Settlements:  []*store.Settlement{first, second},
 		}))
 		same(b, "deliveries", b.list(store.Query{}), deliveries(p))
+		for _, t := range []*store.Settlement{first, second} {
+			if of, err := b.DeliveryOf(b.ctx(), t.Attempt.ID); !errors.Is(err, store.ErrNotFound) {
+				b.Errorf("its attempt %d is there, of %v: %v", t.Attempt.Number, of, err)
+			}
+		}
 	}},
 	{"unknown ids", func(b *bench) {
 		id := b.ids.Next()
