@@ -122,6 +122,9 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 		Due:          row.readTime(),
 		Reason:       row.readText(),
 	}}
+	if r.State > store.Discarded {
+		return nil, unsound(fmt.Sprintf("the delivery %s has the state %d", r.ID.With(store.DeliveryPrefix), r.State))
+	}
 	r.EventID = selects.EventID(row.readText(), r.Event)
 	r.EventType = row.readText()
 	r.Tenant = row.readText()

@@ -340,6 +340,34 @@ func TestReplayedIsSalvaged(t *testing.T) {
 	}
 }
 
+// A state that there is none of is damage, and not the end of who lists it.
+func TestStateThatIsNone(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	s := open(t, path)
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
+	if err := s.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	p := publication(ids, sub.Key)
+	publish(t, s, p)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, path, "UPDATE delivery SET state = 18")
+	s = open(t, path)
+	works(t.Context(), t, func() error {
+		records, err := s.Deliveries(t.Context(), store.Query{})
+		for _, r := range records {
+			_ = r.State.String()
+		}
+		return err
+	})
+	if found := s.Salvages(); len(found) != 1 || found[0].Repeated != 1 {
+		t.Errorf("%+v", found)
+	}
+}
+
 // A subscription comes out of a damaged file with all that it says.
 func TestSubscriptionIsSalvaged(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
