@@ -111,26 +111,3 @@ func (h *heart) tidy(ctx context.Context) error {
 	_, err = s.pool.Exec(ctx, release, lost, s.sessions.own())
 	return err
 }
-
-// sessions are those that this process has had, the last one in force.
-type sessions struct{ list atomic.Pointer[[]int64] }
-
-// maxSessions is how many are remembered: what an older one held is long another's.
-const maxSessions = 8
-
-func (s *sessions) begin(session int64) {
-	var all []int64
-	if before := s.list.Load(); before != nil {
-		all = slices.Clone(*before)
-	}
-	all = append(all, session)
-	all = all[max(0, len(all)-maxSessions):]
-	s.list.Store(&all)
-}
-
-func (s *sessions) own() []int64 { return *s.list.Load() }
-
-func (s *sessions) current() int64 {
-	own := s.own()
-	return own[len(own)-1]
-}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,6 +42,29 @@ const (
 // exclusive are subscriptions s that one node delivers to at a time: in order,
 // or by a rate.
 const exclusive = `(s.ordered OR s.rate_limit > 0)`
+
+// sessions are those that this process has had, the last one in force.
+type sessions struct{ list atomic.Pointer[[]int64] }
+
+// maxSessions is how many are remembered: what an older one held is long another's.
+const maxSessions = 8
+
+func (s *sessions) begin(session int64) {
+	var all []int64
+	if before := s.list.Load(); before != nil {
+		all = slices.Clone(*before)
+	}
+	all = append(all, session)
+	all = all[max(0, len(all)-maxSessions):]
+	s.list.Store(&all)
+}
+
+func (s *sessions) own() []int64 { return *s.list.Load() }
+
+func (s *sessions) current() int64 {
+	own := s.own()
+	return own[len(own)-1]
+}
 
 // register gives the node a number and a session.
 func (s *Store) register(ctx context.Context) error {
