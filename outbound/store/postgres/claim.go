@@ -150,7 +150,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 // scanHeld reads a delivery that was taken, and which want it answers. The
 // payload of an event is in the first row that has the event.
 func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *store.Held, err error) {
-	var r row
+	var r deliveryRow
 	var e eventRow
 	var payload []byte
 	if err := rows.Scan(append(append([]any{&n, &r.id, &r.subscription, &r.attempts, &r.round, &r.due}, e.targets()...), &payload)...); err != nil {

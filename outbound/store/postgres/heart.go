@@ -33,7 +33,7 @@ const (
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
 	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
 
-	// What of that we may deliver.
+	// What waits that this node may deliver.
 	selectWaiting = waiting + ` SELECT w.subscription, w.due FROM w LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 		WHERE s.key IS NULL OR s.owner IS NULL OR s.owner = $1 OR NOT ` + exclusive
 )

@@ -102,7 +102,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 // collectRecords reads selects.Record.
 func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Record, _ error) {
 	err = each(rows, err, func(rows pgx.Rows) error {
-		var r row
+		var r deliveryRow
 		var a attemptRow
 		var chosen, tenant, mediaType *string
 		record := &store.Record{}

@@ -71,7 +71,7 @@ func formatVersion(ctx context.Context, db querier) (version int, err error) {
 func (s *Store) upgrade(ctx context.Context, version int) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if version == 0 {
-			if err := found(ctx, tx); err != nil {
+			if err := makeSchema(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -88,8 +88,8 @@ func (s *Store) upgrade(ctx context.Context, version int) error {
 	})
 }
 
-// found makes the schema, unless somebody has made an empty one for us.
-func found(ctx context.Context, tx pgx.Tx) error {
+// makeSchema makes the schema, unless somebody has made an empty one for us.
+func makeSchema(ctx context.Context, tx pgx.Tx) error {
 	var there bool
 	if err := tx.QueryRow(ctx, `SELECT to_regnamespace('webhooks') IS NOT NULL`).Scan(&there); err != nil {
 		return err

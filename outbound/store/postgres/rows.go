@@ -68,15 +68,7 @@ func keys(ids []store.ID) []int64 {
 	return out
 }
 
-// row reads the columns of a row that may be NULL.
-type row struct {
-	id, event, subscription int64
-	state                   int16
-	attempts, round         int32
-	due                     *int64
-	reason                  *string
-}
-
+// value is the zero one for NULL.
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
@@ -86,7 +78,16 @@ func value[T any](p *T) (v T) {
 
 func at(ms *int64) time.Time { return selects.FromMillis(value(ms)) }
 
-func (r *row) delivery() store.Delivery {
+// deliveryRow reads the columns of a delivery.
+type deliveryRow struct {
+	id, event, subscription int64
+	state                   int16
+	attempts, round         int32
+	due                     *int64
+	reason                  *string
+}
+
+func (r *deliveryRow) delivery() store.Delivery {
 	return store.Delivery{
 		ID: store.ID(r.id), Event: store.ID(r.event), Subscription: store.ID(r.subscription), State: store.State(r.state),
 		Attempts: int(r.attempts), Round: int(r.round), Due: at(r.due), Reason: value(r.reason),

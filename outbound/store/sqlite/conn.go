@@ -299,7 +299,8 @@ func (s *stmt) readFloat() float64 {
 	return s.s.ColumnFloat(s.column - 1)
 }
 
-func (s *stmt) readNull() bool { return s.s.ColumnIsNull(s.column) }
+// isNull tells whether the next column is NULL, and leaves it the next one.
+func (s *stmt) isNull() bool { return s.s.ColumnIsNull(s.column) }
 
 func (s *stmt) readText() string {
 	s.column++
@@ -307,7 +308,7 @@ func (s *stmt) readText() string {
 }
 
 func (s *stmt) readBytes() []byte {
-	if s.readNull() {
+	if s.isNull() {
 		s.column++
 		return nil
 	}

@@ -23,7 +23,7 @@ func digest(id store.ID, kind, tenant, chosen, contentType, headers string, payl
 // format 1 have none, nor do those without their payload, and are taken as they
 // are.
 func (s *stmt) readDigest(id store.ID, kind, tenant, chosen, contentType, headers string, payload []byte) (sound bool) {
-	if s.readNull() {
+	if s.isNull() {
 		s.column++
 		return true
 	}
