@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -168,45 +167,4 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 		return nil, s.fail("looking for waiting deliveries", err)
 	}
 	return backlogs, nil
-}
-
-const payloadColumns = `, e.payload, e.digest`
-
-// eventByKey returns nil when there is none.
-func eventByKey(db *conn, key store.ID) (*store.Event, error) {
-	st, err := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
-	if err != nil {
-		return nil, err
-	}
-	var e *store.Event
-	var bad error
-	if _, err := st.id(key).first(func(row *stmt) { e, bad = readEvent(row, true) }); err != nil {
-		return nil, err
-	}
-	return e, bad
-}
-
-// readEvent reads selects.Event, and payloadColumns if they are there.
-func readEvent(row *stmt, payload bool) (*store.Event, error) {
-	e := &store.Event{
-		Key:    row.readID(),
-		Type:   row.readText(),
-		Tenant: row.readText(),
-	}
-	chosen := row.readText()
-	e.ID = selects.EventID(chosen, e.Key)
-	e.ContentType = row.readText()
-	headers := row.readText()
-	if err := fromJSON(headers, &e.Headers); err != nil {
-		return nil, fmt.Errorf("the headers of the event %s: %w", e.ID, err)
-	}
-	e.TraceParent = row.readText()
-	e.TraceState = row.readText()
-	e.PayloadRemoved = row.readBool()
-	if !payload {
-		return e, nil
-	}
-	e.Payload = row.readBytes()
-	e.Damaged = !row.readDigest(e.Key, e.Type, e.Tenant, chosen, e.ContentType, headers, e.Payload)
-	return e, nil
 }

@@ -10,62 +10,6 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
-// Event implements store.Store.
-func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		key, err := eventKey(db, tenant, id)
-		if err != nil {
-			return err
-		}
-		if e, err = eventByKey(db, key); err != nil {
-			return err
-		}
-		// An id of our own does not stand for an event that has a chosen one.
-		if e == nil || e.Tenant != tenant || e.ID != id {
-			return store.ErrNotFound
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, s.fail("reading the event "+id, err)
-	}
-	return e, nil
-}
-
-// eventKey finds the key of an event, or of none.
-func eventKey(db *conn, tenant, id string) (store.ID, error) {
-	st, err := db.prepare(`SELECT event FROM chosen WHERE id = ? AND tenant = ?`)
-	if err != nil {
-		return 0, err
-	}
-	var key store.ID
-	found, err := st.text(id).text(tenant).first(func(row *stmt) { key = row.readID() })
-	if err == nil && !found {
-		key, _ = store.ParseID(store.EventPrefix, id)
-	}
-	return key, err
-}
-
-// Events implements store.Store.
-func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Event, err error) {
-	columns := selects.Event
-	if q.Payload {
-		columns += payloadColumns
-	}
-	sql, args := dialect.Events(q, columns)
-	err = s.search(ctx, q, func(db *conn) error {
-		return db.query(sql, args, func(row *stmt) error {
-			e, err := readEvent(row, q.Payload)
-			events = append(events, e)
-			return err
-		})
-	})
-	if err != nil {
-		return nil, s.fail("listing events", err)
-	}
-	return events, nil
-}
-
 // Delivery implements store.Store.
 func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error) {
 	records, err := s.Deliveries(ctx, store.Query{Delivery: id, Limit: 1, Payload: true})
