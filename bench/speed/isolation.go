@@ -55,11 +55,11 @@ func badEndpoints(b *bench, each rounds) error {
 		return err
 	}
 	defer r.close()
-	dead, open, err := blackhole()
+	dead, release, err := blackhole()
 	if err != nil {
 		return err
 	}
-	defer open()
+	defer release()
 	bad := []string{"http://" + dead + "/"}
 	var twins []string
 	for i, path := range []string{"loris", "endless", "late", "reset"} {

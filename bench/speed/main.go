@@ -79,6 +79,9 @@ func run(b *bench, source, only string, rounds int) error {
 		}
 		rows = append(rows, r)
 	}
+	if len(rows) == 0 {
+		return fmt.Errorf("-only %s names no scenario that can be measured: bench/README.md has their names", only)
+	}
 	fmt.Print(table(rows))
 	return nil
 }

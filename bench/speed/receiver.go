@@ -140,8 +140,8 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 }
 
 // blackhole is an address that answers no SYN: a listener that nobody accepts
-// from, with its queue full.
-func blackhole() (addr string, fill func(), err error) {
+// from, with its queue full, until it is released.
+func blackhole() (addr string, release func(), err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return "", nil, err
