@@ -42,6 +42,10 @@ var reopenTests = []test{
 		_, claim := b.Claim(b.ctx(), b.now(), 1, []store.Want{{Subscription: s.Key, Limit: 1}})
 		_, backlogs := b.Backlogs(b.ctx())
 		_, requeue := b.Requeue(b.ctx(), store.Query{Limit: 1}, b.now())
+		_, discard := b.Discard(b.ctx(), store.Query{Limit: 1})
+		_, replay := b.Replay(b.ctx(), store.Replay{Subscription: s.Key})
+		_, forget := b.Forget(b.ctx(), store.Forget{})
+		_, remove := b.Remove(b.ctx(), 1)
 		_, bury := b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Limit: 1})
 		_, unlogged := b.Unlogged(b.ctx(), 1)
 		_, update := b.UpdateSubscription(b.ctx(), "crm", func(*store.Subscription) error { return nil })
@@ -55,7 +59,7 @@ var reopenTests = []test{
 		_, of := b.DeliveryOf(b.ctx(), 1)
 		_, stats := b.Stats(b.ctx())
 		for i, err := range []error{
-			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, bury, unlogged, b.Logged(b.ctx(), nil), b.CreateSubscription(b.ctx(), s), update,
+			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, discard, replay, forget, remove, bury, unlogged, b.Logged(b.ctx(), nil), b.CreateSubscription(b.ctx(), s), update,
 			b.DeleteSubscription(b.ctx(), "crm"), subscriptions, b.PutEventType(b.ctx(), store.EventType{Name: "a"}),
 			b.DeleteEventType(b.ctx(), "a"), types, event, events, delivery, deliveries, attempts, of, stats,
 		} {
