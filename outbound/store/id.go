@@ -1,7 +1,6 @@
 package store
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,7 +31,7 @@ const (
 )
 
 // String returns 16 hexadecimal digits, which sort as the ids do.
-func (id ID) String() string { return fmt.Sprintf("%016x", int64(id)) }
+func (id ID) String() string { return id.With("") }
 
 // With returns the public form, as in evt_0199d3c2a4e00001.
 func (id ID) With(prefix string) string {

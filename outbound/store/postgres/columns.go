@@ -14,12 +14,12 @@ import (
 
 // publications are the columns of events and of their deliveries.
 type publications struct {
-	id, tells                                                     int64s
+	id, tells                                                     []int64
 	deliveries                                                    []int32
 	kind                                                          []string
 	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
 	payload                                                       [][]byte
-	delivery, event, subscription, due                            int64s
+	delivery, event, subscription, due                            []int64
 	hold, ordered                                                 []bool
 	inOrder                                                       bool    // some are
 	held                                                          []int64 // deliveries that are taken at once
@@ -30,12 +30,10 @@ type publications struct {
 
 // named are the columns of events whose publisher chose the id.
 type named struct {
-	id                                int64s
+	id                                []int64
 	chosen, tenant, kind, contentType []string
 	digest                            [][]byte
 }
-
-type int64s = []int64
 
 func newPublications(ps []*store.Publication) *publications {
 	c := &publications{}
@@ -108,7 +106,7 @@ func (c *publications) statement(session int64) (sql string, args []any) {
 
 // outcomes are the columns of settlements, of different deliveries.
 type outcomes struct {
-	delivery, id, at, latency                 int64s
+	delivery, id, at, latency                 []int64
 	state                                     []int16
 	due                                       []pgtype.Int8
 	round, number                             []int32

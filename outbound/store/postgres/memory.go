@@ -85,7 +85,8 @@ func (s *Store) learn(seen []store.Remembered) {
 }
 
 // relearn passes on all there is: it may not have been told while nobody listened.
-// It isn't a call, for which Close would wait, that waits for it.
+// It is no call of the store: those wait for a Close that has begun, which waits for
+// whoever listens.
 func (s *Store) relearn(ctx context.Context) error {
 	if s.follower.Load() == nil {
 		return nil
