@@ -15,18 +15,21 @@ import (
 func TestReplayMemorySurvivesARestart(t *testing.T) {
 	app := newApp(t)
 	for name, c := range map[string]struct {
-		options string
-		status  int
+		before, options string
+		status          int
 	}{
-		"with a store":    {"webhooks {\nstore sqlite " + storePath(t) + "\n}", http.StatusConflict},
-		"without a store": {"", http.StatusOK},
+		"with a store":            {"", "webhooks {\nstore sqlite " + storePath(t) + "\n}", http.StatusConflict},
+		"with another one before": {"webhooks {\nstore sqlite " + storePath(t) + "\n}", "webhooks {\nstore sqlite " + storePath(t) + "\n}", http.StatusConflict},
+		"without a store":         {"", "", http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			route := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
 			body, at := strconv.Quote(t.Name()), time.Now()
-			s := serveSite(t, c.options, route)
+			s := serveSite(t, c.before, route)
 			do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusOK)
 			app.one(t)
+			s = serveSite(t, c.options, route)
+			do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusConflict)
 			// A config without any of it ends all that outlives a reload, as a
 			// restart does.
 			runCaddy(t, "", ":0 {\n}")

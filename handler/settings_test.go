@@ -1,7 +1,12 @@
 package handler
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +18,10 @@ import (
 
 // TestSettings: what the config says is what the engine is told.
 func TestSettings(t *testing.T) {
+	schema := filepath.Join(t.TempDir(), "order.json")
+	if err := os.WriteFile(schema, []byte(`{"type":"object"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	runCaddy(t, `webhooks {
 		store sqlite `+storePath(t)+`
 		sign hmac {
@@ -29,7 +38,9 @@ func TestSettings(t *testing.T) {
 		response_body 6KiB
 		max_payload 1MiB
 		tenant_rate_limit 100/s
-		event_type order.created "Fired when a new order is placed"
+		event_type order.created "Fired when a new order is placed" {
+			schema `+schema+`
+		}
 		subscription crm {
 			url https://crm.example.com/hooks
 			event_types order.* customer.created
@@ -62,7 +73,7 @@ func TestSettings(t *testing.T) {
 		Concurrency: 64, EndpointConcurrency: 4, SecretGrace: 2 * time.Hour,
 		DisableAfter: outbound.DisableAfter{Failures: 7, For: 3 * time.Hour},
 		RetainFor:    4 * 24 * time.Hour, RetainSize: 5 << 30, ResponseBody: 6 << 10, MaxPayload: 1 << 20, TenantRate: 100,
-		EventTypes: []outbound.EventType{{Name: "order.created", Description: "Fired when a new order is placed"}},
+		EventTypes: []outbound.EventType{{Name: "order.created", Description: "Fired when a new order is placed", Schema: json.RawMessage(`{"type":"object"}`)}},
 		Subscriptions: []outbound.SubscriptionSpec{{
 			Name: "crm", URL: "https://crm.example.com/hooks", EventTypes: []string{"order.*", "customer.created"},
 			Tenant: "acme", Description: "The CRM", Headers: map[string]string{"X-Env": "production"}, Scheme: "stripe",
@@ -76,5 +87,40 @@ func TestSettings(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestRetrySchedule(t *testing.T) {
+	for name, c := range map[string]struct {
+		x    Exponential
+		want outbound.Schedule
+	}{
+		"as it is told": {Exponential{Base: caddy.Duration(time.Minute), Factor: 3, Max: caddy.Duration(5 * time.Minute), Attempts: 4}, outbound.Schedule{time.Minute, 3 * time.Minute, 5 * time.Minute}},
+		"by default":    {Exponential{}, outbound.Schedule{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second}},
+	} {
+		if got, err := (&Retry{Exponential: &c.x}).schedule(); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	if _, err := (&Retry{Exponential: new(Exponential), Delays: []caddy.Duration{1}}).schedule(); err == nil || !strings.Contains(err.Error(), "not both") {
+		t.Errorf("both: %v", err)
+	}
+}
+
+// TestStoreInJSON: what belongs to the other kind of store is no store of this kind.
+func TestStoreInJSON(t *testing.T) {
+	for _, c := range []struct {
+		store Store
+		want  string
+	}{
+		{Store{Type: "mysql", DSN: "s3cr3t"}, "there is no such store"},
+		{Store{DSN: "s3cr3t"}, "store sqlite: takes a path and no dsn"},
+		{Store{Type: "postgres", DSN: "s3cr3t", Path: "/var/lib/webhooks.db"}, "store postgres: takes a dsn and no path"},
+		{Store{Type: "postgres"}, "store postgres: the secret is empty"},
+		{Store{Type: "postgres", DSN: "postgres://u:s3cr3t@:x"}, "store postgres: what it is given "},
+	} {
+		if _, err := c.store.locate(); err == nil || !strings.HasPrefix(err.Error(), "store") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%+v: %v, want %q", c.store, err, c.want)
+		}
 	}
 }
