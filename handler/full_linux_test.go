@@ -6,9 +6,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -25,6 +29,43 @@ func smallDisk(t *testing.T, options string) (dir string) {
 		}
 	})
 	return dir
+}
+
+// fill uses all the room that is left on a disk, until makeRoom is called.
+func fill(t *testing.T, dir string) (makeRoom func()) {
+	t.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		t.Fatal(err)
+	}
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*int64(disk.Frsize)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestReplayMemoryOnAFullDisk: what was seen meanwhile is kept when there is room.
+func TestReplayMemoryOnAFullDisk(t *testing.T) {
+	dir := smallDisk(t, "size=4m")
+	t.Cleanup(func() { runCaddy(t, "", "") }) // so that nothing there is open
+	log := filepath.Join(t.TempDir(), "log")
+	s := serveSite(t, fmt.Sprintf("log default {\noutput file %s\n}\nwebhooks {\nstore sqlite %s\n}", log, filepath.Join(dir, "webhooks.db")),
+		"webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}")
+	makeRoom := fill(t, dir)
+	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
+	until(t, "the word of it", func() bool {
+		return strings.Contains(string(must(os.ReadFile(log))), "keeping which inbound messages were seen")
+	})
+	makeRoom()
+	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).keeper()
+	until(t, "the message in the store", func() bool {
+		return len(must(keeper.memory.Remembered(t.Context(), time.Now()))) == 1
+	})
 }
 
 // TestAFullDiskIsTold: an operator sees that a full disk is why events are
@@ -50,19 +91,10 @@ func TestAFullDiskIsTold(t *testing.T) {
 	}
 	publish(http.StatusAccepted)
 	told("0", "false")
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(dir, &disk); err != nil {
-		t.Fatal(err)
-	}
-	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*int64(disk.Frsize)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	makeRoom := fill(t, dir)
 	publish(http.StatusServiceUnavailable)
 	told("1", "true")
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
+	makeRoom()
 	publish(http.StatusAccepted)
 	told("0", "false")
 }
