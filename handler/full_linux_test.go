@@ -64,7 +64,7 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	makeRoom()
 	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).keeper()
 	until(t, "the message in the store", func() bool {
-		return len(must(keeper.memory.Remembered(t.Context(), time.Now()))) == 1
+		return len(must(keeper.memory.Remembered(t.Context(), time.Now(), 10))) == 1
 	})
 }
 

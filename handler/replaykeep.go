@@ -49,7 +49,7 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 		queue: make(chan store.Remembered, keepQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	if shared, ok := memory.(store.SharedMemory); ok {
-		shared.Follow(k.restore)
+		shared.Follow(replayCapacity, k.restore)
 	}
 	// What is known already, from a config without this store, belongs there too.
 	var known []store.Remembered
@@ -61,7 +61,7 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 	}
 	var seen []store.Remembered
 	if err == nil {
-		seen, err = memory.Remembered(ctx, time.Now())
+		seen, err = memory.Remembered(ctx, time.Now(), replayCapacity)
 	}
 	if err != nil {
 		_ = releaseReplays()
@@ -74,7 +74,7 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 
 // restore takes up what was seen before a restart, or by another node.
 func (k *keeper) restore(seen []store.Remembered) {
-	for _, s := range seen[max(0, len(seen)-replayCapacity):] { // the last are over last
+	for _, s := range seen {
 		k.replays.Restore(s.Key, s.Until)
 	}
 }

@@ -10,18 +10,18 @@ import (
 type Memory interface {
 	// Remember stores keys, and drops those whose time was over at now.
 	Remember(ctx context.Context, now time.Time, keys []Remembered) error
-	// Remembered returns the keys whose time is not over at now, those that
-	// are over first at the front.
-	Remembered(ctx context.Context, now time.Time) ([]Remembered, error)
+	// Remembered returns the keys whose time is not over at now, at most so many:
+	// those that are over last, which come last.
+	Remembered(ctx context.Context, now time.Time, most int) ([]Remembered, error)
 }
 
 // SharedMemory is the Memory of a store that several nodes have open.
 type SharedMemory interface {
 	Memory
 	// Follow has f called, from now on and until the store is closed, with the
-	// keys that the other nodes store, as soon as they have; with all there are
-	// whenever some may have been missed. f must be quick.
-	Follow(f func([]Remembered))
+	// keys that the other nodes store, as soon as they have; with those that
+	// Remembered returns whenever some may have been missed. f must be quick.
+	Follow(most int, f func([]Remembered))
 }
 
 // Remembered is the key of a message, and until when it is known.

@@ -20,7 +20,7 @@ const (
 		SELECT key, max(until) FROM unnest($1::bytea[], $2::bigint[]) AS s (key, until) GROUP BY key ORDER BY key
 		ON CONFLICT (key) DO UPDATE SET until = excluded.until`
 	deleteSeen  = `DELETE FROM webhooks.seen WHERE until <= $1`
-	selectSeen  = `SELECT key, until FROM webhooks.seen WHERE until > $1 ORDER BY until`
+	selectSeen  = `SELECT key, until FROM (SELECT key, until FROM webhooks.seen WHERE until > $1 ORDER BY until DESC LIMIT $2) s ORDER BY until`
 	forgetEvery = time.Minute
 	// keysTold are the keys of a notification, which has room for 8,000 bytes.
 	keysTold = 128
@@ -52,16 +52,16 @@ func (s *Store) Remember(ctx context.Context, now time.Time, seen []store.Rememb
 }
 
 // Remembered implements store.Memory.
-func (s *Store) Remembered(ctx context.Context, now time.Time) (seen []store.Remembered, err error) {
+func (s *Store) Remembered(ctx context.Context, now time.Time, most int) (seen []store.Remembered, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
-		seen, err = remembered(ctx, db, now)
+		seen, err = remembered(ctx, db, now, most)
 		return err
 	})
 	return seen, s.fail("reading which inbound messages were seen", err)
 }
 
-func remembered(ctx context.Context, db querier, now time.Time) (seen []store.Remembered, err error) {
-	rows, err := db.Query(ctx, selectSeen, selects.Millis(now))
+func remembered(ctx context.Context, db querier, now time.Time, most int) (seen []store.Remembered, err error) {
+	rows, err := db.Query(ctx, selectSeen, selects.Millis(now), most)
 	err = each(rows, err, func(row pgx.Rows) error {
 		var key []byte
 		var until int64
@@ -75,12 +75,18 @@ func remembered(ctx context.Context, db querier, now time.Time) (seen []store.Re
 }
 
 // Follow implements store.SharedMemory.
-func (s *Store) Follow(f func([]store.Remembered)) { s.follower.Store(&f) }
+func (s *Store) Follow(most int, f func([]store.Remembered)) { s.follower.Store(&follower{most, f}) }
+
+// follower is who is told what the other nodes remember, at most so much at once.
+type follower struct {
+	most int
+	tell func([]store.Remembered)
+}
 
 // learn passes on what other nodes remember.
 func (s *Store) learn(seen []store.Remembered) {
 	if f := s.follower.Load(); f != nil && len(seen) > 0 {
-		(*f)(seen)
+		f.tell(seen)
 	}
 }
 
@@ -88,12 +94,13 @@ func (s *Store) learn(seen []store.Remembered) {
 // It is no call of the store: those wait for a Close that has begun, which waits for
 // whoever listens.
 func (s *Store) relearn(ctx context.Context) error {
-	if s.follower.Load() == nil {
+	f := s.follower.Load()
+	if f == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	seen, err := remembered(ctx, s.pool, time.Now())
+	seen, err := remembered(ctx, s.pool, time.Now(), f.most)
 	s.learn(seen)
 	return err
 }

@@ -293,7 +293,7 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	learned := make(chan []store.Remembered, 100)
-	two.Follow(func(seen []store.Remembered) { learned <- seen })
+	two.Follow(500, func(seen []store.Remembered) { learned <- seen })
 	wait := func(want ...store.Remembered) {
 		t.Helper()
 		missing := map[store.Remembered]bool{}
@@ -313,11 +313,11 @@ func TestFollow(t *testing.T) {
 			}
 		}
 	}
-	one.Follow(func(seen []store.Remembered) { t.Errorf("a node is told of its own: %v", seen) })
+	one.Follow(500, func(seen []store.Remembered) { t.Errorf("a node is told of its own: %v", seen) })
 	remember(keys(0, 300))
 	wait(keys(0, 300)...)
 
-	one.Follow(func([]store.Remembered) {})
+	one.Follow(500, func([]store.Remembered) {})
 	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 	remember(keys(300, 301))
 	wait(keys(300, 301)...)
@@ -327,7 +327,7 @@ func TestFollow(t *testing.T) {
 func TestCloseWhileItListensAnew(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
-	s.Follow(func([]store.Remembered) {})
+	s.Follow(500, func([]store.Remembered) {})
 	listening(t, dsn, 1)
 	pgtest.Execute(t, dsn, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2); RETURN NEW; END $$;
 		CREATE TRIGGER slow BEFORE INSERT ON webhooks.event_type FOR EACH ROW EXECUTE FUNCTION slow()`)

@@ -72,7 +72,7 @@ type Store struct {
 	claiming sync.RWMutex // for reading by each claim
 	yielded  bool         // there are no more claims
 	away     atomic.Bool  // the session was not renewed for as long as the lease
-	follower atomic.Pointer[func([]store.Remembered)]
+	follower atomic.Pointer[follower]
 	deaf     sync.Once    // for the warning
 	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 

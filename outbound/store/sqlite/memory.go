@@ -11,7 +11,7 @@ import (
 const (
 	insertSeen  = `INSERT OR REPLACE INTO seen (key, until) VALUES (?, ?)`
 	deleteSeen  = `DELETE FROM seen WHERE until <= ?`
-	selectSeen  = `SELECT key, until FROM seen WHERE until > ? ORDER BY until`
+	selectSeen  = `SELECT key, until FROM (SELECT key, until FROM seen WHERE until > ? ORDER BY until DESC LIMIT ?) ORDER BY until`
 	forgetEvery = time.Minute // it goes through the whole table
 )
 
@@ -43,9 +43,9 @@ func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Rememb
 }
 
 // Remembered implements store.Memory.
-func (s *Store) Remembered(ctx context.Context, now time.Time) (keys []store.Remembered, err error) {
+func (s *Store) Remembered(ctx context.Context, now time.Time, most int) (keys []store.Remembered, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		return db.query(selectSeen, []any{selects.Millis(now)}, func(row *stmt) error {
+		return db.query(selectSeen, []any{selects.Millis(now), most}, func(row *stmt) error {
 			var k store.Remembered
 			copy(k.Key[:], row.readBytes())
 			k.Until = row.readTime()

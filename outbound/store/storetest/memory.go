@@ -25,6 +25,10 @@ var memoryTests = []test{
 		remembered(b, b.clock, one, two, three)
 		remember(b, b.clock.Add(2*time.Minute), nine)
 		remembered(b, b.clock, three, nine) // those that were over are dropped
+		last, err := b.Store.(store.Memory).Remembered(b.ctx(), b.clock, 1)
+		b.check(err)
+		equal(b, "at most one", len(last), 1)
+		equal(b, "the one that is over last", last[0].Key, nine.Key)
 	}},
 }
 
@@ -35,7 +39,7 @@ func remember(b *bench, now time.Time, keys ...store.Remembered) {
 
 func remembered(b *bench, now time.Time, want ...store.Remembered) {
 	b.Helper()
-	got, err := b.Store.(store.Memory).Remembered(b.ctx(), now)
+	got, err := b.Store.(store.Memory).Remembered(b.ctx(), now, 9)
 	b.check(err)
 	equal(b, "how many are remembered", len(got), len(want))
 	for i := range want {
