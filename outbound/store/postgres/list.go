@@ -46,7 +46,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 		columns += ", e.payload"
 	}
 	sql, args := dialect.Events(q, columns)
-	err = s.read(ctx, func(ctx context.Context, db querier) error {
+	err = s.search(ctx, q, func(ctx context.Context, db querier) error {
 		rows, err := db.Query(ctx, numbered(sql), params(args)...)
 		events, err = collectEvents(rows, err, q.Payload)
 		return err
@@ -89,7 +89,7 @@ func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error
 // Deliveries implements store.Store.
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
 	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
-	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
+	err = s.search(ctx, q, func(ctx context.Context, db querier) error {
 		rows, err := db.Query(ctx, numbered(sql), params(args)...)
 		if records, err = collectRecords(rows, err, q.Payload); err != nil {
 			return err

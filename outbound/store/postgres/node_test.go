@@ -522,6 +522,42 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 	}
 }
 
+// Lists that take long, as many as somebody asks for, don't keep the node from reading
+// what it needs.
+func TestReadBesideSearches(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE webhooks.event`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var lists sync.WaitGroup
+	defer lists.Wait()
+	defer cancel()
+	for range 8 {
+		lists.Go(func() {
+			if _, err := s.Events(ctx, store.Query{Limit: 1}); !errors.Is(err, context.Canceled) {
+				t.Errorf("a list ended: %v", err)
+			}
+		})
+	}
+	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) < 3; {
+		if time.Now().After(end) {
+			t.Fatal("nothing is searched")
+		}
+	}
+	for range 20 {
+		if _, err := s.Subscriptions(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A search for what is to be queued again ends with who asked for it.
 func TestRequeueThatIsCancelled(t *testing.T) {
 	dsn := pgtest.Database(t)

@@ -53,7 +53,7 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (store.Changed, error) {
 	sql, conditions := dialect.Deliveries(q, `d.id`, also)
 	var found []int64
-	err := s.read(ctx, func(ctx context.Context, db querier) (err error) {
+	err := s.search(ctx, q, func(ctx context.Context, db querier) (err error) {
 		found, err = collect[int64](db.Query(ctx, numbered(sql), params(conditions)...))
 		return err
 	})

@@ -36,7 +36,7 @@ const (
 // Stats implements store.Store.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	stats := store.Stats{Path: s.name, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
-	err := s.snapshot(ctx, func(ctx context.Context, db querier) error {
+	err := s.search(ctx, store.Query{}, func(ctx context.Context, db querier) error {
 		count := func(query string, by map[store.ID]int64, all *int64) error {
 			rows, err := db.Query(ctx, query)
 			return each(rows, err, func(row pgx.Rows) error {

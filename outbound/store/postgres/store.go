@@ -76,12 +76,13 @@ type Store struct {
 	deaf     sync.Once    // for the warning
 	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
-	reads  chan struct{} // has room for those that may be under way
-	mu     sync.RWMutex  // held for reading by each call
-	closed bool
-	life   context.Context // over when Close has given calls their time
-	stop   context.CancelFunc
-	work   sync.WaitGroup // in the background
+	reads    chan struct{} // has room for those that may be under way
+	searches chan struct{} // likewise, for those that may take long
+	mu       sync.RWMutex  // held for reading by each call
+	closed   bool
+	life     context.Context // over when Close has given calls their time
+	stop     context.CancelFunc
+	work     sync.WaitGroup // in the background
 }
 
 var _ store.Store = (*Store)(nil)
@@ -140,6 +141,8 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		lease: cmp.Or(config.Lease, defaultLease),
 		log:   config.Logger,
 		reads: make(chan struct{}, c.MaxConns-writingConns),
+		// One read is left for what must not wait.
+		searches: make(chan struct{}, c.MaxConns-writingConns-1),
 	}
 	s.news.init()
 	s.holds.init()
@@ -251,18 +254,27 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context, db querier
 		return err
 	}
 	defer done()
-	return s.reading(ctx, func() error { return f(ctx, s.pool) })
+	return within(ctx, s.reads, func() error { return f(ctx, s.pool) })
 }
 
-// reading calls f when it is its turn.
-func (s *Store) reading(ctx context.Context, f func() error) error {
+// within calls f when there is room for it.
+func within(ctx context.Context, room chan struct{}, f func() error) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case s.reads <- struct{}{}:
+	case room <- struct{}{}:
 	}
-	defer func() { <-s.reads }()
+	defer func() { <-room }()
 	return f()
+}
+
+// search is snapshot for what may go through all that there is, unless q is about one
+// delivery. However many are asked for, they leave room for what must not wait.
+func (s *Store) search(ctx context.Context, q store.Query, f func(ctx context.Context, db querier) error) error {
+	if q.Delivery != 0 {
+		return s.snapshot(ctx, f)
+	}
+	return within(ctx, s.searches, func() error { return s.snapshot(ctx, f) })
 }
 
 // snapshot calls f with one view of the database for all that it asks.
@@ -272,7 +284,7 @@ func (s *Store) snapshot(ctx context.Context, f func(ctx context.Context, db que
 		return err
 	}
 	defer done()
-	return s.reading(ctx, func() error {
+	return within(ctx, s.reads, func() error {
 		return s.transact(ctx, beginSnapshot, func(ctx context.Context, tx pgx.Tx) error { return f(ctx, tx) })
 	})
 }
