@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -17,4 +18,16 @@ func TestStore(t *testing.T) {
 			return open(t, postgres.Config{DSN: dsn})
 		}
 	})
+}
+
+// A database that doesn't work is told of by each call.
+func TestBrokenDatabase(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn})
+	pgtest.Execute(t, dsn, `DROP SCHEMA webhooks CASCADE`)
+	for call, err := range storetest.Calls(t.Context(), s) {
+		if err == nil || errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
 }

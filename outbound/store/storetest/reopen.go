@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"context"
 	"errors"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -38,36 +40,46 @@ var reopenTests = []test{
 	{"a closed store says so", func(b *bench) {
 		s := b.subscribe("crm")
 		b.check(b.Store.Close())
-		_, _, identity := b.Identity(b.ctx())
-		_, claim := b.Claim(b.ctx(), b.now(), 1, []store.Want{{Subscription: s.Key, Limit: 1}})
-		_, backlogs := b.Backlogs(b.ctx())
-		_, requeue := b.Requeue(b.ctx(), store.Query{Limit: 1}, b.now())
-		_, discard := b.Discard(b.ctx(), store.Query{Limit: 1})
-		_, replay := b.Replay(b.ctx(), store.Replay{Subscription: s.Key})
-		_, forget := b.Forget(b.ctx(), store.Forget{})
-		_, remove := b.Remove(b.ctx(), 1)
-		_, bury := b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Limit: 1})
-		_, unlogged := b.Unlogged(b.ctx(), 1)
-		_, update := b.UpdateSubscription(b.ctx(), "crm", func(*store.Subscription) error { return nil })
-		_, subscriptions := b.Subscriptions(b.ctx())
-		_, types := b.EventTypes(b.ctx())
-		_, event := b.Event(b.ctx(), "", "x")
-		_, events := b.Events(b.ctx(), store.Query{})
-		_, delivery := b.Delivery(b.ctx(), 1)
-		_, deliveries := b.Deliveries(b.ctx(), store.Query{})
-		_, attempts := b.Attempts(b.ctx(), 1)
-		_, of := b.DeliveryOf(b.ctx(), 1)
-		_, stats := b.Stats(b.ctx())
-		for i, err := range []error{
-			b.Commit(b.ctx(), &store.Batch{}), identity, claim, backlogs, requeue, discard, replay, forget, remove, bury, unlogged, b.Logged(b.ctx(), nil), b.CreateSubscription(b.ctx(), s), update,
-			b.DeleteSubscription(b.ctx(), "crm"), subscriptions, b.PutEventType(b.ctx(), store.EventType{Name: "a"}),
-			b.DeleteEventType(b.ctx(), "a"), types, event, events, delivery, deliveries, attempts, of, stats,
-		} {
+		for call, err := range Calls(b.ctx(), b.Store) {
 			if !errors.Is(err, store.ErrUnavailable) {
-				b.Errorf("call %d: %v", i, err)
+				b.Errorf("%s: %v", call, err)
 			}
 		}
 		b.Store = b.open(b.t, b.now)
 		sameSubscriptions(b, s)
 	}},
+}
+
+// Calls makes each call that asks or changes something once, and returns what comes
+// of it.
+func Calls(ctx context.Context, s store.Store) map[string]error {
+	errs := map[string]error{
+		"Commit":             s.Commit(ctx, &store.Batch{Publications: []*store.Publication{{Event: &store.Event{Key: 1, ID: "x", Type: "a"}}}}),
+		"Logged":             s.Logged(ctx, []store.ID{1}),
+		"CreateSubscription": s.CreateSubscription(ctx, &store.Subscription{Key: 2, ID: "calls", EventTypes: []string{"*"}}),
+		"DeleteSubscription": s.DeleteSubscription(ctx, "calls"),
+		"PutEventType":       s.PutEventType(ctx, store.EventType{Name: "a"}),
+		"DeleteEventType":    s.DeleteEventType(ctx, "a"),
+	}
+	_, _, errs["Identity"] = s.Identity(ctx)
+	_, errs["Claim"] = s.Claim(ctx, time.Now(), 1, []store.Want{{Subscription: 2, Limit: 1}})
+	_, errs["Backlogs"] = s.Backlogs(ctx)
+	_, errs["Requeue"] = s.Requeue(ctx, store.Query{Limit: 1}, time.Now())
+	_, errs["Replay"] = s.Replay(ctx, store.Replay{Subscription: 2, Due: time.Now(), Events: []store.ID{1}, Deliveries: []store.ID{3}})
+	_, errs["Discard"] = s.Discard(ctx, store.Query{Limit: 1})
+	_, errs["Bury"] = s.Bury(ctx, store.Burial{Subscription: 2, Limit: 1})
+	_, errs["Unlogged"] = s.Unlogged(ctx, 1)
+	_, errs["Forget"] = s.Forget(ctx, store.Forget{Before: time.Now(), Limit: 1})
+	_, errs["Remove"] = s.Remove(ctx, 1)
+	_, errs["UpdateSubscription"] = s.UpdateSubscription(ctx, "calls", func(*store.Subscription) error { return nil })
+	_, errs["Subscriptions"] = s.Subscriptions(ctx)
+	_, errs["EventTypes"] = s.EventTypes(ctx)
+	_, errs["Event"] = s.Event(ctx, "", "x")
+	_, errs["Events"] = s.Events(ctx, store.Query{Limit: 1})
+	_, errs["Delivery"] = s.Delivery(ctx, 1)
+	_, errs["Deliveries"] = s.Deliveries(ctx, store.Query{Limit: 1})
+	_, errs["Attempts"] = s.Attempts(ctx, 1)
+	_, errs["DeliveryOf"] = s.DeliveryOf(ctx, 1)
+	_, errs["Stats"] = s.Stats(ctx)
+	return errs
 }
