@@ -117,8 +117,8 @@ func (w *wire) carry(client net.Conn) {
 		if w.deaf {
 			copy(b, bytes.ReplaceAll(b[:n], []byte("LISTEN webhooks"), []byte("LISTEN deafness")))
 		}
-		// The statement is described first, and then executed.
-		if w.lose != nil && bytes.Contains(b[:n], w.lose) && bytes.Contains(b[:n], []byte("E\x00\x00\x00")) {
+		// A statement is described first, and then executed, unless it is a plain query.
+		if w.lose != nil && bytes.Contains(b[:n], w.lose) && (b[0] == 'Q' || bytes.Contains(b[:n], []byte("E\x00\x00\x00"))) {
 			w.lose = nil
 			answers <- true
 		}
@@ -152,6 +152,25 @@ func TestLostAnswerToACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	waits(t, s, 1)
+	if n := claim(t, s, 1); n != 1 {
+		t.Errorf("%d were claimed", n)
+	}
+}
+
+// A claim whose answer is lost may be one: the next one comes to what it took.
+func TestLostAnswerToAClaim(t *testing.T) {
+	w, dsn := newWire(t, pgtest.Database(t))
+	s := open(t, postgres.Config{DSN: dsn})
+	p := publication(store.NewIDs(0, 0, time.Now), 1)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	w.loseAnswer("commit")
+	_, err := s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 9}})
+	<-w.lost
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Fatal(err)
+	}
 	if n := claim(t, s, 1); n != 1 {
 		t.Errorf("%d were claimed", n)
 	}

@@ -136,15 +136,20 @@ func TestOneOwner(t *testing.T) {
 	if err := one.CreateSubscription(t.Context(), limited); err != nil {
 		t.Fatal(err)
 	}
-	publish := func() {
+	publish := func() store.ID {
 		t.Helper()
-		if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, limited.Key)}}); err != nil {
+		p := publication(ids, limited.Key)
+		if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
 			t.Fatal(err)
 		}
+		return p.Deliveries[0].ID
 	}
-	publish()
+	first := publish()
 	if n := claim(t, two, limited.Key); n != 1 {
 		t.Fatalf("the first to claim got %d", n)
+	}
+	if err := two.Release(t.Context(), []store.ID{first}); err != nil {
+		t.Fatal(err)
 	}
 	publish()
 	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
@@ -165,6 +170,33 @@ func TestOneOwner(t *testing.T) {
 	}
 	if n := claim(t, one, limited.Key); n != 2 {
 		t.Errorf("after the owner has stopped, %d were claimed, want both", n)
+	}
+	publish()
+	if err := one.Yield(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, one, limited.Key); n != 0 {
+		t.Errorf("one that leaves it to others has claimed %d", n)
+	}
+}
+
+// What a node gives back is there for another one at once.
+func TestReleaseToAnotherNode(t *testing.T) {
+	dsn := pgtest.Database(t)
+	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	ids := store.NewIDs(0, 0, time.Now)
+	kept, given := publication(ids, 1), publication(ids, 1)
+	if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{kept, given}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, one, 1); n != 2 {
+		t.Fatalf("%d were claimed", n)
+	}
+	if err := one.Release(t.Context(), []store.ID{given.Deliveries[0].ID}); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, two, 1); n != 1 {
+		t.Errorf("the other one has claimed %d, want 1", n)
 	}
 }
 
