@@ -33,6 +33,9 @@ var claimTests = []test{
 		equal(b, "trace", h.TraceParent, p.Event.TraceParent)
 		equal(b, "state", h.State, store.Pending)
 		equal(b, "attempts", h.Attempts, 0)
+		if !h.Due.Equal(b.now()) {
+			b.Errorf("due: got %v, want %v", h.Due, b.now())
+		}
 	}},
 	{"not before it is due", func(b *bench) {
 		s := b.subscribe("crm")
