@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -229,6 +230,12 @@ func TestFailedSync(t *testing.T) {
 		t.Errorf("%d events are there, want 2: %v", len(events), err)
 	}
 	t.Log("\n" + log.String())
+	if strings.Contains(log.String(), "the disk is full") || len(s.Salvages()) > 0 {
+		t.Error("a disk that fails passes for a full one, or the file for a damaged one")
+	}
+	if !strings.Contains(log.String(), "will go on trying") {
+		t.Error("the log doesn't say what keeps it from going on")
+	}
 }
 
 // TestFull checks that a batch for which there's no room is refused as such,

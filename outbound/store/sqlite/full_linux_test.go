@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -91,7 +92,11 @@ func TestFullDisk(t *testing.T) {
 func TestReserve(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
-	s := open(t, path)
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ids := store.NewIDs(0, 0, time.Now)
 	refuses := func(when string) {
 		t.Helper()
@@ -132,6 +137,9 @@ func TestReserve(t *testing.T) {
 	if len(settled) < 100 {
 		t.Error("the reserve is too small, or isn't used")
 	}
+	if n := strings.Count(log.String(), "the disk is full"); n != 1 {
+		t.Errorf("the log says %d times that the disk is full: %s", n, log.String())
+	}
 
 	if err := s.Close(); err != nil { // which makes room, since the log is in the file then
 		t.Fatal(err)
@@ -155,6 +163,55 @@ func TestReserve(t *testing.T) {
 		if err := settle(d); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOpenOnNearlyFullDisk opens a store where there is room for its reserve, but
+// not for as much besides: events are taken if the reserve is there already.
+func TestOpenOnNearlyFullDisk(t *testing.T) {
+	dir, ballast := smallDisk(t)
+	path, others := filepath.Join(dir, "webhooks.db"), filepath.Join(dir, "others")
+	nearlyFill := func() {
+		t.Helper()
+		os.Remove(others)
+		fillUp(t, others)
+		info, err := os.Stat(others)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(others, info.Size()-400<<10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := store.NewIDs(0, 0, time.Now)
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	nearlyFill()
+	s := open(t, path)
+	publish(t, s, publication(ids, 1))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	os.Remove(path + ".reserve")
+	nearlyFill()
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	err = s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
+	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "512 KiB") || !strings.Contains(log.String(), "nearly full") {
+		t.Errorf("got %v, want store.ErrFull, and the log says %s", err, log.String())
+	}
+	os.Remove(ballast)
+	for range 2 {
+		publish(t, s, publication(ids, 1))
+	}
+	if n := strings.Count(log.String(), "there is room on the disk again"); n != 1 {
+		t.Errorf("the log says %d times that there is room: %s", n, log.String())
 	}
 }
 
