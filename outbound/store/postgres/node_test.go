@@ -275,7 +275,8 @@ func TestNews(t *testing.T) {
 			if deaf {
 				lease = short
 			}
-			one, two := open(t, postgres.Config{DSN: dsn, Lease: lease}), open(t, postgres.Config{DSN: dsn, Lease: lease})
+			said := make(lines, 100)
+			one, two := open(t, postgres.Config{DSN: dsn, Lease: lease}), open(t, postgres.Config{DSN: dsn, Lease: lease, Logger: slog.New(slog.NewTextHandler(said, nil))})
 			listening(t, dsn, 2)
 			if deaf {
 				pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
@@ -297,6 +298,11 @@ func TestNews(t *testing.T) {
 			}
 			if _, err := two.News(ctx); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("news of a closed store: %v", err)
+			}
+			for len(said) > 0 {
+				if line := <-said; strings.Contains(line, "clocks") {
+					t.Errorf("of clocks that don't differ: %s", line)
+				}
 			}
 		})
 	}
@@ -485,6 +491,43 @@ func TestLapsedNodes(t *testing.T) {
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET until = clock_timestamp() - interval '1 day' WHERE number = 7`)
 	if node, _, err := open(t, postgres.Config{DSN: dsn}).Identity(t.Context()); err != nil || node != 7 {
 		t.Errorf("the number is %d, %v", node, err)
+	}
+}
+
+// A node that was late at one beat and has renewed its lease by the next one, as when
+// the server itself was away, is not gone.
+func TestLateNode(t *testing.T) {
+	dsn := pgtest.Database(t)
+	open(t, postgres.Config{DSN: dsn, Lease: short})
+	pgtest.Execute(t, dsn, `CREATE SEQUENCE beats;
+		CREATE FUNCTION beat() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF nextval('beats') = 2 THEN UPDATE webhooks.node SET until = until + interval '1 hour' WHERE number = 7; END IF;
+			RETURN NULL; END $$;
+		INSERT INTO webhooks.node VALUES (7, 7, clock_timestamp() - interval '10 seconds', 'late');
+		CREATE TRIGGER beat AFTER UPDATE ON webhooks.node FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION beat()`)
+	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT last_value FROM beats`) < 3; {
+		if time.Now().After(end) {
+			t.Fatal("the lease isn't renewed")
+		}
+	}
+	if pgtest.Count(t, dsn, `SELECT count(session) FROM webhooks.node WHERE number = 7`) != 1 {
+		t.Error("its session was ended")
+	}
+}
+
+// What is held by a session that nobody remembers comes free.
+func TestHeldByNobody(t *testing.T) {
+	dsn := pgtest.Database(t)
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}); err != nil {
+		t.Fatal(err)
+	}
+	waits(t, s, 1)
+	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = 5`)
+	for end := time.Now().Add(patience); claim(t, s, 1) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("it is held")
+		}
 	}
 }
 
