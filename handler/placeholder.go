@@ -89,6 +89,9 @@ func (t *texts) one(option, raw string) string {
 
 // named resolves the names too.
 func (t *texts) named(option string, raw map[string]string) map[string]string {
+	if len(raw) == 0 {
+		return nil
+	}
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(raw)) { // so that one mistake gives one error
 		place := option + " " + name

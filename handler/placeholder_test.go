@@ -33,6 +33,7 @@ const everyText = `webhooks {
 		scheme {env.WH_SCHEME}
 		tenant {env.WH_TENANT}
 		description "For {env.WH_DESCRIPTION}"
+		metadata {env.WH_HEADER} {env.WH_VALUE}
 	}
 }`
 
@@ -86,6 +87,7 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 	want := []outbound.SubscriptionSpec{{
 		Name: "crm", URL: "https://crm.example.com/hooks", EventTypes: []string{"order.*", "invoice.*"},
 		Secrets: []string{"s3cret"}, Headers: map[string]string{"X-Env": "Bearer xyz"},
+		Metadata: map[string]string{"X-Env": "xyz"},
 		Scheme: "github", Tenant: "acme", Description: "For the CRM",
 	}}
 	if !reflect.DeepEqual(s.Subscriptions, want) {

@@ -57,8 +57,12 @@ func TestSettings(t *testing.T) {
 			tenant acme
 			description "The CRM"
 			rate_limit 3000/m
+			retry off
+			timeout 1m
 			ordered
 			filter `+"`payload.total > 100`"+`
+			transform `+"`{\"env\": payload.env}`"+`
+			metadata customer 42
 		}
 	}`, "")
 	app, err := caddy.ActiveContext().App("webhooks")
@@ -82,7 +86,8 @@ func TestSettings(t *testing.T) {
 				TokenURL: "https://login.example.com/oauth2/token", ClientID: "webhooks", ClientSecret: "hush",
 				Scopes: []string{"hooks.write"}, Params: map[string]string{"audience": "https://crm.example.com"}, AuthStyle: "body",
 			},
-			RateLimit: 50, Ordered: true, Filter: "payload.total > 100",
+			RateLimit: 50, Retry: outbound.Schedule{}, Timeout: time.Minute, Ordered: true,
+			Filter: "payload.total > 100", Transform: `{"env": payload.env}`, Metadata: map[string]string{"customer": "42"},
 		}},
 	}
 	if !reflect.DeepEqual(got, want) {
