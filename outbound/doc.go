@@ -8,6 +8,7 @@
 //	  eventname.go     types and ids that others give, as ours
 //	publish.go       Publish: from the checks to the disk, and on to the lanes
 //	match.go         which subscriptions want it, and filter.go by what it holds
+//	  expression.go    CEL, in which that is said
 //	queue.go         whose turn it is to be stored: each tenant waits for itself
 //	commit.go        group commit: events and outcomes of the moment share a sync
 //	lane.go          what is ready for one subscription, and how fast it may go
@@ -19,6 +20,7 @@
 //	  pace.go          how long its attempts hold others up
 //	claim.go         lanes are filled from the store: retries, backlogs
 //	attempt.go       sign, send, judge
+//	  transform.go     what is sent in the place of the payload
 //	  scheme.go        what it is signed by, and secret.go with what
 //	  sender.go        the request and its answer
 //	  oauth2.go        the token that a receiver may want
@@ -30,8 +32,8 @@
 //	deadletterlog.go each dead letter is written to a log
 //	retention.go     and in the end all of it is removed
 //
-// What people do by hand is in subscription.go, delivery.go, replay.go, find.go and
-// status.go, what they may say of a subscription in spec.go, and of an event type in
+// What people do by hand is in subscription.go, testevent.go, delivery.go, replay.go,
+// find.go and status.go, what they may say of a subscription in spec.go, and of an event type in
 // catalogue.go. What the configuration does is in settings.go and reconcile.go, and
 // what other nodes do that share the store in shared.go. Who is told what happens is
 // in observe.go, watch.go, trace.go and operational.go.
