@@ -22,6 +22,7 @@ type wire struct {
 
 	mu   sync.Mutex
 	deaf bool   // nothing gets through that nodes tell
+	cut  bool   // nothing gets through at all
 	lose []byte // the answer to what has this in it
 	lost chan struct{}
 }
@@ -80,6 +81,13 @@ func (w *wire) deafen() {
 	w.deaf = true
 }
 
+// sever lets nothing through any more, until it is told otherwise.
+func (w *wire) sever(cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+}
+
 func (w *wire) carry(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial(w.server.Network(), w.server.String())
@@ -122,7 +130,11 @@ func (w *wire) carry(client net.Conn) {
 			w.lose = nil
 			answers <- true
 		}
+		cut := w.cut
 		w.mu.Unlock()
+		if cut {
+			return
+		}
 		if _, err := server.Write(b[:n]); err != nil {
 			return
 		}
@@ -136,6 +148,30 @@ func TestDeafNode(t *testing.T) {
 	said := make(lines, 100)
 	open(t, postgres.Config{DSN: dsn, Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
 	said.wait(t, "doesn't get through")
+}
+
+// A node that is cut off for as long as its lease says that it has lost what it held,
+// since others may have it, and what it gives back meanwhile is there afterwards.
+func TestNodeThatIsCutOff(t *testing.T) {
+	w, dsn := newWire(t, pgtest.Database(t))
+	s := open(t, postgres.Config{DSN: dsn, Lease: short})
+	p := publication(store.NewIDs(0, 0, time.Now), 1)
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	if n := claim(t, s, 1); n != 1 {
+		t.Fatalf("%d were claimed", n)
+	}
+	w.sever(true)
+	loses(t, s)
+	if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
+		t.Error(err)
+	}
+	w.sever(false)
+	waits(t, s, 1)
+	if n := claim(t, s, 1); n != 1 {
+		t.Errorf("afterwards %d were claimed", n)
+	}
 }
 
 // A commit whose answer is lost may be one: what it holds then comes free.

@@ -515,19 +515,59 @@ func TestLateNode(t *testing.T) {
 	}
 }
 
-// What is held by a session that nobody remembers comes free.
+// What is held by a session that nobody remembers comes free, and what the database
+// says a node holds that doesn't know of it.
 func TestHeldByNobody(t *testing.T) {
-	dsn := pgtest.Database(t)
-	s := open(t, postgres.Config{DSN: dsn, Lease: short})
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}); err != nil {
-		t.Fatal(err)
+	for name, holder := range map[string]string{"a session that is gone": `5`, "one that doesn't know": `(SELECT session FROM webhooks.node)`} {
+		t.Run(name, func(t *testing.T) {
+			dsn := pgtest.Database(t)
+			s := open(t, postgres.Config{DSN: dsn, Lease: short})
+			if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}); err != nil {
+				t.Fatal(err)
+			}
+			waits(t, s, 1)
+			pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = `+holder)
+			for end := time.Now().Add(patience); claim(t, s, 1) == 0; {
+				if time.Now().After(end) {
+					t.Fatal("it is held")
+				}
+			}
+		})
 	}
-	waits(t, s, 1)
-	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = 5`)
-	for end := time.Now().Add(patience); claim(t, s, 1) == 0; {
-		if time.Now().After(end) {
-			t.Fatal("it is held")
+}
+
+// A node whose session the others have ended says that it has lost what it held, and
+// goes on with another one; one whose number has gone to another says what to do.
+func TestSessionIsEnded(t *testing.T) {
+	dsn := pgtest.Database(t)
+	said := make(lines, 100)
+	one, two := open(t, postgres.Config{DSN: dsn, Lease: short}), open(t, postgres.Config{DSN: dsn, Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
+	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL`)
+	ids := store.NewIDs(0, 0, time.Now)
+	for _, s := range []*postgres.Store{one, two} {
+		loses(t, s)
+		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}); err != nil {
+			t.Fatal(err)
 		}
+		if n := claim(t, s, 1); n != 1 {
+			t.Errorf("%d were claimed", n)
+		}
+	}
+	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = -session WHERE number = 1`)
+	said.wait(t, "another one has its number: restart it")
+}
+
+// loses waits until a node is told that it has lost what it held.
+func loses(t *testing.T, s *postgres.Store) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for lost := false; !lost; {
+		news, err := s.News(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost = news.Lost
 	}
 }
 
