@@ -1,0 +1,31 @@
+package handler
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestAPIInJSON: what the Caddyfile's parser refuses, JSON may say, and doesn't open
+// the API either.
+func TestAPIInJSON(t *testing.T) {
+	runCaddy(t, "", "")
+	for options, want := range map[string]string{
+		`"tokens":[]`:                                           "it would be open to everybody",
+		`"auth":"basic"`:                                        "write `auth none`, or tokens",
+		`"auth":"none","tokens":[{"value":"x","scope":"read"}]`: "can't be together",
+		`"tokens":[{"value":"x","scope":"admin"}]`:              "scope",
+		`"tokens":[{"value":"x"}]`:                              "scope",
+		`"tokens":[{"scope":"read"}]`:                           "token: the secret is empty",
+	} {
+		config := fmt.Sprintf(`{"admin":{"listen":"localhost:%d"},"apps":{"http":{"servers":{"s":{"listen":["127.0.0.1:%d"],"routes":[{"handle":[{"handler":"webhook_api",%s}]}]}}}}}`, adminPort(), freePort(), options)
+		res := postLoad(t, "application/json", config)
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK || !strings.Contains(string(body), "webhook_api: ") || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s %s, want %q", options, res.Status, body, want)
+		}
+	}
+}
