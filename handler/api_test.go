@@ -13,8 +13,8 @@ import (
 func TestAPIInJSON(t *testing.T) {
 	runCaddy(t, "", "")
 	for options, want := range map[string]string{
-		`"tokens":[]`:                                           "it would be open to everybody",
-		`"auth":"basic"`:                                        "write `auth none`, or tokens",
+		`"tokens":[]`:    "it would be open to everybody",
+		`"auth":"basic"`: "write `auth none`, or tokens",
 		`"auth":"none","tokens":[{"value":"x","scope":"read"}]`: "can't be together",
 		`"tokens":[{"value":"x","scope":"admin"}]`:              "scope",
 		`"tokens":[{"value":"x"}]`:                              "scope",
