@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,8 +79,8 @@ func TestDeadLetterLog(t *testing.T) {
 	}
 }
 
-// TestDeadLetterLogIsMovedAway: whoever rotates it leaves the path free, or puts
-// something else there for a moment.
+// TestDeadLetterLogIsMovedAway: whoever rotates it leaves the path free, or puts a new
+// file there, or something else for a moment.
 func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	f := openDeadFile(t)
 	f.appends(t, some(1))
@@ -90,6 +91,16 @@ func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	f.appends(t, some(2))
 	if n := lines(t, f.path); n != 2 {
 		t.Errorf("%d lines are in the new file, want 2", n)
+	}
+	if err := os.Rename(f.path, f.path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.appends(t, some(1))
+	if n := lines(t, f.path); n != 1 {
+		t.Errorf("%d lines are in the file that was put there, want 1", n)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
@@ -121,10 +132,11 @@ func TestDeadLetterLogThatEndsTorn(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.appends(t, some(1))
+		f.appends(t, some(1))
 		f.close()
 	}
 	got := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(path))), "\n"), "\n")
-	if len(got) != 3 || got[0] != torn || !json.Valid([]byte(got[1])) || !json.Valid([]byte(got[2])) {
+	if len(got) != 5 || got[0] != torn || slices.ContainsFunc(got[1:], func(line string) bool { return !json.Valid([]byte(line)) }) {
 		t.Errorf("the file: %s", got)
 	}
 }

@@ -88,7 +88,7 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 		Name: "crm", URL: "https://crm.example.com/hooks", EventTypes: []string{"order.*", "invoice.*"},
 		Secrets: []string{"s3cret"}, Headers: map[string]string{"X-Env": "Bearer xyz"},
 		Metadata: map[string]string{"X-Env": "xyz"},
-		Scheme: "github", Tenant: "acme", Description: "For the CRM",
+		Scheme:   "github", Tenant: "acme", Description: "For the CRM",
 	}}
 	if !reflect.DeepEqual(s.Subscriptions, want) {
 		t.Errorf("subscriptions %+v, want %+v", s.Subscriptions, want)

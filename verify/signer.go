@@ -204,16 +204,16 @@ func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
 		h[p.timestamp.name] = []string{l.timestamp}
 	}
 	for _, field := range []struct {
-		at                   place
-		value, what, pattern string
-	}{{p.id, in.id, "id", p.scheme.ID.Pattern}, {p.eventType, in.eventType, "event type", p.scheme.EventType.Pattern}} {
+		at          place
+		value, what string
+	}{{p.id, in.id, "id"}, {p.eventType, in.eventType, "event type"}} {
 		if field.at.in != "header" || field.value == "" {
 			continue
 		}
 		if !field.at.admits(field.value) {
 			form := fmt.Sprintf("up to %d printable characters without blanks", maxID)
-			if field.pattern != "" {
-				form = "one that matches " + field.pattern
+			if field.at.pattern != nil {
+				form = "one that matches " + field.at.pattern.String()
 			}
 			return fmt.Errorf("the %s has a form that the scheme can't send; use %s", field.what, form)
 		}

@@ -134,6 +134,21 @@ func TestCanSignMakesOnePair(t *testing.T) {
 	}
 }
 
+// An id that a scheme can't send is told with the form that it can.
+func TestSignWithAnotherID(t *testing.T) {
+	for scheme, want := range map[string]string{"standard": "printable characters", "configcat": "[0-9a-f]{32}"} {
+		row, m := rowOf(t, scheme), outgoing()
+		m.ID = "an id"
+		signer, err := verify.NewSigner(row, []string{secretFor(t, row)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := signer.Sign(http.Header{}, m); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s in it", scheme, err, want)
+		}
+	}
+}
+
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {

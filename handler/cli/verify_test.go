@@ -51,13 +51,18 @@ func TestVerifyRequest(t *testing.T) {
 	}
 }
 
-// TestVerifySignedURL: what --url says is what the provider called.
+// TestVerifySignedURL: what --url says is what the provider called, but for the scheme
+// and host that --public-url says.
 func TestVerifySignedURL(t *testing.T) {
-	for _, url := range []string{"https://hooks.example.com/in?x=1&y=a%20b", "http://hooks.example.com/in"} {
+	for url, args := range map[string][]string{
+		"https://hooks.example.com/in?x=1&y=a%20b": {"--url", "https://hooks.example.com/in?x=1&y=a%20b"},
+		"http://hooks.example.com/in":              {"--url", "http://hooks.example.com/in"},
+		"https://hooks.example.com/in?x=1":         {"--url", "http://127.0.0.1:8080/in?x=1", "--public-url", "https://hooks.example.com"},
+	} {
 		m := hmac.New(sha256.New, []byte("s3cret"))
 		m.Write([]byte(url + `{"a":1}`))
 		signature := base64.StdEncoding.EncodeToString(m.Sum(nil))
-		r := run(t, "", "verify", "square", "--secret", "s3cret", "--url", url, "-H", "X-Square-HmacSha256-Signature: "+signature, "--body", `{"a":1}`)
+		r := run(t, "", append(args, "verify", "square", "--secret", "s3cret", "-H", "X-Square-HmacSha256-Signature: "+signature, "--body", `{"a":1}`)...)
 		if first, _, _ := strings.Cut(r.want(t, 0).out, "\n"); first != "valid" {
 			t.Errorf("%s: %q", url, r.out)
 		}
@@ -82,7 +87,13 @@ func TestVerifyAtAnotherTime(t *testing.T) {
 	if r := run(t, request, "verify", "stripe", "--secret", "x").want(t, 1); r.out != "stale_timestamp\n" || !strings.Contains(r.err, "--at") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
-	run(t, request, "verify", "stripe", "--secret", "x", "--at", "2026-01-30 12:01").want(t, 0)
+	at := []string{"verify", "stripe", "--secret", "x", "--at", "2026-01-30 12:01"}
+	if r := run(t, request, at...).want(t, 0); !strings.Contains(r.out, "2026-01-30 12:00:00") {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := run(t, request, append(at, "--json")...).want(t, 0); !strings.Contains(r.out, `"timestamp": "2026-01-30T12:00:00Z"`) {
+		t.Errorf("printed %q", r.out)
+	}
 	run(t, request, "verify", "stripe", "--secret", "x", "--tolerance", "48h").want(t, 0)
 	if r := run(t, request, "verify", "stripe", "--secret", "x", "--at", "3d").want(t, 1); r.out != "future_timestamp\n" {
 		t.Errorf("stdout %q", r.out)
@@ -99,6 +110,13 @@ func TestVerifyAHandshake(t *testing.T) {
 	}
 	if !j.Valid || j.Handshake == nil || !strings.Contains(j.Handshake.Body, "3eZbrw1a") {
 		t.Errorf("printed %s", r.out)
+	}
+	request := "GET /hooks?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n"
+	for token, code := range map[string]int{"meatyhamhock": 0, "other": 1} {
+		r := run(t, request, "verify", "meta", "--secret", "x", "--verify-token", token).want(t, code)
+		if answered := strings.Contains(r.out, "answered with 200 1158201444"); answered != (code == 0) {
+			t.Errorf("%s: printed %q", token, r.out)
+		}
 	}
 }
 
@@ -126,6 +144,7 @@ func TestVerifyRefusesMixedInput(t *testing.T) {
 		"a request and headers": {"--request", "r", "-H", "A: b"},
 		"a URL without a host":  {"-H", "A: b", "--body", "x", "--url", "/path"},
 		"two bodies":            {"--body", "x", "--body-file", "y"},
+		"what is no header":     {"--body", "x", "-H", "A"},
 		"a time":                {"--at", "noon"},
 	} {
 		t.Run(name, func(t *testing.T) {
