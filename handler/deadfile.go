@@ -77,7 +77,6 @@ func (f *deadFile) write(lines []byte) (int, error) {
 		if _, err := f.file.Write([]byte{'\n'}); err != nil {
 			return 0, err
 		}
-		f.torn = false
 	}
 	n, err := f.file.Write(lines)
 	f.torn = n > 0 && lines[n-1] != '\n'
