@@ -118,7 +118,7 @@ func subscriptionArgs(sub *store.Subscription) []any {
 
 // collectSubscriptions reads selects.Subscription.
 func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription, _ error) {
-	return subs, each(rows, err, func(row pgx.Rows) error {
+	err = each(rows, err, func(row pgx.Rows) error {
 		var key, updated int64
 		var failing *int64
 		var types, headers, secrets, oauth2, retry, metadata []byte
@@ -135,4 +135,5 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2),
 			fromJSON(retry, &sub.Retry), fromJSON(metadata, &sub.Metadata))
 	})
+	return subs, err
 }
