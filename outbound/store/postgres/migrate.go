@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -10,27 +10,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-var (
-	//go:embed schema1.sql
-	schema1 string
-	//go:embed schema2.sql
-	schema2 string
-	//go:embed schema3.sql
-	schema3 string
-	//go:embed schema4.sql
-	schema4 string
-	//go:embed schema5.sql
-	schema5 string
-	//go:embed schema6.sql
-	schema6 string
-	//go:embed schema7.sql
-	schema7 string
-	//go:embed schema8.sql
-	schema8 string
-)
+// schemas make each format of the tables from the one before.
+//
+//go:embed schema*.sql
+var schemas embed.FS
 
-// migrations make each version of the tables from the one before.
-var migrations = []string{schema1, schema2, schema3, schema4, schema5, schema6, schema7, schema8}
+// formats is how many there are.
+const formats = 8
 
 // migrate brings the tables up to this version. Nodes of an older one that are
 // running go on: a version that they can't work with is refused at their start
@@ -41,7 +27,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 	defer cancel()
 	for range tries {
 		var version int
-		if version, err = formatVersion(ctx, s.pool); err != nil || version == len(migrations) {
+		if version, err = formatVersion(ctx, s.pool); err != nil || version == formats {
 			return err
 		}
 		if err = again(func() error { return s.upgrade(ctx, version) }); !exists(err) {
@@ -60,8 +46,8 @@ func formatVersion(ctx context.Context, db querier) (version int, err error) {
 	if err := db.QueryRow(ctx, `SELECT version FROM webhooks.format`).Scan(&version); err != nil {
 		return 0, err
 	}
-	if version > len(migrations) {
-		return 0, fmt.Errorf("%w: its tables are of format %d, which a newer version of caddy-webhooks has made; this one knows up to %d", store.ErrForeign, version, len(migrations))
+	if version > formats {
+		return 0, fmt.Errorf("%w: its tables are of format %d, which a newer version of caddy-webhooks has made; this one knows up to %d", store.ErrForeign, version, formats)
 	}
 	return version, nil
 }
@@ -75,12 +61,16 @@ func (s *Store) upgrade(ctx context.Context, version int) error {
 				return err
 			}
 		}
-		tag, err := tx.Exec(ctx, `UPDATE webhooks.format SET version = $1 WHERE version = $2`, len(migrations), version)
+		tag, err := tx.Exec(ctx, `UPDATE webhooks.format SET version = $1 WHERE version = $2`, formats, version)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		for _, script := range migrations[version:] {
-			if _, err := tx.Exec(ctx, script, pgx.QueryExecModeSimpleProtocol); err != nil {
+		for to := version + 1; to <= formats; to++ {
+			script, err := schemas.ReadFile(fmt.Sprintf("schema%d.sql", to))
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, string(script), pgx.QueryExecModeSimpleProtocol); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,7 @@ package sqlite
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,39 +17,16 @@ import (
 const (
 	// applicationID marks a file as ours: "whks" in ASCII.
 	applicationID = 0x77686b73
-	// version is the schema's, in the file's user_version.
+	// version is that of the last of the schemas, in the file's user_version.
 	version = 11
 	// versionMost is beyond what it will ever be.
 	versionMost = 1 << 16
 )
 
-var (
-	//go:embed schema.sql
-	schema string
-	//go:embed schema2.sql
-	schema2 string
-	//go:embed schema3.sql
-	schema3 string
-	//go:embed schema4.sql
-	schema4 string
-	//go:embed schema5.sql
-	schema5 string
-	//go:embed schema6.sql
-	schema6 string
-	//go:embed schema7.sql
-	schema7 string
-	//go:embed schema8.sql
-	schema8 string
-	//go:embed schema9.sql
-	schema9 string
-	//go:embed schema10.sql
-	schema10 string
-	//go:embed schema11.sql
-	schema11 string
-)
-
-// migrations brings a file from the version of its index to the next one.
-var migrations = [version]string{schema, schema2, schema3, schema4, schema5, schema6, schema7, schema8, schema9, schema10, schema11}
+// schemas bring a file from each version to the next one.
+//
+//go:embed schema*.sql
+var schemas embed.FS
 
 // Canonical is the one path of a file, whatever symbolic links lead to it, so that
 // there is one lock. Of a path that isn't there yet, it resolves the part that is.
@@ -197,11 +174,14 @@ func migrate(c *conn, path string) (from int64, err error) {
 	if err := c.exec("PRAGMA journal_mode = DELETE"); err != nil {
 		return 0, err
 	}
-	for found := from; found < version; found++ {
-		err := c.exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
-			migrations[found], applicationID, found+1))
+	for to := from + 1; to <= version; to++ {
+		script, err := schemas.ReadFile(fmt.Sprintf("schema%d.sql", to))
 		if err != nil {
-			return 0, fmt.Errorf("making format %d: %w", found+1, err)
+			return 0, err
+		}
+		if err := c.exec(fmt.Sprintf("BEGIN IMMEDIATE; %s; PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+			script, applicationID, to)); err != nil {
+			return 0, fmt.Errorf("making format %d: %w", to, err)
 		}
 	}
 	return from, nil

@@ -26,7 +26,7 @@ const oldEvents = 40
 // third time, and returns their payloads.
 func formerly(t *testing.T, path string) map[store.ID][]byte {
 	t.Helper()
-	schema, err := os.ReadFile("schema.sql")
+	schema, err := os.ReadFile("schema1.sql")
 	if err != nil {
 		t.Fatal(err)
 	}

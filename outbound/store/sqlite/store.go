@@ -1,6 +1,6 @@
 // Package sqlite is the embedded store: one SQLite file in WAL mode, which
 // belongs to one process at a time and which people can read beside it with
-// the sqlite3 shell (see schema.sql for its views).
+// the sqlite3 shell (see schema1.sql for its views).
 //
 // A commit is on disk when it returns (synchronous=FULL). One connection
 // writes, and copies the write-ahead log into the file after a commit that made
