@@ -6,6 +6,21 @@
 // row, by the number of the node's session; whoever is alive renews its session
 // every few seconds, and ends those that are not renewed, so that what they held
 // is there to be claimed again. No transaction is open while a delivery is made.
+//
+// The file for each step:
+//
+//	store.go     opening and closing, reading and writing
+//	  migrate.go   the tables come to this format
+//	node.go      a node has a number and a session
+//	  heart.go     which it renews, and ends those of others
+//	  news.go      what nodes tell each other
+//	commit.go    events and outcomes are stored, and columns.go sends them
+//	claim.go     what is due is taken, and hold.go knows what is
+//	queue.go     deliveries are queued again or given up by hand
+//	  replay.go    or made of older events
+//	  unlogged.go  which dead letters are still to be logged
+//	list.go      what lists show, and rows.go how it is read
+//	forget.go    in the end it is removed
 package postgres
 
 import (

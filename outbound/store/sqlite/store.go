@@ -6,6 +6,34 @@
 // writes, and copies the write-ahead log into the file after a commit that made
 // it long; a few read, each from its own snapshot, so that a list never holds up
 // a publish. What is held lives in memory only.
+//
+// The file for each step:
+//
+//	store.go        opening and closing, and whose turn it is to read
+//	  lock.go         the file is one process's
+//	  file.go         what it is, and how it comes to this format
+//	  connections.go  those to it, of which conn.go is one
+//	writer.go       whose turn it is to write
+//	  footing.go      and that the file is where it was
+//	commit.go       events and outcomes are stored
+//	  checkpoint.go   the log is copied into the file
+//	claim.go        what is due is taken, and hold.go knows what is
+//	queue.go        deliveries are queued again or given up by hand
+//	  replay.go       or made of older events
+//	  unlogged.go     which dead letters are still to be logged
+//	list.go         what lists show, and event.go what an event is read as
+//	forget.go       in the end it is removed
+//
+// When something fails:
+//
+//	reserve.go      the disk is full: there is a little room left
+//	revive.go       a write failed: the file is opened anew
+//	damage.go       how damage is noticed, in a payload by digest.go
+//	salvage.go      what can be read is put into a new file
+//	  page.go         page by page, past SQLite, and log.go from the log
+//	  table.go        what a row is known by
+//	  aside.go        the damaged file gets another name
+//	upkeep.go       what people do to a file from outside
 package sqlite
 
 import (
