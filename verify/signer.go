@@ -76,7 +76,7 @@ func (p *plan) canSign() error {
 // signs one, since some schemes sign headers or fields that no delivery has.
 func (s Scheme) CanSign() error {
 	if slices.Contains(s.Signature.Tags, "*") {
-		return errors.New("its signature stands behind a name that only the receiver can tell, such as its application's key: give that name as the signature's tag, in place of *")
+		return errors.New("its signature stands behind a name that only the receiver can tell, such as its application's key: give that name as the signature's tag, in place of *, or choose another scheme")
 	}
 	secret, err := trialSecret(s)
 	if err != nil {
@@ -204,16 +204,16 @@ func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
 		h[p.timestamp.name] = []string{l.timestamp}
 	}
 	for _, field := range []struct {
-		at          place
-		value, what string
-	}{{p.id, in.id, "id"}, {p.eventType, in.eventType, "event type"}} {
+		at                   place
+		value, what, pattern string
+	}{{p.id, in.id, "id", p.scheme.ID.Pattern}, {p.eventType, in.eventType, "event type", p.scheme.EventType.Pattern}} {
 		if field.at.in != "header" || field.value == "" {
 			continue
 		}
 		if !field.at.admits(field.value) {
 			form := fmt.Sprintf("up to %d printable characters without blanks", maxID)
-			if field.at.pattern != nil {
-				form = "one that matches " + field.at.pattern.String()
+			if field.pattern != "" {
+				form = "one that matches " + field.pattern
 			}
 			return fmt.Errorf("the %s has a form that the scheme can't send; use %s", field.what, form)
 		}

@@ -151,7 +151,7 @@ func TestSignWithAnotherID(t *testing.T) {
 
 // A scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
-	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "body", "pandadoc": "URL", "twilio": "hash"} {
+	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "tag", "pandadoc": "URL", "twilio": "hash"} {
 		err := rowOf(t, name).CanSign()
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
 			t.Errorf("%s: %v; want the reason (%s) and what to do", name, err, word)
