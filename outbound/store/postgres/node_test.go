@@ -557,6 +557,65 @@ func TestSessionIsEnded(t *testing.T) {
 	said.wait(t, "another one has its number: restart it")
 }
 
+// What another node attempts just now and is queued again is due once more after that,
+// whatever comes of it.
+func TestRequeueOfWhatAnotherHolds(t *testing.T) {
+	dsn := pgtest.Database(t)
+	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	ids := store.NewIDs(0, 0, time.Now)
+	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true}
+	if err := one.CreateSubscription(t.Context(), sub); err != nil {
+		t.Fatal(err)
+	}
+	p := publication(ids, sub.Key)
+	p.Deliveries[0].Hold = true
+	id := p.Deliveries[0].ID
+	if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := two.Requeue(t.Context(), store.Query{Delivery: id, Limit: 1}, time.Now()); err != nil || done.Count != 1 {
+		t.Fatalf("%d were queued again, %v", done.Count, err)
+	}
+	if n := claim(t, two, sub.Key); n != 0 {
+		t.Errorf("%d were claimed that are attempted", n)
+	}
+	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
+	if err := one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := two.Delivery(t.Context(), id); err != nil || r.State != store.Pending || r.Round != 1 {
+		t.Errorf("it is %+v, %v", r, err)
+	}
+	if n := pgtest.Count(t, dsn, `SELECT count(unlogged) FROM webhooks.delivery`); n != 0 {
+		t.Error("it is to be logged as dead")
+	}
+	if n := claim(t, two, sub.Key); n != 1 {
+		t.Errorf("%d were claimed afterwards", n)
+	}
+}
+
+// What one node is to log is no other's to log while it lives.
+func TestUnloggedOfAnotherNode(t *testing.T) {
+	dsn := pgtest.Database(t)
+	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
+	p := publication(store.NewIDs(0, 0, time.Now), 1)
+	id := p.Deliveries[0].ID
+	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
+	err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
+	if err := errors.Join(err, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true})); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := two.Unlogged(t.Context(), 9); err != nil || len(ids) != 0 {
+		t.Errorf("another one's: %v, %v", ids, err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := two.Unlogged(t.Context(), 9); err != nil || !slices.Equal(ids, []store.ID{id}) {
+		t.Errorf("of one that has stopped: %v, %v", ids, err)
+	}
+}
+
 // loses waits until a node is told that it has lost what it held.
 func loses(t *testing.T, s *postgres.Store) {
 	t.Helper()
@@ -751,8 +810,8 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	}
 }
 
-// What is published comes behind what the owner holds by a clock that is ahead, also
-// while a failure waits and the rest isn't given back yet.
+// What is published comes behind what waits, or what the owner holds, by a clock that
+// is ahead, also while a failure waits and the rest isn't given back yet.
 func TestOrderBehindWhatIsHeld(t *testing.T) {
 	s := open(t, postgres.Config{DSN: pgtest.Database(t)})
 	const ahead = 8 * time.Second
@@ -780,18 +839,26 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 		}
 		return got
 	}
-	first := publish(here, 0)
-	second := publish(there, ahead)
+	others := []*store.Publication{publication(here, 77), publication(here, 77)}
+	for i, p := range others {
+		p.Deliveries[0].Due, p.Deliveries[0].Hold = time.Now().Add(time.Hour), i == 0
+	}
+	if err := s.Commit(t.Context(), &store.Batch{Publications: others}); err != nil {
+		t.Fatal(err)
+	}
+	first := publish(there, ahead)
+	second := publish(here, 0)
+	third := publish(there, ahead)
 	claim()
-	if err := s.Release(t.Context(), []store.ID{first}); err != nil {
+	if err := s.Release(t.Context(), []store.ID{first, second}); err != nil {
 		t.Fatal(err)
 	}
-	third := publish(here, 0)
-	if err := s.Release(t.Context(), []store.ID{second}); err != nil {
+	fourth := publish(here, 0)
+	if err := s.Release(t.Context(), []store.ID{third}); err != nil {
 		t.Fatal(err)
 	}
-	if got := claim(); !slices.Equal(got, []store.ID{first, second, third}) {
-		t.Errorf("claimed %v, published %v", got, []store.ID{first, second, third})
+	if got := claim(); !slices.Equal(got, []store.ID{first, second, third, fourth}) {
+		t.Errorf("claimed %v, published %v", got, []store.ID{first, second, third, fourth})
 	}
 }
 
