@@ -60,6 +60,16 @@ var publishTests = []test{
 		equal(b, "the second", b.publish(again)[0], store.PublishResult{Outcome: store.Duplicate, Deliveries: 1})
 		same(b, "deliveries", b.list(store.Query{}), deliveries(first))
 	}},
+	{"a duplicate without a content type", func(b *bench) {
+		plain := func() *store.Publication {
+			p := b.chosen("x", "1")
+			p.Event.ContentType = ""
+			return p
+		}
+		equal(b, "the first", b.publish(plain())[0].Outcome, store.Stored)
+		equal(b, "the second", b.publish(plain())[0].Outcome, store.Duplicate)
+		equal(b, "one with a content type", b.publish(b.chosen("x", "1"))[0].Outcome, store.Reused)
+	}},
 	{"the same id with another event is refused", func(b *bench) {
 		b.publish(b.chosen("x", "1"))
 		payload, kind, content := b.chosen("x", "2"), b.chosen("x", "1"), b.chosen("x", "1")
