@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -83,6 +84,28 @@ func TestDamageFoundLate(t *testing.T) {
 				t.Errorf("%d events are lost of %d, and the report says %d", events-len(delivered), events, n)
 			}
 		})
+	}
+}
+
+// TestDiskThatBreaksEachFile refuses to set another file aside where that was done
+// again and again, lest damaged files fill the disk.
+func TestDiskThatBreaksEachFile(t *testing.T) {
+	path := filepath.Join(fastDir(t), "webhooks.db")
+	fillStore(t, path, &store.Subscription{Key: 1, ID: "crm", EventTypes: []string{"order.*"}}, 10)
+	for n := range 32 {
+		write(t, fmt.Sprintf("%s.damaged-20260314T1509%02d.535Z.json", path, n), "{}")
+	}
+	breakPages(t, path, "event")
+	before := contents(t, filepath.Dir(path))
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err == nil {
+		s.Close()
+	}
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "32 damaged files have been set aside already") {
+		t.Errorf("got %v, want store.ErrDamaged", err)
+	}
+	if after := contents(t, filepath.Dir(path)); len(after) != len(before) || after[path] != before[path] {
+		t.Errorf("the files are %v, want %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
 	}
 }
 
