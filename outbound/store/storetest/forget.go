@@ -63,11 +63,18 @@ var forgetTests = []test{
 	}},
 	{"deleted subscriptions that nothing names", func(b *bench) {
 		gone, other := b.subscribe("crm"), b.subscribe("other")
-		dead, waits := b.event("1", gone), b.event("2", gone)
-		b.publish(dead, waits)
+		waits := b.event("1", gone)
+		b.publish(waits)
+		b.clock = b.clock.Add(2 * time.Hour)
+		dead := b.event("2", gone)
+		b.publish(dead)
 		b.settle(b.attempted(dead.Deliveries[0].ID, 1, store.Dead))
 		b.check(b.DeleteSubscription(b.ctx(), "crm"))
 		again := b.subscribe("crm")
+		for range 2 {
+			b.forget(store.Forget{Before: b.now(), KeepDead: true, Limit: 9})
+		}
+		equal(b, "at once", b.delivery(dead.Deliveries[0].ID).SubscriptionID, "crm")
 		pass := func() {
 			b.clock = b.clock.Add(2 * time.Hour)
 			later := b.event("3", other)
@@ -92,12 +99,13 @@ var forgetTests = []test{
 	}},
 	{"keep dead letters", func(b *bench) {
 		s := b.subscribe("crm")
-		dead, fine := b.event("1", s), b.event("2", s)
+		dead, fine := b.chosen("dead", "1", s), b.chosen("fine", "2", s)
 		b.publish(dead, fine)
 		b.settle(b.attempted(dead.Deliveries[0].ID, 1, store.Dead), b.attempted(fine.Deliveries[0].ID, 1, store.Delivered))
 		b.clock = b.clock.Add(time.Hour)
 		equal(b, "removed", b.forget(store.Forget{Before: b.now(), KeepDead: true, Limit: 9}).Events, 1)
 		same(b, "deliveries", b.list(store.Query{}), deliveries(dead))
+		equal(b, "its id", b.publish(b.chosen("dead", "1"))[0].Outcome, store.Duplicate)
 	}},
 	{"use less", func(b *bench) {
 		for range 50 {
