@@ -238,6 +238,51 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
+// TestLogThatCannotBeCopied checks that a disk on which the log can't be copied into
+// the file costs nothing that is stored, and is told of once, as its recovery is.
+func TestLogThatCannotBeCopied(t *testing.T) {
+	installFaults()
+	var log logged
+	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var refused atomic.Int64
+	stop := fail(func(c faultCall) int32 {
+		if c.name != "write" || c.log {
+			return 0
+		}
+		refused.Add(1)
+		return sqlite3.SQLITE_IOERR_WRITE
+	})
+	defer stop()
+	ids := store.NewIDs(0, 0, time.Now)
+	until := func(done func() bool) {
+		t.Helper()
+		for n := 0; !done(); n++ {
+			if n == 1000 {
+				t.Fatalf("the log says %s", log.String())
+			}
+			var ps []*store.Publication
+			for range 64 {
+				ps = append(ps, publication(ids, 1))
+			}
+			publish(t, s, ps...)
+		}
+	}
+	until(func() bool { return refused.Load() >= 3 })
+	stop()
+	until(func() bool { return strings.Contains(log.String(), "can be copied into the file again") })
+	batches := 0
+	until(func() bool { batches++; return batches > 50 }) // it is copied some more times
+	for _, said := range []string{"can't copy the log", "can be copied into the file again"} {
+		if n := strings.Count(log.String(), said); n != 1 {
+			t.Errorf("the log says %q %d times: %s", said, n, log.String())
+		}
+	}
+}
+
 // TestFull checks that a batch for which there's no room is refused as such,
 // leaves nothing behind, and fits when there is room.
 func TestFull(t *testing.T) {
