@@ -212,13 +212,15 @@ func TestLostAnswerToAClaim(t *testing.T) {
 	}
 }
 
-// What is claimed again after a release whose answer was lost stays held.
+// What is claimed again after a release whose answer was lost stays held, and so does
+// what was published as held.
 func TestLostAnswerToARelease(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
 	ids := store.NewIDs(0, 0, time.Now)
-	p, other := publication(ids, 1), publication(ids, 2)
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
+	p, other, published := publication(ids, 1), publication(ids, 2), publication(ids, 3)
+	published.Deliveries[0].Hold = true
+	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p, published}}); err != nil {
 		t.Fatal(err)
 	}
 	if n := claim(t, s, 1); n != 1 {
@@ -241,7 +243,7 @@ func TestLostAnswerToARelease(t *testing.T) {
 		claim(t, s, 2)
 		other = publication(ids, 2)
 	}
-	if n := claim(t, s, 1); n != 0 {
+	if n := claim(t, s, 1, 3); n != 0 {
 		t.Errorf("%d were claimed that are held", n)
 	}
 }
