@@ -3,11 +3,17 @@ package handler
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // TestRefusalsAreLoggedAtABoundedRate: whoever is refused can't fill a disk.
@@ -35,4 +41,29 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 			t.Errorf("a line has %d bytes: %s", len(line), line)
 		}
 	}
+}
+
+// TestRefusalsLeftOut: the next line says how many there were.
+func TestRefusalsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, lines := observer.New(zap.WarnLevel)
+		l := newRefusalLog(zap.New(core))
+		r := prepared(httptest.NewRequest(http.MethodPost, "/", nil))
+		refuse := func(n int) (last map[string]any) {
+			for range n {
+				l.writeDropped(r, "evt_1")
+			}
+			all := lines.TakeAll()
+			return all[len(all)-1].ContextMap()
+		}
+		if got := refuse(15); got["omitted_before"] != nil {
+			t.Errorf("at first: %v", got)
+		}
+		for _, want := range []any{int64(5), nil} {
+			time.Sleep(time.Second)
+			if got := refuse(1); got["omitted_before"] != want {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		}
+	})
 }
