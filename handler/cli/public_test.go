@@ -99,6 +99,8 @@ func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
 		"a file without API":  {"", "", []string{"--token-file", "x", "--address", s.address}, 2, []string{"--token-file is for a webhook_api"}},
 		"an address as well":  {url, "", []string{"--address", s.address}, 2, []string{"give one of them"}},
 		"a config as well":    {url, "", []string{"--config", "x"}, 2, []string{"give one of them"}},
+		"an empty variable":   {"", "", []string{"--api", ""}, 2, []string{"--api"}},
+		"no token in one":     {url, "", []string{"--token-file", ""}, 2, []string{"--token-file"}},
 		"no URL":              {"hooks.example.com/webhooks", "", nil, 2, []string{exampleAPI}},
 		"no web URL":          {"ftp://hooks.example.com/webhooks", "", nil, 2, []string{exampleAPI}},
 		"a query":             {url + "?a=b", "", nil, 2, []string{exampleAPI}},
