@@ -4,9 +4,14 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 func init() { caddy.RegisterModule(noted{}) }
@@ -51,4 +56,51 @@ func TestCaddyEvents(t *testing.T) {
 	if e.Name() != "subscription_deactivated" || e.Origin().CaddyModule().ID != "webhooks" || e.Data["subscription_id"] != "sub_crm" {
 		t.Errorf("got %s from %s with %v", e.Name(), e.Origin().CaddyModule().ID, e.Data)
 	}
+}
+
+// counted is what the metrics say, by name and label.
+func counted(t *testing.T) map[string]float64 {
+	t.Helper()
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(engineMetrics.published, engineMetrics.publishTime, engineMetrics.unjudged, engineMetrics.attempts, engineMetrics.attemptTime, engineMetrics.deliveries)
+	counts := make(map[string]float64)
+	for _, family := range must(r.Gather()) {
+		for _, m := range family.Metric {
+			name := family.GetName()
+			for _, label := range m.Label {
+				name += " " + label.GetValue()
+			}
+			counts[name] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return counts
+}
+
+// TestOutcomesAreCounted: each once, and what died without an attempt is told of too.
+func TestOutcomesAreCounted(t *testing.T) {
+	d := newDeaths()
+	t.Cleanup(d.dead.flush)
+	before := counted(t)
+	delivered, again := d.death(1), d.death(1)
+	delivered.State, delivered.Attempt.Class = store.Delivered, ""
+	again.State = store.Pending
+	for _, a := range []*outbound.AttemptDone{delivered, again, d.death(1)} {
+		d.AttemptDone(a)
+	}
+	d.Buried([]*outbound.Record{d.death(2).Record(), d.death(2).Record()})
+	d.Unjudged()
+	for _, result := range []string{"stored", "refused", "failed"} {
+		d.PublishDone(result, time.Second)
+	}
+	after := counted(t)
+	for name, want := range map[string]float64{
+		"delivery_attempts_total ok": 1, "delivery_attempts_total status": 2, "delivery_attempt_duration_seconds": 3,
+		"deliveries_settled_total delivered": 1, "deliveries_settled_total dead": 3, "deliveries_unjudged_total": 1,
+		"events_published_total stored": 1, "events_published_total refused": 1, "events_published_total failed": 1, "publish_duration_seconds": 1,
+	} {
+		if got := after["caddy_webhooks_"+name] - before["caddy_webhooks_"+name]; got != want {
+			t.Errorf("%s: %v more, want %v", name, got, want)
+		}
+	}
+	d.wrote(t, "of each subscription the first", "subscription_id=sub_1", "subscription_id=sub_2")
 }
