@@ -16,8 +16,11 @@ const (
 	// reserveSize is what is kept free, in bytes: enough to settle some
 	// thousand deliveries.
 	reserveSize = 16 << 20
-	// reservePart is which part of a small disk is kept free at most.
+	// reservePart is which part of a small disk is kept free at most,
 	reservePart = 16
+	// reserveLeast is kept free of any: what the log holds may have to be copied into
+	// the file before there is room in it for outcomes.
+	reserveLeast = 2 * checkpointFrames * pageSize
 )
 
 // reserve is a file beside the store that only takes up room. When the disk is
@@ -40,7 +43,7 @@ func openReserve(path string, log *slog.Logger) *reserve {
 	r := &reserve{path: path + ".reserve", log: log}
 	_, total, err := room(filepath.Dir(path))
 	if err == nil {
-		r.size = min(reserveSize, total/reservePart)
+		r.size = max(min(reserveSize, total/reservePart), reserveLeast)
 		err = r.make()
 	}
 	switch {

@@ -91,7 +91,7 @@ func (s *Store) writeThen(ctx context.Context, then func(), f func(*writer) erro
 	switch {
 	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // which can't be undone
 		s.work.Go(func() { s.revive(err) })
-	case s.w != nil && s.w.long():
+	case s.w != nil && (s.reserve.spent || s.w.long()): // on a full disk, a log that is copied has room
 		s.work.Go(s.checkpoint)
 	default:
 		<-s.writing
