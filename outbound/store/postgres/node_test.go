@@ -701,14 +701,7 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 func TestReadBesideSearches(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE webhooks.event`, pgx.QueryExecModeSimpleProtocol); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, dsn, `LOCK TABLE webhooks.event`)
 	ctx, cancel := context.WithCancel(t.Context())
 	var lists sync.WaitGroup
 	defer lists.Wait()
@@ -720,11 +713,7 @@ func TestReadBesideSearches(t *testing.T) {
 			}
 		})
 	}
-	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) < 3; {
-		if time.Now().After(end) {
-			t.Fatal("nothing is searched")
-		}
-	}
+	blocked(t, dsn, 3)
 	for range 20 {
 		if _, err := s.Subscriptions(t.Context()); err != nil {
 			t.Fatal(err)
@@ -736,25 +725,14 @@ func TestReadBesideSearches(t *testing.T) {
 func TestRequeueThatIsCancelled(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), `BEGIN; LOCK TABLE webhooks.event`, pgx.QueryExecModeSimpleProtocol); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, dsn, `LOCK TABLE webhooks.event`)
 	ctx, cancel := context.WithCancel(t.Context())
 	queued := make(chan error, 1)
 	go func() {
 		_, err := s.Requeue(ctx, store.Query{Tenant: "acme", Limit: 1}, time.Now())
 		queued <- err
 	}()
-	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0; {
-		if time.Now().After(end) {
-			t.Fatal("nothing is searched")
-		}
-	}
+	blocked(t, dsn, 1)
 	cancel()
 	if err := <-queued; !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended with %v", err)
@@ -775,17 +753,7 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{first, locked, behind, free}}); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), `BEGIN`); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Exec(t.Context(), `SELECT FROM webhooks.delivery WHERE id = $1 FOR UPDATE`, int64(locked.Deliveries[0].ID)); err != nil {
-		t.Fatal(err)
-	}
+	conn := begin(t, dsn, fmt.Sprintf(`SELECT FROM webhooks.delivery WHERE id = %d FOR UPDATE`, int64(locked.Deliveries[0].ID)))
 	claim := func() (got []store.ID) {
 		t.Helper()
 		claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}, {Subscription: 77, Limit: 9}})
