@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -70,7 +69,8 @@ type bodyFlags struct{ name, text, file string }
 func (b *bodyFlags) register(f *pflag.FlagSet, name, what string) {
 	b.name = name
 	f.StringVar(&b.text, name, "", "The "+what)
-	f.StringVar(&b.file, name+"-file", "", "File to read the "+what+" from, - for standard input")
+	f.StringVar(&b.file, name+"-file", stdin, "File to read the "+what+" from, - for standard input")
+	f.Lookup(name + "-file").DefValue = "" // not every command reads it unasked
 }
 
 // given tells whether one of the flags was.
@@ -86,7 +86,7 @@ func (b *bodyFlags) read(c *call, what string) ([]byte, error) {
 	case f.Changed(b.name):
 		return []byte(b.text), nil
 	}
-	return c.read(cmp.Or(b.file, stdin), what)
+	return c.read(b.file, what)
 }
 
 // secretVariable has the secret where no flag gives one.

@@ -151,7 +151,7 @@ func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 		}
 	}
 	switch {
-	case s.body.file != "" && s.body.file != stdin:
+	case s.body.file != stdin:
 		words = append(words, "--data-binary", "@"+s.body.file)
 	case !typeable(m.Body):
 		return usagef("this body can't stand on a command line: give it by --body-file")
