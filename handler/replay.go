@@ -3,6 +3,7 @@ package handler
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -170,9 +171,15 @@ func (w *statusRecorder) WriteHeader(status int) {
 	w.ResponseWriterWrapper.WriteHeader(status)
 }
 
+func (w *statusRecorder) Write(p []byte) (int, error) {
+	if w.status < 200 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriterWrapper.Write(p)
+}
+
 // succeeded says whether the answer was 2xx; returned, whether the app's
-// handler came back without an error, in which case no status means 200, as it
-// does where only a body is written.
+// handler came back without an error, in which case no status means 200.
 func (w *statusRecorder) succeeded(returned bool) bool {
 	if w.status < 200 {
 		return returned

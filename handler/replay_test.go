@@ -5,11 +5,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 // TestReplayModes sends one signed message twice.
@@ -303,5 +306,17 @@ func TestReplayPoolIsBalanced(t *testing.T) {
 		if n := count(); n != step.want {
 			t.Fatalf("%d references, want %d, after loading\n%s", n, step.want, step.sites)
 		}
+	}
+}
+
+// TestStatusOfABody: a body that is written without a status is a 200, whatever the
+// app's handler returns after it.
+func TestStatusOfABody(t *testing.T) {
+	w := &statusRecorder{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: httptest.NewRecorder()}}
+	if w.succeeded(false) {
+		t.Error("an error without an answer is a success")
+	}
+	if _, err := w.Write([]byte("done")); err != nil || !w.succeeded(false) {
+		t.Errorf("the answer is no success: %v", err)
 	}
 }
