@@ -33,7 +33,8 @@ type Subscription struct {
 	// tenant, use another name. Default: events without a tenant.
 	Tenant string `json:"tenant,omitempty"`
 
-	// Headers to add to each delivery.
+	// Headers to add to each delivery. `Content-Type` can only be set if there is a
+	// `transform`.
 	Headers map[string]string `json:"headers,omitempty"`
 
 	// How to get access tokens, if the receiver requires them. Default: none are
@@ -58,9 +59,9 @@ type Subscription struct {
 
 	// A [CEL](https://cel.dev) expression that selects which events of these
 	// types to deliver, such as `payload.total > 100`. The variables are
-	// `payload`, `headers` (the event's), `event_type`, `event_id` and `tenant`. An
-	// event without a field that the expression uses is not delivered. Default: all
-	// events.
+	// `payload`, `headers` (the event's), `event_type`, `event_id`, `tenant` and
+	// `created_at`. An event without a field that the expression uses is not
+	// delivered. Default: all events.
 	Filter string `json:"filter,omitempty"`
 
 	// A CEL expression over the same variables whose value is sent as JSON in

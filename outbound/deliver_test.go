@@ -231,6 +231,36 @@ func TestTransformOfASubscription(t *testing.T) {
 	}
 }
 
+// JSON that a transform makes may go by a name of its own; what was published keeps its.
+func TestContentTypeOfATransform(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{
+		URL: r.URL, EventTypes: []string{"*"}, Filter: `created_at > timestamp("2020-01-01T00:00:00Z")`,
+		Headers:   map[string]string{"content-type": "application/cloudevents+json"},
+		Transform: `{"specversion": "1.0", "id": event_id, "source": "/orders", "type": event_type, "time": created_at, "data": payload}`,
+	})
+	p := h.publish("order.created", `{"id": 7}`)
+	ev, err := h.Event(t.Context(), "", p.EventID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := r.next(t)
+	want := `{"data":{"id":7},"id":"` + ev.ID + `","source":"/orders","specversion":"1.0","time":"` + ev.Created().Format(time.RFC3339Nano) + `","type":"order.created"}`
+	if got := a.header["Content-Type"]; string(a.body) != want || !slices.Equal(got, []string{"application/cloudevents+json"}) {
+		t.Errorf("%s came as %q, not %s", a.body, got, want)
+	}
+	check(t, h, a, s.Secrets[0].Value)
+
+	_, err = h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+		spec.Transform = ""
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "cannot be set, for it comes with the event") {
+		t.Errorf("without the transform: %v", err)
+	}
+}
+
 func TestTimeoutOfASubscription(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r := newReceiver(t)

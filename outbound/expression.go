@@ -31,7 +31,7 @@ const (
 var errTooLong = errors.New("it takes too long")
 
 // expression is one in CEL (https://cel.dev) over payload, headers, event_type,
-// event_id and tenant.
+// event_id, tenant and created_at.
 type expression struct{ program cel.Program }
 
 var expressionEnv = sync.OnceValues(func() (*cel.Env, error) {
@@ -41,6 +41,7 @@ var expressionEnv = sync.OnceValues(func() (*cel.Env, error) {
 		cel.Variable("event_type", cel.StringType),
 		cel.Variable("event_id", cel.StringType),
 		cel.Variable("tenant", cel.StringType),
+		cel.Variable("created_at", cel.TimestampType),
 		cel.CrossTypeNumericComparisons(true), // JSON has one kind of number
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.DefaultUTCTimeZone(true),
@@ -59,7 +60,7 @@ func newExpression(text, example string) (*expression, *cel.Type, error) {
 	}
 	ast, issues := env.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, nil, fmt.Errorf("is no CEL expression over payload, headers, event_type, event_id and tenant, such as %s: %s", example, strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
+		return nil, nil, fmt.Errorf("is no CEL expression over payload, headers, event_type, event_id, tenant and created_at, such as %s: %s", example, strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(1), cel.CustomDecoratorV2(bound))
 	if err != nil {
@@ -92,6 +93,7 @@ func variables(ev *store.Event) map[string]any {
 		"payload":  jsonValue(ev.Payload),
 		"headers":  newHeaderMap(ev.Headers),
 		"event_id": ev.ID, "event_type": ev.Type, "tenant": ev.Tenant,
+		"created_at": ev.Created(),
 	}
 }
 

@@ -131,8 +131,8 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkDescription(s.Description); err != nil {
 		return err
 	}
-	if err := egress.CheckHeaders(s.Headers); err != nil {
-		return invalid("headers", "can't be sent: %v", err)
+	if err := s.checkHeaders(); err != nil {
+		return err
 	}
 	if err := checkOAuth2(&s.OAuth2); err != nil {
 		return err
@@ -156,6 +156,19 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 		return invalid("transform", "%v", err)
 	}
 	return s.checkScheme(c)
+}
+
+// checkHeaders judges what is sent along. Content-Type is the event's, but JSON that a
+// transform makes may go by a name of its own.
+func (s *SubscriptionSpec) checkHeaders() error {
+	var free []string
+	if s.Transform != "" {
+		free = []string{"Content-Type"}
+	}
+	if err := egress.CheckHeaders(s.Headers, free...); err != nil {
+		return invalid("headers", "can't be sent: %v", err)
+	}
+	return nil
 }
 
 // checkScheme makes sure that deliveries can be signed, with these secrets and beside

@@ -194,10 +194,10 @@ func (t *target) headers(ev *store.Event) http.Header {
 	for k, v := range ev.Headers {
 		h.Set(k, v)
 	}
-	maps.Copy(h, t.header)
 	h["Content-Type"] = []string{ev.ContentType}
 	if t.transform != nil {
-		h["Content-Type"] = []string{"application/json"}
+		h["Content-Type"] = []string{"application/json"} // unless the target has another
 	}
+	maps.Copy(h, t.header)
 	return h
 }

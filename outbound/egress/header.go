@@ -66,8 +66,10 @@ func reservedFor(name string) string {
 }
 
 // CheckHeader judges one header that a user wants on deliveries. Errors name
-// the header, never its value, which may be a secret.
-func CheckHeader(name, value string) error {
+// the header, never its value, which may be a secret. Those named in free can be set
+// although they are reserved.
+func CheckHeader(name, value string, free ...string) error {
+	isFree := slices.ContainsFunc(free, func(f string) bool { return strings.EqualFold(f, name) })
 	switch {
 	case name == "":
 		return errors.New("checking the headers: a name is empty")
@@ -75,7 +77,7 @@ func CheckHeader(name, value string) error {
 		return fmt.Errorf("checking the headers: one has %d bytes, and %d are the most for name and value", len(name)+len(value), MaxHeaderBytes)
 	case !httpguts.ValidHeaderFieldName(name):
 		return fmt.Errorf("checking the header %q: its name may have letters, digits and !#$%%&'*+-.^_`|~ only", name)
-	case reservedFor(name) != "":
+	case !isFree && reservedFor(name) != "":
 		return fmt.Errorf("checking the header %q: it cannot be set, for %s", name, reservedFor(name))
 	case !httpguts.ValidHeaderFieldValue(value):
 		return fmt.Errorf("checking the header %q: its value has a line break or another control character: remove it", name)
@@ -83,8 +85,9 @@ func CheckHeader(name, value string) error {
 	return nil
 }
 
-// CheckHeaders judges all the headers of a subscription or an event together.
-func CheckHeaders(h map[string]string) error {
+// CheckHeaders judges all the headers of a subscription or an event together, each as
+// [CheckHeader] does.
+func CheckHeaders(h map[string]string, free ...string) error {
 	if len(h) > MaxHeaders {
 		return fmt.Errorf("checking the headers: there are %d, and %d are the most", len(h), MaxHeaders)
 	}
@@ -92,7 +95,7 @@ func CheckHeaders(h map[string]string) error {
 	seen := make(map[string]bool, len(h))
 	for _, name := range slices.Sorted(maps.Keys(h)) { // sorted, so that the same mistake gives the same error
 		value := h[name]
-		if err := CheckHeader(name, value); err != nil {
+		if err := CheckHeader(name, value, free...); err != nil {
 			return err
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
