@@ -132,6 +132,7 @@ func failure(err error) outcome {
 		op       *net.OpError
 		errno    syscall.Errno
 		timeout  net.Error
+		late     *lateError
 		network  = errors.As(err, &op)
 		dialling = network && op.Op == "dial"
 	)
@@ -159,11 +160,10 @@ func failure(err error) outcome {
 		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
 	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
 		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + certificateDemand(op.Err)}
+	case errors.As(err, &late):
+		return outcome{class: ClassTimeout, words: late.step.missing()}
 	case errors.As(err, &timeout) && timeout.Timeout():
-		if dialling {
-			return outcome{class: ClassTimeout, words: "no connection in time"}
-		}
-		return outcome{class: ClassTimeout, words: "no answer in time"}
+		return outcome{class: ClassTimeout, words: stepAnswer.missing()}
 	case dialling:
 		words := "no connection"
 		if errors.As(err, &errno) {

@@ -120,12 +120,15 @@ type endpoint struct {
 // post sends a request, and a second time where the receiver has not processed the
 // first: it was about to close the connection.
 func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
+	var p progress
+	ctx = p.follow(ctx)
 	resp, err := s.transport.RoundTrip(request(ctx, to, h, payload))
 	if err != nil && unprocessed(err) {
 		resp, err = s.transport.RoundTrip(request(ctx, to, h, payload))
 	}
 	if err != nil {
 		to.unanswered.Store(true)
+		err = p.late(err)
 	} else if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close() // it is the connection, which no deadline ends
 		resp.Body = http.NoBody

@@ -1,0 +1,81 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"sync/atomic"
+)
+
+// step is what a request has come to, in this order.
+type step int32
+
+const (
+	stepNone step = iota
+	stepName      // looking the host name up, where it is one
+	stepConnect
+	stepTLS
+	stepAnswer // waiting for it
+)
+
+// progress follows a request: net/http doesn't tell what it was at when its time
+// was up.
+type progress struct{ step atomic.Int32 }
+
+func (p *progress) follow(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { p.reach(stepName) },
+		DNSDone: func(found httptrace.DNSDoneInfo) {
+			if found.Err == nil {
+				p.reach(stepConnect)
+			}
+		},
+		TLSHandshakeStart: func() { p.reach(stepTLS) },
+		GotConn:           func(httptrace.GotConnInfo) { p.reach(stepAnswer) },
+	})
+}
+
+// reach never goes back: a connection that is still being made may have been
+// outrun by another one.
+func (p *progress) reach(s step) {
+	for {
+		now := p.step.Load()
+		if now >= int32(s) || p.step.CompareAndSwap(now, int32(s)) {
+			return
+		}
+	}
+}
+
+// late makes a lateError of an error that says that the time was up.
+func (p *progress) late(err error) error {
+	var timeout net.Error
+	if !errors.As(err, &timeout) || !timeout.Timeout() {
+		return err
+	}
+	return &lateError{step(p.step.Load()), err}
+}
+
+// lateError says at what step the time for a request was up.
+type lateError struct {
+	step  step
+	cause error
+}
+
+func (e *lateError) Error() string { return fmt.Sprintf("%s: %v", e.step.missing(), e.cause) }
+
+func (e *lateError) Unwrap() error { return e.cause }
+
+// missing says what hasn't come in time.
+func (s step) missing() string {
+	switch s {
+	case stepName:
+		return "the host name was not resolved in time"
+	case stepNone, stepConnect:
+		return "no connection in time"
+	case stepTLS:
+		return "the TLS handshake was not completed in time"
+	}
+	return "no answer in time"
+}

@@ -1,0 +1,88 @@
+package outbound
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+)
+
+// What is said of a request whose time was up tells what it was at.
+func TestWhatTheTimeRanOutFor(t *testing.T) {
+	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]struct {
+		to      func(silent string) string
+		options func(silent string) egress.Options
+	}{
+		"the host name was not resolved in time": {
+			to: func(string) string { return "https://crm.example.com" },
+			options: func(silent string) egress.Options {
+				return egress.Options{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return new(net.Dialer).DialContext(ctx, "tcp", silent)
+				}}}
+			},
+		},
+		"no connection in time": {
+			to: func(string) string { return "https://127.0.0.1:1" },
+			options: func(silent string) egress.Options {
+				return egress.Options{Proxy: &url.URL{Scheme: "socks5", Host: silent}}
+			},
+		},
+		"the TLS handshake was not completed in time": {to: func(silent string) string { return "https://" + silent }},
+		"no answer in time":                           {to: func(silent string) string { return "http://" + silent }},
+	} {
+		t.Run(want, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			silent := silence(t, func() { cancel(context.DeadlineExceeded) })
+			var options egress.Options
+			if c.options != nil {
+				options = c.options(silent)
+			}
+			options.Policy = policy
+			s := &sender{transport: egress.NewTransport(options)}
+			defer s.transport.CloseIdleConnections()
+			to, err := url.Parse(c.to(silent))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := s.post(ctx, &endpoint{url: to}, http.Header{}, []byte("{}"))
+			if err == nil {
+				resp.Body.Close()
+				t.Fatal("it answered")
+			}
+			if o := failure(err); o.class != ClassTimeout || o.words != want {
+				t.Errorf("%v is %+v", err, o)
+			}
+		})
+	}
+}
+
+// silence is a server that takes a connection, calls asked when something is said to
+// it, and says nothing.
+func silence(t *testing.T, asked func()) string {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 1))
+		asked()
+		<-t.Context().Done() // and not when the caller leaves: a lookup that was given up would linger for seconds
+	})
+	t.Cleanup(func() { listener.Close(); served.Wait() })
+	return listener.Addr().String()
+}
