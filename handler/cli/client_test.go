@@ -91,17 +91,19 @@ func TestHintsForIDs(t *testing.T) {
 }
 
 func TestUnknownFlags(t *testing.T) {
-	for flag, says := range map[string]string{
-		"--subscription":  "did you mean --subscription-id?\n",
-		"--event_type":    "did you mean --event-id or --event-type?\n",
-		"--type":          "did you mean --event-type?\n",
-		"--status":        "did you mean --state?\n",
-		"--nothing":       "unknown flag: --nothing\n",
-		"--no":            "unknown flag: --no\n",
-		"--since-1h-ago=": "did you mean --since?\n",
+	for command, says := range map[string]string{
+		"deliveries list --subscription x":  "did you mean --subscription-id?\n",
+		"deliveries list --event_type x":    "did you mean --event-type?\n",
+		"deliveries list --type x":          "did you mean --event-type?\n",
+		"deliveries list --status x":        "did you mean --state?\n",
+		"deliveries list --nothing x":       "unknown flag: --nothing\n",
+		"deliveries list --no x":            "unknown flag: --no\n",
+		"deliveries list --since-1h-ago= x": "did you mean --since?\n",
+		"subscriptions update s --secret x": "did you mean `caddy webhooks subscriptions rotate-secret` or --oauth2-client-secret-file?\n",
+		"subscriptions update s --test":     "did you mean `caddy webhooks subscriptions test`?\n",
 	} {
-		if r := run(t, "", "deliveries", "list", flag, "x").want(t, exitUsage); !strings.Contains(r.err, says) {
-			t.Errorf("%s: stderr %q has no %q", flag, r.err, says)
+		if r := run(t, "", strings.Fields(command)...).want(t, exitUsage); !strings.Contains(r.err, says) {
+			t.Errorf("%s: stderr %q has no %q", command, r.err, says)
 		}
 	}
 }

@@ -90,31 +90,50 @@ func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Comman
 	return cmd
 }
 
-// flagError names the flags that may be meant by one that isn't there.
+// flagError names what may be meant by a flag that isn't there.
 func flagError(cmd *cobra.Command, err error) error {
 	wrong := usagef("%v", err)
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		if near := nearFlags(cmd.Flags(), unknown.GetSpecifiedName()); len(near) > 0 {
+		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
 			wrong = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
 		}
 	}
 	return end(cmd, wrong)
 }
 
-// nearFlags are the flags that contain a word, or begin as it does.
-func nearFlags(flags *pflag.FlagSet, word string) (near []string) {
+// nearFlags are the flags that begin with a word, else the flags and the verbs
+// beside the command's that contain it, else the flags that begin as it does.
+func nearFlags(cmd *cobra.Command, word string) []string {
 	const beginning = 3
 	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // as the API writes names
 	if len(word) < beginning {
 		return nil
 	}
-	flags.VisitAll(func(f *pflag.Flag) {
-		if strings.Contains(f.Name, word) || strings.HasPrefix(f.Name, word[:beginning]) {
-			near = append(near, "--"+f.Name)
+	var begin, contain, alike []string
+	if cmd.HasParent() {
+		for _, beside := range cmd.Parent().Commands() {
+			if strings.Contains(beside.Name(), word) && beside != cmd && !beside.HasSubCommands() {
+				contain = append(contain, "`"+beside.CommandPath()+"`")
+			}
+		}
+	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		switch flag := "--" + f.Name; {
+		case strings.HasPrefix(f.Name, word):
+			begin = append(begin, flag)
+		case strings.Contains(f.Name, word):
+			contain = append(contain, flag)
+		case strings.HasPrefix(f.Name, word[:beginning]):
+			alike = append(alike, flag)
 		}
 	})
-	return near
+	for _, near := range [][]string{begin, contain} {
+		if len(near) > 0 {
+			return near
+		}
+	}
+	return alike
 }
 
 // noun is a parent whose commands talk to a running Caddy.
