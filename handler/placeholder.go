@@ -48,10 +48,10 @@ func absent(raw string) string {
 			continue
 		}
 		if variable, ok := strings.CutPrefix(name, "env."); ok {
-			return fmt.Sprintf("the environment variable %s is empty or not set: set it for the Caddy process, then load the config again", variable)
+			return fmt.Sprintf("the environment variable %s is empty or not set in the process that loads the config: set it there, then load the config again", variable)
 		}
 		if file, ok := strings.CutPrefix(name, "file."); ok {
-			return fmt.Sprintf("the file %s is empty, missing or not readable: put what is meant there, readable by the user that Caddy runs as", file)
+			return fmt.Sprintf("the file %s is empty, missing or not readable: put what is meant there, readable by the process that loads the config", file)
 		}
 	}
 }

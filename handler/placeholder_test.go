@@ -119,7 +119,7 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 		"subscription crm: description":  subscription(`description "for %s"`),
 	} {
 		for placeholder, what := range map[string]string{
-			"{env.WH_EMPTY}": "the environment variable WH_EMPTY is empty or not set",
+			"{env.WH_EMPTY}": "the environment variable WH_EMPTY is empty or not set in the process that loads the config: set it there",
 			"{env.WH_NONE}":  "the environment variable WH_NONE is empty or not set",
 			"{order.id}":     "what stands in braces is no placeholder",
 		} {
