@@ -73,7 +73,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	case t.err != nil:
 		return failure(t.err)
 	}
-	body, o := t.transformed(ev)
+	body, o := t.transformed(ctx, ev)
 	if !o.ok() {
 		return o
 	}

@@ -2,9 +2,11 @@ package outbound
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"cel.dev/cel-go/common/types"
@@ -113,11 +115,21 @@ func plainMap(m traits.Mapper, left *int64) (any, error) {
 	return plain, nil
 }
 
+// transforming has room for those who do. More at once than there are processors
+// would use up each other's time, and each takes many times its payload's memory.
+var transforming = make(chan struct{}, runtime.GOMAXPROCS(0))
+
 // transformed is what is sent of an event, or why nothing is. CEL's own errors may
 // quote the payload, and what is told of an attempt is in the log.
-func (t *target) transformed(ev *store.Event) ([]byte, outcome) {
+func (t *target) transformed(ctx context.Context, ev *store.Event) ([]byte, outcome) {
 	if t.transform == nil {
 		return ev.Payload, outcome{}
+	}
+	select {
+	case transforming <- struct{}{}:
+		defer func() { <-transforming }()
+	case <-ctx.Done():
+		return nil, failure(ctx.Err())
 	}
 	body, err := t.transform.apply(ev, t.maxPayload)
 	if err == nil {

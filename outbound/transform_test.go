@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -64,6 +65,33 @@ func TestTransformsThatFail(t *testing.T) {
 		if got, err := f.apply(ev, 110); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %s, %v", text, got, err)
 		}
+	}
+}
+
+// Deliveries that come together don't take the time from each other in which each is
+// to be transformed.
+func TestTransformsTakeTurns(t *testing.T) {
+	tr, err := newTransform("payload")
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, ev := &target{transform: tr, maxPayload: 100}, &store.Event{Payload: []byte("1")}
+	for range cap(transforming) {
+		transforming <- struct{}{}
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, o := one.transformed(ended, ev); !o.stopped {
+		t.Errorf("it was done beside as many as there may be: %+v", o)
+	}
+	for range cap(transforming) {
+		<-transforming
+	}
+	if got, o := one.transformed(t.Context(), ev); string(got) != "1" || !o.ok() {
+		t.Errorf("%s, %+v", got, o)
+	}
+	if len(transforming) > 0 {
+		t.Error("it has kept its place")
 	}
 }
 
