@@ -45,15 +45,10 @@ func isClaim(name string) bool {
 		return false
 	}
 	for i := range len(claim) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c |= 0x20
-		}
-		if c != claim[i] {
-			return false
+		c := name[i] | 0x20
+		isLetter := 'a' <= c && c <= 'z'
+		if isLetter != (claim[i] != '-') || isLetter && c != claim[i] {
+			return false // in CGI, any other sign may be the same as a dash
 		}
 	}
 	return true
