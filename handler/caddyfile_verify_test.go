@@ -175,8 +175,12 @@ func FuzzVerifyBlock(f *testing.F) {
 	f.Add("webhook_verify hmac s {\n}\n}")
 	f.Add("webhook_verify hmac {\nsignature header X {\ntag\n")
 	f.Fuzz(func(t *testing.T, source string) {
+		tokens, err := caddyfile.Tokenize([]byte(source), "") // by whose errors the test dispenser would exit
+		if err != nil {
+			return
+		}
 		var h Verify
-		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser(source)); err != nil {
+		if err := h.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
 			return
 		}
 		first, err := json.Marshal(h)
