@@ -58,11 +58,11 @@ func TestCaddyEvents(t *testing.T) {
 	}
 }
 
-// counted is what the metrics say, by name and label.
-func counted(t *testing.T) map[string]float64 {
+// counted is what metrics say, by name and labels.
+func counted(t *testing.T, metrics ...prometheus.Collector) map[string]float64 {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(engineMetrics.published, engineMetrics.publishTime, engineMetrics.unjudged, engineMetrics.attempts, engineMetrics.attemptTime, engineMetrics.deliveries)
+	r.MustRegister(metrics...)
 	counts := make(map[string]float64)
 	for _, family := range must(r.Gather()) {
 		for _, m := range family.Metric {
@@ -80,7 +80,8 @@ func counted(t *testing.T) map[string]float64 {
 func TestOutcomesAreCounted(t *testing.T) {
 	d := newDeaths()
 	t.Cleanup(d.dead.flush)
-	before := counted(t)
+	metrics := []prometheus.Collector{engineMetrics.published, engineMetrics.publishTime, engineMetrics.unjudged, engineMetrics.attempts, engineMetrics.attemptTime, engineMetrics.deliveries}
+	before := counted(t, metrics...)
 	delivered, again := d.death(1), d.death(1)
 	delivered.State, delivered.Attempt.Class = store.Delivered, ""
 	again.State = store.Pending
@@ -92,7 +93,7 @@ func TestOutcomesAreCounted(t *testing.T) {
 	for _, result := range []string{"stored", "refused", "failed"} {
 		d.PublishDone(result, time.Second)
 	}
-	after := counted(t)
+	after := counted(t, metrics...)
 	for name, want := range map[string]float64{
 		"delivery_attempts_total ok": 1, "delivery_attempts_total status": 2, "delivery_attempt_duration_seconds": 3,
 		"deliveries_settled_total delivered": 1, "deliveries_settled_total dead": 3, "deliveries_unjudged_total": 1,
