@@ -277,6 +277,11 @@ func TestAttack13EverySecretIsTried(t *testing.T) {
 	if !bytes.Equal(first.MAC, second.MAC) {
 		t.Error("the MAC depends on which secret matched")
 	}
+	// Each secret makes a hash of its own where it is part of what is hashed.
+	hashed := provider(t, "hubspot-v1", "secret", "other")
+	if m := accept(t, hashed, post(in, "X-HubSpot-Signature", sha256sum("other"+testBody)), testBody); m.SecretIndex != 1 {
+		t.Errorf("secret index %d of a hash", m.SecretIndex)
+	}
 	// A token of another length is compared like one of the same.
 	okta := provider(t, "okta", "token")
 	accept(t, okta, post(in, "Authorization", "token"), testBody)
@@ -296,9 +301,10 @@ func TestAttack14IgnoredError(t *testing.T) {
 	if check != nil || err == nil {
 		t.Errorf("a refusal gives %+v, %v", check, err)
 	}
-	// A body that was not written is not verified either, nor one that was cut.
+	// A body that was not written is not verified either, nor one that was cut: only
+	// what was written may be signed.
 	for _, written := range []string{"", testBody[:5], testBody + " "} {
-		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", testBody)).Header})
+		check, err := v.Begin(&verify.Request{Method: http.MethodPost, Header: post(in, "X-Hub-Signature-256", "sha256="+sha256hex("secret", written)).Header})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,6 +318,9 @@ func TestAttack14IgnoredError(t *testing.T) {
 		}
 		if m, err := check.Finish(strings.NewReader(testBody), int64(len(testBody))); m != nil || err == nil {
 			t.Errorf("finished twice: %+v, %v", m, err)
+		}
+		if reply := check.Reply(); reply != nil {
+			t.Errorf("replied after the end: %+v", reply)
 		}
 	}
 }
