@@ -164,6 +164,10 @@ func handshakeTrials() []handshakeTrial {
 		{name: "nylas", scheme: "nylas", method: http.MethodGet, target: "?challenge=abc-1", reply: "abc-1"},
 		{name: "nylas, no challenge", scheme: "nylas", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
 		{name: "nylas, a line break", scheme: "nylas", method: http.MethodGet, target: "?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
+		{name: "nylas, a long challenge", scheme: "nylas", method: http.MethodGet, target: "?challenge=" + strings.Repeat("a", 1024), reply: strings.Repeat("a", 1024)},
+		{name: "nylas, a longer one", scheme: "nylas", method: http.MethodGet, target: "?challenge=" + strings.Repeat("a", 1025), reason: verify.ReasonBadChallenge},
+		{name: "nylas, nothing to send back", scheme: "nylas", method: http.MethodGet, target: "?challenge=", reason: verify.ReasonBadChallenge},
+		{name: "nylas, a name that ends alike", scheme: "nylas", method: http.MethodGet, target: "?a-challenge=x", reason: verify.ReasonMethodNotAllowed},
 		{name: "nylas, posted", scheme: "nylas", target: "?challenge=abc", reason: verify.ReasonMissingSignature},
 		{name: "intercom", scheme: "intercom", method: http.MethodHead},
 		{name: "intercom, got", scheme: "intercom", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
@@ -195,6 +199,21 @@ func handshakeTrials() []handshakeTrial {
 		{name: "lark, half a block", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmI="}`, reason: verify.ReasonMissingSignature},
 
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
+	}
+}
+
+// TestAttack39SignedChallenge: what a handshake signs for anyone, or for whoever can
+// send one, is no event, whatever else the scheme signs.
+func TestAttack39SignedChallenge(t *testing.T) {
+	for name, longest := range map[string]int{"x": 256, "zoom": 256, "linkedin": 256, "braintree": 32} {
+		t.Run(name, func(t *testing.T) {
+			v := verifierOf(t, base(func(s *verify.Scheme) { s.Handshake = name }))
+			challenge := strings.Repeat("a", longest)
+			refuse(t, v, post(in, "X-Sig", sha256hex("secret", challenge)), challenge, verify.ReasonBadSignature)
+			for _, event := range []string{challenge + "a", testBody} {
+				accept(t, v, post(in, "X-Sig", sha256hex("secret", event)), event)
+			}
+		})
 	}
 }
 
@@ -244,6 +263,9 @@ func TestAttack39Handshakes(t *testing.T) {
 	for _, h := range handshakeTrials() {
 		t.Run(h.name, func(t *testing.T) {
 			row := rowOf(t, h.scheme)
+			if h.token != "" && !row.TakesVerifyToken() {
+				t.Error("its verify token is of no use to it")
+			}
 			v, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, Now: func() time.Time { return testNow }})
 			if err != nil {
 				t.Fatal(err)
