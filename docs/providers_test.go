@@ -199,6 +199,8 @@ var handshakes = map[string]string{
 	"onfleet":            "a GET with `check` is answered with its value.",
 	"microsoft-graph":    "a POST with `validationToken` in the URL is answered with that token.",
 	"asana":              "a POST with `X-Hook-Secret` is answered with the same header.",
+	"smartsheet":         "a POST with `Smartsheet-Hook-Challenge` is answered with that challenge.",
+	"statsig":            "a POST of a `verification_code`, signed or not, is answered with that code.",
 	"okta":               "a GET with the token and `X-Okta-Verification-Challenge` is answered with that challenge.",
 	"head":               "a HEAD is answered with 200.",
 }

@@ -63,7 +63,8 @@ var handshakes = map[string]*handshake{
 	"nylas":              {head: echoQuery(http.MethodGet, "challenge")},
 	"onfleet":            {head: echoQuery(http.MethodGet, "check")},
 	"microsoft-graph":    {head: echoQuery(http.MethodPost, "validationToken")},
-	"asana":              {head: asanaSecret},
+	"asana":              {head: echoHeader("X-Hook-Secret", "X-Hook-Secret", "X-Hook-Signature")},
+	"smartsheet":         {head: echoHeader("Smartsheet-Hook-Challenge", "Smartsheet-Hook-Response", "")},
 	"okta":               {head: oktaVerification},
 	"adobe-acrobat-sign": {head: acrobatSignClient, token: true},
 	"woocommerce":        {unsigned: wooCommercePing},
@@ -72,6 +73,7 @@ var handshakes = map[string]*handshake{
 	"monday":             {unsigned: mondayChallenge},
 	"azure-event-grid":   {head: eventGridOrigin, unsigned: eventGridValidation},
 	"lark":               {unsigned: larkChallenge},
+	"statsig":            {unsigned: statsigVerification},
 }
 
 // NeedsVerifyToken says whether the scheme's handshake is refused for as long as
@@ -250,19 +252,22 @@ func acrobatSignClient(c *check) (*Reply, Reason) {
 	return r, ""
 }
 
-// asanaSecret sends a new webhook's secret back. It does not become the key:
-// whoever calls first could choose it.
-func asanaSecret(c *check) (*Reply, Reason) {
-	if c.in.method != http.MethodPost || len(c.in.header["X-Hook-Secret"]) == 0 || len(c.in.header["X-Hook-Signature"]) > 0 {
-		return nil, ""
+// echoHeader sends a header's value back, unless there is a signature's header beside
+// it: then it is an event. Asana's value is a new webhook's secret, which does not
+// become the key: whoever calls first could choose it.
+func echoHeader(from, to, signature string) func(*check) (*Reply, Reason) {
+	return func(c *check) (*Reply, Reason) {
+		if c.in.method != http.MethodPost || len(c.in.header[from]) == 0 || len(c.in.header[signature]) > 0 {
+			return nil, ""
+		}
+		value, _, reason := c.in.headerOnce(from)
+		if reason != "" || !isChallenge(value) {
+			return nil, ReasonBadChallenge
+		}
+		r := emptyReply()
+		r.Header.Set(to, value)
+		return r, ""
 	}
-	value, _, reason := c.in.headerOnce("X-Hook-Secret")
-	if reason != "" || !isChallenge(value) {
-		return nil, ReasonBadChallenge
-	}
-	r := emptyReply()
-	r.Header.Set("X-Hook-Secret", value)
-	return r, ""
 }
 
 // oktaVerification answers whoever shows the token, as Okta does in every request.
@@ -376,6 +381,22 @@ func mondayChallenge(c *check) *Reply {
 		return nil
 	}
 	return jsonReply(map[string]string{"challenge": value})
+}
+
+// statsigVerification sends the code back with which Statsig tests a URL.
+func statsigVerification(c *check) *Reply {
+	document, ok := c.smallJSON("url_verification")
+	if !ok {
+		return nil
+	}
+	if kind, _, _ := document.text(jsonPath{"data", "event"}); kind != "url_verification" {
+		return nil
+	}
+	value, found, reason := document.text(jsonPath{"data", "verification_code"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"verification_code": value})
 }
 
 // larkChallenge answers the challenge with which Lark tests a URL. Nothing signs

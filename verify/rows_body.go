@@ -173,6 +173,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
+		Name:      "bunny-stream",
+		Aliases:   []string{"bunny", "bunnystream"},
+		Title:     "Bunny Stream",
+		Source:    "https://docs.bunny.net/stream/webhooks",
+		Notes:     "The secret is the video library's read-only API key. The event type is a number, the video's status.",
+		Signature: Signature{Name: "X-BunnyStream-Signature"},
+		EventType: Field{In: "json", Name: "Status"},
+	},
+	{
 		Name:      "cal-com",
 		Aliases:   []string{"cal", "calcom"},
 		Title:     "Cal.com",
@@ -269,12 +278,28 @@ var rowsBody = []Scheme{
 		ID:        Field{In: "header", Name: "X-Convoy-Idempotency-Key"},
 	},
 	{
+		Name:      "creem",
+		Title:     "Creem",
+		Source:    "https://docs.creem.io/code/webhooks",
+		Signature: Signature{Name: "creem-signature"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "eventType"},
+	},
+	{
 		Name:      "cronofy",
 		Title:     "Cronofy",
 		Source:    "https://docs.cronofy.com/developers/push-notifications/authentication/",
 		Notes:     "The secret is the client secret. There is a signature for each client secret that is in use.",
 		Signature: Signature{Name: "Cronofy-HMAC-SHA256", Separator: ",", Encoding: "base64"},
 		EventType: Field{In: "json", Name: "notification.type"},
+	},
+	{
+		Name:      "cursor",
+		Title:     "Cursor (cloud agents)",
+		Source:    "https://cursor.com/docs/cloud-agent/api/webhooks",
+		Signature: Signature{Name: "X-Webhook-Signature", Prefix: "sha256="},
+		ID:        Field{In: "header", Name: "X-Webhook-ID"},
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "deel",
@@ -342,6 +367,16 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Hmac-Signature", Prefix: "hmac-sha256-hex="},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "description"},
+	},
+	{
+		Name:      "enode",
+		Title:     "Enode",
+		Source:    "https://developers.enode.com/docs/webhooks",
+		Notes:     "A request holds several events: the event type is the first one's.",
+		Signature: Signature{Name: "X-Enode-Signature", Prefix: "sha1="},
+		Algorithm: "sha1",
+		ID:        Field{In: "header", Name: "X-Enode-Delivery"},
+		EventType: Field{In: "json", Name: "0.event"},
 	},
 	{
 		Name:      "expo",
@@ -501,6 +536,15 @@ var rowsBody = []Scheme{
 		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
 	{
+		Name:      "gusto",
+		Title:     "Gusto",
+		Source:    "https://docs.gusto.com/embedded-payroll/docs/webhooks",
+		Notes:     "The secret is the subscription's verification token, which Gusto posts to the URL first: create the subscription under enforce off.",
+		Signature: Signature{Name: "X-Gusto-Signature"},
+		ID:        Field{In: "json", Name: "uuid"},
+		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
 		Name:      "hcp-terraform",
 		Aliases:   []string{"hashicorp-terraform", "terraform", "terraform-cloud", "terraform-enterprise"},
 		Title:     "HCP Terraform",
@@ -605,6 +649,14 @@ var rowsBody = []Scheme{
 		Acknowledge: Acknowledge{Status: 200}, // https://docs.lemonsqueezy.com/help/webhooks/webhook-requests
 	},
 	{
+		Name:      "lightspark",
+		Title:     "Lightspark",
+		Source:    "lightsparkdev/js-sdk packages/lightspark-sdk/src/webhooks.ts",
+		Signature: Signature{Name: "lightspark-signature"},
+		ID:        Field{In: "json", Name: "event_id"},
+		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
 		Name:      "line",
 		Title:     "LINE",
 		Source:    "line/line-bot-sdk-go linebot/webhook/parse.go",
@@ -707,6 +759,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "X-MMS-Event"},
 	},
 	{
+		Name:      "monnify",
+		Title:     "Monnify",
+		Source:    "https://developers.monnify.com/docs/webhooks",
+		Notes:     "The secret is the client secret.",
+		Signature: Signature{Name: "monnify-signature"},
+		Algorithm: "sha512",
+		EventType: Field{In: "json", Name: "eventType"},
+	},
+	{
 		Name:      "nextcloud-talk",
 		Aliases:   []string{"nextcloud"},
 		Title:     "Nextcloud Talk (bots)",
@@ -748,6 +809,15 @@ var rowsBody = []Scheme{
 		Title:     "npm",
 		Source:    "npm/npm-hook-receiver index.js",
 		Signature: Signature{Name: "x-npm-signature", Prefix: "sha256="},
+		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "nuvemshop",
+		Aliases:   []string{"tiendanube"},
+		Title:     "Nuvemshop (Tiendanube)",
+		Source:    "https://tiendanube.github.io/api-documentation/resources/webhook",
+		Notes:     "The secret is the app's client secret.",
+		Signature: Signature{Name: "x-linkedstore-hmac-sha256"},
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
@@ -849,6 +919,13 @@ var rowsBody = []Scheme{
 		Notes:     "The event type is what the event is about; what was done to it stands in the body's action. Retries have another id.",
 		Signature: Signature{Name: "X-Plane-Signature"},
 		ID:        Field{In: "header", Name: "X-Plane-Delivery"},
+		EventType: Field{In: "json", Name: "event"},
+	},
+	{
+		Name:      "planetscale",
+		Title:     "PlanetScale",
+		Source:    "https://planetscale.com/docs/api/webhooks",
+		Signature: Signature{Name: "X-PlanetScale-Signature"},
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
@@ -975,6 +1052,16 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "Sentry-Hook-Resource"},
 	},
 	{
+		Name:      "shiphero",
+		Aliases:   []string{"ship-hero"},
+		Title:     "ShipHero",
+		Source:    "https://developer.shiphero.com/webhooks/",
+		Notes:     "The secret is the webhook's shared_signature_secret, which only the answer to its creation shows.",
+		Signature: Signature{Name: "x-shiphero-hmac-sha256", Encoding: "base64"},
+		ID:        Field{In: "header", Name: "X-Shiphero-Message-ID"},
+		EventType: Field{In: "json", Name: "webhook_type"},
+	},
+	{
 		Name:      "shopify",
 		Title:     "Shopify",
 		Source:    "https://shopify.dev/docs/apps/build/webhooks/verify-deliveries; https://shopify.dev/docs/apps/build/events/verify-deliveries",
@@ -1024,6 +1111,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "eventType"},
 	},
 	{
+		Name:      "smartsheet",
+		Title:     "Smartsheet",
+		Source:    "https://developers.smartsheet.com/api/smartsheet/guides/webhooks/webhook-callbacks",
+		Notes:     "The secret is the webhook's sharedSecret. Smartsheet asks again and again whether the URL still wants its callbacks. A request holds several events: the event type is the first one's, such as updated; of what, objectType says.",
+		Signature: Signature{Name: "Smartsheet-Hmac-SHA256"},
+		EventType: Field{In: "json", Name: "events.0.eventType"},
+		Handshake: "smartsheet",
+	},
+	{
 		Name:      "snyk",
 		Title:     "Snyk",
 		Source:    "https://docs.snyk.io",
@@ -1047,6 +1143,14 @@ var rowsBody = []Scheme{
 		Algorithm: "sha1",
 		ID:        Field{In: "header", Name: "X-Nexus-Webhook-Delivery"},
 		EventType: Field{In: "header", Name: "X-Nexus-Webhook-Id"},
+	},
+	{
+		Name:      "spacelift",
+		Title:     "Spacelift",
+		Source:    "spacelift-io/user-documentation docs/integrations/webhooks.md",
+		Notes:     "The SHA-1 header that Spacelift sends beside it is not looked at. The event type is that of the default payload, which can be replaced.",
+		Signature: Signature{Name: "X-Signature-256", Prefix: "sha256="},
+		EventType: Field{In: "json", Name: "state"},
 	},
 	{
 		Name:      "squarespace",
@@ -1100,12 +1204,33 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event_name"},
 	},
 	{
+		Name:      "trigger-dev",
+		Aliases:   []string{"triggerdev"},
+		Title:     "Trigger.dev (alerts)",
+		Source:    "triggerdotdev/trigger.dev packages/trigger-sdk/src/v3/webhooks.ts",
+		Signature: Signature{Name: "x-trigger-signature-hmacsha256"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "typeform",
 		Title:     "Typeform",
 		Source:    "https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
 		Signature: Signature{Name: "Typeform-Signature", Prefix: "sha256=", Encoding: "base64"},
 		ID:        Field{In: "json", Name: "event_id"},
 		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
+		Name:      "uber",
+		Aliases:   []string{"uber-eats"},
+		Title:     "Uber Eats",
+		Source:    "https://developer.uber.com/docs/eats/guides/webhooks",
+		Notes:     "The secret is the app's client secret; for Uber Direct, which has the same header, it is the webhook's signing key.",
+		Signature: Signature{Name: "X-Uber-Signature"},
+		ID:        Field{In: "json", Name: "event_id"},
+		EventType: Field{In: "json", Name: "event_type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
 	{
 		Name:      "unit",

@@ -131,4 +131,20 @@ var rowsKeyPair = []Scheme{
 		ID:           Field{In: "json", Name: "webhookId"},
 		EventType:    Field{In: "json", Name: "type"},
 	},
+	{
+		Name:         "wechat-pay",
+		Aliases:      []string{"wechatpay", "weixin-pay"},
+		Title:        "WeChat Pay (API v3)",
+		Source:       "wechatpay-apiv3/wechatpay-go core/auth/validators/wechat_pay_validator.go",
+		Notes:        "The secret is WeChat Pay's public key, that of the Wechatpay-Serial of a request. The resource in the body is encrypted: the app decrypts it.",
+		Signature:    Signature{Name: "Wechatpay-Signature", Encoding: "base64"},
+		Construction: "rsa",
+		Key:          "pem",
+		Content:      `{timestamp}\n{header.Wechatpay-Nonce}\n{body}\n`,
+		Timestamp:    Timestamp{In: "header", Name: "Wechatpay-Timestamp", Past: minutes(5)},
+		ID:           Field{In: "json", Name: "id"},
+		EventType:    Field{In: "json", Name: "event_type"},
+
+		Acknowledge: Acknowledge{Status: 200}, // or 204: https://pay.weixin.qq.com/doc/v3/merchant/4012791861
+	},
 }

@@ -203,4 +203,18 @@ var rowsStandard = []Scheme{
 		Source: "https://www.quo.com/docs/2026-03-30/webhooks-signature-validation.md",
 		Notes:  "The secret is the webhook's key, whsec_…. Legacy webhooks have the header openphone-signature: use openphone.",
 	}),
+	standard("webhook-", Scheme{
+		Name:    "dodo-payments",
+		Aliases: []string{"dodo"},
+		Title:   "Dodo Payments",
+		Source:  "dodopayments/dodopayments-typescript src/resources/webhooks/webhooks.ts",
+	}),
+	standard("webhook-", Scheme{
+		Name:      "make",
+		Aliases:   []string{"make-com"},
+		Title:     "Make (event subscriptions)",
+		Source:    "https://developers.make.com/event-subscription/implementation/verify-signatures",
+		Notes:     "The secret is whsec_….",
+		EventType: Field{In: "header", Name: "Webhook-Topic"},
+	}),
 }

@@ -151,6 +151,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "bunny-stream", secret: "read-only-key",
+				header: map[string]string{"X-BunnyStream-Signature": "{hex}", "X-BunnyStream-Signature-Version": "v1"},
+				body:   `{"VideoLibraryId":133,"VideoGuid":"657bb740-a71b-4529-a012-528021c31a92","Status":3}`,
+				event:  "3",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "cal-com", secret: "s3cret",
 				header: map[string]string{"X-Cal-Signature-256": "{hex}"},
 				body:   `{"triggerEvent":"BOOKING_CREATED","payload":{}}`,
@@ -231,10 +239,26 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "creem", secret: "whsec_s3cret",
+				header: map[string]string{"creem-signature": "{hex}"},
+				body:   `{"id":"evt_1","eventType":"checkout.completed"}`,
+				id:     "evt_1", event: "checkout.completed",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "cronofy", secret: "s3cret",
 				header: map[string]string{"Cronofy-HMAC-SHA256": "dGhlIG1hYyBvZiBhbm90aGVyIHNlY3JldCwgMzIgYiE=,{base64}"},
 				body:   `{"notification":{"type":"change"}}`,
 				event:  "change",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "cursor", secret: "s3cret",
+				header: map[string]string{"X-Webhook-Signature": "sha256={hex}", "X-Webhook-ID": "msg_1", "X-Webhook-Event": "statusChange"},
+				body:   `{"event":"statusChange","id":"bc_1","status":"FINISHED"}`,
+				id:     "msg_1", event: "statusChange",
 			},
 		},
 		{
@@ -300,6 +324,15 @@ func bodyExamples() []example {
 				body:   `{"id":"evt_1","object":"Event","description":"tracker.updated"}`,
 				id:     "evt_1", event: "tracker.updated",
 			},
+		},
+		{
+			vector: vector{
+				scheme: "enode", secret: "s3cret",
+				header: map[string]string{"x-enode-signature": "sha1={hex}", "x-enode-delivery": "d1"},
+				body:   `[{"event":"user:vehicle:updated"}]`,
+				id:     "d1", event: "user:vehicle:updated",
+			},
+			hash: sha1.New,
 		},
 		{
 			vector: vector{
@@ -450,6 +483,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "gusto", secret: "verification-token",
+				header: map[string]string{"X-Gusto-Signature": "{hex}"},
+				body:   `{"uuid":"f7397a24","event_type":"company.provisioned"}`,
+				id:     "f7397a24", event: "company.provisioned",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "hcp-terraform", secret: "s3cret",
 				header: map[string]string{"X-TFE-Notification-Signature": "{hex}"},
 				body:   `{"notifications":[{"trigger":"run:completed"}]}`,
@@ -548,6 +589,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "lightspark", secret: "s3cret",
+				header: map[string]string{"lightspark-signature": "{hex}"},
+				body:   `{"event_type":"NODE_STATUS","event_id":"e1"}`,
+				id:     "e1", event: "NODE_STATUS",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "logto", secret: "s3cret",
 				header: map[string]string{"logto-signature-sha-256": "{hex}"},
 				body:   `{"hookId":"h1","event":"PostSignIn"}`,
@@ -605,6 +654,15 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "monnify", secret: "client-secret",
+				header: map[string]string{"monnify-signature": "{hex}"},
+				body:   `{"eventType":"SUCCESSFUL_TRANSACTION","eventData":{}}`,
+				event:  "SUCCESSFUL_TRANSACTION",
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
 				scheme: "nextcloud-talk", secret: "s3cret",
 				header: map[string]string{"X-Nextcloud-Talk-Signature": "{hex}", "X-Nextcloud-Talk-Random": nextcloudRandom, "X-Nextcloud-Talk-Backend": "https://cloud.example.com/"},
 				body:   `{"type":"Create","object":{"type":"Note","id":"1567"}}`,
@@ -643,6 +701,14 @@ func bodyExamples() []example {
 				header: map[string]string{"x-npm-signature": "sha256={hex}"},
 				body:   `{"event":"package:publish"}`,
 				event:  "package:publish",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "nuvemshop", secret: "client-secret",
+				header: map[string]string{"x-linkedstore-hmac-sha256": "{hex}"},
+				body:   `{"store_id":123,"event":"order/paid","id":1}`,
+				event:  "order/paid",
 			},
 		},
 		{
@@ -724,6 +790,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Plane-Signature": "{hex}", "X-Plane-Delivery": "f819d6ff-7b5b-4e4b-9c50-b8d71bb9a24b", "X-Plane-Event": "issue"},
 				body:   `{"event": "issue", "action": "create", "data": {}}`,
 				id:     "f819d6ff-7b5b-4e4b-9c50-b8d71bb9a24b", event: "issue",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "planetscale", secret: "s3cret",
+				header: map[string]string{"X-PlanetScale-Signature": "{hex}"},
+				body:   `{"timestamp":1698252879,"event":"branch.ready"}`,
+				event:  "branch.ready",
 			},
 		},
 		{
@@ -839,6 +913,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "shiphero", secret: "s3cret",
+				header: map[string]string{"x-shiphero-hmac-sha256": "{base64}", "X-Shiphero-Message-ID": "m1"},
+				body:   `{"webhook_type":"Shipment Update"}`,
+				id:     "m1", event: "Shipment Update",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "shopline", secret: "s3cret",
 				header: map[string]string{"X-Shopline-Hmac-Sha256": "{hex}", "X-Shopline-Topic": "orders/create", "X-Shopline-Webhook-Id": "b54557e4"},
 				body:   `{"id":1}`,
@@ -872,6 +954,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "smartsheet", secret: "289c4s9hnfp4b368x4p4wu9gea",
+				header: map[string]string{"Smartsheet-Hmac-SHA256": "{hex}"},
+				body:   `{"webhookId":1,"events":[{"objectType":"row","eventType":"created"}]}`,
+				event:  "created",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "snyk", secret: "s3cret",
 				header: map[string]string{"X-Hub-Signature": "sha256={hex}", "X-Snyk-Transport-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-Snyk-Event": "project_snapshot/v0", "X-Snyk-Timestamp": "2020-09-25T15:27:53Z"},
 				body:   `{"project":{}}`,
@@ -893,6 +983,14 @@ func bodyExamples() []example {
 				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "rm:repository:component",
 			},
 			hash: sha1.New,
+		},
+		{
+			vector: vector{
+				scheme: "spacelift", secret: "s3cret",
+				header: map[string]string{"X-Signature-256": "sha256={hex}", "X-Signature": "sha1=00"},
+				body:   `{"account":"a","state":"FINISHED"}`,
+				event:  "FINISHED",
+			},
 		},
 		{
 			vector: vector{
@@ -946,10 +1044,26 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "trigger-dev", secret: "s3cret",
+				header: map[string]string{"x-trigger-signature-hmacsha256": "{hex}"},
+				body:   `{"id":"webhook_1","type":"alert.run.failed"}`,
+				id:     "webhook_1", event: "alert.run.failed",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "typeform", secret: "s3cret",
 				header: map[string]string{"Typeform-Signature": "sha256={base64}"},
 				body:   `{"event_id":"ev-1","event_type":"form_response"}`,
 				id:     "ev-1", event: "form_response",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "uber", secret: "client-secret",
+				header: map[string]string{"X-Uber-Signature": "{hex}"},
+				body:   `{"event_id":"c4d2261e","event_type":"orders.notification"}`,
+				id:     "c4d2261e", event: "orders.notification",
 			},
 		},
 		{

@@ -453,6 +453,26 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "wechat-pay", secret: rsaPublicPEM(),
+				header: map[string]string{"Wechatpay-Signature": "{base64}", "Wechatpay-Timestamp": unixNow, "Wechatpay-Nonce": "593BEC0C930BF1AF", "Wechatpay-Serial": "PUB_KEY_ID_1"},
+				body:   `{"id":"EV-1","event_type":"TRANSACTION.SUCCESS"}`,
+				id:     "EV-1", event: "TRANSACTION.SUCCESS",
+			},
+			sign:   signRSA,
+			signed: unixNow + "\n593BEC0C930BF1AF\n" + `{"id":"EV-1","event_type":"TRANSACTION.SUCCESS"}` + "\n",
+		},
+		{
+			vector: vector{
+				scheme: "make", secret: "whsec_" + key32,
+				header: map[string]string{"Webhook-Id": "msg_1", "Webhook-Timestamp": unixNow, "Webhook-Signature": "v1,{base64}", "Webhook-Topic": "scenario.updated"},
+				body:   `{"data":{}}`,
+				id:     "msg_1", event: "scenario.updated",
+			},
+			key:    decode(key32),
+			signed: "msg_1." + unixNow + `.{"data":{}}`,
+		},
+		{
+			vector: vector{
 				scheme: "highlevel", secret: inPEM("PUBLIC KEY", pkix(public)),
 				header: map[string]string{"X-GHL-Signature": "{base64}"},
 				body:   `{"type":"ContactCreate","webhookId":"w1"}`,

@@ -22,6 +22,75 @@ func timeExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "revolut", secret: "wsk_r59a4HfWVAKycbCaNO1RvgCJec02gRd8",
+				header: map[string]string{"Revolut-Signature": "v1=00,v1={hex}", "Revolut-Request-Timestamp": milliNow},
+				body:   `{"event":"TransactionStateChanged"}`,
+				event:  "TransactionStateChanged",
+			},
+			signed: "v1." + milliNow + `.{"event":"TransactionStateChanged"}`,
+		},
+		{
+			vector: vector{
+				scheme: "teller", secret: "s3cret",
+				header: map[string]string{"Teller-Signature": "t=" + unixNow + ",v1=00,v1={hex}"},
+				body:   `{"id":"wh_1","type":"enrollment.disconnected"}`,
+				id:     "wh_1", event: "enrollment.disconnected",
+			},
+			signed: unixNow + `.{"id":"wh_1","type":"enrollment.disconnected"}`,
+		},
+		{
+			vector: vector{
+				scheme: "recharge", secret: "client-secret",
+				header: map[string]string{"X-Recharge-Webhook-Signature": "t=" + unixNow + ",v1={hex}", "X-Recharge-Webhook-Timestamp": unixNow},
+				body:   `{"charge":{"id":1}}`,
+			},
+			signed: unixNow + `.{"charge":{"id":1}}`,
+		},
+		{
+			vector: vector{
+				scheme: "statsig", secret: "s3cret",
+				header: map[string]string{"X-Statsig-Signature": "v0={hex}", "X-Statsig-Request-Timestamp": milliNow},
+				body:   `{"data":[{"eventName":"statsig::config_change"}]}`,
+				event:  "statsig::config_change",
+			},
+			signed: "v0:" + milliNow + `:{"data":[{"eventName":"statsig::config_change"}]}`,
+		},
+		{
+			vector: vector{
+				scheme: "ordergroove", secret: "super-secret-webhooks-verification-key",
+				header: map[string]string{"OrderGroove-Signature": "ts=" + unixNow + ",sig={hex}"},
+				body:   `{"type":"order.success"}`,
+			},
+			signed: unixNow + `.{"type":"order.success"}`,
+		},
+		{
+			vector: vector{
+				scheme: "zoho-payments", secret: "s3cret",
+				header: map[string]string{"X-Zoho-Webhook-Signature": "t=" + milliNow + ",v={hex}"},
+				body:   `{"status":"success"}`,
+			},
+			signed: milliNow + `.{"status":"success"}`,
+		},
+		{
+			vector: vector{
+				scheme: "quicknode", secret: "qnsec_Z7dAfqmoQvGfLSa0TTOt9A==",
+				header: map[string]string{"X-QN-Signature": "{hex}", "X-QN-Nonce": "nonce-1", "X-QN-Timestamp": unixNow},
+				body:   `[{"txid":"x"}]`,
+				id:     "nonce-1",
+			},
+			signed: "nonce-1" + unixNow + `[{"txid":"x"}]`,
+		},
+		{
+			vector: vector{
+				scheme: "tenderly", secret: "xndH453oZnASnn2BnCRGZntWpUXqjBHB",
+				header: map[string]string{"x-tenderly-signature": "{hex}", "Date": "2023-11-14 22:13:20.123 +0000 UTC"},
+				body:   `{"id":"a1","event_type":"ALERT"}`,
+				id:     "a1", event: "ALERT",
+			},
+			signed: `{"id":"a1","event_type":"ALERT"}2023-11-14 22:13:20.123 +0000 UTC`,
+		},
+		{
+			vector: vector{
 				scheme: "zendesk", secret: "dGhpc19zZWNyZXQ=",
 				header: map[string]string{"X-Zendesk-Webhook-Signature": "{base64}", "X-Zendesk-Webhook-Signature-Timestamp": "2023-11-14T22:13:20Z", "X-Zendesk-Webhook-Invocation-Id": "01FZ"},
 				body:   `{"type":"zen:event-type:user.created"}`,
@@ -578,6 +647,7 @@ func familyExamples() []example {
 		{scheme: "lithic", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"event_type":"account_holder.created"}`, event: "account_holder.created"},
 		{scheme: "liveblocks", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"storageUpdated"}`, event: "storageUpdated"},
 		{scheme: "quo", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"type":"message.received"}`, event: "message.received"},
+		{scheme: "dodo-payments", prefix: "webhook-", secret: "whsec_" + key32, key: decode(key32), body: `{"business_id":"b1","type":"payment.succeeded"}`, event: "payment.succeeded"},
 		{scheme: "bigcommerce", prefix: "webhook-", secret: "client-secret", key: "client-secret", body: `{"scope":"store/order/created"}`, event: "store/order/created"},
 	} {
 		list = append(list, example{
