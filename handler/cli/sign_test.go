@@ -57,6 +57,8 @@ var peculiar = map[string]struct {
 	"contentful":     {body, []string{"-H", "X-Contentful-Signed-Headers: x-contentful-signed-headers,x-contentful-timestamp"}},
 	"klaviyo":        {body, []string{"-H", "Klaviyo-Timestamp: 2026-03-14T15:09:26Z"}},
 	"lark":           {body, []string{"-H", "X-Lark-Request-Nonce: 1234"}},
+	"tenderly":       {body, []string{"-H", "Date: 2026-03-14 15:09:26 +0000 UTC"}},
+	"wechat-pay":     {body, []string{"-H", "Wechatpay-Nonce: 593BEC0C930BF1AF"}},
 	"mandrill":       {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
 	"nextcloud-talk": {body, []string{"--id", strings.Repeat("0123456789abcdef", 4)}},
 	"plivo":          {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
