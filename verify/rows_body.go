@@ -669,11 +669,11 @@ var rowsBody = []Scheme{
 		Name:      "linear",
 		Title:     "Linear",
 		Source:    "linear/linear packages/sdk/src/webhooks/client.ts",
-		Notes:     "The time is the body's, where there is one; the Linear-Timestamp header is not signed.",
+		Notes:     "The time is the body's, where there is one, and so is the event type: the headers Linear-Timestamp and Linear-Event are not signed.",
 		Signature: Signature{Name: "Linear-Signature"},
 		Timestamp: Timestamp{In: "json", Name: "webhookTimestamp", Format: "unix_ms", Optional: true, Past: minutes(1)},
 		ID:        Field{In: "header", Name: "Linear-Delivery"},
-		EventType: Field{In: "header", Name: "Linear-Event"},
+		EventType: Field{In: "json", Name: "type"},
 
 		Acknowledge: Acknowledge{Status: 200}, // https://linear.app/developers/webhooks
 	},

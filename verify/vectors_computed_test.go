@@ -125,7 +125,7 @@ func examples() []example {
 		{
 			vector: vector{
 				scheme: "linear", secret: "lin_wh_secret",
-				header: map[string]string{"Linear-Signature": "{hex}", "Linear-Delivery": "234d1a4e-b617-4388-90fe-adc3633d6b72", "Linear-Event": "Issue", "Linear-Timestamp": "1"},
+				header: map[string]string{"Linear-Signature": "{hex}", "Linear-Delivery": "234d1a4e-b617-4388-90fe-adc3633d6b72", "Linear-Event": "Comment", "Linear-Timestamp": "1"},
 				body:   `{"action":"create","type":"Issue","webhookTimestamp":` + milliNow + `}`,
 				id:     "234d1a4e-b617-4388-90fe-adc3633d6b72", event: "Issue",
 			},
