@@ -119,11 +119,18 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 	if dead := deliveryDead(buried[0]); dead != nil {
 		e.tell(ctx, dead)
 	}
-	if l != nil && l.ordered() {
-		l.unpause()
-		e.ask(ctx, l.key)
+	if l != nil {
+		l.goOn(ctx)
 	}
 	return buried[0], nil
+}
+
+// goOn has what comes next in order tried at once.
+func (l *lane) goOn(ctx context.Context) {
+	if l.ordered() {
+		l.unpause()
+		l.e.ask(ctx, l.key)
+	}
 }
 
 // buryOne cancels a delivery that waits, also where it is next in line.
@@ -155,13 +162,13 @@ const changeBatch = 200
 // RedeliverDead queues the dead letters that match, and returns how many.
 // After an error some may have been queued: it may be called again.
 func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
-	return e.eachBatch(ctx, store.Dead, q, e.requeue)
+	return e.eachBatch(ctx, inState(q, store.Dead), e.requeue)
 }
 
 // RedeliverDelivered queues those that were delivered, likewise: a receiver may
 // have lost what it has accepted.
 func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
-	n, err := e.eachBatch(ctx, store.Delivered, q, e.requeue)
+	n, err := e.eachBatch(ctx, inState(q, store.Delivered), e.requeue)
 	if n > 0 {
 		e.config.Load().Logger.Info("deliveries queued again that were delivered", "deliveries", n)
 	}
@@ -171,17 +178,22 @@ func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 // DeleteDead deletes the dead letters that match, and returns how many, likewise.
 // As deliveries they stay, discarded, until their event is removed.
 func (e *Engine) DeleteDead(ctx context.Context, q Query) (int, error) {
-	n, err := e.eachBatch(ctx, store.Dead, q, e.store.Discard)
+	n, err := e.eachBatch(ctx, inState(q, store.Dead), e.store.Discard)
 	if n > 0 {
 		e.config.Load().Logger.Info("dead letters deleted", "dead_letters", n)
 	}
 	return n, err
 }
 
-// eachBatch changes all that match in a state, a batch at a time: the oldest first,
-// which are sent in that order.
-func (e *Engine) eachBatch(ctx context.Context, state store.State, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
-	q.States, q.Limit = []store.State{state}, changeBatch
+func inState(q Query, state store.State) Query {
+	q.States = []store.State{state}
+	return q
+}
+
+// eachBatch changes all that match, a batch at a time: the oldest first, in whose
+// order they are sent.
+func (e *Engine) eachBatch(ctx context.Context, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
+	q.Limit = changeBatch
 	q.Until = earlier(q.Until, e.published())
 	q.After = 1
 	for {

@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"unicode/utf8"
 
@@ -88,20 +87,6 @@ func (n *NewEvent) check(c *config) error {
 // Event returns an event with its payload.
 func (e *Engine) Event(ctx context.Context, tenant, id string) (*Event, error) {
 	return e.store.Event(ctx, tenant, id)
-}
-
-// DeleteEvent removes an event with its deliveries and attempts. Its id may be used
-// again. ErrConflict: a delivery of it is pending.
-func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
-	removed, err := e.store.Remove(ctx, ev.Key)
-	switch {
-	case err != nil:
-		return err
-	case !removed:
-		return fmt.Errorf("%w: a delivery of event %s is pending: cancel it, or wait until it is settled", ErrConflict, ev.ID)
-	}
-	e.config.Load().Logger.Info("event deleted", "event_id", ev.ID)
-	return nil
 }
 
 // Events lists events, newest first.

@@ -9,7 +9,7 @@ import (
 const (
 	// forgetEvery is how often old events are looked for.
 	forgetEvery = time.Minute
-	// forgetLimit is how much is removed at once: some two milliseconds of the
+	// forgetLimit is how much is removed in one transaction: some two milliseconds of the
 	// store's writer, for which those that publish wait.
 	forgetLimit = 128
 	// forgetShare bounds the part of the writer's time that this takes, one in

@@ -95,6 +95,7 @@ type route struct {
 var routes = []route{
 	{"POST", "/events", needPublish, (*call).publish},
 	{"GET", "/events", needRead, (*call).listEvents},
+	{"DELETE", "/events", needManage, (*call).deleteEvents},
 	{"GET", "/events/{id}", needRead, (*call).showEvent},
 	{"DELETE", "/events/{id}", needManage, (*call).deleteEvent},
 

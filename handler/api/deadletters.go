@@ -257,7 +257,7 @@ func (c *call) deleteDeadLetter() error {
 // changeDeadLetters does something to those that match the filters, and answers
 // to how many.
 func (c *call) changeDeadLetters(verb, done string, change func(context.Context, outbound.Query) (int, error)) error {
-	q, err := c.bulkQuery(verb)
+	_, q, err := c.selected("dead letters to "+verb, deadLetterFilters)
 	if err != nil {
 		return err
 	}
@@ -266,46 +266,4 @@ func (c *call) changeDeadLetters(verb, done string, change func(context.Context,
 		return err
 	}
 	return c.answer(http.StatusOK, map[string]int{done: n})
-}
-
-// bulkQuery reads the filters of what is done to many dead letters, which stand
-// in the body or in the query.
-func (c *call) bulkQuery(verb string) (q outbound.Query, err error) {
-	sent, err := c.query(bulkParameters...)
-	if err != nil {
-		return q, err
-	}
-	code, all := codeInvalidParameter, false
-	switch {
-	case len(sent) == 0:
-		code = codeInvalidField
-		sent, all, err = c.filtersInBody()
-	case c.r.ContentLength != 0:
-		err = refuse(code, "there is a query and a body: say in one of them which dead letters to %s", verb)
-	default:
-		all, err = sent.flag("all")
-	}
-	if err != nil {
-		return q, err
-	}
-	delete(sent, "all")
-	if q, err = sent.filter(code); err != nil {
-		return q, err
-	}
-	if all == (len(sent) > 0) {
-		return q, refuse(code, `say which dead letters to %s, by %s; or all of them, by {"all": true} and nothing else`, verb, strings.Join(deadLetterFilters, ", ")).at("all")
-	}
-	return q, nil
-}
-
-// filtersInBody reads the filters from a JSON object.
-func (c *call) filtersInBody() (sent query, all bool, err error) {
-	sent = query{}
-	err = c.optionalObject(bulkParameters, func(field string, value []byte) error {
-		if field == "all" {
-			return flag(field, value, &all)
-		}
-		return sent.field(field, value)
-	})
-	return sent, all, err
 }

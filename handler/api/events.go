@@ -122,11 +122,8 @@ func (c *call) listEvents() error {
 // cursor, is as far as the search has come.
 func (c *call) findEvents(q outbound.Query, filter string) error {
 	found, last, err := c.engine.Find(c.r.Context(), q, filter)
-	if e, ok := errors.AsType[*outbound.Invalid](err); ok {
-		return refuse(codeInvalidParameter, "%v", e).at(e.Field)
-	}
 	if err != nil {
-		return err
+		return c.badFilter(err)
 	}
 	var next *string
 	if last != 0 {
@@ -134,6 +131,15 @@ func (c *call) findEvents(q outbound.Query, filter string) error {
 		next = &cursor
 	}
 	return answerPage(c, found, next, eventOf)
+}
+
+// badFilter says what is wrong with a filter, which is a parameter or a field.
+func (c *call) badFilter(err error) error {
+	e, ok := errors.AsType[*outbound.Invalid](err)
+	if !ok || c.r.URL.RawQuery == "" {
+		return err
+	}
+	return refuse(codeInvalidParameter, "%v", e).at(e.Field)
 }
 
 // fullEvent is an event with a page of its deliveries.
@@ -195,6 +201,19 @@ func (c *call) deleteEvent() error {
 		return c.noEvent(err, q.Tenant)
 	}
 	return c.noContent()
+}
+
+// deleteEvents deletes those that match the filters.
+func (c *call) deleteEvents() error {
+	sent, q, err := c.selected("events to delete", eventFilters)
+	if err != nil {
+		return err
+	}
+	deleted, pending, err := c.engine.DeleteEvents(c.r.Context(), q, sent["filter"])
+	if err != nil {
+		return c.badFilter(err)
+	}
+	return c.answer(http.StatusOK, map[string]int{"deleted": deleted, "pending": pending})
 }
 
 // noEvent reminds of the tenant, without which its events aren't found.

@@ -263,3 +263,50 @@ func TestDeleteEvent(t *testing.T) {
 	s.get("/events/mine?tenant=t").refused(t, 404, "not_found")
 	remove("?event_type=a").refused(t, 400, "invalid_parameter")
 }
+
+func TestDeleteEvents(t *testing.T) {
+	s := start(t)
+	r := newReceiver(t, 200)
+	id := s.subscribe(r.URL).text("subscription_id")
+	s.post("/subscriptions/"+id+"/deactivate", "").want(t, 200)
+	const n = 450 // more than two batches
+	var body strings.Builder
+	for i := range n {
+		fmt.Fprintf(&body, "{\"event_type\":\"bulk.%d\",\"tenant\":\"acme\",\"payload\":{\"n\":%d}}\n", i%2, i)
+	}
+	s.publishLines(body.String())
+	s.post("/events", `{"event_type":"a","event_id":"waits","payload":1}`).want(t, 202)
+	s.post("/events", `{"event_type":"webhooked","event_id":"other","tenant":"rival","payload":1}`).want(t, 202)
+
+	for _, c := range []call{
+		{path: "/events"}, {path: "/events", body: `{}`}, {path: "/events?all=false"}, {path: "/events", body: `{"all":true,"tenant":"acme"}`},
+		{path: "/events?tenant=acme", body: `{"tenant":"acme"}`}, {path: "/events?tenant="}, {path: "/events?limit=1"}, {path: "/events?class=dns"},
+		{path: "/events?filter=payload.n+%3D"}, {path: "/events", body: `{"filter":"payload.n ="}`}, {path: "/events?all=true&state=dead"},
+	} {
+		c.method = "DELETE"
+		if a := s.do(c); a.StatusCode != 400 && a.StatusCode != 422 {
+			t.Errorf("%s %s: %d %s", c.path, c.body, a.StatusCode, a.body)
+		}
+	}
+	for _, c := range []struct{ query, body, answer string }{
+		{"?tenant=nobody", "", "0 0"},
+		{"?filter=payload.n%3C10", "", "10 0"},
+		{"", `{"filter":"payload.n < 20","event_type":"bulk.1"}`, "5 0"},
+		{"?until=2020-01-01T00:00:00Z", "", "0 0"},
+		{"?event_type=bulk.1", "", "215 0"},
+		{"?tenant=acme&state=pending", "", "0 0"},
+		{"?state=pending", "", "0 1"},
+		{"?tenant=acme", "", "220 0"},
+		{"?event_id=waits", "", "0 1"},
+		{"", `{"all":true}`, "1 1"},
+		{"?all=true", "", "0 1"},
+	} {
+		if a := s.do(call{method: "DELETE", path: "/events" + c.query, body: c.body}).want(t, 200); fmt.Sprintf("%v %v", a["deleted"], a["pending"]) != c.answer {
+			t.Errorf("%s %s: %v, want %s", c.query, c.body, a, c.answer)
+		}
+	}
+	if left := s.get("/events").want(t, 200).rows(); len(left) != 1 || left[0].text("event_id") != "waits" {
+		t.Errorf("left are %v", left)
+	}
+	s.post("/events", `{"event_type":"a","event_id":"other","tenant":"rival","payload":2}`).want(t, 202)
+}

@@ -17,14 +17,17 @@ var filters = []string{"event_id", "subscription_id", "event_type", "tenant", "s
 // letter is asked for.
 var failureFilters = []string{"failed_since", "failed_until", "class", "status"}
 
-var deadLetterFilters = slices.Concat(filters, failureFilters)
+var (
+	deliveryFilters   = slices.Concat([]string{"state"}, filters)
+	eventFilters      = slices.Concat(deliveryFilters, []string{"filter"})
+	deadLetterFilters = slices.Concat(filters, failureFilters)
+)
 
 // The parameters of the lists that have filters.
 var (
-	listParameters       = slices.Concat([]string{"limit", "cursor", "state"}, filters)
-	eventParameters      = slices.Concat(listParameters, []string{"filter"})
-	deadLetterParameters = slices.Concat([]string{"limit", "cursor", "payload"}, deadLetterFilters)
-	bulkParameters       = slices.Concat(deadLetterFilters, []string{"all"})
+	listParameters       = slices.Concat(pageParameters, deliveryFilters)
+	eventParameters      = slices.Concat(pageParameters, eventFilters)
+	deadLetterParameters = slices.Concat(pageParameters, []string{"payload"}, deadLetterFilters)
 )
 
 // field reads a filter that stands in a body.

@@ -68,7 +68,7 @@ func TestCodesAreThoseOfTheDocument(t *testing.T) {
 
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	for name, known := range map[string][]string{
-		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "DeadLetterFilter": bulkParameters, "Replay": replayFields, "DeliveredFilter": filters,
+		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "EventFilter": withAll(eventFilters), "DeadLetterFilter": withAll(deadLetterFilters), "Replay": replayFields, "DeliveredFilter": filters,
 	} {
 		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
 		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {
@@ -106,7 +106,7 @@ func TestLookUp(t *testing.T) {
 		{"GET", "/dead-letters/redeliver", "/dead-letters/{id}", "redeliver", ""},
 		{"PUT", "/dead-letters/redeliver", codeMethod, "", "DELETE, GET, POST"},
 		{"PUT", "/subscriptions/sub_1", codeMethod, "", "DELETE, GET, PATCH"},
-		{"OPTIONS", "/events", codeMethod, "", "GET, POST"},
+		{"OPTIONS", "/events", codeMethod, "", "DELETE, GET, POST"},
 		{"GET", "/subscriptions/sub_1/rotate-secret", codeMethod, "", "POST"},
 		{"GET", "/event-types/order.created", "/event-types/{id}", "order.created", ""},
 		{"GET", "", codeNoRoute, "", ""},

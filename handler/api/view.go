@@ -140,6 +140,15 @@ func (v view) DeleteEvent(ctx context.Context, tenant, id string) error {
 	return v.engine.DeleteEvent(ctx, e)
 }
 
+// DeleteEvents leaves out the server's own, likewise.
+func (v view) DeleteEvents(ctx context.Context, q outbound.Query, filter string) (deleted, pending int, err error) {
+	if q, err = v.within(q); err != nil {
+		return 0, 0, err
+	}
+	q.Published = v.tenant != ""
+	return v.engine.DeleteEvents(ctx, q, filter)
+}
+
 // Deliveries.
 
 // delivery returns ErrNotFound for one that isn't seen.

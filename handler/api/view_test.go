@@ -100,6 +100,7 @@ type reach struct {
 var reaches = map[string]reach{
 	"POST /events":        {body: `{"event_type":"order.created","payload":1}`, status: 202, tenant: true},
 	"GET /events":         {status: 200, tenant: true},
+	"DELETE /events":      {body: all, status: 200, tenant: true},
 	"GET /events/{id}":    {ids: events, status: 200, tenant: true},
 	"DELETE /events/{id}": {ids: events, status: 204, tenant: true},
 
@@ -385,6 +386,10 @@ func TestTenantsNoticesStay(t *testing.T) {
 		t.Errorf("acme sees the deliveries %v", got)
 	}
 	acme.do(call{method: "DELETE", path: "/events/" + event}).refused(t, 403, "other_tenant")
+	if a := acme.do(call{method: "DELETE", path: "/events?all=true"}).want(t, 200); fmt.Sprintf("%v %v", a["deleted"], a["pending"]) != "0 0" {
+		t.Errorf("in bulk: %v", a)
+	}
+	acme.get("/events/"+event).want(t, 200)
 }
 
 func TestTenantsStatus(t *testing.T) {

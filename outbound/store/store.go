@@ -78,9 +78,8 @@ type Store interface {
 	// ids, or just their payloads: the oldest first, those with a pending delivery
 	// never.
 	Forget(ctx context.Context, f Forget) (Forgotten, error)
-	// Remove removes one event, by key, likewise. It reports false where a delivery
-	// is pending.
-	Remove(ctx context.Context, event ID) (bool, error)
+	// Remove removes events, likewise.
+	Remove(ctx context.Context, r Removal) (Removed, error)
 
 	// CreateSubscription stores a new subscription. ErrConflict: its ID is
 	// taken.
@@ -93,6 +92,10 @@ type Store interface {
 	// secrets. Its deliveries stay, and still name it and its URL; when Forget has
 	// removed all that aren't younger, that is gone too.
 	DeleteSubscription(ctx context.Context, id string) error
+	// ForgetSubscriptions removes what is left of a tenant's deleted subscriptions,
+	// of at most limit of them, and returns of how many. Their deliveries name none
+	// then.
+	ForgetSubscriptions(ctx context.Context, tenant string, limit int) (int, error)
 	// Subscriptions returns all that are not deleted, by key.
 	Subscriptions(ctx context.Context) ([]*Subscription, error)
 
@@ -140,6 +143,20 @@ type Forgotten struct {
 	Next   ID    // the first one that there was no room to look at, 0 for none
 	Used   int64 // bytes of the store that are in use, now
 	Busy   bool  // another process is at it: nothing was looked at
+}
+
+// Removal says which events to remove.
+type Removal struct {
+	Events  []ID // by key
+	Pending bool // also those with pending deliveries, unless one is held
+	Limit   int  // as Forget's
+}
+
+// Removed is what a Remove has done.
+type Removed struct {
+	Count int  // of the events
+	Kept  []ID // those that stay, since a delivery is pending
+	Rest  []ID // those that there was no room to look at
 }
 
 // Replay says which deliveries to make.
@@ -267,6 +284,7 @@ type Query struct {
 	Subscription string // its public id
 	EventType    string // a name, or a prefix that ends in ".*"
 	Tenant       string
+	Published    bool   // none that the engine has published about itself
 	Within       string // a tenant who sees these rows alone: its events, and of those the deliveries to its subscriptions
 	States       []State
 	Since, Until time.Time // when it was made: from Since on, before Until

@@ -12,31 +12,34 @@ import (
 const forgetLock = 0x77656268 // "webh"
 
 const (
-	selectOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE id >= $1 AND id < $2 ORDER BY id LIMIT $3`
+	columnsOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE `
+	selectOld  = columnsOld + `id >= $1 AND id < $2 ORDER BY id LIMIT $3`
+	selectSome = columnsOld + `id = ANY($1)`
+	selectLeft = `SELECT id FROM webhooks.event WHERE id = ANY($1) ORDER BY id`
 	// Nothing of theirs is queued again from here on, or replayed: that waits for
 	// these locks, and those of the events.
 	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
 
 	// kept are those of the events that stay as they are.
 	kept = `kept AS (
-			SELECT event FROM webhooks.delivery WHERE event = ANY($1) AND (state = 0 OR holder IS NOT NULL OR state = 2 AND $2)
+			SELECT event FROM webhooks.delivery WHERE event = ANY($1) AND (state = 0 AND NOT $3 OR holder IS NOT NULL OR state = 2 AND $2)
 		)`
 
 	forgetOld = `WITH ` + kept + `, e AS (
 			DELETE FROM webhooks.event WHERE id = ANY($1) AND id NOT IN (SELECT event FROM kept)
-			RETURNING id, tenant, chosen, $3 + octet_length(payload) + coalesce(octet_length(headers::text), 0) AS size
+			RETURNING id, tenant, chosen, $5 + octet_length(payload) + coalesce(octet_length(headers::text), 0) AS size
 		), d AS (
 			DELETE FROM webhooks.delivery WHERE event IN (SELECT id FROM e)
-			RETURNING id, attempts, $4 + CASE WHEN attempts > 0 THEN $5 ELSE 0 END + coalesce(octet_length(response_body), 0) AS size
+			RETURNING id, attempts, $6 + CASE WHEN attempts > 0 THEN $7 ELSE 0 END + coalesce(octet_length(response_body), 0) AS size
 		), a AS (
 			DELETE FROM webhooks.attempt WHERE delivery IN (SELECT id FROM d WHERE attempts > 1)
-			RETURNING $5 + coalesce(octet_length(response_body), 0) AS size
+			RETURNING $7 + coalesce(octet_length(response_body), 0) AS size
 		), c AS (
 			DELETE FROM webhooks.chosen c USING e WHERE c.id = e.chosen AND c.tenant = coalesce(e.tenant, '')
 		), gone AS (
 			SELECT sum(size) AS size FROM (SELECT size FROM e UNION ALL SELECT size FROM d UNION ALL SELECT size FROM a) all_sizes
 		), counted AS (
-			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT size FROM gone), 0) WHERE number = $6
+			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT size FROM gone), 0) WHERE number = $4
 		) SELECT count(*) FROM e`
 
 	forgetPayloads = `WITH ` + kept + `, gone AS (
@@ -44,12 +47,13 @@ const (
 		), e AS (
 			UPDATE webhooks.event SET payload = '', payload_removed = true WHERE id IN (SELECT id FROM gone)
 		), counted AS (
-			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT sum(size) FROM gone), 0) WHERE number = $3
+			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT sum(size) FROM gone), 0) WHERE number = $4
 		) SELECT count(*) FROM gone`
 
 	// The row of a deleted subscription goes when all deliveries are younger by far,
 	// since ids grow.
 	forgetDeleted = `DELETE FROM webhooks.subscription WHERE last_delivery + $1 < (SELECT min(id) FROM webhooks.delivery)`
+	forgetTenant  = `DELETE FROM webhooks.subscription WHERE key IN (SELECT key FROM webhooks.subscription WHERE deleted <> 0 AND tenant = $1 LIMIT $2)`
 	markDeleted   = `UPDATE webhooks.subscription SET last_delivery = greatest(key, (SELECT max(id) FROM webhooks.delivery)) WHERE deleted <> 0 AND last_delivery IS NULL`
 
 	bytesInUse = `SELECT greatest(coalesce(sum(bytes), 0), 0)::bigint FROM webhooks.node`
@@ -72,16 +76,42 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 }
 
 // Remove implements store.Store.
-func (s *Store) Remove(ctx context.Context, event store.ID) (bool, error) {
-	removed := 0
-	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-		removed, err = remove(ctx, tx, []int64{int64(event)}, store.Forget{}, s.number)
+func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		var first []store.ID
+		if first, done.Rest, err = split(ctx, tx, r); err != nil {
+			return err
+		}
+		ids := keys(first)
+		if done.Count, err = remove(ctx, tx, ids, store.Forget{}, r.Pending, s.number); err != nil {
+			return err
+		}
+		done.Kept, err = collect[store.ID](tx.Query(ctx, selectLeft, ids))
 		return err
 	})
 	if err != nil {
-		return false, s.fail("removing an event", err)
+		return store.Removed{}, s.fail("removing events", err)
 	}
-	return removed > 0, nil
+	return done, nil
+}
+
+// split parts those of the events that there is room to look at from the rest.
+func split(ctx context.Context, tx pgx.Tx, r store.Removal) (first, rest []store.ID, err error) {
+	weights := map[store.ID]int{}
+	rows, err := tx.Query(ctx, selectSome, keys(r.Events))
+	err = each(rows, err, func(row pgx.Rows) error {
+		id, _, weight, err := scanOld(row)
+		weights[id] = weight
+		return err
+	})
+	room := r.Limit
+	for i, id := range r.Events {
+		if room <= 0 {
+			return r.Events[:i], r.Events[i:], err
+		}
+		room -= weights[id]
+	}
+	return r.Events, nil, err
 }
 
 func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *store.Forgotten) error {
@@ -96,12 +126,25 @@ func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *st
 	}
 	ids, err := oldest(ctx, tx, f, done)
 	if err == nil && len(ids) > 0 {
-		done.Events, err = remove(ctx, tx, ids, f, number)
+		done.Events, err = remove(ctx, tx, ids, f, false, number)
 	}
 	if err == nil && done.Next == 0 && !f.PayloadsOnly {
 		err = forgetSubscriptions(ctx, tx)
 	}
 	return err
+}
+
+// ForgetSubscriptions implements store.Store.
+func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit int) (n int, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, forgetTenant, text(tenant), limit)
+		n = int(tag.RowsAffected())
+		return err
+	})
+	if err != nil {
+		return 0, s.fail("removing deleted subscriptions", err)
+	}
+	return n, nil
 }
 
 // forgetSubscriptions removes deleted ones that no delivery names.
@@ -114,16 +157,16 @@ func forgetSubscriptions(ctx context.Context, tx pgx.Tx) error {
 }
 
 // remove removes those of the events that may be, or their payloads.
-func remove(ctx context.Context, tx pgx.Tx, ids []int64, f store.Forget, number int) (n int, err error) {
+func remove(ctx context.Context, tx pgx.Tx, ids []int64, f store.Forget, pending bool, number int) (n int, err error) {
 	for _, lock := range []string{lockEvents, lockOld} {
 		if _, err := tx.Exec(ctx, lock, ids); err != nil {
 			return 0, err
 		}
 	}
 	if f.PayloadsOnly {
-		err = tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, number).Scan(&n)
+		err = tx.QueryRow(ctx, forgetPayloads, ids, f.KeepDead, pending, number).Scan(&n)
 	} else {
-		err = tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, eventBytes, deliveryBytes, attemptBytes, number).Scan(&n)
+		err = tx.QueryRow(ctx, forgetOld, ids, f.KeepDead, pending, number, eventBytes, deliveryBytes, attemptBytes).Scan(&n)
 	}
 	return n, err
 }
@@ -133,22 +176,29 @@ func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotte
 	room := f.Limit
 	rows, err := tx.Query(ctx, selectOld, int64(f.From), int64(store.IDAt(f.Before)), f.Limit+1)
 	err = each(rows, err, func(row pgx.Rows) error {
-		var id int64
-		var deliveries, payload int
-		if err := row.Scan(&id, &deliveries, &payload); err != nil {
+		id, payload, weight, err := scanOld(row)
+		if err != nil {
 			return err
 		}
 		if room <= 0 {
 			if done.Next == 0 {
-				done.Next = store.ID(id)
+				done.Next = id
 			}
 			return nil
 		}
-		room -= 1 + deliveries + payload/store.PayloadUnit
+		room -= weight
 		if !f.PayloadsOnly || payload >= store.PayloadUnit {
-			ids = append(ids, id)
+			ids = append(ids, int64(id))
 		}
 		return nil
 	})
 	return ids, err
+}
+
+// scanOld reads columnsOld, and how much there is to look at.
+func scanOld(row pgx.Rows) (id store.ID, payload, weight int, err error) {
+	var key int64
+	var deliveries int
+	err = row.Scan(&key, &deliveries, &payload)
+	return store.ID(key), payload, 1 + deliveries + payload/store.PayloadUnit, err
 }

@@ -15,6 +15,7 @@ const (
 	selectOne    = columnsOld + `id = ?`
 	ofEvent      = ` FROM delivery WHERE (id > ?1 AND id <= ?2 AND event = ?1 OR replayed = 1 AND event = ?1)`
 	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
+	selectWaiter = `SELECT id` + ofEvent + ` AND state = 0`
 	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
 	forgetFirst  = `DELETE` + ofEvent
 	forgetEvent  = `DELETE FROM event WHERE id = ?`
@@ -24,6 +25,7 @@ const (
 	// The row of a deleted subscription goes when all deliveries are younger by far,
 	// since ids grow.
 	forgetDeleted = `DELETE FROM subscription WHERE last_delivery + ? < (SELECT min(id) FROM delivery)`
+	forgetTenant  = `DELETE FROM subscription WHERE key IN (SELECT key FROM subscription WHERE deleted <> 0 AND tenant = ? LIMIT ?)`
 	markDeleted   = `UPDATE subscription SET last_delivery = max(key, coalesce((SELECT max(id) FROM delivery), 0)) WHERE deleted <> 0 AND last_delivery IS NULL`
 
 	bytesInUse = `SELECT (c.page_count - f.freelist_count) * s.page_size
@@ -75,32 +77,84 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 	return done, nil
 }
 
-// Remove implements store.Store.
-func (s *Store) Remove(ctx context.Context, event store.ID) (removed bool, err error) {
+// Remove implements store.Store. It takes what waits, as Bury does.
+func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed, err error) {
+	var taken []store.ID
 	err = s.write(ctx, func(w *writer) error {
-		var found []old
-		if err := w.conn.query(selectOne, []any{event}, func(row *stmt) error {
-			found = append(found, readOld(row))
-			return nil
-		}); err != nil || len(found) == 0 {
-			return err
+		room := r.Limit
+		for i, id := range r.Events {
+			if room <= 0 {
+				done.Rest = r.Events[i:]
+				return nil
+			}
+			e, found, err := w.one(id)
+			if err != nil {
+				return err
+			}
+			if !found {
+				continue
+			}
+			room -= e.weight()
+			pending, _, err := w.wanted(e)
+			if err == nil && pending && r.Pending {
+				pending, err = s.takeWaiting(w, e, &taken)
+			}
+			switch {
+			case err != nil:
+				return err
+			case pending:
+				done.Kept = append(done.Kept, id)
+				continue
+			}
+			if err := w.forget(e, false); err != nil {
+				return err
+			}
+			done.Count++
 		}
-		pending, _, err := w.wanted(found[0])
-		if err != nil || pending {
-			return err
-		}
-		removed = true
-		return w.forget(found[0], false)
+		return nil
 	})
+	s.holds.drop(taken)
 	if err != nil {
-		return false, s.fail("removing an event", err)
+		return store.Removed{}, s.fail("removing events", err)
 	}
-	return removed, nil
+	return done, nil
+}
+
+// takeWaiting takes the pending deliveries of an event, and tells whether somebody
+// else has one.
+func (s *Store) takeWaiting(w *writer, e old, taken *[]store.ID) (held bool, err error) {
+	st, err := w.conn.prepare(selectWaiter)
+	if err != nil {
+		return false, err
+	}
+	err = st.id(e.id).id(e.last).each(func(row *stmt) error {
+		id := row.readID()
+		if !s.holds.take(id) {
+			held = true
+			return nil
+		}
+		*taken = append(*taken, id)
+		return nil
+	})
+	return held, err
+}
+
+// one finds an event by its key.
+func (w *writer) one(id store.ID) (e old, found bool, err error) {
+	st, err := w.conn.prepare(selectOne)
+	if err != nil {
+		return old{}, false, err
+	}
+	found, err = st.id(id).first(func(row *stmt) { e = readOld(row) })
+	return e, found, err
 }
 
 func readOld(row *stmt) old {
 	return old{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
 }
+
+// weight is how much there is to look at.
+func (e old) weight() int { return 1 + e.deliveries + e.payload/store.PayloadUnit }
 
 // oldest finds the events to look at.
 func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, err error) {
@@ -111,7 +165,7 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, er
 			done.Next = e.id
 			return errEnough
 		}
-		room -= 1 + e.deliveries + e.payload/store.PayloadUnit
+		room -= e.weight()
 		if !f.PayloadsOnly || e.payload >= store.PayloadUnit {
 			events = append(events, e)
 		}
@@ -121,6 +175,25 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, er
 		err = nil
 	}
 	return events, err
+}
+
+// ForgetSubscriptions implements store.Store.
+func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit int) (n int, err error) {
+	err = s.write(ctx, func(w *writer) error {
+		return w.discreetly(func() error {
+			st, err := w.conn.prepare(forgetTenant)
+			if err != nil {
+				return err
+			}
+			err = st.text(tenant).int(int64(limit)).exec()
+			n = w.conn.changes()
+			return err
+		})
+	})
+	if err != nil {
+		return 0, s.fail("removing deleted subscriptions", err)
+	}
+	return n, nil
 }
 
 // forgetSubscriptions removes deleted ones that no delivery names.

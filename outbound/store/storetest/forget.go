@@ -89,8 +89,7 @@ var forgetTests = []test{
 		b.settle(b.attempted(waits.Deliveries[0].ID, 1, store.Delivered))
 		pass()
 		equal(b, "while it has a dead letter", b.delivery(dead.Deliveries[0].ID).SubscriptionID, "crm")
-		_, err := b.Remove(b.ctx(), dead.Event.Key)
-		b.check(err)
+		b.remove(store.Removal{Events: events(dead), Limit: 1})
 		pass()
 		late := b.event("4", gone)
 		b.publish(late)
@@ -171,9 +170,8 @@ var forgetTests = []test{
 		b.publish(p, other)
 		remove := func(want bool) {
 			b.Helper()
-			removed, err := b.Remove(b.ctx(), p.Event.Key)
-			b.check(err)
-			equal(b, "removed", removed, want)
+			done := b.remove(store.Removal{Events: events(p), Limit: 1})
+			equal(b, "removed", done.Count > 0, want)
 		}
 		remove(false)
 		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Pending))
@@ -188,6 +186,75 @@ var forgetTests = []test{
 		equal(b, "its attempts are not found", errors.Is(err, store.ErrNotFound), true)
 		equal(b, "the id again", b.publish(b.chosen("mine", "3"))[0].Outcome, store.Stored)
 	}},
+	{"some by hand, in pieces", func(b *bench) {
+		s := b.subscribe("crm")
+		waits, large, small, gone := b.event("1", s), b.event(strings.Repeat("x", 3*store.PayloadUnit), s), b.event("2", s), b.event("3")
+		b.publish(waits, large, small)
+		for _, p := range []*store.Publication{large, small} {
+			b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
+		}
+		r := store.Removal{Events: events(waits, large, gone, small), Limit: 7} // two, two and three payload units
+		done := b.remove(r)
+		equal(b, "removed", done.Count, 1)
+		same(b, "kept", done.Kept, events(waits))
+		same(b, "left to look at", done.Rest, events(gone, small))
+		r.Events = done.Rest
+		done = b.remove(r)
+		equal(b, "removed", done.Count, 1)
+		same(b, "kept", done.Kept, nil)
+		same(b, "left to look at", done.Rest, nil)
+		same(b, "deliveries", b.list(store.Query{}), deliveries(waits))
+	}},
+	{"what is pending, by hand", func(b *bench) {
+		s, late := b.subscribe("crm"), b.subscribe("late")
+		waits, held := b.chosen("mine", "1", s), b.event("2", s, late)
+		b.publish(waits, held)
+		made, _ := b.replay(late, waits)
+		same(b, "claimed", b.claimed(late, 9), append(deliveries(held)[1:], made...))
+		r := store.Removal{Events: events(waits, held), Pending: true, Limit: 9}
+		done := b.remove(r)
+		equal(b, "removed", done.Count, 0)
+		same(b, "kept", done.Kept, events(waits, held))
+		same(b, "claimed", b.claimed(s, 9), []store.ID{deliveries(waits)[0], deliveries(held)[0]}) // nobody has taken them
+		b.check(b.Release(b.ctx(), append(made, deliveries(waits)...)))
+		done = b.remove(r)
+		equal(b, "removed", done.Count, 1)
+		same(b, "kept", done.Kept, events(held))
+		b.settle(b.attempted(deliveries(held)[0], 1, store.Pending), b.attempted(deliveries(held)[1], 1, store.Dead))
+		equal(b, "removed", b.remove(r).Count, 1)
+		same(b, "deliveries", b.list(store.Query{}), nil)
+		b.clock = b.clock.Add(time.Hour)
+		same(b, "claimed", b.claimed(s, 9), nil)
+		b.settle(b.attempted(deliveries(held)[0], 2, store.Pending)) // an outcome that comes too late
+		equal(b, "the id again", b.publish(b.chosen("mine", "3"))[0].Outcome, store.Stored)
+		backlogs, err := b.Backlogs(b.ctx())
+		b.check(err)
+		equal(b, "backlogs", len(backlogs), 0)
+	}},
+	{"what is left of a tenant's subscriptions", func(b *bench) {
+		there, other := b.subscribeOf("acme", "there"), b.subscribe("other")
+		var gone []*store.Subscription
+		for _, id := range []string{"one", "two", "three"} {
+			gone = append(gone, b.subscribeOf("acme", id))
+		}
+		elsewhere := b.subscribeOf("globex", "elsewhere")
+		p := b.event("1", gone[0], elsewhere)
+		b.publish(p)
+		for _, s := range append(gone, elsewhere) {
+			b.check(b.DeleteSubscription(b.ctx(), s.ID))
+		}
+		for _, want := range []int{2, 1, 0} {
+			n, err := b.ForgetSubscriptions(b.ctx(), "acme", 2)
+			b.check(err)
+			equal(b, "forgotten", n, want)
+		}
+		sameSubscriptions(b, there, other)
+		equal(b, "a delivery to one", b.delivery(p.Deliveries[0].ID).URL, "")
+		equal(b, "a delivery to another tenant's", b.delivery(p.Deliveries[1].ID).URL, elsewhere.URL)
+		buried, err := b.Bury(b.ctx(), store.Burial{Subscription: gone[0].Key, Limit: 9})
+		b.check(err)
+		equal(b, "given up", len(buried), 1)
+	}},
 	{"what is forgotten isn't queued again", func(b *bench) {
 		s := b.subscribe("crm")
 		p := b.event("1", s)
@@ -201,6 +268,21 @@ var forgetTests = []test{
 		b.reopen()
 		same(b, "deliveries", b.list(store.Query{}), nil)
 	}},
+}
+
+func (b *bench) remove(r store.Removal) store.Removed {
+	b.Helper()
+	done, err := b.Remove(b.ctx(), r)
+	b.check(err)
+	return done
+}
+
+// events are the keys of those that were published.
+func events(ps ...*store.Publication) (keys []store.ID) {
+	for _, p := range ps {
+		keys = append(keys, p.Event.Key)
+	}
+	return keys
 }
 
 func (b *bench) forget(f store.Forget) store.Forgotten {

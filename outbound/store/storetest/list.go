@@ -287,6 +287,7 @@ var listTests = []test{
 			want []store.ID
 		}{
 			{"all events", store.Query{}, []store.ID{alone.Event.Key, told.Event.Key, order.Event.Key}},
+			{"events that are not the engine's", store.Query{Published: true}, []store.ID{alone.Event.Key, order.Event.Key}},
 			{"events to a subscription", store.Query{Subscription: "mine"}, []store.ID{told.Event.Key, order.Event.Key}},
 			{"events to nobody's", store.Query{Subscription: "nobody"}, nil},
 			{"events with a dead letter", store.Query{States: dead}, []store.ID{order.Event.Key}},

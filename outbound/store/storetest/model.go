@@ -63,6 +63,7 @@ func testModel(t *testing.T, place func(t testing.TB) Open) {
 			"discard": m.discardSome,
 			"bury":    m.burySome,
 			"forget":  m.forgetSome,
+			"remove":  m.removeSome,
 			"delete":  m.deleteOne,
 			"reopen":  m.reopenIt,
 			"time passes": func(rt *rapid.T) {
@@ -367,6 +368,43 @@ func (m *machine) forgetSome(rt *rapid.T) {
 	got := m.forget(f)
 	got.Used = 0
 	equal(m.bench, "forgotten", got, want)
+}
+
+func (m *machine) removeSome(rt *rapid.T) {
+	if len(m.events) == 0 {
+		rt.Skip("nothing was published")
+	}
+	r := store.Removal{Pending: rapid.Bool().Draw(rt, "pending too"), Limit: rapid.IntRange(0, 9).Draw(rt, "limit")}
+	for range rapid.IntRange(1, 4).Draw(rt, "events") {
+		key := rapid.SampledFrom(m.events).Draw(rt, "event").Event.Key
+		if !slices.Contains(r.Events, key) {
+			r.Events = append(r.Events, key)
+		}
+	}
+	slices.Sort(r.Events)
+	want, room := store.Removed{}, r.Limit
+	for i, key := range r.Events {
+		if room <= 0 {
+			want.Rest = r.Events[i:]
+			break
+		}
+		at := slices.IndexFunc(m.events, func(p *store.Publication) bool { return p.Event.Key == key })
+		room -= 1 + len(m.events[at].Deliveries)
+		mine := m.filter(func(d *delivery) bool { return d.Event == key })
+		if len(m.filter(func(d *delivery) bool { return d.Event == key && d.State == store.Pending && (d.held || !r.Pending) })) > 0 {
+			want.Kept = append(want.Kept, key)
+			continue
+		}
+		want.Count++
+		for id := range mine {
+			delete(m.deliveries, id)
+		}
+		m.events = slices.Delete(m.events, at, at+1)
+	}
+	got := m.remove(r)
+	equal(m.bench, "removed", got.Count, want.Count)
+	same(m.bench, "kept", got.Kept, want.Kept)
+	same(m.bench, "left to look at", got.Rest, want.Rest)
 }
 
 // deleteOne deletes the last subscription and makes another one of that name.

@@ -106,6 +106,10 @@ func (w *where) event(q store.Query) {
 	} else if q.EventType != "" {
 		w.add("e.type = ?", q.EventType)
 	}
+	if q.Published {
+		prefix := strings.TrimSuffix(store.OperationalPrefix, ".")
+		w.add("NOT (e.type > ? AND e.type < ?)", prefix+".", prefix+"/")
+	}
 	if q.Tenant != "" {
 		w.add("e.tenant = ?", q.Tenant)
 	}
