@@ -210,6 +210,13 @@ var rowsBody = []Scheme{
 		Acknowledge: Acknowledge{Status: 200}, // https://maxio-chargify.zendesk.com/hc/en-us/articles/5405357509645-Webhooks-Reference
 	},
 	{
+		Name:      "checkly",
+		Title:     "Checkly",
+		Source:    "checkly/docs integrations/alerts/webhooks.mdx",
+		Notes:     "Choose POST. You write the body yourself, and x-checkly-timestamp is not signed.",
+		Signature: Signature{Name: "x-checkly-signature"},
+	},
+	{
 		Name:      "checkout-com",
 		Aliases:   []string{"checkout"},
 		Title:     "Checkout.com",

@@ -744,4 +744,17 @@ var rowsTime = []Scheme{
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "event_type"},
 	},
+	{
+		Name:        "moov",
+		Title:       "Moov",
+		Source:      "moovfinancial/moov-go pkg/mhooks/signature.go",
+		Notes:       "The body is not signed: fetch the resource that it names. The nonce, which is signed, is the id.",
+		Signature:   Signature{Name: "X-Signature"},
+		Algorithm:   "sha512",
+		Content:     "{timestamp}|{id}|{header.X-Webhook-Id}",
+		Timestamp:   Timestamp{In: "header", Name: "X-Timestamp", Format: "rfc3339"},
+		ID:          Field{In: "header", Name: "X-Nonce"},
+		EventType:   Field{In: "json", Name: "eventType"},
+		UnboundBody: true,
+	},
 }

@@ -191,6 +191,13 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "checkly", secret: "s3cret",
+				header: map[string]string{"x-checkly-signature": "{hex}", "x-checkly-timestamp": unixNow},
+				body:   `{"event":"API Error"}`,
+			},
+		},
+		{
+			vector: vector{
 				scheme: "checkr", secret: "s3cret",
 				header: map[string]string{"X-Checkr-Signature": "{hex}"},
 				body:   `{"id":"507f1f77","object":"event","type":"report.completed"}`,

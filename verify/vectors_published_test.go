@@ -76,6 +76,21 @@ AjPuDPRcXU22YxgBrz+zoN19MzuRyW87qEt9/AmtoNP5GrobzUvQSyJFVw==
 			event: "some_type",
 		},
 		{
+			scheme: "moov",
+			source: "moovfinancial/moov-go pkg/mhooks/event_test.go",
+			secret: "my-webhook-signing-secret",
+			at:     time.Date(2024, time.April, 26, 21, 20, 55, 0, time.UTC),
+			header: map[string]string{
+				"X-Timestamp":  "2024-04-26T21:20:55Z",
+				"X-Nonce":      "LwxF1Uk7QOeDq2nzB3theslHbtAo7y3uuncB1PoijwCZZaRZsd8DOtffBT7p",
+				"X-Webhook-Id": "dff0a709-f982-4475-81e8-214b435c74ab",
+				"X-Signature":  "6231d03752de6963087e6aea1c78a27a0617b6df1c071195f30ed85defe34e02fd0bf3995949fe12dafd747c42de9cfae03b8aafcf69cceba5495f4c7b719d82",
+			},
+			body:  `{"eventID":"e1","eventType":"account.created"}`,
+			id:    "LwxF1Uk7QOeDq2nzB3theslHbtAo7y3uuncB1PoijwCZZaRZsd8DOtffBT7p",
+			event: "account.created",
+		},
+		{
 			scheme: "agora",
 			source: "https://docs.agora.io/cn/Video/signature_verify",
 			secret: "secret",

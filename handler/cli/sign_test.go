@@ -60,6 +60,7 @@ var peculiar = map[string]struct {
 	"tenderly":       {body, []string{"-H", "Date: 2026-03-14 15:09:26 +0000 UTC"}},
 	"wechat-pay":     {body, []string{"-H", "Wechatpay-Nonce: 593BEC0C930BF1AF"}},
 	"mandrill":       {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
+	"moov":           {body, []string{"-H", "X-Webhook-Id: dff0a709-f982-4475-81e8-214b435c74ab"}},
 	"nextcloud-talk": {body, []string{"--id", strings.Repeat("0123456789abcdef", 4)}},
 	"plivo":          {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
 	"twilio":         {formBody, []string{"--content-type", "application/x-www-form-urlencoded"}},
