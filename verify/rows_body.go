@@ -701,6 +701,15 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "json", Name: "event"},
 	},
 	{
+		Name:      "mailersend",
+		Aliases:   []string{"mailer-send"},
+		Title:     "MailerSend",
+		Source:    "https://developers.mailersend.com/api/v1/webhooks.html; anymail/django-anymail tests/test_mailersend_webhooks.py",
+		Notes:     "Before MailerSend saves a webhook, it tests the URL with a webhook.test event, which it signs with a secret that everyone knows: save it under enforce off.",
+		Signature: Signature{Name: "Signature"},
+		EventType: Field{In: "json", Name: "type"},
+	},
+	{
 		Name:      "mautic",
 		Title:     "Mautic",
 		Source:    "mautic/mautic app/bundles/WebhookBundle/Http/Client.php",

@@ -612,6 +612,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "mailersend", secret: "TEST_WEBHOOK_SIGNING_SECRET",
+				header: map[string]string{"Signature": "{hex}"},
+				body:   `{"type":"activity.sent","domain_id":"d1","data":{"id":"1"}}`,
+				event:  "activity.sent",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "mautic", secret: "s3cret",
 				header: map[string]string{"Webhook-Signature": "{base64}"},
 				body:   `{"mautic.lead_post_save_new":[{"timestamp":"2023-11-14T22:13:20+00:00"}]}`,
