@@ -588,6 +588,17 @@ var rowsBody = []Scheme{
 		ID:        Field{In: "header", Name: "X-Hookdeck-Eventid"},
 	},
 	{
+		Name:      "hyperswitch",
+		Aliases:   []string{"juspay-hyperswitch"},
+		Title:     "Hyperswitch",
+		Source:    "https://docs.hyperswitch.io/explore-hyperswitch/payment-orchestration/webhooks; juspay/hyperswitch crates/router/src/lib.rs",
+		Notes:     "The secret is the profile's payment response hash key.",
+		Signature: Signature{Name: "X-Webhook-Signature-512"},
+		Algorithm: "sha512",
+		ID:        Field{In: "json", Name: "event_id"},
+		EventType: Field{In: "json", Name: "event_type"},
+	},
+	{
 		Name:      "intercom",
 		Title:     "Intercom",
 		Source:    "https://developers.intercom.com/docs/webhooks",
@@ -1161,6 +1172,13 @@ var rowsBody = []Scheme{
 		EventType: Field{In: "header", Name: "X-Nexus-Webhook-Id"},
 	},
 	{
+		Name:      "sourcegraph",
+		Title:     "Sourcegraph",
+		Source:    "sourcegraph/sourcegraph-public-snapshot cmd/worker/internal/outboundwebhooks/handler.go",
+		Signature: Signature{Name: "X-Sourcegraph-Webhook-Signature"},
+		EventType: Field{In: "header", Name: "X-Sourcegraph-Webhook-Event-Type"},
+	},
+	{
 		Name:      "spacelift",
 		Title:     "Spacelift",
 		Source:    "spacelift-io/user-documentation docs/integrations/webhooks.md",
@@ -1218,6 +1236,15 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Todoist-Hmac-SHA256", Encoding: "base64"},
 		ID:        Field{In: "header", Name: "X-Todoist-Delivery-ID"},
 		EventType: Field{In: "json", Name: "event_name"},
+	},
+	{
+		Name:      "tremendous",
+		Title:     "Tremendous",
+		Source:    "https://developers.tremendous.com/docs/webhooks-1; modrinth/code apps/labrinth/src/routes/v3/payouts.rs",
+		Notes:     "The secret is the webhook's private key.",
+		Signature: Signature{Name: "Tremendous-Webhook-Signature", Prefix: "sha256="},
+		ID:        Field{In: "json", Name: "uuid"},
+		EventType: Field{In: "json", Name: "event"},
 	},
 	{
 		Name:      "trigger-dev",

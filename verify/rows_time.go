@@ -757,4 +757,16 @@ var rowsTime = []Scheme{
 		EventType:   Field{In: "json", Name: "eventType"},
 		UnboundBody: true,
 	},
+	{
+		Name:      "imagekit",
+		Aliases:   []string{"image-kit"},
+		Title:     "ImageKit",
+		Source:    "imagekit-developer/imagekit-nodejs utils/webhook-signature.ts",
+		Notes:     "The secret is used as it is shown, with its whsec_.",
+		Signature: Signature{Name: "x-ik-signature", Separator: ",", Tags: []string{"v1"}},
+		Content:   "{timestamp}.{body}",
+		Timestamp: Timestamp{In: "field", Name: "t", Format: "unix_ms"},
+		ID:        Field{In: "json", Name: "id"},
+		EventType: Field{In: "json", Name: "type"},
+	},
 }

@@ -539,6 +539,15 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "hyperswitch", secret: "hash-key",
+				header: map[string]string{"X-Webhook-Signature-512": "{hex}"},
+				body:   `{"merchant_id":"m1","event_id":"evt_1","event_type":"payment_succeeded"}`,
+				id:     "evt_1", event: "payment_succeeded",
+			},
+			hash: sha512.New,
+		},
+		{
+			vector: vector{
 				scheme: "intercom", secret: "s3cret",
 				header: map[string]string{"X-Hub-Signature": "sha1={hex}"},
 				body:   `{"id":"notif_1","topic":"conversation.user.created"}`,
@@ -1001,6 +1010,14 @@ func bodyExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "sourcegraph", secret: "s3cret",
+				header: map[string]string{"X-Sourcegraph-Webhook-Signature": "{hex}", "X-Sourcegraph-Webhook-Event-Type": "batch_change:apply"},
+				body:   `{"id":"QmF0Y2hDaGFuZ2U6MTcz","state":"OPEN"}`,
+				event:  "batch_change:apply",
+			},
+		},
+		{
+			vector: vector{
 				scheme: "spacelift", secret: "s3cret",
 				header: map[string]string{"X-Signature-256": "sha256={hex}", "X-Signature": "sha1=00"},
 				body:   `{"account":"a","state":"FINISHED"}`,
@@ -1055,6 +1072,14 @@ func bodyExamples() []example {
 				header: map[string]string{"X-Todoist-Hmac-SHA256": "{base64}", "X-Todoist-Delivery-ID": "72d3162e-cc78-11e3-81ab-4c9367dc0958"},
 				body:   `{"event_name":"item:added"}`,
 				id:     "72d3162e-cc78-11e3-81ab-4c9367dc0958", event: "item:added",
+			},
+		},
+		{
+			vector: vector{
+				scheme: "tremendous", secret: "private-key",
+				header: map[string]string{"Tremendous-Webhook-Signature": "sha256={hex}"},
+				body:   `{"event":"REWARDS.DELIVERY.SUCCEEDED","uuid":"8434ad4e","payload":{}}`,
+				id:     "8434ad4e", event: "REWARDS.DELIVERY.SUCCEEDED",
 			},
 		},
 		{

@@ -91,6 +91,15 @@ func timeExamples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "imagekit", secret: "whsec_s3cret",
+				header: map[string]string{"x-ik-signature": "t=" + milliNow + ",v1={hex}"},
+				body:   `{"id":"58e6d24d","type":"video.transformation.ready"}`,
+				id:     "58e6d24d", event: "video.transformation.ready",
+			},
+			signed: milliNow + `.{"id":"58e6d24d","type":"video.transformation.ready"}`,
+		},
+		{
+			vector: vector{
 				scheme: "zendesk", secret: "dGhpc19zZWNyZXQ=",
 				header: map[string]string{"X-Zendesk-Webhook-Signature": "{base64}", "X-Zendesk-Webhook-Signature-Timestamp": "2023-11-14T22:13:20Z", "X-Zendesk-Webhook-Invocation-Id": "01FZ"},
 				body:   `{"type":"zen:event-type:user.created"}`,
