@@ -309,6 +309,13 @@ func TestPublishAcknowledges(t *testing.T) {
 		webhook_verify xero secret
 		webhook_publish xero.event
 	}
+	handle /whatsapp {
+		webhook_verify whatsapp {
+			secret secret
+			verify_token token
+		}
+		webhook_publish whatsapp.event
+	}
 	handle /sign {
 		webhook_verify dropbox-sign secret {
 			replay off
@@ -333,6 +340,7 @@ func TestPublishAcknowledges(t *testing.T) {
 	}{
 		{"/github", "X-Hub-Signature-256", "sha256=" + mac("secret", body), body, 202, "application/json", `"duplicate":false`},
 		{"/xero", "X-Xero-Signature", base64.StdEncoding.EncodeToString(must(hex.DecodeString(mac("secret", body)))), body, 200, "", ""},
+		{"/whatsapp", "X-Hub-Signature-256", "sha256=" + mac("secret", body), body, 200, "", ""},
 		{"/sign", "", "", sign, 200, "text/plain; charset=utf-8", "Hello API Event Received"},
 		{"/own", "X-Signature", mac("secret", body), body, 201, "text/plain; charset=utf-8", "ack"},
 	} {

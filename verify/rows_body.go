@@ -745,6 +745,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "X-Hub-Signature-256", Prefix: "sha256="},
 		EventType: Field{In: "json", Name: "object"},
 		Handshake: "meta",
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
 	{
 		Name:      "microsoft-teams",
@@ -921,6 +923,8 @@ var rowsBody = []Scheme{
 		Signature: Signature{Name: "x-paystack-signature"},
 		Algorithm: "sha512",
 		EventType: Field{In: "json", Name: "event"},
+
+		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
 	{
 		Name:      "phabricator",
