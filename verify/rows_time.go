@@ -687,13 +687,14 @@ var rowsTime = []Scheme{
 		EventType: Field{In: "json", Name: "type"},
 	},
 	{
-		Name:      "recharge",
-		Title:     "Recharge",
-		Source:    "https://docs.getrecharge.com/docs/webhooks-overview",
-		Notes:     "The secret is the API client secret. X-Recharge-Hmac-Sha256, an older signature that is a plain hash, is not looked at. Recharge tries again for two days, which is what it allows for the time.",
-		Signature: Signature{Name: "X-Recharge-Webhook-Signature", Separator: ",", Tags: []string{"v1"}},
-		Content:   "{timestamp}.{body}",
-		Timestamp: Timestamp{In: "field", Name: "t", Past: hours(48), Future: minutes(5)},
+		Name:        "recharge",
+		Title:       "Recharge",
+		Source:      "hookdeck/webhook-skills skills/recharge-webhooks",
+		Unconfirmed: true,
+		Notes:       "The secret is the API client secret. X-Recharge-Hmac-Sha256, an older signature that is a plain hash, is not looked at. Recharge tries again for two days, which is what it allows for the time.",
+		Signature:   Signature{Name: "X-Recharge-Webhook-Signature", Separator: ",", Tags: []string{"v1"}},
+		Content:     "{timestamp}.{body}",
+		Timestamp:   Timestamp{In: "field", Name: "t", Past: hours(48), Future: minutes(5)},
 
 		Acknowledge: Acknowledge{Status: 200}, // see Source
 	},
