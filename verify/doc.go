@@ -48,5 +48,8 @@
 //     computes it with nothing but the hash functions and private keys. A row
 //     without a vector fails the tests.
 //  3. Only what no template can say needs code: a function in funcs.go, which
-//     the content names as {func.<name>}, or one in handshake.go.
+//     the content names as {func.<name>}, or a handshake's in the file of its
+//     kind: handshake_head.go (it is answered by the head alone),
+//     handshake_body.go (by an unsigned body), handshake_signed.go (by a message
+//     that has been verified).
 package verify

@@ -1,0 +1,131 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+)
+
+// wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
+// when a webhook is saved. It goes no further.
+func wooCommercePing(c *check) *Reply {
+	if c.in.contentType() != typeForm || c.in.size > maxChallenge {
+		return nil
+	}
+	for _, name := range [...]string{"X-Wc-Webhook-Signature", "X-Wc-Webhook-Topic", "X-Wc-Webhook-Delivery-Id"} {
+		if len(c.in.header[name]) > 0 {
+			return nil
+		}
+	}
+	raw, reason := c.in.bytes()
+	id, found := bytes.CutPrefix(raw, []byte("webhook_id="))
+	if reason != "" || !found || len(id) == 0 || len(bytes.Trim(id, "0123456789")) > 0 {
+		return nil
+	}
+	return emptyReply()
+}
+
+// notionToken takes the token that Notion posts, unsigned, when a subscription
+// is made, and that its webhooks are signed with from then on. It goes no
+// further, and does not become the key: whoever calls first could choose it.
+func notionToken(c *check) *Reply {
+	if len(c.in.header["X-Notion-Signature"]) > 0 {
+		return nil
+	}
+	fields := c.smallObject("verification_token")
+	if value, ok := fields["verification_token"].(string); !ok || len(fields) != 1 || !isChallenge(value) {
+		return nil
+	}
+	return emptyReply()
+}
+
+// smallObject is a small JSON body as an object, if the word occurs in it.
+func (c *check) smallObject(word string) (fields map[string]any) {
+	document, ok := c.smallJSON(word)
+	if !ok || json.Unmarshal(document, &fields) != nil {
+		return nil
+	}
+	return fields
+}
+
+// mondayChallenge sends back a body that is a challenge and nothing else.
+func mondayChallenge(c *check) *Reply {
+	fields := c.smallObject("challenge")
+	value, ok := fields["challenge"].(string)
+	if !ok || len(fields) != 1 || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"challenge": value})
+}
+
+// statsigVerification sends the code back with which Statsig tests a URL.
+func statsigVerification(c *check) *Reply {
+	document, ok := c.smallJSON("url_verification")
+	if !ok {
+		return nil
+	}
+	if kind, _, _ := document.text(jsonPath{"data", "event"}); kind != "url_verification" {
+		return nil
+	}
+	value, found, reason := document.text(jsonPath{"data", "verification_code"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"verification_code": value})
+}
+
+// larkChallenge answers the challenge with which Lark tests a URL. Nothing signs
+// it, but it is encrypted with the secret, like events, which are signed too.
+func larkChallenge(c *check) *Reply {
+	if len(c.in.header["X-Lark-Signature"]) > 0 {
+		return nil
+	}
+	text, _ := c.smallObject("encrypt")["encrypt"].(string)
+	for _, k := range c.v.keys {
+		var challenge struct{ Type, Challenge string }
+		if json.Unmarshal(larkDecrypt(k.secret, text), &challenge) == nil && challenge.Type == "url_verification" && isEcho(challenge.Challenge) {
+			return jsonReply(map[string]string{"challenge": challenge.Challenge})
+		}
+	}
+	return nil
+}
+
+// larkDecrypt is the JSON object in AES-256-CBC, behind its IV, without what pads
+// it: EventDecrypt in larksuite/oapi-sdk-go.
+func larkDecrypt(secret []byte, text string) []byte {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) < aes.BlockSize || len(raw)%aes.BlockSize != 0 {
+		return nil
+	}
+	key := sha256.Sum256(secret)
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic(err) // 32 bytes always are a key
+	}
+	iv, object := raw[:aes.BlockSize], raw[aes.BlockSize:]
+	cipher.NewCBCDecrypter(block, iv).CryptBlocks(object, object)
+	return object[:bytes.LastIndexByte(object, '}')+1]
+}
+
+// eventGridValidation answers the one event that Event Grid sends in its own
+// schema when a subscription is made.
+func eventGridValidation(c *check) *Reply {
+	if kind, _, reason := c.in.headerOnce("Aeg-Event-Type"); reason != "" || kind != "SubscriptionValidation" {
+		return nil
+	}
+	document, ok := c.smallJSON("validationCode")
+	if !ok {
+		return nil
+	}
+	if events, reason := document.elements(jsonPath{}); reason != "" || len(events) != 1 {
+		return nil
+	}
+	value, found, reason := document.text(jsonPath{"0", "data", "validationCode"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil
+	}
+	return jsonReply(map[string]string{"validationResponse": value})
+}

@@ -1,0 +1,123 @@
+package verify
+
+import (
+	"encoding/hex"
+	"net/http"
+)
+
+// dropboxSignReceived is what Dropbox Sign wants to hear.
+const dropboxSignReceived = "Hello API Event Received"
+
+// dropboxSignTest answers the test of a callback's URL, which is signed like an
+// event.
+func dropboxSignTest(c *check, m *Message) (*Reply, Reason) {
+	if m.EventType != "callback_test" {
+		return nil, ""
+	}
+	return textReply(dropboxSignReceived), ""
+}
+
+// slackVerification answers url_verification, which Slack signs like an event.
+func slackVerification(c *check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON("url_verification")
+	if !ok {
+		return nil, ""
+	}
+	if kind, _, _ := document.text(jsonPath{"type"}); kind != "url_verification" {
+		return nil, ""
+	}
+	value, found, reason := document.text(jsonPath{"challenge"})
+	if reason != "" || !found || !isEcho(value) {
+		return nil, ReasonBadChallenge
+	}
+	return textReply(value), ""
+}
+
+// twitchVerification answers a challenge. Twitch names it in a header that is
+// not signed, so header and body must agree: else a challenge could be passed
+// off as an event, and an event swallowed as a challenge.
+func twitchVerification(c *check, m *Message) (*Reply, Reason) {
+	kind, _, reason := c.in.headerOnce("Twitch-Eventsub-Message-Type")
+	if reason != "" {
+		return nil, reason
+	}
+	named := kind == "webhook_callback_verification"
+	var value string
+	var found bool
+	if document, ok := c.smallJSON("challenge"); ok {
+		value, found, _ = document.text(jsonPath{"challenge"})
+	}
+	switch {
+	case !named && !found:
+		return nil, ""
+	case named && found && isEcho(value):
+		return textReply(value), ""
+	}
+	return nil, ReasonBadChallenge
+}
+
+// zoomValidation signs a token with the key that signed the request itself.
+func zoomValidation(c *check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON("url_validation")
+	if !ok {
+		return nil, ""
+	}
+	if kind, _, _ := document.text(jsonPath{"event"}); kind != "endpoint.url_validation" {
+		return nil, ""
+	}
+	value, found, reason := document.text(jsonPath{"payload", "plainToken"})
+	if reason != "" || !found || !isChallenge(value) {
+		return nil, ReasonBadChallenge
+	}
+	return jsonReply(struct {
+		PlainToken     string `json:"plainToken"`
+		EncryptedToken string `json:"encryptedToken"`
+	}{value, hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value))}), ""
+}
+
+// emptyEvents answers the probes that are a signed list of no events: Xero's
+// intent to receive, LINE's verify button.
+func emptyEvents(c *check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON("events")
+	if !ok {
+		return nil, ""
+	}
+	if raw, found, _ := document.raw(jsonPath{"events"}); !found || raw[0] != '[' {
+		return nil, ""
+	}
+	if events, reason := document.elements(jsonPath{"events"}); reason != "" || len(events) > 0 {
+		return nil, ""
+	}
+	return emptyReply(), ""
+}
+
+// discordPing answers PING: an interaction of type 1, or a webhook event of
+// type 0. An event is of type 1 too, but holds an event.
+func discordPing(c *check, m *Message) (*Reply, Reason) {
+	document, ok := c.smallJSON("type")
+	if !ok {
+		return nil, ""
+	}
+	kind, _, _ := document.text(jsonPath{"type"})
+	_, event, _ := document.raw(jsonPath{"event"})
+	switch {
+	case kind == "1" && !event:
+		return jsonReply(map[string]int{"type": 1}), ""
+	case kind == "0":
+		return &Reply{Status: http.StatusNoContent, Header: http.Header{}}, ""
+	}
+	return nil, ""
+}
+
+func frontChallenge(c *check, m *Message) (*Reply, Reason) {
+	value, found, reason := c.in.headerOnce("X-Front-Challenge")
+	switch {
+	case reason != "":
+		return nil, reason
+	case !found:
+		return nil, ""
+	case !isEcho(value):
+		return nil, ReasonBadChallenge
+	}
+	return textReply(value), ""
+}
