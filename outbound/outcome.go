@@ -71,7 +71,7 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	o := outcome{class: ClassStatus, words: strings.TrimSpace("the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code))}
 	o.retryAfter = retryAfter(resp.Header, sent)
 	switch {
-	case code >= 300 && code < 400:
+	case code >= 300 && code < 400 && code != http.StatusNotModified:
 		o.class = ClassRedirect
 		o.words = "redirects are not followed: update the subscription's URL" + pointedTo(resp)
 	case code == http.StatusGone:
@@ -179,7 +179,9 @@ func failure(err error) outcome {
 		return outcome{class: ClassReset, words: "the receiver broke the request off before an answer"}
 	case says(err, "tls:"):
 		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
-	case says(err, "malformed HTTP", "transport connection broken", "headers exceeded", "http2:", "stream error:", "connection error:"):
+	case says(err, "headers exceeded", "header list larger"):
+		return outcome{class: ClassProtocol, words: "the headers of the answer are over 64 KiB"}
+	case says(err, "malformed HTTP", "transport connection broken", "http2:", "stream error:", "connection error:"):
 		return outcome{class: ClassProtocol, words: "the answer is not valid HTTP, or its headers are too large"}
 	}
 	return outcome{class: ClassConfig, words: "the delivery can't be made: " + err.Error()}

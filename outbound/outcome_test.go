@@ -35,7 +35,7 @@ func TestJudge(t *testing.T) {
 		"299":               {299, nil, outcome{}},
 		"101":               {101, nil, outcome{class: ClassStatus}},
 		"301 without where": {301, nil, outcome{class: ClassRedirect}},
-		"304":               {304, nil, outcome{class: ClassRedirect}},
+		"304":               {304, nil, outcome{class: ClassStatus}},
 		"400":               {400, nil, outcome{class: ClassStatus}},
 		"410":               {410, nil, outcome{class: ClassGone, gone: true}},
 		"429":               {429, http.Header{"Retry-After": {"7"}}, outcome{class: ClassStatus, overloaded: true, retryAfter: 7 * time.Second}},

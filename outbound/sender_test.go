@@ -134,6 +134,28 @@ func TestStuckConnection(t *testing.T) {
 	}
 }
 
+// Headers that are too large are told from what is no HTTP, by either version.
+func TestHeadersThatAreTooLarge(t *testing.T) {
+	large := func(w http.ResponseWriter, _ *http.Request) {
+		for range 100 {
+			w.Header().Add("X", strings.Repeat("a", 1<<10))
+		}
+	}
+	_, s, two := overHTTP2(t, large)
+	r := httptest.NewServer(http.HandlerFunc(large))
+	defer r.Close()
+	for _, to := range []*endpoint{{url: &url.URL{Scheme: "http", Host: r.Listener.Addr().String()}}, two} {
+		resp, err := s.post(t.Context(), to, http.Header{}, []byte("{}"))
+		if err == nil {
+			resp.Body.Close()
+			t.Fatalf("%s answered", to.url)
+		}
+		if o := failure(err); o.class != ClassProtocol || o.words != "the headers of the answer are over 64 KiB" {
+			t.Errorf("%v is %+v", err, o)
+		}
+	}
+}
+
 // overHTTP2 is a receiver, with what sends to it.
 func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *endpoint) {
 	t.Helper()
