@@ -41,6 +41,7 @@ type attempt struct {
 	Class    string    `json:"class"`
 	Error    string    `json:"error_message"`
 	Response string    `json:"response_body"`
+	Binary   string    `json:"response_body_base64"`
 }
 
 // err is what is wrong with a delivery. The reason why it is dead names the last
@@ -188,7 +189,7 @@ func printAttempts(c *call, rows []json.RawMessage, next string) error {
 		}
 		cells := []string{
 			fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
-			cell(a.Class, 20), cell(a.Error, widest), cell(a.Response, widest),
+			cell(a.Class, 20), cell(a.Error, widest), cell(a.answer(), widest),
 		}
 		if elsewhere {
 			cells = append(cells, cmp.Or(clean(a.URL), nothing))
@@ -197,6 +198,14 @@ func printAttempts(c *call, rows []json.RawMessage, next string) error {
 	}
 	fmt.Fprintln(c.out)
 	return t.flush(c.out)
+}
+
+// answer is what the receiver said, where a terminal can show it.
+func (a *attempt) answer() string {
+	if a.Binary != "" {
+		return "not text: --json shows it in base64"
+	}
+	return a.Response
 }
 
 func (t *tool) redeliver() *cobra.Command {

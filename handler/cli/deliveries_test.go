@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,18 @@ func TestAttemptsBeforeAndAfterAMove(t *testing.T) {
 	s.run("", "deliveries", "redeliver", id).want(t, 0)
 	s.attempted()
 	golden(t, "deliveries-show-moved", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
+}
+
+// An answer that a terminal can't show isn't passed off as none.
+func TestAnswerThatIsNotText(t *testing.T) {
+	s := start(t)
+	zipped := httptest.NewServer(answer(200, "application/json", "\x1f\x8b\x08\x00"))
+	defer zipped.Close()
+	s.subscribe("a", "--url", zipped.URL)
+	id := s.publish("a", "1")
+	if r := s.run("", "deliveries", "show", id).want(t, 0); !strings.Contains(r.out, "not text: --json shows it in base64") {
+		t.Errorf("printed %s", r.out)
+	}
 }
 
 func TestDeliveriesByFilter(t *testing.T) {
