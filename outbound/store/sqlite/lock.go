@@ -55,7 +55,7 @@ func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Log
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("opening the store: %w: %s has %s open; stop it, or give each its own path", store.ErrInUse, holder(path), path)
 	}
-	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write to its directory", path, err)
+	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write it and its directory", path, err)
 }
 
 // sign writes who has the lock. That is for people: failing does no harm.

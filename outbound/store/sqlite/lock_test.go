@@ -56,6 +56,19 @@ func TestSecondProcess(t *testing.T) {
 	}
 }
 
+// A lock that can't be taken, such as one that another user has left, is what the
+// error speaks of.
+func TestLockOfAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	if err := os.Mkdir(path+".lock", 0o700); err != nil { // nothing else stops root
+		t.Fatal(err)
+	}
+	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
+	if err == nil || !strings.Contains(err.Error(), path+".lock") || !strings.HasSuffix(err.Error(), "let the user that runs this write it and its directory") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestSecondOpen checks that one process opens a file once, by whatever name.
 func TestSecondOpen(t *testing.T) {
 	dir := t.TempDir()
