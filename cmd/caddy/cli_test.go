@@ -288,7 +288,7 @@ func TestStoreCommands(t *testing.T) {
 	if r = s.cli("webhooks", "store", "check", "--store", copied); r.code != 1 {
 		t.Errorf("a file that was cut: exit code %d", r.code)
 	}
-	shows(t, r.stdout, copied+" is damaged")
+	shows(t, r.stdout, copied+" is damaged", "or is restarted")
 	for _, verb := range [][]string{{"compact"}, {"backup", copied + ".again"}} {
 		r = s.cli(append([]string{"webhooks", "store", "--store", copied}, verb...)...)
 		if r.code != 1 {

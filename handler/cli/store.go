@@ -84,7 +84,7 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 			fmt.Fprintln(c.out, "  "+clean(id))
 		}
 	}
-	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage; see \"Damage\" in docs/operate.md.")
+	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage, or is restarted; see \"Damage\" in docs/operate.md.")
 	return bad
 }
 
