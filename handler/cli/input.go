@@ -188,7 +188,7 @@ func (c *call) filled(names ...string) error {
 // parseTime reads a point in time: RFC 3339, a date, Unix seconds, or how long
 // ago as in 90m or 7d.
 func (t *tool) parseTime(s string) (time.Time, error) {
-	for _, form := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", time.DateOnly} {
+	for _, form := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
 		if at, err := time.ParseInLocation(form, s, t.zone); err == nil {
 			return at, nil
 		}

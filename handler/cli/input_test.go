@@ -13,6 +13,7 @@ func TestParseTime(t *testing.T) {
 		"2026-01-31T15:04:05.5+00:00":  now.Add(500 * time.Millisecond),
 		"2026-01-31 16:04:05":          now,
 		"2026-01-31 16:04":             now.Add(-5 * time.Second),
+		"2026-01-31T16:04":             now.Add(-5 * time.Second),
 		"2026-01-31":                   time.Date(2026, 1, 30, 23, 0, 0, 0, time.UTC),
 		"1769871845":                   now,
 		"90m":                          now.Add(-90 * time.Minute),
