@@ -90,6 +90,21 @@ func TestHintsForIDs(t *testing.T) {
 	}
 }
 
+// A command that isn't there is what is wrong, and not the flags of the one that was
+// meant.
+func TestUnknownCommands(t *testing.T) {
+	for command, says := range map[string]string{
+		"subs list":                            `there is no "subs" in "caddy webhooks": did you mean subscriptions?`,
+		"dead-letter list --subscription-id x": `there is no "dead-letter" in "caddy webhooks": did you mean dead-letters?`,
+		"deliveries redelivr --all --since 1h": `there is no "redelivr" in "caddy webhooks deliveries": did you mean redeliver?`,
+		"deliveries --all":                     "unknown flag: --all\n",
+	} {
+		if r := run(t, "", strings.Fields(command)...).want(t, exitUsage); !strings.Contains(r.err, says) {
+			t.Errorf("%s: stderr %q has no %q", command, r.err, says)
+		}
+	}
+}
+
 func TestUnknownFlags(t *testing.T) {
 	for command, says := range map[string]string{
 		"deliveries list --subscription x":  "did you mean --subscription-id?\n",

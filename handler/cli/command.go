@@ -71,23 +71,34 @@ func (t *tool) fill(cmd *cobra.Command) {
 }
 
 // parent makes cmd a command that only has others under it. Alone it prints
-// its help; with a word that it does not know it fails, as a script must see.
+// its help; with a word that it does not know it fails, as a script must see, and
+// by that word, since the flags behind it are those of the command that was meant.
 func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(under...)
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.SilenceErrors = true // end has printed it
-	cmd.SetFlagErrorFunc(flagError)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if words := cmd.Flags().Args(); len(words) > 0 {
+			return end(cmd, unknownVerb(cmd, words[0]))
+		}
+		return flagError(cmd, err)
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		err := usagef("there is no %q in %q", args[0], cmd.CommandPath())
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			err = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
-		}
-		return end(cmd, err)
+		return end(cmd, unknownVerb(cmd, args[0]))
 	}
 	return cmd
+}
+
+// unknownVerb names the commands that may be meant by one that isn't there.
+func unknownVerb(cmd *cobra.Command, word string) error {
+	err := usagef("there is no %q in %q", word, cmd.CommandPath())
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		err = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
 }
 
 // flagError names what may be meant by a flag that isn't there.
