@@ -77,6 +77,8 @@ func (x *expression) of(vars map[string]any, left time.Duration) (ref.Val, error
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), left)
 	defer cancel()
+	room := maxWeight
+	vars[textRoom] = &room
 	value, _, err := x.program.ContextEval(ctx, vars)
 	if errors.Is(err, interpreter.InterruptError{}) {
 		return nil, errTooLong

@@ -19,6 +19,9 @@ const (
 	// nothing interrupts. An element weighs one, and text one in textWeight bytes.
 	maxWeight  = 1 << 20
 	textWeight = 16
+	// textRoom is a variable that no expression can name: what is left of maxWeight for
+	// all the text that calls make in one evaluation, which may keep it.
+	textRoom = "text room"
 )
 
 // bound has an expression look at the time in each call, since CEL itself does so in
@@ -46,6 +49,20 @@ func (c *boundCall) Exec(frame *interpreter.ExecutionFrame) ref.Val {
 	if frame.CheckInterrupt() {
 		return interrupted
 	}
+	value := c.value(frame)
+	switch value.(type) {
+	case types.String, types.Bytes:
+		room, _ := frame.ResolveName(textRoom)
+		if left, ok := room.(*int); ok {
+			if *left -= length(value); *left < 0 {
+				return interrupted
+			}
+		}
+	}
+	return value
+}
+
+func (c *boundCall) value(frame *interpreter.ExecutionFrame) ref.Val {
 	if c.op == nil {
 		return c.InterpretableCall.Exec(frame)
 	}

@@ -99,7 +99,8 @@ func TestFilterIsChecked(t *testing.T) {
 }
 
 // TestFiltersThatTakeTooLong: neither loops, nor values that double at each
-// step, nor patterns keep a publisher waiting.
+// step, nor patterns keep a publisher waiting; nor is more text kept than one step may
+// make.
 func TestFiltersThatTakeTooLong(t *testing.T) {
 	double := func(built, last string) string {
 		filter, value := "", "payload"
@@ -111,6 +112,7 @@ func TestFiltersThatTakeTooLong(t *testing.T) {
 		return filter + strings.ReplaceAll(last, "v", value) + strings.Repeat(")", 60)
 	}
 	ones := "[" + strings.Repeat("1,", 30_000) + "1]"
+	text := `{"n": [` + strings.Repeat("1,", 20) + `1], "s": "` + strings.Repeat("x", 1<<20) + `"}`
 	for _, c := range []struct{ filter, payload string }{
 		{"payload.all(a, payload.all(b, payload.all(c, true)))", ones},
 		{"payload.map(a, payload) == payload.map(a, payload)", ones},
@@ -120,6 +122,8 @@ func TestFiltersThatTakeTooLong(t *testing.T) {
 		{double("[[v, v]]", "v == v"), `[1]`},
 		{double("[[v, v]]", "v != v"), `[1]`},
 		{double("[[v, v]]", "v in v"), `[1]`},
+		{"payload.n.map(a, payload.s + payload.s).size() > 0", text},
+		{"payload.n.map(a, bytes(payload.s)).size() > 0", text},
 		{"payload.matches('[^a]{0,240}y')", `"` + strings.Repeat("x", 256<<10) + `"`},
 	} {
 		f, err := newFilter(c.filter)
