@@ -93,9 +93,9 @@ type App struct {
 	// The maximum size of an event's payload, in bytes. Default: 262144.
 	MaxPayload int64 `json:"max_payload,omitempty"`
 
-	// The maximum number of events per second that each tenant may publish.
-	// Events over the limit are refused with status 429. Events without a tenant
-	// are not limited. Default: no limit.
+	// The maximum number of events per second that each tenant may publish, tests
+	// included. Events over the limit are refused with status 429. Events without a
+	// tenant are not limited. Default: no limit.
 	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
 
 	// A file to append each new dead letter to, as a line of JSON in the format

@@ -52,6 +52,23 @@ func TestATenantIsHeldToItsRate(t *testing.T) {
 	taken("greedy", 10)
 }
 
+// A test is an event like others, whose payload may be chosen.
+func TestATenantsTestsCount(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.TenantRate = 1 })
+	sub := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"a"}, Tenant: "acme"})
+	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "b", Tenant: "acme", Payload: []byte("1")}); err != nil {
+		t.Fatal(err)
+	}
+	var limited *outbound.Limited
+	if _, err := h.Test(t.Context(), sub.ID, &outbound.NewEvent{}); !errors.As(err, &limited) {
+		t.Errorf("a test behind an event: %v", err)
+	}
+	h.clock.advance(time.Second)
+	if _, err := h.Test(t.Context(), sub.ID, &outbound.NewEvent{}); err != nil {
+		t.Error(err)
+	}
+}
+
 // Refusals cost nothing, however many come at once.
 func TestATenantThatInsistsHasItsRate(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.TenantRate = 10 })

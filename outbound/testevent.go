@@ -15,8 +15,8 @@ const TestEventType = "webhook.test"
 // Test sends an event to one subscription alone, whatever events that asked for, and
 // returns its delivery. Of a NewEvent it takes the type and the payload, which may be
 // missing: one of another type than TestEventType then has the first of the examples
-// in the schema of its type. It may return an *Invalid, a *TooLarge, ErrNotFound, or
-// ErrConflict: the subscription is not active.
+// in the schema of its type. It may return an *Invalid, a *TooLarge, a *Limited,
+// ErrNotFound, or ErrConflict: the subscription is not active.
 func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*Record, error) {
 	l := e.lanes.byID(subscription)
 	if l == nil {
@@ -34,10 +34,14 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 			return nil, err
 		}
 	}
-	if err := of.check(e.config.Load()); err != nil {
+	c := e.config.Load()
+	if err := of.check(c); err != nil {
 		return nil, err
 	}
 	if err := e.catalogue.check(&of); err != nil {
+		return nil, err
+	}
+	if err := c.rates.check(of.Tenant, e.now); err != nil {
 		return nil, err
 	}
 	ev := &store.Event{Tenant: of.Tenant, Type: of.Type, ContentType: "application/json", Payload: of.Payload}
