@@ -242,3 +242,6 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 	}
 	return n
 }
+
+// Timeout is how long an attempt may take now, unless its subscription says otherwise.
+func (e *Engine) Timeout() time.Duration { return e.config.Load().Timeout }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -240,7 +241,19 @@ func (v view) CreateSubscription(ctx context.Context, spec outbound.Subscription
 	if v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxOwn)) == maxOwn {
 		return nil, refuse(codeConflict, "there are %d subscriptions, which is the most that a tenant can have here: delete one that is not needed", maxOwn)
 	}
+	if err := v.patient(spec.Timeout, 0); err != nil {
+		return nil, err
+	}
 	return v.engine.CreateSubscription(ctx, spec)
+}
+
+// patient refuses a tenant more time for attempts than the server gives, or than a
+// subscription has had before: those that hang keep others waiting.
+func (v view) patient(timeout, before time.Duration) error {
+	if most := max(v.engine.Timeout(), before); v.tenant != "" && timeout > most {
+		return invalidField("timeout", "must be at most %v here, since attempts that hang keep others waiting", most)
+	}
+	return nil
 }
 
 func (v view) Subscriptions(tenant string, after store.ID, limit int) ([]*outbound.Subscription, error) {
@@ -261,7 +274,13 @@ func (v view) UpdateSubscription(ctx context.Context, id string, edit func(*outb
 	if err := v.subscription(id); err != nil {
 		return nil, err
 	}
-	return v.engine.UpdateSubscription(ctx, id, edit)
+	return v.engine.UpdateSubscription(ctx, id, func(spec *outbound.SubscriptionSpec) error {
+		before := spec.Timeout
+		if err := edit(spec); err != nil {
+			return err
+		}
+		return v.patient(spec.Timeout, before)
+	})
 }
 
 func (v view) DeleteSubscription(ctx context.Context, id string) error {

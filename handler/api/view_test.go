@@ -476,3 +476,20 @@ func TestTenantsSubscriptionsAreBounded(t *testing.T) {
 	own.do(call{method: "DELETE", path: "/subscriptions/" + last}).want(t, 204)
 	own.post("/subscriptions", body).refused(t, 409, "conflict")
 }
+
+// Nor can it keep others waiting, by attempts that hang for longer than the server
+// allows.
+func TestTenantsTimeoutsAreBounded(t *testing.T) {
+	s := start(t)
+	own, body := s.of("acme"), `{"url":"https://example.com/hooks","event_types":["a"],"timeout":"%s"}`
+	own.post("/subscriptions", fmt.Sprintf(body, "16s")).refused(t, 422, "invalid_field")
+	path := "/subscriptions/" + own.post("/subscriptions", fmt.Sprintf(body, "15s")).want(t, 201).text("subscription_id")
+	patch := func(s *server, timeout string) answer {
+		return s.do(call{method: "PATCH", path: path, body: fmt.Sprintf(`{"description":"x","timeout":"%s"}`, timeout)})
+	}
+	patch(own, "16s").refused(t, 422, "invalid_field")
+	patch(s, "60s").want(t, 200) // by whoever runs the server
+	own.do(call{method: "PATCH", path: path, body: `{"description":"y"}`}).want(t, 200)
+	patch(own, "50s").want(t, 200)
+	patch(own, "51s").refused(t, 422, "invalid_field")
+}
