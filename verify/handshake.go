@@ -120,7 +120,7 @@ func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Hea
 // smallJSON is a small JSON body as a document, if the word occurs in it: most
 // bodies are events, and need no parsing.
 func (c *check) smallJSON(word string) (jsonDocument, bool) {
-	if c.in.size == 0 || c.in.size > maxHandshakeBody {
+	if c.in.size > maxHandshakeBody {
 		return nil, false
 	}
 	raw, reason := c.in.bytes()
@@ -131,9 +131,9 @@ func (c *check) smallJSON(word string) (jsonDocument, bool) {
 	return document, reason == ""
 }
 
-// mayBeChallenge says whether a request that is refused by its head could be a
+// mayBeChallenge says whether a POST that is refused by its head could be a
 // handshake by its body.
 func (c *check) mayBeChallenge() bool {
 	h := c.v.handshake
-	return h != nil && h.unsigned != nil && c.in.method == http.MethodPost && c.in.size > 0 && c.in.size <= maxHandshakeBody
+	return h != nil && h.unsigned != nil && c.in.size > 0 && c.in.size <= maxHandshakeBody
 }

@@ -54,6 +54,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "slack, an event", scheme: "slack", body: `{"type":"event_callback","challenge":"x"}`, sign: slackHeaders, event: true},
 		{name: "slack, a slash command", scheme: "slack", body: `command=%2Fx&type=url_verification&challenge=x`, sign: slackHeaders, event: true},
 		{name: "slack, a type deep inside", scheme: "slack", body: `{"event":{"type":"url_verification"},"challenge":"x"}`, sign: slackHeaders, event: true},
+		{name: "slack, what is too large for a handshake", scheme: "slack", body: `{"challenge":"x","type":"url_verification"` + strings.Repeat(" ", 8<<10) + "}", sign: slackHeaders, event: true},
 
 		{name: "zoom", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}`, sign: zoomHeaders,
 			reply: `{"plainToken":"qgg8vlvZRS6UYooatFL8Aw","encryptedToken":"` + sha256hex("secret", "qgg8vlvZRS6UYooatFL8Aw") + `"}`},
@@ -61,7 +62,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "zoom, a token that is a signed event", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1700000000:{}"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
 		{name: "zoom, a token with a colon", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1"}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
 		{name: "zoom, no token", scheme: "zoom", body: `{"event":"endpoint.url_validation","payload":{}}`, sign: zoomHeaders, reason: verify.ReasonBadChallenge},
-		{name: "zoom, an event", scheme: "zoom", body: `{"event":"meeting.started","payload":{"plainToken":"x"}}`, sign: zoomHeaders, event: true},
+		{name: "zoom, an event", scheme: "zoom", body: `{"event":"meeting.started","payload":{"plainToken":"x","topic":"url_validation"}}`, sign: zoomHeaders, event: true},
 
 		{name: "x", scheme: "x", method: http.MethodGet, target: "?crc_token=MGM1Nzdi-ab_c", reply: `{"response_token":"sha256=` + sha256b64("secret", "MGM1Nzdi-ab_c") + `"}`},
 		{name: "x, a token that is an event", scheme: "x", method: http.MethodGet, target: "?crc_token=" + forged, reason: verify.ReasonBadChallenge},
@@ -87,6 +88,8 @@ func handshakeTrials() []handshakeTrial {
 		}()},
 		{name: "braintree, without a public key", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=20f9f8ed05f77439fe955c977e4c8a53", reason: verify.ReasonBadVerifyToken},
 		{name: "braintree, a challenge that is a payload", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=PG5vdGlmaWNhdGlvbj4", token: "public", reason: verify.ReasonBadChallenge},
+		{name: "braintree, a short challenge", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=" + strings.Repeat("a", 19), token: "public", reason: verify.ReasonBadChallenge},
+		{name: "braintree, a long challenge", scheme: "braintree", method: http.MethodGet, target: "?bt_challenge=" + strings.Repeat("a", 33), token: "public", reason: verify.ReasonBadChallenge},
 		{name: "braintree, a challenge's answer as an event", scheme: "braintree", header: header("Content-Type", "application/x-www-form-urlencoded"), body: func() string {
 			key := sha1.Sum([]byte("secret"))
 			return "bt_payload=20f9f8ed05f77439fe955c977e4c8a53&bt_signature=p%7C" + hex.EncodeToString(mac(sha1.New, string(key[:]), "20f9f8ed05f77439fe955c977e4c8a53"))
@@ -104,6 +107,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "twitch, a notification", scheme: "twitch", body: `{"subscription":{},"event":{}}`, sign: twitchHeaders("notification"), event: true},
 		{name: "twitch, an event passed off as a challenge", scheme: "twitch", body: `{"subscription":{},"event":{}}`, sign: twitchHeaders("webhook_callback_verification"), reason: verify.ReasonBadChallenge},
 		{name: "twitch, a challenge passed off as an event", scheme: "twitch", body: `{"challenge":"x","subscription":{}}`, sign: twitchHeaders("notification"), reason: verify.ReasonBadChallenge},
+		{name: "twitch, a challenge of two lines", scheme: "twitch", body: `{"challenge":"a\nb","subscription":{}}`, sign: twitchHeaders("webhook_callback_verification"), reason: verify.ReasonBadChallenge},
 
 		{name: "dropbox", scheme: "dropbox", method: http.MethodGet, target: "?challenge=abc123", reply: "abc123"},
 		{name: "dropbox, a challenge with a line break", scheme: "dropbox", method: http.MethodGet, target: "?challenge=a%0d%0ab", reason: verify.ReasonBadChallenge},
@@ -119,17 +123,22 @@ func handshakeTrials() []handshakeTrial {
 		{name: "statsig", scheme: "statsig", body: `{"data":{"event":"url_verification","verification_code":"abc123"}}`, reply: `{"verification_code":"abc123"}`},
 		{name: "statsig, without a code", scheme: "statsig", body: `{"data":{"event":"url_verification"}}`, reason: verify.ReasonMissingSignature},
 		{name: "statsig, a list of events", scheme: "statsig", body: `{"data":[{"event":"url_verification","verification_code":"abc123"}]}`, reason: verify.ReasonMissingSignature},
+		{name: "asana, got", scheme: "asana", method: http.MethodGet, header: header("X-Hook-Secret", "abc"), reason: verify.ReasonMethodNotAllowed},
+		{name: "asana, neither secret nor signature", scheme: "asana", body: "{}", reason: verify.ReasonMissingSignature},
 		{name: "okta", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret", "X-Okta-Verification-Challenge", "my verification challenge"), reply: `{"verification":"my verification challenge"}`},
 		{name: "okta, without the token", scheme: "okta", method: http.MethodGet, header: header("X-Okta-Verification-Challenge", "x"), reason: verify.ReasonMissingSignature},
 		{name: "okta, another token", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secrets", "X-Okta-Verification-Challenge", "x"), reason: verify.ReasonBadSignature},
 		{name: "okta, two tokens", scheme: "okta", method: http.MethodGet, header: header("Authorization", "other", "Authorization", "secret", "X-Okta-Verification-Challenge", "x"), reason: verify.ReasonRepeatedHeader},
 		{name: "okta, an odd challenge", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret", "X-Okta-Verification-Challenge", "\xff"), reason: verify.ReasonBadChallenge},
 		{name: "okta, any other GET", scheme: "okta", method: http.MethodGet, header: header("Authorization", "secret"), reason: verify.ReasonMethodNotAllowed},
+		{name: "okta, an event with a challenge", scheme: "okta", header: header("Authorization", "secret", "X-Okta-Verification-Challenge", "x"), body: "{}", event: true},
 		{name: "trello", scheme: "trello", method: http.MethodHead},
 		{name: "trello, a GET", scheme: "trello", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
 		{name: "xero, intent to receive", scheme: "xero", body: `{"events":[],"firstEventSequence":0,"lastEventSequence":0,"entropy":"S0m3"}`, sign: xeroHeaders},
 		{name: "xero, intent to receive with a wrong signature", scheme: "xero", body: `{"events":[]}`, header: header("x-xero-signature", sha256b64("wrong", `{"events":[]}`)), reason: verify.ReasonBadSignature},
 		{name: "xero, an event", scheme: "xero", body: `{"events":[{"eventType":"UPDATE"}]}`, sign: xeroHeaders, event: true},
+		{name: "xero, no list", scheme: "xero", body: `{"events":null}`, sign: xeroHeaders, event: true},
+		{name: "xero, a list deep inside", scheme: "xero", body: `{"data":{"events":[]}}`, sign: xeroHeaders, event: true},
 		{name: "line, verify button", scheme: "line", body: `{"destination":"x","events":[]}`, sign: func(body string) [][2]string {
 			return header("x-line-signature", sha256b64("secret", body))
 		}},
@@ -137,6 +146,9 @@ func handshakeTrials() []handshakeTrial {
 			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "abc")
 		}, reply: "abc"},
 		{name: "front, unsigned", scheme: "front", header: header("X-Front-Challenge", "abc"), reason: verify.ReasonMissingSignature},
+		{name: "front, an odd challenge", scheme: "front", body: "{}", sign: func(body string) [][2]string {
+			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "\xff")
+		}, reason: verify.ReasonBadChallenge},
 		{name: "discord, ping", scheme: "discord", body: `{"type":1}`, sign: discordHeaders, reply: `{"type":1}`},
 		{name: "discord, ping of webhook events", scheme: "discord", body: `{"type":0}`, sign: discordHeaders, status: http.StatusNoContent},
 		{name: "discord, an event", scheme: "discord", body: `{"type":1,"event":{"type":"X"}}`, sign: discordHeaders, event: true},
@@ -151,18 +163,25 @@ func handshakeTrials() []handshakeTrial {
 		{name: "acrobat sign, another client", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "other"), reason: verify.ReasonBadVerifyToken},
 		{name: "acrobat sign, the verify token", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", "id"), token: "id", set: [2]string{"X-Adobesign-Clientid", "id"}},
 		{name: "acrobat sign, no client", scheme: "adobe-acrobat-sign", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
+		{name: "acrobat sign, an empty client", scheme: "adobe-acrobat-sign", method: http.MethodGet, header: header("X-Adobesign-Clientid", ""), reason: verify.ReasonBadVerifyToken},
 		{name: "monday", scheme: "monday", body: `{"challenge": "3eZbrw1a-x"}`, reply: `{"challenge":"3eZbrw1a-x"}`},
 		{name: "monday, with the token", scheme: "monday", target: "?token=secret", body: `{"challenge": "x"}`, reply: `{"challenge":"x"}`},
 		{name: "monday, a challenge in an event", scheme: "monday", body: `{"challenge":"x","event":{}}`, reason: verify.ReasonMissingSignature},
+		{name: "monday, a challenge of two lines", scheme: "monday", body: `{"challenge":"a\nb"}`, reason: verify.ReasonMissingSignature},
 		{name: "monday, an event with a wrong token", scheme: "monday", target: "?token=other", body: `{"event":{}}`, reason: verify.ReasonBadSignature},
 		{name: "monday, an event", scheme: "monday", target: "?token=secret", body: `{"event":{"challenge":"x"}}`, event: true},
 		{name: "monday, an empty body", scheme: "monday", reason: verify.ReasonMissingSignature},
 		{name: "event grid", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"id":"1","data":{"validationCode":"512d38b6","validationUrl":"https://x"}}]`, reply: `{"validationResponse":"512d38b6"}`},
 		{name: "event grid, not named so", scheme: "azure-event-grid", body: `[{"data":{"validationCode":"512d38b6"}}]`, reason: verify.ReasonMissingSignature},
 		{name: "event grid, no code", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"data":{}}]`, reason: verify.ReasonMissingSignature},
+		{name: "event grid, a code of two lines", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"data":{"validationCode":"a\nb"}}]`, reason: verify.ReasonMissingSignature},
+		{name: "event grid, an event behind it", scheme: "azure-event-grid", header: header("Aeg-Event-Type", "SubscriptionValidation"), body: `[{"data":{"validationCode":"512d38b6"}},{}]`, reason: verify.ReasonMissingSignature},
 		{name: "event grid, an event", scheme: "azure-event-grid", target: "?token=secret", header: header("Aeg-Event-Type", "Notification"), body: `[{"data":{"validationCode":"1"}}]`, event: true},
 		{name: "event grid, cloud events", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net"), set: [2]string{"Webhook-Allowed-Origin", "eventgrid.azure.net"}},
 		{name: "event grid, cloud events at any rate", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net", "Webhook-Request-Rate", "120"), set: [2]string{"Webhook-Allowed-Rate", "*"}},
+		{name: "event grid, cloud events are posted", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "eventgrid.azure.net"), set: [2]string{"Allow", http.MethodPost}},
+		{name: "event grid, an odd origin", scheme: "azure-event-grid", method: http.MethodOptions, header: header("Webhook-Request-Origin", "<script>"), reason: verify.ReasonBadChallenge},
+		{name: "event grid, a cloud event with its origin", scheme: "azure-event-grid", target: "?token=secret", header: header("Webhook-Request-Origin", "eventgrid.azure.net"), body: "{}", event: true},
 		{name: "event grid, any other OPTIONS", scheme: "azure-event-grid", method: http.MethodOptions, reason: verify.ReasonMethodNotAllowed},
 		{name: "dropbox-sign, a test", scheme: "dropbox-sign", body: dropboxSign("callback_test", "callback_test"), reply: "Hello API Event Received"},
 		{name: "dropbox-sign, an event", scheme: "dropbox-sign", body: dropboxSign("signature_request_sent", "signature_request_sent"), event: true},
@@ -181,6 +200,9 @@ func handshakeTrials() []handshakeTrial {
 		{name: "woocommerce, another field", scheme: "woocommerce", header: form, body: "webhook_id=12&a=1", reason: verify.ReasonMissingSignature},
 		{name: "woocommerce, no number", scheme: "woocommerce", header: form, body: "webhook_id=", reason: verify.ReasonMissingSignature},
 		{name: "woocommerce, JSON", scheme: "woocommerce", body: `{"webhook_id":1}`, reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, no form", scheme: "woocommerce", header: header("Content-Type", "text/plain"), body: "webhook_id=12", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, a number without its name", scheme: "woocommerce", header: form, body: "12", reason: verify.ReasonMissingSignature},
+		{name: "woocommerce, an endless number", scheme: "woocommerce", header: form, body: "webhook_id=" + strings.Repeat("1", 256), reason: verify.ReasonMissingSignature},
 		{name: "woocommerce, a longer form", scheme: "woocommerce", header: form, body: "webhook_id=12&order=1&status=completed", reason: verify.ReasonMissingSignature},
 		{name: "woocommerce, no body", scheme: "woocommerce", header: form, reason: verify.ReasonMissingSignature},
 		{name: "woocommerce, got", scheme: "woocommerce", method: http.MethodGet, header: form, reason: verify.ReasonMethodNotAllowed},
@@ -192,6 +214,9 @@ func handshakeTrials() []handshakeTrial {
 		{name: "notion, no token", scheme: "notion", body: `{"verification_token":{"a":"b"}}`, reason: verify.ReasonMissingSignature},
 		{name: "notion, a token that is an event", scheme: "notion", body: `{"verification_token":"{\"type\":1}"}`, reason: verify.ReasonMissingSignature},
 		{name: "notion, with a wrong signature", scheme: "notion", header: header("X-Notion-Signature", "sha256="+sha256hex("other", `{"verification_token":"secret_tMrl"}`)), body: `{"verification_token":"secret_tMrl"}`, reason: verify.ReasonBadSignature},
+		{name: "notion, signed", scheme: "notion", body: `{"verification_token":"secret_tMrl"}`, sign: func(body string) [][2]string {
+			return header("X-Notion-Signature", "sha256="+sha256hex("secret", body))
+		}, event: true},
 		{name: "notion, got", scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
 		// Encrypted by openssl enc -aes-256-cbc.
 		{name: "lark", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reply: `{"challenge":"ajls384kdjx98XX"}`},
@@ -199,12 +224,27 @@ func handshakeTrials() []handshakeTrial {
 		{name: "lark, with another key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD0PWomFQ2dc3tVn8aLxevgLHlExoVYBq0UEcFptKVJQcWrWUwcbELcAFIoCeFgYC+w=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, an event", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lcnYNEq6lmK/zcNghpzV5Z8YuygODOsVahhaFNsSR31Ig=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, with a wrong signature", scheme: "lark", header: header("X-Lark-Signature", sha256hex("other", ""), "X-Lark-Request-Timestamp", unixNow, "X-Lark-Request-Nonce", "n"), body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reason: verify.ReasonBadSignature},
+		{name: "lark, signed", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lfB6IZDmYD2OiZ/nZKPP0KDzvW4Xe2ktmn/rvsufszm+g=="}`, sign: func(body string) [][2]string {
+			return header("X-Lark-Signature", sha256sum(unixNow+"n"+"secret"+body), "X-Lark-Request-Timestamp", unixNow, "X-Lark-Request-Nonce", "n")
+		}, event: true},
+		{name: "lark, a challenge of two lines", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD/oHjrnVUHAugg7RC8tFk6rXzvrrTJzRvHDeKt6akg4/DW8qYJX56RbkVEUei7SF8A=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, not encrypted", scheme: "lark", body: `{"challenge":"x","type":"url_verification"}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, nothing encrypted", scheme: "lark", body: `{"encrypt":""}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, an IV alone", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODw=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, half a block", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmI="}`, reason: verify.ReasonMissingSignature},
 
 		{name: "github has none", scheme: "github", method: http.MethodGet, target: "?challenge=x&hub.challenge=x&crc_token=x", reason: verify.ReasonMethodNotAllowed},
+	}
+}
+
+// What has no signature is read to its end only if it is small enough for a handshake.
+func TestAttack39LargeHandshake(t *testing.T) {
+	v := provider(t, "monday")
+	for size, want := range map[int64]verify.Reason{-1: verify.ReasonMissingSignature, 0: verify.ReasonMissingSignature, 1: "", 8 << 10: "", 8<<10 + 1: verify.ReasonMissingSignature} {
+		_, err := v.Begin(&verify.Request{Method: http.MethodPost, URL: new(url.URL), Header: http.Header{}, ContentLength: size})
+		if reason(err) != want {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }
 

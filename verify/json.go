@@ -141,9 +141,6 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 	}
 	for i := range s.paths {
 		if ends&(1<<i) != 0 {
-			if s.spans[i].found {
-				s.spans[i].repeated = true
-			}
 			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.at(), true
 		}
 	}

@@ -196,16 +196,55 @@ func FuzzForm(f *testing.F) {
 
 // A document that is longer than the scanner's window is read the same.
 func TestJSONAcrossWindows(t *testing.T) {
-	for _, pad := range []int{0, 1, 16<<10 - 30, 16<<10 - 20, 16<<10 - 12, 16<<10 - 11, 16<<10 - 10, 16<<10 - 2, 16 << 10, 40 << 10} {
+	for _, pad := range []int{0, 1, 16<<10 - 50, 16<<10 - 30, 16<<10 - 20, 16<<10 - 12, 16<<10 - 11, 16<<10 - 10, 16<<10 - 2, 16 << 10, 40 << 10} {
 		for shift := range 24 {
-			document := `{"x":"` + strings.Repeat("x", pad+shift) + `","y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
-			var spans [1]jsonSpan
-			if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}}, spans[:], true); err != nil {
+			document := `{"x":"` + strings.Repeat("x", pad+shift) + `","n":1234567890,"y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
+			var spans [2]jsonSpan
+			if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}, {"n"}}, spans[:], true); err != nil {
 				t.Fatal(err)
 			}
-			if got, reason := readJSONText(strings.NewReader(document), spans[0]); reason != "" || got != `va"lue` {
-				t.Fatalf("padded by %d: %q, %+v", pad+shift, got, spans[0])
+			for i, want := range []string{`va"lue`, "1234567890"} {
+				if got, reason := readJSONText(strings.NewReader(document), spans[i]); reason != "" || got != want {
+					t.Fatalf("padded by %d: %q, %+v", pad+shift, got, spans[i])
+				}
 			}
+		}
+	}
+}
+
+// What is read of a body is bounded, and a text or nothing.
+func TestJSONValues(t *testing.T) {
+	nested := func(depth int) string {
+		return `{"x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `,"a":1}`
+	}
+	for _, tt := range []struct{ name, document, path, want string }{
+		{"the eleventh element", `{"a":[0,1,2,3,4,5,6,7,8,9,"ten"]}`, "a.10", "ten"},
+		{"beside one that differs in case", `{"A":1,"a":2}`, "a", "2"},
+		{"the longest", `{"a":"` + strings.Repeat("x", maxJSONText-2) + `"}`, "a", strings.Repeat("x", maxJSONText-2)},
+		{"a longer one", `{"a":"` + strings.Repeat("x", maxJSONText-1) + `"}`, "a", ""},
+		{"a line break that isn't escaped", "{\"a\":\"x\ny\"}", "a", ""},
+		{"an escape that is none", `{"a":"\x"}`, "a", ""},
+		{"without a colon", `{"a"="x"}`, "a", ""},
+		{"behind a key that is no text", `{"\x":1,"a":"x"}`, "a", ""},
+		{"behind no value", `{"b":,"a":"x"}`, "a", ""},
+		{"behind what is nested", nested(maxJSONDepth), "a", "1"},
+		{"behind what is nested deeper", nested(maxJSONDepth + 1), "a", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			body := strings.NewReader(tt.document)
+			var spans [1]jsonSpan
+			err := findJSON(body, body.Size(), []jsonPath{strings.Split(tt.path, ".")}, spans[:], true)
+			got, reason := readJSONText(body, spans[0])
+			if got != tt.want || (err == nil && reason == "") != (tt.want != "") {
+				t.Errorf("%q, %s, %v", got, reason, err)
+			}
+		})
+	}
+	whole := `{"a":"x","b":[1,{"c":"d\\e"},[true]],"f":{"g":["h"]}}`
+	for i := range len(whole) {
+		var spans [2]jsonSpan
+		if err := findJSON(strings.NewReader(whole), int64(i), []jsonPath{{"a"}, {"b", "1", "c"}}, spans[:], true); err == nil {
+			t.Errorf("%q is taken for a document: %+v", whole[:i], spans)
 		}
 	}
 }
