@@ -520,8 +520,14 @@ func TestOAuth2IsRefused(t *testing.T) {
 		{"oauth2.client_secret", func(s *outbound.SubscriptionSpec) { s.OAuth2.ClientSecret = "hunter2\xff" }},
 		{"oauth2.scopes", func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{"a b"} }},
 		{"oauth2.scopes", func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{""} }},
+		{"oauth2.scopes", func(s *outbound.SubscriptionSpec) { s.OAuth2.Scopes = []string{"read", "a\xff"} }},
 		{"oauth2.params", func(s *outbound.SubscriptionSpec) {
 			s.OAuth2.Params = map[string]string{"grant_type": "password"}
+		}},
+		{"oauth2.params", func(s *outbound.SubscriptionSpec) { s.OAuth2.Params = map[string]string{"scope": "all"} }},
+		{"oauth2.params", func(s *outbound.SubscriptionSpec) { s.OAuth2.Params = map[string]string{"client_id": "other"} }},
+		{"oauth2.params", func(s *outbound.SubscriptionSpec) {
+			s.OAuth2.Params = map[string]string{"client_secret": "hunter2"}
 		}},
 		{"oauth2.auth_style", func(s *outbound.SubscriptionSpec) { s.OAuth2.AuthStyle = "Header" }},
 		{"oauth2", func(s *outbound.SubscriptionSpec) {
