@@ -54,19 +54,20 @@ func TestOAuth2(t *testing.T) {
 	h := open(t)
 	r, issuer := newReceiver(t), newReceiver(t)
 	issuer.issues("")
-	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, OAuth2: outbound.OAuth2{
+	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Headers: map[string]string{"X-Env": "test"}, OAuth2: outbound.OAuth2{
 		TokenURL: issuer.URL + "/token?tenant=1", ClientID: "web hooks", ClientSecret: clientSecret,
-		Scopes: []string{"read", "write"}, Params: map[string]string{"audience": "https://crm.example.com"},
+		Params: map[string]string{"audience": "https://crm.example.com"},
 	}}
 	for style, want := range map[string]struct {
-		basic bool
-		form  url.Values
+		basic  bool
+		scopes []string
+		form   url.Values
 	}{
-		"":       {true, url.Values{}},
-		"header": {true, url.Values{}},
-		"body":   {false, url.Values{"client_id": {"web hooks"}, "client_secret": {clientSecret}}},
+		"":       {true, nil, url.Values{}},
+		"header": {true, []string{"read", "write"}, url.Values{"scope": {"read write"}}},
+		"body":   {false, []string{"read"}, url.Values{"scope": {"read"}, "client_id": {"web hooks"}, "client_secret": {clientSecret}}},
 	} {
-		spec.OAuth2.AuthStyle = style
+		spec.OAuth2.AuthStyle, spec.OAuth2.Scopes = style, want.scopes
 		sub := h.subscribe(spec)
 		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte(`{}`), Headers: map[string]string{"Authorization": "of the event"}}); err != nil {
 			t.Fatal(err)
@@ -74,11 +75,10 @@ func TestOAuth2(t *testing.T) {
 		asked, a := issuer.next(t), r.next(t)
 		h.ended()
 		check(t, h, a, sub.Secrets[0].Value)
-		if got := a.header.Get("Authorization"); !strings.HasPrefix(got, "Bearer token-") {
-			t.Errorf("%q: the delivery has %q", style, got)
+		if got := a.header.Get("Authorization"); !strings.HasPrefix(got, "Bearer token-") || a.header.Get("X-Env") != "test" {
+			t.Errorf("%q: the delivery has %v", style, a.header)
 		}
 		want.form.Set("grant_type", "client_credentials")
-		want.form.Set("scope", "read write")
 		want.form.Set("audience", "https://crm.example.com")
 		if got := string(asked.body); got != want.form.Encode() || asked.header.Get("Content-Type") != "application/x-www-form-urlencoded" {
 			t.Errorf("%q: the token endpoint got %q %v", style, got, asked.header)
@@ -360,6 +360,10 @@ func TestNoToken(t *testing.T) {
 				_ = conn.Close()
 			}
 		}, "no access token: the answer is not valid HTTP"},
+		{func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			fmt.Fprint(w, `{"access_token":"hunter2"}`)
+		}, "no access token: the connection broke before"},
 		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no access token: the connection broke before an answer"},
 		{func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
