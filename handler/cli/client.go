@@ -222,17 +222,13 @@ type problem struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
-	Field  string `json:"field"`
 
 	document []byte // as it came
 	hint     string // what to type next
 }
 
 func (p *problem) Error() string {
-	text := cmp.Or(p.Detail, p.Title)
-	if p.Field != "" && !strings.Contains(text, p.Field) {
-		text += " (" + p.Field + ")"
-	}
+	text := cmp.Or(p.Detail, p.Title) // which names the field, if one is at fault
 	if p.hint != "" {
 		text += "\n" + p.hint
 	}
