@@ -15,6 +15,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 	site := func(s string) string { return ":8080 {\n" + s + "\n}\n" }
 	for name, c := range map[string]struct{ caddyfile, want string }{
 		"unknown option":         {global("stor sqlite x"), "unrecognized subdirective 'stor'"},
+		"block of a scalar":      {global("timeout 5s {\n}"), "timeout takes no block here, at Caddyfile:3"},
 		"option of egress":       {global("allow 10.0.0.0/8"), "it belongs in the block of egress: egress … { allow … }"},
 		"scalar twice":           {global("timeout 1s\ntimeout 2s"), "timeout is given twice"},
 		"block twice":            {"{\nwebhooks {\n}\nwebhooks {\n}\n}\n", "put everything into one block, at Caddyfile:4"},

@@ -27,8 +27,12 @@ type option[T any] struct {
 // table, or that may stand only once and stands twice, is an error.
 func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], to T) error {
 	seen := make(map[string]bool)
+	name := d.Val()
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
+		if d.Val() == "{" {
+			return d.Errf("%s takes no block here", name)
+		}
+		name = d.Val()
 		o, ok := options[name]
 		if !ok {
 			return d.Errf("unrecognized subdirective '%s': %s", name, whereTo(name, options))
