@@ -210,11 +210,7 @@ func (h *Verify) scheme() (verify.Scheme, error) {
 		return verify.Scheme{}, errors.New("unknown provider: " + meant(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
 	}
 	scheme := row.Merge(h.Scheme)
-	if t := scheme.Timestamp; t.In == "" && (t.Past > 0 || t.Future > 0) {
-		// It would be taken for a protection that isn't there.
-		return verify.Scheme{}, errors.New("tolerance: the scheme has no signed time that it could be held against: leave it out; replay ack 24h remembers what was seen")
-	}
-	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // so would this
+	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // it would be taken for a protection that isn't there
 		return verify.Scheme{}, errors.New("verify_token: the scheme has no handshake that takes one, and events are not held against it: leave it out; what events are signed with, or carry as a token, is the secret")
 	}
 	return scheme, nil

@@ -279,6 +279,9 @@ func (p *plan) compileTimestamp() (err error) {
 		if t.Name != "" {
 			return errors.New("it has a name and no place; say in which of header, field, query, json or form it stands")
 		}
+		if t.Past > 0 || t.Future > 0 { // which would be taken for a protection that isn't there
+			return errors.New("a tolerance needs a signed time that it could be held against, and there is none: leave it out; replay ack 24h remembers what was seen")
+		}
 		return nil
 	case "first", "field":
 		p.timestamp = place{in: t.In, name: t.Name}
