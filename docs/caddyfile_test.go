@@ -99,10 +99,7 @@ func secrets(t *testing.T, source string) string {
 		t.Setenv(name[1], secret(t, verify.Scheme{}))
 	}
 	for _, block := range directive.FindAllStringSubmatch(source, -1) {
-		row, ok := verify.Lookup(block[1])
-		if !ok {
-			t.Fatalf("there is no provider %q", block[1])
-		}
+		row, _ := verify.Lookup(block[1]) // or one of the page's own, which has the default key
 		if named := construction.FindStringSubmatch(block[0]); named != nil {
 			row.Construction = named[1]
 		}

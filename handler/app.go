@@ -31,24 +31,26 @@ func init() {
 //
 // All strings in its configuration, including those of subscriptions and their
 // secrets, may contain global placeholders such as `{env.NAME}`,
-// `{file./path}` and `{system.hostname}`. They are replaced when the config is
-// loaded; a placeholder that is unknown or empty is an error. To use a literal
-// brace, escape it with a backslash.
+// `{file./path}` and `{system.hostname}`; those of schemes can't. They are
+// replaced when the config is loaded; a placeholder that is unknown or empty is
+// an error. To use a literal brace, escape it with a backslash.
 type App struct {
 	// Where events and deliveries are stored. Default: the SQLite file
 	// `webhooks/webhooks.db` in Caddy's data directory.
 	Store *Store `json:"store,omitempty"`
 
-	// The signature scheme for subscriptions that don't set their own.
-	// `caddy webhooks providers` lists the schemes. Default:
+	// Custom signature schemes. Their names can be used wherever that of a
+	// provider can: in `webhook_verify` handlers, in `sign`, and in subscriptions,
+	// those created through the API too. The name of a built-in scheme can't be
+	// used again. The fields are those shown by `caddy webhooks providers
+	// <provider> --json`. Fields that only describe a scheme (`aliases`, `title`,
+	// `source`, `unconfirmed` and `notes`) have no effect here.
+	Schemes []verify.Custom `json:"schemes,omitempty"`
+
+	// The signature scheme for subscriptions that don't set their own: a custom
+	// one, or one that `caddy webhooks providers` lists. Default:
 	// `standard-webhooks`.
 	Sign string `json:"sign,omitempty"`
-
-	// Overrides fields of that scheme, or defines a custom one if it is `hmac`,
-	// for receivers that verify signatures of your own kind already. The fields
-	// are those shown by `caddy webhooks providers <provider> --json`. Fields that
-	// only matter for verifying have no effect here.
-	SignScheme verify.Scheme `json:"sign_scheme,omitzero"`
 
 	// When to retry failed deliveries. Default: after 5s, 5m, 30m, 2h, 5h, 10h,
 	// 14h, 20h and 24h, which is ten attempts over about three days.

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 func init() {
@@ -35,16 +36,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //	webhooks {
 //		store sqlite <path>
 //		store postgres <connection string>
-//		sign <scheme> {
-//			construction hmac|ed25519|ecdsa|rsa|hash
-//			algorithm    sha1|sha256|sha384|sha512
-//			key          <form>
-//			content      <template>
-//			signature    header <name> { ... }
-//			timestamp    header|field <name> [<format>]
-//			id           header <name>
-//			event_type   header <name>
+//		scheme <name> [<provider>] {
+//			... # what webhook_verify takes for a scheme
 //		}
+//		sign <scheme>
 //		retry <delay...>|off
 //		retry exponential {
 //			base <duration>
@@ -99,7 +94,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //	}
 //
-// The options allow, deny, tls_trust_pool, event_type, subscription, secret,
+// The options allow, deny, tls_trust_pool, scheme, event_type, subscription, secret,
 // header, metadata, scope and param can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
@@ -112,7 +107,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // appOptions are the options of the webhooks block.
 var appOptions = map[string]option[*App]{
 	"store":                {parseStore, false},
-	"sign":                 {parseSign, false},
+	"scheme":               {parseScheme, true},
+	"sign":                 text(func(a *App) *string { return &a.Sign }),
 	"retry":                retry(func(a *App) **Retry { return &a.Retry }),
 	"timeout":              duration(func(a *App) *caddy.Duration { return &a.Timeout }),
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
@@ -208,11 +204,24 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 	return nil
 }
 
-func parseSign(d *caddyfile.Dispenser, a *App) error {
-	if err := oneArg(d, &a.Sign); err != nil {
+func parseScheme(d *caddyfile.Dispenser, a *App) error {
+	line := *d // stays where it is
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Err("scheme: write a name and, if it is like one that there is, that one's, as in `scheme acme {` or `scheme acme github {`")
+	}
+	s := verify.Custom{Scheme: verify.Scheme{Name: args[0]}}
+	if len(args) == 2 {
+		s.Provider = args[1]
+	}
+	if err := parseBlock(d, schemeOptions, &s.Scheme); err != nil {
 		return err
 	}
-	return parseBlock(d, schemeOptions, &a.SignScheme)
+	a.Schemes = append(a.Schemes, s)
+	if _, err := verify.NewTable(a.Schemes); err != nil { // told now that its line is known
+		return line.WrapErr(err)
+	}
+	return nil
 }
 
 func parseDisableAfter(d *caddyfile.Dispenser, a *App) error {

@@ -55,7 +55,7 @@ var inner map[string][]string
 func init() { // since it is about options that are blocks themselves
 	inner = map[string][]string{
 		"signature":    slices.Collect(maps.Keys(signatureOptions)),
-		"sign":         slices.Collect(maps.Keys(schemeOptions)),
+		"scheme":       slices.Collect(maps.Keys(schemeOptions)),
 		"retry":        slices.Collect(maps.Keys(exponentialOptions)),
 		"egress":       slices.Collect(maps.Keys(egressOptions)),
 		"subscription": slices.Collect(maps.Keys(subscriptionOptions)),
@@ -68,6 +68,9 @@ func whereTo[T any](name string, options map[string]option[T]) string {
 	known := slices.Sorted(maps.Keys(options))
 	for _, opens := range known {
 		if slices.Contains(inner[opens], name) {
+			if opens == "scheme" { // which a subscription only names
+				return fmt.Sprintf("it describes a scheme, as in: webhooks { scheme … { %s … } }", name)
+			}
 			return fmt.Sprintf("it belongs in the block of %s: %[1]s … { %s … }", opens, name)
 		}
 	}

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -29,7 +30,7 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 		return nil, err
 	}
 	directive.Next()
-	if err := v.checkScheme(); err != nil {
+	if err := v.checkScheme(schemesIn(h)); err != nil {
 		return nil, directive.WrapErr(err)
 	}
 	key := "webhook_verify " + v.replayRoute()
@@ -42,15 +43,26 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return &v, nil
 }
 
+// schemesIn are the schemes that the Caddyfile's webhooks option has.
+func schemesIn(h httpcaddyfile.Helper) verify.Table {
+	option, _ := h.Option("webhooks").(httpcaddyfile.App)
+	var app struct {
+		Schemes []verify.Custom `json:"schemes"`
+	}
+	_ = json.Unmarshal(option.Value, &app)   // there may be none
+	table, _ := verify.NewTable(app.Schemes) // it was made before, and its mistakes told
+	return table
+}
+
 // checkScheme finds already when the Caddyfile is adapted, and its lines are known,
 // what is wrong with a scheme.
-func (h *Verify) checkScheme() error {
-	scheme, err := h.scheme()
+func (h *Verify) checkScheme(table verify.Table) error {
+	scheme, err := h.scheme(table)
 	if err == nil {
 		err = scheme.Validate()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", h.directive(), err)
+		return fmt.Errorf("%s: %w", h.directive(table), err)
 	}
 	return nil
 }
@@ -61,14 +73,13 @@ func (h *Verify) checkScheme() error {
 //	    secret       <secret>...                  # repeatable; any may match
 //	    verify_token <token>
 //	    public_url   <scheme>://<host>
-//	    tolerance    <past>|off [<future>|off]    # future: as past
 //	    max_body     <size>
 //	    replay       off|reject|ack [<life>]
 //	    enforce      off
 //	    handshake    off|<name>
+//	    name         <name>
 //
 //	    # the scheme: these replace what the provider's row says
-//	    name          <name>
 //	    construction  hmac|ed25519|ecdsa|rsa|hash|token
 //	    algorithm     sha1|sha256|sha384|sha512
 //	    key           text|hex|text_or_hex|base64|whsec|text_or_whsec|sha1|sha256|ed25519|pem
@@ -88,6 +99,7 @@ func (h *Verify) checkScheme() error {
 //	    }
 //	    timestamp     header|field|query|json|form <name> [<format>] [optional]
 //	    timestamp     first [<format>] [optional]
+//	    tolerance     <past>|off [<future>|off]   # future: as past
 //	    id            header|query|json|form <name> [<pattern>]
 //	    event_type    header|query|json|form <name> [<pattern>]
 //	    json_field    <field>
@@ -114,41 +126,45 @@ var verifyOptions = map[string]option[*Verify]{
 	"secret":       list(func(h *Verify) *[]string { return &h.Secrets }),
 	"verify_token": text(func(h *Verify) *string { return &h.VerifyToken }),
 	"public_url":   text(func(h *Verify) *string { return &h.PublicURL }),
-	"tolerance":    {parseTolerance, false},
 	"max_body":     size(func(h *Verify) *int64 { return &h.MaxBody }),
 	"replay":       {parseReplay, false},
 	"enforce":      only("off", func(h *Verify) *bool { return &h.DryRun }),
 	"handshake":    {parseHandshake, false},
+	"name":         text(func(h *Verify) *string { return &h.Scheme.Name }),
+}
 
-	"name":            text(func(h *Verify) *string { return &h.Scheme.Name }),
-	"form_content":    text(func(h *Verify) *string { return &h.Scheme.FormContent }),
-	"json_field":      text(func(h *Verify) *string { return &h.Scheme.JSONField }),
-	"body_digest":     text(func(h *Verify) *string { return &h.Scheme.BodyDigest }),
-	"header_prefixes": list(func(h *Verify) *[]string { return &h.Scheme.HeaderPrefixes }),
-	"default_port":    text(func(h *Verify) *string { return &h.Scheme.DefaultPort }),
-	"unbound_body":    only("allow", func(h *Verify) *bool { return &h.Scheme.UnboundBody }),
-	"status_code": parsed(func(h *Verify) *int { return &h.Scheme.StatusCode }, func(arg string) (int, bool) {
+// schemeOptions are those that describe a scheme, which the webhooks option's scheme
+// takes too.
+var schemeOptions = map[string]option[*verify.Scheme]{
+	"construction":    text(func(s *verify.Scheme) *string { return &s.Construction }),
+	"algorithm":       text(func(s *verify.Scheme) *string { return &s.Algorithm }),
+	"key":             text(func(s *verify.Scheme) *string { return &s.Key }),
+	"content":         text(func(s *verify.Scheme) *string { return &s.Content }),
+	"form_content":    text(func(s *verify.Scheme) *string { return &s.FormContent }),
+	"signature":       {parseSignature, false},
+	"timestamp":       {parseTimestamp, false},
+	"tolerance":       {parseTolerance, false},
+	"id":              field(func(s *verify.Scheme) *verify.Field { return &s.ID }),
+	"event_type":      field(func(s *verify.Scheme) *verify.Field { return &s.EventType }),
+	"handshake":       text(func(s *verify.Scheme) *string { return &s.Handshake }),
+	"json_field":      text(func(s *verify.Scheme) *string { return &s.JSONField }),
+	"body_digest":     text(func(s *verify.Scheme) *string { return &s.BodyDigest }),
+	"header_prefixes": list(func(s *verify.Scheme) *[]string { return &s.HeaderPrefixes }),
+	"default_port":    text(func(s *verify.Scheme) *string { return &s.DefaultPort }),
+	"unbound_body":    only("allow", func(s *verify.Scheme) *bool { return &s.UnboundBody }),
+	"status_code": parsed(func(s *verify.Scheme) *int { return &s.StatusCode }, func(arg string) (int, bool) {
 		value, err := strconv.Atoi(arg)
 		return value, err == nil && 400 <= value && value <= 499
 	}, "a status from 400 to 499"),
 	"acknowledge":   {parseAcknowledge, false},
-	"content_types": list(func(h *Verify) *[]string { return &h.Scheme.ContentTypes }),
-}
-
-// schemeOptions are those that say how a message is signed, which sign takes too.
-var schemeOptions = map[string]option[*verify.Scheme]{
-	"construction": text(func(s *verify.Scheme) *string { return &s.Construction }),
-	"algorithm":    text(func(s *verify.Scheme) *string { return &s.Algorithm }),
-	"key":          text(func(s *verify.Scheme) *string { return &s.Key }),
-	"content":      text(func(s *verify.Scheme) *string { return &s.Content }),
-	"signature":    {parseSignature, false},
-	"timestamp":    {parseTimestamp, false},
-	"id":           field(func(s *verify.Scheme) *verify.Field { return &s.ID }),
-	"event_type":   field(func(s *verify.Scheme) *verify.Field { return &s.EventType }),
+	"content_types": list(func(s *verify.Scheme) *[]string { return &s.ContentTypes }),
 }
 
 func init() {
 	for name, o := range schemeOptions {
+		if _, ours := verifyOptions[name]; ours { // handshake, which can be off here
+			continue
+		}
 		verifyOptions[name] = option[*Verify]{repeat: o.repeat, parse: func(d *caddyfile.Dispenser, h *Verify) error {
 			return o.parse(d, &h.Scheme)
 		}}
@@ -185,12 +201,12 @@ func field[T any](place func(T) *verify.Field) option[T] {
 	}}
 }
 
-func parseTolerance(d *caddyfile.Dispenser, h *Verify) error {
+func parseTolerance(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.Err("tolerance: write how old a message may be and, if you like, how far ahead, such as: tolerance 5m 1m")
 	}
-	sides := []*verify.Duration{&h.Scheme.Timestamp.Past, &h.Scheme.Timestamp.Future}
+	sides := []*verify.Duration{&s.Timestamp.Past, &s.Timestamp.Future}
 	for i, side := range sides {
 		arg := args[min(i, len(args)-1)]
 		if arg == "off" {
@@ -298,7 +314,7 @@ func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	return nil
 }
 
-func parseAcknowledge(d *caddyfile.Dispenser, h *Verify) error {
+func parseAcknowledge(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.Err("acknowledge: write a status and, if you like, a body, such as: acknowledge 200 \"received\"")
@@ -307,9 +323,9 @@ func parseAcknowledge(d *caddyfile.Dispenser, h *Verify) error {
 	if err != nil || status < 200 || status > 299 {
 		return d.Errf("acknowledge %s: write a status from 200 to 299", args[0])
 	}
-	h.Scheme.Acknowledge.Status = status
+	s.Acknowledge.Status = status
 	if len(args) > 1 {
-		h.Scheme.Acknowledge.Body = args[1]
+		s.Acknowledge.Body = args[1]
 	}
 	return nil
 }

@@ -198,7 +198,7 @@ func FuzzVerifyBlock(f *testing.F) {
 		if h.MaxBody < 0 || h.ReplayFor < 0 {
 			t.Fatalf("made nonsense: %s", first)
 		}
-		if scheme, err := h.scheme(); err == nil {
+		if scheme, err := h.scheme(nil); err == nil {
 			_ = scheme.Validate() // must not panic
 		}
 	})

@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -80,10 +79,7 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 		return fmt.Errorf("replay %s %v: a message passes for fresh for %v, and would be forgotten before: leave the time out", mode, h.life, life)
 	}
 	h.route = h.replayRoute()
-	if _, err := ctx.AppIfConfigured("webhooks"); err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
-		return err
-	}
-	// asked again when all handlers are there: one may bring the app with it
+	// asked when all handlers are there: one may bring the app with it
 	h.app = sync.OnceValue(func() *App {
 		app, _ := ctx.AppIfConfigured("webhooks")
 		a, _ := app.(*App)

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // resolve makes the engine's settings from the configuration.
@@ -30,7 +31,9 @@ func (a *App) resolve() (outbound.Settings, error) {
 	if s.Sign, err = resolveText("sign", a.Sign); err != nil {
 		return s, err
 	}
-	s.SignScheme = a.SignScheme
+	if s.Schemes, err = verify.NewTable(a.Schemes); err != nil {
+		return s, err
+	}
 	if s.Retry, err = a.Retry.schedule(); err != nil {
 		return s, fmt.Errorf("retry: %w", err)
 	}

@@ -24,9 +24,10 @@ func TestSettings(t *testing.T) {
 	}
 	runCaddy(t, `webhooks {
 		store sqlite `+storePath(t)+`
-		sign hmac {
+		scheme acme {
 			signature header X-Sig
 		}
+		sign acme
 		retry 5s 5m 1d
 		timeout 10s
 		concurrency 64
@@ -71,8 +72,9 @@ func TestSettings(t *testing.T) {
 	}
 	got := app.(*App).settings
 	got.Own, got.Logger, got.Tracer, got.Observer = nil, nil, nil, nil
+	empty, _ := verify.Lookup("hmac")
 	want := outbound.Settings{
-		Sign: "hmac", SignScheme: verify.Scheme{Signature: verify.Signature{In: "header", Name: "X-Sig"}},
+		Sign: "acme", Schemes: verify.Table{"acme": empty.Merge(verify.Scheme{Name: "acme", Signature: verify.Signature{In: "header", Name: "X-Sig"}})},
 		Retry: outbound.Schedule{5 * time.Second, 5 * time.Minute, 24 * time.Hour}, Timeout: 10 * time.Second,
 		Concurrency: 64, EndpointConcurrency: 4, SecretGrace: 2 * time.Hour,
 		DisableAfter: outbound.DisableAfter{Failures: 7, For: 3 * time.Hour},

@@ -66,8 +66,9 @@ const bodyInMemory = 1 << 20
 // `{http.webhook.secret_index}` | The index of the secret that matched; 0 is the first
 // `{http.webhook.signed}` | What the signature covers: a space-separated list of `id`, `timestamp`, `event_type` and `body`. Anything not listed may be forged.
 type Verify struct {
-	// The name of the provider, as listed by `caddy webhooks providers`, or
-	// `hmac` for a custom scheme. Required.
+	// The name of the provider, as listed by `caddy webhooks providers`, that of a
+	// custom scheme of the `webhooks` app, or `hmac` for one that is defined here.
+	// Required.
 	Provider string `json:"provider,omitempty"`
 
 	// The secrets to verify with. Any of them may match, so that a secret can be
@@ -118,8 +119,8 @@ type Verify struct {
 	// once they are verified; others are refused.
 	NoHandshake bool `json:"no_handshake,omitempty"`
 
-	// Overrides fields of the provider's scheme, or defines a custom scheme if
-	// the provider is `hmac`. The fields are those shown by `caddy webhooks
+	// Overrides fields of that scheme, or defines a custom one if the provider
+	// is `hmac`. The fields are those shown by `caddy webhooks
 	// providers <provider> --json`. Fields that only describe a scheme
 	// (`aliases`, `title`, `source`, `unconfirmed` and `notes`) have no effect
 	// here.
@@ -147,13 +148,29 @@ func (Verify) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets up the handler.
 func (h *Verify) Provision(ctx caddy.Context) error {
-	if err := h.provision(ctx); err != nil {
-		return fmt.Errorf("%s: %w", h.directive(), err)
+	table, err := schemesOf(ctx)
+	if err == nil {
+		err = h.provision(ctx, table)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", h.directive(table), err)
 	}
 	return nil
 }
 
-func (h *Verify) provision(ctx caddy.Context) error {
+// schemesOf are the schemes that a config has, which may be without the app.
+func schemesOf(ctx caddy.Context) (verify.Table, error) {
+	app, err := ctx.AppIfConfigured("webhooks")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App).settings.Schemes, nil
+}
+
+func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 	logger := ctx.Logger()
 	h.maxBody = h.MaxBody
 	if h.maxBody == 0 {
@@ -162,7 +179,7 @@ func (h *Verify) provision(ctx caddy.Context) error {
 	if err := h.checkOptions(); err != nil {
 		return err
 	}
-	scheme, options, err := h.Terms()
+	scheme, options, err := h.Terms(table)
 	if err != nil {
 		return err
 	}
@@ -193,21 +210,21 @@ func (h *Verify) provision(ctx caddy.Context) error {
 
 // directive opens the errors of this handler. What is no provider isn't told: it may
 // be a secret that stands in its place.
-func (h *Verify) directive() string {
-	if _, known := verify.Lookup(h.Provider); known || len(verify.Suggest(h.Provider)) > 0 {
+func (h *Verify) directive(table verify.Table) string {
+	if _, known := table.Lookup(h.Provider); known || len(verify.Suggest(h.Provider)) > 0 {
 		return "webhook_verify " + h.Provider
 	}
 	return "webhook_verify"
 }
 
 // scheme is the provider's row, with the config's own fields over it.
-func (h *Verify) scheme() (verify.Scheme, error) {
+func (h *Verify) scheme(table verify.Table) (verify.Scheme, error) {
 	if h.Provider == "" {
 		return verify.Scheme{}, errors.New(`name the provider, such as "webhook_verify github {env.GITHUB_WEBHOOK_SECRET}", or hmac for a scheme of your own`)
 	}
-	row, ok := verify.Lookup(h.Provider)
+	row, ok := table.Lookup(h.Provider)
 	if !ok {
-		return verify.Scheme{}, errors.New("unknown provider: " + meant(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block`)
+		return verify.Scheme{}, errors.New("unknown provider: " + meant(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block, or name one that the webhooks option describes`)
 	}
 	scheme := row.Merge(h.Scheme)
 	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // it would be taken for a protection that isn't there
@@ -228,8 +245,8 @@ func meant(name string) string {
 // Terms are what the handler judges by: its scheme and its options, with their
 // placeholders replaced. They are for those too who sign or judge by a config
 // that they don't run.
-func (h *Verify) Terms() (scheme verify.Scheme, options verify.Options, err error) {
-	if scheme, err = h.scheme(); err != nil {
+func (h *Verify) Terms(table verify.Table) (scheme verify.Scheme, options verify.Options, err error) {
+	if scheme, err = h.scheme(table); err != nil {
 		return scheme, options, err
 	}
 	options.NoHandshake = h.NoHandshake

@@ -133,7 +133,7 @@ func (e *Engine) retarget(c *config) {
 	if c.client != old.client {
 		old.client.retire()
 	}
-	mended := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.SignScheme, old.SignScheme)
+	mended := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
 	for _, l := range e.lanes.all() {
 		l.retarget(c, l.target.Load().sub)
 		if mended && !l.status().FailingSince.IsZero() {

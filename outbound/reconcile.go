@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,24 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		}
 		c.warnOfShort(Named(spec.id(), spec.Tenant), spec.Scheme, spec.Secrets)
 	}
+	e.warnOfHopeless(c)
 	return e.catalogue.reconcile(ctx, c)
+}
+
+// warnOfHopeless says in the log that no delivery to some subscriptions can be made,
+// as where one names a scheme that the configuration has no longer.
+func (e *Engine) warnOfHopeless(c *config) {
+	var hopeless []*target
+	for _, l := range e.lanes.all() {
+		if t := l.target.Load(); t.err != nil && t.sub.Active {
+			hopeless = append(hopeless, t)
+		}
+	}
+	if len(hopeless) > 0 {
+		t := slices.MinFunc(hopeless, func(a, b *target) int { return cmp.Compare(a.sub.Key, b.sub.Key) })
+		c.Logger.Warn("with this configuration, no delivery can be made to some subscriptions: change it or them, before their deliveries become dead letters",
+			"subscriptions", len(hopeless), Named(t.sub.ID, t.sub.Tenant), "error", t.err)
+	}
 }
 
 func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *SubscriptionSpec) error {

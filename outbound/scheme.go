@@ -12,23 +12,27 @@ import (
 // signsBy finds the scheme that a subscription names, or the engine's own where that
 // is "".
 func (s *Settings) signsBy(name string) (verify.Scheme, error) {
-	if name != "" {
-		return signingScheme(name)
-	}
-	row, err := signingScheme(s.Sign)
-	return row.Merge(s.SignScheme), err
-}
-
-// signingScheme finds the row of a scheme.
-func signingScheme(name string) (verify.Scheme, error) {
-	row, ok := verify.Lookup(name)
+	name = cmp.Or(name, s.Sign)
+	row, ok := s.Schemes.Lookup(name)
 	if ok {
 		return row, nil
 	}
 	if near := verify.Suggest(name); len(near) > 0 {
 		return row, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(near, " or "))
 	}
-	return row, fmt.Errorf("unknown signature scheme %q: see `caddy webhooks providers`", name)
+	return row, fmt.Errorf("unknown signature scheme %q: it is neither built in, which `caddy webhooks providers` lists, nor a scheme of the server's configuration", name)
+}
+
+// refusedSchemes are those of one's own that can't sign deliveries: a subscription
+// may have chosen one when it could.
+func (s *Settings) refusedSchemes() map[string]error {
+	refused := map[string]error{}
+	for name := range s.Schemes {
+		if _, err := s.usableScheme(name); err != nil {
+			refused[name] = err
+		}
+	}
+	return refused
 }
 
 // usableScheme is signsBy for one that is about to be chosen: it must be able to sign

@@ -1,10 +1,17 @@
 package outbound_test
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -45,5 +52,63 @@ func TestOtherSchemesSign(t *testing.T) {
 	req.Header = a.header
 	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
 		t.Errorf("%+v, %v", m, err)
+	}
+}
+
+// TestSchemeThatIsGone: what is to be signed by a scheme that the settings have no
+// longer, or that can't sign any more, goes nowhere, and waits until it is back.
+func TestSchemeThatIsGone(t *testing.T) {
+	acme := verify.Scheme{Name: "acme", Signature: verify.Signature{In: "header", Name: "X-Acme-Signature"}}
+	table := verify.Table{"acme": acme}
+	for name, without := range map[string]struct {
+		table verify.Table
+		words string
+	}{
+		"removed": {nil, `unknown signature scheme "acme"`},
+		"unusable": {verify.Table{"acme": acme.Merge(verify.Scheme{ID: verify.Field{In: "header", Name: "Idempotency-Key"}})},
+			"acme can't sign deliveries: the header idempotency-key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log journal
+			h := open(t, retries(time.Hour, time.Hour), writes(&log), func(s *outbound.Settings) { s.Schemes = table })
+			r := newReceiver(t)
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "acme", Secrets: []string{"a-secret-of-24-characters"}})
+			apply := func(table verify.Table) (warning string) {
+				t.Helper()
+				log.b.Reset()
+				h.settings.Schemes = table
+				if err := h.Apply(t.Context(), h.settings); err != nil {
+					t.Fatal(err)
+				}
+				return log.line("no delivery can be made")
+			}
+			if got := apply(without.table); !strings.Contains(got, "subscriptions=1 subscription_id="+s.ID) || !strings.Contains(strings.ReplaceAll(got, `\`, ""), without.words) {
+				t.Errorf("the log says %q", got)
+			}
+			h.publish("a", `{"n":1}`)
+			if d := h.ended(); d.State != store.Pending || d.Attempt.Class != outbound.ClassConfig || !strings.Contains(d.Attempt.Error, without.words) {
+				t.Errorf("%s: %+v", d.State, d.Attempt)
+			}
+			r.none(t)
+			if without.table == nil { // nobody knows what its secret would be
+				var refused *outbound.Invalid
+				if _, err := h.RotateSecret(t.Context(), s.ID, ""); !errors.As(err, &refused) || refused.Field != "scheme" {
+					t.Errorf("rotating the secret: %v", err)
+				}
+			}
+
+			if got := apply(table); got != "" {
+				t.Errorf("with the scheme back, the log says %q", got)
+			}
+			if d := h.attempt(); d.State != store.Delivered {
+				t.Errorf("with the scheme back: %s, %+v", d.State, d.Attempt)
+			}
+			a := r.next(t)
+			m := hmac.New(sha256.New, []byte("a-secret-of-24-characters"))
+			m.Write(a.body)
+			if got := a.header.Get("X-Acme-Signature"); got != hex.EncodeToString(m.Sum(nil)) {
+				t.Errorf("signed with %q", got)
+			}
+		})
 	}
 }

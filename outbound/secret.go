@@ -62,7 +62,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		}
 		row, err := c.signsBy(s.Scheme)
 		if err != nil {
-			return err
+			return invalid("scheme", "is wrong: %v", err)
 		}
 		fresh := secret
 		if fresh == "" {

@@ -19,7 +19,7 @@ import (
 // zero fields have the defaults that are given with them.
 type Settings struct {
 	Sign                string        // signature scheme of deliveries (standard-webhooks)
-	SignScheme          verify.Scheme // what is other than in that one
+	Schemes             verify.Table  // with those of one's own
 	Retry               Schedule      // nil: StandardSchedule
 	Timeout             time.Duration // of one attempt, from the dial to the end of the answer (15s)
 	Concurrency         int           // attempts under way on this node (512)
@@ -53,8 +53,9 @@ type Settings struct {
 // config is a checked, complete Settings with what is made from it.
 type config struct {
 	Settings
-	client *sender
-	rates  *tenantRates
+	client  *sender
+	rates   *tenantRates
+	refused map[string]error // why schemes of one's own can't sign deliveries
 
 	unjudged, late rate.Sometimes // bound what the log says of filters
 }
@@ -69,7 +70,7 @@ func newConfig(s Settings) (*config, error) {
 		return nil, err
 	}
 	return &config{
-		Settings: s, client: newSender(s), rates: rates,
+		Settings: s, client: newSender(s), rates: rates, refused: s.refusedSchemes(),
 		unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute},
 	}, nil
 }

@@ -89,7 +89,7 @@ func (t *target) setTransform(old *target) {
 
 func (t *target) sign(c *config, now time.Time) error {
 	scheme, err := c.signsBy(t.sub.Scheme)
-	if err != nil {
+	if err := cmp.Or(err, c.refused[scheme.Name]); err != nil {
 		return err
 	}
 	var secrets []string

@@ -26,12 +26,13 @@
 //
 // # The files
 //
-// A row (scheme.go, rows_*.go) is compiled into a plan (plan.go): where each value
-// stands (place.go, prefixes.go), and what is signed (template.go). content.go
-// finds out what that covers, boundary.go whether it reads one way. A request is
-// checked (check.go) by its head (head.go), then its body (body.go), until the MACs
-// are compared (verdict.go). signer.go does the reverse; what the words of a
-// template stand for is in input.go for both. replay.go remembers what has passed.
+// A row (scheme.go, rows_*.go; those of one's own, custom.go) is compiled into a plan
+// (plan.go): where each value stands (place.go, prefixes.go), and what is signed
+// (template.go). content.go finds out what that covers, boundary.go whether it reads
+// one way. A request is checked (check.go) by its head (head.go), then its body
+// (body.go), until the MACs are compared (verdict.go). signer.go does the reverse;
+// what the words of a template stand for is in input.go for both. replay.go remembers
+// what has passed.
 //
 // # Adding a provider
 //

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -126,58 +127,125 @@ func whsec(text string) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%-24s", text)))
 }
 
-// TestSignatureOfOnesOwn: receivers that verify a scheme of the operator's own go on
-// to, by sign, and a subscription may still name another.
-func TestSignatureOfOnesOwn(t *testing.T) {
+// TestSchemesOfOnesOwn: each has a name, by which it verifies on several routes and
+// signs deliveries, of all subscriptions or of one, whether that is in the Caddyfile or
+// was created.
+func TestSchemesOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
-	const sign = `
-		sign hmac {
-			algorithm sha512
+	const schemes = `
+		scheme acme {
 			signature header X-Acme-Signature {
+				prefix "sha256="
+			}
+			content "{timestamp}.{body}"
+			timestamp header X-Acme-Timestamp
+			tolerance 1h
+			id header X-Acme-Delivery
+			event_type header X-Acme-Event
+		}
+		scheme initech acme {
+			algorithm sha512
+			signature header X-Initech-Signature {
 				prefix "v1="
 			}
-			content "{timestamp}.{id}.{body}"
-			timestamp header X-Acme-Timestamp
-			id header X-Acme-Delivery
 		}
+		sign acme
 `
 	const subscriptions = `
-		subscription old {
-			url http://{$RECEIVER}/old
-			event_types *
-			secret acme-secret
+		subscription acme {
+			url http://{$RECEIVER}/acme
+			event_types order.*
+			secret ` + acmeSecret + `
+		}
+		subscription initech {
+			url http://{$RECEIVER}/initech
+			event_types order.*
+			secret ` + acmeSecret + `
+			scheme initech
 		}
 		subscription std {
 			url http://{$RECEIVER}/std
-			event_types *
+			event_types order.*
 			secret {env.STD_SECRET}
 			scheme standard-webhooks
 		}
 `
-	std := whsec("std")
-	s := startServer(t, withOptions(local+sign+subscriptions), "RECEIVER="+r.addr, "STD_SECRET="+std)
-	judge := func(id, prefix string) {
+	const inbound = `
+http://:{$IN} {
+	handle /one {
+		webhook_verify acme {env.ACME_SECRET}
+		respond "{http.webhook.provider} {http.webhook.id} {http.webhook.signed}"
+	}
+	handle /other {
+		webhook_verify acme {
+			secret other-` + acmeSecret + `
+			name other
+			tolerance 1m
+		}
+		respond "{http.webhook.provider} {http.webhook.id} {http.webhook.signed}"
+	}
+}
+`
+	std, in := whsec("std"), fmt.Sprint(freePort(t))
+	s := startServer(t, withOptions(local+schemes+subscriptions)+inbound, "RECEIVER="+r.addr, "STD_SECRET="+std, "ACME_SECRET="+acmeSecret, "IN="+in)
+	created := s.manager().do("POST", "/subscriptions", object{"url": r.url("/created"), "event_types": []string{"order.*"}, "scheme": "initech", "secret": acmeSecret}).
+		want(http.StatusCreated).object()
+	if created["scheme"] != "initech" {
+		t.Errorf("created %v", created)
+	}
+	judge := func(eventType, prefix string) {
 		t.Helper()
-		for _, d := range r.wait(2) {
+		r.forget()
+		id := s.publish(event{Type: eventType})
+		for _, d := range r.wait(4) {
+			at := d.header.Get("X-Acme-Timestamp")
+			want := http.Header{}
 			switch d.path {
-			case "/old":
-				h := hmac.New(sha512.New, []byte("acme-secret"))
-				fmt.Fprintf(h, "%s.%s.%s", d.header.Get("X-Acme-Timestamp"), id, d.body)
-				want := prefix + hex.EncodeToString(h.Sum(nil))
-				if got := d.header.Get("X-Acme-Signature"); got != want || d.header.Get("X-Acme-Delivery") != id || d.header.Get("Webhook-Signature") != "" {
-					t.Errorf("signed with %v, want %s", d.header, want)
-				}
+			case "/acme":
+				want.Set("X-Acme-Signature", "sha256="+hexSHA256(acmeSecret, at, ".", string(d.body)))
 			case "/std":
 				d.signed(t, std)
+				continue
+			default:
+				h := hmac.New(sha512.New, []byte(acmeSecret))
+				fmt.Fprintf(h, "%s.%s", at, d.body)
+				want.Set("X-Initech-Signature", prefix+hex.EncodeToString(h.Sum(nil)))
+			}
+			for _, name := range []string{"X-Acme-Signature", "X-Initech-Signature", "Webhook-Signature"} {
+				if got := d.header.Get(name); got != want.Get(name) {
+					t.Errorf("%s has the %s %q, want %q", d.path, name, got, want.Get(name))
+				}
+			}
+			if d.header.Get("X-Acme-Delivery") != id || d.header.Get("X-Acme-Event") != eventType {
+				t.Errorf("%s: the delivery of %s came with %v", d.path, id, d.header)
 			}
 		}
 	}
-	judge(s.publish(event{Type: "order.created"}), "v1=")
+	judge("order.created", "v1=")
+	s.reload(withOptions(local+strings.Replace(schemes, "v1=", "v2=", 1)+subscriptions) + inbound)
+	judge("order.paid", "v2=")
 
-	r.forget()
-	s.reload(withOptions(local + strings.Replace(sign, "v1=", "v2=", 1) + subscriptions))
-	judge(s.publish(event{Type: "order.created"}), "v2=")
+	body := []byte(`{"n":1}`)
+	for _, c := range []struct {
+		path, secret string
+		ago          time.Duration
+		code         int
+		answer       string
+	}{
+		{"/one", acmeSecret, 30 * time.Minute, http.StatusOK, "acme d1 timestamp body"},
+		{"/one", "other-" + acmeSecret, 0, http.StatusUnauthorized, ""},
+		{"/other", "other-" + acmeSecret, 0, http.StatusOK, "other d1 timestamp body"},
+		{"/other", "other-" + acmeSecret, 30 * time.Minute, http.StatusUnauthorized, ""},
+	} {
+		got := send(t, "POST", "http://127.0.0.1:"+in+c.path, bytes.NewReader(body), acmeHeaders(c.secret, "d1", "order.created", time.Now().Add(-c.ago), body))
+		if got.status != c.code || string(got.body) != c.answer {
+			t.Errorf("%+v: %d %s", c, got.status, got.body)
+		}
+	}
+
 	s.manager().do("POST", "/subscriptions", object{"url": r.url("/x"), "event_types": []string{"a"}, "headers": object{"X-Acme-Delivery": "1"}}).
-		problem(http.StatusUnprocessableEntity, "belongs to the signature of hmac")
+		problem(http.StatusUnprocessableEntity, "belongs to the signature of acme")
+	s.manager().do("POST", "/subscriptions", object{"url": r.url("/x"), "event_types": []string{"a"}, "scheme": "acne"}).
+		problem(http.StatusUnprocessableEntity, "nor a scheme of the server's configuration")
 }

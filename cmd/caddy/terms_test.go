@@ -156,3 +156,37 @@ func TestChoosingAScheme(t *testing.T) {
 	shows(t, by("--config", s.file(), "other.example.com"), want+hexSHA256(termsOther, termsBody))
 	shows(t, by("--config", s.file(), "--adapter", "caddyfile", "other.example.com#2"), want+hexSHA256(termsOther+"2", termsBody))
 }
+
+// TestNamedSchemesOfACaddyfile: a name stands for the route that uses the scheme, and
+// where none does, for the scheme, with a secret that is given.
+func TestNamedSchemesOfACaddyfile(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, `{`+head+`
+	webhooks {
+		scheme acme {
+			signature header X-Acme-Signature
+		}
+		scheme outward acme {
+			signature header X-Outward-Signature
+		}
+	}
+}
+http://:{$PORT} {
+	webhook_verify acme `+termsShop+`
+}
+`)
+	sign := func(args ...string) result {
+		return s.cliWith(termsBody, append([]string{"webhooks", "sign", "--config", s.file()}, args...)...)
+	}
+	shows(t, sign().stdout, "X-Acme-Signature: "+hexSHA256(termsShop, termsBody))
+	shows(t, sign("acme").stdout, "X-Acme-Signature: "+hexSHA256(termsShop, termsBody))
+	shows(t, sign("acme", "--secret", "x").stdout, "X-Acme-Signature: "+hexSHA256("x", termsBody))
+	shows(t, sign("outward", "--secret", "x").stdout, "X-Outward-Signature: "+hexSHA256("x", termsBody))
+	shows(t, sign("outward").stderr, "a secret is missing")
+	request := wire("X-Outward-Signature: "+hexSHA256("x", termsBody)+"\n", termsBody)
+	for secret, code := range map[string]int{"x": 0, "y": 1} {
+		if r := s.cliWith(request, "webhooks", "verify", "outward", "--config", s.file(), "--secret", secret); r.code != code {
+			t.Errorf("exit code %d, want %d: %s%s", r.code, code, r.stdout, r.stderr)
+		}
+	}
+}

@@ -134,8 +134,16 @@ func firstLine(text []byte) string {
 // need is read, or the variable; it fails where neither has a secret.
 func (s *secretFlags) need(c *call) ([]string, error) {
 	secrets, err := s.read(c)
-	if err != nil || len(secrets) > 0 {
-		return secrets, err
+	if err != nil {
+		return nil, err
+	}
+	return orVariable(secrets)
+}
+
+// orVariable adds the secret of the environment where there is no other.
+func orVariable(secrets []string) ([]string, error) {
+	if len(secrets) > 0 {
+		return secrets, nil
 	}
 	if v := os.Getenv(secretVariable); v != "" {
 		return []string{v}, nil

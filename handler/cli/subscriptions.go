@@ -95,7 +95,7 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringSliceVar(&s.eventTypes, "event-types", nil, "The event types to receive, such as order.created, order.* or *; separate several with commas")
 	f.StringVar(&s.description, "description", "", "What the subscription is for")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "Header to add to each delivery, as \"Name: value\"")
-	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers (default: the server's)")
+	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers, or one of the server's configuration (default: the server's)")
 	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
 	f.StringSliceVar(&s.retry, "retry", nil, "How long to wait after each failed attempt, such as 5s,5m,2h; off for one attempt alone, empty for the server's schedule")
 	f.StringVar(&s.timeout, "attempt-timeout", "", "How long an attempt may take, such as 30s; empty for the server's")

@@ -26,6 +26,7 @@ For a custom scheme, use --config with a Caddyfile: the argument is then the
 name or the place of a webhook_verify, such as hooks.example.com/acme, and not
 needed if there is only one. Its secrets are used too, unless others are given,
 and never shown. The variables and files that they come from must be available.
+If no webhook_verify uses the scheme, give its name and a secret.
 
 Or describe it with --scheme-file: a JSON object with the fields shown by
 "caddy webhooks providers <provider> --json". They override those of the given
@@ -92,14 +93,36 @@ func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o ver
 	if err != nil {
 		return row, o, err
 	}
-	route, err := chooseRoute(routesIn(config), name, s.config)
+	table, err := schemesIn(config)
 	if err != nil {
 		return row, o, err
 	}
-	if row, o, err = route.terms(given); err != nil {
+	routes := routesIn(config)
+	if row, ok := table[name]; ok && !slices.ContainsFunc(routes, func(r route) bool { return r.is(name) }) { // deliveries alone have it
+		o.Secrets, err = orVariable(given)
+		return row, o, err
+	}
+	route, err := chooseRoute(routes, name, s.config)
+	if err != nil {
+		return row, o, err
+	}
+	if row, o, err = route.terms(table, given); err != nil {
 		return row, o, fmt.Errorf("%s: %w", route.place, err)
 	}
 	return row, o, nil
+}
+
+// schemesIn finds the custom schemes of a configuration.
+func schemesIn(config json.RawMessage) (verify.Table, error) {
+	var known struct {
+		Apps struct {
+			Webhooks struct{ Schemes []verify.Custom }
+		}
+	}
+	if err := json.Unmarshal(config, &known); err != nil {
+		return nil, err
+	}
+	return verify.NewTable(known.Apps.Webhooks.Schemes)
 }
 
 // route is a webhook_verify in a configuration.
@@ -109,8 +132,11 @@ type route struct {
 	config         map[string]json.RawMessage
 }
 
+// is tells whether a user who says the name may mean this one.
+func (r *route) is(name string) bool { return name == r.place || name == r.name || name == r.provider }
+
 // terms are what the handler itself makes of its configuration.
-func (r *route) terms(secrets []string) (row verify.Scheme, o verify.Options, err error) {
+func (r *route) terms(table verify.Table, secrets []string) (row verify.Scheme, o verify.Options, err error) {
 	if len(secrets) > 0 {
 		delete(r.config, "secrets") // which needn't be here
 	}
@@ -124,12 +150,12 @@ func (r *route) terms(secrets []string) (row verify.Scheme, o verify.Options, er
 		return row, o, err
 	}
 	h := module.New().(interface {
-		Terms() (verify.Scheme, verify.Options, error)
+		Terms(verify.Table) (verify.Scheme, verify.Options, error)
 	})
 	if err := caddy.StrictUnmarshalJSON(config, h); err != nil {
 		return row, o, fmt.Errorf("webhook_verify: %w", err)
 	}
-	if row, o, err = h.Terms(); err == nil {
+	if row, o, err = h.Terms(table); err == nil {
 		o.Secrets = append(o.Secrets, secrets...)
 	}
 	return row, o, err
@@ -138,7 +164,7 @@ func (r *route) terms(secrets []string) (row verify.Scheme, o verify.Options, er
 // chooseRoute finds the one that a user named, or the only one.
 func chooseRoute(routes []route, name, file string) (route, error) {
 	chosen := slices.DeleteFunc(slices.Clone(routes), func(r route) bool {
-		return name != "" && name != r.place && name != r.name && name != r.provider
+		return name != "" && !r.is(name)
 	})
 	switch {
 	case len(chosen) == 1:
