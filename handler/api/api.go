@@ -133,6 +133,8 @@ var routes = []route{
 	{"PUT", "/event-types/{id}", needManage, (*call).putEventType},
 	{"DELETE", "/event-types/{id}", needManage, (*call).deleteEventType},
 
+	{"DELETE", "/tenants/{id}", needManage, (*call).deleteTenant},
+
 	{"GET", "/status", needRead, (*call).showStatus},
 	{"GET", "/tail", needRead, (*call).tail},
 	{"GET", "/openapi.json", needAny, (*call).showOpenAPI},

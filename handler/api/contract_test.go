@@ -360,6 +360,7 @@ func TestContract(t *testing.T) {
 	s.post("/events", `{"event_type":"a","event_id":"gone","payload":null}`).want(t, 202)
 	s.do(call{method: "DELETE", path: "/events/gone"}).want(t, 204)
 	s.do(call{method: "DELETE", path: "/events", body: `{"all":true}`}).want(t, 200)
+	s.do(call{method: "DELETE", path: "/tenants/acme"}).want(t, 200)
 	if a := s.get("/tail"); a.StatusCode != 200 {
 		t.Errorf("GET /tail: %d", a.StatusCode)
 	}

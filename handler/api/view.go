@@ -332,6 +332,14 @@ func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, err
 	return v.engine.Replay(ctx, id, q)
 }
 
+// DeleteTenant is not for tenants: what the server tells of them goes too.
+func (v view) DeleteTenant(ctx context.Context, tenant string) (outbound.DeletedTenant, error) {
+	if v.tenant != "" {
+		return outbound.DeletedTenant{}, refuse(codeOtherTenant, "tenants are deleted by whoever runs this server")
+	}
+	return v.engine.DeleteTenant(ctx, tenant)
+}
+
 // The catalogue, which is everybody's.
 
 func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {

@@ -136,10 +136,15 @@ var reaches = map[string]reach{
 	"PUT /event-types/{id}":    {ids: eventTypes, body: `{}`, status: 403},
 	"DELETE /event-types/{id}": {ids: eventTypes, status: 403},
 
+	"DELETE /tenants/{id}": {ids: tenants, status: 403},
+
 	"GET /status":       {status: 200},
 	"GET /tail":         {status: 200, tenant: true},
 	"GET /openapi.json": {status: 200},
 }
+
+// tenants have names and no ids.
+func tenants(rows) []string { return []string{"acme"} }
 
 // eventTypes are everybody's.
 func eventTypes(rows) []string { return []string{"order.created"} }

@@ -229,12 +229,12 @@ func TestFileTakenAway(t *testing.T) {
 }
 
 // TestDeletedSecret checks that a secret that was replaced or deleted is
-// nowhere in the file.
+// nowhere in the file, and nothing of a subscription of which nothing is left.
 func TestDeletedSecret(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	s := open(t, path)
 	secret := []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Secrets: []store.Secret{{Value: string(secret)}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "of-the-client"}}
+	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Tenant: "acme", URL: "https://crm.example.com/token-in-the-path", Secrets: []store.Secret{{Value: string(secret)}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "of-the-client"}}
 	if err := s.CreateSubscription(t.Context(), sub); err != nil {
 		t.Fatal(err)
 	}
@@ -247,15 +247,26 @@ func TestDeletedSecret(t *testing.T) {
 	if err := s.DeleteSubscription(t.Context(), "crm"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	closed := func() []byte {
+		t.Helper()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
 	}
-	file, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(file, secret[10:]) || bytes.Contains(file, []byte("of-the-client")) {
+	if file := closed(); bytes.Contains(file, secret[10:]) || bytes.Contains(file, []byte("of-the-client")) {
 		t.Error("the secret is still in the file")
+	}
+	s = open(t, path)
+	if _, err := s.ForgetSubscriptions(t.Context(), "acme", 9); err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(closed(), []byte("token-in-the-path")) {
+		t.Error("the URL is still in the file")
 	}
 }
 

@@ -1,0 +1,15 @@
+package api
+
+import "net/http"
+
+// deleteTenant deletes all that there is of a tenant.
+func (c *call) deleteTenant() error {
+	if err := c.noArguments(); err != nil {
+		return err
+	}
+	d, err := c.engine.DeleteTenant(c.r.Context(), c.id)
+	if err != nil {
+		return err
+	}
+	return c.answer(http.StatusOK, map[string]int{"subscriptions": d.Subscriptions, "events": d.Events})
+}

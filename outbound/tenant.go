@@ -1,0 +1,128 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
+
+// removeAgain is after how long events are looked at again of which an attempt was
+// under way.
+const removeAgain = 100 * time.Millisecond
+
+// DeletedTenant is what there was of a tenant.
+type DeletedTenant struct{ Subscriptions, Events int }
+
+// DeleteTenant removes all that there is of a tenant: its subscriptions, then its
+// events with all that belongs to them, those too that wait to be delivered and those
+// that the engine has published of it. It waits for attempts that are under way. What
+// is published meanwhile may stay. After an error some may be gone: it may be called
+// again. ErrConflict: the configuration has a subscription of the tenant.
+func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTenant, err error) {
+	if tenant == "" { // which would be everybody
+		return d, missing("tenant", "name the one to delete")
+	}
+	if err := CheckTenant(tenant); err != nil {
+		return d, err
+	}
+	if d.Subscriptions, err = e.deleteSubscriptions(ctx, tenant); err == nil {
+		d.Events, err = e.deleteEventsOf(ctx, tenant)
+	}
+	for n := changeBatch; n == changeBatch && err == nil; {
+		n, err = e.store.ForgetSubscriptions(ctx, tenant, changeBatch)
+	}
+	if d != (DeletedTenant{}) {
+		e.config.Load().Logger.Info("tenant deleted", "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events, "complete", err == nil)
+	}
+	return d, err
+}
+
+// deleteSubscriptions deletes all those of a tenant.
+func (e *Engine) deleteSubscriptions(ctx context.Context, tenant string) (n int, err error) {
+	all := e.Subscriptions(tenant, 0, math.MaxInt)
+	for _, s := range all {
+		if s.FromConfig && e.configures(s.ID) {
+			return 0, fmt.Errorf("%w: subscription %s of the tenant is defined in the server's configuration: remove it there and reload, then delete the tenant", ErrConflict, s.ID)
+		}
+	}
+	for _, s := range all {
+		err := e.DeleteSubscription(ctx, s.ID)
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrNotFound): // by somebody else, just now
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// deleteEventsOf removes all events of a tenant, which has no subscriptions any more.
+func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, err error) {
+	e.begun.wait() // those may have found a subscription, and aren't stored yet
+	q := Query{Tenant: tenant}
+	for range 2 { // again for what the attempts that were under way have brought forth
+		began := e.ids.Next().Time().Add(-clocksApart)
+		n, err := e.eachEvent(ctx, q, nil, e.removeWaiting)
+		if total += n; err != nil {
+			return total, err
+		}
+		q.Since = began
+	}
+	for _, l := range e.lanes.all() {
+		if s := l.target.Load().sub; s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it was told of the tenant
+			l.goOn(ctx)
+		}
+	}
+	return total, nil
+}
+
+// removeWaiting removes events with what waits of them, when no attempt at it is under
+// way any more.
+func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total int, err error) {
+	var lanes []*lane
+	for {
+		n, kept, err := inPieces(events, func(events []store.ID) (store.Removed, error) {
+			e.claims.working.Lock() // or a claim may just hold it
+			defer e.claims.working.Unlock()
+			for _, l := range lanes {
+				l.flush()
+			}
+			return e.store.Remove(ctx, store.Removal{Events: events, Pending: true, Limit: forgetLimit})
+		})
+		if total += n; err != nil || len(kept) == 0 {
+			return total, err
+		}
+		if lanes, err = e.waitingFor(ctx, kept); err != nil {
+			return total, err
+		}
+		e.pause(ctx, removeAgain)
+		if err := ctx.Err(); err != nil {
+			return total, err
+		}
+		events = kept
+	}
+}
+
+// waitingFor are the lanes in which deliveries of events may wait.
+func (e *Engine) waitingFor(ctx context.Context, events []store.ID) (lanes []*lane, err error) {
+	seen := map[store.ID]bool{}
+	for _, key := range events {
+		waiting, err := e.store.Deliveries(ctx, Query{Event: key, States: []store.State{store.Pending}})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range waiting {
+			if l := e.lanes.byKey(r.Subscription); l != nil && !seen[l.key] {
+				seen[l.key] = true
+				lanes = append(lanes, l)
+			}
+		}
+	}
+	return lanes, nil
+}
