@@ -75,7 +75,7 @@ func said(format string) printer {
 // each asks for the same action on everything that the command was called
 // with, and goes on to the next after one was refused. Done says what came of
 // it.
-func (c *call) each(method, done string, path func(id string) string) error {
+func (c *call) each(method, done string, query url.Values, path func(id string) string) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (c *call) each(method, done string, path func(id string) string) error {
 	refused := 0
 	for _, id := range c.args {
 		var answer json.RawMessage
-		if err := client.ask(c.context(), method, path(id), nil, nil, &answer); err != nil {
+		if err := client.ask(c.context(), method, path(id), query, nil, &answer); err != nil {
 			var p *problem
 			if len(c.args) == 1 || !errors.As(err, &p) {
 				return err
@@ -111,13 +111,12 @@ type work struct {
 	method, path string
 	query        url.Values
 	body         []byte
-	answer       string                     // the field that tells how many
 	done         string                     // what may be so already when there is no answer
 	stand        func(*serverStatus) string // how far it has come
 }
 
-// work does it, and has print tell how many there were.
-func (c *call) work(w work, print func(n int) error) error {
+// work does it, and has print tell how many there were, by the answer's fields.
+func (c *call) work(w work, print func(counts map[string]int) error) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -133,7 +132,7 @@ func (c *call) work(w work, print func(n int) error) error {
 	case err != nil:
 		return err
 	}
-	return c.print(answer, printing(func(_ *call, counts *map[string]int) error { return print((*counts)[w.answer]) }))
+	return c.print(answer, printing(func(_ *call, counts *map[string]int) error { return print(*counts) }))
 }
 
 // watch tells from time to time how far work has come, and ends it when Caddy no

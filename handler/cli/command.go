@@ -64,7 +64,7 @@ type tool struct {
 // fill makes cmd the parent of every command.
 func (t *tool) fill(cmd *cobra.Command) {
 	t.parent(cmd,
-		t.events(), t.eventTypes(), t.subscriptions(), t.deliveries(), t.deadLetters(),
+		t.events(), t.eventTypes(), t.subscriptions(), t.deliveries(), t.deadLetters(), t.tenants(),
 		t.status(), t.tail(), t.store(), t.providers(), t.sign(), t.verify(),
 	)
 	cmd.PersistentFlags().Bool("json", false, "Print JSON for programs")

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,7 +89,7 @@ func printDeadLetter(c *call, d *deadLetter) error {
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
-	return t.bulk(bulk{method: http.MethodPost, path: "/redeliver", do: "queue", done: "queued", answer: "redelivered"}, verb{
+	return t.bulk(bulkDead(bulk{method: http.MethodPost, path: "/redeliver", do: "queue", done: "queued", answer: "redelivered", hintNone: hintNoneQueued}), verb{
 		use:   "redeliver <delivery-id>… | --all",
 		short: "Queues dead letters again, by id or in bulk",
 		long: `
@@ -108,7 +107,7 @@ caddy webhooks dead-letters redeliver --all --class dns --failed-since 24h`,
 }
 
 func (t *tool) deleteDead() *cobra.Command {
-	return t.bulk(bulk{method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted"}, verb{
+	return t.bulk(bulkDead(bulk{method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted"}), verb{
 		use:   "delete <delivery-id>… | --all",
 		short: "Deletes dead letters, by id or in bulk",
 		long: `
@@ -125,92 +124,15 @@ caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001`
 	})
 }
 
-// bulk is something that is done to dead letters, by id or to all that match.
-type bulk struct {
-	method, path string // what is asked of the API, after /dead-letters or the id
-	do, done     string // the words for it
-	answer       string // the field that tells how many
+// bulkDead is something that is done to dead letters.
+func bulkDead(b bulk) bulk {
+	b.list, b.one, b.many, b.filters = "/dead-letters", "dead letter", "dead letters", deadFilters
+	b.stand = func(s *serverStatus) string { return count(s.DeadLetters, b.one, b.many) + " left" }
+	return b
 }
 
-func (t *tool) bulk(b bulk, v verb) *cobra.Command {
-	var all, dry bool
-	v.min, v.max = 0, -1
-	v.run = func(c *call) error {
-		query, err := c.filters()
-		switch {
-		case err != nil:
-			return err
-		case all && len(c.args) > 0:
-			return usagef("ids and --all can't be given together")
-		case dry && !all:
-			return usagef("--dry-run tells how many --all is about: add that")
-		case dry:
-			return b.countAll(c, query)
-		case all:
-			return b.all(c, query)
-		case len(query) > 0:
-			return usagef("filters select among all dead letters: add --all to %s every one that matches", b.do)
-		case len(c.args) == 0:
-			return usagef("name the dead letters to %s by their ids, or --all for every one that matches the filters", b.do)
-		}
-		return c.each(b.method, b.done, func(id string) string { return "/dead-letters/" + url.PathEscape(id) + b.path })
-	}
-	cmd := t.command(v)
-	cmd.Flags().BoolVar(&all, "all", false, "All dead letters that match the filters")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only show how many match")
-	registerFilters(cmd.Flags(), deadFilters...)
-	return cmd
-}
-
-// countAll tells how many match, and does nothing to them.
-func (b *bulk) countAll(c *call, query url.Values) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	lines, err := client.stream(c.context(), "/dead-letters", query, typeNDJSON)
-	if err != nil {
-		return err
-	}
-	defer lines.Close()
-	n, err := copyLines(c.progress("counted"), io.Discard, lines)
-	switch {
-	case err != nil:
-		return fmt.Errorf("counting dead letters: %w", err)
-	case c.json:
-		return printValue(c.out, map[string]int{"matching": n})
-	case n == 0:
-		b.hintNone(c)
-	}
-	_, err = fmt.Fprintln(c.out, count(n, "dead letter matches", "dead letters match"))
-	return err
-}
-
-// hintNone says why it may be done to none.
-func (b *bulk) hintNone(c *call) {
-	if unknown := c.unknownSubscription(); unknown != "" {
-		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
-	} else if b.method == http.MethodPost {
-		fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. `caddy webhooks subscriptions replay` sends the events of a deleted one to the one that takes its place.")
-	}
-}
-
-// all does it to all that match.
-func (b *bulk) all(c *call, query url.Values) error {
-	if len(query) == 0 {
-		query.Set("all", "true")
-	}
-	return c.work(work{
-		method: b.method, path: "/dead-letters" + b.path, query: query,
-		answer: b.answer, done: "dead letters may be " + b.done,
-		stand: func(s *serverStatus) string { return count(s.DeadLetters, "dead letter", "dead letters") + " left" },
-	}, func(n int) error {
-		if n == 0 {
-			b.hintNone(c)
-		}
-		_, err := fmt.Fprintf(c.out, "%s %s\n", count(n, "dead letter", "dead letters"), b.done)
-		return err
-	})
+func hintNoneQueued(c *call) {
+	fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. `caddy webhooks subscriptions replay` sends the events of a deleted one to the one that takes its place.")
 }
 
 func (t *tool) exportDead() *cobra.Command {

@@ -239,7 +239,7 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 			case len(c.args) == 0:
 				return usagef("name the deliveries to queue by their ids, or --all for every one that was delivered and matches the filters")
 			}
-			return c.each(http.MethodPost, "queued", func(id string) string {
+			return c.each(http.MethodPost, "queued", nil, func(id string) string {
 				noun := "/deliveries/"
 				if strings.HasPrefix(id, "att_") {
 					noun = "/attempts/"
@@ -260,9 +260,9 @@ func redeliverDelivered(c *call) error {
 	}
 	return c.work(work{
 		method: http.MethodPost, path: "/deliveries/redeliver", body: body,
-		answer: "redelivered", done: "deliveries may be queued",
-		stand: pendingNow,
-	}, func(n int) error {
+		done: "deliveries may be queued", stand: pendingNow,
+	}, func(counts map[string]int) error {
+		n := counts["redelivered"]
 		if n == 0 {
 			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows what there is."+c.unknownSubscription())
 		}
@@ -279,7 +279,7 @@ func (t *tool) cancel() *cobra.Command {
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.each(http.MethodPost, "cancelled", func(id string) string {
+			return c.each(http.MethodPost, "cancelled", nil, func(id string) string {
 				return "/deliveries/" + url.PathEscape(id) + "/cancel"
 			})
 		},

@@ -181,6 +181,9 @@ func (p *publishing) afterwards(err error) error {
 	return fmt.Errorf("%w\nIt is not known whether the event was stored: `caddy webhooks events list` shows it if it was; with --event-id, publishing again does no harm", err)
 }
 
+// eventFilters are the flags that select events.
+var eventFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "state", "since", "until", "filter"}
+
 func (t *tool) listEvents() *cobra.Command {
 	var l listFlags
 	cmd := t.command(verb{
@@ -198,7 +201,7 @@ caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		},
 	})
 	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state", "since", "until", "filter")
+	registerFilters(cmd.Flags(), eventFilters...)
 	return cmd
 }
 
@@ -224,31 +227,39 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 }
 
 func (t *tool) deleteEvent() *cobra.Command {
-	cmd := t.command(verb{
-		use:   "delete <event-id>",
-		short: "Deletes an event, with its payload, deliveries and attempts",
+	return t.bulk(bulk{
+		list: "/events", one: "event", many: "events", filters: eventFilters, ofID: "tenant",
+		method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted",
+		stand:    func(*serverStatus) string { return "still deleting events" },
+		hintLeft: hintPending,
+	}, verb{
+		use:   "delete <event-id>… | --all",
+		short: "Deletes events, by id or in bulk, with their payloads, deliveries and attempts",
 		long: `
-Deletes an event along with its payload, deliveries, attempts and dead letters,
-for example because it holds data that must not be kept. Pending deliveries have
+Deletes events along with their payloads, deliveries, attempts and dead letters,
+for example because they hold data that must not be kept. Pending deliveries have
 to be cancelled first: "caddy webhooks deliveries cancel".
+
+With --all instead of ids, all events that match the filters are deleted, or all
+that there are without filters, except for those with a pending delivery. To
+delete all that there is of a tenant, use "caddy webhooks tenants delete".
 
 The embedded store overwrites the space in its file later: to do so now, stop
 Caddy and run "caddy webhooks store compact". Backups, the file of
 dead_letter_log, and what receivers got stay as they are.`,
 		example: `
 caddy webhooks events delete evt_0199d3c2a4e00001
-caddy webhooks events delete order-7-created --tenant acme`,
-		min: 1, max: 1,
-		run: func(c *call) error {
-			query, err := c.filters()
-			if err != nil {
-				return err
-			}
-			return c.request(http.MethodDelete, "/events/"+url.PathEscape(c.args[0]), query, nil, said("%s deleted"))
-		},
+caddy webhooks events delete order-7-created --tenant acme
+caddy webhooks events delete --all --tenant acme --event-type 'order.*' --dry-run
+caddy webhooks events delete --all --filter 'payload.customer == "cus_7"'`,
 	})
-	registerFilters(cmd.Flags(), "tenant")
-	return cmd
+}
+
+// hintPending says what to do about events that are still to be delivered.
+func hintPending(c *call, counts map[string]int) {
+	if n := counts["pending"]; n > 0 {
+		fmt.Fprintf(c.err, "%s not deleted, since a delivery is pending: wait until it is settled, or cancel it. `caddy webhooks deliveries list --state pending` shows those.\n", count(n, "event was", "events were"))
+	}
 }
 
 func printEvent(c *call, e *event) error {

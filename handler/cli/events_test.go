@@ -149,6 +149,39 @@ func TestDeleteEvent(t *testing.T) {
 	s.run("", "events", "show", "mine", "--tenant", "acme").want(t, 1)
 }
 
+func TestEventsAreDeletedInBulk(t *testing.T) {
+	s := start(t)
+	held := s.subscribe("held")
+	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	for _, id := range []string{"one", "two", "three", "four"} {
+		s.run(`{"of":"`+id+`"}`, "events", "publish", "a."+id[:1], "--event-id", id, "--tenant", "acme").want(t, 0)
+	}
+	for _, id := range []string{"one", "other"} {
+		s.run(`1`, "events", "publish", "held", "--event-id", id).want(t, 0)
+	}
+	for _, args := range [][]string{
+		{}, {"--tenant", "acme"}, {"one", "--event-type", "a.o"}, {"one", "--tenant", "acme", "--event-type", "a.o"}, {"--all", "one"}, {"one", "--dry-run"},
+		{"--all", "--filter", "payload.of ="}, {"--all", "--tenant", ""}, {"--all", "--class", "dns"},
+	} {
+		s.run("", append([]string{"events", "delete"}, args...)...).want(t, 2)
+	}
+	if r := s.run("", "events", "delete", "one", "two", "--tenant", "acme").want(t, 0); r.out != "one deleted\ntwo deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "events", "delete", "--all", "--filter", `payload.of == "three"`, "--dry-run").want(t, 0); r.out != "1 event matches\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "events", "delete", "--all", "--filter", `payload.of == "three"`).want(t, 0); r.out != "1 event deleted\n" || strings.Contains(r.err, "pending") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "events", "delete", "--all").want(t, 0); r.out != "1 event deleted\n" || !strings.Contains(r.err, "2 events were not deleted, since a delivery is pending") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "events", "delete", "--all", "--json").want(t, 0); r.out != "{\n  \"deleted\": 0,\n  \"pending\": 2\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
 func TestFindEvents(t *testing.T) {
 	s := start(t)
 	for _, customer := range []string{"cus_7", "cus_8"} {

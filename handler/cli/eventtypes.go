@@ -111,6 +111,6 @@ func (t *tool) deleteEventType() *cobra.Command {
 		use:   "delete <event-type>...",
 		short: "Deletes event types from the catalogue; their events stay",
 		min:   1, max: -1,
-		run: func(c *call) error { return c.each(http.MethodDelete, "deleted", eventTypePath) },
+		run: func(c *call) error { return c.each(http.MethodDelete, "deleted", nil, eventTypePath) },
 	})
 }

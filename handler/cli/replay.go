@@ -43,9 +43,9 @@ func runReplay(c *call) error {
 	}
 	return c.work(work{
 		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
-		answer: "replayed", done: "events may be replayed",
-		stand: pendingNow,
-	}, func(n int) error {
+		done: "events may be replayed", stand: pendingNow,
+	}, func(counts map[string]int) error {
+		n := counts["replayed"]
 		if n == 0 {
 			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
 		}

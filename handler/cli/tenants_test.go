@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDeleteTenant(t *testing.T) {
+	s := start(t)
+	s.subscribe("a", "--tenant", "acme")
+	held := s.subscribe("b", "--tenant", "acme")
+	s.run("", "subscriptions", "deactivate", held).want(t, 0)
+	s.subscribe("*", "--tenant", "rival")
+	s.publish("a", "1", "--tenant", "acme")
+	s.run("1", "events", "publish", "b", "--tenant", "acme").want(t, 0)
+	s.publish("a", "1", "--tenant", "rival")
+	s.run("", "tenants", "delete").want(t, 2)
+	if r := s.run("", "tenants", "delete", "acme", "--dry-run").want(t, 0); r.out != "2 subscriptions and 2 events would be deleted\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "tenants", "delete", "acme", "--dry-run", "--json").want(t, 0); r.out != "{\n  \"events\": 2,\n  \"subscriptions\": 2\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "2 subscriptions and 2 events deleted\n" || strings.Contains(r.err, "nothing") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "0 subscriptions and 0 events deleted\n" || !strings.Contains(r.err, "There is nothing of a tenant acme") {
+		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+	}
+	if r := s.run("", "tenants", "delete", "rival", "--json").want(t, 0); r.out != "{\n  \"events\": 1,\n  \"subscriptions\": 1\n}\n" {
+		t.Errorf("printed %q", r.out)
+	}
+}
+
+func TestTenantsCantDeleteTenants(t *testing.T) {
+	s := start(t)
+	s.tenant = "acme"
+	address := serve(t, s.api().ServeHTTP)
+	if r := run(t, "", "tenants", "delete", "acme", "--address", address).want(t, 1); !strings.Contains(r.err, "whoever runs this server") {
+		t.Errorf("stderr %q", r.err)
+	}
+}
