@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestDeleteTenant kills the server while it deletes a tenant: asked again, it goes
+// on. Nothing of the tenant is left in the file then, and everything of the others.
+func TestDeleteTenant(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(t *testing.T) *server{
+		"sqlite":   func(t *testing.T) *server { return startServer(t, withOptions(local)) },
+		"postgres": func(t *testing.T) *server { return startNodes(t, 1, local)[0] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, r := start(t), newReceiver(t)
+			const marked = "acme-was-here"
+			sub, secret := s.subscribe(object{"url": r.url("/" + marked), "event_types": []string{"*"}, "tenant": "acme"})
+			s.manager().do("POST", "/subscriptions/"+sub+"/deactivate", nil).want(http.StatusOK)
+			rival, _ := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}, "tenant": "rival"})
+			theirs := s.publish(event{Type: "a", Tenant: "rival"})
+			s.settled(theirs, rival, "delivered")
+
+			n := often(20_000)
+			var lines strings.Builder
+			for i := range n {
+				fmt.Fprintf(&lines, "{\"event_type\":\"a\",\"event_id\":\"acme-%d\",\"tenant\":\"acme\",\"payload\":%q}\n", i, marked)
+			}
+			send(t, "POST", s.url("/webhooks/events"), strings.NewReader(lines.String()), http.Header{
+				"Authorization": {"Bearer " + publishToken}, "Content-Type": {"application/x-ndjson"},
+			}).want(http.StatusOK)
+
+			broken := make(chan struct{})
+			go func() {
+				defer close(broken)
+				req, _ := http.NewRequest("DELETE", s.url("/webhooks/tenants/acme"), nil)
+				req.Header.Set("Authorization", "Bearer "+manageToken)
+				if res, err := plain.Do(req); err == nil {
+					res.Body.Close()
+				}
+			}()
+			has := func(id string) bool {
+				return s.reader().do("GET", "/events/"+id+"?tenant=acme", nil).status == http.StatusOK
+			}
+			eventually(t, "the beginning", func() bool { return !has("acme-0") })
+			s.kill()
+			<-broken
+			s.start()
+			if !has(fmt.Sprint("acme-", n-1)) {
+				t.Error("it was killed too late")
+			}
+
+			done := decode(t, []byte(s.webhooks("tenants", "delete", "acme", "--json")))
+			if events := done.num("events"); events == 0 || events == float64(n) || done.num("subscriptions") != 0 {
+				t.Errorf("the rest is %v", done)
+			}
+			shows(t, s.webhooks("tenants", "delete", "acme"), "0 subscriptions and 0 events deleted")
+			for _, list := range []string{"/events", "/deliveries", "/dead-letters", "/subscriptions"} {
+				if left := s.reader().list(list + "?tenant=acme"); len(left) > 0 {
+					t.Errorf("%s has %v", list, left)
+				}
+			}
+			if d := s.delivery(theirs, rival); d.text("state") != "delivered" {
+				t.Errorf("the rival's is %v", d)
+			}
+			s.settled(s.publish(event{Type: "a", Tenant: "rival"}), rival, "delivered")
+			if name != "sqlite" {
+				return
+			}
+			s.stop()
+			shows(t, s.cli("webhooks", "store", "compact", "--store", s.db).stdout, "Compacted")
+			file, err := os.ReadFile(s.db)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, gone := range []string{marked, strings.TrimPrefix(secret, "whsec_"), sub} {
+				if bytes.Contains(file, []byte(gone)) {
+					t.Errorf("%s is still in the file", gone)
+				}
+			}
+		})
+	}
+}
