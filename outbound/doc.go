@@ -33,8 +33,8 @@
 //	retention.go     and in the end all of it is removed
 //
 // What people do by hand is in subscription.go, testevent.go, delivery.go, replay.go,
-// find.go and status.go, what they may say of a subscription in spec.go, and of an event type in
-// catalogue.go. What the configuration does is in settings.go and reconcile.go, and
+// find.go, remove.go, tenant.go and status.go, what they may say of a subscription in
+// spec.go, and of an event type in catalogue.go. What the configuration does is in settings.go and reconcile.go, and
 // what other nodes do that share the store in shared.go. Who is told what happens is
 // in observe.go, watch.go, trace.go and operational.go.
 //
