@@ -37,7 +37,11 @@ func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTena
 		n, err = e.store.ForgetSubscriptions(ctx, tenant, changeBatch)
 	}
 	if d != (DeletedTenant{}) {
-		e.config.Load().Logger.Info("tenant deleted", "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events, "complete", err == nil)
+		said := "tenant deleted"
+		if err != nil {
+			said = "tenant deleted in part: it can be deleted again for the rest"
+		}
+		e.config.Load().Logger.Info(said, "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events)
 	}
 	return d, err
 }
