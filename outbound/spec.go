@@ -193,6 +193,16 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 	return nil
 }
 
+// checkKept makes sure that the scheme is one for the secrets that a subscription has
+// and keeps.
+func (s *SubscriptionSpec) checkKept(c *Settings) error {
+	row, err := c.usableScheme(s.Scheme)
+	if err == nil && checkSecrets(row, s.Secrets) != nil {
+		return invalid("scheme", "can't be %s, for which the subscription's secret is no key: create another subscription with this scheme", row.Name)
+	}
+	return nil // of a scheme that can't be used, check says what is wrong
+}
+
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 	if !nameForm.MatchString(s.Name) {
 		return errors.New("its name may only have the characters A-Z a-z 0-9 _ - and 64 of them at most")

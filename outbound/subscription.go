@@ -108,6 +108,9 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 				return err
 			}
 		}
+		if err := spec.checkKept(&c.Settings); err != nil {
+			return err
+		}
 		if err := spec.check(&c.Settings); err != nil {
 			return err
 		}
