@@ -2,6 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,6 +40,10 @@ func TestPublishedPayloadArrivesByteForByte(t *testing.T) {
 
 func TestPublishRefuses(t *testing.T) {
 	s := start(t)
+	large := filepath.Join(t.TempDir(), "large.json")
+	if err := errors.Join(os.WriteFile(large, []byte("1"), 0o600), os.Truncate(large, maxInput+1)); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		args    []string
 		payload string
@@ -48,6 +55,7 @@ func TestPublishRefuses(t *testing.T) {
 		"JSON that goes on":               {[]string{"a"}, `1} {`, 1, "at byte 2"},
 		"a payload that breaks out":       {[]string{"a"}, `1,"event_id":"x"`, 1, "not JSON"},
 		"both ways of giving it":          {[]string{"a", "--payload", "1", "--payload-file", "x"}, "", 2, "together"},
+		"more than is read":               {[]string{"a", "--payload-file", large}, "", 1, "over 64 MiB"},
 		"an event type of the wrong form": {[]string{"order created"}, "{}", 1, "event_type is not an event type"},
 		"an event id with a dot":          {[]string{"a", "--event-id", "a.b"}, "{}", 1, "event_id may only have"},
 		"an empty event id":               {[]string{"a", "--event-id", ""}, "{}", 2, "--event-id is empty"},

@@ -142,6 +142,7 @@ func TestVerifyPrintsNothingThatMovesTheCursor(t *testing.T) {
 func TestVerifyRefusesMixedInput(t *testing.T) {
 	for name, args := range map[string][]string{
 		"a request and headers": {"--request", "r", "-H", "A: b"},
+		"a request and a body":  {"--request", "r", "--body-file", "y"},
 		"a URL without a host":  {"-H", "A: b", "--body", "x", "--url", "/path"},
 		"two bodies":            {"--body", "x", "--body-file", "y"},
 		"what is no header":     {"--body", "x", "-H", "A"},
