@@ -57,6 +57,7 @@ func TestFilterJudges(t *testing.T) {
 		{`"NO" in payload.total`, order, false, true},
 		{`payload.customer + payload.lines != 1`, order, false, true},
 		{`payload.paid || payload.missing == 1`, order, true, false},
+		{"payload.sums[0].large > 1e308", `{"sums": [{"large": 1e999}]}`, true, false},
 	} {
 		f, err := newFilter(c.filter)
 		if err != nil {

@@ -47,6 +47,7 @@ func TestTransformsThatFail(t *testing.T) {
 		`{1: 2}`:                          errTransformKind.Error(),
 		`1.0 / 0.0`:                       errTransformKind.Error(),
 		`duration("1s")`:                  errTransformKind.Error(),
+		`{"a": [duration("1s")]}`:         errTransformKind.Error(),
 		`payload.map(p, type(p))`:         errTransformKind.Error(),
 		`[payload, payload, payload]`:     errTransformLarge.Error(),
 		`payload.text + payload.text`:     errTransformLarge.Error(),
