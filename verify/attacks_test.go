@@ -744,6 +744,13 @@ func TestAttack28NumberOfElements(t *testing.T) {
 	accept(t, v, post(in), body(1))
 	accept(t, v, post(in), body(1000))
 	refuse(t, v, post(in), body(1001), verify.ReasonMalformedBody)
+
+	// Who has no secret sends as many as go into the body.
+	many := `{"events":[` + strings.Repeat("1,", 1_000_000) + `1]}`
+	allocations := testing.AllocsPerRun(1, func() { refuse(t, v, post(in), many, verify.ReasonMalformedBody) })
+	if allocations > 100_000 {
+		t.Errorf("a million elements take %v allocations", allocations)
+	}
 }
 
 // A form may have fields that the content doesn't name where it has all of it, or

@@ -46,19 +46,26 @@ func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reaso
 	return text, true, ""
 }
 
-// elements are the elements of the array at a path.
+// elements are those of the array at a path. Of more than maxElements, one more is
+// read: anybody may send a body of millions.
 func (d jsonDocument) elements(path jsonPath) ([]jsonDocument, Reason) {
 	raw, found, reason := d.raw(path)
 	if reason != "" {
 		return nil, reason
 	}
-	var list []json.RawMessage
-	if !found || json.Unmarshal(raw, &list) != nil {
+	if !found || raw[0] != '[' {
 		return nil, ReasonMalformedBody
 	}
-	documents := make([]jsonDocument, len(list))
-	for i, element := range list {
-		documents[i] = jsonDocument(element)
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	_, err := decoder.Token() // the bracket
+	var list []jsonDocument
+	for err == nil && decoder.More() && len(list) <= maxElements {
+		var element json.RawMessage
+		err = decoder.Decode(&element)
+		list = append(list, jsonDocument(element))
 	}
-	return documents, ""
+	if err != nil {
+		return nil, ReasonMalformedBody
+	}
+	return list, ""
 }
