@@ -41,12 +41,12 @@ func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 	if c.check == nil {
 		return nil, errFinished
 	}
-	v := c.check.v
-	m, reason := c.check.finish(body, size)
-	c.check.recycle()
+	held := c.check
 	c.check = nil
+	defer held.recycle()
+	m, reason := held.finish(body, size)
 	if reason != "" {
-		return nil, v.refuse(reason)
+		return nil, held.v.refuse(reason)
 	}
 	return m, nil
 }
@@ -59,6 +59,7 @@ var checks = sync.Pool{New: func() any { return new(check) }}
 // recycle makes the check another request's.
 func (c *check) recycle() {
 	c.release()
+	c.in.done()
 	*c = check{}
 	checks.Put(c)
 }

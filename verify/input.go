@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 )
 
@@ -30,6 +31,7 @@ type input struct {
 	hashes [crypto.SHA512 + 1][]byte // of the body, by crypto.Hash
 
 	trusted bool // the body is proven: its grammar needs no proof any more
+	parses  bool // it has a place in parsing
 
 	// What was read of it, nil before.
 	raw      []byte       // the body
@@ -65,7 +67,11 @@ func (in *input) queryOnce(name string) (value string, found bool, reason Reason
 	return lookup(in.params, name)
 }
 
-// bytes are the whole body.
+// parsing has room for those who have a large body in memory. It takes several times
+// its length there, and anybody may send one.
+var parsing = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// bytes are the whole body. Who may have asked for them calls done.
 func (in *input) bytes() ([]byte, Reason) {
 	if in.raw != nil {
 		return in.raw, ""
@@ -73,12 +79,23 @@ func (in *input) bytes() ([]byte, Reason) {
 	if in.size > maxParsedBody {
 		return nil, ReasonBodyTooLarge
 	}
+	if in.size > largeBody && !in.parses {
+		parsing <- struct{}{}
+		in.parses = true
+	}
 	raw := make([]byte, in.size)
 	if in.size > 0 && !in.readAt(raw, 0) {
 		return nil, ReasonUnreadableBody
 	}
 	in.raw = raw
 	return raw, ""
+}
+
+// done is for when nothing of the body is needed any more.
+func (in *input) done() {
+	if in.parses {
+		<-parsing
+	}
 }
 
 // readAt fills room with the body from an offset on.

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -254,6 +255,41 @@ func TestBodyHashes(t *testing.T) {
 	for name, h := range bodyHashes {
 		if !h.Available() || int(h) >= len(new(input).hashes) {
 			t.Errorf("%s can't be had", name)
+		}
+	}
+}
+
+// placed reads zeros, and notes how many large bodies have a place meanwhile.
+type placed struct{ most int }
+
+func (p *placed) ReadAt(b []byte, _ int64) (int, error) {
+	p.most = max(p.most, len(parsing))
+	return len(b), nil
+}
+
+// A burst of large bodies, each of which takes several times its length, isn't in
+// memory at once. Small ones wait for nobody.
+func TestLargeBodiesTakeTurns(t *testing.T) {
+	row, _ := Lookup("twilio")
+	v, err := New(row, Options{Secrets: []string{"secret"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int64]int{largeBody: 0, largeBody + 1: 1} {
+		r := &Request{Method: "POST", ContentLength: size, Header: http.Header{
+			"X-Twilio-Signature": {"MDEyMzQ1Njc4OTAxMjM0NTY3ODk="}, "Content-Type": {typeForm},
+		}}
+		check, err := v.Begin(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = check.Write(make([]byte, size))
+		body := &placed{}
+		if _, err := check.Finish(body, size); err == nil {
+			t.Error("it is taken")
+		}
+		if body.most != want || len(parsing) != 0 {
+			t.Errorf("%d bytes: %d places were taken, and %d are still", size, body.most, len(parsing))
 		}
 	}
 }

@@ -24,6 +24,7 @@ const (
 	maxID         = 256
 	maxElements   = 1000     // of a body whose elements are signed one by one
 	maxParsedBody = 16 << 20 // bytes of a body that must be parsed
+	largeBody     = 1 << 20  // bytes of one that takes turns with others
 )
 
 // plan is a scheme made ready for use: names in canonical form, templates
