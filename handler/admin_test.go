@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,4 +33,29 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 		}
 	}
 	t.Errorf("the stream has ended: %v", lines.Err())
+}
+
+// TestAStoreThatFailsIsTold: an operator sees why events are refused, and that it is
+// over.
+func TestAStoreThatFailsIsTold(t *testing.T) {
+	path := storePath(t)
+	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", path), "")
+	told := func(status int, want string) {
+		t.Helper()
+		admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, status)
+		if got := admin(t, "GET", "/webhooks/status", "").body; !strings.Contains(got, want) {
+			t.Errorf("the status is %s, without %s", got, want)
+		}
+	}
+	rename := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told(http.StatusAccepted, `"error":null`)
+	rename(path, path+".away")
+	told(http.StatusServiceUnavailable, path+" was deleted, moved or replaced while it was in use")
+	rename(path+".away", path)
+	told(http.StatusAccepted, `"error":null`)
 }

@@ -23,9 +23,10 @@ const (
 type commits struct {
 	e     *Engine
 	queue *queue
-	room  chan struct{} // one for each outcome that waits
-	done  sync.Pool     // of chan error
-	full  atomic.Bool   // the last batch that needed room found none
+	room  chan struct{}         // one for each outcome that waits
+	done  sync.Pool             // of chan error
+	full  atomic.Bool           // the last batch that needed room found none
+	fails atomic.Pointer[error] // why the last batch could not be stored, nil where it was
 }
 
 // unit is an event to store or an attempt to settle.
@@ -94,8 +95,11 @@ func (c *commits) run() {
 		case err == nil && len(g.batch.Publications) > 0: // a reserve is for outcomes alone
 			c.full.Store(false)
 		}
-		if err != nil {
+		if why := err; why != nil {
+			c.fails.Store(&why)
 			err = c.refuse(g, err)
+		} else {
+			c.fails.Store(nil)
 		}
 		c.finish(g, err, c.e.work.Err() == nil)
 		if len(g.units) > 0 {

@@ -24,6 +24,7 @@ type Status struct {
 	Salvages      []store.Salvage // of damaged stores that were set aside
 	Nodes         []store.Node    // that share the store
 	Full          bool            // the store has no room, and events are refused
+	Fails         error           // why what came last could not be stored, nil where it was
 	OldestDue     time.Time       // of what waits and isn't held, zero for none
 	InFlight      int
 	Draining      bool
@@ -61,7 +62,7 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	for _, b := range backlogs {
 		due[b.Subscription] = b.Due
 	}
-	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), Fails: e.fails(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
 	if e.shared != nil {
 		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
 			return Status{}, err
@@ -105,6 +106,14 @@ func (s Status) OfTenant(tenant string) Status {
 // Full tells whether the store has no room, as far as the last events that came
 // can tell: they were refused, or an outcome was.
 func (e *Engine) Full() bool { return e.commits.full.Load() }
+
+// fails is why what came last could not be stored, nil where it was.
+func (e *Engine) fails() error {
+	if err := e.commits.fails.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // Salvages tells what became of damaged stores, where the store knows.
 func (e *Engine) Salvages() []store.Salvage {

@@ -22,6 +22,7 @@ type storeStatus struct {
 	Path    string    `json:"path"`
 	Bytes   int64     `json:"bytes"`
 	Full    bool      `json:"full"`
+	Error   *string   `json:"error"` // why what came last couldn't be stored
 	Damaged []damaged `json:"damaged"`
 	Nodes   []node    `json:"nodes"`
 }
@@ -86,7 +87,10 @@ func (c *call) showStatus() error {
 }
 
 func storeStatusOf(s outbound.Status) *storeStatus {
-	out := &storeStatus{s.Store.Path, s.Store.Bytes, s.Full, []damaged{}, []node{}}
+	out := &storeStatus{Path: s.Store.Path, Bytes: s.Store.Bytes, Full: s.Full, Damaged: []damaged{}, Nodes: []node{}}
+	if s.Fails != nil {
+		out.Error = orNull(s.Fails.Error())
+	}
 	for _, d := range s.Salvages {
 		out.Damaged = append(out.Damaged, damaged{d.Path, timestamp(d.At), d.Cause, d.Kept, d.Lost, d.Repeated, d.Unreadable})
 	}

@@ -21,6 +21,7 @@ type serverStatus struct {
 		Path  string `json:"path"`
 		Bytes uint64 `json:"bytes"`
 		Full  bool   `json:"full"`
+		Error string `json:"error"`
 
 		Damaged []struct {
 			Path string `json:"path"`
@@ -135,8 +136,11 @@ func printStatus(c *call, s *serverStatus) error {
 	if s.Store.Path != "" { // which an API that is for one tenant doesn't tell
 		f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
 	}
-	if s.Store.Full {
+	switch {
+	case s.Store.Full:
 		f.add("Full", "no event is taken until there is room: free some space on the store's disk, and the next event shows that it goes on")
+	case s.Store.Error != "":
+		f.addText("Failing", "what came last couldn't be stored: "+s.Store.Error)
 	}
 	for _, n := range s.Store.Nodes {
 		f.addText("Node", n.String())

@@ -72,10 +72,15 @@ func TestStatusOfMany(t *testing.T) {
 	}
 }
 
-// A full store is told with what to do.
-func TestStatusOfAFullStore(t *testing.T) {
-	address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db","full":true}}`))
-	if full := field(t, run(t, "", "status", "--address", address).want(t, 0).out, "Full"); !strings.Contains(full, "free some space") {
-		t.Errorf("told %q", full)
+// A store that takes nothing is told with what to do.
+func TestStatusOfAStoreThatFails(t *testing.T) {
+	for store, c := range map[string]struct{ name, says string }{
+		`"full":true,"error":"the disk is full"`:           {"Full", "free some space"},
+		`"full":false,"error":"it was moved: put it back"`: {"Failing", "it was moved: put it back"},
+	} {
+		address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db",`+store+`}}`))
+		if told := field(t, run(t, "", "status", "--address", address).want(t, 0).out, c.name); !strings.Contains(told, c.says) {
+			t.Errorf("told %q", told)
+		}
 	}
 }
