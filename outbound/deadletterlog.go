@@ -37,10 +37,13 @@ func (l *deadLetterLog) write() { l.wake.ring() }
 func (l *deadLetterLog) run() {
 	for l.e.life.Err() == nil {
 		pause := logEvery
-		if err := l.catchUp(l.e.life); err != nil && l.e.life.Err() == nil {
+		c := l.e.config.Load()
+		err := l.catchUp(l.e.life)
+		// With other settings, that log may have ended, and the bell rings for another one.
+		if err != nil && l.e.life.Err() == nil && l.e.config.Load() == c {
 			pause = logAgain
 			l.failures.Do(func() {
-				l.e.config.Load().Logger.Error("dead letters wait to be written to the dead-letter log; trying again", "error", err)
+				c.Logger.Error("dead letters wait to be written to the dead-letter log; trying again", "error", err)
 			})
 		}
 		select {

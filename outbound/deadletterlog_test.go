@@ -2,7 +2,9 @@ package outbound_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,6 +124,36 @@ func TestDeadLetterLogFails(t *testing.T) {
 	h.eventually("the wait for the next try", func() bool { return h.clock.waits(10 * time.Second) })
 	h.clock.advance(10 * time.Second)
 	l.has(h, 3)
+}
+
+// A log that ends while it is to be written, since a reload has brought another one, is
+// no failure.
+func TestDeadLetterLogThatEnds(t *testing.T) {
+	var said strings.Builder
+	var h *house
+	l, ended := newLetters(-1), make(chan struct{})
+	h = open(t, once, func(s *outbound.Settings) {
+		s.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelError}))
+		s.DeadLetterLog = func([]*outbound.Record) (int, error) {
+			defer close(ended)
+			other := h.settings
+			other.DeadLetterLog = l.append
+			if err := h.Apply(t.Context(), other); err != nil {
+				t.Error(err)
+			}
+			return 0, errors.New("it has ended")
+		}
+	})
+	r := newReceiver(t)
+	r.answers(status(http.StatusTeapot))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.publish("a", "{}")
+	receive(t, ended, "the end")
+	l.has(h, 1)
+	h.shut()
+	if said.Len() > 0 {
+		t.Error(said.String())
+	}
 }
 
 // What a log lacks when the process ends, it gets after the next start.
