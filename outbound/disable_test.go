@@ -134,13 +134,18 @@ func TestRecovered(t *testing.T) {
 	h.restart()
 	recovers(since)
 
-	r.answers(status(500))
-	h.fails(14)
-	h.clock.advance(29 * time.Minute)
-	r.answers(nil)
-	h.fails(1)
-	if len(h.changes) > 0 {
-		t.Error("it is told that one is back of which nothing was told")
+	for _, c := range []struct {
+		failures int
+		lasts    time.Duration
+	}{{14, 31 * time.Minute}, {16, 29 * time.Minute}} {
+		r.answers(status(500))
+		h.fails(c.failures)
+		h.clock.advance(c.lasts)
+		r.answers(nil)
+		h.fails(1)
+		if len(h.changes) > 0 {
+			t.Errorf("after %d failures in %v it is told that one is back of which nothing was told", c.failures, c.lasts)
+		}
 	}
 }
 
