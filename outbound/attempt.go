@@ -220,7 +220,7 @@ func (l *lane) note(o *outcome, c *config) (n noted) {
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
 		n.recovered = l.breaker.failedLong(c.DisableAfter, now)
 		l.breaker.goAhead(now, first, o.early())
-		n.cameBack = l.breaker.succeeded(t.concurrency)
+		n.cameBack = l.breaker.succeeded()
 		n.remember = l.remembers(n.cameBack)
 		return n
 	}

@@ -87,19 +87,15 @@ func (b *breaker) limit(most int) int {
 }
 
 // succeeded reports whether the receiver was down before.
-func (b *breaker) succeeded(most int) (wasDown bool) {
+func (b *breaker) succeeded() (wasDown bool) {
 	wasDown = b.down()
 	b.failures, b.since, b.told, b.recalled = 0, time.Time{}, time.Time{}, false
-	if b.slow -= b.slow / 20; b.slow < slowest/10 {
-		b.slow = 0
-	}
+	b.slow -= b.slow / 20
 	if wasDown {
 		b.allowed = 1 // come back gently
 	}
 	if b.allowed > 0 {
-		if b.allowed++; b.allowed >= most {
-			b.allowed = 0
-		}
+		b.allowed++
 	}
 	return wasDown
 }

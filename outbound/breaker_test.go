@@ -18,14 +18,14 @@ func TestBreaker(t *testing.T) {
 	if b.failed(time.Time{}, false, 1) {
 		t.Error("it went down twice")
 	}
-	if !b.succeeded(16) || b.down() {
+	if !b.succeeded() || b.down() {
 		t.Error("one success brings it back")
 	}
 	if got := b.limit(16); got != 2 {
 		t.Errorf("it comes back with %d attempts at a time, want 2", got)
 	}
 	for range 16 {
-		b.succeeded(16)
+		b.succeeded()
 	}
 	if got := b.limit(16); got != 16 {
 		t.Errorf("%d attempts at a time in the end, want 16", got)
@@ -71,13 +71,13 @@ func TestSlowDown(t *testing.T) {
 		}
 	}
 	for range 20 {
-		b.succeeded(16)
+		b.succeeded()
 	}
 	if got := b.slowDown(time.Second); got < 500*time.Millisecond || got > 900*time.Millisecond {
 		t.Errorf("after 20 successes: %v", got)
 	}
 	for range 100 {
-		b.succeeded(16)
+		b.succeeded()
 	}
 	if got := b.slowDown(time.Second); got != slowest {
 		t.Errorf("after many: %v, want %v", got, slowest)

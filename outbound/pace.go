@@ -18,7 +18,7 @@ func (p *pace) note(took time.Duration, now time.Time) {
 // prompt tells whether one more attempt is likely to end soon. While some are under
 // way it is if others have just ended: these may hang.
 func (p *pace) prompt(underWay int, now time.Time) bool {
-	if underWay > 0 && (p.ended.IsZero() || now.Sub(p.ended) > promptly) {
+	if underWay > 0 && now.Sub(p.ended) > promptly {
 		return false
 	}
 	return p.takes <= promptly
