@@ -116,6 +116,7 @@ func TestRefusals(t *testing.T) {
 		{"no such event", call{method: "GET", path: "/events/evt_1"}, 404, "not_found", "", `no event "evt_1"`, "", ""},
 		{"no such subscription", call{method: "GET", path: "/subscriptions/sub_1"}, 404, "not_found", "", `no subscription "sub_1": see GET /subscriptions`, "", ""},
 		{"no such subscription's secret", call{method: "GET", path: "/subscriptions/sub_1/secret"}, 404, "not_found", "", "", "", ""},
+		{"changing a secret", call{method: "PATCH", path: "/subscriptions/sub_1", body: `{"secret":"x"}`}, 422, "unknown_field", "secret", "POST /subscriptions/{id}/rotate-secret", "", ""},
 		{"changing none", call{method: "PATCH", path: "/subscriptions/sub_1", body: "{}"}, 404, "not_found", "", "", "", ""},
 		{"deleting none", call{method: "DELETE", path: "/subscriptions/sub_1"}, 404, "not_found", "", "", "", ""},
 		{"rotating none", call{method: "POST", path: "/subscriptions/sub_1/rotate-secret"}, 404, "not_found", "", "", "", ""},

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -66,6 +67,13 @@ var (
 	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
+
+// unchangeable says how else what a change doesn't take is changed.
+var unchangeable = map[string]string{
+	"secret": "it is changed by POST /subscriptions/{id}/rotate-secret",
+	"active": "it is changed by POST /subscriptions/{id}/activate and /deactivate",
+	"tenant": "it can't be changed: create another subscription for the other tenant",
+}
 
 // edit writes a field that was sent into a subscription.
 type edit func(*outbound.SubscriptionSpec)
@@ -239,6 +247,9 @@ func (c *call) updateSubscription() error {
 	}
 	var es edits
 	if err := c.object(changeable, es.read, "application/merge-patch+json"); err != nil {
+		if p, ok := errors.AsType[*problem](err); ok && p.Code == codeUnknownField && unchangeable[p.Field] != "" {
+			p.Detail = p.Field + " can't be sent here: " + unchangeable[p.Field]
+		}
 		return err
 	}
 	s, err := c.engine.UpdateSubscription(c.r.Context(), c.id, func(spec *outbound.SubscriptionSpec) error {
