@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -68,7 +69,11 @@ func TestReloads(t *testing.T) {
 		return l
 	}
 	settled := func() {
-		eventually(t, "an end of the deliveries", func() bool { return s.reader().get("/status").num("in_flight") == 0 })
+		eventually(t, "an end of the deliveries", func() bool { // also of those that are to be tried once more
+			o := s.reader().get("/status")
+			main := slices.IndexFunc(o.list("subscriptions"), func(sub object) bool { return sub.text("subscription_id") == "sub_main" })
+			return o.num("in_flight") == 0 && o.list("subscriptions")[main].num("pending") == 0
+		})
 		version += 2
 		s.reload(reloadable(version)) // which closes the connections that deliveries leave open
 	}
