@@ -95,7 +95,8 @@ func (c *commits) run() {
 		case err == nil && len(g.batch.Publications) > 0: // a reserve is for outcomes alone
 			c.full.Store(false)
 		}
-		if why := err; why != nil {
+		if err != nil {
+			why := err // here, where it costs those that are stored no allocation
 			c.fails.Store(&why)
 			err = c.refuse(g, err)
 		} else {
