@@ -102,13 +102,12 @@ func (w *where) event(q store.Query) {
 		w.add("(e.chosen IS NULL OR e.chosen = ?)", q.EventID)
 	}
 	if prefix, ok := strings.CutSuffix(q.EventType, ".*"); ok {
-		w.add("e.type > ? AND e.type < ?", prefix+".", prefix+"/") // "/" follows "."
+		w.add(typeBetween, under(prefix+".")...)
 	} else if q.EventType != "" {
 		w.add("e.type = ?", q.EventType)
 	}
 	if q.Published {
-		prefix := strings.TrimSuffix(store.OperationalPrefix, ".")
-		w.add("NOT (e.type > ? AND e.type < ?)", prefix+".", prefix+"/")
+		w.add("NOT ("+typeBetween+")", under(store.OperationalPrefix)...)
 	}
 	if q.Tenant != "" {
 		w.add("e.tenant = ?", q.Tenant)
@@ -116,6 +115,13 @@ func (w *where) event(q store.Query) {
 	if q.Within != "" {
 		w.add("e.tenant = ?", q.Within)
 	}
+}
+
+const typeBetween = "e.type > ? AND e.type < ?"
+
+// under are the bounds of what begins with a prefix that ends in a dot.
+func under(prefix string) []any {
+	return []any{prefix, strings.TrimSuffix(prefix, ".") + "/"} // "/" follows "."
 }
 
 // delivery adds what q asks of the delivery d.
