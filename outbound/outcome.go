@@ -160,12 +160,10 @@ func failure(err error) outcome {
 		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
 	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
 		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + certificateDemand(op.Err)}
-	case errors.As(err, &late) && late.step == stepName:
-		return outcome{class: ClassDNS, words: late.step.missing()}
 	case errors.As(err, &late):
-		return outcome{class: ClassTimeout, words: late.step.missing()}
+		return late.step.missed()
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return outcome{class: ClassTimeout, words: stepAnswer.missing()}
+		return stepAnswer.missed()
 	case dialling:
 		words := "no connection"
 		if errors.As(err, &errno) {

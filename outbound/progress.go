@@ -63,19 +63,19 @@ type lateError struct {
 	cause error
 }
 
-func (e *lateError) Error() string { return fmt.Sprintf("%s: %v", e.step.missing(), e.cause) }
+func (e *lateError) Error() string { return fmt.Sprintf("%s: %v", e.step.missed().words, e.cause) }
 
 func (e *lateError) Unwrap() error { return e.cause }
 
-// missing says what hasn't come in time.
-func (s step) missing() string {
+// missed is the outcome of a request whose time was up there.
+func (s step) missed() outcome {
 	switch s {
 	case stepName:
-		return "the host name was not resolved in time"
+		return outcome{class: ClassDNS, words: "the host name was not resolved in time"}
 	case stepNone, stepConnect:
-		return "no connection in time"
+		return outcome{class: ClassTimeout, words: "no connection in time"}
 	case stepTLS:
-		return "the TLS handshake was not completed in time"
+		return outcome{class: ClassTimeout, words: "the TLS handshake was not completed in time"}
 	}
-	return "no answer in time"
+	return outcome{class: ClassTimeout, words: "no answer in time"}
 }
