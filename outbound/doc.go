@@ -34,9 +34,10 @@
 //
 // What people do by hand is in subscription.go, testevent.go, delivery.go, replay.go,
 // find.go, remove.go, tenant.go and status.go, what they may say of a subscription in
-// spec.go, and of an event type in catalogue.go. What the configuration does is in settings.go and reconcile.go, and
-// what other nodes do that share the store in shared.go. Who is told what happens is
-// in observe.go, watch.go, trace.go and operational.go.
+// spec.go, and of an event type in catalogue.go. What the configuration does is in
+// settings.go and reconcile.go, and what other nodes do that share the store in
+// shared.go. Who is told what happens is in observe.go, watch.go, trace.go and
+// operational.go.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats
