@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -328,7 +328,7 @@ func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
 	if err != nil {
 		return d.Errf("schema: %v", err)
 	}
-	if err := outbound.CheckSchema(text); err != nil {
+	if _, err := payload.NewSchema(text); err != nil {
 		return d.Errf("schema: %s %v", path, err)
 	}
 	if t.Schema = text; len(text) == 0 {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 )
 
 // catalogue is what is known of event types: the store's, and in memory what
@@ -24,7 +26,7 @@ type catalogue struct {
 // demand is what an event type demands of payloads.
 type demand struct {
 	text   []byte
-	schema *schema // nil: its text can't be compiled, so that nothing meets it
+	schema *payload.Schema // nil: its text can't be compiled, so that nothing meets it
 }
 
 // EventTypes returns the catalogue by name.
@@ -76,7 +78,7 @@ func checkEventType(t EventType) error {
 	if err := checkDescription(t.Description); err != nil {
 		return err
 	}
-	if _, err := newSchema(t.Schema); err != nil {
+	if _, err := payload.NewSchema(t.Schema); err != nil {
 		return invalid("schema", "%v", err)
 	}
 	return nil
@@ -148,7 +150,7 @@ func (c *catalogue) refresh(ctx context.Context) error {
 		d := old[t.Name]
 		if d.schema == nil || !bytes.Equal(d.text, t.Schema) {
 			d = demand{text: t.Schema}
-			if d.schema, err = newSchema(t.Schema); err != nil {
+			if d.schema, err = payload.NewSchema(t.Schema); err != nil {
 				c.e.config.Load().Logger.Error("the schema of an event type in the store can't be used: its events are refused until it is replaced", "event_type", t.Name, "error", err)
 			}
 		}
@@ -165,8 +167,9 @@ func (c *catalogue) all() map[string]demand {
 	return nil
 }
 
-// check holds an event to the schema of its type, if that has one.
-func (c *catalogue) check(n *NewEvent) error {
+// check judges an event by the schema of its type, if it has one. The error is an
+// *Invalid, or ctx's.
+func (c *catalogue) check(ctx context.Context, n *NewEvent) error {
 	d, ok := c.all()[n.Type]
 	switch {
 	case !ok:
@@ -174,10 +177,11 @@ func (c *catalogue) check(n *NewEvent) error {
 	case d.schema == nil:
 		return invalid("payload", "can't be held to the schema of the event type %s, which is none: replace it", n.Type)
 	}
-	if err := d.schema.check(n.Payload); err != nil {
-		return invalid("payload", "does not meet the schema of the event type %s: %v", n.Type, err)
+	err := d.schema.Check(ctx, n.Payload)
+	if err == nil || errors.Is(err, ctx.Err()) {
+		return err
 	}
-	return nil
+	return invalid("payload", "does not meet the schema of the event type %s: %v", n.Type, err)
 }
 
 // example is the first in the schema of an event type, or nil.

@@ -7,8 +7,7 @@
 //	event.go         what an event may be
 //	  eventname.go     types and ids that others give, as ours
 //	publish.go       Publish: from the checks to the disk, and on to the lanes
-//	match.go         which subscriptions want it, and filter.go by what it holds
-//	  expression.go    CEL, in which that is said
+//	match.go         which subscriptions want it, by its type and by their filters
 //	queue.go         whose turn it is to be stored: each tenant waits for itself
 //	commit.go        group commit: events and outcomes of the moment share a sync
 //	lane.go          what is ready for one subscription, and how fast it may go
@@ -20,7 +19,6 @@
 //	  pace.go          how long its attempts hold others up
 //	claim.go         lanes are filled from the store: retries, backlogs
 //	attempt.go       sign, send, judge
-//	  transform.go     what is sent in the place of the payload
 //	  scheme.go        what it is signed by, and secret.go with what
 //	  sender.go        the request and its answer
 //	  oauth2.go        the token that a receiver may want
@@ -31,6 +29,9 @@
 //	  disable.go       and when it is given up
 //	deadletterlog.go each dead letter is written to a log
 //	retention.go     and in the end all of it is removed
+//
+// Filters, transforms and schemas themselves are in package payload, where
+// deliveries may go in package egress, and what a store must do in package store.
 //
 // What people do by hand is in subscription.go, testevent.go, delivery.go, replay.go,
 // find.go, remove.go, tenant.go and status.go, what they may say of a subscription in

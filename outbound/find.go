@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -15,7 +16,7 @@ const findTime = time.Second
 // returns with what it has when there are q.Limit of them or a second is over: next is
 // then where to go on, and 0 at the end.
 func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event, next store.ID, err error) {
-	f, err := newFilter(text)
+	f, err := payload.NewFilter(text)
 	if err != nil {
 		return nil, 0, invalid("filter", "%v", err)
 	}
@@ -27,7 +28,7 @@ func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event
 			return nil, 0, err
 		}
 		for i, ev := range events {
-			if yes, _ := f.wants(&judged{event: ev}); yes {
+			if f.Selects(ctx, ev) {
 				ev.Payload = nil // for a page of them would take much memory
 				found = append(found, ev)
 			}

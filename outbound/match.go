@@ -1,10 +1,13 @@
 package outbound
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -139,4 +142,49 @@ func (e *Engine) match(ev *store.Event) []*lane {
 		}
 	}
 	return out
+}
+
+// filtered returns those of the lanes that match an event's type whose filters want
+// it too. The error is ctx's.
+func (e *Engine) filtered(ctx context.Context, lanes []*lane, ev *store.Event) ([]*lane, error) {
+	if !slices.ContainsFunc(lanes, func(l *lane) bool { return l.target.Load().filter != nil }) {
+		return lanes, nil
+	}
+	view, err := payload.NewView(ctx, ev)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	wanted := make([]*lane, 0, len(lanes))
+	for _, l := range lanes {
+		if l.wants(view, ev) {
+			wanted = append(wanted, l)
+		}
+	}
+	return wanted, nil
+}
+
+// wants asks the lane's filter. If there is no time to judge the event, the answer is
+// yes, since the subscription may want it. If the event's values are of another kind
+// than the filter expects, it is no.
+func (l *lane) wants(view *payload.View, ev *store.Event) bool {
+	t := l.target.Load()
+	if t.filter == nil {
+		return true
+	}
+	yes, err := t.filter.Wants(view)
+	if err == nil {
+		return yes
+	}
+	c := l.e.config.Load()
+	late := errors.Is(err, payload.ErrTooLong)
+	told, what := &c.unjudged, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
+	if late {
+		c.Observer.Unjudged()
+		told, what = &c.late, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
+	}
+	told.Do(func() { // without the error, which may hold a piece of the payload
+		c.Logger.Warn(what, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)
+	})
+	return late
 }

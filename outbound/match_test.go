@@ -1,8 +1,13 @@
 package outbound
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
 
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -61,5 +66,25 @@ func TestMatch(t *testing.T) {
 	e.lanes.remove(l)
 	if got := e.match(&store.Event{Type: "invoice.paid"}); len(got) != 1 {
 		t.Errorf("after the end: %d lanes, want 1", len(got))
+	}
+}
+
+// TestUnjudgedEventsAreLoggedWithoutTheirPayload: CEL's errors quote values.
+func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
+	f, err := payload.NewFilter("timestamp(payload.at) > timestamp('2026-01-01T00:00:00Z')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	e := &Engine{}
+	e.config.Store(&config{Settings: Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, unjudged: rate.Sometimes{First: 1}})
+	l := &lane{e: e}
+	l.target.Store(&target{sub: &store.Subscription{ID: "sub_a"}, filter: f})
+	wanted, err := e.filtered(t.Context(), []*lane{l}, &store.Event{ID: "e1", Payload: []byte(`{"at": "4111-1111"}`)})
+	if err != nil || len(wanted) > 0 {
+		t.Errorf("it is wanted: %v", err)
+	}
+	if got := log.String(); !strings.Contains(got, "sub_a") || !strings.Contains(got, "e1") || strings.Contains(got, "4111") {
+		t.Errorf("logged %s", got)
 	}
 }

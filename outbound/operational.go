@@ -99,7 +99,7 @@ func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing 
 	}
 	ev.Payload = payload
 	e.name(ev)
-	if lanes = e.filtered(lanes, ev); len(lanes) == 0 {
+	if lanes, err = e.filtered(ctx, lanes, ev); err != nil || len(lanes) == 0 {
 		return nil
 	}
 	p := e.addressOwn(ctx, ev, lanes)

@@ -82,7 +82,11 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
 	begun := e.begun.begin()
-	p := e.address(&store.Publication{Event: ev, Chosen: n.ID != ""}, e.filtered(e.match(ev), ev))
+	lanes, err := e.filtered(ctx, e.match(ev), ev)
+	if err != nil {
+		return publishing{span: span, begun: begun, err: err}
+	}
+	p := e.address(&store.Publication{Event: ev, Chosen: n.ID != ""}, lanes)
 	p.span, p.begun = span, begun
 	e.submit(ctx, &p)
 	return p
@@ -91,7 +95,7 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 // admit holds an event to the schema of its type. One that is stored passes, for the
 // store to say so: its publisher, who sends it again, can't know of a newer schema.
 func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
-	refused := e.catalogue.check(n)
+	refused := e.catalogue.check(ctx, n)
 	if refused == nil || n.ID == "" {
 		return refused
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -25,7 +26,7 @@ func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
 // where there is one. It returns how many, and how many stay since a delivery is
 // pending. After an error some may be gone: it may be called again.
 func (e *Engine) DeleteEvents(ctx context.Context, q Query, filter string) (deleted, pending int, err error) {
-	f, err := newFilter(filter)
+	f, err := payload.NewFilter(filter)
 	if err != nil {
 		return 0, 0, invalid("filter", "%v", err)
 	}
@@ -42,7 +43,7 @@ func (e *Engine) DeleteEvents(ctx context.Context, q Query, filter string) (dele
 
 // eachEvent is eachBatch for the events that match, by key, and that a filter selects
 // if there is one.
-func (e *Engine) eachEvent(ctx context.Context, q Query, f *filter, change func(context.Context, []store.ID) (int, error)) (int, error) {
+func (e *Engine) eachEvent(ctx context.Context, q Query, f *payload.Filter, change func(context.Context, []store.ID) (int, error)) (int, error) {
 	return e.eachBatch(ctx, q, func(ctx context.Context, q Query) (done store.Changed, err error) {
 		if q.Payload = f != nil; q.Payload {
 			q.Limit = min(q.Limit, e.payloadBatch())
@@ -53,12 +54,9 @@ func (e *Engine) eachEvent(ctx context.Context, q Query, f *filter, change func(
 		}
 		var keys []store.ID
 		for _, ev := range events {
-			if f != nil {
-				if yes, _ := f.wants(&judged{event: ev}); !yes {
-					continue
-				}
+			if f == nil || f.Selects(ctx, ev) {
+				keys = append(keys, ev.Key)
 			}
-			keys = append(keys, ev.Key)
 		}
 		done.Last, done.More = events[len(events)-1].Key, len(events) == q.Limit
 		done.Count, err = change(ctx, keys)

@@ -60,8 +60,14 @@ func (e *Engine) payloadBatch() int {
 func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (int, error) {
 	r := store.Replay{Subscription: l.key, Due: e.now()}
 	for _, ev := range events {
-		// A test is for one subscription alone.
-		if ev.Type != TestEventType && slices.Contains(e.match(ev), l) && l.wants(&judged{event: ev}) {
+		if ev.Type == TestEventType || !slices.Contains(e.match(ev), l) { // a test is for one subscription alone
+			continue
+		}
+		wanted, err := e.filtered(ctx, []*lane{l}, ev)
+		if err != nil {
+			return 0, err
+		}
+		if len(wanted) > 0 {
 			r.Events, r.Deliveries = append(r.Events, ev.Key), append(r.Deliveries, e.ids.Next())
 		}
 	}

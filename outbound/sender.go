@@ -3,6 +3,7 @@ package outbound
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -73,7 +75,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	case t.err != nil:
 		return failure(t.err)
 	}
-	body, o := t.transformed(ctx, ev)
+	body, o := t.body(ctx, ev)
 	if !o.ok() {
 		return o
 	}
@@ -109,6 +111,30 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		t.tokens.refused(h)
 	}
 	return judge(resp, a.At)
+}
+
+// body is what is sent of an event, or why nothing is. Errors of CEL may quote the
+// payload, and what is said of an attempt is logged.
+func (t *target) body(ctx context.Context, ev *store.Event) ([]byte, outcome) {
+	if t.transform == nil {
+		return ev.Payload, outcome{}
+	}
+	body, err := t.transform.Apply(ctx, ev, t.maxPayload)
+	words := "a value of the event is of another kind than it expects"
+	switch {
+	case err == nil:
+		return body, outcome{}
+	case errors.Is(err, ctx.Err()):
+		return nil, failure(err)
+	case errors.Is(err, payload.ErrTooLong), errors.Is(err, payload.ErrNotJSON), errors.Is(err, payload.ErrTooLarge):
+		words = err.Error()
+	case payload.IsMissing(err):
+		words = "it asks for what the event doesn't have"
+	}
+	return nil, outcome{
+		class: ClassTransform, final: !errors.Is(err, payload.ErrTooLong), ofEvent: true,
+		words: "nothing was sent: the subscription's transform can't be used for the event: " + words + "; change it, then redeliver",
+	}
 }
 
 // endpoint is where requests go.

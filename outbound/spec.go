@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -149,10 +150,10 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkMetadata(s.Metadata); err != nil {
 		return err
 	}
-	if _, err := newFilter(s.Filter); err != nil {
+	if _, err := payload.NewFilter(s.Filter); err != nil {
 		return invalid("filter", "%v", err)
 	}
-	if _, err := newTransform(s.Transform); err != nil {
+	if _, err := payload.NewTransform(s.Transform); err != nil {
 		return invalid("transform", "%v", err)
 	}
 	return s.checkScheme(c)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -25,9 +26,9 @@ type target struct {
 	signer      *verify.Signer
 	until       time.Time // when a secret expires, zero for never
 	limiter     *rate.Limiter
-	filter      *filter    // nil: every event of its types
-	transform   *transform // nil: payloads as they are
-	maxPayload  int64      // of what it makes of them
+	filter      *payload.Filter    // nil: every event of its types
+	transform   *payload.Transform // nil: payloads as they are
+	maxPayload  int64              // of what it makes of them
 	concurrency int
 	timeout     time.Duration
 	retry       Schedule
@@ -69,7 +70,7 @@ func (t *target) setFilter(old *target) {
 		return
 	}
 	var err error
-	if t.filter, err = newFilter(t.sub.Filter); err != nil && t.err == nil {
+	if t.filter, err = payload.NewFilter(t.sub.Filter); err != nil && t.err == nil {
 		t.err = fmt.Errorf("the filter %w", err)
 	}
 }
@@ -82,7 +83,7 @@ func (t *target) setTransform(old *target) {
 		return
 	}
 	var err error
-	if t.transform, err = newTransform(t.sub.Transform); err != nil && t.err == nil {
+	if t.transform, err = payload.NewTransform(t.sub.Transform); err != nil && t.err == nil {
 		t.err = fmt.Errorf("the transform %w", err)
 	}
 }

@@ -38,7 +38,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	if err := of.check(c); err != nil {
 		return nil, err
 	}
-	if err := e.catalogue.check(&of); err != nil {
+	if err := e.catalogue.check(ctx, &of); err != nil {
 		return nil, err
 	}
 	if err := c.rates.check(of.Tenant, e.now); err != nil {

@@ -1,4 +1,4 @@
-package outbound
+package payload
 
 import (
 	"errors"
@@ -15,18 +15,17 @@ import (
 const (
 	// maxPattern is how large the pattern of a match may be, in instructions.
 	maxPattern = 500
-	// maxWeight bounds the values that an expression compares or joins in one step, which
-	// nothing interrupts. An element weighs one, and text one in textWeight bytes.
-	maxWeight  = 1 << 20
-	textWeight = 16
-	// textRoom is a variable that no expression can name: what is left of maxWeight for
-	// all the text that calls make in one evaluation, which may keep it.
+	// maxWeight bounds the values that an expression compares or joins in one step,
+	// which nothing interrupts.
+	maxWeight = 1 << 20
+	// textRoom names a variable that no expression can name. It holds what is left of
+	// maxWeight for the text that calls make in one evaluation, which may keep all of it.
 	textRoom = "text room"
 )
 
-// bound has an expression look at the time in each call, since CEL itself does so in
-// loops only, and weigh what it goes through as a whole: what it builds of a
-// value may double with every few characters of its text.
+// bound makes each call of an expression check the time, which CEL itself does in
+// loops only, and weigh the values that it takes as a whole: these may double in size
+// with every few characters of the expression's text.
 func bound(node interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 	call, ok := node.(interpreter.InterpretableCall)
 	if !ok {
@@ -82,8 +81,8 @@ func (c *boundCall) Eval(vars interpreter.Activation) ref.Val {
 	return c.Exec(interpreter.AsFrame(vars))
 }
 
-// boundMatch matches a text with a pattern. It is no call, in whose place CEL would
-// put one of its own.
+// boundMatch matches a text with a pattern. It isn't an InterpretableCall, since CEL
+// would replace that by an optimized one of its own.
 type boundMatch struct {
 	interpreter.InterpretableV2
 	text    interpreter.InterpretableV2
@@ -129,7 +128,7 @@ func (m *boundMatch) Eval(vars interpreter.Activation) ref.Val {
 	return m.Exec(interpreter.AsFrame(vars))
 }
 
-// weighed are the operators that may take long for values of the expression's making.
+// weighed are the operators that may take long for values that an expression builds.
 var weighed = map[string]func(l, r ref.Val) ref.Val{
 	operators.Equals: equal,
 	operators.NotEquals: func(l, r ref.Val) ref.Val {
@@ -181,37 +180,3 @@ func length(v ref.Val) int {
 }
 
 func tooHeavy(v ref.Val) bool { return weigh(v, maxWeight) < 0 }
-
-// weigh takes the weight of a value from what is left, as far as there is any.
-func weigh(v any, left int) int {
-	left--
-	switch v := v.(type) {
-	case string:
-		return left - len(v)/textWeight
-	case []byte:
-		return left - len(v)/textWeight
-	case []any:
-		for i := 0; i < len(v) && left >= 0; i++ {
-			left = weigh(v[i], left)
-		}
-	case []ref.Val:
-		for i := 0; i < len(v) && left >= 0; i++ {
-			left = weigh(v[i], left)
-		}
-	case map[string]any:
-		for _, member := range v {
-			if left = weigh(member, left); left < 0 {
-				break
-			}
-		}
-	case map[ref.Val]ref.Val:
-		for _, member := range v {
-			if left = weigh(member, left); left < 0 {
-				break
-			}
-		}
-	case ref.Val:
-		return weigh(v.Value(), left)
-	}
-	return left
-}

@@ -1,4 +1,4 @@
-package outbound
+package payload
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func TestSchemaIsChecked(t *testing.T) {
 		strings.Repeat(`{"not":`, 900) + "true" + strings.Repeat("}", 900): "100 levels",
 		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`:                   "at most",
 	} {
-		if _, err := newSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v, want %q", text, err, want)
 		}
 	}
@@ -54,12 +54,12 @@ func TestSchemaJudges(t *testing.T) {
 		{`{"additionalProperties":{"properties":{"n":{"type":"number"}}}}`, `{"alice@example.com":{"n":"4111"}}`, "/*/n must be number, not string"},
 		{`{"items":{"required":["` + strings.Repeat("k", 300) + `","b","c","d","e","f"]}}`, `[{}]`, "kkk…"},
 	} {
-		s, err := newSchema([]byte(c.schema))
+		s, err := NewSchema([]byte(c.schema))
 		if err != nil {
 			t.Errorf("%s: %v", c.schema, err)
 			continue
 		}
-		err = s.check([]byte(c.payload))
+		err = s.Check(t.Context(), []byte(c.payload))
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s of %s: %v", c.payload, c.schema, err)
@@ -97,12 +97,12 @@ func TestSchemasThatTakeTooLong(t *testing.T) {
 		`{"items":{"dependentRequired":{` + needs + `"z":["b"]}}}`:                                                      "[" + strings.Repeat(`{"a":1},`, 15_000) + "1]",
 		`{"$defs":{"c":{"const":[` + ones + `1]]}},"allOf":[` + strings.Repeat(`{"$ref":"#/$defs/c"},`, 500) + `true]}`: "[" + ones + "2]]",
 	} {
-		s, err := newSchema([]byte(schema))
+		s, err := NewSchema([]byte(schema))
 		if err != nil {
 			t.Errorf("%.60s: %v", schema, err)
 			continue
 		}
-		if err := s.check([]byte(payload)); !errors.Is(err, errManySteps) {
+		if err := s.Check(t.Context(), []byte(payload)); !errors.Is(err, errManySteps) {
 			t.Errorf("%.60s: %v", schema, err)
 		}
 	}
@@ -131,12 +131,12 @@ func TestLargeSchemasAreTaken(t *testing.T) {
 		{`{"items":{"type":"integer"}}`, "[" + strings.Repeat("1,", 100_000) + "1]"},
 		{`{"oneOf":[` + strings.Repeat(`{"properties":{"k":{"const":"a"}},"required":["k"]},`, 100) + `{"type":"object"}]}`, `{"k":"b"}`},
 	} {
-		s, err := newSchema([]byte(c.schema))
+		s, err := NewSchema([]byte(c.schema))
 		if err != nil {
 			t.Errorf("%.60s: %v", c.schema, err)
 			continue
 		}
-		if err := s.check([]byte(c.payload)); err != nil {
+		if err := s.Check(t.Context(), []byte(c.payload)); err != nil {
 			t.Errorf("%.60s: %v", c.schema, err)
 		}
 	}
@@ -150,11 +150,11 @@ func FuzzSchema(f *testing.F) {
 	f.Add(`{"minimum":1,"multipleOf":1e-300}`, `1e9999999`)
 	f.Add(`{"items":{"type":"integer"},"required":["a"]}`, `[1e308,0.1,{"a":1}]`)
 	f.Fuzz(func(t *testing.T, text, payload string) {
-		s, err := newSchema([]byte(text))
+		s, err := NewSchema([]byte(text))
 		if err != nil || s == nil {
 			return
 		}
-		if err := s.check([]byte(payload)); err != nil && len(err.Error()) > 2<<10 {
+		if err := s.Check(t.Context(), []byte(payload)); err != nil && len(err.Error()) > 2<<10 {
 			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
 	})

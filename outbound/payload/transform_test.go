@@ -1,7 +1,6 @@
-package outbound
+package payload
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -20,15 +19,15 @@ func TestTransforms(t *testing.T) {
 		`[b"hi", timestamp("2026-01-02T03:04:05Z"), payload]`:                              {`not JSON`, `["aGk=","2026-01-02T03:04:05Z",null]`},
 		`has(payload.total) ? payload.total : 0`:                                           {`{}`, `0`},
 	} {
-		f, err := newTransform(text)
+		f, err := NewTransform(text)
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
 		ev := &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Headers: map[string]string{"X-Env": "test"}, Payload: []byte(c.payload)}
 		var got []byte
-		for err = errTooLong; errors.Is(err, errTooLong); { // as it may be on a busy machine
-			got, err = f.apply(ev, 1000)
+		for err = ErrTooLong; errors.Is(err, ErrTooLong); { // as it may be on a busy machine
+			got, err = f.Apply(t.Context(), ev, 1000)
 		}
 		if string(got) != c.want || err != nil {
 			t.Errorf("%s: %s, %v", text, got, err)
@@ -44,17 +43,17 @@ func TestTransformsThatFail(t *testing.T) {
 	for text, want := range map[string]string{
 		`payload.total`:                   "no such key: total",
 		`payload.id + 1`:                  "no such overload",
-		`{1: 2}`:                          errTransformKind.Error(),
-		`1.0 / 0.0`:                       errTransformKind.Error(),
-		`duration("1s")`:                  errTransformKind.Error(),
-		`{"a": [duration("1s")]}`:         errTransformKind.Error(),
-		`payload.map(p, type(p))`:         errTransformKind.Error(),
-		`[payload, payload, payload]`:     errTransformLarge.Error(),
-		`payload.text + payload.text`:     errTransformLarge.Error(),
-		`[b"0123456789", payload.quotes]`: errTransformLarge.Error(), // which are longer as JSON
-		double:                            errTransformLarge.Error(),
+		`{1: 2}`:                          ErrNotJSON.Error(),
+		`1.0 / 0.0`:                       ErrNotJSON.Error(),
+		`duration("1s")`:                  ErrNotJSON.Error(),
+		`{"a": [duration("1s")]}`:         ErrNotJSON.Error(),
+		`payload.map(p, type(p))`:         ErrNotJSON.Error(),
+		`[payload, payload, payload]`:     ErrTooLarge.Error(),
+		`payload.text + payload.text`:     ErrTooLarge.Error(),
+		`[b"0123456789", payload.quotes]`: ErrTooLarge.Error(), // which are longer as JSON
+		double:                            ErrTooLarge.Error(),
 	} {
-		f, err := newTransform(text)
+		f, err := NewTransform(text)
 		if err != nil {
 			t.Errorf("%.40s: %v", text, err)
 			continue
@@ -63,36 +62,9 @@ func TestTransformsThatFail(t *testing.T) {
 		if text == `payload.map(p, type(p))` {
 			ev.Payload = []byte("[1]")
 		}
-		if got, err := f.apply(ev, 110); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := f.Apply(t.Context(), ev, 110); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %s, %v", text, got, err)
 		}
-	}
-}
-
-// Deliveries that come together don't take the time from each other in which each is
-// to be transformed.
-func TestTransformsTakeTurns(t *testing.T) {
-	tr, err := newTransform("payload")
-	if err != nil {
-		t.Fatal(err)
-	}
-	one, ev := &target{transform: tr, maxPayload: 100}, &store.Event{Payload: []byte("1")}
-	for range cap(transforming) {
-		transforming <- struct{}{}
-	}
-	ended, end := context.WithCancel(t.Context())
-	end()
-	if _, o := one.transformed(ended, ev); !o.stopped {
-		t.Errorf("it was done beside as many as there may be: %+v", o)
-	}
-	for range cap(transforming) {
-		<-transforming
-	}
-	if got, o := one.transformed(t.Context(), ev); string(got) != "1" || !o.ok() {
-		t.Errorf("%s, %+v", got, o)
-	}
-	if len(transforming) > 0 {
-		t.Error("it has kept its place")
 	}
 }
 
@@ -102,7 +74,7 @@ func TestTransformIsChecked(t *testing.T) {
 		`{"text": paylod.title}`:  "undeclared reference to 'paylod'",
 		strings.Repeat("a", 5000): "4096 bytes",
 	} {
-		if _, err := newTransform(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewTransform(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v", text, err)
 		}
 	}
@@ -115,12 +87,12 @@ func FuzzTransform(f *testing.F) {
 	f.Add(`payload.map(p, [p, p])`, `[1e999, "\u0000", {"a": {"b": []}}]`)
 	f.Add(`{payload.a: b"x", "t": timestamp(payload.t)}`, `{"a": "b", "t": "2026-01-02T03:04:05Z"}`)
 	f.Fuzz(func(t *testing.T, text, payload string) {
-		tr, err := newTransform(text)
+		tr, err := NewTransform(text)
 		if err != nil || tr == nil {
 			return
 		}
 		const most = 1000
-		got, err := tr.apply(&store.Event{ID: "e1", Payload: []byte(payload)}, most)
+		got, err := tr.Apply(t.Context(), &store.Event{ID: "e1", Payload: []byte(payload)}, most)
 		if err == nil && (!json.Valid(got) || len(got) > most) {
 			t.Errorf("%q of %q: %q", text, payload, got)
 		}

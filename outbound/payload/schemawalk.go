@@ -1,4 +1,4 @@
-package outbound
+package payload
 
 import (
 	"errors"
@@ -13,17 +13,17 @@ const (
 	maxSchemaDepth = 100
 	// maxWalk is how deep a payload and its schema may lead into each other.
 	maxWalk = 10_000
-	// schemaSteps and stepsPerByte bound the steps that holding a payload to its
-	// schema may take: the same value is looked at once for each branch that leads
-	// to it, so that a few lines of a schema can make millions of one.
+	// schemaSteps and stepsPerByte bound the steps of applying a schema to a payload.
+	// A value is looked at once for each branch that leads to it, so that a few lines
+	// of a schema can make millions of one.
 	schemaSteps  = 100_000
 	stepsPerByte = 4
-	// quickOnes are how many names are looked up, or texts compared, in one step, and
-	// countedBytes are the bytes of a text whose characters are counted.
+	// quickOnes is how many names are looked up, or texts compared, in one step, and
+	// countedBytes is how many bytes of a text have their characters counted.
 	quickOnes    = 8
 	countedBytes = 64
-	// patternTime bounds what all patterns take for a payload, of which steps say
-	// little. They are tried before, so that it is taken twice at most.
+	// patternTime bounds how long all patterns may take for a payload, of which the
+	// steps say little. The walk matches them too, so that it is spent twice at most.
 	patternTime = 250 * time.Millisecond
 )
 
@@ -33,8 +33,8 @@ var (
 	errManySteps     = errors.New("it takes too many steps to judge: the schema has too many branches, or too large a pattern, for one value")
 )
 
-// checkShape refuses what takes long to compile, and what isn't known before a
-// payload is there.
+// checkShape refuses schemas that take long to compile, and references that only
+// a payload resolves.
 func checkShape(doc any, depth int) error {
 	if depth > maxSchemaDepth {
 		return errDeepSchema
@@ -59,15 +59,15 @@ func checkShape(doc any, depth int) error {
 	return nil
 }
 
-// affordable says whether holding a value, of so many bytes, to a schema takes
-// few enough steps.
+// affordable reports whether applying a schema to a value, of so many bytes as JSON,
+// takes few enough steps.
 func affordable(s *jsonschema.Schema, v any, bytes int) bool {
 	w := walk{left: schemaSteps + stepsPerByte*bytes, time: patternTime}
 	w.through(s, v)
 	return w.left >= 0
 }
 
-// walk goes where the validator may, and counts. It takes every branch.
+// walk goes everywhere that the validator may go, and counts the steps.
 type walk struct {
 	left, depth int
 	time        time.Duration // left for patterns
@@ -110,7 +110,7 @@ func (w *walk) through(s *jsonschema.Schema, v any) {
 	}
 }
 
-// match matches a text, and ends the walk where there is no time for it.
+// match matches a text, and ends the walk when the time for patterns is over.
 func (w *walk) match(re jsonschema.Regexp, text string) bool {
 	p, ok := re.(*pattern)
 	if !ok {
@@ -131,8 +131,8 @@ func (w *walk) all(v any, schemas ...*jsonschema.Schema) {
 	}
 }
 
-// compare counts that an object or array is compared as a whole: with the values that
-// it may have, and where its elements must differ, these with one another.
+// compare counts the steps of comparing an object or array as a whole: with the values
+// of const and enum, and for uniqueItems its elements with one another.
 func (w *walk) compare(s *jsonschema.Schema, v any) {
 	times := 0
 	if s.Const != nil {

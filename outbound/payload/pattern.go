@@ -1,4 +1,4 @@
-package outbound
+package payload
 
 import (
 	"io"
@@ -8,15 +8,14 @@ import (
 )
 
 const (
-	// quickMatch is how many steps a match may take that is done at one go.
+	// quickMatch is how many steps a match may take without checking whether to stop.
 	quickMatch = 1 << 12
-	// matchLook is after how many characters others look whether to stop.
+	// matchLook is after how many characters longer ones check.
 	matchLook = 64
 )
 
-// pattern is a regular expression in a filter or a schema, with its size in RE2's
-// instructions: matching may take as many steps as these times the bytes of the
-// text.
+// pattern is a regular expression in an expression or a schema, with its size in
+// instructions of RE2. Matching takes up to that many steps for each byte of the text.
 type pattern struct {
 	*regexp.Regexp
 	instructions int
@@ -38,7 +37,7 @@ func newPattern(text string) (*pattern, error) {
 	return &pattern{re, len(program.Inst)}, nil
 }
 
-// match is MatchString as long as stop doesn't say otherwise: done is false then.
+// match is MatchString, unless stop returns true before it is done.
 func (p *pattern) match(text string, stop func() bool) (matched, done bool) {
 	if stop() {
 		return false, false

@@ -1,8 +1,9 @@
-package outbound
+package payload
 
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,25 +18,25 @@ import (
 const (
 	// maxSchema is how long the schema of an event type may be, in bytes.
 	maxSchema = 64 << 10
-	// maxBreaches is how many of the ways in which a payload breaks its schema are
-	// told at once, and how many names in each.
+	// maxBreaches is how many breaches of a schema an error lists, and how many names
+	// each.
 	maxBreaches = 5
-	// maxPlace bounds how each of them says where, in bytes.
+	// maxPlace is how long each may say where it is, in bytes.
 	maxPlace = 100
 	// maxNumber bounds the digits of a number and its exponent, since numbers are
 	// compared exactly. No float64 has a larger exponent.
 	maxNumber = 308
 )
 
-// schema says what the payloads of an event type must be: a JSON Schema
-// (https://json-schema.org), of draft 2020-12 unless it names another. Those of
-// others can't be referred to, since nothing is loaded for it.
-type schema struct {
+// Schema says what the payloads of an event type must be. It is a JSON Schema
+// (https://json-schema.org), of draft 2020-12 unless it names another. It can't
+// refer to other documents, since nothing is loaded for it.
+type Schema struct {
 	compiled *jsonschema.Schema
-	names    map[string]bool // of the fields that it speaks of
+	names    map[string]bool // of the fields in it
 }
 
-// schemaURL is what a schema without an $id is called, which it may use itself.
+// schemaURL is the URL of a schema without an $id, by which it may refer to itself.
 const schemaURL = "event-type:///schema"
 
 var (
@@ -48,16 +49,9 @@ type noLoader struct{}
 
 func (noLoader) Load(string) (any, error) { return nil, errOtherDocument }
 
-// CheckSchema says what is wrong with the JSON Schema of an event type, if
-// anything is.
-func CheckSchema(text []byte) error {
-	_, err := newSchema(text)
-	return err
-}
-
-// newSchema compiles a schema; an empty text is none. The error is meant for
-// whoever wrote the text.
-func newSchema(text []byte) (s *schema, err error) {
+// NewSchema compiles a schema. It returns nil for an empty text. The error is meant
+// for whoever wrote the text.
+func NewSchema(text []byte) (s *Schema, err error) {
 	if len(text) == 0 {
 		return nil, nil
 	}
@@ -89,7 +83,7 @@ func newSchema(text []byte) (s *schema, err error) {
 	case err == nil && !affordable(compiled, nil, 0):
 		return nil, fmt.Errorf("can't be used: %w", errManySteps)
 	case err == nil:
-		s := &schema{compiled, map[string]bool{}}
+		s := &Schema{compiled, map[string]bool{}}
 		s.learn(doc)
 		return s, nil
 	case errors.Is(err, errOtherDocument):
@@ -130,8 +124,8 @@ func numbersFit(v any) bool {
 	return true
 }
 
-// learn notes the names that the schema itself has for fields.
-func (s *schema) learn(doc any) {
+// learn collects the names of fields from the text of a schema.
+func (s *Schema) learn(doc any) {
 	switch v := doc.(type) {
 	case map[string]any:
 		for name, member := range v {
@@ -148,9 +142,15 @@ func (s *schema) learn(doc any) {
 	}
 }
 
-// check holds a payload to the schema. The error says where the payload breaks
-// it, and holds nothing that only the payload says, since refusals are logged.
-func (s *schema) check(payload []byte) (err error) {
+// Check judges a payload, as soon as there is room to read it. The error says where
+// the payload breaks the schema. It holds nothing that stands in the payload alone,
+// since refusals are logged.
+func (s *Schema) Check(ctx context.Context, payload []byte) (err error) {
+	leave, err := enter(ctx, len(payload))
+	if err != nil {
+		return err
+	}
+	defer leave()
 	v, err := parseValue(payload)
 	if err != nil {
 		return err
@@ -174,8 +174,8 @@ func (s *schema) check(payload []byte) (err error) {
 	}
 }
 
-// tellBreaches says in words what is wrong where, for the first few. Names that
-// aren't known are told as *.
+// tellBreaches says in words what is wrong where, for the first few breaches. Names
+// that aren't known are shown as *.
 func tellBreaches(e *jsonschema.ValidationError, known func(name string) bool) string {
 	var told []string
 	more := false
