@@ -14,6 +14,7 @@
 //	handler/cli/           the caddy webhooks command
 //	handler/internal/      request bodies: room/ bounds the memory and the time they take, spool/ keeps them
 //	outbound/              the delivery engine: events, subscriptions, deliveries, attempts, dead letters
+//	outbound/payload/      filters, transforms and schemas: what users say of payloads
 //	outbound/store/        what a store must do; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/       where deliveries may go
 //	verify/                signature schemes as data, in both directions

@@ -2,43 +2,42 @@
 // retried on a schedule, and kept as dead letters when every attempt failed.
 // It is a library: it knows neither Caddy nor an HTTP server.
 //
-// The way of an event, and the file for each step:
+// The way of an event, with the file for each step:
 //
 //	event.go         what an event may be
-//	  eventname.go     types and ids that others give, as ours
-//	publish.go       Publish: from the checks to the disk, and on to the lanes
+//	  eventname.go     event types and ids that others chose, in our characters
+//	publish.go       Publish: checked, stored, handed to the lanes
 //	match.go         which subscriptions want it, by its type and by their filters
-//	queue.go         whose turn it is to be stored: each tenant waits for itself
-//	commit.go        group commit: events and outcomes of the moment share a sync
-//	lane.go          what is ready for one subscription, and how fast it may go
-//	  target.go        what it goes by: the subscription as it is now
-//	  fill.go          how it gets what the store has
-//	  pause.go         until when it keeps still, and why
-//	  underway.go      what it has begun and isn't told yet
-//	dispatch.go      which lane's turn it is
-//	  pace.go          how long its attempts hold others up
-//	claim.go         lanes are filled from the store: retries, backlogs
-//	attempt.go       sign, send, judge
-//	  scheme.go        what it is signed by, and secret.go with what
-//	  sender.go        the request and its answer
-//	  oauth2.go        the token that a receiver may want
-//	outcome.go       what an answer means
-//	retry.go         when to try again
-//	  breaker.go       how a receiver that fails is spared,
-//	  ahead.go         how it is found out that it is back,
-//	  disable.go       and when it is given up
-//	deadletterlog.go each dead letter is written to a log
-//	retention.go     and in the end all of it is removed
+//	queue.go         events wait to be stored, each tenant in a queue of its own
+//	commit.go        group commit: events and outcomes share a sync of the disk
+//	lane.go          the deliveries of one subscription that are ready
+//	  target.go        what an attempt needs to know of the subscription
+//	  fill.go          refilled with what the store has
+//	  pause.go         paused: until when, and why
+//	  underway.go      attempts that have begun and have no outcome yet
+//	dispatch.go      which lane may begin an attempt
+//	  pace.go          how long its attempts take, and so hold others up
+//	claim.go         deliveries are claimed from the store: retries, backlogs
+//	attempt.go       one attempt: sign, send, judge
+//	  scheme.go        the signature scheme, with the secrets of secret.go
+//	  sender.go        the request and its response
+//	  oauth2.go        the access token of a receiver that wants one
+//	outcome.go       what a response or an error means
+//	retry.go         the schedule of retries
+//	  breaker.go       a failing receiver gets few attempts,
+//	  ahead.go         one of them ahead of schedule, to see whether it is back,
+//	  disable.go       and its subscription is deactivated in the end
+//	deadletterlog.go dead letters are written to a log
+//	retention.go     what is old is removed
 //
-// Filters, transforms and schemas themselves are in package payload, where
-// deliveries may go in package egress, and what a store must do in package store.
+// Filters, transforms and schemas are in package payload, the rules of where a
+// delivery may go in package egress, and what a store must do in package store.
 //
 // What people do by hand is in subscription.go, testevent.go, delivery.go, replay.go,
-// find.go, remove.go, tenant.go and status.go, what they may say of a subscription in
-// spec.go, and of an event type in catalogue.go. What the configuration does is in
-// settings.go and reconcile.go, and what other nodes do that share the store in
-// shared.go. Who is told what happens is in observe.go, watch.go, trace.go and
-// operational.go.
+// find.go, remove.go, tenant.go and status.go. spec.go checks a subscription, and
+// catalogue.go an event type. settings.go and reconcile.go apply the configuration,
+// and shared.go follows the other nodes on the same store. observe.go, watch.go,
+// trace.go and operational.go tell others what happens.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats
