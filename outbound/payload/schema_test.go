@@ -142,6 +142,24 @@ func TestLargeSchemasAreTaken(t *testing.T) {
 	}
 }
 
+// A busy machine is no reason to refuse a payload whose patterns take few steps.
+func TestPatternsOfFewStepsNeedNoTime(t *testing.T) {
+	p, err := newPattern("^[a-z]+$")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 64<<10)
+	w := walk{patterns: 2 * p.instructions * len(text)}
+	for range 2 {
+		if !w.match(p, text) || w.left < 0 {
+			t.Fatalf("not matched, with %d steps left", w.patterns)
+		}
+	}
+	if w.match(p, text); w.left >= 0 {
+		t.Error("more steps were taken without time")
+	}
+}
+
 // No schema and no payload makes it panic, read a file or write much.
 func FuzzSchema(f *testing.F) {
 	f.Add(`{"type":"object","required":["a"],"properties":{"a":{"enum":[1]}}}`, `{"a":2}`)
