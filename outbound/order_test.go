@@ -170,7 +170,9 @@ func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
 		UPDATE webhooks.delivery SET holder = NULL;
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
 	goOn()
-	a.eventually("the outcome", func() bool { return pgtest.Sleeping(t, dsn) })
+	a.eventually("the outcome, unless the next owner was quicker", func() bool {
+		return pgtest.Sleeping(t, dsn) || len(r.arrivals) > 0
+	})
 	r.answers(nil)
 	b.publish("a", "2")
 	r.inOrder(t, 2)
