@@ -10,17 +10,17 @@ import (
 
 // checkDigest sums up the hashes of the body, and compares the one that the URL
 // holds.
-func (c *check) checkDigest() Reason {
+func (c *check) checkBodyDigest() Reason {
 	for i, h := range c.v.plan.bodyHashes {
-		c.in.hashes[h] = c.hashes[i].Sum(nil)
+		c.in.hashes[h] = c.bodyHashes[i].Sum(nil)
 	}
-	if c.bare && c.in.size > 0 {
+	if c.bodyForbidden && c.in.size > 0 {
 		return ReasonUnboundBody
 	}
-	if !c.bound {
+	if !c.hasURLDigest {
 		return ""
 	}
-	want, err := hex.DecodeString(c.digest)
+	want, err := hex.DecodeString(c.urlDigest)
 	if err != nil || subtle.ConstantTimeCompare(want, c.in.hashes[crypto.SHA256]) != 1 {
 		return ReasonBadSignature
 	}
@@ -30,34 +30,34 @@ func (c *check) checkDigest() Reason {
 // readBody reads from the body what the signed content needs of it.
 func (c *check) readBody() Reason {
 	p := c.v.plan
-	if p.signature.late() {
+	if p.signature.inBody() {
 		if reason := c.readBodySignatures(); reason != "" {
 			return reason
 		}
 	}
-	for i := range c.lanes {
-		l := &c.lanes[i]
-		if p.timestamp.late() && l.content.has(wordTimestamp, "") {
-			if reason := c.readTime(l); reason != "" {
+	for i := range c.candidates {
+		cand := &c.candidates[i]
+		if p.timestamp.inBody() && cand.content.has(segTimestamp, "") {
+			if reason := c.readTimestamp(cand); reason != "" {
 				return reason
 			}
 		}
-		if l.content.fields && !p.scheme.UnboundBody {
-			if reason := c.checkNoOtherFields(l); reason != "" {
+		if cand.content.formFields && !p.scheme.UnboundBody {
+			if reason := c.checkNoOtherFields(cand); reason != "" {
 				return reason
 			}
 		}
-		if reason := c.checkEnds(l); reason != "" {
+		if reason := c.checkBodyBoundaries(cand); reason != "" {
 			return reason
 		}
-		if reason := c.readSignedFields(l); reason != "" {
+		if reason := c.readSignedFields(cand); reason != "" {
 			return reason
 		}
 	}
 	return ""
 }
 
-// readBodySignatures makes a lane for each signature that stands in the body.
+// readBodySignatures makes a candidate for each signature that stands in the body.
 func (c *check) readBodySignatures() Reason {
 	p := c.v.plan
 	elements := []jsonDocument{nil}
@@ -81,22 +81,22 @@ func (c *check) readBodySignatures() Reason {
 		if reason != "" {
 			return reason
 		}
-		before := len(c.lanes)
+		before := len(c.candidates)
 		if reason := c.addSignature(text); reason != "" {
 			return reason
 		}
-		for i := range c.lanes[before:] {
-			c.lanes[before+i].document = element
+		for i := range c.candidates[before:] {
+			c.candidates[before+i].document = element
 		}
 	}
-	if reason := c.readTimes(); reason != "" {
+	if reason := c.readTimestamps(); reason != "" {
 		return reason
 	}
-	return c.start()
+	return c.startHashing()
 }
 
 // checkNoOtherFields refuses a form with fields that nothing signs.
-func (c *check) checkNoOtherFields(l *lane) Reason {
+func (c *check) checkNoOtherFields(cand *candidate) Reason {
 	p := c.v.plan
 	pairs, reason := c.in.form()
 	if reason != "" {
@@ -104,7 +104,7 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 	}
 	for _, pair := range pairs {
 		signature := p.signature.in == "form" && pair.name == p.signature.name
-		if !signature && !p.holds(l.content, "form", pair.name) {
+		if !signature && !p.refersTo(cand.content, "form", pair.name) {
 			return ReasonUnboundBody
 		}
 	}
@@ -113,20 +113,20 @@ func (c *check) checkNoOtherFields(l *lane) Reason {
 
 // readSignedFields reads an id and an event type that stand in the body and
 // in the content.
-func (c *check) readSignedFields(l *lane) Reason {
+func (c *check) readSignedFields(cand *candidate) Reason {
 	for _, field := range []struct {
 		at                 place
-		word               word
+		word               segmentKind
 		to                 *string
 		missing, malformed Reason
 	}{
-		{c.v.plan.id, wordID, &c.in.id, ReasonMissingID, ReasonMalformedID},
-		{c.v.plan.eventType, wordEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
+		{c.v.plan.id, segID, &c.in.id, ReasonMissingID, ReasonMalformedID},
+		{c.v.plan.eventType, segEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
 	} {
-		if !field.at.late() || !l.content.has(field.word, "") {
+		if !field.at.inBody() || !cand.content.has(field.word, "") {
 			continue
 		}
-		value, found, reason := c.in.value(field.at, l.document)
+		value, found, reason := c.in.value(field.at, cand.document)
 		switch {
 		case reason != "":
 			return reason
@@ -141,18 +141,18 @@ func (c *check) readSignedFields(l *lane) Reason {
 }
 
 // checkLateTime judges a time that stands in the body, which is proven by now.
-func (c *check) checkLateTime(l *lane) Reason {
-	if !c.v.plan.timestamp.late() {
+func (c *check) checkBodyTimestamp(cand *candidate) Reason {
+	if !c.v.plan.timestamp.inBody() {
 		return ""
 	}
-	if !l.timed {
-		c.in.trusted = true
-		if reason := c.readTime(l); reason != "" {
+	if !cand.hasTime {
+		c.in.authenticated = true
+		if reason := c.readTimestamp(cand); reason != "" {
 			return reason
 		}
 	}
-	for i := range c.lanes {
-		if reason := c.judgeTime(&c.lanes[i]); reason != "" {
+	for i := range c.candidates {
+		if reason := c.checkTimestamp(&c.candidates[i]); reason != "" {
 			return reason
 		}
 	}
@@ -161,14 +161,14 @@ func (c *check) checkLateTime(l *lane) Reason {
 
 // readLateFields reads the id and the event type that stand in the body. They
 // only inform: what isn't there, or has no form that can be shown, is empty.
-func (c *check) readLateFields() {
+func (c *check) readBodyFields() {
 	p := c.v.plan
-	c.readLateForm(p.id, &c.in.id)
-	c.readLateForm(p.eventType, &c.in.eventType)
-	c.readLateJSON()
+	c.readFormField(p.id, &c.in.id)
+	c.readFormField(p.eventType, &c.in.eventType)
+	c.readJSONFields()
 }
 
-func (c *check) readLateForm(at place, to *string) {
+func (c *check) readFormField(at place, to *string) {
 	if at.in != "form" || *to != "" {
 		return
 	}
@@ -177,9 +177,9 @@ func (c *check) readLateForm(at place, to *string) {
 	}
 }
 
-func (c *check) readLateJSON() {
+func (c *check) readJSONFields() {
 	p := c.v.plan
-	if len(p.lateJSON) == 0 || c.in.size == 0 {
+	if len(p.jsonFields) == 0 || c.in.size == 0 {
 		return
 	}
 	body, size := c.in.body, c.in.size
@@ -190,18 +190,18 @@ func (c *check) readLateJSON() {
 		}
 		body, size = bytes.NewReader(document), int64(len(document))
 	}
-	spans := c.spans[:len(p.lateJSON)]
-	_ = findJSON(body, size, p.lateJSON, spans, false) // what it finds before an error counts
+	spans := c.spans[:len(p.jsonFields)]
+	_ = findJSON(body, size, p.jsonFields, spans, false) // what it finds before an error counts
 	if p.id.in == "json" {
-		readLateText(body, spans[0], &p.id, &c.in.id)
+		setJSONField(body, spans[0], &p.id, &c.in.id)
 		spans = spans[1:]
 	}
 	if p.eventType.in == "json" {
-		readLateText(body, spans[0], &p.eventType, &c.in.eventType)
+		setJSONField(body, spans[0], &p.eventType, &c.in.eventType)
 	}
 }
 
-func readLateText(body io.ReaderAt, span jsonSpan, at *place, to *string) {
+func setJSONField(body io.ReaderAt, span jsonSpan, at *place, to *string) {
 	if *to != "" {
 		return
 	}

@@ -13,40 +13,40 @@ import (
 // in the scheme is refused when it is compiled, the rest in each message.
 
 // ends are what to mind where the body meets what is signed beside it.
-type ends struct {
+type boundaries struct {
 	// bracketed: a value of free length meets the body with nothing in between.
 	// The body must then be a JSON object or array, whose brackets show where it
 	// ends, and the value may hold none.
-	bracketed   bool
-	first, last edge
-	urlBeside   bool // the URL meets the body
+	needBrackets bool
+	start, end   bodyEdge
+	urlBeside    bool // the URL meets the body
 	// urlApart are parts of the URL with the literals that part them from what is
 	// beside them. Where path or query hold one too, the body must be JSON.
-	urlApart []urlEdge
+	urlDelimiters []urlDelimiter
 	// urlPairs are those before another part of the URL, which may not hold one.
-	urlPairs []urlEdge
+	urlSeparators []urlDelimiter
 }
 
 // shared says whether the body's ends are to be minded at all.
-func (e *ends) shared() bool {
-	return e.bracketed || len(e.urlApart) > 0 || e.first != edge{} || e.last != edge{}
+func (e *boundaries) ambiguous() bool {
+	return e.needBrackets || len(e.urlDelimiters) > 0 || e.start != bodyEdge{} || e.end != bodyEdge{}
 }
 
 // edge is what an end of the body may not be, for it could belong to what is
 // beside it.
-type edge struct {
-	digits  bool   // a digit: a time stands there that could end elsewhere
-	literal string // a piece of this, which parts it from a value
+type bodyEdge struct {
+	noDigit   bool   // a digit: a time stands there that could end elsewhere
+	delimiter string // a piece of this, which parts it from a value
 }
 
 // urlEdge is a part of the URL with a literal beside it.
-type urlEdge struct {
-	part    *segment
-	literal string
+type urlDelimiter struct {
+	part *segment
+	text string
 }
 
 // at is the segment at an index, an empty one beyond either end.
-func (t *template) at(i int) *segment {
+func (t *template) segmentAt(i int) *segment {
 	if i < 0 || i >= len(t.segments) {
 		return new(segment)
 	}
@@ -54,45 +54,45 @@ func (t *template) at(i int) *segment {
 }
 
 // literal is the text of the literal at an index, "" where there is none.
-func (t *template) literal(i int) string {
-	if s := t.at(i); s.word == wordLiteral {
+func (t *template) literalAt(i int) string {
+	if s := t.segmentAt(i); s.kind == segLiteral {
 		return s.text
 	}
 	return ""
 }
 
 // bound notes the literals beside each value.
-func (t *template) bound() {
+func (t *template) setDelimiters() {
 	last := len(t.segments) - 1
 	for i := range t.segments {
 		seg := &t.segments[i]
 		// A literal at either end separates the value from nothing.
 		if i > 1 {
-			seg.before = t.literal(i - 1)
+			seg.before = t.literalAt(i - 1)
 		}
 		if i < last-1 {
-			seg.after = t.literal(i + 1)
+			seg.after = t.literalAt(i + 1)
 		}
 		// Behind a time, which has one length, the literal that parts it from the
 		// body shows where the value ends.
-		if t.body >= 0 && i == t.body+3 && t.at(i-1).word == wordTimestamp {
-			seg.before = t.literal(i - 2)
+		if t.body >= 0 && i == t.body+3 && t.segmentAt(i-1).kind == segTimestamp {
+			seg.before = t.literalAt(i - 2)
 		}
-		if i == t.body-3 && t.at(i+1).word == wordTimestamp {
-			seg.after = t.literal(i + 2)
+		if i == t.body-3 && t.segmentAt(i+1).kind == segTimestamp {
+			seg.after = t.literalAt(i + 2)
 		}
 	}
 }
 
 // oneWild refuses a value that may hold the separators beside another that can:
 // what is signed would read two ways. The body is one, and so are parts of the URL.
-func (t *template) oneWild(text string) error {
+func (t *template) checkUnrestricted(text string) error {
 	wild, free := 0, 0
 	for _, seg := range t.segments {
-		if seg.wild {
+		if seg.unrestricted {
 			wild++
 		}
-		if seg.wild || seg.word == wordBody || seg.isPath() && (inURL(seg.before) || inURL(seg.after)) {
+		if seg.unrestricted || seg.kind == segBody || seg.isURLPart() && (canOccurInURL(seg.before) || canOccurInURL(seg.after)) {
 			free++
 		}
 	}
@@ -104,26 +104,26 @@ func (t *template) oneWild(text string) error {
 
 // isFree says whether whoever sends a message chooses how long a segment's value
 // is.
-func (p *plan) isFree(s *segment) bool {
-	switch s.word {
-	case wordHeaderOf, wordQueryOf, wordFieldOf, wordJSONOf, wordFormOf:
+func (p *plan) hasVariableLength(s *segment) bool {
+	switch s.kind {
+	case segHeader, segQueryParam, segListItem, segJSON, segFormField:
 		return true
-	case wordID:
-		return !p.id.fixed
-	case wordEventType:
-		return !p.eventType.fixed
-	case wordBodyHash:
+	case segID:
+		return !p.id.fixedLength
+	case segEventType:
+		return !p.eventType.fixedLength
+	case segBodyHash:
 		return s.optional
-	case wordTimestamp:
+	case segTimestamp:
 		return p.scheme.Timestamp.Format == "unix_or_ms" || p.scheme.Timestamp.Optional
 	}
-	return s.isPath()
+	return s.isURLPart()
 }
 
 // isPath says whether a segment is a part of the URL that its sender chooses.
-func (s *segment) isPath() bool {
-	switch s.word {
-	case wordURL, wordURLNoQuery, wordURI, wordPath, wordQuery:
+func (s *segment) isURLPart() bool {
+	switch s.kind {
+	case segURL, segURLNoQuery, segURI, segPath, segQuery:
 		return true
 	}
 	return false
@@ -135,10 +135,10 @@ func (s *segment) isPath() bool {
 func (p *plan) checkNeighbours(t *template, text string) error {
 	for i := 1; i < len(t.segments) && !p.scheme.UnboundBody; i++ {
 		before := i - 1
-		for before > 0 && t.segments[before].word != wordLiteral && !p.isFree(&t.segments[before]) {
+		for before > 0 && t.segments[before].kind != segLiteral && !p.hasVariableLength(&t.segments[before]) {
 			before--
 		}
-		if p.isFree(&t.segments[before]) && p.isFree(&t.segments[i]) {
+		if p.hasVariableLength(&t.segments[before]) && p.hasVariableLength(&t.segments[i]) {
 			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, give an id a pattern that admits one length only, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
 		}
 	}
@@ -147,84 +147,84 @@ func (p *plan) checkNeighbours(t *template, text string) error {
 
 // partURL notes the literals beside the parts of the URL, as far as a URL can hold
 // them.
-func (t *template) partURL() {
+func (t *template) setURLDelimiters() {
 	for i := range t.segments {
 		s := &t.segments[i]
 		for _, literal := range [...]string{s.before, s.after} {
-			if s.isPath() && t.body >= 0 && inURL(literal) {
-				t.urlApart = append(t.urlApart, urlEdge{s, literal})
+			if s.isURLPart() && t.body >= 0 && canOccurInURL(literal) {
+				t.urlDelimiters = append(t.urlDelimiters, urlDelimiter{s, literal})
 			}
 		}
-		if s.isPath() && inURL(s.after) && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isPath() }) {
-			t.urlPairs = append(t.urlPairs, urlEdge{s, s.after})
+		if s.isURLPart() && canOccurInURL(s.after) && slices.ContainsFunc(t.segments[i+1:], func(s segment) bool { return s.isURLPart() }) {
+			t.urlSeparators = append(t.urlSeparators, urlDelimiter{s, s.after})
 		}
 	}
 }
 
 // inURL says whether a literal can stand in a URL.
-func inURL(literal string) bool {
+func canOccurInURL(literal string) bool {
 	return literal != "" && !strings.ContainsAny(literal, "\t\r\n")
 }
 
 // joinBody notes what meets the body with nothing in between, or with a literal
 // that could stand elsewhere, so that no byte can move from one to the other.
-func (p *plan) joinBody(t *template) {
-	t.partURL()
+func (p *plan) setBoundaries(t *template) {
+	t.setURLDelimiters()
 	if t.body < 0 {
 		return
 	}
 	for _, side := range [...]int{-1, 1} {
-		next, beyond, end := t.at(t.body+side), t.at(t.body+2*side), &t.first
+		next, beyond, end := t.segmentAt(t.body+side), t.segmentAt(t.body+2*side), &t.start
 		if side > 0 {
-			end = &t.last
+			end = &t.end
 		}
 		switch {
-		case next.word == wordTimestamp:
-			p.joinTime(t, end, next, beyond)
-		case next.isPath(), next.word == wordHost, next.word == wordHostPort, next.word == wordFunc:
-			t.urlBeside, t.bracketed = true, true
-		case next.word == wordJSONOf, next.word == wordFormOf:
+		case next.kind == segTimestamp:
+			p.joinTimestamp(t, end, next, beyond)
+		case next.isURLPart(), next.kind == segHost, next.kind == segHostPort, next.kind == segFunc:
+			t.urlBeside, t.needBrackets = true, true
+		case next.kind == segJSON, next.kind == segFormField:
 			// They stand in the body themselves.
-		case p.isFree(next):
-			p.meet(t, next)
-		case next.word == wordID, next.word == wordEventType:
-			p.meet(t, beyond) // as these have one length
-		case next.word == wordLiteral && len(next.text) > 1 && (p.isFree(beyond) || beyond.word == wordFunc):
-			end.literal = next.text
+		case p.hasVariableLength(next):
+			p.joinVariable(t, next)
+		case next.kind == segID, next.kind == segEventType:
+			p.joinVariable(t, beyond) // as these have one length
+		case next.kind == segLiteral && len(next.text) > 1 && (p.hasVariableLength(beyond) || beyond.kind == segFunc):
+			end.delimiter = next.text
 		}
 	}
 }
 
 // meet notes a value of free length that nothing but values of one length part from
 // the body.
-func (p *plan) meet(t *template, s *segment) {
-	if p.isFree(s) {
-		s.besideBody, t.bracketed, t.urlBeside = true, true, t.urlBeside || s.isPath()
+func (p *plan) joinVariable(t *template, s *segment) {
+	if p.hasVariableLength(s) {
+		s.besideBody, t.needBrackets, t.urlBeside = true, true, t.urlBeside || s.isURLPart()
 	}
 }
 
 // joinTime is about a time that meets the body: it could be a shorter or longer
 // one, or none; or a value beyond it could hold it, and begin the body later.
-func (p *plan) joinTime(t *template, end *edge, time, beyond *segment) {
-	p.meet(t, beyond)
-	if p.isFree(time) || p.isFree(beyond) || beyond.word == wordFunc {
-		end.digits = true
-		t.bracketed = t.bracketed || p.scheme.Timestamp.Format == "http_date"
+func (p *plan) joinTimestamp(t *template, end *bodyEdge, time, beyond *segment) {
+	p.joinVariable(t, beyond)
+	if p.hasVariableLength(time) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
+		end.noDigit = true
+		t.needBrackets = t.needBrackets || p.scheme.Timestamp.Format == "http_date"
 	}
 }
 
 // blurs says whether a value holds what shows where it ends: the literals beside
 // it, whole, or as much of one as makes a second one with what stands there.
-func (s *segment) blurs(value string) bool {
-	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonBlanks)) {
+func (s *segment) isAmbiguous(value string) bool {
+	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonSpace)) {
 		return true
 	}
-	return repeats(s.before, value, false) || repeats(s.after, value, true)
+	return recurs(s.before, value, false) || recurs(s.after, value, true)
 }
 
 // repeats says whether a literal stands a second time in a value that it stands
 // before or after, or in both together.
-func repeats(literal, value string, after bool) bool {
+func recurs(literal, value string, after bool) bool {
 	switch {
 	case literal == "":
 		return false
@@ -236,15 +236,15 @@ func repeats(literal, value string, after bool) bool {
 
 // checkEnds refuses a body whose ends can't be told from what is signed right
 // beside them.
-func (c *check) checkEnds(l *lane) Reason {
-	t := l.content
-	held, reason := c.literalsInURL(t)
+func (c *check) checkBodyBoundaries(cand *candidate) Reason {
+	t := cand.content
+	held, reason := c.checkURLDelimiters(t)
 	switch {
 	case reason != "":
 		return reason
 	case c.in.size == 0 && (held || t.urlBeside && strings.ContainsAny(string(c.in.appendURI(nil)), "[]")):
 		return ReasonMalformedBody
-	case c.in.size == 0, !t.shared():
+	case c.in.size == 0, !t.ambiguous():
 		return ""
 	}
 	n := min(c.in.size, int64(len(c.buffer)/2))
@@ -254,8 +254,8 @@ func (c *check) checkEnds(l *lane) Reason {
 	}
 	whole, half := brackets(head, tail)
 	// A bracket at one end only may be that of JSON with a piece of the URL.
-	bracketed := t.bracketed || held || half && len(t.urlApart) > 0
-	if t.first.blurs(head, false) || t.last.blurs(tail, true) || bracketed && !whole {
+	bracketed := t.needBrackets || held || half && len(t.urlDelimiters) > 0
+	if t.start.isAmbiguous(head, false) || t.end.isAmbiguous(tail, true) || bracketed && !whole {
 		return ReasonMalformedBody
 	}
 	return ""
@@ -263,10 +263,10 @@ func (c *check) checkEnds(l *lane) Reason {
 
 // literalsInURL says whether the URL holds a literal that parts it from the body.
 // JSON alone then shows where the body begins, and the URL may hold no piece of it.
-func (c *check) literalsInURL(t *template) (held bool, reason Reason) {
-	for _, edge := range t.urlApart {
-		text := c.in.chosen(edge.part)
-		if !strings.Contains(text, edge.literal) {
+func (c *check) checkURLDelimiters(t *template) (held bool, reason Reason) {
+	for _, edge := range t.urlDelimiters {
+		text := c.in.urlPart(edge.part)
+		if !strings.Contains(text, edge.text) {
 			continue
 		}
 		if strings.ContainsAny(text, "{}[]\"") {
@@ -280,7 +280,7 @@ func (c *check) literalsInURL(t *template) (held bool, reason Reason) {
 // brackets says whether a body of this beginning and this end can be a JSON object
 // or array, or has a bracket of one at either end.
 func brackets(head, tail []byte) (whole, half bool) {
-	head, tail = bytes.TrimLeft(head, jsonBlanks), bytes.TrimRight(tail, jsonBlanks)
+	head, tail = bytes.TrimLeft(head, jsonSpace), bytes.TrimRight(tail, jsonSpace)
 	if len(head) == 0 || len(tail) == 0 {
 		return false, false
 	}
@@ -290,11 +290,11 @@ func brackets(head, tail []byte) (whole, half bool) {
 
 // chosen is the path and the query of a part of the URL: scheme and host are those
 // of the site.
-func (in *input) chosen(part *segment) string {
-	switch part.word {
-	case wordURL, wordURI:
+func (in *input) urlPart(part *segment) string {
+	switch part.kind {
+	case segURL, segURI:
 		return string(in.appendURI(nil))
-	case wordQuery:
+	case segQuery:
 		return in.url.RawQuery
 	}
 	return in.path
@@ -302,28 +302,28 @@ func (in *input) chosen(part *segment) string {
 
 // blurs says whether the body's beginning, or with after its end, could belong to
 // what is beside it.
-func (e edge) blurs(body []byte, after bool) bool {
-	n := max(min(len(e.literal)-1, len(body)), 0)
+func (e bodyEdge) isAmbiguous(body []byte, after bool) bool {
+	n := max(min(len(e.delimiter)-1, len(body)), 0)
 	near, nearest := body[:n], body[0]
 	if after {
 		near, nearest = body[len(body)-n:], body[len(body)-1]
 	}
-	return e.digits && isDigit(nearest) || repeats(e.literal, string(near), after)
+	return e.noDigit && isDigit(nearest) || recurs(e.delimiter, string(near), after)
 }
 
 // jsonBlanks may stand around a JSON document. No value beside it may begin or
 // end with one.
-const jsonBlanks = " \t\r\n"
+const jsonSpace = " \t\r\n"
 
 // checkURL refuses a URL that could have swallowed an end of a JSON body, one that
 // holds, unescaped, what no sender leaves so; and one whose parts could be cut
 // elsewhere.
-func (c *check) checkURL(l *lane) Reason {
-	if l.content.urlBeside && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
+func (c *check) checkURL(cand *candidate) Reason {
+	if cand.content.urlBeside && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
 	}
-	for _, edge := range l.content.urlPairs {
-		if repeats(edge.literal, c.in.chosen(edge.part), true) {
+	for _, edge := range cand.content.urlSeparators {
+		if recurs(edge.text, c.in.urlPart(edge.part), true) {
 			return ReasonMalformedField
 		}
 	}

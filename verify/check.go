@@ -58,32 +58,32 @@ var checks = sync.Pool{New: func() any { return new(check) }}
 
 // recycle makes the check another request's.
 func (c *check) recycle() {
-	c.release()
-	c.in.done()
+	c.releaseAllStates()
+	c.in.releaseSlot()
 	*c = check{}
 	checks.Put(c)
 }
 
 // check is what a Check holds.
 type check struct {
-	v      *Verifier
-	in     input
-	lanes  []lane
-	digest string // what the URL says of the body,
-	bound  bool   // where it says it
-	bare   bool   // nothing would bind a body
-	holed  bool   // a NUL byte went by
-	faulty Reason // why the head is refused, unless the body is a handshake
-	hashes []hash.Hash
-	size   int64
-	reply  *Reply
+	v             *Verifier
+	in            input
+	candidates    []candidate
+	urlDigest     string // what the URL says of the body,
+	hasURLDigest  bool   // where it says it
+	bodyForbidden bool   // nothing would bind a body
+	hasNUL        bool   // a NUL byte went by
+	headReason    Reason // why the head is refused, unless the body is a handshake
+	bodyHashes    []hash.Hash
+	size          int64
+	reply         *Reply
 
-	// Room for the usual request: one lane, two signatures, two secrets.
-	oneLane   [1]lane
-	twoMACs   [2]mac
-	twoStates [2]hash.Hash
-	buffer    [128]byte
-	spans     [2]jsonSpan
+	// Room for the usual request: one candidate, two signatures, two secrets.
+	oneCandidate [1]candidate
+	twoMACs      [2]mac
+	twoStates    [2]hash.Hash
+	buffer       [128]byte
+	spans        [2]jsonSpan
 }
 
 // begin makes the checks that need no body.
@@ -97,103 +97,103 @@ func (c *check) begin() Reason {
 	if c.in.method != http.MethodPost {
 		return ReasonMethodNotAllowed
 	}
-	for _, step := range [...]func() Reason{c.readSignature, c.readTimes, c.readHeaders, c.checkContentType, c.start} {
+	for _, step := range [...]func() Reason{c.readSignature, c.readTimestamps, c.readHeadFields, c.checkContentType, c.startHashing} {
 		if reason := step(); reason != "" {
 			if !c.mayBeChallenge() {
 				return reason
 			}
-			c.release()
-			c.lanes, c.faulty = c.lanes[:0], reason
+			c.releaseAllStates()
+			c.candidates, c.headReason = c.candidates[:0], reason
 			return ""
 		}
 	}
 	for _, h := range c.v.plan.bodyHashes {
-		c.hashes = append(c.hashes, h.New())
+		c.bodyHashes = append(c.bodyHashes, h.New())
 	}
 	return ""
 }
 
-// start readies the lanes: their spellings, and where the body can
+// start readies the candidates: their spellings, and where the body can
 // be hashed while it comes in, what is signed before it.
-func (c *check) start() Reason {
-	if c.v.plan.urls {
-		c.spell()
+func (c *check) startHashing() Reason {
+	if c.v.plan.signsURL {
+		c.addURLForms()
 	}
-	for i := range c.lanes {
-		l := &c.lanes[i]
-		if reason := c.checkURL(l); reason != "" {
+	for i := range c.candidates {
+		cand := &c.candidates[i]
+		if reason := c.checkURL(cand); reason != "" {
 			return reason
 		}
-		if !l.content.stream || c.in.body != nil || c.v.plan.paired {
+		if !cand.content.streamable || c.in.body != nil || c.v.plan.asymmetric {
 			continue
 		}
-		c.take(l)
-		if reason := c.feed(l, l.content.segments[:l.content.body]); reason != "" {
+		c.acquireStates(cand)
+		if reason := c.writeSegments(cand, cand.content.segments[:cand.content.body]); reason != "" {
 			return reason
 		}
-		l.streaming = true
+		cand.streaming = true
 	}
 	return ""
 }
 
-// spell gives each lane the URL's origin, and makes a second lane where that may
+// spell gives each candidate the URL's origin, and makes a second candidate where that may
 // be spelt with or without its default port, or a function knows two spellings.
-func (c *check) spell() {
-	for i := range c.lanes {
-		c.lanes[i].origin = c.in.origin()
+func (c *check) addURLForms() {
+	for i := range c.candidates {
+		c.candidates[i].origin = c.in.origin()
 	}
-	if slices.ContainsFunc(c.v.plan.content.segments, func(s segment) bool { return s.word == wordFunc && s.function.twoWays }) {
-		for _, l := range slices.Clone(c.lanes) {
-			l.respelt = true
-			c.lanes = append(c.lanes, l)
+	if slices.ContainsFunc(c.v.plan.content.segments, func(s segment) bool { return s.kind == segFunc && s.function.hasAltForm }) {
+		for _, cand := range slices.Clone(c.candidates) {
+			cand.altForm = true
+			c.candidates = append(c.candidates, cand)
 		}
 	}
 	if c.v.plan.scheme.DefaultPort != "either" {
 		return
 	}
 	if other, ok := c.in.otherOrigin(); ok {
-		for _, l := range slices.Clone(c.lanes) {
-			l.origin = other
-			c.lanes = append(c.lanes, l)
+		for _, cand := range slices.Clone(c.candidates) {
+			cand.origin = other
+			c.candidates = append(c.candidates, cand)
 		}
 	}
 }
 
-// feed gives a lane's hash states what the segments stand for.
-func (c *check) feed(l *lane, segments []segment) Reason {
+// feed gives a candidate's hash states what the segments stand for.
+func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 	if len(segments) == 0 {
 		return ""
 	}
 	var text []byte
 	for i, k := range c.v.keys {
-		if i == 0 || l.content.secret {
+		if i == 0 || cand.content.usesSecret {
 			text = c.buffer[:0]
 			for j := range segments {
 				var reason Reason
-				if text, reason = c.in.append(text, &segments[j], l, k.secret); reason != "" {
+				if text, reason = c.in.append(text, &segments[j], cand, k.secret); reason != "" {
 					return reason
 				}
 			}
 		}
-		l.states[i].Write(text)
+		cand.states[i].Write(text)
 	}
 	return ""
 }
 
 // write takes a piece of the body.
 func (c *check) write(p []byte) {
-	for i := range c.lanes {
-		if c.lanes[i].streaming {
-			for _, h := range c.lanes[i].states {
+	for i := range c.candidates {
+		if c.candidates[i].streaming {
+			for _, h := range c.candidates[i].states {
 				h.Write(p)
 			}
 		}
 	}
-	for _, h := range c.hashes {
+	for _, h := range c.bodyHashes {
 		h.Write(p)
 	}
 	if c.v.plan.scheme.Construction == "hash" && bytes.IndexByte(p, 0) >= 0 {
-		c.holed = true
+		c.hasNUL = true
 	}
 	c.size += int64(len(p))
 }
@@ -203,30 +203,30 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return nil, ReasonUnreadableBody
 	}
 	c.in.body, c.in.size = body, size
-	if c.faulty != "" {
-		return c.unsigned()
+	if c.headReason != "" {
+		return c.answerUnsigned()
 	}
-	if c.holed {
+	if c.hasNUL {
 		// A plain hash can be extended by whoever has seen it, but not without
 		// the padding in between, which is full of NUL bytes.
 		return nil, ReasonMalformedBody
 	}
-	if reason := c.checkDigest(); reason != "" {
+	if reason := c.checkBodyDigest(); reason != "" {
 		return nil, reason
 	}
 	if reason := c.readBody(); reason != "" {
 		return nil, reason
 	}
-	l, secret, reason := c.verdict()
+	cand, secret, reason := c.findMatch()
 	if reason != "" {
 		return nil, reason
 	}
-	if reason := c.checkLateTime(l); reason != "" {
+	if reason := c.checkBodyTimestamp(cand); reason != "" {
 		return nil, reason
 	}
-	c.readLateFields()
-	m := c.message(l, secret)
-	if reason := c.checkOracle(l); reason != "" {
+	c.readBodyFields()
+	m := c.newMessage(cand, secret)
+	if reason := c.checkOracle(cand); reason != "" {
 		return nil, reason
 	}
 	if h := c.v.handshake; h != nil && h.signed != nil {
@@ -242,35 +242,35 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 
 // unsigned answers a handshake that nothing signs, and refuses anything else for
 // what is wrong with its head.
-func (c *check) unsigned() (*Message, Reason) {
+func (c *check) answerUnsigned() (*Message, Reason) {
 	reply := c.v.handshake.unsigned(c)
 	if reply == nil {
-		return nil, c.faulty
+		return nil, c.headReason
 	}
-	return c.v.unsigned(reply), ""
+	return c.v.unsignedMessage(reply), ""
 }
 
-// take gives a lane its hash states.
-func (c *check) take(l *lane) {
-	if l.states == nil && l == &c.lanes[0] {
-		l.states = c.twoStates[:0]
+// take gives a candidate its hash states.
+func (c *check) acquireStates(cand *candidate) {
+	if cand.states == nil && cand == &c.candidates[0] {
+		cand.states = c.twoStates[:0]
 	}
-	for _, k := range c.v.keys[len(l.states):] {
-		l.states = append(l.states, k.get())
+	for _, k := range c.v.keys[len(cand.states):] {
+		cand.states = append(cand.states, k.get())
 	}
 }
 
-// give gives a lane's hash states back.
-func (c *check) give(l *lane) {
-	for i, h := range l.states {
+// give gives a candidate's hash states back.
+func (c *check) releaseStates(cand *candidate) {
+	for i, h := range cand.states {
 		c.v.keys[i].put(h)
 	}
-	l.states = nil
+	cand.states = nil
 }
 
 // release gives all hash states back.
-func (c *check) release() {
-	for i := range c.lanes {
-		c.give(&c.lanes[i])
+func (c *check) releaseAllStates() {
+	for i := range c.candidates {
+		c.releaseStates(&c.candidates[i])
 	}
 }

@@ -25,34 +25,34 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.stream = t.body >= 0
-	t.fields = t.has(wordFormOf, "") && !t.whole()
-	p.joinBody(t)
+	t.streamable = t.body >= 0
+	t.formFields = t.has(segFormField, "") && !t.includesBody()
+	p.setBoundaries(t)
 	if err := p.checkNeighbours(t, text); err != nil {
 		return nil, err
 	}
 	for i, seg := range t.segments {
-		if err := p.checkWord(seg.word); err != nil {
+		if err := p.checkPlaceholder(seg.kind); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
-		if i < t.body && p.late(&seg) {
-			t.stream = false
+		if i < t.body && p.needsBody(&seg) {
+			t.streamable = false
 		}
-		switch seg.word {
-		case wordSecret:
-			t.secret = true
-		case wordBodyHash:
+		switch seg.kind {
+		case segSecret:
+			t.usesSecret = true
+		case segBodyHash:
 			if !slices.Contains(p.bodyHashes, seg.hash) {
 				p.bodyHashes = append(p.bodyHashes, seg.hash)
 			}
-		case wordURL, wordURLNoQuery, wordFunc:
-			p.urls = true
+		case segURL, segURLNoQuery, segFunc:
+			p.signsURL = true
 		}
 	}
 	t.signed = Signed{
-		ID:        t.has(wordID, "") || p.covers(t, p.id),
-		Timestamp: t.has(wordTimestamp, "") || p.covers(t, p.timestamp),
-		EventType: t.has(wordEventType, "") || p.covers(t, p.eventType),
+		ID:        t.has(segID, "") || p.covers(t, p.id),
+		Timestamp: t.has(segTimestamp, "") || p.covers(t, p.timestamp),
+		EventType: t.has(segEventType, "") || p.covers(t, p.eventType),
 		Body:      digest || p.coversBody(t),
 	}
 	return t, p.checkCoverage(t, text)
@@ -62,9 +62,9 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 func (p *plan) checkCoverage(t *template, text string) error {
 	unbound := !t.signed.Body && !p.scheme.UnboundBody
 	switch {
-	case p.scheme.Construction == "hash" && !t.secret:
+	case p.scheme.Construction == "hash" && !t.usesSecret:
 		return fmt.Errorf("%q holds no secret, so that anyone can make this hash; add {secret}, or leave the construction out for an HMAC", text)
-	case p.signature.late() && t.whole():
+	case p.signature.inBody() && t.includesBody():
 		return fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
 	case p.coversSignature(t):
 		return fmt.Errorf("%q covers the signature itself, so that nobody could make one; take that out", text)
@@ -77,61 +77,61 @@ func (p *plan) checkCoverage(t *template, text string) error {
 }
 
 // checkWord refuses the words for which the scheme has no place.
-func (p *plan) checkWord(w word) error {
+func (p *plan) checkPlaceholder(w segmentKind) error {
 	switch {
-	case w == wordTimestamp && p.timestamp.in == "":
+	case w == segTimestamp && p.timestamp.in == "":
 		return errors.New("{timestamp} stands nowhere; set timestamp, such as header X-Acme-Timestamp")
-	case w == wordID && p.id.in == "":
+	case w == segID && p.id.in == "":
 		return errors.New("{id} stands nowhere; set id, such as header X-Acme-Delivery")
-	case w == wordEventType && p.eventType.in == "":
+	case w == segEventType && p.eventType.in == "":
 		return errors.New("{event_type} stands nowhere; set event_type, such as header X-Acme-Event")
-	case w == wordFieldOf && p.scheme.Signature.Separator == "":
+	case w == segListItem && p.scheme.Signature.Separator == "":
 		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
-	case w == wordSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
+	case w == segSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
 		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
 	}
 	return nil
 }
 
 // late says whether a segment needs the body beside streaming it.
-func (p *plan) late(s *segment) bool {
-	switch s.word {
-	case wordBodyHash, wordJSONOf, wordFormOf:
+func (p *plan) needsBody(s *segment) bool {
+	switch s.kind {
+	case segBodyHash, segJSON, segFormField:
 		return true
-	case wordTimestamp:
-		return p.timestamp.late()
-	case wordID:
-		return p.id.late()
-	case wordEventType:
-		return p.eventType.late()
+	case segTimestamp:
+		return p.timestamp.inBody()
+	case segID:
+		return p.id.inBody()
+	case segEventType:
+		return p.eventType.inBody()
 	}
-	return s.isForm()
+	return s.isWholeForm()
 }
 
 // isForm says whether a segment is all of the form that the body then is.
-func (s *segment) isForm() bool {
-	return s.word == wordFormSorted || s.word == wordFunc && s.function.body
+func (s *segment) isWholeForm() bool {
+	return s.kind == segFormSorted || s.kind == segFunc && s.function.coversBody
 }
 
 // covers says whether a content covers the place of a value.
 func (p *plan) covers(t *template, at place) bool {
 	for _, s := range t.segments {
-		if s.word == wordFunc && slices.ContainsFunc(s.function.signs, func(by place) bool { return by.in == at.in && by.name == at.name }) {
+		if s.kind == segFunc && slices.ContainsFunc(s.function.covers, func(by place) bool { return by.in == at.in && by.name == at.name }) {
 			return true
 		}
 	}
 	switch at.in {
 	case "header":
-		return t.has(wordHeaderOf, at.name)
+		return t.has(segHeader, at.name)
 	case "query":
-		return t.has(wordQueryOf, at.name) || t.has(wordQuery, "") || t.has(wordURI, "") || t.has(wordURL, "")
+		return t.has(segQueryParam, at.name) || t.has(segQuery, "") || t.has(segURI, "") || t.has(segURL, "")
 	case "field":
-		return t.has(wordFieldOf, at.name)
+		return t.has(segListItem, at.name)
 	case "json":
 		// An element that is signed for itself has names of its own.
-		return p.each == nil && t.has(wordJSONOf, at.name) || p.coversBody(t)
+		return p.each == nil && t.has(segJSON, at.name) || p.coversBody(t)
 	case "form":
-		return t.has(wordFormOf, at.name) || p.coversBody(t)
+		return t.has(segFormField, at.name) || p.coversBody(t)
 	}
 	return false
 }
@@ -139,35 +139,35 @@ func (p *plan) covers(t *template, at place) bool {
 // coversSignature says whether a content holds what it is the signature of.
 func (p *plan) coversSignature(t *template) bool {
 	if p.signature.in == "header" {
-		return slices.ContainsFunc(p.headers, func(name string) bool { return p.holds(t, "header", name) })
+		return slices.ContainsFunc(p.headers, func(name string) bool { return p.refersTo(t, "header", name) })
 	}
-	return p.holds(t, p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
+	return p.refersTo(t, p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
 }
 
 // holds says whether a content names the value of that place, by where it stands or
 // by what it is.
-func (p *plan) holds(t *template, in, name string) bool {
-	is := func(w word, at place) bool { return at.in == in && at.name == name && t.has(w, "") }
-	return name != "" && t.has(namedWords[in], name) || is(wordTimestamp, p.timestamp) || is(wordID, p.id) || is(wordEventType, p.eventType)
+func (p *plan) refersTo(t *template, in, name string) bool {
+	is := func(w segmentKind, at place) bool { return at.in == in && at.name == name && t.has(w, "") }
+	return name != "" && t.has(namedPlaceholders[in], name) || is(segTimestamp, p.timestamp) || is(segID, p.id) || is(segEventType, p.eventType)
 }
 
 // coversBody says whether a content covers the whole body. Named fields of a
 // form do, since a form that holds others is then refused.
 func (p *plan) coversBody(t *template) bool {
-	return t.whole() || t.has(wordFormOf, "") && !p.scheme.UnboundBody
+	return t.includesBody() || t.has(segFormField, "") && !p.scheme.UnboundBody
 }
 
 // whole says whether a content holds all of the body.
-func (t *template) whole() bool {
+func (t *template) includesBody() bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.word == wordBody || s.word == wordBodyHash || s.isForm()
+		return s.kind == segBody || s.kind == segBodyHash || s.isWholeForm()
 	})
 }
 
 // readsFormAlone says whether a content can be made of a form only.
-func (p *plan) readsFormAlone(t *template) bool {
+func (p *plan) needsForm(t *template) bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.isForm() || s.word == wordFormOf || s.word == wordTimestamp && p.timestamp.in == "form"
+		return s.isWholeForm() || s.kind == segFormField || s.kind == segTimestamp && p.timestamp.in == "form"
 	})
 }
 
@@ -193,7 +193,7 @@ func (p *plan) checkBodyDigest() error {
 	if p.scheme.BodyDigest == "" {
 		return nil
 	}
-	if !p.content.has(wordURL, "") && !p.content.has(wordQuery, "") && !p.content.has(wordURI, "") {
+	if !p.content.has(segURL, "") && !p.content.has(segQuery, "") && !p.content.has(segURI, "") {
 		return errors.New("the digest stands in the URL, which the content does not cover; add {url}")
 	}
 	if !slices.Contains(p.bodyHashes, crypto.SHA256) {
@@ -204,7 +204,7 @@ func (p *plan) checkBodyDigest() error {
 
 // checkTimeCovered refuses a time that no signature covers: it would bound
 // nothing, since anyone can write a new one.
-func (p *plan) checkTimeCovered() error {
+func (p *plan) checkTimestampCovered() error {
 	if p.timestamp.in == "" {
 		return nil
 	}
@@ -248,10 +248,10 @@ func (s Scheme) Bounds() Bounds {
 	if err != nil {
 		return Bounds{}
 	}
-	return p.bounded
+	return p.bounds
 }
 
-func (p *plan) bounds() Bounds {
+func (p *plan) computeBounds() Bounds {
 	b := Bounds{Time: p.scheme.Timestamp.Past >= 0, Body: true, Message: true}
 	for _, t := range p.contents() {
 		b.Time = b.Time && t.signed.Timestamp

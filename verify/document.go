@@ -20,7 +20,7 @@ func parseJSON(raw []byte) (jsonDocument, Reason) {
 // in whichever case, is refused: two readers would see two values.
 func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason) {
 	var span [1]jsonSpan
-	s := jsonScanner{source: bytes.NewReader(d), size: int64(len(d)), paths: []jsonPath{path}, spans: span[:], all: true, strict: true}
+	s := jsonScanner{source: bytes.NewReader(d), size: int64(len(d)), paths: []jsonPath{path}, spans: span[:], toEnd: true, foldCase: true}
 	err := s.find()
 	switch {
 	case err != nil:

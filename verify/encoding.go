@@ -107,7 +107,7 @@ func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 // decodeLong decodes a signature of a size that isn't known. Its text has the
 // length that its bytes need, so that no line breaks get through.
 func (e encoding) decodeLong(text string) (mac, bool) {
-	if len(text) > e.encodedLen(maxSigned) {
+	if len(text) > e.encodedLen(maxSignatureSize) {
 		return mac{}, false
 	}
 	dst := make([]byte, len(text))

@@ -108,7 +108,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 		if err != nil {
 			return nil, ReasonMalformedBody
 		}
-		if !isPlain(part) {
+		if !isUnambiguous(part) {
 			return nil, ReasonMalformedBody
 		}
 		if part.FormName() != name {
@@ -127,7 +127,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 
 // isPlain says whether every reader of forms finds the same name and the same
 // bytes in a part.
-func isPlain(part *multipart.Part) bool {
+func isUnambiguous(part *multipart.Part) bool {
 	switch strings.ToLower(part.Header.Get("Content-Transfer-Encoding")) {
 	case "", "7bit", "8bit", "binary":
 		return part.FormName() != "" && len(part.Header["Content-Disposition"]) == 1

@@ -10,17 +10,17 @@ import (
 // providers whose signed content is more than a template.
 type contentFunc struct {
 	// content appends what the word stands for.
-	content func(in *input, l *lane, dst []byte) ([]byte, Reason)
+	content func(in *input, cand *candidate, dst []byte) ([]byte, Reason)
 
 	// signs are the places that the content covers.
-	signs []place
+	covers []place
 
 	// body says that the content covers the whole body, which it parses.
-	body bool
+	coversBody bool
 
-	// twoWays says that there is a second spelling, that of a lane which is
+	// twoWays says that there is a second spelling, that of a candidate which is
 	// respelt. Either may be signed.
-	twoWays bool
+	hasAltForm bool
 }
 
 // contentFuncs are the functions that contents name.
@@ -28,25 +28,25 @@ var contentFuncs = map[string]*contentFunc{
 	"contentful_path": {content: contentfulPath},
 	"contentful_headers": {
 		content: contentfulHeaders,
-		signs:   []place{{in: "header", name: "X-Contentful-Timestamp"}},
+		covers:  []place{{in: "header", name: "X-Contentful-Timestamp"}},
 	},
 	"hook0_values": {
 		content: hook0Values,
-		signs:   nil, // which headers are signed, the request says
+		covers:  nil, // which headers are signed, the request says
 	},
 	"hubspot_url": {content: hubspotURL},
 	"mercado_pago": {
-		content: mercadoPago,
-		signs:   []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
-		twoWays: true,
+		content:    mercadoPago,
+		covers:     []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
+		hasAltForm: true,
 	},
-	"plivo_v3":    {content: plivoV3, body: true},
-	"twilio_form": {content: twilioForm, body: true},
+	"plivo_v3":    {content: plivoV3, coversBody: true},
+	"twilio_form": {content: twilioForm, coversBody: true},
 }
 
 // contentfulPath is the path and query, escaped once more: the query as one
 // component, then the whole as a URI. Both leave the query in one spelling.
-func contentfulPath(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func contentfulPath(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	path, query, found := strings.Cut(string(in.appendURI(nil)), "?")
 	if found && query != "" {
 		query, _, _ = strings.Cut(query, "?")
@@ -73,7 +73,7 @@ func escapeAll(s, keep string) string {
 
 // contentfulHeaders are the headers that the request itself names, sorted. The
 // list must name the time and itself: otherwise neither would be signed.
-func contentfulHeaders(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func contentfulHeaders(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	const list, timestamp = "x-contentful-signed-headers", "x-contentful-timestamp"
 	text, found, reason := in.headerOnce(canonical(list))
 	if reason != "" {
@@ -134,8 +134,8 @@ func listedHeader(in *input, name string) (string, Reason) {
 // hook0Values are the values of the headers that the signature's h names,
 // joined by dots. A value with a dot would read two ways; event types have
 // some, so theirs is the one that may.
-func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
-	list, found, reason := lookup(l.items, "h")
+func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
+	list, found, reason := lookup(cand.items, "h")
 	if reason != "" {
 		return dst, reason
 	}
@@ -162,11 +162,11 @@ func hook0Values(in *input, l *lane, dst []byte) ([]byte, Reason) {
 }
 
 // hubspotURL is the URL with these escapes decoded, and no others.
-func hubspotURL(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func hubspotURL(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	if path := in.path; strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
 		return dst, ReasonMalformedField // decoded, it would begin a query
 	}
-	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(l.origin))))...), ""
+	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(cand.origin))))...), ""
 }
 
 var hubspotDecode = strings.NewReplacer(
@@ -177,7 +177,7 @@ var hubspotDecode = strings.NewReplacer(
 // mercadoPago is a manifest from which a part is left out when it is absent. The
 // id is signed as it came, say Mercado Pago's libraries since June 2026, or in lower
 // case, says its documentation.
-func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func mercadoPago(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	id, _, reason := in.queryOnce("data.id")
 	if reason != "" {
 		return dst, reason
@@ -189,7 +189,7 @@ func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
 	if len(id) > maxID || len(request) > maxID || strings.Contains(id, ";") || strings.Contains(request, ";") {
 		return dst, ReasonMalformedField
 	}
-	if l.respelt {
+	if cand.altForm {
 		id = strings.ToLower(id)
 	}
 	if id != "" {
@@ -203,7 +203,7 @@ func mercadoPago(in *input, l *lane, dst []byte) ([]byte, Reason) {
 
 // plivoV3 is the URL with its query and the form decoded and sorted. What joins
 // them depends on which of them there are.
-func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func plivoV3(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	query, ok := parsePairs(in.url.RawQuery)
 	if !ok {
 		return dst, ReasonMalformedField
@@ -212,7 +212,7 @@ func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
 	if reason != "" {
 		return dst, reason
 	}
-	dst = append(append(dst, l.origin...), in.path...)
+	dst = append(append(dst, cand.origin...), in.path...)
 	if len(query) > 0 || len(form) > 0 {
 		dst = append(dst, '?')
 	}
@@ -227,7 +227,7 @@ func plivoV3(in *input, l *lane, dst []byte) ([]byte, Reason) {
 
 // twilioForm are the form's fields sorted by name and then by value, each with
 // its name. A field may be repeated; the same one twice is signed once.
-func twilioForm(in *input, l *lane, dst []byte) ([]byte, Reason) {
+func twilioForm(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	form, reason := in.form()
 	if reason != "" {
 		return dst, reason

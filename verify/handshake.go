@@ -21,7 +21,7 @@ type handshake struct {
 
 	// token says that it takes a verify token, and needed that it can't be
 	// answered without one.
-	token, needed bool
+	takesToken, needsToken bool
 
 	// oracle says which strings the handshake signs for anyone who asks, with
 	// the key of the events. Content that is such a string is never accepted as
@@ -36,11 +36,11 @@ const (
 
 // handshakes are the functions that rows name.
 var handshakes = map[string]*handshake{
-	"meta":               {head: metaSubscription, token: true, needed: true},
+	"meta":               {head: metaSubscription, takesToken: true, needsToken: true},
 	"x":                  {head: xCRC, oracle: isChallenge},
 	"linkedin":           {head: linkedinChallenge, oracle: isPlainChallenge},
-	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, token: true, needed: true},
-	"ebay":               {head: ebayChallenge, token: true},
+	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, takesToken: true, needsToken: true},
+	"ebay":               {head: ebayChallenge, takesToken: true},
 	"dropbox":            {head: echoQuery(http.MethodGet, "challenge")},
 	"adobe-io":           {head: echoQuery(http.MethodGet, "challenge")},
 	"nylas":              {head: echoQuery(http.MethodGet, "challenge")},
@@ -49,7 +49,7 @@ var handshakes = map[string]*handshake{
 	"asana":              {head: echoHeader("X-Hook-Secret", "X-Hook-Secret", "X-Hook-Signature")},
 	"smartsheet":         {head: echoHeader("Smartsheet-Hook-Challenge", "Smartsheet-Hook-Response", "")},
 	"okta":               {head: oktaVerification},
-	"adobe-acrobat-sign": {head: acrobatSignClient, token: true},
+	"adobe-acrobat-sign": {head: acrobatSignClient, takesToken: true},
 	"head":               {head: answerHead},
 
 	"woocommerce":      {unsigned: wooCommercePing},
@@ -73,14 +73,14 @@ var handshakes = map[string]*handshake{
 // there is no Options.VerifyToken.
 func (s Scheme) NeedsVerifyToken() bool {
 	h := handshakes[s.Handshake]
-	return h != nil && h.needed
+	return h != nil && h.needsToken
 }
 
 // TakesVerifyToken says whether the scheme's handshake has a use for
 // Options.VerifyToken.
 func (s Scheme) TakesVerifyToken() bool {
 	h := handshakes[s.Handshake]
-	return h != nil && h.token
+	return h != nil && h.takesToken
 }
 
 // isChallenge says whether a string is of the kind that providers send to be

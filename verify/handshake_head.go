@@ -52,7 +52,7 @@ func metaSubscription(c *check) (*Reply, Reason) {
 	if reason != "" || mode != "subscribe" {
 		return nil, ReasonBadChallenge
 	}
-	if c.v.token == "" || subtle.ConstantTimeCompare([]byte(token), []byte(c.v.token)) != 1 {
+	if c.v.verifyToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(c.v.verifyToken)) != 1 {
 		return nil, ReasonBadVerifyToken
 	}
 	return textReply(value), ""
@@ -86,10 +86,10 @@ func braintreeChallenge(c *check) (*Reply, Reason) {
 	if !found {
 		return nil, reason
 	}
-	if c.v.token == "" {
+	if c.v.verifyToken == "" {
 		return nil, ReasonBadVerifyToken
 	}
-	return textReply(c.v.token + "|" + hex.EncodeToString(c.v.keys[0].mac(value))), ""
+	return textReply(c.v.verifyToken + "|" + hex.EncodeToString(c.v.keys[0].mac(value))), ""
 }
 
 func isBraintreeChallenge(s string) bool {
@@ -103,7 +103,7 @@ func ebayChallenge(c *check) (*Reply, Reason) {
 	if !found {
 		return nil, reason
 	}
-	token := cmp.Or(c.v.token, string(c.v.keys[0].secret))
+	token := cmp.Or(c.v.verifyToken, string(c.v.keys[0].secret))
 	query := slices.DeleteFunc(strings.Split(c.in.url.RawQuery, "&"), func(part string) bool {
 		return part == "" || strings.HasPrefix(part, "challenge_code=")
 	})
@@ -127,11 +127,11 @@ func acrobatSignClient(c *check) (*Reply, Reason) {
 		return nil, ReasonBadChallenge
 	}
 	known := 0
-	if c.v.token != "" {
-		known = subtle.ConstantTimeCompare([]byte(value), []byte(c.v.token))
+	if c.v.verifyToken != "" {
+		known = subtle.ConstantTimeCompare([]byte(value), []byte(c.v.verifyToken))
 	}
 	sum := sha256.Sum256([]byte(value))
-	if known|c.v.isSecret(sum[:]) != 1 {
+	if known|c.v.matchesSecret(sum[:]) != 1 {
 		return nil, ReasonBadVerifyToken
 	}
 	r := emptyReply()
@@ -166,7 +166,7 @@ func oktaVerification(c *check) (*Reply, Reason) {
 	if reason := c.readSignature(); reason != "" {
 		return nil, reason
 	}
-	if !c.showsToken() {
+	if !c.hasValidToken() {
 		return nil, ReasonBadSignature
 	}
 	value, _, reason := c.in.headerOnce(header)
@@ -177,7 +177,7 @@ func oktaVerification(c *check) (*Reply, Reason) {
 }
 
 // isSecret is 1 if the SHA-256 is that of one of the secrets, else 0.
-func (v *Verifier) isSecret(sum []byte) int {
+func (v *Verifier) matchesSecret(sum []byte) int {
 	known := 0
 	for _, k := range v.keys {
 		secret := sha256.Sum256(k.secret)
@@ -187,11 +187,11 @@ func (v *Verifier) isSecret(sum []byte) int {
 }
 
 // showsToken says whether what was read as the signature is one of the secrets.
-func (c *check) showsToken() bool {
+func (c *check) hasValidToken() bool {
 	known := 0
-	for i := range c.lanes {
-		for j := range c.lanes[i].macs {
-			known |= c.v.isSecret(c.lanes[i].macs[j].bytes()) // as decodeMAC takes a token
+	for i := range c.candidates {
+		for j := range c.candidates[i].macs {
+			known |= c.v.matchesSecret(c.candidates[i].macs[j].bytes()) // as decodeMAC takes a token
 		}
 	}
 	return known == 1

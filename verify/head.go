@@ -2,7 +2,7 @@ package verify
 
 import "slices"
 
-// readSignature reads the signatures that stand outside the body into lanes.
+// readSignature reads the signatures that stand outside the body into candidates.
 func (c *check) readSignature() Reason {
 	p := c.v.plan
 	switch p.signature.in {
@@ -34,52 +34,52 @@ func (c *check) readSignatureHeaders() Reason {
 			}
 		}
 	}
-	if len(c.lanes) == 0 {
+	if len(c.candidates) == 0 {
 		return first
 	}
 	return ""
 }
 
-// addSignature adds the lanes of one signature's text, or none.
+// addSignature adds the candidates of one signature's text, or none.
 func (c *check) addSignature(text string) Reason {
-	before := len(c.lanes)
-	lanes, reason := c.v.plan.parseSignature(text, c.lanes)
+	before := len(c.candidates)
+	candidates, reason := c.v.plan.parseSignature(text, c.candidates)
 	if reason != "" {
-		lanes = lanes[:before]
+		candidates = candidates[:before]
 	}
-	c.lanes = lanes
+	c.candidates = candidates
 	return reason
 }
 
-// readTimes reads the times that stand outside the body, and drops the lanes
+// readTimes reads the times that stand outside the body, and drops the candidates
 // whose time is off.
-func (c *check) readTimes() Reason {
-	if p := c.v.plan; p.timestamp.in == "" || p.timestamp.late() || len(c.lanes) == 0 {
+func (c *check) readTimestamps() Reason {
+	if p := c.v.plan; p.timestamp.in == "" || p.timestamp.inBody() || len(c.candidates) == 0 {
 		return ""
 	}
 	var first Reason
-	good := c.lanes[:0]
-	for i := range c.lanes {
-		l := c.lanes[i]
-		reason := c.readTime(&l)
+	good := c.candidates[:0]
+	for i := range c.candidates {
+		cand := c.candidates[i]
+		reason := c.readTimestamp(&cand)
 		if reason == "" {
-			reason = c.judgeTime(&l)
+			reason = c.checkTimestamp(&cand)
 		}
 		if reason == "" {
-			good = append(good, l)
+			good = append(good, cand)
 		} else if first == "" {
 			first = reason
 		}
 	}
-	c.lanes = good
+	c.candidates = good
 	if len(good) > 0 {
 		return ""
 	}
 	return first
 }
 
-// readTime reads a lane's time from wherever it stands.
-func (c *check) readTime(l *lane) Reason {
+// readTime reads a candidate's time from wherever it stands.
+func (c *check) readTimestamp(cand *candidate) Reason {
 	p := c.v.plan
 	var value string
 	var found bool
@@ -88,11 +88,11 @@ func (c *check) readTime(l *lane) Reason {
 	case "":
 		return ""
 	case "field":
-		value, found, reason = lookup(l.items, p.timestamp.name)
+		value, found, reason = lookup(cand.items, p.timestamp.name)
 	case "first":
-		value, found = l.first, true
+		value, found = cand.firstItem, true
 	default:
-		value, found, reason = c.in.value(p.timestamp, l.document)
+		value, found, reason = c.in.value(p.timestamp, cand.document)
 	}
 	switch {
 	case reason == ReasonMalformedField:
@@ -108,29 +108,29 @@ func (c *check) readTime(l *lane) Reason {
 	if !ok {
 		return ReasonMalformedTimestamp
 	}
-	l.timestamp, l.time, l.timed = value, t, true
+	cand.timestamp, cand.time, cand.hasTime = value, t, true
 	return ""
 }
 
-func (c *check) judgeTime(l *lane) Reason {
-	if !l.timed {
+func (c *check) checkTimestamp(cand *candidate) Reason {
+	if !cand.hasTime {
 		return ""
 	}
-	return c.v.tolerance.judge(l.time, c.v.now())
+	return c.v.tolerance.check(cand.time, c.v.now())
 }
 
 // readHeaders reads the id and the event type that stand outside the body.
-func (c *check) readHeaders() (reason Reason) {
+func (c *check) readHeadFields() (reason Reason) {
 	p := c.v.plan
-	if c.in.id, reason = c.readOutside(p.id, ReasonMalformedID); reason != "" {
+	if c.in.id, reason = c.readHeadField(p.id, ReasonMalformedID); reason != "" {
 		return reason
 	}
-	c.in.eventType, reason = c.readOutside(p.eventType, ReasonMalformedField)
+	c.in.eventType, reason = c.readHeadField(p.eventType, ReasonMalformedField)
 	return reason
 }
 
-func (c *check) readOutside(at place, malformed Reason) (string, Reason) {
-	if at.in == "" || at.late() {
+func (c *check) readHeadField(at place, malformed Reason) (string, Reason) {
+	if at.in == "" || at.inBody() {
 		return "", ""
 	}
 	value, found, reason := c.in.value(at, nil)
@@ -144,7 +144,7 @@ func (c *check) readOutside(at place, malformed Reason) (string, Reason) {
 // content that goes with the others.
 func (c *check) checkContentType() Reason {
 	p := c.v.plan
-	reads := len(p.scheme.ContentTypes) > 0 || p.formContent != nil || p.readsForm || p.scheme.JSONField != ""
+	reads := len(p.scheme.ContentTypes) > 0 || p.formContent != nil || p.formOnly || p.scheme.JSONField != ""
 	if !reads && p.scheme.BodyDigest == "" {
 		return ""
 	}
@@ -157,21 +157,21 @@ func (c *check) checkContentType() Reason {
 	}
 	if p.scheme.BodyDigest != "" {
 		var reason Reason
-		if c.digest, c.bound, reason = c.in.queryOnce(p.scheme.BodyDigest); c.bound || reason != "" {
+		if c.urlDigest, c.hasURLDigest, reason = c.in.queryOnce(p.scheme.BodyDigest); c.hasURLDigest || reason != "" {
 			return reason
 		}
 	}
 	switch {
 	case p.formContent != nil && media == typeForm:
-		for i := range c.lanes {
-			c.lanes[i].content = p.formContent
+		for i := range c.candidates {
+			c.candidates[i].content = p.formContent
 		}
 	case p.scheme.BodyDigest != "":
-		c.bare = true
+		c.bodyForbidden = true
 		if c.in.size > 0 {
 			return ReasonUnboundBody
 		}
-	case p.readsForm && media != typeForm && c.in.size != 0:
+	case p.formOnly && media != typeForm && c.in.size != 0:
 		return ReasonUnsupportedContentType
 	}
 	return ""

@@ -30,14 +30,14 @@ type input struct {
 	size   int64
 	hashes [crypto.SHA512 + 1][]byte // of the body, by crypto.Hash
 
-	trusted bool // the body is proven: its grammar needs no proof any more
-	parses  bool // it has a place in parsing
+	authenticated bool // the body is proven: its grammar needs no proof any more
+	holdsSlot     bool // it has a place in parsing
 
 	// What was read of it, nil before.
-	raw      []byte       // the body
-	pairs    []pair       // of the body
-	params   []pair       // of the query
-	document jsonDocument // that the body is or holds
+	raw         []byte       // the body
+	formPairs   []pair       // of the body
+	queryParams []pair       // of the query
+	document    jsonDocument // that the body is or holds
 }
 
 // headerOnce is a header that must not be repeated.
@@ -57,19 +57,19 @@ func (in *input) headerOnce(name string) (value string, found bool, reason Reaso
 
 // queryOnce is a parameter of the URL's query that must not be repeated.
 func (in *input) queryOnce(name string) (value string, found bool, reason Reason) {
-	if in.params == nil {
+	if in.queryParams == nil {
 		params, ok := parsePairs(in.url.RawQuery)
 		if !ok {
 			return "", false, ReasonMalformedField
 		}
-		in.params = params
+		in.queryParams = params
 	}
-	return lookup(in.params, name)
+	return lookup(in.queryParams, name)
 }
 
 // parsing has room for those who have a large body in memory. It takes several times
 // its length there, and anybody may send one.
-var parsing = make(chan struct{}, runtime.GOMAXPROCS(0))
+var parseSlots = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // bytes are the whole body. Who may have asked for them calls done.
 func (in *input) bytes() ([]byte, Reason) {
@@ -79,9 +79,9 @@ func (in *input) bytes() ([]byte, Reason) {
 	if in.size > maxParsedBody {
 		return nil, ReasonBodyTooLarge
 	}
-	if in.size > largeBody && !in.parses {
-		parsing <- struct{}{}
-		in.parses = true
+	if in.size > largeBody && !in.holdsSlot {
+		parseSlots <- struct{}{}
+		in.holdsSlot = true
 	}
 	raw := make([]byte, in.size)
 	if in.size > 0 && !in.readAt(raw, 0) {
@@ -92,9 +92,9 @@ func (in *input) bytes() ([]byte, Reason) {
 }
 
 // done is for when nothing of the body is needed any more.
-func (in *input) done() {
-	if in.parses {
-		<-parsing
+func (in *input) releaseSlot() {
+	if in.holdsSlot {
+		<-parseSlots
 	}
 }
 
@@ -114,8 +114,8 @@ func (in *input) contentType() string {
 
 // form are the body's fields.
 func (in *input) form() ([]pair, Reason) {
-	if in.pairs != nil {
-		return in.pairs, ""
+	if in.formPairs != nil {
+		return in.formPairs, ""
 	}
 	raw, reason := in.bytes()
 	if reason != "" {
@@ -128,7 +128,7 @@ func (in *input) form() ([]pair, Reason) {
 	if !ok {
 		return nil, ReasonMalformedBody
 	}
-	in.pairs = pairs
+	in.formPairs = pairs
 	return pairs, ""
 }
 
@@ -161,7 +161,7 @@ func (in *input) json() (jsonDocument, Reason) {
 	return in.document, reason
 }
 
-// value is what stands at a place. The element is the one that a lane is about.
+// value is what stands at a place. The element is the one that a candidate is about.
 func (in *input) value(at place, element jsonDocument) (value string, found bool, reason Reason) {
 	switch at.in {
 	case "header":
@@ -181,7 +181,7 @@ func (in *input) value(at place, element jsonDocument) (value string, found bool
 }
 
 func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
-	if in.trusted && element == nil && in.document == nil && in.plan.scheme.JSONField == "" {
+	if in.authenticated && element == nil && in.document == nil && in.plan.scheme.JSONField == "" {
 		return in.provenJSON(path)
 	}
 	if element == nil {
@@ -250,83 +250,83 @@ func (in *input) hostname() string {
 	return u.Hostname()
 }
 
-// append appends what a segment stands for in a lane. {body} itself is not
+// append appends what a segment stands for in a candidate. {body} itself is not
 // among them: it is streamed or copied by whoever calls.
-func (in *input) append(dst []byte, s *segment, l *lane, secret []byte) ([]byte, Reason) {
-	switch s.word {
-	case wordLiteral:
+func (in *input) append(dst []byte, s *segment, cand *candidate, secret []byte) ([]byte, Reason) {
+	switch s.kind {
+	case segLiteral:
 		return append(dst, s.text...), ""
-	case wordBodyHash:
+	case segBodyHash:
 		if s.optional && in.size == 0 {
 			return dst, ""
 		}
 		return s.encoding.append(dst, in.hashes[s.hash]), ""
-	case wordTimestamp:
-		return append(dst, l.timestamp...), ""
-	case wordMethod:
+	case segTimestamp:
+		return append(dst, cand.timestamp...), ""
+	case segMethod:
 		return append(dst, in.method...), ""
-	case wordURL:
-		return in.appendURI(append(dst, l.origin...)), ""
-	case wordURLNoQuery:
-		return append(append(dst, l.origin...), in.path...), ""
-	case wordURI:
+	case segURL:
+		return in.appendURI(append(dst, cand.origin...)), ""
+	case segURLNoQuery:
+		return append(append(dst, cand.origin...), in.path...), ""
+	case segURI:
 		return in.appendURI(dst), ""
-	case wordHost:
+	case segHost:
 		return append(dst, in.hostname()...), ""
-	case wordHostPort:
+	case segHostPort:
 		return append(dst, in.hostport...), ""
-	case wordPath:
+	case segPath:
 		return append(dst, in.path...), ""
-	case wordQuery:
+	case segQuery:
 		return append(dst, in.url.RawQuery...), ""
-	case wordSecret:
+	case segSecret:
 		return append(dst, secret...), ""
-	case wordFormSorted:
+	case segFormSorted:
 		pairs, reason := in.form()
 		if reason != "" {
 			return dst, reason
 		}
 		return appendSorted(dst, pairs, "", "")
-	case wordFunc:
-		return s.function.content(in, l, dst)
+	case segFunc:
+		return s.function.content(in, cand, dst)
 	}
-	value, found, reason := in.free(s, l)
+	value, found, reason := in.variableValue(s, cand)
 	switch {
 	case reason != "":
 		return dst, reason
 	case !found && s.optional:
 		return dst, ""
-	case !found && s.word == wordID:
+	case !found && s.kind == segID:
 		return dst, ReasonMissingID
 	case !found:
 		return dst, ReasonMissingField
-	case !s.wild && s.blurs(value) && s.word == wordID:
+	case !s.unrestricted && s.isAmbiguous(value) && s.kind == segID:
 		return dst, ReasonMalformedID
-	case !s.wild && s.blurs(value):
+	case !s.unrestricted && s.isAmbiguous(value):
 		return dst, ReasonMalformedField
 	}
 	return append(dst, value...), ""
 }
 
 // content is the whole of what is signed, for a scheme that signs no secret.
-func (in *input) content(l *lane) ([]byte, Reason) {
+func (in *input) content(cand *candidate) ([]byte, Reason) {
 	var content bytes.Buffer
-	reason := in.writeContent(&content, l, nil)
+	reason := in.writeContent(&content, cand, nil)
 	return content.Bytes(), reason
 }
 
 // writeContent writes the whole of what is signed to a hash or a buffer, which take
 // all.
-func (in *input) writeContent(to io.Writer, l *lane, secret []byte) Reason {
+func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reason {
 	var buffer [128]byte
-	for i := range l.content.segments {
-		s := &l.content.segments[i]
+	for i := range cand.content.segments {
+		s := &cand.content.segments[i]
 		var part []byte
 		var reason Reason
-		if s.word == wordBody {
+		if s.kind == segBody {
 			part, reason = in.bytes()
 		} else {
-			part, reason = in.append(buffer[:0], s, l, secret)
+			part, reason = in.append(buffer[:0], s, cand, secret)
 		}
 		if reason != "" {
 			return reason
@@ -337,22 +337,22 @@ func (in *input) writeContent(to io.Writer, l *lane, secret []byte) Reason {
 }
 
 // free is the value of a segment whose length the sender chooses.
-func (in *input) free(s *segment, l *lane) (value string, found bool, reason Reason) {
-	switch s.word {
-	case wordID:
+func (in *input) variableValue(s *segment, cand *candidate) (value string, found bool, reason Reason) {
+	switch s.kind {
+	case segID:
 		return in.id, in.id != "", ""
-	case wordEventType:
+	case segEventType:
 		return in.eventType, in.eventType != "", ""
-	case wordHeaderOf:
+	case segHeader:
 		value, found, reason = in.headerOnce(s.text)
-	case wordQueryOf:
+	case segQueryParam:
 		value, found, reason = in.queryOnce(s.text)
-	case wordFormOf:
+	case segFormField:
 		value, found, reason = in.value(place{in: "form", name: s.text}, nil)
-	case wordJSONOf:
-		value, found, reason = in.jsonValue(s.path, l.document)
-	case wordFieldOf:
-		value, found, reason = lookup(l.items, s.text)
+	case segJSON:
+		value, found, reason = in.jsonValue(s.path, cand.document)
+	case segListItem:
+		value, found, reason = lookup(cand.items, s.text)
 	}
 	return value, found && (value != "" || s.optional), reason
 }

@@ -44,16 +44,16 @@ var errJSON = errors.New("not a JSON document")
 // jsonScanner finds values in a JSON document without holding it: it reads
 // through a window. It does not judge the grammar of what it passes over.
 type jsonScanner struct {
-	source io.ReaderAt
-	size   int64
-	offset int64 // of the window's end
-	window []byte
-	pos    int // in the window
-	paths  []jsonPath
-	spans  []jsonSpan
-	all    bool // go on to the end, so that repeats are seen
-	strict bool // a key that differs in case only is a repeat as well
-	key    []byte
+	source   io.ReaderAt
+	size     int64
+	offset   int64 // of the window's end
+	window   []byte
+	pos      int // in the window
+	paths    []jsonPath
+	spans    []jsonSpan
+	toEnd    bool // go on to the end, so that repeats are seen
+	foldCase bool // a key that differs in case only is a repeat as well
+	key      []byte
 }
 
 var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
@@ -62,7 +62,7 @@ var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 // it goes on to the end of the document to see repeated keys; otherwise it
 // stops at the last value that it looks for.
 func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, all bool) error {
-	return (&jsonScanner{source: source, size: size, paths: paths, spans: spans, all: all}).find()
+	return (&jsonScanner{source: source, size: size, paths: paths, spans: spans, toEnd: all}).find()
 }
 
 func (s *jsonScanner) find() error {
@@ -111,7 +111,7 @@ func (s *jsonScanner) fill() error {
 }
 
 // at is the offset of the next byte.
-func (s *jsonScanner) at() int64 { return s.offset - int64(len(s.window)-s.pos) }
+func (s *jsonScanner) position() int64 { return s.offset - int64(len(s.window)-s.pos) }
 
 // value reads a value that the paths in mask have led to.
 func (s *jsonScanner) value(mask uint64, depth int) error {
@@ -119,7 +119,7 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 	if err != nil {
 		return err
 	}
-	start := s.at()
+	start := s.position()
 	var ends uint64 // the paths that end at this value
 	for i := range s.paths {
 		if mask&(1<<i) != 0 && len(s.paths[i]) == depth {
@@ -141,10 +141,10 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 	}
 	for i := range s.paths {
 		if ends&(1<<i) != 0 {
-			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.at(), true
+			s.spans[i].start, s.spans[i].end, s.spans[i].found = start, s.position(), true
 		}
 	}
-	if !s.all && s.complete() {
+	if !s.toEnd && s.complete() {
 		return errJSONDone
 	}
 	return nil
@@ -189,10 +189,10 @@ func (s *jsonScanner) object(mask uint64, depth int) error {
 			return errJSON
 		}
 		s.pos++
-		if s.strict {
+		if s.foldCase {
 			s.noteLookalikes(mask, depth, key)
 		}
-		matched := s.step(mask, depth, key)
+		matched := s.matchStep(mask, depth, key)
 		for i := range s.paths {
 			if seen&matched&(1<<i) != 0 {
 				s.spans[i].repeated = true
@@ -222,14 +222,14 @@ func (s *jsonScanner) array(mask uint64, depth int) error {
 			continue
 		}
 		var digits [20]byte
-		if err := s.member(s.step(mask, depth, strconv.AppendInt(digits[:0], int64(index), 10)), depth); err != nil {
+		if err := s.member(s.matchStep(mask, depth, strconv.AppendInt(digits[:0], int64(index), 10)), depth); err != nil {
 			return err
 		}
 	}
 }
 
 // step is which of the paths in mask take this step.
-func (s *jsonScanner) step(mask uint64, depth int, step []byte) uint64 {
+func (s *jsonScanner) matchStep(mask uint64, depth int, step []byte) uint64 {
 	var matched uint64
 	for i, path := range s.paths {
 		if mask&(1<<i) != 0 && path[depth] == string(step) {
@@ -266,7 +266,7 @@ func (s *jsonScanner) member(mask uint64, depth int) error {
 func (s *jsonScanner) readKey() ([]byte, error) {
 	s.key = s.key[:0]
 	escaped := false
-	err := s.text(func(part []byte) {
+	err := s.scanString(func(part []byte) {
 		if len(s.key) <= maxJSONText {
 			s.key = append(s.key, part...)
 		}
@@ -286,7 +286,7 @@ func (s *jsonScanner) readKey() ([]byte, error) {
 func (s *jsonScanner) skip(b byte) error {
 	switch b {
 	case '"':
-		return s.text(nil)
+		return s.scanString(nil)
 	case '{', '[':
 		return s.skipNested()
 	}
@@ -307,7 +307,7 @@ func (s *jsonScanner) skipNested() error {
 			}
 			switch b {
 			case '"':
-				if err := s.text(nil); err != nil {
+				if err := s.scanString(nil); err != nil {
 					return err
 				}
 				continue
@@ -330,12 +330,12 @@ func (s *jsonScanner) skipNested() error {
 }
 
 func (s *jsonScanner) skipScalar() error {
-	start := s.at()
+	start := s.position()
 	for {
 		for s.pos < len(s.window) {
 			switch s.window[s.pos] {
 			case ',', '}', ']', ' ', '\t', '\r', '\n':
-				if s.at() == start {
+				if s.position() == start {
 					return errJSON
 				}
 				return nil
@@ -354,7 +354,7 @@ func (s *jsonScanner) skipScalar() error {
 }
 
 // text passes over a string, and shows its raw inside part by part.
-func (s *jsonScanner) text(part func([]byte)) error {
+func (s *jsonScanner) scanString(part func([]byte)) error {
 	s.pos++ // "
 	for {
 		rest := s.window[s.pos:]

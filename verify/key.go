@@ -39,7 +39,7 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 // secondKinds are the other reading of a secret where it isn't certain which of
 // two the provider means: the first, its text, signs, and both verify. What can't
 // be read so is text alone.
-var secondKinds = map[string]func(secret string) ([]byte, error){
+var alternateKeyKinds = map[string]func(secret string) ([]byte, error){
 	"text_or_hex":   hexKey,
 	"text_or_whsec": whsecKey,
 }
@@ -77,7 +77,7 @@ func whsecKey(secret string) ([]byte, error) {
 // key is a secret ready for use: its hash states are made once and reused.
 type key struct {
 	secret []byte // as derived
-	of     int    // its place among the configured secrets
+	index  int    // its place among the configured secrets
 	states sync.Pool
 
 	public  crypto.PublicKey // of a key pair, in place of the states
@@ -99,22 +99,22 @@ func newKeys(s Scheme, secrets []string) ([]*key, error) {
 		if err != nil {
 			return nil, fmt.Errorf("secret %d of %d: %w", i+1, len(secrets), err)
 		}
-		k.of = i
+		k.index = i
 		keys[i] = k
 	}
 	return keys, nil
 }
 
 // secondKeys are those of the secrets' second readings.
-func secondKeys(s Scheme, secrets []string) (keys []*key) {
-	second := secondKinds[s.Key]
+func alternateKeys(s Scheme, secrets []string) (keys []*key) {
+	second := alternateKeyKinds[s.Key]
 	if second == nil {
 		return nil
 	}
 	for i, secret := range secrets {
 		if raw, err := second(secret); err == nil && len(raw) > 0 {
-			k := s.keyOf(raw)
-			k.of = i
+			k := s.keyFromBytes(raw)
+			k.index = i
 			keys = append(keys, k)
 		}
 	}
@@ -133,21 +133,21 @@ func newKey(s Scheme, secret string) (*key, error) {
 	if len(raw) == 0 {
 		return nil, errors.New("it decodes to nothing; copy it whole")
 	}
-	k := s.keyOf(raw)
-	if s.paired() {
-		return k, k.setPair(s, raw)
+	k := s.keyFromBytes(raw)
+	if s.asymmetric() {
+		return k, k.setKeyPair(s, raw)
 	}
 	return k, nil
 }
 
 // keyOf is the key of these bytes, with its hash states.
-func (s Scheme) keyOf(raw []byte) *key {
+func (s Scheme) keyFromBytes(raw []byte) *key {
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
 	switch {
 	case s.Construction == "", s.Construction == "hmac":
 		k.states.New = func() any { return hmac.New(algorithm.New, raw) }
-	case !s.paired():
+	case !s.asymmetric():
 		k.states.New = func() any { return algorithm.New() }
 	}
 	return k
@@ -181,8 +181,8 @@ func (s Scheme) algorithm() crypto.Hash {
 // GenerateSecret makes a new secret of the kind that the scheme takes: 32 random
 // bytes, or a private key where the scheme has key pairs.
 func GenerateSecret(s Scheme) (string, error) {
-	if s.paired() {
-		return generatePair(s, pairKinds[s.Construction].generate)
+	if s.asymmetric() {
+		return generateKeyPair(s, keyPairKinds[s.Construction].generate)
 	}
 	var random [32]byte
 	rand.Read(random[:]) // never fails: without randomness the program ends

@@ -13,14 +13,14 @@ import (
 )
 
 // pairKinds are the constructions with a key pair, whose receiver needs no secret.
-var pairKinds = map[string]pairKind{
+var keyPairKinds = map[string]keyPairKind{
 	"ed25519": {keys: []string{"ed25519", "hex", "base64", "pem"}, read: readEd25519, generate: generateEd25519, size: ed25519.SignatureSize},
 	"ecdsa":   {keys: []string{"pem"}, read: readECDSA, generate: generateECDSA},
 	"rsa":     {keys: []string{"pem"}, read: readRSA, generate: generateRSA},
 }
 
 // pairKind is what one of them makes of its keys.
-type pairKind struct {
+type keyPairKind struct {
 	keys     []string // the kinds of key that it takes
 	read     func(raw []byte) (crypto.PublicKey, crypto.Signer, error)
 	generate func() (crypto.Signer, error)
@@ -28,11 +28,11 @@ type pairKind struct {
 }
 
 // paired tells whether the scheme has key pairs.
-func (s Scheme) paired() bool { return pairKinds[s.Construction].read != nil }
+func (s Scheme) asymmetric() bool { return keyPairKinds[s.Construction].read != nil }
 
 // setPair takes a decoded key for a public or a private one.
-func (k *key) setPair(s Scheme, raw []byte) (err error) {
-	k.public, k.private, err = pairKinds[s.Construction].read(raw)
+func (k *key) setKeyPair(s Scheme, raw []byte) (err error) {
+	k.public, k.private, err = keyPairKinds[s.Construction].read(raw)
 	if s.Construction != "ed25519" {
 		k.hash = s.algorithm()
 	}
@@ -43,34 +43,34 @@ func (k *key) setPair(s Scheme, raw []byte) (err error) {
 // the spelling of the scheme's keys: "whpk_…" of "whsk_…". It is "" for a scheme
 // without key pairs.
 func PublicKey(s Scheme, secret string) (string, error) {
-	if !s.paired() {
+	if !s.asymmetric() {
 		return "", nil
 	}
 	k, err := newKey(s, secret)
 	if err != nil {
 		return "", fmt.Errorf("finding the public key: %w", err)
 	}
-	return spell(s.Key, k.public)
+	return encodeKey(s.Key, k.public)
 }
 
 // generatePair makes a private key, in the spelling of the scheme's keys.
-func generatePair(s Scheme, generate func() (crypto.Signer, error)) (string, error) {
+func generateKeyPair(s Scheme, generate func() (crypto.Signer, error)) (string, error) {
 	private, err := generate()
 	if err != nil {
 		return "", fmt.Errorf("generating a key pair: %w", err)
 	}
-	return spell(s.Key, private)
+	return encodeKey(s.Key, private)
 }
 
 // spell writes a key as the scheme's keys are written: Ed25519's bytes as they are,
 // but in PEM; all others in the DER that PEM holds.
-func spell(kind string, key any) (string, error) {
+func encodeKey(kind string, key any) (string, error) {
 	if kind != "pem" {
 		switch raw := key.(type) {
 		case ed25519.PublicKey:
-			return spellRaw(kind, "whpk_", raw), nil
+			return encodeRawKey(kind, "whpk_", raw), nil
 		case ed25519.PrivateKey:
-			return spellRaw(kind, "whsk_", raw), nil
+			return encodeRawKey(kind, "whsk_", raw), nil
 		}
 	}
 	marshal := x509.MarshalPKIXPublicKey
@@ -82,7 +82,7 @@ func spell(kind string, key any) (string, error) {
 }
 
 // spellRaw takes the prefix that Standard Webhooks' own spelling has.
-func spellRaw(kind, prefix string, raw []byte) string {
+func encodeRawKey(kind, prefix string, raw []byte) string {
 	switch kind {
 	case "hex":
 		return hex.EncodeToString(raw)

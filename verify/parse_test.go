@@ -157,7 +157,7 @@ func FuzzTime(f *testing.F) {
 				t.Fatalf("%s: %q is read as what is written %q", name, text, back)
 			}
 		}
-		tolerance{time.Hour, time.Hour}.judge(at, time.Unix(1<<62, 0))
+		tolerance{time.Hour, time.Hour}.check(at, time.Unix(1<<62, 0))
 	})
 }
 
@@ -263,7 +263,7 @@ func TestBodyHashes(t *testing.T) {
 type placed struct{ most int }
 
 func (p *placed) ReadAt(b []byte, _ int64) (int, error) {
-	p.most = max(p.most, len(parsing))
+	p.most = max(p.most, len(parseSlots))
 	return len(b), nil
 }
 
@@ -288,8 +288,8 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		if _, err := check.Finish(body, size); err == nil {
 			t.Error("it is taken")
 		}
-		if body.most != want || len(parsing) != 0 {
-			t.Errorf("%d bytes: %d places were taken, and %d are still", size, body.most, len(parsing))
+		if body.most != want || len(parseSlots) != 0 {
+			t.Errorf("%d bytes: %d places were taken, and %d are still", size, body.most, len(parseSlots))
 		}
 	}
 }

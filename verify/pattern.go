@@ -24,13 +24,13 @@ func (p *place) compilePattern(text string) error {
 	if err != nil {
 		return fmt.Errorf("pattern: %w", err)
 	}
-	_, p.fixed = lengthOf(tree)
+	_, p.fixedLength = matchLength(tree)
 	p.pattern = regexp.MustCompile("^(?:" + text + ")$")
 	return nil
 }
 
 // lengthOf is how many bytes an expression matches, if that is one number.
-func lengthOf(re *syntax.Regexp) (n int, ok bool) {
+func matchLength(re *syntax.Regexp) (n int, ok bool) {
 	switch re.Op {
 	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine:
 		return 0, true
@@ -42,13 +42,13 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 	case syntax.OpCharClass:
 		return 1, len(re.Rune) > 0 && re.Rune[len(re.Rune)-1] < 0x80
 	case syntax.OpCapture:
-		return lengthOf(re.Sub[0])
+		return matchLength(re.Sub[0])
 	case syntax.OpRepeat:
-		n, ok = lengthOf(re.Sub[0])
+		n, ok = matchLength(re.Sub[0])
 		return n * re.Min, ok && re.Min == re.Max
 	case syntax.OpConcat:
 		for _, sub := range re.Sub {
-			m, ok := lengthOf(sub)
+			m, ok := matchLength(sub)
 			if !ok {
 				return 0, false
 			}
@@ -57,7 +57,7 @@ func lengthOf(re *syntax.Regexp) (n int, ok bool) {
 		return n, true
 	case syntax.OpAlternate:
 		for i, sub := range re.Sub {
-			m, ok := lengthOf(sub)
+			m, ok := matchLength(sub)
 			if !ok || i > 0 && m != n {
 				return 0, false
 			}

@@ -66,12 +66,12 @@ func readECDSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 // The RSA keys that are taken: shorter ones can be broken, and longer ones cost
 // more than a webhook is worth.
 const (
-	leastRSA = 2048
-	mostRSA  = 4096
+	minRSABits = 2048
+	maxRSABits = 4096
 )
 
 // maxSigned is how many bytes the longest signature has.
-const maxSigned = mostRSA / 8
+const maxSignatureSize = maxRSABits / 8
 
 func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	public, private := readDER(der)
@@ -79,8 +79,8 @@ func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	if !ok {
 		return nil, nil, errors.New("it is no key of RSA; copy it from the provider whole")
 	}
-	if bits := key.N.BitLen(); bits < leastRSA || bits > mostRSA {
-		return nil, nil, fmt.Errorf("it has %d bits; %d to %d are taken", bits, leastRSA, mostRSA)
+	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+		return nil, nil, fmt.Errorf("it has %d bits; %d to %d are taken", bits, minRSABits, maxRSABits)
 	}
 	// a key that no signature can be good for, such as one with an even modulus, is
 	// told from others by the error for a bad one
@@ -93,4 +93,4 @@ func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 
 func generateECDSA() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
 
-func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, leastRSA) }
+func generateRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, minRSABits) }

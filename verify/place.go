@@ -9,15 +9,15 @@ import (
 
 // place is where a value stands.
 type place struct {
-	in, name string
-	path     jsonPath
-	pattern  *regexp.Regexp
-	fixed    bool // the pattern admits values of one length only
-	blanks   bool // the value may hold blanks, as in "Push Hook"
+	in, name    string
+	path        jsonPath
+	pattern     *regexp.Regexp
+	fixedLength bool // the pattern admits values of one length only
+	allowSpaces bool // the value may hold blanks, as in "Push Hook"
 }
 
 // late says whether the value stands in the body.
-func (p place) late() bool { return p.in == "json" || p.in == "form" }
+func (p place) inBody() bool { return p.in == "json" || p.in == "form" }
 
 func compileField(f Field) (place, error) {
 	if f == (Field{}) {
@@ -28,7 +28,7 @@ func compileField(f Field) (place, error) {
 
 func compilePlace(in, name, pattern string) (place, error) {
 	p := place{in: in, name: name}
-	if err := oneOf(in, []string{"header", "query", "json", "form"}); err != nil {
+	if err := checkOneOf(in, []string{"header", "query", "json", "form"}); err != nil {
 		return p, fmt.Errorf("in: %w", err)
 	}
 	if name == "" {
@@ -55,7 +55,7 @@ func compilePlace(in, name, pattern string) (place, error) {
 // signed: printable, without blanks unless within an event type, of bounded
 // length.
 func (p place) admits(value string) bool {
-	if len(value) > maxID || !isPrintable(value) || value != trim(value) || !p.blanks && strings.Contains(value, " ") {
+	if len(value) > maxID || !isPrintable(value) || value != trim(value) || !p.allowSpaces && strings.Contains(value, " ") {
 		return false
 	}
 	return p.pattern == nil || p.pattern.MatchString(value)

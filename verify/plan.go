@@ -12,19 +12,19 @@ import (
 
 // The bounds of what is tried and read for one request.
 const (
-	maxSecrets    = 16
-	maxSignatures = 100      // DocuSign sends up to so many
-	maxAsymmetric = 4        // of key pairs: each costs as much as hashing 100 KiB
-	maxHashed     = 64 << 20 // bytes over all tries of Ed25519, each of which hashes the content anew
-	maxItems      = 128      // of a signature's list
-	maxGroups     = 8        // of lists
-	maxSignature  = 8 << 10  // bytes of a signature's text
-	maxValue      = 8 << 10  // bytes of a list of headers that are signed
-	maxContent    = 4 << 10  // bytes of a template
-	maxID         = 256
-	maxElements   = 1000     // of a body whose elements are signed one by one
-	maxParsedBody = 16 << 20 // bytes of a body that must be parsed
-	largeBody     = 1 << 20  // bytes of one that takes turns with others
+	maxSecrets       = 16
+	maxSignatures    = 100      // DocuSign sends up to so many
+	maxAsymmetric    = 4        // of key pairs: each costs as much as hashing 100 KiB
+	maxEd25519Bytes  = 64 << 20 // bytes over all tries of Ed25519, each of which hashes the content anew
+	maxItems         = 128      // of a signature's list
+	maxGroups        = 8        // of lists
+	maxSignatureText = 8 << 10  // bytes of a signature's text
+	maxValue         = 8 << 10  // bytes of a list of headers that are signed
+	maxContent       = 4 << 10  // bytes of a template
+	maxID            = 256
+	maxElements      = 1000     // of a body whose elements are signed one by one
+	maxParsedBody    = 16 << 20 // bytes of a body that must be parsed
+	largeBody        = 1 << 20  // bytes of one that takes turns with others
 )
 
 // plan is a scheme made ready for use: names in canonical form, templates
@@ -36,8 +36,8 @@ type plan struct {
 	each        jsonPath
 	assign      string // between a tag and its value
 	encoding    encoding
-	size        int  // of a MAC; 0 where it depends on the key
-	paired      bool // the keys are pairs
+	macSize     int  // of a MAC; 0 where it depends on the key
+	asymmetric  bool // the keys are pairs
 	content     *template
 	formContent *template
 	tagContents map[string]*template
@@ -47,11 +47,11 @@ type plan struct {
 	eventType   place
 	handshake   *handshake
 	bodyHashes  []crypto.Hash
-	urls        bool // a content holds the URL
-	bounded     Bounds
-	lateJSON    []jsonPath // of id and event type, in this order
-	others      []*plan    // the same under other names of the headers
-	readsForm   bool       // nothing but a form can be judged
+	signsURL    bool // a content holds the URL
+	bounds      Bounds
+	jsonFields  []jsonPath // of id and event type, in this order
+	alternates  []*plan    // the same under other names of the headers
+	formOnly    bool       // nothing but a form can be judged
 }
 
 // Validate says what is wrong with a scheme: it names the field, and what to
@@ -71,7 +71,7 @@ func compile(s Scheme) (*plan, error) {
 		field string
 		do    func() error
 	}{
-		{"construction", func() error { return optional(s.Construction, constructions) }},
+		{"construction", func() error { return checkOptional(s.Construction, constructions) }},
 		{"algorithm", func() error { return checkAlgorithm(s) }},
 		{"key", func() error { return checkKey(s) }},
 		{"signature", p.compileSignature},
@@ -79,7 +79,7 @@ func compile(s Scheme) (*plan, error) {
 		{"id", func() (err error) { p.id, err = compileField(s.ID); return }},
 		{"event_type", func() (err error) {
 			p.eventType, err = compileField(s.EventType)
-			p.eventType.blanks = true
+			p.eventType.allowSpaces = true
 			return
 		}},
 		{"content", func() (err error) {
@@ -97,9 +97,9 @@ func compile(s Scheme) (*plan, error) {
 		}},
 		{"signature.tag_contents", p.compileTagContents},
 		{"body_digest", p.checkBodyDigest},
-		{"timestamp", p.checkTimeCovered},
+		{"timestamp", p.checkTimestampCovered},
 		{"handshake", p.compileHandshake},
-		{"default_port", func() error { return optional(s.DefaultPort, []string{"either"}) }},
+		{"default_port", func() error { return checkOptional(s.DefaultPort, []string{"either"}) }},
 		{"status_code", func() error { return checkStatus(s.StatusCode) }},
 		{"acknowledge", func() error { return checkAcknowledge(s.Acknowledge) }},
 		{"header_prefixes", p.compilePrefixes},
@@ -111,11 +111,11 @@ func compile(s Scheme) (*plan, error) {
 			return nil, fmt.Errorf("scheme: %s: %w", step.field, err)
 		}
 	}
-	p.readsForm = s.JSONField == "" && (p.readsFormAlone(p.content) || p.signature.in == "form")
-	p.bounded = p.bounds()
+	p.formOnly = s.JSONField == "" && (p.needsForm(p.content) || p.signature.in == "form")
+	p.bounds = p.computeBounds()
 	for _, at := range [...]place{p.id, p.eventType} {
 		if at.in == "json" {
-			p.lateJSON = append(p.lateJSON, at.path)
+			p.jsonFields = append(p.jsonFields, at.path)
 		}
 	}
 	return p, nil
@@ -131,49 +131,49 @@ func checkName(name string) error {
 
 const maxName = 64
 
-var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(pairKinds)...)
+var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(keyPairKinds)...)
 
 func checkAlgorithm(s Scheme) error {
 	if s.Algorithm != "" && (s.Construction == "token" || s.Construction == "ed25519") {
 		return fmt.Errorf("construction %s has none of its own; drop it", s.Construction)
 	}
-	if s.Algorithm == "sha1" && s.paired() {
+	if s.Algorithm == "sha1" && s.asymmetric() {
 		return errors.New("what a provider signs with sha1 can be forged by whoever chooses a part of it; use sha256, sha384 or sha512")
 	}
-	return optional(s.Algorithm, sortedKeys(algorithms))
+	return checkOptional(s.Algorithm, sortedKeys(algorithms))
 }
 
 func checkKey(s Scheme) error {
-	if s.paired() {
-		return oneOf(s.Key, pairKinds[s.Construction].keys)
+	if s.asymmetric() {
+		return checkOneOf(s.Key, keyPairKinds[s.Construction].keys)
 	}
 	if s.Key == "ed25519" || s.Key == "pem" {
 		return fmt.Errorf("%q is a key pair's, and construction %s has none; set both", s.Key, cmp.Or(s.Construction, "hmac"))
 	}
-	return optional(s.Key, sortedKeys(keyKinds))
+	return checkOptional(s.Key, sortedKeys(keyKinds))
 }
 
 func (p *plan) compileSignature() error {
 	s := p.scheme.Signature
-	for _, step := range [...]func() error{p.placeSignature, p.checkRepeated, p.compileEach, s.checkLists} {
+	for _, step := range [...]func() error{p.compileSignaturePlace, p.checkRepeated, p.compileEach, s.checkLists} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
-	if err := optional(s.Encoding, sortedKeys(encodings)); err != nil {
+	if err := checkOptional(s.Encoding, sortedKeys(encodings)); err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
 	p.encoding, p.assign = encodings[s.Encoding], s.assign()
-	p.size = p.scheme.algorithm().Size()
-	if p.paired = p.scheme.paired(); p.paired {
-		p.size = pairKinds[p.scheme.Construction].size
+	p.macSize = p.scheme.algorithm().Size()
+	if p.asymmetric = p.scheme.asymmetric(); p.asymmetric {
+		p.macSize = keyPairKinds[p.scheme.Construction].size
 	}
 	return nil
 }
 
 // placeSignature finds where the signature stands: at one place, or in several
 // headers.
-func (p *plan) placeSignature() (err error) {
+func (p *plan) compileSignaturePlace() (err error) {
 	s := p.scheme.Signature
 	in := cmp.Or(s.In, "header")
 	switch {
@@ -264,11 +264,11 @@ func (s Signature) checkLists() error {
 func (s Signature) assign() string { return cmp.Or(s.Assign, "=") }
 
 // several tells whether signatures may stand in more than one header.
-func (s Signature) several() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
+func (s Signature) multipleHeaders() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
 
 func (p *plan) compileTimestamp() (err error) {
 	t := p.scheme.Timestamp
-	if err := optional(t.Format, sortedKeys(timeFormats)); err != nil {
+	if err := checkOptional(t.Format, sortedKeys(timeFormats)); err != nil {
 		return fmt.Errorf("format: %w", err)
 	}
 	p.format = timeFormats[t.Format]
@@ -286,14 +286,14 @@ func (p *plan) compileTimestamp() (err error) {
 		return nil
 	case "first", "field":
 		p.timestamp = place{in: t.In, name: t.Name}
-		return p.checkListTime()
+		return p.checkListTimestamp()
 	}
 	p.timestamp, err = compilePlace(t.In, t.Name, "")
 	return err
 }
 
 // checkListTime is about a time that stands in the signature's list.
-func (p *plan) checkListTime() error {
+func (p *plan) checkListTimestamp() error {
 	s, t := p.scheme.Signature, p.scheme.Timestamp
 	switch {
 	case s.Separator == "":
@@ -337,15 +337,15 @@ func checkAcknowledge(a Acknowledge) error {
 }
 
 // optional checks a word, which may be left out, against those that are known.
-func optional(word string, known []string) error {
+func checkOptional(word string, known []string) error {
 	if word == "" {
 		return nil
 	}
-	return oneOf(word, known)
+	return checkOneOf(word, known)
 }
 
 // oneOf checks a word against those that are known.
-func oneOf(word string, known []string) error {
+func checkOneOf(word string, known []string) error {
 	if slices.Contains(known, word) {
 		return nil
 	}

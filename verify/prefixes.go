@@ -25,7 +25,7 @@ func (p *plan) compilePrefixes() error {
 		if err != nil {
 			return err
 		}
-		p.others = append(p.others, other)
+		p.alternates = append(p.alternates, other)
 	}
 	return nil
 }
@@ -59,17 +59,17 @@ func hasPrefixFold(s, prefix string) bool {
 }
 
 // of is the verifier for the names under which the signature stands.
-func (v *Verifier) of(h http.Header) *Verifier {
-	if len(v.others) == 0 || v.plan.signs(h) {
+func (v *Verifier) forHeaders(h http.Header) *Verifier {
+	if len(v.alternates) == 0 || v.plan.hasSignature(h) {
 		return v
 	}
-	if i := slices.IndexFunc(v.others, func(o *Verifier) bool { return o.plan.signs(h) }); i >= 0 {
-		return v.others[i]
+	if i := slices.IndexFunc(v.alternates, func(o *Verifier) bool { return o.plan.hasSignature(h) }); i >= 0 {
+		return v.alternates[i]
 	}
 	return v
 }
 
 // signs tells whether a signature stands where the scheme has it.
-func (p *plan) signs(h http.Header) bool {
+func (p *plan) hasSignature(h http.Header) bool {
 	return slices.ContainsFunc(p.headers, func(name string) bool { return len(h[name]) > 0 })
 }

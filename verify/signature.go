@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// lane is one set of signatures with what they sign. Nearly every request has
+// candidate is one set of signatures with what they sign. Nearly every request has
 // one; several groups of a list, several elements of a body or two spellings
 // of what is signed have one each.
-type lane struct {
-	content *template
-	items   []pair // of the signature's list that hold no signature
-	first   string // the list's first item
-	macs    []mac
+type candidate struct {
+	content   *template
+	items     []pair // of the signature's list that hold no signature
+	firstItem string // the list's first item
+	macs      []mac
 
 	timestamp string // as it was signed
 	time      time.Time
-	timed     bool
+	hasTime   bool
 	origin    string // scheme and host of the URL, in this spelling
-	respelt   bool   // the content is that of its function's second spelling
+	altForm   bool   // the content is that of its function's second spelling
 	document  jsonDocument
 
 	states    []hash.Hash // one a key
@@ -29,80 +29,80 @@ type lane struct {
 	sum       mac         // under the first key
 }
 
-// parseSignature reads a signature's text into lanes. Items and whole lists that
+// parseSignature reads a signature's text into candidates. Items and whole lists that
 // hold no well-formed signature are passed over, as long as one does.
-func (p *plan) parseSignature(text string, lanes []lane) ([]lane, Reason) {
+func (p *plan) parseSignature(text string, candidates []candidate) ([]candidate, Reason) {
 	s := &p.scheme.Signature
 	if text == "" {
-		return lanes, ReasonMissingSignature
+		return candidates, ReasonMissingSignature
 	}
-	if len(text) > maxSignature {
-		return lanes, ReasonMalformedSignature
+	if len(text) > maxSignatureText {
+		return candidates, ReasonMalformedSignature
 	}
 	if s.Groups == "" {
-		return p.parseList(text, lanes)
+		return p.parseList(text, candidates)
 	}
 	if strings.Count(text, s.Groups) >= maxGroups {
-		return lanes, ReasonMalformedSignature
+		return candidates, ReasonMalformedSignature
 	}
-	before, first := len(lanes), ReasonMissingSignature
+	before, first := len(candidates), ReasonMissingSignature
 	for group := range strings.SplitSeq(text, s.Groups) {
 		if group = trim(group); group == "" {
 			continue
 		}
 		var reason Reason
-		if lanes, reason = p.parseList(group, lanes); reason != "" && first == ReasonMissingSignature {
+		if candidates, reason = p.parseList(group, candidates); reason != "" && first == ReasonMissingSignature {
 			first = reason
 		}
 	}
-	if len(lanes) == before {
-		return lanes, first
+	if len(candidates) == before {
+		return candidates, first
 	}
-	return lanes, ""
+	return candidates, ""
 }
 
 // parseList reads one list, or the one signature that stands in its place.
-func (p *plan) parseList(text string, lanes []lane) ([]lane, Reason) {
+func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reason) {
 	s := &p.scheme.Signature
 	text, ok := p.cutPrefix(text)
 	if !ok {
-		return lanes, ReasonMalformedSignature
+		return candidates, ReasonMalformedSignature
 	}
 	if text == "" {
-		return lanes, ReasonMissingSignature
+		return candidates, ReasonMissingSignature
 	}
-	l := lane{content: p.content, macs: p.macs(lanes)}
+	cand := candidate{content: p.content, macs: p.macs(candidates)}
 	if s.Separator == "" {
 		m, ok := p.decodeMAC(text)
 		if !ok {
-			return lanes, ReasonMalformedSignature
+			return candidates, ReasonMalformedSignature
 		}
-		l.macs = append(l.macs, m)
-		return p.addLane(lanes, l), ""
+		cand.macs = append(cand.macs, m)
+		return p.addCandidate(candidates, cand), ""
 	}
 	if strings.Count(text, s.Separator) >= maxItems {
-		return lanes, ReasonMalformedSignature
+		return candidates, ReasonMalformedSignature
 	}
 	if p.timestamp.in == "first" {
-		l.first, text, _ = strings.Cut(text, s.Separator)
-		l.first = trim(l.first)
+		cand.firstItem, text, _ = strings.Cut(text, s.Separator)
+		cand.firstItem = trim(cand.firstItem)
 	}
 	tag, reason := p.strongest(text)
 	if reason != "" {
-		return lanes, reason
+		return candidates, reason
 	}
 	if content := p.tagContents[tag]; content != nil {
-		l.content = content
+		cand.content = content
 	}
-	if reason := p.readItems(&l, text, tag); reason != "" {
-		return lanes, reason
+	if reason := p.readItems(&cand, text, tag); reason != "" {
+		return candidates, reason
 	}
-	return p.addLane(lanes, l), ""
+	return p.addCandidate(candidates, cand), ""
 }
 
 // readItems reads a list's signatures, which have this tag where there are tags, and
 // keeps the items that hold none.
-func (p *plan) readItems(l *lane, list, tag string) Reason {
+func (p *plan) readItems(cand *candidate, list, tag string) Reason {
 	s := &p.scheme.Signature
 	candidates := 0
 	for item := range strings.SplitSeq(list, s.Separator) {
@@ -116,20 +116,20 @@ func (p *plan) readItems(l *lane, list, tag string) Reason {
 				continue
 			}
 			if tag != "*" && name != tag {
-				l.items = append(l.items, pair{name, after})
+				cand.items = append(cand.items, pair{name, after})
 				continue
 			}
 			value = after
 		}
 		candidates++
-		if m, ok := p.decodeMAC(value); ok && len(l.macs) < maxSignatures {
-			l.macs = append(l.macs, m)
+		if m, ok := p.decodeMAC(value); ok && len(cand.macs) < maxSignatures {
+			cand.macs = append(cand.macs, m)
 		}
 	}
 	switch {
 	case candidates == 0:
 		return ReasonMissingSignature
-	case len(l.macs) == 0:
+	case len(cand.macs) == 0:
 		return ReasonMalformedSignature
 	}
 	return ""
@@ -170,23 +170,23 @@ func (p *plan) strongest(list string) (tag string, reason Reason) {
 }
 
 // macs are the signatures that stand in other headers already: where nothing
-// tells the lists apart, they share a lane.
-func (p *plan) macs(lanes []lane) []mac {
-	if p.scheme.Signature.several() && len(lanes) == 1 {
-		return lanes[0].macs
+// tells the lists apart, they share a candidate.
+func (p *plan) macs(candidates []candidate) []mac {
+	if p.scheme.Signature.multipleHeaders() && len(candidates) == 1 {
+		return candidates[0].macs
 	}
-	if n := len(lanes); n < cap(lanes) {
-		return lanes[:n+1][n].macs[:0] // the room that a check has for the usual request
+	if n := len(candidates); n < cap(candidates) {
+		return candidates[:n+1][n].macs[:0] // the room that a check has for the usual request
 	}
 	return nil
 }
 
-func (p *plan) addLane(lanes []lane, l lane) []lane {
-	if p.scheme.Signature.several() && len(lanes) == 1 {
-		lanes[0].macs = l.macs
-		return lanes
+func (p *plan) addCandidate(candidates []candidate, cand candidate) []candidate {
+	if p.scheme.Signature.multipleHeaders() && len(candidates) == 1 {
+		candidates[0].macs = cand.macs
+		return candidates
 	}
-	return append(lanes, l)
+	return append(candidates, cand)
 }
 
 // decodeMAC decodes one signature. A token is compared by its digest.
@@ -197,10 +197,10 @@ func (p *plan) decodeMAC(text string) (mac, bool) {
 		copy(m.sum[:], sum[:])
 		return m, text != ""
 	}
-	if p.size == 0 {
+	if p.macSize == 0 {
 		return p.encoding.decodeLong(text)
 	}
-	return p.encoding.decodeMAC(text, p.size)
+	return p.encoding.decodeMAC(text, p.macSize)
 }
 
 // trim drops the blanks around an item.

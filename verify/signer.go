@@ -48,7 +48,7 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 		return nil, fmt.Errorf("signing as %s: %w", s.Name, err)
 	}
 	for i, k := range keys {
-		if s.paired() && k.private == nil {
+		if s.asymmetric() && k.private == nil {
 			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one", s.Name, i+1, len(keys))
 		}
 	}
@@ -96,7 +96,7 @@ func (s Scheme) CanSign() error {
 // share one.
 func trialSecret(s Scheme) (string, error) {
 	if s.Construction == "rsa" {
-		return generatePair(s, trialRSA)
+		return generateKeyPair(s, trialRSA)
 	}
 	return GenerateSecret(s)
 }
@@ -105,7 +105,9 @@ var trialRSA = sync.OnceValues(generateRSA)
 
 // SignsWithAll tells whether a message carries the signatures of all secrets, side
 // by side. Where the scheme has room for one, the first secret alone signs.
-func (s Scheme) SignsWithAll() bool { return s.Signature.Separator != "" || s.Signature.several() }
+func (s Scheme) SignsWithAll() bool {
+	return s.Signature.Separator != "" || s.Signature.multipleHeaders()
+}
 
 // FirstSet is the first of these headers that signing by the scheme sets, "" for none.
 func (s Scheme) FirstSet(headers []string) string {
@@ -145,33 +147,33 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	l := lane{content: p.content, origin: in.origin()}
-	if p.timestamp.in != "" && !p.timestamp.late() {
-		l.timestamp = p.format.format(m.Timestamp)
-		l.items = []pair{{p.timestamp.name, l.timestamp}}
+	cand := candidate{content: p.content, origin: in.origin()}
+	if p.timestamp.in != "" && !p.timestamp.inBody() {
+		cand.timestamp = p.format.format(m.Timestamp)
+		cand.items = []pair{{p.timestamp.name, cand.timestamp}}
 	}
 	if len(p.scheme.Signature.Tags) > 0 {
 		if t := p.tagContents[p.scheme.Signature.Tags[0]]; t != nil {
-			l.content = t
+			cand.content = t
 		}
 	}
 	switch {
 	case p.formContent != nil && in.contentType() == typeForm:
-		l.content = p.formContent
+		cand.content = p.formContent
 	case p.scheme.BodyDigest != "":
 		return errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard")
 	}
-	if err := s.setHeaders(h, in, &l); err != nil {
+	if err := s.setHeaders(h, in, &cand); err != nil {
 		return err
 	}
-	if err := s.lateValues(in, &l); err != nil {
+	if err := s.readBodyTimestamp(in, &cand); err != nil {
 		return err
 	}
-	macs, err := s.macs(in, &l)
+	macs, err := s.macs(in, &cand)
 	if err != nil {
 		return err
 	}
-	s.write(h, &l, macs)
+	s.setSignature(h, &cand, macs)
 	return nil
 }
 
@@ -198,10 +200,10 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 }
 
 // setHeaders sets what the scheme sends beside the signature.
-func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
+func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	p := s.plan
 	if p.timestamp.in == "header" {
-		h[p.timestamp.name] = []string{l.timestamp}
+		h[p.timestamp.name] = []string{cand.timestamp}
 	}
 	for _, field := range []struct {
 		at                   place
@@ -223,28 +225,28 @@ func (s *Signer) setHeaders(h http.Header, in *input, l *lane) error {
 }
 
 // lateValues reads the time that the content takes from the body.
-func (s *Signer) lateValues(in *input, l *lane) error {
+func (s *Signer) readBodyTimestamp(in *input, cand *candidate) error {
 	p := s.plan
-	if !p.timestamp.late() || !l.content.has(wordTimestamp, "") {
+	if !p.timestamp.inBody() || !cand.content.has(segTimestamp, "") {
 		return nil
 	}
 	value, found, reason := in.value(p.timestamp, nil)
 	if reason != "" || !found {
 		return fmt.Errorf("the body has no time at %s, which is signed", p.timestamp.name)
 	}
-	l.timestamp = value
+	cand.timestamp = value
 	return nil
 }
 
 // macs are the signatures, one a secret.
-func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
+func (s *Signer) macs(in *input, cand *candidate) ([]mac, error) {
 	keys := s.keys
 	if !s.plan.scheme.SignsWithAll() {
 		keys = keys[:1]
 	}
 	macs := make([]mac, len(keys))
 	for i, k := range keys {
-		if err := s.mac(&macs[i], k, in, l); err != nil {
+		if err := s.mac(&macs[i], k, in, cand); err != nil {
 			return nil, err
 		}
 	}
@@ -252,17 +254,17 @@ func (s *Signer) macs(in *input, l *lane) ([]mac, error) {
 }
 
 // mac makes one signature.
-func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (err error) {
+func (s *Signer) mac(to *mac, k *key, in *input, cand *candidate) (err error) {
 	var reason Reason
 	if k.private != nil {
 		var content []byte
-		if content, reason = in.content(l); reason == "" {
+		if content, reason = in.content(cand); reason == "" {
 			to.long, err = k.sign(content)
 		}
 	} else {
 		state := k.get()
 		defer k.put(state)
-		reason = in.writeContent(state, l, k.secret)
+		reason = in.writeContent(state, cand, k.secret)
 		to.size = len(state.Sum(to.sum[:0]))
 	}
 	if reason != "" {
@@ -273,18 +275,18 @@ func (s *Signer) mac(to *mac, k *key, in *input, l *lane) (err error) {
 
 // write sets the signature's headers: with a list of all signatures, or with one
 // for each of them.
-func (s *Signer) write(h http.Header, l *lane, macs []mac) {
+func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 	form, headers := &s.plan.scheme.Signature, s.plan.headers
 	each := len(macs)
-	if form.several() || form.Groups != "" {
+	if form.multipleHeaders() || form.Groups != "" {
 		each = 1
 	}
 	var lists []string
 	for some := range slices.Chunk(macs, each) {
-		lists = append(lists, s.list(l, some))
+		lists = append(lists, s.signatureList(cand, some))
 	}
 	switch {
-	case form.several() && !form.Repeated:
+	case form.multipleHeaders() && !form.Repeated:
 		for i, name := range headers[:min(len(headers), len(lists))] {
 			h[name] = []string{lists[i]}
 		}
@@ -296,15 +298,15 @@ func (s *Signer) write(h http.Header, l *lane, macs []mac) {
 }
 
 // list is one list of signatures, with the time that stands in it.
-func (s *Signer) list(l *lane, macs []mac) string {
+func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p := s.plan
 	form := &p.scheme.Signature
 	dst := []byte(form.Prefix)
 	switch p.timestamp.in {
 	case "first":
-		dst = append(append(dst, l.timestamp...), form.Separator...)
+		dst = append(append(dst, cand.timestamp...), form.Separator...)
 	case "field":
-		dst = append(append(append(append(dst, p.timestamp.name...), p.assign...), l.timestamp...), form.Separator...)
+		dst = append(append(append(append(dst, p.timestamp.name...), p.assign...), cand.timestamp...), form.Separator...)
 	}
 	for i := range macs {
 		if i > 0 {

@@ -20,11 +20,11 @@ func Suggest(name string) []string {
 	}
 	var near []guess
 	for _, s := range schemes {
-		g := guess{s.Name, tooFar}
+		g := guess{s.Name, noMatch}
 		for _, known := range append([]string{s.Name}, s.Aliases...) {
-			g.off = min(g.off, apart(strings.ToLower(name), known))
+			g.off = min(g.off, nameDistance(strings.ToLower(name), known))
 		}
-		if g.off < tooFar {
+		if g.off < noMatch {
 			near = append(near, g)
 		}
 	}
@@ -38,20 +38,20 @@ func Suggest(name string) []string {
 
 // How far a name may be from one that it is taken for.
 const (
-	mostWrong = 2 // letters of a long name; a short one with two wrong is another
-	aPart     = mostWrong + 1
-	tooFar    = aPart + 1
+	maxTypos     = 2 // letters of a long name; a short one with two wrong is another
+	partialMatch = maxTypos + 1
+	noMatch      = partialMatch + 1
 )
 
 // apart is how far a name is from a known one.
-func apart(name, known string) int {
-	if wrong := distance(name, known); wrong <= min(mostWrong, len(name)/3) {
+func nameDistance(name, known string) int {
+	if wrong := distance(name, known); wrong <= min(maxTypos, len(name)/3) {
 		return wrong
 	}
 	if strings.Contains(known, name) || len(known) > 2 && strings.HasPrefix(name, known) {
-		return aPart
+		return partialMatch
 	}
-	return tooFar
+	return noMatch
 }
 
 // distance is the number of letters to change, add or drop from a to b.

@@ -9,64 +9,64 @@ import (
 )
 
 // word is a kind of placeholder in a content template.
-type word uint8
+type segmentKind uint8
 
 const (
-	wordLiteral word = iota
-	wordBody
-	wordBodyHash
-	wordTimestamp
-	wordID
-	wordEventType
-	wordMethod
-	wordURL
-	wordURLNoQuery
-	wordURI
-	wordHost
-	wordHostPort
-	wordPath
-	wordQuery
-	wordFormSorted
-	wordSecret
-	wordHeaderOf
-	wordQueryOf
-	wordJSONOf
-	wordFormOf
-	wordFieldOf
-	wordFunc
+	segLiteral segmentKind = iota
+	segBody
+	segBodyHash
+	segTimestamp
+	segID
+	segEventType
+	segMethod
+	segURL
+	segURLNoQuery
+	segURI
+	segHost
+	segHostPort
+	segPath
+	segQuery
+	segFormSorted
+	segSecret
+	segHeader
+	segQueryParam
+	segJSON
+	segFormField
+	segListItem
+	segFunc
 )
 
 // plainWords are the placeholders that stand for themselves.
-var plainWords = map[string]word{
-	"body":         wordBody,
-	"timestamp":    wordTimestamp,
-	"id":           wordID,
-	"event_type":   wordEventType,
-	"method":       wordMethod,
-	"url":          wordURL,
-	"url_no_query": wordURLNoQuery,
-	"uri":          wordURI,
-	"host":         wordHost,
-	"hostport":     wordHostPort,
-	"path":         wordPath,
-	"query":        wordQuery,
-	"form_sorted":  wordFormSorted,
-	"secret":       wordSecret,
+var plainPlaceholders = map[string]segmentKind{
+	"body":         segBody,
+	"timestamp":    segTimestamp,
+	"id":           segID,
+	"event_type":   segEventType,
+	"method":       segMethod,
+	"url":          segURL,
+	"url_no_query": segURLNoQuery,
+	"uri":          segURI,
+	"host":         segHost,
+	"hostport":     segHostPort,
+	"path":         segPath,
+	"query":        segQuery,
+	"form_sorted":  segFormSorted,
+	"secret":       segSecret,
 }
 
 // namedWords are the placeholders that need a name behind a dot.
-var namedWords = map[string]word{
-	"header": wordHeaderOf,
-	"query":  wordQueryOf,
-	"json":   wordJSONOf,
-	"form":   wordFormOf,
-	"field":  wordFieldOf,
-	"func":   wordFunc,
+var namedPlaceholders = map[string]segmentKind{
+	"header": segHeader,
+	"query":  segQueryParam,
+	"json":   segJSON,
+	"form":   segFormField,
+	"field":  segListItem,
+	"func":   segFunc,
 }
 
 // caddyWords are Caddy's own spellings, which its Caddyfile adapter puts in
 // place of the shorthands; the longest come first.
-var caddyWords = []struct{ prefix, replacement string }{
+var caddySpellings = []struct{ prefix, replacement string }{
 	{"http.request.orig_uri.query.", "query."},
 	{"http.request.uri.query.", "query."},
 	{"http.request.orig_uri.query", "query"},
@@ -87,7 +87,7 @@ var caddyWords = []struct{ prefix, replacement string }{
 // documentation.
 func Placeholders() []string {
 	words := []string{"body_<hash>_<encoding>", "header.<name>", "query.<name>", "json.<path>", "form.<name>", "field.<tag>", "func.<name>"}
-	for w := range plainWords {
+	for w := range plainPlaceholders {
 		words = append(words, w)
 	}
 	slices.Sort(words)
@@ -96,14 +96,14 @@ func Placeholders() []string {
 
 // segment is a literal or a placeholder of a template.
 type segment struct {
-	word     word
-	text     string // the literal, or the placeholder's name
-	path     jsonPath
-	hash     crypto.Hash
-	encoding encoding
-	function *contentFunc
-	optional bool // {json.x?}, {body_md5_hex?}: nothing where it is absent
-	wild     bool // {json.x*}, {json.x?*}: may hold the literals beside it
+	kind         segmentKind
+	text         string // the literal, or the placeholder's name
+	path         jsonPath
+	hash         crypto.Hash
+	encoding     encoding
+	function     *contentFunc
+	optional     bool // {json.x?}, {body_md5_hex?}: nothing where it is absent
+	unrestricted bool // {json.x*}, {json.x?*}: may hold the literals beside it
 
 	// before and after are the literals beside a value of free length. The
 	// value may hold neither: what is signed would then read two ways.
@@ -116,13 +116,13 @@ type segment struct {
 
 // template is a compiled content.
 type template struct {
-	segments []segment
-	body     int    // index of {body}, -1 without
-	stream   bool   // the body can be hashed while it is read
-	secret   bool   // the secret stands in it
-	fields   bool   // named fields of a form stand for the whole of it
-	signed   Signed // what the content covers
-	ends            // of the body, and what is signed beside them
+	segments   []segment
+	body       int    // index of {body}, -1 without
+	streamable bool   // the body can be hashed while it is read
+	usesSecret bool   // the secret stands in it
+	formFields bool   // named fields of a form stand for the whole of it
+	signed     Signed // what the content covers
+	boundaries        // of the body, and what is signed beside them
 }
 
 // compileTemplate reads a template. The error points at the word that is wrong.
@@ -132,7 +132,7 @@ func compileTemplate(text string) (*template, error) {
 	}
 	t := &template{body: -1}
 	literal := func(s string) {
-		if n := len(t.segments); n > 0 && t.segments[n-1].word == wordLiteral {
+		if n := len(t.segments); n > 0 && t.segments[n-1].kind == segLiteral {
 			t.segments[n-1].text += s
 		} else if s != "" {
 			t.segments = append(t.segments, segment{text: s})
@@ -158,11 +158,11 @@ func compileTemplate(text string) (*template, error) {
 			if end < 0 {
 				return nil, fmt.Errorf("%q: the { at column %d is never closed; write {{ for a brace that is signed", text, i+1)
 			}
-			seg, err := compileWord(rest[1:end])
+			seg, err := compilePlaceholder(rest[1:end])
 			if err != nil {
 				return nil, fmt.Errorf("%q: {%s} at column %d: %w", text, rest[1:end], i+1, err)
 			}
-			if seg.word == wordBody {
+			if seg.kind == segBody {
 				if t.body >= 0 {
 					return nil, fmt.Errorf("%q: {body} at column %d stands there a second time; sign it once", text, i+1)
 				}
@@ -182,8 +182,8 @@ func compileTemplate(text string) (*template, error) {
 	if len(t.segments) == 0 {
 		return nil, fmt.Errorf("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
 	}
-	t.bound()
-	return t, t.oneWild(text)
+	t.setDelimiters()
+	return t, t.checkUnrestricted(text)
 }
 
 func unescape(text string, i int) (string, error) {
@@ -203,16 +203,16 @@ func unescape(text string, i int) (string, error) {
 }
 
 // compileWord reads what stands between two braces.
-func compileWord(name string) (segment, error) {
-	name = respell(name)
-	if w, ok := plainWords[name]; ok {
-		return segment{word: w}, nil
+func compilePlaceholder(name string) (segment, error) {
+	name = fromCaddySpelling(name)
+	if w, ok := plainPlaceholders[name]; ok {
+		return segment{kind: w}, nil
 	}
 	if rest, ok := strings.CutPrefix(name, "body_"); ok {
 		return compileBodyHash(rest)
 	}
 	kind, rest, dotted := strings.Cut(name, ".")
-	w, ok := namedWords[kind]
+	w, ok := namedPlaceholders[kind]
 	if !ok || !dotted {
 		return segment{}, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
@@ -220,8 +220,8 @@ func compileWord(name string) (segment, error) {
 }
 
 // respell is the word for which Caddy has another spelling.
-func respell(name string) string {
-	for _, c := range caddyWords {
+func fromCaddySpelling(name string) string {
+	for _, c := range caddySpellings {
 		rest, ok := strings.CutPrefix(name, c.prefix)
 		if ok && (rest == "" || strings.HasSuffix(c.prefix, ".")) {
 			return c.replacement + rest
@@ -241,24 +241,24 @@ func compileBodyHash(name string) (segment, error) {
 	if !ok {
 		return segment{}, fmt.Errorf("no such encoding of the hash; there are %s", strings.Join(sortedKeys(encodings), ", "))
 	}
-	return segment{word: wordBodyHash, hash: hash, encoding: enc, optional: optional}, nil
+	return segment{kind: segBodyHash, hash: hash, encoding: enc, optional: optional}, nil
 }
 
-func compileNamed(w word, name string) (segment, error) {
-	seg := segment{word: w}
-	name, seg.wild = strings.CutSuffix(name, "*")
+func compileNamed(w segmentKind, name string) (segment, error) {
+	seg := segment{kind: w}
+	name, seg.unrestricted = strings.CutSuffix(name, "*")
 	seg.text, seg.optional = strings.CutSuffix(name, "?")
 	if seg.text == "" {
 		return seg, errors.New("a name is missing behind the dot")
 	}
 	var err error
 	switch w {
-	case wordHeaderOf:
+	case segHeader:
 		err = checkHeader(seg.text)
 		seg.text = canonical(seg.text)
-	case wordJSONOf:
+	case segJSON:
 		seg.path, err = compileJSONPath(seg.text)
-	case wordFunc:
+	case segFunc:
 		var ok bool
 		if seg.function, ok = contentFuncs[seg.text]; !ok {
 			err = fmt.Errorf("no such function; there are %s", strings.Join(sortedKeys(contentFuncs), ", "))
@@ -268,16 +268,16 @@ func compileNamed(w word, name string) (segment, error) {
 }
 
 // has says whether the template holds a word, under this name where it has one.
-func (t *template) has(w word, name string) bool {
+func (t *template) has(w segmentKind, name string) bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.word == w && (name == "" || s.text == name)
+		return s.kind == w && (name == "" || s.text == name)
 	})
 }
 
 // suggestion names the placeholder that is nearest, when it is near.
 func suggestion(name string) string {
-	nearest := slices.MinFunc(sortedKeys(plainWords), func(a, b string) int { return apart(name, a) - apart(name, b) })
-	if apart(name, nearest) == tooFar {
+	nearest := slices.MinFunc(sortedKeys(plainPlaceholders), func(a, b string) int { return nameDistance(name, a) - nameDistance(name, b) })
+	if nameDistance(name, nearest) == noMatch {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean {%s}?", nearest)

@@ -72,7 +72,7 @@ func parseDigits(s string, digits int) (int64, bool) {
 // and "Z" or "±15:04". time.Parse alone is more lenient than the standard.
 func parseRFC3339(s string) (time.Time, bool) {
 	const form = "0000-00-00T00:00:00"
-	if len(s) <= len(form) || !hasForm(s[:len(form)], form) {
+	if len(s) <= len(form) || !matchesForm(s[:len(form)], form) {
 		return time.Time{}, false
 	}
 	zone := s[len(form):]
@@ -86,7 +86,7 @@ func parseRFC3339(s string) (time.Time, bool) {
 		}
 		zone = zone[digits:]
 	}
-	if zone != "Z" && !hasForm(zone, "+00:00") && !hasForm(zone, "-00:00") {
+	if zone != "Z" && !matchesForm(zone, "+00:00") && !matchesForm(zone, "-00:00") {
 		return time.Time{}, false
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
@@ -94,7 +94,7 @@ func parseRFC3339(s string) (time.Time, bool) {
 }
 
 // hasForm says whether s is form, with any digit in place of each 0.
-func hasForm(s, form string) bool {
+func matchesForm(s, form string) bool {
 	if len(s) != len(form) {
 		return false
 	}
@@ -135,7 +135,7 @@ func toleranceOf(t Timestamp, o Options) tolerance {
 
 // judge says what is wrong with a time, or nothing. The difference saturates
 // and can't wrap.
-func (tol tolerance) judge(t, now time.Time) Reason {
+func (tol tolerance) check(t, now time.Time) Reason {
 	age := now.Sub(t)
 	switch {
 	case tol.past >= 0 && age > tol.past:

@@ -8,20 +8,20 @@ import (
 	"math/bits"
 )
 
-// verdict finds the lane and the secret that match. Every secret is tried on
+// verdict finds the candidate and the secret that match. Every secret is tried on
 // every signature, so that the time it takes doesn't show which one matched.
-func (c *check) verdict() (*lane, int, Reason) {
-	var found *lane
+func (c *check) findMatch() (*candidate, int, Reason) {
+	var found *candidate
 	var matched uint32 // a bit for each secret
 	all := ^uint32(0)
-	for i := range c.lanes {
-		secrets, reason := c.match(&c.lanes[i])
+	for i := range c.candidates {
+		secrets, reason := c.match(&c.candidates[i])
 		if reason != "" {
 			return nil, 0, reason
 		}
 		all &= secrets
 		if secrets != 0 && found == nil {
-			found, matched = &c.lanes[i], secrets
+			found, matched = &c.candidates[i], secrets
 		}
 	}
 	if c.v.plan.each != nil {
@@ -33,73 +33,73 @@ func (c *check) verdict() (*lane, int, Reason) {
 	return found, bits.TrailingZeros32(matched), ""
 }
 
-// match completes a lane's hash states, and compares them with its signatures.
+// match completes a candidate's hash states, and compares them with its signatures.
 // It gives a bit for each secret that matches.
-func (c *check) match(l *lane) (uint32, Reason) {
-	if c.v.plan.paired {
-		return c.matchPublic(l)
+func (c *check) match(cand *candidate) (uint32, Reason) {
+	if c.v.plan.asymmetric {
+		return c.matchAsymmetric(cand)
 	}
-	c.take(l)
-	defer c.give(l)
-	rest := l.content.segments
-	if l.streaming {
-		rest = rest[l.content.body+1:]
-	} else if i := l.content.body; i >= 0 {
-		if reason := c.feed(l, rest[:i]); reason != "" {
+	c.acquireStates(cand)
+	defer c.releaseStates(cand)
+	rest := cand.content.segments
+	if cand.streaming {
+		rest = rest[cand.content.body+1:]
+	} else if i := cand.content.body; i >= 0 {
+		if reason := c.writeSegments(cand, rest[:i]); reason != "" {
 			return 0, reason
 		}
-		if reason := c.feedBody(l); reason != "" {
+		if reason := c.writeBody(cand); reason != "" {
 			return 0, reason
 		}
 		rest = rest[i+1:]
 	}
-	if reason := c.feed(l, rest); reason != "" {
+	if reason := c.writeSegments(cand, rest); reason != "" {
 		return 0, reason
 	}
 	var secrets uint32
-	for i := len(l.states) - 1; i >= 0; i-- {
-		sum := l.states[i].Sum(c.buffer[:0])
+	for i := len(cand.states) - 1; i >= 0; i-- {
+		sum := cand.states[i].Sum(c.buffer[:0])
 		equal := 0
-		for j := range l.macs {
-			equal |= subtle.ConstantTimeCompare(sum, l.macs[j].bytes())
+		for j := range cand.macs {
+			equal |= subtle.ConstantTimeCompare(sum, cand.macs[j].bytes())
 		}
-		secrets |= uint32(equal) << c.v.keys[i].of
-		l.sum.size = copy(l.sum.sum[:], sum)
+		secrets |= uint32(equal) << c.v.keys[i].index
+		cand.sum.size = copy(cand.sum.sum[:], sum)
 	}
 	return secrets, ""
 }
 
-// matchPublic tries a lane's signatures with the public keys. What tells the
+// matchPublic tries a candidate's signatures with the public keys. What tells the
 // message from others is the hash of what was signed, since there may be several
 // signatures of it.
-func (c *check) matchPublic(l *lane) (uint32, Reason) {
-	if len(l.macs) > maxAsymmetric {
+func (c *check) matchAsymmetric(cand *candidate) (uint32, Reason) {
+	if len(cand.macs) > maxAsymmetric {
 		return 0, ReasonMalformedSignature
 	}
-	content, reason := c.in.content(l)
+	content, reason := c.in.content(cand)
 	if reason != "" {
 		return 0, reason
 	}
-	if c.v.plan.scheme.Construction == "ed25519" && len(c.lanes)*len(l.macs)*len(c.v.keys)*len(content) > maxHashed {
+	if c.v.plan.scheme.Construction == "ed25519" && len(c.candidates)*len(cand.macs)*len(c.v.keys)*len(content) > maxEd25519Bytes {
 		return 0, ReasonBodyTooLarge
 	}
 	var secrets uint32
 	digest := c.v.keys[0].digest(content) // as under any other: the content may be long
 	for _, k := range c.v.keys {
-		for j := range l.macs {
-			if k.verify(digest, l.macs[j].bytes()) {
-				secrets |= 1 << k.of
+		for j := range cand.macs {
+			if k.verify(digest, cand.macs[j].bytes()) {
+				secrets |= 1 << k.index
 			}
 		}
 	}
-	l.sum.sum, l.sum.size = sha512.Sum512(content), sha512.Size
+	cand.sum.sum, cand.sum.size = sha512.Sum512(content), sha512.Size
 	return secrets, ""
 }
 
-// feedBody gives a lane's hash states the body, where it couldn't be streamed.
-func (c *check) feedBody(l *lane) Reason {
-	states := make([]io.Writer, len(l.states))
-	for i, h := range l.states {
+// feedBody gives a candidate's hash states the body, where it couldn't be streamed.
+func (c *check) writeBody(cand *candidate) Reason {
+	states := make([]io.Writer, len(cand.states))
+	for i, h := range cand.states {
 		states[i] = h
 	}
 	n, err := io.Copy(io.MultiWriter(states...), io.NewSectionReader(c.in.body, 0, c.in.size))
@@ -110,7 +110,7 @@ func (c *check) feedBody(l *lane) Reason {
 }
 
 // message is what is known of a request that has proven itself.
-func (c *check) message(l *lane, secret int) *Message {
+func (c *check) newMessage(cand *candidate, secret int) *Message {
 	held := new(struct { // the message with its MAC, in one piece
 		Message
 		sum [maxMAC]byte
@@ -121,15 +121,15 @@ func (c *check) message(l *lane, secret int) *Message {
 		ID:          c.in.id,
 		EventType:   c.in.eventType,
 		SecretIndex: secret,
-		Signed:      l.content.signed,
-		MAC:         c.replayMAC(l, held.sum[:0]),
+		Signed:      cand.content.signed,
+		MAC:         c.replayMAC(cand, held.sum[:0]),
 	}
-	if l.timed {
-		m.Timestamp = l.time
+	if cand.hasTime {
+		m.Timestamp = cand.time
 	}
 	m.Signed.ID = m.Signed.ID && m.ID != ""
 	m.Signed.EventType = m.Signed.EventType && m.EventType != ""
-	m.Signed.Timestamp = m.Signed.Timestamp && l.timed
+	m.Signed.Timestamp = m.Signed.Timestamp && cand.hasTime
 	if !m.Signed.Body && !m.Signed.ID {
 		m.MAC = nil // what is signed may be an id that this message doesn't have
 	}
@@ -138,28 +138,28 @@ func (c *check) message(l *lane, secret int) *Message {
 
 // replayMAC is what tells one message from another: the MAC, or the hash of
 // all of them where a body holds several.
-func (c *check) replayMAC(l *lane, dst []byte) []byte {
-	if !c.v.plan.bounded.Message {
+func (c *check) replayMAC(cand *candidate, dst []byte) []byte {
+	if !c.v.plan.bounds.Message {
 		return nil
 	}
 	if c.v.plan.each == nil {
-		return append(dst, l.sum.bytes()...)
+		return append(dst, cand.sum.bytes()...)
 	}
 	h := sha256.New()
-	for i := range c.lanes {
-		h.Write(c.lanes[i].sum.bytes())
+	for i := range c.candidates {
+		h.Write(c.candidates[i].sum.bytes())
 	}
 	return h.Sum(dst)
 }
 
 // checkOracle refuses what was signed if it is a string that the handshake would
 // sign for anyone.
-func (c *check) checkOracle(l *lane) Reason {
+func (c *check) checkOracle(cand *candidate) Reason {
 	h := c.v.plan.handshake
-	if h == nil || h.oracle == nil || l.content.body >= 0 && c.in.size > maxChallenge {
+	if h == nil || h.oracle == nil || cand.content.body >= 0 && c.in.size > maxChallenge {
 		return ""
 	}
-	content, reason := c.in.content(l)
+	content, reason := c.in.content(cand)
 	if reason == "" && h.oracle(string(content)) {
 		return ReasonBadSignature
 	}

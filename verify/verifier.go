@@ -45,14 +45,14 @@ type Request struct {
 
 // Verifier verifies requests by one scheme. It is safe for concurrent use.
 type Verifier struct {
-	plan      *plan
-	keys      []*key
-	tolerance tolerance
-	token     string
-	public    *url.URL
-	handshake *handshake // nil when the scheme has none or it is off
-	now       func() time.Time
-	others    []*Verifier // the same for other names of the headers
+	plan        *plan
+	keys        []*key
+	tolerance   tolerance
+	verifyToken string
+	publicURL   *url.URL
+	handshake   *handshake // nil when the scheme has none or it is off
+	now         func() time.Time
+	alternates  []*Verifier // the same for other names of the headers
 }
 
 // New makes a verifier. The error names the field or the secret (by its place,
@@ -62,29 +62,29 @@ func New(s Scheme, o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{plan: p, tolerance: toleranceOf(s.Timestamp, o), token: o.VerifyToken, now: o.Now}
+	v := &Verifier{plan: p, tolerance: toleranceOf(s.Timestamp, o), verifyToken: o.VerifyToken, now: o.Now}
 	if v.now == nil {
 		v.now = time.Now
 	}
 	if v.keys, err = newKeys(s, o.Secrets); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
-	v.keys = append(v.keys, secondKeys(s, o.Secrets)...)
-	if v.public, err = publicURL(o.PublicURL); err != nil {
+	v.keys = append(v.keys, alternateKeys(s, o.Secrets)...)
+	if v.publicURL, err = parsePublicURL(o.PublicURL); err != nil {
 		return nil, fmt.Errorf("verifying %s: %w", s.Name, err)
 	}
 	if !o.NoHandshake {
 		v.handshake = p.handshake
 	}
-	for _, p := range p.others {
+	for _, p := range p.alternates {
 		other := *v
 		other.plan = p
-		v.others = append(v.others, &other)
+		v.alternates = append(v.alternates, &other)
 	}
 	return v, nil
 }
 
-func publicURL(text string) (*url.URL, error) {
+func parsePublicURL(text string) (*url.URL, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -102,17 +102,17 @@ func publicURL(text string) (*url.URL, error) {
 }
 
 // Bounds are what the scheme's signature protects.
-func (v *Verifier) Bounds() Bounds { return v.plan.bounded }
+func (v *Verifier) Bounds() Bounds { return v.plan.bounds }
 
 // Begin makes the checks that don't need the body: the method, whether what the
 // scheme reads is present once and well-formed, the timestamp, and the content
 // type. A refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
-	v = v.of(r.Header)
+	v = v.forHeaders(r.Header)
 	c := checks.Get().(*check)
 	c.v, c.in = v, v.input(r)
-	c.oneLane[0].macs = c.twoMACs[:0]
-	c.lanes = c.oneLane[:0]
+	c.oneCandidate[0].macs = c.twoMACs[:0]
+	c.candidates = c.oneCandidate[:0]
 	if reason := c.begin(); reason != "" {
 		c.recycle()
 		return nil, v.refuse(reason)
@@ -126,8 +126,8 @@ func (v *Verifier) input(r *Request) input {
 		in.url = &url.URL{}
 	}
 	in.scheme, in.hostport, in.path = in.url.Scheme, in.url.Host, pathAsSent(in.url)
-	if v.public != nil {
-		in.scheme, in.hostport = v.public.Scheme, v.public.Host
+	if v.publicURL != nil {
+		in.scheme, in.hostport = v.publicURL.Scheme, v.publicURL.Host
 	} else if in.hostport == "" {
 		in.hostport = r.Host
 	}
@@ -145,14 +145,14 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 		return nil, err
 	}
 	if reply := check.Reply(); reply != nil {
-		return v.unsigned(reply), nil
+		return v.unsignedMessage(reply), nil
 	}
 	_, _ = check.Write(body) // fails only after Finish
 	return check.Finish(bytes.NewReader(body), int64(len(body)))
 }
 
 // unsigned is a handshake that nothing signs.
-func (v *Verifier) unsigned(reply *Reply) *Message {
+func (v *Verifier) unsignedMessage(reply *Reply) *Message {
 	return &Message{Provider: v.plan.scheme.Name, SecretIndex: -1, Reply: reply}
 }
 
