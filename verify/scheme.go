@@ -4,16 +4,15 @@ import "reflect"
 
 // Scheme is a signature scheme as data: where the signature is and how it is
 // formatted, what is signed and with which algorithm and key, and where the
-// timestamp, the id and the event type are. The same row verifies and signs.
+// timestamp, the id and the event type are. The same scheme verifies and signs.
 //
 // The zero values are the common case: an HMAC-SHA256 of the body, in
-// hexadecimal, keyed with the text of the secret. A row only says where it
-// differs.
+// hexadecimal, keyed with the text of the secret. A scheme only sets what differs.
 type Scheme struct {
 	// Name is the name of the scheme: lower case, with hyphens between words.
 	Name string `json:"name,omitempty"`
 
-	// Aliases are other names that Lookup finds the scheme by.
+	// Aliases are other names under which Lookup finds the scheme.
 	Aliases []string `json:"aliases,omitempty"`
 
 	// Title is the provider's name as people write it.
@@ -26,20 +25,20 @@ type Scheme struct {
 	// Unconfirmed marks a scheme without a primary source.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
-	// Notes are quirks that a user should know, in one or two sentences.
+	// Notes are quirks that a user should know about, in one or two sentences.
 	Notes string `json:"notes,omitempty"`
 
 	// Signature is where the signature is, and how it is formatted.
 	Signature Signature `json:"signature,omitzero"`
 
 	// HeaderPrefixes are the prefixes that the names of the headers may have. The
-	// scheme uses the first one. If there is no signature in the header with that
-	// prefix, all headers are looked up with the next.
+	// header names of the scheme are written with the first one. If a request has no
+	// signature under that prefix, all headers are looked up with the next one.
 	HeaderPrefixes []string `json:"header_prefixes,omitempty"`
 
 	// Construction is how the signature is made from the content and the key:
 	// "hmac" (the default), "ed25519", "ecdsa" or "rsa" (the receiver only needs the
-	// public key; RSA is PKCS #1 v1.5), "hash" (a plain digest of a content that
+	// public key; RSA is PKCS #1 v1.5), "hash" (a plain hash of a content that
 	// includes {secret}) or "token" (the secret itself is sent, and nothing is
 	// signed).
 	Construction string `json:"construction,omitempty"`
@@ -50,21 +49,21 @@ type Scheme struct {
 
 	// Key is how the key is made from a configured secret: "text" (the default:
 	// its bytes), "hex", "base64", "whsec" (base64 after an optional "whsec_"),
-	// "text_or_hex" or "text_or_whsec" (its bytes sign; they verify, and so does what
-	// they decode to), "sha1" or "sha256" (the digest of the text), for Ed25519
-	// "ed25519" ("whpk_" or "whsk_" and base64), "hex" or "base64", and for all key
-	// pairs "pem" (with or without its first and last line).
+	// "text_or_hex" or "text_or_whsec" (the bytes of the text, and when verifying
+	// also what the text decodes to), "sha1" or "sha256" (the hash of the text). For
+	// Ed25519 it is "ed25519" ("whpk_" or "whsk_" and base64), "hex" or "base64", and
+	// for any key pair "pem" (with or without its first and last line).
 	Key string `json:"key,omitempty"`
 
 	// Content is the template of what is signed, "{body}" by default. docs/verify.md
 	// lists its placeholders.
 	Content string `json:"content,omitempty"`
 
-	// FormContent replaces Content if the body is an urlencoded form.
+	// FormContent replaces Content if the body is a URL-encoded form.
 	FormContent string `json:"form_content,omitempty"`
 
-	// Timestamp is where the timestamp is. A timestamp that Content does not cover
-	// proves nothing, and is refused by Validate.
+	// Timestamp is where the timestamp is. Content must cover it: an unsigned
+	// timestamp proves nothing, and Validate returns an error for it.
 	Timestamp Timestamp `json:"timestamp,omitzero"`
 
 	// ID is where the delivery id is.
@@ -76,34 +75,36 @@ type Scheme struct {
 	// Handshake names the function that answers the provider's handshake.
 	Handshake string `json:"handshake,omitempty"`
 
-	// JSONField is the field of a form, urlencoded or multipart, that has the JSON
-	// document which {json.…} and the JSON sources read. A body of another type is
-	// the document itself.
+	// JSONField is the form field with the JSON document, for senders that wrap it
+	// in a URL-encoded or multipart form. {json.…} and values that are in "json" are
+	// read from that document. A body of another type is the document itself.
 	JSONField string `json:"json_field,omitempty"`
 
-	// BodyDigest is a query parameter that has the SHA-256 of the body in
-	// hexadecimal; the content must cover the URL. If it is present, it binds the
-	// body, and FormContent is not used.
+	// BodyDigest is a query parameter with the SHA-256 of the body in hexadecimal;
+	// the content must cover the URL. If the parameter is present, the signature
+	// covers the body through it, and FormContent is not used.
 	BodyDigest string `json:"body_digest,omitempty"`
 
-	// DefaultPort, if set to "either", accepts the signed URL both with and without
-	// its port; if it has none, with the default port of its scheme.
+	// DefaultPort, if set to "either", accepts a signature over the URL with or
+	// without its port. A URL without a port is also tried with the default port of
+	// its scheme.
 	DefaultPort string `json:"default_port,omitempty"`
 
-	// UnboundBody allows a content that does not cover the whole body. Whatever is
-	// not covered can be changed on the way.
+	// UnboundBody allows a content that does not cover the whole body. The parts that
+	// are not covered can be changed on the way.
 	UnboundBody bool `json:"unbound_body,omitempty"`
 
-	// StatusCode is the status of refusals if the provider needs one other than
-	// 401. It can't be 410, which makes some senders stop for good.
+	// StatusCode is the HTTP status of refusals, if the provider needs one other
+	// than 401. It can't be 410, which makes some senders stop for good.
 	StatusCode int `json:"status_code,omitempty"`
 
-	// Acknowledge is the response to an event if the provider doesn't treat every
-	// 2xx status as success, for whoever responds in place of the app.
+	// Acknowledge is the response that tells the provider that an event was accepted,
+	// if it doesn't treat every 2xx status as success. It is for responses that are
+	// made in place of the app.
 	Acknowledge Acknowledge `json:"acknowledge,omitzero"`
 
-	// ContentTypes are the media types to accept; others get 415. If empty, all
-	// are accepted.
+	// ContentTypes are the accepted media types; others get 415. If empty, all are
+	// accepted.
 	ContentTypes []string `json:"content_types,omitempty"`
 }
 
@@ -117,20 +118,21 @@ type Signature struct {
 	// "signature.value".
 	Name string `json:"name,omitempty"`
 
-	// Names are several headers, each with its own signature. Any of them may
-	// match, and at least one must be present. They replace Name.
+	// Names are several headers, each with its own signature. One match is enough,
+	// and at least one of the headers must be present. They replace Name.
 	Names []string `json:"names,omitempty"`
 
-	// Numbered makes Name a prefix, followed by 1, 2, … 100: a header for each key.
+	// Numbered makes Name a prefix that a number from 1 to 100 follows: one header
+	// for each key.
 	Numbered bool `json:"numbered,omitempty"`
 
 	// Repeated allows the header to occur several times, each with its own
-	// signature. Any of them may match.
+	// signature. One match is enough.
 	Repeated bool `json:"repeated,omitempty"`
 
-	// Each is the JSON path of an array whose elements are signed separately: Name
-	// and the {json.…} of Content are relative to the element, and every element
-	// must verify.
+	// Each is the JSON path of an array whose elements are signed separately. Name,
+	// and {json.…} in Content, are relative to the element. Every element must
+	// verify.
 	Each string `json:"each,omitempty"`
 
 	// Prefix is what the value must start with, such as "sha256=".
@@ -140,15 +142,15 @@ type Signature struct {
 	// If empty, the value is a single signature.
 	Separator string `json:"separator,omitempty"`
 
-	// Groups splits the value into several whole lists, each with its own time.
+	// Groups splits the value into several lists, each with its own timestamp.
 	Groups string `json:"groups,omitempty"`
 
 	// Tags are the names of the list items that have a signature, as in "v1=…". If
 	// there are several, only the first one that is present counts, so list the
-	// strongest first. Items with other tags are ignored.
+	// strongest first. Items with other tags are ignored. ["*"] accepts any tag.
 	Tags []string `json:"tags,omitempty"`
 
-	// TagContents are the contents of tags that sign something other than Content.
+	// TagContents are the templates of tags that sign something other than Content.
 	TagContents map[string]string `json:"tag_contents,omitempty"`
 
 	// Assign separates a tag from its value: "=" by default.
@@ -159,12 +161,12 @@ type Signature struct {
 	Encoding string `json:"encoding,omitempty"`
 }
 
-// Acknowledge is a response that a provider treats as success.
+// Acknowledge is the response that a provider treats as success.
 type Acknowledge struct {
 	// Status is the status code, from 200 to 299.
 	Status int `json:"status,omitempty"`
 
-	// Body is the body, as plain text. If empty, there is none.
+	// Body is the response body, in plain text. If empty, there is none.
 	Body string `json:"body,omitempty"`
 }
 
@@ -184,8 +186,8 @@ type Timestamp struct {
 	// Past is how old a message may be: 5 minutes by default; negative for any age.
 	Past Duration `json:"past,omitempty"`
 
-	// Future is how far ahead of our clock a message may be: the same as Past by
-	// default; negative for any time.
+	// Future is how far ahead of the local clock a message may be: the same as Past
+	// by default; negative for any time.
 	Future Duration `json:"future,omitempty"`
 
 	// Optional accepts messages without a timestamp. This is only safe if the
@@ -193,7 +195,7 @@ type Timestamp struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Field is where a value is.
+// Field is where a value, such as the delivery id, is.
 type Field struct {
 	// In is "header", "query", "json" or "form".
 	In string `json:"in,omitempty"`
@@ -202,14 +204,15 @@ type Field struct {
 	// "data.0.id".
 	Name string `json:"name,omitempty"`
 
-	// Pattern is a regular expression that the whole value must match. It separates
-	// an id from a body that is signed right next to it.
+	// Pattern is a regular expression that the whole value must match. A pattern of
+	// fixed length shows where an id ends that is signed right next to the body.
 	Pattern string `json:"pattern,omitempty"`
 }
 
-// Merge returns the scheme with every field that is set in over. Lists and maps
-// are replaced as a whole. Of the signature's Name and Names, the one that is set
-// replaces the other, and HeaderPrefixes, which were those of the old names.
+// Merge returns the scheme with every field that is set in over replaced. Lists
+// and maps are replaced as a whole. If over sets either the signature's Name or its
+// Names, the other one is cleared, and so are HeaderPrefixes, which belonged to the
+// old names.
 func (s Scheme) Merge(over Scheme) Scheme {
 	switch {
 	case over.Signature.Name != "" && over.Signature.Names == nil:
