@@ -7,22 +7,21 @@ import (
 	"strings"
 )
 
-// Custom is a scheme of one's own that has a name, by which it can be used
-// wherever a provider can.
+// Custom is a custom scheme. Its name can be used wherever a provider's can.
 type Custom struct {
-	// The provider whose scheme this one starts from, or a custom scheme above
-	// it. Default: `hmac`, which is empty.
+	// The provider whose scheme this one starts from, or a custom scheme that comes
+	// before it. Default: `hmac`, which sets nothing.
 	Provider string `json:"provider,omitempty"`
 
 	Scheme
 }
 
-// Table finds schemes by their names: the custom ones in it, and all that are
-// built in. The zero value has no custom ones.
+// Table has custom schemes by name, and its Lookup also finds the built-in ones.
+// The zero value has no custom schemes.
 type Table map[string]Scheme
 
-// NewTable makes a table of custom schemes. It says of one that can't be right what
-// to do about it.
+// NewTable returns a table of custom schemes. An error names the scheme that is not
+// valid, and says what to do.
 func NewTable(list []Custom) (Table, error) {
 	t := Table{}
 	for _, c := range list {
@@ -35,18 +34,18 @@ func NewTable(list []Custom) (Table, error) {
 
 func (t Table) add(c Custom) error {
 	if c.Name == "" {
-		return errors.New("scheme: it has no name by which it could be used: give it one")
+		return errors.New("scheme: it has no name, so nothing can use it: give it one")
 	}
-	if _, ok := Lookup(c.Name); ok { // which subscriptions may mean already
+	if _, ok := Lookup(c.Name); ok { // subscriptions may already use the built-in one
 		return fmt.Errorf("scheme %s: there is a built-in scheme of that name: choose another", c.Name)
 	}
 	if _, ok := t[c.Name]; ok {
-		return fmt.Errorf("scheme %s: is there twice: give each its own name", c.Name)
+		return fmt.Errorf("scheme %s: it is defined twice: give each its own name", c.Name)
 	}
 	from := cmp.Or(c.Provider, "hmac")
 	row, ok := t.Lookup(from)
-	if !ok { // which isn't told, for it may be a secret
-		hint := "`caddy webhooks providers` lists them; secrets stand where the scheme is used"
+	if !ok { // the error doesn't quote the name: it may be a misplaced secret
+		hint := "`caddy webhooks providers` lists them; secrets are set where the scheme is used"
 		if near := Suggest(from); len(near) > 0 {
 			hint = "did you mean " + strings.Join(near, " or ") + "?"
 		}
@@ -56,8 +55,8 @@ func (t Table) add(c Custom) error {
 	return t[c.Name].Validate()
 }
 
-// Lookup finds a scheme by its name, a built-in one by its aliases too. Treat its
-// lists as read-only.
+// Lookup returns the scheme with this name; built-in ones are found by their
+// aliases too. Treat its lists as read-only.
 func (t Table) Lookup(name string) (Scheme, bool) {
 	if s, ok := t[name]; ok {
 		return s, true

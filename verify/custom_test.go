@@ -56,7 +56,7 @@ func TestMistakesInATable(t *testing.T) {
 		"no such name":    {[]verify.Custom{custom("ac me", "", signedByHeader)}, "letters, digits, dashes"},
 		"built in":        {[]verify.Custom{custom("github", "", signedByHeader)}, "scheme github: there is a built-in scheme of that name: choose another"},
 		"alias":           {[]verify.Custom{custom("standard", "", signedByHeader)}, "scheme standard: there is a built-in scheme"},
-		"twice":           {[]verify.Custom{custom("a", "", signedByHeader), custom("a", "github", signedByHeader)}, "scheme a: is there twice"},
+		"twice":           {[]verify.Custom{custom("a", "", signedByHeader), custom("a", "github", signedByHeader)}, "scheme a: it is defined twice"},
 		"no base":         {[]verify.Custom{custom("a", "s3cr3t", signedByHeader)}, "scheme a: there is no such provider to start from: `caddy webhooks providers`"},
 		"misspelt base":   {[]verify.Custom{custom("a", "githb", signedByHeader)}, "did you mean github?"},
 		"base below":      {[]verify.Custom{custom("a", "b", signedByHeader), custom("b", "", signedByHeader)}, "scheme a: there is no such provider"},

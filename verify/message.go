@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Message is what is known of a verified request.
+// Message is the result of verifying a request.
 type Message struct {
 	// Provider is the scheme's name.
 	Provider string
-	// ID is the delivery's id, empty where there is none.
+	// ID is the delivery id, or empty if there is none.
 	ID string
-	// EventType is the event type, empty where there is none.
+	// EventType is the event type, or empty if there is none.
 	EventType string
-	// Timestamp is the time of signing, zero where there is none.
+	// Timestamp is the time of signing, or zero if there is none.
 	Timestamp time.Time
-	// SecretIndex is which of the configured secrets matched: 0 is the first; -1
-	// for a handshake that nothing signs.
+	// SecretIndex is the index of the configured secret that matched, or -1 for a
+	// handshake without a signature.
 	SecretIndex int
-	// Signed says which of these the signature covers.
+	// Signed says which parts of the message the signature covers.
 	Signed Signed
-	// MAC is the MAC of what was signed, under the first secret whichever of
-	// them matched: taking away one of two signatures does not make another
-	// message. Nil where nothing tells one message from another (a shared
-	// token). The replay key is built on it.
+	// MAC identifies the message, and ReplayKey is made from it. It is the MAC of
+	// the signed content under the first secret, whichever secret matched, so that
+	// removing one of two signatures does not make it another message. It is nil
+	// where nothing tells one message from another, as with a shared token.
 	MAC []byte
-	// Reply, when it isn't nil, answers a handshake, which was verified first
-	// where the provider signs it. It must not be passed on as an event.
+	// Reply, if it isn't nil, is the response to a handshake, which must not be
+	// passed on as an event. If the provider signs it, it has been verified.
 	Reply *Reply
 }
 
@@ -36,7 +36,7 @@ type Signed struct {
 	ID, Timestamp, EventType, Body bool
 }
 
-// String lists what is covered, such as "id timestamp body".
+// String returns the parts that are covered, such as "id timestamp body".
 func (s Signed) String() string {
 	var words []string
 	for _, w := range []struct {
@@ -50,7 +50,7 @@ func (s Signed) String() string {
 	return strings.Join(words, " ")
 }
 
-// Reply is the answer to a handshake, to be sent as it is.
+// Reply is the response to a handshake, to be sent unchanged.
 type Reply struct {
 	Status int
 	Header http.Header

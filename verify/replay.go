@@ -10,22 +10,22 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// ReplayState is what the replay memory knows of a key.
+// ReplayState is the state of a key in the replay memory.
 type ReplayState int
 
 const (
 	// Fresh: the key is new, and is now reserved until Commit or Abort.
 	Fresh ReplayState = iota
-	// InFlight: a first copy is still being worked on.
+	// InFlight: the first copy is still being handled.
 	InFlight
-	// Seen: a copy was committed, and its life is not over.
+	// Seen: a copy was committed and has not expired.
 	Seen
-	// Full: too many first copies are in flight; nothing was reserved. Ask the
-	// sender to come back.
+	// Full: too many first copies are in flight, so nothing was reserved. The sender
+	// should retry later.
 	Full
 )
 
-// String is the state as a word.
+// String returns the state as a word.
 func (s ReplayState) String() string {
 	switch s {
 	case Fresh:
@@ -38,23 +38,23 @@ func (s ReplayState) String() string {
 	return "full"
 }
 
-// Replays remembers which messages were delivered: a bounded LRU of keys that
-// were committed, and, bounded apart, the keys in flight. Nothing runs in the
-// background: a key whose life is over is dropped when it is met. It is safe
-// for concurrent use.
+// Replays remembers which messages were delivered: a bounded LRU of committed
+// keys and, with a bound of its own, the keys in flight. Nothing runs in the
+// background: an expired key is dropped when it is looked up or evicted.
+// Replays is safe for concurrent use.
 type Replays struct {
 	mu       sync.Mutex
-	seen     *lru.Cache[[32]byte, time.Time] // key → end of its life
+	seen     *lru.Cache[[32]byte, time.Time] // key → when it expires
 	inFlight map[[32]byte]time.Duration      // key → its life once committed
 	capacity int
 	onEvict  func()
 	now      func() time.Time
 }
 
-// NewReplays makes a memory for capacity committed keys and as many in flight.
-// onEvict, which may be nil, is called when a key is pushed out before its
-// time: from then on its message could be replayed. now is the clock; nil is
-// time.Now.
+// NewReplays returns a memory for capacity committed keys and as many keys in
+// flight. onEvict, which may be nil, is called when a key is evicted before it
+// expires: from then on its message could be replayed. now returns the current
+// time; if nil, it is time.Now.
 func NewReplays(capacity int, onEvict func(), now func() time.Time) *Replays {
 	if now == nil {
 		now = time.Now
@@ -73,15 +73,15 @@ func NewReplays(capacity int, onEvict func(), now func() time.Time) *Replays {
 	}
 }
 
-// Begin says what is known of a key, and reserves it when it is fresh. life is
-// how long it will be remembered after its commit.
+// Begin returns the state of a key, and reserves the key if it is fresh. life is
+// how long the key will be remembered after Commit.
 func (r *Replays) Begin(key [32]byte, life time.Duration) ReplayState {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, ok := r.inFlight[key]; ok {
 		return InFlight
 	}
-	// Peek, not Get: a replay must not keep its key young at the others' expense.
+	// Peek, not Get: a replay must not keep its own key alive at the others' expense.
 	if end, ok := r.seen.Peek(key); ok {
 		if r.now().Before(end) {
 			return Seen
@@ -115,7 +115,8 @@ func (r *Replays) commit(key [32]byte) (evicted bool) {
 	return r.addLocked(key, now.Add(life), now)
 }
 
-// addLocked remembers a key, and says whether another one went before its time.
+// addLocked remembers a key, and reports whether another one was evicted before it
+// expired.
 func (r *Replays) addLocked(key [32]byte, end, now time.Time) (evicted bool) {
 	if r.seen.Len() >= r.capacity && !r.seen.Contains(key) {
 		_, oldest, _ := r.seen.RemoveOldest()
@@ -132,16 +133,16 @@ func (r *Replays) Abort(key [32]byte) {
 	delete(r.inFlight, key)
 }
 
-// Len is how many committed keys are held, including those whose life is over
-// and that no one has met since.
+// Len returns the number of committed keys, including expired ones that have not
+// been dropped yet.
 func (r *Replays) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.seen.Len()
 }
 
-// Entries are the committed keys whose life is not over, the oldest first, with
-// the end of their lives, for whoever keeps them over a restart.
+// Entries returns the committed keys that have not expired, the oldest first, with
+// the time when each expires, so that they can be kept across a restart.
 func (r *Replays) Entries() iter.Seq2[[32]byte, time.Time] {
 	return func(yield func([32]byte, time.Time) bool) {
 		r.mu.Lock()
@@ -158,7 +159,7 @@ func (r *Replays) Entries() iter.Seq2[[32]byte, time.Time] {
 }
 
 // Restore adds a key that was committed before a restart or in another process,
-// unless its life is over.
+// unless it has expired.
 func (r *Replays) Restore(key [32]byte, end time.Time) {
 	if evicted := r.restore(key, end); evicted && r.onEvict != nil {
 		r.onEvict()
@@ -175,9 +176,9 @@ func (r *Replays) restore(key [32]byte, end time.Time) (evicted bool) {
 	return r.addLocked(key, end, now)
 }
 
-// ReplayKey is the key by which Replays know a message on a route: a hash of the
-// route, the scheme's name and the decoded MAC. The id is no part of it, since it
-// may not be signed, nor is the signature's text, of which one MAC can have several.
+// ReplayKey returns the key of a message for Replays: a hash of the route, the
+// scheme's name and the decoded MAC. It doesn't include the id, which may not be
+// signed, nor the text of the signature, since one MAC can have several texts.
 func ReplayKey(route string, m *Message) [32]byte {
 	h := sha256.New()
 	for _, part := range [][]byte{[]byte(route), []byte(m.Provider), m.MAC} {

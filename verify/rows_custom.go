@@ -1,6 +1,6 @@
 package verify
 
-// rowsCustom is where custom schemes start.
+// rowsCustom has the scheme that custom schemes start from by default.
 var rowsCustom = []Scheme{
 	{
 		Name:   "hmac",

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// schemes are the rows of all tables, sorted by name; byName finds them under
-// their aliases too.
+// schemes has the rows of all tables, sorted by name. byName has their indexes, by
+// name and by alias.
 var (
 	schemes = sortSchemes(rowsBody, rowsTime, rowsStandard, rowsURL, rowsInBody, rowsToken, rowsKeyPair, rowsCustom)
 	byName  = indexSchemes(schemes)
@@ -29,7 +29,8 @@ func indexSchemes(list []Scheme) map[string]int {
 	return index
 }
 
-// Lookup finds a scheme by its name or an alias. Treat its lists as read-only.
+// Lookup returns the built-in scheme with this name or alias. Treat its lists as
+// read-only.
 func Lookup(name string) (Scheme, bool) {
 	i, ok := byName[name]
 	if !ok {
@@ -38,5 +39,6 @@ func Lookup(name string) (Scheme, bool) {
 	return schemes[i], true
 }
 
-// Schemes are all schemes, sorted by name. Treat their lists as read-only.
+// Schemes returns all built-in schemes, sorted by name. Treat their lists as
+// read-only.
 func Schemes() []Scheme { return slices.Clone(schemes) }

@@ -9,37 +9,37 @@ import (
 	"time"
 )
 
-// Options are what a Verifier needs besides its scheme.
+// Options configure a Verifier.
 type Options struct {
-	// Secrets are the configured secrets, any of which may match.
+	// Secrets are the configured secrets. A signature may match any of them.
 	Secrets []string
 	// VerifyToken is the second value that some handshakes need: Meta's verify
 	// token, Braintree's public key.
 	VerifyToken string
-	// PublicURL is the scheme and host that the provider knows us by, such as
+	// PublicURL is the scheme and host of the URL that the provider calls, such as
 	// "https://hooks.example.com". If empty, those of the request are used.
 	PublicURL string
-	// Past and Future override the tolerance of the scheme, unless they are 0;
-	// negative: any time will do.
+	// Past and Future override the tolerance of the scheme, unless they are 0.
+	// Negative values accept any age, or any time in the future.
 	Past, Future time.Duration
-	// NoHandshake turns the scheme's handshake off.
+	// NoHandshake turns off the scheme's handshake.
 	NoHandshake bool
-	// Now is the clock; nil is time.Now.
+	// Now returns the current time. If nil, it is time.Now.
 	Now func() time.Time
 }
 
-// Request is what is verified of a request before its body is read.
+// Request is the part of a request that is checked before its body is read.
 type Request struct {
 	// Method is the method as it was received.
 	Method string
-	// URL is the absolute URL as the provider saw it: original path and query,
-	// in their escaped form.
+	// URL is the absolute URL as the provider saw it, with its original path and
+	// query in their escaped form.
 	URL *url.URL
-	// Header are the request's headers, without Host.
+	// Header has the request's headers, except Host.
 	Header http.Header
 	// Host is the request's host.
 	Host string
-	// ContentLength is the declared length, -1 where there is none.
+	// ContentLength is the declared length in bytes, or -1 if there is none.
 	ContentLength int64
 }
 
@@ -50,13 +50,13 @@ type Verifier struct {
 	tolerance   tolerance
 	verifyToken string
 	publicURL   *url.URL
-	handshake   *handshake // nil when the scheme has none or it is off
+	handshake   *handshake // nil if the scheme has none, or it is turned off
 	now         func() time.Time
-	alternates  []*Verifier // the same for other names of the headers
+	alternates  []*Verifier // one for each other prefix of the header names
 }
 
-// New makes a verifier. The error names the field or the secret (by its place,
-// never its value) that is wrong, and says what to do.
+// New returns a verifier for a scheme. An error names the field or the secret that
+// is wrong, the secret by its position and never by its value, and says what to do.
 func New(s Scheme, o Options) (*Verifier, error) {
 	p, err := compile(s)
 	if err != nil {
@@ -76,9 +76,9 @@ func New(s Scheme, o Options) (*Verifier, error) {
 	if !o.NoHandshake {
 		v.handshake = p.handshake
 	}
-	for _, p := range p.alternates {
+	for _, alternate := range p.alternates {
 		other := *v
-		other.plan = p
+		other.plan = alternate
 		v.alternates = append(v.alternates, &other)
 	}
 	return v, nil
@@ -93,7 +93,7 @@ func parsePublicURL(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("public_url %q: it needs a scheme and a host; write it as: public_url https://hooks.example.com", text)
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || port == 0) {
-		return nil, fmt.Errorf("public_url %q: its port is none; write it as: public_url https://hooks.example.com:8443", text)
+		return nil, fmt.Errorf("public_url %q: its port is not valid; write it as: public_url https://hooks.example.com:8443", text)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" || (u.Path != "" && u.Path != "/") {
 		return nil, fmt.Errorf("public_url: it has more than a scheme and a host; path and query are taken from each request, so write: public_url %s://%s", u.Scheme, u.Host)
@@ -101,12 +101,12 @@ func parsePublicURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// Bounds are what the scheme's signature protects.
+// Bounds returns what the scheme's signature protects.
 func (v *Verifier) Bounds() Bounds { return v.plan.bounds }
 
-// Begin makes the checks that don't need the body: the method, whether what the
-// scheme reads is present once and well-formed, the timestamp, and the content
-// type. A refusal is an *Error.
+// Begin makes the checks that don't need the body: the method, the content type,
+// the timestamp, and whether each value that the scheme reads from the headers or
+// the URL is there once and is well-formed. A refusal is an *Error.
 func (v *Verifier) Begin(r *Request) (*Check, error) {
 	v = v.forHeaders(r.Header)
 	c := checks.Get().(*check)
@@ -135,8 +135,8 @@ func (v *Verifier) input(r *Request) input {
 }
 
 // Verify verifies a request whose body has already been read. The URL is taken
-// from the request line and the Host header; if the provider knows another one,
-// set Options.PublicURL.
+// from the request line and the Host header; if the provider calls another URL,
+// set Options.PublicURL. A refusal is an *Error.
 func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 	request := requestOf(r)
 	request.ContentLength = int64(len(body))
@@ -151,7 +151,7 @@ func (v *Verifier) Verify(r *http.Request, body []byte) (*Message, error) {
 	return check.Finish(bytes.NewReader(body), int64(len(body)))
 }
 
-// unsigned is a handshake that nothing signs.
+// unsignedMessage is the result for a handshake that has no signature.
 func (v *Verifier) unsignedMessage(reply *Reply) *Message {
 	return &Message{Provider: v.plan.scheme.Name, SecretIndex: -1, Reply: reply}
 }
@@ -169,6 +169,7 @@ func requestOf(r *http.Request) *Request {
 	return &Request{Method: r.Method, URL: &u, Header: r.Header, Host: r.Host, ContentLength: r.ContentLength}
 }
 
+// refuse returns the error for a reason. A provider's own status replaces the 401.
 func (v *Verifier) refuse(r Reason) *Error {
 	status := r.Status()
 	if status == http.StatusUnauthorized && v.plan.scheme.StatusCode != 0 {
