@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// checkDigest sums up the hashes of the body, and compares the one that the URL
-// holds.
+// checkBodyDigest completes the hashes of the body, and compares the one in the URL,
+// if there is one.
 func (c *check) checkBodyDigest() Reason {
 	for i, h := range c.v.plan.bodyHashes {
 		c.in.hashes[h] = c.bodyHashes[i].Sum(nil)
@@ -27,7 +27,7 @@ func (c *check) checkBodyDigest() Reason {
 	return ""
 }
 
-// readBody reads from the body what the signed content needs of it.
+// readBody reads the values in the body that are needed to verify the signatures.
 func (c *check) readBody() Reason {
 	p := c.v.plan
 	if p.signature.inBody() {
@@ -57,7 +57,7 @@ func (c *check) readBody() Reason {
 	return ""
 }
 
-// readBodySignatures makes a candidate for each signature that stands in the body.
+// readBodySignatures reads the signatures in the body into candidates.
 func (c *check) readBodySignatures() Reason {
 	p := c.v.plan
 	elements := []jsonDocument{nil}
@@ -95,7 +95,7 @@ func (c *check) readBodySignatures() Reason {
 	return c.startHashing()
 }
 
-// checkNoOtherFields refuses a form with fields that nothing signs.
+// checkNoOtherFields refuses a form with fields that are not signed.
 func (c *check) checkNoOtherFields(cand *candidate) Reason {
 	p := c.v.plan
 	pairs, reason := c.in.form()
@@ -103,27 +103,27 @@ func (c *check) checkNoOtherFields(cand *candidate) Reason {
 		return reason
 	}
 	for _, pair := range pairs {
-		signature := p.signature.in == "form" && pair.name == p.signature.name
-		if !signature && !p.refersTo(cand.content, "form", pair.name) {
+		isSignature := p.signature.in == "form" && pair.name == p.signature.name
+		if !isSignature && !p.refersTo(cand.content, "form", pair.name) {
 			return ReasonUnboundBody
 		}
 	}
 	return ""
 }
 
-// readSignedFields reads an id and an event type that stand in the body and
-// in the content.
+// readSignedFields reads an id and an event type that are in the body and that the
+// content names.
 func (c *check) readSignedFields(cand *candidate) Reason {
 	for _, field := range []struct {
 		at                 place
-		word               segmentKind
+		kind               segmentKind
 		to                 *string
 		missing, malformed Reason
 	}{
 		{c.v.plan.id, segID, &c.in.id, ReasonMissingID, ReasonMalformedID},
 		{c.v.plan.eventType, segEventType, &c.in.eventType, ReasonMissingField, ReasonMalformedField},
 	} {
-		if !field.at.inBody() || !cand.content.has(field.word, "") {
+		if !field.at.inBody() || !cand.content.has(field.kind, "") {
 			continue
 		}
 		value, found, reason := c.in.value(field.at, cand.document)
@@ -140,7 +140,8 @@ func (c *check) readSignedFields(cand *candidate) Reason {
 	return ""
 }
 
-// checkLateTime judges a time that stands in the body, which is proven by now.
+// checkBodyTimestamp checks a timestamp in the body, after the signature was found
+// to be good.
 func (c *check) checkBodyTimestamp(cand *candidate) Reason {
 	if !c.v.plan.timestamp.inBody() {
 		return ""
@@ -159,8 +160,8 @@ func (c *check) checkBodyTimestamp(cand *candidate) Reason {
 	return ""
 }
 
-// readLateFields reads the id and the event type that stand in the body. They
-// only inform: what isn't there, or has no form that can be shown, is empty.
+// readBodyFields reads an id and an event type that are in the body. They are for
+// information only: one that is missing or not fit to be shown is left empty.
 func (c *check) readBodyFields() {
 	p := c.v.plan
 	c.readFormField(p.id, &c.in.id)
@@ -191,7 +192,7 @@ func (c *check) readJSONFields() {
 		body, size = bytes.NewReader(document), int64(len(document))
 	}
 	spans := c.spans[:len(p.jsonFields)]
-	_ = findJSON(body, size, p.jsonFields, spans, false) // what it finds before an error counts
+	_ = findJSON(body, size, p.jsonFields, spans, false) // what is found before an error counts
 	if p.id.in == "json" {
 		setJSONField(body, spans[0], &p.id, &c.in.id)
 		spans = spans[1:]
@@ -201,6 +202,7 @@ func (c *check) readJSONFields() {
 	}
 }
 
+// setJSONField sets an id or event type to the text at the span, unless it is set.
 func setJSONField(body io.ReaderAt, span jsonSpan, at *place, to *string) {
 	if *to != "" {
 		return

@@ -10,14 +10,14 @@ import (
 	"sync"
 )
 
-// Check is one request under judgement. It is used by one goroutine, and not
-// after Finish.
+// Check is the verification of one request. It must not be used by several
+// goroutines at once, nor after Finish.
 type Check struct {
-	check *check // nil once it is finished: by then it may be another request's
+	check *check // nil after Finish: it may be in use for another request by then
 }
 
-// Reply is the answer to a handshake that needs no body, or nil. With one,
-// there is nothing to write and nothing to finish.
+// Reply returns the response to a handshake that needs no body, or nil. If there is
+// one, send it; don't call Write or Finish.
 func (c *Check) Reply() *Reply {
 	if c.check == nil {
 		return nil
@@ -25,7 +25,8 @@ func (c *Check) Reply() *Reply {
 	return c.check.reply
 }
 
-// Write takes the body while it is read. It fails only after Finish.
+// Write takes the next part of the body while it is read. It fails only after
+// Finish.
 func (c *Check) Write(p []byte) (int, error) {
 	if c.check == nil {
 		return 0, errFinished
@@ -34,9 +35,10 @@ func (c *Check) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Finish gives the verdict. Body is the whole body, size bytes long, of which every
-// byte was written; it is read again only for what its hash doesn't say: values that
-// stand in it, and where it ends. A refusal is an *Error.
+// Finish returns the verdict. Body is the whole body, size bytes long, all of which
+// must have been passed to Write. It is only read again for what can't be checked
+// while hashing: values in the body, and its first and last bytes. A refusal is an
+// *Error.
 func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 	if c.check == nil {
 		return nil, errFinished
@@ -53,10 +55,10 @@ func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 
 var errFinished = errors.New("verify: this check was finished before")
 
-// checks are those that nobody holds any more.
+// checks has the checks that are not in use.
 var checks = sync.Pool{New: func() any { return new(check) }}
 
-// recycle makes the check another request's.
+// recycle returns the check to the pool.
 func (c *check) recycle() {
 	c.releaseAllStates()
 	c.in.releaseSlot()
@@ -64,21 +66,21 @@ func (c *check) recycle() {
 	checks.Put(c)
 }
 
-// check is what a Check holds.
+// check is the state of a Check, which is reused.
 type check struct {
 	v             *Verifier
 	in            input
 	candidates    []candidate
-	urlDigest     string // what the URL says of the body,
-	hasURLDigest  bool   // where it says it
-	bodyForbidden bool   // nothing would bind a body
-	hasNUL        bool   // a NUL byte went by
-	headReason    Reason // why the head is refused, unless the body is a handshake
-	bodyHashes    []hash.Hash
-	size          int64
+	urlDigest     string // the body's hash in the URL, in hexadecimal
+	hasURLDigest  bool
+	bodyForbidden bool        // the signature would not cover a body
+	hasNUL        bool        // the body has a NUL byte
+	headReason    Reason      // refuses the request, unless its body is a handshake
+	bodyHashes    []hash.Hash // one for each of the plan's
+	size          int64       // of the body so far
 	reply         *Reply
 
-	// Room for the usual request: one candidate, two signatures, two secrets.
+	// Space for the usual request: one candidate, two signatures, two secrets.
 	oneCandidate [1]candidate
 	twoMACs      [2]mac
 	twoStates    [2]hash.Hash
@@ -86,7 +88,7 @@ type check struct {
 	spans        [2]jsonSpan
 }
 
-// begin makes the checks that need no body.
+// begin makes the checks that don't need the body.
 func (c *check) begin() Reason {
 	if h := c.v.handshake; h != nil && h.head != nil {
 		var reason Reason
@@ -97,15 +99,14 @@ func (c *check) begin() Reason {
 	if c.in.method != http.MethodPost {
 		return ReasonMethodNotAllowed
 	}
-	for _, step := range [...]func() Reason{c.readSignature, c.readTimestamps, c.readHeadFields, c.checkContentType, c.startHashing} {
-		if reason := step(); reason != "" {
-			if !c.mayBeChallenge() {
-				return reason
-			}
-			c.releaseAllStates()
-			c.candidates, c.headReason = c.candidates[:0], reason
-			return ""
+	if reason := c.checkHead(); reason != "" {
+		if !c.mayBeChallenge() {
+			return reason
 		}
+		// The body decides: it may be a handshake that isn't signed.
+		c.releaseAllStates()
+		c.candidates, c.headReason = c.candidates[:0], reason
+		return ""
 	}
 	for _, h := range c.v.plan.bodyHashes {
 		c.bodyHashes = append(c.bodyHashes, h.New())
@@ -113,8 +114,18 @@ func (c *check) begin() Reason {
 	return ""
 }
 
-// start readies the candidates: their spellings, and where the body can
-// be hashed while it comes in, what is signed before it.
+// checkHead reads and checks what is in the headers and the URL.
+func (c *check) checkHead() Reason {
+	for _, step := range [...]func() Reason{c.readSignature, c.readTimestamps, c.readHeadFields, c.checkContentType, c.startHashing} {
+		if reason := step(); reason != "" {
+			return reason
+		}
+	}
+	return ""
+}
+
+// startHashing prepares the candidates. Where the body can be hashed while it is
+// read, it hashes what is signed in front of the body.
 func (c *check) startHashing() Reason {
 	if c.v.plan.signsURL {
 		c.addURLForms()
@@ -136,8 +147,9 @@ func (c *check) startHashing() Reason {
 	return ""
 }
 
-// spell gives each candidate the URL's origin, and makes a second candidate where that may
-// be spelt with or without its default port, or a function knows two spellings.
+// addURLForms sets the URL's origin of each candidate. It adds a second candidate
+// for the other form where the provider may have signed the URL with or without its
+// port, or a function has two forms.
 func (c *check) addURLForms() {
 	for i := range c.candidates {
 		c.candidates[i].origin = c.in.origin()
@@ -159,7 +171,7 @@ func (c *check) addURLForms() {
 	}
 }
 
-// feed gives a candidate's hash states what the segments stand for.
+// writeSegments writes the values of the segments to a candidate's hash states.
 func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 	if len(segments) == 0 {
 		return ""
@@ -180,7 +192,7 @@ func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 	return ""
 }
 
-// write takes a piece of the body.
+// write hashes the next part of the body.
 func (c *check) write(p []byte) {
 	for i := range c.candidates {
 		if c.candidates[i].streaming {
@@ -207,8 +219,8 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return c.answerUnsigned()
 	}
 	if c.hasNUL {
-		// A plain hash can be extended by whoever has seen it, but not without
-		// the padding in between, which is full of NUL bytes.
+		// Length extension: whoever has seen a plain hash can compute the hash of a
+		// longer body, but only with the hash's padding in it, which has NUL bytes.
 		return nil, ReasonMalformedBody
 	}
 	if reason := c.checkBodyDigest(); reason != "" {
@@ -225,23 +237,20 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 		return nil, reason
 	}
 	c.readBodyFields()
-	m := c.newMessage(cand, secret)
 	if reason := c.checkOracle(cand); reason != "" {
 		return nil, reason
 	}
+	m := c.newMessage(cand, secret)
 	if h := c.v.handshake; h != nil && h.signed != nil {
-		if m.Reply, reason = h.signed(c, m); reason != "" {
-			return nil, reason
-		}
-	}
-	if h := c.v.handshake; h != nil && h.unsigned != nil {
+		m.Reply, reason = h.signed(c, m)
+	} else if h != nil && h.unsigned != nil {
 		m.Reply = h.unsigned(c)
 	}
-	return m, ""
+	return m, reason
 }
 
-// unsigned answers a handshake that nothing signs, and refuses anything else for
-// what is wrong with its head.
+// answerUnsigned answers a handshake that isn't signed. Any other request is refused
+// for what is wrong with its head.
 func (c *check) answerUnsigned() (*Message, Reason) {
 	reply := c.v.handshake.unsigned(c)
 	if reply == nil {
@@ -250,7 +259,7 @@ func (c *check) answerUnsigned() (*Message, Reason) {
 	return c.v.unsignedMessage(reply), ""
 }
 
-// take gives a candidate its hash states.
+// acquireStates gives a candidate a hash state for each key.
 func (c *check) acquireStates(cand *candidate) {
 	if cand.states == nil && cand == &c.candidates[0] {
 		cand.states = c.twoStates[:0]
@@ -260,7 +269,7 @@ func (c *check) acquireStates(cand *candidate) {
 	}
 }
 
-// give gives a candidate's hash states back.
+// releaseStates returns a candidate's hash states to their keys.
 func (c *check) releaseStates(cand *candidate) {
 	for i, h := range cand.states {
 		c.v.keys[i].put(h)
@@ -268,7 +277,6 @@ func (c *check) releaseStates(cand *candidate) {
 	cand.states = nil
 }
 
-// release gives all hash states back.
 func (c *check) releaseAllStates() {
 	for i := range c.candidates {
 		c.releaseStates(&c.candidates[i])

@@ -10,7 +10,7 @@ import (
 	"encoding/hex"
 )
 
-// algorithms are the hashes that a scheme may name.
+// algorithms are the values of Scheme.Algorithm.
 var algorithms = map[string]crypto.Hash{
 	"":       crypto.SHA256,
 	"sha1":   crypto.SHA1,
@@ -19,8 +19,8 @@ var algorithms = map[string]crypto.Hash{
 	"sha512": crypto.SHA512,
 }
 
-// bodyHashes are the hashes of {body_<hash>_<encoding>}. MD5 is there because
-// a signature then covers it; alone it would prove nothing.
+// bodyHashes are the hashes of {body_<hash>_<encoding>}. MD5 is allowed because a
+// signature covers it; on its own it would prove nothing.
 var bodyHashes = map[string]crypto.Hash{
 	"md5":    crypto.MD5,
 	"sha1":   crypto.SHA1,
@@ -29,18 +29,18 @@ var bodyHashes = map[string]crypto.Hash{
 	"sha512": crypto.SHA512,
 }
 
-// maxMAC is the size of the longest MAC, and maxMACText that of its longest
+// maxMAC is the size of the longest MAC in bytes, and maxMACText that of its longest
 // text.
 const (
 	maxMAC     = 64
 	maxMACText = 2 * maxMAC
 )
 
-// encoding is how a MAC is written: in base64 of some alphabet, or in
-// hexadecimal when that is nil.
+// encoding is how a MAC is written: in a variant of base64, or in hexadecimal if that
+// is nil.
 type encoding struct{ base64 *base64.Encoding }
 
-// encodings are strict: one MAC has one text, but for the case of hexadecimal.
+// encodings are strict: a MAC has only one text, except for the case of hexadecimal.
 var encodings = map[string]encoding{
 	"":              {},
 	"hex":           {},
@@ -64,7 +64,7 @@ func (e encoding) decode(dst, src []byte) (int, error) {
 	return e.base64.Decode(dst, src)
 }
 
-// append appends the text of a MAC.
+// append appends the encoded text of a MAC.
 func (e encoding) append(dst, sum []byte) []byte {
 	if e.base64 == nil {
 		return hex.AppendEncode(dst, sum)
@@ -72,11 +72,11 @@ func (e encoding) append(dst, sum []byte) []byte {
 	return e.base64.AppendEncode(dst, sum)
 }
 
-// mac is a decoded MAC, or another signature.
+// mac is a decoded MAC or asymmetric signature.
 type mac struct {
 	sum  [maxMAC]byte
 	size int
-	long []byte // in place of sum, where the size depends on the key
+	long []byte // instead of sum, where the size depends on the key
 }
 
 func (m *mac) bytes() []byte {
@@ -86,8 +86,8 @@ func (m *mac) bytes() []byte {
 	return m.sum[:m.size]
 }
 
-// decodeMAC decodes a MAC of a known size. The length of its text is fixed, so
-// that nothing shorter, longer or padded with line breaks gets through.
+// decodeMAC decodes a MAC of a known size. Its text must have exactly the length for
+// that size, so that nothing shorter, longer or padded with line breaks gets through.
 func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 	m := mac{size: size}
 	if len(text) != e.encodedLen(size) {
@@ -104,7 +104,7 @@ func (e encoding) decodeMAC(text string, size int) (mac, bool) {
 	return m, true
 }
 
-// decodeLong decodes a signature of a size that isn't known. Its text has the
+// decodeLong decodes a signature whose size isn't known. Its text must have the
 // length that its bytes need, so that no line breaks get through.
 func (e encoding) decodeLong(text string) (mac, bool) {
 	if len(text) > e.encodedLen(maxSignatureSize) {

@@ -2,7 +2,7 @@ package verify
 
 import "slices"
 
-// readSignature reads the signatures that stand outside the body into candidates.
+// readSignature reads the signatures in the headers or the URL into candidates.
 func (c *check) readSignature() Reason {
 	p := c.v.plan
 	switch p.signature.in {
@@ -19,7 +19,7 @@ func (c *check) readSignature() Reason {
 }
 
 func (c *check) readSignatureHeaders() Reason {
-	first := ReasonMissingSignature
+	firstReason := ReasonMissingSignature
 	for _, name := range c.v.plan.headers {
 		texts := c.in.header[name]
 		switch {
@@ -29,18 +29,19 @@ func (c *check) readSignatureHeaders() Reason {
 			return ReasonMalformedSignature
 		}
 		for _, text := range texts {
-			if reason := c.addSignature(text); reason != "" && first == ReasonMissingSignature {
-				first = reason
+			if reason := c.addSignature(text); reason != "" && firstReason == ReasonMissingSignature {
+				firstReason = reason
 			}
 		}
 	}
 	if len(c.candidates) == 0 {
-		return first
+		return firstReason
 	}
 	return ""
 }
 
-// addSignature adds the candidates of one signature's text, or none.
+// addSignature adds the candidates from the text of one signature. It adds none if it
+// returns a reason.
 func (c *check) addSignature(text string) Reason {
 	before := len(c.candidates)
 	candidates, reason := c.v.plan.parseSignature(text, c.candidates)
@@ -51,34 +52,34 @@ func (c *check) addSignature(text string) Reason {
 	return reason
 }
 
-// readTimes reads the times that stand outside the body, and drops the candidates
-// whose time is off.
+// readTimestamps reads a timestamp that is outside the body, and drops the candidates
+// whose timestamp is missing, malformed or outside the tolerance. It only refuses the
+// request if none is left.
 func (c *check) readTimestamps() Reason {
 	if p := c.v.plan; p.timestamp.in == "" || p.timestamp.inBody() || len(c.candidates) == 0 {
 		return ""
 	}
-	var first Reason
+	var firstReason Reason
 	good := c.candidates[:0]
-	for i := range c.candidates {
-		cand := c.candidates[i]
+	for _, cand := range c.candidates {
 		reason := c.readTimestamp(&cand)
 		if reason == "" {
 			reason = c.checkTimestamp(&cand)
 		}
 		if reason == "" {
 			good = append(good, cand)
-		} else if first == "" {
-			first = reason
+		} else if firstReason == "" {
+			firstReason = reason
 		}
 	}
 	c.candidates = good
 	if len(good) > 0 {
 		return ""
 	}
-	return first
+	return firstReason
 }
 
-// readTime reads a candidate's time from wherever it stands.
+// readTimestamp reads a candidate's timestamp.
 func (c *check) readTimestamp(cand *candidate) Reason {
 	p := c.v.plan
 	var value string
@@ -112,6 +113,8 @@ func (c *check) readTimestamp(cand *candidate) Reason {
 	return ""
 }
 
+// checkTimestamp checks a candidate's timestamp, if it has one, against the
+// tolerance.
 func (c *check) checkTimestamp(cand *candidate) Reason {
 	if !cand.hasTime {
 		return ""
@@ -119,7 +122,7 @@ func (c *check) checkTimestamp(cand *candidate) Reason {
 	return c.v.tolerance.check(cand.time, c.v.now())
 }
 
-// readHeaders reads the id and the event type that stand outside the body.
+// readHeadFields reads an id and an event type that are outside the body.
 func (c *check) readHeadFields() (reason Reason) {
 	p := c.v.plan
 	if c.in.id, reason = c.readHeadField(p.id, ReasonMalformedID); reason != "" {
@@ -140,12 +143,12 @@ func (c *check) readHeadField(at place, malformed Reason) (string, Reason) {
 	return value, reason
 }
 
-// checkContentType refuses bodies that the scheme can't read, and chooses the
-// content that goes with the others.
+// checkContentType refuses media types that the scheme can't read, and selects the
+// template for forms where the scheme has one.
 func (c *check) checkContentType() Reason {
 	p := c.v.plan
-	reads := len(p.scheme.ContentTypes) > 0 || p.formContent != nil || p.formOnly || p.scheme.JSONField != ""
-	if !reads && p.scheme.BodyDigest == "" {
+	typeMatters := len(p.scheme.ContentTypes) > 0 || p.formContent != nil || p.formOnly || p.scheme.JSONField != ""
+	if !typeMatters && p.scheme.BodyDigest == "" {
 		return ""
 	}
 	if len(c.in.header["Content-Type"]) > 1 {

@@ -8,29 +8,30 @@ import (
 	"time"
 )
 
-// candidate is one set of signatures with what they sign. Nearly every request has
-// one; several groups of a list, several elements of a body or two spellings
-// of what is signed have one each.
+// candidate is a set of signatures and the content that one of them should have
+// signed. Nearly every request has one. There are several if the signature has
+// several groups, if the elements of the body are signed separately, or if the signed
+// content can have two forms.
 type candidate struct {
 	content   *template
-	items     []pair // of the signature's list that hold no signature
-	firstItem string // the list's first item
+	items     []pair // of the signature's list, except the signatures
+	firstItem string // of the signature's list, where that is the timestamp
 	macs      []mac
 
 	timestamp string // as it was signed
 	time      time.Time
 	hasTime   bool
-	origin    string // scheme and host of the URL, in this spelling
-	altForm   bool   // the content is that of its function's second spelling
-	document  jsonDocument
+	origin    string       // the URL's scheme and host, with or without the port
+	altForm   bool         // the content's function uses its second form
+	document  jsonDocument // the element, where elements are signed separately
 
-	states    []hash.Hash // one a key
-	streaming bool        // the states have been fed up to the body
-	sum       mac         // under the first key
+	states    []hash.Hash // one for each key
+	streaming bool        // the states have hashed all that comes before the body
+	sum       mac         // the computed MAC under the first key
 }
 
-// parseSignature reads a signature's text into candidates. Items and whole lists that
-// hold no well-formed signature are passed over, as long as one does.
+// parseSignature appends the candidates that a signature's text has. Items and groups
+// without a well-formed signature are ignored, as long as one has one.
 func (p *plan) parseSignature(text string, candidates []candidate) ([]candidate, Reason) {
 	s := &p.scheme.Signature
 	if text == "" {
@@ -45,23 +46,23 @@ func (p *plan) parseSignature(text string, candidates []candidate) ([]candidate,
 	if strings.Count(text, s.Groups) >= maxGroups {
 		return candidates, ReasonMalformedSignature
 	}
-	before, first := len(candidates), ReasonMissingSignature
+	before, firstReason := len(candidates), ReasonMissingSignature
 	for group := range strings.SplitSeq(text, s.Groups) {
 		if group = trim(group); group == "" {
 			continue
 		}
 		var reason Reason
-		if candidates, reason = p.parseList(group, candidates); reason != "" && first == ReasonMissingSignature {
-			first = reason
+		if candidates, reason = p.parseList(group, candidates); reason != "" && firstReason == ReasonMissingSignature {
+			firstReason = reason
 		}
 	}
 	if len(candidates) == before {
-		return candidates, first
+		return candidates, firstReason
 	}
 	return candidates, ""
 }
 
-// parseList reads one list, or the one signature that stands in its place.
+// parseList appends the candidate that one list, or a single signature, has.
 func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reason) {
 	s := &p.scheme.Signature
 	text, ok := p.cutPrefix(text)
@@ -71,7 +72,7 @@ func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reas
 	if text == "" {
 		return candidates, ReasonMissingSignature
 	}
-	cand := candidate{content: p.content, macs: p.macs(candidates)}
+	cand := candidate{content: p.content, macs: p.initialMACs(candidates)}
 	if s.Separator == "" {
 		m, ok := p.decodeMAC(text)
 		if !ok {
@@ -87,7 +88,7 @@ func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reas
 		cand.firstItem, text, _ = strings.Cut(text, s.Separator)
 		cand.firstItem = trim(cand.firstItem)
 	}
-	tag, reason := p.strongest(text)
+	tag, reason := p.strongestTag(text)
 	if reason != "" {
 		return candidates, reason
 	}
@@ -100,11 +101,11 @@ func (p *plan) parseList(text string, candidates []candidate) ([]candidate, Reas
 	return p.addCandidate(candidates, cand), ""
 }
 
-// readItems reads a list's signatures, which have this tag where there are tags, and
-// keeps the items that hold none.
+// readItems reads a list's signatures, which have the given tag where the scheme has
+// tags, and keeps the other items.
 func (p *plan) readItems(cand *candidate, list, tag string) Reason {
 	s := &p.scheme.Signature
-	candidates := 0
+	signatures := 0
 	for item := range strings.SplitSeq(list, s.Separator) {
 		if item = trim(item); item == "" {
 			continue
@@ -121,13 +122,13 @@ func (p *plan) readItems(cand *candidate, list, tag string) Reason {
 			}
 			value = after
 		}
-		candidates++
+		signatures++
 		if m, ok := p.decodeMAC(value); ok && len(cand.macs) < maxSignatures {
 			cand.macs = append(cand.macs, m)
 		}
 	}
 	switch {
-	case candidates == 0:
+	case signatures == 0:
 		return ReasonMissingSignature
 	case len(cand.macs) == 0:
 		return ReasonMalformedSignature
@@ -135,8 +136,8 @@ func (p *plan) readItems(cand *candidate, list, tag string) Reason {
 	return ""
 }
 
-// cutPrefix drops the scheme's prefix. The name of an HTTP authentication
-// scheme, alone among prefixes, may be written in either case.
+// cutPrefix removes the scheme's prefix. Its case only doesn't matter in an
+// Authorization header, where it is the name of an HTTP authentication scheme.
 func (p *plan) cutPrefix(text string) (string, bool) {
 	prefix := p.scheme.Signature.Prefix
 	authorization := len(p.headers) == 1 && p.headers[0] == "Authorization"
@@ -146,9 +147,9 @@ func (p *plan) cutPrefix(text string) (string, bool) {
 	return "", false
 }
 
-// strongest is the first of the scheme's tags that the list holds, well-formed
-// or not: a weaker signature never stands in for a stronger one.
-func (p *plan) strongest(list string) (tag string, reason Reason) {
+// strongestTag returns the first of the scheme's tags that is in the list, even if
+// its signature is malformed: a weaker one never replaces a stronger one.
+func (p *plan) strongestTag(list string) (tag string, reason Reason) {
 	s := &p.scheme.Signature
 	if len(s.Tags) == 0 {
 		return "", ""
@@ -169,14 +170,14 @@ func (p *plan) strongest(list string) (tag string, reason Reason) {
 	return s.Tags[best], ""
 }
 
-// macs are the signatures that stand in other headers already: where nothing
-// tells the lists apart, they share a candidate.
-func (p *plan) macs(candidates []candidate) []mac {
+// initialMACs returns the signatures to which those of the next list are appended.
+// Signatures from several headers share one candidate.
+func (p *plan) initialMACs(candidates []candidate) []mac {
 	if p.scheme.Signature.multipleHeaders() && len(candidates) == 1 {
 		return candidates[0].macs
 	}
 	if n := len(candidates); n < cap(candidates) {
-		return candidates[:n+1][n].macs[:0] // the room that a check has for the usual request
+		return candidates[:n+1][n].macs[:0] // the space that a check has for the usual request
 	}
 	return nil
 }
@@ -189,7 +190,8 @@ func (p *plan) addCandidate(candidates []candidate, cand candidate) []candidate 
 	return append(candidates, cand)
 }
 
-// decodeMAC decodes one signature. A token is compared by its digest.
+// decodeMAC decodes one signature. Of a token it takes the SHA-256, by which tokens
+// are compared.
 func (p *plan) decodeMAC(text string) (mac, bool) {
 	if p.scheme.Construction == "token" {
 		sum := sha256.Sum256([]byte(text))
@@ -203,5 +205,5 @@ func (p *plan) decodeMAC(text string) (mac, bool) {
 	return p.encoding.decodeMAC(text, p.macSize)
 }
 
-// trim drops the blanks around an item.
+// trim removes the spaces and tabs around an item.
 func trim(s string) string { return strings.Trim(s, " \t") }

@@ -8,12 +8,13 @@ import (
 	"math/bits"
 )
 
-// verdict finds the candidate and the secret that match. Every secret is tried on
-// every signature, so that the time it takes doesn't show which one matched.
+// findMatch returns the candidate whose signature matches, and the index of its
+// secret. Every secret is tried on every signature, so that the time it takes
+// doesn't reveal which one matched.
 func (c *check) findMatch() (*candidate, int, Reason) {
 	var found *candidate
 	var matched uint32 // a bit for each secret
-	all := ^uint32(0)
+	all := ^uint32(0)  // the secrets that match every candidate
 	for i := range c.candidates {
 		secrets, reason := c.match(&c.candidates[i])
 		if reason != "" {
@@ -33,8 +34,8 @@ func (c *check) findMatch() (*candidate, int, Reason) {
 	return found, bits.TrailingZeros32(matched), ""
 }
 
-// match completes a candidate's hash states, and compares them with its signatures.
-// It gives a bit for each secret that matches.
+// match completes a candidate's hash states and compares them with its signatures.
+// It returns a bit for each secret that matches, and sets the candidate's sum.
 func (c *check) match(cand *candidate) (uint32, Reason) {
 	if c.v.plan.asymmetric {
 		return c.matchAsymmetric(cand)
@@ -57,7 +58,7 @@ func (c *check) match(cand *candidate) (uint32, Reason) {
 		return 0, reason
 	}
 	var secrets uint32
-	for i := len(cand.states) - 1; i >= 0; i-- {
+	for i := len(cand.states) - 1; i >= 0; i-- { // the first key last, for the sum
 		sum := cand.states[i].Sum(c.buffer[:0])
 		equal := 0
 		for j := range cand.macs {
@@ -69,9 +70,9 @@ func (c *check) match(cand *candidate) (uint32, Reason) {
 	return secrets, ""
 }
 
-// matchPublic tries a candidate's signatures with the public keys. What tells the
-// message from others is the hash of what was signed, since there may be several
-// signatures of it.
+// matchAsymmetric verifies a candidate's signatures with the public keys. It sets
+// the candidate's sum to a hash of the content, since the same content can have
+// several valid signatures.
 func (c *check) matchAsymmetric(cand *candidate) (uint32, Reason) {
 	if len(cand.macs) > maxAsymmetric {
 		return 0, ReasonMalformedSignature
@@ -84,7 +85,7 @@ func (c *check) matchAsymmetric(cand *candidate) (uint32, Reason) {
 		return 0, ReasonBodyTooLarge
 	}
 	var secrets uint32
-	digest := c.v.keys[0].digest(content) // as under any other: the content may be long
+	digest := c.v.keys[0].digest(content) // the same for every key; the content may be long
 	for _, k := range c.v.keys {
 		for j := range cand.macs {
 			if k.verify(digest, cand.macs[j].bytes()) {
@@ -96,7 +97,8 @@ func (c *check) matchAsymmetric(cand *candidate) (uint32, Reason) {
 	return secrets, ""
 }
 
-// feedBody gives a candidate's hash states the body, where it couldn't be streamed.
+// writeBody writes the body to a candidate's hash states, where it couldn't be hashed
+// while it was read.
 func (c *check) writeBody(cand *candidate) Reason {
 	states := make([]io.Writer, len(cand.states))
 	for i, h := range cand.states {
@@ -109,20 +111,20 @@ func (c *check) writeBody(cand *candidate) Reason {
 	return ""
 }
 
-// message is what is known of a request that has proven itself.
+// newMessage returns the message of a verified request.
 func (c *check) newMessage(cand *candidate, secret int) *Message {
-	held := new(struct { // the message with its MAC, in one piece
+	alloc := new(struct { // the message and its MAC in one allocation
 		Message
 		sum [maxMAC]byte
 	})
-	m := &held.Message
+	m := &alloc.Message
 	*m = Message{
 		Provider:    c.v.plan.scheme.Name,
 		ID:          c.in.id,
 		EventType:   c.in.eventType,
 		SecretIndex: secret,
 		Signed:      cand.content.signed,
-		MAC:         c.replayMAC(cand, held.sum[:0]),
+		MAC:         c.replayMAC(cand, alloc.sum[:0]),
 	}
 	if cand.hasTime {
 		m.Timestamp = cand.time
@@ -131,13 +133,13 @@ func (c *check) newMessage(cand *candidate, secret int) *Message {
 	m.Signed.EventType = m.Signed.EventType && m.EventType != ""
 	m.Signed.Timestamp = m.Signed.Timestamp && cand.hasTime
 	if !m.Signed.Body && !m.Signed.ID {
-		m.MAC = nil // what is signed may be an id that this message doesn't have
+		m.MAC = nil // only a signed id tells messages apart, and this one has none
 	}
 	return m
 }
 
-// replayMAC is what tells one message from another: the MAC, or the hash of
-// all of them where a body holds several.
+// replayMAC appends what tells one message from another: the MAC, or a hash of all
+// MACs where the elements of a body are signed separately.
 func (c *check) replayMAC(cand *candidate, dst []byte) []byte {
 	if !c.v.plan.bounds.Message {
 		return nil
@@ -152,8 +154,7 @@ func (c *check) replayMAC(cand *candidate, dst []byte) []byte {
 	return h.Sum(dst)
 }
 
-// checkOracle refuses what was signed if it is a string that the handshake would
-// sign for anyone.
+// checkOracle refuses a signed content that the handshake would sign for anyone.
 func (c *check) checkOracle(cand *candidate) Reason {
 	h := c.v.plan.handshake
 	if h == nil || h.oracle == nil || cand.content.body >= 0 && c.in.size > maxChallenge {
