@@ -38,7 +38,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"scheme with a route":    {global("scheme acme {\nmax_body 1MiB\n}"), "unrecognized subdirective 'max_body'"},
 		"scheme without a name":  {global("scheme {\nsignature header X\n}"), "as in `scheme acme {` or `scheme acme github {`"},
 		"scheme of three words":  {global("scheme acme github stripe"), "as in `scheme acme {` or `scheme acme github {`"},
-		"scheme by half":         {global("scheme acme"), "scheme acme: signature: no name; say where the signature stands, such as header X-Acme-Signature, at Caddyfile:3"},
+		"scheme by half":         {global("scheme acme"), "scheme acme: signature: no name; say where the signature is, such as header X-Acme-Signature, at Caddyfile:3"},
 		"scheme that is built":   {global("timeout 5s\nscheme github {\nsignature header X\n}"), "scheme github: there is a built-in scheme of that name: choose another, at Caddyfile:4"},
 		"scheme of a provider's": {global("scheme acme githb {\nsignature header X\n}"), "did you mean github?, at Caddyfile:3"},
 		"scheme misspelt":        {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acne s"), "webhook_verify: unknown provider: \"caddy webhooks providers\" lists the known ones"},

@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// content is the scheme's template, with its default filled in. A token is
-// compared as the plain digest of the secret.
+// content returns the scheme's template, with its default filled in. A token is
+// compared like a plain hash of the secret.
 func (s Scheme) content() string {
 	if s.Construction == "token" {
 		return "{secret}"
@@ -18,9 +18,24 @@ func (s Scheme) content() string {
 	return cmp.Or(s.Content, "{body}")
 }
 
-// compileContent compiles a template and finds out what it covers. With digest,
-// the URL that it covers holds the body's hash.
-func (p *plan) compileContent(text string, digest bool) (*template, error) {
+func (p *plan) compileMainContent() (err error) {
+	if p.scheme.Construction == "token" && p.scheme.Content != "" {
+		return errors.New("a token signs nothing; drop the content")
+	}
+	p.content, err = p.compileContent(p.scheme.content(), p.scheme.BodyDigest != "")
+	return err
+}
+
+func (p *plan) compileFormContent() (err error) {
+	if p.scheme.FormContent != "" {
+		p.formContent, err = p.compileContent(p.scheme.FormContent, false)
+	}
+	return err
+}
+
+// compileContent compiles a template and works out what it covers. digestInURL says
+// that the URL in it has the hash of the body.
+func (p *plan) compileContent(text string, digestInURL bool) (*template, error) {
 	t, err := compileTemplate(text)
 	if err != nil {
 		return nil, err
@@ -53,21 +68,22 @@ func (p *plan) compileContent(text string, digest bool) (*template, error) {
 		ID:        t.has(segID, "") || p.covers(t, p.id),
 		Timestamp: t.has(segTimestamp, "") || p.covers(t, p.timestamp),
 		EventType: t.has(segEventType, "") || p.covers(t, p.eventType),
-		Body:      digest || p.coversBody(t),
+		Body:      digestInURL || p.coversBody(t),
 	}
 	return t, p.checkCoverage(t, text)
 }
 
-// checkCoverage refuses a content that proves nothing, or that nobody could make.
+// checkCoverage returns an error for a content that proves nothing, or that can't be
+// signed because it includes the signature.
 func (p *plan) checkCoverage(t *template, text string) error {
 	unbound := !t.signed.Body && !p.scheme.UnboundBody
 	switch {
 	case p.scheme.Construction == "hash" && !t.usesSecret:
-		return fmt.Errorf("%q holds no secret, so that anyone can make this hash; add {secret}, or leave the construction out for an HMAC", text)
+		return fmt.Errorf("%q has no secret, so that anyone can make this hash; add {secret}, or leave out the construction for an HMAC", text)
 	case p.signature.inBody() && t.includesBody():
-		return fmt.Errorf("%q signs the whole body, in which the signature itself stands; sign the fields around it, such as {json.data}", text)
+		return fmt.Errorf("%q signs the whole body, which includes the signature itself; sign the other fields, such as {json.data}", text)
 	case p.coversSignature(t):
-		return fmt.Errorf("%q covers the signature itself, so that nobody could make one; take that out", text)
+		return fmt.Errorf("%q includes the signature itself, so that nobody could make one; take it out", text)
 	case unbound && p.scheme.Construction == "token":
 		return errors.New("a token signs nothing, so that anyone who has seen it can send what they like; if you accept that, write: unbound_body allow")
 	case unbound:
@@ -76,24 +92,26 @@ func (p *plan) checkCoverage(t *template, text string) error {
 	return nil
 }
 
-// checkWord refuses the words for which the scheme has no place.
-func (p *plan) checkPlaceholder(w segmentKind) error {
+// checkPlaceholder returns an error for a placeholder whose value the scheme doesn't
+// have.
+func (p *plan) checkPlaceholder(kind segmentKind) error {
 	switch {
-	case w == segTimestamp && p.timestamp.in == "":
-		return errors.New("{timestamp} stands nowhere; set timestamp, such as header X-Acme-Timestamp")
-	case w == segID && p.id.in == "":
-		return errors.New("{id} stands nowhere; set id, such as header X-Acme-Delivery")
-	case w == segEventType && p.eventType.in == "":
-		return errors.New("{event_type} stands nowhere; set event_type, such as header X-Acme-Event")
-	case w == segListItem && p.scheme.Signature.Separator == "":
+	case kind == segTimestamp && p.timestamp.in == "":
+		return errors.New("{timestamp} has no place to come from; set timestamp, such as header X-Acme-Timestamp")
+	case kind == segID && p.id.in == "":
+		return errors.New("{id} has no place to come from; set id, such as header X-Acme-Delivery")
+	case kind == segEventType && p.eventType.in == "":
+		return errors.New("{event_type} has no place to come from; set event_type, such as header X-Acme-Event")
+	case kind == segListItem && p.scheme.Signature.Separator == "":
 		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
-	case w == segSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
+	case kind == segSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
 		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
 	}
 	return nil
 }
 
-// late says whether a segment needs the body beside streaming it.
+// needsBody reports whether the value of a segment, other than {body}, is only known
+// once the body has been read.
 func (p *plan) needsBody(s *segment) bool {
 	switch s.kind {
 	case segBodyHash, segJSON, segFormField:
@@ -108,15 +126,15 @@ func (p *plan) needsBody(s *segment) bool {
 	return s.isWholeForm()
 }
 
-// isForm says whether a segment is all of the form that the body then is.
+// isWholeForm reports whether a segment includes every field of a form.
 func (s *segment) isWholeForm() bool {
 	return s.kind == segFormSorted || s.kind == segFunc && s.function.coversBody
 }
 
-// covers says whether a content covers the place of a value.
+// covers reports whether a content covers the value at a place.
 func (p *plan) covers(t *template, at place) bool {
 	for _, s := range t.segments {
-		if s.kind == segFunc && slices.ContainsFunc(s.function.covers, func(by place) bool { return by.in == at.in && by.name == at.name }) {
+		if s.kind == segFunc && slices.ContainsFunc(s.function.covers, func(c place) bool { return c.in == at.in && c.name == at.name }) {
 			return true
 		}
 	}
@@ -128,7 +146,7 @@ func (p *plan) covers(t *template, at place) bool {
 	case "field":
 		return t.has(segListItem, at.name)
 	case "json":
-		// An element that is signed for itself has names of its own.
+		// With each, {json.…} names a value of the element.
 		return p.each == nil && t.has(segJSON, at.name) || p.coversBody(t)
 	case "form":
 		return t.has(segFormField, at.name) || p.coversBody(t)
@@ -136,7 +154,7 @@ func (p *plan) covers(t *template, at place) bool {
 	return false
 }
 
-// coversSignature says whether a content holds what it is the signature of.
+// coversSignature reports whether a content includes its own signature.
 func (p *plan) coversSignature(t *template) bool {
 	if p.signature.in == "header" {
 		return slices.ContainsFunc(p.headers, func(name string) bool { return p.refersTo(t, "header", name) })
@@ -144,27 +162,27 @@ func (p *plan) coversSignature(t *template) bool {
 	return p.refersTo(t, p.signature.in, p.signature.name) || p.signature.in == "query" && p.covers(t, p.signature)
 }
 
-// holds says whether a content names the value of that place, by where it stands or
-// by what it is.
+// refersTo reports whether a content names the value at a place, by its location, such
+// as {header.<name>}, or as {timestamp}, {id} or {event_type}.
 func (p *plan) refersTo(t *template, in, name string) bool {
-	is := func(w segmentKind, at place) bool { return at.in == in && at.name == name && t.has(w, "") }
-	return name != "" && t.has(namedPlaceholders[in], name) || is(segTimestamp, p.timestamp) || is(segID, p.id) || is(segEventType, p.eventType)
+	as := func(kind segmentKind, at place) bool { return at.in == in && at.name == name && t.has(kind, "") }
+	return name != "" && t.has(namedPlaceholders[in], name) || as(segTimestamp, p.timestamp) || as(segID, p.id) || as(segEventType, p.eventType)
 }
 
-// coversBody says whether a content covers the whole body. Named fields of a
-// form do, since a form that holds others is then refused.
+// coversBody reports whether a content covers the whole body. Named fields of a form
+// do, since a form with other fields is refused.
 func (p *plan) coversBody(t *template) bool {
 	return t.includesBody() || t.has(segFormField, "") && !p.scheme.UnboundBody
 }
 
-// whole says whether a content holds all of the body.
+// includesBody reports whether a content includes all of the body, or its hash.
 func (t *template) includesBody() bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
 		return s.kind == segBody || s.kind == segBodyHash || s.isWholeForm()
 	})
 }
 
-// readsFormAlone says whether a content can be made of a form only.
+// needsForm reports whether a content can only be made from a form.
 func (p *plan) needsForm(t *template) bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
 		return s.isWholeForm() || s.kind == segFormField || s.kind == segTimestamp && p.timestamp.in == "form"
@@ -175,7 +193,7 @@ func (p *plan) compileTagContents() error {
 	s := p.scheme.Signature
 	for _, tag := range sortedKeys(s.TagContents) {
 		if !slices.Contains(s.Tags, tag) {
-			return fmt.Errorf("%q is none of the tags; add it to tags", tag)
+			return fmt.Errorf("%q is not one of the tags; add it to tags", tag)
 		}
 		t, err := p.compileContent(s.TagContents[tag], false)
 		if err != nil {
@@ -189,12 +207,12 @@ func (p *plan) compileTagContents() error {
 	return nil
 }
 
-func (p *plan) checkBodyDigest() error {
+func (p *plan) compileBodyDigest() error {
 	if p.scheme.BodyDigest == "" {
 		return nil
 	}
 	if !p.content.has(segURL, "") && !p.content.has(segQuery, "") && !p.content.has(segURI, "") {
-		return errors.New("the digest stands in the URL, which the content does not cover; add {url}")
+		return errors.New("the digest is in the URL, which the content does not cover; add {url}")
 	}
 	if !slices.Contains(p.bodyHashes, crypto.SHA256) {
 		p.bodyHashes = append(p.bodyHashes, crypto.SHA256)
@@ -202,21 +220,21 @@ func (p *plan) checkBodyDigest() error {
 	return nil
 }
 
-// checkTimeCovered refuses a time that no signature covers: it would bound
-// nothing, since anyone can write a new one.
+// checkTimestampCovered returns an error for a timestamp that is not signed: it limits
+// nothing, since anyone can replace it.
 func (p *plan) checkTimestampCovered() error {
 	if p.timestamp.in == "" {
 		return nil
 	}
 	for _, t := range p.contents() {
 		if !t.signed.Timestamp {
-			return errors.New("the signature does not cover the time, so that anyone can renew it; add {timestamp} to the content, or drop the timestamp")
+			return errors.New("the signature does not cover the timestamp, so that anyone can renew it; add {timestamp} to the content, or drop the timestamp")
 		}
 	}
 	return nil
 }
 
-// contents are all templates of the scheme.
+// contents returns all templates of the scheme.
 func (p *plan) contents() []*template {
 	list := []*template{p.content}
 	if p.formContent != nil {
@@ -225,24 +243,24 @@ func (p *plan) contents() []*template {
 	return slices.AppendSeq(list, maps.Values(p.tagContents))
 }
 
-// Bounds are what a scheme's signature protects.
+// Bounds says what a scheme's signature protects.
 type Bounds struct {
-	// Time: a signed time bounds how old a message may be.
+	// Time: a signed timestamp limits how old a message may be.
 	Time bool
-	// Body: the whole body is covered.
+	// Body: the signature covers the whole body.
 	Body bool
 	// Message: the MAC tells one message from another, so that a replay can be
-	// known by it. Where it is false, two messages can have the same MAC, and a
-	// replay memory would drop the second.
+	// recognized by it. If false, two messages can have the same MAC, and a replay
+	// memory would drop the second one.
 	Message bool
 }
 
-// Replay says whether Replays keep every second copy out: a message is known by its
-// MAC, and its key need not be kept for longer than its time is accepted.
+// Replay reports whether Replays can catch every replay: messages are recognized by
+// their MAC, and a key need not be kept longer than its timestamp is accepted.
 func (b Bounds) Replay() bool { return b.Time && b.Message }
 
-// Bounds are what the scheme's signature protects; nothing where the scheme is
-// not valid.
+// Bounds returns what the scheme's signature protects, or the zero value if the scheme
+// is not valid.
 func (s Scheme) Bounds() Bounds {
 	p, err := compile(s)
 	if err != nil {

@@ -10,34 +10,37 @@ import (
 	"strings"
 )
 
-// The bounds of what is tried and read for one request.
+// Limits on the work for one request. Sizes are in bytes.
 const (
 	maxSecrets       = 16
-	maxSignatures    = 100      // DocuSign sends up to so many
-	maxAsymmetric    = 4        // of key pairs: each costs as much as hashing 100 KiB
-	maxEd25519Bytes  = 64 << 20 // bytes over all tries of Ed25519, each of which hashes the content anew
-	maxItems         = 128      // of a signature's list
-	maxGroups        = 8        // of lists
-	maxSignatureText = 8 << 10  // bytes of a signature's text
-	maxValue         = 8 << 10  // bytes of a list of headers that are signed
-	maxContent       = 4 << 10  // bytes of a template
-	maxID            = 256
-	maxElements      = 1000     // of a body whose elements are signed one by one
-	maxParsedBody    = 16 << 20 // bytes of a body that must be parsed
-	largeBody        = 1 << 20  // bytes of one that takes turns with others
+	maxSignatures    = 100      // DocuSign sends up to 100
+	maxAsymmetric    = 4        // asymmetric signatures: verifying one costs as much as hashing 100 KiB
+	maxEd25519Bytes  = 64 << 20 // hashed by all tries of Ed25519, each of which hashes the content again
+	maxItems         = 128      // in a signature's list
+	maxGroups        = 8        // lists in a signature
+	maxSignatureText = 8 << 10
+	maxValue         = 8 << 10 // a signed header, or the list of them
+	maxContent       = 4 << 10 // a content template
+	maxID            = 256     // an id or an event type
+	maxElements      = 1000    // of a body whose elements are signed separately
+	maxParsedBody    = 16 << 20
+	largeBody        = 1 << 20 // bodies over this size wait for a slot to be parsed
 )
 
-// plan is a scheme made ready for use: names in canonical form, templates
-// compiled, words looked up.
+// maxName is the longest name of a scheme.
+const maxName = 64
+
+// plan is a compiled scheme: names are in canonical form, templates are compiled,
+// and words are resolved.
 type plan struct {
 	scheme      Scheme
-	headers     []string // of the signatures
+	headers     []string // of the signatures, if they are in headers
 	signature   place
 	each        jsonPath
 	assign      string // between a tag and its value
 	encoding    encoding
-	macSize     int  // of a MAC; 0 where it depends on the key
-	asymmetric  bool // the keys are pairs
+	macSize     int  // 0 where it depends on the key
+	asymmetric  bool // the keys are key pairs
 	content     *template
 	formContent *template
 	tagContents map[string]*template
@@ -47,21 +50,24 @@ type plan struct {
 	eventType   place
 	handshake   *handshake
 	bodyHashes  []crypto.Hash
-	signsURL    bool // a content holds the URL
+	signsURL    bool // a content needs the URL's origin
 	bounds      Bounds
-	jsonFields  []jsonPath // of id and event type, in this order
-	alternates  []*plan    // the same under other names of the headers
-	formOnly    bool       // nothing but a form can be judged
+	jsonFields  []jsonPath // of the id and the event type, in this order, if in JSON
+	alternates  []*plan    // one for each other prefix of the header names
+	formOnly    bool       // the scheme can only read forms
 }
 
-// Validate says what is wrong with a scheme: it names the field, and what to
-// do about it.
+// Validate returns an error if the scheme is not valid. It names the field, and says
+// what to do.
 func (s Scheme) Validate() error {
 	_, err := compile(s)
 	return err
 }
 
-// compile makes a scheme ready for use.
+// constructions are the values of Scheme.Construction.
+var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(keyPairKinds)...)
+
+// compile validates a scheme and makes its plan.
 func compile(s Scheme) (*plan, error) {
 	if err := checkName(s.Name); err != nil {
 		return nil, fmt.Errorf("scheme: name: %w", err)
@@ -72,36 +78,21 @@ func compile(s Scheme) (*plan, error) {
 		do    func() error
 	}{
 		{"construction", func() error { return checkOptional(s.Construction, constructions) }},
-		{"algorithm", func() error { return checkAlgorithm(s) }},
-		{"key", func() error { return checkKey(s) }},
+		{"algorithm", s.checkAlgorithm},
+		{"key", s.checkKey},
 		{"signature", p.compileSignature},
 		{"timestamp", p.compileTimestamp},
-		{"id", func() (err error) { p.id, err = compileField(s.ID); return }},
-		{"event_type", func() (err error) {
-			p.eventType, err = compileField(s.EventType)
-			p.eventType.allowSpaces = true
-			return
-		}},
-		{"content", func() (err error) {
-			if s.Construction == "token" && s.Content != "" {
-				return errors.New("a token signs nothing; drop the content")
-			}
-			p.content, err = p.compileContent(s.content(), s.BodyDigest != "")
-			return
-		}},
-		{"form_content", func() (err error) {
-			if s.FormContent != "" {
-				p.formContent, err = p.compileContent(s.FormContent, false)
-			}
-			return
-		}},
+		{"id", p.compileID},
+		{"event_type", p.compileEventType},
+		{"content", p.compileMainContent},
+		{"form_content", p.compileFormContent},
 		{"signature.tag_contents", p.compileTagContents},
-		{"body_digest", p.checkBodyDigest},
+		{"body_digest", p.compileBodyDigest},
 		{"timestamp", p.checkTimestampCovered},
 		{"handshake", p.compileHandshake},
 		{"default_port", func() error { return checkOptional(s.DefaultPort, []string{"either"}) }},
-		{"status_code", func() error { return checkStatus(s.StatusCode) }},
-		{"acknowledge", func() error { return checkAcknowledge(s.Acknowledge) }},
+		{"status_code", s.checkStatus},
+		{"acknowledge", s.Acknowledge.check},
 		{"header_prefixes", p.compilePrefixes},
 	} {
 		if err := step.do(); err != nil {
@@ -121,34 +112,30 @@ func compile(s Scheme) (*plan, error) {
 	return p, nil
 }
 
-// checkName holds a name to what can stand in a header and in a metric.
+// checkName allows what is safe in a header and as a metric label.
 func checkName(name string) error {
 	if name != "" && (len(name) > maxName || !isMadeOf(name, "._-")) {
-		return fmt.Errorf("%q is none; it has letters, digits, dashes, dots and underscores, %d at most", name, maxName)
+		return fmt.Errorf("%q is not a valid name; use at most %d letters, digits, dashes, dots and underscores", name, maxName)
 	}
 	return nil
 }
 
-const maxName = 64
-
-var constructions = append([]string{"hmac", "hash", "token"}, sortedKeys(keyPairKinds)...)
-
-func checkAlgorithm(s Scheme) error {
+func (s Scheme) checkAlgorithm() error {
 	if s.Algorithm != "" && (s.Construction == "token" || s.Construction == "ed25519") {
-		return fmt.Errorf("construction %s has none of its own; drop it", s.Construction)
+		return fmt.Errorf("construction %s doesn't use one; drop it", s.Construction)
 	}
 	if s.Algorithm == "sha1" && s.asymmetric() {
-		return errors.New("what a provider signs with sha1 can be forged by whoever chooses a part of it; use sha256, sha384 or sha512")
+		return errors.New("a signature with sha1 can be forged by anyone who chooses a part of what the provider signs; use sha256, sha384 or sha512")
 	}
 	return checkOptional(s.Algorithm, sortedKeys(algorithms))
 }
 
-func checkKey(s Scheme) error {
+func (s Scheme) checkKey() error {
 	if s.asymmetric() {
 		return checkOneOf(s.Key, keyPairKinds[s.Construction].keys)
 	}
 	if s.Key == "ed25519" || s.Key == "pem" {
-		return fmt.Errorf("%q is a key pair's, and construction %s has none; set both", s.Key, cmp.Or(s.Construction, "hmac"))
+		return fmt.Errorf("%q is for key pairs, and construction %s has none; set the construction too", s.Key, cmp.Or(s.Construction, "hmac"))
 	}
 	return checkOptional(s.Key, sortedKeys(keyKinds))
 }
@@ -171,16 +158,16 @@ func (p *plan) compileSignature() error {
 	return nil
 }
 
-// placeSignature finds where the signature stands: at one place, or in several
+// compileSignaturePlace compiles where the signature is: in one place, or in several
 // headers.
 func (p *plan) compileSignaturePlace() (err error) {
 	s := p.scheme.Signature
 	in := cmp.Or(s.In, "header")
 	switch {
 	case s.Name == "" && len(s.Names) == 0:
-		return errors.New("no name; say where the signature stands, such as header X-Acme-Signature")
+		return errors.New("no name; say where the signature is, such as header X-Acme-Signature")
 	case len(s.Names) > 0 && (s.Name != "" || s.Numbered || in != "header"):
-		return errors.New("names are several headers; set either one name or names")
+		return errors.New("names is for several headers; set either name or names")
 	case s.Numbered && in != "header":
 		return errors.New("only headers can be numbered; drop numbered")
 	case in != "header":
@@ -192,7 +179,7 @@ func (p *plan) compileSignaturePlace() (err error) {
 	return err
 }
 
-// headers are those in which a signature may stand.
+// headers returns the names of the headers that may have a signature.
 func (s Signature) headers() ([]string, error) {
 	names := s.Names
 	if s.Name != "" {
@@ -223,7 +210,7 @@ func (p *plan) checkRepeated() error {
 	case s.Numbered || len(p.headers) != 1:
 		return errors.New("only one header can be repeated; drop repeated, or name one header")
 	case s.Groups != "" || len(s.TagContents) > 0 || time == "field" || time == "first":
-		return errors.New("headers that are repeated sign the same; drop repeated, or groups, the contents of tags and the time in the list")
+		return errors.New("repeated headers all sign the same content; drop repeated, or drop groups, tag_contents and the timestamp in the list")
 	}
 	return nil
 }
@@ -240,30 +227,30 @@ func (p *plan) compileEach() (err error) {
 	return err
 }
 
-// checkLists refuses the parts of a list where there is none, and a separator that
-// means two things.
+// checkLists returns an error for the parts of a list where there is none, and for a
+// separator with two meanings.
 func (s Signature) checkLists() error {
 	if s.Separator == "" {
 		switch {
 		case len(s.Tags) > 0:
-			return errors.New("tags need a list; set separator to what stands between the items")
+			return errors.New("tags need a list; set separator to the text between the items")
 		case s.Groups != "":
-			return errors.New("groups are lists; set separator to what stands between the items")
+			return errors.New("groups are lists; set separator to the text between the items")
 		case s.Assign != "":
-			return errors.New("assign stands in a list's items; set separator to what stands between them")
+			return errors.New("assign is for the items of a list; set separator to the text between them")
 		}
 		return nil
 	}
 	if s.Separator == s.Groups || s.Separator == s.assign() && len(s.Tags) > 0 {
-		return fmt.Errorf("separator %q can't stand both between the items and elsewhere in the list; set another", s.Separator)
+		return fmt.Errorf("separator %q can't also be groups or assign; set another", s.Separator)
 	}
 	return nil
 }
 
-// assign is what stands between a tag and its value.
+// assign returns the text between a tag and its value.
 func (s Signature) assign() string { return cmp.Or(s.Assign, "=") }
 
-// several tells whether signatures may stand in more than one header.
+// multipleHeaders reports whether a request may have several signature headers.
 func (s Signature) multipleHeaders() bool { return s.Numbered || len(s.Names) > 1 || s.Repeated }
 
 func (p *plan) compileTimestamp() (err error) {
@@ -273,15 +260,15 @@ func (p *plan) compileTimestamp() (err error) {
 	}
 	p.format = timeFormats[t.Format]
 	if max(t.Past, t.Future) > maxTolerance {
-		return fmt.Errorf("a tolerance is over %d days; if any age will do, say that it is off", int(maxTolerance/hours(24)))
+		return fmt.Errorf("a tolerance is over %d days; to accept any age, turn it off", int(maxTolerance/hours(24)))
 	}
 	switch t.In {
 	case "":
 		if t.Name != "" {
-			return errors.New("it has a name and no place; say in which of header, field, query, json or form it stands")
+			return errors.New("it has a name but no place; say whether it is in a header, field, query, json or form")
 		}
-		if t.Past > 0 || t.Future > 0 { // which would be taken for a protection that isn't there
-			return errors.New("a tolerance needs a signed time that it could be held against, and there is none: leave it out; replay ack 24h remembers what was seen")
+		if t.Past > 0 || t.Future > 0 { // it would promise a protection that isn't there
+			return errors.New("a tolerance needs a signed timestamp, and the scheme has none: leave it out; replay ack 24h remembers the messages that were seen")
 		}
 		return nil
 	case "first", "field":
@@ -292,7 +279,7 @@ func (p *plan) compileTimestamp() (err error) {
 	return err
 }
 
-// checkListTime is about a time that stands in the signature's list.
+// checkListTimestamp checks a timestamp that is in the signature's list.
 func (p *plan) checkListTimestamp() error {
 	s, t := p.scheme.Signature, p.scheme.Timestamp
 	switch {
@@ -301,42 +288,45 @@ func (p *plan) checkListTimestamp() error {
 	case t.In == "field" && len(s.Tags) == 0:
 		return errors.New("field is an item with a tag; set the signature's tags too")
 	case t.In == "field" && t.Name == "":
-		return errors.New("no name; give the item's, such as t")
+		return errors.New("no name; give the tag of the item, such as t")
 	}
 	return nil
+}
+
+func (p *plan) compileID() (err error) {
+	p.id, err = compileField(p.scheme.ID)
+	return err
+}
+
+func (p *plan) compileEventType() (err error) {
+	p.eventType, err = compileField(p.scheme.EventType)
+	p.eventType.allowSpaces = true
+	return err
 }
 
 func (p *plan) compileHandshake() error {
-	name := p.scheme.Handshake
-	if name == "" {
-		return nil
-	}
-	h, ok := handshakes[name]
-	if !ok {
-		return fmt.Errorf("there is no %q; it is one of %s", name, strings.Join(sortedKeys(handshakes), ", "))
-	}
-	p.handshake = h
-	return nil
+	p.handshake = handshakes[p.scheme.Handshake]
+	return checkOptional(p.scheme.Handshake, sortedKeys(handshakes))
 }
 
-func checkStatus(status int) error {
-	switch {
+func (s Scheme) checkStatus() error {
+	switch status := s.StatusCode; {
 	case status == 0, status >= 400 && status <= 499 && status != 410:
 		return nil
 	case status == 410:
 		return errors.New("410 tells senders to stop for good; use 401 or 403")
 	}
-	return fmt.Errorf("%d is no refusal; use one from 400 to 499", status)
+	return fmt.Errorf("%d is not a status for refusals; use one from 400 to 499", s.StatusCode)
 }
 
-func checkAcknowledge(a Acknowledge) error {
+func (a Acknowledge) check() error {
 	if a != (Acknowledge{}) && (a.Status < 200 || a.Status > 299) {
-		return fmt.Errorf("%d is no success; use one from 200 to 299", a.Status)
+		return fmt.Errorf("%d is not a success status; use one from 200 to 299", a.Status)
 	}
 	return nil
 }
 
-// optional checks a word, which may be left out, against those that are known.
+// checkOptional checks that a word is empty or one of the known ones.
 func checkOptional(word string, known []string) error {
 	if word == "" {
 		return nil
@@ -344,16 +334,18 @@ func checkOptional(word string, known []string) error {
 	return checkOneOf(word, known)
 }
 
-// oneOf checks a word against those that are known.
+// checkOneOf checks that a word is one of the known ones.
 func checkOneOf(word string, known []string) error {
 	if slices.Contains(known, word) {
 		return nil
 	}
 	if word == "" {
-		return fmt.Errorf("nothing is set; it is one of %s", strings.Join(known, ", "))
+		return fmt.Errorf("nothing is set; use one of %s", strings.Join(known, ", "))
 	}
-	return fmt.Errorf("there is no %q; it is one of %s", word, strings.Join(known, ", "))
+	return fmt.Errorf("there is no %q; use one of %s", word, strings.Join(known, ", "))
 }
+
+// sortedKeys returns the keys of a map except "", which stands for the default.
 
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(s string) bool { return s == "" })

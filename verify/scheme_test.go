@@ -101,7 +101,7 @@ func TestValidate(t *testing.T) {
 		"bad id pattern":       {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "("} }, []string{"id", "pattern"}},
 		"unbalanced pattern":   {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "[0-9]+)|(.*"} }, []string{"id", "pattern"}},
 		"event type in cookie": {func(s *verify.Scheme) { s.EventType = verify.Field{In: "cookie", Name: "x"} }, []string{"event_type", `"cookie"`}},
-		"signs its own body":   {func(s *verify.Scheme) { s.Signature.In = "json" }, []string{"content", "itself stands"}},
+		"signs its own body":   {func(s *verify.Scheme) { s.Signature.In = "json" }, []string{"content", "signature itself"}},
 		"digest without URL":   {func(s *verify.Scheme) { s.BodyDigest = "sum" }, []string{"body_digest", "{url}"}},
 		"content of a token": {func(s *verify.Scheme) {
 			s.Construction, s.Content, s.UnboundBody = "token", "{body}", true
@@ -113,7 +113,7 @@ func TestValidate(t *testing.T) {
 		"signs itself as id": {func(s *verify.Scheme) {
 			s.ID, s.Content = verify.Field{In: "header", Name: "X-Sig"}, "{id}.{body}"
 		}, []string{"content", "itself"}},
-		"signs its own form": {func(s *verify.Scheme) { s.Signature.In, s.Content = "form", "{func.twilio_form}" }, []string{"content", "itself stands"}},
+		"signs its own form": {func(s *verify.Scheme) { s.Signature.In, s.Content = "form", "{func.twilio_form}" }, []string{"content", "signature itself"}},
 		"signs its own URL":  {func(s *verify.Scheme) { s.Signature.In, s.Content = "query", "{url}{body}" }, []string{"content", "itself"}},
 		"signs its own field": {func(s *verify.Scheme) {
 			s.Signature.In, s.Content, s.UnboundBody = "json", "{json.X-Sig}", true

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// word is a kind of placeholder in a content template.
+// segmentKind is the kind of a segment: a literal or one of the placeholders.
 type segmentKind uint8
 
 const (
@@ -36,7 +36,7 @@ const (
 	segFunc
 )
 
-// plainWords are the placeholders that stand for themselves.
+// plainPlaceholders are the placeholders without a name.
 var plainPlaceholders = map[string]segmentKind{
 	"body":         segBody,
 	"timestamp":    segTimestamp,
@@ -54,7 +54,7 @@ var plainPlaceholders = map[string]segmentKind{
 	"secret":       segSecret,
 }
 
-// namedWords are the placeholders that need a name behind a dot.
+// namedPlaceholders are the placeholders with a name after a dot.
 var namedPlaceholders = map[string]segmentKind{
 	"header": segHeader,
 	"query":  segQueryParam,
@@ -64,8 +64,8 @@ var namedPlaceholders = map[string]segmentKind{
 	"func":   segFunc,
 }
 
-// caddyWords are Caddy's own spellings, which its Caddyfile adapter puts in
-// place of the shorthands; the longest come first.
+// caddySpellings are Caddy's placeholders, with which its Caddyfile adapter replaces
+// shorthands such as {path}. A prefix comes after the longer ones that it begins.
 var caddySpellings = []struct{ prefix, replacement string }{
 	{"http.request.orig_uri.query.", "query."},
 	{"http.request.uri.query.", "query."},
@@ -83,12 +83,12 @@ var caddySpellings = []struct{ prefix, replacement string }{
 	{"http.request.uri", "uri"},
 }
 
-// Placeholders lists the words that a content template knows, for messages and
-// documentation.
+// Placeholders returns the placeholders of a content template, sorted, for messages
+// and documentation.
 func Placeholders() []string {
 	words := []string{"body_<hash>_<encoding>", "header.<name>", "query.<name>", "json.<path>", "form.<name>", "field.<tag>", "func.<name>"}
-	for w := range plainPlaceholders {
-		words = append(words, w)
+	for word := range plainPlaceholders {
+		words = append(words, word)
 	}
 	slices.Sort(words)
 	return words
@@ -102,124 +102,118 @@ type segment struct {
 	hash         crypto.Hash
 	encoding     encoding
 	function     *contentFunc
-	optional     bool // {json.x?}, {body_md5_hex?}: nothing where it is absent
-	unrestricted bool // {json.x*}, {json.x?*}: may hold the literals beside it
+	optional     bool // {json.x?}, {body_md5_hex?}: empty if the value is absent
+	unrestricted bool // {json.x*}, {json.x?*}: may contain its delimiters
 
-	// before and after are the literals beside a value of free length. The
-	// value may hold neither: what is signed would then read two ways.
+	// before and after are the delimiters: the literals next to a value of variable
+	// length. The value must not contain them, or it would be unclear where it ends.
 	before, after string
 
-	// besideBody: the value meets the body, and may hold none of its brackets
-	// nor begin or end with a blank.
+	// besideBody: no literal separates the value from the body. The value must not
+	// contain brackets or quotes, nor begin or end with a space.
 	besideBody bool
 }
 
 // template is a compiled content.
 type template struct {
 	segments   []segment
-	body       int    // index of {body}, -1 without
+	body       int    // index of {body}, or -1
 	streamable bool   // the body can be hashed while it is read
-	usesSecret bool   // the secret stands in it
-	formFields bool   // named fields of a form stand for the whole of it
+	usesSecret bool   // {secret} is in it
+	formFields bool   // the body is covered by naming each field of a form
 	signed     Signed // what the content covers
-	boundaries        // of the body, and what is signed beside them
+	boundaries        // of the body
 }
 
-// compileTemplate reads a template. The error points at the word that is wrong.
+// compileTemplate parses a template. An error gives the column.
 func compileTemplate(text string) (*template, error) {
 	if len(text) > maxContent {
 		return nil, fmt.Errorf("it has %d characters; %d are the most", len(text), maxContent)
 	}
 	t := &template{body: -1}
-	literal := func(s string) {
-		if n := len(t.segments); n > 0 && t.segments[n-1].kind == segLiteral {
-			t.segments[n-1].text += s
-		} else if s != "" {
-			t.segments = append(t.segments, segment{text: s})
-		}
-	}
 	for i := 0; i < len(text); {
 		rest := text[i:]
-		switch {
-		case strings.HasPrefix(rest, "{{"), strings.HasPrefix(rest, "}}"):
-			literal(rest[:1])
+		if literal, ok := escapes[rest[:min(2, len(rest))]]; ok {
+			t.addLiteral(literal)
 			i += 2
-		case rest[0] == '\\':
-			s, err := unescape(text, i)
-			if err != nil {
-				return nil, err
-			}
-			literal(s)
-			i += 2
-		case rest[0] == '}':
+			continue
+		}
+		switch rest[0] {
+		case '\\':
+			return nil, fmt.Errorf("%q: the \\ at column %d starts no escape; the escapes are \\n, \\r, \\t and \\\\", text, i+1)
+		case '}':
 			return nil, fmt.Errorf("%q: the } at column %d closes nothing; write }} for a brace that is signed", text, i+1)
-		case rest[0] == '{':
-			end := strings.IndexByte(rest, '}')
-			if end < 0 {
+		case '{':
+			name, _, ok := strings.Cut(rest[1:], "}")
+			if !ok {
 				return nil, fmt.Errorf("%q: the { at column %d is never closed; write {{ for a brace that is signed", text, i+1)
 			}
-			seg, err := compilePlaceholder(rest[1:end])
-			if err != nil {
-				return nil, fmt.Errorf("%q: {%s} at column %d: %w", text, rest[1:end], i+1, err)
+			if err := t.addPlaceholder(name); err != nil {
+				return nil, fmt.Errorf("%q: {%s} at column %d: %w", text, name, i+1, err)
 			}
-			if seg.kind == segBody {
-				if t.body >= 0 {
-					return nil, fmt.Errorf("%q: {body} at column %d stands there a second time; sign it once", text, i+1)
-				}
-				t.body = len(t.segments)
-			}
-			t.segments = append(t.segments, seg)
-			i += end + 1
+			i += len(name) + len("{}")
 		default:
-			n := strings.IndexAny(rest, "{}\\")
+			n := strings.IndexAny(rest, `{}\`)
 			if n < 0 {
 				n = len(rest)
 			}
-			literal(rest[:n])
+			t.addLiteral(rest[:n])
 			i += n
 		}
 	}
 	if len(t.segments) == 0 {
-		return nil, fmt.Errorf("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
+		return nil, errors.New("it is empty; write what is signed, such as \"{timestamp}.{body}\"")
 	}
 	t.setDelimiters()
 	return t, t.checkUnrestricted(text)
 }
 
-func unescape(text string, i int) (string, error) {
-	if i+1 < len(text) {
-		switch text[i+1] {
-		case 'n':
-			return "\n", nil
-		case 'r':
-			return "\r", nil
-		case 't':
-			return "\t", nil
-		case '\\':
-			return "\\", nil
-		}
+// escapes are what a template writes for characters with another meaning.
+var escapes = map[string]string{"{{": "{", "}}": "}", `\n`: "\n", `\r`: "\r", `\t`: "\t", `\\`: `\`}
+
+// addLiteral adds a literal, or extends the one before.
+func (t *template) addLiteral(text string) {
+	if n := len(t.segments); n > 0 && t.segments[n-1].kind == segLiteral {
+		t.segments[n-1].text += text
+	} else {
+		t.segments = append(t.segments, segment{text: text})
 	}
-	return "", fmt.Errorf("%q: the \\ at column %d starts no escape; the escapes are \\n, \\r, \\t and \\\\", text, i+1)
 }
 
-// compileWord reads what stands between two braces.
+// addPlaceholder adds the placeholder with the name between two braces.
+func (t *template) addPlaceholder(name string) error {
+	seg, err := compilePlaceholder(name)
+	if err != nil {
+		return err
+	}
+	if seg.kind == segBody {
+		if t.body >= 0 {
+			return errors.New("it is there a second time; sign it once")
+		}
+		t.body = len(t.segments)
+	}
+	t.segments = append(t.segments, seg)
+	return nil
+}
+
+// compilePlaceholder parses what is between two braces.
 func compilePlaceholder(name string) (segment, error) {
 	name = fromCaddySpelling(name)
-	if w, ok := plainPlaceholders[name]; ok {
-		return segment{kind: w}, nil
+	if kind, ok := plainPlaceholders[name]; ok {
+		return segment{kind: kind}, nil
 	}
 	if rest, ok := strings.CutPrefix(name, "body_"); ok {
 		return compileBodyHash(rest)
 	}
-	kind, rest, dotted := strings.Cut(name, ".")
-	w, ok := namedPlaceholders[kind]
+	prefix, rest, dotted := strings.Cut(name, ".")
+	kind, ok := namedPlaceholders[prefix]
 	if !ok || !dotted {
 		return segment{}, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
-	return compileNamed(w, rest)
+	return compileNamed(kind, rest)
 }
 
-// respell is the word for which Caddy has another spelling.
+// fromCaddySpelling replaces Caddy's name of a placeholder with ours.
 func fromCaddySpelling(name string) string {
 	for _, c := range caddySpellings {
 		rest, ok := strings.CutPrefix(name, c.prefix)
@@ -244,15 +238,15 @@ func compileBodyHash(name string) (segment, error) {
 	return segment{kind: segBodyHash, hash: hash, encoding: enc, optional: optional}, nil
 }
 
-func compileNamed(w segmentKind, name string) (segment, error) {
-	seg := segment{kind: w}
+func compileNamed(kind segmentKind, name string) (segment, error) {
+	seg := segment{kind: kind}
 	name, seg.unrestricted = strings.CutSuffix(name, "*")
 	seg.text, seg.optional = strings.CutSuffix(name, "?")
 	if seg.text == "" {
-		return seg, errors.New("a name is missing behind the dot")
+		return seg, errors.New("a name is missing after the dot")
 	}
 	var err error
-	switch w {
+	switch kind {
 	case segHeader:
 		err = checkHeader(seg.text)
 		seg.text = canonical(seg.text)
@@ -267,14 +261,15 @@ func compileNamed(w segmentKind, name string) (segment, error) {
 	return seg, err
 }
 
-// has says whether the template holds a word, under this name where it has one.
-func (t *template) has(w segmentKind, name string) bool {
+// has reports whether the template has a segment of this kind and, unless name is
+// empty, with this name.
+func (t *template) has(kind segmentKind, name string) bool {
 	return slices.ContainsFunc(t.segments, func(s segment) bool {
-		return s.kind == w && (name == "" || s.text == name)
+		return s.kind == kind && (name == "" || s.text == name)
 	})
 }
 
-// suggestion names the placeholder that is nearest, when it is near.
+// suggestion returns a hint to the most similar placeholder, if there is one.
 func suggestion(name string) string {
 	nearest := slices.MinFunc(sortedKeys(plainPlaceholders), func(a, b string) int { return nameDistance(name, a) - nameDistance(name, b) })
 	if nameDistance(name, nearest) == noMatch {
