@@ -7,45 +7,47 @@ import (
 	"strings"
 )
 
-// What is signed must read one way. Where two values meet, or a literal between
-// them could stand elsewhere too, a byte moves from one to the other under the
-// same signature: an id grows by the body's beginning. What can be seen of that
-// in the scheme is refused when it is compiled, the rest in each message.
+// The signed bytes must be readable in one way only. If two values are next to each
+// other, or the literal between them can also occur in one of them, then an attacker
+// can move bytes from one to the other under the same signature: the beginning of the
+// body becomes a part of the id. What a scheme itself reveals of this is an error when
+// it is compiled; the rest is checked in each message.
 
-// ends are what to mind where the body meets what is signed beside it.
+// boundaries are the checks that keep the body apart from what is signed next to it.
 type boundaries struct {
-	// bracketed: a value of free length meets the body with nothing in between.
-	// The body must then be a JSON object or array, whose brackets show where it
-	// ends, and the value may hold none.
+	// needBrackets: a value of variable length is next to the body, with no literal
+	// in between. The body must be a JSON object or array, whose brackets show where
+	// it begins and ends, and the value must not contain brackets.
 	needBrackets bool
 	start, end   bodyEdge
-	urlBeside    bool // the URL meets the body
-	// urlApart are parts of the URL with the literals that part them from what is
-	// beside them. Where path or query hold one too, the body must be JSON.
+	urlBeside    bool // a part of the URL is next to the body
+	// urlDelimiters are parts of the URL with the literals next to them. If the path or
+	// the query of a request contains such a literal, the body must be JSON.
 	urlDelimiters []urlDelimiter
-	// urlPairs are those before another part of the URL, which may not hold one.
+	// urlSeparators are parts of the URL before another part of it, with the literal
+	// after them. The part must not contain the literal.
 	urlSeparators []urlDelimiter
 }
 
-// shared says whether the body's ends are to be minded at all.
-func (e *boundaries) ambiguous() bool {
-	return e.needBrackets || len(e.urlDelimiters) > 0 || e.start != bodyEdge{} || e.end != bodyEdge{}
+// needed reports whether the first and last bytes of the body must be checked.
+func (b *boundaries) needed() bool {
+	return b.needBrackets || len(b.urlDelimiters) > 0 || b.start != bodyEdge{} || b.end != bodyEdge{}
 }
 
-// edge is what an end of the body may not be, for it could belong to what is
-// beside it.
+// bodyEdge is what must not be at one end of the body, since it could belong to the
+// value next to the body.
 type bodyEdge struct {
-	noDigit   bool   // a digit: a time stands there that could end elsewhere
-	delimiter string // a piece of this, which parts it from a value
+	noDigit   bool   // no digit: the timestamp next to it could end elsewhere
+	delimiter string // no piece of the literal that separates it from a value
 }
 
-// urlEdge is a part of the URL with a literal beside it.
+// urlDelimiter is a part of the URL with a literal next to it.
 type urlDelimiter struct {
 	part *segment
 	text string
 }
 
-// at is the segment at an index, an empty one beyond either end.
+// segmentAt returns the segment at an index, or an empty one out of range.
 func (t *template) segmentAt(i int) *segment {
 	if i < 0 || i >= len(t.segments) {
 		return new(segment)
@@ -53,7 +55,7 @@ func (t *template) segmentAt(i int) *segment {
 	return &t.segments[i]
 }
 
-// literal is the text of the literal at an index, "" where there is none.
+// literalAt returns the literal at an index, or "" if there is none.
 func (t *template) literalAt(i int) string {
 	if s := t.segmentAt(i); s.kind == segLiteral {
 		return s.text
@@ -61,20 +63,20 @@ func (t *template) literalAt(i int) string {
 	return ""
 }
 
-// bound notes the literals beside each value.
+// setDelimiters sets the literals before and after each value.
 func (t *template) setDelimiters() {
 	last := len(t.segments) - 1
 	for i := range t.segments {
 		seg := &t.segments[i]
-		// A literal at either end separates the value from nothing.
+		// A literal at the start or end of the content separates nothing.
 		if i > 1 {
 			seg.before = t.literalAt(i - 1)
 		}
 		if i < last-1 {
 			seg.after = t.literalAt(i + 1)
 		}
-		// Behind a time, which has one length, the literal that parts it from the
-		// body shows where the value ends.
+		// Between the body and this value is a timestamp, which has a fixed length. The
+		// literal between the body and the timestamp shows where the value ends.
 		if t.body >= 0 && i == t.body+3 && t.segmentAt(i-1).kind == segTimestamp {
 			seg.before = t.literalAt(i - 2)
 		}
@@ -84,26 +86,24 @@ func (t *template) setDelimiters() {
 	}
 }
 
-// oneWild refuses a value that may hold the separators beside another that can:
-// what is signed would read two ways. The body is one, and so are parts of the URL.
+// checkUnrestricted returns an error if an unrestricted value is not the only one that
+// may contain delimiters. The body may, and so may parts of the URL.
 func (t *template) checkUnrestricted(text string) error {
-	wild, free := 0, 0
+	unrestricted, mayContain := false, 0
 	for _, seg := range t.segments {
-		if seg.unrestricted {
-			wild++
-		}
+		unrestricted = unrestricted || seg.unrestricted
 		if seg.unrestricted || seg.kind == segBody || seg.isURLPart() && (canOccurInURL(seg.before) || canOccurInURL(seg.after)) {
-			free++
+			mayContain++
 		}
 	}
-	if wild > 0 && free > 1 {
-		return fmt.Errorf("%q: only one value may be free to hold the text beside it; drop a *", text)
+	if unrestricted && mayContain > 1 {
+		return fmt.Errorf("%q: only one value may contain the text next to it; drop a *", text)
 	}
 	return nil
 }
 
-// isFree says whether whoever sends a message chooses how long a segment's value
-// is.
+// hasVariableLength reports whether the sender of a message chooses the length of a
+// segment's value.
 func (p *plan) hasVariableLength(s *segment) bool {
 	switch s.kind {
 	case segHeader, segQueryParam, segListItem, segJSON, segFormField:
@@ -120,7 +120,7 @@ func (p *plan) hasVariableLength(s *segment) bool {
 	return s.isURLPart()
 }
 
-// isPath says whether a segment is a part of the URL that its sender chooses.
+// isURLPart reports whether a segment is a part of the URL that the sender chooses.
 func (s *segment) isURLPart() bool {
 	switch s.kind {
 	case segURL, segURLNoQuery, segURI, segPath, segQuery:
@@ -129,23 +129,27 @@ func (s *segment) isURLPart() bool {
 	return false
 }
 
-// checkNeighbours refuses two values of free length with no literal between: the
-// body may be empty, and a time stand in one of them. The scheme may be known to
-// bind little.
+// checkNeighbours returns an error for two values of variable length without a literal
+// between them. Values of fixed length and the body don't separate them: a value could
+// contain what looks like a timestamp, and the body may be empty. A scheme with
+// UnboundBody is exempt.
 func (p *plan) checkNeighbours(t *template, text string) error {
-	for i := 1; i < len(t.segments) && !p.scheme.UnboundBody; i++ {
+	if p.scheme.UnboundBody {
+		return nil
+	}
+	for i := 1; i < len(t.segments); i++ {
 		before := i - 1
 		for before > 0 && t.segments[before].kind != segLiteral && !p.hasVariableLength(&t.segments[before]) {
 			before--
 		}
 		if p.hasVariableLength(&t.segments[before]) && p.hasVariableLength(&t.segments[i]) {
-			return fmt.Errorf("%q: two values of any length stand side by side, so that nobody knows where the first one ends; put a character between them, give an id a pattern that admits one length only, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
+			return fmt.Errorf("%q: two values of any length are side by side, so that it isn't clear where the first one ends; put a character between them, give an id a pattern with a fixed length, such as \"[0-9a-f]{32}\", or, if you accept that, write: unbound_body allow", text)
 		}
 	}
 	return nil
 }
 
-// partURL notes the literals beside the parts of the URL, as far as a URL can hold
+// setURLDelimiters sets the literals next to parts of the URL, if a URL can contain
 // them.
 func (t *template) setURLDelimiters() {
 	for i := range t.segments {
@@ -161,60 +165,60 @@ func (t *template) setURLDelimiters() {
 	}
 }
 
-// inURL says whether a literal can stand in a URL.
+// canOccurInURL reports whether a URL can contain a literal.
 func canOccurInURL(literal string) bool {
 	return literal != "" && !strings.ContainsAny(literal, "\t\r\n")
 }
 
-// joinBody notes what meets the body with nothing in between, or with a literal
-// that could stand elsewhere, so that no byte can move from one to the other.
+// setBoundaries works out the checks for what is next to the body on either side, with
+// or without a literal in between.
 func (p *plan) setBoundaries(t *template) {
 	t.setURLDelimiters()
 	if t.body < 0 {
 		return
 	}
 	for _, side := range [...]int{-1, 1} {
-		next, beyond, end := t.segmentAt(t.body+side), t.segmentAt(t.body+2*side), &t.start
+		next, beyond, edge := t.segmentAt(t.body+side), t.segmentAt(t.body+2*side), &t.start
 		if side > 0 {
-			end = &t.end
+			edge = &t.end
 		}
 		switch {
 		case next.kind == segTimestamp:
-			p.joinTimestamp(t, end, next, beyond)
+			p.joinTimestamp(t, edge, next, beyond)
 		case next.isURLPart(), next.kind == segHost, next.kind == segHostPort, next.kind == segFunc:
 			t.urlBeside, t.needBrackets = true, true
 		case next.kind == segJSON, next.kind == segFormField:
-			// They stand in the body themselves.
+			// Their values are in the body themselves.
 		case p.hasVariableLength(next):
 			p.joinVariable(t, next)
-		case next.kind == segID, next.kind == segEventType:
-			p.joinVariable(t, beyond) // as these have one length
+		case next.kind == segID, next.kind == segEventType: // of fixed length
+			p.joinVariable(t, beyond)
 		case next.kind == segLiteral && len(next.text) > 1 && (p.hasVariableLength(beyond) || beyond.kind == segFunc):
-			end.delimiter = next.text
+			edge.delimiter = next.text
 		}
 	}
 }
 
-// meet notes a value of free length that nothing but values of one length part from
-// the body.
+// joinVariable notes a segment that only values of fixed length, or none, separate
+// from the body, if its own length is variable.
 func (p *plan) joinVariable(t *template, s *segment) {
 	if p.hasVariableLength(s) {
 		s.besideBody, t.needBrackets, t.urlBeside = true, true, t.urlBeside || s.isURLPart()
 	}
 }
 
-// joinTime is about a time that meets the body: it could be a shorter or longer
-// one, or none; or a value beyond it could hold it, and begin the body later.
-func (p *plan) joinTimestamp(t *template, end *bodyEdge, time, beyond *segment) {
+// joinTimestamp notes a timestamp next to the body. It may be shorter, longer or
+// absent; or the value beyond it could contain it, so that the body begins later.
+func (p *plan) joinTimestamp(t *template, edge *bodyEdge, timestamp, beyond *segment) {
 	p.joinVariable(t, beyond)
-	if p.hasVariableLength(time) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
-		end.noDigit = true
+	if p.hasVariableLength(timestamp) || p.hasVariableLength(beyond) || beyond.kind == segFunc {
+		edge.noDigit = true
 		t.needBrackets = t.needBrackets || p.scheme.Timestamp.Format == "http_date"
 	}
 }
 
-// blurs says whether a value holds what shows where it ends: the literals beside
-// it, whole, or as much of one as makes a second one with what stands there.
+// isAmbiguous reports whether a value hides where it ends: it contains one of its
+// delimiters, or a piece of one that makes a second delimiter together with the first.
 func (s *segment) isAmbiguous(value string) bool {
 	if s.besideBody && (strings.ContainsAny(value, "{}[]\"") || value != strings.Trim(value, jsonSpace)) {
 		return true
@@ -222,8 +226,8 @@ func (s *segment) isAmbiguous(value string) bool {
 	return recurs(s.before, value, false) || recurs(s.after, value, true)
 }
 
-// repeats says whether a literal stands a second time in a value that it stands
-// before or after, or in both together.
+// recurs reports whether a literal before or, with after, after a value occurs a second
+// time: in the value, or overlapping with itself.
 func recurs(literal, value string, after bool) bool {
 	switch {
 	case literal == "":
@@ -234,17 +238,17 @@ func recurs(literal, value string, after bool) bool {
 	return strings.Contains(literal[1:]+value, literal)
 }
 
-// checkEnds refuses a body whose ends can't be told from what is signed right
-// beside them.
+// checkBodyBoundaries refuses a body whose first or last bytes could belong to what is
+// signed next to it.
 func (c *check) checkBodyBoundaries(cand *candidate) Reason {
 	t := cand.content
-	held, reason := c.checkURLDelimiters(t)
+	delimiterInURL, reason := c.checkURLDelimiters(t)
 	switch {
 	case reason != "":
 		return reason
-	case c.in.size == 0 && (held || t.urlBeside && strings.ContainsAny(string(c.in.appendURI(nil)), "[]")):
+	case c.in.size == 0 && (delimiterInURL || t.urlBeside && strings.ContainsAny(string(c.in.appendURI(nil)), "[]")):
 		return ReasonMalformedBody
-	case c.in.size == 0, !t.ambiguous():
+	case c.in.size == 0, !t.needed():
 		return ""
 	}
 	n := min(c.in.size, int64(len(c.buffer)/2))
@@ -252,44 +256,46 @@ func (c *check) checkBodyBoundaries(cand *candidate) Reason {
 	if !c.in.readAt(head, 0) || !c.in.readAt(tail, c.in.size-n) {
 		return ReasonUnreadableBody
 	}
-	whole, half := brackets(head, tail)
-	// A bracket at one end only may be that of JSON with a piece of the URL.
-	bracketed := t.needBrackets || held || half && len(t.urlDelimiters) > 0
-	if t.start.isAmbiguous(head, false) || t.end.isAmbiguous(tail, true) || bracketed && !whole {
+	both, either := brackets(head, tail)
+	// A bracket at one end only may be JSON together with a piece of the URL.
+	needBrackets := t.needBrackets || delimiterInURL || either && len(t.urlDelimiters) > 0
+	if t.start.isAmbiguous(head, false) || t.end.isAmbiguous(tail, true) || needBrackets && !both {
 		return ReasonMalformedBody
 	}
 	return ""
 }
 
-// literalsInURL says whether the URL holds a literal that parts it from the body.
-// JSON alone then shows where the body begins, and the URL may hold no piece of it.
-func (c *check) checkURLDelimiters(t *template) (held bool, reason Reason) {
-	for _, edge := range t.urlDelimiters {
-		text := c.in.urlPart(edge.part)
-		if !strings.Contains(text, edge.text) {
+// checkURLDelimiters reports whether the URL contains a literal that separates it from
+// the body. Only JSON then shows where the body begins, so it refuses a URL that could
+// contain a piece of JSON as well.
+func (c *check) checkURLDelimiters(t *template) (found bool, reason Reason) {
+	for _, delimiter := range t.urlDelimiters {
+		part := c.in.urlPart(delimiter.part)
+		if !strings.Contains(part, delimiter.text) {
 			continue
 		}
-		if strings.ContainsAny(text, "{}[]\"") {
+		if strings.ContainsAny(part, "{}[]\"") {
 			return true, ReasonMalformedField
 		}
-		held = true
+		found = true
 	}
-	return held, ""
+	return found, ""
 }
 
-// brackets says whether a body of this beginning and this end can be a JSON object
-// or array, or has a bracket of one at either end.
-func brackets(head, tail []byte) (whole, half bool) {
+// brackets reports whether a body with these first and last bytes can be a JSON object
+// or array, and whether it has a bracket of one at either end.
+func brackets(head, tail []byte) (both, either bool) {
 	head, tail = bytes.TrimLeft(head, jsonSpace), bytes.TrimRight(tail, jsonSpace)
 	if len(head) == 0 || len(tail) == 0 {
 		return false, false
 	}
 	first, last := head[0], tail[len(tail)-1]
-	return first == '{' && last == '}' || first == '[' && last == ']', strings.IndexByte("{[", first) >= 0 || strings.IndexByte("}]", last) >= 0
+	both = first == '{' && last == '}' || first == '[' && last == ']'
+	return both, first == '{' || first == '[' || last == '}' || last == ']'
 }
 
-// chosen is the path and the query of a part of the URL: scheme and host are those
-// of the site.
+// urlPart returns what the sender chooses of a part of the URL: its path and query, since
+// scheme and host are the site's.
 func (in *input) urlPart(part *segment) string {
 	switch part.kind {
 	case segURL, segURI:
@@ -300,8 +306,8 @@ func (in *input) urlPart(part *segment) string {
 	return in.path
 }
 
-// blurs says whether the body's beginning, or with after its end, could belong to
-// what is beside it.
+// isAmbiguous reports whether the start of the body or, with after, its end could
+// belong to what is next to it.
 func (e bodyEdge) isAmbiguous(body []byte, after bool) bool {
 	n := max(min(len(e.delimiter)-1, len(body)), 0)
 	near, nearest := body[:n], body[0]
@@ -311,19 +317,19 @@ func (e bodyEdge) isAmbiguous(body []byte, after bool) bool {
 	return e.noDigit && isDigit(nearest) || recurs(e.delimiter, string(near), after)
 }
 
-// jsonBlanks may stand around a JSON document. No value beside it may begin or
-// end with one.
+// jsonSpace is the white space that may surround a JSON document. A value next to it
+// must not begin or end with it.
 const jsonSpace = " \t\r\n"
 
-// checkURL refuses a URL that could have swallowed an end of a JSON body, one that
-// holds, unescaped, what no sender leaves so; and one whose parts could be cut
+// checkURL refuses a URL that could include an end of a JSON body, since it has
+// characters that every sender escapes, and a URL whose parts could be separated
 // elsewhere.
 func (c *check) checkURL(cand *candidate) Reason {
 	if cand.content.urlBeside && (strings.ContainsAny(c.in.url.RawQuery, "{\"") || strings.ContainsAny(c.in.path, "{\"")) {
 		return ReasonMalformedField
 	}
-	for _, edge := range cand.content.urlSeparators {
-		if recurs(edge.text, c.in.urlPart(edge.part), true) {
+	for _, separator := range cand.content.urlSeparators {
+		if recurs(separator.text, c.in.urlPart(separator.part), true) {
 			return ReasonMalformedField
 		}
 	}

@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// input is what a content's words stand for: a request that is judged, or a
-// message that is signed.
+// input is where the values of a content's placeholders come from: a request that is
+// verified, or a message that is signed.
 type input struct {
 	plan     *plan
 	method   string
 	scheme   string // of the URL
 	hostport string
 	url      *url.URL
-	path     string // the URL's, as it is on the wire
+	path     string // of the URL, as it was sent
 	header   http.Header
-	host     string // as received, which {header.Host} stands for
+	host     string // as received, for {header.Host}
 
 	id        string
 	eventType string
@@ -30,17 +30,17 @@ type input struct {
 	size   int64
 	hashes [crypto.SHA512 + 1][]byte // of the body, by crypto.Hash
 
-	authenticated bool // the body is proven: its grammar needs no proof any more
-	holdsSlot     bool // it has a place in parsing
+	authenticated bool // the signature is good, so JSON values may be read without validating the body
+	holdsSlot     bool // it has one of parseSlots
 
-	// What was read of it, nil before.
-	raw         []byte       // the body
-	formPairs   []pair       // of the body
-	queryParams []pair       // of the query
-	document    jsonDocument // that the body is or holds
+	// Parsed on first use, nil before.
+	raw         []byte // the body
+	formPairs   []pair
+	queryParams []pair
+	document    jsonDocument // the body, or the field of a form
 }
 
-// headerOnce is a header that must not be repeated.
+// headerOnce returns the value of a header that must not be repeated.
 func (in *input) headerOnce(name string) (value string, found bool, reason Reason) {
 	if name == "Host" {
 		return in.host, in.host != "", ""
@@ -55,7 +55,7 @@ func (in *input) headerOnce(name string) (value string, found bool, reason Reaso
 	return "", false, ReasonRepeatedHeader
 }
 
-// queryOnce is a parameter of the URL's query that must not be repeated.
+// queryOnce returns the value of a query parameter that must not be repeated.
 func (in *input) queryOnce(name string) (value string, found bool, reason Reason) {
 	if in.queryParams == nil {
 		params, ok := parsePairs(in.url.RawQuery)
@@ -67,11 +67,11 @@ func (in *input) queryOnce(name string) (value string, found bool, reason Reason
 	return lookup(in.queryParams, name)
 }
 
-// parsing has room for those who have a large body in memory. It takes several times
-// its length there, and anybody may send one.
+// parseSlots limits how many large bodies are in memory at once. Parsing one takes
+// several times its length, and anyone can send one.
 var parseSlots = make(chan struct{}, runtime.GOMAXPROCS(0))
 
-// bytes are the whole body. Who may have asked for them calls done.
+// bytes returns the whole body. It may take a parse slot: call releaseSlot in the end.
 func (in *input) bytes() ([]byte, Reason) {
 	if in.raw != nil {
 		return in.raw, ""
@@ -91,20 +91,20 @@ func (in *input) bytes() ([]byte, Reason) {
 	return raw, ""
 }
 
-// done is for when nothing of the body is needed any more.
+// releaseSlot gives back the parse slot, if bytes has taken one.
 func (in *input) releaseSlot() {
 	if in.holdsSlot {
 		<-parseSlots
 	}
 }
 
-// readAt fills room with the body from an offset on.
-func (in *input) readAt(room []byte, offset int64) bool {
-	n, _ := in.body.ReadAt(room, offset)
-	return n == len(room)
+// readAt fills buf with the body from an offset on, and reports whether it could.
+func (in *input) readAt(buf []byte, offset int64) bool {
+	n, _ := in.body.ReadAt(buf, offset)
+	return n == len(buf)
 }
 
-// contentType is the body's media type.
+// contentType returns the body's media type.
 func (in *input) contentType() string {
 	if values := in.header["Content-Type"]; len(values) == 1 {
 		return mediaType(values[0])
@@ -112,7 +112,7 @@ func (in *input) contentType() string {
 	return ""
 }
 
-// form are the body's fields.
+// form returns the body's form fields.
 func (in *input) form() ([]pair, Reason) {
 	if in.formPairs != nil {
 		return in.formPairs, ""
@@ -132,36 +132,41 @@ func (in *input) form() ([]pair, Reason) {
 	return pairs, ""
 }
 
-// json is the JSON document that the body is or holds.
+// json returns the JSON document: the body, or the scheme's JSONField of a form.
 func (in *input) json() (jsonDocument, Reason) {
 	if in.document != nil {
 		return in.document, ""
 	}
-	raw, reason := in.bytes()
+	raw, reason := in.jsonBytes()
 	if reason != "" {
 		return nil, reason
-	}
-	if field := in.plan.scheme.JSONField; field != "" {
-		switch in.contentType() {
-		case typeMultipart:
-			raw, reason = multipartField(in.header["Content-Type"][0], raw, field)
-		case typeForm:
-			var pairs []pair
-			if pairs, reason = in.form(); reason == "" {
-				var value string
-				value, _, reason = lookup(pairs, field)
-				raw = []byte(value)
-			}
-		}
-		if reason != "" {
-			return nil, reason
-		}
 	}
 	in.document, reason = parseJSON(raw)
 	return in.document, reason
 }
 
-// value is what stands at a place. The element is the one that a candidate is about.
+func (in *input) jsonBytes() ([]byte, Reason) {
+	field := in.plan.scheme.JSONField
+	switch media := in.contentType(); {
+	case field != "" && media == typeMultipart:
+		raw, reason := in.bytes()
+		if reason != "" {
+			return nil, reason
+		}
+		return multipartField(in.header["Content-Type"][0], raw, field)
+	case field != "" && media == typeForm:
+		pairs, reason := in.form()
+		if reason != "" {
+			return nil, reason
+		}
+		value, _, reason := lookup(pairs, field)
+		return []byte(value), reason
+	}
+	return in.bytes()
+}
+
+// value returns the value at a place. Where elements are signed separately, element is
+// the candidate's, in which JSON paths start; otherwise it is nil.
 func (in *input) value(at place, element jsonDocument) (value string, found bool, reason Reason) {
 	switch at.in {
 	case "header":
@@ -192,8 +197,8 @@ func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, f
 	return element.text(path)
 }
 
-// provenJSON is a value of a body that is signed as a whole: it is looked for
-// without holding the body.
+// provenJSON returns the value at a path in a body whose signature is good. It scans
+// the body without holding it in memory.
 func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Reason) {
 	var spans [1]jsonSpan
 	err := findJSON(in.body, in.size, []jsonPath{path}, spans[:], true)
@@ -211,8 +216,8 @@ func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Rea
 	return value, reason == "", reason
 }
 
-// pathAsSent is a URL's path as its sender wrote it, also where that left unescaped
-// what others escape.
+// pathAsSent returns a URL's path as its sender wrote it, even if it doesn't escape
+// what url.URL.EscapedPath would.
 func pathAsSent(u *url.URL) string {
 	if u.RawPath != "" {
 		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
@@ -222,7 +227,7 @@ func pathAsSent(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// origin is the URL's scheme and host.
+// origin returns the URL's scheme and host.
 func (in *input) origin() string { return in.scheme + "://" + in.hostport }
 
 // appendURI appends the URL's path and query as the provider wrote them.
@@ -234,8 +239,8 @@ func (in *input) appendURI(dst []byte) []byte {
 	return dst
 }
 
-// otherOrigin is the origin without its port, or with its default port where it
-// has none.
+// otherOrigin returns the origin without its port or, if it has none, with the default
+// port of its scheme.
 func (in *input) otherOrigin() (origin string, ok bool) {
 	if i := strings.LastIndexByte(in.hostport, ':'); i > strings.LastIndexByte(in.hostport, ']') {
 		return in.scheme + "://" + in.hostport[:i], true
@@ -244,14 +249,14 @@ func (in *input) otherOrigin() (origin string, ok bool) {
 	return in.origin() + port, port != ""
 }
 
-// hostname is the host without its port.
+// hostname returns the host without its port.
 func (in *input) hostname() string {
 	u := url.URL{Host: in.hostport}
 	return u.Hostname()
 }
 
-// append appends what a segment stands for in a candidate. {body} itself is not
-// among them: it is streamed or copied by whoever calls.
+// append appends a segment's value for a candidate, except that of {body}, which
+// callers stream or copy themselves.
 func (in *input) append(dst []byte, s *segment, cand *candidate, secret []byte) ([]byte, Reason) {
 	switch s.kind {
 	case segLiteral:
@@ -290,33 +295,33 @@ func (in *input) append(dst []byte, s *segment, cand *candidate, secret []byte) 
 	case segFunc:
 		return s.function.content(in, cand, dst)
 	}
+	missing, malformed := ReasonMissingField, ReasonMalformedField
+	if s.kind == segID {
+		missing, malformed = ReasonMissingID, ReasonMalformedID
+	}
 	value, found, reason := in.variableValue(s, cand)
 	switch {
 	case reason != "":
 		return dst, reason
 	case !found && s.optional:
 		return dst, ""
-	case !found && s.kind == segID:
-		return dst, ReasonMissingID
 	case !found:
-		return dst, ReasonMissingField
-	case !s.unrestricted && s.isAmbiguous(value) && s.kind == segID:
-		return dst, ReasonMalformedID
+		return dst, missing
 	case !s.unrestricted && s.isAmbiguous(value):
-		return dst, ReasonMalformedField
+		return dst, malformed
 	}
 	return append(dst, value...), ""
 }
 
-// content is the whole of what is signed, for a scheme that signs no secret.
+// content returns the whole signed content, for a scheme without {secret} in it.
 func (in *input) content(cand *candidate) ([]byte, Reason) {
 	var content bytes.Buffer
 	reason := in.writeContent(&content, cand, nil)
 	return content.Bytes(), reason
 }
 
-// writeContent writes the whole of what is signed to a hash or a buffer, which take
-// all.
+// writeContent writes the whole signed content to a hash or a buffer, whose Write
+// never fails.
 func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reason {
 	var buffer [128]byte
 	for i := range cand.content.segments {
@@ -336,7 +341,7 @@ func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reas
 	return ""
 }
 
-// free is the value of a segment whose length the sender chooses.
+// variableValue returns the value of a segment whose length the sender chooses.
 func (in *input) variableValue(s *segment, cand *candidate) (value string, found bool, reason Reason) {
 	switch s.kind {
 	case segID:
