@@ -14,17 +14,17 @@ import (
 
 // Outgoing is a message to be signed.
 type Outgoing struct {
-	// Method is the request's; empty is POST.
+	// Method is the request's method. If empty, it is POST.
 	Method string
-	// URL is the absolute URL to which the message goes. Only schemes that sign it
+	// URL is the absolute URL to which the message is sent. Only schemes that sign it
 	// need it.
 	URL string
-	// ID and EventType are the message's. They are sent where the scheme has a
-	// header for them, and needed where it signs them.
+	// ID and EventType are sent if the scheme has headers for them, and required if it
+	// signs them.
 	ID, EventType string
 	// Timestamp is the time of signing.
 	Timestamp time.Time
-	// Body is the request's.
+	// Body is the request's body.
 	Body []byte
 }
 
@@ -34,7 +34,8 @@ type Signer struct {
 	keys []*key
 }
 
-// NewSigner makes a signer. It fails where the scheme can't sign, and says why.
+// NewSigner returns a signer for a scheme. An error says why the scheme can't sign, or
+// which secret is wrong, by its position.
 func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 	p, err := compile(s)
 	if err != nil {
@@ -49,34 +50,36 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 	}
 	for i, k := range keys {
 		if s.asymmetric() && k.private == nil {
-			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which signs nothing; give the private one", s.Name, i+1, len(keys))
+			return nil, fmt.Errorf("signing as %s: secret %d of %d: it is a public key, which can't sign; give the private one", s.Name, i+1, len(keys))
 		}
 	}
 	return &Signer{plan: p, keys: keys}, nil
 }
 
-// Shortest is the length of its shortest key in bytes, for a warning of weak ones.
+// Shortest returns the length of the shortest key in bytes, so that callers can warn
+// about weak ones.
 func (s *Signer) Shortest() int {
 	return len(slices.MinFunc(s.keys, func(a, b *key) int { return len(a.secret) - len(b.secret) }).secret)
 }
 
-// canSign says why a scheme can't sign.
+// canSign returns an error that says why the scheme can't sign, or nil.
 func (p *plan) canSign() error {
 	s := p.scheme
 	switch {
 	case s.Construction == "token":
 		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard")
 	case p.signature.in != "header":
-		return fmt.Errorf("its signature stands in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", map[string]string{"query": "URL", "json": "body", "form": "body"}[p.signature.in])
+		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", map[string]string{"query": "URL", "json": "body", "form": "body"}[p.signature.in])
 	}
 	return nil
 }
 
-// CanSign says why deliveries can't be signed by a scheme, nil if they can. It
-// signs one, since some schemes sign headers or fields that no delivery has.
+// CanSign returns an error that says why deliveries can't be signed by the scheme, or
+// nil. It signs a sample delivery, since some schemes sign headers or fields that no
+// delivery has.
 func (s Scheme) CanSign() error {
 	if slices.Contains(s.Signature.Tags, "*") {
-		return errors.New("its signature stands behind a name that only the receiver can tell, such as its application's key: give that name as the signature's tag, in place of *, or choose another scheme")
+		return errors.New("its signature has a tag that only the receiver knows, such as its application's key: give that as the signature's tag, in place of *, or choose another scheme")
 	}
 	secret, err := trialSecret(s)
 	if err != nil {
@@ -92,8 +95,8 @@ func (s Scheme) CanSign() error {
 	})
 }
 
-// trialSecret is one that signs nothing that is sent. RSA's take long to make: all
-// share one.
+// trialSecret returns a secret for CanSign, which signs nothing that is sent. RSA keys
+// take long to generate, so all calls share one.
 func trialSecret(s Scheme) (string, error) {
 	if s.Construction == "rsa" {
 		return generateKeyPair(s, trialRSA)
@@ -103,13 +106,14 @@ func trialSecret(s Scheme) (string, error) {
 
 var trialRSA = sync.OnceValues(generateRSA)
 
-// SignsWithAll tells whether a message carries the signatures of all secrets, side
-// by side. Where the scheme has room for one, the first secret alone signs.
+// SignsWithAll reports whether a message has the signatures of all secrets, side by
+// side. If the scheme has room for only one, the first secret signs.
 func (s Scheme) SignsWithAll() bool {
 	return s.Signature.Separator != "" || s.Signature.multipleHeaders()
 }
 
-// FirstSet is the first of these headers that signing by the scheme sets, "" for none.
+// FirstSet returns the first of these headers that signing by the scheme sets, or "" if
+// it sets none of them.
 func (s Scheme) FirstSet(headers []string) string {
 	if len(headers) == 0 {
 		return ""
@@ -131,9 +135,9 @@ func (s Scheme) FirstSet(headers []string) string {
 	return headers[i]
 }
 
-// Sign sets the scheme's headers: id, event type, time and signature. With
-// several secrets all signatures stand side by side where the scheme has room
-// for them, else the first one alone.
+// Sign sets the scheme's headers in h: id, event type, timestamp and signature. With
+// several secrets, all signatures are set if the scheme has room for them, otherwise
+// only the first.
 func (s *Signer) Sign(h http.Header, m *Outgoing) error {
 	if err := s.sign(h, m); err != nil {
 		return fmt.Errorf("signing as %s: %w", s.plan.scheme.Name, err)
@@ -147,21 +151,14 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	cand := candidate{content: p.content, origin: in.origin()}
+	content, err := s.template(in)
+	if err != nil {
+		return err
+	}
+	cand := candidate{content: content, origin: in.origin()}
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
 		cand.timestamp = p.format.format(m.Timestamp)
 		cand.items = []pair{{p.timestamp.name, cand.timestamp}}
-	}
-	if len(p.scheme.Signature.Tags) > 0 {
-		if t := p.tagContents[p.scheme.Signature.Tags[0]]; t != nil {
-			cand.content = t
-		}
-	}
-	switch {
-	case p.formContent != nil && in.contentType() == typeForm:
-		cand.content = p.formContent
-	case p.scheme.BodyDigest != "":
-		return errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard")
 	}
 	if err := s.setHeaders(h, in, &cand); err != nil {
 		return err
@@ -175,6 +172,20 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	}
 	s.setSignature(h, &cand, macs)
 	return nil
+}
+
+// template returns the content to sign for a message.
+func (s *Signer) template(in *input) (*template, error) {
+	p, tags := s.plan, s.plan.scheme.Signature.Tags
+	switch {
+	case p.formContent != nil && in.contentType() == typeForm:
+		return p.formContent, nil
+	case p.scheme.BodyDigest != "":
+		return nil, errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard")
+	case len(tags) > 0 && p.tagContents[tags[0]] != nil:
+		return p.tagContents[tags[0]], nil
+	}
+	return p.content, nil
 }
 
 func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
@@ -199,7 +210,7 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 	return in, nil
 }
 
-// setHeaders sets what the scheme sends beside the signature.
+// setHeaders sets the headers of the timestamp, the id and the event type.
 func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	p := s.plan
 	if p.timestamp.in == "header" {
@@ -213,7 +224,7 @@ func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 			continue
 		}
 		if !field.at.admits(field.value) {
-			form := fmt.Sprintf("up to %d printable characters without blanks", maxID)
+			form := fmt.Sprintf("up to %d printable characters without spaces", maxID)
 			if field.pattern != "" {
 				form = "one that matches " + field.pattern
 			}
@@ -224,7 +235,7 @@ func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	return nil
 }
 
-// lateValues reads the time that the content takes from the body.
+// readBodyTimestamp reads the timestamp from the body, if the content includes it.
 func (s *Signer) readBodyTimestamp(in *input, cand *candidate) error {
 	p := s.plan
 	if !p.timestamp.inBody() || !cand.content.has(segTimestamp, "") {
@@ -232,13 +243,13 @@ func (s *Signer) readBodyTimestamp(in *input, cand *candidate) error {
 	}
 	value, found, reason := in.value(p.timestamp, nil)
 	if reason != "" || !found {
-		return fmt.Errorf("the body has no time at %s, which is signed", p.timestamp.name)
+		return fmt.Errorf("the body has no timestamp at %s, which is signed", p.timestamp.name)
 	}
 	cand.timestamp = value
 	return nil
 }
 
-// macs are the signatures, one a secret.
+// macs makes the signatures, one for each secret that signs.
 func (s *Signer) macs(in *input, cand *candidate) ([]mac, error) {
 	keys := s.keys
 	if !s.plan.scheme.SignsWithAll() {
@@ -273,17 +284,17 @@ func (s *Signer) mac(to *mac, k *key, in *input, cand *candidate) (err error) {
 	return err
 }
 
-// write sets the signature's headers: with a list of all signatures, or with one
-// for each of them.
+// setSignature sets the signature's headers. They have one list of all signatures, or
+// one list for each where the scheme has several headers or groups.
 func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 	form, headers := &s.plan.scheme.Signature, s.plan.headers
-	each := len(macs)
+	perList := len(macs)
 	if form.multipleHeaders() || form.Groups != "" {
-		each = 1
+		perList = 1
 	}
 	var lists []string
-	for some := range slices.Chunk(macs, each) {
-		lists = append(lists, s.signatureList(cand, some))
+	for chunk := range slices.Chunk(macs, perList) {
+		lists = append(lists, s.signatureList(cand, chunk))
 	}
 	switch {
 	case form.multipleHeaders() && !form.Repeated:
@@ -297,7 +308,7 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 	}
 }
 
-// list is one list of signatures, with the time that stands in it.
+// signatureList returns one list of signatures, with the timestamp if it is an item.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p := s.plan
 	form := &p.scheme.Signature
