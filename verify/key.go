@@ -15,11 +15,12 @@ import (
 	"sync"
 )
 
-// keyKinds turn a configured secret into a key. Their errors never hold it.
+// keyKinds turn a configured secret into a key, by the value of Scheme.Key. Their
+// errors never include the secret.
 var keyKinds = map[string]func(secret string) ([]byte, error){
 	"":              textKey,
 	"text":          textKey,
-	"text_or_hex":   textKey, // beside its secondKinds
+	"text_or_hex":   textKey, // and alternateKeyKinds
 	"text_or_whsec": textKey,
 	"hex":           hexKey,
 	"base64":        base64Key,
@@ -36,9 +37,9 @@ var keyKinds = map[string]func(secret string) ([]byte, error){
 	},
 }
 
-// secondKinds are the other reading of a secret where it isn't certain which of
-// two the provider means: the first, its text, signs, and both verify. What can't
-// be read so is text alone.
+// alternateKeyKinds make a second key from a secret, for providers of which it isn't
+// certain what they use. The secret's text signs, and both keys verify. A secret that
+// can't be decoded has no second key.
 var alternateKeyKinds = map[string]func(secret string) ([]byte, error){
 	"text_or_hex":   hexKey,
 	"text_or_whsec": whsecKey,
@@ -49,49 +50,50 @@ func textKey(secret string) ([]byte, error) { return []byte(secret), nil }
 func hexKey(secret string) ([]byte, error) {
 	key, err := hex.DecodeString(secret)
 	if err != nil {
-		return nil, errors.New("it is not hexadecimal; copy it whole, without blanks")
+		return nil, errors.New("it is not hexadecimal; copy all of it, without spaces")
 	}
 	return key, nil
 }
 
-// base64Key takes the padding as it comes: secrets are copied by people.
+// base64Key accepts any padding, since people copy secrets by hand.
 func base64Key(secret string) ([]byte, error) {
 	key, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(secret, "="))
 	if err != nil {
-		return nil, errors.New("it is not base64; copy it whole, without blanks")
+		return nil, errors.New("it is not base64; copy all of it, without spaces")
 	}
 	return key, nil
 }
 
-// whsecKey takes the spellings in which Standard Webhooks secrets are shown:
-// "v1,whsec_…", "whsec_…" and the base64 alone.
+// whsecKey accepts the forms in which Standard Webhooks secrets are shown:
+// "v1,whsec_…", "whsec_…" and only the base64.
 func whsecKey(secret string) ([]byte, error) {
 	secret = strings.TrimPrefix(secret, "v1,")
 	key, err := base64Key(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
-		return nil, errors.New("what follows whsec_ is not base64; copy the secret whole, without blanks")
+		return nil, errors.New("what follows whsec_ is not base64; copy all of the secret, without spaces")
 	}
 	return key, nil
 }
 
-// key is a secret ready for use: its hash states are made once and reused.
+// key is the key made from a secret. Its hash states are reused.
 type key struct {
-	secret []byte // as derived
-	index  int    // its place among the configured secrets
+	secret []byte // decoded
+	index  int    // of the configured secret
 	states sync.Pool
 
-	public  crypto.PublicKey // of a key pair, in place of the states
-	private crypto.Signer    // nil where the public key is all there is
-	hash    crypto.Hash
+	// For a key pair, instead of states:
+	public  crypto.PublicKey
+	private crypto.Signer // nil if only the public key is known
+	hash    crypto.Hash   // 0 for Ed25519
 }
 
-// newKeys derives the keys. An error names the secret by its place.
+// newKeys makes the keys. An error gives the position of the secret.
 func newKeys(s Scheme, secrets []string) ([]*key, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no secret is set; give at least one")
 	}
 	if len(secrets) > maxSecrets {
-		return nil, fmt.Errorf("%d secrets are set; %d are the most that are tried for a request, so drop old ones", len(secrets), maxSecrets)
+		return nil, fmt.Errorf("%d secrets are set; at most %d are tried for a request, so drop old ones", len(secrets), maxSecrets)
 	}
 	keys := make([]*key, len(secrets))
 	for i, secret := range secrets {
@@ -105,14 +107,14 @@ func newKeys(s Scheme, secrets []string) ([]*key, error) {
 	return keys, nil
 }
 
-// secondKeys are those of the secrets' second readings.
+// alternateKeys makes the second keys, where the scheme has them.
 func alternateKeys(s Scheme, secrets []string) (keys []*key) {
-	second := alternateKeyKinds[s.Key]
-	if second == nil {
+	decode := alternateKeyKinds[s.Key]
+	if decode == nil {
 		return nil
 	}
 	for i, secret := range secrets {
-		if raw, err := second(secret); err == nil && len(raw) > 0 {
+		if raw, err := decode(secret); err == nil && len(raw) > 0 {
 			k := s.keyFromBytes(raw)
 			k.index = i
 			keys = append(keys, k)
@@ -121,17 +123,17 @@ func alternateKeys(s Scheme, secrets []string) (keys []*key) {
 	return keys
 }
 
-// newKey derives a key from a configured secret.
+// newKey makes a key from a configured secret.
 func newKey(s Scheme, secret string) (*key, error) {
 	if strings.TrimSpace(secret) == "" {
-		return nil, errors.New("it is empty; see that the variable or file that it comes from is set")
+		return nil, errors.New("it is empty; check that the variable or file that it comes from is set")
 	}
 	raw, err := keyKinds[s.Key](secret)
 	if err != nil {
 		return nil, err
 	}
 	if len(raw) == 0 {
-		return nil, errors.New("it decodes to nothing; copy it whole")
+		return nil, errors.New("it decodes to nothing; copy all of it")
 	}
 	k := s.keyFromBytes(raw)
 	if s.asymmetric() {
@@ -140,7 +142,8 @@ func newKey(s Scheme, secret string) (*key, error) {
 	return k, nil
 }
 
-// keyOf is the key of these bytes, with its hash states.
+// keyFromBytes makes a key from the decoded secret. That of a key pair is not complete
+// without setKeyPair.
 func (s Scheme) keyFromBytes(raw []byte) *key {
 	k := &key{secret: raw}
 	algorithm := s.algorithm()
@@ -153,6 +156,7 @@ func (s Scheme) keyFromBytes(raw []byte) *key {
 	return k
 }
 
+// get returns a hash state without any content, to be returned with put.
 func (k *key) get() hash.Hash {
 	h := k.states.Get().(hash.Hash)
 	h.Reset()
@@ -161,7 +165,7 @@ func (k *key) get() hash.Hash {
 
 func (k *key) put(h hash.Hash) { k.states.Put(h) }
 
-// mac is the MAC of a short string, for handshakes that ask for one.
+// mac returns the MAC of a string, for handshakes that ask for one.
 func (k *key) mac(content string) []byte {
 	h := k.get()
 	defer k.put(h)
@@ -169,8 +173,8 @@ func (k *key) mac(content string) []byte {
 	return h.Sum(nil)
 }
 
-// algorithm is the scheme's hash. Tokens are compared by their SHA-256, so that
-// neither their content nor their length shows in the time that it takes.
+// algorithm returns the scheme's hash. Tokens are compared by their SHA-256, so that
+// the time it takes reveals neither their content nor their length.
 func (s Scheme) algorithm() crypto.Hash {
 	if s.Construction == "token" {
 		return crypto.SHA256
@@ -178,8 +182,8 @@ func (s Scheme) algorithm() crypto.Hash {
 	return algorithms[s.Algorithm]
 }
 
-// GenerateSecret makes a new secret of the kind that the scheme takes: 32 random
-// bytes, or a private key where the scheme has key pairs.
+// GenerateSecret returns a new secret in the form that the scheme expects: 32 random
+// bytes, or a private key if the scheme uses key pairs.
 func GenerateSecret(s Scheme) (string, error) {
 	if s.asymmetric() {
 		return generateKeyPair(s, keyPairKinds[s.Construction].generate)
@@ -194,5 +198,5 @@ func GenerateSecret(s Scheme) (string, error) {
 	case "hex", "text_or_hex":
 		return hex.EncodeToString(random[:]), nil
 	}
-	return "", fmt.Errorf("generating a secret: scheme %s has the unknown key %q; it is one of %s", s.Name, s.Key, strings.Join(sortedKeys(keyKinds), ", "))
+	return "", fmt.Errorf("generating a secret: scheme %s has the unknown key %q; use one of %s", s.Name, s.Key, strings.Join(sortedKeys(keyKinds), ", "))
 }

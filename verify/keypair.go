@@ -12,25 +12,26 @@ import (
 	"fmt"
 )
 
-// pairKinds are the constructions with a key pair, whose receiver needs no secret.
+// keyPairKinds are the constructions with key pairs, for which a receiver only needs
+// the public key.
 var keyPairKinds = map[string]keyPairKind{
 	"ed25519": {keys: []string{"ed25519", "hex", "base64", "pem"}, read: readEd25519, generate: generateEd25519, size: ed25519.SignatureSize},
 	"ecdsa":   {keys: []string{"pem"}, read: readECDSA, generate: generateECDSA},
 	"rsa":     {keys: []string{"pem"}, read: readRSA, generate: generateRSA},
 }
 
-// pairKind is what one of them makes of its keys.
+// keyPairKind is how the key pairs of a construction are read and generated.
 type keyPairKind struct {
-	keys     []string // the kinds of key that it takes
+	keys     []string // the values of Scheme.Key that it allows
 	read     func(raw []byte) (crypto.PublicKey, crypto.Signer, error)
 	generate func() (crypto.Signer, error)
-	size     int // of a signature; 0 where it depends on the key
+	size     int // of a signature in bytes; 0 where it depends on the key
 }
 
-// paired tells whether the scheme has key pairs.
+// asymmetric reports whether the scheme uses key pairs.
 func (s Scheme) asymmetric() bool { return keyPairKinds[s.Construction].read != nil }
 
-// setPair takes a decoded key for a public or a private one.
+// setKeyPair reads a decoded key, which may be public or private.
 func (k *key) setKeyPair(s Scheme, raw []byte) (err error) {
 	k.public, k.private, err = keyPairKinds[s.Construction].read(raw)
 	if s.Construction != "ed25519" {
@@ -39,9 +40,9 @@ func (k *key) setKeyPair(s Scheme, raw []byte) (err error) {
 	return err
 }
 
-// PublicKey is the public half of a private key, for receivers to verify with, in
-// the spelling of the scheme's keys: "whpk_…" of "whsk_…". It is "" for a scheme
-// without key pairs.
+// PublicKey returns the public key of a private one, with which receivers verify, in
+// the form of the scheme's keys, such as "whpk_…" for "whsk_…". It returns "" for a
+// scheme without key pairs.
 func PublicKey(s Scheme, secret string) (string, error) {
 	if !s.asymmetric() {
 		return "", nil
@@ -53,7 +54,7 @@ func PublicKey(s Scheme, secret string) (string, error) {
 	return encodeKey(s.Key, k.public)
 }
 
-// generatePair makes a private key, in the spelling of the scheme's keys.
+// generateKeyPair returns a new private key in the form of the scheme's keys.
 func generateKeyPair(s Scheme, generate func() (crypto.Signer, error)) (string, error) {
 	private, err := generate()
 	if err != nil {
@@ -62,8 +63,8 @@ func generateKeyPair(s Scheme, generate func() (crypto.Signer, error)) (string, 
 	return encodeKey(s.Key, private)
 }
 
-// spell writes a key as the scheme's keys are written: Ed25519's bytes as they are,
-// but in PEM; all others in the DER that PEM holds.
+// encodeKey encodes a key in the form of the scheme's keys: the raw bytes of Ed25519,
+// except for PEM, and the DER inside PEM for all others.
 func encodeKey(kind string, key any) (string, error) {
 	if kind != "pem" {
 		switch raw := key.(type) {
@@ -81,7 +82,8 @@ func encodeKey(kind string, key any) (string, error) {
 	return base64.StdEncoding.EncodeToString(der), err
 }
 
-// spellRaw takes the prefix that Standard Webhooks' own spelling has.
+// encodeRawKey encodes the bytes of a key, with the prefix that Standard Webhooks has
+// for it if the kind is "ed25519".
 func encodeRawKey(kind, prefix string, raw []byte) string {
 	switch kind {
 	case "hex":
@@ -97,7 +99,7 @@ func (k *key) sign(content []byte) ([]byte, error) {
 	return k.private.Sign(rand.Reader, k.digest(content), k.hash)
 }
 
-// verify tells whether the private key has signed what has this digest.
+// verify reports whether a signature over a digest is from the private key.
 func (k *key) verify(digest, signature []byte) bool {
 	switch public := k.public.(type) {
 	case ed25519.PublicKey:
@@ -110,8 +112,8 @@ func (k *key) verify(digest, signature []byte) bool {
 	return false
 }
 
-// digest is what the key signs: the hash of the content, or for Ed25519, which
-// hashes by itself, the content.
+// digest returns what the key signs: the hash of the content or, for Ed25519, which
+// hashes it by itself, the content.
 func (k *key) digest(content []byte) []byte {
 	if k.hash == 0 {
 		return content

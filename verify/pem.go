@@ -13,21 +13,21 @@ import (
 	"regexp"
 )
 
-// armour is what surrounds the base64 in PEM: its first and last line, and the
-// line breaks, for which "\n" stands in variables of one line and blanks in
-// fields of a form.
+// armour matches what surrounds the base64 in PEM: its first and last line, and line
+// breaks. In environment variables a line break is often written as "\n", and form
+// fields turn it into a space.
 var armour = regexp.MustCompile(`-----(BEGIN|END) [A-Z ]+-----|\\n|\s`)
 
-// pemKey takes a key in PEM, or the base64 in it alone, as some providers show it.
+// pemKey decodes a key in PEM, or only the base64 in it, which some providers show.
 func pemKey(secret string) ([]byte, error) {
 	der, err := base64Key(armour.ReplaceAllString(secret, ""))
 	if err != nil {
-		return nil, errors.New("it is neither PEM nor the base64 in it; copy the key whole")
+		return nil, errors.New("it is neither PEM nor the base64 in it; copy all of the key")
 	}
 	return der, nil
 }
 
-// derParsers are tried in turn: what is in PEM is in one of these forms.
+// derParsers are tried in turn. The DER in PEM has one of these forms.
 var derParsers = []func(der []byte) (any, error){
 	x509.ParsePKIXPublicKey,
 	func(der []byte) (any, error) { return x509.ParsePKCS1PublicKey(der) },
@@ -36,7 +36,7 @@ var derParsers = []func(der []byte) (any, error){
 	func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) },
 }
 
-// readDER reads a public or a private key.
+// readDER reads a public or a private key. Both results are nil if it can't.
 func readDER(der []byte) (crypto.PublicKey, crypto.Signer) {
 	for _, parse := range derParsers {
 		key, err := parse(der)
@@ -55,38 +55,38 @@ func readECDSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	public, private := readDER(der)
 	key, ok := public.(*ecdsa.PublicKey)
 	if !ok {
-		return nil, nil, errors.New("it is no key of ECDSA; copy it from the provider whole")
+		return nil, nil, errors.New("it is not an ECDSA key; copy all of it from the provider")
 	}
 	if bits := key.Params().BitSize; bits < 256 {
-		return nil, nil, fmt.Errorf("its curve has %d bits, too few to be safe; P-256 has enough", bits)
+		return nil, nil, fmt.Errorf("its curve has %d bits, which is too few to be safe; P-256 has enough", bits)
 	}
 	return public, private, nil
 }
 
-// The RSA keys that are taken: shorter ones can be broken, and longer ones cost
-// more than a webhook is worth.
+// The sizes of RSA keys that are accepted: shorter ones can be broken, and longer ones
+// cost more time than a webhook is worth.
 const (
 	minRSABits = 2048
 	maxRSABits = 4096
 )
 
-// maxSigned is how many bytes the longest signature has.
+// maxSignatureSize is the size of the longest signature in bytes.
 const maxSignatureSize = maxRSABits / 8
 
 func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	public, private := readDER(der)
 	key, ok := public.(*rsa.PublicKey)
 	if !ok {
-		return nil, nil, errors.New("it is no key of RSA; copy it from the provider whole")
+		return nil, nil, errors.New("it is not an RSA key; copy all of it from the provider")
 	}
 	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
-		return nil, nil, fmt.Errorf("it has %d bits; %d to %d are taken", bits, minRSABits, maxRSABits)
+		return nil, nil, fmt.Errorf("it has %d bits; use a key of %d to %d bits", bits, minRSABits, maxRSABits)
 	}
-	// a key that no signature can be good for, such as one with an even modulus, is
-	// told from others by the error for a bad one
+	// For a sound key, a bad signature has one certain error. A key for which no
+	// signature can be valid, such as one with an even modulus, has another.
 	digest, signature := make([]byte, sha256.Size), make([]byte, key.Size())
 	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature); !errors.Is(err, rsa.ErrVerification) {
-		return nil, nil, fmt.Errorf("it is damaged (%w); copy it from the provider whole", err)
+		return nil, nil, fmt.Errorf("it is damaged (%w); copy all of it from the provider", err)
 	}
 	return public, private, nil
 }

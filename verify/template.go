@@ -128,7 +128,7 @@ type template struct {
 // compileTemplate parses a template. An error gives the column.
 func compileTemplate(text string) (*template, error) {
 	if len(text) > maxContent {
-		return nil, fmt.Errorf("it has %d characters; %d are the most", len(text), maxContent)
+		return nil, fmt.Errorf("it has %d bytes; at most %d are allowed", len(text), maxContent)
 	}
 	t := &template{body: -1}
 	for i := 0; i < len(text); {
