@@ -2,8 +2,8 @@ package verify
 
 import "strings"
 
-// isMadeOf says whether a text has letters, digits and these marks alone, and at
-// least one of them.
+// isMadeOf reports whether a text is not empty and has only letters, digits and these
+// marks.
 func isMadeOf(s, marks string) bool {
 	for i := range len(s) {
 		if !isAlphanumeric(s[i]) && strings.IndexByte(marks, s[i]) < 0 {
@@ -13,7 +13,7 @@ func isMadeOf(s, marks string) bool {
 	return s != ""
 }
 
-// isPrintable says whether a text is of ASCII without control characters.
+// isPrintable reports whether a text is ASCII without control characters.
 func isPrintable(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 )
 
-// jsonDocument is a whole document that was found valid.
+// jsonDocument is a whole JSON document that is known to be valid.
 type jsonDocument []byte
 
-// parseJSON takes a body that must be one JSON document and nothing more.
+// parseJSON checks that a body is one JSON document and nothing more.
 func parseJSON(raw []byte) (jsonDocument, Reason) {
 	if !json.Valid(raw) {
 		return nil, ReasonMalformedBody
@@ -16,8 +16,8 @@ func parseJSON(raw []byte) (jsonDocument, Reason) {
 	return raw, ""
 }
 
-// raw is the value at a path. A path through an object that holds its key twice,
-// in whichever case, is refused: two readers would see two values.
+// raw returns the value at a path, undecoded. A path through an object that has its key
+// twice, even in another case, is refused: different parsers would see different values.
 func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason) {
 	var span [1]jsonSpan
 	s := jsonScanner{source: bytes.NewReader(d), size: int64(len(d)), paths: []jsonPath{path}, spans: span[:], toEnd: true, foldCase: true}
@@ -33,7 +33,7 @@ func (d jsonDocument) raw(path jsonPath) (raw []byte, found bool, reason Reason)
 	return d[span[0].start:span[0].end], true, ""
 }
 
-// text is the scalar at a path; null counts as absent.
+// text returns the text of the scalar at a path. null counts as absent.
 func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reason) {
 	raw, found, reason := d.raw(path)
 	if !found || reason != "" || string(raw) == "null" {
@@ -46,8 +46,8 @@ func (d jsonDocument) text(path jsonPath) (text string, found bool, reason Reaso
 	return text, true, ""
 }
 
-// elements are those of the array at a path. Of more than maxElements, one more is
-// read: anybody may send a body of millions.
+// elements returns the elements of the array at a path, and stops after maxElements and
+// one more: anyone can send a body with millions.
 func (d jsonDocument) elements(path jsonPath) ([]jsonDocument, Reason) {
 	raw, found, reason := d.raw(path)
 	if reason != "" {
@@ -57,7 +57,7 @@ func (d jsonDocument) elements(path jsonPath) ([]jsonDocument, Reason) {
 		return nil, ReasonMalformedBody
 	}
 	decoder := json.NewDecoder(bytes.NewReader(raw))
-	_, err := decoder.Token() // the bracket
+	_, err := decoder.Token() // [
 	var list []jsonDocument
 	for err == nil && decoder.More() && len(list) <= maxElements {
 		var element json.RawMessage

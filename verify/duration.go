@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration that JSON writes as "5m0s" and reads from that,
-// with days too ("1d12h"), or from nanoseconds.
+// Duration is a time.Duration that is a string such as "5m0s" in JSON. It is read from
+// such a string, which may have days ("1d12h"), or from a number of nanoseconds.
 type Duration time.Duration
 
 var days = regexp.MustCompile(`[0-9.]+d`)

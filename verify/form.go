@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// maxPairs bounds the fields of a form and the parameters of a query.
+// maxPairs limits the fields of a form and the parameters of a query.
 const maxPairs = 1000
 
 // pair is a field of a form or a parameter of a query, decoded.
 type pair struct{ name, value string }
 
-// parsePairs reads an urlencoded string strictly: no bad escape, no semicolon.
+// parsePairs parses a URL-encoded string. Bad escapes and semicolons are errors.
 func parsePairs(raw string) ([]pair, bool) {
 	if raw == "" {
 		return nil, true
@@ -46,7 +46,7 @@ func parsePairs(raw string) ([]pair, bool) {
 	return pairs, true
 }
 
-// lookup finds the one pair of a name.
+// lookup returns the value of a name, which must occur only once.
 func lookup(pairs []pair, name string) (value string, found bool, reason Reason) {
 	for _, p := range pairs {
 		if p.name != name {
@@ -60,9 +60,9 @@ func lookup(pairs []pair, name string) (value string, found bool, reason Reason)
 	return value, found, ""
 }
 
-// appendSorted appends names and values, sorted by the bytes of the names, with
-// assign between them and separator between the pairs. A name that occurs twice
-// is refused: readers differ on which one counts.
+// appendSorted appends names and values, sorted by the bytes of the names, with assign
+// between a name and its value and separator between pairs. A name that occurs twice is
+// refused, since parsers differ on which one counts.
 func appendSorted(dst []byte, pairs []pair, assign, separator string) ([]byte, Reason) {
 	sorted := slices.SortedStableFunc(slices.Values(pairs), func(a, b pair) int { return strings.Compare(a.name, b.name) })
 	for i, p := range sorted {
@@ -77,7 +77,7 @@ func appendSorted(dst []byte, pairs []pair, assign, separator string) ([]byte, R
 	return dst, ""
 }
 
-// mediaType is the media type of a Content-Type header, in lower case.
+// mediaType returns the media type of a Content-Type header, in lower case.
 func mediaType(header string) string {
 	t, _, _ := strings.Cut(header, ";")
 	return strings.ToLower(strings.TrimSpace(t))
@@ -88,7 +88,8 @@ const (
 	typeMultipart = "multipart/form-data"
 )
 
-// multipartField is the one field of a name in a multipart body.
+// multipartField returns the value of a field of a multipart body, which must occur only
+// once.
 func multipartField(contentType string, body []byte, name string) ([]byte, Reason) {
 	_, params, err := mime.ParseMediaType(contentType)
 	if err != nil || params["boundary"] == "" {
@@ -99,7 +100,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 	found := false
 	for range maxPairs {
 		part, err := reader.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // a wrapped one is a body that breaks off
+		if err == io.EOF { //nolint:errorlint // a wrapped io.EOF means that the body is cut off
 			if !found {
 				return nil, ReasonMissingField
 			}
@@ -125,7 +126,7 @@ func multipartField(contentType string, body []byte, name string) ([]byte, Reaso
 	return nil, ReasonMalformedBody
 }
 
-// isPlain says whether every reader of forms finds the same name and the same
+// isUnambiguous reports whether every parser of forms finds the same name and the same
 // bytes in a part.
 func isUnambiguous(part *multipart.Part) bool {
 	switch strings.ToLower(part.Header.Get("Content-Transfer-Encoding")) {

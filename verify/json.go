@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// jsonPath is a way into a JSON document: an object's key or an array's index
-// at each step.
+// jsonPath is the path to a value in a JSON document. Each step is a key of an object
+// or an index of an array.
 type jsonPath []string
 
 func compileJSONPath(text string) (jsonPath, error) {
@@ -26,23 +26,24 @@ func compileJSONPath(text string) (jsonPath, error) {
 	return path, nil
 }
 
-// jsonSpan is where a value stands in a document.
+// jsonSpan is the range of a value in a document.
 type jsonSpan struct {
 	start, end int64
 	found      bool
-	repeated   bool // an object on the way holds its key twice
+	repeated   bool // an object on the path has its key twice
 }
 
-// maxJSONDepth bounds the nesting that is followed or skipped.
+// maxJSONDepth limits the nesting of values that are skipped.
 const maxJSONDepth = 200
 
-// maxJSONText bounds an id or event type that is read from a body.
+// maxJSONText limits an id or event type that is read from a body, in bytes.
 const maxJSONText = 1024
 
 var errJSON = errors.New("not a JSON document")
 
-// jsonScanner finds values in a JSON document without holding it: it reads
-// through a window. It does not judge the grammar of what it passes over.
+// jsonScanner finds values in a JSON document without holding it in memory: it reads
+// through a window. It doesn't validate the grammar of what it skips. A set of paths
+// is a bit mask, with bit i for paths[i].
 type jsonScanner struct {
 	source   io.ReaderAt
 	size     int64
@@ -50,19 +51,19 @@ type jsonScanner struct {
 	window   []byte
 	pos      int // in the window
 	paths    []jsonPath
-	spans    []jsonSpan
-	toEnd    bool // go on to the end, so that repeats are seen
-	foldCase bool // a key that differs in case only is a repeat as well
+	spans    []jsonSpan // one for each path
+	toEnd    bool       // scan to the end, so that repeated keys are seen
+	foldCase bool       // a key that differs in case only is a repeated key as well
 	key      []byte
 }
 
 var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-// findJSON looks for the values at the paths, which are at most 64. With all,
-// it goes on to the end of the document to see repeated keys; otherwise it
-// stops at the last value that it looks for.
-func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, all bool) error {
-	return (&jsonScanner{source: source, size: size, paths: paths, spans: spans, toEnd: all}).find()
+// findJSON sets the spans of the values at the paths, of which there may be 64. With
+// toEnd, it scans to the end of the document, so that repeated keys are seen; otherwise
+// it stops when all values are found.
+func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, toEnd bool) error {
+	return (&jsonScanner{source: source, size: size, paths: paths, spans: spans, toEnd: toEnd}).find()
 }
 
 func (s *jsonScanner) find() error {
@@ -78,7 +79,7 @@ func (s *jsonScanner) find() error {
 
 var errJSONDone = errors.New("every value is found")
 
-// peek is the next byte that isn't blank.
+// peek returns the next byte that isn't white space, without consuming it.
 func (s *jsonScanner) peek() (byte, error) {
 	for {
 		for s.pos < len(s.window) {
@@ -110,10 +111,10 @@ func (s *jsonScanner) fill() error {
 	return nil
 }
 
-// at is the offset of the next byte.
+// position returns the offset of the next byte.
 func (s *jsonScanner) position() int64 { return s.offset - int64(len(s.window)-s.pos) }
 
-// value reads a value that the paths in mask have led to.
+// value scans a value to which the first depth steps of the paths in mask lead.
 func (s *jsonScanner) value(mask uint64, depth int) error {
 	b, err := s.peek()
 	if err != nil {
@@ -126,13 +127,11 @@ func (s *jsonScanner) value(mask uint64, depth int) error {
 			ends |= 1 << i
 		}
 	}
-	switch {
-	case mask == ends:
-		err = s.skip(b)
-	case b == '{':
-		err = s.object(mask&^ends, depth)
-	case b == '[':
-		err = s.array(mask&^ends, depth)
+	switch deeper := mask &^ ends; {
+	case deeper != 0 && b == '{':
+		err = s.object(deeper, depth)
+	case deeper != 0 && b == '[':
+		err = s.array(deeper, depth)
 	default:
 		err = s.skip(b)
 	}
@@ -228,7 +227,7 @@ func (s *jsonScanner) array(mask uint64, depth int) error {
 	}
 }
 
-// step is which of the paths in mask take this step.
+// matchStep returns the paths in mask whose step at this depth is the given one.
 func (s *jsonScanner) matchStep(mask uint64, depth int, step []byte) uint64 {
 	var matched uint64
 	for i, path := range s.paths {
@@ -239,9 +238,8 @@ func (s *jsonScanner) matchStep(mask uint64, depth int, step []byte) uint64 {
 	return matched
 }
 
-// noteLookalikes takes a key that differs in case only from the one that is looked
-// for as a repeat of it: many readers, Go's among them, take either for the
-// other.
+// noteLookalikes marks paths as repeated if the key differs from theirs in case only:
+// many JSON parsers, such as Go's, accept either for the other.
 func (s *jsonScanner) noteLookalikes(mask uint64, depth int, key []byte) {
 	for i, path := range s.paths {
 		if mask&(1<<i) != 0 && path[depth] != string(key) && strings.EqualFold(path[depth], string(key)) {
@@ -250,6 +248,7 @@ func (s *jsonScanner) noteLookalikes(mask uint64, depth int, key []byte) {
 	}
 }
 
+// member scans a member of an object or array, or skips it if no path leads to it.
 func (s *jsonScanner) member(mask uint64, depth int) error {
 	if mask != 0 {
 		return s.value(mask, depth+1)
@@ -261,8 +260,8 @@ func (s *jsonScanner) member(mask uint64, depth int) error {
 	return s.skip(b)
 }
 
-// readKey reads an object's key. Keys longer than any step are cut: they match
-// nothing.
+// readKey reads and decodes an object's key. A key longer than any step of a path is cut:
+// it matches nothing.
 func (s *jsonScanner) readKey() ([]byte, error) {
 	s.key = s.key[:0]
 	escaped := false
@@ -282,7 +281,7 @@ func (s *jsonScanner) readKey() ([]byte, error) {
 	return []byte(decoded), nil
 }
 
-// skip passes over a value that starts with b.
+// skip skips a value that starts with b.
 func (s *jsonScanner) skip(b byte) error {
 	switch b {
 	case '"':
@@ -293,7 +292,7 @@ func (s *jsonScanner) skip(b byte) error {
 	return s.skipScalar()
 }
 
-// jsonMarks are the bytes at which skipNested must look.
+// jsonMarks are the bytes that matter to skipNested.
 var jsonMarks = [256]bool{'"': true, '{': true, '[': true, '}': true, ']': true}
 
 func (s *jsonScanner) skipNested() error {
@@ -353,7 +352,8 @@ func (s *jsonScanner) skipScalar() error {
 	}
 }
 
-// text passes over a string, and shows its raw inside part by part.
+// scanString skips a string, and calls part, unless it is nil, with each piece of its
+// undecoded text.
 func (s *jsonScanner) scanString(part func([]byte)) error {
 	s.pos++ // "
 	for {
@@ -392,8 +392,8 @@ func (s *jsonScanner) scanString(part func([]byte)) error {
 	}
 }
 
-// jsonText is a scalar's text: a string decoded, a number or a truth value as
-// it is written. null, arrays and objects have none.
+// jsonText returns the text of a scalar: a string is decoded, a number or boolean is
+// left as it is. null, arrays and objects have none.
 func jsonText(raw []byte) (string, bool) {
 	switch {
 	case len(raw) == 0:
@@ -404,8 +404,8 @@ func jsonText(raw []byte) (string, bool) {
 		}
 		var s string
 		err := json.Unmarshal(raw, &s)
-		// Bytes and escapes that are no text become U+FFFD there, so that two
-		// documents would have one text.
+		// Unmarshal replaces invalid bytes and escapes with U+FFFD, so that different
+		// documents would have the same text.
 		return s, err == nil && !strings.ContainsRune(s, utf8.RuneError)
 	case raw[0] == '{', raw[0] == '[', raw[0] == 'n':
 		return "", false
@@ -413,8 +413,8 @@ func jsonText(raw []byte) (string, bool) {
 	return string(raw), true
 }
 
-// plainJSON says whether a string's inside is its text: printable ASCII without
-// an escape.
+// plainJSON reports whether the inside of a JSON string needs no decoding: it is
+// printable ASCII without escapes.
 func plainJSON(inside []byte) bool {
 	for _, b := range inside {
 		if b < ' ' || b > '~' || b == '\\' || b == '"' {
@@ -424,7 +424,7 @@ func plainJSON(inside []byte) bool {
 	return true
 }
 
-// readJSONText reads the text at a span that a scan of a body has found.
+// readJSONText returns the text at a span that findJSON has set.
 func readJSONText(body io.ReaderAt, span jsonSpan) (string, Reason) {
 	n := span.end - span.start
 	if !span.found || span.repeated || n <= 0 || n > maxJSONText {

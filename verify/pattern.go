@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// compilePattern takes the regular expression that the place's values must match
-// as a whole; "" matches any.
+// compilePattern compiles the regular expression that the whole value must match. ""
+// matches any value.
 func (p *place) compilePattern(text string) error {
 	if text == "" {
 		return nil
 	}
-	alone, err := regexp.Compile(text) // since its parentheses could close the one around it
+	alone, err := regexp.Compile(text) // first without the parentheses around it, which its own could close
 	if err != nil {
 		return fmt.Errorf("pattern: %w", err)
 	}
 	if _, constant := alone.LiteralPrefix(); constant {
-		return fmt.Errorf("pattern %q matches nothing but itself; there is one name, and behind it a regular expression such as \"[0-9a-f]{32}\"", text)
+		return fmt.Errorf("pattern %q matches nothing but itself; give one name, and after it a regular expression such as \"[0-9a-f]{32}\"", text)
 	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -29,14 +29,15 @@ func (p *place) compilePattern(text string) error {
 	return nil
 }
 
-// lengthOf is how many bytes an expression matches, if that is one number.
+// matchLength returns how many bytes an expression matches, if all matches have the same
+// length.
 func matchLength(re *syntax.Regexp) (n int, ok bool) {
 	switch re.Op {
 	case syntax.OpEmptyMatch, syntax.OpBeginText, syntax.OpEndText, syntax.OpBeginLine, syntax.OpEndLine:
 		return 0, true
 	case syntax.OpLiteral:
 		n = len(string(re.Rune))
-		// In any case, k and s have a third form each, which is longer.
+		// Ignoring case, k and s also match a non-ASCII letter, which is longer.
 		folds := re.Flags&syntax.FoldCase != 0 && strings.ContainsAny(strings.ToLower(string(re.Rune)), "ks")
 		return n, n == len(re.Rune) && !folds
 	case syntax.OpCharClass:

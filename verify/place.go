@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// place is where a value stands.
+// place is where a value is: a compiled Field, or the place of a signature or timestamp.
 type place struct {
 	in, name    string
 	path        jsonPath
 	pattern     *regexp.Regexp
-	fixedLength bool // the pattern admits values of one length only
-	allowSpaces bool // the value may hold blanks, as in "Push Hook"
+	fixedLength bool // the pattern only matches values of one length
+	allowSpaces bool // the value may contain spaces, as in "Push Hook"
 }
 
-// late says whether the value stands in the body.
+// inBody reports whether the value is in the body.
 func (p place) inBody() bool { return p.in == "json" || p.in == "form" }
 
 func compileField(f Field) (place, error) {
@@ -51,9 +51,9 @@ func compilePlace(in, name, pattern string) (place, error) {
 	return p, err
 }
 
-// admits says whether an id or event type has a form that can be shown and
-// signed: printable, without blanks unless within an event type, of bounded
-// length.
+// admits reports whether an id or event type can be shown and signed: it is printable
+// ASCII of at most maxID bytes, matches the pattern, and has no spaces, except between
+// the words of an event type.
 func (p place) admits(value string) bool {
 	if len(value) > maxID || !isPrintable(value) || value != trim(value) || !p.allowSpaces && strings.Contains(value, " ") {
 		return false
@@ -61,15 +61,15 @@ func (p place) admits(value string) bool {
 	return p.pattern == nil || p.pattern.MatchString(value)
 }
 
-// checkHeader says what is wrong with a header's name.
+// checkHeader returns an error if a header can't have this name.
 func checkHeader(name string) error {
 	if !isToken(name) {
-		return fmt.Errorf("%q can't be a header's name; it has letters, digits and dashes", name)
+		return fmt.Errorf("%q can't be the name of a header; use letters, digits and dashes", name)
 	}
 	return nil
 }
 
 func canonical(header string) string { return textproto.CanonicalMIMEHeaderKey(header) }
 
-// isToken says whether a header may have this name.
+// isToken reports whether s is a token of HTTP, as the names of headers are.
 func isToken(s string) bool { return isMadeOf(s, "!#$%&'*+-.^_`|~") }

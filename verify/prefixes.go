@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// compilePrefixes makes a plan for each other beginning of the headers' names.
+// compilePrefixes compiles a plan for each header prefix after the first.
 func (p *plan) compilePrefixes() error {
 	prefixes := p.scheme.HeaderPrefixes
 	if len(prefixes) == 0 {
 		return nil
 	}
 	if len(prefixes) == 1 || !slices.ContainsFunc(p.headers, func(name string) bool { return hasPrefixFold(name, prefixes[0]) }) {
-		return errors.New("write how the signature's header begins, and how else it may begin")
+		return errors.New("give the prefix with which the signature's header starts, and at least one other")
 	}
 	for _, prefix := range prefixes[1:] {
 		if !isToken(prefix) {
-			return fmt.Errorf("%q can't begin a header's name; it has letters, digits and dashes", prefix)
+			return fmt.Errorf("%q can't begin the name of a header; use letters, digits and dashes", prefix)
 		}
 		other, err := compile(p.scheme.withPrefix(prefixes[0], prefix))
 		if err != nil {
@@ -30,7 +30,7 @@ func (p *plan) compilePrefixes() error {
 	return nil
 }
 
-// withPrefix is the scheme with another beginning of its headers' names.
+// withPrefix returns the scheme with another prefix for the names of its headers.
 func (s Scheme) withPrefix(old, prefix string) Scheme {
 	s.HeaderPrefixes = nil
 	s.Signature.Names = slices.Clone(s.Signature.Names)
@@ -58,7 +58,7 @@ func hasPrefixFold(s, prefix string) bool {
 	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
-// of is the verifier for the names under which the signature stands.
+// forHeaders returns the verifier for the header prefix that a request uses.
 func (v *Verifier) forHeaders(h http.Header) *Verifier {
 	if len(v.alternates) == 0 || v.plan.hasSignature(h) {
 		return v
@@ -69,7 +69,7 @@ func (v *Verifier) forHeaders(h http.Header) *Verifier {
 	return v
 }
 
-// signs tells whether a signature stands where the scheme has it.
+// hasSignature reports whether there is a signature in one of the scheme's headers.
 func (p *plan) hasSignature(h http.Header) bool {
 	return slices.ContainsFunc(p.headers, func(name string) bool { return len(h[name]) > 0 })
 }

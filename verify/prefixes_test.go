@@ -60,8 +60,8 @@ func TestHeaderPrefixesAreChecked(t *testing.T) {
 		prefixes []string
 		words    string
 	}{
-		{[]string{"X-"}, "how else it may begin"},
-		{[]string{"Y-", "X-"}, "how the signature's header begins"},
+		{[]string{"X-"}, "at least one other"},
+		{[]string{"Y-", "X-"}, "with which the signature's header starts"},
 		{[]string{"X-", "a b"}, `"a b"`},
 	} {
 		_, err := verify.New(base(func(s *verify.Scheme) { s.HeaderPrefixes = tt.prefixes }), verify.Options{Secrets: []string{"secret"}})

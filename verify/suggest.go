@@ -6,29 +6,29 @@ import (
 	"strings"
 )
 
-// Suggest names the schemes that may be meant by a name that Lookup doesn't
-// know, the nearest first and five at most: a letter or two are wrong, or it is
-// a part of their names.
+// Suggest returns the names of schemes that are similar to a name that Lookup doesn't
+// know: one or two letters are wrong, or it is a part of their name. There are at most
+// five, the most similar first.
 func Suggest(name string) []string {
 	const shortest, most = 3, 5
-	if len(name) < shortest || len(name) > maxName { // a caller of an API may send anything
+	if len(name) < shortest || len(name) > maxName { // the name may be from an API request
 		return nil
 	}
 	type guess struct {
-		name string
-		off  int
+		name     string
+		distance int
 	}
 	var near []guess
 	for _, s := range schemes {
 		g := guess{s.Name, noMatch}
 		for _, known := range append([]string{s.Name}, s.Aliases...) {
-			g.off = min(g.off, nameDistance(strings.ToLower(name), known))
+			g.distance = min(g.distance, nameDistance(strings.ToLower(name), known))
 		}
-		if g.off < noMatch {
+		if g.distance < noMatch {
 			near = append(near, g)
 		}
 	}
-	slices.SortStableFunc(near, func(a, b guess) int { return cmp.Compare(a.off, b.off) })
+	slices.SortStableFunc(near, func(a, b guess) int { return cmp.Compare(a.distance, b.distance) })
 	var names []string
 	for _, g := range near[:min(len(near), most)] {
 		names = append(names, g.name)
@@ -36,14 +36,14 @@ func Suggest(name string) []string {
 	return names
 }
 
-// How far a name may be from one that it is taken for.
+// The distances of names, in wrong letters up to maxTypos.
 const (
-	maxTypos     = 2 // letters of a long name; a short one with two wrong is another
+	maxTypos     = 2 // fewer for short names, which two wrong letters make another name
 	partialMatch = maxTypos + 1
 	noMatch      = partialMatch + 1
 )
 
-// apart is how far a name is from a known one.
+// nameDistance returns how far a name is from a known one.
 func nameDistance(name, known string) int {
 	if wrong := distance(name, known); wrong <= min(maxTypos, len(name)/3) {
 		return wrong
@@ -54,7 +54,8 @@ func nameDistance(name, known string) int {
 	return noMatch
 }
 
-// distance is the number of letters to change, add or drop from a to b.
+// distance returns the number of letters to change, add or remove to get from a to b
+// (the Levenshtein distance).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// defaultTolerance is how far off a time may be where the scheme doesn't say.
+// defaultTolerance is how far off a timestamp may be if the scheme doesn't say.
 const defaultTolerance = 5 * time.Minute
 
-// maxTolerance bounds what a scheme may say, so that it can be reckoned with.
+// maxTolerance is the largest tolerance of a scheme, so that durations made from it
+// don't overflow.
 const maxTolerance = 3650 * 24 * Duration(time.Hour)
 
-// timeFormat reads and writes a time. Reading is strict: one instant has one
-// text of a known form, so that no digit can move between the time and what
-// stands beside it in the signed content.
+// timeFormat parses and formats a timestamp. Parsing is strict: a timestamp has a known
+// form, so that no digit can move between it and what is next to it in the signed
+// content.
 type timeFormat struct {
 	parse  func(string) (time.Time, bool)
 	format func(time.Time) string
@@ -35,13 +36,13 @@ var unixFormat = timeFormat{
 	format: func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) },
 }
 
-// parseUnix reads seconds: ten digits, from 2001 to 2286.
+// parseUnix parses seconds: ten digits, for the years 2001 to 2286.
 func parseUnix(s string) (time.Time, bool) {
 	n, ok := parseDigits(s, 10)
 	return time.Unix(n, 0), ok
 }
 
-// parseMillis reads milliseconds: thirteen digits, over the same years.
+// parseMillis parses milliseconds: thirteen digits, for the same years.
 func parseMillis(s string) (time.Time, bool) {
 	n, ok := parseDigits(s, 13)
 	return time.UnixMilli(n), ok
@@ -68,8 +69,8 @@ func parseDigits(s string, digits int) (int64, bool) {
 	return n, true
 }
 
-// parseRFC3339 reads "2006-01-02T15:04:05", up to nine digits of a fraction,
-// and "Z" or "±15:04". time.Parse alone is more lenient than the standard.
+// parseRFC3339 parses "2006-01-02T15:04:05", up to nine digits of a fraction, and "Z"
+// or "±15:04". time.Parse alone is more lenient than the RFC.
 func parseRFC3339(s string) (time.Time, bool) {
 	const form = "0000-00-00T00:00:00"
 	if len(s) <= len(form) || !matchesForm(s[:len(form)], form) {
@@ -93,7 +94,7 @@ func parseRFC3339(s string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// hasForm says whether s is form, with any digit in place of each 0.
+// matchesForm reports whether s is form, with any digit in place of each 0.
 func matchesForm(s, form string) bool {
 	if len(s) != len(form) {
 		return false
@@ -106,7 +107,7 @@ func matchesForm(s, form string) bool {
 	return true
 }
 
-// parseHTTPDate reads the one form of date that HTTP lets a sender write.
+// parseHTTPDate parses the only form of date that HTTP allows a sender to generate.
 func parseHTTPDate(s string) (time.Time, bool) {
 	t, err := time.Parse(http.TimeFormat, s)
 	if err != nil || t.UTC().Format(http.TimeFormat) != s {
@@ -115,17 +116,17 @@ func parseHTTPDate(s string) (time.Time, bool) {
 	return t, true
 }
 
-// tolerance is how far a time may be off; negative: any.
+// tolerance is how far off a timestamp may be. Negative values allow any time.
 type tolerance struct{ past, future time.Duration }
 
-// Tolerance is how far off the time may be, with the defaults filled in;
-// negative: any. Together they are how long one message can pass for fresh.
+// Tolerance returns how far off the timestamp may be, with the defaults filled in.
+// Negative values allow any time. Their sum is how long one message can be accepted.
 func (t Timestamp) Tolerance() (past, future time.Duration) {
 	past = cmp.Or(time.Duration(t.Past), defaultTolerance)
 	return past, cmp.Or(time.Duration(t.Future), past)
 }
 
-// toleranceOf is the scheme's tolerance, under the options'.
+// toleranceOf returns the scheme's tolerance, as overridden by the options.
 func toleranceOf(t Timestamp, o Options) tolerance {
 	t.Past = cmp.Or(Duration(o.Past), t.Past)
 	t.Future = cmp.Or(Duration(o.Future), t.Future)
@@ -133,8 +134,8 @@ func toleranceOf(t Timestamp, o Options) tolerance {
 	return tolerance{past, future}
 }
 
-// judge says what is wrong with a time, or nothing. The difference saturates
-// and can't wrap.
+// check returns a reason if t is outside the tolerance. time.Time.Sub saturates, so the
+// age can't overflow.
 func (tol tolerance) check(t, now time.Time) Reason {
 	age := now.Sub(t)
 	switch {
