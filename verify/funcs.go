@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// contentFunc is code that a content names as {func.<name>}, for the few
-// providers whose signed content is more than a template.
+// contentFunc makes a part of the signed content, for the few providers for which a
+// template is not enough. A content calls it as {func.<name>}.
 type contentFunc struct {
-	// content appends what the word stands for.
+	// content appends the value of the placeholder.
 	content func(in *input, cand *candidate, dst []byte) ([]byte, Reason)
 
-	// signs are the places that the content covers.
+	// covers are the places whose values the content covers.
 	covers []place
 
-	// body says that the content covers the whole body, which it parses.
+	// coversBody: the content parses and covers the whole body, which must be a form.
 	coversBody bool
 
-	// twoWays says that there is a second spelling, that of a candidate which is
-	// respelt. Either may be signed.
+	// hasAltForm: the content has a second form, for candidates with altForm. The
+	// provider may have signed either.
 	hasAltForm bool
 }
 
-// contentFuncs are the functions that contents name.
+// contentFuncs are the functions that a content can call.
 var contentFuncs = map[string]*contentFunc{
 	"contentful_path": {content: contentfulPath},
 	"contentful_headers": {
@@ -32,7 +32,7 @@ var contentFuncs = map[string]*contentFunc{
 	},
 	"hook0_values": {
 		content: hook0Values,
-		covers:  nil, // which headers are signed, the request says
+		covers:  nil, // the request says which headers are signed
 	},
 	"hubspot_url": {content: hubspotURL},
 	"mercado_pago": {
@@ -44,8 +44,8 @@ var contentFuncs = map[string]*contentFunc{
 	"twilio_form": {content: twilioForm, coversBody: true},
 }
 
-// contentfulPath is the path and query, escaped once more: the query as one
-// component, then the whole as a URI. Both leave the query in one spelling.
+// contentfulPath is the path and query, escaped once more: the query as one component,
+// then the whole as a URI. Neither gives two different queries the same form.
 func contentfulPath(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	path, query, found := strings.Cut(string(in.appendURI(nil)), "?")
 	if found && query != "" {
@@ -55,8 +55,8 @@ func contentfulPath(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return append(dst, escapeAll(path, ";,/?:@&=+$-_.!~*'()#")...), ""
 }
 
-// escapeAll percent-escapes everything but letters, digits and what is in keep;
-// also the percent signs that stand there already.
+// escapeAll percent-encodes everything but letters, digits and the characters in keep,
+// including existing percent signs.
 func escapeAll(s, keep string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
@@ -71,8 +71,8 @@ func escapeAll(s, keep string) string {
 	return b.String()
 }
 
-// contentfulHeaders are the headers that the request itself names, sorted. The
-// list must name the time and itself: otherwise neither would be signed.
+// contentfulHeaders are the headers that the request itself lists, sorted. The list must
+// have the timestamp and the list itself, or neither would be signed.
 func contentfulHeaders(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	const list, timestamp = "x-contentful-signed-headers", "x-contentful-timestamp"
 	text, found, reason := in.headerOnce(canonical(list))
@@ -103,7 +103,7 @@ func contentfulHeaders(in *input, cand *candidate, dst []byte) ([]byte, Reason) 
 			return dst, reason
 		}
 		if next != "" && strings.Contains(value, next) {
-			return dst, ReasonMalformedField // it would read two ways
+			return dst, ReasonMalformedField // it could be read as two headers
 		}
 		if i > 0 {
 			dst = append(dst, ';')
@@ -113,8 +113,8 @@ func contentfulHeaders(in *input, cand *candidate, dst []byte) ([]byte, Reason) 
 	return dst, ""
 }
 
-// listedHeader is a header that a request says is signed. It must be there:
-// otherwise whoever takes it away would keep the signature.
+// listedHeader returns the value of a header that the request lists as signed. It must be
+// there, or an attacker could remove it and the signature would still match.
 func listedHeader(in *input, name string) (string, Reason) {
 	if !isToken(name) {
 		return "", ReasonMalformedField
@@ -131,9 +131,9 @@ func listedHeader(in *input, name string) (string, Reason) {
 	return trim(value), ""
 }
 
-// hook0Values are the values of the headers that the signature's h names,
-// joined by dots. A value with a dot would read two ways; event types have
-// some, so theirs is the one that may.
+// hook0Values are the values of the headers that the signature's item h lists, joined by
+// dots. With a dot in a value it would be unclear where the value ends, so only the event
+// type, which needs dots, may have some.
 func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	list, found, reason := lookup(cand.items, "h")
 	if reason != "" {
@@ -161,10 +161,10 @@ func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return dst, ""
 }
 
-// hubspotURL is the URL with these escapes decoded, and no others.
+// hubspotURL is the URL with the escapes of hubspotDecode decoded, and no others.
 func hubspotURL(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	if path := in.path; strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
-		return dst, ReasonMalformedField // decoded, it would begin a query
+		return dst, ReasonMalformedField // decoded, it would start a query
 	}
 	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(cand.origin))))...), ""
 }
@@ -174,9 +174,9 @@ var hubspotDecode = strings.NewReplacer(
 	"%27", "'", "%28", "(", "%29", ")", "%2A", "*", "%2a", "*", "%2C", ",", "%2c", ",", "%3B", ";", "%3b", ";",
 )
 
-// mercadoPago is a manifest from which a part is left out when it is absent. The
-// id is signed as it came, say Mercado Pago's libraries since June 2026, or in lower
-// case, says its documentation.
+// mercadoPago is a manifest without the parts that a request doesn't have. The id is signed
+// as it was sent, according to Mercado Pago's libraries since June 2026, or in lower case,
+// according to its documentation.
 func mercadoPago(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	id, _, reason := in.queryOnce("data.id")
 	if reason != "" {
@@ -201,8 +201,8 @@ func mercadoPago(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return dst, ""
 }
 
-// plivoV3 is the URL with its query and the form decoded and sorted. What joins
-// them depends on which of them there are.
+// plivoV3 is the URL with its query and the form, both decoded and sorted. The text between
+// them depends on which of them the request has.
 func plivoV3(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	query, ok := parsePairs(in.url.RawQuery)
 	if !ok {
@@ -225,8 +225,8 @@ func plivoV3(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return appendSorted(dst, form, "", "")
 }
 
-// twilioForm are the form's fields sorted by name and then by value, each with
-// its name. A field may be repeated; the same one twice is signed once.
+// twilioForm are the names and values of the form's fields, sorted by name and then by
+// value. A field may be repeated; one with the same value is signed only once.
 func twilioForm(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	form, reason := in.form()
 	if reason != "" {

@@ -6,35 +6,36 @@ import (
 	"net/http"
 )
 
-// handshake is how a provider finds out that an endpoint wants its webhooks.
+// handshake answers the requests with which a provider checks that an endpoint wants its
+// webhooks.
 type handshake struct {
-	// head answers a request by its head alone. Nothing at all: it is no
-	// handshake.
+	// head answers a request by its method, URL and headers. If it returns neither a
+	// reply nor a reason, the request is not a handshake.
 	head func(c *check) (*Reply, Reason)
 
-	// unsigned answers a small POST by its body, which nothing needs to sign.
-	// Nothing: it is no handshake, and whatever else is wrong with it counts.
+	// unsigned answers a small POST by its body, which need not be signed. If it returns
+	// nil, the request is not a handshake, and is refused if anything is wrong with it.
 	unsigned func(c *check) *Reply
 
-	// signed answers a message that has been verified.
+	// signed answers a verified message. If it returns neither a reply nor a reason, the
+	// message is an event.
 	signed func(c *check, m *Message) (*Reply, Reason)
 
-	// token says that it takes a verify token, and needed that it can't be
-	// answered without one.
+	// takesToken: the handshake uses Options.VerifyToken. needsToken: it is refused
+	// without one.
 	takesToken, needsToken bool
 
-	// oracle says which strings the handshake signs for anyone who asks, with
-	// the key of the events. Content that is such a string is never accepted as
-	// signed.
+	// oracle reports whether the handshake signs a string for anyone who asks, with the
+	// key that also signs events. Such a string is never accepted as signed content.
 	oracle func(content string) bool
 }
 
 const (
-	maxChallenge     = 256
-	maxHandshakeBody = 8 << 10
+	maxChallenge     = 256     // the length of a challenge
+	maxHandshakeBody = 8 << 10 // the size of a body that can be a handshake
 )
 
-// handshakes are the functions that rows name.
+// handshakes are the values of Scheme.Handshake.
 var handshakes = map[string]*handshake{
 	"meta":               {head: metaSubscription, takesToken: true, needsToken: true},
 	"x":                  {head: xCRC, oracle: isChallenge},
@@ -69,32 +70,31 @@ var handshakes = map[string]*handshake{
 	"dropbox-sign": {signed: dropboxSignTest},
 }
 
-// NeedsVerifyToken says whether the scheme's handshake is refused for as long as
-// there is no Options.VerifyToken.
+// NeedsVerifyToken reports whether the scheme's handshake is refused without an
+// Options.VerifyToken.
 func (s Scheme) NeedsVerifyToken() bool {
 	h := handshakes[s.Handshake]
 	return h != nil && h.needsToken
 }
 
-// TakesVerifyToken says whether the scheme's handshake has a use for
-// Options.VerifyToken.
+// TakesVerifyToken reports whether the scheme's handshake uses Options.VerifyToken.
 func (s Scheme) TakesVerifyToken() bool {
 	h := handshakes[s.Handshake]
 	return h != nil && h.takesToken
 }
 
-// isChallenge says whether a string is of the kind that providers send to be
-// signed. Without a colon, a brace or a quote it can't pass for a signed event.
+// isChallenge reports whether a string has the form of the challenges that providers send
+// to be signed. Without a colon, a brace or a quote it can't pass for a signed event.
 func isChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf(s, "._~+/=-") }
 
-// isPlainChallenge is stricter: LinkedIn's signed events start with a word and
-// an equals sign, which no challenge may hold.
+// isPlainChallenge is stricter: LinkedIn's signed events start with a word and an equals
+// sign, which no challenge may contain.
 func isPlainChallenge(s string) bool { return len(s) <= maxChallenge && isMadeOf(s, "-") }
 
-// isEcho says whether a string is harmless to send back as text.
+// isEcho reports whether a string is harmless to send back as text.
 func isEcho(s string) bool { return s != "" && len(s) <= 4*maxChallenge && isPrintable(s) }
 
-// textReply is a plain text that no browser takes for anything else.
+// textReply returns a plain text that browsers don't interpret as anything else.
 func textReply(text string) *Reply {
 	return reply("text/plain; charset=utf-8", []byte(text))
 }
@@ -117,8 +117,8 @@ func reply(contentType string, body []byte) *Reply {
 
 func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Header{}} }
 
-// smallJSON is a small JSON body as a document, if the word occurs in it: most
-// bodies are events, and need no parsing.
+// smallJSON returns a small JSON body as a document, if the word occurs in it. Most
+// bodies are events, and need not be parsed.
 func (c *check) smallJSON(word string) (jsonDocument, bool) {
 	if c.in.size > maxHandshakeBody {
 		return nil, false
@@ -131,8 +131,8 @@ func (c *check) smallJSON(word string) (jsonDocument, bool) {
 	return document, reason == ""
 }
 
-// mayBeChallenge says whether a POST that is refused by its head could be a
-// handshake by its body.
+// mayBeChallenge reports whether the body of a POST, whose head would be refused, could
+// still make it a handshake.
 func (c *check) mayBeChallenge() bool {
 	h := c.v.handshake
 	return h != nil && h.unsigned != nil && c.in.size > 0 && c.in.size <= maxHandshakeBody

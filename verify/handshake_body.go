@@ -9,8 +9,8 @@ import (
 	"encoding/json"
 )
 
-// wooCommercePing answers the form webhook_id=… that WooCommerce posts unsigned
-// when a webhook is saved. It goes no further.
+// wooCommercePing answers the unsigned form webhook_id=… that WooCommerce posts when a
+// webhook is saved. The app doesn't see it.
 func wooCommercePing(c *check) *Reply {
 	if c.in.contentType() != typeForm || c.in.size > maxChallenge {
 		return nil
@@ -28,9 +28,9 @@ func wooCommercePing(c *check) *Reply {
 	return emptyReply()
 }
 
-// notionToken takes the token that Notion posts, unsigned, when a subscription
-// is made, and that its webhooks are signed with from then on. It goes no
-// further, and does not become the key: whoever calls first could choose it.
+// notionToken answers the unsigned message with which Notion, when a subscription is
+// created, sends the token that signs its webhooks from then on. The app doesn't see it,
+// and it does not become the key, or anyone who calls first could choose the key.
 func notionToken(c *check) *Reply {
 	if len(c.in.header["X-Notion-Signature"]) > 0 {
 		return nil
@@ -42,7 +42,7 @@ func notionToken(c *check) *Reply {
 	return emptyReply()
 }
 
-// smallObject is a small JSON body as an object, if the word occurs in it.
+// smallObject returns a small JSON body as an object, if the word occurs in it.
 func (c *check) smallObject(word string) (fields map[string]any) {
 	document, ok := c.smallJSON(word)
 	if !ok || json.Unmarshal(document, &fields) != nil {
@@ -51,7 +51,7 @@ func (c *check) smallObject(word string) (fields map[string]any) {
 	return fields
 }
 
-// mondayChallenge sends back a body that is a challenge and nothing else.
+// mondayChallenge sends back a body that only has a challenge.
 func mondayChallenge(c *check) *Reply {
 	fields := c.smallObject("challenge")
 	value, ok := fields["challenge"].(string)
@@ -61,7 +61,7 @@ func mondayChallenge(c *check) *Reply {
 	return jsonReply(map[string]string{"challenge": value})
 }
 
-// statsigVerification sends the code back with which Statsig tests a URL.
+// statsigVerification sends back the code with which Statsig tests a URL.
 func statsigVerification(c *check) *Reply {
 	document, ok := c.smallJSON("url_verification")
 	if !ok {
@@ -77,8 +77,8 @@ func statsigVerification(c *check) *Reply {
 	return jsonReply(map[string]string{"verification_code": value})
 }
 
-// larkChallenge answers the challenge with which Lark tests a URL. Nothing signs
-// it, but it is encrypted with the secret, like events, which are signed too.
+// larkChallenge answers the challenge with which Lark tests a URL. It isn't signed, but
+// it is encrypted with the secret, like events, which are signed as well.
 func larkChallenge(c *check) *Reply {
 	if len(c.in.header["X-Lark-Signature"]) > 0 {
 		return nil
@@ -93,8 +93,8 @@ func larkChallenge(c *check) *Reply {
 	return nil
 }
 
-// larkDecrypt is the JSON object in AES-256-CBC, behind its IV, without what pads
-// it: EventDecrypt in larksuite/oapi-sdk-go.
+// larkDecrypt decrypts a JSON object in AES-256-CBC, which follows its IV, and removes
+// the padding, as EventDecrypt in larksuite/oapi-sdk-go does.
 func larkDecrypt(secret []byte, text string) []byte {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(raw) < aes.BlockSize || len(raw)%aes.BlockSize != 0 {
@@ -103,15 +103,15 @@ func larkDecrypt(secret []byte, text string) []byte {
 	key := sha256.Sum256(secret)
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
-		panic(err) // 32 bytes always are a key
+		panic(err) // 32 bytes are always a key
 	}
 	iv, object := raw[:aes.BlockSize], raw[aes.BlockSize:]
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(object, object)
 	return object[:bytes.LastIndexByte(object, '}')+1]
 }
 
-// eventGridValidation answers the one event that Event Grid sends in its own
-// schema when a subscription is made.
+// eventGridValidation answers the validation event that Event Grid sends in its own
+// schema when a subscription is created.
 func eventGridValidation(c *check) *Reply {
 	if kind, _, reason := c.in.headerOnce("Aeg-Event-Type"); reason != "" || kind != "SubscriptionValidation" {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// challenge is a query parameter of a request with this method; not found: the
-// request is no handshake.
+// challenge returns the query parameter that has the challenge. If it is not found, or
+// the method is another one, the request is not a handshake.
 func (c *check) challenge(method, name string, valid func(string) bool) (value string, found bool, reason Reason) {
 	if c.in.method != method || !strings.Contains(c.in.url.RawQuery, name+"=") {
 		return "", false, ""
@@ -41,7 +41,7 @@ func answerHead(c *check) (*Reply, Reason) {
 	return emptyReply(), ""
 }
 
-// metaSubscription answers hub.challenge to whoever knows the verify token.
+// metaSubscription sends hub.challenge back to a caller that knows the verify token.
 func metaSubscription(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "hub.challenge", isEcho)
 	if !found {
@@ -58,7 +58,8 @@ func metaSubscription(c *check) (*Reply, Reason) {
 	return textReply(value), ""
 }
 
-// xCRC signs a challenge with the events' key: of the kind that no event is.
+// xCRC signs a challenge with the key of the events. It must have a form that no event
+// has.
 func xCRC(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "crc_token", isChallenge)
 	if !found {
@@ -80,7 +81,8 @@ func linkedinChallenge(c *check) (*Reply, Reason) {
 	}), ""
 }
 
-// braintreeChallenge needs the public key, which is the verify token.
+// braintreeChallenge signs a challenge and names the public key, which is the verify
+// token.
 func braintreeChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "bt_challenge", isBraintreeChallenge)
 	if !found {
@@ -96,8 +98,8 @@ func isBraintreeChallenge(s string) bool {
 	return len(s) >= 20 && len(s) <= 32 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// ebayChallenge proves to eBay that its verification token is known here. The
-// token is the verify token, or the secret where there is none.
+// ebayChallenge proves to eBay that the endpoint knows its verification token. That is
+// the verify token or, if there is none, the first secret.
 func ebayChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "challenge_code", isChallenge)
 	if !found {
@@ -115,8 +117,8 @@ func ebayChallenge(c *check) (*Reply, Reason) {
 	return jsonReply(map[string]string{"challengeResponse": hex.EncodeToString(sum[:])}), ""
 }
 
-// acrobatSignClient sends the client id back, if it is one that is known here:
-// a secret or the verify token.
+// acrobatSignClient sends the client id back if it is one of the secrets or the verify
+// token.
 func acrobatSignClient(c *check) (*Reply, Reason) {
 	const header = "X-Adobesign-Clientid"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
@@ -139,9 +141,9 @@ func acrobatSignClient(c *check) (*Reply, Reason) {
 	return r, ""
 }
 
-// echoHeader sends a header's value back, unless there is a signature's header beside
-// it: then it is an event. Asana's value is a new webhook's secret, which does not
-// become the key: whoever calls first could choose it.
+// echoHeader sends the value of a header back. With a signature's header in the request
+// it is an event. Asana's value is the secret of a new webhook. It does not become the
+// key, or anyone who calls first could choose the key.
 func echoHeader(from, to, signature string) func(*check) (*Reply, Reason) {
 	return func(c *check) (*Reply, Reason) {
 		if c.in.method != http.MethodPost || len(c.in.header[from]) == 0 || len(c.in.header[signature]) > 0 {
@@ -157,7 +159,8 @@ func echoHeader(from, to, signature string) func(*check) (*Reply, Reason) {
 	}
 }
 
-// oktaVerification answers whoever shows the token, as Okta does in every request.
+// oktaVerification sends the challenge back to a caller that sends the token, as Okta
+// does with every request.
 func oktaVerification(c *check) (*Reply, Reason) {
 	const header = "X-Okta-Verification-Challenge"
 	if c.in.method != http.MethodGet || len(c.in.header[header]) == 0 {
@@ -176,7 +179,7 @@ func oktaVerification(c *check) (*Reply, Reason) {
 	return jsonReply(map[string]string{"verification": value}), ""
 }
 
-// isSecret is 1 if the SHA-256 is that of one of the secrets, else 0.
+// matchesSecret returns 1 if the SHA-256 is that of one of the secrets, and 0 otherwise.
 func (v *Verifier) matchesSecret(sum []byte) int {
 	known := 0
 	for _, k := range v.keys {
@@ -186,18 +189,19 @@ func (v *Verifier) matchesSecret(sum []byte) int {
 	return known
 }
 
-// showsToken says whether what was read as the signature is one of the secrets.
+// hasValidToken reports whether what was read as the signature is one of the secrets.
 func (c *check) hasValidToken() bool {
 	known := 0
 	for i := range c.candidates {
 		for j := range c.candidates[i].macs {
-			known |= c.v.matchesSecret(c.candidates[i].macs[j].bytes()) // as decodeMAC takes a token
+			known |= c.v.matchesSecret(c.candidates[i].macs[j].bytes()) // decodeMAC takes a token's SHA-256
 		}
 	}
 	return known == 1
 }
 
-// eventGridOrigin allows the sender of events in the CloudEvents schema.
+// eventGridOrigin allows the sender of events in the CloudEvents schema, by answering its
+// OPTIONS request.
 func eventGridOrigin(c *check) (*Reply, Reason) {
 	const header = "Webhook-Request-Origin"
 	if c.in.method != http.MethodOptions || len(c.in.header[header]) == 0 {
@@ -209,7 +213,7 @@ func eventGridOrigin(c *check) (*Reply, Reason) {
 	}
 	r := emptyReply()
 	r.Header.Set("WebHook-Allowed-Origin", value)
-	// Both are demanded: https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
+	// Both are required: https://learn.microsoft.com/azure/event-grid/end-point-validation-cloud-events-schema
 	r.Header.Set("WebHook-Allowed-Rate", "*")
 	r.Header.Set("Allow", http.MethodPost)
 	return r, ""

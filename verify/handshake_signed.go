@@ -5,11 +5,10 @@ import (
 	"net/http"
 )
 
-// dropboxSignReceived is what Dropbox Sign wants to hear.
+// dropboxSignReceived is the response body that Dropbox Sign treats as success.
 const dropboxSignReceived = "Hello API Event Received"
 
-// dropboxSignTest answers the test of a callback's URL, which is signed like an
-// event.
+// dropboxSignTest answers the test of a callback URL, which is signed like an event.
 func dropboxSignTest(c *check, m *Message) (*Reply, Reason) {
 	if m.EventType != "callback_test" {
 		return nil, ""
@@ -33,24 +32,24 @@ func slackVerification(c *check, m *Message) (*Reply, Reason) {
 	return textReply(value), ""
 }
 
-// twitchVerification answers a challenge. Twitch names it in a header that is
-// not signed, so header and body must agree: else a challenge could be passed
-// off as an event, and an event swallowed as a challenge.
+// twitchVerification answers a challenge. Twitch announces it in a header that is not
+// signed, so header and body must agree. Otherwise a challenge could pass for an event,
+// or an event be swallowed as a challenge.
 func twitchVerification(c *check, m *Message) (*Reply, Reason) {
 	kind, _, reason := c.in.headerOnce("Twitch-Eventsub-Message-Type")
 	if reason != "" {
 		return nil, reason
 	}
-	named := kind == "webhook_callback_verification"
+	announced := kind == "webhook_callback_verification"
 	var value string
 	var found bool
 	if document, ok := c.smallJSON("challenge"); ok {
 		value, found, _ = document.text(jsonPath{"challenge"})
 	}
 	switch {
-	case !named && !found:
+	case !announced && !found:
 		return nil, ""
-	case named && found && isEcho(value):
+	case announced && found && isEcho(value):
 		return textReply(value), ""
 	}
 	return nil, ReasonBadChallenge
@@ -75,8 +74,8 @@ func zoomValidation(c *check, m *Message) (*Reply, Reason) {
 	}{value, hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value))}), ""
 }
 
-// emptyEvents answers the probes that are a signed list of no events: Xero's
-// intent to receive, LINE's verify button.
+// emptyEvents answers tests that are a signed but empty list of events: Xero's intent to
+// receive, LINE's verify button.
 func emptyEvents(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("events")
 	if !ok {
@@ -91,8 +90,8 @@ func emptyEvents(c *check, m *Message) (*Reply, Reason) {
 	return emptyReply(), ""
 }
 
-// discordPing answers PING: an interaction of type 1, or a webhook event of
-// type 0. An event is of type 1 too, but holds an event.
+// discordPing answers PING: an interaction of type 1, or a webhook event of type 0. Other
+// webhook events also have type 1, but they have an "event".
 func discordPing(c *check, m *Message) (*Reply, Reason) {
 	document, ok := c.smallJSON("type")
 	if !ok {
