@@ -13,6 +13,13 @@ import (
 // such a string, which may have days ("1d12h"), or from a number of nanoseconds.
 type Duration time.Duration
 
+func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
+
+func minutes(n int) Duration { return 60 * seconds(n) }
+
+func hours(n int) Duration { return 60 * minutes(n) }
+
+// days matches the days in a duration string.
 var days = regexp.MustCompile(`[0-9.]+d`)
 
 // MarshalJSON writes the duration as a string.

@@ -1,10 +1,10 @@
 package verify
 
-// adapters is a secondary source: a table of many providers, each said to be
-// checked against its documentation.
+// adapters is a secondary source: a table of many providers, each of which it says was
+// checked against the provider's documentation.
 const adapters = "webhook-co/webhook packages/webhooks-spec/src/adapters/config.ts"
 
-// rowsBody are the schemes that sign the whole body and no time, sorted by name.
+// rowsBody are the schemes that sign the whole body and no timestamp, sorted by name.
 var rowsBody = []Scheme{
 	{
 		Name:      "ably",

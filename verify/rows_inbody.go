@@ -1,6 +1,6 @@
 package verify
 
-// rowsInBody are the schemes whose signature stands in the body.
+// rowsInBody are the schemes whose signature is in the body.
 var rowsInBody = []Scheme{
 	{
 		Name:        "mailgun",

@@ -1,7 +1,7 @@
 package verify
 
-// rowsKeyPair are the schemes with a key pair: the secret is the provider's
-// public key, which is no secret at all.
+// rowsKeyPair are the schemes with key pairs. The configured secret is the provider's
+// public key, which need not be kept secret.
 var rowsKeyPair = []Scheme{
 	standard("webhook-", Scheme{
 		Name:         "standard-webhooks-ed25519",

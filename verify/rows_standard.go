@@ -1,11 +1,11 @@
 package verify
 
-// standard makes a row of the Standard Webhooks family: headers with a common
-// prefix, a signed id and time, several signatures side by side.
+// standard returns a row of the Standard Webhooks family: headers with a common prefix, a
+// signed id and timestamp, and several signatures side by side.
 func standard(prefix string, row Scheme) Scheme {
 	var prefixes []string
 	if prefix == "svix-" {
-		prefixes = []string{prefix, "webhook-"} // as Svix's libraries take them
+		prefixes = []string{prefix, "webhook-"} // Svix's libraries accept both
 	}
 	return Scheme{
 		Signature: Signature{Name: prefix + "signature", Separator: " ", Tags: []string{"v1"}, Assign: ",", Encoding: "base64"},

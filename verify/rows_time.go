@@ -1,14 +1,6 @@
 package verify
 
-import "time"
-
-func seconds(n int) Duration { return Duration(time.Duration(n) * time.Second) }
-
-func minutes(n int) Duration { return 60 * seconds(n) }
-
-func hours(n int) Duration { return 60 * minutes(n) }
-
-// rowsTime are the schemes that sign a time with the body.
+// rowsTime are the schemes that sign a timestamp with the body.
 var rowsTime = []Scheme{
 	{
 		Name:      "stripe",

@@ -1,7 +1,7 @@
 package verify
 
-// rowsToken are shared tokens: the secret itself is sent and nothing is signed.
-// They are here for their handshakes.
+// rowsToken are the schemes with a shared token: the secret itself is sent and nothing is
+// signed. They are here for their handshakes.
 var rowsToken = []Scheme{
 	{
 		Name:         "adobe-acrobat-sign",
