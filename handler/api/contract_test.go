@@ -97,6 +97,10 @@ func (c *contract) check(t testing.TB, asked call, a answer) {
 			t.Errorf("%s has %s %q", what, name, got)
 		}
 	}
+	required := map[int]string{401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
+	if name := required[a.StatusCode]; name != "" && a.Header.Get(name) == "" {
+		t.Errorf("%s has no %s", what, name)
+	}
 	if asked.method == "HEAD" {
 		return
 	}

@@ -40,7 +40,7 @@ func (c *call) tail() error {
 	}
 	watch, err := c.engine.Watch(q.Tenant)
 	if errors.Is(err, outbound.ErrUnavailable) {
-		return refuse(codeUnavailable, "too many follow the attempts already: end one of them")
+		return refuse(codeUnavailable, "too many follow the attempts already: end one of them").retryAfter(later)
 	}
 	if err != nil {
 		return err
