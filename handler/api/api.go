@@ -1,13 +1,14 @@
-// Package api is the HTTP API as a plain http.Handler, which can be mounted
-// anywhere: paths are those that are left when the mounter has stripped its
-// prefix, and answers hold no path of their own.
+// Package api is the HTTP API as a plain http.Handler. It can be mounted
+// anywhere: it expects request paths without the mount's prefix, and its answers
+// contain no absolute paths.
 //
-// The way of a request: its token is looked up (auth.go), its route is found
-// (here), and the route's method on call answers it, in the file of its noun,
-// from what the request may see of the engine (view.go).
-// Every error becomes a problem document (problem.go). Bodies are read with
-// one pass of a scanner (scan.go, object.go, envelope.go). openapi.json is the
-// contract; a test compares it with the routes and with their answers.
+// A request's token is checked (auth.go), its route is looked up (here), and
+// the route's method on call answers it. These methods are in files named after
+// their nouns, and use the engine through a view (view.go), which confines a
+// request to one tenant. Every error becomes a problem document (problem.go).
+// Bodies are read in one pass of a scanner (scan.go, object.go, envelope.go).
+// openapi.json is the contract: tests compare it with the routes and with their
+// answers.
 package api
 
 import (
@@ -24,35 +25,40 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// Config is what the API is made from.
+// Config configures the API.
 type Config struct {
 	Tokens []Token
-	// NoAuth lets everybody in, for use behind another handler that asks who
-	// they are. There are no Tokens then.
+	// NoAuth lets every request in, for an API behind another handler that
+	// authenticates. Tokens must be empty then.
 	NoAuth bool
-	// Tenant tells whose request it is: what is that tenant's is all that it sees and
-	// changes. An error, or "", refuses it. Nil: requests see everything.
+	// Tenant returns the tenant that a request is confined to: it sees and
+	// changes only what is that tenant's. An error, or "", refuses the request.
+	// Nil: requests see everything.
 	Tenant func(*http.Request) (string, error)
-	// Engine is asked for with each request. While it returns nil, requests
-	// are answered with 503.
+	// Engine is called for each request. While it returns nil, requests are
+	// answered with 503.
 	Engine func() *outbound.Engine
-	// Ending is called when a request begins that has no end of its own, and
-	// returns what tells whether the server waits for it. Nil: it never does.
+	// Ending is called when a request begins that doesn't end by itself. The
+	// function that it returns reports whether the server is waiting for the
+	// request to end. Nil: it never does.
 	Ending func() func() bool
 	Logger *slog.Logger // nil: slog.Default
 }
 
-// New makes the API. It fails where Config contradicts itself or has no way to
-// tell who is allowed in.
+// New returns the API's handler. It returns an error if Config contradicts
+// itself or doesn't say who is allowed in.
 func New(c Config) (http.Handler, error) {
 	auth, err := newAuth(c.Tokens, c.NoAuth)
 	if err != nil {
 		return nil, err
 	}
 	if c.Engine == nil {
-		return nil, errors.New("setting up the API: there is no engine to ask for")
+		return nil, errors.New("setting up the API: there is no engine")
 	}
-	a := &api{auth: auth, tenant: c.Tenant, find: c.Engine, ending: c.Ending, log: c.Logger, bodies: room.New(bodiesLimit), failures: rate.Sometimes{Interval: time.Second}}
+	a := &api{
+		auth: auth, tenant: c.Tenant, currentEngine: c.Engine, ending: c.Ending, log: c.Logger,
+		logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit),
+	}
 	if a.ending == nil {
 		a.ending = func() func() bool { return func() bool { return false } }
 	}
@@ -63,16 +69,16 @@ func New(c Config) (http.Handler, error) {
 }
 
 type api struct {
-	auth     *auth
-	tenant   func(*http.Request) (string, error) // nil: everybody sees everything
-	find     func() *outbound.Engine
-	ending   func() func() bool
-	log      *slog.Logger
-	failures rate.Sometimes // bounds the log: a full disk must not be filled with complaints
-	bodies   *room.Room     // for all that are read and not answered
+	auth          *auth
+	tenant        func(*http.Request) (string, error) // nil: requests see everything
+	currentEngine func() *outbound.Engine
+	ending        func() func() bool
+	log           *slog.Logger
+	logLimit      rate.Sometimes // so that a full disk is not filled with errors about it
+	bodies        *room.Room     // for the bodies of all requests until they are answered
 }
 
-// call is one request on its way.
+// call is one request being answered.
 type call struct {
 	*api
 	w       http.ResponseWriter
@@ -83,7 +89,7 @@ type call struct {
 	body    room.Part // of api.bodies
 }
 
-// route is a line of the API's table.
+// route is one method of a path.
 type route struct {
 	method string
 	path   string // {id} stands for one segment
@@ -91,7 +97,7 @@ type route struct {
 	serve  func(*call) error
 }
 
-// The first line is the one that is asked for most.
+// Routes are tried in this order, so the most frequent one comes first.
 var routes = []route{
 	{"POST", "/events", needPublish, (*call).publish},
 	{"GET", "/events", needRead, (*call).listEvents},
@@ -104,8 +110,8 @@ var routes = []route{
 	{"GET", "/subscriptions/{id}", needRead, (*call).showSubscription},
 	{"PATCH", "/subscriptions/{id}", needManage, (*call).updateSubscription},
 	{"DELETE", "/subscriptions/{id}", needManage, (*call).deleteSubscription},
-	// Whoever has a signing secret can forge deliveries: that is more than
-	// reading.
+	// Whoever knows a signing secret can forge deliveries, so the scope read is
+	// not enough.
 	{"GET", "/subscriptions/{id}/secret", needManage, (*call).showSecret},
 	{"POST", "/subscriptions/{id}/rotate-secret", needManage, (*call).rotateSecret},
 	{"POST", "/subscriptions/{id}/deactivate", needManage, (*call).deactivate},
@@ -140,17 +146,18 @@ var routes = []route{
 	{"GET", "/openapi.json", needAny, (*call).showOpenAPI},
 }
 
-// match tells whether the route is for the path, and what stands for its {id}.
+// match reports whether the route is for the path, and returns the path's
+// segment for {id}.
 func (t *route) match(path string) (id string, ok bool) {
-	head, tail, has := strings.Cut(t.path, "{id}")
-	if !has {
+	prefix, suffix, hasID := strings.Cut(t.path, "{id}")
+	if !hasID {
 		return "", path == t.path
 	}
-	rest, ok := strings.CutPrefix(path, head)
+	rest, ok := strings.CutPrefix(path, prefix)
 	if !ok {
 		return "", false
 	}
-	id, ok = strings.CutSuffix(rest, tail)
+	id, ok = strings.CutSuffix(rest, suffix)
 	return id, ok && id != "" && !strings.Contains(id, "/")
 }
 
@@ -163,37 +170,38 @@ func lookUp(method, path string) (*route, string, error) {
 	for i := range routes {
 		t := &routes[i]
 		id, ok := t.match(path)
-		switch {
-		case !ok:
-		case t.method == method:
-			return t, id, nil
-		default:
-			allowed = append(allowed, t.method)
+		if !ok {
+			continue
 		}
+		if t.method == method {
+			return t, id, nil
+		}
+		allowed = append(allowed, t.method)
 	}
 	if len(allowed) == 0 {
 		return nil, "", noRoute(path)
 	}
 	slices.Sort(allowed)
 	list := strings.Join(slices.Compact(allowed), ", ")
-	return nil, "", refuse(codeMethod, "%s takes %s only: GET /openapi.json says what each of them does", path, list).with("Allow", list)
+	return nil, "", refuse(codeMethod, "%s allows only %s: GET /openapi.json says what each of them does", path, list).with("Allow", list)
 }
 
-// noRoute tells a path that nobody has from one with a prefix that was to be
-// taken off.
+// noRoute refuses a path that no route has. If it ends in one that a route has,
+// the mount's prefix was not stripped, and the error says how to.
 func noRoute(path string) error {
-	const most = 8 // parts of a prefix that are looked at
+	const maxPrefix = 8 // segments
 	rest := strings.TrimPrefix(path, "/")
-	for range most {
+	for range maxPrefix {
 		var more bool
 		if _, rest, more = strings.Cut(rest, "/"); !more {
 			break
 		}
-		if isRoute := func(t route) bool { _, ok := t.match("/" + rest); return ok }; slices.ContainsFunc(routes, isRoute) {
-			return refuse(codeNoRoute, "there is no path %s here, but there is /%s: mount the API with handle_path (or uri strip_prefix), which takes the prefix off", quote(path), rest)
+		isRoute := func(t route) bool { _, ok := t.match("/" + rest); return ok }
+		if slices.ContainsFunc(routes, isRoute) {
+			return refuse(codeNoRoute, "there is no path %s here, but there is /%s: mount the API with handle_path (or uri strip_prefix), which strips the prefix", quote(path), rest)
 		}
 	}
-	return refuse(codeNoRoute, "there is no path %s here: GET /openapi.json lists all of them", quote(path))
+	return refuse(codeNoRoute, "there is no path %s here: GET /openapi.json lists all paths", quote(path))
 }
 
 // ServeHTTP answers a request.
@@ -208,18 +216,18 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// report logs the cause of a problem that isn't the caller's.
+// report logs the cause of a problem that isn't the caller's fault.
 func (a *api) report(r *http.Request, p *problem) {
 	if p.cause == nil {
 		return
 	}
-	a.failures.Do(func() {
+	a.logLimit.Do(func() {
 		a.log.Error("answering a request to the API", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", p.cause)
 	})
 }
 
-// restarting is how long a new configuration takes to bring its engine up.
-const restarting = 2 * time.Second
+// startupTime is how long a new configuration takes to start its engine.
+const startupTime = 2 * time.Second
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
@@ -241,9 +249,9 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := t.need.allow(granted, r); err != nil {
 		return err
 	}
-	e := a.find()
+	e := a.currentEngine()
 	if e == nil {
-		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", restarting).retryAfter(restarting)
+		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", startupTime).retryAfter(startupTime)
 	}
 	c := &call{api: a, w: w, r: r, engine: view{e, tenant}, granted: granted, id: id}
 	defer c.body.Release()
