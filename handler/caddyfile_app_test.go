@@ -83,7 +83,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"publish without a type": {site("webhook_publish"), "webhook_publish github.{http.webhook.event_type}"},
 		"publish option":         {site("webhook_publish a {\nid x\n}"), "unrecognized subdirective 'id'"},
 		"token":                  {site("webhook_api {\ntoken x\n}"), "token {env.WEBHOOKS_TOKEN} publish"},
-		"scope":                  {site("webhook_api {\ntoken x admin\n}"), "behind the token write publish, read or manage, at Caddyfile:3"},
+		"scope":                  {site("webhook_api {\ntoken x admin\n}"), "after the token write publish, read or manage, at Caddyfile:3"},
 		"no token":               {site("webhook_api"), "write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there, at Caddyfile:2"},
 		"token and no auth":      {site("webhook_api {\nauth none\ntoken x read\n}"), "`auth none` and tokens can't be together: leave out one of them, at Caddyfile:5"},
 		"auth":                   {site("webhook_api {\nauth basic\n}"), "auth: write `auth none`, or tokens, at Caddyfile:4"},

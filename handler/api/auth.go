@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Scope is what a token allows.
+// Scope is what a token allows: a set of bits, one for each kind of request.
 type Scope uint8
 
 // The scopes of tokens. ScopeManage includes the others.
@@ -26,20 +26,20 @@ func (s Scope) String() string {
 	if name, ok := scopeNames[s]; ok {
 		return name
 	}
-	return "publish and read" // the sum of a token that is given twice
+	return "publish and read" // of a token that is given twice, once with each
 }
 
-// ParseScope reads what String writes.
+// ParseScope returns the scope with the given name: publish, read or manage.
 func ParseScope(name string) (Scope, error) {
 	for s, n := range scopeNames {
 		if n == name {
 			return s, nil
 		}
 	}
-	return 0, errors.New("unknown scope: behind the token write publish, read or manage")
+	return 0, errors.New("unknown scope: after the token write publish, read or manage")
 }
 
-// need is what a route asks of a token: to have one of these bits.
+// need is what a route requires of a token: at least one of these bits.
 type need Scope
 
 const (
@@ -49,7 +49,7 @@ const (
 	needAny     = need(ScopeManage)
 )
 
-// scope is the narrowest one that meets the need.
+// scope returns the narrowest scope that meets the need.
 func (n need) scope() Scope {
 	if n == needManage {
 		return ScopeManage
@@ -64,21 +64,21 @@ func (n need) String() string {
 	return n.scope().String() + " or manage"
 }
 
-// Token is a bearer token with what it allows.
+// Token is a bearer token with its scope.
 type Token struct {
 	Value string
 	Scope Scope
 }
 
-// auth tells what a request may do. Without tokens, which its caller must have
-// asked for, everything.
+// auth decides what a request may do.
 type auth struct {
-	tokens  []sum
-	origins *http.CrossOriginProtection
+	tokens  []tokenHash
+	origins *http.CrossOriginProtection // set if there is no authentication
 }
 
-// sum is a token as it is kept: of a length that tells nothing.
-type sum struct {
+// tokenHash is a token as it is kept and compared: hashes are of one length, so
+// the time of a comparison doesn't reveal that of a token.
+type tokenHash struct {
 	hash  [sha256.Size]byte
 	scope Scope
 }
@@ -86,9 +86,9 @@ type sum struct {
 func newAuth(tokens []Token, noAuth bool) (*auth, error) {
 	switch {
 	case noAuth && len(tokens) > 0:
-		return nil, errors.New("setting up the API: tokens are given although there is to be no authentication: choose one of the two")
+		return nil, errors.New("setting up the API: it has tokens, although authentication is off: choose one of the two")
 	case !noAuth && len(tokens) == 0:
-		return nil, errors.New("setting up the API: no token is given: add one with its scope (publish, read or manage), or say that there is to be no authentication")
+		return nil, errors.New("setting up the API: it has no token: add one with its scope (publish, read or manage), or turn authentication off")
 	case noAuth:
 		return &auth{origins: http.NewCrossOriginProtection()}, nil
 	}
@@ -97,12 +97,13 @@ func newAuth(tokens []Token, noAuth bool) (*auth, error) {
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("setting up the API: %w", err)
 		}
-		a.tokens = append(a.tokens, sum{sha256.Sum256([]byte(t.Value)), t.Scope})
+		a.tokens = append(a.tokens, tokenHash{sha256.Sum256([]byte(t.Value)), t.Scope})
 	}
 	return a, nil
 }
 
-// check refuses tokens that could never match. Errors don't repeat the value.
+// check returns an error if the token could never match. The error doesn't
+// contain its value.
 func (t Token) check() error {
 	if _, ok := scopeNames[t.Scope]; !ok {
 		return errors.New("a token has no scope: give it publish, read or manage")
@@ -118,13 +119,14 @@ func (t Token) check() error {
 	return nil
 }
 
-// check tells what the request may do.
+// check returns what the request may do, or an error if its token is missing or
+// unknown.
 func (a *auth) check(r *http.Request) (Scope, error) {
 	if a.origins != nil {
-		// Whoever guards this API knows the browser and not the page: what
-		// another site's page makes a browser send is not the user's will.
+		// What guards the API instead, such as basic_auth, lets the browser in,
+		// and with it requests that another site's page makes it send.
 		if a.origins.Check(r) != nil {
-			return 0, refuse(codeCrossOrigin, "a page of another origin sent this request: send it from a page of this one, or from a program")
+			return 0, refuse(codeCrossOrigin, "a page of another origin sent this request: send it from a page of this origin, or from a program")
 		}
 		return ScopeManage, nil
 	}
@@ -134,7 +136,7 @@ func (a *auth) check(r *http.Request) (Scope, error) {
 	}
 	sent := sha256.Sum256([]byte(token))
 	var granted Scope
-	for i := range a.tokens { // all of them, so that the time tells nothing
+	for i := range a.tokens { // all of them, so that the time doesn't reveal which one matched
 		t := &a.tokens[i]
 		same := subtle.ConstantTimeCompare(sent[:], t.hash[:])
 		granted |= Scope(subtle.ConstantTimeSelect(same, int(t.scope), 0))
@@ -146,6 +148,7 @@ func (a *auth) check(r *http.Request) (Scope, error) {
 	return granted, nil
 }
 
+// bearer returns the token of the Authorization header.
 func bearer(h http.Header) (string, error) {
 	sent := h["Authorization"]
 	if len(sent) == 0 {
@@ -161,7 +164,7 @@ func bearer(h http.Header) (string, error) {
 	return token, nil
 }
 
-// allow refuses a request that its token's scope doesn't cover.
+// allow returns an error if the granted scope doesn't cover the request.
 func (n need) allow(granted Scope, r *http.Request) error {
 	if granted&Scope(n) != 0 {
 		return nil

@@ -25,7 +25,7 @@ func TestTokensThatCannotBe(t *testing.T) {
 		noAuth bool
 		want   string
 	}{
-		"none":         {nil, false, "no token is given"},
+		"none":         {nil, false, "has no token"},
 		"contradicted": {[]Token{{"x", ScopeRead}}, true, "choose one of the two"},
 		"empty":        {[]Token{{"", ScopeRead}}, false, "the token for the scope read is empty"},
 		"line break":   {[]Token{{"secret\n", ScopeManage}}, false, "can't be sent in a header"},
