@@ -34,7 +34,7 @@ func TestRefusals(t *testing.T) {
 		{"narrow token", call{method: "GET", path: "/events", token: publishToken}, 403, "insufficient_scope", "", "GET /events needs read or manage", "WWW-Authenticate", `Bearer realm="webhooks", error="insufficient_scope", scope="read"`},
 		{"no such path", call{method: "GET", path: "/event"}, 404, "no_such_route", "", "GET /openapi.json", "", ""},
 		{"posting to the dashboard", call{method: "POST", path: "/", token: "-"}, 401, "missing_token", "", "", "", ""},
-		{"wrong method", call{method: "PUT", path: "/events"}, 405, "method_not_allowed", "", "GET, POST only", "Allow", "DELETE, GET, POST"},
+		{"wrong method", call{method: "PUT", path: "/events"}, 405, "method_not_allowed", "", "only DELETE, GET, POST", "Allow", "DELETE, GET, POST"},
 
 		{"plain text", call{method: "POST", path: "/events", body: "{}", header: text}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json or application/x-ndjson", "", ""},
 		{"multipart", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Type": {"multipart/form-data"}}}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json", "", ""},
