@@ -12,25 +12,30 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// publish stores an event, or with application/x-ndjson many. An Idempotency-Key
-// (draft-ietf-httpapi-idempotency-key-header), which clients of other services
-// send, is the event's id.
+// idempotencyKey is a header that clients of other services send
+// (draft-ietf-httpapi-idempotency-key-header). Here it is the event's id.
+const idempotencyKey = "Idempotency-Key"
+
+// publish stores one event, or many if they are sent as application/x-ndjson.
 func (c *call) publish() error {
 	if _, err := c.query(); err != nil {
-		return err // ?tenant=… must not be passed over: the event would be nobody's
+		return err // ignoring ?tenant=… would publish an event without a tenant
 	}
 	t, err := c.mediaType(typeJSON, typeNDJSON)
 	if err != nil {
 		return err
 	}
-	const header = "Idempotency-Key"
-	key := strings.Trim(c.r.Header.Get(header), `"`)
-	if t == typeNDJSON {
-		if key != "" {
-			return refuse(codeInvalidField, "%s is for one event: give each line its event_id instead", header).at(header)
-		}
-		return c.publishLines()
+	key := strings.Trim(c.r.Header.Get(idempotencyKey), `"`)
+	if t == typeJSON {
+		return c.publishOne(key)
 	}
+	if key != "" {
+		return refuse(codeInvalidField, "%s is for one event: give each line its event_id instead", idempotencyKey).at(idempotencyKey)
+	}
+	return c.publishLines()
+}
+
+func (c *call) publishOne(key string) error {
 	limit := c.engine.MaxPayload()
 	body, err := c.readBody(limit+envelopeRoom, func() error { return eventTooLarge(limit) })
 	if err != nil {
@@ -44,11 +49,11 @@ func (c *call) publish() error {
 		return err
 	}
 	if n.ID = cmp.Or(n.ID, key); key != "" && key != n.ID {
-		return refuse(codeInvalidField, "event_id and %s are not the same: send one of them", header).at(header)
+		return refuse(codeInvalidField, "event_id and %s differ: send one of them", idempotencyKey).at(idempotencyKey)
 	}
 	p, err := c.engine.Publish(c.r.Context(), n)
 	if e, ok := errors.AsType[*outbound.Invalid](err); ok && e.Field == "event_id" && key != "" {
-		return refuse(codeInvalidField, "%s %s", header, e.What).at(header)
+		return refuse(codeInvalidField, "%s %s", idempotencyKey, e.What).at(idempotencyKey)
 	}
 	if err != nil {
 		return err
@@ -58,7 +63,7 @@ func (c *call) publish() error {
 	return nil
 }
 
-// publishedStatus tells an event that was stored from one that was there.
+// publishedStatus is 202 for an event that was stored, and 200 for a duplicate.
 func publishedStatus(p outbound.Published) int {
 	if p.Duplicate {
 		return http.StatusOK
@@ -66,11 +71,11 @@ func publishedStatus(p outbound.Published) int {
 	return http.StatusAccepted
 }
 
-// appendPublished ends an object with what became of an event. It is written
-// by hand, since it is the answer that is given most.
+// appendPublished appends what became of an event, and the end of the object.
+// It is written by hand because this is the most frequent answer.
 func appendPublished(b []byte, p outbound.Published) []byte {
 	b = append(b, `"event_id":"`...)
-	b = append(b, p.EventID...) // of [A-Za-z0-9_-]
+	b = append(b, p.EventID...) // [A-Za-z0-9_-]: nothing to escape
 	b = append(b, `","deliveries":`...)
 	b = strconv.AppendInt(b, int64(p.Deliveries), 10)
 	b = append(b, `,"duplicate":`...)
@@ -80,14 +85,13 @@ func appendPublished(b []byte, p outbound.Published) []byte {
 
 // event is an event as answers show it.
 type event struct {
-	EventID     string            `json:"event_id"`
-	EventType   string            `json:"event_type"`
-	Tenant      *string           `json:"tenant"`
-	ContentType string            `json:"content_type"`
-	Headers     map[string]string `json:"headers"`
-	CreatedAt   timestamp         `json:"created_at"`
-	// Its payload is kept no more.
-	PayloadRemoved bool `json:"payload_removed,omitempty"`
+	EventID        string            `json:"event_id"`
+	EventType      string            `json:"event_type"`
+	Tenant         *string           `json:"tenant"`
+	ContentType    string            `json:"content_type"`
+	Headers        map[string]string `json:"headers"`
+	CreatedAt      timestamp         `json:"created_at"`
+	PayloadRemoved bool              `json:"payload_removed,omitempty"`
 }
 
 func eventOf(e *outbound.Event) event {
@@ -118,8 +122,8 @@ func (c *call) listEvents() error {
 	return answerList(c, events, limit, func(e *outbound.Event) string { return e.Key.With(store.EventPrefix) }, eventOf)
 }
 
-// findEvents answers with those that a filter selects: a page of few or none, with a
-// cursor, is as far as the search has come.
+// findEvents answers with the events that a filter selects. The search for a page
+// is limited in time, so a page may be short or empty and still have a cursor.
 func (c *call) findEvents(q outbound.Query, filter string) error {
 	found, last, err := c.engine.Find(c.r.Context(), q, filter)
 	if err != nil {
@@ -133,7 +137,8 @@ func (c *call) findEvents(q outbound.Query, filter string) error {
 	return answerPage(c, found, next, eventOf)
 }
 
-// badFilter says what is wrong with a filter, which is a parameter or a field.
+// badFilter makes an invalid filter a problem of the query, if it was sent there
+// and not in the body. Other errors are returned as they are.
 func (c *call) badFilter(err error) error {
 	e, ok := errors.AsType[*outbound.Invalid](err)
 	if !ok || c.r.URL.RawQuery == "" {
@@ -203,7 +208,7 @@ func (c *call) deleteEvent() error {
 	return c.noContent()
 }
 
-// deleteEvents deletes those that match the filters.
+// deleteEvents deletes the events that match the filters.
 func (c *call) deleteEvents() error {
 	sent, q, err := c.selected("events to delete", eventFilters)
 	if err != nil {
@@ -216,10 +221,11 @@ func (c *call) deleteEvents() error {
 	return c.answer(http.StatusOK, map[string]int{"deleted": deleted, "pending": pending})
 }
 
-// noEvent reminds of the tenant, without which its events aren't found.
+// noEvent says that there is no such event, and that an event is found only with
+// its tenant.
 func (c *call) noEvent(err error, tenant string) error {
 	if tenant = cmp.Or(tenant, c.engine.tenant); tenant == "" {
-		return notFound(err, "event", c.id, "/events; one of a tenant is found with ?tenant=…")
+		return notFound(err, "event", c.id, "/events; an event of a tenant is found with ?tenant=…")
 	}
-	return notFound(err, "event", c.id, "/events?tenant=…: it is not among those of the tenant "+quote(tenant))
+	return notFound(err, "event", c.id, "/events?tenant=…: it is not among the events of the tenant "+quote(tenant))
 }

@@ -110,7 +110,7 @@ func TestEventIDIsPublishedOnce(t *testing.T) {
 	if e := s.get("/events/one?tenant=acme").want(t, 200); e.text("event_type") != "b" || e.text("tenant") != "acme" {
 		t.Errorf("of the tenant: %v", e)
 	}
-	if p := s.get("/events/one?tenant=other").refused(t, 404, "not_found"); !strings.Contains(p.text("detail"), `not among those of the tenant "other"`) {
+	if p := s.get("/events/one?tenant=other").refused(t, 404, "not_found"); !strings.Contains(p.text("detail"), `not among the events of the tenant "other"`) {
 		t.Errorf("of another tenant: %q", p.text("detail"))
 	}
 }
