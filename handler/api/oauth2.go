@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// oauth2 is how a subscription gets its access tokens. The client's secret is never
-// shown: whoever may change it needs it only where it came from.
+// oauth2 is how a subscription gets its access tokens, as answers show it. The
+// client secret is never shown: nobody needs to get it from here.
 type oauth2 struct {
 	TokenURL  string            `json:"token_url"`
 	ClientID  string            `json:"client_id"`
@@ -29,9 +29,9 @@ func (c *call) oauth2Of(o *outbound.OAuth2) *oauth2 {
 
 var oauth2Fields = []string{"token_url", "client_id", "client_secret", "scopes", "params", "auth_style"}
 
-// oauth2Edit merges an object into the one that is there, by RFC 7396; null takes it
-// away. A secret is not sent elsewhere than it was meant for: a new token_url needs it
-// anew.
+// oauth2Edit merges the object that was sent into the subscription's, as in RFC
+// 7396; null removes it. A new token_url removes the client secret, which was
+// meant for the old one, unless the secret is sent again.
 func oauth2Edit(field string, value []byte) (edit, error) {
 	if isNull(value) {
 		return func(spec *outbound.SubscriptionSpec) { spec.OAuth2 = outbound.OAuth2{} }, nil
@@ -42,7 +42,7 @@ func oauth2Edit(field string, value []byte) (edit, error) {
 	var changes []func(*outbound.OAuth2)
 	err := fields(value, oauth2Fields, func(name string, value []byte) error {
 		change, err := oauth2Change(name, field+"."+name, value)
-		if name == "token_url" { // before the secret that is for it
+		if name == "token_url" { // before the client_secret, which it would remove
 			changes = slices.Insert(changes, 0, change)
 		} else {
 			changes = append(changes, change)

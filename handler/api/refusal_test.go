@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		{"much metadata", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"a":"` + strings.Repeat("x", 4096) + `"}}`}, 422, "invalid_field", "metadata", "4 KiB", "", ""},
 		{"ordered a text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"ordered":"yes"}`}, 422, "invalid_field", "ordered", "true or false", "", ""},
 		{"scheme", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"scheme":"rot13"}`}, 422, "invalid_field", "scheme", "caddy webhooks providers", "", ""},
-		{"empty secret", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"secret":""}`}, 422, "invalid_field", "secret", "leave it out to have one made", "", ""},
+		{"empty secret", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"secret":""}`}, 422, "invalid_field", "secret", "leave it out to have one generated", "", ""},
 		{"bad secret", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"secret":"whsec_!hunter2"}`}, 422, "invalid_field", "", "", "", ""},
 		{"disable_after", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"disable_after":5}`}, 422, "unknown_field", "disable_after", "", "", ""},
 		{"broken subscription", call{method: "POST", path: "/subscriptions", body: `{"url":`}, 400, "invalid_json", "", "byte 7", "", ""},

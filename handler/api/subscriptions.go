@@ -20,26 +20,27 @@ type subscription struct {
 	Description    *string           `json:"description"`
 	Tenant         *string           `json:"tenant"`
 	Headers        map[string]string `json:"headers"`
-	OAuth2         *oauth2           `json:"oauth2"` // null where the receiver wants no token
-	Scheme         *string           `json:"scheme"` // null for the server's own
+	OAuth2         *oauth2           `json:"oauth2"` // null if the receiver requires no access token
+	Scheme         *string           `json:"scheme"` // null for the server's default
 	RateLimit      *string           `json:"rate_limit"`
-	Retry          []duration        `json:"retry"`   // null for the server's own
-	Timeout        *duration         `json:"timeout"` // likewise
+	Retry          []duration        `json:"retry"`   // null for the server's default
+	Timeout        *duration         `json:"timeout"` // null for the server's default
 	Ordered        bool              `json:"ordered"`
-	Filter         *string           `json:"filter"`    // null for every event of its types
-	Transform      *string           `json:"transform"` // null for payloads as they are
+	Filter         *string           `json:"filter"`    // null for all events of its types
+	Transform      *string           `json:"transform"` // null for the payload as published
 	Metadata       map[string]string `json:"metadata"`
 	Active         bool              `json:"active"`
-	Reason         *string           `json:"reason"` // why it is not active
+	Reason         *string           `json:"reason"` // why it is inactive
 	FromConfig     bool              `json:"from_config"`
 	CreatedAt      timestamp         `json:"created_at"`
 	UpdatedAt      timestamp         `json:"updated_at"`
 }
 
-// hidden stands for values where they aren't shown.
+// hidden is shown instead of a value that the token may not see.
 const hidden = "[hidden]"
 
-// shown hides values that are often credentials from those who may only read.
+// shown returns values that are often credentials: hidden, unless the token has
+// the scope manage.
 func (c *call) shown(values map[string]string) map[string]string {
 	out := map[string]string{}
 	for name, value := range values {
@@ -62,24 +63,25 @@ func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 	}
 }
 
-// What can be said of a subscription, when it is made and later.
+// The fields of a subscription that can be changed, and those that can be set
+// when it is created.
 var (
 	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
-// unchangeable says how else what a change doesn't take is changed.
+// unchangeable says of other fields how they are changed instead.
 var unchangeable = map[string]string{
 	"secret": "it is changed by POST /subscriptions/{id}/rotate-secret",
 	"active": "it is changed by POST /subscriptions/{id}/activate and /deactivate",
 	"tenant": "it can't be changed: create another subscription for the other tenant",
 }
 
-// edit writes a field that was sent into a subscription.
+// edit sets one field of a subscription to the value that was sent; null resets
+// the field to its default.
 type edit func(*outbound.SubscriptionSpec)
 
-// edits are those of a body. Null takes a field back to what it is when it
-// isn't given.
+// edits are the edits of one body.
 type edits []edit
 
 func (es edits) apply(s *outbound.SubscriptionSpec) {
@@ -88,6 +90,7 @@ func (es edits) apply(s *outbound.SubscriptionSpec) {
 	}
 }
 
+// read adds the edit for a field.
 func (es *edits) read(field string, value []byte) error {
 	e, err := editOf(field, value)
 	*es = append(*es, e)
@@ -112,7 +115,7 @@ func editOf(field string, value []byte) (edit, error) {
 	case "secret":
 		err := text(field, value, &s)
 		if err == nil && s == "" && !isNull(value) {
-			err = invalidField(field, "is empty: leave it out to have one made")
+			err = invalidField(field, "is empty: leave it out to have one generated")
 		}
 		return func(spec *outbound.SubscriptionSpec) {
 			if s != "" {
@@ -143,7 +146,8 @@ func editOf(field string, value []byte) (edit, error) {
 	return headersEdit(field, value)
 }
 
-// rateLimit reads "50/s", 50 or null, which is no limit, as 0 is.
+// rateLimit reads a rate such as "50/s", or a number of deliveries per second.
+// Null and 0 mean no limit.
 func rateLimit(field string, value []byte, to *float64) error {
 	var s string
 	if value[0] == '"' {
@@ -163,7 +167,8 @@ func rateLimit(field string, value []byte, to *float64) error {
 	return nil
 }
 
-// headersEdit merges headers into those that are there; null takes all of them away.
+// headersEdit merges the headers that were sent into the subscription's; null
+// removes all of them.
 func headersEdit(field string, value []byte) (edit, error) {
 	if isNull(value) {
 		return func(spec *outbound.SubscriptionSpec) { spec.Headers = nil }, nil
@@ -172,7 +177,7 @@ func headersEdit(field string, value []byte) (edit, error) {
 	return func(spec *outbound.SubscriptionSpec) { spec.Headers = mergeHeaders(spec.Headers, sent) }, err
 }
 
-// created is a new subscription with what its deliveries are signed with.
+// created is a new subscription with its secret.
 type created struct {
 	subscription
 	Secret    string  `json:"secret"`
@@ -196,7 +201,7 @@ func (c *call) createSubscription() error {
 	if err != nil {
 		return err
 	}
-	c.w.Header().Set("Location", "subscriptions/"+s.ID) // beside the request's path, whatever that is mounted under
+	c.w.Header().Set("Location", "subscriptions/"+s.ID) // relative, since the mount's prefix isn't known here
 	signing := c.engine.Signing(s)
 	return c.answer(http.StatusCreated, created{c.subscriptionOf(s), signing.Secret, orNull(signing.PublicKey)})
 }
@@ -221,7 +226,7 @@ func (c *call) listSubscriptions() error {
 	return answerList(c, subs, limit, func(s *outbound.Subscription) string { return s.Key.With(store.SubscriptionPrefix) }, c.subscriptionOf)
 }
 
-// noSubscription says that the one in the path is missing.
+// noSubscription says that the subscription of the path doesn't exist.
 func (c *call) noSubscription(err error) error {
 	return notFound(err, "subscription", c.id, "/subscriptions")
 }
@@ -269,12 +274,11 @@ func (c *call) deleteSubscription() error {
 	return c.noContent()
 }
 
-// secret is what deliveries are signed with, what the receiver verifies them
-// with if that is something else, and until when the secret before it signs too.
+// secret is the signing secret of a subscription.
 type secret struct {
 	Secret          string    `json:"secret"`
-	PublicKey       *string   `json:"public_key"`
-	PreviousExpires timestamp `json:"previous_secret_expires"`
+	PublicKey       *string   `json:"public_key"`              // what the receiver verifies with, if not the secret
+	PreviousExpires timestamp `json:"previous_secret_expires"` // until then, the previous secret signs too
 }
 
 func (c *call) answerSecret(s outbound.Signing) error {
@@ -308,7 +312,7 @@ func (c *call) rotateSecret() error {
 	return c.answerSecret(s)
 }
 
-// maxReason is how many characters a reason may have.
+// maxReason limits the characters of a reason.
 const maxReason = 500
 
 func (c *call) deactivate() error {
@@ -325,7 +329,7 @@ func (c *call) deactivate() error {
 			return invalidField(field, "must be a text of %d characters at most", maxReason)
 		}
 		if given != "" {
-			reason += ": " + given // so that it is never taken for one of ours
+			reason += ": " + given // so that it can't be mistaken for a reason of the engine's
 		}
 		return nil
 	})
