@@ -11,27 +11,29 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// view is what a request sees of the engine: all of it, or what is one tenant's.
-// Handlers go to the engine by it alone, so that this is the one place where an API
-// is confined. What is another tenant's, or nobody's, is for them as if it weren't
-// there.
+// view is the engine as a request sees it: all of it, or only what belongs to one
+// tenant. Handlers use the engine only through a view, so that this is the one
+// place where an API is confined to a tenant. What belongs to another tenant, or to
+// none, is then not found.
 type view struct {
 	engine *outbound.Engine
 	tenant string // "" for all
 }
 
-// tenantOf tells whose request it is where the API is confined, and "" where it
-// isn't.
+// tenantOf returns the tenant that the request is confined to, or "" if the API is
+// for all.
 func (a *api) tenantOf(r *http.Request) (string, error) {
 	if a.tenant == nil {
 		return "", nil
 	}
 	tenant, err := a.tenant(r)
-	if err == nil && tenant == "" { // which would be all of them
+	if err == nil && tenant == "" { // which would mean all tenants
 		err = errors.New("no tenant is given")
 	}
-	if err == nil && outbound.CheckTenant(tenant) != nil {
-		err = fmt.Errorf("%s can't be a tenant: %w", quote(tenant), outbound.CheckTenant(tenant))
+	if err == nil {
+		if err = outbound.CheckTenant(tenant); err != nil {
+			err = fmt.Errorf("%s can't be a tenant: %w", quote(tenant), err)
+		}
 	}
 	if err != nil {
 		return "", refuse(codeNoTenant, "the server can't tell which tenant this request is from: its log says why").because(err)
@@ -39,8 +41,9 @@ func (a *api) tenantOf(r *http.Request) (string, error) {
 	return tenant, nil
 }
 
-// own refuses a tenant that isn't the view's, and puts in the view's for none.
-func (v view) own(tenant *string) error {
+// confineTenant replaces an empty tenant by the view's, and refuses any other. In
+// a view of all tenants it changes nothing.
+func (v view) confineTenant(tenant *string) error {
 	if v.tenant == "" {
 		return nil
 	}
@@ -51,25 +54,26 @@ func (v view) own(tenant *string) error {
 	return nil
 }
 
-// within confines a query.
-func (v view) within(q outbound.Query) (outbound.Query, error) {
+// confine returns the query, confined to what the view sees.
+func (v view) confine(q outbound.Query) (outbound.Query, error) {
 	q.Within = v.tenant
-	return q, v.own(&q.Tenant)
+	return q, v.confineTenant(&q.Tenant)
 }
 
-// confined asks for what a query selects of what the view sees.
-func confined[T any](ctx context.Context, v view, q outbound.Query, ask func(context.Context, outbound.Query) (T, error)) (out T, err error) {
-	if q, err = v.within(q); err != nil {
+// confined calls do with the query, confined to what the view sees.
+func confined[T any](ctx context.Context, v view, q outbound.Query, do func(context.Context, outbound.Query) (T, error)) (out T, err error) {
+	if q, err = v.confine(q); err != nil {
 		return out, err
 	}
-	return ask(ctx, q)
+	return do(ctx, q)
 }
 
 // The server as a whole.
 
 func (v view) MaxPayload() int64 { return v.engine.MaxPayload() }
 
-// Status tells of the server itself only who sees all of it.
+// Status reports whether it is that of the whole server, or only of a tenant's
+// subscriptions.
 func (v view) Status(ctx context.Context) (s outbound.Status, whole bool, err error) {
 	s, err = v.engine.Status(ctx)
 	if v.tenant != "" {
@@ -79,7 +83,7 @@ func (v view) Status(ctx context.Context) (s outbound.Status, whole bool, err er
 }
 
 func (v view) Watch(tenant string) (*outbound.Watch, error) {
-	if err := v.own(&tenant); err != nil {
+	if err := v.confineTenant(&tenant); err != nil {
 		return nil, err
 	}
 	return v.engine.Watch(v.tenant)
@@ -88,7 +92,7 @@ func (v view) Watch(tenant string) (*outbound.Watch, error) {
 // Events.
 
 func (v view) Publish(ctx context.Context, n *outbound.NewEvent) (outbound.Published, error) {
-	if err := v.own(&n.Tenant); err != nil {
+	if err := v.confineTenant(&n.Tenant); err != nil {
 		return outbound.Published{}, err
 	}
 	return v.engine.Publish(ctx, n)
@@ -96,13 +100,13 @@ func (v view) Publish(ctx context.Context, n *outbound.NewEvent) (outbound.Publi
 
 func (v view) PublishAll(ctx context.Context, ns []*outbound.NewEvent) []outbound.Answer {
 	answers := make([]outbound.Answer, len(ns))
-	own := make([]*outbound.NewEvent, 0, len(ns))
+	allowed := make([]*outbound.NewEvent, 0, len(ns))
 	for i, n := range ns {
-		if answers[i].Err = v.own(&n.Tenant); answers[i].Err == nil {
-			own = append(own, n)
+		if answers[i].Err = v.confineTenant(&n.Tenant); answers[i].Err == nil {
+			allowed = append(allowed, n)
 		}
 	}
-	published := v.engine.PublishAll(ctx, own)
+	published := v.engine.PublishAll(ctx, allowed)
 	for i := range answers {
 		if answers[i].Err == nil {
 			answers[i], published = published[0], published[1:]
@@ -116,7 +120,7 @@ func (v view) Events(ctx context.Context, q outbound.Query) ([]*outbound.Event, 
 }
 
 func (v view) Find(ctx context.Context, q outbound.Query, filter string) ([]*outbound.Event, store.ID, error) {
-	q, err := v.within(q)
+	q, err := v.confine(q)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -124,7 +128,7 @@ func (v view) Find(ctx context.Context, q outbound.Query, filter string) ([]*out
 }
 
 func (v view) Event(ctx context.Context, tenant, id string) (*outbound.Event, error) {
-	if err := v.own(&tenant); err != nil {
+	if err := v.confineTenant(&tenant); err != nil {
 		return nil, err
 	}
 	return v.engine.Event(ctx, tenant, id)
@@ -135,15 +139,16 @@ func (v view) DeleteEvent(ctx context.Context, tenant, id string) error {
 	switch {
 	case err != nil:
 		return err
-	case v.tenant != "" && store.Operational(e.Type): // whoever runs the server may have been told, too
+	case v.tenant != "" && store.Operational(e.Type): // it may be for whoever runs the server too
 		return refuse(codeOtherTenant, "event %s is the server's own: it is removed when it is old enough", id)
 	}
 	return v.engine.DeleteEvent(ctx, e)
 }
 
-// DeleteEvents leaves out the server's own, likewise.
+// DeleteEvents leaves out the server's own events if the view is a tenant's, as
+// DeleteEvent refuses them.
 func (v view) DeleteEvents(ctx context.Context, q outbound.Query, filter string) (deleted, pending int, err error) {
-	if q, err = v.within(q); err != nil {
+	if q, err = v.confine(q); err != nil {
 		return 0, 0, err
 	}
 	q.Published = v.tenant != ""
@@ -152,8 +157,8 @@ func (v view) DeleteEvents(ctx context.Context, q outbound.Query, filter string)
 
 // Deliveries.
 
-// delivery returns ErrNotFound for one that isn't seen.
-func (v view) delivery(ctx context.Context, id string) error {
+// checkDelivery returns outbound.ErrNotFound if the view doesn't see the delivery.
+func (v view) checkDelivery(ctx context.Context, id string) error {
 	if v.tenant == "" {
 		return nil
 	}
@@ -168,12 +173,12 @@ func (v view) delivery(ctx context.Context, id string) error {
 	return err
 }
 
-// ofDelivery asks about a delivery that the view sees.
-func ofDelivery[T any](ctx context.Context, v view, id string, ask func(context.Context, string) (T, error)) (out T, err error) {
-	if err := v.delivery(ctx, id); err != nil {
+// withDelivery calls do with the id of a delivery, if the view sees it.
+func withDelivery[T any](ctx context.Context, v view, id string, do func(context.Context, string) (T, error)) (out T, err error) {
+	if err := v.checkDelivery(ctx, id); err != nil {
 		return out, err
 	}
-	return ask(ctx, id)
+	return do(ctx, id)
 }
 
 func (v view) Deliveries(ctx context.Context, q outbound.Query) ([]*outbound.Record, error) {
@@ -181,15 +186,15 @@ func (v view) Deliveries(ctx context.Context, q outbound.Query) ([]*outbound.Rec
 }
 
 func (v view) Delivery(ctx context.Context, id string) (*outbound.Record, error) {
-	return ofDelivery(ctx, v, id, v.engine.Delivery)
+	return withDelivery(ctx, v, id, v.engine.Delivery)
 }
 
 func (v view) Attempts(ctx context.Context, id string) ([]*outbound.Attempt, error) {
-	return ofDelivery(ctx, v, id, v.engine.Attempts)
+	return withDelivery(ctx, v, id, v.engine.Attempts)
 }
 
 func (v view) Redeliver(ctx context.Context, id string) (*outbound.Record, error) {
-	return ofDelivery(ctx, v, id, v.engine.Redeliver)
+	return withDelivery(ctx, v, id, v.engine.Redeliver)
 }
 
 func (v view) RedeliverAttempt(ctx context.Context, id string) (*outbound.Record, error) {
@@ -201,7 +206,7 @@ func (v view) RedeliverAttempt(ctx context.Context, id string) (*outbound.Record
 }
 
 func (v view) Cancel(ctx context.Context, id string) (*outbound.Record, error) {
-	return ofDelivery(ctx, v, id, v.engine.Cancel)
+	return withDelivery(ctx, v, id, v.engine.Cancel)
 }
 
 func (v view) RedeliverDead(ctx context.Context, q outbound.Query) (int, error) {
@@ -218,8 +223,9 @@ func (v view) DeleteDead(ctx context.Context, q outbound.Query) (int, error) {
 
 // Subscriptions.
 
-// subscription is as delivery.
-func (v view) subscription(id string) error {
+// checkSubscription returns outbound.ErrNotFound if the view doesn't see the
+// subscription.
+func (v view) checkSubscription(id string) error {
 	if v.tenant == "" {
 		return nil
 	}
@@ -230,26 +236,26 @@ func (v view) subscription(id string) error {
 	return err
 }
 
-// maxOwn is how many subscriptions a tenant may have before it can make no more
-// itself: each takes memory.
-const maxOwn = 200
+// maxSubscriptions is how many subscriptions a tenant may have before its own API
+// refuses to create more: each of them takes memory.
+const maxSubscriptions = 200
 
 func (v view) CreateSubscription(ctx context.Context, spec outbound.SubscriptionSpec) (*outbound.Subscription, error) {
-	if err := v.own(&spec.Tenant); err != nil {
+	if err := v.confineTenant(&spec.Tenant); err != nil {
 		return nil, err
 	}
-	if v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxOwn)) == maxOwn {
-		return nil, refuse(codeConflict, "there are %d subscriptions, which is the most that a tenant can have here: delete one that is not needed", maxOwn)
+	if v.tenant != "" && len(v.engine.Subscriptions(v.tenant, 0, maxSubscriptions)) == maxSubscriptions {
+		return nil, refuse(codeConflict, "there are %d subscriptions, which is the most that a tenant can have here: delete one that is not needed", maxSubscriptions)
 	}
-	if err := v.patient(spec.Timeout, 0); err != nil {
+	if err := v.checkTimeout(spec.Timeout, 0); err != nil {
 		return nil, err
 	}
 	return v.engine.CreateSubscription(ctx, spec)
 }
 
-// patient refuses a tenant more time for attempts than the server gives, or than a
-// subscription has had before: those that hang keep others waiting.
-func (v view) patient(timeout, before time.Duration) error {
+// checkTimeout refuses a tenant a longer timeout than the server's, or than the
+// subscription had before: attempts that hang keep others waiting.
+func (v view) checkTimeout(timeout, before time.Duration) error {
 	if most := max(v.engine.Timeout(), before); v.tenant != "" && timeout > most {
 		return invalidField("timeout", "must be at most %v here, since attempts that hang keep others waiting", most)
 	}
@@ -257,21 +263,21 @@ func (v view) patient(timeout, before time.Duration) error {
 }
 
 func (v view) Subscriptions(tenant string, after store.ID, limit int) ([]*outbound.Subscription, error) {
-	if err := v.own(&tenant); err != nil {
+	if err := v.confineTenant(&tenant); err != nil {
 		return nil, err
 	}
 	return v.engine.Subscriptions(tenant, after, limit), nil
 }
 
 func (v view) Subscription(id string) (*outbound.Subscription, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return nil, err
 	}
 	return v.engine.Subscription(id)
 }
 
 func (v view) UpdateSubscription(ctx context.Context, id string, edit func(*outbound.SubscriptionSpec) error) (*outbound.Subscription, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return nil, err
 	}
 	return v.engine.UpdateSubscription(ctx, id, func(spec *outbound.SubscriptionSpec) error {
@@ -279,60 +285,61 @@ func (v view) UpdateSubscription(ctx context.Context, id string, edit func(*outb
 		if err := edit(spec); err != nil {
 			return err
 		}
-		return v.patient(spec.Timeout, before)
+		return v.checkTimeout(spec.Timeout, before)
 	})
 }
 
 func (v view) DeleteSubscription(ctx context.Context, id string) error {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return err
 	}
 	return v.engine.DeleteSubscription(ctx, id)
 }
 
-// Signing takes what the others return.
+// Signing needs no check: only subscriptions that the view sees get here.
 func (v view) Signing(s *outbound.Subscription) outbound.Signing { return v.engine.Signing(s) }
 
 func (v view) RotateSecret(ctx context.Context, id, secret string) (outbound.Signing, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return outbound.Signing{}, err
 	}
 	return v.engine.RotateSecret(ctx, id, secret)
 }
 
 func (v view) Activate(ctx context.Context, id string) (*outbound.Subscription, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return nil, err
 	}
 	return v.engine.Activate(ctx, id)
 }
 
 func (v view) Deactivate(ctx context.Context, id, reason string) (*outbound.Subscription, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return nil, err
 	}
 	return v.engine.Deactivate(ctx, id, reason)
 }
 
 func (v view) Test(ctx context.Context, id string, n *outbound.NewEvent) (*outbound.Record, error) {
-	if err := v.subscription(id); err != nil {
+	if err := v.checkSubscription(id); err != nil {
 		return nil, err
 	}
 	return v.engine.Test(ctx, id, n)
 }
 
 func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, error) {
-	q, err := v.within(q)
-	if err == nil {
-		err = v.subscription(id)
-	}
+	q, err := v.confine(q)
 	if err != nil {
+		return 0, err
+	}
+	if err := v.checkSubscription(id); err != nil {
 		return 0, err
 	}
 	return v.engine.Replay(ctx, id, q)
 }
 
-// DeleteTenant is not for tenants: what the server tells of them goes too.
+// DeleteTenant is refused to tenants, because it also deletes the server's own
+// events about them.
 func (v view) DeleteTenant(ctx context.Context, tenant string) (outbound.DeletedTenant, error) {
 	if v.tenant != "" {
 		return outbound.DeletedTenant{}, refuse(codeOtherTenant, "tenants are deleted by whoever runs this server")
@@ -340,7 +347,7 @@ func (v view) DeleteTenant(ctx context.Context, tenant string) (outbound.Deleted
 	return v.engine.DeleteTenant(ctx, tenant)
 }
 
-// The catalogue, which is everybody's.
+// The catalogue, which all tenants share and only an API for all of them changes.
 
 func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {
 	return v.engine.EventTypes(ctx)
@@ -348,18 +355,18 @@ func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {
 
 func (v view) PutEventType(ctx context.Context, t outbound.EventType) (added bool, err error) {
 	if v.tenant != "" {
-		return false, notTheirs()
+		return false, sharedCatalogue()
 	}
 	return v.engine.PutEventType(ctx, t)
 }
 
 func (v view) DeleteEventType(ctx context.Context, name string) error {
 	if v.tenant != "" {
-		return notTheirs()
+		return sharedCatalogue()
 	}
 	return v.engine.DeleteEventType(ctx, name)
 }
 
-func notTheirs() error {
+func sharedCatalogue() error {
 	return refuse(codeOtherTenant, "event types are the same for every tenant: whoever runs this server changes them")
 }
