@@ -31,9 +31,9 @@ func TestParseEventRefuses(t *testing.T) {
 	for _, c := range []struct{ body, code, field, detail string }{
 		{``, codeInvalidJSON, "", "the body is empty: send a JSON object"},
 		{" \n", codeInvalidJSON, "", "the body is empty: send a JSON object"},
-		{`[]`, codeInvalidJSON, "", "the body is not valid JSON: there is '[' where an object, as in {…}, should be at line 1, column 1 (byte 0)"},
-		{`{"event_type":"a","payload":1} x`, codeInvalidJSON, "", "the body is not valid JSON: there is 'x' where the end should be at line 1, column 32 (byte 31)"},
-		{`{"event_type":"a","payload":{]}`, codeInvalidJSON, "", "the body is not valid JSON: there is ']' where a name in double quotes should be at line 1, column 30 (byte 29)"},
+		{`[]`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 1 (byte 0): expected an object, as in {…}, found '['"},
+		{`{"event_type":"a","payload":1} x`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 32 (byte 31): expected the end, found 'x'"},
+		{`{"event_type":"a","payload":{]}`, codeInvalidJSON, "", "the body is not valid JSON: line 1, column 30 (byte 29): expected a name in double quotes, found ']'"},
 		{`{"event_type":"a"}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
 		{`{}`, codeMissingField, "payload", "payload is missing: it may be any JSON value, also null"},
 		{`{"eventType":"a","payload":1}`, codeUnknownField, "eventType", `there is no field "eventType" here: use event_type, payload, event_id, tenant, headers`},

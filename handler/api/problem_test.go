@@ -32,7 +32,7 @@ func TestProblemOf(t *testing.T) {
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrDamaged), 503, codeUnavailable, "", "1", "try again", true},
 		{fmt.Errorf("waiting: %w", context.Canceled), 503, codeUnavailable, "", "1", "send it again", false},
 		{errors.New("/secret/path is gone"), 500, codeInternal, "", "", "log", true},
-		{&syntaxError{data: []byte("\n\nx"), pos: 2, what: "there is an x"}, 400, codeInvalidJSON, "", "", "line 3, column 1 (byte 2)", false},
+		{&syntaxError{data: []byte("\n\nx"), pos: 2, msg: "there is an x"}, 400, codeInvalidJSON, "", "", "line 3, column 1 (byte 2)", false},
 		{broken(&http.MaxBytesError{Limit: 1 << 20}), 413, codeTooLarge, "", "", "1 MiB", false},
 		{broken(errors.New("reset")), 400, codeIncomplete, "", "", "send it again", false},
 		{broken(fmt.Errorf("reading: %w", os.ErrDeadlineExceeded)), 408, codeTooSlow, "", "", "send it again", false},

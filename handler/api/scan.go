@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON text once: it checks the grammar of RFC 8259 and tells
-// where values begin and end, without making anything of them. So a payload
-// is found, judged and left as it is.
+// scanner reads JSON text in one pass: it checks the grammar of RFC 8259 and finds
+// where values begin and end, without decoding them. So a payload is found and
+// validated, and stays as it is.
 type scanner struct {
 	data []byte
 	pos  int
@@ -19,38 +19,39 @@ type scanner struct {
 // commonly stop at a thousand.
 const maxDepth = 1000
 
-// syntaxError says where a text stops being JSON, and why.
+// syntaxError says where and why a text is not JSON.
 type syntaxError struct {
 	data []byte
 	pos  int
-	what string
+	msg  string
 }
 
-// Error names the place as an editor does, and as a program does.
+// Error gives the position as an editor counts, from 1, and as a program does.
 func (e *syntaxError) Error() string {
 	before := e.data[:e.pos]
 	line := bytes.Count(before, []byte{'\n'}) + 1
 	column := e.pos - bytes.LastIndexByte(before, '\n')
-	return fmt.Sprintf("%s at line %d, column %d (byte %d)", e.what, line, column, e.pos)
+	return fmt.Sprintf("line %d, column %d (byte %d): %s", line, column, e.pos, e.msg)
 }
 
 func (s *scanner) fail(format string, args ...any) error {
-	return &syntaxError{data: s.data, pos: s.pos, what: fmt.Sprintf(format, args...)}
+	return &syntaxError{data: s.data, pos: s.pos, msg: fmt.Sprintf(format, args...)}
 }
 
-// unexpected describes what stands at pos instead of what was wanted.
-func (s *scanner) unexpected(wanted string) error {
-	if s.pos >= len(s.data) {
-		return s.fail("it ends where %s should be", wanted)
+// unexpected says what is at pos instead of what was expected.
+func (s *scanner) unexpected(expected string) error {
+	found := "the end"
+	if s.pos < len(s.data) {
+		r, _ := utf8.DecodeRune(s.data[s.pos:])
+		found = strconv.QuoteRune(r)
 	}
-	r, _ := utf8.DecodeRune(s.data[s.pos:])
-	return s.fail("there is %s where %s should be", strconv.QuoteRune(r), wanted)
+	return s.fail("expected %s, found %s", expected, found)
 }
 
-// checkText refuses what is no UTF-8, before the scanner sees it.
+// checkText refuses text that isn't UTF-8, which the scanner doesn't check.
 func checkText(data []byte) error {
 	if bytes.HasPrefix(data, []byte("\xef\xbb\xbf")) {
-		return &syntaxError{data: data, what: "it begins with a byte order mark, which has no place in JSON,"}
+		return &syntaxError{data: data, msg: "it begins with a byte order mark, which JSON does not allow"}
 	}
 	if utf8.Valid(data) {
 		return nil
@@ -59,13 +60,13 @@ func checkText(data []byte) error {
 	for {
 		r, n := utf8.DecodeRune(data[pos:])
 		if r == utf8.RuneError && n == 1 {
-			return &syntaxError{data: data, pos: pos, what: "it is not UTF-8"}
+			return &syntaxError{data: data, pos: pos, msg: "it is not UTF-8"}
 		}
 		pos += n
 	}
 }
 
-// peek is the byte at pos, and 0 at the end: no token begins with it.
+// peek returns the byte at pos, or 0, with which no token begins, at the end.
 func (s *scanner) peek() byte {
 	if s.pos < len(s.data) {
 		return s.data[s.pos]
@@ -84,7 +85,7 @@ func (s *scanner) space() {
 	}
 }
 
-// end makes sure that nothing follows.
+// end returns an error if anything but white space follows.
 func (s *scanner) end() error {
 	s.space()
 	if s.pos < len(s.data) {
@@ -93,12 +94,12 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// members calls visit for each member of the object that stands at pos, with
-// its name as written between the quotes, and with the value's bytes.
+// members calls visit for each member of the object at pos, with the name as it is
+// written between the quotes, and with the value's bytes.
 func (s *scanner) members(visit func(name, value []byte) error) error {
 	s.space()
 	if s.peek() != '{' {
-		return s.unexpected("an object, as in {…},")
+		return s.unexpected("an object, as in {…}")
 	}
 	s.pos++
 	if s.space(); s.peek() == '}' {
@@ -131,7 +132,7 @@ func (s *scanner) members(visit func(name, value []byte) error) error {
 	}
 }
 
-// name reads a member's name and the colon.
+// name reads a member's name, and the colon after it.
 func (s *scanner) name() ([]byte, error) {
 	s.space()
 	if s.peek() != '"' {
@@ -149,9 +150,9 @@ func (s *scanner) name() ([]byte, error) {
 	return name, nil
 }
 
-// nesting remembers for each open array or object which of the two it is.
+// nesting is a stack of the open arrays and objects.
 type nesting struct {
-	objects [(maxDepth + 63) / 64]uint64
+	objects [(maxDepth + 63) / 64]uint64 // a bit for each level: set for an object
 	depth   int
 }
 
@@ -170,8 +171,8 @@ func (n *nesting) inObject() bool {
 	return n.objects[d/64]&(1<<(d%64)) != 0
 }
 
-// value passes over one value. It is a loop and no recursion, so that a deep
-// nesting costs a bit a level.
+// value skips one value. It is a loop instead of a recursion, so that nesting
+// costs one bit a level.
 func (s *scanner) value() error {
 	var open nesting
 	for {
@@ -184,7 +185,7 @@ func (s *scanner) value() error {
 			open.push(c == '{')
 			s.pos++
 			s.space()
-			if s.peek() != c+2 { // '}' and ']' come two after their openers
+			if s.peek() != c+2 { // in ASCII, '}' and ']' are two after '{' and '['
 				if c == '{' {
 					if _, err := s.name(); err != nil {
 						return err
@@ -207,8 +208,8 @@ func (s *scanner) value() error {
 	}
 }
 
-// close follows a value, or an opener with nothing in it: it passes over the
-// closers and the comma that follow. It reports whether a value is next.
+// close skips the closing brackets and the comma after a value, or after the
+// opening bracket of an empty array or object. It reports whether a value is next.
 func (s *scanner) close(open *nesting) (more bool, err error) {
 	for open.depth > 0 {
 		s.space()
@@ -232,7 +233,7 @@ func (s *scanner) close(open *nesting) (more bool, err error) {
 	return false, nil
 }
 
-// scalar passes over a value that isn't an array or object and begins with c.
+// scalar skips a value that is neither an array nor an object, and begins with c.
 func (s *scanner) scalar(c byte) error {
 	switch c {
 	case '"':
@@ -275,7 +276,7 @@ func (s *scanner) number() error {
 		s.pos++
 	}
 	if s.peek() == '0' {
-		s.pos++ // nothing may follow it but a fraction or an exponent
+		s.pos++ // only a fraction or an exponent may follow it
 	} else if err := s.digits(); err != nil {
 		return err
 	}
@@ -295,7 +296,7 @@ func (s *scanner) number() error {
 	return nil
 }
 
-// text passes over a string.
+// text skips a string.
 func (s *scanner) text() error {
 	s.pos++
 	for s.pos < len(s.data) {
@@ -308,7 +309,7 @@ func (s *scanner) text() error {
 				return err
 			}
 		case c < ' ':
-			return s.fail("a string has a control character, which must be escaped,")
+			return s.fail("a string has a control character that is not escaped")
 		default:
 			s.pos++
 		}

@@ -21,37 +21,37 @@ func scan(text string) error {
 
 func TestScannerSaysWhere(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                        "it ends where a value should be at line 1, column 1 (byte 0)",
-		"[1,\n 2,\n  x]":          "there is 'x' where a value should be at line 3, column 3 (byte 10)",
-		"[1,]":                    "there is ']' where a value should be at line 1, column 4 (byte 3)",
-		"[1 2]":                   `there is '2' where "," or "]" should be at line 1, column 4 (byte 3)`,
-		"[1}":                     `there is '}' where "," or "]" should be at line 1, column 3 (byte 2)`,
-		`{"a":1]`:                 `there is ']' where "," or "}" should be at line 1, column 7 (byte 6)`,
-		`{"a":1,}`:                "there is '}' where a name in double quotes should be at line 1, column 8 (byte 7)",
-		`{"a" 1}`:                 `there is '1' where ":" should be at line 1, column 6 (byte 5)`,
-		`{a:1}`:                   "there is 'a' where a name in double quotes should be at line 1, column 2 (byte 1)",
-		`{'a':1}`:                 `there is '\'' where a name in double quotes should be at line 1, column 2 (byte 1)`,
-		"{":                       "it ends where a name in double quotes should be at line 1, column 2 (byte 1)",
-		`[`:                       "it ends where a value should be at line 1, column 2 (byte 1)",
-		`["a`:                     "it ends inside a string at line 1, column 4 (byte 3)",
-		`"\`:                      `it ends where one of "\/bfnrtu after a backslash should be at line 1, column 3 (byte 2)`,
-		`"\x"`:                    `there is 'x' where one of "\/bfnrtu after a backslash should be at line 1, column 3 (byte 2)`,
-		`"\u12g4"`:                "there is 'g' where a hexadecimal digit should be at line 1, column 6 (byte 5)",
-		"\"a\nb\"":                "a string has a control character, which must be escaped, at line 1, column 3 (byte 2)",
-		"01":                      "there is '1' where the end should be at line 1, column 2 (byte 1)",
-		"1.":                      "it ends where a digit should be at line 1, column 3 (byte 2)",
-		"1e+":                     "it ends where a digit should be at line 1, column 4 (byte 3)",
-		"-":                       "it ends where a digit should be at line 1, column 2 (byte 1)",
-		"+1":                      "there is '+' where a value should be at line 1, column 1 (byte 0)",
-		"NaN":                     "there is 'N' where a value should be at line 1, column 1 (byte 0)",
-		"nul":                     "there is 'n' where a value should be at line 1, column 1 (byte 0)",
-		"{} {}":                   "there is '{' where the end should be at line 1, column 4 (byte 3)",
-		"1 // two":                "there is '/' where the end should be at line 1, column 3 (byte 2)",
-		"\ufeff1":                 "it begins with a byte order mark, which has no place in JSON, at line 1, column 1 (byte 0)",
-		"\"é\xff\"":               "it is not UTF-8 at line 1, column 4 (byte 3)",
-		"\"\xed\xa0\x80\"":        "it is not UTF-8 at line 1, column 2 (byte 1)",
-		"[\x00]":                  `there is '\x00' where a value should be at line 1, column 2 (byte 1)`,
-		strings.Repeat("[", 1001): "arrays and objects are nested more than 1000 deep at line 1, column 1001 (byte 1000)",
+		"":                        "line 1, column 1 (byte 0): expected a value, found the end",
+		"[1,\n 2,\n  x]":          "line 3, column 3 (byte 10): expected a value, found 'x'",
+		"[1,]":                    "line 1, column 4 (byte 3): expected a value, found ']'",
+		"[1 2]":                   `line 1, column 4 (byte 3): expected "," or "]", found '2'`,
+		"[1}":                     `line 1, column 3 (byte 2): expected "," or "]", found '}'`,
+		`{"a":1]`:                 `line 1, column 7 (byte 6): expected "," or "}", found ']'`,
+		`{"a":1,}`:                "line 1, column 8 (byte 7): expected a name in double quotes, found '}'",
+		`{"a" 1}`:                 `line 1, column 6 (byte 5): expected ":", found '1'`,
+		`{a:1}`:                   "line 1, column 2 (byte 1): expected a name in double quotes, found 'a'",
+		`{'a':1}`:                 `line 1, column 2 (byte 1): expected a name in double quotes, found '\''`,
+		"{":                       "line 1, column 2 (byte 1): expected a name in double quotes, found the end",
+		`[`:                       "line 1, column 2 (byte 1): expected a value, found the end",
+		`["a`:                     "line 1, column 4 (byte 3): it ends inside a string",
+		`"\`:                      `line 1, column 3 (byte 2): expected one of "\/bfnrtu after a backslash, found the end`,
+		`"\x"`:                    `line 1, column 3 (byte 2): expected one of "\/bfnrtu after a backslash, found 'x'`,
+		`"\u12g4"`:                "line 1, column 6 (byte 5): expected a hexadecimal digit, found 'g'",
+		"\"a\nb\"":                "line 1, column 3 (byte 2): a string has a control character that is not escaped",
+		"01":                      "line 1, column 2 (byte 1): expected the end, found '1'",
+		"1.":                      "line 1, column 3 (byte 2): expected a digit, found the end",
+		"1e+":                     "line 1, column 4 (byte 3): expected a digit, found the end",
+		"-":                       "line 1, column 2 (byte 1): expected a digit, found the end",
+		"+1":                      "line 1, column 1 (byte 0): expected a value, found '+'",
+		"NaN":                     "line 1, column 1 (byte 0): expected a value, found 'N'",
+		"nul":                     "line 1, column 1 (byte 0): expected a value, found 'n'",
+		"{} {}":                   "line 1, column 4 (byte 3): expected the end, found '{'",
+		"1 // two":                "line 1, column 3 (byte 2): expected the end, found '/'",
+		"\ufeff1":                 "line 1, column 1 (byte 0): it begins with a byte order mark, which JSON does not allow",
+		"\"é\xff\"":               "line 1, column 4 (byte 3): it is not UTF-8",
+		"\"\xed\xa0\x80\"":        "line 1, column 2 (byte 1): it is not UTF-8",
+		"[\x00]":                  `line 1, column 2 (byte 1): expected a value, found '\x00'`,
+		strings.Repeat("[", 1001): "line 1, column 1001 (byte 1000): arrays and objects are nested more than 1000 deep",
 	} {
 		if err := scan(text); err == nil || err.Error() != want {
 			t.Errorf("%.20q: %v", text, err)
@@ -75,7 +75,7 @@ func TestScannerTakesJSON(t *testing.T) {
 // tooDeep tells a text that only our limit forbids.
 func tooDeep(err error) bool {
 	var e *syntaxError
-	return errors.As(err, &e) && strings.Contains(e.what, "nested")
+	return errors.As(err, &e) && strings.Contains(e.msg, "nested")
 }
 
 func FuzzScanner(f *testing.F) {
