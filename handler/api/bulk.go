@@ -7,9 +7,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// selected reads which of many things something is done to, by filters, which stand
-// in the query or in the body; or that it is done to all of them.
-func (c *call) selected(which string, filters []string) (sent query, q outbound.Query, err error) {
+// selected reads which events or dead letters a bulk operation is for: filters, or
+// "all", in the query or in the body. Errors name them as in "dead letters to
+// delete".
+func (c *call) selected(things string, filters []string) (sent query, q outbound.Query, err error) {
 	known := withAll(filters)
 	if sent, err = c.query(known...); err != nil {
 		return nil, q, err
@@ -20,7 +21,7 @@ func (c *call) selected(which string, filters []string) (sent query, q outbound.
 		code = codeInvalidField
 		sent, all, err = c.filtersInBody(known)
 	case c.r.ContentLength != 0:
-		err = refuse(code, "there is a query and a body: say in one of them which %s", which)
+		err = refuse(code, "there is a query and a body: say in one of them which %s", things)
 	default:
 		all, err = sent.flag("all")
 	}
@@ -31,16 +32,16 @@ func (c *call) selected(which string, filters []string) (sent query, q outbound.
 	if q, err = sent.filter(code); err != nil {
 		return nil, q, err
 	}
-	if all == (len(sent) > 0) {
-		return nil, q, refuse(code, `say which %s, by %s; or all of them, by {"all": true} and nothing else`, which, strings.Join(filters, ", ")).at("all")
+	if filtered := len(sent) > 0; filtered == all { // neither, or both
+		return nil, q, refuse(code, `say which %s, by %s; or all of them, by {"all": true} and nothing else`, things, strings.Join(filters, ", ")).at("all")
 	}
 	return sent, q, nil
 }
 
-// withAll are the fields that say which.
+// withAll returns the fields of a bulk operation that takes the filters.
 func withAll(filters []string) []string { return slices.Concat(filters, []string{"all"}) }
 
-// filtersInBody reads the filters from a JSON object.
+// filtersInBody reads the filters, and "all", from the body.
 func (c *call) filtersInBody(known []string) (sent query, all bool, err error) {
 	sent = query{}
 	err = c.optionalObject(known, func(field string, value []byte) error {

@@ -12,24 +12,23 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// deadLetter is a delivery that was given up, as answers show it: what failed,
-// where and why.
+// deadLetter is a delivery that was given up, as answers show it.
 type deadLetter struct {
 	DeliveryID     string    `json:"delivery_id"`
-	AttemptID      *string   `json:"attempt_id"` // of the last one; null where there was none
+	AttemptID      *string   `json:"attempt_id"` // of the last attempt; null if there was none
 	EventID        string    `json:"event_id"`
 	EventType      string    `json:"event_type"`
 	Tenant         *string   `json:"tenant"`
 	SubscriptionID string    `json:"subscription_id"`
 	URL            string    `json:"url"`
 	Reason         string    `json:"reason"`
-	ErrorMessage   string    `json:"error_message"` // of the last attempt; the reason where there was none
+	ErrorMessage   string    `json:"error_message"` // of the last attempt; the reason if there was none
 	Class          *string   `json:"class"`
 	Status         *int      `json:"status"`
 	Attempts       int       `json:"attempts"`
 	CreatedAt      timestamp `json:"created_at"`
 	FailedAt       timestamp `json:"failed_at"`
-	ContentType    string    `json:"content_type,omitempty"` // with the payload
+	ContentType    string    `json:"content_type,omitempty"` // only with the payload
 }
 
 func deadLetterOf(r *outbound.Record) deadLetter {
@@ -48,7 +47,7 @@ func deadLetterOf(r *outbound.Record) deadLetter {
 	return d
 }
 
-// encodeDeadLetter writes one, with its payload where it was asked for.
+// encodeDeadLetter returns a dead letter in JSON, with or without its payload.
 func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
 	d := deadLetterOf(r)
 	if !payload {
@@ -61,13 +60,13 @@ func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
 	return withPayload(object, r.ContentType, r.Payload)
 }
 
-// DeadLetter is what a list of dead letters shows of one, as a line of JSON.
+// DeadLetter returns a dead letter as a line of JSON, as in a list of them.
 func DeadLetter(r *outbound.Record) ([]byte, error) { return encodeDeadLetter(r, false) }
 
-// payloadPage bounds the payloads that a page holds in memory together.
+// payloadPage limits the memory for all payloads of a page, in bytes.
 const payloadPage = 16 << 20
 
-// deadLetterQuery reads the query of a list of dead letters.
+// deadLetterQuery reads the parameters of a list of dead letters.
 func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
 	sent, err := c.query(deadLetterParameters...)
 	if err != nil {
@@ -83,7 +82,7 @@ func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
 	}
 	if c.wantsLines() {
 		if _, ok := sent["limit"]; ok {
-			return q, 0, refuse(codeInvalidParameter, "limit has no meaning for %s, which has all of them: remove it, or ask for %s", typeNDJSON, typeJSON).at("limit")
+			return q, 0, refuse(codeInvalidParameter, "limit has no meaning for %s, which lists all of them: remove it, or ask for %s", typeNDJSON, typeJSON).at("limit")
 		}
 		limit = maxLimit
 	}
@@ -94,7 +93,7 @@ func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
 	return q, limit, nil
 }
 
-// wantsLines tells whether the caller accepts JSON lines.
+// wantsLines reports whether the caller accepts application/x-ndjson.
 func (c *call) wantsLines() bool {
 	for _, accepted := range c.r.Header["Accept"] {
 		for one := range strings.SplitSeq(accepted, ",") {
@@ -123,7 +122,7 @@ func (c *call) listDeadLetters() error {
 		return err
 	}
 	page, next := cut(records, limit, recordCursor)
-	body := []byte(`{"data":[`)
+	body := []byte(`{"data":[`) // by hand, since an encoder would change the payloads' white space
 	for i, r := range page {
 		object, err := encodeDeadLetter(r, q.Payload)
 		if err != nil {
@@ -138,37 +137,40 @@ func (c *call) listDeadLetters() error {
 	if err != nil {
 		return err
 	}
-	body = append(append(append(body, `],"next_cursor":`...), cursor...), "}\n"...)
-	writeBody(c.w, http.StatusOK, typeJSON, body)
+	body = append(body, `],"next_cursor":`...)
+	body = append(body, cursor...)
+	writeBody(c.w, http.StatusOK, typeJSON, append(body, "}\n"...))
 	return nil
 }
 
-// streamDeadLetters writes all of them, a line each, a page at a time. An
-// error on the way breaks the connection, so that nobody takes the part for
-// the whole.
+// streamDeadLetters writes all dead letters, one per line, a page at a time. An
+// error after the first page aborts the connection, so that nobody mistakes a part
+// for the whole.
 func (c *call) streamDeadLetters(q outbound.Query, limit int) error {
 	control := http.NewResponseController(c.w)
 	for begun := false; ; begun = true {
 		lines, next, err := c.deadLetterLines(q, limit)
-		switch {
-		case err != nil && !begun:
-			return err
-		case err != nil:
+		if err != nil && begun {
 			c.report(c.r, problemOf(err))
 			panic(http.ErrAbortHandler)
-		case !begun:
+		}
+		if err != nil {
+			return err
+		}
+		if !begun {
 			setHeaders(c.w.Header(), typeNDJSON)
 			c.w.WriteHeader(http.StatusOK)
 		}
 		if _, err := c.w.Write(lines); err != nil || next == 0 {
 			return nil
 		}
-		_ = control.Flush() // where it can't be, it comes later
+		_ = control.Flush() // if that isn't supported, the lines are sent later
 		q.Before = next
 	}
 }
 
-// deadLetterLines returns a page of lines, and where the next page begins.
+// deadLetterLines returns a page of lines, and the id before which the next page
+// begins, or 0 if this is the last one.
 func (c *call) deadLetterLines(q outbound.Query, limit int) (lines []byte, next store.ID, err error) {
 	records, err := c.engine.Deliveries(c.r.Context(), q)
 	if err != nil {
@@ -192,7 +194,7 @@ func (c *call) deadLetterLines(q outbound.Query, limit int) (lines []byte, next 
 	return lines, next, nil
 }
 
-// deadLetter returns the one that the path names.
+// deadLetter returns the dead letter of the path.
 func (c *call) deadLetter() (*outbound.Record, error) {
 	r, err := c.engine.Delivery(c.r.Context(), c.id)
 	if err != nil {
@@ -230,12 +232,12 @@ func (c *call) redeliverDeadLetter() error {
 	return c.redeliver()
 }
 
-// redeliverDeadLetters queues those that match the filters.
+// redeliverDeadLetters queues the dead letters that match the filters.
 func (c *call) redeliverDeadLetters() error {
 	return c.changeDeadLetters("redeliver", "redelivered", c.engine.RedeliverDead)
 }
 
-// deleteDeadLetters deletes those that match the filters.
+// deleteDeadLetters deletes the dead letters that match the filters.
 func (c *call) deleteDeadLetters() error {
 	return c.changeDeadLetters("delete", "deleted", c.engine.DeleteDead)
 }
@@ -254,8 +256,8 @@ func (c *call) deleteDeadLetter() error {
 	return c.noContent()
 }
 
-// changeDeadLetters does something to those that match the filters, and answers
-// to how many.
+// changeDeadLetters calls change with the filters, and answers with the number of
+// dead letters that it changed, as the field done.
 func (c *call) changeDeadLetters(verb, done string, change func(context.Context, outbound.Query) (int, error)) error {
 	_, q, err := c.selected("dead letters to "+verb, deadLetterFilters)
 	if err != nil {

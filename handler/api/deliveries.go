@@ -22,20 +22,20 @@ type delivery struct {
 	State          string         `json:"state"`
 	Reason         *string        `json:"reason"` // why it is dead
 	Attempts       int            `json:"attempts"`
-	Held           bool           `json:"held"` // until its subscription is active
+	Held           bool           `json:"held"` // its subscription is inactive
 	NextAttemptAt  timestamp      `json:"next_attempt_at"`
 	CreatedAt      timestamp      `json:"created_at"`
 	LastAttempt    *attemptResult `json:"last_attempt"`
 }
 
-// attemptResult is what came of an attempt.
+// attemptResult is the outcome of an attempt.
 type attemptResult struct {
 	AttemptID    string    `json:"attempt_id"`
 	Number       int       `json:"number"`
 	At           timestamp `json:"at"`
 	LatencyMS    int64     `json:"latency_ms"`
-	Status       *int      `json:"status"` // null where there was no answer
-	Class        *string   `json:"class"`  // null where it succeeded
+	Status       *int      `json:"status"` // null if there was no answer
+	Class        *string   `json:"class"`  // null if it succeeded
 	ErrorMessage *string   `json:"error_message"`
 }
 
@@ -43,9 +43,9 @@ type attemptResult struct {
 type attempt struct {
 	attemptResult
 	DeliveryID      string            `json:"delivery_id"`
-	URL             *string           `json:"url"` // null where it wasn't recorded yet
+	URL             *string           `json:"url"` // null if made before this was recorded
 	ResponseBody    *string           `json:"response_body"`
-	ResponseBase64  *string           `json:"response_body_base64"` // where the body isn't text
+	ResponseBase64  *string           `json:"response_body_base64"` // instead, if the body isn't text
 	ResponseHeaders map[string]string `json:"response_headers"`
 	TraceID         *string           `json:"trace_id"`
 }
@@ -89,7 +89,8 @@ func attemptOf(a *outbound.Attempt, deliveryID string) attempt {
 	return out
 }
 
-// startOfText reads UTF-8 that may have been cut inside its last character.
+// startOfText returns b, without an incomplete character at its end: b is the start
+// of a longer text. It reports whether it is UTF-8.
 func startOfText(b []byte) (string, bool) {
 	for i := len(b) - 1; i >= 0 && i > len(b)-utf8.UTFMax; i-- {
 		if utf8.RuneStart(b[i]) {
@@ -133,9 +134,10 @@ func (c *call) showDelivery() error {
 
 func noDelivery(err error, id string) error { return notFound(err, "delivery", id, "/deliveries") }
 
-// listAttempts pages through what the engine gives as a whole: a delivery has
-// few attempts, unless somebody redelivers it without end. Their ids are no order:
-// several nodes may have made them.
+// listAttempts reads all attempts of the delivery and returns a page of them: there
+// are few, unless somebody redelivers it endlessly. The cursor is a position among
+// them and not a lower bound: different nodes may have made their ids, so these are
+// in no order.
 func (c *call) listAttempts() error {
 	sent, err := c.query(pageParameters...)
 	if err != nil {
@@ -158,18 +160,19 @@ func (c *call) listAttempts() error {
 	return answerList(c, attempts[last+1:], limit, cursor, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
 }
 
-// redeliver queues a delivery at once.
-func (c *call) redeliver() error { return c.change(http.StatusAccepted, c.engine.Redeliver) }
+// redeliver queues a delivery again, due at once.
+func (c *call) redeliver() error { return c.changeDelivery(http.StatusAccepted, c.engine.Redeliver) }
 
-// cancel gives up a delivery that waits.
-func (c *call) cancel() error { return c.change(http.StatusOK, c.engine.Cancel) }
+// cancel makes a pending delivery a dead letter.
+func (c *call) cancel() error { return c.changeDelivery(http.StatusOK, c.engine.Cancel) }
 
-// change has the engine change a delivery, and answers with what it is then.
-func (c *call) change(status int, by func(context.Context, string) (*outbound.Record, error)) error {
+// changeDelivery calls change with the delivery of the path, and answers with the
+// changed delivery.
+func (c *call) changeDelivery(status int, change func(context.Context, string) (*outbound.Record, error)) error {
 	if err := c.noArguments(); err != nil {
 		return err
 	}
-	r, err := by(c.r.Context(), c.id)
+	r, err := change(c.r.Context(), c.id)
 	if err != nil {
 		return noDelivery(err, c.id)
 	}
