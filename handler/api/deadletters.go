@@ -223,13 +223,12 @@ func (c *call) showDeadLetter() error {
 }
 
 func (c *call) redeliverDeadLetter() error {
-	if err := c.noArguments(); err != nil {
-		return err
-	}
-	if _, err := c.deadLetter(); err != nil {
-		return err
-	}
-	return c.redeliver()
+	return c.changeDelivery(http.StatusAccepted, func(ctx context.Context, id string) (*outbound.Record, error) {
+		if _, err := c.deadLetter(); err != nil {
+			return nil, err
+		}
+		return c.engine.Redeliver(ctx, id)
+	})
 }
 
 // redeliverDeadLetters queues the dead letters that match the filters.

@@ -47,7 +47,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 
 	r.answers(200, "")
-	s.post("/dead-letters/"+id+"/redeliver", "").want(t, 202)
+	s.post("/dead-letters/"+id+"/redeliver", "{}").want(t, 202)
 	if a := s.attempt(); a.State.String() != "delivered" {
 		t.Fatalf("%+v", a)
 	}

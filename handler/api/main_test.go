@@ -99,6 +99,9 @@ func start(t testing.TB, set ...setting) *server {
 	s.Server = httptest.NewServer(http.StripPrefix(prefix, s.api))
 	t.Cleanup(func() {
 		s.Server.Close()
+		if taken := api.Taken(s.api); taken != 0 {
+			t.Errorf("%d bytes of bodies were not given back", taken)
+		}
 		s.engine.Close()
 		s.closeStore()
 	})
