@@ -12,8 +12,9 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-// setHeaders sets those that every answer has. The values share one array, and
-// no two answers do: other handlers may change them in place.
+// setHeaders sets the headers that every answer has. Their values share one array
+// to save allocations, but not with other answers: other handlers may change them
+// in place.
 func setHeaders(h http.Header, contentType string) {
 	v := [...]string{contentType, "no-store", "nosniff"}
 	h["Content-Type"] = v[0:1:1]
@@ -25,17 +26,17 @@ func writeBody(w http.ResponseWriter, status int, contentType string, body []byt
 	setHeaders(w.Header(), contentType)
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the caller is gone: there is nobody to tell
+	_, _ = w.Write(body) // an error means that the caller is gone
 }
 
-// encode writes v as JSON, without escapes that only a browser's script
-// element would need.
+// encode returns v as JSON, with a line break at its end, and without the escapes
+// that are only needed inside a script element of HTML.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(v)
-	return b.Bytes(), err // with a line's end
+	return b.Bytes(), err
 }
 
 // answer writes v as the answer.
@@ -48,15 +49,15 @@ func (c *call) answer(status int, v any) error {
 	return nil
 }
 
-// noContent answers that it is done.
+// noContent answers with 204.
 func (c *call) noContent() error {
 	setHeaders(c.w.Header(), "")
-	c.w.Header().Del("Content-Type")
+	c.w.Header().Del("Content-Type") // there is no body
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// orNull makes null of a zero value.
+// orNull returns a pointer to v, or nil, which is null in JSON, for the zero value.
 func orNull[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -65,7 +66,7 @@ func orNull[T comparable](v T) *T {
 	return &v
 }
 
-// orEmpty makes an object of none.
+// orEmpty returns an empty map for nil, so that JSON has {} and not null.
 func orEmpty(m map[string]string) map[string]string {
 	if m == nil {
 		return map[string]string{}

@@ -16,23 +16,24 @@ const (
 	// bodyLimit is for every body but an event's: a subscription may have a
 	// thousand event types.
 	bodyLimit = 256 << 10
-	// envelopeRoom is what an event may have around its payload: 4 KiB of
-	// headers, which escapes make longer, and the rest.
+	// envelopeRoom is how many bytes a body may have besides an event's payload:
+	// 4 KiB of headers, which escapes make longer, and the other fields.
 	envelopeRoom = 16 << 10
-	// bodiesLimit bounds what the bodies of all calls take together, until
-	// each is answered.
+	// bodiesLimit is how much memory the bodies of all unanswered requests may
+	// take together.
 	bodiesLimit = 64 << 20
 )
 
-// curlType is what curl -d says of any body unless it is told otherwise.
+// curlType is the content type that curl -d sends by default, whatever the body is.
 const curlType = "application/x-www-form-urlencoded"
 
-// mediaType makes sure that the body is of one of the types, and tells which.
-// One that isn't named, or only by curl, is taken for the first of them: pages
-// of other sites are kept out by auth.go, so nothing hangs on the name.
+// mediaType returns which of the types the body has, and an error if it has
+// another. Without a content type, or with curl's default, it is taken for the
+// first of them. That isn't a risk: auth.go keeps out pages of other sites, which
+// could send such requests.
 func (c *call) mediaType(types ...string) (string, error) {
 	if e := c.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return "", refuse(codeMediaType, "the body has the content encoding %s: send it as it is", quote(e))
+		return "", refuse(codeMediaType, "the body has the content encoding %s: send it without one", quote(e))
 	}
 	sent := c.r.Header.Get("Content-Type")
 	switch {
@@ -52,14 +53,14 @@ func (c *call) mediaType(types ...string) (string, error) {
 	return t, nil
 }
 
-// readBody reads the body, which is the caller's then. What is over the limit
-// is refused with tooLong.
-func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
+// readBody reads the whole body, once for each call. One that is over the limit is
+// refused with tooLarge. The memory that it takes counts until the call is answered.
+func (c *call) readBody(limit int64, tooLarge func(limit int64) error) ([]byte, error) {
 	body, part, err := c.bodies.Read(c.r, limit)
 	c.body = part
 	switch {
 	case errors.Is(err, room.ErrTooLarge):
-		return nil, tooLong()
+		return nil, tooLarge(limit)
 	case errors.Is(err, room.ErrFull):
 		return nil, noRoom()
 	case err != nil:
@@ -71,7 +72,7 @@ func (c *call) readBody(limit int64, tooLong func() error) ([]byte, error) {
 // broken says why a body could not be read.
 func broken(err error) error {
 	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return tooLong(over.Limit) // of a handler before this one
+		return bodyTooLarge(over.Limit) // a limit of the server's, such as request_body sets
 	}
 	if errors.Is(err, room.ErrSlow) || errors.Is(err, os.ErrDeadlineExceeded) {
 		return refuse(codeTooSlow, "the rest of the body did not come in time: send it again, faster")
@@ -80,15 +81,15 @@ func broken(err error) error {
 }
 
 func noRoom() error {
-	return refuse(codeUnavailable, "more is sent than can be stored for the moment, and nothing of this was: try again in a second").retryAfter(soon)
+	return refuse(codeUnavailable, "more is being sent than can be stored at the moment, and nothing of this was stored: try again in a second").retryAfter(soon)
 }
 
-func tooLong(limit int64) error {
-	return refuse(codeTooLarge, "the body is over %s: send less at a time", bytesOf(limit))
+func bodyTooLarge(limit int64) error {
+	return refuse(codeTooLarge, "the body is over %s: send less at a time", formatBytes(limit))
 }
 
-// bytesOf writes a number of bytes for people.
-func bytesOf(n int64) string {
+// formatBytes formats a number of bytes for people.
+func formatBytes(n int64) string {
 	for _, u := range []struct {
 		size int64
 		name string

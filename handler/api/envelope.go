@@ -6,8 +6,8 @@ import (
 
 var eventFields = []string{"event_type", "payload", "event_id", "tenant", "headers"}
 
-// parseEvent reads the envelope of an event in one pass. The payload is a part
-// of body, to the byte as it was sent: body must not be changed afterwards.
+// parseEvent reads an event as it is published. Its payload is a slice of body,
+// byte for byte as it was sent, so body must not be changed afterwards.
 func parseEvent(body []byte) (*outbound.NewEvent, error) {
 	n := &outbound.NewEvent{}
 	err := fields(body, eventFields, func(field string, value []byte) error {
@@ -34,14 +34,16 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 		return nil, err
 	}
 	if n.Payload == nil {
-		return nil, refuse(codeMissingField, "payload is missing: it may be any JSON value, also null").at("payload")
+		return nil, refuse(codeMissingField, "payload is missing: it may be any JSON value, including null").at("payload")
 	}
 	return n, nil
 }
 
-// eventTooLarge says that a body can hold no event of a size that is
-// allowed.
-func eventTooLarge(maxPayload int64) error {
-	return refuse(codeTooLarge, "the event is too large: its payload may have %s (max_payload), and what is around it %s; send a link to the data instead",
-		bytesOf(maxPayload), bytesOf(envelopeRoom)).at("payload")
+// eventLimit is how many bytes an event may have in a body or a line.
+func (c *call) eventLimit() int64 { return c.engine.MaxPayload() + envelopeRoom }
+
+// eventTooLarge refuses an event that is over the eventLimit.
+func eventTooLarge(limit int64) error {
+	return refuse(codeTooLarge, "the event is too large: its payload may have %s (max_payload), and the rest of it %s; send a link to the data instead",
+		formatBytes(limit-envelopeRoom), formatBytes(envelopeRoom)).at("payload")
 }

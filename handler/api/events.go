@@ -36,8 +36,7 @@ func (c *call) publish() error {
 }
 
 func (c *call) publishOne(key string) error {
-	limit := c.engine.MaxPayload()
-	body, err := c.readBody(limit+envelopeRoom, func() error { return eventTooLarge(limit) })
+	body, err := c.readBody(c.eventLimit(), eventTooLarge)
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func (c *call) object(known []string, visit func(field string, value []byte) err
 	if _, err := c.mediaType(append(types, typeJSON)...); err != nil {
 		return err
 	}
-	body, err := c.readBody(bodyLimit, func() error { return tooLong(bodyLimit) })
+	body, err := c.readBody(bodyLimit, bodyTooLarge)
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (c *call) object(known []string, visit func(field string, value []byte) err
 
 // optionalObject is like object, and content without a body.
 func (c *call) optionalObject(known []string, visit func(field string, value []byte) error) error {
-	body, err := c.readBody(bodyLimit, func() error { return tooLong(bodyLimit) })
+	body, err := c.readBody(bodyLimit, bodyTooLarge)
 	if err != nil || len(body) == 0 {
 		return err
 	}

@@ -69,7 +69,7 @@ func TestProblemsAreReadable(t *testing.T) {
 
 func TestBytesOf(t *testing.T) {
 	for n, want := range map[int64]string{1: "1 bytes", 1024: "1 KiB", 1025: "1025 bytes", 256 << 10: "256 KiB", 3 << 20: "3 MiB", 1<<20 + 1024: "1025 KiB"} {
-		if got := bytesOf(n); got != want {
+		if got := formatBytes(n); got != want {
 			t.Errorf("%d: %s", n, got)
 		}
 	}

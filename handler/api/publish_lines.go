@@ -15,55 +15,56 @@ import (
 
 const (
 	lineBuffer = 64 << 10
-	groupLines = 128     // lines that are published together
-	groupBytes = 1 << 20 // bytes of them, the last one excepted
-	// readerPatience is how long a caller may leave answers unread. It breaks
-	// the deadlock with one that wants to send everything before it reads.
-	readerPatience = 30 * time.Second
+	groupLines = 128     // how many lines are published together, at most
+	groupBytes = 1 << 20 // a group ends with the line that reaches this size
+	// answerTimeout is how long a caller may leave answers unread. It ends the
+	// deadlock with a caller that sends everything before it reads anything.
+	answerTimeout = 30 * time.Second
 )
 
-// publishLines stores an event for each line, and answers each with a line, in
-// the same order, while more come in. What has arrived is published together,
-// so that a caller may wait for an answer before it sends the next line.
+// publishLines stores an event for each line of the body, and answers each with a
+// line, in the same order, while more are coming in. Only lines that have arrived
+// already are published together, so that a caller may wait for an answer before it
+// sends the next line.
 func (c *call) publishLines() error {
 	c.body = c.bodies.Part()
 	if !c.body.Grow(lineBuffer) {
 		return noRoom()
 	}
-	maxPayload := c.engine.MaxPayload()
-	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: int(maxPayload + envelopeRoom), tooLong: eventTooLarge(maxPayload), room: c.bodies.Part()}
+	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: c.bodies.Part()}
 	defer in.room.Release()
 	control := http.NewResponseController(c.w)
-	_ = control.EnableFullDuplex() // an error: it is HTTP/2, where it needs no leave
+	_ = control.EnableFullDuplex() // not supported by HTTP/2, which always is full duplex
 	setHeaders(c.w.Header(), typeNDJSON)
 	c.w.WriteHeader(http.StatusOK)
 	for {
-		_ = control.SetReadDeadline(time.Now().Add(room.Patience(int64(in.limit)))) // where the server can: else its own timeout counts
+		// Where deadlines aren't supported, the server's own timeouts apply.
+		_ = control.SetReadDeadline(time.Now().Add(room.Patience(in.limit)))
 		lines, end := in.group()
-		whole := end == nil || errors.Is(end, io.EOF)
-		if whole { // else it holds, for what the server would read after this
-			_ = control.SetReadDeadline(time.Time{}) // the caller isn't waited for now
+		brokeOff := end != nil && !errors.Is(end, io.EOF)
+		if !brokeOff { // else the deadline stays, for what the server may still read of the body
+			_ = control.SetReadDeadline(time.Time{}) // the time to publish isn't the caller's
 		}
 		answers := c.publishGroup(lines)
 		in.room.Release()
-		if !whole {
+		if brokeOff {
 			answers = c.appendRefused(answers, in.number, broken(end))
 		}
-		_ = control.SetWriteDeadline(time.Now().Add(readerPatience))
+		_ = control.SetWriteDeadline(time.Now().Add(answerTimeout))
 		_, err := c.w.Write(answers)
 		if err == nil {
 			err = control.Flush()
 		}
-		if !whole {
-			panic(http.ErrAbortHandler) // or what is still to come of the body would pass for the next request
+		if brokeOff {
+			panic(http.ErrAbortHandler) // or the rest of the body would be taken for the next request
 		}
 		if end != nil || err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return nil // all is said, or nobody listens
+			return nil // every line is answered, or the caller is gone
 		}
 	}
 }
 
-// publishGroup publishes lines and returns their answers.
+// publishGroup publishes lines together and returns their answers.
 func (c *call) publishGroup(lines []line) []byte {
 	events := make([]*outbound.NewEvent, 0, len(lines))
 	for i := range lines {
@@ -93,7 +94,7 @@ func (c *call) publishGroup(lines []line) []byte {
 	return out
 }
 
-// appendLine begins the answer to a line.
+// appendLine appends the start of the answer to a line, which appendPublished ends.
 func appendLine(b []byte, number, status int) []byte {
 	b = append(b, `{"line":`...)
 	b = strconv.AppendInt(b, int64(number), 10)
@@ -102,7 +103,7 @@ func appendLine(b []byte, number, status int) []byte {
 	return append(b, ',')
 }
 
-// refusedLine is a problem with the line that has it.
+// refusedLine is the answer to a line that was refused.
 type refusedLine struct {
 	Line int `json:"line"`
 	*problem
@@ -113,30 +114,30 @@ func (c *call) appendRefused(b []byte, number int, err error) []byte {
 	c.report(c.r, p)
 	text, err := encode(refusedLine{number, p})
 	if err != nil {
-		panic(err) // strings and numbers: it can't be
+		panic(err) // it has only strings and numbers, which can be encoded
 	}
 	return append(b, text...)
 }
 
-// line is one of the body's.
+// line is a line of the body.
 type line struct {
-	number  int // from 1, blank ones included
+	number  int // from 1, blank lines included
 	text    []byte
-	refused error // why it has no text, or can't be published
+	refused error // why it was not read or not published
 }
 
-// lineReader reads lines without holding more than one over their limit.
+// lineReader reads the lines of a body. It doesn't hold a line that is over the
+// limit.
 type lineReader struct {
-	r       *bufio.Reader
-	limit   int
-	tooLong error     // for a line over it
-	room    room.Part // what the lines of a group take, which whoever uses them gives back
-	number  int
+	r      *bufio.Reader
+	limit  int64     // of bytes in a line
+	room   room.Part // of the group's lines; to be released when they are answered
+	number int       // of the last line
 }
 
-// group waits for a line and returns it with those that have arrived with it.
-// The end comes with the last lines, and so does an error: the line that it
-// broke off is left out.
+// group waits for a line, and returns it with those that have arrived already.
+// With the last lines it returns io.EOF, or the error with which the body broke
+// off; the incomplete line is left out then.
 func (l *lineReader) group() (lines []line, err error) {
 	size := 0
 	for {
@@ -148,14 +149,14 @@ func (l *lineReader) group() (lines []line, err error) {
 			lines = append(lines, next)
 			size += len(next.text)
 		}
-		if err != nil || len(lines) == groupLines || size >= groupBytes || !l.another() {
+		if err != nil || len(lines) == groupLines || size >= groupBytes || !l.hasArrived() {
 			return lines, err
 		}
 	}
 }
 
-// another tells whether a whole line has arrived.
-func (l *lineReader) another() bool {
+// hasArrived reports whether another whole line has arrived already.
+func (l *lineReader) hasArrived() bool {
 	arrived, _ := l.r.Peek(l.r.Buffered())
 	return bytes.IndexByte(arrived, '\n') >= 0
 }
@@ -167,9 +168,9 @@ func (l *lineReader) next() (line, error) {
 	for {
 		part, err := l.r.ReadSlice('\n')
 		switch {
-		case next.refused != nil:
-		case len(next.text)+len(part) > l.limit+1: // the line's end
-			next.text, next.refused = nil, l.tooLong
+		case next.refused != nil: // skip the rest of the line
+		case int64(len(next.text)+len(part)) > l.limit+1: // 1 for the line break
+			next.text, next.refused = nil, eventTooLarge(l.limit)
 		case !l.room.Grow(int64(len(part))):
 			next.text, next.refused = nil, noRoom()
 		default:

@@ -39,7 +39,7 @@ func TestRefusals(t *testing.T) {
 		{"plain text", call{method: "POST", path: "/events", body: "{}", header: text}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json or application/x-ndjson", "", ""},
 		{"multipart", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Type": {"multipart/form-data"}}}, 415, "unsupported_media_type", "", "send it with Content-Type: application/json", "", ""},
 		{"charset", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Type": {"application/json; charset=latin1"}}}, 415, "unsupported_media_type", "", "JSON is UTF-8", "", ""},
-		{"compressed", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Encoding": {"gzip"}}}, 415, "unsupported_media_type", "", "send it as it is", "", ""},
+		{"compressed", call{method: "POST", path: "/events", body: "{}", header: http.Header{"Content-Encoding": {"gzip"}}}, 415, "unsupported_media_type", "", "send it without one", "", ""},
 		{"text subscription", call{method: "POST", path: "/subscriptions", body: "{}", header: text}, 415, "unsupported_media_type", "", "application/json", "", ""},
 		{"text filter", call{method: "POST", path: "/dead-letters/redeliver", body: "{}", header: text}, 415, "unsupported_media_type", "", "application/json", "", ""},
 
