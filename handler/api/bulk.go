@@ -46,7 +46,7 @@ func (c *call) filtersInBody(known []string) (sent query, all bool, err error) {
 	sent = query{}
 	err = c.optionalObject(known, func(field string, value []byte) error {
 		if field == "all" {
-			return flag(field, value, &all)
+			return readBool(field, value, &all)
 		}
 		return sent.field(field, value)
 	})

@@ -13,11 +13,11 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 	err := fields(body, eventFields, func(field string, value []byte) error {
 		switch field {
 		case "event_type":
-			return text(field, value, &n.Type)
+			return readString(field, value, &n.Type)
 		case "event_id":
-			return filled(field, value, &n.ID)
+			return readNonEmpty(field, value, &n.ID)
 		case "tenant":
-			return filled(field, value, &n.Tenant)
+			return readNonEmpty(field, value, &n.Tenant)
 		case "headers":
 			if isNull(value) {
 				return nil

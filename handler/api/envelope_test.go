@@ -41,10 +41,10 @@ func TestParseEventRefuses(t *testing.T) {
 		{`{"\\u0065vent_type":"a","payload":1}`, codeUnknownField, `\u0065vent_type`, `there is no field "\\u0065vent_type" here: use event_type, payload, event_id, tenant, headers`},
 		{`{"payload":1,"payload":2}`, codeRepeatedField, "payload", "payload is given twice: keep one"},
 		{`{"tenant":"a","t\u0065nant":"b"}`, codeRepeatedField, "tenant", "tenant is given twice: keep one"},
-		{`{"event_type":1,"payload":1}`, codeInvalidField, "event_type", "event_type must be a text in double quotes"},
+		{`{"event_type":1,"payload":1}`, codeInvalidField, "event_type", "event_type must be a string in double quotes"},
 		{`{"event_id":"","payload":1}`, codeInvalidField, "event_id", "event_id is empty: give it a value or leave it out"},
 		{`{"tenant":"","payload":1}`, codeInvalidField, "tenant", "tenant is empty: give it a value or leave it out"},
-		{`{"event_id":["a"],"payload":1}`, codeInvalidField, "event_id", "event_id must be a text in double quotes"},
+		{`{"event_id":["a"],"payload":1}`, codeInvalidField, "event_id", "event_id must be a string in double quotes"},
 		{`{"` + strings.Repeat("x", 500) + `":1}`, codeUnknownField, strings.Repeat("x", 128), `there is no field "` + strings.Repeat("x", 80) + `"… here: use event_type, payload, event_id, tenant, headers`},
 	} {
 		_, err := parseEvent([]byte(c.body))

@@ -78,7 +78,7 @@ func (c *call) putEventType() error {
 			}
 			return nil
 		}
-		return text(field, value, &t.Description)
+		return readString(field, value, &t.Description)
 	})
 	if err != nil {
 		return err

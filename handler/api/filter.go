@@ -40,7 +40,7 @@ func (q query) field(name string, value []byte) error {
 		return nil
 	}
 	var v string
-	err := text(name, value, &v)
+	err := readString(name, value, &v)
 	q[name] = v
 	return err
 }

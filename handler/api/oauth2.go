@@ -64,17 +64,17 @@ func oauth2Change(name, field string, value []byte) (func(*outbound.OAuth2), err
 			if o.TokenURL != s {
 				o.TokenURL, o.ClientSecret = s, ""
 			}
-		}, text(field, value, &s)
+		}, readString(field, value, &s)
 	case "client_id":
-		return func(o *outbound.OAuth2) { o.ClientID = s }, text(field, value, &s)
+		return func(o *outbound.OAuth2) { o.ClientID = s }, readString(field, value, &s)
 	case "client_secret":
-		return func(o *outbound.OAuth2) { o.ClientSecret = s }, text(field, value, &s)
+		return func(o *outbound.OAuth2) { o.ClientSecret = s }, readString(field, value, &s)
 	case "auth_style":
-		return func(o *outbound.OAuth2) { o.AuthStyle = s }, text(field, value, &s)
+		return func(o *outbound.OAuth2) { o.AuthStyle = s }, readString(field, value, &s)
 	case "scopes":
 		var scopes []string
-		return func(o *outbound.OAuth2) { o.Scopes = scopes }, texts(field, value, &scopes)
+		return func(o *outbound.OAuth2) { o.Scopes = scopes }, readStrings(field, value, &scopes)
 	}
 	var sent map[string]*string
-	return func(o *outbound.OAuth2) { o.Params = merge(o.Params, sent) }, namedTexts(field, value, `{"audience": "crm"}`, &sent)
+	return func(o *outbound.OAuth2) { o.Params = merge(o.Params, sent) }, readStringMap(field, value, `{"audience": "crm"}`, &sent)
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// fields reads a JSON object that may have the known fields only, each once,
-// and nothing after it. Visit gets each that is there, with its value's bytes.
+// fields reads a JSON object that may have only the known fields, each once. It
+// calls visit for each field that is there, with its value's bytes.
 func fields(body []byte, known []string, visit func(field string, value []byte) error) error {
 	if err := checkText(body); err != nil {
 		return err
@@ -18,7 +18,7 @@ func fields(body []byte, known []string, visit func(field string, value []byte) 
 		return refuse(codeInvalidJSON, "the body is empty: send a JSON object")
 	}
 	s := scanner{data: body}
-	var seen uint64 // a bit for each known one
+	var seen uint64 // a bit for each known field
 	err := s.members(func(name, value []byte) error {
 		i := index(known, name)
 		if i < 0 {
@@ -36,7 +36,7 @@ func fields(body []byte, known []string, visit func(field string, value []byte) 
 	return s.end()
 }
 
-// index finds a name, as it stands between quotes, among the known ones.
+// index returns the index among the known names of one that is still escaped, or -1.
 func index(known []string, name []byte) int {
 	for i, k := range known {
 		if string(name) == k {
@@ -49,14 +49,13 @@ func index(known []string, name []byte) int {
 	return -1
 }
 
-// unescape returns the text that stands between quotes, which the scanner has
-// judged.
+// unescape decodes a string that the scanner has validated, without its quotes.
 func unescape(quoted []byte) string {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted)
 	}
 	var text string
-	_ = json.Unmarshal([]byte(`"`+string(quoted)+`"`), &text) // it can't fail
+	_ = json.Unmarshal([]byte(`"`+string(quoted)+`"`), &text) // it is valid
 	return text
 }
 
@@ -74,33 +73,33 @@ func invalidField(field, format string, args ...any) error {
 
 func isNull(value []byte) bool { return string(value) == "null" }
 
-// text reads a string; null is "".
-func text(field string, value []byte, to *string) error {
+// readString reads a string; null is "".
+func readString(field string, value []byte, to *string) error {
 	switch {
 	case isNull(value):
 		*to = ""
 	case value[0] != '"':
-		return invalidField(field, "must be a text in double quotes")
+		return invalidField(field, "must be a string in double quotes")
 	default:
 		*to = unescape(value[1 : len(value)-1])
 	}
 	return nil
 }
 
-// filled reads a text that may be left out, but not be empty: whoever sends it
-// meant to give one.
-func filled(field string, value []byte, to *string) error {
+// readNonEmpty reads a string that may be left out, but not be empty: whoever sends it
+// meant to set it.
+func readNonEmpty(field string, value []byte, to *string) error {
 	if string(value) == `""` {
 		return invalidField(field, "is empty: give it a value or leave it out")
 	}
-	return text(field, value, to)
+	return readString(field, value, to)
 }
 
-// texts reads an array of strings; null is nil.
-func texts(field string, value []byte, to *[]string) error {
-	var list []*string // pointers, to tell a null
+// readStrings reads an array of strings; null is nil.
+func readStrings(field string, value []byte, to *[]string) error {
+	var list []*string // pointers, to detect null
 	if err := json.Unmarshal(value, &list); err != nil {
-		return invalidField(field, "must be a list of texts, as in %s", `["a", "b"]`)
+		return invalidField(field, `must be a list of strings, as in ["a", "b"]`)
 	}
 	*to = nil
 	for _, s := range list {
@@ -112,8 +111,8 @@ func texts(field string, value []byte, to *[]string) error {
 	return nil
 }
 
-// flag reads true or false; null is false.
-func flag(field string, value []byte, to *bool) error {
+// readBool reads true or false; null is false.
+func readBool(field string, value []byte, to *bool) error {
 	switch string(value) {
 	case "true":
 		*to = true
@@ -125,7 +124,8 @@ func flag(field string, value []byte, to *bool) error {
 	return nil
 }
 
-// object reads the body of a request as fields does.
+// object reads a JSON object from the body, as fields does. Besides typeJSON, the
+// body may be of the given media types.
 func (c *call) object(known []string, visit func(field string, value []byte) error, types ...string) error {
 	if _, err := c.mediaType(append(types, typeJSON)...); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (c *call) object(known []string, visit func(field string, value []byte) err
 	return fields(body, known, visit)
 }
 
-// optionalObject is like object, and content without a body.
+// optionalObject is like object, but accepts an empty body too.
 func (c *call) optionalObject(known []string, visit func(field string, value []byte) error) error {
 	body, err := c.readBody(bodyLimit, bodyTooLarge)
 	if err != nil || len(body) == 0 {
@@ -149,7 +149,7 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 	return fields(body, known, visit)
 }
 
-// noArguments refuses a query, and a body with anything in it.
+// noArguments refuses query parameters, and a body other than an empty object.
 func (c *call) noArguments() error {
 	if _, err := c.query(); err != nil {
 		return err
@@ -157,21 +157,22 @@ func (c *call) noArguments() error {
 	return c.optionalObject(nil, nil)
 }
 
-// namedTexts reads an object whose members are texts or null; null is nil.
-func namedTexts(field string, value []byte, example string, to *map[string]*string) error {
+// readStringMap reads an object whose values are strings or null; null is nil.
+func readStringMap(field string, value []byte, example string, to *map[string]*string) error {
 	if json.Unmarshal(value, to) != nil {
-		return invalidField(field, "must be an object of texts, as in %s", example)
+		return invalidField(field, "must be an object of strings, as in %s", example)
 	}
 	return nil
 }
 
-// merge is RFC 7396 for texts; nil, which is null, takes all of them away.
-func merge(there map[string]string, sent map[string]*string) map[string]string {
+// merge merges sent into current, as in RFC 7396: nil, which is null in JSON, removes
+// all values, and a nil value removes that one.
+func merge(current map[string]string, sent map[string]*string) map[string]string {
 	if sent == nil {
 		return nil
 	}
 	merged := map[string]string{}
-	maps.Copy(merged, there)
+	maps.Copy(merged, current)
 	for name, value := range sent {
 		if value == nil {
 			delete(merged, name)

@@ -12,26 +12,26 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// problem is an error as RFC 9457 writes it. Its detail says what to do.
+// problem is an error as in RFC 9457. Its detail says what to do.
 type problem struct {
-	Type   string `json:"type"`  // problemType and the code
+	Type   string `json:"type"`  // problemType followed by the code
 	Title  string `json:"title"` // the same for every problem of the type
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
-	Field  string `json:"field,omitempty"` // of the body or the query, where one is at fault
+	Field  string `json:"field,omitempty"` // the field, parameter or header at fault, if it is one
 
-	header http.Header // to be sent with it
-	cause  error       // for the log alone
+	header http.Header // of the answer
+	cause  error       // only for the log
 }
 
 func (p *problem) Error() string { return p.Detail }
 
-// problemType begins the type of each problem. They are names, to be compared
-// and not to be fetched.
+// problemType begins the type of each problem. Types are URNs, since nothing can be
+// fetched there.
 const problemType = "urn:caddy-webhooks:problem:"
 
-// kind is what problems with one code have in common.
+// kind is what all problems with the same code have in common.
 type kind struct {
 	status int
 	title  string
@@ -68,18 +68,18 @@ const (
 
 var kinds = map[string]kind{
 	codeInvalidJSON:      {http.StatusBadRequest, "The body is not valid JSON"},
-	codeIncomplete:       {http.StatusBadRequest, "The body broke off"},
+	codeIncomplete:       {http.StatusBadRequest, "The body is incomplete"},
 	codeInvalidParameter: {http.StatusBadRequest, "The query is not valid"},
 	codeMissingToken:     {http.StatusUnauthorized, "A token is needed"},
 	codeInvalidToken:     {http.StatusUnauthorized, "The token is not valid"},
 	codeScope:            {http.StatusForbidden, "The token does not allow this"},
 	codeCrossOrigin:      {http.StatusForbidden, "Another site's page may not do this"},
-	codeNoTenant:         {http.StatusForbidden, "It is not known whose request this is"},
-	codeOtherTenant:      {http.StatusForbidden, "It is not this tenant's"},
+	codeNoTenant:         {http.StatusForbidden, "The tenant of the request is not known"},
+	codeOtherTenant:      {http.StatusForbidden, "It does not belong to this tenant"},
 	codeNoRoute:          {http.StatusNotFound, "There is no such path"},
 	codeNotFound:         {http.StatusNotFound, "Not found"},
-	codeMethod:           {http.StatusMethodNotAllowed, "The path does not take this method"},
-	codeTooSlow:          {http.StatusRequestTimeout, "The body comes too slowly"},
+	codeMethod:           {http.StatusMethodNotAllowed, "The path does not allow this method"},
+	codeTooSlow:          {http.StatusRequestTimeout, "The body arrives too slowly"},
 	codeConflict:         {http.StatusConflict, "It contradicts what is stored"},
 	codeReused:           {http.StatusConflict, "The event id is taken"},
 	codeTooLarge:         {http.StatusRequestEntityTooLarge, "The body is too large"},
@@ -90,23 +90,25 @@ var kinds = map[string]kind{
 	codeInvalidField:     {http.StatusUnprocessableEntity, "A field is not valid"},
 	codeInternal:         {http.StatusInternalServerError, "Something went wrong"},
 	codeRateLimited:      {http.StatusTooManyRequests, "The tenant publishes too fast"},
-	codeUnavailable:      {http.StatusServiceUnavailable, "Not available for the moment"},
+	codeUnavailable:      {http.StatusServiceUnavailable, "Not available at the moment"},
 	codeFull:             {http.StatusServiceUnavailable, "The store is full"},
 }
 
+// refuse returns the problem with the given code and detail.
 func refuse(code, format string, args ...any) *problem {
 	k := kinds[code]
 	return &problem{Type: problemType + code, Title: k.title, Status: k.status, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// at names the field that is at fault, whose name may be the caller's.
+// at names the field that is at fault. The name may be of any length, since the
+// caller may have made it up.
 func (p *problem) at(field string) *problem {
-	const most = 128
-	p.Field = strings.ToValidUTF8(field[:min(len(field), most)], "")
+	const maxField = 128
+	p.Field = strings.ToValidUTF8(field[:min(len(field), maxField)], "")
 	return p
 }
 
-// with adds a header of the answer.
+// with sets a header of the answer.
 func (p *problem) with(name, value string) *problem {
 	if p.header == nil {
 		p.header = http.Header{}
@@ -115,27 +117,26 @@ func (p *problem) with(name, value string) *problem {
 	return p
 }
 
-// because keeps the cause for the log.
+// because sets the cause, which is logged and not shown to the caller.
 func (p *problem) because(err error) *problem {
 	p.cause = err
 	return p
 }
 
-// retryAfter says when to try again, in whole seconds.
+// retryAfter says how long to wait before trying again, in whole seconds.
 func (p *problem) retryAfter(d time.Duration) *problem {
 	return p.with("Retry-After", strconv.Itoa(int(d/time.Second)))
 }
 
-// How long those who are refused for now should wait: the store reopens and
-// queues shrink within a second; a disk has to be cleaned up by somebody.
+// How long a caller should wait before it tries again.
 const (
-	soon  = time.Second
-	later = 30 * time.Second
+	soon  = time.Second      // for the store to reopen, or queues to shrink
+	later = 30 * time.Second // for somebody to free space on a disk, or to end a tail
 )
 
-// problemOf says any error in the words of the API. Those of the caller's
-// making keep their text; the others' text goes to the log alone, since it may
-// name paths and servers.
+// problemOf returns the problem that an error is answered with. The caller's own
+// errors keep their text; that of others is only logged, since it may name paths
+// and servers.
 func problemOf(err error) *problem {
 	if p, ok := errors.AsType[*problem](err); ok {
 		return p
@@ -165,16 +166,17 @@ func problemOf(err error) *problem {
 	case errors.Is(err, outbound.ErrNotFound):
 		return refuse(codeNotFound, "nothing here has this id")
 	case errors.Is(err, outbound.ErrFull):
-		return refuse(codeFull, "the store has no room left: whoever runs this server must free some space on its disk; send the request again then").retryAfter(later).because(err)
+		return refuse(codeFull, "the store has no room left: whoever runs this server must free space on its disk; send the request again then").retryAfter(later).because(err)
 	case errors.Is(err, outbound.ErrUnavailable), errors.Is(err, outbound.ErrDamaged):
-		return refuse(codeUnavailable, "the store is not available for the moment: try again in a second; an event with an event_id is stored once, however often it is sent").retryAfter(soon).because(err)
+		return refuse(codeUnavailable, "the store is not available at the moment: try again in a second; an event with an event_id is stored once, however often it is sent").retryAfter(soon).because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return refuse(codeUnavailable, "the request was ended before it was done: send it again").retryAfter(soon)
 	}
 	return refuse(codeInternal, "the server could not do this; its log says why").because(err)
 }
 
-// notFound says which kind of thing is missing; other errors stay.
+// notFound says what doesn't exist, and which list to look at, if err is
+// outbound.ErrNotFound. It returns other errors as they are.
 func notFound(err error, what, id, list string) error {
 	if errors.Is(err, outbound.ErrNotFound) {
 		return refuse(codeNotFound, "there is no %s %s: see GET %s", what, quote(id), list)
@@ -182,11 +184,11 @@ func notFound(err error, what, id, list string) error {
 	return err
 }
 
-// quote repeats what a caller wrote, within bounds.
+// quote quotes what a caller sent, or the start of it if it is long.
 func quote(s string) string {
-	const most = 80
-	if len(s) > most {
-		return strconv.Quote(strings.ToValidUTF8(s[:most], "")) + "…"
+	const maxQuoted = 80
+	if len(s) > maxQuoted {
+		return strconv.Quote(strings.ToValidUTF8(s[:maxQuoted], "")) + "…"
 	}
 	return strconv.Quote(s)
 }
@@ -195,7 +197,7 @@ func quote(s string) string {
 func (p *problem) write(w http.ResponseWriter) {
 	body, err := encode(p)
 	if err != nil {
-		panic(err) // strings and a number: it can't be
+		panic(err) // it has only strings and a number, which can be encoded
 	}
 	h := w.Header()
 	for name, values := range p.header {

@@ -27,7 +27,7 @@ func TestProblemOf(t *testing.T) {
 		{&outbound.Reused{EventID: "x"}, 409, codeReused, "event_id", "", `"x"`, false},
 		{fmt.Errorf("%w: subscription s is configured", outbound.ErrConflict), 409, codeConflict, "", "", "subscription s is configured", false},
 		{fmt.Errorf("reading: %w", outbound.ErrNotFound), 404, codeNotFound, "", "", "nothing here", false},
-		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrFull), 503, codeFull, "", "30", "free some space", true},
+		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrFull), 503, codeFull, "", "30", "free space", true},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrUnavailable), 503, codeUnavailable, "", "1", "try again in a second; an event with an event_id is stored once", true},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrDamaged), 503, codeUnavailable, "", "1", "try again", true},
 		{fmt.Errorf("waiting: %w", context.Canceled), 503, codeUnavailable, "", "1", "send it again", false},

@@ -101,19 +101,19 @@ func editOf(field string, value []byte) (edit, error) {
 	var s string
 	switch field {
 	case "url":
-		return func(spec *outbound.SubscriptionSpec) { spec.URL = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.URL = s }, readString(field, value, &s)
 	case "description":
-		return func(spec *outbound.SubscriptionSpec) { spec.Description = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Description = s }, readString(field, value, &s)
 	case "scheme":
-		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, readString(field, value, &s)
 	case "filter":
-		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, readString(field, value, &s)
 	case "transform":
-		return func(spec *outbound.SubscriptionSpec) { spec.Transform = s }, text(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Transform = s }, readString(field, value, &s)
 	case "tenant":
-		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, filled(field, value, &s)
+		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, readNonEmpty(field, value, &s)
 	case "secret":
-		err := text(field, value, &s)
+		err := readString(field, value, &s)
 		if err == nil && s == "" && !isNull(value) {
 			err = invalidField(field, "is empty: leave it out to have one generated")
 		}
@@ -124,15 +124,15 @@ func editOf(field string, value []byte) (edit, error) {
 		}, err
 	case "ordered":
 		var on bool
-		return func(spec *outbound.SubscriptionSpec) { spec.Ordered = on }, flag(field, value, &on)
+		return func(spec *outbound.SubscriptionSpec) { spec.Ordered = on }, readBool(field, value, &on)
 	case "event_types":
 		var types []string
-		return func(spec *outbound.SubscriptionSpec) { spec.EventTypes = types }, texts(field, value, &types)
+		return func(spec *outbound.SubscriptionSpec) { spec.EventTypes = types }, readStrings(field, value, &types)
 	case "oauth2":
 		return oauth2Edit(field, value)
 	case "rate_limit":
 		var perSecond float64
-		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, rateLimit(field, value, &perSecond)
+		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, readRate(field, value, &perSecond)
 	case "timeout":
 		var timeout time.Duration
 		return func(spec *outbound.SubscriptionSpec) { spec.Timeout = timeout }, readDuration(field, value, &timeout)
@@ -141,17 +141,17 @@ func editOf(field string, value []byte) (edit, error) {
 		return func(spec *outbound.SubscriptionSpec) { spec.Retry = delays }, readDurations(field, value, &delays)
 	case "metadata":
 		var sent map[string]*string
-		return func(spec *outbound.SubscriptionSpec) { spec.Metadata = merge(spec.Metadata, sent) }, namedTexts(field, value, `{"customer": "42"}`, &sent)
+		return func(spec *outbound.SubscriptionSpec) { spec.Metadata = merge(spec.Metadata, sent) }, readStringMap(field, value, `{"customer": "42"}`, &sent)
 	}
 	return headersEdit(field, value)
 }
 
-// rateLimit reads a rate such as "50/s", or a number of deliveries per second.
+// readRate reads a rate such as "50/s", or a number of deliveries per second.
 // Null and 0 mean no limit.
-func rateLimit(field string, value []byte, to *float64) error {
+func readRate(field string, value []byte, to *float64) error {
 	var s string
 	if value[0] == '"' {
-		if err := text(field, value, &s); err != nil {
+		if err := readString(field, value, &s); err != nil {
 			return err
 		}
 		perSecond, err := outbound.ParseRate(s)
@@ -301,7 +301,7 @@ func (c *call) rotateSecret() error {
 		return err
 	}
 	var given string
-	err := c.optionalObject([]string{"secret"}, func(field string, value []byte) error { return text(field, value, &given) })
+	err := c.optionalObject([]string{"secret"}, func(field string, value []byte) error { return readString(field, value, &given) })
 	if err != nil {
 		return err
 	}
@@ -322,7 +322,7 @@ func (c *call) deactivate() error {
 	reason := outbound.ReasonByHand
 	err := c.optionalObject([]string{"reason"}, func(field string, value []byte) error {
 		var given string
-		if err := text(field, value, &given); err != nil {
+		if err := readString(field, value, &given); err != nil {
 			return err
 		}
 		if utf8.RuneCountInString(given) > maxReason || !utf8.ValidString(given) {
@@ -358,7 +358,7 @@ func (c *call) testSubscription() error {
 			n.Payload = value
 			return nil
 		}
-		return filled(field, value, &n.Type)
+		return readNonEmpty(field, value, &n.Type)
 	})
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func durations(ds []time.Duration) []duration {
 // readDuration reads a duration; null is 0.
 func readDuration(field string, value []byte, to *time.Duration) error {
 	var s string
-	if err := text(field, value, &s); err != nil || isNull(value) {
+	if err := readString(field, value, &s); err != nil || isNull(value) {
 		return err
 	}
 	d, err := caddy.ParseDuration(s)
