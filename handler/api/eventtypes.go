@@ -21,7 +21,8 @@ func eventTypeOf(t outbound.EventType) eventType {
 	return eventType{Name: t.Name, Description: orNull(t.Description), Schema: t.Schema, FromConfig: t.FromConfig}
 }
 
-// listEventTypes pages through the catalogue by name; its cursor is one.
+// listEventTypes pages through the catalogue by name. The cursor is the last name
+// of a page.
 func (c *call) listEventTypes() error {
 	sent, err := c.query(pageParameters...)
 	if err != nil {
@@ -33,7 +34,7 @@ func (c *call) listEventTypes() error {
 	}
 	after := sent["cursor"]
 	if strings.ContainsFunc(after, notInName) {
-		return refuse(codeInvalidParameter, "cursor is not one of this list's: use next_cursor of its last page, or leave it out to begin anew").at("cursor")
+		return badCursor()
 	}
 	types, err := c.engine.EventTypes(c.r.Context())
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// filters narrow a list of deliveries, or what is done to many of them.
+// filters select deliveries, in a list or for a bulk operation.
 var filters = []string{"event_id", "subscription_id", "event_type", "tenant", "since", "until"}
 
-// failureFilters go by when and how the last attempt failed, which only a dead
-// letter is asked for.
+// failureFilters select by when and how the last attempt failed. Only dead letters
+// have them.
 var failureFilters = []string{"failed_since", "failed_until", "class", "status"}
 
 var (
@@ -23,20 +23,20 @@ var (
 	deadLetterFilters = slices.Concat(filters, failureFilters)
 )
 
-// The parameters of the lists that have filters.
+// The query parameters of lists with filters.
 var (
 	listParameters       = slices.Concat(pageParameters, deliveryFilters)
 	eventParameters      = slices.Concat(pageParameters, eventFilters)
 	deadLetterParameters = slices.Concat(pageParameters, []string{"payload"}, deadLetterFilters)
 )
 
-// field reads a filter that stands in a body.
+// field reads a filter from the field of a body.
 func (q query) field(name string, value []byte) error {
 	if isNull(value) {
 		return nil
 	}
 	if name == "status" {
-		q[name] = string(value) // a number, as in the rows
+		q[name] = string(value) // a number, as in answers
 		return nil
 	}
 	var v string
@@ -45,13 +45,13 @@ func (q query) field(name string, value []byte) error {
 	return err
 }
 
-// isStatus tells whether an answer can have this status.
+// isStatus reports whether s is a status code that an answer can have.
 func isStatus(s string) bool {
 	return len(s) == 3 && s >= "100" && s <= "599" && strings.Trim(s, "0123456789") == ""
 }
 
-// filter makes a query of what was sent; errors have the given code, since the
-// same names stand in queries and in bodies.
+// filter returns the filters as a query of the engine. Errors have the given code,
+// since the filters may have been sent in the query or in the body.
 func (q query) filter(code string) (outbound.Query, error) {
 	out := outbound.Query{
 		EventID: q["event_id"], Subscription: q["subscription_id"], EventType: q["event_type"], Tenant: q["tenant"], Class: q["class"],
@@ -61,60 +61,65 @@ func (q query) filter(code string) (outbound.Query, error) {
 			return out, refuse(code, "%s is empty: give it a value or leave it out", name).at(name)
 		}
 	}
-	// What no row can have would select nothing and look like an answer.
+	// A value that no row can have would select nothing, as if there were none.
 	if s := out.Subscription; s != "" && !strings.HasPrefix(s, store.SubscriptionPrefix) {
 		return out, refuse(code, "subscription_id must be the id of a subscription, which begins with %s", store.SubscriptionPrefix).at("subscription_id")
 	}
 	if t := out.EventType; strings.Contains(strings.TrimSuffix(t, ".*"), "*") {
-		return out, refuse(code, "event_type must be an event type, or a prefix of some as in order.*; leave it out for all").at("event_type")
+		return out, refuse(code, "event_type must be an event type, or a prefix such as order.*; leave it out for all").at("event_type")
 	}
 	if c := out.Class; c != "" && !slices.Contains(outbound.Classes, c) {
 		return out, refuse(code, "class must be one of %s", strings.Join(outbound.Classes, ", ")).at("class")
 	}
 	if s, ok := q["status"]; ok {
 		if !isStatus(s) {
-			return out, refuse(code, "status must be that of an answer, from 100 to 599").at("status")
+			return out, refuse(code, "status must be a status code, from 100 to 599").at("status")
 		}
 		out.Status, _ = strconv.Atoi(s)
 	}
-	if err := q.span("since", "until", &out.Since, &out.Until, code); err != nil {
+	var err error
+	if out.Since, out.Until, err = q.interval("since", "until", code); err != nil {
 		return out, err
 	}
-	if err := q.span("failed_since", "failed_until", &out.FailedSince, &out.FailedUntil, code); err != nil {
+	if out.FailedSince, out.FailedUntil, err = q.interval("failed_since", "failed_until", code); err != nil {
 		return out, err
 	}
-	states, err := states(q["state"], code)
-	out.States = states
+	out.States, err = parseStates(q["state"], code)
 	return out, err
 }
 
-// span reads the two ends of a time, each of which may be left out.
-func (q query) span(since, until string, from, to *time.Time, code string) error {
-	for _, end := range []struct {
-		name string
-		to   *time.Time
-	}{{since, from}, {until, to}} {
-		sent, ok := q[end.name]
-		if !ok {
-			continue
-		}
-		t, err := time.Parse(time.RFC3339, sent)
-		if err != nil {
-			return refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", end.name).at(end.name)
-		}
-		if t.IsZero() {
-			t = t.Add(1) // for the zero time stands for none
-		}
-		*end.to = t
+// interval reads the two ends of an interval. The zero time stands for one that was
+// left out.
+func (q query) interval(since, until, code string) (from, to time.Time, err error) {
+	if from, err = q.time(since, code); err != nil {
+		return from, to, err
 	}
-	if !from.IsZero() && !to.IsZero() && !from.Before(*to) {
-		return refuse(code, "%s must be before %s, or nothing is selected", since, until).at(since)
+	if to, err = q.time(until, code); err != nil {
+		return from, to, err
 	}
-	return nil
+	if !from.IsZero() && !to.IsZero() && !from.Before(to) {
+		err = refuse(code, "%s must be before %s, or nothing is selected", since, until).at(since)
+	}
+	return from, to, err
 }
 
-// states reads the names of states, separated by commas.
-func states(sent, code string) (out []store.State, err error) {
+func (q query) time(name, code string) (time.Time, error) {
+	sent, ok := q[name]
+	if !ok {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, sent)
+	if err != nil {
+		return t, refuse(code, "%s must be a time as in 2026-01-31T15:04:05Z (in a query, + is written %%2B)", name).at(name)
+	}
+	if t.IsZero() {
+		t = t.Add(1) // since the zero time stands for none
+	}
+	return t, nil
+}
+
+// parseStates reads names of states, separated by commas.
+func parseStates(sent, code string) (out []store.State, err error) {
 	if sent == "" {
 		return nil, nil
 	}
@@ -130,8 +135,8 @@ func states(sent, code string) (out []store.State, err error) {
 	return out, nil
 }
 
-// page reads the filters of a query and where its page is. The query asks for
-// one row more than the page has.
+// page returns the filters and the page that were asked for as a query of the engine.
+// Its limit is one row more than the page's, which tells whether there is another.
 func (q query) page(prefix string) (out outbound.Query, limit int, err error) {
 	if limit, err = q.limit(); err != nil {
 		return out, 0, err
