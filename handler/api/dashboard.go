@@ -8,18 +8,19 @@ import (
 	"net/http"
 )
 
-// dashboard is the API for people with a browser. There is nothing in it but what asks
-// the API, so whoever can reach that may have it.
+// dashboard is a page for people, which uses the API from their browser. It contains
+// no data itself, so it needs no token.
 //
 //go:embed dashboard.html
 var dashboard []byte
 
-// dashboardPolicy lets the page run its own script and ask its own server, and nothing
-// else.
+// dashboardPolicy lets the page use its own script, its own style and the API, and
+// nothing else.
 var dashboardPolicy = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; script-src " +
 	sourceOf("script") + "; style-src " + sourceOf("style")
 
-// sourceOf allows what stands in the page's element of that name.
+// sourceOf returns the source expression of Content-Security-Policy that allows the
+// page's element of that name, by its hash.
 func sourceOf(element string) string {
 	_, rest, _ := bytes.Cut(dashboard, []byte("<"+element+">"))
 	content, _, _ := bytes.Cut(rest, []byte("</"+element+">"))

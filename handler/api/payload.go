@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// withPayload adds a payload to a JSON object: as payload, to the byte, where
-// it is JSON and says so; as payload_text where it is other text; and as
+// withPayload adds a payload to a JSON object: byte for byte as payload, if it is
+// JSON and its content type says so; as payload_text, if it is other text; else as
 // payload_base64.
 func withPayload(object []byte, contentType string, payload []byte) ([]byte, error) {
 	object = bytes.TrimSuffix(bytes.TrimSpace(object), []byte{'}'})
@@ -19,11 +19,9 @@ func withPayload(object []byte, contentType string, payload []byte) ([]byte, err
 		object = append(object, payload...)
 		return append(object, '}'), nil
 	}
-	name, text := "payload_base64", ""
-	if utf8.Valid(payload) {
-		name, text = "payload_text", string(payload)
-	} else {
-		text = base64.StdEncoding.EncodeToString(payload)
+	name, text := "payload_text", string(payload)
+	if !utf8.Valid(payload) {
+		name, text = "payload_base64", base64.StdEncoding.EncodeToString(payload)
 	}
 	value, err := encode(text)
 	if err != nil {
@@ -34,8 +32,7 @@ func withPayload(object []byte, contentType string, payload []byte) ([]byte, err
 	return append(object, '}'), nil
 }
 
-// asLine puts an object into one line, in which whitespace between tokens is
-// left out.
+// asLine returns the object on one line, without white space between tokens.
 func asLine(object []byte) ([]byte, error) {
 	var b bytes.Buffer
 	if err := json.Compact(&b, object); err != nil {
@@ -45,6 +42,7 @@ func asLine(object []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// isJSON reports whether the payload is JSON by its content type and in fact.
 func isJSON(contentType string, payload []byte) bool {
 	if contentType != typeJSON {
 		t, _, err := mime.ParseMediaType(contentType)

@@ -6,12 +6,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// replayFields say which past events a subscription is to get.
+// replayFields select the past events that a subscription is to get.
 var replayFields = []string{"event_id", "event_type", "since", "until"}
 
-// replay sends a subscription past events that it didn't get.
+// replay queues past events that have no delivery to the subscription yet.
 func (c *call) replay() error {
-	q, err := c.past(replayFields, "replay events")
+	q, err := c.pastQuery(replayFields, "replay events")
 	if err != nil {
 		return err
 	}
@@ -22,9 +22,9 @@ func (c *call) replay() error {
 	return c.answer(http.StatusOK, map[string]int{"replayed": n})
 }
 
-// redeliverDelivered queues again what was delivered.
+// redeliverDelivered queues again what was delivered already.
 func (c *call) redeliverDelivered() error {
-	q, err := c.past(filters, "deliver events again")
+	q, err := c.pastQuery(filters, "deliver events again")
 	if err != nil {
 		return err
 	}
@@ -35,9 +35,10 @@ func (c *call) redeliverDelivered() error {
 	return c.answer(http.StatusOK, map[string]int{"redelivered": n})
 }
 
-// past reads from the body what of the past is to be sent, which nobody means to be
-// all of it.
-func (c *call) past(fields []string, do string) (outbound.Query, error) {
+// pastQuery reads from the body which past events or deliveries to send. It requires
+// a time or an event, since nobody means all of the past. An error says what it was
+// for, as in "replay events".
+func (c *call) pastQuery(fields []string, do string) (outbound.Query, error) {
 	if _, err := c.query(); err != nil {
 		return outbound.Query{}, err
 	}

@@ -7,27 +7,28 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// status is what an operator looks at first.
+// status is the state of the server.
 type status struct {
-	Pending       int64                `json:"pending"` // deliveries that wait, those under way included
+	Pending       int64                `json:"pending"` // deliveries, including those being attempted
 	OldestDue     timestamp            `json:"oldest_due"`
 	InFlight      int                  `json:"in_flight"`
 	DeadLetters   int64                `json:"dead_letters"`
 	Draining      bool                 `json:"draining"`
-	Store         *storeStatus         `json:"store"` // null where the API is a tenant's
+	Store         *storeStatus         `json:"store"` // null in a tenant's API
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
 
+// storeStatus is the state of the store.
 type storeStatus struct {
 	Path    string    `json:"path"`
 	Bytes   int64     `json:"bytes"`
 	Full    bool      `json:"full"`
-	Error   *string   `json:"error"` // why what came last couldn't be stored
+	Error   *string   `json:"error"` // why the last write failed, if it did
 	Damaged []damaged `json:"damaged"`
 	Nodes   []node    `json:"nodes"`
 }
 
-// node is one of those that share the store.
+// node is one of the nodes that share the store.
 type node struct {
 	Number int    `json:"number"`
 	Host   string `json:"host"`
@@ -35,7 +36,7 @@ type node struct {
 	Lapsed bool   `json:"lapsed"`
 }
 
-// damaged is a damaged store that was set aside and is still there.
+// damaged is a damaged store that was set aside and not deleted since.
 type damaged struct {
 	Path       string     `json:"path"`
 	SetAsideAt timestamp  `json:"set_aside_at"`
@@ -46,7 +47,7 @@ type damaged struct {
 	Unreadable int64      `json:"unreadable"`
 }
 
-// subscriptionStatus is how one subscription fares.
+// subscriptionStatus is the state of one subscription.
 type subscriptionStatus struct {
 	SubscriptionID string    `json:"subscription_id"`
 	Tenant         *string   `json:"tenant"`
@@ -54,8 +55,8 @@ type subscriptionStatus struct {
 	Health         string    `json:"health"`
 	Reason         *string   `json:"reason"` // why it is inactive
 	InFlight       int       `json:"in_flight"`
-	Pending        int64     `json:"pending"` // deliveries that wait for it, those under way included
-	Ready          int       `json:"ready"`
+	Pending        int64     `json:"pending"` // deliveries, including those being attempted
+	Ready          int       `json:"ready"`   // pending deliveries in memory, next to be attempted
 	DeadLetters    int64     `json:"dead_letters"`
 	FailuresInARow int       `json:"failures_in_a_row"`
 	FailingSince   timestamp `json:"failing_since"`
@@ -102,8 +103,10 @@ func storeStatusOf(s outbound.Status) *storeStatus {
 
 func subscriptionStatusOf(s outbound.SubscriptionStatus) subscriptionStatus {
 	return subscriptionStatus{
-		SubscriptionID: s.Subscription.ID, Tenant: orNull(s.Subscription.Tenant), URL: s.Subscription.URL, Health: s.Health, Reason: orNull(s.Subscription.Reason),
-		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, DeadLetters: s.Dead, FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
+		SubscriptionID: s.Subscription.ID, Tenant: orNull(s.Subscription.Tenant), URL: s.Subscription.URL,
+		Health: s.Health, Reason: orNull(s.Subscription.Reason),
+		InFlight: s.InFlight, Pending: s.Pending, Ready: s.Ready, DeadLetters: s.Dead,
+		FailuresInARow: s.Failures, FailingSince: timestamp(s.FailingSince), PausedUntil: timestamp(s.PausedUntil),
 		LastSuccessAt: timestamp(s.LastSuccess), LastFailureAt: timestamp(s.LastFailure), LastError: orNull(s.LastError),
 	}
 }

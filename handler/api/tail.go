@@ -13,22 +13,23 @@ import (
 )
 
 const (
-	// tailBeat is how often a tail says that it is there, so that proxies keep
-	// the connection and a caller that is gone is found out.
-	tailBeat = 15 * time.Second
-	// tailLook is how often it looks whether the server wants it to end.
-	tailLook = 250 * time.Millisecond
-	// tailWrite is how long a write may take before the caller counts as gone.
-	tailWrite = 30 * time.Second
+	// heartbeatInterval is how often a tail writes at least, so that proxies keep
+	// the connection and a caller that is gone is noticed.
+	heartbeatInterval = 15 * time.Second
+	// endingInterval is how often a tail checks whether the server waits for it to
+	// end, and tells of attempts that it missed.
+	endingInterval = 250 * time.Millisecond
+	// tailWriteTimeout is how long a write may take before the caller counts as gone.
+	tailWriteTimeout = 30 * time.Second
 )
 
-// tailParameters narrow a tail.
+// tailParameters select the attempts of a tail.
 var tailParameters = []string{"event_id", "subscription_id", "event_type", "tenant", "state"}
 
-// tail sends each attempt as it happens, as server-sent events: "attempt" with
-// the delivery as it is after it, and "missed" with how many were left out
-// since the caller was too slow for them. It ends when the caller goes, and when
-// the server reloads or stops.
+// tail sends each attempt as it happens, as server-sent events: "attempt" has the
+// delivery after the attempt, and "missed" the number of attempts that were left out
+// because the caller was too slow for them. It ends when the caller disconnects, and
+// when the server reloads or stops.
 func (c *call) tail() error {
 	sent, err := c.query(tailParameters...)
 	if err != nil {
@@ -40,7 +41,7 @@ func (c *call) tail() error {
 	}
 	watch, err := c.engine.Watch(q.Tenant)
 	if errors.Is(err, outbound.ErrUnavailable) {
-		return refuse(codeUnavailable, "too many follow the attempts already: end one of them").retryAfter(later)
+		return refuse(codeUnavailable, "too many clients are following the attempts already: end one of them").retryAfter(later)
 	}
 	if err != nil {
 		return err
@@ -48,28 +49,28 @@ func (c *call) tail() error {
 	defer watch.Stop()
 
 	setHeaders(c.w.Header(), "text/event-stream")
-	c.w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back
+	c.w.Header().Set("X-Accel-Buffering", "no") // or nginx holds events back
 	c.w.WriteHeader(http.StatusOK)
 	if c.r.Method == http.MethodHead {
 		return nil
 	}
 	s := &eventStream{w: c.w, to: http.NewResponseController(c.w)}
 	s.send(": each attempt follows as it happens\n\n")
-	look, beat := time.NewTicker(tailLook), time.NewTicker(tailBeat)
-	defer look.Stop()
-	defer beat.Stop()
+	check, heartbeat := time.NewTicker(endingInterval), time.NewTicker(heartbeatInterval)
+	defer check.Stop()
+	defer heartbeat.Stop()
 	for ending := c.ending(); s.err == nil && !ending(); {
 		select {
 		case r := <-watch.Attempts:
-			if selects(&q, r) {
+			if matches(&q, r) {
 				s.event("attempt", r.Last.ID.With(store.AttemptPrefix), deliveryOf(r))
 			}
 			if len(watch.Attempts) == 0 {
 				s.flush()
 			}
-		case <-beat.C:
+		case <-heartbeat.C:
 			s.send(":\n\n")
-		case <-look.C:
+		case <-check.C:
 			if n := watch.Missed(); n > 0 {
 				s.event("missed", "", map[string]int64{"attempts": n})
 				s.flush()
@@ -83,23 +84,19 @@ func (c *call) tail() error {
 	return nil
 }
 
-// selects says whether a delivery is one of those that a query asks for, as a
-// list's query would.
-func selects(q *outbound.Query, r *outbound.Record) bool {
+// matches reports whether a delivery matches the filters of a tail, as the store
+// judges those of a list.
+func matches(q *outbound.Query, r *outbound.Record) bool {
 	prefix, isPrefix := strings.CutSuffix(q.EventType, "*")
-	switch {
-	case q.EventID != "" && q.EventID != r.EventID,
-		q.Subscription != "" && q.Subscription != r.SubscriptionID,
-		q.Tenant != "" && q.Tenant != r.Tenant,
-		isPrefix && !strings.HasPrefix(r.EventType, prefix),
-		!isPrefix && q.EventType != "" && q.EventType != r.EventType,
-		len(q.States) > 0 && !slices.Contains(q.States, r.State):
-		return false
-	}
-	return true
+	return (q.EventID == "" || q.EventID == r.EventID) &&
+		(q.Subscription == "" || q.Subscription == r.SubscriptionID) &&
+		(q.Tenant == "" || q.Tenant == r.Tenant) &&
+		(q.EventType == "" || q.EventType == r.EventType || isPrefix && strings.HasPrefix(r.EventType, prefix)) &&
+		(len(q.States) == 0 || slices.Contains(q.States, r.State))
 }
 
-// eventStream writes server-sent events, and keeps the first error.
+// eventStream writes server-sent events. After an error, which it keeps, it writes
+// nothing.
 type eventStream struct {
 	w   http.ResponseWriter
 	to  *http.ResponseController
@@ -107,7 +104,7 @@ type eventStream struct {
 }
 
 func (s *eventStream) event(name, id string, data any) {
-	body, err := encode(data) // a line
+	body, err := encode(data) // one line
 	if err != nil {
 		s.err = err
 		return
@@ -121,7 +118,7 @@ func (s *eventStream) event(name, id string, data any) {
 
 func (s *eventStream) write(text string) {
 	if s.err == nil {
-		_ = s.to.SetWriteDeadline(time.Now().Add(tailWrite)) // where the server can: else its own timeout counts
+		_ = s.to.SetWriteDeadline(time.Now().Add(tailWriteTimeout)) // if not supported, the server's timeout applies
 		_, s.err = s.w.Write([]byte(text))
 	}
 }
@@ -132,7 +129,7 @@ func (s *eventStream) flush() {
 	}
 }
 
-// send writes what can't wait.
+// send writes text and flushes it.
 func (s *eventStream) send(text string) {
 	s.write(text)
 	s.flush()

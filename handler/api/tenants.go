@@ -2,7 +2,7 @@ package api
 
 import "net/http"
 
-// deleteTenant deletes all that there is of a tenant.
+// deleteTenant deletes everything that belongs to a tenant.
 func (c *call) deleteTenant() error {
 	if err := c.noArguments(); err != nil {
 		return err

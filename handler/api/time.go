@@ -8,24 +8,23 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// timestamp is written as RFC 3339 in UTC, to the millisecond, and as null
-// where there is none.
+// timestamp is a time that is written as in RFC 3339, in UTC and milliseconds. The
+// zero time is written as null.
 type timestamp time.Time
-
-const timestampForm = "2006-01-02T15:04:05.000Z07:00"
 
 func (t timestamp) MarshalJSON() ([]byte, error) {
 	v := time.Time(t)
 	if v.IsZero() {
 		return []byte("null"), nil
 	}
-	return v.UTC().AppendFormat(make([]byte, 0, 26), `"`+timestampForm+`"`), nil
+	return v.UTC().AppendFormat(make([]byte, 0, 26), `"2006-01-02T15:04:05.000Z07:00"`), nil
 }
 
-// milliseconds is a duration in whole ones.
+// milliseconds returns a duration in milliseconds, rounded.
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
-// duration is written as in "30s" or "2h".
+// duration is written as in "30s" or "2h": as time.Duration's String does, without
+// zero seconds and minutes at its end.
 type duration time.Duration
 
 func (d duration) MarshalJSON() ([]byte, error) {
@@ -39,7 +38,8 @@ func (d duration) MarshalJSON() ([]byte, error) {
 	return json.Marshal(s)
 }
 
-// durations are null where there are none, which is not an empty list of them.
+// durations converts a list of durations. A nil list stays nil, which is null in
+// JSON, and not an empty list.
 func durations(ds []time.Duration) []duration {
 	if ds == nil {
 		return nil
@@ -51,7 +51,7 @@ func durations(ds []time.Duration) []duration {
 	return out
 }
 
-// readDuration reads a duration; null is 0.
+// readDuration reads a duration, which must be positive. Null leaves it as it is.
 func readDuration(field string, value []byte, to *time.Duration) error {
 	var s string
 	if err := readString(field, value, &s); err != nil || isNull(value) {
@@ -59,13 +59,13 @@ func readDuration(field string, value []byte, to *time.Duration) error {
 	}
 	d, err := caddy.ParseDuration(s)
 	if err != nil || d <= 0 {
-		return invalidField(field, `has %s, which is no duration: write one as in "30s", "5m" or "2h"`, quote(s))
+		return invalidField(field, `has %s, which is not a positive duration: write one as in "30s", "5m" or "2h"`, quote(s))
 	}
 	*to = d
 	return nil
 }
 
-// readDurations reads a list of them; null is nil.
+// readDurations reads a list of durations. Null leaves it as it is.
 func readDurations(field string, value []byte, to *[]time.Duration) error {
 	var list []json.RawMessage
 	if err := json.Unmarshal(value, &list); err != nil {
