@@ -352,7 +352,7 @@ http://:{$PORT} {
 
 	guard.answerStatus(http.StatusUnauthorized)
 	b.link("Events").click()
-	b.sees("load the page again")
+	b.sees("reload the page")
 	b.lacks("input[name=token]") // which the guard wouldn't know
 }
 
@@ -475,7 +475,7 @@ func (b *browser) lacks(css string) {
 // sees waits for words of the page's own.
 func (b *browser) sees(words string) {
 	b.t.Helper()
-	b.find("#told").has(words)
+	b.find("#notice").has(words)
 }
 
 // element is one of the page, found anew whenever it is used, since the page may
