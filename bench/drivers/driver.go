@@ -1,6 +1,6 @@
 package main
 
-// driver is one way to reach SQLite.
+// driver is one way to use SQLite.
 type driver struct {
 	name string
 	open func(path string) (conn, error)
@@ -14,11 +14,11 @@ var drivers = []driver{
 
 // conn is a connection used by one goroutine at a time.
 type conn interface {
-	// exec runs one statement and passes over its rows.
+	// exec runs one statement and ignores its rows.
 	exec(sql string) error
 	prepare(sql string) (stmt, error)
-	// checkpoint runs a passive one and reports how many frames the log has
-	// and how many of them are in the database now.
+	// checkpoint runs a passive checkpoint. It returns how many frames the log
+	// has, and how many of them are copied to the database now.
 	checkpoint() (frames, copied int, err error)
 	close() error
 }
@@ -28,8 +28,8 @@ type stmt interface {
 	exec(args []arg) error
 }
 
-// arg is a bound value, typed so that a driver that can bind it without boxing
-// does: blob or text where one is set, else int.
+// arg is a value to bind: blob or text if one is set, else int. It is typed, so
+// that drivers can bind it without boxing it in an interface.
 type arg struct {
 	int  int64
 	text string

@@ -1,12 +1,12 @@
-// Command drivers measures three ways to reach SQLite from Go without cgo, with
-// the work of a store of webhooks: see README.md.
+// Command drivers measures three ways to use SQLite from Go without cgo, with
+// the work of the webhooks store: see README.md.
 //
 //	go run . [-rounds 3] [-for 4s] [-dir DIR] [-only WORD]
 //
 // Every run is a process of its own with a new file. A round runs all drivers
-// one after another, so that what else the machine does hits them alike; each
-// figure is the median over the rounds, each ratio the median of the ratios to
-// the first driver in the same round.
+// one after another, so that other load on the machine affects them alike. Each
+// figure is the median over the rounds, and each ratio the median of the ratios
+// to the first driver in the same round.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// variant is a row of settings that all drivers are measured with.
+// variant is a set of settings that all drivers are measured with.
 type variant struct {
 	name string
 	settings
@@ -29,14 +29,14 @@ type variant struct {
 
 var plain = settings{PageSize: 4096, CacheKiB: 2000, Insert: "row", Settle: "row", Checkpoint: "auto"}
 
-// variants are the settings, most of them one step from the one before.
+// variants returns the variants, most of which change one setting of another.
 func variants() []variant {
 	fdatasync := plain
 	fdatasync.Fdatasync = true
 	often := fdatasync
 	often.Checkpoint = "often"
 	beside := fdatasync
-	beside.Checkpoint = "beside"
+	beside.Checkpoint = "beside" // by another connection
 	inserts := beside
 	inserts.Insert = "multi"
 	settlement := inserts
@@ -46,10 +46,10 @@ func variants() []variant {
 	pages := inserts
 	pages.PageSize = 8192
 	return []variant{
-		{"1 a row a statement", plain},
+		{"1 one row per statement", plain},
 		{"2 = 1 + fdatasync", fdatasync},
 		{"3 = 2 + checkpoint every 512 KiB", often},
-		{"4 = 3 beside the writer", beside},
+		{"4 = 3 by another connection", beside},
 		{"5 = 4 + multi-row inserts", inserts},
 		{"6 = 5 + multi-row settlement", settlement},
 		{"7 = 5 + cache 32 MiB", cache},
@@ -60,8 +60,8 @@ func variants() []variant {
 func main() {
 	rounds := flag.Int("rounds", 3, "rounds of each variant")
 	length := flag.Duration("for", 4*time.Second, "length of a run")
-	dir := flag.String("dir", os.TempDir(), "where the databases are made")
-	only := flag.String("only", "", "measure only variants whose name has this in it")
+	dir := flag.String("dir", os.TempDir(), "folder for the databases")
+	only := flag.String("only", "", "measure only variants whose name contains this")
 	one := flag.String("run", "", "do one run with these settings, as JSON")
 	flag.Parse()
 	var err error
@@ -76,6 +76,7 @@ func main() {
 	}
 }
 
+// child does one run with the settings in text, and prints its result as JSON.
 func child(text, dir string, d time.Duration) error {
 	var s settings
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -88,7 +89,7 @@ func child(text, dir string, d time.Duration) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// spawn does a run in a process of its own.
+// spawn does one run in a process of its own.
 func spawn(s settings, dir string, d time.Duration) (r result, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -108,6 +109,7 @@ func spawn(s settings, dir string, d time.Duration) (r result, err error) {
 	return r, err
 }
 
+// measure prints the table of all variants and drivers.
 func measure(rounds int, d time.Duration, parent, only string) error {
 	dir, err := os.MkdirTemp(parent, "drivers")
 	if err != nil {
@@ -143,24 +145,26 @@ func measure(rounds int, d time.Duration, parent, only string) error {
 	return nil
 }
 
-func row(w *tabwriter.Writer, variant, driver string, rs, base []result) {
-	mid := func(of func(r, base result) float64) float64 {
-		var xs []float64
-		for i := range rs {
-			xs = append(xs, of(rs[i], base[i]))
+// row prints the medians of a driver's results, and of their ratios to the base
+// driver's.
+func row(w *tabwriter.Writer, variant, driver string, results, base []result) {
+	median := func(figure func(r, base result) float64) float64 {
+		var all []float64
+		for i := range results {
+			all = append(all, figure(results[i], base[i]))
 		}
-		slices.Sort(xs)
-		return xs[len(xs)/2]
+		slices.Sort(all)
+		return all[len(all)/2]
 	}
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	fmt.Fprintf(w, "| %s\t| %s\t| %.0f\t| %.2f\t| %.1f\t| %.2f\t| %.1f\t| %.1f\t| %.0f\t| %.0f\t| %.0f\t|\n", variant, driver,
-		mid(func(r, _ result) float64 { return r.EventsPerSecond }),
-		mid(func(r, b result) float64 { return r.EventsPerSecond / b.EventsPerSecond }),
-		mid(func(r, _ result) float64 { return r.CPUMicros }),
-		mid(func(r, b result) float64 { return r.CPUMicros / b.CPUMicros }),
-		mid(func(r, _ result) float64 { return ms(r.P50) }),
-		mid(func(r, _ result) float64 { return ms(r.P99) }),
-		mid(func(r, _ result) float64 { return ms(r.Max) }),
-		mid(func(r, _ result) float64 { return r.Batch }),
-		mid(func(r, _ result) float64 { return r.RSSMiB }))
+		median(func(r, _ result) float64 { return r.EventsPerSecond }),
+		median(func(r, b result) float64 { return r.EventsPerSecond / b.EventsPerSecond }),
+		median(func(r, _ result) float64 { return r.CPUMicros }),
+		median(func(r, b result) float64 { return r.CPUMicros / b.CPUMicros }),
+		median(func(r, _ result) float64 { return ms(r.P50) }),
+		median(func(r, _ result) float64 { return ms(r.P99) }),
+		median(func(r, _ result) float64 { return ms(r.Max) }),
+		median(func(r, _ result) float64 { return r.Batch }),
+		median(func(r, _ result) float64 { return r.RSSMiB }))
 }

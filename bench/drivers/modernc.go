@@ -7,8 +7,8 @@ import (
 	_ "modernc.org/sqlite"
 )
 
-// openModernc reaches modernc.org/sqlite by database/sql, with one pinned
-// connection as a store's writer would have.
+// openModernc uses modernc.org/sqlite through database/sql, with one pinned
+// connection, as a store's writer would have.
 func openModernc(path string) (conn, error) {
 	db, err := sql.Open("sqlite", "file:"+path)
 	if err != nil {

@@ -29,8 +29,8 @@ func (c ncrucesConn) prepare(query string) (stmt, error) {
 }
 
 func (c ncrucesConn) checkpoint() (frames, copied int, err error) {
-	// Not WALCheckpoint: on a connection that has read nothing yet it finds no
-	// log, does nothing and reports no error.
+	// Not WALCheckpoint: on a connection that has not read anything yet, it finds
+	// no log, does nothing and returns no error.
 	s, _, err := c.conn.Prepare("PRAGMA wal_checkpoint(PASSIVE)")
 	if err != nil {
 		return 0, 0, err

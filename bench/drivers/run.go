@@ -17,10 +17,10 @@ import (
 // result is what one run measured.
 type result struct {
 	EventsPerSecond float64
-	CPUMicros       float64 // user and system, an event
+	CPUMicros       float64 // user and system time per event
 	P50, P99, Max   time.Duration
-	Batch           float64 // events a commit
-	RSSMiB          float64 // at its highest
+	Batch           float64 // events per commit
+	RSSMiB          float64 // peak
 }
 
 const (
@@ -28,7 +28,7 @@ const (
 	warmUp     = 500 * time.Millisecond
 )
 
-// run drives publishers against a new store in dir for d after a warm-up.
+// run publishes to a new store in dir, and measures for d after a warm-up.
 func run(s settings, dir string, d time.Duration) (result, error) {
 	if _, err := modernc.Fdatasync(s.Fdatasync); err != nil {
 		return result{}, err
@@ -106,15 +106,15 @@ func run(s settings, dir string, d time.Duration) (result, error) {
 
 func cpu(r unix.Rusage) int64 { return r.Utime.Nano() + r.Stime.Nano() }
 
-// commitAll is the group commit: while one batch is on its way to the disk the
-// next one gathers in the queue.
+// commitAll does group commits: while one batch is written to disk, the next one
+// is gathered in the queue.
 func commitAll(st *store, queue <-chan event, commits *atomic.Int64) error {
 	var failed error
 	pending := 0
 	batch := make([]event, 0, publishers)
 	for e := range queue {
 		batch = append(batch[:0], e)
-		runtime.Gosched() // those who were just answered publish again
+		runtime.Gosched() // let publishers that were just answered publish again
 		for more := true; more && len(batch) < publishers; {
 			select {
 			case e, ok := <-queue:

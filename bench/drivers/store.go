@@ -6,24 +6,24 @@ import (
 	"sync"
 )
 
-// settings are what is varied.
+// settings are what the variants differ in.
 type settings struct {
 	Driver     string
 	PageSize   int
 	CacheKiB   int
 	Insert     string // row | multi
 	Settle     string // row | multi
-	Checkpoint string // auto (SQLite's 1000 pages) | often (by the writer) | beside
+	Checkpoint string // auto (SQLite's 1000 pages) | often (by the writer) | beside (by another connection)
 	Fdatasync  bool   // modernc's library; ncruces always does
 }
 
-// event is a publish that waits for its commit.
+// event is an event that waits for its commit.
 type event struct {
 	payload []byte
 	done    chan error
 }
 
-// store is the writer: one connection, one transaction a batch.
+// store is the writer: one connection, and one transaction per batch.
 type store struct {
 	path    string
 	open    func(string) (conn, error)
@@ -35,17 +35,17 @@ type store struct {
 	deliver *table
 	settle  *table
 
-	next      int64   // the last id given
-	unsettled []int64 // deliveries of the batch before
+	lastID    int64
+	unsettled []int64 // deliveries of the previous batch
 
 	checkpoints sync.WaitGroup
-	due         chan struct{} // asks for a checkpoint
-	rest        chan error    // the log is nearly copied, or why not
+	due         chan struct{} // requests a checkpoint
+	rest        chan error    // the writer is to copy the rest of the log, or an error
 }
 
-// checkpointEvery is the size of log, in bytes, after which a checkpoint runs.
-// Each ends in an fsync of the database that the next commit may have to wait
-// for: small ones keep it short.
+// checkpointEvery is the size of the log, in bytes, after which a checkpoint runs.
+// Each ends with an fsync of the database, which the next commit may have to wait
+// for: it is short if checkpoints are small.
 const checkpointEvery = 512 << 10
 
 func openStore(path string, open func(string) (conn, error), s settings) (*store, error) {
@@ -100,15 +100,15 @@ func openStore(path string, open func(string) (conn, error), s settings) (*store
 	return st, nil
 }
 
-// write stores a batch and settles the one before, in one transaction.
+// write stores a batch and settles the previous one, in one transaction.
 func (s *store) write(batch []event) error {
 	if err := s.begin.exec(nil); err != nil {
 		return err
 	}
 	s.settleAll()
 	for _, e := range batch {
-		s.next++
-		id := s.next
+		s.lastID++
+		id := s.lastID
 		s.events.add(arg{int: id}, arg{text: "order.created"}, arg{text: "acme"}, arg{int: 1700000000000 + id}, arg{blob: e.payload})
 		for sub := range int64(2) {
 			delivery := id*2 + sub
@@ -124,7 +124,8 @@ func (s *store) write(batch []event) error {
 	return s.commit.exec(nil)
 }
 
-const response = `HTTP/2 200; {"ok":true,"received":"evt_01HF7YAT00","queue":"orders","took_ms":12}` // what is kept of an answer
+// response is what is kept of a receiver's answer.
+const response = `HTTP/2 200; {"ok":true,"received":"evt_01HF7YAT00","queue":"orders","took_ms":12}`
 
 func (s *store) settleAll() {
 	for _, id := range s.unsettled {
@@ -133,10 +134,10 @@ func (s *store) settleAll() {
 	s.unsettled = s.unsettled[:0]
 }
 
-// checkpoint copies the log into the database on a connection of its own,
-// passively, so that the writer doesn't wait for it. A log that is written to
-// all the time is never copied wholly that way: each time the writer is asked to
-// copy the small rest between two transactions, after which the log starts over.
+// checkpoint copies the log to the database on a connection of its own, with
+// passive checkpoints, so that the writer doesn't wait for it. While the log is
+// being written, they never copy all of it: so each time the writer is asked to copy
+// the small rest between two transactions, after which the log starts over.
 func (s *store) checkpoint() {
 	c, err := s.open(s.path)
 	for range s.due {
@@ -153,8 +154,8 @@ func (s *store) checkpoint() {
 	}
 }
 
-// maintain is called between two transactions with the bytes that were written
-// since it last reported true: that it asked for a checkpoint.
+// maintain is called between two transactions, with the number of bytes written
+// since the last checkpoint was requested. It reports whether it requested one.
 func (s *store) maintain(written int) (asked bool, err error) {
 	if !s.beside {
 		return false, nil

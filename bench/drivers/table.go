@@ -15,8 +15,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (subscription, due, id) WHERE state = 0;
 `
 
-// shape is a statement that can take many rows: head, one group of marks a
-// row, tail.
+// shape is a statement for one or more rows: head, a group of parameters for each
+// row, and tail.
 type shape struct{ head, row, tail string }
 
 var (
@@ -34,11 +34,11 @@ var (
 
 const columns = 5 // of every shape
 
-// sizes are the numbers of rows for which statements are kept: a batch is cut
-// into the fewest pieces.
+// sizes are the numbers of rows for which statements are prepared, the largest
+// first.
 var sizes = []int{64, 16, 4, 1}
 
-// table writes rows by one shape with as few statements as it may.
+// table writes rows by one shape, with as few statements as the sizes allow.
 type table struct {
 	stmts map[int]stmt // by number of rows
 	args  []arg
