@@ -14,23 +14,23 @@ type delivery struct {
 	subscription int
 }
 
-// ledger knows what was accepted and what was delivered.
+// ledger records which events were accepted and which deliveries were made.
 type ledger struct {
-	refused atomic.Int64 // publishes that were not answered 202 or 200
+	refused atomic.Int64 // publishes that were not answered with 202 or 200
 
 	mu       sync.Mutex
-	accepted map[uint64]int         // event → the kind of its type
-	taken    map[delivery]int       // how often it was answered 2xx
-	waiting  map[delivery]time.Time // accepted then, and not answered 2xx yet
-	repeats  int
+	accepted map[uint64]int         // event → kind of its type
+	taken    map[delivery]int       // how often it was answered with 2xx
+	waiting  map[delivery]time.Time // since when it has been accepted without a 2xx
+	repeats  int                    // deliveries after a 2xx
 }
 
 func newLedger() *ledger {
 	return &ledger{accepted: map[uint64]int{}, taken: map[delivery]int{}, waiting: map[delivery]time.Time{}}
 }
 
-// number is an event id as a number: of our own, soak-17, or of the engine's,
-// evt_ and 16 hexadecimal digits.
+// number returns an event id as a number. The id is one of ours, as in soak-17, or
+// one of the engine's, evt_ and 16 hexadecimal digits.
 func number(id string) uint64 {
 	if digits, ours := strings.CutPrefix(id, "soak-"); ours {
 		n, _ := strconv.ParseUint(digits, 10, 64)
@@ -40,13 +40,14 @@ func number(id string) uint64 {
 	return n
 }
 
-// poisoned tells the events, one in a thousand, that no receiver ever takes.
+// poisoned reports whether an event is one that no receiver ever accepts. One in a
+// thousand is.
 func poisoned(event uint64) bool {
 	const golden = 0x9E3779B97F4A7C15
 	return event*golden>>32%1000 == 0
 }
 
-// accept notes an event that was accepted.
+// accept records an event that was accepted.
 func (l *ledger) accept(event uint64, kind int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,7 +59,7 @@ func (l *ledger) accept(event uint64, kind int) {
 	}
 }
 
-// take notes a delivery that was answered 2xx.
+// take records a delivery that was answered with 2xx.
 func (l *ledger) take(d delivery) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -68,10 +69,10 @@ func (l *ledger) take(d delivery) {
 	delete(l.waiting, d)
 }
 
-// tally is the ledger at one moment.
+// tally sums up the ledger during a run.
 type tally struct {
 	accepted, delivered, repeats int
-	lag                          time.Duration // how long the oldest delivery waits that can be made
+	lag                          time.Duration // how long the oldest deliverable one has waited
 }
 
 func (l *ledger) tally() tally {
@@ -84,7 +85,7 @@ func (l *ledger) tally() tally {
 	return t
 }
 
-// bury takes dead letters off what waits.
+// bury removes dead letters from what is waiting.
 func (l *ledger) bury(dead map[delivery]bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -93,7 +94,8 @@ func (l *ledger) bury(dead map[delivery]bool) {
 	}
 }
 
-// balance is what became of everything.
+// balance says, at the end of a run, what became of all deliveries that are owed for
+// the accepted events.
 type balance struct{ accepted, owed, delivered, dead, lost, repeats int }
 
 func (l *ledger) balance(dead map[delivery]bool) balance {

@@ -1,6 +1,6 @@
-// Command soak runs caddy-webhooks for an hour under mixed faults: receivers
-// that misbehave by turns, reloads, kill -9 and gentle stops, at a modest rate.
-// At the end every accepted event must have been delivered to each of its
+// Command soak runs caddy-webhooks for an hour under mixed faults, at a modest
+// rate: receivers that take turns to misbehave, reloads, kill -9 and graceful
+// stops. At the end every accepted event must have been delivered to each of its
 // subscriptions, or be a dead letter.
 //
 //	go run ./bench/soak -for 1h -rate 150 -out <folder>
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// plan is what a run is asked to do.
+// plan has the settings of a run.
 type plan struct {
 	span, kill, reload, sample, drain time.Duration
 	rate                              int
@@ -33,12 +33,12 @@ func main() {
 	var p plan
 	flag.DurationVar(&p.span, "for", time.Hour, "how long events are published")
 	flag.IntVar(&p.rate, "rate", 150, "events a second; each has two subscriptions")
-	flag.DurationVar(&p.kill, "kill", 100*time.Second, "how long a process lives in the first and in the last quarter; in the half between it is left alone, so that growth would show")
+	flag.DurationVar(&p.kill, "kill", 100*time.Second, "how long a process lives in the first and the last quarter; in between it is left alone, so that growth would show")
 	flag.DurationVar(&p.reload, "reload", 20*time.Second, "time between reloads")
 	flag.DurationVar(&p.sample, "sample", 5*time.Second, "time between samples")
-	flag.DurationVar(&p.drain, "drain", 4*time.Minute, "how long to wait at the end for what is still to be delivered")
+	flag.DurationVar(&p.drain, "drain", 4*time.Minute, "how long to wait at the end for pending deliveries")
 	flag.StringVar(&p.out, "out", "", "folder to write to (required)")
-	flag.StringVar(&p.database, "postgres", "", "URL of an empty database for the store, in place of a file")
+	flag.StringVar(&p.database, "postgres", "", "URL of an empty database for the store, instead of a file")
 	draw := flag.String("draw", "", "only draw the soak.csv of a run, to soak.svg in -out")
 	flag.Parse()
 	if p.out == "" {
@@ -62,8 +62,8 @@ func main() {
 
 func (p plan) picture() string { return filepath.Join(p.out, "soak.svg") }
 
-// run soaks, and ends with an error where anything was lost; the store stays
-// then.
+// run does a whole run. It returns an error if a delivery was lost, and keeps the
+// store after any error.
 func (p plan) run(ctx context.Context) (err error) {
 	if err := os.MkdirAll(p.out, 0o755); err != nil {
 		return err
@@ -119,7 +119,7 @@ func (p plan) run(ctx context.Context) (err error) {
 	return errors.Join(report(s, l), plot(samples, p.picture()))
 }
 
-// soak publishes while all that can go wrong does.
+// soak publishes events while it causes all the faults.
 func (p plan) soak(ctx context.Context, s *server, l *ledger, receivers []*receiver, m *meter) error {
 	publishing, stop := context.WithTimeout(ctx, p.span)
 	defer stop()
@@ -152,7 +152,7 @@ func (p plan) soak(ctx context.Context, s *server, l *ledger, receivers []*recei
 				}
 			}
 		case <-kills.C:
-			if gone := time.Since(began); gone > p.span/4 && gone < p.span*3/4 {
+			if elapsed := time.Since(began); elapsed > p.span/4 && elapsed < p.span*3/4 {
 				continue
 			}
 			err = s.restart()
@@ -163,7 +163,7 @@ func (p plan) soak(ctx context.Context, s *server, l *ledger, receivers []*recei
 	}
 }
 
-// settle has the receivers be well, and waits until nothing waits.
+// settle makes all receivers work, and waits until no delivery is pending.
 func (p plan) settle(ctx context.Context, s *server, receivers []*receiver, m *meter) error {
 	for _, r := range receivers {
 		if err := r.become(well); err != nil {
@@ -182,10 +182,10 @@ func (p plan) settle(ctx context.Context, s *server, receivers []*receiver, m *m
 			return ctx.Err()
 		}
 	}
-	return nil // what still waits is neither delivered nor dead: the report says so
+	return nil // the report counts what is still pending as lost
 }
 
-// report says what became of all that was accepted.
+// report prints what became of all accepted events.
 func report(s *server, l *ledger) error {
 	dead, err := s.deadLetters()
 	if err != nil {
@@ -194,7 +194,7 @@ func report(s *server, l *ledger) error {
 	b := l.balance(dead)
 	fmt.Printf("%d events accepted, %d publishes without an answer\n", b.accepted, l.refused.Load())
 	fmt.Printf("%d deliveries: %d delivered, %d dead letters, %d lost\n", b.owed, b.delivered, b.dead, b.lost)
-	fmt.Printf("%d deliveries came again after they had been answered 2xx\n", b.repeats)
+	fmt.Printf("%d deliveries were repeated after a 2xx\n", b.repeats)
 	fmt.Printf("%d × kill -9, %d × SIGTERM (the slowest took %v), %d reloads; the slowest start took %v\n",
 		s.kills, s.stops, s.slowestStop.Round(time.Millisecond), s.reloads, s.slowestStart.Round(time.Millisecond))
 	if b.lost > 0 {

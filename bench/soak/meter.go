@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// columns are those of soak.csv.
+// columns are the columns of soak.csv.
 var columns = []string{
 	"seconds", "cpu_percent", "rss_mib", "descriptors", "goroutines", "database_mib", "wal_mib",
 	"pending", "lag_seconds", "accepted", "delivered", "repeats", "dead_letters", "kills", "stops", "reloads",
@@ -24,11 +24,11 @@ type meter struct {
 	csv    *csv.Writer
 	began  time.Time
 
-	buried int // dead letters that are off the ledger
+	buried int // dead letters that the ledger knows
 	cpu    cpuTime
 }
 
-// cpuTime is what a process had used at a moment.
+// cpuTime is how much CPU time a process had used at a moment.
 type cpuTime struct {
 	pid  int
 	used time.Duration
@@ -96,7 +96,8 @@ func (m *meter) goroutines() (n int, err error) {
 	return n, err
 }
 
-// cpuPercent is what the process used of one core since the last sample.
+// cpuPercent returns the share of one core that the process used since the last
+// sample.
 func (m *meter) cpuPercent(pid int) float64 {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
@@ -104,7 +105,7 @@ func (m *meter) cpuPercent(pid int) float64 {
 	if len(fields) < 13 {
 		return 0
 	}
-	const tick = 10 * time.Millisecond // USER_HZ is 100 for all programs
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on all platforms
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	before, now := m.cpu, cpuTime{pid, time.Duration(user+system) * tick, time.Now()}
@@ -115,7 +116,7 @@ func (m *meter) cpuPercent(pid int) float64 {
 	return 100 * float64(now.used-before.used) / float64(now.at.Sub(before.at))
 }
 
-// rss is the resident memory in MiB.
+// rss returns a process's resident memory in MiB.
 func rss(pid int) float64 {
 	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	fields := strings.Fields(string(statm))
@@ -126,7 +127,7 @@ func rss(pid int) float64 {
 	return float64(pages*os.Getpagesize()) / (1 << 20)
 }
 
-// mib is a file's size; 0 where there is none.
+// mib returns a file's size in MiB, or 0 if there is no file.
 func mib(path string) float64 {
 	info, err := os.Stat(filepath.Clean(path))
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// panels are what the picture shows, from top to bottom: columns of the CSV
-// over one axis.
+// panels are the panels of the picture, from top to bottom. Each draws columns of
+// the CSV on one axis.
 var panels = []struct {
 	title   string
 	columns []string
@@ -19,18 +19,18 @@ var panels = []struct {
 	{"resident memory, MiB", []string{"rss_mib"}},
 	{"open descriptors and goroutines", []string{"descriptors", "goroutines"}},
 	{"store, MiB", []string{"database_mib", "wal_mib"}},
-	{"deliveries that wait", []string{"pending"}},
-	{"age of the oldest that could be made, s", []string{"lag_seconds"}},
+	{"pending deliveries", []string{"pending"}},
+	{"age of the oldest deliverable one, s", []string{"lag_seconds"}},
 	{"CPU, % of a core", []string{"cpu_percent"}},
 }
 
-// The measures of the picture, in pixels.
+// The sizes of the picture, in pixels.
 const (
 	panelWidth, panelHeight = 820.0, 90.0
 	left, top, gap          = 60.0, 44.0, 34.0
 )
 
-// series is a run as the CSV has it, by column.
+// series has the values of a run's CSV by column.
 type series map[string][]float64
 
 func readSeries(path string) (series, error) {
@@ -80,18 +80,19 @@ func plot(from, to string) error {
 
 func last(v []float64) float64 { return v[len(v)-1] }
 
-// colours are those of a panel's lines.
+// colours are the colours of a panel's lines.
 var colours = []string{"#1f4e9c", "#d97706"}
 
+// drawPanel draws a panel whose top is at y.
 func drawPanel(b *strings.Builder, s series, title string, columns []string, y float64) {
 	seconds := s["seconds"]
-	most := 0.0
+	axisMax := 0.0
 	for _, c := range columns {
-		most = max(most, slices.Max(s[c]))
+		axisMax = max(axisMax, slices.Max(s[c]))
 	}
-	most = roundUp(most)
-	across := func(second float64) float64 { return left + panelWidth*second/last(seconds) }
-	down := func(v float64) float64 { return y + panelHeight*(1-v/most) }
+	axisMax = roundUp(axisMax)
+	x := func(second float64) float64 { return left + panelWidth*second/last(seconds) }
+	yOf := func(v float64) float64 { return y + panelHeight*(1-v/axisMax) }
 
 	fmt.Fprintf(b, `<rect x="%g" y="%g" width="%g" height="%g" fill="none" stroke="#bbb"/>`+"\n", left, y, panelWidth, panelHeight)
 	fmt.Fprintf(b, `<text x="%g" y="%g">%s</text>`+"\n", left, y-5, title)
@@ -100,30 +101,30 @@ func drawPanel(b *strings.Builder, s series, title string, columns []string, y f
 			fmt.Fprintf(b, `<text x="%g" y="%g" text-anchor="end" fill="%s">%s</text>`+"\n", left+panelWidth-float64(len(columns)-1-i)*110, y-5, colours[i], c)
 		}
 	}
-	for _, v := range []float64{0, most / 2, most} {
-		fmt.Fprintf(b, `<text x="%g" y="%.1f" text-anchor="end" fill="#555">%g</text>`+"\n", left-6, down(v)+4, v)
+	for _, v := range []float64{0, axisMax / 2, axisMax} {
+		fmt.Fprintf(b, `<text x="%g" y="%.1f" text-anchor="end" fill="#555">%g</text>`+"\n", left-6, yOf(v)+4, v)
 	}
 	step := roundUp(last(seconds) / 60 / 12) // at most a dozen ticks
 	for minute := 0.0; minute*60 <= last(seconds); minute += step {
-		fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle" fill="#555" font-size="10">%g</text>`+"\n", across(minute*60), y+panelHeight+12, minute)
+		fmt.Fprintf(b, `<text x="%.1f" y="%g" text-anchor="middle" fill="#555" font-size="10">%g</text>`+"\n", x(minute*60), y+panelHeight+12, minute)
 	}
 	for _, event := range []struct{ column, colour string }{{"kills", "#dc2626"}, {"stops", "#16a34a"}} {
 		for i := 1; i < len(seconds); i++ {
 			if s[event.column][i] > s[event.column][i-1] {
-				fmt.Fprintf(b, `<path d="M%.1f %gv%g" stroke="%s" stroke-width="0.7" opacity="0.5"/>`+"\n", across(seconds[i]), y, panelHeight, event.colour)
+				fmt.Fprintf(b, `<path d="M%.1f %gv%g" stroke="%s" stroke-width="0.7" opacity="0.5"/>`+"\n", x(seconds[i]), y, panelHeight, event.colour)
 			}
 		}
 	}
 	for i, c := range columns {
 		fmt.Fprintf(b, `<polyline fill="none" stroke="%s" points="`, colours[i])
 		for j, v := range s[c] {
-			fmt.Fprintf(b, "%.1f,%.1f ", across(seconds[j]), down(v))
+			fmt.Fprintf(b, "%.1f,%.1f ", x(seconds[j]), yOf(v))
 		}
 		b.WriteString("\"/>\n")
 	}
 }
 
-// roundUp is the next of 1, 2, 5, 10, 20, 50, …, for an axis to end with.
+// roundUp returns the next of 1, 2, 5, 10, 20, 50, …, as the end of an axis.
 func roundUp(v float64) float64 {
 	unit := math.Pow(10, math.Floor(math.Log10(max(v, 1))))
 	for _, step := range []float64{1, 2, 5} {

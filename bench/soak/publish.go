@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// publishers are how many events may be under way.
+// publishers limits how many events are published at the same time.
 const publishers = 16
 
 // publish publishes at a steady rate until the context ends.
@@ -35,7 +35,7 @@ func publish(ctx context.Context, s *server, l *ledger, rate int) {
 			kind := n % subscriptions
 			body := fmt.Sprintf(`{"event_type":"soak.%d","payload":{"n":%d,"padding":%q}`, kind, n, padding)
 			own := n%2 == 0
-			if own { // with an id of its own, an event is sent until there is an answer
+			if own { // an event with an id of its own is sent until it is answered
 				body += fmt.Sprintf(`,"event_id":"soak-%d"`, n)
 			}
 			for {
@@ -60,7 +60,7 @@ func post(client *http.Client, s *server, body string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	req.GetBody = nil // no second POST that nobody sees
+	req.GetBody = nil // so that the transport can't repeat the POST silently
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// subscriptions are how many there are, each with a receiver.
+// subscriptions is the number of subscriptions, each with a receiver.
 const subscriptions = 5
 
-// wanted are the subscriptions that an event of a kind goes to.
+// wanted returns the subscriptions that an event of a kind goes to.
 func wanted(kind int) []int { return []int{kind, (kind + 1) % subscriptions} }
 
 // mood is how a receiver behaves.
@@ -29,7 +29,7 @@ const (
 	dead     mood = "dead"     // nobody listens
 )
 
-// course are what each receiver goes through, each for a while.
+// course are the moods that each receiver goes through, each for moodSpan.
 var course = []mood{well, failing, slow, dead, well, limiting, breaking, hanging}
 
 const moodSpan = 45 * time.Second
@@ -69,7 +69,7 @@ func subscribers(s *server, l *ledger) ([]*receiver, error) {
 	return all, nil
 }
 
-// become changes the mood.
+// become changes the receiver's mood.
 func (r *receiver) become(m mood) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,7 +125,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// reset breaks the connection off, as a process that crashes does.
+// reset resets the connection, as when a process crashes.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {

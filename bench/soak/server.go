@@ -18,7 +18,7 @@ import (
 
 const token = "soak-token"
 
-// patience bounds every wait for the server.
+// patience limits every wait for the server.
 const patience = time.Minute
 
 // server is a Caddy that is stopped, killed and started again.
@@ -46,8 +46,8 @@ func newServer(dir, binary, database string, log io.Writer) (*server, error) {
 	return s, s.write()
 }
 
-// nextPort is above those that the system gives to connections: one of these
-// could take the port of a server that is down for the moment.
+// nextPort is above the ports that the system gives to outgoing connections, one of
+// which could otherwise take the port of a server that is down.
 var nextPort = 61_100
 
 func freeAddress() string {
@@ -62,7 +62,7 @@ func freeAddress() string {
 	panic("no port is free")
 }
 
-// caddyfile is the config, whose limits differ with each version.
+// caddyfile returns the config. Its limits differ with each version.
 func (s *server) caddyfile() string {
 	return fmt.Sprintf(`{
 	admin %s
@@ -110,32 +110,32 @@ func (s *server) start() error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return errors.New("caddy was started, and does not serve: see caddy.log")
+	return errors.New("caddy was started, but does not serve: see caddy.log")
 }
 
-// kill ends the process at once.
+// kill ends the process by SIGKILL.
 func (s *server) kill() error {
 	if err := s.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = s.cmd.Wait() // it says that it was killed
+	_ = s.cmd.Wait() // its error is that the process was killed
 	return nil
 }
 
-// stop ends the process gently; it must exit with 0.
+// stop ends the process by SIGTERM; it must exit with 0.
 func (s *server) stop() error {
 	began := time.Now()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	if err := s.cmd.Wait(); err != nil {
-		return fmt.Errorf("caddy did not stop well: %w", err)
+		return fmt.Errorf("stopping caddy: %w", err)
 	}
 	s.slowestStop = max(s.slowestStop, time.Since(began))
 	return nil
 }
 
-// restart kills the process, or each fourth time stops it, and starts another.
+// restart kills the process, or stops it each fourth time, and starts a new one.
 func (s *server) restart() error {
 	end, count := s.kill, &s.kills
 	if (s.kills+s.stops)%4 == 3 {
@@ -148,7 +148,7 @@ func (s *server) restart() error {
 	return s.start()
 }
 
-// reload loads the config with other limits.
+// reload loads a new version of the config.
 func (s *server) reload() error {
 	s.version++
 	if err := s.write(); err != nil {
@@ -166,11 +166,11 @@ func (s *server) reload() error {
 	return nil
 }
 
-// plain keeps no connection to a process that may be gone.
+// plain keeps no connections, since the process may be gone at the next request.
 var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 
-// get reads from the admin endpoint; a reload may break that off, so it tries
-// again.
+// get reads from the admin endpoint. It tries again after an error, since a reload
+// may abort the request.
 func (s *server) get(path, accept string) ([]byte, error) {
 	var text []byte
 	var err error
@@ -222,7 +222,7 @@ func (s *server) subscribe(url string, types []string) error {
 	return nil
 }
 
-// status is the part of /status that is measured.
+// status has the fields of GET /status that are measured.
 type status struct {
 	Pending     int `json:"pending"`
 	DeadLetters int `json:"dead_letters"`
@@ -237,7 +237,7 @@ func (s *server) status() (st status, err error) {
 	return st, err
 }
 
-// deadLetters are the deliveries that were given up.
+// deadLetters returns the deliveries that were given up.
 func (s *server) deadLetters() (map[delivery]bool, error) {
 	text, err := s.get("/webhooks/dead-letters", "application/x-ndjson")
 	if err != nil {
