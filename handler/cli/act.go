@@ -47,7 +47,7 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 		return err
 	}
 	var answer json.RawMessage
-	if err := client.ask(c.context(), method, path, query, body, &answer); err != nil {
+	if err := client.do(c.context(), method, path, query, body, &answer); err != nil {
 		return err
 	}
 	return c.print(answer, print)
@@ -83,7 +83,7 @@ func (c *call) each(method, done string, query url.Values, path func(id string) 
 	refused := 0
 	for _, id := range c.args {
 		var answer json.RawMessage
-		if err := client.ask(c.context(), method, path(id), query, nil, &answer); err != nil {
+		if err := client.do(c.context(), method, path(id), query, nil, &answer); err != nil {
 			var p *problem
 			if len(c.args) == 1 || !errors.As(err, &p) {
 				return err
@@ -123,9 +123,9 @@ func (c *call) work(w work, print func(counts map[string]int) error) error {
 	}
 	var answer json.RawMessage
 	err = c.watch(client, w.stand, func(ctx context.Context) error {
-		return client.patient().ask(ctx, w.method, w.path, w.query, w.body, &answer)
+		return client.withoutTimeout().do(ctx, w.method, w.path, w.query, w.body, &answer)
 	})
-	var lost *silence
+	var lost *noResponse
 	switch {
 	case errors.As(err, &lost) && lost.sent:
 		return fmt.Errorf("%w\nSome %s already: the command can be run again for the rest", err, w.done)
@@ -143,7 +143,7 @@ func (c *call) watch(client *client, stand func(*serverStatus) string, work func
 	var result error
 	done := make(chan struct{})
 	go func() { defer close(done); result = work(ctx) }()
-	ticks := time.NewTicker(c.pace)
+	ticks := time.NewTicker(c.progressInterval)
 	defer ticks.Stop()
 	for {
 		select {
@@ -152,7 +152,7 @@ func (c *call) watch(client *client, stand func(*serverStatus) string, work func
 		case <-ticks.C:
 		}
 		var s serverStatus
-		if err := client.ask(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
+		if err := client.do(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
 			cancel()
 			<-done
 			return err

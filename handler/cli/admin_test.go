@@ -88,7 +88,7 @@ func TestAddressFromConfig(t *testing.T) {
 	config := file(t, `{"admin":{"listen":"`+address+`"}}`)
 	run(t, "", "events", "list", "--config", config).want(t, 0)
 	off := run(t, "", "events", "list", "--config", file(t, `{"admin":{"disabled":true}}`)).want(t, 1)
-	if !strings.Contains(off.err, "says `admin off`") {
+	if !strings.Contains(off.err, "disabled (`admin off`)") {
 		t.Errorf("without an admin endpoint: %s", off.err)
 	}
 	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)

@@ -23,46 +23,48 @@ const (
 	defaultTimeout = 30 * time.Second
 	dialTimeout    = 5 * time.Second
 
-	// maxAnswer bounds an answer that is held in memory: a page of events with
-	// payloads is the largest.
-	maxAnswer = 256 << 20
-	// maxProblem bounds an answer that is read for its error.
+	// maxResponse bounds a response that is held in memory: a page of events
+	// with payloads is the largest.
+	maxResponse = 256 << 20
+	// maxProblem bounds an error response.
 	maxProblem = 64 << 10
 )
 
-// endpoint is where the API is. It has the words for when that can't be used.
+// endpoint is where the API is served: Caddy's admin endpoint or a webhook_api.
+// Its methods explain, in terms of that place, why the API can't be used.
 type endpoint interface {
-	// strange says what an answer means that isn't the API's.
-	strange(resp *http.Response, text []byte) error
-	// away says what to do where no connection is made.
-	away(cause error) string
-	// denied says what to do where the API refuses a token: by 401, or by 403 for its scope.
-	denied(status int) string
+	// unexpected explains a response that doesn't come from the API.
+	unexpected(resp *http.Response, text []byte) error
+	// notConnected explains a failed connection and says what to do about it.
+	notConnected(cause error) string
+	// deniedHint says what to do when the API refuses the token, with 401, or
+	// its scope, with 403.
+	deniedHint(status int) string
 }
 
-// client speaks to the API.
+// client makes requests to the API.
 type client struct {
-	http    *http.Client
-	at      endpoint
-	base    string        // URL of the API
-	header  http.Header   // of each request
-	timeout time.Duration // 0 for none
+	http     *http.Client
+	endpoint endpoint
+	baseURL  string
+	header   http.Header   // sent with each request
+	timeout  time.Duration // 0 for none
 }
 
-func newClient(at endpoint, base string, timeout time.Duration, transport *http.Transport) *client {
+func newClient(at endpoint, baseURL string, timeout time.Duration, transport *http.Transport) *client {
 	transport.DisableKeepAlives = true // Caddy waits for idle connections when its config is reloaded
 	return &client{
 		http: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		at: at, base: base, header: http.Header{}, timeout: timeout,
+		endpoint: at, baseURL: baseURL, header: http.Header{}, timeout: timeout,
 	}
 }
 
-// ask makes a request, and decodes the answer into the value that into points
-// to, unless that is nil.
-func (c *client) ask(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
+// do makes a request and decodes the JSON response into the value that into
+// points to. If into is nil, the response is discarded.
+func (c *client) do(ctx context.Context, method, path string, query url.Values, body []byte, into any) error {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
@@ -73,12 +75,12 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 		return err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
 	if err != nil {
 		return c.unreachable(err, true)
 	}
-	if len(text) > maxAnswer {
-		return fmt.Errorf("the answer is over %d MiB: ask for less with --limit", maxAnswer>>20)
+	if len(text) > maxResponse {
+		return fmt.Errorf("the response is larger than %d MiB: ask for less with --limit", maxResponse>>20)
 	}
 	if into == nil || resp.StatusCode == http.StatusNoContent {
 		return nil
@@ -86,8 +88,8 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 	return decode(text, into)
 }
 
-// patient is a client for work that takes as long as it takes.
-func (c *client) patient() *client {
+// withoutTimeout returns a copy of the client for requests that may take any time.
+func (c *client) withoutTimeout() *client {
 	p := *c
 	p.timeout = 0
 	return &p
@@ -95,13 +97,13 @@ func (c *client) patient() *client {
 
 func decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("reading the answer: %w: see that this command has the version of the Caddy that runs", err)
+		return fmt.Errorf("reading the response: %w: check that this command has the same version as the running Caddy", err)
 	}
 	return nil
 }
 
-// stream makes a request whose answer has no end that could be waited for;
-// the timeout is for its beginning.
+// stream makes a request whose response may be long or endless. The timeout only
+// applies until the response begins.
 func (c *client) stream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	limit := time.AfterFunc(c.timeout, cancel)
@@ -127,10 +129,10 @@ func (b *streamBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// send makes a request; an answer that isn't 2xx, or isn't what it asks to
-// accept, is an error.
+// send makes a request. A response is an error unless it is 2xx and has the
+// media type in accept, or is 204.
 func (c *client) send(ctx context.Context, method, path string, query url.Values, accept string, body []byte) (*http.Response, error) {
-	target := c.base + path
+	target := c.baseURL + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
@@ -144,7 +146,7 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
-	req.GetBody = nil // nothing is to be sent twice behind our back
+	req.GetBody = nil // so that net/http never sends a request twice
 	req.Header = c.header.Clone()
 	req.Header.Set("Accept", accept)
 	if body != nil {
@@ -162,18 +164,18 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	return resp, nil
 }
 
-// page is a list's answer.
+// page is one page of a list.
 type page struct {
 	Data       []json.RawMessage `json:"data"`
 	NextCursor *string           `json:"next_cursor"`
 }
 
-// maxPage is the most that is asked for at once.
+// maxPage is the number of rows requested per page.
 const maxPage = 200
 
-// list walks through a list, page by page, to at most limit rows (all, where
-// it is 0). When it ends before the list does, next is set to the cursor for
-// the rest.
+// list iterates over at most limit rows of a list, or all if limit is 0,
+// requesting it page by page. If rows are left, next is set to the cursor that
+// continues the list.
 func (c *client) list(ctx context.Context, path string, query url.Values, limit int, next *string) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		for rows := 0; limit == 0 || rows < limit; {
@@ -183,7 +185,7 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 			}
 			query.Set("limit", strconv.Itoa(size))
 			var p page
-			if err := c.ask(ctx, http.MethodGet, path, query, nil, &p); err != nil {
+			if err := c.do(ctx, http.MethodGet, path, query, nil, &p); err != nil {
 				yield(nil, err)
 				return
 			}
@@ -203,7 +205,7 @@ func (c *client) list(ctx context.Context, path string, query url.Values, limit 
 	}
 }
 
-// all is a list that is short enough to be held in memory.
+// all returns all rows of a list that is short enough to be held in memory.
 func (c *client) all(ctx context.Context, path string) (rows []json.RawMessage, err error) {
 	var next string
 	for row, err := range c.list(ctx, path, url.Values{}, 0, &next) {
@@ -215,7 +217,7 @@ func (c *client) all(ctx context.Context, path string) (rows []json.RawMessage, 
 	return rows, nil
 }
 
-// problem is an error that the API answered: a problem document of RFC 9457.
+// problem is an error response of the API: problem details as of RFC 9457.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -223,21 +225,21 @@ type problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
 
-	document []byte // as it came
-	hint     string // what to type next
+	document []byte // as received
+	hint     string // what the user can do about it
 }
 
 func (p *problem) Error() string {
-	text := cmp.Or(p.Detail, p.Title) // which names the field, if one is at fault
+	text := cmp.Or(p.Detail, p.Title) // the detail names the field at fault, if any
 	if p.hint != "" {
 		text += "\n" + p.hint
 	}
 	return text
 }
 
-// refusal reads what an answer says is wrong.
+// refusal turns a response that isn't the requested one into an error.
 func (c *client) refusal(resp *http.Response, media, path string) error {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // half of it is better than nothing
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblem)) // a part of it is better than nothing
 	if media == "application/problem+json" {
 		p := &problem{document: text}
 		if err := json.Unmarshal(text, p); err == nil && (p.Title != "" || p.Detail != "") {
@@ -246,68 +248,69 @@ func (c *client) refusal(resp *http.Response, media, path string) error {
 			return p
 		}
 	}
-	return c.at.strange(resp, text)
+	return c.endpoint.unexpected(resp, text)
 }
 
-// hint says what to type next, where the API can't know it.
+// hint says what the user can do about a problem, in terms of the command line,
+// which the API doesn't know.
 func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	switch {
 	case p.Status == http.StatusUnauthorized, p.Code == "insufficient_scope":
-		return c.at.denied(p.Status)
+		return c.endpoint.deniedHint(p.Status)
 	case p.Status == http.StatusNotFound && p.Code != "no_such_route":
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")
 		return notFoundHint(noun, id, action, asked.Query().Has("tenant"))
 	case p.Status == http.StatusServiceUnavailable:
-		return "If it stays so, see what Caddy's log says, and that the Caddyfile has the `webhooks` option."
+		return "If this persists, check Caddy's log, and that the Caddyfile has the `webhooks` option."
 	}
 	return ""
 }
 
-// notFoundHint says where to look for an id that isn't there: under the noun
+// notFoundHint says where to look for an id that doesn't exist: under the noun
 // that its prefix belongs to, or in the list.
-func notFoundHint(noun, id, action string, ofTenant bool) string {
+func notFoundHint(noun, id, action string, withTenant bool) string {
 	if noun == "attempts" {
 		noun = "deliveries"
 	}
-	list := "`caddy webhooks " + noun + " list` shows those that there are"
+	list := "`caddy webhooks " + noun + " list` lists the existing ones"
 	switch {
 	case noun == "dead-letters" && strings.HasPrefix(id, "dlv_"):
 		verb := cmp.Or(action, "show")
-		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` takes one in any state."
+		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` works in any state."
 	case noun != "events" && strings.HasPrefix(id, "evt_"):
-		return "It is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
+		return "This is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
 	case noun != "subscriptions" && strings.HasPrefix(id, "sub_"):
-		return "It is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` shows what goes there."
-	case noun == "events" && !ofTenant:
-		return list + "; to show one of a tenant, add --tenant."
+		return "This is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` lists its " + noun + "."
+	case noun == "events" && !withTenant:
+		return list + "; for an event of a tenant, add --tenant."
 	}
 	return list + "."
 }
 
-// silence is that there was no answer.
-type silence struct {
+// noResponse is the error of a request that got no response.
+type noResponse struct {
 	text  string
-	sent  bool // the request may have arrived
+	sent  bool // whether Caddy may have received the request
 	cause error
 }
 
-func (e *silence) Error() string { return e.text }
-func (e *silence) Unwrap() error { return e.cause }
+func (e *noResponse) Error() string { return e.text }
+func (e *noResponse) Unwrap() error { return e.cause }
 
-// unreachable says why there was no answer, and what to do. Sent tells whether
-// there was a connection for the request.
+// unreachable explains why there was no response, and what to do about it. Sent
+// tells whether there was a connection to send the request on.
 func (c *client) unreachable(err error, sent bool) error {
 	var timeout net.Error
 	var op *net.OpError
-	e := &silence{sent: sent, cause: err}
+	e := &noResponse{sent: sent, cause: err}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.text = fmt.Sprintf("Caddy at %s did not answer in time: see whether it is overloaded, or give it longer with --timeout", c.at)
+		e.text = fmt.Sprintf("Caddy at %s did not respond in time: it may be overloaded; --timeout sets how long to wait", c.endpoint)
 	case errors.As(err, &op) && op.Op == "dial":
-		e.text = c.at.away(op.Err)
+		e.text = c.endpoint.notConnected(op.Err)
 	default:
-		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.at, err)
+		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.endpoint, err)
 	}
 	return e
 }

@@ -41,8 +41,8 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 	}{
 		"nothing listens":       {closed.Addr().String(), 1, []string{"can't be reached at " + closed.Addr().String(), "connection refused", "--address", "--config", "admin off"}},
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
-		"several ports":         {"localhost:1-3", 1, []string{"several ports"}},
-		"a URL":                 {"http://localhost:2019", 2, []string{"no URL", "localhost:2019", "--api"}},
+		"several ports":          {"localhost:1-3", 1, []string{"range of ports"}},
+		"a URL":                 {"http://localhost:2019", 2, []string{"is not a URL", "localhost:2019", "--api"}},
 		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
 		"another server":        {serve(t, answer(200, "text/html", "<html>")), 1, []string{"admin endpoint"}},
 		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},
@@ -73,14 +73,14 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 func TestHintsForIDs(t *testing.T) {
 	s := start(t)
 	for name, c := range map[string]struct{ command, says string }{
-		"no delivery":                     {"deliveries show dlv_0000000000000001", "`caddy webhooks deliveries list` shows those that there are.\n"},
-		"no attempt":                      {"deliveries redeliver att_0000000000000001", "`caddy webhooks deliveries list` shows those that there are.\n"},
+		"no delivery":                     {"deliveries show dlv_0000000000000001", "`caddy webhooks deliveries list` lists the existing ones.\n"},
+		"no attempt":                      {"deliveries redeliver att_0000000000000001", "`caddy webhooks deliveries list` lists the existing ones.\n"},
 		"an event for a delivery":         {"deliveries show evt_0000000000000001", "`caddy webhooks events show evt_0000000000000001` shows its deliveries"},
-		"a subscription for a delivery":   {"deliveries redeliver sub_crm", "`caddy webhooks deliveries list --subscription-id sub_crm` shows what goes there"},
-		"a delivery for a dead letter":    {"dead-letters show dlv_0000000000000001", "`caddy webhooks deliveries show dlv_0000000000000001` takes one in any state"},
-		"a delivery that is sent again":   {"dead-letters redeliver dlv_0000000000000001", "`caddy webhooks deliveries redeliver dlv_0000000000000001` takes one in any state"},
+		"a subscription for a delivery":   {"deliveries redeliver sub_crm", "`caddy webhooks deliveries list --subscription-id sub_crm` lists its deliveries"},
+		"a delivery for a dead letter":    {"dead-letters show dlv_0000000000000001", "`caddy webhooks deliveries show dlv_0000000000000001` works in any state"},
+		"a delivery that is sent again":   {"dead-letters redeliver dlv_0000000000000001", "`caddy webhooks deliveries redeliver dlv_0000000000000001` works in any state"},
 		"an event that may be a tenant's": {"events show order-7", "add --tenant"},
-		"an event of a tenant":            {"events show order-7 --tenant acme", "shows those that there are.\n"},
+		"an event of a tenant":            {"events show order-7 --tenant acme", "lists the existing ones.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if r := s.run("", strings.Fields(c.command)...).want(t, 1); !strings.Contains(r.err, c.says) {
@@ -94,9 +94,9 @@ func TestHintsForIDs(t *testing.T) {
 // meant.
 func TestUnknownCommands(t *testing.T) {
 	for command, says := range map[string]string{
-		"subs list":                            `there is no "subs" in "caddy webhooks": did you mean subscriptions?`,
-		"dead-letter list --subscription-id x": `there is no "dead-letter" in "caddy webhooks": did you mean dead-letters?`,
-		"deliveries redelivr --all --since 1h": `there is no "redelivr" in "caddy webhooks deliveries": did you mean redeliver?`,
+		"subs list":                            `"caddy webhooks" has no command "subs": did you mean subscriptions?`,
+		"dead-letter list --subscription-id x": `"caddy webhooks" has no command "dead-letter": did you mean dead-letters?`,
+		"deliveries redelivr --all --since 1h": `"caddy webhooks deliveries" has no command "redelivr": did you mean redeliver?`,
 		"deliveries --all":                     "unknown flag: --all\n",
 	} {
 		if r := run(t, "", strings.Fields(command)...).want(t, exitUsage); !strings.Contains(r.err, says) {
@@ -145,7 +145,7 @@ func TestNoAnswerInTime(t *testing.T) {
 	})
 	t.Cleanup(func() { close(done) })
 	r := run(t, "{}", "events", "publish", "a", "--address", address, "--timeout", "500ms").want(t, 1)
-	for _, words := range []string{"did not answer in time", "--timeout", "not known whether the event was stored", "--event-id"} {
+	for _, words := range []string{"did not respond in time", "--timeout", "not known whether the event was stored", "--event-id"} {
 		if !strings.Contains(r.err, words) {
 			t.Errorf("stderr %q has no %q", r.err, words)
 		}
@@ -154,9 +154,9 @@ func TestNoAnswerInTime(t *testing.T) {
 	run(t, "", "status", "--address", address, "--timeout", "0s").want(t, 2)
 }
 
-func TestSilenceKeepsItsCause(t *testing.T) {
+func TestNoResponseKeepsItsCause(t *testing.T) {
 	cause := errors.New("cause")
-	err := (&client{at: admin("x")}).unreachable(cause, false)
+	err := (&client{endpoint: admin("x")}).unreachable(cause, false)
 	if !errors.Is(err, cause) {
 		t.Errorf("%v does not wrap its cause", err)
 	}

@@ -1,13 +1,17 @@
-// Package cli is the `caddy webhooks` command: what people and scripts do
-// with a running Caddy by its API, and signatures made and judged offline.
+// Package cli is the `caddy webhooks` command. It manages the webhooks of a
+// running Caddy through its API, and signs and verifies webhooks offline.
 // Importing it registers the command.
 //
-// Here are the frame and the exit codes; connect.go finds the API, client.go
-// speaks to it, on the admin endpoint (admin.go) or in a webhook_api
-// (public.go); act.go and list.go are the usual ways to ask for one thing and
-// for many, input.go reads what users give, output.go prints; terms.go says by
-// which scheme and secrets to sign and verify, and facts.go what is to be said of
-// a scheme. Then there is a file for each noun.
+// This file registers the commands and sets the exit codes. The rest:
+//
+//   - connect.go finds the API, and client.go makes requests to it, on the admin
+//     endpoint (admin.go) or in a webhook_api (public.go).
+//   - act.go requests one thing or one change, list.go a list, and bulk.go a
+//     change of everything that matches filters.
+//   - input.go reads files, secrets and other values; output.go prints.
+//   - terms.go finds the scheme and secrets to sign and verify with, and facts.go
+//     describes a scheme in words.
+//   - Each noun has a file of its own.
 package cli
 
 import (
@@ -46,40 +50,41 @@ errors are a JSON object on standard error.
 The exit code is 0 on success, 1 if something failed, was refused or is not
 valid, and 2 if the command line is wrong.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			(&tool{now: time.Now, zone: time.Local, pace: 2 * time.Second}).fill(cmd)
+			(&tool{now: time.Now, zone: time.Local, progressInterval: 2 * time.Second}).addCommands(cmd)
 		},
 	})
 }
 
-// exitUsage is the exit code for a wrong command line. Any other error has 1.
+// exitUsage is the exit code for a wrong command line. Other errors exit with 1.
 const exitUsage = 2
 
-// tool makes the commands. Its fields are what tests set.
+// tool makes the commands. Its fields are what tests replace.
 type tool struct {
-	now  func() time.Time
-	zone *time.Location // in which times are shown
-	pace time.Duration  // how often long work tells how far it has come
+	now              func() time.Time
+	zone             *time.Location // in which times are shown
+	progressInterval time.Duration  // how often long operations print their progress
 }
 
-// fill makes cmd the parent of every command.
-func (t *tool) fill(cmd *cobra.Command) {
-	t.parent(cmd,
+// addCommands adds all commands to cmd.
+func (t *tool) addCommands(cmd *cobra.Command) {
+	t.group(cmd,
 		t.events(), t.eventTypes(), t.subscriptions(), t.deliveries(), t.deadLetters(), t.tenants(),
 		t.status(), t.tail(), t.store(), t.providers(), t.sign(), t.verify(),
 	)
 	cmd.PersistentFlags().Bool("json", false, "Print JSON for programs")
 }
 
-// parent makes cmd a command that only has others under it. Alone it prints
-// its help; with a word that it does not know it fails, as a script must see, and
-// by that word, since the flags behind it are those of the command that was meant.
-func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Command {
-	cmd.AddCommand(under...)
+// group makes cmd a group of subcommands. Without a subcommand, it prints its
+// help. With an unknown one, it fails, so that scripts notice. If there is a flag
+// that it doesn't know as well, the error is about the subcommand, which the flag
+// was meant for.
+func (t *tool) group(cmd *cobra.Command, subcommands ...*cobra.Command) *cobra.Command {
+	cmd.AddCommand(subcommands...)
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.SilenceErrors = true // end has printed it
+	cmd.SilenceErrors = true // report prints them
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if words := cmd.Flags().Args(); len(words) > 0 {
-			return end(cmd, unknownVerb(cmd, words[0]))
+			return report(cmd, unknownCommand(cmd, words[0]))
 		}
 		return flagError(cmd, err)
 	})
@@ -87,21 +92,21 @@ func (t *tool) parent(cmd *cobra.Command, under ...*cobra.Command) *cobra.Comman
 		if len(args) == 0 {
 			return cmd.Help()
 		}
-		return end(cmd, unknownVerb(cmd, args[0]))
+		return report(cmd, unknownCommand(cmd, args[0]))
 	}
 	return cmd
 }
 
-// unknownVerb names the commands that may be meant by one that isn't there.
-func unknownVerb(cmd *cobra.Command, word string) error {
-	err := usagef("there is no %q in %q", word, cmd.CommandPath())
+// unknownCommand is the error for an unknown subcommand, with suggestions.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	err := usagef("%q has no command %q", cmd.CommandPath(), word)
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		err = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
 	}
 	return err
 }
 
-// flagError names what may be meant by a flag that isn't there.
+// flagError reports a wrong flag, with suggestions if it is unknown.
 func flagError(cmd *cobra.Command, err error) error {
 	wrong := usagef("%v", err)
 	var unknown *pflag.NotExistError
@@ -110,22 +115,23 @@ func flagError(cmd *cobra.Command, err error) error {
 			wrong = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
 		}
 	}
-	return end(cmd, wrong)
+	return report(cmd, wrong)
 }
 
-// nearFlags are the flags that begin with a word, else the flags and the verbs
-// beside the command's that contain it, else the flags that begin as it does.
+// nearFlags suggests flags for an unknown one: those that begin with the word;
+// else those that contain it, along with such commands of the same group; else
+// those that share its first letters.
 func nearFlags(cmd *cobra.Command, word string) []string {
-	const beginning = 3
-	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // as the API writes names
-	if len(word) < beginning {
+	const sharedLetters = 3
+	word = strings.ReplaceAll(strings.ToLower(word), "_", "-") // the API's names have underscores
+	if len(word) < sharedLetters {
 		return nil
 	}
-	var begin, contain, alike []string
+	var begin, contain, similar []string
 	if cmd.HasParent() {
-		for _, beside := range cmd.Parent().Commands() {
-			if strings.Contains(beside.Name(), word) && beside != cmd && !beside.HasSubCommands() {
-				contain = append(contain, "`"+beside.CommandPath()+"`")
+		for _, sibling := range cmd.Parent().Commands() {
+			if strings.Contains(sibling.Name(), word) && sibling != cmd && !sibling.HasSubCommands() {
+				contain = append(contain, "`"+sibling.CommandPath()+"`")
 			}
 		}
 	}
@@ -135,8 +141,8 @@ func nearFlags(cmd *cobra.Command, word string) []string {
 			begin = append(begin, flag)
 		case strings.Contains(f.Name, word):
 			contain = append(contain, flag)
-		case strings.HasPrefix(f.Name, word[:beginning]):
-			alike = append(alike, flag)
+		case strings.HasPrefix(f.Name, word[:sharedLetters]):
+			similar = append(similar, flag)
 		}
 	})
 	for _, near := range [][]string{begin, contain} {
@@ -144,12 +150,12 @@ func nearFlags(cmd *cobra.Command, word string) []string {
 			return near
 		}
 	}
-	return alike
+	return similar
 }
 
-// noun is a parent whose commands talk to a running Caddy.
+// noun makes a group of commands that talk to a running Caddy.
 func (t *tool) noun(name, short string, verbs ...*cobra.Command) *cobra.Command {
-	return online(t.parent(&cobra.Command{Use: name + " <verb>", Short: short}, verbs...))
+	return online(t.group(&cobra.Command{Use: name + " <verb>", Short: short}, verbs...))
 }
 
 // verb describes a command that does something.
@@ -158,7 +164,7 @@ type verb struct {
 	short    string
 	long     string
 	example  string
-	min, max int // how many arguments; max < 0 for any number
+	min, max int // number of arguments; max < 0 for any number
 	run      func(*call) error
 }
 
@@ -166,19 +172,15 @@ func (t *tool) command(v verb) *cobra.Command {
 	cmd := &cobra.Command{Use: v.use, Short: v.short, Long: v.long, Example: indent(v.example), SilenceErrors: true}
 	cmd.SetFlagErrorFunc(flagError)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) < v.min || v.max >= 0 && len(args) > v.max {
-			return end(cmd, usagef("%s: it is used as %q", wrongCount(len(args), v.min), cmd.UseLine()))
+		switch {
+		case len(args) < v.min:
+			return report(cmd, usagef("an argument is missing: the usage is %q", cmd.UseLine()))
+		case v.max >= 0 && len(args) > v.max:
+			return report(cmd, usagef("there are too many arguments: the usage is %q", cmd.UseLine()))
 		}
-		return end(cmd, v.run(newCall(t, cmd, args)))
+		return report(cmd, v.run(newCall(t, cmd, args)))
 	}
 	return cmd
-}
-
-func wrongCount(got, least int) string {
-	if got < least {
-		return "an argument is missing"
-	}
-	return "there are too many arguments"
 }
 
 func indent(example string) string {
@@ -195,7 +197,7 @@ type call struct {
 	err  io.Writer
 	json bool
 
-	stdinFor   string // what has been read from standard input
+	stdinFor   string // what was read from standard input, "" for nothing yet
 	connection *client
 }
 
@@ -219,8 +221,8 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
-// isUsage tells whether the command line is wrong, as the command sees or the API
-// does by what a list was asked for.
+// isUsage reports whether an error is a mistake on the command line, found by the
+// command itself or, in a list's parameters, by the API.
 func isUsage(err error) bool {
 	var usage *usageError
 	var p *problem
@@ -231,19 +233,20 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
 
-// verdict is an error whose words have been printed as the command's result.
+// verdict is a negative result that has been printed already, such as an invalid
+// signature. It only sets the exit code.
 type verdict struct{ reason string }
 
 func (e *verdict) Error() string { return e.reason }
 
-// end prints an error and gives it the exit code. Caddy's own way would print
-// it as a line of its log.
-func end(cmd *cobra.Command, err error) error {
+// report prints an error and returns one that carries the exit code. Caddy would
+// print it as a line of its log.
+func report(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
-	var said *verdict
-	if !errors.As(err, &said) {
+	var printed *verdict
+	if !errors.As(err, &printed) {
 		asJSON, _ := cmd.Flags().GetBool("json")
 		printError(cmd.ErrOrStderr(), cmd.CommandPath(), err, asJSON)
 	}

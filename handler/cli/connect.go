@@ -16,14 +16,15 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 )
 
-// The variables that say which webhook_api to use, and by which token, where no
-// flag does.
+// The environment variables for the URL of a webhook_api and its token, used
+// unless flags give them.
 const (
 	apiVariable   = "WEBHOOKS_API"
 	tokenVariable = "WEBHOOKS_TOKEN"
 )
 
-// online gives a command, and those under it, the flags that say where Caddy is.
+// online adds the flags that say how to reach Caddy to a command and its
+// subcommands.
 func online(cmd *cobra.Command) *cobra.Command {
 	f := cmd.PersistentFlags()
 	f.String("address", "", "Address of the administration API listener (if --config is not used)")
@@ -35,12 +36,13 @@ func online(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// client connects to the Caddy that the flags name, or else the variables.
+// client returns the client for the API that the flags, or else the environment
+// variables, select. It is made once per command.
 func (c *call) client() (*client, error) {
 	if c.connection != nil {
-		return c.connection, nil // its token may come from where it can be read once
+		return c.connection, nil // standard input, where the token may come from, can only be read once
 	}
-	if err := c.filled("api", "token-file"); err != nil {
+	if err := c.refuseEmpty("api", "token-file"); err != nil {
 		return nil, err
 	}
 	f := c.cmd.Flags()
@@ -48,12 +50,12 @@ func (c *call) client() (*client, error) {
 	api, _ := f.GetString("api")
 	switch {
 	case api != "" && byAdmin:
-		return nil, usagef("--api is used instead of --address and --config: give one of them")
+		return nil, usagef("--api can't be given together with --address or --config")
 	case api == "" && !byAdmin:
 		api = os.Getenv(apiVariable)
 	}
 	if api == "" && f.Changed("token-file") {
-		return nil, usagef("--token-file is for a webhook_api: name that with --api")
+		return nil, usagef("--token-file is for a webhook_api: give its URL with --api")
 	}
 	var err error
 	if api == "" {
@@ -64,16 +66,16 @@ func (c *call) client() (*client, error) {
 	return c.connection, err
 }
 
-// timeout is how long to wait for an answer.
+// timeout returns how long to wait for a response.
 func (c *call) timeout() (time.Duration, error) {
 	timeout, _ := c.cmd.Flags().GetDuration("timeout")
 	if timeout <= 0 {
-		return 0, usagef("--timeout must be over 0, as in 30s, not %v", timeout)
+		return 0, usagef("--timeout must be greater than 0, such as 30s, not %v", timeout)
 	}
 	return timeout, nil
 }
 
-// adminClient connects to the admin endpoint.
+// adminClient returns a client for the admin endpoint.
 func (c *call) adminClient() (*client, error) {
 	timeout, err := c.timeout()
 	if err != nil {
@@ -84,7 +86,7 @@ func (c *call) adminClient() (*client, error) {
 	file, _ := f.GetString("config")
 	adapter, _ := f.GetString("adapter")
 	if strings.Contains(address, "://") {
-		return nil, usagef("--address is no URL: write it as in %s or unix//run/caddy-admin.sock; the URL of a webhook_api is for --api", caddy.DefaultAdminListen)
+		return nil, usagef("--address is not a URL, but an address such as %s or unix//run/caddy-admin.sock; for the URL of a webhook_api, use --api", caddy.DefaultAdminListen)
 	}
 	address, err = findAddress(address, file, adapter)
 	if err != nil {
@@ -93,7 +95,8 @@ func (c *call) adminClient() (*client, error) {
 	return newAdminClient(address, timeout)
 }
 
-// findAddress finds Caddy's admin address.
+// findAddress returns Caddy's admin address: the given one, that of the
+// configuration file, or Caddy's default.
 func findAddress(address, file, adapter string) (string, error) {
 	var config struct {
 		Admin caddy.AdminConfig `json:"admin"`
@@ -107,14 +110,14 @@ func findAddress(address, file, adapter string) (string, error) {
 			return "", err
 		}
 	}
-	if config.Admin.Disabled { // another Caddy may have the default address
-		return "", errors.New("it says `admin off`: turn the endpoint on, as in `admin unix//run/caddy-admin.sock`, or use a webhook_api with --api")
+	if config.Admin.Disabled { // don't fall back to the default address: another Caddy may have it
+		return "", errors.New("the endpoint is disabled (`admin off`): enable it, for example with `admin unix//run/caddy-admin.sock`, or use a webhook_api with --api")
 	}
 	return cmp.Or(address, config.Admin.Listen, caddy.DefaultAdminListen), nil
 }
 
-// loadConfig reads a configuration, and keeps what Caddy logs of that away from what
-// the command prints.
+// loadConfig reads a configuration file. What Caddy logs meanwhile is discarded,
+// since it would mix with the command's output.
 func loadConfig(file, adapter string) ([]byte, error) {
 	_, log, buffer := caddy.BufferedLog()
 	defer func() {
@@ -125,7 +128,7 @@ func loadConfig(file, adapter string) ([]byte, error) {
 	return config, err
 }
 
-// publicClient connects to a webhook_api.
+// publicClient returns a client for the webhook_api at a URL.
 func (c *call) publicClient(api string) (*client, error) {
 	timeout, err := c.timeout()
 	if err != nil {
@@ -138,8 +141,8 @@ func (c *call) publicClient(api string) (*client, error) {
 	return newPublicClient(api, token, from, timeout)
 }
 
-// token is the one for a webhook_api, and where it comes from: no place that
-// others see, as they do the command line. It is "" where there is none.
+// token returns the token for a webhook_api, "" if there is none, and where it
+// comes from: a file or the environment, since others can see the command line.
 func (c *call) token() (token, from string, err error) {
 	if from, _ = c.cmd.Flags().GetString("token-file"); from == "" {
 		return strings.TrimSpace(os.Getenv(tokenVariable)), tokenVariable, nil

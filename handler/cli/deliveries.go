@@ -111,7 +111,7 @@ func (c *call) showDelivery(noun string, print printer) error {
 	}
 	id := url.PathEscape(c.args[0])
 	var answer json.RawMessage
-	if err := client.ask(c.context(), http.MethodGet, noun+id, nil, nil, &answer); err != nil {
+	if err := client.do(c.context(), http.MethodGet, noun+id, nil, nil, &answer); err != nil {
 		return err
 	}
 	attempts, err := client.all(c.context(), "/deliveries/"+id+"/attempts")

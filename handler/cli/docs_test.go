@@ -19,7 +19,7 @@ var quoted = regexp.MustCompile(`'[^']*'`)
 // tree is the whole command.
 func tree() *cobra.Command {
 	cmd := &cobra.Command{Use: "webhooks <noun> <verb>"}
-	(&tool{}).fill(cmd)
+	(&tool{}).addCommands(cmd)
 	return cmd
 }
 

@@ -95,7 +95,7 @@ jq .order dump.json | caddy webhooks events publish order.created`,
 }
 
 func (p *publishing) run(c *call) error {
-	if err := c.filled("event-id", "tenant"); err != nil {
+	if err := c.refuseEmpty("event-id", "tenant"); err != nil {
 		return err
 	}
 	if _, err := c.client(); err != nil { // before anybody is asked for a payload
@@ -171,7 +171,7 @@ func checkJSON(payload []byte) error {
 
 // afterwards adds to an error whether publishing again does harm.
 func (p *publishing) afterwards(err error) error {
-	var lost *silence
+	var lost *noResponse
 	if !errors.As(err, &lost) || !lost.sent {
 		return err
 	}

@@ -184,7 +184,7 @@ func pairs(flag string, texts []string) (map[string]any, error) {
 }
 
 // filled refuses flags that are given, but are empty.
-func (c *call) filled(names ...string) error {
+func (c *call) refuseEmpty(names ...string) error {
 	for _, name := range names {
 		if flag := c.cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return usagef("--%s is empty: see that the variable that it comes from is set, or leave it out", name)

@@ -73,7 +73,7 @@ func (c *call) unknownSubscription() string {
 	if id == "" || err != nil {
 		return ""
 	}
-	err = client.ask(c.context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
+	err = client.do(c.context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
 	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
 		return ""
 	}

@@ -20,7 +20,7 @@ func TestListsFollowCursors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.ask(t.Context(), http.MethodPost, "/events", nil, body, nil); err != nil {
+		if err := c.do(t.Context(), http.MethodPost, "/events", nil, body, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -36,7 +36,7 @@ func runAt(t *testing.T, clock func() time.Time, input string, args ...string) r
 	t.Helper()
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	webhooks := &cobra.Command{Use: "webhooks <noun> <verb>"}
-	(&tool{now: clock, zone: time.UTC, pace: time.Millisecond}).fill(webhooks)
+	(&tool{now: clock, zone: time.UTC, progressInterval: time.Millisecond}).addCommands(webhooks)
 	root.AddCommand(webhooks)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(input))

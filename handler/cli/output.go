@@ -214,7 +214,7 @@ func (c *call) progress(did string) *progress {
 }
 
 func (p *progress) at(n int) {
-	if now := p.now(); now.Sub(p.last) >= p.pace {
+	if now := p.now(); now.Sub(p.last) >= p.progressInterval {
 		p.last = now
 		fmt.Fprintf(p.err, "%s %s so far\n", thousands(n), p.did)
 	}

@@ -57,7 +57,7 @@ func TestCount(t *testing.T) {
 func TestProgressKeepsToItsPace(t *testing.T) {
 	var out strings.Builder
 	at := now
-	c := &call{tool: &tool{now: func() time.Time { return at }, pace: 2 * time.Second}, err: &out}
+	c := &call{tool: &tool{now: func() time.Time { return at }, progressInterval: 2 * time.Second}, err: &out}
 	p := c.progress("exported")
 	for i := range 10 {
 		at = at.Add(time.Second)

@@ -92,13 +92,13 @@ func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
 		"no token":            {url, "", nil, 1, []string{"a token is needed", tokenVariable, "--token-file"}},
 		"a wrong token":       {url, "wrong", nil, 1, []string{"doesn't know this token", "comes from " + tokenVariable}},
 		"a narrow token":      {url, publishToken, nil, 1, []string{"GET /subscriptions needs read or manage", "comes from " + tokenVariable, "scope"}},
-		"a broken token":      {url, "adm in", nil, 2, []string{"the token of " + tokenVariable + " has a blank"}},
+		"a broken token":      {url, "adm in", nil, 2, []string{"the token from " + tokenVariable + " contains a blank"}},
 		"a narrow file":       {url, "", []string{"--token-file", file(t, readToken+"\nx")}, 2, []string{"a line break"}},
 		"an empty file":       {url, "", []string{"--token-file", file(t, "\n")}, 2, []string{"there is no token in"}},
 		"no file":             {url, "", []string{"--token-file", "/nonexistent"}, 1, []string{"there is no file /nonexistent"}},
 		"a file without API":  {"", "", []string{"--token-file", "x", "--address", s.address}, 2, []string{"--token-file is for a webhook_api"}},
-		"an address as well":  {url, "", []string{"--address", s.address}, 2, []string{"give one of them"}},
-		"a config as well":    {url, "", []string{"--config", "x"}, 2, []string{"give one of them"}},
+		"an address as well":  {url, "", []string{"--address", s.address}, 2, []string{"--api can't be given together with --address or --config"}},
+		"a config as well":    {url, "", []string{"--config", "x"}, 2, []string{"--api can't be given together with --address or --config"}},
 		"an empty variable":   {"", "", []string{"--api", ""}, 2, []string{"--api"}},
 		"no token in one":     {url, "", []string{"--token-file", ""}, 2, []string{"--token-file"}},
 		"no URL":              {"hooks.example.com/webhooks", "", nil, 2, []string{exampleAPI}},
@@ -109,8 +109,8 @@ func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
 		"almost this machine": {"http://localhost.example.com/webhooks", manageToken, nil, 2, []string{"https://"}},
 		"nothing listens":     {other, manageToken, nil, 1, []string{"can't be reached at " + other, "URL"}},
 		"no TLS":              {strings.Replace(url, "http:", "https:", 1), manageToken, nil, 1, []string{"HTTPS"}},
-		"an empty site":       {"http://" + serve(t, answer(200, "", "")), manageToken, nil, 1, []string{"is no webhook_api", exampleAPI}},
-		"basic_auth in front": {"http://" + serve(t, answer(401, "", "")), manageToken, nil, 1, []string{"401", "is no webhook_api"}},
+		"an empty site":       {"http://" + serve(t, answer(200, "", "")), manageToken, nil, 1, []string{"is not a webhook_api", exampleAPI}},
+		"basic_auth in front": {"http://" + serve(t, answer(401, "", "")), manageToken, nil, 1, []string{"401", "is not a webhook_api"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(tokenVariable, c.token)

@@ -170,7 +170,7 @@ func (c *call) storeFile() (string, error) {
 		return "", err
 	}
 	var s serverStatus
-	if err := client.ask(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
+	if err := client.do(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
 		return "", fmt.Errorf("name the file by --store, since a running Caddy can't be asked for it: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {

@@ -196,7 +196,7 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 			if !f.Changed("url") || !f.Changed("event-types") {
 				return usagef("--url and --event-types are needed: where to deliver, and what")
 			}
-			if err := c.filled("tenant"); err != nil {
+			if err := c.refuseEmpty("tenant"); err != nil {
 				return err
 			}
 			body, err := s.changed(c)
@@ -481,7 +481,7 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.create
 
 // testOf is the body of a request for a test.
 func testOf(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
-	if err := c.filled("event-type"); err != nil {
+	if err := c.refuseEmpty("event-type"); err != nil {
 		return nil, err
 	}
 	head := map[string]string{"event_type": eventType}

@@ -24,7 +24,7 @@ func (s *server) follow(args ...string) *following {
 	s.t.Helper()
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	webhooks := &cobra.Command{Use: "webhooks <noun> <verb>"}
-	(&tool{now: func() time.Time { return now }, zone: time.UTC, pace: time.Millisecond}).fill(webhooks)
+	(&tool{now: func() time.Time { return now }, zone: time.UTC, progressInterval: time.Millisecond}).addCommands(webhooks)
 	root.AddCommand(webhooks)
 	root.SetArgs(append([]string{"webhooks", "tail", "--address", s.address}, args...))
 	ctx, cancel := context.WithCancel(s.t.Context())
