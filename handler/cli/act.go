@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// printer shows an answer of the API to people.
-type printer func(c *call, answer []byte) error
+// printer prints a response of the API for people.
+type printer func(c *call, response []byte) error
 
-// printing is a printer of what an answer is decoded into.
+// printing makes a printer that decodes the response into a T first.
 func printing[T any](print func(*call, *T) error) printer {
-	return func(c *call, answer []byte) error {
+	return func(c *call, response []byte) error {
 		v := new(T)
-		if err := decode(answer, v); err != nil {
+		if err := decode(response, v); err != nil {
 			return err
 		}
 		return print(c, v)
 	}
 }
 
-// show asks for one thing and shows it.
+// show requests one thing and prints it.
 func (c *call) show(path string, query url.Values, print printer) error {
 	return c.request(http.MethodGet, path, query, nil, print)
 }
 
-// act asks for a change and shows what came of it.
+// act requests a change and prints the response.
 func (c *call) act(method, path string, body map[string]any, print printer) error {
 	var text []byte
 	if body != nil {
@@ -46,44 +46,44 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 	if err != nil {
 		return err
 	}
-	var answer json.RawMessage
-	if err := client.do(c.context(), method, path, query, body, &answer); err != nil {
+	var response json.RawMessage
+	if err := client.do(c.context(), method, path, query, body, &response); err != nil {
 		return err
 	}
-	return c.print(answer, print)
+	return c.print(response, print)
 }
 
-// print shows an answer to people, or gives it to programs as it is.
-func (c *call) print(answer []byte, print printer) error {
+// print prints a response for people or, with --json, as it is.
+func (c *call) print(response []byte, print printer) error {
 	switch {
 	case !c.json:
-		return print(c, answer)
-	case len(answer) == 0:
-		return nil // a change that has no answer
+		return print(c, response)
+	case len(response) == 0: // as of a deletion
+		return nil
 	}
-	return printJSON(c.out, answer)
+	return printJSON(c.out, response)
 }
 
-// said is a printer of words about what the command was called with.
-func said(format string) printer {
+// confirm makes a printer that prints a line about the command's first argument.
+func confirm(format string) printer {
 	return func(c *call, _ []byte) error {
 		_, err := fmt.Fprintf(c.out, format+"\n", clean(c.args[0]))
 		return err
 	}
 }
 
-// each asks for the same action on everything that the command was called
-// with, and goes on to the next after one was refused. Done says what came of
-// it.
-func (c *call) each(method, done string, query url.Values, path func(id string) string) error {
+// forEachArg requests the same change for each of the command's arguments. One
+// that the API refuses doesn't keep it from the others. Done is the participle of
+// what the change does, such as "deleted".
+func (c *call) forEachArg(method, done string, query url.Values, path func(id string) string) error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
 	refused := 0
 	for _, id := range c.args {
-		var answer json.RawMessage
-		if err := client.do(c.context(), method, path(id), query, nil, &answer); err != nil {
+		var response json.RawMessage
+		if err := client.do(c.context(), method, path(id), query, nil, &response); err != nil {
 			var p *problem
 			if len(c.args) == 1 || !errors.As(err, &p) {
 				return err
@@ -92,7 +92,7 @@ func (c *call) each(method, done string, query url.Values, path func(id string) 
 			printError(c.err, c.cmd.CommandPath(), err, c.json)
 			continue
 		}
-		err := c.print(answer, func(*call, []byte) error {
+		err := c.print(response, func(*call, []byte) error {
 			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), done)
 			return err
 		})
@@ -106,43 +106,44 @@ func (c *call) each(method, done string, query url.Values, path func(id string) 
 	return nil
 }
 
-// work is a change of many things, which may take long.
-type work struct {
+// longRequest is a change of many things, which may take long.
+type longRequest struct {
 	method, path string
 	query        url.Values
 	body         []byte
-	done         string                     // what may be so already when there is no answer
-	stand        func(*serverStatus) string // how far it has come
+	partial      string                     // what the change may have done if the response is lost, after "Some"
+	progress     func(*serverStatus) string // how far the change has come
 }
 
-// work does it, and has print tell how many there were, by the answer's fields.
-func (c *call) work(w work, print func(counts map[string]int) error) error {
+// longRequest makes the request without a timeout, and prints its progress. Print
+// gets the counts in the response.
+func (c *call) longRequest(r longRequest, print func(counts map[string]int) error) error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	var answer json.RawMessage
-	err = c.watch(client, w.stand, func(ctx context.Context) error {
-		return client.withoutTimeout().do(ctx, w.method, w.path, w.query, w.body, &answer)
+	var response json.RawMessage
+	err = c.withProgress(client, r.progress, func(ctx context.Context) error {
+		return client.withoutTimeout().do(ctx, r.method, r.path, r.query, r.body, &response)
 	})
 	var lost *noResponse
 	switch {
 	case errors.As(err, &lost) && lost.sent:
-		return fmt.Errorf("%w\nSome %s already: the command can be run again for the rest", err, w.done)
+		return fmt.Errorf("%w\nSome %s already: run the command again for the rest", err, r.partial)
 	case err != nil:
 		return err
 	}
-	return c.print(answer, printing(func(_ *call, counts *map[string]int) error { return print(*counts) }))
+	return c.print(response, printing(func(_ *call, counts *map[string]int) error { return print(*counts) }))
 }
 
-// watch tells from time to time how far work has come, and ends it when Caddy no
-// longer answers.
-func (c *call) watch(client *client, stand func(*serverStatus) string, work func(context.Context) error) error {
+// withProgress prints the progress of a request, at intervals, by the server's
+// status. It cancels the request if Caddy no longer responds.
+func (c *call) withProgress(client *client, progress func(*serverStatus) string, request func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
 	var result error
 	done := make(chan struct{})
-	go func() { defer close(done); result = work(ctx) }()
+	go func() { defer close(done); result = request(ctx) }()
 	ticks := time.NewTicker(c.progressInterval)
 	defer ticks.Stop()
 	for {
@@ -157,6 +158,6 @@ func (c *call) watch(client *client, stand func(*serverStatus) string, work func
 			<-done
 			return err
 		}
-		fmt.Fprintln(c.err, stand(&s))
+		fmt.Fprintln(c.err, progress(&s))
 	}
 }

@@ -8,21 +8,26 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// bulk is something that is done to things of one kind, by id or to all that match.
+// bulk describes a change of things of one kind: of those with given ids, or of
+// all that match filters.
 type bulk struct {
-	list, one, many string   // of the API, and the words for what is in it
-	filters         []string // flags that select
-	ofID            string   // the one among them that an id may be given with
-	method, path    string   // what is asked of the API, after the list or the id
-	do, done        string   // the words for it
-	answer          string   // the field that tells how many
-	stand           func(*serverStatus) string
-	hintNone        func(*call)                 // says why it may be done to none
-	hintLeft        func(*call, map[string]int) // and why some may be left
+	list      string // path of the list in the API
+	one, many string // words for its rows, such as "event", "events"
+
+	filters []string // the flags that select rows
+	idScope string   // the parameter of filters that may also be given with ids, if any
+
+	method, action string // of the request; action follows the path of the list or the row
+	do, done       string // words for the change, such as "delete", "deleted"
+
+	countField string // the field of the response that counts the changed rows
+	progress   func(*serverStatus) string
+	hintNone   func(*call)                 // says why nothing may have been changed, if set
+	hintLeft   func(*call, map[string]int) // says why rows may have been left out, if set
 }
 
 func (t *tool) bulk(b bulk, v verb) *cobra.Command {
-	var all, dry bool
+	var all, dryRun bool
 	v.min, v.max = 0, -1
 	v.run = func(c *call) error {
 		query, err := c.filters()
@@ -31,27 +36,27 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 			return err
 		case all && len(c.args) > 0:
 			return usagef("ids and --all can't be given together")
-		case dry && !all:
-			return usagef("--dry-run tells how many --all is about: add that")
-		case dry:
+		case dryRun && !all:
+			return usagef("--dry-run counts what --all would select: add --all")
+		case dryRun:
 			return b.countAll(c, query)
 		case all:
 			return b.all(c, query)
 		case len(c.args) == 0 && len(query) == 0:
-			return usagef("name the %s to %s by their ids, or --all for every one that matches the filters", b.many, b.do)
-		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.ofID):
-			return usagef("filters select among all %s: add --all to %s every one that matches", b.many, b.do)
+			return usagef("give the ids of the %s to %s, or --all for all that match the filters", b.many, b.do)
+		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.idScope):
+			return usagef("filters select among all %s: add --all to %s all that match", b.many, b.do)
 		}
-		return c.each(b.method, b.done, query, func(id string) string { return b.list + "/" + url.PathEscape(id) + b.path })
+		return c.forEachArg(b.method, b.done, query, func(id string) string { return b.list + "/" + url.PathEscape(id) + b.action })
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All "+b.many+" that match the filters")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only show how many match")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "Only show how many match")
 	registerFilters(cmd.Flags(), b.filters...)
 	return cmd
 }
 
-// countAll tells how many match, and does nothing to them.
+// countAll prints how many rows match, and changes nothing.
 func (b *bulk) countAll(c *call, query url.Values) error {
 	client, err := c.client()
 	if err != nil {
@@ -64,7 +69,7 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 	case c.json:
 		return printValue(c.out, map[string]int{"matching": n})
 	case n == 0:
-		b.none(c)
+		b.explainNone(c)
 	}
 	_, err = fmt.Fprintln(c.out, count(n, b.one+" matches", b.many+" match"))
 	return err
@@ -83,8 +88,8 @@ func (c *call) countList(client *client, path string, query url.Values) (n int, 
 	return n, nil
 }
 
-// none says why it may be done to none.
-func (b *bulk) none(c *call) {
+// explainNone says why no row may have matched.
+func (b *bulk) explainNone(c *call) {
 	if unknown := c.unknownSubscription(); unknown != "" {
 		fmt.Fprintln(c.err, strings.TrimSpace(unknown))
 	} else if b.hintNone != nil {
@@ -92,18 +97,18 @@ func (b *bulk) none(c *call) {
 	}
 }
 
-// all does it to all that match.
+// all changes all rows that match.
 func (b *bulk) all(c *call, query url.Values) error {
 	if len(query) == 0 {
 		query.Set("all", "true")
 	}
-	return c.work(work{
-		method: b.method, path: b.list + b.path, query: query,
-		done: b.many + " may be " + b.done, stand: b.stand,
+	return c.longRequest(longRequest{
+		method: b.method, path: b.list + b.action, query: query,
+		partial: b.many + " may be " + b.done, progress: b.progress,
 	}, func(counts map[string]int) error {
-		n := counts[b.answer]
+		n := counts[b.countField]
 		if n == 0 {
-			b.none(c)
+			b.explainNone(c)
 		}
 		if b.hintLeft != nil {
 			b.hintLeft(c, counts)

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// deadLetter is what the API tells of a dead letter.
+// deadLetter is a dead letter in the API.
 type deadLetter struct {
 	DeliveryID     string    `json:"delivery_id"`
 	EventID        string    `json:"event_id"`
@@ -51,7 +51,7 @@ caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		run: func(c *call) error {
 			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}
-			return c.list("/dead-letters", &l, head, rowOf(func(d *deadLetter) []string {
+			return c.list("/dead-letters", &l, head, cellsOf(func(d *deadLetter) []string {
 				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
 			}))
 		},
@@ -89,7 +89,7 @@ func printDeadLetter(c *call, d *deadLetter) error {
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
-	return t.bulk(bulkDead(bulk{method: http.MethodPost, path: "/redeliver", do: "queue", done: "queued", answer: "redelivered", hintNone: hintNoneQueued}), verb{
+	return t.bulk(bulkDead(bulk{method: http.MethodPost, action: "/redeliver", do: "queue", done: "queued", countField: "redelivered", hintNone: hintNoneQueued}), verb{
 		use:   "redeliver <delivery-id>… | --all",
 		short: "Queues dead letters again, by id or in bulk",
 		long: `
@@ -107,7 +107,7 @@ caddy webhooks dead-letters redeliver --all --class dns --failed-since 24h`,
 }
 
 func (t *tool) deleteDead() *cobra.Command {
-	return t.bulk(bulkDead(bulk{method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted"}), verb{
+	return t.bulk(bulkDead(bulk{method: http.MethodDelete, do: "delete", done: "deleted", countField: "deleted"}), verb{
 		use:   "delete <delivery-id>… | --all",
 		short: "Deletes dead letters, by id or in bulk",
 		long: `
@@ -124,15 +124,15 @@ caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001`
 	})
 }
 
-// bulkDead is something that is done to dead letters.
+// bulkDead fills in what the bulk changes of dead letters have in common.
 func bulkDead(b bulk) bulk {
 	b.list, b.one, b.many, b.filters = "/dead-letters", "dead letter", "dead letters", deadFilters
-	b.stand = func(s *serverStatus) string { return count(s.DeadLetters, b.one, b.many) + " left" }
+	b.progress = func(s *serverStatus) string { return count(s.DeadLetters, b.one, b.many) + " left" }
 	return b
 }
 
 func hintNoneQueued(c *call) {
-	fmt.Fprintln(c.err, "Either none matches, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. `caddy webhooks subscriptions replay` sends the events of a deleted one to the one that takes its place.")
+	fmt.Fprintln(c.err, "Either none match, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. To send the events of a deleted subscription to the one that replaces it, use `caddy webhooks subscriptions replay`.")
 }
 
 func (t *tool) exportDead() *cobra.Command {
@@ -162,7 +162,7 @@ caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
 	return cmd
 }
 
-// export streams dead letters to a file or to standard output.
+// export streams dead letters to a file or standard output.
 func export(c *call, query url.Values, output string) error {
 	client, err := c.client()
 	if err != nil {
@@ -186,6 +186,7 @@ func export(c *call, query url.Values, output string) error {
 	return exported(c, n, errors.Join(err, file.Close()))
 }
 
+// exported prints how many dead letters were exported, or adds it to the error.
 func exported(c *call, n int, err error) error {
 	if err != nil {
 		return fmt.Errorf("exporting dead letters, %s of them written: %w", thousands(n), err)
@@ -194,7 +195,7 @@ func exported(c *call, n int, err error) error {
 	return err
 }
 
-// copyLines copies lines, counts them and shows how far it has come.
+// copyLines copies lines, printing its progress, and returns how many there were.
 func copyLines(p *progress, to io.Writer, lines io.Reader) (int, error) {
 	from, out := bufio.NewReaderSize(lines, 64<<10), bufio.NewWriterSize(to, 64<<10)
 	n := 0

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// delivery is what the API tells of a delivery.
+// delivery is a delivery in the API.
 type delivery struct {
 	ID             string    `json:"delivery_id"`
 	EventID        string    `json:"event_id"`
@@ -22,7 +22,7 @@ type delivery struct {
 	SubscriptionID string    `json:"subscription_id"`
 	URL            string    `json:"url"`
 	State          string    `json:"state"`
-	Reason         string    `json:"reason"` // why it is dead
+	Reason         string    `json:"reason"` // why it is a dead letter
 	Attempts       int       `json:"attempts"`
 	Created        time.Time `json:"created_at"`
 	Held           bool      `json:"held"`
@@ -30,28 +30,28 @@ type delivery struct {
 	Last           attempt   `json:"last_attempt"`
 }
 
-// attempt is what the API tells of an attempt.
+// attempt is an attempt in the API.
 type attempt struct {
 	ID       string    `json:"attempt_id"`
 	URL      string    `json:"url"`
 	Number   int       `json:"number"`
 	At       time.Time `json:"at"`
 	Millis   int64     `json:"latency_ms"`
-	Status   int       `json:"status"` // 0 where there was no answer
+	Status   int       `json:"status"` // 0 if there was no response
 	Class    string    `json:"class"`
 	Error    string    `json:"error_message"`
 	Response string    `json:"response_body"`
 	Binary   string    `json:"response_body_base64"`
 }
 
-// err is what is wrong with a delivery. The reason why it is dead names the last
-// error where that is why.
+// err is what is wrong with a delivery. The reason for a dead letter includes the
+// last error if that is the cause.
 func (d *delivery) err() string { return cmp.Or(d.Reason, d.Last.Error) }
 
-// due tells whether a delivery waits for its turn although its time has come.
+// due reports whether the next attempt could have been made already.
 func (t *tool) due(d *delivery) bool { return !d.Next.IsZero() && !d.Next.After(t.now()) }
 
-// nextOrLast is when a delivery is tried next, or was tried last.
+// nextOrLast formats the time of the next attempt, or else of the last one.
 func (t *tool) nextOrLast(d *delivery) string {
 	switch {
 	case d.Held:
@@ -81,7 +81,7 @@ caddy webhooks deliveries list --state pending
 caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h`,
 		run: func(c *call) error {
 			head := []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "NEXT OR LAST", "ERROR"}
-			return c.list("/deliveries", &l, head, rowOf(func(d *delivery) []string {
+			return c.list("/deliveries", &l, head, cellsOf(func(d *delivery) []string {
 				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(d), cell(d.err(), widest)}
 			}))
 		},
@@ -102,16 +102,16 @@ caddy webhooks deliveries show dlv_0199d3c2a4e00001`,
 	})
 }
 
-// showDelivery shows a delivery, or a dead letter, and its attempts. As JSON
-// it is the API's own object, with the attempts in it.
-func (c *call) showDelivery(noun string, print printer) error {
+// showDelivery prints the delivery or dead letter at a path, and its attempts. As
+// JSON, it is the API's own object with the attempts added.
+func (c *call) showDelivery(path string, print printer) error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
 	id := url.PathEscape(c.args[0])
-	var answer json.RawMessage
-	if err := client.do(c.context(), http.MethodGet, noun+id, nil, nil, &answer); err != nil {
+	var response json.RawMessage
+	if err := client.do(c.context(), http.MethodGet, path+id, nil, nil, &response); err != nil {
 		return err
 	}
 	attempts, err := client.all(c.context(), "/deliveries/"+id+"/attempts")
@@ -119,16 +119,20 @@ func (c *call) showDelivery(noun string, print printer) error {
 		return err
 	}
 	if c.json {
-		return printJSON(c.out, withAttempts(answer, attempts))
+		return printJSON(c.out, withAttempts(response, attempts))
 	}
-	if err := print(c, answer); err != nil {
+	if err := print(c, response); err != nil {
 		return err
 	}
-	return printing(func(c *call, now *struct{ URL string }) error { return printAttempts(c, attempts, now.URL) })(c, answer)
+	var d delivery // a dead letter has a URL too
+	if err := decode(response, &d); err != nil {
+		return err
+	}
+	return printAttempts(c, attempts, d.URL)
 }
 
-// withAttempts puts the attempts into an object that says only how many they
-// are.
+// withAttempts adds the attempts to an object that only has their number, as the
+// field attempt_list.
 func withAttempts(object []byte, attempts []json.RawMessage) []byte {
 	out := bytes.NewBuffer(bytes.TrimSuffix(bytes.TrimSpace(object), []byte("}")))
 	out.WriteString(`,"attempt_list":[`)
@@ -164,21 +168,22 @@ func printDelivery(c *call, d *delivery) error {
 	return f.flush(c.out)
 }
 
-// printAttempts prints their URLs where one went elsewhere than the next one goes.
-func printAttempts(c *call, rows []json.RawMessage, next string) error {
+// printAttempts prints a table of attempts. Their URLs are only shown if one differs
+// from that of the next attempt.
+func printAttempts(c *call, rows []json.RawMessage, nextURL string) error {
 	if len(rows) == 0 {
-		_, err := fmt.Fprintln(c.out, "\nNo attempt was made yet.")
+		_, err := fmt.Fprintln(c.out, "\nNo attempt has been made yet.")
 		return err
 	}
-	attempts, elsewhere := make([]attempt, len(rows)), false
+	attempts, moved := make([]attempt, len(rows)), false
 	for i, row := range rows {
 		if err := decode(row, &attempts[i]); err != nil {
 			return err
 		}
-		elsewhere = elsewhere || attempts[i].URL != "" && attempts[i].URL != next
+		moved = moved || attempts[i].URL != "" && attempts[i].URL != nextURL
 	}
-	head := []string{"#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "CLASS", "ERROR", "ANSWER"}
-	if elsewhere {
+	head := []string{"#", "ATTEMPT ID", "AT", "TOOK", "STATUS", "CLASS", "ERROR", "RESPONSE"}
+	if moved {
 		head = append(head, "URL")
 	}
 	t := newTable(head...)
@@ -189,9 +194,9 @@ func printAttempts(c *call, rows []json.RawMessage, next string) error {
 		}
 		cells := []string{
 			fmt.Sprint(a.Number), clean(a.ID), c.when(a.At), fmt.Sprintf("%d ms", a.Millis), status,
-			cell(a.Class, 20), cell(a.Error, widest), cell(a.answer(), widest),
+			cell(a.Class, 20), cell(a.Error, widest), cell(a.response(), widest),
 		}
-		if elsewhere {
+		if moved {
 			cells = append(cells, cmp.Or(clean(a.URL), nothing))
 		}
 		t.row(cells...)
@@ -200,8 +205,8 @@ func printAttempts(c *call, rows []json.RawMessage, next string) error {
 	return t.flush(c.out)
 }
 
-// answer is what the receiver said, where a terminal can show it.
-func (a *attempt) answer() string {
+// response is the body of the receiver's response, if a terminal can show it.
+func (a *attempt) response() string {
 	if a.Binary != "" {
 		return "not text: --json shows it in base64"
 	}
@@ -214,7 +219,7 @@ func (t *tool) redeliver() *cobra.Command {
 		use:   "redeliver <delivery-id or attempt-id>… | --all",
 		short: "Queues deliveries again, by id or in bulk",
 		long: `
-Queues deliveries immediately, whatever their state.
+Queues deliveries again, whatever their state. They are attempted immediately.
 
 With --all instead of ids, all that were delivered and match the filters are
 queued again, the oldest first: use it if a receiver has lost what it accepted.
@@ -235,11 +240,11 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 			case all:
 				return redeliverDelivered(c)
 			case len(query) > 0:
-				return usagef("filters select among what was delivered: add --all to queue every one that matches")
+				return usagef("filters select among what was delivered: add --all to queue all that match")
 			case len(c.args) == 0:
-				return usagef("name the deliveries to queue by their ids, or --all for every one that was delivered and matches the filters")
+				return usagef("give the ids of the deliveries to queue, or --all for all that were delivered and match the filters")
 			}
-			return c.each(http.MethodPost, "queued", nil, func(id string) string {
+			return c.forEachArg(http.MethodPost, "queued", nil, func(id string) string {
 				noun := "/deliveries/"
 				if strings.HasPrefix(id, "att_") {
 					noun = "/attempts/"
@@ -258,13 +263,13 @@ func redeliverDelivered(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.work(work{
+	return c.longRequest(longRequest{
 		method: http.MethodPost, path: "/deliveries/redeliver", body: body,
-		done: "deliveries may be queued", stand: pendingNow,
+		partial: "deliveries may be queued", progress: pendingNow,
 	}, func(counts map[string]int) error {
 		n := counts["redelivered"]
 		if n == 0 {
-			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows what there is."+c.unknownSubscription())
+			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows all deliveries."+c.unknownSubscription())
 		}
 		_, err := fmt.Fprintf(c.out, "%s queued\n", count(n, "delivery", "deliveries"))
 		return err
@@ -279,7 +284,7 @@ func (t *tool) cancel() *cobra.Command {
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.each(http.MethodPost, "cancelled", nil, func(id string) string {
+			return c.forEachArg(http.MethodPost, "cancelled", nil, func(id string) string {
 				return "/deliveries/" + url.PathEscape(id) + "/cancel"
 			})
 		},

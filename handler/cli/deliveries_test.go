@@ -202,7 +202,7 @@ func TestBulkRedeliveryShowsProgress(t *testing.T) {
 		}
 		<-r.Context().Done()
 	})
-	if r := run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1); !strings.Contains(r.err, "can be run again") {
+	if r := run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1); !strings.Contains(r.err, "run the command again") {
 		t.Errorf("stderr %q", r.err)
 	}
 }

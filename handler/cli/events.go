@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// event is what the API tells of an event.
+// event is an event in the API.
 type event struct {
 	ID          string            `json:"event_id"`
 	Type        string            `json:"event_type"`
@@ -23,21 +23,21 @@ type event struct {
 	Headers     map[string]string `json:"headers"`
 	Created     time.Time         `json:"created_at"`
 	Deliveries  []delivery        `json:"deliveries"`
-	Next        string            `json:"next_cursor"` // where there are more deliveries
+	Next        string            `json:"next_cursor"` // "" unless there are more deliveries
 	payload
 }
 
-// payload is one in the form that it has in answers: JSON as it is, other text
-// as a string, anything else in base64.
+// payload is a payload in the API's responses: JSON as it is, other text as a
+// string, anything else in base64.
 type payload struct {
 	JSON   json.RawMessage `json:"payload"`
 	Text   string          `json:"payload_text"`
 	Base64 string          `json:"payload_base64"`
-	// It is kept no more.
-	Removed bool `json:"payload_removed"`
+
+	Removed bool `json:"payload_removed"` // by retain_size
 }
 
-// maxShown is how much of a payload is shown to people; --json has all.
+// maxShown is how many characters of a payload are shown; --json shows all of it.
 const maxShown = 2000
 
 func (p *payload) show(f *fields) {
@@ -56,8 +56,8 @@ func (t *tool) events() *cobra.Command {
 		t.publishEvent(), t.listEvents(), t.showEvent(), t.deleteEvent())
 }
 
-// publishing is what `events publish` is told.
-type publishing struct {
+// publishFlags are the flags of `events publish`.
+type publishFlags struct {
 	payload bodyFlags
 	id      string
 	tenant  string
@@ -65,7 +65,7 @@ type publishing struct {
 }
 
 func (t *tool) publishEvent() *cobra.Command {
-	var p publishing
+	var p publishFlags
 	cmd := t.command(verb{
 		use:   "publish <event-type>",
 		short: "Publishes an event: it is delivered to every subscription that matches",
@@ -94,11 +94,11 @@ jq .order dump.json | caddy webhooks events publish order.created`,
 	return cmd
 }
 
-func (p *publishing) run(c *call) error {
+func (p *publishFlags) run(c *call) error {
 	if err := c.refuseEmpty("event-id", "tenant"); err != nil {
 		return err
 	}
-	if _, err := c.client(); err != nil { // before anybody is asked for a payload
+	if _, err := c.client(); err != nil { // fails before a payload is read from the terminal
 		return err
 	}
 	payload, err := p.payload.read(c, "the payload")
@@ -118,10 +118,10 @@ func (p *publishing) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	return p.afterwards(c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
+	return p.withRetryHint(c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
 }
 
-// published is what the API tells of an event that it took.
+// published is the API's response to a published event.
 type published struct {
 	ID         string `json:"event_id"`
 	Deliveries int    `json:"deliveries"`
@@ -137,8 +137,8 @@ func printPublished(c *call, p *published) error {
 	return err
 }
 
-// envelope puts a request's body together, of an object that isn't empty and a
-// payload. It leaves the payload's bytes alone, which an encoder would not.
+// envelope makes the body of a request from an object, which must not be empty, and
+// a payload. The payload's bytes stay as they are, which an encoder would change.
 func envelope(head any, payload []byte) ([]byte, error) {
 	if err := checkJSON(payload); err != nil {
 		return nil, err
@@ -154,31 +154,32 @@ func envelope(head any, payload []byte) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// checkJSON makes sure that a payload is one JSON value, and so can't say
-// anything about the rest of the envelope.
+// checkJSON makes sure that a payload is one JSON value. It can't add fields to its
+// envelope then.
 func checkJSON(payload []byte) error {
 	if len(bytes.TrimSpace(payload)) == 0 {
-		return usagef("the payload is empty: give it by --payload, --payload-file or standard input; an event without data has {}")
+		return usagef("the payload is empty: give it with --payload, --payload-file or on standard input; for an event without data, use {}")
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(payload, &value)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return fmt.Errorf("the payload is not JSON: %w, at byte %d; text is written with quotes, as in '\"text\"'", err, syntax.Offset)
+		return fmt.Errorf("the payload is not JSON: %w, at byte %d; text needs quotes, as in '\"text\"'", err, syntax.Offset)
 	}
 	return err
 }
 
-// afterwards adds to an error whether publishing again does harm.
-func (p *publishing) afterwards(err error) error {
+// withRetryHint adds to an error after which the event may have been stored whether
+// it is safe to publish it again.
+func (p *publishFlags) withRetryHint(err error) error {
 	var lost *noResponse
 	if !errors.As(err, &lost) || !lost.sent {
 		return err
 	}
 	if p.id != "" {
-		return fmt.Errorf("%w\nIt is not known whether the event was stored: publish it again, with the same --event-id", err)
+		return fmt.Errorf("%w\nThe event may have been stored: publish it again with the same --event-id, which is safe", err)
 	}
-	return fmt.Errorf("%w\nIt is not known whether the event was stored: `caddy webhooks events list` shows it if it was; with --event-id, publishing again does no harm", err)
+	return fmt.Errorf("%w\nThe event may have been stored: `caddy webhooks events list` shows it if it was. With --event-id, it is safe to publish an event again", err)
 }
 
 // eventFilters are the flags that select events.
@@ -195,7 +196,7 @@ caddy webhooks events list --event-type 'order.*' --since 24h
 caddy webhooks events list --since 24h --filter 'payload.customer == "cus_7"'
 caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
 		run: func(c *call) error {
-			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, rowOf(func(e *event) []string {
+			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, cellsOf(func(e *event) []string {
 				return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}
 			}))
 		},
@@ -228,9 +229,9 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 
 func (t *tool) deleteEvent() *cobra.Command {
 	return t.bulk(bulk{
-		list: "/events", one: "event", many: "events", filters: eventFilters, ofID: "tenant",
-		method: http.MethodDelete, do: "delete", done: "deleted", answer: "deleted",
-		stand:    func(*serverStatus) string { return "still deleting events" },
+		list: "/events", one: "event", many: "events", filters: eventFilters, idScope: "tenant",
+		method: http.MethodDelete, do: "delete", done: "deleted", countField: "deleted",
+		progress: func(*serverStatus) string { return "still deleting events" },
 		hintLeft: hintPending,
 	}, verb{
 		use:   "delete <event-id>… | --all",
@@ -255,10 +256,11 @@ caddy webhooks events delete --all --filter 'payload.customer == "cus_7"'`,
 	})
 }
 
-// hintPending says what to do about events that are still to be delivered.
+// hintPending says what to do about events that were not deleted because a delivery
+// is pending.
 func hintPending(c *call, counts map[string]int) {
 	if n := counts["pending"]; n > 0 {
-		fmt.Fprintf(c.err, "%s not deleted, since a delivery is pending: wait until it is settled, or cancel it. `caddy webhooks deliveries list --state pending` shows those.\n", count(n, "event was", "events were"))
+		fmt.Fprintf(c.err, "%s not deleted, since a delivery is pending: wait until it is settled, or cancel it. `caddy webhooks deliveries list --state pending` shows such deliveries.\n", count(n, "event was", "events were"))
 	}
 }
 

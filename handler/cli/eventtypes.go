@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// eventType is what the API tells of an entry of the catalogue.
+// eventType is an entry of the catalogue in the API.
 type eventType struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description"`
@@ -38,8 +38,8 @@ func (t *tool) listEventTypes() *cobra.Command {
 		use:   "list",
 		short: "Lists the catalogue, by name",
 		run: func(c *call) error {
-			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, rowOf(func(e *eventType) []string {
-				schema := "-"
+			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, cellsOf(func(e *eventType) []string {
+				schema := nothing
 				if e.hasSchema() {
 					schema = "yes"
 				}
@@ -101,16 +101,16 @@ caddy webhooks event-types put order.created --schema-file order.schema.json`,
 			return c.act(http.MethodPut, eventTypePath(c.args[0]), body, printing(printEventType))
 		},
 	})
-	cmd.Flags().StringVar(&description, "description", "", "What has happened when an event of this type is published")
+	cmd.Flags().StringVar(&description, "description", "", "What it means that an event of this type is published")
 	cmd.Flags().StringVar(&schema, "schema-file", "", "File with the JSON Schema of the payloads, - for standard input")
 	return cmd
 }
 
 func (t *tool) deleteEventType() *cobra.Command {
 	return t.command(verb{
-		use:   "delete <event-type>...",
+		use:   "delete <event-type>…",
 		short: "Deletes event types from the catalogue; their events stay",
 		min:   1, max: -1,
-		run: func(c *call) error { return c.each(http.MethodDelete, "deleted", nil, eventTypePath) },
+		run: func(c *call) error { return c.forEachArg(http.MethodDelete, "deleted", nil, eventTypePath) },
 	})
 }

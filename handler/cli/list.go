@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// filter is a parameter of the API's lists, with the flag that sets it.
+// filter is a parameter of the API's lists and the flag that sets it.
 type filter struct {
 	flag, param, usage string
 	time               bool
@@ -31,11 +31,11 @@ var filters = []filter{
 	{flag: "filter", param: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
 	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
 	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
-	{flag: "class", param: "class", usage: "Only those whose last attempt failed in this way, as dead-letters show tells it: dns, connect, tls, timeout, status …"},
+	{flag: "class", param: "class", usage: "Only those whose last attempt failed with this class, as shown by dead-letters show: dns, connect, tls, timeout, status …"},
 	{flag: "status", param: "status", usage: "Only those whose last attempt was answered with this status, such as 503"},
 }
 
-// registerFilters adds the flags of a list's filters.
+// registerFilters adds the named filters' flags.
 func registerFilters(f *pflag.FlagSet, names ...string) {
 	for _, filter := range filters {
 		if slices.Contains(names, filter.flag) {
@@ -44,7 +44,7 @@ func registerFilters(f *pflag.FlagSet, names ...string) {
 	}
 }
 
-// filters reads the filters that are set.
+// filters returns the parameters of the filters that are set.
 func (c *call) filters() (url.Values, error) {
 	query := url.Values{}
 	for _, filter := range filters {
@@ -65,8 +65,8 @@ func (c *call) filters() (url.Values, error) {
 	return query, nil
 }
 
-// unknownSubscription says that the one which was asked for isn't there, since
-// nothing else tells a mistyped id from one that has nothing.
+// unknownSubscription returns a hint if the filter's subscription doesn't exist,
+// else "". A mistyped id looks like one without deliveries otherwise.
 func (c *call) unknownSubscription() string {
 	id, _ := c.cmd.Flags().GetString("subscription-id")
 	client, err := c.client()
@@ -77,10 +77,10 @@ func (c *call) unknownSubscription() string {
 	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
 		return ""
 	}
-	return fmt.Sprintf(" There is no subscription %s (any more): `caddy webhooks subscriptions list` shows those that there are.", clean(id))
+	return fmt.Sprintf(" There is no subscription %s (any more): `caddy webhooks subscriptions list` lists the existing ones.", clean(id))
 }
 
-// listFlags say how much of a list to show.
+// listFlags select how much of a list to show.
 type listFlags struct {
 	limit  int
 	all    bool
@@ -102,13 +102,14 @@ func (l *listFlags) check(c *call) error {
 	case l.all:
 		l.limit = 0
 	case l.limit < 1:
-		return usagef("--limit must be over 0, not %d; --all shows all", l.limit)
+		return usagef("--limit must be greater than 0, not %d; --all shows all", l.limit)
 	}
 	return nil
 }
 
-// rowOf has a row of a list decoded, and returns its cells.
-func rowOf[T any](cells func(*T) []string) func(json.RawMessage) ([]string, error) {
+// cellsOf makes a function that decodes a row of a list into a T and returns its
+// cells.
+func cellsOf[T any](cells func(*T) []string) func(json.RawMessage) ([]string, error) {
 	return func(row json.RawMessage) ([]string, error) {
 		v := new(T)
 		if err := decode(row, v); err != nil {
@@ -118,14 +119,16 @@ func rowOf[T any](cells func(*T) []string) func(json.RawMessage) ([]string, erro
 	}
 }
 
-// shown is a list on its way to the user.
-type shown interface {
+// listPrinter prints a list row by row. End gets the cursor that continues the
+// list, "" if it is complete.
+type listPrinter interface {
 	add(row json.RawMessage) error
 	end(next string) error
 }
 
-// list shows a list of the API.
-func (c *call) list(path string, l *listFlags, head []string, row func(json.RawMessage) ([]string, error)) error {
+// list prints a list of the API, as a table with the given heading and cells, or
+// as JSON.
+func (c *call) list(path string, l *listFlags, head []string, cells func(json.RawMessage) ([]string, error)) error {
 	if err := l.check(c); err != nil {
 		return err
 	}
@@ -137,9 +140,9 @@ func (c *call) list(path string, l *listFlags, head []string, row func(json.RawM
 	if err != nil {
 		return err
 	}
-	var out shown = &shownTable{call: c, table: newTable(head...), cells: row, filtered: len(query) > 0}
+	var out listPrinter = &tablePrinter{call: c, table: newTable(head...), cells: cells, filtered: len(query) > 0}
 	if c.json {
-		out = &shownJSON{w: c.out}
+		out = &jsonPrinter{w: c.out}
 	}
 	if l.cursor != "" {
 		query.Set("cursor", l.cursor)
@@ -156,11 +159,11 @@ func (c *call) list(path string, l *listFlags, head []string, row func(json.RawM
 	return out.end(next)
 }
 
-// block is how many rows are aligned with each other: a list of any length
-// takes a bounded space.
-const block = 1000
+// alignedRows is how many rows are aligned with each other: they are held in
+// memory, whose use shouldn't grow with the list.
+const alignedRows = 1000
 
-type shownTable struct {
+type tablePrinter struct {
 	*call
 	table    *table
 	cells    func(json.RawMessage) ([]string, error)
@@ -168,67 +171,67 @@ type shownTable struct {
 	rows     int
 }
 
-func (s *shownTable) add(row json.RawMessage) error {
-	cells, err := s.cells(row)
+func (p *tablePrinter) add(row json.RawMessage) error {
+	cells, err := p.cells(row)
 	if err != nil {
 		return err
 	}
-	s.table.row(cells...)
-	if s.rows++; s.rows%block == 0 {
-		return s.table.flush(s.out)
+	p.table.row(cells...)
+	if p.rows++; p.rows%alignedRows == 0 {
+		return p.table.flush(p.out)
 	}
 	return nil
 }
 
-func (s *shownTable) end(next string) error {
-	if s.rows == 0 {
+func (p *tablePrinter) end(next string) error {
+	if p.rows == 0 {
 		text := "There are none."
-		if s.filtered {
-			text = "None match." + s.unknownSubscription()
+		if p.filtered {
+			text = "None match." + p.unknownSubscription()
 		}
-		_, err := fmt.Fprintln(s.err, text)
+		_, err := fmt.Fprintln(p.err, text)
 		return err
 	}
-	if err := s.table.flush(s.out); err != nil {
+	if err := p.table.flush(p.out); err != nil {
 		return err
 	}
 	if next != "" {
-		fmt.Fprintf(s.err, "There are more: --all shows them, --cursor %s goes on from here.\n", next)
+		fmt.Fprintf(p.err, "There are more: use --all to show all, or --cursor %s to continue from here.\n", next)
 	}
 	return nil
 }
 
-// shownJSON writes the document that the API has for a list, however many
-// pages it came in.
-type shownJSON struct {
+// jsonPrinter prints rows as one list document of the API, however many pages they
+// came in.
+type jsonPrinter struct {
 	w    io.Writer
 	rows int
 }
 
-func (s *shownJSON) add(row json.RawMessage) error {
+func (p *jsonPrinter) add(row json.RawMessage) error {
 	text := bytes.NewBufferString("{\n  \"data\": [")
-	if s.rows > 0 {
+	if p.rows > 0 {
 		text = bytes.NewBufferString(",")
 	}
-	s.rows++
+	p.rows++
 	text.WriteString("\n    ")
 	if err := json.Indent(text, row, "    ", "  "); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return fmt.Errorf("reading the response: %w", err)
 	}
-	_, err := s.w.Write(text.Bytes())
+	_, err := p.w.Write(text.Bytes())
 	return err
 }
 
-func (s *shownJSON) end(next string) error {
+func (p *jsonPrinter) end(next string) error {
 	text := "\n  ],\n  \"next_cursor\": "
-	if s.rows == 0 {
+	if p.rows == 0 {
 		text = "{\n  \"data\": [],\n  \"next_cursor\": "
 	}
 	cursor := "null"
 	if next != "" {
-		quoted, _ := json.Marshal(next) // of a string it can't fail
+		quoted, _ := json.Marshal(next) // can't fail for a string
 		cursor = string(quoted)
 	}
-	_, err := io.WriteString(s.w, text+cursor+"\n}\n")
+	_, err := io.WriteString(p.w, text+cursor+"\n}\n")
 	return err
 }

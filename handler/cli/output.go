@@ -14,11 +14,11 @@ import (
 	"unicode"
 )
 
-// nothing stands where there is no value.
+// nothing is printed in place of a missing value.
 const nothing = "-"
 
 // clean makes text from elsewhere safe for a terminal: what a receiver or a
-// publisher wrote must not move the cursor or look like another line.
+// publisher wrote must not move the cursor or pass for another line.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -40,11 +40,11 @@ func cut(s string, n int) string {
 	return string(runes[:n-1]) + "…"
 }
 
-// widest is how wide a table's last cell may be, which no other has to make room
-// for: what went wrong is at the end of an error as often as not.
+// widest is the maximum width of a table's last cells. They can be this wide since
+// no others follow, and should be, since the cause is often at the end of an error.
 const widest = 200
 
-// cell makes text fit for a table.
+// cell makes text fit for a table cell of a maximum width.
 func cell(s string, width int) string {
 	if s = cut(clean(s), width); strings.TrimSpace(s) == "" {
 		return nothing
@@ -52,15 +52,14 @@ func cell(s string, width int) string {
 	return s
 }
 
-// table prints rows with aligned columns, as they look on a terminal and in a
-// pipe alike.
+// table prints rows with aligned columns, to a terminal and a pipe alike.
 type table struct{ rows [][]string }
 
 func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// flush prints the rows that there are, and forgets them.
+// flush prints the rows added so far, and removes them.
 func (t *table) flush(w io.Writer) error {
 	var text bytes.Buffer
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
@@ -74,12 +73,12 @@ func (t *table) flush(w io.Writer) error {
 	return printTrimmed(w, text.String())
 }
 
-// fields prints names with their values, one a line.
+// fields prints names with values, one per line.
 type fields struct{ table }
 
 func (f *fields) add(name, value string) { f.row(name+":", value) }
 
-// addText adds a value that others wrote, if it is there.
+// addText adds a value from elsewhere, unless it is empty.
 func (f *fields) addText(name, value string) {
 	if value != "" {
 		f.add(name, clean(value))
@@ -92,7 +91,7 @@ func (f *fields) addHeaders(h map[string]string) {
 	}
 }
 
-// printTrimmed drops the blanks that end a line.
+// printTrimmed prints text without the blanks at the ends of its lines.
 func printTrimmed(w io.Writer, text string) error {
 	for line := range strings.Lines(text) {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " \n")); err != nil {
@@ -102,7 +101,7 @@ func printTrimmed(w io.Writer, text string) error {
 	return nil
 }
 
-// when shows a time as a clock does and as people say it.
+// when formats a time both ways: absolute and relative to now.
 func (t *tool) when(at time.Time) string {
 	if at.IsZero() {
 		return nothing
@@ -110,7 +109,7 @@ func (t *tool) when(at time.Time) string {
 	return at.In(t.zone).Format("2006-01-02 15:04:05") + " (" + ago(t.now().Sub(at)) + ")"
 }
 
-// ago says how long ago something was, or how far ahead it is.
+// ago formats how long ago something was or, if d is negative, how far ahead it is.
 func ago(d time.Duration) string {
 	switch {
 	case d <= -time.Second:
@@ -121,7 +120,7 @@ func ago(d time.Duration) string {
 	return span(d) + " ago"
 }
 
-// span is a duration in its largest unit.
+// span formats a duration in its largest unit.
 func span(d time.Duration) string {
 	switch {
 	case d < time.Minute:
@@ -134,7 +133,7 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }
 
-// count writes a number with its noun, as in "1 delivery", "1,200 deliveries".
+// count formats a number with its noun, as in "1 delivery" or "1,200 deliveries".
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -150,18 +149,18 @@ func thousands(n int) string {
 	return s
 }
 
-// printJSON prints an answer of the API, indented.
+// printJSON prints a response of the API, indented.
 func printJSON(w io.Writer, text []byte) error {
 	var out bytes.Buffer
 	if err := json.Indent(&out, bytes.TrimSpace(text), "", "  "); err != nil {
-		return fmt.Errorf("reading the answer: %w", err)
+		return fmt.Errorf("reading the response: %w", err)
 	}
 	out.WriteByte('\n')
 	_, err := w.Write(out.Bytes())
 	return err
 }
 
-// printValue prints a value of ours as JSON.
+// printValue prints a value as indented JSON.
 func printValue(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -169,12 +168,13 @@ func printValue(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// printError prints what went wrong.
+// printError prints an error for people, or as JSON: the API's own document if it
+// has one.
 func printError(w io.Writer, command string, err error, asJSON bool) {
-	wrong := isUsage(err)
+	usage := isUsage(err)
 	if !asJSON {
 		fmt.Fprintln(w, "Error: "+cleanLines(err.Error()))
-		if wrong {
+		if usage {
 			fmt.Fprintf(w, "Run '%s --help' for flags and examples.\n", command)
 		}
 		return
@@ -184,10 +184,10 @@ func printError(w io.Writer, command string, err error, asJSON bool) {
 		return
 	}
 	title := "The command failed"
-	if wrong {
+	if usage {
 		title = "The command line is wrong"
 	}
-	_ = printValue(w, struct { // there is no other place to say it
+	_ = printValue(w, struct { // if this fails, there is no other place to report it
 		Title  string `json:"title"`
 		Detail string `json:"detail"`
 	}{title, err.Error()})
@@ -202,20 +202,20 @@ func cleanLines(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// progress tells on standard error how far long work has come.
+// progress counts the steps of a long operation on standard error.
 type progress struct {
 	*call
-	did  string // as in "exported"
+	done string // such as "exported"
 	last time.Time
 }
 
-func (c *call) progress(did string) *progress {
-	return &progress{call: c, did: did, last: c.now()}
+func (c *call) progress(done string) *progress {
+	return &progress{call: c, done: done, last: c.now()}
 }
 
 func (p *progress) at(n int) {
 	if now := p.now(); now.Sub(p.last) >= p.progressInterval {
 		p.last = now
-		fmt.Fprintf(p.err, "%s %s so far\n", thousands(n), p.did)
+		fmt.Fprintf(p.err, "%s %s so far\n", thousands(n), p.done)
 	}
 }

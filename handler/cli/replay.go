@@ -13,14 +13,14 @@ func (t *tool) replay() *cobra.Command {
 		use:   "replay <subscription-id>",
 		short: "Sends past events to a subscription that did not get them",
 		long: `
-Sends a subscription the past events that it wants, by its event types, tenant
-and filter, as if it had existed when they were published. Use it after creating
-a subscription, or after adding an event type to one.
+Sends a subscription the past events that match its event types, tenant and
+filter, as if it had existed when they were published. Use it after creating a
+subscription, or after adding an event type to one.
 
-Events that already have a delivery to the subscription, whatever became of it,
-are left out, as are those that have been removed. To deliver events again, use
+Events that already have a delivery to the subscription, in whatever state, are
+left out, as are those that have been removed. To deliver events again, use
 "caddy webhooks deliveries redeliver" or "caddy webhooks dead-letters redeliver".
-The oldest event is sent first, after what is pending already.`,
+The oldest event is sent first, after the deliveries that are already pending.`,
 		example: `
 caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 24h
 caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 7d --event-type 'order.*'
@@ -41,38 +41,39 @@ func runReplay(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.work(work{
+	return c.longRequest(longRequest{
 		method: http.MethodPost, path: subscriptionPath(c.args[0], "replay"), body: body,
-		done: "events may be replayed", stand: pendingNow,
+		partial: "events may be replayed", progress: pendingNow,
 	}, func(counts map[string]int) error {
 		n := counts["replayed"]
 		if n == 0 {
-			fmt.Fprintln(c.err, "Either the subscription wants none of them, or it has a delivery of each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
+			fmt.Fprintln(c.err, "Either the subscription matches none of these events, or it already has a delivery for each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
 		}
 		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
 		return err
 	})
 }
 
-// pendingNow is how the server stands while what was queued goes out.
+// pendingNow is the progress of a request that queues deliveries.
 func pendingNow(s *serverStatus) string {
 	return count(s.Pending, "delivery", "deliveries") + " pending"
 }
 
-// past is what a request says of the past that is to be sent, by the filters.
+// past makes the body of a request that sends past events, from the filters. Do is
+// what the request does, such as "replay events".
 func (c *call) past(do string) ([]byte, error) {
 	query, err := c.filters()
 	if err != nil {
 		return nil, err
 	}
 	if !query.Has("since") && !query.Has("event_id") {
-		return nil, usagef("say from which time on to %s, as in --since 24h, or name one of them by --event-id", do)
+		return nil, usagef("give the time from which to %s, as in --since 24h, or one event with --event-id", do)
 	}
-	which := map[string]string{}
+	selection := map[string]string{}
 	for name := range query {
-		which[name] = query.Get(name)
+		selection[name] = query.Get(name)
 	}
-	body, err := json.Marshal(which)
+	body, err := json.Marshal(selection)
 	if err != nil {
 		return nil, fmt.Errorf("writing the request: %w", err)
 	}

@@ -20,7 +20,7 @@ func TestReplay(t *testing.T) {
 	for range 2 {
 		s.attempted()
 	}
-	if r := s.run("", "subscriptions", "replay", late, "--since", "1h", "--until", "1m").want(t, 0); r.out != "0 events replayed\n" || !strings.Contains(r.err, "has a delivery of each") {
+	if r := s.run("", "subscriptions", "replay", late, "--since", "1h", "--until", "1m").want(t, 0); r.out != "0 events replayed\n" || !strings.Contains(r.err, "already has a delivery for each") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 	if r := s.run("", "subscriptions", "replay", late, "--event-type", "order.paid").want(t, 2); !strings.Contains(r.err, "--since 24h") {

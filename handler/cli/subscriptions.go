@@ -251,7 +251,7 @@ func (t *tool) listSubscriptions() *cobra.Command {
 caddy webhooks subscriptions list
 caddy webhooks subscriptions list --tenant acme --json`,
 		run: func(c *call) error {
-			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, rowOf(func(s *subscription) []string {
+			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, cellsOf(func(s *subscription) []string {
 				return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}
 			}))
 		},
@@ -367,7 +367,7 @@ func (t *tool) deleteSubscription() *cobra.Command {
 caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			return c.act(http.MethodDelete, subscriptionPath(c.args[0], ""), nil, said("%s deleted"))
+			return c.act(http.MethodDelete, subscriptionPath(c.args[0], ""), nil, confirm("%s deleted"))
 		},
 	})
 }
@@ -426,7 +426,7 @@ func (t *tool) activateSubscription() *cobra.Command {
 caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "activate"), nil, said("%s is active"))
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "activate"), nil, confirm("%s is active"))
 		},
 	})
 }
@@ -445,7 +445,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to
 			if reason != "" {
 				body = map[string]any{"reason": reason}
 			}
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, said("%s is inactive: its deliveries are held until it is activated"))
+			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, confirm("%s is inactive: its deliveries are held until it is activated"))
 		},
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "The reason, for whoever looks at it later")

@@ -13,18 +13,19 @@ func (t *tool) tenants() *cobra.Command {
 }
 
 func (t *tool) deleteTenant() *cobra.Command {
-	var dry bool
+	var dryRun bool
 	cmd := t.command(verb{
 		use:   "delete <tenant>",
-		short: "Deletes all that there is of a tenant",
+		short: "Deletes everything that belongs to a tenant",
 		long: `
-Deletes all that there is of a tenant: its subscriptions with their secrets, and
-its events with their payloads, deliveries, attempts and dead letters, also those
-that are pending. Attempts under way are waited for. It can't be undone.
+Deletes everything that belongs to a tenant: its subscriptions with their secrets,
+and its events with their payloads, deliveries, attempts and dead letters, even
+if deliveries are pending. The command waits for attempts in flight. It can't be
+undone.
 
-Subscriptions of the tenant in the Caddyfile have to be removed there first. Stop
-publishing for the tenant too: what is published meanwhile may stay. The command
-can be run again, also for the rest after it was interrupted.
+First, remove the tenant's subscriptions from the Caddyfile, and stop publishing
+for the tenant: events that are published meanwhile may stay. If the command is
+interrupted, run it again to delete the rest.
 
 The embedded store overwrites the space of events in its file later: to do so
 now, stop Caddy and run "caddy webhooks store compact". Backups, the file of
@@ -34,20 +35,20 @@ caddy webhooks tenants delete acme --dry-run
 caddy webhooks tenants delete acme`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			if dry {
+			if dryRun {
 				return countTenant(c)
 			}
-			return c.work(work{
+			return c.longRequest(longRequest{
 				method: http.MethodDelete, path: "/tenants/" + url.PathEscape(c.args[0]),
-				done: "of it may be deleted", stand: func(*serverStatus) string { return "still deleting" },
+				partial: "of it may be deleted", progress: func(*serverStatus) string { return "still deleting" },
 			}, func(counts map[string]int) error { return printTenant(c, "deleted", counts) })
 		},
 	})
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "Only show how much there is")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "Only show how many subscriptions and events would be deleted")
 	return cmd
 }
 
-// countTenant tells how much there is of a tenant.
+// countTenant prints how many subscriptions and events a tenant has.
 func countTenant(c *call) error {
 	client, err := c.client()
 	if err != nil {
@@ -67,7 +68,7 @@ func countTenant(c *call) error {
 
 func printTenant(c *call, done string, counts map[string]int) error {
 	if counts["subscriptions"]+counts["events"] == 0 {
-		fmt.Fprintf(c.err, "There is nothing of a tenant %s (any more): `caddy webhooks subscriptions list` shows which tenants there are.\n", clean(c.args[0]))
+		fmt.Fprintf(c.err, "Nothing belongs to a tenant %s (any more): `caddy webhooks subscriptions list` shows the tenants of subscriptions.\n", clean(c.args[0]))
 	}
 	_, err := fmt.Fprintf(c.out, "%s and %s %s\n", count(counts["subscriptions"], "subscription", "subscriptions"), count(counts["events"], "event", "events"), done)
 	return err

@@ -21,10 +21,10 @@ func TestDeleteTenant(t *testing.T) {
 	if r := s.run("", "tenants", "delete", "acme", "--dry-run", "--json").want(t, 0); r.out != "{\n  \"events\": 2,\n  \"subscriptions\": 2\n}\n" {
 		t.Errorf("printed %q", r.out)
 	}
-	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "2 subscriptions and 2 events deleted\n" || strings.Contains(r.err, "nothing") {
+	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "2 subscriptions and 2 events deleted\n" || strings.Contains(r.err, "Nothing") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
-	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "0 subscriptions and 0 events deleted\n" || !strings.Contains(r.err, "There is nothing of a tenant acme") {
+	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "0 subscriptions and 0 events deleted\n" || !strings.Contains(r.err, "Nothing belongs to a tenant acme") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
 	if r := s.run("", "tenants", "delete", "rival", "--json").want(t, 0); r.out != "{\n  \"events\": 1,\n  \"subscriptions\": 1\n}\n" {
