@@ -55,7 +55,7 @@ func TestPublishRefuses(t *testing.T) {
 		"JSON that goes on":               {[]string{"a"}, `1} {`, 1, "at byte 2"},
 		"a payload that breaks out":       {[]string{"a"}, `1,"event_id":"x"`, 1, "not JSON"},
 		"both ways of giving it":          {[]string{"a", "--payload", "1", "--payload-file", "x"}, "", 2, "together"},
-		"more than is read":               {[]string{"a", "--payload-file", large}, "", 1, "over 64 MiB"},
+		"more than is read":               {[]string{"a", "--payload-file", large}, "", 1, "larger than 64 MiB"},
 		"an event type of the wrong form": {[]string{"order created"}, "{}", 1, "event_type is not an event type"},
 		"an event id with a dot":          {[]string{"a", "--event-id", "a.b"}, "{}", 1, "event_id may only have"},
 		"an empty event id":               {[]string{"a", "--event-id", ""}, "{}", 2, "--event-id is empty"},

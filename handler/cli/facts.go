@@ -9,31 +9,31 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// Facts are what people want to know of a scheme, in words: the columns of
-// `caddy webhooks providers` and of the documentation's table.
+// Facts describe a scheme in words. They are the columns of `caddy webhooks
+// providers` and of the table in the documentation.
 type Facts struct {
-	// Algorithm is how content and key make the signature, such as
+	// Algorithm is how the signature is made from content and key, such as
 	// "hmac-sha256".
 	Algorithm string
-	// Encoding is that of the signature, such as "base64"; "" for a token,
-	// which has none.
+	// Encoding is the encoding of the signature, such as "base64". It is "" for
+	// a token, which has none.
 	Encoding string
 	// Signed is the template of what is signed, or "nothing".
 	Signed string
 	// Time is how old a message may be, such as "5m", and how far ahead of our
-	// clock where that differs; "no" where no signed time tells.
+	// clock its time may be, if that differs. It is "no" if no time is signed.
 	Time string
-	// Replay is whether a replay is known: "yes", "if told" where no time
-	// bounds how long a message must be remembered, so that the user says it,
-	// or "no" where two messages can have the same signature.
+	// Replay is whether replays are recognized: "yes"; "if told" if no signed
+	// time limits how long messages must be remembered, so that the user has to
+	// set it; or "no" if two messages can have the same signature.
 	Replay string
 	// Body is whether the whole body is signed: "yes" or "no".
 	Body string
-	// Handshake is the name of the handshake that is answered, or "".
+	// Handshake is the name of the provider's handshake, or "".
 	Handshake string
 }
 
-// FactsOf says in words what a scheme does.
+// FactsOf describes a scheme in words.
 func FactsOf(row verify.Scheme) Facts {
 	bounds := row.Bounds()
 	f := Facts{
@@ -42,7 +42,7 @@ func FactsOf(row verify.Scheme) Facts {
 		Signed:    content(row),
 		Time:      "no",
 		Replay:    "no",
-		Body:      yes(bounds.Body),
+		Body:      yesOrNo(bounds.Body),
 		Handshake: row.Handshake,
 	}
 	if bounds.Time {
@@ -84,7 +84,7 @@ func content(row verify.Scheme) string {
 	return cmp.Or(row.Content, "{body}")
 }
 
-// age is how far off a message's time may be.
+// age describes how far a message's time may be from ours.
 func age(t verify.Timestamp) string {
 	past, future := t.Tolerance()
 	text := tolerance(past)
@@ -97,7 +97,8 @@ func age(t verify.Timestamp) string {
 	return text
 }
 
-// tolerance is a duration in the largest unit that says it whole.
+// tolerance formats a duration in the largest unit of which it is a multiple. A
+// negative one means that any time will do.
 func tolerance(d time.Duration) string {
 	if d < 0 {
 		return "any"
@@ -113,7 +114,7 @@ func tolerance(d time.Duration) string {
 	return d.String()
 }
 
-// place says where a signature stands.
+// place describes where the signature is in a request.
 func place(s verify.Signature) string {
 	name := s.Name
 	if len(s.Names) > 0 {
@@ -131,7 +132,8 @@ func place(s verify.Signature) string {
 	return where(s.In, name)
 }
 
-// where says where a value stands; headers, the usual case, by name alone.
+// where describes where a value is in a request. For a header, the usual case, it
+// is just the name.
 func where(in, name string) string {
 	switch in {
 	case "", "header":
@@ -144,7 +146,7 @@ func where(in, name string) string {
 	return in + " " + name
 }
 
-// form shows how a signature is wrapped.
+// form shows what the text of a signature looks like.
 func form(row verify.Scheme) string {
 	s := row.Signature
 	one := "<" + cmp.Or(encoding(row), "secret") + ">"

@@ -18,20 +18,20 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// maxInput bounds what is read of a file or of standard input: it is the most
-// that an event can be allowed to have.
+// maxInput bounds what is read from a file or standard input. It is the largest
+// payload that an event can be allowed to have.
 const maxInput = 64 << 20
 
 // stdin is the file name that stands for standard input.
 const stdin = "-"
 
-// read reads a file, or standard input, which only one thing can come from.
-// What says what is to be read, for errors.
+// read reads a file or standard input. Only one thing can be read from the latter.
+// What is that thing, for errors, such as "the payload".
 func (c *call) read(name, what string) ([]byte, error) {
 	from := c.in
 	if name == stdin {
 		if c.stdinFor != "" {
-			return nil, usagef("%s and %s can't both come from standard input: give one by a file", c.stdinFor, what)
+			return nil, usagef("%s and %s can't both come from standard input: put one into a file", c.stdinFor, what)
 		}
 		c.stdinFor = what
 		if isTerminal(c.in) {
@@ -52,7 +52,7 @@ func (c *call) read(name, what string) ([]byte, error) {
 		return nil, fmt.Errorf("reading %s: %w", what, err)
 	}
 	if len(text) > maxInput {
-		return nil, fmt.Errorf("reading %s: it is over %d MiB", what, maxInput>>20)
+		return nil, fmt.Errorf("reading %s: it is larger than %d MiB", what, maxInput>>20)
 	}
 	return text, nil
 }
@@ -62,18 +62,18 @@ func isTerminal(r io.Reader) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// bodyFlags are the two ways to give a body, by names that the command
-// chooses; without them it comes from standard input.
+// bodyFlags are the two flags that give a body, --<name> and --<name>-file. Without
+// them, it is read from standard input.
 type bodyFlags struct{ name, text, file string }
 
 func (b *bodyFlags) register(f *pflag.FlagSet, name, what string) {
 	b.name = name
 	f.StringVar(&b.text, name, "", "The "+what)
 	f.StringVar(&b.file, name+"-file", stdin, "File to read the "+what+" from, - for standard input")
-	f.Lookup(name + "-file").DefValue = "" // not every command reads it unasked
+	f.Lookup(name + "-file").DefValue = "" // not every command reads standard input without the flag
 }
 
-// given tells whether one of the flags was.
+// given reports whether one of the flags is set.
 func (b *bodyFlags) given(f *pflag.FlagSet) bool {
 	return f.Changed(b.name) || f.Changed(b.name+"-file")
 }
@@ -89,11 +89,12 @@ func (b *bodyFlags) read(c *call, what string) ([]byte, error) {
 	return c.read(b.file, what)
 }
 
-// secretVariable has the secret where no flag gives one.
+// secretVariable is the environment variable with the secret, used unless a flag
+// gives one.
 const secretVariable = "WEBHOOK_SECRET"
 
-// secretFlags are the ways to give secrets. A flag's value shows in the list
-// of processes and in the shell's history: the others don't.
+// secretFlags are the flags that give secrets. Unlike a file, the value of a flag
+// shows in the list of processes and in the shell's history.
 type secretFlags struct{ values, files []string }
 
 func (s *secretFlags) register(f *pflag.FlagSet) {
@@ -101,7 +102,7 @@ func (s *secretFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.files, "secret-file", nil, "File to read a secret from, - for standard input")
 }
 
-// read returns the secrets that flags give, those by value first.
+// read returns the secrets of the flags, values before files.
 func (s *secretFlags) read(c *call) ([]string, error) {
 	var secrets []string
 	for _, v := range s.values {
@@ -116,43 +117,44 @@ func (s *secretFlags) read(c *call) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		secrets = append(secrets, firstLine(text))
+		secrets = append(secrets, trimNewline(text))
 	}
 	for _, v := range secrets {
 		if strings.TrimSpace(v) == "" {
-			return nil, usagef("a secret is empty: see that the variable or file that it comes from is set")
+			return nil, usagef("a secret is empty: check that the variable or file that it comes from is set")
 		}
 	}
 	return secrets, nil
 }
 
-// firstLine drops the one newline that editors end a file with.
-func firstLine(text []byte) string {
+// trimNewline removes the newline that editors add to the end of a file.
+func trimNewline(text []byte) string {
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
 }
 
-// need is read, or the variable; it fails where neither has a secret.
-func (s *secretFlags) need(c *call) ([]string, error) {
+// required returns the secrets of the flags, or else of the environment. It fails
+// if there are none.
+func (s *secretFlags) required(c *call) ([]string, error) {
 	secrets, err := s.read(c)
 	if err != nil {
 		return nil, err
 	}
-	return orVariable(secrets)
+	return orFromEnvironment(secrets)
 }
 
-// orVariable adds the secret of the environment where there is no other.
-func orVariable(secrets []string) ([]string, error) {
+// orFromEnvironment returns the given secrets, or else that of the environment.
+func orFromEnvironment(secrets []string) ([]string, error) {
 	if len(secrets) > 0 {
 		return secrets, nil
 	}
 	if v := os.Getenv(secretVariable); v != "" {
 		return []string{v}, nil
 	}
-	return nil, usagef("a secret is missing: give it by --secret-file, --secret or the variable %s", secretVariable)
+	return nil, usagef("a secret is missing: give it with --secret-file, --secret or the variable %s", secretVariable)
 }
 
-// parseHeaders reads headers as they are written, "Name: value". Repeated ones
-// stay repeated.
+// parseHeaders parses headers in the form "Name: value". Repeated ones stay
+// separate.
 func parseHeaders(lines []string) (http.Header, error) {
 	h := make(http.Header, len(lines))
 	for _, line := range lines {
@@ -166,7 +168,8 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return h, nil
 }
 
-// pairs reads what a flag was given, texts with a name, as null where they are empty.
+// pairs parses the values of a flag in the form name=value. An empty value becomes
+// null, which removes the name in the API.
 func pairs(flag string, texts []string) (map[string]any, error) {
 	out := map[string]any{}
 	for _, text := range texts {
@@ -183,18 +186,18 @@ func pairs(flag string, texts []string) (map[string]any, error) {
 	return out, nil
 }
 
-// filled refuses flags that are given, but are empty.
+// refuseEmpty returns an error if one of the flags is set to an empty value.
 func (c *call) refuseEmpty(names ...string) error {
 	for _, name := range names {
 		if flag := c.cmd.Flags().Lookup(name); flag.Changed && flag.Value.String() == "" {
-			return usagef("--%s is empty: see that the variable that it comes from is set, or leave it out", name)
+			return usagef("--%s is empty: check that the variable that it comes from is set, or leave the flag out", name)
 		}
 	}
 	return nil
 }
 
-// parseTime reads a point in time: RFC 3339, a date, Unix seconds, or how long
-// ago as in 90m or 7d.
+// parseTime parses a point in time: RFC 3339, a date with or without a time of day,
+// Unix seconds, or how long ago, such as 90m or 7d.
 func (t *tool) parseTime(s string) (time.Time, error) {
 	for _, form := range []string{time.RFC3339Nano, "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly} {
 		if at, err := time.ParseInLocation(form, s, t.zone); err == nil {
@@ -207,5 +210,5 @@ func (t *tool) parseTime(s string) (time.Time, error) {
 	if d, err := caddy.ParseDuration(strings.TrimPrefix(s, "-")); err == nil {
 		return t.now().Add(-d), nil
 	}
-	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-01-31T15:04:05Z, \"2026-01-31 15:04\" in local time, ten digits of Unix seconds, or how long ago as in 90m or 7d", cut(s, 40))
+	return time.Time{}, fmt.Errorf("%q is not a time: write 2026-01-31T15:04:05Z, \"2026-01-31 15:04\" in local time, Unix seconds with ten digits, or how long ago, such as 90m or 7d", cut(s, 40))
 }

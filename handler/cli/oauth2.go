@@ -2,7 +2,7 @@ package cli
 
 import "github.com/spf13/pflag"
 
-// oauth2 is what the API tells of how a subscription gets its access tokens.
+// oauth2 is how a subscription gets its access tokens, in the API.
 type oauth2 struct {
 	TokenURL string `json:"token_url"`
 	ClientID string `json:"client_id"`
@@ -15,7 +15,7 @@ func (o *oauth2) String() string {
 	return o.ClientID + " at " + o.TokenURL
 }
 
-// oauth2Flags are what a user sets of it.
+// oauth2Flags are the flags that set it.
 type oauth2Flags struct {
 	tokenURL   string
 	clientID   string
@@ -34,13 +34,13 @@ func (o *oauth2Flags) register(f *pflag.FlagSet) {
 	f.StringVar(&o.authStyle, "oauth2-auth-style", "", "How to send the client's id and secret, header or body (default: header)")
 }
 
-// into puts the fields whose flags are set into a request's body.
-func (o *oauth2Flags) into(c *call, body map[string]any) error {
+// addTo adds the fields whose flags are set to the body of a request.
+func (o *oauth2Flags) addTo(c *call, body map[string]any) error {
 	if o.tokenURL == off {
 		body["oauth2"] = nil
 		return nil
 	}
-	fields := c.changed("oauth2-", map[string]any{
+	fields := c.changedFields("oauth2-", map[string]any{
 		"token-url": o.tokenURL, "client-id": o.clientID, "auth-style": o.authStyle,
 	})
 	f := c.cmd.Flags()
@@ -52,7 +52,7 @@ func (o *oauth2Flags) into(c *call, body map[string]any) error {
 		if err != nil {
 			return err
 		}
-		fields["client_secret"] = firstLine(text)
+		fields["client_secret"] = trimNewline(text)
 	}
 	params, err := pairs("oauth2-param", o.params)
 	if err != nil {

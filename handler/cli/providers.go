@@ -48,7 +48,7 @@ caddy webhooks providers --json`,
 	})
 }
 
-// lookup finds a scheme by the name that a user wrote.
+// lookup returns a provider's scheme, or an error with suggestions.
 func lookup(name string) (verify.Scheme, error) {
 	if row, ok := verify.Lookup(name); ok {
 		return row, nil
@@ -103,7 +103,8 @@ func showProvider(c *call, row verify.Scheme) error {
 	return f.flush(c.out)
 }
 
-// acknowledged is the answer that a provider needs; "" where any 2xx will do.
+// acknowledged describes the response that a provider requires, "" if any 2xx will
+// do.
 func acknowledged(a verify.Acknowledge) string {
 	if a.Status == 0 {
 		return ""
@@ -111,7 +112,7 @@ func acknowledged(a verify.Acknowledge) string {
 	return strings.TrimSpace(fmt.Sprint(a.Status, " ", a.Body))
 }
 
-// source says where a row's facts come from, and whether that is sure.
+// source describes where a row's facts come from.
 func source(row verify.Scheme) string {
 	if row.Unconfirmed {
 		return row.Source + " (unconfirmed)"
@@ -119,7 +120,7 @@ func source(row verify.Scheme) string {
 	return row.Source
 }
 
-func yes(b bool) string {
+func yesOrNo(b bool) string {
 	if b {
 		return "yes"
 	}

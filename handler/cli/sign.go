@@ -17,8 +17,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// signing is what the sign command is told.
-type signing struct {
+// signFlags are the flags of the sign command.
+type signFlags struct {
 	body        bodyFlags
 	scheme      schemeFlags
 	headers     []string
@@ -32,7 +32,7 @@ type signing struct {
 }
 
 func (t *tool) sign() *cobra.Command {
-	var s signing
+	var s signFlags
 	cmd := t.command(verb{
 		use:   "sign [<provider>]",
 		short: "Signs a body like a provider, and prints the headers or a curl command",
@@ -70,7 +70,7 @@ caddy webhooks sign acme --config Caddyfile --body-file event.json --curl http:/
 	return cmd
 }
 
-func (s *signing) run(c *call) error {
+func (s *signFlags) run(c *call) error {
 	row, options, err := s.scheme.read(c)
 	if err != nil {
 		return err
@@ -79,14 +79,14 @@ func (s *signing) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	m := &verify.Outgoing{Method: s.method, URL: cmp.Or(s.url, under(options.PublicURL, s.curl)), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
+	m := &verify.Outgoing{Method: s.method, URL: cmp.Or(s.url, publicURL(options.PublicURL, s.curl)), ID: s.id, EventType: s.eventType, Timestamp: c.now()}
 	if s.timestamp != "" {
 		if m.Timestamp, err = c.parseTime(s.timestamp); err != nil {
 			return usagef("--timestamp: %v", err)
 		}
 	}
 	if m.ID == "" && row.ID.In == "header" {
-		m.ID = uuid.NewString() // a form that most ids can have
+		m.ID = uuid.NewString() // which most providers' ids could be
 	}
 	h, err := parseHeaders(s.headers)
 	if err != nil {
@@ -110,18 +110,19 @@ func (s *signing) run(c *call) error {
 	return printHeaders(c.out, h)
 }
 
-// under is a URL as it is known to the provider: by the scheme and host of public.
-func under(public, address string) string {
-	known, err := url.Parse(public)
+// publicURL returns a URL as the provider knows it, with the scheme and host of
+// the option public_url, if that is set.
+func publicURL(option, address string) string {
+	public, err := url.Parse(option)
 	u, err2 := url.Parse(address)
-	if public == "" || address == "" || err != nil || err2 != nil {
+	if option == "" || address == "" || err != nil || err2 != nil {
 		return address
 	}
-	u.Scheme, u.Host = known.Scheme, known.Host
+	u.Scheme, u.Host = public.Scheme, public.Host
 	return u.String()
 }
 
-// flat is a header's JSON: names with their values, joined where they repeat.
+// flat returns headers as a JSON object has them. Repeated values are joined.
 func flat(h http.Header) map[string]string {
 	out := make(map[string]string, len(h))
 	for name, values := range h {
@@ -141,9 +142,9 @@ func printHeaders(w io.Writer, h http.Header) error {
 	return nil
 }
 
-// printCurl prints a line for a shell, with the body as it was signed: inline
-// if a shell's word can hold it, else by its file.
-func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
+// printCurl prints a curl command for a shell. The body is on the command line,
+// unless it came from a file.
+func (s *signFlags) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 	words := []string{"curl", "-X", s.method, s.curl}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
@@ -153,8 +154,8 @@ func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 	switch {
 	case s.body.file != stdin:
 		words = append(words, "--data-binary", "@"+s.body.file)
-	case !typeable(m.Body):
-		return usagef("this body can't stand on a command line: give it by --body-file")
+	case !isTypeable(m.Body):
+		return usagef("this body is too long for a command line, or has characters that don't fit there: give it with --body-file")
 	default:
 		words = append(words, "--data-raw", string(m.Body))
 	}
@@ -165,11 +166,11 @@ func (s *signing) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 	return err
 }
 
-// maxInline is the longest body that a curl line has in it.
+// maxInline is the size of the largest body on the command line of curl.
 const maxInline = 64 << 10
 
-// typeable tells whether text can be pasted into a shell and stay the same.
-func typeable(body []byte) bool {
+// isTypeable reports whether a body stays the same if pasted into a shell.
+func isTypeable(body []byte) bool {
 	if len(body) > maxInline {
 		return false
 	}

@@ -172,7 +172,7 @@ func TestSignRefuses(t *testing.T) {
 		"an unknown provider":         {[]string{"acme", "--secret", "x"}, 2, "caddy webhooks providers"},
 		"a misspelt provider":         {[]string{"githbu", "--secret", "x"}, 2, "did you mean github?"},
 		"a part of a name":            {[]string{"strip", "--secret", "x"}, 2, "did you mean stripe?"},
-		"no provider":                 {[]string{"--secret", "x"}, 2, "name the provider"},
+		"no provider":                 {[]string{"--secret", "x"}, 2, "the provider is missing"},
 		"no secret":                   {[]string{"github"}, 2, "--secret-file"},
 		"an empty secret":             {[]string{"github", "--secret", ""}, 2, "a secret is empty"},
 		"a secret file that is not":   {[]string{"github", "--secret-file", "/nonexistent"}, 1, "there is no file /nonexistent"},

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// serverStatus is what the API tells of the whole.
+// serverStatus is the status of the server in the API.
 type serverStatus struct {
 	Pending     int       `json:"pending"`
 	OldestDue   time.Time `json:"oldest_due"`
@@ -37,7 +37,7 @@ type serverStatus struct {
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
 
-// held is how many deliveries wait for subscriptions that are inactive.
+// held returns how many deliveries wait for inactive subscriptions.
 func (s *serverStatus) held() (n int) {
 	for _, sub := range s.Subscriptions {
 		if sub.Health == "inactive" {
@@ -47,7 +47,7 @@ func (s *serverStatus) held() (n int) {
 	return n
 }
 
-// node is one of those that share the store.
+// node is one of the nodes that share the store.
 type node struct {
 	Number int    `json:"number"`
 	Host   string `json:"host"`
@@ -61,12 +61,12 @@ func (n node) String() string {
 	case n.Self:
 		return name + " (this one)"
 	case n.Lapsed:
-		return name + " (not heard of: the others are about to take what it holds)"
+		return name + " (no sign of life: the others are about to take over its deliveries)"
 	}
 	return name
 }
 
-// subscriptionStatus is how one subscription fares.
+// subscriptionStatus is the status of one subscription.
 type subscriptionStatus struct {
 	ID          string    `json:"subscription_id"`
 	Tenant      string    `json:"tenant"`
@@ -84,7 +84,7 @@ type subscriptionStatus struct {
 	LastError   string    `json:"last_error"`
 }
 
-// trouble is why it is inactive, and what was wrong last.
+// trouble is why the subscription is inactive, and its last error.
 func (s *subscriptionStatus) trouble() string {
 	if s.Reason != "" && s.LastError != "" && s.LastError != s.Reason {
 		return s.Reason + "; last error: " + s.LastError
@@ -102,14 +102,14 @@ subscription since Caddy started, those in trouble first:
 
 	ok        the last attempt succeeded, or there was none
 	failing   the last attempt failed
-	down      so many attempts failed that only one is made at a time
+	down      so many attempts failed that only one at a time is made
 	paused    the receiver asked for a pause, or the rate limit is reached
 	inactive  the subscription is deactivated: its deliveries are held
 
-PENDING is the number of pending deliveries, including those under way:
-"caddy webhooks deliveries list --state pending" shows them. DEAD is the number
-of dead letters, FAILURES the number of failed attempts in a row, and SINCE when
-the first of those failed.`,
+PENDING is the number of pending deliveries, including those with an attempt in
+flight: "caddy webhooks deliveries list --state pending" shows them. DEAD is the
+number of dead letters, FAILURES the number of failed attempts in a row, and SINCE
+when the first of those failed.`,
 		example: `
 caddy webhooks status
 caddy webhooks status --json | jq .dead_letters`,
@@ -127,20 +127,20 @@ func printStatus(c *call, s *serverStatus) error {
 	}
 	var f fields
 	f.add("Pending", pending)
-	f.add("Under way", thousands(s.InFlight))
+	f.add("In flight", thousands(s.InFlight))
 	dead := thousands(s.DeadLetters)
 	if s.DeadLetters > 0 {
 		dead += ": `caddy webhooks dead-letters list` shows them"
 	}
 	f.add("Dead letters", dead)
-	if s.Store.Path != "" { // which an API that is for one tenant doesn't tell
+	if s.Store.Path != "" { // an API for one tenant doesn't show it
 		f.addText("Store", s.Store.Path+" ("+humanize.IBytes(s.Store.Bytes)+")")
 	}
 	switch {
 	case s.Store.Full:
-		f.add("Full", "no event is taken until there is room: free some space on the store's disk, and the next event shows that it goes on")
+		f.add("Full", "events are refused until there is room: free some space on the store's disk; this line goes away with the next event that is stored")
 	case s.Store.Error != "":
-		f.addText("Failing", "what came last couldn't be stored: "+s.Store.Error)
+		f.addText("Failing", "the last change couldn't be stored: "+s.Store.Error)
 	}
 	for _, n := range s.Store.Nodes {
 		f.addText("Node", n.String())
@@ -148,10 +148,10 @@ func printStatus(c *call, s *serverStatus) error {
 	for _, d := range s.Store.Damaged {
 		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
 			count(d.Lost.Deliveries, "delivery", "deliveries")+" and "+
-			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost; delete it and its report when nobody needs it")
+			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost; delete it and its report when they are no longer needed")
 	}
 	if s.Draining {
-		f.add("Stopping", "Caddy makes no more attempts, and waits for those under way")
+		f.add("Stopping", "Caddy makes no more attempts, and waits for those in flight")
 	}
 	if err := f.flush(c.out); err != nil {
 		return err
@@ -161,7 +161,7 @@ func printStatus(c *call, s *serverStatus) error {
 		return err
 	}
 	fmt.Fprintln(c.out)
-	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "UNDER WAY", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "TENANT", "URL", "REASON OR LAST ERROR")
+	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "IN FLIGHT", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "TENANT", "URL", "REASON OR LAST ERROR")
 	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	for _, s := range s.Subscriptions {
 		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.Tenant, 24), cell(s.URL, 40), cell(s.trouble(), widest))
@@ -169,15 +169,15 @@ func printStatus(c *call, s *serverStatus) error {
 	return t.flush(c.out)
 }
 
-// healths are those that a subscription can have, the worst first.
+// healths are the values of a subscription's health, the most urgent first.
 var healths = []string{"down", "failing", "paused", "inactive", "ok"}
 
-// urgency sorts those first that somebody should look at, and before them what
-// this version doesn't know.
+// urgency is the sort key of a health. Those that this version doesn't know come
+// first.
 func urgency(health string) int { return slices.Index(healths, health) }
 
-// health is a subscription's, with the time at which it is tried again where
-// there is a pause before that.
+// health formats a subscription's health, with the time of the next attempt if
+// there is a pause before it.
 func (t *tool) health(s *subscriptionStatus) string {
 	if wait := s.PausedUntil.Sub(t.now()); wait > 0 && s.Health != "inactive" {
 		return clean(s.Health) + ", next " + ago(-wait)

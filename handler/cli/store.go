@@ -14,15 +14,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// These work on the file itself, beside Caddy or without it. What they need of
-// a running Caddy is only where the file is, which must be on this machine.
-
+// store makes the commands that work on the store's file itself, which must be on
+// this machine. A running Caddy is only asked for the file's path.
 func (t *tool) store() *cobra.Command {
 	cmd := t.noun("store", "Checks, backs up and compacts the store's file",
 		t.checkStore(), t.backupStore(), t.compactStore())
 	f := cmd.PersistentFlags()
 	f.String("store", "", "The store's file (default: that of the running Caddy)")
-	_ = f.MarkHidden("api") // storeFile refuses them
+	_ = f.MarkHidden("api") // storeFile refuses it
 	_ = f.MarkHidden("token-file")
 	return cmd
 }
@@ -84,14 +83,14 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 			fmt.Fprintln(c.out, "  "+clean(id))
 		}
 	}
-	fmt.Fprintln(c.out, "Caddy puts what can be read into a new file when it comes to the damage, or is restarted; see \"Damage\" in docs/operate.md.")
+	fmt.Fprintln(c.out, "When Caddy comes across the damage, or is restarted, it moves what can be read to a new file; see \"Damage\" in docs/operate.md.")
 	return bad
 }
 
 func (t *tool) backupStore() *cobra.Command {
 	return t.command(verb{
 		use:   "backup <new-file>",
-		short: "Backs up the file, also while Caddy is running",
+		short: "Backs up the file, even while Caddy is running",
 		long: `
 Copies the current contents of the file to a new file, with or without a running
 Caddy. When the command returns, the copy is on disk. It is compacted, and only
@@ -111,7 +110,7 @@ caddy webhooks store backup /backup/webhooks.db`,
 			}
 			to := c.args[0]
 			if err := sqlite.Backup(c.context(), path, to); err != nil {
-				return ofDamage(err)
+				return withDamageHint(err)
 			}
 			return c.printFile("Copied to", to)
 		},
@@ -139,28 +138,28 @@ caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
 			}
 			if err := sqlite.Compact(c.context(), path); err != nil {
 				if errors.Is(err, store.ErrInUse) {
-					err = fmt.Errorf("%w (a running Caddy uses the room again by itself)", err)
+					err = fmt.Errorf("%w (a running Caddy reuses the space by itself)", err)
 				}
-				return ofDamage(err)
+				return withDamageHint(err)
 			}
 			return c.printFile("Compacted from "+humanize.IBytes(before)+":", path)
 		},
 	})
 }
 
-// ofDamage says what to do about a damaged file, if that is the error.
-func ofDamage(err error) error {
+// withDamageHint adds what to do about a damaged file, if that is the error.
+func withDamageHint(err error) error {
 	if errors.Is(err, store.ErrDamaged) {
-		err = fmt.Errorf("%w: `caddy webhooks store check` shows the damage; Caddy puts what can be read into a new file when it comes to it", err)
+		err = fmt.Errorf("%w: `caddy webhooks store check` shows the damage; when Caddy comes across it, it moves what can be read to a new file", err)
 	}
 	return err
 }
 
-// storeFile is the file that is named, or that the running Caddy has.
+// storeFile returns the path of the file: that of the flag, or of the running Caddy.
 func (c *call) storeFile() (string, error) {
 	f := c.cmd.Flags()
 	if f.Changed("api") {
-		return "", usagef("the store's file is not reached by --api: run this on the machine that Caddy runs on")
+		return "", usagef("the store's file can't be reached with --api: run this on the machine that Caddy runs on")
 	}
 	if path, _ := f.GetString("store"); path != "" {
 		return path, nil
@@ -171,16 +170,16 @@ func (c *call) storeFile() (string, error) {
 	}
 	var s serverStatus
 	if err := client.do(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-		return "", fmt.Errorf("name the file by --store, since a running Caddy can't be asked for it: %w", err)
+		return "", fmt.Errorf("asking the running Caddy for the store's file, which --store can give instead: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {
-		return "", fmt.Errorf("the store is the database %s: its own tools do this, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
+		return "", fmt.Errorf("the store is the database %s: use its own tools, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
 	}
 	return s.Store.Path, nil
 }
 
-// printFile tells of a file that was written.
-func (c *call) printFile(did, path string) error {
+// printFile prints the path and size of a file that was written.
+func (c *call) printFile(done, path string) error {
 	bytes, err := size(path)
 	if err != nil {
 		return err
@@ -191,7 +190,7 @@ func (c *call) printFile(did, path string) error {
 			Bytes uint64 `json:"bytes"`
 		}{path, bytes})
 	}
-	_, err = fmt.Fprintf(c.out, "%s %s (%s)\n", did, clean(path), humanize.IBytes(bytes))
+	_, err = fmt.Fprintf(c.out, "%s %s (%s)\n", done, clean(path), humanize.IBytes(bytes))
 	return err
 }
 

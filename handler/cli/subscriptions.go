@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// subscription is what the API tells of a subscription.
+// subscription is a subscription in the API.
 type subscription struct {
 	ID          string            `json:"subscription_id"`
 	URL         string            `json:"url"`
@@ -27,7 +27,7 @@ type subscription struct {
 	OAuth2      oauth2            `json:"oauth2"`
 	Scheme      string            `json:"scheme"`
 	RateLimit   string            `json:"rate_limit"`
-	Retry       []string          `json:"retry"` // nil for the server's own
+	Retry       []string          `json:"retry"` // nil for the server's default
 	Timeout     string            `json:"timeout"`
 	Ordered     bool              `json:"ordered"`
 	Filter      string            `json:"filter"`
@@ -49,7 +49,8 @@ func (s *subscription) state() string {
 	return "inactive"
 }
 
-// schedule is "" for the server's.
+// schedule formats the retry schedule: "" for the server's default, "off" for no
+// retries.
 func (s *subscription) schedule() string {
 	if s.Retry != nil && len(s.Retry) == 0 {
 		return off
@@ -72,7 +73,7 @@ func subscriptionPath(id, action string) string {
 	return path
 }
 
-// subscriptionFlags are the fields of a subscription that a user sets.
+// subscriptionFlags are the flags that set the fields of a subscription.
 type subscriptionFlags struct {
 	url         string
 	eventTypes  []string
@@ -86,7 +87,7 @@ type subscriptionFlags struct {
 	filter      string
 	transform   string
 	metadata    []string
-	without     []string // headers to take away
+	without     []string // headers to remove
 	oauth2      oauth2Flags
 }
 
@@ -97,7 +98,7 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "Header to add to each delivery, as \"Name: value\"")
 	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers, or one of the server's configuration (default: the server's)")
 	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
-	f.StringSliceVar(&s.retry, "retry", nil, "How long to wait after each failed attempt, such as 5s,5m,2h; off for one attempt alone, empty for the server's schedule")
+	f.StringSliceVar(&s.retry, "retry", nil, "How long to wait after each failed attempt, such as 5s,5m,2h; off for a single attempt, empty for the server's schedule")
 	f.StringVar(&s.timeout, "attempt-timeout", "", "How long an attempt may take, such as 30s; empty for the server's")
 	f.BoolVar(&s.ordered, "ordered", false, "Deliver one event at a time, in the order of publishing")
 	f.StringVar(&s.filter, "filter", "", "CEL expression that selects events of these types, such as 'payload.total > 100'; empty for all")
@@ -106,12 +107,12 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	s.oauth2.register(f)
 }
 
-// off takes a limit away.
+// off is the value of flags that turn something off, such as a limit.
 const off = "off"
 
-// changed collects the fields of a request whose flags are set. Flags have the
-// fields' names, with hyphens, behind a prefix.
-func (c *call) changed(prefix string, values map[string]any) map[string]any {
+// changedFields returns the fields of a request whose flags are set. A flag's name
+// is a prefix and the field's name, with hyphens instead of underscores.
+func (c *call) changedFields(prefix string, values map[string]any) map[string]any {
 	fields := map[string]any{}
 	for name, value := range values {
 		if c.cmd.Flags().Changed(prefix + name) {
@@ -121,9 +122,9 @@ func (c *call) changed(prefix string, values map[string]any) map[string]any {
 	return fields
 }
 
-// changed collects what is set of a subscription.
-func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
-	body := c.changed("", map[string]any{
+// body makes the body of a request from the flags that are set.
+func (s *subscriptionFlags) body(c *call) (map[string]any, error) {
+	body := c.changedFields("", map[string]any{
 		"url": s.url, "event-types": s.eventTypes, "description": s.description, "scheme": s.scheme,
 		"rate-limit": s.rateLimit, "ordered": s.ordered, "filter": s.filter, "transform": s.transform,
 	})
@@ -160,10 +161,10 @@ func (s *subscriptionFlags) changed(c *call) (map[string]any, error) {
 	if len(headers) > 0 {
 		body["headers"] = headers
 	}
-	return body, s.oauth2.into(c, body)
+	return body, s.oauth2.addTo(c, body)
 }
 
-// schedule is null for the server's, and empty for no retries.
+// schedule is nil for the server's default, and empty for no retries.
 func (s *subscriptionFlags) schedule() []string {
 	switch {
 	case len(s.retry) == 0:
@@ -194,19 +195,19 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 		run: func(c *call) error {
 			f := c.cmd.Flags()
 			if !f.Changed("url") || !f.Changed("event-types") {
-				return usagef("--url and --event-types are needed: where to deliver, and what")
+				return usagef("--url and --event-types are required: where to deliver, and what")
 			}
 			if err := c.refuseEmpty("tenant"); err != nil {
 				return err
 			}
-			body, err := s.changed(c)
+			body, err := s.body(c)
 			if err != nil {
 				return err
 			}
 			if tenant != "" {
 				body["tenant"] = tenant
 			}
-			if err := secrets.into(c, body); err != nil {
+			if err := secrets.addTo(c, body); err != nil {
 				return err
 			}
 			return c.act(http.MethodPost, "/subscriptions", body, printing(printCreated))
@@ -218,14 +219,14 @@ caddy webhooks subscriptions create --url https://crm.example.com/hooks --event-
 	return cmd
 }
 
-// into puts the one secret that was given into a request's body.
-func (s *secretFlags) into(c *call, body map[string]any) error {
+// addTo adds the secret, if one is given, to the body of a request.
+func (s *secretFlags) addTo(c *call, body map[string]any) error {
 	secrets, err := s.read(c)
 	switch {
 	case err != nil:
 		return err
 	case len(secrets) > 1:
-		return usagef("one secret can be given here, not %d", len(secrets))
+		return usagef("only one secret can be given here, not %d", len(secrets))
 	case len(secrets) == 1:
 		body["secret"] = secrets[0]
 	}
@@ -273,7 +274,7 @@ caddy webhooks subscriptions show sub_0199d3c2a4e00001 --show-secret`,
 		run: func(c *call) error {
 			switch {
 			case secret && publicKey:
-				return usagef("--show-secret and --show-public-key each show one thing alone: give one of them")
+				return usagef("--show-secret and --show-public-key can't be given together")
 			case secret:
 				return c.show(subscriptionPath(c.args[0], "secret"), nil, printing(printSecret))
 			case publicKey:
@@ -294,7 +295,7 @@ func printSecret(c *call, s *subscription) error {
 
 func printPublicKey(c *call, s *subscription) error {
 	if s.PublicKey == "" {
-		return errors.New("its scheme has no public key: the receiver needs the secret, which --show-secret shows")
+		return errors.New("the subscription's scheme has no public key: the receiver needs the secret, which --show-secret shows")
 	}
 	_, err := fmt.Fprintln(c.out, clean(s.PublicKey))
 	return err
@@ -314,7 +315,7 @@ func printSubscription(c *call, s *subscription) error {
 	f.addText("Description", s.Description)
 	f.addHeaders(s.Headers)
 	f.addText("OAuth2", s.OAuth2.String())
-	f.addText("Scheme", cmp.Or(s.Scheme, "the server's own"))
+	f.addText("Scheme", cmp.Or(s.Scheme, "the server's default"))
 	f.addText("Rate limit", s.RateLimit)
 	f.addText("Retry", s.schedule())
 	f.addText("Timeout", s.Timeout)
@@ -338,18 +339,18 @@ func (t *tool) updateSubscription() *cobra.Command {
 	var s subscriptionFlags
 	cmd := t.command(verb{
 		use:   "update <subscription-id>",
-		short: "Changes a subscription; only what flags are given for",
+		short: "Changes the fields of a subscription that flags are given for",
 		example: `
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --url https://crm.example.com/v2/hooks
 caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*' --rate-limit 50/s --remove-header X-Env`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			body, err := s.changed(c)
+			body, err := s.body(c)
 			if err != nil {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("there is nothing to change: name it by a flag, as in --url")
+				return usagef("there is nothing to change: give at least one flag, such as --url")
 			}
 			return c.act(http.MethodPatch, subscriptionPath(c.args[0], ""), body, printing(printSubscription))
 		},
@@ -379,17 +380,18 @@ func (t *tool) rotateSecret() *cobra.Command {
 		short: "Gives a subscription a new secret, and prints it",
 		long: `
 Gives a subscription a new secret, generated unless one is given, and prints it.
-Until the old secret expires, deliveries are signed with both: change the secret
-of the receiver before then. If the scheme only has room for one signature, such
-as github, the new secret replaces the old one immediately: generate one, have
-the receiver accept both, and then set it with --secret-file.`,
+Until the old secret expires, deliveries are signed with both: give the receiver
+the new one before then. If the scheme only has room for one signature, such as
+github, the new secret replaces the old one immediately. In this case, generate a
+secret yourself, have the receiver accept both, and then set it with
+--secret-file.`,
 		example: `
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001
 caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file new.secret`,
 		min: 1, max: 1,
 		run: func(c *call) error {
 			body := map[string]any{}
-			if err := secrets.into(c, body); err != nil {
+			if err := secrets.addTo(c, body); err != nil {
 				return err
 			}
 			return c.act(http.MethodPost, subscriptionPath(c.args[0], "rotate-secret"), body, printing(printRotated))
@@ -399,7 +401,7 @@ caddy webhooks subscriptions rotate-secret sub_0199d3c2a4e00001 --secret-file ne
 	return cmd
 }
 
-// rotated is what the API tells of a new secret.
+// rotated is the API's response with a new secret.
 type rotated struct {
 	Secret    string    `json:"secret"`
 	PublicKey string    `json:"public_key"`
@@ -411,9 +413,9 @@ func printRotated(c *call, r *rotated) error {
 	f.addText("Secret", r.Secret)
 	f.addText("Public key", r.PublicKey)
 	if r.Expires.IsZero() {
-		f.add("The old one", "signs no more: the scheme has room for one signature")
+		f.add("Old secret", "no longer used: the scheme only has room for one signature")
 	} else {
-		f.add("The old one expires", c.when(r.Expires))
+		f.add("Old secret expires", c.when(r.Expires))
 	}
 	return f.flush(c.out)
 }
@@ -448,7 +450,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to
 			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, confirm("%s is inactive: its deliveries are held until it is activated"))
 		},
 	})
-	cmd.Flags().StringVar(&reason, "reason", "", "The reason, for whoever looks at it later")
+	cmd.Flags().StringVar(&reason, "reason", "", "The reason, as shown with the subscription")
 	return cmd
 }
 
@@ -461,13 +463,13 @@ func (t *tool) testSubscription() *cobra.Command {
 		long: `
 Sends an event to one subscription, whatever its event types and filter are.
 Unless another type is given, it is a webhook.test event. Without a payload, an
-event of another type has the first of the examples in the schema of its type.`,
+event of another type has the first example in the schema of that type.`,
 		example: `
 caddy webhooks subscriptions test sub_0199d3c2a4e00001
 caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.created --payload '{"order":7}'`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			body, err := testOf(c, eventType, &payload)
+			body, err := testBody(c, eventType, &payload)
 			if err != nil {
 				return err
 			}
@@ -479,8 +481,8 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.create
 	return cmd
 }
 
-// testOf is the body of a request for a test.
-func testOf(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
+// testBody makes the body of a request for a test.
+func testBody(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
 	if err := c.refuseEmpty("event-type"); err != nil {
 		return nil, err
 	}
@@ -496,6 +498,6 @@ func testOf(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
 }
 
 func printTested(c *call, d *delivery) error {
-	_, err := fmt.Fprintf(c.out, "%s queued: `caddy webhooks deliveries show %[1]s` tells what becomes of it\n", clean(d.ID))
+	_, err := fmt.Fprintf(c.out, "%s queued: `caddy webhooks deliveries show %[1]s` shows the outcome\n", clean(d.ID))
 	return err
 }

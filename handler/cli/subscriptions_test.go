@@ -64,7 +64,7 @@ func TestRotateSecret(t *testing.T) {
 	id := s.subscribe("*")
 	old := strings.TrimSpace(s.run("", "subscriptions", "show", id, "--show-secret").want(t, 0).out)
 	rotated := s.run("", "subscriptions", "rotate-secret", id).want(t, 0)
-	if field(t, rotated.out, "The old one expires") != "2026-02-01 15:04:05 (in 24h)" {
+	if field(t, rotated.out, "Old secret expires") != "2026-02-01 15:04:05 (in 24h)" {
 		t.Errorf("printed %q", rotated.out)
 	}
 	fresh := field(t, rotated.out, "Secret")
@@ -92,7 +92,7 @@ func TestRotateSecretWithOneSignature(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "github").want(t, 0)
 	rotated := s.run("", "subscriptions", "rotate-secret", field(t, created.out, "Subscription")).want(t, 0)
-	if said := field(t, rotated.out, "The old one"); said != "signs no more: the scheme has room for one signature" {
+	if said := field(t, rotated.out, "Old secret"); said != "no longer used: the scheme only has room for one signature" {
 		t.Errorf("printed %q", rotated.out)
 	}
 }
@@ -150,8 +150,8 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		code int
 		says string
 	}{
-		"no URL":                    {[]string{"create", "--event-types", "*"}, 2, "--url and --event-types are needed"},
-		"no event types":            {[]string{"create", "--url", "https://example.com"}, 2, "--url and --event-types are needed"},
+		"no URL":                    {[]string{"create", "--event-types", "*"}, 2, "--url and --event-types are required"},
+		"no event types":            {[]string{"create", "--url", "https://example.com"}, 2, "--url and --event-types are required"},
 		"an address that is denied": {[]string{"create", "--url", "http://10.0.0.1/", "--event-types", "*"}, 1, "url is refused"},
 		"a pattern":                 {[]string{"create", "--url", s.receiver.URL, "--event-types", "order*"}, 1, `"order*"`},
 		"a scheme":                  {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "no-such-scheme"}, 1, "caddy webhooks providers"},
@@ -162,7 +162,7 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"a parameter":               {[]string{"update", id, "--oauth2-param", "audience"}, 2, `write it as name=value, not "audience"`},
 		"no client":                 {[]string{"update", id, "--oauth2-token-url", "https://login.example.com", "--oauth2-client-id", "x"}, 1, "oauth2.client_secret is missing"},
 		"two secrets":               {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--secret", "a", "--secret", "b"}, 2, "one secret"},
-		"a secret and a key":        {[]string{"show", id, "--show-secret", "--show-public-key"}, 2, "one of them"},
+		"a secret and a key":        {[]string{"show", id, "--show-secret", "--show-public-key"}, 2, "can't be given together"},
 		"no change":                 {[]string{"update", id}, 2, "nothing to change"},
 		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list`"},
 		"an id with a path in it":   {[]string{"show", "../status"}, 1, "subscription"},

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxLine bounds a line of a stream of events: a delivery without its payload.
+// maxLine bounds a line of the stream, which holds a delivery without its payload.
 const maxLine = 1 << 20
 
 func (t *tool) tail() *cobra.Command {
@@ -20,8 +20,8 @@ func (t *tool) tail() *cobra.Command {
 		use:   "tail",
 		short: "Shows each attempt as it happens",
 		long: `
-Shows each attempt as it happens, until interrupted. It continues after a reload
-or a restart of Caddy, if that comes back within --timeout. Attempts made in the
+Shows each attempt as it happens, until interrupted. After a reload or a restart
+of Caddy, it continues if Caddy is back within --timeout. Attempts made in the
 meantime are not shown; see "caddy webhooks deliveries list".
 
 With --json, each line is the delivery after the attempt.`,
@@ -35,7 +35,7 @@ caddy webhooks tail --json --event-type order.* | jq .last_attempt.error_message
 	return cmd
 }
 
-// tail follows one stream after another.
+// tail prints the stream of attempts. When the stream ends, it connects again.
 func (c *call) tail() error {
 	query, err := c.filters()
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *call) tail() error {
 		if err != nil || c.context().Err() != nil {
 			return err
 		}
-		fmt.Fprintln(c.err, "The connection ended, as it does when Caddy reloads: connecting again.")
+		fmt.Fprintln(c.err, "The connection ended, as it does when Caddy reloads: reconnecting.")
 		if body, err = c.reconnect(client, query); err != nil {
 			return err
 		}
@@ -76,8 +76,8 @@ const (
 	reconnectPause = 500 * time.Millisecond
 )
 
-// reconnect tries until Caddy answers, for as long as the client waits for an
-// answer. What Caddy refuses is not tried again.
+// reconnect connects again, trying for as long as the client's timeout. It stops if
+// Caddy refuses the request.
 func (c *call) reconnect(client *client, query url.Values) (body io.ReadCloser, err error) {
 	for until := time.Now().Add(client.timeout); ; {
 		select {
@@ -93,7 +93,7 @@ func (c *call) reconnect(client *client, query url.Values) (body io.ReadCloser, 
 	}
 }
 
-// follow prints a stream until it ends, which is no error.
+// follow prints a stream until it ends, which is not an error.
 func (c *call) follow(body io.Reader) error {
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
@@ -110,12 +110,12 @@ func (c *call) follow(body io.Reader) error {
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return fmt.Errorf("reading the stream: a line is over %d bytes: see that this command has the version of the Caddy that runs", maxLine)
+		return fmt.Errorf("reading the stream: a line is longer than %d bytes: check that this command has the same version as the running Caddy", maxLine)
 	}
-	return nil // whatever broke the connection: it is made anew
+	return nil // if the connection broke, tail connects again
 }
 
-// printTailed prints what one event of the stream tells.
+// printTailed prints one event of the stream.
 func (c *call) printTailed(event, data string) error {
 	switch event {
 	case "missed":
@@ -138,10 +138,10 @@ func (c *call) printTailed(event, data string) error {
 		}
 		return printTrimmed(c.out, c.tailed(&d))
 	}
-	return nil // what a later version may tell
+	return nil // later versions may have other events
 }
 
-// tailed is a line about an attempt.
+// tailed formats the line about an attempt.
 func (t *tool) tailed(d *delivery) string {
 	status := d.Last.Class
 	if d.Last.Status != 0 {

@@ -100,7 +100,7 @@ func TestTail(t *testing.T) {
 
 	// Caddy reloads: whoever looks on does not notice much.
 	s.ending.Store(true)
-	if got := f.next(f.err); !strings.Contains(got, "connecting again") {
+	if got := f.next(f.err); !strings.Contains(got, "reconnecting") {
 		t.Errorf("at a reload: %s", got)
 	}
 	s.ending.Store(false)

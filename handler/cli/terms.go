@@ -14,19 +14,21 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// schemeFlags say by which scheme and secrets to sign or to judge: a row of the
-// table, with a file's fields over it, or a webhook_verify of a configuration.
+// schemeFlags select the scheme and secrets to sign or verify with: a provider's
+// scheme, overridden by the fields of a file, or that of a webhook_verify in a
+// configuration.
 type schemeFlags struct {
 	file, config, adapter string
 	secrets               secretFlags
 }
 
 const schemeHelp = `
-For a custom scheme, use --config with a Caddyfile: the argument is then the
-name or the place of a webhook_verify, such as hooks.example.com/acme, and not
-needed if there is only one. Its secrets are used too, unless others are given,
-and never shown. The variables and files that they come from must be available.
-If no webhook_verify uses the scheme, give its name and a secret.
+For a custom scheme, use --config with a Caddyfile. The argument is then the name
+of the scheme, or the place of a webhook_verify, such as hooks.example.com/acme.
+It isn't needed if there is only one webhook_verify. The secrets of the
+webhook_verify are used, and never shown, unless others are given: the variables
+and files that they come from must be available. If no webhook_verify uses the
+scheme, give its name and a secret.
 
 Or describe it with --scheme-file: a JSON object with the fields shown by
 "caddy webhooks providers <provider> --json". They override those of the given
@@ -39,7 +41,7 @@ func (s *schemeFlags) register(f *pflag.FlagSet) {
 	f.StringVarP(&s.adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 }
 
-// read returns what the flags and the command's argument say.
+// read returns the scheme that the flags and the command's argument select.
 func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err error) {
 	var name string
 	if len(c.args) > 0 {
@@ -49,21 +51,21 @@ func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err er
 	case s.config != "" && s.file != "":
 		return row, o, usagef("--config and --scheme-file can't be given together")
 	case s.config != "":
-		return s.configured(c, name)
+		return s.fromConfig(c, name)
 	case s.adapter != "":
-		return row, o, usagef("--adapter is for the file that --config names")
+		return row, o, usagef("--adapter is for the file of --config")
 	case name == "":
-		return row, o, usagef("name the provider: `caddy webhooks providers` lists them; or give a configuration by --config")
+		return row, o, usagef("the provider is missing: `caddy webhooks providers` lists them; or give a configuration with --config")
 	}
-	if row, err = s.row(c, name); err != nil {
+	if row, err = s.fromTable(c, name); err != nil {
 		return row, o, err
 	}
-	o.Secrets, err = s.secrets.need(c)
+	o.Secrets, err = s.secrets.required(c)
 	return row, o, err
 }
 
-// row finds the row that a user named, and puts the file's fields over it.
-func (s *schemeFlags) row(c *call, name string) (verify.Scheme, error) {
+// fromTable returns a provider's scheme, overridden by the fields of the file.
+func (s *schemeFlags) fromTable(c *call, name string) (verify.Scheme, error) {
 	row, err := lookup(name)
 	if err != nil || s.file == "" {
 		return row, err
@@ -79,9 +81,9 @@ func (s *schemeFlags) row(c *call, name string) (verify.Scheme, error) {
 	return row.Merge(over), nil
 }
 
-// configured takes the terms of the webhook_verify that a user named. Secrets
-// that are given replace its own.
-func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o verify.Options, err error) {
+// fromConfig returns the scheme and options of a webhook_verify. Given secrets
+// replace its own. Name may also be a custom scheme that no webhook_verify uses.
+func (s *schemeFlags) fromConfig(c *call, name string) (row verify.Scheme, o verify.Options, err error) {
 	given, err := s.secrets.read(c)
 	if err != nil {
 		return row, o, err
@@ -98,8 +100,8 @@ func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o ver
 		return row, o, err
 	}
 	routes := routesIn(config)
-	if row, ok := table[name]; ok && !slices.ContainsFunc(routes, func(r route) bool { return r.is(name) }) { // deliveries alone have it
-		o.Secrets, err = orVariable(given)
+	if row, ok := table[name]; ok && !slices.ContainsFunc(routes, func(r route) bool { return r.matches(name) }) { // as a scheme that only signs deliveries
+		o.Secrets, err = orFromEnvironment(given)
 		return row, o, err
 	}
 	route, err := chooseRoute(routes, name, s.config)
@@ -112,7 +114,7 @@ func (s *schemeFlags) configured(c *call, name string) (row verify.Scheme, o ver
 	return row, o, nil
 }
 
-// schemesIn finds the custom schemes of a configuration.
+// schemesIn returns the table of schemes with the custom ones of a configuration.
 func schemesIn(config json.RawMessage) (verify.Table, error) {
 	var known struct {
 		Apps struct {
@@ -127,18 +129,21 @@ func schemesIn(config json.RawMessage) (verify.Table, error) {
 
 // route is a webhook_verify in a configuration.
 type route struct {
-	name, provider string // name is its scheme's, the provider's unless set
-	place          string // where it stands: host and path, as in hooks.example.com/acme
+	name, provider string // name is that of the scheme, by default the provider
+	place          string // host and path, such as hooks.example.com/acme
 	config         map[string]json.RawMessage
 }
 
-// is tells whether a user who says the name may mean this one.
-func (r *route) is(name string) bool { return name == r.place || name == r.name || name == r.provider }
+// matches reports whether the name, as a user writes it, may mean this route.
+func (r *route) matches(name string) bool {
+	return name == r.place || name == r.name || name == r.provider
+}
 
-// terms are what the handler itself makes of its configuration.
+// terms returns the scheme and options as the handler itself reads them from its
+// configuration.
 func (r *route) terms(table verify.Table, secrets []string) (row verify.Scheme, o verify.Options, err error) {
 	if len(secrets) > 0 {
-		delete(r.config, "secrets") // which needn't be here
+		delete(r.config, "secrets") // whose variables and files needn't exist here
 	}
 	delete(r.config, "handler")
 	config, err := json.Marshal(r.config)
@@ -161,10 +166,11 @@ func (r *route) terms(table verify.Table, secrets []string) (row verify.Scheme, 
 	return row, o, err
 }
 
-// chooseRoute finds the one that a user named, or the only one.
+// chooseRoute returns the route that the name matches, or the only one if the name
+// is empty.
 func chooseRoute(routes []route, name, file string) (route, error) {
 	chosen := slices.DeleteFunc(slices.Clone(routes), func(r route) bool {
-		return name != "" && !r.is(name)
+		return name != "" && !r.matches(name)
 	})
 	switch {
 	case len(chosen) == 1:
@@ -174,7 +180,7 @@ func chooseRoute(routes []route, name, file string) (route, error) {
 	case len(chosen) == 0:
 		return route{}, usagef("there is no webhook_verify %q in %s: choose one of %s", name, file, listRoutes(routes))
 	}
-	return route{}, usagef("%s has several webhook_verify: choose one by its place, of %s", file, listRoutes(chosen))
+	return route{}, usagef("several webhook_verify in %s match: choose one by its place, of %s", file, listRoutes(chosen))
 }
 
 func listRoutes(routes []route) string {
@@ -185,8 +191,8 @@ func listRoutes(routes []route) string {
 	return strings.Join(texts, ", ")
 }
 
-// routesIn finds each webhook_verify of a configuration, wherever it stands. Those
-// of one place are numbered.
+// routesIn returns every webhook_verify in a configuration, however deep. Further
+// ones at the same place are numbered, from #2.
 func routesIn(config json.RawMessage) (routes []route) {
 	seen := make(map[string]int)
 	var find func(node json.RawMessage, host, path string)
@@ -194,7 +200,7 @@ func routesIn(config json.RawMessage) (routes []route) {
 		var under map[string]json.RawMessage
 		if json.Unmarshal(node, &under) != nil {
 			var list []json.RawMessage
-			_ = json.Unmarshal(node, &list) // else it is a value, with nothing in it
+			_ = json.Unmarshal(node, &list) // anything else is a scalar, which contains nothing
 			for _, v := range list {
 				find(v, host, path)
 			}
@@ -207,7 +213,7 @@ func routesIn(config json.RawMessage) (routes []route) {
 			Provider string
 			Scheme   struct{ Name string }
 		}
-		_ = json.Unmarshal(node, &known) // what has another form is something else
+		_ = json.Unmarshal(node, &known) // an object of another form is not a route or handler
 		if known.Handler == "webhook_verify" {
 			place := host + path
 			if seen[place]++; seen[place] > 1 {

@@ -18,8 +18,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// judging is what the verify command is told.
-type judging struct {
+// verifyFlags are the flags of the verify command.
+type verifyFlags struct {
 	body        bodyFlags
 	scheme      schemeFlags
 	request     string
@@ -33,14 +33,14 @@ type judging struct {
 }
 
 func (t *tool) verify() *cobra.Command {
-	var j judging
+	var flags verifyFlags
 	cmd := t.command(verb{
 		use:   "verify [<provider>]",
 		short: "Verifies the signature of a request, offline",
 		long: `
 Verifies a request like webhook_verify, but without a server. It prints "valid"
-and what is known about the message, or the reason for refusing it. The exit
-code is 0 if the request is valid, and 1 if it isn't.
+and what is known about the message, or the reason why webhook_verify would refuse
+it. The exit code is 0 if the request is valid, and 1 if it isn't.
 
 The request is a file, as sent over the wire, read from --request or standard
 input:
@@ -51,12 +51,12 @@ input:
 
 	{"zen":"…"}
 
-or it is made up from --header, and --body or --body-file. If the request has no
-Content-Length, everything after the headers is the body; note that editors add
-a newline at the end of a file.
+Or it is put together from --header, and --body or --body-file. If the request has
+no Content-Length, everything after the headers is the body; note that editors
+add a newline at the end of a file.
 
-A request that was captured some time ago is stale by now. Use --at to verify it
-as of then.
+A request that was captured some time ago may be too old by now: use --at to
+verify it as of the time of its capture.
 ` + schemeHelp,
 		example: `
 caddy webhooks verify github --secret-file github.secret --request captured.http
@@ -64,31 +64,31 @@ caddy webhooks verify stripe --secret-file stripe.secret --request captured.http
 caddy webhooks verify github --secret-file github.secret -H 'X-Hub-Signature-256: sha256=…' --body-file body.json
 caddy webhooks verify acme --config Caddyfile --request captured.http`,
 		max: 1,
-		run: j.run,
+		run: flags.run,
 	})
 	f := cmd.Flags()
-	f.StringVarP(&j.request, "request", "r", stdin, "File to read the request from, - for standard input")
-	f.StringArrayVarP(&j.headers, "header", "H", nil, "A header of the request, as \"Name: value\"")
-	j.body.register(f, "body", "body")
-	j.scheme.register(f)
-	f.StringVar(&j.method, "method", http.MethodPost, "The request's method, with --header")
-	f.StringVar(&j.url, "url", "http://localhost/", "The request's URL, with --header")
-	f.StringVar(&j.publicURL, "public-url", "", "Scheme and host that the provider calls, such as https://hooks.example.com, if it signs the URL")
-	f.StringVar(&j.verifyToken, "verify-token", "", "The second value that some handshakes need")
-	f.StringVar(&j.at, "at", "", "Verify as of this time")
-	f.DurationVar(&j.tolerance, "tolerance", 0, "How old the request may be (default: the provider's tolerance)")
+	f.StringVarP(&flags.request, "request", "r", stdin, "File to read the request from, - for standard input")
+	f.StringArrayVarP(&flags.headers, "header", "H", nil, "A header of the request, as \"Name: value\"")
+	flags.body.register(f, "body", "body")
+	flags.scheme.register(f)
+	f.StringVar(&flags.method, "method", http.MethodPost, "The request's method, with --header")
+	f.StringVar(&flags.url, "url", "http://localhost/", "The request's URL, with --header")
+	f.StringVar(&flags.publicURL, "public-url", "", "Scheme and host that the provider calls, such as https://hooks.example.com, if it signs the URL")
+	f.StringVar(&flags.verifyToken, "verify-token", "", "The verify token that some handshakes require besides the secret")
+	f.StringVar(&flags.at, "at", "", "Verify as of this time, such as 2026-01-31T15:04:05Z or 24h (ago) (default: now)")
+	f.DurationVar(&flags.tolerance, "tolerance", 0, "How old the request may be (default: the provider's tolerance)")
 	return cmd
 }
 
-func (j *judging) run(c *call) error {
-	row, o, err := j.scheme.read(c)
+func (flags *verifyFlags) run(c *call) error {
+	row, o, err := flags.scheme.read(c)
 	if err != nil {
 		return err
 	}
-	o.VerifyToken, o.PublicURL = cmp.Or(j.verifyToken, o.VerifyToken), cmp.Or(j.publicURL, o.PublicURL)
-	o.Past, o.Now = j.tolerance, c.now
-	if j.at != "" {
-		at, err := c.parseTime(j.at)
+	o.VerifyToken, o.PublicURL = cmp.Or(flags.verifyToken, o.VerifyToken), cmp.Or(flags.publicURL, o.PublicURL)
+	o.Past, o.Now = flags.tolerance, c.now
+	if flags.at != "" {
+		at, err := c.parseTime(flags.at)
 		if err != nil {
 			return usagef("--at: %v", err)
 		}
@@ -98,7 +98,7 @@ func (j *judging) run(c *call) error {
 	if err != nil {
 		return fmt.Errorf("verifying as %s: %w", row.Name, err)
 	}
-	r, body, err := j.read(c)
+	r, body, err := flags.read(c)
 	if err != nil {
 		return err
 	}
@@ -113,12 +113,12 @@ func (j *judging) run(c *call) error {
 	return printMessage(c, m, len(o.Secrets))
 }
 
-// read makes the request of what the flags say.
-func (j *judging) read(c *call) (*http.Request, []byte, error) {
+// read returns the request that the flags describe, and its body.
+func (flags *verifyFlags) read(c *call) (*http.Request, []byte, error) {
 	f := c.cmd.Flags()
-	inParts := len(j.headers) > 0 || j.body.given(f)
+	inParts := len(flags.headers) > 0 || flags.body.given(f)
 	if !inParts {
-		text, err := c.read(j.request, "the request")
+		text, err := c.read(flags.request, "the request")
 		if err != nil {
 			return nil, nil, err
 		}
@@ -127,22 +127,22 @@ func (j *judging) read(c *call) (*http.Request, []byte, error) {
 	if f.Changed("request") {
 		return nil, nil, usagef("--request is a whole request: it can't be given together with --header, --body or --body-file")
 	}
-	h, err := parseHeaders(j.headers)
+	h, err := parseHeaders(flags.headers)
 	if err != nil {
 		return nil, nil, err
 	}
-	u, err := url.Parse(j.url)
+	u, err := url.Parse(flags.url)
 	if err != nil || u.Host == "" {
-		return nil, nil, usagef("--url %q is not the URL of a request: write it as https://hooks.example.com/path", j.url)
+		return nil, nil, usagef("--url %q is not the URL of a request: write it as https://hooks.example.com/path", flags.url)
 	}
-	body, err := j.body.read(c, "the body")
+	body, err := flags.body.read(c, "the body")
 	if err != nil {
 		return nil, nil, err
 	}
 	host := h.Get("Host")
 	h.Del("Host")
 	r := &http.Request{
-		Method: j.method, URL: u, RequestURI: u.RequestURI(), Host: cmp.Or(host, u.Host),
+		Method: flags.method, URL: u, RequestURI: u.RequestURI(), Host: cmp.Or(host, u.Host),
 		Header: h, ContentLength: int64(len(body)),
 	}
 	if u.Scheme == "https" {
@@ -151,8 +151,8 @@ func (j *judging) read(c *call) (*http.Request, []byte, error) {
 	return r, body, nil
 }
 
-// parseRequest reads a request as it went over the wire. Where it doesn't say
-// how long its body is, the body is all that follows.
+// parseRequest parses a request as sent over the wire. If its headers don't say how
+// long the body is, everything after them is the body.
 func parseRequest(text []byte) (*http.Request, []byte, error) {
 	from := bufio.NewReader(bytes.NewReader(text))
 	r, err := http.ReadRequest(from)
@@ -160,7 +160,7 @@ func parseRequest(text []byte) (*http.Request, []byte, error) {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, nil, errors.New("reading the request: it ends before the empty line that follows the headers")
 	case err != nil:
-		return nil, nil, fmt.Errorf("reading the request: %w: its first line is as in \"POST /path HTTP/1.1\", then come the headers, an empty line, and the body", err)
+		return nil, nil, fmt.Errorf("reading the request: %w: it begins with a line such as \"POST /path HTTP/1.1\", followed by the headers, an empty line, and the body", err)
 	}
 	declared := r.Header.Get("Content-Length") != "" || len(r.TransferEncoding) > 0
 	source := io.Reader(r.Body)
@@ -170,16 +170,16 @@ func parseRequest(text []byte) (*http.Request, []byte, error) {
 	body, err := io.ReadAll(source)
 	switch {
 	case err != nil && r.ContentLength >= 0:
-		return nil, nil, fmt.Errorf("reading the request's body: there are %d of the %d bytes that its Content-Length says", len(body), r.ContentLength)
+		return nil, nil, fmt.Errorf("reading the request's body: it has %d bytes, but %d by its Content-Length", len(body), r.ContentLength)
 	case err != nil:
-		return nil, nil, fmt.Errorf("reading the request's body: %w: drop the header Transfer-Encoding if the body is not in chunks", err)
+		return nil, nil, fmt.Errorf("reading the request's body: %w: remove the header Transfer-Encoding if the body is not in chunks", err)
 	}
 	r.ContentLength = int64(len(body))
 	return r, body, nil
 }
 
-// judgement is what --json prints.
-type judgement struct {
+// verifyResult is the result that --json prints.
+type verifyResult struct {
 	Valid       bool       `json:"valid"`
 	Reason      string     `json:"reason,omitempty"`
 	Status      int        `json:"status,omitempty"`
@@ -199,16 +199,16 @@ type handshake struct {
 
 func printMessage(c *call, m *verify.Message, secrets int) error {
 	if c.json {
-		j := judgement{Valid: true, Provider: m.Provider, ID: m.ID, EventType: m.EventType, Signed: strings.Fields(m.Signed.String())}
+		result := verifyResult{Valid: true, Provider: m.Provider, ID: m.ID, EventType: m.EventType, Signed: strings.Fields(m.Signed.String())}
 		if !m.Timestamp.IsZero() {
-			j.Timestamp = &m.Timestamp
+			result.Timestamp = &m.Timestamp
 		}
 		if m.Reply != nil {
-			j.Handshake = &handshake{m.Reply.Status, string(m.Reply.Body)}
+			result.Handshake = &handshake{m.Reply.Status, string(m.Reply.Body)}
 		} else {
-			j.SecretIndex = &m.SecretIndex
+			result.SecretIndex = &m.SecretIndex
 		}
-		return printValue(c.out, j)
+		return printValue(c.out, result)
 	}
 	fmt.Fprintln(c.out, "valid")
 	var f fields
@@ -230,7 +230,7 @@ func printMessage(c *call, m *verify.Message, secrets int) error {
 func printRefusal(c *call, refused *verify.Error) error {
 	var err error
 	if c.json {
-		err = printValue(c.out, judgement{Reason: string(refused.Reason), Status: refused.Status})
+		err = printValue(c.out, verifyResult{Reason: string(refused.Reason), Status: refused.Status})
 	} else if _, err = fmt.Fprintln(c.out, refused.Reason); err == nil && advice[refused.Reason] != "" {
 		fmt.Fprintln(c.err, advice[refused.Reason])
 	}
@@ -240,19 +240,20 @@ func printRefusal(c *call, refused *verify.Error) error {
 	return &verdict{string(refused.Reason)}
 }
 
-// advice says what a reason means to someone who holds the secret.
+// advice says what to check for each reason. Only somebody who holds the secret
+// gets to see it.
 var advice = map[verify.Reason]string{
-	verify.ReasonBadSignature:           "No secret makes this signature: see that the secret is this endpoint's, that the body is as it was sent, to the byte, and, where the URL is signed, that --url or --public-url is the one that the provider calls.",
-	verify.ReasonMissingSignature:       "The header that has the signature is not there: `caddy webhooks providers <provider>` names it.",
-	verify.ReasonMalformedSignature:     "The signature does not have the provider's form: `caddy webhooks providers <provider>` shows it.",
-	verify.ReasonStaleTimestamp:         "The request is older than the tolerance: judge a captured one as of its time with --at.",
-	verify.ReasonFutureTimestamp:        "The request was signed later than now: see that the clocks are right, or that --at is.",
-	verify.ReasonMissingTimestamp:       "The time of signing is not there: `caddy webhooks providers <provider>` says where it stands.",
-	verify.ReasonMissingID:              "The delivery's id is signed, and is not there: `caddy webhooks providers <provider>` says where it stands.",
-	verify.ReasonRepeatedHeader:         "A header that the scheme reads is there twice: a proxy may have added it.",
-	verify.ReasonMethodNotAllowed:       "Webhooks come by POST.",
-	verify.ReasonUnboundBody:            "Nothing in this request binds its body to the signature.",
-	verify.ReasonMalformedBody:          "The scheme reads the body, and can't: see that it is whole.",
-	verify.ReasonBadVerifyToken:         "The handshake brought another verify token than --verify-token.",
-	verify.ReasonUnsupportedContentType: "The provider sends another Content-Type.",
+	verify.ReasonBadSignature:           "The signature was not made with any of the secrets: check that the secret is that of this endpoint, that the body is byte for byte as it was sent and, if the URL is signed, that --url or --public-url is what the provider calls.",
+	verify.ReasonMissingSignature:       "The request has no signature: `caddy webhooks providers <provider>` shows where it should be.",
+	verify.ReasonMalformedSignature:     "The signature doesn't have the form that the provider uses: `caddy webhooks providers <provider>` shows it.",
+	verify.ReasonStaleTimestamp:         "The request is older than the tolerance: verify a captured request as of its time with --at.",
+	verify.ReasonFutureTimestamp:        "The request's timestamp is in the future: check the clocks or, if given, --at.",
+	verify.ReasonMissingTimestamp:       "The request has no timestamp: `caddy webhooks providers <provider>` shows where it should be.",
+	verify.ReasonMissingID:              "The request has no delivery id, which is signed: `caddy webhooks providers <provider>` shows where it should be.",
+	verify.ReasonRepeatedHeader:         "A header that the scheme reads occurs more than once: a proxy may have added one.",
+	verify.ReasonMethodNotAllowed:       "The method must be POST.",
+	verify.ReasonUnboundBody:            "The signature doesn't cover the body of this request.",
+	verify.ReasonMalformedBody:          "The scheme needs a value from the body, which can't be parsed: check that it is complete.",
+	verify.ReasonBadVerifyToken:         "The verify token of the handshake is not that of --verify-token.",
+	verify.ReasonUnsupportedContentType: "The Content-Type is not one that the provider uses.",
 }

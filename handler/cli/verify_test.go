@@ -29,11 +29,11 @@ func TestVerifyRequest(t *testing.T) {
 		"with more than its length":   {request: rawRequest(github+"Content-Length: 13\n", githubBody+"\n"), out: "valid"},
 		"with bare line feeds":        {request: strings.ReplaceAll(rawRequest(github, githubBody), "\r\n", "\n"), out: "valid"},
 		"in chunks":                   {request: rawRequest(github+"Transfer-Encoding: chunked\n", "d\r\n"+githubBody+"\r\n0\r\n\r\n"), out: "valid"},
-		"with a newline at its end":   {request: rawRequest(github, githubBody+"\n"), code: 1, out: "bad_signature", says: "to the byte"},
+		"with a newline at its end":   {request: rawRequest(github, githubBody+"\n"), code: 1, out: "bad_signature", says: "byte for byte"},
 		"forged by a byte":            {request: rawRequest(github, "Hello, World?"), code: 1, out: "bad_signature"},
 		"without a signature":         {request: rawRequest("", githubBody), code: 1, out: "missing_signature", says: "providers"},
 		"with two signatures":         {request: rawRequest(github+github, githubBody), code: 1, out: "repeated_header"},
-		"that is cut":                 {request: rawRequest(github+"Content-Length: 14\n", githubBody), code: 1, says: "13 of the 14 bytes"},
+		"that is cut":                 {request: rawRequest(github+"Content-Length: 14\n", githubBody), code: 1, says: "13 bytes, but 14"},
 		"whose headers don't end":     {request: "POST / HTTP/1.1\r\nHost: x\r\n", code: 1, says: "empty line"},
 		"that is nothing":             {request: "", code: 1, says: "empty line"},
 		"that is no request":          {request: "{}\n\n", code: 1, says: "POST /path HTTP/1.1"},
@@ -104,7 +104,7 @@ func TestVerifyAHandshake(t *testing.T) {
 	challenge := `{"token":"t","challenge":"3eZbrw1a","type":"url_verification"}`
 	headers := run(t, challenge, "sign", "slack", "--secret", "x").want(t, 0).out
 	r := run(t, rawRequest(headers, challenge), "verify", "slack", "--secret", "x", "--json").want(t, 0)
-	var j judgement
+	var j verifyResult
 	if err := json.Unmarshal([]byte(r.out), &j); err != nil {
 		t.Fatal(err)
 	}
