@@ -170,7 +170,7 @@ func (c *call) storeFile() (string, error) {
 	}
 	var s serverStatus
 	if err := client.do(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-		return "", fmt.Errorf("asking the running Caddy for the store's file, which --store can give instead: %w", err)
+		return "", fmt.Errorf("give the store's file with --store, since the running Caddy can't be asked for it: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {
 		return "", fmt.Errorf("the store is the database %s: use its own tools, such as pg_dump --schema webhooks and VACUUM", s.Store.Path)
