@@ -280,7 +280,7 @@ func notFoundHint(noun, id, action string, withTenant bool) string {
 		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` works in any state."
 	case noun != "events" && strings.HasPrefix(id, "evt_"):
 		return "This is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
-	case noun != "subscriptions" && strings.HasPrefix(id, "sub_"):
+	case noun != "subscriptions" && noun != "event-types" && strings.HasPrefix(id, "sub_"):
 		return "This is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` lists its " + noun + "."
 	case noun == "events" && !withTenant:
 		return list + "; for an event of a tenant, add --tenant."

@@ -77,6 +77,7 @@ func TestHintsForIDs(t *testing.T) {
 		"no attempt":                      {"deliveries redeliver att_0000000000000001", "`caddy webhooks deliveries list` lists the existing ones.\n"},
 		"an event for a delivery":         {"deliveries show evt_0000000000000001", "`caddy webhooks events show evt_0000000000000001` shows its deliveries"},
 		"a subscription for a delivery":   {"deliveries redeliver sub_crm", "`caddy webhooks deliveries list --subscription-id sub_crm` lists its deliveries"},
+		"a subscription for a type":       {"event-types show sub_crm", "`caddy webhooks event-types list` lists the existing ones.\n"},
 		"a delivery for a dead letter":    {"dead-letters show dlv_0000000000000001", "`caddy webhooks deliveries show dlv_0000000000000001` works in any state"},
 		"a delivery that is sent again":   {"dead-letters redeliver dlv_0000000000000001", "`caddy webhooks deliveries redeliver dlv_0000000000000001` works in any state"},
 		"an event that may be a tenant's": {"events show order-7", "add --tenant"},
