@@ -11,24 +11,24 @@ import (
 func (e *Engine) attempt(l *lane, h *store.Held) {
 	c := e.config.Load()
 	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.clock.Now()}
-	t := l.current() // then, so that no secret signs for a time at which it has expired
+	t := l.currentTarget() // then, so that no secret signs for a time at which it has expired
 	a.URL = t.sub.URL
 	began := e.clock.Elapsed()
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
 	o := c.client.send(ctx, t, h.Event, a, span.inject)
 	a.Latency = e.clock.Elapsed() - began
-	a.Class, a.Error = o.class, o.words
+	a.Class, a.Error = o.class, o.message
 	span.end(a)
-	if o.stopped {
-		l.brokenOff(h)
+	if o.aborted {
+		l.abort(h)
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}
-	o.due = l.scheduled(h)
+	o.due = l.aheadOf(h)
 	e.decide(l, t, h, &o, s)
 	e.settle(l, t, h, s)
-	l.done(weight(h.Event), a.Latency)
-	e.afterwards(c, l, t, &o)
+	l.attemptDone(weight(h.Event), a.Latency)
+	e.updateLane(c, l, t, &o)
 }
 
 // attemptID gives the first attempt the delivery's own number, since it is
@@ -51,13 +51,13 @@ func (e *Engine) decide(l *lane, t *target, h *store.Held, o *outcome, s *store.
 	delay, more := t.retry.after(s.Attempt.Number - h.Round)
 	switch {
 	case o.final:
-		s.State, s.Reason = store.Dead, o.words
+		s.State, s.Reason = store.Dead, o.message
 	case l.isClosed():
 		s.State, s.Reason = store.Dead, ReasonDeleted
 	case o.early():
 		s.Due, s.Round = now.Add(max(o.due.Sub(now), o.retryAfter)), h.Round+1
 	case !more:
-		s.State, s.Reason = store.Dead, "every attempt failed, the last one: "+o.words
+		s.State, s.Reason = store.Dead, "every attempt failed, the last one: "+o.message
 	default:
 		s.Due = now.Add(max(jitter(delay), o.retryAfter))
 	}
@@ -79,26 +79,26 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	}
 	var telling *publishing
 	if dead != nil {
-		if telling = e.announce(context.Background(), dead); telling != nil {
+		if telling = e.newOperational(context.Background(), dead); telling != nil {
 			telling.Tells = s.Delivery
 		}
 	}
 	stored := make(chan struct{})
 	e.outcomes.Add(1)
-	e.commits.settle(s, telling, func(err error) {
+	e.committer.settle(s, telling, func(err error) {
 		defer e.outcomes.Done()
 		defer close(stored)
-		again := l.settled(h)
+		again := l.removeUnsettled(h)
 		if err != nil || s.Passed {
 			return // it is not so, or not for us to tell
 		}
 		if s.State == store.Pending && !ordered {
-			l.stored(s.Due)
+			l.noteStored(s.Due)
 		}
 		if s.State == store.Pending {
 			done.Due = e.clock.wall(retry)
 		}
-		e.tellSettled(done, dead)
+		e.reportSettled(done, dead)
 		if again {
 			e.requeueSettled(s.Delivery)
 		}
@@ -115,130 +115,130 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	case s.Passed:
 		l.flush() // whoever has it has what comes behind it too
 	case s.State == store.Pending:
-		l.holdBack(t, retry)
+		l.hold(t, retry)
 	}
 }
 
-// tellSettled tells of an attempt whose outcome is stored, and of what has died of it.
-func (e *Engine) tellSettled(done *AttemptDone, dead *OperationalEvent) {
+// reportSettled tells of an attempt whose outcome is stored, and of what has died of it.
+func (e *Engine) reportSettled(done *AttemptDone, dead *OperationalEvent) {
 	observer := e.config.Load().Observer // the attempt may be older than the settings
 	observer.AttemptDone(done)
-	e.watches.tell(done)
+	e.watches.send(done)
 	if done.State == store.Dead {
-		e.deadLog.write()
+		e.deadLog.wakeUp()
 	}
 	if dead != nil {
 		observer.Operational(dead)
 	}
 }
 
-// afterwards draws the conclusions for the lane.
-func (e *Engine) afterwards(c *config, l *lane, t *target, o *outcome) {
-	if o.ofEvent {
+// updateLane draws the conclusions for the lane.
+func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
+	if o.eventFault {
 		if o.early() {
-			l.tryNext(t.retry.first())
+			l.scheduleNextAhead(t.retry.first())
 		}
 		return
 	}
 	if o.detail != "" {
-		e.details.Do(func() {
+		e.attemptLog.Do(func() {
 			c.Logger.Warn("an attempt got no connection", Named(t.sub.ID, t.sub.Tenant), "class", o.class, "error", o.detail)
 		})
 	}
 	if !sameReceiver(t.sub, l.target.Load().sub) {
 		return // nor is it a word of the receiver that it has now
 	}
-	n := l.note(o, c)
-	if !n.ahead.IsZero() {
-		e.claims.schedule(l, n.ahead)
+	n := l.record(o, c)
+	if !n.aheadAt.IsZero() {
+		e.claims.schedule(l, n.aheadAt)
 	}
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
-	if n.failsLong {
+	if n.warn {
 		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
 			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
-			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.words)
+			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.message)
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})
-		e.background(func(ctx context.Context) { e.tell(ctx, failing) })
+		e.background(func(ctx context.Context) { e.notify(ctx, failing) })
 	}
 	if !n.recovered.IsZero() {
 		recovered := subscriptionRecovered(t.sub, e.clock.wall(n.recovered))
-		e.background(func(ctx context.Context) { e.tell(ctx, recovered) })
+		e.background(func(ctx context.Context) { e.notify(ctx, recovered) })
 	}
-	if n.remember {
-		e.background(func(ctx context.Context) { e.rememberFailing(ctx, l) })
+	if n.persist {
+		e.background(func(ctx context.Context) { e.persistFailing(ctx, l) })
 	}
 	switch {
-	case n.failsTooLong:
+	case n.disable:
 		e.background(func(ctx context.Context) {
-			e.giveUp(ctx, t.sub, ReasonFailing, func() bool { return l.failsTooLong(c.DisableAfter) })
+			e.disable(ctx, t.sub, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		})
 	case o.gone:
 		e.background(func(ctx context.Context) {
-			e.giveUp(ctx, t.sub, ReasonGone, func() bool { return true })
+			e.disable(ctx, t.sub, ReasonGone, func() bool { return true })
 		})
 	case n.wentDown:
 		l.flush() // what it can't deliver soon would take the memory of others
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
-			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "class", o.class, "error", o.words)
+			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "class", o.class, "error", o.message)
 	case n.cameBack:
 		c.Logger.Info("a receiver is back: what waits for it is tried now",
 			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failed_for", n.failingFor)
 	}
 }
 
-// noted is what an outcome says of a receiver.
-type noted struct {
+// transition is what an outcome says of a receiver.
+type transition struct {
 	wentDown, cameBack bool
-	remember           bool          // the store is to be told whether it is down
+	persist            bool          // the store is to be told whether it is down
 	pause              time.Duration // before the next attempt, while it is down
-	ahead              time.Time     // when to try something ahead of its time, zero for not
+	aheadAt            time.Time     // when to try something ahead of its time, zero for not
 
 	// A row of failures, with the one that has just come or until just now, and
 	// whether it is long: half of what deactivates the subscription, or all.
-	failing                 Failing
-	failingFor              time.Duration
-	failsLong, failsTooLong bool
-	recovered               time.Time // since when it had failed for long, zero for not
+	failing       Failing
+	failingFor    time.Duration
+	warn, disable bool
+	recovered     time.Time // since when it had failed for long, zero for not
 }
 
-// note tells the breaker. One attempt that was made ahead of its time doesn't count
+// record tells the breaker. One attempt that was made ahead of its time doesn't count
 // as one more failure, or one event would do for a receiver that is down.
-func (l *lane) note(o *outcome, c *config) (n noted) {
+func (l *lane) record(o *outcome, c *config) (n transition) {
 	now := l.e.now()
 	t := l.target.Load()
 	first := t.retry.first()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() { n.ahead = l.breaker.ahead }()
-	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedFor) {
-		l.askedFor = until
+	defer func() { n.aheadAt = l.breaker.aheadAt }()
+	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedUntil) {
+		l.askedUntil = until
 	}
 	if o.ok() {
 		l.lastSuccess = l.e.clock.Now()
 		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
-		n.recovered = l.breaker.failedLong(c.DisableAfter, now)
-		l.breaker.goAhead(now, first, o.early())
+		n.recovered = l.breaker.warnedSince(c.DisableAfter, now)
+		l.breaker.aheadAfterSuccess(now, first, o.early())
 		n.cameBack = l.breaker.succeeded()
-		n.remember = l.remembers(n.cameBack)
+		n.persist = l.shouldPersist(n.cameBack)
 		return n
 	}
-	l.lastFailure, l.lastError = l.e.clock.Now(), o.words
+	l.lastFailure, l.lastError = l.e.clock.Now(), o.message
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	}
-	l.breaker.waitAhead(now, first)
-	n.remember = l.remembers(n.wentDown)
+	l.breaker.aheadAfterFailure(now, first)
+	n.persist = l.shouldPersist(n.wentDown)
 	n.pause = l.breaker.pause(first)
 	if o.overloaded && !l.notBefore.After(now) { // else it is about attempts that were under way together
 		n.pause = max(n.pause, l.breaker.slowDown(first))
 	}
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
-	n.failsTooLong = c.DisableAfter.met(n.failing, now, 1)
-	if n.failsLong = l.breaker.told.IsZero() && c.DisableAfter.met(n.failing, now, 2); n.failsLong {
-		l.breaker.told = n.failing.Since
+	n.disable = c.DisableAfter.reached(n.failing, now, 1)
+	if n.warn = l.breaker.warned.IsZero() && c.DisableAfter.reached(n.failing, now, 2); n.warn {
+		l.breaker.warned = n.failing.Since
 	}
 	return n
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// findBacklogs tells the lanes what waits for them in the store, and returns it.
-func (e *Engine) findBacklogs(ctx context.Context) ([]store.Backlog, error) {
+// wakeBacklogs tells the lanes what waits for them in the store, and returns it.
+func (e *Engine) wakeBacklogs(ctx context.Context) ([]store.Backlog, error) {
 	backlogs, err := e.store.Backlogs(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading what waits in the store: %w", err)
@@ -23,13 +23,13 @@ func (e *Engine) findBacklogs(ctx context.Context) ([]store.Backlog, error) {
 // the receivers were like before is forgotten, but for those that were down: each
 // is tried soon.
 func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
-	backlogs, err := e.findBacklogs(ctx)
+	backlogs, err := e.wakeBacklogs(ctx)
 	if err != nil || len(backlogs) == 0 {
 		return err
 	}
 	for _, b := range backlogs {
 		if l := e.lanes.byKey(b.Subscription); l != nil {
-			l.tryAt(e.now().Add(jitter(l.target.Load().retry.first())))
+			l.scheduleAhead(e.now().Add(jitter(l.target.Load().retry.first())))
 		}
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })
@@ -51,8 +51,8 @@ func (e *Engine) watchSalvages() {
 			return
 		case <-s.Salvaged():
 		}
-		e.insist(e.life, "looking for deliveries that were salvaged", func(ctx context.Context) error {
-			_, err := e.findBacklogs(ctx)
+		e.retryStore(e.life, "looking for deliveries that were salvaged", func(ctx context.Context) error {
+			_, err := e.wakeBacklogs(ctx)
 			return err
 		})
 	}

@@ -51,7 +51,7 @@ func TestProbePause(t *testing.T) {
 	}{
 		{downAfter - 1, 5 * time.Second, 0},
 		{downAfter, 5 * time.Second, 50 * time.Millisecond},
-		{downAfter + probesAlike, 5 * time.Second, 100 * time.Millisecond},
+		{downAfter + probesPerStep, 5 * time.Second, 100 * time.Millisecond},
 		{1_000_000, 5 * time.Second, 5 * time.Second},
 		{1_000_000, time.Hour, maxProbePause},
 		{1_000_000, 0, 0},
@@ -79,7 +79,7 @@ func TestSlowDown(t *testing.T) {
 	for range 100 {
 		b.succeeded()
 	}
-	if got := b.slowDown(time.Second); got != slowest {
-		t.Errorf("after many: %v, want %v", got, slowest)
+	if got := b.slowDown(time.Second); got != minSlowPause {
+		t.Errorf("after many: %v, want %v", got, minSlowPause)
 	}
 }

@@ -19,8 +19,8 @@ const (
 	claimBytes = 8 << 20
 	// claimIdle is how long the claimer sleeps at most.
 	claimIdle = 30 * time.Second
-	// hungryPause is how long a lane waits when other lanes have all the memory.
-	hungryPause = 20 * time.Millisecond
+	// memoryPause is how long a lane waits when other lanes have all the memory.
+	memoryPause = 20 * time.Millisecond
 )
 
 // claimer wakes lanes when something of theirs is due, and fills them from
@@ -32,7 +32,7 @@ type claimer struct {
 	mu     sync.Mutex
 	alarms alarms
 
-	working sync.Mutex // held until what is claimed is in its lane, or given back
+	claimMu sync.Mutex // held until what is claimed is in its lane, or given back
 }
 
 // alarm is when a lane is to be looked at next. Its place in the heap is -1
@@ -102,8 +102,8 @@ func (c *claimer) run() {
 
 // claim fills lanes from the store.
 func (c *claimer) claim(ctx context.Context, lanes []*lane) {
-	c.working.Lock()
-	defer c.working.Unlock()
+	c.claimMu.Lock()
+	defer c.claimMu.Unlock()
 	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // 0: for one delivery
 	want := make([]store.Want, 0, len(lanes))
 	tickets := make([]ticket, 0, len(lanes))
@@ -113,7 +113,7 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			c.bury(ctx, l)
 			continue
 		}
-		n, t, again := l.look(budget == 0)
+		n, t, again := l.claimSize(budget == 0)
 		if n == 0 {
 			if !again.IsZero() {
 				c.schedule(l, again)
@@ -134,22 +134,22 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)
 	if err != nil {
 		if ctx.Err() == nil {
-			c.e.tellOutage("claiming deliveries that are due", err)
+			c.e.logOutage("claiming deliveries that are due", err)
 		}
 		for _, l := range asking {
-			c.schedule(l, now.Add(storeAgain))
+			c.schedule(l, now.Add(storeRetryDelay))
 			c.e.dispatch.kick(l)
 		}
 		return
 	}
 	// Where a lane got nothing of what is due, others have all the memory there
 	// is, or another node just looks at the same.
-	again, size := storeAgain, 0
+	again, size := storeRetryDelay, 0
 	for _, c := range claimed {
-		size += sizes(c.Deliveries)
+		size += totalWeight(c.Deliveries)
 	}
 	if size >= budget {
-		again = hungryPause
+		again = memoryPause
 	}
 	for i, l := range asking {
 		l.fill(claimed[i], tickets[i], now, again)
@@ -164,9 +164,9 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			c.e.tellOutage("making dead letters of a deleted subscription's deliveries", err)
+			c.e.logOutage("making dead letters of a deleted subscription's deliveries", err)
 		}
-		c.schedule(l, c.e.now().Add(storeAgain))
+		c.schedule(l, c.e.now().Add(storeRetryDelay))
 	case len(buried) == changeBatch:
 		c.schedule(l, c.e.now())
 	}

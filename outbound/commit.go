@@ -18,15 +18,15 @@ const (
 	unsettledLimit = 4096 // outcomes that may wait while the store fails
 )
 
-// commits is the group commit: while one batch is on its way to the disk, the
+// committer is the group commit: while one batch is on its way to the disk, the
 // next one gathers. Nobody waits for a timer.
-type commits struct {
-	e     *Engine
-	queue *queue
-	room  chan struct{}         // one for each outcome that waits
-	done  sync.Pool             // of chan error
-	full  atomic.Bool           // the last batch that needed room found none
-	fails atomic.Pointer[error] // why the last batch could not be stored, nil where it was
+type committer struct {
+	e       *Engine
+	queue   *queue
+	slots   chan struct{}         // one for each outcome that waits
+	results sync.Pool             // of chan error
+	full    atomic.Bool           // the last batch that needed room found none
+	lastErr atomic.Pointer[error] // why the last batch could not be stored, nil where it was
 }
 
 // unit is an event to store or an attempt to settle.
@@ -35,28 +35,28 @@ type unit struct {
 	result      chan error // of the publication
 
 	settlement *store.Settlement
-	settled    func(error) // when it is stored, or given up
-	telling    *publishing // the event that tells of it, or nil
+	done       func(error) // when it is stored, or given up
+	notice     *publishing // the event that tells of it, or nil
 }
 
-func newCommits(e *Engine) *commits {
-	return &commits{
-		e:     e,
-		queue: newQueue(),
-		room:  make(chan struct{}, unsettledLimit),
-		done:  sync.Pool{New: func() any { return make(chan error, 1) }},
+func newCommitter(e *Engine) *committer {
+	return &committer{
+		e:       e,
+		queue:   newQueue(),
+		slots:   make(chan struct{}, unsettledLimit),
+		results: sync.Pool{New: func() any { return make(chan error, 1) }},
 	}
 }
 
 // submit has a publication stored, which wait tells. Where too much is waiting
 // it is refused at once.
-func (c *commits) submit(ctx context.Context, p *store.Publication) (chan error, error) {
+func (c *committer) submit(ctx context.Context, p *store.Publication) (chan error, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	result := c.done.Get().(chan error)
-	if err := c.queue.publish(unit{publication: p, result: result}); err != nil {
-		c.done.Put(result)
+	result := c.results.Get().(chan error)
+	if err := c.queue.addPublication(unit{publication: p, result: result}); err != nil {
+		c.results.Put(result)
 		return nil, err
 	}
 	return result, nil
@@ -64,10 +64,10 @@ func (c *commits) submit(ctx context.Context, p *store.Publication) (chan error,
 
 // wait returns when what was submitted is stored, or isn't. It doesn't give up
 // before, since then nobody would know which of the two.
-func (c *commits) wait(p *store.Publication, result chan error) error {
+func (c *committer) wait(p *store.Publication, result chan error) error {
 	err := <-result
-	c.queue.done(p.Event)
-	c.done.Put(result)
+	c.queue.release(p.Event)
+	c.results.Put(result)
 	return err
 }
 
@@ -76,18 +76,18 @@ func (c *commits) wait(p *store.Publication, result chan error) error {
 // event that tells of it is stored with it, so that a crash parts the two only
 // if the disk is full. It blocks while too many outcomes wait, but not when the
 // engine ends: the store may hang, and no more come than there are attempts.
-func (c *commits) settle(s *store.Settlement, telling *publishing, settled func(error)) {
+func (c *committer) settle(s *store.Settlement, telling *publishing, settled func(error)) {
 	select {
-	case c.room <- struct{}{}:
+	case c.slots <- struct{}{}:
 	case <-c.e.work.Done():
 	}
-	c.queue.settle(unit{settlement: s, settled: settled, telling: telling})
+	c.queue.addSettlement(unit{settlement: s, done: settled, notice: telling})
 }
 
-func (c *commits) run() {
-	g := &gathering{}
+func (c *committer) run() {
+	g := &commitBatch{}
 	for c.gather(g) {
-		g.batch.Log = c.e.deadLog.wanted()
+		g.batch.Log = c.e.deadLog.enabled()
 		err := c.e.store.Commit(context.Background(), &g.batch)
 		switch {
 		case errors.Is(err, ErrFull):
@@ -97,10 +97,10 @@ func (c *commits) run() {
 		}
 		if err != nil {
 			why := err // here, where it costs those that are stored no allocation
-			c.fails.Store(&why)
-			err = c.refuse(g, err)
+			c.lastErr.Store(&why)
+			err = c.retryWithoutPublications(g, err)
 		} else {
-			c.fails.Store(nil)
+			c.lastErr.Store(nil)
 		}
 		c.finish(g, err, c.e.work.Err() == nil)
 		if len(g.units) > 0 {
@@ -109,21 +109,21 @@ func (c *commits) run() {
 	}
 }
 
-// gathering is a batch with the units that it is made of.
-type gathering struct {
+// commitBatch is a batch with the units that it is made of.
+type commitBatch struct {
 	batch store.Batch
 	units []unit
 	bytes int
 }
 
-func (g *gathering) add(u unit) {
+func (g *commitBatch) add(u unit) {
 	g.units = append(g.units, u)
 	if u.settlement != nil {
 		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
 	}
 	p := u.publication
-	if u.telling != nil {
-		p = u.telling.Publication
+	if u.notice != nil {
+		p = u.notice.Publication
 	}
 	if p != nil {
 		g.batch.Publications = append(g.batch.Publications, p)
@@ -134,7 +134,7 @@ func (g *gathering) add(u unit) {
 // gather adds what waits to what was left of the last batch. What was left
 // doesn't count, so that events are answered however long the store fails. It
 // reports false when there is nothing, and never will be.
-func (c *commits) gather(g *gathering) bool {
+func (c *committer) gather(g *commitBatch) bool {
 	if len(g.units) == 0 && !c.queue.wait() {
 		return false
 	}
@@ -148,40 +148,40 @@ func (c *commits) gather(g *gathering) bool {
 // finish tells everybody. After an error it keeps the settlements for the next
 // batch, but not when the engine ends: their attempts are repeated after the
 // next start.
-func (c *commits) finish(g *gathering, err error, keep bool) {
+func (c *committer) finish(g *commitBatch, err error, keep bool) {
 	kept := g.units[:0]
 	for _, u := range g.units {
 		switch {
 		case u.publication != nil:
 			u.result <- err
 		case err != nil && keep:
-			if u.telling != nil {
-				c.e.rename(u.telling) // an error may come after all is stored
+			if u.notice != nil {
+				c.e.reassignIDs(u.notice) // an error may come after all is stored
 			}
 			kept = append(kept, u)
 		default:
 			select {
-			case <-c.room:
+			case <-c.slots:
 			default: // it came at the end
 			}
-			c.told(u, err)
-			u.settled(err)
+			c.finishNotice(u, err)
+			u.done(err)
 		}
 	}
 	clear(g.units[len(kept):])
-	g.restart(kept)
+	g.reset(kept)
 }
 
-// told ends the publishing of the event that tells of an outcome.
-func (c *commits) told(u unit, err error) {
-	if u.telling != nil {
-		u.telling.err = err
-		_, _ = c.e.conclude(u.telling) // nobody waits for it
+// finishNotice ends the publishing of the event that tells of an outcome.
+func (c *committer) finishNotice(u unit, err error) {
+	if u.notice != nil {
+		u.notice.err = err
+		_, _ = c.e.completePublish(u.notice) // nobody waits for it
 	}
 }
 
-// restart makes the batch of these units, which are the first of its own.
-func (g *gathering) restart(units []unit) {
+// reset makes the batch of these units, which are the first of its own.
+func (g *commitBatch) reset(units []unit) {
 	clear(g.batch.Publications)
 	clear(g.batch.Settlements)
 	g.batch.Publications, g.batch.Settlements = g.batch.Publications[:0], g.batch.Settlements[:0]
@@ -191,38 +191,38 @@ func (g *gathering) restart(units []unit) {
 	}
 }
 
-// refuse answers the publications of a failed batch, and tries once more
+// retryWithoutPublications answers the publications of a failed batch, and tries once more
 // without them: on a full disk there may still be room to settle.
-func (c *commits) refuse(g *gathering, err error) error {
+func (c *committer) retryWithoutPublications(g *commitBatch, err error) error {
 	if len(g.batch.Publications) == 0 || len(g.batch.Settlements) == 0 || !errors.Is(err, ErrFull) {
 		return err
 	}
 	c.finish(g, err, true)
-	c.drop(g, err)
+	c.dropNotices(g, err)
 	return c.e.store.Commit(context.Background(), &g.batch)
 }
 
-// drop takes the events that tell of outcomes out of a batch.
-func (c *commits) drop(g *gathering, err error) {
+// dropNotices takes the events that tell of outcomes out of a batch.
+func (c *committer) dropNotices(g *commitBatch, err error) {
 	dropped := 0
 	for i, u := range g.units {
-		if u.telling != nil {
-			c.told(u, err)
-			g.units[i].telling = nil
+		if u.notice != nil {
+			c.finishNotice(u, err)
+			g.units[i].notice = nil
 			dropped++
 		}
 	}
-	g.restart(g.units)
+	g.reset(g.units)
 	if dropped > 0 {
 		c.e.config.Load().Logger.Warn("the disk has no room for events that tell of dead letters: those who subscribe to them don't get them", "events", dropped)
 	}
 }
 
-// settleAgain is how long to wait before outcomes are stored once more.
-const settleAgain = 250 * time.Millisecond
+// settleRetryDelay is how long to wait before outcomes are stored once more.
+const settleRetryDelay = 250 * time.Millisecond
 
 // backoff waits after a failed commit, but not when the engine ends.
-func (c *commits) backoff(err error) {
-	c.e.tellOutage("storing the outcomes of attempts", err)
-	c.e.pause(c.e.work, settleAgain)
+func (c *committer) backoff(err error) {
+	c.e.logOutage("storing the outcomes of attempts", err)
+	c.e.sleep(c.e.work, settleRetryDelay)
 }

@@ -16,9 +16,9 @@ func TestOutcomesBeyondTheLimitAtTheEnd(t *testing.T) {
 	h := l.keep(t, l.at(0), true)[0]
 	work, end := context.WithCancel(t.Context())
 	l.e.work = work
-	c := newCommits(l.e)
+	c := newCommitter(l.e)
 	for range unsettledLimit {
-		c.room <- struct{}{}
+		c.slots <- struct{}{}
 	}
 	lined := make(chan struct{})
 	stored := make(chan error, 1)
@@ -34,7 +34,7 @@ func TestOutcomesBeyondTheLimitAtTheEnd(t *testing.T) {
 		t.Fatal("the attempt doesn't end")
 	}
 	for range unsettledLimit {
-		<-c.room // as those before it are settled
+		<-c.slots // as those before it are settled
 	}
 	c.queue.close()
 	c.run()

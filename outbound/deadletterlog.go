@@ -19,29 +19,29 @@ type deadLetterLog struct {
 }
 
 const (
-	logAgain = 10 * time.Second // after an error
-	logEvery = 30 * time.Second // for those of other nodes that are gone
-	logEnd   = 5 * time.Second  // at most for the last ones
+	logRetryDelay    = 10 * time.Second // after an error
+	logInterval      = 30 * time.Second // for those of other nodes that are gone
+	logFinishTimeout = 5 * time.Second  // at most for the last ones
 )
 
 func (l *deadLetterLog) init(e *Engine) {
 	l.e, l.wake, l.failures = e, newBell(), rate.Sometimes{Interval: time.Minute}
 }
 
-// wanted tells whether there is a log.
-func (l *deadLetterLog) wanted() bool { return l.e.config.Load().DeadLetterLog != nil }
+// enabled tells whether there is a log.
+func (l *deadLetterLog) enabled() bool { return l.e.config.Load().DeadLetterLog != nil }
 
-// write has what the log lacks written soon.
-func (l *deadLetterLog) write() { l.wake.ring() }
+// wakeUp has what the log lacks written soon.
+func (l *deadLetterLog) wakeUp() { l.wake.ring() }
 
 func (l *deadLetterLog) run() {
 	for l.e.life.Err() == nil {
-		pause := logEvery
+		pause := logInterval
 		c := l.e.config.Load()
 		err := l.catchUp(l.e.life)
 		// With other settings, that log may have ended, and the bell rings for another one.
 		if err != nil && l.e.life.Err() == nil && l.e.config.Load() == c {
-			pause = logAgain
+			pause = logRetryDelay
 			l.failures.Do(func() {
 				c.Logger.Error("dead letters wait to be written to the dead-letter log; trying again", "error", err)
 			})
@@ -56,7 +56,7 @@ func (l *deadLetterLog) run() {
 
 // finish writes the last ones, when nothing can die any more.
 func (l *deadLetterLog) finish() {
-	ctx, cancel := context.WithTimeout(context.Background(), logEnd)
+	ctx, cancel := context.WithTimeout(context.Background(), logFinishTimeout)
 	defer cancel()
 	if err := l.catchUp(ctx); err != nil {
 		l.e.config.Load().Logger.Error("dead letters are to be written to the dead-letter log after the next start", "error", err)

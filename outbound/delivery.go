@@ -23,7 +23,7 @@ func (e *Engine) Delivery(ctx context.Context, id string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.foresee(r)
+	e.addPauseInfo(r)
 	return r, nil
 }
 
@@ -41,7 +41,7 @@ func (e *Engine) delivery(ctx context.Context, id string) (*Record, error) {
 func (e *Engine) Deliveries(ctx context.Context, q Query) ([]*Record, error) {
 	rs, err := e.store.Deliveries(ctx, q)
 	for _, r := range rs {
-		e.foresee(r)
+		e.addPauseInfo(r)
 	}
 	return rs, err
 }
@@ -74,12 +74,12 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	if l == nil {
 		return nil, fmt.Errorf("%w: subscription %s was deleted: replay the event to the one that takes its place", ErrConflict, r.SubscriptionID)
 	}
-	l.renew(r.ID)
+	l.beginRequeue(r.ID)
 	done, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
-	l.renewed(r.ID)
+	l.endRequeue(r.ID)
 	if done.Count == 0 {
 		if ev, err := e.store.Event(ctx, r.Tenant, r.EventID); err == nil && ev.PayloadRemoved {
 			return nil, fmt.Errorf("%w: %s", ErrConflict, payloadRemoved)
@@ -117,26 +117,26 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: see what comes of it, and cancel it then if it still waits", ErrConflict)
 	}
 	if dead := deliveryDead(buried[0]); dead != nil {
-		e.tell(ctx, dead)
+		e.notify(ctx, dead)
 	}
 	if l != nil {
-		l.goOn(ctx)
+		l.resumeOrder(ctx)
 	}
 	return buried[0], nil
 }
 
-// goOn has what comes next in order tried at once.
-func (l *lane) goOn(ctx context.Context) {
+// resumeOrder has what comes next in order tried at once.
+func (l *lane) resumeOrder(ctx context.Context) {
 	if l.ordered() {
 		l.unpause()
-		l.e.ask(ctx, l.key)
+		l.e.probeReceiver(ctx, l.key)
 	}
 }
 
 // buryOne cancels a delivery that waits, also where it is next in line.
 func (e *Engine) buryOne(ctx context.Context, l *lane, r *Record) ([]*Record, error) {
-	e.claims.working.Lock() // or a claim may just hold it
-	defer e.claims.working.Unlock()
+	e.claims.claimMu.Lock() // or a claim may just hold it
+	defer e.claims.claimMu.Unlock()
 	if l != nil {
 		l.flush()
 	}
@@ -145,11 +145,11 @@ func (e *Engine) buryOne(ctx context.Context, l *lane, r *Record) ([]*Record, er
 
 // bury makes dead letters of deliveries that wait.
 func (e *Engine) bury(ctx context.Context, b store.Burial) ([]*Record, error) {
-	b.Log = e.deadLog.wanted()
+	b.Log = e.deadLog.enabled()
 	buried, err := e.store.Bury(ctx, b)
 	if len(buried) > 0 {
 		e.config.Load().Observer.Buried(buried)
-		e.deadLog.write()
+		e.deadLog.wakeUp()
 	}
 	return buried, err
 }
@@ -194,7 +194,7 @@ func inState(q Query, state store.State) Query {
 // order they are sent.
 func (e *Engine) eachBatch(ctx context.Context, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
 	q.Limit = changeBatch
-	q.Until = earlier(q.Until, e.published())
+	q.Until = earlier(q.Until, e.publishedUntil())
 	q.After = 1
 	for {
 		done, err := change(ctx, q)
@@ -209,13 +209,13 @@ func (e *Engine) eachBatch(ctx context.Context, q Query, change func(context.Con
 func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
 	now := e.now()
 	r, err := e.store.Requeue(ctx, q, now)
-	e.asked(r.Subscriptions)
+	e.probeLanes(r.Subscriptions)
 	return r, err
 }
 
-// ask has the receiver of a subscription tried at once, by whichever node may.
-func (e *Engine) ask(ctx context.Context, subscription store.ID) {
-	e.asked([]store.ID{subscription})
+// probeReceiver has the receiver of a subscription tried at once, by whichever node may.
+func (e *Engine) probeReceiver(ctx context.Context, subscription store.ID) {
+	e.probeLanes([]store.ID{subscription})
 	if e.shared == nil {
 		return
 	}
@@ -224,8 +224,8 @@ func (e *Engine) ask(ctx context.Context, subscription store.ID) {
 	}
 }
 
-// asked has lanes here try at once what somebody has asked for.
-func (e *Engine) asked(subscriptions []store.ID) {
+// probeLanes has lanes here try at once what somebody has asked for.
+func (e *Engine) probeLanes(subscriptions []store.ID) {
 	for _, key := range subscriptions {
 		if l := e.lanes.byKey(key); l != nil {
 			l.probe()
@@ -248,7 +248,7 @@ func (e *Engine) requeueSettled(key store.ID) {
 	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server ends before, redeliver it once more",
 		"delivery", key.With(store.DeliveryPrefix), "error", err)
 	e.background(func(ctx context.Context) {
-		e.pause(ctx, storeAgain)
-		e.insist(ctx, "queueing deliveries again after an attempt that was under way", requeue)
+		e.sleep(ctx, storeRetryDelay)
+		e.retryStore(ctx, "queueing deliveries again after an attempt that was under way", requeue)
 	})
 }

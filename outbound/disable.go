@@ -21,8 +21,8 @@ func (d DisableAfter) check() error {
 	return nil
 }
 
-// met tells whether a row of failures has lasted a share of that.
-func (d DisableAfter) met(f Failing, now time.Time, share int) bool {
+// reached tells whether a row of failures has lasted a share of that.
+func (d DisableAfter) reached(f Failing, now time.Time, share int) bool {
 	return f.Attempts >= d.Failures/share && d.lasted(f, now, share)
 }
 
@@ -39,27 +39,27 @@ type Failing struct {
 
 func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 
-// remembers tells whether the caller is to have the store remember whether the
+// shouldPersist tells whether the caller is to have the store remember whether the
 // receiver is down: when that has changed, or the store says otherwise, since
 // another node has told it so or telling it has failed; then one caller at a time.
 // The caller holds mu.
-func (l *lane) remembers(changed bool) bool {
+func (l *lane) shouldPersist(changed bool) bool {
 	s := l.target.Load().sub
 	otherwise := s.FailingSince.IsZero() == (l.breaker.down() && s.Active)
-	if !changed && (!otherwise || l.remembering) {
+	if !changed && (!otherwise || l.persisting) {
 		return false
 	}
-	l.remembering = true
+	l.persisting = true
 	return true
 }
 
-// rememberFailing has the store know since when a receiver is down, or that it
+// persistFailing has the store know since when a receiver is down, or that it
 // isn't, so that neither is forgotten by a restart. Whichever call comes last
 // says what is true by then.
-func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
+func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	defer func() {
 		l.mu.Lock()
-		l.remembering = false
+		l.persisting = false
 		l.mu.Unlock()
 	}()
 	e.lanes.changing.Lock()
@@ -75,16 +75,16 @@ func (e *Engine) rememberFailing(ctx context.Context, l *lane) {
 		return nil
 	})
 	if err == nil {
-		e.adopt(s)
+		e.applySubscription(s)
 	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", Named(known.ID, known.Tenant), "error", err)
 	}
 }
 
-// worksForOthers begins the row of failures anew where another node has just had a
+// restartFailures begins the row of failures anew where another node has just had a
 // success with a receiver that is down for this one: that is no reason to
 // deactivate its subscription.
-func (l *lane) worksForOthers() {
+func (l *lane) restartFailures() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.breaker.down() {
@@ -92,18 +92,18 @@ func (l *lane) worksForOthers() {
 	}
 }
 
-// giveUp deactivates a subscription for how an attempt at its receiver has ended,
+// disable deactivates a subscription for how an attempt at its receiver has ended,
 // unless it has another receiver by now, or that isn't so any more.
-func (e *Engine) giveUp(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
+func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.config.Load().Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}
 }
 
-// failsTooLong tells whether the row of failures that goes on is one to give up for.
-func (l *lane) failsTooLong(d DisableAfter) bool {
+// shouldDisable tells whether the row of failures that goes on is one to give up for.
+func (l *lane) shouldDisable(d DisableAfter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return d.met(l.breaker.failing(), l.e.now(), 1)
+	return d.reached(l.breaker.failing(), l.e.now(), 1)
 }

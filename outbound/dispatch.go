@@ -11,10 +11,10 @@ type dispatcher struct {
 	e *Engine
 
 	mu      sync.Mutex
-	waiting [standings]fifo[*lane]
-	runs    [standings]int // attempts under way
-	slots   int            // attempts that may be
-	last    standing       // who has had the last turn
+	waiting [tiers]fifo[*lane]
+	runs    [tiers]int // attempts under way
+	slots   int        // attempts that may be
+	last    tier       // who has had the last turn
 }
 
 func (d *dispatcher) init(e *Engine) {
@@ -39,13 +39,13 @@ func (d *dispatcher) halt() {
 
 // kick gives a lane its place in the queue, if it could start an attempt.
 func (d *dispatcher) kick(l *lane) {
-	wants, as := l.wantsWorker()
+	wants, as := l.runnable()
 	if !wants {
 		return
 	}
 	d.mu.Lock()
-	if !l.ready[as] {
-		l.ready[as] = true
+	if !l.queued[as] {
+		l.queued[as] = true
 		d.waiting[as].push(l)
 	}
 	d.start()
@@ -60,7 +60,7 @@ func (d *dispatcher) start() {
 			return
 		}
 		l := d.waiting[as].pop()
-		l.ready[as] = false
+		l.queued[as] = false
 		d.runs[as]++
 		d.last = as
 		d.e.attempts.Add(1)
@@ -72,9 +72,9 @@ func (d *dispatcher) start() {
 // times, or nobody would notice under load that they are back; the prompt and the
 // slow take turns, and never fewer than a quarter of the slots are for the slow. The
 // caller holds mu.
-func (d *dispatcher) next() (as standing, ok bool) {
+func (d *dispatcher) next() (as tier, ok bool) {
 	free, quarter := d.slots-d.running(), d.slots/4
-	waits := func(as standing) bool { return d.waiting[as].len() > 0 }
+	waits := func(as tier) bool { return d.waiting[as].len() > 0 }
 	switch {
 	case free <= 0:
 		return 0, false
@@ -98,8 +98,8 @@ func (d *dispatcher) running() (n int) {
 	return n
 }
 
-// underWay counts the attempts.
-func (d *dispatcher) underWay() int {
+// inFlight counts the attempts.
+func (d *dispatcher) inFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.running()
@@ -107,10 +107,10 @@ func (d *dispatcher) underWay() int {
 
 // work makes attempts for a lane until it has none left, or others wait, or it counts
 // among others.
-func (d *dispatcher) work(l *lane, as standing) {
+func (d *dispatcher) work(l *lane, as tier) {
 	defer d.e.attempts.Done()
 	for {
-		if _, now := l.wantsWorker(); now != as {
+		if _, now := l.runnable(); now != as {
 			break
 		}
 		h := l.take()
@@ -119,7 +119,7 @@ func (d *dispatcher) work(l *lane, as standing) {
 		}
 		d.kick(l) // one more, if the lane has more
 		d.e.attempt(l, h)
-		if d.crowded(as) {
+		if d.shouldYield(as) {
 			break
 		}
 	}
@@ -130,9 +130,9 @@ func (d *dispatcher) work(l *lane, as standing) {
 	d.kick(l)
 }
 
-// crowded tells whether somebody else would have the slot of an attempt that has
+// shouldYield tells whether somebody else would have the slot of an attempt that has
 // ended, or there are fewer slots now.
-func (d *dispatcher) crowded(as standing) bool {
+func (d *dispatcher) shouldYield(as tier) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.running() > d.slots {

@@ -3,10 +3,10 @@ package outbound
 import "testing"
 
 func TestNextTurn(t *testing.T) {
-	const nobody = standings
+	const nobody = tiers
 	for name, c := range map[string]struct {
-		waiting, runs [standings]int // prompt, slow, down
-		last, want    standing
+		waiting, runs [tiers]int // prompt, slow, down
+		last, want    tier
 	}{
 		"nobody waits":                          {[...]int{0, 0, 0}, [...]int{0, 0, 0}, prompt, nobody},
 		"no slot is free":                       {[...]int{1, 1, 1}, [...]int{8, 8, 0}, prompt, nobody},

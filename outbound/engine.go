@@ -15,21 +15,21 @@ import (
 
 // Engine publishes events and delivers them. It is safe for concurrent use.
 type Engine struct {
-	store    store.Store
-	shared   store.Shared // the same, nil where nobody shares it
-	clock    timeline
-	ids      *store.IDs
-	config   atomic.Pointer[config]
-	lanes    lanes
-	commits  *commits
-	begun    publishings
-	dispatch dispatcher
-	claims   claimer
-	watches  watches
-	deadLog  deadLetterLog
-	heldSize atomic.Int64   // bytes of what is in the lanes
-	details  rate.Sometimes // bounds what the log is told of failures
-	outages  rate.Sometimes // and of a store that fails
+	store       store.Store
+	shared      store.Shared // the same, nil where nobody shares it
+	clock       timeline
+	ids         *store.IDs
+	config      atomic.Pointer[config]
+	lanes       lanes
+	committer   *committer
+	publishings publishings
+	dispatch    dispatcher
+	claims      claimer
+	watches     watches
+	deadLog     deadLetterLog
+	heldSize    atomic.Int64   // bytes of what is in the lanes
+	attemptLog  rate.Sometimes // bounds what the log is told of failures
+	outageLog   rate.Sometimes // and of a store that fails
 
 	applying  sync.Mutex // one Apply at a time
 	catalogue catalogue
@@ -57,7 +57,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, details: rate.Sometimes{Interval: 10 * time.Second}, outages: rate.Sometimes{Interval: 10 * time.Second}}
+	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, attemptLog: rate.Sometimes{Interval: 10 * time.Second}, outageLog: rate.Sometimes{Interval: 10 * time.Second}}
 	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
 		o(e)
@@ -72,8 +72,8 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.life, e.stop = context.WithCancel(context.Background())
 	e.work, e.cancel = context.WithCancel(context.Background())
 	e.catalogue.e = e
-	e.commits = newCommits(e)
-	e.begun.now = new(sync.WaitGroup)
+	e.committer = newCommitter(e)
+	e.publishings.current = new(sync.WaitGroup)
 	e.dispatch.init(e)
 	e.claims.init(e)
 	e.deadLog.init(e)
@@ -83,9 +83,9 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		return nil, fmt.Errorf("reading the subscriptions: %w", err)
 	}
 	for _, s := range known {
-		e.adopt(s)
+		e.applySubscription(s)
 	}
-	e.services.Go(e.commits.run)
+	e.services.Go(e.committer.run)
 	if err := e.resumeBacklogs(ctx, c); err != nil { // before anything is published
 		e.Close()
 		return nil, err
@@ -97,7 +97,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.services.Go(e.claims.run)
 	e.services.Go(e.watchSalvages)
 	e.services.Go(e.followNodes)
-	e.services.Go(e.retain)
+	e.services.Go(e.runRetention)
 	e.services.Go(e.deadLog.run)
 	return e, nil
 }
@@ -111,15 +111,15 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	}
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	e.retarget(c)
+	e.applyConfig(c)
 	e.dispatch.resize()
-	e.deadLog.write()
+	e.deadLog.wakeUp()
 	return e.reconcile(ctx, c)
 }
 
-// retarget makes all lanes go by new settings. No subscription is changed
+// applyConfig makes all lanes go by new settings. No subscription is changed
 // meanwhile, since one of the two would be forgotten.
-func (e *Engine) retarget(c *config) {
+func (e *Engine) applyConfig(c *config) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
 	old := e.config.Load()
@@ -135,7 +135,7 @@ func (e *Engine) retarget(c *config) {
 	}
 	mended := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
 	for _, l := range e.lanes.all() {
-		l.retarget(c, l.target.Load().sub)
+		l.setTarget(c, l.target.Load().sub)
 		if mended && !l.status().FailingSince.IsZero() {
 			l.probe()
 		}
@@ -176,7 +176,7 @@ func (e *Engine) Close() {
 	e.ending.Lock()
 	e.stop()
 	e.ending.Unlock()
-	e.commits.queue.close()
+	e.committer.queue.close()
 	e.services.Wait()
 	e.deadLog.finish()
 	e.config.Load().client.retire()
@@ -194,29 +194,29 @@ func (e *Engine) background(f func(context.Context)) {
 	}
 }
 
-// insist does what has to be done with the store, again and again after errors,
+// retryStore does what has to be done with the store, again and again after errors,
 // until ctx is done.
-func (e *Engine) insist(ctx context.Context, what string, do func(context.Context) error) {
+func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Context) error) {
 	for ctx.Err() == nil {
 		err := do(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		e.tellOutage(what, err)
-		e.pause(ctx, storeAgain)
+		e.logOutage(what, err)
+		e.sleep(ctx, storeRetryDelay)
 	}
 }
 
-// storeAgain is how long to wait after the store failed to do something.
-const storeAgain = time.Second
+// storeRetryDelay is how long to wait after the store failed to do something.
+const storeRetryDelay = time.Second
 
-// tellOutage tells the log why the store does not do something that is tried again.
-func (e *Engine) tellOutage(what string, err error) {
-	e.outages.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })
+// logOutage tells the log why the store does not do something that is tried again.
+func (e *Engine) logOutage(what string, err error) {
+	e.outageLog.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })
 }
 
-// pause waits, or returns early when ctx is done.
-func (e *Engine) pause(ctx context.Context, d time.Duration) {
+// sleep waits, or returns early when ctx is done.
+func (e *Engine) sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-e.clock.after(d):
 	case <-ctx.Done():

@@ -9,11 +9,11 @@ import (
 // How a lane gets what the store has for it: it is told that there is something, the
 // claimer looks how much it wants, and fills it.
 
-// stored tells the lane that the store has a delivery for it, due then.
-func (l *lane) stored(due time.Time) {
+// noteStored tells the lane that the store has a delivery for it, due then.
+func (l *lane) noteStored(due time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
-	l.asked++
+	l.storedSeq++
 	if l.closed {
 		due = now // for the claimer to bury
 	}
@@ -22,8 +22,8 @@ func (l *lane) stored(due time.Time) {
 	case !due.After(now):
 		l.backlog = true
 		waits = l.queue.len() > laneLow // take asks for it
-	case l.due.IsZero() || due.Before(l.due):
-		l.due = due
+	case l.nextDue.IsZero() || due.Before(l.nextDue):
+		l.nextDue = due
 	}
 	l.mu.Unlock()
 	if !waits {
@@ -31,25 +31,25 @@ func (l *lane) stored(due time.Time) {
 	}
 }
 
-// look is what the claimer does when the lane's alarm goes off: it tells how
+// claimSize is what the claimer does when the lane's alarm goes off: it tells how
 // many deliveries to claim, with a ticket to give back to fill. If none, again
 // is when to look the next time. Where memory is tight, only a lane that has
 // nothing may claim.
-func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
+func (l *lane) claimSize(tight bool) (n int, t ticket, again time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.anew = nil // what is claimed from here on is as it is stored
+	l.requeued = nil // what is claimed from here on is as it is stored
 	switch {
 	case !l.active() || l.e.draining.Load():
 		return 0, t, time.Time{}
-	case l.rest().After(now):
-		return 0, t, l.rest()
-	case !l.backlog && (l.due.IsZero() || l.due.After(now)):
-		return l.lookAhead(now)
+	case l.pausedUntil().After(now):
+		return 0, t, l.pausedUntil()
+	case !l.backlog && (l.nextDue.IsZero() || l.nextDue.After(now)):
+		return l.claimSizeAhead(now)
 	}
 	n = l.room(now) - l.queue.len() - l.reserved
-	if l.ordered() && l.reserved+l.leaving > 0 {
+	if l.ordered() && l.reserved+l.releasing > 0 {
 		n = 0 // they are older than what the store has
 	}
 	if n <= 0 {
@@ -57,55 +57,55 @@ func (l *lane) look(tight bool) (n int, t ticket, again time.Time) {
 		return 0, t, time.Time{}
 	}
 	if tight && l.queue.len()+l.reserved > 0 {
-		return 0, t, now.Add(hungryPause)
+		return 0, t, now.Add(memoryPause)
 	}
 	return n, l.ticket(), time.Time{}
 }
 
 // ticket tells what has happened to a lane while its claim was under way.
 type ticket struct {
-	asked, flushes uint64
-	ahead          bool        // what isn't due yet is claimed,
-	after          store.Place // behind there
+	storedSeq, flushSeq uint64
+	ahead               bool        // what isn't due yet is claimed,
+	after               store.Place // behind there
 }
 
-func (l *lane) ticket() ticket { return ticket{asked: l.asked, flushes: l.flushes} }
+func (l *lane) ticket() ticket { return ticket{storedSeq: l.storedSeq, flushSeq: l.flushSeq} }
 
 // fill takes what was claimed as due at that time, which is not now: what has
 // come up since is for the next claim. again is when to ask once more where there
 // was nothing of what is due.
 func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
-	l.e.heldSize.Add(int64(sizes(c.Deliveries)))
+	l.e.heldSize.Add(int64(totalWeight(c.Deliveries)))
 	l.mu.Lock()
-	if !l.active() || l.flushes != t.flushes {
-		hs := l.leave(c.Deliveries...)
+	if !l.active() || l.flushSeq != t.flushSeq {
+		hs := l.startRelease(c.Deliveries...)
 		l.mu.Unlock()
-		l.giveBack(hs)
+		l.release(hs)
 		l.e.claims.schedule(l, claimed) // for what it has left behind
 		return
 	}
 	for _, h := range c.Deliveries {
-		if l.anew[h.Delivery.ID] {
+		if l.requeued[h.Delivery.ID] {
 			h.Round = h.Attempts
 		}
 		l.queue.push(h)
 	}
 	more := !c.Next.IsZero() && !c.Next.After(claimed)
 	switch {
-	case l.asked == t.asked:
-		l.backlog, l.due = more, time.Time{}
+	case l.storedSeq == t.storedSeq:
+		l.backlog, l.nextDue = more, time.Time{}
 		if !more {
-			l.due = c.Next
+			l.nextDue = c.Next
 		}
 	case more:
 		l.backlog = true
-	case !c.Next.IsZero() && (l.due.IsZero() || c.Next.Before(l.due)):
-		l.due = c.Next
+	case !c.Next.IsZero() && (l.nextDue.IsZero() || c.Next.Before(l.nextDue)):
+		l.nextDue = c.Next
 	}
 	if t.ahead {
-		l.wentAhead(c.Deliveries, t.after)
+		l.claimedAhead(c.Deliveries, t.after)
 	}
-	next := l.breaker.sooner(c.Next)
+	next := l.breaker.aheadOr(c.Next)
 	hungry := l.backlog && l.queue.len() <= laneLow
 	l.mu.Unlock()
 	switch {
@@ -123,8 +123,8 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 // others share it. Where payloads are small, the rest is what counts.
 func weight(ev *store.Event) int { return ev.Size() + 512 }
 
-// sizes is the weight of them all.
-func sizes(hs []*store.Held) (size int) {
+// totalWeight is the weight of them all.
+func totalWeight(hs []*store.Held) (size int) {
 	for _, h := range hs {
 		size += weight(h.Event)
 	}

@@ -30,33 +30,33 @@ type lane struct {
 
 	mu        sync.Mutex
 	queue     fifo[*store.Held]
-	reserved  int                    // room promised to events that are being stored
-	leaving   int                    // how many times deliveries are on their way back to the store
-	running   int                    // attempts under way
-	unsettled map[*store.Held]*taken // attempts whose outcome isn't told yet
-	closed    bool                   // the subscription is deleted
+	reserved  int                               // room promised to events that are being stored
+	releasing int                               // how many times deliveries are on their way back to the store
+	running   int                               // attempts under way
+	unsettled map[*store.Held]*unsettledAttempt // attempts whose outcome isn't told yet
+	closed    bool                              // the subscription is deleted
 
 	// The store has deliveries that are due. Until they are here, new ones go
 	// behind them. asked grows whenever something is stored past the lane, so
 	// that a claim that was under way meanwhile does not count as the last.
-	backlog bool
-	asked   uint64
-	anew    map[store.ID]bool // queued anew since the last claim began
-	flushes uint64            // how often everything was given back
-	due     time.Time         // when the first of those that are not due yet will be, zero for none
+	backlog   bool
+	storedSeq uint64
+	requeued  map[store.ID]bool // queued anew since the last claim began
+	flushSeq  uint64            // how often everything was given back
+	nextDue   time.Time         // when the first of those that are not due yet will be, zero for none
 
-	notBefore time.Time // the receiver is down or asked for a pause, or the rate is used up
-	askedFor  time.Time // until when the receiver asked for it
-	retry     time.Time // when what is first in the line of an ordered lane is to be tried again
-	breaker   breaker
-	pace      pace
+	notBefore  time.Time // the receiver is down or asked for a pause, or the rate is used up
+	askedUntil time.Time // until when the receiver asked for it
+	headDue    time.Time // when what is first in the line of an ordered lane is to be tried again
+	breaker    breaker
+	pace       pace
 	// The store is being told whether the receiver is down.
-	remembering bool
+	persisting bool
 	// For the status.
 	lastSuccess, lastFailure time.Time
 	lastError                string
 
-	ready [standings]bool // in the dispatcher's queues; guarded by the dispatcher
+	queued [tiers]bool // in the dispatcher's queues; guarded by the dispatcher
 
 	alarm alarm // guarded by the claimer
 }
@@ -73,7 +73,7 @@ func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 // The caller holds mu.
 func (l *lane) room(now time.Time) int {
 	switch {
-	case l.rest().Sub(now) > longPause:
+	case l.pausedUntil().Sub(now) > longPause:
 		return 0
 	case l.breaker.down():
 		return downRoom
@@ -90,7 +90,7 @@ func (l *lane) reserve(size int) bool {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.backlog || l.alone(l.target.Load().sub) || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
+	if l.backlog || l.exclusive(l.target.Load().sub) || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
 		l.backlog = true
 		return false
 	}
@@ -121,12 +121,12 @@ func (l *lane) push(h *store.Held) {
 	l.reserved--
 	var unwanted []*store.Held
 	if !l.active() || l.backlog && l.ordered() || l.room(now) == 0 {
-		unwanted = l.leave(h)
+		unwanted = l.startRelease(h)
 	} else {
 		l.queue.push(h)
 	}
 	l.mu.Unlock()
-	l.giveBack(unwanted)
+	l.release(unwanted)
 	l.e.dispatch.kick(l)
 }
 
@@ -136,7 +136,7 @@ func (l *lane) take() *store.Held {
 	now := l.e.now()
 	h, until := l.next(now)
 	if !until.IsZero() {
-		l.paused(until)
+		l.startPause(until)
 	}
 	return h
 }
@@ -148,31 +148,31 @@ func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	if l.queue.len() == 0 || l.running >= l.limit() || !l.active() || l.e.draining.Load() {
 		return nil, time.Time{}
 	}
-	if until := l.rest(); until.After(now) {
+	if until := l.pausedUntil(); until.After(now) {
 		return nil, until
 	}
-	if wait := l.rateUsedUp(now); wait > 0 {
+	if wait := l.rateDelay(now); wait > 0 {
 		l.notBefore = now.Add(wait)
 		return nil, l.notBefore
 	}
 	h := l.queue.pop()
 	l.running++
 	if l.unsettled == nil {
-		l.unsettled = map[*store.Held]*taken{}
+		l.unsettled = map[*store.Held]*unsettledAttempt{}
 	}
-	l.unsettled[h] = l.taking(h, now)
+	l.unsettled[h] = l.newUnsettled(h, now)
 	if l.backlog && l.queue.len() == laneLow {
 		l.e.claims.schedule(l, now)
 	}
 	return h, time.Time{}
 }
 
-// done ends an attempt that take began, and that took so long.
-func (l *lane) done(size int, took time.Duration) {
+// attemptDone ends an attempt that take began, and that took so long.
+func (l *lane) attemptDone(size int, took time.Duration) {
 	l.e.heldSize.Add(-int64(size))
 	l.mu.Lock()
 	l.running--
-	l.pace.note(took, l.e.now())
+	l.pace.record(took, l.e.now())
 	empty := l.queue.len() == 0 && l.backlog
 	l.mu.Unlock()
 	if empty {
@@ -188,14 +188,14 @@ func (l *lane) limit() int {
 	return l.breaker.limit(l.target.Load().concurrency)
 }
 
-// wantsWorker tells the dispatcher whether one more attempt could start now, and
+// runnable tells the dispatcher whether one more attempt could start now, and
 // among whom the lane counts.
-func (l *lane) wantsWorker() (wants bool, as standing) {
+func (l *lane) runnable() (wants bool, as tier) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.rest().After(now) && !l.e.draining.Load()
-	return wants, l.standing(now)
+	wants = l.queue.len() > 0 && l.running < l.limit() && l.active() && !l.pausedUntil().After(now) && !l.e.draining.Load()
+	return wants, l.tier(now)
 }
 
 // flush gives back what the lane has, in order that it comes again later, in
@@ -203,24 +203,24 @@ func (l *lane) wantsWorker() (wants bool, as standing) {
 func (l *lane) flush() {
 	l.mu.Lock()
 	l.backlog = true
-	l.asked++
-	l.flushes++
-	hs := l.leave(l.queue.popAll()...)
+	l.storedSeq++
+	l.flushSeq++
+	hs := l.startRelease(l.queue.popAll()...)
 	l.mu.Unlock()
-	l.giveBack(hs)
+	l.release(hs)
 }
 
-// leave begins what giveBack ends. From here on an ordered lane claims nothing: it
+// startRelease begins what giveBack ends. From here on an ordered lane claims nothing: it
 // would get what comes behind them. The caller holds mu.
-func (l *lane) leave(hs ...*store.Held) []*store.Held {
+func (l *lane) startRelease(hs ...*store.Held) []*store.Held {
 	if len(hs) > 0 {
-		l.leaving++
+		l.releasing++
 	}
 	return hs
 }
 
-// giveBack returns deliveries that leave the lane to the store, unattempted.
-func (l *lane) giveBack(hs []*store.Held) {
+// release returns deliveries that leave the lane to the store, unattempted.
+func (l *lane) release(hs []*store.Held) {
 	if len(hs) == 0 {
 		return
 	}
@@ -228,14 +228,14 @@ func (l *lane) giveBack(hs []*store.Held) {
 	for i, h := range hs {
 		ids[i] = h.Delivery.ID
 	}
-	l.e.heldSize.Add(-int64(sizes(hs)))
+	l.e.heldSize.Add(-int64(totalWeight(hs)))
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
 		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
 	}
 	l.mu.Lock()
-	l.leaving--
+	l.releasing--
 	l.mu.Unlock()
-	l.stored(l.e.now())
+	l.noteStored(l.e.now())
 }
 
 // close ends the lane of a deleted subscription. From now on the claimer buries

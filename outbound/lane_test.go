@@ -53,9 +53,9 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 			t.Fatal("no room")
 		}
 	}
-	l.stored(l.at(0))
+	l.noteStored(l.at(0))
 	l.e.claims.due(l.e.now(), nil)
-	if n, _, again := l.look(false); n != 0 || !again.IsZero() {
+	if n, _, again := l.claimSize(false); n != 0 || !again.IsZero() {
 		t.Fatalf("it claims %d over its room, or looks again at %v", n, again)
 	}
 	for range laneRoom {
@@ -72,7 +72,7 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 func TestLaneAccountsForWhatItHolds(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
-	p := l.e.address(&store.Publication{Event: ev}, []*lane{l})
+	p := l.e.newPublishing(&store.Publication{Event: ev}, []*lane{l})
 	if held := l.e.heldSize.Load(); held < 11+300 {
 		t.Errorf("%d bytes are accounted for", held)
 	}
@@ -90,7 +90,7 @@ func TestLanesClaimLittleAtOnce(t *testing.T) {
 	second.target.Store(first.target.Load())
 	for _, l := range []*lane{first, second} {
 		l.keep(t, l.at(0), make([]bool, claimRows)...)
-		l.stored(l.at(0))
+		l.noteStored(l.at(0))
 	}
 	first.e.claims.due(first.e.now(), nil)
 	first.e.claims.claim(t.Context(), []*lane{first, second})
@@ -103,13 +103,13 @@ func TestLanesClaimLittleAtOnce(t *testing.T) {
 
 func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	l.due = l.at(-time.Second) // a retry
-	n, ticket, _ := l.look(false)
+	l.nextDue = l.at(-time.Second) // a retry
+	n, ticket, _ := l.claimSize(false)
 	if n == 0 {
 		t.Fatal("it claims nothing")
 	}
-	l.stored(l.at(time.Hour)) // another retry, while the claim is under way
-	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0), storeAgain)
+	l.noteStored(l.at(time.Hour)) // another retry, while the claim is under way
+	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0), storeRetryDelay)
 	if !l.alarm.set || l.alarm.at.After(l.at(time.Second)) {
 		t.Errorf("the rest of what is due waits for its next alarm, %v", l.alarm.at)
 	}
@@ -117,11 +117,11 @@ func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 
 func TestLaneClaimsAtOnceWhatCameUpDuringAClaim(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	l.stored(l.at(-time.Minute))
+	l.noteStored(l.at(-time.Minute))
 	l.e.claims.due(l.e.now(), nil)
-	_, ticket, _ := l.look(false)
+	_, ticket, _ := l.claimSize(false)
 	due := l.at(-time.Second)
-	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute), storeAgain)
+	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute), storeRetryDelay)
 	if !l.alarm.set || !l.alarm.at.Equal(due) {
 		t.Errorf("what is due since %v is claimed at %v", due, l.alarm.at)
 	}
@@ -132,13 +132,13 @@ func TestOrderedLaneClaimsNothingBeforeWhatWasPromised(t *testing.T) {
 	if !l.reserve(1) {
 		t.Fatal("no room")
 	}
-	l.stored(l.at(0)) // a later event, stored past the lane
-	if n, _, _ := l.look(false); n != 0 {
+	l.noteStored(l.at(0)) // a later event, stored past the lane
+	if n, _, _ := l.claimSize(false); n != 0 {
 		t.Errorf("it claims %d, which are later than what it has reserved room for", n)
 	}
 	l.e.claims.due(l.e.now(), nil)
 	l.push(&store.Held{Event: &store.Event{Payload: []byte("1")}})
-	if n, _, _ := l.look(false); n == 0 || !l.alarm.set || l.queue.len() != 0 {
+	if n, _, _ := l.claimSize(false); n == 0 || !l.alarm.set || l.queue.len() != 0 {
 		t.Errorf("afterwards it claims %d, alarm %v, with %d in the lane", n, l.alarm.set, l.queue.len())
 	}
 }
@@ -174,7 +174,7 @@ func (l *lane) keep(t *testing.T, due time.Time, hold ...bool) []*store.Held {
 	var kept []*store.Held
 	for _, hold := range hold {
 		ev := &store.Event{Type: "order.created", ContentType: "application/json", Payload: []byte("{}")}
-		l.e.name(ev)
+		l.e.assignID(ev)
 		d := store.NewDelivery{ID: l.e.ids.Next(), Subscription: l.key, Due: due, Hold: hold}
 		b.Publications = append(b.Publications, &store.Publication{Event: ev, Deliveries: []store.NewDelivery{d}})
 		kept = append(kept, &store.Held{Delivery: store.Delivery{ID: d.ID, Event: ev.Key, Subscription: l.key, Due: due}, Event: ev})
@@ -196,7 +196,7 @@ func TestOrderedLaneClaimsNothingBeforeWhatItGivesBack(t *testing.T) {
 		"flushed": func(l *lane, h *store.Held) { l.queue.push(h); l.flush() },
 		"pushed into a backlog": func(l *lane, h *store.Held) {
 			l.reserved++
-			l.stored(l.at(0))
+			l.noteStored(l.at(0))
 			l.push(h)
 		},
 	} {
@@ -223,8 +223,8 @@ func TestOrderedLaneClaimsNothingBeforeWhatItGivesBack(t *testing.T) {
 func TestOrderedLaneTakesNothingAheadOfTime(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	l.keep(t, l.at(time.Millisecond), false)
-	l.stored(l.at(time.Millisecond))
-	l.tryAt(l.at(0))
+	l.noteStored(l.at(time.Millisecond))
+	l.scheduleAhead(l.at(0))
 	l.e.claims.claim(t.Context(), []*lane{l})
 	if l.queue.len() != 0 {
 		t.Error("it has claimed what isn't due")
@@ -235,7 +235,7 @@ func TestOrderedLaneTakesNothingAheadOfTime(t *testing.T) {
 // no worker yet.
 func TestPushOfWhatTheLaneHas(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
-	l.retry = l.at(time.Hour)
+	l.headDue = l.at(time.Hour)
 	l.keep(t, l.at(0), false)
 	l.probe()
 	for range 2 {
@@ -250,9 +250,9 @@ func TestPushOfWhatTheLaneHas(t *testing.T) {
 func TestPushDuringAClaimAheadOfTime(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	h := l.keep(t, l.at(time.Hour), false)[0]
-	l.stored(l.at(time.Hour))
+	l.noteStored(l.at(time.Hour))
 	l.breaker.since = l.at(0)
-	l.breaker.ahead, l.breaker.passed = l.at(0), store.Place{Due: l.at(time.Hour), ID: h.Delivery.ID}
+	l.breaker.aheadAt, l.breaker.aheadCursor = l.at(0), store.Place{Due: l.at(time.Hour), ID: h.Delivery.ID}
 	pushed := false
 	l.e.store = watched{l.e.store, func(what string) {
 		if what == "filling" && !pushed {
@@ -273,7 +273,7 @@ func TestPushDuringAClaimAheadOfTime(t *testing.T) {
 func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	gone := &lane{e: l.e, key: 2, closed: true}
-	l.stored(l.at(0))
+	l.noteStored(l.at(0))
 	var told []*store.Held
 	l.e.store = watched{l.e.store, func(what string) {
 		if what != "bury" {
@@ -281,7 +281,7 @@ func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
 		}
 		l.e.clock.zero = l.at(time.Millisecond)
 		told = l.keep(t, l.at(0), false)
-		l.stored(l.at(0))
+		l.noteStored(l.at(0))
 	}}
 	l.e.claims.claim(t.Context(), []*lane{gone, l})
 	if !l.holds(told...) {
@@ -293,7 +293,7 @@ func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
 func TestLaneRemembersARetryThroughAFlush(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.keep(t, l.at(time.Hour), false)
-	l.stored(l.at(0)) // something else, which is gone by now
+	l.noteStored(l.at(0)) // something else, which is gone by now
 	l.e.claims.due(l.e.now(), nil)
 	l.e.store = watched{l.e.store, func(string) { l.flush() }}
 	l.e.claims.claim(t.Context(), []*lane{l})
@@ -312,7 +312,7 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 	for _, h := range hs {
 		l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
 	}
-	l.stored(l.at(0))
+	l.noteStored(l.at(0))
 	l.e.store = watched{l.e.store, func(what string) {
 		if what != "filling" {
 			return
@@ -336,10 +336,10 @@ func TestRedeliverOfWhatIsTaken(t *testing.T) {
 	h := l.keep(t, l.at(0), true)[0]
 	h.Attempts = 3
 	l.queue.push(h)
-	l.renew(h.Delivery.ID)
+	l.beginRequeue(h.Delivery.ID)
 	l.take()
-	l.renewed(h.Delivery.ID)
-	if !l.settled(h) {
+	l.endRequeue(h.Delivery.ID)
+	if !l.removeUnsettled(h) {
 		t.Error("no attempt follows that goes by the new schedule")
 	}
 }
@@ -354,11 +354,11 @@ func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
 	l.take()
 	l.queue.push(&second) // it was redelivered, and claimed again
 	l.take()
-	if l.settled(h) {
+	if l.removeUnsettled(h) {
 		t.Error("the first one is to be followed by another")
 	}
-	l.renew(h.Delivery.ID)
-	if !l.settled(&second) {
+	l.beginRequeue(h.Delivery.ID)
+	if !l.removeUnsettled(&second) {
 		t.Error("the redelivery is forgotten")
 	}
 }
@@ -373,9 +373,9 @@ func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
 	_, until := l.next(l.e.now()) // what take does first
 	free := *l.target.Load().sub
 	free.RateLimit = 0
-	l.retarget(l.e.config.Load(), &free)
+	l.setTarget(l.e.config.Load(), &free)
 	l.unpause()
-	l.paused(until) // and then
+	l.startPause(until) // and then
 	if l.notBefore.After(l.e.now()) {
 		t.Errorf("it keeps still for %v", l.notBefore.Sub(l.e.now()))
 	}
@@ -385,7 +385,7 @@ func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
 func TestShorterWishComesLast(t *testing.T) {
 	l := newLane(t, store.Subscription{RateLimit: 100})
 	for _, wish := range []time.Duration{time.Hour, time.Second} {
-		l.e.afterwards(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: wish})
+		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: wish})
 	}
 	l.unpause() // the rate was changed
 	if !l.notBefore.Equal(l.at(time.Hour)) {
@@ -403,8 +403,8 @@ func TestWishOfAnotherReceiver(t *testing.T) {
 		old := l.target.Load()
 		moved := *old.sub
 		change(&moved)
-		l.retarget(l.e.config.Load(), &moved)
-		l.e.afterwards(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
+		l.setTarget(l.e.config.Load(), &moved)
+		l.e.updateLane(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
 		if !l.notBefore.IsZero() || l.breaker.failures != 0 {
 			t.Errorf("it keeps still for %v, after %d failures", l.notBefore.Sub(l.e.now()), l.breaker.failures)
 		}
@@ -419,7 +419,7 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 		l.queue.push(h)
 	}
 	for range downAfter {
-		l.e.afterwards(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus})
+		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus})
 	}
 	if n, held := l.queue.len(), l.e.heldSize.Load(); n != 0 || held != 0 {
 		t.Errorf("it holds %d deliveries of %d bytes", n, held)
@@ -444,7 +444,7 @@ func TestDeactivatedForWhatIsNoMore(t *testing.T) {
 		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
 		failed := *l.target.Load().sub
 		change(l, &failed)
-		l.e.giveUp(t.Context(), &failed, ReasonFailing, func() bool { return l.failsTooLong(c.DisableAfter) })
+		l.e.disable(t.Context(), &failed, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		if active := l.target.Load().sub.Active; active != (name != "") {
 			t.Errorf("%s: it is active: %v", name, active)
 		}

@@ -16,24 +16,24 @@ import (
 type lanes struct {
 	changing sync.Mutex // held over a change of a subscription in store and memory
 
-	mu    sync.RWMutex
-	keys  map[store.ID]*lane
-	ids   map[string]*lane
-	wants map[want][]*lane
+	mu       sync.RWMutex
+	keys     map[store.ID]*lane
+	ids      map[string]*lane
+	patterns map[typePattern][]*lane
 }
 
-// want is an entry of the index: a tenant's event type, prefix ("order.") or
+// typePattern is an entry of the index: a tenant's event type, prefix ("order.") or
 // everything ("").
-type want struct {
+type typePattern struct {
 	tenant, pattern string
 	prefix          bool
 }
 
-func wantOf(tenant, pattern string) want {
+func typePatternOf(tenant, pattern string) typePattern {
 	if p, ok := strings.CutSuffix(pattern, MatchAll); ok {
-		return want{tenant, p, true}
+		return typePattern{tenant, p, true}
 	}
-	return want{tenant, pattern, false}
+	return typePattern{tenant, pattern, false}
 }
 
 func (ls *lanes) byKey(key store.ID) *lane {
@@ -63,17 +63,17 @@ func (ls *lanes) index(l *lane, old, now *store.Subscription) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.keys == nil {
-		ls.keys, ls.ids, ls.wants = map[store.ID]*lane{}, map[string]*lane{}, map[want][]*lane{}
+		ls.keys, ls.ids, ls.patterns = map[store.ID]*lane{}, map[string]*lane{}, map[typePattern][]*lane{}
 	}
 	if old != nil {
-		ls.forget(l, old)
+		ls.removePatterns(l, old)
 	}
 	ls.keys[now.Key], ls.ids[now.ID] = l, l
 	for _, p := range now.EventTypes {
-		w := wantOf(now.Tenant, p)
-		if !slices.Contains(ls.wants[w], l) {
+		w := typePatternOf(now.Tenant, p)
+		if !slices.Contains(ls.patterns[w], l) {
 			// A new slice, since match hands out the old one.
-			ls.wants[w] = append(slices.Clone(ls.wants[w]), l)
+			ls.patterns[w] = append(slices.Clone(ls.patterns[w]), l)
 		}
 	}
 }
@@ -84,17 +84,17 @@ func (ls *lanes) remove(l *lane) {
 	s := l.target.Load().sub
 	delete(ls.keys, s.Key)
 	delete(ls.ids, s.ID)
-	ls.forget(l, s)
+	ls.removePatterns(l, s)
 }
 
-func (ls *lanes) forget(l *lane, s *store.Subscription) {
+func (ls *lanes) removePatterns(l *lane, s *store.Subscription) {
 	for _, p := range s.EventTypes {
-		w := wantOf(s.Tenant, p)
-		rest := slices.DeleteFunc(slices.Clone(ls.wants[w]), func(o *lane) bool { return o == l })
+		w := typePatternOf(s.Tenant, p)
+		rest := slices.DeleteFunc(slices.Clone(ls.patterns[w]), func(o *lane) bool { return o == l })
 		if len(rest) == 0 {
-			delete(ls.wants, w)
+			delete(ls.patterns, w)
 		} else {
-			ls.wants[w] = rest
+			ls.patterns[w] = rest
 		}
 	}
 }
@@ -106,24 +106,24 @@ func (e *Engine) match(ev *store.Event) []*lane {
 	ls.mu.RLock()
 	found := make([][]*lane, 0, 4)
 	n := 0
-	add := func(w want) {
-		if l := ls.wants[w]; len(l) > 0 {
+	add := func(w typePattern) {
+		if l := ls.patterns[w]; len(l) > 0 {
 			found = append(found, l)
 			n += len(l)
 		}
 	}
 	addNamed := func(tenant string) {
-		add(want{tenant, ev.Type, false})
+		add(typePattern{tenant, ev.Type, false})
 		for i := len(ev.Type); i >= 0; i = strings.LastIndexByte(ev.Type[:i], '.') {
 			if i < len(ev.Type) {
-				add(want{tenant, ev.Type[:i+1], true})
+				add(typePattern{tenant, ev.Type[:i+1], true})
 			}
 		}
 	}
 	addNamed(ev.Tenant)
 	switch {
 	case !store.Operational(ev.Type):
-		add(want{ev.Tenant, "", true})
+		add(typePattern{ev.Tenant, "", true})
 	case ev.Tenant != "":
 		addNamed("")
 	}
@@ -157,17 +157,17 @@ func (e *Engine) filtered(ctx context.Context, lanes []*lane, ev *store.Event) (
 	defer view.Close()
 	wanted := make([]*lane, 0, len(lanes))
 	for _, l := range lanes {
-		if l.wants(view, ev) {
+		if l.filterAccepts(view, ev) {
 			wanted = append(wanted, l)
 		}
 	}
 	return wanted, nil
 }
 
-// wants asks the lane's filter. If there is no time to judge the event, the answer is
+// filterAccepts asks the lane's filter. If there is no time to judge the event, the answer is
 // yes, since the subscription may want it. If the event's values are of another kind
 // than the filter expects, it is no.
-func (l *lane) wants(view *payload.View, ev *store.Event) bool {
+func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
 	t := l.target.Load()
 	if t.filter == nil {
 		return true
@@ -178,10 +178,10 @@ func (l *lane) wants(view *payload.View, ev *store.Event) bool {
 	}
 	c := l.e.config.Load()
 	late := errors.Is(err, payload.ErrTooLong)
-	told, what := &c.unjudged, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
+	told, what := &c.unjudgedLog, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
 	if late {
 		c.Observer.Unjudged()
-		told, what = &c.late, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
+		told, what = &c.lateLog, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
 	}
 	told.Do(func() { // without the error, which may hold a piece of the payload
 		c.Logger.Warn(what, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)

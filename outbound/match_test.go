@@ -77,7 +77,7 @@ func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
 	}
 	var log strings.Builder
 	e := &Engine{}
-	e.config.Store(&config{Settings: Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, unjudged: rate.Sometimes{First: 1}})
+	e.config.Store(&config{Settings: Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, unjudgedLog: rate.Sometimes{First: 1}})
 	l := &lane{e: e}
 	l.target.Store(&target{sub: &store.Subscription{ID: "sub_a"}, filter: f})
 	wanted, err := e.filtered(t.Context(), []*lane{l}, &store.Event{ID: "e1", Payload: []byte(`{"at": "4111-1111"}`)})

@@ -32,12 +32,12 @@ const (
 )
 
 const (
-	maxTokenRequest = 8 << 10
-	maxTokenAnswer  = 64 << 10
-	maxToken        = 8 << 10          // servers commonly take no more for all headers
-	tokenLife       = 5 * time.Minute  // where the endpoint doesn't say
-	maxTokenLife    = 24 * time.Hour   // whatever it says
-	tokenMargin     = 30 * time.Second // for the delivery, and at most a tenth of its life
+	maxTokenRequest  = 8 << 10
+	maxTokenAnswer   = 64 << 10
+	maxToken         = 8 << 10          // servers commonly take no more for all headers
+	defaultTokenLife = 5 * time.Minute  // where the endpoint doesn't say
+	maxTokenLife     = 24 * time.Hour   // whatever it says
+	tokenMargin      = 30 * time.Second // for the delivery, and at most a tenth of its life
 )
 
 // oauth2Errors are those of RFC 6749, section 5.2. Nothing else of an answer is told:
@@ -138,8 +138,8 @@ type tokens struct {
 	endpoint
 	header http.Header
 	form   []byte
-	kept   atomic.Pointer[token]
-	asking chan struct{} // has room for one who does
+	cached atomic.Pointer[token]
+	sem    chan struct{} // has room for one who does
 }
 
 type token struct {
@@ -148,7 +148,7 @@ type token struct {
 	outcome           // of asking for it
 }
 
-func (t *token) isGood(at time.Time) bool { return t != nil && at.Before(t.until) }
+func (t *token) valid(at time.Time) bool { return t != nil && at.Before(t.until) }
 
 // setTokens goes on with what the old target has where it is got in the same way.
 func (t *target) setTokens(old *target) {
@@ -165,7 +165,7 @@ func (t *target) setTokens(old *target) {
 		t.err = cmp.Or(t.err, errors.New("the token_url of oauth2 can't be parsed"))
 		return
 	}
-	k := &tokens{endpoint: endpoint{url: to}, form: []byte(tokenForm(o)), asking: make(chan struct{}, 1)}
+	k := &tokens{endpoint: endpoint{url: to}, form: []byte(tokenForm(o)), sem: make(chan struct{}, 1)}
 	k.header = http.Header{
 		"User-Agent": userAgent, "Accept": {"application/json"}, "Accept-Encoding": {"identity"},
 		"Content-Type": {"application/x-www-form-urlencoded"},
@@ -181,19 +181,19 @@ func (t *target) setTokens(old *target) {
 // how the attempt has failed. What came of a request is for all who waited for it: if
 // each made its own, those of many attempts would all go to an endpoint that is slow.
 func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at time.Time) outcome {
-	t := k.kept.Load()
-	if !t.isGood(at) {
+	t := k.cached.Load()
+	if !t.valid(at) {
 		select {
-		case k.asking <- struct{}{}:
-			defer func() { <-k.asking }()
+		case k.sem <- struct{}{}:
+			defer func() { <-k.sem }()
 		case <-ctx.Done():
-			return noToken(failure(ctx.Err()))
+			return tokenFailure(failure(ctx.Err()))
 		}
-		if came := k.kept.Load(); came != nil && came != t {
+		if came := k.cached.Load(); came != nil && came != t {
 			t = came
 		} else {
-			t = k.ask(ctx, s, at)
-			k.kept.Store(t)
+			t = k.fetch(ctx, s, at)
+			k.cached.Store(t)
 		}
 	}
 	if t.ok() {
@@ -202,25 +202,25 @@ func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at tim
 	return t.outcome
 }
 
-// refused throws the token away by which the receiver did not let an attempt in.
-func (k *tokens) refused(h http.Header) {
-	if t := k.kept.Load(); t != nil && t.bearer == h.Get(authorization) {
-		k.kept.CompareAndSwap(t, nil)
+// invalidate throws the token away by which the receiver did not let an attempt in.
+func (k *tokens) invalidate(h http.Header) {
+	if t := k.cached.Load(); t != nil && t.bearer == h.Get(authorization) {
+		k.cached.CompareAndSwap(t, nil)
 	}
 }
 
-// ask has the exchange of RFC 6749, section 4.4.2. It is made here, over the sender's
+// fetch has the exchange of RFC 6749, section 4.4.2. It is made here, over the sender's
 // own transport, since golang.org/x/oauth2 would follow redirects, read 1 MiB, put
 // the answer into its errors, and have all wait for one without a deadline of theirs.
-func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) *token {
+func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
 	if err != nil {
-		return &token{outcome: noToken(failure(err))}
+		return &token{outcome: tokenFailure(failure(err))}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	if err != nil {
-		return &token{outcome: noToken(failure(err))}
+		return &token{outcome: tokenFailure(failure(err))}
 	}
 	var answer struct {
 		AccessToken string      `json:"access_token"`
@@ -232,7 +232,7 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) *token {
 	words := ""
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
-		words = "redirects are not followed: update its token_url" + pointedTo(resp)
+		words = "redirects are not followed: update its token_url" + redirectTarget(resp)
 	case code < 200 || code > 299 || slices.Contains(oauth2Errors, answer.Error):
 		words = strings.TrimSpace("the token endpoint answered " + strconv.Itoa(code) + " " + http.StatusText(code))
 		if slices.Contains(oauth2Errors, answer.Error) {
@@ -247,27 +247,27 @@ func (k *tokens) ask(ctx context.Context, s *sender, at time.Time) *token {
 	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
 		words = "the token endpoint's answer has a token_type that isn't Bearer"
 	default:
-		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(lifeOf(answer.ExpiresIn))}
+		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(tokenLifetime(answer.ExpiresIn))}
 	}
-	return &token{outcome: noToken(outcome{words: words, retryAfter: retryAfter(resp.Header, at)})}
+	return &token{outcome: tokenFailure(outcome{message: words, retryAfter: retryAfter(resp.Header, at)})}
 }
 
-// lifeOf is for how long a token is kept. By 0 some endpoints mean one that doesn't
+// tokenLifetime is for how long a token is kept. By 0 some endpoints mean one that doesn't
 // expire; and if each delivery had to wait for a token of its own, it would be for long.
-func lifeOf(expiresIn json.Number) time.Duration {
-	life := tokenLife
+func tokenLifetime(expiresIn json.Number) time.Duration {
+	life := defaultTokenLife
 	if seconds, err := expiresIn.Float64(); err == nil && seconds > 0 {
 		life = time.Duration(min(seconds, maxTokenLife.Seconds()) * float64(time.Second))
 	}
 	return life - min(life/10, tokenMargin)
 }
 
-// noToken makes the outcome of asking for a token that of the attempt, in which the
+// tokenFailure makes the outcome of asking for a token that of the attempt, in which the
 // receiver was not asked.
-func noToken(o outcome) outcome {
-	if !o.stopped {
+func tokenFailure(o outcome) outcome {
+	if !o.aborted {
 		o.class = ClassOAuth2
-		o.words = "no access token: " + strings.ReplaceAll(o.words, "the receiver", "the token endpoint")
+		o.message = "no access token: " + strings.ReplaceAll(o.message, "the receiver", "the token endpoint")
 	}
 	return o
 }

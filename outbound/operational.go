@@ -82,9 +82,9 @@ func orNull(tenant string) any {
 	return tenant
 }
 
-// announce makes the event that tells of it, for the lanes that want it; nil
+// newOperational makes the event that tells of it, for the lanes that want it; nil
 // where nobody does.
-func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing {
+func (e *Engine) newOperational(ctx context.Context, o *OperationalEvent) *publishing {
 	ev := &store.Event{Tenant: o.Tenant, Type: o.Type, ContentType: "application/json"}
 	lanes := e.match(ev)
 	if len(lanes) == 0 {
@@ -98,32 +98,32 @@ func (e *Engine) announce(ctx context.Context, o *OperationalEvent) *publishing 
 		return nil
 	}
 	ev.Payload = payload
-	e.name(ev)
+	e.assignID(ev)
 	if lanes, err = e.filtered(ctx, lanes, ev); err != nil || len(lanes) == 0 {
 		return nil
 	}
-	p := e.addressOwn(ctx, ev, lanes)
+	p := e.newOwnPublishing(ctx, ev, lanes)
 	return &p
 }
 
-// rename gives an event and its deliveries new ids.
-func (e *Engine) rename(p *publishing) {
-	e.name(p.Event)
+// reassignIDs gives an event and its deliveries new ids.
+func (e *Engine) reassignIDs(p *publishing) {
+	e.assignID(p.Event)
 	for i := range p.Deliveries {
 		p.Deliveries[i].ID = e.ids.Next()
 	}
 }
 
-// tell tells the observer, and publishes the event for those who want it.
-func (e *Engine) tell(ctx context.Context, o *OperationalEvent) {
+// notify tells the observer, and publishes the event for those who want it.
+func (e *Engine) notify(ctx context.Context, o *OperationalEvent) {
 	c := e.config.Load()
-	p := e.announce(ctx, o)
+	p := e.newOperational(ctx, o)
 	c.Observer.Operational(o)
 	if p == nil {
 		return
 	}
 	e.submit(context.WithoutCancel(ctx), p) // what it tells of is done
-	if _, err := e.finish(p); err != nil {
+	if _, err := e.finishPublish(p); err != nil {
 		c.Logger.Warn("an operational event could not be stored, and is not delivered", "event_type", o.Type, "error", err)
 	}
 }

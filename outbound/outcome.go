@@ -45,21 +45,21 @@ var Classes = []string{
 // outcome is what an attempt came to.
 type outcome struct {
 	class      string // "" for success
-	words      string // for whoever chose the URL
+	message    string // for whoever chose the URL
 	detail     string // for the operator's log alone, which has more to say
 	retryAfter time.Duration
 	final      bool // trying again can't help
-	ofEvent    bool // it is the event's fault, and says nothing of the receiver
+	eventFault bool // it is the event's fault, and says nothing of the receiver
 	gone       bool // 410: the subscription is to be deactivated
 	overloaded bool // the receiver asks to be slowed down
-	stopped    bool // broken off by us: no attempt
+	aborted    bool // broken off by us: no attempt
 
 	due time.Time // when the attempt was to be made, where it was ahead of that
 }
 
 func (o *outcome) early() bool { return !o.due.IsZero() }
 
-func (o *outcome) ok() bool { return o.class == "" && !o.stopped }
+func (o *outcome) ok() bool { return o.class == "" && !o.aborted }
 
 // judge reads the answer's status line and headers; sent is for a date in
 // Retry-After whose own clock isn't told.
@@ -68,15 +68,15 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	if code >= 200 && code < 300 {
 		return outcome{}
 	}
-	o := outcome{class: ClassStatus, words: strings.TrimSpace("the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code))}
+	o := outcome{class: ClassStatus, message: strings.TrimSpace("the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code))}
 	o.retryAfter = retryAfter(resp.Header, sent)
 	switch {
 	case code >= 300 && code < 400 && code != http.StatusNotModified:
 		o.class = ClassRedirect
-		o.words = "redirects are not followed: update the subscription's URL" + pointedTo(resp)
+		o.message = "redirects are not followed: update the subscription's URL" + redirectTarget(resp)
 	case code == http.StatusGone:
 		o.class, o.gone = ClassGone, true
-		o.words = ReasonGone
+		o.message = ReasonGone
 	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
 		o.overloaded = true
 	}
@@ -86,8 +86,8 @@ func judge(resp *http.Response, sent time.Time) outcome {
 // maxHost is how long a host can be, with a port.
 const maxHost = 253 + len(":65535")
 
-// pointedTo names the host alone: the rest of a Location may hold a secret.
-func pointedTo(resp *http.Response) string {
+// redirectTarget names the host alone: the rest of a Location may hold a secret.
+func redirectTarget(resp *http.Response) string {
 	to, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || to.Host == "" || len(to.Host) > maxHost || to.Scheme != "http" && to.Scheme != "https" {
 		return ""
@@ -132,71 +132,71 @@ func failure(err error) outcome {
 		op       *net.OpError
 		errno    syscall.Errno
 		timeout  net.Error
-		late     *lateError
+		late     *stepTimeoutError
 		network  = errors.As(err, &op)
 		dialling = network && op.Op == "dial"
 	)
 	switch {
 	case errors.As(err, &denied):
-		return outcome{class: ClassEgressDenied, words: denied.Error(), detail: denied.Detail(), final: true}
+		return outcome{class: ClassEgressDenied, message: denied.Error(), detail: denied.Detail(), final: true}
 	case errors.Is(err, context.Canceled):
-		return outcome{stopped: true}
+		return outcome{aborted: true}
 	case errors.As(err, &connect) && connect.Stage == egress.StageProxy:
-		o := outcome{class: ClassConnect, words: "the egress proxy made no connection", detail: connect.Err.Error()}
+		o := outcome{class: ClassConnect, message: "the egress proxy made no connection", detail: connect.Err.Error()}
 		if connect.Timeout() {
-			o.class, o.words = ClassTimeout, o.words+" in time"
+			o.class, o.message = ClassTimeout, o.message+" in time"
 		}
 		return o
 	case errors.As(err, &dns):
 		if dns.IsNotFound {
-			return outcome{class: ClassDNS, words: "the host name was not found"}
+			return outcome{class: ClassDNS, message: "the host name was not found"}
 		}
-		return outcome{class: ClassDNS, words: "the host name could not be resolved"}
+		return outcome{class: ClassDNS, message: "the host name could not be resolved"}
 	case errors.As(err, &name):
-		return outcome{class: ClassTLS, words: "the certificate is for another host name"}
+		return outcome{class: ClassTLS, message: "the certificate is for another host name"}
 	case errors.As(err, &cert):
-		return outcome{class: ClassTLS, words: "the certificate is not trusted: " + certificateProblem(cert.Err)}
+		return outcome{class: ClassTLS, message: "the certificate is not trusted: " + certificateProblem(cert.Err)}
 	case errors.As(err, &record):
-		return outcome{class: ClassTLS, words: "the receiver does not speak TLS on this port"}
+		return outcome{class: ClassTLS, message: "the receiver does not speak TLS on this port"}
 	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
-		return outcome{class: ClassTLS, words: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + certificateDemand(op.Err)}
+		return outcome{class: ClassTLS, message: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + clientCertHint(op.Err)}
 	case errors.As(err, &late):
-		return late.step.missed()
+		return late.step.timeout()
 	case errors.As(err, &timeout) && timeout.Timeout():
-		return stepAnswer.missed()
+		return stepResponse.timeout()
 	case dialling:
 		words := "no connection"
 		if errors.As(err, &errno) {
 			words += ": " + errno.Error()
 		}
-		return outcome{class: ClassConnect, words: words}
+		return outcome{class: ClassConnect, message: words}
 	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		says(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
-		return outcome{class: ClassReset, words: "the connection broke before an answer"}
+		mentions(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
+		return outcome{class: ClassReset, message: "the connection broke before an answer"}
 	case unprocessed(err):
-		return outcome{class: ClassReset, words: "the receiver closed the connection before it took the request"}
-	case says(err, "received from peer", "GOAWAY"): // by HTTP/2
-		return outcome{class: ClassReset, words: "the receiver broke the request off before an answer"}
-	case says(err, "tls:"):
-		return outcome{class: ClassTLS, words: "the TLS handshake failed"}
-	case says(err, "headers exceeded", "header list larger"):
-		return outcome{class: ClassProtocol, words: "the headers of the answer are over 64 KiB"}
-	case says(err, "malformed HTTP", "transport connection broken", "http2:", "stream error:", "connection error:"):
-		return outcome{class: ClassProtocol, words: "the answer is not valid HTTP, or its headers are too large"}
+		return outcome{class: ClassReset, message: "the receiver closed the connection before it took the request"}
+	case mentions(err, "received from peer", "GOAWAY"): // by HTTP/2
+		return outcome{class: ClassReset, message: "the receiver broke the request off before an answer"}
+	case mentions(err, "tls:"):
+		return outcome{class: ClassTLS, message: "the TLS handshake failed"}
+	case mentions(err, "headers exceeded", "header list larger"):
+		return outcome{class: ClassProtocol, message: "the headers of the answer are over 64 KiB"}
+	case mentions(err, "malformed HTTP", "transport connection broken", "http2:", "stream error:", "connection error:"):
+		return outcome{class: ClassProtocol, message: "the answer is not valid HTTP, or its headers are too large"}
 	}
-	return outcome{class: ClassConfig, words: "the delivery can't be made: " + err.Error()}
+	return outcome{class: ClassConfig, message: "the delivery can't be made: " + err.Error()}
 }
 
-// says tells errors of net/http apart that are but words.
-func says(err error, words ...string) bool {
+// mentions tells errors of net/http apart that are but words.
+func mentions(err error, words ...string) bool {
 	text := err.Error()
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-// certificateDemand says what to do about the alerts by which a receiver demands a
+// clientCertHint says what to do about the alerts by which a receiver demands a
 // client certificate, or refuses the one that it got.
-func certificateDemand(alert error) string {
-	if !says(alert, "certificate", "handshake failure", "access denied") {
+func clientCertHint(alert error) string {
+	if !mentions(alert, "certificate", "handshake failure", "access denied") {
 		return ""
 	}
 	return ": if it demands a client certificate, set one in the server's configuration: egress { tls_client_auth … }"

@@ -50,10 +50,10 @@ func TestJudge(t *testing.T) {
 				c.header = http.Header{}
 			}
 			got := judge(&http.Response{StatusCode: c.status, Header: c.header}, time.Now())
-			if got.class != "" && got.words == "" || got.words != strings.TrimSpace(got.words) {
-				t.Errorf("words for people: %q", got.words)
+			if got.class != "" && got.message == "" || got.message != strings.TrimSpace(got.message) {
+				t.Errorf("words for people: %q", got.message)
 			}
-			got.words = ""
+			got.message = ""
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
@@ -115,8 +115,8 @@ func TestWhereARedirectPointed(t *testing.T) {
 		"https://" + strings.Repeat("a", 60<<10) + "/hooks": "", // which each attempt would keep
 	} {
 		o := judge(&http.Response{StatusCode: 308, Header: http.Header{"Location": {location}}}, time.Now())
-		if !strings.HasSuffix(o.words, "update the subscription's URL"+want) {
-			t.Errorf("%.60s: got %.120s", location, o.words)
+		if !strings.HasSuffix(o.message, "update the subscription's URL"+want) {
+			t.Errorf("%.60s: got %.120s", location, o.message)
 		}
 	}
 }
@@ -160,15 +160,15 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := failure(&url.Error{Op: "Post", URL: "http://x", Err: c.err})
-			if o.class != c.want || o.words == "" || o.ok() {
+			if o.class != c.want || o.message == "" || o.ok() {
 				t.Errorf("got %+v, want class %s", o, c.want)
 			}
-			if strings.Contains(o.words, "10.20.30.40") {
-				t.Errorf("the words tell the address: %s", o.words)
+			if strings.Contains(o.message, "10.20.30.40") {
+				t.Errorf("the words tell the address: %s", o.message)
 			}
 		})
 	}
-	if o := failure(context.Canceled); !o.stopped || o.ok() {
+	if o := failure(context.Canceled); !o.aborted || o.ok() {
 		t.Errorf("broken off: %+v", o)
 	}
 }
@@ -195,7 +195,7 @@ func TestCertificateForAnotherUse(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(r.Certificate())
 	_, err = tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
-	want := outcome{class: ClassTLS, words: "the certificate is not trusted: it is not for servers: have one issued with the extended key usage serverAuth"}
+	want := outcome{class: ClassTLS, message: "the certificate is not trusted: it is not for servers: have one issued with the extended key usage serverAuth"}
 	if got := failure(err); got != want {
 		t.Errorf("%v is %+v", err, got)
 	}
@@ -206,7 +206,7 @@ func TestCertificateForAnotherUse(t *testing.T) {
 func TestAProxyThatTakesItsTime(t *testing.T) {
 	for _, cause := range []error{timeoutError{}, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true, Name: "proxy"}}} {
 		o := failure(&url.Error{Op: "Post", URL: "http://x", Err: &egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: cause}})
-		if o.class != ClassTimeout || o.words != "the egress proxy made no connection in time" || o.detail != cause.Error() {
+		if o.class != ClassTimeout || o.message != "the egress proxy made no connection in time" || o.detail != cause.Error() {
 			t.Errorf("%v is %+v", cause, o)
 		}
 	}
@@ -220,7 +220,7 @@ func TestTLSAlertOfAnotherKind(t *testing.T) {
 	r.StartTLS()
 	defer r.Close()
 	_, err := tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS12})
-	want := outcome{class: ClassTLS, words: "the receiver refused the TLS connection (protocol version not supported)"}
+	want := outcome{class: ClassTLS, message: "the receiver refused the TLS connection (protocol version not supported)"}
 	if got := failure(err); got != want {
 		t.Errorf("%v is %+v", err, got)
 	}
@@ -240,7 +240,7 @@ func TestRefusedTLS(t *testing.T) {
 			_, err = conn.Read(make([]byte, 1))
 			conn.Close()
 		}
-		if o := failure(err); o.class != ClassTLS || !strings.Contains(o.words, says) || !strings.Contains(o.words, "egress { tls_client_auth … }") {
+		if o := failure(err); o.class != ClassTLS || !strings.Contains(o.message, says) || !strings.Contains(o.message, "egress { tls_client_auth … }") {
 			t.Errorf("%v is %+v, want class tls with %s", err, o, says)
 		}
 	}

@@ -4,38 +4,38 @@ import "time"
 
 // pace is for how long a receiver's attempts hold their slots.
 type pace struct {
-	takes time.Duration // the slowest of the last attempts, forgotten slowly: those that hang are known so late
-	ended time.Time     // when the last one ended
+	slowest time.Duration // the slowest of the last attempts, forgotten slowly: those that hang are known so late
+	lastEnd time.Time     // when the last one ended
 }
 
-// promptly is how long an attempt may take that is no trouble for others.
-const promptly = time.Second
+// promptLimit is how long an attempt may take that is no trouble for others.
+const promptLimit = time.Second
 
-func (p *pace) note(took time.Duration, now time.Time) {
-	p.takes, p.ended = max(took, p.takes-p.takes/16), now
+func (p *pace) record(took time.Duration, now time.Time) {
+	p.slowest, p.lastEnd = max(took, p.slowest-p.slowest/16), now
 }
 
 // prompt tells whether one more attempt is likely to end soon. While some are under
 // way it is if others have just ended: these may hang.
 func (p *pace) prompt(underWay int, now time.Time) bool {
-	if underWay > 0 && now.Sub(p.ended) > promptly {
+	if underWay > 0 && now.Sub(p.lastEnd) > promptLimit {
 		return false
 	}
-	return p.takes <= promptly
+	return p.slowest <= promptLimit
 }
 
-// standing is who takes turns with whom.
-type standing int
+// tier is who takes turns with whom.
+type tier int
 
 const (
-	prompt standing = iota
+	prompt tier = iota
 	slow
 	down
-	standings
+	tiers
 )
 
-// standing tells among whom the lane counts. The caller holds mu.
-func (l *lane) standing(now time.Time) standing {
+// tier tells among whom the lane counts. The caller holds mu.
+func (l *lane) tier(now time.Time) tier {
 	switch {
 	case l.breaker.down():
 		return down

@@ -11,25 +11,25 @@ func TestStanding(t *testing.T) {
 	for _, step := range []struct {
 		name string
 		do   func()
-		want standing
+		want tier
 	}{
 		{"nothing is known", func() {}, prompt},
 		{"its first attempt is under way", func() { l.running = 2 }, slow},
-		{"it has answered", func() { l.done(0, promptly) }, prompt},
-		{"its second attempt hangs", func() { l.pace.ended = l.at(-2 * promptly) }, slow},
-		{"it has answered late", func() { l.done(0, 2*promptly) }, slow},
-		{"it answers promptly again", func() { l.running++; l.done(0, 0) }, slow},
+		{"it has answered", func() { l.attemptDone(0, promptLimit) }, prompt},
+		{"its second attempt hangs", func() { l.pace.lastEnd = l.at(-2 * promptLimit) }, slow},
+		{"it has answered late", func() { l.attemptDone(0, 2*promptLimit) }, slow},
+		{"it answers promptly again", func() { l.running++; l.attemptDone(0, 0) }, slow},
 		{"again and again", func() {
 			for range 16 {
 				l.running++
-				l.done(0, 0)
+				l.attemptDone(0, 0)
 			}
 		}, prompt},
-		{"it has had nothing for long", func() { l.pace.ended = l.at(-2 * promptly) }, prompt},
+		{"it has had nothing for long", func() { l.pace.lastEnd = l.at(-2 * promptLimit) }, prompt},
 		{"it is down", func() { l.breaker.failures = downAfter }, down},
 	} {
 		step.do()
-		if got := l.standing(l.e.now()); got != step.want {
+		if got := l.tier(l.e.now()); got != step.want {
 			t.Errorf("%s: got %d, want %d", step.name, got, step.want)
 		}
 	}

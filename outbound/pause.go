@@ -5,19 +5,19 @@ import "time"
 // A lane keeps still while its receiver is down or has asked for it, while its rate
 // is used up, and, in order, while what is first in its line waits for a retry.
 
-// rest is until when the lane must keep still, but for its rate. An ordered one
+// pausedUntil is until when the lane must keep still, but for its rate. An ordered one
 // waits for what is first in its line. The caller holds mu.
-func (l *lane) rest() time.Time {
-	if l.ordered() && !l.retry.IsZero() {
-		if t := l.breaker.sooner(l.retry); t.After(l.notBefore) {
+func (l *lane) pausedUntil() time.Time {
+	if l.ordered() && !l.headDue.IsZero() {
+		if t := l.breaker.aheadOr(l.headDue); t.After(l.notBefore) {
 			return t
 		}
 	}
 	return l.notBefore
 }
 
-// rateUsedUp is how long the lane must keep still for its rate. The caller holds mu.
-func (l *lane) rateUsedUp(now time.Time) time.Duration {
+// rateDelay is how long the lane must keep still for its rate. The caller holds mu.
+func (l *lane) rateDelay(now time.Time) time.Duration {
 	if limiter := l.target.Load().limiter; limiter != nil {
 		r := limiter.ReserveN(now, 1)
 		if d := r.DelayFrom(now); d > 0 {
@@ -35,11 +35,11 @@ func (l *lane) pauseUntil(t time.Time) {
 		l.notBefore = t
 	}
 	l.mu.Unlock()
-	l.paused(t)
+	l.startPause(t)
 }
 
-// paused gives back what is of no use in a pause until then.
-func (l *lane) paused(t time.Time) {
+// startPause gives back what is of no use in a pause until then.
+func (l *lane) startPause(t time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	useless := l.room(now) == 0
@@ -50,12 +50,12 @@ func (l *lane) paused(t time.Time) {
 	}
 }
 
-// holdBack keeps an ordered lane still after a failure, unless it is ordered no
+// hold keeps an ordered lane still after a failure, unless it is ordered no
 // more or has another receiver: unpause and resume come after such a change.
-func (l *lane) holdBack(failed *target, retry time.Time) {
+func (l *lane) hold(failed *target, retry time.Time) {
 	l.mu.Lock()
 	if s := l.target.Load().sub; s.Ordered && sameReceiver(s, failed.sub) {
-		l.retry = retry
+		l.headDue = retry
 	}
 	l.mu.Unlock()
 	l.flush()
@@ -67,18 +67,18 @@ func (l *lane) holdBack(failed *target, retry time.Time) {
 func (l *lane) resume() {
 	now := l.e.now()
 	l.mu.Lock()
-	l.breaker, l.notBefore, l.askedFor, l.retry = breaker{ahead: now}, time.Time{}, time.Time{}, time.Time{}
+	l.breaker, l.notBefore, l.askedUntil, l.headDue = breaker{aheadAt: now}, time.Time{}, time.Time{}, time.Time{}
 	l.mu.Unlock()
-	l.stored(now)
+	l.noteStored(now)
 }
 
 // unpause ends a pause that the rate or the order has made, and leaves alone what
 // the receiver has asked for.
 func (l *lane) unpause() {
 	l.mu.Lock()
-	l.notBefore, l.retry = l.askedFor, time.Time{}
+	l.notBefore, l.headDue = l.askedUntil, time.Time{}
 	l.mu.Unlock()
-	l.stored(l.e.now())
+	l.noteStored(l.e.now())
 }
 
 // probe has the receiver tried at once, since somebody asks for it: ahead of time
@@ -87,11 +87,11 @@ func (l *lane) unpause() {
 func (l *lane) probe() {
 	now := l.e.now()
 	l.mu.Lock()
-	l.breaker.beginAhead(now)
-	l.notBefore = l.askedFor
+	l.breaker.restartAhead(now)
+	l.notBefore = l.askedUntil
 	if l.breaker.down() {
 		l.notBefore = time.Time{}
 	}
 	l.mu.Unlock()
-	l.stored(now)
+	l.noteStored(now)
 }

@@ -14,10 +14,10 @@ type step int32
 
 const (
 	stepNone step = iota
-	stepName      // looking the host name up, where it is one
+	stepDNS       // looking the host name up, where it is one
 	stepConnect
 	stepTLS
-	stepAnswer // waiting for it
+	stepResponse // waiting for it
 )
 
 // progress follows a request: net/http doesn't tell what it was at when its time
@@ -26,14 +26,14 @@ type progress struct{ step atomic.Int32 }
 
 func (p *progress) follow(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) { p.reach(stepName) },
+		DNSStart: func(httptrace.DNSStartInfo) { p.reach(stepDNS) },
 		DNSDone: func(found httptrace.DNSDoneInfo) {
 			if found.Err == nil {
 				p.reach(stepConnect)
 			}
 		},
 		TLSHandshakeStart: func() { p.reach(stepTLS) },
-		GotConn:           func(httptrace.GotConnInfo) { p.reach(stepAnswer) },
+		GotConn:           func(httptrace.GotConnInfo) { p.reach(stepResponse) },
 	})
 }
 
@@ -48,34 +48,36 @@ func (p *progress) reach(s step) {
 	}
 }
 
-// late makes a lateError of an error that says that the time was up.
-func (p *progress) late(err error) error {
+// wrapTimeout makes a lateError of an error that says that the time was up.
+func (p *progress) wrapTimeout(err error) error {
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		return err
 	}
-	return &lateError{step(p.step.Load()), err}
+	return &stepTimeoutError{step(p.step.Load()), err}
 }
 
-// lateError says at what step the time for a request was up.
-type lateError struct {
+// stepTimeoutError says at what step the time for a request was up.
+type stepTimeoutError struct {
 	step  step
 	cause error
 }
 
-func (e *lateError) Error() string { return fmt.Sprintf("%s: %v", e.step.missed().words, e.cause) }
+func (e *stepTimeoutError) Error() string {
+	return fmt.Sprintf("%s: %v", e.step.timeout().message, e.cause)
+}
 
-func (e *lateError) Unwrap() error { return e.cause }
+func (e *stepTimeoutError) Unwrap() error { return e.cause }
 
-// missed is the outcome of a request whose time was up there.
-func (s step) missed() outcome {
+// timeout is the outcome of a request whose time was up there.
+func (s step) timeout() outcome {
 	switch s {
-	case stepName:
-		return outcome{class: ClassDNS, words: "the host name was not resolved in time"}
+	case stepDNS:
+		return outcome{class: ClassDNS, message: "the host name was not resolved in time"}
 	case stepNone, stepConnect:
-		return outcome{class: ClassTimeout, words: "no connection in time"}
+		return outcome{class: ClassTimeout, message: "no connection in time"}
 	case stepTLS:
-		return outcome{class: ClassTimeout, words: "the TLS handshake was not completed in time"}
+		return outcome{class: ClassTimeout, message: "the TLS handshake was not completed in time"}
 	}
-	return outcome{class: ClassTimeout, words: "no answer in time"}
+	return outcome{class: ClassTimeout, message: "no answer in time"}
 }

@@ -60,7 +60,7 @@ func TestWhatTheTimeRanOutFor(t *testing.T) {
 				resp.Body.Close()
 				t.Fatal("it answered")
 			}
-			if o := failure(err); o.class != cmp.Or(c.class, ClassTimeout) || o.words != want {
+			if o := failure(err); o.class != cmp.Or(c.class, ClassTimeout) || o.message != want {
 				t.Errorf("%v is %+v", err, o)
 			}
 		})

@@ -21,8 +21,8 @@ type Published struct {
 // *TooLarge, a *Reused, a *Limited, ErrFull or ErrUnavailable; nothing is stored
 // then, unless a shared store's answer was lost, which is ErrUnavailable.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
-	p := e.begin(ctx, n)
-	return e.finish(&p)
+	p := e.beginPublish(ctx, n)
+	return e.finishPublish(&p)
 }
 
 // Answer is what Publish returns.
@@ -37,11 +37,11 @@ type Answer struct {
 func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
 	begun := make([]publishing, len(ns))
 	for i, n := range ns {
-		begun[i] = e.begin(ctx, n)
+		begun[i] = e.beginPublish(ctx, n)
 	}
 	answers := make([]Answer, len(ns))
 	for i := range begun {
-		answers[i].Published, answers[i].Err = e.finish(&begun[i])
+		answers[i].Published, answers[i].Err = e.finishPublish(&begun[i])
 	}
 	return answers
 }
@@ -49,20 +49,20 @@ func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
 // publishing is an event on its way to the disk.
 type publishing struct {
 	*store.Publication
-	lanes  []*lane
-	span   publishSpan
-	begun  *sync.WaitGroup // it counts there, unless it is the engine's own
-	result chan error      // of the commit
-	err    error           // refused before it came so far
+	lanes   []*lane
+	span    publishSpan
+	tracker *sync.WaitGroup // it counts there, unless it is the engine's own
+	result  chan error      // of the commit
+	err     error           // refused before it came so far
 }
 
-// begin has an event stored, and finish waits for it.
-func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
+// beginPublish has an event stored, and finish waits for it.
+func (e *Engine) beginPublish(ctx context.Context, n *NewEvent) publishing {
 	ctx, span := e.startPublish(ctx, n)
 	c := e.config.Load()
 	err := n.check(c)
 	if err == nil {
-		err = e.admit(ctx, n)
+		err = e.checkSchema(ctx, n)
 	}
 	if err == nil {
 		err = c.rates.check(n.Tenant, e.now)
@@ -81,20 +81,20 @@ func (e *Engine) begin(ctx context.Context, n *NewEvent) publishing {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	begun := e.begun.begin()
+	begun := e.publishings.add()
 	lanes, err := e.filtered(ctx, e.match(ev), ev)
 	if err != nil {
-		return publishing{span: span, begun: begun, err: err}
+		return publishing{span: span, tracker: begun, err: err}
 	}
-	p := e.address(&store.Publication{Event: ev, Chosen: n.ID != ""}, lanes)
-	p.span, p.begun = span, begun
+	p := e.newPublishing(&store.Publication{Event: ev, Chosen: n.ID != ""}, lanes)
+	p.span, p.tracker = span, begun
 	e.submit(ctx, &p)
 	return p
 }
 
-// admit holds an event to the schema of its type. One that is stored passes, for the
+// checkSchema holds an event to the schema of its type. One that is stored passes, for the
 // store to say so: its publisher, who sends it again, can't know of a newer schema.
-func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
+func (e *Engine) checkSchema(ctx context.Context, n *NewEvent) error {
 	refused := e.catalogue.check(ctx, n)
 	if refused == nil || n.ID == "" {
 		return refused
@@ -111,9 +111,9 @@ func (e *Engine) admit(ctx context.Context, n *NewEvent) error {
 	return refused
 }
 
-// address makes a delivery of an event for each of the lanes, and reserves their
+// newPublishing makes a delivery of an event for each of the lanes, and reserves their
 // room.
-func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
+func (e *Engine) newPublishing(p *store.Publication, lanes []*lane) publishing {
 	due, size := e.now(), weight(p.Event)
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
 	for i, l := range lanes {
@@ -122,41 +122,41 @@ func (e *Engine) address(p *store.Publication, lanes []*lane) publishing {
 	return publishing{Publication: p, lanes: lanes}
 }
 
-// name gives an event an id of the engine's.
-func (e *Engine) name(ev *store.Event) {
+// assignID gives an event an id of the engine's.
+func (e *Engine) assignID(ev *store.Event) {
 	ev.Key = e.ids.Next()
 	ev.ID = ev.Key.With(store.EventPrefix)
 }
 
-// addressOwn is address for an event that the engine itself publishes, with the
+// newOwnPublishing is address for an event that the engine itself publishes, with the
 // span of that.
-func (e *Engine) addressOwn(ctx context.Context, ev *store.Event, lanes []*lane) publishing {
+func (e *Engine) newOwnPublishing(ctx context.Context, ev *store.Event, lanes []*lane) publishing {
 	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: ev.Payload})
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	p := e.address(&store.Publication{Event: ev}, lanes)
+	p := e.newPublishing(&store.Publication{Event: ev}, lanes)
 	p.span = span
 	return p
 }
 
 // submit has an event stored.
 func (e *Engine) submit(ctx context.Context, p *publishing) {
-	p.result, p.err = e.commits.submit(ctx, p.Publication)
+	p.result, p.err = e.committer.submit(ctx, p.Publication)
 }
 
-// finish returns when the event is stored, and its deliveries are with the
+// finishPublish returns when the event is stored, and its deliveries are with the
 // lanes.
-func (e *Engine) finish(p *publishing) (Published, error) {
+func (e *Engine) finishPublish(p *publishing) (Published, error) {
 	if p.err == nil {
-		p.err = e.commits.wait(p.Publication, p.result)
+		p.err = e.committer.wait(p.Publication, p.result)
 	}
-	if p.begun != nil {
-		p.begun.Done()
+	if p.tracker != nil {
+		p.tracker.Done()
 	}
-	return e.conclude(p)
+	return e.completePublish(p)
 }
 
-// conclude tells everybody what became of an event.
-func (e *Engine) conclude(p *publishing) (Published, error) {
+// completePublish tells everybody what became of an event.
+func (e *Engine) completePublish(p *publishing) (Published, error) {
 	p.handOver(p.err == nil && p.Result.Outcome == store.Stored)
 	var res Published
 	switch {
@@ -177,7 +177,7 @@ func (p *publishing) handOver(stored bool) {
 		d := &p.Deliveries[i]
 		switch {
 		case !d.Hold:
-			l.stored(d.Due) // also after an error: asking the store once more does no harm
+			l.noteStored(d.Due) // also after an error: asking the store once more does no harm
 		case !stored:
 			l.unreserve(weight(p.Event))
 		default:

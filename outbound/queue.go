@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	storingEvents = 8192     // events that may be on their way to the disk, and
-	storingBytes  = 32 << 20 // their bytes, the last one excepted
+	maxStoringEvents = 8192     // events that may be on their way to the disk, and
+	maxStoringBytes  = 32 << 20 // their bytes, the last one excepted
 	// tenantShare is the part of both that one tenant has at most, one in so
 	// many, so that the others find room.
 	tenantShare = 2
@@ -24,66 +24,66 @@ type queue struct {
 	mu       sync.Mutex
 	closed   bool
 	outcomes fifo[unit]
-	lines    map[string]*line // by tenant, those with events on their way
-	turns    fifo[*line]      // those with events that wait
-	waiting  int              // events in all lines
-	all      amount
+	tenants  map[string]*tenantQueue // by tenant, those with events on their way
+	ready    fifo[*tenantQueue]      // those with events that wait
+	waiting  int                     // events in all lines
+	total    load
 }
 
-// line is one tenant's.
-type line struct {
+// tenantQueue is one tenant's.
+type tenantQueue struct {
 	waiting fifo[unit]
-	all     amount
+	total   load
 }
 
-// amount is of events on their way to the disk, from when they line up until
+// load is of events on their way to the disk, from when they line up until
 // whoever published them is told.
-type amount struct{ events, bytes int }
+type load struct{ events, bytes int }
 
-// room tells whether one part in so many of what may be on its way is not used
+// hasRoom tells whether one part in so many of what may be on its way is not used
 // up. The payload that uses it up may go beyond it, so that one as large as the
 // part isn't refused for as long as there are small ones.
-func (a amount) room(part int) bool {
-	return a.events < storingEvents/part && a.bytes < storingBytes/part
+func (a load) hasRoom(part int) bool {
+	return a.events < maxStoringEvents/part && a.bytes < maxStoringBytes/part
 }
 
-func (a *amount) add(events, bytes int) {
+func (a *load) add(events, bytes int) {
 	a.events += events
 	a.bytes += bytes
 }
 
 func newQueue() *queue {
-	return &queue{wake: newBell(), lines: map[string]*line{}}
+	return &queue{wake: newBell(), tenants: map[string]*tenantQueue{}}
 }
 
-// publish lines up an event, or refuses it where there is no room.
-func (q *queue) publish(u unit) error {
+// addPublication lines up an event, or refuses it where there is no room.
+func (q *queue) addPublication(u unit) error {
 	tenant, size := u.publication.Event.Tenant, u.publication.Event.Size()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l := q.lines[tenant]
+	l := q.tenants[tenant]
 	switch {
 	case q.closed:
 		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
-	case !q.all.room(1), l != nil && !l.all.room(tenantShare):
+	case !q.total.hasRoom(1), l != nil && !l.total.hasRoom(tenantShare):
 		return fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)
 	case l == nil:
-		l = new(line)
-		q.lines[tenant] = l
+		l = new(tenantQueue)
+		q.tenants[tenant] = l
 	}
-	q.all.add(1, size)
-	l.all.add(1, size)
+	q.total.add(1, size)
+	l.total.add(1, size)
 	q.waiting++
 	l.waiting.push(u)
 	if l.waiting.len() == 1 {
-		q.turns.push(l)
+		q.ready.push(l)
 	}
 	q.wake.ring()
 	return nil
 }
 
-// settle lines up an outcome.
-func (q *queue) settle(u unit) {
+// addSettlement lines up an outcome.
+func (q *queue) addSettlement(u unit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.outcomes.push(u)
@@ -113,7 +113,7 @@ func (q *queue) wait() bool {
 }
 
 // take fills a batch. Where more waits than it holds, half of it is for events.
-func (q *queue) take(g *gathering) {
+func (q *queue) take(g *commitBatch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	outcomes := min(q.outcomes.len(), max(commitUnits/2, commitUnits-q.waiting))
@@ -121,22 +121,22 @@ func (q *queue) take(g *gathering) {
 		g.add(q.outcomes.pop())
 	}
 	for room := commitUnits - outcomes; room > 0 && g.bytes < commitBytes && q.waiting > 0; room-- {
-		l := q.turns.pop()
+		l := q.ready.pop()
 		g.add(l.waiting.pop())
 		q.waiting--
 		if l.waiting.len() > 0 {
-			q.turns.push(l)
+			q.ready.push(l)
 		}
 	}
 }
 
-// done gives back the room of an event that publish has taken.
-func (q *queue) done(e *store.Event) {
+// release gives back the room of an event that publish has taken.
+func (q *queue) release(e *store.Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	l, size := q.lines[e.Tenant], e.Size()
-	q.all.add(-1, -size)
-	if l.all.add(-1, -size); l.all.events == 0 {
-		delete(q.lines, e.Tenant)
+	l, size := q.tenants[e.Tenant], e.Size()
+	q.total.add(-1, -size)
+	if l.total.add(-1, -size); l.total.events == 0 {
+		delete(q.tenants, e.Tenant)
 	}
 }

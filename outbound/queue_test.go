@@ -13,7 +13,7 @@ import (
 func (q *queue) publishMany(tenant string, n, size int) (lined int) {
 	for range n {
 		u := unit{publication: &store.Publication{Event: &store.Event{Tenant: tenant, Payload: make([]byte, size)}}}
-		if err := q.publish(u); err == nil {
+		if err := q.addPublication(u); err == nil {
 			lined++
 		} else if !errors.Is(err, ErrUnavailable) {
 			panic(err)
@@ -24,7 +24,7 @@ func (q *queue) publishMany(tenant string, n, size int) (lined int) {
 
 // next takes a batch and counts its events by tenant; "outcomes" counts those.
 func (q *queue) next() map[string]int {
-	var g gathering
+	var g commitBatch
 	q.take(&g)
 	n := map[string]int{}
 	for _, u := range g.units {
@@ -33,7 +33,7 @@ func (q *queue) next() map[string]int {
 			continue
 		}
 		n[u.publication.Event.Tenant]++
-		q.done(u.publication.Event)
+		q.release(u.publication.Event)
 	}
 	return n
 }
@@ -54,12 +54,12 @@ func TestEventsKeepTheirOrder(t *testing.T) {
 	var keys []store.ID
 	for i := range 3000 {
 		tenant := []string{"a", "b"}[i%2]
-		if err := q.publish(unit{publication: &store.Publication{Event: &store.Event{Key: store.ID(i), Tenant: tenant}}}); err != nil {
+		if err := q.addPublication(unit{publication: &store.Publication{Event: &store.Event{Key: store.ID(i), Tenant: tenant}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for q.waiting > 0 {
-		var g gathering
+		var g commitBatch
 		q.take(&g)
 		for _, p := range g.batch.Publications {
 			if p.Event.Tenant == "a" {
@@ -81,7 +81,7 @@ func TestOutcomesAndEventsShareACommit(t *testing.T) {
 	} {
 		q := newQueue()
 		for range tt.outcomes {
-			q.settle(unit{settlement: &store.Settlement{}})
+			q.addSettlement(unit{settlement: &store.Settlement{}})
 		}
 		q.publishMany("a", tt.events, 1)
 		if got := q.next(); got["outcomes"] != tt.wantOutcomes || got["a"] != tt.wantEvents {
@@ -95,9 +95,9 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 		name            string
 		size, one, both int
 	}{
-		{"by number", 1, storingEvents / tenantShare, storingEvents},
-		{"by size", 1 << 20, storingBytes >> 20 / tenantShare, storingBytes >> 20},
-		{"one that is too large goes alone", storingBytes, 1, 1},
+		{"by number", 1, maxStoringEvents / tenantShare, maxStoringEvents},
+		{"by size", 1 << 20, maxStoringBytes >> 20 / tenantShare, maxStoringBytes >> 20},
+		{"one that is too large goes alone", maxStoringBytes, 1, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := newQueue()
@@ -110,8 +110,8 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 			for q.waiting > 0 {
 				q.next()
 			}
-			if len(q.lines) > 0 || q.all != (amount{}) {
-				t.Errorf("%d lines are left, with %+v", len(q.lines), q.all)
+			if len(q.tenants) > 0 || q.total != (load{}) {
+				t.Errorf("%d lines are left, with %+v", len(q.tenants), q.total)
 			}
 			if n := q.publishMany("greedy", 1, tt.size); n != 1 {
 				t.Error("there is no room afterwards")
@@ -122,16 +122,16 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 
 func TestHeadersTakeRoom(t *testing.T) {
 	q := newQueue()
-	u := unit{publication: &store.Publication{Event: &store.Event{Headers: map[string]string{"X-A": strings.Repeat("a", storingBytes)}}}}
-	if err := q.publish(u); err != nil {
+	u := unit{publication: &store.Publication{Event: &store.Event{Headers: map[string]string{"X-A": strings.Repeat("a", maxStoringBytes)}}}}
+	if err := q.addPublication(u); err != nil {
 		t.Fatal(err)
 	}
 	if n := q.publishMany("", 1, 1); n != 0 {
 		t.Error("another is taken beside it")
 	}
 	q.next()
-	if q.all != (amount{}) {
-		t.Errorf("%+v is left", q.all)
+	if q.total != (load{}) {
+		t.Errorf("%+v is left", q.total)
 	}
 }
 

@@ -39,15 +39,15 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		if err := e.reconcileOne(ctx, c, spec); err != nil {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
 		}
-		c.warnOfShort(Named(spec.id(), spec.Tenant), spec.Scheme, spec.Secrets)
+		c.warnShortSecrets(Named(spec.id(), spec.Tenant), spec.Scheme, spec.Secrets)
 	}
-	e.warnOfHopeless(c)
+	e.warnUndeliverable(c)
 	return e.catalogue.reconcile(ctx, c)
 }
 
-// warnOfHopeless says in the log that no delivery to some subscriptions can be made,
+// warnUndeliverable says in the log that no delivery to some subscriptions can be made,
 // as where one names a scheme that the configuration has no longer.
-func (e *Engine) warnOfHopeless(c *config) {
+func (e *Engine) warnUndeliverable(c *config) {
 	var hopeless []*target
 	for _, l := range e.lanes.all() {
 		if t := l.target.Load(); t.err != nil && t.sub.Active {
@@ -82,7 +82,7 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 			return err
 		}
 	}
-	if spec.isWritten(l.target.Load().sub) {
+	if spec.matches(l.target.Load().sub) {
 		return nil
 	}
 	back := false
@@ -94,7 +94,7 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 		return ensureSecret(s, c)
 	})
 	if err == nil && back {
-		e.tell(ctx, subscriptionChanged(s))
+		e.notify(ctx, subscriptionChanged(s))
 	}
 	return err
 }
@@ -102,16 +102,16 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 // id is that of a subscription of the configuration.
 func (s *SubscriptionSpec) id() string { return store.SubscriptionPrefix + s.Name }
 
-// configured refuses to change by the API what the configuration says, or said.
-func (e *Engine) configured(s *store.Subscription) error {
-	if !e.configures(s.ID) {
+// errConfigured refuses to change by the API what the configuration says, or said.
+func (e *Engine) errConfigured(s *store.Subscription) error {
+	if !e.inConfig(s.ID) {
 		return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
 	}
 	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
 }
 
-// configures tells whether the configuration still has a subscription.
-func (e *Engine) configures(id string) bool {
+// inConfig tells whether the configuration still has a subscription.
+func (e *Engine) inConfig(id string) bool {
 	return slices.ContainsFunc(e.config.Load().Subscriptions, func(s SubscriptionSpec) bool {
 		return s.id() == id
 	})

@@ -66,13 +66,13 @@ func (e *Engine) eachEvent(ctx context.Context, q Query, f *payload.Filter, chan
 
 // remove removes events, and returns those that stay since a delivery is pending.
 func (e *Engine) remove(ctx context.Context, events []store.ID) (n int, kept []store.ID, err error) {
-	return inPieces(events, func(events []store.ID) (store.Removed, error) {
+	return removeInBatches(events, func(events []store.ID) (store.Removed, error) {
 		return e.store.Remove(ctx, store.Removal{Events: events, Limit: forgetLimit})
 	})
 }
 
-// inPieces removes events in as many transactions as it takes.
-func inPieces(events []store.ID, remove func([]store.ID) (store.Removed, error)) (n int, kept []store.ID, err error) {
+// removeInBatches removes events in as many transactions as it takes.
+func removeInBatches(events []store.ID, remove func([]store.ID) (store.Removed, error)) (n int, kept []store.ID, err error) {
 	for len(events) > 0 && err == nil {
 		var done store.Removed
 		done, err = remove(events)

@@ -13,8 +13,8 @@ const (
 	// replayBytes how many bytes of payloads where a filter reads them.
 	replayBatch = 500
 	replayBytes = 16 << 20
-	// clocksApart is how far ahead the clock of another node may be.
-	clocksApart = time.Minute
+	// maxClockSkew is how far ahead the clock of another node may be.
+	maxClockSkew = time.Minute
 )
 
 // Replay sends a subscription the events that match q and that it wants by what is
@@ -31,8 +31,8 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 			e.config.Load().Logger.Info("events replayed", Named(id, l.target.Load().sub.Tenant), "deliveries", total)
 		}
 	}()
-	e.begun.wait() // those may not have known the subscription, and aren't stored yet
-	q.Until = earlier(q.Until, e.published())
+	e.publishings.wait() // those may not have known the subscription, and aren't stored yet
+	q.Until = earlier(q.Until, e.publishedUntil())
 	q.After = max(1, store.IDAt(q.Since)-1)
 	for {
 		q.Limit = replayBatch
@@ -75,16 +75,16 @@ func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (in
 		return 0, nil
 	}
 	n, err := e.store.Replay(ctx, r)
-	l.stored(r.Due) // also after an error: asking the store once more does no harm
+	l.noteStored(r.Due) // also after an error: asking the store once more does no harm
 	return n, err
 }
 
-// published is the end of what was published so far. What goes through the past
+// publishedUntil is the end of what was published so far. What goes through the past
 // stops there: what is published meanwhile comes by itself, and might have no end.
-func (e *Engine) published() time.Time {
+func (e *Engine) publishedUntil() time.Time {
 	end := e.ids.Next().Time().Add(time.Millisecond)
 	if e.shared != nil {
-		end = end.Add(clocksApart)
+		end = end.Add(maxClockSkew)
 	}
 	return end
 }

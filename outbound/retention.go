@@ -7,31 +7,31 @@ import (
 )
 
 const (
-	// forgetEvery is how often old events are looked for.
-	forgetEvery = time.Minute
+	// retentionInterval is how often old events are looked for.
+	retentionInterval = time.Minute
 	// forgetLimit is how much is removed in one transaction: some two milliseconds of the
 	// store's writer, for which those that publish wait.
 	forgetLimit = 128
 	// forgetShare bounds the part of the writer's time that this takes, one in
 	// so many.
 	forgetShare = 4
-	// bareAgain is after how many looks the payloads of all events are looked at
+	// payloadRescan is after how many looks the payloads of all events are looked at
 	// again, and not only those that have come into the older half since.
-	bareAgain = 60
+	payloadRescan = 60
 )
 
-// retain removes what is older than it is kept, and the oldest where the store
+// runRetention removes what is older than it is kept, and the oldest where the store
 // is larger than it may be.
-func (e *Engine) retain() {
+func (e *Engine) runRetention() {
 	var bare store.ID
 	for n := 0; e.life.Err() == nil; n++ {
-		if n%bareAgain == 0 {
+		if n%payloadRescan == 0 {
 			bare = 0 // what was to be delivered or a dead letter may be neither by now
 		}
 		c, began := e.config.Load(), e.clock.Elapsed()
 		s := sweep{e: e}
-		s.age(c.RetainFor)
-		bare = s.size(c.RetainSize, bare)
+		s.byAge(c.RetainFor)
+		bare = s.bySize(c.RetainSize, bare)
 		switch {
 		case e.life.Err() != nil:
 		case s.err != nil:
@@ -39,7 +39,7 @@ func (e *Engine) retain() {
 		case s.events+s.payloads > 0:
 			c.Logger.Info("old events were removed, or their payloads", "events", s.events, "payloads", s.payloads)
 		}
-		e.pause(e.life, forgetEvery-(e.clock.Elapsed()-began))
+		e.sleep(e.life, retentionInterval-(e.clock.Elapsed()-began))
 	}
 }
 
@@ -52,9 +52,9 @@ type sweep struct {
 	err      error
 }
 
-// age removes events that are kept no longer. Where the wall clock was set, the
+// byAge removes events that are kept no longer. Where the wall clock was set, the
 // earlier of the two times counts: what is removed is gone.
-func (s *sweep) age(kept time.Duration) {
+func (s *sweep) byAge(kept time.Duration) {
 	if kept < 0 {
 		return
 	}
@@ -65,11 +65,11 @@ func (s *sweep) age(kept time.Duration) {
 	s.remove(store.Forget{Before: now.Add(-kept)}, 0)
 }
 
-// size removes the oldest until the store is small enough: payloads of the older
+// bySize removes the oldest until the store is small enough: payloads of the older
 // half first, since what became of those events is asked for more often than they
 // are sent again; then events, and last those that have dead letters. Payloads are
 // looked for from an event on, and it returns from where to go on the next time.
-func (s *sweep) size(most int64, bare store.ID) store.ID {
+func (s *sweep) bySize(most int64, bare store.ID) store.ID {
 	if most < 0 {
 		return bare
 	}
@@ -107,7 +107,7 @@ func (s *sweep) remove(f store.Forget, most int64) store.ID {
 		if s.used <= most {
 			break
 		}
-		s.e.pause(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))
+		s.e.sleep(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))
 	}
 	return f.From
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// signsBy finds the scheme that a subscription names, or the engine's own where that
+// lookupScheme finds the scheme that a subscription names, or the engine's own where that
 // is "".
-func (s *Settings) signsBy(name string) (verify.Scheme, error) {
+func (s *Settings) lookupScheme(name string) (verify.Scheme, error) {
 	name = cmp.Or(name, s.Sign)
 	row, ok := s.Schemes.Lookup(name)
 	if ok {
@@ -23,22 +23,22 @@ func (s *Settings) signsBy(name string) (verify.Scheme, error) {
 	return row, fmt.Errorf("unknown signature scheme %q: it is neither built in, which `caddy webhooks providers` lists, nor a scheme of the server's configuration", name)
 }
 
-// refusedSchemes are those of one's own that can't sign deliveries: a subscription
+// unusableSchemes are those of one's own that can't sign deliveries: a subscription
 // may have chosen one when it could.
-func (s *Settings) refusedSchemes() map[string]error {
+func (s *Settings) unusableSchemes() map[string]error {
 	refused := map[string]error{}
 	for name := range s.Schemes {
-		if _, err := s.usableScheme(name); err != nil {
+		if _, err := s.signingScheme(name); err != nil {
 			refused[name] = err
 		}
 	}
 	return refused
 }
 
-// usableScheme is signsBy for one that is about to be chosen: it must be able to sign
+// signingScheme is signsBy for one that is about to be chosen: it must be able to sign
 // deliveries.
-func (s *Settings) usableScheme(name string) (verify.Scheme, error) {
-	row, err := s.signsBy(name)
+func (s *Settings) signingScheme(name string) (verify.Scheme, error) {
+	row, err := s.lookupScheme(name)
 	if err != nil {
 		return row, err
 	}

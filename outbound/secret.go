@@ -24,7 +24,7 @@ type Signing struct {
 // Signing tells what the deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
-	row, err := e.config.Load().signsBy(s.Scheme)
+	row, err := e.config.Load().lookupScheme(s.Scheme)
 	if err != nil {
 		return out // which its deliveries say
 	}
@@ -40,7 +40,7 @@ func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
 	}
-	row, err := c.signsBy(s.Scheme)
+	row, err := c.lookupScheme(s.Scheme)
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,9 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
-			return e.configured(s)
+			return e.errConfigured(s)
 		}
-		row, err := c.signsBy(s.Scheme)
+		row, err := c.lookupScheme(s.Scheme)
 		if err != nil {
 			return invalid("scheme", "is wrong: %v", err)
 		}
@@ -99,7 +99,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		return Signing{}, err
 	}
 	if secret != "" {
-		c.warnOfShort(Named(id, s.Tenant), s.Scheme, []string{secret})
+		c.warnShortSecrets(Named(id, s.Tenant), s.Scheme, []string{secret})
 	}
 	return e.Signing(s), nil
 }
@@ -131,19 +131,19 @@ func checkSecrets(row verify.Scheme, secrets []string) error {
 	return invalid("secret", "is wrong: %v; %s", err, form)
 }
 
-// leastSecret is how many bytes Standard Webhooks wants of a secret at least.
-const leastSecret = 24
+// minSecretBytes is how many bytes Standard Webhooks wants of a secret at least.
+const minSecretBytes = 24
 
-// warnOfShort says in the log that secrets are shorter than they should be. They
+// warnShortSecrets says in the log that secrets are shorter than they should be. They
 // sign all the same: whoever brings a secret that receivers know can't change it
 // in one step.
-func (c *config) warnOfShort(of slog.Attr, scheme string, secrets []string) {
-	row, err := c.signsBy(scheme)
+func (c *config) warnShortSecrets(of slog.Attr, scheme string, secrets []string) {
+	row, err := c.lookupScheme(scheme)
 	if err != nil {
 		return
 	}
-	if signer, err := verify.NewSigner(row, secrets); err == nil && signer.Shortest() < leastSecret {
+	if signer, err := verify.NewSigner(row, secrets); err == nil && signer.Shortest() < minSecretBytes {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
-			of, "bytes", signer.Shortest(), "at_least", leastSecret)
+			of, "bytes", signer.Shortest(), "at_least", minSecretBytes)
 	}
 }

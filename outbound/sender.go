@@ -22,13 +22,13 @@ import (
 type sender struct {
 	options   egress.Options // of the transport
 	transport *http.Transport
-	keep      int64 // bytes of an answer's body
+	bodyLimit int64 // bytes of an answer's body
 	retired   atomic.Bool
 }
 
-// bodyPatience is how long the body of an answer may take once its status,
+// bodyTimeout is how long the body of an answer may take once its status,
 // which decides, is there.
-const bodyPatience = 2 * time.Second
+const bodyTimeout = 2 * time.Second
 
 // userAgent tells receivers whom to look for, unless something else is set.
 var userAgent = []string{"caddy-webhooks"}
@@ -41,14 +41,14 @@ func newSender(s Settings) *sender {
 	return &sender{
 		options:   options,
 		transport: egress.NewTransport(options),
-		keep:      max(s.ResponseBody, 0),
+		bodyLimit: max(s.ResponseBody, 0),
 	}
 }
 
 // same tells whether two senders are made of the same settings. Two pools of roots
 // are never told to be equal: to connect anew to the receivers does no harm.
 func (s *sender) same(other *sender) bool {
-	return s.keep == other.keep && reflect.DeepEqual(s.options, other.options)
+	return s.bodyLimit == other.bodyLimit && reflect.DeepEqual(s.options, other.options)
 }
 
 // retire lets the attempts under way end, and keeps no connection open: an
@@ -58,8 +58,8 @@ func (s *sender) retire() {
 	s.transport.CloseIdleConnections()
 }
 
-// done follows each exchange.
-func (s *sender) done() {
+// exchangeDone follows each exchange.
+func (s *sender) exchangeDone() {
 	if s.retired.Load() {
 		s.transport.CloseIdleConnections() // and those that become idle from now on
 	}
@@ -69,9 +69,9 @@ func (s *sender) done() {
 func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
 	switch {
 	case ev.PayloadRemoved:
-		return outcome{class: ClassDamaged, words: "nothing was sent: " + payloadRemoved, final: true, ofEvent: true}
+		return outcome{class: ClassDamaged, message: "nothing was sent: " + payloadRemoved, final: true, eventFault: true}
 	case ev.Damaged:
-		return outcome{class: ClassDamaged, words: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true, ofEvent: true}
+		return outcome{class: ClassDamaged, message: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true, eventFault: true}
 	case t.err != nil:
 		return failure(t.err)
 	}
@@ -87,7 +87,7 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		return failure(err)
 	}
 	trace(h)
-	defer s.done()
+	defer s.exchangeDone()
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	if t.tokens != nil {
@@ -103,12 +103,12 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	a.Status = resp.StatusCode
 	a.ResponseHeaders = keptHeaders(resp.Header)
 	if resp.ContentLength != 0 {
-		patience := time.AfterFunc(bodyPatience, cancel)
-		a.ResponseBody = readStart(resp.Body, s.keep)
+		patience := time.AfterFunc(bodyTimeout, cancel)
+		a.ResponseBody = readStart(resp.Body, s.bodyLimit)
 		patience.Stop()
 	}
 	if t.tokens != nil && resp.StatusCode == http.StatusUnauthorized {
-		t.tokens.refused(h)
+		t.tokens.invalidate(h)
 	}
 	return judge(resp, a.At)
 }
@@ -132,8 +132,8 @@ func (t *target) body(ctx context.Context, ev *store.Event) ([]byte, outcome) {
 		words = "it asks for what the event doesn't have"
 	}
 	return nil, outcome{
-		class: ClassTransform, final: !errors.Is(err, payload.ErrTooLong), ofEvent: true,
-		words: "nothing was sent: the subscription's transform can't be used for the event: " + words + "; change it, then redeliver",
+		class: ClassTransform, final: !errors.Is(err, payload.ErrTooLong), eventFault: true,
+		message: "nothing was sent: the subscription's transform can't be used for the event: " + words + "; change it, then redeliver",
 	}
 }
 
@@ -154,7 +154,7 @@ func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload 
 	}
 	if err != nil {
 		to.unanswered.Store(true)
-		err = p.late(err)
+		err = p.wrapTimeout(err)
 	} else if resp.StatusCode == http.StatusSwitchingProtocols {
 		resp.Body.Close() // it is the connection, which no deadline ends
 		resp.Body = http.NoBody

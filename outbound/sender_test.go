@@ -64,7 +64,7 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 				if tt.class != "" {
 					t.Errorf("it answered %s", resp.Status)
 				}
-			case failure(err).class != tt.class, strings.Contains(failure(err).words, "stream"):
+			case failure(err).class != tt.class, strings.Contains(failure(err).message, "stream"):
 				t.Errorf("%v is %+v", err, failure(err))
 			}
 			if n := r.requests.Load(); n != tt.requests {
@@ -150,7 +150,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 			resp.Body.Close()
 			t.Fatalf("%s answered", to.url)
 		}
-		if o := failure(err); o.class != ClassProtocol || o.words != "the headers of the answer are over 64 KiB" {
+		if o := failure(err); o.class != ClassProtocol || o.message != "the headers of the answer are over 64 KiB" {
 			t.Errorf("%v is %+v", err, o)
 		}
 	}

@@ -53,11 +53,11 @@ type Settings struct {
 // config is a checked, complete Settings with what is made from it.
 type config struct {
 	Settings
-	client  *sender
-	rates   *tenantRates
-	refused map[string]error // why schemes of one's own can't sign deliveries
+	client   *sender
+	rates    *tenantRates
+	unusable map[string]error // why schemes of one's own can't sign deliveries
 
-	unjudged, late rate.Sometimes // bound what the log says of filters
+	unjudgedLog, lateLog rate.Sometimes // bound what the log says of filters
 }
 
 func newConfig(s Settings) (*config, error) {
@@ -70,8 +70,8 @@ func newConfig(s Settings) (*config, error) {
 		return nil, err
 	}
 	return &config{
-		Settings: s, client: newSender(s), rates: rates, refused: s.refusedSchemes(),
-		unjudged: rate.Sometimes{Interval: time.Minute}, late: rate.Sometimes{Interval: time.Minute},
+		Settings: s, client: newSender(s), rates: rates, unusable: s.unusableSchemes(),
+		unjudgedLog: rate.Sometimes{Interval: time.Minute}, lateLog: rate.Sometimes{Interval: time.Minute},
 	}, nil
 }
 
@@ -92,23 +92,23 @@ func (s Settings) Validate() error {
 }
 
 func (s Settings) complete() (Settings, error) {
-	set(&s.Sign, defaultScheme)
-	set(&s.Timeout, 15*time.Second)
-	set(&s.Concurrency, 512)
-	set(&s.EndpointConcurrency, 16)
-	set(&s.SecretGrace, 24*time.Hour)
-	set(&s.DisableAfter, DisableAfter{50, 24 * time.Hour})
-	set(&s.RetainFor, 30*24*time.Hour)
-	set(&s.RetainSize, 20<<30)
-	set(&s.ResponseBody, 4<<10)
-	set(&s.MaxPayload, 256<<10)
+	setDefault(&s.Sign, defaultScheme)
+	setDefault(&s.Timeout, 15*time.Second)
+	setDefault(&s.Concurrency, 512)
+	setDefault(&s.EndpointConcurrency, 16)
+	setDefault(&s.SecretGrace, 24*time.Hour)
+	setDefault(&s.DisableAfter, DisableAfter{50, 24 * time.Hour})
+	setDefault(&s.RetainFor, 30*24*time.Hour)
+	setDefault(&s.RetainSize, 20<<30)
+	setDefault(&s.ResponseBody, 4<<10)
+	setDefault(&s.MaxPayload, 256<<10)
 	if s.Retry == nil {
 		s.Retry = StandardSchedule()
 	}
-	set(&s.Policy, new(egress.Policy))
-	set(&s.Logger, slog.Default())
-	set[Observer](&s.Observer, noObserver{})
-	if _, err := s.usableScheme(""); err != nil {
+	setDefault(&s.Policy, new(egress.Policy))
+	setDefault(&s.Logger, slog.Default())
+	setDefault[Observer](&s.Observer, noObserver{})
+	if _, err := s.signingScheme(""); err != nil {
 		return s, fmt.Errorf("sign: %w", err)
 	}
 	if err := s.Retry.Validate(); err != nil {
@@ -149,8 +149,8 @@ func (s Settings) complete() (Settings, error) {
 	return s, nil
 }
 
-// set gives a setting its default.
-func set[T comparable](v *T, fallback T) {
+// setDefault gives a setting its default.
+func setDefault[T comparable](v *T, fallback T) {
 	var zero T
 	if *v == zero {
 		*v = fallback

@@ -26,9 +26,9 @@ func (e *Engine) followNodes() {
 			}
 		}
 		if news.Changed {
-			e.insist(e.life, "reading what another node has changed", e.refresh)
+			e.retryStore(e.life, "reading what another node has changed", e.refresh)
 		}
-		e.asked(news.Asked)
+		e.probeLanes(news.Asked)
 		e.wakeLanes(e.life, news.Waits)
 	}
 }
@@ -63,7 +63,7 @@ func (e *Engine) wakeLanes(ctx context.Context, waits []store.Backlog) {
 		if l == nil {
 			l = &lane{e: e, key: b.Subscription, closed: true}
 		}
-		l.stored(b.Due)
+		l.noteStored(b.Due)
 	}
 }
 
@@ -97,7 +97,7 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 	}
 	for _, s := range known {
 		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.target.Load().sub, s) {
-			e.adopt(s)
+			e.applySubscription(s)
 		}
 	}
 	return nil
@@ -114,8 +114,8 @@ func sameSubscription(known, row *store.Subscription) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// alone tells whether one node at a time may deliver to a subscription, which is
+// exclusive tells whether one node at a time may deliver to a subscription, which is
 // whoever claims it.
-func (l *lane) alone(s *store.Subscription) bool {
+func (l *lane) exclusive(s *store.Subscription) bool {
 	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0)
 }

@@ -37,13 +37,13 @@ type SubscriptionSpec struct {
 }
 
 const (
-	maxEventTypes  = 1000
-	maxDescription = 1024
-	maxSecrets     = 10
-	maxMetadata    = 50
-	metadataSize   = 4 << 10 // of all names and values
-	maxRate        = 100_000
-	leastRate      = 1.0 / (24 * 3600)
+	maxEventTypes   = 1000
+	maxDescription  = 1024
+	maxSecrets      = 10
+	maxMetadata     = 50
+	maxMetadataSize = 4 << 10 // of all names and values
+	maxRate         = 100_000
+	minRate         = 1.0 / (24 * 3600)
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -91,14 +91,14 @@ func checkMetadata(m map[string]string) error {
 			return invalid("metadata", "has a text without a name, or one that isn't UTF-8")
 		}
 	}
-	if len(m) > maxMetadata || size > metadataSize {
+	if len(m) > maxMetadata || size > maxMetadataSize {
 		return invalid("metadata", "is too much: %d texts are the most, and 4 KiB with their names", maxMetadata)
 	}
 	return nil
 }
 
 func checkRate(r float64) error {
-	if r != 0 && !(r >= leastRate && r <= maxRate) {
+	if r != 0 && !(r >= minRate && r <= maxRate) {
 		return fmt.Errorf("must be one a day at least and %d a second at most, or 0 for no limit", maxRate)
 	}
 	return nil
@@ -175,7 +175,7 @@ func (s *SubscriptionSpec) checkHeaders() error {
 // checkScheme makes sure that deliveries can be signed, with these secrets and beside
 // these headers.
 func (s *SubscriptionSpec) checkScheme(c *Settings) error {
-	row, err := c.usableScheme(s.Scheme)
+	row, err := c.signingScheme(s.Scheme)
 	if err != nil {
 		return invalid("scheme", "is wrong: %v", err)
 	}
@@ -194,10 +194,10 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 	return nil
 }
 
-// checkKept makes sure that the scheme is one for the secrets that a subscription has
+// checkKeptSecrets makes sure that the scheme is one for the secrets that a subscription has
 // and keeps.
-func (s *SubscriptionSpec) checkKept(c *Settings) error {
-	row, err := c.usableScheme(s.Scheme)
+func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
+	row, err := c.signingScheme(s.Scheme)
 	if err == nil && checkSecrets(row, s.Secrets) != nil {
 		return invalid("scheme", "can't be %s, for which the subscription's secret is no key: create another subscription with this scheme", row.Name)
 	}
@@ -257,9 +257,9 @@ func cloneMap(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
-// isWritten tells whether the row of a subscription in the configuration says
+// matches tells whether the row of a subscription in the configuration says
 // all of this already.
-func (s *SubscriptionSpec) isWritten(row *store.Subscription) bool {
+func (s *SubscriptionSpec) matches(row *store.Subscription) bool {
 	want := *row
 	s.apply(&want)
 	return row.Reason != ReasonRemoved && len(row.Secrets) > 0 && reflect.DeepEqual(*row, want)

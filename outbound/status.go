@@ -62,14 +62,14 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	for _, b := range backlogs {
 		due[b.Subscription] = b.Due
 	}
-	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), Fails: e.fails(), InFlight: e.dispatch.underWay(), Draining: e.draining.Load()}
+	s := Status{Store: stats, Salvages: e.Salvages(), Full: e.Full(), Fails: e.fails(), InFlight: e.dispatch.inFlight(), Draining: e.draining.Load()}
 	if e.shared != nil {
 		if s.Nodes, err = e.shared.Nodes(ctx); err != nil {
 			return Status{}, err
 		}
 	}
 	for _, l := range e.lanes.all() {
-		if err := l.recall(ctx); err != nil {
+		if err := l.loadLastFailure(ctx); err != nil {
 			return Status{}, err
 		}
 		sub := l.status()
@@ -105,11 +105,11 @@ func (s Status) OfTenant(tenant string) Status {
 
 // Full tells whether the store has no room, as far as the last events that came
 // can tell: they were refused, or an outcome was.
-func (e *Engine) Full() bool { return e.commits.full.Load() }
+func (e *Engine) Full() bool { return e.committer.full.Load() }
 
 // fails is why what came last could not be stored, nil where it was.
 func (e *Engine) fails() error {
-	if err := e.commits.fails.Load(); err != nil {
+	if err := e.committer.lastErr.Load(); err != nil {
 		return *err
 	}
 	return nil
@@ -132,7 +132,7 @@ func (l *lane) status() SubscriptionStatus {
 		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
 		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
-	if until := l.rest(); until.After(now) {
+	if until := l.pausedUntil(); until.After(now) {
 		s.PausedUntil = l.e.clock.wall(until)
 	}
 	switch {
@@ -148,13 +148,13 @@ func (l *lane) status() SubscriptionStatus {
 	return s
 }
 
-// recallFrom is how many deliveries are looked at to find a receiver's last failure.
-const recallFrom = 20
+// lastFailureLimit is how many deliveries are looked at to find a receiver's last failure.
+const lastFailureLimit = 20
 
-// recall finds out why a receiver failed last that has been down since before the
+// loadLastFailure finds out why a receiver failed last that has been down since before the
 // start, where nothing may wait to be attempted. Each state is looked through by its
 // index: of what waits, the newest has hardly been attempted.
-func (l *lane) recall(ctx context.Context) error {
+func (l *lane) loadLastFailure(ctx context.Context) error {
 	l.mu.Lock()
 	known := l.breaker.since.IsZero() || !l.lastFailure.IsZero()
 	l.mu.Unlock()
@@ -162,11 +162,11 @@ func (l *lane) recall(ctx context.Context) error {
 		return nil
 	}
 	id := l.target.Load().sub.ID
-	waits, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Pending}, After: 1, Limit: recallFrom})
+	waits, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Pending}, After: 1, Limit: lastFailureLimit})
 	if err != nil {
 		return err
 	}
-	dead, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Dead}, Limit: recallFrom})
+	dead, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Dead}, Limit: lastFailureLimit})
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range slices.Concat(waits, dead) {
@@ -177,8 +177,8 @@ func (l *lane) recall(ctx context.Context) error {
 	return err
 }
 
-// foresee tells of a pending delivery what its subscription makes it wait for.
-func (e *Engine) foresee(r *Record) {
+// addPauseInfo tells of a pending delivery what its subscription makes it wait for.
+func (e *Engine) addPauseInfo(r *Record) {
 	r.Due = e.clock.wall(r.Due)
 	l := e.lanes.byKey(r.Subscription)
 	if l == nil || r.State != store.Pending {
@@ -189,4 +189,4 @@ func (e *Engine) foresee(r *Record) {
 }
 
 // InFlight counts the attempts that are under way.
-func (e *Engine) InFlight() int { return e.dispatch.underWay() }
+func (e *Engine) InFlight() int { return e.dispatch.inFlight() }

@@ -46,7 +46,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	if err := e.create(ctx, s); err != nil {
 		return nil, err
 	}
-	c.warnOfShort(Named(s.ID, s.Tenant), s.Scheme, spec.Secrets)
+	c.warnShortSecrets(Named(s.ID, s.Tenant), s.Scheme, spec.Secrets)
 	return s, nil
 }
 
@@ -57,7 +57,7 @@ func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 	if err := e.store.CreateSubscription(ctx, s); err != nil {
 		return err
 	}
-	e.adopt(s)
+	e.applySubscription(s)
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 	c := e.config.Load()
 	return e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
-			return e.configured(s)
+			return e.errConfigured(s)
 		}
 		spec, was := specOf(s), specOf(s)
 		if err := edit(&spec); err != nil {
@@ -108,7 +108,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 				return err
 			}
 		}
-		if err := spec.checkKept(&c.Settings); err != nil {
+		if err := spec.checkKeptSecrets(&c.Settings); err != nil {
 			return err
 		}
 		if err := spec.check(&c.Settings); err != nil {
@@ -131,7 +131,7 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscri
 	if err != nil {
 		return nil, err
 	}
-	e.adopt(s)
+	e.applySubscription(s)
 	return s, nil
 }
 
@@ -154,8 +154,8 @@ func (e *Engine) setActive(ctx context.Context, id string, active bool, reason s
 func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
-		if active && s.FromConfig && !e.configures(s.ID) {
-			return e.configured(s)
+		if active && s.FromConfig && !e.inConfig(s.ID) {
+			return e.errConfigured(s)
 		}
 		changed = s.Active != active && still(s)
 		if changed {
@@ -170,10 +170,10 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		} else {
 			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
 		}
-		e.tell(ctx, subscriptionChanged(s))
+		e.notify(ctx, subscriptionChanged(s))
 	}
 	if err == nil && active && !changed {
-		e.ask(ctx, s.Key)
+		e.probeReceiver(ctx, s.Key)
 	}
 	return s, err
 }
@@ -187,8 +187,8 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	if l == nil {
 		return ErrNotFound
 	}
-	if s := l.target.Load().sub; s.FromConfig && e.configures(s.ID) {
-		return e.configured(s)
+	if s := l.target.Load().sub; s.FromConfig && e.inConfig(s.ID) {
+		return e.errConfigured(s)
 	}
 	if err := e.store.DeleteSubscription(ctx, id); err != nil {
 		return err

@@ -21,19 +21,19 @@ import (
 // for as long as neither it nor the settings change.
 type target struct {
 	endpoint
-	sub         *store.Subscription
-	header      http.Header // over the event's, the same for each delivery; its values are shared
-	signer      *verify.Signer
-	until       time.Time // when a secret expires, zero for never
-	limiter     *rate.Limiter
-	filter      *payload.Filter    // nil: every event of its types
-	transform   *payload.Transform // nil: payloads as they are
-	maxPayload  int64              // of what it makes of them
-	concurrency int
-	timeout     time.Duration
-	retry       Schedule
-	tokens      *tokens // nil: the receiver wants none
-	err         error   // why no attempt can be made
+	sub          *store.Subscription
+	header       http.Header // over the event's, the same for each delivery; its values are shared
+	signer       *verify.Signer
+	secretExpiry time.Time // when a secret expires, zero for never
+	limiter      *rate.Limiter
+	filter       *payload.Filter    // nil: every event of its types
+	transform    *payload.Transform // nil: payloads as they are
+	maxPayload   int64              // of what it makes of them
+	concurrency  int
+	timeout      time.Duration
+	retry        Schedule
+	tokens       *tokens // nil: the receiver wants none
+	err          error   // why no attempt can be made
 }
 
 // newTarget goes on with the rate that the old target has used, and with its
@@ -54,7 +54,7 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	}
 	t.url, t.err = c.Policy.CheckURL(s.URL)
 	if t.err == nil {
-		t.err = t.sign(c, now)
+		t.err = t.setSigner(c, now)
 	}
 	t.setFilter(old)
 	t.setTransform(old)
@@ -88,9 +88,9 @@ func (t *target) setTransform(old *target) {
 	}
 }
 
-func (t *target) sign(c *config, now time.Time) error {
-	scheme, err := c.signsBy(t.sub.Scheme)
-	if err := cmp.Or(err, c.refused[scheme.Name]); err != nil {
+func (t *target) setSigner(c *config, now time.Time) error {
+	scheme, err := c.lookupScheme(t.sub.Scheme)
+	if err := cmp.Or(err, c.unusable[scheme.Name]); err != nil {
 		return err
 	}
 	var secrets []string
@@ -99,8 +99,8 @@ func (t *target) sign(c *config, now time.Time) error {
 			secrets = append(secrets, s.Value)
 		} else if s.Expires.After(now) {
 			secrets = append(secrets, s.Value)
-			if t.until.IsZero() || s.Expires.Before(t.until) {
-				t.until = s.Expires
+			if t.secretExpiry.IsZero() || s.Expires.Before(t.secretExpiry) {
+				t.secretExpiry = s.Expires
 			}
 		}
 	}
@@ -110,26 +110,26 @@ func (t *target) sign(c *config, now time.Time) error {
 	return nil
 }
 
-// adopt makes the engine go by what the subscription says now.
-func (e *Engine) adopt(s *store.Subscription) {
+// applySubscription makes the engine go by what the subscription says now.
+func (e *Engine) applySubscription(s *store.Subscription) {
 	c := e.config.Load()
 	l := e.lanes.byKey(s.Key)
 	if l == nil {
 		l = &lane{e: e, key: s.Key}
-		l.breaker.resume(s.FailingSince)
+		l.breaker.restore(s.FailingSince)
 		l.target.Store(newTarget(c, s, e.now(), nil))
 		e.lanes.index(l, nil, s)
 		return
 	}
 	old := l.target.Load().sub
-	l.retarget(c, s)
+	l.setTarget(c, s)
 	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation is no success
-		l.worksForOthers()
+		l.restartFailures()
 	}
 	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
 		e.lanes.index(l, old, s)
 	}
-	if !l.alone(old) && l.alone(s) {
+	if !l.exclusive(old) && l.exclusive(s) {
 		l.flush() // whoever claims it is to be the only one
 	}
 	switch {
@@ -159,16 +159,16 @@ func sameRequest(one, other *store.Subscription) bool {
 		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 
-// retarget renews what attempts go by.
-func (l *lane) retarget(c *config, s *store.Subscription) {
+// setTarget renews what attempts go by.
+func (l *lane) setTarget(c *config, s *store.Subscription) {
 	l.target.Store(newTarget(c, s, l.e.now(), l.target.Load()))
 	l.e.dispatch.kick(l)
 }
 
-// current is the target for an attempt now: without secrets that have expired.
-func (l *lane) current() *target {
+// currentTarget is the target for an attempt now: without secrets that have expired.
+func (l *lane) currentTarget() *target {
 	t := l.target.Load()
-	if now := l.e.now(); !t.until.IsZero() && !now.Before(t.until) {
+	if now := l.e.now(); !t.secretExpiry.IsZero() && !now.Before(t.secretExpiry) {
 		renewed := newTarget(l.e.config.Load(), t.sub, now, t)
 		if l.target.CompareAndSwap(t, renewed) {
 			return renewed

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// removeAgain is after how long events are looked at again of which an attempt was
+// removePollInterval is after how long events are looked at again of which an attempt was
 // under way.
-const removeAgain = 100 * time.Millisecond
+const removePollInterval = 100 * time.Millisecond
 
 // DeletedTenant is what there was of a tenant.
 type DeletedTenant struct{ Subscriptions, Events int }
@@ -50,7 +50,7 @@ func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTena
 func (e *Engine) deleteSubscriptions(ctx context.Context, tenant string) (n int, err error) {
 	all := e.Subscriptions(tenant, 0, math.MaxInt)
 	for _, s := range all {
-		if s.FromConfig && e.configures(s.ID) {
+		if s.FromConfig && e.inConfig(s.ID) {
 			return 0, fmt.Errorf("%w: subscription %s of the tenant is defined in the server's configuration: remove it there and reload, then delete the tenant", ErrConflict, s.ID)
 		}
 	}
@@ -68,10 +68,10 @@ func (e *Engine) deleteSubscriptions(ctx context.Context, tenant string) (n int,
 
 // deleteEventsOf removes all events of a tenant, which has no subscriptions any more.
 func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, err error) {
-	e.begun.wait() // those may have found a subscription, and aren't stored yet
+	e.publishings.wait() // those may have found a subscription, and aren't stored yet
 	q := Query{Tenant: tenant}
 	for range 2 { // again for what the attempts that were under way have brought forth
-		began := e.ids.Next().Time().Add(-clocksApart)
+		began := e.ids.Next().Time().Add(-maxClockSkew)
 		n, err := e.eachEvent(ctx, q, nil, e.removeWaiting)
 		if total += n; err != nil {
 			return total, err
@@ -80,7 +80,7 @@ func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, 
 	}
 	for _, l := range e.lanes.all() {
 		if s := l.target.Load().sub; s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it was told of the tenant
-			l.goOn(ctx)
+			l.resumeOrder(ctx)
 		}
 	}
 	return total, nil
@@ -91,9 +91,9 @@ func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, 
 func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total int, err error) {
 	var lanes []*lane
 	for {
-		n, kept, err := inPieces(events, func(events []store.ID) (store.Removed, error) {
-			e.claims.working.Lock() // or a claim may just hold it
-			defer e.claims.working.Unlock()
+		n, kept, err := removeInBatches(events, func(events []store.ID) (store.Removed, error) {
+			e.claims.claimMu.Lock() // or a claim may just hold it
+			defer e.claims.claimMu.Unlock()
 			for _, l := range lanes {
 				l.flush()
 			}
@@ -102,10 +102,10 @@ func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total in
 		if total += n; err != nil || len(kept) == 0 {
 			return total, err
 		}
-		if lanes, err = e.waitingFor(ctx, kept); err != nil {
+		if lanes, err = e.lanesWaitingFor(ctx, kept); err != nil {
 			return total, err
 		}
-		e.pause(ctx, removeAgain)
+		e.sleep(ctx, removePollInterval)
 		if err := ctx.Err(); err != nil {
 			return total, err
 		}
@@ -113,8 +113,8 @@ func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total in
 	}
 }
 
-// waitingFor are the lanes in which deliveries of events may wait.
-func (e *Engine) waitingFor(ctx context.Context, events []store.ID) (lanes []*lane, err error) {
+// lanesWaitingFor are the lanes in which deliveries of events may wait.
+func (e *Engine) lanesWaitingFor(ctx context.Context, events []store.ID) (lanes []*lane, err error) {
 	seen := map[store.ID]bool{}
 	for _, key := range events {
 		waiting, err := e.store.Deliveries(ctx, Query{Event: key, States: []store.State{store.Pending}})

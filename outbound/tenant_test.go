@@ -47,7 +47,7 @@ func (h *house) deleteTenant(tenant string) (done <-chan outbound.DeletedTenant)
 	return c
 }
 
-const removeAgain = 100 * time.Millisecond
+const removePollInterval = 100 * time.Millisecond
 
 func TestDeleteTenant(t *testing.T) {
 	h := open(t, retries())
@@ -146,7 +146,7 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	h.publishOf("acme", "a")
 	r.next(t)
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.waits(removeAgain) })
+	h.eventually("the wait", func() bool { return h.clock.waits(removePollInterval) })
 	if types := h.typesOf("acme"); len(types) != 1 {
 		t.Errorf("there are %v", types)
 	}
@@ -155,7 +155,7 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 		t.Errorf("it is %v", d.State)
 	}
 	h.attempt() // of what the operator is told
-	h.clock.advance(removeAgain)
+	h.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
 		t.Errorf("%+v", d)
 	}
@@ -186,8 +186,8 @@ func TestDeleteTenantThatOthersAreToldOf(t *testing.T) {
 	goOn := operator.waits(t, http.StatusOK)
 	h.tells(operator, false, "rival", "acme")
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.waits(removeAgain) })
-	h.clock.advance(removeAgain)
+	h.eventually("the wait", func() bool { return h.clock.waits(removePollInterval) })
+	h.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("%+v", d)
 	}
@@ -234,10 +234,10 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	r.next(t)
 	done := one.deleteTenant("acme")
 	two.knows(s.ID, false)
-	one.eventually("the wait", func() bool { return one.clock.waits(removeAgain) })
+	one.eventually("the wait", func() bool { return one.clock.waits(removePollInterval) })
 	goOn()
 	two.ended()
-	one.clock.advance(removeAgain)
+	one.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("%+v", d)
 	}

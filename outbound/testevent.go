@@ -27,7 +27,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
 	}
 	of := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload}
-	set(&of.Type, TestEventType)
+	setDefault(&of.Type, TestEventType)
 	if of.Payload == nil {
 		var err error
 		if of.Payload, err = e.example(s, of.Type); err != nil {
@@ -45,13 +45,13 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 		return nil, err
 	}
 	ev := &store.Event{Tenant: of.Tenant, Type: of.Type, ContentType: "application/json", Payload: of.Payload}
-	e.name(ev)
-	p := e.addressOwn(ctx, ev, []*lane{l})
+	e.assignID(ev)
+	p := e.newOwnPublishing(ctx, ev, []*lane{l})
 	e.submit(ctx, &p)
-	if _, err := e.finish(&p); err != nil {
+	if _, err := e.finishPublish(&p); err != nil {
 		return nil, err
 	}
-	e.ask(ctx, l.key)
+	e.probeReceiver(ctx, l.key)
 	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
 }
 

@@ -7,58 +7,58 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// taken is an attempt that was begun.
-type taken struct {
-	again bool      // another one is to follow it
-	due   time.Time // when it was to be made, where it is made ahead of that
+// unsettledAttempt is an attempt that was begun.
+type unsettledAttempt struct {
+	repeat bool      // another one is to follow it
+	due    time.Time // when it was to be made, where it is made ahead of that
 }
 
-// settled ends what take began, and tells whether the delivery was queued anew
+// removeUnsettled ends what take began, and tells whether the delivery was queued anew
 // meanwhile.
-func (l *lane) settled(h *store.Held) (again bool) {
+func (l *lane) removeUnsettled(h *store.Held) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	again = l.unsettled[h].again
+	again = l.unsettled[h].repeat
 	delete(l.unsettled, h)
 	return again
 }
 
-// brokenOff ends what take began with an attempt that doesn't count: the delivery
+// abort ends what take began with an attempt that doesn't count: the delivery
 // goes back to the store.
-func (l *lane) brokenOff(h *store.Held) {
+func (l *lane) abort(h *store.Held) {
 	l.mu.Lock()
 	delete(l.unsettled, h)
 	l.mu.Unlock()
 	l.e.background(func(context.Context) { // whoever drains doesn't wait for the store
 		l.mu.Lock()
-		hs := l.leave(h)
+		hs := l.startRelease(h)
 		l.mu.Unlock()
-		l.giveBack(hs)
+		l.release(hs)
 	})
-	l.done(0, 0) // giveBack accounts for its size
+	l.attemptDone(0, 0) // giveBack accounts for its size
 }
 
-// renew has another attempt follow one at the delivery that is under way, since it
+// beginRequeue has another attempt follow one at the delivery that is under way, since it
 // is about to be queued anew.
-func (l *lane) renew(delivery store.ID) {
+func (l *lane) beginRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for h, t := range l.unsettled {
 		if h.Delivery.ID == delivery {
-			t.again = true
+			t.repeat = true
 		}
 	}
 }
 
-// renewed has the lane go by what is stored of a delivery that was queued anew: its
+// endRequeue has the lane go by what is stored of a delivery that was queued anew: its
 // schedule starts afresh. It may be anywhere by now: under way, in the lane, or in
 // a claim that has read it before.
-func (l *lane) renewed(delivery store.ID) {
+func (l *lane) endRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for h, t := range l.unsettled {
 		if h.Delivery.ID == delivery && h.Round != h.Attempts {
-			t.again = true
+			t.repeat = true
 		}
 	}
 	for _, h := range l.queue.all() {
@@ -66,8 +66,8 @@ func (l *lane) renewed(delivery store.ID) {
 			h.Round = h.Attempts
 		}
 	}
-	if l.anew == nil {
-		l.anew = map[store.ID]bool{}
+	if l.requeued == nil {
+		l.requeued = map[store.ID]bool{}
 	}
-	l.anew[delivery] = true
+	l.requeued[delivery] = true
 }

@@ -94,8 +94,8 @@ func (ws *watches) remove(w *Watch) {
 	ws.list.Store(&all)
 }
 
-// tell shows an attempt to all who follow. It doesn't wait for them.
-func (ws *watches) tell(a *AttemptDone) {
+// send shows an attempt to all who follow. It doesn't wait for them.
+func (ws *watches) send(a *AttemptDone) {
 	all := ws.all()
 	if len(all) == 0 {
 		return
