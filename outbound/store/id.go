@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ID is the key of an event, a delivery or an attempt. It grows with time, so
-// that rows are appended to their tables and a span of time is a range of
-// keys: 42 bits of Unix milliseconds, 13 of sequence, 8 of node.
+// ID is the key of an event, a delivery, an attempt or a subscription: 42 bits
+// of Unix milliseconds, 13 of sequence, 8 of node. Ids grow with time, so that
+// rows are appended to their tables and a span of time is a range of keys.
 type ID int64
 
 const (
@@ -30,10 +30,10 @@ const (
 	AttemptPrefix      = "att_"
 )
 
-// String returns 16 hexadecimal digits, which sort as the ids do.
+// String returns 16 hexadecimal digits, which sort like the ids.
 func (id ID) String() string { return id.With("") }
 
-// With returns the public form, as in evt_0199d3c2a4e00001.
+// With returns the public form of an id, such as evt_0199d3c2a4e00001.
 func (id ID) With(prefix string) string {
 	var b [16]byte
 	const digits = "0123456789abcdef"
@@ -43,26 +43,26 @@ func (id ID) With(prefix string) string {
 	return prefix + string(b[:])
 }
 
-// Time is when the id was made, to the millisecond.
+// Time returns when the id was made, to the millisecond.
 func (id ID) Time() time.Time { return time.UnixMilli(int64(id) >> timeShift) }
 
-// IDAt is the smallest id that could have been made at t or later. Of a time
-// that ids can't hold it is the first or the last one's.
+// IDAt returns the smallest id that could have been made at t or later. A time
+// outside the range of ids counts as the nearest one inside.
 func IDAt(t time.Time) ID { return ID(min(max(t.UnixMilli(), 0), lastMilli) << timeShift) }
 
-// Younger is by how much an id is greater than all that were being made when another
-// one was: those of an hour.
+// Younger is a margin, the ids of an hour: an id plus Younger is greater than any
+// that was being made at the same time, on whatever node.
 const Younger = ID(60*60*1000) << timeShift
 
-// ParseID reads the public form made by With. It reports false for anything
-// else, such as an event id that its publisher chose.
+// ParseID parses the public form that With returns. It reports false for
+// anything else, such as an event id that the publisher chose.
 func ParseID(prefix, s string) (ID, bool) {
 	hex, ok := strings.CutPrefix(s, prefix)
 	if !ok || len(hex) != 16 || strings.ToLower(hex) != hex {
 		return 0, false
 	}
 	v, err := strconv.ParseUint(hex, 16, 63)
-	if err != nil || v == 0 { // no id is 0: it stands for any in a Query
+	if err != nil || v == 0 { // no id is 0, which in a Query means any
 		return 0, false
 	}
 	return ID(v), true
@@ -78,7 +78,7 @@ type IDs struct {
 	last ID
 }
 
-// NewIDs makes ids for a node, all greater than last.
+// NewIDs returns a generator of ids for a node, all greater than last.
 func NewIDs(node int, last ID, now func() time.Time) *IDs {
 	return &IDs{node: ID(node) & (MaxNodes - 1), last: last >> nodeBits, now: now}
 }
@@ -93,7 +93,7 @@ func (g *IDs) Next() ID {
 	return id<<nodeBits | g.node
 }
 
-// Last is the newest id that there is, for all that is known here.
+// Last returns the newest id that this generator knows of.
 func (g *IDs) Last() ID {
 	g.mu.Lock()
 	defer g.mu.Unlock()

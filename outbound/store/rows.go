@@ -43,17 +43,18 @@ type Event struct {
 	TraceParent string            // W3C trace context of the publish, "" for none
 	TraceState  string
 
-	// PayloadRemoved: Payload is empty, since Forget has removed it.
+	// PayloadRemoved: Payload is empty because Forget has removed it.
 	PayloadRemoved bool
-	// Damaged is set where the payload was read with it, and what is sent is not
-	// what was stored.
+	// Damaged: what would be sent is not what was stored. It is only set when
+	// the payload was read too.
 	Damaged bool
 }
 
 // Created is when the event was accepted.
 func (e *Event) Created() time.Time { return e.Key.Time() }
 
-// Size is how many bytes of the publisher's are kept in memory with the event.
+// Size returns how many bytes from the publisher the event keeps in memory:
+// its payload and headers.
 func (e *Event) Size() int {
 	size := len(e.Payload)
 	for name, value := range e.Headers {
@@ -62,12 +63,12 @@ func (e *Event) Size() int {
 	return size
 }
 
-// OperationalPrefix begins the types of the events that the engine publishes
-// about itself.
+// OperationalPrefix is the prefix of the types of operational events, which the
+// engine publishes about itself.
 const OperationalPrefix = "webhooks."
 
-// Operational tells whether it is one of these. Subscriptions to everything
-// don't get them.
+// Operational reports whether an event type is operational. A subscription to
+// "*" doesn't receive such events.
 func Operational(eventType string) bool { return strings.HasPrefix(eventType, OperationalPrefix) }
 
 // Secret is one signing secret of a subscription.
@@ -76,14 +77,14 @@ type Secret struct {
 	Expires time.Time `json:"expires,omitzero"` // zero: never
 }
 
-// OAuth2 is how an access token for the receiver is got: by the client credentials
-// of RFC 6749, section 4.4.
+// OAuth2 is how to get an access token for the receiver: with the client
+// credentials grant of RFC 6749, section 4.4.
 type OAuth2 struct {
-	TokenURL     string            `json:"token_url"` // "" where none is wanted
+	TokenURL     string            `json:"token_url"` // "" for no token
 	ClientID     string            `json:"client_id"`
 	ClientSecret string            `json:"client_secret"`
 	Scopes       []string          `json:"scopes,omitempty"`
-	Params       map[string]string `json:"params,omitempty"`     // more of the request, such as an audience
+	Params       map[string]string `json:"params,omitempty"`     // further parameters of the request, such as an audience
 	AuthStyle    string            `json:"auth_style,omitempty"` // see the outbound package for the words
 }
 
@@ -94,15 +95,15 @@ type Subscription struct {
 	Tenant      string
 	URL         string
 	Description string
-	Metadata    map[string]string // its owner's own
+	Metadata    map[string]string // for its owner, not used here
 	EventTypes  []string          // names, or prefixes that end in ".*", or "*"
 	Headers     map[string]string // sent with each delivery
-	Scheme      string            // "" for the engine's own
+	Scheme      string            // how deliveries are signed, "" for the engine's default
 	Secrets     []Secret          // newest first
-	OAuth2      OAuth2            // how it gets a token for the receiver
+	OAuth2      OAuth2            // how to get an access token for the receiver
 	RateLimit   float64           // deliveries per second, 0 for no limit
-	Timeout     time.Duration     // of an attempt, 0 for the engine's own
-	Retry       []time.Duration   // between attempts, nil for the engine's own
+	Timeout     time.Duration     // of an attempt, 0 for the engine's default
+	Retry       []time.Duration   // the delays between attempts, nil for the engine's default
 	Ordered     bool              // one at a time, in the order of publishing
 	Filter      string            // CEL, "" for every event
 	Transform   string            // CEL, "" for payloads as they are
@@ -111,10 +112,10 @@ type Subscription struct {
 	Reason      string // why it is not active
 	Updated     time.Time
 
-	FailingSince time.Time // by the engine's time, zero while the receiver works
+	FailingSince time.Time // by the engine's clock, zero while the receiver works
 }
 
-// Created is when the subscription was made.
+// Created is when the subscription was created.
 func (s *Subscription) Created() time.Time { return s.Key.Time() }
 
 // EventType is an entry of the catalogue.
@@ -127,10 +128,10 @@ type EventType struct {
 
 // Attempt is one try at a delivery: what was sent when, and what came back.
 type Attempt struct {
-	ID              ID  // of the first one: its delivery's own
+	ID              ID  // for the first attempt, that of its delivery
 	Number          int // from 1, over all rounds
 	At              time.Time
-	URL             string // the subscription's then, "" where it wasn't recorded yet
+	URL             string // the subscription's URL then, "" for attempts made before it was recorded
 	Latency         time.Duration
 	Status          int    // 0 where there was no answer
 	Class           string // "" on success; see the outbound package for the words
@@ -147,13 +148,13 @@ type Delivery struct {
 	Subscription ID // the subscription's key
 	State        State
 	Attempts     int       // made so far
-	Round        int       // of these, made before it was last queued by hand: the schedule counts from there
+	Round        int       // how many of Attempts came before it was last requeued; the retry schedule counts from there
 	Due          time.Time // of the next attempt, while pending
-	Reason       string    // why it is dead, or was before it was discarded
+	Reason       string    // why it is a dead letter, or was one before it was discarded
 }
 
 // Held is a delivery that the caller has taken: nobody else gets it until it
-// is settled or released, or the store's process is gone.
+// is settled or released, or the caller's process is gone.
 type Held struct {
 	Delivery
 	*Event // shared by the deliveries of one event
@@ -167,11 +168,12 @@ type Record struct {
 	Tenant         string
 	SubscriptionID string
 	URL            string
-	Last           *Attempt // nil before the first
-	Payload        []byte   // where it was asked for
+	Last           *Attempt // nil before the first attempt
+	Payload        []byte   // if the query asked for it
 	ContentType    string   // with the payload
 
-	// How its subscription stands, while it is pending: the engine knows.
-	Held        bool      // it waits until that is active
-	PausedUntil time.Time // zero when it isn't
+	// The state of its subscription while the delivery is pending. The engine
+	// sets it; stores don't.
+	Held        bool      // it waits until the subscription is active
+	PausedUntil time.Time // zero if the subscription isn't paused
 }

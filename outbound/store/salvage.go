@@ -2,30 +2,30 @@ package store
 
 import "time"
 
-// Salvager is what a store may do besides: it goes on when what it is stored in
-// is damaged.
+// Salvager is an optional interface of a store that survives damage to its
+// file: it copies what can be read into a new one.
 type Salvager interface {
-	// Salvages tells what became of damaged stores that were set aside and are
+	// Salvages returns a report on each damaged file that was set aside and is
 	// still there, the oldest first.
 	Salvages() []Salvage
-	// Salvaged tells that this was done while the store was open, so that
-	// deliveries may wait of which nobody knows (see Salvage.Repeated).
+	// Salvaged receives a value when a file was salvaged while the store was
+	// open: there may be new pending deliveries (see Salvage.Repeated).
 	Salvaged() <-chan struct{}
 }
 
-// Salvage is what became of a damaged store: what could be read is in a new
-// one, and the rest is in the damaged one only.
+// Salvage is the report on a damaged file. What could be read is in a new file;
+// the rest is only in the damaged one.
 type Salvage struct {
 	At    time.Time `json:"at"`
-	Path  string    `json:"path"`  // where the damaged one is now
+	Path  string    `json:"path"`  // where the damaged file is now
 	Cause string    `json:"cause"` // how the damage showed
 	Kept  Rows      `json:"kept"`
-	Lost  Rows      `json:"lost"` // at least: what nothing that was kept names isn't known
-	// Repeated deliveries were lost, and are made anew since their event and
-	// their subscription were kept. They may have been made before.
+	Lost  Rows      `json:"lost"` // at least: a lost row that no kept row refers to isn't known
+	// Repeated is how many lost deliveries were created anew, because their event
+	// and their subscription were kept. They may have been delivered before.
 	Repeated int64 `json:"repeated"`
-	// Unreadable rows were found where rows are, and may be any of those that
-	// were lost.
+	// Unreadable is how many broken rows were found. They may be any of those
+	// that were lost.
 	Unreadable int64 `json:"unreadable"`
 }
 

@@ -2,39 +2,42 @@ package store
 
 import "context"
 
-// Shared is what a store may do besides: several processes, the nodes, have it
-// open at once. Subscriptions that are ordered or have a rate limit are one
-// node's at a time: to the others, Claim gives nothing of theirs.
+// Shared is an optional interface of a store that several processes, the nodes,
+// have open at once. Only one node at a time, the owner, delivers to a
+// subscription that is ordered or has a rate limit; the others' Claim returns
+// nothing for it.
 type Shared interface {
-	// News waits for something that the other nodes have done, and returns all
-	// that has come up since the last call. ErrUnavailable: the store was closed.
+	// News waits until other nodes have done something, and returns all that has
+	// come up since the last call. It returns ErrUnavailable when the store is
+	// closed.
 	News(ctx context.Context) (News, error)
-	// Yield gives subscriptions that are this node's alone to the others, since it
-	// makes no more attempts. What it holds stays with it.
+	// Yield gives up the ownership of subscriptions, because this node makes no
+	// more attempts. The deliveries that it holds stay with it.
 	Yield(ctx context.Context) error
-	// Ask tells the node that alone may deliver to a subscription, if that is
-	// another one, that somebody asks for it: see News.Asked.
+	// Ask tells the owner of a subscription, if that is another node, that its
+	// receiver should be tried at once: see News.Asked.
 	Ask(ctx context.Context, subscription ID) error
-	// Nodes returns those that have the store open, by number.
+	// Nodes returns the nodes that have the store open, ordered by number.
 	Nodes(ctx context.Context) ([]Node, error)
 }
 
 // Node is a process that has a shared store open.
 type Node struct {
-	Number int    // in its ids
-	Host   string // as people know it
+	Number int    // as in the ids that it makes
+	Host   string // its name for people
 	Self   bool   // it is this process
-	Lapsed bool   // it was not heard of for as long as its lease: others are about to take what it holds
+	Lapsed bool   // its lease has expired, and others are about to take what it holds
 }
 
-// News is what the other nodes have done.
+// News is what other nodes have done.
 type News struct {
-	// Changed: subscriptions or event types may not be what they were.
+	// Changed: subscriptions or event types may have changed.
 	Changed bool
-	// Waits is what waits and is held by nobody, or soon will.
+	// Waits are the subscriptions with deliveries that wait and that nobody
+	// holds, now or soon.
 	Waits []Backlog
-	// Asked are the subscriptions whose receiver somebody wants tried at once.
+	// Asked are the subscriptions whose receiver should be tried at once.
 	Asked []ID
-	// Lost: what this node held may be held by others now.
+	// Lost: other nodes may hold what this node held.
 	Lost bool
 }

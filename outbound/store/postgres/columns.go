@@ -43,7 +43,7 @@ func newPublications(ps []*store.Publication) *publications {
 		if p.Chosen {
 			chosen = e.ID
 		}
-		headers := asJSON(e.Headers, len(e.Headers))
+		headers := asJSON(e.Headers, len(e.Headers) > 0)
 		c.id = append(c.id, int64(e.Key))
 		c.tells = append(c.tells, int64(p.Tells))
 		c.deliveries = append(c.deliveries, int32(len(p.Deliveries)))
@@ -153,7 +153,7 @@ func (c *outcomes) add(t *store.Settlement) bool {
 	c.class = append(c.class, optional(a.Class))
 	c.err = append(c.err, optional(a.Error))
 	c.body = append(c.body, a.ResponseBody)
-	c.headers = append(c.headers, asJSON(a.ResponseHeaders, len(a.ResponseHeaders)))
+	c.headers = append(c.headers, asJSON(a.ResponseHeaders, len(a.ResponseHeaders) > 0))
 	c.traceID = append(c.traceID, optional(a.TraceID))
 	c.url = append(c.url, optional(a.URL))
 	return true

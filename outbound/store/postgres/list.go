@@ -146,7 +146,7 @@ func lastAttempts(ctx context.Context, db querier, records []*store.Record) erro
 	return eachLater(rows, err, func(delivery store.ID, a *store.Attempt) { later[delivery].Last = a })
 }
 
-var selectLater = `SELECT a.delivery, a.id, a.number, ` + selects.Of("a", selects.Attempt) + ` FROM webhooks.attempt a`
+var selectLater = `SELECT a.delivery, a.id, a.number, ` + selects.Qualify("a", selects.Attempt) + ` FROM webhooks.attempt a`
 
 // eachLater reads selectLater.
 func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.Attempt)) error {

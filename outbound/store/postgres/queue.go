@@ -34,7 +34,7 @@ var selectBuried = `SELECT ` + selects.Record(false) + ` FROM webhooks.delivery 
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
 	update := requeue
 	if len(q.States) > 0 {
-		update += " AND state " + selects.Among(q.States)
+		update += " AND state " + selects.InStates(q.States)
 	}
 	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, selects.Millis(now), s.sessions.own())
 	return done, s.fail("queueing deliveries again", err)

@@ -50,8 +50,8 @@ func params(args []any) []any {
 // optional is NULL for the empty string.
 func optional(s string) pgtype.Text { return pgtype.Text{String: text(s), Valid: s != ""} }
 
-// asJSON is NULL for an empty map or list.
-func asJSON(v any, size int) pgtype.Text { return optional(selects.JSON(v, size)) }
+// asJSON encodes v, or is NULL if it is not set.
+func asJSON(v any, set bool) pgtype.Text { return optional(selects.JSON(v, set)) }
 
 func fromJSON(b []byte, v any) error {
 	if b == nil {

@@ -108,11 +108,11 @@ func subscriptionArgs(sub *store.Subscription) []any {
 	failing := selects.Millis(sub.FailingSince)
 	return []any{
 		int64(sub.Key), text(sub.ID), text(sub.Tenant), text(sub.URL), text(sub.Description),
-		asJSON(sub.EventTypes, 1), asJSON(sub.Headers, len(sub.Headers)), text(sub.Scheme), asJSON(sub.Secrets, len(sub.Secrets)),
+		asJSON(sub.EventTypes, true), asJSON(sub.Headers, len(sub.Headers) > 0), text(sub.Scheme), asJSON(sub.Secrets, len(sub.Secrets) > 0),
 		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
 		pgtype.Int8{Int64: failing, Valid: failing != 0},
-		asJSON(sub.OAuth2, len(sub.OAuth2.TokenURL)),
-		int64(sub.Timeout), asJSON(sub.Retry, selects.Given(sub.Retry)), asJSON(sub.Metadata, len(sub.Metadata)), text(sub.Transform),
+		asJSON(sub.OAuth2, sub.OAuth2.TokenURL != ""),
+		int64(sub.Timeout), asJSON(sub.Retry, sub.Retry != nil), asJSON(sub.Metadata, len(sub.Metadata) > 0), text(sub.Transform),
 	}
 }
 

@@ -109,7 +109,7 @@ func (w *writer) publish(p *store.Publication) error {
 	if p.Chosen {
 		chosen = e.ID
 	}
-	headers := selects.JSON(e.Headers, len(e.Headers))
+	headers := selects.JSON(e.Headers, len(e.Headers) > 0)
 	st := w.insertEvent.id(e.Key).id(last).int(int64(len(p.Deliveries))).text(e.Type).optional(e.Tenant).optional(chosen).
 		optional(e.ContentType).optional(headers).optional(e.TraceParent).optional(e.TraceState)
 	sum := digest(e.Key, e.Type, e.Tenant, chosen, e.ContentType, headers, e.Payload)
@@ -174,5 +174,5 @@ func (s *stmt) attempt(a *store.Attempt) *stmt {
 		s.int(int64(a.Status))
 	}
 	return s.optional(a.Class).optional(a.Error).bytes(a.ResponseBody).
-		json(a.ResponseHeaders, len(a.ResponseHeaders)).optional(a.TraceID).optional(a.URL)
+		json(a.ResponseHeaders, len(a.ResponseHeaders) > 0).optional(a.TraceID).optional(a.URL)
 }

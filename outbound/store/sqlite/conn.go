@@ -211,8 +211,8 @@ func (s *stmt) optionalTime(v time.Time) *stmt {
 	return s.time(v)
 }
 
-// json binds a JSON text, and NULL for an empty map or list.
-func (s *stmt) json(v any, size int) *stmt { return s.optional(selects.JSON(v, size)) }
+// json binds v as JSON text, or NULL if it is not set.
+func (s *stmt) json(v any, set bool) *stmt { return s.optional(selects.JSON(v, set)) }
 
 func (s *stmt) any(v any) *stmt {
 	switch v := v.(type) {

@@ -24,7 +24,7 @@ const (
 func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
 	update := requeue
 	if len(q.States) > 0 {
-		update += " AND state " + selects.Among(q.States)
+		update += " AND state " + selects.InStates(q.States)
 	}
 	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, func(st *stmt) *stmt { return st.time(now) })
 	return done, s.fail("queueing deliveries again", err)

@@ -120,12 +120,12 @@ func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, 
 // subscription binds selects.Subscription.
 func (s *stmt) subscription(sub *store.Subscription) *stmt {
 	return s.id(sub.Key).text(sub.ID).text(sub.Tenant).text(sub.URL).text(sub.Description).
-		json(sub.EventTypes, 1).json(sub.Headers, len(sub.Headers)).
-		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets)).
+		json(sub.EventTypes, true).json(sub.Headers, len(sub.Headers) > 0).
+		text(sub.Scheme).json(sub.Secrets, len(sub.Secrets) > 0).
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
 		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince).
-		json(sub.OAuth2, len(sub.OAuth2.TokenURL)).
-		int(int64(sub.Timeout)).json(sub.Retry, selects.Given(sub.Retry)).json(sub.Metadata, len(sub.Metadata)).text(sub.Transform)
+		json(sub.OAuth2, sub.OAuth2.TokenURL != "").
+		int(int64(sub.Timeout)).json(sub.Retry, sub.Retry != nil).json(sub.Metadata, len(sub.Metadata) > 0).text(sub.Transform)
 }
 
 // readSubscription reads selects.Subscription.

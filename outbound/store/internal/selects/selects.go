@@ -1,5 +1,5 @@
-// Package selects has what the stores share, whose tables have the same columns:
-// the queries of lists, and how values are kept.
+// Package selects is what the stores share, because their tables have the same
+// columns: the queries of lists, and the encoding of values.
 package selects
 
 import (
@@ -10,52 +10,53 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Columns of rows, in the order in which the stores read them.
+// Columns, in the order in which the stores read them.
 const (
-	// Event is of e, an event.
+	// Event are the columns of e, an event.
 	Event = `e.id, e.type, e.tenant, e.chosen, e.content_type, e.headers, e.trace_parent, e.trace_state, e.payload_removed`
-	// Attempt is of an attempt, or of the first one in its delivery's row.
+	// Attempt are the columns of an attempt, or of a delivery's row, which
+	// contains the first attempt.
 	Attempt = `at, latency, status, class, error, response_body, response_headers, trace_id, url`
-	// Subscription is of a subscription.
+	// Subscription are the columns of a subscription.
 	Subscription = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
 		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
 		timeout, retry, metadata, transform`
 
 	record = `d.id, d.event, d.subscription, d.state, d.attempts, d.round, d.due, d.reason,
-		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), ` // and the first attempt's
+		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), ` // followed by Attempt
 	payload = `, e.content_type, e.payload`
 )
 
-// Record is of a delivery d with its event e, its subscription s and its first
-// attempt, and where it is wanted with the payload.
+// Record returns the columns of a delivery d with its event e, its subscription
+// s, its first attempt and, if asked for, the payload.
 func Record(withPayload bool) string {
-	columns := record + Of("d", Attempt)
+	columns := record + Qualify("d", Attempt)
 	if withPayload {
 		columns += payload
 	}
 	return columns
 }
 
-// Of are columns of the table that a query calls so.
-func Of(table, columns string) string {
-	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+// Qualify prefixes each column with the alias of its table.
+func Qualify(alias, columns string) string {
+	return alias + "." + strings.ReplaceAll(columns, ", ", ", "+alias+".")
 }
 
-// Dialect is what the stores say differently. Parameters are written as "?".
+// Dialect is the SQL in which the stores differ. Parameters are written as "?".
 type Dialect struct {
-	Schema    string // before a table's name
-	Join      string // that keeps to the order in which tables are written, where there is one
-	Dead      string // after "delivery d", where only dead letters are wanted
-	Pending   string // likewise for what is pending
-	IsPending string // that d is pending
-	OfEvent   string // that d is the event e's
-	In        string // that a column is among what a query, in place of %s, selects; an index on the column is used
+	Schema    string // prefix of a table's name
+	Join      string // a join, which keeps the tables in the order written if the database has such a join
+	Dead      string // index hint after "delivery d" when only dead letters are listed
+	Pending   string // index hint after "delivery d" when only pending deliveries are listed
+	IsPending string // condition: d is pending
+	OfEvent   string // condition: d is a delivery of the event e
+	In        string // condition after a column: it is in the subquery %s, searched by an index on the column
 }
 
-// where gathers the conditions of a list.
+// where collects the conditions of a query.
 type where struct {
 	*Dialect
-	in    string // see Dialect
+	in    string // as in Dialect
 	terms []string
 	args  []any
 }
@@ -72,8 +73,8 @@ func (w *where) String() string {
 	return " WHERE " + strings.Join(w.terms, " AND ")
 }
 
-// span bounds a column of ids by q's times and cursor, and returns the order that
-// it goes by.
+// span limits a column of ids to q's times and cursor, and returns the order of
+// the list.
 func (w *where) span(column string, q store.Query) (order string) {
 	if !q.Since.IsZero() {
 		w.add(column+" >= ?", store.IDAt(q.Since))
@@ -91,7 +92,7 @@ func (w *where) span(column string, q store.Query) (order string) {
 	return column + " DESC"
 }
 
-// event adds what q asks of the event e.
+// event adds q's conditions on the event e.
 func (w *where) event(q store.Query) {
 	if q.Event != 0 {
 		w.add("e.id = ?", q.Event)
@@ -102,12 +103,12 @@ func (w *where) event(q store.Query) {
 		w.add("(e.chosen IS NULL OR e.chosen = ?)", q.EventID)
 	}
 	if prefix, ok := strings.CutSuffix(q.EventType, ".*"); ok {
-		w.add(typeBetween, under(prefix+".")...)
+		w.add(typeBetween, typeBounds(prefix+".")...)
 	} else if q.EventType != "" {
 		w.add("e.type = ?", q.EventType)
 	}
 	if q.Published {
-		w.add("NOT ("+typeBetween+")", under(store.OperationalPrefix)...)
+		w.add("NOT ("+typeBetween+")", typeBounds(store.OperationalPrefix)...)
 	}
 	if q.Tenant != "" {
 		w.add("e.tenant = ?", q.Tenant)
@@ -119,66 +120,69 @@ func (w *where) event(q store.Query) {
 
 const typeBetween = "e.type > ? AND e.type < ?"
 
-// under are the bounds of what begins with a prefix that ends in a dot.
-func under(prefix string) []any {
-	return []any{prefix, strings.TrimSuffix(prefix, ".") + "/"} // "/" follows "."
+// typeBounds returns the arguments of typeBetween for the types that begin with
+// a prefix, which ends in a dot.
+func typeBounds(prefix string) []any {
+	return []any{prefix, strings.TrimSuffix(prefix, ".") + "/"} // "/" follows "." in ASCII
 }
 
-// delivery adds what q asks of the delivery d.
+// delivery adds q's conditions on the delivery d.
 func (w *where) delivery(q store.Query) {
 	if q.Delivery != 0 {
 		w.add("d.id = ?", q.Delivery)
 	}
 	if q.Subscription != "" {
-		one, args := "id = ?", []any{q.Subscription}
-		if q.Within != "" { // another's is not even looked for, which would take time
-			one, args = one+" AND tenant = ?", append(args, q.Within)
+		condition, args := "id = ?", []any{q.Subscription}
+		if q.Within != "" { // saves searching the deliveries of another tenant's subscription
+			condition, args = condition+" AND tenant = ?", append(args, q.Within)
 		}
-		w.subscription(one, args...)
+		w.subscription(condition, args...)
 	}
 	switch {
 	case only(q, store.Pending):
 		w.add(w.IsPending)
 	case len(q.States) > 0:
-		w.add("d.state " + Among(q.States))
+		w.add("d.state " + InStates(q.States))
 	}
 	if !q.FailedSince.IsZero() {
-		w.add(w.last("at")+" >= ?", Millis(q.FailedSince))
+		w.add(w.lastAttempt("at")+" >= ?", Millis(q.FailedSince))
 	}
 	if !q.FailedUntil.IsZero() {
-		w.add(w.last("at")+" < ?", Millis(q.FailedUntil))
+		w.add(w.lastAttempt("at")+" < ?", Millis(q.FailedUntil))
 	}
 	if q.Class != "" {
-		w.add(w.last("class")+" = ?", q.Class)
+		w.add(w.lastAttempt("class")+" = ?", q.Class)
 	}
 	if q.Status != 0 {
-		w.add(w.last("status")+" = ?", q.Status)
+		w.add(w.lastAttempt("status")+" = ?", q.Status)
 	}
 }
 
-// subscription adds that the delivery d is to a subscription of which that is true.
-func (w *where) subscription(is string, args ...any) {
-	w.add("d.subscription "+fmt.Sprintf(w.in, "SELECT key FROM "+w.Schema+"subscription WHERE "+is), args...)
+// subscription adds a condition on the subscription of the delivery d.
+func (w *where) subscription(condition string, args ...any) {
+	w.add("d.subscription "+fmt.Sprintf(w.in, "SELECT key FROM "+w.Schema+"subscription WHERE "+condition), args...)
 }
 
-// last is a column of the last attempt of the delivery d, in whose row the first is.
-func (w *where) last(column string) string {
+// lastAttempt returns an expression for a column of the last attempt of the
+// delivery d. The first attempt is in the delivery's own row.
+func (w *where) lastAttempt(column string) string {
 	return "CASE WHEN d.attempts > 1 THEN (SELECT a." + column + " FROM " + w.Schema + "attempt a WHERE a.delivery = d.id AND a.number = d.attempts) ELSE d." + column + " END"
 }
 
-// within adds that the delivery d is one that a tenant sees. What the engine tells
-// of a tenant goes to others as well.
+// within limits the delivery d to the subscriptions of the tenant q.Within:
+// operational events about a tenant are delivered to others as well.
 func (w *where) within(q store.Query) {
 	if q.Within != "" {
 		w.subscription("tenant = ?", q.Within)
 	}
 }
 
-// only tells whether q is about one state alone.
+// only reports whether q asks for one state alone.
 func only(q store.Query, state store.State) bool { return len(q.States) == 1 && q.States[0] == state }
 
-// Among spells states out, because that is how a partial index is found.
-func Among(states []store.State) string {
+// InStates returns the condition, after a column, that it is one of the states.
+// They are literals, not parameters, so that a partial index can be used.
+func InStates(states []store.State) string {
 	if len(states) == 1 {
 		return fmt.Sprintf("= %d", states[0])
 	}
@@ -196,43 +200,46 @@ func limit(q store.Query) any {
 	return int64(q.Limit)
 }
 
-// Events selects columns of e, the events that match, the newest first unless q
-// has After.
+// Events returns a query for columns of e, the events that match q, newest first
+// unless q.After is set.
 func (dialect *Dialect) Events(q store.Query, columns string) (sql string, args []any) {
-	w, d := where{Dialect: dialect}, where{Dialect: dialect, in: "IN (%s)"} // an event's deliveries are few
+	w := where{Dialect: dialect}
 	order := w.span("e.id", q)
 	w.event(q)
-	d.delivery(q)
-	if len(d.terms) > 0 {
-		d.within(q)
-		d.add(dialect.OfEvent)
-		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+d.String()+")", d.args...)
+	deliveries := where{Dialect: dialect, in: "IN (%s)"} // needs no index: an event's deliveries are few
+	deliveries.delivery(q)
+	if len(deliveries.terms) > 0 {
+		deliveries.within(q)
+		deliveries.add(dialect.OfEvent)
+		w.add("EXISTS (SELECT 1 FROM "+dialect.Schema+"delivery d"+deliveries.String()+")", deliveries.args...)
 	}
 	return "SELECT " + columns + " FROM " + dialect.Schema + "event e" + w.String() + " ORDER BY " + order + " LIMIT ?", append(w.args, limit(q))
 }
 
-// Deliveries selects columns of the deliveries that match, likewise: of d
-// (delivery), e (event) and s (subscription). also is one more condition.
-func (dialect *Dialect) Deliveries(q store.Query, columns, also string) (sql string, args []any) {
+// Deliveries returns a query for columns of the deliveries that match q, in the
+// order of Events: of d (the delivery), e (its event) and s (its subscription).
+// extra is a further condition, or "".
+func (dialect *Dialect) Deliveries(q store.Query, columns, extra string) (sql string, args []any) {
 	w, rest := where{Dialect: dialect, in: dialect.In}, where{Dialect: dialect, in: dialect.In}
 	order := w.span("d.id", q)
 	w.delivery(q)
 	rest.event(q)
 	rest.within(q)
-	if also != "" {
-		rest.add(also)
+	if extra != "" {
+		rest.add(extra)
 	}
 	delivery, event := dialect.Schema+"delivery d", dialect.Schema+"event e"
 	withEvent := " " + dialect.Join + " " + event + " ON e.id = d.event"
 	from := delivery + withEvent
-	switch { // where to begin
+	switch { // which table to begin with
 	case q.Delivery != 0:
 	case q.Event != 0, q.EventID != "":
 		from = event + " " + dialect.Join + " " + delivery + " ON " + dialect.OfEvent
 	case only(q, store.Dead):
 		from = delivery + dialect.Dead + withEvent
 	case only(q, store.Pending) && len(rest.terms) == 0:
-		// What is pending isn't in the order of the list: the ids alone are sorted.
+		// The index of pending deliveries isn't in the order of the list, so the
+		// matches are sorted, by their ids alone and not as whole rows.
 		ids := "(SELECT d.id FROM " + delivery + dialect.Pending + w.String() + " ORDER BY " + order + " LIMIT ?) p"
 		from = ids + " " + dialect.Join + " " + delivery + " ON d.id = p.id" + withEvent
 		w = where{args: append(w.args, limit(q))}

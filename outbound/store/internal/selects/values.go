@@ -8,7 +8,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Millis is how the stores keep a time, and 0 the zero time.
+// Millis converts a time to what the stores keep, Unix milliseconds, with 0 for
+// the zero time.
 func Millis(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -16,7 +17,7 @@ func Millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// FromMillis reads it.
+// FromMillis is the inverse of Millis.
 func FromMillis(ms int64) time.Time {
 	if ms == 0 {
 		return time.Time{}
@@ -24,27 +25,19 @@ func FromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// Given is the size for JSON of a list that may be empty, and 0 where there is none.
-func Given(delays []time.Duration) int {
-	if delays == nil {
-		return 0
-	}
-	return 1
-}
-
-// JSON is how they keep a map or list, and "" an empty one.
-func JSON(v any, size int) string {
-	if size == 0 {
+// JSON encodes v for a column, or returns "" if it is not set.
+func JSON(v any, set bool) string {
+	if !set {
 		return ""
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // only maps and lists of strings and numbers come here
+		panic(err) // it's made of strings, numbers and times only
 	}
 	return string(b)
 }
 
-// NotNil keeps bytes from being NULL.
+// NotNil returns b, or an empty slice for nil, which would be stored as NULL.
 func NotNil(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -52,7 +45,8 @@ func NotNil(b []byte) []byte {
 	return b
 }
 
-// EventID is the public id of an event: what its publisher chose, or its key.
+// EventID returns the public id of an event: the one that its publisher chose,
+// or else its key's.
 func EventID(chosen string, key store.ID) string {
 	return cmp.Or(chosen, key.With(store.EventPrefix))
 }
