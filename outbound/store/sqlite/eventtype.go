@@ -21,11 +21,7 @@ func (s *Store) PutEventType(ctx context.Context, t store.EventType) error {
 // DeleteEventType implements store.Store.
 func (s *Store) DeleteEventType(ctx context.Context, name string) error {
 	err := s.write(ctx, func(w *writer) error {
-		st, err := w.conn.prepare(`DELETE FROM event_type WHERE name = ?`)
-		if err != nil {
-			return err
-		}
-		if err := st.text(name).exec(); err != nil {
+		if err := w.conn.query(`DELETE FROM event_type WHERE name = ?`, []any{name}, nil); err != nil {
 			return err
 		}
 		if w.conn.changes() == 0 {

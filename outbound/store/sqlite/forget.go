@@ -7,23 +7,26 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// An event's deliveries have ids in (id, last], among those of its neighbours, but
-// for replayed ones.
-const (
-	columnsOld   = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE `
-	selectOld    = columnsOld + `id >= ? AND id < ? ORDER BY id`
-	selectOne    = columnsOld + `id = ?`
-	ofEvent      = ` FROM delivery WHERE (id > ?1 AND id <= ?2 AND event = ?1 OR replayed = 1 AND event = ?1)`
-	selectWanted = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
-	selectWaiter = `SELECT id` + ofEvent + ` AND state = 0`
-	forgetLater  = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
-	forgetFirst  = `DELETE` + ofEvent
-	forgetEvent  = `DELETE FROM event WHERE id = ?`
-	forgetBody   = `UPDATE event SET payload = x'', digest = NULL, payload_removed = 1 WHERE id = ?`
-	forgetChosen = `DELETE FROM chosen WHERE id = ? AND tenant = ?`
+// ofEvent selects the deliveries of the event ?1. Those that were created with it
+// have ids in (?1, ?2], but neighbouring events may have ids there too. Replayed
+// ones are elsewhere.
+const ofEvent = ` FROM delivery WHERE (id > ?1 AND id <= ?2 AND event = ?1 OR replayed = 1 AND event = ?1)`
 
-	// The row of a deleted subscription goes when all deliveries are younger by far,
-	// since ids grow.
+const (
+	columnsOld     = `SELECT id, last, deliveries, octet_length(payload), tenant, chosen FROM event WHERE `
+	selectOldest   = columnsOld + `id >= ? AND id < ? ORDER BY id`
+	selectOld      = columnsOld + `id = ?`
+	selectStates   = `SELECT coalesce(max(state = 0), 0), coalesce(max(state = 2), 0)` + ofEvent
+	selectPendings = `SELECT id` + ofEvent + ` AND state = 0`
+
+	deleteAttempts   = `DELETE FROM attempt WHERE delivery IN (SELECT id` + ofEvent + ` AND attempts > 1)`
+	deleteDeliveries = `DELETE` + ofEvent
+	deleteEvent      = `DELETE FROM event WHERE id = ?`
+	deleteChosen     = `DELETE FROM chosen WHERE id = ? AND tenant = ?`
+	deletePayload    = `UPDATE event SET payload = x'', digest = NULL, payload_removed = 1 WHERE id = ?`
+
+	// The row of a deleted subscription goes when every delivery is younger by a wide
+	// margin than the last one that may refer to it.
 	forgetDeleted = `DELETE FROM subscription WHERE last_delivery + ? < (SELECT min(id) FROM delivery)`
 	forgetTenant  = `DELETE FROM subscription WHERE key IN (SELECT key FROM subscription WHERE deleted <> 0 AND tenant = ? LIMIT ?)`
 	markDeleted   = `UPDATE subscription SET last_delivery = max(key, coalesce((SELECT max(id) FROM delivery), 0)) WHERE deleted <> 0 AND last_delivery IS NULL`
@@ -32,16 +35,16 @@ const (
 		FROM pragma_page_count c, pragma_freelist_count f, pragma_page_size s`
 )
 
-// old is an event that may be forgotten.
-type old struct {
+// oldEvent is an event that may be removed.
+type oldEvent struct {
 	id, last       store.ID
 	deliveries     int
-	payload        int // its size
+	payload        int // its size in bytes
 	tenant, chosen string
 }
 
-// Forget implements store.Store. What is removed leaves pages that are used
-// again: the file grows no more, but it doesn't shrink.
+// Forget implements store.Store. It leaves free pages, which are used again: the
+// file stops growing, but it doesn't shrink.
 func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotten, err error) {
 	err = s.write(ctx, func(w *writer) error {
 		events, err := w.oldest(f, &done)
@@ -49,7 +52,7 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 			return err
 		}
 		for _, e := range events {
-			pending, dead, err := w.wanted(e)
+			pending, dead, err := w.states(e)
 			if err != nil {
 				return err
 			}
@@ -77,7 +80,8 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 	return done, nil
 }
 
-// Remove implements store.Store. It takes what waits, as Bury does.
+// Remove implements store.Store. It takes pending deliveries before it removes
+// them, as Bury does.
 func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed, err error) {
 	var taken []store.ID
 	err = s.write(ctx, func(w *writer) error {
@@ -87,7 +91,7 @@ func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed
 				done.Rest = r.Events[i:]
 				return nil
 			}
-			e, found, err := w.one(id)
+			e, found, err := w.oldEvent(id)
 			if err != nil {
 				return err
 			}
@@ -95,14 +99,14 @@ func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed
 				continue
 			}
 			room -= e.weight()
-			pending, _, err := w.wanted(e)
-			if err == nil && pending && r.Pending {
-				pending, err = s.takeWaiting(w, e, &taken)
+			keep, _, err := w.states(e)
+			if err == nil && keep && r.Pending {
+				keep, err = s.takePending(w, e, &taken)
 			}
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case pending:
+			}
+			if keep {
 				done.Kept = append(done.Kept, id)
 				continue
 			}
@@ -120,14 +124,10 @@ func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed
 	return done, nil
 }
 
-// takeWaiting takes the pending deliveries of an event, and tells whether somebody
-// else has one.
-func (s *Store) takeWaiting(w *writer, e old, taken *[]store.ID) (held bool, err error) {
-	st, err := w.conn.prepare(selectWaiter)
-	if err != nil {
-		return false, err
-	}
-	err = st.id(e.id).id(e.last).each(func(row *stmt) error {
+// takePending takes the pending deliveries of an event, and reports whether one
+// was held already.
+func (s *Store) takePending(w *writer, e oldEvent, taken *[]store.ID) (held bool, err error) {
+	err = w.conn.query(selectPendings, []any{e.id, e.last}, func(row *stmt) error {
 		id := row.readID()
 		if !s.holds.take(id) {
 			held = true
@@ -139,27 +139,27 @@ func (s *Store) takeWaiting(w *writer, e old, taken *[]store.ID) (held bool, err
 	return held, err
 }
 
-// one finds an event by its key.
-func (w *writer) one(id store.ID) (e old, found bool, err error) {
-	st, err := w.conn.prepare(selectOne)
-	if err != nil {
-		return old{}, false, err
-	}
-	found, err = st.id(id).first(func(row *stmt) { e = readOld(row) })
+// oldEvent finds an event by its key.
+func (w *writer) oldEvent(id store.ID) (e oldEvent, found bool, err error) {
+	err = w.conn.query(selectOld, []any{id}, func(row *stmt) error {
+		e, found = readOld(row), true
+		return nil
+	})
 	return e, found, err
 }
 
-func readOld(row *stmt) old {
-	return old{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
+// readOld reads columnsOld.
+func readOld(row *stmt) oldEvent {
+	return oldEvent{row.readID(), row.readID(), int(row.readInt()), int(row.readInt()), row.readText(), row.readText()}
 }
 
-// weight is how much there is to look at.
-func (e old) weight() int { return 1 + e.deliveries + e.payload/store.PayloadUnit }
+// weight is what the event counts towards store.Forget.Limit.
+func (e oldEvent) weight() int { return 1 + e.deliveries + e.payload/store.PayloadUnit }
 
-// oldest finds the events to look at.
-func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, err error) {
+// oldest finds the events to look at, and sets done.Next.
+func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []oldEvent, err error) {
 	room := f.Limit
-	err = w.conn.query(selectOld, []any{f.From, store.IDAt(f.Before)}, func(row *stmt) error {
+	err = w.conn.query(selectOldest, []any{f.From, store.IDAt(f.Before)}, func(row *stmt) error {
 		e := readOld(row)
 		if room <= 0 {
 			done.Next = e.id
@@ -181,11 +181,7 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []old, er
 func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit int) (n int, err error) {
 	err = s.write(ctx, func(w *writer) error {
 		return w.discreetly(func() error {
-			st, err := w.conn.prepare(forgetTenant)
-			if err != nil {
-				return err
-			}
-			err = st.text(tenant).int(int64(limit)).exec()
+			err := w.conn.query(forgetTenant, []any{tenant, limit}, nil)
 			n = w.conn.changes()
 			return err
 		})
@@ -196,7 +192,7 @@ func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit in
 	return n, nil
 }
 
-// forgetSubscriptions removes deleted ones that no delivery names.
+// forgetSubscriptions removes deleted subscriptions to which no delivery refers.
 func (w *writer) forgetSubscriptions() error {
 	if err := w.conn.query(forgetDeleted, []any{store.Younger}, nil); err != nil {
 		return err
@@ -204,43 +200,28 @@ func (w *writer) forgetSubscriptions() error {
 	return w.conn.query(markDeleted, nil, nil)
 }
 
-// wanted tells whether one of the event's deliveries is pending, or dead.
-func (w *writer) wanted(e old) (pending, dead bool, err error) {
-	st, err := w.conn.prepare(selectWanted)
-	if err != nil {
-		return false, false, err
-	}
-	_, err = st.id(e.id).id(e.last).first(func(row *stmt) { pending, dead = row.readBool(), row.readBool() })
+// states reports whether any of the event's deliveries is pending, and whether any
+// is dead.
+func (w *writer) states(e oldEvent) (pending, dead bool, err error) {
+	err = w.conn.query(selectStates, []any{e.id, e.last}, func(row *stmt) error {
+		pending, dead = row.readBool(), row.readBool()
+		return nil
+	})
 	return pending, dead, err
 }
 
 // forget removes an event and all that belongs to it, or only its payload.
-func (w *writer) forget(e old, payloadOnly bool) error {
+func (w *writer) forget(e oldEvent, payloadOnly bool) error {
 	if payloadOnly {
-		st, err := w.conn.prepare(forgetBody)
-		if err != nil {
-			return err
-		}
-		return st.id(e.id).exec()
+		return w.conn.query(deletePayload, []any{e.id}, nil)
 	}
-	for _, sql := range []string{forgetLater, forgetFirst} {
-		st, err := w.conn.prepare(sql)
-		if err != nil {
-			return err
-		}
-		if err := st.id(e.id).id(e.last).exec(); err != nil {
+	for _, sql := range []string{deleteAttempts, deleteDeliveries} {
+		if err := w.conn.query(sql, []any{e.id, e.last}, nil); err != nil {
 			return err
 		}
 	}
-	st, err := w.conn.prepare(forgetEvent)
-	if err != nil {
+	if err := w.conn.query(deleteEvent, []any{e.id}, nil); err != nil || e.chosen == "" {
 		return err
 	}
-	if err := st.id(e.id).exec(); err != nil || e.chosen == "" {
-		return err
-	}
-	if st, err = w.conn.prepare(forgetChosen); err != nil {
-		return err
-	}
-	return st.text(e.chosen).text(e.tenant).exec()
+	return w.conn.query(deleteChosen, []any{e.chosen, e.tenant}, nil)
 }

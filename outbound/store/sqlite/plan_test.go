@@ -68,11 +68,11 @@ func TestPlans(t *testing.T) {
 		{"the oldest events", events(store.Query{After: 1}), "SEARCH e USING INTEGER PRIMARY KEY (rowid>?)"},
 		{"whether to replay one", replay, replayed},
 		{"of a subscription", list(store.Query{Subscription: "x"}), "SEARCH subscription USING COVERING INDEX subscription_id (id=?)"},
-		{"old events", selectOld, "SEARCH event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-		{"whether one is settled", selectWanted, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-		{"its deliveries", forgetFirst, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
-		{"whether a replayed one is settled", selectWanted, "SEARCH delivery USING INDEX delivery_replayed (event=?)"},
-		{"its attempts", forgetLater, "SEARCH attempt USING COVERING INDEX attempt_delivery (delivery=?)"},
+		{"old events", selectOldest, "SEARCH event USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"whether one is settled", selectStates, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"its deliveries", deleteDeliveries, "SEARCH delivery USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{"whether a replayed one is settled", selectStates, "SEARCH delivery USING INDEX delivery_replayed (event=?)"},
+		{"its attempts", deleteAttempts, "SEARCH attempt USING COVERING INDEX attempt_delivery (delivery=?)"},
 		{"a chosen id", selectChosen, "SEARCH c USING PRIMARY KEY (id=? AND tenant=?)"},
 	}
 	mayBeSorted := map[string]bool{

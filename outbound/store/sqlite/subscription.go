@@ -76,11 +76,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
 	err := s.write(ctx, func(w *writer) error {
 		return w.discreetly(func() error {
-			st, err := w.conn.prepare(deleteSubscription)
-			if err != nil {
-				return err
-			}
-			if err := st.text(id).exec(); err != nil {
+			if err := w.conn.query(deleteSubscription, []any{id}, nil); err != nil {
 				return err
 			}
 			if w.conn.changes() == 0 {
@@ -92,8 +88,8 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
 	return s.fail("deleting the subscription "+id, err)
 }
 
-// discreetly calls f while SQLite overwrites with zeros what it deletes, so
-// that a secret that is gone can't be read in the file's unused parts.
+// discreetly calls f while SQLite overwrites what it deletes with zeros, so that
+// a deleted secret can't be read in the unused parts of the file.
 func (w *writer) discreetly(f func() error) error {
 	if err := w.conn.run("PRAGMA secure_delete = 1"); err != nil {
 		return err
