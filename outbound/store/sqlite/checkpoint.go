@@ -5,71 +5,73 @@ import (
 	"fmt"
 )
 
-// Frames of the write-ahead log, which are pages of 4 KiB.
 const (
-	// checkpointFrames is how many make a checkpoint. What a commit can wait
-	// for is the sync of the file that ends one, and that is as long as the
-	// checkpoint is large: with 512 KiB the tail of a commit's time is a third
-	// of that with SQLite's own 4 MiB, and the throughput is the same.
+	// checkpointFrames is how many frames of the write-ahead log, which are pages
+	// of 4 KiB, make a checkpoint due. A commit may have to wait for the sync of
+	// the file at the end of a checkpoint, which takes longer the more was copied:
+	// with 512 KiB the tail of the commit times is a third of that with SQLite's
+	// default of 4 MiB, and the throughput is the same.
 	checkpointFrames = 128
-	// checkpointLook is after how many commits the log's length is asked for,
-	// which takes a tenth as long as a small commit.
+	// checkpointLook is how many commits pass between two looks at the log's
+	// length. A look takes a tenth as long as a small commit.
 	checkpointLook = 4
-	// walKept is the size, in bytes, to which a log that has grown is cut.
+	// walKept is the size, in bytes, to which SQLite truncates a log that has
+	// grown beyond it.
 	walKept = 16 << 20
 )
 
-// checkpoint copies the log into the file when it is long enough, after the
-// commit that made it so has been answered. The caller hands over the writer,
-// so that the log has come to its end: a log that is written to meanwhile is
-// never copied wholly, and grows without bound.
+// checkpoint copies the log into the file, after the commit that made the log
+// long has been answered. The caller passes the writer to it, which checkpoint
+// gives back: if the log were written to meanwhile, it would never be copied
+// wholly, and would grow without bound.
 //
-// A sync that fails here is not repeated either: the log stays what counts, and
-// the next checkpoint writes the same pages again before it syncs.
+// A sync that fails here is not tried again either. The log stays authoritative,
+// and the next checkpoint writes the same pages again before it syncs.
 func (s *Store) checkpoint() {
 	defer func() { <-s.writing }()
 	frames, _, err := s.w.conn.checkpoint("PASSIVE")
-	if s.relieve(err) {
+	if s.makeRoom(err) {
 		frames, _, err = s.w.conn.checkpoint("PASSIVE")
 	}
-	if s.w.outgrown(frames) {
+	if s.w.logGrew(frames) {
 		s.work.Go(s.shorten)
 	}
 	switch {
-	case err != nil && !s.stuck:
+	case err != nil && !s.checkpointFailed:
 		s.log.Error("webhooks store: can't copy the log into the file; what is stored is safe in the log, which grows meanwhile",
 			"path", s.path, "error", s.fail("checkpointing", err))
-	case err == nil && s.stuck:
+	case err == nil && s.checkpointFailed:
 		s.log.Info("webhooks store: the log can be copied into the file again", "path", s.path)
 	}
-	s.stuck = err != nil
+	s.checkpointFailed = err != nil
 }
 
-// outgrown tells each time that the log has grown by what is kept of it.
-func (w *writer) outgrown(frames int64) bool {
-	w.outgrew = min(w.outgrew, frames)
-	if (frames-w.outgrew)*pageSize < walKept {
+// logGrew reports whether the log has grown by walKept since it last did.
+func (w *writer) logGrew(frames int64) bool {
+	w.shortenedAt = min(w.shortenedAt, frames)
+	if (frames-w.shortenedAt)*pageSize < walKept {
 		return false
 	}
-	w.outgrew = frames
+	w.shortenedAt = frames
 	return true
 }
 
-// shorten copies the log when the lists that read have ended, before others begin. It
-// can't begin anew while one reads from it, and lists that overlap would have it grow
-// for as long as they come.
+// shorten runs a checkpoint while no search reads: it waits for those under way,
+// and keeps others from starting. SQLite can't start the log from the beginning
+// while somebody reads from it, so with searches that always overlap it would grow
+// as long as they come.
 func (s *Store) shorten() {
 	if !s.shortening.TryLock() {
-		return // another one waits, and will copy what has come since
+		return // another shorten waits, and will copy what has come since
 	}
 	defer s.shortening.Unlock()
 	for range cap(s.searching) {
-		if s.take(context.Background(), s.searching) != nil {
+		if s.acquire(context.Background(), s.searching) != nil {
 			return
 		}
 		defer func() { <-s.searching }()
 	}
-	if s.take(context.Background(), s.writing) != nil {
+	if s.acquire(context.Background(), s.writing) != nil {
 		return
 	}
 	if s.w == nil {
@@ -79,8 +81,9 @@ func (s *Store) shorten() {
 	s.checkpoint()
 }
 
-// long tells, after each commit, whether the log is due to be copied.
-func (w *writer) long() bool {
+// checkpointDue reports, after each commit, whether the log is long enough for a
+// checkpoint.
+func (w *writer) checkpointDue() bool {
 	if w.commits++; w.commits%checkpointLook != 0 {
 		return false
 	}
@@ -88,8 +91,8 @@ func (w *writer) long() bool {
 	return err == nil && frames-copied >= checkpointFrames
 }
 
-// checkpoint returns how many frames the log has, and how many of them are in
-// the file. The mode NOOP only tells.
+// checkpoint runs a checkpoint, and returns how many frames the log has and how
+// many of them are in the file. The mode NOOP copies nothing.
 func (c *conn) checkpoint(mode string) (frames, copied int64, err error) {
 	st, err := c.prepare(fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode))
 	if err != nil {

@@ -20,19 +20,19 @@ const (
 		WHERE state = 0 AND subscription > ? ORDER BY subscription, due LIMIT 1`
 )
 
-// Claim implements store.Store. It goes through the index of pending
-// deliveries and reads the rows of those that it takes only.
+// Claim implements store.Store. It scans the index of pending deliveries, and
+// reads only the rows of those that it takes.
 func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
 	s.claims.Lock()
 	defer s.claims.Unlock()
 	c := &claim{
-		store:  s,
+		holds:  s.holds,
 		now:    selects.Millis(now),
 		room:   maxBytes,
 		events: map[store.ID]*store.Event{},
 	}
 	claimed := make([]store.Claimed, len(want))
-	defer s.holds.claim()()
+	defer s.holds.beginClaim()()
 	err := s.read(ctx, func(db *conn) error {
 		for i, w := range want {
 			if err := c.answer(db, w, &claimed[i]); err != nil {
@@ -50,13 +50,14 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 
 // claim is one call of Claim.
 type claim struct {
-	store  *Store
+	holds  *holds
 	now    int64
-	room   int // bytes of payload that may still be taken; negative: none
+	room   int // how many bytes of payload may still be taken; negative when nothing more may
 	taken  []store.ID
-	events map[store.ID]*store.Event
+	events map[store.ID]*store.Event // shared by the deliveries
 }
 
+// answer takes deliveries for a want.
 func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
 	if !w.Ahead {
 		st, err := db.prepare(selectPending)
@@ -72,15 +73,16 @@ func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
 	if err := c.take(db, st.id(w.Subscription).time(w.After.Due).id(w.After.ID), math.MaxInt64, w, claimed); err != nil {
 		return err
 	}
-	// What is left may be before what was looked at.
-	left := store.Want{Subscription: w.Subscription}
+	// Only deliveries behind w.After were looked at, but Next may be before it.
 	if st, err = db.prepare(selectPending); err != nil {
 		return err
 	}
-	return c.take(db, st.id(w.Subscription), c.now, left, claimed)
+	nothing := store.Want{Subscription: w.Subscription}
+	return c.take(db, st.id(w.Subscription), c.now, nothing, claimed)
 }
 
-// take takes what is due until then, and notes what comes next.
+// take takes the deliveries that st lists and that are due by until, as far as the
+// limits allow, and sets claimed.Next to when the first of the others is due.
 func (c *claim) take(db *conn, st *stmt, until int64, w store.Want, claimed *store.Claimed) error {
 	defer st.reset()
 	claimed.Next = time.Time{}
@@ -91,30 +93,30 @@ func (c *claim) take(db *conn, st *stmt, until int64, w store.Want, claimed *sto
 		}
 		id, due := st.readID(), st.readInt()
 		if due > until || len(claimed.Deliveries) >= w.Limit || c.room < 0 {
-			if c.store.holds.has(id) {
+			if c.holds.has(id) {
 				continue
 			}
 			claimed.Next = selects.FromMillis(due)
 			return nil
 		}
-		if !c.store.holds.take(id) {
+		if !c.holds.take(id) {
 			continue
 		}
 		c.taken = append(c.taken, id)
 		h := &store.Held{Delivery: store.Delivery{ID: id, Subscription: w.Subscription, Due: selects.FromMillis(due)}}
 		found, err := c.load(db, h)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case !found:
-			return unsound("the delivery " + id.With(store.DeliveryPrefix) + " has lost its row or its event")
-		default:
-			claimed.Deliveries = append(claimed.Deliveries, h)
 		}
+		if !found {
+			return unsound("the delivery " + id.With(store.DeliveryPrefix) + " has lost its row or its event")
+		}
+		claimed.Deliveries = append(claimed.Deliveries, h)
 	}
 }
 
-// load reads a delivery and its event, which those of one call share.
+// load reads the rest of a delivery, and its event. It reports false if a row is
+// missing.
 func (c *claim) load(db *conn, h *store.Held) (found bool, err error) {
 	st, err := db.prepare(selectClaimed)
 	if err != nil {
@@ -145,7 +147,8 @@ func (s *Store) Release(_ context.Context, ids []store.ID) error {
 	return nil
 }
 
-// Backlogs implements store.Store. It jumps from one subscription to the next.
+// Backlogs implements store.Store. It jumps in the index from one subscription
+// to the next.
 func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err error) {
 	err = s.read(ctx, func(db *conn) error {
 		st, err := db.prepare(selectBacklog)

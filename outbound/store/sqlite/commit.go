@@ -57,8 +57,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	return nil
 }
 
-// hold takes what the batch's publisher takes at once, before anybody can see
-// it. It returns what was taken.
+// hold takes the deliveries of a batch that its caller wants to hold, before
+// anybody else can see them. It returns those that it has taken.
 func (s *Store) hold(b *store.Batch) (held []store.ID) {
 	for _, p := range b.Publications {
 		for _, d := range p.Deliveries {
@@ -70,26 +70,27 @@ func (s *Store) hold(b *store.Batch) (held []store.ID) {
 	return held
 }
 
-// unhold gives up what a committed batch has settled, and what it didn't store
-// because its event was there.
+// unhold gives up the deliveries that a committed batch has settled, and those
+// that it didn't store because their event was stored already.
 func (s *Store) unhold(b *store.Batch) {
-	free := make([]store.ID, 0, len(b.Settlements))
+	ids := make([]store.ID, 0, len(b.Settlements))
 	for _, t := range b.Settlements {
-		free = append(free, t.Delivery)
+		ids = append(ids, t.Delivery)
 	}
 	for _, p := range b.Publications {
 		if p.Result.Outcome == store.Stored {
 			continue
 		}
 		for _, d := range p.Deliveries {
-			free = append(free, d.ID)
+			ids = append(ids, d.ID)
 		}
 	}
-	if len(free) > 0 {
-		s.holds.drop(free)
+	if len(ids) > 0 {
+		s.holds.drop(ids)
 	}
 }
 
+// publish stores an event with its deliveries, and sets the result.
 func (w *writer) publish(p *store.Publication) error {
 	e := p.Event
 	if p.Chosen {
@@ -122,7 +123,7 @@ func (w *writer) publish(p *store.Publication) error {
 	})
 }
 
-// compare judges a publication whose id is taken.
+// compare sets the result of a publication whose chosen id is taken.
 func (w *writer) compare(p *store.Publication) error {
 	st, err := w.conn.prepare(selectChosen)
 	if err != nil {
@@ -137,12 +138,15 @@ func (w *writer) compare(p *store.Publication) error {
 		return err
 	}
 	e, err := eventByKey(w.conn, key)
-	if e != nil && e.Type == p.Event.Type && e.ContentType == p.Event.ContentType && (e.PayloadRemoved || bytes.Equal(e.Payload, p.Event.Payload)) {
+	if e != nil && e.Type == p.Event.Type && e.ContentType == p.Event.ContentType &&
+		(e.PayloadRemoved || bytes.Equal(e.Payload, p.Event.Payload)) {
 		p.Result.Outcome = store.Duplicate
 	}
 	return err
 }
 
+// settle stores the end of an attempt. The first attempt is recorded in the
+// delivery's own row, later ones in a row each.
 func (w *writer) settle(t *store.Settlement, log bool) error {
 	a, st := t.Attempt, w.settleLater
 	first := a.Number == 1

@@ -20,8 +20,8 @@ import (
 // the file by hand, such as the sqlite3 shell.
 const busyTimeout = 5 * time.Second
 
-// conn is a connection to the file, for one goroutine at a time. This file is
-// the only one that knows the driver.
+// conn is a connection to the file, for one goroutine at a time. Only this file,
+// and the error codes in errors.go, depend on the driver.
 type conn struct {
 	c      *sqlite.Conn
 	stmts  map[string]*stmt
@@ -46,22 +46,22 @@ func (c *conn) close() error {
 	return c.c.Close()
 }
 
-// keptStatements are how many a reader keeps: some 30 KiB each, and a list is another
-// one for each choice of filters.
+// keptStatements is how many prepared statements a reader keeps. Each takes some
+// 30 KiB, and a list has another one for each combination of filters.
 const keptStatements = 100
 
-// trim lets go of them all when there are more.
+// trim drops all prepared statements if there are too many.
 func (c *conn) trim() {
 	if len(c.stmts) <= keptStatements {
 		return
 	}
 	for sql, st := range c.stmts {
-		_ = st.s.Finalize() // repeats the error of the last step, which is known
+		_ = st.s.Finalize() // repeats the error of the last step, which was returned
 		delete(c.stmts, sql)
 	}
 }
 
-// prepare returns a statement that is kept for the next time.
+// prepare returns a prepared statement, which is kept for the next time.
 func (c *conn) prepare(sql string) (*stmt, error) {
 	if st := c.stmts[sql]; st != nil {
 		return st, nil
@@ -75,7 +75,7 @@ func (c *conn) prepare(sql string) (*stmt, error) {
 	return st, nil
 }
 
-// exec runs statements that are needed once.
+// exec runs a script of statements, which are not kept.
 func (c *conn) exec(script string) error {
 	for script = strings.TrimSpace(script); script != ""; {
 		s, rest, err := c.c.PrepareTransient(script)
@@ -91,7 +91,7 @@ func (c *conn) exec(script string) error {
 	return nil
 }
 
-// run runs a kept statement without parameters.
+// run runs a prepared statement without parameters.
 func (c *conn) run(sql string) error {
 	st, err := c.prepare(sql)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *conn) run(sql string) error {
 	return st.exec()
 }
 
-// pragma reads a number.
+// pragma returns the value of a pragma that is a number.
 func (c *conn) pragma(name string) (int64, error) {
 	st, err := c.prepare("PRAGMA " + name)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *conn) pragma(name string) (int64, error) {
 	return v, err
 }
 
-// query runs a kept statement and calls row for each of its rows.
+// query runs a prepared statement and calls row for each of its rows.
 func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
 	st, err := c.prepare(sql)
 	if err != nil {
@@ -123,21 +123,21 @@ func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
 	return st.each(row)
 }
 
-// inTransaction tells whether one is open. Some errors have ended it already.
+// inTransaction reports whether a transaction is open. Some errors end it.
 func (c *conn) inTransaction() bool { return !c.c.AutocommitEnabled() }
 
-// changes is how many rows the last statement changed.
+// changes returns how many rows the last statement changed.
 func (c *conn) changes() int { return c.c.Changes() }
 
-// interrupt lets ctx end the statements that follow. The returned function
-// undoes it.
-func (c *conn) interrupt(ctx context.Context) func() {
+// interrupt makes the statements that follow end when ctx is done, until restore
+// is called.
+func (c *conn) interrupt(ctx context.Context) (restore func()) {
 	c.c.SetInterrupt(ctx.Done())
 	return func() { c.c.SetInterrupt(nil) }
 }
 
-// stmt is a prepared statement. Its parameters are bound, and the columns of
-// its rows read, one after the other.
+// stmt is a prepared statement. Each call binds the next parameter, or reads the
+// next column of the current row.
 type stmt struct {
 	s        *sqlite.Stmt
 	param    int
@@ -186,21 +186,21 @@ func (s *stmt) optional(v string) *stmt {
 	return s.text(v)
 }
 
-// bytes binds TEXT where v is UTF-8, so that it can be read in a shell, else a
-// BLOB, and NULL for nil. The bytes that come back are the same.
+// bytes binds TEXT if v is UTF-8, so that it can be read in a shell, else a
+// BLOB, and NULL for nil. Reading returns the same bytes either way.
 func (s *stmt) bytes(v []byte) *stmt {
 	if v == nil {
 		return s.null()
 	}
 	if utf8.Valid(v) {
-		return s.text(unsafe.String(unsafe.SliceData(v), len(v))) // the driver makes a copy
+		return s.text(unsafe.String(unsafe.SliceData(v), len(v))) // the driver copies it
 	}
 	s.param++
 	s.s.BindBytes(s.param, v)
 	return s
 }
 
-// time binds milliseconds, and 0 for the zero time.
+// time binds Unix milliseconds, and 0 for the zero time.
 func (s *stmt) time(v time.Time) *stmt { return s.int(selects.Millis(v)) }
 
 // optionalTime binds NULL for the zero time.
@@ -234,7 +234,7 @@ func (s *stmt) any(v any) *stmt {
 	panic(fmt.Sprintf("sqlite: can't bind a %T", v))
 }
 
-// next goes to the next row, and resets the statement after the last one.
+// next steps to the next row, and resets the statement after the last one.
 func (s *stmt) next() (bool, error) {
 	s.column = 0
 	more, err := s.s.Step()
@@ -245,14 +245,14 @@ func (s *stmt) next() (bool, error) {
 	return false, err
 }
 
-// reset makes the statement ready for new parameters. A statement that was not
-// read to its last row must be reset.
+// reset makes the statement ready for new parameters. A statement must be reset
+// if its rows were not read to the end.
 func (s *stmt) reset() {
 	s.param, s.fetching = 0, false
-	_ = s.s.Reset() // repeats the error of the last step, which is known
+	_ = s.s.Reset() // repeats the error of the last step, which was returned
 }
 
-// exec runs a statement that has no rows.
+// exec runs a statement, and drops the rows that it may return.
 func (s *stmt) exec() error {
 	_, err := s.next()
 	if s.fetching {
@@ -261,7 +261,7 @@ func (s *stmt) exec() error {
 	return err
 }
 
-// each calls row for every row.
+// each runs a statement and calls row for every row.
 func (s *stmt) each(row func(*stmt) error) error {
 	for {
 		more, err := s.next()
@@ -275,14 +275,15 @@ func (s *stmt) each(row func(*stmt) error) error {
 	}
 }
 
-// first goes to the first row, reads it and leaves the rest.
-func (s *stmt) first(row func(*stmt)) (bool, error) {
-	more, err := s.next()
-	if more {
+// first runs a statement and calls row for the first row only. It reports
+// whether there is one.
+func (s *stmt) first(row func(*stmt)) (found bool, err error) {
+	found, err = s.next()
+	if found {
 		row(s)
 		s.reset()
 	}
-	return more, err
+	return found, err
 }
 
 func (s *stmt) readInt() int64 {
@@ -299,7 +300,7 @@ func (s *stmt) readFloat() float64 {
 	return s.s.ColumnFloat(s.column - 1)
 }
 
-// isNull tells whether the next column is NULL, and leaves it the next one.
+// isNull reports whether the next column is NULL, without moving past it.
 func (s *stmt) isNull() bool { return s.s.ColumnIsNull(s.column) }
 
 func (s *stmt) readText() string {

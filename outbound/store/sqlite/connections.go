@@ -7,18 +7,19 @@ import (
 
 const (
 	readers     = 4
-	writerCache = 16 << 10 // KiB
-	readerCache = 2 << 10
+	writerCache = 16 << 10 // in KiB
+	readerCache = 2 << 10  // in KiB, of each reader
 )
 
 // connections are the open connections of a store.
 type connections struct {
 	writer  *writer
 	readers []*conn
-	from    int64 // the version that the file had, 0 for a new one
+	from    int64 // the format that the file had before, 0 for a new one
 }
 
-// connect opens the file, brings it to this version's schema and reads its log.
+// connect opens the connections, upgrades the file to this version's format and
+// reads its log.
 func connect(path string) (_ *connections, err error) {
 	var cs connections
 	defer func() {
@@ -58,7 +59,7 @@ func connect(path string) (_ *connections, err error) {
 			return nil, err
 		}
 	}
-	if cs.writer.footing, err = stand(path); err != nil {
+	if cs.writer.footing, err = newFooting(path); err != nil {
 		return nil, err
 	}
 	return &cs, nil
@@ -70,14 +71,14 @@ func (cs *connections) close() error {
 		errs = append(errs, c.close())
 	}
 	if cs.writer != nil {
-		errs = append(errs, cs.writer.conn.close()) // the last one copies the log
+		errs = append(errs, cs.writer.conn.close()) // last, since closing the last connection copies the log into the file
 	}
 	return errors.Join(errs...)
 }
 
-// use puts connections to use; none mean that the store is broken. The caller
-// has the writer and every reader.
-func (s *Store) use(cs *connections) {
+// attach makes connections available to the store; an empty set means that it is
+// broken. The caller has the writer and every reader.
+func (s *Store) attach(cs *connections) {
 	s.w = cs.writer
 	for i := range readers {
 		if i < len(cs.readers) {
@@ -88,9 +89,9 @@ func (s *Store) use(cs *connections) {
 	}
 }
 
-// unuse waits until nobody reads, and takes every connection. The caller has
-// the writer.
-func (s *Store) unuse() *connections {
+// detach waits until nobody reads, and takes every connection from the store. The
+// caller has the writer.
+func (s *Store) detach() *connections {
 	cs := &connections{writer: s.w}
 	for range readers {
 		if c := <-s.reading; c != nil {

@@ -16,8 +16,8 @@ var (
 	errBroken = fmt.Errorf("%w: writing to it failed, and it is being reopened", store.ErrUnavailable)
 )
 
-// fail describes an error: what was being done, on which file, what kind of
-// error of the driver it is and what to do.
+// fail wraps an error: it says what was being done and, for an error of the
+// driver, to which file, which of the store's errors it is and what to do.
 func (s *Store) fail(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -28,7 +28,8 @@ func (s *Store) fail(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// classify tells which of the store's errors an error of the driver is.
+// classify returns which of the store's errors an error of the driver is, and
+// what to do about it. It returns nil for other errors.
 func classify(err error) (kind error, hint string) {
 	switch code(err) {
 	case sqlite.ResultFull:
@@ -43,10 +44,11 @@ func classify(err error) (kind error, hint string) {
 	return nil, ""
 }
 
-// isConstraint tells whether a row contradicts one that is there.
+// isConstraint reports whether a row violates a constraint, such as a unique key.
 func isConstraint(err error) bool { return code(err) == sqlite.ResultConstraint }
 
-// code is the driver's primary result code.
+// code returns the primary result code of an error, and ResultOK for the end of a
+// context.
 func code(err error) sqlite.ResultCode {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return sqlite.ResultOK
@@ -54,14 +56,15 @@ func code(err error) sqlite.ResultCode {
 	return sqlite.ErrCode(err).ToPrimary()
 }
 
-// unsound is damage that SQLite doesn't see: what it says isn't as it should be.
+// unsound is an error for damage that SQLite doesn't notice. Its text is what is
+// wrong.
 type unsound string
 
 func (u unsound) Error() string { return store.ErrDamaged.Error() + ": " + string(u) }
 
 func (unsound) Unwrap() error { return store.ErrDamaged }
 
-// salvageable tells whether an error is the damage of a file that is ours.
+// salvageable reports whether an error is damage to a file of ours.
 func salvageable(err error) bool {
 	var u unsound
 	if errors.As(err, &u) {
@@ -71,10 +74,11 @@ func salvageable(err error) bool {
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
 		return true
 	}
-	return err != nil && sqlite.ErrCode(err) == sqlite.ResultIOErrShortRead // the file was cut
+	return err != nil && sqlite.ErrCode(err) == sqlite.ResultIOErrShortRead // the file was truncated
 }
 
-// poisons tells whether an error leaves it open what is on the disk.
+// poisons reports whether, after an error, it is uncertain what is on the disk,
+// so that the file must be reopened (see revive).
 func poisons(err error) bool {
 	if salvageable(err) {
 		return true

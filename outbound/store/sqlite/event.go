@@ -18,7 +18,7 @@ func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, e
 		if e, err = eventByKey(db, key); err != nil {
 			return err
 		}
-		// An id of our own does not stand for an event that has a chosen one.
+		// An event with a chosen id can't be found by the id made from its key.
 		if e == nil || e.Tenant != tenant || e.ID != id {
 			return store.ErrNotFound
 		}
@@ -30,7 +30,8 @@ func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, e
 	return e, nil
 }
 
-// eventKey finds the key of an event, or of none.
+// eventKey returns the key of the event with a public id, if there is such an
+// event.
 func eventKey(db *conn, tenant, id string) (store.ID, error) {
 	st, err := db.prepare(`SELECT event FROM chosen WHERE id = ? AND tenant = ?`)
 	if err != nil {
@@ -64,10 +65,10 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 	return events, nil
 }
 
-// payloadColumns follow selects.Event where the payload is wanted.
+// payloadColumns follow selects.Event to read the payload too.
 const payloadColumns = `, e.payload, e.digest`
 
-// eventByKey returns nil when there is none.
+// eventByKey returns an event with its payload, or nil if there is none.
 func eventByKey(db *conn, key store.ID) (*store.Event, error) {
 	st, err := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
 	if err != nil {
@@ -81,7 +82,7 @@ func eventByKey(db *conn, key store.ID) (*store.Event, error) {
 	return e, bad
 }
 
-// readEvent reads selects.Event, and payloadColumns if they are there.
+// readEvent reads selects.Event, and payloadColumns if payload is set.
 func readEvent(row *stmt, payload bool) (*store.Event, error) {
 	e := &store.Event{
 		Key:    row.readID(),

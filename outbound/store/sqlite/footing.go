@@ -7,29 +7,29 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// footing is which files are open. Whoever deletes, moves or replaces them takes
-// them from the store without an error: SQLite goes on writing to what has no name
-// any more, and all of that is gone with the process.
-type footing []footed
+// footing is the identity of the open files. When somebody deletes, moves or
+// replaces them, SQLite notices nothing: it goes on writing to files that have no
+// name any more, and all of that is lost when the process ends.
+type footing []namedFile
 
-type footed struct {
+type namedFile struct {
 	path string
 	file os.FileInfo
 }
 
-// stand remembers the file and its log, which are open.
-func stand(path string) (f footing, err error) {
+// newFooting records the identity of a store's file and its log, which are open.
+func newFooting(path string) (f footing, err error) {
 	for _, p := range []string{path, path + "-wal"} {
 		file, err := os.Stat(p)
 		if err != nil {
 			return nil, err
 		}
-		f = append(f, footed{p, file})
+		f = append(f, namedFile{p, file})
 	}
 	return f, nil
 }
 
-// check returns an error unless the open files are those that the paths lead to.
+// check returns an error unless the paths still lead to the open files.
 func (f footing) check() error {
 	for _, open := range f {
 		if there, err := os.Stat(open.path); err != nil || !os.SameFile(open.file, there) {

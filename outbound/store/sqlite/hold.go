@@ -6,22 +6,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// holds are the deliveries that somebody in this process has taken. They are
-// nowhere on disk: the file belongs to one process, so when that is gone
-// nothing is held any more, and there is nothing to recover.
+// holds is the set of deliveries that this process has taken. It is not on disk:
+// the file belongs to one process, so when that is gone nothing is held any more,
+// and there is nothing to recover.
 //
-// A claim reads from a snapshot. What is settled while it reads still looks
-// pending to it, so leaving the set is put off until the claim is over.
+// A claim reads from a snapshot, in which a delivery that is settled meanwhile
+// still looks pending. So while a claim is under way, nothing leaves the set.
 type holds struct {
 	mu       sync.Mutex
 	held     map[store.ID]struct{}
 	claiming bool
-	late     []store.ID // to be dropped when the claim is over
+	late     []store.ID // to be dropped when the claim ends
 }
 
 func newHolds() *holds { return &holds{held: map[store.ID]struct{}{}} }
 
-// take holds a delivery, or reports false when it is held already.
+// take adds a delivery. It reports false if it is held already.
 func (h *holds) take(id store.ID) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -39,7 +39,7 @@ func (h *holds) has(id store.ID) bool {
 	return held
 }
 
-// drop gives deliveries up.
+// drop removes deliveries, at the latest when the current claim ends.
 func (h *holds) drop(ids []store.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,9 +52,9 @@ func (h *holds) drop(ids []store.ID) {
 	}
 }
 
-// claim says that a claim is about to take its snapshot, and returns what ends
-// it. There is one at a time.
-func (h *holds) claim() (end func()) {
+// beginClaim must be called before a claim takes its snapshot, and end when the
+// claim is over. There is one claim at a time.
+func (h *holds) beginClaim() (end func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.claiming = true

@@ -48,7 +48,7 @@ func listDeliveries(db *conn, q store.Query) (records []*store.Record, err error
 		if r.Attempts < 2 {
 			continue
 		}
-		if err := later(db, r.ID, r.Attempts, func(a *store.Attempt) { r.Last = a }); err != nil {
+		if err := laterAttempts(db, r.ID, r.Attempts, func(a *store.Attempt) { r.Last = a }); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +88,7 @@ func readRecord(row *stmt, payload bool) (*store.Record, error) {
 	return r, nil
 }
 
-// readAttempt reads selects.Attempt.
+// readAttempt reads selects.Attempt into a.
 func readAttempt(row *stmt, a *store.Attempt) (*store.Attempt, error) {
 	a.At = row.readTime()
 	a.Latency = time.Duration(row.readInt()) * time.Microsecond
@@ -105,9 +105,9 @@ func readAttempt(row *stmt, a *store.Attempt) (*store.Attempt, error) {
 	return a, nil
 }
 
-// later calls found with the attempts of a delivery from a number on, which is
-// not the first.
-func later(db *conn, delivery store.ID, from int, found func(*store.Attempt)) error {
+// laterAttempts calls found with the attempts of a delivery from a number on,
+// which must be at least 2.
+func laterAttempts(db *conn, delivery store.ID, from int, found func(*store.Attempt)) error {
 	return db.query(`SELECT id, number, `+selects.Attempt+` FROM attempt WHERE delivery = ? AND number >= ? ORDER BY number`,
 		[]any{delivery, from}, func(row *stmt) error {
 			a, err := readAttempt(row, &store.Attempt{ID: row.readID(), Number: int(row.readInt())})
@@ -139,7 +139,7 @@ func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*st
 		if !found {
 			return store.ErrNotFound
 		}
-		return later(db, delivery, 2, func(a *store.Attempt) { attempts = append(attempts, a) })
+		return laterAttempts(db, delivery, 2, func(a *store.Attempt) { attempts = append(attempts, a) })
 	})
 	if err != nil {
 		return nil, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
@@ -167,11 +167,12 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery stor
 	return delivery, nil
 }
 
-// isOfEvent tells that the delivery d is the event e's: it was made with it, or
-// replayed.
+// isOfEvent is the condition that the delivery d belongs to the event e, with
+// which it was created or of which it is a replay.
 const isOfEvent = `(d.id > e.id AND d.id <= e.last AND d.event = e.id OR d.replayed = 1 AND d.event = e.id)`
 
-// dialect of lists. SQLite keeps to the order of a CROSS JOIN.
+// dialect is the SQL of lists. SQLite keeps the order of the tables of a CROSS
+// JOIN: https://www.sqlite.org/optoverview.html#crossjoin
 var dialect = selects.Dialect{
 	Join:      "CROSS JOIN",
 	Dead:      " INDEXED BY delivery_dead",

@@ -18,25 +18,25 @@ import (
 
 const lockPoll = 50 * time.Millisecond
 
-// opened are the paths of the stores that are open in this process.
-var opened sync.Map
+// openPaths are the paths of the stores that are open in this process.
+var openPaths sync.Map
 
-// lock makes a store's file belong to this process. The operating system gives
-// it up when the process is gone, however it ends. The lock's file says who
-// has it, and stays: removing it would race with somebody who waits for it.
+// lock reserves a store's file for this process. The operating system releases
+// it when the process ends, in whatever way. The lock file says who holds the
+// lock, and is never removed: that would race with a process that waits for it.
 type lock struct{ file *flock.Flock }
 
-// enter keeps this process from opening a file twice.
-func enter(path string) error {
-	if _, twice := opened.LoadOrStore(path, true); twice {
+// markOpen keeps this process from opening a file twice.
+func markOpen(path string) error {
+	if _, twice := openPaths.LoadOrStore(path, true); twice {
 		return fmt.Errorf("opening the store: %w: this process has %s open already; share the one that is open", store.ErrInUse, path)
 	}
 	return nil
 }
 
-// acquire waits for the lock, because during a rolling restart the old process
-// still has it for a moment.
-func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Logger) (*lock, error) {
+// acquireLock takes the lock. It waits for it, because during a rolling restart
+// the old process still has it for a moment.
+func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog.Logger) (*lock, error) {
 	f := flock.New(path+".lock", flock.SetFlag(os.O_RDWR|os.O_CREATE), flock.SetPermissions(0o600))
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -58,7 +58,7 @@ func acquire(ctx context.Context, path string, wait time.Duration, log *slog.Log
 	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write it and its directory", path, err)
 }
 
-// sign writes who has the lock. That is for people: failing does no harm.
+// sign writes who holds the lock. It is only for people, so failing does no harm.
 func (l *lock) sign(who string) { _ = os.WriteFile(l.file.Path(), []byte(who), 0o600) }
 
 func (l *lock) release() error {
@@ -66,7 +66,7 @@ func (l *lock) release() error {
 	return l.file.Close()
 }
 
-// holder reads who has the lock.
+// holder returns who holds the lock, for an error or a log.
 func holder(path string) string {
 	f, err := os.Open(path + ".lock")
 	if err != nil {

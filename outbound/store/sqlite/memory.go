@@ -12,7 +12,7 @@ const (
 	insertSeen  = `INSERT OR REPLACE INTO seen (key, until) VALUES (?, ?)`
 	deleteSeen  = `DELETE FROM seen WHERE until <= ?`
 	selectSeen  = `SELECT key, until FROM (SELECT key, until FROM seen WHERE until > ? ORDER BY until DESC LIMIT ?) ORDER BY until`
-	forgetEvery = time.Minute // it goes through the whole table
+	expireEvery = time.Minute // removing expired keys goes through the whole table
 )
 
 var _ store.Memory = (*Store)(nil)
@@ -29,15 +29,11 @@ func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Rememb
 				return err
 			}
 		}
-		if now.Sub(w.forgot) < forgetEvery {
+		if now.Sub(w.seenExpired) < expireEvery {
 			return nil
 		}
-		w.forgot = now
-		forget, err := w.conn.prepare(deleteSeen)
-		if err != nil {
-			return err
-		}
-		return forget.time(now).exec()
+		w.seenExpired = now
+		return w.conn.query(deleteSeen, []any{selects.Millis(now)}, nil)
 	})
 	return s.fail("remembering inbound messages", err)
 }

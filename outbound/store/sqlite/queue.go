@@ -17,7 +17,7 @@ const (
 	discard       = `UPDATE delivery SET state = 3 WHERE id = ? AND state = 2`
 	bury          = `UPDATE delivery SET state = 2, due = NULL, reason = ?, unlogged = ? WHERE id = ?`
 	selectWaiting = `SELECT id FROM delivery INDEXED BY delivery_pending WHERE state = 0 AND subscription = ? ORDER BY due, id`
-	selectWaits   = `SELECT id FROM delivery WHERE state = 0 AND subscription = ? AND id = ?`
+	selectIfWaits = `SELECT id FROM delivery WHERE state = 0 AND subscription = ? AND id = ?`
 )
 
 // Requeue implements store.Store.
@@ -37,13 +37,14 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 	return done, s.fail("deleting dead letters", err)
 }
 
-// changeMany changes the deliveries that match, one by one in one transaction.
-// It finds them before it has the writer, which a search among a million would
-// hold up, and the update leaves out what has changed meanwhile.
-func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, bind func(*stmt) *stmt) (store.Changed, error) {
+// changeMany runs an update for each delivery that matches q and the condition
+// extra, all in one transaction. It searches before it takes the writer, which a
+// search among a million deliveries would hold up; so the update itself must leave
+// out those that have changed meanwhile.
+func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update string, bind func(*stmt) *stmt) (store.Changed, error) {
 	type match struct{ id, subscription store.ID }
 	var found []match
-	sql, args := dialect.Deliveries(q, `d.id, d.subscription`, also)
+	sql, args := dialect.Deliveries(q, `d.id, d.subscription`, extra)
 	err := s.search(ctx, q, func(db *conn) error {
 		return db.query(sql, args, func(row *stmt) error {
 			found = append(found, match{row.readID(), row.readID()})
@@ -79,12 +80,12 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 	return done, nil
 }
 
-// Bury implements store.Store. It takes what it buries, since a claim that has
-// begun before still sees it as pending.
+// Bury implements store.Store. It takes the deliveries that it buries, because a
+// claim that is under way still sees them as pending.
 func (s *Store) Bury(ctx context.Context, b store.Burial) (buried []*store.Record, err error) {
 	query, args := selectWaiting, []any{b.Subscription}
 	if b.Delivery != 0 {
-		query, args = selectWaits, append(args, b.Delivery)
+		query, args = selectIfWaits, append(args, b.Delivery)
 	}
 	var ids []store.ID
 	err = s.write(ctx, func(w *writer) error {

@@ -167,6 +167,6 @@ func (s *Store) isFull(err error) bool {
 
 // relieve gives up the reserve when an error comes from a full disk, and
 // reports whether it is worth while to try again.
-func (s *Store) relieve(err error) bool {
+func (s *Store) makeRoom(err error) bool {
 	return err != nil && s.isFull(err) && s.reserve.release()
 }

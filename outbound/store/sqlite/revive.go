@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// How long to wait before the file is opened again, from the first time on.
+// The first and the longest pause between attempts to reopen the file.
 const (
 	reviveSoon  = 100 * time.Millisecond
 	reviveLater = 5 * time.Second
 )
 
-// revive brings the store back after a failed write. The caller hands over the
-// writer.
+// revive reopens the store after a failed write. The caller passes the writer to
+// it.
 //
 // After such an error nobody knows what is on the disk: the kernel may have
-// dropped the pages that it couldn't write and reports a second fsync as fine.
-// So no sync is tried again. The rest of the failed transaction is cut from
-// the log, every connection is closed, the file is opened anew, which reads the
-// log by its checksums, and all that the log has is written into the file and
-// synced there, which is a new write of every page in question. Only then is
-// the store open again. A check of the whole file would take minutes where it
-// is large; what is read here are the schema and the last rows of each table.
+// dropped the pages that it couldn't write, and then reports success for a second
+// fsync. So no sync is tried again. Instead, revive cuts the rest of the failed
+// transaction from the log, closes every connection and reopens the file, which
+// reads the log by its checksums. Then it writes everything in the log into the
+// file and syncs that, so that every page in question is written anew. Only then
+// is the store open again. Of the file itself it checks only the schema, because
+// reading all of a large one would take minutes.
 //
-// Where the file turns out to be damaged, what can be read is put into a new
-// one first (see salvage). Calls are refused meanwhile.
+// If the file turns out to be damaged, it is salvaged first. Calls are refused
+// meanwhile.
 func (s *Store) revive(cause error) {
 	s.log.Error("webhooks store: the file failed; nothing is taken until it has been opened anew",
 		"path", s.path, "error", cause)
@@ -36,9 +36,9 @@ func (s *Store) revive(cause error) {
 	if salvageable(cause) {
 		damage = cause
 	} else {
-		cut = s.cut()
+		cut = s.cutLog()
 	}
-	if err := errors.Join(cut, s.unuse().close()); err != nil {
+	if err := errors.Join(cut, s.detach().close()); err != nil {
 		s.log.Warn("webhooks store: closing the file after a failure", "path", s.path, "error", err)
 	}
 	for wait := reviveSoon; ; wait = min(2*wait, reviveLater) {
@@ -46,12 +46,12 @@ func (s *Store) revive(cause error) {
 		if damage == nil {
 			cs, err = reconnect(s.path)
 		}
-		s.use(cs)
+		s.attach(cs)
 		<-s.writing
 		if err == nil {
 			s.log.Info("webhooks store: the file is open again", "path", s.path)
 			if salvaged {
-				s.tell()
+				s.notifySalvaged()
 			}
 			return
 		}
@@ -75,23 +75,23 @@ func (s *Store) revive(cause error) {
 			return
 		case s.writing <- struct{}{}:
 		}
-		s.unuse()
-		s.relieve(err) // so that there's room the next time
+		s.detach()
+		s.makeRoom(err) // for the next attempt
 	}
 }
 
-// tell says to whoever asks Salvaged that it has been done.
-func (s *Store) tell() {
+// notifySalvaged sends to Salvaged, unless a value waits there already.
+func (s *Store) notifySalvaged() {
 	select {
 	case s.salvaged <- struct{}{}:
 	default:
 	}
 }
 
-// mend is revive for who was reading when the file failed. The first one who
-// gets the writer does it.
-func (s *Store) mend(ctx context.Context, c *conn, cause error) {
-	if s.take(ctx, s.writing) != nil {
+// reviveAfterRead starts revive after a read on c found damage, unless another
+// reader has already.
+func (s *Store) reviveAfterRead(ctx context.Context, c *conn, cause error) {
+	if s.acquire(ctx, s.writing) != nil {
 		return
 	}
 	if c.closed || s.isClosed() != nil {
@@ -101,18 +101,8 @@ func (s *Store) mend(ctx context.Context, c *conn, cause error) {
 	s.work.Go(func() { s.revive(cause) })
 }
 
-// isClosed returns an error when the store is closed.
-func (s *Store) isClosed() error {
-	select {
-	case <-s.closed:
-		return errClosed
-	default:
-		return nil
-	}
-}
-
-// reconnect opens the file, and shows that it can be written and synced. On an
-// error there are no connections.
+// reconnect opens the file, and makes sure that it can be written and synced. On
+// an error, it returns an empty set of connections.
 func reconnect(path string) (*connections, error) {
 	cs, err := connect(path)
 	if err != nil {
@@ -124,16 +114,16 @@ func reconnect(path string) (*connections, error) {
 	return cs, nil
 }
 
-// cut takes what a failed transaction has left at the end of the log, lest it
-// passes for committed when the log is read anew: its callers were told that
-// it isn't stored. It does so under SQLite's write lock, so that nobody else
-// writes there.
-func (s *Store) cut() error {
+// cutLog removes what a failed transaction has left at the end of the log. When
+// the log is read anew, that might look committed, although its callers were told
+// that it isn't stored. It holds SQLite's write lock, so that nobody else writes
+// there.
+func (s *Store) cutLog() error {
 	if err := s.w.begin.exec(); err != nil {
 		return err
 	}
 	defer func() { _ = s.w.rollback.exec() }()
-	other, err := openConn(s.path, false) // one that is in a transaction can't tell
+	other, err := openConn(s.path, false) // a connection in a transaction can't run a checkpoint pragma
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Identity implements store.Store. A file has one process.
+// Identity implements store.Store. The node is 0: a file belongs to one process.
 func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err error) {
 	err = s.read(ctx, func(db *conn) error {
 		return db.query(`SELECT max(
@@ -27,9 +27,9 @@ const (
 	countDead    = `SELECT subscription, count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 2 GROUP BY subscription`
 )
 
-// Stats implements store.Store. The counts go once through the indexes of what
-// is pending, which has a subscription's together, and of what is dead, and not
-// through the rows.
+// Stats implements store.Store. It counts by scanning the indexes of pending
+// deliveries, which groups them by subscription, and of dead letters, once each
+// and without reading rows.
 func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	stats := store.Stats{Path: s.path, Waiting: map[store.ID]int64{}, DeadBy: map[store.ID]int64{}}
 	err := s.search(ctx, store.Query{}, func(db *conn) error {
@@ -53,7 +53,7 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 	return stats, nil
 }
 
-// size is that of the file and its log.
+// size returns the size in bytes of the file and its log.
 func (s *Store) size() (bytes int64) {
 	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {

@@ -1,39 +1,39 @@
-// Package sqlite is the embedded store: one SQLite file in WAL mode, which
-// belongs to one process at a time and which people can read beside it with
-// the sqlite3 shell (see schema1.sql for its views).
+// Package sqlite is the embedded store: one SQLite file in WAL mode. It belongs
+// to one process at a time, and people can read it meanwhile with the sqlite3
+// shell (see schema1.sql for its views).
 //
 // A commit is on disk when it returns (synchronous=FULL). One connection
-// writes, and copies the write-ahead log into the file after a commit that made
-// it long; a few read, each from its own snapshot, so that a list never holds up
-// a publish. What is held lives in memory only.
+// writes; after a commit that made the write-ahead log long, it also copies the
+// log into the file. A few others read, each from its own snapshot, so that a
+// list never holds up a publish. Which deliveries are held is only in memory.
 //
 // The file for each step:
 //
-//	store.go        opening and closing, and whose turn it is to read
-//	  lock.go         the file is one process's
-//	  file.go         what it is, and how it comes to this format
-//	  connections.go  those to it, of which conn.go is one
-//	writer.go       whose turn it is to write
-//	  footing.go      and that the file is where it was
-//	commit.go       events and outcomes are stored
-//	  checkpoint.go   the log is copied into the file
-//	claim.go        what is due is taken, and hold.go knows what is
-//	queue.go        deliveries are queued again or given up by hand
-//	  replay.go       or made of older events
-//	  unlogged.go     which dead letters are still to be logged
-//	list.go         what lists show, and event.go what an event is read as
-//	forget.go       in the end it is removed
+//	store.go        opening, closing, and access to the readers
+//	  lock.go         the file belongs to one process
+//	  file.go         recognising, creating and upgrading the file
+//	  connections.go  the connections to it, and conn.go a single one
+//	writer.go       access to the writer, and its transactions
+//	  footing.go      checks that the file was not moved or replaced
+//	commit.go       storing events and outcomes
+//	  checkpoint.go   copying the log into the file
+//	claim.go        taking what is due, and hold.go what is held
+//	queue.go        requeueing, discarding and burying deliveries by hand
+//	  replay.go       creating deliveries of older events
+//	  unlogged.go     which dead letters still have to be logged
+//	list.go         lists of deliveries and attempts, and event.go of events
+//	forget.go       removing old events
 //
 // When something fails:
 //
-//	reserve.go      the disk is full: there is a little room left
-//	revive.go       a write failed: the file is opened anew
-//	damage.go       how damage is noticed, in a payload by digest.go
-//	salvage.go      what can be read is put into a new file
-//	  page.go         page by page, past SQLite, and log.go from the log
-//	  table.go        what a row is known by
-//	  aside.go        the damaged file gets another name
-//	upkeep.go       what people do to a file from outside
+//	reserve.go      the disk is full: space kept for settling deliveries
+//	revive.go       a write failed: reopening the file
+//	damage.go       noticing damage, and digest.go damage to a payload
+//	salvage.go      copying what can be read into a new file
+//	  page.go         reading pages without SQLite, and log.go the log
+//	  table.go        recognising rows
+//	  aside.go        setting the damaged file aside
+//	upkeep.go       check, backup and compact, from outside
 package sqlite
 
 import (
@@ -49,17 +49,18 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Config says where the store is.
+// Config is the configuration of a store.
 type Config struct {
-	// Path of the file. It, and its directory, are made when they are missing.
+	// Path is the path of the file. The file and its directory are created if
+	// they are missing.
 	Path string
 
-	// Logger for what no caller sees, such as a checkpoint that failed.
+	// Logger gets what no caller sees, such as a failed checkpoint.
 	// Default: nothing is logged.
 	Logger *slog.Logger
 
-	// LockWait is how long to wait for another process that has the file, such
-	// as the old one during a rolling restart. Default: 10 s.
+	// LockWait is how long to wait while another process has the file open, such
+	// as the old process during a rolling restart. Default: 10 s.
 	LockWait time.Duration
 }
 
@@ -74,39 +75,40 @@ type Store struct {
 
 	closed  chan struct{}
 	closing sync.Once
-	work    sync.WaitGroup // in the background, with the writer
+	work    sync.WaitGroup // background work
 
-	// writing has room for one: whoever sends to it has the writer.
-	writing chan struct{}
-	w       *writer // nil while the store is broken
-	stuck   bool    // the last checkpoint failed
-	reserve *reserve
+	// writing is a semaphore of one. Whoever holds it has the writer, and with it
+	// the next three fields.
+	writing          chan struct{}
+	w                *writer // nil while the store is broken
+	checkpointFailed bool    // the last one
+	reserve          *reserve
 
-	reading    chan *conn    // the readers that are free; nil ones while it is broken
-	searching  chan struct{} // has room for the searches that may be under way
-	shortening sync.Mutex    // by whom takes all of that room
+	reading    chan *conn    // the readers that are free, as nil while the store is broken
+	searching  chan struct{} // semaphore of the searches, which leaves a reader to claims
+	shortening sync.Mutex    // held by shorten, which acquires all of searching
 	claims     sync.Mutex    // one claim at a time
 
-	salvaged chan struct{} // has room for one
+	salvaged chan struct{} // see Salvaged, buffers one value
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens or makes the store. Its errors wrap store.ErrInUse,
-// store.ErrForeign or store.ErrDamaged; a file that is refused is left as it
-// is. A file of ours that is damaged is not refused: what can be read goes into
-// a new one, and Salvages tells about it.
+// Open opens the store, or creates it. Its errors wrap store.ErrInUse,
+// store.ErrForeign, store.ErrDamaged or store.ErrFull; a file that is refused is
+// left as it is. A damaged file of ours is not refused: what can be read is
+// copied into a new one, and Salvages reports it.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	path, err := Canonical(config.Path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
-	if err := enter(path); err != nil {
+	if err := markOpen(path); err != nil {
 		return nil, err
 	}
 	s, err := open(ctx, path, config)
 	if err != nil {
-		opened.Delete(path)
+		openPaths.Delete(path)
 		return nil, err
 	}
 	return s, nil
@@ -127,7 +129,7 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	lock, err := acquire(ctx, path, wait, log)
+	lock, err := acquireLock(ctx, path, wait, log)
 	if err != nil {
 		return nil, err
 	}
@@ -138,15 +140,15 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 		holds:   newHolds(),
 		closed:  make(chan struct{}),
 		writing: make(chan struct{}, 1),
-		reading: make(chan *conn, readers),
-		// One reader is left for claims.
+		reserve: openReserve(path, log),
+
+		reading:   make(chan *conn, readers),
 		searching: make(chan struct{}, readers-1),
 
 		salvaged: make(chan struct{}, 1),
-		reserve:  openReserve(path, log),
 	}
 	conns, err := s.openSound(ctx)
-	if s.relieve(err) {
+	if s.makeRoom(err) {
 		conns, err = s.openSound(ctx)
 	}
 	switch {
@@ -158,11 +160,11 @@ func open(ctx context.Context, path string, config Config) (*Store, error) {
 	if conns.from > 0 && conns.from < version {
 		log.Info("webhooks store: upgraded the file; older versions of caddy-webhooks refuse it from now on", "path", path, "from_format", conns.from, "format", version)
 	}
-	s.use(conns)
+	s.attach(conns)
 	return s, nil
 }
 
-// openSound opens the file, or what can be read of it where it is damaged.
+// openSound opens the file. If it is damaged, it salvages it first.
 func (s *Store) openSound(ctx context.Context) (*connections, error) {
 	if _, err := s.resume(); err != nil {
 		return nil, err
@@ -177,8 +179,8 @@ func (s *Store) openSound(ctx context.Context) (*connections, error) {
 	return openFile(s.path)
 }
 
-// openFile opens the file, or makes it. It looks at it again, now that nobody
-// else changes it.
+// openFile opens the file, or creates it. It inspects it again, now that the
+// lock keeps others from changing it.
 func openFile(path string) (*connections, error) {
 	if err := inspect(path); err != nil {
 		return nil, err
@@ -204,12 +206,12 @@ func (s *Store) Close() error {
 	err := errClosed
 	s.closing.Do(func() {
 		close(s.closed)
-		s.writing <- struct{}{} // for good: calls under way end first
+		s.writing <- struct{}{} // waits for calls under way, and is never given back
 		s.work.Wait()
-		err = s.unuse().close()
+		err = s.detach().close()
 		s.reserve.leave()
 		err = errors.Join(err, s.lock.release())
-		opened.Delete(s.path)
+		openPaths.Delete(s.path)
 	})
 	if err != nil {
 		return fmt.Errorf("closing the store %s: %w", s.path, err)
@@ -217,12 +219,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// reader takes a connection for reading, and put gives it back.
+// reader takes a free reader, and put gives it back.
 func (s *Store) reader(ctx context.Context) (c *conn, put func(), err error) {
-	select {
-	case <-s.closed:
-		return nil, nil, errClosed
-	default:
+	if err := s.isClosed(); err != nil {
+		return nil, nil, err
 	}
 	select {
 	case <-s.closed:
@@ -239,34 +239,45 @@ func (s *Store) reader(ctx context.Context) (c *conn, put func(), err error) {
 	return c, put, nil
 }
 
-// search is read for what may go through all that there is, unless q is about one
-// delivery. However many are asked for, they leave a reader for what must not wait:
-// claims, above all.
+// search is read for a query that may go through whole tables, which q does unless
+// it is for a single delivery. However many searches there are, they leave a reader
+// for what must not wait, above all claims.
 func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) error {
 	if q.Delivery != 0 {
 		return s.read(ctx, f)
 	}
-	if err := s.take(ctx, s.searching); err != nil {
+	if err := s.acquire(ctx, s.searching); err != nil {
 		return err
 	}
 	defer func() { <-s.searching }()
 	return s.read(ctx, f)
 }
 
-// take waits for room in one of the store's channels, until ctx ends or the store is
-// closed.
-func (s *Store) take(ctx context.Context, room chan<- struct{}) error {
+// isClosed returns an error if the store is closed.
+func (s *Store) isClosed() error {
+	select {
+	case <-s.closed:
+		return errClosed
+	default:
+		return nil
+	}
+}
+
+// acquire takes a place in a semaphore. It fails if ctx is done or the store is
+// closed first.
+func (s *Store) acquire(ctx context.Context, semaphore chan<- struct{}) error {
 	select {
 	case <-s.closed:
 		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
-	case room <- struct{}{}:
+	case semaphore <- struct{}{}:
 		return nil
 	}
 }
 
-// read calls f with a connection and a snapshot. The end of ctx ends it.
+// read calls f with a reader, in a transaction, so that all of its queries see
+// the same snapshot. When ctx is done, it ends the query that is running.
 func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
 	c, put, err := s.reader(ctx)
 	if err != nil {
@@ -275,7 +286,7 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
 	defer func() {
 		put()
 		if salvageable(err) {
-			s.mend(ctx, c, err)
+			s.reviveAfterRead(ctx, c, err)
 		}
 	}()
 	restore := c.interrupt(ctx)

@@ -11,7 +11,7 @@ const (
 	setLogged      = `UPDATE delivery SET unlogged = NULL WHERE id = ?`
 )
 
-// unlogged binds the column of that name.
+// unlogged binds the column unlogged.
 func (s *stmt) unlogged(yes bool) *stmt {
 	if yes {
 		return s.int(1)

@@ -113,7 +113,7 @@ func Compact(ctx context.Context, path string) error {
 	if err := exists(path); err != nil {
 		return err
 	}
-	lock, err := acquire(ctx, path, time.Millisecond, slog.New(slog.DiscardHandler))
+	lock, err := acquireLock(ctx, path, time.Millisecond, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// writer is the connection that writes, with the statements of the hot path.
+// writer is the connection that writes, with the prepared statements of the hot
+// path.
 type writer struct {
 	conn    *conn
 	footing footing
@@ -20,9 +21,9 @@ type writer struct {
 	settleLater    *stmt
 	insertAttempt  *stmt
 
-	commits int       // since it was opened
-	outgrew int64     // how long the log was when lists last made way for its end
-	forgot  time.Time // when inbound messages were last forgotten
+	commits     int       // since it was opened
+	shortenedAt int64     // the log's length in frames when shorten was last started
+	seenExpired time.Time // when expired keys of inbound messages were last removed
 }
 
 func (w *writer) prepare() (err error) {
@@ -46,13 +47,13 @@ func (w *writer) prepare() (err error) {
 	return err
 }
 
-// rowsAtOnce is how many rows a statement inserts where there are many.
+// rowsAtOnce is how many rows the statement rows.many inserts.
 const rowsAtOnce = 16
 
 // rows inserts many rows with few statements.
 type rows struct{ one, many *stmt }
 
-// insert binds n rows by calling bind for each.
+// insert inserts n rows, and calls bind to bind the parameters of each.
 func (r *rows) insert(n int, bind func(i int, st *stmt)) error {
 	for i := 0; i < n; {
 		st, size := r.one, 1
@@ -70,41 +71,40 @@ func (r *rows) insert(n int, bind func(i int, st *stmt)) error {
 	return nil
 }
 
-// write calls f in a transaction on the writer. The end of ctx ends the wait
-// for the writer and not the transaction, so that the result is what is on
-// disk. It isn't tried again when the disk is full: what settles comes again by
-// itself.
+// write calls f in a transaction on the writer. ctx limits the wait for the
+// writer, not the transaction, so that the result says what is on disk. A
+// transaction that failed because the disk is full is not tried again: the
+// engine repeats settlements itself.
 func (s *Store) write(ctx context.Context, f func(*writer) error) error {
 	return s.writeThen(ctx, func() {}, f)
 }
 
-// writeThen calls then as well, when that is on disk and before anybody else writes.
+// writeThen is write, and calls then when the transaction is on disk, before
+// anybody else writes.
 func (s *Store) writeThen(ctx context.Context, then func(), f func(*writer) error) error {
-	if err := s.take(ctx, s.writing); err != nil {
+	if err := s.acquire(ctx, s.writing); err != nil {
 		return err
 	}
 	err := s.transact(f)
 	if err == nil {
 		then()
 	}
-	s.relieve(err)
+	s.makeRoom(err)
 	switch {
-	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // which can't be undone
-		s.work.Go(func() { s.revive(err) })
-	case s.w != nil && (s.reserve.spent || s.w.long()): // on a full disk, a log that is copied has room
-		s.work.Go(s.checkpoint)
+	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // the rollback failed
+		s.work.Go(func() { s.revive(err) }) // which gives the writer back
+	case s.w != nil && (s.reserve.spent || s.w.checkpointDue()): // on a full disk, a checkpoint makes room in the log
+		s.work.Go(s.checkpoint) // which gives the writer back
 	default:
 		<-s.writing
 	}
 	return err
 }
 
-// transact runs a transaction. The caller has the writer.
+// transact calls f in a transaction. The caller has the writer.
 func (s *Store) transact(f func(*writer) error) (err error) {
-	select {
-	case <-s.closed: // while waiting
-		return errClosed
-	default:
+	if err := s.isClosed(); err != nil { // it was closed while waiting for the writer
+		return err
 	}
 	if s.w == nil {
 		return errBroken
