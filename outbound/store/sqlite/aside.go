@@ -13,29 +13,29 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// The names of the files beside a store's, after its own.
+// The names of the files that salvaging creates, as suffixes of the store's path.
 const (
-	asideSuffix  = ".damaged-" // and the time: a damaged file that was set aside
+	asideSuffix  = ".damaged-" // a damaged file that was set aside, followed by asideTime
 	asideTime    = "20060102T150405.000Z"
-	reportSuffix = ".json"      // after the two: what became of it
-	partSuffix   = ".salvaging" // the new file while it is made
-	wholeSuffix  = ".salvaged"  // the new file before it takes the place of the old one
+	reportSuffix = ".json"      // its report, a suffix of the damaged file's name
+	partSuffix   = ".salvaging" // the new file while it is written
+	wholeSuffix  = ".salvaged"  // the new file, complete, before it replaces the damaged one
 )
 
-// asideMost is how many damaged files are kept. Where a disk breaks each new
-// file too, they would fill it.
+// asideMost is how many damaged files are kept. If the disk damages each new file
+// too, any more would fill it.
 const asideMost = 32
 
 var _ store.Salvager = (*Store)(nil)
 
-// Salvages implements store.Salvager. It reads the reports beside the file,
-// which people delete with what was set aside.
+// Salvages implements store.Salvager. It reads the reports beside the file, until
+// people delete them together with the damaged files.
 func (s *Store) Salvages() []store.Salvage {
 	var all []store.Salvage
 	for _, name := range reports(s.path) {
 		aside := strings.TrimSuffix(name, reportSuffix)
 		if _, err := os.Stat(aside); err != nil {
-			continue // it was deleted, or a crash came first
+			continue // it was deleted, or a crash came before it was set aside
 		}
 		var r store.Salvage
 		if b, err := os.ReadFile(name); err == nil && json.Unmarshal(b, &r) == nil {
@@ -49,7 +49,7 @@ func (s *Store) Salvages() []store.Salvage {
 // Salvaged implements store.Salvager.
 func (s *Store) Salvaged() <-chan struct{} { return s.salvaged }
 
-// reports are the files with the reports, the oldest first.
+// reports returns the paths of the reports, the oldest first.
 func reports(path string) (names []string) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -63,8 +63,8 @@ func reports(path string) (names []string) {
 	return names
 }
 
-// replace puts the new file, which is whole, in the place of the damaged one.
-// Each step leaves what resume can go on with.
+// replace puts the new file, which is complete, in the place of the damaged one.
+// After a crash at any step, resume can continue.
 func replace(path string, r store.Salvage) error {
 	report, err := json.MarshalIndent(r, "", "\t")
 	if err != nil {
@@ -79,7 +79,7 @@ func replace(path string, r store.Salvage) error {
 	return swap(path, r.Path)
 }
 
-// swap sets the damaged file aside, and only then puts the new one in its place.
+// swap sets the damaged file aside, and then puts the new one in its place.
 func swap(path, aside string) error {
 	if err := setAside(path, aside); err != nil {
 		return err
@@ -87,8 +87,8 @@ func swap(path, aside string) error {
 	return errors.Join(os.Rename(path+wholeSuffix, path), syncDir(path))
 }
 
-// setAside gives a file, and those that SQLite has beside it, another name. The
-// file itself is the last one.
+// setAside renames a file and those that SQLite keeps beside it, the file itself
+// last.
 func setAside(path, aside string) error {
 	for _, suffix := range []string{"-shm", "-wal", ""} {
 		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -98,8 +98,8 @@ func setAside(path, aside string) error {
 	return nil
 }
 
-// resume goes on where a crash, or an error, has broken off salvaging, and tells
-// whether the new file was whole then.
+// resume finishes a salvage that a crash or an error has interrupted. It reports
+// whether the new file was complete by then; if not, it removes it.
 func (s *Store) resume() (whole bool, err error) {
 	for _, suffix := range []string{"", "-journal", "-wal", "-shm"} {
 		os.Remove(s.path + partSuffix + suffix)
@@ -124,7 +124,7 @@ func (s *Store) resume() (whole bool, err error) {
 	return true, nil
 }
 
-// asideFor is a name for a damaged file.
+// asideFor returns a new name for a damaged file.
 func asideFor(path string, now time.Time) (string, error) {
 	if n := len(reports(path)); n >= asideMost {
 		return "", fmt.Errorf("%w, and %d damaged files have been set aside already; see to its disk, and move %s%s* away", store.ErrDamaged, n, path, asideSuffix)
@@ -148,8 +148,8 @@ func writeSynced(path string, b []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// syncDir syncs the directory of a file, so that a new name is not lost. What
-// can't sync one, such as Windows, keeps names otherwise.
+// syncDir syncs the directory of a file, so that a new name is not lost. Systems
+// that can't do that, such as Windows, keep names in other ways.
 func syncDir(path string) error {
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -9,31 +9,31 @@ import (
 	"sync"
 )
 
-// What follows looks for damage when a file is opened. It reads little, since a
-// large file must be open at once; the rest is found when SQLite comes to it
-// (see salvageable).
+// The checks in this file look for damage when a file is opened. They read little,
+// because a large file must open quickly. Other damage is found when SQLite comes
+// upon it (see salvageable).
 //
-// Of what leaves the form whole, only what is sent has a checksum (see digest).
-// Neither is a log noticed that is gone, nor the damage of its last transaction
-// only (see readLog).
+// Damage that leaves rows well-formed is only noticed in what is sent, which has a
+// checksum (see digest). A missing log is not noticed, nor is damage to just the
+// last transaction in the log (see readLog).
 
-// wasOurs tells whether this path had a store of ours before. The lock's file
-// stays for good, and is made for nothing else.
+// wasOurs reports whether there has been a store of ours at this path: its lock
+// file is never removed, and made for nothing else.
 func wasOurs(path string) bool {
 	_, err := os.Stat(path + ".lock")
 	return err == nil
 }
 
-// hasSchema tells whether our schema is written at the start of a file.
+// hasSchema reports whether the start of a file contains our schema.
 func hasSchema(f *os.File) bool {
 	start, err := io.ReadAll(io.NewSectionReader(f, 0, 64*pageSize))
 	return err == nil && bytes.Contains(start, []byte("CREATE INDEX delivery_pending ON delivery")) &&
 		bytes.Contains(start, []byte("CREATE UNIQUE INDEX subscription_id ON subscription"))
 }
 
-// checkHeader looks at what is the same in each file of ours: the format's
-// versions for writing and reading, the bytes that each page keeps free, three
-// fractions, the schema's format and the encoding of texts.
+// checkHeader checks what is the same in every file of ours: the file format's
+// versions for writing and reading, the bytes reserved on each page, the three
+// payload fractions, the schema format and the text encoding.
 func checkHeader(header []byte) error {
 	ok := header[18] == header[19] && (header[18] == 1 || header[18] == 2) &&
 		bytes.Equal(header[20:24], []byte{0, 64, 32, 32}) &&
@@ -44,7 +44,7 @@ func checkHeader(header []byte) error {
 	return nil
 }
 
-// checkLog looks for damage in the log, of which SQLite says nothing.
+// checkLog looks for damage in the log, which SQLite doesn't report.
 func checkLog(path string) error {
 	w, err := readLog(path + "-wal")
 	if err != nil {
@@ -58,15 +58,14 @@ func checkLog(path string) error {
 	case w.damage != "":
 		return unsound(w.damage)
 	case w.pages > 0 && info.Size() > int64(w.pages)*pageSize:
-		// A file only grows. (It shrinks by VACUUM; to read its pages then, too,
-		// does no harm.)
+		// A file only grows, except by VACUUM, after which a salvage does no harm.
 		return unsound("its log is older than the file")
 	}
 	return nil
 }
 
-// checkSchema checks that our tables, indexes and views are there as we made
-// them. What somebody has added is none of our business.
+// checkSchema checks that our tables, indexes and views are as we created them.
+// Others may be there too.
 func checkSchema(c *conn) error {
 	want, err := schemaOnce()
 	if err != nil {
@@ -84,6 +83,7 @@ func checkSchema(c *conn) error {
 	return nil
 }
 
+// schemaOnce returns the schema of a new file.
 var schemaOnce = sync.OnceValues(func() (_ map[string]string, err error) {
 	c, err := openConn(":memory:", false)
 	if err != nil {
@@ -96,6 +96,7 @@ var schemaOnce = sync.OnceValues(func() (_ map[string]string, err error) {
 	return readSchema(c)
 })
 
+// readSchema returns the definition of each table, index and view by its name.
 func readSchema(c *conn) (map[string]string, error) {
 	schema := map[string]string{}
 	err := c.query("SELECT name, type || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_schema", nil, func(row *stmt) error {
@@ -106,11 +107,11 @@ func readSchema(c *conn) (map[string]string, error) {
 	return schema, err
 }
 
-// checkedWhole is the size, in bytes, up to which a file is read wholly when it
-// is opened: it takes some milliseconds.
+// checkedWhole is the size in bytes up to which a whole file is checked when it is
+// opened, which takes some milliseconds.
 const checkedWhole = 8 << 20
 
-// checkRows checks every row and every index of a small file.
+// checkRows checks every row and every index, if the file is small.
 func checkRows(path string, c *conn) error {
 	if info, err := os.Stat(path); err != nil || info.Size() > checkedWhole {
 		return err
@@ -119,12 +120,12 @@ func checkRows(path string, c *conn) error {
 	if err != nil {
 		return err
 	}
-	said := "ok"
-	if _, err := st.first(func(row *stmt) { said = row.readText() }); err != nil {
+	result := "ok"
+	if _, err := st.first(func(row *stmt) { result = row.readText() }); err != nil {
 		return err
 	}
-	if said != "ok" {
-		return unsound(said[strings.LastIndexByte(said, '\n')+1:])
+	if result != "ok" {
+		return unsound(result[strings.LastIndexByte(result, '\n')+1:])
 	}
 	return nil
 }

@@ -17,19 +17,21 @@ import (
 const (
 	// applicationID marks a file as ours: "whks" in ASCII.
 	applicationID = 0x77686b73
-	// version is that of the last of the schemas, in the file's user_version.
+	// version is the current format of the file, the number of the last of the
+	// schemas. The file has it as its user_version.
 	version = 11
-	// versionMost is beyond what it will ever be.
+	// versionMost is more than any version will ever be.
 	versionMost = 1 << 16
 )
 
-// schemas bring a file from each version to the next one.
+// schemas are the scripts that upgrade a file from each format to the next.
 //
 //go:embed schema*.sql
 var schemas embed.FS
 
-// Canonical is the one path of a file, whatever symbolic links lead to it, so that
-// there is one lock. Of a path that isn't there yet, it resolves the part that is.
+// Canonical returns the absolute path of a file without symbolic links, so that
+// each file has one lock. If the path doesn't exist yet, it resolves the part that
+// does.
 func Canonical(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -49,7 +51,7 @@ func resolve(path string) string {
 	return filepath.Join(resolve(dir), file)
 }
 
-// SQLite's header, from its file format.
+// The header of a SQLite file: https://www.sqlite.org/fileformat2.html#the_database_header
 const (
 	headerSize          = 100
 	headerMagic         = "SQLite format 3\x00"
@@ -57,12 +59,12 @@ const (
 	headerApplicationID = 68
 )
 
-// inspect reads a file's header, before SQLite opens it, so that a file that
-// isn't ours is not touched. A missing or an empty one is fine. The error for
-// one that was ours and is damaged is salvageable.
+// inspect reads a file's header before SQLite opens the file, so that one that
+// isn't ours is not touched. A missing or an empty file is fine. The error for a
+// damaged file of ours is salvageable.
 //
 // It must not be called while this process has the file open: closing any
-// descriptor of a file gives up the POSIX locks that SQLite has on it.
+// descriptor of a file releases the POSIX locks that SQLite has on it.
 func inspect(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -105,9 +107,9 @@ func inspect(path string) error {
 	return checkHeader(header[:])
 }
 
-// noLog checks that a file that is to be made has no log: that of a file which
-// was lost may have all there is of what was stored last, and SQLite would
-// delete it.
+// noLog checks that there is no log where a file is to be created. If the file
+// was lost, its log may be the only place that has what was stored last, and
+// SQLite would delete it.
 func noLog(path string) error {
 	info, err := os.Stat(path + "-wal")
 	switch {
@@ -119,7 +121,7 @@ func noLog(path string) error {
 	return fmt.Errorf("%w: %s is missing or empty, but its log %s-wal is there; put the file back beside it, or move the log away to start anew", store.ErrDamaged, path, path)
 }
 
-// recognise judges what a file says that it is.
+// recognise checks the application id and the format that a file declares.
 func recognise(path string, application, found int64) error {
 	switch {
 	case application != applicationID:
@@ -137,8 +139,8 @@ func kindOf(mode fs.FileMode) string {
 	return "special file"
 }
 
-// create makes an empty file that only its owner can read. SQLite gives the
-// files beside it the same mode.
+// create creates a file that only its owner can read, unless it exists. SQLite
+// gives the files beside it the same mode.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -147,10 +149,10 @@ func create(path string) error {
 	return f.Close()
 }
 
-// migrate brings the file to this version's schema, each step in a transaction
-// of its own, before the write-ahead log is turned on: so the header of a file
-// that a crash left behind says what the file is. It returns the version that
-// was found, 0 for a new file.
+// migrate upgrades the file to the current format, each step in a transaction of
+// its own. It does so without the write-ahead log, so that even after a crash the
+// file's own header says what the file is. It returns the format that it found, 0
+// for a new file.
 func migrate(c *conn, path string) (from int64, err error) {
 	application, err := c.pragma("application_id")
 	if err != nil {

@@ -11,27 +11,28 @@ import (
 	"os"
 )
 
-// The write-ahead log, from SQLite's file format: a header, then frames, each
-// with a page and a checksum that goes on from that of the frame before.
+// The write-ahead log is a header, then frames. Each frame has a page, and a
+// checksum that continues that of the frame before.
+// See https://www.sqlite.org/fileformat2.html#the_write_ahead_log.
 const (
 	walHeader      = 32
 	walFrameHeader = 24
-	walMagic       = 0x377f0682 // and 1 where its checksums are big-endian
+	walMagic       = 0x377f0682 // the last bit is set if the checksums are big-endian
 	pageSize       = 4096       // of every file that we have made
 )
 
 // frame is a page in the log that belongs to a committed transaction.
 type frame struct {
 	page uint32
-	at   int64 // of its content
+	at   int64 // offset of its content
 }
 
-// wal is what a log has.
+// wal is the content of a log.
 type wal struct {
-	file   *os.File // nil where there is none
+	file   *os.File // nil if there is no log
 	frames []frame  // in the order of writing
-	pages  uint32   // of the file, after the last transaction
-	damage string   // "" where it is sound
+	pages  uint32   // size of the database file after the last transaction
+	damage string   // what is wrong with the log, "" if nothing is
 }
 
 func (w *wal) close() {
@@ -40,15 +41,15 @@ func (w *wal) close() {
 	}
 }
 
-// readLog reads a log. SQLite takes the first frame that is wrong for the end
-// of the log, and says nothing of what comes after. A crash leaves such a frame
-// in the last transaction, of which nobody was told that it is stored, and what
-// follows is from before. Damage has more: frames of this log that go on, each
-// from the one before, and a transaction that was begun when the broken one had
-// been synced. Those frames are read too.
+// readLog reads a log. SQLite takes the first bad frame for the end of the log,
+// and silently ignores what comes after. A crash leaves such a frame in the last
+// transaction, whose caller wasn't told that it is stored, and behind it only
+// frames from before the log last started over. If the log is damaged instead,
+// more valid frames follow, each continuing the one before, up to the end of a
+// transaction that was begun after the damaged one had been synced. Those frames
+// are read too.
 //
-// The damage of the last transaction alone looks like a crash, and is taken for
-// one.
+// Damage to the last transaction alone looks like a crash, and is taken for one.
 func readLog(path string) (*wal, error) {
 	f, err := os.Open(path)
 	switch {
@@ -81,7 +82,7 @@ func (w *wal) read() error {
 		salts = ""
 	}
 	var transaction []frame
-	after := 0 // transactions that end after the first frame that is wrong
+	after := 0 // how many transactions end after the first bad frame
 	broken := !sound
 	var buf [walFrameHeader + pageSize]byte
 	for at := int64(walHeader); ; at += int64(len(buf)) {
@@ -95,7 +96,7 @@ func (w *wal) read() error {
 		last = storedSum(buf[16:])
 		page := binary.BigEndian.Uint32(buf[:])
 		if salts == "" && sum == last && page != 0 {
-			salts = string(buf[8:16]) // the first frame that goes on from another one
+			salts = string(buf[8:16]) // of the first frame that continues the one before
 		}
 		ours := string(buf[8:16]) == salts && page != 0
 		ends := binary.BigEndian.Uint32(buf[4:]) != 0
@@ -121,7 +122,7 @@ func (w *wal) read() error {
 	case sound && after > 1:
 		w.damage = "its log is broken in the middle"
 	case !sound && after == 0:
-		w.damage = "" // it has nothing
+		w.damage = "" // there is no transaction to lose
 	}
 	return nil
 }
@@ -139,7 +140,7 @@ func storedSum(b []byte) checkSum {
 	return checkSum{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 }
 
-// checksum goes on from seed. The length of b is a multiple of 8.
+// checksum continues the checksum seed with b, whose length is a multiple of 8.
 func checksum(big bool, seed checkSum, b []byte) checkSum {
 	s0, s1 := seed[0], seed[1]
 	for ; len(b) >= 8; b = b[8:] {

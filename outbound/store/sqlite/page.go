@@ -8,13 +8,14 @@ import (
 	"os"
 )
 
-// pages reads a file and its log page by page, past SQLite, which can't reach
-// what is behind a broken page. Nothing of what is read is trusted.
+// pages reads a file and its log page by page, without SQLite, which can't reach
+// the pages behind a broken one. It trusts nothing that it reads. The format is
+// described at https://www.sqlite.org/fileformat2.html.
 type pages struct {
 	file   *os.File
 	size   int64
 	log    *wal
-	latest map[uint32]int64 // the pages in the log
+	latest map[uint32]int64 // where in the log the latest version of a page is
 }
 
 func newPages(file *os.File, log *wal) (*pages, error) {
@@ -29,8 +30,8 @@ func newPages(file *os.File, log *wal) (*pages, error) {
 	return p, nil
 }
 
-// each calls visit for the cells of each page of the file, then of the log, so
-// that what was written later comes later. Older versions of a row come too.
+// each calls visit for the cells of every page, first of the file and then of the
+// log, so that the latest version of a row comes last.
 func (p *pages) each(visit func(cell) error) error {
 	var page [pageSize]byte
 	for at := int64(0); at < p.size; at += pageSize {
@@ -54,7 +55,7 @@ func (p *pages) each(visit func(cell) error) error {
 	return nil
 }
 
-// read reads the latest version of a page.
+// read reads the latest version of a page, and reports whether it could.
 func (p *pages) read(number uint32, page []byte) bool {
 	if at, ok := p.latest[number]; ok {
 		_, err := p.log.file.ReadAt(page, at)
@@ -70,18 +71,19 @@ func (p *pages) read(number uint32, page []byte) bool {
 // cell is an entry of a table or an index.
 type cell struct {
 	index bool
-	rowid int64  // of a table's
-	row   []byte // a record; nil where it can't be read
+	rowid int64  // in a table
+	row   []byte // the record, nil if it can't be read
 }
 
-// The kinds of pages that have records, by their first byte.
+// The types of pages that contain records, as their first byte.
 const (
 	indexInterior = 0x02
 	indexLeaf     = 0x0a
 	tableLeaf     = 0x0d
 )
 
-// cells calls visit for each cell of a page.
+// cells calls visit for each cell of a page. The first page of a file begins with
+// the file's header.
 func (p *pages) cells(page []byte, first bool, visit func(cell) error) error {
 	header := 0
 	if first {
@@ -114,7 +116,7 @@ func (p *pages) cells(page []byte, first bool, visit func(cell) error) error {
 	return nil
 }
 
-// parse reads a cell, whose record may go on in other pages.
+// parse reads a cell, whose record may continue on overflow pages.
 func (p *pages) parse(c *cell, b []byte) {
 	size, n := varint(b)
 	if n == 0 || size == 0 || size > uint64(p.size)+uint64(len(p.log.frames))*pageSize {
@@ -151,9 +153,9 @@ func (p *pages) parse(c *cell, b []byte) {
 	}
 }
 
-// overflow reads the rest of a record: a chain of pages, each of which names
-// the next one. It returns nil where the chain is shorter or longer than the
-// record.
+// overflow reads the rest of a record from a chain of pages, each of which begins
+// with the number of the next. It returns nil if the chain is shorter or longer
+// than the record.
 func (p *pages) overflow(next uint32, row []byte, size uint64) []byte {
 	var page [pageSize]byte
 	for uint64(len(row)) < size {
@@ -170,8 +172,9 @@ func (p *pages) overflow(next uint32, row []byte, size uint64) []byte {
 	return row
 }
 
-// varint reads SQLite's: seven bits a byte, the most significant first, and all
-// eight of the ninth. The length is 0 where b is too short.
+// varint reads an integer in SQLite's variable-length encoding: seven bits a byte,
+// the most significant first, and all eight of the ninth byte. n is its length, 0
+// if b is too short.
 func varint(b []byte) (v uint64, n int) {
 	for i, c := range b[:min(len(b), 9)] {
 		if i == 8 {
@@ -185,8 +188,8 @@ func varint(b []byte) (v uint64, n int) {
 	return 0, 0
 }
 
-// record decodes a row into nil, int64, float64, string and []byte. It returns
-// nil for what is no record.
+// record decodes a record into values of nil, int64, float64, string and []byte.
+// It returns nil if b isn't a record.
 func record(b []byte) []any {
 	size, n := varint(b)
 	if n == 0 || size > uint64(len(b)) || int(size) < n {
@@ -195,16 +198,16 @@ func record(b []byte) []any {
 	types, body := b[n:size], b[size:]
 	var row []any
 	for len(types) > 0 {
-		kind, n := varint(types)
+		serialType, n := varint(types)
 		if n == 0 {
 			return nil
 		}
 		types = types[n:]
-		length, ok := lengthOf(kind)
+		length, ok := lengthOf(serialType)
 		if !ok || length > uint64(len(body)) {
 			return nil
 		}
-		row = append(row, value(kind, body[:length]))
+		row = append(row, value(serialType, body[:length]))
 		body = body[length:]
 	}
 	if len(body) > 0 {
@@ -213,31 +216,33 @@ func record(b []byte) []any {
 	return row
 }
 
-// lengthOf is how many bytes a value of a serial type has.
-func lengthOf(kind uint64) (uint64, bool) {
+// lengthOf returns how many bytes a value of a serial type has. It reports false
+// for an unused type.
+func lengthOf(serialType uint64) (uint64, bool) {
 	switch {
-	case kind >= 12:
-		return (kind - 12) / 2, true
-	case kind >= 10:
+	case serialType >= 12:
+		return (serialType - 12) / 2, true
+	case serialType >= 10:
 		return 0, false
 	}
-	return uint64([...]uint8{0, 1, 2, 3, 4, 6, 8, 8, 0, 0}[kind]), true
+	return uint64([...]uint8{0, 1, 2, 3, 4, 6, 8, 8, 0, 0}[serialType]), true
 }
 
-func value(kind uint64, b []byte) any {
+// value decodes a value of a serial type.
+func value(serialType uint64, b []byte) any {
 	switch {
-	case kind == 0:
+	case serialType == 0:
 		return nil
-	case kind == 7:
+	case serialType == 7:
 		return math.Float64frombits(binary.BigEndian.Uint64(b))
-	case kind >= 12 && kind%2 == 0:
+	case serialType >= 12 && serialType%2 == 0:
 		return append([]byte{}, b...)
-	case kind >= 12:
+	case serialType >= 12:
 		return string(b)
 	}
 	v := int64(0)
-	if kind >= 8 {
-		v = int64(kind - 8)
+	if serialType >= 8 {
+		v = int64(serialType - 8)
 	}
 	for i, c := range b {
 		if i == 0 {

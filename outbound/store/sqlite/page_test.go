@@ -81,9 +81,9 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	}
 	got := map[int64][]any{}
 	events := tables[1]
-	_, letters := events.fields()
+	_, types := events.fields()
 	if err := from.each(func(c cell) error {
-		if row := events.reads(c, letters, record(c.row)); row != nil {
+		if row := events.parse(c, types, record(c.row)); row != nil {
 			got[c.rowid] = row
 		}
 		return nil
@@ -121,8 +121,8 @@ func FuzzPage(f *testing.F) {
 		}
 		if err := p.each(func(c cell) error {
 			for _, table := range tables {
-				_, letters := table.fields()
-				table.reads(c, letters, record(c.row))
+				_, types := table.fields()
+				table.parse(c, types, record(c.row))
 			}
 			return nil
 		}); err != nil {

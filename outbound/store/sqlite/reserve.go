@@ -13,32 +13,32 @@ import (
 )
 
 const (
-	// reserveSize is what is kept free, in bytes: enough to settle some
+	// reserveSize is the size of the reserve in bytes, enough to settle a few
 	// thousand deliveries.
 	reserveSize = 16 << 20
-	// reservePart is which part of a small disk is kept free at most,
+	// reservePart limits the reserve to this part of a small disk, a sixteenth.
 	reservePart = 16
-	// reserveLeast is kept free of any: what the log holds may have to be copied into
-	// the file before there is room in it for outcomes.
+	// reserveLeast is its size on any disk: the content of the log may have to be
+	// copied into the file before the log has room for outcomes.
 	reserveLeast = 2 * checkpointFrames * pageSize
 )
 
-// reserve is a file beside the store that only takes up room. When the disk is
-// full it gives that room up, so that what is under way can be settled for a
-// while yet; events are refused then. They are taken again when there is room
-// to make the file anew and for as much besides, so that the end of one state
-// isn't the beginning of the other. It stays when the store is closed, since a
-// start needs some room, too.
+// reserve is a file beside the store that only takes up disk space. When the disk
+// is full, the file is truncated: what is under way can then be settled for a
+// while yet, but new events are refused. Events are taken again when the disk has
+// twice the room that the reserve needs, so that taking them doesn't fill the disk
+// again at once. The file stays when the store is closed, because a start needs
+// some room too.
 //
 // Its methods are for whoever has the writer.
 type reserve struct {
 	path  string
 	log   *slog.Logger
-	size  int64 // 0: there is none on this system
-	spent bool  // it isn't whole, and events are refused
+	size  int64 // 0 if this system can't have one
+	spent bool  // it was given up, in whole or in part, and events are refused
 }
 
-// openReserve takes the reserve of a store, or makes it.
+// openReserve opens the reserve of a store, or creates it.
 func openReserve(path string, log *slog.Logger) *reserve {
 	r := &reserve{path: path + ".reserve", log: log}
 	_, total, err := room(filepath.Dir(path))
@@ -58,9 +58,10 @@ func openReserve(path string, log *slog.Logger) *reserve {
 	return r
 }
 
-// make makes the reserve, unless there is too little room.
+// make brings the reserve to its full size. It returns errDiskFull if there is
+// too little room.
 func (r *reserve) make() error {
-	if r.left() < r.size {
+	if r.allocated() < r.size {
 		free, _, err := room(filepath.Dir(r.path))
 		if err != nil {
 			return err
@@ -69,12 +70,12 @@ func (r *reserve) make() error {
 			return errDiskFull
 		}
 	}
-	return r.take(r.size)
+	return r.allocate(r.size)
 }
 
-// take gives the file room of so many bytes. Where it has room already, that
-// stays.
-func (r *reserve) take(size int64) error {
+// allocate makes the file take up size bytes on the disk, counting those that it
+// has.
+func (r *reserve) allocate(size int64) error {
 	f, err := os.OpenFile(r.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -86,8 +87,8 @@ func (r *reserve) take(size int64) error {
 	return nil
 }
 
-// left is how many bytes can be given up.
-func (r *reserve) left() int64 {
+// allocated returns how many bytes the file takes up.
+func (r *reserve) allocated() int64 {
 	info, err := os.Stat(r.path)
 	if err != nil {
 		return 0
@@ -95,7 +96,7 @@ func (r *reserve) left() int64 {
 	return info.Size()
 }
 
-// release gives up the room, and reports whether there was any.
+// release gives up the reserve, and reports whether that made room.
 func (r *reserve) release() bool {
 	if r.size == 0 {
 		return false
@@ -105,7 +106,7 @@ func (r *reserve) release() bool {
 			"reserve", r.path, "free_at_least", r.wanted())
 	}
 	r.spent = true
-	if r.left() == 0 {
+	if r.allocated() == 0 {
 		return false
 	}
 	if err := os.Truncate(r.path, 0); err != nil {
@@ -115,8 +116,8 @@ func (r *reserve) release() bool {
 	return true
 }
 
-// restore makes a reserve that was given up again, where there is room. Without
-// room the error, which wraps store.ErrFull, says why no event can be taken.
+// restore makes the reserve anew if it was given up. If there is no room, it
+// returns an error, which wraps store.ErrFull, and no event may be taken.
 func (r *reserve) restore() error {
 	if !r.spent {
 		return nil
@@ -125,7 +126,7 @@ func (r *reserve) restore() error {
 	case isDiskFull(err):
 		return fmt.Errorf("%w: less than %s are free on its disk, and they are kept for settling what is under way; free some space, and it goes on by itself",
 			store.ErrFull, r.wanted())
-	case err != nil: // what then fits is SQLite's to say
+	case err != nil: // without a reserve, SQLite finds out whether an event fits
 		r.log.Warn("webhooks store: the reserve can't be made again", "error", err)
 	default:
 		r.log.Info("webhooks store: there is room on the disk again, and events are taken", "reserve", r.path)
@@ -134,39 +135,41 @@ func (r *reserve) restore() error {
 	return nil
 }
 
-// leave is for the end: what SQLite has just given back when it removed its log
-// is needed for the next start, so half of it is kept from others.
+// leave is called after the file was closed. On a full disk, the room that SQLite
+// has just freed by removing its log is needed for the next start, so the reserve
+// takes half of it before others do.
 func (r *reserve) leave() {
-	if !r.spent || r.left() > 0 {
+	if !r.spent || r.allocated() > 0 {
 		return
 	}
 	free, _, err := room(filepath.Dir(r.path))
 	if size := min(r.size, free/2); err == nil && size > 0 {
-		err = r.take(size)
+		err = r.allocate(size)
 	}
 	if err != nil {
 		r.log.Warn("webhooks store: nothing can be kept free for the next start", "error", err)
 	}
 }
 
-// short tells whether the disk has less room than the reserve gives.
+// short reports whether the disk has less free room than the reserve takes up.
 func (r *reserve) short() bool {
 	free, _, err := room(filepath.Dir(r.path))
 	return err == nil && free < r.size
 }
 
-// wanted is how much must be free for the reserve to be made, for people.
+// wanted returns how much room must be free before the reserve is made, for
+// people.
 func (r *reserve) wanted() string { return humanize.IBytes(uint64(2 * r.size)) }
 
-// isFull tells whether an error comes from a full disk. SQLite doesn't always
-// say so: when it has no room for the log's index, that is an I/O error to it.
+// isFull reports whether an error comes from a full disk. SQLite doesn't always
+// say so: it reports an I/O error if there is no room for the log's index.
 func (s *Store) isFull(err error) bool {
 	kind, _ := classify(err)
 	return errors.Is(kind, store.ErrFull) || poisons(err) && s.reserve.short()
 }
 
-// relieve gives up the reserve when an error comes from a full disk, and
-// reports whether it is worth while to try again.
+// makeRoom gives up the reserve if an error comes from a full disk, and reports
+// whether it is worth trying again.
 func (s *Store) makeRoom(err error) bool {
 	return err != nil && s.isFull(err) && s.reserve.release()
 }

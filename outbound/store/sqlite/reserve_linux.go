@@ -12,8 +12,8 @@ func isDiskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// room is how many bytes are free for everybody on the disk of a file, and how
-// many it has.
+// room returns how many bytes an unprivileged user may still use on the disk of a
+// file, and how many bytes the disk has.
 func room(path string) (free, total int64, err error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(path, &s); err != nil {
@@ -23,7 +23,8 @@ func room(path string) (free, total int64, err error) {
 	return int64(s.Bavail) * block, int64(s.Blocks) * block, nil
 }
 
-// allocate gives a file room on its disk. What it has already stays.
+// allocate makes a file take up size bytes on its disk, counting those that it
+// has.
 func allocate(f *os.File, size int64) error {
 	for {
 		err := syscall.Fallocate(int(f.Fd()), 0, 0, size)

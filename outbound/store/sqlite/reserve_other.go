@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// Elsewhere there is no reserve: outcomes wait in memory while the disk is full.
+// On other systems there is no reserve: outcomes wait in memory while the disk is
+// full.
 var errDiskFull = errors.New("the disk is full")
 
 func isDiskFull(err error) bool { return errors.Is(err, errDiskFull) }

@@ -12,18 +12,18 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// salvage makes a new file of what can be read of the damaged one, and sets the
-// damaged one aside. Nobody has it open.
+// salvage copies what can be read of a damaged file into a new one, and sets the
+// damaged one aside. Nobody may have it open.
 //
-// It reads every page of the file and of its log by itself: so a broken page
-// costs the rows that are on it, and none that are behind it. What isn't a row
-// of ours to the last column is left. What hangs on a row that is gone is left
-// too, since it could neither be made nor shown. A delivery that is gone while
-// its event and a subscription that wants it are there is made anew: it may
-// have been made before, but nothing that was accepted is dropped in silence.
+// It reads every page of the file and of its log without SQLite, so that a broken
+// page costs only the rows on it, not those on the pages that it leads to. It
+// skips whatever isn't a row of ours to the last column, and rows that depend on a
+// lost one, which could neither be delivered nor shown. A lost delivery whose event
+// and subscription are there is created anew: it may have been delivered before,
+// but nothing that was accepted is dropped silently.
 //
-// A stop, or an error, leaves the damaged file where it is. Where it only couldn't be
-// set aside, the next try does that.
+// If it is stopped or fails, the damaged file stays where it is. If only the
+// renaming failed, the next call does just that.
 func (s *Store) salvage(stopped func() error, cause error) error {
 	if whole, err := s.resume(); whole || err != nil {
 		return err
@@ -50,7 +50,7 @@ func (s *Store) salvage(stopped func() error, cause error) error {
 	return nil
 }
 
-// rescue makes the new file, which is synced when it returns.
+// rescue writes the new file, and syncs it.
 func (s *Store) rescue(stopped func() error, report *store.Salvage) (err error) {
 	log, err := readLog(s.path + "-wal")
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) rescue(stopped func() error, report *store.Salvage) (err error) 
 	if err != nil {
 		return err
 	}
-	r := &rescue{conn: into, log: s.log, stopped: stopped, report: report, told: time.Now()}
+	r := &rescue{conn: into, log: s.log, stopped: stopped, report: report, logged: time.Now()}
 	if err := errors.Join(r.run(from, part), into.close()); err != nil {
 		os.Remove(part)
 		return err
@@ -93,44 +93,44 @@ func syncFile(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// rescue is one new file on its way.
+// rescue is a new file that is being written.
 type rescue struct {
-	conn    *conn
+	conn    *conn // to the new file
 	log     *slog.Logger
-	stopped func() error
+	stopped func() error // returns an error to stop it
 	report  *store.Salvage
 	into    []destination
 
-	cells int
-	told  time.Time
+	cells  int       // how many were read
+	logged time.Time // when progress was last logged
 }
 
-// tellEvery is how often the log says how far it is.
-const tellEvery = 10 * time.Second
+// logEvery is how often progress is logged.
+const logEvery = 10 * time.Second
 
 // destination is a table of the new file.
 type destination struct {
 	*table
-	letters string
-	insert  *stmt
+	types  string // see table.fields
+	insert *stmt
 }
 
 func (r *rescue) run(from *pages, path string) error {
 	if _, err := migrate(r.conn, path); err != nil {
 		return err
 	}
-	// Nobody needs it after a crash.
+	// After a crash nobody needs the new file, so it needs no journal.
 	if err := r.conn.exec("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA automatic_index = 0; PRAGMA cache_size = -65536; BEGIN"); err != nil {
 		return err
 	}
 	for _, t := range tables {
-		names, letters := t.fields()
+		names, types := t.fields()
 		insert, err := r.conn.prepare(fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?%s)",
 			t.name, strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1)))
 		if err != nil {
 			return err
 		}
-		r.into = append(r.into, destination{t, letters, insert})
+		r.into = append(r.into, destination{t, types, insert})
 	}
 	if err := from.each(r.keep); err != nil {
 		return err
@@ -143,18 +143,18 @@ func (r *rescue) run(from *pages, path string) error {
 	return r.conn.exec("COMMIT")
 }
 
-// keep stores a cell where it is a row of ours.
+// keep stores a cell if it is a row of ours.
 func (r *rescue) keep(c cell) error {
 	if err := r.stopped(); err != nil {
 		return err
 	}
-	if r.cells++; r.cells%1024 == 0 && time.Since(r.told) > tellEvery {
-		r.told = time.Now()
+	if r.cells++; r.cells%1024 == 0 && time.Since(r.logged) > logEvery {
+		r.logged = time.Now()
 		r.log.Info("webhooks store: still reading the damaged file", "rows_and_index_entries", r.cells)
 	}
 	values := record(c.row)
 	for _, d := range r.into {
-		row := d.reads(c, d.letters, values)
+		row := d.parse(c, d.types, values)
 		if row == nil {
 			continue
 		}
@@ -169,7 +169,7 @@ func (r *rescue) keep(c cell) error {
 	return nil
 }
 
-// isSchema tells whether a row is one of SQLite's own table of tables.
+// isSchema reports whether a row belongs to SQLite's own table of the schema.
 func isSchema(row []any) bool {
 	if len(row) != 5 {
 		return false
@@ -181,8 +181,8 @@ func isSchema(row []any) bool {
 	return false
 }
 
-// prune leaves what hangs on an event that is gone, counts it, and makes what
-// follows from the rows.
+// prune deletes and counts the rows that depend on a lost event, and fills the
+// table of chosen ids, which follows from the events.
 func (r *rescue) prune() error {
 	if err := r.read(`SELECT count(DISTINCT event), count(*) FROM delivery WHERE event NOT IN (SELECT id FROM event)`,
 		&r.report.Lost.Events, &r.report.Lost.Deliveries); err != nil {
@@ -194,8 +194,8 @@ func (r *rescue) prune() error {
 }
 
 const (
-	// Deliveries are counted where their ids are, which is a short range. Replayed
-	// ones are elsewhere, and aren't made anew.
+	// Deliveries are counted in the short range of ids that they were created with.
+	// Replayed ones are elsewhere, and aren't created anew.
 	selectIncomplete = `SELECT id, deliveries - n, type, coalesce(tenant, '') FROM (
 			SELECT e.id, e.deliveries, e.type, e.tenant,
 				(SELECT count(*) FROM delivery d WHERE d.id > e.id AND d.id <= e.last AND d.event = e.id) AS n
@@ -203,20 +203,27 @@ const (
 		) WHERE n < deliveries`
 	selectTargets = `SELECT key, tenant, event_types FROM subscription WHERE deleted = 0 AND filter = ''`
 	selectReached = `SELECT d.subscription FROM event e JOIN delivery d ON ` + isOfEvent + ` WHERE e.id = ?`
-	// It is due since the event was made, so that order is kept. Where the payload
-	// was removed, it was settled.
+	// A repeated delivery is due since its event was created, which keeps the order.
+	// An event whose payload was removed needs none: its deliveries were settled.
 	repeatDelivery = `INSERT OR IGNORE INTO delivery (id, event, subscription, state, due, attempts, round)
 		SELECT ?1, id, ?2, 0, id >> 21, 0, 0 FROM event WHERE id = ?3 AND last >= ?1 AND payload_removed IS NULL`
 )
 
-// target is a subscription to which a lost delivery may have gone.
+// target is a subscription to which lost deliveries may have gone.
 type target struct {
 	key    store.ID
 	tenant string
-	types  []string
+	types  []string // event types, as patterns
 }
 
-// repeat makes the deliveries anew that an event has lost.
+// incompleteEvent is an event that has lost deliveries.
+type incompleteEvent struct {
+	id                store.ID
+	missing           int64
+	eventType, tenant string
+}
+
+// repeat creates lost deliveries anew.
 func (r *rescue) repeat() error {
 	var targets []target
 	err := r.conn.query(selectTargets, nil, func(row *stmt) error {
@@ -228,29 +235,27 @@ func (r *rescue) repeat() error {
 	if err != nil {
 		return err
 	}
-	// What is changed while it is read could come again.
+	// They are gathered first: a query may return a row again that changes while it
+	// runs.
 	var incomplete []incompleteEvent
 	err = r.conn.query(selectIncomplete, nil, func(row *stmt) error {
 		incomplete = append(incomplete, incompleteEvent{row.readID(), row.readInt(), row.readText(), row.readText()})
 		return nil
 	})
+	if err != nil {
+		return err
+	}
 	for _, e := range incomplete {
-		if err == nil {
-			err = r.repeatEvent(e, targets)
+		if err := r.repeatEvent(e, targets); err != nil {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
-// incompleteEvent is one of which deliveries are gone.
-type incompleteEvent struct {
-	id           store.ID
-	missing      int64
-	kind, tenant string
-}
-
-// repeatEvent gives each target that the event may have lost a delivery with an
-// id that no node has made: its last bits are another node's (see store.ID).
+// repeatEvent creates a delivery of an event to each target that has none and
+// wants it. The new ids end in the number of another node (see store.ID), so that
+// no node has made them.
 func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
 	reached := map[store.ID]bool{}
 	if err := r.conn.query(selectReached, []any{e.id}, func(row *stmt) error {
@@ -287,22 +292,24 @@ func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
 	return nil
 }
 
-// wants tells what a subscription's event types say, as outbound does.
+// wants reports whether a subscription's event types match an event, by the rules
+// of package outbound.
 func (t target) wants(e incompleteEvent) bool {
-	operational := store.Operational(e.kind)
+	operational := store.Operational(e.eventType)
 	if t.tenant != e.tenant && (t.tenant != "" || !operational) {
 		return false
 	}
 	for _, pattern := range t.types {
 		prefix, open := strings.CutSuffix(pattern, "*")
-		if pattern == e.kind || open && strings.HasPrefix(e.kind, prefix) && (prefix != "" || !operational) {
+		if pattern == e.eventType || open && strings.HasPrefix(e.eventType, prefix) && (prefix != "" || !operational) {
 			return true
 		}
 	}
 	return false
 }
 
-// count tells what is in the new file, and which subscriptions aren't.
+// count reports what the new file contains, and how many of the subscriptions that
+// deliveries refer to it doesn't.
 func (r *rescue) count() error {
 	kept := &r.report.Kept
 	return r.read(`SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery), (SELECT count(*) FROM subscription WHERE deleted = 0),
@@ -310,7 +317,7 @@ func (r *rescue) count() error {
 		&kept.Events, &kept.Deliveries, &kept.Subscriptions, &r.report.Lost.Subscriptions)
 }
 
-// read reads numbers.
+// read runs a query for one row of numbers.
 func (r *rescue) read(sql string, into ...*int64) error {
 	st, err := r.conn.prepare(sql)
 	if err != nil {

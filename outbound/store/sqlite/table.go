@@ -9,21 +9,21 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// table says how the rows of a table look, so that they are known when they are
-// found outside of it, and what isn't one is left.
+// table describes the rows of a table, so that they can be recognised on a page
+// that nothing leads to.
 type table struct {
 	name string
-	// columns in their order: the name, and a letter for what may be there,
-	// which is a capital where NULL may be too. k: the key that the record
-	// doesn't have, i: integer, r: number, t: text, b: bytes; in JSON, m: a map
-	// of texts, l: a list of texts, s: secrets, o: OAuth2, d: a list of delays.
+	// columns are the columns in their order, each as a name and a letter for its
+	// type, which is a capital if it may be NULL too. k: the rowid, which isn't in
+	// the record; i: integer; r: number; t: text; b: bytes. In JSON, m: a map of
+	// texts; l: a list of texts; s: secrets; o: OAuth2; d: a list of delays.
 	columns string
-	added   int  // columns at the end that rows of older formats don't have
+	added   int  // how many columns at the end rows of older formats lack
 	index   bool // it is stored as an index (WITHOUT ROWID)
 	sound   func(row []any) bool
 }
 
-// tables are those that are read from a damaged file. The rest follows from
+// tables are the tables that are read from a damaged file. The others follow from
 // their rows.
 var tables = []*table{
 	{
@@ -78,29 +78,29 @@ var tables = []*table{
 	},
 }
 
-// fields are the columns' names, and their letters.
-func (t *table) fields() (names []string, letters string) {
+// fields returns the names of the columns, and their types as one letter each.
+func (t *table) fields() (names []string, types string) {
 	for column := range strings.FieldsSeq(t.columns) {
 		name, letter, _ := strings.Cut(column, ":")
-		names, letters = append(names, name), letters+letter
+		names, types = append(names, name), types+letter
 	}
-	return names, letters
+	return names, types
 }
 
-// reads returns the row that a cell with such values is, with its key, or nil
-// where it isn't one of the table.
-func (t *table) reads(c cell, letters string, values []any) []any {
-	if c.index != t.index || len(values) > len(letters) || len(values) < len(letters)-t.added {
+// parse returns the values of a cell, completed to a row of the table, or nil if
+// they can't be one.
+func (t *table) parse(c cell, types string, values []any) []any {
+	if c.index != t.index || len(values) > len(types) || len(values) < len(types)-t.added {
 		return nil
 	}
-	row := make([]any, len(letters))
+	row := make([]any, len(types))
 	copy(row, values)
 	for i, v := range row {
-		if !fits(letters[i], v) {
+		if !fits(types[i], v) {
 			return nil
 		}
 	}
-	if letters[0] == 'k' {
+	if types[0] == 'k' {
 		row[0] = c.rowid
 	}
 	if !t.sound(row) {
@@ -109,12 +109,12 @@ func (t *table) reads(c cell, letters string, values []any) []any {
 	return row
 }
 
-// fits tells whether a column can have a value.
+// fits reports whether a column of a type can have a value.
 func fits(letter byte, v any) bool {
 	if v == nil {
-		return letter == 'k' || letter < 'a'
+		return letter == 'k' || letter < 'a' // a capital
 	}
-	switch letter | 0x20 {
+	switch letter | 0x20 { // in lower case
 	case 'i':
 		_, ok := v.(int64)
 		return ok

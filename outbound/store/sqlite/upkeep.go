@@ -13,29 +13,30 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
-// What looks after a file from outside, in a process that doesn't have it open:
-// closing it would give up the locks of one that has.
+// The functions in this file look after a store's file from outside. Except for
+// Compact, they work while another process has it open. They must not be called in
+// the process that has: closing the file would release the locks of the store.
 
-// Checkup is what was found in a file.
+// Checkup is the result of Check.
 type Checkup struct {
-	// Events is how many were read.
+	// Events is how many events were read.
 	Events int64
-	// Damaged are the ids of events that the disk has changed, the first few.
+	// Damaged are the ids of damaged events, the first few.
 	Damaged []string
-	// DamagedEvents is how many of them there are.
+	// DamagedEvents is how many damaged events there are.
 	DamagedEvents int64
 	// Problems are what SQLite finds wrong with the file, the first few.
 	Problems []string
 }
 
-// Sound says whether nothing is wrong.
+// Sound reports whether nothing is wrong.
 func (c *Checkup) Sound() bool { return c.DamagedEvents == 0 && len(c.Problems) == 0 }
 
-// maxFound is how many problems of a kind are told.
+// maxFound is how many problems of a kind are reported.
 const maxFound = 20
 
-// Check reads the whole of a file, in use or not, and tells what is wrong with
-// it. It changes nothing.
+// Check reads all of a file, in use or not, and reports what is wrong with it. It
+// changes nothing.
 func Check(ctx context.Context, path string) (*Checkup, error) {
 	found := &Checkup{}
 	err := beside(ctx, "checking the store", path, func(c *conn) error {
@@ -47,8 +48,8 @@ func Check(ctx context.Context, path string) (*Checkup, error) {
 			return fmt.Errorf("its format is %d, this version knows %d: start Caddy with it once, which upgrades it", format, version)
 		}
 		err = c.query(fmt.Sprintf("PRAGMA integrity_check(%d)", maxFound), nil, func(row *stmt) error {
-			if said := row.readText(); said != "ok" {
-				found.Problems = append(found.Problems, said)
+			if problem := row.readText(); problem != "ok" {
+				found.Problems = append(found.Problems, problem)
 			}
 			return nil
 		})
@@ -76,10 +77,10 @@ func Check(ctx context.Context, path string) (*Checkup, error) {
 	return found, err
 }
 
-// Backup copies a file, in use or not, as it is at this moment, into a new one,
-// which only its owner can read and which is on disk when it returns.
+// Backup copies a snapshot of a file, in use or not, into a new one, which only
+// its owner can read and which is synced when Backup returns.
 func Backup(ctx context.Context, path, to string) (err error) {
-	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // SQLite takes an empty one
+	f, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600) // VACUUM INTO accepts an empty file
 	if err != nil {
 		return fmt.Errorf("making the backup: %w; give the path of a new file, in a directory that this user can write to", err)
 	}
@@ -102,9 +103,8 @@ func Backup(ctx context.Context, path, to string) (err error) {
 	return syncDir(to)
 }
 
-// Compact gives the room of what was removed back to the disk. It needs the file
-// for itself, store.ErrInUse where another process has it, and room for a second
-// one meanwhile.
+// Compact shrinks a file to what it contains. It returns store.ErrInUse if another
+// process has the file open. Meanwhile it needs disk space for a second copy.
 func Compact(ctx context.Context, path string) error {
 	path, err := Canonical(path)
 	if err != nil {
@@ -126,7 +126,7 @@ func Compact(ctx context.Context, path string) error {
 	return errors.Join(err, lock.release())
 }
 
-// beside works on a file that may be in use.
+// beside calls f with a read-only connection to a file that may be in use.
 func beside(ctx context.Context, doing, path string, f func(*conn) error) error {
 	path, err := Canonical(path)
 	if err == nil {
@@ -138,7 +138,7 @@ func beside(ctx context.Context, doing, path string, f func(*conn) error) error 
 	return within(ctx, doing, path, true, f)
 }
 
-// exists makes sure that there is a file, and that it is ours.
+// exists checks that there is a file, and that it is ours.
 func exists(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no store at %s: name the file that the `store` option names, or that the status of a running Caddy shows", path)
@@ -146,6 +146,7 @@ func exists(path string) error {
 	return inspect(path)
 }
 
+// within calls f with a connection, and wraps its errors.
 func within(ctx context.Context, doing, path string, readOnly bool, f func(*conn) error) error {
 	c, err := openConn(path, readOnly)
 	if err == nil {
