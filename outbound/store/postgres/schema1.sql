@@ -2,14 +2,14 @@
 -- the store package): their first 42 bits are Unix milliseconds. All other
 -- times of rows are Unix milliseconds too. The views at the end are for people.
 
--- The nodes that share the store. A number is a node's as long as it has a
--- session, of which each start has a new one.
+-- The nodes that share the store. A number belongs to a node while it has a
+-- session. Each start of a node begins a new session.
 CREATE TABLE webhooks.node (
 	number  smallint PRIMARY KEY,
 	session bigint UNIQUE,
 	until   timestamptz NOT NULL,      -- when the session may be ended by others
 	host    text NOT NULL,
-	bytes   bigint NOT NULL DEFAULT 0  -- stored by way of this number, less what was removed
+	bytes   bigint NOT NULL DEFAULT 0  -- what nodes with this number have stored, less what they have removed
 );
 
 -- Grows with each change of a subscription or an event type.
@@ -32,7 +32,7 @@ CREATE TABLE webhooks.event (
 	payload      bytea NOT NULL
 );
 
--- The ids that publishers chose. An id of our own needs no index: it is the key.
+-- The ids that publishers chose. Other events are found by their key.
 CREATE TABLE webhooks.chosen (
 	id     text COLLATE "C" NOT NULL,
 	tenant text COLLATE "C" NOT NULL,
@@ -59,15 +59,15 @@ CREATE TABLE webhooks.subscription (
 	updated       bigint NOT NULL,
 	failing_since bigint,
 	deleted       bigint NOT NULL DEFAULT 0, -- its key; the row stays for its deliveries
-	owner         bigint                     -- the session that alone may deliver, where one must
+	owner         bigint                     -- the session that alone may deliver, for ordered or rate-limited ones
 );
 
--- An id is one subscription's, those that are deleted apart.
+-- An id is unique among the subscriptions that aren't deleted.
 CREATE UNIQUE INDEX subscription_id ON webhooks.subscription (id, deleted);
 
 -- A delivery with its first attempt, so that one that succeeds at once is one
--- row. That attempt's id is the delivery's. Old versions of rows that wait are
--- removed soon, since claims would go through them.
+-- row. That attempt's id is the delivery's. Old row versions are vacuumed soon,
+-- because claims would have to go through those of pending deliveries.
 CREATE TABLE webhooks.delivery (
 	id               bigint PRIMARY KEY,
 	event            bigint NOT NULL,
@@ -77,7 +77,7 @@ CREATE TABLE webhooks.delivery (
 	attempts         integer NOT NULL,
 	round            integer NOT NULL,
 	holder           bigint,            -- the session that has taken it
-	again            bigint,            -- due once more after the attempt that its holder makes
+	again            bigint,            -- when it is due once more after the holder's attempt, if it was requeued meanwhile
 	reason           text,
 	at               bigint,
 	latency          bigint,            -- microseconds
@@ -89,8 +89,8 @@ CREATE TABLE webhooks.delivery (
 	trace_id         text
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 
--- What waits for somebody to take it, by subscription and then by time; what is
--- taken; what is dead. What was delivered is in none of them.
+-- Pending deliveries that nobody holds, by subscription and due time; deliveries
+-- that are held; dead letters. Those that were delivered are in none of them.
 CREATE INDEX delivery_waits ON webhooks.delivery (subscription, due, id) WHERE state = 0 AND holder IS NULL;
 CREATE INDEX delivery_held ON webhooks.delivery (subscription, holder) WHERE holder IS NOT NULL;
 CREATE INDEX delivery_dead ON webhooks.delivery (id) WHERE state = 2;
@@ -120,7 +120,7 @@ CREATE TABLE webhooks.event_type (
 	from_config boolean NOT NULL
 );
 
--- Inbound messages that were taken, so that none is taken again.
+-- Inbound messages that were accepted, so that none is accepted again.
 CREATE TABLE webhooks.seen (
 	key   bytea PRIMARY KEY,
 	until bigint NOT NULL
@@ -132,7 +132,7 @@ CREATE INDEX seen_until ON webhooks.seen (until);
 CREATE FUNCTION webhooks.made(id bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
 	'SELECT to_timestamp((id >> 21) / 1000.0)';
 
--- Bytes for people: as text where they are ASCII, others escaped.
+-- Bytes for people: ASCII as text, other bytes escaped.
 CREATE FUNCTION webhooks.readable(bytes bytea) RETURNS text LANGUAGE sql IMMUTABLE AS
 	'SELECT encode(bytes, ''escape'')';
 

@@ -1,4 +1,4 @@
--- Whether the payload was removed before the rest, see forget.go.
+-- Whether the payload was removed before the event, see forget.go.
 ALTER TABLE webhooks.event ADD COLUMN payload_removed boolean NOT NULL DEFAULT false;
 
 CREATE OR REPLACE VIEW webhooks.events AS

@@ -1,3 +1,3 @@
--- The session that is to log a dead letter, until it has.
+-- The session that has to log a dead letter, NULL once it is logged.
 ALTER TABLE webhooks.delivery ADD COLUMN unlogged bigint;
 CREATE INDEX delivery_unlogged ON webhooks.delivery (unlogged, id) WHERE unlogged IS NOT NULL;

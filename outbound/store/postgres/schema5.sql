@@ -1,2 +1,2 @@
--- How a token for the receiver is got, NULL where none is wanted.
+-- How to get an access token for the receiver, NULL for none.
 ALTER TABLE webhooks.subscription ADD COLUMN oauth2 json;

@@ -1,4 +1,4 @@
--- Where an attempt went, NULL where it wasn't recorded yet.
+-- The URL of an attempt, NULL for those made before this format.
 ALTER TABLE webhooks.delivery ADD COLUMN url text;
 ALTER TABLE webhooks.attempt ADD COLUMN url text;
 

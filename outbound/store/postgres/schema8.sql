@@ -1,6 +1,6 @@
--- What a subscription has in the place of the settings, in nanoseconds (0 or NULL
--- where it goes by them); what its owner has noted, a JSON object; and in CEL what
--- is sent in the place of payloads, "" for themselves.
+-- A subscription's own timeout and retry delays, in nanoseconds (0 or NULL for the
+-- defaults); its owner's metadata, a JSON object; and the CEL expression for what
+-- is sent instead of the payload, "" for the payload itself.
 ALTER TABLE webhooks.subscription ADD COLUMN timeout bigint NOT NULL DEFAULT 0;
 ALTER TABLE webhooks.subscription ADD COLUMN retry json;
 ALTER TABLE webhooks.subscription ADD COLUMN metadata json;

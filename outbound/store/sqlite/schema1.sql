@@ -16,7 +16,7 @@ CREATE TABLE event (
 	payload      BLOB NOT NULL     -- TEXT where it is UTF-8
 );
 
--- The ids that publishers chose. An id of our own needs no index: it is the key.
+-- The ids that publishers chose. Other events are found by their key.
 CREATE TABLE chosen (
 	id     TEXT NOT NULL,
 	tenant TEXT NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE subscription (
 	deleted     INTEGER NOT NULL DEFAULT 0 -- its key; the row stays for its deliveries
 );
 
--- An id is one subscription's, those that are deleted apart.
+-- An id is unique among the subscriptions that aren't deleted.
 CREATE UNIQUE INDEX subscription_id ON subscription (id, deleted);
 
 -- A delivery with its first attempt, so that one that succeeds at once is one
@@ -68,8 +68,8 @@ CREATE TABLE delivery (
 	trace_id         TEXT
 );
 
--- What waits, by subscription and then by time (and id, which every index ends
--- with). Settled deliveries aren't in it.
+-- Pending deliveries by subscription and due time (and by id, with which every
+-- index ends). Settled deliveries aren't in it.
 CREATE INDEX delivery_pending ON delivery (subscription, due) WHERE state = 0;
 CREATE INDEX delivery_dead ON delivery (id, subscription) WHERE state = 2;
 
@@ -97,7 +97,7 @@ CREATE TABLE event_type (
 	from_config INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- Inbound messages that were taken, so that none is taken again.
+-- Inbound messages that were accepted, so that none is accepted again.
 CREATE TABLE seen (
 	key   BLOB PRIMARY KEY,
 	until INTEGER NOT NULL

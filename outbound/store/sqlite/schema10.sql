@@ -1,3 +1,3 @@
--- The greatest id that a delivery to it may have, once it is deleted and forget.go
--- has seen that.
+-- The greatest id that a delivery to a deleted subscription may have. NULL until
+-- forget.go has set it.
 ALTER TABLE subscription ADD COLUMN last_delivery INTEGER

@@ -1,6 +1,6 @@
--- What a subscription has in the place of the settings, in nanoseconds (0 or NULL
--- where it goes by them); what its owner has noted, a JSON object; and in CEL what
--- is sent in the place of payloads, "" or NULL for themselves.
+-- A subscription's own timeout and retry delays, in nanoseconds (0 or NULL for the
+-- defaults); its owner's metadata, a JSON object; and the CEL expression for what
+-- is sent instead of the payload, "" or NULL for the payload itself.
 ALTER TABLE subscription ADD COLUMN timeout INTEGER;
 ALTER TABLE subscription ADD COLUMN retry TEXT;
 ALTER TABLE subscription ADD COLUMN metadata TEXT;

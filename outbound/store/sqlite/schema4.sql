@@ -1,4 +1,4 @@
--- The view tells dead letters that were deleted from those that are there.
+-- The view now distinguishes deleted dead letters from the others.
 DROP VIEW IF EXISTS deliveries;
 
 CREATE VIEW deliveries AS

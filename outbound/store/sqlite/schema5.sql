@@ -1,4 +1,4 @@
--- 1 where the payload was removed before the rest, see forget.go.
+-- 1 if the payload was removed before the event, see forget.go.
 ALTER TABLE event ADD COLUMN payload_removed INTEGER;
 
 DROP VIEW IF EXISTS events;

@@ -1,2 +1,2 @@
--- How a token for the receiver is got, a JSON object, NULL where none is wanted.
+-- How to get an access token for the receiver, a JSON object, NULL for none.
 ALTER TABLE subscription ADD COLUMN oauth2 TEXT

@@ -1,4 +1,4 @@
--- Where an attempt went, NULL where it wasn't recorded yet.
+-- The URL of an attempt, NULL for those made before this format.
 ALTER TABLE delivery ADD COLUMN url TEXT;
 ALTER TABLE attempt ADD COLUMN url TEXT;
 
