@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,16 +12,20 @@ import (
 )
 
 const (
-	// own makes us the owner of subscriptions that have none and need one.
-	own = `UPDATE webhooks.subscription SET owner = $2 WHERE key IN (
+	// becomeOwner makes this node the owner of subscriptions that need one and have
+	// none.
+	becomeOwner = `UPDATE webhooks.subscription SET owner = $2 WHERE key IN (
 			SELECT key FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner IS NULL AND ` + exclusive + `
 			FOR UPDATE SKIP LOCKED)`
 
-	// lockOwned has this claim wait for the end of one of ours whose answer was lost,
-	// and whoever would take one of these subscriptions away for the end of this one.
+	// lockOwned locks the subscriptions that this node owns. It makes the claim wait
+	// for an earlier one of ours whose answer was lost, and whoever wants to take such
+	// a subscription from us wait for this claim.
 	lockOwned = `SELECT FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner = $2 AND ` + exclusive + `
 		ORDER BY key FOR NO KEY UPDATE`
 
+	// wanted are the wants that this node may answer. If a subscription needs an owner,
+	// that is this node, and no other still holds deliveries of it.
 	wanted = `WITH want AS (
 			SELECT w.*, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive
 			FROM unnest($1::bigint[], $2::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
@@ -33,24 +36,26 @@ const (
 				AND ` + alive + `$3)
 		)`
 
+	// selectDue are the deliveries that answer the want w.
 	selectDue = `SELECT id, event, due FROM webhooks.delivery
 				WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
 					AND due <= w.until AND (due, id) > (w.after_due, w.after_id)
 				ORDER BY due, id LIMIT w.room`
 
-	// claim takes what is due, until the payloads are over a limit. One that
-	// several deliveries share counts once, and is sent to us once. Where there is
-	// an order, nothing is taken behind what another transaction has locked, which
-	// may come to wait again.
-	claim = wanted + `, there AS MATERIALIZED (
+	// claim takes what is due, until the payloads exceed a limit. A payload that
+	// several deliveries share counts once, and is sent to us once. For a subscription
+	// with an owner, nothing is taken behind a delivery that another transaction has
+	// locked (unbroken is false from there on), because that one may wait again in a
+	// moment.
+	claim = wanted + `, visible AS MATERIALIZED (
 			SELECT w.n, d.id, d.due FROM want w CROSS JOIN LATERAL (` + selectDue + `) d WHERE w.exclusive
-		), free AS MATERIALIZED (
+		), locked AS MATERIALIZED (
 			SELECT w.n, w.exclusive, d.id, d.event, d.due FROM want w CROSS JOIN LATERAL (` + selectDue + ` FOR UPDATE SKIP LOCKED) d
-		), next AS (
-			SELECT there.id, bool_and(free.id IS NOT NULL) OVER (PARTITION BY there.n ORDER BY there.due, there.id) AS first
-			FROM there LEFT JOIN free ON free.id = there.id
+		), ordered AS (
+			SELECT visible.id, bool_and(locked.id IS NOT NULL) OVER (PARTITION BY visible.n ORDER BY visible.due, visible.id) AS unbroken
+			FROM visible LEFT JOIN locked ON locked.id = visible.id
 		), due AS (
-			SELECT n, id, event, due FROM free WHERE NOT exclusive OR id IN (SELECT id FROM next WHERE first)
+			SELECT n, id, event, due FROM locked WHERE NOT exclusive OR id IN (SELECT id FROM ordered WHERE unbroken)
 		), sized AS (
 			SELECT due.*, row_number() OVER (PARTITION BY due.event ORDER BY n, due, due.id) = 1 AS first, e.size
 			FROM due CROSS JOIN LATERAL (
@@ -67,11 +72,14 @@ const (
 		) SELECT t.n, t.id, t.subscription, t.attempts, t.round, t.due, ` + selects.Event + `, CASE WHEN t.first THEN e.payload END
 		FROM taken t JOIN webhooks.event e ON e.id = t.event ORDER BY t.n, t.due, t.id`
 
+	// selectNext selects, for each want, when the first delivery that was left behind
+	// is due.
 	selectNext = wanted + ` SELECT w.n, d.due FROM want w CROSS JOIN LATERAL (
 			SELECT due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL AND subscription = w.subscription
 			ORDER BY due, id LIMIT 1) d`
 
-	// Jumps from one subscription to the next.
+	// waiting selects the first delivery of each subscription that waits and that
+	// nobody holds. It jumps in the index from one subscription to the next.
 	waiting = `WITH RECURSIVE w AS (
 			(SELECT subscription, due FROM webhooks.delivery WHERE state = 0 AND holder IS NULL ORDER BY subscription, due LIMIT 1)
 			UNION ALL
@@ -85,38 +93,29 @@ const (
 		GROUP BY subscription`
 )
 
-// Claim implements store.Store. What it takes is known here before the
-// transaction ends, so that nothing is held of which nobody knows. What was lost
-// sight of goes back first, since it may come before what is taken.
+// Claim implements store.Store. It adds what it takes to s.holds before the
+// transaction ends, so that no delivery is held without anybody knowing. Lost
+// deliveries are released first, because they may come before those that it takes.
 func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
 	s.claiming.RLock()
 	defer s.claiming.RUnlock()
 	if s.yielded {
 		return make([]store.Claimed, len(want)), nil
 	}
-	var subscriptions, rooms, until, afterDue, afterID []int64
-	for _, w := range want {
-		subscriptions = append(subscriptions, int64(w.Subscription))
-		rooms = append(rooms, int64(max(w.Limit, 0)))
-		most := selects.Millis(now)
-		if w.Ahead {
-			most = math.MaxInt64
-		}
-		until, afterDue, afterID = append(until, most), append(afterDue, selects.Millis(w.After.Due)), append(afterID, int64(w.After.ID))
-	}
+	w := newWants(want, now)
 	var claimed []store.Claimed
 	var taken, lost []int64
 	err := s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		s.holds.loseSight(taken) // by a try before, which may have given up what was lost
+		s.holds.lose(taken) // a try that was broken off may have taken some that were lost, and they still are
 		claimed, taken = make([]store.Claimed, len(want)), nil
 		session := s.sessions.current()
 		var b pgx.Batch
-		b.Queue(lockOwned, subscriptions, session)
-		b.Queue(own, subscriptions, session)
-		if lost = s.holds.outOfSight(); len(lost) > 0 {
+		b.Queue(lockOwned, w.subscription, session)
+		b.Queue(becomeOwner, w.subscription, session)
+		if lost = s.holds.lostIDs(); len(lost) > 0 {
 			b.Queue(release, lost, s.sessions.own())
 		}
-		b.Queue(claim, subscriptions, rooms, session, until, afterDue, afterID, maxBytes).Query(func(rows pgx.Rows) error {
+		b.Queue(claim, append(w.args(session), maxBytes)...).Query(func(rows pgx.Rows) error {
 			events := map[store.ID]*store.Event{}
 			return each(rows, nil, func(rows pgx.Rows) error {
 				n, h, err := scanHeld(rows, events)
@@ -127,7 +126,7 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 				return err
 			})
 		})
-		b.Queue(selectNext, subscriptions, rooms, session, until, afterDue, afterID).Query(func(rows pgx.Rows) error {
+		b.Queue(selectNext, w.args(session)...).Query(func(rows pgx.Rows) error {
 			return each(rows, nil, func(row pgx.Rows) error {
 				var n, due int64
 				err := row.Scan(&n, &due)
@@ -140,15 +139,15 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 		return err
 	})
 	if err != nil {
-		s.holds.loseSight(taken)
+		s.holds.lose(taken)
 		return nil, s.fail("claiming deliveries", err)
 	}
-	s.holds.gaveUp(lost)
+	s.holds.released(lost)
 	return claimed, nil
 }
 
-// scanHeld reads a delivery that was taken, and which want it answers. The
-// payload of an event is in the first row that has the event.
+// scanHeld reads a row of claim: the number n of the want, from 1, and a delivery
+// with its event. Only the first row of an event has its payload.
 func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *store.Held, err error) {
 	var r deliveryRow
 	var e eventRow
@@ -169,18 +168,18 @@ func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *stor
 	return n, h, nil
 }
 
-// Release implements store.Store. What can't be given up now is so at one of the
-// next beats, which isn't an error.
+// Release implements store.Store. If the server can't be reached, that is no error:
+// the deliveries are released by the next claim, or at one of the next beats.
 func (s *Store) Release(ctx context.Context, ids []store.ID) error {
 	held := keys(ids)
-	if s.away.Load() {
-		s.holds.loseSight(held)
+	if s.lapsed.Load() {
+		s.holds.lose(held)
 		return nil
 	}
 	s.holds.drop(held)
 	err := s.send(ctx, func(b *pgx.Batch) { b.Queue(release, held, s.sessions.own()) })
 	if err != nil && !errors.Is(err, errClosed) {
-		s.holds.loseSight(held)
+		s.holds.lose(held)
 		return nil
 	}
 	return s.fail("giving deliveries back", err)

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"crypto/sha256"
+	"math"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -9,30 +11,55 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
-// A batch is sent as columns, an array each, so that it is one statement
-// whatever it holds.
+// The rows of a batch are sent as columns, each an array, so that one statement
+// takes any number of them.
 
-// publications are the columns of events and of their deliveries.
+// wants are the columns of what Claim is asked for.
+type wants struct{ subscription, limit, until, afterDue, afterID []int64 }
+
+func newWants(ws []store.Want, now time.Time) *wants {
+	c := &wants{}
+	for _, w := range ws {
+		until := selects.Millis(now)
+		if w.Ahead {
+			until = math.MaxInt64
+		}
+		c.subscription = append(c.subscription, int64(w.Subscription))
+		c.limit = append(c.limit, int64(max(w.Limit, 0)))
+		c.until = append(c.until, until)
+		c.afterDue = append(c.afterDue, selects.Millis(w.After.Due))
+		c.afterID = append(c.afterID, int64(w.After.ID))
+	}
+	return c
+}
+
+func (c *wants) args(session int64) []any {
+	return []any{c.subscription, c.limit, session, c.until, c.afterDue, c.afterID}
+}
+
+// publications are the columns of events and their deliveries.
 type publications struct {
 	id, tells                                                     []int64
 	deliveries                                                    []int32
-	kind                                                          []string
+	eventType                                                     []string
 	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
 	payload                                                       [][]byte
-	delivery, event, subscription, due                            []int64
-	hold, ordered                                                 []bool
-	inOrder                                                       bool    // some are
-	held                                                          []int64 // deliveries that are taken at once
-	free                                                          []int64 // subscriptions of those that aren't
-	size                                                          int64
-	named                                                         named
+
+	delivery, event, subscription, due []int64
+	hold, ordered                      []bool
+
+	chosenIDs chosenIDs
+	inOrder   bool    // whether any delivery is ordered
+	held      []int64 // the deliveries that are taken at once
+	waiting   []int64 // the subscriptions of those that aren't
+	size      int64   // roughly, in bytes
 }
 
-// named are the columns of events whose publisher chose the id.
-type named struct {
-	id                                []int64
-	chosen, tenant, kind, contentType []string
-	digest                            [][]byte
+// chosenIDs are the columns of events whose publisher chose the id.
+type chosenIDs struct {
+	event                                  []int64
+	chosen, tenant, eventType, contentType []string
+	digest                                 [][]byte
 }
 
 func newPublications(ps []*store.Publication) *publications {
@@ -47,7 +74,7 @@ func newPublications(ps []*store.Publication) *publications {
 		c.id = append(c.id, int64(e.Key))
 		c.tells = append(c.tells, int64(p.Tells))
 		c.deliveries = append(c.deliveries, int32(len(p.Deliveries)))
-		c.kind = append(c.kind, text(e.Type))
+		c.eventType = append(c.eventType, text(e.Type))
 		c.tenant = append(c.tenant, optional(e.Tenant))
 		c.chosen = append(c.chosen, optional(chosen))
 		c.contentType = append(c.contentType, optional(e.ContentType))
@@ -67,35 +94,36 @@ func newPublications(ps []*store.Publication) *publications {
 			if d.Hold {
 				c.held = append(c.held, int64(d.ID))
 			} else {
-				c.free = append(c.free, int64(d.Subscription))
+				c.waiting = append(c.waiting, int64(d.Subscription))
 			}
 		}
 		c.size += int64(deliveryBytes * len(p.Deliveries))
 		if p.Chosen {
-			c.named.add(e)
+			c.chosenIDs.add(e)
 		}
 	}
 	return c
 }
 
-func (c *named) add(e *store.Event) {
+func (c *chosenIDs) add(e *store.Event) {
 	digest := sha256.Sum256(e.Payload)
-	c.id = append(c.id, int64(e.Key))
+	c.event = append(c.event, int64(e.Key))
 	c.chosen = append(c.chosen, text(e.ID))
 	c.tenant = append(c.tenant, text(e.Tenant))
-	c.kind = append(c.kind, text(e.Type))
+	c.eventType = append(c.eventType, text(e.Type))
 	c.contentType = append(c.contentType, text(e.ContentType))
 	c.digest = append(c.digest, digest[:])
 }
 
-func (c *named) args() []any {
-	return []any{c.id, c.chosen, c.tenant, c.kind, c.contentType, c.digest}
+func (c *chosenIDs) args() []any {
+	return []any{c.event, c.chosen, c.tenant, c.eventType, c.contentType, c.digest}
 }
 
-// statement stores them. Where nothing must be in order it is the plainer one.
+// statement returns the statement that stores them, which is simpler if no delivery
+// is ordered.
 func (c *publications) statement(session int64) (sql string, args []any) {
 	args = []any{
-		c.id, c.deliveries, c.kind, c.tenant, c.chosen, c.contentType, c.headers, c.traceParent, c.traceState, c.payload,
+		c.id, c.deliveries, c.eventType, c.tenant, c.chosen, c.contentType, c.headers, c.traceParent, c.traceState, c.payload,
 		c.delivery, c.event, c.subscription, c.due, session, c.hold, c.tells, c.ordered,
 	}
 	if c.inOrder {
@@ -104,7 +132,7 @@ func (c *publications) statement(session int64) (sql string, args []any) {
 	return publish, args
 }
 
-// outcomes are the columns of settlements, of different deliveries.
+// outcomes are the columns of settlements, at most one for each delivery.
 type outcomes struct {
 	delivery, id, at, latency                 []int64
 	state                                     []int16
@@ -116,9 +144,9 @@ type outcomes struct {
 	seen                                      map[store.ID]bool
 }
 
-// settlements puts them into rounds, in which each delivery is settled once, and
-// tells what they take.
-func settlements(ts []*store.Settlement) (rounds []*outcomes, size int64) {
+// newOutcomes divides settlements into rounds, each of which settles a delivery at
+// most once. It also returns their size in bytes, roughly.
+func newOutcomes(ts []*store.Settlement) (rounds []*outcomes, size int64) {
 next:
 	for _, t := range ts {
 		size += int64(attemptBytes + len(t.Attempt.ResponseBody))
@@ -134,7 +162,8 @@ next:
 	return rounds, size
 }
 
-func (c *outcomes) add(t *store.Settlement) bool {
+// add adds a settlement, unless there is one of its delivery already.
+func (c *outcomes) add(t *store.Settlement) (added bool) {
 	if c.seen[t.Delivery] {
 		return false
 	}
@@ -165,7 +194,8 @@ func (c *outcomes) args(own []int64, logger pgtype.Int8) []any {
 	}
 }
 
-// What rows take besides what is in them, roughly, with their indexes.
+// The size in bytes of rows with their index entries, roughly, without payloads,
+// headers and response bodies.
 const (
 	eventBytes    = 250
 	deliveryBytes = 300

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// settle stores outcomes, but not over those of an attempt that was made
-	// later, nor of a delivery that another node has taken. What was queued again
-	// meanwhile is due once more. It returns what was passed over, which isn't
-	// what was stored before.
+	// settle stores outcomes, except for a delivery that another node has taken, or
+	// that has a later attempt already. A delivery that was requeued during the attempt
+	// is due once more. It returns the deliveries that it has skipped, without those
+	// whose outcome was stored before.
 	settle = `WITH s AS (
 			SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[],
 				$10::integer[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[], $16::text[])
@@ -51,7 +51,8 @@ const (
 
 	addBytes = `UPDATE webhooks.node SET bytes = bytes + $1 WHERE number = $2`
 
-	// compare judges publications whose id is another event's.
+	// compare finds the events that have the chosen ids of other publications, and
+	// compares them.
 	compare = `SELECT p.id, e.deliveries, e.type = p.type AND coalesce(e.content_type, '') = p.content_type AND (e.payload_removed OR sha256(e.payload) = p.digest)
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS p (id, chosen, tenant, type, content_type, digest)
 		JOIN webhooks.chosen c ON c.id = p.chosen AND c.tenant = p.tenant
@@ -61,10 +62,11 @@ const (
 // publish stores events and their deliveries.
 var publish = publication(`d.due`, ``)
 
-// publishInOrder has those that must be in order come behind what is there, also
-// where that is from a node whose clock is ahead: two clocks may be twice as far
-// apart as each is from the server's. What waits may be before what is held: a
-// failure is told before the rest is given back.
+// publishInOrder is publish, but a delivery that must be in order becomes due after
+// those that its subscription has, even if they come from a node whose clock is
+// ahead: two clocks may be twice as far apart as each is from the server's. It looks
+// at held deliveries as well as waiting ones, which may come before the held ones: a
+// failure is stored before the deliveries behind it are released.
 var publishInOrder = publication(`greatest(d.due, (SELECT ahead.due FROM ahead WHERE ahead.subscription = d.subscription))`, `, ahead AS (
 			SELECT w.subscription, CASE WHEN last.id < w.id THEN last.due ELSE last.due + 1 END AS due
 			FROM (SELECT subscription, min(id) AS id, max(due) + $19 AS due FROM d WHERE ordered GROUP BY subscription) w
@@ -78,9 +80,10 @@ const (
 	lastOne    = ` ORDER BY due DESC, id DESC LIMIT 1`
 )
 
-// publication is a statement that stores events, and deliveries that are due then,
-// for which it may ask another one. Ids that are taken are passed over, in the order
-// of the ids, so that two batches don't wait for each other.
+// publication returns a statement that stores events and their deliveries. due is
+// the expression for when a delivery d is due, for which the statement may need more
+// CTEs (with). Events whose chosen id is taken are skipped. The ids are inserted in
+// their order, so that two batches don't deadlock.
 func publication(due, with string) string {
 	return `WITH p AS (
 			SELECT * FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $17::bigint[])
@@ -108,10 +111,10 @@ func publication(due, with string) string {
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	p := newPublications(b.Publications)
-	rounds, size := settlements(b.Settlements)
+	rounds, size := newOutcomes(b.Settlements)
 	size += p.size
-	var results map[int64]store.PublishResult
-	var passed map[int64]bool
+	var results map[int64]store.PublishResult // by event
+	var passed map[int64]bool                 // deliveries whose settlement was skipped
 	s.holds.take(p.held)
 	err := s.send(ctx, func(batch *pgx.Batch) {
 		results, passed = map[int64]store.PublishResult{}, map[int64]bool{}
@@ -123,18 +126,18 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 			sql, args := p.statement(s.sessions.current())
 			batch.Queue(sql, args...).Query(eachID(func(id int64) { results[id] = store.PublishResult{Outcome: store.Stored} }))
 		}
-		if len(p.named.id) > 0 {
-			batch.Queue(compare, p.named.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
+		if len(p.chosenIDs.event) > 0 {
+			batch.Queue(compare, p.chosenIDs.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
 		}
-		if len(p.free) > 0 {
-			s.notifyOwners(batch, newsWaits, p.free)
+		if len(p.waiting) > 0 {
+			s.queueNotifyOwners(batch, newsWaits, p.waiting)
 		}
 		if size > 0 {
 			batch.Queue(addBytes, size, s.number)
 		}
 	})
 	if err != nil {
-		s.holds.lose(p.held)
+		s.holds.dropUnsure(p.held)
 		return s.fail("committing", err)
 	}
 	for _, pub := range b.Publications {
@@ -151,13 +154,14 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 	return nil
 }
 
-// publishResult is what became of a publication.
+// publishResult returns the result of a publication. If neither publish nor compare
+// has returned its event, results has none.
 func publishResult(p *store.Publication, results map[int64]store.PublishResult) store.PublishResult {
 	r, ok := results[int64(p.Event.Key)]
 	switch {
 	case !ok && p.Tells != 0:
 		r.Outcome = store.Untold
-	case !ok: // it was removed just now
+	case !ok: // the event that has its id was removed just now
 		r.Outcome = store.Reused
 	case r.Outcome == store.Stored:
 		r.Deliveries = len(p.Deliveries)
@@ -165,7 +169,7 @@ func publishResult(p *store.Publication, results map[int64]store.PublishResult) 
 	return r
 }
 
-// eachID calls f for each row of a statement that returns ids.
+// eachID returns a function that calls f for each row, an id.
 func eachID(f func(int64)) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		return each(rows, nil, func(row pgx.Rows) error {
@@ -177,7 +181,7 @@ func eachID(f func(int64)) func(pgx.Rows) error {
 	}
 }
 
-// deliveryKeys are those of a publication's deliveries.
+// deliveryKeys returns the keys of a publication's deliveries.
 func deliveryKeys(p *store.Publication) (ids []int64) {
 	for _, d := range p.Deliveries {
 		ids = append(ids, int64(d.ID))
@@ -185,7 +189,7 @@ func deliveryKeys(p *store.Publication) (ids []int64) {
 	return ids
 }
 
-// readCompared reads what compare says.
+// readCompared reads the rows of compare into results.
 func readCompared(rows pgx.Rows, results map[int64]store.PublishResult) error {
 	return each(rows, nil, func(row pgx.Rows) error {
 		var id int64

@@ -18,7 +18,7 @@ var (
 	errCrowded = fmt.Errorf("%w: %d nodes share it already", store.ErrInUse, store.MaxNodes)
 )
 
-// Codes of Postgres's errors: https://www.postgresql.org/docs/current/errcodes-appendix.html
+// Error codes of Postgres: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const (
 	codeUnique        = "23505"
 	codeSerialization = "40001"
@@ -35,8 +35,8 @@ const (
 	codeNoDatabase    = "3D000"
 )
 
-// fail describes an error: what was being done, in which database, what kind of
-// error of the server's it is and what to do.
+// fail wraps an error: it says what was being done and, for an error of the driver
+// or the server, in which database, which of the store's errors it is and what to do.
 func (s *Store) fail(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -47,13 +47,14 @@ func (s *Store) fail(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// oneLine is an error of the driver's, which has a line for each address.
+// oneLine is an error of the driver on one line, which may have one for each address.
 type oneLine struct{ error }
 
 func (e oneLine) Error() string { return strings.Join(strings.Fields(e.error.Error()), " ") }
 func (e oneLine) Unwrap() error { return e.error }
 
-// classify tells which of the store's errors an error of the driver is.
+// classify returns which of the store's errors an error of the driver or the server
+// is, and what to do about it. It returns nil for other errors.
 func classify(err error) (kind error, hint string) {
 	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrUnavailable, store.ErrForeign, store.ErrInUse, context.Canceled} {
 		if errors.Is(err, known) {
@@ -86,7 +87,7 @@ func classify(err error) (kind error, hint string) {
 	return nil, ""
 }
 
-// code is that of an error of the server's, "" for any other.
+// code returns the code of an error from the server, "" for other errors.
 func code(err error) string {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {

@@ -8,19 +8,20 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// forgetLock lets one node at a time remove old events.
-const forgetLock = 0x77656268 // "webh"
+// forgetLock is the key of the advisory lock with which one node at a time removes
+// old events: "webh" in ASCII.
+const forgetLock = 0x77656268
 
 const (
-	columnsOld = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE `
-	selectOld  = columnsOld + `id >= $1 AND id < $2 ORDER BY id LIMIT $3`
-	selectSome = columnsOld + `id = ANY($1)`
-	selectLeft = `SELECT id FROM webhooks.event WHERE id = ANY($1) ORDER BY id`
-	// Nothing of theirs is queued again from here on, or replayed: that waits for
-	// these locks, and those of the events.
-	lockOld = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
+	columnsOld   = `SELECT id, deliveries, octet_length(payload) FROM webhooks.event WHERE `
+	selectOldest = columnsOld + `id >= $1 AND id < $2 ORDER BY id LIMIT $3`
+	selectOld    = columnsOld + `id = ANY($1)`
+	selectLeft   = `SELECT id FROM webhooks.event WHERE id = ANY($1) ORDER BY id`
+	// lockDeliveries keeps the deliveries of the events from being requeued, as
+	// lockEvents keeps the events from being replayed: both wait for these locks.
+	lockDeliveries = `SELECT FROM webhooks.delivery WHERE event = ANY($1) ORDER BY id FOR UPDATE`
 
-	// kept are those of the events that stay as they are.
+	// kept are those of the events that must stay as they are.
 	kept = `kept AS (
 			SELECT event FROM webhooks.delivery WHERE event = ANY($1) AND (state = 0 AND NOT $3 OR holder IS NOT NULL OR state = 2 AND $2)
 		)`
@@ -50,8 +51,8 @@ const (
 			UPDATE webhooks.node SET bytes = bytes - coalesce((SELECT sum(size) FROM gone), 0) WHERE number = $4
 		) SELECT count(*) FROM gone`
 
-	// The row of a deleted subscription goes when all deliveries are younger by far,
-	// since ids grow.
+	// The row of a deleted subscription goes when every delivery is younger by a wide
+	// margin than the last one that may refer to it.
 	forgetDeleted = `DELETE FROM webhooks.subscription WHERE last_delivery + $1 < (SELECT min(id) FROM webhooks.delivery)`
 	forgetTenant  = `DELETE FROM webhooks.subscription WHERE key IN (SELECT key FROM webhooks.subscription WHERE deleted <> 0 AND tenant = $1 LIMIT $2)`
 	markDeleted   = `UPDATE webhooks.subscription SET last_delivery = greatest(key, (SELECT max(id) FROM webhooks.delivery)) WHERE deleted <> 0 AND last_delivery IS NULL`
@@ -59,8 +60,9 @@ const (
 	bytesInUse = `SELECT greatest(coalesce(sum(bytes), 0), 0)::bigint FROM webhooks.node`
 )
 
-// Forget implements store.Store. One node at a time does it. How much is in use is
-// counted by what was stored and removed, since the files keep their size.
+// Forget implements store.Store. One node at a time does it. How many bytes are in
+// use is counted when rows are stored and removed, because the server's files don't
+// shrink.
 func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotten, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		done = store.Forgotten{}
@@ -78,11 +80,11 @@ func (s *Store) Forget(ctx context.Context, f store.Forget) (done store.Forgotte
 // Remove implements store.Store.
 func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		var first []store.ID
-		if first, done.Rest, err = split(ctx, tx, r); err != nil {
+		var events []store.ID
+		if events, done.Rest, err = split(ctx, tx, r); err != nil {
 			return err
 		}
-		ids := keys(first)
+		ids := keys(events)
 		if done.Count, err = remove(ctx, tx, ids, store.Forget{}, r.Pending, s.number); err != nil {
 			return err
 		}
@@ -95,10 +97,10 @@ func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed
 	return done, nil
 }
 
-// split parts those of the events that there is room to look at from the rest.
-func split(ctx context.Context, tx pgx.Tx, r store.Removal) (first, rest []store.ID, err error) {
+// split divides the events into those within the limit and the rest.
+func split(ctx context.Context, tx pgx.Tx, r store.Removal) (within, rest []store.ID, err error) {
 	weights := map[store.ID]int{}
-	rows, err := tx.Query(ctx, selectSome, keys(r.Events))
+	rows, err := tx.Query(ctx, selectOld, keys(r.Events))
 	err = each(rows, err, func(row pgx.Rows) error {
 		id, _, weight, err := scanOld(row)
 		weights[id] = weight
@@ -114,6 +116,8 @@ func split(ctx context.Context, tx pgx.Tx, r store.Removal) (first, rest []store
 	return r.Events, nil, err
 }
 
+// forget does what f asks for, unless another node does so now. number is this
+// node's, whose bytes are counted.
 func forget(ctx context.Context, tx pgx.Tx, f store.Forget, number int, done *store.Forgotten) error {
 	if f.Limit > 0 {
 		var ours bool
@@ -147,7 +151,7 @@ func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit in
 	return n, nil
 }
 
-// forgetSubscriptions removes deleted ones that no delivery names.
+// forgetSubscriptions removes deleted subscriptions to which no delivery refers.
 func forgetSubscriptions(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, forgetDeleted, int64(store.Younger)); err != nil {
 		return err
@@ -156,9 +160,10 @@ func forgetSubscriptions(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// remove removes those of the events that may be, or their payloads.
+// remove removes events that don't have to be kept, or their payloads, and returns
+// how many. pending says whether to remove those with pending deliveries too.
 func remove(ctx context.Context, tx pgx.Tx, ids []int64, f store.Forget, pending bool, number int) (n int, err error) {
-	for _, lock := range []string{lockEvents, lockOld} {
+	for _, lock := range []string{lockEvents, lockDeliveries} {
 		if _, err := tx.Exec(ctx, lock, ids); err != nil {
 			return 0, err
 		}
@@ -171,10 +176,10 @@ func remove(ctx context.Context, tx pgx.Tx, ids []int64, f store.Forget, pending
 	return n, err
 }
 
-// oldest finds the events to look at.
+// oldest finds the events to look at, and sets done.Next.
 func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotten) (ids []int64, err error) {
 	room := f.Limit
-	rows, err := tx.Query(ctx, selectOld, int64(f.From), int64(store.IDAt(f.Before)), f.Limit+1)
+	rows, err := tx.Query(ctx, selectOldest, int64(f.From), int64(store.IDAt(f.Before)), f.Limit+1)
 	err = each(rows, err, func(row pgx.Rows) error {
 		id, payload, weight, err := scanOld(row)
 		if err != nil {
@@ -195,7 +200,8 @@ func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotte
 	return ids, err
 }
 
-// scanOld reads columnsOld, and how much there is to look at.
+// scanOld reads columnsOld. It returns the size of the payload in bytes, and what
+// the event counts towards store.Forget.Limit.
 func scanOld(row pgx.Rows) (id store.ID, payload, weight int, err error) {
 	var key int64
 	var deliveries int

@@ -17,11 +17,10 @@ import (
 const (
 	// beats is how often the session is renewed in the time of a lease.
 	beats = 3
-	// thoroughEvery is how many beats pass until everything is looked at: what
-	// no session holds, and what ours holds and shouldn't.
+	// thoroughEvery is how many beats there are to one that also looks for deliveries
+	// held by no session, and for those that only the database says we hold.
 	thoroughEvery = 12
-	// apart is how far a node's clock may be from the server's, and so from the
-	// other nodes', without a warning.
+	// apart is how far a node's clock may differ from the server's without a warning.
 	apart = 5 * time.Second
 )
 
@@ -33,13 +32,13 @@ const (
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
 	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
 
-	// What waits that this node may deliver.
+	// selectWaiting selects the backlogs that this node may deliver.
 	selectWaiting = waiting + ` SELECT w.subscription, w.due FROM w LEFT JOIN webhooks.subscription s ON s.key = w.subscription
 		WHERE s.key IS NULL OR s.owner IS NULL OR s.owner = $1 OR NOT ` + exclusive
 )
 
-// keep is the heart of the node, until ctx is done.
-func (s *Store) keep(ctx context.Context) {
+// runHeart runs the heart of the node until ctx is done.
+func (s *Store) runHeart(ctx context.Context) {
 	ticker := time.NewTicker(s.lease / beats)
 	defer ticker.Stop()
 	h := heart{s: s, began: time.Now(), renewed: time.Now(), warnings: rate.Sometimes{First: 1, Interval: time.Hour}}
@@ -62,46 +61,48 @@ func (s *Store) keep(ctx context.Context) {
 	}
 }
 
-// heart is what a node does at each beat.
+// heart does what a node must do regularly, at each beat.
 type heart struct {
-	s         *Store
-	began     time.Time
-	renewed   time.Time // when the session was, at the latest
-	next      int64     // the session that is to come, 0 while there is one
-	revision  int64
-	lapsed    []int64 // sessions that had lapsed at the last beat
-	sweeping  bool    // what they held isn't all given up yet
-	strangers []int64 // see tidy
-	count     int
-	warnings  rate.Sometimes // of its clock
+	s        *Store
+	began    time.Time
+	renewed  time.Time      // when the last renewal that succeeded was sent
+	next     int64          // the new session to begin, 0 if none is needed
+	revision int64          // the last one seen, see change
+	lapsed   []int64        // sessions whose lease had lapsed at the last beat
+	sweeping bool           // not everything that ended sessions held has been released
+	unknown  []int64        // deliveries that only the database says we hold, at the last beat
+	count    int            // of beats
+	warnings rate.Sometimes // about the clock
 }
 
-// thorough tells whether this beat is one of those that look at everything.
+// thorough reports whether this beat is one of the thorough ones.
 func (h *heart) thorough() bool { return h.count%thoroughEvery == 0 }
 
+// beat does all parts of a beat. Its error is that of the first part that failed.
 func (h *heart) beat(ctx context.Context) error {
 	h.count++
 	err := h.within(ctx, h.renew)
-	if err != nil && time.Since(h.renewed) > h.s.lease && !h.s.away.Swap(true) {
-		// The others take what we hold: it isn't to be attempted here too.
+	if err != nil && time.Since(h.renewed) > h.s.lease && !h.s.lapsed.Swap(true) {
+		// Others take what this node holds, so it must not attempt that any more.
 		h.s.news.add(func(n *store.News) { n.Lost = true })
 	}
 	return cmp.Or(err, h.within(ctx, h.reap), h.within(ctx, h.tidy), h.within(ctx, h.look)) // they fail for the same reason
 }
 
-// within bounds a part of a beat, so that the next beat comes in time.
+// within limits the time of a part of a beat, so that the next beat is on time.
 func (h *heart) within(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, max(h.s.lease/beats/2, time.Second))
 	defer cancel()
 	return f(ctx)
 }
 
-// renew renews the session, or begins another one where others have ended it.
+// renew renews the lease of the session, or begins a new session if others have
+// ended it.
 func (h *heart) renew(ctx context.Context) error {
 	s, began := h.s, time.Now()
 	var revision int64
-	var there time.Time
-	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.sessions.current()).Scan(&revision, &there)
+	var serverTime time.Time
+	err := s.pool.QueryRow(ctx, renew, s.lease, s.number, s.sessions.current()).Scan(&revision, &serverTime)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h.rejoin(ctx)
 	}
@@ -109,8 +110,8 @@ func (h *heart) renew(ctx context.Context) error {
 		return err
 	}
 	h.renewed = began
-	s.away.Store(false)
-	h.compare(began.Add(time.Since(began)/2), there)
+	s.lapsed.Store(false)
+	h.checkClock(began.Add(time.Since(began)/2), serverTime)
 	if revision != h.revision {
 		h.revision = revision
 		s.news.add(func(n *store.News) { n.Changed = true })
@@ -118,10 +119,11 @@ func (h *heart) renew(ctx context.Context) error {
 	return nil
 }
 
-// compare warns where the clock of this node isn't the server's, or wasn't at the
-// start, from which on the engine has counted what passed.
-func (h *heart) compare(here, there time.Time) {
-	wall, counted := here.Round(0).Sub(there), h.began.Round(0).Add(here.Sub(h.began)).Sub(there)
+// checkClock warns if this node's clock differs from the server's, or did at the
+// start: the engine reads the wall clock once and then counts the time that has
+// passed.
+func (h *heart) checkClock(here, server time.Time) {
+	wall, counted := here.Round(0).Sub(server), h.began.Round(0).Add(here.Sub(h.began)).Sub(server)
 	if max(wall.Abs(), counted.Abs()) <= apart {
 		return
 	}
@@ -131,8 +133,8 @@ func (h *heart) compare(here, there time.Time) {
 	})
 }
 
-// rejoin begins another session. Should the answer be lost, it is the same one
-// that is begun next time.
+// rejoin begins a new session. If the answer is lost, the next call begins the same
+// one.
 func (h *heart) rejoin(ctx context.Context) error {
 	s, began := h.s, time.Now()
 	if h.next == 0 {
@@ -147,15 +149,15 @@ func (h *heart) rejoin(ctx context.Context) error {
 	}
 	s.sessions.begin(h.next)
 	h.next, h.renewed = 0, began
-	s.away.Store(false)
+	s.lapsed.Store(false)
 	s.news.add(func(n *store.News) { n.Lost = true })
 	s.log.Warn("webhooks store: this node was not heard of for as long as its lease, and others have taken what it held", "store", s.name, "lease", s.lease)
 	return nil
 }
 
-// reap ends the sessions that lapsed at the last beat and still do. Their nodes
-// have had the time of a beat to renew them, which they need when the server
-// itself was away.
+// reap ends the sessions whose lease had lapsed at the last beat and still has. When
+// the server itself was down, all have lapsed, and their nodes need the time of a
+// beat to renew them.
 func (h *heart) reap(ctx context.Context) error {
 	s := h.s
 	lapsed, err := collect[int64](s.pool.Query(ctx, selectLapsed))
@@ -177,7 +179,7 @@ func (h *heart) reap(ctx context.Context) error {
 	if !h.sweeping && !h.thorough() {
 		return nil
 	}
-	h.sweeping = true // also where it doesn't come to an end
+	h.sweeping = true // so that the next beat continues if this one fails
 	if err := s.sweep(ctx); err != nil {
 		return err
 	}
@@ -185,7 +187,7 @@ func (h *heart) reap(ctx context.Context) error {
 	return nil
 }
 
-// look tells of what waits and is held by nobody.
+// look adds the deliveries that wait, and that nobody holds, to the news.
 func (h *heart) look(ctx context.Context) error {
 	rows, err := h.s.pool.Query(ctx, selectWaiting, h.s.sessions.current())
 	waits, err := collectBacklogs(rows, err)

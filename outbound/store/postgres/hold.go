@@ -8,15 +8,16 @@ import (
 	"sync/atomic"
 )
 
-// holds are the deliveries that this process has taken, as far as it knows: all
-// that the database says it holds is among them, since they are noted before.
-// What it says beyond that comes of a call whose answer was lost, or that came
-// late, and is given up.
+// holds is the set of deliveries that this process knows that it holds. Deliveries
+// are added before the transaction that takes them ends, so the database says the
+// same of all that it holds. If it says so of others, the answer of a call was lost
+// or came late, and tidy releases them.
 type holds struct {
 	mu     sync.Mutex
 	held   map[int64]struct{}
-	unsure atomic.Bool // an answer was lost
-	// What the next claim is to give up, since it may come before what that takes.
+	unsure atomic.Bool // an answer was lost: the database may say that we hold others
+	// lost are deliveries that the next claim must release first, since they may come
+	// before those that it takes.
 	lost map[int64]struct{}
 }
 
@@ -27,6 +28,7 @@ const (
 
 func (h *holds) init() { h.held, h.lost = map[int64]struct{}{}, map[int64]struct{}{} }
 
+// take adds deliveries.
 func (h *holds) take(ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,6 +38,7 @@ func (h *holds) take(ids []int64) {
 	}
 }
 
+// drop removes deliveries.
 func (h *holds) drop(ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,15 +47,15 @@ func (h *holds) drop(ids []int64) {
 	}
 }
 
-// lose drops what a call may have stored or not.
-func (h *holds) lose(ids []int64) {
+// dropUnsure removes deliveries that the database may still say we hold.
+func (h *holds) dropUnsure(ids []int64) {
 	h.drop(ids)
 	h.unsure.Store(true)
 }
 
-// loseSight is lose where the next claim is to give it up.
-func (h *holds) loseSight(ids []int64) {
-	h.lose(ids)
+// lose is dropUnsure for deliveries that the next claim must release first.
+func (h *holds) lose(ids []int64) {
+	h.dropUnsure(ids)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range ids {
@@ -60,15 +63,15 @@ func (h *holds) loseSight(ids []int64) {
 	}
 }
 
-// outOfSight is what the database may say that we hold, though we don't.
-func (h *holds) outOfSight() []int64 {
+// lostIDs returns the deliveries that the next claim must release.
+func (h *holds) lostIDs() []int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Keys(h.lost))
 }
 
-// gaveUp ends that.
-func (h *holds) gaveUp(ids []int64) {
+// released removes deliveries from those that the next claim must release.
+func (h *holds) released(ids []int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, id := range ids {
@@ -76,8 +79,8 @@ func (h *holds) gaveUp(ids []int64) {
 	}
 }
 
-// strangers are those of the ids that aren't held.
-func (h *holds) strangers(ids []int64) []int64 {
+// notHeld returns those of ids that aren't in the set.
+func (h *holds) notHeld(ids []int64) []int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.DeleteFunc(ids, func(id int64) bool {
@@ -86,11 +89,12 @@ func (h *holds) strangers(ids []int64) []int64 {
 	})
 }
 
-// tidy gives up what the database says we hold and we don't. It must have said so
-// at the beat before too: what is settled just now may have been taken again.
+// tidy releases deliveries that the database says we hold, but that aren't in
+// holds. They must have been so at the last beat too: one that is settled while
+// tidy runs may have been taken again.
 func (h *heart) tidy(ctx context.Context) error {
 	s := h.s
-	if !s.holds.unsure.Swap(false) && len(h.strangers) == 0 && !h.thorough() {
+	if !s.holds.unsure.Swap(false) && len(h.unknown) == 0 && !h.thorough() {
 		return nil
 	}
 	ids, err := collect[int64](s.pool.Query(ctx, selectOwn, s.sessions.own()))
@@ -98,12 +102,12 @@ func (h *heart) tidy(ctx context.Context) error {
 		s.holds.unsure.Store(true)
 		return err
 	}
-	known := h.strangers
-	h.strangers = s.holds.strangers(ids)
-	slices.Sort(known)
-	lost := slices.DeleteFunc(slices.Clone(h.strangers), func(id int64) bool {
-		_, before := slices.BinarySearch(known, id)
-		return !before
+	before := h.unknown
+	h.unknown = s.holds.notHeld(ids)
+	slices.Sort(before)
+	lost := slices.DeleteFunc(slices.Clone(h.unknown), func(id int64) bool {
+		_, found := slices.BinarySearch(before, id)
+		return !found
 	})
 	if len(lost) == 0 {
 		return nil

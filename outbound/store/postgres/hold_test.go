@@ -34,7 +34,7 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.holds.loseSight([]int64{int64(first)}) // as by a Release without an answer
+	s.holds.lose([]int64{int64(first)}) // as by a Release without an answer
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
 		CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'broken off' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;

@@ -10,20 +10,20 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
-// dialect of lists.
+// dialect is the SQL of lists.
 var dialect = selects.Dialect{
 	Schema:    "webhooks.",
 	Join:      "JOIN",
 	IsPending: "(d.state = 0 AND d.holder IS NULL OR d.state = 0 AND d.holder IS NOT NULL)", // each half has an index
 	OfEvent:   "d.event = e.id",
-	In:        "= ANY(ARRAY(%s))", // which goes by delivery_waits, where IN reads all that waits
+	In:        "= ANY(ARRAY(%s))", // searches the index delivery_waits, all of which IN would read
 }
 
 // Event implements store.Store.
 func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		key, _ := store.ParseID(store.EventPrefix, id)
-		// An id of our own does not stand for an event that has a chosen one.
+		// An event with a chosen id can't be found by the id made from its key.
 		rows, err := db.Query(ctx, `SELECT `+selects.Event+`, e.payload FROM webhooks.event e
 			WHERE e.id = coalesce((SELECT event FROM webhooks.chosen WHERE id = $1 AND tenant = $2), $3)
 			AND coalesce(e.tenant, '') = $2 AND (e.chosen IS NULL OR e.chosen = $1)`, text(id), text(tenant), int64(key))
@@ -47,14 +47,14 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 	}
 	sql, args := dialect.Events(q, columns)
 	err = s.search(ctx, q, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, numbered(sql), params(args)...)
+		rows, err := db.Query(ctx, numbered(sql), validTexts(args)...)
 		events, err = collectEvents(rows, err, q.Payload)
 		return err
 	})
 	return events, s.fail("listing events", err)
 }
 
-// collectEvents reads selects.Event, and payloads if they follow.
+// collectEvents reads selects.Event, and the payload if payload is set.
 func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Event, _ error) {
 	err = each(rows, err, func(rows pgx.Rows) error {
 		var r eventRow
@@ -90,7 +90,7 @@ func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error
 func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store.Record, err error) {
 	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
 	err = s.search(ctx, q, func(ctx context.Context, db querier) error {
-		rows, err := db.Query(ctx, numbered(sql), params(args)...)
+		rows, err := db.Query(ctx, numbered(sql), validTexts(args)...)
 		if records, err = collectRecords(rows, err, q.Payload); err != nil {
 			return err
 		}
@@ -104,20 +104,20 @@ func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Re
 	err = each(rows, err, func(rows pgx.Rows) error {
 		var r deliveryRow
 		var a attemptRow
-		var chosen, tenant, mediaType *string
+		var chosen, tenant, contentType *string
 		record := &store.Record{}
 		targets := append([]any{
 			&r.id, &r.event, &r.subscription, &r.state, &r.attempts, &r.round, &r.due, &r.reason,
 			&chosen, &record.EventType, &tenant, &record.SubscriptionID, &record.URL,
 		}, a.targets()...)
 		if payload {
-			targets = append(targets, &mediaType, &record.Payload)
+			targets = append(targets, &contentType, &record.Payload)
 		}
 		if err := rows.Scan(targets...); err != nil {
 			return err
 		}
-		record.Delivery, record.Tenant, record.ContentType = r.delivery(), value(tenant), value(mediaType)
-		record.EventID = selects.EventID(value(chosen), record.Event)
+		record.Delivery, record.Tenant, record.ContentType = r.delivery(), deref(tenant), deref(contentType)
+		record.EventID = selects.EventID(deref(chosen), record.Event)
 		records = append(records, record)
 		if record.Attempts == 0 {
 			return nil
@@ -129,7 +129,7 @@ func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Re
 	return records, err
 }
 
-// lastAttempts reads those that are not the first.
+// lastAttempts reads the last attempts of those deliveries that have more than one.
 func lastAttempts(ctx context.Context, db querier, records []*store.Record) error {
 	var ids []int64
 	later := map[store.ID]*store.Record{}
@@ -148,7 +148,7 @@ func lastAttempts(ctx context.Context, db querier, records []*store.Record) erro
 
 var selectLater = `SELECT a.delivery, a.id, a.number, ` + selects.Qualify("a", selects.Attempt) + ` FROM webhooks.attempt a`
 
-// eachLater reads selectLater.
+// eachLater reads selectLater and calls found for each attempt.
 func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.Attempt)) error {
 	return each(rows, err, func(rows pgx.Rows) error {
 		var delivery, id int64

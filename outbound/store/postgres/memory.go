@@ -21,9 +21,10 @@ const (
 		ON CONFLICT (key) DO UPDATE SET until = excluded.until`
 	deleteSeen  = `DELETE FROM webhooks.seen WHERE until <= $1`
 	selectSeen  = `SELECT key, until FROM (SELECT key, until FROM webhooks.seen WHERE until > $1 ORDER BY until DESC LIMIT $2) s ORDER BY until`
-	forgetEvery = time.Minute
-	// keysTold are the keys of a notification, which has room for 8,000 bytes.
-	keysTold = 128
+	expireEvery = time.Minute
+	// keysPerMessage is how many keys fit into a notification, whose payload must be
+	// shorter than 8,000 bytes.
+	keysPerMessage = 128
 )
 
 var _ store.SharedMemory = (*Store)(nil)
@@ -37,14 +38,14 @@ func (s *Store) Remember(ctx context.Context, now time.Time, seen []store.Rememb
 		until = append(until, selects.Millis(seen[i].Until))
 	}
 	ms := selects.Millis(now)
-	forgot := s.forgot.Load()
-	forget := ms-forgot >= forgetEvery.Milliseconds() && s.forgot.CompareAndSwap(forgot, ms)
+	last := s.seenExpired.Load()
+	expire := ms-last >= expireEvery.Milliseconds() && s.seenExpired.CompareAndSwap(last, ms)
 	err := s.send(ctx, func(b *pgx.Batch) {
 		b.Queue(insertSeen, names, until)
-		for part := range slices.Chunk(seen, keysTold) {
-			b.Queue(tell, s.told(newsSeen+spell(part)))
+		for part := range slices.Chunk(seen, keysPerMessage) {
+			b.Queue(notify, s.message(newsSeen+encodeSeen(part)))
 		}
-		if forget {
+		if expire {
 			b.Queue(deleteSeen, ms)
 		}
 	})
@@ -77,23 +78,23 @@ func remembered(ctx context.Context, db querier, now time.Time, most int) (seen 
 // Follow implements store.SharedMemory.
 func (s *Store) Follow(most int, f func([]store.Remembered)) { s.follower.Store(&follower{most, f}) }
 
-// follower is who is told what the other nodes remember, at most so much at once.
+// follower has the arguments of Follow.
 type follower struct {
 	most int
-	tell func([]store.Remembered)
+	call func([]store.Remembered)
 }
 
-// learn passes on what other nodes remember.
-func (s *Store) learn(seen []store.Remembered) {
+// passOn passes keys that other nodes have stored to the follower.
+func (s *Store) passOn(seen []store.Remembered) {
 	if f := s.follower.Load(); f != nil && len(seen) > 0 {
-		f.tell(seen)
+		f.call(seen)
 	}
 }
 
-// relearn passes on all there is: it may not have been told while nobody listened.
-// It is no call of the store: those wait for a Close that has begun, which waits for
-// whoever listens.
-func (s *Store) relearn(ctx context.Context) error {
+// passOnAll passes all stored keys to the follower, since messages were missed
+// while nobody listened. It doesn't use startCall, which would wait for a Close that
+// has begun, and that waits for the listener.
+func (s *Store) passOnAll(ctx context.Context) error {
 	f := s.follower.Load()
 	if f == nil {
 		return nil
@@ -101,12 +102,12 @@ func (s *Store) relearn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	seen, err := remembered(ctx, s.pool, time.Now(), f.most)
-	s.learn(seen)
+	s.passOn(seen)
 	return err
 }
 
-// spell writes keys as they are told: the key and until when it is known.
-func spell(seen []store.Remembered) string {
+// encodeSeen encodes keys with their expiry, as the arguments of newsSeen.
+func encodeSeen(seen []store.Remembered) string {
 	var b strings.Builder
 	for _, k := range seen {
 		fmt.Fprintf(&b, " %s.%d", base64.RawURLEncoding.EncodeToString(k.Key[:]), selects.Millis(k.Until))
@@ -114,8 +115,9 @@ func spell(seen []store.Remembered) string {
 	return b.String()
 }
 
-// unspell reads what spell has written, and passes over what it has not.
-func unspell(words []string) (seen []store.Remembered) {
+// decodeSeen decodes the arguments of newsSeen, and skips those that it doesn't
+// understand.
+func decodeSeen(words []string) (seen []store.Remembered) {
 	for _, word := range words {
 		name, until, _ := strings.Cut(word, ".")
 		key, err := base64.RawURLEncoding.DecodeString(name)

@@ -9,38 +9,38 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// FuzzHeard has a node hear anything: others may use the channel too. What it
-// learns can be told on and is the same then.
-func FuzzHeard(f *testing.F) {
+// FuzzHandle sends a node any message: others may use the channel too. The keys
+// that it reads from one are the same when it encodes and reads them again.
+func FuzzHandle(f *testing.F) {
 	key := store.Remembered{Key: [32]byte{1, 31: 2}, Until: time.UnixMilli(1_800_000_000_000)}
-	for _, said := range []string{"", "1", "1 seen", "1 waits 5", "1 waits x", "1 changed", "1 else", "1 seen" + spell([]store.Remembered{key, key}), "1 seen x.1 .2 AAAA.3 AAAA"} {
-		f.Add(said)
+	for _, message := range []string{"", "1", "1 seen", "1 waits 5", "1 waits x", "1 changed", "1 else", "1 seen" + encodeSeen([]store.Remembered{key, key}), "1 seen x.1 .2 AAAA.3 AAAA"} {
+		f.Add(message)
 	}
-	f.Fuzz(func(t *testing.T, said string) {
+	f.Fuzz(func(t *testing.T, message string) {
 		s := &Store{}
 		s.news.init()
 		s.sessions.begin(7)
-		s.Follow(keysTold, func(seen []store.Remembered) {
+		s.Follow(keysPerMessage, func(seen []store.Remembered) {
 			same := func(a, b store.Remembered) bool { return a.Key == b.Key && a.Until.Equal(b.Until) }
-			if again := unspell(strings.Fields(spell(seen))); !slices.EqualFunc(again, seen, same) {
-				t.Errorf("%v is told as %v", seen, again)
+			if again := decodeSeen(strings.Fields(encodeSeen(seen))); !slices.EqualFunc(again, seen, same) {
+				t.Errorf("%v is encoded as %v", seen, again)
 			}
 		})
-		s.heard(said)
+		s.handle(message)
 	})
 }
 
-// TestSpell: a notification holds as many keys as it is given.
-func TestSpell(t *testing.T) {
-	keys := make([]store.Remembered, keysTold)
+// TestEncodeSeen checks that a notification has room for as many keys as it is given.
+func TestEncodeSeen(t *testing.T) {
+	keys := make([]store.Remembered, keysPerMessage)
 	for i := range keys {
 		keys[i] = store.Remembered{Key: [32]byte{byte(i)}, Until: time.UnixMilli(99_999_999_999_999)}
 	}
-	said := "-9223372036854775808 " + newsSeen + spell(keys)
-	if len(said) >= 8000 {
-		t.Errorf("%d bytes, of which Postgres takes 7,999", len(said))
+	message := "-9223372036854775808 " + newsSeen + encodeSeen(keys)
+	if len(message) >= 8000 {
+		t.Errorf("%d bytes, of which Postgres takes 7,999", len(message))
 	}
-	if got := unspell(strings.Fields(said)[2:]); len(got) != len(keys) || got[1].Key != keys[1].Key {
+	if got := decodeSeen(strings.Fields(message)[2:]); len(got) != len(keys) || got[1].Key != keys[1].Key {
 		t.Errorf("%d keys, want %d", len(got), len(keys))
 	}
 }

@@ -10,34 +10,34 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// schemas make each format of the tables from the one before.
+// schemas are the scripts that upgrade the tables from each format to the next.
 //
 //go:embed schema*.sql
 var schemas embed.FS
 
-// formats is how many there are.
+// formats is the current format, the number of the last of the schemas.
 const formats = 8
 
-// migrate brings the tables up to this version. Nodes of an older one that are
-// running go on: a version that they can't work with is refused at their start
-// only, so migrations must leave what they use. Of nodes that start at once, one
-// makes the tables, and what the others try comes to nothing.
+// migrate upgrades the tables to the current format. Nodes of an older version that
+// are running keep running, since they check the format only when they start, so
+// migrations must not change what those use. If several nodes start at once, one
+// upgrades the tables, and the attempts of the others have no effect.
 func (s *Store) migrate(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*patience)
 	defer cancel()
-	for range tries {
+	for range maxTries {
 		var version int
 		if version, err = formatVersion(ctx, s.pool); err != nil || version == formats {
 			return err
 		}
-		if err = again(func() error { return s.upgrade(ctx, version) }); !exists(err) {
+		if err = withRetries(func() error { return s.upgrade(ctx, version) }); !exists(err) {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: the schema webhooks of this database holds something else (%w): give us a database in which it is free", store.ErrForeign, err)
 }
 
-// formatVersion is that of the tables, 0 where there are none.
+// formatVersion returns the format of the tables, 0 if there are none.
 func formatVersion(ctx context.Context, db querier) (version int, err error) {
 	var there bool
 	if err := db.QueryRow(ctx, `SELECT to_regclass('webhooks.format') IS NOT NULL`).Scan(&there); err != nil || !there {
@@ -52,8 +52,7 @@ func formatVersion(ctx context.Context, db querier) (version int, err error) {
 	return version, nil
 }
 
-// upgrade applies the migrations from a version on, unless somebody else is
-// quicker.
+// upgrade applies the migrations after a version, unless another node has.
 func (s *Store) upgrade(ctx context.Context, version int) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if version == 0 {
@@ -78,7 +77,7 @@ func (s *Store) upgrade(ctx context.Context, version int) error {
 	})
 }
 
-// makeSchema makes the schema, unless somebody has made an empty one for us.
+// makeSchema creates the schema, unless there is one already, which must be empty.
 func makeSchema(ctx context.Context, tx pgx.Tx) error {
 	var there bool
 	if err := tx.QueryRow(ctx, `SELECT to_regnamespace('webhooks') IS NOT NULL`).Scan(&there); err != nil {
@@ -96,7 +95,7 @@ func makeSchema(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// exists tells whether something couldn't be made because it is there.
+// exists reports whether something couldn't be created because it exists.
 func exists(err error) bool {
 	switch code(err) {
 	case "42P06", "42P07", "42710", "42723", codeUnique: // schema, table, object, function; a row of the catalogue

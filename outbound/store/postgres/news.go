@@ -17,40 +17,42 @@ import (
 
 var _ store.Shared = (*Store)(nil)
 
-// What nodes tell each other, after the number of the session that tells. Of
-// inbound messages, this is how they learn; the rest only makes things quicker:
-// whoever hears nothing finds out at its next beat.
+// The messages that nodes send each other by NOTIFY: the number of the sender's
+// session, one of these words, and its arguments. Only newsSeen carries what nodes
+// don't find out otherwise. The others make things quicker: a node that misses one
+// notices the change at its next beat.
 const (
 	channel     = "webhooks"
-	newsAsked   = "asked"   // that the receiver of the subscription that follows be tried
-	newsChanged = "changed" // a subscription or an event type
-	newsHere    = "here"    // that this node is there, which is for itself
-	newsSeen    = "seen"    // inbound messages: the keys that follow
-	newsWaits   = "waits"   // something that nobody holds, of the subscription that follows, if one does
+	newsAsked   = "asked"   // the receiver of a subscription (its key) should be tried
+	newsChanged = "changed" // a subscription or an event type has changed
+	newsHere    = "here"    // a node's message to itself
+	newsSeen    = "seen"    // inbound messages (their keys) were accepted
+	newsWaits   = "waits"   // a delivery waits that nobody holds, of a subscription (its key) or of any
 )
 
 const (
-	tell = `SELECT pg_notify('` + channel + `', $1)`
-	// tellOwners tells those who alone may deliver what waits.
-	tellOwners = `SELECT pg_notify('` + channel + `', $1 || s.key) FROM webhooks.subscription s
+	notify = `SELECT pg_notify('` + channel + `', $1)`
+	// notifyOwners reaches all nodes, but the message is only sent for subscriptions
+	// that another node owns.
+	notifyOwners = `SELECT pg_notify('` + channel + `', $1 || s.key) FROM webhooks.subscription s
 		WHERE s.key = ANY($2) AND s.owner IS NOT NULL AND s.owner <> ALL($3) AND ` + exclusive
 )
 
-// news is what was not asked for yet.
+// news collects what the next call of News returns.
 type news struct {
 	mu      sync.Mutex
 	pending store.News
-	waits   map[store.ID]time.Time // when the first of a subscription is due
-	some    chan struct{}          // has room for one
-	look    chan struct{}          // likewise, for the heart
-	ended   chan struct{}
+	waits   map[store.ID]time.Time // pending.Waits, by subscription
+	ready   chan struct{}          // wakes News, buffers one value
+	look    chan struct{}          // wakes the heart to look for deliveries that wait, likewise
+	ended   chan struct{}          // closed when no more comes
 }
 
 func (n *news) init() {
-	n.some, n.look, n.ended = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+	n.ready, n.look, n.ended = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
 }
 
-// wait adds what waits.
+// wait adds backlogs.
 func (n *news) wait(all ...store.Backlog) {
 	n.mu.Lock()
 	if n.waits == nil {
@@ -62,16 +64,18 @@ func (n *news) wait(all ...store.Backlog) {
 		}
 	}
 	n.mu.Unlock()
-	wake(n.some)
+	wake(n.ready)
 }
 
+// add calls f to add other news.
 func (n *news) add(f func(*store.News)) {
 	n.mu.Lock()
 	f(&n.pending)
 	n.mu.Unlock()
-	wake(n.some)
+	wake(n.ready)
 }
 
+// wake sends to a channel that buffers one value, unless a value waits there.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -86,38 +90,40 @@ func (s *Store) News(ctx context.Context) (store.News, error) {
 		return store.News{}, ctx.Err()
 	case <-s.news.ended:
 		return store.News{}, errClosed
-	case <-s.news.some:
+	case <-s.news.ready:
 	}
 	s.news.mu.Lock()
 	defer s.news.mu.Unlock()
-	told := s.news.pending
+	n := s.news.pending
 	for key, due := range s.news.waits {
-		told.Waits = append(told.Waits, store.Backlog{Subscription: key, Due: due})
+		n.Waits = append(n.Waits, store.Backlog{Subscription: key, Due: due})
 	}
 	s.news.pending, s.news.waits = store.News{}, nil
-	return told, nil
+	return n, nil
 }
 
 // Ask implements store.Shared.
 func (s *Store) Ask(ctx context.Context, subscription store.ID) error {
-	err := s.send(ctx, func(b *pgx.Batch) { s.notifyOwners(b, newsAsked, []int64{int64(subscription)}) })
+	err := s.send(ctx, func(b *pgx.Batch) { s.queueNotifyOwners(b, newsAsked, []int64{int64(subscription)}) })
 	return s.fail("telling the other nodes", err)
 }
 
-// notifyOwners adds to a batch that there is something for some subscriptions.
-func (s *Store) notifyOwners(b *pgx.Batch, what string, subscriptions []int64) {
-	b.Queue(tellOwners, s.told(what+" "), subscriptions, s.sessions.own())
+// queueNotifyOwners adds to a batch a message to the owners of subscriptions.
+func (s *Store) queueNotifyOwners(b *pgx.Batch, word string, subscriptions []int64) {
+	b.Queue(notifyOwners, s.message(word+" "), subscriptions, s.sessions.own())
 }
 
-// told is what a node tells of itself.
-func (s *Store) told(what string) string { return fmt.Sprintf("%d %s", s.sessions.current(), what) }
+// message returns a message from this node.
+func (s *Store) message(words string) string {
+	return fmt.Sprintf("%d %s", s.sessions.current(), words)
+}
 
-// listen hears what the others tell, on a connection of its own, until ctx is
-// done.
+// listen receives the messages of other nodes, on a connection of its own, until
+// ctx is done.
 func (s *Store) listen(ctx context.Context) {
 	defer close(s.news.ended)
 	for ctx.Err() == nil {
-		if err := s.hear(ctx); err != nil && ctx.Err() == nil {
+		if err := s.listenOnce(ctx); err != nil && ctx.Err() == nil {
 			s.log.Debug("webhooks store: the connection that hears of the other nodes broke; connecting again", "error", err)
 		}
 		select {
@@ -127,7 +133,8 @@ func (s *Store) listen(ctx context.Context) {
 	}
 }
 
-func (s *Store) hear(ctx context.Context) error {
+// listenOnce connects, and receives messages until the connection breaks.
+func (s *Store) listenOnce(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
 	if err != nil {
 		return err
@@ -140,19 +147,19 @@ func (s *Store) hear(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
 		return err
 	}
-	if err := s.relearn(ctx); err != nil {
+	if err := s.passOnAll(ctx); err != nil {
 		return err
 	}
-	if err := s.echo(ctx, conn); err != nil {
+	if err := s.checkEcho(ctx, conn); err != nil {
 		return err
 	}
 	for {
-		err := s.await(ctx, conn, patience)
+		err := s.receive(ctx, conn, patience)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil, !errors.Is(err, context.DeadlineExceeded):
 			return err
-		default: // nothing was told: is anybody there?
+		default: // no message came: check that the connection still works
 			if err := ping(ctx, conn); err != nil {
 				return err
 			}
@@ -160,14 +167,14 @@ func (s *Store) hear(ctx context.Context) error {
 	}
 }
 
-// echo says so where this node doesn't even hear itself.
-func (s *Store) echo(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := s.pool.Exec(ctx, tell, s.told(newsHere)); err != nil {
+// checkEcho warns if this node doesn't receive its own message.
+func (s *Store) checkEcho(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := s.pool.Exec(ctx, notify, s.message(newsHere)); err != nil {
 		return err
 	}
-	err := s.await(ctx, conn, s.lease/beats)
+	err := s.receive(ctx, conn, s.lease/beats)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		s.deaf.Do(func() {
+		s.warnDeaf.Do(func() {
 			s.log.Warn("webhooks store: what the nodes tell each other doesn't get through, as behind a pooler in transaction mode: changes take seconds, and copies of inbound messages that other nodes took are not known: have a connection string that leads to the server, or to a pooler in session mode", "store", s.name)
 		})
 		return ping(ctx, conn)
@@ -175,13 +182,13 @@ func (s *Store) echo(ctx context.Context, conn *pgx.Conn) error {
 	return err
 }
 
-// await waits for what is told, for as long as that.
-func (s *Store) await(ctx context.Context, conn *pgx.Conn, most time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, most)
+// receive waits for a message and handles it.
+func (s *Store) receive(ctx context.Context, conn *pgx.Conn, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	n, err := conn.WaitForNotification(ctx)
 	if err == nil {
-		s.heard(n.Payload)
+		s.handle(n.Payload)
 	}
 	return err
 }
@@ -192,10 +199,10 @@ func ping(ctx context.Context, conn *pgx.Conn) error {
 	return conn.Ping(ctx)
 }
 
-// heard understands what was told. What isn't understood comes from a newer
-// version, or from somebody else.
-func (s *Store) heard(said string) {
-	words := strings.Fields(said)
+// handle handles a message. It ignores its own, and those that it doesn't
+// understand, which come from a newer version or from somebody else.
+func (s *Store) handle(message string) {
+	words := strings.Fields(message)
 	if len(words) < 2 || words[0] == strconv.FormatInt(s.sessions.current(), 10) {
 		return
 	}
@@ -203,14 +210,14 @@ func (s *Store) heard(said string) {
 	case newsChanged:
 		s.news.add(func(n *store.News) { n.Changed = true })
 	case newsSeen:
-		s.learn(unspell(words[2:]))
+		s.passOn(decodeSeen(words[2:]))
 	case newsWaits:
 		if len(words) == 2 {
 			wake(s.news.look)
 			return
 		}
 		if key, ok := subscriptionOf(words); ok {
-			// Due as soon as can be, whatever the clocks say.
+			// The zero time makes it due at once, whatever the clocks say.
 			s.news.wait(store.Backlog{Subscription: key})
 		}
 	case newsAsked:
@@ -224,6 +231,7 @@ func (s *Store) heard(said string) {
 	}
 }
 
+// subscriptionOf returns the key that is the argument of a message.
 func subscriptionOf(words []string) (store.ID, bool) {
 	if len(words) < 3 {
 		return 0, false

@@ -12,13 +12,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// sweepRows is how much is given up in one transaction of what no session holds.
+// sweepRows is how many deliveries sweep releases in one transaction.
 const sweepRows = 5000
 
 const (
-	// The number that was free for longest, so that ids made by two nodes differ
-	// even if the clocks of the two do. Those of nodes that are long gone are free
-	// though nobody was there to end their sessions.
+	// registerNode takes the number that has been free for longest, so that two nodes
+	// make different ids even if their clocks differ. The number of a node whose lease
+	// lapsed a minute ago is free too, even if nobody was there to end its session.
 	registerNode = `INSERT INTO webhooks.node AS n (number, session, until, host)
 		SELECT number, $1, clock_timestamp() + $2::interval, $3
 		FROM generate_series(0, $4) AS number LEFT JOIN webhooks.node old USING (number)
@@ -28,9 +28,10 @@ const (
 			WHERE n.session IS NULL OR n.until < clock_timestamp() - interval '1 minute'
 		RETURNING number`
 	endOwn = `UPDATE webhooks.node SET session = NULL, until = clock_timestamp() WHERE session = $1`
-	alive  = `EXISTS (SELECT FROM webhooks.node WHERE session = `
+	alive  = `EXISTS (SELECT FROM webhooks.node WHERE session = ` // a session and ")" follow
 
-	// What sessions that ended have held and owned. A retry keeps its time.
+	// sweepHeld and sweepOwned release what ended sessions held and owned. A retry
+	// keeps its due time.
 	sweepHeld = `UPDATE webhooks.delivery SET holder = NULL, again = NULL WHERE id IN (
 			SELECT id FROM webhooks.delivery WHERE holder IS NOT NULL AND holder <> ALL(` + sessionsThere + `) LIMIT $1 FOR UPDATE SKIP LOCKED)`
 	sweepOwned = `UPDATE webhooks.subscription SET owner = NULL WHERE key IN (
@@ -39,16 +40,19 @@ const (
 	sessionsThere = `ARRAY(SELECT session FROM webhooks.node WHERE session IS NOT NULL)`
 )
 
-// exclusive are subscriptions s that one node delivers to at a time: in order,
-// or by a rate.
+// exclusive is the condition that a subscription s has an owner, the one node that
+// delivers to it: it is ordered or has a rate limit.
 const exclusive = `(s.ordered OR s.rate_limit > 0)`
 
-// sessions are those that this process has had, the last one in force.
+// sessions are the sessions that this process has had, the last of which is the
+// current one.
 type sessions struct{ list atomic.Pointer[[]int64] }
 
-// maxSessions is how many are remembered: what an older one held is long another's.
+// maxSessions is how many sessions are remembered. What an older one held, another
+// node has taken long ago.
 const maxSessions = 8
 
+// begin makes a session the current one.
 func (s *sessions) begin(session int64) {
 	var all []int64
 	if before := s.list.Load(); before != nil {
@@ -59,8 +63,10 @@ func (s *sessions) begin(session int64) {
 	s.list.Store(&all)
 }
 
+// own returns all the sessions.
 func (s *sessions) own() []int64 { return *s.list.Load() }
 
+// current returns the current session.
 func (s *sessions) current() int64 {
 	own := s.own()
 	return own[len(own)-1]
@@ -69,10 +75,10 @@ func (s *sessions) current() int64 {
 // register gives the node a number and a session.
 func (s *Store) register(ctx context.Context) error {
 	session := rand.Int64()
-	for range tries {
+	for range maxTries {
 		err := s.pool.QueryRow(ctx, registerNode, session, s.lease, text(s.host), store.MaxNodes-1).Scan(&s.number)
 		if errors.Is(err, pgx.ErrNoRows) {
-			continue // another one was quicker
+			continue // another node took the number first
 		}
 		s.sessions.begin(session)
 		return err
@@ -95,30 +101,30 @@ func (s *Store) Nodes(ctx context.Context) (nodes []store.Node, err error) {
 	return nodes, s.fail("listing the nodes", err)
 }
 
-// Yield implements store.Shared. A claim that is under way ends before, since the
-// next owner would pass over what it takes.
+// Yield implements store.Shared. It waits for claims that are under way: the next
+// owner could otherwise pass over what they take.
 func (s *Store) Yield(ctx context.Context) error {
 	s.claiming.Lock()
 	s.yielded = true
 	s.claiming.Unlock()
 	err := s.send(ctx, func(b *pgx.Batch) {
 		b.Queue(yieldOwned, s.sessions.own())
-		b.Queue(tell, s.told(newsWaits))
+		b.Queue(notify, s.message(newsWaits))
 	})
 	return s.fail("leaving subscriptions to other nodes", err)
 }
 
-// leave ends the session.
+// leave ends the session, and tells the others.
 func (s *Store) leave(ctx context.Context) error {
 	if _, err := s.pool.Exec(ctx, endOwn, s.sessions.current()); err != nil {
 		return err
 	}
-	err := s.sweep(ctx)
-	_, untold := s.pool.Exec(ctx, tell, s.told(newsWaits))
-	return errors.Join(err, untold)
+	swept := s.sweep(ctx)
+	_, notified := s.pool.Exec(ctx, notify, s.message(newsWaits))
+	return errors.Join(swept, notified)
 }
 
-// sweep gives up what no session holds.
+// sweep releases everything that is held or owned by a session that has ended.
 func (s *Store) sweep(ctx context.Context) error {
 	for {
 		swept, err := s.pool.Exec(ctx, sweepHeld, sweepRows)

@@ -12,14 +12,16 @@ import (
 )
 
 const (
-	// What another node attempts just now is due once more after that.
+	// requeue makes a delivery that another node is attempting due once more after
+	// that attempt.
 	requeue = `UPDATE webhooks.delivery d SET state = 0, due = least(due, $2::bigint), round = attempts, reason = NULL,
 			again = CASE WHEN holder <> ALL($3) THEN least(due, $2::bigint) END
 		WHERE id = ANY($1) AND EXISTS (SELECT FROM webhooks.subscription s WHERE s.key = d.subscription AND s.deleted = 0)
 			AND EXISTS (SELECT FROM webhooks.event e WHERE e.id = d.event AND NOT e.payload_removed)`
 	discard   = `UPDATE webhooks.delivery d SET state = 3 WHERE id = ANY($1) AND state = 2`
 	returning = ` RETURNING id, subscription`
-	// lockFound has the update see what Forget has just done with their events.
+	// lockFound makes the update see what Forget has just done with the deliveries'
+	// events.
 	lockFound = `SELECT FROM webhooks.delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
 	bury = `UPDATE webhooks.delivery SET state = 2, due = NULL, reason = $2, unlogged = $5 WHERE id IN (
@@ -47,14 +49,15 @@ func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, erro
 	return done, s.fail("deleting dead letters", err)
 }
 
-// changeMany changes the deliveries that match in one transaction. It finds them
-// before that, since it may search for long, and the update leaves out what has
-// changed meanwhile.
-func (s *Store) changeMany(ctx context.Context, q store.Query, also, update string, args ...any) (store.Changed, error) {
-	sql, conditions := dialect.Deliveries(q, `d.id`, also)
+// changeMany runs an update of the deliveries that match q and the condition extra.
+// It searches before the transaction, because a search may take long; so the update
+// itself must leave out those that have changed meanwhile. Its first argument is the
+// deliveries found, before args.
+func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update string, args ...any) (store.Changed, error) {
+	sql, conditions := dialect.Deliveries(q, `d.id`, extra)
 	var found []int64
 	err := s.search(ctx, q, func(ctx context.Context, db querier) (err error) {
-		found, err = collect[int64](db.Query(ctx, numbered(sql), params(conditions)...))
+		found, err = collect[int64](db.Query(ctx, numbered(sql), validTexts(conditions)...))
 		return err
 	})
 	if err != nil || len(found) == 0 {
@@ -79,7 +82,7 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, also, update stri
 			return err
 		}
 		var b pgx.Batch
-		s.notifyOwners(&b, newsAsked, keys(done.Subscriptions))
+		s.queueNotifyOwners(&b, newsAsked, keys(done.Subscriptions))
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {

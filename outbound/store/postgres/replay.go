@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// lockEvents has a replay see what another one, or Forget, has just done with
-	// them.
+	// lockEvents makes a replay see what another one, or Forget, has just done with
+	// the events.
 	lockEvents = `SELECT FROM webhooks.event WHERE id = ANY($1) ORDER BY id FOR UPDATE`
 
 	replay = `INSERT INTO webhooks.delivery (id, event, subscription, state, due, attempts, round)
@@ -35,7 +35,7 @@ func (s *Store) Replay(ctx context.Context, r store.Replay) (made int, err error
 		}
 		var b pgx.Batch
 		b.Queue(addBytes, int64(made*deliveryBytes), s.number)
-		s.notifyOwners(&b, newsWaits, []int64{int64(r.Subscription)})
+		s.queueNotifyOwners(&b, newsWaits, []int64{int64(r.Subscription)})
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
-// numbered writes the parameters of a statement as Postgres does.
+// numbered replaces the parameters "?" of a statement by $1, $2 and so on.
 func numbered(sql string) string {
 	var b strings.Builder
 	for n := 1; ; n++ {
@@ -28,8 +28,8 @@ func numbered(sql string) string {
 	}
 }
 
-// text is what Postgres takes as text. It has no zero bytes and is UTF-8; what a
-// receiver answers may be neither, and must not keep a batch from being stored.
+// text replaces what Postgres refuses in a text: zero bytes and invalid UTF-8. What
+// a receiver answers may have either, which must not keep a batch from being stored.
 func text(s string) string {
 	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
 		return s
@@ -37,8 +37,9 @@ func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
-// params are those of a list, which may have texts that nobody's row has.
-func params(args []any) []any {
+// validTexts applies text to the arguments of a query, which may have texts that no
+// row can have.
+func validTexts(args []any) []any {
 	for i, a := range args {
 		if s, ok := a.(string); ok {
 			args[i] = text(s)
@@ -47,10 +48,10 @@ func params(args []any) []any {
 	return args
 }
 
-// optional is NULL for the empty string.
+// optional returns a text that is NULL for the empty string.
 func optional(s string) pgtype.Text { return pgtype.Text{String: text(s), Valid: s != ""} }
 
-// asJSON encodes v, or is NULL if it is not set.
+// asJSON encodes v as JSON, or returns NULL if it is not set.
 func asJSON(v any, set bool) pgtype.Text { return optional(selects.JSON(v, set)) }
 
 func fromJSON(b []byte, v any) error {
@@ -68,15 +69,15 @@ func keys(ids []store.ID) []int64 {
 	return out
 }
 
-// value is the zero one for NULL.
-func value[T any](p *T) (v T) {
+// deref returns the zero value for nil, which is NULL.
+func deref[T any](p *T) (v T) {
 	if p != nil {
 		v = *p
 	}
 	return v
 }
 
-func at(ms *int64) time.Time { return selects.FromMillis(value(ms)) }
+func timeOf(ms *int64) time.Time { return selects.FromMillis(deref(ms)) }
 
 // deliveryRow reads the columns of a delivery.
 type deliveryRow struct {
@@ -90,28 +91,28 @@ type deliveryRow struct {
 func (r *deliveryRow) delivery() store.Delivery {
 	return store.Delivery{
 		ID: store.ID(r.id), Event: store.ID(r.event), Subscription: store.ID(r.subscription), State: store.State(r.state),
-		Attempts: int(r.attempts), Round: int(r.round), Due: at(r.due), Reason: value(r.reason),
+		Attempts: int(r.attempts), Round: int(r.round), Due: timeOf(r.due), Reason: deref(r.reason),
 	}
 }
 
 // eventRow reads selects.Event.
 type eventRow struct {
-	id                        int64
-	kind                      string
-	tenant, chosen, mediaType *string
-	headers                   []byte
-	traceParent, traceState   *string
-	payloadRemoved            bool
+	id                          int64
+	eventType                   string
+	tenant, chosen, contentType *string
+	headers                     []byte
+	traceParent, traceState     *string
+	payloadRemoved              bool
 }
 
 func (r *eventRow) targets() []any {
-	return []any{&r.id, &r.kind, &r.tenant, &r.chosen, &r.mediaType, &r.headers, &r.traceParent, &r.traceState, &r.payloadRemoved}
+	return []any{&r.id, &r.eventType, &r.tenant, &r.chosen, &r.contentType, &r.headers, &r.traceParent, &r.traceState, &r.payloadRemoved}
 }
 
 func (r *eventRow) event() (*store.Event, error) {
 	e := &store.Event{
-		Key: store.ID(r.id), ID: selects.EventID(value(r.chosen), store.ID(r.id)), Type: r.kind, Tenant: value(r.tenant), ContentType: value(r.mediaType),
-		TraceParent: value(r.traceParent), TraceState: value(r.traceState), PayloadRemoved: r.payloadRemoved,
+		Key: store.ID(r.id), ID: selects.EventID(deref(r.chosen), store.ID(r.id)), Type: r.eventType, Tenant: deref(r.tenant), ContentType: deref(r.contentType),
+		TraceParent: deref(r.traceParent), TraceState: deref(r.traceState), PayloadRemoved: r.payloadRemoved,
 	}
 	return e, fromJSON(r.headers, &e.Headers)
 }
@@ -131,8 +132,8 @@ func (r *attemptRow) targets() []any {
 
 func (r *attemptRow) attempt(id store.ID, number int) (*store.Attempt, error) {
 	a := &store.Attempt{
-		ID: id, Number: number, At: at(r.at), Latency: time.Duration(value(r.latency)) * time.Microsecond, Status: int(value(r.status)),
-		Class: value(r.class), Error: value(r.err), ResponseBody: r.body, TraceID: value(r.traceID), URL: value(r.url),
+		ID: id, Number: number, At: timeOf(r.at), Latency: time.Duration(deref(r.latency)) * time.Microsecond, Status: int(deref(r.status)),
+		Class: deref(r.class), Error: deref(r.err), ResponseBody: r.body, TraceID: deref(r.traceID), URL: deref(r.url),
 	}
 	return a, fromJSON(r.headers, &a.ResponseHeaders)
 }

@@ -22,7 +22,7 @@ func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err erro
 }
 
 const (
-	// Each half by an index that has a subscription's deliveries together.
+	// countPending scans, for each half, an index that is ordered by subscription.
 	countPending = `SELECT subscription, sum(n)::bigint FROM (
 			SELECT subscription, count(*) AS n FROM webhooks.delivery WHERE state = 0 AND holder IS NULL GROUP BY subscription
 			UNION ALL

@@ -1,26 +1,27 @@
 // Package postgres is the store that several nodes share: one Postgres
 // database, in the tables of its schema webhooks (see schema1.sql for the views
-// that are for people).
+// for people).
 //
-// A batch is one transaction in one round trip. What a node holds says so in its
-// row, by the number of the node's session; whoever is alive renews its session
-// every few seconds, and ends those that are not renewed, so that what they held
-// is there to be claimed again. No transaction is open while a delivery is made.
+// A batch is one transaction in one round trip. The row of a delivery that is held
+// has the session of the node that holds it. Each node renews the lease of its
+// session every few seconds, and ends the sessions of others whose lease has
+// lapsed, so that the deliveries that they held can be claimed again. No
+// transaction is open while a delivery is attempted.
 //
 // The file for each step:
 //
 //	store.go     opening and closing, reading and writing
-//	  migrate.go   the tables come to this format
-//	node.go      a node has a number and a session
-//	  heart.go     which it renews, and ends those of others
+//	  migrate.go   creating and upgrading the tables
+//	node.go      the number and the sessions of a node
+//	  heart.go     renewing its session, and ending those of others
 //	  news.go      what nodes tell each other
-//	commit.go    events and outcomes are stored, and columns.go sends them
-//	claim.go     what is due is taken, and hold.go knows what is
-//	queue.go     deliveries are queued again or given up by hand
-//	  replay.go    or made of older events
-//	  unlogged.go  which dead letters are still to be logged
-//	list.go      what lists show, and rows.go how it is read
-//	forget.go    in the end it is removed
+//	commit.go    storing events and outcomes, and columns.go how they are sent
+//	claim.go     taking what is due, and hold.go what is held
+//	queue.go     requeueing, discarding and burying deliveries by hand
+//	  replay.go    creating deliveries of older events
+//	  unlogged.go  which dead letters still have to be logged
+//	list.go      lists, and rows.go how rows are read
+//	forget.go    removing old events
 package postgres
 
 import (
@@ -42,33 +43,33 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Config says where the store is.
+// Config is the configuration of a store.
 type Config struct {
-	// DSN is a connection string, as a URL or as words, with what pgx knows
-	// besides: pool_max_conns, default_query_exec_mode.
+	// DSN is a connection string, as a URL or as key=value words. It may also have
+	// pgx's own parameters: pool_max_conns, default_query_exec_mode.
 	DSN string
 
-	// Host is how people know this node. Default: nothing.
+	// Host is the name of this node for people. Default: none.
 	Host string
 
-	// Lease is how long the others wait, when they no longer hear of this node,
-	// before they take what it holds; it is renewed three times in that time.
+	// Lease is how long other nodes wait for a sign of life from this one before
+	// they take what it holds. The node renews it three times in that time.
 	// Default: 15 s.
 	Lease time.Duration
 
-	// Logger for what no caller sees. Default: nothing is logged.
+	// Logger gets what no caller sees. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
 const (
 	defaultLease = 15 * time.Second
-	// leastConns are the connections of a node's pool, writingConns those that
-	// lists leave to what must not wait: commits, claims and the lease.
+	// leastConns is the least size of a node's connection pool. Of the pool, reads
+	// leave writingConns to what must not wait: commits, claims and the lease.
 	leastConns   = 8
 	writingConns = 4
 	// patience is how long the server may take to answer.
 	patience = 30 * time.Second
-	// connecting is how long it may take to accept a connection.
+	// connecting is how long the server may take to accept a connection.
 	connecting = 5 * time.Second
 )
 
@@ -84,26 +85,27 @@ type Store struct {
 	sessions sessions
 	holds    holds
 	news     news
-	claiming sync.RWMutex // for reading by each claim
-	yielded  bool         // there are no more claims
-	away     atomic.Bool  // the session was not renewed for as long as the lease
+	claiming sync.RWMutex // read-locked by each claim
+	yielded  bool         // Claim returns nothing any more; guarded by claiming
+	lapsed   atomic.Bool  // this node could not renew its lease in time
 	follower atomic.Pointer[follower]
-	deaf     sync.Once    // for the warning
-	forgot   atomic.Int64 // when inbound messages were last forgotten, in milliseconds
 
-	reads    chan struct{} // has room for those that may be under way
-	searches chan struct{} // likewise, for those that may take long
-	mu       sync.RWMutex  // held for reading by each call
+	warnDeaf    sync.Once
+	seenExpired atomic.Int64 // when expired keys of inbound messages were last removed, in Unix milliseconds
+
+	reads    chan struct{} // semaphore of reads
+	searches chan struct{} // semaphore of reads that may take long
+	mu       sync.RWMutex  // read-locked by each call
 	closed   bool
-	life     context.Context // over when Close has given calls their time
+	life     context.Context // ends when Close has waited long enough for calls
 	stop     context.CancelFunc
-	work     sync.WaitGroup // in the background
+	work     sync.WaitGroup // background work
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Check tells whether a connection string can be read, without a word of it in
-// the error.
+// Check checks that a connection string can be parsed. The error repeats nothing
+// of it.
 func Check(dsn string) error {
 	_, err := parse(dsn)
 	return err
@@ -112,14 +114,14 @@ func Check(dsn string) error {
 func parse(dsn string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(dsn)
 	if err != nil || strings.Contains(nameOf(c.ConnConfig), "@") {
-		// Not the error's own words: where a password has characters that end it,
-		// what follows is taken for something else, and told.
+		// pgx's own error isn't returned: if the password contains a delimiter, pgx
+		// takes the rest of it for something else, and quotes that.
 		return nil, errors.New("is not a connection string: write it as in postgres://user:password@host:5432/database, with all characters of the password but letters and digits as in a URL, such as %40 for @")
 	}
 	return c, nil
 }
 
-// nameOf is what people know a database by, without credentials.
+// nameOf returns the name of a database for people, without credentials.
 func nameOf(c *pgx.ConnConfig) string {
 	hosts := []string{fmt.Sprintf("%s:%d", c.Host, c.Port)}
 	for _, f := range c.Fallbacks {
@@ -128,7 +130,7 @@ func nameOf(c *pgx.ConnConfig) string {
 	return "postgres://" + strings.Join(slices.Compact(hosts), ",") + "/" + c.Database
 }
 
-// Open opens the store, and makes its tables where they are missing. Its errors
+// Open opens the store, and creates its tables if they are missing. Its errors
 // wrap store.ErrForeign, store.ErrInUse or store.ErrUnavailable.
 func Open(ctx context.Context, config Config) (*Store, error) {
 	c, err := parse(config.DSN)
@@ -138,14 +140,14 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	c.ConnConfig.ConnectTimeout = min(cmp.Or(c.ConnConfig.ConnectTimeout, connecting), connecting)
 	c.MaxConns = max(c.MaxConns, leastConns)
 	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		// A plan that was made when a table was small isn't kept, and a pooler
-		// between us and the server does no harm.
+		// Without prepared statements on the server, no plan from when a table was
+		// small is kept, and a pooler in between does no harm.
 		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	c.ConnConfig.AfterConnect = watchNetwork
-	goesOn := c.ConnConfig.OnPgError
+	c.ConnConfig.AfterConnect = setKeepalive
+	keep := c.ConnConfig.OnPgError
 	c.ConnConfig.OnPgError = func(conn *pgconn.PgConn, e *pgconn.PgError) bool {
-		return e.Code != codeReadOnly && goesOn(conn, e) // another connection may lead to the primary
+		return e.Code != codeReadOnly && keep(conn, e) // after a failover, a new connection may lead to the primary
 	}
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
@@ -156,7 +158,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 		lease: cmp.Or(config.Lease, defaultLease),
 		log:   config.Logger,
 		reads: make(chan struct{}, c.MaxConns-writingConns),
-		// One read is left for what must not wait.
+		// One read is left for those that are quick.
 		searches: make(chan struct{}, c.MaxConns-writingConns-1),
 	}
 	s.news.init()
@@ -167,19 +169,20 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return nil, s.fail("opening the store", err)
 	}
-	if err := s.enter(ctx); err != nil {
+	if err := s.join(ctx); err != nil {
 		s.pool.Close()
 		return nil, s.fail("opening the store", err)
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.work.Go(func() { s.keep(s.life) })
+	s.work.Go(func() { s.runHeart(s.life) })
 	s.work.Go(func() { s.listen(s.life) })
 	return s, nil
 }
 
-// watchNetwork has the server notice soon that the network to us is gone, and
-// with it what our transactions lock. One that can't is none the worse.
-func watchNetwork(ctx context.Context, conn *pgconn.PgConn) error {
+// setKeepalive makes the server notice soon if the network to this node is gone, so
+// that it releases the locks of our transactions. A server that can't set this works
+// just the same.
+func setKeepalive(ctx context.Context, conn *pgconn.PgConn) error {
 	_, err := conn.Exec(ctx, `SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3`).ReadAll()
 	if code(err) != "" {
 		return nil
@@ -187,30 +190,31 @@ func watchNetwork(ctx context.Context, conn *pgconn.PgConn) error {
 	return err
 }
 
-// Transactions of several steps end when we don't go on, whatever has become of
-// us. Those that write go by keys: to read a whole table for a batch of them, or to
-// compile the statement, only seems cheaper to the planner.
+// The server ends a transaction of several steps if the next step doesn't come,
+// whatever has happened to this node. Transactions that write use indexes and no
+// JIT: for a batch of keys, the planner wrongly takes reading a whole table, or
+// compiling the statement, for cheaper.
 const (
-	begin         = `BEGIN` + orEnd + `; ` + byKeys
-	beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY` + orEnd
-	orEnd         = `; SET LOCAL idle_in_transaction_session_timeout = '10s'`
+	begin         = `BEGIN` + idleTimeout + `; ` + byKeys
+	beginSnapshot = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY` + idleTimeout
+	idleTimeout   = `; SET LOCAL idle_in_transaction_session_timeout = '10s'`
 	byKeys        = `SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)`
 )
 
-// enter makes the node one of those that share the store.
-func (s *Store) enter(ctx context.Context) error {
+// join makes this process one of the nodes that share the store.
+func (s *Store) join(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if err := s.judge(ctx); err != nil {
+	if err := s.checkDurability(ctx); err != nil {
 		return err
 	}
 	return s.register(ctx)
 }
 
-// judge says so where the server confirms what it may lose. It isn't ours to
-// change: others may use the server as it is.
-func (s *Store) judge(ctx context.Context) error {
+// checkDurability warns if the server confirms transactions that it may lose. It
+// doesn't change that: the settings may be what others want.
+func (s *Store) checkDurability(ctx context.Context) error {
 	var fsync, commit string
 	if err := s.pool.QueryRow(ctx, `SELECT current_setting('fsync'), current_setting('synchronous_commit')`).Scan(&fsync, &commit); err != nil {
 		return err
@@ -222,10 +226,10 @@ func (s *Store) judge(ctx context.Context) error {
 	return nil
 }
 
-// Close implements store.Store. What this node holds is there for others at
-// once; where the server can't be told, when its lease is over.
+// Close implements store.Store. Other nodes can claim what this one holds at once,
+// or when its lease lapses if the server can't be reached.
 func (s *Store) Close() error {
-	stop := time.AfterFunc(connecting, s.stop) // a dead network must not hold up the end
+	stop := time.AfterFunc(connecting, s.stop) // a dead network must not hold up Close
 	defer stop.Stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,9 +246,10 @@ func (s *Store) Close() error {
 	return s.fail("closing the store", err)
 }
 
-// use begins a call, and returns what ends it. Nothing that is written is broken
-// off by the end of ctx, so that the result is what is in the database.
-func (s *Store) use(ctx context.Context, writes bool) (context.Context, func(), error) {
+// startCall begins a call, and returns its context and the function that ends it.
+// The end of ctx doesn't break off a call that writes, so that its result says what
+// is in the database.
+func (s *Store) startCall(ctx context.Context, writes bool) (_ context.Context, end func(), err error) {
 	s.mu.RLock()
 	if s.closed {
 		s.mu.RUnlock()
@@ -262,29 +267,30 @@ func (s *Store) use(ctx context.Context, writes bool) (context.Context, func(), 
 	return ctx, func() { stop(); cancel(); s.mu.RUnlock() }, nil
 }
 
-// read calls f with a connection.
+// read calls f to run queries, each on its own.
 func (s *Store) read(ctx context.Context, f func(ctx context.Context, db querier) error) error {
-	ctx, done, err := s.use(ctx, false)
+	ctx, end, err := s.startCall(ctx, false)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer end()
 	return within(ctx, s.reads, func() error { return f(ctx, s.pool) })
 }
 
-// within calls f when there is room for it.
-func within(ctx context.Context, room chan struct{}, f func() error) error {
+// within calls f when there is a place in a semaphore.
+func within(ctx context.Context, semaphore chan struct{}, f func() error) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case room <- struct{}{}:
+	case semaphore <- struct{}{}:
 	}
-	defer func() { <-room }()
+	defer func() { <-semaphore }()
 	return f()
 }
 
-// search is snapshot for what may go through all that there is, unless q is about one
-// delivery. However many are asked for, they leave room for what must not wait.
+// search is snapshot for a query that may go through whole tables, which q does
+// unless it is for a single delivery. However many searches there are, they leave
+// connections for what must not wait.
 func (s *Store) search(ctx context.Context, q store.Query, f func(ctx context.Context, db querier) error) error {
 	if q.Delivery != 0 {
 		return s.snapshot(ctx, f)
@@ -292,53 +298,54 @@ func (s *Store) search(ctx context.Context, q store.Query, f func(ctx context.Co
 	return within(ctx, s.searches, func() error { return s.snapshot(ctx, f) })
 }
 
-// snapshot calls f with one view of the database for all that it asks.
+// snapshot calls f to run queries that all see the same state of the database.
 func (s *Store) snapshot(ctx context.Context, f func(ctx context.Context, db querier) error) error {
-	ctx, done, err := s.use(ctx, false)
+	ctx, end, err := s.startCall(ctx, false)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer end()
 	return within(ctx, s.reads, func() error {
 		return s.transact(ctx, beginSnapshot, func(ctx context.Context, tx pgx.Tx) error { return f(ctx, tx) })
 	})
 }
 
-// write calls f in a transaction.
+// write calls f in a transaction, and again if the server breaks that off.
 func (s *Store) write(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
-	ctx, done, err := s.use(ctx, true)
+	ctx, end, err := s.startCall(ctx, true)
 	if err != nil {
 		return err
 	}
-	defer done()
-	return again(func() error { return s.transact(ctx, begin, f) })
+	defer end()
+	return withRetries(func() error { return s.transact(ctx, begin, f) })
 }
 
 func (s *Store) transact(ctx context.Context, begin string, f func(ctx context.Context, tx pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error { return f(ctx, tx) })
 }
 
-// send runs statements in one transaction and one round trip.
+// send runs the statements that fill adds to a batch, in one transaction and one
+// round trip. It calls fill again if the server breaks that off.
 func (s *Store) send(ctx context.Context, fill func(*pgx.Batch)) error {
-	ctx, done, err := s.use(ctx, true)
+	ctx, end, err := s.startCall(ctx, true)
 	if err != nil {
 		return err
 	}
-	defer done()
-	return again(func() error {
+	defer end()
+	return withRetries(func() error {
 		var b pgx.Batch
 		fill(&b)
 		return s.pool.SendBatch(ctx, &b).Close()
 	})
 }
 
-// tries is how often a transaction is begun that the server broke off for the
-// sake of another one.
-const tries = 5
+// maxTries is how often a transaction is tried that the server breaks off because
+// of a conflict with another one.
+const maxTries = 5
 
-// again calls f until it isn't broken off.
-func again(f func() error) (err error) {
-	for range tries {
+// withRetries calls f, and again after such a conflict.
+func withRetries(f func() error) (err error) {
+	for range maxTries {
 		err = f()
 		if c := code(err); c != codeSerialization && c != codeDeadlock {
 			return err
@@ -347,7 +354,7 @@ func again(f func() error) (err error) {
 	return err
 }
 
-// querier is what reads need of a connection.
+// querier is a connection pool or a transaction, for queries.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row

@@ -15,7 +15,7 @@ import (
 const (
 	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
-	// The key and the id stay.
+	// updateSubscription sets all but the key and the id.
 	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
 			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
 			timeout, retry, metadata, transform)
@@ -25,8 +25,8 @@ const (
 	revise = `UPDATE webhooks.revision SET n = n + 1`
 )
 
-// change calls f in a transaction and tells the others that there is a new
-// revision of subscriptions and event types.
+// change calls f in a transaction to change subscriptions or event types. It
+// increments their revision, and tells the other nodes.
 func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.Tx) error) error {
 	return s.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := f(ctx, tx); err != nil {
@@ -34,7 +34,7 @@ func (s *Store) change(ctx context.Context, f func(ctx context.Context, tx pgx.T
 		}
 		var b pgx.Batch
 		b.Queue(revise)
-		b.Queue(tell, s.told(newsChanged))
+		b.Queue(notify, s.message(newsChanged))
 		return tx.SendBatch(ctx, &b).Close()
 	})
 }
@@ -103,7 +103,7 @@ func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, 
 	return subs, s.fail("listing the subscriptions", err)
 }
 
-// subscriptionArgs are selects.Subscription.
+// subscriptionArgs returns the arguments for selects.Subscription.
 func subscriptionArgs(sub *store.Subscription) []any {
 	failing := selects.Millis(sub.FailingSince)
 	return []any{
@@ -130,7 +130,7 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 		); err != nil {
 			return err
 		}
-		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), at(failing)
+		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), timeOf(failing)
 		subs = append(subs, sub)
 		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2),
 			fromJSON(retry, &sub.Retry), fromJSON(metadata, &sub.Metadata))

@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// adopt takes over from sessions that are gone.
+	// adopt takes over the dead letters that sessions which have ended left unlogged.
 	adopt = `UPDATE webhooks.delivery SET unlogged = $1 WHERE unlogged <> ALL($2) AND NOT ` + alive + `unlogged)`
 
 	selectUnlogged = `SELECT id FROM webhooks.delivery WHERE unlogged = ANY($1) AND state = 2 LIMIT $2`
 	setLogged      = `UPDATE webhooks.delivery SET unlogged = NULL WHERE id = ANY($1)`
 )
 
-// logger is the session that is to log dead letters, if one is.
+// logger returns the session that has to log dead letters: this node's, or NULL if
+// log is not set.
 func (s *Store) logger(log bool) pgtype.Int8 {
 	return pgtype.Int8{Int64: s.sessions.current(), Valid: log}
 }

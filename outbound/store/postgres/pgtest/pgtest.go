@@ -1,4 +1,4 @@
-// Package pgtest gives tests databases on a real Postgres server.
+// Package pgtest provides tests with databases on a real Postgres server.
 package pgtest
 
 import (
@@ -12,13 +12,13 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Variable of the environment has the URL of a Postgres server on which tests
-// may make databases. Where it isn't set, they are skipped.
+// Variable is the environment variable with the URL of a Postgres server on which
+// tests may create databases. If it isn't set, they are skipped.
 const Variable = "WEBHOOKS_TEST_POSTGRES"
 
 var databases atomic.Int64
 
-// Database makes an empty database, which is dropped when the test ends, and
+// Database creates an empty database, which is dropped when the test ends, and
 // returns its URL.
 func Database(t testing.TB) string {
 	t.Helper()
@@ -46,15 +46,15 @@ func Execute(t testing.TB, dsn, sql string) {
 	})
 }
 
-// Count returns the number that a query gives, likewise.
+// Count returns the number that a query returns, on a connection of its own.
 func Count(t testing.TB, dsn, sql string) (n int) {
 	t.Helper()
 	connected(t, dsn, func(ctx context.Context, conn *pgx.Conn) error { return conn.QueryRow(ctx, sql).Scan(&n) })
 	return n
 }
 
-// Sleeping tells whether something in the database has called pg_sleep, such as a
-// trigger that a test has made.
+// Sleeping reports whether something in the database is in pg_sleep, such as a
+// trigger that a test has created.
 func Sleeping(t testing.TB, dsn string) bool {
 	t.Helper()
 	return Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`) > 0
