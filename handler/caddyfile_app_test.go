@@ -140,7 +140,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"misspelt sign":       {"webhooks {\nsign githb\n}", "", `sign: unknown signature scheme "githb": did you mean github?`},
 		"sign with a form":    {"webhooks {\nsign hmac\n}", "", "sign: hmac can't sign deliveries: "},
 		"sign in the URL":     {"webhooks {\nscheme acme {\nsignature query sig\n}\nsign acme\n}", "", "its signature is in the URL, and only headers are added to a delivery"},
-		"sign by the host":    {"webhooks {\nscheme acme {\nsignature header Host\n}\nsign acme\n}", "", "sign: acme can't sign deliveries: the header host can't have a part of the signature, for it comes from the URL"},
+		"sign by the host":    {"webhooks {\nscheme acme {\nsignature header Host\n}\nsign acme\n}", "", "sign: acme can't sign deliveries: the header host can't have a part of the signature, because it comes from the URL"},
 		"sign by a resender":  {"webhooks {\nscheme acme {\nsignature header X-Sig\nid header Idempotency-Key\n}\nsign acme\n}", "", "sign: acme can't sign deliveries: the header idempotency-key can't"},
 		"sign in the body":    {"webhooks {\nsign mailgun\n}", "", "choose a scheme with a header"},
 		"scheme of a token":   {subscription("scheme okta"), "", "scheme is wrong: okta can't sign deliveries: "},

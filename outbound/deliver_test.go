@@ -256,7 +256,7 @@ func TestContentTypeOfATransform(t *testing.T) {
 		spec.Transform = ""
 		return nil
 	})
-	if err == nil || !strings.Contains(err.Error(), "cannot be set, for it comes with the event") {
+	if err == nil || !strings.Contains(err.Error(), "cannot be set, because it comes with the event") {
 		t.Errorf("without the transform: %v", err)
 	}
 }

@@ -2,7 +2,8 @@ package egress
 
 import "net/netip"
 
-// Verdict is the judgement on one address, as a short word for logs.
+// Verdict is the kind of an address, or what the policy says of it, in words for
+// logs.
 type Verdict string
 
 // The verdicts. Only Public and Opened let a delivery through.
@@ -34,13 +35,13 @@ const (
 	IPv4Compat    Verdict = "IPv4-compatible"
 )
 
-// Allowed reports whether a delivery may go to an address so judged.
+// Allowed reports whether a delivery may go to an address with this verdict.
 func (v Verdict) Allowed() bool { return v == Public || v == Opened }
 
-// guarded reports whether only an allow entry that names the very address
-// opens it. A range is written with its neighbours in mind: someone who opens
-// 100.64.0.0/10 for a VPN does not mean the metadata service inside, nor does
-// an IPv6 range mean the IPv4 addresses that can be wrapped in it.
+// guarded reports whether an address can only be opened by an allow entry for
+// that single address. Someone who opens 100.64.0.0/10 for a VPN doesn't mean the
+// metadata service inside it, and someone who opens an IPv6 range doesn't mean the
+// IPv4 addresses that can be wrapped in it.
 func (v Verdict) guarded() bool {
 	switch v {
 	case Metadata, LocalNAT64, SixToFour, Teredo, ISATAP, SIIT, IPv4Compat:
@@ -58,8 +59,9 @@ func row(prefix string, v Verdict) addressRange {
 	return addressRange{netip.MustParsePrefix(prefix), v}
 }
 
-// The first row that holds an address judges it. Sources: the IANA
-// special-purpose address registries (RFC 6890) and the clouds' manuals.
+// The verdict on an address is that of the first row that contains it. Sources:
+// the IANA special-purpose address registries (RFC 6890) and the manuals of the
+// cloud providers.
 var (
 	ranges4 = []addressRange{
 		row("169.254.169.254/32", Metadata), // AWS, Google, Azure, DigitalOcean, …
@@ -95,7 +97,7 @@ var (
 		row("::1/128", Loopback),
 		row("::/96", IPv4Compat),
 		row("::ffff:0:0:0/96", SIIT),
-		row("64:ff9b:1::/48", LocalNAT64), // RFC 8215; where the IPv4 stands in it is the network's affair
+		row("64:ff9b:1::/48", LocalNAT64), // RFC 8215; where in it the IPv4 address is depends on the network
 		row("100::/64", Discard),
 		row("2001::/32", Teredo),
 		row("2001::/23", Reserved), // IETF protocol assignments: benchmarking, ORCHID, …
@@ -107,15 +109,15 @@ var (
 		row("fe80::/10", LinkLocal),
 		row("fec0::/10", SiteLocal),
 		row("ff00::/8", Multicast),
-		row("2000::/3", Public), // all the global unicast space that has been given out
+		row("2000::/3", Public), // all global unicast space that has been allocated
 		row("::/0", Reserved),
 	}
 )
 
-// Classify judges an address by itself, without any policy. IPv4-mapped IPv6
-// and NAT64 addresses are judged by the IPv4 address in them, since that is
-// where the packets end; every other form that wraps an IPv4 address is
-// refused whatever it wraps.
+// Classify returns the verdict on an address without any policy. IPv4-mapped IPv6
+// and NAT64 addresses are judged by the IPv4 address in them, because that is
+// where the packets go. All other forms that wrap an IPv4 address are denied,
+// whatever they wrap.
 func Classify(a netip.Addr) Verdict {
 	switch {
 	case !a.IsValid():
@@ -127,7 +129,7 @@ func Classify(a netip.Addr) Verdict {
 	if a.Is4() {
 		return lookup(ranges4, a)
 	}
-	// An ISATAP host sits under any prefix: its mark is in the lower half.
+	// An ISATAP address can have any prefix: its mark is in the lower half.
 	if isISATAP(a) {
 		return ISATAP
 	}
@@ -147,7 +149,8 @@ func lookup(ranges []addressRange, a netip.Addr) Verdict {
 // IPv4 receiver has an address in it.
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// unwrap returns the address at which packets for a arrive in the end.
+// unwrap returns the address to which packets for a go in the end: the IPv4
+// address in an IPv4-mapped or NAT64 address, or else a itself.
 func unwrap(a netip.Addr) netip.Addr {
 	a = a.Unmap()
 	if nat64.Contains(a) {
@@ -157,8 +160,8 @@ func unwrap(a netip.Addr) netip.Addr {
 	return a
 }
 
-// isISATAP recognises the interface identifier of RFC 5214: 00-00-5E-FE, with
-// the universal and group bits free, before an IPv4 address.
+// isISATAP recognises the interface identifier of RFC 5214: 00-00-5E-FE, with any
+// universal and group bits, followed by an IPv4 address.
 func isISATAP(a netip.Addr) bool {
 	b := a.As16()
 	return b[8]&^3 == 0 && b[9] == 0 && b[10] == 0x5e && b[11] == 0xfe

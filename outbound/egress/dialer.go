@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// dialer makes the connections of a transport: it looks the name up, judges
-// all its addresses, and connects to one of them, itself or through a proxy.
+// dialer makes the connections of a transport: it looks up a host, checks all
+// of its addresses, and connects to one of them, directly or through a proxy.
 type dialer struct {
 	policy      *Policy
-	own         []netip.AddrPort
-	proxy       *proxy // nil: connect directly
+	own         []netip.AddrPort // see Options
+	proxy       *proxy           // nil to connect directly
 	resolver    *net.Resolver
 	dnsTimeout  time.Duration
 	dialTimeout time.Duration
@@ -38,8 +38,8 @@ func newDialer(o Options, config *tls.Config) *dialer {
 	return d
 }
 
-// DialContext connects to address, a host and port. Its errors are
-// *DeniedError and *ConnectError.
+// DialContext connects to address, a host and port. If no connection may or can
+// be made, it returns a *DeniedError or a *ConnectError.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -47,7 +47,7 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: its port is no number from 1 to 65535", host)
+		return nil, fmt.Errorf("connecting to %s: its port is not a number from 1 to 65535", host)
 	}
 	targets, err := d.targets(ctx, host, uint16(port))
 	if err != nil {
@@ -69,9 +69,9 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	return conn, nil
 }
 
-// targets returns the addresses of host, each of them judged. One that is
-// denied rules out all: a name that has a public and a private address is a
-// trick or a mistake, and which of the two is reached must not be left to luck.
+// targets returns the addresses of host, if all of them are allowed. One denied
+// address rules out the host: a name with a public and a private address is a
+// trick or a mistake, and which of them is reached must not be left to chance.
 func (d *dialer) targets(ctx context.Context, host string, port uint16) ([]netip.AddrPort, error) {
 	if err := d.policy.checkHost(host); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (d *dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	return addrs, nil
 }
 
-// check judges one endpoint of host.
+// check checks one address of host, with its port.
 func (d *dialer) check(host string, to netip.AddrPort) error {
 	if err := d.policy.CheckAddr(host, to.Addr()); err != nil {
 		return err
@@ -126,8 +126,9 @@ func (d *dialer) check(host string, to netip.AddrPort) error {
 	return nil
 }
 
-// direct returns the way without a proxy. The address is judged once more by
-// the socket that is about to connect: no path may lead around the guard.
+// direct returns the function that connects without a proxy. It checks the
+// address once more on the socket that is about to connect, so that nothing can
+// bypass the policy.
 func (d *dialer) direct(network, host string) connectFunc {
 	nd := net.Dialer{
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
@@ -138,8 +139,8 @@ func (d *dialer) direct(network, host string) connectFunc {
 			return d.check(host, to)
 		},
 	}
-	// Not DialTCP, which binds each socket to a port of its own before it
-	// connects: ports then run out over all receivers together.
+	// Not net.DialTCP, which binds each socket to a local port before it connects:
+	// then two receivers can't share a port, and all receivers together use them up.
 	return func(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
 		return nd.DialContext(ctx, network, to.String())
 	}

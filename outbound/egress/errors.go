@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// DeniedError says that a delivery may not go where it was asked to. Its text
-// is the same for every host, so that it can be shown to whoever chose the
-// URL: it reveals neither an address nor whether anything listens there.
+// DeniedError means that a delivery may not go to its host. The text is the same
+// for every host, so that it can be shown to whoever chose the URL: it reveals
+// neither an address nor whether anything listens there.
 type DeniedError struct {
-	Host string // as the URL has it
+	Host string // as in the URL
 
 	addr    netip.Addr
 	verdict Verdict
@@ -23,7 +23,7 @@ func (e *DeniedError) Error() string {
 	return "deliveries to this host are not allowed: use a host with public addresses only, or have the server's configuration allow it: egress { allow … }"
 }
 
-// Detail is for the operator's log alone: it holds the address and the verdict.
+// Detail returns the address and the verdict, for the operator's log alone.
 func (e *DeniedError) Detail() string {
 	if !e.addr.IsValid() {
 		return fmt.Sprintf("host %q: %s", e.Host, e.verdict)
@@ -38,13 +38,13 @@ const (
 	StageProxy   = "proxy"
 )
 
-// ConnectError says that no connection came about. Its text can be shown to
-// whoever chose the URL: it names the host and a reason, never an address of
-// ours (a name server, the proxy, an opened private host). The cause, with
-// all that, is reached by Unwrap.
+// ConnectError means that a connection could not be made. The text can be shown to
+// whoever chose the URL: it has the host and a reason, but no internal address (of
+// a name server, the proxy or an opened private host). Unwrap returns the cause,
+// which may have those.
 type ConnectError struct {
 	Stage string // StageDNS, StageConnect or StageProxy
-	Host  string // as the URL has it
+	Host  string // as in the URL
 	Err   error
 }
 
@@ -61,17 +61,18 @@ func (e *ConnectError) Error() string {
 
 func (e *ConnectError) Unwrap() error { return e.Err }
 
-// Timeout makes a net.Error of it, for callers that tell timeouts apart.
+// Timeout implements net.Error, for callers that tell timeouts apart.
 func (e *ConnectError) Timeout() bool {
 	var t interface{ Timeout() bool }
 	return errors.As(e.Err, &t) && t.Timeout()
 }
 
-// Temporary completes net.Error. Nothing should decide by it.
+// Temporary implements net.Error. Nothing should rely on it.
 func (e *ConnectError) Temporary() bool { return e.Timeout() }
 
-// reason puts the cause in words that hold no address.
-func reason(err error, otherwise string) string {
+// reason describes an error in words that contain no address. fallback is for an
+// error that it doesn't know.
+func reason(err error, fallback string) string {
 	var (
 		dns     *net.DNSError
 		errno   syscall.Errno
@@ -90,5 +91,5 @@ func reason(err error, otherwise string) string {
 	case errors.As(err, &errno):
 		return errno.Error()
 	}
-	return otherwise
+	return fallback
 }

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// What a subscription and an event may each add to deliveries. Servers commonly take 8 KiB
-// for all headers, and ours must fit beside these.
+// Limits of the headers that a subscription, and an event, may each add to a
+// delivery. Servers commonly accept 8 KiB of headers, including ours.
 const (
 	MaxHeaders     = 32
-	MaxHeaderBytes = 4 << 10 // names and values together
+	MaxHeaderBytes = 4 << 10 // of names and values together
 )
 
-// reserved are the headers that a user cannot set, each with the reason. A
-// name that ends with * stands for all with that first word.
+// reserved are the headers that users can't set, with the reason. A name that
+// ends in "-*" stands for all names with the same first word.
 var reserved = map[string]string{
 	"host":              "it comes from the URL",
 	"content-length":    "it comes from the payload",
@@ -33,29 +33,28 @@ var reserved = map[string]string{
 	"expect":            "it belongs to the connection",
 	"http2-settings":    "it belongs to the connection",
 	"accept-encoding":   "answers are kept as they come, never decompressed",
-	// net/http takes these two as leave to send a POST again by itself, which
-	// would be an attempt that nobody recorded.
-	"idempotency-key":   "receivers tell repeats by webhook-id",
-	"x-idempotency-key": "receivers tell repeats by webhook-id",
+	// These two would allow net/http to send a POST again by itself, an attempt
+	// that nobody records.
+	"idempotency-key":   "receivers recognise repeats by webhook-id",
+	"x-idempotency-key": "receivers recognise repeats by webhook-id",
 	"traceparent":       "it carries the delivery's own trace",
 	"tracestate":        "it carries the delivery's own trace",
 	"proxy-*":           "it belongs to the connection",
 	"webhook-*":         "it belongs to the signature",
 }
 
-// CheckSigned refuses to sign by what sets a header that a delivery sets itself.
-// firstSet finds the first of these that it sets, "" for none.
+// CheckSigned refuses a signature scheme that sets a reserved header. firstSet
+// returns the first of the given names that the scheme sets, "" if it sets none.
 func CheckSigned(firstSet func([]string) string) error {
 	if name := firstSet(slices.Sorted(maps.Keys(reserved))); name != "" {
-		return fmt.Errorf("the header %s can't have a part of the signature, for %s", name, reserved[name])
+		return fmt.Errorf("the header %s can't have a part of the signature, because %s", name, reserved[name])
 	}
 	return nil
 }
 
-// reservedFor says why neither a subscription nor an event can set a header, ""
-// where they can: deliveries set it themselves.
+// reservedFor returns why a header is reserved, "" if it isn't.
 func reservedFor(name string) string {
-	name = strings.ReplaceAll(strings.ToLower(name), "_", "-") // to many receivers it is the same
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-") // many receivers don't distinguish these
 	if why, ok := reserved[name]; ok {
 		return why
 	}
@@ -65,31 +64,31 @@ func reservedFor(name string) string {
 	return ""
 }
 
-// CheckHeader judges one header that a user wants on deliveries. Errors name
-// the header, never its value, which may be a secret. Those named in free can be set
-// although they are reserved.
+// CheckHeader checks a header that a user wants on deliveries. Errors name the
+// header, but never its value, which may be a secret. The names in free are
+// allowed although they are reserved.
 func CheckHeader(name, value string, free ...string) error {
 	isFree := slices.ContainsFunc(free, func(f string) bool { return strings.EqualFold(f, name) })
 	switch {
 	case name == "":
 		return errors.New("checking the headers: a name is empty")
 	case len(name)+len(value) > MaxHeaderBytes:
-		return fmt.Errorf("checking the headers: one has %d bytes, and %d are the most for name and value", len(name)+len(value), MaxHeaderBytes)
+		return fmt.Errorf("checking the headers: the name and value of one have %d bytes, and may have at most %d", len(name)+len(value), MaxHeaderBytes)
 	case !httpguts.ValidHeaderFieldName(name):
 		return fmt.Errorf("checking the header %q: its name may have letters, digits and !#$%%&'*+-.^_`|~ only", name)
 	case !isFree && reservedFor(name) != "":
-		return fmt.Errorf("checking the header %q: it cannot be set, for %s", name, reservedFor(name))
+		return fmt.Errorf("checking the header %q: it cannot be set, because %s", name, reservedFor(name))
 	case !httpguts.ValidHeaderFieldValue(value):
 		return fmt.Errorf("checking the header %q: its value has a line break or another control character: remove it", name)
 	}
 	return nil
 }
 
-// CheckHeaders judges all the headers of a subscription or an event together, each as
-// [CheckHeader] does.
+// CheckHeaders checks all the headers of a subscription or an event: each one as
+// [CheckHeader] does, and their number and size.
 func CheckHeaders(h map[string]string, free ...string) error {
 	if len(h) > MaxHeaders {
-		return fmt.Errorf("checking the headers: there are %d, and %d are the most", len(h), MaxHeaders)
+		return fmt.Errorf("checking the headers: there are %d, and there may be at most %d", len(h), MaxHeaders)
 	}
 	size := 0
 	seen := make(map[string]bool, len(h))
@@ -106,7 +105,7 @@ func CheckHeaders(h map[string]string, free ...string) error {
 		size += len(name) + len(value)
 	}
 	if size > MaxHeaderBytes {
-		return fmt.Errorf("checking the headers: they have %d bytes together, and %d are the most", size, MaxHeaderBytes)
+		return fmt.Errorf("checking the headers: they have %d bytes together, and may have at most %d", size, MaxHeaderBytes)
 	}
 	return nil
 }

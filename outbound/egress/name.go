@@ -8,16 +8,15 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// canonical is the form in which names are compared: in lower case, without
-// the root's full stop.
+// canonical returns the form in which names are compared: in lower case, without
+// the final dot.
 func canonical(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// checkName says whether a host is a plain DNS name: nothing that a resolver,
-// libc's among them, could take for an address, and nothing that needs to be
-// mapped to ASCII first, which turns many an odd character into a digit or a
-// full stop.
+// checkName checks that a host is a plain DNS name: nothing that a resolver, such
+// as libc's, could take for an address, and nothing that must be mapped to ASCII
+// first, which turns many odd characters into a digit or a dot.
 func checkName(host string) error {
 	host = strings.TrimSuffix(host, ".")
 	if host == "" {
@@ -62,8 +61,8 @@ func checkLabel(label string) error {
 	return nil
 }
 
-// isNumber reports whether a last label would make inet_aton, and with it
-// getaddrinfo, read the host as an IPv4 address: 2130706433, 0x7f.1, 0177.1.
+// isNumber reports whether a host with this last label could be an IPv4 address to
+// inet_aton, and so to getaddrinfo: 2130706433, 0x7f.1, 0177.1.
 func isNumber(label string) bool {
 	if len(label) >= 2 && label[0] == '0' && label[1]|0x20 == 'x' {
 		return strings.Trim(label[2:], "0123456789abcdefABCDEF") == ""

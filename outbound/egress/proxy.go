@@ -17,12 +17,12 @@ import (
 
 // ParseProxy parses the URL of an egress proxy, such as
 // http://egress.internal:3128 or https://user:password@egress.example.com.
-// Errors never repeat it, since it may hold a password.
+// Errors never repeat the URL, which may contain a password.
 func ParseProxy(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Opaque != "":
-		return nil, errors.New("parsing the egress proxy: it is no URL: write it as http://egress.internal:3128")
+		return nil, errors.New("parsing the egress proxy: it is not a URL: write it as http://egress.internal:3128")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, errors.New("parsing the egress proxy: its URL must begin with http:// or https://")
 	case u.Hostname() == "":
@@ -36,17 +36,16 @@ func ParseProxy(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// proxy reaches receivers through an HTTP proxy.
+// proxy connects to receivers through an HTTP proxy.
 //
-// It is asked by CONNECT to an address and port, for http URLs too. The
-// request in absolute form that is usual for these cannot be had safely: with
-// the name in it the proxy would look that up again, and with the address in
-// it the proxy must send the address on as Host (RFC 9112, section 3.2.2).
-// Within a tunnel, Host and the TLS server name stay those of the URL.
+// It uses CONNECT with an address and port, for http URLs too. The usual request
+// for those, in absolute form, isn't safe: if it has the name, the proxy looks that
+// up again; if it has the address, the proxy must send that as Host (RFC 9112,
+// section 3.2.2). In a tunnel, Host and the TLS server name stay those of the URL.
 type proxy struct {
 	address string      // host and port
-	tls     *tls.Config // nil for an http URL
-	header  http.Header
+	tls     *tls.Config // for an https proxy, else nil
+	header  http.Header // of the CONNECT request
 }
 
 func newProxy(u *url.URL, config *tls.Config) *proxy {
@@ -84,7 +83,7 @@ func (p *proxy) connect(ctx context.Context, to netip.AddrPort) (net.Conn, error
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	err = p.ask(conn, to)
 	if !stop() {
-		err = context.Cause(ctx) // the reason why the conversation broke off
+		err = context.Cause(ctx) // the connection was closed because ctx is done
 	}
 	if err != nil {
 		conn.Close()
@@ -93,7 +92,7 @@ func (p *proxy) connect(ctx context.Context, to netip.AddrPort) (net.Conn, error
 	return conn, nil
 }
 
-// ask has the CONNECT conversation on a fresh connection.
+// ask sends the CONNECT request on a new connection, and reads the response.
 func (p *proxy) ask(conn net.Conn, to netip.AddrPort) error {
 	request := &http.Request{
 		Method: http.MethodConnect,
@@ -105,7 +104,7 @@ func (p *proxy) ask(conn net.Conn, to netip.AddrPort) error {
 		return err
 	}
 	reader := bufio.NewReader(io.LimitReader(conn, maxResponseHeader))
-	response, err := http.ReadResponse(reader, request) //nolint:bodyclose // it is the tunnel, and connect closes that
+	response, err := http.ReadResponse(reader, request) //nolint:bodyclose // the body is the tunnel, which connect closes
 	if err != nil {
 		return err
 	}

@@ -248,7 +248,7 @@ func TestParseProxy(t *testing.T) {
 		{"http://egress.internal/s3cret", "path"},
 		{"http://egress.internal?s3cret", "query"},
 		{"http://egress.internal#s3cret", "fragment"},
-		{"http://user:s3cret@egress.internal:x", "no URL"},
+		{"http://user:s3cret@egress.internal:x", "not a URL"},
 	}
 	for _, tt := range tests {
 		_, err := ParseProxy(tt.proxy)

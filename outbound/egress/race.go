@@ -8,19 +8,20 @@ import (
 )
 
 const (
-	// headStart is what an address has before the next is tried beside it
-	// (RFC 8305, connection attempt delay).
+	// headStart is how long an address is tried alone before the next is tried as
+	// well (the Connection Attempt Delay of RFC 8305).
 	headStart = 250 * time.Millisecond
 
 	// maxTries is how many addresses of one host are tried.
 	maxTries = 8
 )
 
+// connectFunc makes a connection to one address.
 type connectFunc func(context.Context, netip.AddrPort) (net.Conn, error)
 
-// race connects to one of the addresses: each is tried when the one before it
-// failed or has had its head start, and the first connection wins. The error
-// is that of the first address.
+// race connects to one of the addresses. Each is tried when the one before it has
+// failed or has had its head start, and the first connection wins. If all fail,
+// the error is that of the first address.
 func race(ctx context.Context, targets []netip.AddrPort, connect connectFunc) (net.Conn, error) {
 	if len(targets) == 1 {
 		return connect(ctx, targets[0])
@@ -29,7 +30,7 @@ func race(ctx context.Context, targets []netip.AddrPort, connect connectFunc) (n
 	targets = targets[:min(len(targets), maxTries)]
 
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the others
+	defer cancel() // ends the attempts that lost
 
 	type result struct {
 		conn net.Conn
@@ -77,8 +78,9 @@ func race(ctx context.Context, targets []netip.AddrPort, connect connectFunc) (n
 	return nil, first
 }
 
-// interleave alternates between the address families, beginning with that of
-// the first, so that a family without a route costs one head start at most.
+// interleave reorders the addresses to alternate between the families, beginning
+// with that of the first, so that a family without a route costs at most one head
+// start.
 func interleave(targets []netip.AddrPort) []netip.AddrPort {
 	var same, other []netip.AddrPort
 	for _, t := range targets {

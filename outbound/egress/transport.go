@@ -1,13 +1,14 @@
-// Package egress says where a delivery may go, and takes it there.
+// Package egress decides where deliveries may go, and connects to those places.
 //
-// A subscription's URL and headers are judged when they are set ([Policy.CheckURL],
-// [CheckHeaders]). That alone would not hold: a name can be pointed elsewhere
-// at any time. So the transport of [NewTransport] looks each name up itself,
-// judges every address that it has, and connects to those very addresses; one
-// that is denied rules out all. What a single address is worth is [Classify],
-// and what an operator opens or closes beyond that is a [Policy].
+// A subscription's URL and headers are checked when they are set
+// ([Policy.CheckURL], [CheckHeaders]). That isn't enough, because a name can be
+// pointed to another address at any time. So the transport that [NewTransport]
+// returns looks up each name itself, checks every address of it, and connects to
+// exactly those addresses; if one is denied, it connects to none. [Classify]
+// judges a single address, and a [Policy] is what an operator allows and denies
+// beyond that.
 //
-// By default deliveries reach public addresses only.
+// By default, deliveries can reach public addresses only.
 package egress
 
 import (
@@ -22,77 +23,78 @@ import (
 
 // Options are the settings of a transport. The zero value is usable.
 type Options struct {
-	// Policy is what is allowed and denied; nil lets through public addresses only.
+	// Policy is what is allowed and denied; nil allows public addresses only.
 	Policy *Policy
 
 	// Own are endpoints that no policy opens, such as Caddy's admin API on
-	// loopback: an operator who allows 127.0.0.1 for a receiver does not mean
-	// that one. An unspecified address stands for every address that is not
+	// loopback: an operator who allows 127.0.0.1 for a receiver doesn't mean to
+	// allow that. An unspecified address stands for every address that isn't
 	// public, with that port.
 	Own []netip.AddrPort
 
-	// Proxy, from ParseProxy, takes all deliveries if set. It is asked for the
-	// checked address, never for the name, and is itself not judged.
+	// Proxy, from ParseProxy, is what all deliveries go through, if it is set. It
+	// is asked to connect to the checked address, never to the name. Its own
+	// address isn't checked.
 	Proxy *url.URL
 
-	// MaxIdlePerHost is how many idle connections are kept to one host; 16 if
-	// it is zero. It should not be below the concurrency to one endpoint, or
+	// MaxIdlePerHost is how many idle connections to one host are kept; zero means
+	// 16. It shouldn't be lower than the concurrency to one endpoint, or else
 	// connections are made and thrown away.
 	MaxIdlePerHost int
 
-	// Resolver looks names up; nil is the system's.
+	// Resolver looks up names; nil is the system's.
 	Resolver *net.Resolver
 
-	// Limits of the steps of a connection: 10 s, 10 s and 12 s if they are
-	// zero. They give clear errors; the deadline of the whole attempt is that
-	// of the request's context. A lookup needs more than 10 s to do without a
-	// name server that says nothing: resolvers wait 5 s for it, and ask twice.
+	// Time limits for the steps of making a connection; zero means 10 s, 10 s and
+	// 12 s. They make for clear errors; the whole attempt is limited by the
+	// request's context. A lookup gets more than 10 s so that it survives a name
+	// server that doesn't answer: resolvers wait 5 s for it, twice.
 	DialTimeout, TLSTimeout, DNSTimeout time.Duration
 
-	// TLS is for receivers, and for the proxy if its URL is https: a client
-	// certificate is presented to whichever of them requests one. Nil is TLS 1.2
-	// or later with the system's roots. The server's name is always that of the
-	// URL.
+	// TLS is the configuration for receivers, and for the proxy if its URL is
+	// https: a client certificate is presented to whichever of them requests one.
+	// Nil is TLS 1.2 or later with the system's roots. ServerName is ignored: it
+	// is always that of the URL.
 	TLS *tls.Config
 }
 
 const (
-	// maxResponseHeader bounds the headers of an answer, informational
-	// responses included. net/http's own limit is 10 MiB.
+	// maxResponseHeader limits the headers of a response, including those of
+	// informational responses. The limit of net/http is 10 MiB.
 	maxResponseHeader = 64 << 10
 
-	// maxIdle bounds the idle connections to all hosts; beyond it the one
-	// unused for longest is closed.
+	// maxIdle limits the idle connections to all hosts; beyond it the one that
+	// has been idle for longest is closed.
 	maxIdle     = 1024
 	idleTimeout = 90 * time.Second
 )
 
-// NewTransport makes the transport for deliveries.
+// NewTransport returns the transport for deliveries.
 //
-// It takes no proxy from the environment, asks for no compression and undoes
-// none. Redirects are the affair of the http.Client above, which should not
-// follow them. A policy is fixed for a transport's life: replace the transport
-// to change it, and call CloseIdleConnections on the old one.
+// It uses no proxy from the environment, and neither asks for compression nor
+// decompresses anything. Redirects are up to the http.Client, which should not
+// follow them. The policy of a transport can't be changed: replace the transport,
+// and call CloseIdleConnections on the old one.
 //
-// net/http sends a request a second time by itself if a kept connection turns
-// out to be closed. For a POST it does so only when the server cannot have
-// seen it, or when the request has GetBody or an Idempotency-Key: set neither.
+// By itself, net/http sends a request again if an idle connection turns out to be
+// closed. It only does so for a POST if the server can't have seen it, or if the
+// request has GetBody or an Idempotency-Key header: set neither.
 func NewTransport(o Options) *http.Transport {
 	config := cmp.Or(o.TLS, new(tls.Config)).Clone()
-	config.ServerName = "" // net/http fills in the URL's host
+	config.ServerName = "" // net/http sets it to the URL's host
 	return &http.Transport{
 		DialContext:            newDialer(o, config).DialContext,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    cmp.Or(o.TLSTimeout, 10*time.Second),
-		ForceAttemptHTTP2:      true, // a dialer of one's own turns it off otherwise
+		ForceAttemptHTTP2:      true, // a custom DialContext disables it otherwise
 		DisableCompression:     true,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    cmp.Or(o.MaxIdlePerHost, 16),
 		IdleConnTimeout:        idleTimeout,
 		HTTP2: &http.HTTP2Config{
-			// A connection that died in silence would take every delivery of
-			// its host down with it, for all share the one.
+			// All deliveries to a host share one connection: without pings, they
+			// would all fail if it died silently.
 			SendPingTimeout: 15 * time.Second,
 			PingTimeout:     5 * time.Second,
 		},

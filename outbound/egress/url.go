@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// MaxURLLength is how many bytes the URL of a subscription may have.
+// MaxURLLength is the maximum length of a subscription's URL, in bytes.
 const MaxURLLength = 2048
 
-// CheckURL judges the URL of a subscription when it is set. It makes no
-// lookup: a literal address is judged at once, a name only by its form, its
-// addresses each time a connection is made.
+// CheckURL parses and checks the URL of a subscription when it is set. It looks
+// up nothing: a literal address is checked at once, but of a name only the form;
+// its addresses are checked each time a connection is made.
 //
-// Errors say what to change and never repeat the path or query, which may
-// hold a secret. A literal address or a name that the policy denies is a
-// *DeniedError.
+// Errors say what to change, and never repeat the path or query, which may
+// contain a secret. If the policy denies the literal address or the name, the
+// error is a *DeniedError.
 func (p *Policy) CheckURL(u string) (*url.URL, error) {
 	if err := checkShape(u); err != nil {
 		return nil, fmt.Errorf("checking the URL: %w", err)
 	}
 	parsed, err := url.Parse(u)
 	if err != nil {
-		// url.Error repeats the URL; its cause quotes a fragment at most.
+		// err isn't returned: a url.Error repeats the URL, and its cause part of it.
 		return nil, errors.New("checking the URL: it cannot be parsed: look for spaces, control characters, or a % that is not followed by two hex digits")
 	}
 	if err := p.checkParsed(parsed); err != nil {
@@ -37,13 +37,13 @@ func (p *Policy) CheckURL(u string) (*url.URL, error) {
 	return parsed, nil
 }
 
-// checkShape looks at what url.Parse would let pass or report in other words.
+// checkShape checks what url.Parse would accept, or report less clearly.
 func checkShape(u string) error {
 	if u == "" {
 		return errors.New("it is empty: write one such as https://example.com/hooks")
 	}
 	if len(u) > MaxURLLength {
-		return fmt.Errorf("it has %d bytes, and %d are the most", len(u), MaxURLLength)
+		return fmt.Errorf("it has %d bytes, and may have at most %d", len(u), MaxURLLength)
 	}
 	scheme, rest, ok := strings.Cut(u, "://")
 	if !ok || !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http") {
@@ -91,7 +91,7 @@ func (p *Policy) checkHostname(u *url.URL) error {
 		return p.CheckAddr(host, a)
 	}
 	if strings.HasPrefix(u.Host, "[") {
-		return errors.New("what stands in brackets is no IPv6 address")
+		return errors.New("what is in brackets is not an IPv6 address")
 	}
 	if err := checkName(host); err != nil {
 		return err
