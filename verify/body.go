@@ -59,22 +59,12 @@ func (c *check) readBody() Reason {
 
 // readBodySignatures reads the signatures in the body into candidates.
 func (c *check) readBodySignatures() Reason {
-	p := c.v.plan
-	elements := []jsonDocument{nil}
-	if p.each != nil {
-		document, reason := c.in.json()
-		if reason != "" {
-			return reason
-		}
-		if elements, reason = document.elements(p.each); reason != "" {
-			return reason
-		}
-		if len(elements) == 0 || len(elements) > maxElements {
-			return ReasonMalformedBody
-		}
+	elements, reason := c.signedElements()
+	if reason != "" {
+		return reason
 	}
 	for _, element := range elements {
-		text, _, reason := c.in.value(p.signature, element)
+		text, _, reason := c.in.value(c.v.plan.signature, element)
 		if reason == ReasonMalformedField {
 			return ReasonMalformedSignature
 		}
@@ -93,6 +83,24 @@ func (c *check) readBodySignatures() Reason {
 		return reason
 	}
 	return c.startHashing()
+}
+
+// signedElements returns the elements that are signed separately, or one nil element if
+// the scheme has none.
+func (c *check) signedElements() ([]jsonDocument, Reason) {
+	path := c.v.plan.each
+	if path == nil {
+		return []jsonDocument{nil}, ""
+	}
+	document, reason := c.in.json()
+	if reason != "" {
+		return nil, reason
+	}
+	elements, reason := document.elements(path)
+	if reason == "" && (len(elements) == 0 || len(elements) > maxElements) {
+		reason = ReasonMalformedBody
+	}
+	return elements, reason
 }
 
 // checkNoOtherFields refuses a form with fields that are not signed.

@@ -226,8 +226,8 @@ func (s *segment) isAmbiguous(value string) bool {
 	return recurs(s.before, value, false) || recurs(s.after, value, true)
 }
 
-// recurs reports whether a literal before or, with after, after a value occurs a second
-// time: in the value, or overlapping with itself.
+// recurs reports whether a literal that comes before a value, or after it if after is
+// set, occurs a second time: in the value, or overlapping with its first occurrence.
 func recurs(literal, value string, after bool) bool {
 	switch {
 	case literal == "":
@@ -306,7 +306,7 @@ func (in *input) urlPart(part *segment) string {
 	return in.path
 }
 
-// isAmbiguous reports whether the start of the body or, with after, its end could
+// isAmbiguous reports whether the start of the body, or its end if after is set, could
 // belong to what is next to it.
 func (e bodyEdge) isAmbiguous(body []byte, after bool) bool {
 	n := max(min(len(e.delimiter)-1, len(body)), 0)

@@ -43,12 +43,12 @@ func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 	if c.check == nil {
 		return nil, errFinished
 	}
-	held := c.check
+	check := c.check
 	c.check = nil
-	defer held.recycle()
-	m, reason := held.finish(body, size)
+	defer check.recycle()
+	m, reason := check.finish(body, size)
 	if reason != "" {
-		return nil, held.v.refuse(reason)
+		return nil, check.v.refuse(reason)
 	}
 	return m, nil
 }
@@ -147,9 +147,9 @@ func (c *check) startHashing() Reason {
 	return ""
 }
 
-// addURLForms sets the URL's origin of each candidate. It adds a second candidate
-// for the other form where the provider may have signed the URL with or without its
-// port, or a function has two forms.
+// addURLForms sets the URL's origin of each candidate. It adds a second candidate for
+// the other form where a function has two, or where the provider may have signed the URL
+// with or without its port.
 func (c *check) addURLForms() {
 	for i := range c.candidates {
 		c.candidates[i].origin = c.in.origin()

@@ -187,7 +187,7 @@ func (in *input) value(at place, element jsonDocument) (value string, found bool
 
 func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
 	if in.authenticated && element == nil && in.document == nil && in.plan.scheme.JSONField == "" {
-		return in.provenJSON(path)
+		return in.scanJSON(path)
 	}
 	if element == nil {
 		if element, reason = in.json(); reason != "" {
@@ -197,9 +197,9 @@ func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, f
 	return element.text(path)
 }
 
-// provenJSON returns the value at a path in a body whose signature is good. It scans
+// scanJSON returns the value at a path in a body whose signature is good. It scans
 // the body without holding it in memory.
-func (in *input) provenJSON(path jsonPath) (value string, found bool, reason Reason) {
+func (in *input) scanJSON(path jsonPath) (value string, found bool, reason Reason) {
 	var spans [1]jsonSpan
 	err := findJSON(in.body, in.size, []jsonPath{path}, spans[:], true)
 	switch {

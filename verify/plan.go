@@ -346,7 +346,6 @@ func checkOneOf(word string, known []string) error {
 }
 
 // sortedKeys returns the keys of a map except "", which stands for the default.
-
 func sortedKeys[V any](m map[string]V) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(m)), func(s string) bool { return s == "" })
 }

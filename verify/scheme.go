@@ -131,8 +131,8 @@ type Signature struct {
 	Repeated bool `json:"repeated,omitempty"`
 
 	// Each is the JSON path of an array whose elements are signed separately. Name,
-	// and {json.…} in Content, are relative to the element. Every element must
-	// verify.
+	// {json.…} in Content and the timestamp's Name are relative to the element. Every
+	// element must verify.
 	Each string `json:"each,omitempty"`
 
 	// Prefix is what the value must start with, such as "sha256=".

@@ -110,7 +110,7 @@ type segment struct {
 	before, after string
 
 	// besideBody: no literal separates the value from the body. The value must not
-	// contain brackets or quotes, nor begin or end with a space.
+	// contain brackets or quotes, nor begin or end with white space.
 	besideBody bool
 }
 
