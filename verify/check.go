@@ -182,7 +182,7 @@ func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 			text = c.buffer[:0]
 			for j := range segments {
 				var reason Reason
-				if text, reason = c.in.append(text, &segments[j], cand, k.secret); reason != "" {
+				if text, reason = c.in.appendValue(text, &segments[j], cand, k.secret); reason != "" {
 					return reason
 				}
 			}

@@ -105,7 +105,7 @@ func (c *check) readTimestamp(cand *candidate) Reason {
 	case !found || value == "":
 		return ReasonMissingTimestamp
 	}
-	t, ok := p.format.parse(value)
+	t, ok := p.timeFormat.parse(value)
 	if !ok {
 		return ReasonMalformedTimestamp
 	}

@@ -255,9 +255,9 @@ func (in *input) hostname() string {
 	return u.Hostname()
 }
 
-// append appends a segment's value for a candidate, except that of {body}, which
+// appendValue appends a segment's value for a candidate, except that of {body}, which
 // callers stream or copy themselves.
-func (in *input) append(dst []byte, s *segment, cand *candidate, secret []byte) ([]byte, Reason) {
+func (in *input) appendValue(dst []byte, s *segment, cand *candidate, secret []byte) ([]byte, Reason) {
 	switch s.kind {
 	case segLiteral:
 		return append(dst, s.text...), ""
@@ -331,7 +331,7 @@ func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reas
 		if s.kind == segBody {
 			part, reason = in.bytes()
 		} else {
-			part, reason = in.append(buffer[:0], s, cand, secret)
+			part, reason = in.appendValue(buffer[:0], s, cand, secret)
 		}
 		if reason != "" {
 			return reason

@@ -23,8 +23,9 @@ type Message struct {
 	Signed Signed
 	// MAC identifies the message, and ReplayKey is made from it. It is the MAC of
 	// the signed content under the first secret, whichever secret matched, so that
-	// removing one of two signatures does not make it another message. It is nil
-	// where nothing tells one message from another, as with a shared token.
+	// removing one of two signatures does not make it another message. For key pairs
+	// it is a hash of the content. It is nil if nothing tells one message from another,
+	// as with a shared token.
 	MAC []byte
 	// Reply, if it isn't nil, is the response to a handshake, which must not be
 	// passed on as an event. If the provider signs it, it has been verified.

@@ -45,7 +45,7 @@ type plan struct {
 	formContent *template
 	tagContents map[string]*template
 	timestamp   place
-	format      timeFormat
+	timeFormat  timeFormat
 	id          place
 	eventType   place
 	handshake   *handshake
@@ -258,7 +258,7 @@ func (p *plan) compileTimestamp() (err error) {
 	if err := checkOptional(t.Format, sortedKeys(timeFormats)); err != nil {
 		return fmt.Errorf("format: %w", err)
 	}
-	p.format = timeFormats[t.Format]
+	p.timeFormat = timeFormats[t.Format]
 	if max(t.Past, t.Future) > maxTolerance {
 		return fmt.Errorf("a tolerance is over %d days; to accept any age, turn it off", int(maxTolerance/hours(24)))
 	}

@@ -62,8 +62,8 @@ type Scheme struct {
 	// FormContent replaces Content if the body is a URL-encoded form.
 	FormContent string `json:"form_content,omitempty"`
 
-	// Timestamp is where the timestamp is. Content must cover it: an unsigned
-	// timestamp proves nothing, and Validate returns an error for it.
+	// Timestamp is where the timestamp is. Content must cover it, since an unsigned
+	// timestamp proves nothing.
 	Timestamp Timestamp `json:"timestamp,omitzero"`
 
 	// ID is where the delivery id is.

@@ -157,7 +157,7 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	}
 	cand := candidate{content: content, origin: in.origin()}
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
-		cand.timestamp = p.format.format(m.Timestamp)
+		cand.timestamp = p.timeFormat.format(m.Timestamp)
 		cand.items = []pair{{p.timestamp.name, cand.timestamp}}
 	}
 	if err := s.setHeaders(h, in, &cand); err != nil {
@@ -257,7 +257,8 @@ func (s *Signer) macs(in *input, cand *candidate) ([]mac, error) {
 	}
 	macs := make([]mac, len(keys))
 	for i, k := range keys {
-		if err := s.mac(&macs[i], k, in, cand); err != nil {
+		var err error
+		if macs[i], err = s.mac(k, in, cand); err != nil {
 			return nil, err
 		}
 	}
@@ -265,23 +266,23 @@ func (s *Signer) macs(in *input, cand *candidate) ([]mac, error) {
 }
 
 // mac makes one signature.
-func (s *Signer) mac(to *mac, k *key, in *input, cand *candidate) (err error) {
+func (s *Signer) mac(k *key, in *input, cand *candidate) (m mac, err error) {
 	var reason Reason
 	if k.private != nil {
 		var content []byte
 		if content, reason = in.content(cand); reason == "" {
-			to.long, err = k.sign(content)
+			m.long, err = k.sign(content)
 		}
 	} else {
 		state := k.get()
 		defer k.put(state)
 		reason = in.writeContent(state, cand, k.secret)
-		to.size = len(state.Sum(to.sum[:0]))
+		m.size = len(state.Sum(m.sum[:0]))
 	}
 	if reason != "" {
-		return fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
+		return m, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 	}
-	return err
+	return m, err
 }
 
 // setSignature sets the signature's headers. They have one list of all signatures, or
@@ -310,23 +311,20 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 
 // signatureList returns one list of signatures, with the timestamp if it is an item.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
-	p := s.plan
-	form := &p.scheme.Signature
-	dst := []byte(form.Prefix)
+	p, form := s.plan, &s.plan.scheme.Signature
+	var items []string
 	switch p.timestamp.in {
 	case "first":
-		dst = append(append(dst, cand.timestamp...), form.Separator...)
+		items = append(items, cand.timestamp)
 	case "field":
-		dst = append(append(append(append(dst, p.timestamp.name...), p.assign...), cand.timestamp...), form.Separator...)
+		items = append(items, p.timestamp.name+p.assign+cand.timestamp)
 	}
 	for i := range macs {
-		if i > 0 {
-			dst = append(dst, form.Separator...)
-		}
+		item := string(p.encoding.append(nil, macs[i].bytes()))
 		if len(form.Tags) > 0 {
-			dst = append(append(dst, form.Tags[0]...), p.assign...)
+			item = form.Tags[0] + p.assign + item
 		}
-		dst = p.encoding.append(dst, macs[i].bytes())
+		items = append(items, item)
 	}
-	return string(dst)
+	return form.Prefix + strings.Join(items, form.Separator)
 }
