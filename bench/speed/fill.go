@@ -13,17 +13,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// filling is what a store has before a server starts on it.
+// filling describes what a store has before a server starts with it.
 type filling struct {
-	urls      []string // a subscription each, to eventType(i) or the one type
-	types     []string // what the subscription wants, by its number
-	events    int      // each with one delivery, to the subscriptions in turn
-	size      int      // of a payload
-	delivered bool     // the deliveries are settled, and don't wait
-	bytes     int64    // stop earlier, when the file has so many; 0: don't
+	urls      []string // of the subscriptions
+	types     []string // the event type of each subscription
+	events    int      // each has one delivery, to the subscriptions in turn
+	size      int      // of a payload, in bytes
+	delivered bool     // whether the deliveries are delivered or pending
+	bytes     int64    // stop earlier, once the file has this size; 0: don't
 }
 
-// fill makes a store by the store's own means, and returns how many events it
+// fill creates a store through the store package, and returns how many events it
 // has and how large its file is.
 func (f filling) fill(path string) (events int, size int64, err error) {
 	s, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
@@ -36,7 +36,7 @@ func (f filling) fill(path string) (events int, size int64, err error) {
 
 func (f filling) into(s store.Store, path string) (events int, err error) {
 	ctx := context.Background()
-	// An hour ago, so that ids made later are greater.
+	// From an hour ago, so that ids generated later are greater.
 	ids := store.NewIDs(0, 0, func() time.Time { return time.Now().Add(-time.Hour) })
 	var keys []store.ID
 	for i, url := range f.urls {
@@ -78,7 +78,7 @@ func (f filling) into(s store.Store, path string) (events int, err error) {
 	return events, s.Commit(ctx, &store.Batch{Settlements: settlements})
 }
 
-// filled starts a server on a store that is filled before.
+// filled starts a server with a store that was filled before.
 func (b *bench) filled(dir string, f filling, sink string) (*server, error) {
 	if _, _, err := f.fill(storeIn(dir)); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// isolation is what one user of the server costs the others.
+// isolation are scenarios that measure what one user of the server costs the others.
 var isolation = []scenario{
 	{name: "endpoints", alone: badEndpoints},
 	{name: "tenants", alone: greedyTenant},
@@ -24,31 +24,31 @@ var isolation = []scenario{
 	{name: "uploads", alone: slowUploads},
 }
 
-// slice is how long one way of things is measured before the other ways have
-// their turn, so that what disturbs the machine disturbs all of them.
+// slice is how long one variant is measured before the next has its turn. It is
+// short, so that other load on the machine affects all of them.
 const slice = 500 * time.Millisecond
 
-// inTurns measures several ways of the same thing in turns, each for a span
-// altogether, and returns the latencies of each.
-func inTurns(ways int, span time.Duration, measure func(way int) ([]int64, error)) ([][]int64, error) {
-	took := make([][]int64, ways)
+// inTurns measures variants of the same thing in turns, each for a span in all, and
+// returns the latencies of each.
+func inTurns(variants int, span time.Duration, measure func(variant int) ([]int64, error)) ([][]int64, error) {
+	took := make([][]int64, variants)
 	for turn := range max(int(span/slice), 1) {
-		for i := range ways {
-			way := (turn + i) % ways
-			some, err := measure(way)
+		for i := range variants {
+			variant := (turn + i) % variants
+			latencies, err := measure(variant)
 			if err != nil {
 				return nil, err
 			}
-			took[way] = append(took[way], some...)
+			took[variant] = append(took[variant], latencies...)
 		}
 	}
 	return took, nil
 }
 
-// badEndpoints has two servers with a thousand endpoints each, and publishes
-// 900 events a second to 995 good ones and 100 to the other five, which are
-// good for the one server, and for the other dead, slow, endless, late and
-// broken. It compares how long the 995 waited.
+// badEndpoints compares two servers with a thousand endpoints each. It publishes 900
+// events a second to 995 good ones, and 100 to the other five. With one server these
+// are good too; with the other they are dead, slow, endless, late and broken. What
+// is compared is the latency of the 995.
 func badEndpoints(b *bench, each rounds) error {
 	r, err := receive()
 	if err != nil {
@@ -78,8 +78,8 @@ func badEndpoints(b *bench, each rounds) error {
 	good := stream{rate: 900, event: func(i int) (string, string) { return fmt.Sprintf("good.e%d", i%goodEndpoints), "" }, count: true}
 	rest := stream{rate: 100, event: func(i int) (string, string) { return fmt.Sprintf("rest.e%d", i%len(bad)), "" }}
 	return each(func() (figures, error) {
-		took, err := inTurns(2, b.span, func(way int) ([]int64, error) {
-			return servers[way].received(r, slice, good, rest)
+		took, err := inTurns(2, b.span, func(variant int) ([]int64, error) {
+			return servers[variant].received(r, slice, good, rest)
 		})
 		if err != nil {
 			return nil, servers[1].explain(err)
@@ -95,7 +95,7 @@ func badEndpoints(b *bench, each rounds) error {
 
 const goodEndpoints = 995
 
-// thousand is a server with so many good endpoints, and the rest.
+// thousand starts a server with goodEndpoints good endpoints, and the rest.
 func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
 	dir, err := b.folder()
 	if err != nil {
@@ -111,10 +111,10 @@ func (b *bench) thousand(r *receiver, rest []string) (*server, error) {
 	return b.filled(dir, f, r.endpoint(0, ""))
 }
 
-// greedyTenant has eleven tenants that publish 20 events a second each; in turn
-// one of them publishes a hundred times as many, and as many as are accepted, to
-// a server without and to one with a limit of twice the share. It compares how
-// long the others waited.
+// greedyTenant has eleven tenants that publish 20 events a second each. In turns, one
+// of them publishes a hundred times as many, or as fast as events are accepted, to a
+// server without a rate limit and to one with a limit of twice the share. What is
+// compared is the latency of the other ten.
 func greedyTenant(b *bench, each rounds) error {
 	const tenants, share = 10, 20
 	r, err := receive()
@@ -137,20 +137,20 @@ func greedyTenant(b *bench, each rounds) error {
 	modest := stream{rate: tenants * share, count: true, event: func(i int) (string, string) {
 		return "load.test", fmt.Sprintf("t%d", i%tenants)
 	}}
-	ways := []struct {
-		to   *server
-		rate float64
+	variants := []struct {
+		server *server
+		rate   float64
 	}{{servers[0], share}, {servers[0], 100 * share}, {servers[0], 0}, {servers[1], share}, {servers[1], 100 * share}}
 	return each(func() (figures, error) {
-		took, err := inTurns(len(ways), b.span, func(way int) ([]int64, error) {
-			w := ways[way]
-			some, err := w.to.received(r, slice, modest, stream{rate: w.rate, over: true, event: func(int) (string, string) {
+		took, err := inTurns(len(variants), b.span, func(i int) ([]int64, error) {
+			v := variants[i]
+			latencies, err := v.server.received(r, slice, modest, stream{rate: v.rate, over: true, event: func(int) (string, string) {
 				return "load.test", fmt.Sprintf("t%d", tenants)
 			}})
-			if err = errors.Join(err, w.to.idle()); err != nil {
-				err = w.to.explain(err)
+			if err = errors.Join(err, v.server.idle()); err != nil {
+				err = v.server.explain(err)
 			}
-			return some, err
+			return latencies, err
 		})
 		if err != nil {
 			return nil, err
@@ -165,7 +165,7 @@ func greedyTenant(b *bench, each rounds) error {
 	})
 }
 
-// idle returns when nothing waits to be delivered.
+// idle waits until no delivery is pending.
 func (s *server) idle() error {
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var status struct {
@@ -178,11 +178,12 @@ func (s *server) idle() error {
 			return nil
 		}
 	}
-	return errors.New("deliveries wait for more than 30 s")
+	return errors.New("deliveries are still pending after 30 s")
 }
 
-// flood publishes events of 64 KiB over 1,500 connections, more than the disk
-// takes, and looks how soon what can't be stored is refused, and at what memory.
+// flood publishes events of 64 KiB over 1,500 connections, more than can be written
+// to the disk. It measures how soon requests are refused, and how much memory that
+// takes.
 func flood(b *bench, each rounds) error {
 	const connections, size = 1500, 64 << 10
 	return each(func() (figures, error) {
@@ -211,7 +212,7 @@ func (s *server) flood(span time.Duration, connections int, body []byte) (figure
 		all.Go(func() {
 			for time.Since(begin) < span {
 				start := time.Now()
-				status, err := s.answer(body)
+				status, err := s.tryPublish(body)
 				took := int64(time.Since(start))
 				mu.Lock()
 				switch {
@@ -246,25 +247,21 @@ func (s *server) flood(span time.Duration, connections int, body []byte) (figure
 	}, bad
 }
 
-// answer publishes, and takes a 503 with Retry-After for an answer too.
-func (s *server) answer(body []byte) (status int, err error) {
-	resp, err := s.post(body)
+// tryPublish publishes an event, which the server may refuse with 503 and
+// Retry-After. It returns the status.
+func (s *server) tryPublish(body []byte) (status int, err error) {
+	resp, text, err := s.post(body)
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	switch {
-	case err != nil:
-	case resp.StatusCode == http.StatusAccepted:
-	case resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "":
-		err = fmt.Errorf("publishing: %s: %s", resp.Status, text)
+	if resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "" {
+		return resp.StatusCode, nil
 	}
-	return resp.StatusCode, err
+	return 0, fmt.Errorf("publishing: %s: %s", resp.Status, text)
 }
 
-// idleConnections keeps 10,000 connections to the API that have asked once and
-// ask nothing more.
+// idleConnections opens 10,000 connections to the API that send one request each, and
+// then stay idle.
 func idleConnections(b *bench, each rounds) error {
 	const connections = 10_000
 	return each(func() (figures, error) {
@@ -284,7 +281,7 @@ func idleConnections(b *bench, each rounds) error {
 func (s *server) connections(n int) (figures, error) {
 	host, path, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
 	request := fmt.Sprintf("GET /%s/event-types HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, host, token)
-	publishing := func() (float64, error) {
+	publishLatency := func() (float64, error) {
 		var took []int64
 		for i := range 300 {
 			start := time.Now()
@@ -295,7 +292,7 @@ func (s *server) connections(n int) (figures, error) {
 		}
 		return quantile(took, .5), nil
 	}
-	alone, err := publishing()
+	alone, err := publishLatency()
 	if err != nil {
 		return nil, err
 	}
@@ -322,7 +319,7 @@ func (s *server) connections(n int) (figures, error) {
 		}
 	}
 	after := s.rss()
-	beside, err := publishing()
+	beside, err := publishLatency()
 	return figures{
 		{"KiB a connection", (after - before) * 1024 / float64(n)},
 		{"RSS before, MiB", before}, {"RSS with them, MiB", after},
@@ -330,9 +327,8 @@ func (s *server) connections(n int) (figures, error) {
 	}, err
 }
 
-// slowUploads sends a thousand signed bodies of 1 MiB at once, slowly, to a
-// route that verifies them before it proxies them, and then to one that only
-// proxies.
+// slowUploads sends a thousand signed bodies of 1 MiB at the same time, slowly: to a
+// route that only proxies, and to one that verifies them before that.
 func slowUploads(b *bench, each rounds) error {
 	r, err := receive()
 	if err != nil {
@@ -363,7 +359,7 @@ func slowUploads(b *bench, each rounds) error {
 	})
 }
 
-// uploads posts bodies in 16 pieces, half a second apart.
+// uploads posts n bodies at the same time, each in 16 pieces half a second apart.
 func (s *server) uploads(path string, n, size int) error {
 	host, _, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), "/")
 	body := payload(0, size)

@@ -25,8 +25,8 @@ func main() {
 	source := flag.String("loadgen", "../shared/loadgen", "folder of the load generator's source")
 	only := flag.String("only", "", "scenarios to run, separated by commas (default: those of the hot path)")
 	rounds := flag.Int("rounds", 3, "how often each scenario is measured")
-	flag.StringVar(&b.caddy, "caddy", "", "binary to measure (default: the one of ./cmd/caddy, which is built)")
-	flag.StringVar(&b.postgres, "postgres", "", "URL of a Postgres server for the hot path's stores, in place of files: databases are made and dropped there")
+	flag.StringVar(&b.caddy, "caddy", "", "binary to measure (default: ./cmd/caddy is built)")
+	flag.StringVar(&b.postgres, "postgres", "", "URL of a Postgres server for the stores of the hot path, instead of files: databases are created and dropped there")
 	flag.DurationVar(&b.span, "for", 5*time.Second, "how long each measurement takes")
 	flag.BoolVar(&b.profile, "profile", false, "write a CPU profile of each scenario to the current folder")
 	flag.Parse()
@@ -54,7 +54,10 @@ func run(b *bench, source, only string, rounds int) error {
 	}
 	var rows []row
 	for _, s := range slices.Concat(scenarios, byName) {
-		if (only == "" || b.postgres != "") && s.alone != nil || only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+		if s.alone != nil && (only == "" || b.postgres != "") { // these need files
+			continue
+		}
+		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
 		r := row{name: s.name}
@@ -95,13 +98,13 @@ func build(pkg, to string) (string, error) {
 	return to, cmd.Run()
 }
 
-// row is a scenario with what each round gave.
+// row is a scenario with the figures of each round.
 type row struct {
 	name   string
 	rounds []figures
 }
 
-// figures are one round's, by name; the first is the one that counts.
+// figures are the figures of one round; the first one matters most.
 type figures []figure
 
 type figure struct {
@@ -120,7 +123,7 @@ func (fs figures) String() string {
 	return b.String()
 }
 
-// table shows the median of each figure, with the least and the greatest.
+// table returns the median, minimum and maximum of each figure in Markdown.
 func table(rows []row) string {
 	var b strings.Builder
 	b.WriteString("| scenario | figure | median | min | max |\n| --- | --- | --- | --- | --- |\n")

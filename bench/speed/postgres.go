@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// store is what a Caddy with that folder says of its store: a file there, or an
-// empty database.
+// store returns the arguments of the store option for a Caddy with that folder: a
+// file in it, or a new database.
 func (b *bench) store(dir string) (string, error) {
 	if b.postgres == "" {
 		return "sqlite " + storeIn(dir), nil
@@ -35,6 +35,7 @@ func (b *bench) dropDatabases() {
 	}
 }
 
+// administer runs a statement on the Postgres server.
 func (b *bench) administer(statement string) error {
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, b.postgres)

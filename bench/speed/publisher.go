@@ -13,32 +13,32 @@ import (
 	"time"
 )
 
-// client publishes over connections that are kept.
+// client publishes over connections that are kept open.
 var client = &http.Client{
 	Timeout:   time.Minute,
 	Transport: &http.Transport{MaxIdleConns: 20_000, MaxIdleConnsPerHost: 20_000},
 }
 
-// stream is events of one kind, published evenly.
+// stream is a sequence of events of one kind, published at a steady rate.
 type stream struct {
 	rate  float64 // events a second; 0: as fast as they are answered
 	event func(i int) (eventType, tenant string)
 	count bool // whether its latency is measured
-	over  bool // whether its tenant may be refused for publishing too fast
+	over  bool // whether the server may refuse it for publishing too fast
 }
 
-// streamWorkers is how many requests of a stream may be under way.
+// streamWorkers limits the requests in flight of a stream.
 const streamWorkers = 64
 
 // received publishes streams for a span, and returns how long each counted
 // event took from its POST to its receiver, in nanoseconds.
 func (s *server) received(r *receiver, span time.Duration, streams ...stream) ([]int64, error) {
-	const most = 1 << 17
-	l := newLedger(most)
+	const maxEvents = 1 << 17
+	l := newLedger(maxEvents)
 	r.ledger.Store(l)
-	var next atomic.Int64 // numbers over all streams
+	var next atomic.Int64 // numbers the events of all streams
 	var failed atomic.Pointer[error]
-	counted := make([]atomic.Bool, most)
+	counted := make([]atomic.Bool, maxEvents)
 	begin := time.Now()
 	var all sync.WaitGroup
 	for _, st := range streams {
@@ -56,7 +56,7 @@ func (s *server) received(r *receiver, span time.Duration, streams ...stream) ([
 						return
 					}
 					n := int(next.Add(1)) - 1
-					if n >= most {
+					if n >= maxEvents {
 						return
 					}
 					counted[n].Store(st.count)
@@ -75,10 +75,10 @@ func (s *server) received(r *receiver, span time.Duration, streams ...stream) ([
 	if err := failed.Load(); err != nil {
 		return nil, *err
 	}
-	return l.wait(counted[:min(next.Load(), most)])
+	return l.wait(counted[:min(next.Load(), maxEvents)])
 }
 
-// wait returns the latencies of the counted events once all have come.
+// wait returns the latencies of the counted events once all have been received.
 func (l *ledger) wait(counted []atomic.Bool) ([]int64, error) {
 	var took []int64
 	end := time.Now().Add(20 * time.Second)
@@ -97,7 +97,7 @@ func (l *ledger) wait(counted []atomic.Bool) ([]int64, error) {
 	return took, nil
 }
 
-// event is the body that publishes one.
+// event returns the body that publishes an event.
 func event(eventType, tenant string, payload []byte) []byte {
 	head := fmt.Sprintf(`{"event_type":%q,`, eventType)
 	if tenant != "" {
@@ -108,30 +108,34 @@ func event(eventType, tenant string, payload []byte) []byte {
 
 var errLimited = errors.New("the tenant publishes too fast")
 
-// publish has an event accepted.
+// publish publishes an event, and returns an error if it isn't accepted.
 func (s *server) publish(body []byte) error {
-	resp, err := s.post(body)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	resp, text, err := s.post(body)
 	switch {
 	case err != nil:
+		return err
 	case resp.StatusCode == http.StatusTooManyRequests:
-		err = errLimited
+		return errLimited
 	case resp.StatusCode != http.StatusAccepted:
-		err = fmt.Errorf("publishing: %s: %s", resp.Status, text)
+		return fmt.Errorf("publishing: %s: %s", resp.Status, text)
 	}
-	return err
+	return nil
 }
 
-func (s *server) post(body []byte) (*http.Response, error) {
+// post publishes an event, and returns the response with the start of its body,
+// which is closed.
+func (s *server) post(body []byte) (*http.Response, []byte, error) {
 	req, err := http.NewRequest(http.MethodPost, s.url+"/events", bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
-	return client.Do(req)
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	return resp, text, err
 }

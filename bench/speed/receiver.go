@@ -16,17 +16,17 @@ import (
 	"time"
 )
 
-// receiver takes deliveries in this process, at as many loopback addresses as
-// there are endpoints: to the sender each is a host of its own.
+// receiver receives deliveries in this process, at a loopback address for each
+// endpoint: to the sender, each is a host of its own.
 type receiver struct {
 	listener net.Listener
 	port     string
 	ledger   atomic.Pointer[ledger]
-	first    atomic.Int64 // when the first delivery came, in Unix nanoseconds
+	first    atomic.Int64 // when the first delivery arrived, in Unix nanoseconds
 }
 
-// ledger knows when each event was sent and when it came, in Unix nanoseconds;
-// 0: not yet.
+// ledger records when each event was sent and received, in Unix nanoseconds; 0: not
+// yet.
 type ledger struct{ sent, received []atomic.Int64 }
 
 func newLedger(events int) *ledger {
@@ -49,12 +49,12 @@ func receive() (*receiver, error) {
 
 func (r *receiver) close() { r.listener.Close() }
 
-// endpoint is the URL of the one with that number, up to 65,000 of them.
+// endpoint returns the URL of endpoint n, of which there can be 65,000.
 func (r *receiver) endpoint(n int, path string) string {
 	return fmt.Sprintf("http://127.1.%d.%d:%s/%s", n/250, n%250+1, r.port, path)
 }
 
-// ServeHTTP behaves as the path says, well by default.
+// ServeHTTP behaves as the path says; by default it accepts the delivery.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -73,7 +73,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// payload is an event's, of the given size, and number finds it again.
+// payload returns the payload of event i, of the given size. number returns i.
 func payload(i, size int) []byte {
 	b := strconv.AppendInt([]byte(`{"n":`), int64(i), 10)
 	b = append(b, `,"pad":"`...)
@@ -86,7 +86,7 @@ func number(body []byte) (int, bool) {
 	return n, err == nil
 }
 
-// behaviours are the bad ones, by the path that asks for them.
+// behaviours are the ways to misbehave, by path.
 var behaviours = map[string]http.HandlerFunc{
 	"loris":   loris,
 	"endless": endless,
@@ -94,7 +94,7 @@ var behaviours = map[string]http.HandlerFunc{
 	"reset":   reset,
 }
 
-// loris sends a byte of its header now and then.
+// loris sends its header slowly, a byte every half second.
 func loris(w http.ResponseWriter, _ *http.Request) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -109,8 +109,8 @@ func loris(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// endless has an answer without an end. It comes at a pace, since sending more
-// than is read would cost the receiver's side alone.
+// endless sends a body without end. It does so slowly, since to send more than is
+// read would only cost the receiver.
 func endless(w http.ResponseWriter, _ *http.Request) {
 	for piece := make([]byte, 4096); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := w.Write(piece); err != nil {
@@ -127,7 +127,7 @@ func late(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// reset breaks the connection off.
+// reset resets the connection.
 func reset(w http.ResponseWriter, _ *http.Request) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -139,8 +139,8 @@ func reset(w http.ResponseWriter, _ *http.Request) {
 	c.Close()
 }
 
-// blackhole is an address that answers no SYN: a listener that nobody accepts
-// from, with its queue full, until it is released.
+// blackhole returns an address that answers no SYN until it is released: that of a
+// listener with a full queue from which nothing is accepted.
 func blackhole() (addr string, release func(), err error) {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -174,15 +174,16 @@ func blackhole() (addr string, release func(), err error) {
 	}, nil
 }
 
-// quantileOf is the quantile of each of several.
-func quantileOf(took [][]int64, q float64) (of []float64) {
+// quantileOf returns the quantile of each list of durations.
+func quantileOf(took [][]int64, q float64) (all []float64) {
 	for _, ns := range took {
-		of = append(of, quantile(ns, q))
+		all = append(all, quantile(ns, q))
 	}
-	return of
+	return all
 }
 
-// quantile of durations in milliseconds, by nearest rank. It sorts them.
+// quantile returns a quantile of durations, which are in nanoseconds, by nearest
+// rank and in milliseconds. It sorts them.
 func quantile(ns []int64, q float64) float64 {
 	if len(ns) == 0 {
 		return 0

@@ -10,19 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scale is what much of something costs.
+// scale are scenarios that measure what a large number of something costs.
 var scale = []scenario{
 	{name: "start", alone: startWithBacklog},
 	{name: "fan-out-10000", alone: largeFanOut},
 	{name: "store-10gb", alone: largeStore(10 << 30)},
 	{name: "store-2gb", alone: largeStore(2 << 30)},
-	{name: "subscriptions", alone: many},
+	{name: "subscriptions", alone: manySubscriptions},
 }
 
-// startWithBacklog starts a server on a store with a million deliveries that
-// wait for 100 endpoints, none of whose pages is in memory, and takes the time
-// from exec to the first one's arrival. Its memory is compared with that of a
-// server that delivers as much without a backlog.
+// startWithBacklog starts a server on a store with a million pending deliveries to
+// 100 endpoints, with nothing of its file in memory, and measures the time from exec
+// to the arrival of the first delivery. Its memory is compared with that of a server
+// that delivers events without a backlog.
 func startWithBacklog(b *bench, each rounds) error {
 	const backlog, endpoints = 1_000_000, 100
 	r, err := receive()
@@ -78,7 +78,8 @@ func startWithBacklog(b *bench, each rounds) error {
 	})
 }
 
-// withoutBacklog is the most memory of a server that delivers for a span.
+// withoutBacklog returns the peak memory of a server that delivers events for a span
+// without a backlog.
 func (b *bench) withoutBacklog(r *receiver) (float64, error) {
 	s, err := b.serve("", r.endpoint(0, ""))
 	if err != nil {
@@ -94,7 +95,7 @@ func (b *bench) withoutBacklog(r *receiver) (float64, error) {
 	return s.peak(), err
 }
 
-// forget drops the pages of a file from the system's cache.
+// forget drops a file from the page cache.
 func forget(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -107,8 +108,8 @@ func forget(path string) error {
 	return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
 }
 
-// largeFanOut compares one event to 10,000 subscribers with as many POSTs of
-// the load generator to the same receiver.
+// largeFanOut compares one event with 10,000 subscribers to as many POSTs by the load
+// generator to the same receiver.
 func largeFanOut(b *bench, each rounds) error {
 	const subscribers = 10_000
 	sinkProcess, sink, err := b.sink()
@@ -156,14 +157,14 @@ func largeFanOut(b *bench, each rounds) error {
 	})
 }
 
-// pair publishes to two servers in turns, fan-out 1 in a closed loop, and
-// returns what each accepted and delivered a second, and the CPU time of an
-// event.
+// pair publishes to two servers in turns, with fan-out 1 in a closed loop. It returns
+// for each how many events a second it accepted and delivered, and the CPU time in
+// seconds of an event.
 func (b *bench) pair(sink string, servers [2]*server) (rate, cpu [2]float64, err error) {
 	const turns = 4
 	var seconds, used, events [2]float64
 	for turn := range turns * 2 {
-		i := (turn + turn/2) % 2 // each first as often as the other
+		i := (turn + turn/2) % 2 // each is the first as often as the other
 		before := servers[i].cpu()
 		r, err := b.load("post", servers[i].events("-d="+(b.span/turns).String(), "-sink="+sink)...)
 		if err == nil && !r.E2E.Complete {
@@ -183,8 +184,8 @@ func (b *bench) pair(sink string, servers [2]*server) (rate, cpu [2]float64, err
 	return rate, cpu, nil
 }
 
-// largeStore compares events with a store of that size, all of it delivered
-// before, with those with an empty one.
+// largeStore compares a store of that size, in which everything is delivered, with an
+// empty one.
 func largeStore(size int64) func(*bench, rounds) error {
 	return func(b *bench, each rounds) error {
 		sinkProcess, sink, err := b.sink()
@@ -235,8 +236,9 @@ func largeStore(size int64) func(*bench, rounds) error {
 	}
 }
 
-// many compares 10,000 subscriptions, one of which an event matches, with ten.
-func many(b *bench, each rounds) error {
+// manySubscriptions compares 10,000 subscriptions, one of which matches the events,
+// with ten.
+func manySubscriptions(b *bench, each rounds) error {
 	sinkProcess, sink, err := b.sink()
 	if err != nil {
 		return err

@@ -18,15 +18,15 @@ type scenario struct {
 	run     func(b *bench, s *server, sink string) (figures, error)
 	raw     string // the figure to divide by the raw loop; "" for none
 
-	// alone is in place of run where what is compared is another thing than the
-	// raw loop. Such scenarios run only when they are named.
+	// alone is set instead of run if the baseline isn't the raw loop. Such scenarios
+	// run only when they are named.
 	alone func(b *bench, each rounds) error
 }
 
-// rounds measures a round as often as is wanted.
+// rounds calls round once for each round.
 type rounds func(round func() (figures, error)) error
 
-// scenarios are all there are.
+// scenarios are the scenarios of the hot path.
 var scenarios = []scenario{
 	{name: "accept", run: accept, raw: "accepted/s"},
 	{name: "fan-out-1", run: fanOut(1), raw: "deliveries/s"},
@@ -38,7 +38,7 @@ var scenarios = []scenario{
 	{name: "verify-1m", run: verify(1 << 20)},
 }
 
-// byName are those that run only when they are named.
+// byName are the scenarios that run only when they are named.
 var byName = slices.Concat(isolation, scale)
 
 // measure runs a scenario between two raw loops.
@@ -80,8 +80,8 @@ func (b *bench) measure(sc scenario) (figures, error) {
 	return append(f, figure{"raw loop/s", loop}, figure{"raw loop's p99 ÷ p50", (before.Latency.tail() + after.Latency.tail()) / 2}), nil
 }
 
-// publishFor runs the load generator against the API, and tells what an event
-// cost the server.
+// publishFor runs the load generator against the API. It also returns the server's
+// CPU time per event.
 func (s *server) publishFor(b *bench, args ...string) (result, figure, error) {
 	before := s.cpu()
 	r, err := b.load("post", s.events(args...)...)
@@ -89,7 +89,7 @@ func (s *server) publishFor(b *bench, args ...string) (result, figure, error) {
 	return r, figure{"server's CPU µs/event", float64(spent.Microseconds()) / (r.AcceptedPS * r.Seconds)}, err
 }
 
-// accept is publishing with nobody subscribed.
+// accept publishes without subscriptions.
 func accept(b *bench, s *server, _ string) (figures, error) {
 	r, cost, err := s.publishFor(b, "-d="+b.span.String())
 	return figures{
@@ -98,7 +98,8 @@ func accept(b *bench, s *server, _ string) (figures, error) {
 	}, err
 }
 
-// fanOut publishes as fast as it is answered, and waits for every delivery.
+// fanOut publishes to n subscriptions as fast as events are accepted, and waits for
+// every delivery.
 func fanOut(n int) func(*bench, *server, string) (figures, error) {
 	return func(b *bench, s *server, sink string) (figures, error) {
 		for i := range n {
@@ -117,8 +118,8 @@ func fanOut(n int) func(*bench, *server, string) (figures, error) {
 	}
 }
 
-// paced publishes 4,000 events a second, whatever is answered when. An event is
-// two exchanges and a part of a commit: so its baselines are the raw loop at
+// paced publishes 4,000 events a second, however fast they are accepted. An event is
+// two HTTP exchanges and a part of a commit, so its baselines are the raw loop at
 // twice that rate, and the disk, alone and while the cores are busy.
 func paced(b *bench, s *server, sink string) (figures, error) {
 	raw, err := b.rawLoop(sink, "-rate=8000")
@@ -154,9 +155,9 @@ func paced(b *bench, s *server, sink string) (figures, error) {
 	}, err
 }
 
-// idle publishes one event at a time. It goes two ways and is synced between
-// them: so its baselines are one way of the raw loop, and the disk alone, as
-// often.
+// idle publishes one event at a time. An event makes two trips and is synced between
+// them, so its baselines are one trip in the raw loop, and the disk alone, at the
+// same rate.
 func idle(b *bench, s *server, sink string) (figures, error) {
 	const gap = 20 * time.Millisecond
 	raw, err := b.rawLoop(sink, fmt.Sprintf("-rate=%d", time.Second/gap))
@@ -180,10 +181,10 @@ func idle(b *bench, s *server, sink string) (figures, error) {
 	}, err
 }
 
-// verify compares verifying and proxying with proxying the same requests, as
-// they come and when Caddy has read them whole, in turns; and refusing those that
-// have no signature with proxying them, and with Caddy's own directives that
-// answer alike.
+// verify compares, in turns, verifying and proxying with only proxying the same
+// requests, with and without request_buffers; and refusing requests without a
+// signature with proxying them, and with Caddy's own directives that give the same
+// answer.
 func verify(size int) func(*bench, *server, string) (figures, error) {
 	return func(b *bench, s *server, _ string) (figures, error) {
 		const turns = 3
@@ -212,7 +213,7 @@ func verify(size int) func(*bench, *server, string) (figures, error) {
 				*turn.sum += n / turns
 			}
 		}
-		// What HMAC alone leaves: two cores do the one and the other.
+		// What HMAC alone allows, with two cores for proxying and HMAC.
 		bound := 1 / (1 + proxied/2*macTime(size).Seconds())
 		return figures{
 			{"verified ÷ plain", verified / proxied}, {"bound by HMAC alone", bound}, {"of the bound", verified / proxied / bound},
@@ -222,7 +223,7 @@ func verify(size int) func(*bench, *server, string) (figures, error) {
 	}
 }
 
-// macTime is what one HMAC-SHA256 takes.
+// macTime returns how long one HMAC-SHA256 of size bytes takes.
 func macTime(size int) time.Duration {
 	body := make([]byte, size)
 	n, began := 0, time.Now()
@@ -235,7 +236,7 @@ func macTime(size int) time.Duration {
 	return time.Since(began) / time.Duration(n)
 }
 
-// sign is the MAC of a body with the secret of /verified.
+// sign returns the MAC of a body with the secret of /verified.
 func sign(body []byte) []byte {
 	m := hmac.New(sha256.New, []byte(secret))
 	m.Write(body)

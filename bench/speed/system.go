@@ -23,16 +23,16 @@ import (
 // bench has what all scenarios use.
 type bench struct {
 	dir, loadgen, caddy string
-	postgres            string   // the server; empty for stores that are files
-	databases           []string // made there
-	span                time.Duration
+	postgres            string        // URL of the server; "" for stores that are files
+	databases           []string      // created there
+	span                time.Duration // of each measurement
 	profile             bool
 	runs                int
 }
 
 const token = "bench-token"
 
-// process is a child that is killed at the end.
+// process is a child process.
 type process struct {
 	cmd   *exec.Cmd
 	log   bytes.Buffer
@@ -52,7 +52,7 @@ func (p *process) stop() {
 	_ = p.cmd.Wait()
 }
 
-// rss is the resident memory in MiB, and peak the most that it has been.
+// rss returns the resident memory in MiB, and peak its maximum so far.
 func (p *process) rss() float64  { return p.memory("VmRSS:") }
 func (p *process) peak() float64 { return p.memory("VmHWM:") }
 
@@ -67,14 +67,14 @@ func (p *process) memory(field string) float64 {
 	return 0
 }
 
-// explain adds the end of the child's log.
+// explain adds the end of the process's log to an error.
 func (p *process) explain(err error) error {
 	log := p.log.String()
 	return fmt.Errorf("%w\n…%s", err, log[max(0, len(log)-2000):])
 }
 
-// cpu is the time that it has had on the processors. Unlike what it gets done in
-// a second, that hardly depends on what else the machine does.
+// cpu returns the CPU time that the process has used. Unlike its throughput, that
+// hardly depends on other load on the machine.
 func (p *process) cpu() time.Duration {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	_, rest, _ := strings.Cut(string(stat), ") ")
@@ -84,7 +84,7 @@ func (p *process) cpu() time.Duration {
 	}
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * (time.Second / 100) // of USER_HZ, which is 100 everywhere
+	return time.Duration(user+system) * (time.Second / 100) // USER_HZ is 100 on all platforms
 }
 
 func freePort() string {
@@ -96,7 +96,7 @@ func freePort() string {
 	return l.Addr().String()
 }
 
-// server is a Caddy with a store, which is empty where none was made before.
+// server is a Caddy with a store.
 type server struct {
 	*process
 	url, admin string
@@ -139,7 +139,7 @@ http://%[4]s {
 }
 `
 
-// secret signs what goes through /verified.
+// secret is the secret of /verified.
 const secret = "bench-secret"
 
 // serve starts a Caddy with an empty store, and returns when it answers.
@@ -155,17 +155,18 @@ func (b *bench) serve(options, sink string) (*server, error) {
 	return s, s.ready()
 }
 
-// folder makes one for the files of a Caddy.
+// folder creates a folder for the files of a Caddy.
 func (b *bench) folder() (string, error) {
 	b.runs++
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
 	return dir, os.Mkdir(dir, 0o700)
 }
 
-// storeIn is the store of a Caddy with that folder.
+// storeIn returns the path of the store in a Caddy's folder.
 func storeIn(dir string) string { return filepath.Join(dir, "webhooks.db") }
 
-// launch starts a Caddy and doesn't wait for it.
+// launch starts a Caddy with the store in dir, if there is one, and doesn't wait for
+// it.
 func (b *bench) launch(dir, options, sink string) (*server, error) {
 	store, err := b.store(dir)
 	if err != nil {
@@ -184,7 +185,7 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 	return &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}, nil
 }
 
-// ready returns when the server answers. One that doesn't is stopped.
+// ready waits until the server answers. If it doesn't, ready stops it.
 func (s *server) ready() error {
 	if err := answers(s.admin + "/webhooks/status"); err != nil {
 		s.stop()
@@ -193,7 +194,7 @@ func (s *server) ready() error {
 	return nil
 }
 
-// sink starts a receiver.
+// sink starts the load generator's receiver, and returns its URL.
 func (b *bench) sink() (*process, string, error) {
 	addr := freePort()
 	p, err := start(nil, b.loadgen, "sink", "-listen", addr)
@@ -203,6 +204,7 @@ func (b *bench) sink() (*process, string, error) {
 	return p, "http://" + addr, answers("http://" + addr + "/stats?light=1")
 }
 
+// answers waits until there is an answer from the URL.
 func answers(url string) error {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if resp, err := http.Get(url); err == nil {
@@ -215,12 +217,7 @@ func answers(url string) error {
 	return errors.New("no answer from " + url)
 }
 
-// call makes one request to the API.
-func (s *server) call(method, path string, body any) error {
-	return s.ask(method, path, body, nil)
-}
-
-// ask makes one request to the API, and decodes what is answered.
+// ask makes a request to the API, and decodes its answer unless answer is nil.
 func (s *server) ask(method, path string, body, answer any) error {
 	data, err := json.Marshal(body)
 	if err != nil {
@@ -249,21 +246,21 @@ func (s *server) ask(method, path string, body, answer any) error {
 }
 
 func (s *server) subscribe(url string, types ...string) error {
-	return s.call(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types})
+	return s.ask(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types}, nil)
 }
 
 // subscribeAs subscribes for a tenant.
 func (s *server) subscribeAs(tenant, url string, types ...string) error {
-	return s.call(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types, "tenant": tenant})
+	return s.ask(http.MethodPost, "/subscriptions", map[string]any{"url": url, "event_types": types, "tenant": tenant}, nil)
 }
 
-// quantiles are those of the load generator.
+// quantiles are latencies as the load generator reports them.
 type quantiles struct {
 	P50 float64 `json:"p50_ms"`
 	P99 float64 `json:"p99_ms"`
 }
 
-// tail is how much longer the slowest take than most.
+// tail returns p99 ÷ p50.
 func (q quantiles) tail() float64 { return q.P99 / q.P50 }
 
 // result is what the load generator prints.
@@ -284,10 +281,10 @@ type result struct {
 	Lost      int       `json:"not_delivered_in_time"`
 }
 
-// PerSecond counts every answer, whatever its status.
+// PerSecond returns how many requests a second were answered, with any status.
 func (r result) PerSecond() float64 { return float64(r.Requests) / r.Seconds }
 
-// load runs the load generator; each args is one flag.
+// load runs the load generator in a mode, with flags.
 func (b *bench) load(mode string, args ...string) (r result, err error) {
 	cmd := exec.CommandContext(context.Background(), b.loadgen, append([]string{mode}, args...)...)
 	cmd.Stderr = os.Stderr
@@ -304,17 +301,17 @@ func (b *bench) load(mode string, args ...string) (r result, err error) {
 	return r, nil
 }
 
-// rawLoop is the baseline: signed POSTs to the sink, and nothing between.
+// rawLoop measures the baseline: signed POSTs straight to the sink.
 func (b *bench) rawLoop(sink string, args ...string) (result, error) {
 	return b.load("post", append([]string{
 		"-url=" + sink + "/raw", "-d=" + b.span.String(), "-sign-secret=secret", "-sign-scheme=standard", "-sink=" + sink,
 	}, args...)...)
 }
 
-// syncTimes writes what a commit of a few events does, and syncs it, once in so
-// long, and returns how long each took. One that is due while an
-// earlier one is under way waits for it, as events do.
-func (b *bench) syncTimes(every time.Duration) (took []int64, err error) {
+// syncTimes writes and syncs as much as a commit of a few events does, at the given
+// interval, and returns how long each took. A write that is due during the previous
+// one waits for it, as events do.
+func (b *bench) syncTimes(interval time.Duration) (took []int64, err error) {
 	f, err := os.Create(filepath.Join(b.dir, "synced"))
 	if err != nil {
 		return nil, err
@@ -322,7 +319,7 @@ func (b *bench) syncTimes(every time.Duration) (took []int64, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	piece := make([]byte, 11*4096)
 	begin := time.Now()
-	for due := begin; due.Sub(begin) < b.span; due = due.Add(every) {
+	for due := begin; due.Sub(begin) < b.span; due = due.Add(interval) {
 		start := due
 		if rest := time.Until(due); rest > 0 {
 			time.Sleep(rest)
@@ -337,7 +334,7 @@ func (b *bench) syncTimes(every time.Duration) (took []int64, err error) {
 	return took, nil
 }
 
-// events are the flags that publish events of 1 KiB.
+// events returns the load generator's flags to publish events of 1 KiB.
 func (s *server) events(args ...string) []string {
 	return append([]string{
 		"-url=" + s.url + "/events", "-H=Authorization: Bearer " + token, `-body={"event_type":"load.test","payload":{{data}}}`,
