@@ -152,7 +152,7 @@ func TestAPIOfATenant(t *testing.T) {
 // What the API says of it is enough.
 func TestAPIMountedElsewhere(t *testing.T) {
 	t.Setenv(tokenVariable, manageToken)
-	if r := run(t, "", "subscriptions", "list", "--api", start(t).public()+mount).want(t, 1); !strings.HasSuffix(r.err, "which takes the prefix off\n") {
+	if r := run(t, "", "subscriptions", "list", "--api", start(t).public()+mount).want(t, 1); !strings.HasSuffix(r.err, "which strips the prefix\n") {
 		t.Errorf("printed %q", r.err)
 	}
 }
