@@ -28,11 +28,7 @@ caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --event-id evt_0199d3c2
 		min: 1, max: 1,
 		run: runReplay,
 	})
-	f := cmd.Flags()
-	f.String("since", "", "Events published at or after this time, such as 24h (ago) or 2026-01-31T15:04:05Z")
-	f.String("until", "", "Events published before this time")
-	f.String("event-type", "", "Only this event type, or a prefix such as order.*")
-	f.String("event-id", "", "Only this event")
+	registerFilters(cmd.Flags(), "event-id", "event-type", "since", "until")
 	return cmd
 }
 
