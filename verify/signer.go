@@ -312,19 +312,21 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 // signatureList returns one list of signatures, with the timestamp if it is an item.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p, form := s.plan, &s.plan.scheme.Signature
-	var items []string
+	list := []byte(form.Prefix)
 	switch p.timestamp.in {
 	case "first":
-		items = append(items, cand.timestamp)
+		list = append(list, cand.timestamp+form.Separator...)
 	case "field":
-		items = append(items, p.timestamp.name+p.assign+cand.timestamp)
+		list = append(list, p.timestamp.name+p.assign+cand.timestamp+form.Separator...)
 	}
 	for i := range macs {
-		item := string(p.encoding.append(nil, macs[i].bytes()))
-		if len(form.Tags) > 0 {
-			item = form.Tags[0] + p.assign + item
+		if i > 0 {
+			list = append(list, form.Separator...)
 		}
-		items = append(items, item)
+		if len(form.Tags) > 0 {
+			list = append(list, form.Tags[0]+p.assign...)
+		}
+		list = p.encoding.append(list, macs[i].bytes())
 	}
-	return form.Prefix + strings.Join(items, form.Separator)
+	return string(list)
 }
