@@ -250,14 +250,11 @@ func (s *server) flood(span time.Duration, connections int, body []byte) (figure
 // tryPublish publishes an event, which the server may refuse with 503 and
 // Retry-After. It returns the status.
 func (s *server) tryPublish(body []byte) (status int, err error) {
-	resp, text, err := s.post(body)
-	if err != nil {
-		return 0, err
+	status, header, text, err := s.post(body)
+	if err == nil && status != http.StatusAccepted && (status != http.StatusServiceUnavailable || header.Get("Retry-After") == "") {
+		err = fmt.Errorf("publishing: %d: %s", status, text)
 	}
-	if resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "" {
-		return resp.StatusCode, nil
-	}
-	return 0, fmt.Errorf("publishing: %s: %s", resp.Status, text)
+	return status, err
 }
 
 // idleConnections opens 10,000 connections to the API that send one request each, and

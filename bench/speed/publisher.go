@@ -110,32 +110,31 @@ var errLimited = errors.New("the tenant publishes too fast")
 
 // publish publishes an event, and returns an error if it isn't accepted.
 func (s *server) publish(body []byte) error {
-	resp, text, err := s.post(body)
+	status, _, text, err := s.post(body)
 	switch {
 	case err != nil:
 		return err
-	case resp.StatusCode == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests:
 		return errLimited
-	case resp.StatusCode != http.StatusAccepted:
-		return fmt.Errorf("publishing: %s: %s", resp.Status, text)
+	case status != http.StatusAccepted:
+		return fmt.Errorf("publishing: %d: %s", status, text)
 	}
 	return nil
 }
 
-// post publishes an event, and returns the response with the start of its body,
-// which is closed.
-func (s *server) post(body []byte) (*http.Response, []byte, error) {
+// post publishes an event, and returns the answer.
+func (s *server) post(body []byte) (status int, header http.Header, text []byte, err error) {
 	req, err := http.NewRequest(http.MethodPost, s.url+"/events", bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, nil, err
+		return 0, nil, nil, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	return resp, text, err
+	text, err = io.ReadAll(io.LimitReader(resp.Body, 4096))
+	return resp.StatusCode, resp.Header, text, err
 }
