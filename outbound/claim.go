@@ -10,21 +10,21 @@ import (
 )
 
 const (
-	// claimLanes is how many lanes are filled by one claim.
+	// claimLanes is how many lanes one claim fills.
 	claimLanes = 128
-	// claimRows is how many deliveries one claim takes at most, for all its lanes
-	// together: the first of them waits for the last.
+	// claimRows is the most deliveries that one claim takes for all its lanes
+	// together. It is bounded because the first of them waits for the last.
 	claimRows = 4096
 	// claimBytes bounds the payloads and headers that one claim reads.
 	claimBytes = 8 << 20
-	// claimIdle is how long the claimer sleeps at most.
+	// claimIdle is the longest time that the claimer sleeps.
 	claimIdle = 30 * time.Second
-	// memoryPause is how long a lane waits when other lanes have all the memory.
+	// memoryPause is how long a lane waits before it claims again when other lanes
+	// use all the memory.
 	memoryPause = 20 * time.Millisecond
 )
 
-// claimer wakes lanes when something of theirs is due, and fills them from
-// the store.
+// claimer fills lanes from the store when they have deliveries that are due.
 type claimer struct {
 	e    *Engine
 	wake bell
@@ -32,14 +32,14 @@ type claimer struct {
 	mu     sync.Mutex
 	alarms alarms
 
-	claimMu sync.Mutex // held until what is claimed is in its lane, or given back
+	claimMu sync.Mutex // held until claimed deliveries are in their lanes or released
 }
 
-// alarm is when a lane is to be looked at next. Its place in the heap is -1
-// where none is set.
+// alarm is when to look at a lane next. While it isn't set, the lane isn't in the
+// heap.
 type alarm struct {
 	at    time.Time
-	place int
+	place int // in the heap
 	set   bool
 }
 
@@ -48,7 +48,7 @@ func (c *claimer) init(e *Engine) {
 	c.wake = newBell()
 }
 
-// schedule sets the alarm of a lane, unless it is set for an earlier time.
+// schedule sets a lane's alarm, unless it is already set for an earlier time.
 func (c *claimer) schedule(l *lane, at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,7 +67,8 @@ func (c *claimer) schedule(l *lane, at time.Time) {
 	}
 }
 
-// due takes the lanes whose alarm has gone off, and tells when to look again.
+// due removes the lanes whose alarms have gone off from the heap, appends them to
+// into, and returns when to look again.
 func (c *claimer) due(now time.Time, into []*lane) ([]*lane, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,10 +105,10 @@ func (c *claimer) run() {
 func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	c.claimMu.Lock()
 	defer c.claimMu.Unlock()
-	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // 0: for one delivery
+	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // with 0, the store still returns one delivery
 	want := make([]store.Want, 0, len(lanes))
 	tickets := make([]ticket, 0, len(lanes))
-	asking := lanes[:0]
+	claiming := lanes[:0] // reuses the caller's slice
 	for _, l := range lanes {
 		if l.isClosed() {
 			c.bury(ctx, l)
@@ -118,10 +119,10 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 			if !again.IsZero() {
 				c.schedule(l, again)
 			}
-			c.e.dispatch.kick(l) // its pause may be over
+			c.e.dispatch.kick(l) // it may have been woken by the end of a pause
 			continue
 		}
-		asking, tickets = append(asking, l), append(tickets, t)
+		claiming, tickets = append(claiming, l), append(tickets, t)
 		want = append(want, store.Want{Subscription: l.key, Limit: n, Ahead: t.ahead, After: t.after})
 	}
 	if len(want) == 0 {
@@ -130,35 +131,36 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	for i := range want {
 		want[i].Limit = min(want[i].Limit, max(claimRows/len(want), 1))
 	}
-	now := c.e.now() // after looking: what a lane has been told of is due by then
+	now := c.e.now() // taken after claimSize, so that everything the lanes know to be due is due
 	claimed, err := c.e.store.Claim(ctx, now, budget, want)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.e.logOutage("claiming deliveries that are due", err)
 		}
-		for _, l := range asking {
+		for _, l := range claiming {
 			c.schedule(l, now.Add(storeRetryDelay))
 			c.e.dispatch.kick(l)
 		}
 		return
 	}
-	// Where a lane got nothing of what is due, others have all the memory there
-	// is, or another node just looks at the same.
+	// A lane that got nothing although deliveries are due lost them to lanes that
+	// use all the memory, or to another node that is claiming them right now.
 	again, size := storeRetryDelay, 0
-	for _, c := range claimed {
-		size += totalWeight(c.Deliveries)
+	for _, answer := range claimed {
+		size += totalWeight(answer.Deliveries)
 	}
 	if size >= budget {
 		again = memoryPause
 	}
-	for i, l := range asking {
+	for i, l := range claiming {
 		l.fill(claimed[i], tickets[i], now, again)
 	}
 }
 
-// bury makes dead letters of what waits for a deleted subscription. What is
-// still held comes back, and the lane with it. It isn't done beside claims,
-// which put off when a delivery is no longer held.
+// bury makes dead letters of what waits for a deleted subscription. Deliveries that
+// are held are left out; the lane is scheduled again when they are released. bury
+// never runs beside a claim, which could keep a delivery held that is about to be
+// released.
 func (c *claimer) bury(ctx context.Context, l *lane) {
 	buried, err := c.e.bury(ctx, store.Burial{Subscription: l.key, Reason: ReasonDeleted, Limit: changeBatch})
 	switch {
@@ -172,7 +174,7 @@ func (c *claimer) bury(ctx context.Context, l *lane) {
 	}
 }
 
-// alarms is a heap of lanes by the time of their alarm.
+// alarms is a heap of lanes, ordered by when their alarms go off.
 type alarms []*lane
 
 func (a alarms) Len() int           { return len(a) }

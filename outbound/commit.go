@@ -13,30 +13,30 @@ import (
 
 const (
 	commitUnits = 1024    // units in one commit
-	commitBytes = 8 << 20 // bytes of events in one commit, the last unit excepted
+	commitBytes = 8 << 20 // bytes of events in one commit, not counting the last unit
 
 	unsettledLimit = 4096 // outcomes that may wait while the store fails
 )
 
-// committer is the group commit: while one batch is on its way to the disk, the
-// next one gathers. Nobody waits for a timer.
+// committer commits in groups: while one batch is being written to disk, the next
+// one gathers. No timer delays a batch.
 type committer struct {
 	e       *Engine
 	queue   *queue
-	slots   chan struct{}         // one for each outcome that waits
-	results sync.Pool             // of chan error
-	full    atomic.Bool           // the last batch that needed room found none
-	lastErr atomic.Pointer[error] // why the last batch could not be stored, nil where it was
+	slots   chan struct{}         // has an element for each outcome that waits
+	results sync.Pool             // pool of chan error
+	full    atomic.Bool           // the store had no room for the last batch that needed some
+	lastErr atomic.Pointer[error] // why the last batch wasn't stored; nil if it was
 }
 
 // unit is an event to store or an attempt to settle.
 type unit struct {
 	publication *store.Publication
-	result      chan error // of the publication
+	result      chan error // receives the result for the publication
 
 	settlement *store.Settlement
-	done       func(error) // when it is stored, or given up
-	notice     *publishing // the event that tells of it, or nil
+	done       func(error) // called when the settlement is stored or given up
+	notice     *publishing // the operational event about the settlement; may be nil
 }
 
 func newCommitter(e *Engine) *committer {
@@ -48,8 +48,8 @@ func newCommitter(e *Engine) *committer {
 	}
 }
 
-// submit has a publication stored, which wait tells. Where too much is waiting
-// it is refused at once.
+// submit queues a publication to be stored; pass the channel to wait. It returns an
+// error at once if too much is queued.
 func (c *committer) submit(ctx context.Context, p *store.Publication) (chan error, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func (c *committer) submit(ctx context.Context, p *store.Publication) (chan erro
 	return result, nil
 }
 
-// wait returns when what was submitted is stored, or isn't. It doesn't give up
-// before, since then nobody would know which of the two.
+// wait waits for the result of a submitted publication. It can't be cancelled,
+// since nobody would then know whether the event was stored.
 func (c *committer) wait(p *store.Publication, result chan error) error {
 	err := <-result
 	c.queue.release(p.Event)
@@ -71,11 +71,11 @@ func (c *committer) wait(p *store.Publication, result chan error) error {
 	return err
 }
 
-// settle stores the outcome of an attempt, and calls settled once it is
-// there, or with an error when it was given up because the engine ends. The
-// event that tells of it is stored with it, so that a crash parts the two only
-// if the disk is full. It blocks while too many outcomes wait, but not when the
-// engine ends: the store may hang, and no more come than there are attempts.
+// settle stores the outcome of an attempt, then calls done; with an error if it was
+// given up because the engine is closing. The notice is committed together with the
+// outcome, so a crash can't separate the two; only a full disk can. settle blocks
+// while too many outcomes wait, but not while the engine is closing: the store may
+// hang, and there are no more outcomes than attempts.
 func (c *committer) settle(s *store.Settlement, telling *publishing, settled func(error)) {
 	select {
 	case c.slots <- struct{}{}:
@@ -92,11 +92,11 @@ func (c *committer) run() {
 		switch {
 		case errors.Is(err, ErrFull):
 			c.full.Store(true)
-		case err == nil && len(g.batch.Publications) > 0: // a reserve is for outcomes alone
+		case err == nil && len(g.batch.Publications) > 0: // an outcome alone may have used the space reserved for outcomes
 			c.full.Store(false)
 		}
 		if err != nil {
-			why := err // here, where it costs those that are stored no allocation
+			why := err // declared here so that a commit without an error allocates nothing
 			c.lastErr.Store(&why)
 			err = c.retryWithoutPublications(g, err)
 		} else {
@@ -109,7 +109,7 @@ func (c *committer) run() {
 	}
 }
 
-// commitBatch is a batch with the units that it is made of.
+// commitBatch is a store.Batch with the units that it is made of.
 type commitBatch struct {
 	batch store.Batch
 	units []unit
@@ -131,23 +131,23 @@ func (g *commitBatch) add(u unit) {
 	}
 }
 
-// gather adds what waits to what was left of the last batch. What was left
-// doesn't count, so that events are answered however long the store fails. It
-// reports false when there is nothing, and never will be.
+// gather adds queued units to those kept from the last batch. The kept ones don't
+// count towards the limits, so that publishers get an answer however long the store
+// fails. It returns false once the queue is closed and nothing is left.
 func (c *committer) gather(g *commitBatch) bool {
 	if len(g.units) == 0 && !c.queue.wait() {
 		return false
 	}
-	// Under load, whoever has something to store and needs only its turn on the
-	// processor gets it first. An idle machine returns at once.
+	// Let goroutines that are ready to submit something run first. This returns at
+	// once when the machine is idle.
 	runtime.Gosched()
 	c.queue.take(g)
 	return true
 }
 
-// finish tells everybody. After an error it keeps the settlements for the next
-// batch, but not when the engine ends: their attempts are repeated after the
-// next start.
+// finish reports the result to everyone who waits. If err isn't nil and keep is
+// set, settlements are kept for the next batch. While the engine closes they
+// aren't: their attempts are repeated after the next start.
 func (c *committer) finish(g *commitBatch, err error, keep bool) {
 	kept := g.units[:0]
 	for _, u := range g.units {
@@ -156,13 +156,13 @@ func (c *committer) finish(g *commitBatch, err error, keep bool) {
 			u.result <- err
 		case err != nil && keep:
 			if u.notice != nil {
-				c.e.reassignIDs(u.notice) // an error may come after all is stored
+				c.e.reassignIDs(u.notice) // a batch may have been stored in spite of the error
 			}
 			kept = append(kept, u)
 		default:
 			select {
 			case <-c.slots:
-			default: // it came at the end
+			default: // it was queued without a slot while closing
 			}
 			c.finishNotice(u, err)
 			u.done(err)
@@ -172,7 +172,7 @@ func (c *committer) finish(g *commitBatch, err error, keep bool) {
 	g.reset(kept)
 }
 
-// finishNotice ends the publishing of the event that tells of an outcome.
+// finishNotice ends the publishing of a unit's notice.
 func (c *committer) finishNotice(u unit, err error) {
 	if u.notice != nil {
 		u.notice.err = err
@@ -180,7 +180,7 @@ func (c *committer) finishNotice(u unit, err error) {
 	}
 }
 
-// reset makes the batch of these units, which are the first of its own.
+// reset rebuilds the batch from units, which is a prefix of its own units.
 func (g *commitBatch) reset(units []unit) {
 	clear(g.batch.Publications)
 	clear(g.batch.Settlements)
@@ -191,8 +191,9 @@ func (g *commitBatch) reset(units []unit) {
 	}
 }
 
-// retryWithoutPublications answers the publications of a failed batch, and tries once more
-// without them: on a full disk there may still be room to settle.
+// retryWithoutPublications answers the publications of a batch that failed because
+// the disk is full, and commits the rest again: there may still be room for
+// settlements.
 func (c *committer) retryWithoutPublications(g *commitBatch, err error) error {
 	if len(g.batch.Publications) == 0 || len(g.batch.Settlements) == 0 || !errors.Is(err, ErrFull) {
 		return err
@@ -202,7 +203,7 @@ func (c *committer) retryWithoutPublications(g *commitBatch, err error) error {
 	return c.e.store.Commit(context.Background(), &g.batch)
 }
 
-// dropNotices takes the events that tell of outcomes out of a batch.
+// dropNotices removes the notices from a batch.
 func (c *committer) dropNotices(g *commitBatch, err error) {
 	dropped := 0
 	for i, u := range g.units {
@@ -218,10 +219,10 @@ func (c *committer) dropNotices(g *commitBatch, err error) {
 	}
 }
 
-// settleRetryDelay is how long to wait before outcomes are stored once more.
+// settleRetryDelay is how long to wait before storing outcomes again.
 const settleRetryDelay = 250 * time.Millisecond
 
-// backoff waits after a failed commit, but not when the engine ends.
+// backoff waits after a failed commit, unless the engine is closing.
 func (c *committer) backoff(err error) {
 	c.e.logOutage("storing the outcomes of attempts", err)
 	c.e.sleep(c.e.work, settleRetryDelay)

@@ -16,48 +16,51 @@ import (
 // Engine publishes events and delivers them. It is safe for concurrent use.
 type Engine struct {
 	store       store.Store
-	shared      store.Shared // the same, nil where nobody shares it
+	shared      store.Shared // store, if several nodes share it; else nil
 	clock       timeline
 	ids         *store.IDs
 	config      atomic.Pointer[config]
 	lanes       lanes
 	committer   *committer
-	publishings publishings
+	publishings publishings // events whose publishing has begun and not ended
 	dispatch    dispatcher
 	claims      claimer
 	watches     watches
 	deadLog     deadLetterLog
-	heldSize    atomic.Int64   // bytes of what is in the lanes
-	attemptLog  rate.Sometimes // bounds what the log is told of failures
-	outageLog   rate.Sometimes // and of a store that fails
+	heldSize    atomic.Int64   // bytes that the deliveries in all lanes take
+	attemptLog  rate.Sometimes // limits what is logged of attempts that got no connection
+	outageLog   rate.Sometimes // limits what is logged of a store that fails
 
-	applying  sync.Mutex // one Apply at a time
+	applying  sync.Mutex // held by Apply
 	catalogue catalogue
 
-	// Attempts run under work; everything else of the engine under life.
+	// Attempts run under work, everything else under life.
 	life, work   context.Context
 	stop, cancel context.CancelFunc
 	draining     atomic.Bool
 	attempts     sync.WaitGroup
-	outcomes     sync.WaitGroup // that are not stored and told yet
-	ending       sync.RWMutex   // so that no service begins when life is over
+	outcomes     sync.WaitGroup // outcomes that aren't stored and reported yet
+	ending       sync.RWMutex   // keeps background from starting a service once life is over
 	services     sync.WaitGroup
 }
 
-// Option of an engine.
+// Option configures an Engine when it is opened.
 type Option func(*Engine)
 
-// WithClock gives the engine another clock.
+// WithClock makes the engine use c instead of the system's clock.
 func WithClock(c Clock) Option { return func(e *Engine) { e.clock.Clock = c } }
 
-// Open makes an engine on a store and starts to deliver what waits in it.
-// The store stays its caller's, to close after the engine.
+// Open starts an engine on st, which delivers what waits there. The caller still
+// owns the store, and closes it after the engine.
 func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Engine, error) {
 	c, err := newConfig(s)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{store: st, clock: timeline{Clock: systemClock{time.Now()}}, attemptLog: rate.Sometimes{Interval: 10 * time.Second}, outageLog: rate.Sometimes{Interval: 10 * time.Second}}
+	e := &Engine{
+		store: st, clock: timeline{Clock: systemClock{time.Now()}},
+		attemptLog: rate.Sometimes{Interval: 10 * time.Second}, outageLog: rate.Sometimes{Interval: 10 * time.Second},
+	}
 	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
 		o(e)
@@ -86,7 +89,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 		e.applySubscription(s)
 	}
 	e.services.Go(e.committer.run)
-	if err := e.resumeBacklogs(ctx, c); err != nil { // before anything is published
+	if err := e.resumeBacklogs(ctx, c); err != nil { // before anything can be published
 		e.Close()
 		return nil, err
 	}
@@ -102,8 +105,8 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	return e, nil
 }
 
-// Apply changes the settings of a running engine. Attempts under way are not
-// disturbed; everything after them goes by the new ones.
+// Apply changes the settings of a running engine. Attempts under way finish with
+// the old settings; later ones use the new.
 func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	c, err := newConfig(s)
 	if err != nil {
@@ -117,8 +120,9 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	return e.reconcile(ctx, c)
 }
 
-// applyConfig makes all lanes go by new settings. No subscription is changed
-// meanwhile, since one of the two would be forgotten.
+// applyConfig switches all lanes to new settings. It holds lanes.changing, because
+// a subscription changed at the same time would lose either that change or the
+// settings.
 func (e *Engine) applyConfig(c *config) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
@@ -127,24 +131,24 @@ func (e *Engine) applyConfig(c *config) {
 		c.rates = old.rates
 	}
 	if old.client.same(c.client) {
-		c.client = old.client // with the connections that it keeps
+		c.client = old.client // and its open connections
 	}
 	e.config.Store(c)
 	if c.client != old.client {
 		old.client.retire()
 	}
-	mended := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
+	changed := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
 	for _, l := range e.lanes.all() {
 		l.setTarget(c, l.target.Load().sub)
-		if mended && !l.status().FailingSince.IsZero() {
+		if changed && !l.status().FailingSince.IsZero() {
 			l.probe()
 		}
 	}
 }
 
-// Drain starts no more attempts and waits for those under way and for their
-// outcomes to be stored, until ctx is done. Those that are left then are broken
-// off, and will be repeated after the next Open. Publish goes on to store events.
+// Drain starts no more attempts, and waits until those under way have ended and
+// their outcomes are stored, or until ctx is done. Attempts still under way then
+// are aborted, and repeated after the next Open. Events can still be published.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()
 	if n := e.InFlight(); n > 0 {
@@ -167,8 +171,8 @@ func (e *Engine) Drain(ctx context.Context) {
 	}
 }
 
-// Close ends the engine: attempts under way are broken off, outcomes that are
-// known are stored. Call Drain first for a gentle end.
+// Close stops the engine. It aborts attempts that are under way, and stores the
+// outcomes that are known. Call Drain first to let attempts finish.
 func (e *Engine) Close() {
 	e.dispatch.halt()
 	e.cancel()
@@ -182,10 +186,11 @@ func (e *Engine) Close() {
 	e.config.Load().client.retire()
 }
 
-// now is the time by which deliveries are scheduled.
+// now returns the current time of the schedule; see timeline.
 func (e *Engine) now() time.Time { return e.clock.now() }
 
-// background runs a service until the engine is closed, and none after that.
+// background runs f as a service, which Close ends and waits for. It does nothing
+// once the engine is closed.
 func (e *Engine) background(f func(context.Context)) {
 	e.ending.RLock()
 	defer e.ending.RUnlock()
@@ -194,8 +199,8 @@ func (e *Engine) background(f func(context.Context)) {
 	}
 }
 
-// retryStore does what has to be done with the store, again and again after errors,
-// until ctx is done.
+// retryStore calls do, which uses the store, until it succeeds or ctx is done.
+// Errors are logged with what, which says what was being done.
 func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Context) error) {
 	for ctx.Err() == nil {
 		err := do(ctx)
@@ -207,15 +212,16 @@ func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Co
 	}
 }
 
-// storeRetryDelay is how long to wait after the store failed to do something.
+// storeRetryDelay is how long to wait before an operation that the store has failed
+// is tried again.
 const storeRetryDelay = time.Second
 
-// logOutage tells the log why the store does not do something that is tried again.
+// logOutage logs why the store has failed an operation that is tried again.
 func (e *Engine) logOutage(what string, err error) {
 	e.outageLog.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })
 }
 
-// sleep waits, or returns early when ctx is done.
+// sleep waits for d, or until ctx is done.
 func (e *Engine) sleep(ctx context.Context, d time.Duration) {
 	select {
 	case <-e.clock.after(d):

@@ -10,19 +10,21 @@ import (
 )
 
 const (
-	// laneRoom is how many deliveries a lane holds; beyond them they stay in
-	// the store until it has room.
+	// laneRoom is how many deliveries a lane holds. Any more stay in the store
+	// until there is room.
 	laneRoom = 4096
-	// laneLow is when a lane with a backlog asks for more.
+	// laneLow is how few deliveries a lane must hold before it claims more of a
+	// backlog.
 	laneLow = laneRoom / 4
-	// heldLimit bounds what the deliveries in all lanes together weigh.
+	// heldLimit bounds the weight of the deliveries in all lanes together.
 	heldLimit = 48 << 20
-	// longPause is for how long a lane that must keep still keeps what it has.
+	// longPause is how long a lane may pause and still keep its deliveries in
+	// memory.
 	longPause = time.Second
 )
 
-// lane is what is ready for one subscription, and how fast it may go. A lane
-// never waits for another.
+// lane holds the deliveries of one subscription that are ready to be attempted, and
+// decides how fast they go. Lanes never wait for each other.
 type lane struct {
 	e      *Engine
 	key    store.ID
@@ -30,47 +32,45 @@ type lane struct {
 
 	mu        sync.Mutex
 	queue     fifo[*store.Held]
-	reserved  int                               // room promised to events that are being stored
-	releasing int                               // how many times deliveries are on their way back to the store
+	reserved  int                               // room reserved for events that are being stored
+	releasing int                               // releases to the store that are under way
 	running   int                               // attempts under way
-	unsettled map[*store.Held]*unsettledAttempt // attempts whose outcome isn't told yet
+	unsettled map[*store.Held]*unsettledAttempt // attempts whose outcome isn't stored yet
 	closed    bool                              // the subscription is deleted
 
-	// The store has deliveries that are due. Until they are here, new ones go
-	// behind them. asked grows whenever something is stored past the lane, so
-	// that a claim that was under way meanwhile does not count as the last.
+	// backlog is set while the store has deliveries that are due. New ones then
+	// queue up behind them, in the store.
 	backlog   bool
-	storedSeq uint64
-	requeued  map[store.ID]bool // queued anew since the last claim began
-	flushSeq  uint64            // how often everything was given back
-	nextDue   time.Time         // when the first of those that are not due yet will be, zero for none
+	storedSeq uint64            // counts deliveries stored for the lane that it doesn't hold; see ticket
+	requeued  map[store.ID]bool // deliveries requeued by hand since the last claim began
+	flushSeq  uint64            // counts calls of flush; see ticket
+	nextDue   time.Time         // when the first delivery in the store that isn't due yet will be; zero if there is none
 
-	notBefore  time.Time // the receiver is down or asked for a pause, or the rate is used up
-	askedUntil time.Time // until when the receiver asked for it
-	headDue    time.Time // when what is first in the line of an ordered lane is to be tried again
+	notBefore  time.Time // end of the pause while the receiver is down, asked for it, or the rate limit is used up
+	askedUntil time.Time // end of the pause that the receiver asked for
+	headDue    time.Time // when the first delivery of an ordered lane is retried; zero if it isn't a retry
 	breaker    breaker
 	pace       pace
-	// The store is being told whether the receiver is down.
+	// persisting is set while the store is being told whether the receiver is down.
 	persisting bool
-	// For the status.
+	// These are for Status.
 	lastSuccess, lastFailure time.Time
 	lastError                string
 
-	queued [tiers]bool // in the dispatcher's queues; guarded by the dispatcher
+	queued [tiers]bool // which of the dispatcher's queues it is in; guarded by the dispatcher
 
 	alarm alarm // guarded by the claimer
 }
 
-// active tells whether attempts may be made. The caller holds mu.
+// active reports whether attempts may be made. The caller holds mu.
 func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
 
-// ordered tells whether the order of publishing is to be kept.
+// ordered reports whether deliveries keep the order in which events were published.
 func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
 
-// room is how many deliveries the lane may hold: few while its receiver is down
-// or slow by its rate, none while it must keep still for long, so that others
-// have the memory.
-// The caller holds mu.
+// room returns how many deliveries the lane may hold: few while its receiver is
+// down or its rate limit is low, none during a long pause, so that other lanes get
+// the memory. The caller holds mu.
 func (l *lane) room(now time.Time) int {
 	switch {
 	case l.pausedUntil().Sub(now) > longPause:
@@ -79,23 +79,24 @@ func (l *lane) room(now time.Time) int {
 		return downRoom
 	}
 	if limiter := l.target.Load().limiter; limiter != nil {
-		return min(laneRoom, int(4*limiter.Limit())+1) // for four seconds
+		return min(laneRoom, int(4*limiter.Limit())+1) // what it can send in four seconds
 	}
 	return laneRoom
 }
 
-// reserve promises room for a delivery that is about to be stored. Without
-// it, the delivery is to be claimed from the store when there is room.
+// reserve reserves room for a delivery of that size that is about to be stored. If
+// it returns false, the delivery isn't held, but claimed from the store later.
 func (l *lane) reserve(size int) bool {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.backlog || l.exclusive(l.target.Load().sub) || l.e.draining.Load() || !l.active() || l.queue.len()+l.reserved >= l.room(now) {
-		l.backlog = true
-		return false
-	}
-	if l.e.heldSize.Add(int64(size)) > heldLimit && l.queue.len()+l.reserved > 0 {
+	held := l.queue.len() + l.reserved
+	fits := !l.backlog && !l.exclusive(l.target.Load().sub) && !l.e.draining.Load() && l.active() && held < l.room(now)
+	if fits && l.e.heldSize.Add(int64(size)) > heldLimit && held > 0 {
 		l.e.heldSize.Add(-int64(size))
+		fits = false
+	}
+	if !fits {
 		l.backlog = true
 		return false
 	}
@@ -103,35 +104,37 @@ func (l *lane) reserve(size int) bool {
 	return true
 }
 
+// unreserve gives back a reservation that isn't used.
 func (l *lane) unreserve(size int) {
 	l.e.heldSize.Add(-int64(size))
 	l.mu.Lock()
 	l.reserved--
-	asks := l.backlog
+	backlog := l.backlog
 	l.mu.Unlock()
-	if asks {
-		l.e.claims.schedule(l, l.e.now()) // there may have been no room but for this
+	if backlog {
+		l.e.claims.schedule(l, l.e.now()) // the reservation may be what left no room for a claim
 	}
 }
 
-// push hands over a delivery for which there was a reservation.
+// push adds a delivery for which room was reserved.
 func (l *lane) push(h *store.Held) {
 	now := l.e.now()
 	l.mu.Lock()
 	l.reserved--
-	var unwanted []*store.Held
+	var released []*store.Held
 	if !l.active() || l.backlog && l.ordered() || l.room(now) == 0 {
-		unwanted = l.startRelease(h)
+		released = l.startRelease(h)
 	} else {
 		l.queue.push(h)
 	}
 	l.mu.Unlock()
-	l.release(unwanted)
+	l.release(released)
 	l.e.dispatch.kick(l)
 }
 
-// take returns the next delivery to attempt, and nil when there is none or it
-// may not be attempted yet. The lane counts it as running until done.
+// take removes the next delivery to attempt from the queue. It returns nil if there
+// is none, or none may be attempted yet. The lane counts it as running until
+// attemptDone is called.
 func (l *lane) take() *store.Held {
 	now := l.e.now()
 	h, until := l.next(now)
@@ -141,7 +144,7 @@ func (l *lane) take() *store.Held {
 	return h
 }
 
-// next keeps the lane still where it must wait, and tells until when.
+// next is take, but returns the end of the pause if the lane must pause.
 func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -167,7 +170,8 @@ func (l *lane) next(now time.Time) (*store.Held, time.Time) {
 	return h, time.Time{}
 }
 
-// attemptDone ends an attempt that take began, and that took so long.
+// attemptDone ends an attempt begun by take, at a delivery of that size. took is
+// how long it lasted.
 func (l *lane) attemptDone(size int, took time.Duration) {
 	l.e.heldSize.Add(-int64(size))
 	l.mu.Lock()
@@ -180,7 +184,7 @@ func (l *lane) attemptDone(size int, took time.Duration) {
 	}
 }
 
-// limit is how many attempts may be under way. The caller holds mu.
+// limit returns how many attempts may be under way at once. The caller holds mu.
 func (l *lane) limit() int {
 	if l.ordered() {
 		return 1
@@ -188,8 +192,7 @@ func (l *lane) limit() int {
 	return l.breaker.limit(l.target.Load().concurrency)
 }
 
-// runnable tells the dispatcher whether one more attempt could start now, and
-// among whom the lane counts.
+// runnable reports whether an attempt can start now, and the lane's tier.
 func (l *lane) runnable() (wants bool, as tier) {
 	now := l.e.now()
 	l.mu.Lock()
@@ -198,8 +201,8 @@ func (l *lane) runnable() (wants bool, as tier) {
 	return wants, l.tier(now)
 }
 
-// flush gives back what the lane has, in order that it comes again later, in
-// its order.
+// flush releases all queued deliveries to the store. They are claimed again later,
+// in the same order.
 func (l *lane) flush() {
 	l.mu.Lock()
 	l.backlog = true
@@ -210,8 +213,8 @@ func (l *lane) flush() {
 	l.release(hs)
 }
 
-// startRelease begins what giveBack ends. From here on an ordered lane claims nothing: it
-// would get what comes behind them. The caller holds mu.
+// startRelease begins what release completes. In between, an ordered lane claims
+// nothing, because it would get later deliveries first. The caller holds mu.
 func (l *lane) startRelease(hs ...*store.Held) []*store.Held {
 	if len(hs) > 0 {
 		l.releasing++
@@ -219,7 +222,7 @@ func (l *lane) startRelease(hs ...*store.Held) []*store.Held {
 	return hs
 }
 
-// release returns deliveries that leave the lane to the store, unattempted.
+// release returns deliveries to the store without an attempt.
 func (l *lane) release(hs []*store.Held) {
 	if len(hs) == 0 {
 		return
@@ -238,8 +241,8 @@ func (l *lane) release(hs []*store.Held) {
 	l.noteStored(l.e.now())
 }
 
-// close ends the lane of a deleted subscription. From now on the claimer buries
-// what the store has for it, whenever there is something new.
+// close ends the lane of a deleted subscription. From now on the claimer makes dead
+// letters of whatever the store has for it.
 func (l *lane) close() {
 	l.mu.Lock()
 	l.closed = true
@@ -248,7 +251,7 @@ func (l *lane) close() {
 	l.e.claims.schedule(l, l.e.now())
 }
 
-// isClosed tells whether the subscription was deleted.
+// isClosed reports whether the subscription was deleted.
 func (l *lane) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -9,31 +9,30 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Published tells what became of a NewEvent.
+// Published is the result of publishing a NewEvent.
 type Published struct {
 	EventID    string
-	Deliveries int
-	Duplicate  bool // the event was there before; nothing new was stored
+	Deliveries int  // of the stored event, whether new or a duplicate
+	Duplicate  bool // the event was stored before; nothing new was
 }
 
-// Publish stores an event with a delivery for each subscription that wants
-// it, and returns once both are durable. It may return an *Invalid, a
-// *TooLarge, a *Reused, a *Limited, ErrFull or ErrUnavailable; nothing is stored
-// then, unless a shared store's answer was lost, which is ErrUnavailable.
+// Publish stores an event with a delivery for each subscription that wants it, and
+// returns once both are durable. The error may be an *Invalid, a *TooLarge, a
+// *Reused, a *Limited, ErrFull or ErrUnavailable. Nothing is stored then, with one
+// exception: ErrUnavailable may mean that the answer of a shared store was lost.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
 	p := e.beginPublish(ctx, n)
 	return e.finishPublish(&p)
 }
 
-// Answer is what Publish returns.
+// Answer is the result of publishing one event of PublishAll.
 type Answer struct {
 	Published
 	Err error
 }
 
-// PublishAll publishes events as Publish does, in their order, in which they
-// also go to ordered subscriptions. They share commits. There is one answer
-// for each.
+// PublishAll publishes events like Publish, but lets them share commits. Ordered
+// subscriptions get them in the order of ns. It returns one answer for each.
 func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
 	begun := make([]publishing, len(ns))
 	for i, n := range ns {
@@ -46,28 +45,21 @@ func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
 	return answers
 }
 
-// publishing is an event on its way to the disk.
+// publishing is an event that is being stored, with its deliveries.
 type publishing struct {
 	*store.Publication
-	lanes   []*lane
+	lanes   []*lane // where each of the Deliveries goes
 	span    publishSpan
-	tracker *sync.WaitGroup // it counts there, unless it is the engine's own
-	result  chan error      // of the commit
-	err     error           // refused before it came so far
+	tracker *sync.WaitGroup // to call Done on when it has ended; nil for an event of the engine's own
+	result  chan error      // receives the result of the commit
+	err     error           // why it was refused before the commit
 }
 
-// beginPublish has an event stored, and finish waits for it.
+// beginPublish checks an event and submits it to be stored. finishPublish waits for
+// the result.
 func (e *Engine) beginPublish(ctx context.Context, n *NewEvent) publishing {
 	ctx, span := e.startPublish(ctx, n)
-	c := e.config.Load()
-	err := n.check(c)
-	if err == nil {
-		err = e.checkSchema(ctx, n)
-	}
-	if err == nil {
-		err = c.rates.check(n.Tenant, e.now)
-	}
-	if err != nil {
+	if err := e.accept(ctx, n); err != nil {
 		return publishing{span: span, err: err}
 	}
 	ev := &store.Event{
@@ -81,19 +73,32 @@ func (e *Engine) beginPublish(ctx context.Context, n *NewEvent) publishing {
 		ev.ID = ev.Key.With(store.EventPrefix)
 	}
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
-	begun := e.publishings.add()
+	tracker := e.publishings.add()
 	lanes, err := e.filtered(ctx, e.match(ev), ev)
 	if err != nil {
-		return publishing{span: span, tracker: begun, err: err}
+		return publishing{span: span, tracker: tracker, err: err}
 	}
 	p := e.newPublishing(&store.Publication{Event: ev, Chosen: n.ID != ""}, lanes)
-	p.span, p.tracker = span, begun
+	p.span, p.tracker = span, tracker
 	e.submit(ctx, &p)
 	return p
 }
 
-// checkSchema holds an event to the schema of its type. One that is stored passes, for the
-// store to say so: its publisher, who sends it again, can't know of a newer schema.
+// accept checks an event, and counts it towards its tenant's rate limit.
+func (e *Engine) accept(ctx context.Context, n *NewEvent) error {
+	c := e.config.Load()
+	if err := n.check(c); err != nil {
+		return err
+	}
+	if err := e.checkSchema(ctx, n); err != nil {
+		return err
+	}
+	return c.rates.check(n.Tenant, e.now)
+}
+
+// checkSchema checks an event against the schema of its type. A retry of an event
+// that is stored already passes, so that the store reports it as a duplicate: its
+// publisher can't know that the schema has changed since.
 func (e *Engine) checkSchema(ctx context.Context, n *NewEvent) error {
 	refused := e.catalogue.check(ctx, n)
 	if refused == nil || n.ID == "" {
@@ -111,8 +116,7 @@ func (e *Engine) checkSchema(ctx context.Context, n *NewEvent) error {
 	return refused
 }
 
-// newPublishing makes a delivery of an event for each of the lanes, and reserves their
-// room.
+// newPublishing makes a delivery for each lane, and reserves room there.
 func (e *Engine) newPublishing(p *store.Publication, lanes []*lane) publishing {
 	due, size := e.now(), weight(p.Event)
 	p.Deliveries = make([]store.NewDelivery, len(lanes))
@@ -122,14 +126,14 @@ func (e *Engine) newPublishing(p *store.Publication, lanes []*lane) publishing {
 	return publishing{Publication: p, lanes: lanes}
 }
 
-// assignID gives an event an id of the engine's.
+// assignID gives an event a generated id.
 func (e *Engine) assignID(ev *store.Event) {
 	ev.Key = e.ids.Next()
 	ev.ID = ev.Key.With(store.EventPrefix)
 }
 
-// newOwnPublishing is address for an event that the engine itself publishes, with the
-// span of that.
+// newOwnPublishing is newPublishing for an event that the engine itself publishes.
+// It also starts the event's publish span.
 func (e *Engine) newOwnPublishing(ctx context.Context, ev *store.Event, lanes []*lane) publishing {
 	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: ev.Payload})
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
@@ -138,13 +142,13 @@ func (e *Engine) newOwnPublishing(ctx context.Context, ev *store.Event, lanes []
 	return p
 }
 
-// submit has an event stored.
+// submit queues an event to be stored.
 func (e *Engine) submit(ctx context.Context, p *publishing) {
 	p.result, p.err = e.committer.submit(ctx, p.Publication)
 }
 
-// finishPublish returns when the event is stored, and its deliveries are with the
-// lanes.
+// finishPublish waits until an event is stored and its deliveries are in their
+// lanes, or the event has failed.
 func (e *Engine) finishPublish(p *publishing) (Published, error) {
 	if p.err == nil {
 		p.err = e.committer.wait(p.Publication, p.result)
@@ -155,7 +159,8 @@ func (e *Engine) finishPublish(p *publishing) (Published, error) {
 	return e.completePublish(p)
 }
 
-// completePublish tells everybody what became of an event.
+// completePublish passes the result of a commit on to the lanes, the span and the
+// caller.
 func (e *Engine) completePublish(p *publishing) (Published, error) {
 	p.handOver(p.err == nil && p.Result.Outcome == store.Stored)
 	var res Published
@@ -170,14 +175,14 @@ func (e *Engine) completePublish(p *publishing) (Published, error) {
 	return res, p.err
 }
 
-// handOver gives the lanes their deliveries, or takes back what was reserved for
-// them.
+// handOver passes the deliveries to their lanes if they are stored, and releases
+// the room reserved for them otherwise.
 func (p *publishing) handOver(stored bool) {
 	for i, l := range p.lanes {
 		d := &p.Deliveries[i]
 		switch {
 		case !d.Hold:
-			l.noteStored(d.Due) // also after an error: asking the store once more does no harm
+			l.noteStored(d.Due) // even after an error: looking in vain does no harm
 		case !stored:
 			l.unreserve(weight(p.Event))
 		default:

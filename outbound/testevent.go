@@ -34,14 +34,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 			return nil, err
 		}
 	}
-	c := e.config.Load()
-	if err := of.check(c); err != nil {
-		return nil, err
-	}
-	if err := e.catalogue.check(ctx, &of); err != nil {
-		return nil, err
-	}
-	if err := c.rates.check(of.Tenant, e.now); err != nil {
+	if err := e.accept(ctx, &of); err != nil {
 		return nil, err
 	}
 	ev := &store.Event{Tenant: of.Tenant, Type: of.Type, ContentType: "application/json", Payload: of.Payload}
