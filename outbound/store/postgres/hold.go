@@ -50,7 +50,9 @@ func (h *holds) drop(ids []int64) {
 // dropUnsure removes deliveries that the database may still say we hold.
 func (h *holds) dropUnsure(ids []int64) {
 	h.drop(ids)
-	h.unsure.Store(true)
+	if len(ids) > 0 {
+		h.unsure.Store(true)
+	}
 }
 
 // lose is dropUnsure for deliveries that the next claim must release first.

@@ -48,3 +48,19 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 		t.Errorf("claimed %v, want the first, %v", got, first)
 	}
 }
+
+// TestClaimLeavesNothingUnsure checks that a claim whose answer came doesn't make
+// the next beat look for deliveries that only the database says we hold.
+func TestClaimLeavesNothingUnsure(t *testing.T) {
+	s, err := Open(t.Context(), Config{DSN: pgtest.Database(t), Lease: time.Hour}) // there is no beat meanwhile
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if s.holds.unsure.Load() {
+		t.Error("it is unsure what is held")
+	}
+}
