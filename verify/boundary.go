@@ -199,8 +199,8 @@ func (p *plan) setBoundaries(t *template) {
 	}
 }
 
-// joinVariable notes a segment that only values of fixed length, or none, separate
-// from the body, if its own length is variable.
+// joinVariable notes that a segment of variable length is next to the body, or only
+// separated from it by values of fixed length. Other segments don't matter.
 func (p *plan) joinVariable(t *template, s *segment) {
 	if p.hasVariableLength(s) {
 		s.besideBody, t.needBrackets, t.urlBeside = true, true, t.urlBeside || s.isURLPart()

@@ -53,7 +53,7 @@ func (c *Check) Finish(body io.ReaderAt, size int64) (*Message, error) {
 	return m, nil
 }
 
-var errFinished = errors.New("verify: this check was finished before")
+var errFinished = errors.New("verify: the check is already finished")
 
 // checks has the checks that are not in use.
 var checks = sync.Pool{New: func() any { return new(check) }}

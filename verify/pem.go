@@ -82,8 +82,8 @@ func readRSA(der []byte) (crypto.PublicKey, crypto.Signer, error) {
 	if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
 		return nil, nil, fmt.Errorf("it has %d bits; use a key of %d to %d bits", bits, minRSABits, maxRSABits)
 	}
-	// For a sound key, a bad signature has one certain error. A key for which no
-	// signature can be valid, such as one with an even modulus, has another.
+	// A bad signature is rsa.ErrVerification for a sound key. A key for which no signature
+	// can be valid, such as one with an even modulus, gives another error.
 	digest, signature := make([]byte, sha256.Size), make([]byte, key.Size())
 	if err := rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature); !errors.Is(err, rsa.ErrVerification) {
 		return nil, nil, fmt.Errorf("it is damaged (%w); copy all of it from the provider", err)

@@ -69,7 +69,11 @@ func (p *plan) canSign() error {
 	case s.Construction == "token":
 		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard")
 	case p.signature.in != "header":
-		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", map[string]string{"query": "URL", "json": "body", "form": "body"}[p.signature.in])
+		where := "body"
+		if p.signature.in == "query" {
+			where = "URL"
+		}
+		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", where)
 	}
 	return nil
 }
