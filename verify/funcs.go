@@ -45,7 +45,8 @@ var contentFuncs = map[string]*contentFunc{
 }
 
 // contentfulPath is the path and query, escaped once more: the query as one component,
-// then the whole as a URI. Neither gives two different queries the same form.
+// then the whole as a URI. As in Contentful's library, a second question mark ends what
+// is signed of the query.
 func contentfulPath(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	path, query, found := strings.Cut(string(in.appendURI(nil)), "?")
 	if found && query != "" {

@@ -24,6 +24,7 @@ func (c *check) challenge(method, name string, valid func(string) bool) (value s
 	return value, found, ""
 }
 
+// echoQuery returns a handshake that sends a query parameter back.
 func echoQuery(method, name string) func(*check) (*Reply, Reason) {
 	return func(c *check) (*Reply, Reason) {
 		value, found, reason := c.challenge(method, name, isEcho)
@@ -34,6 +35,7 @@ func echoQuery(method, name string) func(*check) (*Reply, Reason) {
 	}
 }
 
+// answerHead answers every HEAD request, such as Trello's.
 func answerHead(c *check) (*Reply, Reason) {
 	if c.in.method != http.MethodHead {
 		return nil, ""
@@ -70,6 +72,8 @@ func xCRC(c *check) (*Reply, Reason) {
 	}), ""
 }
 
+// linkedinChallenge signs a challenge with the key of the events. It must have a form that
+// no event has.
 func linkedinChallenge(c *check) (*Reply, Reason) {
 	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isPlainChallenge)
 	if !found {

@@ -108,6 +108,7 @@ func discordPing(c *check, m *Message) (*Reply, Reason) {
 	return nil, ""
 }
 
+// frontChallenge sends the header's challenge back, after the request was verified.
 func frontChallenge(c *check, m *Message) (*Reply, Reason) {
 	value, found, reason := c.in.headerOnce("X-Front-Challenge")
 	switch {
