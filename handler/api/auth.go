@@ -15,7 +15,7 @@ type Scope uint8
 // The scopes of tokens. ScopeManage includes the others.
 const (
 	ScopePublish Scope = 1 << iota // POST /events
-	ScopeRead                      // every GET, signing secrets excepted
+	ScopeRead                      // every GET except that of signing secrets
 	scopeManage
 	ScopeManage = ScopePublish | ScopeRead | scopeManage
 )

@@ -48,7 +48,7 @@ func (c *call) pastQuery(fields []string, do string) (outbound.Query, error) {
 	}
 	q, err := sent.filter(codeInvalidField)
 	if err == nil && q.Since.IsZero() && q.EventID == "" {
-		err = refuse(codeMissingField, "since is missing: say from which time on to %s, or name one of them by event_id", do).at("since")
+		err = refuse(codeMissingField, "since is missing: say since when to %s, or name one event by event_id", do).at("since")
 	}
 	return q, err
 }

@@ -326,7 +326,7 @@ func (c *call) deactivate() error {
 			return err
 		}
 		if utf8.RuneCountInString(given) > maxReason || !utf8.ValidString(given) {
-			return invalidField(field, "must be a text of %d characters at most", maxReason)
+			return invalidField(field, "must have at most %d characters", maxReason)
 		}
 		if given != "" {
 			reason += ": " + given // so that it can't be mistaken for a reason of the engine's
