@@ -29,7 +29,7 @@ func (c *call) selected(things string, filters []string) (sent query, q outbound
 		return nil, q, err
 	}
 	delete(sent, "all")
-	if q, err = sent.filter(code); err != nil {
+	if q, err = sent.parse(code); err != nil {
 		return nil, q, err
 	}
 	if filtered := len(sent) > 0; filtered == all { // neither, or both

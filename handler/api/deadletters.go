@@ -207,7 +207,7 @@ func (c *call) deadLetter() (*outbound.Record, error) {
 }
 
 func (c *call) showDeadLetter() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	r, err := c.deadLetter()

@@ -122,7 +122,7 @@ func (c *call) listDeliveries() error {
 }
 
 func (c *call) showDelivery() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	r, err := c.engine.Delivery(c.r.Context(), c.id)

@@ -18,7 +18,7 @@ const idempotencyKey = "Idempotency-Key"
 
 // publish stores one event, or many if they are sent as application/x-ndjson.
 func (c *call) publish() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err // ignoring ?tenant=… would publish an event without a tenant
 	}
 	t, err := c.mediaType(typeJSON, typeNDJSON)
@@ -194,7 +194,7 @@ func (c *call) deleteEvent() error {
 	if err != nil {
 		return err
 	}
-	q, err := sent.filter(codeInvalidParameter)
+	q, err := sent.parse(codeInvalidParameter)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func notInName(r rune) bool {
 }
 
 func (c *call) showEventType() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	types, err := c.engine.EventTypes(c.r.Context())
@@ -68,7 +68,7 @@ func (c *call) noEventType(err error) error {
 }
 
 func (c *call) putEventType() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	t := outbound.EventType{Name: c.id}

@@ -50,9 +50,9 @@ func isStatus(s string) bool {
 	return len(s) == 3 && s >= "100" && s <= "599" && strings.Trim(s, "0123456789") == ""
 }
 
-// filter returns the filters as a query of the engine. Errors have the given code,
+// parse returns the filters as a query of the engine. Errors have the given code,
 // since the filters may have been sent in the query or in the body.
-func (q query) filter(code string) (outbound.Query, error) {
+func (q query) parse(code string) (outbound.Query, error) {
 	out := outbound.Query{
 		EventID: q["event_id"], Subscription: q["subscription_id"], EventType: q["event_type"], Tenant: q["tenant"], Class: q["class"],
 	}
@@ -126,7 +126,7 @@ func parseStates(sent, code string) (out []store.State, err error) {
 	for name := range strings.SplitSeq(sent, ",") {
 		s, ok := store.ParseState(name)
 		if !ok {
-			return nil, refuse(code, "state must be pending, delivered, dead or discarded, or some of them separated by commas").at("state")
+			return nil, refuse(code, "state must be pending, delivered, dead or discarded, or several of these separated by commas").at("state")
 		}
 		if !slices.Contains(out, s) {
 			out = append(out, s)
@@ -145,7 +145,7 @@ func (q query) page(prefix string) (out outbound.Query, limit int, err error) {
 	if err != nil {
 		return out, 0, err
 	}
-	out, err = q.filter(codeInvalidParameter)
+	out, err = q.parse(codeInvalidParameter)
 	out.Before, out.Limit = before, limit+1
 	return out, limit, err
 }

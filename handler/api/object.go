@@ -151,7 +151,7 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 
 // noArguments refuses query parameters, and a body other than an empty object.
 func (c *call) noArguments() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	return c.optionalObject(nil, nil)

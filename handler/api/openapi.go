@@ -11,7 +11,7 @@ import (
 var openAPI []byte
 
 func (c *call) showOpenAPI() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	writeBody(c.w, http.StatusOK, typeJSON, openAPI)

@@ -44,6 +44,12 @@ func (c *call) query(known ...string) (query, error) {
 	return q, nil
 }
 
+// noQuery refuses query parameters.
+func (c *call) noQuery() error {
+	_, err := c.query()
+	return err
+}
+
 func unknownParameter(name string, known []string) error {
 	switch {
 	case slices.Contains(failureFilters, name):

@@ -39,14 +39,14 @@ func (c *call) redeliverDelivered() error {
 // a time or an event, since nobody means all of the past. An error says what it was
 // for, as in "replay events".
 func (c *call) pastQuery(fields []string, do string) (outbound.Query, error) {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return outbound.Query{}, err
 	}
 	sent := query{}
 	if err := c.object(fields, sent.field); err != nil {
 		return outbound.Query{}, err
 	}
-	q, err := sent.filter(codeInvalidField)
+	q, err := sent.parse(codeInvalidField)
 	if err == nil && q.Since.IsZero() && q.EventID == "" {
 		err = refuse(codeMissingField, "since is missing: say since when to %s, or name one event by event_id", do).at("since")
 	}

@@ -67,7 +67,7 @@ type subscriptionStatus struct {
 }
 
 func (c *call) showStatus() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	s, whole, err := c.engine.Status(c.r.Context())

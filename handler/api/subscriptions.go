@@ -185,7 +185,7 @@ type created struct {
 }
 
 func (c *call) createSubscription() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	var es edits
@@ -232,7 +232,7 @@ func (c *call) noSubscription(err error) error {
 }
 
 func (c *call) showSubscription() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	s, err := c.engine.Subscription(c.id)
@@ -247,7 +247,7 @@ func (c *call) answerSubscription(s *outbound.Subscription, err error) error {
 }
 
 func (c *call) updateSubscription() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	var es edits
@@ -286,7 +286,7 @@ func (c *call) answerSecret(s outbound.Signing) error {
 }
 
 func (c *call) showSecret() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	s, err := c.engine.Subscription(c.id)
@@ -297,7 +297,7 @@ func (c *call) showSecret() error {
 }
 
 func (c *call) rotateSecret() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	var given string
@@ -316,7 +316,7 @@ func (c *call) rotateSecret() error {
 const maxReason = 500
 
 func (c *call) deactivate() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	reason := outbound.ReasonByHand
@@ -349,7 +349,7 @@ func (c *call) activate() error {
 }
 
 func (c *call) testSubscription() error {
-	if _, err := c.query(); err != nil {
+	if err := c.noQuery(); err != nil {
 		return err
 	}
 	n := &outbound.NewEvent{}

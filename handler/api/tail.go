@@ -35,7 +35,7 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
-	q, err := sent.filter(codeInvalidParameter)
+	q, err := sent.parse(codeInvalidParameter)
 	if err != nil {
 		return err
 	}
