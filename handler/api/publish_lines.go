@@ -81,13 +81,14 @@ func (c *call) publishGroup(lines []line) []byte {
 	var out []byte
 	for _, l := range lines {
 		if l.refused == nil {
-			var a outbound.Answer
-			a, published = published[0], published[1:]
-			if l.refused = a.Err; a.Err == nil {
+			a := published[0]
+			published = published[1:]
+			if a.Err == nil {
 				out = appendLine(out, l.number, publishedStatus(a.Published))
 				out = appendPublished(out, a.Published)
 				continue
 			}
+			l.refused = a.Err
 		}
 		out = c.appendRefused(out, l.number, l.refused)
 	}
@@ -109,6 +110,8 @@ type refusedLine struct {
 	*problem
 }
 
+// appendRefused appends the answer to a line that was refused with err, which it
+// logs if that isn't the caller's fault.
 func (c *call) appendRefused(b []byte, number int, err error) []byte {
 	p := problemOf(err)
 	c.report(c.r, p)

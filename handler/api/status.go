@@ -7,7 +7,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// status is the state of the server.
+// status is the state of the server, as answers show it.
 type status struct {
 	Pending       int64                `json:"pending"` // deliveries, including those being attempted
 	OldestDue     timestamp            `json:"oldest_due"`

@@ -8,8 +8,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// timestamp is a time that is written as in RFC 3339, in UTC and milliseconds. The
-// zero time is written as null.
+// timestamp is a time that is written as in RFC 3339, in UTC and to the millisecond.
+// The zero time is written as null.
 type timestamp time.Time
 
 func (t timestamp) MarshalJSON() ([]byte, error) {
