@@ -26,7 +26,7 @@ const (
 	// maxResponse bounds a response that is held in memory: a page of events
 	// with payloads is the largest.
 	maxResponse = 256 << 20
-	// maxProblem bounds an error response.
+	// maxProblem bounds how much of an error response is read.
 	maxProblem = 64 << 10
 )
 
@@ -170,7 +170,7 @@ type page struct {
 	NextCursor *string           `json:"next_cursor"`
 }
 
-// maxPage is the number of rows requested per page.
+// maxPage is the largest number of rows requested per page.
 const maxPage = 200
 
 // list iterates over at most limit rows of a list, or all if limit is 0,

@@ -156,14 +156,19 @@ func printStatus(c *call, s *serverStatus) error {
 	if err := f.flush(c.out); err != nil {
 		return err
 	}
-	if len(s.Subscriptions) == 0 {
-		_, err := fmt.Fprintln(c.out, "\nThere are no subscriptions.")
+	fmt.Fprintln(c.out)
+	return printHealth(c, s.Subscriptions)
+}
+
+// printHealth prints a table of subscriptions, the most urgent first.
+func printHealth(c *call, subscriptions []subscriptionStatus) error {
+	if len(subscriptions) == 0 {
+		_, err := fmt.Fprintln(c.out, "There are no subscriptions.")
 		return err
 	}
-	fmt.Fprintln(c.out)
+	slices.SortStableFunc(subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
 	t := newTable("SUBSCRIPTION", "HEALTH", "PENDING", "IN FLIGHT", "DEAD", "FAILURES", "SINCE", "LAST SUCCESS", "LAST FAILURE", "TENANT", "URL", "REASON OR LAST ERROR")
-	slices.SortStableFunc(s.Subscriptions, func(a, b subscriptionStatus) int { return cmp.Compare(urgency(a.Health), urgency(b.Health)) })
-	for _, s := range s.Subscriptions {
+	for _, s := range subscriptions {
 		t.row(clean(s.ID), c.health(&s), thousands(s.Pending), thousands(s.InFlight), thousands(s.DeadLetters), thousands(s.Failures), c.when(s.Since), c.when(s.LastSuccess), c.when(s.LastFailure), cell(s.Tenant, 24), cell(s.URL, 40), cell(s.trouble(), widest))
 	}
 	return t.flush(c.out)

@@ -21,7 +21,7 @@ type subscriptionFlags struct {
 	filter        string
 	transform     string
 	metadata      []string
-	removeHeaders []string // headers to remove
+	removeHeaders []string
 	oauth2        oauth2Flags
 }
 

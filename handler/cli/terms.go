@@ -100,7 +100,8 @@ func (s *schemeFlags) fromConfig(c *call, name string) (row verify.Scheme, o ver
 		return row, o, err
 	}
 	routes := routesIn(config)
-	if row, ok := table[name]; ok && !slices.ContainsFunc(routes, func(r route) bool { return r.matches(name) }) { // as a scheme that only signs deliveries
+	used := slices.ContainsFunc(routes, func(r route) bool { return r.matches(name) })
+	if row, ok := table[name]; ok && !used { // for example, one that only signs deliveries
 		o.Secrets, err = orFromEnvironment(given)
 		return row, o, err
 	}
