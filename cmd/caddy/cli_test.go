@@ -142,7 +142,7 @@ func TestCommandErrors(t *testing.T) {
 	if r.code != 1 {
 		t.Errorf("without a server: exit code %d", r.code)
 	}
-	shows(t, r.stderr, "admin.sock", "Caddy runs")
+	shows(t, r.stderr, "admin.sock", "Caddy is running")
 }
 
 // TestCommandsByToken drives a server as from another machine: over TLS, with a
@@ -171,7 +171,7 @@ https://`+site+` {
 	api := "https://" + site + "/api"
 	s.env = append(s.env, "WEBHOOKS_API="+api)
 	unknown := by(publishToken, "events", "publish", "order.created", "--payload", "{}")
-	if unknown.code != 1 || strings.Contains(unknown.stderr, "not known whether") {
+	if unknown.code != 1 || strings.Contains(unknown.stderr, "may have been stored") {
 		t.Errorf("of a server that it can't trust: exit code %d, %q", unknown.code, unknown.stderr)
 	}
 	shows(t, unknown.stderr, "certificate")
@@ -219,7 +219,7 @@ https://`+site+` {
 		{publishToken, api, []string{"has the scope publish", "needs read or manage", "WEBHOOKS_TOKEN"}},
 		{"wrong-token", api, []string{"doesn't know this token", "WEBHOOKS_TOKEN"}},
 		{"", api, []string{"a token is needed", "WEBHOOKS_TOKEN"}},
-		{manageToken, "https://" + site, []string{"200 OK", "no webhook_api"}},
+		{manageToken, "https://" + site, []string{"200 OK", "is not a webhook_api"}},
 		{manageToken, "https://" + site + "/moved", []string{"redirects to " + r.url("/")}},
 	} {
 		got := by(c.token, "status", "--api", c.api)
@@ -266,7 +266,7 @@ func TestStoreCommands(t *testing.T) {
 	if r.code != 1 {
 		t.Errorf("without a server: exit code %d", r.code)
 	}
-	shows(t, r.stderr, "name the file by --store", "Caddy runs")
+	shows(t, r.stderr, "give the store's file with --store", "Caddy runs")
 	for _, file := range []struct {
 		path   string
 		events float64
