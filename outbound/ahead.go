@@ -6,15 +6,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// A schedule's delays are soon longer than most outages. So that what waits for a
-// retry doesn't wait for long after its receiver is back, one delivery at a time is
-// tried ahead of its time, and with a success the others follow, each once. Their
-// schedules don't count that. The breaker knows when.
+// The delays of a schedule soon exceed the length of most outages. To deliver
+// promptly after a receiver has recovered, one delivery at a time is attempted
+// ahead of schedule while it fails; after a success the others follow, each once.
+// These attempts don't advance the schedules. The breaker decides when they are
+// made.
 
-// aheadAfterFailure has something tried ahead of its time after a failure, as long as they
-// go on: later by half of how long they have, and after what has just failed for the
-// first time is tried again. Where only what was ahead of its time has failed, it may
-// be the event's fault, and the next one is tried.
+// aheadAfterFailure plans the next attempt ahead of schedule after a failure. As
+// long as the receiver fails, it comes later each time: by half of how long the
+// failures have lasted, and no earlier than the first retry of a delivery that has
+// just failed. If only attempts ahead of schedule have failed, the cause may be the
+// event, and the next one is tried.
 func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration) {
 	b.aheadMisses++
 	switch {
@@ -27,16 +29,16 @@ func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration) {
 	}
 }
 
-// aheadAfterSuccess has what waits tried ahead of its time after a success: of an attempt
-// that was so itself, or the end of failures that went on. Failures of single events
-// between others that succeed are no outage, or one that always fails would be tried
-// after each of these.
+// aheadAfterSuccess plans attempts ahead of schedule after a success: if the
+// attempt was one itself, or it ends an outage. A few failures between successes
+// are no outage; without that condition, an event that always fails would be
+// attempted after each of them.
 func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bool) {
 	failed := !b.since.IsZero()
 	b.aheadMisses = 0
 	switch {
 	case failed && (early || b.down() || now.Sub(b.since) >= first/2):
-		b.restartAhead(now) // what was tried meanwhile is tried again
+		b.restartAhead(now) // including what was attempted during the outage
 	case early:
 		b.aheadAt = now
 	case failed:
@@ -44,11 +46,12 @@ func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bo
 	}
 }
 
-// restartAhead has what waits tried ahead of its time from then on, from the first on.
+// restartAhead plans attempts ahead of schedule from t on, starting with the first
+// delivery again.
 func (b *breaker) restartAhead(t time.Time) { b.aheadAt, b.aheadCursor = t, store.Place{} }
 
-// aheadOr is the earlier of a time and the one to try something ahead; zero is
-// never.
+// aheadOr returns the earlier of t and the next attempt ahead of schedule. Zero
+// means never.
 func (b *breaker) aheadOr(t time.Time) time.Time {
 	if b.aheadAt.IsZero() || !t.IsZero() && t.Before(b.aheadAt) {
 		return t
@@ -56,7 +59,8 @@ func (b *breaker) aheadOr(t time.Time) time.Time {
 	return b.aheadAt
 }
 
-// scheduleAhead has something that waits for a retry tried ahead of its time.
+// scheduleAhead has something that waits for a retry attempted at t, ahead of
+// schedule.
 func (l *lane) scheduleAhead(t time.Time) {
 	l.mu.Lock()
 	l.breaker.restartAhead(t)
@@ -64,24 +68,25 @@ func (l *lane) scheduleAhead(t time.Time) {
 	l.e.claims.schedule(l, t)
 }
 
-// scheduleNextAhead has the next one tried ahead of its time where what was tried so has told
-// nothing of the receiver.
+// scheduleNextAhead plans another attempt ahead of schedule after one whose outcome
+// says nothing about the receiver.
 func (l *lane) scheduleNextAhead(first time.Duration) {
-	next := l.e.now().Add(jitter(first)) // and not at once: all that wait may be like it
+	next := l.e.now().Add(jitter(first)) // not at once, since all that wait may be like it
 	l.mu.Lock()
 	l.breaker.aheadAt = next
 	l.mu.Unlock()
 	l.e.claims.schedule(l, next)
 }
 
-// claimSizeAhead is look where nothing is due: one may be claimed ahead of its time, and
-// when the receiver is back as many as it may have at once. What an ordered lane
-// waits for is due. The caller holds mu.
+// claimSizeAhead is claimSize when nothing is due. It allows one delivery to be
+// claimed ahead of schedule, or, once the receiver is back, as many as may be
+// attempted at once. An ordered lane never does: its first delivery counts as due.
+// The caller holds mu.
 func (l *lane) claimSizeAhead(now time.Time) (n int, t ticket, again time.Time) {
 	switch {
 	case l.nextDue.IsZero():
 		if len(l.unsettled)+l.queue.len()+l.releasing == 0 {
-			l.breaker.aheadAt = time.Time{} // nothing waits
+			l.breaker.aheadAt = time.Time{} // nothing waits for a retry
 		}
 		return 0, t, time.Time{}
 	case l.ordered() || l.breaker.aheadAt.IsZero():
@@ -98,15 +103,16 @@ func (l *lane) claimSizeAhead(now time.Time) (n int, t ticket, again time.Time) 
 	return n, t, time.Time{}
 }
 
-// claimedAhead notes what was claimed ahead of its time behind there, and begins anew
-// behind the last, as long as the receiver fails. The caller holds mu.
+// claimedAhead records what a claim ahead of schedule has returned, which started
+// after the given place. At the end of the line it starts again from the first, as
+// long as the receiver fails. The caller holds mu.
 func (l *lane) claimedAhead(hs []*store.Held, after store.Place) {
 	b := &l.breaker
 	if b.aheadCursor != after {
-		return // it was begun anew meanwhile
+		return // restarted in the meantime
 	}
 	if n := len(hs); n > 0 {
-		b.aheadAt = time.Time{} // until it is known what came of it
+		b.aheadAt = time.Time{} // until the outcome is known
 		b.aheadCursor = store.Place{Due: hs[n-1].Due, ID: hs[n-1].Delivery.ID}
 		return
 	}
@@ -116,7 +122,8 @@ func (l *lane) claimedAhead(hs []*store.Held, after store.Place) {
 	b.aheadCursor = store.Place{}
 }
 
-// newUnsettled notes whether an attempt is made ahead of its time. The caller holds mu.
+// newUnsettled records an attempt, and whether it is made ahead of schedule. The
+// caller holds mu.
 func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
 	due := h.Due
 	if l.ordered() {
@@ -128,8 +135,8 @@ func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
 	return &unsettledAttempt{}
 }
 
-// aheadOf is when an attempt that was begun was to be made, where it is made
-// ahead of that, and zero otherwise.
+// aheadOf returns when an attempt was due, if it was made ahead of schedule, and
+// zero otherwise.
 func (l *lane) aheadOf(h *store.Held) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()

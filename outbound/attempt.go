@@ -11,7 +11,7 @@ import (
 func (e *Engine) attempt(l *lane, h *store.Held) {
 	c := e.config.Load()
 	a := &store.Attempt{ID: e.attemptID(h), Number: h.Attempts + 1, At: e.clock.Now()}
-	t := l.currentTarget() // then, so that no secret signs for a time at which it has expired
+	t := l.currentTarget() // read after At, so that no secret signs a timestamp at which it has expired
 	a.URL = t.sub.URL
 	began := e.clock.Elapsed()
 	ctx, span := e.startAttempt(e.work, c, t, h, a)
@@ -31,8 +31,8 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 	e.updateLane(c, l, t, &o)
 }
 
-// attemptID gives the first attempt the delivery's own number, since it is
-// kept in the delivery's row.
+// attemptID returns the id of the next attempt. The first one has the delivery's
+// own, since it is kept in the delivery's row.
 func (e *Engine) attemptID(h *store.Held) store.ID {
 	if h.Attempts == 0 {
 		return h.Delivery.ID
@@ -40,8 +40,8 @@ func (e *Engine) attemptID(h *store.Held) store.ID {
 	return e.ids.Next()
 }
 
-// decide says what is next for the delivery. An attempt that was made ahead of its
-// time leaves the schedule as it is.
+// decide sets what is next for the delivery: its state and, while it is pending,
+// when it is due. An attempt ahead of schedule leaves the schedule as it is.
 func (e *Engine) decide(l *lane, t *target, h *store.Held, o *outcome, s *store.Settlement) {
 	if o.ok() {
 		s.State = store.Delivered
@@ -63,43 +63,38 @@ func (e *Engine) decide(l *lane, t *target, h *store.Held, o *outcome, s *store.
 	}
 }
 
-// settle has the outcome stored, and told to whoever listens by then. An ordered
-// lane waits for it, and then tries the same delivery again before any other.
+// settle has the outcome stored, then reports it. In an ordered lane it waits for
+// that, and then has the same delivery retried before any other.
 func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) {
-	retry, ordered := s.Due, l.ordered() // by now
+	retry, ordered := s.Due, l.ordered() // the subscription may change meanwhile
 	if ordered && s.State == store.Pending {
-		s.Due = h.Due // it stays the first in line
+		s.Due = h.Due // so that it stays first in line
 	}
 	done := &AttemptDone{
 		Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
 	}
 	var dead *OperationalEvent
+	var notice *publishing
 	if s.State == store.Dead {
-		dead = deliveryDead(done.Record())
-	}
-	var telling *publishing
-	if dead != nil {
-		if telling = e.newOperational(context.Background(), dead); telling != nil {
-			telling.Tells = s.Delivery
-		}
+		dead, notice = e.deathNotice(done)
 	}
 	stored := make(chan struct{})
 	e.outcomes.Add(1)
-	e.committer.settle(s, telling, func(err error) {
+	e.committer.settle(s, notice, func(err error) {
 		defer e.outcomes.Done()
 		defer close(stored)
-		again := l.removeUnsettled(h)
+		requeued := l.removeUnsettled(h)
 		if err != nil || s.Passed {
-			return // it is not so, or not for us to tell
-		}
-		if s.State == store.Pending && !ordered {
-			l.noteStored(s.Due)
+			return // it isn't stored, or another process reports it
 		}
 		if s.State == store.Pending {
 			done.Due = e.clock.wall(retry)
+			if !ordered {
+				l.noteStored(s.Due)
+			}
 		}
 		e.reportSettled(done, dead)
-		if again {
+		if requeued {
 			e.requeueSettled(s.Delivery)
 		}
 	})
@@ -113,15 +108,30 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	}
 	switch {
 	case s.Passed:
-		l.flush() // whoever has it has what comes behind it too
+		l.flush() // the process that has taken it delivers what comes after it, too
 	case s.State == store.Pending:
 		l.hold(t, retry)
 	}
 }
 
-// reportSettled tells of an attempt whose outcome is stored, and of what has died of it.
+// deathNotice returns the event about a dead letter, nil if there is to be none, and
+// its publishing, nil if nobody subscribes to it.
+func (e *Engine) deathNotice(done *AttemptDone) (*OperationalEvent, *publishing) {
+	dead := deliveryDead(done.Record())
+	if dead == nil {
+		return nil, nil
+	}
+	notice := e.newOperational(context.Background(), dead)
+	if notice != nil {
+		notice.Tells = done.Delivery
+	}
+	return dead, notice
+}
+
+// reportSettled tells the observer and the watches of an attempt whose outcome is
+// stored; dead is the event about its dead letter, if any.
 func (e *Engine) reportSettled(done *AttemptDone, dead *OperationalEvent) {
-	observer := e.config.Load().Observer // the attempt may be older than the settings
+	observer := e.config.Load().Observer // the present one: settings may have changed since the attempt began
 	observer.AttemptDone(done)
 	e.watches.send(done)
 	if done.State == store.Dead {
@@ -132,7 +142,8 @@ func (e *Engine) reportSettled(done *AttemptDone, dead *OperationalEvent) {
 	}
 }
 
-// updateLane draws the conclusions for the lane.
+// updateLane applies what an outcome says about the receiver to the lane and the
+// subscription.
 func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 	if o.eventFault {
 		if o.early() {
@@ -146,7 +157,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 		})
 	}
 	if !sameReceiver(t.sub, l.target.Load().sub) {
-		return // nor is it a word of the receiver that it has now
+		return // the outcome says nothing about the receiver that the subscription has now
 	}
 	n := l.record(o, c)
 	if !n.aheadAt.IsZero() {
@@ -155,6 +166,12 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 	if pause := max(n.pause, o.retryAfter); pause > 0 {
 		l.pauseUntil(e.now().Add(pause))
 	}
+	e.reactTo(n, c, l, t, o)
+}
+
+// reactTo deactivates the subscription if its receiver is gone or has failed for too
+// long, and tells the store, subscribers and the log of other changes.
+func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome) {
 	if n.warn {
 		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
 			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
@@ -179,7 +196,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 			e.disable(ctx, t.sub, ReasonGone, func() bool { return true })
 		})
 	case n.wentDown:
-		l.flush() // what it can't deliver soon would take the memory of others
+		l.flush() // other lanes need the memory more
 		c.Logger.Warn("a receiver is down: one attempt at a time, with growing pauses, until it answers",
 			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "class", o.class, "error", o.message)
 	case n.cameBack:
@@ -188,42 +205,54 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 	}
 }
 
-// transition is what an outcome says of a receiver.
+// transition is how an outcome changes what is known of a receiver.
 type transition struct {
 	wentDown, cameBack bool
-	persist            bool          // the store is to be told whether it is down
+	persist            bool          // the store is to be told whether the receiver is down
 	pause              time.Duration // before the next attempt, while it is down
-	aheadAt            time.Time     // when to try something ahead of its time, zero for not
+	aheadAt            time.Time     // when to attempt something ahead of schedule; zero for never
 
-	// A row of failures, with the one that has just come or until just now, and
-	// whether it is long: half of what deactivates the subscription, or all.
-	failing       Failing
-	failingFor    time.Duration
-	warn, disable bool
-	recovered     time.Time // since when it had failed for long, zero for not
+	// failing is the run of failures that has just grown or ended.
+	failing    Failing
+	failingFor time.Duration
+	warn       bool      // it has reached half of what deactivates the subscription
+	disable    bool      // it has reached all of it
+	recovered  time.Time // since when it had failed, if that was warned about; else zero
 }
 
-// record tells the breaker. One attempt that was made ahead of its time doesn't count
-// as one more failure, or one event would do for a receiver that is down.
+// record updates the breaker and the status.
 func (l *lane) record(o *outcome, c *config) (n transition) {
 	now := l.e.now()
-	t := l.target.Load()
-	first := t.retry.first()
+	first := l.target.Load().retry.first()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() { n.aheadAt = l.breaker.aheadAt }()
 	if until := now.Add(o.retryAfter); o.retryAfter > 0 && until.After(l.askedUntil) {
 		l.askedUntil = until
 	}
 	if o.ok() {
-		l.lastSuccess = l.e.clock.Now()
-		n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
-		n.recovered = l.breaker.warnedSince(c.DisableAfter, now)
-		l.breaker.aheadAfterSuccess(now, first, o.early())
-		n.cameBack = l.breaker.succeeded()
-		n.persist = l.shouldPersist(n.cameBack)
-		return n
+		n = l.recordSuccess(o, c.DisableAfter, first, now)
+	} else {
+		n = l.recordFailure(o, c.DisableAfter, first, now)
 	}
+	n.aheadAt = l.breaker.aheadAt
+	return n
+}
+
+// recordSuccess is record for a success. The caller holds mu.
+func (l *lane) recordSuccess(o *outcome, d DisableAfter, first time.Duration, now time.Time) (n transition) {
+	l.lastSuccess = l.e.clock.Now()
+	n.failingFor = now.Sub(l.breaker.since).Round(time.Millisecond)
+	n.recovered = l.breaker.warnedSince(d, now)
+	l.breaker.aheadAfterSuccess(now, first, o.early())
+	n.cameBack = l.breaker.succeeded()
+	n.persist = l.shouldPersist(n.cameBack)
+	return n
+}
+
+// recordFailure is record for a failure. An attempt ahead of schedule isn't counted
+// as one more: otherwise a single event could make its receiver count as down. The
+// caller holds mu.
+func (l *lane) recordFailure(o *outcome, d DisableAfter, first time.Duration, now time.Time) (n transition) {
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.message
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
@@ -231,17 +260,20 @@ func (l *lane) record(o *outcome, c *config) (n transition) {
 	l.breaker.aheadAfterFailure(now, first)
 	n.persist = l.shouldPersist(n.wentDown)
 	n.pause = l.breaker.pause(first)
-	if o.overloaded && !l.notBefore.After(now) { // else it is about attempts that were under way together
+	// During a pause, the lane has been slowed down for an attempt that was under
+	// way at the same time.
+	if o.overloaded && !l.notBefore.After(now) {
 		n.pause = max(n.pause, l.breaker.slowDown(first))
 	}
 	n.failing = l.breaker.failing()
 	n.failingFor = now.Sub(n.failing.Since).Round(time.Second)
-	n.disable = c.DisableAfter.reached(n.failing, now, 1)
-	if n.warn = l.breaker.warned.IsZero() && c.DisableAfter.reached(n.failing, now, 2); n.warn {
+	n.disable = d.reached(n.failing, now, 1)
+	if n.warn = l.breaker.warned.IsZero() && d.reached(n.failing, now, 2); n.warn {
 		l.breaker.warned = n.failing.Since
 	}
 	return n
 }
 
-// Timeout is how long an attempt may take now, unless its subscription says otherwise.
+// Timeout returns how long an attempt may take, unless its subscription sets
+// another timeout.
 func (e *Engine) Timeout() time.Duration { return e.config.Load().Timeout }

@@ -6,69 +6,73 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// breaker watches one receiver. While it is down, one attempt at a time goes
-// out, as a probe, with pauses that grow, so that it costs the others nothing
-// and its deliveries don't all use up their attempts. Where it is overloaded, it
-// slows down.
+// breaker tracks the failures of one receiver. While the receiver is down, one
+// attempt at a time is made as a probe, with growing pauses: this takes no slots
+// from others, and doesn't use up the attempts of all its deliveries. A receiver
+// that is overloaded gets fewer attempts at once.
 type breaker struct {
-	failures int       // in a row, those of attempts ahead of their time excepted
-	since    time.Time // when the first of them was
-	throttle int       // attempts at a time when it was throttled, 0 for no bound
-	warned   time.Time // since when the receiver fails, where it was told that it does for long
-	restored bool      // it has been down since before the start
+	failures int       // in a row, not counting attempts ahead of schedule
+	since    time.Time // when the first of them happened; zero if there are none
+	throttle int       // attempts allowed at once since the receiver was overloaded; 0 for no limit
+	warned   time.Time // start of the failures that have been warned about; zero if none
+	restored bool      // it has been down since before the process started
 
-	aheadAt     time.Time     // when to try something ahead of its time, zero for never
-	aheadCursor store.Place   // what was tried so the last, from where it goes on
-	aheadMisses int           // failures since something succeeded
-	slowPause   time.Duration // the last pause for a receiver that asks to be slowed down, zero for none
+	aheadAt     time.Time     // when to attempt something ahead of schedule; zero for never
+	aheadCursor store.Place   // the last delivery attempted ahead of schedule; the next one comes after it
+	aheadMisses int           // failures since the last success
+	slowPause   time.Duration // the last pause after the receiver asked to be slowed down; zero for none
 }
 
 const (
-	// downAfter is how many attempts in a row must fail.
+	// downAfter is how many attempts in a row must fail before a receiver counts as
+	// down.
 	downAfter = 10
 	// downRoom is how many deliveries a lane holds while its receiver is down.
 	downRoom = 4
 	// maxProbePause is the longest pause between probes.
 	maxProbePause = 30 * time.Second
-	// maxAheadMisses is how many attempts ahead of their time may fail in a row.
+	// maxAheadMisses is how many attempts ahead of schedule may fail in a row.
 	maxAheadMisses = 3
-	// minSlowPause is the first pause of a receiver that asks to be slowed down.
+	// minSlowPause is the first pause after a receiver asked to be slowed down.
 	minSlowPause = 100 * time.Millisecond
-	// probesPerStep is how many probes have the same pause.
+	// probesPerStep is how many probes are made before the pause between them
+	// doubles.
 	probesPerStep = 32
 )
 
 func (b *breaker) down() bool { return b.failures >= downAfter }
 
-// pause is how long to wait before the next probe: a hundredth of the schedule's
-// first delay, which grows to that delay in an outage that lasts. It begins so short
-// for receivers that refuse most events and take some: they are never down for long.
+// pause returns how long to wait before the next probe: a hundredth of the
+// schedule's first delay at the start of an outage, growing to that delay. It
+// starts that small for receivers that reject most events and accept some: they are
+// never down for long.
 func (b *breaker) pause(first time.Duration) time.Duration {
 	if !b.down() {
 		return 0
 	}
 	first = min(first, maxProbePause)
-	return min(first/100<<min((b.failures-downAfter)/probesPerStep, 7), first)
+	doublings := min((b.failures-downAfter)/probesPerStep, 7) // 2^7 is over 100
+	return min(first/100<<doublings, first)
 }
 
-// slowDown is how long to wait after the receiver has asked to be slowed down, and
-// hasn't said for how long: twice as long as the last time, where not many attempts
-// have succeeded since, and no longer than the schedule's first delay.
+// slowDown returns how long to wait after the receiver asked to be slowed down
+// without saying for how long: twice the last pause, which successes reduce, and no
+// longer than the schedule's first delay.
 func (b *breaker) slowDown(first time.Duration) time.Duration {
 	b.slowPause = min(max(2*b.slowPause, minSlowPause), first, maxProbePause)
 	return b.slowPause
 }
 
-// restore is how a receiver that was down since then starts, after a restart.
+// restore sets the state of a receiver that was down when the process started.
 func (b *breaker) restore(since time.Time) {
 	if !since.IsZero() {
 		b.failures, b.since, b.restored = downAfter, since, true
 	}
 }
 
-// warnedSince returns since when the receiver has failed, where it was told that it
-// does for long, and else the zero time. What was told before the start isn't known:
-// the time that it takes stands for it.
+// warnedSince returns since when the receiver has failed if that has been warned
+// about, and zero otherwise. Whether it was before a restart isn't known, so it is
+// inferred from the time that has passed.
 func (b *breaker) warnedSince(d DisableAfter, now time.Time) time.Time {
 	if b.warned.IsZero() && b.restored && d.lasted(b.failing(), now, 2) {
 		return b.since
@@ -76,6 +80,7 @@ func (b *breaker) warnedSince(d DisableAfter, now time.Time) time.Time {
 	return b.warned
 }
 
+// limit returns how many attempts may be made at once, most at the most.
 func (b *breaker) limit(most int) int {
 	switch {
 	case b.down():
@@ -86,13 +91,13 @@ func (b *breaker) limit(most int) int {
 	return most
 }
 
-// succeeded reports whether the receiver was down before.
+// succeeded records a success and reports whether the receiver was down.
 func (b *breaker) succeeded() (wasDown bool) {
 	wasDown = b.down()
 	b.failures, b.since, b.warned, b.restored = 0, time.Time{}, time.Time{}, false
 	b.slowPause -= b.slowPause / 20
 	if wasDown {
-		b.throttle = 1 // come back gently
+		b.throttle = 1 // recover gradually
 	}
 	if b.throttle > 0 {
 		b.throttle++
@@ -100,7 +105,8 @@ func (b *breaker) succeeded() (wasDown bool) {
 	return wasDown
 }
 
-// failed reports whether the receiver has just gone down.
+// failed records a failure and reports whether the receiver is down since just now.
+// running is the number of attempts under way.
 func (b *breaker) failed(now time.Time, overloaded bool, running int) (wentDown bool) {
 	if b.failures++; b.failures == 1 {
 		b.since = now

@@ -2,19 +2,19 @@ package outbound
 
 import "sync"
 
-// dispatcher gives the lanes their turns. Each lane that could start an attempt
-// stands in a queue once; whoever ends an attempt while others wait goes behind
-// them. Slots are for everybody, but a quarter of them is kept for receivers that
-// answer promptly, and those that are down have a quarter at most, so that however
+// dispatcher shares the slots for attempts among lanes. A lane that could start an
+// attempt is in its tier's queue once. A lane whose attempt ends while others wait
+// goes to the end. All tiers share the slots, but a quarter is kept for receivers
+// that respond promptly, and those that are down get a quarter at most: however
 // many are slow or time out, the others find a slot.
 type dispatcher struct {
 	e *Engine
 
 	mu      sync.Mutex
-	waiting [tiers]fifo[*lane]
-	runs    [tiers]int // attempts under way
-	slots   int        // attempts that may be
-	last    tier       // who has had the last turn
+	waiting [tiers]fifo[*lane] // a queue for each tier
+	runs    [tiers]int         // attempts under way
+	slots   int                // the most attempts that may be under way
+	last    tier               // which tier had the last turn
 }
 
 func (d *dispatcher) init(e *Engine) {
@@ -22,7 +22,7 @@ func (d *dispatcher) init(e *Engine) {
 	d.slots = e.config.Load().Concurrency
 }
 
-// resize takes a new limit from the settings.
+// resize applies a new limit from the settings.
 func (d *dispatcher) resize() {
 	d.mu.Lock()
 	d.slots = d.e.config.Load().Concurrency
@@ -30,14 +30,14 @@ func (d *dispatcher) resize() {
 	d.mu.Unlock()
 }
 
-// halt starts no more attempts. Those under way go on.
+// halt starts no more attempts. Those under way continue.
 func (d *dispatcher) halt() {
 	d.mu.Lock()
 	d.e.draining.Store(true)
 	d.mu.Unlock()
 }
 
-// kick gives a lane its place in the queue, if it could start an attempt.
+// kick puts a lane into its queue if it could start an attempt.
 func (d *dispatcher) kick(l *lane) {
 	wants, as := l.runnable()
 	if !wants {
@@ -68,19 +68,21 @@ func (d *dispatcher) start() {
 	}
 }
 
-// next tells whose turn it is. One probe of those that are down goes out at all
-// times, or nobody would notice under load that they are back; the prompt and the
-// slow take turns, and never fewer than a quarter of the slots are for the slow. The
-// caller holds mu.
+// next returns the tier whose turn it is. One probe to a receiver that is down may
+// always go out, since otherwise a recovery would go unnoticed under load. The
+// prompt and the slow tier take turns, and the slow tier always gets a quarter of
+// the slots. The caller holds mu.
 func (d *dispatcher) next() (as tier, ok bool) {
 	free, quarter := d.slots-d.running(), d.slots/4
 	waits := func(as tier) bool { return d.waiting[as].len() > 0 }
+	slowAllowed := free > quarter || d.runs[slow] < quarter
+	promptsTurn := waits(prompt) && d.last == slow
 	switch {
 	case free <= 0:
 		return 0, false
 	case waits(down) && d.runs[down] == 0 && d.slots > 1:
 		return down, true
-	case waits(slow) && (free > quarter || d.runs[slow] < quarter) && !(waits(prompt) && d.last == slow):
+	case waits(slow) && slowAllowed && !promptsTurn:
 		return slow, true
 	case waits(prompt):
 		return prompt, true
@@ -90,7 +92,7 @@ func (d *dispatcher) next() (as tier, ok bool) {
 	return 0, false
 }
 
-// running counts the attempts under way. The caller holds mu.
+// running returns the number of attempts under way. The caller holds mu.
 func (d *dispatcher) running() (n int) {
 	for _, runs := range d.runs {
 		n += runs
@@ -98,15 +100,15 @@ func (d *dispatcher) running() (n int) {
 	return n
 }
 
-// inFlight counts the attempts.
+// inFlight returns the number of attempts under way.
 func (d *dispatcher) inFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.running()
 }
 
-// work makes attempts for a lane until it has none left, or others wait, or it counts
-// among others.
+// work makes attempts for a lane until it has none to make, its tier changes, or it
+// should yield its slot.
 func (d *dispatcher) work(l *lane, as tier) {
 	defer d.e.attempts.Done()
 	for {
@@ -117,7 +119,7 @@ func (d *dispatcher) work(l *lane, as tier) {
 		if h == nil {
 			break
 		}
-		d.kick(l) // one more, if the lane has more
+		d.kick(l) // start another worker if the lane has more
 		d.e.attempt(l, h)
 		if d.shouldYield(as) {
 			break
@@ -130,8 +132,8 @@ func (d *dispatcher) work(l *lane, as tier) {
 	d.kick(l)
 }
 
-// shouldYield tells whether somebody else would have the slot of an attempt that has
-// ended, or there are fewer slots now.
+// shouldYield reports whether another lane should get the slot of an attempt that
+// has just ended, or there are more attempts than slots since these were reduced.
 func (d *dispatcher) shouldYield(as tier) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

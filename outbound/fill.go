@@ -6,22 +6,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// How a lane gets what the store has for it: it is told that there is something, the
-// claimer looks how much it wants, and fills it.
+// How a lane gets deliveries from the store: noteStored tells it that there are
+// some, the claimer asks claimSize how many to claim, and fill adds them.
 
-// noteStored tells the lane that the store has a delivery for it, due then.
+// noteStored tells the lane that the store has a delivery for it that is due then.
 func (l *lane) noteStored(due time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	l.storedSeq++
 	if l.closed {
-		due = now // for the claimer to bury
+		due = now // so that the claimer makes a dead letter of it
 	}
 	waits := false
 	switch {
 	case !due.After(now):
 		l.backlog = true
-		waits = l.queue.len() > laneLow // take asks for it
+		waits = l.queue.len() > laneLow // take schedules a claim when the queue runs low
 	case l.nextDue.IsZero() || due.Before(l.nextDue):
 		l.nextDue = due
 	}
@@ -31,15 +31,14 @@ func (l *lane) noteStored(due time.Time) {
 	}
 }
 
-// claimSize is what the claimer does when the lane's alarm goes off: it tells how
-// many deliveries to claim, with a ticket to give back to fill. If none, again
-// is when to look the next time. Where memory is tight, only a lane that has
-// nothing may claim.
+// claimSize returns how many deliveries to claim, with a ticket to pass to fill. If
+// there are none, again is when to ask the next time; zero if noteStored or another
+// event will schedule it. When memory is tight, only an empty lane may claim.
 func (l *lane) claimSize(tight bool) (n int, t ticket, again time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.requeued = nil // what is claimed from here on is as it is stored
+	l.requeued = nil // claims from here on read what Requeue has stored
 	switch {
 	case !l.active() || l.e.draining.Load():
 		return 0, t, time.Time{}
@@ -50,10 +49,10 @@ func (l *lane) claimSize(tight bool) (n int, t ticket, again time.Time) {
 	}
 	n = l.room(now) - l.queue.len() - l.reserved
 	if l.ordered() && l.reserved+l.releasing > 0 {
-		n = 0 // they are older than what the store has
+		n = 0 // these come before what the store has
 	}
 	if n <= 0 {
-		l.backlog = true // it asks again when it has room
+		l.backlog = true // a claim is scheduled when it has room
 		return 0, t, time.Time{}
 	}
 	if tight && l.queue.len()+l.reserved > 0 {
@@ -62,18 +61,21 @@ func (l *lane) claimSize(tight bool) (n int, t ticket, again time.Time) {
 	return n, l.ticket(), time.Time{}
 }
 
-// ticket tells what has happened to a lane while its claim was under way.
+// ticket records the state of a lane when a claim begins, so that fill can tell
+// what has changed since: whether more was stored, in which case the claim doesn't
+// tell when the next delivery is due, and whether the lane was flushed.
 type ticket struct {
 	storedSeq, flushSeq uint64
-	ahead               bool        // what isn't due yet is claimed,
-	after               store.Place // behind there
+	ahead               bool        // the claim is ahead of schedule
+	after               store.Place // and starts after this place
 }
 
+// ticket returns the lane's present state. The caller holds mu.
 func (l *lane) ticket() ticket { return ticket{storedSeq: l.storedSeq, flushSeq: l.flushSeq} }
 
-// fill takes what was claimed as due at that time, which is not now: what has
-// come up since is for the next claim. again is when to ask once more where there
-// was nothing of what is due.
+// fill adds the deliveries of a claim that was made at the time claimed. Anything
+// due since then is for the next claim. again is how long to wait before claiming
+// again if the claim returned nothing although something is due.
 func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Duration) {
 	l.e.heldSize.Add(int64(totalWeight(c.Deliveries)))
 	l.mu.Lock()
@@ -81,7 +83,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		hs := l.startRelease(c.Deliveries...)
 		l.mu.Unlock()
 		l.release(hs)
-		l.e.claims.schedule(l, claimed) // for what it has left behind
+		l.e.claims.schedule(l, claimed) // for the rest
 		return
 	}
 	for _, h := range c.Deliveries {
@@ -119,11 +121,12 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 	l.e.dispatch.kick(l)
 }
 
-// weight is about how many bytes a delivery takes in a lane, its event counted though
-// others share it. Where payloads are small, the rest is what counts.
+// weight returns roughly how many bytes a delivery takes in a lane. The event is
+// counted in full although deliveries share it; the constant is for the rest, which
+// dominates if payloads are small.
 func weight(ev *store.Event) int { return ev.Size() + 512 }
 
-// totalWeight is the weight of them all.
+// totalWeight returns the sum of their weights.
 func totalWeight(hs []*store.Held) (size int) {
 	for _, h := range hs {
 		size += weight(h.Event)

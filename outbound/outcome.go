@@ -23,46 +23,47 @@ const (
 	ClassDNS          = "dns"           // the name was not resolved
 	ClassConnect      = "connect"       // no connection
 	ClassTLS          = "tls"           // no trust, or no TLS at all
-	ClassTimeout      = "timeout"       // no answer in time
-	ClassReset        = "reset"         // it was broken off before the answer
-	ClassStatus       = "status"        // an answer that isn't 2xx
-	ClassRedirect     = "redirect"      // a 3xx, which isn't followed
+	ClassTimeout      = "timeout"       // no response in time
+	ClassReset        = "reset"         // the connection broke before the response
+	ClassStatus       = "status"        // a response that isn't 2xx
+	ClassRedirect     = "redirect"      // a 3xx response, which isn't followed
 	ClassGone         = "gone"          // 410
-	ClassEgressDenied = "egress_denied" // an address that deliveries may not go to
-	ClassOAuth2       = "oauth2"        // no access token: the receiver was not asked
+	ClassEgressDenied = "egress_denied" // the address is one that deliveries may not go to
+	ClassOAuth2       = "oauth2"        // no access token: no request was made to the receiver
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
-	ClassProtocol     = "protocol"      // an answer that isn't HTTP, or is over the limits
+	ClassProtocol     = "protocol"      // the response isn't HTTP, or exceeds the limits
 	ClassTransform    = "transform"     // the subscription's transform failed for the event: nothing was sent
-	ClassDamaged      = "damaged"       // the store has no longer what was published: nothing was sent
+	ClassDamaged      = "damaged"       // the store no longer has what was published: nothing was sent
 )
 
-// Classes are all of them.
+// Classes lists all of them.
 var Classes = []string{
 	ClassDNS, ClassConnect, ClassTLS, ClassTimeout, ClassReset, ClassStatus, ClassRedirect, ClassGone,
 	ClassEgressDenied, ClassOAuth2, ClassConfig, ClassTransform, ClassProtocol, ClassDamaged,
 }
 
-// outcome is what an attempt came to.
+// outcome is the result of an attempt.
 type outcome struct {
-	class      string // "" for success
-	message    string // for whoever chose the URL
-	detail     string // for the operator's log alone, which has more to say
-	retryAfter time.Duration
-	final      bool // trying again can't help
-	eventFault bool // it is the event's fault, and says nothing of the receiver
-	gone       bool // 410: the subscription is to be deactivated
-	overloaded bool // the receiver asks to be slowed down
-	aborted    bool // broken off by us: no attempt
+	class      string        // "" for success
+	message    string        // for the subscription's owner: reveals no address
+	detail     string        // for the operator's log only; may name addresses
+	retryAfter time.Duration // the pause that the receiver asked for
+	final      bool          // a retry can't help
+	eventFault bool          // caused by the event; says nothing about the receiver
+	gone       bool          // 410: deactivate the subscription
+	overloaded bool          // the receiver asks to be slowed down
+	aborted    bool          // by the engine: it doesn't count as an attempt
 
-	due time.Time // when the attempt was to be made, where it was ahead of that
+	due time.Time // when the attempt was due, if it was made ahead of schedule
 }
 
+// early reports whether the attempt was made ahead of schedule.
 func (o *outcome) early() bool { return !o.due.IsZero() }
 
 func (o *outcome) ok() bool { return o.class == "" && !o.aborted }
 
-// judge reads the answer's status line and headers; sent is for a date in
-// Retry-After whose own clock isn't told.
+// judge returns the outcome for a response, by its status line and headers. sent is
+// when the attempt was made; see retryAfter.
 func judge(resp *http.Response, sent time.Time) outcome {
 	code := resp.StatusCode
 	if code >= 200 && code < 300 {
@@ -83,10 +84,11 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	return o
 }
 
-// maxHost is how long a host can be, with a port.
+// maxHost is the length of the longest host with a port.
 const maxHost = 253 + len(":65535")
 
-// redirectTarget names the host alone: the rest of a Location may hold a secret.
+// redirectTarget names the host of a redirect only, since the rest of the Location
+// may contain a secret.
 func redirectTarget(resp *http.Response) string {
 	to, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || to.Host == "" || len(to.Host) > maxHost || to.Scheme != "http" && to.Scheme != "https" {
@@ -95,17 +97,18 @@ func redirectTarget(resp *http.Response) string {
 	return " (it pointed to " + to.Scheme + "://" + to.Host + ")"
 }
 
-// maxRetryAfter bounds what a receiver may ask for.
+// maxRetryAfter bounds the pause that a receiver may ask for.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads seconds or a date, and 0 for anything else. A date counts
-// from the answer's own, so that a clock that is off does no harm.
+// retryAfter parses the Retry-After header, as seconds or as a date, and returns 0
+// if it is neither. A date counts from the response's own Date, so that a
+// receiver's clock may be wrong, or from sent if there is none.
 func retryAfter(h http.Header, sent time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" {
 		return 0
 	}
-	if n, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // n is the nearest then
+	if n, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // out of range, n is the nearest int64
 		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(v)
@@ -119,8 +122,8 @@ func retryAfter(h http.Header, sent time.Time) time.Duration {
 	return min(max(at.Sub(from), 0), maxRetryAfter)
 }
 
-// failure says in words for people, which name no address, why there was no
-// answer.
+// failure returns the outcome for an error that kept a response from coming. Its
+// message reveals no address.
 func failure(err error) outcome {
 	var (
 		denied   *egress.DeniedError
@@ -158,7 +161,7 @@ func failure(err error) outcome {
 		return outcome{class: ClassTLS, message: "the certificate is not trusted: " + certificateProblem(cert.Err)}
 	case errors.As(err, &record):
 		return outcome{class: ClassTLS, message: "the receiver does not speak TLS on this port"}
-	case network && op.Op == "remote error": // an alert, by TLS 1.3 perhaps after the handshake
+	case network && op.Op == "remote error": // an alert; in TLS 1.3 it may come after the handshake
 		return outcome{class: ClassTLS, message: "the receiver refused the TLS connection (" + strings.TrimPrefix(op.Err.Error(), "tls: ") + ")" + clientCertHint(op.Err)}
 	case errors.As(err, &late):
 		return late.step.timeout()
@@ -175,7 +178,7 @@ func failure(err error) outcome {
 		return outcome{class: ClassReset, message: "the connection broke before an answer"}
 	case unprocessed(err):
 		return outcome{class: ClassReset, message: "the receiver closed the connection before it took the request"}
-	case mentions(err, "received from peer", "GOAWAY"): // by HTTP/2
+	case mentions(err, "received from peer", "GOAWAY"): // HTTP/2
 		return outcome{class: ClassReset, message: "the receiver broke the request off before an answer"}
 	case mentions(err, "tls:"):
 		return outcome{class: ClassTLS, message: "the TLS handshake failed"}
@@ -187,14 +190,15 @@ func failure(err error) outcome {
 	return outcome{class: ClassConfig, message: "the delivery can't be made: " + err.Error()}
 }
 
-// mentions tells errors of net/http apart that are but words.
+// mentions reports whether the text of an error contains one of words. net/http has
+// no types for these errors.
 func mentions(err error, words ...string) bool {
 	text := err.Error()
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-// clientCertHint says what to do about the alerts by which a receiver demands a
-// client certificate, or refuses the one that it got.
+// clientCertHint says what to do about an alert with which a receiver demands a
+// client certificate, or rejects the one it got.
 func clientCertHint(alert error) string {
 	if !mentions(alert, "certificate", "handshake failure", "access denied") {
 		return ""

@@ -2,21 +2,21 @@ package outbound
 
 import "time"
 
-// pace is for how long a receiver's attempts hold their slots.
+// pace tells how long the attempts at a receiver occupy their slots.
 type pace struct {
-	slowest time.Duration // the slowest of the last attempts, forgotten slowly: those that hang are known so late
-	lastEnd time.Time     // when the last one ended
+	slowest time.Duration // the slowest recent attempt; it decays slowly, since an attempt that hangs is only known when it ends
+	lastEnd time.Time     // when the last attempt ended
 }
 
-// promptLimit is how long an attempt may take that is no trouble for others.
+// promptLimit is how long an attempt may take without being in the way of others.
 const promptLimit = time.Second
 
 func (p *pace) record(took time.Duration, now time.Time) {
 	p.slowest, p.lastEnd = max(took, p.slowest-p.slowest/16), now
 }
 
-// prompt tells whether one more attempt is likely to end soon. While some are under
-// way it is if others have just ended: these may hang.
+// prompt reports whether another attempt is likely to end soon. While attempts are
+// under way, others must have ended recently: these may be hanging.
 func (p *pace) prompt(underWay int, now time.Time) bool {
 	if underWay > 0 && now.Sub(p.lastEnd) > promptLimit {
 		return false
@@ -24,17 +24,17 @@ func (p *pace) prompt(underWay int, now time.Time) bool {
 	return p.slowest <= promptLimit
 }
 
-// tier is who takes turns with whom.
+// tier groups lanes that compete for slots in the same way; see dispatcher.
 type tier int
 
 const (
-	prompt tier = iota
-	slow
-	down
-	tiers
+	prompt tier = iota // attempts are likely to end soon
+	slow               // they aren't
+	down               // the receiver is down
+	tiers              // how many there are
 )
 
-// tier tells among whom the lane counts. The caller holds mu.
+// tier returns the lane's tier. The caller holds mu.
 func (l *lane) tier(now time.Time) tier {
 	switch {
 	case l.breaker.down():

@@ -2,11 +2,12 @@ package outbound
 
 import "time"
 
-// A lane keeps still while its receiver is down or has asked for it, while its rate
-// is used up, and, in order, while what is first in its line waits for a retry.
+// A lane pauses while its receiver is down or has asked for it, while its rate
+// limit is used up, and, if it is ordered, while its first delivery waits for a
+// retry.
 
-// pausedUntil is until when the lane must keep still, but for its rate. An ordered one
-// waits for what is first in its line. The caller holds mu.
+// pausedUntil returns the end of the lane's pause, apart from the rate limit. An
+// ordered lane waits for its first delivery. The caller holds mu.
 func (l *lane) pausedUntil() time.Time {
 	if l.ordered() && !l.headDue.IsZero() {
 		if t := l.breaker.aheadOr(l.headDue); t.After(l.notBefore) {
@@ -16,7 +17,8 @@ func (l *lane) pausedUntil() time.Time {
 	return l.notBefore
 }
 
-// rateDelay is how long the lane must keep still for its rate. The caller holds mu.
+// rateDelay returns how long the lane must wait for its rate limit; if it needn't,
+// the attempt is counted. The caller holds mu.
 func (l *lane) rateDelay(now time.Time) time.Duration {
 	if limiter := l.target.Load().limiter; limiter != nil {
 		r := limiter.ReserveN(now, 1)
@@ -28,7 +30,7 @@ func (l *lane) rateDelay(now time.Time) time.Duration {
 	return 0
 }
 
-// pauseUntil keeps the lane still, as its receiver or its rate asks.
+// pauseUntil pauses the lane, unless it is already paused for longer.
 func (l *lane) pauseUntil(t time.Time) {
 	l.mu.Lock()
 	if t.After(l.notBefore) {
@@ -38,7 +40,8 @@ func (l *lane) pauseUntil(t time.Time) {
 	l.startPause(t)
 }
 
-// startPause gives back what is of no use in a pause until then.
+// startPause schedules the lane for the end of its pause, and releases its
+// deliveries if that is far off.
 func (l *lane) startPause(t time.Time) {
 	now := l.e.now()
 	l.mu.Lock()
@@ -50,8 +53,9 @@ func (l *lane) startPause(t time.Time) {
 	}
 }
 
-// hold keeps an ordered lane still after a failure, unless it is ordered no
-// more or has another receiver: unpause and resume come after such a change.
+// hold pauses an ordered lane until its failed delivery is retried, unless the
+// subscription is no longer ordered or has another receiver: such a change has
+// ended the pause already.
 func (l *lane) hold(failed *target, retry time.Time) {
 	l.mu.Lock()
 	if s := l.target.Load().sub; s.Ordered && sameReceiver(s, failed.sub) {
@@ -62,8 +66,9 @@ func (l *lane) hold(failed *target, retry time.Time) {
 	l.e.claims.schedule(l, l.e.now())
 }
 
-// resume starts afresh, after a pause by hand or with another receiver: what was
-// held is due, and what waits for a retry is tried ahead of its time.
+// resume resets the lane after a deactivation or a change of receiver: deliveries
+// that were held are due now, and those that wait for a retry are attempted ahead
+// of schedule.
 func (l *lane) resume() {
 	now := l.e.now()
 	l.mu.Lock()
@@ -72,8 +77,8 @@ func (l *lane) resume() {
 	l.noteStored(now)
 }
 
-// unpause ends a pause that the rate or the order has made, and leaves alone what
-// the receiver has asked for.
+// unpause ends a pause due to the rate limit or the order, but not one that the
+// receiver asked for.
 func (l *lane) unpause() {
 	l.mu.Lock()
 	l.notBefore, l.headDue = l.askedUntil, time.Time{}
@@ -81,9 +86,9 @@ func (l *lane) unpause() {
 	l.noteStored(l.e.now())
 }
 
-// probe has the receiver tried at once, since somebody asks for it: ahead of time
-// where something waits for a retry. Its own wish for a pause counts for more, but
-// not where it is down.
+// probe attempts a delivery at once because a user has asked for it, ahead of
+// schedule if need be. A pause that the receiver asked for still applies, unless it
+// is down.
 func (l *lane) probe() {
 	now := l.e.now()
 	l.mu.Lock()

@@ -8,41 +8,41 @@ import (
 )
 
 const (
-	maxStoringEvents = 8192     // events that may be on their way to the disk, and
-	maxStoringBytes  = 32 << 20 // their bytes, the last one excepted
-	// tenantShare is the part of both that one tenant has at most, one in so
-	// many, so that the others find room.
+	maxStoringEvents = 8192     // events that may be queued or being stored, and
+	maxStoringBytes  = 32 << 20 // their size, not counting the last one
+	// tenantShare is the share of both that one tenant may use: 1/tenantShare. The
+	// rest is left to other tenants.
 	tenantShare = 2
 )
 
-// queue is what waits to be stored: the outcomes of attempts, and events. Each
-// tenant's events have a line of their own and the lines take turns, so that
-// whoever publishes much waits for itself.
+// queue holds the outcomes and events that wait to be stored. Each tenant has a
+// queue of its own for events, and they take turns, so that a tenant that publishes
+// a lot only delays itself.
 type queue struct {
 	wake bell
 
 	mu       sync.Mutex
 	closed   bool
 	outcomes fifo[unit]
-	tenants  map[string]*tenantQueue // by tenant, those with events on their way
-	ready    fifo[*tenantQueue]      // those with events that wait
-	waiting  int                     // events in all lines
+	tenants  map[string]*tenantQueue // those with events queued or being stored
+	ready    fifo[*tenantQueue]      // those with events queued, in turn
+	waiting  int                     // events queued, of all tenants
 	total    load
 }
 
-// tenantQueue is one tenant's.
+// tenantQueue is the events of one tenant.
 type tenantQueue struct {
 	waiting fifo[unit]
 	total   load
 }
 
-// load is of events on their way to the disk, from when they line up until
-// whoever published them is told.
+// load is what is queued or being stored. An event counts until its publisher has
+// the result.
 type load struct{ events, bytes int }
 
-// hasRoom tells whether one part in so many of what may be on its way is not used
-// up. The payload that uses it up may go beyond it, so that one as large as the
-// part isn't refused for as long as there are small ones.
+// hasRoom reports whether less than 1/part of the limits is in use. The event that
+// reaches the limit may exceed it: otherwise one that is as large as the share
+// would be refused as long as there are small ones.
 func (a load) hasRoom(part int) bool {
 	return a.events < maxStoringEvents/part && a.bytes < maxStoringBytes/part
 }
@@ -56,7 +56,7 @@ func newQueue() *queue {
 	return &queue{wake: newBell(), tenants: map[string]*tenantQueue{}}
 }
 
-// addPublication lines up an event, or refuses it where there is no room.
+// addPublication queues an event, or returns an error if there is no room.
 func (q *queue) addPublication(u unit) error {
 	tenant, size := u.publication.Event.Tenant, u.publication.Event.Size()
 	q.mu.Lock()
@@ -82,7 +82,7 @@ func (q *queue) addPublication(u unit) error {
 	return nil
 }
 
-// addSettlement lines up an outcome.
+// addSettlement queues an outcome.
 func (q *queue) addSettlement(u unit) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -90,7 +90,7 @@ func (q *queue) addSettlement(u unit) {
 	q.wake.ring()
 }
 
-// close lets wait report the end once nothing waits.
+// close makes wait return false once the queue is empty.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,8 +98,8 @@ func (q *queue) close() {
 	q.wake.ring()
 }
 
-// wait returns when something waits, and reports false when nothing does, and
-// never will.
+// wait waits until something is queued. It returns false if the queue is closed and
+// empty.
 func (q *queue) wait() bool {
 	for {
 		q.mu.Lock()
@@ -112,7 +112,8 @@ func (q *queue) wait() bool {
 	}
 }
 
-// take fills a batch. Where more waits than it holds, half of it is for events.
+// take moves units into a batch. If more are queued than fit, at least half of the
+// batch is for events.
 func (q *queue) take(g *commitBatch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -130,7 +131,7 @@ func (q *queue) take(g *commitBatch) {
 	}
 }
 
-// release gives back the room of an event that publish has taken.
+// release frees the room of an event added by addPublication.
 func (q *queue) release(e *store.Event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

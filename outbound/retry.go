@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Schedule says how long to wait after each failed attempt. An event is
-// attempted once more than the schedule has delays.
+// Schedule is the delays between the attempts at a delivery. There is one attempt
+// more than there are delays.
 type Schedule []time.Duration
 
-// StandardSchedule is the one of the Standard Webhooks specification: ten
-// attempts over three days and three hours.
+// StandardSchedule returns the schedule of the Standard Webhooks specification: ten
+// attempts over three days and three and a half hours.
 func StandardSchedule() Schedule {
 	return Schedule{
 		5 * time.Second,  //                 0:00:05 after the first attempt
@@ -33,8 +33,8 @@ const maxDelay = 7 * 24 * time.Hour
 // maxAttempts bounds a schedule's length.
 const maxAttempts = 100
 
-// ExponentialSchedule computes the delays for a number of attempts: base,
-// base×factor, base×factor², … and none over max.
+// ExponentialSchedule returns the delays for a number of attempts: base,
+// base×factor, base×factor² and so on, none over max.
 func ExponentialSchedule(base time.Duration, factor float64, max time.Duration, attempts int) (Schedule, error) {
 	switch {
 	case base <= 0:
@@ -55,7 +55,7 @@ func ExponentialSchedule(base time.Duration, factor float64, max time.Duration, 
 	return s, s.Validate()
 }
 
-// Validate tells whether the delays are within bounds.
+// Validate checks that the number of delays and each of them are within bounds.
 func (s Schedule) Validate() error {
 	if len(s) >= maxAttempts {
 		return fmt.Errorf("%d delays are too many: %d attempts at most", len(s), maxAttempts)
@@ -68,8 +68,8 @@ func (s Schedule) Validate() error {
 	return nil
 }
 
-// after returns the delay before the next attempt, when made attempts of this
-// round have failed; false when that was the last one.
+// after returns the delay after the given number of failed attempts of the current
+// round. It returns false if that was the last attempt.
 func (s Schedule) after(made int) (time.Duration, bool) {
 	if made < 1 || made > len(s) {
 		return 0, false
@@ -77,8 +77,8 @@ func (s Schedule) after(made int) (time.Duration, bool) {
 	return s[made-1], true
 }
 
-// first is the delay by which the pauses of a receiver that fails are measured: the
-// schedule's own, and where nothing is tried again that of the standard one.
+// first returns the delay that sets the scale for pauses while a receiver fails:
+// the schedule's first, or the standard one's if there are no retries.
 func (s Schedule) first() time.Duration {
 	if len(s) == 0 {
 		s = StandardSchedule()
@@ -86,8 +86,8 @@ func (s Schedule) first() time.Duration {
 	return s[0]
 }
 
-// jitter spreads a delay by a tenth to both sides, so that what failed
-// together does not come back together.
+// jitter changes a delay by up to a tenth either way, so that deliveries that
+// failed together aren't retried together.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }

@@ -17,29 +17,33 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// target is what an attempt needs to know of a subscription, made once and
-// for as long as neither it nor the settings change.
+// target is what attempts need to know of a subscription. It is made anew whenever
+// the subscription or the settings change.
 type target struct {
 	endpoint
 	sub          *store.Subscription
-	header       http.Header // over the event's, the same for each delivery; its values are shared
+	header       http.Header // set over the event's headers; the values are shared by all deliveries
 	signer       *verify.Signer
-	secretExpiry time.Time // when a secret expires, zero for never
+	secretExpiry time.Time // when the first secret expires; zero for never
 	limiter      *rate.Limiter
-	filter       *payload.Filter    // nil: every event of its types
-	transform    *payload.Transform // nil: payloads as they are
-	maxPayload   int64              // of what it makes of them
+	filter       *payload.Filter    // nil for every event of its types
+	transform    *payload.Transform // nil for payloads as they are
+	maxPayload   int64              // bytes that the transform may produce
 	concurrency  int
 	timeout      time.Duration
 	retry        Schedule
-	tokens       *tokens // nil: the receiver wants none
+	tokens       *tokens // nil if the receiver needs no access token
 	err          error   // why no attempt can be made
 }
 
-// newTarget goes on with the rate that the old target has used, and with its
-// filter and tokens, where these are the same; old may be nil.
+// newTarget makes a target. It takes over from old, which may be nil, the state of
+// the rate limiter, the compiled filter and transform, and the access tokens, where
+// these still apply.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
-	t := &target{sub: s, concurrency: c.EndpointConcurrency, timeout: cmp.Or(s.Timeout, c.Timeout), retry: s.Retry, maxPayload: c.MaxPayload, header: http.Header{}}
+	t := &target{
+		sub: s, header: http.Header{}, maxPayload: c.MaxPayload,
+		concurrency: c.EndpointConcurrency, timeout: cmp.Or(s.Timeout, c.Timeout), retry: s.Retry,
+	}
 	if t.retry == nil {
 		t.retry = c.Retry
 	}
@@ -62,8 +66,8 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	return t
 }
 
-// setFilter compiles the filter. With one that can't be compiled any more, every
-// event is taken, and none delivered: it is lost to nobody.
+// setFilter compiles the filter. If it can no longer be compiled, every event
+// matches but none can be delivered, so that none is lost.
 func (t *target) setFilter(old *target) {
 	if old != nil && old.sub.Filter == t.sub.Filter && old.filter != nil {
 		t.filter = old.filter
@@ -75,8 +79,8 @@ func (t *target) setFilter(old *target) {
 	}
 }
 
-// setTransform compiles the transform. With one that can't be compiled any more,
-// nothing is sent.
+// setTransform compiles the transform. If it can no longer be compiled, nothing is
+// sent.
 func (t *target) setTransform(old *target) {
 	if old != nil && old.sub.Transform == t.sub.Transform && old.transform != nil {
 		t.transform = old.transform
@@ -88,6 +92,7 @@ func (t *target) setTransform(old *target) {
 	}
 }
 
+// setSigner makes the signer from the secrets that haven't expired.
 func (t *target) setSigner(c *config, now time.Time) error {
 	scheme, err := c.lookupScheme(t.sub.Scheme)
 	if err := cmp.Or(err, c.unusable[scheme.Name]); err != nil {
@@ -110,7 +115,7 @@ func (t *target) setSigner(c *config, now time.Time) error {
 	return nil
 }
 
-// applySubscription makes the engine go by what the subscription says now.
+// applySubscription makes the engine use a subscription as it is in the store now.
 func (e *Engine) applySubscription(s *store.Subscription) {
 	c := e.config.Load()
 	l := e.lanes.byKey(s.Key)
@@ -123,14 +128,14 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 	}
 	old := l.target.Load().sub
 	l.setTarget(c, s)
-	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation is no success
+	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
 		l.restartFailures()
 	}
 	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
 		e.lanes.index(l, old, s)
 	}
 	if !l.exclusive(old) && l.exclusive(s) {
-		l.flush() // whoever claims it is to be the only one
+		l.flush() // one node at a time may hold its deliveries, by claiming them
 	}
 	switch {
 	case old.Active && !s.Active:
@@ -145,27 +150,28 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 	}
 }
 
-// sameReceiver tells whether how an attempt by the one has ended says something of
-// the receiver of the other: it has the same URL, and tokens are got in the same way.
+// sameReceiver reports whether an outcome for one subscription says something about
+// the receiver of the other: they have the same URL and get tokens in the same way.
 func sameReceiver(one, other *store.Subscription) bool {
 	return one == other || one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
 }
 
-// sameRequest tells whether a receiver for which the attempts by the one fail, as they
-// do where it trusts no such signature, wants another body or needs longer, is asked no
-// otherwise by the other.
+// sameRequest reports whether both subscriptions send the same requests. If they
+// don't, the change may have made failing attempts succeed: the receiver may trust
+// the other signature, accept the other body, or need the longer timeout.
 func sameRequest(one, other *store.Subscription) bool {
 	return one.Scheme == other.Scheme && one.Transform == other.Transform && one.Timeout == other.Timeout && maps.Equal(one.Headers, other.Headers) &&
 		slices.EqualFunc(one.Secrets, other.Secrets, func(a, b store.Secret) bool { return a.Value == b.Value })
 }
 
-// setTarget renews what attempts go by.
+// setTarget gives the lane a new target.
 func (l *lane) setTarget(c *config, s *store.Subscription) {
 	l.target.Store(newTarget(c, s, l.e.now(), l.target.Load()))
 	l.e.dispatch.kick(l)
 }
 
-// currentTarget is the target for an attempt now: without secrets that have expired.
+// currentTarget returns the target for an attempt now, without secrets that have
+// expired.
 func (l *lane) currentTarget() *target {
 	t := l.target.Load()
 	if now := l.e.now(); !t.secretExpiry.IsZero() && !now.Before(t.secretExpiry) {
@@ -178,7 +184,7 @@ func (l *lane) currentTarget() *target {
 	return t
 }
 
-// host is where deliveries go, for the log: the rest of a URL may hold a secret.
+// host returns the URL's host for the log; the rest may contain a secret.
 func (t *target) host() string {
 	u, err := url.Parse(t.sub.URL)
 	if err != nil {
@@ -187,8 +193,8 @@ func (t *target) host() string {
 	return u.Host
 }
 
-// headers returns the event's headers with the target's over them, for the
-// signature's to be set over both.
+// headers merges the event's headers with the target's, which take precedence. The
+// signature's are set over both.
 func (t *target) headers(ev *store.Event) http.Header {
 	h := make(http.Header, len(t.header)+len(ev.Headers)+8)
 	h["User-Agent"] = userAgent
@@ -197,7 +203,7 @@ func (t *target) headers(ev *store.Event) http.Header {
 	}
 	h["Content-Type"] = []string{ev.ContentType}
 	if t.transform != nil {
-		h["Content-Type"] = []string{"application/json"} // unless the target has another
+		h["Content-Type"] = []string{"application/json"} // the target may override it
 	}
 	maps.Copy(h, t.header)
 	return h

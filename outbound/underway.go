@@ -7,14 +7,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// unsettledAttempt is an attempt that was begun.
+// unsettledAttempt is an attempt whose outcome isn't stored yet.
 type unsettledAttempt struct {
-	repeat bool      // another one is to follow it
-	due    time.Time // when it was to be made, where it is made ahead of that
+	repeat bool      // another attempt follows, because the delivery was requeued
+	due    time.Time // when it was due, if it is made ahead of schedule
 }
 
-// removeUnsettled ends what take began, and tells whether the delivery was queued anew
-// meanwhile.
+// removeUnsettled ends an attempt begun by take, and reports whether the delivery
+// was requeued in the meantime.
 func (l *lane) removeUnsettled(h *store.Held) (again bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -23,23 +23,22 @@ func (l *lane) removeUnsettled(h *store.Held) (again bool) {
 	return again
 }
 
-// abort ends what take began with an attempt that doesn't count: the delivery
-// goes back to the store.
+// abort ends an attempt that doesn't count, and releases the delivery to the store.
 func (l *lane) abort(h *store.Held) {
 	l.mu.Lock()
 	delete(l.unsettled, h)
 	l.mu.Unlock()
-	l.e.background(func(context.Context) { // whoever drains doesn't wait for the store
+	l.e.background(func(context.Context) { // in the background, so that Drain doesn't wait for the store
 		l.mu.Lock()
 		hs := l.startRelease(h)
 		l.mu.Unlock()
 		l.release(hs)
 	})
-	l.attemptDone(0, 0) // giveBack accounts for its size
+	l.attemptDone(0, 0) // release accounts for the size
 }
 
-// beginRequeue has another attempt follow one at the delivery that is under way, since it
-// is about to be queued anew.
+// beginRequeue makes an attempt that is under way be followed by another one, since
+// the delivery is about to be requeued.
 func (l *lane) beginRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,9 +49,9 @@ func (l *lane) beginRequeue(delivery store.ID) {
 	}
 }
 
-// endRequeue has the lane go by what is stored of a delivery that was queued anew: its
-// schedule starts afresh. It may be anywhere by now: under way, in the lane, or in
-// a claim that has read it before.
+// endRequeue updates the lane after a delivery was requeued in the store, which
+// restarts its schedule. By now the delivery may be under way, queued in the lane,
+// or part of a claim that read it before.
 func (l *lane) endRequeue(delivery store.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
