@@ -18,10 +18,10 @@ func (e *Engine) wakeBacklogs(ctx context.Context) ([]store.Backlog, error) {
 	return backlogs, nil
 }
 
-// resumeBacklogs is findBacklogs at the start, with a word in the log. How many
-// deliveries wait it doesn't say: a million would have to be counted first. What
-// the receivers were like before is forgotten, but for those that were down: each
-// is tried soon.
+// resumeBacklogs is wakeBacklogs at the start. It logs that deliveries wait, but
+// not how many, since a million would take long to count. After a restart only
+// receivers that were down are known to have failed, so each that has a backlog is
+// tried soon.
 func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 	backlogs, err := e.wakeBacklogs(ctx)
 	if err != nil || len(backlogs) == 0 {
@@ -38,8 +38,8 @@ func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 	return nil
 }
 
-// watchSalvages looks for deliveries that a damaged store has lost and that
-// were made anew, of which no lane knows.
+// watchSalvages wakes the lanes when deliveries that a damaged store had lost were
+// restored.
 func (e *Engine) watchSalvages() {
 	s, ok := e.store.(store.Salvager)
 	if !ok {

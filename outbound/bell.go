@@ -1,7 +1,7 @@
 package outbound
 
-// bell wakes whoever waits for it. One that was rung while nobody did is heard by
-// the next who does.
+// bell wakes one goroutine that receives from it. A ring that nobody waits for is
+// kept for the next receive.
 type bell chan struct{}
 
 func newBell() bell { return make(bell, 1) }

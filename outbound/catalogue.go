@@ -13,29 +13,29 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 )
 
-// catalogue is what is known of event types: the store's, and in memory what
-// those of them demand of payloads that have a schema. Others are published as
-// they come, in the catalogue or not.
+// catalogue holds what is known of event types. The entries are in the store; the
+// schemas of those that have one are also in memory. Events of other types need
+// meet no schema, whether the type is in the catalogue or not.
 type catalogue struct {
 	e *Engine
 
-	changing sync.Mutex
+	changing sync.Mutex // held over a change of the catalogue
 	demands  atomic.Pointer[map[string]demand]
 }
 
-// demand is what an event type demands of payloads.
+// demand is the schema that payloads of an event type must meet.
 type demand struct {
 	text   []byte
-	schema *payload.Schema // nil: its text can't be compiled, so that nothing meets it
+	schema *payload.Schema // nil if text can't be compiled: then no payload meets it
 }
 
-// EventTypes returns the catalogue by name.
+// EventTypes returns the entries of the catalogue, ordered by name.
 func (e *Engine) EventTypes(ctx context.Context) ([]EventType, error) {
 	return e.store.EventTypes(ctx)
 }
 
-// PutEventType adds an entry to the catalogue or replaces it, and tells which.
-// ErrConflict: it is defined in the configuration.
+// PutEventType adds an entry to the catalogue or replaces it; added says which. The
+// error is ErrConflict if the type is defined in the configuration.
 func (e *Engine) PutEventType(ctx context.Context, t EventType) (added bool, err error) {
 	if err := checkEventType(t); err != nil {
 		return false, err
@@ -54,8 +54,8 @@ func (e *Engine) PutEventType(ctx context.Context, t EventType) (added bool, err
 	return old == nil, c.refresh(ctx)
 }
 
-// DeleteEventType removes an entry from the catalogue. ErrConflict: it is
-// defined in the configuration.
+// DeleteEventType removes an entry from the catalogue. The error is ErrConflict if
+// the type is defined in the configuration.
 func (e *Engine) DeleteEventType(ctx context.Context, name string) error {
 	c := &e.catalogue
 	c.changing.Lock()
@@ -84,7 +84,8 @@ func checkEventType(t EventType) error {
 	return nil
 }
 
-// find finds an entry to be changed, or nil.
+// find returns an entry that is to be changed, or nil if there is none. It returns
+// ErrConflict if the configuration defines it.
 func (c *catalogue) find(ctx context.Context, name string) (*EventType, error) {
 	known, err := c.e.store.EventTypes(ctx)
 	if err != nil {
@@ -101,7 +102,8 @@ func (c *catalogue) find(ctx context.Context, name string) (*EventType, error) {
 	return nil, nil
 }
 
-// reconcile makes the event types of the configuration those of the store.
+// reconcile writes the event types of the configuration to the store, and removes
+// those that the configuration no longer has.
 func (c *catalogue) reconcile(ctx context.Context, conf *config) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
@@ -122,7 +124,7 @@ func (c *catalogue) reconcile(ctx context.Context, conf *config) error {
 		gone := !slices.ContainsFunc(conf.EventTypes, func(w EventType) bool { return w.Name == t.Name })
 		if t.FromConfig && gone {
 			err := c.e.store.DeleteEventType(ctx, t.Name)
-			if err != nil && !errors.Is(err, ErrNotFound) { // another node was quicker
+			if err != nil && !errors.Is(err, ErrNotFound) { // another node has deleted it
 				return err
 			}
 		}
@@ -134,8 +136,8 @@ func sameEventType(a, b EventType) bool {
 	return a.Name == b.Name && a.Description == b.Description && bytes.Equal(a.Schema, b.Schema) && a.FromConfig == b.FromConfig
 }
 
-// refresh reads what the store's event types demand, however soon whoever changed
-// them has gone. The caller holds changing.
+// refresh reads the schemas from the store. The catalogue has changed already, so
+// this goes on even if ctx is done. The caller holds changing.
 func (c *catalogue) refresh(ctx context.Context) error {
 	known, err := c.e.store.EventTypes(context.WithoutCancel(ctx))
 	if err != nil {
@@ -160,6 +162,7 @@ func (c *catalogue) refresh(ctx context.Context) error {
 	return nil
 }
 
+// all returns the schemas by event type. The map may be nil.
 func (c *catalogue) all() map[string]demand {
 	if demands := c.demands.Load(); demands != nil {
 		return *demands
@@ -167,8 +170,8 @@ func (c *catalogue) all() map[string]demand {
 	return nil
 }
 
-// check judges an event by the schema of its type, if it has one. The error is an
-// *Invalid, or ctx's.
+// check checks an event against the schema of its type, if there is one. The error
+// is an *Invalid or that of ctx.
 func (c *catalogue) check(ctx context.Context, n *NewEvent) error {
 	d, ok := c.all()[n.Type]
 	switch {
@@ -184,7 +187,7 @@ func (c *catalogue) check(ctx context.Context, n *NewEvent) error {
 	return invalid("payload", "does not meet the schema of the event type %s: %v", n.Type, err)
 }
 
-// example is the first in the schema of an event type, or nil.
+// example returns the first of the examples in an event type's schema, or nil.
 func (c *catalogue) example(eventType string) []byte {
 	var schema struct{ Examples []json.RawMessage }
 	if json.Unmarshal(c.all()[eventType].text, &schema) != nil || len(schema.Examples) == 0 {

@@ -6,15 +6,15 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Clock is what the engine knows of time, so that a test can own it.
+// Clock is how the engine reads the time and waits. Tests can supply their own.
 type Clock interface {
-	// Now is the time by the wall clock, which may be set at any moment.
+	// Now returns the time of the wall clock, which may be set at any moment.
 	Now() time.Time
-	// Elapsed is how much time has passed since some moment, however the wall
-	// clock is set.
+	// Elapsed returns how much time has passed since some fixed moment. It isn't
+	// affected when the wall clock is set.
 	Elapsed() time.Duration
-	// At is ready when so much has passed since that moment. It takes no
-	// duration, which would count from whenever it is called.
+	// At returns a channel that is ready once Elapsed reaches the given value. It
+	// takes no duration, since that would count from whenever At is called.
 	At(elapsed time.Duration) <-chan time.Time
 }
 
@@ -26,18 +26,18 @@ func (c systemClock) At(elapsed time.Duration) <-chan time.Time {
 	return time.After(elapsed - c.Elapsed())
 }
 
-// timeline is the time by which deliveries are scheduled. It begins at the wall
-// clock's time and then only ever passes: where that is set, nothing comes
-// early, late or in another order.
+// timeline is the time by which deliveries are scheduled. It starts at the wall
+// clock's time and from then on advances steadily: when the wall clock is set, no
+// delivery becomes early, late or changes places with another.
 type timeline struct {
 	Clock
-	zero time.Time // when nothing had elapsed
+	zero time.Time // when Elapsed was 0
 }
 
-// newTimeline begins where the time that the store has known ended, if the wall
-// clock is behind that.
+// newTimeline starts a timeline at the wall clock's time, or at that of the last id
+// in the store if that is later.
 func newTimeline(c Clock, last store.ID) timeline {
-	now := c.Now().Round(0) // without its own reading of what has elapsed
+	now := c.Now().Round(0) // without the monotonic reading
 	if known := last.Time(); known.After(now) {
 		now = known
 	}
@@ -46,14 +46,14 @@ func newTimeline(c Clock, last store.ID) timeline {
 
 func (t *timeline) now() time.Time { return t.zero.Add(t.Elapsed()) }
 
-// at is ready when it is then.
+// at returns a channel that is ready at the given time.
 func (t *timeline) at(then time.Time) <-chan time.Time { return t.At(then.Sub(t.zero)) }
 
-// after is ready when that much more time has passed.
+// after returns a channel that is ready once d has passed.
 func (t *timeline) after(d time.Duration) <-chan time.Time { return t.At(t.Elapsed() + d) }
 
-// latest is for ids: they are never behind what is scheduled, and say when
-// something was made.
+// latest returns the time for new ids: the later of the timeline's and the wall
+// clock's. Ids never lag behind the schedule, and tell when something was made.
 func (t *timeline) latest() time.Time {
 	now, wall := t.now(), t.Now().Round(0)
 	if wall.After(now) {
@@ -62,7 +62,8 @@ func (t *timeline) latest() time.Time {
 	return now
 }
 
-// wall says for people when something is due, as the wall clock is set now.
+// wall converts a time of the schedule, for people, into one of the wall clock as
+// it is set now.
 func (t *timeline) wall(due time.Time) time.Time {
 	if due.IsZero() {
 		return due
@@ -70,7 +71,7 @@ func (t *timeline) wall(due time.Time) time.Time {
 	return due.Add(t.Now().Round(0).Sub(t.now()).Round(time.Second))
 }
 
-// earlier is the first of two times, of which zero is none.
+// earlier returns the earlier of two times. Zero means none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// deadLetterLog has the log of the settings written. Which dead letters it lacks
-// is in the store, from the moment of their death on: a crash, a full disk or a
-// log that is away costs no line, though one may be repeated.
+// deadLetterLog writes the dead-letter log of the settings. The store keeps track,
+// from the moment a delivery dies, of which dead letters the log lacks: a crash, a
+// full disk or a missing log loses no line, though a line may be repeated.
 type deadLetterLog struct {
 	e        *Engine
 	wake     bell
@@ -20,18 +20,18 @@ type deadLetterLog struct {
 
 const (
 	logRetryDelay    = 10 * time.Second // after an error
-	logInterval      = 30 * time.Second // for those of other nodes that are gone
-	logFinishTimeout = 5 * time.Second  // at most for the last ones
+	logInterval      = 30 * time.Second // how often to look for dead letters of other nodes that have gone
+	logFinishTimeout = 5 * time.Second  // for writing the last ones
 )
 
 func (l *deadLetterLog) init(e *Engine) {
 	l.e, l.wake, l.failures = e, newBell(), rate.Sometimes{Interval: time.Minute}
 }
 
-// enabled tells whether there is a log.
+// enabled reports whether there is a log.
 func (l *deadLetterLog) enabled() bool { return l.e.config.Load().DeadLetterLog != nil }
 
-// wakeUp has what the log lacks written soon.
+// wakeUp has missing dead letters written soon.
 func (l *deadLetterLog) wakeUp() { l.wake.ring() }
 
 func (l *deadLetterLog) run() {
@@ -39,7 +39,8 @@ func (l *deadLetterLog) run() {
 		pause := logInterval
 		c := l.e.config.Load()
 		err := l.catchUp(l.e.life)
-		// With other settings, that log may have ended, and the bell rings for another one.
+		// An error after a change of settings may mean only that the old log was
+		// closed. The bell rings for the new one.
 		if err != nil && l.e.life.Err() == nil && l.e.config.Load() == c {
 			pause = logRetryDelay
 			l.failures.Do(func() {
@@ -54,7 +55,7 @@ func (l *deadLetterLog) run() {
 	}
 }
 
-// finish writes the last ones, when nothing can die any more.
+// finish writes the last dead letters, once no more can be made.
 func (l *deadLetterLog) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), logFinishTimeout)
 	defer cancel()
@@ -63,10 +64,10 @@ func (l *deadLetterLog) finish() {
 	}
 }
 
-// catchUp writes what the log lacks.
+// catchUp writes the dead letters that the log lacks.
 func (l *deadLetterLog) catchUp(ctx context.Context) error {
 	for {
-		log := l.e.config.Load().DeadLetterLog // which may be another one each time
+		log := l.e.config.Load().DeadLetterLog // it may have changed since the last batch
 		if log == nil {
 			return nil
 		}
@@ -75,7 +76,7 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 			return err
 		}
 		var letters []*Record
-		for _, id := range ids { // of which some may be queued again by now
+		for _, id := range ids { // some may have been requeued since
 			found, err := l.e.store.Deliveries(ctx, Query{Delivery: id, States: []store.State{store.Dead}})
 			if err != nil {
 				return err
@@ -89,7 +90,7 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 				ids = append(ids, r.ID)
 			}
 		}
-		// Also when the engine ends meanwhile, or they would be written a second time.
+		// Even if the engine is closing, or these would be written again.
 		if noted := l.e.store.Logged(context.WithoutCancel(ctx), ids); err == nil {
 			err = noted
 		}

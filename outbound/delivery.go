@@ -7,13 +7,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// The rows of lists.
+// Types that lists use.
 type (
 	// Query selects the rows of a list.
 	Query = store.Query
-	// Record is a delivery as lists show it.
+	// Record is a delivery as it is listed.
 	Record = store.Record
-	// Attempt is one try at a delivery.
+	// Attempt is one attempt at a delivery.
 	Attempt = store.Attempt
 )
 
@@ -27,7 +27,7 @@ func (e *Engine) Delivery(ctx context.Context, id string) (*Record, error) {
 	return r, nil
 }
 
-// delivery is one as the store has it.
+// delivery returns a delivery as it is stored.
 func (e *Engine) delivery(ctx context.Context, id string) (*Record, error) {
 	key, err := deliveryKey(id)
 	if err != nil {
@@ -36,8 +36,8 @@ func (e *Engine) delivery(ctx context.Context, id string) (*Record, error) {
 	return e.store.Delivery(ctx, key)
 }
 
-// Deliveries lists deliveries, newest first. Dead letters are those whose
-// state is store.Dead.
+// Deliveries lists deliveries, newest first. Dead letters are those in state
+// store.Dead.
 func (e *Engine) Deliveries(ctx context.Context, q Query) ([]*Record, error) {
 	rs, err := e.store.Deliveries(ctx, q)
 	for _, r := range rs {
@@ -63,8 +63,8 @@ func deliveryKey(id string) (store.ID, error) {
 	return key, nil
 }
 
-// Redeliver queues a delivery at once, whatever its state, and starts its
-// schedule anew. Where an attempt is under way, another one follows it.
+// Redeliver makes a delivery due at once, whatever its state, and restarts its
+// schedule. If an attempt is under way, another one follows.
 func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	r, err := e.delivery(ctx, id)
 	if err != nil {
@@ -75,12 +75,12 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 		return nil, fmt.Errorf("%w: subscription %s was deleted: replay the event to the one that takes its place", ErrConflict, r.SubscriptionID)
 	}
 	l.beginRequeue(r.ID)
-	done, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})
+	requeued, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
 	l.endRequeue(r.ID)
-	if done.Count == 0 {
+	if requeued.Count == 0 {
 		if ev, err := e.store.Event(ctx, r.Tenant, r.EventID); err == nil && ev.PayloadRemoved {
 			return nil, fmt.Errorf("%w: %s", ErrConflict, payloadRemoved)
 		}
@@ -88,7 +88,7 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	return e.Delivery(ctx, id)
 }
 
-// DeliveryOf returns the id of the delivery that an attempt was made for.
+// DeliveryOf returns the id of the delivery that an attempt belongs to.
 func (e *Engine) DeliveryOf(ctx context.Context, attempt string) (id string, err error) {
 	key, ok := store.ParseID(store.AttemptPrefix, attempt)
 	if !ok {
@@ -98,8 +98,8 @@ func (e *Engine) DeliveryOf(ctx context.Context, attempt string) (id string, err
 	return delivery.With(store.DeliveryPrefix), err
 }
 
-// Cancel makes a dead letter of a delivery that waits for an attempt. What comes
-// behind it in order is tried at once.
+// Cancel makes a pending delivery a dead letter. If it kept back later deliveries
+// of an ordered subscription, these are attempted at once.
 func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 	r, err := e.delivery(ctx, id)
 	if err != nil {
@@ -125,7 +125,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 	return buried[0], nil
 }
 
-// resumeOrder has what comes next in order tried at once.
+// resumeOrder has the next delivery of an ordered lane attempted at once.
 func (l *lane) resumeOrder(ctx context.Context) {
 	if l.ordered() {
 		l.unpause()
@@ -133,9 +133,10 @@ func (l *lane) resumeOrder(ctx context.Context) {
 	}
 }
 
-// buryOne cancels a delivery that waits, also where it is next in line.
+// buryOne makes a pending delivery a dead letter. The lane is flushed first, so
+// that it doesn't hold the delivery.
 func (e *Engine) buryOne(ctx context.Context, l *lane, r *Record) ([]*Record, error) {
-	e.claims.claimMu.Lock() // or a claim may just hold it
+	e.claims.claimMu.Lock() // so that no claim holds it
 	defer e.claims.claimMu.Unlock()
 	if l != nil {
 		l.flush()
@@ -143,7 +144,7 @@ func (e *Engine) buryOne(ctx context.Context, l *lane, r *Record) ([]*Record, er
 	return e.bury(ctx, store.Burial{Subscription: r.Subscription, Delivery: r.ID, Reason: ReasonCancelled, Limit: 1})
 }
 
-// bury makes dead letters of deliveries that wait.
+// bury makes dead letters of pending deliveries.
 func (e *Engine) bury(ctx context.Context, b store.Burial) ([]*Record, error) {
 	b.Log = e.deadLog.enabled()
 	buried, err := e.store.Bury(ctx, b)
@@ -159,14 +160,14 @@ const payloadRemoved = "the event's payload was removed when the store had outgr
 // changeBatch is how many deliveries are changed in one transaction.
 const changeBatch = 200
 
-// RedeliverDead queues the dead letters that match, and returns how many.
-// After an error some may have been queued: it may be called again.
+// RedeliverDead makes the dead letters that match q due at once, and returns how
+// many. After an error some may have been queued; it can be called again.
 func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
 	return e.eachBatch(ctx, inState(q, store.Dead), e.requeue)
 }
 
-// RedeliverDelivered queues those that were delivered, likewise: a receiver may
-// have lost what it has accepted.
+// RedeliverDelivered does the same with deliveries that succeeded: a receiver may
+// have lost what it accepted.
 func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Delivered), e.requeue)
 	if n > 0 {
@@ -175,8 +176,9 @@ func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 	return n, err
 }
 
-// DeleteDead deletes the dead letters that match, and returns how many, likewise.
-// As deliveries they stay, discarded, until their event is removed.
+// DeleteDead deletes the dead letters that match q, and returns how many. They are
+// kept as discarded deliveries until their event is removed. After an error some
+// may have been deleted; it can be called again.
 func (e *Engine) DeleteDead(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Dead), e.store.Discard)
 	if n > 0 {
@@ -190,8 +192,8 @@ func inState(q Query, state store.State) Query {
 	return q
 }
 
-// eachBatch changes all that match, a batch at a time: the oldest first, in whose
-// order they are sent.
+// eachBatch calls change for all rows that match, a batch at a time, oldest first,
+// which is also the order in which deliveries are sent.
 func (e *Engine) eachBatch(ctx context.Context, q Query, change func(context.Context, Query) (store.Changed, error)) (total int, err error) {
 	q.Limit = changeBatch
 	q.Until = earlier(q.Until, e.publishedUntil())
@@ -206,14 +208,15 @@ func (e *Engine) eachBatch(ctx context.Context, q Query, change func(context.Con
 	}
 }
 
+// requeue makes the deliveries that match due now, and probes their receivers.
 func (e *Engine) requeue(ctx context.Context, q Query) (store.Changed, error) {
-	now := e.now()
-	r, err := e.store.Requeue(ctx, q, now)
-	e.probeLanes(r.Subscriptions)
-	return r, err
+	changed, err := e.store.Requeue(ctx, q, e.now())
+	e.probeLanes(changed.Subscriptions)
+	return changed, err
 }
 
-// probeReceiver has the receiver of a subscription tried at once, by whichever node may.
+// probeReceiver has the receiver of a subscription probed at once, by whichever
+// node delivers to it.
 func (e *Engine) probeReceiver(ctx context.Context, subscription store.ID) {
 	e.probeLanes([]store.ID{subscription})
 	if e.shared == nil {
@@ -224,7 +227,7 @@ func (e *Engine) probeReceiver(ctx context.Context, subscription store.ID) {
 	}
 }
 
-// probeLanes has lanes here try at once what somebody has asked for.
+// probeLanes has this node's lanes probe their receivers.
 func (e *Engine) probeLanes(subscriptions []store.ID) {
 	for _, key := range subscriptions {
 		if l := e.lanes.byKey(key); l != nil {
@@ -233,9 +236,9 @@ func (e *Engine) probeLanes(subscriptions []store.ID) {
 	}
 }
 
-// requeueSettled queues a delivery again whose attempt was under way when it
-// was queued anew: the outcome of that one has replaced what was stored then.
-// Where the store can't for now, it is tried until it can.
+// requeueSettled requeues a delivery that was requeued while an attempt was under
+// way, since the attempt's outcome has overwritten that. It retries in the
+// background until the store succeeds.
 func (e *Engine) requeueSettled(key store.ID) {
 	requeue := func(ctx context.Context) error {
 		_, err := e.requeue(ctx, Query{Delivery: key, Limit: 1})

@@ -8,10 +8,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// DisableAfter says when a subscription is deactivated whose receiver fails.
+// DisableAfter says when a subscription is deactivated because its receiver fails.
+// Both conditions must be met.
 type DisableAfter struct {
-	Failures int           // attempts in a row that must have failed; negative: never
-	For      time.Duration // and how long ago the first of them
+	Failures int           // attempts in a row that have failed; negative: never deactivate
+	For      time.Duration // how long ago the first of them was
 }
 
 func (d DisableAfter) check() error {
@@ -21,17 +22,17 @@ func (d DisableAfter) check() error {
 	return nil
 }
 
-// reached tells whether a row of failures has lasted a share of that.
+// reached reports whether a run of failures has reached 1/share of both conditions.
 func (d DisableAfter) reached(f Failing, now time.Time, share int) bool {
 	return f.Attempts >= d.Failures/share && d.lasted(f, now, share)
 }
 
-// lasted looks at the time alone.
+// lasted is reached for the duration alone.
 func (d DisableAfter) lasted(f Failing, now time.Time, share int) bool {
 	return d.Failures > 0 && !f.Since.IsZero() && now.Sub(f.Since) >= d.For/time.Duration(share)
 }
 
-// Failing is a row of failed attempts that goes on.
+// Failing is a run of failed attempts without a success.
 type Failing struct {
 	Attempts int
 	Since    time.Time // when the first of them was
@@ -39,10 +40,10 @@ type Failing struct {
 
 func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 
-// shouldPersist tells whether the caller is to have the store remember whether the
-// receiver is down: when that has changed, or the store says otherwise, since
-// another node has told it so or telling it has failed; then one caller at a time.
-// The caller holds mu.
+// shouldPersist reports whether the caller should store whether the receiver is
+// down: because that has just changed, or because the store has it wrong, after
+// another node wrote it or writing it failed. In the second case it returns true to
+// one caller at a time. The caller holds mu.
 func (l *lane) shouldPersist(changed bool) bool {
 	s := l.target.Load().sub
 	otherwise := s.FailingSince.IsZero() == (l.breaker.down() && s.Active)
@@ -53,9 +54,9 @@ func (l *lane) shouldPersist(changed bool) bool {
 	return true
 }
 
-// persistFailing has the store know since when a receiver is down, or that it
-// isn't, so that neither is forgotten by a restart. Whichever call comes last
-// says what is true by then.
+// persistFailing stores since when a receiver has been down, or that it isn't, for
+// the next start. It reads the present state, so of several calls the last one is
+// right.
 func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	defer func() {
 		l.mu.Lock()
@@ -81,9 +82,9 @@ func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	}
 }
 
-// restartFailures begins the row of failures anew where another node has just had a
-// success with a receiver that is down for this one: that is no reason to
-// deactivate its subscription.
+// restartFailures restarts the run of failures of a receiver that is down for this
+// node, after another node has had a success: the subscription mustn't be
+// deactivated then.
 func (l *lane) restartFailures() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,8 +93,8 @@ func (l *lane) restartFailures() {
 	}
 }
 
-// disable deactivates a subscription for how an attempt at its receiver has ended,
-// unless it has another receiver by now, or that isn't so any more.
+// disable deactivates a subscription because of how an attempt has ended, unless
+// the receiver has been changed since or still returns false.
 func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
@@ -101,7 +102,8 @@ func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason
 	}
 }
 
-// shouldDisable tells whether the row of failures that goes on is one to give up for.
+// shouldDisable reports whether the present run of failures is long enough to
+// deactivate the subscription.
 func (l *lane) shouldDisable(d DisableAfter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,8 +7,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// What an engine's errors are, for errors.Is. Those of the store come
-// through as they are.
+// Errors of an engine, for errors.Is. They are the store's.
 var (
 	ErrNotFound    = store.ErrNotFound
 	ErrConflict    = store.ErrConflict
@@ -17,11 +16,11 @@ var (
 	ErrDamaged     = store.ErrDamaged
 )
 
-// Invalid is what a caller got wrong. Its text is meant for that caller.
+// Invalid is the error for wrong input. Its text is written for whoever sent that.
 type Invalid struct {
-	Field   string // as the API names it
+	Field   string // its name in the API
 	What    string // what is wrong, and what would be right
-	Missing bool   // it isn't there
+	Missing bool   // the field is missing
 }
 
 func (e *Invalid) Error() string { return e.Field + " " + e.What }
@@ -34,14 +33,14 @@ func missing(field, hint string) error {
 	return &Invalid{Field: field, What: "is missing: " + hint, Missing: true}
 }
 
-// TooLarge is a payload over the limit.
+// TooLarge is the error for a payload that exceeds the limit.
 type TooLarge struct{ Limit int64 }
 
 func (e *TooLarge) Error() string {
 	return fmt.Sprintf("the payload is over the limit of %d bytes (max_payload): send a link to the data instead", e.Limit)
 }
 
-// Reused is an event id that is taken by another event.
+// Reused is the error for an event id that another event has.
 type Reused struct {
 	EventID    string
 	Deliveries int // of that event
@@ -51,7 +50,7 @@ func (e *Reused) Error() string {
 	return fmt.Sprintf("event_id %q was used before, for an event with another type or payload: use a new one", e.EventID)
 }
 
-// isRefusal tells an error of the caller's from one of ours.
+// isRefusal reports whether an error is the publisher's fault.
 func isRefusal(err error) bool {
 	var (
 		i *Invalid

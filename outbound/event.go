@@ -9,17 +9,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Event is what the store keeps of an event.
+// Event is an event as it is stored.
 type Event = store.Event
 
 // NewEvent is an event to publish.
 type NewEvent struct {
-	ID          string            // [A-Za-z0-9_-]{1,128}, unique in its tenant; "" for one of ours
-	Tenant      string            // [A-Za-z0-9_.-]{1,128}, or "" where there are none
+	ID          string            // [A-Za-z0-9_-]{1,128}, unique in its tenant; "" to have one generated
+	Tenant      string            // [A-Za-z0-9_.-]{1,128}, or "" for none
 	Type        string            // words of [A-Za-z0-9_-] joined by dots, 128 bytes at most
 	ContentType string            // "" for application/json
 	Headers     map[string]string // sent along with each delivery
-	Payload     []byte            // delivered to the byte; not to be changed afterwards
+	Payload     []byte            // delivered byte for byte; mustn't be changed afterwards
 }
 
 var (
@@ -40,7 +40,8 @@ func checkType(field, name string) error {
 	return nil
 }
 
-// checkOwnType is checkType for one of the caller's, not of the engine's.
+// checkOwnType checks an event type that a caller defines or publishes. Those of
+// the engine's own events are reserved.
 func checkOwnType(name string) error {
 	if err := checkType("event_type", name); err != nil {
 		return err
@@ -51,7 +52,8 @@ func checkOwnType(name string) error {
 	return nil
 }
 
-// CheckTenant says what is wrong with a tenant's name, as an *Invalid. "" is nobody's.
+// CheckTenant returns an *Invalid if a tenant's name isn't valid. "" is valid, and
+// means no tenant.
 func CheckTenant(tenant string) error {
 	if tenant != "" && !tenantForm.MatchString(tenant) {
 		return invalid("tenant", "may only have the characters A-Z a-z 0-9 _ . - and 128 of them at most")
@@ -63,7 +65,7 @@ func (n *NewEvent) check(c *config) error {
 	if err := checkOwnType(n.Type); err != nil {
 		return err
 	}
-	// A dot in the id would blur where it ends in what is signed.
+	// A dot in the id would make the signed content ambiguous.
 	if n.ID != "" && !idForm.MatchString(n.ID) {
 		return invalid("event_id", "may only have the characters A-Z a-z 0-9 _ - and 128 of them at most; leave it out to have one made")
 	}
@@ -94,5 +96,5 @@ func (e *Engine) Events(ctx context.Context, q Query) ([]*Event, error) {
 	return e.store.Events(ctx, q)
 }
 
-// MaxPayload is how many bytes a payload may have now.
+// MaxPayload returns how many bytes a payload may have now.
 func (e *Engine) MaxPayload() int64 { return e.config.Load().MaxPayload }

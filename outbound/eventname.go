@@ -9,14 +9,15 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// What others call an event type or an id isn't always one of ours: Shopify has
-// "orders/create", GitLab "Push Hook", some ids have dots.
+// Event types and ids of other systems may have other characters than ours: Shopify
+// has "orders/create", GitLab "Push Hook", and some ids contain dots.
 
 var noWord = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// AsEventType makes an event type of what somebody else calls one: its words are
-// joined by dots, there are no more of them than may be, and they don't begin as
-// those of the engine's own events do. It is empty where nothing is left.
+// AsEventType turns another system's event type into a valid one: words are joined
+// by dots, other characters become underscores, and it is cut to the longest
+// allowed. It can't be mistaken for one of the engine's own types. The result is ""
+// if nothing is left.
 func AsEventType(s string) string {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '/' })
 	for i, w := range words {
@@ -30,7 +31,8 @@ func AsEventType(s string) string {
 	return name
 }
 
-// AsEventID keeps an id that an event may have, and makes a hash of another.
+// AsEventID returns an id unchanged if it is valid for an event, and otherwise a
+// hash of it.
 func AsEventID(s string) string {
 	if s == "" || idForm.MatchString(s) {
 		return s

@@ -1,6 +1,6 @@
 package outbound
 
-// fifo is a queue that reuses its space.
+// fifo is a queue that reuses its memory.
 type fifo[T any] struct {
 	items []T
 	head  int
@@ -17,7 +17,7 @@ func (q *fifo[T]) push(v T) {
 	q.items = append(q.items, v)
 }
 
-// pop takes the oldest; there must be one.
+// pop removes and returns the oldest item. The queue mustn't be empty.
 func (q *fifo[T]) pop() T {
 	var zero T
 	v := q.items[q.head]
@@ -29,9 +29,10 @@ func (q *fifo[T]) pop() T {
 	return v
 }
 
-// all are those that wait, the oldest first.
+// all returns the items, oldest first, without removing them.
 func (q *fifo[T]) all() []T { return q.items[q.head:] }
 
+// popAll removes and returns all items, oldest first.
 func (q *fifo[T]) popAll() []T {
 	all := q.all()
 	q.items, q.head = nil, 0

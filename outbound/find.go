@@ -8,13 +8,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// findTime is how long a search goes on before it gives what it has found.
+// findTime is how long a search goes on before it returns what it has found.
 const findTime = time.Second
 
-// Find lists, without payloads, those of the events that match q which a filter
-// selects, written like a subscription's. One that it can't judge isn't selected. It
-// returns with what it has when there are q.Limit of them or a second is over: next is
-// then where to go on, and 0 at the end.
+// Find returns those events that match q and that a filter selects, written like
+// that of a subscription; an event that the filter fails on isn't selected. They
+// come without payloads. It returns when it has q.Limit events or after a second.
+// next is then the cursor to go on from, and 0 at the end.
 func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event, next store.ID, err error) {
 	f, err := payload.NewFilter(text)
 	if err != nil {
@@ -27,16 +27,17 @@ func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event
 		if err != nil {
 			return nil, 0, err
 		}
+		more := len(events) == q.Limit
 		for i, ev := range events {
 			if f.Selects(ctx, ev) {
-				ev.Payload = nil // for a page of them would take much memory
+				ev.Payload = nil // a page of payloads would take much memory
 				found = append(found, ev)
 			}
-			if last := len(events) < q.Limit && i == len(events)-1; !last && (len(found) == most || time.Now().After(end)) {
+			if last := !more && i == len(events)-1; !last && (len(found) == most || time.Now().After(end)) {
 				return found, ev.Key, nil
 			}
 		}
-		if len(events) < q.Limit {
+		if !more {
 			return found, 0, nil
 		}
 		q.Before = events[len(events)-1].Key

@@ -11,10 +11,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// lanes are the subscriptions of the engine, found by key, by id and by the
-// event types that they want.
+// lanes holds the lanes of all subscriptions, by key, by id, and by the event types
+// that they subscribe to.
 type lanes struct {
-	changing sync.Mutex // held over a change of a subscription in store and memory
+	changing sync.Mutex // held over a change of a subscription in the store and in memory
 
 	mu       sync.RWMutex
 	keys     map[store.ID]*lane
@@ -22,8 +22,8 @@ type lanes struct {
 	patterns map[typePattern][]*lane
 }
 
-// typePattern is an entry of the index: a tenant's event type, prefix ("order.") or
-// everything ("").
+// typePattern is a key of the index: a tenant with an event type, or with a prefix
+// of event types such as "order.", or "" for all.
 type typePattern struct {
 	tenant, pattern string
 	prefix          bool
@@ -58,7 +58,8 @@ func (ls *lanes) all() []*lane {
 	return out
 }
 
-// index makes a lane known, under what old and now want.
+// index adds a lane, or updates it after its subscription has changed from old to
+// now. old is nil for a new lane.
 func (ls *lanes) index(l *lane, old, now *store.Subscription) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -72,7 +73,7 @@ func (ls *lanes) index(l *lane, old, now *store.Subscription) {
 	for _, p := range now.EventTypes {
 		w := typePatternOf(now.Tenant, p)
 		if !slices.Contains(ls.patterns[w], l) {
-			// A new slice, since match hands out the old one.
+			// A new slice, since match may have returned the old one.
 			ls.patterns[w] = append(slices.Clone(ls.patterns[w]), l)
 		}
 	}
@@ -87,6 +88,8 @@ func (ls *lanes) remove(l *lane) {
 	ls.removePatterns(l, s)
 }
 
+// removePatterns removes a lane from the patterns of its subscription. The caller
+// holds mu.
 func (ls *lanes) removePatterns(l *lane, s *store.Subscription) {
 	for _, p := range s.EventTypes {
 		w := typePatternOf(s.Tenant, p)
@@ -99,8 +102,9 @@ func (ls *lanes) removePatterns(l *lane, s *store.Subscription) {
 	}
 }
 
-// match returns the lanes that want an event, each once. Who wants to know of
-// the engine says so, for one tenant or for all.
+// match returns the lanes whose subscriptions want an event by its type, each once.
+// The engine's own events only go to subscriptions that name them or a prefix, of
+// the event's tenant and of no tenant.
 func (e *Engine) match(ev *store.Event) []*lane {
 	ls := &e.lanes
 	ls.mu.RLock()
@@ -144,8 +148,8 @@ func (e *Engine) match(ev *store.Event) []*lane {
 	return out
 }
 
-// filtered returns those of the lanes that match an event's type whose filters want
-// it too. The error is ctx's.
+// filtered returns those lanes whose filters accept an event, too. The error is
+// that of ctx.
 func (e *Engine) filtered(ctx context.Context, lanes []*lane, ev *store.Event) ([]*lane, error) {
 	if !slices.ContainsFunc(lanes, func(l *lane) bool { return l.target.Load().filter != nil }) {
 		return lanes, nil
@@ -164,9 +168,9 @@ func (e *Engine) filtered(ctx context.Context, lanes []*lane, ev *store.Event) (
 	return wanted, nil
 }
 
-// filterAccepts asks the lane's filter. If there is no time to judge the event, the answer is
-// yes, since the subscription may want it. If the event's values are of another kind
-// than the filter expects, it is no.
+// filterAccepts applies the lane's filter. If that takes too long, the result is
+// true, since the subscription may want the event. If it fails because the event's
+// values are of other kinds than it expects, the result is false.
 func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
 	t := l.target.Load()
 	if t.filter == nil {
@@ -178,13 +182,13 @@ func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
 	}
 	c := l.e.config.Load()
 	late := errors.Is(err, payload.ErrTooLong)
-	told, what := &c.unjudgedLog, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
+	limit, message := &c.unjudgedLog, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
 	if late {
 		c.Observer.Unjudged()
-		told, what = &c.lateLog, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
+		limit, message = &c.lateLog, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
 	}
-	told.Do(func() { // without the error, which may hold a piece of the payload
-		c.Logger.Warn(what, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)
+	limit.Do(func() { // without the error, which may quote the payload
+		c.Logger.Warn(message, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)
 	})
 	return late
 }

@@ -21,34 +21,35 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// OAuth2 is how an access token for the receiver is got, by the client credentials
-// of RFC 6749, section 4.4. Its zero value is for a receiver that wants none.
+// OAuth2 says how to get an access token for the receiver, by the client
+// credentials grant of RFC 6749, section 4.4. The zero value is for a receiver that
+// needs none.
 type OAuth2 = store.OAuth2
 
-// How a token endpoint is told the client's id and secret.
+// How the client's id and secret are sent to a token endpoint.
 const (
-	AuthHeader = "header" // by HTTP Basic, which each must understand; the default
-	AuthBody   = "body"
+	AuthHeader = "header" // by HTTP Basic, which every endpoint must support; the default
+	AuthBody   = "body"   // in the form
 )
 
 const (
 	maxTokenRequest  = 8 << 10
 	maxTokenAnswer   = 64 << 10
-	maxToken         = 8 << 10          // servers commonly take no more for all headers
-	defaultTokenLife = 5 * time.Minute  // where the endpoint doesn't say
-	maxTokenLife     = 24 * time.Hour   // whatever it says
-	tokenMargin      = 30 * time.Second // for the delivery, and at most a tenth of its life
+	maxToken         = 8 << 10          // servers commonly accept no more for all headers together
+	defaultTokenLife = 5 * time.Minute  // if the endpoint doesn't say
+	maxTokenLife     = 24 * time.Hour   // whatever the endpoint says
+	tokenMargin      = 30 * time.Second // how long before its expiry a token is replaced, though at most a tenth of its life
 )
 
-// oauth2Errors are those of RFC 6749, section 5.2. Nothing else of an answer is told:
-// an endpoint may repeat there what it was sent.
+// oauth2Errors are those of RFC 6749, section 5.2. Nothing else of an error
+// response is shown, since an endpoint may repeat what it was sent.
 var oauth2Errors = []string{"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
 
-// bearerTypes are the token types, in lower case, that stand for a bearer's: some
-// endpoints leave it out, and bearertoken is Apigee's word.
+// bearerTypes are the token types, in lower case, that mean a bearer token: some
+// endpoints leave the type out, and Apigee calls it BearerToken.
 var bearerTypes = []string{"", "bearer", "bearertoken"}
 
-// checkOAuth2 judges all but the URL.
+// checkOAuth2 checks everything but the URL.
 func checkOAuth2(o *OAuth2) error {
 	switch {
 	case reflect.ValueOf(*o).IsZero():
@@ -92,10 +93,10 @@ func checkTokenURL(o *OAuth2, p *egress.Policy) error {
 	return nil
 }
 
-// authorization is the header that has the token.
+// authorization is the header that carries the token.
 const authorization = "Authorization"
 
-// checkAuthorization refuses what else would set it.
+// checkAuthorization checks that nothing else sets the Authorization header.
 func (s *SubscriptionSpec) checkAuthorization(row verify.Scheme) error {
 	if s.OAuth2.TokenURL == "" {
 		return nil
@@ -111,8 +112,8 @@ func (s *SubscriptionSpec) checkAuthorization(row verify.Scheme) error {
 	return nil
 }
 
-// isPrintable tells whether a text has but what RFC 6749 has for ids, secrets and
-// tokens.
+// isPrintable reports whether a text consists of the characters that RFC 6749
+// allows in ids, secrets and tokens.
 func isPrintable(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
@@ -132,25 +133,26 @@ func tokenForm(o *OAuth2) string {
 	return form.Encode()
 }
 
-// tokens asks for the access tokens of one subscription, one request at a time, and
-// keeps in memory what came of the last.
+// tokens gets the access tokens of one subscription, one request at a time, and
+// caches the result of the last.
 type tokens struct {
 	endpoint
 	header http.Header
 	form   []byte
 	cached atomic.Pointer[token]
-	sem    chan struct{} // has room for one who does
+	sem    chan struct{} // held over a request
 }
 
+// token is the result of a request for one.
 type token struct {
-	bearer  string    // as the header has it
-	until   time.Time // zero where none came
-	outcome           // of asking for it
+	bearer  string    // value of the Authorization header
+	until   time.Time // when to replace it; zero if the request failed
+	outcome           // of the request
 }
 
 func (t *token) valid(at time.Time) bool { return t != nil && at.Before(t.until) }
 
-// setTokens goes on with what the old target has where it is got in the same way.
+// setTokens keeps the old target's tokens if they are requested in the same way.
 func (t *target) setTokens(old *target) {
 	o := &t.sub.OAuth2
 	if o.TokenURL == "" {
@@ -177,9 +179,10 @@ func (t *target) setTokens(old *target) {
 	t.tokens = k
 }
 
-// authorize puts a token into the headers of an attempt. What keeps it from that is
-// how the attempt has failed. What came of a request is for all who waited for it: if
-// each made its own, those of many attempts would all go to an endpoint that is slow.
+// authorize puts a token into the headers of an attempt, or returns the outcome
+// with which the attempt fails. Everyone who waited for a request gets its result,
+// even a failure: if each made a request of its own, a slow endpoint would get as
+// many as there are attempts.
 func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at time.Time) outcome {
 	t := k.cached.Load()
 	if !t.valid(at) {
@@ -202,16 +205,17 @@ func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at tim
 	return t.outcome
 }
 
-// invalidate throws the token away by which the receiver did not let an attempt in.
+// invalidate drops the token in h, which the receiver has rejected, from the cache.
 func (k *tokens) invalidate(h http.Header) {
 	if t := k.cached.Load(); t != nil && t.bearer == h.Get(authorization) {
 		k.cached.CompareAndSwap(t, nil)
 	}
 }
 
-// fetch has the exchange of RFC 6749, section 4.4.2. It is made here, over the sender's
-// own transport, since golang.org/x/oauth2 would follow redirects, read 1 MiB, put
-// the answer into its errors, and have all wait for one without a deadline of theirs.
+// fetch makes the request of RFC 6749, section 4.4.2, over the sender's own
+// transport. golang.org/x/oauth2 isn't used because it would follow redirects, read
+// 1 MiB, put the response into its errors, and make callers wait for each other
+// regardless of their deadlines.
 func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
 	if err != nil {
@@ -252,8 +256,9 @@ func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 	return &token{outcome: tokenFailure(outcome{message: words, retryAfter: retryAfter(resp.Header, at)})}
 }
 
-// tokenLifetime is for how long a token is kept. By 0 some endpoints mean one that doesn't
-// expire; and if each delivery had to wait for a token of its own, it would be for long.
+// tokenLifetime returns how long a token is used. Some endpoints mean by 0 that it
+// doesn't expire; besides, if each delivery had to get a token first, it would take
+// long.
 func tokenLifetime(expiresIn json.Number) time.Duration {
 	life := defaultTokenLife
 	if seconds, err := expiresIn.Float64(); err == nil && seconds > 0 {
@@ -262,8 +267,8 @@ func tokenLifetime(expiresIn json.Number) time.Duration {
 	return life - min(life/10, tokenMargin)
 }
 
-// tokenFailure makes the outcome of asking for a token that of the attempt, in which the
-// receiver was not asked.
+// tokenFailure turns the outcome of a token request into that of the attempt, in
+// which the receiver got no request.
 func tokenFailure(o outcome) outcome {
 	if !o.aborted {
 		o.class = ClassOAuth2
@@ -272,7 +277,7 @@ func tokenFailure(o outcome) outcome {
 	return o
 }
 
-// cloneOAuth2 has nil for what is empty, as cloneMap.
+// cloneOAuth2 copies o. Like cloneMap, it returns nil for empty fields.
 func cloneOAuth2(o OAuth2) OAuth2 {
 	o.Scopes, o.Params = append([]string(nil), o.Scopes...), cloneMap(o.Params)
 	return o

@@ -6,38 +6,40 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Observer is told what the engine does, for metrics and notices. Its methods
-// are called on the hot path: they must be quick and not block.
+// Observer is told what the engine does, for metrics and notifications. Its methods
+// are called on the hot path: they must be fast and not block.
 type Observer interface {
-	// PublishDone is called once for each event that was published, or refused.
-	// Result is stored, unmatched (stored, and no subscription wants it),
+	// PublishDone is called once for each event that was published or refused.
+	// Result is stored, unmatched (stored, but no subscription wants it),
 	// duplicate, refused or failed.
 	PublishDone(result string, took time.Duration)
-	// AttemptDone is called for each attempt, when its outcome is stored.
+	// AttemptDone is called for each attempt once its outcome is stored.
 	AttemptDone(a *AttemptDone)
-	// Buried is called when deliveries that waited have become dead letters without
-	// another attempt: of a deleted subscription, or cancelled.
+	// Buried is called when pending deliveries have become dead letters without
+	// another attempt, because their subscription was deleted or they were
+	// cancelled.
 	Buried(deliveries []*Record)
-	// Unjudged is called when a delivery is made since a subscription's filter took
-	// too long to judge the event.
+	// Unjudged is called when an event is delivered although a subscription's
+	// filter took too long to judge it.
 	Unjudged()
-	// Operational is called for each change of state that somebody may want to
-	// know of.
+	// Operational is called for each event that the engine publishes about itself,
+	// whether or not anybody subscribes to it.
 	Operational(o *OperationalEvent)
 }
 
-// AttemptDone is an attempt with what it was for.
+// AttemptDone is an attempt with the delivery, event and subscription that it was
+// for.
 type AttemptDone struct {
 	Attempt      store.Attempt
 	Delivery     store.ID
 	State        store.State // of the delivery now
-	Reason       string      // where that is Dead
-	Due          time.Time   // of the next attempt, while that is Pending
+	Reason       string      // if State is Dead
+	Due          time.Time   // of the next attempt, if State is Pending
 	Event        *store.Event
 	Subscription *store.Subscription
 }
 
-// Record is the delivery as lists show it.
+// Record returns the delivery as it is listed.
 func (a *AttemptDone) Record() *Record {
 	return &Record{
 		Delivery: store.Delivery{
@@ -49,7 +51,7 @@ func (a *AttemptDone) Record() *Record {
 	}
 }
 
-// noObserver is told everything and does nothing.
+// noObserver does nothing.
 type noObserver struct{}
 
 func (noObserver) PublishDone(string, time.Duration) {}

@@ -9,10 +9,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// The types of operational events, which the engine publishes about itself.
-// They reach the subscriptions that name them, or a prefix of them such as
-// webhooks.*, but not those to everything, and nobody else can publish them. A
-// tenant's go to its own subscriptions and to those without a tenant.
+// Types of operational events, which the engine publishes about itself. They are
+// delivered to subscriptions that name them, or a prefix such as webhooks.*, but
+// not to those to everything. Nobody else can publish them. Those about a tenant go
+// to its own subscriptions and to those without a tenant.
 const (
 	DeliveryDead            = store.OperationalPrefix + "delivery.dead"
 	SubscriptionFailing     = store.OperationalPrefix + "subscription.failing"
@@ -21,15 +21,15 @@ const (
 	SubscriptionActivated   = store.OperationalPrefix + "subscription.activated"
 )
 
-// OperationalEvent is a change of state that somebody may want to know of.
+// OperationalEvent is a change of state that the engine publishes.
 type OperationalEvent struct {
 	Type   string
-	Tenant string         // whose it is, "" where there are none
-	Data   map[string]any // what JSON can say
+	Tenant string         // "" for none
+	Data   map[string]any // marshaled as JSON
 }
 
-// deliveryDead tells of a dead letter, but not of one that was to tell of
-// something itself: nothing that the engine publishes may bring forth more.
+// deliveryDead returns the event about a dead letter. It returns nil if that was an
+// operational event itself, since these mustn't cause more of them.
 func deliveryDead(r *Record) *OperationalEvent {
 	if store.Operational(r.EventType) {
 		return nil
@@ -45,19 +45,20 @@ func deliveryDead(r *Record) *OperationalEvent {
 	}}
 }
 
-// subscriptionFailing tells of one that is deactivated if its receiver goes on
-// to fail.
+// subscriptionFailing returns the event about a subscription that will be
+// deactivated if its receiver keeps failing.
 func subscriptionFailing(s *store.Subscription, f Failing) *OperationalEvent {
 	return ofSubscription(SubscriptionFailing, s, map[string]any{"failures_in_a_row": f.Attempts, "failing_since": f.Since.UTC()})
 }
 
-// subscriptionRecovered tells of one of which that was told, and whose receiver
-// works again.
+// subscriptionRecovered returns the event about a subscription whose receiver works
+// again, after a subscriptionFailing.
 func subscriptionRecovered(s *store.Subscription, since time.Time) *OperationalEvent {
 	return ofSubscription(SubscriptionRecovered, s, map[string]any{"failing_since": since.UTC()})
 }
 
-// subscriptionChanged tells of one that was deactivated or activated.
+// subscriptionChanged returns the event about a subscription that was activated or
+// deactivated.
 func subscriptionChanged(s *store.Subscription) *OperationalEvent {
 	kind := SubscriptionActivated
 	if !s.Active {
@@ -66,15 +67,15 @@ func subscriptionChanged(s *store.Subscription) *OperationalEvent {
 	return ofSubscription(kind, s, map[string]any{"reason": s.Reason})
 }
 
-// ofSubscription says in the data whose it is too.
+// ofSubscription completes the data of an event about a subscription.
 func ofSubscription(kind string, s *store.Subscription, data map[string]any) *OperationalEvent {
-	metadata := map[string]string{} // no null
+	metadata := map[string]string{} // not null in JSON
 	maps.Copy(metadata, s.Metadata)
 	data["subscription_id"], data["tenant"], data["metadata"] = s.ID, orNull(s.Tenant), metadata
 	return &OperationalEvent{kind, s.Tenant, data}
 }
 
-// orNull is how JSON says that there is no tenant.
+// orNull returns nil, JSON's null, for no tenant.
 func orNull(tenant string) any {
 	if tenant == "" {
 		return nil
@@ -82,8 +83,8 @@ func orNull(tenant string) any {
 	return tenant
 }
 
-// newOperational makes the event that tells of it, for the lanes that want it; nil
-// where nobody does.
+// newOperational prepares an operational event to be stored. It returns nil if
+// nobody subscribes to it.
 func (e *Engine) newOperational(ctx context.Context, o *OperationalEvent) *publishing {
 	ev := &store.Event{Tenant: o.Tenant, Type: o.Type, ContentType: "application/json"}
 	lanes := e.match(ev)
@@ -114,7 +115,7 @@ func (e *Engine) reassignIDs(p *publishing) {
 	}
 }
 
-// notify tells the observer, and publishes the event for those who want it.
+// notify passes an operational event to the observer and publishes it.
 func (e *Engine) notify(ctx context.Context, o *OperationalEvent) {
 	c := e.config.Load()
 	p := e.newOperational(ctx, o)
@@ -122,7 +123,7 @@ func (e *Engine) notify(ctx context.Context, o *OperationalEvent) {
 	if p == nil {
 		return
 	}
-	e.submit(context.WithoutCancel(ctx), p) // what it tells of is done
+	e.submit(context.WithoutCancel(ctx), p) // the change has happened, so the caller can't cancel the event
 	if _, err := e.finishPublish(p); err != nil {
 		c.Logger.Warn("an operational event could not be stored, and is not delivered", "event_type", o.Type, "error", err)
 	}

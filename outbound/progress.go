@@ -9,19 +9,19 @@ import (
 	"sync/atomic"
 )
 
-// step is what a request has come to, in this order.
+// step is a stage of a request, in this order.
 type step int32
 
 const (
 	stepNone step = iota
-	stepDNS       // looking the host name up, where it is one
+	stepDNS       // looking up the host name, unless it is an address
 	stepConnect
 	stepTLS
-	stepResponse // waiting for it
+	stepResponse // waiting for the response
 )
 
-// progress follows a request: net/http doesn't tell what it was at when its time
-// was up.
+// progress tracks the step of a request, because net/http doesn't say at which one
+// a request timed out.
 type progress struct{ step atomic.Int32 }
 
 func (p *progress) follow(ctx context.Context) context.Context {
@@ -37,8 +37,8 @@ func (p *progress) follow(ctx context.Context) context.Context {
 	})
 }
 
-// reach never goes back: a connection that is still being made may have been
-// outrun by another one.
+// reach moves on to a step, never back: a connection that is still being made may
+// have been overtaken by another one.
 func (p *progress) reach(s step) {
 	for {
 		now := p.step.Load()
@@ -48,7 +48,7 @@ func (p *progress) reach(s step) {
 	}
 }
 
-// wrapTimeout makes a lateError of an error that says that the time was up.
+// wrapTimeout adds the step to an error that is a timeout.
 func (p *progress) wrapTimeout(err error) error {
 	var timeout net.Error
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
@@ -57,7 +57,7 @@ func (p *progress) wrapTimeout(err error) error {
 	return &stepTimeoutError{step(p.step.Load()), err}
 }
 
-// stepTimeoutError says at what step the time for a request was up.
+// stepTimeoutError is a timeout with the step at which it happened.
 type stepTimeoutError struct {
 	step  step
 	cause error
@@ -69,7 +69,7 @@ func (e *stepTimeoutError) Error() string {
 
 func (e *stepTimeoutError) Unwrap() error { return e.cause }
 
-// timeout is the outcome of a request whose time was up there.
+// timeout returns the outcome of a request that timed out at this step.
 func (s step) timeout() outcome {
 	switch s {
 	case stepDNS:

@@ -2,15 +2,15 @@ package outbound
 
 import "sync"
 
-// publishings counts the events that are being published: from when it is looked up
-// who wants them until they are stored, or refused.
+// publishings counts the events whose publishing is under way, from the lookup of
+// matching subscriptions until they are stored or refused.
 type publishings struct {
-	waitMu  sync.Mutex // one wait at a time, or a later one would pass over what an earlier one waits for
+	waitMu  sync.Mutex // held by wait: a second caller would otherwise miss what the first waits for
 	mu      sync.Mutex
 	current *sync.WaitGroup
 }
 
-// add counts one, until Done.
+// add counts one. The caller calls Done on the result when it has ended.
 func (p *publishings) add() *sync.WaitGroup {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -18,7 +18,7 @@ func (p *publishings) add() *sync.WaitGroup {
 	return p.current
 }
 
-// wait returns when those that have begun by now have ended. It holds up none.
+// wait waits for those that are under way now. New ones aren't held up.
 func (p *publishings) wait() {
 	p.waitMu.Lock()
 	defer p.waitMu.Unlock()

@@ -9,7 +9,7 @@ import (
 
 var rateUnits = map[string]float64{"s": 1, "m": 60, "h": 3600}
 
-// ParseRate reads a rate as in 50/s, 3000/m or 10000/h, and returns it per
+// ParseRate parses a rate such as 50/s, 3000/m or 10000/h, and returns it per
 // second.
 func ParseRate(s string) (float64, error) {
 	n, unit, ok := strings.Cut(s, "/")
@@ -21,7 +21,7 @@ func ParseRate(s string) (float64, error) {
 	return v / per, checkRate(v / per)
 }
 
-// FormatRate writes what ParseRate reads, and "" for no limit.
+// FormatRate is the inverse of ParseRate. It returns "" for no limit.
 func FormatRate(perSecond float64) string {
 	for _, unit := range []string{"s", "m", "h"} {
 		n := math.Round(perSecond*rateUnits[unit]*1e6) / 1e6

@@ -10,12 +10,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// reconcile makes the subscriptions and event types of the configuration those
-// of the store. One that is no longer there is deactivated and not
-// deleted: its deliveries wait, in case it was taken out by mistake. One that
-// was inactive already keeps its reason, and stays so when it is put back.
-// Nothing is written for what is unchanged, so that a configuration which the
-// store knows can be loaded however full the disk is.
+// reconcile writes the subscriptions and event types of the configuration to the
+// store. A subscription that was removed from it is deactivated but not deleted:
+// its deliveries wait, in case that was a mistake. One that was inactive already
+// keeps its reason, and stays inactive when it is put back. Unchanged ones aren't
+// written, so that a configuration that the store knows can be loaded even with a
+// full disk.
 func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	wanted := map[string]bool{}
 	for i := range c.Subscriptions {
@@ -34,7 +34,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 			}
 		}
 	}
-	for i := range c.Subscriptions { // in their order, which is that of lists
+	for i := range c.Subscriptions { // in this order, so that lists have it, too
 		spec := &c.Subscriptions[i]
 		if err := e.reconcileOne(ctx, c, spec); err != nil {
 			return fmt.Errorf("subscription %s: %w", spec.Name, err)
@@ -45,8 +45,8 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	return e.catalogue.reconcile(ctx, c)
 }
 
-// warnUndeliverable says in the log that no delivery to some subscriptions can be made,
-// as where one names a scheme that the configuration has no longer.
+// warnUndeliverable logs that deliveries of some subscriptions can't be made, as
+// when one names a scheme that the configuration no longer has.
 func (e *Engine) warnUndeliverable(c *config) {
 	var hopeless []*target
 	for _, l := range e.lanes.all() {
@@ -61,6 +61,7 @@ func (e *Engine) warnUndeliverable(c *config) {
 	}
 }
 
+// reconcileOne creates or updates one subscription of the configuration.
 func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *SubscriptionSpec) error {
 	id := spec.id()
 	l := e.lanes.byID(id)
@@ -74,7 +75,7 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 		if e.shared == nil || !errors.Is(err, ErrConflict) {
 			return err
 		}
-		// Another node, which starts too, was quicker.
+		// Another node, starting at the same time, has created it.
 		if err := e.refreshSubscriptions(ctx); err != nil {
 			return err
 		}
@@ -85,24 +86,25 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 	if spec.matches(l.target.Load().sub) {
 		return nil
 	}
-	back := false
+	restored := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		spec.apply(s)
-		if back = s.Reason == ReasonRemoved; back {
+		if restored = s.Reason == ReasonRemoved; restored {
 			s.Active, s.Reason = true, ""
 		}
 		return ensureSecret(s, c)
 	})
-	if err == nil && back {
+	if err == nil && restored {
 		e.notify(ctx, subscriptionChanged(s))
 	}
 	return err
 }
 
-// id is that of a subscription of the configuration.
+// id returns the id of a subscription of the configuration.
 func (s *SubscriptionSpec) id() string { return store.SubscriptionPrefix + s.Name }
 
-// errConfigured refuses to change by the API what the configuration says, or said.
+// errConfigured returns the error for changing a subscription by the API that is,
+// or was, defined in the configuration.
 func (e *Engine) errConfigured(s *store.Subscription) error {
 	if !e.inConfig(s.ID) {
 		return fmt.Errorf("%w: subscription %s is no longer in the server's configuration: put it back there, or delete it", ErrConflict, s.ID)
@@ -110,7 +112,7 @@ func (e *Engine) errConfigured(s *store.Subscription) error {
 	return fmt.Errorf("%w: subscription %s is defined in the server's configuration: change it there and reload", ErrConflict, s.ID)
 }
 
-// inConfig tells whether the configuration still has a subscription.
+// inConfig reports whether the present configuration has a subscription.
 func (e *Engine) inConfig(id string) bool {
 	return slices.ContainsFunc(e.config.Load().Subscriptions, func(s SubscriptionSpec) bool {
 		return s.id() == id

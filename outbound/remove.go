@@ -9,7 +9,7 @@ import (
 )
 
 // DeleteEvent removes an event with its deliveries and attempts. Its id may be used
-// again. ErrConflict: a delivery of it is pending.
+// again. The error is ErrConflict if a delivery is pending.
 func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
 	_, kept, err := e.remove(ctx, []store.ID{ev.Key})
 	switch {
@@ -22,9 +22,9 @@ func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
 	return nil
 }
 
-// DeleteEvents removes likewise the events that match q, and that a filter selects
-// where there is one. It returns how many, and how many stay since a delivery is
-// pending. After an error some may be gone: it may be called again.
+// DeleteEvents removes the events that match q and, if filter isn't "", that it
+// selects. pending is how many were kept because a delivery is pending. After an
+// error some may have been removed; it can be called again.
 func (e *Engine) DeleteEvents(ctx context.Context, q Query, filter string) (deleted, pending int, err error) {
 	f, err := payload.NewFilter(filter)
 	if err != nil {
@@ -41,8 +41,8 @@ func (e *Engine) DeleteEvents(ctx context.Context, q Query, filter string) (dele
 	return deleted, pending, err
 }
 
-// eachEvent is eachBatch for the events that match, by key, and that a filter selects
-// if there is one.
+// eachEvent is eachBatch for events. It passes the keys of those that match q and,
+// if f isn't nil, that f selects.
 func (e *Engine) eachEvent(ctx context.Context, q Query, f *payload.Filter, change func(context.Context, []store.ID) (int, error)) (int, error) {
 	return e.eachBatch(ctx, q, func(ctx context.Context, q Query) (done store.Changed, err error) {
 		if q.Payload = f != nil; q.Payload {
@@ -64,14 +64,15 @@ func (e *Engine) eachEvent(ctx context.Context, q Query, f *payload.Filter, chan
 	})
 }
 
-// remove removes events, and returns those that stay since a delivery is pending.
+// remove removes events, except those with a pending delivery, which it returns as
+// kept.
 func (e *Engine) remove(ctx context.Context, events []store.ID) (n int, kept []store.ID, err error) {
 	return removeInBatches(events, func(events []store.ID) (store.Removed, error) {
 		return e.store.Remove(ctx, store.Removal{Events: events, Limit: forgetLimit})
 	})
 }
 
-// removeInBatches removes events in as many transactions as it takes.
+// removeInBatches calls remove until it has dealt with all events.
 func removeInBatches(events []store.ID, remove func([]store.ID) (store.Removed, error)) (n int, kept []store.ID, err error) {
 	for len(events) > 0 && err == nil {
 		var done store.Removed

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// replayBatch is how many events are looked at, and replayed, at once, and
-	// replayBytes how many bytes of payloads where a filter reads them.
+	// replayBatch is how many events are read and replayed at once.
 	replayBatch = 500
+	// replayBytes bounds their payloads, if a filter needs them.
 	replayBytes = 16 << 20
-	// maxClockSkew is how far ahead the clock of another node may be.
+	// maxClockSkew is how far ahead another node's clock may be.
 	maxClockSkew = time.Minute
 )
 
-// Replay sends a subscription the events that match q and that it wants by what is
-// said of it now, as if it had been there when they were published. Those that
-// have a delivery to it are passed over. It returns how many there are, the
-// oldest first. After an error some may have been replayed: it may be called again.
+// Replay delivers past events that match q to a subscription, if it wants them as
+// it is now. Events that already have a delivery to it are skipped. It returns how
+// many deliveries were made, oldest first. After an error some may have been made;
+// it can be called again.
 func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err error) {
 	l := e.lanes.byID(id)
 	if l == nil {
@@ -31,7 +31,7 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 			e.config.Load().Logger.Info("events replayed", Named(id, l.target.Load().sub.Tenant), "deliveries", total)
 		}
 	}()
-	e.publishings.wait() // those may not have known the subscription, and aren't stored yet
+	e.publishings.wait() // these may not have seen the subscription, and aren't stored yet
 	q.Until = earlier(q.Until, e.publishedUntil())
 	q.After = max(1, store.IDAt(q.Since)-1)
 	for {
@@ -51,16 +51,16 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 	}
 }
 
-// payloadBatch is how many events are read at once with their payloads.
+// payloadBatch returns how many events to read at once with their payloads.
 func (e *Engine) payloadBatch() int {
 	return int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
 }
 
-// replay makes deliveries of those events that the lane's subscription wants.
+// replay makes deliveries of the events that the lane's subscription wants.
 func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (int, error) {
 	r := store.Replay{Subscription: l.key, Due: e.now()}
 	for _, ev := range events {
-		if ev.Type == TestEventType || !slices.Contains(e.match(ev), l) { // a test is for one subscription alone
+		if ev.Type == TestEventType || !slices.Contains(e.match(ev), l) { // a test is for one subscription only
 			continue
 		}
 		wanted, err := e.filtered(ctx, []*lane{l}, ev)
@@ -75,12 +75,13 @@ func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (in
 		return 0, nil
 	}
 	n, err := e.store.Replay(ctx, r)
-	l.noteStored(r.Due) // also after an error: asking the store once more does no harm
+	l.noteStored(r.Due) // even after an error: looking in vain does no harm
 	return n, err
 }
 
-// publishedUntil is the end of what was published so far. What goes through the past
-// stops there: what is published meanwhile comes by itself, and might have no end.
+// publishedUntil returns the end of what has been published so far. Operations on
+// past events stop there; otherwise they might never end while new ones are
+// published.
 func (e *Engine) publishedUntil() time.Time {
 	end := e.ids.Next().Time().Add(time.Millisecond)
 	if e.shared != nil {

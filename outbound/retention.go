@@ -9,24 +9,23 @@ import (
 const (
 	// retentionInterval is how often old events are looked for.
 	retentionInterval = time.Minute
-	// forgetLimit is how much is removed in one transaction: some two milliseconds of the
-	// store's writer, for which those that publish wait.
+	// forgetLimit is how much is removed in one transaction. It takes the store's
+	// writer some two milliseconds, during which publishers wait.
 	forgetLimit = 128
-	// forgetShare bounds the part of the writer's time that this takes, one in
-	// so many.
+	// forgetShare limits the writer's time that this takes to 1/forgetShare.
 	forgetShare = 4
-	// payloadRescan is after how many looks the payloads of all events are looked at
-	// again, and not only those that have come into the older half since.
+	// payloadRescan is after how many rounds the payloads of all old events are
+	// looked at again; otherwise only of those that have become old since.
 	payloadRescan = 60
 )
 
-// runRetention removes what is older than it is kept, and the oldest where the store
-// is larger than it may be.
+// runRetention removes events that are older than they are kept, and the oldest
+// ones if the store is larger than allowed.
 func (e *Engine) runRetention() {
 	var bare store.ID
 	for n := 0; e.life.Err() == nil; n++ {
 		if n%payloadRescan == 0 {
-			bare = 0 // what was to be delivered or a dead letter may be neither by now
+			bare = 0 // events that had pending deliveries or dead letters may have none by now
 		}
 		c, began := e.config.Load(), e.clock.Elapsed()
 		s := sweep{e: e}
@@ -43,17 +42,18 @@ func (e *Engine) runRetention() {
 	}
 }
 
-// sweep is one look for old events.
+// sweep is one round of removing old events.
 type sweep struct {
 	e        *Engine
-	events   int   // that were removed
-	payloads int   // of others that stay
-	used     int64 // bytes of the store
+	events   int   // removed
+	payloads int   // removed from events that are kept
+	used     int64 // bytes of the store in use
 	err      error
 }
 
-// byAge removes events that are kept no longer. Where the wall clock was set, the
-// earlier of the two times counts: what is removed is gone.
+// byAge removes events that are older than they are kept. It uses the earlier of
+// the schedule's time and the wall clock's, since removals can't be undone when the
+// clock was wrong.
 func (s *sweep) byAge(kept time.Duration) {
 	if kept < 0 {
 		return
@@ -65,17 +65,17 @@ func (s *sweep) byAge(kept time.Duration) {
 	s.remove(store.Forget{Before: now.Add(-kept)}, 0)
 }
 
-// bySize removes the oldest until the store is small enough: payloads of the older
-// half first, since what became of those events is asked for more often than they
-// are sent again; then events, and last those that have dead letters. Payloads are
-// looked for from an event on, and it returns from where to go on the next time.
+// bySize removes the oldest until the store is small enough: first the payloads of
+// the older half, since these events are looked up more often than they are sent
+// again; then events, those with dead letters last. Payloads before the event bare
+// were looked at in earlier rounds; it returns where to go on in the next.
 func (s *sweep) bySize(most int64, bare store.ID) store.ID {
 	if most < 0 {
 		return bare
 	}
 	now := s.e.now()
 	if last := s.e.ids.Last().Time(); !last.Before(now) {
-		now = last.Add(time.Millisecond) // the wall clock was ahead, and ids never go back
+		now = last.Add(time.Millisecond) // ids may be ahead, after the wall clock was: they never go back
 	}
 	first := s.forget(store.Forget{Before: now}).Next
 	if first != 0 && s.used > most {
@@ -90,8 +90,8 @@ func (s *sweep) bySize(most int64, bare store.ID) store.ID {
 	return bare
 }
 
-// remove goes through all events that f speaks of, the oldest first, as long as
-// the store is larger than that, and returns where it ended.
+// remove goes through the events that f describes, oldest first, until the store is
+// no larger than most, and returns where it stopped.
 func (s *sweep) remove(f store.Forget, most int64) store.ID {
 	f.Limit = forgetLimit
 	for s.e.life.Err() == nil {
@@ -112,6 +112,8 @@ func (s *sweep) remove(f store.Forget, most int64) store.ID {
 	return f.From
 }
 
+// forget calls the store's Forget, unless there was an error, and adds up what it
+// did.
 func (s *sweep) forget(f store.Forget) (done store.Forgotten) {
 	if s.err == nil {
 		done, s.err = s.e.store.Forget(s.e.life, f)

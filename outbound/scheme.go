@@ -9,8 +9,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// lookupScheme finds the scheme that a subscription names, or the engine's own where that
-// is "".
+// lookupScheme returns the scheme with a name, or the default one if name is "".
 func (s *Settings) lookupScheme(name string) (verify.Scheme, error) {
 	name = cmp.Or(name, s.Sign)
 	row, ok := s.Schemes.Lookup(name)
@@ -23,8 +22,8 @@ func (s *Settings) lookupScheme(name string) (verify.Scheme, error) {
 	return row, fmt.Errorf("unknown signature scheme %q: it is neither built in, which `caddy webhooks providers` lists, nor a scheme of the server's configuration", name)
 }
 
-// unusableSchemes are those of one's own that can't sign deliveries: a subscription
-// may have chosen one when it could.
+// unusableSchemes returns why schemes of the configuration can't sign deliveries. A
+// subscription may have chosen one when it still could.
 func (s *Settings) unusableSchemes() map[string]error {
 	refused := map[string]error{}
 	for name := range s.Schemes {
@@ -35,8 +34,8 @@ func (s *Settings) unusableSchemes() map[string]error {
 	return refused
 }
 
-// signingScheme is signsBy for one that is about to be chosen: it must be able to sign
-// deliveries.
+// signingScheme is lookupScheme for a scheme that is about to be chosen: it must be
+// able to sign deliveries.
 func (s *Settings) signingScheme(name string) (verify.Scheme, error) {
 	row, err := s.lookupScheme(name)
 	if err != nil {

@@ -10,32 +10,32 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// Signing is what the deliveries of a subscription are signed with.
+// Signing is what deliveries of a subscription are signed with.
 type Signing struct {
 	Secret string
-	// PublicKey is what the receiver verifies with where the scheme has a key
-	// pair; else it is "", and the receiver needs the Secret.
+	// PublicKey is what the receiver verifies with if the scheme has a key pair.
+	// Otherwise it is "", and the receiver needs the Secret.
 	PublicKey string
-	// PreviousExpires says until when the secret before this one signs too; zero
-	// if it doesn't, as by schemes that have room for one signature.
+	// PreviousExpires is until when the previous secret is used, too. It is zero if
+	// it isn't, as with schemes that have only one signature.
 	PreviousExpires time.Time
 }
 
-// Signing tells what the deliveries of a subscription are signed with.
+// Signing returns what deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
 	row, err := e.config.Load().lookupScheme(s.Scheme)
 	if err != nil {
-		return out // which its deliveries say
+		return out // attempts report it
 	}
-	out.PublicKey, _ = verify.PublicKey(row, out.Secret) // likewise, where it is no secret of this scheme
+	out.PublicKey, _ = verify.PublicKey(row, out.Secret) // likewise, if the secret isn't one for this scheme
 	if len(s.Secrets) > 1 && row.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
 	return out
 }
 
-// ensureSecret makes a secret where none was given.
+// ensureSecret generates a secret if there is none.
 func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
@@ -51,9 +51,9 @@ func ensureSecret(s *store.Subscription, c *config) error {
 	return err
 }
 
-// RotateSecret gives a subscription a new secret. Deliveries carry the
-// signatures of both until the grace is over; where the scheme has room for one
-// signature, the new secret signs alone at once. An empty secret has one made.
+// RotateSecret gives a subscription a new secret, or a generated one if secret is
+// "". During the grace period deliveries carry the signatures of both; if the
+// scheme has only one signature, it is the new one's at once.
 func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, error) {
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
@@ -104,8 +104,8 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 	return e.Signing(s), nil
 }
 
-// secretForms say how a secret is written for each kind of key that isn't any
-// text, and what makes one.
+// secretForms say how to write a secret, and how to make one, for each kind of key
+// that isn't just any text.
 var secretForms = map[string]string{
 	"whsec":   `write whsec_ and the base64 of 24 to 64 random bytes, as made by: echo "whsec_$(openssl rand -base64 32)"`,
 	"base64":  `write the base64 of 24 to 64 random bytes, as made by: openssl rand -base64 32`,
@@ -114,8 +114,8 @@ var secretForms = map[string]string{
 	"pem":     `write a private key in PEM`,
 }
 
-// checkSecrets makes sure that a scheme can sign with them, and says of one that is
-// wrong what would be right.
+// checkSecrets checks that a scheme can sign with these secrets. The error says
+// what a right one looks like.
 func checkSecrets(row verify.Scheme, secrets []string) error {
 	if len(secrets) > maxSecrets {
 		return invalid("secret", "is given more than %d times", maxSecrets)
@@ -131,19 +131,19 @@ func checkSecrets(row verify.Scheme, secrets []string) error {
 	return invalid("secret", "is wrong: %v; %s", err, form)
 }
 
-// minSecretBytes is how many bytes Standard Webhooks wants of a secret at least.
+// minSecretBytes is the shortest secret that Standard Webhooks allows.
 const minSecretBytes = 24
 
-// warnShortSecrets says in the log that secrets are shorter than they should be. They
-// sign all the same: whoever brings a secret that receivers know can't change it
-// in one step.
-func (c *config) warnShortSecrets(of slog.Attr, scheme string, secrets []string) {
+// warnShortSecrets logs that secrets are shorter than they should be. They are
+// accepted because a secret that receivers already know can't be changed in one
+// step.
+func (c *config) warnShortSecrets(subscription slog.Attr, scheme string, secrets []string) {
 	row, err := c.lookupScheme(scheme)
 	if err != nil {
 		return
 	}
 	if signer, err := verify.NewSigner(row, secrets); err == nil && signer.Shortest() < minSecretBytes {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
-			of, "bytes", signer.Shortest(), "at_least", minSecretBytes)
+			subscription, "bytes", signer.Shortest(), "at_least", minSecretBytes)
 	}
 }

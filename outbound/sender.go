@@ -18,19 +18,19 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// sender makes the HTTP exchange of an attempt.
+// sender makes the HTTP requests of attempts.
 type sender struct {
 	options   egress.Options // of the transport
 	transport *http.Transport
-	bodyLimit int64 // bytes of an answer's body
-	retired   atomic.Bool
+	bodyLimit int64       // bytes kept of a response body
+	retired   atomic.Bool // newer settings have replaced it
 }
 
-// bodyTimeout is how long the body of an answer may take once its status,
-// which decides, is there.
+// bodyTimeout is how long reading a response's body may take. The status, which
+// decides, is known by then.
 const bodyTimeout = 2 * time.Second
 
-// userAgent tells receivers whom to look for, unless something else is set.
+// userAgent is sent unless the subscription sets another.
 var userAgent = []string{"caddy-webhooks"}
 
 func newSender(s Settings) *sender {
@@ -45,27 +45,27 @@ func newSender(s Settings) *sender {
 	}
 }
 
-// same tells whether two senders are made of the same settings. Two pools of roots
-// are never told to be equal: to connect anew to the receivers does no harm.
+// same reports whether two senders have the same settings. Two pools of root
+// certificates never compare as equal; reconnecting to the receivers does no harm.
 func (s *sender) same(other *sender) bool {
 	return s.bodyLimit == other.bodyLimit && reflect.DeepEqual(s.options, other.options)
 }
 
-// retire lets the attempts under way end, and keeps no connection open: an
-// attempt that has still begun by these settings would leave one behind.
+// retire closes idle connections now, and after each attempt that is still made
+// with these settings, which would otherwise leave one open.
 func (s *sender) retire() {
 	s.retired.Store(true)
 	s.transport.CloseIdleConnections()
 }
 
-// exchangeDone follows each exchange.
+// exchangeDone is called after each exchange.
 func (s *sender) exchangeDone() {
 	if s.retired.Load() {
-		s.transport.CloseIdleConnections() // and those that become idle from now on
+		s.transport.CloseIdleConnections() // including the one just used
 	}
 }
 
-// send signs the event, posts it and writes what came back into a.
+// send signs an event, posts it and records the response in a.
 func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.Attempt, trace func(http.Header)) outcome {
 	switch {
 	case ev.PayloadRemoved:
@@ -113,38 +113,40 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	return judge(resp, a.At)
 }
 
-// body is what is sent of an event, or why nothing is. Errors of CEL may quote the
-// payload, and what is said of an attempt is logged.
+// body returns what to send for an event, or the outcome if that fails. Errors of
+// CEL may quote the payload, so their text isn't used: outcomes are logged.
 func (t *target) body(ctx context.Context, ev *store.Event) ([]byte, outcome) {
 	if t.transform == nil {
 		return ev.Payload, outcome{}
 	}
 	body, err := t.transform.Apply(ctx, ev, t.maxPayload)
-	words := "a value of the event is of another kind than it expects"
+	var why string
 	switch {
 	case err == nil:
 		return body, outcome{}
 	case errors.Is(err, ctx.Err()):
 		return nil, failure(err)
 	case errors.Is(err, payload.ErrTooLong), errors.Is(err, payload.ErrNotJSON), errors.Is(err, payload.ErrTooLarge):
-		words = err.Error()
+		why = err.Error()
 	case payload.IsMissing(err):
-		words = "it asks for what the event doesn't have"
+		why = "it asks for what the event doesn't have"
+	default:
+		why = "a value of the event is of another kind than it expects"
 	}
 	return nil, outcome{
 		class: ClassTransform, final: !errors.Is(err, payload.ErrTooLong), eventFault: true,
-		message: "nothing was sent: the subscription's transform can't be used for the event: " + words + "; change it, then redeliver",
+		message: "nothing was sent: the subscription's transform can't be used for the event: " + why + "; change it, then redeliver",
 	}
 }
 
-// endpoint is where requests go.
+// endpoint is a URL to post to.
 type endpoint struct {
 	url        *url.URL
-	unanswered atomic.Bool // the last request got no answer
+	unanswered atomic.Bool // the last request got no response
 }
 
-// post sends a request, and a second time where the receiver has not processed the
-// first: it was about to close the connection.
+// post sends a request. It sends it a second time if the receiver hasn't processed
+// the first, because it was closing the connection.
 func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
 	var p progress
 	ctx = p.follow(ctx)
@@ -156,15 +158,16 @@ func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload 
 		to.unanswered.Store(true)
 		err = p.wrapTimeout(err)
 	} else if resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body.Close() // it is the connection, which no deadline ends
+		resp.Body.Close() // the body is the connection, to which no deadline applies
 		resp.Body = http.NoBody
 	}
 	return resp, err
 }
 
-// unprocessed tells whether a receiver says, by HTTP/2, that it has processed
-// nothing of a request (RFC 9113, 6.8 and 8.7), or its connection was lost before
-// anything of it was sent. net/http has but words for it.
+// unprocessed reports whether a receiver has processed nothing of a request:
+// because it said so by HTTP/2 (RFC 9113, sections 6.8 and 8.7), or because the
+// connection was lost before anything was sent. net/http has no types for these
+// errors.
 func unprocessed(err error) bool {
 	text := err.Error()
 	return strings.HasPrefix(text, "http2: Transport: cannot retry err [") &&
@@ -172,10 +175,11 @@ func unprocessed(err error) bool {
 		text == "net/http: cannot rewind body after connection loss"
 }
 
-// request is built by hand: what http.NewRequest would parse and check anew is
-// known of the URL. It has no GetBody: by that, the transport would send a POST
-// again which the receiver has seen. After one that got no answer it is the last of
-// its connection: that of HTTP/2 may be stuck, and still be used by all that follow.
+// request makes a request without http.NewRequest, which would parse and check the
+// URL again. It leaves GetBody nil, since with it the transport would repeat a POST
+// that the receiver may have seen. The first request after one that got no response
+// closes its connection when done: an HTTP/2 connection may be stuck, and would be
+// used for all that follow.
 func request(ctx context.Context, to *endpoint, h http.Header, payload []byte) *http.Request {
 	r := &http.Request{
 		Method: http.MethodPost, URL: to.url, Host: to.url.Host,
@@ -189,18 +193,18 @@ func request(ctx context.Context, to *endpoint, h http.Header, payload []byte) *
 	return r.WithContext(ctx)
 }
 
-// readStart reads at most n bytes, and never minds how the rest ends: the
-// status has decided. One byte more tells the transport that the answer is
-// over, so that the connection can be used again.
+// readStart reads at most n bytes, ignoring errors, since the status has decided.
+// It tries to read one more, so that the transport sees the end of the response and
+// reuses the connection.
 func readStart(r io.Reader, n int64) []byte {
 	b, _ := io.ReadAll(io.LimitReader(r, n+1))
 	return b[:min(int64(len(b)), n)]
 }
 
-// keptHeader are the headers of an answer that help to see why it failed.
+// keptHeader lists the response headers that help to understand a failure.
 var keptHeader = []string{"Content-Type", "Retry-After", "Location", "Server", "Via", "X-Request-Id", "Cf-Ray"}
 
-// maxKeptHeader bounds each of them.
+// maxKeptHeader bounds the value of each.
 const maxKeptHeader = 256
 
 func keptHeaders(h http.Header) map[string]string {

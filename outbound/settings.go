@@ -15,49 +15,50 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// Settings are what an engine can be told. They can be changed while it runs;
-// zero fields have the defaults that are given with them.
+// Settings configure an engine, and can be changed while it runs. Zero fields stand
+// for the defaults, which are given in parentheses.
 type Settings struct {
-	Sign                string        // signature scheme of deliveries (standard-webhooks)
-	Schemes             verify.Table  // with those of one's own
+	Sign                string        // default signature scheme of deliveries (standard-webhooks)
+	Schemes             verify.Table  // signature schemes of the configuration; built-in ones needn't be listed
 	Retry               Schedule      // nil: StandardSchedule
-	Timeout             time.Duration // of one attempt, from the dial to the end of the answer (15s)
-	Concurrency         int           // attempts under way on this node (512)
-	EndpointConcurrency int           // attempts under way to one subscription (16)
-	SecretGrace         time.Duration // how long a rotated secret goes on signing (24h)
-	DisableAfter        DisableAfter  // when a subscription whose receiver fails is deactivated
-	RetainFor           time.Duration // how long events are kept, with what became of them (30 days); negative: for ever
-	RetainSize          int64         // bytes of the store beyond which the oldest go (20 GiB); negative: no limit
-	ResponseBody        int64         // bytes kept of an answer (4 KiB); -1 for none
-	MaxPayload          int64         // bytes of an event (256 KiB)
-	TenantRate          float64       // events a second of each tenant (0: no limit)
+	Timeout             time.Duration // of one attempt, from dialing to the end of the response (15s)
+	Concurrency         int           // most attempts under way on this node (512)
+	EndpointConcurrency int           // most attempts under way for one subscription (16)
+	SecretGrace         time.Duration // how long a rotated secret is still used for signing (24h)
+	DisableAfter        DisableAfter  // when a subscription is deactivated because its receiver fails
+	RetainFor           time.Duration // how long events and their deliveries are kept (30 days); negative: for ever
+	RetainSize          int64         // bytes of the store beyond which the oldest events are removed (20 GiB); negative: no limit
+	ResponseBody        int64         // bytes kept of a response body (4 KiB); -1 for none
+	MaxPayload          int64         // most bytes of a payload (256 KiB)
+	TenantRate          float64       // most events a second of each tenant (0: no limit)
 
 	Policy *egress.Policy   // where deliveries may go; nil: public addresses only
 	Proxy  *url.URL         // HTTP proxy for deliveries
-	TLS    *tls.Config      // for receivers, and for an https Proxy; nil: the system's roots
-	Own    []netip.AddrPort // endpoints of this process that no policy opens
+	TLS    *tls.Config      // for receivers and an https Proxy; nil: the system's roots
+	Own    []netip.AddrPort // this process's own endpoints, which no policy can allow
 
-	EventTypes    []EventType        // of the catalogue, from the configuration
-	Subscriptions []SubscriptionSpec // from the configuration: each has a Name
+	EventTypes    []EventType        // entries of the catalogue that are in the configuration
+	Subscriptions []SubscriptionSpec // those in the configuration; each has a Name
 
-	Logger   *slog.Logger         // nil: slog.Default
-	Tracer   trace.TracerProvider // nil: none. Publish joins the spans of its context all the same
+	Logger   *slog.Logger         // nil: slog.Default()
+	Tracer   trace.TracerProvider // nil: no spans, except that Publish joins a trace of its context
 	Observer Observer             // nil: none
 
-	// DeadLetterLog appends dead letters to a log, and returns how many of them it
-	// has when they are on disk; after an error the rest comes again. One may come
-	// twice after a crash. One call at a time. Nil: there is none.
+	// DeadLetterLog appends dead letters to a log, and returns how many of them are
+	// on disk. After an error the others are passed again. After a crash some may
+	// be passed twice. It isn't called concurrently. Nil: there is no log.
 	DeadLetterLog func([]*Record) (int, error)
 }
 
-// config is a checked, complete Settings with what is made from it.
+// config is a checked and complete Settings, with what is derived from it.
 type config struct {
 	Settings
 	client   *sender
 	rates    *tenantRates
-	unusable map[string]error // why schemes of one's own can't sign deliveries
+	unusable map[string]error // why schemes of the configuration can't sign deliveries, by name
 
-	unjudgedLog, lateLog rate.Sometimes // bound what the log says of filters
+	// unjudgedLog and lateLog limit what is logged of filters.
+	unjudgedLog, lateLog rate.Sometimes
 }
 
 func newConfig(s Settings) (*config, error) {
@@ -84,13 +85,13 @@ const (
 	maxSecretGrace    = 365 * 24 * time.Hour
 )
 
-// Validate tells what is wrong with the settings, in the words of the
-// configuration.
+// Validate checks the settings. Errors name them as the configuration does.
 func (s Settings) Validate() error {
 	_, err := s.complete()
 	return err
 }
 
+// complete fills in the defaults and checks the result.
 func (s Settings) complete() (Settings, error) {
 	setDefault(&s.Sign, defaultScheme)
 	setDefault(&s.Timeout, 15*time.Second)
@@ -149,7 +150,7 @@ func (s Settings) complete() (Settings, error) {
 	return s, nil
 }
 
-// setDefault gives a setting its default.
+// setDefault sets *v if it is zero.
 func setDefault[T comparable](v *T, fallback T) {
 	var zero T
 	if *v == zero {

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// followNodes goes by what other nodes do, where the store is shared.
+// followNodes keeps up with the other nodes, if the store is shared.
 func (e *Engine) followNodes() {
 	if e.shared == nil {
 		return
@@ -19,8 +19,8 @@ func (e *Engine) followNodes() {
 			return
 		}
 		if news.Lost {
-			// Others have it now. What is under way comes to them too: that can't
-			// be helped.
+			// Other nodes have claimed this one's deliveries. Attempts under way
+			// are then made twice, which can't be prevented.
 			for _, l := range e.lanes.all() {
 				l.flush()
 			}
@@ -33,7 +33,7 @@ func (e *Engine) followNodes() {
 	}
 }
 
-// yield leaves to the other nodes what this one won't attempt any more.
+// yield leaves deliveries that this node won't attempt any more to other nodes.
 func (e *Engine) yield(ctx context.Context) {
 	for _, l := range e.lanes.all() {
 		if ctx.Err() != nil {
@@ -46,16 +46,17 @@ func (e *Engine) yield(ctx context.Context) {
 	}
 }
 
-// wakeLanes tells the lanes what waits for them in the store. A subscription that was
-// deleted gets one to bury it. What isn't known here may also have been made by
-// another node just now, so the store is asked first.
+// wakeLanes tells the lanes what waits for them in the store. An unknown
+// subscription may be one that another node has just made, so the subscriptions are
+// read first. If it was deleted, it gets a closed lane, which makes dead letters of
+// its deliveries.
 func (e *Engine) wakeLanes(ctx context.Context, waits []store.Backlog) {
 	refreshed := e.shared == nil
 	for _, b := range waits {
 		l := e.lanes.byKey(b.Subscription)
 		if l == nil && !refreshed {
 			if err := e.refresh(ctx); err != nil {
-				return // the store tells again
+				return // the store will report it again
 			}
 			refreshed = true
 			l = e.lanes.byKey(b.Subscription)
@@ -67,8 +68,7 @@ func (e *Engine) wakeLanes(ctx context.Context, waits []store.Backlog) {
 	}
 }
 
-// refresh takes up the subscriptions and the event types as they are in the
-// store.
+// refresh reads the subscriptions and event types from the store.
 func (e *Engine) refresh(ctx context.Context) error {
 	if err := e.refreshSubscriptions(ctx); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 	for _, s := range known {
 		there[s.Key] = true
 	}
-	for _, l := range e.lanes.all() { // first, since another one may have its id now
+	for _, l := range e.lanes.all() { // first, because a new subscription may have the same id
 		if !there[l.key] {
 			e.lanes.remove(l)
 			l.close()
@@ -103,8 +103,8 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 	return nil
 }
 
-// sameSubscription tells whether a row says what is known of a subscription.
-// The store keeps times to the millisecond.
+// sameSubscription reports whether a stored subscription is the same as the known
+// one. The store keeps times to the millisecond.
 func sameSubscription(known, row *store.Subscription) bool {
 	a, b := *known, *row
 	if !a.Updated.Truncate(time.Millisecond).Equal(b.Updated) || !a.FailingSince.Truncate(time.Millisecond).Equal(b.FailingSince) {
@@ -114,8 +114,8 @@ func sameSubscription(known, row *store.Subscription) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// exclusive tells whether one node at a time may deliver to a subscription, which is
-// whoever claims it.
+// exclusive reports whether only one node at a time may deliver to a subscription,
+// namely the one that claims its deliveries.
 func (l *lane) exclusive(s *store.Subscription) bool {
 	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0)
 }

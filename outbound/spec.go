@@ -16,21 +16,21 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// SubscriptionSpec is what a user says of a subscription.
+// SubscriptionSpec is what a user sets of a subscription.
 type SubscriptionSpec struct {
-	Name        string // of one in the configuration: its id is sub_<name>
+	Name        string // for subscriptions of the configuration, whose id is sub_<name>
 	URL         string
 	EventTypes  []string
 	Tenant      string
 	Description string
 	Headers     map[string]string
-	Scheme      string   // "" for the engine's own
-	Secrets     []string // newest first; none: one is made
+	Scheme      string   // "" for the engine's default
+	Secrets     []string // newest first; if there are none, one is generated
 	OAuth2      OAuth2
 	RateLimit   float64           // attempts a second; 0 for no limit
-	Timeout     time.Duration     // of one attempt; 0 for the engine's own
-	Retry       Schedule          // nil for the engine's own
-	Metadata    map[string]string // whatever helps its owner to know it by
+	Timeout     time.Duration     // of one attempt; 0 for the engine's default
+	Retry       Schedule          // nil for the engine's default
+	Metadata    map[string]string // any names and values that help its owner to identify it
 	Ordered     bool
 	Filter      string // CEL, such as payload.total > 100; "" for every event
 	Transform   string // CEL, such as {"text": payload.title}; "" for payloads as they are
@@ -41,14 +41,14 @@ const (
 	maxDescription  = 1024
 	maxSecrets      = 10
 	maxMetadata     = 50
-	maxMetadataSize = 4 << 10 // of all names and values
+	maxMetadataSize = 4 << 10 // of all names and values together
 	maxRate         = 100_000
-	minRate         = 1.0 / (24 * 3600)
+	minRate         = 1.0 / (24 * 3600) // attempts a second: one a day
 )
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// MatchAll is the pattern of a subscription to every event type.
+// MatchAll is the pattern that matches every event type.
 const MatchAll = "*"
 
 func checkPattern(p string) error {
@@ -121,7 +121,7 @@ func (s *SubscriptionSpec) checkNew(c *Settings) error {
 	return s.check(c)
 }
 
-// check judges all but the URLs.
+// check checks everything but the URLs.
 func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkPatterns(s.EventTypes); err != nil {
 		return err
@@ -159,8 +159,8 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	return s.checkScheme(c)
 }
 
-// checkHeaders judges what is sent along. Content-Type is the event's, but JSON that a
-// transform makes may go by a name of its own.
+// checkHeaders checks the subscription's own headers. Content-Type is the event's,
+// unless a transform makes the body: its JSON may have a media type of its own.
 func (s *SubscriptionSpec) checkHeaders() error {
 	var free []string
 	if s.Transform != "" {
@@ -172,14 +172,14 @@ func (s *SubscriptionSpec) checkHeaders() error {
 	return nil
 }
 
-// checkScheme makes sure that deliveries can be signed, with these secrets and beside
-// these headers.
+// checkScheme checks that deliveries can be signed with these secrets, and that the
+// signature doesn't collide with other headers.
 func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 	row, err := c.signingScheme(s.Scheme)
 	if err != nil {
 		return invalid("scheme", "is wrong: %v", err)
 	}
-	if len(s.Secrets) > 0 { // else one is made
+	if len(s.Secrets) > 0 { // otherwise one is generated
 		if err := checkSecrets(row, s.Secrets); err != nil {
 			return err
 		}
@@ -187,21 +187,21 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 	if err := s.checkAuthorization(row); err != nil {
 		return err
 	}
-	// They would never be sent.
+	// The signature would overwrite them.
 	if name := row.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
 		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, row.Name)
 	}
 	return nil
 }
 
-// checkKeptSecrets makes sure that the scheme is one for the secrets that a subscription has
-// and keeps.
+// checkKeptSecrets checks that the scheme can use the secrets that the subscription
+// keeps.
 func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
 	row, err := c.signingScheme(s.Scheme)
 	if err == nil && checkSecrets(row, s.Secrets) != nil {
 		return invalid("scheme", "can't be %s, for which the subscription's secret is no key: create another subscription with this scheme", row.Name)
 	}
-	return nil // of a scheme that can't be used, check says what is wrong
+	return nil // check reports a scheme that can't be used
 }
 
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
@@ -214,7 +214,7 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 	return s.checkNew(c)
 }
 
-// apply writes what the user said into the row.
+// apply copies the spec into a subscription.
 func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	old := *row
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
@@ -233,7 +233,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	}
 }
 
-// specOf is what was said, but for the name, of the subscription that a row is of.
+// specOf returns the spec of a subscription, without its name.
 func specOf(row *store.Subscription) SubscriptionSpec {
 	s := SubscriptionSpec{
 		URL: row.URL, Description: row.Description, Tenant: row.Tenant,
@@ -248,8 +248,8 @@ func specOf(row *store.Subscription) SubscriptionSpec {
 	return s
 }
 
-// cloneMap has nil for an empty map, as it comes back from the store: it would be
-// taken for a change.
+// cloneMap returns nil for an empty map, as the store does: otherwise a comparison
+// would show a change.
 func cloneMap(m map[string]string) map[string]string {
 	if len(m) == 0 {
 		return nil
@@ -257,8 +257,8 @@ func cloneMap(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
-// matches tells whether the row of a subscription in the configuration says
-// all of this already.
+// matches reports whether a subscription of the configuration is already stored
+// like this.
 func (s *SubscriptionSpec) matches(row *store.Subscription) bool {
 	want := *row
 	s.apply(&want)

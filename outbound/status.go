@@ -9,46 +9,46 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// The healths of a subscription.
+// The health of a subscription.
 const (
 	HealthOK       = "ok"
 	HealthFailing  = "failing"  // the last attempt failed
-	HealthDown     = "down"     // so many attempts failed in a row that one is made at a time
-	HealthPaused   = "paused"   // the receiver asked for a pause or to be slowed down, or the rate is used up
-	HealthInactive = "inactive" // deactivated: deliveries are held
+	HealthDown     = "down"     // so many attempts in a row failed that only one is made at a time
+	HealthPaused   = "paused"   // the receiver asked for a pause or to be slowed down, or the rate limit is used up
+	HealthInactive = "inactive" // it was deactivated: deliveries are held
 )
 
-// Status is what an operator looks at first.
+// Status is the state of an engine and its store.
 type Status struct {
 	Store         store.Stats
-	Salvages      []store.Salvage // of damaged stores that were set aside
-	Nodes         []store.Node    // that share the store
-	Full          bool            // the store has no room, and events are refused
-	Fails         error           // why what came last could not be stored, nil where it was
-	OldestDue     time.Time       // of what waits and isn't held, zero for none
+	Salvages      []store.Salvage // damaged stores that were set aside
+	Nodes         []store.Node    // those that share the store
+	Full          bool            // the store has no room, so events are refused
+	Fails         error           // why the last batch couldn't be stored; nil if it was
+	OldestDue     time.Time       // of the deliveries that wait and aren't held; zero if there are none
 	InFlight      int
 	Draining      bool
 	Subscriptions []SubscriptionStatus
 }
 
-// SubscriptionStatus is how one subscription fares.
+// SubscriptionStatus is the state of one subscription.
 type SubscriptionStatus struct {
 	Subscription *store.Subscription
 	Health       string
 	InFlight     int
-	Pending      int64     // deliveries that wait for it, those under way included
-	OldestDue    time.Time // of these, where it is active, zero for none
-	Ready        int       // of these, the ones in its lane
+	Pending      int64     // deliveries that wait, including those under way
+	OldestDue    time.Time // of these, if the subscription is active; zero if there are none
+	Ready        int       // how many of these are in memory
 	Dead         int64     // dead letters
 	Failures     int       // attempts that failed in a row
-	FailingSince time.Time // when the first of them was, zero for none
-	PausedUntil  time.Time // zero when it isn't
-	LastSuccess  time.Time // since the start of the process
+	FailingSince time.Time // when the first of these was; zero if there are none
+	PausedUntil  time.Time // zero if it isn't paused
+	LastSuccess  time.Time // since the process started
 	LastFailure  time.Time
 	LastError    string
 }
 
-// Status tells how things stand.
+// Status returns the state of the engine, the store and each subscription.
 func (e *Engine) Status(ctx context.Context) (Status, error) {
 	stats, err := e.store.Stats(ctx)
 	if err != nil {
@@ -86,8 +86,8 @@ func (e *Engine) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// OfTenant is the part of a status that is a tenant's: its subscriptions, and the sums
-// of their figures.
+// OfTenant returns the part of a status that concerns a tenant: its subscriptions,
+// and the sums of their numbers.
 func (s Status) OfTenant(tenant string) Status {
 	own := Status{Draining: s.Draining}
 	for _, sub := range s.Subscriptions {
@@ -103,11 +103,11 @@ func (s Status) OfTenant(tenant string) Status {
 	return own
 }
 
-// Full tells whether the store has no room, as far as the last events that came
-// can tell: they were refused, or an outcome was.
+// Full reports whether the store has no room, judging by the last batch that needed
+// some.
 func (e *Engine) Full() bool { return e.committer.full.Load() }
 
-// fails is why what came last could not be stored, nil where it was.
+// fails returns why the last batch couldn't be stored; nil if it was.
 func (e *Engine) fails() error {
 	if err := e.committer.lastErr.Load(); err != nil {
 		return *err
@@ -115,7 +115,8 @@ func (e *Engine) fails() error {
 	return nil
 }
 
-// Salvages tells what became of damaged stores, where the store knows.
+// Salvages lists the damaged stores that were set aside, if the store keeps track
+// of that.
 func (e *Engine) Salvages() []store.Salvage {
 	if s, ok := e.store.(store.Salvager); ok {
 		return s.Salvages()
@@ -142,18 +143,20 @@ func (l *lane) status() SubscriptionStatus {
 		s.Health = HealthDown
 	case l.notBefore.After(now):
 		s.Health = HealthPaused
-	case l.breaker.failures > 0 || !s.PausedUntil.IsZero(): // an ordered one waits to try the same again
+	case l.breaker.failures > 0 || !s.PausedUntil.IsZero(): // an ordered lane waits for a retry
 		s.Health = HealthFailing
 	}
 	return s
 }
 
-// lastFailureLimit is how many deliveries are looked at to find a receiver's last failure.
+// lastFailureLimit is how many deliveries are searched for a receiver's last
+// failure.
 const lastFailureLimit = 20
 
-// loadLastFailure finds out why a receiver failed last that has been down since before the
-// start, where nothing may wait to be attempted. Each state is looked through by its
-// index: of what waits, the newest has hardly been attempted.
+// loadLastFailure finds the last failure of a receiver that has been down since
+// before the start, because no attempt may come that would show it. It searches
+// each state separately, since there is an index for that; pending deliveries
+// oldest first, because the newest have hardly been attempted.
 func (l *lane) loadLastFailure(ctx context.Context) error {
 	l.mu.Lock()
 	known := l.breaker.since.IsZero() || !l.lastFailure.IsZero()
@@ -177,7 +180,7 @@ func (l *lane) loadLastFailure(ctx context.Context) error {
 	return err
 }
 
-// addPauseInfo tells of a pending delivery what its subscription makes it wait for.
+// addPauseInfo adds to a pending delivery what it waits for.
 func (e *Engine) addPauseInfo(r *Record) {
 	r.Due = e.clock.wall(r.Due)
 	l := e.lanes.byKey(r.Subscription)
@@ -188,5 +191,5 @@ func (e *Engine) addPauseInfo(r *Record) {
 	r.Held, r.PausedUntil = !s.Subscription.Active, s.PausedUntil
 }
 
-// InFlight counts the attempts that are under way.
+// InFlight returns the number of attempts under way.
 func (e *Engine) InFlight() int { return e.dispatch.inFlight() }

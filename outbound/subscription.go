@@ -9,13 +9,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Subscription says which events go where, and how they are signed.
+// Subscription says which events are sent where, and how they are signed.
 type Subscription = store.Subscription
 
 // EventType is an entry of the catalogue.
 type EventType = store.EventType
 
-// Why a subscription is not active, where it isn't a user's own words.
+// Reasons why a subscription is inactive. A user who deactivates one may also give
+// another.
 const (
 	ReasonByHand  = "deactivated by hand"
 	ReasonGone    = "the receiver answered 410 Gone"
@@ -23,15 +24,15 @@ const (
 	ReasonRemoved = "no longer in the configuration"
 )
 
-// ReasonDeleted is why the waiting deliveries of a deleted subscription are
-// dead letters.
+// ReasonDeleted is the reason of dead letters whose subscription was deleted while
+// they waited.
 const ReasonDeleted = "subscription deleted"
 
-// ReasonCancelled is why a delivery is a dead letter that somebody has cancelled.
+// ReasonCancelled is the reason of dead letters that were cancelled.
 const ReasonCancelled = "cancelled by hand"
 
-// CreateSubscription stores a subscription and starts to match events for it.
-// The answer has its secrets.
+// CreateSubscription stores a subscription and starts to match events for it. The
+// result includes the secrets.
 func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) (*Subscription, error) {
 	c := e.config.Load()
 	if err := spec.checkNew(&c.Settings); err != nil {
@@ -50,7 +51,7 @@ func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) 
 	return s, nil
 }
 
-// create stores a new subscription and gives it a lane.
+// create stores a new subscription and makes its lane.
 func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
@@ -61,7 +62,7 @@ func (e *Engine) create(ctx context.Context, s *store.Subscription) error {
 	return nil
 }
 
-// Subscription returns one by its id, or ErrNotFound.
+// Subscription returns a subscription by its id, or ErrNotFound.
 func (e *Engine) Subscription(id string) (*Subscription, error) {
 	l := e.lanes.byID(id)
 	if l == nil {
@@ -70,8 +71,8 @@ func (e *Engine) Subscription(id string) (*Subscription, error) {
 	return l.target.Load().sub, nil
 }
 
-// Subscriptions returns those of a tenant, or all where tenant is "", the oldest
-// first: at most limit of them, and only those behind the one with the key given.
+// Subscriptions returns at most limit subscriptions of a tenant, or of all if
+// tenant is "", oldest first, starting after the key given.
 func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subscription {
 	var out []*Subscription
 	for _, l := range e.lanes.all() {
@@ -84,9 +85,9 @@ func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subs
 	return out[:min(limit, len(out))]
 }
 
-// UpdateSubscription changes what was said of a subscription; attempts from
-// now on use what it says now. The Tenant and the Secrets stay as they are. An
-// error from edit ends it, and is returned as it is.
+// UpdateSubscription lets edit change a subscription. Attempts from now on use the
+// result. Changes of Tenant and Secrets are ignored. If edit returns an error,
+// nothing is changed and the error is returned as it is.
 func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*SubscriptionSpec) error) (*Subscription, error) {
 	c := e.config.Load()
 	return e.change(ctx, id, func(s *store.Subscription) error {
@@ -98,7 +99,7 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 			return err
 		}
 		spec.Tenant, spec.Secrets = was.Tenant, was.Secrets
-		if spec.URL != was.URL { // the policy may have changed since it was set, which is no fault of other changes
+		if spec.URL != was.URL { // an unchanged URL may be refused by a newer policy, which mustn't keep the user from other changes
 			if err := spec.checkURL(&c.Settings); err != nil {
 				return err
 			}
@@ -114,13 +115,13 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		if err := spec.check(&c.Settings); err != nil {
 			return err
 		}
-		spec.Secrets = nil // the row's have expiries
+		spec.Secrets = nil // apply then keeps those of the row, with their expiry
 		spec.apply(s)
 		return nil
 	})
 }
 
-// change edits a subscription in the store and in its lane.
+// change changes a subscription in the store and the engine.
 func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscription) error) (*Subscription, error) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
@@ -135,14 +136,15 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscri
 	return s, nil
 }
 
-// Deactivate stops attempts to a subscription. Its deliveries are held, new
-// ones too, until Activate.
+// Deactivate stops attempts for a subscription. Its deliveries, including new ones,
+// are held until Activate.
 func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscription, error) {
 	return e.setActive(ctx, id, false, reason)
 }
 
-// Activate lets deliveries go on; those that were held are due at once, and what
-// waits for a retry is tried. It does so where the subscription is active too.
+// Activate resumes attempts for a subscription: deliveries that were held are due
+// at once, and those that wait for a retry are attempted. The latter also happens
+// if the subscription is active already.
 func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
 	return e.setActive(ctx, id, true, "")
 }
@@ -151,6 +153,8 @@ func (e *Engine) setActive(ctx context.Context, id string, active bool, reason s
 	return e.setActiveIf(ctx, id, active, reason, func(*store.Subscription) bool { return true })
 }
 
+// setActiveIf is setActive, but changes nothing if still returns false for the
+// subscription as it is stored.
 func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
@@ -163,23 +167,26 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 		}
 		return nil
 	})
-	if err == nil && changed {
-		c := e.config.Load()
-		if active {
-			c.Logger.Info("subscription activated", Named(s.ID, s.Tenant))
-		} else {
-			c.Logger.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
-		}
-		e.notify(ctx, subscriptionChanged(s))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && active && !changed {
+	logger := e.config.Load().Logger
+	switch {
+	case changed && active:
+		logger.Info("subscription activated", Named(s.ID, s.Tenant))
+	case changed:
+		logger.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
+	case active:
 		e.probeReceiver(ctx, s.Key)
 	}
-	return s, err
+	if changed {
+		e.notify(ctx, subscriptionChanged(s))
+	}
+	return s, nil
 }
 
-// DeleteSubscription removes a subscription. What waits for it becomes dead
-// letters, in the background where it is much.
+// DeleteSubscription deletes a subscription. Deliveries that wait become dead
+// letters; if there are many, that goes on in the background.
 func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()

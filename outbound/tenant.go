@@ -11,20 +11,21 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// removePollInterval is after how long events are looked at again of which an attempt was
-// under way.
+// removePollInterval is how long to wait before trying again to remove events whose
+// deliveries were being attempted.
 const removePollInterval = 100 * time.Millisecond
 
-// DeletedTenant is what there was of a tenant.
+// DeletedTenant counts what was deleted of a tenant.
 type DeletedTenant struct{ Subscriptions, Events int }
 
-// DeleteTenant removes all that there is of a tenant: its subscriptions, then its
-// events with all that belongs to them, those too that wait to be delivered and those
-// that the engine has published of it. It waits for attempts that are under way. What
-// is published meanwhile may stay. After an error some may be gone: it may be called
-// again. ErrConflict: the configuration has a subscription of the tenant.
+// DeleteTenant deletes a tenant's subscriptions, then its events with all that
+// belongs to them, including those with pending deliveries and those that the
+// engine has published about the tenant. It waits for attempts that are under way.
+// Events published in the meantime may stay. After an error some may have been
+// deleted; it can be called again. The error is ErrConflict if the configuration
+// has a subscription of the tenant.
 func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTenant, err error) {
-	if tenant == "" { // which would be everybody
+	if tenant == "" { // would mean all tenants
 		return d, missing("tenant", "name the one to delete")
 	}
 	if err := CheckTenant(tenant); err != nil {
@@ -37,16 +38,16 @@ func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTena
 		n, err = e.store.ForgetSubscriptions(ctx, tenant, changeBatch)
 	}
 	if d != (DeletedTenant{}) {
-		said := "tenant deleted"
+		message := "tenant deleted"
 		if err != nil {
-			said = "tenant deleted in part: it can be deleted again for the rest"
+			message = "tenant deleted in part: it can be deleted again for the rest"
 		}
-		e.config.Load().Logger.Info(said, "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events)
+		e.config.Load().Logger.Info(message, "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events)
 	}
 	return d, err
 }
 
-// deleteSubscriptions deletes all those of a tenant.
+// deleteSubscriptions deletes all subscriptions of a tenant.
 func (e *Engine) deleteSubscriptions(ctx context.Context, tenant string) (n int, err error) {
 	all := e.Subscriptions(tenant, 0, math.MaxInt)
 	for _, s := range all {
@@ -59,18 +60,18 @@ func (e *Engine) deleteSubscriptions(ctx context.Context, tenant string) (n int,
 		switch {
 		case err == nil:
 			n++
-		case !errors.Is(err, ErrNotFound): // by somebody else, just now
+		case !errors.Is(err, ErrNotFound): // somebody else may have deleted it just now
 			return n, err
 		}
 	}
 	return n, nil
 }
 
-// deleteEventsOf removes all events of a tenant, which has no subscriptions any more.
+// deleteEventsOf removes all events of a tenant that has no subscriptions any more.
 func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, err error) {
-	e.publishings.wait() // those may have found a subscription, and aren't stored yet
+	e.publishings.wait() // these may have matched a subscription, and aren't stored yet
 	q := Query{Tenant: tenant}
-	for range 2 { // again for what the attempts that were under way have brought forth
+	for range 2 { // again for operational events about attempts that were under way
 		began := e.ids.Next().Time().Add(-maxClockSkew)
 		n, err := e.eachEvent(ctx, q, nil, e.removeWaiting)
 		if total += n; err != nil {
@@ -79,20 +80,20 @@ func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, 
 		q.Since = began
 	}
 	for _, l := range e.lanes.all() {
-		if s := l.target.Load().sub; s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it was told of the tenant
+		if s := l.target.Load().sub; s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it had the tenant's operational events, one of which may have been first in line
 			l.resumeOrder(ctx)
 		}
 	}
 	return total, nil
 }
 
-// removeWaiting removes events with what waits of them, when no attempt at it is under
-// way any more.
+// removeWaiting removes events including pending deliveries, once no attempt at
+// these is under way.
 func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total int, err error) {
 	var lanes []*lane
 	for {
 		n, kept, err := removeInBatches(events, func(events []store.ID) (store.Removed, error) {
-			e.claims.claimMu.Lock() // or a claim may just hold it
+			e.claims.claimMu.Lock() // so that no claim holds a delivery
 			defer e.claims.claimMu.Unlock()
 			for _, l := range lanes {
 				l.flush()
@@ -113,7 +114,7 @@ func (e *Engine) removeWaiting(ctx context.Context, events []store.ID) (total in
 	}
 }
 
-// lanesWaitingFor are the lanes in which deliveries of events may wait.
+// lanesWaitingFor returns the lanes that may hold deliveries of events.
 func (e *Engine) lanesWaitingFor(ctx context.Context, events []store.ID) (lanes []*lane, err error) {
 	seen := map[store.ID]bool{}
 	for _, key := range events {

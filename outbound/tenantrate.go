@@ -10,18 +10,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// ratedTenants is how many tenants' rates are remembered. One that is
-// forgotten has been still for longer than the others.
+// ratedTenants is how many tenants' limiters are kept. The least recently used ones
+// are dropped.
 const ratedTenants = 10_000
 
-// tenantRates holds each tenant to the same rate. As many events as a second
-// has may come at once.
+// tenantRates limits each tenant to the same rate. Bursts may be as large as one
+// second's events.
 type tenantRates struct {
 	perSecond float64
 	limiters  *lru.Cache[string, *rate.Limiter]
 }
 
-// newTenantRates returns nil for no limit.
+// newTenantRates returns nil if there is no limit.
 func newTenantRates(perSecond float64) (*tenantRates, error) {
 	if perSecond == 0 {
 		return nil, nil
@@ -30,8 +30,8 @@ func newTenantRates(perSecond float64) (*tenantRates, error) {
 	return &tenantRates{perSecond, limiters}, err
 }
 
-// check counts an event, or refuses it with a *Limited. Events without a tenant
-// are the operator's own. Where there is no limit, nobody asks for the time.
+// check counts an event, or refuses it with a *Limited. Events without a tenant are
+// the operator's own and not limited. The clock is only read if there is a limit.
 func (r *tenantRates) check(tenant string, clock func() time.Time) error {
 	if r == nil || tenant == "" {
 		return nil
@@ -44,8 +44,8 @@ func (r *tenantRates) check(tenant string, clock func() time.Time) error {
 			limiter = fresh
 		}
 	}
-	// A reservation that is cancelled while others are made isn't wholly given
-	// back: whoever insists would be held to less than the rate.
+	// A cancelled reservation isn't given back in full if others were made since: a
+	// tenant that keeps trying would get less than the rate.
 	if limiter.AllowN(now, 1) {
 		return nil
 	}
@@ -53,13 +53,13 @@ func (r *tenantRates) check(tenant string, clock func() time.Time) error {
 	return &Limited{Rate: r.perSecond, Wait: max(wait, 1)}
 }
 
-// Limited is an event of a tenant that publishes faster than it may.
+// Limited is the error for an event of a tenant that publishes too fast.
 type Limited struct {
-	Rate float64       // events a second
-	Wait time.Duration // until the next one is taken
+	Rate float64       // events a second that are allowed
+	Wait time.Duration // until the next event is accepted
 }
 
-// RetryAfter is Wait as the header of that name has it: in whole seconds.
+// RetryAfter returns Wait in whole seconds, for the header of that name.
 func (e *Limited) RetryAfter() string { return strconv.Itoa(int(math.Ceil(e.Wait.Seconds()))) }
 
 func (e *Limited) Error() string {

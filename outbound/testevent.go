@@ -9,14 +9,15 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestEventType is the type of the events that Test makes where it is told no other.
+// TestEventType is the default type of test events.
 const TestEventType = "webhook.test"
 
-// Test sends an event to one subscription alone, whatever events that asked for, and
-// returns its delivery. Of a NewEvent it takes the type and the payload, which may be
-// missing: one of another type than TestEventType then has the first of the examples
-// in the schema of its type. It may return an *Invalid, a *TooLarge, a *Limited,
-// ErrNotFound, or ErrConflict: the subscription is not active.
+// Test sends an event to one subscription, whatever types and filter that has, and
+// returns the delivery. Only Type and Payload of n are used. Without a Type it is
+// TestEventType. Without a Payload one is generated for TestEventType, and for
+// other types it is the first example in the type's schema. The error may be an
+// *Invalid, a *TooLarge, a *Limited, ErrNotFound, or ErrConflict if the
+// subscription isn't active.
 func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*Record, error) {
 	l := e.lanes.byID(subscription)
 	if l == nil {
@@ -26,18 +27,18 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	if !s.Active {
 		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
 	}
-	of := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload}
-	setDefault(&of.Type, TestEventType)
-	if of.Payload == nil {
+	test := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload}
+	setDefault(&test.Type, TestEventType)
+	if test.Payload == nil {
 		var err error
-		if of.Payload, err = e.example(s, of.Type); err != nil {
+		if test.Payload, err = e.example(s, test.Type); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.accept(ctx, &of); err != nil {
+	if err := e.accept(ctx, &test); err != nil {
 		return nil, err
 	}
-	ev := &store.Event{Tenant: of.Tenant, Type: of.Type, ContentType: "application/json", Payload: of.Payload}
+	ev := &store.Event{Tenant: test.Tenant, Type: test.Type, ContentType: "application/json", Payload: test.Payload}
 	e.assignID(ev)
 	p := e.newOwnPublishing(ctx, ev, []*lane{l})
 	e.submit(ctx, &p)
@@ -48,7 +49,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
 }
 
-// example is the payload of an event that nobody gave one.
+// example returns the payload of a test event for which none was given.
 func (e *Engine) example(s *Subscription, eventType string) ([]byte, error) {
 	if eventType == TestEventType {
 		return json.Marshal(map[string]string{

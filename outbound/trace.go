@@ -16,18 +16,18 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Spans follow OpenTelemetry's conventions for messaging (publish: a
-// producer) and for HTTP clients (deliver: a client span an attempt). The
-// context of the publish span is stored with the event: the first attempt is
-// its child, and each later one, perhaps days after, a trace of its own with
-// a link to it. Where that trace isn't sampled, all of them stay in it, so that
+// Spans follow OpenTelemetry's conventions for messaging (publish: a producer) and
+// HTTP clients (deliver: a client span for each attempt). The context of the
+// publish span is stored with the event. The first attempt's span is its child. A
+// later attempt, perhaps days after, starts a trace of its own that links to it;
+// but if the publish span wasn't sampled, later attempts stay in its trace, so that
 // they aren't either.
 
 const tracerName = "github.com/caddy-webhooks/caddy-webhooks"
 
 var w3c = propagation.TraceContext{}
 
-// publishSpan is the span of a Publish with what its metric needs.
+// publishSpan is the span of a Publish, and what its metric needs.
 type publishSpan struct {
 	e     *Engine
 	span  trace.Span
@@ -36,25 +36,25 @@ type publishSpan struct {
 
 func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context, publishSpan) {
 	p := publishSpan{e: e, began: time.Now()}
-	kind := n.Type
-	if len(kind) > maxTypeLength {
-		kind = "" // anything that somebody has sent, which is refused
+	eventType := n.Type
+	if len(eventType) > maxTypeLength {
+		eventType = "" // arbitrary input, about to be refused
 	}
-	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+kind, trace.WithSpanKind(trace.SpanKindProducer))
+	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+eventType, trace.WithSpanKind(trace.SpanKindProducer))
 	if p.span.IsRecording() {
 		p.span.SetAttributes(
 			attribute.String("messaging.system", "caddy_webhooks"),
 			attribute.String("messaging.operation.name", "publish"),
 			attribute.String("messaging.operation.type", "send"),
-			attribute.String("messaging.destination.name", kind),
+			attribute.String("messaging.destination.name", eventType),
 			attribute.Int("messaging.message.body.size", len(n.Payload)),
 		)
 	}
 	return ctx, p
 }
 
-// tracer belongs to the trace that ctx is in, where there is one, so that its
-// spans end where the others of the trace do.
+// tracer returns the tracer of the trace that ctx is in, so that spans are exported
+// with the others of that trace, or else the engine's own.
 func (e *Engine) tracer(ctx context.Context) trace.Tracer {
 	if s := trace.SpanFromContext(ctx); s.SpanContext().IsValid() {
 		if s.IsRecording() || !s.SpanContext().IsRemote() {
@@ -95,7 +95,7 @@ func (p publishSpan) end(res Published, err error) {
 	p.e.config.Load().Observer.PublishDone(result, time.Since(p.began))
 }
 
-// traceContext is the form in which the context of ctx's span is stored.
+// traceContext returns the span context of ctx as it is stored with an event.
 func traceContext(ctx context.Context) (parent, state string) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return "", ""
@@ -105,7 +105,7 @@ func traceContext(ctx context.Context) (parent, state string) {
 	return m["traceparent"], m["tracestate"]
 }
 
-// attemptSpan is the span of an attempt; its zero value does nothing.
+// attemptSpan is the span of an attempt. The zero value does nothing.
 type attemptSpan struct {
 	ctx  context.Context
 	span trace.Span
@@ -117,7 +117,7 @@ func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *stor
 	}
 	origin := w3c.Extract(ctx, propagation.MapCarrier{"traceparent": h.TraceParent, "tracestate": h.TraceState})
 	if c.Tracer == nil {
-		// Not ours to record, but the receiver's spans still join the trace.
+		// No span of ours, but the receiver's spans still join the trace.
 		return ctx, attemptSpan{ctx: origin}
 	}
 	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
@@ -150,8 +150,8 @@ func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *stor
 	return ctx, attemptSpan{ctx: ctx, span: span}
 }
 
-// port is the one that is connected to. A URL is http or https, and its port a
-// number.
+// port returns the port that a URL connects to. The URL is http or https, and its
+// port, if any, a number.
 func port(u *url.URL) int {
 	if n, err := strconv.Atoi(u.Port()); err == nil {
 		return n
@@ -162,7 +162,7 @@ func port(u *url.URL) int {
 	return 443
 }
 
-// inject adds the trace context to the delivery's headers.
+// inject adds the trace context to the headers of a delivery.
 func (s attemptSpan) inject(h http.Header) {
 	if s.ctx != nil {
 		w3c.Inject(s.ctx, propagation.HeaderCarrier(h))

@@ -7,22 +7,21 @@ import (
 )
 
 const (
-	// maxWatches is how many may follow an engine at once, and maxTenantWatches how
-	// many of each tenant, which take nothing from the others.
-	maxWatches       = 64
+	// maxWatches is how many watches may follow all attempts.
+	maxWatches = 64
+	// maxTenantWatches is how many more may follow those of each tenant.
 	maxTenantWatches = 8
-	// watchRoom is how many attempts may wait for whoever follows.
+	// watchRoom is how many attempts a watch buffers.
 	watchRoom = 1024
 )
 
-// Watch follows the attempts of an engine.
+// Watch receives the attempts of an engine as they happen.
 type Watch struct {
-	// Attempts are deliveries as they are after each attempt, which is their
-	// Last, without what the receiver answered, in the order in which outcomes
-	// were stored. What whoever reads is too slow for is left out, and Missed
-	// counts it.
+	// Attempts receives the delivery after each attempt, in the order in which
+	// outcomes are stored. Its Last is the attempt, without the response. Attempts
+	// that the reader is too slow for are dropped and counted by Missed.
 	Attempts <-chan *Record
-	// Done is closed when the engine is.
+	// Done is closed when the engine is closed.
 	Done <-chan struct{}
 
 	engine *Engine
@@ -31,8 +30,9 @@ type Watch struct {
 	missed atomic.Int64
 }
 
-// Watch begins to follow the attempts, until Stop: all, or those that a tenant
-// sees, as by the Within of a Query. Too many at once get ErrUnavailable.
+// Watch starts to follow attempts until Stop is called: all, or those of a tenant,
+// as selected by Within of a Query. It returns ErrUnavailable if there are too many
+// watches.
 func (e *Engine) Watch(tenant string) (*Watch, error) {
 	feed := make(chan *Record, watchRoom)
 	w := &Watch{Attempts: feed, Done: e.life.Done(), engine: e, tenant: tenant, feed: feed}
@@ -42,18 +42,18 @@ func (e *Engine) Watch(tenant string) (*Watch, error) {
 	return w, nil
 }
 
-// Stop ends it. What was not read yet can still be read.
+// Stop ends the watch. Attempts that are buffered can still be read.
 func (w *Watch) Stop() { w.engine.watches.remove(w) }
 
-// Missed returns how many attempts were left out since it was asked before.
+// Missed returns how many attempts were dropped since the last call.
 func (w *Watch) Missed() int64 { return w.missed.Swap(0) }
 
-// sees tells whether an attempt is one of those that w follows.
+// sees reports whether w follows an attempt.
 func (w *Watch) sees(a *AttemptDone) bool {
 	return w.tenant == "" || w.tenant == a.Event.Tenant && w.tenant == a.Subscription.Tenant
 }
 
-// watches are those who follow. Attempts only load the list.
+// watches is the list of watches. Attempts read it without a lock.
 type watches struct {
 	mu   sync.Mutex // held over a change of the list
 	list atomic.Pointer[[]*Watch]
@@ -94,14 +94,14 @@ func (ws *watches) remove(w *Watch) {
 	ws.list.Store(&all)
 }
 
-// send shows an attempt to all who follow. It doesn't wait for them.
+// send passes an attempt to all watches without waiting for any.
 func (ws *watches) send(a *AttemptDone) {
 	all := ws.all()
 	if len(all) == 0 {
 		return
 	}
 	attempt := a.Attempt
-	attempt.ResponseBody, attempt.ResponseHeaders = nil, nil // which would take the memory of many
+	attempt.ResponseBody, attempt.ResponseHeaders = nil, nil // these could take much memory
 	r := a.Record()
 	r.Last = &attempt
 	for _, w := range all {
