@@ -56,10 +56,10 @@ func TestForeignStore(t *testing.T) {
 		content []byte
 		words   []string
 	}{
-		{"text", []byte("Dear diary,\n"), []string{"no SQLite database", "another path"}},
+		{"text", []byte("Dear diary,\n"), []string{"not a SQLite database", "another path"}},
 		{"the database of another program", foreign, []string{"another program", "another path"}},
 		{"a store of a newer version", newer, []string{"newer version"}},
-		{"the beginning of a database", []byte("SQLite format 3\x00"), []string{"no SQLite database"}},
+		{"the beginning of a database", []byte("SQLite format 3\x00"), []string{"not a SQLite database"}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +114,7 @@ func TestForeignStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		refusal := s.load(strings.Replace(withOptions(local), "{$DB}", file, 1))
-		if !strings.Contains(refusal, "no SQLite database") {
+		if !strings.Contains(refusal, "not a SQLite database") {
 			t.Errorf("the refusal is %q", refusal)
 		}
 		r := newReceiver(t)

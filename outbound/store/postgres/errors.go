@@ -74,7 +74,7 @@ func classify(err error) (kind error, hint string) {
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
 		case code == codeTooIdle, class == classConnection, class == classResources, class == classOperator, class == classSystem:
-			return store.ErrUnavailable, "see how the database server fares; a running Caddy goes on by itself"
+			return store.ErrUnavailable, "check the state of the database server; a running Caddy goes on by itself"
 		}
 		return nil, ""
 	}
@@ -82,7 +82,7 @@ func classify(err error) (kind error, hint string) {
 	var network net.Error
 	if errors.As(err, &connect) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, context.DeadlineExceeded) || err.Error() == "conn closed" {
-		return store.ErrUnavailable, "see whether the database server is up and can be reached; a running Caddy goes on by itself"
+		return store.ErrUnavailable, "check that the database server is up and can be reached; a running Caddy goes on by itself"
 	}
 	return nil, ""
 }

@@ -55,7 +55,7 @@ func (s *Store) runHeart(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil {
 			failures.Do(func() {
-				s.log.Warn("webhooks store: no news of the other nodes; trying again", "error", s.fail("renewing the lease", err))
+				s.log.Warn("webhooks store: can't renew this node's lease or hear of the other nodes; trying again", "error", s.fail("renewing the lease", err))
 			})
 		}
 	}
@@ -128,7 +128,7 @@ func (h *heart) checkClock(here, server time.Time) {
 		return
 	}
 	h.warnings.Do(func() {
-		h.s.log.Warn("webhooks store: the clocks of this node and of the database server differ, so that deliveries come early, late or out of order, and events are removed early: have both set by NTP, and restart this node if its clock was set meanwhile",
+		h.s.log.Warn("webhooks store: the clocks of this node and of the database server differ, so that deliveries may come early, late or out of order, and events may be removed early: synchronise both by NTP, and restart this node if its clock was set while it ran",
 			"store", h.s.name, "ahead", wall.Round(time.Millisecond), "ahead_at_the_start", counted.Round(time.Millisecond))
 	})
 }
@@ -142,7 +142,7 @@ func (h *heart) rejoin(ctx context.Context) error {
 	}
 	done, err := s.pool.Exec(ctx, rejoin, h.next, s.lease, s.number)
 	if err == nil && done.RowsAffected() == 0 {
-		return errors.New("this node was away for so long that another one has its number: restart it")
+		return errors.New("this node could not renew its lease for so long that another one has taken its number: restart it")
 	}
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (h *heart) rejoin(ctx context.Context) error {
 	h.next, h.renewed = 0, began
 	s.lapsed.Store(false)
 	s.news.add(func(n *store.News) { n.Lost = true })
-	s.log.Warn("webhooks store: this node was not heard of for as long as its lease, and others have taken what it held", "store", s.name, "lease", s.lease)
+	s.log.Warn("webhooks store: this node could not renew its lease in time, and others have taken what it held", "store", s.name, "lease", s.lease)
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (h *heart) reap(ctx context.Context) error {
 			return err
 		}
 		for _, host := range hosts {
-			s.log.Warn("webhooks store: a node is gone: the others take what it held", "host", host)
+			s.log.Warn("webhooks store: a node's lease has lapsed, and the other nodes take what it held", "host", host)
 		}
 		h.sweeping = true
 	}

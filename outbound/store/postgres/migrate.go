@@ -34,7 +34,7 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: the schema webhooks of this database holds something else (%w): give us a database in which it is free", store.ErrForeign, err)
+	return fmt.Errorf("%w: the schema webhooks of this database contains something else (%w): use a database without such a schema", store.ErrForeign, err)
 }
 
 // formatVersion returns the format of the tables, 0 if there are none.

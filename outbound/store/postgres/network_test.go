@@ -147,7 +147,7 @@ func TestDeafNode(t *testing.T) {
 	w.deafen()
 	said := make(lines, 100)
 	open(t, postgres.Config{DSN: dsn, Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
-	said.wait(t, "doesn't get through")
+	said.wait(t, "don't get through")
 }
 
 // A node that is cut off for as long as its lease says that it has lost what it held,

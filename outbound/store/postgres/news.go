@@ -124,7 +124,7 @@ func (s *Store) listen(ctx context.Context) {
 	defer close(s.news.ended)
 	for ctx.Err() == nil {
 		if err := s.listenOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug("webhooks store: the connection that hears of the other nodes broke; connecting again", "error", err)
+			s.log.Debug("webhooks store: the connection that receives the messages of other nodes broke; connecting again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -175,7 +175,7 @@ func (s *Store) checkEcho(ctx context.Context, conn *pgx.Conn) error {
 	err := s.receive(ctx, conn, s.lease/beats)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		s.warnDeaf.Do(func() {
-			s.log.Warn("webhooks store: what the nodes tell each other doesn't get through, as behind a pooler in transaction mode: changes take seconds, and copies of inbound messages that other nodes took are not known: have a connection string that leads to the server, or to a pooler in session mode", "store", s.name)
+			s.log.Warn("webhooks store: messages between nodes don't get through, as behind a pooler in transaction mode: changes take seconds to arrive, and replays of inbound messages that other nodes accepted are not recognised: use a connection string that leads to the server itself, or to a pooler in session mode", "store", s.name)
 		})
 		return ping(ctx, conn)
 	}

@@ -444,7 +444,7 @@ func TestOpenIsRefused(t *testing.T) {
 			q.Set("default_transaction_read_only", "on")
 			u.RawQuery = q.Encode()
 		}), "", store.ErrUnavailable, "of the primary"},
-		"another's tables": {dsn, `CREATE SCHEMA webhooks; CREATE TABLE webhooks.event (x integer)`, store.ErrForeign, "is free"},
+		"another's tables": {dsn, `CREATE SCHEMA webhooks; CREATE TABLE webhooks.event (x integer)`, store.ErrForeign, "without such a schema"},
 		"a newer format":   {dsn, `DROP SCHEMA IF EXISTS webhooks CASCADE; CREATE SCHEMA webhooks; CREATE TABLE webhooks.format AS SELECT 99 AS version`, store.ErrForeign, "newer version"},
 		"no string":        {"postgres://u:" + password + "@h:port/x", "", nil, "is not a connection string"},
 		"a bare password":  {"postgres://u:a@" + password + "@h/x", "", nil, "is not a connection string"},
@@ -554,7 +554,7 @@ func TestSessionIsEnded(t *testing.T) {
 		}
 	}
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = -session WHERE number = 1`)
-	said.wait(t, "another one has its number: restart it")
+	said.wait(t, "another one has taken its number: restart it")
 }
 
 // What another node attempts just now and is queued again is due once more after that,

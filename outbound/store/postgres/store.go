@@ -220,7 +220,7 @@ func (s *Store) checkDurability(ctx context.Context) error {
 		return err
 	}
 	if fsync == "off" || commit == "off" {
-		s.log.Warn("webhooks store: the database server confirms what isn't on its disk yet, so that accepted events can be lost: set fsync and synchronous_commit to on",
+		s.log.Warn("webhooks store: the database server confirms writes before they are on its disk, so that accepted events can be lost: set fsync and synchronous_commit to on",
 			"store", s.name, "fsync", fsync, "synchronous_commit", commit)
 	}
 	return nil

@@ -127,7 +127,7 @@ func (s *Store) resume() (whole bool, err error) {
 // asideFor returns a new name for a damaged file.
 func asideFor(path string, now time.Time) (string, error) {
 	if n := len(reports(path)); n >= asideMost {
-		return "", fmt.Errorf("%w, and %d damaged files have been set aside already; see to its disk, and move %s%s* away", store.ErrDamaged, n, path, asideSuffix)
+		return "", fmt.Errorf("%w, and %d damaged files have been set aside already; check its disk, and move %s%s* away", store.ErrDamaged, n, path, asideSuffix)
 	}
 	for ; ; now = now.Add(time.Millisecond) {
 		name := path + asideSuffix + now.UTC().Format(asideTime)

@@ -37,7 +37,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 		return err
 	}
 	_ = claim() // it comes upon the damage
-	for strings.Count(log.String(), "can't open the file again") < 3 {
+	for strings.Count(log.String(), "can't reopen the file") < 3 {
 		if ctx.Err() != nil {
 			t.Fatal(unmount(), log.String())
 		}

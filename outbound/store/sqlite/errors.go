@@ -35,11 +35,11 @@ func classify(err error) (kind error, hint string) {
 	case sqlite.ResultFull:
 		return store.ErrFull, "free some space on its disk; a running Caddy goes on by itself"
 	case sqlite.ResultIOErr, sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultNoMem:
-		return store.ErrUnavailable, "see whether its disk is well and its file is still there and writable"
+		return store.ErrUnavailable, "check that its disk works and that its file is still there and writable"
 	case sqlite.ResultBusy, sqlite.ResultLocked, sqlite.ResultProtocol:
 		return store.ErrUnavailable, "another program, such as the sqlite3 shell, keeps it locked; end its transaction"
 	case sqlite.ResultCorrupt, sqlite.ResultNotADB:
-		return store.ErrDamaged, "what can be read of it is put into a new file; see the log and the status"
+		return store.ErrDamaged, "what can be read of it is copied into a new file; see the log and the status"
 	}
 	return nil, ""
 }

@@ -94,7 +94,7 @@ func inspect(path string) error {
 		if wasOurs(path) {
 			return unsound("its header is gone")
 		}
-		return fmt.Errorf("%w: %s is no SQLite database, and was left as it is; give another path", store.ErrForeign, path)
+		return fmt.Errorf("%w: %s is not a SQLite database, and was left as it is; give another path", store.ErrForeign, path)
 	}
 	application := int64(binary.BigEndian.Uint32(header[headerApplicationID:]))
 	found := int64(int32(binary.BigEndian.Uint32(header[headerUserVersion:])))

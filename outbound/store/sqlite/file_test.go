@@ -58,10 +58,10 @@ func TestForeignFile(t *testing.T) {
 	}{
 		{"text", func(t *testing.T, path string) {
 			write(t, path, strings.Repeat("a letter to my aunt\n", 20))
-		}, "no SQLite database"},
-		{"a little text", func(t *testing.T, path string) { write(t, path, "x") }, "no SQLite database"},
-		{"the start of a database", func(t *testing.T, path string) { write(t, path, "SQLite format 3\x00") }, "no SQLite database"},
-		{"zeros", func(t *testing.T, path string) { write(t, path, strings.Repeat("\x00", 8192)) }, "no SQLite database"},
+		}, "not a SQLite database"},
+		{"a little text", func(t *testing.T, path string) { write(t, path, "x") }, "not a SQLite database"},
+		{"the start of a database", func(t *testing.T, path string) { write(t, path, "SQLite format 3\x00") }, "not a SQLite database"},
+		{"zeros", func(t *testing.T, path string) { write(t, path, strings.Repeat("\x00", 8192)) }, "not a SQLite database"},
 		{"another program's database", func(t *testing.T, path string) {
 			execute(t, path, "CREATE TABLE event (id INTEGER PRIMARY KEY)")
 		}, "another program"},

@@ -42,7 +42,7 @@ func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog
 	defer cancel()
 	locked, err := f.TryLock()
 	if err == nil && !locked {
-		log.Warn("webhooks store: waiting for another process to close the file, without which this one can't start", "path", path, "holder", holder(path), "at_most", wait.String())
+		log.Warn("webhooks store: waiting for another process to close the file before this one can start", "path", path, "holder", holder(path), "at_most", wait.String())
 		_, err = f.TryLockContext(waiting, lockPoll)
 	}
 	switch {

@@ -49,11 +49,11 @@ func openReserve(path string, log *slog.Logger) *reserve {
 	switch {
 	case isDiskFull(err):
 		r.spent = true
-		log.Error("webhooks store: its disk is nearly full: no event is taken until there is room",
+		log.Error("webhooks store: the disk is nearly full: no events are accepted until there is room",
 			"path", path, "free_at_least", r.wanted())
 	case err != nil:
 		r.size = 0
-		log.Info("webhooks store: nothing can be kept free for a full disk; outcomes wait in memory then", "path", path, "error", err)
+		log.Info("webhooks store: can't reserve disk space; if the disk is full, outcomes wait in memory", "path", path, "error", err)
 	}
 	return r
 }
@@ -102,7 +102,7 @@ func (r *reserve) release() bool {
 		return false
 	}
 	if !r.spent {
-		r.log.Error("webhooks store: the disk is full: no event is taken until there is room; what is under way is settled from the reserve",
+		r.log.Error("webhooks store: the disk is full: no events are accepted until there is room; deliveries under way are settled from the reserve",
 			"reserve", r.path, "free_at_least", r.wanted())
 	}
 	r.spent = true
@@ -124,12 +124,12 @@ func (r *reserve) restore() error {
 	}
 	switch err := r.make(); {
 	case isDiskFull(err):
-		return fmt.Errorf("%w: less than %s are free on its disk, and they are kept for settling what is under way; free some space, and it goes on by itself",
+		return fmt.Errorf("%w: less than %s is free on its disk, which is kept for settling deliveries under way; free some space, and it goes on by itself",
 			store.ErrFull, r.wanted())
 	case err != nil: // without a reserve, SQLite finds out whether an event fits
-		r.log.Warn("webhooks store: the reserve can't be made again", "error", err)
+		r.log.Warn("webhooks store: can't restore the reserve", "error", err)
 	default:
-		r.log.Info("webhooks store: there is room on the disk again, and events are taken", "reserve", r.path)
+		r.log.Info("webhooks store: there is room on the disk again, and events are accepted", "reserve", r.path)
 	}
 	r.spent = false
 	return nil
@@ -147,7 +147,7 @@ func (r *reserve) leave() {
 		err = r.allocate(size)
 	}
 	if err != nil {
-		r.log.Warn("webhooks store: nothing can be kept free for the next start", "error", err)
+		r.log.Warn("webhooks store: can't reserve disk space for the next start", "error", err)
 	}
 }
 

@@ -29,7 +29,7 @@ const (
 // If the file turns out to be damaged, it is salvaged first. Calls are refused
 // meanwhile.
 func (s *Store) revive(cause error) {
-	s.log.Error("webhooks store: the file failed; nothing is taken until it has been opened anew",
+	s.log.Error("webhooks store: the file failed; nothing is stored until it has been reopened",
 		"path", s.path, "error", cause)
 	var damage, cut error
 	salvaged := false
@@ -39,7 +39,7 @@ func (s *Store) revive(cause error) {
 		cut = s.cutLog()
 	}
 	if err := errors.Join(cut, s.detach().close()); err != nil {
-		s.log.Warn("webhooks store: closing the file after a failure", "path", s.path, "error", err)
+		s.log.Warn("webhooks store: closing the file after a failure also failed", "path", s.path, "error", err)
 	}
 	for wait := reviveSoon; ; wait = min(2*wait, reviveLater) {
 		cs, err := &connections{}, damage
@@ -62,7 +62,7 @@ func (s *Store) revive(cause error) {
 		if err == nil {
 			damage, pause, salvaged = nil, 0, true
 		} else {
-			s.log.Error("webhooks store: can't open the file again, and will go on trying",
+			s.log.Error("webhooks store: can't reopen the file; trying again",
 				"path", s.path, "error", s.fail("opening the store", err))
 		}
 		select {

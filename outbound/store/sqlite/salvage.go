@@ -29,7 +29,7 @@ func (s *Store) salvage(stopped func() error, cause error) error {
 		return err
 	}
 	started := time.Now()
-	s.log.Error("webhooks store: the file is damaged; what can be read is put into a new one", "path", s.path, "error", cause)
+	s.log.Error("webhooks store: the file is damaged; what can be read is copied into a new one", "path", s.path, "error", cause)
 	aside, err := asideFor(s.path, started)
 	if err != nil {
 		return err

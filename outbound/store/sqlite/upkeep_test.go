@@ -178,7 +178,7 @@ func TestUpkeepRefuses(t *testing.T) {
 	if err := os.WriteFile(foreign, []byte(strings.Repeat("notes ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{missing: "there is no store at", foreign: "no SQLite database"} {
+	for path, want := range map[string]string{missing: "there is no store at", foreign: "not a SQLite database"} {
 		_, err := sqlite.Check(t.Context(), path)
 		for doing, err := range map[string]error{"check": err, "backup": sqlite.Backup(t.Context(), path, to), "compact": sqlite.Compact(t.Context(), path)} {
 			if err == nil || !strings.Contains(err.Error(), want) {
