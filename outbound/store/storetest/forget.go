@@ -278,7 +278,7 @@ func (b *bench) remove(r store.Removal) store.Removed {
 	return done
 }
 
-// events are the keys of those that were published.
+// events returns the keys of publications' events.
 func events(ps ...*store.Publication) (keys []store.ID) {
 	for _, p := range ps {
 		keys = append(keys, p.Event.Key)

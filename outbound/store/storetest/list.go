@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Times that no id can hold.
+// Times outside the range of ids.
 var (
 	longAgo = time.Time{}.Add(1)
 	farOff  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)

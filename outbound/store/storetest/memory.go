@@ -6,7 +6,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// memoryTests are for stores that remember inbound messages too.
+// memoryTests are for stores that implement store.Memory.
 var memoryTests = []test{
 	{"keys are known until their time is over, over a restart", func(b *bench) {
 		if _, ok := b.Store.(store.Memory); !ok {
@@ -18,13 +18,13 @@ var memoryTests = []test{
 		one, two, three, nine := key(1), key(2), key(3), key(9)
 		remembered(b, b.clock)
 		remember(b, b.clock, three, one, two)
-		remember(b, b.clock, two) // twice is once
+		remember(b, b.clock, two) // storing it twice is as good as once
 		remembered(b, b.clock, one, two, three)
 		remembered(b, b.clock.Add(time.Minute), two, three)
 		b.reopen()
 		remembered(b, b.clock, one, two, three)
 		remember(b, b.clock.Add(2*time.Minute), nine)
-		remembered(b, b.clock, three, nine) // those that were over are dropped
+		remembered(b, b.clock, three, nine) // those that had expired are dropped
 		last, err := b.Store.(store.Memory).Remembered(b.ctx(), b.clock, 1)
 		b.check(err)
 		equal(b, "at most one", len(last), 1)

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is what a store does, in the simplest way.
+// model is the simplest implementation of what a store does.
 type model struct {
 	events     []*store.Publication // as stored
 	deliveries map[store.ID]*delivery
@@ -23,19 +23,19 @@ type model struct {
 	names      map[store.ID]string
 }
 
-// delivery is one in the model.
+// delivery is a delivery of the model.
 type delivery struct {
 	store.Delivery
 	event *store.Event
 	held  bool
-	made  []*store.Settlement // with an attempt
+	made  []*store.Settlement // one for each attempt
 }
 
-// testModel does things at random to a store and to the model of one, and
-// compares all that both say.
+// testModel makes random calls to a store and to the model, and compares their
+// results.
 func testModel(t *testing.T, place func(t testing.TB) Open) {
-	// A store on a disk is slow: a quarter of rapid's own number, unless the
-	// command line says otherwise.
+	// A store on a disk is slow, so there are a quarter of rapid's default number of
+	// checks, unless the command line sets another.
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("25")
 		defer func() { _ = checks.Value.Set(checks.DefValue) }()
@@ -103,7 +103,7 @@ func (m *machine) publishSome(rt *rapid.T) {
 	}
 }
 
-// store is what a publication does.
+// store stores a publication in the model.
 func (m *model) store(p *store.Publication) store.PublishResult {
 	for _, other := range m.events {
 		if !p.Chosen || !other.Chosen || other.Event.ID != p.Event.ID || other.Event.Tenant != p.Event.Tenant {
@@ -164,7 +164,8 @@ func (m *machine) claimSome(rt *rapid.T) {
 	}
 }
 
-// waiting are the pending deliveries of a subscription, as they are due.
+// waiting returns the pending deliveries of a subscription in the order in which
+// they are due, with those that are held or without.
 func (m *model) waiting(subscription store.ID, held bool) []*delivery {
 	return slices.SortedFunc(maps.Values(m.filter(func(d *delivery) bool {
 		return d.State == store.Pending && d.Subscription == subscription && (held || !d.held)
@@ -217,7 +218,7 @@ func (m *machine) releaseSome(rt *rapid.T) {
 	m.check(m.Release(m.ctx(), ids))
 }
 
-// query draws a filter, and says what it means.
+// query draws a query, and returns which deliveries it should match.
 func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
 	q := store.Query{
 		Subscription: rapid.SampledFrom([]string{"", "one", "two"}).Draw(rt, "subscription"),
@@ -240,7 +241,8 @@ func (m *machine) query(rt *rapid.T) (store.Query, func(*delivery) bool) {
 	}
 }
 
-// failed draws when the last attempt was to be made, mostly at any time.
+// failed draws the times between which the last attempt was made, mostly none, and
+// returns which deliveries match.
 func (m *machine) failed(rt *rapid.T) (since, until time.Time, matches func(*delivery) bool) {
 	if rapid.IntRange(0, 3).Draw(rt, "by failure") > 0 {
 		return since, until, func(*delivery) bool { return true }
@@ -407,7 +409,7 @@ func (m *machine) removeSome(rt *rapid.T) {
 	same(m.bench, "left to look at", got.Rest, want.Rest)
 }
 
-// deleteOne deletes the last subscription and makes another one of that name.
+// deleteOne deletes the last subscription and creates another with the same id.
 func (m *machine) deleteOne(rt *rapid.T) {
 	if len(m.subs) > 4 {
 		rt.Skip("enough were deleted")
@@ -426,7 +428,7 @@ func (m *machine) reopenIt(*rapid.T) {
 	}
 }
 
-// compare checks all that the store says against the model.
+// compare compares what the store returns with the model.
 func (m *machine) compare(rt *rapid.T) {
 	records, err := m.Deliveries(m.ctx(), store.Query{})
 	m.check(err)

@@ -201,7 +201,7 @@ var queueTests = []test{
 	}},
 }
 
-// deliveredTo makes deliveries that have succeeded.
+// deliveredTo creates deliveries that have succeeded.
 func (b *bench) deliveredTo(s *store.Subscription, n int) (ps []*store.Publication) {
 	b.Helper()
 	for range n {

@@ -50,8 +50,8 @@ var reopenTests = []test{
 	}},
 }
 
-// Calls makes each call that asks or changes something once, and returns what comes
-// of it.
+// Calls makes each call that reads or changes something once, and returns the
+// errors.
 func Calls(ctx context.Context, s store.Store) map[string]error {
 	errs := map[string]error{
 		"Commit":             s.Commit(ctx, &store.Batch{Publications: []*store.Publication{{Event: &store.Event{Key: 1, ID: "x", Type: "a"}}}}),

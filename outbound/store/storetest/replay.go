@@ -8,8 +8,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// replay makes deliveries of events, due now, and returns the ids that those
-// which were made have, and how many that is said to be.
+// replay creates deliveries of events, due now. It returns the ids of those that
+// were created, and how many the store says it has created.
 func (b *bench) replay(s *store.Subscription, ps ...*store.Publication) (made []store.ID, n int) {
 	b.Helper()
 	r := store.Replay{Subscription: s.Key, Due: b.now()}

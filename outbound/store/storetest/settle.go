@@ -146,7 +146,7 @@ var settleTests = []test{
 	}},
 }
 
-// sameAttempts compares attempts with those that were settled.
+// sameAttempts compares attempts with the settlements that they come from.
 func sameAttempts(b *bench, got []*store.Attempt, want ...*store.Settlement) {
 	b.Helper()
 	if len(got) != len(want) {

@@ -1,5 +1,5 @@
-// Package storetest is the suite that every store must pass. It knows nothing
-// of a store but its interface.
+// Package storetest is the test suite that every store must pass. It only uses
+// the interfaces of package store.
 package storetest
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Open opens the store of one place. Once that has been closed it may be
-// opened again, and has what was stored.
+// Open opens the store of one place. After it was closed it can be opened again,
+// and contains what was stored.
 type Open func(t testing.TB, clock func() time.Time) store.Store
 
-// Exercise runs the suite. Each call of place makes a new, empty place for a
+// Exercise runs the suite. Each call of place creates a new, empty place for a
 // store, which is removed when the test ends.
 func Exercise(t *testing.T, place func(t testing.TB) Open) {
 	topics := []struct {
@@ -56,8 +56,8 @@ type test struct {
 	run  func(*bench)
 }
 
-// bench is a store on the bench: with a clock that stands still unless it is
-// moved, ids, and the calls that tests make often.
+// bench is a store under test, with a clock that stands still unless the test sets
+// it, ids, and the calls that tests make often.
 type bench struct {
 	reporter
 	store.Store
@@ -67,7 +67,7 @@ type bench struct {
 	ids   *store.IDs
 }
 
-// reporter is what a test says that it failed to.
+// reporter is where failures go: a testing.TB, or a rapid.T in the model test.
 type reporter interface {
 	Helper()
 	Error(...any)
@@ -104,7 +104,7 @@ func (b *bench) check(err error) {
 	}
 }
 
-// subscribe makes an active subscription to everything.
+// subscribe creates an active subscription to everything.
 func (b *bench) subscribe(id string) *store.Subscription {
 	b.Helper()
 	return b.subscribeOf("", id)
@@ -120,8 +120,8 @@ func (b *bench) subscribeOf(tenant, id string) *store.Subscription {
 	return s
 }
 
-// event makes a publication that is due at once for each subscription, and
-// held by nobody.
+// event returns a publication with a delivery to each subscription, due at once
+// and held by nobody.
 func (b *bench) event(payload string, subscriptions ...*store.Subscription) *store.Publication {
 	p := &store.Publication{Event: &store.Event{
 		Key: b.ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(payload),
@@ -133,7 +133,7 @@ func (b *bench) event(payload string, subscriptions ...*store.Subscription) *sto
 	return p
 }
 
-// chosen is an event whose publisher chose its id.
+// chosen is event with an id chosen by the publisher.
 func (b *bench) chosen(id, payload string, subscriptions ...*store.Subscription) *store.Publication {
 	p := b.event(payload, subscriptions...)
 	p.Event.ID, p.Chosen = id, true
@@ -162,7 +162,7 @@ func (b *bench) claim(s *store.Subscription, limit int) store.Claimed {
 	return claimed[0]
 }
 
-// claimed are the ids of what claim takes.
+// claimed returns the ids of what claim takes.
 func (b *bench) claimed(s *store.Subscription, limit int) []store.ID {
 	b.Helper()
 	return heldIDs(b.claim(s, limit).Deliveries)
@@ -182,7 +182,7 @@ func (b *bench) settle(ts ...*store.Settlement) {
 	b.check(b.Commit(b.ctx(), &store.Batch{Settlements: ts}))
 }
 
-// attempted is the settlement of an attempt.
+// attempted returns the settlement of an attempt.
 func (b *bench) attempted(d store.ID, number int, state store.State) *store.Settlement {
 	a := &store.Attempt{
 		ID: d, Number: number, At: b.now(), URL: fmt.Sprint("https://example.com/?n=", number),
@@ -205,7 +205,7 @@ func (b *bench) attempted(d store.ID, number int, state store.State) *store.Sett
 	return t
 }
 
-// delivery reads one that must be there.
+// delivery returns a delivery that must exist.
 func (b *bench) delivery(id store.ID) *store.Record {
 	b.Helper()
 	r, err := b.Delivery(b.ctx(), id)
@@ -213,7 +213,7 @@ func (b *bench) delivery(id store.ID) *store.Record {
 	return r
 }
 
-// list are the ids of the deliveries that match.
+// list returns the ids of the deliveries that match.
 func (b *bench) list(q store.Query) []store.ID {
 	b.Helper()
 	records, err := b.Deliveries(b.ctx(), q)
@@ -225,7 +225,7 @@ func (b *bench) list(q store.Query) []store.ID {
 	return ids
 }
 
-// deliveries are the ids of those that were made by publications.
+// deliveries returns the ids of the deliveries of publications.
 func deliveries(ps ...*store.Publication) []store.ID {
 	var ids []store.ID
 	for _, p := range ps {
@@ -236,14 +236,14 @@ func deliveries(ps ...*store.Publication) []store.ID {
 	return ids
 }
 
-// newestFirst is the order of lists.
+// newestFirst returns ids in the order of lists.
 func newestFirst(ids ...store.ID) []store.ID {
 	ids = slices.Clone(ids)
 	slices.SortFunc(ids, func(a, b store.ID) int { return cmp.Compare(b, a) })
 	return ids
 }
 
-// same fails unless got is what is wanted, where no rows are as good as nil.
+// same fails unless got equals want. Nil equals an empty slice.
 func same[T comparable](b *bench, what string, got, want []T) {
 	b.Helper()
 	if !slices.Equal(got, want) {
@@ -251,7 +251,7 @@ func same[T comparable](b *bench, what string, got, want []T) {
 	}
 }
 
-// equal fails unless got is what is wanted.
+// equal fails unless got equals want.
 func equal[T comparable](b *bench, what string, got, want T) {
 	b.Helper()
 	if got != want {

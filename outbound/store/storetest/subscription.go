@@ -56,7 +56,7 @@ var subscriptionTests = []test{
 			s.Timeout, s.Retry, s.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
 			s.Transform = "payload.order"
 			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
-			s.Key, s.ID = 1, "other" // which can't be
+			s.Key, s.ID = 1, "other" // which must have no effect
 			return nil
 		})
 		b.check(err)
@@ -142,7 +142,7 @@ var eventTypeTests = []test{
 	}},
 }
 
-// sameSubscriptions compares what is stored with what is wanted.
+// sameSubscriptions compares the stored subscriptions with want.
 func sameSubscriptions(b *bench, want ...*store.Subscription) {
 	b.Helper()
 	got, err := b.Subscriptions(b.ctx())

@@ -2,13 +2,13 @@ package storetest
 
 import "github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
-// log stores outcomes of which the dead letters are to be logged.
+// log stores outcomes whose dead letters are to be logged.
 func (b *bench) log(ts ...*store.Settlement) {
 	b.Helper()
 	b.check(b.Commit(b.ctx(), &store.Batch{Settlements: ts, Log: true}))
 }
 
-// unlogged makes sure of what is to be logged.
+// unlogged checks which dead letters are still to be logged.
 func (b *bench) unlogged(what string, want ...store.ID) {
 	b.Helper()
 	ids, err := b.Unlogged(b.ctx(), 9)
