@@ -233,7 +233,7 @@ func TestFailedSync(t *testing.T) {
 	if strings.Contains(log.String(), "the disk is full") || len(s.Salvages()) > 0 {
 		t.Error("a disk that fails passes for a full one, or the file for a damaged one")
 	}
-	if !strings.Contains(log.String(), "will go on trying") {
+	if !strings.Contains(log.String(), "trying again") {
 		t.Error("the log doesn't say what keeps it from going on")
 	}
 }
