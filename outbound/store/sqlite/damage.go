@@ -116,16 +116,10 @@ func checkRows(path string, c *conn) error {
 	if info, err := os.Stat(path); err != nil || info.Size() > checkedWhole {
 		return err
 	}
-	st, err := c.prepare("PRAGMA integrity_check(1)")
-	if err != nil {
-		return err
-	}
-	result := "ok"
-	if _, err := st.first(func(row *stmt) { result = row.readText() }); err != nil {
-		return err
-	}
-	if result != "ok" {
-		return unsound(result[strings.LastIndexByte(result, '\n')+1:])
-	}
-	return nil
+	return c.query("PRAGMA integrity_check(1)", nil, func(row *stmt) error {
+		if result := row.readText(); result != "ok" {
+			return unsound(result[strings.LastIndexByte(result, '\n')+1:])
+		}
+		return nil
+	})
 }

@@ -95,26 +95,26 @@ func (w *wal) read() error {
 		sum := checksum(big, checksum(big, last, buf[:8]), buf[walFrameHeader:])
 		last = storedSum(buf[16:])
 		page := binary.BigEndian.Uint32(buf[:])
+		pages := binary.BigEndian.Uint32(buf[4:]) // 0 unless the frame ends a transaction
 		if salts == "" && sum == last && page != 0 {
 			salts = string(buf[8:16]) // of the first frame that continues the one before
 		}
 		ours := string(buf[8:16]) == salts && page != 0
-		ends := binary.BigEndian.Uint32(buf[4:]) != 0
 		if sum != last || !ours {
-			if !broken && ours && ends {
+			if !broken && ours && pages != 0 {
 				after++
 			}
 			broken = true
 			continue
 		}
 		transaction = append(transaction, frame{page, at + walFrameHeader})
-		if !ends {
+		if pages == 0 {
 			continue
 		}
 		if broken {
 			after++
 		}
-		w.pages = binary.BigEndian.Uint32(buf[4:])
+		w.pages = pages
 		w.frames = append(w.frames, transaction...)
 		transaction = transaction[:0]
 	}

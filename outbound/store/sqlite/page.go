@@ -123,9 +123,9 @@ func (p *pages) parse(c *cell, b []byte) {
 		return
 	}
 	b = b[n:]
-	most := pageSize - 35
+	maxLocal := pageSize - 35
 	if c.index {
-		most = (pageSize-12)*64/255 - 23
+		maxLocal = (pageSize-12)*64/255 - 23
 	} else {
 		rowid, n := varint(b)
 		if n == 0 {
@@ -133,12 +133,12 @@ func (p *pages) parse(c *cell, b []byte) {
 		}
 		c.rowid, b = int64(rowid), b[n:]
 	}
-	local := int(min(size, math.MaxInt32))
-	if local > most {
-		least := (pageSize-12)*32/255 - 23
-		local = least + (local-least)%(pageSize-4)
-		if local > most {
-			local = least
+	local := int(min(size, math.MaxInt32)) // how many bytes of the record are in the cell
+	if local > maxLocal {
+		minLocal := (pageSize-12)*32/255 - 23
+		local = minLocal + (local-minLocal)%(pageSize-4)
+		if local > maxLocal {
+			local = minLocal
 		}
 	}
 	if len(b) < local {

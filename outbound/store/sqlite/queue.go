@@ -26,27 +26,28 @@ func (s *Store) Requeue(ctx context.Context, q store.Query, now time.Time) (stor
 	if len(q.States) > 0 {
 		update += " AND state " + selects.InStates(q.States)
 	}
-	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, func(st *stmt) *stmt { return st.time(now) })
+	done, err := s.changeMany(ctx, q, `s.deleted = 0`, update, selects.Millis(now))
 	return done, s.fail("queueing deliveries again", err)
 }
 
 // Discard implements store.Store.
 func (s *Store) Discard(ctx context.Context, q store.Query) (store.Changed, error) {
 	q.States = []store.State{store.Dead}
-	done, err := s.changeMany(ctx, q, "", discard, func(st *stmt) *stmt { return st })
+	done, err := s.changeMany(ctx, q, "", discard)
 	return done, s.fail("deleting dead letters", err)
 }
 
 // changeMany runs an update for each delivery that matches q and the condition
 // extra, all in one transaction. It searches before it takes the writer, which a
 // search among a million deliveries would hold up; so the update itself must leave
-// out those that have changed meanwhile.
-func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update string, bind func(*stmt) *stmt) (store.Changed, error) {
+// out those that have changed meanwhile. Its last argument is the delivery, after
+// args.
+func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update string, args ...any) (store.Changed, error) {
 	type match struct{ id, subscription store.ID }
 	var found []match
-	sql, args := dialect.Deliveries(q, `d.id, d.subscription`, extra)
+	sql, conditions := dialect.Deliveries(q, `d.id, d.subscription`, extra)
 	err := s.search(ctx, q, func(db *conn) error {
-		return db.query(sql, args, func(row *stmt) error {
+		return db.query(sql, conditions, func(row *stmt) error {
 			found = append(found, match{row.readID(), row.readID()})
 			return nil
 		})
@@ -56,12 +57,8 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update str
 	}
 	done := store.Changed{Last: found[len(found)-1].id, More: len(found) == q.Limit}
 	err = s.write(ctx, func(w *writer) error {
-		st, err := w.conn.prepare(update)
-		if err != nil {
-			return err
-		}
 		for _, d := range found {
-			if err := bind(st).id(d.id).exec(); err != nil {
+			if err := w.conn.query(update, append(args, d.id), nil); err != nil {
 				return err
 			}
 			if w.conn.changes() == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
 )
 
 const replay = `INSERT INTO delivery (id, event, subscription, state, due, attempts, round, replayed)
@@ -17,12 +18,8 @@ func (s *Store) Replay(ctx context.Context, r store.Replay) (made int, err error
 		if err := s.reserve.restore(); err != nil {
 			return err
 		}
-		st, err := w.conn.prepare(replay)
-		if err != nil {
-			return err
-		}
 		for i, event := range r.Events {
-			if err := st.id(r.Deliveries[i]).time(r.Due).id(event).id(r.Subscription).exec(); err != nil {
+			if err := w.conn.query(replay, []any{r.Deliveries[i], selects.Millis(r.Due), event, r.Subscription}, nil); err != nil {
 				return err
 			}
 			made += w.conn.changes()

@@ -319,14 +319,10 @@ func (r *rescue) count() error {
 
 // read runs a query for one row of numbers.
 func (r *rescue) read(sql string, into ...*int64) error {
-	st, err := r.conn.prepare(sql)
-	if err != nil {
-		return err
-	}
-	_, err = st.first(func(row *stmt) {
+	return r.conn.query(sql, nil, func(row *stmt) error {
 		for _, v := range into {
 			*v = row.readInt()
 		}
+		return nil
 	})
-	return err
 }

@@ -33,12 +33,8 @@ func (s *Store) Unlogged(ctx context.Context, limit int) (ids []store.ID, err er
 // Logged implements store.Store.
 func (s *Store) Logged(ctx context.Context, ids []store.ID) error {
 	err := s.write(ctx, func(w *writer) error {
-		st, err := w.conn.prepare(setLogged)
-		if err != nil {
-			return err
-		}
 		for _, id := range ids {
-			if err := st.id(id).exec(); err != nil {
+			if err := w.conn.query(setLogged, []any{id}, nil); err != nil {
 				return err
 			}
 		}
