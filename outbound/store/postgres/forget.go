@@ -98,7 +98,7 @@ func (s *Store) Remove(ctx context.Context, r store.Removal) (done store.Removed
 }
 
 // split divides the events into those within the limit and the rest.
-func split(ctx context.Context, tx pgx.Tx, r store.Removal) (within, rest []store.ID, err error) {
+func split(ctx context.Context, tx pgx.Tx, r store.Removal) (events, rest []store.ID, err error) {
 	weights := map[store.ID]int{}
 	rows, err := tx.Query(ctx, selectOld, keys(r.Events))
 	err = each(rows, err, func(row pgx.Rows) error {

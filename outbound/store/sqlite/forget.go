@@ -180,7 +180,7 @@ func (w *writer) oldest(f store.Forget, done *store.Forgotten) (events []oldEven
 // ForgetSubscriptions implements store.Store.
 func (s *Store) ForgetSubscriptions(ctx context.Context, tenant string, limit int) (n int, err error) {
 	err = s.write(ctx, func(w *writer) error {
-		return w.discreetly(func() error {
+		return w.secureDelete(func() error {
 			err := w.conn.query(forgetTenant, []any{tenant, limit}, nil)
 			n = w.conn.changes()
 			return err

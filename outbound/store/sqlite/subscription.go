@@ -55,7 +55,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 			return refused
 		}
 		sub.Key, sub.ID = key, id
-		return w.discreetly(func() error {
+		return w.secureDelete(func() error {
 			st, err := w.conn.prepare(replaceSubscription)
 			if err != nil {
 				return err
@@ -75,7 +75,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 // DeleteSubscription implements store.Store.
 func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
 	err := s.write(ctx, func(w *writer) error {
-		return w.discreetly(func() error {
+		return w.secureDelete(func() error {
 			if err := w.conn.query(deleteSubscription, []any{id}, nil); err != nil {
 				return err
 			}
@@ -88,9 +88,9 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string) error {
 	return s.fail("deleting the subscription "+id, err)
 }
 
-// discreetly calls f while SQLite overwrites what it deletes with zeros, so that
+// secureDelete calls f while SQLite overwrites what it deletes with zeros, so that
 // a deleted secret can't be read in the unused parts of the file.
-func (w *writer) discreetly(f func() error) error {
+func (w *writer) secureDelete(f func() error) error {
 	if err := w.conn.run("PRAGMA secure_delete = 1"); err != nil {
 		return err
 	}
