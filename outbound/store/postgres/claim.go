@@ -24,8 +24,9 @@ const (
 	lockOwned = `SELECT FROM webhooks.subscription s WHERE s.key = ANY($1) AND s.owner = $2 AND ` + exclusive + `
 		ORDER BY key FOR NO KEY UPDATE`
 
-	// wanted are the wants that this node may answer. If a subscription needs an owner,
-	// that is this node, and no other still holds deliveries of it.
+	// wanted are the wants that this node may answer, none if its session has ended. If
+	// a subscription needs an owner, that must be this node, and no other may still hold
+	// deliveries of it.
 	wanted = `WITH want AS (
 			SELECT w.*, s.key IS NOT NULL AND ` + exclusive + ` AS exclusive
 			FROM unnest($1::bigint[], $2::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])

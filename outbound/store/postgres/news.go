@@ -44,7 +44,7 @@ type news struct {
 	pending store.News
 	waits   map[store.ID]time.Time // pending.Waits, by subscription
 	ready   chan struct{}          // wakes News, buffers one value
-	look    chan struct{}          // wakes the heart to look for deliveries that wait, likewise
+	look    chan struct{}          // wakes the heart to look for waiting deliveries, buffers one value
 	ended   chan struct{}          // closed when no more comes
 }
 

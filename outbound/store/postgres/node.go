@@ -44,8 +44,7 @@ const (
 // delivers to it: it is ordered or has a rate limit.
 const exclusive = `(s.ordered OR s.rate_limit > 0)`
 
-// sessions are the sessions that this process has had, the last of which is the
-// current one.
+// sessions are all the sessions of this process, the current one last.
 type sessions struct{ list atomic.Pointer[[]int64] }
 
 // maxSessions is how many sessions are remembered. What an older one held, another
