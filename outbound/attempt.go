@@ -173,7 +173,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 // long, and tells the store, subscribers and the log of other changes.
 func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome) {
 	if n.warn {
-		c.Logger.Warn("a receiver fails for long: its subscription is deactivated if that goes on",
+		c.Logger.Warn("a receiver has been failing for a long time: its subscription is deactivated if this goes on",
 			Named(t.sub.ID, t.sub.Tenant), "host", t.host(), "failures_in_a_row", n.failing.Attempts, "failing_for", n.failingFor,
 			"deactivated_after", c.DisableAfter.For, "class", o.class, "error", o.message)
 		failing := subscriptionFailing(t.sub, Failing{n.failing.Attempts, e.clock.wall(n.failing.Since)})

@@ -178,7 +178,7 @@ func (c *catalogue) check(ctx context.Context, n *NewEvent) error {
 	case !ok:
 		return nil
 	case d.schema == nil:
-		return invalid("payload", "can't be held to the schema of the event type %s, which is none: replace it", n.Type)
+		return invalid("payload", "can't be checked: the schema of the event type %s is not valid, so replace it", n.Type)
 	}
 	err := d.schema.Check(ctx, n.Payload)
 	if err == nil || errors.Is(err, ctx.Err()) {

@@ -215,7 +215,7 @@ func (c *committer) dropNotices(g *commitBatch, err error) {
 	}
 	g.reset(g.units)
 	if dropped > 0 {
-		c.e.config.Load().Logger.Warn("the disk has no room for events that tell of dead letters: those who subscribe to them don't get them", "events", dropped)
+		c.e.config.Load().Logger.Warn("the disk has no room for the operational events about dead letters: their subscribers don't get them", "events", dropped)
 	}
 }
 

@@ -72,7 +72,7 @@ func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	}
 	l := e.lanes.byKey(r.Subscription)
 	if l == nil {
-		return nil, fmt.Errorf("%w: subscription %s was deleted: replay the event to the one that takes its place", ErrConflict, r.SubscriptionID)
+		return nil, fmt.Errorf("%w: subscription %s was deleted: replay the event to the subscription that replaces it", ErrConflict, r.SubscriptionID)
 	}
 	l.beginRequeue(r.ID)
 	requeued, err := e.requeue(ctx, Query{Delivery: r.ID, Limit: 1})
@@ -114,7 +114,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	if len(buried) == 0 {
-		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: see what comes of it, and cancel it then if it still waits", ErrConflict)
+		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: wait for its outcome, then cancel the delivery if it is still pending", ErrConflict)
 	}
 	if dead := deliveryDead(buried[0]); dead != nil {
 		e.notify(ctx, dead)
@@ -171,7 +171,7 @@ func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
 func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Delivered), e.requeue)
 	if n > 0 {
-		e.config.Load().Logger.Info("deliveries queued again that were delivered", "deliveries", n)
+		e.config.Load().Logger.Info("successful deliveries queued again", "deliveries", n)
 	}
 	return n, err
 }
@@ -223,7 +223,7 @@ func (e *Engine) probeReceiver(ctx context.Context, subscription store.ID) {
 		return
 	}
 	if err := e.shared.Ask(ctx, subscription); err != nil {
-		e.config.Load().Logger.Warn("the node that delivers to a subscription tries it when its pause is over: it wasn't told", "error", err)
+		e.config.Load().Logger.Warn("the node that delivers to a subscription could not be told to try it now: it does when its pause is over", "error", err)
 	}
 }
 
@@ -248,7 +248,7 @@ func (e *Engine) requeueSettled(key store.ID) {
 	if err == nil {
 		return
 	}
-	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server ends before, redeliver it once more",
+	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server stops first, redeliver it once more",
 		"delivery", key.With(store.DeliveryPrefix), "error", err)
 	e.background(func(ctx context.Context) {
 		e.sleep(ctx, storeRetryDelay)

@@ -78,7 +78,7 @@ func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	if err == nil {
 		e.applySubscription(s)
 	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		e.config.Load().Logger.Warn("keeping since when a receiver fails: a restart forgets it", Named(known.ID, known.Tenant), "error", err)
+		e.config.Load().Logger.Warn("storing since when a receiver has been failing: a restart will forget it", Named(known.ID, known.Tenant), "error", err)
 	}
 }
 

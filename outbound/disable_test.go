@@ -56,7 +56,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	h.fails(4)
 	h.clock.advance(29 * time.Minute)
 	h.fails(1)
-	if len(h.changes) > 0 || log.line("fails for long") != "" {
+	if len(h.changes) > 0 || log.line("failing for a long time") != "" {
 		t.Fatal("there is word of it before half the time")
 	}
 	h.clock.advance(2 * time.Minute)
@@ -78,7 +78,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	if len(h.changes) > 0 {
 		t.Error("it is told twice that it fails")
 	}
-	if line := log.line("fails for long"); !strings.Contains(line, "subscription_id="+s.ID) || !strings.Contains(line, "failing_for=31m") {
+	if line := log.line("failing for a long time"); !strings.Contains(line, "subscription_id="+s.ID) || !strings.Contains(line, "failing_for=31m") {
 		t.Errorf("the log: %s", line)
 	}
 	for range 8 {

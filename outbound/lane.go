@@ -233,7 +233,7 @@ func (l *lane) release(hs []*store.Held) {
 	}
 	l.e.heldSize.Add(-int64(totalWeight(hs)))
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
-		l.e.config.Load().Logger.Error("giving deliveries back to the store: they are attempted after a restart", "error", err)
+		l.e.config.Load().Logger.Error("releasing deliveries to the store: they are only attempted after a restart", "error", err)
 	}
 	l.mu.Lock()
 	l.releasing--

@@ -55,11 +55,11 @@ func checkOAuth2(o *OAuth2) error {
 	case reflect.ValueOf(*o).IsZero():
 		return nil
 	case o.TokenURL == "":
-		return missing("oauth2.token_url", "say where tokens are asked for, as in https://login.example.com/oauth2/token")
+		return missing("oauth2.token_url", "name the endpoint that issues tokens, such as https://login.example.com/oauth2/token")
 	case o.ClientID == "":
-		return missing("oauth2.client_id", "give the one by which the token endpoint knows this client")
+		return missing("oauth2.client_id", "give the id under which the token endpoint knows this client")
 	case o.ClientSecret == "":
-		return missing("oauth2.client_secret", "give the client's own, and give it again with a new token_url")
+		return missing("oauth2.client_secret", "give the client's secret, and give it again whenever token_url changes")
 	case !isPrintable(o.ClientID):
 		return invalid("oauth2.client_id", "has a line break or another character that isn't printable ASCII")
 	case !isPrintable(o.ClientSecret):
@@ -69,16 +69,16 @@ func checkOAuth2(o *OAuth2) error {
 	}
 	for _, scope := range o.Scopes {
 		if scope == "" || !isPrintable(scope) || strings.ContainsAny(scope, ` "\`) {
-			return invalid("oauth2.scopes", "has %q, which is no scope: give each by itself, without spaces and quotes", scope)
+			return invalid("oauth2.scopes", "has %q, which is not a scope: give each by itself, without spaces and quotes", scope)
 		}
 	}
 	for _, name := range []string{"grant_type", "scope", "client_id", "client_secret"} {
 		if _, ok := o.Params[name]; ok {
-			return invalid("oauth2.params", "can't have %s, which is not theirs to set", name)
+			return invalid("oauth2.params", "can't have %s: it is set from the other fields", name)
 		}
 	}
 	if size := len(tokenForm(o)); size > maxTokenRequest {
-		return invalid("oauth2", "makes a request of %d bytes, and %d are the most", size, maxTokenRequest)
+		return invalid("oauth2", "makes a token request of %d bytes, over the limit of %d", size, maxTokenRequest)
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func failure(err error) outcome {
 	case unprocessed(err):
 		return outcome{class: ClassReset, message: "the receiver closed the connection before it took the request"}
 	case mentions(err, "received from peer", "GOAWAY"): // HTTP/2
-		return outcome{class: ClassReset, message: "the receiver broke the request off before an answer"}
+		return outcome{class: ClassReset, message: "the receiver aborted the request before it answered"}
 	case mentions(err, "tls:"):
 		return outcome{class: ClassTLS, message: "the TLS handshake failed"}
 	case mentions(err, "headers exceeded", "header list larger"):

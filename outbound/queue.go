@@ -66,7 +66,7 @@ func (q *queue) addPublication(u unit) error {
 	case q.closed:
 		return fmt.Errorf("%w: it is being closed", ErrUnavailable)
 	case !q.total.hasRoom(1), l != nil && !l.total.hasRoom(tenantShare):
-		return fmt.Errorf("%w: more is published than the disk takes", ErrUnavailable)
+		return fmt.Errorf("%w: more is published than the disk can take", ErrUnavailable)
 	case l == nil:
 		l = new(tenantQueue)
 		q.tenants[tenant] = l

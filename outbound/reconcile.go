@@ -22,7 +22,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		spec := &c.Subscriptions[i]
 		wanted[spec.id()] = true
 		if s, err := e.Subscription(spec.id()); err == nil && s.Tenant != spec.Tenant {
-			return fmt.Errorf("subscription %s: what it has is for the tenant %q and can't go to the tenant %q: give that one's another name",
+			return fmt.Errorf("subscription %s: its deliveries are for the tenant %q and can't go to the tenant %q: give the new tenant's subscription another name",
 				spec.Name, s.Tenant, spec.Tenant)
 		}
 	}

@@ -160,7 +160,7 @@ func TestTenantStaysWithItsDeliveries(t *testing.T) {
 	other.Tenant = "globex"
 	h.settings.Subscriptions = []outbound.SubscriptionSpec{other}
 	err := h.Apply(t.Context(), h.settings)
-	if err == nil || !strings.Contains(err.Error(), `subscription crm: what it has is for the tenant "acme" and can't go to the tenant "globex"`) {
+	if err == nil || !strings.Contains(err.Error(), `subscription crm: its deliveries are for the tenant "acme" and can't go to the tenant "globex"`) {
 		t.Errorf("another tenant: %v", err)
 	}
 	for _, id := range []string{"sub_crm", "sub_old"} {

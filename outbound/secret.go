@@ -80,7 +80,7 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		secrets := []store.Secret{{Value: fresh}}
 		for _, old := range s.Secrets {
 			if old.Value == fresh {
-				return invalid("secret", "is one that the subscription has already: give another, or none to have one made")
+				return invalid("secret", "is already one of the subscription's: give another, or none to have one made")
 			}
 			if old.Expires.IsZero() || old.Expires.After(until) {
 				old.Expires = until

@@ -42,7 +42,7 @@ func (e *Engine) yield(ctx context.Context) {
 		l.flush()
 	}
 	if err := e.shared.Yield(ctx); err != nil && ctx.Err() == nil {
-		e.config.Load().Logger.Warn("other nodes have to wait for the end of this one", "error", err)
+		e.config.Load().Logger.Warn("handing deliveries over to the other nodes: they have to wait until this one has stopped", "error", err)
 	}
 }
 

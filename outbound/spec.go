@@ -88,18 +88,18 @@ func checkMetadata(m map[string]string) error {
 	for name, value := range m {
 		size += len(name) + len(value)
 		if name == "" || !utf8.ValidString(name) || !utf8.ValidString(value) {
-			return invalid("metadata", "has a text without a name, or one that isn't UTF-8")
+			return invalid("metadata", "has an entry without a name, or one that isn't UTF-8")
 		}
 	}
 	if len(m) > maxMetadata || size > maxMetadataSize {
-		return invalid("metadata", "is too much: %d texts are the most, and 4 KiB with their names", maxMetadata)
+		return invalid("metadata", "is too large: it may have %d entries at most, and 4 KiB of names and values", maxMetadata)
 	}
 	return nil
 }
 
 func checkRate(r float64) error {
 	if r != 0 && !(r >= minRate && r <= maxRate) {
-		return fmt.Errorf("must be one a day at least and %d a second at most, or 0 for no limit", maxRate)
+		return fmt.Errorf("must be at least one a day and at most %d a second, or 0 for no limit", maxRate)
 	}
 	return nil
 }
@@ -199,7 +199,7 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
 	row, err := c.signingScheme(s.Scheme)
 	if err == nil && checkSecrets(row, s.Secrets) != nil {
-		return invalid("scheme", "can't be %s, for which the subscription's secret is no key: create another subscription with this scheme", row.Name)
+		return invalid("scheme", "can't be %s, since the subscription's secret is not a key for it: create another subscription with this scheme", row.Name)
 	}
 	return nil // check reports a scheme that can't be used
 }
@@ -209,7 +209,7 @@ func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {
 		return errors.New("its name may only have the characters A-Z a-z 0-9 _ - and 64 of them at most")
 	}
 	if _, ok := store.ParseID(store.SubscriptionPrefix, store.SubscriptionPrefix+s.Name); ok {
-		return errors.New("its name has the form of an id that the API gives: choose a word")
+		return errors.New("its name has the form of an id made by the API: choose a word")
 	}
 	return s.checkNew(c)
 }

@@ -59,5 +59,5 @@ func (e *Engine) example(s *Subscription, eventType string) ([]byte, error) {
 	if example := e.catalogue.example(eventType); example != nil {
 		return example, nil
 	}
-	return nil, missing("payload", "give one, or put one into the examples of the event type's schema")
+	return nil, missing("payload", "give one, or add one to the examples of the event type's schema")
 }
