@@ -80,15 +80,15 @@ func (b *breaker) warnedSince(d DisableAfter, now time.Time) time.Time {
 	return b.warned
 }
 
-// limit returns how many attempts may be made at once, most at the most.
-func (b *breaker) limit(most int) int {
+// limit returns how many attempts may be made at once, concurrency at the most.
+func (b *breaker) limit(concurrency int) int {
 	switch {
 	case b.down():
 		return 1
 	case b.throttle > 0:
-		return min(b.throttle, most)
+		return min(b.throttle, concurrency)
 	}
-	return most
+	return concurrency
 }
 
 // succeeded records a success and reports whether the receiver was down.

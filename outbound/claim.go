@@ -106,33 +106,12 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	c.claimMu.Lock()
 	defer c.claimMu.Unlock()
 	budget := max(0, min(claimBytes, heldLimit-int(c.e.heldSize.Load()))) // with 0, the store still returns one delivery
-	want := make([]store.Want, 0, len(lanes))
-	tickets := make([]ticket, 0, len(lanes))
-	claiming := lanes[:0] // reuses the caller's slice
-	for _, l := range lanes {
-		if l.isClosed() {
-			c.bury(ctx, l)
-			continue
-		}
-		n, t, again := l.claimSize(budget == 0)
-		if n == 0 {
-			if !again.IsZero() {
-				c.schedule(l, again)
-			}
-			c.e.dispatch.kick(l) // it may have been woken by the end of a pause
-			continue
-		}
-		claiming, tickets = append(claiming, l), append(tickets, t)
-		want = append(want, store.Want{Subscription: l.key, Limit: n, Ahead: t.ahead, After: t.after})
-	}
-	if len(want) == 0 {
+	claiming, tickets, wants := c.wants(ctx, lanes, budget == 0)
+	if len(wants) == 0 {
 		return
 	}
-	for i := range want {
-		want[i].Limit = min(want[i].Limit, max(claimRows/len(want), 1))
-	}
 	now := c.e.now() // taken after claimSize, so that everything the lanes know to be due is due
-	claimed, err := c.e.store.Claim(ctx, now, budget, want)
+	claimed, err := c.e.store.Claim(ctx, now, budget, wants)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.e.logOutage("claiming deliveries that are due", err)
@@ -155,6 +134,34 @@ func (c *claimer) claim(ctx context.Context, lanes []*lane) {
 	for i, l := range claiming {
 		l.fill(claimed[i], tickets[i], now, again)
 	}
+}
+
+// wants returns those of the lanes that want deliveries, with a ticket for each and
+// what to claim for it. It reuses the slice of lanes.
+func (c *claimer) wants(ctx context.Context, lanes []*lane, tight bool) ([]*lane, []ticket, []store.Want) {
+	wants := make([]store.Want, 0, len(lanes))
+	tickets := make([]ticket, 0, len(lanes))
+	claiming := lanes[:0]
+	for _, l := range lanes {
+		if l.isClosed() {
+			c.bury(ctx, l)
+			continue
+		}
+		n, t, again := l.claimSize(tight)
+		if n == 0 {
+			if !again.IsZero() {
+				c.schedule(l, again)
+			}
+			c.e.dispatch.kick(l) // it may have been woken by the end of a pause
+			continue
+		}
+		claiming, tickets = append(claiming, l), append(tickets, t)
+		wants = append(wants, store.Want{Subscription: l.key, Limit: n, Ahead: t.ahead, After: t.after})
+	}
+	for i := range wants {
+		wants[i].Limit = min(wants[i].Limit, max(claimRows/len(wants), 1))
+	}
+	return claiming, tickets, wants
 }
 
 // bury makes dead letters of what waits for a deleted subscription. Deliveries that

@@ -75,13 +75,9 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		var letters []*Record
-		for _, id := range ids { // some may have been requeued since
-			found, err := l.e.store.Deliveries(ctx, Query{Delivery: id, States: []store.State{store.Dead}})
-			if err != nil {
-				return err
-			}
-			letters = append(letters, found...)
+		letters, err := l.letters(ctx, ids)
+		if err != nil {
+			return err
 		}
 		n, err := log(letters)
 		if err != nil {
@@ -98,4 +94,18 @@ func (l *deadLetterLog) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// letters returns the dead letters with these ids. Some may have been requeued by
+// now; these are left out.
+func (l *deadLetterLog) letters(ctx context.Context, ids []store.ID) ([]*Record, error) {
+	var letters []*Record
+	for _, id := range ids {
+		found, err := l.e.store.Deliveries(ctx, Query{Delivery: id, States: []store.State{store.Dead}})
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, found...)
+	}
+	return letters, nil
 }

@@ -141,7 +141,7 @@ func (d *dispatcher) shouldYield(as tier) bool {
 		return true
 	}
 	d.runs[as]--
-	_, others := d.next()
+	_, waiting := d.next()
 	d.runs[as]++
-	return others
+	return waiting
 }

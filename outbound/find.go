@@ -20,7 +20,7 @@ func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event
 	if err != nil {
 		return nil, 0, invalid("filter", "%v", err)
 	}
-	most, end := q.Limit, time.Now().Add(findTime)
+	limit, end := q.Limit, time.Now().Add(findTime)
 	q.Payload, q.Limit = true, e.payloadBatch()
 	for {
 		events, err := e.store.Events(ctx, q)
@@ -33,7 +33,7 @@ func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event
 				ev.Payload = nil // a page of payloads would take much memory
 				found = append(found, ev)
 			}
-			if last := !more && i == len(events)-1; !last && (len(found) == most || time.Now().After(end)) {
+			if last := !more && i == len(events)-1; !last && (len(found) == limit || time.Now().After(end)) {
 				return found, ev.Key, nil
 			}
 		}

@@ -137,8 +137,8 @@ func (e *Engine) match(ev *store.Event) []*lane {
 	}
 	out := make([]*lane, 0, n)
 	seen := make(map[*lane]bool, n)
-	for _, some := range found {
-		for _, l := range some {
+	for _, ls := range found {
+		for _, l := range ls {
 			if !seen[l] {
 				seen[l] = true
 				out = append(out, l)
@@ -176,9 +176,9 @@ func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
 	if t.filter == nil {
 		return true
 	}
-	yes, err := t.filter.Wants(view)
+	wanted, err := t.filter.Wants(view)
 	if err == nil {
-		return yes
+		return wanted
 	}
 	c := l.e.config.Load()
 	late := errors.Is(err, payload.ErrTooLong)

@@ -97,7 +97,7 @@ func checkTokenURL(o *OAuth2, p *egress.Policy) error {
 const authorization = "Authorization"
 
 // checkAuthorization checks that nothing else sets the Authorization header.
-func (s *SubscriptionSpec) checkAuthorization(row verify.Scheme) error {
+func (s *SubscriptionSpec) checkAuthorization(scheme verify.Scheme) error {
 	if s.OAuth2.TokenURL == "" {
 		return nil
 	}
@@ -106,8 +106,8 @@ func (s *SubscriptionSpec) checkAuthorization(row verify.Scheme) error {
 			return invalid("headers", "can't have %s beside oauth2, whose token goes there: remove one of the two", authorization)
 		}
 	}
-	if row.FirstSet([]string{authorization}) != "" {
-		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", row.Name)
+	if scheme.FirstSet([]string{authorization}) != "" {
+		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", scheme.Name)
 	}
 	return nil
 }
@@ -233,27 +233,27 @@ func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 		Error       string      `json:"error"`
 	}
 	err = json.Unmarshal(body, &answer)
-	words := ""
+	var why string
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
-		words = "redirects are not followed: update its token_url" + redirectTarget(resp)
+		why = "redirects are not followed: update its token_url" + redirectTarget(resp)
 	case code < 200 || code > 299 || slices.Contains(oauth2Errors, answer.Error):
-		words = strings.TrimSpace("the token endpoint answered " + strconv.Itoa(code) + " " + http.StatusText(code))
+		why = strings.TrimSpace("the token endpoint answered " + strconv.Itoa(code) + " " + http.StatusText(code))
 		if slices.Contains(oauth2Errors, answer.Error) {
-			words += ": " + answer.Error
+			why += ": " + answer.Error
 		}
 	case len(body) > maxTokenAnswer:
-		words = "the token endpoint's answer is over 64 KiB"
+		why = "the token endpoint's answer is over 64 KiB"
 	case err != nil:
-		words = "the token endpoint's answer is not the JSON object of RFC 6749"
+		why = "the token endpoint's answer is not the JSON object of RFC 6749"
 	case answer.AccessToken == "", len(answer.AccessToken) > maxToken, !isPrintable(answer.AccessToken):
-		words = "the token endpoint's answer has no access_token, or one that can't be sent"
+		why = "the token endpoint's answer has no access_token, or one that can't be sent"
 	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
-		words = "the token endpoint's answer has a token_type that isn't Bearer"
+		why = "the token endpoint's answer has a token_type that isn't Bearer"
 	default:
 		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(tokenLifetime(answer.ExpiresIn))}
 	}
-	return &token{outcome: tokenFailure(outcome{message: words, retryAfter: retryAfter(resp.Header, at)})}
+	return &token{outcome: tokenFailure(outcome{message: why, retryAfter: retryAfter(resp.Header, at)})}
 }
 
 // tokenLifetime returns how long a token is used. Some endpoints mean by 0 that it

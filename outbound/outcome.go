@@ -22,7 +22,7 @@ import (
 const (
 	ClassDNS          = "dns"           // the name was not resolved
 	ClassConnect      = "connect"       // no connection
-	ClassTLS          = "tls"           // no trust, or no TLS at all
+	ClassTLS          = "tls"           // the certificate is not trusted, or the handshake failed
 	ClassTimeout      = "timeout"       // no response in time
 	ClassReset        = "reset"         // the connection broke before the response
 	ClassStatus       = "status"        // a response that isn't 2xx
@@ -173,8 +173,16 @@ func failure(err error) outcome {
 			words += ": " + errno.Error()
 		}
 		return outcome{class: ClassConnect, message: words}
-	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
-		mentions(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
+	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return outcome{class: ClassReset, message: "the connection broke before an answer"}
+	}
+	return failureByText(err)
+}
+
+// failureByText is failure for the errors of net/http that have no type.
+func failureByText(err error) outcome {
+	switch {
+	case mentions(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
 		return outcome{class: ClassReset, message: "the connection broke before an answer"}
 	case unprocessed(err):
 		return outcome{class: ClassReset, message: "the receiver closed the connection before it took the request"}
@@ -190,8 +198,7 @@ func failure(err error) outcome {
 	return outcome{class: ClassConfig, message: "the delivery can't be made: " + err.Error()}
 }
 
-// mentions reports whether the text of an error contains one of words. net/http has
-// no types for these errors.
+// mentions reports whether the text of an error contains one of words.
 func mentions(err error, words ...string) bool {
 	text := err.Error()
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })

@@ -22,15 +22,15 @@ const (
 // runRetention removes events that are older than they are kept, and the oldest
 // ones if the store is larger than allowed.
 func (e *Engine) runRetention() {
-	var bare store.ID
+	var scanned store.ID
 	for n := 0; e.life.Err() == nil; n++ {
 		if n%payloadRescan == 0 {
-			bare = 0 // events that had pending deliveries or dead letters may have none by now
+			scanned = 0 // events that had pending deliveries or dead letters may have none by now
 		}
 		c, began := e.config.Load(), e.clock.Elapsed()
 		s := sweep{e: e}
 		s.byAge(c.RetainFor)
-		bare = s.bySize(c.RetainSize, bare)
+		scanned = s.bySize(c.RetainSize, scanned)
 		switch {
 		case e.life.Err() != nil:
 		case s.err != nil:
@@ -69,30 +69,30 @@ func (s *sweep) byAge(kept time.Duration) {
 // the older half, since these events are looked up more often than they are sent
 // again; then events, those with dead letters last. Payloads before the event bare
 // were looked at in earlier rounds; it returns where to go on in the next.
-func (s *sweep) bySize(most int64, bare store.ID) store.ID {
-	if most < 0 {
-		return bare
+func (s *sweep) bySize(maxBytes int64, scanned store.ID) store.ID {
+	if maxBytes < 0 {
+		return scanned
 	}
 	now := s.e.now()
 	if last := s.e.ids.Last().Time(); !last.Before(now) {
 		now = last.Add(time.Millisecond) // ids may be ahead, after the wall clock was: they never go back
 	}
 	first := s.forget(store.Forget{Before: now}).Next
-	if first != 0 && s.used > most {
+	if first != 0 && s.used > maxBytes {
 		half := now.Add(-now.Sub(first.Time()) / 2)
-		bare = s.remove(store.Forget{From: bare, Before: half, KeepDead: true, PayloadsOnly: true}, most)
+		scanned = s.remove(store.Forget{From: scanned, Before: half, KeepDead: true, PayloadsOnly: true}, maxBytes)
 	}
 	for _, keepDead := range []bool{true, false} {
-		if s.used > most {
-			s.remove(store.Forget{Before: now, KeepDead: keepDead}, most)
+		if s.used > maxBytes {
+			s.remove(store.Forget{Before: now, KeepDead: keepDead}, maxBytes)
 		}
 	}
-	return bare
+	return scanned
 }
 
 // remove goes through the events that f describes, oldest first, until the store is
-// no larger than most, and returns where it stopped.
-func (s *sweep) remove(f store.Forget, most int64) store.ID {
+// no larger than maxBytes, and returns where it stopped.
+func (s *sweep) remove(f store.Forget, maxBytes int64) store.ID {
 	f.Limit = forgetLimit
 	for s.e.life.Err() == nil {
 		began := s.e.clock.Elapsed()
@@ -104,7 +104,7 @@ func (s *sweep) remove(f store.Forget, most int64) store.ID {
 			return store.IDAt(f.Before)
 		}
 		f.From = done.Next
-		if s.used <= most {
+		if s.used <= maxBytes {
 			break
 		}
 		s.e.sleep(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))

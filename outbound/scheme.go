@@ -12,14 +12,14 @@ import (
 // lookupScheme returns the scheme with a name, or the default one if name is "".
 func (s *Settings) lookupScheme(name string) (verify.Scheme, error) {
 	name = cmp.Or(name, s.Sign)
-	row, ok := s.Schemes.Lookup(name)
+	scheme, ok := s.Schemes.Lookup(name)
 	if ok {
-		return row, nil
+		return scheme, nil
 	}
-	if near := verify.Suggest(name); len(near) > 0 {
-		return row, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(near, " or "))
+	if similar := verify.Suggest(name); len(similar) > 0 {
+		return scheme, fmt.Errorf("unknown signature scheme %q: did you mean %s?", name, strings.Join(similar, " or "))
 	}
-	return row, fmt.Errorf("unknown signature scheme %q: it is neither built in, which `caddy webhooks providers` lists, nor a scheme of the server's configuration", name)
+	return scheme, fmt.Errorf("unknown signature scheme %q: it is neither built in, which `caddy webhooks providers` lists, nor a scheme of the server's configuration", name)
 }
 
 // unusableSchemes returns why schemes of the configuration can't sign deliveries. A
@@ -37,12 +37,12 @@ func (s *Settings) unusableSchemes() map[string]error {
 // signingScheme is lookupScheme for a scheme that is about to be chosen: it must be
 // able to sign deliveries.
 func (s *Settings) signingScheme(name string) (verify.Scheme, error) {
-	row, err := s.lookupScheme(name)
+	scheme, err := s.lookupScheme(name)
 	if err != nil {
-		return row, err
+		return scheme, err
 	}
-	if err := cmp.Or(row.CanSign(), egress.CheckSigned(row.FirstSet)); err != nil {
-		return row, fmt.Errorf("%s can't sign deliveries: %w", row.Name, err)
+	if err := cmp.Or(scheme.CanSign(), egress.CheckSigned(scheme.FirstSet)); err != nil {
+		return scheme, fmt.Errorf("%s can't sign deliveries: %w", scheme.Name, err)
 	}
-	return row, nil
+	return scheme, nil
 }

@@ -24,12 +24,12 @@ type Signing struct {
 // Signing returns what deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
-	row, err := e.config.Load().lookupScheme(s.Scheme)
+	scheme, err := e.config.Load().lookupScheme(s.Scheme)
 	if err != nil {
 		return out // attempts report it
 	}
-	out.PublicKey, _ = verify.PublicKey(row, out.Secret) // likewise, if the secret isn't one for this scheme
-	if len(s.Secrets) > 1 && row.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
+	out.PublicKey, _ = verify.PublicKey(scheme, out.Secret) // likewise, if the secret isn't one for this scheme
+	if len(s.Secrets) > 1 && scheme.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
 	return out
@@ -40,11 +40,11 @@ func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
 	}
-	row, err := c.lookupScheme(s.Scheme)
+	scheme, err := c.lookupScheme(s.Scheme)
 	if err != nil {
 		return err
 	}
-	v, err := verify.GenerateSecret(row)
+	v, err := verify.GenerateSecret(scheme)
 	if err == nil {
 		s.Secrets = []store.Secret{{Value: v}}
 	}
@@ -60,37 +60,27 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		if s.FromConfig {
 			return e.errConfigured(s)
 		}
-		row, err := c.lookupScheme(s.Scheme)
+		scheme, err := c.lookupScheme(s.Scheme)
 		if err != nil {
 			return invalid("scheme", "is wrong: %v", err)
 		}
 		fresh := secret
 		if fresh == "" {
-			fresh, err = verify.GenerateSecret(row)
+			fresh, err = verify.GenerateSecret(scheme)
 		} else {
-			err = checkSecrets(row, []string{fresh})
+			err = checkSecrets(scheme, []string{fresh})
 		}
 		if err != nil {
 			return err
 		}
-		until := e.now()
-		if row.SignsWithAll() {
+		now := e.now()
+		until := now
+		if scheme.SignsWithAll() {
 			until = until.Add(c.SecretGrace)
 		}
-		secrets := []store.Secret{{Value: fresh}}
-		for _, old := range s.Secrets {
-			if old.Value == fresh {
-				return invalid("secret", "is already one of the subscription's: give another, or none to have one made")
-			}
-			if old.Expires.IsZero() || old.Expires.After(until) {
-				old.Expires = until
-			}
-			if old.Expires.After(e.now()) {
-				secrets = append(secrets, old)
-			}
-		}
-		if len(secrets) > maxSecrets {
-			return fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
+		secrets, err := rotate(s.Secrets, fresh, until, now)
+		if err != nil {
+			return err
 		}
 		s.Secrets = secrets
 		return nil
@@ -102,6 +92,27 @@ func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, 
 		c.warnShortSecrets(Named(id, s.Tenant), s.Scheme, []string{secret})
 	}
 	return e.Signing(s), nil
+}
+
+// rotate returns a fresh secret followed by the old ones that are still valid, each
+// until the given time at the latest.
+func rotate(old []store.Secret, fresh string, until, now time.Time) ([]store.Secret, error) {
+	secrets := []store.Secret{{Value: fresh}}
+	for _, s := range old {
+		if s.Value == fresh {
+			return nil, invalid("secret", "is already one of the subscription's: give another, or none to have one made")
+		}
+		if s.Expires.IsZero() || s.Expires.After(until) {
+			s.Expires = until
+		}
+		if s.Expires.After(now) {
+			secrets = append(secrets, s)
+		}
+	}
+	if len(secrets) > maxSecrets {
+		return nil, fmt.Errorf("%w: %d secrets are still valid: wait until the oldest has expired", ErrConflict, len(secrets)-1)
+	}
+	return secrets, nil
 }
 
 // secretForms say how to write a secret, and how to make one, for each kind of key
@@ -116,16 +127,16 @@ var secretForms = map[string]string{
 
 // checkSecrets checks that a scheme can sign with these secrets. The error says
 // what a right one looks like.
-func checkSecrets(row verify.Scheme, secrets []string) error {
+func checkSecrets(scheme verify.Scheme, secrets []string) error {
 	if len(secrets) > maxSecrets {
 		return invalid("secret", "is given more than %d times", maxSecrets)
 	}
-	_, err := verify.NewSigner(row, secrets)
+	_, err := verify.NewSigner(scheme, secrets)
 	if err == nil {
 		return nil
 	}
 	form := "leave it out to have one made"
-	if f, ok := secretForms[row.Key]; ok {
+	if f, ok := secretForms[scheme.Key]; ok {
 		form = f + ", or " + form
 	}
 	return invalid("secret", "is wrong: %v; %s", err, form)
@@ -137,12 +148,12 @@ const minSecretBytes = 24
 // warnShortSecrets logs that secrets are shorter than they should be. They are
 // accepted because a secret that receivers already know can't be changed in one
 // step.
-func (c *config) warnShortSecrets(subscription slog.Attr, scheme string, secrets []string) {
-	row, err := c.lookupScheme(scheme)
+func (c *config) warnShortSecrets(subscription slog.Attr, name string, secrets []string) {
+	scheme, err := c.lookupScheme(name)
 	if err != nil {
 		return
 	}
-	if signer, err := verify.NewSigner(row, secrets); err == nil && signer.Shortest() < minSecretBytes {
+	if signer, err := verify.NewSigner(scheme, secrets); err == nil && signer.Shortest() < minSecretBytes {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
 			subscription, "bytes", signer.Shortest(), "at_least", minSecretBytes)
 	}

@@ -93,6 +93,11 @@ func (s Settings) Validate() error {
 
 // complete fills in the defaults and checks the result.
 func (s Settings) complete() (Settings, error) {
+	s.setDefaults()
+	return s, s.check()
+}
+
+func (s *Settings) setDefaults() {
 	setDefault(&s.Sign, defaultScheme)
 	setDefault(&s.Timeout, 15*time.Second)
 	setDefault(&s.Concurrency, 512)
@@ -109,11 +114,14 @@ func (s Settings) complete() (Settings, error) {
 	setDefault(&s.Policy, new(egress.Policy))
 	setDefault(&s.Logger, slog.Default())
 	setDefault[Observer](&s.Observer, noObserver{})
+}
+
+func (s *Settings) check() error {
 	if _, err := s.signingScheme(""); err != nil {
-		return s, fmt.Errorf("sign: %w", err)
+		return fmt.Errorf("sign: %w", err)
 	}
 	if err := s.Retry.Validate(); err != nil {
-		return s, fmt.Errorf("retry: %w", err)
+		return fmt.Errorf("retry: %w", err)
 	}
 	for _, v := range []struct {
 		name       string
@@ -128,26 +136,26 @@ func (s Settings) complete() (Settings, error) {
 		{"secret_grace", int64(s.SecretGrace), int64(maxSecretGrace), "365d"},
 	} {
 		if v.value < 1 || v.value > v.max {
-			return s, fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
+			return fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
 		}
 	}
 	if err := s.DisableAfter.check(); err != nil {
-		return s, fmt.Errorf("disable_after: %w", err)
+		return fmt.Errorf("disable_after: %w", err)
 	}
 	if err := checkRate(s.TenantRate); err != nil {
-		return s, fmt.Errorf("tenant_rate_limit: %w", err)
+		return fmt.Errorf("tenant_rate_limit: %w", err)
 	}
 	for _, t := range s.EventTypes {
 		if err := checkEventType(t); err != nil {
-			return s, fmt.Errorf("event_type %s: %w", t.Name, err)
+			return fmt.Errorf("event_type %s: %w", t.Name, err)
 		}
 	}
 	for i := range s.Subscriptions {
-		if err := s.Subscriptions[i].checkFromConfig(&s); err != nil {
-			return s, fmt.Errorf("subscription %s: %w", s.Subscriptions[i].Name, err)
+		if err := s.Subscriptions[i].checkFromConfig(s); err != nil {
+			return fmt.Errorf("subscription %s: %w", s.Subscriptions[i].Name, err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // setDefault sets *v if it is zero.

@@ -85,12 +85,12 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there := make(map[store.ID]bool, len(known))
+	stored := make(map[store.ID]bool, len(known))
 	for _, s := range known {
-		there[s.Key] = true
+		stored[s.Key] = true
 	}
 	for _, l := range e.lanes.all() { // first, because a new subscription may have the same id
-		if !there[l.key] {
+		if !stored[l.key] {
 			e.lanes.remove(l)
 			l.close()
 		}

@@ -175,21 +175,21 @@ func (s *SubscriptionSpec) checkHeaders() error {
 // checkScheme checks that deliveries can be signed with these secrets, and that the
 // signature doesn't collide with other headers.
 func (s *SubscriptionSpec) checkScheme(c *Settings) error {
-	row, err := c.signingScheme(s.Scheme)
+	scheme, err := c.signingScheme(s.Scheme)
 	if err != nil {
 		return invalid("scheme", "is wrong: %v", err)
 	}
 	if len(s.Secrets) > 0 { // otherwise one is generated
-		if err := checkSecrets(row, s.Secrets); err != nil {
+		if err := checkSecrets(scheme, s.Secrets); err != nil {
 			return err
 		}
 	}
-	if err := s.checkAuthorization(row); err != nil {
+	if err := s.checkAuthorization(scheme); err != nil {
 		return err
 	}
 	// The signature would overwrite them.
-	if name := row.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
-		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, row.Name)
+	if name := scheme.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
+		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme.Name)
 	}
 	return nil
 }
@@ -197,9 +197,9 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 // checkKeptSecrets checks that the scheme can use the secrets that the subscription
 // keeps.
 func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
-	row, err := c.signingScheme(s.Scheme)
-	if err == nil && checkSecrets(row, s.Secrets) != nil {
-		return invalid("scheme", "can't be %s, since the subscription's secret is not a key for it: create another subscription with this scheme", row.Name)
+	scheme, err := c.signingScheme(s.Scheme)
+	if err == nil && checkSecrets(scheme, s.Secrets) != nil {
+		return invalid("scheme", "can't be %s, since the subscription's secret is not a key for it: create another subscription with this scheme", scheme.Name)
 	}
 	return nil // check reports a scheme that can't be used
 }

@@ -94,17 +94,17 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		if s.FromConfig {
 			return e.errConfigured(s)
 		}
-		spec, was := specOf(s), specOf(s)
+		spec, old := specOf(s), specOf(s)
 		if err := edit(&spec); err != nil {
 			return err
 		}
-		spec.Tenant, spec.Secrets = was.Tenant, was.Secrets
-		if spec.URL != was.URL { // an unchanged URL may be refused by a newer policy, which mustn't keep the user from other changes
+		spec.Tenant, spec.Secrets = old.Tenant, old.Secrets
+		if spec.URL != old.URL { // an unchanged URL may be refused by a newer policy, which mustn't keep the user from other changes
 			if err := spec.checkURL(&c.Settings); err != nil {
 				return err
 			}
 		}
-		if spec.OAuth2.TokenURL != was.OAuth2.TokenURL {
+		if spec.OAuth2.TokenURL != old.OAuth2.TokenURL {
 			if err := checkTokenURL(&spec.OAuth2, c.Policy); err != nil {
 				return err
 			}

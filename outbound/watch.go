@@ -69,17 +69,17 @@ func (ws *watches) all() []*Watch {
 func (ws *watches) add(w *Watch) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	most := maxWatches
+	free := maxWatches
 	if w.tenant != "" {
-		most = maxTenantWatches
+		free = maxTenantWatches
 	}
 	all := slices.Clone(ws.all())
 	for _, other := range all {
 		if other.tenant == w.tenant {
-			most--
+			free--
 		}
 	}
-	if most <= 0 {
+	if free <= 0 {
 		return false
 	}
 	all = append(all, w)
