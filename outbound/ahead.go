@@ -50,15 +50,6 @@ func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bo
 // delivery again.
 func (b *breaker) restartAhead(t time.Time) { b.aheadAt, b.aheadCursor = t, store.Place{} }
 
-// aheadOr returns the earlier of t and the next attempt ahead of schedule. Zero
-// means never.
-func (b *breaker) aheadOr(t time.Time) time.Time {
-	if b.aheadAt.IsZero() || !t.IsZero() && t.Before(b.aheadAt) {
-		return t
-	}
-	return b.aheadAt
-}
-
 // scheduleAhead has something that waits for a retry attempted at t, ahead of
 // schedule.
 func (l *lane) scheduleAhead(t time.Time) {
@@ -92,7 +83,7 @@ func (l *lane) claimSizeAhead(now time.Time) (n int, t ticket, again time.Time) 
 	case l.ordered() || l.breaker.aheadAt.IsZero():
 		return 0, t, l.nextDue
 	case l.breaker.aheadAt.After(now):
-		return 0, t, l.breaker.aheadOr(l.nextDue)
+		return 0, t, earlier(l.nextDue, l.breaker.aheadAt)
 	}
 	n = 1
 	if l.breaker.since.IsZero() {

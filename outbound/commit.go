@@ -85,25 +85,25 @@ func (c *committer) settle(s *store.Settlement, telling *publishing, settled fun
 }
 
 func (c *committer) run() {
-	g := &commitBatch{}
-	for c.gather(g) {
-		g.batch.Log = c.e.deadLog.enabled()
-		err := c.e.store.Commit(context.Background(), &g.batch)
+	b := &commitBatch{}
+	for c.gather(b) {
+		b.batch.Log = c.e.deadLog.enabled()
+		err := c.e.store.Commit(context.Background(), &b.batch)
 		switch {
 		case errors.Is(err, ErrFull):
 			c.full.Store(true)
-		case err == nil && len(g.batch.Publications) > 0: // an outcome alone may have used the space reserved for outcomes
+		case err == nil && len(b.batch.Publications) > 0: // an outcome alone may have used the space reserved for outcomes
 			c.full.Store(false)
 		}
 		if err != nil {
 			why := err // declared here so that a commit without an error allocates nothing
 			c.lastErr.Store(&why)
-			err = c.retryWithoutPublications(g, err)
+			err = c.retryWithoutPublications(b, err)
 		} else {
 			c.lastErr.Store(nil)
 		}
-		c.finish(g, err, c.e.work.Err() == nil)
-		if len(g.units) > 0 {
+		c.finish(b, err, c.e.work.Err() == nil)
+		if len(b.units) > 0 {
 			c.backoff(err)
 		}
 	}
@@ -116,41 +116,41 @@ type commitBatch struct {
 	bytes int
 }
 
-func (g *commitBatch) add(u unit) {
-	g.units = append(g.units, u)
+func (b *commitBatch) add(u unit) {
+	b.units = append(b.units, u)
 	if u.settlement != nil {
-		g.batch.Settlements = append(g.batch.Settlements, u.settlement)
+		b.batch.Settlements = append(b.batch.Settlements, u.settlement)
 	}
 	p := u.publication
 	if u.notice != nil {
 		p = u.notice.Publication
 	}
 	if p != nil {
-		g.batch.Publications = append(g.batch.Publications, p)
-		g.bytes += p.Event.Size()
+		b.batch.Publications = append(b.batch.Publications, p)
+		b.bytes += p.Event.Size()
 	}
 }
 
 // gather adds queued units to those kept from the last batch. The kept ones don't
 // count towards the limits, so that publishers get an answer however long the store
 // fails. It returns false once the queue is closed and nothing is left.
-func (c *committer) gather(g *commitBatch) bool {
-	if len(g.units) == 0 && !c.queue.wait() {
+func (c *committer) gather(b *commitBatch) bool {
+	if len(b.units) == 0 && !c.queue.wait() {
 		return false
 	}
 	// Let goroutines that are ready to submit something run first. This returns at
 	// once when the machine is idle.
 	runtime.Gosched()
-	c.queue.take(g)
+	c.queue.take(b)
 	return true
 }
 
 // finish reports the result to everyone who waits. If err isn't nil and keep is
 // set, settlements are kept for the next batch. While the engine closes they
 // aren't: their attempts are repeated after the next start.
-func (c *committer) finish(g *commitBatch, err error, keep bool) {
-	kept := g.units[:0]
-	for _, u := range g.units {
+func (c *committer) finish(b *commitBatch, err error, keep bool) {
+	kept := b.units[:0]
+	for _, u := range b.units {
 		switch {
 		case u.publication != nil:
 			u.result <- err
@@ -168,8 +168,8 @@ func (c *committer) finish(g *commitBatch, err error, keep bool) {
 			u.done(err)
 		}
 	}
-	clear(g.units[len(kept):])
-	g.reset(kept)
+	clear(b.units[len(kept):])
+	b.reset(kept)
 }
 
 // finishNotice ends the publishing of a unit's notice.
@@ -181,39 +181,39 @@ func (c *committer) finishNotice(u unit, err error) {
 }
 
 // reset rebuilds the batch from units, which is a prefix of its own units.
-func (g *commitBatch) reset(units []unit) {
-	clear(g.batch.Publications)
-	clear(g.batch.Settlements)
-	g.batch.Publications, g.batch.Settlements = g.batch.Publications[:0], g.batch.Settlements[:0]
-	g.units, g.bytes = units[:0], 0
+func (b *commitBatch) reset(units []unit) {
+	clear(b.batch.Publications)
+	clear(b.batch.Settlements)
+	b.batch.Publications, b.batch.Settlements = b.batch.Publications[:0], b.batch.Settlements[:0]
+	b.units, b.bytes = units[:0], 0
 	for _, u := range units {
-		g.add(u)
+		b.add(u)
 	}
 }
 
 // retryWithoutPublications answers the publications of a batch that failed because
 // the disk is full, and commits the rest again: there may still be room for
 // settlements.
-func (c *committer) retryWithoutPublications(g *commitBatch, err error) error {
-	if len(g.batch.Publications) == 0 || len(g.batch.Settlements) == 0 || !errors.Is(err, ErrFull) {
+func (c *committer) retryWithoutPublications(b *commitBatch, err error) error {
+	if len(b.batch.Publications) == 0 || len(b.batch.Settlements) == 0 || !errors.Is(err, ErrFull) {
 		return err
 	}
-	c.finish(g, err, true)
-	c.dropNotices(g, err)
-	return c.e.store.Commit(context.Background(), &g.batch)
+	c.finish(b, err, true)
+	c.dropNotices(b, err)
+	return c.e.store.Commit(context.Background(), &b.batch)
 }
 
 // dropNotices removes the notices from a batch.
-func (c *committer) dropNotices(g *commitBatch, err error) {
+func (c *committer) dropNotices(b *commitBatch, err error) {
 	dropped := 0
-	for i, u := range g.units {
+	for i, u := range b.units {
 		if u.notice != nil {
 			c.finishNotice(u, err)
-			g.units[i].notice = nil
+			b.units[i].notice = nil
 			dropped++
 		}
 	}
-	g.reset(g.units)
+	b.reset(b.units)
 	if dropped > 0 {
 		c.e.config.Load().Logger.Warn("the disk has no room for the operational events about dead letters: their subscribers don't get them", "events", dropped)
 	}

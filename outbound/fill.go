@@ -17,16 +17,15 @@ func (l *lane) noteStored(due time.Time) {
 	if l.closed {
 		due = now // so that the claimer makes a dead letter of it
 	}
-	waits := false
-	switch {
-	case !due.After(now):
+	enough := false
+	if due.After(now) {
+		l.nextDue = earlier(l.nextDue, due)
+	} else {
 		l.backlog = true
-		waits = l.queue.len() > laneLow // take schedules a claim when the queue runs low
-	case l.nextDue.IsZero() || due.Before(l.nextDue):
-		l.nextDue = due
+		enough = l.queue.len() > laneLow // take schedules a claim when the queue runs low
 	}
 	l.mu.Unlock()
-	if !waits {
+	if !enough {
 		l.e.claims.schedule(l, due)
 	}
 }
@@ -101,19 +100,19 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		}
 	case more:
 		l.backlog = true
-	case !c.Next.IsZero() && (l.nextDue.IsZero() || c.Next.Before(l.nextDue)):
-		l.nextDue = c.Next
+	default:
+		l.nextDue = earlier(l.nextDue, c.Next)
 	}
 	if t.ahead {
 		l.claimedAhead(c.Deliveries, t.after)
 	}
-	next := l.breaker.aheadOr(c.Next)
-	hungry := l.backlog && l.queue.len() <= laneLow
+	next := earlier(c.Next, l.breaker.aheadAt)
+	low := l.backlog && l.queue.len() <= laneLow
 	l.mu.Unlock()
 	switch {
-	case hungry && len(c.Deliveries) == 0 && more:
+	case low && len(c.Deliveries) == 0 && more:
 		l.e.claims.schedule(l, l.e.now().Add(again))
-	case hungry:
+	case low:
 		l.e.claims.schedule(l, claimed)
 	case !more && !c.Next.IsZero():
 		l.e.claims.schedule(l, next)

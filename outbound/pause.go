@@ -10,7 +10,7 @@ import "time"
 // ordered lane waits for its first delivery. The caller holds mu.
 func (l *lane) pausedUntil() time.Time {
 	if l.ordered() && !l.headDue.IsZero() {
-		if t := l.breaker.aheadOr(l.headDue); t.After(l.notBefore) {
+		if t := earlier(l.headDue, l.breaker.aheadAt); t.After(l.notBefore) {
 			return t
 		}
 	}

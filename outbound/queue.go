@@ -103,10 +103,10 @@ func (q *queue) close() {
 func (q *queue) wait() bool {
 	for {
 		q.mu.Lock()
-		some, closed := q.waiting+q.outcomes.len() > 0, q.closed
+		waiting, closed := q.waiting+q.outcomes.len() > 0, q.closed
 		q.mu.Unlock()
-		if some || closed {
-			return some
+		if waiting || closed {
+			return waiting
 		}
 		<-q.wake
 	}
@@ -114,16 +114,16 @@ func (q *queue) wait() bool {
 
 // take moves units into a batch. If more are queued than fit, at least half of the
 // batch is for events.
-func (q *queue) take(g *commitBatch) {
+func (q *queue) take(b *commitBatch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	outcomes := min(q.outcomes.len(), max(commitUnits/2, commitUnits-q.waiting))
 	for range outcomes {
-		g.add(q.outcomes.pop())
+		b.add(q.outcomes.pop())
 	}
-	for room := commitUnits - outcomes; room > 0 && g.bytes < commitBytes && q.waiting > 0; room-- {
+	for room := commitUnits - outcomes; room > 0 && b.bytes < commitBytes && q.waiting > 0; room-- {
 		l := q.ready.pop()
-		g.add(l.waiting.pop())
+		b.add(l.waiting.pop())
 		q.waiting--
 		if l.waiting.len() > 0 {
 			q.ready.push(l)

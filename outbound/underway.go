@@ -15,12 +15,12 @@ type unsettledAttempt struct {
 
 // removeUnsettled ends an attempt begun by take, and reports whether the delivery
 // was requeued in the meantime.
-func (l *lane) removeUnsettled(h *store.Held) (again bool) {
+func (l *lane) removeUnsettled(h *store.Held) (requeued bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	again = l.unsettled[h].repeat
+	requeued = l.unsettled[h].repeat
 	delete(l.unsettled, h)
-	return again
+	return requeued
 }
 
 // abort ends an attempt that doesn't count, and releases the delivery to the store.
