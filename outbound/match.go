@@ -71,10 +71,10 @@ func (ls *lanes) index(l *lane, old, now *store.Subscription) {
 	}
 	ls.keys[now.Key], ls.ids[now.ID] = l, l
 	for _, p := range now.EventTypes {
-		w := typePatternOf(now.Tenant, p)
-		if !slices.Contains(ls.patterns[w], l) {
+		key := typePatternOf(now.Tenant, p)
+		if !slices.Contains(ls.patterns[key], l) {
 			// A new slice, since match may have returned the old one.
-			ls.patterns[w] = append(slices.Clone(ls.patterns[w]), l)
+			ls.patterns[key] = append(slices.Clone(ls.patterns[key]), l)
 		}
 	}
 }
@@ -92,12 +92,12 @@ func (ls *lanes) remove(l *lane) {
 // holds mu.
 func (ls *lanes) removePatterns(l *lane, s *store.Subscription) {
 	for _, p := range s.EventTypes {
-		w := typePatternOf(s.Tenant, p)
-		rest := slices.DeleteFunc(slices.Clone(ls.patterns[w]), func(o *lane) bool { return o == l })
+		key := typePatternOf(s.Tenant, p)
+		rest := slices.DeleteFunc(slices.Clone(ls.patterns[key]), func(o *lane) bool { return o == l })
 		if len(rest) == 0 {
-			delete(ls.patterns, w)
+			delete(ls.patterns, key)
 		} else {
-			ls.patterns[w] = rest
+			ls.patterns[key] = rest
 		}
 	}
 }
@@ -106,30 +106,37 @@ func (ls *lanes) removePatterns(l *lane, s *store.Subscription) {
 // The engine's own events only go to subscriptions that name them or a prefix, of
 // the event's tenant and of no tenant.
 func (e *Engine) match(ev *store.Event) []*lane {
-	ls := &e.lanes
-	ls.mu.RLock()
-	found := make([][]*lane, 0, 4)
-	n := 0
-	add := func(w typePattern) {
-		if l := ls.patterns[w]; len(l) > 0 {
-			found = append(found, l)
-			n += len(l)
-		}
-	}
-	addNamed := func(tenant string) {
-		add(typePattern{tenant, ev.Type, false})
-		for i := len(ev.Type); i >= 0; i = strings.LastIndexByte(ev.Type[:i], '.') {
-			if i < len(ev.Type) {
-				add(typePattern{tenant, ev.Type[:i+1], true})
-			}
-		}
-	}
-	addNamed(ev.Tenant)
+	patterns := appendPatterns(make([]typePattern, 0, 8), ev.Tenant, ev.Type)
 	switch {
 	case !store.Operational(ev.Type):
-		add(typePattern{ev.Tenant, "", true})
+		patterns = append(patterns, typePattern{tenant: ev.Tenant, prefix: true})
 	case ev.Tenant != "":
-		addNamed("")
+		patterns = appendPatterns(patterns, "", ev.Type)
+	}
+	return e.lanes.find(patterns)
+}
+
+// appendPatterns appends the patterns that name an event type or a prefix of it, the
+// longest first.
+func appendPatterns(patterns []typePattern, tenant, eventType string) []typePattern {
+	patterns = append(patterns, typePattern{tenant, eventType, false})
+	for i := len(eventType) - 1; i >= 0; i-- {
+		if eventType[i] == '.' {
+			patterns = append(patterns, typePattern{tenant, eventType[:i+1], true})
+		}
+	}
+	return patterns
+}
+
+// find returns the lanes that have one of the patterns, each once.
+func (ls *lanes) find(patterns []typePattern) []*lane {
+	found, n := make([][]*lane, 0, 4), 0
+	ls.mu.RLock()
+	for _, p := range patterns {
+		if matching := ls.patterns[p]; len(matching) > 0 {
+			found = append(found, matching)
+			n += len(matching)
+		}
 	}
 	ls.mu.RUnlock()
 	if len(found) == 1 {
@@ -137,8 +144,8 @@ func (e *Engine) match(ev *store.Event) []*lane {
 	}
 	out := make([]*lane, 0, n)
 	seen := make(map[*lane]bool, n)
-	for _, ls := range found {
-		for _, l := range ls {
+	for _, matching := range found {
+		for _, l := range matching {
 			if !seen[l] {
 				seen[l] = true
 				out = append(out, l)
