@@ -209,7 +209,7 @@ func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome
 type transition struct {
 	wentDown, cameBack bool
 	persist            bool          // the store is to be told whether the receiver is down
-	pause              time.Duration // before the next attempt, while it is down
+	pause              time.Duration // before the next attempt, while the receiver is down or overloaded
 	aheadAt            time.Time     // when to attempt something ahead of schedule; zero for never
 
 	// failing is the run of failures that has just grown or ended.

@@ -46,8 +46,9 @@ func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 // one caller at a time. The caller holds mu.
 func (l *lane) shouldPersist(changed bool) bool {
 	s := l.target.Load().sub
-	otherwise := s.FailingSince.IsZero() == (l.breaker.down() && s.Active)
-	if !changed && (!otherwise || l.persisting) {
+	down := l.breaker.down() && s.Active
+	wrong := down == s.FailingSince.IsZero()
+	if !changed && (!wrong || l.persisting) {
 		return false
 	}
 	l.persisting = true

@@ -4,9 +4,9 @@ import "sync"
 
 // dispatcher shares the slots for attempts among lanes. A lane that could start an
 // attempt is in its tier's queue once. A lane whose attempt ends while others wait
-// goes to the end. All tiers share the slots, but a quarter is kept for receivers
-// that respond promptly, and those that are down get a quarter at most: however
-// many are slow or time out, the others find a slot.
+// goes to the end of the queue. All tiers share the slots, but a quarter is kept
+// for receivers that respond promptly, and those that are down get a quarter at
+// most: however many are slow or time out, the others find a slot.
 type dispatcher struct {
 	e *Engine
 
@@ -52,7 +52,7 @@ func (d *dispatcher) kick(l *lane) {
 	d.mu.Unlock()
 }
 
-// start begins attempts while there are slots. The caller holds mu.
+// start begins attempts while slots are free. The caller holds mu.
 func (d *dispatcher) start() {
 	for !d.e.draining.Load() {
 		as, ok := d.next()

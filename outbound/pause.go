@@ -87,8 +87,8 @@ func (l *lane) unpause() {
 }
 
 // probe attempts a delivery at once because a user has asked for it, ahead of
-// schedule if need be. A pause that the receiver asked for still applies, unless it
-// is down.
+// schedule if need be. A pause that the receiver asked for still applies, unless
+// the receiver is down.
 func (l *lane) probe() {
 	now := l.e.now()
 	l.mu.Lock()

@@ -32,7 +32,7 @@ type Answer struct {
 }
 
 // PublishAll publishes events like Publish, but lets them share commits. Ordered
-// subscriptions get them in the order of ns. It returns one answer for each.
+// subscriptions get them in the order given. It returns one answer for each event.
 func (e *Engine) PublishAll(ctx context.Context, ns []*NewEvent) []Answer {
 	begun := make([]publishing, len(ns))
 	for i, n := range ns {

@@ -34,6 +34,7 @@ type publishSpan struct {
 	began time.Time
 }
 
+// startPublish starts the span of a Publish.
 func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context, publishSpan) {
 	p := publishSpan{e: e, began: time.Now()}
 	eventType := n.Type
@@ -71,6 +72,7 @@ func (c *config) tracer() trace.Tracer {
 	return c.Tracer.Tracer(tracerName)
 }
 
+// end ends the span with the result, and passes that to the observer.
 func (p publishSpan) end(res Published, err error) {
 	result := "stored"
 	switch {
@@ -111,6 +113,8 @@ type attemptSpan struct {
 	span trace.Span
 }
 
+// startAttempt starts the span of an attempt, unless there is no tracer, and sets
+// a.TraceID.
 func (e *Engine) startAttempt(ctx context.Context, c *config, t *target, h *store.Held, a *store.Attempt) (context.Context, attemptSpan) {
 	if c.Tracer == nil && h.TraceParent == "" {
 		return ctx, attemptSpan{}
@@ -169,6 +173,7 @@ func (s attemptSpan) inject(h http.Header) {
 	}
 }
 
+// end ends the span with the result of the attempt.
 func (s attemptSpan) end(a *store.Attempt) {
 	if s.span == nil {
 		return
