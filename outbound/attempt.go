@@ -156,7 +156,7 @@ func (e *Engine) updateLane(c *config, l *lane, t *target, o *outcome) {
 			c.Logger.Warn("an attempt got no connection", Named(t.sub.ID, t.sub.Tenant), "class", o.class, "error", o.detail)
 		})
 	}
-	if !sameReceiver(t.sub, l.target.Load().sub) {
+	if !sameReceiver(t.sub, l.sub()) {
 		return // the outcome says nothing about the receiver that the subscription has now
 	}
 	n := l.record(o, c)

@@ -153,7 +153,7 @@ func (c *catalogue) refresh(ctx context.Context) error {
 		if d.schema == nil || !bytes.Equal(d.text, t.Schema) {
 			d = demand{text: t.Schema}
 			if d.schema, err = payload.NewSchema(t.Schema); err != nil {
-				c.e.config.Load().Logger.Error("the schema of an event type in the store can't be used: its events are refused until it is replaced", "event_type", t.Name, "error", err)
+				c.e.logger().Error("the schema of an event type in the store can't be used: its events are refused until it is replaced", "event_type", t.Name, "error", err)
 			}
 		}
 		demands[t.Name] = d

@@ -215,7 +215,7 @@ func (c *committer) dropNotices(b *commitBatch, err error) {
 	}
 	b.reset(b.units)
 	if dropped > 0 {
-		c.e.config.Load().Logger.Warn("the disk has no room for the operational events about dead letters: their subscribers don't get them", "events", dropped)
+		c.e.logger().Warn("the disk has no room for the operational events about dead letters: their subscribers don't get them", "events", dropped)
 	}
 }
 

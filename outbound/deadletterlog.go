@@ -60,7 +60,7 @@ func (l *deadLetterLog) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), logFinishTimeout)
 	defer cancel()
 	if err := l.catchUp(ctx); err != nil {
-		l.e.config.Load().Logger.Error("dead letters could not be written to the dead-letter log, and will be after the next start", "error", err)
+		l.e.logger().Error("dead letters could not be written to the dead-letter log, and will be after the next start", "error", err)
 	}
 }
 

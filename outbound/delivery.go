@@ -171,7 +171,7 @@ func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
 func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Delivered), e.requeue)
 	if n > 0 {
-		e.config.Load().Logger.Info("successful deliveries queued again", "deliveries", n)
+		e.logger().Info("successful deliveries queued again", "deliveries", n)
 	}
 	return n, err
 }
@@ -182,7 +182,7 @@ func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 func (e *Engine) DeleteDead(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Dead), e.store.Discard)
 	if n > 0 {
-		e.config.Load().Logger.Info("dead letters deleted", "dead_letters", n)
+		e.logger().Info("dead letters deleted", "dead_letters", n)
 	}
 	return n, err
 }
@@ -223,7 +223,7 @@ func (e *Engine) probeReceiver(ctx context.Context, subscription store.ID) {
 		return
 	}
 	if err := e.shared.Ask(ctx, subscription); err != nil {
-		e.config.Load().Logger.Warn("the node that delivers to a subscription could not be told to try it now: it does when its pause is over", "error", err)
+		e.logger().Warn("the node that delivers to a subscription could not be told to try it now: it does when its pause is over", "error", err)
 	}
 }
 
@@ -248,7 +248,7 @@ func (e *Engine) requeueSettled(key store.ID) {
 	if err == nil {
 		return
 	}
-	e.config.Load().Logger.Error("queueing a delivery again after the attempt that was under way; trying again: if the server stops first, redeliver it once more",
+	e.logger().Error("queueing a delivery again after the attempt that was under way; trying again: if the server stops first, redeliver it once more",
 		"delivery", key.With(store.DeliveryPrefix), "error", err)
 	e.background(func(ctx context.Context) {
 		e.sleep(ctx, storeRetryDelay)

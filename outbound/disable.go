@@ -45,7 +45,7 @@ func (b *breaker) failing() Failing { return Failing{b.failures, b.since} }
 // another node wrote it or writing it failed. In the second case it returns true to
 // one caller at a time. The caller holds mu.
 func (l *lane) shouldPersist(changed bool) bool {
-	s := l.target.Load().sub
+	s := l.sub()
 	down := l.breaker.down() && s.Active
 	wrong := down == s.FailingSince.IsZero()
 	if !changed && (!wrong || l.persisting) {
@@ -66,7 +66,7 @@ func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	}()
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
-	known := l.target.Load().sub
+	known := l.sub()
 	s, err := e.store.UpdateSubscription(ctx, known.ID, func(s *store.Subscription) error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -79,7 +79,7 @@ func (e *Engine) persistFailing(ctx context.Context, l *lane) {
 	if err == nil {
 		e.applySubscription(s)
 	} else if ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		e.config.Load().Logger.Warn("storing since when a receiver has been failing: a restart will forget it", Named(known.ID, known.Tenant), "error", err)
+		e.logger().Warn("storing since when a receiver has been failing: a restart will forget it", Named(known.ID, known.Tenant), "error", err)
 	}
 }
 
@@ -99,7 +99,7 @@ func (l *lane) restartFailures() {
 func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
 	_, err := e.setActiveIf(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		e.config.Load().Logger.Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
+		e.logger().Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package outbound
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -139,7 +140,7 @@ func (e *Engine) applyConfig(c *config) {
 	}
 	changed := c.client != old.client || c.Timeout != old.Timeout || c.Sign != old.Sign || !reflect.DeepEqual(c.Schemes, old.Schemes)
 	for _, l := range e.lanes.all() {
-		l.setTarget(c, l.target.Load().sub)
+		l.setTarget(c, l.sub())
 		if changed && !l.status().FailingSince.IsZero() {
 			l.probe()
 		}
@@ -156,7 +157,7 @@ func (e *Engine) Drain(ctx context.Context) {
 		if end, ok := ctx.Deadline(); ok {
 			args = append(args, "at_most", time.Until(end).Round(time.Second))
 		}
-		e.config.Load().Logger.Info("making no more attempts; waiting for those under way", args...)
+		e.logger().Info("making no more attempts; waiting for those under way", args...)
 	}
 	if e.shared != nil {
 		e.background(e.yield)
@@ -185,6 +186,9 @@ func (e *Engine) Close() {
 	e.deadLog.finish()
 	e.config.Load().client.retire()
 }
+
+// logger returns the present logger.
+func (e *Engine) logger() *slog.Logger { return e.config.Load().Logger }
 
 // now returns the current time of the schedule; see timeline.
 func (e *Engine) now() time.Time { return e.clock.now() }
@@ -218,7 +222,7 @@ const storeRetryDelay = time.Second
 
 // logOutage logs why the store has failed an operation that is tried again.
 func (e *Engine) logOutage(what string, err error) {
-	e.outageLog.Do(func() { e.config.Load().Logger.Error(what+"; trying again", "error", err) })
+	e.outageLog.Do(func() { e.logger().Error(what+"; trying again", "error", err) })
 }
 
 // sleep waits for d, or until ctx is done.

@@ -62,11 +62,14 @@ type lane struct {
 	alarm alarm // guarded by the claimer
 }
 
+// sub returns the subscription as it is now.
+func (l *lane) sub() *store.Subscription { return l.target.Load().sub }
+
 // active reports whether attempts may be made. The caller holds mu.
-func (l *lane) active() bool { return !l.closed && l.target.Load().sub.Active }
+func (l *lane) active() bool { return !l.closed && l.sub().Active }
 
 // ordered reports whether deliveries keep the order in which events were published.
-func (l *lane) ordered() bool { return l.target.Load().sub.Ordered }
+func (l *lane) ordered() bool { return l.sub().Ordered }
 
 // room returns how many deliveries the lane may hold: few while its receiver is
 // down or its rate limit is low, none during a long pause, so that other lanes get
@@ -91,7 +94,7 @@ func (l *lane) reserve(size int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := l.queue.len() + l.reserved
-	fits := !l.backlog && !l.exclusive(l.target.Load().sub) && !l.e.draining.Load() && l.active() && held < l.room(now)
+	fits := !l.backlog && !l.exclusive(l.sub()) && !l.e.draining.Load() && l.active() && held < l.room(now)
 	if fits && l.e.heldSize.Add(int64(size)) > heldLimit && held > 0 {
 		l.e.heldSize.Add(-int64(size))
 		fits = false
@@ -233,7 +236,7 @@ func (l *lane) release(hs []*store.Held) {
 	}
 	l.e.heldSize.Add(-int64(totalWeight(hs)))
 	if err := l.e.store.Release(context.WithoutCancel(l.e.life), ids); err != nil {
-		l.e.config.Load().Logger.Error("releasing deliveries to the store: they are only attempted after a restart", "error", err)
+		l.e.logger().Error("releasing deliveries to the store: they are only attempted after a restart", "error", err)
 	}
 	l.mu.Lock()
 	l.releasing--

@@ -371,7 +371,7 @@ func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
 	}
 	l.take()
 	_, until := l.next(l.e.now()) // what take does first
-	free := *l.target.Load().sub
+	free := *l.sub()
 	free.RateLimit = 0
 	l.setTarget(l.e.config.Load(), &free)
 	l.unpause()
@@ -442,10 +442,10 @@ func TestDeactivatedForWhatIsNoMore(t *testing.T) {
 		l.known(t)
 		c := l.e.config.Load()
 		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
-		failed := *l.target.Load().sub
+		failed := *l.sub()
 		change(l, &failed)
 		l.e.disable(t.Context(), &failed, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
-		if active := l.target.Load().sub.Active; active != (name != "") {
+		if active := l.sub().Active; active != (name != "") {
 			t.Errorf("%s: it is active: %v", name, active)
 		}
 	}
@@ -454,7 +454,7 @@ func TestDeactivatedForWhatIsNoMore(t *testing.T) {
 // known has the engine and its store know the lane's subscription.
 func (l *lane) known(t *testing.T) {
 	t.Helper()
-	s := l.target.Load().sub
+	s := l.sub()
 	l.e.lanes.index(l, nil, s)
 	if err := l.e.store.CreateSubscription(t.Context(), s); err != nil {
 		t.Fatal(err)

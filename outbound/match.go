@@ -82,7 +82,7 @@ func (ls *lanes) index(l *lane, old, now *store.Subscription) {
 func (ls *lanes) remove(l *lane) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	s := l.target.Load().sub
+	s := l.sub()
 	delete(ls.keys, s.Key)
 	delete(ls.ids, s.ID)
 	ls.removePatterns(l, s)

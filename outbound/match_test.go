@@ -39,7 +39,7 @@ func TestMatch(t *testing.T) {
 	} {
 		got := map[string]int{}
 		for _, l := range e.match(&store.Event{Type: c.eventType, Tenant: c.tenant}) {
-			got[l.target.Load().sub.ID]++
+			got[l.sub().ID]++
 		}
 		if len(got) != len(c.want) {
 			t.Errorf("%s %q: got %v, want %v", c.tenant, c.eventType, got, c.want)
@@ -52,7 +52,7 @@ func TestMatch(t *testing.T) {
 	}
 
 	l := e.lanes.byID("exact")
-	old := l.target.Load().sub
+	old := l.sub()
 	now := *old
 	now.EventTypes = []string{"invoice.paid"}
 	l.target.Store(&target{sub: &now})

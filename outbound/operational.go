@@ -95,7 +95,7 @@ func (e *Engine) newOperational(ctx context.Context, o *OperationalEvent) *publi
 		"type": o.Type, "timestamp": e.clock.Now().UTC().Format(time.RFC3339), "data": o.Data,
 	})
 	if err != nil {
-		e.config.Load().Logger.Error("writing an operational event", "event_type", o.Type, "error", err)
+		e.logger().Error("writing an operational event", "event_type", o.Type, "error", err)
 		return nil
 	}
 	ev.Payload = payload

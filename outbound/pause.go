@@ -58,7 +58,7 @@ func (l *lane) startPause(t time.Time) {
 // ended the pause already.
 func (l *lane) hold(failed *target, retry time.Time) {
 	l.mu.Lock()
-	if s := l.target.Load().sub; s.Ordered && sameReceiver(s, failed.sub) {
+	if s := l.sub(); s.Ordered && sameReceiver(s, failed.sub) {
 		l.headDue = retry
 	}
 	l.mu.Unlock()

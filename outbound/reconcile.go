@@ -27,7 +27,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 		}
 	}
 	for _, l := range e.lanes.all() {
-		s := l.target.Load().sub
+		s := l.sub()
 		if s.FromConfig && !wanted[s.ID] && s.Active {
 			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
 				return err
@@ -83,7 +83,7 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 			return err
 		}
 	}
-	if spec.matches(l.target.Load().sub) {
+	if spec.matches(l.sub()) {
 		return nil
 	}
 	restored := false

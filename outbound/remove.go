@@ -18,7 +18,7 @@ func (e *Engine) DeleteEvent(ctx context.Context, ev *Event) error {
 	case len(kept) > 0:
 		return fmt.Errorf("%w: a delivery of event %s is pending: cancel it, or wait until it is settled", ErrConflict, ev.ID)
 	}
-	e.config.Load().Logger.Info("event deleted", "event_id", ev.ID)
+	e.logger().Info("event deleted", "event_id", ev.ID)
 	return nil
 }
 
@@ -36,7 +36,7 @@ func (e *Engine) DeleteEvents(ctx context.Context, q Query, filter string) (dele
 		return n, err
 	})
 	if deleted > 0 {
-		e.config.Load().Logger.Info("events deleted", "events", deleted)
+		e.logger().Info("events deleted", "events", deleted)
 	}
 	return deleted, pending, err
 }

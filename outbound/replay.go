@@ -28,7 +28,7 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 	}
 	defer func() {
 		if total > 0 {
-			e.config.Load().Logger.Info("events replayed", Named(id, l.target.Load().sub.Tenant), "deliveries", total)
+			e.logger().Info("events replayed", Named(id, l.sub().Tenant), "deliveries", total)
 		}
 	}()
 	e.publishings.wait() // these may not have seen the subscription, and aren't stored yet

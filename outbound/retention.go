@@ -105,7 +105,7 @@ func (s *sweep) remove(f store.Forget, maxBytes int64) store.ID {
 		}
 		f.From = done.Next
 		if s.used <= maxBytes {
-			break
+			return f.From
 		}
 		s.e.sleep(s.e.life, (forgetShare-1)*(s.e.clock.Elapsed()-began))
 	}

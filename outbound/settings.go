@@ -25,7 +25,7 @@ type Settings struct {
 	Concurrency         int           // most attempts under way on this node (512)
 	EndpointConcurrency int           // most attempts under way for one subscription (16)
 	SecretGrace         time.Duration // how long a rotated secret is still used for signing (24h)
-	DisableAfter        DisableAfter  // when a subscription is deactivated because its receiver fails
+	DisableAfter        DisableAfter  // when a subscription is deactivated because its receiver fails (50 failures, 24h)
 	RetainFor           time.Duration // how long events and their deliveries are kept (30 days); negative: for ever
 	RetainSize          int64         // bytes of the store beyond which the oldest events are removed (20 GiB); negative: no limit
 	ResponseBody        int64         // bytes kept of a response body (4 KiB); -1 for none

@@ -42,7 +42,7 @@ func (e *Engine) yield(ctx context.Context) {
 		l.flush()
 	}
 	if err := e.shared.Yield(ctx); err != nil && ctx.Err() == nil {
-		e.config.Load().Logger.Warn("handing deliveries over to the other nodes: they have to wait until this one has stopped", "error", err)
+		e.logger().Warn("handing deliveries over to the other nodes: they have to wait until this one has stopped", "error", err)
 	}
 }
 
@@ -96,7 +96,7 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 		}
 	}
 	for _, s := range known {
-		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.target.Load().sub, s) {
+		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.sub(), s) {
 			e.applySubscription(s)
 		}
 	}

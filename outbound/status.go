@@ -129,7 +129,7 @@ func (l *lane) status() SubscriptionStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := SubscriptionStatus{
-		Subscription: l.target.Load().sub, Health: HealthOK,
+		Subscription: l.sub(), Health: HealthOK,
 		InFlight: l.running, Ready: l.queue.len(), Failures: l.breaker.failures,
 		FailingSince: l.e.clock.wall(l.breaker.since), LastSuccess: l.lastSuccess, LastFailure: l.lastFailure, LastError: l.lastError,
 	}
@@ -164,7 +164,7 @@ func (l *lane) loadLastFailure(ctx context.Context) error {
 	if known {
 		return nil
 	}
-	id := l.target.Load().sub.ID
+	id := l.sub().ID
 	waits, err := l.e.store.Deliveries(ctx, Query{Subscription: id, States: []store.State{store.Pending}, After: 1, Limit: lastFailureLimit})
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func (e *Engine) Subscription(id string) (*Subscription, error) {
 	if l == nil {
 		return nil, ErrNotFound
 	}
-	return l.target.Load().sub, nil
+	return l.sub(), nil
 }
 
 // Subscriptions returns at most limit subscriptions of a tenant, or of all if
@@ -76,7 +76,7 @@ func (e *Engine) Subscription(id string) (*Subscription, error) {
 func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subscription {
 	var out []*Subscription
 	for _, l := range e.lanes.all() {
-		s := l.target.Load().sub
+		s := l.sub()
 		if s.Key > after && (tenant == "" || s.Tenant == tenant) {
 			out = append(out, s)
 		}
@@ -170,12 +170,12 @@ func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason
 	if err != nil {
 		return nil, err
 	}
-	logger := e.config.Load().Logger
+	log := e.logger()
 	switch {
 	case changed && active:
-		logger.Info("subscription activated", Named(s.ID, s.Tenant))
+		log.Info("subscription activated", Named(s.ID, s.Tenant))
 	case changed:
-		logger.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
+		log.Warn("subscription deactivated: its deliveries are held until it is activated", Named(s.ID, s.Tenant), "reason", reason)
 	case active:
 		e.probeReceiver(ctx, s.Key)
 	}
@@ -194,7 +194,7 @@ func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	if l == nil {
 		return ErrNotFound
 	}
-	if s := l.target.Load().sub; s.FromConfig && e.inConfig(s.ID) {
+	if s := l.sub(); s.FromConfig && e.inConfig(s.ID) {
 		return e.errConfigured(s)
 	}
 	if err := e.store.DeleteSubscription(ctx, id); err != nil {

@@ -126,7 +126,7 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 		e.lanes.index(l, nil, s)
 		return
 	}
-	old := l.target.Load().sub
+	old := l.sub()
 	l.setTarget(c, s)
 	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
 		l.restartFailures()
@@ -140,12 +140,12 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 	switch {
 	case old.Active && !s.Active:
 		l.flush()
-	case !old.Active && s.Active, !sameReceiver(old, s):
+	case !old.Active && s.Active, !sameReceiver(old, s): // what is known of the receiver may be out of date
 		l.resume()
 	case old.Ordered && !s.Ordered, old.RateLimit != s.RateLimit && !s.Ordered:
 		l.unpause()
 	}
-	if !sameRequest(old, s) {
+	if !sameRequest(old, s) { // the receiver may accept the new ones
 		l.probe()
 	}
 }

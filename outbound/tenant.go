@@ -42,7 +42,7 @@ func (e *Engine) DeleteTenant(ctx context.Context, tenant string) (d DeletedTena
 		if err != nil {
 			message = "tenant deleted in part: it can be deleted again for the rest"
 		}
-		e.config.Load().Logger.Info(message, "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events)
+		e.logger().Info(message, "tenant", tenant, "subscriptions", d.Subscriptions, "events", d.Events)
 	}
 	return d, err
 }
@@ -80,7 +80,7 @@ func (e *Engine) deleteEventsOf(ctx context.Context, tenant string) (total int, 
 		q.Since = began
 	}
 	for _, l := range e.lanes.all() {
-		if s := l.target.Load().sub; s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it had the tenant's operational events, one of which may have been first in line
+		if s := l.sub(); s.Tenant == "" && slices.ContainsFunc(s.EventTypes, store.Operational) { // it had the tenant's operational events, one of which may have been first in line
 			l.resumeOrder(ctx)
 		}
 	}

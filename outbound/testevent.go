@@ -23,7 +23,7 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	if l == nil {
 		return nil, ErrNotFound
 	}
-	s := l.target.Load().sub
+	s := l.sub()
 	if !s.Active {
 		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
 	}
