@@ -8,7 +8,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// wakeBacklogs tells the lanes what waits for them in the store, and returns it.
+// wakeBacklogs wakes the lanes that have deliveries in the store, and returns these
+// backlogs.
 func (e *Engine) wakeBacklogs(ctx context.Context) ([]store.Backlog, error) {
 	backlogs, err := e.store.Backlogs(ctx)
 	if err != nil {

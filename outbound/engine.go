@@ -203,8 +203,8 @@ func (e *Engine) background(f func(context.Context)) {
 	}
 }
 
-// retryStore calls do, which uses the store, until it succeeds or ctx is done.
-// Errors are logged with what, which says what was being done.
+// retryStore calls do, which uses the store, until it succeeds or ctx is done. what
+// says in the log what it does.
 func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Context) error) {
 	for ctx.Err() == nil {
 		err := do(ctx)
@@ -220,7 +220,8 @@ func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Co
 // is tried again.
 const storeRetryDelay = time.Second
 
-// logOutage logs why the store has failed an operation that is tried again.
+// logOutage logs that the store has failed an operation that is tried again. what
+// says which.
 func (e *Engine) logOutage(what string, err error) {
 	e.outageLog.Do(func() { e.logger().Error(what+"; trying again", "error", err) })
 }

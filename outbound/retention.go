@@ -15,7 +15,7 @@ const (
 	// forgetShare limits the writer's time that this takes to 1/forgetShare.
 	forgetShare = 4
 	// payloadRescan is after how many rounds the payloads of all old events are
-	// looked at again; otherwise only of those that have become old since.
+	// looked at again. In between, only events that have become old since are.
 	payloadRescan = 60
 )
 
@@ -67,8 +67,8 @@ func (s *sweep) byAge(kept time.Duration) {
 
 // bySize removes the oldest until the store is small enough: first the payloads of
 // the older half, since these events are looked up more often than they are sent
-// again; then events, those with dead letters last. Payloads before the event bare
-// were looked at in earlier rounds; it returns where to go on in the next.
+// again; then events, those with dead letters last. The payloads of events before
+// scanned were looked at in earlier rounds. It returns where to go on in the next.
 func (s *sweep) bySize(maxBytes int64, scanned store.ID) store.ID {
 	if maxBytes < 0 {
 		return scanned

@@ -28,7 +28,7 @@ func (e *Engine) Signing(s *Subscription) Signing {
 	if err != nil {
 		return out // attempts report it
 	}
-	out.PublicKey, _ = verify.PublicKey(scheme, out.Secret) // likewise, if the secret isn't one for this scheme
+	out.PublicKey, _ = verify.PublicKey(scheme, out.Secret) // attempts also report a secret that isn't one for this scheme
 	if len(s.Secrets) > 1 && scheme.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
