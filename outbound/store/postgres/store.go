@@ -137,21 +137,7 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the store: the DSN %w", err)
 	}
-	c.ConnConfig.ConnectTimeout = min(cmp.Or(c.ConnConfig.ConnectTimeout, connecting), connecting)
-	c.MaxConns = max(c.MaxConns, leastConns)
-	if c.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
-		// Without prepared statements on the server, no plan from when a table was
-		// small is kept, and a pooler in between does no harm.
-		c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
-	}
-	c.ConnConfig.AfterConnect = setKeepalive
-	keep := c.ConnConfig.OnPgError
-	c.ConnConfig.OnPgError = func(conn *pgconn.PgConn, e *pgconn.PgError) bool {
-		return e.Code != codeReadOnly && keep(conn, e) // after a failover, a new connection may lead to the primary
-	}
-	if c.ConnConfig.RuntimeParams["application_name"] == "" {
-		c.ConnConfig.RuntimeParams["application_name"] = "caddy-webhooks"
-	}
+	configure(c)
 	s := &Store{
 		name:  nameOf(c.ConnConfig),
 		host:  config.Host,
@@ -177,6 +163,26 @@ func Open(ctx context.Context, config Config) (*Store, error) {
 	s.work.Go(func() { s.runHeart(s.life) })
 	s.work.Go(func() { s.listen(s.life) })
 	return s, nil
+}
+
+// configure sets what we need of connections and what the DSN leaves open.
+func configure(pool *pgxpool.Config) {
+	pool.MaxConns = max(pool.MaxConns, leastConns)
+	c := pool.ConnConfig
+	c.ConnectTimeout = min(cmp.Or(c.ConnectTimeout, connecting), connecting)
+	if c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement {
+		// Unlike prepared statements, this keeps no plan from when a table was small,
+		// and works behind a pooler.
+		c.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	c.AfterConnect = setKeepalive
+	keep := c.OnPgError
+	c.OnPgError = func(conn *pgconn.PgConn, e *pgconn.PgError) bool {
+		return e.Code != codeReadOnly && keep(conn, e) // after a failover, a new connection may lead to the primary
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "caddy-webhooks"
+	}
 }
 
 // setKeepalive makes the server notice soon if the network to this node is gone, so

@@ -31,7 +31,8 @@ const (
 func (s *Store) revive(cause error) {
 	s.log.Error("webhooks store: the file failed; nothing is stored until it has been reopened",
 		"path", s.path, "error", cause)
-	var damage, cut error
+	var damage error // what the file must be salvaged for, nil if it may be sound
+	var cut error
 	salvaged := false
 	if salvageable(cause) {
 		damage = cause
@@ -70,10 +71,8 @@ func (s *Store) revive(cause error) {
 			return
 		case <-time.After(pause):
 		}
-		select {
-		case <-s.closed:
+		if s.acquire(context.Background(), s.writing) != nil {
 			return
-		case s.writing <- struct{}{}:
 		}
 		s.detach()
 		s.makeRoom(err) // for the next attempt
