@@ -37,7 +37,9 @@
 // find.go, remove.go, tenant.go and status.go. spec.go checks a subscription, and
 // catalogue.go an event type. settings.go and reconcile.go apply the configuration,
 // and shared.go follows the other nodes on the same store. observe.go, watch.go,
-// trace.go and operational.go tell others what happens.
+// trace.go and operational.go tell others what happens. backlog.go finds what waits in
+// the store after a start. What several of these need is in bell.go, fifo.go, clock.go,
+// rate.go, tenantrate.go, publishings.go, log.go and errors.go.
 //
 // An event is durable before Publish returns. Each of its deliveries is
 // attempted at least once: a crash between the answer and its record repeats

@@ -115,15 +115,17 @@ func (e *Engine) reassignIDs(p *publishing) {
 	}
 }
 
-// notify passes an operational event to the observer and publishes it.
+// notify passes an operational event to the observer and publishes it. The caller
+// can't cancel that, since the change has happened.
 func (e *Engine) notify(ctx context.Context, o *OperationalEvent) {
+	ctx = context.WithoutCancel(ctx)
 	c := e.config.Load()
 	p := e.newOperational(ctx, o)
 	c.Observer.Operational(o)
 	if p == nil {
 		return
 	}
-	e.submit(context.WithoutCancel(ctx), p) // the change has happened, so the caller can't cancel the event
+	e.submit(ctx, p)
 	if _, err := e.finishPublish(p); err != nil {
 		c.Logger.Warn("an operational event could not be stored, and is not delivered", "event_type", o.Type, "error", err)
 	}

@@ -189,7 +189,7 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 	}
 	// The signature would overwrite them.
 	if name := scheme.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
-		return invalid("headers", "can't be sent: the header %q cannot be set, for it belongs to the signature of %s", name, scheme.Name)
+		return invalid("headers", "can't be sent: the header %q cannot be set, because it belongs to the signature of %s", name, scheme.Name)
 	}
 	return nil
 }
