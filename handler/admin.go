@@ -28,9 +28,10 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision makes the handler. It has neither an engine nor a context of its own:
-// this runs before the apps, and after a failed reload goes on serving while those
-// are gone.
+// Provision sets up the handler. It looks the engine and the context up at each
+// request instead of keeping them, because Caddy provisions admin modules before
+// the apps and, after a failed reload, goes on serving with those of the config
+// that has failed.
 func (a *Admin) Provision(ctx caddy.Context) error {
 	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Ending: ending(caddy.ActiveContext), Logger: ctx.Slogger()})
 	if err != nil {
@@ -40,8 +41,8 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// activeEngine is the engine of the config that is running now, or of the one
-// that just stops.
+// activeEngine returns the engine of the active config or, while Caddy stops, the
+// one that is being drained.
 func activeEngine() *outbound.Engine {
 	app, err := caddy.ActiveContext().AppIfConfigured("webhooks")
 	if err != nil {

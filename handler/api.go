@@ -63,7 +63,7 @@ func (API) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision resolves the tokens.
+// Provision sets up the handler.
 func (h *API) Provision(ctx caddy.Context) error {
 	if err := h.provision(ctx); err != nil {
 		return fmt.Errorf("webhook_api: %w", err)
@@ -82,7 +82,12 @@ func (h *API) provision(ctx caddy.Context) error {
 	if err := h.checkTenant(); err != nil {
 		return err
 	}
-	c := api.Config{NoAuth: h.Auth == "none", Engine: app.(*App).current, Ending: ending(func() caddy.Context { return ctx }), Logger: ctx.Slogger()}
+	c := api.Config{
+		NoAuth: h.Auth == "none",
+		Engine: app.(*App).current,
+		Ending: ending(func() caddy.Context { return ctx }),
+		Logger: ctx.Slogger(),
+	}
 	if h.Tenant != nil {
 		c.Tenant = func(r *http.Request) (string, error) { return tenantOf(r, *h.Tenant) }
 	}
@@ -101,8 +106,9 @@ func (h *API) provision(ctx caddy.Context) error {
 	return err
 }
 
-// ending tells when the config of a request is replaced or Caddy stops: its
-// servers wait then for their requests, for as long as grace_period says.
+// ending returns a function that is called for each request, and returns one that
+// reports whether the request should end because its config is being replaced or
+// Caddy is stopping. The servers then wait for their requests, up to grace_period.
 func ending(config func() caddy.Context) func() func() bool {
 	return func() func() bool {
 		ctx := config()
@@ -115,9 +121,9 @@ func (h *API) checkAuth() error {
 	case h.Auth != "" && h.Auth != "none":
 		return errors.New("auth: write `auth none`, or tokens")
 	case h.Auth == "none" && len(h.Tokens) > 0:
-		return errors.New("`auth none` and tokens can't be together: leave out one of them")
+		return errors.New("`auth none` can't be combined with tokens: leave out one of them")
 	case h.Auth == "" && len(h.Tokens) == 0:
-		return errors.New("it would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it asks who is there")
+		return errors.New("the API would be open to everybody: write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it authenticates requests")
 	}
 	return nil
 }
@@ -126,12 +132,13 @@ func (h *API) checkTenant() error {
 	switch {
 	case h.Tenant == nil:
 		return nil
-	case *h.Tenant == "": // which is no way to say all of them
+	case *h.Tenant == "": // may be a mistake, so it doesn't mean all tenants
 		return errors.New("tenant is empty: write one, or leave the option out for an API for all tenants")
 	}
 	return checkTenant(*h.Tenant)
 }
 
+// ServeHTTP serves the API.
 func (h *API) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	h.handler.ServeHTTP(w, r)
 	return nil

@@ -13,9 +13,9 @@ import (
 func TestAPIInJSON(t *testing.T) {
 	runCaddy(t, "", "")
 	for options, want := range map[string]string{
-		`"tokens":[]`:    "it would be open to everybody",
+		`"tokens":[]`:    "the API would be open to everybody",
 		`"auth":"basic"`: "write `auth none`, or tokens",
-		`"auth":"none","tokens":[{"value":"x","scope":"read"}]`: "can't be together",
+		`"auth":"none","tokens":[{"value":"x","scope":"read"}]`: "can't be combined with tokens",
 		`"tokens":[{"value":"x","scope":"admin"}]`:              "scope",
 		`"tokens":[{"value":"x"}]`:                              "scope",
 		`"tokens":[{"scope":"read"}]`:                           "token: the secret is empty",

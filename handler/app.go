@@ -116,13 +116,13 @@ type App struct {
 	Subscriptions []Subscription `json:"subscriptions,omitempty"`
 
 	settings outbound.Settings
-	place    place // of the store
+	location storeLocation
 	ctx      caddy.Context
 	logger   *slog.Logger
 	notices  *notices
-	deadFile *deadFile // nil where there is none
+	deadFile *deadFile // nil if dead_letter_log isn't set
 	tracer   *tracing
-	engine   atomic.Pointer[engine] // while this config uses it: requests may come before it is started
+	engine   atomic.Pointer[engine] // nil until Start; requests may arrive before that
 }
 
 // CaddyModule returns the Caddy module information.
@@ -133,8 +133,8 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision checks the settings. The store is not touched before Start, since
-// `caddy validate` comes only as far as here.
+// Provision resolves and checks the settings. It leaves the store to Start,
+// because `caddy validate` provisions too.
 func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provision(ctx); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
@@ -148,7 +148,7 @@ func (a *App) provision(ctx caddy.Context) error {
 		a.Store = new(Store)
 	}
 	var err error
-	if a.place, err = a.Store.locate(); err != nil {
+	if a.location, err = a.Store.locate(); err != nil {
 		return err
 	}
 	events, err := ctx.App("events")
@@ -173,7 +173,8 @@ func (a *App) provision(ctx caddy.Context) error {
 	return err
 }
 
-// Start opens the store, or goes on with the one that is open, and delivers.
+// Start opens the store, unless another config has it open, and makes this
+// config's settings the current ones.
 func (a *App) Start() error {
 	if a.deadFile != nil {
 		if err := a.deadFile.open(); err != nil {
@@ -181,10 +182,10 @@ func (a *App) Start() error {
 		}
 	}
 	a.notices.start()
-	e, running, err := useEngine(a.ctx, a.place, a.settings)
+	e, shared, err := acquireEngine(a.ctx, a.location, a.settings)
 	if err == nil {
 		a.engine.Store(e)
-		err = e.push(a.ctx, a, running)
+		err = e.push(a.ctx, a, shared)
 	}
 	if err != nil {
 		a.notices.stop() // Caddy doesn't stop an app that didn't start
@@ -193,8 +194,8 @@ func (a *App) Start() error {
 	return nil
 }
 
-// Stop takes this config's settings back. When there is no other config, no
-// more attempts are made, and those under way are waited for.
+// Stop withdraws this config's settings. If no other config uses the engine, it
+// stops making attempts and waits for those in flight, within the grace period.
 func (a *App) Stop() error {
 	e := a.engine.Load()
 	if last := e.pop(a.ctx, a); last {
@@ -208,14 +209,14 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// stopping is the engine whose attempts are waited for: when Caddy stops, no
-// config is the active one any more.
+// stopping is the engine that Stop is draining. The admin API needs it because
+// there is no active config by the time Caddy stops its apps.
 var stopping atomic.Pointer[outbound.Engine]
 
-// defaultGrace is for a server that would wait for ever.
+// defaultGrace is the grace period if Caddy's own is unlimited.
 const defaultGrace = 30 * time.Second
 
-// grace is Caddy's own grace period.
+// grace returns the http app's grace period, or defaultGrace if it has none.
 func (a *App) grace() time.Duration {
 	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
 		if d := time.Duration(app.(*caddyhttp.App).GracePeriod); d > 0 {
@@ -225,19 +226,20 @@ func (a *App) grace() time.Duration {
 	return defaultGrace
 }
 
-// Cleanup lets go of the engine; the last one closes the store.
+// Cleanup releases the engine. The store is closed when the last config has
+// released it.
 func (a *App) Cleanup() error {
 	var err error
 	if a.engine.Load() != nil {
-		_, err = engines.Delete(a.place.key)
+		_, err = engines.Delete(a.location.key)
 	}
 	if a.deadFile != nil {
-		a.deadFile.close() // now that nothing can die any more
+		a.deadFile.close() // last, since closing the engine may still settle deliveries
 	}
 	return errors.Join(err, a.tracer.release())
 }
 
-// current is the engine that this config uses, nil before it is started.
+// current returns the engine that this config uses, or nil before Start.
 func (a *App) current() *outbound.Engine {
 	e := a.engine.Load()
 	if e == nil {
@@ -246,8 +248,8 @@ func (a *App) current() *outbound.Engine {
 	return e.Engine
 }
 
-// keeper keeps the replay memory in the store; nil where nothing does.
-func (a *App) keeper() *keeper {
+// replayKeeper returns what persists the replay memory, or nil if nothing does.
+func (a *App) replayKeeper() *replayKeeper {
 	if a == nil {
 		return nil
 	}
@@ -255,7 +257,7 @@ func (a *App) keeper() *keeper {
 	if e == nil {
 		return nil
 	}
-	return e.keeper
+	return e.replays
 }
 
 // Interface guards

@@ -33,7 +33,7 @@ func (h *API) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err := parseBlock(d, apiOptions, h); err != nil {
 		return err
 	}
-	if err := h.checkAuth(); err != nil { // now that its lines are known
+	if err := h.checkAuth(); err != nil { // checked here, where the line is known
 		return d.WrapErr(err)
 	}
 	return nil

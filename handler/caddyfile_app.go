@@ -19,10 +19,12 @@ func init() {
 	httpcaddyfile.RegisterGlobalOption("webhooks", parseGlobalOption)
 }
 
+// parseGlobalOption parses the webhooks option. existing is not nil if the option
+// occurs a second time.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
-		d.Next() // the error is to say where the second one stands
-		return nil, d.Err("there is a webhooks option already: put everything into one block")
+		d.Next() // so that the error has the line of the second one
+		return nil, d.Err("there is already a webhooks option: put everything into one block")
 	}
 	app := new(App)
 	if err := app.UnmarshalCaddyfile(d); err != nil {
@@ -37,7 +39,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		store sqlite <path>
 //		store postgres <connection string>
 //		scheme <name> [<provider>] {
-//			... # what webhook_verify takes for a scheme
+//			... # the options of webhook_verify that describe a scheme
 //		}
 //		sign <scheme>
 //		retry <delay...>|off
@@ -94,8 +96,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //	}
 //
-// The options allow, deny, tls_trust_pool, scheme, event_type, subscription, secret,
-// header, metadata, scope and param can be repeated.
+// The options allow, deny, tls_trust_pool, event_type, event_types, subscription,
+// secret, header, metadata, scope, param and the global scheme can be repeated.
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume option name
 	if err := noArg(d); err != nil {
@@ -126,12 +128,12 @@ var appOptions = map[string]option[*App]{
 	"subscription":         {parseSubscription, true},
 }
 
-// eventTypeOptions are those of an event_type.
+// eventTypeOptions are the options in the block of event_type.
 var eventTypeOptions = map[string]option[*EventType]{
 	"schema": {parseSchema, false},
 }
 
-// exponentialOptions are those of retry exponential.
+// exponentialOptions are the options in the block of retry exponential.
 var exponentialOptions = map[string]option[*Exponential]{
 	"base": duration(func(x *Exponential) *caddy.Duration { return &x.Base }),
 	"factor": parsed(func(x *Exponential) *float64 { return &x.Factor }, func(arg string) (float64, bool) {
@@ -142,7 +144,7 @@ var exponentialOptions = map[string]option[*Exponential]{
 	"attempts": number(func(x *Exponential) *int { return &x.Attempts }),
 }
 
-// egressOptions are those of egress.
+// egressOptions are the options in the block of egress.
 var egressOptions = map[string]option[*Egress]{
 	"allow": list(func(e *Egress) *[]string { return &e.Allow }),
 	"deny":  list(func(e *Egress) *[]string { return &e.Deny }),
@@ -152,7 +154,7 @@ var egressOptions = map[string]option[*Egress]{
 	"tls_client_auth": {parseClientAuth, false},
 }
 
-// subscriptionOptions are those of a subscription.
+// subscriptionOptions are the options in the block of subscription.
 var subscriptionOptions = map[string]option[*Subscription]{
 	"url":         text(func(s *Subscription) *string { return &s.URL }),
 	"event_types": list(func(s *Subscription) *[]string { return &s.EventTypes }),
@@ -171,7 +173,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"transform":   text(func(s *Subscription) *string { return &s.Transform }),
 }
 
-// oauth2Options are those of oauth2.
+// oauth2Options are the options in the block of oauth2.
 var oauth2Options = map[string]option[*OAuth2]{
 	"client_id":     text(func(o *OAuth2) *string { return &o.ClientID }),
 	"client_secret": text(func(o *OAuth2) *string { return &o.ClientSecret }),
@@ -181,21 +183,21 @@ var oauth2Options = map[string]option[*OAuth2]{
 }
 
 func parseStore(d *caddyfile.Dispenser, a *App) error {
-	const written = "store: write it as in: store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}"
+	const usage = "store: write it as in: store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}"
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Err(written)
+		return d.Err(usage)
 	}
 	a.Store = &Store{Type: args[0]}
 	switch args = args[1:]; a.Store.Type {
 	case "sqlite":
 		if len(args) > 1 {
-			return d.Err(written)
+			return d.Err(usage)
 		}
-		a.Store.Path = strings.Join(args, "")
+		a.Store.Path = strings.Join(args, "") // at most one
 	case "postgres":
 		if len(args) != 1 {
-			return d.Err("store postgres: write it as in: store postgres {env.DATABASE_URL}, and in quotes what has spaces")
+			return d.Err("store postgres: write it as in: store postgres {env.DATABASE_URL}, in quotes if it contains spaces")
 		}
 		a.Store.DSN = args[0]
 	default:
@@ -205,10 +207,10 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 }
 
 func parseScheme(d *caddyfile.Dispenser, a *App) error {
-	line := *d // stays where it is
+	line := *d // stays on this line, for errors
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.Err("scheme: write a name and, if it is like one that there is, that one's, as in `scheme acme {` or `scheme acme github {`")
+		return d.Err("scheme: write a name and, if it is a variant of an existing scheme, the name of that one, as in `scheme acme {` or `scheme acme github {`")
 	}
 	s := verify.Custom{Scheme: verify.Scheme{Name: args[0]}}
 	if len(args) == 2 {
@@ -218,7 +220,7 @@ func parseScheme(d *caddyfile.Dispenser, a *App) error {
 		return err
 	}
 	a.Schemes = append(a.Schemes, s)
-	if _, err := verify.NewTable(a.Schemes); err != nil { // told now that its line is known
+	if _, err := verify.NewTable(a.Schemes); err != nil { // checked here, where the line is known
 		return line.WrapErr(err)
 	}
 	return nil
@@ -227,26 +229,27 @@ func parseScheme(d *caddyfile.Dispenser, a *App) error {
 func parseDisableAfter(d *caddyfile.Dispenser, a *App) error {
 	var failures, age string
 	if !d.AllArgs(&failures, &age) {
-		return d.Err("disable_after: write how many attempts in a row must have failed, and for how long, as in: disable_after 50 24h")
+		return d.Err("disable_after: write how many attempts in a row must have failed, and how long ago the first of them, as in: disable_after 50 24h")
 	}
 	n, err := strconv.Atoi(failures)
 	if err != nil || n < 1 {
 		return d.Errf("disable_after %s: write a number of failed attempts, as in: disable_after 50 24h", failures)
 	}
-	lasted, err := caddy.ParseDuration(age)
-	if err != nil || lasted <= 0 {
-		return d.Errf("disable_after %s %s: write for how long they must have failed, as in: disable_after 50 24h", failures, age)
+	duration, err := caddy.ParseDuration(age)
+	if err != nil || duration <= 0 {
+		return d.Errf("disable_after %s %s: write how long ago the first of the failed attempts must have been, as in: disable_after 50 24h", failures, age)
 	}
-	a.DisableAfter = &DisableAfter{n, caddy.Duration(lasted)}
+	a.DisableAfter = &DisableAfter{n, caddy.Duration(duration)}
 	return nil
 }
 
-func retry[T any](place func(T) **Retry) option[T] {
-	return orOff(option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
+// retry is an option with a retry schedule.
+func retry[T any](dst func(T) **Retry) option[T] {
+	return orOff(option[T]{parse: func(d *caddyfile.Dispenser, cfg T) error {
 		r := new(Retry)
-		*place(to) = r
+		*dst(cfg) = r
 		return parseRetry(d, r)
-	}}, func(to T) { *place(to) = &Retry{Exponential: &Exponential{Attempts: 1}} })
+	}}, func(cfg T) { *dst(cfg) = &Retry{Exponential: &Exponential{Attempts: 1}} })
 }
 
 func parseRetry(d *caddyfile.Dispenser, r *Retry) error {
@@ -292,7 +295,7 @@ func parseTrustPool(d *caddyfile.Dispenser, e *Egress) error {
 func parseClientAuth(d *caddyfile.Dispenser, e *Egress) error {
 	t := &e.TLS
 	if !d.AllArgs(&t.ClientCertificateFile, &t.ClientCertificateKeyFile) || t.ClientCertificateFile == "" || t.ClientCertificateKeyFile == "" {
-		return d.Err("tls_client_auth: write the file of a certificate and that of its key, as in: tls_client_auth client.pem client.key")
+		return d.Err("tls_client_auth: write the file with the certificate and the file with its key, as in: tls_client_auth client.pem client.key")
 	}
 	return nil
 }
@@ -300,7 +303,7 @@ func parseClientAuth(d *caddyfile.Dispenser, e *Egress) error {
 func parseEventType(d *caddyfile.Dispenser, a *App) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.Err(`event_type: write a name and, if you like, a description, as in: event_type order.created "An order was placed"`)
+		return d.Err(`event_type: write a name and, optionally, a description, as in: event_type order.created "An order was placed"`)
 	}
 	t := EventType{Name: args[0]}
 	if len(args) == 2 {
@@ -313,8 +316,8 @@ func parseEventType(d *caddyfile.Dispenser, a *App) error {
 	return nil
 }
 
-// parseSchema reads the file when the Caddyfile is, so that a path is one of
-// whoever adapts it.
+// parseSchema reads the file when the Caddyfile is adapted, so the path refers to
+// the machine where that happens.
 func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
 	var path string
 	if err := oneArg(d, &path); err != nil {
@@ -331,16 +334,17 @@ func parseSchema(d *caddyfile.Dispenser, t *EventType) error {
 	if _, err := payload.NewSchema(text); err != nil {
 		return d.Errf("schema: %s %v", path, err)
 	}
-	if t.Schema = text; len(text) == 0 {
+	if len(text) == 0 {
 		return d.Errf("schema: %s is empty", path)
 	}
+	t.Schema = text
 	return nil
 }
 
 func parseSubscription(d *caddyfile.Dispenser, a *App) error {
 	var s Subscription
 	if !d.AllArgs(&s.Name) || s.Name == "" {
-		return d.Err("subscription: write its name behind it, one word, as in `subscription crm {`")
+		return d.Err("subscription: write its name after it, one word, as in `subscription crm {`")
 	}
 	if err := parseBlock(d, subscriptionOptions, &s); err != nil {
 		return err
@@ -352,7 +356,7 @@ func parseSubscription(d *caddyfile.Dispenser, a *App) error {
 func parseOAuth2(d *caddyfile.Dispenser, s *Subscription) error {
 	s.OAuth2 = new(OAuth2)
 	if !d.AllArgs(&s.OAuth2.TokenURL) || s.OAuth2.TokenURL == "" {
-		return d.Err("oauth2: write the URL of the token endpoint behind it, as in `oauth2 https://login.example.com/oauth2/token {`")
+		return d.Err("oauth2: write the URL of the token endpoint after it, as in `oauth2 https://login.example.com/oauth2/token {`")
 	}
 	return parseBlock(d, oauth2Options, s.OAuth2)
 }

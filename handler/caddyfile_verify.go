@@ -15,17 +15,17 @@ import (
 
 func init() {
 	httpcaddyfile.RegisterHandlerDirective("webhook_verify", parseVerify)
-	// after rewrites and authentication, before the header that it sets could
-	// be touched
+	// After rewrites and authentication, and before request_header, which may change
+	// headers, signed ones and Webhook-Verified included.
 	httpcaddyfile.RegisterDirectiveOrder("webhook_verify", httpcaddyfile.Before, "request_header")
 }
 
-// parseVerify makes the handler, and numbers those of one provider that have the
-// same first secret, since a message that was delivered by one of them is no
+// parseVerify parses the directive, and numbers the handlers that have the same
+// provider and first secret: a message that one of them has accepted is not a
 // replay to the others.
 func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	var v Verify
-	directive := *h.Dispenser // stays where it is
+	directive := *h.Dispenser // stays on this line, for errors
 	if err := v.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
@@ -43,19 +43,19 @@ func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	return &v, nil
 }
 
-// schemesIn are the schemes that the Caddyfile's webhooks option has.
+// schemesIn returns the custom schemes of the Caddyfile's webhooks option.
 func schemesIn(h httpcaddyfile.Helper) verify.Table {
 	option, _ := h.Option("webhooks").(httpcaddyfile.App)
 	var app struct {
 		Schemes []verify.Custom `json:"schemes"`
 	}
-	_ = json.Unmarshal(option.Value, &app)   // there may be none
-	table, _ := verify.NewTable(app.Schemes) // it was made before, and its mistakes told
+	_ = json.Unmarshal(option.Value, &app)   // it is empty if there is no such option
+	table, _ := verify.NewTable(app.Schemes) // parseScheme has already reported errors
 	return table
 }
 
-// checkScheme finds already when the Caddyfile is adapted, and its lines are known,
-// what is wrong with a scheme.
+// checkScheme checks the scheme when the Caddyfile is adapted, since its line is
+// known then. Provision checks it again.
 func (h *Verify) checkScheme(table verify.Table) error {
 	scheme, err := h.scheme(table)
 	if err == nil {
@@ -79,7 +79,7 @@ func (h *Verify) checkScheme(table verify.Table) error {
 //	    handshake    off|<name>
 //	    name         <name>
 //
-//	    # the scheme: these replace what the provider's row says
+//	    # options that override the provider's scheme
 //	    construction  hmac|ed25519|ecdsa|rsa|hash|token
 //	    algorithm     sha1|sha256|sha384|sha512
 //	    key           text|hex|text_or_hex|base64|whsec|text_or_whsec|sha1|sha256|ed25519|pem
@@ -105,14 +105,14 @@ func (h *Verify) checkScheme(table verify.Table) error {
 //	    json_field    <field>
 //	    body_digest   <parameter>
 //	    default_port  either
-//	    header_prefixes <prefix> <prefix>...      # as above, and how else the names may begin
+//	    header_prefixes <prefix> <prefix>...      # that of the names above, then alternatives
 //	    unbound_body  allow
 //	    status_code   <status>
-//	    acknowledge   <status> [<body>]           # of an event, by webhook_publish and for a replay
+//	    acknowledge   <status> [<body>]           # the response of webhook_publish, and to a replay
 //	    content_types <type>...
 //	}
 func (h *Verify) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive's name
+	d.Next() // consume directive name
 	if !d.NextArg() {
 		return d.Err("name the provider, such as github, or hmac for a scheme of your own")
 	}
@@ -133,8 +133,8 @@ var verifyOptions = map[string]option[*Verify]{
 	"name":         text(func(h *Verify) *string { return &h.Scheme.Name }),
 }
 
-// schemeOptions are those that describe a scheme, which the webhooks option's scheme
-// takes too.
+// schemeOptions are the options that describe a scheme, both in webhook_verify and in
+// the scheme blocks of the global webhooks option.
 var schemeOptions = map[string]option[*verify.Scheme]{
 	"construction":    text(func(s *verify.Scheme) *string { return &s.Construction }),
 	"algorithm":       text(func(s *verify.Scheme) *string { return &s.Algorithm }),
@@ -162,7 +162,7 @@ var schemeOptions = map[string]option[*verify.Scheme]{
 
 func init() {
 	for name, o := range schemeOptions {
-		if _, ours := verifyOptions[name]; ours { // handshake, which can be off here
+		if _, exists := verifyOptions[name]; exists { // handshake, which also accepts off there
 			continue
 		}
 		verifyOptions[name] = option[*Verify]{repeat: o.repeat, parse: func(d *caddyfile.Dispenser, h *Verify) error {
@@ -171,7 +171,7 @@ func init() {
 	}
 }
 
-// signatureOptions are the subdirectives of a signature's block.
+// signatureOptions are the options in the block of signature.
 var signatureOptions = map[string]option[*verify.Signature]{
 	"prefix":      text(func(s *verify.Signature) *string { return &s.Prefix }),
 	"encoding":    text(func(s *verify.Signature) *string { return &s.Encoding }),
@@ -185,13 +185,13 @@ var signatureOptions = map[string]option[*verify.Signature]{
 	"each":        text(func(s *verify.Signature) *string { return &s.Each }),
 }
 
-// field is an option that says where a value stands.
-func field[T any](place func(T) *verify.Field) option[T] {
-	return option[T]{parse: func(d *caddyfile.Dispenser, to T) error {
-		f := place(to)
+// field is an option that says where in a request a value is.
+func field[T any](dst func(T) *verify.Field) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, cfg T) error {
+		f := dst(cfg)
 		name, args := d.Val(), d.RemainingArgs()
 		if len(args) < 2 || len(args) > 3 || args[len(args)-1] == "" {
-			return d.Errf("%s: say where it stands, under which name and, if you like, by which pattern, such as: %[1]s json data.id", name)
+			return d.Errf("%s: write where it is, its name there and, optionally, a pattern, as in: %[1]s json data.id", name)
 		}
 		f.In, f.Name = args[0], args[1]
 		if len(args) == 3 {
@@ -204,7 +204,7 @@ func field[T any](place func(T) *verify.Field) option[T] {
 func parseTolerance(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.Err("tolerance: write how old a message may be and, if you like, how far ahead, such as: tolerance 5m 1m")
+		return d.Err("tolerance: write how far in the past a timestamp may be and, optionally, how far in the future, as in: tolerance 5m 1m")
 	}
 	sides := []*verify.Duration{&s.Timestamp.Past, &s.Timestamp.Future}
 	for i, side := range sides {
@@ -225,13 +225,13 @@ func parseTolerance(d *caddyfile.Dispenser, s *verify.Scheme) error {
 func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.Err("replay: write off, reject or ack and, if you like, how long a message is remembered, such as: replay ack 24h")
+		return d.Err("replay: write off, reject or ack and, optionally, how long to remember messages, as in: replay ack 24h")
 	}
 	switch args[0] {
 	case replayReject, replayAck:
 	case replayOff:
 		if len(args) > 1 {
-			return d.Err("replay off remembers nothing, so it takes no life")
+			return d.Err("replay off remembers nothing, so it takes no duration")
 		}
 	default:
 		return d.Errf("replay %s: write off, reject or ack", args[0])
@@ -240,7 +240,7 @@ func parseReplay(d *caddyfile.Dispenser, h *Verify) error {
 	if len(args) == 2 {
 		life, err := caddy.ParseDuration(args[1])
 		if h.ReplayFor = caddy.Duration(life); err != nil || h.ReplayFor < minReplayFor {
-			return d.Errf("replay %s %s: write how long a message is remembered, such as 24h", args[0], args[1])
+			return d.Errf("replay %s %s: write how long to remember messages, such as 24h", args[0], args[1])
 		}
 	}
 	return nil
@@ -264,7 +264,7 @@ func parseSignature(d *caddyfile.Dispenser, scheme *verify.Scheme) error {
 	switch args := d.RemainingArgs(); len(args) {
 	case 0:
 	case 1:
-		return d.Err("signature: say where it stands and under which name, such as: signature header X-Signature")
+		return d.Err("signature: write where it is and its name there, as in: signature header X-Signature")
 	case 2:
 		s.In, s.Name = args[0], args[1]
 	default:
@@ -276,7 +276,7 @@ func parseSignature(d *caddyfile.Dispenser, scheme *verify.Scheme) error {
 func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 	var tag, content string
 	if !d.AllArgs(&tag, &content) {
-		return d.Err("tag_content: write a tag and what is signed under it, such as: tag_content v1 \"{body}\"")
+		return d.Err("tag_content: write a tag and the content that its signature covers, as in: tag_content v1 \"{body}\"")
 	}
 	if _, ok := s.TagContents[tag]; ok {
 		return d.Errf("tag_content %s is given twice", tag)
@@ -289,16 +289,16 @@ func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
 }
 
 func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
-	const written = "timestamp: say where it stands, under which name and in which format, such as: timestamp header X-Timestamp unix"
+	const usage = "timestamp: write where it is, its name there and its format, as in: timestamp header X-Timestamp unix"
 	t := &s.Timestamp
 	args := d.RemainingArgs()
 	if len(args) == 0 {
-		return d.Err(written)
+		return d.Err(usage)
 	}
 	t.In, args = args[0], args[1:]
-	if t.In != "first" { // the list's first item, which has no name
+	if t.In != "first" { // the first item of the signature header, which has no name
 		if len(args) == 0 {
-			return d.Err(written)
+			return d.Err(usage)
 		}
 		t.Name, args = args[0], args[1:]
 	}
@@ -309,7 +309,7 @@ func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
 		t.Optional, args = true, args[1:]
 	}
 	if len(args) > 0 {
-		return d.Err(written)
+		return d.Err(usage)
 	}
 	return nil
 }
@@ -317,7 +317,7 @@ func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
 func parseAcknowledge(d *caddyfile.Dispenser, s *verify.Scheme) error {
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
-		return d.Err("acknowledge: write a status and, if you like, a body, such as: acknowledge 200 \"received\"")
+		return d.Err("acknowledge: write a status and, optionally, a body, as in: acknowledge 200 \"received\"")
 	}
 	status, err := strconv.Atoi(args[0])
 	if err != nil || status < 200 || status > 299 {

@@ -14,21 +14,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// deadFile appends a line of JSON to a file for each dead letter, as the API
-// shows it, for `tail -f` and log shippers.
+// deadFile is the dead_letter_log: a file with a line for each dead letter, which
+// is the same JSON as in the API.
 type deadFile struct {
 	path string
 
 	mu     sync.Mutex // held while lines are written
 	file   *os.File
-	torn   bool // it ends within a line
+	torn   bool // the last line is incomplete
 	closed bool
 }
 
-// deadFilePatience is how long the reader of a pipe may take.
-const deadFilePatience = 5 * time.Second
+// deadFileTimeout is how long a write may block if the file is a pipe.
+const deadFileTimeout = 5 * time.Second
 
-// open opens the file, so that a path that can't be written to fails the config.
+// open opens the file, so that a config with a path that can't be written to
+// doesn't load.
 func (f *deadFile) open() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -38,7 +39,7 @@ func (f *deadFile) open() error {
 	return nil
 }
 
-// close is for when another config's file has taken over, or nothing dies any more.
+// close closes the file. From then on, append returns an error.
 func (f *deadFile) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -46,9 +47,9 @@ func (f *deadFile) close() {
 	f.file.Close()
 }
 
-// append writes dead letters to the file that has the path now, since whoever
-// rotates it moves it away, and returns how many are on disk. A line that was cut
-// short is ended first, so that it spoils no other.
+// append writes dead letters, and returns how many of them are on disk. If the
+// file has been moved away, as log rotation does, they go to a new one. An
+// incomplete last line is ended first, so that it doesn't spoil the next one.
 func (f *deadFile) append(letters []*outbound.Record) (int, error) {
 	var lines []byte
 	for _, r := range letters {
@@ -61,7 +62,7 @@ func (f *deadFile) append(letters []*outbound.Record) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
-		return 0, errors.New("the configuration that writes it has ended")
+		return 0, errors.New("the config that writes it is no longer running")
 	}
 	if err := f.follow(); err != nil {
 		return 0, err
@@ -72,7 +73,7 @@ func (f *deadFile) append(letters []*outbound.Record) (int, error) {
 
 // write writes lines, and returns how many bytes of them are on disk.
 func (f *deadFile) write(lines []byte) (int, error) {
-	_ = f.file.SetWriteDeadline(time.Now().Add(deadFilePatience)) // of a pipe
+	_ = f.file.SetWriteDeadline(time.Now().Add(deadFileTimeout)) // works for pipes only
 	if f.torn {
 		if _, err := f.file.Write([]byte{'\n'}); err != nil {
 			return 0, err
@@ -80,20 +81,18 @@ func (f *deadFile) write(lines []byte) (int, error) {
 	}
 	n, err := f.file.Write(lines)
 	f.torn = n > 0 && lines[n-1] != '\n'
-	if synced := f.file.Sync(); synced != nil && !errors.Is(synced, syscall.EINVAL) { // which is a pipe's
-		return 0, synced
+	if syncErr := f.file.Sync(); syncErr != nil && !errors.Is(syncErr, syscall.EINVAL) { // EINVAL: it is a pipe
+		return 0, syncErr
 	}
 	return n, err
 }
 
-// follow opens the path anew where the open file isn't there any more.
+// follow reopens the path if the open file isn't there any more.
 func (f *deadFile) follow() error {
-	open, err := f.file.Stat()
-	if err == nil {
-		var there os.FileInfo
-		if there, err = os.Stat(f.path); err == nil && os.SameFile(open, there) {
-			return nil
-		}
+	open, openErr := f.file.Stat()
+	named, namedErr := os.Stat(f.path)
+	if openErr == nil && namedErr == nil && os.SameFile(open, named) {
+		return nil
 	}
 	f.file.Close()
 	return f.reopen()
@@ -104,13 +103,13 @@ func (f *deadFile) reopen() (err error) {
 		return err
 	}
 	f.torn = endsTorn(f.path)
-	// A pipe that nobody reads is an error: opening one would wait for a reader.
+	// O_NONBLOCK: opening a pipe without a reader fails instead of waiting for one.
 	f.file, err = os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o600)
 	return err
 }
 
-// endsTorn tells whether a file ends within a line, as a full disk or a crash
-// leaves it. What is no plain file, or can't be read, passes for whole.
+// endsTorn reports whether a file's last line is incomplete, as after a crash or a
+// full disk. It returns false if it isn't a regular file or can't be read.
 func endsTorn(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {

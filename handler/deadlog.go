@@ -9,42 +9,42 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// deadLog writes that deliveries are dead letters: of each subscription the
-// first one at once, and how many followed it every so often until none does. A
-// receiver that was down for days leaves all that waited for it dead within
-// minutes, and a line for each would fill the log. The store and the metrics
-// have them all.
+// deadLog logs dead letters: the first one of each subscription at once, and then
+// at intervals how many have followed, until none does. When a receiver has been
+// down for days, all deliveries that waited for it become dead letters within
+// minutes, and an entry for each would fill the log. The store and the metrics have
+// them all.
 type deadLog struct {
 	logger *slog.Logger
 	mu     sync.Mutex
-	bursts map[store.ID]*burst // by the subscription's key; gone when they are over
+	bursts map[store.ID]*burst // by the subscription's key; removed when they end
 }
 
-// burst is what followed the last line of a subscription.
+// burst is what has followed the last log entry of a subscription.
 type burst struct {
 	subscription string
 	more         int
-	delivery     string // the last one
+	delivery     string // the last one, like class and reason
 	class        string
 	reason       string
-	timer        *time.Timer // for the next line
+	timer        *time.Timer // until the next entry
 }
 
-// deadLogEvery is how long a subscription's next line waits.
-const deadLogEvery = 10 * time.Second
+// deadLogInterval is the time between two log entries of a subscription.
+const deadLogInterval = 10 * time.Second
 
 func newDeadLog(logger *slog.Logger) *deadLog {
 	return &deadLog{logger: logger, bursts: map[store.ID]*burst{}}
 }
 
-// write writes a line, unless it is to be counted in a later one.
+// write logs a dead letter, or counts it for the next entry of its subscription.
 func (l *deadLog) write(r *outbound.Record) {
 	var class string
 	if r.Last != nil {
 		class = r.Last.Class
 	}
 	delivery := r.ID.With(store.DeliveryPrefix)
-	if l.follows(r, delivery, class) {
+	if l.addToBurst(r, delivery, class) {
 		return
 	}
 	l.logger.Warn("a delivery is a dead letter",
@@ -52,9 +52,9 @@ func (l *deadLog) write(r *outbound.Record) {
 		outbound.Named(r.SubscriptionID, r.Tenant), "attempts", r.Attempts, "class", class, "reason", r.Reason)
 }
 
-// follows counts a dead letter in the burst of its subscription, and reports
-// whether there was one.
-func (l *deadLog) follows(r *outbound.Record, delivery, class string) bool {
+// addToBurst counts a dead letter in the burst of its subscription. If there is
+// none, it begins one and returns false.
+func (l *deadLog) addToBurst(r *outbound.Record, delivery, class string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := r.Subscription
@@ -64,13 +64,13 @@ func (l *deadLog) follows(r *outbound.Record, delivery, class string) bool {
 		return true
 	}
 	b := &burst{subscription: r.SubscriptionID}
-	b.timer = time.AfterFunc(deadLogEvery, func() { l.tell(key) })
+	b.timer = time.AfterFunc(deadLogInterval, func() { l.tick(key) })
 	l.bursts[key] = b
 	return false
 }
 
-// tell says what has followed the last line, and ends a burst when nothing has.
-func (l *deadLog) tell(subscription store.ID) {
+// tick logs what has followed the last entry, and ends the burst if nothing has.
+func (l *deadLog) tick(subscription store.ID) {
 	l.mu.Lock()
 	b := l.bursts[subscription]
 	if b == nil || b.more == 0 {
@@ -78,14 +78,14 @@ func (l *deadLog) tell(subscription store.ID) {
 		l.mu.Unlock()
 		return
 	}
-	told := *b
+	finished := *b
 	b.more = 0
-	b.timer.Reset(deadLogEvery)
+	b.timer.Reset(deadLogInterval)
 	l.mu.Unlock()
-	l.say(&told)
+	l.log(&finished)
 }
 
-// flush says what has not been said yet.
+// flush logs what has not been logged yet, and ends all bursts.
 func (l *deadLog) flush() {
 	l.mu.Lock()
 	bursts := l.bursts
@@ -94,12 +94,12 @@ func (l *deadLog) flush() {
 	for _, b := range bursts {
 		b.timer.Stop()
 		if b.more > 0 {
-			l.say(b)
+			l.log(b)
 		}
 	}
 }
 
-func (l *deadLog) say(b *burst) {
+func (l *deadLog) log(b *burst) {
 	l.logger.Warn("more deliveries are dead letters",
 		"subscription_id", b.subscription, "dead_letters", b.more,
 		"last_delivery_id", b.delivery, "class", b.class, "reason", b.reason)

@@ -28,9 +28,11 @@ type Egress struct {
 	TLS EgressTLS `json:"tls,omitzero"`
 }
 
+// resolve returns the policy, and the URL of the proxy if there is one.
 func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
 	var t texts
-	allow, deny, address := t.all("egress allow", e.Allow), t.all("egress deny", e.Deny), t.one("egress proxy", e.Proxy)
+	allow, deny := t.all("egress allow", e.Allow), t.all("egress deny", e.Deny)
+	address := t.one("egress proxy", e.Proxy)
 	if t.err != nil {
 		return nil, nil, t.err
 	}

@@ -43,9 +43,9 @@ func (t *EgressTLS) config(ctx caddy.Context) (*tls.Config, error) {
 	return &tls.Config{RootCAs: roots, Certificates: certificates}, nil
 }
 
-// roots joins the pools; nil, where there are none, is the system's. Caddy's own
-// `combined` refuses `system`, whose certificates can't be listed: the others are
-// added to it instead.
+// roots returns the certificates of all pools, or nil, which means the system's,
+// if no pool is configured. Caddy's own `combined` pool can't contain `system`,
+// whose certificates can't be listed; here, the other pools are added to it.
 func (t *EgressTLS) roots(ctx caddy.Context) (*x509.CertPool, error) {
 	if len(t.CARaw) == 0 {
 		return nil, nil
@@ -59,14 +59,14 @@ func (t *EgressTLS) roots(ctx caddy.Context) (*x509.CertPool, error) {
 	for _, pool := range pools.([]any) {
 		if p, ok := pool.(caddytls.CertificateProvider); ok {
 			if len(p.Certificates()) == 0 {
-				return nil, errors.New("a pool has no certificate in it: give it PEM files that begin with -----BEGIN CERTIFICATE-----")
+				return nil, errors.New("a pool contains no certificates: give it PEM files that begin with -----BEGIN CERTIFICATE-----")
 			}
 			listed = append(listed, p.Certificates()...)
 			continue
 		}
 		ca, ok := pool.(caddytls.CA)
 		if !ok || roots != nil {
-			return nil, fmt.Errorf("%T can't be joined with the others: leave it out", pool)
+			return nil, fmt.Errorf("%T can't be combined with other pools: leave it out", pool)
 		}
 		roots = ca.CertPool().Clone()
 	}
@@ -81,14 +81,14 @@ func (t *EgressTLS) roots(ctx caddy.Context) (*x509.CertPool, error) {
 
 func (t *EgressTLS) clientCertificates() ([]tls.Certificate, error) {
 	const option = "egress tls_client_auth"
-	var x texts
-	certificate, key := x.one(option, t.ClientCertificateFile), x.one(option, t.ClientCertificateKeyFile)
-	if x.err != nil || certificate == "" && key == "" {
-		return nil, x.err
+	var paths texts
+	certificate, key := paths.one(option, t.ClientCertificateFile), paths.one(option, t.ClientCertificateKeyFile)
+	if paths.err != nil || certificate == "" && key == "" {
+		return nil, paths.err
 	}
 	pair, err := tls.LoadX509KeyPair(certificate, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: give the PEM file of a certificate, then that of its key, both readable by the user that Caddy runs as", option, err)
+		return nil, fmt.Errorf("%s: %w: write the PEM file with the certificate, then the one with its key; the user that Caddy runs as must be able to read both", option, err)
 	}
 	return []tls.Certificate{pair}, nil
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
-// forwarded picks headers by name or prefix, and tells what it has left out since
-// it is too much: the webhook is worth more. What no event may have, a pattern
-// isn't meant for.
-func forwarded(h http.Header, patterns []string) (out map[string]string, left []string) {
+// forwarded returns the headers that match the patterns, without those that events
+// can't have. Headers over the limits of an event are omitted and their names
+// returned, since the webhook matters more than they do.
+func forwarded(h http.Header, patterns []string) (out map[string]string, omitted []string) {
 	if len(patterns) == 0 {
 		return nil, nil
 	}
@@ -26,25 +26,30 @@ func forwarded(h http.Header, patterns []string) (out map[string]string, left []
 		out[name] = strings.Join(h[name], ", ")
 		if egress.CheckHeaders(out) != nil {
 			delete(out, name)
-			left = append(left, name)
+			omitted = append(omitted, name)
 		}
 	}
-	return out, left
+	return out, omitted
 }
 
+// matchesAny reports whether a header's name matches one of the patterns: a name,
+// or a prefix followed by an asterisk. Prefixes don't match credentials.
 func matchesAny(name string, patterns []string) bool {
 	for _, p := range patterns {
-		prefix, open := strings.CutSuffix(p, "*")
-		if open && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && !isCredential(name) || strings.EqualFold(name, p) {
+		if strings.EqualFold(name, p) {
+			return true
+		}
+		prefix, ok := strings.CutSuffix(p, "*")
+		if ok && len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) && !isCredential(name) {
 			return true
 		}
 	}
 	return false
 }
 
-// credentialWords are what headers that hold a secret have in their names.
-// Whoever writes a pattern doesn't mean to hand these on: they would be stored,
-// shown to those who may read events, and sent to every subscription.
+// credentialWords are the words in the names of headers that contain secrets. A
+// prefix isn't meant to match these: they would be stored, shown to everyone who
+// can read events, and sent to every subscription.
 var credentialWords = []string{"apikey", "auth", "authorization", "clientid", "cookie", "credential", "credentials", "jwt", "key", "password", "secret", "session", "token"}
 
 func isCredential(name string) bool {

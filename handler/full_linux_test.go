@@ -59,10 +59,10 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	makeRoom := fill(t, dir)
 	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
 	until(t, "the word of it", func() bool {
-		return strings.Contains(string(must(os.ReadFile(log))), "keeping which inbound messages were seen")
+		return strings.Contains(string(must(os.ReadFile(log))), "writing the replay memory to the store")
 	})
 	makeRoom()
-	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).keeper()
+	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).replayKeeper()
 	until(t, "the message in the store", func() bool {
 		return len(must(keeper.memory.Remembered(t.Context(), time.Now(), 10))) == 1
 	})

@@ -15,17 +15,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// notices tells metrics and Caddy's events what the engine does. Caddy's
-// events run their handlers one after another, so they are emitted by a
-// goroutine of their own and never hold up a delivery.
+// notices is the engine's observer: it counts what the engine does, logs dead
+// letters and emits Caddy events. Since emitting an event waits for its handlers,
+// that is done by a goroutine, and never delays a delivery.
 type notices struct {
 	ctx    caddy.Context
 	events *caddyevents.App
 	logger *slog.Logger
 	dead   *deadLog
 
-	dropped atomic.Int64   // events, since the log was told
-	drops   rate.Sometimes // bounds what it is told
+	dropped atomic.Int64   // events that were dropped and not logged yet
+	drops   rate.Sometimes // limits how often they are logged
 
 	queue   chan notice
 	done    chan struct{}
@@ -38,10 +38,12 @@ type notice struct {
 	data map[string]any
 }
 
-// noticeQueue is how many may wait; more are dropped, with a word in the log.
+// noticeQueue is how many events may wait for their handlers. More are dropped,
+// which is logged.
 const noticeQueue = 256
 
-// noticeFinish is how long handlers may take for those that wait at the end.
+// noticeFinish is how long the handlers of waiting events may delay a reload or a
+// stop.
 const noticeFinish = time.Second
 
 func newNotices(ctx caddy.Context, events *caddyevents.App, logger *slog.Logger) *notices {
@@ -65,7 +67,8 @@ func (n *notices) start() {
 	})
 }
 
-// finish emits what waits, for as long as a reload or a stop may take for it.
+// finish emits the waiting events until noticeFinish has passed, and drops the
+// rest.
 func (n *notices) finish() {
 	for began := time.Now(); len(n.queue) > 0; {
 		e := <-n.queue
@@ -77,31 +80,33 @@ func (n *notices) finish() {
 	}
 }
 
-// stop ends Caddy's events, whose handlers end with the config.
+// stop ends the goroutine, since the handlers of the events end with the config.
 func (n *notices) stop() {
 	close(n.done)
 	n.running.Wait()
 	n.dead.flush()
-	n.tellDropped()
+	n.logDropped()
 }
 
+// emit queues an event without blocking.
 func (n *notices) emit(name string, data map[string]any) {
 	select {
 	case n.queue <- notice{name, data}:
 	default:
 		n.dropped.Add(1)
-		n.drops.Do(n.tellDropped)
+		n.drops.Do(n.logDropped)
 	}
 }
 
-// tellDropped says how many events were dropped, if any were.
-func (n *notices) tellDropped() {
+// logDropped logs how many events were dropped, if any.
+func (n *notices) logDropped() {
 	if dropped := n.dropped.Swap(0); dropped > 0 {
 		n.logger.Warn("events were dropped: their handlers are too slow", "events", dropped)
 	}
 }
 
-// PublishDone counts an event, and how long it took if it is stored.
+// PublishDone counts a published event and, if it is stored, observes how long
+// that took.
 func (n *notices) PublishDone(result string, took time.Duration) {
 	engineMetrics.published.WithLabelValues(result).Inc()
 	if result != "refused" && result != "failed" {
@@ -109,10 +114,11 @@ func (n *notices) PublishDone(result string, took time.Duration) {
 	}
 }
 
-// Unjudged counts a delivery of an event that a filter took too long to judge.
+// Unjudged counts a delivery of an event for which the subscription's filter took
+// too long.
 func (n *notices) Unjudged() { engineMetrics.unjudged.Inc() }
 
-// AttemptDone counts an attempt, and tells of a dead letter.
+// AttemptDone counts an attempt, and logs the dead letter if it made one.
 func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	outcome := a.Attempt.Class
 	if outcome == "" {
@@ -129,8 +135,8 @@ func (n *notices) AttemptDone(a *outbound.AttemptDone) {
 	}
 }
 
-// Buried counts dead letters that nobody tried to deliver any more, and tells of
-// them.
+// Buried counts and logs deliveries that became dead letters without another
+// attempt.
 func (n *notices) Buried(deliveries []*outbound.Record) {
 	engineMetrics.deliveries.WithLabelValues(store.Dead.String()).Add(float64(len(deliveries)))
 	for _, r := range deliveries {
@@ -138,8 +144,8 @@ func (n *notices) Buried(deliveries []*outbound.Record) {
 	}
 }
 
-// Operational emits a Caddy event, named as Caddy's own are: that of
-// webhooks.delivery.dead is delivery_dead.
+// Operational emits an operational event as a Caddy event, whose name follows
+// Caddy's convention: webhooks.delivery.dead becomes delivery_dead.
 func (n *notices) Operational(o *outbound.OperationalEvent) {
 	name := strings.TrimPrefix(o.Type, store.OperationalPrefix)
 	n.emit(strings.ReplaceAll(name, ".", "_"), o.Data)

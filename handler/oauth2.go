@@ -32,14 +32,18 @@ type OAuth2 struct {
 	AuthStyle string `json:"auth_style,omitempty"`
 }
 
-// resolve goes by the texts of the subscription, which have the first error.
+// resolve replaces the placeholders. Errors are left in t, which is that of the
+// subscription.
 func (o *OAuth2) resolve(t *texts) (out outbound.OAuth2) {
 	if o == nil {
 		return out
 	}
 	out = outbound.OAuth2{
-		TokenURL: t.one("oauth2 token_url", o.TokenURL), ClientID: t.one("oauth2 client_id", o.ClientID),
-		Scopes: t.all("oauth2 scope", o.Scopes), Params: t.named("oauth2 param", o.Params), AuthStyle: t.one("oauth2 auth_style", o.AuthStyle),
+		TokenURL:  t.one("oauth2 token_url", o.TokenURL),
+		ClientID:  t.one("oauth2 client_id", o.ClientID),
+		Scopes:    t.all("oauth2 scope", o.Scopes),
+		Params:    t.named("oauth2 param", o.Params),
+		AuthStyle: t.one("oauth2 auth_style", o.AuthStyle),
 	}
 	if t.err == nil {
 		out.ClientSecret, t.err = resolveSecret(t.block+": oauth2 client_secret", o.ClientSecret)

@@ -9,34 +9,33 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// resolveText returns a text of the config, its global placeholders such as
-// {env.NAME} replaced. One that is unknown or empty is an error, which opens
-// with the option and never holds what stands around the placeholder: a text
-// may be a secret.
+// resolveText replaces the global placeholders, such as {env.NAME}, in a text of
+// the config. An unknown or empty placeholder is an error. Errors begin with the
+// option, and never contain the text around the placeholder, which may be a secret.
 //
-// To be called when a config is loaded, and not before: an adapted config is
-// kept and shown, and may be loaded elsewhere.
+// Call it when a config is loaded, not when a Caddyfile is adapted: an adapted
+// config is saved and shown, and may be loaded elsewhere.
 func resolveText(option, raw string) (string, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
 	if err != nil {
-		return "", fmt.Errorf("%s: %s", option, unresolved(raw))
+		return "", fmt.Errorf("%s: %s", option, whyUnresolved(raw))
 	}
 	return text, nil
 }
 
-// unresolved says what is wrong with a text whose placeholders can't be
-// replaced. What stands in braces is shown only where it is the name of an
-// environment variable or a file, since it could as well be a piece of a secret.
-func unresolved(raw string) string {
-	if words := absent(raw); words != "" {
-		return words
+// whyUnresolved says why the placeholders in a text can't be replaced. It quotes
+// a placeholder only if it names an environment variable or a file: any other text
+// in braces could be part of a secret.
+func whyUnresolved(raw string) string {
+	if problem := emptyPlaceholder(raw); problem != "" {
+		return problem
 	}
-	return `what stands in braces is no placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a brace as it is, put a backslash in front of it`
+	return `the text in braces is not a placeholder that is known when the config is loaded: use {env.NAME} or {file./path}; to write a literal brace, put a backslash before it`
 }
 
-// absent names the first environment variable or file in a text that is empty or
-// missing, and is empty where none is.
-func absent(raw string) string {
+// emptyPlaceholder describes the first environment variable or file in a text that
+// is empty or missing. It returns an empty string if there is none.
+func emptyPlaceholder(raw string) string {
 	for rest := raw; ; {
 		_, after, found := strings.Cut(rest, "{")
 		if !found {
@@ -51,30 +50,31 @@ func absent(raw string) string {
 			return fmt.Sprintf("the environment variable %s is empty or not set in the process that loads the config: set it there, then load the config again", variable)
 		}
 		if file, ok := strings.CutPrefix(name, "file."); ok {
-			return fmt.Sprintf("the file %s is empty, missing or not readable: put what is meant there, readable by the process that loads the config", file)
+			return fmt.Sprintf("the file %s is empty, missing or not readable: correct its name, or give it its content, readable by the process that loads the config", file)
 		}
 	}
 }
 
-// checkPlaceholders says which placeholder of an option there isn't, or is empty
-// before there is a request.
+// checkPlaceholders checks the placeholders of an option that is evaluated for each
+// request, as far as that is possible without one.
 func checkPlaceholders(option, raw string) error {
-	if words := absent(raw); words != "" {
-		return fmt.Errorf("%s: %s", option, words)
+	if problem := emptyPlaceholder(raw); problem != "" {
+		return fmt.Errorf("%s: %s", option, problem)
 	}
-	if name := misspelt(raw); name != "" {
-		return fmt.Errorf("%s: there is no {%s}: what is known of a webhook is {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option, name)
+	if name := unknownPlaceholder(raw); name != "" {
+		return fmt.Errorf("%s: there is no {%s}: the placeholders of a webhook are {http.webhook.event_type}, .id, .provider, .timestamp, .secret_index, .signed, .verified and .error", option, name)
 	}
 	return nil
 }
 
-// texts resolves the texts of a block, one after another, and keeps the first
-// error.
+// texts replaces the placeholders in the options of a block. After the first
+// error, which it keeps, its methods do nothing.
 type texts struct {
-	block string // opens the errors: "subscription crm"
+	block string // the prefix of errors, such as "subscription crm"
 	err   error
 }
 
+// one resolves a single text.
 func (t *texts) one(option, raw string) string {
 	if t.err != nil {
 		return ""
@@ -87,13 +87,13 @@ func (t *texts) one(option, raw string) string {
 	return text
 }
 
-// named resolves the names too.
+// named resolves the names and values of a map.
 func (t *texts) named(option string, raw map[string]string) map[string]string {
 	if len(raw) == 0 {
 		return nil
 	}
 	out := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(raw)) { // so that one mistake gives one error
+	for _, name := range slices.Sorted(maps.Keys(raw)) { // sorted, so that the first error is always the same
 		place := option + " " + name
 		resolved, value := t.one(place, name), t.one(place, raw[name])
 		if _, twice := out[resolved]; twice && t.err == nil {
@@ -104,6 +104,7 @@ func (t *texts) named(option string, raw map[string]string) map[string]string {
 	return out
 }
 
+// all resolves the texts of a list.
 func (t *texts) all(option string, raw []string) []string {
 	var out []string
 	for _, r := range raw {

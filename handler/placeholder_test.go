@@ -121,7 +121,7 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 		for placeholder, what := range map[string]string{
 			"{env.WH_EMPTY}": "the environment variable WH_EMPTY is empty or not set in the process that loads the config: set it there",
 			"{env.WH_NONE}":  "the environment variable WH_NONE is empty or not set",
-			"{order.id}":     "what stands in braces is no placeholder",
+			"{order.id}":     "the text in braces is not a placeholder",
 		} {
 			want := "webhooks: " + option + ": " + what
 			if got := loadCaddy(t, "webhooks {\n"+fmt.Sprintf(lines, placeholder)+"\n}", ""); !strings.Contains(got, want) {
@@ -130,8 +130,8 @@ func TestPlaceholdersOfNothing(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct{ lines, want string }{
-		"an event type":        {"event_type twice\nevent_type {env.WH_TWICE}", "event_type twice: is there twice"},
-		"a subscription":       {"subscription twice {\n}\nsubscription {env.WH_TWICE} {\n}", "subscription twice: is there twice"},
+		"an event type":        {"event_type twice\nevent_type {env.WH_TWICE}", "event_type twice is defined twice"},
+		"a subscription":       {"subscription twice {\n}\nsubscription {env.WH_TWICE} {\n}", "subscription twice is defined twice"},
 		"a header":             {subscription("header twice 1\nheader {env.WH_TWICE} 2"), "subscription crm: header twice is given twice"},
 		"an event type's name": {"event_type {env.WH_NONE}", "name: the environment variable WH_NONE"},
 	} {

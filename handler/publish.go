@@ -76,7 +76,7 @@ func (Publish) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the app.
+// Provision sets up the handler.
 func (p *Publish) Provision(ctx caddy.Context) error {
 	app, err := ctx.App("webhooks")
 	if err != nil {
@@ -89,29 +89,30 @@ func (p *Publish) Provision(ctx caddy.Context) error {
 // Validate checks what can be checked without a request.
 func (p *Publish) Validate() error {
 	if p.EventType == "" {
-		return errors.New("webhook_publish: the event type is missing: write it behind the directive, as in `webhook_publish github.{http.webhook.event_type}`")
+		return errors.New("webhook_publish: the event type is missing: write it after the directive, as in `webhook_publish github.{http.webhook.event_type}`")
 	}
 	err := cmp.Or(checkPlaceholders("event type", p.EventType), checkTenant(p.Tenant), checkPlaceholders("event_id", p.EventID))
 	if err != nil {
 		return fmt.Errorf("webhook_publish: %w", err)
 	}
 	if store.Operational(p.EventType) {
-		return fmt.Errorf("webhook_publish: %q: types that begin with %s are for the events that the server publishes about itself: choose another word", p.EventType, store.OperationalPrefix)
+		return fmt.Errorf("webhook_publish: %q: types that begin with %s are reserved for events that the server publishes about itself: choose another name", p.EventType, store.OperationalPrefix)
 	}
 	if !strings.Contains(p.EventType, "{") && outbound.AsEventType(p.EventType) != p.EventType {
-		return fmt.Errorf("webhook_publish: %q is no event type: write words of A-Z a-z 0-9 _ - joined by dots, as in order.created", p.EventType)
+		return fmt.Errorf("webhook_publish: %q is not a valid event type: write words of A-Z a-z 0-9 _ - separated by dots, as in order.created", p.EventType)
 	}
 	if p.EventID != "" && !strings.Contains(p.EventID, "{") {
-		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first would be taken: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
+		return fmt.Errorf("webhook_publish: event_id %s: all events would have the same id, and only the first one would be stored: write a placeholder, as in event_id {http.request.header.X-Delivery}", p.EventID)
 	}
 	for _, pattern := range p.ForwardHeaders {
-		if err := egress.CheckHeader(pattern, ""); err != nil { // a name may have a *
+		if err := egress.CheckHeader(pattern, ""); err != nil { // an asterisk is valid in a header's name
 			return fmt.Errorf("webhook_publish: forward_headers %s: %w", pattern, err)
 		}
 	}
 	return nil
 }
 
+// ServeHTTP publishes the request as an event.
 func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	err := p.publish(w, r)
 	p.refusals.writePublish(r, err)
@@ -121,13 +122,13 @@ func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.
 func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST publishes"))
+		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST requests are published"))
 	}
 	v := verdictOf(r.Context())
 	if v == nil && strings.Contains(p.EventType+p.EventID+p.Tenant, "{http.webhook.") {
-		return caddyhttp.Error(http.StatusForbidden, errors.New("webhook_verify has not seen this request, so that nothing is known of who sent it: write webhook_verify before webhook_publish, in a route above it"))
+		return caddyhttp.Error(http.StatusForbidden, errors.New("this request hasn't passed through webhook_verify, so its sender is unknown: put webhook_verify before webhook_publish"))
 	}
-	if v != nil && v.kind == kindRefused { // by now it is in an error route, which is for others
+	if v != nil && v.kind == kindRefused { // this is an error route, meant for requests that the app didn't accept
 		return caddyhttp.Error(v.status, errors.New(string(v.reason)))
 	}
 	engine := p.app.current()
@@ -136,7 +137,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	body, part, err := readPayload(r, v, engine.MaxPayload())
 	if err != nil {
-		return unread(w, r, err, engine.MaxPayload())
+		return readError(w, r, err, engine.MaxPayload())
 	}
 	defer part.Release()
 	ev := p.event(r, body)
@@ -146,15 +147,15 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	res, err := engine.Publish(r.Context(), ev)
 	var reused *outbound.Reused
 	if errors.As(err, &reused) {
-		// A provider's retry may differ in a counter; it is the same webhook.
+		// The same webhook: a provider's retry may differ, in a counter for example.
 		p.refusals.writeDropped(r, reused.EventID)
 		res, err = outbound.Published{EventID: reused.EventID, Deliveries: reused.Deliveries, Duplicate: true}, nil
 	}
 	if err != nil {
 		return publishError(w, err)
 	}
-	if v != nil && v.taken != nil {
-		return reply(w, v.taken)
+	if v != nil && v.ack != nil {
+		return reply(w, v.ack)
 	}
 	status := http.StatusAccepted
 	if res.Duplicate {
@@ -162,17 +163,17 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(accepted{res.EventID, res.Deliveries, res.Duplicate})
+	return json.NewEncoder(w).Encode(published{res.EventID, res.Deliveries, res.Duplicate})
 }
 
-// accepted is the answer, as the API's.
-type accepted struct {
+// published is the response, which is the same as that of the API.
+type published struct {
 	EventID    string `json:"event_id"`
 	Deliveries int    `json:"deliveries"`
 	Duplicate  bool   `json:"duplicate"`
 }
 
-// event is what the request says.
+// event returns the event that a request publishes, without its tenant.
 func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	n := &outbound.NewEvent{
@@ -181,9 +182,9 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 		ContentType: r.Header.Get("Content-Type"),
 		Payload:     body,
 	}
-	var left []string
-	if n.Headers, left = forwarded(r.Header, p.ForwardHeaders); len(left) > 0 {
-		p.refusals.writeLeft(r, left)
+	var omitted []string
+	if n.Headers, omitted = forwarded(r.Header, p.ForwardHeaders); len(omitted) > 0 {
+		p.refusals.writeOmitted(r, omitted)
 	}
 	if n.ContentType == "" {
 		n.ContentType = "application/octet-stream"
@@ -191,25 +192,25 @@ func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
 	return n
 }
 
-// eventID is what was configured, or the provider's delivery id if nobody
-// could have changed it on the way.
+// eventID returns the id that is configured or, by default, the provider's
+// delivery id if the signature covers it. If it is empty, the engine generates one.
 func (p *Publish) eventID(repl *caddy.Replacer, v *verdict) string {
 	if p.EventID == "" && v != nil && v.message != nil && v.message.Signed.ID {
 		return outbound.AsEventID(v.message.ID)
 	}
 	id, err := repl.ReplaceOrErr(p.EventID, true, true)
 	if err != nil {
-		return "" // what stands around the placeholder, all that lack it would share
+		return "" // the rest of the option alone would be the same id for all such requests
 	}
 	return outbound.AsEventID(id)
 }
 
-// payloads is the room for those that are read and not stored yet.
+// payloads limits the memory of all payloads that are being read and stored.
 var payloads = room.New(64 << 20)
 
-// readPayload reads the body of a request. Where another handler has read it before,
-// as reverse_proxy has when an error route stores what the app didn't take, it is
-// what webhook_verify keeps.
+// readPayload reads the body of a request. If another handler has already read
+// it, such as reverse_proxy before an error route, it reads the copy that
+// webhook_verify keeps.
 func readPayload(r *http.Request, v *verdict, limit int64) ([]byte, room.Part, error) {
 	body, part, err := payloads.Read(r, limit)
 	gone := errors.Is(err, room.ErrGone) || err == nil && len(body) == 0
@@ -221,8 +222,8 @@ func readPayload(r *http.Request, v *verdict, limit int64) ([]byte, room.Part, e
 	return payloads.Read(r, limit)
 }
 
-// unread tells why a payload wasn't read.
-func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) error {
+// readError returns the handler error for a payload that couldn't be read.
+func readError(w http.ResponseWriter, r *http.Request, err error, limit int64) error {
 	switch {
 	case errors.Is(err, room.ErrTooLarge):
 		return tooLarge(limit)
@@ -232,16 +233,20 @@ func unread(w http.ResponseWriter, r *http.Request, err error, limit int64) erro
 		room.EndConnection(w, r)
 		return caddyhttp.Error(http.StatusRequestTimeout, err)
 	case errors.Is(err, room.ErrGone):
-		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("%w: put webhook_verify, which keeps it, or webhook_publish in front of that", err))
+		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("%w: put webhook_verify, which keeps the body, or webhook_publish before that handler", err))
 	}
-	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err)) // or request_body's own
+	// If request_body has set a limit, err is a handler error with status 413,
+	// which takes precedence.
+	return caddyhttp.Error(http.StatusBadRequest, fmt.Errorf("reading the body: %w", err))
 }
 
-// tooLarge tells the operator what to do: a provider can't send less.
+// tooLarge returns the handler error for a payload over the limit. It is addressed
+// to the operator, since a provider can't send less.
 func tooLarge(limit int64) error {
 	return caddyhttp.Error(http.StatusRequestEntityTooLarge, fmt.Errorf("the body is over the limit of %d bytes: raise max_payload in the global webhooks option", limit))
 }
 
+// publishError returns the handler error for an event that the engine didn't take.
 func publishError(w http.ResponseWriter, err error) error {
 	var large *outbound.TooLarge
 	var wrong *outbound.Invalid
@@ -258,7 +263,7 @@ func publishError(w http.ResponseWriter, err error) error {
 	return unavailable(w, err)
 }
 
-// unavailable asks a provider to come again.
+// unavailable returns a handler error that asks the provider to retry soon.
 func unavailable(w http.ResponseWriter, err error) error {
 	w.Header().Set("Retry-After", retryAfter)
 	return caddyhttp.Error(http.StatusServiceUnavailable, err)

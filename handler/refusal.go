@@ -12,22 +12,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// The reasons that only a server has, beside those of package verify.
+// Reasons in addition to those of package verify.
 const (
-	// reasonSlowBody: the body comes too slowly.
+	// reasonSlowBody: the body arrives too slowly.
 	reasonSlowBody verify.Reason = "body_too_slow"
-	// reasonNoRoom: the body could not be kept while it was judged.
+	// reasonNoRoom: there is no space for the body while it is being verified.
 	reasonNoRoom verify.Reason = "no_room"
-	// reasonBusy: as many messages are being worked on as the replay memory can
-	// watch.
+	// reasonBusy: the replay memory isn't available yet, or all the messages in it
+	// are still being handled.
 	reasonBusy verify.Reason = "busy"
 )
 
-// retryAfter is when a sender may come back, in seconds, where it isn't its
-// fault that it was sent away.
+// retryAfter is the Retry-After header, in seconds, of refusals that aren't the
+// sender's fault.
 const retryAfter = "5"
 
-// statusOf is the HTTP status of a reason.
+// statusOf returns the HTTP status for a reason.
 func statusOf(reason verify.Reason) int {
 	switch reason {
 	case reasonSlowBody:
@@ -38,10 +38,9 @@ func statusOf(reason verify.Reason) int {
 	return reason.Status()
 }
 
-// because makes a reason of ours that of the verdict.
-func (v *verdict) because(reason verify.Reason) { v.reason, v.status = reason, statusOf(reason) }
+func (v *verdict) setReason(reason verify.Reason) { v.reason, v.status = reason, statusOf(reason) }
 
-// fail puts an error down as the reason why a request isn't verified.
+// fail sets the reason why a request isn't verified from an error.
 func (v *verdict) fail(err error) {
 	if refusal, ok := errors.AsType[*verify.Error](err); ok {
 		v.reason, v.status = refusal.Reason, refusal.Status
@@ -52,36 +51,36 @@ func (v *verdict) fail(err error) {
 	switch {
 	case noRoom:
 		v.err = err
-		v.because(reasonNoRoom)
+		v.setReason(reasonNoRoom)
 	case errors.Is(err, room.ErrSlow):
-		v.because(reasonSlowBody)
+		v.setReason(reasonSlowBody)
 	case errors.Is(err, room.ErrTooLarge), handlerErr.StatusCode == http.StatusRequestEntityTooLarge: // request_body's limit
-		v.because(verify.ReasonBodyTooLarge)
+		v.setReason(verify.ReasonBodyTooLarge)
 	default:
-		v.because(verify.ReasonUnreadableBody)
+		v.setReason(verify.ReasonUnreadableBody)
 	}
 }
 
-// refuse ends a request that was refused. The error's text is the reason alone:
-// users print it.
+// refuse returns the handler error for a refused request. Its text is only the
+// reason, because users show it in error pages.
 func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
-	switch v.reason { // not the status, which may be one of the provider's choice
+	switch v.reason { // not the status, which the scheme may choose
 	case verify.ReasonMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
 	case verify.ReasonInFlight, reasonNoRoom, reasonBusy:
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	if closes(r, v) {
+	if shouldClose(r, v) {
 		room.EndConnection(w, r)
 	}
 	if v.body != nil {
-		// what was read is gone, and error routes must not wait for it
+		// What was read is gone, so error routes must not wait for the body.
 		v.body.Release()
 		r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
 		r.Header.Del("Content-Length")
 	}
-	// what caddyhttp.Error would make of it, but for the line of code that it
-	// looks up, which takes longer than the refusal and tells less than the reason
+	// The same as caddyhttp.Error, which would also look up this line of code for
+	// the trace. That takes longer than the refusal, and says less than the reason.
 	return caddyhttp.HandlerError{
 		StatusCode: v.status,
 		Err:        errors.New(string(v.reason)),
@@ -90,7 +89,7 @@ func refuse(w http.ResponseWriter, r *http.Request, v *verdict) error {
 	}
 }
 
-// errorID makes an id of the kind that Caddy gives its errors.
+// errorID returns a random id like those of Caddy's own errors.
 func errorID() string {
 	const letters = "abcdefghijkmnpqrstuvwxyz23456789"
 	var id [9]byte
@@ -100,10 +99,10 @@ func errorID() string {
 	return string(id[:])
 }
 
-// closes says whether a connection is to be closed since the rest of the body is
-// not wanted. Otherwise the server reads a good part of it before it answers,
-// and waits for one that the client holds back until it is asked.
-func closes(r *http.Request, v *verdict) bool {
+// shouldClose reports whether to close the connection instead of reading the rest
+// of the body. Otherwise the server would read much of it before responding, and
+// wait for a body that the client withholds because of `Expect: 100-continue`.
+func shouldClose(r *http.Request, v *verdict) bool {
 	switch v.reason {
 	case verify.ReasonBodyTooLarge, reasonSlowBody:
 		return true

@@ -19,26 +19,28 @@ const (
 	replayAck    = "ack"
 )
 
-// minReplayFor is the least that a message is remembered: less is a slip.
+// minReplayFor is the shortest time for which messages can be remembered.
+// Anything shorter is taken for a mistake, such as a number without a unit.
 const minReplayFor = caddy.Duration(time.Second)
 
-// replayCapacity bounds the replay memory: some 30 MB when it is full.
+// replayCapacity is how many messages the replay memory holds. It then takes
+// some 30 MB.
 const replayCapacity = 1 << 17
 
-// replayPool holds the one replay memory of the process, so that it outlives a
-// config reload.
+// replayPool holds the replay memory, of which the process has one, so that it
+// survives config reloads.
 var replayPool = caddy.NewUsagePool()
 
 const replayPoolKey = "replays"
 
-// replayMemory is the replay memory as the pool wants it.
+// replayMemory makes the replay memory a caddy.Destructor, as the pool requires.
 type replayMemory struct{ *verify.Replays }
 
 // Destruct implements caddy.Destructor.
 func (replayMemory) Destruct() error { return nil }
 
-// acquireReplays gives the replay memory of the process. Each call needs one of
-// releaseReplays.
+// acquireReplays returns the replay memory. Each successful call must be matched
+// by one of releaseReplays.
 func acquireReplays() (*verify.Replays, error) {
 	memory, _, err := replayPool.LoadOrNew(replayPoolKey, func() (caddy.Destructor, error) {
 		return replayMemory{verify.NewReplays(replayCapacity, verifyMetrics.evictions.Inc, time.Now)}, nil
@@ -54,7 +56,8 @@ func releaseReplays() error {
 	return err
 }
 
-// provisionReplay decides which messages are remembered, and for how long.
+// provisionReplay sets up the replay memory, unless it is off: by default it is
+// on if the signed timestamp or replay_for limits how long to remember a message.
 func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error {
 	bounds := h.verifier.Bounds()
 	life, bounded := replayLife(scheme.Timestamp, bounds)
@@ -66,20 +69,21 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 	case mode == "", mode == replayOff:
 		return nil
 	case !bounds.Message:
-		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so that two messages could pass for one: write replay off", mode)
+		return fmt.Errorf("replay %s: the signature covers neither the body nor an id, so two messages can't be told apart: write replay off", mode)
 	}
 	h.life = time.Duration(h.ReplayFor)
 	if h.life == 0 {
 		if !bounded {
-			return fmt.Errorf("replay %s: no signed time bounds how long a message could be sent again: say how long it is remembered, such as: replay %[1]s 24h", mode)
+			return fmt.Errorf("replay %s: no signed timestamp limits how long a message can be replayed: add how long to remember it, as in: replay %[1]s 24h", mode)
 		}
 		h.life = life
 	}
 	if h.life < life {
-		return fmt.Errorf("replay %s %v: a message passes for fresh for %v, and would be forgotten before: leave the time out", mode, h.life, life)
+		return fmt.Errorf("replay %s %v: a message's timestamp is valid for %v, so it must be remembered for at least that long: leave the duration out", mode, h.life, life)
 	}
 	h.route = h.replayRoute()
-	// asked when all handlers are there: one may bring the app with it
+	// Not until the first request: a handler that is provisioned later may load
+	// the app.
 	h.app = sync.OnceValue(func() *App {
 		app, _ := ctx.AppIfConfigured("webhooks")
 		a, _ := app.(*App)
@@ -90,8 +94,8 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 	return err
 }
 
-// replayLife is how long a message of a scheme can pass for fresh, where its
-// signed time bounds that.
+// replayLife returns how long a message's timestamp is valid, which is how long a
+// replay would be accepted; false if no signed timestamp limits that.
 func replayLife(t verify.Timestamp, bounds verify.Bounds) (time.Duration, bool) {
 	past, future := t.Tolerance()
 	if !bounds.Replay() || past < 0 || future < 0 {
@@ -100,9 +104,10 @@ func replayLife(t verify.Timestamp, bounds verify.Bounds) (time.Duration, bool) 
 	return past + future, true
 }
 
-// replayRoute tells this handler from others for the same provider, whatever else
-// is changed in the config: by its number and the placeholder of the secret that
-// makes the MACs by which messages are known.
+// replayRoute identifies this handler among others for the same provider, and
+// stays the same when the rest of the config changes. It consists of the
+// handler's number and its first secret as written, usually a placeholder, since
+// that secret makes the MACs by which messages are recognized.
 func (h *Verify) replayRoute() string {
 	route := h.Provider + " " + h.Route
 	if len(h.Secrets) > 0 {
@@ -111,16 +116,17 @@ func (h *Verify) replayRoute() string {
 	return route
 }
 
-// reserve looks a verified message up in the replay memory, and holds its place
-// while the app works on it. Messages that nothing tells apart are no replays, nor
-// are those without a time where that is what bounds how long they are remembered.
+// reserve looks a verified message up in the replay memory and, if it is new,
+// reserves its key until settle is called. Messages that can't be told apart are
+// never replays, nor are messages without a timestamp if that is what limits how
+// long they are remembered.
 func (h *Verify) reserve(v *verdict) {
 	bounded := h.ReplayFor > 0 || !v.message.Timestamp.IsZero()
 	if h.replays == nil || v.message.MAC == nil || !bounded {
 		return
 	}
 	if h.starting() {
-		v.because(reasonBusy)
+		v.setReason(reasonBusy)
 		return
 	}
 	v.key = verify.ReplayKey(h.route, v.message)
@@ -128,33 +134,33 @@ func (h *Verify) reserve(v *verdict) {
 	case verify.Fresh:
 		v.reserved = true
 	case verify.Seen:
-		v.because(verify.ReasonReplayed)
+		v.setReason(verify.ReasonReplayed)
 	case verify.InFlight:
-		v.because(verify.ReasonInFlight)
+		v.setReason(verify.ReasonInFlight)
 	default:
-		v.because(reasonBusy)
+		v.setReason(reasonBusy)
 	}
 }
 
-// starting tells whether the store that has the messages of the time before is
-// still being opened.
+// starting reports whether the store with the messages seen before a restart has
+// not been opened yet.
 func (h *Verify) starting() bool {
 	app := h.app()
 	return app != nil && app.current() == nil
 }
 
-// settle keeps the message in the replay memory if the app has answered 2xx,
-// and forgets it otherwise, so that the provider's retry passes.
-func (h *Verify) settle(v *verdict, answered bool) {
-	if answered {
+// settle remembers the message if the app has accepted it with a 2xx response.
+// Otherwise it forgets the message, so that the provider's retry is passed on.
+func (h *Verify) settle(v *verdict, accepted bool) {
+	if accepted {
 		h.replays.Commit(v.key)
-		h.app().keeper().keep(v.key, time.Now().Add(h.life))
+		h.app().replayKeeper().keep(v.key, time.Now().Add(h.life))
 	} else {
 		h.replays.Abort(v.key)
 	}
 }
 
-// statusRecorder remembers the status of the app's answer.
+// statusRecorder records the status of the app's response.
 type statusRecorder struct {
 	*caddyhttp.ResponseWriterWrapper
 	status int
@@ -174,8 +180,8 @@ func (w *statusRecorder) Write(p []byte) (int, error) {
 	return w.ResponseWriterWrapper.Write(p)
 }
 
-// succeeded says whether the answer was 2xx; returned, whether the app's
-// handler came back without an error, in which case no status means 200.
+// succeeded reports whether the response was 2xx. If nothing was written, the
+// status is 200, provided that the handler has returned without an error.
 func (w *statusRecorder) succeeded(returned bool) bool {
 	if w.status < 200 {
 		return returned

@@ -12,11 +12,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// keeper writes the replay memory into a store and reads it back after a
-// restart, and at once what other nodes write where they share it. A message is
-// written when the app has answered it: in the next moment, together with the
-// others of that moment, and no request waits for it.
-type keeper struct {
+// replayKeeper persists the replay memory in a store. It restores the memory
+// after a restart and, if the store is shared, adds what other nodes write as
+// soon as they do. Messages are written in batches after the app has responded
+// to them; no request waits for that.
+type replayKeeper struct {
 	memory   store.Memory
 	replays  *verify.Replays
 	logger   *slog.Logger
@@ -28,14 +28,14 @@ type keeper struct {
 }
 
 const (
-	keepQueue = 8192 // messages that may wait to be written; more are left out
-	keepBatch = 256  // messages written at once
-	keepAgain = time.Second
+	keepQueue      = 8192 // messages that may wait to be written; any more are not written
+	keepBatch      = 256  // messages in one write
+	keepRetryDelay = time.Second
 )
 
-// keepReplays restores the replay memory from a store and keeps it there from
-// now on. A store that can't remember is none the worse: nil.
-func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*keeper, error) {
+// keepReplays restores the replay memory from a store and persists it there from
+// then on. It returns nil if the store can't remember messages.
+func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*replayKeeper, error) {
 	memory, ok := st.(store.Memory)
 	if !ok {
 		return nil, nil
@@ -44,14 +44,14 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 	if err != nil {
 		return nil, err
 	}
-	k := &keeper{
+	k := &replayKeeper{
 		memory: memory, replays: replays, logger: logger, failures: rate.Sometimes{Interval: 10 * time.Second},
 		queue: make(chan store.Remembered, keepQueue), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	if shared, ok := memory.(store.SharedMemory); ok {
 		shared.Follow(replayCapacity, k.restore)
 	}
-	// What is known already, from a config without this store, belongs there too.
+	// The memory may have entries from a config that didn't use this store.
 	var known []store.Remembered
 	for key, until := range replays.Entries() {
 		known = append(known, store.Remembered{Key: key, Until: until})
@@ -72,44 +72,44 @@ func keepReplays(ctx context.Context, st store.Store, logger *slog.Logger) (*kee
 	return k, nil
 }
 
-// restore takes up what was seen before a restart, or by another node.
-func (k *keeper) restore(seen []store.Remembered) {
+// restore adds messages that were seen before a restart, or by another node.
+func (k *replayKeeper) restore(seen []store.Remembered) {
 	for _, s := range seen {
 		k.replays.Restore(s.Key, s.Until)
 	}
 }
 
-// keep has a message written.
-func (k *keeper) keep(key [32]byte, until time.Time) {
+// keep queues a message to be written. The receiver may be nil.
+func (k *replayKeeper) keep(key [32]byte, until time.Time) {
 	if k == nil {
 		return
 	}
 	select {
 	case k.queue <- store.Remembered{Key: key, Until: until}:
 	default:
-		k.failed(fmt.Errorf("the store is too slow: %d wait for it", keepQueue))
+		k.logFailure(fmt.Errorf("the store is too slow: %d messages are waiting to be written", keepQueue))
 	}
 }
 
-func (k *keeper) failed(err error) {
+func (k *replayKeeper) logFailure(err error) {
 	k.failures.Do(func() {
-		k.logger.Error("keeping which inbound messages were seen: until it works, a restart or another node takes some for new", "error", err)
+		k.logger.Error("writing the replay memory to the store: until this succeeds, other nodes, and this one after a restart, may not recognize some replays", "error", err)
 	})
 }
 
-func (k *keeper) run() {
+func (k *replayKeeper) run() {
 	defer close(k.done)
 	batch := make([]store.Remembered, 0, keepBatch)
 	for {
 		select {
 		case m := <-k.queue:
 			batch = k.gather(append(batch[:0], m))
-			for !k.write(batch) && k.again() {
+			for !k.write(batch) && k.waitToRetry() {
 			}
 		case <-k.stop:
 			for len(k.queue) > 0 {
 				if batch = k.gather(append(batch[:0], <-k.queue)); !k.write(batch) {
-					return // a store that is away must not hold up the end
+					return // an unavailable store must not delay the shutdown
 				}
 			}
 			return
@@ -117,34 +117,36 @@ func (k *keeper) run() {
 	}
 }
 
-// gather adds the messages that wait.
-func (k *keeper) gather(batch []store.Remembered) []store.Remembered {
+// gather adds queued messages to the batch until it is full.
+func (k *replayKeeper) gather(batch []store.Remembered) []store.Remembered {
 	for len(batch) < keepBatch && len(k.queue) > 0 {
 		batch = append(batch, <-k.queue)
 	}
 	return batch
 }
 
-func (k *keeper) write(batch []store.Remembered) bool {
+func (k *replayKeeper) write(batch []store.Remembered) bool {
 	err := k.memory.Remember(context.Background(), time.Now(), batch)
 	if err != nil {
-		k.failed(err)
+		k.logFailure(err)
 	}
 	return err == nil
 }
 
-// again waits until messages are to be written once more, but not for the end.
-func (k *keeper) again() bool {
+// waitToRetry waits before a failed write is retried. It returns false if the
+// keeper is closed meanwhile.
+func (k *replayKeeper) waitToRetry() bool {
 	select {
-	case <-time.After(keepAgain):
+	case <-time.After(keepRetryDelay):
 		return true
 	case <-k.stop:
 		return false
 	}
 }
 
-// close writes what waits and lets go of the memory.
-func (k *keeper) close() error {
+// close writes the queued messages and releases the memory. The receiver may be
+// nil.
+func (k *replayKeeper) close() error {
 	if k == nil {
 		return nil
 	}

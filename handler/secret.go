@@ -5,22 +5,21 @@ import (
 	"strings"
 )
 
-// maxSecret is longer than any secret. {file.*} cuts what it reads at 1 MiB
-// without a word, so that a wrong path could make a wrong key.
+// maxSecret is longer than any real secret. Caddy silently truncates a {file.*}
+// at 1 MiB, so a wrong path could otherwise result in a wrong key.
 const maxSecret = 64 << 10
 
-// resolveSecret returns the secret that a user wrote, its {env.*} and {file.*}
-// placeholders replaced. It never returns an empty one: whoever has no secret
-// could sign. Directive opens the error, which says what to do and never holds
-// anything of the secret.
+// resolveSecret replaces the {env.*} and {file.*} placeholders in a secret. It
+// never returns an empty secret, with which anyone could sign. Errors begin with
+// the directive, say what to do, and never contain any part of the secret.
 //
-// To be called when a config is loaded, so that a secret that can't be had is a
-// config that doesn't load.
+// Call it when a config is loaded, so that a config without its secret doesn't
+// load.
 func resolveSecret(directive, raw string) (string, error) {
-	// the Caddyfile adapter takes {file.name} for its shorthand of a request's file
+	// The Caddyfile adapter mistakes {file.name} for its shorthand for the request's file.
 	raw = strings.ReplaceAll(raw, "{http.request.uri.path.file.", "{file.")
 	secret, err := resolveText(directive, raw)
-	secret = strings.TrimRight(secret, "\r\n") // of a variable, as Caddy drops that of a file: no secret ends so
+	secret = strings.TrimRight(secret, "\r\n") // no secret ends with a line break; Caddy strips only that of files
 	switch {
 	case err != nil:
 		return "", err

@@ -41,8 +41,8 @@ func TestResolveSecret(t *testing.T) {
 		{"file missing", "{file." + dir + "/none}", "", "the file " + dir + "/none is empty, missing or not readable"},
 		{"file empty", "{file." + empty + "}", "", "is empty, missing or not readable"},
 		{"file far too long", "{file." + huge + "}", "", "does its placeholder name the right file"},
-		{"request placeholder", "{http.request.header.X-Secret}", "", "no placeholder that is known when the config is loaded"},
-		{"braces of the secret itself", "top{hush}secret", "", "put a backslash in front"},
+		{"request placeholder", "{http.request.header.X-Secret}", "", "not a placeholder that is known when the config is loaded"},
+		{"braces of the secret itself", "top{hush}secret", "", "put a backslash before"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

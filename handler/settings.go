@@ -13,7 +13,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// resolve makes the engine's settings from the configuration.
+// resolve returns the engine's settings: the configuration with its
+// placeholders replaced.
 func (a *App) resolve() (outbound.Settings, error) {
 	s := outbound.Settings{
 		Timeout: time.Duration(a.Timeout), Concurrency: a.Concurrency,
@@ -57,9 +58,10 @@ func (a *App) resolve() (outbound.Settings, error) {
 	return s, s.Validate()
 }
 
-// ownEndpoints is Caddy's admin API, which obeys whoever reaches it. An
-// operator who allows loopback for a receiver doesn't mean that one. An address
-// that the config's admin option sets isn't known to an app.
+// ownEndpoints returns the default address of Caddy's admin API, to which
+// deliveries are never sent: it obeys whoever can reach it, and an operator who
+// allows loopback for a receiver doesn't mean to allow that. An address set by
+// the config's admin option isn't known to an app.
 func ownEndpoints() []netip.AddrPort {
 	addr, err := caddy.ParseNetworkAddress(caddy.DefaultAdminListen)
 	if err != nil || addr.IsUnixNetwork() {
@@ -93,6 +95,7 @@ type Exponential struct {
 	Attempts int `json:"attempts,omitempty"`
 }
 
+// schedule returns the delays between attempts, or nil for the default ones.
 func (r *Retry) schedule() (outbound.Schedule, error) {
 	switch {
 	case r == nil, r.Exponential == nil && len(r.Delays) == 0:
@@ -158,7 +161,7 @@ func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 			return nil, t.err
 		}
 		if seen[entry.Name] {
-			return nil, fmt.Errorf("event_type %s: is there twice: keep one of the two", entry.Name)
+			return nil, fmt.Errorf("event_type %s is defined twice: remove one of the two", entry.Name)
 		}
 		seen[entry.Name] = true
 		out = append(out, entry)

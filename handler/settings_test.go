@@ -120,11 +120,11 @@ func TestStoreInJSON(t *testing.T) {
 		store Store
 		want  string
 	}{
-		{Store{Type: "mysql", DSN: "s3cr3t"}, "there is no such store"},
-		{Store{DSN: "s3cr3t"}, "store sqlite: takes a path and no dsn"},
-		{Store{Type: "postgres", DSN: "s3cr3t", Path: "/var/lib/webhooks.db"}, "store postgres: takes a dsn and no path"},
+		{Store{Type: "mysql", DSN: "s3cr3t"}, "store: unknown type"},
+		{Store{DSN: "s3cr3t"}, "store sqlite takes a path, not a dsn"},
+		{Store{Type: "postgres", DSN: "s3cr3t", Path: "/var/lib/webhooks.db"}, "store postgres takes a dsn, not a path"},
 		{Store{Type: "postgres"}, "store postgres: the secret is empty"},
-		{Store{Type: "postgres", DSN: "postgres://u:s3cr3t@:x"}, "store postgres: what it is given "},
+		{Store{Type: "postgres", DSN: "postgres://u:s3cr3t@:x"}, "store postgres: its argument "},
 	} {
 		if _, err := c.store.locate(); err == nil || !strings.HasPrefix(err.Error(), "store") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%+v: %v, want %q", c.store, err, c.want)

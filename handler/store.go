@@ -33,63 +33,64 @@ type Store struct {
 	DSN string `json:"dsn,omitempty"`
 }
 
-// place is where a store is, and key what makes it the same as another.
-type place struct {
+// storeLocation identifies a store, and opens it. Two configs that use the same
+// store have the same key.
+type storeLocation struct {
 	key  string
 	open func(context.Context, *slog.Logger) (store.Store, error)
 }
 
-// locate says where the store is. It isn't touched yet.
-func (s *Store) locate() (place, error) {
+// locate returns where the store is, without opening it.
+func (s *Store) locate() (storeLocation, error) {
 	switch s.Type {
 	case "sqlite", "":
 		return s.locateFile()
 	case "postgres":
 		return s.locateDatabase()
 	}
-	return place{}, errUnknownStore
+	return storeLocation{}, errUnknownStore
 }
 
-func (s *Store) locateFile() (place, error) {
+func (s *Store) locateFile() (storeLocation, error) {
 	path := filepath.Join(caddy.AppDataDir(), "webhooks", "webhooks.db")
 	if s.DSN != "" {
-		return place{}, errors.New("store sqlite: takes a path and no dsn")
+		return storeLocation{}, errors.New("store sqlite takes a path, not a dsn")
 	}
 	if s.Path != "" {
 		var err error
 		if path, err = resolveText("store sqlite", s.Path); err != nil {
-			return place{}, err
+			return storeLocation{}, err
 		}
 	}
 	path, err := sqlite.Canonical(path)
 	if err != nil {
-		return place{}, fmt.Errorf("store sqlite: %w", err)
+		return storeLocation{}, fmt.Errorf("store sqlite: %w", err)
 	}
-	return place{"sqlite:" + path, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	return storeLocation{"sqlite:" + path, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
 		return sqlite.Open(ctx, sqlite.Config{Path: path, Logger: log})
 	}}, nil
 }
 
-func (s *Store) locateDatabase() (place, error) {
+func (s *Store) locateDatabase() (storeLocation, error) {
 	if s.Path != "" {
-		return place{}, errors.New("store postgres: takes a dsn and no path")
+		return storeLocation{}, errors.New("store postgres takes a dsn, not a path")
 	}
 	dsn, err := resolveSecret("store postgres", s.DSN)
 	if err != nil {
-		return place{}, err
+		return storeLocation{}, err
 	}
 	if err := postgres.Check(dsn); err != nil {
-		return place{}, fmt.Errorf("store postgres: what it is given %w", err)
+		return storeLocation{}, fmt.Errorf("store postgres: its argument %w", err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
-		return place{}, fmt.Errorf("store postgres: naming this node: %w", err)
+		return storeLocation{}, fmt.Errorf("store postgres: getting the host name, which identifies this node: %w", err)
 	}
-	return place{"postgres:" + dsn, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
+	return storeLocation{"postgres:" + dsn, func(ctx context.Context, log *slog.Logger) (store.Store, error) {
 		return postgres.Open(ctx, postgres.Config{DSN: dsn, Host: host, Logger: log})
 	}}, nil
 }
 
-// errUnknownStore is the error for a store that isn't there. It doesn't tell what was
-// written, which may be a connection string with its password.
-var errUnknownStore = errors.New("store: there is no such store: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}")
+// errUnknownStore is the error for an unknown type of store. It doesn't quote
+// the type, which may be a connection string with its password.
+var errUnknownStore = errors.New("store: unknown type: write store sqlite /var/lib/webhooks/webhooks.db, or store postgres {env.DATABASE_URL}")

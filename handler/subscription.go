@@ -71,8 +71,9 @@ type Subscription struct {
 	// published.
 	Transform string `json:"transform,omitempty"`
 
-	// Texts of your own, such as the ids of what the subscription belongs to in
-	// another system. They are shown with the subscription, and not hidden.
+	// Arbitrary keys and values, such as the ids of related objects in another
+	// system. They are shown to everyone who can see the subscription, so they must
+	// not contain secrets.
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
@@ -85,7 +86,7 @@ func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
 			return nil, err
 		}
 		if seen[spec.Name] {
-			return nil, fmt.Errorf("subscription %s: is there twice: give each its own name", spec.Name)
+			return nil, fmt.Errorf("subscription %s is defined twice: give each its own name", spec.Name)
 		}
 		seen[spec.Name] = true
 		out = append(out, spec)
@@ -93,13 +94,23 @@ func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
 	return out, nil
 }
 
+// spec returns the subscription for the engine, with its placeholders replaced.
 func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 	t := texts{block: "subscription " + s.Name}
 	spec := outbound.SubscriptionSpec{
-		Name: t.one("name", s.Name), URL: t.one("url", s.URL), EventTypes: t.all("event_types", s.EventTypes),
-		Tenant: t.one("tenant", s.Tenant), Description: t.one("description", s.Description),
-		Headers: t.named("header", s.Headers), Scheme: t.one("scheme", s.Scheme), RateLimit: s.RateLimit, Ordered: s.Ordered, Filter: t.one("filter", s.Filter),
-		Timeout: time.Duration(s.Timeout), Metadata: t.named("metadata", s.Metadata), Transform: s.Transform,
+		Name:        t.one("name", s.Name),
+		URL:         t.one("url", s.URL),
+		EventTypes:  t.all("event_types", s.EventTypes),
+		Tenant:      t.one("tenant", s.Tenant),
+		Description: t.one("description", s.Description),
+		Headers:     t.named("header", s.Headers),
+		Scheme:      t.one("scheme", s.Scheme),
+		RateLimit:   s.RateLimit,
+		Ordered:     s.Ordered,
+		Filter:      t.one("filter", s.Filter),
+		Timeout:     time.Duration(s.Timeout),
+		Metadata:    t.named("metadata", s.Metadata),
+		Transform:   s.Transform,
 	}
 	spec.OAuth2 = s.OAuth2.resolve(&t)
 	if t.err != nil {

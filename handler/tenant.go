@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// checkTenant says what is wrong with an option tenant, as far as can be told
+// checkTenant checks the value of a tenant option, as far as that is possible
 // without a request.
 func checkTenant(raw string) error {
 	if err := checkPlaceholders("tenant", raw); err != nil {
@@ -24,12 +24,12 @@ func checkTenant(raw string) error {
 	return nil
 }
 
-// tenantOf is the tenant that a request gives. Where one of the placeholders gives
-// nothing there is none: what stands around it would be another's.
+// tenantOf returns the tenant of a request. If one of the placeholders is empty,
+// it returns an error, since the rest of the text could be another tenant's name.
 func tenantOf(r *http.Request, raw string) (string, error) {
 	tenant, err := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).ReplaceOrErr(raw, true, true)
 	if err != nil {
-		return "", fmt.Errorf("this request gives no tenant: %w", err)
+		return "", fmt.Errorf("this request has no tenant: %w", err)
 	}
 	return tenant, nil
 }

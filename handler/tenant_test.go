@@ -66,7 +66,7 @@ func TestTenantsOwnAPI(t *testing.T) {
 	call("", "GET", "/open/events", "").want(t, 403)
 	call("ann@acme.example", "GET", "/portal/events", "").want(t, 403)
 	written := string(must(os.ReadFile(log)))
-	for _, want := range []string{`this request gives no tenant: `, `\"ann@acme.example\" can't be a tenant`} {
+	for _, want := range []string{`this request has no tenant: `, `\"ann@acme.example\" can't be a tenant`} {
 		if !strings.Contains(written, want) {
 			t.Errorf("the log doesn't say %s:\n%s", want, written)
 		}

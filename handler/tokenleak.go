@@ -8,12 +8,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// hiddenHeaders are those that Caddy's logs leave out by themselves.
+// hiddenHeaders are the request headers that Caddy's logs redact by default.
 var hiddenHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// tokenLeaks says where access logs show what a scheme sends as a secret, each
-// with the log filter that hides it. No module can prevent it: Caddy takes down
-// the request before any handler sees it.
+// tokenLeaks returns a warning for each place where access logs show a secret of
+// the scheme, with the log filter that hides it. No module can prevent that: Caddy
+// records the request before any handler sees it.
 func tokenLeaks(s verify.Scheme, handshake bool) []string {
 	var leaks []string
 	query := func(what, name string) {

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// asSent is the method and the URL of a request as the provider sent it: path
-// and query as they came, before any rewrite; scheme and host those of this
-// server, or of the proxy in front of it where Caddy's trusted_proxies vouch for
-// that one.
+// asSent returns the method and the URL of a request as the provider sent it. Path
+// and query are those before any rewrite. Scheme and host are those that this
+// server was called by or, if the request comes from one of Caddy's
+// trusted_proxies, the ones that the proxy was called by.
 func asSent(r *http.Request) (method string, u url.URL) {
 	method, u = r.Method, *r.URL
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
 		method, u = original.Method, *original.URL
 	}
-	// the request line may hold a whole URL, which says nothing that counts
+	// The request line may contain an absolute URL; its user and host don't count.
 	u.User = nil
 	u.Host = r.Host
 	u.Scheme = "http"
@@ -32,7 +32,8 @@ func asSent(r *http.Request) (method string, u url.URL) {
 	if trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool); !trusted {
 		return method, u
 	}
-	// a proxy that passes on what anyone wrote could make a path of it
+	// An invalid host, if the proxy passes on what the client wrote, could reach
+	// into the path.
 	if host != "" && httpguts.ValidHostHeader(host) {
 		u.Host = host
 	}
@@ -42,8 +43,8 @@ func asSent(r *http.Request) (method string, u url.URL) {
 	return method, u
 }
 
-// lastForwarded is what the proxy next to us says: what stands before it in the
-// list may have come from anyone.
+// lastForwarded returns the last value of a header, which the proxy next to this
+// server has added. The values before it may come from anyone.
 func lastForwarded(h http.Header, name string) string {
 	values := h[name]
 	if len(values) == 0 {

@@ -15,40 +15,49 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// verdictKind is what became of a request.
+// verdictKind is what happens to a request.
 type verdictKind string
 
 const (
 	kindVerified     verdictKind = "verified"     // passed on
-	kindHandshake    verdictKind = "handshake"    // a provider's handshake, answered here
-	kindAcknowledged verdictKind = "acknowledged" // a replay, answered here with 200
+	kindHandshake    verdictKind = "handshake"    // the provider's handshake, answered by this handler
+	kindAcknowledged verdictKind = "acknowledged" // a replay, answered by this handler with 2xx
 	kindRefused      verdictKind = "refused"
-	kindUnenforced   verdictKind = "unenforced" // would be refused; passed on a dry run
+	kindUnenforced   verdictKind = "unenforced" // passed on by a dry run, but would be refused
 )
 
-// verdict is one request's judgement and what it holds.
+// verdict is the result of verifying a request, with the resources that the
+// request holds.
 type verdict struct {
 	provider string
 	url      url.URL // as the provider sent it
 	kind     verdictKind
-	reason   verify.Reason // why it is not verified
+	reason   verify.Reason // why the request isn't verified; empty if it is
 	status   int           // the status of a refusal
-	err      error         // what went wrong on our side, for the log
+	err      error         // an error of this server, for the log
 
-	message *verify.Message // what is known, once the signature was right
-	reply   *verify.Reply   // what is answered here
-	taken   *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
-	body    *spool.Spool    // the body, or its beginning, once it was read
+	message *verify.Message // nil unless the signature is valid
+	reply   *verify.Reply   // the response, if this handler answers the request
+	ack     *verify.Reply   // how the provider wants events to be acknowledged; nil if any 2xx will do
+	body    *spool.Spool    // the body, as far as it was read; nil if it wasn't
 
-	key      [32]byte // of the replay memory
-	reserved bool     // the key is held until the app has answered
+	key      [32]byte // in the replay memory
+	reserved bool     // the key is reserved until the app has responded
 }
 
-// verdictVar is the request's variable with its latest verdict.
+// release frees the body.
+func (v *verdict) release() {
+	if v.body != nil {
+		v.body.Release()
+	}
+}
+
+// verdictVar is the name of the request variable that has the latest verdict.
 const verdictVar = "webhook_verdict"
 
-// publish makes the verdict that of the request, whose placeholders show it.
-func (v *verdict) publish(ctx context.Context) {
+// attach makes v the latest verdict on the request, and provides the
+// {http.webhook.*} placeholders.
+func (v *verdict) attach(ctx context.Context) {
 	caddyhttp.SetVar(ctx, verdictVar, v)
 	repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
@@ -59,7 +68,7 @@ func (v *verdict) publish(ctx context.Context) {
 		if !ok {
 			return nil, false
 		}
-		// not v: another webhook_verify may have judged the request since
+		// Not v: another webhook_verify may have handled the request since.
 		latest := verdictOf(ctx)
 		if latest == nil {
 			return nil, false
@@ -68,14 +77,15 @@ func (v *verdict) publish(ctx context.Context) {
 	})
 }
 
-// verdictOf is the latest verdict on a request, nil for none.
+// verdictOf returns the latest verdict on a request, or nil.
 func verdictOf(ctx context.Context) *verdict {
 	v, _ := caddyhttp.GetVar(ctx, verdictVar).(*verdict)
 	return v
 }
 
-// placeholder is what {http.webhook.<name>} stands for. What isn't known is
-// empty, so that nothing of the placeholder itself is left.
+// placeholder returns the value of {http.webhook.<name>}, and whether there is
+// such a placeholder. Unknown values are empty, so that the placeholder itself
+// isn't left in the text.
 func (v *verdict) placeholder(name string) (any, bool) {
 	switch name {
 	case "provider":
@@ -110,9 +120,9 @@ func (v *verdict) placeholder(name string) (any, bool) {
 	return nil, false
 }
 
-// misspelt finds a placeholder in a text that is meant to be {http.webhook.<name>},
-// and that no verdict has.
-func misspelt(text string) string {
+// unknownPlaceholder returns the first {http.webhook…} placeholder in a text that
+// doesn't exist, without its braces, or an empty string.
+func unknownPlaceholder(text string) string {
 	const begin = "http.webhook"
 	for {
 		_, after, found := strings.Cut(text, "{"+begin)
@@ -120,7 +130,7 @@ func misspelt(text string) string {
 			return ""
 		}
 		end, rest, _ := strings.Cut(after, "}")
-		name, dotted := strings.CutPrefix(end, ".") // the plural is easily written
+		name, dotted := strings.CutPrefix(end, ".") // {http.webhooks.id} is an easy mistake
 		if _, known := new(verdict).placeholder(name); !dotted || !known {
 			return begin + end
 		}
@@ -128,10 +138,10 @@ func misspelt(text string) string {
 	}
 }
 
-// String is what {http.vars.webhook_verdict} stands for.
+// String returns the value of {http.vars.webhook_verdict}.
 func (v *verdict) String() string { return string(v.kind) }
 
-// MarshalLogObject makes the verdict a field of the access log.
+// MarshalLogObject implements zapcore.ObjectMarshaler, for the access log.
 func (v *verdict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddString("provider", v.provider)
 	enc.AddString("verdict", string(v.kind))
@@ -141,17 +151,18 @@ func (v *verdict) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	if m := v.message; m != nil {
 		enc.AddInt("secret_index", m.SecretIndex)
 		if m.ID != "" {
-			enc.AddString("id", cut(m.ID))
+			enc.AddString("id", truncate(m.ID))
 		}
 		if m.EventType != "" {
-			enc.AddString("event_type", cut(m.EventType))
+			enc.AddString("event_type", truncate(m.EventType))
 		}
 	}
 	return nil
 }
 
-// logWith adds the verdict to the request's access log, if there is one.
-func (v *verdict) logWith(ctx context.Context) {
+// addToAccessLog adds the verdict to the request's entry in the access log, if
+// there is one.
+func (v *verdict) addToAccessLog(ctx context.Context) {
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok && server != nil && server.Logs == nil {
 		return
 	}

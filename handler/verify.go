@@ -24,11 +24,11 @@ func init() {
 	caddy.RegisterModule(Verify{})
 }
 
-// defaultMaxBody is max_body where it isn't set: GitHub sends up to 25 MB.
+// defaultMaxBody is the default of max_body: GitHub sends up to 25 MB.
 const defaultMaxBody = 25 << 20
 
-// bodies is the memory for those that are judged or served, and bodyInMemory what
-// one of them may have.
+// bodies limits the memory of all bodies that are being verified or read by the
+// app. A single one may take bodyInMemory of it.
 var bodies = room.New(64 << 20)
 
 const bodyInMemory = 1 << 20
@@ -128,14 +128,15 @@ type Verify struct {
 
 	name     string // the scheme's name
 	verifier *verify.Verifier
-	replays  *verify.Replays // nil where replay is off
-	app      func() *App     // nil where there is no webhooks option: its store keeps the replay memory
-	taken    *verify.Reply   // what the provider wants to hear of an event; nil: any 2xx
-	route    string          // this handler's part of the replay memory
-	life     time.Duration   // of a message in it
+	ack      *verify.Reply // how the provider wants events to be acknowledged; nil if any 2xx will do
 	maxBody  int64
 	refusals *refusalLog
 	tally    *tally
+
+	replays *verify.Replays // nil if replay is off; the fields below are then unset
+	app     func() *App     // whose store persists the replay memory; it returns nil if there is no webhooks option
+	route   string          // identifies this handler in the replay memory
+	life    time.Duration   // how long messages are remembered
 }
 
 // CaddyModule returns the Caddy module information.
@@ -158,7 +159,8 @@ func (h *Verify) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// schemesOf are the schemes that a config has, which may be without the app.
+// schemesOf returns the custom schemes of a config, none if it has no webhooks
+// app.
 func schemesOf(ctx caddy.Context) (verify.Table, error) {
 	app, err := ctx.AppIfConfigured("webhooks")
 	if errors.Is(err, caddy.ErrNotConfigured) {
@@ -184,19 +186,19 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 		return err
 	}
 	if len(options.Secrets) == 0 {
-		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\" or a secret line in its block; where {$NAME} is written, that variable isn't set", h.Provider)
+		return fmt.Errorf("there is no secret: write \"webhook_verify %s {env.NAME}\", or a secret line in its block; if it says {$NAME}, that variable isn't set", h.Provider)
 	}
 	if h.verifier, err = verify.New(scheme, options); err != nil {
 		return err
 	}
 	h.name = scheme.Name
-	h.taken = acknowledgement(scheme.Acknowledge)
+	h.ack = acknowledgement(scheme.Acknowledge)
 	h.refusals = newRefusalLog(logger)
 	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
 		logger.Warn(leak, zap.String("provider", h.name))
 	}
 	if h.VerifyToken == "" && !h.NoHandshake && scheme.NeedsVerifyToken() {
-		logger.Warn("the provider can't set up its webhook here: its handshake is refused for as long as there is no verify_token; write verify_token {env.NAME}, or handshake off", zap.String("provider", h.name))
+		logger.Warn("the provider can't set up its webhook: its handshake is refused because there is no verify_token; write verify_token {env.NAME}, or handshake off", zap.String("provider", h.name))
 	}
 	if h.DryRun {
 		logger.Warn("enforce off: every request is passed on, verified or not", zap.String("provider", h.name))
@@ -208,8 +210,8 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 	return h.provisionReplay(ctx, scheme)
 }
 
-// directive opens the errors of this handler. What is no provider isn't told: it may
-// be a secret that stands in its place.
+// directive returns the prefix of this handler's errors. It names the provider
+// only if that is known, or nearly so: otherwise it could be a misplaced secret.
 func (h *Verify) directive(table verify.Table) string {
 	if _, known := table.Lookup(h.Provider); known || len(verify.Suggest(h.Provider)) > 0 {
 		return "webhook_verify " + h.Provider
@@ -217,24 +219,25 @@ func (h *Verify) directive(table verify.Table) string {
 	return "webhook_verify"
 }
 
-// scheme is the provider's row, with the config's own fields over it.
+// scheme returns the provider's scheme, overridden by the fields of the config.
 func (h *Verify) scheme(table verify.Table) (verify.Scheme, error) {
 	if h.Provider == "" {
-		return verify.Scheme{}, errors.New(`name the provider, such as "webhook_verify github {env.GITHUB_WEBHOOK_SECRET}", or hmac for a scheme of your own`)
+		return verify.Scheme{}, errors.New(`name the provider, as in "webhook_verify github {env.GITHUB_WEBHOOK_SECRET}", or hmac for a scheme of your own`)
 	}
 	row, ok := table.Lookup(h.Provider)
 	if !ok {
-		return verify.Scheme{}, errors.New("unknown provider: " + meant(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other write "webhook_verify hmac" and describe its scheme in a block, or name one that the webhooks option describes`)
+		return verify.Scheme{}, errors.New("unknown provider: " + didYouMean(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other, write "webhook_verify hmac" and describe its scheme in a block, or define a scheme in the global webhooks option`)
 	}
 	scheme := row.Merge(h.Scheme)
-	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // it would be taken for a protection that isn't there
-		return verify.Scheme{}, errors.New("verify_token: the scheme has no handshake that takes one, and events are not held against it: leave it out; what events are signed with, or carry as a token, is the secret")
+	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // the user may believe that it protects something
+		return verify.Scheme{}, errors.New("verify_token: the scheme has no handshake that uses one, and events are not checked against it: leave it out; the key or token that events are verified with is the secret")
 	}
 	return scheme, nil
 }
 
-// meant asks for the providers that may be meant by a name that is none, if any.
-func meant(name string) string {
+// didYouMean suggests providers with names like this one; it returns an empty
+// string if there are none.
+func didYouMean(name string) string {
 	near := verify.Suggest(name)
 	if len(near) == 0 {
 		return ""
@@ -242,9 +245,8 @@ func meant(name string) string {
 	return "did you mean " + strings.Join(near, " or ") + "? "
 }
 
-// Terms are what the handler judges by: its scheme and its options, with their
-// placeholders replaced. They are for those too who sign or judge by a config
-// that they don't run.
+// Terms returns the scheme and the options to verify with, with placeholders
+// replaced. The CLI uses it to sign and verify by a config that isn't running.
 func (h *Verify) Terms(table verify.Table) (scheme verify.Scheme, options verify.Options, err error) {
 	if scheme, err = h.scheme(table); err != nil {
 		return scheme, options, err
@@ -266,7 +268,7 @@ func (h *Verify) Terms(table verify.Table) (scheme verify.Scheme, options verify
 	return scheme, options, err
 }
 
-// checkOptions checks what stands on its own, before anything is made of it.
+// checkOptions checks the options that don't depend on the scheme.
 func (h *Verify) checkOptions() error {
 	switch h.Replay {
 	case "", replayOff, replayReject, replayAck:
@@ -277,7 +279,7 @@ func (h *Verify) checkOptions() error {
 		return errors.New("max_body must not be negative")
 	}
 	if h.ReplayFor != 0 && h.ReplayFor < minReplayFor {
-		return errors.New("replay_for must be a second or more, as in \"24h\"; a number alone is of nanoseconds")
+		return errors.New("replay_for must be at least a second, as in \"24h\"; a plain number is in nanoseconds")
 	}
 	if h.ReplayFor > 0 && h.Replay == replayOff {
 		return errors.New("replay off remembers nothing: leave replay_for out, or write reject or ack")
@@ -285,7 +287,7 @@ func (h *Verify) checkOptions() error {
 	return nil
 }
 
-// Cleanup gives the replay memory back.
+// Cleanup releases the replay memory.
 func (h *Verify) Cleanup() error {
 	if h.replays == nil {
 		return nil
@@ -293,11 +295,11 @@ func (h *Verify) Cleanup() error {
 	return releaseReplays()
 }
 
-// ServeHTTP judges a request, and passes it on if it is verified.
+// ServeHTTP verifies a request, and passes it on unless it is refused.
 func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	dropClaims(r.Header)
-	// No scheme signs trailers, and what they claim comes after the verdict;
-	// without them the body has a length that can be told in front.
+	stripHeaders(r.Header)
+	// No scheme signs trailers, and they would arrive after the verdict. Without
+	// them, the body can be passed on with a Content-Length.
 	r.Trailer = nil
 
 	span := startVerifySpan(r.Context())
@@ -307,16 +309,17 @@ func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 
 	switch v.kind {
 	case kindHandshake, kindAcknowledged:
-		return answer(w, v)
+		v.release()
+		return reply(w, v.reply)
 	case kindRefused:
 		return refuse(w, r, v)
 	}
 	return h.pass(w, r, v, next)
 }
 
-// judge gives the verdict on a request.
+// judge returns the verdict on a request.
 func (h *Verify) judge(r *http.Request) *verdict {
-	v := &verdict{provider: h.name, kind: kindVerified, taken: h.taken}
+	v := &verdict{provider: h.name, kind: kindVerified, ack: h.ack}
 	h.check(r, v)
 	if v.reason == "" && v.reply == nil {
 		h.reserve(v)
@@ -326,20 +329,20 @@ func (h *Verify) judge(r *http.Request) *verdict {
 		v.kind = kindHandshake
 	case v.reason == "":
 	case v.err != nil:
-		v.kind = kindRefused // even on a dry run: there is nothing to pass on
+		v.kind = kindRefused // even on a dry run: there is no body to pass on
 	case h.DryRun:
 		v.kind = kindUnenforced
 	case v.reason == verify.ReasonReplayed && h.Replay != replayReject:
 		v.kind = kindAcknowledged
-		v.reply = cmp.Or(h.taken, &verify.Reply{Status: http.StatusOK})
+		v.reply = cmp.Or(h.ack, &verify.Reply{Status: http.StatusOK})
 	default:
 		v.kind = kindRefused
 	}
 	return v
 }
 
-// check verifies the signature: first what needs no body, then the body while
-// it is read.
+// check verifies the signature: first what can be checked without the body, then
+// the body while it is read.
 func (h *Verify) check(r *http.Request, v *verdict) {
 	var method string
 	method, v.url = asSent(r)
@@ -373,8 +376,8 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 	v.reply = v.message.Reply
 }
 
-// acknowledgement is what a provider wants to hear of an event, nil where any 2xx
-// will do.
+// acknowledgement returns the response to an event that a scheme requires, or nil
+// if any 2xx will do.
 func acknowledgement(a verify.Acknowledge) *verify.Reply {
 	switch {
 	case a.Status == 0:
@@ -385,35 +388,28 @@ func acknowledgement(a verify.Acknowledge) *verify.Reply {
 	return &verify.Reply{Status: a.Status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(a.Body)}
 }
 
-// report tells of a verdict wherever somebody may look for it.
+// report makes the verdict visible in placeholders, logs and metrics.
 func (h *Verify) report(r *http.Request, v *verdict) {
-	v.publish(r.Context())
-	v.logWith(r.Context())
+	v.attach(r.Context())
+	v.addToAccessLog(r.Context())
 	h.tally.count(v)
 	if v.kind == kindRefused || v.kind == kindUnenforced {
-		h.refusals.write(r, v)
+		h.refusals.writeVerdict(r, v)
 	}
 }
 
-// answer answers a handshake or a replay without the app.
-func answer(w http.ResponseWriter, v *verdict) error {
-	if v.body != nil {
-		v.body.Release()
-	}
-	return reply(w, v.reply)
-}
-
+// reply writes a response that the scheme defines.
 func reply(w http.ResponseWriter, r *verify.Reply) error {
 	for name, values := range r.Header {
-		w.Header()[name] = slices.Clone(values) // which other handlers may change
+		w.Header()[name] = slices.Clone(values) // other handlers may change them
 	}
 	w.WriteHeader(r.Status)
 	_, err := w.Write(r.Body)
 	return err
 }
 
-// pass hands the request to the next handler, and settles the message in the
-// replay memory by the answer.
+// pass passes the request on to the next handler. The response decides whether
+// the message stays in the replay memory.
 func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next caddyhttp.Handler) (err error) {
 	verified := v.provider
 	if v.kind == kindUnenforced {
@@ -423,7 +419,7 @@ func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next c
 	if v.body != nil {
 		defer func() {
 			if err != nil {
-				context.AfterFunc(r.Context(), v.body.Release) // error routes may still want it
+				context.AfterFunc(r.Context(), v.body.Release) // error routes may still read it
 			} else {
 				v.body.Release()
 			}

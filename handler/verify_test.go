@@ -190,7 +190,7 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown provider like none", "webhook_verify acme s", `webhook_verify: unknown provider: \"caddy webhooks providers\" lists`},
 		{"tolerance without a time", "webhook_verify github s {\ntolerance 5m\n}", "a tolerance needs a signed time"},
 		{"no secret", "webhook_verify github", "webhook_verify github: there is no secret"},
-		{"a variable that isn't set", "webhook_verify github {$NOT_SET_ANYWHERE}", "where {$NAME} is written, that variable isn't set"},
+		{"a variable that isn't set", "webhook_verify github {$NOT_SET_ANYWHERE}", "if it says {$NAME}, that variable isn't set"},
 		{"empty secret", `webhook_verify github ""`, "webhook_verify github: secret 1: the secret is empty"},
 		{"environment variable not set", "webhook_verify github {env.VERIFY_TEST_NONE}", "environment variable VERIFY_TEST_NONE is empty or not set"},
 		{"second secret of nothing", "webhook_verify github s {\nsecret {env.VERIFY_TEST_EMPTY}\n}", "secret 2: the environment variable VERIFY_TEST_EMPTY"},
@@ -202,11 +202,11 @@ func TestConfigErrors(t *testing.T) {
 		{"unknown word in content", "webhook_verify hmac s {\nsignature header X\ncontent \"{bdy}\"\n}", "did you mean {body}?"},
 		{"content without the body", "webhook_verify hmac s {\nsignature header X\ncontent \"{header.X-Y}\"\n}", "unbound_body"},
 		{"unknown algorithm", "webhook_verify hmac s {\nsignature header X\nalgorithm md5\n}", "md5"},
-		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "such as: replay ack 24h"},
-		{"replay of what nothing tells apart", "webhook_verify mandrill s {\ncontent \"{url}\"\nunbound_body allow\nreplay ack 1h\n}", "two messages could pass for one"},
-		{"a replay life below the tolerance", "webhook_verify stripe s {\nreplay ack 1s\n}", "leave the time out"},
+		{"replay without a life", "webhook_verify github s {\nreplay ack\n}", "as in: replay ack 24h"},
+		{"replay of what nothing tells apart", "webhook_verify mandrill s {\ncontent \"{url}\"\nunbound_body allow\nreplay ack 1h\n}", "two messages can't be told apart"},
+		{"a replay life below the tolerance", "webhook_verify stripe s {\nreplay ack 1s\n}", "leave the duration out"},
 		{"public URL with a path", "webhook_verify github s {\npublic_url https://hooks.example.com/github\n}", "path and query"},
-		{"verify token of no handshake", "webhook_verify gitlab s {\nverify_token t\n}", "verify_token: the scheme has no handshake that takes one"},
+		{"verify token of no handshake", "webhook_verify gitlab s {\nverify_token t\n}", "verify_token: the scheme has no handshake that uses one"},
 		{"verify token of nothing", "webhook_verify meta s {\nverify_token {env.VERIFY_TEST_NONE}\n}", "verify_token: the environment variable VERIFY_TEST_NONE"},
 	}
 	for _, tt := range tests {
@@ -223,8 +223,8 @@ func TestConfigErrors(t *testing.T) {
 	for field, want := range map[string]string{
 		`"secret":"s"`:                      `unknown field`,
 		`"replay":"drop"`:                   `replay \"drop\": write off, reject or ack`,
-		`"replay":"ack","replay_for":-1`:    `replay_for must be a second or more`,
-		`"replay":"ack","replay_for":86400`: `a number alone is of nanoseconds`,
+		`"replay":"ack","replay_for":-1`:    `replay_for must be at least a second`,
+		`"replay":"ack","replay_for":86400`: `a plain number is in nanoseconds`,
 		`"replay":"off","replay_for":"1h"`:  `replay off remembers nothing`,
 		`"max_body":-1`:                     `max_body must not be negative`,
 	} {
@@ -484,7 +484,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 			t.Errorf("the access log doesn't tell the verdict %s: %s", want, access)
 		}
 	}
-	for _, want := range []string{"request>uri query { delete token }", "enforce off: every request is passed on", "for as long as there is no verify_token", "webhook would be refused (enforce off)"} {
+	for _, want := range []string{"request>uri query { delete token }", "enforce off: every request is passed on", "because there is no verify_token", "webhook would be refused (enforce off)"} {
 		if n := strings.Count(string(written), want); n != 1 {
 			t.Errorf("%d warnings say: %s", n, want)
 		}
