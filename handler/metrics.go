@@ -9,9 +9,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// engineMetrics are the collectors of the engine: made once, registered with
-// each config's registry, so that a reload doesn't reset them. No label has
-// a value that comes from outside.
+// engineMetrics are the engine's collectors. They are created once and registered
+// with each config's registry, so that a reload doesn't reset them. The values of
+// all labels are from fixed lists, never from outside.
 var engineMetrics = struct {
 	published   *prometheus.CounterVec
 	publishTime prometheus.Histogram
@@ -24,33 +24,33 @@ var engineMetrics = struct {
 }{
 	published: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhooks_events_published_total",
-		Help: "Events by result: stored, unmatched (stored, and no subscription wants it), duplicate, refused (the publisher's fault) or failed (ours).",
+		Help: "Published events by result: stored, unmatched (stored, but without a matching subscription), duplicate, refused (the publisher's fault) or failed (the server's).",
 	}, []string{"result"}),
 	publishTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "caddy_webhooks_publish_duration_seconds",
-		Help:    "How long it took until an event was durable.",
+		Help:    "How long it took to store an event durably.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 2, 13),
 	}),
 	unjudged: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caddy_webhooks_deliveries_unjudged_total",
-		Help: "Deliveries of events that the subscription's filter took too long to judge.",
+		Help: "Deliveries of events for which the subscription's filter took too long to evaluate.",
 	}),
 	attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhooks_delivery_attempts_total",
-		Help: "Attempts by outcome: ok, or the class of the failure.",
+		Help: "Delivery attempts by outcome: ok, or the class of the failure.",
 	}, []string{"outcome"}),
 	attemptTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "caddy_webhooks_delivery_attempt_duration_seconds",
-		Help:    "How long receivers took to answer.",
+		Help:    "How long receivers took to respond.",
 		Buckets: prometheus.DefBuckets,
 	}),
 	deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhooks_deliveries_settled_total",
-		Help: "Deliveries that came to an end, by state: delivered or dead.",
+		Help: "Deliveries that have ended, by state: delivered or dead.",
 	}, []string{"state"}),
 	inFlight: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "caddy_webhooks_delivery_attempts_in_flight",
-		Help: "Attempts that are under way.",
+		Help: "Delivery attempts in flight.",
 	}, func() float64 {
 		n := 0
 		for _, e := range openEngines() {
@@ -60,7 +60,7 @@ var engineMetrics = struct {
 	}),
 	full: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "caddy_webhooks_store_full",
-		Help: "Stores that have no room, so that events are refused.",
+		Help: "Stores that are full, so that events are refused.",
 	}, func() float64 {
 		n := 0
 		for _, e := range openEngines() {
@@ -72,22 +72,22 @@ var engineMetrics = struct {
 	}),
 }
 
-// A rise from nothing is none to Prometheus, so that the first dead letter would
-// wake nobody: what alerts ask for starts at 0.
+// To Prometheus, a counter that appears with the value 1 has not increased, so the
+// first dead letter would trigger no alert. Therefore these counters start at 0.
 func init() {
 	for _, s := range []store.State{store.Delivered, store.Dead} {
 		engineMetrics.deliveries.WithLabelValues(s.String())
 	}
 }
 
-// registerEngineMetrics makes the collectors show in a config's registry.
+// registerEngineMetrics registers the engine's collectors with a config's registry.
 func registerEngineMetrics(r *prometheus.Registry) error {
 	return register(r, engineMetrics.published, engineMetrics.publishTime, engineMetrics.unjudged,
 		engineMetrics.attempts, engineMetrics.attemptTime, engineMetrics.deliveries, engineMetrics.inFlight, engineMetrics.full, queueGauges, storeDamage)
 }
 
-// register tolerates that several handlers of a config bring the same
-// collectors.
+// register registers collectors, unless they are registered already: several
+// handlers of a config share them.
 func register(r *prometheus.Registry, cs ...prometheus.Collector) error {
 	for _, c := range cs {
 		var already prometheus.AlreadyRegisteredError

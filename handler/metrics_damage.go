@@ -6,22 +6,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// damage tells of damaged stores that were set aside, for as long as they are
-// there, so that an alert stays until somebody has looked.
-type damage struct{ files, lost *prometheus.Desc }
+// damageCollector reports the damaged stores that were set aside until their files
+// are removed, so that an alert lasts until somebody has taken care of it.
+type damageCollector struct{ files, lost *prometheus.Desc }
 
-var storeDamage prometheus.Collector = damage{
+var storeDamage prometheus.Collector = damageCollector{
 	files: prometheus.NewDesc("caddy_webhooks_store_damaged_files",
 		"Damaged stores that were set aside and are still there.", nil, nil),
 	lost: prometheus.NewDesc("caddy_webhooks_store_lost_rows",
-		"What is known to be lost with them: events, deliveries or subscriptions.", []string{"rows"}, nil),
+		"Rows known to be lost with damaged stores: events, deliveries or subscriptions.", []string{"rows"}, nil),
 }
 
 // Describe implements prometheus.Collector.
-func (d damage) Describe(to chan<- *prometheus.Desc) { to <- d.files; to <- d.lost }
+func (d damageCollector) Describe(to chan<- *prometheus.Desc) { to <- d.files; to <- d.lost }
 
 // Collect implements prometheus.Collector.
-func (d damage) Collect(to chan<- prometheus.Metric) {
+func (d damageCollector) Collect(to chan<- prometheus.Metric) {
 	var files int
 	var lost store.Rows
 	for _, e := range openEngines() {

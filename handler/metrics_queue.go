@@ -11,37 +11,38 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// queue tells how much waits, how much was given up, and how the receivers
-// fare: what an alert is made of. It asks the engines when it is scraped.
-type queue struct {
+// queueCollector reports what alerts are based on: how much is waiting, how much
+// has failed for good, and the health of the receivers. It asks the engines when
+// it is scraped.
+type queueCollector struct {
 	pending, oldest, dead, subscriptions, nodes *prometheus.Desc
 
 	mu   sync.Mutex
 	last queueFigures
 }
 
-// queueFigures are those of all engines together.
+// queueFigures are the totals of all engines.
 type queueFigures struct {
-	known         bool // else a store couldn't be read
+	known         bool // false if a store couldn't be read, or none is open
 	pending, dead int64
-	oldest        time.Duration // since the first of what is due was, 0 where nothing is
+	oldest        time.Duration // how long the oldest due delivery has been due; 0 if none is
 	healths       map[string]int64
 	nodes         map[string]int64
-	at            time.Time
-	took          time.Duration
+	at            time.Time     // when they were counted
+	took          time.Duration // how long that took
 }
 
-var queueGauges = &queue{
+var queueGauges = &queueCollector{
 	pending: prometheus.NewDesc("caddy_webhooks_deliveries_pending",
-		"Deliveries that wait for an attempt or are under way.", nil, nil),
+		"Deliveries that are waiting for an attempt or in flight.", nil, nil),
 	oldest: prometheus.NewDesc("caddy_webhooks_deliveries_oldest_due_seconds",
-		"For how long the first of the deliveries that are due has waited; 0 where none is due. Those of inactive subscriptions don't count.", nil, nil),
+		"How long the oldest delivery that is due has been waiting; 0 if none is due. Deliveries to inactive subscriptions are not counted.", nil, nil),
 	dead: prometheus.NewDesc("caddy_webhooks_dead_letters",
 		"Dead letters in the store.", nil, nil),
 	subscriptions: prometheus.NewDesc("caddy_webhooks_subscriptions",
 		"Subscriptions by health: ok, failing, down, paused or inactive.", []string{"health"}, nil),
 	nodes: prometheus.NewDesc("caddy_webhooks_store_nodes",
-		"Nodes that share the store by state: live, or lapsed, which are not heard of.", []string{"state"}, nil),
+		"Nodes that share the store, by state: live, or lapsed if they have not been heard from.", []string{"state"}, nil),
 }
 
 // The states of nodes.
@@ -51,17 +52,17 @@ const (
 )
 
 const (
-	// scrapeTime bounds what is asked of a store for one scrape.
-	scrapeTime = 5 * time.Second
-	// Figures that took longer than slowFigures, since millions are counted, are
-	// kept, where they are known, for keepFigures times as long: scrapes may take
-	// a twentieth of a core.
+	// scrapeTimeout is how long the stores may take to answer a scrape.
+	scrapeTimeout = 5 * time.Second
+	// Counting millions of deliveries is slow. If it took longer than slowFigures,
+	// the figures are reused for keepFigures times as long as it took, so that
+	// scrapes take no more than a twentieth of a core.
 	slowFigures = 50 * time.Millisecond
 	keepFigures = 20
 )
 
 // Describe implements prometheus.Collector.
-func (q *queue) Describe(to chan<- *prometheus.Desc) {
+func (q *queueCollector) Describe(to chan<- *prometheus.Desc) {
 	to <- q.pending
 	to <- q.oldest
 	to <- q.dead
@@ -70,8 +71,8 @@ func (q *queue) Describe(to chan<- *prometheus.Desc) {
 }
 
 // Collect implements prometheus.Collector. While a store is being opened or can't
-// be read, the figures are left out: a wrong one is worse than none.
-func (q *queue) Collect(to chan<- prometheus.Metric) {
+// be read, there are no figures, since wrong ones would be worse.
+func (q *queueCollector) Collect(to chan<- prometheus.Metric) {
 	f := q.figures()
 	if !f.known {
 		return
@@ -91,7 +92,8 @@ func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metri
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
-func (q *queue) figures() queueFigures {
+// figures returns the current figures, or the last ones if those took long.
+func (q *queueCollector) figures() queueFigures {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.last.known || q.last.took < slowFigures || time.Since(q.last.at) > keepFigures*q.last.took {
@@ -100,8 +102,9 @@ func (q *queue) figures() queueFigures {
 	return q.last
 }
 
+// countQueue asks all engines for their figures.
 func countQueue() queueFigures {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	engines := openEngines()
 	f := queueFigures{known: len(engines) > 0, at: time.Now(), healths: map[string]int64{

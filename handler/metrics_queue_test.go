@@ -94,11 +94,11 @@ func TestQueueFiguresAreKept(t *testing.T) {
 		{"fast", slowFigures - 1, 0, false, false},
 		{"slow", time.Second, keepFigures*time.Second - time.Second, false, true},
 		{"slow, a while ago", time.Second, keepFigures*time.Second + time.Second, false, false},
-		{"failed", scrapeTime, time.Second, true, false},
+		{"failed", scrapeTimeout, time.Second, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q := &queue{last: queueFigures{known: !tt.failed, dead: -1, at: time.Now(), took: tt.took}}
+				q := &queueCollector{last: queueFigures{known: !tt.failed, dead: -1, at: time.Now(), took: tt.took}}
 				time.Sleep(tt.age)
 				if kept := q.figures().dead == -1; kept != tt.want {
 					t.Errorf("kept: %v", kept)

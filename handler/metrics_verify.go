@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// verifyMetrics are the collectors of all webhook_verify handlers: made once,
-// registered with each config's registry, so that a reload doesn't reset them.
-// Every label's values come from the config or from a fixed list.
+// verifyMetrics are the collectors of all webhook_verify handlers. They are created
+// once and registered with each config's registry, so that a reload doesn't reset
+// them. The values of all labels are from the config or fixed lists.
 var verifyMetrics = struct {
 	requests  *prometheus.CounterVec
 	secrets   *prometheus.CounterVec
@@ -21,25 +21,25 @@ var verifyMetrics = struct {
 	}, []string{"provider", "verdict", "reason"}),
 	secrets: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "caddy_webhooks_verify_secret_matches_total",
-		Help: "Verified webhooks by provider and the place of the secret that matched (0 is the first). An old secret whose count stands still can go.",
+		Help: "Verified webhooks by provider and the index of the secret that matched (0 is the first). An old secret whose count no longer increases can be removed.",
 	}, []string{"provider", "secret_index"}),
 	evictions: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "caddy_webhooks_verify_replay_evictions_total",
-		Help: "Messages that the replay memory forgot before their time, for want of room.",
+		Help: "Messages that the replay memory forgot too early because it was full.",
 	}),
 	memory: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "caddy_webhooks_verify_body_memory_bytes",
-		Help: "Memory that the bodies of inbound webhooks take at the moment.",
+		Help: "Memory used by the bodies of inbound webhooks.",
 	}, func() float64 { return float64(bodies.Taken()) }),
 }
 
-// registerVerifyMetrics makes the collectors show in a config's registry.
+// registerVerifyMetrics registers these collectors with a config's registry.
 func registerVerifyMetrics(r *prometheus.Registry) error {
 	return register(r, verifyMetrics.requests, verifyMetrics.secrets, verifyMetrics.evictions, verifyMetrics.memory)
 }
 
-// tally counts the verdicts of a handler. What counts the usual ones is looked
-// up once, which also shows a secret that never matched: with a count of 0.
+// tally counts the verdicts of a handler. It looks the most frequent counters up
+// once, which also exports a count of 0 for secrets that have never matched.
 type tally struct {
 	verified prometheus.Counter
 	secrets  []prometheus.Counter

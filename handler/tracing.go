@@ -13,29 +13,29 @@ import (
 	"go.uber.org/zap"
 )
 
-// providers holds the one trace provider of the process while configs use it.
-// Deliveries outlive the request that caused them and the config that they
-// began under, so their spans need a provider of their own. It is configured
-// by the standard OTEL_* variables, and there is none unless they ask for traces.
+// providers holds the trace provider for deliveries, of which the process has one.
+// Deliveries outlive both the request that caused them and the config under which
+// they began, so they can't use that of a request's span. It is configured with the
+// standard OTEL_* variables; there is none unless they enable traces.
 var providers = caddy.NewUsagePool()
 
 const tracingKey = "tracing"
 
-// tracing is the trace provider, nil where no traces are wanted.
+// tracing is the trace provider. A nil one is valid: it makes no traces.
 type tracing struct{ *sdktrace.TracerProvider }
 
-// flushTime is how long the last spans may take on their way out.
-const flushTime = 5 * time.Second
+// flushTimeout is how long exporting the last spans may take.
+const flushTimeout = 5 * time.Second
 
-// Destruct sends what is left.
+// Destruct implements caddy.Destructor: it exports the remaining spans.
 func (t *tracing) Destruct() error {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	return t.Shutdown(ctx)
 }
 
-// tracingWanted tells whether the environment asks for traces.
-func tracingWanted() bool {
+// tracingEnabled reports whether the environment enables traces.
+func tracingEnabled() bool {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return false
 	}
@@ -47,9 +47,10 @@ func tracingWanted() bool {
 	return false
 }
 
-// loadTracing gives the trace provider. Each call needs one of release.
+// loadTracing returns the trace provider, or nil if traces aren't enabled. Each
+// successful call must be matched by one of release.
 func loadTracing(ctx context.Context) (*tracing, error) {
-	if !tracingWanted() {
+	if !tracingEnabled() {
 		return nil, nil
 	}
 	v, _, err := providers.LoadOrNew(tracingKey, func() (caddy.Destructor, error) {
@@ -57,8 +58,8 @@ func loadTracing(ctx context.Context) (*tracing, error) {
 		if err != nil {
 			return nil, err
 		}
-		// The resource is by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES,
-		// the sampler by OTEL_TRACES_SAMPLER: the SDK's defaults read them.
+		// By default, the SDK sets the resource from OTEL_SERVICE_NAME and
+		// OTEL_RESOURCE_ATTRIBUTES, and the sampler from OTEL_TRACES_SAMPLER.
 		return &tracing{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&quietExporter{SpanExporter: exporter}))}, nil
 	})
 	if err != nil {
@@ -67,17 +68,18 @@ func loadTracing(ctx context.Context) (*tracing, error) {
 	return v.(*tracing), nil
 }
 
-// quietExporter tells of a collector that takes no spans when that begins and when
-// it is over. The SDK would at each batch, several a second under load.
+// quietExporter logs once when a collector begins to refuse spans, and once when it
+// accepts them again. The SDK would log each batch, several per second under load.
 type quietExporter struct {
 	sdktrace.SpanExporter
-	lost int // spans, since it takes none
+	lost int // the number of spans refused since then
 }
 
-// ExportSpans is called by one goroutine at a time, as the SDK promises.
+// ExportSpans implements sdktrace.SpanExporter. The SDK calls it from one goroutine
+// at a time.
 func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	err := e.SpanExporter.ExportSpans(ctx, spans)
-	logger := caddy.Log().Named("webhooks.tracing") // of the config that rules
+	logger := caddy.Log().Named("webhooks.tracing") // that of the current config
 	switch {
 	case err != nil && e.lost == 0:
 		logger.Warn("spans are lost: the collector doesn't take them", zap.Error(err))
@@ -91,7 +93,7 @@ func (e *quietExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOn
 	return nil
 }
 
-// provider is nil where no traces are wanted.
+// provider returns nil if traces aren't enabled.
 func (t *tracing) provider() trace.TracerProvider {
 	if t == nil {
 		return nil

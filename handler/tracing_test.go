@@ -28,7 +28,7 @@ func TestTracingWanted(t *testing.T) {
 			for _, variable := range []string{disabled, exporter, endpoint, ofTraces} {
 				t.Setenv(variable, tt.env[variable])
 			}
-			if got := tracingWanted(); got != tt.want {
+			if got := tracingEnabled(); got != tt.want {
 				t.Errorf("wanted: %t", got)
 			}
 		})

@@ -8,21 +8,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// verifyTracerName names the instrumentation of webhook_verify.
+// verifyTracerName is the instrumentation scope of the spans of webhook_verify.
 const verifyTracerName = "github.com/caddy-webhooks/caddy-webhooks/handler"
 
-// startVerifySpan begins a span under the request's, with the provider of the
-// one that began it: Caddy's tracing directive, or nothing.
+// startVerifySpan starts a child of the request's span, which Caddy's tracing
+// directive may have started, with the same trace provider.
 func startVerifySpan(ctx context.Context) trace.Span {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
-		return parent // not ours; a span that doesn't record takes no attributes
+		return parent // endVerifySpan doesn't touch a span that isn't recording
 	}
 	_, span := parent.TracerProvider().Tracer(verifyTracerName).Start(ctx, "webhook verify")
 	return span
 }
 
-// endVerifySpan ends the span with the verdict. It says nothing of secrets.
+// endVerifySpan adds the verdict to the span, without any secrets, and ends it.
 func endVerifySpan(span trace.Span, v *verdict) {
 	if !span.IsRecording() {
 		return
