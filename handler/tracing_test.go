@@ -2,9 +2,9 @@ package handler
 
 import "testing"
 
-// TestTracingWanted: by OpenTelemetry's standard variables, where an empty one is as
+// TestTracingEnabled: by OpenTelemetry's standard variables, where an empty one is as
 // good as none.
-func TestTracingWanted(t *testing.T) {
+func TestTracingEnabled(t *testing.T) {
 	const (
 		disabled = "OTEL_SDK_DISABLED"
 		exporter = "OTEL_TRACES_EXPORTER"

@@ -1,4 +1,4 @@
-// Package room bounds what the bodies of requests take: of memory, and of time.
+// Package room limits the memory and the time that request bodies may take.
 package room
 
 import (
@@ -11,82 +11,84 @@ import (
 	"time"
 )
 
-// The reasons for which a body isn't read, besides those of its reader.
+// The reasons why a body isn't read, in addition to errors of its reader.
 var (
-	ErrTooLarge = errors.New("the body is larger than it may be")
-	ErrFull     = errors.New("more is sent than there is room for")
-	ErrSlow     = errors.New("the body comes too slowly")
-	ErrGone     = errors.New("another handler has read the body before")
+	ErrTooLarge = errors.New("the body is too large")
+	ErrFull     = errors.New("there is no memory left for request bodies")
+	ErrSlow     = errors.New("the body arrives too slowly")
+	ErrGone     = errors.New("another handler has already read the body")
 )
 
-// EndConnection has the connection of a request closed after the answer, where
-// what is still to come of its body would pass for the next request. Since HTTP/2
-// each request has a stream, and an answer may not have that header.
+// EndConnection makes the server close the connection after the response, so that
+// the rest of the body isn't taken for the next request. From HTTP/2 on, each
+// request has a stream of its own, and the Connection header isn't allowed.
 func EndConnection(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// Room is what all bodies may take together.
+// Room is the memory that all bodies may take together.
 type Room struct {
 	limit int64
 	taken atomic.Int64
 }
 
-// grace and rate bound how long a body may take: grace, and a second more for
-// each rate bytes of it.
+// A body may take grace, plus a second for each rate bytes.
 const (
 	grace = 30 * time.Second
 	rate  = 64 << 10
 )
 
-// Patience is how long a body of so many bytes may take.
+// Patience returns how long a body of this size may take to arrive.
 func Patience(size int64) time.Duration {
 	return grace + time.Duration(float64(size)/rate*float64(time.Second))
 }
 
-// New makes room for so many bytes.
+// New returns a room of limit bytes.
 func New(limit int64) *Room { return &Room{limit: limit} }
 
-// Taken is what they take at the moment.
+// Taken returns how many bytes are taken now.
 func (r *Room) Taken() int64 { return r.taken.Load() }
 
-// Part is what one body takes. The zero value takes nothing.
+// Part is the memory that one body takes of a room. The zero value takes none, and
+// can only be released.
 type Part struct {
-	of   *Room
+	room *Room
 	size int64
 }
 
-// Part is one that takes nothing yet.
-func (r *Room) Part() Part { return Part{of: r} }
+// Part returns a part that takes nothing yet.
+func (r *Room) Part() Part { return Part{room: r} }
 
-// Release gives it back, which is to be done when the body is no longer needed.
+// Release gives the memory back. It must be called when the body is no longer
+// needed.
 func (p *Part) Release() {
-	if p.of != nil {
-		p.of.taken.Add(-p.size)
+	if p.room != nil {
+		p.room.taken.Add(-p.size)
 	}
 	p.size = 0
 }
 
-// Grow takes more, unless there is no room for it, or less.
-func (p *Part) Grow(more int64) bool { return p.take(p.size + more) }
+// Grow takes n more bytes, and reports whether there was room for them. If n is
+// negative, it gives bytes back.
+func (p *Part) Grow(n int64) bool { return p.resize(p.size + n) }
 
-// take has the part be so large, unless all together are too large then. One
-// that is alone may have what it needs.
-func (p *Part) take(size int64) bool {
+// resize sets the part's size, unless the room would be too full. A part that is
+// alone in the room may have any size.
+func (p *Part) resize(size int64) bool {
 	more := size - p.size
-	if all := p.of.taken.Add(more); more > 0 && all > p.of.limit && all > size {
-		p.of.taken.Add(-more)
+	if all := p.room.taken.Add(more); more > 0 && all > p.room.limit && all > size {
+		p.room.taken.Add(-more)
 		return false
 	}
 	p.size = size
 	return true
 }
 
-// Read reads a request's body, of limit bytes at most. One that is longer is not
-// read at all where its length is told. Errors are ErrTooLarge, ErrFull, ErrSlow,
-// ErrGone, or what the reading of it returned.
+// Read reads a request's body of at most limit bytes; if its Content-Length is
+// larger, it reads nothing. The caller must release the part. Errors are ErrTooLarge,
+// ErrFull, ErrSlow, ErrGone, or that of the body's reader.
 func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
 	if from.ContentLength > limit {
 		return nil, Part{}, ErrTooLarge
@@ -100,22 +102,24 @@ func (r *Room) Read(from *http.Request, limit int64) ([]byte, Part, error) {
 	return body, p, nil
 }
 
-func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
-	// A length is only a promise: room is made as bytes come in.
+// read reads a body whose declared length is -1 if it isn't known.
+func (p *Part) read(from io.Reader, declared, limit int64) ([]byte, error) {
+	// The declared length is only a promise, so beyond this, memory is allocated as
+	// bytes arrive.
 	const first = 64 << 10
 	size, most := int64(4<<10), limit
-	if told >= 0 {
-		size, most = told, told
+	if declared >= 0 {
+		size, most = declared, declared
 	}
-	if !p.take(min(size, first) + 1) {
+	if !p.resize(min(size, first) + 1) {
 		return nil, ErrFull
 	}
 	began := time.Now()
-	body := make([]byte, 0, min(size, first)+1) // one more: the end is seen without growing
+	body := make([]byte, 0, min(size, first)+1) // one more, to see the end without growing
 	for {
 		if len(body) == cap(body) {
-			body = slices.Grow(body, max(min(len(body), int(most)+1-len(body)), 1)) // 1: more comes than was told
-			if !p.take(int64(cap(body))) {
+			body = slices.Grow(body, max(min(len(body), int(most)+1-len(body)), 1)) // 1: it is longer than declared
+			if !p.resize(int64(cap(body))) {
 				return nil, ErrFull
 			}
 		}
@@ -124,7 +128,7 @@ func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
 		switch {
 		case int64(len(body)) > limit:
 			return nil, ErrTooLarge
-		case err == io.EOF && int64(len(body)) < told, errors.Is(err, http.ErrBodyReadAfterClose): // a sender that breaks off has another error
+		case err == io.EOF && int64(len(body)) < declared, errors.Is(err, http.ErrBodyReadAfterClose): // if the client aborts, the error is another
 			return nil, ErrGone
 		case err == io.EOF:
 			return body, nil
@@ -132,7 +136,7 @@ func (p *Part) read(from io.Reader, told, limit int64) ([]byte, error) {
 			return nil, ErrSlow
 		case err != nil:
 			return nil, err
-		case time.Since(began) > Patience(int64(len(body))): // one that stalls altogether is up to the server's read_idle_timeout
+		case time.Since(began) > Patience(int64(len(body))): // a read that never returns is left to the server's read_idle_timeout
 			return nil, ErrSlow
 		}
 	}

@@ -3,7 +3,7 @@ package spool
 import "sync"
 
 // smallChunk and largeChunk are the units in which a body takes memory beyond its
-// head: large ones where it is longer than a small one, since each costs a read.
+// head. Each chunk costs a read, so bodies longer than a small chunk use large ones.
 const (
 	smallChunk = 32 << 10
 	largeChunk = 256 << 10
@@ -23,6 +23,7 @@ func takeChunk(size int) []byte {
 	return largeChunks.Get().(*[largeChunk]byte)[:]
 }
 
+// giveChunk returns a chunk to its pool.
 func giveChunk(c []byte) {
 	if len(c) == smallChunk {
 		smallChunks.Put((*[smallChunk]byte)(c))

@@ -8,11 +8,11 @@ import (
 	"sync"
 )
 
-// Serve makes the spool the body of a request, so that the app gets the bytes
-// that were judged, with their true length, on each attempt of a proxy.
+// Serve makes the spool the body of a request, so that on each attempt of a proxy
+// the app gets the bytes that were verified, with the right Content-Length.
 //
-// The request is changed in place: Caddy's {http.request.body} and its error
-// routes look at the same value.
+// It changes the request in place, because Caddy's {http.request.body} and error
+// routes use the same value.
 func (s *Spool) Serve(r *http.Request) {
 	if !s.complete {
 		s.serveWithRest(r)
@@ -21,7 +21,7 @@ func (s *Spool) Serve(r *http.Request) {
 	r.ContentLength = s.size
 	r.TransferEncoding = nil
 	r.Header["Content-Length"] = []string{strconv.FormatInt(s.size, 10)}
-	// the whole body is here, so there is nothing left to ask the app for
+	// The client has already sent the body, so the app needn't agree to receive it.
 	r.Header.Del("Expect")
 	if s.size == 0 {
 		r.Body = http.NoBody
@@ -32,18 +32,19 @@ func (s *Spool) Serve(r *http.Request) {
 	r.Body = body
 	r.GetBody = func() (io.ReadCloser, error) { return &reader{spool: s}, nil }
 
-	// reverse_proxy gives the same body to each of its attempts. Each attempt
-	// begins by getting a connection, and that is where the body starts over. A
-	// Close would come too late to tell where one attempt ends: a transport may
-	// close the body of an attempt that it gave up while the next one reads.
+	// reverse_proxy uses the same body for all its attempts. The body is rewound when
+	// an attempt gets a connection, which is how each of them begins. Close can't
+	// mark the end of an attempt: a transport may close the body of an abandoned
+	// attempt while the next one is reading.
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GetConn: func(string) { body.rewind() },
 	})
 	*r = *r.WithContext(ctx)
 }
 
-// serveWithRest makes what was read, and whatever the client still sends, the
-// body of a request: a dry run passes what it can't hold, once.
+// serveWithRest makes what was read, followed by what the client still sends, the
+// body of a request. A dry run thus passes a body on that it can't hold, but only
+// once.
 func (s *Spool) serveWithRest(r *http.Request) {
 	r.Body = struct {
 		io.Reader
@@ -51,9 +52,9 @@ func (s *Spool) serveWithRest(r *http.Request) {
 	}{io.MultiReader(&reader{spool: s}, r.Body), r.Body}
 }
 
-// reader is one of a spool: a request's body. Close ends it until
-// it is rewound, so that no attempt of a proxy goes on in the middle of what
-// another one read.
+// reader is a request body that reads from a spool. It can't be read after Close
+// until it is rewound, so that no attempt of a proxy continues in the middle of what
+// another one has read.
 type reader struct {
 	spool *Spool
 

@@ -1,5 +1,4 @@
-// Package spool keeps the bodies of requests while they are judged, and while
-// the app reads them.
+// Package spool keeps request bodies while they are verified and read by the app.
 package spool
 
 import (
@@ -15,59 +14,58 @@ import (
 )
 
 const (
-	// headSize is what each body may take, no more than the connection's own
-	// buffers: most webhooks fit in it.
+	// headSize is the memory that each body has in any case. Most webhooks fit in
+	// it, and it is no more than the buffers of the connection.
 	headSize = 4 << 10
 
-	// promptGrace and promptRate bound how long a body may take memory while it
-	// comes: promptGrace, and a second more for each promptRate bytes of it. One
-	// that takes longer goes to a file, so that slow clients can't have it all.
+	// A body may stay in memory while it arrives for promptGrace, plus a second for
+	// each promptRate bytes. One that takes longer is moved to a file, so that slow
+	// clients can't use up all the memory.
 	promptGrace = 250 * time.Millisecond
 	promptRate  = 1 << 20
 )
 
-// Error says that a body could not be kept, which is no fault of the request.
+// Error is returned if a body can't be kept, which isn't the client's fault.
 type Error struct{ err error }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("keeping a body in a temporary file: %v; see that %s has room, or set TMPDIR to a directory that has", e.err, os.TempDir())
+	return fmt.Sprintf("keeping a body in a temporary file: %v; make sure that %s has free space, or set TMPDIR to a directory that has", e.err, os.TempDir())
 }
 
 func (e *Error) Unwrap() error { return e.err }
 
-// Spool holds a body while it waits for the verdict and while the app reads it,
-// as often as the app's proxy needs: in memory up to a threshold, beyond it, or
-// when it comes slowly, or when the room of all bodies is used up, in a temporary
-// file that has no name any more.
+// Spool holds a body, which can be read any number of times. It is in memory at
+// first. Beyond a threshold, if it arrives slowly, or if there is no room left for
+// bodies, it is moved to a temporary file, which is unlinked while it is open.
 type Spool struct {
 	memory    room.Part
 	threshold int64
-	declared  int64 // how long the body is said to be, -1 where nothing is said
+	declared  int64 // the Content-Length; -1 if there is none
 
-	mu       sync.RWMutex // guards what follows against a reader that outlives the request
+	mu       sync.RWMutex // guards the following against a reader that outlives the request
 	size     int64
 	complete bool            // the body was read to its end
 	head     *[headSize]byte // the first bytes
-	first    int64           // how many of the body's bytes are in the head
+	first    int64           // how many bytes of the body are in the head
 	chunks   [][]byte
-	free     int64 // what is free of the last chunk
+	free     int64 // how many bytes of the last chunk are free
 	file     *os.File
-	name     string // the file's name where it could not be unlinked while open
+	name     string // of the file, if it couldn't be unlinked while open
 	closed   bool
 }
 
-// New makes a spool whose body takes so much of the room in memory, and no more.
-// The declared length is -1 where there is none.
+// New returns an empty spool that takes up to threshold bytes of the room. The
+// declared length is -1 if it isn't known.
 func New(memory *room.Room, threshold, declared int64) *Spool {
 	return &Spool{memory: memory.Part(), threshold: threshold, declared: declared, head: heads.Get().(*[headSize]byte)}
 }
 
-// Size is how much of the body there is.
+// Size returns how many bytes were read.
 func (s *Spool) Size() int64 { return s.size }
 
-// Fill reads src to its end, and gives each piece to tee as it comes. It reads
-// limit bytes and one more at most. Errors are room.ErrTooLarge, room.ErrSlow,
-// a *Error, or what src returned.
+// Fill reads src to its end, and writes each piece to tee as it arrives. It reads at
+// most limit+1 bytes. Errors are room.ErrTooLarge, room.ErrSlow, an *Error, or that
+// of src or tee.
 func (s *Spool) Fill(src io.Reader, limit int64, tee io.Writer) error {
 	start := time.Now()
 	for {
@@ -76,7 +74,7 @@ func (s *Spool) Fill(src io.Reader, limit int64, tee io.Writer) error {
 			return err
 		}
 		if left := limit - s.size; int64(len(buf)) > left {
-			buf = buf[:left+1] // one more than there may be
+			buf = buf[:left+1] // one more, to see that the body is too large
 		}
 		n, readErr := src.Read(buf)
 		if n > 0 {
@@ -100,26 +98,27 @@ func (s *Spool) Fill(src io.Reader, limit int64, tee io.Writer) error {
 			return readErr
 		}
 		took := time.Since(start)
-		if took > room.Patience(s.size) { // a read that stalls altogether is ended by the server's read_idle_timeout
+		if took > room.Patience(s.size) { // a read that never returns is left to the server's read_idle_timeout
 			return room.ErrSlow
 		}
 		if took > promptTime(s.size) && s.file == nil {
-			_ = s.spill(0) // without a file it stays in memory, as far as there is any
+			_ = s.spill(0) // if that fails, it stays in memory while there is room
 		}
 	}
 }
 
-// promptTime is how long a body of so many bytes takes that isn't slow.
+// promptTime returns how long a body of this size may stay in memory while it
+// arrives.
 func promptTime(size int64) time.Duration {
 	return promptGrace + time.Duration(float64(size)/promptRate*float64(time.Second))
 }
 
-// space returns where the next bytes are to be read.
+// space returns the buffer to read the next bytes into.
 func (s *Spool) space() ([]byte, error) {
 	switch {
 	case s.file != nil:
 		return s.scratch(), nil
-	case len(s.chunks) == 0 && s.size <= headSize/2: // else a read would be short
+	case len(s.chunks) == 0 && s.size <= headSize/2: // with less space, reads would be too short
 		return s.head[s.size:], nil
 	}
 	if s.free > 0 {
@@ -130,8 +129,8 @@ func (s *Spool) space() ([]byte, error) {
 	if max(s.size, s.declared-s.size) > smallChunk {
 		size = largeChunk
 	}
-	// at the threshold itself there is room for another chunk, in which a body
-	// of that size shows that it is over
+	// A body that has reached the threshold gets another chunk, because it may end
+	// there, which only the next read shows.
 	if s.size <= s.threshold && s.memory.Grow(size) {
 		c := takeChunk(int(size))
 		s.chunks = append(s.chunks, c)
@@ -144,16 +143,16 @@ func (s *Spool) space() ([]byte, error) {
 	return s.scratch(), nil
 }
 
-// scratch is where bytes are read that are on their way to the file.
+// scratch returns the buffer for bytes that are written to the file next.
 func (s *Spool) scratch() []byte {
 	if len(s.chunks) > 0 {
 		c := s.chunks[0]
-		return c[s.size%int64(len(c)):] // in step with the file's pages
+		return c[s.size%int64(len(c)):] // so that writes are aligned with the file's pages
 	}
 	return s.head[:]
 }
 
-// keep takes over bytes that were read into the space.
+// keep adds bytes that were read into the buffer returned by space.
 func (s *Spool) keep(p []byte) error {
 	switch {
 	case s.file != nil:
@@ -169,8 +168,8 @@ func (s *Spool) keep(p []byte) error {
 	return nil
 }
 
-// spill moves the body from memory to a file, or leaves it as it is. It keeps so
-// many chunks to read with.
+// spill moves the body from memory to a file. On error, the body stays in memory. It
+// keeps a number of chunks as read buffers.
 func (s *Spool) spill(keep int) error {
 	f, err := os.CreateTemp("", "caddy-webhook-")
 	if err != nil {
@@ -193,7 +192,7 @@ func (s *Spool) spill(keep int) error {
 	return nil
 }
 
-// discard ends a temporary file, whose name is empty if it has none any more.
+// discard closes a temporary file, and removes it if it still has a name.
 func discard(f *os.File, name string) {
 	f.Close()
 	if name != "" {
@@ -201,7 +200,7 @@ func discard(f *os.File, name string) {
 	}
 }
 
-// drop gives all chunks back but for the first ones.
+// drop gives the chunks back, except for the first keep ones.
 func (s *Spool) drop(keep int) {
 	for _, c := range s.chunks[keep:] {
 		s.memory.Grow(-int64(len(c)))
@@ -210,7 +209,7 @@ func (s *Spool) drop(keep int) {
 	s.chunks = s.chunks[:keep]
 }
 
-// ReadAt implements io.ReaderAt. After Release it reads nothing.
+// ReadAt implements io.ReaderAt. After Release it returns an error.
 func (s *Spool) ReadAt(p []byte, off int64) (int, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -234,7 +233,8 @@ func (s *Spool) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// from is what is in memory from there to the end of the head or of its chunk.
+// from returns the bytes in memory from an offset to the end of the head or chunk
+// that contains it.
 func (s *Spool) from(off int64) []byte {
 	if off < s.first {
 		return s.head[off:s.first]
@@ -247,10 +247,10 @@ func (s *Spool) from(off int64) []byte {
 		}
 		begin = end
 	}
-	return nil // nobody asks for what isn't there
+	return nil // not reached: callers check that off < s.size
 }
 
-// Release gives memory and file back. It may be called more than once.
+// Release frees the memory and the file. It may be called more than once.
 func (s *Spool) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

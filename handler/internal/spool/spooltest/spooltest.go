@@ -1,4 +1,4 @@
-// Package spooltest has what the tests of bodies share.
+// Package spooltest contains helpers for tests of request bodies.
 package spooltest
 
 import (
@@ -7,15 +7,16 @@ import (
 	"testing"
 )
 
-// Bytes are n bytes that repeat at no chunk's distance.
+// Bytes returns n random bytes, always the same ones, so that no chunk repeats.
 func Bytes(n int) []byte {
 	b := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{1})
-	_, _ = r.Read(b) // it never fails
+	_, _ = r.Read(b) // never fails
 	return b
 }
 
-// TempDir makes a directory for temporary files, of which none may be left.
+// TempDir makes a directory for temporary files. The test fails if any are left at
+// its end.
 func TempDir(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
