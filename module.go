@@ -12,15 +12,15 @@
 //	handler/               the Caddy modules: directives, the global option, admin routes
 //	handler/api/           the HTTP API, as a plain http.Handler
 //	handler/cli/           the caddy webhooks command
-//	handler/internal/      request bodies: room/ bounds the memory and the time they take, spool/ keeps them
+//	handler/internal/      request bodies: room/ limits the memory and the time they take, spool/ keeps them
 //	outbound/              the delivery engine: events, subscriptions, deliveries, attempts, dead letters
-//	outbound/payload/      filters, transforms and schemas: what users say of payloads
-//	outbound/store/        what a store must do; sqlite/ is the embedded one, postgres/ the shared one
+//	outbound/payload/      filters, transforms and schemas, which users write for payloads
+//	outbound/store/        the interface of stores; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/       where deliveries may go
 //	verify/                signature schemes as data, in both directions
 //
-// Imports point one way: handler → outbound → verify. Neither outbound nor
-// verify knows Caddy; each is a Go library of its own.
+// Imports go one way: handler → outbound → verify. Neither outbound nor verify
+// depends on Caddy, so each can be used as a Go library of its own.
 package caddywebhooks
 
 import (

@@ -1,11 +1,10 @@
-// Command build makes a Caddy with the webhooks module from this checkout. It
-// reads the recipe xcaddy.json, which has the fields of xcaddy's Builder, and
-// builds with the xcaddy library:
+// Command build builds Caddy with the webhooks module from this checkout, using the
+// xcaddy library. What to build is in xcaddy.json, the JSON of an xcaddy.Builder:
 //
 //	go run ./cmd/build -o caddy
 //
-// A plugin whose replacement is a local directory has a version in the recipe
-// all the same: without one, the go command asks the network which there are.
+// In the recipe, even a plugin that is replaced by a local directory needs a
+// version: without one, the go command would look its versions up on the network.
 package main
 
 import (
@@ -42,27 +41,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("build", flag.ContinueOnError)
 	flags.SetOutput(out)
 	output := flags.String("o", defaultOutput(), "`file` to write Caddy to")
-	recipe := flags.String("recipe", "xcaddy.json", "`file` that says what to build; local paths in it are relative to it")
+	recipe := flags.String("recipe", "xcaddy.json", "`file` that describes what to build; local paths in it are relative to its directory")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return fmt.Errorf("reading the arguments: %q is not known: name the file to write by -o", flags.Arg(0))
+		return fmt.Errorf("reading the arguments: unexpected argument %q: to name the output file, use -o", flags.Arg(0))
 	}
 	if info, err := os.Stat(*output); err == nil && info.IsDir() {
-		return fmt.Errorf("writing Caddy to %s: it is a directory: name a file in it, such as %s", *output, filepath.Join(*output, defaultOutput()))
+		return fmt.Errorf("writing Caddy to %s: that is a directory: name a file in it, such as %s", *output, filepath.Join(*output, defaultOutput()))
 	}
 	builder, err := readRecipe(*recipe)
 	if err != nil {
 		return err
 	}
 	if err := builder.Build(ctx, *output); err != nil {
-		return fmt.Errorf("building Caddy by %s: %w (what the go command said stands above)", *recipe, err)
+		return fmt.Errorf("building Caddy from %s: %w (see the output of the go command above)", *recipe, err)
 	}
-	fmt.Fprintln(out, "Caddy is at", *output)
+	fmt.Fprintln(out, "Built Caddy at", *output)
 	return nil
 }
 
+// defaultOutput returns the name of the binary.
 func defaultOutput() string {
 	if runtime.GOOS == "windows" {
 		return "caddy.exe"
@@ -70,14 +70,14 @@ func defaultOutput() string {
 	return "caddy"
 }
 
-// readRecipe reads a Builder, and makes its local replacements absolute: the
-// build happens in a temporary directory, and only xcaddy's own command does
-// this.
+// readRecipe reads a Builder from a file. It makes local replacements absolute,
+// since xcaddy builds in a temporary directory; xcaddy's own command does the same,
+// but not its library.
 func readRecipe(path string) (xcaddy.Builder, error) {
 	var b xcaddy.Builder
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, fmt.Errorf("reading the build recipe: there is no %s: run this at the top of the checkout, or name the file by -recipe", path)
+		return b, fmt.Errorf("reading the build recipe: there is no %s: run this at the top of the checkout, or name the file with -recipe", path)
 	}
 	if err != nil {
 		return b, fmt.Errorf("reading the build recipe: %w", err)
@@ -102,26 +102,26 @@ func readRecipe(path string) (xcaddy.Builder, error) {
 	return b, nil
 }
 
-// parseRecipe is strict, since a field with a slip in its name would leave
-// something out of the binary without a word.
+// parseRecipe decodes a Builder. Unknown fields are errors, since a misspelled one
+// would otherwise silently leave something out of the binary.
 func parseRecipe(r io.Reader) (xcaddy.Builder, error) {
 	var b xcaddy.Builder
 	decoder := json.NewDecoder(r)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&b); err != nil {
-		return b, fmt.Errorf("it is not the JSON of an xcaddy Builder: %w", err)
+		return b, fmt.Errorf("it is not a valid xcaddy Builder in JSON: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return b, errors.New("something follows after its JSON object: remove it")
+		return b, errors.New("there is more after the JSON object: remove it")
 	}
 	if len(b.Plugins) == 0 {
-		return b, errors.New("it names no plugins: it would build a plain Caddy")
+		return b, errors.New("it has no plugins, so the result would be plain Caddy")
 	}
 	return b, nil
 }
 
-// isLocal tells a directory from a module path, as go.mod does. An absolute
-// path needs nothing done.
+// isLocal reports whether a replacement is a relative path of a directory and not a
+// module path, by the same rule as go.mod. Absolute paths can stay as they are.
 func isLocal(replacement string) bool {
 	return replacement == "." || replacement == ".." || strings.HasPrefix(replacement, "./") || strings.HasPrefix(replacement, "../")
 }

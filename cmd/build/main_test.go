@@ -51,12 +51,12 @@ func TestRunErrors(t *testing.T) {
 	}{
 		{"no recipe", []string{"-recipe", filepath.Join(dir, "none.json")}, "run this at the top of the checkout"},
 		{"recipe is a directory", []string{"-recipe", dir}, "is a directory"},
-		{"not JSON", []string{"-recipe", write("broken.json", "caddy_version: v2")}, "not the JSON"},
+		{"not JSON", []string{"-recipe", write("broken.json", "caddy_version: v2")}, "not a valid xcaddy Builder"},
 		{"unknown field", []string{"-recipe", write("field.json", `{"plugin":[]}`)}, `unknown field "plugin"`},
-		{"trailing data", []string{"-recipe", write("trailing.json", `{"plugins":[{"module_path":"a.example/b"}]} {}`)}, "something follows"},
-		{"no plugins", []string{"-recipe", write("plain.json", `{"caddy_version":"v2.11.9"}`)}, "names no plugins"},
+		{"trailing data", []string{"-recipe", write("trailing.json", `{"plugins":[{"module_path":"a.example/b"}]} {}`)}, "more after the JSON object"},
+		{"no plugins", []string{"-recipe", write("plain.json", `{"caddy_version":"v2.11.9"}`)}, "has no plugins"},
 		{"replacement is nowhere", []string{"-recipe", write("nowhere.json", `{"plugins":[{"module_path":"a.example/b"}],"replacements":[{"old":"a.example/b","new":"./nowhere"}]}`)}, "has no Go module"},
-		{"stray argument", []string{"caddy"}, "by -o"},
+		{"stray argument", []string{"caddy"}, "use -o"},
 		{"output is a directory", []string{"-o", dir}, "is a directory"},
 		{"unknown flag", []string{"--output", "caddy"}, "not defined"},
 	}
