@@ -32,12 +32,13 @@ type API struct {
 	Auth string `json:"auth,omitempty"`
 
 	// The tenant that the API is for. Only that tenant's events, deliveries and
-	// subscriptions can then be seen and changed; those of other tenants, and those
-	// without a tenant, don't exist. Event types can be read, but not changed.
+	// subscriptions can then be seen and changed; it is as if those of other tenants,
+	// and those without a tenant, didn't exist. Event types can be read, but not
+	// changed.
 	//
 	// Supports placeholders, as in `{http.auth.user.id}`; requests for which one of
 	// them is empty are refused with status 403. Use a placeholder that is set by
-	// what authenticates the request, never one that the client can choose.
+	// the handler that authenticates the request, never one that the client controls.
 	// Default: the API is for all tenants.
 	Tenant *string `json:"tenant,omitempty"`
 

@@ -31,7 +31,7 @@ func init() {
 //
 // All strings in its configuration, including those of subscriptions and their
 // secrets, may contain global placeholders such as `{env.NAME}`,
-// `{file./path}` and `{system.hostname}`; those of schemes can't. They are
+// `{file./path}` and `{system.hostname}`, except for those of schemes. They are
 // replaced when the config is loaded; a placeholder that is unknown or empty is
 // an error. To use a literal brace, escape it with a backslash.
 type App struct {
@@ -39,10 +39,10 @@ type App struct {
 	// `webhooks/webhooks.db` in Caddy's data directory.
 	Store *Store `json:"store,omitempty"`
 
-	// Custom signature schemes. Their names can be used wherever that of a
+	// Custom signature schemes. Their names can be used wherever the name of a
 	// provider can: in `webhook_verify` handlers, in `sign`, and in subscriptions,
-	// those created through the API too. The name of a built-in scheme can't be
-	// used again. The fields are those shown by `caddy webhooks providers
+	// including those created through the API. They must differ from the names of
+	// built-in schemes. The fields are those shown by `caddy webhooks providers
 	// <provider> --json`. Fields that only describe a scheme (`aliases`, `title`,
 	// `source`, `unconfirmed` and `notes`) have no effect here.
 	Schemes []verify.Custom `json:"schemes,omitempty"`
@@ -101,9 +101,9 @@ type App struct {
 	TenantRateLimit float64 `json:"tenant_rate_limit,omitempty"`
 
 	// A file to append each new dead letter to, as a line of JSON in the format
-	// of the API, for `tail -F` and log shippers. No line is missing after a crash
-	// or a full disk, but it may be there twice. The file is created with mode
-	// 0600, and created anew if it has been moved away. Default: none.
+	// of the API, for `tail -F` and log shippers. After a crash or a full disk, no
+	// dead letter is missing, but some may be in the file twice. The file is created
+	// with mode 0600, and created again if it has been moved away. Default: none.
 	DeadLetterLog string `json:"dead_letter_log,omitempty"`
 
 	// Where deliveries may go. By default, only public addresses can be reached.

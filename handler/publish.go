@@ -30,10 +30,10 @@ func init() {
 // accepted. If the provider doesn't treat every 2xx status as success, the
 // response is the one defined by its scheme instead of the 202.
 //
-// In an error route, it stores what `reverse_proxy` couldn't deliver. This requires
-// `webhook_verify` before that, which keeps the body: a request whose body has been
-// read by another handler, and isn't kept, is refused with status 500. Requests that
-// `webhook_verify` has refused are refused here too.
+// In an error route, it stores requests that `reverse_proxy` couldn't deliver. This
+// requires `webhook_verify` before `reverse_proxy`, because it keeps the body: if
+// another handler has read the body and it wasn't kept, the request is refused with
+// status 500. Requests that `webhook_verify` has refused are refused here too.
 //
 // If the configuration uses a `{http.webhook.*}` placeholder, requests that
 // haven't passed through `webhook_verify` are refused with status 403, so that
@@ -140,8 +140,8 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 		return readError(w, r, err, engine.MaxPayload())
 	}
 	defer part.Release()
-	ev := p.event(r, body)
-	if ev.Tenant, err = tenantOf(r, p.Tenant); err != nil {
+	ev, err := p.event(r, v, body)
+	if err != nil {
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	}
 	res, err := engine.Publish(r.Context(), ev)
@@ -173,23 +173,26 @@ type published struct {
 	Duplicate  bool   `json:"duplicate"`
 }
 
-// event returns the event that a request publishes, without its tenant.
-func (p *Publish) event(r *http.Request, body []byte) *outbound.NewEvent {
-	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	n := &outbound.NewEvent{
-		ID:          p.eventID(repl, verdictOf(r.Context())),
-		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),
-		ContentType: r.Header.Get("Content-Type"),
-		Payload:     body,
+// event returns the event that a request publishes. It is an error if the request
+// has no tenant, but should.
+func (p *Publish) event(r *http.Request, v *verdict, body []byte) (*outbound.NewEvent, error) {
+	tenant, err := tenantOf(r, p.Tenant)
+	if err != nil {
+		return nil, err
 	}
-	var omitted []string
-	if n.Headers, omitted = forwarded(r.Header, p.ForwardHeaders); len(omitted) > 0 {
+	headers, omitted := forwarded(r.Header, p.ForwardHeaders)
+	if len(omitted) > 0 {
 		p.refusals.writeOmitted(r, omitted)
 	}
-	if n.ContentType == "" {
-		n.ContentType = "application/octet-stream"
-	}
-	return n
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	return &outbound.NewEvent{
+		ID:          p.eventID(repl, v),
+		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),
+		Tenant:      tenant,
+		Headers:     headers,
+		ContentType: cmp.Or(r.Header.Get("Content-Type"), "application/octet-stream"),
+		Payload:     body,
+	}, nil
 }
 
 // eventID returns the id that is configured or, by default, the provider's

@@ -291,7 +291,7 @@ func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
-		got := (&Publish{EventType: written}).event(r, nil)
+		got := must((&Publish{EventType: written}).event(r, nil, nil))
 		if got.Type != want || got.ContentType != "application/octet-stream" {
 			t.Errorf("%s: %s of type %s, want %s", written, got.Type, got.ContentType, want)
 		}

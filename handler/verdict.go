@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strings"
@@ -87,6 +88,7 @@ func verdictOf(ctx context.Context) *verdict {
 // such a placeholder. Unknown values are empty, so that the placeholder itself
 // isn't left in the text.
 func (v *verdict) placeholder(name string) (any, bool) {
+	m := cmp.Or(v.message, &verify.Message{})
 	switch name {
 	case "provider":
 		return v.provider, true
@@ -94,12 +96,6 @@ func (v *verdict) placeholder(name string) (any, bool) {
 		return v.reason == "", true
 	case "error":
 		return string(v.reason), true
-	}
-	m := v.message
-	if m == nil {
-		m = new(verify.Message)
-	}
-	switch name {
 	case "id":
 		return m.ID, true
 	case "event_type":

@@ -119,8 +119,8 @@ type Verify struct {
 	// once they are verified; others are refused.
 	NoHandshake bool `json:"no_handshake,omitempty"`
 
-	// Overrides fields of that scheme, or defines a custom one if the provider
-	// is `hmac`. The fields are those shown by `caddy webhooks
+	// Overrides fields of the provider's scheme, or defines a custom one if the
+	// provider is `hmac`. The fields are those shown by `caddy webhooks
 	// providers <provider> --json`. Fields that only describe a scheme
 	// (`aliases`, `title`, `source`, `unconfirmed` and `notes`) have no effect
 	// here.
@@ -173,11 +173,7 @@ func schemesOf(ctx caddy.Context) (verify.Table, error) {
 }
 
 func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
-	logger := ctx.Logger()
-	h.maxBody = h.MaxBody
-	if h.maxBody == 0 {
-		h.maxBody = defaultMaxBody
-	}
+	h.maxBody = cmp.Or(h.MaxBody, defaultMaxBody)
 	if err := h.checkOptions(); err != nil {
 		return err
 	}
@@ -193,21 +189,26 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 	}
 	h.name = scheme.Name
 	h.ack = acknowledgement(scheme.Acknowledge)
-	h.refusals = newRefusalLog(logger)
-	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
-		logger.Warn(leak, zap.String("provider", h.name))
-	}
-	if h.VerifyToken == "" && !h.NoHandshake && scheme.NeedsVerifyToken() {
-		logger.Warn("the provider can't set up its webhook: its handshake is refused because there is no verify_token; write verify_token {env.NAME}, or handshake off", zap.String("provider", h.name))
-	}
-	if h.DryRun {
-		logger.Warn("enforce off: every request is passed on, verified or not", zap.String("provider", h.name))
-	}
+	h.refusals = newRefusalLog(ctx.Logger())
+	h.logWarnings(ctx.Logger().With(zap.String("provider", h.name)), scheme)
 	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
 	h.tally = newTally(h.name, len(h.Secrets))
 	return h.provisionReplay(ctx, scheme)
+}
+
+// logWarnings logs what is unsafe or incomplete in a config that loads all the same.
+func (h *Verify) logWarnings(logger *zap.Logger, scheme verify.Scheme) {
+	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
+		logger.Warn(leak)
+	}
+	if h.VerifyToken == "" && !h.NoHandshake && scheme.NeedsVerifyToken() {
+		logger.Warn("the provider can't set up its webhook: its handshake is refused because there is no verify_token; write verify_token {env.NAME}, or handshake off")
+	}
+	if h.DryRun {
+		logger.Warn("enforce off: every request is passed on, verified or not")
+	}
 }
 
 // directive returns the prefix of this handler's errors. It names the provider
