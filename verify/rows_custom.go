@@ -5,7 +5,7 @@ var rowsCustom = []Scheme{
 	{
 		Name:   "hmac",
 		Title:  "Any HMAC scheme",
-		Notes:  "Says nothing but the defaults: HMAC-SHA256 in hexadecimal over the body, keyed with the secret's text. Name the signature's header.",
+		Notes:  "Sets nothing but the defaults: HMAC-SHA256 of the body, in hexadecimal, keyed with the text of the secret. Set the header of the signature with `signature`.",
 		Source: "this package",
 	},
 }
