@@ -98,15 +98,20 @@ func section(t *testing.T, row verify.Scheme) string {
 	f := cli.FactsOf(row)
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n### %s\n\n```caddyfile\n%s```\n\n", row.Title, caddyfile(row))
+	if row.Notes != "" {
+		fmt.Fprintf(&b, "%s\n\n", row.Notes)
+	}
 	item := func(format string, args ...any) { fmt.Fprintf(&b, "- "+format+"\n", args...) }
 
 	item("Signature: %s", signature(row))
-	item("Key: %s", key(row))
+	if f.Key != "" {
+		item("Key: %s", f.Key)
+	}
 	item("Signed: %s%s", signed(f.Signed, 1000), formContent(row))
 	for _, tag := range slices.Sorted(maps.Keys(row.Signature.TagContents)) {
 		item("Signed by %s: %s", code(tag), signed(row.Signature.TagContents[tag], 1000))
 	}
-	item("Time: %s", timestamp(row, f))
+	item("Timestamp: %s", timestamp(row, f))
 	if row.ID.In != "" {
 		item("Delivery id: %s", place(row.ID.In, row.ID.Name))
 	}
@@ -117,12 +122,12 @@ func section(t *testing.T, row verify.Scheme) string {
 		item("Content types: %s", code(strings.Join(row.ContentTypes, ", ")))
 	}
 	if row.StatusCode != 0 {
-		item("A refused signature is answered with %d.", row.StatusCode)
+		item("Refused requests get %d instead of 401.", row.StatusCode)
 	}
 	if a := row.Acknowledge; a.Body != "" {
-		item("Events must be answered with %d and the text %s. `webhook_publish` does; an app has to do the same.", a.Status, code(a.Body))
+		item("Events must be answered with %d and the text %s. `webhook_publish` does that; if your app answers, it has to do the same.", a.Status, code(a.Body))
 	} else if a.Status != 0 {
-		item("Events must be answered with %d; no other 2xx counts as success. `webhook_publish` does; an app has to do the same.", a.Status)
+		item("Events must be answered with %d; no other 2xx counts as success. `webhook_publish` does that; if your app answers, it has to do the same.", a.Status)
 	}
 	if f.Handshake != "" {
 		words, ok := handshakes[f.Handshake]
@@ -133,15 +138,12 @@ func section(t *testing.T, row verify.Scheme) string {
 	}
 	switch {
 	case f.Body == "no" && row.Construction == "token":
-		item("**Nothing is signed**: anyone who has seen the token can send anything. Use TLS, and [keep the token out of logs](verify.md#tokens-and-logs).")
+		item("**Nothing is signed**: anyone who has seen the token can send any body. Use TLS, and [keep the token out of logs](verify.md#tokens-and-logs).")
 	case f.Body == "no":
-		item("**The body is not bound**: whatever the signature doesn't cover can be changed on the way. Fetch the object from the provider's API.")
+		item("**The body is not bound**: the parts that the signature doesn't cover can be changed on the way. Fetch the object from the provider's API instead of trusting them.")
 	}
 	if urls(row) {
-		item("The URL is signed: `public_url` is the scheme and host configured at the provider. You can omit it if requests arrive with the same ones.")
-	}
-	if row.Notes != "" {
-		item("%s", row.Notes)
+		item("The URL is signed: set `public_url` to the scheme and host configured at the provider. You can omit it if requests arrive with the same ones.")
 	}
 	item("Source: %s", source(row))
 	return b.String()
@@ -178,31 +180,31 @@ var handshakes = map[string]string{
 	"twitch":             "a signed `webhook_callback_verification` is answered with its challenge.",
 	"zoom":               "a signed `endpoint.url_validation` is answered with its token and that token's HMAC. A token that could pass for a signed event is refused.",
 	"nylas":              "a GET with `challenge` is answered with that challenge.",
-	"woocommerce":        "the unsigned form `webhook_id=…`, posted when a webhook is saved, is answered with 200.",
-	"xero":               "a signed list of no events is answered with 200, a wrong signature with 401.",
-	"line":               "a signed list of no events is answered with 200.",
+	"woocommerce":        "the unsigned form `webhook_id=…`, which is posted when a webhook is saved, is answered with 200.",
+	"xero":               "a signed, empty list of events is answered with 200, and a wrong signature with 401.",
+	"line":               "a signed, empty list of events is answered with 200.",
 	"front":              "a signed request with `X-Front-Challenge` is answered with that challenge.",
 	"discord":            "a signed PING is answered.",
-	"meta":               "a GET with `hub.challenge` is answered with that challenge, if its `hub.verify_token` is the `verify_token`, else with 403.",
+	"meta":               "a GET with `hub.challenge` is answered with that challenge if its `hub.verify_token` is the `verify_token`, and with 403 otherwise.",
 	"x":                  "a GET with `crc_token` is answered with the token's HMAC. A token that could pass for a signed event is refused.",
 	"linkedin":           "a GET with `challengeCode` is answered with the code and its HMAC. A code that could pass for a signed event is refused.",
 	"braintree":          "a GET with `bt_challenge` is answered with the public key, which is the `verify_token`, and the challenge's HMAC. A challenge that could pass for a signed event is refused.",
 	"dropbox-sign":       "a signed `callback_test` is answered with `Hello API Event Received`.",
 	"ebay":               "a GET with `challenge_code` is answered with the SHA-256 of the code, the `verify_token` and the URL.",
 	"adobe-io":           "a GET with `challenge` is answered with that challenge.",
-	"adobe-acrobat-sign": "a GET with `X-AdobeSign-ClientId` is answered with the same header, if it is the secret, else with 403.",
-	"monday":             "a POST of a `challenge` and nothing else is answered with the same.",
-	"notion":             "an unsigned POST of a `verification_token` and nothing else is answered with 200, and goes no further.",
-	"lark":               "a POST without a signature, which holds a `challenge` encrypted with the secret, is answered with that challenge.",
-	"azure-event-grid":   "a POST of one `SubscriptionValidation` event is answered with its code, OPTIONS with `WebHook-Request-Origin` with that origin.",
+	"adobe-acrobat-sign": "a GET with `X-AdobeSign-ClientId` is answered with the same header if it contains the secret, and with 403 otherwise.",
+	"monday":             "a POST with nothing but a `challenge` is answered with the same JSON.",
+	"notion":             "an unsigned POST with nothing but a `verification_token` is answered with 200 and not passed on.",
+	"lark":               "an unsigned POST with a `challenge` that is encrypted with the secret is answered with that challenge.",
+	"azure-event-grid":   "a POST with a single `SubscriptionValidation` event is answered with its code, and an OPTIONS request with `WebHook-Request-Origin` with that origin.",
 	"dropbox":            "a GET with `challenge` is answered with that challenge.",
-	"onfleet":            "a GET with `check` is answered with its value.",
+	"onfleet":            "a GET with `check` is answered with that value.",
 	"microsoft-graph":    "a POST with `validationToken` in the URL is answered with that token.",
 	"asana":              "a POST with `X-Hook-Secret` is answered with the same header.",
 	"smartsheet":         "a POST with `Smartsheet-Hook-Challenge` is answered with that challenge.",
-	"statsig":            "a POST of a `verification_code`, signed or not, is answered with that code.",
+	"statsig":            "a POST with a `verification_code`, signed or not, is answered with that code.",
 	"okta":               "a GET with the token and `X-Okta-Verification-Challenge` is answered with that challenge.",
-	"head":               "a HEAD is answered with 200.",
+	"head":               "a HEAD request is answered with 200.",
 }
 
 // urls says whether the signature depends on the host under which the provider
@@ -230,34 +232,38 @@ func signature(row verify.Scheme) string {
 	text := "the header " + strings.Join(names, " or ")
 	switch s.In {
 	case "query":
-		text = "the query's " + names[0]
+		text = "the query parameter " + names[0]
 	case "json":
-		text = "in the JSON body, " + names[0]
+		text = names[0] + " in the JSON body"
 		if s.Each != "" {
-			text += " of each of " + code(s.Each)
+			text = names[0] + " in each element of " + code(s.Each) + " in the JSON body"
 		}
 	case "form":
-		text = "the form's " + names[0]
+		text = "the form field " + names[0]
 	}
 	if row.Construction == "token" {
-		return text + ", which holds the secret itself" + prefix(s)
+		return text + ", which contains the secret itself" + prefix(s)
 	}
 	f := cli.FactsOf(row)
-	text += ", " + f.Algorithm + " in " + f.Encoding + prefix(s)
-	switch {
-	case len(s.Tags) > 0 && s.Tags[0] != "*":
-		text += fmt.Sprintf(", after %s in a list separated by %s", code(s.Tags[0]+assign(s)), separator(s.Separator))
-	case s.Separator != "":
-		text += ", in a list separated by " + separator(s.Separator)
+	text += ", " + f.Algorithm + " in " + f.Encoding
+	if s.Separator == "" {
+		return text + prefix(s)
 	}
-	return text
+	if len(s.Tags) > 0 && s.Tags[0] != "*" {
+		text += " after " + code(s.Tags[0]+assign(s))
+	}
+	text += ", in a list "
+	if s.Prefix != "" {
+		text += "that starts with " + code(s.Prefix) + " and is "
+	}
+	return text + "separated by " + separator(s.Separator)
 }
 
 func prefix(s verify.Signature) string {
 	if s.Prefix == "" {
 		return ""
 	}
-	return ", behind " + code(s.Prefix)
+	return " after " + code(s.Prefix)
 }
 
 func assign(s verify.Signature) string {
@@ -284,40 +290,13 @@ func public(row verify.Scheme) bool {
 	return slices.Contains([]string{"ed25519", "ecdsa", "rsa"}, row.Construction)
 }
 
-func key(row verify.Scheme) string {
-	if public(row) {
-		switch row.Key {
-		case "hex", "base64":
-			return "the provider's public key, in " + row.Key
-		case "pem":
-			return "the provider's public key, in PEM or as the base64 in it"
-		}
-		return "the provider's public key, `whpk_…`"
-	}
-	switch row.Key {
-	case "text_or_hex":
-		return "the secret as text, or decoded from hex"
-	case "text_or_whsec":
-		return "the secret as text, or decoded from base64, `whsec_` or not"
-	case "hex", "base64":
-		return "the secret, decoded from " + row.Key
-	case "whsec":
-		return "the secret, decoded from base64, `whsec_` or not"
-	case "sha1":
-		return "the SHA-1 of the secret"
-	case "sha256":
-		return "the SHA-256 of the secret"
-	}
-	return "the secret as text"
-}
-
 func formContent(row verify.Scheme) string {
 	text := ""
 	if row.FormContent != "" {
-		text = "; of a form, " + code(row.FormContent)
+		text = "; for a form, " + code(row.FormContent)
 	}
 	if row.BodyDigest != "" {
-		text += fmt.Sprintf("; of another body, its SHA-256 in the query's %s", code(row.BodyDigest))
+		text += fmt.Sprintf("; other bodies through their SHA-256 in the query parameter %s", code(row.BodyDigest))
 	}
 	return text
 }
@@ -329,20 +308,20 @@ func timestamp(row verify.Scheme, f cli.Facts) string {
 	case f.Time == "no":
 		return "none is signed, so [replays](verify.md#replays) are passed on unless you set `replay ack 24h`"
 	}
-	return fmt.Sprintf("%s, at most %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
+	return fmt.Sprintf("%s, with a tolerance of %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
 }
 
-// place says where a value stands.
+// place says where a value is.
 func place(in, name string) string {
 	switch in {
 	case "header":
 		return "the header " + code(name)
 	case "query":
-		return "the query's " + code(name)
+		return "the query parameter " + code(name)
 	case "json":
-		return "in the JSON body, " + code(name)
+		return code(name) + " in the JSON body"
 	case "form":
-		return "the form's " + code(name)
+		return "the form field " + code(name)
 	case "field":
 		return code(name) + " next to the signature"
 	}
@@ -363,18 +342,21 @@ func signed(template string, most int) string {
 // code is text as code.
 func code(text string) string { return "`" + text + "`" }
 
-// source links to a page, or names a repository and a file in it.
+// source links to pages and repositories, of which it names the file.
 func source(row verify.Scheme) string {
-	text := row.Source
-	switch repository, path, _ := strings.Cut(row.Source, " "); {
-	case strings.HasPrefix(row.Source, "https://") && path == "":
-		text = fmt.Sprintf("[%s](%s)", strings.SplitN(row.Source, "/", 4)[2], row.Source)
-	case strings.Count(repository, "/") == 1:
-		text = fmt.Sprintf("[%s](https://github.com/%[1]s)", repository)
-		if path != "" {
-			text += " " + code(path)
+	sources := strings.Split(row.Source, "; ")
+	for i, source := range sources {
+		switch repository, path, _ := strings.Cut(source, " "); {
+		case strings.HasPrefix(source, "https://"):
+			sources[i] = fmt.Sprintf("[%s](%s)", strings.SplitN(source, "/", 4)[2], source)
+		case strings.Count(repository, "/") == 1:
+			sources[i] = fmt.Sprintf("[%s](https://github.com/%[1]s)", repository)
+			if path != "" {
+				sources[i] += " " + code(path)
+			}
 		}
 	}
+	text := strings.Join(sources, "; ")
 	if row.Unconfirmed {
 		text += ", unconfirmed"
 	}

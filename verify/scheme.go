@@ -25,7 +25,7 @@ type Scheme struct {
 	// Unconfirmed marks a scheme without a primary source.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
 
-	// Notes are quirks that a user should know about, in one or two sentences.
+	// Notes are quirks that a user should know about, in a few sentences of Markdown.
 	Notes string `json:"notes,omitempty"`
 
 	// Signature is where the signature is, and how it is formatted.

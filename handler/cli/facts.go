@@ -18,12 +18,15 @@ type Facts struct {
 	// Encoding is the encoding of the signature, such as "base64". It is "" for
 	// a token, which has none.
 	Encoding string
+	// Key is how the key is made from the secret. It is "" for a token, where the
+	// secret itself is sent.
+	Key string
 	// Signed is the template of what is signed, or "nothing".
 	Signed string
 	// Time is how old a message may be, such as "5m", and how far ahead of our
 	// clock its time may be, if that differs. It is "no" if no time is signed.
 	Time string
-	// Replay is whether replays are recognized: "yes"; "if told" if no signed
+	// Replay is whether replays are recognized: "yes"; "opt-in" if no signed
 	// time limits how long messages must be remembered, so that the user has to
 	// set it; or "no" if two messages can have the same signature.
 	Replay string
@@ -39,6 +42,7 @@ func FactsOf(row verify.Scheme) Facts {
 	f := Facts{
 		Algorithm: algorithm(row),
 		Encoding:  encoding(row),
+		Key:       key(row),
 		Signed:    content(row),
 		Time:      "no",
 		Replay:    "no",
@@ -53,7 +57,7 @@ func FactsOf(row verify.Scheme) Facts {
 	case bounds.Replay() && future >= 0:
 		f.Replay = "yes"
 	case bounds.Message:
-		f.Replay = "if told"
+		f.Replay = "opt-in"
 	}
 	return f
 }
@@ -75,6 +79,36 @@ func encoding(row verify.Scheme) string {
 		return ""
 	}
 	return cmp.Or(row.Signature.Encoding, "hex")
+}
+
+func key(row verify.Scheme) string {
+	switch row.Construction {
+	case "token":
+		return ""
+	case "ed25519", "ecdsa", "rsa":
+		switch row.Key {
+		case "hex", "base64":
+			return "the provider's public key, in " + row.Key
+		case "pem":
+			return "the provider's public key, in PEM or as the base64 in it"
+		}
+		return "the provider's public key, `whpk_…`"
+	}
+	switch row.Key {
+	case "hex", "base64":
+		return "the secret, decoded from " + row.Key
+	case "whsec":
+		return "the secret, decoded from base64 after an optional `whsec_`"
+	case "text_or_hex":
+		return "the text of the secret, or the secret decoded from hex"
+	case "text_or_whsec":
+		return "the text of the secret, or the secret decoded from base64 after an optional `whsec_`"
+	case "sha1":
+		return "the SHA-1 of the secret"
+	case "sha256":
+		return "the SHA-256 of the secret"
+	}
+	return "the text of the secret"
 }
 
 func content(row verify.Scheme) string {
@@ -146,8 +180,8 @@ func where(in, name string) string {
 	return in + " " + name
 }
 
-// form shows what the text of a signature looks like.
-func form(row verify.Scheme) string {
+// format shows what the text of a signature looks like.
+func format(row verify.Scheme) string {
 	s := row.Signature
 	one := "<" + cmp.Or(encoding(row), "secret") + ">"
 	if len(s.Tags) > 0 {
@@ -158,16 +192,4 @@ func form(row verify.Scheme) string {
 		one += s.Separator + "…"
 	}
 	return one
-}
-
-func secretKind(row verify.Scheme) string {
-	switch row.Key {
-	case "", "text":
-		return "its text"
-	case "sha1":
-		return "the SHA-1 of its text"
-	case "whsec":
-		return "whsec_ and base64"
-	}
-	return row.Key
 }

@@ -28,10 +28,10 @@ func TestFactsOf(t *testing.T) {
 		{"seconds", timed(verify.Timestamp{Past: 90 * second}), "90s", "yes"},
 		{"two sides", timed(verify.Timestamp{Past: 120 * minute, Future: minute}), "2h, 1m ahead", "yes"},
 		{"less than a second", timed(verify.Timestamp{Past: second / 2}), "500ms", "yes"},
-		{"any age", timed(verify.Timestamp{Past: -1}), "no", "if told"},
-		{"any time ahead", timed(verify.Timestamp{Future: -1}), "5m, any ahead", "if told"},
+		{"any age", timed(verify.Timestamp{Past: -1}), "no", "opt-in"},
+		{"any time ahead", timed(verify.Timestamp{Future: -1}), "5m, any ahead", "opt-in"},
 		{"perhaps a time", timed(verify.Timestamp{Optional: true}), "5m if sent", "yes"},
-		{"no time", scheme(verify.Scheme{}), "no", "if told"},
+		{"no time", scheme(verify.Scheme{}), "no", "opt-in"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -22,9 +22,9 @@ signs.
 
 SIGNED is the template of what is signed. TIME is how old a message may be, or
 "no" if no timestamp is signed. REPLAY is "yes" if replays are recognized by
-default, "if told" if that needs a duration such as "replay ack 24h", and "no"
-if two messages can have the same signature. BODY is "no" if parts of the body
-can be changed without breaking the signature. HANDSHAKE is the provider's
+default, "opt-in" if you have to set a duration, such as "replay ack 24h", and
+"no" if two messages can have the same signature. BODY is "no" if parts of the
+body can be changed without breaking the signature. HANDSHAKE is the provider's
 handshake, which webhook_verify answers. A SOURCE that is "unconfirmed" is not
 the provider's own documentation or code.`,
 		example: `
@@ -76,15 +76,15 @@ func showProvider(c *call, row verify.Scheme) error {
 	facts := FactsOf(row)
 	var f fields
 	f.addText("Name", row.Name)
-	f.addText("Also", strings.Join(row.Aliases, ", "))
+	f.addText("Aliases", strings.Join(row.Aliases, ", "))
 	f.addText("Provider", row.Title)
 	f.addText("Signature", place(row.Signature))
-	f.addText("Form", form(row))
+	f.addText("Format", format(row))
 	f.addText("Algorithm", facts.Algorithm)
-	f.addText("Secret", secretKind(row))
+	f.addText("Key", facts.Key)
 	f.addText("Signed", facts.Signed)
 	f.addText("Signed in forms", row.FormContent)
-	f.addText("Time", where(row.Timestamp.In, row.Timestamp.Name))
+	f.addText("Timestamp", where(row.Timestamp.In, row.Timestamp.Name))
 	f.addText("Delivery id", where(row.ID.In, row.ID.Name))
 	f.addText("Event type", where(row.EventType.In, row.EventType.Name))
 	f.addText("Time bound", facts.Time)

@@ -18,13 +18,13 @@ func TestProvidersTable(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"PROVIDER":     "PROVIDER ALGORITHM ENCODING SIGNED TIME REPLAY BODY HANDSHAKE SOURCE",
-		"github":       "github hmac-sha256 hex {body} no if told yes - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
+		"github":       "github hmac-sha256 hex {body} no opt-in yes - https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
 		"slack":        "slack hmac-sha256 hex v0:{timestamp}:{body} 5m yes yes slack https://docs.slack.dev/authentication/verifying-requests-from-slack",
 		"dropbox-sign": "dropbox-sign hmac-sha256 hex {timestamp}{event_type} 80h, 5m ahead no no dropbox-sign hellosign/dropbox-sign-node",
-		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no if told yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
+		"hubspot-v1":   "hubspot-v1 sha256 hex {secret}{body} no opt-in yes - HubSpot/hubspot-api-python hubspot/utils/signature.py",
 		"okta":         "okta token - nothing no no no okta https://developer.okta.com/docs/concepts/event-hooks/",
 		"telnyx":       "telnyx ed25519 base64 {timestamp}|{body} 5m yes yes - team-telnyx/telnyx-node lib/Webhooks.js",
-		"ramp":         "ramp hmac-sha256 hex {body} no if told yes - https://docs.ramp.com/developer-api/v1/webhooks (unconfirmed)",
+		"ramp":         "ramp hmac-sha256 hex {body} no opt-in yes - https://docs.ramp.com/developer-api/v1/webhooks (unconfirmed)",
 	} {
 		if lines[name] != want {
 			t.Errorf("got  %s\nwant %s", lines[name], want)
