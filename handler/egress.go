@@ -31,8 +31,8 @@ type Egress struct {
 // resolve returns the policy, and the URL of the proxy if there is one.
 func (e *Egress) resolve() (*egress.Policy, *url.URL, error) {
 	var t texts
-	allow, deny := t.all("egress allow", e.Allow), t.all("egress deny", e.Deny)
-	address := t.one("egress proxy", e.Proxy)
+	allow, deny := t.list("egress allow", e.Allow), t.list("egress deny", e.Deny)
+	address := t.text("egress proxy", e.Proxy)
 	if t.err != nil {
 		return nil, nil, t.err
 	}

@@ -82,7 +82,7 @@ func (t *EgressTLS) roots(ctx caddy.Context) (*x509.CertPool, error) {
 func (t *EgressTLS) clientCertificates() ([]tls.Certificate, error) {
 	const option = "egress tls_client_auth"
 	var paths texts
-	certificate, key := paths.one(option, t.ClientCertificateFile), paths.one(option, t.ClientCertificateKeyFile)
+	certificate, key := paths.text(option, t.ClientCertificateFile), paths.text(option, t.ClientCertificateKeyFile)
 	if paths.err != nil || certificate == "" && key == "" {
 		return nil, paths.err
 	}

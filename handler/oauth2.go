@@ -39,11 +39,11 @@ func (o *OAuth2) resolve(t *texts) (out outbound.OAuth2) {
 		return out
 	}
 	out = outbound.OAuth2{
-		TokenURL:  t.one("oauth2 token_url", o.TokenURL),
-		ClientID:  t.one("oauth2 client_id", o.ClientID),
-		Scopes:    t.all("oauth2 scope", o.Scopes),
+		TokenURL:  t.text("oauth2 token_url", o.TokenURL),
+		ClientID:  t.text("oauth2 client_id", o.ClientID),
+		Scopes:    t.list("oauth2 scope", o.Scopes),
 		Params:    t.named("oauth2 param", o.Params),
-		AuthStyle: t.one("oauth2 auth_style", o.AuthStyle),
+		AuthStyle: t.text("oauth2 auth_style", o.AuthStyle),
 	}
 	if t.err == nil {
 		out.ClientSecret, t.err = resolveSecret(t.block+": oauth2 client_secret", o.ClientSecret)

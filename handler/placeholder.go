@@ -74,8 +74,8 @@ type texts struct {
 	err   error
 }
 
-// one resolves a single text.
-func (t *texts) one(option, raw string) string {
+// text resolves a single text.
+func (t *texts) text(option, raw string) string {
 	if t.err != nil {
 		return ""
 	}
@@ -95,7 +95,7 @@ func (t *texts) named(option string, raw map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(raw)) { // sorted, so that the first error is always the same
 		place := option + " " + name
-		resolved, value := t.one(place, name), t.one(place, raw[name])
+		resolved, value := t.text(place, name), t.text(place, raw[name])
 		if _, twice := out[resolved]; twice && t.err == nil {
 			t.err = fmt.Errorf("%s: %s %s is given twice", t.block, option, resolved)
 		}
@@ -104,11 +104,11 @@ func (t *texts) named(option string, raw map[string]string) map[string]string {
 	return out
 }
 
-// all resolves the texts of a list.
-func (t *texts) all(option string, raw []string) []string {
+// list resolves the texts of a list.
+func (t *texts) list(option string, raw []string) []string {
 	var out []string
 	for _, r := range raw {
-		out = append(out, t.one(option, r))
+		out = append(out, t.text(option, r))
 	}
 	return out
 }

@@ -156,7 +156,7 @@ func (a *App) resolveEventTypes() ([]outbound.EventType, error) {
 	seen := map[string]bool{}
 	for _, raw := range a.EventTypes {
 		t := texts{block: "event_type " + raw.Name}
-		entry := outbound.EventType{Name: t.one("name", raw.Name), Description: t.one("description", raw.Description), Schema: raw.Schema}
+		entry := outbound.EventType{Name: t.text("name", raw.Name), Description: t.text("description", raw.Description), Schema: raw.Schema}
 		if t.err != nil {
 			return nil, t.err
 		}

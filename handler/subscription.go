@@ -98,16 +98,16 @@ func (a *App) resolveSubscriptions() ([]outbound.SubscriptionSpec, error) {
 func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 	t := texts{block: "subscription " + s.Name}
 	spec := outbound.SubscriptionSpec{
-		Name:        t.one("name", s.Name),
-		URL:         t.one("url", s.URL),
-		EventTypes:  t.all("event_types", s.EventTypes),
-		Tenant:      t.one("tenant", s.Tenant),
-		Description: t.one("description", s.Description),
+		Name:        t.text("name", s.Name),
+		URL:         t.text("url", s.URL),
+		EventTypes:  t.list("event_types", s.EventTypes),
+		Tenant:      t.text("tenant", s.Tenant),
+		Description: t.text("description", s.Description),
 		Headers:     t.named("header", s.Headers),
-		Scheme:      t.one("scheme", s.Scheme),
+		Scheme:      t.text("scheme", s.Scheme),
 		RateLimit:   s.RateLimit,
 		Ordered:     s.Ordered,
-		Filter:      t.one("filter", s.Filter),
+		Filter:      t.text("filter", s.Filter),
 		Timeout:     time.Duration(s.Timeout),
 		Metadata:    t.named("metadata", s.Metadata),
 		Transform:   s.Transform,
