@@ -34,7 +34,7 @@ func (e *Engine) resumeBacklogs(ctx context.Context, c *config) error {
 		}
 	}
 	first := slices.MinFunc(backlogs, func(a, b store.Backlog) int { return a.Due.Compare(b.Due) })
-	c.Logger.Info("deliveries wait in the store",
+	c.Logger.Info("there are pending deliveries in the store",
 		"subscriptions", len(backlogs), "oldest_due", e.clock.wall(first.Due))
 	return nil
 }

@@ -106,7 +106,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	if r.State != store.Pending {
-		return nil, fmt.Errorf("%w: the delivery is %s: only one that waits can be cancelled", ErrConflict, r.State)
+		return nil, fmt.Errorf("%w: the delivery is %s: only a pending delivery can be cancelled", ErrConflict, r.State)
 	}
 	l := e.lanes.byKey(r.Subscription)
 	buried, err := e.buryOne(ctx, l, r)
@@ -114,7 +114,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 		return nil, err
 	}
 	if len(buried) == 0 {
-		return nil, fmt.Errorf("%w: an attempt at the delivery is under way: wait for its outcome, then cancel the delivery if it is still pending", ErrConflict)
+		return nil, fmt.Errorf("%w: an attempt is in flight: wait for its outcome, then cancel the delivery if it is still pending", ErrConflict)
 	}
 	if dead := deliveryDead(buried[0]); dead != nil {
 		e.notify(ctx, dead)
@@ -248,10 +248,10 @@ func (e *Engine) requeueSettled(key store.ID) {
 	if err == nil {
 		return
 	}
-	e.logger().Error("queueing a delivery again after the attempt that was under way; trying again: if the server stops first, redeliver it once more",
+	e.logger().Error("queueing a delivery again after the attempt that was in flight; trying again: if the server stops first, redeliver it once more",
 		"delivery", key.With(store.DeliveryPrefix), "error", err)
 	e.background(func(ctx context.Context) {
 		e.sleep(ctx, storeRetryDelay)
-		e.retryStore(ctx, "queueing deliveries again after an attempt that was under way", requeue)
+		e.retryStore(ctx, "queueing deliveries again after an attempt that was in flight", requeue)
 	})
 }

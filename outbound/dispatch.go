@@ -92,7 +92,7 @@ func (d *dispatcher) next() (as tier, ok bool) {
 	return 0, false
 }
 
-// running returns the number of attempts under way. The caller holds mu.
+// running returns the number of attempts in flight. The caller holds mu.
 func (d *dispatcher) running() (n int) {
 	for _, runs := range d.runs {
 		n += runs
@@ -100,7 +100,7 @@ func (d *dispatcher) running() (n int) {
 	return n
 }
 
-// inFlight returns the number of attempts under way.
+// inFlight returns the number of attempts in flight.
 func (d *dispatcher) inFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

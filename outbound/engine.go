@@ -157,7 +157,7 @@ func (e *Engine) Drain(ctx context.Context) {
 		if end, ok := ctx.Deadline(); ok {
 			args = append(args, "at_most", time.Until(end).Round(time.Second))
 		}
-		e.logger().Info("making no more attempts; waiting for those under way", args...)
+		e.logger().Info("making no more attempts; waiting for those in flight", args...)
 	}
 	if e.shared != nil {
 		e.background(e.yield)

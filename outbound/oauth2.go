@@ -243,13 +243,13 @@ func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 			why += ": " + answer.Error
 		}
 	case len(body) > maxTokenAnswer:
-		why = "the token endpoint's answer is over 64 KiB"
+		why = "the token endpoint's response is over 64 KiB"
 	case err != nil:
-		why = "the token endpoint's answer is not the JSON object of RFC 6749"
+		why = "the token endpoint's response is not the JSON object of RFC 6749"
 	case answer.AccessToken == "", len(answer.AccessToken) > maxToken, !isPrintable(answer.AccessToken):
-		why = "the token endpoint's answer has no access_token, or one that can't be sent"
+		why = "the token endpoint's response has no access_token, or one that can't be sent"
 	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
-		why = "the token endpoint's answer has a token_type that isn't Bearer"
+		why = "the token endpoint's response has a token_type that isn't Bearer"
 	default:
 		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(tokenLifetime(answer.ExpiresIn))}
 	}

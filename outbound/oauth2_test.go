@@ -359,12 +359,12 @@ func TestNoToken(t *testing.T) {
 				_, _ = io.WriteString(conn, "hunter2\r\n\r\n")
 				_ = conn.Close()
 			}
-		}, "no access token: the answer is not valid HTTP"},
+		}, "no access token: the response is not valid HTTP"},
 		{func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, `{"access_token":"hunter2"}`)
 		}, "no access token: the connection broke before"},
-		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no access token: the connection broke before an answer"},
+		{func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "no access token: the connection broke before the response"},
 		{func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			if err == nil {
@@ -435,7 +435,7 @@ func TestTokenTakesTooLong(t *testing.T) {
 	tooLong := func() {
 		t.Helper()
 		h.publish("a", `{}`)
-		if a := h.attempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no answer in time" {
+		if a := h.attempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no response in time" {
 			t.Errorf("%+v", a)
 		}
 	}

@@ -174,7 +174,7 @@ func failure(err error) outcome {
 		}
 		return outcome{class: ClassConnect, message: words}
 	case network, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return outcome{class: ClassReset, message: "the connection broke before an answer"}
+		return outcome{class: ClassReset, message: "the connection broke before the response"}
 	}
 	return failureByText(err)
 }
@@ -183,7 +183,7 @@ func failure(err error) outcome {
 func failureByText(err error) outcome {
 	switch {
 	case mentions(err, "server closed idle connection", "client connection lost", "client conn could not be established"):
-		return outcome{class: ClassReset, message: "the connection broke before an answer"}
+		return outcome{class: ClassReset, message: "the connection broke before the response"}
 	case unprocessed(err):
 		return outcome{class: ClassReset, message: "the receiver closed the connection before it took the request"}
 	case mentions(err, "received from peer", "GOAWAY"): // HTTP/2
@@ -191,9 +191,9 @@ func failureByText(err error) outcome {
 	case mentions(err, "tls:"):
 		return outcome{class: ClassTLS, message: "the TLS handshake failed"}
 	case mentions(err, "headers exceeded", "header list larger"):
-		return outcome{class: ClassProtocol, message: "the headers of the answer are over 64 KiB"}
+		return outcome{class: ClassProtocol, message: "the response headers are over 64 KiB"}
 	case mentions(err, "malformed HTTP", "transport connection broken", "http2:", "stream error:", "connection error:"):
-		return outcome{class: ClassProtocol, message: "the answer is not valid HTTP, or its headers are too large"}
+		return outcome{class: ClassProtocol, message: "the response is not valid HTTP, or its headers are too large"}
 	}
 	return outcome{class: ClassConfig, message: "the delivery can't be made: " + err.Error()}
 }

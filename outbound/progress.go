@@ -79,5 +79,5 @@ func (s step) timeout() outcome {
 	case stepTLS:
 		return outcome{class: ClassTimeout, message: "the TLS handshake was not completed in time"}
 	}
-	return outcome{class: ClassTimeout, message: "no answer in time"}
+	return outcome{class: ClassTimeout, message: "no response in time"}
 }

@@ -39,7 +39,7 @@ func TestWhatTheTimeRanOutFor(t *testing.T) {
 			},
 		},
 		"the TLS handshake was not completed in time": {to: func(silent string) string { return "https://" + silent }},
-		"no answer in time":                           {to: func(silent string) string { return "http://" + silent }},
+		"no response in time":                         {to: func(silent string) string { return "http://" + silent }},
 	} {
 		t.Run(want, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())

@@ -150,7 +150,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 			resp.Body.Close()
 			t.Fatalf("%s answered", to.url)
 		}
-		if o := failure(err); o.class != ClassProtocol || o.message != "the headers of the answer are over 64 KiB" {
+		if o := failure(err); o.class != ClassProtocol || o.message != "the response headers are over 64 KiB" {
 			t.Errorf("%v is %+v", err, o)
 		}
 	}

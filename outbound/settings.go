@@ -22,8 +22,8 @@ type Settings struct {
 	Schemes             verify.Table  // signature schemes of the configuration; built-in ones needn't be listed
 	Retry               Schedule      // nil: StandardSchedule
 	Timeout             time.Duration // of one attempt, from dialing to the end of the response (15s)
-	Concurrency         int           // most attempts under way on this node (512)
-	EndpointConcurrency int           // most attempts under way for one subscription (16)
+	Concurrency         int           // most attempts in flight on this node (512)
+	EndpointConcurrency int           // most attempts in flight to one subscription (16)
 	SecretGrace         time.Duration // how long a rotated secret is still used for signing (24h)
 	DisableAfter        DisableAfter  // when a subscription is deactivated because its receiver fails (50 failures, 24h)
 	RetainFor           time.Duration // how long events and their deliveries are kept (30 days); negative: for ever

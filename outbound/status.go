@@ -36,7 +36,7 @@ type SubscriptionStatus struct {
 	Subscription *store.Subscription
 	Health       string
 	InFlight     int
-	Pending      int64     // deliveries that wait, including those under way
+	Pending      int64     // pending deliveries, including those in flight
 	OldestDue    time.Time // of these, if the subscription is active; zero if there are none
 	Ready        int       // how many of these are in memory
 	Dead         int64     // dead letters
@@ -191,5 +191,5 @@ func (e *Engine) addPauseInfo(r *Record) {
 	r.Held, r.PausedUntil = !s.Subscription.Active, s.PausedUntil
 }
 
-// InFlight returns the number of attempts under way.
+// InFlight returns the number of attempts in flight.
 func (e *Engine) InFlight() int { return e.dispatch.inFlight() }

@@ -20,7 +20,7 @@ func TestDrain(t *testing.T) {
 	r.wait(1)
 	mark := s.out.len()
 	s.signal(syscall.SIGTERM)
-	eventually(t, "the word of what is waited for", func() bool { return strings.Contains(s.out.after(mark), "waiting for those under way") })
+	eventually(t, "the word of what is waited for", func() bool { return strings.Contains(s.out.after(mark), "waiting for those in flight") })
 	if !s.running() {
 		t.Error("caddy did not wait for the attempt")
 	}

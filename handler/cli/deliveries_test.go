@@ -151,7 +151,7 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	if r := s.run("", "dead-letters", "list").want(t, 0); !strings.Contains(r.out, "cancelled by hand") {
 		t.Errorf("dead letters: %s", r.out)
 	}
-	if r := s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 1); !strings.Contains(r.err, "is dead: only one that waits can be cancelled") {
+	if r := s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 1); !strings.Contains(r.err, "is dead: only a pending delivery can be cancelled") {
 		t.Errorf("a second time: %s", r.err)
 	}
 }

@@ -102,7 +102,7 @@ func (r *reserve) release() bool {
 		return false
 	}
 	if !r.spent {
-		r.log.Error("webhooks store: the disk is full: no events are accepted until there is room; deliveries under way are settled from the reserve",
+		r.log.Error("webhooks store: the disk is full: no events are accepted until there is room; the outcomes of deliveries in flight are stored in the reserve",
 			"reserve", r.path, "free_at_least", r.wanted())
 	}
 	r.spent = true
@@ -124,7 +124,7 @@ func (r *reserve) restore() error {
 	}
 	switch err := r.make(); {
 	case isDiskFull(err):
-		return fmt.Errorf("%w: less than %s is free on its disk, which is kept for settling deliveries under way; free some space, and it goes on by itself",
+		return fmt.Errorf("%w: less than %s is free on its disk, which is kept for the outcomes of deliveries in flight; free some space, and it goes on by itself",
 			store.ErrFull, r.wanted())
 	case err != nil: // without a reserve, SQLite finds out whether an event fits
 		r.log.Warn("webhooks store: can't restore the reserve", "error", err)
