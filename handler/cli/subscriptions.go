@@ -296,9 +296,9 @@ func printRotated(c *call, r *rotated) error {
 	f.addText("Secret", r.Secret)
 	f.addText("Public key", r.PublicKey)
 	if r.Expires.IsZero() {
-		f.add("Old secret", "no longer used: the scheme only has room for one signature")
+		f.add("Previous secret", "no longer used: the scheme only has room for one signature")
 	} else {
-		f.add("Old secret expires", c.when(r.Expires))
+		f.add("Previous secret expires", c.when(r.Expires))
 	}
 	return f.flush(c.out)
 }

@@ -64,7 +64,7 @@ func TestRotateSecret(t *testing.T) {
 	id := s.subscribe("*")
 	old := strings.TrimSpace(s.run("", "subscriptions", "show", id, "--show-secret").want(t, 0).out)
 	rotated := s.run("", "subscriptions", "rotate-secret", id).want(t, 0)
-	if field(t, rotated.out, "Old secret expires") != "2026-02-01 15:04:05 (in 24h)" {
+	if field(t, rotated.out, "Previous secret expires") != "2026-02-01 15:04:05 (in 24h)" {
 		t.Errorf("printed %q", rotated.out)
 	}
 	fresh := field(t, rotated.out, "Secret")
@@ -92,7 +92,7 @@ func TestRotateSecretWithOneSignature(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "github").want(t, 0)
 	rotated := s.run("", "subscriptions", "rotate-secret", field(t, created.out, "Subscription")).want(t, 0)
-	if said := field(t, rotated.out, "Old secret"); said != "no longer used: the scheme only has room for one signature" {
+	if said := field(t, rotated.out, "Previous secret"); said != "no longer used: the scheme only has room for one signature" {
 		t.Errorf("printed %q", rotated.out)
 	}
 }
