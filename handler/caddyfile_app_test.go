@@ -117,7 +117,7 @@ func TestSchemaFile(t *testing.T) {
 	if got := loadCaddy(t, write(`{"type": "object"}`), ""); got != "" {
 		t.Errorf("it is refused: %s", got)
 	}
-	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, " is no JSON Schema: /type breaks") || !strings.Contains(got, "Caddyfile:") {
+	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, " is not a JSON Schema: /type breaks") || !strings.Contains(got, "Caddyfile:") {
 		t.Errorf("it is answered %s", got)
 	}
 }

@@ -21,7 +21,7 @@ func TestEventTypesLife(t *testing.T) {
 	if r := s.run("", "events", "publish", "order.created", "--payload", "{}").want(t, 1); !strings.Contains(r.err, "/ lacks total") {
 		t.Errorf("printed %q", r.err)
 	}
-	if r := s.run(`{"type":"objekt"}`, "event-types", "put", "order.created", "--schema-file", "-").want(t, 1); !strings.Contains(r.err, "is no JSON Schema") {
+	if r := s.run(`{"type":"objekt"}`, "event-types", "put", "order.created", "--schema-file", "-").want(t, 1); !strings.Contains(r.err, "is not a JSON Schema") {
 		t.Errorf("printed %q", r.err)
 	}
 	if r := s.run("{", "event-types", "put", "order.created", "--schema-file", "-").want(t, 2); !strings.Contains(r.err, "is not JSON") {

@@ -54,7 +54,7 @@ func newExpression(text, example string) (*expression, *cel.Type, error) {
 	}
 	ast, issues := env.Compile(text)
 	if err := issues.Err(); err != nil {
-		return nil, nil, fmt.Errorf("is no CEL expression over payload, headers, event_type, event_id, tenant and created_at, such as %s: %s", example, strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
+		return nil, nil, fmt.Errorf("is not a CEL expression over payload, headers, event_type, event_id, tenant and created_at, such as %s: %s", example, strings.ReplaceAll(err.Error(), "ERROR: <input>:", ""))
 	}
 	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.InterruptCheckFrequency(1), cel.CustomDecoratorV2(bound))
 	if err != nil {

@@ -67,14 +67,14 @@ func NewSchema(text []byte) (s *Schema, err error) {
 	}
 	defer func() {
 		if recover() != nil {
-			s, err = nil, errors.New("is no JSON Schema")
+			s, err = nil, errors.New("is not a JSON Schema")
 		}
 	}()
 	c := jsonschema.NewCompiler()
 	c.UseLoader(noLoader{})
 	c.UseRegexpEngine(func(text string) (jsonschema.Regexp, error) { return newPattern(text) })
 	if err := c.AddResource(schemaURL, doc); err != nil {
-		return nil, fmt.Errorf("is no JSON Schema: %w", err)
+		return nil, fmt.Errorf("is not a JSON Schema: %w", err)
 	}
 	compiled, err := c.Compile(schemaURL)
 	var invalid *jsonschema.SchemaValidationError
@@ -89,9 +89,9 @@ func NewSchema(text []byte) (s *Schema, err error) {
 	case errors.Is(err, errOtherDocument):
 		return nil, fmt.Errorf("can't be used: %w", errOtherDocument)
 	case errors.As(err, &invalid) && errors.As(invalid.Err, &breaches):
-		return nil, fmt.Errorf("is no JSON Schema: %s", tellBreaches(breaches, func(string) bool { return true }))
+		return nil, fmt.Errorf("is not a JSON Schema: %s", tellBreaches(breaches, func(string) bool { return true }))
 	}
-	return nil, fmt.Errorf("is no JSON Schema: %w", err)
+	return nil, fmt.Errorf("is not a JSON Schema: %w", err)
 }
 
 // parseValue reads one JSON value, without numbers that take long to compare.
