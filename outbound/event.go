@@ -67,7 +67,7 @@ func (n *NewEvent) check(c *config) error {
 	}
 	// A dot in the id would make the signed content ambiguous.
 	if n.ID != "" && !idForm.MatchString(n.ID) {
-		return invalid("event_id", "may only have the characters A-Z a-z 0-9 _ - and 128 of them at most; leave it out to have one made")
+		return invalid("event_id", "may only have the characters A-Z a-z 0-9 _ - and 128 of them at most; leave it out to have one generated")
 	}
 	if err := CheckTenant(n.Tenant); err != nil {
 		return err

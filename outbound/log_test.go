@@ -89,7 +89,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	}
 }
 
-// The log says at the start for how many subscriptions something waits.
+// The log says at the start for how many subscriptions deliveries are pending.
 func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	var log journal
 	h := open(t, writes(&log))
@@ -104,12 +104,12 @@ func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	h.publish("a", "1")
 	h.clock.advance(time.Minute)
 	h.publish("a", "2")
-	if line := log.line("deliveries wait"); line != "" {
-		t.Errorf("nothing has waited: %s", line)
+	if line := log.line("there are pending deliveries"); line != "" {
+		t.Errorf("nothing was pending before: %s", line)
 	}
 	h.restart()
 	want := fmt.Sprintf("subscriptions=2 oldest_due=%s\n", began.Format("2006-01-02T15:04:05.000Z07:00"))
-	if line := log.line("deliveries wait"); !strings.Contains(line, "level=INFO") || !strings.HasSuffix(line, want) {
+	if line := log.line("there are pending deliveries"); !strings.Contains(line, "level=INFO") || !strings.HasSuffix(line, want) {
 		t.Errorf("%s, want %s", line, want)
 	}
 }

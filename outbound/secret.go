@@ -100,7 +100,7 @@ func rotate(old []store.Secret, fresh string, until, now time.Time) ([]store.Sec
 	secrets := []store.Secret{{Value: fresh}}
 	for _, s := range old {
 		if s.Value == fresh {
-			return nil, invalid("secret", "is already one of the subscription's: give another, or none to have one made")
+			return nil, invalid("secret", "is already one of the subscription's: give another, or none to have one generated")
 		}
 		if s.Expires.IsZero() || s.Expires.After(until) {
 			s.Expires = until
@@ -135,7 +135,7 @@ func checkSecrets(scheme verify.Scheme, secrets []string) error {
 	if err == nil {
 		return nil
 	}
-	form := "leave it out to have one made"
+	form := "leave it out to have one generated"
 	if f, ok := secretForms[scheme.Key]; ok {
 		form = f + ", or " + form
 	}

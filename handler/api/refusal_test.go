@@ -52,7 +52,7 @@ func TestRefusals(t *testing.T) {
 		{"no event_type", call{method: "POST", path: "/events", body: `{"payload":1}`}, 422, "missing_field", "event_type", `is missing: name what happened, as in "order.created"`, "", ""},
 		{"bad event_type", call{method: "POST", path: "/events", body: `{"event_type":"order created","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
 		{"header in event_type", call{method: "POST", path: "/events", body: `{"event_type":"a\r\nX: y","payload":1}`}, 422, "invalid_field", "event_type", "joined by dots", "", ""},
-		{"bad event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a.b"}`}, 422, "invalid_field", "event_id", "leave it out to have one made", "", ""},
+		{"bad event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a.b"}`}, 422, "invalid_field", "event_id", "leave it out to have one generated", "", ""},
 		{"header in event_id", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"event_id":"a\r\nb"}`}, 422, "invalid_field", "event_id", "", "", ""},
 		{"bad tenant", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"tenant":"a b"}`}, 422, "invalid_field", "tenant", "may only have", "", ""},
 		{"event's headers a list", call{method: "POST", path: "/events", body: `{"event_type":"a","payload":1,"headers":["X-A: 1"]}`}, 422, "invalid_field", "headers", "must be an object", "", ""},
