@@ -71,6 +71,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"header with a colon":    {global("subscription a {\nheader X 1\nheader X: 2\n}"), "header X is given twice"},
 		"oauth2 without a URL":   {global("subscription a {\noauth2 {\nclient_id x\n}\n}"), "oauth2: write the URL of the token endpoint after it"},
 		"oauth2 twice":           {global("subscription a {\noauth2 https://a.example\noauth2 https://a.example\n}"), "oauth2 is given twice"},
+		"singular":               {global("subscription a {\nevent_type x\n}"), "unrecognized subdirective 'event_type': did you mean event_types?"},
 		"option of oauth2":       {global("subscription a {\nclient_id x\n}"), "it belongs in the block of oauth2: oauth2 … { client_id … }"},
 		"oauth2 option":          {global("subscription a {\noauth2 https://a.example {\nid x\n}\n}"), "unrecognized subdirective 'id': the options here are auth_style, client_id, client_secret, param, scope"},
 		"param":                  {global("subscription a {\noauth2 https://a.example {\nparam audience\n}\n}"), "param: write a name and a value, as in: param audience https://crm.example.com"},
@@ -87,7 +88,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"no token":               {site("webhook_api"), "write `token {env.WEBHOOKS_TOKEN} manage`, or `auth none` if something in front of it authenticates requests, at Caddyfile:2"},
 		"token and no auth":      {site("webhook_api {\nauth none\ntoken x read\n}"), "`auth none` can't be combined with tokens: leave out one of them, at Caddyfile:5"},
 		"auth":                   {site("webhook_api {\nauth basic\n}"), "auth: write `auth none`, or tokens, at Caddyfile:4"},
-		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': the options here are auth, tenant, token"},
+		"api option":             {site("webhook_api {\ntokens x\n}"), "unrecognized subdirective 'tokens': did you mean token?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(c.caddyfile), nil)

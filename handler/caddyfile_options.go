@@ -63,9 +63,15 @@ func init() { // an initializer would be a cycle: the options' parsers refer to 
 	}
 }
 
-// suggestOption says where an unknown option belongs, or which ones are known.
+// suggestOption says which option may be meant by an unknown one, where it belongs,
+// or which ones are known.
 func suggestOption[T any](name string, options map[string]option[T]) string {
 	known := slices.Sorted(maps.Keys(options))
+	for _, option := range known { // the API has headers, for example, where the Caddyfile has header
+		if option == name+"s" || option+"s" == name {
+			return fmt.Sprintf("did you mean %s?", option)
+		}
+	}
 	for _, parent := range known {
 		if slices.Contains(nestedOptions[parent], name) {
 			if parent == "scheme" { // in a subscription, scheme has no block
