@@ -27,10 +27,10 @@ const (
 // subcommands.
 func online(cmd *cobra.Command) *cobra.Command {
 	f := cmd.PersistentFlags()
-	f.String("address", "", "Address of the administration API listener (if --config is not used)")
+	f.String("address", "", "Address of Caddy's admin endpoint (if --config is not used)")
 	f.StringP("config", "c", "", "Configuration file to read the address from (if --address is not used)")
 	f.StringP("adapter", "a", "", "Name of config adapter to apply (if --config is used)")
-	f.String("api", "", "URL of a webhook_api to use instead of the administration API (default: the variable "+apiVariable+")")
+	f.String("api", "", "URL of a webhook_api to use instead of the admin endpoint (default: the variable "+apiVariable+")")
 	f.String("token-file", "", "File to read the token for --api from, - for standard input (default: the variable "+tokenVariable+")")
 	f.Duration("timeout", defaultTimeout, "How long to wait for a response")
 	return cmd
