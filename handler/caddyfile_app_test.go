@@ -151,7 +151,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"log can't be opened": {"webhooks {\ndead_letter_log /dev/null/dead.ndjson\n}", "", "dead_letter_log: "},
 		"log without a path":  {"webhooks {\ndead_letter_log {env.NO_SUCH_PATH}\n}", "", "dead_letter_log: the environment variable NO_SUCH_PATH is empty or not set"},
 		"retry too long":      {"webhooks {\nretry 8d\n}", "", "at most"},
-		"concurrency":         {"webhooks {\nconcurrency 1000000\n}", "", "concurrency: is out of range"},
+		"concurrency":         {"webhooks {\nconcurrency 1000000\n}", "", "concurrency is out of range"},
 		"egress":              {"webhooks {\negress {\nallow 10.0.0.0/64\n}\n}", "", "egress"},
 		"no CA":               {"webhooks {\negress {\ntls_trust_pool file /dev/null/ca.pem\n}\n}", "", "egress tls_trust_pool: "},
 		"no CA in the file":   {"webhooks {\negress {\ntls_trust_pool file /dev/null\n}\n}", "", "egress tls_trust_pool: a pool contains no certificates"},

@@ -189,10 +189,10 @@ func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
 	}
 	c := l.e.config.Load()
 	late := errors.Is(err, payload.ErrTooLong)
-	limit, message := &c.unjudgedLog, "a subscription's filter can't judge an event, which is not delivered to it: a value is of another kind than the filter expects"
+	limit, message := &c.unjudgedLog, "a subscription's filter can't be evaluated for an event, which is not delivered to it: a value has a different type than the filter expects"
 	if late {
 		c.Observer.Unjudged()
-		limit, message = &c.lateLog, "a subscription's filter takes too long to judge an event, which is delivered to it unjudged: make the filter simpler, or the payload smaller"
+		limit, message = &c.lateLog, "a subscription's filter takes too long to evaluate for an event, which is delivered to it unfiltered: make the filter simpler, or the payload smaller"
 	}
 	limit.Do(func() { // without the error, which may quote the payload
 		c.Logger.Warn(message, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)

@@ -136,7 +136,7 @@ func (s *Settings) check() error {
 		{"secret_grace", int64(s.SecretGrace), int64(maxSecretGrace), "365d"},
 	} {
 		if v.value < 1 || v.value > v.max {
-			return fmt.Errorf("%s: is out of range: it must be over 0 and at most %s", v.name, v.written)
+			return fmt.Errorf("%s is out of range: it must be over 0 and at most %s", v.name, v.written)
 		}
 	}
 	if err := s.DisableAfter.check(); err != nil {

@@ -80,7 +80,7 @@ func (t *tool) putEventType() *cobra.Command {
 Adds an event type to the catalogue, or replaces the one with that name,
 including its description and schema.
 
-With a JSON Schema, events of the type whose payload doesn't match it are
+With a JSON Schema, events of the type whose payload doesn't meet it are
 refused. Event types that aren't in the catalogue can be published as well.`,
 		example: `
 caddy webhooks event-types put order.created --description 'An order was placed'

@@ -92,11 +92,11 @@ type boundMatch struct {
 func newBoundMatch(call interpreter.InterpretableCall) (interpreter.InterpretableV2, error) {
 	arg, ok := call.Args()[1].(interpreter.InterpretableConst)
 	if !ok {
-		return nil, errors.New("the pattern of matches must stand in the expression itself")
+		return nil, errors.New("the pattern of matches must be a literal")
 	}
 	text, ok := arg.Value().(types.String)
 	if !ok {
-		return nil, errors.New("the pattern of matches must be text")
+		return nil, errors.New("the pattern of matches must be a string")
 	}
 	p, err := newPattern(string(text))
 	if err != nil {

@@ -96,7 +96,7 @@ func TestFilterIsChecked(t *testing.T) {
 		"1 + 1":                            {"true or false", "not int"},
 		`"order"`:                          {"not string"},
 		`payload.x.matches("(")`:           {"can't be used"},
-		"payload.matches(payload)":         {"must stand in the expression"},
+		"payload.matches(payload)":         {"must be a literal"},
 		"payload.matches('(.{0,20}){20}')": {"too large"},
 		strings.Repeat("a", 5000):          {"4096 bytes"},
 		strings.Repeat("(", 1000):          {""},

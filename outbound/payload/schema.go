@@ -160,7 +160,7 @@ func (s *Schema) Check(ctx context.Context, payload []byte) (err error) {
 	}
 	defer func() {
 		if recover() != nil {
-			err = errors.New("it can't be judged")
+			err = errors.New("it can't be checked")
 		}
 	}()
 	var breaches *jsonschema.ValidationError
@@ -170,7 +170,7 @@ func (s *Schema) Check(ctx context.Context, payload []byte) (err error) {
 	case errors.As(err, &breaches):
 		return errors.New(tellBreaches(breaches, func(name string) bool { return s.names[name] }))
 	default:
-		return errors.New("it can't be judged")
+		return errors.New("it can't be checked")
 	}
 }
 

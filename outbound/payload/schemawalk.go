@@ -32,7 +32,7 @@ const (
 var (
 	errDeepSchema    = fmt.Errorf("it is nested over %d levels deep", maxSchemaDepth)
 	errDynamicSchema = errors.New("it has a $dynamicRef or $recursiveRef: use $ref")
-	errManySteps     = errors.New("it takes too many steps to judge: the schema has too many branches, or too large a pattern, for one value")
+	errManySteps     = errors.New("it takes too many steps to check: the schema has too many branches, or too large a pattern, for one value")
 )
 
 // checkShape refuses schemas that take long to compile, and references that only
