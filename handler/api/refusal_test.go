@@ -172,7 +172,7 @@ func TestRefusals(t *testing.T) {
 		{"a filter that is none", call{method: "GET", path: "/events?filter=payload.customer+%3D"}, 400, "invalid_parameter", "filter", "CEL expression", "", ""},
 		{"an empty filter", call{method: "GET", path: "/events?filter="}, 400, "invalid_parameter", "filter", "leave it out", "", ""},
 		{"a filter of deliveries", call{method: "GET", path: "/deliveries?filter=true"}, 400, "invalid_parameter", "filter", "use limit", "", ""},
-		{"redelivering all that was delivered", call{method: "POST", path: "/deliveries/redeliver", body: `{"subscription_id":"sub_x"}`}, 422, "missing_field", "since", "deliver events again", "", ""},
+		{"redelivering all that was delivered", call{method: "POST", path: "/deliveries/redeliver", body: `{"subscription_id":"sub_x"}`}, 422, "missing_field", "since", "redeliver events", "", ""},
 		{"redelivering by a parameter", call{method: "POST", path: "/deliveries/redeliver?since=2026-01-31T15:04:05Z"}, 400, "invalid_parameter", "since", "remove it", "", ""},
 		{"redelivering what is in a state", call{method: "POST", path: "/deliveries/redeliver", body: `{"state":"dead"}`}, 422, "unknown_field", "state", "use event_id", "", ""},
 		{"class", call{method: "GET", path: "/dead-letters?class=dnss"}, 400, "invalid_parameter", "class", "one of dns, connect", "", ""},

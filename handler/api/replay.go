@@ -24,7 +24,7 @@ func (c *call) replay() error {
 
 // redeliverDelivered queues again what was delivered already.
 func (c *call) redeliverDelivered() error {
-	q, err := c.pastQuery(filters, "deliver events again")
+	q, err := c.pastQuery(filters, "redeliver events")
 	if err != nil {
 		return err
 	}

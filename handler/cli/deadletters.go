@@ -89,12 +89,12 @@ func printDeadLetter(c *call, d *deadLetter) error {
 }
 
 func (t *tool) redeliverDead() *cobra.Command {
-	return t.bulk(bulkDead(bulk{method: http.MethodPost, action: "/redeliver", do: "queue", done: "queued", countField: "redelivered", hintNone: hintNoneQueued}), verb{
+	return t.bulk(bulkDead(bulk{method: http.MethodPost, action: "/redeliver", do: "redeliver", done: "queued", countField: "redelivered", hintNone: hintNoneQueued}), verb{
 		use:   "redeliver <delivery-id>… | --all",
-		short: "Queues dead letters again, by id or in bulk",
+		short: "Redelivers dead letters, by id or in bulk",
 		long: `
-Queues dead letters again. They are attempted immediately, and then retried on
-the full schedule.
+Redelivers dead letters: they are queued, attempted immediately, and then retried
+on the full schedule.
 
 With --all instead of ids, all dead letters that match the filters are queued,
 or all that there are without filters, except for those whose subscription was

@@ -217,12 +217,13 @@ func (t *tool) redeliver() *cobra.Command {
 	var all bool
 	cmd := t.command(verb{
 		use:   "redeliver <delivery-id or attempt-id>… | --all",
-		short: "Queues deliveries again, by id or in bulk",
+		short: "Redelivers deliveries, by id or in bulk",
 		long: `
-Queues deliveries again, whatever their state. They are attempted immediately.
+Redelivers deliveries, whatever their state: they are queued, and attempted
+immediately.
 
 With --all instead of ids, all that were delivered and match the filters are
-queued again, the oldest first: use it if a receiver has lost what it accepted.
+redelivered, the oldest first: use it if a receiver has lost what it accepted.
 Either --since or --event-id is required. For those that failed, use
 "caddy webhooks dead-letters redeliver".`,
 		example: `
@@ -240,9 +241,9 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 			case all:
 				return redeliverDelivered(c)
 			case len(query) > 0:
-				return usagef("filters select among what was delivered: add --all to queue all that match")
+				return usagef("filters select among what was delivered: add --all to redeliver all that match")
 			case len(c.args) == 0:
-				return usagef("give the ids of the deliveries to queue, or --all for all that were delivered and match the filters")
+				return usagef("give the ids of the deliveries to redeliver, or --all for all that were delivered and match the filters")
 			}
 			return c.forEachArg(http.MethodPost, "queued", nil, func(id string) string {
 				noun := "/deliveries/"
@@ -259,7 +260,7 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 }
 
 func redeliverDelivered(c *call) error {
-	body, err := c.past("deliver events again")
+	body, err := c.past("redeliver events")
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ filter, as if it had existed when they were published. Use it after creating a
 subscription, or after adding an event type to one.
 
 Events that already have a delivery to the subscription, in whatever state, are
-left out, as are those that have been removed. To deliver events again, use
+left out, as are those that have been removed. To redeliver events, use
 "caddy webhooks deliveries redeliver" or "caddy webhooks dead-letters redeliver".
 The oldest event is sent first, after the deliveries that are already pending.`,
 		example: `
