@@ -10,84 +10,88 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// outage is an engine with one subscription to everything, whose receiver is away.
-func outage(t *testing.T, spec outbound.SubscriptionSpec, set ...setting) (*house, *receiver) {
+// openDuringOutage opens an engine with one subscription to all events, whose
+// receiver answers 503.
+func openDuringOutage(t *testing.T, spec outbound.SubscriptionSpec, set ...setting) (*harness, *receiver) {
 	t.Helper()
 	h, r := open(t, set...), newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
+	r.respond(status(http.StatusServiceUnavailable))
 	spec.URL, spec.EventTypes = r.URL, []string{"*"}
 	h.subscribe(spec)
 	return h, r
 }
 
-// refused is one attempt more, which fails. It returns when its delivery is due by the
-// schedule.
-func (h *house) refused(r *receiver) time.Time {
+// awaitFailure waits for one more attempt, which must fail and leave its delivery
+// pending. It returns when the schedule retries that.
+func (h *harness) awaitFailure(r *receiver) time.Time {
 	h.t.Helper()
 	r.next(h.t)
-	d := h.ended()
+	d := h.awaitAttemptEnd()
 	if d.State != store.Pending || d.Attempt.Class == "" {
-		h.t.Fatalf("%v after %+v", d.State, d.Attempt)
+		h.t.Fatalf("got state %v and attempt %+v, want a pending delivery and a failed attempt", d.State, d.Attempt)
 	}
-	return d.Due.Truncate(time.Millisecond) // as it is stored
+	return d.Due.Truncate(time.Millisecond) // the precision of the store
 }
 
-// What waits comes soon after the receiver is back, though no attempt is due for long.
+// After a short outage, pending deliveries are sent soon, although the schedule
+// retries them only much later.
 func TestShortOutageIsOverSoon(t *testing.T) {
-	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
 	h.publish("a", `1`)
 	h.publish("a", `2`)
 	var due [2]time.Time
 	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
 		for i := range due {
-			due[i] = h.refused(r)
+			due[i] = h.awaitFailure(r)
 		}
 		h.clock.advance(pause)
 	}
-	early := h.refused(r) // ahead of its time
+	early := h.awaitFailure(r) // ahead of schedule
 	if early != due[0] && early != due[1] {
-		t.Errorf("an attempt ahead of its time puts the next one off to %v from %v", early, due)
+		t.Errorf("after an attempt ahead of schedule, the delivery is due at %v, want one of %v", early, due)
 	}
-	r.answers(nil)
-	r.none(t)                         // one at a time is tried
-	h.clock.advance(14 * time.Second) // half of the time that it has failed for, and the first delay
+	r.respond(nil)
+	r.expectNone(t)                   // one delivery at a time is attempted
+	h.clock.advance(14 * time.Second) // half of how long the failures have lasted, and the first delay
 	r.next(t)
-	r.next(t) // with the first success
+	r.next(t) // follows the first success
 }
 
-// What can't be sent ahead of its time, for what it is, doesn't keep the others waiting.
+// If the delivery that is attempted ahead of schedule is a dead letter because its
+// transform fails, the next one is attempted ahead of schedule in its place.
 func TestNextIsTriedAheadOfTime(t *testing.T) {
-	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour, time.Hour))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour, time.Hour))
 	h.publish("a", `1`)
 	h.publish("a", `{"order": 2}`)
-	for range 2 { // of the second, both are due in an hour
-		h.refused(r)
-		h.refused(r)
+	for range 2 { // after the second round, both are due in an hour
+		h.awaitFailure(r)
+		h.awaitFailure(r)
 		h.clock.advance(6 * time.Second)
 	}
 	s := h.sub().Subscription
 	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 		spec.Transform = "payload.order"
 		return nil
-	}); err != nil { // which has the first one tried
+	}); err != nil { // makes the engine attempt the first delivery
 		t.Fatal(err)
 	}
-	for r.answers(nil); h.attempt().State != store.Dead; {
+	for r.respond(nil); h.awaitAttempt().State != store.Dead; {
 		h.clock.advance(time.Second)
 	}
 	h.clock.advance(6 * time.Second)
 	if a := r.next(t); string(a.body) != `2` {
-		t.Errorf("%s came", a.body)
+		t.Errorf("got body %s, want 2", a.body)
 	}
 }
 
-// Attempts ahead of their time are no part of the schedule, and become rarer.
+// Attempts ahead of schedule neither advance the schedule nor count as failures in a
+// row, and become rarer during an outage.
 func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
-	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
 	h.publish("a", `1`)
-	h.refused(r)
+	h.awaitFailure(r)
 	h.clock.advance(6 * time.Second)
-	due := h.refused(r)
+	due := h.awaitFailure(r)
 	began, early := h.clock.Now().Add(-6*time.Second), 0
 	for {
 		pause := (5*time.Second + h.clock.Now().Sub(began)/2) * 11 / 10
@@ -95,30 +99,31 @@ func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
 			break
 		}
 		h.clock.advance(pause)
-		if again := h.refused(r); again != due {
-			t.Fatalf("due at %v, and before that at %v", again, due)
+		if again := h.awaitFailure(r); again != due {
+			t.Fatalf("the delivery is due at %v, want %v as before", again, due)
 		}
 		early++
 	}
 	if early < 5 || early > 10 {
-		t.Errorf("%d attempts ahead of their time in 5 minutes", early)
+		t.Errorf("got %d attempts ahead of schedule in 5 minutes, want 5 to 10", early)
 	}
 	if f := h.sub().Failures; f != 2 {
-		t.Errorf("%d failures in a row, want 2", f)
+		t.Errorf("got %d failures in a row, want 2", f)
 	}
 	h.clock.advance(due.Sub(h.clock.Now()))
 	r.next(t)
-	if d := h.attempt(); d.State != store.Dead || d.Attempt.Number != early+3 {
-		t.Errorf("attempt %d by the schedule: %v", d.Attempt.Number-early, d.State)
+	if d := h.awaitAttempt(); d.State != store.Dead || d.Attempt.Number != early+3 {
+		t.Errorf("got state %v after attempt %d, want dead after %d", d.State, d.Attempt.Number, early+3)
 	}
 }
 
-// An event that always fails isn't tried again with each success of another, though
-// some of these need two attempts.
+// A delivery that its receiver always refuses isn't attempted ahead of schedule after
+// every success of another, not even if some of these need two attempts. Otherwise one
+// bad event would double the load on the receiver.
 func TestPoisonIsLeftToItsSchedule(t *testing.T) {
 	h := open(t, retries(5*time.Second, time.Hour))
 	r := newReceiver(t)
-	r.answers(status(http.StatusBadRequest))
+	r.respond(status(http.StatusBadRequest))
 	but := func(w http.ResponseWriter, req *http.Request) {
 		if req.ContentLength > 1 {
 			w.WriteHeader(http.StatusBadRequest)
@@ -127,50 +132,51 @@ func TestPoisonIsLeftToItsSchedule(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `"poison"`)
 	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
-		h.refused(r)
+		h.awaitFailure(r)
 		h.clock.advance(pause)
 	}
-	h.refused(r) // ahead of its time
-	r.answers(but)
-	h.publish("a", `0`) // the end of an outage, for all that anybody can know
+	h.awaitFailure(r) // ahead of schedule
+	r.respond(but)
+	h.publish("a", `0`) // its success looks like the end of an outage
 	r.next(t)
-	h.attempt()
-	h.refused(r)
+	h.awaitAttempt()
+	h.awaitFailure(r)
 	for range 20 {
-		r.answers(status(http.StatusServiceUnavailable))
+		r.respond(status(http.StatusServiceUnavailable))
 		h.publish("a", `1`)
-		h.refused(r)
-		r.answers(but)
+		h.awaitFailure(r)
+		r.respond(but)
 		h.publish("a", `2`)
 		r.next(t)
-		h.attempt()
+		h.awaitAttempt()
 		h.clock.advance(100 * time.Millisecond)
 	}
 	h.clock.advance(6 * time.Second)
 	for range 20 {
 		if body := string(r.next(t).body); body != `1` {
-			t.Fatalf("%s before its time", body)
+			t.Fatalf("got %s ahead of schedule, want only 1", body)
 		}
-		h.attempt()
+		h.awaitAttempt()
 	}
 	h.eventually("the end of the attempts", func() bool { return h.InFlight() == 0 })
 	h.publish("a", `3`)
 	r.next(t)
-	r.none(t)
+	r.expectNone(t)
 }
 
-// Nor does it hold up what waits behind it when an outage is over.
+// A delivery that its receiver always refuses doesn't hold up the ones behind it when
+// an outage is over.
 func TestPoisonHoldsNothingUp(t *testing.T) {
-	for range 5 { // which of the two is the first is left to chance
-		h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	for range 5 { // which of the two is due first is random
+		h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 		h.publish("a", `"poison"`)
 		h.publish("a", `1`)
 		for range 2 {
-			h.refused(r)
-			h.refused(r)
+			h.awaitFailure(r)
+			h.awaitFailure(r)
 			h.clock.advance(6 * time.Second)
 		}
-		r.answers(func(w http.ResponseWriter, req *http.Request) {
+		r.respond(func(w http.ResponseWriter, req *http.Request) {
 			if req.ContentLength > 1 {
 				w.WriteHeader(http.StatusBadRequest)
 			}
@@ -181,70 +187,72 @@ func TestPoisonHoldsNothingUp(t *testing.T) {
 			got[string(r.next(t).body)] = true
 		}
 		if !got[`1`] {
-			t.Errorf("got %v", got)
+			t.Errorf("got %v, want 1 among them", got)
 		}
-		h.shut()
+		h.stop()
 	}
 }
 
+// Also after a restart, pending deliveries are attempted ahead of schedule.
 func TestRestartTriesWhatWaits(t *testing.T) {
-	h, r := outage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, time.Hour))
 	h.publish("a", `1`)
-	h.refused(r)
+	h.awaitFailure(r)
 	h.clock.advance(6 * time.Second)
-	h.refused(r)
-	r.answers(nil)
+	h.awaitFailure(r)
+	r.respond(nil)
 	h.restart()
 	h.clock.advance(6 * time.Second)
 	r.next(t)
 }
 
-// What an operator asks for is tried at once, in its order, and so is what may mend a
-// receiver that refuses what it gets.
+// What an operator asks for, and any change that may be what the receiver needs, makes
+// an ordered subscription whose first delivery waits for a retry attempt that one at
+// once. The order stays.
 func TestPausedOrderIsPushed(t *testing.T) {
-	for name, push := range map[string]func(h *house, s *outbound.Subscription, second string) error{
-		"activate": func(h *house, s *outbound.Subscription, _ string) error {
+	for name, push := range map[string]func(h *harness, s *outbound.Subscription, second string) error{
+		"activate": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.Activate(h.t.Context(), s.ID)
 			return err
 		},
-		"test": func(h *house, s *outbound.Subscription, _ string) error {
+		"test": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.Test(h.t.Context(), s.ID, &outbound.NewEvent{})
 			return err
 		},
-		"redeliver": func(h *house, _ *outbound.Subscription, second string) error {
+		"redeliver": func(h *harness, _ *outbound.Subscription, second string) error {
 			_, err := h.Redeliver(h.t.Context(), second)
 			return err
 		},
-		"header": func(h *house, s *outbound.Subscription, _ string) error {
+		"header": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 				spec.Headers = map[string]string{"X-Key": spec.Headers["X-Key"] + "x"}
 				return nil
 			})
 			return err
 		},
-		"scheme": func(h *house, s *outbound.Subscription, _ string) error {
+		"scheme": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 				spec.Scheme = map[string]string{"": "svix", "svix": "standard-webhooks"}[spec.Scheme]
 				return nil
 			})
 			return err
 		},
-		"timeout": func(h *house, s *outbound.Subscription, _ string) error {
+		"timeout": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 				spec.Timeout += time.Minute
 				return nil
 			})
 			return err
 		},
-		"settings": func(h *house, _ *outbound.Subscription, _ string) error {
+		"settings": func(h *harness, _ *outbound.Subscription, _ string) error {
 			h.settings.Timeout += time.Second
 			return h.Apply(h.t.Context(), h.settings)
 		},
-		"default scheme": func(h *house, _ *outbound.Subscription, _ string) error {
+		"default scheme": func(h *harness, _ *outbound.Subscription, _ string) error {
 			h.settings.Sign = map[string]string{"": "svix", "svix": "standard-webhooks"}[h.settings.Sign]
 			return h.Apply(h.t.Context(), h.settings)
 		},
-		"secret": func(h *house, s *outbound.Subscription, _ string) error {
+		"secret": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.RotateSecret(h.t.Context(), s.ID, "")
 			return err
 		},
@@ -252,12 +260,12 @@ func TestPausedOrderIsPushed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, retries(time.Hour, time.Hour))
 			r := newReceiver(t)
-			r.answers(status(http.StatusServiceUnavailable))
+			r.respond(status(http.StatusServiceUnavailable))
 			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
 			for _, n := range []string{"1", "2", "3"} {
 				h.publish("a", n)
 			}
-			due := h.refused(r)
+			due := h.awaitFailure(r)
 			all, err := h.Deliveries(t.Context(), outbound.Query{Limit: 3})
 			if err != nil {
 				t.Fatal(err)
@@ -266,36 +274,37 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			if err := push(h, s, second); err != nil {
 				t.Fatal(err)
 			}
-			if again := h.refused(r); again != due {
-				t.Errorf("due at %v, and before that at %v", again, due)
+			if again := h.awaitFailure(r); again != due {
+				t.Errorf("the delivery is due at %v, want %v as before", again, due)
 			}
-			r.answers(nil)
+			r.respond(nil)
 			if err := push(h, s, second); err != nil {
 				t.Fatal(err)
 			}
-			r.inOrder(t, 3)
+			r.expectInOrder(t, 3)
 		})
 	}
 }
 
-// The order outlasts an outage, and ends soon after it.
+// An ordered subscription keeps its order through a short outage, and is also
+// attempted ahead of schedule.
 func TestOrderAfterAShortOutage(t *testing.T) {
-	h, r := outage(t, outbound.SubscriptionSpec{Ordered: true}, retries(5*time.Second, time.Hour))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{Ordered: true}, retries(5*time.Second, time.Hour))
 	h.publish("a", `1`)
-	h.refused(r)
+	h.awaitFailure(r)
 	h.publish("a", `2`)
 	for _, pause := range []time.Duration{6 * time.Second, 9 * time.Second} {
 		h.clock.advance(pause)
-		h.refused(r)
+		h.awaitFailure(r)
 	}
-	r.answers(nil)
+	r.respond(nil)
 	h.clock.advance(14 * time.Second)
-	r.inOrder(t, 2)
+	r.expectInOrder(t, 2)
 }
 
-// probe waits for the next attempt at a receiver that may be down, while time
-// passes.
-func (h *house) probe(r *receiver) {
+// probe advances the clock until the next attempt reaches the receiver, which may be
+// down.
+func (h *harness) probe(r *receiver) {
 	h.t.Helper()
 	h.eventually("the next probe", func() bool {
 		h.clock.advance(100 * time.Millisecond)
@@ -308,12 +317,12 @@ func (h *house) probe(r *receiver) {
 	})
 }
 
-// While a receiver is down, its probes come with pauses that grow, so that what
-// waits doesn't use up its attempts on it.
+// While a receiver is down, it gets single probes with growing pauses in between, so
+// that pending deliveries don't use up their attempts.
 func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second, time.Second, time.Second))
 	r := newReceiver(t)
-	r.answers(status(503))
+	r.respond(status(503))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	const n = 100
 	for range n {
@@ -333,13 +342,13 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 			return h.clock.Elapsed()-began > time.Minute
 		}
 	})
-	// 10 until it is down, as many as were under way then, and the probes. The
-	// schedule alone would have made 500 in four seconds.
+	// 10 until it is down, those in flight at that moment, and the probes. The schedule
+	// alone would have made 500 in four seconds.
 	if most := 10 + 64 + 150; attempts > most {
-		t.Errorf("%d attempts in a minute, want %d at most", attempts, most)
+		t.Errorf("got %d attempts in a minute, want %d at most", attempts, most)
 	}
 
-	// Who asks for an attempt, or gives another URL, doesn't wait for the pause.
+	// Redelivering by hand and changing the URL end the pause.
 	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -358,28 +367,29 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 	other.next(t)
 }
 
+// When a receiver that was down has recovered, all its retries are pulled forward.
 func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
-	r.answers(status(503))
+	r.respond(status(503))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-	const n = 12 // enough to be taken for down
+	const n = 12 // enough for the receiver to count as down
 	for i := range n {
 		h.publish("a", fmt.Sprint(i))
 		h.probe(r)
-		h.attempt()
+		h.awaitAttempt()
 	}
 	st, err := h.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s := st.Subscriptions[0]; s.Health != outbound.HealthDown || s.Pending != n || s.Ready != 0 {
-		t.Errorf("%s, %d wait, %d are ready", s.Health, s.Pending, s.Ready)
+		t.Errorf("got health %s with %d pending and %d ready, want %s with %d and 0", s.Health, s.Pending, s.Ready, outbound.HealthDown, n)
 	}
-	r.answers(nil)
+	r.respond(nil)
 	h.publish("a", "probe")
 	h.probe(r)
-	h.attempt()
+	h.awaitAttempt()
 	got := 0
 	h.eventually("the retries, long before the hour", func() bool {
 		h.clock.advance(time.Second)
@@ -394,6 +404,6 @@ func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 		}
 	})
 	if now := h.clock.Now(); now.Sub(newClock().now) > 30*time.Minute {
-		t.Errorf("they came at %v", now)
+		t.Errorf("the retries were pulled forward to %v, want within half an hour of the start", now)
 	}
 }

@@ -30,7 +30,7 @@ func afterJumps(t *testing.T, f func(t *testing.T, jump time.Duration)) {
 
 // nudge has the engine do all that it would do now: a delivery to another
 // subscription goes through every part of it.
-func (h *house) nudge(r *receiver) {
+func (h *harness) nudge(r *receiver) {
 	h.t.Helper()
 	if _, err := h.Subscription("sub_nudge"); err != nil {
 		h.settings.Subscriptions = append(h.settings.Subscriptions, outbound.SubscriptionSpec{Name: "nudge", URL: r.URL + "/nudge", EventTypes: []string{"nudge"}})
@@ -39,7 +39,7 @@ func (h *house) nudge(r *receiver) {
 		}
 	}
 	h.publish("nudge", `{}`)
-	if d := h.attempt(); d.State != store.Delivered {
+	if d := h.awaitAttempt(); d.State != store.Delivered {
 		h.t.Fatalf("%v, %+v", d.State, d.Attempt)
 	}
 }
@@ -48,17 +48,17 @@ func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, retries(10*time.Minute, 10*time.Minute))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(status(500))
+		r.respond(status(500))
 		const n = 4 // of which even two attempts don't make the receiver pass for down
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		for range n {
 			h.publish("a", `1`)
-			h.attempt()
+			h.awaitAttempt()
 			r.next(t)
 		}
-		h.clock.set(jump)
+		h.clock.step(jump)
 		h.nudge(healthy)
-		r.none(t)
+		r.expectNone(t)
 		due, err := h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 100})
 		if err != nil {
 			t.Fatal(err)
@@ -70,29 +70,29 @@ func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 		}
 		h.clock.advance(8 * time.Minute)
 		h.nudge(healthy)
-		r.none(t)
+		r.expectNone(t)
 		h.clock.advance(4 * time.Minute)
 		for range n {
 			check(t, h, r.next(t), s.Secrets[0].Value) // its timestamp is within the tolerance
-			h.attempt()
+			h.awaitAttempt()
 		}
-		r.none(t)
+		r.expectNone(t)
 	})
 }
 
 func TestRetriesComeAfterARestartWithTheClockSetBack(t *testing.T) {
 	h := open(t, retries(10*time.Minute))
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	h.attempt()
-	h.clock.set(-time.Hour)
+	h.awaitAttempt()
+	h.clock.step(-time.Hour)
 	h.restart()
 	r.next(t)
-	r.none(t)
+	r.expectNone(t)
 	h.clock.advance(12 * time.Minute)
-	if d := h.attempt(); d.Attempt.Number != 2 {
+	if d := h.awaitAttempt(); d.Attempt.Number != 2 {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -101,12 +101,12 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, retries(time.Second))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(later(http.StatusServiceUnavailable))
+		r.respond(later(http.StatusServiceUnavailable))
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		h.publish("a", `1`)
 		r.next(t)
 		h.paused()
-		h.clock.set(jump)
+		h.clock.step(jump)
 		st, err := h.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -116,11 +116,11 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 		}
 		h.clock.advance(599 * time.Second)
 		h.nudge(healthy)
-		r.none(t)
-		r.answers(nil)
+		r.expectNone(t)
+		r.respond(nil)
 		h.clock.advance(2 * time.Second)
 		r.next(t)
-		if d := h.attempt(); d.State != store.Delivered {
+		if d := h.awaitAttempt(); d.State != store.Delivered {
 			t.Errorf("%v, %+v", d.State, d.Attempt)
 		}
 	})
@@ -135,7 +135,7 @@ func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.clock.set(jump)
+		h.clock.step(jump)
 		for _, step := range []struct {
 			pass       time.Duration
 			signatures int
@@ -143,7 +143,7 @@ func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
 			h.clock.advance(step.pass)
 			h.publish("a", `1`)
 			a := r.next(t)
-			h.attempt()
+			h.awaitAttempt()
 			check(t, h, a, rotated.Secret)
 			if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != step.signatures {
 				t.Errorf("%d signatures, want %d", n, step.signatures)
@@ -163,11 +163,11 @@ func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 		h.publish("a", `1`)
 		h.clock.advance(10 * time.Minute)
 		h.publish("a", `2`)
-		h.clock.set(jump)
+		h.clock.step(jump)
 		h.publish("a", `3`)
 		h.restart()
 		h.publish("a", `4`)
-		h.clock.set(-jump)
+		h.clock.step(-jump)
 		h.publish("a", `5`)
 		h.restart()
 		if _, err := h.Activate(t.Context(), s.ID); err != nil {
@@ -178,14 +178,14 @@ func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 			if got := string(r.next(t).body); got != want {
 				t.Fatalf("%s came where %s was due", got, want)
 			}
-			h.attempt()
+			h.awaitAttempt()
 		}
 	})
 }
 
 func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
 	h := open(t)
-	h.clock.set(24 * time.Hour)
+	h.clock.step(24 * time.Hour)
 	p := h.publish("a", `1`)
 	ev, err := h.Event(t.Context(), "", p.EventID)
 	if err != nil {
@@ -201,7 +201,7 @@ func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
 		s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
-		h.clock.set(jump)
+		h.clock.step(jump)
 		rot, err := h.RotateSecret(t.Context(), s.ID, "")
 		if err != nil {
 			t.Fatal(err)

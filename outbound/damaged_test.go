@@ -16,14 +16,14 @@ import (
 func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	for i := range 3 {
 		h.publish("a", fmt.Sprintf(`{"n":%d,"text":"some text"}`, i))
-		h.attempt()
+		h.awaitAttempt()
 		r.next(t)
 	}
-	h.shut()
+	h.stop()
 	b, err := os.ReadFile(h.file())
 	if err != nil {
 		t.Fatal(err)
@@ -33,12 +33,12 @@ func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
 	if err := os.WriteFile(h.file(), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.answers(status(200))
+	r.respond(status(200))
 	h.start()
 	h.clock.advance(2 * time.Minute)
 	delivered := 0
 	for range 3 {
-		switch d := h.attempt(); d.State {
+		switch d := h.awaitAttempt(); d.State {
 		case store.Delivered:
 			delivered++
 		case store.Dead:

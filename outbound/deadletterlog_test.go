@@ -54,7 +54,7 @@ func (l *letters) count() int {
 }
 
 // has waits for that many letters, each of which must be there once.
-func (l *letters) has(h *house, n int) {
+func (l *letters) has(h *harness, n int) {
 	h.t.Helper()
 	h.eventually("the dead letters in the log", func() bool { return l.count() >= n })
 	seen := map[store.ID]bool{}
@@ -72,11 +72,11 @@ func (l *letters) has(h *house, n int) {
 // once has what fails tried no second time.
 func once(s *outbound.Settings) { s.Retry = outbound.Schedule{} }
 
-// dying is a house with a subscription whose deliveries die by their first attempt.
-func dying(t *testing.T, l *letters) *house {
+// dying is a harness with a subscription whose deliveries die by their first attempt.
+func dying(t *testing.T, l *letters) *harness {
 	h := open(t, once, l.log)
 	r := newReceiver(t)
-	r.answers(status(http.StatusTeapot))
+	r.respond(status(http.StatusTeapot))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	return h
 }
@@ -118,10 +118,10 @@ func TestDeadLetterLogFails(t *testing.T) {
 	}
 	receive(t, l.failed, "the failure")
 	for range 3 {
-		h.attempt()
+		h.awaitAttempt()
 	}
 	l.makeRoom()
-	h.eventually("the wait for the next try", func() bool { return h.clock.waits(10 * time.Second) })
+	h.eventually("the wait for the next try", func() bool { return h.clock.hasTimer(10 * time.Second) })
 	h.clock.advance(10 * time.Second)
 	l.has(h, 3)
 }
@@ -130,7 +130,7 @@ func TestDeadLetterLogFails(t *testing.T) {
 // no failure.
 func TestDeadLetterLogThatEnds(t *testing.T) {
 	var said strings.Builder
-	var h *house
+	var h *harness
 	l, ended := newLetters(-1), make(chan struct{})
 	h = open(t, once, func(s *outbound.Settings) {
 		s.Logger = slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -145,12 +145,12 @@ func TestDeadLetterLogThatEnds(t *testing.T) {
 		}
 	})
 	r := newReceiver(t)
-	r.answers(status(http.StatusTeapot))
+	r.respond(status(http.StatusTeapot))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", "{}")
 	receive(t, ended, "the end")
 	l.has(h, 1)
-	h.shut()
+	h.stop()
 	if said.Len() > 0 {
 		t.Error(said.String())
 	}
@@ -162,9 +162,9 @@ func TestDeadLetterLogAfterARestart(t *testing.T) {
 	h := dying(t, l)
 	for range 3 {
 		h.publish("a", "{}")
-		h.attempt()
+		h.awaitAttempt()
 	}
-	h.shut()
+	h.stop()
 	l.makeRoom()
 	h.start()
 	l.has(h, 3)
@@ -177,7 +177,7 @@ func TestDeadLetterLogAtTheEnd(t *testing.T) {
 	h.publish("a", "{}")
 	receive(t, l.failed, "the failure")
 	l.makeRoom()
-	h.shut()
+	h.stop()
 	l.has(h, 1)
 }
 
@@ -185,19 +185,19 @@ func TestDeadLetterLogAtTheEnd(t *testing.T) {
 func TestDeadLetterLogOfAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	gone, l := newLetters(0), newLetters(-1)
-	first := newHouse(t, database(dsn, time.Second), once, gone.log)
+	first := newHarness(t, postgresStore(dsn, time.Second), once, gone.log)
 	first.start()
 	r := newReceiver(t)
-	r.answers(status(http.StatusTeapot))
+	r.respond(status(http.StatusTeapot))
 	first.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	first.publish("a", "{}")
 	receive(t, gone.failed, "the failure")
-	second := newHouse(t, database(dsn, time.Second), once, l.log)
+	second := newHarness(t, postgresStore(dsn, time.Second), once, l.log)
 	second.clock = newClock()
 	second.start()
-	second.eventually("the first look", func() bool { return second.clock.waits(30 * time.Second) })
+	second.eventually("the first look", func() bool { return second.clock.hasTimer(30 * time.Second) })
 	l.has(second, 0) // the other one may still do it
-	first.shut()
+	first.stop()
 	second.eventually("the end of the other one", func() bool {
 		second.clock.advance(30 * time.Second)
 		return l.count() > 0

@@ -16,7 +16,7 @@ import (
 )
 
 // check verifies a delivery as a receiver would.
-func check(t *testing.T, h *house, a arrival, secrets ...string) *verify.Message {
+func check(t *testing.T, h *harness, a arrival, secrets ...string) *verify.Message {
 	t.Helper()
 	row, _ := verify.Lookup("standard-webhooks")
 	v, err := verify.New(row, verify.Options{Secrets: secrets, Now: h.clock.Now})
@@ -58,11 +58,11 @@ func TestFanOutToMatchingOnly(t *testing.T) {
 			t.Errorf("content type %q", got)
 		}
 		delete(secrets, a.path)
-		if d := h.attempt(); d.State != store.Delivered {
+		if d := h.awaitAttempt(); d.State != store.Delivered {
 			t.Errorf("state %v: %s", d.State, d.Attempt.Error)
 		}
 	}
-	r.none(t)
+	r.expectNone(t)
 }
 
 func TestEventIDIsUnique(t *testing.T) {
@@ -83,15 +83,15 @@ func TestEventIDIsUnique(t *testing.T) {
 		t.Fatalf("with another payload: %v", err)
 	}
 	r.next(t)
-	h.attempt()
+	h.awaitAttempt()
 	h.nudge(healthy)
-	r.none(t)
+	r.expectNone(t)
 }
 
 func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	h := open(t, retries(time.Minute, time.Hour))
 	r := newReceiver(t)
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+	r.respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		fmt.Fprint(w, "no database")
 	})
@@ -102,7 +102,7 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	for i, wait := range []time.Duration{0, 2 * time.Minute, 2 * time.Hour} {
 		h.clock.advance(wait)
 		ids[r.next(t).header.Get("webhook-id")] = true
-		d := h.attempt()
+		d := h.awaitAttempt()
 		if d.Attempt.Number != i+1 || d.Attempt.Status != 500 || d.Attempt.Class != outbound.ClassStatus {
 			t.Fatalf("attempt %d: %+v", i+1, d.Attempt)
 		}
@@ -129,7 +129,7 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	}
 
 	h.restart()
-	r.answers(nil)
+	r.respond(nil)
 	id, err := h.DeliveryOf(t.Context(), d.Last.ID.With(store.AttemptPrefix))
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.next(t)
-	if done := h.attempt(); done.State != store.Delivered || done.Attempt.Number != 4 {
+	if done := h.awaitAttempt(); done.State != store.Delivered || done.Attempt.Number != 4 {
 		t.Errorf("redelivered: %+v", done)
 	}
 	if dead, _ := h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10}); len(dead) != 0 {
@@ -160,7 +160,7 @@ func TestScheduleOfASubscription(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, retries(time.Hour))
 			r := newReceiver(t)
-			r.answers(status(500))
+			r.respond(status(500))
 			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Retry: outbound.Schedule{time.Minute}})
 			h.restart()
 			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
@@ -174,7 +174,7 @@ func TestScheduleOfASubscription(t *testing.T) {
 			for i, wait := range c.waits {
 				h.clock.advance(wait)
 				r.next(t)
-				if d := h.attempt(); (d.State == store.Dead) != (i == len(c.waits)-1) {
+				if d := h.awaitAttempt(); (d.State == store.Dead) != (i == len(c.waits)-1) {
 					t.Fatalf("after attempt %d it is %v", i+1, d.State)
 				}
 			}
@@ -186,7 +186,7 @@ func TestScheduleOfASubscription(t *testing.T) {
 // dead letter, which says nothing of the receiver, and can be sent once it is mended.
 func TestTransformOfASubscription(t *testing.T) {
 	var log journal
-	h := open(t, writes(&log), retries(time.Hour))
+	h := open(t, logTo(&log), retries(time.Hour))
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Transform: `{"text": "Order " + payload.order}`})
 	h.restart()
@@ -198,16 +198,16 @@ func TestTransformOfASubscription(t *testing.T) {
 		t.Errorf("%v came with %s", a.header, a.body)
 	}
 	check(t, h, a, s.Secrets[0].Value)
-	h.attempt()
+	h.awaitAttempt()
 
 	for range 12 {
 		h.publish("a", `{"order": {"card": "4111-1111"}}`)
-		d := h.attempt()
+		d := h.awaitAttempt()
 		if d.State != store.Dead || d.Attempt.Class != outbound.ClassTransform || strings.Contains(d.Attempt.Error, "4111") {
 			t.Fatalf("%v: %+v", d.State, d.Attempt)
 		}
 	}
-	r.none(t)
+	r.expectNone(t)
 	if got := h.sub(); got.Health != outbound.HealthOK || got.Failures != 0 {
 		t.Errorf("the receiver is %+v", got)
 	}
@@ -264,10 +264,10 @@ func TestContentTypeOfATransform(t *testing.T) {
 func TestTimeoutOfASubscription(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r := newReceiver(t)
-	r.waits(t, http.StatusOK)
+	r.block(t, http.StatusOK)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Timeout: 50 * time.Millisecond})
 	h.publish("a", `1`)
-	if d := h.attempt(); d.Attempt.Class != outbound.ClassTimeout {
+	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassTimeout {
 		t.Errorf("the attempt ended with %q: %s", d.Attempt.Class, d.Attempt.Error)
 	}
 }
@@ -275,12 +275,12 @@ func TestTimeoutOfASubscription(t *testing.T) {
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	h := open(t, retries())
 	r := newReceiver(t)
-	r.answers(func(w http.ResponseWriter, req *http.Request) {
+	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		http.Redirect(w, req, "https://user:pw@elsewhere.example/path?token=x", http.StatusTemporaryRedirect)
 	})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	d := h.attempt()
+	d := h.awaitAttempt()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassRedirect || !strings.Contains(d.Attempt.Error, "https://elsewhere.example)") ||
 		strings.Contains(d.Attempt.Error, "token") {
 		t.Errorf("%+v", d.Attempt)
@@ -289,7 +289,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 	var log journal
-	h := open(t, writes(&log))
+	h := open(t, logTo(&log))
 	r := newReceiver(t)
 	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}}
 	h.subscribe(spec)
@@ -301,14 +301,14 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 		t.Error("a literal address that is denied was accepted")
 	}
 	h.publish("a", `1`)
-	d := h.attempt()
+	d := h.awaitAttempt()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassEgressDenied {
 		t.Errorf("state %v, class %s: %s", d.State, d.Attempt.Class, d.Attempt.Error)
 	}
 	if strings.Contains(d.Attempt.Error, "127.") {
 		t.Errorf("the error tells the address: %s", d.Attempt.Error)
 	}
-	r.none(t)
+	r.expectNone(t)
 	h.eventually("the operator's word", func() bool {
 		return strings.Contains(log.line("got no connection"), "127.0.0.1: loopback")
 	})
@@ -339,7 +339,7 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	r := newReceiver(t)
 	stop := make(chan struct{})
 	defer close(stop)
-	r.answers(func(w http.ResponseWriter, req *http.Request) {
+	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		for {
 			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
 				return
@@ -353,7 +353,7 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	if d := h.attempt(); d.State != store.Delivered || len(d.Attempt.ResponseBody) != 4<<10 {
+	if d := h.awaitAttempt(); d.State != store.Delivered || len(d.Attempt.ResponseBody) != 4<<10 {
 		t.Errorf("state %v, %d bytes kept: %s", d.State, len(d.Attempt.ResponseBody), d.Attempt.Error)
 	}
 }
@@ -361,11 +361,11 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	for i := range 5 {
 		h.publish("a", fmt.Sprint(i))
-		h.attempt()
+		h.awaitAttempt()
 	}
 	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
@@ -422,7 +422,7 @@ func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	release := make(chan struct{})
-	r.answers(func(_ http.ResponseWriter, req *http.Request) {
+	r.respond(func(_ http.ResponseWriter, req *http.Request) {
 		select {
 		case <-release:
 		case <-req.Context().Done():
@@ -431,13 +431,13 @@ func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
 	r.next(t)
-	h.shut() // breaks the attempt off
+	h.stop() // breaks the attempt off
 	close(release)
 	h.start()
 	if got := string(r.next(t).body); got != "1" {
 		t.Fatalf("got %s", got)
 	}
-	if d := h.attempt(); d.Attempt.Number != 1 || d.State != store.Delivered {
+	if d := h.awaitAttempt(); d.Attempt.Number != 1 || d.State != store.Delivered {
 		t.Errorf("a broken-off attempt counts: %+v", d)
 	}
 }
@@ -458,7 +458,7 @@ func TestFilters(t *testing.T) {
 		var got []string
 		for range paths {
 			got = append(got, r.next(t).path)
-			h.attempt()
+			h.awaitAttempt()
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, paths) {
@@ -482,7 +482,7 @@ func TestFilters(t *testing.T) {
 	}
 	expect(`{"total": 20}`, "/all", "/large")
 	expect(`{"total": 5}`, "/all")
-	r.none(t)
+	r.expectNone(t)
 }
 
 // TestEventsThatTakeTooLongToJudgeAreDelivered: at least once, whatever a filter

@@ -13,22 +13,22 @@ import (
 func TestRedeliveryStartsTheScheduleAnew(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	h.attempt()
+	h.awaitAttempt()
 	h.clock.advance(2 * time.Minute)
-	if d := h.attempt(); d.State != store.Dead {
+	if d := h.awaitAttempt(); d.State != store.Dead {
 		t.Fatalf("state %v", d.State)
 	}
 	if n, err := h.RedeliverDead(t.Context(), outbound.Query{}); n != 1 || err != nil {
 		t.Fatalf("redelivered %d, %v", n, err)
 	}
-	if d := h.attempt(); d.State != store.Pending || d.Attempt.Number != 3 {
+	if d := h.awaitAttempt(); d.State != store.Pending || d.Attempt.Number != 3 {
 		t.Fatalf("%+v", d)
 	}
 	h.clock.advance(2 * time.Minute)
-	if d := h.attempt(); d.State != store.Dead || d.Attempt.Number != 4 {
+	if d := h.awaitAttempt(); d.State != store.Dead || d.Attempt.Number != 4 {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -39,7 +39,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 			t.Run(fmt.Sprintf("ordered %v, answer %d", ordered, code), func(t *testing.T) {
 				h := open(t, retries()) // one attempt in a round
 				r := newReceiver(t)
-				goOn := r.waits(t, code)
+				unblock := r.block(t, code)
 				h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: ordered})
 				h.publish("a", `1`)
 				r.next(t)
@@ -50,13 +50,13 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 				if _, err := h.Redeliver(t.Context(), all[0].ID.With(store.DeliveryPrefix)); err != nil {
 					t.Fatal(err)
 				}
-				goOn()
+				unblock()
 				want := store.Delivered
 				if code != http.StatusOK {
 					want = store.Dead
 				}
 				for n := 1; n <= 2; n++ {
-					if d := h.attempt(); d.Attempt.Number != n || d.State != want {
+					if d := h.awaitAttempt(); d.Attempt.Number != n || d.State != want {
 						t.Errorf("attempt %d: %v, %+v", n, d.State, d.Attempt)
 					}
 				}
@@ -68,11 +68,11 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	h := open(t, retries(time.Minute), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	first := h.attempt()
-	goOn := r.waits(t, 500)
+	first := h.awaitAttempt()
+	unblock := r.block(t, 500)
 	h.publish("a", `2`) // under way, so that the retry waits
 	r.next(t)
 	r.next(t)
@@ -84,9 +84,9 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	if _, err := h.Redeliver(t.Context(), first.Delivery.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
-	goOn()
-	h.attempt()
-	if d := h.attempt(); d.Delivery != first.Delivery || d.Attempt.Number != 2 || d.State != store.Pending {
+	unblock()
+	h.awaitAttempt()
+	if d := h.awaitAttempt(); d.Delivery != first.Delivery || d.Attempt.Number != 2 || d.State != store.Pending {
 		t.Errorf("its schedule did not start anew: %v, %+v", d.State, d.Attempt)
 	}
 }

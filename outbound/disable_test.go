@@ -11,18 +11,18 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// fails has n more attempts fail, a second apart.
-func (h *house) fails(n int) {
+// failTimes makes n attempts, which must fail, and lets a second pass after each.
+func (h *harness) failTimes(n int) {
 	h.t.Helper()
 	for range n {
 		h.publish("a", "1")
-		h.ended()
+		h.awaitAttemptEnd()
 		h.clock.advance(time.Second)
 	}
 }
 
 // sub is what the status says of the one subscription.
-func (h *house) sub() outbound.SubscriptionStatus {
+func (h *harness) sub() outbound.SubscriptionStatus {
 	h.t.Helper()
 	s, err := h.Status(h.t.Context())
 	if err != nil {
@@ -36,11 +36,11 @@ func (h *house) sub() outbound.SubscriptionStatus {
 func TestDownAndDeactivatedAtOnce(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 5, For: time.Hour} })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-	h.fails(9)
+	h.failTimes(9)
 	h.clock.advance(time.Hour)
-	h.fails(1)
+	h.failTimes(1)
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
@@ -48,30 +48,30 @@ func TestDownAndDeactivatedAtOnce(t *testing.T) {
 // and that much time, with a word at half of it, and its deliveries are held.
 func TestFailingForLongDeactivates(t *testing.T) {
 	var log journal
-	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
+	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
 	r, healthy := newReceiver(t), newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Metadata: map[string]string{"customer": "42"}})
 	began := h.clock.Now()
-	h.fails(4)
+	h.failTimes(4)
 	h.clock.advance(29 * time.Minute)
-	h.fails(1)
+	h.failTimes(1)
 	if len(h.changes) > 0 || log.line("failing for a long time") != "" {
 		t.Fatal("there is word of it before half the time")
 	}
 	h.clock.advance(2 * time.Minute)
-	h.fails(1)
+	h.failTimes(1)
 	f := receive(t, h.changes, "the word that it fails")
 	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) ||
 		fmt.Sprint(f.Data["metadata"]) != "map[customer:42]" {
 		t.Errorf("told %+v, want 6 attempts since %v", f, began)
 	}
 	h.clock.advance(time.Hour)
-	h.fails(1) // the time is over, but not the attempts
+	h.failTimes(1) // the time is over, but not the attempts
 	if got := h.sub(); !got.Subscription.Active || got.Failures != 7 || !got.FailingSince.Equal(began) {
 		t.Fatalf("after 7 failures: %+v", got)
 	}
-	h.fails(1)
+	h.failTimes(1)
 	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonFailing {
 		t.Fatalf("%+v", c)
 	}
@@ -86,16 +86,16 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	}
 	h.publish("a", "held")
 	h.nudge(healthy)
-	r.none(t)
+	r.expectNone(t)
 
-	r.answers(nil)
+	r.respond(nil)
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(r.next(t).body); got != "held" {
 		t.Errorf("after the activation came %q", got)
 	}
-	h.attempt()
+	h.awaitAttempt()
 	if got := h.sub(); got.Failures != 0 || !got.FailingSince.IsZero() {
 		t.Errorf("after a success: %+v", got)
 	}
@@ -108,11 +108,11 @@ func TestRecovered(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	fails := func() (since time.Time) {
-		r.answers(status(500))
+		r.respond(status(500))
 		since = h.clock.Now()
-		h.fails(14)
+		h.failTimes(14)
 		h.clock.advance(31 * time.Minute)
-		h.fails(1)
+		h.failTimes(1)
 		if f := receive(t, h.changes, "the word that it fails"); f.Type != outbound.SubscriptionFailing {
 			t.Fatalf("told %+v", f)
 		}
@@ -120,8 +120,8 @@ func TestRecovered(t *testing.T) {
 	}
 	recovers := func(since time.Time) {
 		t.Helper()
-		r.answers(nil)
-		h.fails(1)
+		r.respond(nil)
+		h.failTimes(1)
 		f := receive(t, h.changes, "the word that it works again")
 		if got, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionRecovered || !got.Equal(since) {
 			t.Errorf("told %+v, want since %v", f, since)
@@ -138,11 +138,11 @@ func TestRecovered(t *testing.T) {
 		failures int
 		lasts    time.Duration
 	}{{14, 31 * time.Minute}, {16, 29 * time.Minute}} {
-		r.answers(status(500))
-		h.fails(c.failures)
+		r.respond(status(500))
+		h.failTimes(c.failures)
 		h.clock.advance(c.lasts)
-		r.answers(nil)
-		h.fails(1)
+		r.respond(nil)
+		h.failTimes(1)
 		if len(h.changes) > 0 {
 			t.Errorf("after %d failures in %v it is told that one is back of which nothing was told", c.failures, c.lasts)
 		}
@@ -153,13 +153,13 @@ func TestRecovered(t *testing.T) {
 func TestDeactivationKeepsSinceWhen(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 12, For: time.Hour} })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	began := h.clock.Now()
-	h.fails(10)
+	h.failTimes(10)
 	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	h.clock.advance(time.Hour)
-	h.fails(2)
+	h.failTimes(2)
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 	if got := h.sub(); got.Failures != 12 || !got.FailingSince.Equal(began) {
 		t.Errorf("%d failures since %v, want 12 since %v", got.Failures, got.FailingSince, began)
@@ -172,11 +172,11 @@ func TestASuccessKeepsASubscriptionActive(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	for range 5 {
-		r.answers(status(500))
-		h.fails(3)
+		r.respond(status(500))
+		h.failTimes(3)
 		h.clock.advance(time.Hour)
-		r.answers(nil)
-		h.fails(1)
+		r.respond(nil)
+		h.failTimes(1)
 	}
 	if got := h.sub(); !got.Subscription.Active || len(h.changes) > 0 {
 		t.Errorf("%+v", got)
@@ -188,10 +188,10 @@ func TestASuccessKeepsASubscriptionActive(t *testing.T) {
 func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 15, For: time.Hour} })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	began := h.clock.Now()
-	h.fails(10)
+	h.failTimes(10)
 	stored := func() time.Time {
 		subs, err := h.store.Subscriptions(t.Context())
 		if err != nil {
@@ -205,18 +205,18 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	if got := h.sub(); got.Health != outbound.HealthDown || !got.FailingSince.Equal(began) {
 		t.Fatalf("after a restart: %+v", got)
 	}
-	h.fails(4)
-	r.answers(nil)
+	h.failTimes(4)
+	r.respond(nil)
 	h.clock.advance(time.Minute)
-	h.fails(1)
+	h.failTimes(1)
 	h.eventually("the store to know that it is back", func() bool { return stored().IsZero() })
 	h.restart()
 	if got := h.sub(); got.Health != outbound.HealthOK || !got.Subscription.Active {
 		t.Errorf("after another restart: %+v", got)
 	}
 
-	r.answers(status(500))
-	h.fails(10)
+	r.respond(status(500))
+	h.failTimes(10)
 	h.eventually("the store to know once more", func() bool { return !stored().IsZero() })
 	other := newReceiver(t)
 	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
@@ -244,10 +244,10 @@ func TestDisableAfterIsChecked(t *testing.T) {
 func TestGoneDeactivatesAndHolds(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r, healthy := newReceiver(t), newReceiver(t)
-	r.answers(status(http.StatusGone))
+	r.respond(status(http.StatusGone))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
-	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
+	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
 		t.Fatalf("%+v", d)
 	}
 	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
@@ -260,8 +260,8 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	h.clock.advance(time.Hour)
 	h.restart()
 	h.nudge(healthy)
-	r.none(t)
-	r.answers(nil)
+	r.expectNone(t)
+	r.respond(nil)
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestGoneAfterTheURLHasChanged(t *testing.T) {
 	h := open(t)
 	old, now := newReceiver(t), newReceiver(t)
 	answer := make(chan struct{})
-	old.answers(func(w http.ResponseWriter, _ *http.Request) {
+	old.respond(func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-answer:
 		case <-t.Context().Done():
@@ -293,12 +293,12 @@ func TestGoneAfterTheURLHasChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(answer)
-	if d := h.attempt(); d.Attempt.Class != outbound.ClassGone {
+	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone {
 		t.Fatalf("%+v", d.Attempt)
 	}
 	h.clock.advance(time.Minute)
 	now.next(t)
-	h.attempt()
+	h.awaitAttempt()
 	if s, err := h.Subscription(s.ID); err != nil || !s.Active {
 		t.Errorf("the subscription is not active: %+v, %v", s, err)
 	}

@@ -33,7 +33,7 @@ func TestPublishAllKeepsTheOrder(t *testing.T) {
 		if got := string(r.next(t).body); got != fmt.Sprint(i) {
 			t.Fatalf("delivery %d has payload %s", i, got)
 		}
-		h.attempt()
+		h.awaitAttempt()
 	}
 }
 
@@ -66,10 +66,10 @@ func TestTestGoesToOneSubscription(t *testing.T) {
 		t.Errorf("%s got %s", a.path, a.body)
 	}
 	check(t, h, a, s.Secrets[0].Value)
-	if d := h.attempt(); d.Delivery != rec.ID || d.State != store.Delivered {
+	if d := h.awaitAttempt(); d.Delivery != rec.ID || d.State != store.Delivered {
 		t.Errorf("%+v", d)
 	}
-	r.none(t)
+	r.expectNone(t)
 
 	for name, c := range map[string]struct{ eventType, payload, want string }{
 		"a payload":               {"order.sent", `[1,  2]`, `[1,  2]`},
@@ -94,7 +94,7 @@ func TestTestGoesToOneSubscription(t *testing.T) {
 		if a := r.next(t); string(a.body) != c.want || rec.EventType != cmp.Or(c.eventType, outbound.TestEventType) {
 			t.Errorf("%s: of type %s came %s", name, rec.EventType, a.body)
 		}
-		h.attempt()
+		h.awaitAttempt()
 	}
 
 	if _, err := h.Deactivate(t.Context(), s.ID, "for the test"); err != nil {

@@ -108,12 +108,12 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 	return err
 }
 
-// openFailing makes a house whose store can fail.
-func openFailing(t *testing.T, set ...setting) (*house, *failing) {
+// openFailing makes a harness whose store can fail.
+func openFailing(t *testing.T, set ...setting) (*harness, *failing) {
 	t.Helper()
 	h := open(t, set...)
-	h.shut()
-	st, err := h.place(h.settings.Logger)
+	h.stop()
+	st, err := h.openStore(h.settings.Logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,11 +155,11 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		ordered bool
-		end     func(*house)
+		end     func(*harness)
 	}{
-		{"close", false, (*house).shut},
-		{"close with an ordered subscription", true, (*house).shut},
-		{"drain with an ordered subscription", true, func(h *house) {
+		{"close", false, (*harness).stop},
+		{"close with an ordered subscription", true, (*harness).stop},
+		{"drain with an ordered subscription", true, func(h *harness) {
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			h.Drain(ctx)
@@ -168,7 +168,7 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			h, f := openFailing(t)
 			r := newReceiver(t)
-			answer := r.waits(t, http.StatusOK)
+			answer := r.block(t, http.StatusOK)
 			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
 			h.publish("order.created", `{}`)
 			r.next(t)
@@ -189,7 +189,7 @@ func TestRedeliverWhileTheStoreFails(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
-	id := h.attempt().Delivery.With(store.DeliveryPrefix)
+	id := h.awaitAttempt().Delivery.With(store.DeliveryPrefix)
 	f.fail(store.ErrUnavailable)
 	if again, err := h.Redeliver(t.Context(), id); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("%+v, %v", again, err)
@@ -209,7 +209,7 @@ func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually("the wait for the next claim", func() bool { return h.clock.waits(time.Second) })
+	h.eventually("the wait for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
 	h.clock.advance(time.Second)
 	r.next(t)
 }
@@ -223,7 +223,7 @@ func TestDrainWhileTheStoreHangs(t *testing.T) {
 			t.Cleanup(func() { close(f.hangs) })
 			r := newReceiver(t)
 			if c.brokenOff {
-				r.answers(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+				r.respond(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 			}
 			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: c.ordered})
 			h.publish("a", `1`)
@@ -290,7 +290,7 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
-	answer := r.waits(t, http.StatusInternalServerError)
+	answer := r.block(t, http.StatusInternalServerError)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	p := h.publish("order.created", `{}`)
 	f.fail(store.ErrFull)
@@ -301,7 +301,7 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	}
 	defer h.clock.run(t)()
 	f.fail(nil)
-	if d := h.attempt(); d.State != store.Pending {
+	if d := h.awaitAttempt(); d.State != store.Pending {
 		t.Fatalf("state %v: the outcome was to be a retry", d.State)
 	}
 	h.eventually("the dead letter", func() bool {
@@ -313,10 +313,10 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 // TestAnOutageIsNotTheWholeLog: a store that fails for hours is told of now and then.
 func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	var log journal
-	h, f := openFailing(t, retries(), writes(&log))
+	h, f := openFailing(t, retries(), logTo(&log))
 	defer h.clock.run(t)()
 	r := newReceiver(t)
-	r.answers(func(w http.ResponseWriter, _ *http.Request) { f.fail(store.ErrUnavailable) })
+	r.respond(func(w http.ResponseWriter, _ *http.Request) { f.fail(store.ErrUnavailable) })
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", "1")
 	const failures = 20
@@ -324,7 +324,7 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 		<-f.refused
 	}
 	f.fail(nil)
-	if d := h.attempt(); d.State != store.Delivered {
+	if d := h.awaitAttempt(); d.State != store.Delivered {
 		t.Errorf("%v", d.State)
 	}
 	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
@@ -335,13 +335,13 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 // Nor is one that can't make dead letters of what waits for a deleted subscription.
 func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
 	var log journal
-	h, f := openFailing(t, retries(time.Hour), writes(&log))
+	h, f := openFailing(t, retries(time.Hour), logTo(&log))
 	defer h.clock.run(t)()
 	r := newReceiver(t)
-	r.answers(status(http.StatusInternalServerError))
+	r.respond(status(http.StatusInternalServerError))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", "1")
-	h.attempt()
+	h.awaitAttempt()
 	f.fail(store.ErrUnavailable)
 	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
 		t.Fatal(err)

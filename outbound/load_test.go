@@ -14,7 +14,7 @@ import (
 func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 8, 4 })
 	blocked, healthy := newReceiver(t), newReceiver(t)
-	release := blocked.waits(t, http.StatusOK)
+	release := blocked.block(t, http.StatusOK)
 	h.subscribe(outbound.SubscriptionSpec{URL: blocked.URL, EventTypes: []string{"*"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"*"}})
 	const n = 200
@@ -53,7 +53,7 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 			}
 			h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
 			if c.known {
-				answer := slow.waits(t, http.StatusOK)
+				answer := slow.block(t, http.StatusOK)
 				h.publish("slow", `{}`)
 				for range endpoints {
 					slow.next(t)
@@ -66,7 +66,7 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 			if err := h.Apply(t.Context(), h.settings); err != nil {
 				t.Fatal(err)
 			}
-			answer := slow.waits(t, http.StatusOK)
+			answer := slow.block(t, http.StatusOK)
 			for range events {
 				h.publish("slow", `{}`)
 			}
@@ -123,9 +123,9 @@ func TestEveryEventArrivesUnderLoad(t *testing.T) {
 func TestTurnsUnderLoad(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Concurrency = 2 })
 	down, busy := newReceiver(t), newReceiver(t)
-	down.answers(status(http.StatusInternalServerError))
+	down.respond(status(http.StatusInternalServerError))
 	answer := make(chan struct{})
-	busy.answers(func(http.ResponseWriter, *http.Request) {
+	busy.respond(func(http.ResponseWriter, *http.Request) {
 		select {
 		case <-answer:
 		case <-t.Context().Done():
@@ -136,7 +136,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	for range 10 {
 		h.publish("down", `{}`)
 		down.next(t)
-		h.attempt()
+		h.awaitAttempt()
 	}
 	for range 10 {
 		h.publish("busy", `{}`)
@@ -159,7 +159,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	}
 	answer <- struct{}{}
 	h.eventually("one slot", func() bool { return h.InFlight() == 1 })
-	busy.none(t)
+	busy.expectNone(t)
 	close(answer)
 	for range 7 {
 		busy.next(t)
@@ -173,7 +173,7 @@ func TestMemoryIsShared(t *testing.T) {
 	h := open(t, retries(time.Minute, time.Minute), func(s *outbound.Settings) { s.MaxPayload, s.EndpointConcurrency = size, 1 })
 	slow, other := newReceiver(t), newReceiver(t)
 	answer := make(chan struct{})
-	slow.answers(func(w http.ResponseWriter, _ *http.Request) {
+	slow.respond(func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-answer:
 		case <-t.Context().Done():
@@ -181,12 +181,12 @@ func TestMemoryIsShared(t *testing.T) {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
-	other.answers(status(http.StatusInternalServerError))
+	other.respond(status(http.StatusInternalServerError))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: slow.URL, EventTypes: []string{"slow"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"other"}})
 	h.publish("other", `{}`)
 	other.next(t)
-	h.attempt()
+	h.awaitAttempt()
 	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
 		t.Fatal(err)
 	}
@@ -207,9 +207,9 @@ func TestMemoryIsShared(t *testing.T) {
 	h.eventually("the memory to be used up", func() bool { return held() >= 48 })
 	h.clock.advance(2 * time.Minute)
 	other.next(t)
-	h.attempt()
+	h.awaitAttempt()
 
 	close(answer)
-	h.attempt()
+	h.awaitAttempt()
 	h.eventually("the memory to be given back", func() bool { return held() == 0 })
 }

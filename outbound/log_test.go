@@ -44,7 +44,7 @@ func (j *journal) count(message string) int {
 	return strings.Count(j.b.String(), message)
 }
 
-func writes(j *journal) setting {
+func logTo(j *journal) setting {
 	return func(s *outbound.Settings) { s.Logger = slog.New(slog.NewTextHandler(j, nil)) }
 }
 
@@ -52,9 +52,9 @@ func writes(j *journal) setting {
 // may hold in secret.
 func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	var log journal
-	h := open(t, retries(time.Hour), writes(&log), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	h := open(t, retries(time.Hour), logTo(&log), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
-	r.answers(status(503))
+	r.respond(status(503))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/hush?key=hush", EventTypes: []string{"*"}, Tenant: "acme"})
 	publish := func(payload string) {
 		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: "acme", Payload: []byte(payload)}); err != nil {
@@ -64,7 +64,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	for i := range 10 { // until it is down
 		publish(fmt.Sprint(i))
 		h.probe(r)
-		h.attempt()
+		h.awaitAttempt()
 	}
 	h.eventually("the word that it is down", func() bool { return log.line("a receiver is down") != "" })
 	at, err := url.Parse(r.URL)
@@ -75,11 +75,11 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
 		t.Errorf("down: %s", line)
 	}
-	r.answers(nil)
+	r.respond(nil)
 	h.clock.advance(25 * time.Minute) // its probe is due
 	publish(`"probe"`)
 	h.probe(r)
-	h.attempt()
+	h.awaitAttempt()
 	h.eventually("the word that it is back", func() bool { return log.line("a receiver is back") != "" })
 	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"failed_for=25m") {
 		t.Errorf("back: %s", line)
@@ -92,7 +92,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 // The log says at the start for how many subscriptions deliveries are pending.
 func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	var log journal
-	h := open(t, writes(&log))
+	h := open(t, logTo(&log))
 	r := newReceiver(t)
 	for _, types := range []string{"a", "*", "b"} {
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{types}})

@@ -27,11 +27,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must come; it is no assertion
-// about speed.
-const patience = 20 * time.Second
+// waitLimit bounds how long a test waits for something that must happen. It only
+// keeps a broken test from hanging and says nothing about speed.
+const waitLimit = 20 * time.Second
 
-// clock is a wall clock that stands still until a test moves it.
+// clock is an [outbound.Clock] that stands still until a test moves it.
 type clock struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -70,14 +70,15 @@ func (c *clock) At(elapsed time.Duration) <-chan time.Time {
 	return t.c
 }
 
-// set moves the hands of the clock, and no time passes.
-func (c *clock) set(d time.Duration) {
+// step changes the wall clock's reading by d although no time passes, as when an
+// operator or NTP sets a computer's clock.
+func (c *clock) step(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// advance lets time pass.
+// advance lets d pass, and fires the timers that are due by then.
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,27 +92,28 @@ func (c *clock) advance(d time.Duration) {
 	})
 }
 
-// waits tells whether something waits for that much time to pass.
-func (c *clock) waits(d time.Duration) bool {
+// hasTimer reports whether a timer is set that fires exactly d from now.
+func (c *clock) hasTimer(d time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.ContainsFunc(c.timers, func(t *timer) bool { return t.at == c.elapsed+d })
 }
 
-// arrival is a request that a receiver has seen.
+// arrival is a request that a receiver has got.
 type arrival struct {
 	path   string
 	header http.Header
 	body   []byte
 }
 
-// receiver is an endpoint that notes what arrives and answers as it is told.
+// receiver is an HTTP server that deliveries are sent to. It records each request in
+// arrivals and answers it with handler, or with 200 if handler is nil.
 type receiver struct {
 	*httptest.Server
 	arrivals chan arrival
 
-	mu     sync.Mutex
-	answer http.HandlerFunc
+	mu      sync.Mutex
+	handler http.HandlerFunc
 }
 
 func newReceiver(t *testing.T) *receiver {
@@ -121,46 +123,50 @@ func newReceiver(t *testing.T) *receiver {
 		body, _ := io.ReadAll(req.Body)
 		r.arrivals <- arrival{req.URL.Path, req.Header.Clone(), body}
 		r.mu.Lock()
-		answer := r.answer
+		handler := r.handler
 		r.mu.Unlock()
-		if answer != nil {
-			answer(w, req)
+		if handler != nil {
+			handler(w, req)
 		}
 	}))
 	t.Cleanup(r.Close)
 	return r
 }
 
-// answers sets what is answered from now on.
-func (r *receiver) answers(f http.HandlerFunc) {
+// respond makes the receiver answer with f from now on.
+func (r *receiver) respond(f http.HandlerFunc) {
 	r.mu.Lock()
-	r.answer = f
+	r.handler = f
 	r.mu.Unlock()
 }
 
-// waits has the receiver answer so, once it is told to go on.
-func (r *receiver) waits(t *testing.T, code int) (goOn func()) {
-	there := make(chan struct{})
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-there
+// block makes the receiver hold back its answers, which have that status, until
+// unblock is called or the test ends.
+func (r *receiver) block(t *testing.T, code int) (unblock func()) {
+	unblocked := make(chan struct{})
+	r.respond(func(w http.ResponseWriter, _ *http.Request) {
+		<-unblocked
 		w.WriteHeader(code)
 	})
-	goOn = sync.OnceFunc(func() { close(there) })
-	t.Cleanup(goOn)
-	return goOn
+	unblock = sync.OnceFunc(func() { close(unblocked) })
+	t.Cleanup(unblock)
+	return unblock
 }
 
+// status answers with that status and no body.
 func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
+// next waits for the next request.
 func (r *receiver) next(t *testing.T) arrival {
 	t.Helper()
 	return receive(t, r.arrivals, "a delivery")
 }
 
-// none makes sure that nothing has arrived, after everything that could have.
-func (r *receiver) none(t *testing.T) {
+// expectNone fails the test if a request has arrived that next hasn't returned. It
+// doesn't wait: call it when anything that could be sent has been.
+func (r *receiver) expectNone(t *testing.T) {
 	t.Helper()
 	select {
 	case a := <-r.arrivals:
@@ -169,24 +175,25 @@ func (r *receiver) none(t *testing.T) {
 	}
 }
 
+// receive waits for a value from c; what names it in the failure message.
 func receive[T any](t *testing.T, c <-chan T, what string) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+	case <-time.After(waitLimit):
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// observer passes on what the engine tells.
+// observer is an [outbound.Observer] that passes on what the engine reports.
 type observer struct {
 	attempts chan *outbound.AttemptDone
-	buried   chan string
+	buried   chan string // "<subscription id> <number of dead letters>"
 	unjudged atomic.Int32
-	changes  chan *outbound.OperationalEvent // all but those of dead letters
-	dead     chan *outbound.OperationalEvent
+	changes  chan *outbound.OperationalEvent // all events but those in dead
+	dead     chan *outbound.OperationalEvent // events of type DeliveryDead
 }
 
 func newObserver() *observer {
@@ -207,61 +214,67 @@ func (o *observer) Operational(ev *outbound.OperationalEvent) {
 	}
 }
 
-// house is an engine on a real store.
-type house struct {
+// harness is an engine on a real store, with helpers for tests. Methods that wait
+// fail the test after waitLimit.
+type harness struct {
 	*outbound.Engine
 	*observer
-	t        *testing.T
-	clock    *clock // nil: the time of day
-	path     string // of the embedded store, "" with another
-	settings outbound.Settings
-	store    store.Store
-	place    opener // of the store
+	t         *testing.T
+	clock     *clock // nil for the real time
+	path      string // file of a SQLite store, else ""
+	settings  outbound.Settings
+	store     store.Store
+	openStore storeOpener
 }
 
+// setting changes the settings that an engine is opened with.
 type setting func(*outbound.Settings)
 
+// retries sets the retry schedule; without delays, there is a single attempt.
 func retries(delays ...time.Duration) setting {
 	return func(s *outbound.Settings) { s.Retry = append(outbound.Schedule{}, delays...) }
 }
 
-func open(t *testing.T, set ...setting) *house {
+// open starts an engine on the default store, with a clock that the test moves.
+func open(t *testing.T, set ...setting) *harness {
 	t.Helper()
-	place, path := anyPlace(t)
-	h := newHouse(t, place, set...)
+	openStore, path := defaultStore(t)
+	h := newHarness(t, openStore, set...)
 	h.path, h.clock = path, newClock()
 	h.start()
 	return h
 }
 
-// opener opens a store.
-type opener func(*slog.Logger) (store.Store, error)
+// storeOpener opens a store, possibly several times in a row.
+type storeOpener func(*slog.Logger) (store.Store, error)
 
-// newHouse makes one that isn't open, and goes by the time of day.
-func newHouse(t *testing.T, place opener, set ...setting) *house {
+// newHarness returns a harness whose engine isn't started yet, and which uses the
+// real time unless its clock is set before. Deliveries to loopback are allowed.
+func newHarness(t *testing.T, openStore storeOpener, set ...setting) *harness {
 	t.Helper()
 	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, place: place, observer: newObserver()}
+	h := &harness{t: t, openStore: openStore, observer: newObserver()}
 	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
 	for _, s := range set {
 		s(&h.settings)
 	}
-	t.Cleanup(func() { h.shut() })
+	t.Cleanup(func() { h.stop() })
 	return h
 }
 
-// storeVariable of the environment chooses the store of the tests that have no
-// other: postgres, or the embedded one.
+// storeVariable names the environment variable that chooses the store of tests that
+// run on any: "postgres", else SQLite.
 const storeVariable = "WEBHOOKS_TEST_STORE"
 
-// anyPlace is where such a test has its store, and the file of an embedded one.
-func anyPlace(t *testing.T) (place opener, path string) {
+// defaultStore returns an empty store of the chosen kind, and the file of a SQLite
+// one.
+func defaultStore(t *testing.T) (openStore storeOpener, path string) {
 	t.Helper()
 	if os.Getenv(storeVariable) == "postgres" {
-		return database(pgtest.Database(t), 0), ""
+		return postgresStore(pgtest.Database(t), 0), ""
 	}
 	path = filepath.Join(t.TempDir(), "webhooks.db")
 	return func(log *slog.Logger) (store.Store, error) {
@@ -269,25 +282,26 @@ func anyPlace(t *testing.T) (place opener, path string) {
 	}, path
 }
 
-// database opens a store that others may share.
-func database(dsn string, lease time.Duration) opener {
+// postgresStore opens a Postgres store, which several engines can share.
+func postgresStore(dsn string, lease time.Duration) storeOpener {
 	return func(log *slog.Logger) (store.Store, error) {
 		return postgres.Open(context.Background(), postgres.Config{DSN: dsn, Host: "test", Lease: lease, Logger: log})
 	}
 }
 
-// file is the embedded store's, for tests of that.
-func (h *house) file() string {
+// file returns the SQLite store's file, and skips the test on another store.
+func (h *harness) file() string {
 	h.t.Helper()
 	if h.path == "" {
-		h.t.Skip("it is about the embedded store")
+		h.t.Skip("this test needs the SQLite store")
 	}
 	return h.path
 }
 
-func (h *house) start() {
+// start opens the store and the engine.
+func (h *harness) start() {
 	h.t.Helper()
-	st, err := h.place(h.settings.Logger)
+	st, err := h.openStore(h.settings.Logger)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -302,7 +316,8 @@ func (h *house) start() {
 	}
 }
 
-func (h *house) shut() {
+// stop closes the engine, which breaks off attempts, and the store.
+func (h *harness) stop() {
 	if h.Engine == nil {
 		return
 	}
@@ -313,13 +328,13 @@ func (h *house) shut() {
 	h.Engine = nil
 }
 
-func (h *house) restart() {
+func (h *harness) restart() {
 	h.t.Helper()
-	h.shut()
+	h.stop()
 	h.start()
 }
 
-func (h *house) subscribe(spec outbound.SubscriptionSpec) *outbound.Subscription {
+func (h *harness) subscribe(spec outbound.SubscriptionSpec) *outbound.Subscription {
 	h.t.Helper()
 	s, err := h.CreateSubscription(h.t.Context(), spec)
 	if err != nil {
@@ -328,7 +343,7 @@ func (h *house) subscribe(spec outbound.SubscriptionSpec) *outbound.Subscription
 	return s
 }
 
-func (h *house) publish(eventType, payload string) outbound.Published {
+func (h *harness) publish(eventType, payload string) outbound.Published {
 	h.t.Helper()
 	p, err := h.Publish(h.t.Context(), &outbound.NewEvent{Type: eventType, Payload: []byte(payload)})
 	if err != nil {
@@ -337,26 +352,28 @@ func (h *house) publish(eventType, payload string) outbound.Published {
 	return p
 }
 
-// attempt waits until the outcome of one more attempt is stored.
-func (h *house) attempt() *outbound.AttemptDone {
+// awaitAttempt waits until the outcome of one more attempt is stored.
+func (h *harness) awaitAttempt() *outbound.AttemptDone {
 	h.t.Helper()
 	return receive(h.t, h.attempts, "the outcome of an attempt")
 }
 
-// ended is the outcome of an attempt, once the engine has drawn its conclusions.
-func (h *house) ended() *outbound.AttemptDone {
+// awaitAttemptEnd is awaitAttempt, but also waits until no attempt is in flight, when
+// the engine has updated its breakers, pauses and counts.
+func (h *harness) awaitAttemptEnd() *outbound.AttemptDone {
 	h.t.Helper()
-	d := h.attempt()
+	d := h.awaitAttempt()
 	h.eventually("the end of the attempt", func() bool { return h.InFlight() == 0 })
 	return d
 }
 
-// eventually is for what has no signal of its own.
-func (h *house) eventually(what string, f func() bool) {
+// eventually polls until f returns true, for conditions that nothing signals. what
+// names the condition in the failure message.
+func (h *harness) eventually(what string, f func() bool) {
 	h.t.Helper()
-	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(waitLimit); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			h.t.Fatalf("waited in vain for %s", what)
+			h.t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }

@@ -82,7 +82,7 @@ var modelDisable = outbound.DisableAfter{Failures: 5, For: 10 * time.Minute}
 
 // world is an engine, its receivers and the model of both.
 type world struct {
-	h        *house
+	h        *harness
 	receiver *httptest.Server
 	began    time.Time // the engine's time at first,
 	zero     time.Time // and now without what has elapsed
@@ -146,7 +146,7 @@ func newWorld(t *testing.T) *world {
 }
 
 func (w *world) end() {
-	w.h.shut()
+	w.h.stop()
 	w.receiver.Close()
 }
 
@@ -323,8 +323,8 @@ func (w *world) spec(s *modelSub) outbound.SubscriptionSpec {
 	return outbound.SubscriptionSpec{URL: w.receiver.URL + s.path, EventTypes: s.patterns, Tenant: s.tenant, Ordered: s.ordered}
 }
 
-// open lets slow receivers answer.
-func (w *world) open() {
+// openGate lets slow receivers answer.
+func (w *world) openGate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gate != nil {
@@ -333,8 +333,8 @@ func (w *world) open() {
 	}
 }
 
-// shut has slow receivers answer at the next look, and not before.
-func (w *world) shut() {
+// closeGate makes slow receivers hold their answers back until the next settle.
+func (w *world) closeGate() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.gate == nil {
@@ -343,7 +343,7 @@ func (w *world) shut() {
 }
 
 func (w *world) publish(rt *rapid.T) {
-	w.shut()
+	w.closeGate()
 	var batch []*outbound.NewEvent
 	var want []func(outbound.Answer)
 	for range rapid.SampledFrom([]int{1, 1, 2, 5}).Draw(rt, "events") {
@@ -441,7 +441,7 @@ func (w *world) setClock(rt *rapid.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.step, w.passed = step, 0
-	w.h.clock.set(step)
+	w.h.clock.step(step)
 }
 
 func (w *world) update(rt *rapid.T) {
@@ -622,7 +622,7 @@ func (w *world) find(r *outbound.Record) (*modelSub, *modelDelivery) {
 
 func (w *world) restart(rt *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(rt, "gently") > 0 {
-		w.open()
+		w.openGate()
 		w.h.Drain(w.h.t.Context())
 	} else {
 		w.broken = true
@@ -668,8 +668,8 @@ func (w *world) look(rt *rapid.T) {
 // as the model says.
 func (w *world) settle(rt *rapid.T) {
 	rt.Helper()
-	w.open()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	w.openGate()
+	for end := time.Now().Add(waitLimit); ; time.Sleep(time.Millisecond) {
 		wrong := w.compare(rt)
 		w.mu.Lock()
 		violation := w.violation

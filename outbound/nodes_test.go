@@ -15,16 +15,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// lease of the nodes in tests. It is no assertion about speed: a node that is
-// slower than that loses what it holds, as it should.
+// lease is the lease of the nodes in tests. It says nothing about speed: a node that
+// doesn't renew it in time loses the deliveries that it holds, as it should.
 const lease = 600 * time.Millisecond
 
-// share makes houses that share a store, and returns its connection string too.
-func share(t *testing.T, n int, set ...setting) (nodes []*house, dsn string) {
+// startNodes starts n engines on one Postgres store, and also returns its connection
+// string.
+func startNodes(t *testing.T, n int, set ...setting) (nodes []*harness, dsn string) {
 	t.Helper()
 	dsn = pgtest.Database(t)
 	for range n {
-		nodes = append(nodes, newHouse(t, database(dsn, lease), set...))
+		nodes = append(nodes, newHarness(t, postgresStore(dsn, lease), set...))
 	}
 	var all sync.WaitGroup
 	for _, h := range nodes {
@@ -37,19 +38,20 @@ func share(t *testing.T, n int, set ...setting) (nodes []*house, dsn string) {
 	return nodes, dsn
 }
 
-// knows waits until a node knows a subscription, or no longer.
-func (h *house) knows(id string, known bool) {
+// awaitSubscription waits until this node has heard that a subscription exists, or
+// that it no longer does.
+func (h *harness) awaitSubscription(id string, exists bool) {
 	h.t.Helper()
-	h.eventually("news of "+id, func() bool {
+	h.eventually("the news of "+id, func() bool {
 		_, err := h.Subscription(id)
-		return errors.Is(err, outbound.ErrNotFound) != known
+		return errors.Is(err, outbound.ErrNotFound) != exists
 	})
 }
 
-// settled waits until nothing is pending.
-func (h *house) settled() {
+// awaitSettled waits until no delivery is pending.
+func (h *harness) awaitSettled() {
 	h.t.Helper()
-	h.eventually("the last outcome", func() bool {
+	h.eventually("all deliveries to be settled", func() bool {
 		s, err := h.Status(h.t.Context())
 		if err != nil {
 			h.t.Fatal(err)
@@ -58,8 +60,10 @@ func (h *house) settled() {
 	})
 }
 
+// Nodes that start at the same moment with the same configuration agree on its
+// subscriptions, and on their generated secrets.
 func TestNodesStartAtOnce(t *testing.T) {
-	nodes, _ := share(t, 4, func(s *outbound.Settings) {
+	nodes, _ := startNodes(t, 4, func(s *outbound.Settings) {
 		s.Subscriptions = []outbound.SubscriptionSpec{
 			{Name: "one", URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}},
 			{Name: "two", URL: "http://127.0.0.1:9/", EventTypes: []string{"b"}},
@@ -77,19 +81,21 @@ func TestNodesStartAtOnce(t *testing.T) {
 		}
 	}
 	if len(secrets) != 2 {
-		t.Errorf("two subscriptions have %d secrets", len(secrets))
+		t.Errorf("got %d secrets, want 2: one for each subscription, the same on all nodes", len(secrets))
 	}
 }
 
+// A change to a subscription or an event type on one node soon takes effect on the
+// others.
 func TestNodesHearOfChanges(t *testing.T) {
-	nodes, _ := share(t, 2)
+	nodes, _ := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/one", EventTypes: []string{"order.*"}})
-	b.knows(s.ID, true)
+	b.awaitSubscription(s.ID, true)
 	b.publish("order.created", `1`)
 	if got := r.next(t); got.path != "/one" {
-		t.Errorf("delivered to %s", got.path)
+		t.Errorf("got a delivery to %s, want /one", got.path)
 	}
 	_, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
 		s.URL = r.URL + "/two"
@@ -104,7 +110,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 	})
 	a.publish("order.created", `2`)
 	if got := r.next(t); got.path != "/two" {
-		t.Errorf("delivered to %s", got.path)
+		t.Errorf("got a delivery to %s, want /two", got.path)
 	}
 	if _, err := a.PutEventType(t.Context(), outbound.EventType{Name: "strict", Schema: []byte(`{"type":"object"}`)}); err != nil {
 		t.Fatal(err)
@@ -113,25 +119,25 @@ func TestNodesHearOfChanges(t *testing.T) {
 		_, err := b.Publish(t.Context(), &outbound.NewEvent{Type: "strict", Payload: []byte(`3`)})
 		return err != nil
 	})
-	a.settled()
+	a.awaitSettled()
 	if err := a.DeleteSubscription(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
-	b.knows(s.ID, false)
+	b.awaitSubscription(s.ID, false)
 	if p := b.publish("order.created", `4`); p.Deliveries != 0 {
-		t.Errorf("%d deliveries to a subscription that is gone", p.Deliveries)
+		t.Errorf("got %d deliveries to the deleted subscription, want 0", p.Deliveries)
 	}
 }
 
-// A delivery that one node attempts is queued again by way of another: it is
-// made once more.
+// Redelivering through one node while another one attempts the delivery leads to one
+// more attempt.
 func TestRedeliverByAnotherNode(t *testing.T) {
-	nodes, _ := share(t, 2)
+	nodes, _ := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	goOn := r.waits(t, http.StatusOK)
+	unblock := r.block(t, http.StatusOK)
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	b.knows(s.ID, true)
+	b.awaitSubscription(s.ID, true)
 	a.publish("a", `1`)
 	r.next(t)
 	ds, err := b.Deliveries(t.Context(), outbound.Query{Limit: 9})
@@ -141,25 +147,25 @@ func TestRedeliverByAnotherNode(t *testing.T) {
 	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
-	goOn()
+	unblock()
 	r.next(t)
-	a.settled()
-	if d := only(t, a); d.State != store.Delivered || d.Attempts != 2 {
-		t.Errorf("%s after %d attempts", d.State, d.Attempts)
+	a.awaitSettled()
+	if d := onlyDelivery(t, a); d.State != store.Delivered || d.Attempts != 2 {
+		t.Errorf("got state %s after %d attempts, want delivered after 2", d.State, d.Attempts)
 	}
 }
 
-// A delivery is queued again while its attempt is under way, and the server fails
-// just when that one's outcome was stored: it is made once more all the same.
+// A delivery is redelivered while its attempt is in flight, and the database fails just
+// after that attempt's outcome was stored: there is one more attempt all the same.
 func TestRedeliverDuringAnOutage(t *testing.T) {
-	nodes, dsn := share(t, 1)
+	nodes, dsn := startNodes(t, 1)
 	a := nodes[0]
 	r := newReceiver(t)
-	goOn := r.waits(t, http.StatusOK)
+	unblock := r.block(t, http.StatusOK)
 	a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	a.publish("a", `1`)
 	r.next(t)
-	if _, err := a.Redeliver(t.Context(), only(t, a).ID.With(store.DeliveryPrefix)); err != nil {
+	if _, err := a.Redeliver(t.Context(), onlyDelivery(t, a).ID.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE outages`)
@@ -167,35 +173,36 @@ func TestRedeliverDuringAnOutage(t *testing.T) {
 		IF nextval('outages') = 1 THEN RAISE 'it is down' USING ERRCODE = 'admin_shutdown'; END IF;
 		RETURN NEW; END $$`)
 	pgtest.Execute(t, dsn, `CREATE TRIGGER fail BEFORE UPDATE ON webhooks.delivery FOR EACH ROW WHEN (OLD.state = 1 AND NEW.state = 0) EXECUTE FUNCTION fail()`)
-	goOn()
+	unblock()
 	r.next(t)
-	a.eventually("the second attempt's outcome", func() bool { return only(t, a).Attempts == 2 })
+	a.eventually("the second attempt's outcome", func() bool { return onlyDelivery(t, a).Attempts == 2 })
 }
 
-func only(t *testing.T, h *house) *outbound.Record {
+// onlyDelivery returns the single delivery in the store.
+func onlyDelivery(t *testing.T, h *harness) *outbound.Record {
 	t.Helper()
 	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 9})
 	if err != nil || len(ds) != 1 {
-		t.Fatalf("%d deliveries, %v", len(ds), err)
+		t.Fatalf("got %d deliveries, %v, want 1", len(ds), err)
 	}
 	return ds[0]
 }
 
-// An ordered subscription gets one delivery at a time, and those of each
-// publisher in the order of publishing, whichever node they come by.
+// An ordered subscription gets one delivery at a time, and each publisher's events in
+// the order of publishing, although they are published through several nodes.
 func TestOrderAcrossNodes(t *testing.T) {
 	const events = 60
-	nodes, _ := share(t, 3)
+	nodes, _ := startNodes(t, 3)
 	r := newReceiver(t)
 	var running atomic.Int32
-	there := make(chan struct{})
-	goOn := sync.OnceFunc(func() { close(there) })
-	t.Cleanup(goOn)
-	r.answers(func(http.ResponseWriter, *http.Request) {
+	unblocked := make(chan struct{})
+	unblock := sync.OnceFunc(func() { close(unblocked) })
+	t.Cleanup(unblock)
+	r.respond(func(http.ResponseWriter, *http.Request) {
 		if running.Add(1) > 1 {
 			t.Error("two deliveries at once")
 		}
-		<-there
+		<-unblocked
 		running.Add(-1)
 	})
 	other := newReceiver(t)
@@ -203,8 +210,8 @@ func TestOrderAcrossNodes(t *testing.T) {
 	alike := nodes[0].subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"b"}, Ordered: true})
 	var all sync.WaitGroup
 	for i, h := range nodes {
-		h.knows(s.ID, true)
-		h.knows(alike.ID, true)
+		h.awaitSubscription(s.ID, true)
+		h.awaitSubscription(alike.ID, true)
 		all.Go(func() {
 			for n := range events {
 				h.publish("a", fmt.Sprintf(`%d`, i*events+n))
@@ -212,12 +219,13 @@ func TestOrderAcrossNodes(t *testing.T) {
 		})
 	}
 	all.Wait()
-	// Whatever comes after it at a node has gone through a claim like it.
+	// These are claimed after the events above, so whatever could be delivered of those
+	// has been.
 	for _, h := range nodes {
 		h.publish("b", `{}`)
 		other.next(t)
 	}
-	goOn()
+	unblock()
 	last := make([]int, len(nodes))
 	for range events * len(nodes) {
 		var n int
@@ -226,39 +234,40 @@ func TestOrderAcrossNodes(t *testing.T) {
 		}
 		node := n / events
 		if n%events < last[node] {
-			t.Errorf("node %d's event %d came after %d", node, n%events, last[node])
+			t.Errorf("node %d: got event %d after event %d", node, n%events, last[node])
 		}
 		last[node] = n % events
 	}
-	nodes[0].settled()
-	r.none(t)
+	nodes[0].awaitSettled()
+	r.expectNone(t)
 }
 
-// What a node held whose session others have ended is made again, and it goes on
-// itself. Nothing is lost.
+// When other nodes have ended a node's session because its lease ran out, what it held
+// is attempted again, and the node itself carries on with a new session. Nothing is
+// lost.
 func TestNodeLosesItsLease(t *testing.T) {
-	nodes, dsn := share(t, 2)
+	nodes, dsn := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	goOn := r.waits(t, http.StatusOK)
+	unblock := r.block(t, http.StatusOK)
 	for path, ordered := range map[string]bool{"/free": false, "/ordered": true} {
 		s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL + path, EventTypes: []string{"a"}, Ordered: ordered})
-		b.knows(s.ID, true)
+		b.awaitSubscription(s.ID, true)
 	}
 	a.publish("a", `1`)
 	first := map[string]bool{r.next(t).path: true, r.next(t).path: true}
 	if len(first) != 2 {
-		t.Fatalf("delivered to %v", first)
+		t.Fatalf("got deliveries to %v, want both subscriptions", first)
 	}
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL`)
 	if again := r.next(t); string(again.body) != "1" {
-		t.Errorf("delivered again: %s to %s", again.body, again.path)
+		t.Errorf("got %s delivered to %s, want event 1 again", again.body, again.path)
 	}
-	goOn()
-	a.settled()
+	unblock()
+	a.awaitSettled()
 	b.publish("a", `2`)
 	a.publish("a", `3`)
-	a.settled()
+	a.awaitSettled()
 	arrived := map[string]bool{}
 	for len(r.arrivals) > 0 {
 		got := r.next(t)
@@ -271,76 +280,76 @@ func TestNodeLosesItsLease(t *testing.T) {
 	}
 }
 
-// What a node makes of a delivery that another has taken meanwhile is told to
-// nobody: that one goes on.
+// If another node has taken over a delivery in the meantime, the first node's final
+// failure is neither stored nor reported: the delivery is still pending.
 func TestLateDeathIsNotTold(t *testing.T) {
-	nodes, dsn := share(t, 2, retries())
+	nodes, dsn := startNodes(t, 2, retries())
 	a, b := nodes[0], nodes[1]
 	r, ops := newReceiver(t), newReceiver(t)
 	late := make(chan int)
-	r.answers(func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(<-late) })
+	r.respond(func(w http.ResponseWriter, req *http.Request) { w.WriteHeader(<-late) })
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	news := a.subscribe(outbound.SubscriptionSpec{URL: ops.URL, EventTypes: []string{"webhooks.*"}})
-	b.knows(s.ID, true)
-	b.knows(news.ID, true)
+	b.awaitSubscription(s.ID, true)
+	b.awaitSubscription(news.ID, true)
 	a.publish("a", `1`)
 	r.next(t)
-	// The lease of the one that attempts it is over.
+	// Give the delivery to the other node, as if the lease had run out.
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = (SELECT session FROM webhooks.node WHERE session <> holder LIMIT 1)`)
 	late <- http.StatusInternalServerError
 	a.eventually("the end of the attempt", func() bool { return a.InFlight() == 0 })
-	d := only(t, a)
+	d := onlyDelivery(t, a)
 	if d.State != store.Pending || d.Attempts != 0 {
-		t.Errorf("it is %s after %d attempts", d.State, d.Attempts)
+		t.Errorf("got state %s after %d attempts, want pending after 0", d.State, d.Attempts)
 	}
 	if len(a.attempts) > 0 || len(a.dead) > 0 {
-		t.Error("it was told as dead")
+		t.Errorf("got %d attempts and %d dead letters reported, want none", len(a.attempts), len(a.dead))
 	}
-	ops.none(t)
+	ops.expectNone(t)
 }
 
-// A subscription that is made ordered gets nothing more while something is under
-// way to it, wherever that is.
+// A subscription that is changed to ordered gets nothing more while an attempt is in
+// flight on any node.
 func TestMadeOrdered(t *testing.T) {
-	nodes, _ := share(t, 2)
+	nodes, _ := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	r := newReceiver(t)
-	goOn := r.waits(t, http.StatusOK)
+	unblock := r.block(t, http.StatusOK)
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	b.knows(s.ID, true)
+	b.awaitSubscription(s.ID, true)
 	a.publish("a", `1`)
 	r.next(t)
 	if _, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Ordered = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	a.eventually("the news", func() bool {
+	a.eventually("the change", func() bool {
 		s, err := a.Subscription(s.ID)
 		return err == nil && s.Ordered
 	})
 	b.publish("a", `2`)
-	// Whatever comes after it at b has gone through a claim like it.
+	// Event 3 is claimed after event 2, so event 2 would have been delivered by now.
 	other := newReceiver(t)
 	b.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"b"}, Ordered: true})
 	b.publish("b", `3`)
 	other.next(t)
-	r.none(t)
-	goOn()
+	r.expectNone(t)
+	unblock()
 	if got := r.next(t); string(got.body) != "2" {
-		t.Errorf("then came %s", got.body)
+		t.Errorf("got event %s, want 2", got.body)
 	}
 }
 
-// Connections break at any moment, and the server says neither yes nor no: what
-// was accepted is delivered.
+// Every event that was accepted is delivered, although connections to the database
+// break all the time, even while it answers a commit.
 func TestConnectionsBreak(t *testing.T) {
-	nodes, dsn := share(t, 2, retries(time.Second, time.Second, time.Second, time.Second))
+	nodes, dsn := startNodes(t, 2, retries(time.Second, time.Second, time.Second, time.Second))
 	r := newReceiver(t)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	var all sync.WaitGroup
 	stop := make(chan struct{})
 	accepted := make([][]string, len(nodes))
 	for i, h := range nodes {
-		h.knows(s.ID, true)
+		h.awaitSubscription(s.ID, true)
 		var mu sync.Mutex
 		for range 4 {
 			all.Go(func() {
@@ -357,7 +366,7 @@ func TestConnectionsBreak(t *testing.T) {
 						accepted[i] = append(accepted[i], p.EventID)
 						mu.Unlock()
 					case !errors.Is(err, outbound.ErrUnavailable):
-						t.Errorf("publishing: %v", err)
+						t.Errorf("Publish: got %v, want %v", err, outbound.ErrUnavailable)
 						return
 					}
 				}
@@ -366,18 +375,18 @@ func TestConnectionsBreak(t *testing.T) {
 	}
 	for range 30 {
 		pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
-		time.Sleep(20 * time.Millisecond) // of load, between two breaks
+		time.Sleep(20 * time.Millisecond) // so that there is load between two breaks
 	}
 	close(stop)
 	all.Wait()
-	nodes[0].settled()
+	nodes[0].awaitSettled()
 	n := 0
 	for _, ids := range accepted {
 		for _, id := range ids {
 			n++
 			ds, err := nodes[0].Deliveries(t.Context(), outbound.Query{EventID: id, Limit: 9})
 			if err != nil || len(ds) != 1 || ds[0].State != store.Delivered {
-				t.Fatalf("the event %s has %d deliveries, %v", id, len(ds), err)
+				t.Fatalf("event %s: got %d deliveries, %v, want 1 that is delivered", id, len(ds), err)
 			}
 		}
 	}
@@ -386,34 +395,35 @@ func TestConnectionsBreak(t *testing.T) {
 	}
 }
 
-// Something is asked for by way of a node that may not deliver: the one that may
-// tries the receiver at once, though its order waits.
+// When an operator asks one node for an attempt at an ordered subscription that
+// another node owns, the owner makes it at once, although the first delivery waits for
+// its retry.
 func TestOwnerIsAsked(t *testing.T) {
-	for what, ask := range map[string]func(b *house, subscription string) error{
-		"a delivery again": func(b *house, _ string) error {
-			_, err := b.Redeliver(t.Context(), only(t, b).ID.With(store.DeliveryPrefix))
+	for what, ask := range map[string]func(b *harness, subscription string) error{
+		"redeliver": func(b *harness, _ string) error {
+			_, err := b.Redeliver(t.Context(), onlyDelivery(t, b).ID.With(store.DeliveryPrefix))
 			return err
 		},
-		"its activation": func(b *house, subscription string) error {
+		"activate": func(b *harness, subscription string) error {
 			_, err := b.Activate(t.Context(), subscription)
 			return err
 		},
-		"a test": func(b *house, subscription string) error {
+		"test": func(b *harness, subscription string) error {
 			_, err := b.Test(t.Context(), subscription, &outbound.NewEvent{})
 			return err
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			nodes, _ := share(t, 2, retries(time.Hour))
+			nodes, _ := startNodes(t, 2, retries(time.Hour))
 			a, b := nodes[0], nodes[1]
 			r := newReceiver(t)
-			r.answers(status(503))
+			r.respond(status(503))
 			s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
-			b.knows(s.ID, true)
+			b.awaitSubscription(s.ID, true)
 			a.publish("a", `1`)
 			r.next(t)
-			var other *house
-			a.eventually("the pause", func() bool { // of whichever of them was quicker to claim it
+			var other *harness
+			a.eventually("the pause", func() bool { // on the node that has claimed it, which may be either
 				for i, h := range nodes {
 					s, err := h.Status(t.Context())
 					if err == nil && time.Until(s.Subscriptions[0].PausedUntil) > time.Minute {
@@ -422,59 +432,60 @@ func TestOwnerIsAsked(t *testing.T) {
 				}
 				return other != nil
 			})
-			r.answers(nil)
+			r.respond(nil)
 			if err := ask(other, s.ID); err != nil {
 				t.Fatal(err)
 			}
 			r.next(t)
-			a.settled()
+			a.awaitSettled()
 		})
 	}
 }
 
-// A node that waits for its last attempts leaves everything else to the others.
+// A node that drains waits for its attempts in flight, and leaves everything else to
+// the other nodes.
 func TestDrainLeavesToOthers(t *testing.T) {
-	nodes, _ := share(t, 2)
+	nodes, _ := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	slow, r := newReceiver(t), newReceiver(t)
-	goOn := slow.waits(t, http.StatusOK)
+	unblock := slow.block(t, http.StatusOK)
 	for _, spec := range []outbound.SubscriptionSpec{
 		{URL: slow.URL, EventTypes: []string{"slow"}}, {URL: r.URL, EventTypes: []string{"a"}, Ordered: true},
 	} {
-		b.knows(a.subscribe(spec).ID, true)
+		b.awaitSubscription(a.subscribe(spec).ID, true)
 	}
 	a.publish("a", `1`)
-	r.next(t) // a owns it now
+	r.next(t) // a owns the subscription now
 	a.publish("slow", `2`)
 	slow.next(t)
 	drained := make(chan struct{})
 	go func() { a.Drain(t.Context()); close(drained) }()
-	a.eventually("the beginning of the end", func() bool {
+	a.eventually("the drain to begin", func() bool {
 		s, err := a.Status(t.Context())
 		return err == nil && s.Draining
 	})
-	for i, h := range []*house{b, a, b, a} {
+	for i, h := range []*harness{b, a, b, a} {
 		h.publish("a", fmt.Sprint(i))
 		if got := r.next(t); string(got.body) != fmt.Sprint(i) {
-			t.Errorf("then came %s", got.body)
+			t.Errorf("got event %s, want %d", got.body, i)
 		}
 	}
 	select {
 	case <-drained:
-		t.Error("the slow attempt was not waited for")
+		t.Error("Drain returned before the slow attempt had ended")
 	default:
 	}
-	goOn()
+	unblock()
 	<-drained
 }
 
-// A subscription is deleted and another one made with its id, and a node hears of
-// both at once.
+// A subscription is deleted and another one created with the same id: a node that
+// hears of both at once has only the new one.
 func TestRecreatedUnderItsID(t *testing.T) {
-	nodes, dsn := share(t, 2)
+	nodes, dsn := startNodes(t, 2)
 	a, b := nodes[0], nodes[1]
 	s := a.subscribe(outbound.SubscriptionSpec{URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}})
-	b.knows(s.ID, true)
+	b.awaitSubscription(s.ID, true)
 	key := s.Key + 1
 	pgtest.Execute(t, dsn, fmt.Sprintf(`BEGIN;
 		CREATE TEMPORARY TABLE again ON COMMIT DROP AS SELECT * FROM webhooks.subscription WHERE key = %d;
@@ -484,21 +495,21 @@ func TestRecreatedUnderItsID(t *testing.T) {
 		UPDATE webhooks.revision SET n = n + 1;
 		COMMIT`, s.Key, key))
 	for _, h := range nodes {
-		h.eventually("the other one", func() bool {
+		h.eventually("the new subscription", func() bool {
 			s, err := h.Subscription(s.ID)
 			return err == nil && s.Key == key
 		})
 		if got := len(h.Subscriptions("", 0, 9)); got != 1 {
-			t.Errorf("there are %d subscriptions", got)
+			t.Errorf("got %d subscriptions, want 1", got)
 		}
 	}
 }
 
-// All nodes get a configuration without an event type at once: one of them
-// deletes it.
+// Nodes that apply the same configuration at the same moment don't fail because
+// another one has already deleted or created an event type.
 func TestNodesLoseAnEventType(t *testing.T) {
 	with := []outbound.EventType{{Name: "a"}, {Name: "b"}}
-	nodes, _ := share(t, 3, func(s *outbound.Settings) { s.EventTypes = with })
+	nodes, _ := startNodes(t, 3, func(s *outbound.Settings) { s.EventTypes = with })
 	for range 20 {
 		for _, types := range [][]outbound.EventType{nil, with} {
 			var all sync.WaitGroup
@@ -515,10 +526,11 @@ func TestNodesLoseAnEventType(t *testing.T) {
 	}
 }
 
-// A receiver that one node can't reach and another one can isn't down: what the
-// first has put down goes, and the subscription isn't deactivated.
+// A receiver that one node can't reach but another one can isn't down: the time since
+// when it fails, which the first node has stored, is cleared, and the subscription
+// isn't deactivated.
 func TestReceiverWorksForAnotherNode(t *testing.T) {
-	nodes, _ := share(t, 2, func(s *outbound.Settings) {
+	nodes, _ := startNodes(t, 2, func(s *outbound.Settings) {
 		s.Retry = make(outbound.Schedule, 99)
 		for i := range s.Retry {
 			s.Retry[i] = time.Millisecond
@@ -537,10 +549,10 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newReceiver(t)
-	r.answers(status(503))
+	r.respond(status(503))
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	b.knows(s.ID, true)
-	row := func(h *house) *outbound.Subscription {
+	b.awaitSubscription(s.ID, true)
+	row := func(h *harness) *outbound.Subscription {
 		s, err := h.Subscription(s.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -548,8 +560,8 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		return s
 	}
 	a.publish("a", `1`)
-	b.eventually("that it is down", func() bool { return !row(b).FailingSince.IsZero() })
-	r.answers(nil)
+	b.eventually("the receiver to be stored as down", func() bool { return !row(b).FailingSince.IsZero() })
+	r.respond(nil)
 	failures := func() int {
 		s, err := a.Status(t.Context())
 		if err != nil {
@@ -557,7 +569,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		}
 		return s.Subscriptions[0].Failures
 	}
-	// For longer than it may fail and more often, while b delivers.
+	// Fail on a more often and for longer than DisableAfter allows, while b delivers.
 	until := time.Now().Add(2*a.settings.DisableAfter.For + time.Second)
 	a.eventually("enough failures", func() bool {
 		a.publish("a", `2`)
@@ -565,28 +577,28 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		return !row(a).Active || failures() >= 2*a.settings.DisableAfter.Failures && time.Now().After(until)
 	})
 	if s := row(a); !s.Active {
-		t.Errorf("after %d failures it is %+v", failures(), s)
+		t.Errorf("after %d failures, got an inactive subscription: %+v", failures(), s)
 	}
 }
 
-// Whoever was told that a receiver fails for one node is told since when, also where
-// another node was the first for which it worked again.
+// A node that has published that a subscription is failing also publishes its recovery,
+// with the same failing_since, even if the receiver worked for another node first.
 func TestRecoveredAfterAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
-	a, b := newHouse(t, database(dsn, lease), retries(time.Hour)), newHouse(t, database(dsn, lease))
+	a, b := newHarness(t, postgresStore(dsn, lease), retries(time.Hour)), newHarness(t, postgresStore(dsn, lease))
 	a.settings.DisableAfter = outbound.DisableAfter{Failures: 30, For: time.Hour}
 	a.clock = newClock()
 	b.clock = a.clock
 	a.start()
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	a.fails(14)
+	a.failTimes(14)
 	a.clock.advance(31 * time.Minute)
-	a.fails(1)
-	failing := receive(t, a.changes, "the word that it fails")
+	a.failTimes(1)
+	failing := receive(t, a.changes, "the event that it is failing")
 	down := func() bool { return !a.sub().Subscription.FailingSince.IsZero() }
-	a.eventually("the store to know", down)
+	a.eventually("FailingSince to be stored", down)
 
 	closed := newReceiver(t)
 	closed.Close()
@@ -601,17 +613,17 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 		}
 	}
 	apply()
-	r.answers(nil)
+	r.respond(nil)
 	b.start()
-	b.knows(s.ID, true)
+	b.awaitSubscription(s.ID, true)
 	b.publish("a", `1`)
-	a.eventually("that it works for the other", func() bool { return !down() })
+	a.eventually("the other node's success to clear FailingSince", func() bool { return !down() })
 
 	a.settings.Proxy = nil
 	apply()
 	var f *outbound.OperationalEvent
-	a.eventually("the word that it works again", func() bool {
-		a.publish("a", `2`) // which b may deliver, where a's lane is just being filled
+	a.eventually("the event that it has recovered", func() bool {
+		a.publish("a", `2`) // b may be the one that delivers it
 		select {
 		case f = <-a.changes:
 			return true
@@ -620,6 +632,6 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 		}
 	})
 	if f.Type != outbound.SubscriptionRecovered || f.Data["failing_since"] != failing.Data["failing_since"] {
-		t.Errorf("told %+v after %+v", f, failing)
+		t.Errorf("got %+v, want %s with the failing_since of %+v", f, outbound.SubscriptionRecovered, failing)
 	}
 }

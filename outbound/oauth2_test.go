@@ -20,7 +20,7 @@ const clientSecret = "s3cret of the/client:+%"
 // issues has a token endpoint give out token-1, token-2, …
 func (r *receiver) issues(more string) {
 	n := 0
-	r.answers(func(w http.ResponseWriter, _ *http.Request) {
+	r.respond(func(w http.ResponseWriter, _ *http.Request) {
 		r.mu.Lock()
 		n++
 		token := n
@@ -30,7 +30,7 @@ func (r *receiver) issues(more string) {
 }
 
 // withOAuth2 are a receiver, and a token endpoint for the subscription to it.
-func withOAuth2(t *testing.T, h *house) (r, issuer *receiver, sub *outbound.Subscription) {
+func withOAuth2(t *testing.T, h *harness) (r, issuer *receiver, sub *outbound.Subscription) {
 	t.Helper()
 	r, issuer = newReceiver(t), newReceiver(t)
 	issuer.issues(`,"expires_in":3600`)
@@ -42,11 +42,11 @@ func withOAuth2(t *testing.T, h *house) (r, issuer *receiver, sub *outbound.Subs
 }
 
 // bearer publishes an event, and returns the token that comes with it.
-func (h *house) bearer(r *receiver) string {
+func (h *harness) bearer(r *receiver) string {
 	h.t.Helper()
 	h.publish("a", `{}`)
 	a := r.next(h.t)
-	h.ended()
+	h.awaitAttemptEnd()
 	return a.header.Get("Authorization")
 }
 
@@ -73,7 +73,7 @@ func TestOAuth2(t *testing.T) {
 			t.Fatal(err)
 		}
 		asked, a := issuer.next(t), r.next(t)
-		h.ended()
+		h.awaitAttemptEnd()
 		check(t, h, a, sub.Secrets[0].Value)
 		if got := a.header.Get("Authorization"); !strings.HasPrefix(got, "Bearer token-") || a.header.Get("X-Env") != "test" {
 			t.Errorf("%q: the delivery has %v", style, a.header)
@@ -128,26 +128,26 @@ func TestTokenIsRefused(t *testing.T) {
 	if got := h.bearer(r); got != "Bearer token-1" {
 		t.Fatal(got)
 	}
-	r.answers(func(w http.ResponseWriter, req *http.Request) {
+	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") == "Bearer token-1" {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
 	h.publish("a", `{}`)
 	r.next(t)
-	if d := h.ended(); d.Attempt.Class != outbound.ClassStatus || d.Attempt.Status != http.StatusUnauthorized {
+	if d := h.awaitAttemptEnd(); d.Attempt.Class != outbound.ClassStatus || d.Attempt.Status != http.StatusUnauthorized {
 		t.Fatalf("%+v", d.Attempt)
 	}
 	h.clock.advance(time.Minute)
 	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
 		t.Errorf("the next attempt has %q", got)
 	}
-	if d := h.ended(); d.State != store.Delivered {
+	if d := h.awaitAttemptEnd(); d.State != store.Delivered {
 		t.Errorf("%+v", d.Attempt)
 	}
-	r.answers(status(http.StatusForbidden)) // which has nothing to do with the token
+	r.respond(status(http.StatusForbidden)) // which has nothing to do with the token
 	h.bearer(r)
-	r.answers(nil)
+	r.respond(nil)
 	h.clock.advance(time.Minute)
 	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
 		t.Errorf("after 403 it has %q", got)
@@ -158,9 +158,9 @@ func TestTokenIsRefused(t *testing.T) {
 func TestOneTokenForAll(t *testing.T) {
 	h := open(t)
 	r, issuer, _ := withOAuth2(t, h)
-	goOn := make(chan struct{})
-	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
-		<-goOn
+	unblock := make(chan struct{})
+	issuer.respond(func(w http.ResponseWriter, _ *http.Request) {
+		<-unblock
 		fmt.Fprint(w, `{"access_token":"token"}`)
 	})
 	for range 100 {
@@ -168,30 +168,30 @@ func TestOneTokenForAll(t *testing.T) {
 	}
 	issuer.next(t)
 	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
-	close(goOn)
+	close(unblock)
 	for range 100 {
-		if d := h.attempt(); d.State != store.Delivered {
+		if d := h.awaitAttempt(); d.State != store.Delivered {
 			t.Fatalf("%+v", d.Attempt)
 		}
 		if got := r.next(t).header.Get("Authorization"); got != "Bearer token" {
 			t.Fatal(got)
 		}
 	}
-	issuer.none(t)
+	issuer.expectNone(t)
 }
 
 // If there is none, that is told to all who have waited.
 func TestNoTokenForAll(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	_, issuer, _ := withOAuth2(t, h)
-	goOn := issuer.waits(t, http.StatusInternalServerError)
+	unblock := issuer.block(t, http.StatusInternalServerError)
 	for range 16 {
 		h.publish("a", `{}`)
 	}
 	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
-	goOn()
+	unblock()
 	for range 16 {
-		if a := h.attempt().Attempt; a.Error != "no access token: the token endpoint answered 500 Internal Server Error" {
+		if a := h.awaitAttempt().Attempt; a.Error != "no access token: the token endpoint answered 500 Internal Server Error" {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -279,7 +279,7 @@ func TestCorrectedOAuth2(t *testing.T) {
 	for _, fromConfig := range []bool{false, true} {
 		h := open(t, retries(time.Hour))
 		r, issuer := newReceiver(t), newReceiver(t)
-		issuer.answers(status(http.StatusUnauthorized))
+		issuer.respond(status(http.StatusUnauthorized))
 		spec := outbound.SubscriptionSpec{Name: "crm", URL: r.URL, EventTypes: []string{"a"}, OAuth2: outbound.OAuth2{
 			TokenURL: issuer.URL, ClientID: "id", ClientSecret: "wrong",
 		}}
@@ -295,7 +295,7 @@ func TestCorrectedOAuth2(t *testing.T) {
 		} else {
 			h.subscribe(spec)
 		}
-		h.fails(10)
+		h.failTimes(10)
 		h.eventually("the store to know", func() bool {
 			return h.sub().Health == outbound.HealthDown && !h.sub().Subscription.FailingSince.IsZero()
 		})
@@ -376,23 +376,23 @@ func TestNoToken(t *testing.T) {
 	} {
 		t.Run(c.words, func(t *testing.T) {
 			var log journal
-			h := open(t, retries(time.Second), writes(&log))
+			h := open(t, retries(time.Second), logTo(&log))
 			r, issuer, _ := withOAuth2(t, h)
-			issuer.answers(c.answer)
+			issuer.respond(c.answer)
 			h.publish("a", `{}`)
 			issuer.next(t)
-			d := h.ended()
+			d := h.awaitAttemptEnd()
 			if a := d.Attempt; d.State != store.Pending || a.Class != outbound.ClassOAuth2 || !strings.Contains(a.Error, c.words) || a.Status != 0 || len(a.ResponseBody) > 0 || len(a.ResponseHeaders) > 0 {
 				t.Errorf("%v after %+v", d.State, a)
 			}
 			if told := d.Attempt.Error + log.line("hunter2") + log.line("s3cret"); strings.Contains(told, "hunter2") || strings.Contains(told, "s3cret") {
 				t.Errorf("it is told: %s", told)
 			}
-			r.none(t)
+			r.expectNone(t)
 			issuer.issues("")
 			h.clock.advance(time.Minute)
 			r.next(t)
-			if d := h.ended(); d.State != store.Delivered {
+			if d := h.awaitAttemptEnd(); d.State != store.Delivered {
 				t.Errorf("later: %+v", d.Attempt)
 			}
 		})
@@ -404,19 +404,19 @@ func TestNoToken(t *testing.T) {
 func TestTokenEndpointFails(t *testing.T) {
 	h := open(t, retries(time.Second), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 3, For: time.Hour} })
 	_, issuer, _ := withOAuth2(t, h)
-	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+	issuer.respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "120")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	h.publish("a", `{}`)
-	d := h.ended()
+	d := h.awaitAttemptEnd()
 	if wait := d.Due.Sub(h.clock.Now()); wait != 2*time.Minute {
 		t.Errorf("the next attempt is in %v: %+v", wait, d.Attempt)
 	}
-	issuer.answers(status(http.StatusInternalServerError))
+	issuer.respond(status(http.StatusInternalServerError))
 	h.clock.advance(time.Hour)
-	h.ended()
-	h.fails(1)
+	h.awaitAttemptEnd()
+	h.failTimes(1)
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
@@ -425,7 +425,7 @@ func TestTokenEndpointFails(t *testing.T) {
 func TestTokenTakesTooLong(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r, issuer, _ := withOAuth2(t, h)
-	goOn := issuer.waits(t, 200)
+	unblock := issuer.block(t, 200)
 	h.publish("a", `{}`)
 	issuer.next(t) // and has much time
 	h.settings.Timeout = 50 * time.Millisecond
@@ -435,18 +435,18 @@ func TestTokenTakesTooLong(t *testing.T) {
 	tooLong := func() {
 		t.Helper()
 		h.publish("a", `{}`)
-		if a := h.attempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no response in time" {
+		if a := h.awaitAttempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no response in time" {
 			t.Errorf("%+v", a)
 		}
 	}
 	tooLong()
-	issuer.none(t)
-	goOn()
-	h.attempt()
-	issuer.waits(t, 200)
+	issuer.expectNone(t)
+	unblock()
+	h.awaitAttempt()
+	issuer.block(t, 200)
 	tooLong()
 	issuer.next(t)
-	r.none(t)
+	r.expectNone(t)
 }
 
 // A token endpoint is no way around the egress guard, by its address or its name.
@@ -480,30 +480,30 @@ func TestTokenOfADeniedAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.publish("a", `{}`)
-	d := h.ended()
+	d := h.awaitAttemptEnd()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassOAuth2 || !strings.HasPrefix(d.Attempt.Error, "no access token: deliveries to this host are not allowed") {
 		t.Errorf("%v after %+v", d.State, d.Attempt)
 	}
-	r.none(t)
-	issuer.none(t)
+	r.expectNone(t)
+	issuer.expectNone(t)
 }
 
 // Who stops while a token is asked for has made no attempt.
 func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
 	h := open(t)
 	r, issuer, _ := withOAuth2(t, h)
-	goOn := issuer.waits(t, 200)
+	unblock := issuer.block(t, 200)
 	h.publish("a", `{}`)
 	h.publish("a", `{}`)
 	issuer.next(t)
 	h.eventually("both to wait", func() bool { return h.InFlight() == 2 })
-	h.shut()
-	goOn()
+	h.stop()
+	unblock()
 	issuer.issues("")
 	h.start()
 	for range 2 {
 		r.next(t)
-		if d := h.attempt(); d.State != store.Delivered || d.Attempt.Number != 1 {
+		if d := h.awaitAttempt(); d.State != store.Delivered || d.Attempt.Number != 1 {
 			t.Errorf("%+v", d.Attempt)
 		}
 	}

@@ -28,10 +28,10 @@ func (r *receiver) told(t *testing.T) told {
 }
 
 // refusesAll is a subscription whose deliveries die at once.
-func (h *house) refusesAll(tenant string, types ...string) *outbound.Subscription {
+func (h *harness) refusesAll(tenant string, types ...string) *outbound.Subscription {
 	h.t.Helper()
 	r := newReceiver(h.t)
-	r.answers(status(400))
+	r.respond(status(400))
 	return h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: types, Tenant: tenant})
 }
 
@@ -64,12 +64,12 @@ func TestADeadLetterIsTold(t *testing.T) {
 		t.Errorf("the observer is told %+v", observed)
 	}
 	for range 3 { // the one that died, and the two that are told
-		h.attempt()
+		h.awaitAttempt()
 	}
 	if got := string(all.next(t).body); got != `{}` {
 		t.Errorf("a subscription to everything got %s", got)
 	}
-	all.none(t)
+	all.expectNone(t)
 }
 
 // What is published of dead letters brings forth no more of it when it dies.
@@ -79,7 +79,7 @@ func TestADeadLetterOfADeadLetterIsNotTold(t *testing.T) {
 	h.publish("order.created", `{}`)
 	receive(t, h.dead, "the dead letter")
 	for range 2 {
-		if a := h.attempt(); a.State != store.Dead {
+		if a := h.awaitAttempt(); a.State != store.Dead {
 			t.Fatalf("%+v", a.State)
 		}
 	}
@@ -117,9 +117,9 @@ func TestTenantsAreToldOfTheirOwn(t *testing.T) {
 		}
 	}
 	for range 4 {
-		h.attempt()
+		h.awaitAttempt()
 	}
-	others.none(t)
+	others.expectNone(t)
 }
 
 func TestOperationalEventsAreFiltered(t *testing.T) {
@@ -128,14 +128,14 @@ func TestOperationalEventsAreFiltered(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{outbound.DeliveryDead}, Filter: `payload.data.event_type == "order.paid"`})
 	h.publish("order.created", `{}`)
-	h.attempt()
+	h.awaitAttempt()
 	h.publish("order.paid", `{}`)
 	if got := r.told(t); got.Data["event_type"] != "order.paid" {
 		t.Errorf("%+v", got)
 	}
-	h.attempt()
-	h.attempt()
-	r.none(t)
+	h.awaitAttempt()
+	h.awaitAttempt()
+	r.expectNone(t)
 }
 
 func TestOperationalTypesAreReserved(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
 	answer := make(chan struct{})
 	slow := newReceiver(t)
-	slow.answers(func(w http.ResponseWriter, _ *http.Request) {
+	slow.respond(func(w http.ResponseWriter, _ *http.Request) {
 		<-answer
 		w.WriteHeader(http.StatusBadRequest)
 	})
@@ -167,7 +167,7 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	slow.next(t)
 	f.full.Store(true)
 	close(answer)
-	if a := h.attempt(); a.State != store.Dead {
+	if a := h.awaitAttempt(); a.State != store.Dead {
 		t.Fatalf("%+v", a.State)
 	}
 	receive(t, h.dead, "the observer's word")
@@ -182,9 +182,9 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	if got := r.told(t); got.Data["event_type"] != "order.created" {
 		t.Errorf("%+v", got)
 	}
-	h.attempt()
-	h.attempt()
-	r.none(t)
+	h.awaitAttempt()
+	h.awaitAttempt()
+	r.expectNone(t)
 }
 
 // An error that comes after all is stored doesn't keep anything from being stored

@@ -16,21 +16,23 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// ordered makes a subscription that wants order, and publishes a first event by
-// that node, which from then on is the one that delivers.
-func (h *house) ordered(r *receiver, others ...*house) {
+// subscribeOrdered creates an ordered subscription and delivers a first event, which
+// makes this node the subscription's owner. It returns when the other nodes know the
+// subscription too.
+func (h *harness) subscribeOrdered(r *receiver, others ...*harness) {
 	h.t.Helper()
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
 	for _, o := range others {
-		o.knows(s.ID, true)
+		o.awaitSubscription(s.ID, true)
 	}
 	h.publish("a", "0")
 	r.next(h.t)
-	h.settled()
+	h.awaitSettled()
 }
 
-// inOrder receives the events from 1 to n.
-func (r *receiver) inOrder(t *testing.T, n int) {
+// expectInOrder receives the events 1 to n and checks their order, ignoring repeated
+// attempts.
+func (r *receiver) expectInOrder(t *testing.T, n int) {
 	t.Helper()
 	var got []string
 	for len(got) < n {
@@ -40,26 +42,27 @@ func (r *receiver) inOrder(t *testing.T, n int) {
 	}
 	for i, body := range got {
 		if body != fmt.Sprint(i+1) {
-			t.Fatalf("they came as %.20q from the %d. on", got[i:], i+1)
+			t.Fatalf("from event %d on, got the order %.20q", i+1, got[i:])
 		}
 	}
 }
 
-// One publisher that takes turns between nodes whose clocks differ has its order.
+// Events of one publisher that alternates between nodes are delivered in the order in
+// which they were published, although the nodes' clocks differ.
 func TestOrderWhenClocksDiffer(t *testing.T) {
 	dsn := pgtest.Database(t)
-	var nodes []*house
+	var nodes []*harness
 	for _, ahead := range []time.Duration{0, 3 * time.Second, -3 * time.Second} {
-		h := newHouse(t, database(dsn, lease))
+		h := newHarness(t, postgresStore(dsn, lease))
 		h.clock = newClock()
-		h.clock.set(ahead)
+		h.clock.step(ahead)
 		h.start()
 		nodes = append(nodes, h)
 	}
 	r := newReceiver(t)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
 	for _, h := range nodes {
-		h.knows(s.ID, true)
+		h.awaitSubscription(s.ID, true)
 	}
 	n := 0
 	turns := func(rounds int) {
@@ -70,22 +73,23 @@ func TestOrderWhenClocksDiffer(t *testing.T) {
 			}
 		}
 	}
-	goOn := r.waits(t, 200)
-	turns(20) // the first is on its way
-	goOn()
+	unblock := r.block(t, 200)
+	turns(20) // the first delivery is in flight
+	unblock()
 	for _, h := range nodes {
 		h.clock.advance(7 * time.Second)
 	}
-	r.inOrder(t, n)
-	nodes[0].settled()
+	r.expectInOrder(t, n)
+	nodes[0].awaitSettled()
 }
 
-// What is published while the engine opens comes behind what waits.
+// An event that the engine publishes while it starts is delivered after those that
+// were pending before.
 func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
 	h := open(t, retries(time.Hour))
-	h.shut()
+	h.stop()
 	r := newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
+	r.respond(status(http.StatusServiceUnavailable))
 	h.settings.Subscriptions = []outbound.SubscriptionSpec{
 		{Name: "ops", URL: r.URL, EventTypes: []string{"webhooks.*"}, Ordered: true},
 		{Name: "one", URL: r.URL, EventTypes: []string{"b"}},
@@ -96,27 +100,27 @@ func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.next(t)
-	h.attempt()
-	h.shut()
-	r.answers(nil)
-	h.settings.Subscriptions = h.settings.Subscriptions[:2] // sub_two is deactivated, which is an event
+	h.awaitAttempt()
+	h.stop()
+	r.respond(nil)
+	h.settings.Subscriptions = h.settings.Subscriptions[:2] // so sub_two is deactivated, which publishes an event
 	h.start()
 	if first, second := r.next(t), r.next(t); !strings.Contains(string(first.body), "sub_one") || !strings.Contains(string(second.body), "sub_two") {
-		t.Errorf("%s came before %s", first.body, second.body)
+		t.Errorf("got %s, then %s, want the event of sub_one first", first.body, second.body)
 	}
 }
 
-// What a node has lost sight of, since the database was away for longer than its
-// lease, comes before what it claims next.
+// If the database is unreachable for longer than a node's lease, the node loses the
+// deliveries that it holds. They are delivered before any that it claims later.
 func TestOrderWhenTheServerWasAway(t *testing.T) {
-	nodes, dsn := share(t, 1)
+	nodes, dsn := startNodes(t, 1)
 	h, r := nodes[0], newReceiver(t)
-	h.ordered(r)
-	goOn := r.waits(t, http.StatusOK)
+	h.subscribeOrdered(r)
+	unblock := r.block(t, http.StatusOK)
 	for n := range 4 {
 		h.publish("a", fmt.Sprint(n+1))
 	}
-	h.eventually("the rest in the lane", func() bool { return h.sub().Ready == 3 })
+	h.eventually("the other deliveries to be ready", func() bool { return h.sub().Ready == 3 })
 	u, err := url.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -124,21 +128,22 @@ func TestOrderWhenTheServerWasAway(t *testing.T) {
 	name, admin := strings.TrimPrefix(u.Path, "/"), os.Getenv(pgtest.Variable)
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS false`)
 	pgtest.Execute(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
-	time.Sleep(3 * lease) // it is away for
+	time.Sleep(3 * lease) // the length of the outage
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS true`)
-	goOn()
-	h.eventually("a server that takes events", func() bool {
+	unblock()
+	h.eventually("the database to accept events", func() bool {
 		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("5")})
 		return err == nil
 	})
-	r.inOrder(t, 5)
+	r.expectInOrder(t, 5)
 }
 
-// A claim that is under way as its node ends isn't passed by the next owner's.
+// While a claim of a node that shuts down is still running, the next owner of the
+// subscription doesn't claim later deliveries.
 func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
-	nodes, dsn := share(t, 2)
+	nodes, dsn := startNodes(t, 2)
 	a, b, r := nodes[0], nodes[1], newReceiver(t)
-	a.ordered(r, b)
+	a.subscribeOrdered(r, b)
 	pgtest.Execute(t, dsn, `DO $do$ DECLARE o bigint; BEGIN
 			SELECT owner INTO o FROM webhooks.subscription;
 			EXECUTE format('CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS
@@ -146,108 +151,109 @@ func TestOrderWhenANodeEndsDuringAClaim(t *testing.T) {
 		END $do$;
 		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW EXECUTE FUNCTION slow()`)
 	a.publish("a", "1")
-	a.eventually("the claim", func() bool { return pgtest.Sleeping(t, dsn) })
+	a.eventually("a running claim", func() bool { return pgtest.Sleeping(t, dsn) })
 	b.publish("a", "2")
 	drained := make(chan struct{})
 	go func() { a.Drain(t.Context()); close(drained) }()
-	r.inOrder(t, 2)
+	r.expectInOrder(t, 2)
 	<-drained
 }
 
-// An outcome that comes late, of a node whose session others have ended, isn't
-// passed by the next owner's claim either.
+// While a node that has lost its session is still storing an outcome, the next owner
+// of the subscription doesn't claim later deliveries.
 func TestOrderWhenAnOutcomeIsLate(t *testing.T) {
-	nodes, dsn := share(t, 2, retries(20*time.Millisecond, 20*time.Millisecond))
+	nodes, dsn := startNodes(t, 2, retries(20*time.Millisecond, 20*time.Millisecond))
 	a, b, r := nodes[0], nodes[1], newReceiver(t)
-	a.ordered(r, b)
-	goOn := r.waits(t, http.StatusServiceUnavailable)
+	a.subscribeOrdered(r, b)
+	unblock := r.block(t, http.StatusServiceUnavailable)
 	a.publish("a", "1")
-	r.next(t) // it is under way
+	r.next(t) // the attempt is in flight
 	pgtest.Execute(t, dsn, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
 		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.delivery FOR EACH ROW
 			WHEN (OLD.attempts = 0 AND NEW.attempts = 1 AND OLD.holder IS NULL) EXECUTE FUNCTION slow()`)
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = NULL WHERE session = (SELECT owner FROM webhooks.subscription);
 		UPDATE webhooks.delivery SET holder = NULL;
 		UPDATE webhooks.subscription SET owner = (SELECT session FROM webhooks.node WHERE session IS NOT NULL)`)
-	goOn()
-	a.eventually("the outcome, unless the next owner was quicker", func() bool {
+	unblock()
+	a.eventually("the outcome being stored, or the next owner's attempt", func() bool {
 		return pgtest.Sleeping(t, dsn) || len(r.arrivals) > 0
 	})
-	r.answers(nil)
+	r.respond(nil)
 	b.publish("a", "2")
-	r.inOrder(t, 2)
+	r.expectInOrder(t, 2)
 }
 
-// What holds up the rest of an order can be taken out of it.
+// Cancelling the first delivery of an ordered subscription, which waits for a retry,
+// makes a dead letter of it and lets the ones behind it go.
 func TestCancelTheFirstInOrder(t *testing.T) {
 	h := open(t, retries(time.Hour, time.Hour))
 	r := newReceiver(t)
-	r.answers(status(http.StatusUnprocessableEntity))
+	r.respond(status(http.StatusUnprocessableEntity))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
-	told := newReceiver(t)
-	h.subscribe(outbound.SubscriptionSpec{URL: told.URL, EventTypes: []string{outbound.DeliveryDead}})
+	ops := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: ops.URL, EventTypes: []string{outbound.DeliveryDead}})
 	for _, n := range []string{"1", "2", "3"} {
 		h.publish("a", n)
 	}
-	id := h.ended().Delivery.With(store.DeliveryPrefix)
-	r.answers(nil)
+	id := h.awaitAttemptEnd().Delivery.With(store.DeliveryPrefix)
+	r.respond(nil)
 	got, err := h.Cancel(t.Context(), id)
 	if err != nil || got.State != store.Dead || got.Reason != outbound.ReasonCancelled || got.Attempts != 1 {
-		t.Fatalf("cancelled: %+v, %v", got, err)
+		t.Fatalf("Cancel: got %+v, %v, want a cancelled dead letter with 1 attempt", got, err)
 	}
-	r.inOrder(t, 3)
-	if body := string(told.next(t).body); !strings.Contains(body, id) || !strings.Contains(body, outbound.ReasonCancelled) {
-		t.Errorf("told of %s", body)
+	r.expectInOrder(t, 3)
+	if body := string(ops.next(t).body); !strings.Contains(body, id) || !strings.Contains(body, outbound.ReasonCancelled) {
+		t.Errorf("got the event %s, want the id %s and the reason %s in it", body, id, outbound.ReasonCancelled)
 	}
 	if _, err := h.Cancel(t.Context(), id); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("a second time: %v", err)
+		t.Errorf("second Cancel: got %v, want %v", err, outbound.ErrConflict)
 	}
 	if _, err := h.Redeliver(t.Context(), id); err != nil {
-		t.Errorf("sending it after all: %v", err)
+		t.Errorf("Redeliver of the cancelled delivery: %v", err)
 	}
 	r.next(t)
 }
 
-// Without an order, what is cancelled holds up nothing: a receiver that is down is
-// tried no sooner.
+// On a subscription that isn't ordered, cancelling doesn't end the pause of a receiver
+// that is down, because the delivery held nothing up.
 func TestCancelWithoutAnOrder(t *testing.T) {
 	h, r, healthy := open(t, retries(time.Hour, time.Hour)), newReceiver(t), newReceiver(t)
-	r.answers(status(http.StatusServiceUnavailable))
+	r.respond(status(http.StatusServiceUnavailable))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	var d *outbound.AttemptDone
 	for range 10 {
 		h.publish("a", `1`)
 		r.next(t)
-		d = h.ended()
+		d = h.awaitAttemptEnd()
 	}
 	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthDown && !h.sub().PausedUntil.IsZero() })
-	r.answers(nil)
-	h.publish("a", `2`) // which is due at once
+	r.respond(nil)
+	h.publish("a", `2`) // due at once, but for the pause
 	if _, err := h.Cancel(t.Context(), d.Delivery.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
 	h.nudge(healthy)
-	r.none(t)
+	r.expectNone(t)
 }
 
-// An attempt that is under way has its outcome.
+// A delivery whose attempt is in flight can't be cancelled; its outcome counts.
 func TestCancelDuringAnAttempt(t *testing.T) {
 	h, r := open(t, retries(time.Hour)), newReceiver(t)
-	goOn := r.waits(t, http.StatusOK)
+	unblock := r.block(t, http.StatusOK)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
-	if _, err := h.Cancel(t.Context(), only(t, h).ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("got %v", err)
+	if _, err := h.Cancel(t.Context(), onlyDelivery(t, h).ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
+		t.Errorf("Cancel: got %v, want %v", err, outbound.ErrConflict)
 	}
-	goOn()
-	if d := h.ended(); d.State != store.Delivered {
-		t.Errorf("it is %v", d.State)
+	unblock()
+	if d := h.awaitAttemptEnd(); d.State != store.Delivered {
+		t.Errorf("got state %v, want %v", d.State, store.Delivered)
 	}
 }
 
-// What is queued again in bulk is sent in the order in which it was published,
-// however many batches it takes.
+// Redelivering in bulk keeps the order in which the events were published, also across
+// the batches in which deliveries are queued.
 func TestOrderOfRedeliveryInBulk(t *testing.T) {
 	h, r := open(t, retries(time.Hour)), newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
@@ -255,38 +261,40 @@ func TestOrderOfRedeliveryInBulk(t *testing.T) {
 	for i := range n {
 		h.publish("a", fmt.Sprint(i+1))
 	}
-	r.inOrder(t, n)
-	h.settled()
+	r.expectInOrder(t, n)
+	h.awaitSettled()
 	if got, err := h.RedeliverDelivered(t.Context(), outbound.Query{EventType: "a"}); got != n || err != nil {
-		t.Fatalf("%d queued, %v", got, err)
+		t.Fatalf("RedeliverDelivered: got %d, %v, want %d", got, err, n)
 	}
-	r.inOrder(t, n)
+	r.expectInOrder(t, n)
 	if got, err := h.RedeliverDead(t.Context(), outbound.Query{}); got != 0 || err != nil {
-		t.Errorf("%d dead letters queued, %v", got, err)
+		t.Errorf("RedeliverDead: got %d, %v, want 0", got, err)
 	}
 }
 
+// A failed delivery of an ordered subscription holds back the ones behind it until it
+// succeeds.
 func TestOrderedHoldsBackBehindAFailure(t *testing.T) {
 	h := open(t, retries(time.Minute, time.Minute))
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
 	for i := range 20 {
 		h.publish("a", fmt.Sprint(i))
 	}
 	if got := string(r.next(t).body); got != "0" {
-		t.Fatalf("first: %s", got)
+		t.Fatalf("first delivery: got payload %s, want 0", got)
 	}
-	h.attempt()
+	h.awaitAttempt()
 	h.eventually("the pause", func() bool {
 		s := h.sub()
 		return s.Health == outbound.HealthFailing && !s.PausedUntil.IsZero() && s.InFlight == 0
 	})
-	r.answers(nil)
+	r.respond(nil)
 	h.clock.advance(2 * time.Minute)
 	for i := range 20 {
 		if got := string(r.next(t).body); got != fmt.Sprint(i) {
-			t.Fatalf("delivery %d has payload %s", i, got)
+			t.Fatalf("delivery %d: got payload %s, want %d", i, got, i)
 		}
 	}
 }

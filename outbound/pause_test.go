@@ -19,29 +19,29 @@ func later(status int) http.HandlerFunc {
 }
 
 // paused waits until an attempt has made the one subscription pause.
-func (h *house) paused() {
+func (h *harness) paused() {
 	h.t.Helper()
-	h.attempt()
+	h.awaitAttempt()
 	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
 }
 
 func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second))
 	r, healthy := newReceiver(t), newReceiver(t)
-	r.answers(later(http.StatusTooManyRequests))
+	r.respond(later(http.StatusTooManyRequests))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
 	h.paused()
 	h.publish("a", `2`) // not only the delivery that was refused waits
 	h.clock.advance(599 * time.Second)
-	r.answers(nil)
+	r.respond(nil)
 	h.nudge(healthy)
-	r.none(t)
+	r.expectNone(t)
 	h.clock.advance(2 * time.Second)
 	for range 2 {
 		r.next(t)
-		if d := h.attempt(); d.State != store.Delivered {
+		if d := h.awaitAttempt(); d.State != store.Delivered {
 			t.Errorf("state %v", d.State)
 		}
 	}
@@ -52,7 +52,7 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout} {
 		h := open(t, retries(time.Hour, time.Hour))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(status(code))
+		r.respond(status(code))
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		for _, pause := range []time.Duration{100 * time.Millisecond, 190 * time.Millisecond, 361 * time.Millisecond} { // doubled, less a twentieth for the success
 			h.publish("a", `1`)
@@ -64,12 +64,12 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 			}
 			h.clock.advance(pause - time.Millisecond)
 			h.nudge(healthy)
-			r.none(t)
-			r.answers(nil)
+			r.expectNone(t)
+			r.respond(nil)
 			h.clock.advance(time.Millisecond)
 			r.next(t)
-			h.attempt()
-			r.answers(status(code))
+			h.awaitAttempt()
+			r.respond(status(code))
 		}
 	}
 }
@@ -80,7 +80,7 @@ func TestReceiversAreSparedWithoutRetries(t *testing.T) {
 	for code, events := range map[int]int{http.StatusTooManyRequests: 1, http.StatusInternalServerError: 20} {
 		h := open(t, retries())
 		r := newReceiver(t)
-		r.answers(status(code))
+		r.respond(status(code))
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		for range events {
 			h.publish("a", `1`)
@@ -91,7 +91,7 @@ func TestReceiversAreSparedWithoutRetries(t *testing.T) {
 
 // A pause ends when what has made it is gone, but for what the receiver asked for.
 func TestPauseEndsWithItsReason(t *testing.T) {
-	change := func(h *house, id string, change func(*outbound.SubscriptionSpec)) {
+	change := func(h *harness, id string, change func(*outbound.SubscriptionSpec)) {
 		t.Helper()
 		if _, err := h.UpdateSubscription(t.Context(), id, func(s *outbound.SubscriptionSpec) error { change(s); return nil }); err != nil {
 			t.Fatal(err)
@@ -105,9 +105,9 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 			h.publish("a", `1`)
 		}
 		r.next(t)
-		h.attempt()
+		h.awaitAttempt()
 		h.nudge(healthy)
-		r.none(t)
+		r.expectNone(t)
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		r.next(t)
 		r.next(t)
@@ -115,15 +115,15 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	t.Run("the order", func(t *testing.T) {
 		h := open(t, retries(time.Hour, time.Hour))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(status(503))
+		r.respond(status(503))
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
 		h.publish("a", `1`)
 		h.publish("a", `2`)
 		r.next(t)
-		h.attempt()
-		r.answers(nil)
+		h.awaitAttempt()
+		r.respond(nil)
 		h.nudge(healthy)
-		r.none(t)
+		r.expectNone(t)
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = false })
 		r.next(t)
 		r.next(t)
@@ -131,17 +131,17 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	t.Run("the receiver's wish", func(t *testing.T) {
 		h := open(t, retries(time.Second))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.answers(later(http.StatusTooManyRequests))
+		r.respond(later(http.StatusTooManyRequests))
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 100})
 		h.publish("a", `1`)
 		r.next(t)
 		h.paused()
-		r.answers(nil)
+		r.respond(nil)
 		h.publish("a", `2`) // which is due at once
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		h.clock.advance(599 * time.Second)
 		h.nudge(healthy)
-		r.none(t)
+		r.expectNone(t)
 		h.clock.advance(2 * time.Second)
 		r.next(t)
 		r.next(t)
@@ -157,15 +157,15 @@ func TestPauseOfWhatIsNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, retries(time.Hour))
 			old, other := newReceiver(t), newReceiver(t)
-			goOn := old.waits(t, http.StatusInternalServerError)
+			unblock := old.block(t, http.StatusInternalServerError)
 			s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}, Ordered: true})
 			h.publish("a", `1`)
 			old.next(t)
 			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { change(s, other.URL); return nil }); err != nil {
 				t.Fatal(err)
 			}
-			goOn()
-			failed := h.ended()
+			unblock()
+			failed := h.awaitAttemptEnd()
 			h.publish("a", `2`)
 			if name == "the order" {
 				old.next(t)

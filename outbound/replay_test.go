@@ -40,13 +40,13 @@ func TestReplay(t *testing.T) {
 	}
 	for range 6 { // the other tenant's goes to nobody
 		r.next(t)
-		h.attempt()
+		h.awaitAttempt()
 	}
 	h.clock.advance(time.Hour)
 	until := h.clock.Now()
 	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":400}`)})
 	r.next(t)
-	h.attempt()
+	h.awaitAttempt()
 
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.paid", "webhook.*"}, Filter: "payload.total > 100"})
 	replay := func(q outbound.Query, want int) {
@@ -68,15 +68,15 @@ func TestReplay(t *testing.T) {
 		default:
 			t.Errorf("it came as %s", a.body)
 		}
-		if done := h.attempt(); done.Subscription.ID != s.ID {
+		if done := h.awaitAttempt(); done.Subscription.ID != s.ID {
 			t.Errorf("an attempt for %s", done.Subscription.ID)
 		}
 	}
 	replay(outbound.Query{Since: since, Until: until}, 0)
-	r.none(t)
+	r.expectNone(t)
 	replay(outbound.Query{Since: since}, 1)
 	r.next(t)
-	h.attempt()
+	h.awaitAttempt()
 
 	if n, err := h.Replay(t.Context(), "sub_x", outbound.Query{}); !errors.Is(err, outbound.ErrNotFound) {
 		t.Errorf("%d were replayed to nobody: %v", n, err)
@@ -109,7 +109,7 @@ func TestReplayOfMuch(t *testing.T) {
 		if a := r.next(t); string(a.body) != fmt.Sprint(i+1) {
 			t.Fatalf("%s came as the %d.", a.body, i+1)
 		}
-		h.attempt()
+		h.awaitAttempt()
 	}
 }
 
@@ -127,12 +127,12 @@ func TestReplayIsHeld(t *testing.T) {
 		t.Fatalf("%d were replayed: %v", n, err)
 	}
 	h.restart()
-	r.none(t)
+	r.expectNone(t)
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
 	r.next(t)
-	h.attempt()
+	h.awaitAttempt()
 }
 
 // holding is a store that holds back the events of one commit.
@@ -158,8 +158,8 @@ func (s *holding) Events(ctx context.Context, q store.Query) ([]*store.Event, er
 // subscription was created doesn't know it, and was published before the replay.
 func TestReplayOfWhatIsBeingPublished(t *testing.T) {
 	h := open(t)
-	h.shut()
-	st, err := h.place(h.settings.Logger)
+	h.stop()
+	st, err := h.openStore(h.settings.Logger)
 	if err != nil {
 		t.Fatal(err)
 	}

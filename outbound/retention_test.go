@@ -16,7 +16,7 @@ import (
 // moody fails what is sent to /bad.
 func moody(t *testing.T) *receiver {
 	r := newReceiver(t)
-	r.answers(func(w http.ResponseWriter, req *http.Request) {
+	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, "/bad") {
 			w.WriteHeader(500)
 		}
@@ -25,7 +25,7 @@ func moody(t *testing.T) *receiver {
 }
 
 // kept are the types of the events that are there, the oldest first.
-func (h *house) kept() (types []string) {
+func (h *harness) kept() (types []string) {
 	h.t.Helper()
 	events, err := h.store.Events(h.t.Context(), store.Query{})
 	if err != nil {
@@ -37,14 +37,14 @@ func (h *house) kept() (types []string) {
 	return types
 }
 
-func (h *house) keeps(what string, want ...string) {
+func (h *harness) keeps(what string, want ...string) {
 	h.t.Helper()
 	h.eventually(what, func() bool { return slices.Equal(h.kept(), want) })
 }
 
 func TestOldEventsAreRemoved(t *testing.T) {
 	var log journal
-	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.RetainFor = time.Hour })
+	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.RetainFor = time.Hour })
 	r := moody(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
@@ -55,8 +55,8 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	for _, event := range []string{"fine", "dead", "waits", "unheard"} {
 		h.publish(event, "1")
 	}
-	h.attempt()
-	h.attempt()
+	h.awaitAttempt()
+	h.awaitAttempt()
 	h.pass(59 * time.Minute)
 	h.publish("unheard", "later")
 	h.pass(2 * time.Minute)
@@ -73,7 +73,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	if _, err := h.Activate(t.Context(), waits.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.attempt()
+	h.awaitAttempt()
 	h.pass(2 * time.Hour)
 	h.keeps("what waited to be delivered and go, by the new setting", "unheard")
 }
@@ -82,14 +82,14 @@ func TestOldEventsAreRemoved(t *testing.T) {
 func TestASetClockRemovesNothing(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.RetainFor = time.Hour })
 	h.publish("first", "1")
-	h.clock.set(48 * time.Hour)
+	h.clock.step(48 * time.Hour)
 	h.publish("second", "1")
 	h.pass(59 * time.Minute)
 	h.looked()
 	if kept := h.kept(); len(kept) != 2 {
 		t.Errorf("kept %v", kept)
 	}
-	h.clock.set(-48 * time.Hour)
+	h.clock.step(-48 * time.Hour)
 	h.pass(2 * time.Minute)
 	h.keeps("the hour to pass", "second")
 }
@@ -99,7 +99,7 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	r := moody(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	h.publish("dead", "1")
-	h.attempt()
+	h.awaitAttempt()
 	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10)) // too little to be removed alone
 	for i := range 200 {
 		h.publish(fmt.Sprintf("e%03d", i), payload)
@@ -118,12 +118,12 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 // What is made while the wall clock is ahead counts as well.
 func TestALargeStoreWhoseClockIsSet(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
-	h.clock.set(48 * time.Hour)
+	h.clock.step(48 * time.Hour)
 	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10))
 	for i := range 200 {
 		h.publish(fmt.Sprintf("e%03d", i), payload)
 	}
-	h.clock.set(-48 * time.Hour)
+	h.clock.step(-48 * time.Hour)
 	used := h.used()
 	h.limit(used - 200<<10)
 	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
@@ -136,7 +136,7 @@ func TestALargeStoreWhoseClockIsSet(t *testing.T) {
 // what can't be sent again says so.
 func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 	var log journal
-	h := open(t, retries(), writes(&log), func(s *outbound.Settings) { s.RetainFor = -1 })
+	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.RetainFor = -1 })
 	r := moody(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
@@ -148,7 +148,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 		if i == 1 {
 			first = p
 		}
-		h.attempt()
+		h.awaitAttempt()
 		h.pass(time.Minute)
 	}
 	limit := func(size int64) (bare []bool) {
@@ -188,7 +188,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 }
 
 // limit has the engine look whether the store is larger than that.
-func (h *house) limit(size int64) {
+func (h *harness) limit(size int64) {
 	h.t.Helper()
 	h.settings.RetainSize = size
 	if err := h.Apply(h.t.Context(), h.settings); err != nil {
@@ -198,19 +198,19 @@ func (h *house) limit(size int64) {
 }
 
 // pass lets time pass once the engine has looked at old events.
-func (h *house) pass(d time.Duration) {
+func (h *harness) pass(d time.Duration) {
 	h.t.Helper()
 	h.looked()
 	h.clock.advance(d)
 }
 
-func (h *house) looked() {
+func (h *harness) looked() {
 	h.t.Helper()
-	h.eventually("the pause before the next look", func() bool { return h.clock.waits(time.Minute) })
+	h.eventually("the pause before the next look", func() bool { return h.clock.hasTimer(time.Minute) })
 }
 
 // used is how many bytes of the store are in use.
-func (h *house) used() int64 {
+func (h *harness) used() int64 {
 	h.t.Helper()
 	done, err := h.store.Forget(h.t.Context(), store.Forget{})
 	if err != nil {

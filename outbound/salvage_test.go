@@ -23,7 +23,7 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 	for i := range events {
 		h.publish("order.created", fmt.Sprintf(`{"number":%d,"note":%q}`, i, bytes.Repeat([]byte("x"), 900)))
 	}
-	h.shut()
+	h.stop()
 	f, err := os.OpenFile(h.file(), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func TestEverySchemeThatIsAcceptedDelivers(t *testing.T) {
 		}
 		accepted++
 		h.publish("for."+scheme.Name, `{"id":"1","type":"a"}`)
-		if d := h.attempt(); d.Attempt.Class != "" {
+		if d := h.awaitAttempt(); d.Attempt.Class != "" {
 			t.Errorf("%s: %s", s.Scheme, d.Attempt.Error)
 		}
 	}
@@ -70,7 +70,7 @@ func TestSchemeThatIsGone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log journal
-			h := open(t, retries(time.Hour, time.Hour), writes(&log), func(s *outbound.Settings) { s.Schemes = table })
+			h := open(t, retries(time.Hour, time.Hour), logTo(&log), func(s *outbound.Settings) { s.Schemes = table })
 			r := newReceiver(t)
 			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "acme", Secrets: []string{"a-secret-of-24-characters"}})
 			apply := func(table verify.Table) (warning string) {
@@ -86,10 +86,10 @@ func TestSchemeThatIsGone(t *testing.T) {
 				t.Errorf("the log says %q", got)
 			}
 			h.publish("a", `{"n":1}`)
-			if d := h.ended(); d.State != store.Pending || d.Attempt.Class != outbound.ClassConfig || !strings.Contains(d.Attempt.Error, without.words) {
+			if d := h.awaitAttemptEnd(); d.State != store.Pending || d.Attempt.Class != outbound.ClassConfig || !strings.Contains(d.Attempt.Error, without.words) {
 				t.Errorf("%s: %+v", d.State, d.Attempt)
 			}
-			r.none(t)
+			r.expectNone(t)
 			if without.table == nil { // nobody knows what its secret would be
 				var refused *outbound.Invalid
 				if _, err := h.RotateSecret(t.Context(), s.ID, ""); !errors.As(err, &refused) || refused.Field != "scheme" {
@@ -100,7 +100,7 @@ func TestSchemeThatIsGone(t *testing.T) {
 			if got := apply(table); got != "" {
 				t.Errorf("with the scheme back, the log says %q", got)
 			}
-			if d := h.attempt(); d.State != store.Delivered {
+			if d := h.awaitAttempt(); d.State != store.Delivered {
 				t.Errorf("with the scheme back: %s, %+v", d.State, d.Attempt)
 			}
 			a := r.next(t)

@@ -29,7 +29,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log journal
-			h := open(t, writes(&log))
+			h := open(t, logTo(&log))
 			warned := func(by, id string) {
 				t.Helper()
 				line := log.line("short enough to be guessed")

@@ -52,12 +52,12 @@ func TestApplyKeepsConnections(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	callers := make(chan string, 1)
-	r.answers(func(_ http.ResponseWriter, req *http.Request) { callers <- req.RemoteAddr })
+	r.respond(func(_ http.ResponseWriter, req *http.Request) { callers <- req.RemoteAddr })
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	deliver := func() string {
 		t.Helper()
 		h.publish("a", `1`)
-		if d := h.attempt(); d.State != store.Delivered {
+		if d := h.awaitAttempt(); d.State != store.Delivered {
 			t.Fatalf("%+v", d)
 		}
 		return <-callers
@@ -84,7 +84,7 @@ func TestApplyKeepsConnections(t *testing.T) {
 	}
 	apply()
 	h.publish("a", `1`)
-	if d := h.attempt(); d.Attempt.Class != outbound.ClassEgressDenied {
+	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassEgressDenied {
 		t.Errorf("what is not allowed any more: %+v", d.Attempt)
 	}
 }

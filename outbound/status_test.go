@@ -11,7 +11,7 @@ import (
 )
 
 // oldestDue is what the status says, from now on.
-func (h *house) oldestDue() (in time.Duration, any bool) {
+func (h *harness) oldestDue() (in time.Duration, any bool) {
 	h.t.Helper()
 	st, err := h.Status(h.t.Context())
 	if err != nil {
@@ -21,7 +21,7 @@ func (h *house) oldestDue() (in time.Duration, any bool) {
 }
 
 // only is the one delivery that a subscription has waiting.
-func (h *house) only(subscription string) *outbound.Record {
+func (h *harness) only(subscription string) *outbound.Record {
 	h.t.Helper()
 	ds, err := h.Deliveries(h.t.Context(), outbound.Query{Subscription: subscription, States: []store.State{store.Pending}, Limit: 2})
 	if err != nil || len(ds) != 1 {
@@ -42,10 +42,10 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 	if in, any := h.oldestDue(); any {
 		t.Errorf("what is held is due in %v", in)
 	}
-	r.answers(status(http.StatusInternalServerError))
+	r.respond(status(http.StatusInternalServerError))
 	retried := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
-	h.attempt()
+	h.awaitAttempt()
 	if in, _ := h.oldestDue(); in < 50*time.Minute {
 		t.Errorf("the first is due in %v, which is no retry", in)
 	}
@@ -55,7 +55,7 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 	if _, err := h.Activate(t.Context(), held.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.attempt()
+	h.awaitAttempt()
 	if h.only(held.ID).Held {
 		t.Error("it is held though its subscription is active")
 	}
@@ -65,7 +65,7 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 func TestAPauseIsForeseen(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
-	r.answers(later(http.StatusTooManyRequests))
+	r.respond(later(http.StatusTooManyRequests))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	first := h.publish("a", `1`)
 	h.paused()
@@ -86,14 +86,14 @@ func TestLastErrorOutlastsARestart(t *testing.T) {
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	for i, code := range []int{http.StatusTeapot, http.StatusServiceUnavailable} {
-		r.answers(status(code))
-		h.fails(6 - i)
+		r.respond(status(code))
+		h.failTimes(6 - i)
 	}
 	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	for range 30 { // all but one of which wait behind what has failed
 		h.publish("a", `1`)
 	}
-	h.ended()
+	h.awaitAttemptEnd()
 	before := h.sub()
 	if before.Health != outbound.HealthDown || !strings.Contains(before.LastError, "503") {
 		t.Fatalf("it is %s for %q", before.Health, before.LastError)

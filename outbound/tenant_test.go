@@ -14,7 +14,7 @@ import (
 )
 
 // publishOf publishes an event of a tenant.
-func (h *house) publishOf(tenant, eventType string) {
+func (h *harness) publishOf(tenant, eventType string) {
 	h.t.Helper()
 	if _, err := h.Publish(h.t.Context(), &outbound.NewEvent{Tenant: tenant, Type: eventType, ID: strings.ReplaceAll(eventType, ".", "-"), Payload: []byte(`{}`)}); err != nil {
 		h.t.Fatal(err)
@@ -22,7 +22,7 @@ func (h *house) publishOf(tenant, eventType string) {
 }
 
 // typesOf are those of a tenant's events, or of all.
-func (h *house) typesOf(tenant string) (types []string) {
+func (h *harness) typesOf(tenant string) (types []string) {
 	h.t.Helper()
 	events, err := h.Events(h.t.Context(), outbound.Query{Tenant: tenant, After: 1})
 	if err != nil {
@@ -35,7 +35,7 @@ func (h *house) typesOf(tenant string) (types []string) {
 }
 
 // deleteTenant deletes one in the background.
-func (h *house) deleteTenant(tenant string) (done <-chan outbound.DeletedTenant) {
+func (h *harness) deleteTenant(tenant string) (done <-chan outbound.DeletedTenant) {
 	c := make(chan outbound.DeletedTenant, 1)
 	go func() {
 		d, err := h.DeleteTenant(h.t.Context(), tenant)
@@ -56,7 +56,7 @@ func TestDeleteTenant(t *testing.T) {
 	rival := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/rival", EventTypes: []string{"*"}, Tenant: "rival"})
 	one := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/one", EventTypes: []string{"*"}, Tenant: "acme"})
 	two := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/two", EventTypes: []string{"a.*"}, Tenant: "acme"})
-	r.answers(func(w http.ResponseWriter, r *http.Request) {
+	r.respond(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/two" {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -65,14 +65,14 @@ func TestDeleteTenant(t *testing.T) {
 		h.publishOf(tenant, "a.sent") // of acme's dead letter, the operator is told
 	}
 	for range 5 {
-		h.attempt()
+		h.awaitAttempt()
 	}
 	if _, err := h.Deactivate(t.Context(), two.ID, "for the test"); err != nil { // of which too
 		t.Fatal(err)
 	}
 	h.publishOf("acme", "a.held")
 	for range 2 {
-		h.ended()
+		h.awaitAttemptEnd()
 	}
 
 	if _, err := h.DeleteTenant(t.Context(), ""); err == nil {
@@ -122,7 +122,7 @@ func TestDeleteTenantOfTheConfiguration(t *testing.T) {
 	}
 	configured(outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, Tenant: "acme"})
 	h.publishOf("acme", "b")
-	h.ended()
+	h.awaitAttemptEnd()
 	d, err := h.DeleteTenant(t.Context(), "acme")
 	if !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "sub_crm") || d != (outbound.DeletedTenant{}) {
 		t.Errorf("%+v, %v", d, err)
@@ -142,19 +142,19 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	r, operator := newReceiver(t), newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Tenant: "acme"})
 	h.subscribe(outbound.SubscriptionSpec{URL: operator.URL, EventTypes: []string{"webhooks.*"}})
-	goOn := r.waits(t, http.StatusInternalServerError)
+	unblock := r.block(t, http.StatusInternalServerError)
 	h.publishOf("acme", "a")
 	r.next(t)
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.waits(removePollInterval) })
+	h.eventually("the wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	if types := h.typesOf("acme"); len(types) != 1 {
 		t.Errorf("there are %v", types)
 	}
-	goOn()
-	if d := h.attempt(); d.State != store.Dead {
+	unblock()
+	if d := h.awaitAttempt(); d.State != store.Dead {
 		t.Errorf("it is %v", d.State)
 	}
-	h.attempt() // of what the operator is told
+	h.awaitAttempt() // of what the operator is told
 	h.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
 		t.Errorf("%+v", d)
@@ -165,7 +165,7 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 }
 
 // tells has an operator told of two tenants, one after the other, and nobody else.
-func (h *house) tells(operator *receiver, ordered bool, tenants ...string) {
+func (h *harness) tells(operator *receiver, ordered bool, tenants ...string) {
 	h.t.Helper()
 	h.subscribe(outbound.SubscriptionSpec{URL: operator.URL, EventTypes: []string{"webhooks.*"}, Ordered: ordered})
 	for i, tenant := range tenants {
@@ -183,34 +183,34 @@ func (h *house) tells(operator *receiver, ordered bool, tenants ...string) {
 func TestDeleteTenantThatOthersAreToldOf(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	operator := newReceiver(t)
-	goOn := operator.waits(t, http.StatusOK)
+	unblock := operator.block(t, http.StatusOK)
 	h.tells(operator, false, "rival", "acme")
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.waits(removePollInterval) })
+	h.eventually("the wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	h.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("%+v", d)
 	}
-	goOn()
-	if d := h.ended(); d.Event.Tenant != "rival" {
+	unblock()
+	if d := h.awaitAttemptEnd(); d.Event.Tenant != "rival" {
 		t.Errorf("it is told of %s", d.Event.Tenant)
 	}
-	h.settled()
-	operator.none(t)
+	h.awaitSettled()
+	operator.expectNone(t)
 }
 
 // Who is told in order is told at once of what came behind it.
 func TestDeleteTenantIsHeldUpByNone(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	operator := newReceiver(t)
-	operator.answers(status(http.StatusServiceUnavailable))
+	operator.respond(status(http.StatusServiceUnavailable))
 	h.tells(operator, true, "acme", "rival")
-	h.ended()
-	operator.answers(nil)
+	h.awaitAttemptEnd()
+	operator.respond(nil)
 	if d, err := h.DeleteTenant(t.Context(), "acme"); err != nil || d.Events != 1 {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if d := h.attempt(); d.Event.Tenant != "rival" || d.State != store.Delivered {
+	if d := h.awaitAttempt(); d.Event.Tenant != "rival" || d.State != store.Delivered {
 		t.Errorf("the next one is of %s: %v", d.Event.Tenant, d.State)
 	}
 }
@@ -218,9 +218,9 @@ func TestDeleteTenantIsHeldUpByNone(t *testing.T) {
 // Other nodes deliver to the tenant no more, and what they attempt is waited for.
 func TestDeleteTenantOnAllNodes(t *testing.T) {
 	dsn := pgtest.Database(t)
-	var nodes []*house
+	var nodes []*harness
 	for range 2 {
-		h := newHouse(t, database(dsn, lease), retries(time.Hour))
+		h := newHarness(t, postgresStore(dsn, lease), retries(time.Hour))
 		h.clock = newClock()
 		h.start()
 		nodes = append(nodes, h)
@@ -228,15 +228,15 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	one, two := nodes[0], nodes[1]
 	r := newReceiver(t)
 	s := one.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Tenant: "acme"})
-	two.knows(s.ID, true)
-	goOn := r.waits(t, http.StatusServiceUnavailable)
+	two.awaitSubscription(s.ID, true)
+	unblock := r.block(t, http.StatusServiceUnavailable)
 	two.publishOf("acme", "a")
 	r.next(t)
 	done := one.deleteTenant("acme")
-	two.knows(s.ID, false)
-	one.eventually("the wait", func() bool { return one.clock.waits(removePollInterval) })
-	goOn()
-	two.ended()
+	two.awaitSubscription(s.ID, false)
+	one.eventually("the wait", func() bool { return one.clock.hasTimer(removePollInterval) })
+	unblock()
+	two.awaitAttemptEnd()
 	one.clock.advance(removePollInterval)
 	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
 		t.Errorf("%+v", d)
@@ -244,6 +244,6 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	if types := two.typesOf("acme"); len(types) > 0 {
 		t.Errorf("there are %v", types)
 	}
-	two.settled()
-	r.none(t)
+	two.awaitSettled()
+	r.expectNone(t)
 }

@@ -22,7 +22,7 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 
 	h := open(t, retries(time.Minute), func(s *outbound.Settings) { s.Tracer = provider })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/path?token=s3cret", EventTypes: []string{"*"}})
 
 	ctx, request := provider.Tracer("test").Start(t.Context(), "request")
@@ -31,14 +31,14 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 	}
 	request.End()
 	first := r.next(t)
-	if d := h.attempt(); d.State != store.Pending {
+	if d := h.awaitAttempt(); d.State != store.Pending {
 		t.Fatalf("%+v", d)
 	}
 	h.restart() // the context is stored with the event
-	r.answers(nil)
+	r.respond(nil)
 	h.clock.advance(2 * time.Minute)
 	second := r.next(t)
-	d := h.attempt()
+	d := h.awaitAttempt()
 
 	var publish, one, two tracetest.SpanStub
 	for _, s := range spans.GetSpans() {
@@ -90,7 +90,7 @@ func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 
 	h := open(t, retries(time.Minute), func(s *outbound.Settings) { s.Tracer = provider })
 	r := newReceiver(t)
-	r.answers(status(500))
+	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	cause := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
 	if _, err := h.Publish(trace.ContextWithSpanContext(t.Context(), cause), &outbound.NewEvent{Type: "a", Payload: []byte(`1`)}); err != nil {
@@ -98,7 +98,7 @@ func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 	}
 	for i := range 2 {
 		a := r.next(t)
-		h.attempt()
+		h.awaitAttempt()
 		if got := a.header.Get("traceparent"); !strings.HasPrefix(got, "00-"+cause.TraceID().String()) || !strings.HasSuffix(got, "-00") {
 			t.Errorf("attempt %d went out with traceparent %q", i+1, got)
 		}

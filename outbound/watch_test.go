@@ -10,12 +10,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-func watch(t *testing.T, h *house) *outbound.Watch {
+func watch(t *testing.T, h *harness) *outbound.Watch {
 	t.Helper()
 	return watchOf(t, h, "")
 }
 
-func watchOf(t *testing.T, h *house, tenant string) *outbound.Watch {
+func watchOf(t *testing.T, h *harness, tenant string) *outbound.Watch {
 	t.Helper()
 	w, err := h.Watch(tenant)
 	if err != nil {
@@ -28,7 +28,7 @@ func watchOf(t *testing.T, h *house, tenant string) *outbound.Watch {
 func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
-	r.answers(status(http.StatusTeapot))
+	r.respond(status(http.StatusTeapot))
 	sub := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Tenant: "acme"})
 	w := watch(t, h)
 	p, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Tenant: "acme", Payload: []byte(`{"secret":"of the tenant"}`)})
@@ -76,9 +76,9 @@ func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 		}
 	}()
 	for range events {
-		h.attempt()
+		h.awaitAttempt()
 	}
-	h.shut()
+	h.stop()
 	receive(t, slow.Done, "the end of the engine")
 	if kept, missed := len(slow.Attempts), slow.Missed(); missed == 0 || int64(kept)+missed != events {
 		t.Errorf("%d kept and %d missed of %d", kept, missed, events)
