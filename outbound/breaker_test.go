@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+// A receiver is down after downAfter failures in a row, and then gets one probe at a
+// time. One success ends that, and the limit grows with each further one.
 func TestBreaker(t *testing.T) {
 	var b breaker
 	for i := 1; i < downAfter; i++ {
@@ -16,22 +18,23 @@ func TestBreaker(t *testing.T) {
 		t.Fatalf("not down after %d failures: %+v", downAfter, b)
 	}
 	if b.failed(time.Time{}, false, 1) {
-		t.Error("it went down twice")
+		t.Error("got a report that it went down while it was down")
 	}
 	if !b.succeeded() || b.down() {
-		t.Error("one success brings it back")
+		t.Error("still down after a success")
 	}
 	if got := b.limit(16); got != 2 {
-		t.Errorf("it comes back with %d attempts at a time, want 2", got)
+		t.Errorf("after one success: got limit %d, want 2", got)
 	}
 	for range 16 {
 		b.succeeded()
 	}
 	if got := b.limit(16); got != 16 {
-		t.Errorf("%d attempts at a time in the end, want 16", got)
+		t.Errorf("after 17 successes: got limit %d, want 16", got)
 	}
 }
 
+// An answer that says the receiver is overloaded halves the limit, down to 1.
 func TestOverloadHalvesTheAttempts(t *testing.T) {
 	var b breaker
 	b.failed(time.Time{}, true, 16)
@@ -44,6 +47,8 @@ func TestOverloadHalvesTheAttempts(t *testing.T) {
 	}
 }
 
+// The pause between probes grows with the failures, up to the first delay of the
+// schedule and to maxProbePause.
 func TestProbePause(t *testing.T) {
 	for _, c := range []struct {
 		failures    int
@@ -58,28 +63,30 @@ func TestProbePause(t *testing.T) {
 	} {
 		b := breaker{failures: c.failures}
 		if got := b.pause(c.first); got != c.want {
-			t.Errorf("after %d failures, with a first delay of %v: %v, want %v", c.failures, c.first, got, c.want)
+			t.Errorf("after %d failures, with a first delay of %v: got %v, want %v", c.failures, c.first, got, c.want)
 		}
 	}
 }
 
+// Each overloaded answer doubles the pause that it causes, up to the given limit, and
+// successes shorten it again.
 func TestSlowDown(t *testing.T) {
 	var b breaker
 	for i, want := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
 		if got := b.slowDown(time.Second); got != want*time.Millisecond {
-			t.Errorf("pause %d: %v, want %v ms", i+1, got, want)
+			t.Errorf("pause %d: got %v, want %v", i+1, got, want*time.Millisecond)
 		}
 	}
 	for range 20 {
 		b.succeeded()
 	}
 	if got := b.slowDown(time.Second); got < 500*time.Millisecond || got > 900*time.Millisecond {
-		t.Errorf("after 20 successes: %v", got)
+		t.Errorf("after 20 successes: got %v, want 500ms to 900ms", got)
 	}
 	for range 100 {
 		b.succeeded()
 	}
 	if got := b.slowDown(time.Second); got != minSlowPause {
-		t.Errorf("after many: %v, want %v", got, minSlowPause)
+		t.Errorf("after 120 successes: got %v, want %v", got, minSlowPause)
 	}
 }

@@ -8,40 +8,41 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// However many outcomes wait for a store that hangs, an attempt ends when the engine
-// does, and its outcome is stored if the store comes back.
+// When the engine ends while the store hangs and as many outcomes as allowed are queued,
+// one more attempt can still end: its outcome is queued beyond the limit, and stored if
+// the store recovers.
 func TestOutcomesBeyondTheLimitAtTheEnd(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	l.known(t)
-	h := l.keep(t, l.at(0), true)[0]
+	l.register(t)
+	h := l.storeEvents(t, l.at(0), true)[0]
 	work, end := context.WithCancel(t.Context())
 	l.e.work = work
 	c := newCommitter(l.e)
 	for range unsettledLimit {
 		c.slots <- struct{}{}
 	}
-	lined := make(chan struct{})
+	queued := make(chan struct{})
 	stored := make(chan error, 1)
 	go func() {
-		defer close(lined)
+		defer close(queued)
 		attempt := &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}
 		c.settle(&store.Settlement{Delivery: h.Delivery.ID, State: store.Delivered, Attempt: attempt}, nil, func(err error) { stored <- err })
 	}()
 	end()
 	select {
-	case <-lined:
+	case <-queued:
 	case <-time.After(20 * time.Second):
-		t.Fatal("the attempt doesn't end")
+		t.Fatal("settle still blocks after the engine has ended")
 	}
 	for range unsettledLimit {
-		<-c.slots // as those before it are settled
+		<-c.slots // as if the others were stored
 	}
 	c.queue.close()
 	c.run()
 	if err := <-stored; err != nil {
-		t.Error(err)
+		t.Errorf("storing the outcome: %v", err)
 	}
 	if r, err := l.e.store.Delivery(t.Context(), h.Delivery.ID); err != nil || r.State != store.Delivered {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("Delivery: got %+v, %v, want a delivered one", r, err)
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// still is a clock that stands still.
-type still time.Time
+// frozenClock is a [Clock] that stands still.
+type frozenClock time.Time
 
-func (c still) Now() time.Time                  { return time.Time(c) }
-func (still) Elapsed() time.Duration            { return 0 }
-func (still) At(time.Duration) <-chan time.Time { return nil }
+func (c frozenClock) Now() time.Time                  { return time.Time(c) }
+func (frozenClock) Elapsed() time.Duration            { return 0 }
+func (frozenClock) At(time.Duration) <-chan time.Time { return nil }
 
-// newLane makes a lane of an engine of which nothing runs, so that a test
-// calls each step itself.
+// newLane makes a lane of an engine none of whose goroutines run, so that a test can
+// call each step itself.
 func newLane(t *testing.T, s store.Subscription) *lane {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.DiscardHandler)})
@@ -32,21 +32,24 @@ func newLane(t *testing.T, s store.Subscription) *lane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := &Engine{store: st, clock: newTimeline(still(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), 0), life: t.Context()}
+	e := &Engine{store: st, clock: newTimeline(frozenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), 0), life: t.Context()}
 	e.ids = store.NewIDs(0, 0, e.clock.latest)
 	e.config.Store(c)
 	e.claims.init(e)
 	e.deadLog.init(e)
-	e.dispatch.e = e // without slots
+	e.dispatch.e = e // it has no slots, so no attempts start
 	s.Key, s.Active, s.URL = 1, true, "https://receiver.example/"
 	l := &lane{e: e, key: s.Key}
 	l.target.Store(newTarget(c, &s, e.now(), nil))
 	return l
 }
 
+// at returns the time d from now.
 func (l *lane) at(d time.Duration) time.Time { return l.e.now().Add(d) }
 
-func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
+// If reservations leave no room for a claim, the lane claims again once they are given
+// back.
+func TestLaneClaimsAgainWhenReservationsAreGivenBack(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	for range laneRoom {
 		if !l.reserve(1) {
@@ -56,65 +59,71 @@ func TestLaneAsksAgainWhenPromisedRoomIsFree(t *testing.T) {
 	l.noteStored(l.at(0))
 	l.e.claims.due(l.e.now(), nil)
 	if n, _, again := l.claimSize(false); n != 0 || !again.IsZero() {
-		t.Fatalf("it claims %d over its room, or looks again at %v", n, again)
+		t.Fatalf("a full lane: got claim size %d, again at %v, want 0 and no time", n, again)
 	}
 	for range laneRoom {
 		l.unreserve(1) // nothing was stored
 	}
 	if !l.alarm.set {
-		t.Error("what is due in the store is forgotten")
+		t.Error("no claim is scheduled for what is due in the store")
 	}
 	if held := l.e.heldSize.Load(); held != 0 {
-		t.Errorf("%d bytes are still accounted for", held)
+		t.Errorf("got held size %d, want 0", held)
 	}
 }
 
+// The engine's count of held bytes includes an event's headers, and is 0 again when the
+// lane has released everything.
 func TestLaneAccountsForWhatItHolds(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
 	p := l.e.newPublishing(&store.Publication{Event: ev}, []*lane{l})
 	if held := l.e.heldSize.Load(); held < 11+300 {
-		t.Errorf("%d bytes are accounted for", held)
+		t.Errorf("got held size %d, want 311 at least", held)
 	}
 	p.handOver(true)
 	l.flush()
 	if held := l.e.heldSize.Load(); held != 0 {
-		t.Errorf("%d bytes are still accounted for", held)
+		t.Errorf("got held size %d, want 0", held)
 	}
 }
 
-// A start with a backlog would read much of it before the first delivery is made.
+// All lanes of one claim together get claimRows deliveries. Without that limit, a start
+// with a large backlog would read most of it before the first attempt.
 func TestLanesClaimLittleAtOnce(t *testing.T) {
 	first := newLane(t, store.Subscription{})
 	second := &lane{e: first.e, key: 2}
 	second.target.Store(first.target.Load())
 	for _, l := range []*lane{first, second} {
-		l.keep(t, l.at(0), make([]bool, claimRows)...)
+		l.storeEvents(t, l.at(0), make([]bool, claimRows)...)
 		l.noteStored(l.at(0))
 	}
 	first.e.claims.due(first.e.now(), nil)
 	first.e.claims.claim(t.Context(), []*lane{first, second})
 	for _, l := range []*lane{first, second} {
 		if n := l.queue.len(); n != claimRows/2 || !l.backlog {
-			t.Errorf("%d were claimed, and more waits: %v", n, l.backlog)
+			t.Errorf("got %d claimed with backlog %v, want %d with true", n, l.backlog, claimRows/2)
 		}
 	}
 }
 
+// A claim whose limit left deliveries behind that are due is followed by another one at
+// once, even if something due later was stored in the meantime.
 func TestLaneKnowsOfMoreAfterARetryCameUp(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.nextDue = l.at(-time.Second) // a retry
 	n, ticket, _ := l.claimSize(false)
 	if n == 0 {
-		t.Fatal("it claims nothing")
+		t.Fatal("got claim size 0, want more")
 	}
 	l.noteStored(l.at(time.Hour)) // another retry, while the claim is under way
 	l.fill(store.Claimed{Next: l.at(-time.Millisecond)}, ticket, l.at(0), storeRetryDelay)
 	if !l.alarm.set || l.alarm.at.After(l.at(time.Second)) {
-		t.Errorf("the rest of what is due waits for its next alarm, %v", l.alarm.at)
+		t.Errorf("got alarm %+v, want one within a second, since deliveries are due", l.alarm)
 	}
 }
 
+// A delivery that falls due while a claim is running is claimed at once afterwards.
 func TestLaneClaimsAtOnceWhatCameUpDuringAClaim(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.noteStored(l.at(-time.Minute))
@@ -123,75 +132,80 @@ func TestLaneClaimsAtOnceWhatCameUpDuringAClaim(t *testing.T) {
 	due := l.at(-time.Second)
 	l.fill(store.Claimed{Next: due}, ticket, l.at(-time.Minute), storeRetryDelay)
 	if !l.alarm.set || !l.alarm.at.Equal(due) {
-		t.Errorf("what is due since %v is claimed at %v", due, l.alarm.at)
+		t.Errorf("got alarm %+v, want it at %v", l.alarm, due)
 	}
 }
 
-func TestOrderedLaneClaimsNothingBeforeWhatWasPromised(t *testing.T) {
+// An ordered lane claims nothing while it has reserved room for an event that is being
+// stored, since that one is earlier.
+func TestOrderedLaneClaimsNothingWhileRoomIsReserved(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	if !l.reserve(1) {
 		t.Fatal("no room")
 	}
-	l.noteStored(l.at(0)) // a later event, stored past the lane
+	l.noteStored(l.at(0)) // a later event, which only the store has
 	if n, _, _ := l.claimSize(false); n != 0 {
-		t.Errorf("it claims %d, which are later than what it has reserved room for", n)
+		t.Errorf("got claim size %d while room is reserved, want 0", n)
 	}
 	l.e.claims.due(l.e.now(), nil)
 	l.push(&store.Held{Event: &store.Event{Payload: []byte("1")}})
 	if n, _, _ := l.claimSize(false); n == 0 || !l.alarm.set || l.queue.len() != 0 {
-		t.Errorf("afterwards it claims %d, alarm %v, with %d in the lane", n, l.alarm.set, l.queue.len())
+		t.Errorf("afterwards: got claim size %d, alarm set %v, %d queued, want some, true, 0", n, l.alarm.set, l.queue.len())
 	}
 }
 
-// watched is a real store that tells what is about to be done, with what was claimed
-// too.
-type watched struct {
+// hookedStore is a real store that calls before with "release", "bury" or "fill": the
+// first two when the store is about to do that, "fill" when a claim has read its
+// deliveries and the lanes are about to be filled with them.
+type hookedStore struct {
 	store.Store
-	before func(what string)
+	before func(step string)
 }
 
-func (w watched) Release(ctx context.Context, ids []store.ID) error {
+func (w hookedStore) Release(ctx context.Context, ids []store.ID) error {
 	w.before("release")
 	return w.Store.Release(ctx, ids)
 }
 
-func (w watched) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
+func (w hookedStore) Claim(ctx context.Context, now time.Time, maxBytes int, want []store.Want) ([]store.Claimed, error) {
 	claimed, err := w.Store.Claim(ctx, now, maxBytes, want)
-	w.before("filling")
+	w.before("fill")
 	return claimed, err
 }
 
-func (w watched) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
+func (w hookedStore) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
 	w.before("bury")
 	return w.Store.Bury(ctx, b)
 }
 
-// keep stores events for the lane that are due at that time, and returns their
-// deliveries.
-func (l *lane) keep(t *testing.T, due time.Time, hold ...bool) []*store.Held {
+// storeEvents stores one event for the lane for each element of hold, due at that time,
+// and returns their deliveries. hold says whether the caller takes a delivery at
+// once, so that no claim returns it until it is released.
+func (l *lane) storeEvents(t *testing.T, due time.Time, hold ...bool) []*store.Held {
 	t.Helper()
 	var b store.Batch
-	var kept []*store.Held
+	var deliveries []*store.Held
 	for _, hold := range hold {
 		ev := &store.Event{Type: "order.created", ContentType: "application/json", Payload: []byte("{}")}
 		l.e.assignID(ev)
 		d := store.NewDelivery{ID: l.e.ids.Next(), Subscription: l.key, Due: due, Hold: hold}
 		b.Publications = append(b.Publications, &store.Publication{Event: ev, Deliveries: []store.NewDelivery{d}})
-		kept = append(kept, &store.Held{Delivery: store.Delivery{ID: d.ID, Event: ev.Key, Subscription: l.key, Due: due}, Event: ev})
+		deliveries = append(deliveries, &store.Held{Delivery: store.Delivery{ID: d.ID, Event: ev.Key, Subscription: l.key, Due: due}, Event: ev})
 	}
 	if err := l.e.store.Commit(t.Context(), &b); err != nil {
 		t.Fatal(err)
 	}
-	return kept
+	return deliveries
 }
 
-// holds tells whether the lane has exactly these, in their order.
-func (l *lane) holds(hs ...*store.Held) bool {
+// queueIs reports whether the lane has queued exactly these deliveries, in this order.
+func (l *lane) queueIs(hs ...*store.Held) bool {
 	return slices.EqualFunc(l.queue.all(), hs, func(a, b *store.Held) bool { return a.Delivery.ID == b.Delivery.ID })
 }
 
-// What an ordered lane gives back is on its way while others come up behind it.
-func TestOrderedLaneClaimsNothingBeforeWhatItGivesBack(t *testing.T) {
+// While an ordered lane releases a delivery to the store, it claims nothing, since it
+// would get later deliveries first.
+func TestOrderedLaneClaimsNothingDuringARelease(t *testing.T) {
 	for name, give := range map[string]func(*lane, *store.Held){
 		"flushed": func(l *lane, h *store.Held) { l.queue.push(h); l.flush() },
 		"pushed into a backlog": func(l *lane, h *store.Held) {
@@ -202,119 +216,120 @@ func TestOrderedLaneClaimsNothingBeforeWhatItGivesBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLane(t, store.Subscription{Ordered: true})
-			first := l.keep(t, l.at(0), true)[0]
-			second := l.keep(t, l.at(0), false)[0]
-			l.e.store = watched{l.e.store, func(what string) {
-				if what == "release" {
+			first := l.storeEvents(t, l.at(0), true)[0]
+			second := l.storeEvents(t, l.at(0), false)[0]
+			l.e.store = hookedStore{l.e.store, func(step string) {
+				if step == "release" {
 					l.e.claims.claim(t.Context(), []*lane{l})
 				}
 			}}
 			give(l, first)
 			l.e.claims.claim(t.Context(), []*lane{l})
-			if !l.holds(first, second) {
-				t.Error("what was given back came behind a later one, or not at all")
+			if !l.queueIs(first, second) {
+				t.Errorf("got %d queued, want the released delivery and then the later one", l.queue.len())
 			}
 		})
 	}
 }
 
-// What looks as if it waited has just been published, and would go before what the
-// lane holds.
+// An ordered lane claims nothing ahead of schedule. What isn't due yet may be an event
+// just published, which would overtake what the lane holds.
 func TestOrderedLaneTakesNothingAheadOfTime(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
-	l.keep(t, l.at(time.Millisecond), false)
+	l.storeEvents(t, l.at(time.Millisecond), false)
 	l.noteStored(l.at(time.Millisecond))
 	l.scheduleAhead(l.at(0))
 	l.e.claims.claim(t.Context(), []*lane{l})
-	if l.queue.len() != 0 {
-		t.Error("it has claimed what isn't due")
+	if n := l.queue.len(); n != 0 {
+		t.Errorf("got %d queued, want 0, since nothing is due", n)
 	}
 }
 
-// A push of what waits for a retry is not forgotten while the lane has it already, but
-// no worker yet.
-func TestPushOfWhatTheLaneHas(t *testing.T) {
+// A probe that is asked for while the first delivery of an ordered lane waits for its
+// retry isn't forgotten although claims happen before a worker takes the delivery.
+func TestProbeOfWhatTheLaneHas(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	l.headDue = l.at(time.Hour)
-	l.keep(t, l.at(0), false)
+	l.storeEvents(t, l.at(0), false)
 	l.probe()
 	for range 2 {
 		l.e.claims.claim(t.Context(), []*lane{l})
 	}
 	if l.take() == nil {
-		t.Error("it waits for its retry")
+		t.Error("take: got nil, want the delivery at once")
 	}
 }
 
-// Nor while a claim has found nothing behind what was tried the last.
-func TestPushDuringAClaimAheadOfTime(t *testing.T) {
+// A probe that is asked for during a claim ahead of schedule isn't forgotten although
+// that claim finds nothing after its cursor.
+func TestProbeDuringAClaimAheadOfSchedule(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	h := l.keep(t, l.at(time.Hour), false)[0]
+	h := l.storeEvents(t, l.at(time.Hour), false)[0]
 	l.noteStored(l.at(time.Hour))
 	l.breaker.since = l.at(0)
 	l.breaker.aheadAt, l.breaker.aheadCursor = l.at(0), store.Place{Due: l.at(time.Hour), ID: h.Delivery.ID}
-	pushed := false
-	l.e.store = watched{l.e.store, func(what string) {
-		if what == "filling" && !pushed {
-			pushed = true
+	probed := false
+	l.e.store = hookedStore{l.e.store, func(step string) {
+		if step == "fill" && !probed {
+			probed = true
 			l.probe()
 		}
 	}}
 	for range 3 {
 		l.e.claims.claim(t.Context(), []*lane{l})
 	}
-	if !l.holds(h) {
-		t.Error("the push is forgotten")
+	if !l.queueIs(h) {
+		t.Errorf("got %d queued, want the delivery that was asked for", l.queue.len())
 	}
 }
 
-// A claim gets all that its lane has been told of: what is left would be behind
-// what is published next.
-func TestClaimGetsWhatItsLaneWasTold(t *testing.T) {
+// A claim gets everything that its lane knew to be due when it began. In an ordered lane
+// what it missed would end up behind what is published next.
+func TestClaimGetsWhatItsLaneKnowsOf(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	gone := &lane{e: l.e, key: 2, closed: true}
 	l.noteStored(l.at(0))
-	var told []*store.Held
-	l.e.store = watched{l.e.store, func(what string) {
-		if what != "bury" {
+	var stored []*store.Held
+	l.e.store = hookedStore{l.e.store, func(step string) {
+		if step != "bury" {
 			return
 		}
 		l.e.clock.zero = l.at(time.Millisecond)
-		told = l.keep(t, l.at(0), false)
+		stored = l.storeEvents(t, l.at(0), false)
 		l.noteStored(l.at(0))
 	}}
 	l.e.claims.claim(t.Context(), []*lane{gone, l})
-	if !l.holds(told...) {
-		t.Errorf("it has claimed %d", l.queue.len())
+	if !l.queueIs(stored...) {
+		t.Errorf("got %d queued, want %d", l.queue.len(), len(stored))
 	}
 }
 
-// A flush during a claim doesn't have the lane forget what comes later.
+// A flush during a claim doesn't make the lane forget a retry that is due later.
 func TestLaneRemembersARetryThroughAFlush(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	l.keep(t, l.at(time.Hour), false)
-	l.noteStored(l.at(0)) // something else, which is gone by now
+	l.storeEvents(t, l.at(time.Hour), false)
+	l.noteStored(l.at(0)) // for a delivery that is gone by now
 	l.e.claims.due(l.e.now(), nil)
-	l.e.store = watched{l.e.store, func(string) { l.flush() }}
+	l.e.store = hookedStore{l.e.store, func(string) { l.flush() }}
 	l.e.claims.claim(t.Context(), []*lane{l})
 	if !l.alarm.set {
-		t.Error("nobody looks for the retry in an hour")
+		t.Error("no alarm is set for the retry in an hour")
 	}
 }
 
-// What is redelivered while a claim is under way that has read it already goes by
-// its new schedule, and the claim isn't for nothing: redeliveries may come all the
-// time.
+// A delivery that is redelivered after a running claim has read it starts a new round
+// of its schedule. The claim's other results are used nevertheless: redeliveries may
+// come all the time.
 func TestRedeliverDuringAClaim(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	l.known(t)
-	hs := l.keep(t, l.at(0), false, false)
+	l.register(t)
+	hs := l.storeEvents(t, l.at(0), false, false)
 	for _, h := range hs {
-		l.commit(t, &store.Settlement{Delivery: h.Delivery.ID, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+		l.storeOutcomes(t, &store.Settlement{Delivery: h.Delivery.ID, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
 	}
 	l.noteStored(l.at(0))
-	l.e.store = watched{l.e.store, func(what string) {
-		if what != "filling" {
+	l.e.store = hookedStore{l.e.store, func(step string) {
+		if step != "fill" {
 			return
 		}
 		if _, err := l.e.Redeliver(t.Context(), hs[0].Delivery.ID.With(store.DeliveryPrefix)); err != nil {
@@ -322,51 +337,53 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 		}
 	}}
 	l.e.claims.claim(t.Context(), []*lane{l})
-	if !l.holds(hs...) {
-		t.Fatalf("the lane has %d", l.queue.len())
+	if !l.queueIs(hs...) {
+		t.Fatalf("got %d queued, want %d", l.queue.len(), len(hs))
 	}
 	if again, as := l.take(), l.take(); again.Round != 1 || as.Round != 0 {
-		t.Errorf("their rounds began after %d and %d attempts", again.Round, as.Round)
+		t.Errorf("got rounds that begin after %d and %d attempts, want 1 and 0", again.Round, as.Round)
 	}
 }
 
-// It may be taken from the lane just then.
+// A worker takes a delivery from the lane just while it is being redelivered: another
+// attempt follows, by the new schedule.
 func TestRedeliverOfWhatIsTaken(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	h := l.keep(t, l.at(0), true)[0]
+	h := l.storeEvents(t, l.at(0), true)[0]
 	h.Attempts = 3
 	l.queue.push(h)
 	l.beginRequeue(h.Delivery.ID)
 	l.take()
 	l.endRequeue(h.Delivery.ID)
 	if !l.removeUnsettled(h) {
-		t.Error("no attempt follows that goes by the new schedule")
+		t.Error("removeUnsettled: got requeued false, want true")
 	}
 }
 
-// The outcome of an attempt may be told when another one at the same delivery has
-// begun, which can be redelivered too.
+// The outcome of an attempt may be stored after the next attempt at the same delivery
+// has begun. Redelivering then applies to the second attempt only.
 func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	h := l.keep(t, l.at(0), true)[0]
+	h := l.storeEvents(t, l.at(0), true)[0]
 	second := *h
 	l.queue.push(h)
 	l.take()
 	l.queue.push(&second) // it was redelivered, and claimed again
 	l.take()
 	if l.removeUnsettled(h) {
-		t.Error("the first one is to be followed by another")
+		t.Error("first attempt: got requeued true, want false")
 	}
 	l.beginRequeue(h.Delivery.ID)
 	if !l.removeUnsettled(&second) {
-		t.Error("the redelivery is forgotten")
+		t.Error("second attempt: got requeued false, want true")
 	}
 }
 
-// A pause by a rate that was lifted just then ends with it.
-func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
+// A rate limit is lifted between a worker's look at the lane and the pause that the
+// limit demanded: the lane isn't paused.
+func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {
 	l := newLane(t, store.Subscription{RateLimit: .001})
-	for _, h := range l.keep(t, l.at(0), true, true) {
+	for _, h := range l.storeEvents(t, l.at(0), true, true) {
 		l.queue.push(h)
 	}
 	l.take()
@@ -375,26 +392,28 @@ func TestRateIsLiftedWhileTheLaneLooks(t *testing.T) {
 	free.RateLimit = 0
 	l.setTarget(l.e.config.Load(), &free)
 	l.unpause()
-	l.startPause(until) // and then
+	l.startPause(until) // what take does next
 	if l.notBefore.After(l.e.now()) {
-		t.Errorf("it keeps still for %v", l.notBefore.Sub(l.e.now()))
+		t.Errorf("got a pause of %v, want none", l.notBefore.Sub(l.e.now()))
 	}
 }
 
-// Of two wishes of a receiver the longer one counts, whichever comes last.
-func TestShorterWishComesLast(t *testing.T) {
+// If a receiver asks for a pause by Retry-After and then for a shorter one, the longer
+// one counts.
+func TestShorterRetryAfterComesLast(t *testing.T) {
 	l := newLane(t, store.Subscription{RateLimit: 100})
-	for _, wish := range []time.Duration{time.Hour, time.Second} {
-		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: wish})
+	for _, pause := range []time.Duration{time.Hour, time.Second} {
+		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: pause})
 	}
 	l.unpause() // the rate was changed
 	if !l.notBefore.Equal(l.at(time.Hour)) {
-		t.Errorf("it keeps still for %v", l.notBefore.Sub(l.e.now()))
+		t.Errorf("got a pause of %v, want an hour", l.notBefore.Sub(l.e.now()))
 	}
 }
 
-// What the receiver wants that a subscription had before is nothing to the new one.
-func TestWishOfAnotherReceiver(t *testing.T) {
+// An attempt that began before the subscription's URL or token endpoint changed neither
+// pauses the lane nor counts as a failure of the new receiver.
+func TestOutcomeOfAFormerReceiver(t *testing.T) {
 	for _, change := range []func(*store.Subscription){
 		func(s *store.Subscription) { s.URL = "https://other.example/" },
 		func(s *store.Subscription) { s.OAuth2.TokenURL = "https://login.example/" },
@@ -406,15 +425,16 @@ func TestWishOfAnotherReceiver(t *testing.T) {
 		l.setTarget(l.e.config.Load(), &moved)
 		l.e.updateLane(l.e.config.Load(), l, old, &outcome{class: ClassStatus, retryAfter: time.Hour})
 		if !l.notBefore.IsZero() || l.breaker.failures != 0 {
-			t.Errorf("it keeps still for %v, after %d failures", l.notBefore.Sub(l.e.now()), l.breaker.failures)
+			t.Errorf("got a pause of %v and %d failures, want none", l.notBefore.Sub(l.e.now()), l.breaker.failures)
 		}
 	}
 }
 
-// What a receiver that is down can't have soon would take the memory of others.
+// A lane whose receiver goes down releases its deliveries to the store, so that they
+// don't take memory that other lanes can use.
 func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	for _, h := range l.keep(t, l.at(0), true, true, true) {
+	for _, h := range l.storeEvents(t, l.at(0), true, true, true) {
 		l.e.heldSize.Add(int64(weight(h.Event)))
 		l.queue.push(h)
 	}
@@ -422,37 +442,37 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus})
 	}
 	if n, held := l.queue.len(), l.e.heldSize.Load(); n != 0 || held != 0 {
-		t.Errorf("it holds %d deliveries of %d bytes", n, held)
+		t.Errorf("got %d deliveries queued and held size %d, want 0", n, held)
 	}
 	claimed, err := l.e.store.Claim(t.Context(), l.e.now(), claimBytes, []store.Want{{Subscription: l.key, Limit: 3}})
 	if err != nil || len(claimed[0].Deliveries) != 3 {
-		t.Errorf("the store has %v, %v", claimed, err)
+		t.Errorf("claiming them from the store: got %v, %v, want 3", claimed, err)
 	}
 }
 
-// A failure was the last straw, and when the subscription is to be deactivated for it
-// the receiver works again, or it has another one.
-func TestDeactivatedForWhatIsNoMore(t *testing.T) {
+// A failure that should deactivate the subscription doesn't, if by the time that the
+// engine does so the receiver works again or the subscription has another one.
+func TestDeactivationIsOutdated(t *testing.T) {
 	for name, change := range map[string]func(*lane, *store.Subscription){
 		"works again":      func(l *lane, _ *store.Subscription) { l.breaker = breaker{} },
 		"another receiver": func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" },
-		"":                 func(*lane, *store.Subscription) {},
+		"":                 func(*lane, *store.Subscription) {}, // no change, so it is deactivated
 	} {
 		l := newLane(t, store.Subscription{ID: "sub_1", EventTypes: []string{"*"}})
-		l.known(t)
+		l.register(t)
 		c := l.e.config.Load()
 		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
 		failed := *l.sub()
 		change(l, &failed)
 		l.e.disable(t.Context(), &failed, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		if active := l.sub().Active; active != (name != "") {
-			t.Errorf("%s: it is active: %v", name, active)
+			t.Errorf("%q: got active %v, want %v", name, active, name != "")
 		}
 	}
 }
 
-// known has the engine and its store know the lane's subscription.
-func (l *lane) known(t *testing.T) {
+// register adds the lane's subscription to the engine's index and to the store.
+func (l *lane) register(t *testing.T) {
 	t.Helper()
 	s := l.sub()
 	l.e.lanes.index(l, nil, s)
@@ -461,7 +481,8 @@ func (l *lane) known(t *testing.T) {
 	}
 }
 
-func (l *lane) commit(t *testing.T, outcomes ...*store.Settlement) {
+// storeOutcomes stores the outcomes of attempts.
+func (l *lane) storeOutcomes(t *testing.T, outcomes ...*store.Settlement) {
 	t.Helper()
 	if err := l.e.store.Commit(t.Context(), &store.Batch{Settlements: outcomes}); err != nil {
 		t.Fatal(err)

@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
+// The standard schedule, that of Standard Webhooks, is nine delays between ten attempts.
 func TestStandardScheduleIsTenAttempts(t *testing.T) {
 	s := StandardSchedule()
 	if err := s.Validate(); err != nil || len(s) != 9 {
-		t.Errorf("%d delays, %v", len(s), err)
+		t.Errorf("got %d delays, %v, want 9", len(s), err)
 	}
 	if d, ok := s.after(9); d != 24*time.Hour || !ok {
-		t.Errorf("after the ninth attempt: %v, %v", d, ok)
+		t.Errorf("after the ninth attempt: got %v, %v, want 24h, true", d, ok)
 	}
 	if _, ok := s.after(10); ok {
-		t.Error("there is an eleventh attempt")
+		t.Error("after the tenth attempt: got another delay, want none")
 	}
 }
 
@@ -40,7 +41,7 @@ func TestExponentialSchedule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := ExponentialSchedule(c.base, c.factor, c.max, c.attempts)
 			if (err != nil) != (c.want == nil) {
-				t.Fatalf("error %v", err)
+				t.Fatalf("got error %v, want one: %v", err, c.want == nil)
 			}
 			if c.want != nil && !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
@@ -49,16 +50,17 @@ func TestExponentialSchedule(t *testing.T) {
 	}
 }
 
+// Jitter changes a delay by up to a tenth in both directions, differently each time.
 func TestJitterIsATenth(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 1000 {
 		d := jitter(time.Hour)
 		if d < 54*time.Minute || d > 66*time.Minute {
-			t.Fatalf("%v", d)
+			t.Fatalf("got %v, want 54m to 66m", d)
 		}
 		seen[d] = true
 	}
 	if len(seen) < 500 {
-		t.Errorf("only %d different delays of 1000", len(seen))
+		t.Errorf("got %d different delays of 1000, want 500 at least", len(seen))
 	}
 }
