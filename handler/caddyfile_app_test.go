@@ -160,7 +160,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"no secret in env":    {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret {env.NO_SUCH_SECRET}\n}\n}", "", "subscription crm: secret: the environment variable NO_SUCH_SECRET is empty or not set"},
 		"secret not decoded":  {"webhooks {\nsubscription crm {\nurl https://crm.example.com\nevent_types *\nsecret whsec_!!\n}\n}", "", "subscription crm"},
 		"denied address":      {"webhooks {\nsubscription crm {\nurl http://10.0.0.1/\nevent_types *\n}\n}", "", "have the server's configuration allow it: egress { allow"},
-		"no url":              {"webhooks {\nsubscription crm {\nevent_types *\n}\n}", "", "subscription crm: url"},
+		"no url":              {"webhooks {\nsubscription crm {\nevent_types *\n}\n}", "", "subscription crm: url is missing: write where"},
 		"no event types":      {"webhooks {\nsubscription crm {\nurl https://crm.example.com\n}\n}", "", "event_types is missing: name the types to receive, such as order.created or invoice.*, or * for all"},
 		"pattern":             {subscription("event_types order*"), "", `"order*", which is neither an event type such as order.created, nor a prefix such as order.*, nor * for all`},
 		"header injection":    {subscription("header X \"a\r\nb\""), "", "headers"},

@@ -3,6 +3,7 @@ package handler
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,11 +18,18 @@ import (
 // config is saved and shown, and may be loaded elsewhere.
 func resolveText(option, raw string) (string, error) {
 	text, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("%s: %s", option, whyUnresolved(raw))
+	case unclosed.MatchString(raw):
+		return "", fmt.Errorf("%s: the brace of a placeholder is not closed: write {env.NAME} or {file./path}; for a literal brace, put a backslash before it", option)
 	}
 	return text, nil
 }
+
+// unclosed matches a text that ends within a placeholder. Caddy's replacer leaves
+// that as it is, so the beginning of a placeholder would become the secret.
+var unclosed = regexp.MustCompile(`(^|[^\\])\{(env|file)\.[^}]*$`)
 
 // whyUnresolved says why the placeholders in a text can't be replaced. It quotes
 // a placeholder only if it names an environment variable or a file: any other text

@@ -41,6 +41,10 @@ func TestResolveSecret(t *testing.T) {
 		{"file missing", "{file." + dir + "/none}", "", "the file " + dir + "/none is empty, missing or not readable"},
 		{"file empty", "{file." + empty + "}", "", "is empty, missing or not readable"},
 		{"file far too long", "{file." + huge + "}", "", "does its placeholder name the right file"},
+		{"brace never closed", "{env.VERIFY_TEST_SET", "", "the brace of a placeholder is not closed: write {env.NAME} or {file./path}"},
+		{"brace of a file never closed", "{env.VERIFY_TEST_SET}{file./hush", "", "is not closed"},
+		{"brace of the secret itself never closed", "top{hush", "top{hush", ""},
+		{"escaped brace never closed", `\{env.hush`, "{env.hush", ""},
 		{"request placeholder", "{http.request.header.X-Secret}", "", "not a placeholder that is known when the config is loaded"},
 		{"braces of the secret itself", "top{hush}secret", "", "put a backslash before"},
 	}

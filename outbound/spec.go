@@ -105,6 +105,9 @@ func checkRate(r float64) error {
 }
 
 func (s *SubscriptionSpec) checkURL(c *Settings) error {
+	if s.URL == "" {
+		return missing("url", "write where to deliver, as in https://example.com/hooks")
+	}
 	if _, err := c.Policy.CheckURL(s.URL); err != nil {
 		return invalid("url", "is refused: %v", err)
 	}

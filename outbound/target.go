@@ -56,9 +56,10 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	} else if s.RateLimit > 0 {
 		t.limiter = rate.NewLimiter(rate.Limit(s.RateLimit), max(int(s.RateLimit/10), 1))
 	}
-	t.url, t.err = c.Policy.CheckURL(s.URL)
-	if t.err == nil {
-		t.err = t.setSigner(c, now)
+	if u, err := c.Policy.CheckURL(s.URL); err != nil {
+		t.err = fmt.Errorf("the URL is refused: %w", err)
+	} else {
+		t.url, t.err = u, t.setSigner(c, now)
 	}
 	t.setFilter(old)
 	t.setTransform(old)

@@ -21,14 +21,14 @@ func Example() {
 
 	for _, u := range []string{"http://10.20.0.5/hooks", "http://2130706433/", "https://user:password@example.com/"} {
 		if _, err := policy.CheckURL(u); err != nil {
-			fmt.Println(err)
+			fmt.Println("the URL is refused:", err)
 		}
 	}
 	_, err = client.Get("http://169.254.169.254/latest/meta-data/")
 	fmt.Println(err)
 
 	// Output:
-	// checking the URL: the host is a number: write an IPv4 address as four decimal numbers, without leading zeros
-	// checking the URL: it has a user name or password: put credentials into a header, such as Authorization
+	// the URL is refused: the host is a number: write an IPv4 address as four decimal numbers, without leading zeros
+	// the URL is refused: it has a user name or password: put credentials into a header, such as Authorization
 	// Get "http://169.254.169.254/latest/meta-data/": deliveries to this host are not allowed: use a host with public addresses only, or have the server's configuration allow it: egress { allow … }
 }

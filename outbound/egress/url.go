@@ -21,18 +21,15 @@ const MaxURLLength = 2048
 // error is a *DeniedError.
 func (p *Policy) CheckURL(u string) (*url.URL, error) {
 	if err := checkShape(u); err != nil {
-		return nil, fmt.Errorf("checking the URL: %w", err)
+		return nil, err
 	}
 	parsed, err := url.Parse(u)
 	if err != nil {
 		// err isn't returned: a url.Error repeats the URL, and its cause part of it.
-		return nil, errors.New("checking the URL: it cannot be parsed: look for spaces, control characters, or a % that is not followed by two hex digits")
+		return nil, errors.New("it cannot be parsed: look for spaces, control characters, or a % that is not followed by two hex digits")
 	}
 	if err := p.checkParsed(parsed); err != nil {
-		if denied, ok := errors.AsType[*DeniedError](err); ok {
-			return nil, denied
-		}
-		return nil, fmt.Errorf("checking the URL: %w", err)
+		return nil, err
 	}
 	return parsed, nil
 }
