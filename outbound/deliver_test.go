@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// check verifies a delivery as a receiver would.
+// check verifies a delivery's signature as a receiver would.
 func check(t *testing.T, h *harness, a arrival, secrets ...string) *verify.Message {
 	t.Helper()
 	row, _ := verify.Lookup("standard-webhooks")
@@ -27,11 +27,14 @@ func check(t *testing.T, h *harness, a arrival, secrets ...string) *verify.Messa
 	r.Header = a.header
 	m, err := v.Verify(r, a.body)
 	if err != nil {
-		t.Fatalf("a delivery does not verify: %v", err)
+		t.Fatalf("verifying a delivery: %v", err)
 	}
 	return m
 }
 
+// An event goes once to each subscription of its tenant with a matching event type. The
+// payload isn't changed by a byte, and the delivery verifies with the subscription's
+// secret.
 func TestFanOutToMatchingOnly(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -43,28 +46,30 @@ func TestFanOutToMatchingOnly(t *testing.T) {
 	payload := "{ \"n\": 12345678901234567890.10,\n\t\"s\": \"\\u00e9 é\" }"
 	p := h.publish("order.created", payload)
 	if p.Deliveries != 2 {
-		t.Fatalf("%d deliveries, want 2", p.Deliveries)
+		t.Fatalf("got %d deliveries, want 2", p.Deliveries)
 	}
 	secrets := map[string]string{"/orders": orders.Secrets[0].Value, "/all": all.Secrets[0].Value}
 	for range 2 {
 		a := r.next(t)
 		if string(a.body) != payload {
-			t.Errorf("the payload was changed: %s", a.body)
+			t.Errorf("got payload %s, want %s", a.body, payload)
 		}
 		if m := check(t, h, a, secrets[a.path]); m.ID != p.EventID {
-			t.Errorf("webhook-id %q, want the event's %q", m.ID, p.EventID)
+			t.Errorf("got webhook-id %q, want the event's %q", m.ID, p.EventID)
 		}
 		if got := a.header.Get("Content-Type"); got != "application/json" {
-			t.Errorf("content type %q", got)
+			t.Errorf("got content type %q, want application/json", got)
 		}
 		delete(secrets, a.path)
 		if d := h.awaitAttempt(); d.State != store.Delivered {
-			t.Errorf("state %v: %s", d.State, d.Attempt.Error)
+			t.Errorf("got state %v with error %q, want %v", d.State, d.Attempt.Error, store.Delivered)
 		}
 	}
 	r.expectNone(t)
 }
 
+// Publishing an event again under its id is a duplicate that isn't delivered; the same
+// id with another payload is an error.
 func TestEventIDIsUnique(t *testing.T) {
 	h := open(t)
 	r, healthy := newReceiver(t), newReceiver(t)
@@ -73,14 +78,14 @@ func TestEventIDIsUnique(t *testing.T) {
 		return h.Publish(t.Context(), &outbound.NewEvent{ID: "order-1", Type: "order.created", Payload: []byte(payload)})
 	}
 	if p, err := publish(`{}`); err != nil || p.Duplicate || p.Deliveries != 1 || p.EventID != "order-1" {
-		t.Fatalf("first: %+v, %v", p, err)
+		t.Fatalf("first: got %+v, %v, want order-1 with 1 delivery", p, err)
 	}
 	if p, err := publish(`{}`); err != nil || !p.Duplicate || p.Deliveries != 1 {
-		t.Fatalf("again: %+v, %v", p, err)
+		t.Fatalf("again: got %+v, %v, want a duplicate with 1 delivery", p, err)
 	}
 	var reused *outbound.Reused
 	if _, err := publish(`{"other":1}`); !errors.As(err, &reused) {
-		t.Fatalf("with another payload: %v", err)
+		t.Fatalf("with another payload: got %v, want a Reused error", err)
 	}
 	r.next(t)
 	h.awaitAttempt()
@@ -88,6 +93,8 @@ func TestEventIDIsUnique(t *testing.T) {
 	r.expectNone(t)
 }
 
+// A delivery is retried on the schedule with the same webhook-id, then becomes a dead
+// letter that tells why, and can be redelivered by the id of an attempt after a restart.
 func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	h := open(t, retries(time.Minute, time.Hour))
 	r := newReceiver(t)
@@ -104,28 +111,28 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 		ids[r.next(t).header.Get("webhook-id")] = true
 		d := h.awaitAttempt()
 		if d.Attempt.Number != i+1 || d.Attempt.Status != 500 || d.Attempt.Class != outbound.ClassStatus {
-			t.Fatalf("attempt %d: %+v", i+1, d.Attempt)
+			t.Fatalf("attempt %d: got %+v, want number %d with status 500", i+1, d.Attempt, i+1)
 		}
 		if want := []store.State{store.Pending, store.Pending, store.Dead}[i]; d.State != want {
-			t.Fatalf("attempt %d: state %v, want %v", i+1, d.State, want)
+			t.Fatalf("attempt %d: got state %v, want %v", i+1, d.State, want)
 		}
 	}
 	if len(ids) != 1 || !ids[p.EventID] {
-		t.Errorf("the id is not the same on every attempt: %v", ids)
+		t.Errorf("got webhook-ids %v, want %s on every attempt", ids, p.EventID)
 	}
 
 	dead, err := h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
 	if err != nil || len(dead) != 1 {
-		t.Fatalf("dead letters: %v, %v", dead, err)
+		t.Fatalf("got dead letters %v, %v, want 1", dead, err)
 	}
 	d := dead[0]
 	if d.Attempts != 3 || d.EventType != "order.created" || d.URL != r.URL || d.Reason == "" || d.Last == nil ||
 		!strings.Contains(d.Last.Error, "500") || string(d.Last.ResponseBody) != "no database" {
-		t.Errorf("dead letter: %+v, last %+v", d, d.Last)
+		t.Errorf("got dead letter %+v with last attempt %+v, want 3 attempts and the last answer", d, d.Last)
 	}
 	attempts, err := h.Attempts(t.Context(), d.Delivery.ID.With(store.DeliveryPrefix))
 	if err != nil || len(attempts) != 3 || attempts[2].ID != d.Last.ID {
-		t.Fatalf("attempts: %v, %v", attempts, err)
+		t.Fatalf("got attempts %v, %v, want 3 that end with %v", attempts, err, d.Last.ID)
 	}
 
 	h.restart()
@@ -139,23 +146,24 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 	}
 	r.next(t)
 	if done := h.awaitAttempt(); done.State != store.Delivered || done.Attempt.Number != 4 {
-		t.Errorf("redelivered: %+v", done)
+		t.Errorf("redelivered: got %+v, want attempt 4 to be delivered", done)
 	}
 	if dead, _ := h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10}); len(dead) != 0 {
-		t.Errorf("the dead letter is still there")
+		t.Errorf("after the redelivery: got %d dead letters, want 0", len(dead))
 	}
 }
 
-// What a subscription says of its attempts goes before what the settings say, until
-// it says nothing of it any more.
+// A subscription's own retry schedule takes precedence over that of the settings, also
+// after a change and a restart. An empty schedule means a single attempt; none at all,
+// the settings' schedule.
 func TestScheduleOfASubscription(t *testing.T) {
 	for name, c := range map[string]struct {
 		schedule outbound.Schedule
 		waits    []time.Duration
 	}{
-		"its own":             {outbound.Schedule{time.Second, time.Second}, []time.Duration{0, 2 * time.Second, 2 * time.Second}},
-		"none":                {outbound.Schedule{}, []time.Duration{0}},
-		"that of the setting": {nil, []time.Duration{0, 2 * time.Hour}},
+		"its own":              {outbound.Schedule{time.Second, time.Second}, []time.Duration{0, 2 * time.Second, 2 * time.Second}},
+		"none":                 {outbound.Schedule{}, []time.Duration{0}},
+		"that of the settings": {nil, []time.Duration{0, 2 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t, retries(time.Hour))
@@ -175,15 +183,16 @@ func TestScheduleOfASubscription(t *testing.T) {
 				h.clock.advance(wait)
 				r.next(t)
 				if d := h.awaitAttempt(); (d.State == store.Dead) != (i == len(c.waits)-1) {
-					t.Fatalf("after attempt %d it is %v", i+1, d.State)
+					t.Fatalf("after attempt %d: got state %v, want dead after %d", i+1, d.State, len(c.waits))
 				}
 			}
 		})
 	}
 }
 
-// A transform makes what is sent, and signed. An event that it isn't made for is a
-// dead letter, which says nothing of the receiver, and can be sent once it is mended.
+// The result of a subscription's transform is what is sent and signed. An event for
+// which it fails is a dead letter at once, doesn't count against the receiver, leaves no
+// payload in the log or the error, and can be redelivered once the transform is fixed.
 func TestTransformOfASubscription(t *testing.T) {
 	var log journal
 	h := open(t, logTo(&log), retries(time.Hour))
@@ -195,7 +204,7 @@ func TestTransformOfASubscription(t *testing.T) {
 	}
 	a := r.next(t)
 	if string(a.body) != `{"text":"Order 7"}` || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("%v came with %s", a.header, a.body)
+		t.Errorf("got header %v and body %s, want JSON with the order", a.header, a.body)
 	}
 	check(t, h, a, s.Secrets[0].Value)
 	h.awaitAttempt()
@@ -204,15 +213,15 @@ func TestTransformOfASubscription(t *testing.T) {
 		h.publish("a", `{"order": {"card": "4111-1111"}}`)
 		d := h.awaitAttempt()
 		if d.State != store.Dead || d.Attempt.Class != outbound.ClassTransform || strings.Contains(d.Attempt.Error, "4111") {
-			t.Fatalf("%v: %+v", d.State, d.Attempt)
+			t.Fatalf("got state %v and attempt %+v, want a dead letter of class %s without the payload", d.State, d.Attempt, outbound.ClassTransform)
 		}
 	}
 	r.expectNone(t)
 	if got := h.sub(); got.Health != outbound.HealthOK || got.Failures != 0 {
-		t.Errorf("the receiver is %+v", got)
+		t.Errorf("got %+v, want a healthy receiver without failures", got)
 	}
 	if line := log.line("4111"); line != "" {
-		t.Errorf("the payload is in the log: %s", line)
+		t.Errorf("got the payload in the log: %s", line)
 	}
 
 	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
@@ -222,16 +231,17 @@ func TestTransformOfASubscription(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := h.RedeliverDead(t.Context(), outbound.Query{Class: outbound.ClassTransform}); n != 12 || err != nil {
-		t.Errorf("%d were redelivered, %v", n, err)
+		t.Errorf("RedeliverDead: got %d, %v, want 12", n, err)
 	}
 	for range 12 {
 		if a := r.next(t); string(a.body) != `{"card":"4111-1111"}` {
-			t.Errorf("%s came", a.body)
+			t.Errorf("got body %s, want the transformed order", a.body)
 		}
 	}
 }
 
-// JSON that a transform makes may go by a name of its own; what was published keeps its.
+// A subscription with a transform can set the content type of what that makes. Without
+// one it can't, since the content type is that of the event.
 func TestContentTypeOfATransform(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -248,7 +258,7 @@ func TestContentTypeOfATransform(t *testing.T) {
 	a := r.next(t)
 	want := `{"data":{"id":7},"id":"` + ev.ID + `","source":"/orders","specversion":"1.0","time":"` + ev.Created().Format(time.RFC3339Nano) + `","type":"order.created"}`
 	if got := a.header["Content-Type"]; string(a.body) != want || !slices.Equal(got, []string{"application/cloudevents+json"}) {
-		t.Errorf("%s came as %q, not %s", a.body, got, want)
+		t.Errorf("got %s as %q, want %s as application/cloudevents+json", a.body, got, want)
 	}
 	check(t, h, a, s.Secrets[0].Value)
 
@@ -257,10 +267,11 @@ func TestContentTypeOfATransform(t *testing.T) {
 		return nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "cannot be set, because it comes with the event") {
-		t.Errorf("without the transform: %v", err)
+		t.Errorf("removing the transform: got %v, want an error about the content type", err)
 	}
 }
 
+// A subscription's own timeout takes precedence over that of the settings.
 func TestTimeoutOfASubscription(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r := newReceiver(t)
@@ -268,10 +279,12 @@ func TestTimeoutOfASubscription(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Timeout: 50 * time.Millisecond})
 	h.publish("a", `1`)
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassTimeout {
-		t.Errorf("the attempt ended with %q: %s", d.Attempt.Class, d.Attempt.Error)
+		t.Errorf("got class %q with error %q, want %s", d.Attempt.Class, d.Attempt.Error, outbound.ClassTimeout)
 	}
 }
 
+// A redirect isn't followed. The error names the host that it points to, without
+// credentials, path or query, which may be secret.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	h := open(t, retries())
 	r := newReceiver(t)
@@ -283,10 +296,13 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	d := h.awaitAttempt()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassRedirect || !strings.Contains(d.Attempt.Error, "https://elsewhere.example)") ||
 		strings.Contains(d.Attempt.Error, "token") {
-		t.Errorf("%+v", d.Attempt)
+		t.Errorf("got state %v and attempt %+v, want a dead letter of class %s", d.State, d.Attempt, outbound.ClassRedirect)
 	}
 }
 
+// A delivery to an address that the egress policy denies is a dead letter at once, since
+// retrying can't help. The address is in the operator's log but not in the error, which
+// tenants see.
 func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 	var log journal
 	h := open(t, logTo(&log))
@@ -298,24 +314,25 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := h.CreateSubscription(t.Context(), spec); err == nil {
-		t.Error("a literal address that is denied was accepted")
+		t.Error("CreateSubscription with a denied address: got no error")
 	}
 	h.publish("a", `1`)
 	d := h.awaitAttempt()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassEgressDenied {
-		t.Errorf("state %v, class %s: %s", d.State, d.Attempt.Class, d.Attempt.Error)
+		t.Errorf("got state %v, class %s, error %q, want a dead letter of class %s", d.State, d.Attempt.Class, d.Attempt.Error, outbound.ClassEgressDenied)
 	}
 	if strings.Contains(d.Attempt.Error, "127.") {
-		t.Errorf("the error tells the address: %s", d.Attempt.Error)
+		t.Errorf("got error %q, want one without the address", d.Attempt.Error)
 	}
 	r.expectNone(t)
-	h.eventually("the operator's word", func() bool {
+	h.eventually("the log line with the address", func() bool {
 		return strings.Contains(log.line("got no connection"), "127.0.0.1: loopback")
 	})
 }
 
-// A URL that the policy no longer allows is no reason to refuse another change.
-func TestChangeOfWhatElseIsSaid(t *testing.T) {
+// A subscription whose URL the egress policy no longer allows can still be changed in
+// other ways; a change of the URL is checked.
+func TestChangeBesideADeniedURL(t *testing.T) {
 	h := open(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"*"}})
 	h.settings.Policy = nil
@@ -327,13 +344,15 @@ func TestChangeOfWhatElseIsSaid(t *testing.T) {
 		return err
 	}
 	if err := change(func(spec *outbound.SubscriptionSpec) { spec.Description = "x" }); err != nil {
-		t.Error(err)
+		t.Errorf("changing the description: %v", err)
 	}
 	if err := change(func(spec *outbound.SubscriptionSpec) { spec.URL += "/other" }); err == nil || !strings.Contains(err.Error(), "url is refused") {
-		t.Errorf("another URL that is denied: %v", err)
+		t.Errorf("changing to another denied URL: got %v, want an error", err)
 	}
 }
 
+// A 2xx status makes an attempt a success even if the body never ends. Only its first
+// 4 KiB are kept.
 func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -354,10 +373,12 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	h.publish("a", `1`)
 	if d := h.awaitAttempt(); d.State != store.Delivered || len(d.Attempt.ResponseBody) != 4<<10 {
-		t.Errorf("state %v, %d bytes kept: %s", d.State, len(d.Attempt.ResponseBody), d.Attempt.Error)
+		t.Errorf("got state %v, %d bytes of body, error %q, want delivered and 4096 bytes", d.State, len(d.Attempt.ResponseBody), d.Attempt.Error)
 	}
 }
 
+// Deleting a subscription makes dead letters of its pending deliveries. They can't be
+// redelivered.
 func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
@@ -375,25 +396,27 @@ func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 		dead, _ = h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
 		return len(dead) == 5
 	})
-	if got, want := receive(t, h.buried, "their number"), s.ID+" 5"; got != want {
-		t.Errorf("buried: %s, want %s", got, want)
+	if got, want := receive(t, h.buried, "the report of dead letters"), s.ID+" 5"; got != want {
+		t.Errorf("got dead letters reported as %q, want %q", got, want)
 	}
 	if dead[0].Reason != outbound.ReasonDeleted || dead[0].URL != r.URL || dead[0].SubscriptionID != s.ID {
-		t.Errorf("%+v", dead[0])
+		t.Errorf("got dead letter %+v, want reason %q and the subscription's id and URL", dead[0], outbound.ReasonDeleted)
 	}
 	if _, err := h.Redeliver(t.Context(), dead[0].Delivery.ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("redelivery to a deleted subscription: %v", err)
+		t.Errorf("Redeliver: got %v, want %v", err, outbound.ErrConflict)
 	}
 }
 
-func TestRestartDeliversWhatWaits(t *testing.T) {
+// Deliveries that are held for an inactive subscription survive a restart, and all are
+// sent once it is activated.
+func TestRestartDeliversWhatIsHeld(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
 		t.Fatal(err)
 	}
-	const n = 3000 // more than a lane holds
+	const n = 3000
 	var wg sync.WaitGroup
 	for w := range 30 {
 		wg.Go(func() {
@@ -414,11 +437,13 @@ func TestRestartDeliversWhatWaits(t *testing.T) {
 		seen[string(r.next(t).body)] = true
 	}
 	if len(seen) != n {
-		t.Errorf("%d different events arrived, want %d", len(seen), n)
+		t.Errorf("got %d different events, want %d", len(seen), n)
 	}
 }
 
-func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
+// An attempt that closing the engine breaks off is made again after the start and doesn't
+// count.
+func TestAttemptsBrokenOffAreRepeated(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	release := make(chan struct{})
@@ -435,15 +460,16 @@ func TestDrainWaitsAndBrokenOffAttemptsAreRepeated(t *testing.T) {
 	close(release)
 	h.start()
 	if got := string(r.next(t).body); got != "1" {
-		t.Fatalf("got %s", got)
+		t.Fatalf("got payload %s, want 1", got)
 	}
 	if d := h.awaitAttempt(); d.Attempt.Number != 1 || d.State != store.Delivered {
-		t.Errorf("a broken-off attempt counts: %+v", d)
+		t.Errorf("got state %v after attempt %d, want delivered after 1", d.State, d.Attempt.Number)
 	}
 }
 
-// TestFilters: of the events of its types, a subscription gets those that its
-// filter wants.
+// A subscription with a filter only gets those events of its types that the filter
+// accepts. A filter that fails on an event rejects it; one that doesn't compile is
+// refused. A change of the filter takes effect at once, and survives a restart.
 func TestFilters(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -453,7 +479,7 @@ func TestFilters(t *testing.T) {
 	expect := func(payload string, paths ...string) {
 		t.Helper()
 		if p := h.publish("order.created", payload); p.Deliveries != len(paths) {
-			t.Errorf("%s: %d deliveries, want %d", payload, p.Deliveries, len(paths))
+			t.Errorf("%s: got %d deliveries, want %d", payload, p.Deliveries, len(paths))
 		}
 		var got []string
 		for range paths {
@@ -462,7 +488,7 @@ func TestFilters(t *testing.T) {
 		}
 		slices.Sort(got)
 		if !slices.Equal(got, paths) {
-			t.Errorf("%s: %v, want %v", payload, got, paths)
+			t.Errorf("%s: got deliveries to %v, want %v", payload, got, paths)
 		}
 	}
 	expect(`{"total": 150}`, "/all", "/large")
@@ -474,28 +500,28 @@ func TestFilters(t *testing.T) {
 	}
 	expect(`{"total": 50}`, "/all", "/large")
 	if _, err := h.UpdateSubscription(t.Context(), all.ID, func(s *outbound.SubscriptionSpec) error { s.Filter = "payload.total >"; return nil }); err == nil || !strings.Contains(err.Error(), "filter") {
-		t.Errorf("a filter that is none: %v", err)
+		t.Errorf("an invalid filter: got %v, want an error about the filter", err)
 	}
 	h.restart()
 	if s, err := h.Subscription(large.ID); err != nil || s.Filter != "payload.total > 10" {
-		t.Errorf("after a restart: %v, %v", s, err)
+		t.Errorf("after a restart: got %+v, %v, want the changed filter", s, err)
 	}
 	expect(`{"total": 20}`, "/all", "/large")
 	expect(`{"total": 5}`, "/all")
 	r.expectNone(t)
 }
 
-// TestEventsThatTakeTooLongToJudgeAreDelivered: at least once, whatever a filter
-// has no time to say.
+// An event on which a filter takes too long is delivered, since the subscription may
+// want it, and reported to the observer.
 func TestEventsThatTakeTooLongToJudgeAreDelivered(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Filter: "payload.all(a, payload.all(b, payload.all(c, true)))"})
 	if p := h.publish("order.created", "["+strings.Repeat("1,", 30_000)+"1]"); p.Deliveries != 1 {
-		t.Errorf("%d deliveries", p.Deliveries)
+		t.Errorf("got %d deliveries, want 1", p.Deliveries)
 	}
 	r.next(t)
 	if n := h.unjudged.Load(); n != 1 {
-		t.Errorf("%d of them are told", n)
+		t.Errorf("got %d events reported, want 1", n)
 	}
 }

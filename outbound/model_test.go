@@ -24,14 +24,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModel does things at random to an engine with real receivers and a real
-// store, and compares what both have seen with a model: which events belong to
-// which subscriptions, what each receiver has answered, which secrets are
-// valid. In the end all receivers are well, and nothing may wait.
+// TestModel performs random operations on an engine with real receivers and a real
+// store, and compares what the receivers have got and the engine reports with a model:
+// which events belong to which subscriptions, what each receiver has answered, which
+// secrets are valid. In the end all receivers work, and nothing may be left pending.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	// An engine on a disk is slow, so there are fewer runs than rapid's own, but
-	// longer ones, unless the command line says otherwise.
+	// An engine with a store on disk is slow, so unless the command line says otherwise
+	// there are fewer runs than rapid's default, but longer ones.
 	for name, value := range map[string]string{"rapid.checks": "15", "rapid.steps": "50"} {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			_ = f.Value.Set(value)
@@ -46,7 +46,7 @@ func TestModel(t *testing.T) {
 			"":              w.look,
 			"publish":       w.publish,
 			"publish more":  w.publish,
-			"receiver":      w.turn,
+			"receiver":      w.changeAnswer,
 			"time passes":   w.pass,
 			"time goes on":  w.pass,
 			"clock is set":  w.setClock,
@@ -70,12 +70,12 @@ var (
 	modelTypes    = []string{"a", "b", "b.c", "b.d.e"}
 	modelPatterns = [][]string{{"*"}, {"a"}, {"b.*"}, {"b", "b.d.*"}, {"a", "*"}}
 	modelTenants  = []string{"", "", "", "t"}
-	modelAnswers  = []int{200, 200, 204, 500, 503, 400, 429, 410, 302, 0} // 0: the connection breaks
+	modelAnswers  = []int{200, 200, 204, 500, 503, 400, 429, 410, 302, 0} // 0: the receiver closes the connection
 )
 
 const (
 	modelGrace = time.Hour
-	modelPause = 2 * time.Minute // what a receiver asks for
+	modelPause = 2 * time.Minute // what a receiver asks for by Retry-After
 )
 
 var modelDisable = outbound.DisableAfter{Failures: 5, For: 10 * time.Minute}
@@ -84,56 +84,56 @@ var modelDisable = outbound.DisableAfter{Failures: 5, For: 10 * time.Minute}
 type world struct {
 	h        *harness
 	receiver *httptest.Server
-	began    time.Time // the engine's time at first,
-	zero     time.Time // and now without what has elapsed
-	skewed   bool      // restarts have found another time than that
+	began    time.Time // the engine's time at the start of the test
+	zero     time.Time // the engine's time less what has elapsed; differs from began once a restart has found the clock set
+	skewed   bool      // zero has differed from began
 	broken   bool      // a restart may have broken off attempts
 
 	mu        sync.Mutex
-	step      time.Duration // of the clock, the last one: an attempt may have begun before
-	passed    time.Duration // by that step, for the engine
-	jumped    time.Duration // the engine's time, by a restart that has broken off attempts
-	events    []*modelEvent // by number, which is their payload
-	chosen    map[string]*modelEvent
+	step      time.Duration          // the last change of the wall clock; an attempt may have begun before it
+	passed    time.Duration          // how much time the engine saw pass in that step
+	jumped    time.Duration          // by how much restarts that broke off attempts moved the engine's time
+	events    []*modelEvent          // by number, which is their payload
+	chosen    map[string]*modelEvent // events whose id the publisher chose, by "tenant/id"
 	subs      []*modelSub
-	paths     map[string]*modelSub
-	violation string
-	gate      chan struct{} // what slow receivers wait for; nil: they don't
+	paths     map[string]*modelSub // by the path of their URL, also former ones
+	violation string               // the first difference that a receiver has found
+	gate      chan struct{}        // slow receivers answer once it is closed; nil if they don't wait
 }
 
 type modelEvent struct {
 	id, tenant, kind string
-	subs             map[*modelSub]*modelDelivery // those that it matched, or was replayed to
-	matched          int
+	subs             map[*modelSub]*modelDelivery // those that it matched or was replayed to
+	matched          int                          // how many it matched when it was published
 }
 
 type modelDelivery struct {
 	answers  []answered
 	requeued bool
-	before   int  // of the answers, those before it was last requeued
-	late     bool // the clock has gone on during an attempt
+	before   int  // how many of the answers came before it was last requeued
+	late     bool // the clock was moved during an attempt
 }
 
-// answered is what a receiver has said to an attempt, and when.
+// answered is a receiver's answer to an attempt.
 type answered struct {
-	code int // 0 for none
-	at   time.Duration
+	code int           // status, 0 if the connection was closed
+	at   time.Duration // elapsed time at the request
 }
 
 type modelSub struct {
 	id, tenant, path string
 	patterns         []string
 	secrets          []store.Secret
-	answer           int // what its receiver answers now
-	slow             bool
-	ordered, strict  bool
-	inactive, gone   bool // as told, by a person and by its receiver
+	answer           int  // the status that its receiver answers now
+	slow             bool // its receiver waits for the gate
+	ordered, strict  bool // strict: ordered has never changed
+	inactive, gone   bool // deactivated by hand, and by its receiver's 410
 	deleted          bool
-	still            int // requests when it was found quiet and inactive; -1 for none
+	still            int // requests when it was last settled and inactive; -1 if it wasn't
 	requests, failed int
-	latest           int           // the number of the last event that it took in order
-	pushed           bool          // somebody has asked for what waits, and its receiver is well
-	throttled        time.Duration // when it last asked for a pause
+	latest           int           // the highest number of an event delivered in order
+	pushed           bool          // it was activated by hand while its receiver works
+	throttled        time.Duration // when its receiver last asked for a pause
 }
 
 func newWorld(t *testing.T) *world {
@@ -145,15 +145,17 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// end closes the engine and the receivers.
 func (w *world) end() {
 	w.h.stop()
 	w.receiver.Close()
 }
 
-// now is the engine's time.
+// now returns the engine's time.
 func (w *world) now() time.Time { return w.zero.Add(w.h.clock.Elapsed()) }
 
-// matches says by itself what the engine's index should.
+// matches reports whether a subscription should get an event. It shares no code with the
+// engine's index.
 func (s *modelSub) matches(ev *modelEvent) bool {
 	return !s.deleted && s.tenant == ev.tenant && slices.ContainsFunc(s.patterns, func(p string) bool {
 		prefix, all := strings.CutSuffix(p, "*")
@@ -161,7 +163,7 @@ func (s *modelSub) matches(ev *modelEvent) bool {
 	})
 }
 
-// receive is all receivers.
+// receive handles the requests to all receivers.
 func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	w.mu.Lock()
@@ -187,24 +189,24 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	rw.WriteHeader(answer)
 }
 
-// judge notes a request, and what is wrong with it.
+// judge records a request, and a violation if it isn't as the model wants it.
 func (w *world) judge(s *modelSub, path string, h http.Header, body string) {
 	n, err := strconv.Atoi(body)
 	if err != nil || n >= len(w.events) {
-		w.wrong("a payload that nobody published: %q", body)
+		w.wrong("got payload %q, which wasn't published", body)
 		return
 	}
 	ev := w.events[n]
 	d := ev.subs[s]
 	if d == nil {
-		w.wrong("event %d came to %s, which it doesn't match", n, s.id)
+		w.wrong("%s got event %d, which it doesn't match", s.id, n)
 		return
 	}
 	if ev.id != "" && h.Get("webhook-id") != ev.id {
-		w.wrong("event %s came as %s", ev.id, h.Get("webhook-id"))
+		w.wrong("got webhook-id %s, want %s", h.Get("webhook-id"), ev.id)
 	}
 	late := w.late(h)
-	signed := w.now().Add(-w.jumped - time.Second) // by what a timestamp is exact to
+	signed := w.now().Add(-w.jumped - time.Second) // less the precision of timestamps
 	if late {
 		signed = signed.Add(-w.passed)
 	}
@@ -221,18 +223,18 @@ func (w *world) judge(s *modelSub, path string, h http.Header, body string) {
 		s.gone = s.gone || s.answer == http.StatusGone && path == s.path
 	case s.ordered && s.strict && !d.requeued:
 		if n < s.latest && !d.took(len(d.answers)-1) {
-			w.wrong("event %d came to %s after event %d", n, s.id, s.latest)
+			w.wrong("%s got event %d after event %d", s.id, n, s.latest)
 		}
 		s.latest = max(s.latest, n)
 	}
 }
 
-// took tells whether one of the first n answers was a good one.
+// took reports whether one of the first n answers was a success.
 func (d *modelDelivery) took(n int) bool {
 	return slices.ContainsFunc(d.answers[:n], func(a answered) bool { return a.code/100 == 2 })
 }
 
-// late tells whether the clock has made its last step since a request was made.
+// late reports whether the clock was last moved after a request had been signed.
 func (w *world) late(h http.Header) bool {
 	at, err := strconv.ParseInt(h.Get("webhook-timestamp"), 10, 64)
 	off := w.h.clock.Now().Sub(time.Unix(at, 0))
@@ -241,12 +243,13 @@ func (w *world) late(h http.Header) bool {
 	case err == nil && off.Abs() <= time.Second:
 		return false
 	case err != nil || before.Abs() > time.Second:
-		w.wrong("the timestamp is off by %v", off)
+		w.wrong("got a timestamp that is off by %v", off)
 	}
 	return true
 }
 
-// judgeSignatures checks them with nothing of our own.
+// judgeSignatures checks a request's signatures without our own code: at least one is by
+// a valid secret, and none by an expired or unknown one.
 func (w *world) judgeSignatures(s *modelSub, h http.Header, body string, now time.Time) {
 	unknown := strings.Fields(h.Get("webhook-signature"))
 	live := 0
@@ -267,10 +270,11 @@ func (w *world) judgeSignatures(s *modelSub, h http.Header, body string, now tim
 		unknown = slices.Delete(unknown, i, i+1)
 	}
 	if live == 0 || len(unknown) > 0 {
-		w.wrong("%s got signatures by %d of its secrets and %d that are by none", s.id, live, len(unknown))
+		w.wrong("%s got signatures by %d valid secrets and %d by unknown ones, want at least 1 and 0", s.id, live, len(unknown))
 	}
 }
 
+// wrong records the first violation, which the next settle reports. The caller holds mu.
 func (w *world) wrong(format string, args ...any) {
 	if w.violation == "" {
 		w.violation = fmt.Sprintf(format, args...)
@@ -287,7 +291,7 @@ func (w *world) pick(rt *rapid.T) *modelSub {
 	return some[i]
 }
 
-func check1(rt *rapid.T, err error) {
+func checkErr(rt *rapid.T, err error) {
 	rt.Helper()
 	if err != nil {
 		rt.Fatal(err)
@@ -304,7 +308,7 @@ func (w *world) subscribe(rt *rapid.T) {
 	}
 	w.move(s)
 	made, err := w.h.CreateSubscription(w.h.t.Context(), w.spec(s))
-	check1(rt, err)
+	checkErr(rt, err)
 	w.mu.Lock()
 	s.id, s.secrets = made.ID, made.Secrets
 	w.subs = append(w.subs, s)
@@ -360,7 +364,7 @@ func (w *world) publish(rt *rapid.T) {
 	}
 }
 
-// event draws one to publish, and says what the answer must be.
+// event draws an event to publish, and returns a function that checks the answer.
 func (w *world) event(rt *rapid.T) (*outbound.NewEvent, func(outbound.Answer)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -376,13 +380,13 @@ func (w *world) event(rt *rapid.T) (*outbound.NewEvent, func(outbound.Answer)) {
 			kind, number := first.kind, slices.Index(w.events, first)
 			return newEvent(first.id, first.tenant, kind, number), func(a outbound.Answer) {
 				if a.Err != nil || !a.Duplicate || a.Deliveries != first.matched {
-					rt.Fatalf("publishing %s again: %+v", first.id, a)
+					rt.Fatalf("publishing %s again: got %+v, want a duplicate with %d deliveries", first.id, a, first.matched)
 				}
 			}
 		}
 		return newEvent(ev.id, ev.tenant, ev.kind, number+1_000_000), func(a outbound.Answer) {
 			if reused := (*outbound.Reused)(nil); !errors.As(a.Err, &reused) {
-				rt.Fatalf("publishing another %s: %+v", ev.id, a)
+				rt.Fatalf("publishing another event as %s: got %+v, want a Reused error", ev.id, a)
 			}
 		}
 	}
@@ -398,7 +402,7 @@ func (w *world) event(rt *rapid.T) (*outbound.NewEvent, func(outbound.Answer)) {
 	}
 	return newEvent(ev.id, ev.tenant, ev.kind, number), func(a outbound.Answer) {
 		if a.Err != nil || a.Duplicate || a.Deliveries != ev.matched {
-			rt.Fatalf("publishing event %d for %d subscriptions: %+v", number, ev.matched, a)
+			rt.Fatalf("publishing event %d: got %+v, want %d deliveries", number, a, ev.matched)
 		}
 		w.mu.Lock()
 		ev.id = a.EventID
@@ -410,8 +414,8 @@ func newEvent(id, tenant, kind string, number int) *outbound.NewEvent {
 	return &outbound.NewEvent{ID: id, Tenant: tenant, Type: kind, Payload: []byte(strconv.Itoa(number))}
 }
 
-// turn has a receiver answer otherwise.
-func (w *world) turn(rt *rapid.T) {
+// changeAnswer changes what a receiver answers.
+func (w *world) changeAnswer(rt *rapid.T) {
 	s := w.pick(rt)
 	answer := rapid.SampledFrom(modelAnswers).Draw(rt, "answer")
 	slow := rapid.Bool().Draw(rt, "slow")
@@ -462,8 +466,8 @@ func (w *world) update(rt *rapid.T) {
 		*spec = w.spec(s)
 		return nil
 	})
-	check1(rt, err)
-	if moved { // what the receiver said where it was may have come too late
+	checkErr(rt, err)
+	if moved { // a 410 at the old URL may have come too late to count
 		w.mu.Lock()
 		s.gone = false
 		w.mu.Unlock()
@@ -494,13 +498,13 @@ func (w *world) rotate(rt *rapid.T) {
 		rt.Skip("it would be refused")
 	}
 	_, err := w.h.RotateSecret(w.h.t.Context(), s.id, secret)
-	check1(rt, err)
+	checkErr(rt, err)
 }
 
 func (w *world) deactivate(rt *rapid.T) {
 	s := w.pick(rt)
 	_, err := w.h.Deactivate(w.h.t.Context(), s.id, outbound.ReasonByHand)
-	check1(rt, err)
+	checkErr(rt, err)
 	w.mu.Lock()
 	s.inactive, s.still = true, -1
 	w.mu.Unlock()
@@ -516,10 +520,10 @@ func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 	w.mu.Lock()
 	s.inactive, s.gone, s.still = false, false, -1
 	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause &&
-		(s.strict || !s.ordered) // what waited for a retry before there was an order keeps its time
+		(s.strict || !s.ordered) // a retry from before it was ordered keeps its time
 	w.mu.Unlock()
 	_, err := w.h.Activate(w.h.t.Context(), s.id)
-	check1(rt, err)
+	checkErr(rt, err)
 }
 
 func (w *world) delete(rt *rapid.T) {
@@ -527,7 +531,7 @@ func (w *world) delete(rt *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
 		rt.Skip("rather not")
 	}
-	check1(rt, w.h.DeleteSubscription(w.h.t.Context(), s.id))
+	checkErr(rt, w.h.DeleteSubscription(w.h.t.Context(), s.id))
 	w.mu.Lock()
 	s.deleted = true
 	w.mu.Unlock()
@@ -546,13 +550,13 @@ func (w *world) redeliverOne(rt *rapid.T) {
 	deleted := w.requeue(r)
 	switch _, err := w.h.Redeliver(w.h.t.Context(), r.ID.With(store.DeliveryPrefix)); {
 	case deleted && !errors.Is(err, outbound.ErrConflict):
-		rt.Fatalf("redelivering to a deleted subscription: %v", err)
+		rt.Fatalf("redelivering to a deleted subscription: got %v, want %v", err, outbound.ErrConflict)
 	case !deleted:
-		check1(rt, err)
+		checkErr(rt, err)
 	}
 }
 
-// underWay tells whether the receiver has seen an attempt that isn't over.
+// underWay reports whether the receiver has seen an attempt whose outcome isn't stored.
 func (w *world) underWay(r *outbound.Record) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -569,13 +573,13 @@ func (w *world) redeliverDead(rt *rapid.T) {
 		}
 	}
 	n, err := w.h.RedeliverDead(w.h.t.Context(), outbound.Query{})
-	check1(rt, err)
+	checkErr(rt, err)
 	if n != want {
-		rt.Fatalf("%d dead letters were queued again, want %d", n, want)
+		rt.Fatalf("RedeliverDead: got %d, want %d", n, want)
 	}
 }
 
-// replay has a subscription get what it wants and didn't get.
+// replay sends a subscription the events that match it and that it didn't get.
 func (w *world) replay(rt *rapid.T) {
 	s := w.pick(rt)
 	want := 0
@@ -588,14 +592,14 @@ func (w *world) replay(rt *rapid.T) {
 	}
 	w.mu.Unlock()
 	n, err := w.h.Replay(w.h.t.Context(), s.id, outbound.Query{})
-	check1(rt, err)
+	checkErr(rt, err)
 	if n != want {
-		rt.Fatalf("%d events were replayed, want %d", n, want)
+		rt.Fatalf("Replay: got %d, want %d", n, want)
 	}
 }
 
-// requeue notes that a delivery is queued again, and tells whether its
-// subscription is deleted, so that it isn't.
+// requeue records that a delivery is redelivered, unless its subscription is deleted,
+// which it reports.
 func (w *world) requeue(r *outbound.Record) (deleted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -606,7 +610,7 @@ func (w *world) requeue(r *outbound.Record) (deleted bool) {
 	return s.deleted
 }
 
-// find returns what the model has of a delivery.
+// find returns the model's counterpart of a delivery, nil if there is none.
 func (w *world) find(r *outbound.Record) (*modelSub, *modelDelivery) {
 	for _, ev := range w.events {
 		if ev.id == r.EventID && ev.tenant == r.Tenant {
@@ -620,6 +624,7 @@ func (w *world) find(r *outbound.Record) (*modelSub, *modelDelivery) {
 	return nil, nil
 }
 
+// restart closes and opens the engine, mostly after a drain.
 func (w *world) restart(rt *rapid.T) {
 	if rapid.IntRange(0, 9).Draw(rt, "gently") > 0 {
 		w.openGate()
@@ -629,7 +634,7 @@ func (w *world) restart(rt *rapid.T) {
 	}
 	w.h.Engine.Close()
 	_, last, err := w.h.store.Identity(w.h.t.Context())
-	check1(rt, err)
+	checkErr(rt, err)
 	now := w.h.clock.Now()
 	if last.Time().After(now) {
 		now = last.Time()
@@ -642,10 +647,10 @@ func (w *world) restart(rt *rapid.T) {
 	}
 	w.skewed = w.skewed || w.zero.Sub(w.began).Abs() > time.Second
 	for _, s := range w.subs {
-		s.gone, s.pushed = false, false // it may have ended before that had an effect
+		s.gone, s.pushed = false, false // the engine may have closed before that had an effect
 	}
 	w.mu.Unlock()
-	check1(rt, w.h.store.Close())
+	checkErr(rt, w.h.store.Close())
 	w.h.Engine = nil
 	w.h.start()
 }
@@ -653,19 +658,19 @@ func (w *world) restart(rt *rapid.T) {
 func (w *world) deliveries(rt *rapid.T, q outbound.Query) []*outbound.Record {
 	q.Limit = 10_000
 	rs, err := w.h.Deliveries(w.h.t.Context(), q)
-	check1(rt, err)
+	checkErr(rt, err)
 	return rs
 }
 
-// look compares, now and then.
+// look compares the engine with the model in a third of the calls.
 func (w *world) look(rt *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(rt, "look") == 0 {
 		w.settle(rt)
 	}
 }
 
-// settle waits until the engine has done all that it can do now, and all is
-// as the model says.
+// settle waits until the engine has done everything that it can do now, and agrees with
+// the model.
 func (w *world) settle(rt *rapid.T) {
 	rt.Helper()
 	w.openGate()
@@ -685,13 +690,14 @@ func (w *world) settle(rt *rapid.T) {
 	}
 }
 
-// compare says what isn't as it should be, or not yet.
+// compare returns the first difference between the engine and the model, "" for none. It
+// may be one that goes away when the engine has done more.
 func (w *world) compare(rt *rapid.T) string {
 	records := w.deliveries(rt, outbound.Query{})
 	st, err := w.h.Status(w.h.t.Context())
-	check1(rt, err)
+	checkErr(rt, err)
 	if st.InFlight > 0 {
-		return fmt.Sprintf("%d attempts are under way", st.InFlight)
+		return fmt.Sprintf("got %d attempts in flight, want 0", st.InFlight)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -708,7 +714,7 @@ func (w *world) compare(rt *rapid.T) string {
 	for _, r := range records {
 		s, d := w.find(r)
 		if d == nil || found[d] {
-			return fmt.Sprintf("a delivery from nowhere: %+v", r)
+			return fmt.Sprintf("got an unexpected delivery: %+v", r)
 		}
 		found[d] = true
 		if wrong := w.compareDelivery(rt, s, d, r, lanes[s.id]); wrong != "" {
@@ -718,23 +724,24 @@ func (w *world) compare(rt *rapid.T) string {
 	for n, ev := range w.events {
 		for s, d := range ev.subs {
 			if !found[d] {
-				return fmt.Sprintf("event %d is lost to %s", n, s.id)
+				return fmt.Sprintf("got no delivery of event %d to %s, want one", n, s.id)
 			}
 		}
 	}
 	return ""
 }
 
+// compareSub compares a subscription with its status in the engine.
 func (w *world) compareSub(s *modelSub, lanes map[string]outbound.SubscriptionStatus) string {
 	lane, known := lanes[s.id]
 	if known == s.deleted {
-		return fmt.Sprintf("%s is known: %v", s.id, known)
+		return fmt.Sprintf("%s: got known %v, want %v", s.id, known, !s.deleted)
 	}
 	if known {
 		active := lane.Subscription.Active
 		failed := lane.Subscription.Reason == outbound.ReasonFailing && s.failed >= modelDisable.Failures
 		if s.inactive && active || s.gone && active || !s.inactive && !s.gone && !active && !failed && lane.Subscription.Reason != outbound.ReasonGone {
-			return fmt.Sprintf("%s is active: %v, %s", s.id, active, lane.Subscription.Reason)
+			return fmt.Sprintf("%s: got active %v with reason %q, but deactivated by hand %v and gone %v", s.id, active, lane.Subscription.Reason, s.inactive, s.gone)
 		}
 		if active {
 			return ""
@@ -747,74 +754,74 @@ func (w *world) compareSub(s *modelSub, lanes map[string]outbound.SubscriptionSt
 	return ""
 }
 
-// compareDelivery tells what is wrong with one.
+// compareDelivery compares a delivery with its record in the engine.
 func (w *world) compareDelivery(rt *rapid.T, s *modelSub, d *modelDelivery, r *outbound.Record, lane outbound.SubscriptionStatus) string {
 	made := r.Attempts
 	if len(d.answers) < made || len(d.answers) > made && !w.broken {
-		return fmt.Sprintf("%d attempts, but the receiver has seen %d", made, len(d.answers))
+		return fmt.Sprintf("got %d attempts, want %d, as the receiver has seen", made, len(d.answers))
 	}
 	attempts, err := w.h.Attempts(w.h.t.Context(), r.ID.With(store.DeliveryPrefix))
-	check1(rt, err)
+	checkErr(rt, err)
 	if len(attempts) != made {
-		return fmt.Sprintf("%d attempts are kept of %d", len(attempts), made)
+		return fmt.Sprintf("got %d attempts listed, want %d", len(attempts), made)
 	}
 	for i, a := range attempts {
 		if a.Number != i+1 {
-			return fmt.Sprintf("attempt %d has the number %d", i+1, a.Number)
+			return fmt.Sprintf("got attempt number %d, want %d", a.Number, i+1)
 		}
 	}
 	good := made > 0 && attempts[made-1].Class == ""
 	if good != (made > 0 && attempts[made-1].Status/100 == 2) || good && !d.took(len(d.answers)) {
-		return "an attempt counts as good, and the receiver's answer was none"
+		return "the class of the last attempt doesn't fit its status or the receiver's answers"
 	}
 	inRound := made - r.Round
 	if inRound < 0 || inRound > len(modelSchedule)+1 {
-		return fmt.Sprintf("%d attempts in a round", inRound)
+		return fmt.Sprintf("got %d attempts in a round, want 0 to %d", inRound, len(modelSchedule)+1)
 	}
 	settled := r.State != store.Pending && r.Reason != outbound.ReasonDeleted
 	if settled && d.requeued && len(d.answers) == d.before {
-		return "not attempted since it was queued again"
+		return "settled without an attempt since it was redelivered"
 	}
 	switch r.State {
 	case store.Delivered:
 		if !good {
-			return "delivered without a good answer"
+			return "delivered without a success"
 		}
 	case store.Dead:
 		if r.Reason != outbound.ReasonDeleted && (inRound <= len(modelSchedule) || good) {
-			return "given up too early"
+			return "dead before the end of its schedule, or after a success"
 		}
 	case store.Pending:
 		if wrong := w.compareWaiting(s, r, lane); wrong != "" {
 			return wrong
 		}
 		if good && !d.requeued {
-			return "it waits after a good answer"
+			return "pending after a success"
 		}
 	}
 	return w.compareSchedule(s, d, r)
 }
 
-// compareWaiting tells whether a pending delivery has a reason to wait, and
-// won't for too long.
+// compareWaiting checks that a pending delivery has a reason to wait, and won't wait for
+// too long.
 func (w *world) compareWaiting(s *modelSub, r *outbound.Record, lane outbound.SubscriptionStatus) string {
 	now := w.h.clock.Now()
 	longest := 22 * time.Minute // the last delay with its jitter
 	switch {
 	case s.deleted:
-		return "waits for a deleted subscription"
+		return "pending for a deleted subscription"
 	case r.Due.Sub(now) > longest && !w.skewed:
-		return "waits for too long"
-	case lane.Subscription.Active && s.pushed && !(s.ordered && w.skewed): // what was queued again may be due later than a restart begins
-		return "waits though it was asked for"
+		return "due too late"
+	case lane.Subscription.Active && s.pushed && !(s.ordered && w.skewed): // after a restart, something redelivered may be due later
+		return "pending although its subscription was activated by hand"
 	case lane.Subscription.Active && !r.Due.After(now) && !lane.PausedUntil.After(now):
-		return "is due"
+		return "due, but not attempted"
 	}
 	return ""
 }
 
-// compareSchedule checks that each attempt came at its time, or ahead of it without
-// having been counted, and that the next one comes at its time.
+// compareSchedule checks that each attempt was made on schedule, or ahead of it without
+// having been counted, and that the next one is due on schedule.
 func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Record) string {
 	if w.broken || w.skewed || d.requeued || d.late || r.Reason == outbound.ReasonDeleted || !s.strict || s.ordered || len(d.answers) == 0 {
 		return ""
@@ -827,7 +834,7 @@ func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Recor
 		case i > 0 && a.at < from:
 			early++
 		case i > 0 && a.at <= to:
-			return "" // it may have been ahead of its time, or not
+			return "" // with jitter, it may have been on schedule or ahead of it
 		case i-early < len(modelSchedule):
 			delay := modelSchedule[i-early]
 			from, to = a.at+delay*9/10, a.at+delay*11/10
@@ -837,17 +844,17 @@ func (w *world) compareSchedule(s *modelSub, d *modelDelivery, r *outbound.Recor
 		}
 	}
 	if early != r.Round {
-		return fmt.Sprintf("%d attempts came ahead of their time, and %d don't count", early, r.Round)
+		return fmt.Sprintf("got %d attempts that don't count, want %d, which were ahead of schedule", r.Round, early)
 	}
 	due := r.Due.Sub(w.h.clock.Now()) + w.h.clock.Elapsed()
 	if r.State == store.Pending && (due < from-time.Second || due > to+time.Second) {
-		return fmt.Sprintf("the next attempt is at %v, the schedule says %v to %v", due, from, to)
+		return fmt.Sprintf("got the next attempt at %v, want %v to %v", due, from, to)
 	}
 	return ""
 }
 
-// heal has all receivers answer well and all subscriptions active, until
-// everything is delivered, but for what belongs to deleted subscriptions.
+// heal makes all receivers succeed and all subscriptions active, and checks that then
+// everything is delivered, except to deleted subscriptions.
 func (w *world) heal(rt *rapid.T) {
 	w.settle(rt)
 	w.mu.Lock()
@@ -872,7 +879,7 @@ func (w *world) heal(rt *rapid.T) {
 	}
 	for _, r := range w.deliveries(rt, outbound.Query{}) {
 		if s, _ := w.find(r); r.State != store.Delivered && !s.deleted {
-			rt.Fatalf("with all receivers well, %s is not delivered to %s: %+v", r.EventID, s.id, r.Delivery)
+			rt.Fatalf("all receivers work, but %s is not delivered to %s: %+v", r.EventID, s.id, r.Delivery)
 		}
 	}
 }
