@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// jumps are what happens to wall clocks.
+// jumps are ways in which wall clocks are set.
 var jumps = []struct {
 	name string
 	by   time.Duration
@@ -28,8 +28,8 @@ func afterJumps(t *testing.T, f func(t *testing.T, jump time.Duration)) {
 	}
 }
 
-// nudge has the engine do all that it would do now: a delivery to another
-// subscription goes through every part of it.
+// nudge sends a delivery to another subscription through the whole engine. When it has
+// arrived, the engine has also done whatever else was due.
 func (h *harness) nudge(r *receiver) {
 	h.t.Helper()
 	if _, err := h.Subscription("sub_nudge"); err != nil {
@@ -40,16 +40,18 @@ func (h *harness) nudge(r *receiver) {
 	}
 	h.publish("nudge", `{}`)
 	if d := h.awaitAttempt(); d.State != store.Delivered {
-		h.t.Fatalf("%v, %+v", d.State, d.Attempt)
+		h.t.Fatalf("nudge: got state %v, attempt %+v, want a success", d.State, d.Attempt)
 	}
 }
 
+// Setting the wall clock neither hastens nor delays retries, and their due times follow
+// it.
 func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, retries(10*time.Minute, 10*time.Minute))
 		r, healthy := newReceiver(t), newReceiver(t)
 		r.respond(status(500))
-		const n = 4 // of which even two attempts don't make the receiver pass for down
+		const n = 4 // few enough that two attempts each don't make the receiver count as down
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		for range n {
 			h.publish("a", `1`)
@@ -65,7 +67,7 @@ func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 		}
 		for _, d := range due {
 			if wait := d.Due.Sub(h.clock.Now()); wait < 8*time.Minute || wait > 12*time.Minute {
-				t.Fatalf("it is due in %v by the clock on the wall", wait)
+				t.Fatalf("got a retry due in %v by the wall clock, want 8m to 12m", wait)
 			}
 		}
 		h.clock.advance(8 * time.Minute)
@@ -73,13 +75,14 @@ func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 		r.expectNone(t)
 		h.clock.advance(4 * time.Minute)
 		for range n {
-			check(t, h, r.next(t), s.Secrets[0].Value) // its timestamp is within the tolerance
+			check(t, h, r.next(t), s.Secrets[0].Value) // also checks that its timestamp is within the tolerance
 			h.awaitAttempt()
 		}
 		r.expectNone(t)
 	})
 }
 
+// Retries are made on time after a restart during which the wall clock was set back.
 func TestRetriesComeAfterARestartWithTheClockSetBack(t *testing.T) {
 	h := open(t, retries(10*time.Minute))
 	r := newReceiver(t)
@@ -93,15 +96,16 @@ func TestRetriesComeAfterARestartWithTheClockSetBack(t *testing.T) {
 	r.expectNone(t)
 	h.clock.advance(12 * time.Minute)
 	if d := h.awaitAttempt(); d.Attempt.Number != 2 {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want attempt 2", d)
 	}
 }
 
+// Setting the wall clock doesn't change how long Retry-After pauses an endpoint.
 func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, retries(time.Second))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.respond(later(http.StatusServiceUnavailable))
+		r.respond(retryLater(http.StatusServiceUnavailable))
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		h.publish("a", `1`)
 		r.next(t)
@@ -112,7 +116,7 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 			t.Fatal(err)
 		}
 		if pause := st.Subscriptions[0].PausedUntil.Sub(h.clock.Now()); pause != 600*time.Second {
-			t.Errorf("it is paused for %v by the clock on the wall", pause)
+			t.Errorf("got a pause of %v by the wall clock, want 10m", pause)
 		}
 		h.clock.advance(599 * time.Second)
 		h.nudge(healthy)
@@ -121,11 +125,12 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 		h.clock.advance(2 * time.Second)
 		r.next(t)
 		if d := h.awaitAttempt(); d.State != store.Delivered {
-			t.Errorf("%v, %+v", d.State, d.Attempt)
+			t.Errorf("got state %v, attempt %+v, want delivered", d.State, d.Attempt)
 		}
 	})
 }
 
+// Setting the wall clock doesn't change how long a rotated secret still signs.
 func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, func(s *outbound.Settings) { s.SecretGrace = 30 * time.Minute })
@@ -146,12 +151,14 @@ func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
 			h.awaitAttempt()
 			check(t, h, a, rotated.Secret)
 			if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != step.signatures {
-				t.Errorf("%d signatures, want %d", n, step.signatures)
+				t.Errorf("got %d signatures, want %d", n, step.signatures)
 			}
 		}
 	})
 }
 
+// An ordered subscription gets events in the order of publishing, although the wall
+// clock is set and the engine restarted in between.
 func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t)
@@ -176,13 +183,14 @@ func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 		h.publish("a", `6`)
 		for _, want := range []string{"1", "2", "3", "4", "5", "6"} {
 			if got := string(r.next(t).body); got != want {
-				t.Fatalf("%s came where %s was due", got, want)
+				t.Fatalf("got event %s, want %s", got, want)
 			}
 			h.awaitAttempt()
 		}
 	})
 }
 
+// Events are dated by the wall clock as it was last set.
 func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
 	h := open(t)
 	h.clock.step(24 * time.Hour)
@@ -192,11 +200,12 @@ func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !ev.Created().Equal(h.clock.Now()) {
-		t.Errorf("made at %v, at %v by the clock", ev.Created(), h.clock.Now())
+		t.Errorf("got an event created at %v, want %v", ev.Created(), h.clock.Now())
 	}
 }
 
-// TestRotationSaysWhenTheGraceEnds as the wall clock is set by then.
+// A rotation reports the end of the old secret's grace by the wall clock as it was last
+// set.
 func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
 	afterJumps(t, func(t *testing.T, jump time.Duration) {
 		h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
@@ -207,7 +216,7 @@ func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if in := rot.PreviousExpires.Sub(h.clock.Now()); in != time.Hour {
-			t.Errorf("in %v by the clock on the wall", in)
+			t.Errorf("got an end in %v by the wall clock, want 1h", in)
 		}
 	})
 }

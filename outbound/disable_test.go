@@ -21,7 +21,7 @@ func (h *harness) failTimes(n int) {
 	}
 }
 
-// sub is what the status says of the one subscription.
+// sub returns the status of the first subscription.
 func (h *harness) sub() outbound.SubscriptionStatus {
 	h.t.Helper()
 	s, err := h.Status(h.t.Context())
@@ -31,8 +31,7 @@ func (h *harness) sub() outbound.SubscriptionStatus {
 	return s.Subscriptions[0]
 }
 
-// The failure that shows that a receiver is down may be the one that deactivates
-// its subscription.
+// One failure can both put a receiver down and deactivate its subscription.
 func TestDownAndDeactivatedAtOnce(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 5, For: time.Hour} })
 	r := newReceiver(t)
@@ -44,8 +43,9 @@ func TestDownAndDeactivatedAtOnce(t *testing.T) {
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
-// A receiver that fails again and again is given up after that many failures
-// and that much time, with a word at half of it, and its deliveries are held.
+// A subscription is deactivated once it has failed as often and for as long as
+// DisableAfter says, with an event and a log line at half of both. Its deliveries are
+// held until it is activated.
 func TestFailingForLongDeactivates(t *testing.T) {
 	var log journal
 	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 8, For: time.Hour} })
@@ -57,29 +57,29 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	h.clock.advance(29 * time.Minute)
 	h.failTimes(1)
 	if len(h.changes) > 0 || log.line("failing for a long time") != "" {
-		t.Fatal("there is word of it before half the time")
+		t.Fatal("got an event or a log line before half the time")
 	}
 	h.clock.advance(2 * time.Minute)
 	h.failTimes(1)
-	f := receive(t, h.changes, "the word that it fails")
+	f := receive(t, h.changes, "the event that it is failing")
 	if since, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionFailing || f.Data["failures_in_a_row"] != 6 || !since.Equal(began) ||
 		fmt.Sprint(f.Data["metadata"]) != "map[customer:42]" {
-		t.Errorf("told %+v, want 6 attempts since %v", f, began)
+		t.Errorf("got %+v, want %s with 6 failures since %v", f, outbound.SubscriptionFailing, began)
 	}
 	h.clock.advance(time.Hour)
-	h.failTimes(1) // the time is over, but not the attempts
+	h.failTimes(1) // long enough, but not often enough
 	if got := h.sub(); !got.Subscription.Active || got.Failures != 7 || !got.FailingSince.Equal(began) {
-		t.Fatalf("after 7 failures: %+v", got)
+		t.Fatalf("after 7 failures: got %+v, want active and 7 failures since %v", got, began)
 	}
 	h.failTimes(1)
 	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonFailing {
-		t.Fatalf("%+v", c)
+		t.Fatalf("got %+v, want %s with reason %q", c, outbound.SubscriptionDeactivated, outbound.ReasonFailing)
 	}
 	if len(h.changes) > 0 {
-		t.Error("it is told twice that it fails")
+		t.Errorf("got %d more events, want none", len(h.changes))
 	}
 	if line := log.line("failing for a long time"); !strings.Contains(line, "subscription_id="+s.ID) || !strings.Contains(line, "failing_for=31m") {
-		t.Errorf("the log: %s", line)
+		t.Errorf("got log line %q, want the subscription's id and failing_for=31m", line)
 	}
 	for range 8 {
 		r.next(t)
@@ -93,16 +93,16 @@ func TestFailingForLongDeactivates(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := string(r.next(t).body); got != "held" {
-		t.Errorf("after the activation came %q", got)
+		t.Errorf("after the activation: got payload %q, want held", got)
 	}
 	h.awaitAttempt()
 	if got := h.sub(); got.Failures != 0 || !got.FailingSince.IsZero() {
-		t.Errorf("after a success: %+v", got)
+		t.Errorf("after a success: got %+v, want no failures", got)
 	}
 }
 
-// Whoever was told that a receiver fails is told when it works again, after a
-// restart too; nobody is told of one that was back before.
+// After the event that a subscription is failing there is one when it has recovered,
+// also across a restart. There is none if it recovers before that first event.
 func TestRecovered(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 30, For: time.Hour} })
 	r := newReceiver(t)
@@ -113,8 +113,8 @@ func TestRecovered(t *testing.T) {
 		h.failTimes(14)
 		h.clock.advance(31 * time.Minute)
 		h.failTimes(1)
-		if f := receive(t, h.changes, "the word that it fails"); f.Type != outbound.SubscriptionFailing {
-			t.Fatalf("told %+v", f)
+		if f := receive(t, h.changes, "the event that it is failing"); f.Type != outbound.SubscriptionFailing {
+			t.Fatalf("got %+v, want %s", f, outbound.SubscriptionFailing)
 		}
 		return since
 	}
@@ -122,15 +122,15 @@ func TestRecovered(t *testing.T) {
 		t.Helper()
 		r.respond(nil)
 		h.failTimes(1)
-		f := receive(t, h.changes, "the word that it works again")
+		f := receive(t, h.changes, "the event that it has recovered")
 		if got, _ := f.Data["failing_since"].(time.Time); f.Type != outbound.SubscriptionRecovered || !got.Equal(since) {
-			t.Errorf("told %+v, want since %v", f, since)
+			t.Errorf("got %+v, want %s with failing_since %v", f, outbound.SubscriptionRecovered, since)
 		}
 	}
 	recovers(fails())
 
 	since := fails()
-	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	h.restart()
 	recovers(since)
 
@@ -144,12 +144,13 @@ func TestRecovered(t *testing.T) {
 		r.respond(nil)
 		h.failTimes(1)
 		if len(h.changes) > 0 {
-			t.Errorf("after %d failures in %v it is told that one is back of which nothing was told", c.failures, c.lasts)
+			t.Errorf("after %d failures in %v: got %d events, want none", c.failures, c.lasts, len(h.changes))
 		}
 	}
 }
 
-// A receiver that is deactivated is still said to have failed since it began to.
+// The status of a subscription that was deactivated for failing still has the number of
+// failures and the time of the first.
 func TestDeactivationKeepsSinceWhen(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 12, For: time.Hour} })
 	r := newReceiver(t)
@@ -157,16 +158,17 @@ func TestDeactivationKeepsSinceWhen(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	began := h.clock.Now()
 	h.failTimes(10)
-	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
 	h.clock.advance(time.Hour)
 	h.failTimes(2)
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 	if got := h.sub(); got.Failures != 12 || !got.FailingSince.Equal(began) {
-		t.Errorf("%d failures since %v, want 12 since %v", got.Failures, got.FailingSince, began)
+		t.Errorf("got %d failures since %v, want 12 since %v", got.Failures, got.FailingSince, began)
 	}
 }
 
-// One success begins the row anew.
+// A success starts the count and the time of failures again, so that a receiver that
+// sometimes works isn't deactivated.
 func TestASuccessKeepsASubscriptionActive(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 4, For: time.Minute} })
 	r := newReceiver(t)
@@ -179,12 +181,12 @@ func TestASuccessKeepsASubscriptionActive(t *testing.T) {
 		h.failTimes(1)
 	}
 	if got := h.sub(); !got.Subscription.Active || len(h.changes) > 0 {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v and %d events, want active and none", got, len(h.changes))
 	}
 }
 
-// A restart doesn't forget since when a receiver is down, nor a restart after
-// that that it is back.
+// Since when a receiver has been down survives a restart, and so does its recovery.
+// Changing the URL clears it.
 func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 15, For: time.Hour} })
 	r := newReceiver(t)
@@ -199,25 +201,25 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 		}
 		return subs[0].FailingSince
 	}
-	h.eventually("the store to know", func() bool { return stored().Equal(began) })
+	h.eventually("FailingSince to be stored", func() bool { return stored().Equal(began) })
 	h.clock.advance(time.Hour)
 	h.restart()
 	if got := h.sub(); got.Health != outbound.HealthDown || !got.FailingSince.Equal(began) {
-		t.Fatalf("after a restart: %+v", got)
+		t.Fatalf("after a restart: got %+v, want %s since %v", got, outbound.HealthDown, began)
 	}
 	h.failTimes(4)
 	r.respond(nil)
 	h.clock.advance(time.Minute)
 	h.failTimes(1)
-	h.eventually("the store to know that it is back", func() bool { return stored().IsZero() })
+	h.eventually("FailingSince to be cleared", func() bool { return stored().IsZero() })
 	h.restart()
 	if got := h.sub(); got.Health != outbound.HealthOK || !got.Subscription.Active {
-		t.Errorf("after another restart: %+v", got)
+		t.Errorf("after the recovery and a restart: got %+v, want active and %s", got, outbound.HealthOK)
 	}
 
 	r.respond(status(500))
 	h.failTimes(10)
-	h.eventually("the store to know once more", func() bool { return !stored().IsZero() })
+	h.eventually("FailingSince to be stored again", func() bool { return !stored().IsZero() })
 	other := newReceiver(t)
 	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
 		s.URL = other.URL
@@ -226,21 +228,25 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !stored().IsZero() {
-		t.Error("another receiver is taken for one that fails")
+		t.Errorf("with another URL: got FailingSince %v, want none", stored())
 	}
 }
 
+// DisableAfter needs both values, neither of which may be negative, but -1 failures turn
+// it off.
 func TestDisableAfterIsChecked(t *testing.T) {
 	for _, d := range []outbound.DisableAfter{{Failures: 5}, {For: time.Hour}, {Failures: 5, For: -1}} {
 		if err := (outbound.Settings{DisableAfter: d}).Validate(); err == nil || !strings.Contains(err.Error(), "disable_after: ") {
-			t.Errorf("%+v: %v", d, err)
+			t.Errorf("%+v: got %v, want an error", d, err)
 		}
 	}
 	if err := (outbound.Settings{DisableAfter: outbound.DisableAfter{Failures: -1}}).Validate(); err != nil {
-		t.Error(err)
+		t.Errorf("-1 failures: %v", err)
 	}
 }
 
+// A 410 deactivates the subscription. Its deliveries are held, and sent once it is
+// activated.
 func TestGoneDeactivatesAndHolds(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r, healthy := newReceiver(t), newReceiver(t)
@@ -248,14 +254,14 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone || d.State != store.Pending {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want pending with class %s", d, outbound.ClassGone)
 	}
 	if c := receive(t, h.changes, "the deactivation"); c.Type != outbound.SubscriptionDeactivated || c.Data["reason"] != outbound.ReasonGone {
-		t.Fatalf("%+v", c)
+		t.Fatalf("got %+v, want %s with reason %q", c, outbound.SubscriptionDeactivated, outbound.ReasonGone)
 	}
 	r.next(t)
 	if p := h.publish("a", `2`); p.Deliveries != 1 {
-		t.Errorf("a deactivated subscription gets %d deliveries, want 1 that is held", p.Deliveries)
+		t.Errorf("got %d deliveries to the inactive subscription, want 1 that is held", p.Deliveries)
 	}
 	h.clock.advance(time.Hour)
 	h.restart()
@@ -267,11 +273,11 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	}
 	got := map[string]bool{string(r.next(t).body): true, string(r.next(t).body): true}
 	if !got["1"] || !got["2"] {
-		t.Errorf("held deliveries: %v", got)
+		t.Errorf("after the activation: got events %v, want 1 and 2", got)
 	}
 }
 
-// A 410 of the URL that was is no word of the one that is.
+// A 410 from a subscription's former URL doesn't deactivate it.
 func TestGoneAfterTheURLHasChanged(t *testing.T) {
 	h := open(t)
 	old, now := newReceiver(t), newReceiver(t)
@@ -294,12 +300,12 @@ func TestGoneAfterTheURLHasChanged(t *testing.T) {
 	}
 	close(answer)
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone {
-		t.Fatalf("%+v", d.Attempt)
+		t.Fatalf("got %+v, want class %s", d.Attempt, outbound.ClassGone)
 	}
 	h.clock.advance(time.Minute)
 	now.next(t)
 	h.awaitAttempt()
 	if s, err := h.Subscription(s.ID); err != nil || !s.Active {
-		t.Errorf("the subscription is not active: %+v, %v", s, err)
+		t.Errorf("got %+v, %v, want an active subscription", s, err)
 	}
 }

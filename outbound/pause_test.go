@@ -10,30 +10,31 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// later answers that the receiver wants a pause of ten minutes.
-func later(status int) http.HandlerFunc {
+// retryLater answers with that status and a Retry-After of ten minutes.
+func retryLater(status int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "600")
 		w.WriteHeader(status)
 	}
 }
 
-// paused waits until an attempt has made the one subscription pause.
+// paused waits until one more attempt has paused the first subscription.
 func (h *harness) paused() {
 	h.t.Helper()
 	h.awaitAttempt()
 	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
 }
 
+// Retry-After pauses all deliveries to the endpoint for as long as it says.
 func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second))
 	r, healthy := newReceiver(t), newReceiver(t)
-	r.respond(later(http.StatusTooManyRequests))
+	r.respond(retryLater(http.StatusTooManyRequests))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
 	h.paused()
-	h.publish("a", `2`) // not only the delivery that was refused waits
+	h.publish("a", `2`) // the pause isn't only for the delivery that failed
 	h.clock.advance(599 * time.Second)
 	r.respond(nil)
 	h.nudge(healthy)
@@ -42,12 +43,12 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	for range 2 {
 		r.next(t)
 		if d := h.awaitAttempt(); d.State != store.Delivered {
-			t.Errorf("state %v", d.State)
+			t.Errorf("got state %v, want %v", d.State, store.Delivered)
 		}
 	}
 }
 
-// A receiver that doesn't say for how long is sent less all the same.
+// 429, 502 and 504 without Retry-After also pause the endpoint, longer each time.
 func TestOverloadPausesTheEndpoint(t *testing.T) {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout} {
 		h := open(t, retries(time.Hour, time.Hour))
@@ -60,7 +61,7 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 			h.paused()
 			h.publish("a", `2`)
 			if got := h.sub().PausedUntil.Sub(h.clock.Now()); got != pause {
-				t.Errorf("%d: a pause of %v, want %v", code, got, pause)
+				t.Errorf("%d: got a pause of %v, want %v", code, got, pause)
 			}
 			h.clock.advance(pause - time.Millisecond)
 			h.nudge(healthy)
@@ -74,9 +75,9 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 	}
 }
 
-// Where nothing is tried again, a receiver that is down or overloaded is spared all
-// the same, or all that is published meanwhile would be dead at once.
-func TestReceiversAreSparedWithoutRetries(t *testing.T) {
+// A receiver that is down or overloaded is paused even if nothing is retried: otherwise
+// everything published in the meantime would become a dead letter at once.
+func TestPausesWithoutRetries(t *testing.T) {
 	for code, events := range map[int]int{http.StatusTooManyRequests: 1, http.StatusInternalServerError: 20} {
 		h := open(t, retries())
 		r := newReceiver(t)
@@ -89,7 +90,8 @@ func TestReceiversAreSparedWithoutRetries(t *testing.T) {
 	}
 }
 
-// A pause ends when what has made it is gone, but for what the receiver asked for.
+// A pause for a rate limit or a failed delivery of an ordered subscription ends when a
+// change of the subscription removes its reason. One that the receiver asked for doesn't.
 func TestPauseEndsWithItsReason(t *testing.T) {
 	change := func(h *harness, id string, change func(*outbound.SubscriptionSpec)) {
 		t.Helper()
@@ -97,7 +99,7 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Run("a rate", func(t *testing.T) {
+	t.Run("rate limit", func(t *testing.T) {
 		h := open(t)
 		r, healthy := newReceiver(t), newReceiver(t)
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: .001})
@@ -112,7 +114,7 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		r.next(t)
 		r.next(t)
 	})
-	t.Run("the order", func(t *testing.T) {
+	t.Run("ordered", func(t *testing.T) {
 		h := open(t, retries(time.Hour, time.Hour))
 		r, healthy := newReceiver(t), newReceiver(t)
 		r.respond(status(503))
@@ -128,16 +130,16 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		r.next(t)
 		r.next(t)
 	})
-	t.Run("the receiver's wish", func(t *testing.T) {
+	t.Run("Retry-After", func(t *testing.T) {
 		h := open(t, retries(time.Second))
 		r, healthy := newReceiver(t), newReceiver(t)
-		r.respond(later(http.StatusTooManyRequests))
+		r.respond(retryLater(http.StatusTooManyRequests))
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 100})
 		h.publish("a", `1`)
 		r.next(t)
 		h.paused()
 		r.respond(nil)
-		h.publish("a", `2`) // which is due at once
+		h.publish("a", `2`) // due at once, but for the pause
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
 		h.clock.advance(599 * time.Second)
 		h.nudge(healthy)
@@ -148,8 +150,9 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 	})
 }
 
-// A failure of an attempt that began before a change keeps nothing still after it.
-func TestPauseOfWhatIsNoMore(t *testing.T) {
+// An attempt that fails after a change of the subscription doesn't pause it for a reason
+// that the change has removed.
+func TestFailureAfterAChangeOfTheSubscription(t *testing.T) {
 	for name, change := range map[string]func(s *outbound.SubscriptionSpec, other string){
 		"the order":    func(s *outbound.SubscriptionSpec, _ string) { s.Ordered = false },
 		"the receiver": func(s *outbound.SubscriptionSpec, other string) { s.URL = other },
@@ -171,7 +174,7 @@ func TestPauseOfWhatIsNoMore(t *testing.T) {
 				old.next(t)
 				d, err := h.Delivery(t.Context(), failed.Delivery.With(store.DeliveryPrefix))
 				if err != nil || d.Due.Sub(h.clock.Now()) < 30*time.Minute {
-					t.Errorf("the retry is due at %v, %v", d.Due, err)
+					t.Errorf("got the retry due at %v, %v, want it on schedule, in an hour", d.Due, err)
 				}
 			} else {
 				other.next(t)

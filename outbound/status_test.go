@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// oldestDue is what the status says, from now on.
+// oldestDue returns in how long the status's OldestDue is, and whether it has one.
 func (h *harness) oldestDue() (in time.Duration, any bool) {
 	h.t.Helper()
 	st, err := h.Status(h.t.Context())
@@ -20,17 +20,18 @@ func (h *harness) oldestDue() (in time.Duration, any bool) {
 	return st.OldestDue.Sub(h.clock.Now()), !st.OldestDue.IsZero()
 }
 
-// only is the one delivery that a subscription has waiting.
-func (h *harness) only(subscription string) *outbound.Record {
+// onlyPending returns a subscription's single pending delivery.
+func (h *harness) onlyPending(subscription string) *outbound.Record {
 	h.t.Helper()
 	ds, err := h.Deliveries(h.t.Context(), outbound.Query{Subscription: subscription, States: []store.State{store.Pending}, Limit: 2})
 	if err != nil || len(ds) != 1 {
-		h.t.Fatalf("%d wait, %v", len(ds), err)
+		h.t.Fatalf("got %d pending deliveries, %v, want 1", len(ds), err)
 	}
 	return ds[0]
 }
 
-// What is held isn't due, however long it waits.
+// A delivery that is held for an inactive subscription is marked as held, and never
+// counts as due.
 func TestWhatIsHeldIsNotDue(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
@@ -40,47 +41,47 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 	}
 	h.publish("held", `1`)
 	if in, any := h.oldestDue(); any {
-		t.Errorf("what is held is due in %v", in)
+		t.Errorf("got the oldest due in %v, want none", in)
 	}
 	r.respond(status(http.StatusInternalServerError))
 	retried := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	h.awaitAttempt()
 	if in, _ := h.oldestDue(); in < 50*time.Minute {
-		t.Errorf("the first is due in %v, which is no retry", in)
+		t.Errorf("got the oldest due in %v, want the retry in about an hour", in)
 	}
-	if !h.only(held.ID).Held || h.only(retried.ID).Held {
-		t.Error("not the one of the inactive subscription is held")
+	if !h.onlyPending(held.ID).Held || h.onlyPending(retried.ID).Held {
+		t.Error("got another held delivery than that of the inactive subscription")
 	}
 	if _, err := h.Activate(t.Context(), held.ID); err != nil {
 		t.Fatal(err)
 	}
 	h.awaitAttempt()
-	if h.only(held.ID).Held {
-		t.Error("it is held though its subscription is active")
+	if h.onlyPending(held.ID).Held {
+		t.Error("got a held delivery of an active subscription")
 	}
 }
 
-// Of what waits for a subscription that is paused it is told until when.
+// The deliveries of a paused subscription show until when it is paused.
 func TestAPauseIsForeseen(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
-	r.respond(later(http.StatusTooManyRequests))
+	r.respond(retryLater(http.StatusTooManyRequests))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	first := h.publish("a", `1`)
 	h.paused()
 	h.publish("a", `2`)
 	ds, err := h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 2})
 	if err != nil || len(ds) != 2 || ds[1].EventID != first.EventID {
-		t.Fatalf("%+v, %v", ds, err)
+		t.Fatalf("got %+v, %v, want 2 deliveries, of event %s last", ds, err, first.EventID)
 	}
 	if waits := ds[0].PausedUntil.Sub(h.clock.Now()); waits != 10*time.Minute || ds[0].Due.After(h.clock.Now()) {
-		t.Errorf("the second waits for %v, and is due at %v", waits, ds[0].Due)
+		t.Errorf("second delivery: got a pause of %v and due at %v, want 10m and now", waits, ds[0].Due)
 	}
 }
 
-// Why a receiver is down is known after a restart too, when nothing may be left to
-// attempt.
+// The last error of a receiver that is down survives a restart, after which there may be
+// nothing to attempt that would show it again.
 func TestLastErrorOutlastsARestart(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
@@ -89,18 +90,18 @@ func TestLastErrorOutlastsARestart(t *testing.T) {
 		r.respond(status(code))
 		h.failTimes(6 - i)
 	}
-	h.eventually("the store to know", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
-	for range 30 { // all but one of which wait behind what has failed
+	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	for range 30 { // all but one wait for the next probe
 		h.publish("a", `1`)
 	}
 	h.awaitAttemptEnd()
 	before := h.sub()
 	if before.Health != outbound.HealthDown || !strings.Contains(before.LastError, "503") {
-		t.Fatalf("it is %s for %q", before.Health, before.LastError)
+		t.Fatalf("got health %s with error %q, want %s with 503", before.Health, before.LastError, outbound.HealthDown)
 	}
 	h.restart()
 	after := h.sub()
 	if after.Health != outbound.HealthDown || after.LastError != before.LastError || !after.LastFailure.Equal(before.LastFailure.Truncate(time.Millisecond)) {
-		t.Errorf("before %q at %v, after %q at %v", before.LastError, before.LastFailure, after.LastError, after.LastFailure)
+		t.Errorf("after the restart: got %s with %q at %v, want %s with %q at %v", after.Health, after.LastError, after.LastFailure, before.Health, before.LastError, before.LastFailure)
 	}
 }
