@@ -109,7 +109,7 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 		h.publish("a", `1`)
 		r.next(t)
-		h.paused()
+		h.awaitPause()
 		h.clock.step(jump)
 		st, err := h.Status(t.Context())
 		if err != nil {

@@ -13,24 +13,23 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// failing is a real store that can be made to refuse commits, burials and what is to be
-// queued again.
+// failing is a real store that can be made to fail or hang.
 type failing struct {
 	store.Store
-	with    atomic.Pointer[error]
-	refused chan struct{} // tells of the first
+	with    atomic.Pointer[error] // what Commit, Bury and Requeue fail with
+	refused chan struct{}         // signals that one of them has failed
 
-	full  atomic.Bool // has room for outcomes only
-	after atomic.Bool // fails once more, when all is stored
-	claim atomic.Bool // fails the next time
+	full  atomic.Bool // Commit has room for outcomes only
+	after atomic.Bool // the next Commit of both events and outcomes fails although it has stored them
+	claim atomic.Bool // the next Claim fails
 
 	cancel context.CancelFunc // called when an event type is stored
 
-	hangs chan struct{} // until it is closed, outcomes and what is given back wait; nil: they don't
-	hung  chan struct{} // tells of the first
+	hangs chan struct{} // Release and Commit with outcomes block until it is closed; nil if they don't
+	hung  chan struct{} // signals that one of them blocks
 }
 
-// hang waits as long as the store is to hang.
+// hang blocks while the store hangs.
 func (f *failing) hang() {
 	if f.hangs == nil {
 		return
@@ -55,9 +54,10 @@ func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
 	return err
 }
 
+// fail makes Commit, Bury and Requeue fail with err from now on, or succeed if it is nil.
 func (f *failing) fail(err error) { f.with.Store(&err) }
 
-// refuse tells why a call fails, if it is to.
+// refuse returns the error that a call fails with, nil if it doesn't.
 func (f *failing) refuse() error {
 	err := f.with.Load()
 	if err == nil || *err == nil {
@@ -108,7 +108,7 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 	return err
 }
 
-// openFailing makes a harness whose store can fail.
+// openFailing is open with a store that can fail.
 func openFailing(t *testing.T, set ...setting) (*harness, *failing) {
 	t.Helper()
 	h := open(t, set...)
@@ -125,7 +125,7 @@ func openFailing(t *testing.T, set ...setting) (*harness, *failing) {
 	return h, f
 }
 
-// run moves the clock on and on, until stopped.
+// run advances the clock continuously until stop is called.
 func (c *clock) run(t *testing.T) (stop func()) {
 	t.Helper()
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -143,7 +143,7 @@ func (c *clock) run(t *testing.T) (stop func()) {
 	return func() { close(done); <-ended }
 }
 
-// within fails the test when f hangs.
+// within fails the test if f doesn't return.
 func within(t *testing.T, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -151,6 +151,8 @@ func within(t *testing.T, what string, f func()) {
 	receive(t, done, what)
 }
 
+// Closing and draining end although the store fails, and an outcome that isn't stored
+// isn't reported.
 func TestEndsWhileTheStoreFails(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -174,16 +176,16 @@ func TestEndsWhileTheStoreFails(t *testing.T) {
 			r.next(t)
 			f.fail(store.ErrFull)
 			answer()
-			receive(t, f.refused, "an outcome that isn't stored")
+			receive(t, f.refused, "a refused outcome")
 			within(t, "the end", func() { c.end(h) })
 			if n := len(h.attempts); n != 0 {
-				t.Errorf("%d outcomes are told that aren't stored", n)
+				t.Errorf("got %d outcomes reported, want 0, since none is stored", n)
 			}
 		})
 	}
 }
 
-// Nobody is told that a delivery is queued again when it isn't.
+// Redeliver returns an error if the store can't queue the delivery.
 func TestRedeliverWhileTheStoreFails(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
@@ -192,11 +194,11 @@ func TestRedeliverWhileTheStoreFails(t *testing.T) {
 	id := h.awaitAttempt().Delivery.With(store.DeliveryPrefix)
 	f.fail(store.ErrUnavailable)
 	if again, err := h.Redeliver(t.Context(), id); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("%+v, %v", again, err)
+		t.Errorf("Redeliver: got %+v, %v, want %v", again, err, store.ErrUnavailable)
 	}
 }
 
-// What is due is not forgotten when the store fails to say what it is.
+// After a claim that failed the engine claims again, so that what is due isn't forgotten.
 func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
@@ -209,12 +211,12 @@ func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually("the wait for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
+	h.eventually("the timer for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
 	h.clock.advance(time.Second)
 	r.next(t)
 }
 
-// A drain ends when it is to end, though the store doesn't answer.
+// A drain ends with its context although the store hangs.
 func TestDrainWhileTheStoreHangs(t *testing.T) {
 	for _, c := range []struct{ brokenOff, ordered bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
@@ -242,10 +244,10 @@ func TestDrainWhileTheStoreHangs(t *testing.T) {
 	}
 }
 
-// However many outcomes wait for a store that fails, events are refused at
-// once and not left hanging; and the outcomes are stored when it is back.
+// While many outcomes are queued for a store that fails, Publish fails at once instead of
+// blocking. The outcomes are stored once the store works again.
 func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
-	const events = 1200 // over what one commit takes
+	const events = 1200 // more than one commit takes
 	h, f := openFailing(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
@@ -273,20 +275,20 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 	within(t, "the refusal", func() {
 		for range 3 {
 			if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}); !errors.Is(err, store.ErrFull) {
-				t.Errorf("publishing on a full disk: %v", err)
+				t.Errorf("Publish: got %v, want %v", err, store.ErrFull)
 			}
 		}
 	})
 	f.fail(nil)
 	for i := range events {
 		if d := receive(t, h.attempts, "outcome"); d.State != store.Delivered {
-			t.Fatalf("outcome %d: %+v", i, d.State)
+			t.Fatalf("outcome %d: got state %v, want %v", i, d.State, store.Delivered)
 		}
 	}
 }
 
-// An outcome that is stored after its subscription was deleted leaves no
-// delivery behind that nobody would ever make.
+// If an outcome that demands a retry is stored after its subscription was deleted, the
+// delivery becomes a dead letter instead of staying pending for ever.
 func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
@@ -295,14 +297,14 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	p := h.publish("order.created", `{}`)
 	f.fail(store.ErrFull)
 	answer()
-	receive(t, f.refused, "an outcome that isn't stored")
+	receive(t, f.refused, "a refused outcome")
 	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
 	defer h.clock.run(t)()
 	f.fail(nil)
 	if d := h.awaitAttempt(); d.State != store.Pending {
-		t.Fatalf("state %v: the outcome was to be a retry", d.State)
+		t.Fatalf("got state %v, want %v, for a retry", d.State, store.Pending)
 	}
 	h.eventually("the dead letter", func() bool {
 		ds, err := h.Deliveries(t.Context(), outbound.Query{EventID: p.EventID, Limit: 1})
@@ -310,7 +312,8 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	})
 }
 
-// TestAnOutageIsNotTheWholeLog: a store that fails for hours is told of now and then.
+// Storing outcomes is retried often during an outage of the store, but only some of the
+// failures are logged.
 func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	var log journal
 	h, f := openFailing(t, retries(), logTo(&log))
@@ -325,14 +328,15 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	}
 	f.fail(nil)
 	if d := h.awaitAttempt(); d.State != store.Delivered {
-		t.Errorf("%v", d.State)
+		t.Errorf("got state %v, want %v", d.State, store.Delivered)
 	}
 	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
-		t.Errorf("%d lines", n)
+		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}
 }
 
-// Nor is one that can't make dead letters of what waits for a deleted subscription.
+// The same holds for failures to make dead letters of a deleted subscription's
+// deliveries.
 func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
 	var log journal
 	h, f := openFailing(t, retries(time.Hour), logTo(&log))
@@ -353,6 +357,6 @@ func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
 	f.fail(nil)
 	receive(t, h.buried, "the dead letter")
 	if n := log.count("making dead letters of a deleted subscription's deliveries; trying again"); n == 0 || n >= failures {
-		t.Errorf("%d lines", n)
+		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}
 }

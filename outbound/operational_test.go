@@ -11,109 +11,114 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// told is an operational event as a receiver gets it.
-type told struct {
+// notification is an operational event as a receiver gets it.
+type notification struct {
 	Type      string
 	Timestamp string
 	Data      map[string]any
 }
 
-func (r *receiver) told(t *testing.T) told {
+// nextNotification waits for the next request, which must be an operational event.
+func (r *receiver) nextNotification(t *testing.T) notification {
 	t.Helper()
-	var v told
+	var v notification
 	if err := json.Unmarshal(r.next(t).body, &v); err != nil {
 		t.Fatal(err)
 	}
 	return v
 }
 
-// refusesAll is a subscription whose deliveries die at once.
-func (h *harness) refusesAll(tenant string, types ...string) *outbound.Subscription {
+// subscribeFailing creates a subscription whose receiver answers every delivery with 400.
+func (h *harness) subscribeFailing(tenant string, types ...string) *outbound.Subscription {
 	h.t.Helper()
 	r := newReceiver(h.t)
 	r.respond(status(400))
 	return h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: types, Tenant: tenant})
 }
 
+// A dead letter is published as an event to the subscriptions that name its type or a
+// prefix, but not to those of all events, and reported to the observer.
 func TestADeadLetterIsTold(t *testing.T) {
 	h := open(t, retries())
-	failing := h.refusesAll("", "*")
+	failing := h.subscribeFailing("", "*")
 	ops, all := newReceiver(t), newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: ops.URL, EventTypes: []string{"webhooks.*"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: all.URL, EventTypes: []string{"*"}})
 	p := h.publish("order.created", `{}`)
 
-	got := ops.told(t)
+	got := ops.nextNotification(t)
 	if got.Type != outbound.DeliveryDead || got.Timestamp != "2026-03-01T12:00:00Z" {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want %s at 2026-03-01T12:00:00Z", got, outbound.DeliveryDead)
 	}
 	for field, want := range map[string]any{
 		"event_id": p.EventID, "event_type": "order.created", "subscription_id": failing.ID, "tenant": nil,
 		"attempts": 1.0, "reason": "every attempt failed, the last one: the receiver answered 400 Bad Request",
 	} {
 		if got.Data[field] != want {
-			t.Errorf("%s is %v, want %v", field, got.Data[field], want)
+			t.Errorf("%s: got %v, want %v", field, got.Data[field], want)
 		}
 	}
 	id, _ := got.Data["delivery_id"].(string)
 	if d, err := h.Delivery(t.Context(), id); err != nil || d.State != store.Dead {
-		t.Errorf("the delivery that it tells of: %+v, %v", d, err)
+		t.Errorf("delivery %s: got %+v, %v, want a dead letter", id, d, err)
 	}
-	observed := receive(t, h.dead, "the observer's word")
+	observed := receive(t, h.dead, "the observer to hear of the dead letter")
 	if observed.Type != got.Type || observed.Data["event_id"] != p.EventID {
-		t.Errorf("the observer is told %+v", observed)
+		t.Errorf("observer: got %+v, want the same event", observed)
 	}
-	for range 3 { // the one that died, and the two that are told
+	for range 3 { // the dead letter, the event of it to ops, and the event to all
 		h.awaitAttempt()
 	}
 	if got := string(all.next(t).body); got != `{}` {
-		t.Errorf("a subscription to everything got %s", got)
+		t.Errorf("subscription to all events: got %s, want {}", got)
 	}
 	all.expectNone(t)
 }
 
-// What is published of dead letters brings forth no more of it when it dies.
+// If the event about a dead letter becomes a dead letter itself, no event is published
+// about that. Otherwise there would be no end to them.
 func TestADeadLetterOfADeadLetterIsNotTold(t *testing.T) {
 	h := open(t, retries())
-	h.refusesAll("", "order.*", "webhooks.*")
+	h.subscribeFailing("", "order.*", "webhooks.*")
 	h.publish("order.created", `{}`)
 	receive(t, h.dead, "the dead letter")
 	for range 2 {
 		if a := h.awaitAttempt(); a.State != store.Dead {
-			t.Fatalf("%+v", a.State)
+			t.Fatalf("got state %v, want %v", a.State, store.Dead)
 		}
 	}
 	if events, err := h.Events(t.Context(), outbound.Query{Limit: 10}); err != nil || len(events) != 2 {
-		t.Errorf("%d events, %v", len(events), err)
+		t.Errorf("got %d events, %v, want 2", len(events), err)
 	}
 	if len(h.dead) > 0 {
-		t.Error("the observer is told of the second one")
+		t.Errorf("observer: got %d more dead letters, want 0", len(h.dead))
 	}
 }
 
-// A tenant is told of its own, and whoever belongs to none of all.
+// Operational events about a tenant's subscription go to that tenant's subscriptions and
+// to those of no tenant, which get the events of all.
 func TestTenantsAreToldOfTheirOwn(t *testing.T) {
 	h := open(t, retries())
 	mine, others, all := newReceiver(t), newReceiver(t), newReceiver(t)
 	for tenant, r := range map[string]*receiver{"acme": mine, "other": others, "": all} {
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, Tenant: tenant, EventTypes: []string{"webhooks.subscription.*"}})
 	}
-	s := h.refusesAll("acme", "order.*")
+	s := h.subscribeFailing("acme", "order.*")
 	if _, err := h.Deactivate(t.Context(), s.ID, "by its owner"); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []*receiver{mine, all} {
-		got := r.told(t)
+		got := r.nextNotification(t)
 		if got.Type != outbound.SubscriptionDeactivated || got.Data["subscription_id"] != s.ID || got.Data["tenant"] != "acme" || got.Data["reason"] != "by its owner" {
-			t.Errorf("%+v", got)
+			t.Errorf("got %+v, want %s of %s", got, outbound.SubscriptionDeactivated, s.ID)
 		}
 	}
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []*receiver{mine, all} {
-		if got := r.told(t); got.Type != outbound.SubscriptionActivated {
-			t.Errorf("%+v", got)
+		if got := r.nextNotification(t); got.Type != outbound.SubscriptionActivated {
+			t.Errorf("got %+v, want %s", got, outbound.SubscriptionActivated)
 		}
 	}
 	for range 4 {
@@ -122,38 +127,40 @@ func TestTenantsAreToldOfTheirOwn(t *testing.T) {
 	others.expectNone(t)
 }
 
+// Filters apply to operational events too.
 func TestOperationalEventsAreFiltered(t *testing.T) {
 	h := open(t, retries())
-	h.refusesAll("", "order.*")
+	h.subscribeFailing("", "order.*")
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{outbound.DeliveryDead}, Filter: `payload.data.event_type == "order.paid"`})
 	h.publish("order.created", `{}`)
 	h.awaitAttempt()
 	h.publish("order.paid", `{}`)
-	if got := r.told(t); got.Data["event_type"] != "order.paid" {
-		t.Errorf("%+v", got)
+	if got := r.nextNotification(t); got.Data["event_type"] != "order.paid" {
+		t.Errorf("got %+v, want the event about order.paid", got)
 	}
 	h.awaitAttempt()
 	h.awaitAttempt()
 	r.expectNone(t)
 }
 
+// Publishing under an event type of the engine's own is an error.
 func TestOperationalTypesAreReserved(t *testing.T) {
 	h := open(t)
 	var invalid *outbound.Invalid
 	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: outbound.DeliveryDead}); !errors.As(err, &invalid) || invalid.Field != "event_type" {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want an Invalid error of event_type", err)
 	}
-	h.publish("webhooks", `{}`) // which begins none of them
+	h.publish("webhooks", `{}`) // allowed, since only the prefix "webhooks." is reserved
 	h.publish("webhooksx.y", `{}`)
 }
 
-// A disk that has room for outcomes only keeps dead letters, but not the events
-// that tell of them, until it has room again.
+// While the disk only has room for outcomes, dead letters are stored, but not the events
+// about them. Once it has room, new ones are.
 func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	h, f := openFailing(t, retries())
 	defer h.clock.run(t)()
-	h.refusesAll("", "order.*")
+	h.subscribeFailing("", "order.*")
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
 	answer := make(chan struct{})
@@ -168,49 +175,50 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	f.full.Store(true)
 	close(answer)
 	if a := h.awaitAttempt(); a.State != store.Dead {
-		t.Fatalf("%+v", a.State)
+		t.Fatalf("got state %v, want %v", a.State, store.Dead)
 	}
-	receive(t, h.dead, "the observer's word")
+	receive(t, h.dead, "the observer to hear of the dead letter")
 	if !h.Full() {
-		t.Error("it doesn't know that the disk is full")
+		t.Error("Full: got false on a full disk, want true")
 	}
 	f.full.Store(false)
 	h.publish("order.created", `{}`)
 	if h.Full() {
-		t.Error("the disk is full still")
+		t.Error("Full: got true once the disk has room, want false")
 	}
-	if got := r.told(t); got.Data["event_type"] != "order.created" {
-		t.Errorf("%+v", got)
+	if got := r.nextNotification(t); got.Data["event_type"] != "order.created" {
+		t.Errorf("got %+v, want the event about order.created", got)
 	}
 	h.awaitAttempt()
 	h.awaitAttempt()
 	r.expectNone(t)
 }
 
-// An error that comes after all is stored doesn't keep anything from being stored
-// from then on.
-func TestNewsAreStoredAgainAfterAnError(t *testing.T) {
+// If the store reports an error although it has stored a commit with operational events,
+// these and later events are still delivered.
+func TestOperationalEventsAreStoredAfterAnError(t *testing.T) {
 	h, f := openFailing(t, retries())
 	defer h.clock.run(t)()
-	h.refusesAll("", "order.*")
+	h.subscribeFailing("", "order.*")
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
 	f.after.Store(true)
 	h.publish("order.created", `{}`)
-	if got := r.told(t); got.Data["event_type"] != "order.created" {
-		t.Errorf("%+v", got)
+	if got := r.nextNotification(t); got.Data["event_type"] != "order.created" {
+		t.Errorf("got %+v, want the event about order.created", got)
 	}
 	within(t, "another event", func() { h.publish("other", `{}`) })
 }
 
-// One that comes back into the configuration is told of as its removal was.
+// Removing a subscription from the configuration publishes its deactivation, and putting
+// it back its activation.
 func TestConfiguredSubscriptionsAreToldOf(t *testing.T) {
 	h := open(t)
-	there := []outbound.SubscriptionSpec{{Name: "crm", URL: newReceiver(t).URL, EventTypes: []string{"order.*"}}}
+	configured := []outbound.SubscriptionSpec{{Name: "crm", URL: newReceiver(t).URL, EventTypes: []string{"order.*"}}}
 	for _, c := range []struct {
 		specs []outbound.SubscriptionSpec
 		want  string
-	}{{there, ""}, {nil, outbound.SubscriptionDeactivated}, {there, outbound.SubscriptionActivated}} {
+	}{{configured, ""}, {nil, outbound.SubscriptionDeactivated}, {configured, outbound.SubscriptionActivated}} {
 		h.settings.Subscriptions = c.specs
 		if err := h.Apply(t.Context(), h.settings); err != nil {
 			t.Fatal(err)
@@ -219,15 +227,16 @@ func TestConfiguredSubscriptionsAreToldOf(t *testing.T) {
 			continue
 		}
 		if got := receive(t, h.changes, c.want); got.Type != c.want || got.Data["subscription_id"] != "sub_crm" {
-			t.Errorf("told %+v, want %s", got, c.want)
+			t.Errorf("got %+v, want %s of sub_crm", got, c.want)
 		}
 	}
 	if len(h.changes) > 0 {
-		t.Error("more is told")
+		t.Errorf("got %d more events, want 0", len(h.changes))
 	}
 }
 
-// What the store has is what holds, also when whoever stored it is gone.
+// A schema takes effect once it is stored, even if the request that stored it is
+// cancelled just then.
 func TestSchemaHoldsOnceItIsStored(t *testing.T) {
 	h, f := openFailing(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -237,9 +246,9 @@ func TestSchemaHoldsOnceItIsStored(t *testing.T) {
 	}
 	var invalid *outbound.Invalid
 	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Payload: []byte("7")}); !errors.As(err, &invalid) {
-		t.Errorf("%v", err)
+		t.Errorf("Publish against the schema: got %v, want an Invalid error", err)
 	}
 	if _, err := h.PutEventType(t.Context(), outbound.EventType{Name: outbound.DeliveryDead}); !errors.As(err, &invalid) {
-		t.Errorf("a type of the engine's own: %v", err)
+		t.Errorf("PutEventType of the engine's own type: got %v, want an Invalid error", err)
 	}
 }

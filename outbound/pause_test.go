@@ -18,8 +18,8 @@ func retryLater(status int) http.HandlerFunc {
 	}
 }
 
-// paused waits until one more attempt has paused the first subscription.
-func (h *harness) paused() {
+// awaitPause waits until one more attempt has paused the first subscription.
+func (h *harness) awaitPause() {
 	h.t.Helper()
 	h.awaitAttempt()
 	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthPaused })
@@ -33,7 +33,7 @@ func TestRetryAfterPausesTheEndpoint(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
-	h.paused()
+	h.awaitPause()
 	h.publish("a", `2`) // the pause isn't only for the delivery that failed
 	h.clock.advance(599 * time.Second)
 	r.respond(nil)
@@ -58,7 +58,7 @@ func TestOverloadPausesTheEndpoint(t *testing.T) {
 		for _, pause := range []time.Duration{100 * time.Millisecond, 190 * time.Millisecond, 361 * time.Millisecond} { // doubled, less a twentieth for the success
 			h.publish("a", `1`)
 			r.next(t)
-			h.paused()
+			h.awaitPause()
 			h.publish("a", `2`)
 			if got := h.sub().PausedUntil.Sub(h.clock.Now()); got != pause {
 				t.Errorf("%d: got a pause of %v, want %v", code, got, pause)
@@ -137,7 +137,7 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 100})
 		h.publish("a", `1`)
 		r.next(t)
-		h.paused()
+		h.awaitPause()
 		r.respond(nil)
 		h.publish("a", `2`) // due at once, but for the pause
 		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })

@@ -13,50 +13,50 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// watched is a real store that says what is written of a configuration.
-type watched struct {
+// recordingStore is a real store that records which parts of a configuration are written.
+type recordingStore struct {
 	store.Store
 	written []string
 }
 
-func (w *watched) CreateSubscription(ctx context.Context, s *store.Subscription) error {
+func (w *recordingStore) CreateSubscription(ctx context.Context, s *store.Subscription) error {
 	w.written = append(w.written, "create "+s.ID)
 	return w.Store.CreateSubscription(ctx, s)
 }
 
-func (w *watched) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
+func (w *recordingStore) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
 	w.written = append(w.written, "update "+id)
 	return w.Store.UpdateSubscription(ctx, id, change)
 }
 
-func (w *watched) PutEventType(ctx context.Context, t store.EventType) error {
+func (w *recordingStore) PutEventType(ctx context.Context, t store.EventType) error {
 	w.written = append(w.written, "put "+t.Name)
 	return w.Store.PutEventType(ctx, t)
 }
 
-func (w *watched) DeleteEventType(ctx context.Context, name string) error {
+func (w *recordingStore) DeleteEventType(ctx context.Context, name string) error {
 	w.written = append(w.written, "delete "+name)
 	return w.Store.DeleteEventType(ctx, name)
 }
 
-// TestReconcileWritesWhatChanged loads one configuration after the other: only
-// what is new or different is written, so that a known one needs no room.
+// Applying a configuration writes only what is new or different in it. So a start with an
+// unchanged one works on a full disk.
 func TestReconcileWritesWhatChanged(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) {
 		s.Subscriptions = []outbound.SubscriptionSpec{
 			{Name: "main", URL: "http://127.0.0.1:9/", EventTypes: []string{"order.*"}, Headers: map[string]string{"X-A": "b"}, Secrets: []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="}},
-			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true, Headers: map[string]string{}, Retry: outbound.Schedule{}, Timeout: time.Minute, Metadata: map[string]string{}}, // its secret is made
+			{Name: "made", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, RateLimit: 5, Ordered: true, Headers: map[string]string{}, Retry: outbound.Schedule{}, Timeout: time.Minute, Metadata: map[string]string{}}, // its secret is generated
 		}
 		s.EventTypes = []outbound.EventType{{Name: "order.created", Description: "An order"}, {Name: "order.paid"}}
 	})
 	h.Engine.Close()
-	w := &watched{Store: h.store}
+	w := &recordingStore{Store: h.store}
 	var err error
 	if h.Engine, err = outbound.Open(t.Context(), w, h.settings, outbound.WithClock(h.clock)); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.written) > 0 {
-		t.Errorf("a start with what is known wrote %q", w.written)
+		t.Errorf("a start with an unchanged configuration: wrote %q, want nothing", w.written)
 	}
 	main, made := h.settings.Subscriptions[0], h.settings.Subscriptions[1]
 	types := h.settings.EventTypes
@@ -93,7 +93,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 		}
 		for _, spec := range step.subs {
 			if s, err := h.Subscription("sub_" + spec.Name); err != nil || s.URL != spec.URL || !s.Active {
-				t.Errorf("%s: %s is %+v: %v", step.name, spec.Name, s, err)
+				t.Errorf("%s: %s: got %+v, %v, want it active with URL %s", step.name, spec.Name, s, err, spec.URL)
 			}
 		}
 	}
@@ -107,7 +107,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	}
 }
 
-// TestConfiguredSubscriptionsKeepTheirOrder has lists show them as the configuration does.
+// Lists show configured subscriptions in the order of the configuration.
 func TestConfiguredSubscriptionsKeepTheirOrder(t *testing.T) {
 	want := []string{"sub_e", "sub_b", "sub_d", "sub_a", "sub_c", "sub_f"}
 	h := open(t, func(s *outbound.Settings) {
@@ -120,11 +120,11 @@ func TestConfiguredSubscriptionsKeepTheirOrder(t *testing.T) {
 		got = append(got, s.ID)
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("they are %q, want %q", got, want)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// What the configuration says of a subscription is changed there alone.
+// A subscription in the configuration can't be changed or deleted through the API.
 func TestConfiguredSubscriptionsAreNotChanged(t *testing.T) {
 	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}}
 	h := open(t, func(s *outbound.Settings) { s.Subscriptions = []outbound.SubscriptionSpec{spec} })
@@ -141,16 +141,16 @@ func TestConfiguredSubscriptionsAreNotChanged(t *testing.T) {
 		"all of it": func() error { return h.DeleteSubscription(t.Context(), "sub_crm") },
 	} {
 		if err := change(); !errors.Is(err, outbound.ErrConflict) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("changing %s: got %v, want %v", what, err, outbound.ErrConflict)
 		}
 	}
 	if after, err := h.Subscription("sub_crm"); err != nil || after.URL != before.URL || !reflect.DeepEqual(after.Secrets, before.Secrets) {
-		t.Errorf("it is %+v, %v", after, err)
+		t.Errorf("got %+v, %v, want it unchanged", after, err)
 	}
 }
 
-// TestTenantStaysWithItsDeliveries has what waits for one tenant's receiver never go
-// to that of another, and nothing else changed on the way to finding out.
+// A configuration that moves a subscription to another tenant is refused as a whole, since
+// pending deliveries of one tenant would go to another. A new name is accepted.
 func TestTenantStaysWithItsDeliveries(t *testing.T) {
 	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, Tenant: "acme"}
 	h := open(t, func(s *outbound.Settings) {
@@ -161,20 +161,22 @@ func TestTenantStaysWithItsDeliveries(t *testing.T) {
 	h.settings.Subscriptions = []outbound.SubscriptionSpec{other}
 	err := h.Apply(t.Context(), h.settings)
 	if err == nil || !strings.Contains(err.Error(), `subscription crm: its deliveries are for the tenant "acme" and can't go to the tenant "globex"`) {
-		t.Errorf("another tenant: %v", err)
+		t.Errorf("another tenant: got %v, want an error", err)
 	}
 	for _, id := range []string{"sub_crm", "sub_old"} {
 		if s, err := h.Subscription(id); err != nil || !s.Active || s.Tenant == "globex" {
-			t.Errorf("%s is %+v: %v", id, s, err)
+			t.Errorf("%s: got %+v, %v, want it unchanged", id, s, err)
 		}
 	}
 	other.Name = "crm2"
 	h.settings.Subscriptions = []outbound.SubscriptionSpec{other}
 	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Error(err)
+		t.Errorf("another name: %v", err)
 	}
 }
 
+// A subscription that is removed from the configuration is inactive and can only be
+// deleted. Put back, it is in its former state.
 func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
 	h := open(t)
 	configured := []outbound.SubscriptionSpec{{Name: "crm", URL: "http://127.0.0.1:1/", EventTypes: []string{"*"}}}
@@ -190,7 +192,7 @@ func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("deleting what is configured: %v", err)
+		t.Errorf("deleting a configured subscription: got %v, want %v", err, outbound.ErrConflict)
 	}
 	apply(nil)
 	_, activated := h.Activate(t.Context(), "sub_crm")
@@ -198,15 +200,15 @@ func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
 	_, rotated := h.RotateSecret(t.Context(), "sub_crm", "")
 	for what, err := range map[string]error{"activating": activated, "updating": updated, "rotating the secret of": rotated} {
 		if !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "no longer in the server's configuration") {
-			t.Errorf("%s what is no longer configured: %v", what, err)
+			t.Errorf("%s a subscription that is no longer configured: got %v, want %v", what, err, outbound.ErrConflict)
 		}
 	}
 	apply(configured)
 	if s, err := h.Subscription("sub_crm"); err != nil || s.Active || s.Reason != outbound.ReasonByHand {
-		t.Fatalf("put back, it is not as it was: %+v, %v", s, err)
+		t.Fatalf("put back: got %+v, %v, want it inactive with reason %q", s, err, outbound.ReasonByHand)
 	}
 	apply(nil)
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
-		t.Errorf("deleting what is no longer configured: %v", err)
+		t.Errorf("deleting a subscription that is no longer configured: %v", err)
 	}
 }

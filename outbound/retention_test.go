@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// moody fails what is sent to /bad.
-func moody(t *testing.T) *receiver {
+// newFailingAtBad returns a receiver that answers 500 to paths that end in /bad.
+func newFailingAtBad(t *testing.T) *receiver {
 	r := newReceiver(t)
 	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, "/bad") {
@@ -24,7 +24,7 @@ func moody(t *testing.T) *receiver {
 	return r
 }
 
-// kept are the types of the events that are there, the oldest first.
+// kept returns the types of the stored events, the oldest first.
 func (h *harness) kept() (types []string) {
 	h.t.Helper()
 	events, err := h.store.Events(h.t.Context(), store.Query{})
@@ -37,15 +37,18 @@ func (h *harness) kept() (types []string) {
 	return types
 }
 
+// keeps waits until exactly these events are stored; what names that in the failure
+// message.
 func (h *harness) keeps(what string, want ...string) {
 	h.t.Helper()
 	h.eventually(what, func() bool { return slices.Equal(h.kept(), want) })
 }
 
+// Events older than RetainFor are removed once all their deliveries are settled.
 func TestOldEventsAreRemoved(t *testing.T) {
 	var log journal
 	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.RetainFor = time.Hour })
-	r := moody(t)
+	r := newFailingAtBad(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	waits := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"waits"}})
@@ -60,10 +63,10 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	h.pass(59 * time.Minute)
 	h.publish("unheard", "later")
 	h.pass(2 * time.Minute)
-	h.keeps("what is old and settled to go", "waits", "unheard")
-	h.looked()
+	h.keeps("old, settled events to be removed", "waits", "unheard")
+	h.awaitRemovalCheck()
 	if line := log.line("old events were removed"); !strings.Contains(line, "events=3") {
-		t.Errorf("the log: %s", line)
+		t.Errorf("got log line %q, want events=3", line)
 	}
 
 	h.settings.RetainFor = 3 * time.Hour
@@ -75,32 +78,34 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	}
 	h.awaitAttempt()
 	h.pass(2 * time.Hour)
-	h.keeps("what waited to be delivered and go, by the new setting", "unheard")
+	h.keeps("the held event to be delivered and removed by the new setting", "unheard")
 }
 
-// What is removed is gone, so a wall clock that is wrong must not do it.
+// Setting the wall clock forward doesn't make events old: removing can't be undone.
 func TestASetClockRemovesNothing(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.RetainFor = time.Hour })
 	h.publish("first", "1")
 	h.clock.step(48 * time.Hour)
 	h.publish("second", "1")
 	h.pass(59 * time.Minute)
-	h.looked()
+	h.awaitRemovalCheck()
 	if kept := h.kept(); len(kept) != 2 {
-		t.Errorf("kept %v", kept)
+		t.Errorf("got events %v, want 2", kept)
 	}
 	h.clock.step(-48 * time.Hour)
 	h.pass(2 * time.Minute)
 	h.keeps("the hour to pass", "second")
 }
 
+// A store larger than RetainSize loses its oldest events until it is small enough, and
+// dead letters last.
 func TestALargeStoreLosesTheOldest(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
-	r := moody(t)
+	r := newFailingAtBad(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	h.publish("dead", "1")
 	h.awaitAttempt()
-	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10)) // too little to be removed alone
+	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10)) // so small that payloads aren't removed on their own
 	for i := range 200 {
 		h.publish(fmt.Sprintf("e%03d", i), payload)
 	}
@@ -109,13 +114,14 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	h.limit(used - 200<<10)
 	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
 	if kept := h.kept(); len(kept) < 2 || len(kept) > 150 || kept[0] != "dead" || kept[len(kept)-1] != "e199" {
-		t.Errorf("kept %v", kept)
+		t.Errorf("got %d events, want 2 to 150 from dead to e199: %v", len(kept), kept)
 	}
 	h.limit(1)
 	h.keeps("dead letters to go last")
 }
 
-// What is made while the wall clock is ahead counts as well.
+// Events that were created while the wall clock was ahead are removed from a large store
+// as well.
 func TestALargeStoreWhoseClockIsSet(t *testing.T) {
 	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
 	h.clock.step(48 * time.Hour)
@@ -128,16 +134,16 @@ func TestALargeStoreWhoseClockIsSet(t *testing.T) {
 	h.limit(used - 200<<10)
 	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
 	if kept := h.kept(); len(kept) < 2 || kept[len(kept)-1] != "e199" {
-		t.Errorf("kept %v", kept)
+		t.Errorf("got events %v, want 2 at least, up to e199", kept)
 	}
 }
 
-// Where the store is too large, payloads of its older half go before records, and
-// what can't be sent again says so.
+// A store that is too large loses the payloads of its older half before records. An
+// event without its payload can't be redelivered, and the error says so.
 func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 	var log journal
 	h := open(t, retries(), logTo(&log), func(s *outbound.Settings) { s.RetainFor = -1 })
-	r := moody(t)
+	r := newFailingAtBad(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	large := fmt.Sprintf("%q", strings.Repeat("x", 32<<10))
@@ -167,27 +173,27 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 
 	bare := limit(h.used() - 150<<10)
 	if len(bare) != events || bare[0] || !bare[1] || !bare[3] || bare[15] {
-		t.Errorf("without payload: %v", bare)
+		t.Errorf("got events without payload %v, want the older delivered ones", bare)
 	}
-	h.looked()
+	h.awaitRemovalCheck()
 	if line := log.line("old events were removed"); !strings.Contains(line, "events=0") {
-		t.Errorf("the log: %s", line)
+		t.Errorf("got log line %q, want events=0", line)
 	}
 	deliveries, err := h.Deliveries(t.Context(), outbound.Query{EventID: first.EventID})
 	if err != nil || len(deliveries) != 1 || deliveries[0].State != store.Delivered {
-		t.Fatalf("%v, %v", deliveries, err)
+		t.Fatalf("Deliveries: got %v, %v, want one that is delivered", deliveries, err)
 	}
 	if _, err := h.Redeliver(t.Context(), deliveries[0].ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "publish it again") {
-		t.Errorf("redelivered: %v", err)
+		t.Errorf("Redeliver: got %v, want a conflict that says to publish it again", err)
 	}
 
 	bare = limit(h.used() / 2)
 	if n := len(bare); n < 2 || n == events || bare[0] || bare[n-1] {
-		t.Errorf("without payload later: %v", bare)
+		t.Errorf("with half the size: got events without payload %v, want fewer events, the first and last with payload", bare)
 	}
 }
 
-// limit has the engine look whether the store is larger than that.
+// limit sets RetainSize and lets the engine check the size of the store.
 func (h *harness) limit(size int64) {
 	h.t.Helper()
 	h.settings.RetainSize = size
@@ -197,19 +203,21 @@ func (h *harness) limit(size int64) {
 	h.pass(time.Minute)
 }
 
-// pass lets time pass once the engine has looked at old events.
+// pass advances the clock once the engine has finished its present check for events to
+// remove.
 func (h *harness) pass(d time.Duration) {
 	h.t.Helper()
-	h.looked()
+	h.awaitRemovalCheck()
 	h.clock.advance(d)
 }
 
-func (h *harness) looked() {
+// awaitRemovalCheck waits until the engine has finished a check and waits for the next one.
+func (h *harness) awaitRemovalCheck() {
 	h.t.Helper()
-	h.eventually("the pause before the next look", func() bool { return h.clock.hasTimer(time.Minute) })
+	h.eventually("the timer of the next check", func() bool { return h.clock.hasTimer(time.Minute) })
 }
 
-// used is how many bytes of the store are in use.
+// used returns how many bytes of the store are in use.
 func (h *harness) used() int64 {
 	h.t.Helper()
 	done, err := h.store.Forget(h.t.Context(), store.Forget{})

@@ -69,7 +69,7 @@ func TestAPauseIsForeseen(t *testing.T) {
 	r.respond(retryLater(http.StatusTooManyRequests))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	first := h.publish("a", `1`)
-	h.paused()
+	h.awaitPause()
 	h.publish("a", `2`)
 	ds, err := h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 2})
 	if err != nil || len(ds) != 2 || ds[1].EventID != first.EventID {

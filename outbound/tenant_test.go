@@ -21,7 +21,7 @@ func (h *harness) publishOf(tenant, eventType string) {
 	}
 }
 
-// typesOf are those of a tenant's events, or of all.
+// typesOf returns the types of a tenant's events, of all events for "".
 func (h *harness) typesOf(tenant string) (types []string) {
 	h.t.Helper()
 	events, err := h.Events(h.t.Context(), outbound.Query{Tenant: tenant, After: 1})
@@ -34,7 +34,7 @@ func (h *harness) typesOf(tenant string) (types []string) {
 	return types
 }
 
-// deleteTenant deletes one in the background.
+// deleteTenant deletes a tenant in the background.
 func (h *harness) deleteTenant(tenant string) (done <-chan outbound.DeletedTenant) {
 	c := make(chan outbound.DeletedTenant, 1)
 	go func() {
@@ -47,8 +47,12 @@ func (h *harness) deleteTenant(tenant string) (done <-chan outbound.DeletedTenan
 	return c
 }
 
+// removePollInterval is how often DeleteTenant looks whether attempts have ended.
 const removePollInterval = 100 * time.Millisecond
 
+// Deleting a tenant removes its subscriptions, deliveries and events, also the
+// operational ones about it that others got, and nothing else. Its event ids can be used
+// again.
 func TestDeleteTenant(t *testing.T) {
 	h := open(t, retries())
 	r := newReceiver(t)
@@ -62,12 +66,12 @@ func TestDeleteTenant(t *testing.T) {
 		}
 	})
 	for _, tenant := range []string{"acme", "rival", ""} {
-		h.publishOf(tenant, "a.sent") // of acme's dead letter, the operator is told
+		h.publishOf(tenant, "a.sent") // acme's becomes a dead letter, and so an operational event
 	}
 	for range 5 {
 		h.awaitAttempt()
 	}
-	if _, err := h.Deactivate(t.Context(), two.ID, "for the test"); err != nil { // of which too
+	if _, err := h.Deactivate(t.Context(), two.ID, "for the test"); err != nil { // also an operational event
 		t.Fatal(err)
 	}
 	h.publishOf("acme", "a.held")
@@ -76,40 +80,41 @@ func TestDeleteTenant(t *testing.T) {
 	}
 
 	if _, err := h.DeleteTenant(t.Context(), ""); err == nil {
-		t.Error("everybody's was deleted")
+		t.Error("DeleteTenant of no tenant: got no error")
 	}
 	d, err := h.DeleteTenant(t.Context(), "acme")
 	if err != nil || d != (outbound.DeletedTenant{Subscriptions: 2, Events: 4}) {
-		t.Fatalf("%+v, %v", d, err)
+		t.Fatalf("DeleteTenant: got %+v, %v, want 2 subscriptions and 4 events", d, err)
 	}
 	for _, q := range []outbound.Query{{Tenant: "acme"}, {Subscription: one.ID}, {Subscription: two.ID}} {
 		if got, err := h.Deliveries(t.Context(), q); err != nil || len(got) > 0 {
-			t.Errorf("%+v finds %v, %v", q, got, err)
+			t.Errorf("Deliveries of %+v: got %v, %v, want none", q, got, err)
 		}
 	}
 	if types := h.typesOf(""); !slices.Equal(types, []string{"a.sent", "a.sent"}) {
-		t.Errorf("there are %v", types)
+		t.Errorf("got events %v, want a.sent of the two others", types)
 	}
 	if subs := h.Subscriptions("", 0, 9); len(subs) != 2 || subs[0].ID != operator.ID || subs[1].ID != rival.ID {
-		t.Errorf("left are %v", subs)
+		t.Errorf("got subscriptions %v, want %s and %s", subs, operator.ID, rival.ID)
 	}
 	if s, err := h.Status(t.Context()); err != nil || s.Store.Pending+s.Store.Dead != 0 {
-		t.Errorf("the status is %+v, %v", s.Store, err)
+		t.Errorf("Status: got %+v, %v, want nothing pending or dead", s.Store, err)
 	}
 	if d, err := h.DeleteTenant(t.Context(), "acme"); err != nil || d != (outbound.DeletedTenant{}) {
-		t.Errorf("again: %+v, %v", d, err)
+		t.Errorf("DeleteTenant again: got %+v, %v, want nothing deleted", d, err)
 	}
 	h.restart()
-	h.publishOf("acme", "a.sent") // its id is free, and nobody wants it
+	h.publishOf("acme", "a.sent") // its id is free, and no subscription matches
 	if types := h.typesOf("acme"); !slices.Equal(types, []string{"a.sent"}) {
-		t.Errorf("there are %v", types)
+		t.Errorf("got events %v, want the new a.sent", types)
 	}
 	if got, err := h.Deliveries(t.Context(), outbound.Query{Tenant: "acme"}); err != nil || len(got) > 0 {
-		t.Errorf("it has %v, %v", got, err)
+		t.Errorf("Deliveries: got %v, %v, want none", got, err)
 	}
 }
 
-// What the configuration says of a tenant, the API doesn't change.
+// A tenant with a subscription in the configuration can't be deleted, and nothing of it
+// is, until the subscription is removed there.
 func TestDeleteTenantOfTheConfiguration(t *testing.T) {
 	h := open(t)
 	other := h.subscribe(outbound.SubscriptionSpec{URL: "http://127.0.0.1:9/", EventTypes: []string{"a"}, Tenant: "acme"})
@@ -125,18 +130,19 @@ func TestDeleteTenantOfTheConfiguration(t *testing.T) {
 	h.awaitAttemptEnd()
 	d, err := h.DeleteTenant(t.Context(), "acme")
 	if !errors.Is(err, outbound.ErrConflict) || !strings.Contains(err.Error(), "sub_crm") || d != (outbound.DeletedTenant{}) {
-		t.Errorf("%+v, %v", d, err)
+		t.Errorf("DeleteTenant: got %+v, %v, want a conflict that names sub_crm", d, err)
 	}
 	if _, err := h.Subscription(other.ID); err != nil || len(h.typesOf("acme")) != 1 {
-		t.Errorf("something was deleted: %v", err)
+		t.Errorf("after the conflict: got error %v and %d events, want none and 1", err, len(h.typesOf("acme")))
 	}
 	configured()
 	if d, err := h.DeleteTenant(t.Context(), "acme"); err != nil || d.Subscriptions != 2 {
-		t.Errorf("once it isn't there: %+v, %v", d, err)
+		t.Errorf("once it isn't configured: got %+v, %v, want 2 subscriptions deleted", d, err)
 	}
 }
 
-// An attempt that is under way ends first, and what it brings forth goes too.
+// Deleting a tenant waits for its attempts in flight, and also removes the operational
+// events that they cause.
 func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	h := open(t, retries())
 	r, operator := newReceiver(t), newReceiver(t)
@@ -146,26 +152,27 @@ func TestDeleteTenantWaitsForAttempts(t *testing.T) {
 	h.publishOf("acme", "a")
 	r.next(t)
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.hasTimer(removePollInterval) })
+	h.eventually("the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	if types := h.typesOf("acme"); len(types) != 1 {
-		t.Errorf("there are %v", types)
+		t.Errorf("during the attempt: got events %v, want 1", types)
 	}
 	unblock()
 	if d := h.awaitAttempt(); d.State != store.Dead {
-		t.Errorf("it is %v", d.State)
+		t.Errorf("got state %v, want %v", d.State, store.Dead)
 	}
-	h.awaitAttempt() // of what the operator is told
+	h.awaitAttempt() // the operational event to the operator
 	h.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
-		t.Errorf("%+v", d)
+	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 2}) {
+		t.Errorf("got %+v, want 1 subscription and 2 events", d)
 	}
 	if types := h.typesOf("acme"); len(types) > 0 {
-		t.Errorf("there are %v", types)
+		t.Errorf("got events %v, want none", types)
 	}
 }
 
-// tells has an operator told of two tenants, one after the other, and nobody else.
-func (h *harness) tells(operator *receiver, ordered bool, tenants ...string) {
+// notify makes the engine publish an operational event about each of the tenants to the
+// operator, who gets the first before the others are published.
+func (h *harness) notify(operator *receiver, ordered bool, tenants ...string) {
 	h.t.Helper()
 	h.subscribe(outbound.SubscriptionSpec{URL: operator.URL, EventTypes: []string{"webhooks.*"}, Ordered: ordered})
 	for i, tenant := range tenants {
@@ -179,43 +186,46 @@ func (h *harness) tells(operator *receiver, ordered bool, tenants ...string) {
 	}
 }
 
-// What others are still to be told of a tenant goes too, also where it is next in line.
-func TestDeleteTenantThatOthersAreToldOf(t *testing.T) {
+// Deleting a tenant removes pending operational events about it, even the one that is
+// next in a lane's queue.
+func TestDeleteTenantWithPendingOperationalEvents(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	operator := newReceiver(t)
 	unblock := operator.block(t, http.StatusOK)
-	h.tells(operator, false, "rival", "acme")
+	h.notify(operator, false, "rival", "acme")
 	done := h.deleteTenant("acme")
-	h.eventually("the wait", func() bool { return h.clock.hasTimer(removePollInterval) })
+	h.eventually("the deletion to wait", func() bool { return h.clock.hasTimer(removePollInterval) })
 	h.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
-		t.Errorf("%+v", d)
+	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
+		t.Errorf("got %+v, want 1 subscription and 1 event", d)
 	}
 	unblock()
 	if d := h.awaitAttemptEnd(); d.Event.Tenant != "rival" {
-		t.Errorf("it is told of %s", d.Event.Tenant)
+		t.Errorf("got an event about %s, want rival", d.Event.Tenant)
 	}
 	h.awaitSettled()
 	operator.expectNone(t)
 }
 
-// Who is told in order is told at once of what came behind it.
-func TestDeleteTenantIsHeldUpByNone(t *testing.T) {
+// If the first delivery of an ordered subscription, which waits for a retry, is about a
+// deleted tenant, the ones behind it are sent at once.
+func TestDeleteTenantUnblocksAnOrderedSubscription(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	operator := newReceiver(t)
 	operator.respond(status(http.StatusServiceUnavailable))
-	h.tells(operator, true, "acme", "rival")
+	h.notify(operator, true, "acme", "rival")
 	h.awaitAttemptEnd()
 	operator.respond(nil)
 	if d, err := h.DeleteTenant(t.Context(), "acme"); err != nil || d.Events != 1 {
-		t.Errorf("%+v, %v", d, err)
+		t.Errorf("DeleteTenant: got %+v, %v, want 1 event", d, err)
 	}
 	if d := h.awaitAttempt(); d.Event.Tenant != "rival" || d.State != store.Delivered {
-		t.Errorf("the next one is of %s: %v", d.Event.Tenant, d.State)
+		t.Errorf("got state %v for %s, want %v for rival", d.State, d.Event.Tenant, store.Delivered)
 	}
 }
 
-// Other nodes deliver to the tenant no more, and what they attempt is waited for.
+// Deleting a tenant makes other nodes stop delivering to it, and waits for their attempts
+// in flight.
 func TestDeleteTenantOnAllNodes(t *testing.T) {
 	dsn := pgtest.Database(t)
 	var nodes []*harness
@@ -234,15 +244,15 @@ func TestDeleteTenantOnAllNodes(t *testing.T) {
 	r.next(t)
 	done := one.deleteTenant("acme")
 	two.awaitSubscription(s.ID, false)
-	one.eventually("the wait", func() bool { return one.clock.hasTimer(removePollInterval) })
+	one.eventually("the deletion to wait", func() bool { return one.clock.hasTimer(removePollInterval) })
 	unblock()
 	two.awaitAttemptEnd()
 	one.clock.advance(removePollInterval)
-	if d := receive(t, done, "the end"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
-		t.Errorf("%+v", d)
+	if d := receive(t, done, "the end of the deletion"); d != (outbound.DeletedTenant{Subscriptions: 1, Events: 1}) {
+		t.Errorf("got %+v, want 1 subscription and 1 event", d)
 	}
 	if types := two.typesOf("acme"); len(types) > 0 {
-		t.Errorf("there are %v", types)
+		t.Errorf("got events %v, want none", types)
 	}
 	two.awaitSettled()
 	r.expectNone(t)
