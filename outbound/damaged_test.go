@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// What the disk has changed is not sent: it becomes a dead letter, and the
+// An event whose bytes the disk has changed isn't sent but becomes a dead letter. The
 // others are delivered.
-func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
+func TestDamagedEventsAreNotSent(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
 	r.respond(status(500))
@@ -43,18 +43,18 @@ func TestWhatTheDiskHasChangedIsNotSent(t *testing.T) {
 			delivered++
 		case store.Dead:
 			if d.Attempt.Class != outbound.ClassDamaged || d.Attempt.Status != 0 {
-				t.Errorf("%+v", d.Attempt)
+				t.Errorf("got %+v, want class %s without a status", d.Attempt, outbound.ClassDamaged)
 			}
 		default:
-			t.Errorf("%v: %+v", d.State, d.Attempt)
+			t.Errorf("got state %v, attempt %+v, want delivered or dead", d.State, d.Attempt)
 		}
 	}
 	if delivered != 2 {
-		t.Errorf("%d are delivered, want 2", delivered)
+		t.Errorf("got %d delivered, want 2", delivered)
 	}
 	for range delivered {
 		if body := string(r.next(t).body); body != `{"n":0,"text":"some text"}` && body != `{"n":2,"text":"some text"}` {
-			t.Errorf("the receiver got %s", body)
+			t.Errorf("got body %s, want that of event 0 or 2", body)
 		}
 	}
 }

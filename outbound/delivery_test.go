@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// Redelivering starts the retry schedule again; attempt numbers go on.
 func TestRedeliveryStartsTheScheduleAnew(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
@@ -19,20 +20,22 @@ func TestRedeliveryStartsTheScheduleAnew(t *testing.T) {
 	h.awaitAttempt()
 	h.clock.advance(2 * time.Minute)
 	if d := h.awaitAttempt(); d.State != store.Dead {
-		t.Fatalf("state %v", d.State)
+		t.Fatalf("got state %v, want %v", d.State, store.Dead)
 	}
 	if n, err := h.RedeliverDead(t.Context(), outbound.Query{}); n != 1 || err != nil {
-		t.Fatalf("redelivered %d, %v", n, err)
+		t.Fatalf("RedeliverDead: got %d, %v, want 1", n, err)
 	}
 	if d := h.awaitAttempt(); d.State != store.Pending || d.Attempt.Number != 3 {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want pending after attempt 3", d)
 	}
 	h.clock.advance(2 * time.Minute)
 	if d := h.awaitAttempt(); d.State != store.Dead || d.Attempt.Number != 4 {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want dead after attempt 4", d)
 	}
 }
 
+// Redelivering while an attempt is in flight leads to one more attempt, whatever the
+// outcome of the first.
 func TestRedeliverDuringAnAttempt(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
 		for _, code := range []int{http.StatusOK, http.StatusInternalServerError} {
@@ -57,7 +60,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 				}
 				for n := 1; n <= 2; n++ {
 					if d := h.awaitAttempt(); d.Attempt.Number != n || d.State != want {
-						t.Errorf("attempt %d: %v, %+v", n, d.State, d.Attempt)
+						t.Errorf("got state %v, attempt %+v, want %v after attempt %d", d.State, d.Attempt, want, n)
 					}
 				}
 			})
@@ -65,6 +68,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 	}
 }
 
+// Redelivering a retry that is already queued in its lane starts its schedule again too.
 func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	h := open(t, retries(time.Minute), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
 	r := newReceiver(t)
@@ -73,11 +77,11 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	h.publish("a", `1`)
 	first := h.awaitAttempt()
 	unblock := r.block(t, 500)
-	h.publish("a", `2`) // under way, so that the retry waits
+	h.publish("a", `2`) // in flight, so that the retry waits
 	r.next(t)
 	r.next(t)
 	h.clock.advance(2 * time.Minute)
-	h.eventually("the retry in the lane", func() bool {
+	h.eventually("the retry to be queued in the lane", func() bool {
 		st, err := h.Status(t.Context())
 		return err == nil && st.Subscriptions[0].Ready == 1
 	})
@@ -87,6 +91,6 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 	unblock()
 	h.awaitAttempt()
 	if d := h.awaitAttempt(); d.Delivery != first.Delivery || d.Attempt.Number != 2 || d.State != store.Pending {
-		t.Errorf("its schedule did not start anew: %v, %+v", d.State, d.Attempt)
+		t.Errorf("got state %v, attempt %+v, want attempt 2 to leave it pending, as its schedule starts again", d.State, d.Attempt)
 	}
 }

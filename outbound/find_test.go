@@ -8,10 +8,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// A search goes through as many batches as there are, and goes on where it ended.
+// Find searches across batches, and continues where the last call ended.
 func TestFindInManyBatches(t *testing.T) {
 	h := open(t)
-	const n = 200 // of which a batch has 64
+	const n = 200 // more than a batch, which has 64
 	var oldest string
 	for i := range n {
 		if id := h.publish("a", fmt.Sprint(i)).EventID; i == 0 {
@@ -19,11 +19,11 @@ func TestFindInManyBatches(t *testing.T) {
 		}
 	}
 	found, next, err := h.Find(t.Context(), outbound.Query{Limit: 2}, "payload == 0")
-	for err == nil && next != 0 && len(found) == 0 { // a slow machine may need another go
+	for err == nil && next != 0 && len(found) == 0 { // a slow machine may need another call
 		found, next, err = h.Find(t.Context(), outbound.Query{Limit: 2, Before: next}, "payload == 0")
 	}
 	if err != nil || len(found) != 1 || found[0].ID != oldest || next != 0 {
-		t.Errorf("found %v, next %v, %v", found, next, err)
+		t.Errorf("got %v, next %v, %v, want %s and no next", found, next, err, oldest)
 	}
 	var all int
 	for next = store.ID(0); ; {
@@ -37,6 +37,6 @@ func TestFindInManyBatches(t *testing.T) {
 		}
 	}
 	if all != n/10 {
-		t.Errorf("found %d, want %d", all, n/10)
+		t.Errorf("got %d events, want %d", all, n/10)
 	}
 }

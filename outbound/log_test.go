@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// journal is a log that is read while it is written.
+// journal is a log that a test can read while it is written.
 type journal struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -25,7 +25,7 @@ func (j *journal) Write(p []byte) (int, error) {
 	return j.b.Write(p)
 }
 
-// line returns the one that has a message, "" for none.
+// line returns the first line that contains a message, "" if there is none.
 func (j *journal) line(message string) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -37,19 +37,20 @@ func (j *journal) line(message string) string {
 	return ""
 }
 
-// count is how many lines have a message.
+// count returns how often the log contains a message.
 func (j *journal) count(message string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return strings.Count(j.b.String(), message)
 }
 
+// logTo makes the engine log to j.
 func logTo(j *journal) setting {
 	return func(s *outbound.Settings) { s.Logger = slog.New(slog.NewTextHandler(j, nil)) }
 }
 
-// The log says which receiver is down and when it is back, without what its URL
-// may hold in secret.
+// The log says which receiver is down and when it has recovered, without the path and
+// query of its URL, which may be secret.
 func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	var log journal
 	h := open(t, retries(time.Hour), logTo(&log), func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
@@ -66,30 +67,30 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 		h.probe(r)
 		h.awaitAttempt()
 	}
-	h.eventually("the word that it is down", func() bool { return log.line("a receiver is down") != "" })
+	h.eventually("the log line that it is down", func() bool { return log.line("a receiver is down") != "" })
 	at, err := url.Parse(r.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	named := fmt.Sprintf("subscription_id=%s tenant=acme host=%s ", s.ID, at.Host)
 	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
-		t.Errorf("down: %s", line)
+		t.Errorf("down: got %q, want a warning with %s", line, named)
 	}
 	r.respond(nil)
 	h.clock.advance(25 * time.Minute) // its probe is due
 	publish(`"probe"`)
 	h.probe(r)
 	h.awaitAttempt()
-	h.eventually("the word that it is back", func() bool { return log.line("a receiver is back") != "" })
+	h.eventually("the log line that it is back", func() bool { return log.line("a receiver is back") != "" })
 	if line := log.line("a receiver is back"); !strings.Contains(line, "level=INFO") || !strings.Contains(line, named+"failed_for=25m") {
-		t.Errorf("back: %s", line)
+		t.Errorf("back: got %q, want an info with %s and failed_for=25m", line, named)
 	}
 	if line := log.line("hush"); line != "" {
-		t.Errorf("a secret: %s", line)
+		t.Errorf("got a secret in the log: %s", line)
 	}
 }
 
-// The log says at the start for how many subscriptions deliveries are pending.
+// At the start, the log says how many subscriptions have pending deliveries.
 func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	var log journal
 	h := open(t, logTo(&log))
@@ -105,11 +106,11 @@ func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	h.clock.advance(time.Minute)
 	h.publish("a", "2")
 	if line := log.line("there are pending deliveries"); line != "" {
-		t.Errorf("nothing was pending before: %s", line)
+		t.Errorf("before a restart: got %q, want no line", line)
 	}
 	h.restart()
 	want := fmt.Sprintf("subscriptions=2 oldest_due=%s\n", began.Format("2006-01-02T15:04:05.000Z07:00"))
 	if line := log.line("there are pending deliveries"); !strings.Contains(line, "level=INFO") || !strings.HasSuffix(line, want) {
-		t.Errorf("%s, want %s", line, want)
+		t.Errorf("got %q, want it to end with %q", line, want)
 	}
 }

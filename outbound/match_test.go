@@ -46,7 +46,7 @@ func TestMatch(t *testing.T) {
 		}
 		for _, id := range c.want {
 			if got[id] != 1 {
-				t.Errorf("%s %q: %s matched %d times", c.tenant, c.eventType, id, got[id])
+				t.Errorf("%s %q: got %s %d times, want once", c.tenant, c.eventType, id, got[id])
 			}
 		}
 	}
@@ -58,18 +58,19 @@ func TestMatch(t *testing.T) {
 	l.target.Store(&target{sub: &now})
 	e.lanes.index(l, old, &now)
 	if got := e.match(&store.Event{Type: "invoice.paid"}); len(got) != 2 {
-		t.Errorf("after a change: %d lanes, want 2", len(got))
+		t.Errorf("after a change: got %d lanes, want 2", len(got))
 	}
 	if got := e.match(&store.Event{Type: "order.created"}); len(got) != 2 {
-		t.Errorf("after a change, the old type: %d lanes, want 2", len(got))
+		t.Errorf("after a change, the old type: got %d lanes, want 2", len(got))
 	}
 	e.lanes.remove(l)
 	if got := e.match(&store.Event{Type: "invoice.paid"}); len(got) != 1 {
-		t.Errorf("after the end: %d lanes, want 1", len(got))
+		t.Errorf("after the removal: got %d lanes, want 1", len(got))
 	}
 }
 
-// TestUnjudgedEventsAreLoggedWithoutTheirPayload: CEL's errors quote values.
+// The log line about an event on which a filter fails doesn't have the filter's error,
+// since CEL's errors quote values of the payload.
 func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
 	f, err := payload.NewFilter("timestamp(payload.at) > timestamp('2026-01-01T00:00:00Z')")
 	if err != nil {
@@ -82,9 +83,9 @@ func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
 	l.target.Store(&target{sub: &store.Subscription{ID: "sub_a"}, filter: f})
 	wanted, err := e.filtered(t.Context(), []*lane{l}, &store.Event{ID: "e1", Payload: []byte(`{"at": "4111-1111"}`)})
 	if err != nil || len(wanted) > 0 {
-		t.Errorf("it is wanted: %v", err)
+		t.Errorf("filtered: got %d lanes, %v, want 0", len(wanted), err)
 	}
 	if got := log.String(); !strings.Contains(got, "sub_a") || !strings.Contains(got, "e1") || strings.Contains(got, "4111") {
-		t.Errorf("logged %s", got)
+		t.Errorf("got log %q, want sub_a and e1 but no payload", got)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
-// What is said of a request whose time was up tells what it was at.
-func TestWhatTheTimeRanOutFor(t *testing.T) {
+// The error of a request that timed out says which step it had reached.
+func TestTimeoutErrorsNameTheStep(t *testing.T) {
 	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestWhatTheTimeRanOutFor(t *testing.T) {
 					return new(net.Dialer).DialContext(ctx, "tcp", silent)
 				}}}
 			},
-			class: ClassDNS, // as where the name server took all of its time
+			class: ClassDNS, // the same as when a name server takes too long
 		},
 		"no connection in time": {
 			to: func(string) string { return "https://127.0.0.1:1" },
@@ -58,17 +58,17 @@ func TestWhatTheTimeRanOutFor(t *testing.T) {
 			resp, err := s.post(ctx, &endpoint{url: to}, http.Header{}, []byte("{}"))
 			if err == nil {
 				resp.Body.Close()
-				t.Fatal("it answered")
+				t.Fatal("got an answer, want a timeout")
 			}
 			if o := failure(err); o.class != cmp.Or(c.class, ClassTimeout) || o.message != want {
-				t.Errorf("%v is %+v", err, o)
+				t.Errorf("%v: got %+v, want class %s with message %q", err, o, cmp.Or(c.class, ClassTimeout), want)
 			}
 		})
 	}
 }
 
-// silence is a server that takes a connection, calls asked when something is said to
-// it, and says nothing.
+// silence starts a server that accepts one connection, calls asked when it has received
+// something, and never answers. It returns its address.
 func silence(t *testing.T, asked func()) string {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func silence(t *testing.T, asked func()) string {
 		defer conn.Close()
 		_, _ = conn.Read(make([]byte, 1))
 		asked()
-		<-t.Context().Done() // and not when the caller leaves: a lookup that was given up would linger for seconds
+		<-t.Context().Done() // not when the caller hangs up, since an abandoned lookup would linger for seconds
 	})
 	t.Cleanup(func() { listener.Close(); served.Wait() })
 	return listener.Addr().String()

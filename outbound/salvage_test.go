@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// A store that was damaged while nothing ran delivers what is whole, and the
-// status tells of the rest.
+// The undamaged events of a store whose file was damaged while it was closed are
+// delivered, and the status tells what was kept and lost.
 func TestDamagedStoreIsDelivered(t *testing.T) {
 	const events, page = 60, 4096
 	h := open(t)
@@ -42,12 +42,12 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(status.Salvages) != 1 {
-		t.Fatalf("the status tells of no damage: %+v", status.Salvages)
+		t.Fatalf("got salvages %+v, want 1", status.Salvages)
 	}
 	found := status.Salvages[0]
 	t.Logf("%+v", found)
 	if found.Kept.Events+found.Lost.Events < events || found.Kept.Events < events-6 {
-		t.Errorf("%d events are kept and %d lost of %d", found.Kept.Events, found.Lost.Events, events)
+		t.Errorf("got %d events kept and %d lost, want %d in all and 6 lost at most", found.Kept.Events, found.Lost.Events, events)
 	}
 	if _, err := h.Activate(t.Context(), s.ID); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 	}
 }
 
-// salvaging is a real store that says that it was salvaged.
+// salvaging is a real store that can report that it was salvaged while it was open.
 type salvaging struct {
 	store.Store
 	salvaged chan struct{}
@@ -66,8 +66,8 @@ type salvaging struct {
 func (s *salvaging) Salvages() []store.Salvage { return nil }
 func (s *salvaging) Salvaged() <-chan struct{} { return s.salvaged }
 
-// What a store that was salvaged while it was open has made anew is delivered,
-// though its lane has nothing to do.
+// When a store was salvaged while it was open, the engine looks for deliveries that this
+// has made pending again, even in lanes that are idle.
 func TestRepeatedDeliveriesAreFound(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)

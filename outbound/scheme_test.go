@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestEverySchemeThatIsAcceptedDelivers: what can't sign a delivery is
-// refused when the subscription is made, and not with each attempt.
+// Every scheme that a subscription can be created with can sign its deliveries. One that
+// can't is refused at creation instead of failing each attempt.
 func TestEverySchemeThatIsAcceptedDelivers(t *testing.T) {
 	h := open(t, retries())
 	accepted := 0
@@ -29,14 +29,15 @@ func TestEverySchemeThatIsAcceptedDelivers(t *testing.T) {
 		accepted++
 		h.publish("for."+scheme.Name, `{"id":"1","type":"a"}`)
 		if d := h.awaitAttempt(); d.Attempt.Class != "" {
-			t.Errorf("%s: %s", s.Scheme, d.Attempt.Error)
+			t.Errorf("%s: got error %q, want a success", s.Scheme, d.Attempt.Error)
 		}
 	}
 	if accepted < 20 {
-		t.Errorf("only %d schemes can sign", accepted)
+		t.Errorf("got %d schemes that can sign, want 20 at least", accepted)
 	}
 }
 
+// A subscription with another scheme gets deliveries that verify by it.
 func TestOtherSchemesSign(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -51,12 +52,13 @@ func TestOtherSchemesSign(t *testing.T) {
 	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
 	req.Header = a.header
 	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
-		t.Errorf("%+v, %v", m, err)
+		t.Errorf("verifying: got %+v, %v, want event type push", m, err)
 	}
 }
 
-// TestSchemeThatIsGone: what is to be signed by a scheme that the settings have no
-// longer, or that can't sign any more, goes nowhere, and waits until it is back.
+// If a subscription's scheme is removed from the settings, or changed so that it can't
+// sign, attempts fail without a request, and a warning is logged. Once the scheme is back,
+// pending deliveries are attempted at once.
 func TestSchemeThatIsGone(t *testing.T) {
 	acme := verify.Scheme{Name: "acme", Signature: verify.Signature{In: "header", Name: "X-Acme-Signature"}}
 	table := verify.Table{"acme": acme}
@@ -83,31 +85,31 @@ func TestSchemeThatIsGone(t *testing.T) {
 				return log.line("no delivery can be made")
 			}
 			if got := apply(without.table); !strings.Contains(got, "subscriptions=1 subscription_id="+s.ID) || !strings.Contains(strings.ReplaceAll(got, `\`, ""), without.words) {
-				t.Errorf("the log says %q", got)
+				t.Errorf("got warning %q, want %q for %s", got, without.words, s.ID)
 			}
 			h.publish("a", `{"n":1}`)
 			if d := h.awaitAttemptEnd(); d.State != store.Pending || d.Attempt.Class != outbound.ClassConfig || !strings.Contains(d.Attempt.Error, without.words) {
-				t.Errorf("%s: %+v", d.State, d.Attempt)
+				t.Errorf("got state %s, attempt %+v, want pending with class %s", d.State, d.Attempt, outbound.ClassConfig)
 			}
 			r.expectNone(t)
-			if without.table == nil { // nobody knows what its secret would be
+			if without.table == nil { // the form of a new secret is unknown
 				var refused *outbound.Invalid
 				if _, err := h.RotateSecret(t.Context(), s.ID, ""); !errors.As(err, &refused) || refused.Field != "scheme" {
-					t.Errorf("rotating the secret: %v", err)
+					t.Errorf("RotateSecret: got %v, want an Invalid error of scheme", err)
 				}
 			}
 
 			if got := apply(table); got != "" {
-				t.Errorf("with the scheme back, the log says %q", got)
+				t.Errorf("with the scheme back: got warning %q, want none", got)
 			}
 			if d := h.awaitAttempt(); d.State != store.Delivered {
-				t.Errorf("with the scheme back: %s, %+v", d.State, d.Attempt)
+				t.Errorf("with the scheme back: got state %s, attempt %+v, want delivered", d.State, d.Attempt)
 			}
 			a := r.next(t)
 			m := hmac.New(sha256.New, []byte("a-secret-of-24-characters"))
 			m.Write(a.body)
 			if got := a.header.Get("X-Acme-Signature"); got != hex.EncodeToString(m.Sum(nil)) {
-				t.Errorf("signed with %q", got)
+				t.Errorf("got signature %q, want %x", got, m.Sum(nil))
 			}
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// New settings take effect in lanes that are already running. A subscription that they
+// no longer have is inactive, and can be deleted but not activated.
 func TestApplyReachesRunningLanes(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
@@ -20,7 +22,7 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	}
 	h.publish("a", `1`)
 	if got := r.next(t).path; got != "/one" {
-		t.Fatalf("path %s", got)
+		t.Fatalf("got path %s, want /one", got)
 	}
 	h.settings.Subscriptions[0].URL = r.URL + "/two"
 	if err := h.Apply(t.Context(), h.settings); err != nil {
@@ -28,7 +30,7 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	}
 	h.publish("a", `2`)
 	if got := r.next(t).path; got != "/two" {
-		t.Fatalf("path %s", got)
+		t.Fatalf("got path %s, want /two", got)
 	}
 	h.settings.Subscriptions = nil
 	if err := h.Apply(t.Context(), h.settings); err != nil {
@@ -36,18 +38,18 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	}
 	s, err := h.Subscription("sub_crm")
 	if err != nil || s.Active || s.Reason != outbound.ReasonRemoved {
-		t.Fatalf("%+v, %v", s, err)
+		t.Fatalf("got %+v, %v, want it inactive with reason %q", s, err, outbound.ReasonRemoved)
 	}
 	if _, err := h.Activate(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
-		t.Errorf("activating what is no longer configured: %v", err)
+		t.Errorf("Activate: got %v, want %v", err, outbound.ErrConflict)
 	}
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
-		t.Error(err)
+		t.Errorf("DeleteSubscription: %v", err)
 	}
 }
 
-// Connections to receivers stay while nothing is changed by which they are made, and
-// a changed egress rule counts from the next attempt on.
+// New settings keep connections to receivers open, unless they change how connections are
+// made. A changed egress policy applies from the next attempt on.
 func TestApplyKeepsConnections(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -58,7 +60,7 @@ func TestApplyKeepsConnections(t *testing.T) {
 		t.Helper()
 		h.publish("a", `1`)
 		if d := h.awaitAttempt(); d.State != store.Delivered {
-			t.Fatalf("%+v", d)
+			t.Fatalf("got %+v, want a success", d)
 		}
 		return <-callers
 	}
@@ -76,15 +78,15 @@ func TestApplyKeepsConnections(t *testing.T) {
 	h.settings.SecretGrace = time.Hour
 	apply("127.0.0.0/8")
 	if second := deliver(); second != first {
-		t.Errorf("after a change of something else the connection is another: %s, %s", first, second)
+		t.Errorf("after an unrelated change: got a connection from %s, want %s", second, first)
 	}
 	apply("127.0.0.1")
 	if third := deliver(); third == first {
-		t.Error("after a change of the policy the connection is the same")
+		t.Errorf("after a change of the policy: got the same connection from %s, want another", third)
 	}
 	apply()
 	h.publish("a", `1`)
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassEgressDenied {
-		t.Errorf("what is not allowed any more: %+v", d.Attempt)
+		t.Errorf("address no longer allowed: got %+v, want class %s", d.Attempt, outbound.ClassEgressDenied)
 	}
 }

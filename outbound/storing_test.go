@@ -7,13 +7,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// What the disk can't take soon is refused at once, and what comes later isn't;
-// nor is what another tenant publishes.
+// Once a tenant's share of the memory for events that wait to be stored is used up, its
+// next event is refused at once. Other tenants' events and later ones are accepted.
 func TestPayloadsThatWaitAreBounded(t *testing.T) {
 	h := open(t)
 	payload := make([]byte, 256<<10)
 	var events []*outbound.NewEvent
-	for i := range 66 { // a tenant's part of 32 MiB is 64 of them
+	for i := range 66 { // a tenant's share is 64 of them
 		tenant := "greedy"
 		if i == 65 {
 			tenant = "other"
@@ -22,7 +22,7 @@ func TestPayloadsThatWaitAreBounded(t *testing.T) {
 	}
 	for i, a := range h.PublishAll(t.Context(), events) {
 		if refused := errors.Is(a.Err, outbound.ErrUnavailable); refused != (i == 64) || a.Err != nil && !refused {
-			t.Errorf("event %d: %v", i, a.Err)
+			t.Errorf("event %d: got %v, want %v for event 64 only", i, a.Err, outbound.ErrUnavailable)
 		}
 	}
 	h.publish("a", "{}")

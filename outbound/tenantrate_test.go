@@ -11,48 +11,51 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
+// A tenant that publishes faster than TenantRate is refused and told how long to wait.
+// Refusals don't count, other tenants and events of no tenant aren't affected, and a reload
+// doesn't reset the limit.
 func TestATenantIsHeldToItsRate(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.TenantRate = 2 })
 	publish := func(tenant string) error {
 		_, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: tenant, Payload: []byte("1")})
 		return err
 	}
-	taken := func(tenant string, n int) {
+	accept := func(tenant string, n int) {
 		t.Helper()
 		for range n {
 			if err := publish(tenant); err != nil {
-				t.Errorf("%q: %v", tenant, err)
+				t.Errorf("%q: got %v, want it accepted", tenant, err)
 			}
 		}
 	}
-	refused := func(tenant string) {
+	refuse := func(tenant string) {
 		t.Helper()
 		var limited *outbound.Limited
 		if err := publish(tenant); !errors.As(err, &limited) || limited.Wait <= 0 || limited.Wait > time.Second/2 {
-			t.Errorf("%q: %v", tenant, err)
+			t.Errorf("%q: got %v, want a Limited error of half a second at most", tenant, err)
 		}
 	}
-	taken("greedy", 2)
-	refused("greedy")
-	refused("greedy") // which doesn't count against it
-	taken("other", 2)
-	taken("", 10) // the operator's own
+	accept("greedy", 2)
+	refuse("greedy")
+	refuse("greedy") // the refusal before doesn't count
+	accept("other", 2)
+	accept("", 10) // events of no tenant have no limit
 	h.clock.advance(time.Second / 2)
-	taken("greedy", 1)
-	refused("greedy")
+	accept("greedy", 1)
+	refuse("greedy")
 
 	if err := h.Apply(t.Context(), h.settings); err != nil {
 		t.Fatal(err)
 	}
-	refused("greedy") // a reload is no pardon
+	refuse("greedy") // a reload doesn't reset it
 	h.settings.TenantRate = 0
 	if err := h.Apply(t.Context(), h.settings); err != nil {
 		t.Fatal(err)
 	}
-	taken("greedy", 10)
+	accept("greedy", 10)
 }
 
-// A test is an event like others, whose payload may be chosen.
+// Test events count towards the rate, since a tenant can choose their payload.
 func TestATenantsTestsCount(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.TenantRate = 1 })
 	sub := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"a"}, Tenant: "acme"})
@@ -61,18 +64,19 @@ func TestATenantsTestsCount(t *testing.T) {
 	}
 	var limited *outbound.Limited
 	if _, err := h.Test(t.Context(), sub.ID, &outbound.NewEvent{}); !errors.As(err, &limited) {
-		t.Errorf("a test behind an event: %v", err)
+		t.Errorf("a test right after an event: got %v, want a Limited error", err)
 	}
 	h.clock.advance(time.Second)
 	if _, err := h.Test(t.Context(), sub.ID, &outbound.NewEvent{}); err != nil {
-		t.Error(err)
+		t.Errorf("a test a second later: %v", err)
 	}
 }
 
-// Refusals cost nothing, however many come at once.
+// A tenant that publishes all the time still gets its full rate: refusals don't use it
+// up, however many come at once.
 func TestATenantThatInsistsHasItsRate(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.TenantRate = 10 })
-	publishMany := func() (taken int64) {
+	publishMany := func() (accepted int64) {
 		var n atomic.Int64
 		var all sync.WaitGroup
 		for range 100 {
@@ -91,12 +95,12 @@ func TestATenantThatInsistsHasItsRate(t *testing.T) {
 		return n.Load()
 	}
 	if n := publishMany(); n != 10 {
-		t.Errorf("%d are taken at first", n)
+		t.Errorf("at first: got %d accepted, want 10", n)
 	}
 	for range 20 {
 		h.clock.advance(time.Second / 2)
 		if n := publishMany(); n != 5 {
-			t.Errorf("%d are taken in half a second", n)
+			t.Errorf("in half a second: got %d accepted, want 5", n)
 		}
 	}
 }
@@ -105,7 +109,7 @@ func TestTenantRateOutOfRange(t *testing.T) {
 	for _, rate := range []float64{-1, 1e12} {
 		err := (outbound.Settings{TenantRate: rate}).Validate()
 		if err == nil || !strings.HasPrefix(err.Error(), "tenant_rate_limit: must be ") {
-			t.Errorf("%v: %v", rate, err)
+			t.Errorf("%v: got %v, want an error of tenant_rate_limit", rate, err)
 		}
 	}
 }

@@ -15,6 +15,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// The publish span is a child of the request's. The first attempt's span is a child of the
+// publish span, and a later one, also after a restart, has its own trace with a link to
+// it. Spans have no secrets in them.
 func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
@@ -32,7 +35,7 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 	request.End()
 	first := r.next(t)
 	if d := h.awaitAttempt(); d.State != store.Pending {
-		t.Fatalf("%+v", d)
+		t.Fatalf("got %+v, want a pending delivery", d)
 	}
 	h.restart() // the context is stored with the event
 	r.respond(nil)
@@ -52,37 +55,37 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 		}
 	}
 	if publish.Name != "publish order.created" || publish.Parent.SpanID() != request.SpanContext().SpanID() {
-		t.Errorf("publish: %q under %v", publish.Name, publish.Parent)
+		t.Errorf("publish span: got name %q and parent %v, want publish order.created under the request", publish.Name, publish.Parent)
 	}
 	if one.Parent.SpanID() != publish.SpanContext.SpanID() || one.SpanContext.TraceID() != publish.SpanContext.TraceID() {
-		t.Errorf("the first attempt is under %v, want the publish span", one.Parent)
+		t.Errorf("first attempt: got parent %v, want the publish span", one.Parent)
 	}
 	if attr(one, "http.response.status_code") != "500" || attr(one, "error.type") != "500" {
-		t.Errorf("the first attempt has %v", one.Attributes)
+		t.Errorf("first attempt: got attributes %v, want status code and error type 500", one.Attributes)
 	}
 	if two.SpanContext.TraceID() == publish.SpanContext.TraceID() || len(two.Links) != 1 ||
 		two.Links[0].SpanContext.SpanID() != publish.SpanContext.SpanID() {
-		t.Errorf("the second attempt links to %v, want the publish span", two.Links)
+		t.Errorf("second attempt: got trace %v and links %v, want a new trace that links to the publish span", two.SpanContext.TraceID(), two.Links)
 	}
 	if d.Attempt.TraceID != two.SpanContext.TraceID().String() {
-		t.Errorf("the attempt's record has trace %q", d.Attempt.TraceID)
+		t.Errorf("attempt: got trace id %q, want %s", d.Attempt.TraceID, two.SpanContext.TraceID())
 	}
 	for i, a := range []arrival{first, second} {
 		if got, want := a.header.Get("traceparent"), []tracetest.SpanStub{one, two}[i].SpanContext.SpanID().String(); !strings.Contains(got, want) {
-			t.Errorf("attempt %d went out with traceparent %q, want span %s", i+1, got, want)
+			t.Errorf("attempt %d: got traceparent %q, want span %s in it", i+1, got, want)
 		}
 	}
 	for _, s := range spans.GetSpans() {
 		for _, a := range s.Attributes {
 			if strings.Contains(a.Value.String(), "s3cret") || strings.Contains(a.Value.String(), "whsec") {
-				t.Errorf("span %s tells a secret: %v", s.Name, a)
+				t.Errorf("span %s: got a secret in %v", s.Name, a)
 			}
 		}
 	}
 }
 
-// TestAttemptsAreSampledAsTheirCause: an attempt that isn't recorded has a trace all
-// the same, for the receiver, and the next one is not recorded either.
+// If the request that caused an event isn't sampled, neither is any attempt. The receiver
+// gets a traceparent in the request's trace nevertheless.
 func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())))
@@ -100,30 +103,32 @@ func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 		a := r.next(t)
 		h.awaitAttempt()
 		if got := a.header.Get("traceparent"); !strings.HasPrefix(got, "00-"+cause.TraceID().String()) || !strings.HasSuffix(got, "-00") {
-			t.Errorf("attempt %d went out with traceparent %q", i+1, got)
+			t.Errorf("attempt %d: got traceparent %q, want trace %s, not sampled", i+1, got, cause.TraceID())
 		}
 		h.clock.advance(2 * time.Minute)
 	}
 	for _, s := range spans.GetSpans() {
-		t.Errorf("recorded: %s in the trace %s", s.Name, s.SpanContext.TraceID())
+		t.Errorf("got span %s of trace %s recorded, want none", s.Name, s.SpanContext.TraceID())
 	}
 }
 
-// TestSpansOfRefusedEventsAreBounded: their type is whatever somebody has sent.
+// The span of a refused event has a bounded size although the event's type, which is in
+// it, can be anything.
 func TestSpansOfRefusedEventsAreBounded(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	defer func() { _ = provider.Shutdown(context.Background()) }()
 	h := open(t, func(s *outbound.Settings) { s.Tracer = provider })
 	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: strings.Repeat("a", 100_000)}); err == nil {
-		t.Fatal("it is taken")
+		t.Fatal("Publish with a type of 100,000 bytes: got no error")
 	}
 	s := spans.GetSpans()[0]
 	if name := attr(s, "messaging.destination.name"); len(s.Name)+len(name) > 1000 {
-		t.Errorf("a span has a name of %d bytes, and a destination of %d", len(s.Name), len(name))
+		t.Errorf("got a span name of %d bytes and a destination of %d, want 1000 at most in all", len(s.Name), len(name))
 	}
 }
 
+// attr returns the value of a span's attribute, "" if it has none.
 func attr(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if a.Key == attribute.Key(key) {

@@ -10,11 +10,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// watch watches all attempts until the end of the test.
 func watch(t *testing.T, h *harness) *outbound.Watch {
 	t.Helper()
 	return watchOf(t, h, "")
 }
 
+// watchOf watches a tenant's attempts until the end of the test.
 func watchOf(t *testing.T, h *harness, tenant string) *outbound.Watch {
 	t.Helper()
 	w, err := h.Watch(tenant)
@@ -25,6 +27,8 @@ func watchOf(t *testing.T, h *harness, tenant string) *outbound.Watch {
 	return w
 }
 
+// A watch shows each attempt with its delivery as the store has it, without payload and
+// response body.
 func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
 	h := open(t, retries(time.Minute))
 	r := newReceiver(t)
@@ -45,26 +49,26 @@ func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
 			shown.URL != stored.URL || shown.Tenant != "acme" || shown.SubscriptionID != sub.ID || shown.EventID != p.EventID ||
 			shown.EventType != stored.EventType || shown.Event != stored.Event || shown.Subscription != stored.Subscription ||
 			shown.Last.ID != stored.Last.ID || shown.Last.Status != http.StatusTeapot || !shown.Last.At.Equal(stored.Last.At) {
-			t.Errorf("shown %+v\nstored %+v", shown, stored)
+			t.Errorf("got %+v\nwant as stored %+v", shown, stored)
 		}
 		if state == store.Pending && shown.Due.Sub(stored.Due).Abs() > time.Second {
-			t.Errorf("due %v, stored %v", shown.Due, stored.Due)
+			t.Errorf("got due %v, want %v, as stored", shown.Due, stored.Due)
 		}
 		if shown.Payload != nil || shown.Last.ResponseBody != nil {
-			t.Error("more is kept than a line needs")
+			t.Error("got a payload or response body, want neither")
 		}
 		h.clock.advance(2 * time.Minute)
 	}
 }
 
-// TestWatchNeverHoldsDeliveriesUp: nobody reads, and every attempt is made; what
-// could not be kept is counted.
+// A watch that nobody reads doesn't delay attempts. Those that don't fit in its buffer are
+// counted as missed.
 func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	slow := watch(t, h)
-	other := watchOf(t, h, "acme") // who isn't told how busy others are
+	other := watchOf(t, h, "acme") // must not learn how busy other tenants are
 	stopped := watch(t, h)
 	stopped.Stop()
 	const events = 1500
@@ -81,19 +85,20 @@ func TestWatchNeverHoldsDeliveriesUp(t *testing.T) {
 	h.stop()
 	receive(t, slow.Done, "the end of the engine")
 	if kept, missed := len(slow.Attempts), slow.Missed(); missed == 0 || int64(kept)+missed != events {
-		t.Errorf("%d kept and %d missed of %d", kept, missed, events)
+		t.Errorf("got %d kept and %d missed, want some missed and %d in all", kept, missed, events)
 	}
 	if again := slow.Missed(); again != 0 {
-		t.Errorf("%d are missed twice", again)
+		t.Errorf("second Missed: got %d, want 0", again)
 	}
 	if n := len(other.Attempts) + int(other.Missed()); n > 0 {
-		t.Errorf("a tenant without events hears of %d attempts", n)
+		t.Errorf("tenant without events: got %d attempts, want 0", n)
 	}
 	if n := len(stopped.Attempts) + int(stopped.Missed()); n > 0 {
-		t.Errorf("%d attempts after the end", n)
+		t.Errorf("stopped watch: got %d attempts, want 0", n)
 	}
 }
 
+// The number of watches is bounded, in all and for each tenant.
 func TestWatchesAreBounded(t *testing.T) {
 	h := open(t)
 	first := watch(t, h)
@@ -101,7 +106,7 @@ func TestWatchesAreBounded(t *testing.T) {
 		watch(t, h)
 	}
 	if _, err := h.Watch(""); !errors.Is(err, outbound.ErrUnavailable) {
-		t.Errorf("one more: %v", err)
+		t.Errorf("watch 65: got %v, want %v", err, outbound.ErrUnavailable)
 	}
 	first.Stop()
 	watch(t, h)
@@ -110,7 +115,7 @@ func TestWatchesAreBounded(t *testing.T) {
 		watchOf(t, h, "acme")
 	}
 	if _, err := h.Watch("acme"); !errors.Is(err, outbound.ErrUnavailable) {
-		t.Errorf("one more of a tenant: %v", err)
+		t.Errorf("watch 9 of a tenant: got %v, want %v", err, outbound.ErrUnavailable)
 	}
 	watchOf(t, h, "rival")
 }
