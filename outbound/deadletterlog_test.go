@@ -14,16 +14,17 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// letters is a log of dead letters that may fail.
+// letters is a dead letter log that can fail.
 type letters struct {
 	mu     sync.Mutex
 	ids    []store.ID
-	room   int // how many it takes before it fails; negative: all
-	failed chan struct{}
+	room   int           // how many more it takes before it fails; negative for no limit
+	failed chan struct{} // signals each failure
 }
 
 func newLetters(room int) *letters { return &letters{room: room, failed: make(chan struct{}, 1000)} }
 
+// log is a setting that makes the engine write to l.
 func (l *letters) log(s *outbound.Settings) { s.DeadLetterLog = l.append }
 
 func (l *letters) append(rs []*outbound.Record) (int, error) {
@@ -40,7 +41,7 @@ func (l *letters) append(rs []*outbound.Record) (int, error) {
 	return len(rs), nil
 }
 
-// makeRoom ends the failures.
+// makeRoom makes the log take everything from now on.
 func (l *letters) makeRoom() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,27 +54,28 @@ func (l *letters) count() int {
 	return len(l.ids)
 }
 
-// has waits for that many letters, each of which must be there once.
+// has waits until n dead letters are in the log, and checks that each is there once.
 func (l *letters) has(h *harness, n int) {
 	h.t.Helper()
 	h.eventually("the dead letters in the log", func() bool { return l.count() >= n })
 	seen := map[store.ID]bool{}
 	for _, id := range l.ids {
 		if seen[id] {
-			h.t.Errorf("%v is there twice", id)
+			h.t.Errorf("got %v twice in the log, want it once", id)
 		}
 		seen[id] = true
 	}
 	if len(seen) != n {
-		h.t.Errorf("%d letters are in the log, want %d", len(seen), n)
+		h.t.Errorf("got %d dead letters in the log, want %d", len(seen), n)
 	}
 }
 
-// once has what fails tried no second time.
+// once is a setting without retries.
 func once(s *outbound.Settings) { s.Retry = outbound.Schedule{} }
 
-// dying is a harness with a subscription whose deliveries die by their first attempt.
-func dying(t *testing.T, l *letters) *harness {
+// openFailingReceiver opens an engine that logs to l, with a subscription whose deliveries
+// are dead letters after their first attempt.
+func openFailingReceiver(t *testing.T, l *letters) *harness {
 	h := open(t, once, l.log)
 	r := newReceiver(t)
 	r.respond(status(http.StatusTeapot))
@@ -81,13 +83,15 @@ func dying(t *testing.T, l *letters) *harness {
 	return h
 }
 
+// Dead letters are logged, whether attempts failed, an operator cancelled them, or their
+// subscription was deleted.
 func TestDeadLettersAreLogged(t *testing.T) {
 	l := newLetters(-1)
-	h := dying(t, l)
+	h := openFailingReceiver(t, l)
 	h.publish("a", "{}")
 	l.has(h, 1)
 
-	// and so are those that nobody tried to deliver
+	// Without an attempt, they are logged too.
 	silent := h.subscribe(outbound.SubscriptionSpec{URL: "http://127.0.0.1:1/", EventTypes: []string{"b"}})
 	if _, err := h.Deactivate(t.Context(), silent.ID, ""); err != nil {
 		t.Fatal(err)
@@ -97,22 +101,23 @@ func TestDeadLettersAreLogged(t *testing.T) {
 	}
 	waiting, err := h.Deliveries(t.Context(), outbound.Query{Subscription: silent.ID})
 	if err != nil || len(waiting) != 2 {
-		t.Fatalf("%d wait (%v)", len(waiting), err)
+		t.Fatalf("got %d deliveries, %v, want 2", len(waiting), err)
 	}
 	if _, err := h.Cancel(t.Context(), waiting[0].ID.With(store.DeliveryPrefix)); err != nil {
 		t.Fatal(err)
 	}
-	l.has(h, 4) // with those of the other subscription
+	l.has(h, 4) // with the two of the first subscription, to all events
 	if err := h.DeleteSubscription(t.Context(), silent.ID); err != nil {
 		t.Fatal(err)
 	}
 	l.has(h, 5)
 }
 
-// A log that fails in the middle has the rest when it is tried again, and none twice.
+// After a log has failed within a batch, the rest is written when the engine tries again,
+// and nothing twice.
 func TestDeadLetterLogFails(t *testing.T) {
 	l := newLetters(1)
-	h := dying(t, l)
+	h := openFailingReceiver(t, l)
 	for range 3 {
 		h.publish("a", "{}")
 	}
@@ -121,13 +126,13 @@ func TestDeadLetterLogFails(t *testing.T) {
 		h.awaitAttempt()
 	}
 	l.makeRoom()
-	h.eventually("the wait for the next try", func() bool { return h.clock.hasTimer(10 * time.Second) })
+	h.eventually("the timer for the next try", func() bool { return h.clock.hasTimer(10 * time.Second) })
 	h.clock.advance(10 * time.Second)
 	l.has(h, 3)
 }
 
-// A log that ends while it is to be written, since a reload has brought another one, is
-// no failure.
+// A log that fails because a reload has just replaced it isn't an error: the dead letter is
+// written to the new one.
 func TestDeadLetterLogThatEnds(t *testing.T) {
 	var said strings.Builder
 	var h *harness
@@ -148,18 +153,19 @@ func TestDeadLetterLogThatEnds(t *testing.T) {
 	r.respond(status(http.StatusTeapot))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", "{}")
-	receive(t, ended, "the end")
+	receive(t, ended, "the old log to be written to")
 	l.has(h, 1)
 	h.stop()
 	if said.Len() > 0 {
-		t.Error(said.String())
+		t.Errorf("got errors in the log, want none: %s", said.String())
 	}
 }
 
-// What a log lacks when the process ends, it gets after the next start.
+// Dead letters that a failing log lacks when the engine ends are written after the next
+// start.
 func TestDeadLetterLogAfterARestart(t *testing.T) {
 	l := newLetters(0)
-	h := dying(t, l)
+	h := openFailingReceiver(t, l)
 	for range 3 {
 		h.publish("a", "{}")
 		h.awaitAttempt()
@@ -170,10 +176,10 @@ func TestDeadLetterLogAfterARestart(t *testing.T) {
 	l.has(h, 3)
 }
 
-// The last ones are written before the end.
+// When the engine ends, it writes the dead letters that the log still lacks.
 func TestDeadLetterLogAtTheEnd(t *testing.T) {
 	l := newLetters(0)
-	h := dying(t, l)
+	h := openFailingReceiver(t, l)
 	h.publish("a", "{}")
 	receive(t, l.failed, "the failure")
 	l.makeRoom()
@@ -181,7 +187,8 @@ func TestDeadLetterLogAtTheEnd(t *testing.T) {
 	l.has(h, 1)
 }
 
-// What a node that is gone hasn't logged, another one does.
+// Dead letters that a node hasn't logged when it ends are logged by another node, but not
+// before.
 func TestDeadLetterLogOfAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	gone, l := newLetters(0), newLetters(-1)
@@ -195,10 +202,10 @@ func TestDeadLetterLogOfAnotherNode(t *testing.T) {
 	second := newHarness(t, postgresStore(dsn, time.Second), once, l.log)
 	second.clock = newClock()
 	second.start()
-	second.eventually("the first look", func() bool { return second.clock.hasTimer(30 * time.Second) })
-	l.has(second, 0) // the other one may still do it
+	second.eventually("the timer of the first look", func() bool { return second.clock.hasTimer(30 * time.Second) })
+	l.has(second, 0) // the other node may still log it
 	first.stop()
-	second.eventually("the end of the other one", func() bool {
+	second.eventually("the dead letter to be logged after the other node's end", func() bool {
 		second.clock.advance(30 * time.Second)
 		return l.count() > 0
 	})

@@ -17,7 +17,8 @@ import (
 
 const clientSecret = "s3cret of the/client:+%"
 
-// issues has a token endpoint give out token-1, token-2, …
+// issues makes a token endpoint answer with token-1, token-2, …; more is added to the JSON
+// object.
 func (r *receiver) issues(more string) {
 	n := 0
 	r.respond(func(w http.ResponseWriter, _ *http.Request) {
@@ -29,7 +30,8 @@ func (r *receiver) issues(more string) {
 	})
 }
 
-// withOAuth2 are a receiver, and a token endpoint for the subscription to it.
+// withOAuth2 starts a receiver and a token endpoint, and creates a subscription that uses
+// both.
 func withOAuth2(t *testing.T, h *harness) (r, issuer *receiver, sub *outbound.Subscription) {
 	t.Helper()
 	r, issuer = newReceiver(t), newReceiver(t)
@@ -41,7 +43,7 @@ func withOAuth2(t *testing.T, h *harness) (r, issuer *receiver, sub *outbound.Su
 	return r, issuer, sub
 }
 
-// bearer publishes an event, and returns the token that comes with it.
+// bearer publishes an event, and returns the Authorization header of its delivery.
 func (h *harness) bearer(r *receiver) string {
 	h.t.Helper()
 	h.publish("a", `{}`)
@@ -50,6 +52,8 @@ func (h *harness) bearer(r *receiver) string {
 	return a.header.Get("Authorization")
 }
 
+// The token request has the form and the credentials that the subscription's OAuth2 settings
+// ask for, and the delivery has the token, its signature and its other headers.
 func TestOAuth2(t *testing.T) {
 	h := open(t)
 	r, issuer := newReceiver(t), newReceiver(t)
@@ -76,16 +80,16 @@ func TestOAuth2(t *testing.T) {
 		h.awaitAttemptEnd()
 		check(t, h, a, sub.Secrets[0].Value)
 		if got := a.header.Get("Authorization"); !strings.HasPrefix(got, "Bearer token-") || a.header.Get("X-Env") != "test" {
-			t.Errorf("%q: the delivery has %v", style, a.header)
+			t.Errorf("%q: got delivery header %v, want a token and X-Env", style, a.header)
 		}
 		want.form.Set("grant_type", "client_credentials")
 		want.form.Set("audience", "https://crm.example.com")
 		if got := string(asked.body); got != want.form.Encode() || asked.header.Get("Content-Type") != "application/x-www-form-urlencoded" {
-			t.Errorf("%q: the token endpoint got %q %v", style, got, asked.header)
+			t.Errorf("%q: got token request %q with %v, want %q", style, got, asked.header, want.form.Encode())
 		}
 		id, secret, ok := (&http.Request{Header: asked.header}).BasicAuth()
 		if ok != want.basic || ok && (id != url.QueryEscape("web hooks") || secret != url.QueryEscape(clientSecret)) {
-			t.Errorf("%q: it was told %q, %q", style, id, secret)
+			t.Errorf("%q: got basic auth %v with %q, %q, want %v", style, ok, id, secret, want.basic)
 		}
 		if err := h.DeleteSubscription(t.Context(), sub.ID); err != nil {
 			t.Fatal(err)
@@ -93,7 +97,8 @@ func TestOAuth2(t *testing.T) {
 	}
 }
 
-// A token serves until shortly before it expires.
+// A token is used until shortly before it expires, or for five minutes if the answer
+// doesn't say when that is.
 func TestTokenExpires(t *testing.T) {
 	for more, life := range map[string]time.Duration{
 		`,"expires_in":3600`:                             time.Hour - 30*time.Second,
@@ -115,18 +120,18 @@ func TestTokenExpires(t *testing.T) {
 				want++
 			}
 			if got := h.bearer(r); got != fmt.Sprint("Bearer token-", want) {
-				t.Errorf("%s: after %v more it is %q, want token-%d", more, wait, got, want)
+				t.Errorf("%s: after %v more, got %q, want token-%d", more, wait, got, want)
 			}
 		}
 	}
 }
 
-// A token that the receiver refuses is not sent again.
+// After a 401 the token isn't sent again; other failures don't affect it.
 func TestTokenIsRefused(t *testing.T) {
 	h := open(t, retries(time.Second, time.Second))
 	r, _, _ := withOAuth2(t, h)
 	if got := h.bearer(r); got != "Bearer token-1" {
-		t.Fatal(got)
+		t.Fatalf("got %q, want token-1", got)
 	}
 	r.respond(func(w http.ResponseWriter, req *http.Request) {
 		if req.Header.Get("Authorization") == "Bearer token-1" {
@@ -136,25 +141,25 @@ func TestTokenIsRefused(t *testing.T) {
 	h.publish("a", `{}`)
 	r.next(t)
 	if d := h.awaitAttemptEnd(); d.Attempt.Class != outbound.ClassStatus || d.Attempt.Status != http.StatusUnauthorized {
-		t.Fatalf("%+v", d.Attempt)
+		t.Fatalf("got %+v, want status 401", d.Attempt)
 	}
 	h.clock.advance(time.Minute)
 	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
-		t.Errorf("the next attempt has %q", got)
+		t.Errorf("next attempt: got %q, want token-2", got)
 	}
 	if d := h.awaitAttemptEnd(); d.State != store.Delivered {
-		t.Errorf("%+v", d.Attempt)
+		t.Errorf("next attempt: got %+v, want a success", d.Attempt)
 	}
-	r.respond(status(http.StatusForbidden)) // which has nothing to do with the token
+	r.respond(status(http.StatusForbidden)) // not the token's fault
 	h.bearer(r)
 	r.respond(nil)
 	h.clock.advance(time.Minute)
 	if got := r.next(t).header.Get("Authorization"); got != "Bearer token-2" {
-		t.Errorf("after 403 it has %q", got)
+		t.Errorf("after a 403: got %q, want token-2", got)
 	}
 }
 
-// However many attempts want a token, it is asked for once.
+// Attempts that need a token at the same time share one request for it.
 func TestOneTokenForAll(t *testing.T) {
 	h := open(t)
 	r, issuer, _ := withOAuth2(t, h)
@@ -167,20 +172,20 @@ func TestOneTokenForAll(t *testing.T) {
 		h.publish("a", `{}`)
 	}
 	issuer.next(t)
-	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
+	h.eventually("all attempts to wait", func() bool { return h.InFlight() == 16 })
 	close(unblock)
 	for range 100 {
 		if d := h.awaitAttempt(); d.State != store.Delivered {
-			t.Fatalf("%+v", d.Attempt)
+			t.Fatalf("got %+v, want a success", d.Attempt)
 		}
 		if got := r.next(t).header.Get("Authorization"); got != "Bearer token" {
-			t.Fatal(got)
+			t.Fatalf("got %q, want token", got)
 		}
 	}
 	issuer.expectNone(t)
 }
 
-// If there is none, that is told to all who have waited.
+// If the shared request for a token fails, all attempts that wait for it fail.
 func TestNoTokenForAll(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	_, issuer, _ := withOAuth2(t, h)
@@ -188,19 +193,20 @@ func TestNoTokenForAll(t *testing.T) {
 	for range 16 {
 		h.publish("a", `{}`)
 	}
-	h.eventually("all to wait", func() bool { return h.InFlight() == 16 })
+	h.eventually("all attempts to wait", func() bool { return h.InFlight() == 16 })
 	unblock()
 	for range 16 {
 		if a := h.awaitAttempt().Attempt; a.Error != "no access token: the token endpoint answered 500 Internal Server Error" {
-			t.Errorf("%+v", a)
+			t.Errorf("got %+v, want the token endpoint's 500", a)
 		}
 	}
-	if n := len(issuer.arrivals); n > 8 { // but for those that were still on their way
-		t.Errorf("it was asked for %d times", n)
+	if n := len(issuer.arrivals); n > 8 { // some attempts may begin after the first request has failed
+		t.Errorf("got %d token requests, want 8 at most", n)
 	}
 }
 
-// A token is kept for as long as it is got in the same way.
+// A token is kept through changes of the subscription and reloads that don't change how it
+// is requested.
 func TestTokenIsKept(t *testing.T) {
 	h := open(t)
 	r, issuer, sub := withOAuth2(t, h)
@@ -225,7 +231,7 @@ func TestTokenIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "Bearer token-1"},
-		{"with none of what it had none of", func() {
+		{"with empty scopes and params instead of none", func() {
 			change(func(s *outbound.SubscriptionSpec) {
 				s.OAuth2.Scopes, s.OAuth2.Params = []string{}, map[string]string{}
 			})
@@ -246,15 +252,15 @@ func TestTokenIsKept(t *testing.T) {
 	} {
 		step.do()
 		if got := h.bearer(r); got != step.want {
-			t.Errorf("%s it is %q, want %q", step.what, got, step.want)
+			t.Errorf("%s: got %q, want %q", step.what, got, step.want)
 		}
 	}
 	if n := len(issuer.arrivals); n != 5 {
-		t.Errorf("%d tokens were asked for", n)
+		t.Errorf("got %d token requests, want 5", n)
 	}
 }
 
-// So it is where the configuration has it.
+// The same holds for a subscription in the configuration.
 func TestOAuth2OfTheConfiguration(t *testing.T) {
 	h := open(t)
 	r, issuer := newReceiver(t), newReceiver(t)
@@ -268,13 +274,13 @@ func TestOAuth2OfTheConfiguration(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := h.bearer(r); got != step.want {
-			t.Errorf("for %s it is %q, want %q", step.scope, got, step.want)
+			t.Errorf("scope %s: got %q, want %q", step.scope, got, step.want)
 		}
 	}
 }
 
-// With another way to get tokens, a receiver that was down for want of one is tried at
-// once.
+// If a receiver is down because no token could be had, a change of the OAuth2 settings
+// makes the engine attempt a delivery at once, and clears since when it fails.
 func TestCorrectedOAuth2(t *testing.T) {
 	for _, fromConfig := range []bool{false, true} {
 		h := open(t, retries(time.Hour))
@@ -296,7 +302,7 @@ func TestCorrectedOAuth2(t *testing.T) {
 			h.subscribe(spec)
 		}
 		h.failTimes(10)
-		h.eventually("the store to know", func() bool {
+		h.eventually("the receiver to be stored as down", func() bool {
 			return h.sub().Health == outbound.HealthDown && !h.sub().Subscription.FailingSince.IsZero()
 		})
 
@@ -309,14 +315,15 @@ func TestCorrectedOAuth2(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !h.sub().Subscription.FailingSince.IsZero() {
-			t.Errorf("it still counts as one that fails: %+v", h.sub())
+			t.Errorf("got %+v, want no FailingSince", h.sub())
 		}
 		r.next(t)
 	}
 }
 
-// What goes wrong where tokens come from is how an attempt has failed, in words that
-// have nothing of what was sent there, nor of what came back. The receiver is not asked.
+// If no token can be had, the attempt fails without a request to the receiver. Neither the
+// error nor the log has anything of the credentials or of the token endpoint's answer,
+// except for a registered error code.
 func TestNoToken(t *testing.T) {
 	says := func(code int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -344,7 +351,7 @@ func TestNoToken(t *testing.T) {
 					return
 				}
 			}
-			t.Error("64 MiB of an answer were read")
+			t.Error("got 64 MiB of an answer read, want 64 KiB")
 		}, "over 64 KiB"},
 		{says(200, `{}`), "has no access_token"},
 		{says(200, `{"access_token":"hunter2\r\nHost: x"}`), "has no access_token, or one that can't be sent"},
@@ -383,24 +390,24 @@ func TestNoToken(t *testing.T) {
 			issuer.next(t)
 			d := h.awaitAttemptEnd()
 			if a := d.Attempt; d.State != store.Pending || a.Class != outbound.ClassOAuth2 || !strings.Contains(a.Error, c.words) || a.Status != 0 || len(a.ResponseBody) > 0 || len(a.ResponseHeaders) > 0 {
-				t.Errorf("%v after %+v", d.State, a)
+				t.Errorf("got state %v, attempt %+v, want pending with class %s and %q", d.State, a, outbound.ClassOAuth2, c.words)
 			}
-			if told := d.Attempt.Error + log.line("hunter2") + log.line("s3cret"); strings.Contains(told, "hunter2") || strings.Contains(told, "s3cret") {
-				t.Errorf("it is told: %s", told)
+			if said := d.Attempt.Error + log.line("hunter2") + log.line("s3cret"); strings.Contains(said, "hunter2") || strings.Contains(said, "s3cret") {
+				t.Errorf("got a secret in the error or the log: %s", said)
 			}
 			r.expectNone(t)
 			issuer.issues("")
 			h.clock.advance(time.Minute)
 			r.next(t)
 			if d := h.awaitAttemptEnd(); d.State != store.Delivered {
-				t.Errorf("later: %+v", d.Attempt)
+				t.Errorf("with a token: got %+v, want a success", d.Attempt)
 			}
 		})
 	}
 }
 
-// A token endpoint that asks for time gets it, and one that fails for too long has the
-// subscription deactivated, as a receiver does.
+// A token endpoint's Retry-After is honoured, and its failures can deactivate the
+// subscription, like a receiver's.
 func TestTokenEndpointFails(t *testing.T) {
 	h := open(t, retries(time.Second), func(s *outbound.Settings) { s.DisableAfter = outbound.DisableAfter{Failures: 3, For: time.Hour} })
 	_, issuer, _ := withOAuth2(t, h)
@@ -411,7 +418,7 @@ func TestTokenEndpointFails(t *testing.T) {
 	h.publish("a", `{}`)
 	d := h.awaitAttemptEnd()
 	if wait := d.Due.Sub(h.clock.Now()); wait != 2*time.Minute {
-		t.Errorf("the next attempt is in %v: %+v", wait, d.Attempt)
+		t.Errorf("got the next attempt in %v, want 2m: %+v", wait, d.Attempt)
 	}
 	issuer.respond(status(http.StatusInternalServerError))
 	h.clock.advance(time.Hour)
@@ -420,14 +427,14 @@ func TestTokenEndpointFails(t *testing.T) {
 	h.eventually("the deactivation", func() bool { return !h.sub().Subscription.Active })
 }
 
-// The time for an attempt is that for its token too, also where it waits for one that
-// another has asked for.
+// Waiting for a token counts towards an attempt's timeout, also if another attempt has
+// requested it.
 func TestTokenTakesTooLong(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Timeout = 10 * time.Minute })
 	r, issuer, _ := withOAuth2(t, h)
 	unblock := issuer.block(t, 200)
 	h.publish("a", `{}`)
-	issuer.next(t) // and has much time
+	issuer.next(t) // this attempt has the long timeout
 	h.settings.Timeout = 50 * time.Millisecond
 	if err := h.Apply(t.Context(), h.settings); err != nil {
 		t.Fatal(err)
@@ -436,7 +443,7 @@ func TestTokenTakesTooLong(t *testing.T) {
 		t.Helper()
 		h.publish("a", `{}`)
 		if a := h.awaitAttempt().Attempt; a.Class != outbound.ClassOAuth2 || a.Error != "no access token: no response in time" {
-			t.Errorf("%+v", a)
+			t.Errorf("got %+v, want class %s, no response in time", a, outbound.ClassOAuth2)
 		}
 	}
 	tooLong()
@@ -449,7 +456,8 @@ func TestTokenTakesTooLong(t *testing.T) {
 	r.expectNone(t)
 }
 
-// A token endpoint is no way around the egress guard, by its address or its name.
+// The egress policy also applies to token endpoints, when they are set and when they are
+// used.
 func TestTokenOfADeniedAddress(t *testing.T) {
 	h := open(t, retries(time.Second))
 	r, issuer, sub := withOAuth2(t, h)
@@ -458,11 +466,11 @@ func TestTokenOfADeniedAddress(t *testing.T) {
 		spec.OAuth2.TokenURL = denied
 		var refused *outbound.Invalid
 		if _, err := h.CreateSubscription(t.Context(), spec); !errors.As(err, &refused) || refused.Field != "oauth2.token_url" {
-			t.Errorf("%s: %v", denied, err)
+			t.Errorf("%s: got %v, want an Invalid error of oauth2.token_url", denied, err)
 		}
 		_, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { s.OAuth2.TokenURL = denied; return nil })
 		if !errors.As(err, &refused) || refused.Field != "oauth2.token_url" {
-			t.Errorf("%s: %v", denied, err)
+			t.Errorf("%s: got %v, want an Invalid error of oauth2.token_url", denied, err)
 		}
 	}
 	policy, err := egress.NewPolicy([]string{"127.0.0.0/8"}, []string{"127.0.0.2"})
@@ -482,13 +490,13 @@ func TestTokenOfADeniedAddress(t *testing.T) {
 	h.publish("a", `{}`)
 	d := h.awaitAttemptEnd()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassOAuth2 || !strings.HasPrefix(d.Attempt.Error, "no access token: deliveries to this host are not allowed") {
-		t.Errorf("%v after %+v", d.State, d.Attempt)
+		t.Errorf("got state %v, attempt %+v, want a dead letter of class %s", d.State, d.Attempt, outbound.ClassOAuth2)
 	}
 	r.expectNone(t)
 	issuer.expectNone(t)
 }
 
-// Who stops while a token is asked for has made no attempt.
+// An attempt that is broken off while it waits for a token doesn't count.
 func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
 	h := open(t)
 	r, issuer, _ := withOAuth2(t, h)
@@ -496,7 +504,7 @@ func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
 	h.publish("a", `{}`)
 	h.publish("a", `{}`)
 	issuer.next(t)
-	h.eventually("both to wait", func() bool { return h.InFlight() == 2 })
+	h.eventually("both attempts to wait", func() bool { return h.InFlight() == 2 })
 	h.stop()
 	unblock()
 	issuer.issues("")
@@ -504,11 +512,12 @@ func TestStoppedWhileATokenIsAskedFor(t *testing.T) {
 	for range 2 {
 		r.next(t)
 		if d := h.awaitAttempt(); d.State != store.Delivered || d.Attempt.Number != 1 {
-			t.Errorf("%+v", d.Attempt)
+			t.Errorf("got state %v, attempt %+v, want delivered by attempt 1", d.State, d.Attempt)
 		}
 	}
 }
 
+// Invalid OAuth2 settings are refused, with the field but without secrets in the error.
 func TestOAuth2IsRefused(t *testing.T) {
 	h := open(t)
 	good := outbound.OAuth2{TokenURL: "https://login.example.com/token", ClientID: "id", ClientSecret: "secret"}
@@ -544,11 +553,11 @@ func TestOAuth2IsRefused(t *testing.T) {
 		c.edit(&spec)
 		var refused *outbound.Invalid
 		if _, err := h.CreateSubscription(t.Context(), spec); !errors.As(err, &refused) || refused.Field != c.field || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: %v", c.field, err)
+			t.Errorf("got %v, want an Invalid error of %s without the secret", err, c.field)
 		}
 	}
 	sub := h.subscribe(outbound.SubscriptionSpec{URL: "https://example.com", EventTypes: []string{"a"}, Headers: map[string]string{"Authorization": "x"}})
 	if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { s.OAuth2 = good; return nil }); err == nil {
-		t.Error("a header of its own stays beside the token")
+		t.Error("OAuth2 beside an Authorization header: got no error")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestReplay sends a new subscription what it wants of what was published before
-// it was there.
+// Replay sends a new subscription the earlier events that match it and the query, each
+// once.
 func TestReplay(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -31,14 +31,14 @@ func TestReplay(t *testing.T) {
 	h.clock.advance(time.Hour)
 	since := h.clock.Now()
 	first := publish(outbound.NewEvent{ID: "mine", Type: "order.paid", Payload: []byte(`{"total":200}`), Headers: map[string]string{"X-Kept": "yes"}})
-	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":2}`)})                // not by the filter
+	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":2}`)})                // rejected by the filter
 	publish(outbound.NewEvent{Type: "order.lost", Payload: []byte(`{"total":200}`)})              // another type
 	publish(outbound.NewEvent{Type: "order.paid", Tenant: "t", Payload: []byte(`{"total":200}`)}) // another tenant's
 	last := publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":300,"b":[]}`)})
 	if _, err := h.Test(t.Context(), old.ID, &outbound.NewEvent{}); err != nil {
 		t.Fatal(err)
 	}
-	for range 6 { // the other tenant's goes to nobody
+	for range 6 { // the other tenant's event matches no subscription
 		r.next(t)
 		h.awaitAttempt()
 	}
@@ -53,7 +53,7 @@ func TestReplay(t *testing.T) {
 		t.Helper()
 		n, err := h.Replay(t.Context(), s.ID, q)
 		if err != nil || n != want {
-			t.Errorf("%d were replayed, want %d: %v", n, want, err)
+			t.Errorf("Replay: got %d, %v, want %d", n, err, want)
 		}
 	}
 	replay(outbound.Query{Since: since, Until: until, EventType: "order.lost"}, 0)
@@ -62,14 +62,14 @@ func TestReplay(t *testing.T) {
 		switch a := r.next(t); a.header.Get("webhook-id") {
 		case first:
 			if string(a.body) != `{"total":200}` || a.header.Get("X-Kept") != "yes" {
-				t.Errorf("it came as %s with %v", a.body, a.header)
+				t.Errorf("got body %s with header %v, want them as published", a.body, a.header)
 			}
 		case last:
 		default:
-			t.Errorf("it came as %s", a.body)
+			t.Errorf("got %s, want event %s or %s", a.body, first, last)
 		}
 		if done := h.awaitAttempt(); done.Subscription.ID != s.ID {
-			t.Errorf("an attempt for %s", done.Subscription.ID)
+			t.Errorf("got an attempt for %s, want %s", done.Subscription.ID, s.ID)
 		}
 	}
 	replay(outbound.Query{Since: since, Until: until}, 0)
@@ -79,15 +79,15 @@ func TestReplay(t *testing.T) {
 	h.awaitAttempt()
 
 	if n, err := h.Replay(t.Context(), "sub_x", outbound.Query{}); !errors.Is(err, outbound.ErrNotFound) {
-		t.Errorf("%d were replayed to nobody: %v", n, err)
+		t.Errorf("Replay to an unknown subscription: got %d, %v, want %v", n, err, outbound.ErrNotFound)
 	}
 	e, err := h.Deliveries(t.Context(), outbound.Query{EventID: "mine"})
 	if err != nil || len(e) != 2 {
-		t.Errorf("the event has the deliveries %v: %v", e, err)
+		t.Errorf("got deliveries %v, %v, want 2", e, err)
 	}
 }
 
-// TestReplayOfMuch goes through several batches, in order.
+// Replay goes through many events in several batches, and keeps their order.
 func TestReplayOfMuch(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -103,18 +103,18 @@ func TestReplayOfMuch(t *testing.T) {
 	}
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
 	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != events {
-		t.Fatalf("%d were replayed: %v", n, err)
+		t.Fatalf("Replay: got %d, %v, want %d", n, err, events)
 	}
 	for i := range events {
 		if a := r.next(t); string(a.body) != fmt.Sprint(i+1) {
-			t.Fatalf("%s came as the %d.", a.body, i+1)
+			t.Fatalf("got event %s, want %d", a.body, i+1)
 		}
 		h.awaitAttempt()
 	}
 }
 
-// TestReplayIsHeld keeps what is replayed to an inactive subscription until it is
-// active, over a restart too.
+// What is replayed to an inactive subscription is held until it is activated, also across
+// a restart.
 func TestReplayIsHeld(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -124,7 +124,7 @@ func TestReplayIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != 1 {
-		t.Fatalf("%d were replayed: %v", n, err)
+		t.Fatalf("Replay: got %d, %v, want 1", n, err)
 	}
 	h.restart()
 	r.expectNone(t)
@@ -135,10 +135,11 @@ func TestReplayIsHeld(t *testing.T) {
 	h.awaitAttempt()
 }
 
-// holding is a store that holds back the events of one commit.
+// holding is a real store that blocks in its first commit of events until release is
+// closed.
 type holding struct {
 	store.Store
-	held, release, read chan struct{}
+	held, release, read chan struct{} // held: the commit blocks; read: events were listed
 	once, reads         sync.Once
 }
 
@@ -154,8 +155,8 @@ func (s *holding) Events(ctx context.Context, q store.Query) ([]*store.Event, er
 	return s.Store.Events(ctx, q)
 }
 
-// TestReplayOfWhatIsBeingPublished: an event that was on its way to the disk when its
-// subscription was created doesn't know it, and was published before the replay.
+// Replay includes an event that was being stored when its subscription was created. The
+// event wasn't matched with the subscription, so it would be missed otherwise.
 func TestReplayOfWhatIsBeingPublished(t *testing.T) {
 	h := open(t)
 	h.stop()
@@ -176,11 +177,11 @@ func TestReplayOfWhatIsBeingPublished(t *testing.T) {
 	late := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
 	all.Go(func() {
 		if n, err := h.Replay(t.Context(), late.ID, outbound.Query{Since: since}); n != 1 || err != nil {
-			t.Errorf("replayed %d events: %v", n, err)
+			t.Errorf("Replay: got %d, %v, want 1", n, err)
 		}
 	})
 	select {
-	case <-s.read: // it doesn't wait
+	case <-s.read: // it didn't wait for the commit
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(s.release)
