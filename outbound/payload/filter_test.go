@@ -10,6 +10,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// judge applies a filter to an event.
 func judge(t *testing.T, f *Filter, ev *store.Event) (bool, error) {
 	v, err := NewView(t.Context(), ev)
 	if err != nil {
@@ -19,6 +20,7 @@ func judge(t *testing.T, f *Filter, ev *store.Event) (bool, error) {
 	return f.Wants(v)
 }
 
+// view returns a view of a payload, which is closed at the end of the test.
 func view(t *testing.T, payload string) *View {
 	v, err := NewView(t.Context(), &store.Event{Payload: []byte(payload)})
 	if err != nil {
@@ -28,6 +30,8 @@ func view(t *testing.T, payload string) *View {
 	return v
 }
 
+// Filters see the payload, the type, ids and headers of an event. Missing values reject
+// it; an error of types leaves it unjudged.
 func TestFilterJudges(t *testing.T) {
 	const order = `{"total": 150, "price": 9.5, "big": 9007199254740993, "paid": true, "note": null, "lines": [{"sku": "a"}, {"sku": "b"}], "customer": {"country": "NO"}}`
 	headers := map[string]string{"X-Env": "test", "X": "y"}
@@ -39,7 +43,7 @@ func TestFilterJudges(t *testing.T) {
 		{"payload.total > 150", order, false, false},
 		{"payload.total > 149.5 && payload.price < 10", order, true, false},
 		{"payload.total == 150.0", order, true, false},
-		{"payload.big == 9007199254740993", order, true, false}, // which no float is
+		{"payload.big == 9007199254740993", order, true, false}, // has no exact float64
 		{"payload.paid", order, true, false},
 		{"payload.note == null", order, true, false},
 		{`payload.lines.exists(l, l.sku == "b")`, order, true, false},
@@ -59,7 +63,7 @@ func TestFilterJudges(t *testing.T) {
 		{"has(payload.missing) && payload.missing > 1", order, false, false},
 		{"!has(payload.missing)", order, true, false},
 		{`payload.total > "a"`, order, false, true},
-		{"payload.total", order, false, true}, // no truth
+		{"payload.total", order, false, true}, // not a bool
 		{"payload.total > 100", `"text"`, false, false},
 		{"payload == null", `not JSON`, true, false},
 		{"payload == null", `1 2`, true, false},
@@ -80,15 +84,17 @@ func TestFilterJudges(t *testing.T) {
 			continue
 		}
 		var got bool
-		for err = ErrTooLong; errors.Is(err, ErrTooLong); { // as it may be on a busy machine
+		for err = ErrTooLong; errors.Is(err, ErrTooLong); { // which it can be on a busy machine
 			got, err = judge(t, f, &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Headers: headers, Payload: []byte(c.payload)})
 		}
 		if got != c.want || (err != nil) != c.unjudged {
-			t.Errorf("%s: %v, %v", c.filter, got, err)
+			t.Errorf("%s: got %v, %v, want %v, unjudged %v", c.filter, got, err, c.want, c.unjudged)
 		}
 	}
 }
 
+// Filters that don't compile, aren't conditions or are too large are refused, with the
+// position and a hint.
 func TestFilterIsChecked(t *testing.T) {
 	for filter, want := range map[string][]string{
 		"payload.total >":                  {"1:16", "Syntax error"},
@@ -103,20 +109,19 @@ func TestFilterIsChecked(t *testing.T) {
 	} {
 		_, err := NewFilter(filter)
 		if err == nil {
-			t.Errorf("%.40s is taken", filter)
+			t.Errorf("%.40s: got no error", filter)
 			continue
 		}
 		for _, w := range want {
 			if !strings.Contains(err.Error(), w) {
-				t.Errorf("%.40s: %q is not in: %v", filter, w, err)
+				t.Errorf("%.40s: got %v, want %q in it", filter, err, w)
 			}
 		}
 	}
 }
 
-// TestFiltersThatTakeTooLong: neither loops, nor values that double at each
-// step, nor patterns keep a publisher waiting; nor is more text kept than one step may
-// make.
+// Filters are bounded in time and memory: nested loops, values that double at each step,
+// slow patterns and long texts end with ErrTooLong.
 func TestFiltersThatTakeTooLong(t *testing.T) {
 	double := func(built, last string) string {
 		filter, value := "", "payload"
@@ -148,12 +153,13 @@ func TestFiltersThatTakeTooLong(t *testing.T) {
 			continue
 		}
 		if _, err := judge(t, f, &store.Event{Payload: []byte(c.payload)}); !errors.Is(err, ErrTooLong) {
-			t.Errorf("%.60s: %v", c.filter, err)
+			t.Errorf("%.60s: got %v, want %v", c.filter, err, ErrTooLong)
 		}
 	}
 }
 
-// TestFiltersOfAnEventShareItsTime: a publisher waits no longer for many.
+// All filters of an event share one time limit, so that a publisher doesn't wait longer for
+// many of them.
 func TestFiltersOfAnEventShareItsTime(t *testing.T) {
 	f, err := NewFilter("payload > 1")
 	if err != nil {
@@ -161,16 +167,16 @@ func TestFiltersOfAnEventShareItsTime(t *testing.T) {
 	}
 	v := view(t, "1")
 	if yes, err := f.Wants(v); yes || err != nil {
-		t.Errorf("at first: %v, %v", yes, err)
+		t.Errorf("within the time: got %v, %v, want false", yes, err)
 	}
 	v.end = time.Now()
 	if _, err := f.Wants(v); !errors.Is(err, ErrTooLong) {
-		t.Errorf("when the time is over: %v", err)
+		t.Errorf("after the time: got %v, want %v", err, ErrTooLong)
 	}
 }
 
-// FuzzFilter: whatever stands in a filter and in a payload, both are judged or
-// refused.
+// FuzzFilter checks that no filter and payload cause a panic, and that a filter is
+// deterministic.
 func FuzzFilter(f *testing.F) {
 	f.Add("payload.total > 100", `{"total": 150}`)
 	f.Add(`payload.lines.exists(l, l.sku == "b")`, `{"lines": [{"sku": "b"}, 1, null]}`)
@@ -183,7 +189,7 @@ func FuzzFilter(f *testing.F) {
 		v := view(t, payload)
 		first, _ := filter.Wants(v)
 		if again, _ := filter.Wants(v); first != again {
-			t.Errorf("%q of %q: %v, then %v", text, payload, first, again)
+			t.Errorf("%q of %q: got %v, then %v", text, payload, first, again)
 		}
 	})
 }

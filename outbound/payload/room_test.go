@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// However much is published at once, there are never more values of payloads than
-// memory was set aside for.
+// Large payloads are only parsed while there is room for their values, which bounds the
+// memory that concurrent publishers can use. Small ones never wait.
 func TestLargePayloadsWaitForRoom(t *testing.T) {
 	f, err := NewFilter("size(payload) > 1")
 	if err != nil {
@@ -31,35 +31,35 @@ func TestLargePayloadsWaitForRoom(t *testing.T) {
 	schema := func(payload []byte) func(context.Context) bool {
 		return func(ctx context.Context) bool { return s.Check(ctx, payload) == nil }
 	}
-	for range 3 { // each gives its room back
-		waits(t, reading, readingRoom, filter(large))
-		waits(t, reading, readingRoom, schema(large))
-		waits(t, reading, 1, filter(huge))
-		waits(t, reading, 1, schema(huge))
+	for range 3 { // checks that each gives its room back
+		checkWaits(t, reading, readingRoom, filter(large))
+		checkWaits(t, reading, readingRoom, schema(large))
+		checkWaits(t, reading, 1, filter(huge))
+		checkWaits(t, reading, 1, schema(huge))
 	}
 	if err := reading.Acquire(t.Context(), readingRoom); err != nil {
 		t.Fatal(err)
 	}
 	defer reading.Release(readingRoom)
 	if !filter(small)(t.Context()) || !schema(small)(t.Context()) {
-		t.Error("a small payload isn't read")
+		t.Error("small payloads without room: got them rejected, want them read")
 	}
 	ended, end := context.WithCancel(t.Context())
 	end()
 	ev := &store.Event{Payload: large}
 	if _, err := NewView(ended, ev); !errors.Is(err, context.Canceled) {
-		t.Errorf("a view for somebody who has gone: %v", err)
+		t.Errorf("NewView with a cancelled context: got %v, want %v", err, context.Canceled)
 	}
 	if f.Selects(ended, ev) {
-		t.Error("what wasn't read is selected")
+		t.Error("Selects with a cancelled context: got true, want false")
 	}
 	if err := s.Check(ended, large); !errors.Is(err, context.Canceled) {
-		t.Errorf("a schema for somebody who has gone: %v", err)
+		t.Errorf("Check with a cancelled context: got %v, want %v", err, context.Canceled)
 	}
 }
 
-// Deliveries that come together don't take the time from each other in which each is
-// to be transformed.
+// No more transforms run at once than there are processors, so that concurrent deliveries
+// don't use up each other's time limit.
 func TestTransformsTakeTurns(t *testing.T) {
 	tr, err := NewTransform("payload")
 	if err != nil {
@@ -67,7 +67,7 @@ func TestTransformsTakeTurns(t *testing.T) {
 	}
 	ev := &store.Event{Payload: []byte("1")}
 	for range 3 {
-		waits(t, transforming, processors, func(ctx context.Context) bool {
+		checkWaits(t, transforming, processors, func(ctx context.Context) bool {
 			got, err := tr.Apply(ctx, ev, 100)
 			return string(got) == "1" && err == nil
 		})
@@ -75,17 +75,17 @@ func TestTransformsTakeTurns(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	if got, err := tr.Apply(ended, ev, 100); !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end: %s, %v", got, err)
+		t.Errorf("Apply with a cancelled context: got %s, %v, want %v", got, err, context.Canceled)
 	}
 }
 
-// waits checks that done comes true once there is room, and not as long as n of it
-// are taken.
-func waits(t *testing.T, room *semaphore.Weighted, n int64, done func(context.Context) bool) {
+// checkWaits checks that done blocks while n of the room are taken, and returns true once
+// they are released.
+func checkWaits(t *testing.T, room *semaphore.Weighted, n int64, done func(context.Context) bool) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if !room.TryAcquire(n) {
-			t.Fatal("somebody has kept their room")
+			t.Fatal("room wasn't given back")
 		}
 		var ended, ok atomic.Bool
 		go func() {
@@ -94,15 +94,15 @@ func waits(t *testing.T, room *semaphore.Weighted, n int64, done func(context.Co
 		}()
 		synctest.Wait()
 		if ended.Load() {
-			t.Error("it didn't wait")
+			t.Error("got it done without room, want it to wait")
 		}
 		room.Release(n)
 		synctest.Wait()
 		if !ended.Load() || !ok.Load() {
-			t.Errorf("with room: ended %v, ok %v", ended.Load(), ok.Load())
+			t.Errorf("with room: got ended %v, ok %v, want true, true", ended.Load(), ok.Load())
 		}
 	})
 }
 
-// text is JSON text of so many bytes.
+// text returns a JSON string of size bytes, with its quotes.
 func text(size int) []byte { return []byte(`"` + strings.Repeat("x", size-2) + `"`) }

@@ -7,6 +7,8 @@ import (
 	"testing"
 )
 
+// Schemas that are invalid, refer to other documents or could take exponential time are
+// refused.
 func TestSchemaIsChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		`{`:                                       "it is not JSON",
@@ -28,11 +30,13 @@ func TestSchemaIsChecked(t *testing.T) {
 		`{"a":"` + strings.Repeat("x", maxSchema) + `"}`:                   "at most",
 	} {
 		if _, err := NewSchema([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.60s: %v, want %q", text, err, want)
+			t.Errorf("%.60s: got %v, want %q", text, err, want)
 		}
 	}
 }
 
+// A payload that breaks its schema is refused with where and why, but without its values
+// or names, which may be personal.
 func TestSchemaJudges(t *testing.T) {
 	for _, c := range []struct{ schema, payload, want string }{
 		{`true`, `1`, ""},
@@ -62,14 +66,14 @@ func TestSchemaJudges(t *testing.T) {
 		err = s.Check(t.Context(), []byte(c.payload))
 		switch {
 		case c.want == "" && err != nil:
-			t.Errorf("%s of %s: %v", c.payload, c.schema, err)
+			t.Errorf("%s against %s: got %v, want none", c.payload, c.schema, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-			t.Errorf("%s of %s: %v, want %s", c.payload, c.schema, err, c.want)
+			t.Errorf("%s against %s: got %v, want %s", c.payload, c.schema, err, c.want)
 		}
 	}
 }
 
-// doubling is a schema that looks at one value 2^n times.
+// doubling returns a schema that checks one value 2^n times.
 func doubling(n int) string {
 	defs := `"d0":{"type":"string"}`
 	for i := range n {
@@ -78,8 +82,8 @@ func doubling(n int) string {
 	return fmt.Sprintf(`{"$defs":{%s},"$ref":"#/$defs/d%d"}`, defs, n)
 }
 
-// TestSchemasThatTakeTooLong: what multiplies only with a payload is refused with
-// that.
+// A payload is refused if checking it against its schema would take too many steps, also
+// where neither is large on its own.
 func TestSchemasThatTakeTooLong(t *testing.T) {
 	twice := `{"allOf":[{"properties":{"a":{"$ref":"#"}}},{"properties":{"a":{"$ref":"#"}}}]}`
 	ones, needs := "["+strings.Repeat("1,", 10_000), ""
@@ -103,13 +107,13 @@ func TestSchemasThatTakeTooLong(t *testing.T) {
 			continue
 		}
 		if err := s.Check(t.Context(), []byte(payload)); !errors.Is(err, errManySteps) {
-			t.Errorf("%.60s: %v", schema, err)
+			t.Errorf("%.60s: got %v, want %v", schema, err, errManySteps)
 		}
 	}
 }
 
-// TestLargeSchemasAreTaken, with large payloads.
-func TestLargeSchemasAreTaken(t *testing.T) {
+// The limits leave room for large, but reasonable schemas and payloads.
+func TestLargeSchemasAreAccepted(t *testing.T) {
 	fields, values, refs := `"p":{}`, `"p":1`, `{}`
 	for i := range 200 {
 		fields += fmt.Sprintf(`,"p%d":{"type":["integer","null"],"minimum":0}`, i)
@@ -142,7 +146,8 @@ func TestLargeSchemasAreTaken(t *testing.T) {
 	}
 }
 
-// A busy machine is no reason to refuse a payload whose patterns take few steps.
+// Patterns are bounded in steps before they are bounded in time, so that a busy machine
+// doesn't refuse a payload whose patterns take few steps.
 func TestPatternsOfFewStepsNeedNoTime(t *testing.T) {
 	p, err := newPattern("^[a-z]+$")
 	if err != nil {
@@ -152,15 +157,15 @@ func TestPatternsOfFewStepsNeedNoTime(t *testing.T) {
 	w := walk{patterns: 2 * p.instructions * len(text)}
 	for range 2 {
 		if !w.match(p, text) || w.left < 0 {
-			t.Fatalf("not matched, with %d steps left", w.patterns)
+			t.Fatalf("got no match, or time used, with %d steps left", w.patterns)
 		}
 	}
 	if w.match(p, text); w.left >= 0 {
-		t.Error("more steps were taken without time")
+		t.Error("got more steps without using time, want them timed")
 	}
 }
 
-// No schema and no payload makes it panic, read a file or write much.
+// FuzzSchema checks that no schema and payload cause a panic or a long error.
 func FuzzSchema(f *testing.F) {
 	f.Add(`{"type":"object","required":["a"],"properties":{"a":{"enum":[1]}}}`, `{"a":2}`)
 	f.Add(`{"$ref":"#/$defs/x","$defs":{"x":{"anyOf":[{"type":"null"},{"items":{"$ref":"#"}}]}}}`, `[[null]]`)
@@ -173,7 +178,7 @@ func FuzzSchema(f *testing.F) {
 			return
 		}
 		if err := s.Check(t.Context(), []byte(payload)); err != nil && len(err.Error()) > 2<<10 {
-			t.Errorf("the error has %d bytes", len(err.Error()))
+			t.Errorf("got an error of %d bytes, want 2 KiB at most", len(err.Error()))
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// A transform makes JSON of an event, with numbers as exact as in the payload.
 func TestTransforms(t *testing.T) {
 	for text, c := range map[string]struct{ payload, want string }{
 		`{"text": "Order " + string(payload.id) + " <" + payload.by + ">"}`: {`{"id": 7, "by": "Zoë"}`, `{"text":"Order 7 <Zoë>"}`},
@@ -26,15 +27,16 @@ func TestTransforms(t *testing.T) {
 		}
 		ev := &store.Event{ID: "e1", Type: "order.created", Tenant: "acme", Headers: map[string]string{"X-Env": "test"}, Payload: []byte(c.payload)}
 		var got []byte
-		for err = ErrTooLong; errors.Is(err, ErrTooLong); { // as it may be on a busy machine
+		for err = ErrTooLong; errors.Is(err, ErrTooLong); { // which it can be on a busy machine
 			got, err = f.Apply(t.Context(), ev, 1000)
 		}
 		if string(got) != c.want || err != nil {
-			t.Errorf("%s: %s, %v", text, got, err)
+			t.Errorf("%s: got %s, %v, want %s", text, got, err, c.want)
 		}
 	}
 }
 
+// A transform fails if a value is missing, or the result isn't JSON or is too large.
 func TestTransformsThatFail(t *testing.T) {
 	double := "[payload]"
 	for range 40 {
@@ -50,7 +52,7 @@ func TestTransformsThatFail(t *testing.T) {
 		`payload.map(p, type(p))`:         ErrNotJSON.Error(),
 		`[payload, payload, payload]`:     ErrTooLarge.Error(),
 		`payload.text + payload.text`:     ErrTooLarge.Error(),
-		`[b"0123456789", payload.quotes]`: ErrTooLarge.Error(), // which are longer as JSON
+		`[b"0123456789", payload.quotes]`: ErrTooLarge.Error(), // quotes are longer as JSON
 		double:                            ErrTooLarge.Error(),
 	} {
 		f, err := NewTransform(text)
@@ -63,11 +65,12 @@ func TestTransformsThatFail(t *testing.T) {
 			ev.Payload = []byte("[1]")
 		}
 		if got, err := f.Apply(t.Context(), ev, 110); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.40s: %s, %v", text, got, err)
+			t.Errorf("%.40s: got %s, %v, want error %q", text, got, err, want)
 		}
 	}
 }
 
+// Transforms that don't compile or are too large are refused.
 func TestTransformIsChecked(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"text": }`:              "Syntax error",
@@ -75,13 +78,13 @@ func TestTransformIsChecked(t *testing.T) {
 		strings.Repeat("a", 5000): "4096 bytes",
 	} {
 		if _, err := NewTransform(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.40s: %v", text, err)
+			t.Errorf("%.40s: got %v, want %q", text, err, want)
 		}
 	}
 }
 
-// FuzzTransform: whatever stands in a transform and in a payload, what comes of them is
-// JSON of no more bytes than may be, or an error.
+// FuzzTransform checks that the result of any transform and payload is JSON within the
+// limit, or an error.
 func FuzzTransform(f *testing.F) {
 	f.Add(`{"text": "Order " + payload.id, "all": payload}`, `{"id": "7", "n": [1, 2.5, null]}`)
 	f.Add(`payload.map(p, [p, p])`, `[1e999, "\u0000", {"a": {"b": []}}]`)
@@ -94,7 +97,7 @@ func FuzzTransform(f *testing.F) {
 		const most = 1000
 		got, err := tr.Apply(t.Context(), &store.Event{ID: "e1", Payload: []byte(payload)}, most)
 		if err == nil && (!json.Valid(got) || len(got) > most) {
-			t.Errorf("%q of %q: %q", text, payload, got)
+			t.Errorf("%q of %q: got %q, want JSON of %d bytes at most", text, payload, got, most)
 		}
 	})
 }
