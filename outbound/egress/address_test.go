@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// A new trick is a new row.
+// addresses maps addresses in all their forms to verdicts. It is the specification: a newly
+// found way around the guard is a new row.
 var addresses = []struct {
 	address string
 	verdict Verdict
@@ -155,21 +156,21 @@ var addresses = []struct {
 	{"::ffff:8.8.8.8%1", Zoned},
 }
 
+// Each address has its verdict.
 func TestClassify(t *testing.T) {
 	for _, tt := range addresses {
 		t.Run(tt.address, func(t *testing.T) {
 			if got := Classify(netip.MustParseAddr(tt.address)); got != tt.verdict {
-				t.Errorf("is %q, want %q", got, tt.verdict)
+				t.Errorf("got %q, want %q", got, tt.verdict)
 			}
 		})
 	}
 	if got := Classify(netip.Addr{}); got != Invalid {
-		t.Errorf("no address is %q, want %q", got, Invalid)
+		t.Errorf("zero address: got %q, want %q", got, Invalid)
 	}
 }
 
-// Whatever is written as IPv4 is worth the same in the two forms that are
-// judged by it.
+// An IPv4 address has the same verdict in the two IPv6 forms that are judged by it.
 func TestClassifyWrapped(t *testing.T) {
 	for _, tt := range addresses {
 		a := netip.MustParseAddr(tt.address)
@@ -182,7 +183,7 @@ func TestClassifyWrapped(t *testing.T) {
 		copy(translated[12:], b[:])
 		for _, wrapped := range []netip.Addr{mapped, netip.AddrFrom16(translated)} {
 			if got := Classify(wrapped); got != tt.verdict {
-				t.Errorf("%s is %q, want %q as %s", wrapped, got, tt.verdict, a)
+				t.Errorf("%s: got %q, want %q, as for %s", wrapped, got, tt.verdict, a)
 			}
 		}
 	}
@@ -191,12 +192,12 @@ func TestClassifyWrapped(t *testing.T) {
 func TestVerdictAllowed(t *testing.T) {
 	for _, v := range []Verdict{"", Closed, Own, Invalid, Zoned, Private, Metadata, "unheard of"} {
 		if v.Allowed() {
-			t.Errorf("%q is allowed", v)
+			t.Errorf("%q: got it allowed", v)
 		}
 	}
 	for _, v := range []Verdict{Public, Opened} {
 		if !v.Allowed() {
-			t.Errorf("%q is not allowed", v)
+			t.Errorf("%q: got it denied", v)
 		}
 	}
 }
@@ -212,7 +213,7 @@ func FuzzClassify(f *testing.F) {
 		}
 		v := Classify(a)
 		if v == Invalid || v == "" {
-			t.Fatalf("%s has no verdict", a)
+			t.Fatalf("%s: got no verdict", a)
 		}
 		// The standard library's predicates are no guard, but what they know
 		// to be special must never pass.

@@ -15,12 +15,13 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// TestLookupWaitsForTheNextNameServer: a resolver asks the next name server when one
-// has said nothing for 5 s, and does without the addresses of a kind that nobody
-// tells after 10 s. It must come to that within an attempt's 15 s.
+// Go's resolver asks the next name server when one hasn't answered for 5 s, and gives up on
+// one kind of addresses after 10 s without an answer. A lookup must leave it the time for
+// that within an attempt's 15 s.
 func TestLookupWaitsForTheNextNameServer(t *testing.T) {
 	names := serveNames(t, map[string][]string{"example.com": {"8.8.8.8"}})
-	// With the first lookup of all package net makes channels, which a bubble must not own.
+	// The first lookup makes package net create channels, which must not belong to a synctest
+	// bubble.
 	if _, err := names.resolver().LookupNetIP(t.Context(), "ip", "example.com"); err != nil {
 		t.Fatal(err)
 	}
@@ -28,13 +29,13 @@ func TestLookupWaitsForTheNextNameServer(t *testing.T) {
 		name   string
 		silent func(asked int64, about dnsmessage.Type) bool
 	}{
-		{"one that is down", func(asked int64, _ dnsmessage.Type) bool { return asked <= 2 }}, // for both kinds of addresses
-		{"one that drops questions for IPv6", func(_ int64, about dnsmessage.Type) bool { return about == dnsmessage.TypeAAAA }},
+		{"first name server is down", func(asked int64, _ dnsmessage.Type) bool { return asked <= 2 }}, // the queries for both kinds of addresses
+		{"IPv6 queries are dropped", func(_ int64, about dnsmessage.Type) bool { return about == dnsmessage.TypeAAAA }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				defer time.Sleep(time.Minute) // for the questions of a lookup that was given up
+				defer time.Sleep(time.Minute) // until abandoned queries have ended
 				var asked atomic.Int64
 				resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 					ours, theirs := net.Pipe()
@@ -49,15 +50,14 @@ func TestLookupWaitsForTheNextNameServer(t *testing.T) {
 					t.Fatal(err)
 				}
 				if want := []netip.Addr{netip.MustParseAddr("8.8.8.8")}; !slices.Equal(addrs, want) {
-					t.Errorf("the addresses are %v, want %v", addrs, want)
+					t.Errorf("got addresses %v, want %v", addrs, want)
 				}
 			})
 		})
 	}
 }
 
-// serveStream answers one question in DNS's form for TCP, unless it is to be met
-// with silence.
+// serveStream answers one DNS query over TCP, unless silent says not to.
 func (s *nameServer) serveStream(conn net.Conn, silent func(dnsmessage.Type) bool) {
 	defer conn.Close()
 	var size uint16

@@ -69,7 +69,7 @@ func TestCheckHeader(t *testing.T) {
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v does not say %q", err, tt.want)
+				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
 	}
@@ -107,13 +107,14 @@ func TestCheckHeaders(t *testing.T) {
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v does not say %q", err, tt.want)
+				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
 	}
 }
 
-// What passes goes out as one header, with that name and value.
+// FuzzCheckHeader checks that a header that passes is sent as one header, with that name
+// and value.
 func FuzzCheckHeader(f *testing.F) {
 	f.Add("X-Env", "production")
 	f.Add("X-Env", "a\r\nHost: b")
@@ -129,7 +130,7 @@ func FuzzCheckHeader(f *testing.F) {
 			t.Fatal(err)
 		}
 		if strings.Count(wire.String(), "\n") != 1 || !strings.HasPrefix(wire.String(), name+": ") {
-			t.Fatalf("%q with %q goes out as %q", name, value, wire.String())
+			t.Fatalf("%q with %q: got it sent as %q", name, value, wire.String())
 		}
 	})
 }

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// nameServer is a DNS server on loopback. It gives a name's answers one after
-// another, and the last one from then on.
+// nameServer is a DNS server on loopback. It gives the answers of a name one after another,
+// and then repeats the last one.
 type nameServer struct {
 	conn net.PacketConn
 
 	mu      sync.Mutex
-	answers map[string][][]netip.Addr // a name without any is met with silence
+	answers map[string][][]netip.Addr // by name; a name without any isn't answered
 	lookups map[dnsmessage.Question]int
 	clients []net.Conn
 }
 
-// serveNames starts a server. An answer is a list of addresses, as in
+// serveNames starts a nameServer. An answer is a list of addresses, as in
 // "8.8.8.8 ::1".
 func serveNames(t *testing.T, answers map[string][]string) *nameServer {
 	t.Helper()
@@ -50,7 +50,7 @@ func serveNames(t *testing.T, answers map[string][]string) *nameServer {
 		conn.Close()
 		served.Wait()
 		for _, c := range s.clients {
-			c.Close() // a lookup that was given up would linger for seconds
+			c.Close() // an abandoned lookup would linger for seconds
 		}
 	})
 	return s
@@ -107,7 +107,7 @@ func (s *nameServer) answer(query dnsmessage.Message) *dnsmessage.Message {
 	return reply
 }
 
-// asked is how often the IPv4 addresses of a name were asked for.
+// asked returns how often the IPv4 addresses of a name were asked for.
 func (s *nameServer) asked(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -85,10 +85,10 @@ func TestPolicyCheckAddr(t *testing.T) {
 				return
 			}
 			if !ok {
-				t.Fatalf("error is %v, want a *DeniedError", err)
+				t.Fatalf("got %v, want a *DeniedError", err)
 			}
 			if denied.verdict != tt.want || denied.Host != tt.host {
-				t.Errorf("%s; want %q", denied.Detail(), tt.want)
+				t.Errorf("got %s, want %q", denied.Detail(), tt.want)
 			}
 		})
 	}
@@ -126,19 +126,20 @@ func TestNewPolicyErrors(t *testing.T) {
 		t.Run(tt.entry, func(t *testing.T) {
 			_, err := NewPolicy([]string{tt.entry}, nil)
 			if err == nil {
-				t.Fatal("was taken")
+				t.Fatal("got no error")
 			}
 			if !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "parsing egress allow ") {
-				t.Errorf("error %q does not say %q", err, tt.want)
+				t.Errorf("got %q, want %q in it", err, tt.want)
 			}
 		})
 	}
 	if _, err := NewPolicy(nil, []string{"*"}); err == nil || !strings.HasPrefix(err.Error(), `parsing egress deny "*"`) {
-		t.Errorf("deny *: %v", err)
+		t.Errorf("deny *: got %v, want an error", err)
 	}
 }
 
-// A tenant must not learn from the error what a name points at.
+// The error is the same for all denied addresses and names, so that a tenant can't learn
+// from it what a name points to.
 func TestDeniedErrorText(t *testing.T) {
 	p := mustPolicy(t, nil, []string{"evil.example.com"})
 	var texts []string
@@ -148,7 +149,7 @@ func TestDeniedErrorText(t *testing.T) {
 	texts = append(texts, p.checkHost("evil.example.com").Error())
 	for _, text := range texts {
 		if text != texts[0] {
-			t.Errorf("%q differs from %q", text, texts[0])
+			t.Errorf("got %q, want %q", text, texts[0])
 		}
 	}
 }
@@ -167,7 +168,7 @@ func FuzzNewPolicy(f *testing.F) {
 			entry = "a." + name
 		}
 		if checkName(entry) == nil && p.CheckAddr(entry, netip.MustParseAddr("8.8.8.8")) == nil {
-			t.Fatalf("%q is allowed in spite of its deny entry", entry)
+			t.Fatalf("%q: got it allowed in spite of its deny entry", entry)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// connectProxy is an HTTP proxy that writes down what it is asked for.
+// connectProxy is an HTTP proxy that records what it is asked for.
 type connectProxy struct {
 	*httptest.Server
 	status int // what it answers, if not 200
@@ -67,7 +67,7 @@ func (p *connectProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	go pipe(client, receiver)
 }
 
-// asked is what the proxy was asked for, and the last credentials.
+// asked returns the targets that the proxy was asked for, and the last credentials.
 func (p *connectProxy) asked() (targets []string, authorization string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,6 +83,8 @@ func (p *connectProxy) parsed(t *testing.T) *url.URL {
 	return u
 }
 
+// A proxy is asked for the address that the policy has checked, not for the name, which it
+// could resolve to another address.
 func TestProxyIsAskedForTheAddress(t *testing.T) {
 	names := serveNames(t, map[string][]string{
 		"example.com":       {"::ffff:127.0.0.1"}, // which is asked for in its own form
@@ -100,10 +102,10 @@ func TestProxyIsAskedForTheAddress(t *testing.T) {
 			TLS:      config, // httptest's certificate is the proxy's as well
 		})
 		if got, want := bodyOf(t, wantOK(t, client, "http://example.com:"+plain.port)), "HTTP/1.1 host=example.com:"+plain.port+" sni="; got != want {
-			t.Errorf("receiver saw %q, want %q", got, want)
+			t.Errorf("receiver: got %q, want %q", got, want)
 		}
 		if got, want := bodyOf(t, wantOK(t, client, "https://example.com:"+secure.port)), "HTTP/2.0 host=example.com:"+secure.port+" sni=example.com"; got != want {
-			t.Errorf("receiver saw %q, want %q", got, want)
+			t.Errorf("receiver: got %q, want %q", got, want)
 		}
 		wantDenied(t, client, "http://evil.example.com:"+plain.port, Loopback)
 		wantDenied(t, client, "http://mixed.example.com:"+plain.port, Loopback)
@@ -114,10 +116,10 @@ func TestProxyIsAskedForTheAddress(t *testing.T) {
 		want := []string{"CONNECT 127.0.0.1:" + plain.port, "CONNECT 127.0.0.1:" + secure.port}
 		got, authorization := p.asked()
 		if !slices.Equal(got, want) {
-			t.Errorf("the proxy was asked for %q, want %q", got, want)
+			t.Errorf("proxy: got targets %q, want %q", got, want)
 		}
 		if authorization != "" {
-			t.Errorf("the proxy got the credentials %q", authorization)
+			t.Errorf("proxy: got unexpected credentials %q", authorization)
 		}
 		client.CloseIdleConnections()
 	}
@@ -130,12 +132,12 @@ func TestProxyCredentials(t *testing.T) {
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Proxy: u})
 	wantOK(t, client, "http://127.0.0.1:"+r.port)
 	if _, got := p.asked(); got != "Basic dXNlcjpwYXNzOndvcmQ=" {
-		t.Errorf("the proxy got the credentials %q", got)
+		t.Errorf("proxy: got unexpected credentials %q", got)
 	}
 	client.CloseIdleConnections()
 }
 
-// TestProxyDemandsACertificate: the one for receivers is the proxy's as well.
+// A proxy that demands a client certificate gets the one that is sent to receivers.
 func TestProxyDemandsACertificate(t *testing.T) {
 	p, r := new(connectProxy), serve(t, echo, false)
 	p.Server = httptest.NewUnstartedServer(p)
@@ -206,11 +208,11 @@ func TestProxyErrors(t *testing.T) {
 			_, err = post(t, newClient(t, o), "http://93.184.216.34:8080/")
 			failed, ok := errors.AsType[*ConnectError](err)
 			if !ok {
-				t.Fatalf("error is %v, want a *ConnectError", err)
+				t.Fatalf("got %v, want a *ConnectError", err)
 			}
 			want := "connecting to 93.184.216.34 through the egress proxy: " + tt.want
 			if failed.Stage != StageProxy || failed.Error() != want || failed.Timeout() != tt.timeout {
-				t.Errorf("stage %s, timeout %v: %q; want %q (cause: %v)", failed.Stage, failed.Timeout(), failed, want, failed.Err)
+				t.Errorf("got stage %s, timeout %v: %q; want %q (cause: %v)", failed.Stage, failed.Timeout(), failed, want, failed.Err)
 			}
 		})
 	}
@@ -227,7 +229,7 @@ func TestProxyPort(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := newProxy(u, new(tls.Config)).address; got != want {
-			t.Errorf("%s is reached at %s, want %s", proxy, got, want)
+			t.Errorf("%s: got address %s, want %s", proxy, got, want)
 		}
 	}
 }
@@ -235,7 +237,7 @@ func TestProxyPort(t *testing.T) {
 func TestParseProxy(t *testing.T) {
 	for _, good := range []string{"http://egress.internal:3128", "https://user:pass@proxy.example.com/", "http://10.0.0.1", "http://[fd12::1]:3128"} {
 		if _, err := ParseProxy(good); err != nil {
-			t.Errorf("%s: %v", good, err)
+			t.Errorf("%s: got %v, want no error", good, err)
 		}
 	}
 	tests := []struct{ proxy, want string }{
@@ -253,7 +255,7 @@ func TestParseProxy(t *testing.T) {
 	for _, tt := range tests {
 		_, err := ParseProxy(tt.proxy)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%q: error %v does not say %q", tt.proxy, err, tt.want)
+			t.Errorf("%q: got %v, want %q in it", tt.proxy, err, tt.want)
 		}
 	}
 }

@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// step is how a connection to one address goes.
+// step is when a connection to one address succeeds, or fails with err.
 type step struct {
 	after time.Duration
 	err   error
 }
 
+// countedConn is a connection that counts itself in open until it is closed.
 type countedConn struct {
 	net.Conn
 	to   netip.AddrPort
@@ -36,6 +37,8 @@ func endpoints(addrs ...string) []netip.AddrPort {
 	return targets
 }
 
+// Addresses are tried in parallel with a delay in between; the first connection wins and
+// the others are closed.
 func TestRace(t *testing.T) {
 	refused, unreachable := errors.New("refused"), errors.New("unreachable")
 	tests := []struct {
@@ -84,27 +87,27 @@ func TestRace(t *testing.T) {
 				start := time.Now()
 				conn, err := race(ctx, tt.targets, connect)
 				if took := time.Since(start); took != tt.took {
-					t.Errorf("took %v, want %v", took, tt.took)
+					t.Errorf("got a duration of %v, want %v", took, tt.took)
 				}
-				synctest.Wait() // for the losers
+				synctest.Wait() // until the losers are closed
 				if !errors.Is(err, tt.err) {
-					t.Fatalf("error is %v, want %v", err, tt.err)
+					t.Fatalf("got error %v, want %v", err, tt.err)
 				}
 				if tt.err != nil {
 					return
 				}
 				if got := conn.(*countedConn).to.Addr().String(); got != tt.winner {
-					t.Errorf("connected to %s, want %s", got, tt.winner)
+					t.Errorf("got a connection to %s, want %s", got, tt.winner)
 				}
 				if n := open.Load(); n != 1 {
-					t.Errorf("%d connections stay open", n)
+					t.Errorf("got %d connections left open, want 0", n)
 				}
 			})
 		})
 	}
 }
 
-// Two connections at the same instant: one is returned, the other closed.
+// If two connections succeed at the same instant, one is returned and the other closed.
 func TestRaceTie(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var open atomic.Int64
@@ -121,7 +124,7 @@ func TestRaceTie(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := open.Load(); n != 1 {
-			t.Errorf("%d connections are open", n)
+			t.Errorf("got %d connections open, want 1", n)
 		}
 		conn.Close()
 	})

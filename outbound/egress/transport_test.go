@@ -20,14 +20,15 @@ import (
 	"time"
 )
 
-// receiver is a server on all IPv4 addresses of this machine, so that a
-// delivery that slips through to a denied one is seen.
+// receiver is a server on all IPv4 addresses of this machine, so that it sees a delivery
+// that slips through to a denied one.
 type receiver struct {
 	*httptest.Server
-	connections atomic.Int64
+	connections atomic.Int64 // accepted so far
 	port        string
 }
 
+// serve starts a receiver, with TLS if secure.
 func serve(t *testing.T, h http.HandlerFunc, secure bool) *receiver {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "0.0.0.0:0")
@@ -54,8 +55,8 @@ func serve(t *testing.T, h http.HandlerFunc, secure bool) *receiver {
 	return r
 }
 
-// trust is the client's side of a secure receiver. Its certificate is valid
-// for example.com and for loopback addresses.
+// trust returns the TLS settings of a client that trusts a secure receiver. The
+// receiver's certificate is valid for example.com and for loopback addresses.
 func (r *receiver) trust() *tls.Config {
 	return r.Client().Transport.(*http.Transport).TLSClientConfig
 }
@@ -83,6 +84,7 @@ func post(t *testing.T, c *http.Client, url string) (*http.Response, error) {
 	return response, nil
 }
 
+// wantOK posts to a URL, which must answer 200.
 func wantOK(t *testing.T, c *http.Client, url string) *http.Response {
 	t.Helper()
 	response, err := post(t, c, url)
@@ -90,24 +92,25 @@ func wantOK(t *testing.T, c *http.Client, url string) *http.Response {
 		t.Fatal(err)
 	}
 	if response.StatusCode != http.StatusOK {
-		t.Fatalf("status %d", response.StatusCode)
+		t.Fatalf("got status %d, want 200", response.StatusCode)
 	}
 	return response
 }
 
+// wantDenied posts to a URL, which the policy must deny with that verdict.
 func wantDenied(t *testing.T, c *http.Client, url string, want Verdict) {
 	t.Helper()
 	_, err := post(t, c, url)
 	denied, ok := errors.AsType[*DeniedError](err)
 	if !ok {
-		t.Fatalf("error is %v, want a *DeniedError", err)
+		t.Fatalf("got %v, want a *DeniedError", err)
 	}
 	if denied.verdict != want {
-		t.Errorf("%s; want %q", denied.Detail(), want)
+		t.Errorf("got %s, want %q", denied.Detail(), want)
 	}
 }
 
-// echo answers what it saw of the connection and the request's head.
+// echo answers with the protocol, Host header and SNI of the request.
 func echo(w http.ResponseWriter, r *http.Request) {
 	sni := ""
 	if r.TLS != nil {
@@ -146,7 +149,7 @@ func TestTransportReaches(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := bodyOf(t, wantOK(t, client, tt.url)); got != tt.want {
-				t.Errorf("receiver saw %q, want %q", got, tt.want)
+				t.Errorf("receiver: got %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -193,37 +196,37 @@ func TestTransportDenies(t *testing.T) {
 		})
 	}
 	if n := names.asked("evil.example.com"); n != 0 {
-		t.Errorf("a name that is denied was looked up %d times", n)
+		t.Errorf("got %d lookups of a denied name, want 0", n)
 	}
-	// Connections are accepted in turn: this one comes after any that slipped through.
+	// Connections are accepted in order: this one comes after any that slipped through.
 	wantOK(t, client, "http://127.0.0.1:"+r.port)
 	if n := r.connections.Load(); n != 1 {
-		t.Errorf("the receiver saw %d connections, want 1", n)
+		t.Errorf("receiver: got %d connections, want 1", n)
 	}
 }
 
-// Even if an address got past the first check, the socket's own does not.
+// The address is checked once more on the socket, even if it got past the first check.
 func TestDialerChecksSocket(t *testing.T) {
 	r := serve(t, echo, false)
 	d := newDialer(Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)}, nil)
 	for address, want := range map[string]bool{"127.0.0.1": true, "127.0.0.2": false, "::ffff:127.0.0.2": false, "0.0.0.0": false} {
 		conn, err := d.direct("tcp", "example.com")(t.Context(), netip.MustParseAddrPort(net.JoinHostPort(address, r.port)))
 		if _, denied := errors.AsType[*DeniedError](err); denied == want {
-			t.Errorf("%s: error is %v", address, err)
+			t.Errorf("%s: got %v, want it denied: %v", address, err, !want)
 		}
 		if conn != nil {
 			io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
-			io.ReadAll(conn) // now the receiver has seen it
+			io.ReadAll(conn) // returns once the receiver has accepted it
 			conn.Close()
 		}
 	}
 	if n := r.connections.Load(); n != 1 {
-		t.Errorf("the receiver saw %d connections, want 1", n)
+		t.Errorf("receiver: got %d connections, want 1", n)
 	}
 }
 
-// A name that was fine when it was last looked up is judged anew with each
-// connection, and what was judged is what is connected: one lookup for each.
+// A name is looked up once for each connection, and the addresses that were checked are the
+// ones that are connected to. So rebinding a name can't get past the policy.
 func TestTransportRebinding(t *testing.T) {
 	names := serveNames(t, map[string][]string{
 		"rebind.example.com": {"127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.1 127.0.0.2", "127.0.0.1"},
@@ -239,11 +242,11 @@ func TestTransportRebinding(t *testing.T) {
 		}
 		client.CloseIdleConnections()
 		if got := names.asked("rebind.example.com"); got != i+1 {
-			t.Fatalf("after %d connections the name was looked up %d times", i+1, got)
+			t.Fatalf("after %d connections: got %d lookups, want one each", i+1, got)
 		}
 	}
 	if n := r.connections.Load(); n != 3 {
-		t.Errorf("the receiver saw %d connections, want 3", n)
+		t.Errorf("receiver: got %d connections, want 3", n)
 	}
 }
 
@@ -267,13 +270,12 @@ func TestTransportOwnEndpoint(t *testing.T) {
 	}
 	wantOK(t, newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.0/8"), nil)}), "http://127.0.0.1:"+own.port)
 	if n := own.connections.Load(); n != 1 {
-		t.Errorf("the endpoint saw %d connections, want the last only", n)
+		t.Errorf("endpoint: got %d connections, want the last only", n)
 	}
 }
 
-// TestOwnEndpointIsNoOther: what is denied for Caddy's own endpoint is that one, and
-// for one on all addresses those of this machine and its neighbours, never a receiver
-// in public space that has the same port.
+// Denying Caddy's own endpoint denies that address, and for one on all addresses those of
+// this machine and its neighbours, but never a public receiver that has the same port.
 func TestOwnEndpointIsNoOther(t *testing.T) {
 	tests := []struct {
 		own, to string
@@ -295,7 +297,7 @@ func TestOwnEndpointIsNoOther(t *testing.T) {
 			d := newDialer(Options{Policy: mustPolicy(t, list("0.0.0.0/0"), nil), Own: []netip.AddrPort{netip.MustParseAddrPort(tt.own)}}, nil)
 			err := d.check("example.com", netip.MustParseAddrPort(tt.to))
 			if (err != nil) != tt.denied {
-				t.Errorf("error is %v", err)
+				t.Errorf("got error %v", err)
 			}
 		})
 	}
@@ -332,13 +334,13 @@ func TestTransportErrors(t *testing.T) {
 			_, err := post(t, newClient(t, o), "http://"+tt.host+":"+port)
 			failed, ok := errors.AsType[*ConnectError](err)
 			if !ok {
-				t.Fatalf("error is %v, want a *ConnectError", err)
+				t.Fatalf("got %v, want a *ConnectError", err)
 			}
 			if failed.Stage != tt.stage || failed.Error() != tt.want || failed.Timeout() != tt.timeout {
-				t.Errorf("stage %s, timeout %v: %q; want stage %s: %q", failed.Stage, failed.Timeout(), failed, tt.stage, tt.want)
+				t.Errorf("got stage %s, timeout %v: %q; want stage %s: %q", failed.Stage, failed.Timeout(), failed, tt.stage, tt.want)
 			}
 			if urlError, ok := errors.AsType[*url.Error](err); !ok || urlError.Timeout() != tt.timeout {
-				t.Errorf("http.Client says timeout %v", !tt.timeout)
+				t.Errorf("url.Error: got timeout %v, want %v", !tt.timeout, tt.timeout)
 			}
 		})
 	}
@@ -349,7 +351,7 @@ func TestTransportCancelled(t *testing.T) {
 	client := newClient(t, Options{Resolver: names.resolver(), DNSTimeout: time.Hour})
 	client.Timeout = 50 * time.Millisecond
 	if _, err := post(t, client, "http://slow.example.com/"); err == nil {
-		t.Fatal("was answered")
+		t.Fatal("got an answer, want an error")
 	}
 }
 
@@ -358,10 +360,10 @@ func TestTransportTLSTimeout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() // connections wait in its queue, unanswered
+	defer listener.Close() // connections stay in its backlog, unanswered
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), TLSTimeout: 50 * time.Millisecond})
 	if _, err := post(t, client, "https://"+listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "TLS handshake timeout") {
-		t.Errorf("error is %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -369,11 +371,11 @@ func TestTransportVerifiesName(t *testing.T) {
 	names := serveNames(t, map[string][]string{"other.example.net": {"127.0.0.1"}})
 	r := serve(t, echo, true)
 	config := r.trust().Clone()
-	config.ServerName = "example.com" // would make any name pass
+	config.ServerName = "example.com" // would accept any name
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Resolver: names.resolver(), TLS: config})
 	_, err := post(t, client, "https://other.example.net:"+r.port)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
-		t.Errorf("error is %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
@@ -388,7 +390,7 @@ func TestTransportBoundsHeaders(t *testing.T) {
 			scheme, o.TLS = "https", r.trust()
 		}
 		if _, err := post(t, newClient(t, o), scheme+"://127.0.0.1:"+r.port); err == nil {
-			t.Errorf("%s: an answer with too large headers was taken", scheme)
+			t.Errorf("%s: got an answer with too large headers, want an error", scheme)
 		}
 	}
 }
@@ -396,7 +398,7 @@ func TestTransportBoundsHeaders(t *testing.T) {
 func TestTransportUndoesNoCompression(t *testing.T) {
 	r := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if e := r.Header.Get("Accept-Encoding"); e != "" {
-			t.Errorf("asked for %q", e)
+			t.Errorf("got Accept-Encoding %q, want none", e)
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		zip := gzip.NewWriter(w)
@@ -406,12 +408,12 @@ func TestTransportUndoesNoCompression(t *testing.T) {
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil)})
 	body := bodyOf(t, wantOK(t, client, "http://127.0.0.1:"+r.port))
 	if !strings.HasPrefix(body, "\x1f\x8b") {
-		t.Errorf("body is %q", body)
+		t.Errorf("got body %q, want it as sent", body)
 	}
 }
 
-// A connection that the receiver closes on a request that it has read must
-// not make the transport send it again.
+// If the receiver closes the connection after it has read a request, the transport must not
+// send the request again.
 func TestTransportSendsOnce(t *testing.T) {
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
@@ -454,12 +456,12 @@ func TestTransportSendsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := send(); err == nil {
-		t.Error("the second delivery was answered")
+		t.Error("second delivery: got an answer, want an error")
 	}
 	listener.Close()
 	served.Wait()
 	if n := requests.Load(); n != 2 {
-		t.Errorf("the receiver saw %d requests, want 2", n)
+		t.Errorf("receiver: got %d requests, want 2", n)
 	}
 }
 
@@ -467,12 +469,12 @@ func TestTransportSettings(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
 	tr := NewTransport(Options{MaxIdlePerHost: 7})
 	if tr.Proxy != nil {
-		t.Error("a proxy from the environment would be used")
+		t.Error("Proxy: got a function, want none, so that the environment's proxy isn't used")
 	}
 	if tr.MaxIdleConnsPerHost != 7 {
-		t.Errorf("keeps %d idle connections", tr.MaxIdleConnsPerHost)
+		t.Errorf("got %d idle connections a host, want the configured number", tr.MaxIdleConnsPerHost)
 	}
 	if NewTransport(Options{}).MaxIdleConnsPerHost != 16 {
-		t.Error("the default of idle connections is not 16")
+		t.Error("got another default of idle connections a host, want 16")
 	}
 }

@@ -113,26 +113,27 @@ func TestCheckURL(t *testing.T) {
 			switch {
 			case tt.name == "bare IPv6" || tt.name == "name in brackets":
 				if err == nil { // in which words depends on net/url
-					t.Fatal("was taken")
+					t.Fatal("got no error")
 				}
 			case tt.want == "":
 				if err != nil {
 					t.Fatal(err)
 				}
 				if u.Hostname() == "" {
-					t.Fatal("returned no URL")
+					t.Fatal("got no URL")
 				}
 			case err == nil:
-				t.Fatalf("was taken, want an error with %q", tt.want)
+				t.Fatalf("got no error, want one with %q", tt.want)
 			case isDenied != (tt.want == denied):
-				t.Fatalf("error %v: denied is %v", err, isDenied)
+				t.Fatalf("got %v, denied %v, want denied %v", err, isDenied, !isDenied)
 			case tt.want != denied && !strings.Contains(err.Error(), tt.want):
-				t.Errorf("error %q does not say %q", err, tt.want)
+				t.Errorf("got %q, want %q in it", err, tt.want)
 			}
 		})
 	}
 }
 
+// Errors about a URL don't repeat its credentials, path or query.
 func TestCheckURLKeepsSecrets(t *testing.T) {
 	for _, u := range []string{
 		"https://user:s3cret@example.com/",
@@ -143,7 +144,7 @@ func TestCheckURLKeepsSecrets(t *testing.T) {
 	} {
 		_, err := new(Policy).CheckURL(u)
 		if err == nil || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: error %v", u, err)
+			t.Errorf("%s: got %v, want an error without the secret", u, err)
 		}
 	}
 }
@@ -162,18 +163,18 @@ func FuzzCheckURL(f *testing.F) {
 			return
 		}
 		if u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Fragment != "" || u.Opaque != "" || len(s) > MaxURLLength {
-			t.Fatalf("%q was taken", s)
+			t.Fatalf("%q: got no error", s)
 		}
 		if a, err := netip.ParseAddr(u.Hostname()); err == nil && Classify(a) != Public {
-			t.Fatalf("%q was taken, which is %q", s, Classify(a))
+			t.Fatalf("%q: got no error for a %q address", s, Classify(a))
 		}
 		if strings.ContainsFunc(u.Host, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || !strings.Contains(u.Hostname(), ".") && !strings.Contains(u.Hostname(), ":") {
-			t.Fatalf("%q was taken", s)
+			t.Fatalf("%q: got no error", s)
 		}
 		// What is stored is read again later, and must mean the same.
 		again, err := url.Parse(u.String())
 		if err != nil || again.Host != u.Host {
-			t.Fatalf("%q became %q: %v", s, again, err)
+			t.Fatalf("%q: got %q, %v when checked again", s, again, err)
 		}
 	})
 }
