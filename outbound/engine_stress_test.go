@@ -20,12 +20,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// TestStress lets everything happen at once, over real sockets and a real
-// store, with restarts in between. In the end each event that was accepted is
-// delivered or a dead letter at each of its subscriptions, and nothing is left
-// in memory that isn't accounted for.
+// TestStress publishes, delivers and changes subscriptions concurrently, over real sockets
+// and a real store, with restarts in between. In the end each accepted event is delivered
+// or a dead letter for each of its subscriptions, and the lanes and the count of held bytes
+// are empty.
 func TestStress(t *testing.T) {
-	t.Parallel() // it waits more than it works
+	t.Parallel() // it mostly waits
 	s := newStress(t)
 	for range 2 {
 		s.open()
@@ -43,7 +43,7 @@ const (
 	stressOutage   = 350 // milliseconds of each second, long enough for the breaker
 )
 
-// stress is an engine, and what the world has seen of it.
+// stress is an engine, with what its publishers and receivers have seen.
 type stress struct {
 	t        *testing.T
 	path     string
@@ -99,7 +99,8 @@ func (s *stress) open() {
 	}
 }
 
-// close ends the engine as Caddy does, every other time without patience.
+// close drains and closes the engine as Caddy does, every other time without a grace
+// period.
 func (s *stress) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.IntN(2))*time.Second)
 	defer cancel()
@@ -119,7 +120,7 @@ func (s *stress) Buried([]*Record)                  {}
 func (s *stress) Unjudged()                         {}
 func (s *stress) Operational(*OperationalEvent)     {}
 
-// AttemptDone sees to it that no delivery is attempted twice at once.
+// AttemptDone checks that no delivery is attempted twice at once.
 func (s *stress) AttemptDone(a *AttemptDone) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +130,7 @@ func (s *stress) AttemptDone(a *AttemptDone) {
 	s.ended[a.Delivery] = a.Attempt.At.Add(a.Attempt.Latency)
 }
 
-// receive answers as the path says.
+// receive answers as the request's path says.
 func (s *stress) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	s.mu.Lock()
@@ -140,7 +141,8 @@ func (s *stress) receive(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answerBadly reports true where it left a good answer to its caller.
+// answerBadly answers in one of several bad ways, or reports true to leave a good answer to
+// the caller.
 func answerBadly(w http.ResponseWriter, r *http.Request) bool {
 	n := rand.IntN(100)
 	ordered := r.URL.Path == "/ordered"
@@ -157,7 +159,7 @@ func answerBadly(w http.ResponseWriter, r *http.Request) bool {
 	case n == 18:
 		panic(http.ErrAbortHandler)
 	case n == 19:
-		<-r.Context().Done() // until its patience is over
+		<-r.Context().Done() // until the client gives up
 	case r.URL.Path == "/slow":
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
 		return true
@@ -167,9 +169,9 @@ func answerBadly(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// inOrder notes what the ordered subscription has accepted. A number may come
-// again after a restart, and one that became a dead letter is left out, but
-// none may come for the first time behind a later one.
+// inOrder checks the order of what the ordered subscription has accepted. A number may come
+// again after a restart, and one that became a dead letter is missing, but none may come
+// for the first time after a later one.
 func (s *stress) inOrder(body string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,8 +185,8 @@ func (s *stress) inOrder(body string) {
 	s.arrived[n], s.latest = true, max(s.latest, n)
 }
 
-// live has everything happen at once for a while. Publishers go on beside the
-// end.
+// live runs publishers and other actions concurrently for a while. Publishers go on while
+// end closes the engine.
 func (s *stress) live(end func()) {
 	stop := time.Now().Add(time.Second)
 	var people, publishers sync.WaitGroup
@@ -238,7 +240,7 @@ func (s *stress) publish(ordered bool) {
 	}
 }
 
-// act does one of the things that people do.
+// act performs a random action of an operator.
 func (s *stress) act() {
 	ctx := context.Background()
 	s.mu.Lock()
@@ -296,7 +298,7 @@ func (s *stress) act() {
 	}
 }
 
-// settle has all receivers answer well, until nothing waits any more.
+// settle makes all receivers succeed, and waits until no delivery is pending.
 func (s *stress) settle() {
 	s.mu.Lock()
 	s.healthy = true
@@ -322,22 +324,23 @@ func (s *stress) settle() {
 			for _, sub := range st.Subscriptions {
 				s.t.Logf("%+v", sub)
 			}
-			s.t.Fatalf("%d deliveries still wait, %d attempts are under way", st.Store.Pending, st.InFlight)
+			s.t.Fatalf("got %d pending deliveries and %d attempts in flight, want 0", st.Store.Pending, st.InFlight)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
+// check compares what was accepted with the store, and checks that the lanes are empty.
 func (s *stress) check() {
 	for _, l := range s.lanes.all() {
 		l.mu.Lock()
 		if l.queue.len() != 0 || l.reserved != 0 || l.running != 0 {
-			s.t.Errorf("lane %v: %d in it, %d promised, %d under way", l.key, l.queue.len(), l.reserved, l.running)
+			s.t.Errorf("lane %v: got %d queued, %d reserved, %d running, want 0", l.key, l.queue.len(), l.reserved, l.running)
 		}
 		l.mu.Unlock()
 	}
 	if held := s.heldSize.Load(); held != 0 {
-		s.t.Errorf("%d bytes are accounted for, with nothing in the lanes", held)
+		s.t.Errorf("got held size %d with empty lanes, want 0", held)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -351,12 +354,12 @@ func (s *stress) check() {
 			s.t.Fatal(err)
 		}
 		if len(found) != want {
-			s.t.Errorf("event %s: %d deliveries, %d were promised", id, len(found), want)
+			s.t.Errorf("event %s: got %d deliveries, want %d", id, len(found), want)
 		}
 		deliveries += len(found)
 	}
 	if len(s.arrived) == 0 {
-		s.t.Error("the ordered subscription has got nothing")
+		s.t.Error("ordered subscription: got no event")
 	}
 	s.t.Logf("%d events, %d deliveries", len(s.accepted), deliveries)
 }

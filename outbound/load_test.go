@@ -11,6 +11,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
+// An endpoint that doesn't answer takes no more than its own concurrency, and doesn't delay
+// others.
 func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 8, 4 })
 	blocked, healthy := newReceiver(t), newReceiver(t)
@@ -25,7 +27,7 @@ func TestBlockedEndpointDelaysNobody(t *testing.T) {
 		healthy.next(t)
 	}
 	if got := len(blocked.arrivals); got > 4 {
-		t.Errorf("%d attempts at a time to one endpoint, want 4 at most", got)
+		t.Errorf("got %d attempts at a time to one endpoint, want 4 at most", got)
 	}
 	release()
 	for range n {
@@ -33,8 +35,8 @@ func TestBlockedEndpointDelaysNobody(t *testing.T) {
 	}
 }
 
-// However many receivers take their time, one that doesn't finds a slot: while nothing
-// is known of them, and when it is.
+// However many receivers are slow, a prompt one gets a slot, both before and after the
+// engine knows that they are slow.
 func TestSlowEndpointsDelayNobody(t *testing.T) {
 	const endpoints, events = 10, 8
 	for _, c := range []struct {
@@ -85,6 +87,7 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 	}
 }
 
+// Under load, every event arrives exactly once at each subscription.
 func TestEveryEventArrivesUnderLoad(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
@@ -110,16 +113,16 @@ func TestEveryEventArrivesUnderLoad(t *testing.T) {
 	}
 	for body, n := range got {
 		if n != 4 {
-			t.Errorf("event %s arrived %d times, want 4", body, n)
+			t.Errorf("event %s: got it %d times, want 4", body, n)
 		}
 	}
 	if len(got) != publishers*each {
-		t.Errorf("%d events arrived, want %d", len(got), publishers*each)
+		t.Errorf("got %d events, want %d", len(got), publishers*each)
 	}
 }
 
-// A receiver that is down is probed however busy the others are, and fewer
-// slots hold for lanes that are at work.
+// A receiver that is down is probed however busy the others are, and a lower concurrency
+// also applies to lanes that are at work.
 func TestTurnsUnderLoad(t *testing.T) {
 	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Concurrency = 2 })
 	down, busy := newReceiver(t), newReceiver(t)
@@ -166,8 +169,8 @@ func TestTurnsUnderLoad(t *testing.T) {
 	}
 }
 
-// A receiver that takes its time, or asks for a long pause, does not keep the
-// memory that others need for their retries.
+// A receiver that is slow or has asked for a long pause doesn't keep the memory that others
+// need for their retries.
 func TestMemoryIsShared(t *testing.T) {
 	const size, events = 1 << 20, 60
 	h := open(t, retries(time.Minute, time.Minute), func(s *outbound.Settings) { s.MaxPayload, s.EndpointConcurrency = size, 1 })

@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
+// Answers are judged by their status, and by Retry-After where it counts.
 func TestJudge(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
@@ -51,7 +52,7 @@ func TestJudge(t *testing.T) {
 			}
 			got := judge(&http.Response{StatusCode: c.status, Header: c.header}, time.Now())
 			if got.class != "" && got.message == "" || got.message != strings.TrimSpace(got.message) {
-				t.Errorf("words for people: %q", got.message)
+				t.Errorf("got message %q, want one for people", got.message)
 			}
 			got.message = ""
 			if got != c.want {
@@ -61,6 +62,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// Retry-After is read in seconds or as a date, by the receiver's own clock.
 func TestRetryAfter(t *testing.T) {
 	sent := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for value, c := range map[string]struct {
@@ -80,7 +82,7 @@ func TestRetryAfter(t *testing.T) {
 		"99999999999999999999999":       {"", maxRetryAfter},
 		"-99999999999999999999999":      {"", 0},
 		"Sun, 01 Mar 2026 12:01:00 GMT": {"", time.Minute},
-		// The receiver's clock is an hour ahead, and it says so.
+		// The receiver's clock is an hour ahead, as its Date header shows.
 		"Sun, 01 Mar 2026 13:01:00 GMT": {"Sun, 01 Mar 2026 13:00:00 GMT", time.Minute},
 		"Sun, 01 Mar 2020 12:01:00 GMT": {"", 0},
 		"Sun, 01 Mar 2093 12:01:00 GMT": {"", maxRetryAfter},
@@ -101,22 +103,24 @@ func FuzzRetryAfter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value, date string) {
 		d := retryAfter(http.Header{"Retry-After": {value}, "Date": {date}}, time.Unix(1e9, 0))
 		if d < 0 || d > maxRetryAfter {
-			t.Errorf("%v", d)
+			t.Errorf("got %v, want 0 to %v", d, maxRetryAfter)
 		}
 	})
 }
 
+// The message about a redirect has its scheme and host, but no credentials, path or query,
+// and nothing that isn't an http or https URL of reasonable length.
 func TestWhereARedirectPointed(t *testing.T) {
 	for location, want := range map[string]string{
 		"https://new.example.com/hooks?token=1":    " (it pointed to https://new.example.com)",
 		"https://me:password@new.example.com:8443": " (it pointed to https://new.example.com:8443)",
 		"/hooks":                       "",
 		"javascript://new.example.com": "",
-		"https://" + strings.Repeat("a", 60<<10) + "/hooks": "", // which each attempt would keep
+		"https://" + strings.Repeat("a", 60<<10) + "/hooks": "", // too long to keep with each attempt
 	} {
 		o := judge(&http.Response{StatusCode: 308, Header: http.Header{"Location": {location}}}, time.Now())
 		if !strings.HasSuffix(o.message, "update the subscription's URL"+want) {
-			t.Errorf("%.60s: got %.120s", location, o.message)
+			t.Errorf("%.60s: got %.120s, want it to end with %q", location, o.message, want)
 		}
 	}
 }
@@ -127,6 +131,8 @@ func (timeoutError) Error() string   { return "too late" }
 func (timeoutError) Timeout() bool   { return true }
 func (timeoutError) Temporary() bool { return true }
 
+// Each error of an attempt has a class, and a message without the address, which tenants
+// mustn't learn.
 func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 	address := &net.TCPAddr{IP: net.IPv4(10, 20, 30, 40), Port: 4711}
 	dial := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: err} }
@@ -164,16 +170,17 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 				t.Errorf("got %+v, want class %s", o, c.want)
 			}
 			if strings.Contains(o.message, "10.20.30.40") {
-				t.Errorf("the words tell the address: %s", o.message)
+				t.Errorf("got message %q, want one without the address", o.message)
 			}
 		})
 	}
 	if o := failure(context.Canceled); !o.aborted || o.ok() {
-		t.Errorf("broken off: %+v", o)
+		t.Errorf("broken off: got %+v, want aborted", o)
 	}
 }
 
-// TestCertificateForAnotherUse: such as a client's, which a CA of one's own issues too.
+// A receiver's certificate for another use, such as a client's, has an error of its own: a
+// private CA issues both.
 func TestCertificateForAnotherUse(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -197,22 +204,23 @@ func TestCertificateForAnotherUse(t *testing.T) {
 	_, err = tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	want := outcome{class: ClassTLS, message: "the certificate is not trusted: it is not for servers: have one issued with the extended key usage serverAuth"}
 	if got := failure(err); got != want {
-		t.Errorf("%v is %+v", err, got)
+		t.Errorf("%v: got %+v, want %+v", err, got, want)
 	}
 }
 
-// TestAProxyThatTakesItsTime: the receiver isn't to blame for it, nor is its name
-// where the proxy's own isn't resolved, and the operator learns why.
+// A timeout of the egress proxy, or of resolving its name, is reported as the proxy's
+// failure instead of the receiver's, with the cause for the operator.
 func TestAProxyThatTakesItsTime(t *testing.T) {
 	for _, cause := range []error{timeoutError{}, &net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true, Name: "proxy"}}} {
 		o := failure(&url.Error{Op: "Post", URL: "http://x", Err: &egress.ConnectError{Stage: egress.StageProxy, Host: "x", Err: cause}})
 		if o.class != ClassTimeout || o.message != "the egress proxy made no connection in time" || o.detail != cause.Error() {
-			t.Errorf("%v is %+v", cause, o)
+			t.Errorf("%v: got %+v, want class %s of the egress proxy", cause, o, ClassTimeout)
 		}
 	}
 }
 
-// TestTLSAlertOfAnotherKind: certificates are no cure for it.
+// The message about a TLS alert that has nothing to do with certificates doesn't suggest
+// one.
 func TestTLSAlertOfAnotherKind(t *testing.T) {
 	r := httptest.NewUnstartedServer(http.NotFoundHandler())
 	r.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -222,12 +230,12 @@ func TestTLSAlertOfAnotherKind(t *testing.T) {
 	_, err := tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{MaxVersion: tls.VersionTLS12})
 	want := outcome{class: ClassTLS, message: "the receiver refused the TLS connection (protocol version not supported)"}
 	if got := failure(err); got != want {
-		t.Errorf("%v is %+v", err, got)
+		t.Errorf("%v: got %+v, want %+v", err, got, want)
 	}
 }
 
-// TestRefusedTLS: whoever demands a client certificate says so in the handshake,
-// or by TLS 1.3 after it.
+// A receiver that demands a client certificate refuses the connection in the handshake, or
+// after it in TLS 1.3. Both have class tls.
 func TestRefusedTLS(t *testing.T) {
 	for version, says := range map[uint16]string{tls.VersionTLS12: "(handshake failure)", tls.VersionTLS13: "(certificate required)"} {
 		r := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -241,7 +249,7 @@ func TestRefusedTLS(t *testing.T) {
 			conn.Close()
 		}
 		if o := failure(err); o.class != ClassTLS || !strings.Contains(o.message, says) || !strings.Contains(o.message, "egress { tls_client_auth … }") {
-			t.Errorf("%v is %+v, want class tls with %s", err, o, says)
+			t.Errorf("%v: got %+v, want class tls with %s", err, o, says)
 		}
 	}
 }

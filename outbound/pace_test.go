@@ -6,6 +6,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
+// A lane's tier follows from how promptly its receiver answers, and from whether it is down.
 func TestStanding(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	for _, step := range []struct {

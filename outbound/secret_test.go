@@ -16,7 +16,7 @@ const (
 	longSecret  = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 )
 
-// A short secret signs, since receivers may know it, and the log warns of it
+// A short secret can be used, since receivers may already have it, but a warning is logged,
 // wherever it comes from.
 func TestShortSecretsAreWarnedOf(t *testing.T) {
 	for _, c := range []struct {
@@ -34,10 +34,10 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 				t.Helper()
 				line := log.line("short enough to be guessed")
 				if (line != "") != c.short || c.short && !strings.Contains(line, "subscription_id="+id+" bytes=5 at_least=24") {
-					t.Errorf("%s: %q", by, line)
+					t.Errorf("%s: got log line %q, want a warning", by, line)
 				}
 				if line := log.line(c.secret); line != "" {
-					t.Errorf("the secret is in the log: %s", line)
+					t.Errorf("got the secret in the log: %s", line)
 				}
 				log.b.Reset()
 			}
@@ -46,7 +46,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 			spec.Secrets = nil
 			made := h.subscribe(spec).ID
 			if line := log.line("short enough"); line != "" {
-				t.Errorf("one that was made: %s", line)
+				t.Errorf("generated secret: got a warning, want none: %s", line)
 			}
 			if _, err := h.RotateSecret(t.Context(), made, c.secret); err != nil {
 				t.Fatal(err)
@@ -64,7 +64,8 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 	}
 }
 
-// What is said of a secret that doesn't fit is its form, and not the secret.
+// The error about a secret that doesn't fit its scheme describes the form that it needs, and
+// doesn't repeat the secret.
 func TestSecretsThatDoNotFit(t *testing.T) {
 	h := open(t)
 	for scheme, want := range map[string]string{"standard-webhooks": "whsec_", "onfleet": "openssl rand -hex 32"} {
@@ -73,11 +74,12 @@ func TestSecretsThatDoNotFit(t *testing.T) {
 		})
 		var wrong *outbound.Invalid
 		if !errors.As(err, &wrong) || wrong.Field != "secret" || !strings.Contains(wrong.What, want) || strings.Contains(err.Error(), "my-secret") || strings.Contains(err.Error(), "provider") {
-			t.Errorf("%s: %v", scheme, err)
+			t.Errorf("%s: got %v, want an Invalid error of secret with %q", scheme, err, want)
 		}
 	}
 }
 
+// After a rotation both secrets sign until the grace has passed.
 func TestRotationSignsWithBoth(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
 	r := newReceiver(t)
@@ -88,26 +90,26 @@ func TestRotationSignsWithBoth(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !rot.PreviousExpires.Equal(h.clock.Now().Add(time.Hour)) {
-		t.Errorf("the previous secret expires at %v", rot.PreviousExpires)
+		t.Errorf("got PreviousExpires %v, want an hour from now", rot.PreviousExpires)
 	}
 	h.publish("a", `1`)
 	a := r.next(t)
 	check(t, h, a, old)
 	check(t, h, a, rot.Secret)
 	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 2 {
-		t.Errorf("%d signatures, want 2", n)
+		t.Errorf("got %d signatures, want 2", n)
 	}
 	h.clock.advance(time.Hour)
 	h.publish("a", `2`)
 	a = r.next(t)
 	check(t, h, a, rot.Secret)
 	if n := len(strings.Fields(a.header.Get("webhook-signature"))); n != 1 {
-		t.Errorf("after the grace: %d signatures, want 1", n)
+		t.Errorf("after the grace: got %d signatures, want 1", n)
 	}
 }
 
-// A secret that has leaked signs no longer than the grace of the last rotation says,
-// whatever was said before.
+// The grace of the last rotation also shortens that of earlier ones, so that a leaked secret
+// soon stops signing.
 func TestRotationShortensTheGrace(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.SecretGrace = 24 * time.Hour })
 	r := newReceiver(t)
@@ -127,13 +129,13 @@ func TestRotationShortensTheGrace(t *testing.T) {
 	for _, want := range []int{3, 1} {
 		h.publish("a", `1`)
 		if n := len(strings.Fields(r.next(t).header.Get("webhook-signature"))); n != want {
-			t.Errorf("%d signatures, want %d", n, want)
+			t.Errorf("got %d signatures, want %d", n, want)
 		}
 		h.clock.advance(time.Hour)
 	}
 }
 
-// A grace is told of for as long as the scheme of now keeps it.
+// A previous secret is only shown while the present scheme signs with it.
 func TestRotationThenAnotherScheme(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
 	s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
@@ -150,18 +152,19 @@ func TestRotationThenAnotherScheme(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := h.Signing(s); got.Secret != rot.Secret || !got.PreviousExpires.Equal(c.until) {
-			t.Errorf("%s: %+v, want the secret before until %v", c.scheme, got, c.until)
+			t.Errorf("%s: got %+v, want the previous secret until %v", c.scheme, got, c.until)
 		}
 	}
 }
 
-// Where a scheme has room for one signature, no grace is told of that it can't keep.
+// For a scheme with a single signature, a rotation reports no grace, since only the new
+// secret signs.
 func TestRotationWithOneSignature(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github"})
 	var rot outbound.Signing
-	for _, secret := range append(make([]string, 12), "the new one") { // none is in the way of the next
+	for _, secret := range append(make([]string, 12), "the new one") { // earlier rotations don't block later ones
 		var err error
 		if rot, err = h.RotateSecret(t.Context(), s.ID, secret); err != nil {
 			t.Fatal(err)
@@ -172,7 +175,7 @@ func TestRotationWithOneSignature(t *testing.T) {
 		t.Fatal(err)
 	}
 	if shown := h.Signing(now); shown != rot || rot.Secret != "the new one" || !rot.PreviousExpires.IsZero() {
-		t.Errorf("answered %+v, and shown %+v", rot, shown)
+		t.Errorf("got rotation %+v and subscription %+v, want no previous secret", rot, shown)
 	}
 	h.publish("push", `{"a":1}`)
 	row, _ := verify.Lookup("github")
@@ -184,6 +187,6 @@ func TestRotationWithOneSignature(t *testing.T) {
 	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
 	req.Header = a.header
 	if _, err := v.Verify(req, a.body); err != nil {
-		t.Errorf("with the new secret: %v", err)
+		t.Errorf("verifying with the new secret: %v", err)
 	}
 }

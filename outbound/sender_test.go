@@ -24,8 +24,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
-// TestOneRequestOverHTTP2: what the receiver resets, early or when it has all of
-// it, is not sent again, but what it has not processed is, once.
+// Over HTTP/2, a request that the receiver resets isn't sent again, but one that it says it
+// hasn't processed is, once.
 func TestOneRequestOverHTTP2(t *testing.T) {
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certified.Close()
@@ -62,20 +62,20 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 			case err == nil:
 				resp.Body.Close()
 				if tt.class != "" {
-					t.Errorf("it answered %s", resp.Status)
+					t.Errorf("got answer %s, want an error", resp.Status)
 				}
 			case failure(err).class != tt.class, strings.Contains(failure(err).message, "stream"):
-				t.Errorf("%v is %+v", err, failure(err))
+				t.Errorf("got %v, which is %+v, want class %q", err, failure(err), tt.class)
 			}
 			if n := r.requests.Load(); n != tt.requests {
-				t.Errorf("the receiver saw %d requests", n)
+				t.Errorf("receiver: got %d requests, want %d", n, tt.requests)
 			}
 		})
 	}
 }
 
-// TestConnectionLostBeforeTheRequest: what waits for its turn on a connection when
-// that breaks goes by another one, since none of it was sent.
+// If a connection breaks before anything of a request was sent on it, the request is sent
+// on another one.
 func TestConnectionLostBeforeTheRequest(t *testing.T) {
 	var requests atomic.Int64
 	r, s, to := overHTTP2(t, func(http.ResponseWriter, *http.Request) { requests.Add(1) })
@@ -91,17 +91,17 @@ func TestConnectionLostBeforeTheRequest(t *testing.T) {
 	for i, ctx := range []context.Context{t.Context(), losing} {
 		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
 		if err != nil {
-			t.Fatalf("%v is %+v", err, failure(err))
+			t.Fatalf("got %v, which is %+v, want an answer", err, failure(err))
 		}
 		resp.Body.Close()
 		if n := requests.Load(); n != int64(i+1) {
-			t.Errorf("the receiver saw %d requests, want %d", n, i+1)
+			t.Errorf("receiver: got %d requests, want %d", n, i+1)
 		}
 	}
 }
 
-// A connection that is open and answers nothing is left, though by HTTP/2 it serves
-// all requests.
+// An HTTP/2 connection that is open but doesn't answer isn't used any more, although one
+// connection could serve all requests.
 func TestStuckConnection(t *testing.T) {
 	var first atomic.Value // the address of its caller
 	arrived := make(chan struct{})
@@ -129,12 +129,13 @@ func TestStuckConnection(t *testing.T) {
 			break
 		}
 		if attempt == 3 {
-			t.Fatalf("the third one has the stuck connection too: %v", err)
+			t.Fatalf("third request: got %v, want it on another connection", err)
 		}
 	}
 }
 
-// Headers that are too large are told from what is no HTTP, by either version.
+// Headers that are too large have another error than an answer that isn't HTTP, in HTTP/1.1
+// and HTTP/2.
 func TestHeadersThatAreTooLarge(t *testing.T) {
 	large := func(w http.ResponseWriter, _ *http.Request) {
 		for range 100 {
@@ -148,15 +149,16 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 		resp, err := s.post(t.Context(), to, http.Header{}, []byte("{}"))
 		if err == nil {
 			resp.Body.Close()
-			t.Fatalf("%s answered", to.url)
+			t.Fatalf("%s: got an answer, want an error", to.url)
 		}
 		if o := failure(err); o.class != ClassProtocol || o.message != "the response headers are over 64 KiB" {
-			t.Errorf("%v is %+v", err, o)
+			t.Errorf("got %v, which is %+v, want too large headers", err, o)
 		}
 	}
 }
 
-// overHTTP2 is a receiver, with what sends to it.
+// overHTTP2 starts a receiver that speaks HTTP/2, and returns it with a sender and endpoint
+// for it.
 func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sender, *endpoint) {
 	t.Helper()
 	r := httptest.NewUnstartedServer(receive)
@@ -172,7 +174,7 @@ func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sende
 	return r, s, &endpoint{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
 }
 
-// What an unwilling receiver does with requests.
+// What an unwilling receiver can do with requests.
 const (
 	resetsHead  = "resets it when its headers are there"
 	resetsWhole = "resets it when all of it is there"
@@ -267,7 +269,7 @@ func (r *receiverHTTP2) serve(conn net.Conn) {
 	}
 }
 
-// answer are an answer's headers, so many of them with 3000 bytes.
+// answer returns the head of an answer, with many headers of 3000 bytes.
 func answer(status string, many int) []byte {
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)

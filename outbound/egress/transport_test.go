@@ -297,7 +297,7 @@ func TestOwnEndpointIsNoOther(t *testing.T) {
 			d := newDialer(Options{Policy: mustPolicy(t, list("0.0.0.0/0"), nil), Own: []netip.AddrPort{netip.MustParseAddrPort(tt.own)}}, nil)
 			err := d.check("example.com", netip.MustParseAddrPort(tt.to))
 			if (err != nil) != tt.denied {
-				t.Errorf("got error %v", err)
+				t.Errorf("got %v, want it denied: %v", err, tt.denied)
 			}
 		})
 	}
@@ -363,7 +363,7 @@ func TestTransportTLSTimeout(t *testing.T) {
 	defer listener.Close() // connections stay in its backlog, unanswered
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), TLSTimeout: 50 * time.Millisecond})
 	if _, err := post(t, client, "https://"+listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "TLS handshake timeout") {
-		t.Errorf("got error %v", err)
+		t.Errorf("got %v, want a TLS handshake timeout", err)
 	}
 }
 
@@ -375,7 +375,7 @@ func TestTransportVerifiesName(t *testing.T) {
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), Resolver: names.resolver(), TLS: config})
 	_, err := post(t, client, "https://other.example.net:"+r.port)
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
-		t.Errorf("got error %v", err)
+		t.Errorf("got %v, want a *tls.CertificateVerificationError", err)
 	}
 }
 
