@@ -416,7 +416,7 @@ func TestRestartDeliversWhatIsHeld(t *testing.T) {
 	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
 		t.Fatal(err)
 	}
-	const n = 3000
+	const n = 5010 // more than a lane holds at once
 	var wg sync.WaitGroup
 	for w := range 30 {
 		wg.Go(func() {
