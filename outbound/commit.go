@@ -76,12 +76,12 @@ func (c *committer) wait(p *store.Publication, result chan error) error {
 // outcome, so a crash can't separate the two; only a full disk can. settle blocks
 // while too many outcomes wait, but not while the engine is closing: the store may
 // hang, and there are no more outcomes than attempts.
-func (c *committer) settle(s *store.Settlement, telling *publishing, settled func(error)) {
+func (c *committer) settle(s *store.Settlement, notice *publishing, done func(error)) {
 	select {
 	case c.slots <- struct{}{}:
 	case <-c.e.work.Done():
 	}
-	c.queue.addSettlement(unit{settlement: s, done: settled, notice: telling})
+	c.queue.addSettlement(unit{settlement: s, done: done, notice: notice})
 }
 
 func (c *committer) run() {

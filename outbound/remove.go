@@ -54,7 +54,7 @@ func (e *Engine) eachEvent(ctx context.Context, q Query, f *payload.Filter, chan
 		}
 		var keys []store.ID
 		for _, ev := range events {
-			if f == nil || f.Selects(ctx, ev) {
+			if f.Selects(ctx, ev) {
 				keys = append(keys, ev.Key)
 			}
 		}

@@ -48,8 +48,12 @@ func (f *Filter) Wants(v *View) (bool, error) {
 	return yes, nil
 }
 
-// Selects is Wants for a single event, without one that can't be judged.
+// Selects is Wants for a single event. One that can't be judged isn't selected. A nil
+// Filter selects every event.
 func (f *Filter) Selects(ctx context.Context, ev *store.Event) bool {
+	if f == nil {
+		return true
+	}
 	v, err := NewView(ctx, ev)
 	if err != nil {
 		return false

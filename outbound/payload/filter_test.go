@@ -95,6 +95,14 @@ func TestFilterJudges(t *testing.T) {
 
 // Filters that don't compile, aren't conditions or are too large are refused, with the
 // position and a hint.
+// A subscription without a filter gets every event of its types.
+func TestNoFilterSelectsEveryEvent(t *testing.T) {
+	f, err := NewFilter("")
+	if err != nil || !f.Selects(t.Context(), &store.Event{Payload: []byte("1")}) {
+		t.Errorf("got %v, not selected or %v", f, err)
+	}
+}
+
 func TestFilterIsChecked(t *testing.T) {
 	for filter, want := range map[string][]string{
 		"payload.total >":                  {"1:16", "Syntax error"},

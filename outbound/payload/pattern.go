@@ -37,12 +37,15 @@ func newPattern(text string) (*pattern, error) {
 	return &pattern{re, len(program.Inst)}, nil
 }
 
+// steps returns how many steps matching a text takes at most.
+func (p *pattern) steps(text string) int { return p.instructions * len(text) }
+
 // match is MatchString, unless stop returns true before it is done.
 func (p *pattern) match(text string, stop func() bool) (matched, done bool) {
 	if stop() {
 		return false, false
 	}
-	if p.instructions*len(text) <= quickMatch {
+	if p.steps(text) <= quickMatch {
 		return p.MatchString(text), true
 	}
 	r := &stoppedReader{from: strings.NewReader(text), stop: stop}

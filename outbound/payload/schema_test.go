@@ -154,7 +154,7 @@ func TestPatternsOfFewStepsNeedNoTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := strings.Repeat("x", 64<<10)
-	w := walk{patterns: 2 * p.instructions * len(text)}
+	w := walk{patterns: 2 * p.steps(text)}
 	for range 2 {
 		if !w.match(p, text) || w.left < 0 {
 			t.Fatalf("got no match, or time used, with %d steps left", w.patterns)

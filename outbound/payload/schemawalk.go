@@ -119,7 +119,7 @@ func (w *walk) match(re jsonschema.Regexp, text string) bool {
 	if !ok {
 		return re.MatchString(text) // of a schema that comes with the validator
 	}
-	if steps := p.instructions * len(text); steps <= w.patterns {
+	if steps := p.steps(text); steps <= w.patterns {
 		w.patterns -= steps
 		return p.MatchString(text)
 	}

@@ -111,7 +111,8 @@ func (c *conn) pragma(name string) (int64, error) {
 	return v, err
 }
 
-// query runs a prepared statement and calls row for each of its rows.
+// query runs a prepared statement and calls row for each of its rows. row may be nil if
+// there are none.
 func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
 	st, err := c.prepare(sql)
 	if err != nil {
