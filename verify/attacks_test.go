@@ -1038,6 +1038,18 @@ func TestAttackLengthExtension(t *testing.T) {
 		sum := sha256.Sum256([]byte("secret" + body))
 		refuse(t, v, post(in, "X-HubSpot-Signature", hex.EncodeToString(sum[:])), body, verify.ReasonMalformedBody)
 	}
+	// An escape in a form or a query becomes a NUL byte only when it is decoded.
+	const escaped, extension = "x%80%00%01y", "x\x80\x00\x01y"
+	for _, tt := range []struct{ content, query, body, signed string }{
+		{"{secret}{form.a}", "", "a=" + escaped, extension},
+		{"{secret}{form_sorted}", "", "a=" + escaped, "a" + extension},
+		{"{secret}{body}.{query.a}", "?a=" + escaped, "b", "b." + extension},
+		{"{secret}{func.plivo_v3}", "", "a=" + escaped, in + "?a" + extension},
+	} {
+		v := verifierOf(t, base(func(s *verify.Scheme) { s.Construction, s.Content = "hash", tt.content }))
+		r := post(in+tt.query, "Content-Type", "application/x-www-form-urlencoded", "X-Sig", sha256sum("secret"+tt.signed))
+		refuse(t, v, r, tt.body, verify.ReasonMalformedField)
+	}
 }
 
 // What the caller gave is not what a message keeps hold of.

@@ -74,7 +74,7 @@ type check struct {
 	urlDigest     string // the body's hash in the URL, in hexadecimal
 	hasURLDigest  bool
 	bodyForbidden bool        // the signature would not cover a body
-	hasNUL        bool        // the body has a NUL byte
+	extended      bool        // the body could be a length extension of a plain hash
 	headReason    Reason      // refuses the request, unless its body is a handshake
 	bodyHashes    []hash.Hash // one for each of the plan's
 	size          int64       // of the body so far
@@ -181,15 +181,26 @@ func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 		if i == 0 || cand.content.usesSecret {
 			text = c.buffer[:0]
 			for j := range segments {
+				before := len(text)
 				var reason Reason
 				if text, reason = c.in.appendValue(text, &segments[j], cand, k.secret); reason != "" {
 					return reason
+				}
+				if segments[j].kind != segSecret && c.canExtend(text[before:]) {
+					return ReasonMalformedField
 				}
 			}
 		}
 		cand.states[i].Write(text)
 	}
 	return ""
+}
+
+// canExtend reports whether a part of the signed content could be a length extension:
+// whoever has seen a plain hash can compute the hash of a longer content, but only with
+// the hash's padding in it, which has NUL bytes.
+func (c *check) canExtend(part []byte) bool {
+	return c.v.plan.scheme.Construction == "hash" && bytes.IndexByte(part, 0) >= 0
 }
 
 // write hashes the next part of the body.
@@ -204,9 +215,7 @@ func (c *check) write(p []byte) {
 	for _, h := range c.bodyHashes {
 		h.Write(p)
 	}
-	if c.v.plan.scheme.Construction == "hash" && bytes.IndexByte(p, 0) >= 0 {
-		c.hasNUL = true
-	}
+	c.extended = c.extended || c.canExtend(p)
 	c.size += int64(len(p))
 }
 
@@ -218,9 +227,7 @@ func (c *check) finish(body io.ReaderAt, size int64) (*Message, Reason) {
 	if c.headReason != "" {
 		return c.answerUnsigned()
 	}
-	if c.hasNUL {
-		// Length extension: whoever has seen a plain hash can compute the hash of a
-		// longer body, but only with the hash's padding in it, which has NUL bytes.
+	if c.extended {
 		return nil, ReasonMalformedBody
 	}
 	if reason := c.checkBodyDigest(); reason != "" {
