@@ -305,8 +305,12 @@ func (p *plan) compileEventType() (err error) {
 }
 
 func (p *plan) compileHandshake() error {
-	p.handshake = handshakes[p.scheme.Handshake]
-	return checkOptional(p.scheme.Handshake, sortedKeys(handshakes))
+	name := p.scheme.Handshake
+	p.handshake = handshakes[name]
+	if h := p.handshake; h != nil && h.oracle != nil && cmp.Or(p.scheme.Construction, "hmac") != "hmac" {
+		return fmt.Errorf("%q answers with an HMAC, and construction %s has none; start from a provider without this handshake", name, p.scheme.Construction)
+	}
+	return checkOptional(name, sortedKeys(handshakes))
 }
 
 func (s Scheme) checkStatus() error {

@@ -57,6 +57,12 @@ func TestValidate(t *testing.T) {
 		"bad construction":     {func(s *verify.Scheme) { s.Construction = "dsa" }, []string{"construction", "hmac, hash, token, ecdsa, ed25519, rsa"}},
 		"bad handshake":        {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
 		"bad port":             {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
+		"handshake of a key pair": {func(s *verify.Scheme) {
+			s.Handshake, s.Construction, s.Key = "x", "ed25519", "hex"
+		}, []string{"handshake", "HMAC", "ed25519"}},
+		"handshake of a hash": {func(s *verify.Scheme) {
+			s.Handshake, s.Construction, s.Content = "zoom", "hash", "{secret}{body}"
+		}, []string{"handshake", "HMAC", "hash"}},
 		"status 410":           {func(s *verify.Scheme) { s.StatusCode = 410 }, []string{"status_code", "stop for good", "401"}},
 		"no acknowledgement":   {func(s *verify.Scheme) { s.Acknowledge = verify.Acknowledge{Status: 301} }, []string{"acknowledge", "301", "299"}},
 		"body without status":  {func(s *verify.Scheme) { s.Acknowledge = verify.Acknowledge{Body: "ok"} }, []string{"acknowledge", "200"}},
