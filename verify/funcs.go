@@ -133,8 +133,8 @@ func listedHeader(in *input, name string) (string, Reason) {
 }
 
 // hook0Values are the values of the headers that the signature's item h lists, joined by
-// dots. With a dot in a value it would be unclear where the value ends, so only the event
-// type, which needs dots, may have some.
+// dots. So that it is clear where a value ends, none has a dot except the event type, which
+// is a service, a resource and a verb: it always has two.
 func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	list, found, reason := lookup(cand.items, "h")
 	if reason != "" {
@@ -151,7 +151,11 @@ func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 		if reason != "" {
 			return dst, reason
 		}
-		if strings.ContainsAny(value, "{[\"") || strings.Contains(value, ".") && !strings.EqualFold(name, "x-event-type") {
+		dots := 0
+		if strings.EqualFold(name, "x-event-type") {
+			dots = 2
+		}
+		if strings.Count(value, ".") != dots {
 			return dst, ReasonMalformedField
 		}
 		if i > 0 {

@@ -53,6 +53,15 @@ func TestHook0(t *testing.T) {
 		return post(in, append([]string{"X-Hook0-Signature", "t=" + unixNow + ",h=" + names + ",v1=" + sha256hex("secret", unixNow+"."+names+"."+values+"."+testBody)}, kv...)...)
 	}
 	accept(t, v, request("x-event-id x-event-type", "1.user.account.created", "X-Event-Id", "1", "X-Event-Type", "user.account.created"), testBody)
+	// A part of the event type can't move to the body, nor the other way round.
+	for body, eventType := range map[string]string{"paid.now": "a.b.c", "c.paid.now": "a.b", "now": "a.b.c.paid"} {
+		r := post(in, "X-Hook0-Signature", "t="+unixNow+",h=x-event-type,v1="+sha256hex("secret", unixNow+".x-event-type.a.b.c.paid.now"), "X-Event-Type", eventType)
+		if eventType == "a.b.c" {
+			accept(t, v, r, body)
+		} else {
+			refuse(t, v, r, body, verify.ReasonMalformedField)
+		}
+	}
 	for name, r := range map[string]*http.Request{
 		"missing header":  request("x-missing", ""),
 		"repeated header": request("a", "x", "A", "x", "A", "x"),
