@@ -45,12 +45,14 @@ var contentFuncs = map[string]*contentFunc{
 }
 
 // contentfulPath is the path and query, escaped once more: the query as one component,
-// then the whole as a URI. As in Contentful's library, a second question mark ends what
-// is signed of the query.
+// then the whole as a URI. What follows a second question mark isn't signed by Contentful's
+// library, so that anyone could add it.
 func contentfulPath(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
-	path, query, found := strings.Cut(string(in.appendURI(nil)), "?")
-	if found && query != "" {
-		query, _, _ = strings.Cut(query, "?")
+	path, query, _ := strings.Cut(string(in.appendURI(nil)), "?")
+	if strings.Contains(query, "?") {
+		return dst, ReasonMalformedField
+	}
+	if query != "" {
 		path += "?" + escapeAll(query, "-_.!~*'()")
 	}
 	return append(dst, escapeAll(path, ";,/?:@&=+$-_.!~*'()#")...), ""
@@ -191,8 +193,10 @@ func mercadoPago(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	if reason != "" {
 		return dst, reason
 	}
-	if len(id) > maxID || len(request) > maxID || strings.Contains(id, ";") || strings.Contains(request, ";") {
-		return dst, ReasonMalformedField
+	for _, value := range [...]string{id, request} {
+		if len(value) > maxID || !isPrintable(value) || strings.Contains(value, ";") {
+			return dst, ReasonMalformedField
+		}
 	}
 	if cand.altForm {
 		id = strings.ToLower(id)

@@ -44,6 +44,12 @@ func TestContentful(t *testing.T) {
 	r := request(both, list+":"+both+";"+stamp+":"+milliNow)
 	r.RequestURI = "/other"
 	refuse(t, v, r, testBody, verify.ReasonBadSignature)
+	// The query is signed up to a second question mark only, after which it could be anything.
+	r.Header.Set("X-Contentful-Signature", sha256hex("secret", "POST\n/in?a%253D1\n"+list+":"+both+";"+stamp+":"+milliNow+"\n"+testBody))
+	r.RequestURI = "/in?a=1"
+	accept(t, v, r, testBody)
+	r.RequestURI = "/in?a=1?b=2"
+	refuse(t, v, r, testBody, verify.ReasonMalformedField)
 }
 
 // Hook0's name the headers too, and say so in the signature.
@@ -92,6 +98,7 @@ func TestMercadoPago(t *testing.T) {
 		"an id that is added":       request("", "id:abc;ts:"+unixNow+";"),
 		"two ids":                   request("?data.id=a&data.id=b", "id:a;ts:"+unixNow+";"),
 		"a part within an id":       request("?data.id="+url.QueryEscape("a;request-id:r"), "id:a;request-id:r;ts:"+unixNow+";"),
+		"another Unicode letter":    request("?data.id="+url.QueryEscape("\u212a"), "id:k;ts:"+unixNow+";"), // the Kelvin sign, which is a k in lower case
 		"two request ids":           request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r", "x-request-id", "r"),
 		"a part within a requestid": request("", "request-id:r;ts:1;ts:"+unixNow+";", "x-request-id", "r;ts:1"),
 		"a query that is none":      request("?data.id=%zz", "id:%zz;ts:"+unixNow+";"),
