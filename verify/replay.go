@@ -83,7 +83,7 @@ func (r *Replays) Begin(key [32]byte, life time.Duration) ReplayState {
 	}
 	// Peek, not Get: a replay must not keep its own key alive at the others' expense.
 	if end, ok := r.seen.Peek(key); ok {
-		if r.now().Before(end) {
+		if isBefore(r.now(), end) {
 			return Seen
 		}
 		r.seen.Remove(key)
@@ -120,10 +120,17 @@ func (r *Replays) commit(key [32]byte) (evicted bool) {
 func (r *Replays) addLocked(key [32]byte, end, now time.Time) (evicted bool) {
 	if r.seen.Len() >= r.capacity && !r.seen.Contains(key) {
 		_, oldest, _ := r.seen.RemoveOldest()
-		evicted = now.Before(oldest)
+		evicted = isBefore(now, oldest)
 	}
 	r.seen.Add(key, end)
 	return evicted
+}
+
+// isBefore reports whether a key has not expired yet, by the monotonic clock or by the
+// wall clock. If the latter is set forward, a key must be kept for as long as before; if it
+// is set back, its message may be within the tolerance again.
+func isBefore(now, end time.Time) bool {
+	return now.Before(end) || now.Round(0).Before(end.Round(0))
 }
 
 // Abort ends a reservation without remembering its key, so that a retry passes.
@@ -151,7 +158,7 @@ func (r *Replays) Entries() iter.Seq2[[32]byte, time.Time] {
 		r.mu.Unlock()
 		now := r.now()
 		for i, key := range keys {
-			if now.Before(ends[i]) && !yield(key, ends[i]) {
+			if isBefore(now, ends[i]) && !yield(key, ends[i]) {
 				return
 			}
 		}

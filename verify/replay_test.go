@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -154,6 +155,38 @@ func TestAttack21Clock(t *testing.T) {
 	if r.Len() != 0 {
 		t.Errorf("%d keys are held after their life", r.Len())
 	}
+}
+
+// A key is kept until it has expired by the wall clock and by the monotonic clock.
+func TestReplayAfterClockChange(t *testing.T) {
+	start := time.Now()
+	for name, change := range map[string]time.Duration{"set forward": time.Hour, "set back": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			now := start
+			r := verify.NewReplays(10, nil, func() time.Time { return now })
+			expect(t, r, key(1), 30*time.Minute, verify.Fresh)
+			r.Commit(key(1))
+			if change > 0 {
+				now = setClock(start, change) // the monotonic clock is still at the start
+			} else {
+				now = setClock(start.Add(time.Hour), change) // the wall clock is at the start again
+			}
+			expect(t, r, key(1), 30*time.Minute, verify.Seen)
+			if got := len(maps.Collect(r.Entries())); got != 1 {
+				t.Errorf("%d keys to keep across a restart, want 1", got)
+			}
+			now = start.Add(3 * time.Hour)
+			expect(t, r, key(1), 30*time.Minute, verify.Fresh)
+		})
+	}
+}
+
+// setClock returns a time whose wall clock was changed, while its monotonic clock, the
+// second word of a time.Time from time.Now, went on.
+func setClock(now time.Time, change time.Duration) time.Time {
+	changed := now.Add(change)
+	(*[2]int64)(unsafe.Pointer(&changed))[1] -= int64(change)
+	return changed
 }
 
 // Of two copies at once one goes.
