@@ -94,11 +94,7 @@ func (w *writer) checkpointDue() bool {
 // checkpoint runs a checkpoint, and returns how many frames the log has and how
 // many of them are in the file. The mode NOOP copies nothing.
 func (c *conn) checkpoint(mode string) (frames, copied int64, err error) {
-	st, err := c.prepare(fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode))
-	if err != nil {
-		return 0, 0, err
-	}
-	_, err = st.first(func(row *stmt) {
+	_, err = c.prepare(fmt.Sprintf("PRAGMA wal_checkpoint(%s)", mode)).first(func(row *stmt) {
 		row.readBool() // whether a reader was in the way
 		frames, copied = row.readInt(), row.readInt()
 	})

@@ -60,25 +60,15 @@ type claim struct {
 // answer takes deliveries for a want.
 func (c *claim) answer(db *conn, w store.Want, claimed *store.Claimed) error {
 	if !w.Ahead {
-		st, err := db.prepare(selectPending)
-		if err != nil {
-			return err
-		}
-		return c.take(db, st.id(w.Subscription), c.now, w, claimed)
+		return c.take(db, db.prepare(selectPending).id(w.Subscription), c.now, w, claimed)
 	}
-	st, err := db.prepare(selectBehind)
-	if err != nil {
-		return err
-	}
-	if err := c.take(db, st.id(w.Subscription).time(w.After.Due).id(w.After.ID), math.MaxInt64, w, claimed); err != nil {
+	behind := db.prepare(selectBehind).id(w.Subscription).time(w.After.Due).id(w.After.ID)
+	if err := c.take(db, behind, math.MaxInt64, w, claimed); err != nil {
 		return err
 	}
 	// Only deliveries behind w.After were looked at, but Next may be before it.
-	if st, err = db.prepare(selectPending); err != nil {
-		return err
-	}
 	nothing := store.Want{Subscription: w.Subscription}
-	return c.take(db, st.id(w.Subscription), c.now, nothing, claimed)
+	return c.take(db, db.prepare(selectPending).id(w.Subscription), c.now, nothing, claimed)
 }
 
 // take takes the deliveries that st lists and that are due by until, as far as the
@@ -118,11 +108,7 @@ func (c *claim) take(db *conn, st *stmt, until int64, w store.Want, claimed *sto
 // load reads the rest of a delivery, and its event. It reports false if a row is
 // missing.
 func (c *claim) load(db *conn, h *store.Held) (found bool, err error) {
-	st, err := db.prepare(selectClaimed)
-	if err != nil {
-		return false, err
-	}
-	if found, err = st.id(h.Delivery.ID).first(func(row *stmt) {
+	if found, err = db.prepare(selectClaimed).id(h.Delivery.ID).first(func(row *stmt) {
 		h.Delivery.Event = row.readID()
 		h.Attempts = int(row.readInt())
 		h.Round = int(row.readInt())
@@ -151,10 +137,7 @@ func (s *Store) Release(_ context.Context, ids []store.ID) error {
 // to the next.
 func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		st, err := db.prepare(selectBacklog)
-		if err != nil {
-			return err
-		}
+		st := db.prepare(selectBacklog)
 		after := store.ID(-1)
 		for {
 			found, err := st.id(after).first(func(row *stmt) {

@@ -125,13 +125,9 @@ func (w *writer) publish(p *store.Publication) error {
 
 // compare sets the result of a publication whose chosen id is taken.
 func (w *writer) compare(p *store.Publication) error {
-	st, err := w.conn.prepare(selectChosen)
-	if err != nil {
-		return err
-	}
 	p.Result = store.PublishResult{Outcome: store.Reused}
 	var key store.ID
-	if _, err := st.text(p.Event.ID).text(p.Event.Tenant).first(func(row *stmt) {
+	if _, err := w.conn.prepare(selectChosen).text(p.Event.ID).text(p.Event.Tenant).first(func(row *stmt) {
 		key = row.readID()
 		p.Result.Deliveries = int(row.readInt())
 	}); err != nil {

@@ -61,18 +61,19 @@ func (c *conn) trim() {
 	}
 }
 
-// prepare returns a prepared statement, which is kept for the next time.
-func (c *conn) prepare(sql string) (*stmt, error) {
+// prepare returns a prepared statement, which is kept for the next time. If it can't
+// be prepared, running it returns the error.
+func (c *conn) prepare(sql string) *stmt {
 	if st := c.stmts[sql]; st != nil {
-		return st, nil
+		return st
 	}
 	s, err := c.c.Prepare(sql)
 	if err != nil {
-		return nil, err
+		return &stmt{s: new(sqlite.Stmt), err: err}
 	}
 	st := &stmt{s: s}
 	c.stmts[sql] = st
-	return st, nil
+	return st
 }
 
 // exec runs a script of statements, which are not kept.
@@ -92,32 +93,19 @@ func (c *conn) exec(script string) error {
 }
 
 // run runs a prepared statement without parameters.
-func (c *conn) run(sql string) error {
-	st, err := c.prepare(sql)
-	if err != nil {
-		return err
-	}
-	return st.exec()
-}
+func (c *conn) run(sql string) error { return c.prepare(sql).exec() }
 
 // pragma returns the value of a pragma that is a number.
 func (c *conn) pragma(name string) (int64, error) {
-	st, err := c.prepare("PRAGMA " + name)
-	if err != nil {
-		return 0, err
-	}
 	var v int64
-	_, err = st.first(func(s *stmt) { v = s.readInt() })
+	_, err := c.prepare("PRAGMA " + name).first(func(s *stmt) { v = s.readInt() })
 	return v, err
 }
 
 // query runs a prepared statement and calls row for each of its rows. row may be nil if
 // there are none.
 func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
-	st, err := c.prepare(sql)
-	if err != nil {
-		return err
-	}
+	st := c.prepare(sql)
 	for _, a := range args {
 		st.any(a)
 	}
@@ -141,6 +129,7 @@ func (c *conn) interrupt(ctx context.Context) (restore func()) {
 // next column of the current row.
 type stmt struct {
 	s        *sqlite.Stmt
+	err      error // why it couldn't be prepared; s is empty then, and binding does nothing
 	param    int
 	column   int
 	fetching bool
@@ -237,6 +226,9 @@ func (s *stmt) any(v any) *stmt {
 
 // next steps to the next row, and resets the statement after the last one.
 func (s *stmt) next() (bool, error) {
+	if s.err != nil {
+		return false, s.err
+	}
 	s.column = 0
 	more, err := s.s.Step()
 	if s.fetching = more; more {
@@ -249,6 +241,9 @@ func (s *stmt) next() (bool, error) {
 // reset makes the statement ready for new parameters. A statement must be reset
 // if its rows were not read to the end.
 func (s *stmt) reset() {
+	if s.err != nil {
+		return
+	}
 	s.param, s.fetching = 0, false
 	_ = s.s.Reset() // repeats the error of the last step, which was returned
 }

@@ -33,12 +33,8 @@ func (s *Store) Event(ctx context.Context, tenant, id string) (e *store.Event, e
 // eventKey returns the key of the event with a public id, if there is such an
 // event.
 func eventKey(db *conn, tenant, id string) (store.ID, error) {
-	st, err := db.prepare(`SELECT event FROM chosen WHERE id = ? AND tenant = ?`)
-	if err != nil {
-		return 0, err
-	}
 	var key store.ID
-	found, err := st.text(id).text(tenant).first(func(row *stmt) { key = row.readID() })
+	found, err := db.prepare(`SELECT event FROM chosen WHERE id = ? AND tenant = ?`).text(id).text(tenant).first(func(row *stmt) { key = row.readID() })
 	if err == nil && !found {
 		key, _ = store.ParseID(store.EventPrefix, id)
 	}
@@ -69,17 +65,13 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 const payloadColumns = `, e.payload, e.digest`
 
 // eventByKey returns an event with its payload, or nil if there is none.
-func eventByKey(db *conn, key store.ID) (*store.Event, error) {
-	st, err := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
-	if err != nil {
-		return nil, err
-	}
-	var e *store.Event
-	var bad error
-	if _, err := st.id(key).first(func(row *stmt) { e, bad = readEvent(row, true) }); err != nil {
-		return nil, err
-	}
-	return e, bad
+func eventByKey(db *conn, key store.ID) (e *store.Event, err error) {
+	st := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
+	err = st.id(key).each(func(row *stmt) (err error) {
+		e, err = readEvent(row, true)
+		return err
+	})
+	return e, err
 }
 
 // readEvent reads selects.Event, and payloadColumns if payload is set.

@@ -9,11 +9,8 @@ import (
 // PutEventType implements store.Store.
 func (s *Store) PutEventType(ctx context.Context, t store.EventType) error {
 	err := s.write(ctx, func(w *writer) error {
-		st, err := w.conn.prepare(`INSERT OR REPLACE INTO event_type (name, description, schema, from_config) VALUES (?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		return st.text(t.Name).text(t.Description).bytes(t.Schema).bool(t.FromConfig).exec()
+		return w.conn.prepare(`INSERT OR REPLACE INTO event_type (name, description, schema, from_config) VALUES (?, ?, ?, ?)`).
+			text(t.Name).text(t.Description).bytes(t.Schema).bool(t.FromConfig).exec()
 	})
 	return s.fail("storing the event type "+t.Name, err)
 }

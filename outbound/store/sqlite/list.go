@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -121,22 +120,20 @@ func laterAttempts(db *conn, delivery store.ID, from int, found func(*store.Atte
 // Attempts implements store.Store.
 func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*store.Attempt, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		st, err := db.prepare(`SELECT attempts, ` + selects.Attempt + ` FROM delivery WHERE id = ?`)
-		if err != nil {
-			return err
-		}
-		var bad error
-		found, err := st.id(delivery).first(func(row *stmt) {
+		found := false
+		err := db.query(`SELECT attempts, `+selects.Attempt+` FROM delivery WHERE id = ?`, []any{delivery}, func(row *stmt) error {
+			found = true
 			made := row.readInt()
-			var a *store.Attempt
-			if a, bad = readAttempt(row, &store.Attempt{ID: delivery, Number: 1}); bad == nil && made > 0 {
+			a, err := readAttempt(row, &store.Attempt{ID: delivery, Number: 1})
+			if made > 0 {
 				attempts = append(attempts, a)
 			}
-		})
-		if err = errors.Join(err, bad); err != nil {
 			return err
-		}
-		if !found {
+		})
+		switch {
+		case err != nil:
+			return err
+		case !found:
 			return store.ErrNotFound
 		}
 		return laterAttempts(db, delivery, 2, func(a *store.Attempt) { attempts = append(attempts, a) })
@@ -150,11 +147,8 @@ func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*st
 // DeliveryOf implements store.Store.
 func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery store.ID, err error) {
 	err = s.read(ctx, func(db *conn) error {
-		st, err := db.prepare(`SELECT id FROM delivery WHERE id = ?1 AND attempts > 0
+		st := db.prepare(`SELECT id FROM delivery WHERE id = ?1 AND attempts > 0
 			UNION ALL SELECT delivery FROM attempt WHERE id = ?1`)
-		if err != nil {
-			return err
-		}
 		found, err := st.id(attempt).first(func(row *stmt) { delivery = row.readID() })
 		if err == nil && !found {
 			return store.ErrNotFound

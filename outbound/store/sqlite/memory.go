@@ -20,10 +20,7 @@ var _ store.Memory = (*Store)(nil)
 // Remember implements store.Memory.
 func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Remembered) error {
 	err := s.write(ctx, func(w *writer) error {
-		insert, err := w.conn.prepare(insertSeen)
-		if err != nil {
-			return err
-		}
+		insert := w.conn.prepare(insertSeen)
 		for i := range keys {
 			if err := insert.bytes(keys[i].Key[:]).time(keys[i].Until).exec(); err != nil {
 				return err

@@ -23,10 +23,7 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	}
 	defer cs.close()
 	c := cs.writer.conn
-	insert, err := c.prepare("INSERT INTO event (id, last, deliveries, type, tenant, payload, digest, payload_removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
-	if err != nil {
-		t.Fatal(err)
-	}
+	insert := c.prepare("INSERT INTO event (id, last, deliveries, type, tenant, payload, digest, payload_removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
 	want := map[int64][]any{}
 	add := func(id int64, size int) {
 		payload := any(strings.Repeat("x", size))

@@ -98,10 +98,7 @@ func (s *Store) Bury(ctx context.Context, b store.Burial) (buried []*store.Recor
 		if err != nil && !errors.Is(err, errEnough) {
 			return err
 		}
-		st, err := w.conn.prepare(bury)
-		if err != nil {
-			return err
-		}
+		st := w.conn.prepare(bury)
 		for _, id := range ids {
 			if err := st.text(b.Reason).unlogged(b.Log).id(id).exec(); err != nil {
 				return err

@@ -125,10 +125,10 @@ func (r *rescue) run(from *pages, path string) error {
 	}
 	for _, t := range tables {
 		names, types := t.fields()
-		insert, err := r.conn.prepare(fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?%s)",
+		insert := r.conn.prepare(fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (?%s)",
 			t.name, strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1)))
-		if err != nil {
-			return err
+		if insert.err != nil {
+			return insert.err
 		}
 		r.into = append(r.into, destination{t, types, insert})
 	}
@@ -264,10 +264,7 @@ func (r *rescue) repeatEvent(e incompleteEvent, targets []target) error {
 	}); err != nil {
 		return err
 	}
-	insert, err := r.conn.prepare(repeatDelivery)
-	if err != nil {
-		return err
-	}
+	insert := r.conn.prepare(repeatDelivery)
 	made := int64(0)
 	id := e.id
 	for _, t := range targets {

@@ -21,11 +21,7 @@ const (
 // CreateSubscription implements store.Store.
 func (s *Store) CreateSubscription(ctx context.Context, sub *store.Subscription) error {
 	err := s.write(ctx, func(w *writer) error {
-		st, err := w.conn.prepare(insertSubscription)
-		if err != nil {
-			return err
-		}
-		err = st.subscription(sub).exec()
+		err := w.conn.prepare(insertSubscription).subscription(sub).exec()
 		if isConstraint(err) {
 			return fmt.Errorf("%w: its id is taken", store.ErrConflict)
 		}
@@ -56,11 +52,7 @@ func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*
 		}
 		sub.Key, sub.ID = key, id
 		return w.secureDelete(func() error {
-			st, err := w.conn.prepare(replaceSubscription)
-			if err != nil {
-				return err
-			}
-			return st.subscription(sub).exec()
+			return w.conn.prepare(replaceSubscription).subscription(sub).exec()
 		})
 	})
 	switch {

@@ -28,8 +28,8 @@ type writer struct {
 
 func (w *writer) prepare() (err error) {
 	statement := func(sql string) *stmt {
-		st, e := w.conn.prepare(sql)
-		err = errors.Join(err, e)
+		st := w.conn.prepare(sql)
+		err = errors.Join(err, st.err)
 		return st
 	}
 	w.begin = statement("BEGIN IMMEDIATE")
