@@ -129,9 +129,10 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 		})
 		b.Queue(selectNext, w.args(session)...).Query(func(rows pgx.Rows) error {
 			return each(rows, nil, func(row pgx.Rows) error {
-				var n, due int64
-				err := row.Scan(&n, &due)
-				claimed[n-1].Next = selects.FromMillis(due)
+				var n int
+				var due time.Time
+				err := row.Scan(&n, (*millis)(&due))
+				claimed[n-1].Next = due
 				return err
 			})
 		})
@@ -150,23 +151,19 @@ func (s *Store) Claim(ctx context.Context, now time.Time, maxBytes int, want []s
 // scanHeld reads a row of claim: the number n of the want, from 1, and a delivery
 // with its event. Only the first row of an event has its payload.
 func scanHeld(rows pgx.Rows, events map[store.ID]*store.Event) (n int64, h *store.Held, err error) {
-	var r deliveryRow
-	var e eventRow
-	var payload []byte
-	if err := rows.Scan(append(append([]any{&n, &r.id, &r.subscription, &r.attempts, &r.round, &r.due}, e.targets()...), &payload)...); err != nil {
+	var d store.Delivery
+	e := &store.Event{}
+	targets := append([]any{&n, &d.ID, &d.Subscription, &d.Attempts, &d.Round, (*millis)(&d.Due)}, eventTargets(e)...)
+	if err := rows.Scan(append(targets, &e.Payload)...); err != nil {
 		return 0, nil, err
 	}
-	r.event = e.id
-	h = &store.Held{Delivery: r.delivery(), Event: events[store.ID(e.id)]}
-	if h.Event != nil {
-		return n, h, nil
+	d.Event = e.Key
+	if known := events[e.Key]; known != nil {
+		return n, &store.Held{Delivery: d, Event: known}, nil
 	}
-	if h.Event, err = e.event(); err != nil {
-		return 0, nil, err
-	}
-	h.Payload = payload
-	events[h.Key] = h.Event
-	return n, h, nil
+	e.ID = selects.EventID(e.ID, e.Key)
+	events[e.Key] = e
+	return n, &store.Held{Delivery: d, Event: e}, nil
 }
 
 // Release implements store.Store. If the server can't be reached, that is no error:
@@ -198,9 +195,9 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 
 func collectBacklogs(rows pgx.Rows, err error) (backlogs []store.Backlog, _ error) {
 	err = each(rows, err, func(row pgx.Rows) error {
-		var subscription, due int64
-		err := row.Scan(&subscription, &due)
-		backlogs = append(backlogs, store.Backlog{Subscription: store.ID(subscription), Due: selects.FromMillis(due)})
+		var b store.Backlog
+		err := row.Scan(&b.Subscription, (*millis)(&b.Due))
+		backlogs = append(backlogs, b)
 		return err
 	})
 	return backlogs, err

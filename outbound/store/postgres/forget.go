@@ -203,8 +203,7 @@ func oldest(ctx context.Context, tx pgx.Tx, f store.Forget, done *store.Forgotte
 // scanOld reads columnsOld. It returns the size of the payload in bytes, and what
 // the event counts towards store.Forget.Limit.
 func scanOld(row pgx.Rows) (id store.ID, payload, weight int, err error) {
-	var key int64
 	var deliveries int
-	err = row.Scan(&key, &deliveries, &payload)
-	return store.ID(key), payload, 1 + deliveries + payload/store.PayloadUnit, err
+	err = row.Scan(&id, &deliveries, &payload)
+	return id, payload, 1 + deliveries + payload/store.PayloadUnit, err
 }

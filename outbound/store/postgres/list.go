@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
@@ -57,17 +58,13 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 // collectEvents reads selects.Event, and the payload if payload is set.
 func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Event, _ error) {
 	err = each(rows, err, func(rows pgx.Rows) error {
-		var r eventRow
-		var bytes []byte
-		targets := r.targets()
+		e := &store.Event{}
+		targets := eventTargets(e)
 		if payload {
-			targets = append(targets, &bytes)
+			targets = append(targets, &e.Payload)
 		}
-		if err := rows.Scan(targets...); err != nil {
-			return err
-		}
-		e, err := r.event()
-		e.Payload = bytes
+		err := rows.Scan(targets...)
+		e.ID = selects.EventID(e.ID, e.Key)
 		events = append(events, e)
 		return err
 	})
@@ -102,28 +99,20 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 // collectRecords reads selects.Record.
 func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Record, _ error) {
 	err = each(rows, err, func(rows pgx.Rows) error {
-		var r deliveryRow
-		var a attemptRow
-		var chosen, tenant, contentType *string
-		record := &store.Record{}
+		r, first := &store.Record{}, &store.Attempt{Number: 1}
 		targets := append([]any{
-			&r.id, &r.event, &r.subscription, &r.state, &r.attempts, &r.round, &r.due, &r.reason,
-			&chosen, &record.EventType, &tenant, &record.SubscriptionID, &record.URL,
-		}, a.targets()...)
+			&r.ID, &r.Event, &r.Subscription, &r.State, &r.Attempts, &r.Round, (*millis)(&r.Due), (*zeronull.Text)(&r.Reason),
+			(*zeronull.Text)(&r.EventID), &r.EventType, (*zeronull.Text)(&r.Tenant), &r.SubscriptionID, &r.URL,
+		}, attemptTargets(first)...)
 		if payload {
-			targets = append(targets, &contentType, &record.Payload)
+			targets = append(targets, (*zeronull.Text)(&r.ContentType), &r.Payload)
 		}
-		if err := rows.Scan(targets...); err != nil {
-			return err
+		err := rows.Scan(targets...)
+		r.EventID = selects.EventID(r.EventID, r.Event)
+		if first.ID = r.ID; r.Attempts > 0 {
+			r.Last = first
 		}
-		record.Delivery, record.Tenant, record.ContentType = r.delivery(), deref(tenant), deref(contentType)
-		record.EventID = selects.EventID(deref(chosen), record.Event)
-		records = append(records, record)
-		if record.Attempts == 0 {
-			return nil
-		}
-		var err error
-		record.Last, err = a.attempt(record.ID, 1)
+		records = append(records, r)
 		return err
 	})
 	return records, err
@@ -151,14 +140,12 @@ var selectLater = `SELECT a.delivery, a.id, a.number, ` + selects.Qualify("a", s
 // eachLater reads selectLater and calls found for each attempt.
 func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.Attempt)) error {
 	return each(rows, err, func(rows pgx.Rows) error {
-		var delivery, id int64
-		var number int32
-		var r attemptRow
-		if err := rows.Scan(append([]any{&delivery, &id, &number}, r.targets()...)...); err != nil {
-			return err
+		var delivery store.ID
+		a := &store.Attempt{}
+		err := rows.Scan(append([]any{&delivery, &a.ID, &a.Number}, attemptTargets(a)...)...)
+		if err == nil {
+			found(delivery, a)
 		}
-		a, err := r.attempt(store.ID(id), int(number))
-		found(store.ID(delivery), a)
 		return err
 	})
 }
@@ -166,34 +153,26 @@ func eachLater(rows pgx.Rows, err error, found func(delivery store.ID, a *store.
 // Attempts implements store.Store.
 func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*store.Attempt, err error) {
 	err = s.snapshot(ctx, func(ctx context.Context, db querier) error {
-		var made int32
-		var r attemptRow
+		var made int
+		first := &store.Attempt{ID: delivery, Number: 1}
 		err := db.QueryRow(ctx, `SELECT attempts, `+selects.Attempt+` FROM webhooks.delivery WHERE id = $1`, int64(delivery)).
-			Scan(append([]any{&made}, r.targets()...)...)
+			Scan(append([]any{&made}, attemptTargets(first)...)...)
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
 			return store.ErrNotFound
 		case err != nil, made == 0:
 			return err
 		}
-		first, err := r.attempt(delivery, 1)
-		if err != nil {
-			return err
-		}
 		attempts = append(attempts, first)
 		rows, err := db.Query(ctx, selectLater+` WHERE a.delivery = $1 ORDER BY a.number`, int64(delivery))
 		return eachLater(rows, err, func(_ store.ID, a *store.Attempt) { attempts = append(attempts, a) })
 	})
-	if err != nil {
-		return nil, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
-	}
-	return attempts, nil
+	return attempts, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
 }
 
 // DeliveryOf implements store.Store.
-func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (store.ID, error) {
-	var delivery int64
-	err := s.read(ctx, func(ctx context.Context, db querier) error {
+func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery store.ID, err error) {
+	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		err := db.QueryRow(ctx, `SELECT id FROM webhooks.delivery WHERE id = $1 AND attempts > 0
 			UNION ALL SELECT delivery FROM webhooks.attempt WHERE id = $1`, int64(attempt)).Scan(&delivery)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -201,8 +180,5 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (store.ID, err
 		}
 		return err
 	})
-	if err != nil {
-		return 0, s.fail("reading the attempt "+attempt.With(store.AttemptPrefix), err)
-	}
-	return store.ID(delivery), nil
+	return delivery, s.fail("reading the attempt "+attempt.With(store.AttemptPrefix), err)
 }

@@ -65,9 +65,8 @@ func remembered(ctx context.Context, db querier, now time.Time, most int) (seen 
 	rows, err := db.Query(ctx, selectSeen, selects.Millis(now), most)
 	err = each(rows, err, func(row pgx.Rows) error {
 		var key []byte
-		var until int64
-		err := row.Scan(&key, &until)
-		k := store.Remembered{Until: selects.FromMillis(until)}
+		var k store.Remembered
+		err := row.Scan(&key, (*millis)(&k.Until))
 		copy(k.Key[:], key)
 		seen = append(seen, k)
 		return err

@@ -71,11 +71,11 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update str
 		}
 		rows, err := tx.Query(ctx, update+returning, append([]any{found}, args...)...)
 		if err = each(rows, err, func(row pgx.Rows) error {
-			var id, subscription int64
+			var id, subscription store.ID
 			err := row.Scan(&id, &subscription)
 			done.Count++
-			if key := store.ID(subscription); !slices.Contains(done.Subscriptions, key) {
-				done.Subscriptions = append(done.Subscriptions, key)
+			if !slices.Contains(done.Subscriptions, subscription) {
+				done.Subscriptions = append(done.Subscriptions, subscription)
 			}
 			return err
 		}); err != nil || done.Count == 0 {

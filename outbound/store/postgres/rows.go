@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/internal/selects"
@@ -54,13 +54,6 @@ func optional(s string) pgtype.Text { return pgtype.Text{String: text(s), Valid:
 // asJSON encodes v as JSON, or returns NULL if it is not set.
 func asJSON(v any, set bool) pgtype.Text { return optional(selects.JSON(v, set)) }
 
-func fromJSON(b []byte, v any) error {
-	if b == nil {
-		return nil
-	}
-	return json.Unmarshal(b, v)
-}
-
 func keys(ids []store.ID) []int64 {
 	out := make([]int64, len(ids))
 	for i, id := range ids {
@@ -69,73 +62,38 @@ func keys(ids []store.ID) []int64 {
 	return out
 }
 
-// deref returns the zero value for nil, which is NULL.
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
+// Columns are read straight into the fields of a store's rows. Those that may be NULL
+// need one of these types, or zeronull.Text, for which NULL is the zero value.
+type (
+	millis time.Time     // Unix milliseconds
+	micros time.Duration // microseconds
+	number int
+)
+
+func (m *millis) ScanInt64(v pgtype.Int8) error { *m = millis(selects.FromMillis(v.Int64)); return nil }
+
+func (m *micros) ScanInt64(v pgtype.Int8) error {
+	*m = micros(v.Int64) * micros(time.Microsecond)
+	return nil
+}
+
+func (n *number) ScanInt64(v pgtype.Int8) error { *n = number(v.Int64); return nil }
+
+// eventTargets are for selects.Event. They read the id that the publisher chose, if
+// any, into ID: see selects.EventID.
+func eventTargets(e *store.Event) []any {
+	return []any{
+		&e.Key, &e.Type, (*zeronull.Text)(&e.Tenant), (*zeronull.Text)(&e.ID), (*zeronull.Text)(&e.ContentType), &e.Headers,
+		(*zeronull.Text)(&e.TraceParent), (*zeronull.Text)(&e.TraceState), &e.PayloadRemoved,
 	}
-	return v
 }
 
-func timeOf(ms *int64) time.Time { return selects.FromMillis(deref(ms)) }
-
-// deliveryRow reads the columns of a delivery.
-type deliveryRow struct {
-	id, event, subscription int64
-	state                   int16
-	attempts, round         int32
-	due                     *int64
-	reason                  *string
-}
-
-func (r *deliveryRow) delivery() store.Delivery {
-	return store.Delivery{
-		ID: store.ID(r.id), Event: store.ID(r.event), Subscription: store.ID(r.subscription), State: store.State(r.state),
-		Attempts: int(r.attempts), Round: int(r.round), Due: timeOf(r.due), Reason: deref(r.reason),
+// attemptTargets are for selects.Attempt.
+func attemptTargets(a *store.Attempt) []any {
+	return []any{
+		(*millis)(&a.At), (*micros)(&a.Latency), (*number)(&a.Status), (*zeronull.Text)(&a.Class), (*zeronull.Text)(&a.Error),
+		&a.ResponseBody, &a.ResponseHeaders, (*zeronull.Text)(&a.TraceID), (*zeronull.Text)(&a.URL),
 	}
-}
-
-// eventRow reads selects.Event.
-type eventRow struct {
-	id                          int64
-	eventType                   string
-	tenant, chosen, contentType *string
-	headers                     []byte
-	traceParent, traceState     *string
-	payloadRemoved              bool
-}
-
-func (r *eventRow) targets() []any {
-	return []any{&r.id, &r.eventType, &r.tenant, &r.chosen, &r.contentType, &r.headers, &r.traceParent, &r.traceState, &r.payloadRemoved}
-}
-
-func (r *eventRow) event() (*store.Event, error) {
-	e := &store.Event{
-		Key: store.ID(r.id), ID: selects.EventID(deref(r.chosen), store.ID(r.id)), Type: r.eventType, Tenant: deref(r.tenant), ContentType: deref(r.contentType),
-		TraceParent: deref(r.traceParent), TraceState: deref(r.traceState), PayloadRemoved: r.payloadRemoved,
-	}
-	return e, fromJSON(r.headers, &e.Headers)
-}
-
-// attemptRow reads selects.Attempt.
-type attemptRow struct {
-	at, latency         *int64
-	status              *int32
-	class, err, traceID *string
-	url                 *string
-	body, headers       []byte
-}
-
-func (r *attemptRow) targets() []any {
-	return []any{&r.at, &r.latency, &r.status, &r.class, &r.err, &r.body, &r.headers, &r.traceID, &r.url}
-}
-
-func (r *attemptRow) attempt(id store.ID, number int) (*store.Attempt, error) {
-	a := &store.Attempt{
-		ID: id, Number: number, At: timeOf(r.at), Latency: time.Duration(deref(r.latency)) * time.Microsecond, Status: int(deref(r.status)),
-		Class: deref(r.class), Error: deref(r.err), ResponseBody: r.body, TraceID: deref(r.traceID), URL: deref(r.url),
-	}
-	return a, fromJSON(r.headers, &a.ResponseHeaders)
 }
 
 // collect reads rows of one column.

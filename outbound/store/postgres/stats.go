@@ -10,15 +10,14 @@ import (
 
 // Identity implements store.Store.
 func (s *Store) Identity(ctx context.Context) (node int, last store.ID, err error) {
-	var id int64
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		return db.QueryRow(ctx, `SELECT greatest(
 			coalesce((SELECT max(id) FROM webhooks.event), 0),
 			coalesce((SELECT max(id) FROM webhooks.delivery), 0),
 			coalesce((SELECT max(id) FROM webhooks.attempt), 0),
-			coalesce((SELECT max(key) FROM webhooks.subscription), 0))`).Scan(&id)
+			coalesce((SELECT max(key) FROM webhooks.subscription), 0))`).Scan(&last)
 	})
-	return s.number, store.ID(id), s.fail("reading the last id", err)
+	return s.number, last, s.fail("reading the last id", err)
 }
 
 const (
@@ -40,9 +39,10 @@ func (s *Store) Stats(ctx context.Context) (store.Stats, error) {
 		count := func(query string, by map[store.ID]int64, all *int64) error {
 			rows, err := db.Query(ctx, query)
 			return each(rows, err, func(row pgx.Rows) error {
-				var subscription, n int64
+				var subscription store.ID
+				var n int64
 				err := row.Scan(&subscription, &n)
-				by[store.ID(subscription)] = n
+				by[subscription] = n
 				*all += n
 				return err
 			})

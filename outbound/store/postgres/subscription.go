@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -119,21 +118,18 @@ func subscriptionArgs(sub *store.Subscription) []any {
 // collectSubscriptions reads selects.Subscription.
 func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription, _ error) {
 	err = each(rows, err, func(row pgx.Rows) error {
-		var key, updated int64
-		var failing *int64
-		var types, headers, secrets, oauth2, retry, metadata []byte
 		sub := &store.Subscription{}
-		if err := row.Scan(
-			&key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &types, &headers, &sub.Scheme, &secrets,
-			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, &updated, &failing, &oauth2,
-			&sub.Timeout, &retry, &metadata, &sub.Transform,
-		); err != nil {
-			return err
+		var oauth2 *store.OAuth2
+		err := row.Scan(
+			&sub.Key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &sub.EventTypes, &sub.Headers, &sub.Scheme, &sub.Secrets,
+			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, (*millis)(&sub.Updated), (*millis)(&sub.FailingSince), &oauth2,
+			&sub.Timeout, &sub.Retry, &sub.Metadata, &sub.Transform,
+		)
+		if oauth2 != nil {
+			sub.OAuth2 = *oauth2
 		}
-		sub.Key, sub.Updated, sub.FailingSince = store.ID(key), selects.FromMillis(updated), timeOf(failing)
 		subs = append(subs, sub)
-		return errors.Join(fromJSON(types, &sub.EventTypes), fromJSON(headers, &sub.Headers), fromJSON(secrets, &sub.Secrets), fromJSON(oauth2, &sub.OAuth2),
-			fromJSON(retry, &sub.Retry), fromJSON(metadata, &sub.Metadata))
+		return err
 	})
 	return subs, err
 }
