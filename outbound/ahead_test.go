@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -266,21 +267,14 @@ func TestPausedOrderIsPushed(t *testing.T) {
 				h.publish("a", n)
 			}
 			due := h.awaitFailure(r)
-			all, err := h.Deliveries(t.Context(), outbound.Query{Limit: 3})
-			if err != nil {
-				t.Fatal(err)
-			}
+			all := must.Get(h.Deliveries(t.Context(), outbound.Query{Limit: 3}))(t)
 			second := all[1].ID.With(store.DeliveryPrefix)
-			if err := push(h, s, second); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, push(h, s, second))
 			if again := h.awaitFailure(r); again != due {
 				t.Errorf("the delivery is due at %v, want %v as before", again, due)
 			}
 			r.respond(nil)
-			if err := push(h, s, second); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, push(h, s, second))
 			r.expectInOrder(t, 3)
 		})
 	}
@@ -349,21 +343,11 @@ func TestProbesOfAReceiverThatIsDown(t *testing.T) {
 	}
 
 	// Redelivering by hand and changing the URL end the pause.
-	ds, err := h.Deliveries(t.Context(), outbound.Query{Limit: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	ds := must.Get(h.Deliveries(t.Context(), outbound.Query{Limit: 1}))(t)
+	must.Get(h.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)))(t)
 	r.next(t)
 	other := newReceiver(t)
-	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
-		s.URL = other.URL
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = other.URL })
 	other.next(t)
 }
 
@@ -379,10 +363,7 @@ func TestRetriesArePulledForwardWhenAReceiverIsBack(t *testing.T) {
 		h.probe(r)
 		h.awaitAttempt()
 	}
-	st, err := h.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := must.Get(h.Status(t.Context()))(t)
 	if s := st.Subscriptions[0]; s.Health != outbound.HealthDown || s.Pending != n || s.Ready != 0 {
 		t.Errorf("got health %s with %d pending and %d ready, want %s with %d and 0", s.Health, s.Pending, s.Ready, outbound.HealthDown, n)
 	}

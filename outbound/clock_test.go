@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -34,9 +35,7 @@ func (h *harness) nudge(r *receiver) {
 	h.t.Helper()
 	if _, err := h.Subscription("sub_nudge"); err != nil {
 		h.settings.Subscriptions = append(h.settings.Subscriptions, outbound.SubscriptionSpec{Name: "nudge", URL: r.URL + "/nudge", EventTypes: []string{"nudge"}})
-		if err := h.Apply(h.t.Context(), h.settings); err != nil {
-			h.t.Fatal(err)
-		}
+		must.Do(h.t, h.Apply(h.t.Context(), h.settings))
 	}
 	h.publish("nudge", `{}`)
 	if d := h.awaitAttempt(); d.State != store.Delivered {
@@ -61,10 +60,7 @@ func TestRetriesKeepTheirDelaysWhenTheClockIsSet(t *testing.T) {
 		h.clock.step(jump)
 		h.nudge(healthy)
 		r.expectNone(t)
-		due, err := h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 100})
-		if err != nil {
-			t.Fatal(err)
-		}
+		due := must.Get(h.Deliveries(t.Context(), outbound.Query{Subscription: s.ID, Limit: 100}))(t)
 		for _, d := range due {
 			if wait := d.Due.Sub(h.clock.Now()); wait < 8*time.Minute || wait > 12*time.Minute {
 				t.Fatalf("got a retry due in %v by the wall clock, want 8m to 12m", wait)
@@ -111,10 +107,7 @@ func TestRetryAfterWhenTheClockIsSet(t *testing.T) {
 		r.next(t)
 		h.awaitPause()
 		h.clock.step(jump)
-		st, err := h.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		st := must.Get(h.Status(t.Context()))(t)
 		if pause := st.Subscriptions[0].PausedUntil.Sub(h.clock.Now()); pause != 600*time.Second {
 			t.Errorf("got a pause of %v by the wall clock, want 10m", pause)
 		}
@@ -136,10 +129,7 @@ func TestRotationGraceWhenTheClockIsSet(t *testing.T) {
 		h := open(t, func(s *outbound.Settings) { s.SecretGrace = 30 * time.Minute })
 		r := newReceiver(t)
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-		rotated, err := h.RotateSecret(t.Context(), s.ID, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		rotated := must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
 		h.clock.step(jump)
 		for _, step := range []struct {
 			pass       time.Duration
@@ -164,9 +154,7 @@ func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 		h := open(t)
 		r := newReceiver(t)
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
-		if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 		h.publish("a", `1`)
 		h.clock.advance(10 * time.Minute)
 		h.publish("a", `2`)
@@ -177,9 +165,7 @@ func TestOrderIsKeptWhenTheClockIsSet(t *testing.T) {
 		h.clock.step(-jump)
 		h.publish("a", `5`)
 		h.restart()
-		if _, err := h.Activate(t.Context(), s.ID); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.Activate(t.Context(), s.ID))(t)
 		h.publish("a", `6`)
 		for _, want := range []string{"1", "2", "3", "4", "5", "6"} {
 			if got := string(r.next(t).body); got != want {
@@ -195,10 +181,7 @@ func TestEventsAreDatedByTheWallClockOnceItIsRight(t *testing.T) {
 	h := open(t)
 	h.clock.step(24 * time.Hour)
 	p := h.publish("a", `1`)
-	ev, err := h.Event(t.Context(), "", p.EventID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ev := must.Get(h.Event(t.Context(), "", p.EventID))(t)
 	if !ev.Created().Equal(h.clock.Now()) {
 		t.Errorf("got an event created at %v, want %v", ev.Created(), h.clock.Now())
 	}
@@ -211,10 +194,7 @@ func TestRotationSaysWhenTheGraceEnds(t *testing.T) {
 		h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
 		s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
 		h.clock.step(jump)
-		rot, err := h.RotateSecret(t.Context(), s.ID, "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		rot := must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
 		if in := rot.PreviousExpires.Sub(h.clock.Now()); in != time.Hour {
 			t.Errorf("got an end in %v by the wall clock, want 1h", in)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -24,15 +25,10 @@ func TestDamagedEventsAreNotSent(t *testing.T) {
 		r.next(t)
 	}
 	h.stop()
-	b, err := os.ReadFile(h.file())
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get(os.ReadFile(h.file()))(t)
 	at := bytes.Index(b, []byte(`{"n":1,"text":`))
 	b[at+20] ^= 1
-	if err := os.WriteFile(h.file(), b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(h.file(), b, 0o600))
 	r.respond(status(200))
 	h.start()
 	h.clock.advance(2 * time.Minute)

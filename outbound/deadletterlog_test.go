@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -93,9 +94,7 @@ func TestDeadLettersAreLogged(t *testing.T) {
 
 	// Without an attempt, they are logged too.
 	silent := h.subscribe(outbound.SubscriptionSpec{URL: "http://127.0.0.1:1/", EventTypes: []string{"b"}})
-	if _, err := h.Deactivate(t.Context(), silent.ID, ""); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), silent.ID, ""))(t)
 	for range 2 {
 		h.publish("b", "{}")
 	}
@@ -103,13 +102,9 @@ func TestDeadLettersAreLogged(t *testing.T) {
 	if err != nil || len(waiting) != 2 {
 		t.Fatalf("got %d deliveries, %v, want 2", len(waiting), err)
 	}
-	if _, err := h.Cancel(t.Context(), waiting[0].ID.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Cancel(t.Context(), waiting[0].ID.With(store.DeliveryPrefix)))(t)
 	l.has(h, 4) // with the two of the first subscription, to all events
-	if err := h.DeleteSubscription(t.Context(), silent.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.DeleteSubscription(t.Context(), silent.ID))
 	l.has(h, 5)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
@@ -19,10 +20,7 @@ import (
 func check(t *testing.T, h *harness, a arrival, secrets ...string) *verify.Message {
 	t.Helper()
 	row, _ := verify.Lookup("standard-webhooks")
-	v, err := verify.New(row, verify.Options{Secrets: secrets, Now: h.clock.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(row, verify.Options{Secrets: secrets, Now: h.clock.Now}))(t)
 	r, _ := http.NewRequest(http.MethodPost, "http://receiver.example"+a.path, nil)
 	r.Header = a.header
 	m, err := v.Verify(r, a.body)
@@ -137,13 +135,8 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 
 	h.restart()
 	r.respond(nil)
-	id, err := h.DeliveryOf(t.Context(), d.Last.ID.With(store.AttemptPrefix))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.Redeliver(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
+	id := must.Get(h.DeliveryOf(t.Context(), d.Last.ID.With(store.AttemptPrefix)))(t)
+	must.Get(h.Redeliver(t.Context(), id))(t)
 	r.next(t)
 	if done := h.awaitAttempt(); done.State != store.Delivered || done.Attempt.Number != 4 {
 		t.Errorf("redelivered: got %+v, want attempt 4 to be delivered", done)
@@ -171,12 +164,7 @@ func TestScheduleOfASubscription(t *testing.T) {
 			r.respond(status(500))
 			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Retry: outbound.Schedule{time.Minute}})
 			h.restart()
-			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
-				spec.Retry = c.schedule
-				return nil
-			}); err != nil {
-				t.Fatal(err)
-			}
+			h.update(s.ID, func(spec *outbound.SubscriptionSpec) { spec.Retry = c.schedule })
 			h.restart()
 			h.publish("a", `1`)
 			for i, wait := range c.waits {
@@ -199,9 +187,7 @@ func TestTransformOfASubscription(t *testing.T) {
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Transform: `{"text": "Order " + payload.order}`})
 	h.restart()
-	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: "application/cloudevents+json", Payload: []byte(`{"order": "7"}`)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: "application/cloudevents+json", Payload: []byte(`{"order": "7"}`)}))(t)
 	a := r.next(t)
 	if string(a.body) != `{"text":"Order 7"}` || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got header %v and body %s, want JSON with the order", a.header, a.body)
@@ -224,12 +210,7 @@ func TestTransformOfASubscription(t *testing.T) {
 		t.Errorf("got the payload in the log: %s", line)
 	}
 
-	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
-		spec.Transform = "payload.order"
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	h.update(s.ID, func(spec *outbound.SubscriptionSpec) { spec.Transform = "payload.order" })
 	if n, err := h.RedeliverDead(t.Context(), outbound.Query{Class: outbound.ClassTransform}); n != 12 || err != nil {
 		t.Errorf("RedeliverDead: got %d, %v, want 12", n, err)
 	}
@@ -251,10 +232,7 @@ func TestContentTypeOfATransform(t *testing.T) {
 		Transform: `{"specversion": "1.0", "id": event_id, "source": "/orders", "type": event_type, "time": created_at, "data": payload}`,
 	})
 	p := h.publish("order.created", `{"id": 7}`)
-	ev, err := h.Event(t.Context(), "", p.EventID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ev := must.Get(h.Event(t.Context(), "", p.EventID))(t)
 	a := r.next(t)
 	want := `{"data":{"id":7},"id":"` + ev.ID + `","source":"/orders","specversion":"1.0","time":"` + ev.Created().Format(time.RFC3339Nano) + `","type":"order.created"}`
 	if got := a.header["Content-Type"]; string(a.body) != want || !slices.Equal(got, []string{"application/cloudevents+json"}) {
@@ -262,7 +240,7 @@ func TestContentTypeOfATransform(t *testing.T) {
 	}
 	check(t, h, a, s.Secrets[0].Value)
 
-	_, err = h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+	_, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 		spec.Transform = ""
 		return nil
 	})
@@ -310,9 +288,7 @@ func TestDeniedAddressIsDeadAtOnce(t *testing.T) {
 	spec := outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}}
 	h.subscribe(spec)
 	h.settings.Policy = nil
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	if _, err := h.CreateSubscription(t.Context(), spec); err == nil {
 		t.Error("CreateSubscription with a denied address: got no error")
 	}
@@ -336,9 +312,7 @@ func TestChangeBesideADeniedURL(t *testing.T) {
 	h := open(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"*"}})
 	h.settings.Policy = nil
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	change := func(edit func(*outbound.SubscriptionSpec)) error {
 		_, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error { edit(spec); return nil })
 		return err
@@ -388,9 +362,7 @@ func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
 		h.publish("a", fmt.Sprint(i))
 		h.awaitAttempt()
 	}
-	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	var dead []*outbound.Record
 	h.eventually("five dead letters", func() bool {
 		dead, _ = h.Deliveries(t.Context(), outbound.Query{States: []store.State{store.Dead}, Limit: 10})
@@ -413,9 +385,7 @@ func TestRestartDeliversWhatIsHeld(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 	const n = 5010 // more than a lane holds at once
 	var wg sync.WaitGroup
 	for w := range 30 {
@@ -429,9 +399,7 @@ func TestRestartDeliversWhatIsHeld(t *testing.T) {
 	}
 	wg.Wait()
 	h.restart()
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	seen := map[string]bool{}
 	for range n {
 		seen[string(r.next(t).body)] = true
@@ -495,9 +463,7 @@ func TestFilters(t *testing.T) {
 	expect(`{"total": 50}`, "/all")
 	expect(`"no order"`, "/all")
 
-	if _, err := h.UpdateSubscription(t.Context(), large.ID, func(s *outbound.SubscriptionSpec) error { s.Filter = "payload.total > 10"; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	h.update(large.ID, func(s *outbound.SubscriptionSpec) { s.Filter = "payload.total > 10" })
 	expect(`{"total": 50}`, "/all", "/large")
 	if _, err := h.UpdateSubscription(t.Context(), all.ID, func(s *outbound.SubscriptionSpec) error { s.Filter = "payload.total >"; return nil }); err == nil || !strings.Contains(err.Error(), "filter") {
 		t.Errorf("an invalid filter: got %v, want an error about the filter", err)

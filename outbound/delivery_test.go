@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -50,9 +51,7 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 				if err != nil || len(all) != 1 {
 					t.Fatal(all, err)
 				}
-				if _, err := h.Redeliver(t.Context(), all[0].ID.With(store.DeliveryPrefix)); err != nil {
-					t.Fatal(err)
-				}
+				must.Get(h.Redeliver(t.Context(), all[0].ID.With(store.DeliveryPrefix)))(t)
 				unblock()
 				want := store.Delivered
 				if code != http.StatusOK {
@@ -85,9 +84,7 @@ func TestRedeliverOfWhatWaitsInItsLane(t *testing.T) {
 		st, err := h.Status(t.Context())
 		return err == nil && st.Subscriptions[0].Ready == 1
 	})
-	if _, err := h.Redeliver(t.Context(), first.Delivery.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Redeliver(t.Context(), first.Delivery.With(store.DeliveryPrefix)))(t)
 	unblock()
 	h.awaitAttempt()
 	if d := h.awaitAttempt(); d.Delivery != first.Delivery || d.Attempt.Number != 2 || d.State != store.Pending {

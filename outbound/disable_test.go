@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -24,10 +25,7 @@ func (h *harness) failTimes(n int) {
 // sub returns the status of the first subscription.
 func (h *harness) sub() outbound.SubscriptionStatus {
 	h.t.Helper()
-	s, err := h.Status(h.t.Context())
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	s := must.Get(h.Status(h.t.Context()))(h.t)
 	return s.Subscriptions[0]
 }
 
@@ -89,9 +87,7 @@ func TestFailingForLongDeactivates(t *testing.T) {
 	r.expectNone(t)
 
 	r.respond(nil)
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	if got := string(r.next(t).body); got != "held" {
 		t.Errorf("after the activation: got payload %q, want held", got)
 	}
@@ -195,10 +191,7 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	began := h.clock.Now()
 	h.failTimes(10)
 	stored := func() time.Time {
-		subs, err := h.store.Subscriptions(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		subs := must.Get(h.store.Subscriptions(t.Context()))(t)
 		return subs[0].FailingSince
 	}
 	h.eventually("FailingSince to be stored", func() bool { return stored().Equal(began) })
@@ -221,12 +214,7 @@ func TestRestartKnowsSinceWhenAReceiverFails(t *testing.T) {
 	h.failTimes(10)
 	h.eventually("FailingSince to be stored again", func() bool { return !stored().IsZero() })
 	other := newReceiver(t)
-	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
-		s.URL = other.URL
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = other.URL })
 	if !stored().IsZero() {
 		t.Errorf("with another URL: got FailingSince %v, want none", stored())
 	}
@@ -268,9 +256,7 @@ func TestGoneDeactivatesAndHolds(t *testing.T) {
 	h.nudge(healthy)
 	r.expectNone(t)
 	r.respond(nil)
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	got := map[string]bool{string(r.next(t).body): true, string(r.next(t).body): true}
 	if !got["1"] || !got["2"] {
 		t.Errorf("after the activation: got events %v, want 1 and 2", got)
@@ -292,12 +278,7 @@ func TestGoneAfterTheURLHasChanged(t *testing.T) {
 	s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}})
 	h.publish("order.created", `{}`)
 	old.next(t)
-	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
-		s.URL = now.URL
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = now.URL })
 	close(answer)
 	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassGone {
 		t.Fatalf("got %+v, want class %s", d.Attempt, outbound.ClassGone)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
@@ -64,10 +65,7 @@ type stress struct {
 }
 
 func newStress(t *testing.T) *stress {
-	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	s := &stress{
 		t: t, path: filepath.Join(t.TempDir(), "webhooks.db"),
 		accepted: map[string]int{}, arrived: map[int]bool{}, ended: map[store.ID]time.Time{},
@@ -90,13 +88,8 @@ func newStress(t *testing.T) *stress {
 
 func (s *stress) open() {
 	s.t.Helper()
-	var err error
-	if s.store, err = sqlite.Open(s.t.Context(), sqlite.Config{Path: s.path, Logger: s.settings.Logger}); err != nil {
-		s.t.Fatal(err)
-	}
-	if s.Engine, err = Open(s.t.Context(), s.store, s.settings); err != nil {
-		s.t.Fatal(err)
-	}
+	s.store = must.Get(sqlite.Open(s.t.Context(), sqlite.Config{Path: s.path, Logger: s.settings.Logger}))(s.t)
+	s.Engine = must.Get(Open(s.t.Context(), s.store, s.settings))(s.t)
 }
 
 // close drains and closes the engine as Caddy does, every other time without a grace
@@ -303,20 +296,13 @@ func (s *stress) settle() {
 	s.mu.Lock()
 	s.healthy = true
 	s.mu.Unlock()
-	if err := s.Apply(s.t.Context(), s.settings); err != nil {
-		s.t.Fatal(err)
-	}
+	must.Do(s.t, s.Apply(s.t.Context(), s.settings))
 	end := time.Now().Add(stressPatience)
 	for {
 		for _, sub := range s.Subscriptions("", 0, 1000) {
-			if _, err := s.Activate(s.t.Context(), sub.ID); err != nil {
-				s.t.Fatal(err)
-			}
+			must.Get(s.Activate(s.t.Context(), sub.ID))(s.t)
 		}
-		st, err := s.Status(s.t.Context())
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		st := must.Get(s.Status(s.t.Context()))(s.t)
 		if st.Store.Pending == 0 && st.InFlight == 0 {
 			return
 		}
@@ -349,10 +335,7 @@ func (s *stress) check() {
 	}
 	deliveries := 0
 	for id, want := range s.accepted {
-		found, err := s.store.Deliveries(s.t.Context(), Query{EventID: id, Limit: 100})
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		found := must.Get(s.store.Deliveries(s.t.Context(), Query{EventID: id, Limit: 100}))(s.t)
 		if len(found) != want {
 			s.t.Errorf("event %s: got %d deliveries, want %d", id, len(found), want)
 		}

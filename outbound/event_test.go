@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -101,9 +102,7 @@ func TestTestGoesToOneSubscription(t *testing.T) {
 		h.awaitAttempt()
 	}
 
-	if _, err := h.Deactivate(t.Context(), s.ID, "for the test"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, "for the test"))(t)
 	if _, err := h.Test(t.Context(), s.ID, &outbound.NewEvent{}); !errors.Is(err, outbound.ErrConflict) {
 		t.Errorf("inactive subscription: got %v, want %v", err, outbound.ErrConflict)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -113,15 +114,10 @@ func openFailing(t *testing.T, set ...setting) (*harness, *failing) {
 	t.Helper()
 	h := open(t, set...)
 	h.stop()
-	st, err := h.openStore(h.settings.Logger)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := must.Get(h.openStore(h.settings.Logger))(t)
 	f := &failing{Store: st, refused: make(chan struct{}, 1)}
 	h.store = st
-	if h.Engine, err = outbound.Open(t.Context(), f, h.settings, outbound.WithClock(h.clock)); err != nil {
-		t.Fatal(err)
-	}
+	h.Engine = must.Get(outbound.Open(t.Context(), f, h.settings, outbound.WithClock(h.clock)))(t)
 	return h, f
 }
 
@@ -203,14 +199,10 @@ func TestAClaimThatFailsIsMadeAgain(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-	if _, err := h.Deactivate(t.Context(), s.ID, ""); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, ""))(t)
 	h.publish("order.created", `{}`)
 	f.claim.Store(true)
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	h.eventually("the timer for the next claim", func() bool { return h.clock.hasTimer(time.Second) })
 	h.clock.advance(time.Second)
 	r.next(t)
@@ -251,9 +243,7 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 	h, f := openFailing(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
-	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 	batch := make([]*outbound.NewEvent, events)
 	for i := range batch {
 		batch[i] = &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}
@@ -266,9 +256,7 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 	f.fail(store.ErrFull)
 	stop := h.clock.run(t)
 	defer stop()
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	for range events {
 		r.next(t)
 	}
@@ -298,9 +286,7 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	f.fail(store.ErrFull)
 	answer()
 	receive(t, f.refused, "a refused outcome")
-	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	defer h.clock.run(t)()
 	f.fail(nil)
 	if d := h.awaitAttempt(); d.State != store.Pending {
@@ -347,9 +333,7 @@ func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
 	h.publish("a", "1")
 	h.awaitAttempt()
 	f.fail(store.ErrUnavailable)
-	if err := h.DeleteSubscription(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	const failures = 20
 	for range failures {
 		<-f.refused

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -23,15 +24,9 @@ func (frozenClock) At(time.Duration) <-chan time.Time { return nil }
 // call each step itself.
 func newLane(t *testing.T, s store.Subscription) *lane {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.DiscardHandler)}))(t)
 	t.Cleanup(func() { _ = st.Close() })
-	c, err := newConfig(Settings{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(newConfig(Settings{Logger: slog.New(slog.DiscardHandler)}))(t)
 	e := &Engine{store: st, clock: newTimeline(frozenClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), 0), life: t.Context()}
 	e.ids = store.NewIDs(0, 0, e.clock.latest)
 	e.config.Store(c)
@@ -192,9 +187,7 @@ func (l *lane) storeEvents(t *testing.T, due time.Time, hold ...bool) []*store.H
 		b.Publications = append(b.Publications, &store.Publication{Event: ev, Deliveries: []store.NewDelivery{d}})
 		deliveries = append(deliveries, &store.Held{Delivery: store.Delivery{ID: d.ID, Event: ev.Key, Subscription: l.key, Due: due}, Event: ev})
 	}
-	if err := l.e.store.Commit(t.Context(), &b); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, l.e.store.Commit(t.Context(), &b))
 	return deliveries
 }
 
@@ -476,15 +469,11 @@ func (l *lane) register(t *testing.T) {
 	t.Helper()
 	s := l.sub()
 	l.e.lanes.index(l, nil, s)
-	if err := l.e.store.CreateSubscription(t.Context(), s); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, l.e.store.CreateSubscription(t.Context(), s))
 }
 
 // storeOutcomes stores the outcomes of attempts.
 func (l *lane) storeOutcomes(t *testing.T, outcomes ...*store.Settlement) {
 	t.Helper()
-	if err := l.e.store.Commit(t.Context(), &store.Batch{Settlements: outcomes}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, l.e.store.Commit(t.Context(), &store.Batch{Settlements: outcomes}))
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -65,9 +66,7 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 				h.eventually("the answers", func() bool { return len(h.attempts) == endpoints && h.InFlight() == 0 })
 			}
 			h.settings.Concurrency = c.slots
-			if err := h.Apply(t.Context(), h.settings); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, h.Apply(t.Context(), h.settings))
 			answer := slow.block(t, http.StatusOK)
 			for range events {
 				h.publish("slow", `{}`)
@@ -157,9 +156,7 @@ func TestTurnsUnderLoad(t *testing.T) {
 	busy.next(t)
 
 	h.settings.Concurrency = 1
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	answer <- struct{}{}
 	h.eventually("one slot", func() bool { return h.InFlight() == 1 })
 	busy.expectNone(t)
@@ -190,21 +187,14 @@ func TestMemoryIsShared(t *testing.T) {
 	h.publish("other", `{}`)
 	other.next(t)
 	h.awaitAttempt()
-	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 	for range events {
 		h.publish("slow", strings.Repeat("1", size))
 	}
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	slow.next(t)
 	held := func() int {
-		st, err := h.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		st := must.Get(h.Status(t.Context()))(t)
 		return st.Subscriptions[0].Ready + st.Subscriptions[0].InFlight
 	}
 	h.eventually("the memory to be used up", func() bool { return held() >= 48 })

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -58,9 +59,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 	r.respond(status(503))
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/hush?key=hush", EventTypes: []string{"*"}, Tenant: "acme"})
 	publish := func(payload string) {
-		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: "acme", Payload: []byte(payload)}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Tenant: "acme", Payload: []byte(payload)}))(t)
 	}
 	for i := range 10 { // until it is down
 		publish(fmt.Sprint(i))
@@ -68,10 +67,7 @@ func TestLogOfAReceiverThatWasDown(t *testing.T) {
 		h.awaitAttempt()
 	}
 	h.eventually("the log line that it is down", func() bool { return log.line("a receiver is down") != "" })
-	at, err := url.Parse(r.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	at := must.Get(url.Parse(r.URL))(t)
 	named := fmt.Sprintf("subscription_id=%s tenant=acme host=%s ", s.ID, at.Host)
 	if line := log.line("a receiver is down"); !strings.Contains(line, "level=WARN") || !strings.Contains(line, named+`class=status error="the receiver answered 503 Service Unavailable"`) {
 		t.Errorf("down: got %q, want a warning with %s", line, named)
@@ -97,9 +93,7 @@ func TestLogOfWhatWaitsAtTheStart(t *testing.T) {
 	r := newReceiver(t)
 	for _, types := range []string{"a", "*", "b"} {
 		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{types}})
-		if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 	}
 	began := h.clock.Now()
 	h.publish("a", "1")

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -252,10 +253,7 @@ type storeOpener func(*slog.Logger) (store.Store, error)
 // real time unless its clock is set before. Deliveries to loopback are allowed.
 func newHarness(t *testing.T, openStore storeOpener, set ...setting) *harness {
 	t.Helper()
-	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	h := &harness{t: t, openStore: openStore, observer: newObserver()}
 	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
 	for _, s := range set {
@@ -301,19 +299,12 @@ func (h *harness) file() string {
 // start opens the store and the engine.
 func (h *harness) start() {
 	h.t.Helper()
-	st, err := h.openStore(h.settings.Logger)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.store = st
+	h.store = must.Get(h.openStore(h.settings.Logger))(h.t)
 	var options []outbound.Option
 	if h.clock != nil {
 		options = append(options, outbound.WithClock(h.clock))
 	}
-	h.Engine, err = outbound.Open(context.Background(), st, h.settings, options...)
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	h.Engine = must.Get(outbound.Open(context.Background(), h.store, h.settings, options...))(h.t)
 }
 
 // stop closes the engine, which breaks off attempts, and the store.
@@ -336,20 +327,18 @@ func (h *harness) restart() {
 
 func (h *harness) subscribe(spec outbound.SubscriptionSpec) *outbound.Subscription {
 	h.t.Helper()
-	s, err := h.CreateSubscription(h.t.Context(), spec)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return s
+	return must.Get(h.CreateSubscription(h.t.Context(), spec))(h.t)
+}
+
+// update changes a subscription.
+func (h *harness) update(id string, change func(*outbound.SubscriptionSpec)) *outbound.Subscription {
+	h.t.Helper()
+	return must.Get(h.UpdateSubscription(h.t.Context(), id, func(s *outbound.SubscriptionSpec) error { change(s); return nil }))(h.t)
 }
 
 func (h *harness) publish(eventType, payload string) outbound.Published {
 	h.t.Helper()
-	p, err := h.Publish(h.t.Context(), &outbound.NewEvent{Type: eventType, Payload: []byte(payload)})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return p
+	return must.Get(h.Publish(h.t.Context(), &outbound.NewEvent{Type: eventType, Payload: []byte(payload)}))(h.t)
 }
 
 // awaitAttempt waits until the outcome of one more attempt is stored.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -72,10 +73,7 @@ func TestMatch(t *testing.T) {
 // The log line about an event on which a filter fails doesn't have the filter's error,
 // since CEL's errors quote values of the payload.
 func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {
-	f, err := payload.NewFilter("timestamp(payload.at) > timestamp('2026-01-01T00:00:00Z')")
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(payload.NewFilter("timestamp(payload.at) > timestamp('2026-01-01T00:00:00Z')"))(t)
 	var log strings.Builder
 	e := &Engine{}
 	e.config.Store(&config{Settings: Settings{Logger: slog.New(slog.NewTextHandler(&log, nil))}, unjudgedLog: rate.Sometimes{First: 1}})

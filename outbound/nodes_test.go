@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -52,10 +53,7 @@ func (h *harness) awaitSubscription(id string, exists bool) {
 func (h *harness) awaitSettled() {
 	h.t.Helper()
 	h.eventually("all deliveries to be settled", func() bool {
-		s, err := h.Status(h.t.Context())
-		if err != nil {
-			h.t.Fatal(err)
-		}
+		s := must.Get(h.Status(h.t.Context()))(h.t)
 		return s.Store.Pending == 0
 	})
 }
@@ -73,10 +71,7 @@ func TestNodesStartAtOnce(t *testing.T) {
 	secrets := map[string]bool{}
 	for _, h := range nodes {
 		for _, id := range []string{"sub_one", "sub_two"} {
-			s, err := h.Subscription(id)
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := must.Get(h.Subscription(id))(t)
 			secrets[s.Secrets[0].Value] = true
 		}
 	}
@@ -97,13 +92,7 @@ func TestNodesHearOfChanges(t *testing.T) {
 	if got := r.next(t); got.path != "/one" {
 		t.Errorf("got a delivery to %s, want /one", got.path)
 	}
-	_, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error {
-		s.URL = r.URL + "/two"
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.update(s.ID, func(s *outbound.SubscriptionSpec) { s.URL = r.URL + "/two" })
 	a.eventually("the new URL", func() bool {
 		s, err := a.Subscription(s.ID)
 		return err == nil && s.URL == r.URL+"/two"
@@ -112,17 +101,13 @@ func TestNodesHearOfChanges(t *testing.T) {
 	if got := r.next(t); got.path != "/two" {
 		t.Errorf("got a delivery to %s, want /two", got.path)
 	}
-	if _, err := a.PutEventType(t.Context(), outbound.EventType{Name: "strict", Schema: []byte(`{"type":"object"}`)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.PutEventType(t.Context(), outbound.EventType{Name: "strict", Schema: []byte(`{"type":"object"}`)}))(t)
 	b.eventually("the schema", func() bool {
 		_, err := b.Publish(t.Context(), &outbound.NewEvent{Type: "strict", Payload: []byte(`3`)})
 		return err != nil
 	})
 	a.awaitSettled()
-	if err := a.DeleteSubscription(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, a.DeleteSubscription(t.Context(), s.ID))
 	b.awaitSubscription(s.ID, false)
 	if p := b.publish("order.created", `4`); p.Deliveries != 0 {
 		t.Errorf("got %d deliveries to the deleted subscription, want 0", p.Deliveries)
@@ -140,13 +125,8 @@ func TestRedeliverByAnotherNode(t *testing.T) {
 	b.awaitSubscription(s.ID, true)
 	a.publish("a", `1`)
 	r.next(t)
-	ds, err := b.Deliveries(t.Context(), outbound.Query{Limit: 9})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	ds := must.Get(b.Deliveries(t.Context(), outbound.Query{Limit: 9}))(t)
+	must.Get(b.Redeliver(t.Context(), ds[0].ID.With(store.DeliveryPrefix)))(t)
 	unblock()
 	r.next(t)
 	a.awaitSettled()
@@ -165,9 +145,7 @@ func TestRedeliverDuringAnOutage(t *testing.T) {
 	a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	a.publish("a", `1`)
 	r.next(t)
-	if _, err := a.Redeliver(t.Context(), onlyDelivery(t, a).ID.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(a.Redeliver(t.Context(), onlyDelivery(t, a).ID.With(store.DeliveryPrefix)))(t)
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE outages`)
 	pgtest.Execute(t, dsn, `CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		IF nextval('outages') = 1 THEN RAISE 'it is down' USING ERRCODE = 'admin_shutdown'; END IF;
@@ -229,9 +207,7 @@ func TestOrderAcrossNodes(t *testing.T) {
 	last := make([]int, len(nodes))
 	for range events * len(nodes) {
 		var n int
-		if _, err := fmt.Sscan(string(r.next(t).body), &n); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(fmt.Sscan(string(r.next(t).body), &n))(t)
 		node := n / events
 		if n%events < last[node] {
 			t.Errorf("node %d: got event %d after event %d", node, n%events, last[node])
@@ -319,9 +295,7 @@ func TestMadeOrdered(t *testing.T) {
 	b.awaitSubscription(s.ID, true)
 	a.publish("a", `1`)
 	r.next(t)
-	if _, err := b.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Ordered = true; return nil }); err != nil {
-		t.Fatal(err)
-	}
+	b.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = true })
 	a.eventually("the change", func() bool {
 		s, err := a.Subscription(s.ID)
 		return err == nil && s.Ordered
@@ -433,9 +407,7 @@ func TestOwnerIsAsked(t *testing.T) {
 				return other != nil
 			})
 			r.respond(nil)
-			if err := ask(other, s.ID); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, ask(other, s.ID))
 			r.next(t)
 			a.awaitSettled()
 		})
@@ -540,33 +512,21 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 	a, b := nodes[0], nodes[1]
 	closed := newReceiver(t)
 	closed.Close()
-	proxy, err := url.Parse(closed.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := must.Get(url.Parse(closed.URL))(t)
 	a.settings.Proxy = proxy
-	if err := a.Apply(t.Context(), a.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, a.Apply(t.Context(), a.settings))
 	r := newReceiver(t)
 	r.respond(status(503))
 	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	b.awaitSubscription(s.ID, true)
 	row := func(h *harness) *outbound.Subscription {
-		s, err := h.Subscription(s.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
+		return must.Get(h.Subscription(s.ID))(t)
 	}
 	a.publish("a", `1`)
 	b.eventually("the receiver to be stored as down", func() bool { return !row(b).FailingSince.IsZero() })
 	r.respond(nil)
 	failures := func() int {
-		s, err := a.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := must.Get(a.Status(t.Context()))(t)
 		return s.Subscriptions[0].Failures
 	}
 	// Fail on a more often and for longer than DisableAfter allows, while b delivers.
@@ -602,15 +562,10 @@ func TestRecoveredAfterAnotherNode(t *testing.T) {
 
 	closed := newReceiver(t)
 	closed.Close()
-	proxy, err := url.Parse(closed.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	proxy := must.Get(url.Parse(closed.URL))(t)
 	a.settings.Proxy = proxy
 	apply := func() {
-		if err := a.Apply(t.Context(), a.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, a.Apply(t.Context(), a.settings))
 	}
 	apply()
 	r.respond(nil)

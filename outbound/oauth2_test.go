@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -73,9 +74,7 @@ func TestOAuth2(t *testing.T) {
 	} {
 		spec.OAuth2.AuthStyle, spec.OAuth2.Scopes = style, want.scopes
 		sub := h.subscribe(spec)
-		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte(`{}`), Headers: map[string]string{"Authorization": "of the event"}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte(`{}`), Headers: map[string]string{"Authorization": "of the event"}}))(t)
 		asked, a := issuer.next(t), r.next(t)
 		h.awaitAttemptEnd()
 		check(t, h, a, sub.Secrets[0].Value)
@@ -91,9 +90,7 @@ func TestOAuth2(t *testing.T) {
 		if ok != want.basic || ok && (id != url.QueryEscape("web hooks") || secret != url.QueryEscape(clientSecret)) {
 			t.Errorf("%q: got basic auth %v with %q, %q, want %v", style, ok, id, secret, want.basic)
 		}
-		if err := h.DeleteSubscription(t.Context(), sub.ID); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.DeleteSubscription(t.Context(), sub.ID))
 	}
 }
 
@@ -212,9 +209,7 @@ func TestTokenIsKept(t *testing.T) {
 	r, issuer, sub := withOAuth2(t, h)
 	change := func(edit func(*outbound.SubscriptionSpec)) {
 		t.Helper()
-		if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error { edit(s); return nil }); err != nil {
-			t.Fatal(err)
-		}
+		h.update(sub.ID, edit)
 	}
 	for _, step := range []struct {
 		what string
@@ -227,9 +222,7 @@ func TestTokenIsKept(t *testing.T) {
 		}, "Bearer token-1"},
 		{"after a reload", func() {
 			h.settings.Timeout = time.Minute
-			if err := h.Apply(t.Context(), h.settings); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, h.Apply(t.Context(), h.settings))
 		}, "Bearer token-1"},
 		{"with empty scopes and params instead of none", func() {
 			change(func(s *outbound.SubscriptionSpec) {
@@ -270,9 +263,7 @@ func TestOAuth2OfTheConfiguration(t *testing.T) {
 			Name: "crm", URL: r.URL, EventTypes: []string{"a"},
 			OAuth2: outbound.OAuth2{TokenURL: issuer.URL, ClientID: "id", ClientSecret: clientSecret, Scopes: []string{step.scope}},
 		}}
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Apply(t.Context(), h.settings))
 		if got := h.bearer(r); got != step.want {
 			t.Errorf("scope %s: got %q, want %q", step.scope, got, step.want)
 		}
@@ -292,9 +283,7 @@ func TestCorrectedOAuth2(t *testing.T) {
 		apply := func() {
 			t.Helper()
 			h.settings.Subscriptions = []outbound.SubscriptionSpec{spec}
-			if err := h.Apply(t.Context(), h.settings); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, h.Apply(t.Context(), h.settings))
 		}
 		if fromConfig {
 			apply()
@@ -436,9 +425,7 @@ func TestTokenTakesTooLong(t *testing.T) {
 	h.publish("a", `{}`)
 	issuer.next(t) // this attempt has the long timeout
 	h.settings.Timeout = 50 * time.Millisecond
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	tooLong := func() {
 		t.Helper()
 		h.publish("a", `{}`)
@@ -473,20 +460,12 @@ func TestTokenOfADeniedAddress(t *testing.T) {
 			t.Errorf("%s: got %v, want an Invalid error of oauth2.token_url", denied, err)
 		}
 	}
-	policy, err := egress.NewPolicy([]string{"127.0.0.0/8"}, []string{"127.0.0.2"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.UpdateSubscription(t.Context(), sub.ID, func(s *outbound.SubscriptionSpec) error {
+	policy := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, []string{"127.0.0.2"}))(t)
+	h.update(sub.ID, func(s *outbound.SubscriptionSpec) {
 		s.OAuth2.TokenURL = strings.Replace(s.OAuth2.TokenURL, "127.0.0.1", "127.0.0.2", 1)
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	})
 	h.settings.Policy = policy
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	h.publish("a", `{}`)
 	d := h.awaitAttemptEnd()
 	if d.State != store.Dead || d.Attempt.Class != outbound.ClassOAuth2 || !strings.HasPrefix(d.Attempt.Error, "no access token: deliveries to this host are not allowed") {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -22,9 +23,7 @@ type notification struct {
 func (r *receiver) nextNotification(t *testing.T) notification {
 	t.Helper()
 	var v notification
-	if err := json.Unmarshal(r.next(t).body, &v); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal(r.next(t).body, &v))
 	return v
 }
 
@@ -104,18 +103,14 @@ func TestTenantsAreToldOfTheirOwn(t *testing.T) {
 		h.subscribe(outbound.SubscriptionSpec{URL: r.URL, Tenant: tenant, EventTypes: []string{"webhooks.subscription.*"}})
 	}
 	s := h.subscribeFailing("acme", "order.*")
-	if _, err := h.Deactivate(t.Context(), s.ID, "by its owner"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, "by its owner"))(t)
 	for _, r := range []*receiver{mine, all} {
 		got := r.nextNotification(t)
 		if got.Type != outbound.SubscriptionDeactivated || got.Data["subscription_id"] != s.ID || got.Data["tenant"] != "acme" || got.Data["reason"] != "by its owner" {
 			t.Errorf("got %+v, want %s of %s", got, outbound.SubscriptionDeactivated, s.ID)
 		}
 	}
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	for _, r := range []*receiver{mine, all} {
 		if got := r.nextNotification(t); got.Type != outbound.SubscriptionActivated {
 			t.Errorf("got %+v, want %s", got, outbound.SubscriptionActivated)
@@ -220,9 +215,7 @@ func TestConfiguredSubscriptionsAreToldOf(t *testing.T) {
 		want  string
 	}{{configured, ""}, {nil, outbound.SubscriptionDeactivated}, {configured, outbound.SubscriptionActivated}} {
 		h.settings.Subscriptions = c.specs
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Apply(t.Context(), h.settings))
 		if c.want == "" {
 			continue
 		}
@@ -241,9 +234,7 @@ func TestSchemaHoldsOnceItIsStored(t *testing.T) {
 	h, f := openFailing(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	f.cancel = cancel
-	if _, err := h.PutEventType(ctx, outbound.EventType{Name: "order.created", Schema: []byte(`{"type":"object"}`)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.PutEventType(ctx, outbound.EventType{Name: "order.created", Schema: []byte(`{"type":"object"}`)}))(t)
 	var invalid *outbound.Invalid
 	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Payload: []byte("7")}); !errors.As(err, &invalid) {
 		t.Errorf("Publish against the schema: got %v, want an Invalid error", err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -96,9 +97,7 @@ func TestOrderOfWhatIsPublishedAtTheStart(t *testing.T) {
 		{Name: "two", URL: r.URL, EventTypes: []string{"b"}},
 	}
 	h.start()
-	if _, err := h.Deactivate(t.Context(), "sub_one", outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), "sub_one", outbound.ReasonByHand))(t)
 	r.next(t)
 	h.awaitAttempt()
 	h.stop()
@@ -121,10 +120,7 @@ func TestOrderWhenTheServerWasAway(t *testing.T) {
 		h.publish("a", fmt.Sprint(n+1))
 	}
 	h.eventually("the other deliveries to be ready", func() bool { return h.sub().Ready == 3 })
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(url.Parse(dsn))(t)
 	name, admin := strings.TrimPrefix(u.Path, "/"), os.Getenv(pgtest.Variable)
 	pgtest.Execute(t, admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS false`)
 	pgtest.Execute(t, admin, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '`+name+`'`)
@@ -229,9 +225,7 @@ func TestCancelWithoutAnOrder(t *testing.T) {
 	h.eventually("the pause", func() bool { return h.sub().Health == outbound.HealthDown && !h.sub().PausedUntil.IsZero() })
 	r.respond(nil)
 	h.publish("a", `2`) // due at once, but for the pause
-	if _, err := h.Cancel(t.Context(), d.Delivery.With(store.DeliveryPrefix)); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Cancel(t.Context(), d.Delivery.With(store.DeliveryPrefix)))(t)
 	h.nudge(healthy)
 	r.expectNone(t)
 }

@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
@@ -182,18 +183,12 @@ func TestFailuresHaveAClassAndNoAddress(t *testing.T) {
 // A receiver's certificate for another use, such as a client's, has an error of its own: a
 // private CA issues both.
 func TestCertificateForAnotherUse(t *testing.T) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := must.Get(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	der := must.Get(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))(t)
 	r := httptest.NewUnstartedServer(http.NotFoundHandler())
 	r.Config.ErrorLog = log.New(io.Discard, "", 0)
 	r.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
@@ -201,7 +196,7 @@ func TestCertificateForAnotherUse(t *testing.T) {
 	defer r.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(r.Certificate())
-	_, err = tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	_, err := tls.Dial("tcp", r.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "localhost"})
 	want := outcome{class: ClassTLS, message: "the certificate is not trusted: it is not for servers: have one issued with the extended key usage serverAuth"}
 	if got := failure(err); got != want {
 		t.Errorf("%v: got %+v, want %+v", err, got, want)

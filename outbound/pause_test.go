@@ -95,9 +95,7 @@ func TestPausesWithoutRetries(t *testing.T) {
 func TestPauseEndsWithItsReason(t *testing.T) {
 	change := func(h *harness, id string, change func(*outbound.SubscriptionSpec)) {
 		t.Helper()
-		if _, err := h.UpdateSubscription(t.Context(), id, func(s *outbound.SubscriptionSpec) error { change(s); return nil }); err != nil {
-			t.Fatal(err)
-		}
+		h.update(id, change)
 	}
 	t.Run("rate limit", func(t *testing.T) {
 		h := open(t)
@@ -164,9 +162,7 @@ func TestFailureAfterAChangeOfTheSubscription(t *testing.T) {
 			s := h.subscribe(outbound.SubscriptionSpec{URL: old.URL, EventTypes: []string{"*"}, Ordered: true})
 			h.publish("a", `1`)
 			old.next(t)
-			if _, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { change(s, other.URL); return nil }); err != nil {
-				t.Fatal(err)
-			}
+			h.update(s.ID, func(s *outbound.SubscriptionSpec) { change(s, other.URL) })
 			unblock()
 			failed := h.awaitAttemptEnd()
 			h.publish("a", `2`)

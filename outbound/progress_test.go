@@ -9,15 +9,13 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
 // The error of a request that timed out says which step it had reached.
 func TestTimeoutErrorsNameTheStep(t *testing.T) {
-	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := must.Get(egress.NewPolicy([]string{"127.0.0.1"}, nil))(t)
 	for want, c := range map[string]struct {
 		to      func(silent string) string
 		options func(silent string) egress.Options
@@ -51,10 +49,7 @@ func TestTimeoutErrorsNameTheStep(t *testing.T) {
 			options.Policy = policy
 			s := &sender{transport: egress.NewTransport(options)}
 			defer s.transport.CloseIdleConnections()
-			to, err := url.Parse(c.to(silent))
-			if err != nil {
-				t.Fatal(err)
-			}
+			to := must.Get(url.Parse(c.to(silent)))(t)
 			resp, err := s.post(ctx, &endpoint{url: to}, http.Header{}, []byte("{}"))
 			if err == nil {
 				resp.Body.Close()
@@ -71,10 +66,7 @@ func TestTimeoutErrorsNameTheStep(t *testing.T) {
 // something, and never answers. It returns its address.
 func silence(t *testing.T, asked func()) string {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	var served sync.WaitGroup
 	served.Go(func() {
 		conn, err := listener.Accept()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -58,9 +59,7 @@ func TestEventsKeepTheirOrder(t *testing.T) {
 	var keys []store.ID
 	for i := range 3000 {
 		tenant := []string{"a", "b"}[i%2]
-		if err := q.addPublication(unit{publication: &store.Publication{Event: &store.Event{Key: store.ID(i), Tenant: tenant}}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, q.addPublication(unit{publication: &store.Publication{Event: &store.Event{Key: store.ID(i), Tenant: tenant}}}))
 	}
 	for q.waiting > 0 {
 		var g commitBatch
@@ -131,9 +130,7 @@ func TestNoTenantHasAllTheRoom(t *testing.T) {
 func TestHeadersTakeRoom(t *testing.T) {
 	q := newQueue()
 	u := unit{publication: &store.Publication{Event: &store.Event{Headers: map[string]string{"X-A": strings.Repeat("a", maxStoringBytes)}}}}
-	if err := q.addPublication(u); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, q.addPublication(u))
 	if n := q.publishMany("", 1, 1); n != 0 {
 		t.Errorf("beside an event with huge headers: got %d queued, want 0", n)
 	}

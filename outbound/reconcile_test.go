@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -51,10 +52,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	})
 	h.Engine.Close()
 	w := &recordingStore{Store: h.store}
-	var err error
-	if h.Engine, err = outbound.Open(t.Context(), w, h.settings, outbound.WithClock(h.clock)); err != nil {
-		t.Fatal(err)
-	}
+	h.Engine = must.Get(outbound.Open(t.Context(), w, h.settings, outbound.WithClock(h.clock)))(t)
 	if len(w.written) > 0 {
 		t.Errorf("a start with an unchanged configuration: wrote %q, want nothing", w.written)
 	}
@@ -85,9 +83,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 		{"back again", []outbound.SubscriptionSpec{main, made}, []string{"update sub_made"}},
 	} {
 		w.written, h.settings.Subscriptions = nil, step.subs
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Apply(t.Context(), h.settings))
 		if !slices.Equal(w.written, step.want) {
 			t.Errorf("%s: wrote %q, want %q", step.name, w.written, step.want)
 		}
@@ -99,9 +95,7 @@ func TestReconcileWritesWhatChanged(t *testing.T) {
 	}
 
 	w.written, h.settings.EventTypes = nil, []outbound.EventType{types[0], {Name: "order.sent"}}
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	if want := []string{"put order.sent", "delete order.paid"}; !slices.Equal(w.written, want) {
 		t.Errorf("other event types: wrote %q, want %q", w.written, want)
 	}
@@ -128,10 +122,7 @@ func TestConfiguredSubscriptionsKeepTheirOrder(t *testing.T) {
 func TestConfiguredSubscriptionsAreNotChanged(t *testing.T) {
 	spec := outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}}
 	h := open(t, func(s *outbound.Settings) { s.Subscriptions = []outbound.SubscriptionSpec{spec} })
-	before, err := h.Subscription("sub_crm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := must.Get(h.Subscription("sub_crm"))(t)
 	for what, change := range map[string]func() error{
 		"its secret": func() error { _, err := h.RotateSecret(t.Context(), "sub_crm", ""); return err },
 		"its url": func() error {
@@ -183,14 +174,10 @@ func TestInactiveWhenItLeavesTheConfiguration(t *testing.T) {
 	apply := func(s []outbound.SubscriptionSpec) {
 		t.Helper()
 		h.settings.Subscriptions = s
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Apply(t.Context(), h.settings))
 	}
 	apply(configured)
-	if _, err := h.Deactivate(t.Context(), "sub_crm", outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), "sub_crm", outbound.ReasonByHand))(t)
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); !errors.Is(err, outbound.ErrConflict) {
 		t.Errorf("deleting a configured subscription: got %v, want %v", err, outbound.ErrConflict)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -21,10 +22,7 @@ func TestReplay(t *testing.T) {
 	old := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
 	publish := func(n outbound.NewEvent) string {
 		t.Helper()
-		p, err := h.Publish(t.Context(), &n)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := must.Get(h.Publish(t.Context(), &n))(t)
 		return p.EventID
 	}
 	publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":1}`)}) // before since
@@ -35,9 +33,7 @@ func TestReplay(t *testing.T) {
 	publish(outbound.NewEvent{Type: "order.lost", Payload: []byte(`{"total":200}`)})              // another type
 	publish(outbound.NewEvent{Type: "order.paid", Tenant: "t", Payload: []byte(`{"total":200}`)}) // another tenant's
 	last := publish(outbound.NewEvent{Type: "order.paid", Payload: []byte(`{"total":300,"b":[]}`)})
-	if _, err := h.Test(t.Context(), old.ID, &outbound.NewEvent{}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Test(t.Context(), old.ID, &outbound.NewEvent{}))(t)
 	for range 6 { // the other tenant's event matches no subscription
 		r.next(t)
 		h.awaitAttempt()
@@ -120,17 +116,13 @@ func TestReplayIsHeld(t *testing.T) {
 	r := newReceiver(t)
 	h.publish("a", `"`+strings.Repeat("x", 100)+`"`)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	if _, err := h.Deactivate(t.Context(), s.ID, "for now"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, "for now"))(t)
 	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != 1 {
 		t.Fatalf("Replay: got %d, %v, want 1", n, err)
 	}
 	h.restart()
 	r.expectNone(t)
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	r.next(t)
 	h.awaitAttempt()
 }
@@ -160,15 +152,10 @@ func (s *holding) Events(ctx context.Context, q store.Query) ([]*store.Event, er
 func TestReplayOfWhatIsBeingPublished(t *testing.T) {
 	h := open(t)
 	h.stop()
-	st, err := h.openStore(h.settings.Logger)
-	if err != nil {
-		t.Fatal(err)
-	}
+	st := must.Get(h.openStore(h.settings.Logger))(t)
 	h.store = st
 	s := &holding{Store: st, held: make(chan struct{}), release: make(chan struct{}), read: make(chan struct{})}
-	if h.Engine, err = outbound.Open(t.Context(), s, h.settings, outbound.WithClock(h.clock)); err != nil {
-		t.Fatal(err)
-	}
+	h.Engine = must.Get(outbound.Open(t.Context(), s, h.settings, outbound.WithClock(h.clock)))(t)
 	r := newReceiver(t)
 	since := h.clock.Now()
 	var all sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -27,10 +28,7 @@ func newFailingAtBad(t *testing.T) *receiver {
 // kept returns the types of the stored events, the oldest first.
 func (h *harness) kept() (types []string) {
 	h.t.Helper()
-	events, err := h.store.Events(h.t.Context(), store.Query{})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	events := must.Get(h.store.Events(h.t.Context(), store.Query{}))(h.t)
 	for _, e := range slices.Backward(events) {
 		types = append(types, e.Type)
 	}
@@ -52,9 +50,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"fine"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/bad", EventTypes: []string{"dead"}})
 	waits := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"waits"}})
-	if _, err := h.Deactivate(t.Context(), waits.ID, ""); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), waits.ID, ""))(t)
 	for _, event := range []string{"fine", "dead", "waits", "unheard"} {
 		h.publish(event, "1")
 	}
@@ -70,12 +66,8 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	}
 
 	h.settings.RetainFor = 3 * time.Hour
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.Activate(t.Context(), waits.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
+	must.Get(h.Activate(t.Context(), waits.ID))(t)
 	h.awaitAttempt()
 	h.pass(2 * time.Hour)
 	h.keeps("the held event to be delivered and removed by the new setting", "unheard")
@@ -161,10 +153,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 		t.Helper()
 		h.limit(size)
 		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
-		kept, err := h.store.Events(t.Context(), store.Query{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		kept := must.Get(h.store.Events(t.Context(), store.Query{}))(t)
 		for _, e := range slices.Backward(kept) {
 			bare = append(bare, e.PayloadRemoved)
 		}
@@ -197,9 +186,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 func (h *harness) limit(size int64) {
 	h.t.Helper()
 	h.settings.RetainSize = size
-	if err := h.Apply(h.t.Context(), h.settings); err != nil {
-		h.t.Fatal(err)
-	}
+	must.Do(h.t, h.Apply(h.t.Context(), h.settings))
 	h.pass(time.Minute)
 }
 
@@ -220,9 +207,6 @@ func (h *harness) awaitRemovalCheck() {
 // used returns how many bytes of the store are in use.
 func (h *harness) used() int64 {
 	h.t.Helper()
-	done, err := h.store.Forget(h.t.Context(), store.Forget{})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	done := must.Get(h.store.Forget(h.t.Context(), store.Forget{}))(h.t)
 	return done.Used
 }

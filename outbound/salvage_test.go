@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -17,30 +18,17 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
-	if _, err := h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), s.ID, outbound.ReasonByHand))(t)
 	for i := range events {
 		h.publish("order.created", fmt.Sprintf(`{"number":%d,"note":%q}`, i, bytes.Repeat([]byte("x"), 900)))
 	}
 	h.stop()
-	f, err := os.OpenFile(h.file(), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(os.OpenFile(h.file(), os.O_RDWR, 0))(t)
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, page), info.Size()/page/2*page); err != nil {
-		t.Fatal(err)
-	}
+	info := must.Get(f.Stat())(t)
+	must.Get(f.WriteAt(bytes.Repeat([]byte{0x5a}, page), info.Size()/page/2*page))(t)
 	h.start()
-	status, err := h.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	status := must.Get(h.Status(t.Context()))(t)
 	if len(status.Salvages) != 1 {
 		t.Fatalf("got salvages %+v, want 1", status.Salvages)
 	}
@@ -49,9 +37,7 @@ func TestDamagedStoreIsDelivered(t *testing.T) {
 	if found.Kept.Events+found.Lost.Events < events || found.Kept.Events < events-6 {
 		t.Errorf("got %d events kept and %d lost, want %d in all and 6 lost at most", found.Kept.Events, found.Lost.Events, events)
 	}
-	if _, err := h.Activate(t.Context(), s.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), s.ID))(t)
 	for range found.Kept.Events {
 		r.next(t)
 	}
@@ -74,19 +60,14 @@ func TestRepeatedDeliveriesAreFound(t *testing.T) {
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
 	h.Engine.Close()
 	st := &salvaging{h.store, make(chan struct{}, 1)}
-	var err error
-	if h.Engine, err = outbound.Open(t.Context(), st, h.settings, outbound.WithClock(h.clock)); err != nil {
-		t.Fatal(err)
-	}
+	h.Engine = must.Get(outbound.Open(t.Context(), st, h.settings, outbound.WithClock(h.clock)))(t)
 	ids := store.NewIDs(0, s.Key, h.clock.Now)
 	e := &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)}
 	e.ID = e.Key.With(store.EventPrefix)
-	if err := h.store.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{
+	must.Do(t, h.store.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{
 		Event:      e,
 		Deliveries: []store.NewDelivery{{ID: ids.Next(), Subscription: s.Key, Due: h.clock.Now()}},
-	}}}); err != nil {
-		t.Fatal(err)
-	}
+	}}}))
 	st.salvaged <- struct{}{}
 	r.next(t)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
@@ -45,10 +46,7 @@ func TestOtherSchemesSign(t *testing.T) {
 	h.publish("push", `{"a":1}`)
 	a := r.next(t)
 	row, _ := verify.Lookup("github")
-	v, err := verify.New(row, verify.Options{Secrets: []string{"s3cret"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(row, verify.Options{Secrets: []string{"s3cret"}}))(t)
 	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
 	req.Header = a.header
 	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
@@ -79,9 +77,7 @@ func TestSchemeThatIsGone(t *testing.T) {
 				t.Helper()
 				log.b.Reset()
 				h.settings.Schemes = table
-				if err := h.Apply(t.Context(), h.settings); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, h.Apply(t.Context(), h.settings))
 				return log.line("no delivery can be made")
 			}
 			if got := apply(without.table); !strings.Contains(got, "subscriptions=1 subscription_id="+s.ID) || !strings.Contains(strings.ReplaceAll(got, `\`, ""), without.words) {

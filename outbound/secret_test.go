@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -48,15 +49,11 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 			if line := log.line("short enough"); line != "" {
 				t.Errorf("generated secret: got a warning, want none: %s", line)
 			}
-			if _, err := h.RotateSecret(t.Context(), made, c.secret); err != nil {
-				t.Fatal(err)
-			}
+			must.Get(h.RotateSecret(t.Context(), made, c.secret))(t)
 			warned("rotated", made)
 			spec.Name, spec.Secrets = "crm", []string{longSecret, c.secret}
 			h.settings.Subscriptions = []outbound.SubscriptionSpec{spec}
-			if err := h.Apply(t.Context(), h.settings); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, h.Apply(t.Context(), h.settings))
 			warned("configured", "sub_crm")
 			h.restart()
 			warned("after a restart", "sub_crm")
@@ -85,10 +82,7 @@ func TestRotationSignsWithBoth(t *testing.T) {
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	old := s.Secrets[0].Value
-	rot, err := h.RotateSecret(t.Context(), s.ID, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rot := must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
 	if !rot.PreviousExpires.Equal(h.clock.Now().Add(time.Hour)) {
 		t.Errorf("got PreviousExpires %v, want an hour from now", rot.PreviousExpires)
 	}
@@ -116,15 +110,11 @@ func TestRotationShortensTheGrace(t *testing.T) {
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	rotate := func() {
 		t.Helper()
-		if _, err := h.RotateSecret(t.Context(), s.ID, ""); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
 	}
 	rotate()
 	h.settings.SecretGrace = time.Hour
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	rotate()
 	for _, want := range []int{3, 1} {
 		h.publish("a", `1`)
@@ -139,18 +129,12 @@ func TestRotationShortensTheGrace(t *testing.T) {
 func TestRotationThenAnotherScheme(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
 	s := h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}})
-	rot, err := h.RotateSecret(t.Context(), s.ID, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	rot := must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
 	for _, c := range []struct {
 		scheme string
 		until  time.Time
 	}{{"github", time.Time{}}, {"stripe", rot.PreviousExpires}} {
-		s, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Scheme = c.scheme; return nil })
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Scheme = c.scheme })
 		if got := h.Signing(s); got.Secret != rot.Secret || !got.PreviousExpires.Equal(c.until) {
 			t.Errorf("%s: got %+v, want the previous secret until %v", c.scheme, got, c.until)
 		}
@@ -165,24 +149,15 @@ func TestRotationWithOneSignature(t *testing.T) {
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github"})
 	var rot outbound.Signing
 	for _, secret := range append(make([]string, 12), "the new one") { // earlier rotations don't block later ones
-		var err error
-		if rot, err = h.RotateSecret(t.Context(), s.ID, secret); err != nil {
-			t.Fatal(err)
-		}
+		rot = must.Get(h.RotateSecret(t.Context(), s.ID, secret))(t)
 	}
-	now, err := h.Subscription(s.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	now := must.Get(h.Subscription(s.ID))(t)
 	if shown := h.Signing(now); shown != rot || rot.Secret != "the new one" || !rot.PreviousExpires.IsZero() {
 		t.Errorf("got rotation %+v and subscription %+v, want no previous secret", rot, shown)
 	}
 	h.publish("push", `{"a":1}`)
 	row, _ := verify.Lookup("github")
-	v, err := verify.New(row, verify.Options{Secrets: []string{rot.Secret}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(row, verify.Options{Secrets: []string{rot.Secret}}))(t)
 	a := r.next(t)
 	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
 	req.Header = a.header

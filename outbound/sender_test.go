@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
@@ -29,10 +30,7 @@ import (
 func TestOneRequestOverHTTP2(t *testing.T) {
 	certified := httptest.NewTLSServer(http.NotFoundHandler())
 	defer certified.Close()
-	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := must.Get(egress.NewPolicy([]string{"127.0.0.1"}, nil))(t)
 	for _, tt := range []struct {
 		how      string
 		size     int
@@ -165,10 +163,7 @@ func overHTTP2(t *testing.T, receive http.HandlerFunc) (*httptest.Server, *sende
 	r.EnableHTTP2 = true
 	r.StartTLS()
 	t.Cleanup(r.Close)
-	policy, err := egress.NewPolicy([]string{"127.0.0.1"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy := must.Get(egress.NewPolicy([]string{"127.0.0.1"}, nil))(t)
 	s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: r.Client().Transport.(*http.Transport).TLSClientConfig})}
 	t.Cleanup(s.transport.CloseIdleConnections)
 	return r, s, &endpoint{url: &url.URL{Scheme: "https", Host: r.Listener.Addr().String()}}
@@ -198,10 +193,7 @@ type receiverHTTP2 struct {
 
 func unwilling(t *testing.T, certificates []tls.Certificate, how string) *receiverHTTP2 {
 	t.Helper()
-	listener, err := tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(tls.Listen("tcp4", "127.0.0.1:0", &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}}))(t)
 	r := &receiverHTTP2{addr: listener.Addr().String(), how: how}
 	var served sync.WaitGroup
 	served.Go(func() {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -17,25 +18,19 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
 	h.settings.Subscriptions = []outbound.SubscriptionSpec{{Name: "crm", URL: r.URL + "/one", EventTypes: []string{"*"}, Secrets: []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}}
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	h.publish("a", `1`)
 	if got := r.next(t).path; got != "/one" {
 		t.Fatalf("got path %s, want /one", got)
 	}
 	h.settings.Subscriptions[0].URL = r.URL + "/two"
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	h.publish("a", `2`)
 	if got := r.next(t).path; got != "/two" {
 		t.Fatalf("got path %s, want /two", got)
 	}
 	h.settings.Subscriptions = nil
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	s, err := h.Subscription("sub_crm")
 	if err != nil || s.Active || s.Reason != outbound.ReasonRemoved {
 		t.Fatalf("got %+v, %v, want it inactive with reason %q", s, err, outbound.ReasonRemoved)
@@ -66,13 +61,8 @@ func TestApplyKeepsConnections(t *testing.T) {
 	}
 	apply := func(allow ...string) {
 		t.Helper()
-		var err error
-		if h.settings.Policy, err = egress.NewPolicy(allow, nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		h.settings.Policy = must.Get(egress.NewPolicy(allow, nil))(t)
+		must.Do(t, h.Apply(t.Context(), h.settings))
 	}
 	first := deliver()
 	h.settings.SecretGrace = time.Hour

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -13,10 +14,7 @@ import (
 // oldestDue returns in how long the status's OldestDue is, and whether it has one.
 func (h *harness) oldestDue() (in time.Duration, any bool) {
 	h.t.Helper()
-	st, err := h.Status(h.t.Context())
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	st := must.Get(h.Status(h.t.Context()))(h.t)
 	return st.OldestDue.Sub(h.clock.Now()), !st.OldestDue.IsZero()
 }
 
@@ -36,9 +34,7 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 	h := open(t, retries(time.Hour))
 	r := newReceiver(t)
 	held := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"held"}})
-	if _, err := h.Deactivate(t.Context(), held.ID, outbound.ReasonByHand); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), held.ID, outbound.ReasonByHand))(t)
 	h.publish("held", `1`)
 	if in, any := h.oldestDue(); any {
 		t.Errorf("got the oldest due in %v, want none", in)
@@ -53,9 +49,7 @@ func TestWhatIsHeldIsNotDue(t *testing.T) {
 	if !h.onlyPending(held.ID).Held || h.onlyPending(retried.ID).Held {
 		t.Error("got another held delivery than that of the inactive subscription")
 	}
-	if _, err := h.Activate(t.Context(), held.ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Activate(t.Context(), held.ID))(t)
 	h.awaitAttempt()
 	if h.onlyPending(held.ID).Held {
 		t.Error("got a held delivery of an active subscription")

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -16,18 +17,13 @@ import (
 // publishOf publishes an event of a tenant.
 func (h *harness) publishOf(tenant, eventType string) {
 	h.t.Helper()
-	if _, err := h.Publish(h.t.Context(), &outbound.NewEvent{Tenant: tenant, Type: eventType, ID: strings.ReplaceAll(eventType, ".", "-"), Payload: []byte(`{}`)}); err != nil {
-		h.t.Fatal(err)
-	}
+	must.Get(h.Publish(h.t.Context(), &outbound.NewEvent{Tenant: tenant, Type: eventType, ID: strings.ReplaceAll(eventType, ".", "-"), Payload: []byte(`{}`)}))(h.t)
 }
 
 // typesOf returns the types of a tenant's events, of all events for "".
 func (h *harness) typesOf(tenant string) (types []string) {
 	h.t.Helper()
-	events, err := h.Events(h.t.Context(), outbound.Query{Tenant: tenant, After: 1})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	events := must.Get(h.Events(h.t.Context(), outbound.Query{Tenant: tenant, After: 1}))(h.t)
 	for _, e := range events {
 		types = append(types, e.Type)
 	}
@@ -121,9 +117,7 @@ func TestDeleteTenantOfTheConfiguration(t *testing.T) {
 	configured := func(subscriptions ...outbound.SubscriptionSpec) {
 		t.Helper()
 		h.settings.Subscriptions = subscriptions
-		if err := h.Apply(t.Context(), h.settings); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Apply(t.Context(), h.settings))
 	}
 	configured(outbound.SubscriptionSpec{Name: "crm", URL: "http://127.0.0.1:9/", EventTypes: []string{"*"}, Tenant: "acme"})
 	h.publishOf("acme", "b")
@@ -177,9 +171,7 @@ func (h *harness) notify(operator *receiver, ordered bool, tenants ...string) {
 	h.subscribe(outbound.SubscriptionSpec{URL: operator.URL, EventTypes: []string{"webhooks.*"}, Ordered: ordered})
 	for i, tenant := range tenants {
 		s := h.subscribe(outbound.SubscriptionSpec{URL: operator.URL, EventTypes: []string{"*"}, Tenant: tenant})
-		if _, err := h.Deactivate(h.t.Context(), s.ID, "for the test"); err != nil {
-			h.t.Fatal(err)
-		}
+		must.Get(h.Deactivate(h.t.Context(), s.ID, "for the test"))(h.t)
 		if i == 0 {
 			operator.next(h.t)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -44,14 +45,10 @@ func TestATenantIsHeldToItsRate(t *testing.T) {
 	accept("greedy", 1)
 	refuse("greedy")
 
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	refuse("greedy") // a reload doesn't reset it
 	h.settings.TenantRate = 0
-	if err := h.Apply(t.Context(), h.settings); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	accept("greedy", 10)
 }
 
@@ -59,9 +56,7 @@ func TestATenantIsHeldToItsRate(t *testing.T) {
 func TestATenantsTestsCount(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.TenantRate = 1 })
 	sub := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"a"}, Tenant: "acme"})
-	if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "b", Tenant: "acme", Payload: []byte("1")}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "b", Tenant: "acme", Payload: []byte("1")}))(t)
 	var limited *outbound.Limited
 	if _, err := h.Test(t.Context(), sub.ID, &outbound.NewEvent{}); !errors.As(err, &limited) {
 		t.Errorf("a test right after an event: got %v, want a Limited error", err)

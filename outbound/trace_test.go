@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -29,9 +30,7 @@ func TestAttemptsAreTracedToTheirCause(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL + "/path?token=s3cret", EventTypes: []string{"*"}})
 
 	ctx, request := provider.Tracer("test").Start(t.Context(), "request")
-	if _, err := h.Publish(ctx, &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Publish(ctx, &outbound.NewEvent{Type: "order.created", Payload: []byte(`{}`)}))(t)
 	request.End()
 	first := r.next(t)
 	if d := h.awaitAttempt(); d.State != store.Pending {
@@ -96,9 +95,7 @@ func TestAttemptsAreSampledAsTheirCause(t *testing.T) {
 	r.respond(status(500))
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	cause := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
-	if _, err := h.Publish(trace.ContextWithSpanContext(t.Context(), cause), &outbound.NewEvent{Type: "a", Payload: []byte(`1`)}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(h.Publish(trace.ContextWithSpanContext(t.Context(), cause), &outbound.NewEvent{Type: "a", Payload: []byte(`1`)}))(t)
 	for i := range 2 {
 		a := r.next(t)
 		h.awaitAttempt()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -19,10 +20,7 @@ func watch(t *testing.T, h *harness) *outbound.Watch {
 // watchOf watches a tenant's attempts until the end of the test.
 func watchOf(t *testing.T, h *harness, tenant string) *outbound.Watch {
 	t.Helper()
-	w, err := h.Watch(tenant)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := must.Get(h.Watch(tenant))(t)
 	t.Cleanup(w.Stop)
 	return w
 }
@@ -35,16 +33,10 @@ func TestWatchShowsDeliveriesAsTheyAre(t *testing.T) {
 	r.respond(status(http.StatusTeapot))
 	sub := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Tenant: "acme"})
 	w := watch(t, h)
-	p, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Tenant: "acme", Payload: []byte(`{"secret":"of the tenant"}`)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "order.created", Tenant: "acme", Payload: []byte(`{"secret":"of the tenant"}`)}))(t)
 	for _, state := range []store.State{store.Pending, store.Dead} {
 		shown := receive(t, w.Attempts, "an attempt")
-		stored, err := h.Delivery(t.Context(), shown.ID.With(store.DeliveryPrefix))
-		if err != nil {
-			t.Fatal(err)
-		}
+		stored := must.Get(h.Delivery(t.Context(), shown.ID.With(store.DeliveryPrefix)))(t)
 		if shown.State != state || shown.State != stored.State || shown.Attempts != stored.Attempts || shown.Reason != stored.Reason ||
 			shown.URL != stored.URL || shown.Tenant != "acme" || shown.SubscriptionID != sub.ID || shown.EventID != p.EventID ||
 			shown.EventType != stored.EventType || shown.Event != stored.Event || shown.Subscription != stored.Subscription ||

@@ -1,0 +1,27 @@
+// Package must is for the steps of a test that can't fail unless the test is pointless.
+package must
+
+// T is a testing.TB, or what stands in for one.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// Do fails the test if there is an error.
+func Do(t T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Get returns a function that returns v, or fails the test if there is an error. It is
+// called as in Get(f())(t), since Go passes two results on only if they are all there
+// is.
+func Get[V any](v V, err error) func(T) V {
+	return func(t T) V {
+		t.Helper()
+		Do(t, err)
+		return v
+	}
+}
