@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
@@ -12,16 +13,11 @@ import (
 // tried again.
 func TestClaimThatIsTriedAgain(t *testing.T) {
 	dsn := pgtest.Database(t)
-	s, err := Open(t.Context(), Config{DSN: dsn})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{DSN: dsn}))(t)
 	defer s.Close()
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	var first store.ID
 	for i := range 2 {
 		e := &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)}
@@ -30,9 +26,7 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 		if i == 0 {
 			first = d.ID
 		}
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: e, Deliveries: []store.NewDelivery{d}}}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: e, Deliveries: []store.NewDelivery{d}}}}))
 	}
 	s.holds.lose([]int64{int64(first)}) // as by a Release without an answer
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
@@ -40,10 +34,7 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'broken off' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
 		CREATE CONSTRAINT TRIGGER broken AFTER UPDATE ON webhooks.delivery DEFERRABLE INITIALLY DEFERRED
 			FOR EACH ROW WHEN (NEW.holder IS NOT NULL) EXECUTE FUNCTION broken()`)
-	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 1}}))(t)
 	if got := claimed[0].Deliveries; len(got) != 1 || got[0].Delivery.ID != first {
 		t.Errorf("claimed %v, want the first, %v", got, first)
 	}
@@ -52,14 +43,9 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 // TestClaimLeavesNothingUnsure checks that a claim whose answer came doesn't make
 // the next beat look for deliveries that only the database says we hold.
 func TestClaimLeavesNothingUnsure(t *testing.T) {
-	s, err := Open(t.Context(), Config{DSN: pgtest.Database(t), Lease: time.Hour}) // there is no beat meanwhile
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{DSN: pgtest.Database(t), Lease: time.Hour}))(t) // there is no beat meanwhile
 	defer s.Close()
-	if _, err := s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 1}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 1}}))(t)
 	if s.holds.unsure.Load() {
 		t.Error("it is unsure what is held")
 	}

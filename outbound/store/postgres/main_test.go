@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
 )
 
@@ -18,10 +19,7 @@ func TestMain(m *testing.M) {
 
 func open(t testing.TB, config postgres.Config) *postgres.Store {
 	t.Helper()
-	s, err := postgres.Open(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(postgres.Open(t.Context(), config))(t)
 	t.Cleanup(func() { s.Close() })
 	return s
 }

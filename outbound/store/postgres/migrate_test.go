@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -22,10 +23,7 @@ import (
 // versions is how many the tables have had.
 func versions(t *testing.T) int {
 	t.Helper()
-	scripts, err := filepath.Glob("schema*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	scripts := must.Get(filepath.Glob("schema*.sql"))(t)
 	return len(scripts)
 }
 
@@ -37,10 +35,7 @@ func formerly(t *testing.T, version int) (dsn string) {
 		pgtest.Execute(t, dsn, fmt.Sprintf(`CREATE SCHEMA webhooks; CREATE TABLE webhooks.format AS SELECT %d AS version`, version))
 	}
 	for n := range version {
-		script, err := os.ReadFile(fmt.Sprintf("schema%d.sql", n+1))
-		if err != nil {
-			t.Fatal(err)
-		}
+		script := must.Get(os.ReadFile(fmt.Sprintf("schema%d.sql", n+1)))(t)
 		pgtest.Execute(t, dsn, string(script))
 	}
 	return dsn
@@ -132,17 +127,11 @@ func oldIsThere(t *testing.T, s *postgres.Store, version int, sub *store.Subscri
 	if version >= 2 {
 		payloads = 4
 	}
-	records, err := s.Deliveries(t.Context(), store.Query{Subscription: sub.ID, Payload: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	records := must.Get(s.Deliveries(t.Context(), store.Query{Subscription: sub.ID, Payload: true}))(t)
 	var got []string
 	for _, r := range records {
 		words := []string{r.State.String(), r.Reason}
-		attempts, err := s.Attempts(t.Context(), r.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		attempts := must.Get(s.Attempts(t.Context(), r.ID))(t)
 		for _, a := range attempts {
 			words = append(words, a.Error)
 			if a.URL != url {
@@ -180,9 +169,7 @@ func oldIsWorkedOn(t *testing.T, s *postgres.Store, version int, sub *store.Subs
 			a := &store.Attempt{ID: h.Delivery.ID + store.ID(h.Attempts), Number: h.Attempts + 1, At: time.Now(), URL: sub.URL}
 			b.Settlements = append(b.Settlements, &store.Settlement{Delivery: h.Delivery.ID, Attempt: a, State: state})
 		}
-		if err := s.Commit(t.Context(), b); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), b))
 	}
 	deliver(2, store.Dead)
 	want := 2
@@ -253,14 +240,9 @@ func TestUpgradeThatIsTriedAgain(t *testing.T) {
 // begin begins a transaction, which ends with the test.
 func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
 	t.Cleanup(func() { conn.Close(context.Background()) })
-	if _, err := conn.Exec(t.Context(), `BEGIN; `+sql); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(conn.Exec(t.Context(), `BEGIN; `+sql))(t)
 	return conn
 }
 

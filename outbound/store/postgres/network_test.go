@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -30,14 +31,9 @@ type wire struct {
 // newWire returns a network and the URL of a database by way of it.
 func newWire(t *testing.T, dsn string) (*wire, string) {
 	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(url.Parse(dsn))(t)
 	w := &wire{server: address(t, u), lost: make(chan struct{})}
-	if w.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	w.Listener = must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -59,11 +55,7 @@ func address(t *testing.T, u *url.URL) net.Addr {
 	if dir := u.Query().Get("host"); dir != "" {
 		return &net.UnixAddr{Net: "unix", Name: dir + "/.s.PGSQL.5432"}
 	}
-	addr, err := net.ResolveTCPAddr("tcp", u.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
+	return must.Get(net.ResolveTCPAddr("tcp", u.Host))(t)
 }
 
 // loseAnswer breaks the connection on which something with these words is sent,
@@ -156,9 +148,7 @@ func TestNodeThatIsCutOff(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
 	p := publication(store.NewIDs(0, 0, time.Now), 1)
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	if n := claim(t, s, 1); n != 1 {
 		t.Fatalf("%d were claimed", n)
 	}
@@ -198,9 +188,7 @@ func TestLostAnswerToAClaim(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn})
 	p := publication(store.NewIDs(0, 0, time.Now), 1)
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	w.loseAnswer("commit")
 	_, err := s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 9}})
 	<-w.lost
@@ -220,25 +208,19 @@ func TestLostAnswerToARelease(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	p, other, published := publication(ids, 1), publication(ids, 2), publication(ids, 3)
 	published.Deliveries[0].Hold = true
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p, published}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p, published}}))
 	if n := claim(t, s, 1); n != 1 {
 		t.Fatalf("%d were claimed", n)
 	}
 	w.loseAnswer("SET holder = NULL, again = NULL WHERE id = ANY")
-	if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}))
 	<-w.lost
 	if n := claim(t, s, 1); n != 1 {
 		t.Fatalf("after the release %d were claimed", n)
 	}
 	// The beats that look for it come before this is told of.
 	for range 3 {
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{other}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{other}}))
 		waits(t, s, 2)
 		claim(t, s, 2)
 		other = publication(ids, 2)
@@ -252,10 +234,7 @@ func TestLostAnswerToARelease(t *testing.T) {
 func waits(t *testing.T, s *postgres.Store, subscription store.ID) {
 	t.Helper()
 	for {
-		news, err := s.News(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		news := must.Get(s.News(t.Context()))(t)
 		for _, b := range news.Waits {
 			if b.Subscription == subscription {
 				return

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
@@ -71,13 +72,8 @@ func TestKilledNode(t *testing.T) {
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
 	child := exec.Command(os.Args[0])
 	child.Env = append(os.Environ(), childVariable+"="+dsn)
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out := must.Get(child.StdoutPipe())(t)
+	must.Do(t, child.Start())
 	defer child.Wait()
 	defer child.Process.Kill()
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "holds <nil>\n" {
@@ -86,17 +82,12 @@ func TestKilledNode(t *testing.T) {
 	if n := claim(t, s, 1, 2); n != 0 {
 		t.Errorf("%d deliveries of a process that lives were claimed", n)
 	}
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, child.Process.Kill())
 	waits := map[store.ID]bool{}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for len(waits) < 2 {
-		news, err := s.News(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		news := must.Get(s.News(ctx))(t)
 		for _, b := range news.Waits {
 			waits[b.Subscription] = true
 		}
@@ -113,10 +104,7 @@ func claim(t *testing.T, s *postgres.Store, subscriptions ...store.ID) (n int) {
 	for _, key := range subscriptions {
 		want = append(want, store.Want{Subscription: key, Limit: 9})
 	}
-	claimed, err := s.Claim(t.Context(), time.Now(), 1<<20, want)
-	if err != nil {
-		t.Fatal(err)
-	}
+	claimed := must.Get(s.Claim(t.Context(), time.Now(), 1<<20, want))(t)
 	for _, c := range claimed {
 		n += len(c.Deliveries)
 	}
@@ -133,24 +121,18 @@ func TestOneOwner(t *testing.T) {
 	}
 	ids := store.NewIDs(node, last, time.Now)
 	limited := &store.Subscription{Key: ids.Next(), ID: "limited", RateLimit: 5, EventTypes: []string{"*"}, Active: true}
-	if err := one.CreateSubscription(t.Context(), limited); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.CreateSubscription(t.Context(), limited))
 	publish := func() store.ID {
 		t.Helper()
 		p := publication(ids, limited.Key)
-		if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 		return p.Deliveries[0].ID
 	}
 	first := publish()
 	if n := claim(t, two, limited.Key); n != 1 {
 		t.Fatalf("the first to claim got %d", n)
 	}
-	if err := two.Release(t.Context(), []store.ID{first}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, two.Release(t.Context(), []store.ID{first}))
 	publish()
 	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
 	if err != nil || len(claimed[0].Deliveries) > 0 || !claimed[0].Next.IsZero() {
@@ -159,22 +141,15 @@ func TestOneOwner(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for told := false; !told; { // by the other, for two alone can deliver it
-		news, err := two.News(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		news := must.Get(two.News(ctx))(t)
 		told = len(news.Waits) > 0
 	}
-	if err := two.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, two.Close())
 	if n := claim(t, one, limited.Key); n != 2 {
 		t.Errorf("after the owner has stopped, %d were claimed, want both", n)
 	}
 	publish()
-	if err := one.Yield(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Yield(t.Context()))
 	if n := claim(t, one, limited.Key); n != 0 {
 		t.Errorf("one that leaves it to others has claimed %d", n)
 	}
@@ -186,15 +161,11 @@ func TestReleaseToAnotherNode(t *testing.T) {
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
 	ids := store.NewIDs(0, 0, time.Now)
 	kept, given := publication(ids, 1), publication(ids, 1)
-	if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{kept, given}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{kept, given}}))
 	if n := claim(t, one, 1); n != 2 {
 		t.Fatalf("%d were claimed", n)
 	}
-	if err := one.Release(t.Context(), []store.ID{given.Deliveries[0].ID}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Release(t.Context(), []store.ID{given.Deliveries[0].ID}))
 	if n := claim(t, two, 1); n != 1 {
 		t.Errorf("the other one has claimed %d, want 1", n)
 	}
@@ -208,9 +179,7 @@ func TestLateOutcome(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	p := publication(ids, 1)
 	p.Deliveries[0].Hold = true
-	if err := late.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, late.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = NULL`) // as the end of a lease does
 	if n := claim(t, now, 1); n != 1 {
 		t.Fatalf("%d were claimed", n)
@@ -223,9 +192,7 @@ func TestLateOutcome(t *testing.T) {
 		}
 		news := publication(ids, 2)
 		news.Tells = id
-		if err := s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{outcome}, Publications: []*store.Publication{news}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{outcome}, Publications: []*store.Publication{news}}))
 		return outcome.Passed, news.Result.Outcome
 	}
 	if passed, told := settle(late, store.Dead); !passed || told != store.Untold {
@@ -281,21 +248,14 @@ func TestNews(t *testing.T) {
 			if deaf {
 				pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 			}
-			if err := one.PutEventType(t.Context(), store.EventType{Name: "a"}); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, one.PutEventType(t.Context(), store.EventType{Name: "a"}))
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			for changed := false; !changed; {
-				news, err := two.News(ctx)
-				if err != nil {
-					t.Fatal(err)
-				}
+				news := must.Get(two.News(ctx))(t)
 				changed = news.Changed
 			}
-			if err := two.Close(); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, two.Close())
 			if _, err := two.News(ctx); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("news of a closed store: %v", err)
 			}
@@ -326,9 +286,7 @@ func TestFollow(t *testing.T) {
 	}
 	remember := func(keys []store.Remembered) {
 		t.Helper()
-		if err := one.Remember(t.Context(), now, keys); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, one.Remember(t.Context(), now, keys))
 	}
 	learned := make(chan []store.Remembered, 100)
 	two.Follow(500, func(seen []store.Remembered) { learned <- seen })
@@ -397,16 +355,11 @@ func TestCloseWhileItListensAnew(t *testing.T) {
 // listening waits until so many nodes hear what is told.
 func listening(t *testing.T, dsn string, nodes int) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
 	defer conn.Close(context.Background())
 	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		var n int
-		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`).Scan(&n); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`).Scan(&n))
 		if n == nodes {
 			return
 		}
@@ -421,10 +374,7 @@ func TestOpenIsRefused(t *testing.T) {
 	dsn := pgtest.Database(t)
 	const password = "s3cret"
 	with := func(change func(*url.URL)) string {
-		u, err := url.Parse(dsn)
-		if err != nil {
-			t.Fatal(err)
-		}
+		u := must.Get(url.Parse(dsn))(t)
 		u.User = url.UserPassword(u.User.Username(), password)
 		change(u)
 		return u.String()
@@ -479,9 +429,7 @@ func TestLapsedNodes(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	for range 3 {
 		p := publication(ids, ids.Next())
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 		pgtest.Execute(t, dsn, `SELECT pg_notify('webhooks', '0 waits')`)
 		waits(t, s, p.Deliveries[0].Subscription)
 	}
@@ -522,9 +470,7 @@ func TestHeldByNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dsn := pgtest.Database(t)
 			s := open(t, postgres.Config{DSN: dsn, Lease: short})
-			if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}))
 			waits(t, s, 1)
 			pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = `+holder)
 			for end := time.Now().Add(patience); claim(t, s, 1) == 0; {
@@ -546,9 +492,7 @@ func TestSessionIsEnded(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	for _, s := range []*postgres.Store{one, two} {
 		loses(t, s)
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}))
 		if n := claim(t, s, 1); n != 1 {
 			t.Errorf("%d were claimed", n)
 		}
@@ -564,15 +508,11 @@ func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true}
-	if err := one.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.CreateSubscription(t.Context(), sub))
 	p := publication(ids, sub.Key)
 	p.Deliveries[0].Hold = true
 	id := p.Deliveries[0].ID
-	if err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	if done, err := two.Requeue(t.Context(), store.Query{Delivery: id, Limit: 1}, time.Now()); err != nil || done.Count != 1 {
 		t.Fatalf("%d were queued again, %v", done.Count, err)
 	}
@@ -580,9 +520,7 @@ func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 		t.Errorf("%d were claimed that are attempted", n)
 	}
 	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
-	if err := one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true}))
 	if r, err := two.Delivery(t.Context(), id); err != nil || r.State != store.Pending || r.Round != 1 {
 		t.Errorf("it is %+v, %v", r, err)
 	}
@@ -602,15 +540,11 @@ func TestUnloggedOfAnotherNode(t *testing.T) {
 	id := p.Deliveries[0].ID
 	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
 	err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
-	if err := errors.Join(err, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true})); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(err, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true})))
 	if ids, err := two.Unlogged(t.Context(), 9); err != nil || len(ids) != 0 {
 		t.Errorf("another one's: %v, %v", ids, err)
 	}
-	if err := one.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, one.Close())
 	if ids, err := two.Unlogged(t.Context(), 9); err != nil || !slices.Equal(ids, []store.ID{id}) {
 		t.Errorf("of one that has stopped: %v, %v", ids, err)
 	}
@@ -622,10 +556,7 @@ func loses(t *testing.T, s *postgres.Store) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for lost := false; !lost; {
-		news, err := s.News(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		news := must.Get(s.News(ctx))(t)
 		lost = news.Lost
 	}
 }
@@ -637,24 +568,15 @@ func TestForgetElsewhere(t *testing.T) {
 	s := open(t, postgres.Config{DSN: dsn})
 	p := publication(store.NewIDs(0, 0, time.Now), 1)
 	p.Deliveries = nil
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
-	other, err := pgx.Connect(t.Context(), dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
+	other := must.Get(pgx.Connect(t.Context(), dsn))(t)
 	defer other.Close(context.Background())
-	if _, err := other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, 0x77656268); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, 0x77656268))(t)
 	f := store.Forget{Before: time.Now().Add(time.Hour), Limit: 9}
 	if done, err := s.Forget(t.Context(), f); err != nil || !done.Busy || done.Events != 0 {
 		t.Errorf("beside another one: %+v, %v", done, err)
 	}
-	if err := other.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, other.Close(t.Context()))
 	for busy := true; busy; { // the server may not have noticed yet
 		done, err := s.Forget(t.Context(), f)
 		if busy = done.Busy; err != nil || !busy && done.Events != 1 {
@@ -669,14 +591,10 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 	s, other := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	p := publication(ids, sub.Key)
 	p.Event.Payload = make([]byte, 2*store.PayloadUnit)
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET state = 1, due = NULL, attempts = 1;
 		CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
 		CREATE TRIGGER slow BEFORE UPDATE ON webhooks.event FOR EACH ROW EXECUTE FUNCTION slow()`)
@@ -715,9 +633,7 @@ func TestReadBesideSearches(t *testing.T) {
 	}
 	blocked(t, dsn, 3)
 	for range 20 {
-		if _, err := s.Subscriptions(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(s.Subscriptions(t.Context()))(t)
 	}
 }
 
@@ -746,20 +662,13 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	s := open(t, postgres.Config{DSN: dsn})
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: ids.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	first, locked, behind, free := publication(ids, sub.Key), publication(ids, sub.Key), publication(ids, sub.Key), publication(ids, 77)
-	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{first, locked, behind, free}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{first, locked, behind, free}}))
 	conn := begin(t, dsn, fmt.Sprintf(`SELECT FROM webhooks.delivery WHERE id = %d FOR UPDATE`, int64(locked.Deliveries[0].ID)))
 	claim := func() (got []store.ID) {
 		t.Helper()
-		claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}, {Subscription: 77, Limit: 9}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}, {Subscription: 77, Limit: 9}}))(t)
 		for _, c := range claimed {
 			for _, h := range c.Deliveries {
 				got = append(got, h.Delivery.ID)
@@ -770,9 +679,7 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	if got := claim(); !slices.Equal(got, []store.ID{first.Deliveries[0].ID, free.Deliveries[0].ID}) {
 		t.Errorf("claimed %v beside the lock", got)
 	}
-	if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(conn.Exec(t.Context(), `ROLLBACK`))(t)
 	if got := claim(); !slices.Equal(got, []store.ID{locked.Deliveries[0].ID, behind.Deliveries[0].ID}) {
 		t.Errorf("claimed %v afterwards", got)
 	}
@@ -785,23 +692,16 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 	const ahead = 8 * time.Second
 	here, there := store.NewIDs(0, 0, time.Now), store.NewIDs(1, 0, func() time.Time { return time.Now().Add(ahead) })
 	sub := &store.Subscription{Key: here.Next(), ID: "sub_1", EventTypes: []string{"*"}, Active: true, Ordered: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	publish := func(ids *store.IDs, ahead time.Duration) store.ID {
 		p := publication(ids, sub.Key)
 		d := &p.Deliveries[0]
 		d.Due, d.Ordered = d.Due.Add(ahead), true
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 		return d.ID
 	}
 	claim := func() (got []store.ID) {
-		claimed, err := s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}}))(t)
 		for _, h := range claimed[0].Deliveries {
 			got = append(got, h.Delivery.ID)
 		}
@@ -811,20 +711,14 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 	for i, p := range others {
 		p.Deliveries[0].Due, p.Deliveries[0].Hold = time.Now().Add(time.Hour), i == 0
 	}
-	if err := s.Commit(t.Context(), &store.Batch{Publications: others}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: others}))
 	first := publish(there, ahead)
 	second := publish(here, 0)
 	third := publish(there, ahead)
 	claim()
-	if err := s.Release(t.Context(), []store.ID{first, second}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Release(t.Context(), []store.ID{first, second}))
 	fourth := publish(here, 0)
-	if err := s.Release(t.Context(), []store.ID{third}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Release(t.Context(), []store.ID{third}))
 	if got := claim(); !slices.Equal(got, []store.ID{first, second, third, fourth}) {
 		t.Errorf("claimed %v, published %v", got, []store.ID{first, second, third, fourth})
 	}
@@ -920,10 +814,7 @@ func (l lines) wait(t *testing.T, words string) string {
 // setting adds a setting of the server to a connection string.
 func setting(t *testing.T, dsn, name, value string) string {
 	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
+	u := must.Get(url.Parse(dsn))(t)
 	q := u.Query()
 	q.Set(name, value)
 	u.RawQuery = q.Encode()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -21,10 +22,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 	fillStore(t, path, sub, 1200)
 	breakPages(t, path, "delivery_pending")
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	defer s.Close()
 	if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
 		t.Skipf("what is mounted on can't be renamed, which needs the right to mount (%v)", err)
@@ -43,9 +41,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if err := unmount(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, unmount())
 	works(ctx, t, claim)
 	if reports, err := filepath.Glob(path + ".damaged-*.json"); err != nil || len(reports) != 1 || len(s.Salvages()) != 1 {
 		t.Errorf("the reports are %v, %v: %+v", reports, err, s.Salvages())

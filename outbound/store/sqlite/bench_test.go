@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -79,10 +80,7 @@ func BenchmarkForget(b *testing.B) {
 			publishBatch(b, s, &store.Batch{Settlements: settlements})
 		}
 		b.StartTimer()
-		done, err := s.Forget(b.Context(), f)
-		if err != nil {
-			b.Fatal(err)
-		}
+		done := must.Get(s.Forget(b.Context(), f))(b)
 		events += done.Events
 	}
 	b.ReportMetric(float64(events)/float64(b.N), "events/op")
@@ -110,10 +108,7 @@ func BenchmarkClaim(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		claimed, err := s.Claim(context.Background(), time.Now(), 8<<20, want)
-		if err != nil {
-			b.Fatal(err)
-		}
+		claimed := must.Get(s.Claim(context.Background(), time.Now(), 8<<20, want))(b)
 		var taken []store.ID
 		for _, c := range claimed {
 			for _, h := range c.Deliveries {
@@ -123,9 +118,7 @@ func BenchmarkClaim(b *testing.B) {
 		if len(taken) != subscriptions*limit {
 			b.Fatalf("%d were claimed", len(taken))
 		}
-		if err := s.Release(context.Background(), taken); err != nil {
-			b.Fatal(err)
-		}
+		must.Do(b, s.Release(context.Background(), taken))
 	}
 	b.ReportMetric(float64(b.N*subscriptions*limit)/b.Elapsed().Seconds(), "deliveries/s")
 }
@@ -154,23 +147,17 @@ func BenchmarkStart(b *testing.B) {
 	var stats time.Duration
 	for b.Loop() {
 		b.StopTimer()
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
+		must.Do(b, s.Close())
 		b.StartTimer()
 		s = open(b, path)
-		if _, err := s.Backlogs(context.Background()); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(s.Backlogs(context.Background()))(b)
 		claimed, err := s.Claim(context.Background(), time.Now(), 8<<20, []store.Want{{Subscription: keys[7], Limit: 16}})
 		if err != nil || len(claimed[0].Deliveries) != 16 {
 			b.Fatal(err, claimed)
 		}
 		b.StopTimer()
 		start := time.Now()
-		if _, err := s.Stats(context.Background()); err != nil {
-			b.Fatal(err)
-		}
+		must.Get(s.Stats(context.Background()))(b)
 		stats += time.Since(start)
 		b.StartTimer()
 	}
@@ -178,7 +165,5 @@ func BenchmarkStart(b *testing.B) {
 }
 
 func publishBatch(b *testing.B, s store.Store, batch *store.Batch) {
-	if err := s.Commit(context.Background(), batch); err != nil {
-		b.Fatal(err)
-	}
+	must.Do(b, s.Commit(context.Background(), batch))
 }

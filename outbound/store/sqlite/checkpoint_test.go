@@ -10,16 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // TestLogBesideSearches checks that the log begins anew though there are lists at
 // all times, each of which begins before the one before it ends.
 func TestLogBesideSearches(t *testing.T) {
-	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	var lists sync.WaitGroup
@@ -50,9 +48,7 @@ func TestLogBesideSearches(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	for longest := int64(0); ; {
 		event := &store.Event{Key: ids.Next(), Type: "order.created", Payload: make([]byte, 64<<10)}
-		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: event}}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: event}}}))
 		s.writing <- struct{}{}
 		frames, _, err := s.w.conn.checkpoint("NOOP")
 		<-s.writing
@@ -71,10 +67,7 @@ func TestLogBesideSearches(t *testing.T) {
 // TestSearchThatWaitsIsCancelled checks that a list which waits for the log to be copied
 // ends with its caller, however long another one takes that has that wait too.
 func TestSearchThatWaitsIsCancelled(t *testing.T) {
-	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
 	began, end := make(chan struct{}), make(chan struct{})
 	var both sync.WaitGroup

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -16,9 +17,7 @@ import (
 func TestCancelledCommit(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
 	ids := store.NewIDs(0, 0, time.Now)
-	if err := s.CreateSubscription(t.Context(), &store.Subscription{Key: ids.Next(), ID: "crm"}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), &store.Subscription{Key: ids.Next(), ID: "crm"}))
 	inside, goOn, changed := make(chan bool), make(chan bool), make(chan error)
 	working, cancelWorking := context.WithCancel(t.Context())
 	go func() {

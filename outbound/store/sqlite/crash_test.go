@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -72,10 +73,7 @@ func TestKill(t *testing.T) {
 			t.Fatalf("the child did nothing: %s", c.out.Text())
 		}
 		s := open(t, path)
-		records, err := s.Deliveries(t.Context(), store.Query{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		records := must.Get(s.Deliveries(t.Context(), store.Query{}))(t)
 		got := map[store.ID]store.State{}
 		pending := 0
 		for _, r := range records {
@@ -89,16 +87,11 @@ func TestKill(t *testing.T) {
 				t.Errorf("round %d: %s is lost: there %t, %v, want %v", round, id.With(store.DeliveryPrefix), there, found, state)
 			}
 		}
-		claimed, err := s.Claim(t.Context(), time.Now(), 1<<30, []store.Want{{Subscription: 1, Limit: 1 << 30}, {Subscription: 2, Limit: 1 << 30}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		claimed := must.Get(s.Claim(t.Context(), time.Now(), 1<<30, []store.Want{{Subscription: 1, Limit: 1 << 30}, {Subscription: 2, Limit: 1 << 30}}))(t)
 		if n := len(claimed[0].Deliveries) + len(claimed[1].Deliveries); n != pending {
 			t.Errorf("round %d: %d can be claimed of %d", round, n, pending)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Close())
 	}
 	t.Logf("%d deliveries acknowledged, none lost", len(want))
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -17,21 +18,13 @@ func TestABitOfAPayloadFlips(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 	fillStore(t, path, sub, events)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get(os.ReadFile(path))(t)
 	at := len(b) / 2
 	at += bytes.Index(b[at:], bytes.Repeat([]byte{'x'}, 100)) + 50
 	b[at] ^= 1
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, b, 0o600))
 	s := open(t, path)
-	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: events}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: events}}))(t)
 	damaged := 0
 	for _, h := range claimed[0].Deliveries {
 		if h.Event.Damaged != (len(bytes.Trim(h.Event.Payload, "x")) > 0) {

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
@@ -136,10 +137,7 @@ func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bo
 	stored[last.Event.Key] = true
 	check := func(when string) {
 		t.Helper()
-		events, err := s.Events(context.Background(), store.Query{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		events := must.Get(s.Events(context.Background(), store.Query{}))(t)
 		found := map[store.ID]bool{}
 		for _, e := range events {
 			found[e.Key] = true
@@ -193,10 +191,7 @@ func TestFailedSync(t *testing.T) {
 	installFaults()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	defer s.Close()
 	ids := store.NewIDs(0, 0, time.Now)
 	publish(t, s, publication(ids, 1))
@@ -216,7 +211,7 @@ func TestFailedSync(t *testing.T) {
 			t.Errorf("got %v, want store.ErrUnavailable", err)
 		}
 	}
-	_, err = s.Events(t.Context(), store.Query{})
+	_, err := s.Events(t.Context(), store.Query{})
 	t.Log(err)
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("reading meanwhile: got %v, want store.ErrUnavailable", err)
@@ -243,10 +238,7 @@ func TestFailedSync(t *testing.T) {
 func TestLogThatCannotBeCopied(t *testing.T) {
 	installFaults()
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	defer s.Close()
 	var refused atomic.Int64
 	stop := fail(func(c faultCall) int32 {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
@@ -23,15 +24,10 @@ import (
 // execute runs SQL on a file, past the store.
 func execute(t testing.TB, path, script string) {
 	t.Helper()
-	c, err := driver.OpenConn(path, driver.OpenReadWrite, driver.OpenCreate)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(driver.OpenConn(path, driver.OpenReadWrite, driver.OpenCreate))(t)
 	defer c.Close()
 	for _, statement := range strings.Split(script, ";") {
-		if err := sqlitex.ExecuteTransient(c, statement, nil); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, sqlitex.ExecuteTransient(c, statement, nil))
 	}
 }
 
@@ -110,26 +106,21 @@ func TestDevice(t *testing.T) {
 
 func write(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 // contents are the files of a directory.
 func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	must.Do(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(path)
 		files[path] = string(b)
 		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))
 	return files
 }
 
@@ -149,17 +140,12 @@ func TestNewFile(t *testing.T) {
 			s := open(t, path)
 			publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
 			for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
-				info, err := os.Stat(path + suffix)
-				if err != nil {
-					t.Fatal(err)
-				}
+				info := must.Get(os.Stat(path + suffix))(t)
 				if mode := info.Mode().Perm(); mode != 0o600 {
 					t.Errorf("the mode of webhooks.db%s is %v", suffix, mode)
 				}
 			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, s.Close())
 			want := []string{path, path + ".lock"}
 			if runtime.GOOS == "linux" {
 				want = append(want, path+".reserve")
@@ -190,9 +176,7 @@ func TestLostFile(t *testing.T) {
 func TestFileTakenAway(t *testing.T) {
 	remove := func(suffix string) func(*testing.T, string) {
 		return func(t *testing.T, path string) {
-			if err := os.Remove(path + suffix); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, os.Remove(path+suffix))
 		}
 	}
 	for name, take := range map[string]func(t *testing.T, path string){
@@ -215,15 +199,11 @@ func TestFileTakenAway(t *testing.T) {
 	t.Run("for a while", func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "store")
 		s, ids := open(t, filepath.Join(dir, "webhooks.db")), store.NewIDs(0, 0, time.Now)
-		if err := os.Rename(dir, dir+"2"); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Rename(dir, dir+"2"))
 		if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids)}}); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("got %v, want store.ErrUnavailable", err)
 		}
-		if err := os.Rename(dir+"2", dir); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Rename(dir+"2", dir))
 		publish(t, s, publication(ids))
 	})
 }
@@ -235,36 +215,22 @@ func TestDeletedSecret(t *testing.T) {
 	s := open(t, path)
 	secret := []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	sub := &store.Subscription{Key: 1 << 21, ID: "crm", Tenant: "acme", URL: "https://crm.example.com/token-in-the-path", Secrets: []store.Secret{{Value: string(secret)}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "of-the-client"}}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.UpdateSubscription(t.Context(), "crm", func(s *store.Subscription) error {
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
+	must.Get(s.UpdateSubscription(t.Context(), "crm", func(s *store.Subscription) error {
 		s.Secrets[0].Value = strings.Replace(s.Secrets[0].Value, "MfKQ", "other", 1)
 		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.DeleteSubscription(t.Context(), "crm"); err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
+	must.Do(t, s.DeleteSubscription(t.Context(), "crm"))
 	closed := func() []byte {
 		t.Helper()
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-		file, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return file
+		must.Do(t, s.Close())
+		return must.Get(os.ReadFile(path))(t)
 	}
 	if file := closed(); bytes.Contains(file, secret[10:]) || bytes.Contains(file, []byte("of-the-client")) {
 		t.Error("the secret is still in the file")
 	}
 	s = open(t, path)
-	if _, err := s.ForgetSubscriptions(t.Context(), "acme", 9); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(s.ForgetSubscriptions(t.Context(), "acme", 9))(t)
 	if bytes.Contains(closed(), []byte("token-in-the-path")) {
 		t.Error("the URL is still in the file")
 	}
@@ -282,10 +248,7 @@ func TestLogIsBounded(t *testing.T) {
 		}
 		publish(t, s, ps...)
 	}
-	info, err := os.Stat(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := must.Get(os.Stat(path + "-wal"))(t)
 	if info.Size() > 2<<20 {
 		t.Errorf("the log has %d bytes", info.Size())
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
@@ -31,9 +32,7 @@ func smallDisk(t *testing.T) (dir, ballast string) {
 		}
 	})
 	ballast = filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 3<<20), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(ballast, make([]byte, 3<<20), 0o600))
 	return dir, ballast
 }
 
@@ -63,9 +62,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("the disk is never full")
 		}
 	}
-	if err := os.Remove(ballast); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Remove(ballast))
 	for range 20 {
 		p := publication(ids, 1)
 		publish(t, s, p)
@@ -76,14 +73,10 @@ func TestFullDisk(t *testing.T) {
 		if err != nil || len(events) != len(acknowledged) {
 			t.Errorf("%s it is closed: %d events, want %d: %v", when, len(events), len(acknowledged), err)
 		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Close())
 		s = open(t, path)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 }
 
 // TestReserve fills a small disk to the last byte. What is under way is settled
@@ -93,10 +86,7 @@ func TestReserve(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	ids := store.NewIDs(0, 0, time.Now)
 	refuses := func(when string) {
 		t.Helper()
@@ -160,9 +150,7 @@ func TestReserve(t *testing.T) {
 	os.Remove(ballast)
 	publish(t, s, publication(ids, 1))
 	for _, d := range waiting {
-		if err := settle(d); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, settle(d))
 	}
 }
 
@@ -180,23 +168,17 @@ func TestSettlesWithoutTheReserve(t *testing.T) {
 		publish(t, s, p)
 		waiting = append(waiting, p.Deliveries...)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	s = open(t, path)
 	settle := func(d store.NewDelivery) error {
 		return s.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{settlement(d)}})
 	}
 	for _, d := range waiting[:20] {
-		if err := settle(d); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, settle(d))
 	}
 	waiting = waiting[20:]
 	little := filepath.Join(dir, "little")
-	if err := os.WriteFile(little, make([]byte, 128<<10), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(little, make([]byte, 128<<10), 0o600))
 	for _, others := range []string{"others", "more", "yet more"} { // what is given up is taken, too
 		fillUp(t, filepath.Join(dir, others))
 		for len(waiting) > 100 && settle(waiting[0]) == nil {
@@ -224,34 +206,22 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 		t.Helper()
 		os.Remove(others)
 		fillUp(t, others)
-		info, err := os.Stat(others)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(others, info.Size()-1500<<10); err != nil {
-			t.Fatal(err)
-		}
+		info := must.Get(os.Stat(others))(t)
+		must.Do(t, os.Truncate(others, info.Size()-1500<<10))
 	}
 	ids := store.NewIDs(0, 0, time.Now)
-	if err := open(t, path).Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, open(t, path).Close())
 	nearlyFill()
 	s := open(t, path)
 	publish(t, s, publication(ids, 1))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 
 	os.Remove(path + ".reserve")
 	nearlyFill()
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s = must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	defer s.Close()
-	err = s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
+	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
 	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "2.0 MiB") || !strings.Contains(log.String(), "nearly full") {
 		t.Errorf("got %v, want store.ErrFull, and the log says %s", err, log.String())
 	}
@@ -268,9 +238,7 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 func fillUp(t *testing.T, path string) {
 	t.Helper()
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(filepath.Dir(path), &s); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Statfs(filepath.Dir(path), &s))
 	err := os.WriteFile(path, make([]byte, int64(s.Bavail)*int64(s.Frsize)), 0o600)
 	if err != nil && !errors.Is(err, syscall.ENOSPC) { // when others take some of it meanwhile
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -75,21 +76,15 @@ func TestSecondOpen(t *testing.T) {
 	path := filepath.Join(dir, "webhooks.db")
 	s := open(t, path)
 	link := filepath.Join(dir, "link.db")
-	if err := os.Symlink(path, link); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(dir, filepath.Join(dir, "here")); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Symlink(path, link))
+	must.Do(t, os.Symlink(dir, filepath.Join(dir, "here")))
 	for _, name := range []string{path, dir + "/../" + filepath.Base(dir) + "/webhooks.db", link, filepath.Join(dir, "here", "webhooks.db")} {
 		_, err := sqlite.Open(t.Context(), sqlite.Config{Path: name})
 		if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "this process") {
 			t.Errorf("%s: got %v, want store.ErrInUse", name, err)
 		}
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	if err := open(t, link).Close(); err != nil {
 		t.Errorf("after closing: %v", err)
 	}

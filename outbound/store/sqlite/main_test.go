@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
@@ -52,17 +53,10 @@ func startChild(t *testing.T, task, path string) *child {
 	c := &child{cmd: exec.Command(os.Args[0])}
 	c.cmd.Env = append(os.Environ(), childTask+"="+task+" "+path)
 	c.cmd.Stderr = os.Stderr
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
+	out := must.Get(c.cmd.StdoutPipe())(t)
+	c.stdin = must.Get(c.cmd.StdinPipe())(t)
 	c.out = bufio.NewScanner(out)
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, c.cmd.Start())
 	t.Cleanup(c.kill)
 	return c
 }
@@ -75,10 +69,7 @@ func (c *child) kill() {
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path}))(t)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
@@ -110,7 +101,5 @@ func settlement(d store.NewDelivery) *store.Settlement {
 
 func publish(t testing.TB, s store.Store, ps ...*store.Publication) {
 	t.Helper()
-	if err := s.Commit(context.Background(), &store.Batch{Publications: ps}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(context.Background(), &store.Batch{Publications: ps}))
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -41,10 +42,7 @@ func TestDamageFoundLate(t *testing.T) {
 			fillStore(t, path, sub, events)
 			breakPages(t, path, test.table)
 			var log logged
-			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 			defer s.Close()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
@@ -114,9 +112,7 @@ func TestDiskThatBreaksEachFile(t *testing.T) {
 func fillStore(t *testing.T, path string, sub *store.Subscription, events int) {
 	t.Helper()
 	s := open(t, path)
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	ids := store.NewIDs(0, 0, time.Now)
 	for i := range events {
 		p := publication(ids, sub.Key)
@@ -130,9 +126,7 @@ func fillStore(t *testing.T, path string, sub *store.Subscription, events int) {
 			commit(t, s, &store.Batch{Settlements: []*store.Settlement{failed}})
 		}
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 }
 
 // breakPages overwrites a page in the middle of a table or an index, and lets
@@ -141,14 +135,9 @@ func breakPages(t *testing.T, path, table string) {
 	t.Helper()
 	var page int64
 	query(t, path, "SELECT pageno FROM (SELECT pageno, row_number() OVER () AS n, count(*) OVER () AS total FROM dbstat WHERE name = '"+table+"' AND pagetype = 'leaf') WHERE n = (total + 1) / 2", &page)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(os.OpenFile(path, os.O_RDWR, 0))(t)
 	defer f.Close()
-	if _, err := f.WriteAt(bytes.Repeat([]byte{0x5a}, 300), (page-1)*blockSize); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(f.WriteAt(bytes.Repeat([]byte{0x5a}, 300), (page-1)*blockSize))(t)
 }
 
 // TestSalvageIsBrokenOff opens what a crash leaves at each step of salvaging.
@@ -205,9 +194,7 @@ func TestDamagedFileThatCannotBeSetAside(t *testing.T) {
 		for name, text := range map[string]string{"": "damaged", "-wal": "its log", ".salvaged": "new", ".lock": "", aside + ".json": "{}"} {
 			write(t, path+name, text)
 		}
-		if err := os.MkdirAll(path+aside+suffix+"/in the way", 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.MkdirAll(path+aside+suffix+"/in the way", 0o700))
 		if s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}); err == nil {
 			s.Close()
 			t.Error("it was opened")
@@ -226,9 +213,7 @@ func salvagedFiles(t *testing.T, im *image, damaged []byte) map[string][]byte {
 		write(t, path+suffix, string(b))
 	}
 	write(t, path, string(damaged))
-	if err := open(t, path).Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, open(t, path).Close())
 	files := map[string][]byte{}
 	for name, b := range contents(t, filepath.Dir(path)) {
 		files[strings.TrimPrefix(name, path)] = []byte(b)
@@ -297,9 +282,7 @@ func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 	s := open(t, path)
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	for range 100 {
 		p := publication(ids, sub.Key)
 		p.Event.Payload = bytes.Repeat([]byte("x"), 2*store.PayloadUnit)
@@ -310,9 +293,7 @@ func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 	if done, err := s.Forget(t.Context(), f); err != nil || done.Events != 100 {
 		t.Fatalf("%+v, %v", done, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	breakPages(t, path, "delivery")
 	s = open(t, path)
 	pending := waiting(t.Context(), t, s)
@@ -338,18 +319,14 @@ func TestReplayedIsSalvaged(t *testing.T) {
 		replay.Events = append(replay.Events, p.Event.Key)
 	}
 	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	for range replay.Events {
 		replay.Deliveries = append(replay.Deliveries, ids.Next())
 	}
 	if n, err := s.Replay(t.Context(), replay); err != nil || n != 100 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	breakPages(t, path, "delivery_pending")
 	s = open(t, path)
 	if got := waiting(t.Context(), t, s); len(got) != 100 || len(s.Salvages()) != 1 || s.Salvages()[0].Repeated != 0 {
@@ -369,14 +346,10 @@ func TestStateThatIsNone(t *testing.T) {
 	s := open(t, path)
 	ids := store.NewIDs(0, 0, time.Now)
 	sub := &store.Subscription{Key: 1, ID: "sub_1", URL: "https://crm.example.com", EventTypes: []string{"*"}, Active: true}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	p := publication(ids, sub.Key)
 	publish(t, s, p)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	execute(t, path, "UPDATE delivery SET state = 18")
 	s = open(t, path)
 	works(t.Context(), t, func() error {
@@ -400,16 +373,12 @@ func TestSubscriptionIsSalvaged(t *testing.T) {
 		Secrets: []store.Secret{{Value: "whsec_1"}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "hunter2"},
 		Active: true, Updated: time.UnixMilli(1), FailingSince: time.UnixMilli(2),
 	}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	ids := store.NewIDs(0, 0, time.Now)
 	for range 100 {
 		publish(t, s, publication(ids, sub.Key))
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	breakPages(t, path, "delivery_pending")
 	s = open(t, path)
 	if len(waiting(t.Context(), t, s)) != 100 || len(s.Salvages()) != 1 {
@@ -441,9 +410,7 @@ func TestLostDeliveriesGoToWhoseTheyWere(t *testing.T) {
 	}
 	create := func(sub *store.Subscription) {
 		sub.Key, sub.URL, sub.Active = ids.Next(), "https://example.com", true
-		if err := s.CreateSubscription(t.Context(), sub); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.CreateSubscription(t.Context(), sub))
 	}
 	for _, sub := range subs[:9] {
 		create(sub)
@@ -459,20 +426,13 @@ func TestLostDeliveriesGoToWhoseTheyWere(t *testing.T) {
 	}
 	order := published("order.created", subs[0], subs[1], subs[2])
 	told := published("webhooks.delivery.dead", subs[3])
-	if err := s.DeleteSubscription(t.Context(), subs[8].ID); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.DeleteSubscription(t.Context(), subs[8].ID))
 	create(subs[9])
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	execute(t, path, fmt.Sprintf("DELETE FROM delivery WHERE id IN (%d, %d, %d)", order.Deliveries[1].ID, order.Deliveries[2].ID, told.Deliveries[0].ID))
 	breakPages(t, path, "delivery_pending")
 	s = open(t, path)
-	deliveries, err := s.Deliveries(t.Context(), store.Query{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	deliveries := must.Get(s.Deliveries(t.Context(), store.Query{}))(t)
 	var got []string
 	for _, d := range deliveries {
 		got = append(got, d.EventType+" to "+d.SubscriptionID)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
@@ -26,18 +27,10 @@ const oldEvents = 40
 // third time, and returns their payloads.
 func formerly(t *testing.T, path string) map[store.ID][]byte {
 	t.Helper()
-	schema, err := os.ReadFile("schema1.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
+	schema := must.Get(os.ReadFile("schema1.sql"))(t)
 	execute(t, path, "PRAGMA journal_mode = WAL; PRAGMA application_id = 0x77686b73; PRAGMA user_version = 1")
-	c, err := driver.OpenConn(path, driver.OpenReadWrite)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(sqlitex.ExecuteScript(c, string(schema), nil), c.Close()); err != nil {
-		t.Fatal(err)
-	}
+	c := must.Get(driver.OpenConn(path, driver.OpenReadWrite))(t)
+	must.Do(t, errors.Join(sqlitex.ExecuteScript(c, string(schema), nil), c.Close()))
 	execute(t, path, `INSERT INTO subscription (key, id, tenant, url, description, event_types, scheme, rate_limit, ordered, filter, from_config, active, reason, updated)
 		VALUES (1, 'sub_1', '', 'https://crm.example.com', '', '["order.*"]', '', 0, 0, '', 0, 1, '', 0)`)
 	ids := store.NewIDs(0, 0, time.Now)
@@ -88,10 +81,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
 	var log logged
-	s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
 	defer s.Close()
 	if !strings.Contains(log.String(), "upgraded the file") {
 		t.Errorf("the log says nothing of it: %s", log.String())
@@ -104,9 +94,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	}
 	attemptsOfOld(t, s)
 	publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	var version, with int64
 	query(t, path, "PRAGMA user_version", &version)
 	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
@@ -118,9 +106,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 func TestADamagedFileOfFormatOne(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
-	if err := os.WriteFile(path+".lock", nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path+".lock", nil, 0o600))
 	breakPages(t, path, "delivery_pending")
 	s := open(t, path)
 	if got := waiting(t.Context(), t, s); len(got) != len(want) {
@@ -137,17 +123,12 @@ func TestADamagedFileOfFormatOne(t *testing.T) {
 func TestUpgradeIsBrokenOff(t *testing.T) {
 	dir := fastDir(t)
 	want := formerly(t, filepath.Join(dir, "old"))
-	old, err := os.ReadFile(filepath.Join(dir, "old"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	old := must.Get(os.ReadFile(filepath.Join(dir, "old")))(t)
 	installFaults()
 	brokenOff := 0
 	for n, reached := 1, true; reached; n++ {
 		path := filepath.Join(fastDir(t), "webhooks.db")
-		if err := os.WriteFile(path, old, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, old, 0o600))
 		calls := 0
 		stop := fail(func(faultCall) int32 {
 			if calls++; calls >= n {

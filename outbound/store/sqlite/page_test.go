@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -17,10 +18,7 @@ import (
 // its log, and compares them with what SQLite says.
 func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
-	cs, err := openFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cs := must.Get(openFile(path))(t)
 	defer cs.close()
 	c := cs.writer.conn
 	insert := c.prepare("INSERT INTO event (id, last, deliveries, type, tenant, payload, digest, payload_removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
@@ -46,9 +44,7 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 		for _, v := range append(row[:5:5], row[10:]...) {
 			insert.any(v)
 		}
-		if err := insert.exec(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, insert.exec())
 		want[id] = row
 	}
 	// Sizes around those at which a record goes on in other pages, and ids of
@@ -67,26 +63,18 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 		t.Fatalf("the log has %d frames, %q: %v", len(log.frames), log.damage, err)
 	}
 	defer log.close()
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(os.Open(path))(t)
 	defer f.Close()
-	from, err := newPages(f, log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	from := must.Get(newPages(f, log))(t)
 	got := map[int64][]any{}
 	events := tables[1]
 	_, types := events.fields()
-	if err := from.each(func(c cell) error {
+	must.Do(t, from.each(func(c cell) error {
 		if row := events.parse(c, types, record(c.row)); row != nil {
 			got[c.rowid] = row
 		}
 		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}))
 	for id, row := range want {
 		if !reflect.DeepEqual(got[id], row) {
 			t.Errorf("the row %d is %.200v, want %.200v", id, got[id], row)
@@ -104,27 +92,17 @@ func FuzzPage(f *testing.F) {
 	f.Add(append([]byte{tableLeaf, 0, 0, 0, 1, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 5, 1, 3, 0, 1, 0x17}, "hello"...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		path := filepath.Join(t.TempDir(), "page")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		file, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, b, 0o600))
+		file := must.Get(os.Open(path))(t)
 		defer file.Close()
-		p, err := newPages(file, &wal{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.each(func(c cell) error {
+		p := must.Get(newPages(file, &wal{}))(t)
+		must.Do(t, p.each(func(c cell) error {
 			for _, table := range tables {
 				_, types := table.fields()
 				table.parse(c, types, record(c.row))
 			}
 			return nil
-		}); err != nil {
-			t.Fatal(err)
-		}
+		}))
 	})
 }
 
@@ -134,13 +112,8 @@ func FuzzLog(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x37, 0x7f, 0x06, 0x82}, 5000))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		path := filepath.Join(t.TempDir(), "log")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		w, err := readLog(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, b, 0o600))
+		w := must.Get(readLog(path))(t)
 		defer w.close()
 		for _, frame := range w.frames {
 			if frame.at+pageSize > int64(len(b)) {

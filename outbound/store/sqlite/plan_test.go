@@ -6,16 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // TestPlans checks that the queries which must be quick in a large store go
 // by the index that was made for them, and sort nothing.
 func TestPlans(t *testing.T) {
-	cs, err := openFile(filepath.Join(t.TempDir(), "webhooks.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	cs := must.Get(openFile(filepath.Join(t.TempDir(), "webhooks.db")))(t)
 	defer cs.close()
 	list := func(q store.Query) string {
 		sql, _ := dialect.Deliveries(q, "d.id", "")
@@ -81,16 +79,13 @@ func TestPlans(t *testing.T) {
 	}
 	for _, test := range tests {
 		var plan []string
-		err := cs.writer.conn.query("EXPLAIN QUERY PLAN "+test.sql, nil, func(row *stmt) error {
+		must.Do(t, cs.writer.conn.query("EXPLAIN QUERY PLAN "+test.sql, nil, func(row *stmt) error {
 			row.readInt()
 			row.readInt()
 			row.readInt()
 			plan = append(plan, row.readText())
 			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		}))
 		got := strings.Join(plan, "\n\t")
 		if !strings.Contains(got, test.plan) || strings.Contains(got, "TEMP B-TREE") && !mayBeSorted[test.name] {
 			t.Errorf("%s: the plan is\n\t%s\nwant %s", test.name, got, test.plan)

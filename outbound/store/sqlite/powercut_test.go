@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -147,10 +148,7 @@ func runWithCuts(t *testing.T, seed uint64) (cuts []powerCut) {
 	s := open(t, path)
 	var d disk
 	for i, suffix := range []string{"", "-wal"} {
-		b, err := os.ReadFile(path + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := must.Get(os.ReadFile(path + suffix))(t)
 		d.files[i].synced = b
 	}
 	has := accepted{events: map[store.ID][]byte{}, states: map[store.ID]store.State{}}
@@ -193,17 +191,13 @@ func runWithCuts(t *testing.T, seed uint64) (cuts []powerCut) {
 		}
 	}
 	stop()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
 	return cuts
 }
 
 func commit(t *testing.T, s store.Store, b *store.Batch) {
 	t.Helper()
-	if err := s.Commit(t.Context(), b); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Commit(t.Context(), b))
 }
 
 // check opens what is left.
@@ -211,23 +205,15 @@ func (c powerCut) check(t *testing.T) {
 	t.Helper()
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	for suffix, b := range map[string][]byte{"": c.database, "-wal": c.log, ".lock": nil} {
-		if err := os.WriteFile(path+suffix, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path+suffix, b, 0o600))
 	}
 	s := open(t, path)
 	defer s.Close()
 	if found := s.Salvages(); len(found) > 0 {
 		t.Errorf("a power cut is taken for damage: %+v", found)
 	}
-	events, err := s.Events(t.Context(), store.Query{Payload: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	records, err := s.Deliveries(t.Context(), store.Query{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	events := must.Get(s.Events(t.Context(), store.Query{Payload: true}))(t)
+	records := must.Get(s.Deliveries(t.Context(), store.Query{}))(t)
 	payloads, states := map[store.ID][]byte{}, map[store.ID]store.State{}
 	for _, e := range events {
 		payloads[e.Key] = e.Payload

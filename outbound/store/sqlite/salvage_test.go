@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -46,9 +47,7 @@ func crashed(t testing.TB) *image {
 			Key: ids.Next(), ID: id, URL: "https://" + id + ".example.com/hooks", EventTypes: []string{"order.*"},
 			Secrets: []store.Secret{{Value: "whsec_" + id}}, Active: true,
 		}
-		if err := s.CreateSubscription(t.Context(), sub); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.CreateSubscription(t.Context(), sub))
 		im.subs = append(im.subs, sub)
 	}
 	for i := range damagedEvents {
@@ -79,10 +78,7 @@ func crashed(t testing.TB) *image {
 func readStore(t testing.TB, path string, into map[string][]byte) {
 	t.Helper()
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
-		b, err := os.ReadFile(path + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := must.Get(os.ReadFile(path + suffix))(t)
 		into[suffix] = b
 	}
 }
@@ -220,9 +216,7 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		if suffix == d.suffix && b == nil {
 			continue
 		}
-		if err := os.WriteFile(path+suffix, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path+suffix, b, 0o600))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -319,9 +313,7 @@ func fastDir(t *testing.T) string {
 		dir = t.TempDir()
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Mkdir(filepath.Join(dir, "webhooks.db.reserve"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(filepath.Join(dir, "webhooks.db.reserve"), 0o700))
 	return dir
 }
 

@@ -8,24 +8,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // TestClaimBesideSearches checks that lists which find nothing for long, as many as
 // somebody asks for, don't keep deliveries from being claimed.
 func TestClaimBesideSearches(t *testing.T) {
-	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
 	endless := `DROP TABLE event; CREATE VIEW event AS
 		WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
 		SELECT id, 'type' || id AS type, '' AS tenant, '' AS chosen, '' AS content_type, '' AS headers,
 			'' AS trace_parent, '' AS trace_state, 0 AS payload_removed FROM n`
-	if err := s.w.conn.exec(endless); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.w.conn.exec(endless))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 2*readers)
@@ -40,9 +36,7 @@ func TestClaimBesideSearches(t *testing.T) {
 	}
 	for range 100 {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		if _, err := s.Claim(ctx, time.Now(), 1, []store.Want{{Subscription: 1, Limit: 1}}); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(s.Claim(ctx, time.Now(), 1, []store.Want{{Subscription: 1, Limit: 1}}))(t)
 		cancel()
 	}
 	cancel()
@@ -56,10 +50,7 @@ func TestClaimBesideSearches(t *testing.T) {
 // TestListsOfManyKinds checks that what a list was asked for isn't kept for good: each
 // filter is another statement, and there are ten thousands.
 func TestListsOfManyKinds(t *testing.T) {
-	s, err := Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
 	for n := range 1 << 10 {
 		var q store.Query
@@ -72,9 +63,7 @@ func TestListsOfManyKinds(t *testing.T) {
 				ask()
 			}
 		}
-		if _, err := s.Deliveries(t.Context(), q); err != nil {
-			t.Fatal(err)
-		}
+		must.Get(s.Deliveries(t.Context(), q))(t)
 	}
 	for range readers {
 		c := <-s.reading

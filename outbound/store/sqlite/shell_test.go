@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -24,9 +25,7 @@ func TestShell(t *testing.T) {
 		Key: ids.Next(), ID: "crm", URL: "https://crm.example.com/hooks", EventTypes: []string{"order.*"},
 		Secrets: []store.Secret{{Value: "whsec_hidden"}}, Headers: map[string]string{"Authorization": "Bearer hidden"}, Active: true,
 	}
-	if err := s.CreateSubscription(t.Context(), sub); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	once, twice := publication(ids, sub.Key), publication(ids, sub.Key)
 	once.Event.ID, once.Chosen, once.Event.Payload = "order-17", true, []byte(`{"total":1}`)
 	publish(t, s, once, twice)
@@ -47,9 +46,7 @@ func TestShell(t *testing.T) {
 	for _, b := range [][]*store.Settlement{
 		{dead(once.Deliveries[0], 1, store.Dead), dead(twice.Deliveries[0], 1, store.Pending)}, {last},
 	} {
-		if err := s.Commit(t.Context(), &store.Batch{Settlements: b}); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Commit(t.Context(), &store.Batch{Settlements: b}))
 	}
 	const when = "2026-03-14T15:09:26.535Z"
 	first := once.Deliveries[0].ID
@@ -73,9 +70,7 @@ func TestShell(t *testing.T) {
 			t.Errorf("%s\n got %s (%v)\nwant %s", test.sql, got, err, test.want)
 		}
 	}
-	if _, err := s.Discard(t.Context(), store.Query{States: []store.State{store.Dead}, Event: once.Event.Key}); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(s.Discard(t.Context(), store.Query{States: []store.State{store.Dead}, Event: once.Event.Key}))(t)
 	out, err := exec.Command(shell, "-readonly", path, "SELECT state, count(*) FROM deliveries GROUP BY state ORDER BY state").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "dead|1\ndiscarded|1" {
 		t.Errorf("after one was discarded the deliveries are %q (%v)", got, err)

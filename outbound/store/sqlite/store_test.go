@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/storetest"
@@ -14,11 +15,7 @@ func TestStore(t *testing.T) {
 	storetest.Exercise(t, func(t testing.TB) storetest.Open {
 		path := filepath.Join(t.TempDir(), "webhooks.db")
 		return func(t testing.TB, _ func() time.Time) store.Store {
-			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return s
+			return must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path}))(t)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -34,9 +35,7 @@ func TestUpkeepOfAStoreInUse(t *testing.T) {
 		t.Errorf("a check beside a writer: %+v, %v", found, err)
 	}
 	to := filepath.Join(t.TempDir(), "backup.db")
-	if err := sqlite.Backup(t.Context(), path, to); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, sqlite.Backup(t.Context(), path, to))
 	if err := sqlite.Compact(t.Context(), path); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("compacting beside a writer: %v", err)
 	}
@@ -67,20 +66,12 @@ func TestCheckFindsDamage(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 	fillStore(t, path, sub, 30)
-	sound, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	sound := must.Get(os.ReadFile(path))(t)
 	check := func(change func(b []byte) []byte) *sqlite.Checkup {
 		t.Helper()
 		changed := change(bytes.Clone(sound))
-		if err := os.WriteFile(path, changed, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		found, err := sqlite.Check(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(path, changed, 0o600))
+		found := must.Get(sqlite.Check(t.Context(), path))(t)
 		if after, _ := os.ReadFile(path); !bytes.Equal(after, changed) {
 			t.Error("the check changed the file")
 		}
@@ -117,10 +108,7 @@ func TestCompact(t *testing.T) {
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 	fillStore(t, path, sub, 300)
 	s := open(t, path)
-	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: 300}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: 300}}))(t)
 	var b store.Batch
 	for _, h := range claimed[0].Deliveries[:290] {
 		d := settlement(store.NewDelivery{ID: h.Delivery.ID, Subscription: sub.Key})
@@ -133,10 +121,7 @@ func TestCompact(t *testing.T) {
 	commit(t, s, &b)
 	removed := 0
 	for more, from := true, store.ID(0); more; {
-		f, err := s.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), From: from, Limit: 1000})
-		if err != nil {
-			t.Fatal(err)
-		}
+		f := must.Get(s.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), From: from, Limit: 1000}))(t)
 		removed, more, from = removed+f.Events, f.Next != 0, f.Next
 	}
 	left, err := s.Deliveries(t.Context(), store.Query{})
@@ -146,16 +131,9 @@ func TestCompact(t *testing.T) {
 	if err := sqlite.Compact(t.Context(), path); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("while it is open: %v", err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	before, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := sqlite.Compact(t.Context(), path); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close())
+	before := must.Get(os.Stat(path))(t)
+	must.Do(t, sqlite.Compact(t.Context(), path))
 	after, err := os.Stat(path)
 	if err != nil || after.Size() > before.Size()/2 {
 		t.Errorf("%d bytes before, %d after, %v", before.Size(), after.Size(), err)
@@ -175,9 +153,7 @@ func TestCompact(t *testing.T) {
 func TestUpkeepRefuses(t *testing.T) {
 	dir := t.TempDir()
 	missing, foreign, to := filepath.Join(dir, "missing.db"), filepath.Join(dir, "notes.txt"), filepath.Join(dir, "to.db")
-	if err := os.WriteFile(foreign, []byte(strings.Repeat("notes ", 100)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(foreign, []byte(strings.Repeat("notes ", 100)), 0o600))
 	for path, want := range map[string]string{missing: "there is no store at", foreign: "not a SQLite database"} {
 		_, err := sqlite.Check(t.Context(), path)
 		for doing, err := range map[string]error{"check": err, "backup": sqlite.Backup(t.Context(), path, to), "compact": sqlite.Compact(t.Context(), path)} {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -64,8 +65,7 @@ var claimTests = []test{
 		}
 		b.publish(ps...)
 		ahead := func(limit int, after store.Place) store.Claimed {
-			c, err := b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{{Subscription: s.Key, Limit: limit, Ahead: true, After: after}})
-			b.check(err)
+			c := must.Get(b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{{Subscription: s.Key, Limit: limit, Ahead: true, After: after}}))(b)
 			return c[0]
 		}
 		place := func(p *store.Publication) store.Place {
@@ -105,10 +105,9 @@ var claimTests = []test{
 		one, two, none := b.subscribe("one"), b.subscribe("two"), b.subscribe("none")
 		p := b.event("1", one, two)
 		b.publish(p)
-		claimed, err := b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{
+		claimed := must.Get(b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{
 			{Subscription: two.Key, Limit: 1}, {Subscription: none.Key, Limit: 1}, {Subscription: one.Key, Limit: 1}, {Subscription: 1, Limit: 1},
-		})
-		b.check(err)
+		}))(b)
 		equal(b, "answers", len(claimed), 4)
 		same(b, "two", heldIDs(claimed[0].Deliveries), []store.ID{p.Deliveries[1].ID})
 		same(b, "none", heldIDs(claimed[1].Deliveries), nil)
@@ -122,8 +121,7 @@ var claimTests = []test{
 		large := strings.Repeat("x", 1000)
 		ps := []*store.Publication{b.event(large, one), b.event(large, one), b.event(large, one, two)}
 		b.publish(ps...)
-		claimed, err := b.Claim(b.ctx(), b.now(), 1500, []store.Want{{Subscription: one.Key, Limit: 9}, {Subscription: two.Key, Limit: 9}})
-		b.check(err)
+		claimed := must.Get(b.Claim(b.ctx(), b.now(), 1500, []store.Want{{Subscription: one.Key, Limit: 9}, {Subscription: two.Key, Limit: 9}}))(b)
 		same(b, "one", heldIDs(claimed[0].Deliveries), deliveries(ps[:2]...))
 		same(b, "two", heldIDs(claimed[1].Deliveries), nil)
 		for i, c := range claimed {
@@ -131,8 +129,7 @@ var claimTests = []test{
 				b.Errorf("answer %d: next at %v, want now, %v", i, c.Next, b.now())
 			}
 		}
-		claimed, err = b.Claim(b.ctx(), b.now(), 0, []store.Want{{Subscription: two.Key, Limit: 9}})
-		b.check(err)
+		claimed = must.Get(b.Claim(b.ctx(), b.now(), 0, []store.Want{{Subscription: two.Key, Limit: 9}}))(b)
 		equal(b, "claimed with no room at all", len(claimed[0].Deliveries), 1)
 	}},
 	{"what is held isn't claimed", func(b *bench) {
@@ -171,8 +168,7 @@ var claimTests = []test{
 		late.Deliveries[0].Due = b.now().Add(time.Minute)
 		b.publish(late, early, done)
 		b.settle(b.attempted(done.Deliveries[0].ID, 1, store.Delivered))
-		got, err := b.Backlogs(b.ctx())
-		b.check(err)
+		got := must.Get(b.Backlogs(b.ctx()))(b)
 		due := map[store.ID]time.Time{}
 		for _, l := range got {
 			due[l.Subscription] = l.Due

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -163,9 +164,7 @@ var concurrentTests = []test{
 			})
 		}
 		wg.Wait()
-		subs, err := b.Subscriptions(b.ctx())
-		b.check(err)
-		equal(b, "rate limit", subs[0].RateLimit, 8)
+		equal(b, "rate limit", must.Get(b.Subscriptions(b.ctx()))(b)[0].RateLimit, 8)
 	}},
 	{"closing waits for what is under way", func(b *bench) {
 		s := b.subscribe("crm")

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -20,10 +21,8 @@ var forgetTests = []test{
 		b.clock = b.clock.Add(time.Hour)
 		equal(b, "removed", b.forget(store.Forget{Before: b.now(), Limit: 9}).Events, 2)
 		same(b, "deliveries", b.list(store.Query{}), nil)
-		events, err := b.Events(b.ctx(), store.Query{})
-		b.check(err)
-		equal(b, "events", len(events), 0)
-		_, err = b.Attempts(b.ctx(), one)
+		equal(b, "events", len(b.listEvents(store.Query{})), 0)
+		_, err := b.Attempts(b.ctx(), one)
 		equal(b, "its attempts are not found", errors.Is(err, store.ErrNotFound), true)
 		again := b.event("other bytes", s)
 		again.Chosen, again.Event.ID, again.Event.Tenant = true, "mine", "t"
@@ -141,8 +140,7 @@ var forgetTests = []test{
 		b.reopen()
 		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(fine, dead, waits, small)...))
 		for _, p := range []*store.Publication{fine, dead, waits, small} {
-			e, err := b.Event(b.ctx(), p.Event.Tenant, p.Event.ID)
-			b.check(err)
+			e := must.Get(b.Event(b.ctx(), p.Event.Tenant, p.Event.ID))(b)
 			want := string(p.Event.Payload)
 			if p == fine {
 				want = ""
@@ -153,9 +151,7 @@ var forgetTests = []test{
 		}
 
 		// It can't be sent again, and its id is still its own.
-		again, err := b.Requeue(b.ctx(), store.Query{Delivery: fine.Deliveries[0].ID, Limit: 1}, b.now())
-		b.check(err)
-		equal(b, "queued again", again.Count, 0)
+		equal(b, "queued again", b.requeue(store.Query{Delivery: fine.Deliveries[0].ID, Limit: 1}).Count, 0)
 		for kind, want := range map[string]store.Outcome{fine.Event.Type: store.Duplicate, "other.type": store.Reused} {
 			p := b.event(large, s)
 			p.Chosen, p.Event.ID, p.Event.Tenant, p.Event.Type = true, "mine", "t", kind
@@ -228,9 +224,7 @@ var forgetTests = []test{
 		same(b, "claimed", b.claimed(s, 9), nil)
 		b.settle(b.attempted(deliveries(held)[0], 2, store.Pending)) // an outcome that comes too late
 		equal(b, "the id again", b.publish(b.chosen("mine", "3"))[0].Outcome, store.Stored)
-		backlogs, err := b.Backlogs(b.ctx())
-		b.check(err)
-		equal(b, "backlogs", len(backlogs), 0)
+		equal(b, "backlogs", len(must.Get(b.Backlogs(b.ctx()))(b)), 0)
 	}},
 	{"what is left of a tenant's subscriptions", func(b *bench) {
 		there, other := b.subscribeOf("acme", "there"), b.subscribe("other")
@@ -245,16 +239,12 @@ var forgetTests = []test{
 			b.check(b.DeleteSubscription(b.ctx(), s.ID))
 		}
 		for _, want := range []int{2, 1, 0} {
-			n, err := b.ForgetSubscriptions(b.ctx(), "acme", 2)
-			b.check(err)
-			equal(b, "forgotten", n, want)
+			equal(b, "forgotten", must.Get(b.ForgetSubscriptions(b.ctx(), "acme", 2))(b), want)
 		}
 		sameSubscriptions(b, there, other)
 		equal(b, "a delivery to one", b.delivery(p.Deliveries[0].ID).URL, "")
 		equal(b, "a delivery to another tenant's", b.delivery(p.Deliveries[1].ID).URL, elsewhere.URL)
-		buried, err := b.Bury(b.ctx(), store.Burial{Subscription: gone[0].Key, Limit: 9})
-		b.check(err)
-		equal(b, "given up", len(buried), 1)
+		equal(b, "given up", len(must.Get(b.Bury(b.ctx(), store.Burial{Subscription: gone[0].Key, Limit: 9}))(b)), 1)
 	}},
 	{"what is forgotten isn't queued again", func(b *bench) {
 		s := b.subscribe("crm")
@@ -263,9 +253,7 @@ var forgetTests = []test{
 		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Dead))
 		b.clock = b.clock.Add(time.Hour)
 		b.forget(store.Forget{Before: b.now(), Limit: 9})
-		done, err := b.Requeue(b.ctx(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, b.now())
-		b.check(err)
-		equal(b, "count", done.Count, 0)
+		equal(b, "count", b.requeue(store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}).Count, 0)
 		b.reopen()
 		same(b, "deliveries", b.list(store.Query{}), nil)
 	}},
@@ -273,9 +261,7 @@ var forgetTests = []test{
 
 func (b *bench) remove(r store.Removal) store.Removed {
 	b.Helper()
-	done, err := b.Remove(b.ctx(), r)
-	b.check(err)
-	return done
+	return must.Get(b.Remove(b.ctx(), r))(b)
 }
 
 // events returns the keys of publications' events.
@@ -288,7 +274,5 @@ func events(ps ...*store.Publication) (keys []store.ID) {
 
 func (b *bench) forget(f store.Forget) store.Forgotten {
 	b.Helper()
-	done, err := b.Forget(b.ctx(), f)
-	b.check(err)
-	return done
+	return must.Get(b.Forget(b.ctx(), f))(b)
 }

@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -11,6 +12,13 @@ var (
 	longAgo = time.Time{}.Add(1)
 	farOff  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
+
+// listing is a query, and the ids of what it finds.
+type listing struct {
+	name string
+	q    store.Query
+	want []store.ID
+}
 
 var listTests = []test{
 	{"deliveries by each filter", func(b *bench) {
@@ -32,11 +40,7 @@ var listTests = []test{
 			b.attempted(third.Deliveries[0].ID, 1, store.Dead),
 		)
 		a, c, d, e := first.Deliveries[0].ID, first.Deliveries[1].ID, second.Deliveries[0].ID, third.Deliveries[0].ID
-		tests := []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		tests := []listing{
 			{"all", store.Query{}, []store.ID{e, d, c, a}},
 			{"the newest", store.Query{Limit: 2}, []store.ID{e, d}},
 			{"the rest", store.Query{Limit: 9, Before: d}, []store.ID{c, a}},
@@ -92,11 +96,7 @@ var listTests = []test{
 		b.settle(failed(ids[0], 1, store.Dead, "dns", 0), failed(ids[1], 1, store.Pending, "dns", 0), failed(ids[2], 1, store.Dead, "status", 400))
 		b.settle(failed(ids[1], 2, store.Dead, "status", 503))
 		dead := []store.State{store.Dead}
-		for _, test := range []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		for _, test := range []listing{
 			{"a class", store.Query{States: dead, Class: "dns"}, ids[:1]},
 			{"another", store.Query{States: dead, Class: "status"}, []store.ID{ids[2], ids[1]}},
 			{"of none", store.Query{States: dead, Class: "tls"}, nil},
@@ -107,9 +107,7 @@ var listTests = []test{
 		} {
 			same(b, test.name, b.list(test.q), test.want)
 		}
-		done, err := b.Requeue(b.ctx(), store.Query{States: dead, Class: "dns", Limit: 9}, b.now())
-		b.check(err)
-		equal(b, "queued", done.Count, 1)
+		equal(b, "queued", b.requeue(store.Query{States: dead, Class: "dns", Limit: 9}).Count, 1)
 	}},
 	{"dead letters by when they failed", func(b *bench) {
 		crm, erp := b.subscribe("crm"), b.subscribe("erp")
@@ -127,14 +125,9 @@ var listTests = []test{
 		b.clock = b.clock.Add(time.Hour)
 		second := b.now()
 		b.settle(b.attempted(twice, 2, store.Dead))
-		_, err := b.Bury(b.ctx(), store.Burial{Subscription: erp.Key, Reason: "deleted", Limit: 9})
-		b.check(err)
+		must.Get(b.Bury(b.ctx(), store.Burial{Subscription: erp.Key, Reason: "deleted", Limit: 9}))(b)
 		dead := []store.State{store.Dead}
-		tests := []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		tests := []listing{
 			{"all", store.Query{States: dead}, []store.ID{tried, buried, twice, once}},
 			{"since the first", store.Query{States: dead, FailedSince: first}, []store.ID{twice, once}},
 			{"since just after", store.Query{States: dead, FailedSince: first.Add(time.Millisecond)}, []store.ID{twice}},
@@ -156,15 +149,10 @@ var listTests = []test{
 		for _, test := range tests {
 			same(b, test.name, b.list(test.q), test.want)
 		}
-		events, err := b.Events(b.ctx(), store.Query{States: dead, FailedSince: second})
-		b.check(err)
-		equal(b, "events", len(events), 1)
-		events, err = b.Events(b.ctx(), store.Query{States: dead, FailedSince: second.Add(time.Minute)})
-		b.check(err)
-		equal(b, "events of later", len(events), 0)
+		equal(b, "events", len(b.listEvents(store.Query{States: dead, FailedSince: second})), 1)
+		equal(b, "events of later", len(b.listEvents(store.Query{States: dead, FailedSince: second.Add(time.Minute)})), 0)
 
-		done, err := b.Requeue(b.ctx(), store.Query{States: dead, FailedSince: second, Limit: 9}, b.now())
-		b.check(err)
+		done := b.requeue(store.Query{States: dead, FailedSince: second, Limit: 9})
 		equal(b, "queued again", done.Count, 1)
 		equal(b, "which", done.Last, twice)
 	}},
@@ -173,8 +161,7 @@ var listTests = []test{
 		p := b.chosen("x", "payload", crm)
 		p.Event.Tenant = "acme"
 		b.publish(p)
-		records, err := b.Deliveries(b.ctx(), store.Query{})
-		b.check(err)
+		records := must.Get(b.Deliveries(b.ctx(), store.Query{}))(b)
 		r := records[0]
 		equal(b, "id", r.ID, p.Deliveries[0].ID)
 		equal(b, "event", r.Event, p.Event.Key)
@@ -188,8 +175,7 @@ var listTests = []test{
 		if !r.Due.Equal(b.now()) || r.Last != nil || r.Payload != nil {
 			b.Errorf("due %v, last %v, payload %q", r.Due, r.Last, r.Payload)
 		}
-		records, err = b.Deliveries(b.ctx(), store.Query{Payload: true})
-		b.check(err)
+		records = must.Get(b.Deliveries(b.ctx(), store.Query{Payload: true}))(b)
 		equal(b, "payload", string(records[0].Payload), "payload")
 		equal(b, "content type", records[0].ContentType, "application/json")
 	}},
@@ -204,11 +190,7 @@ var listTests = []test{
 		b.publish(second, third)
 		b.settle(b.attempted(first.Deliveries[1].ID, 1, store.Dead))
 		one, two, three := first.Event.Key, second.Event.Key, third.Event.Key
-		tests := []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		tests := []listing{
 			{"all", store.Query{}, []store.ID{three, two, one}},
 			{"the newest", store.Query{Limit: 1}, []store.ID{three}},
 			{"the rest", store.Query{Before: two}, []store.ID{one}},
@@ -225,20 +207,9 @@ var listTests = []test{
 			{"of a delivery", store.Query{Delivery: second.Deliveries[0].ID}, []store.ID{two}},
 		}
 		for _, test := range tests {
-			events, err := b.Events(b.ctx(), test.q)
-			b.check(err)
-			var got []store.ID
-			for _, e := range events {
-				got = append(got, e.Key)
-				if e.Payload != nil {
-					b.Errorf("%s: a payload nobody asked for", test.name)
-				}
-			}
-			same(b, test.name, got, test.want)
+			same(b, test.name, b.listEvents(test.q), test.want)
 		}
-		events, err := b.Events(b.ctx(), store.Query{Payload: true, Limit: 1})
-		b.check(err)
-		equal(b, "payload", string(events[0].Payload), "3")
+		equal(b, "payload", string(must.Get(b.Events(b.ctx(), store.Query{Payload: true, Limit: 1}))(b)[0].Payload), "3")
 	}},
 	{"what a tenant sees", func(b *bench) {
 		mine, other, nobody := b.subscribeOf("acme", "mine"), b.subscribeOf("other", "other"), b.subscribe("nobody")
@@ -259,11 +230,7 @@ var listTests = []test{
 		)
 		dead := []store.State{store.Dead}
 		d1, d2, d3 := order.Deliveries[0].ID, order.Deliveries[1].ID, told.Deliveries[0].ID
-		for _, test := range []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		for _, test := range []listing{
 			{"all", store.Query{}, []store.ID{d3, d2, d1}},
 			{"pending", store.Query{States: []store.State{store.Pending}}, []store.ID{d3, d2}},
 			{"dead", store.Query{States: dead}, []store.ID{d1}},
@@ -281,11 +248,7 @@ var listTests = []test{
 			test.q.Within = "acme"
 			same(b, test.name, b.list(test.q), test.want)
 		}
-		for _, test := range []struct {
-			name string
-			q    store.Query
-			want []store.ID
-		}{
+		for _, test := range []listing{
 			{"all events", store.Query{}, []store.ID{alone.Event.Key, told.Event.Key, order.Event.Key}},
 			{"events that are not the engine's", store.Query{Published: true}, []store.ID{alone.Event.Key, order.Event.Key}},
 			{"events to a subscription", store.Query{Subscription: "mine"}, []store.ID{told.Event.Key, order.Event.Key}},
@@ -294,19 +257,11 @@ var listTests = []test{
 			{"events of another", store.Query{Tenant: "other"}, nil},
 		} {
 			test.q.Within = "acme"
-			events, err := b.Events(b.ctx(), test.q)
-			b.check(err)
-			var got []store.ID
-			for _, e := range events {
-				got = append(got, e.Key)
-			}
-			same(b, test.name, got, test.want)
+			same(b, test.name, b.listEvents(test.q), test.want)
 		}
-		done, err := b.Discard(b.ctx(), store.Query{Within: "acme", Limit: 9})
-		b.check(err)
+		done := must.Get(b.Discard(b.ctx(), store.Query{Within: "acme", Limit: 9}))(b)
 		equal(b, "deleted", done.Count, 1)
-		done, err = b.Requeue(b.ctx(), store.Query{States: dead, Within: "acme", Limit: 9}, b.now())
-		b.check(err)
+		done = b.requeue(store.Query{States: dead, Within: "acme", Limit: 9})
 		equal(b, "queued again", done.Count, 0)
 		same(b, "dead letters of others", b.list(store.Query{States: dead}), []store.ID{theirs.Deliveries[0].ID, told.Deliveries[1].ID})
 	}},

@@ -3,6 +3,7 @@ package storetest
 import (
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -25,8 +26,7 @@ var memoryTests = []test{
 		remembered(b, b.clock, one, two, three)
 		remember(b, b.clock.Add(2*time.Minute), nine)
 		remembered(b, b.clock, three, nine) // those that had expired are dropped
-		last, err := b.Store.(store.Memory).Remembered(b.ctx(), b.clock, 1)
-		b.check(err)
+		last := must.Get(b.Store.(store.Memory).Remembered(b.ctx(), b.clock, 1))(b)
 		equal(b, "at most one", len(last), 1)
 		equal(b, "the one that is over last", last[0].Key, nine.Key)
 	}},
@@ -39,8 +39,7 @@ func remember(b *bench, now time.Time, keys ...store.Remembered) {
 
 func remembered(b *bench, now time.Time, want ...store.Remembered) {
 	b.Helper()
-	got, err := b.Store.(store.Memory).Remembered(b.ctx(), now, 9)
-	b.check(err)
+	got := must.Get(b.Store.(store.Memory).Remembered(b.ctx(), now, 9))(b)
 	equal(b, "how many are remembered", len(got), len(want))
 	for i := range want {
 		equal(b, "key", got[i].Key, want[i].Key)

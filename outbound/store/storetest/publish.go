@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -20,8 +21,7 @@ var publishTests = []test{
 		p.Event.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 		p.Event.TraceState = "vendor=1"
 		b.publish(p)
-		got, err := b.Event(b.ctx(), "acme", "order-17_a")
-		b.check(err)
+		got := must.Get(b.Event(b.ctx(), "acme", "order-17_a"))(b)
 		if !reflect.DeepEqual(got, p.Event) {
 			b.Fatalf("got %+v, want %+v", got, p.Event)
 		}
@@ -46,8 +46,7 @@ var publishTests = []test{
 			p := b.event("")
 			p.Event.Payload = payload
 			b.publish(p)
-			got, err := b.Event(b.ctx(), "", p.Event.ID)
-			b.check(err)
+			got := must.Get(b.Event(b.ctx(), "", p.Event.ID))(b)
 			if !bytes.Equal(got.Payload, payload) {
 				b.Errorf("%s: got %.40q…, want %.40q…", name, got.Payload, payload)
 			}
@@ -78,9 +77,7 @@ var publishTests = []test{
 		for _, p := range []*store.Publication{payload, kind, content} {
 			equal(b, "outcome", b.publish(p)[0].Outcome, store.Reused)
 		}
-		got, err := b.Event(b.ctx(), "", "x")
-		b.check(err)
-		equal(b, "the first one's payload", string(got.Payload), "1")
+		equal(b, "the first one's payload", string(must.Get(b.Event(b.ctx(), "", "x"))(b).Payload), "1")
 	}},
 	{"duplicates in one batch", func(b *bench) {
 		s := b.subscribe("crm")
@@ -94,9 +91,7 @@ var publishTests = []test{
 		mine.Event.Tenant, yours.Event.Tenant = "me", "you"
 		same(b, "results", b.publish(mine, yours), []store.PublishResult{{}, {}})
 		for _, p := range []*store.Publication{mine, yours} {
-			got, err := b.Event(b.ctx(), p.Event.Tenant, "x")
-			b.check(err)
-			equal(b, "key", got.Key, p.Event.Key)
+			equal(b, "key", must.Get(b.Event(b.ctx(), p.Event.Tenant, "x"))(b).Key, p.Event.Key)
 		}
 		if _, err := b.Event(b.ctx(), "", "x"); !errors.Is(err, store.ErrNotFound) {
 			b.Fatalf("without a tenant: %v", err)
@@ -107,11 +102,9 @@ var publishTests = []test{
 		look := b.chosen(p.Event.ID, "theirs")
 		look.Event.Tenant = "them"
 		b.publish(p, look)
-		got, err := b.Event(b.ctx(), "", p.Event.ID)
-		b.check(err)
+		got := must.Get(b.Event(b.ctx(), "", p.Event.ID))(b)
 		equal(b, "ours", string(got.Payload), "ours")
-		got, err = b.Event(b.ctx(), "them", p.Event.ID)
-		b.check(err)
+		got = must.Get(b.Event(b.ctx(), "them", p.Event.ID))(b)
 		equal(b, "theirs", string(got.Payload), "theirs")
 		if _, err := b.Event(b.ctx(), "them", look.Event.Key.With(store.EventPrefix)); !errors.Is(err, store.ErrNotFound) {
 			b.Fatalf("the key of an event with a chosen id: %v", err)
@@ -162,9 +155,7 @@ var publishTests = []test{
 		}
 		equal(b, "result", b.publish(p)[0], store.PublishResult{Deliveries: 10_000})
 		equal(b, "deliveries of the event", len(b.list(store.Query{Event: p.Event.Key})), 10_000)
-		backlogs, err := b.Backlogs(b.ctx())
-		b.check(err)
-		equal(b, "backlogs", len(backlogs), 10_000)
+		equal(b, "backlogs", len(must.Get(b.Backlogs(b.ctx()))(b)), 10_000)
 	}},
 	{"the greatest id", func(b *bench) {
 		last := func() store.ID {
@@ -192,8 +183,7 @@ var publishTests = []test{
 		early.Deliveries[0].Due = b.now().Add(-time.Hour)
 		b.publish(early, late, dead)
 		b.settle(b.attempted(dead.Deliveries[0].ID, 1, store.Dead), b.attempted(dead.Deliveries[1].ID, 1, store.Delivered))
-		stats, err := b.Stats(b.ctx())
-		b.check(err)
+		stats := must.Get(b.Stats(b.ctx()))(b)
 		equal(b, "pending", stats.Pending, 3)
 		equal(b, "by subscription", fmt.Sprint(stats.Waiting), fmt.Sprint(map[store.ID]int64{s.Key: 2, other.Key: 1}))
 		equal(b, "dead", stats.Dead, 1)
@@ -207,11 +197,7 @@ var publishTests = []test{
 		p.Event.Type = strings.Repeat("t.", 100) + "'; DROP TABLE event; --"
 		p.Event.Tenant = "ä\n%_*"
 		b.publish(p)
-		got, err := b.Event(b.ctx(), p.Event.Tenant, p.Event.ID)
-		b.check(err)
-		equal(b, "type", got.Type, p.Event.Type)
-		events, err := b.Events(b.ctx(), store.Query{Tenant: p.Event.Tenant, EventType: p.Event.Type})
-		b.check(err)
-		equal(b, "found", fmt.Sprint(len(events)), "1")
+		equal(b, "type", must.Get(b.Event(b.ctx(), p.Event.Tenant, p.Event.ID))(b).Type, p.Event.Type)
+		equal(b, "found", fmt.Sprint(len(b.listEvents(store.Query{Tenant: p.Event.Tenant, EventType: p.Event.Type}))), "1")
 	}},
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -18,8 +19,7 @@ var queueTests = []test{
 		b.settle(b.attempted(id, 1, store.Pending), b.attempted(alive.Deliveries[0].ID, 1, store.Delivered),
 			b.attempted(others.Deliveries[0].ID, 1, store.Dead))
 		b.settle(b.attempted(id, 2, store.Dead))
-		done, err := b.Requeue(b.ctx(), store.Query{States: []store.State{store.Dead}, Subscription: "crm", Limit: 9}, b.now())
-		b.check(err)
+		done := b.requeue(store.Query{States: []store.State{store.Dead}, Subscription: "crm", Limit: 9})
 		equal(b, "count", done.Count, 1)
 		equal(b, "last", done.Last, id)
 		same(b, "subscriptions", done.Subscriptions, []store.ID{s.Key})
@@ -32,9 +32,7 @@ var queueTests = []test{
 		same(b, "claimed", heldIDs(h), []store.ID{id})
 		equal(b, "the round of what is held", h[0].Round, 2)
 		equal(b, "its attempts", h[0].Attempts, 2)
-		attempts, err := b.Attempts(b.ctx(), id)
-		b.check(err)
-		equal(b, "attempts kept", len(attempts), 2)
+		equal(b, "attempts kept", len(must.Get(b.Attempts(b.ctx(), id))(b)), 2)
 		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(others))
 	}},
 	{"discard dead letters", func(b *bench) {
@@ -44,26 +42,20 @@ var queueTests = []test{
 		b.settle(b.attempted(one.Deliveries[0].ID, 1, store.Dead), b.attempted(two.Deliveries[0].ID, 1, store.Dead),
 			b.attempted(alive.Deliveries[0].ID, 1, store.Delivered), b.attempted(others.Deliveries[0].ID, 1, store.Dead))
 		b.check(b.DeleteSubscription(b.ctx(), "other"))
-		done, err := b.Discard(b.ctx(), store.Query{Limit: 2})
-		b.check(err)
+		done := must.Get(b.Discard(b.ctx(), store.Query{Limit: 2}))(b)
 		equal(b, "count", done.Count, 2)
 		equal(b, "more", done.More, true)
 		equal(b, "last", done.Last, two.Deliveries[0].ID)
 		same(b, "dead letters", b.list(store.Query{States: []store.State{store.Dead}}), deliveries(one))
 		same(b, "discarded", b.list(store.Query{States: []store.State{store.Discarded}}), newestFirst(deliveries(two, others)...))
-		stats, err := b.Stats(b.ctx())
-		b.check(err)
-		equal(b, "dead letters in the figures", stats.Dead, 1)
+		equal(b, "dead letters in the figures", must.Get(b.Stats(b.ctx()))(b).Dead, 1)
 		r := b.delivery(two.Deliveries[0].ID)
 		equal(b, "state", r.State, store.Discarded)
 		if r.Reason == "" || r.Last == nil {
 			b.Errorf("what was discarded has lost its record: %+v", r)
 		}
-		again, err := b.Discard(b.ctx(), store.Query{Delivery: two.Deliveries[0].ID, Limit: 1})
-		b.check(err)
-		equal(b, "count of the second time", again.Count, 0)
-		_, err = b.Requeue(b.ctx(), store.Query{Delivery: two.Deliveries[0].ID, Limit: 1}, b.now())
-		b.check(err)
+		equal(b, "count of the second time", must.Get(b.Discard(b.ctx(), store.Query{Delivery: two.Deliveries[0].ID, Limit: 1}))(b).Count, 0)
+		b.requeue(store.Query{Delivery: two.Deliveries[0].ID, Limit: 1})
 		equal(b, "state when it is queued", b.delivery(two.Deliveries[0].ID).State, store.Pending)
 	}},
 	{"queue what was delivered again", func(b *bench) {
@@ -71,9 +63,7 @@ var queueTests = []test{
 		p := b.event("1", s)
 		b.publish(p)
 		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Delivered))
-		done, err := b.Requeue(b.ctx(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, b.now())
-		b.check(err)
-		equal(b, "count", done.Count, 1)
+		equal(b, "count", b.requeue(store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}).Count, 1)
 		same(b, "claimed", b.claimed(s, 9), deliveries(p))
 	}},
 	{"queue what waits for later", func(b *bench) {
@@ -81,9 +71,7 @@ var queueTests = []test{
 		p := b.event("1", s)
 		p.Deliveries[0].Due = b.now().Add(time.Hour)
 		b.publish(p)
-		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
-		b.check(err)
-		equal(b, "count", done.Count, 1)
+		equal(b, "count", b.requeue(store.Query{Limit: 9}).Count, 1)
 		same(b, "claimed", b.claimed(s, 9), deliveries(p))
 	}},
 	{"what is held stays held when it is queued", func(b *bench) {
@@ -91,9 +79,7 @@ var queueTests = []test{
 		p := b.event("1", s)
 		p.Deliveries[0].Hold = true
 		b.publish(p)
-		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
-		b.check(err)
-		equal(b, "count", done.Count, 1)
+		equal(b, "count", b.requeue(store.Query{Limit: 9}).Count, 1)
 		same(b, "claimed", b.claimed(s, 9), nil)
 	}},
 	{"queue in steps, the newest first", func(b *bench) {
@@ -102,8 +88,7 @@ var queueTests = []test{
 		q := store.Query{Limit: 2}
 		var counts []int
 		for {
-			done, err := b.Requeue(b.ctx(), q, b.now())
-			b.check(err)
+			done := b.requeue(q)
 			counts = append(counts, done.Count)
 			if !done.More {
 				break
@@ -118,8 +103,7 @@ var queueTests = []test{
 		all := deliveries(b.deliveredTo(s, 5)...)
 		q := store.Query{States: []store.State{store.Delivered}, After: 1, Limit: 2}
 		for i, want := range [][]store.ID{all[:2], all[2:4], all[4:]} {
-			done, err := b.Requeue(b.ctx(), q, b.now())
-			b.check(err)
+			done := b.requeue(q)
 			equal(b, "count", done.Count, len(want))
 			equal(b, "the last", done.Last, want[len(want)-1])
 			same(b, fmt.Sprintf("claimed after step %d", i+1), b.claimed(s, 9), want)
@@ -132,9 +116,7 @@ var queueTests = []test{
 		b.publish(p)
 		b.settle(b.attempted(p.Deliveries[0].ID, 1, store.Dead))
 		b.check(b.DeleteSubscription(b.ctx(), "crm"))
-		done, err := b.Requeue(b.ctx(), store.Query{Limit: 9}, b.now())
-		b.check(err)
-		equal(b, "count", done.Count, 0)
+		equal(b, "count", b.requeue(store.Query{Limit: 9}).Count, 0)
 	}},
 	{"bury one that waits", func(b *bench) {
 		s, other := b.subscribe("crm"), b.subscribe("other")
@@ -149,8 +131,7 @@ var queueTests = []test{
 			{other.Key, two.Deliveries[0].ID, 0}, // another's
 		} {
 			var got store.ID
-			records, err := b.Bury(b.ctx(), store.Burial{Subscription: try.subscription, Delivery: try.delivery, Reason: "by hand", Limit: 9})
-			b.check(err)
+			records := must.Get(b.Bury(b.ctx(), store.Burial{Subscription: try.subscription, Delivery: try.delivery, Reason: "by hand", Limit: 9}))(b)
 			for _, r := range records {
 				got = r.ID
 			}
@@ -171,8 +152,7 @@ var queueTests = []test{
 		b.check(b.DeleteSubscription(b.ctx(), s.ID))
 		var buried []*store.Record
 		for _, want := range []int{2, 1, 0} {
-			records, err := b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Reason: "the subscription was deleted", Limit: 2})
-			b.check(err)
+			records := must.Get(b.Bury(b.ctx(), store.Burial{Subscription: s.Key, Reason: "the subscription was deleted", Limit: 2}))(b)
 			equal(b, "buried", len(records), want)
 			buried = append(buried, records...)
 		}
@@ -189,9 +169,7 @@ var queueTests = []test{
 		if r.Last != nil || r.Attempts != 0 {
 			b.Errorf("there is an attempt: %+v", r.Last)
 		}
-		attempts, err := b.Attempts(b.ctx(), r.ID)
-		b.check(err)
-		equal(b, "attempts", len(attempts), 0)
+		equal(b, "attempts", len(must.Get(b.Attempts(b.ctx(), r.ID))(b)), 0)
 		if _, err := b.DeliveryOf(b.ctx(), r.ID); !errors.Is(err, store.ErrNotFound) {
 			b.Errorf("the delivery of an attempt that wasn't made: %v", err)
 		}

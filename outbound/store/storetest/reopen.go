@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -18,9 +19,7 @@ var reopenTests = []test{
 		b.check(b.PutEventType(b.ctx(), store.EventType{Name: "order.created"}))
 		b.reopen()
 		sameSubscriptions(b, s)
-		types, err := b.EventTypes(b.ctx())
-		b.check(err)
-		equal(b, "event types", len(types), 1)
+		equal(b, "event types", len(must.Get(b.EventTypes(b.ctx()))(b)), 1)
 		same(b, "deliveries", b.list(store.Query{}), newestFirst(deliveries(chosen, retried, dead)...))
 		sameAttempts(b, []*store.Attempt{b.delivery(retry.Delivery).Last, b.delivery(give.Delivery).Last}, retry, give)
 		equal(b, "a duplicate", b.publish(b.chosen("x", "1"))[0].Outcome, store.Duplicate)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -17,8 +18,7 @@ func (b *bench) replay(s *store.Subscription, ps ...*store.Publication) (made []
 		r.Events = append(r.Events, p.Event.Key)
 		r.Deliveries = append(r.Deliveries, b.ids.Next())
 	}
-	n, err := b.Replay(b.ctx(), r)
-	b.check(err)
+	n = must.Get(b.Replay(b.ctx(), r))(b)
 	for _, id := range r.Deliveries {
 		if len(b.list(store.Query{Delivery: id})) > 0 {
 			made = append(made, id)
@@ -46,9 +46,7 @@ var replayTests = []test{
 		equal(b, "attempts", r.Attempts, 0)
 
 		same(b, "deliveries of the event", b.list(store.Query{EventID: "mine"}), newestFirst(made[0], sent.Deliveries[0].ID))
-		events, err := b.Events(b.ctx(), store.Query{Subscription: "late"})
-		b.check(err)
-		equal(b, "events of the subscription", len(events), 2)
+		equal(b, "events of the subscription", len(b.listEvents(store.Query{Subscription: "late"})), 2)
 		b.reopen()
 		claimed := b.claim(late, 9).Deliveries
 		same(b, "claimed", heldIDs(claimed), made)
@@ -143,11 +141,8 @@ var replayTests = []test{
 			}
 		})
 		all.Wait()
-		left, err := b.Events(b.ctx(), store.Query{})
-		b.check(err)
-		stats, err := b.Stats(b.ctx())
-		b.check(err)
-		equal(b, "deliveries", stats.Pending, int64(len(left))) // the list has none without its event
+		left := b.listEvents(store.Query{})
+		equal(b, "deliveries", must.Get(b.Stats(b.ctx()))(b).Pending, int64(len(left))) // the list has none without its event
 	}},
 	{"the oldest events first", func(b *bench) {
 		one, two, three := b.event("1"), b.event("2"), b.event("3")
@@ -155,13 +150,12 @@ var replayTests = []test{
 		var found []store.ID
 		q := store.Query{After: one.Event.Key, Limit: 1}
 		for {
-			events, err := b.Events(b.ctx(), q)
-			b.check(err)
-			if len(events) == 0 {
+			page := b.listEvents(q)
+			if len(page) == 0 {
 				break
 			}
-			found = append(found, events[0].Key)
-			q.After = events[0].Key
+			found = append(found, page...)
+			q.After = page[0]
 		}
 		same(b, "events", found, []store.ID{two.Event.Key, three.Event.Key})
 	}},

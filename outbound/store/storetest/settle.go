@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -63,16 +64,12 @@ var settleTests = []test{
 		equal(b, "reason", r.Reason, "every attempt failed")
 		equal(b, "attempts", r.Attempts, 3)
 		sameAttempts(b, []*store.Attempt{r.Last}, made[2])
-		attempts, err := b.Attempts(b.ctx(), id)
-		b.check(err)
+		attempts := must.Get(b.Attempts(b.ctx(), id))(b)
 		sameAttempts(b, attempts, made...)
 		for _, t := range made {
-			of, err := b.DeliveryOf(b.ctx(), t.Attempt.ID)
-			b.check(err)
-			equal(b, "delivery of an attempt", of, id)
+			equal(b, "delivery of an attempt", must.Get(b.DeliveryOf(b.ctx(), t.Attempt.ID))(b), id)
 		}
-		records, err := b.Deliveries(b.ctx(), store.Query{States: []store.State{store.Dead}})
-		b.check(err)
+		records := must.Get(b.Deliveries(b.ctx(), store.Query{States: []store.State{store.Dead}}))(b)
 		equal(b, "dead letters", len(records), 1)
 		sameAttempts(b, []*store.Attempt{records[0].Last}, made[2])
 	}},
@@ -104,8 +101,7 @@ var settleTests = []test{
 		b.settle(first)
 		b.settle(second)
 		b.settle(second)
-		attempts, err := b.Attempts(b.ctx(), p.Deliveries[0].ID)
-		b.check(err)
+		attempts := must.Get(b.Attempts(b.ctx(), p.Deliveries[0].ID))(b)
 		sameAttempts(b, attempts, first, second)
 	}},
 	{"with a publication in one batch", func(b *bench) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -154,8 +155,7 @@ func (b *bench) publish(ps ...*store.Publication) []store.PublishResult {
 // claim takes what is due for one subscription.
 func (b *bench) claim(s *store.Subscription, limit int) store.Claimed {
 	b.Helper()
-	claimed, err := b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{{Subscription: s.Key, Limit: limit}})
-	b.check(err)
+	claimed := must.Get(b.Claim(b.ctx(), b.now(), 1<<20, []store.Want{{Subscription: s.Key, Limit: limit}}))(b)
 	if len(claimed) != 1 {
 		b.Fatalf("Claim gave %d answers to one want", len(claimed))
 	}
@@ -208,21 +208,34 @@ func (b *bench) attempted(d store.ID, number int, state store.State) *store.Sett
 // delivery returns a delivery that must exist.
 func (b *bench) delivery(id store.ID) *store.Record {
 	b.Helper()
-	r, err := b.Delivery(b.ctx(), id)
-	b.check(err)
-	return r
+	return must.Get(b.Delivery(b.ctx(), id))(b)
 }
 
 // list returns the ids of the deliveries that match.
-func (b *bench) list(q store.Query) []store.ID {
+func (b *bench) list(q store.Query) (ids []store.ID) {
 	b.Helper()
-	records, err := b.Deliveries(b.ctx(), q)
-	b.check(err)
-	var ids []store.ID
-	for _, r := range records {
+	for _, r := range must.Get(b.Deliveries(b.ctx(), q))(b) {
 		ids = append(ids, r.ID)
 	}
 	return ids
+}
+
+// listEvents returns the keys of the events that match, which come without payloads.
+func (b *bench) listEvents(q store.Query) (keys []store.ID) {
+	b.Helper()
+	for _, e := range must.Get(b.Events(b.ctx(), q))(b) {
+		keys = append(keys, e.Key)
+		if e.Payload != nil {
+			b.Errorf("event %s has a payload, want none", e.ID)
+		}
+	}
+	return keys
+}
+
+// requeue makes the deliveries that match due now.
+func (b *bench) requeue(q store.Query) store.Changed {
+	b.Helper()
+	return must.Get(b.Requeue(b.ctx(), q, b.now()))(b)
 }
 
 // deliveries returns the ids of the deliveries of publications.

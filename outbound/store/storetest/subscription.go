@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -51,15 +52,14 @@ var subscriptionTests = []test{
 	}},
 	{"change", func(b *bench) {
 		s := b.subscribe("crm")
-		got, err := b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
+		got := must.Get(b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
 			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 			s.Timeout, s.Retry, s.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
 			s.Transform = "payload.order"
 			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
 			s.Key, s.ID = 1, "other" // which must have no effect
 			return nil
-		})
-		b.check(err)
+		}))(b)
 		want := *s
 		want.URL, want.EventTypes, want.Headers, want.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 		want.Timeout, want.Retry, want.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
@@ -125,14 +125,12 @@ var eventTypeTests = []test{
 		for _, t := range []store.EventType{want[1], want[0]} {
 			b.check(b.PutEventType(b.ctx(), t))
 		}
-		got, err := b.EventTypes(b.ctx())
-		b.check(err)
+		got := must.Get(b.EventTypes(b.ctx()))(b)
 		if !reflect.DeepEqual(got, want) {
 			b.Fatalf("got %+v, want %+v", got, want)
 		}
 		b.check(b.DeleteEventType(b.ctx(), "order.created"))
-		got, err = b.EventTypes(b.ctx())
-		b.check(err)
+		got = must.Get(b.EventTypes(b.ctx()))(b)
 		if !reflect.DeepEqual(got, want[1:]) {
 			b.Fatalf("got %+v, want %+v", got, want[1:])
 		}
@@ -145,8 +143,7 @@ var eventTypeTests = []test{
 // sameSubscriptions compares the stored subscriptions with want.
 func sameSubscriptions(b *bench, want ...*store.Subscription) {
 	b.Helper()
-	got, err := b.Subscriptions(b.ctx())
-	b.check(err)
+	got := must.Get(b.Subscriptions(b.ctx()))(b)
 	if len(got) != len(want) {
 		b.Fatalf("got %d subscriptions, want %d", len(got), len(want))
 	}

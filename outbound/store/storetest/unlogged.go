@@ -1,6 +1,9 @@
 package storetest
 
-import "github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+import (
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // log stores outcomes whose dead letters are to be logged.
 func (b *bench) log(ts ...*store.Settlement) {
@@ -11,8 +14,7 @@ func (b *bench) log(ts ...*store.Settlement) {
 // unlogged checks which dead letters are still to be logged.
 func (b *bench) unlogged(what string, want ...store.ID) {
 	b.Helper()
-	ids, err := b.Unlogged(b.ctx(), 9)
-	b.check(err)
+	ids := must.Get(b.Unlogged(b.ctx(), 9))(b)
 	same(b, what, ids, want)
 }
 
@@ -29,8 +31,7 @@ var unloggedTests = []test{
 		}
 		b.settle(b.attempted(deliveries(plain)[0], 1, store.Dead))
 		b.unlogged("to be logged", dead...)
-		some, err := b.Unlogged(b.ctx(), 1)
-		b.check(err)
+		some := must.Get(b.Unlogged(b.ctx(), 1))(b)
 		same(b, "one of them", some, dead[:1])
 		b.check(b.Logged(b.ctx(), some))
 		b.unlogged("when one is logged", dead[1])
@@ -46,9 +47,7 @@ var unloggedTests = []test{
 		p, quiet := b.event("1", s), b.event("2", other)
 		b.publish(p, quiet)
 		for _, burial := range []store.Burial{{Subscription: s.Key, Limit: 9, Log: true}, {Subscription: other.Key, Limit: 9}} {
-			buried, err := b.Bury(b.ctx(), burial)
-			b.check(err)
-			equal(b, "buried", len(buried), 1)
+			equal(b, "buried", len(must.Get(b.Bury(b.ctx(), burial))(b)), 1)
 		}
 		b.unlogged("to be logged", deliveries(p)...)
 	}},
@@ -58,8 +57,7 @@ var unloggedTests = []test{
 		b.publish(p)
 		id := deliveries(p)[0]
 		b.log(b.attempted(id, 1, store.Dead))
-		_, err := b.Requeue(b.ctx(), store.Query{Delivery: id, Limit: 1}, b.now())
-		b.check(err)
+		b.requeue(store.Query{Delivery: id, Limit: 1})
 		b.unlogged("while it waits")
 		b.log(b.attempted(id, 2, store.Delivered))
 		b.unlogged("when it is delivered")
