@@ -2,8 +2,8 @@
 // anywhere: it expects request paths without the mount's prefix, and its answers
 // contain no absolute paths.
 //
-// A request's token is checked (auth.go), its route is looked up (here), and
-// the route's method on call answers it. These methods are in files named after
+// A request's token is checked (auth.go), its route is looked up (here), its query
+// is read (page.go), and the route's method on call answers it. These methods are in files named after
 // their nouns, and use the engine through a view (view.go), which confines a
 // request to one tenant. Every error becomes a problem document (problem.go).
 // Bodies are read in one pass of a scanner (scan.go, object.go, envelope.go).
@@ -86,6 +86,7 @@ type call struct {
 	engine  view
 	granted Scope
 	id      string    // from the path
+	sent    query     // the query parameters
 	body    room.Part // of api.bodies
 }
 
@@ -94,56 +95,57 @@ type route struct {
 	method string
 	path   string // {id} stands for one segment
 	need   need
+	query  []string // its query parameters; others are refused, since one that is ignored, such as tenant, would do harm
 	serve  func(*call) error
 }
 
 // Routes are tried in this order, so the most frequent one comes first.
 var routes = []route{
-	{"POST", "/events", needPublish, (*call).publish},
-	{"GET", "/events", needRead, (*call).listEvents},
-	{"DELETE", "/events", needManage, (*call).deleteEvents},
-	{"GET", "/events/{id}", needRead, (*call).showEvent},
-	{"DELETE", "/events/{id}", needManage, (*call).deleteEvent},
+	{"POST", "/events", needPublish, nil, (*call).publish},
+	{"GET", "/events", needRead, eventParameters, (*call).listEvents},
+	{"DELETE", "/events", needManage, withAll(eventFilters), (*call).deleteEvents},
+	{"GET", "/events/{id}", needRead, []string{"limit", "cursor", "tenant"}, (*call).showEvent},
+	{"DELETE", "/events/{id}", needManage, []string{"tenant"}, (*call).deleteEvent},
 
-	{"POST", "/subscriptions", needManage, (*call).createSubscription},
-	{"GET", "/subscriptions", needRead, (*call).listSubscriptions},
-	{"GET", "/subscriptions/{id}", needRead, (*call).showSubscription},
-	{"PATCH", "/subscriptions/{id}", needManage, (*call).updateSubscription},
-	{"DELETE", "/subscriptions/{id}", needManage, (*call).deleteSubscription},
+	{"POST", "/subscriptions", needManage, nil, (*call).createSubscription},
+	{"GET", "/subscriptions", needRead, []string{"tenant", "limit", "cursor"}, (*call).listSubscriptions},
+	{"GET", "/subscriptions/{id}", needRead, nil, (*call).showSubscription},
+	{"PATCH", "/subscriptions/{id}", needManage, nil, (*call).updateSubscription},
+	{"DELETE", "/subscriptions/{id}", needManage, nil, (*call).deleteSubscription},
 	// Whoever knows a signing secret can forge deliveries, so the scope read is
 	// not enough.
-	{"GET", "/subscriptions/{id}/secret", needManage, (*call).showSecret},
-	{"POST", "/subscriptions/{id}/rotate-secret", needManage, (*call).rotateSecret},
-	{"POST", "/subscriptions/{id}/deactivate", needManage, (*call).deactivate},
-	{"POST", "/subscriptions/{id}/activate", needManage, (*call).activate},
-	{"POST", "/subscriptions/{id}/test", needManage, (*call).testSubscription},
-	{"POST", "/subscriptions/{id}/replay", needManage, (*call).replay},
+	{"GET", "/subscriptions/{id}/secret", needManage, nil, (*call).showSecret},
+	{"POST", "/subscriptions/{id}/rotate-secret", needManage, nil, (*call).rotateSecret},
+	{"POST", "/subscriptions/{id}/deactivate", needManage, nil, (*call).deactivate},
+	{"POST", "/subscriptions/{id}/activate", needManage, nil, (*call).activate},
+	{"POST", "/subscriptions/{id}/test", needManage, nil, (*call).testSubscription},
+	{"POST", "/subscriptions/{id}/replay", needManage, nil, (*call).replay},
 
-	{"GET", "/deliveries", needRead, (*call).listDeliveries},
-	{"GET", "/deliveries/{id}", needRead, (*call).showDelivery},
-	{"GET", "/deliveries/{id}/attempts", needRead, (*call).listAttempts},
-	{"POST", "/deliveries/redeliver", needManage, (*call).redeliverDelivered},
-	{"POST", "/deliveries/{id}/redeliver", needManage, (*call).redeliver},
-	{"POST", "/deliveries/{id}/cancel", needManage, (*call).cancel},
-	{"POST", "/attempts/{id}/redeliver", needManage, (*call).redeliverAttempt},
+	{"GET", "/deliveries", needRead, listParameters, (*call).listDeliveries},
+	{"GET", "/deliveries/{id}", needRead, nil, (*call).showDelivery},
+	{"GET", "/deliveries/{id}/attempts", needRead, pageParameters, (*call).listAttempts},
+	{"POST", "/deliveries/redeliver", needManage, nil, (*call).redeliverDelivered},
+	{"POST", "/deliveries/{id}/redeliver", needManage, nil, (*call).redeliver},
+	{"POST", "/deliveries/{id}/cancel", needManage, nil, (*call).cancel},
+	{"POST", "/attempts/{id}/redeliver", needManage, nil, (*call).redeliverAttempt},
 
-	{"GET", "/dead-letters", needRead, (*call).listDeadLetters},
-	{"DELETE", "/dead-letters", needManage, (*call).deleteDeadLetters},
-	{"POST", "/dead-letters/redeliver", needManage, (*call).redeliverDeadLetters},
-	{"GET", "/dead-letters/{id}", needRead, (*call).showDeadLetter},
-	{"DELETE", "/dead-letters/{id}", needManage, (*call).deleteDeadLetter},
-	{"POST", "/dead-letters/{id}/redeliver", needManage, (*call).redeliverDeadLetter},
+	{"GET", "/dead-letters", needRead, deadLetterParameters, (*call).listDeadLetters},
+	{"DELETE", "/dead-letters", needManage, withAll(deadLetterFilters), (*call).deleteDeadLetters},
+	{"POST", "/dead-letters/redeliver", needManage, withAll(deadLetterFilters), (*call).redeliverDeadLetters},
+	{"GET", "/dead-letters/{id}", needRead, nil, (*call).showDeadLetter},
+	{"DELETE", "/dead-letters/{id}", needManage, nil, (*call).deleteDeadLetter},
+	{"POST", "/dead-letters/{id}/redeliver", needManage, nil, (*call).redeliverDeadLetter},
 
-	{"GET", "/event-types", needRead, (*call).listEventTypes},
-	{"GET", "/event-types/{id}", needRead, (*call).showEventType},
-	{"PUT", "/event-types/{id}", needManage, (*call).putEventType},
-	{"DELETE", "/event-types/{id}", needManage, (*call).deleteEventType},
+	{"GET", "/event-types", needRead, pageParameters, (*call).listEventTypes},
+	{"GET", "/event-types/{id}", needRead, nil, (*call).showEventType},
+	{"PUT", "/event-types/{id}", needManage, nil, (*call).putEventType},
+	{"DELETE", "/event-types/{id}", needManage, nil, (*call).deleteEventType},
 
-	{"DELETE", "/tenants/{id}", needManage, (*call).deleteTenant},
+	{"DELETE", "/tenants/{id}", needManage, nil, (*call).deleteTenant},
 
-	{"GET", "/status", needRead, (*call).showStatus},
-	{"GET", "/tail", needRead, (*call).tail},
-	{"GET", "/openapi.json", needAny, (*call).showOpenAPI},
+	{"GET", "/status", needRead, nil, (*call).showStatus},
+	{"GET", "/tail", needRead, tailParameters, (*call).tail},
+	{"GET", "/openapi.json", needAny, nil, (*call).showOpenAPI},
 }
 
 // match reports whether the route is for the path, and returns the path's
@@ -253,7 +255,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", startupTime).retryAfter(startupTime)
 	}
-	c := &call{api: a, w: w, r: r, engine: view{e, tenant}, granted: granted, id: id}
+	sent, err := readQuery(r, t.query)
+	if err != nil {
+		return err
+	}
+	c := &call{api: a, w: w, r: r, engine: view{e, tenant}, granted: granted, id: id, sent: sent}
 	defer c.body.Release()
 	return t.serve(c)
 }

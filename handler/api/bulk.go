@@ -11,15 +11,12 @@ import (
 // "all", in the query or in the body. Errors name them as in "dead letters to
 // delete".
 func (c *call) selected(things string, filters []string) (sent query, q outbound.Query, err error) {
-	known := withAll(filters)
-	if sent, err = c.query(known...); err != nil {
-		return nil, q, err
-	}
+	sent = c.sent
 	code, all := codeInvalidParameter, false
 	switch {
 	case len(sent) == 0:
 		code = codeInvalidField
-		sent, all, err = c.filtersInBody(known)
+		sent, all, err = c.filtersInBody(withAll(filters))
 	case c.r.ContentLength != 0:
 		err = refuse(code, "there is a query and a body: say in one of them which %s", things)
 	default:
@@ -38,7 +35,7 @@ func (c *call) selected(things string, filters []string) (sent query, q outbound
 	return sent, q, nil
 }
 
-// withAll returns the fields of a bulk operation that takes the filters.
+// withAll returns the parameters and fields of a bulk operation that takes the filters.
 func withAll(filters []string) []string { return slices.Concat(filters, []string{"all"}) }
 
 // filtersInBody reads the filters, and "all", from the body.

@@ -68,20 +68,15 @@ const payloadPage = 16 << 20
 
 // deadLetterQuery reads the parameters of a list of dead letters.
 func (c *call) deadLetterQuery() (q outbound.Query, limit int, err error) {
-	sent, err := c.query(deadLetterParameters...)
-	if err != nil {
-		return q, 0, err
-	}
-	q, limit, err = sent.page(store.DeliveryPrefix)
-	if err != nil {
+	if q, limit, err = c.sent.page(store.DeliveryPrefix); err != nil {
 		return q, 0, err
 	}
 	q.States = []store.State{store.Dead}
-	if q.Payload, err = sent.flag("payload"); err != nil {
+	if q.Payload, err = c.sent.flag("payload"); err != nil {
 		return q, 0, err
 	}
 	if c.wantsLines() {
-		if _, ok := sent["limit"]; ok {
+		if _, ok := c.sent["limit"]; ok {
 			return q, 0, refuse(codeInvalidParameter, "limit has no meaning for %s, which lists all of them: remove it, or ask for %s", typeNDJSON, typeJSON).at("limit")
 		}
 		limit = maxLimit
@@ -207,9 +202,6 @@ func (c *call) deadLetter() (*outbound.Record, error) {
 }
 
 func (c *call) showDeadLetter() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	r, err := c.deadLetter()
 	if err != nil {
 		return err
@@ -242,7 +234,7 @@ func (c *call) deleteDeadLetters() error {
 }
 
 func (c *call) deleteDeadLetter() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	r, err := c.deadLetter()

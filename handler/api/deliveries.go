@@ -106,11 +106,7 @@ func startOfText(b []byte) (string, bool) {
 func recordCursor(r *outbound.Record) string { return r.ID.With(store.DeliveryPrefix) }
 
 func (c *call) listDeliveries() error {
-	sent, err := c.query(listParameters...)
-	if err != nil {
-		return err
-	}
-	q, limit, err := sent.page(store.DeliveryPrefix)
+	q, limit, err := c.sent.page(store.DeliveryPrefix)
 	if err != nil {
 		return err
 	}
@@ -122,9 +118,6 @@ func (c *call) listDeliveries() error {
 }
 
 func (c *call) showDelivery() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	r, err := c.engine.Delivery(c.r.Context(), c.id)
 	if err != nil {
 		return noDelivery(err, c.id)
@@ -139,15 +132,11 @@ func noDelivery(err error, id string) error { return notFound(err, "delivery", i
 // them and not a lower bound: different nodes may have made their ids, so these are
 // in no order.
 func (c *call) listAttempts() error {
-	sent, err := c.query(pageParameters...)
+	limit, err := c.sent.limit()
 	if err != nil {
 		return err
 	}
-	limit, err := sent.limit()
-	if err != nil {
-		return err
-	}
-	after, err := sent.cursor(store.AttemptPrefix)
+	after, err := c.sent.cursor(store.AttemptPrefix)
 	if err != nil {
 		return err
 	}
@@ -169,7 +158,7 @@ func (c *call) cancel() error { return c.changeDelivery(http.StatusOK, c.engine.
 // changeDelivery calls change with the delivery of the path, and answers with the
 // changed delivery.
 func (c *call) changeDelivery(status int, change func(context.Context, string) (*outbound.Record, error)) error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	r, err := change(c.r.Context(), c.id)
@@ -180,7 +169,7 @@ func (c *call) changeDelivery(status int, change func(context.Context, string) (
 }
 
 func (c *call) redeliverAttempt() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	r, err := c.engine.RedeliverAttempt(c.r.Context(), c.id)

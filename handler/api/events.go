@@ -18,9 +18,6 @@ const idempotencyKey = "Idempotency-Key"
 
 // publish stores one event, or many if they are sent as application/x-ndjson.
 func (c *call) publish() error {
-	if err := c.noQuery(); err != nil {
-		return err // ignoring ?tenant=… would publish an event without a tenant
-	}
 	t, err := c.mediaType(typeJSON, typeNDJSON)
 	if err != nil {
 		return err
@@ -102,15 +99,11 @@ func eventOf(e *outbound.Event) event {
 }
 
 func (c *call) listEvents() error {
-	sent, err := c.query(eventParameters...)
+	q, limit, err := c.sent.page(store.EventPrefix)
 	if err != nil {
 		return err
 	}
-	q, limit, err := sent.page(store.EventPrefix)
-	if err != nil {
-		return err
-	}
-	if filter := sent["filter"]; filter != "" {
+	if filter := c.sent["filter"]; filter != "" {
 		q.Limit = limit
 		return c.findEvents(q, filter)
 	}
@@ -154,11 +147,7 @@ type fullEvent struct {
 }
 
 func (c *call) showEvent() error {
-	sent, err := c.query("limit", "cursor", "tenant")
-	if err != nil {
-		return err
-	}
-	q, limit, err := sent.page(store.DeliveryPrefix)
+	q, limit, err := c.sent.page(store.DeliveryPrefix)
 	if err != nil {
 		return err
 	}
@@ -190,15 +179,11 @@ func (c *call) showEvent() error {
 }
 
 func (c *call) deleteEvent() error {
-	sent, err := c.query("tenant")
+	q, err := c.sent.parse(codeInvalidParameter)
 	if err != nil {
 		return err
 	}
-	q, err := sent.parse(codeInvalidParameter)
-	if err != nil {
-		return err
-	}
-	if err := c.optionalObject(nil, nil); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	if err := c.engine.DeleteEvent(c.r.Context(), q.Tenant, c.id); err != nil {

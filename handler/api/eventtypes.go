@@ -24,15 +24,11 @@ func eventTypeOf(t outbound.EventType) eventType {
 // listEventTypes pages through the catalogue by name. The cursor is the last name
 // of a page.
 func (c *call) listEventTypes() error {
-	sent, err := c.query(pageParameters...)
+	limit, err := c.sent.limit()
 	if err != nil {
 		return err
 	}
-	limit, err := sent.limit()
-	if err != nil {
-		return err
-	}
-	after := sent["cursor"]
+	after := c.sent["cursor"]
 	if strings.ContainsFunc(after, notInName) {
 		return badCursor()
 	}
@@ -49,9 +45,6 @@ func notInName(r rune) bool {
 }
 
 func (c *call) showEventType() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	types, err := c.engine.EventTypes(c.r.Context())
 	if err != nil {
 		return err
@@ -68,9 +61,6 @@ func (c *call) noEventType(err error) error {
 }
 
 func (c *call) putEventType() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	t := outbound.EventType{Name: c.id}
 	err := c.object([]string{"description", "schema"}, func(field string, value []byte) error {
 		if field == "schema" {
@@ -96,7 +86,7 @@ func (c *call) putEventType() error {
 }
 
 func (c *call) deleteEventType() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	if err := c.engine.DeleteEventType(c.r.Context(), c.id); err != nil {

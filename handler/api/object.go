@@ -149,13 +149,8 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 	return fields(body, known, visit)
 }
 
-// noArguments refuses query parameters, and a body other than an empty object.
-func (c *call) noArguments() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
-	return c.optionalObject(nil, nil)
-}
+// noBody refuses a body other than an empty object.
+func (c *call) noBody() error { return c.optionalObject(nil, nil) }
 
 // readStringMap reads an object whose values are strings or null; null is nil.
 func readStringMap(field string, value []byte, example string, to *map[string]*string) error {

@@ -21,13 +21,13 @@ const (
 // query has the parameters of a request, or the filters of a body, by name.
 type query map[string]string
 
-// query reads the query parameters, of which only the known ones are allowed, each
-// once.
-func (c *call) query(known ...string) (query, error) {
-	if c.r.URL.RawQuery == "" {
+// readQuery reads the query parameters, of which only the known ones are allowed,
+// each once.
+func readQuery(r *http.Request, known []string) (query, error) {
+	if r.URL.RawQuery == "" {
 		return nil, nil
 	}
-	sent, err := url.ParseQuery(c.r.URL.RawQuery)
+	sent, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, refuse(codeInvalidParameter, "the query can't be read: escape %% as %%25, and separate parameters by &")
 	}
@@ -42,12 +42,6 @@ func (c *call) query(known ...string) (query, error) {
 		q[name] = values[0]
 	}
 	return q, nil
-}
-
-// noQuery refuses query parameters.
-func (c *call) noQuery() error {
-	_, err := c.query()
-	return err
 }
 
 func unknownParameter(name string, known []string) error {

@@ -39,9 +39,6 @@ func (c *call) redeliverDelivered() error {
 // a time or an event, since nobody means all of the past. An error says what it was
 // for, as in "replay events".
 func (c *call) pastQuery(fields []string, do string) (outbound.Query, error) {
-	if err := c.noQuery(); err != nil {
-		return outbound.Query{}, err
-	}
 	sent := query{}
 	if err := c.object(fields, sent.field); err != nil {
 		return outbound.Query{}, err

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -12,10 +13,18 @@ import (
 // document is what this file reads of openapi.json.
 type document struct {
 	Paths map[string]map[string]struct {
-		ID    string `json:"operationId"`
-		Scope string `json:"x-scope"`
+		ID         string `json:"operationId"`
+		Scope      string `json:"x-scope"`
+		Parameters []struct {
+			Name string `json:"name"`
+			In   string `json:"in"`
+			Ref  string `json:"$ref"`
+		} `json:"parameters"`
 	} `json:"paths"`
 	Components struct {
+		Parameters map[string]struct {
+			Name string `json:"name"`
+		} `json:"parameters"`
 		Schemas map[string]struct {
 			Properties map[string]struct {
 				Enum []any `json:"enum"`
@@ -37,12 +46,22 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	scopes := map[need]string{needPublish: "publish", needRead: "read", needManage: "manage", needAny: "any"}
 	var have, documented []string
 	for _, r := range routes {
-		have = append(have, r.method+" "+r.path+" for "+scopes[r.need])
+		have = append(have, fmt.Sprint(r.method, " ", r.path, " for ", scopes[r.need], " with ", slices.Sorted(slices.Values(r.query))))
 	}
 	ids := map[string]bool{}
-	for path, operations := range readDocument(t).Paths {
+	d := readDocument(t)
+	for path, operations := range d.Paths {
 		for method, op := range operations {
-			documented = append(documented, strings.ToUpper(method)+" "+parameter.ReplaceAllString(path, "{id}")+" for "+op.Scope)
+			var query []string
+			for _, p := range op.Parameters {
+				if name, shared := strings.CutPrefix(p.Ref, "#/components/parameters/"); shared {
+					query = append(query, d.Components.Parameters[name].Name)
+				} else if p.In == "query" {
+					query = append(query, p.Name)
+				}
+			}
+			slices.Sort(query)
+			documented = append(documented, fmt.Sprint(strings.ToUpper(method), " ", parameter.ReplaceAllString(path, "{id}"), " for ", op.Scope, " with ", query))
 			if ids[op.ID] {
 				t.Errorf("operationId %s is given twice", op.ID)
 			}

@@ -67,9 +67,6 @@ type subscriptionStatus struct {
 }
 
 func (c *call) showStatus() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	s, whole, err := c.engine.Status(c.r.Context())
 	if err != nil {
 		return err

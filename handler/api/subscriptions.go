@@ -185,9 +185,6 @@ type created struct {
 }
 
 func (c *call) createSubscription() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	var es edits
 	if err := c.object(creatable, es.read); err != nil {
 		return err
@@ -207,19 +204,15 @@ func (c *call) createSubscription() error {
 }
 
 func (c *call) listSubscriptions() error {
-	sent, err := c.query("tenant", "limit", "cursor")
+	limit, err := c.sent.limit()
 	if err != nil {
 		return err
 	}
-	limit, err := sent.limit()
+	after, err := c.sent.cursor(store.SubscriptionPrefix)
 	if err != nil {
 		return err
 	}
-	after, err := sent.cursor(store.SubscriptionPrefix)
-	if err != nil {
-		return err
-	}
-	subs, err := c.engine.Subscriptions(sent["tenant"], after, limit+1)
+	subs, err := c.engine.Subscriptions(c.sent["tenant"], after, limit+1)
 	if err != nil {
 		return err
 	}
@@ -232,9 +225,6 @@ func (c *call) noSubscription(err error) error {
 }
 
 func (c *call) showSubscription() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	s, err := c.engine.Subscription(c.id)
 	return c.answerSubscription(s, err)
 }
@@ -247,9 +237,6 @@ func (c *call) answerSubscription(s *outbound.Subscription, err error) error {
 }
 
 func (c *call) updateSubscription() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	var es edits
 	if err := c.object(changeable, es.read, "application/merge-patch+json"); err != nil {
 		if p, ok := errors.AsType[*problem](err); ok && p.Code == codeUnknownField && unchangeable[p.Field] != "" {
@@ -265,7 +252,7 @@ func (c *call) updateSubscription() error {
 }
 
 func (c *call) deleteSubscription() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	if err := c.engine.DeleteSubscription(c.r.Context(), c.id); err != nil {
@@ -286,9 +273,6 @@ func (c *call) answerSecret(s outbound.Signing) error {
 }
 
 func (c *call) showSecret() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	s, err := c.engine.Subscription(c.id)
 	if err != nil {
 		return c.noSubscription(err)
@@ -297,9 +281,6 @@ func (c *call) showSecret() error {
 }
 
 func (c *call) rotateSecret() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	var given string
 	err := c.optionalObject([]string{"secret"}, func(field string, value []byte) error { return readString(field, value, &given) })
 	if err != nil {
@@ -316,9 +297,6 @@ func (c *call) rotateSecret() error {
 const maxReason = 500
 
 func (c *call) deactivate() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	reason := outbound.ReasonByHand
 	err := c.optionalObject([]string{"reason"}, func(field string, value []byte) error {
 		var given string
@@ -341,7 +319,7 @@ func (c *call) deactivate() error {
 }
 
 func (c *call) activate() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	s, err := c.engine.Activate(c.r.Context(), c.id)
@@ -349,9 +327,6 @@ func (c *call) activate() error {
 }
 
 func (c *call) testSubscription() error {
-	if err := c.noQuery(); err != nil {
-		return err
-	}
 	n := &outbound.NewEvent{}
 	err := c.optionalObject([]string{"event_type", "payload"}, func(field string, value []byte) error {
 		if field == "payload" {

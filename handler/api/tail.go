@@ -31,11 +31,7 @@ var tailParameters = []string{"event_id", "subscription_id", "event_type", "tena
 // because the caller was too slow for them. It ends when the caller disconnects, and
 // when the server reloads or stops.
 func (c *call) tail() error {
-	sent, err := c.query(tailParameters...)
-	if err != nil {
-		return err
-	}
-	q, err := sent.parse(codeInvalidParameter)
+	q, err := c.sent.parse(codeInvalidParameter)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import "net/http"
 
 // deleteTenant deletes everything that belongs to a tenant.
 func (c *call) deleteTenant() error {
-	if err := c.noArguments(); err != nil {
+	if err := c.noBody(); err != nil {
 		return err
 	}
 	d, err := c.engine.DeleteTenant(c.r.Context(), c.id)
