@@ -152,22 +152,19 @@ func (c *call) optionalObject(known []string, visit func(field string, value []b
 // noBody refuses a body other than an empty object.
 func (c *call) noBody() error { return c.optionalObject(nil, nil) }
 
-// readStringMap reads an object whose values are strings or null; null is nil.
-func readStringMap(field string, value []byte, example string, to *map[string]*string) error {
-	if json.Unmarshal(value, to) != nil {
+// mergeStrings merges an object whose values are strings or null into a map, as in
+// RFC 7396: null removes all values, and a null value removes that one.
+func mergeStrings(field string, value []byte, example string, to *map[string]string) error {
+	var sent map[string]*string
+	if json.Unmarshal(value, &sent) != nil {
 		return invalidField(field, "must be an object of strings, as in %s", example)
 	}
-	return nil
-}
-
-// merge merges sent into current, as in RFC 7396: nil, which is null in JSON, removes
-// all values, and a nil value removes that one.
-func merge(current map[string]string, sent map[string]*string) map[string]string {
 	if sent == nil {
+		*to = nil
 		return nil
 	}
-	merged := map[string]string{}
-	maps.Copy(merged, current)
+	merged := map[string]string{} // a new one, since others may be reading the old one
+	maps.Copy(merged, *to)
 	for name, value := range sent {
 		if value == nil {
 			delete(merged, name)
@@ -175,5 +172,6 @@ func merge(current map[string]string, sent map[string]*string) map[string]string
 			merged[name] = *value
 		}
 	}
-	return merged
+	*to = merged
+	return nil
 }

@@ -77,80 +77,67 @@ var unchangeable = map[string]string{
 	"tenant": "it can't be changed: create another subscription for the other tenant",
 }
 
-// edit sets one field of a subscription to the value that was sent; null resets
-// the field to its default.
-type edit func(*outbound.SubscriptionSpec)
-
-// edits are the edits of one body.
-type edits []edit
-
-func (es edits) apply(s *outbound.SubscriptionSpec) {
-	for _, e := range es {
-		e(s)
+// setField sets a field of a subscription to the value that was sent; null resets it
+// to its default.
+func setField(spec *outbound.SubscriptionSpec, field string, value []byte) error {
+	switch field {
+	case "url":
+		return readString(field, value, &spec.URL)
+	case "description":
+		return readString(field, value, &spec.Description)
+	case "scheme":
+		return readString(field, value, &spec.Scheme)
+	case "filter":
+		return readString(field, value, &spec.Filter)
+	case "transform":
+		return readString(field, value, &spec.Transform)
+	case "tenant":
+		return readNonEmpty(field, value, &spec.Tenant)
+	case "secret":
+		return readSecret(field, value, &spec.Secrets)
+	case "ordered":
+		return readBool(field, value, &spec.Ordered)
+	case "event_types":
+		return readStrings(field, value, &spec.EventTypes)
+	case "oauth2":
+		return mergeOAuth2(field, value, &spec.OAuth2)
+	case "rate_limit":
+		return readRate(field, value, &spec.RateLimit)
+	case "timeout":
+		return readDuration(field, value, &spec.Timeout)
+	case "retry":
+		return readDurations(field, value, (*[]time.Duration)(&spec.Retry))
+	case "metadata":
+		return mergeStrings(field, value, `{"customer": "42"}`, &spec.Metadata)
 	}
-}
-
-// read adds the edit for a field.
-func (es *edits) read(field string, value []byte) error {
-	e, err := editOf(field, value)
-	*es = append(*es, e)
+	if isNull(value) {
+		spec.Headers = nil
+		return nil
+	}
+	sent, err := readHeaders(field, value)
+	spec.Headers = mergeHeaders(spec.Headers, sent)
 	return err
 }
 
-func editOf(field string, value []byte) (edit, error) {
+// readSecret reads the only secret of a new subscription; null leaves it out.
+func readSecret(field string, value []byte, to *[]string) error {
 	var s string
-	switch field {
-	case "url":
-		return func(spec *outbound.SubscriptionSpec) { spec.URL = s }, readString(field, value, &s)
-	case "description":
-		return func(spec *outbound.SubscriptionSpec) { spec.Description = s }, readString(field, value, &s)
-	case "scheme":
-		return func(spec *outbound.SubscriptionSpec) { spec.Scheme = s }, readString(field, value, &s)
-	case "filter":
-		return func(spec *outbound.SubscriptionSpec) { spec.Filter = s }, readString(field, value, &s)
-	case "transform":
-		return func(spec *outbound.SubscriptionSpec) { spec.Transform = s }, readString(field, value, &s)
-	case "tenant":
-		return func(spec *outbound.SubscriptionSpec) { spec.Tenant = s }, readNonEmpty(field, value, &s)
-	case "secret":
-		err := readString(field, value, &s)
-		if err == nil && s == "" && !isNull(value) {
-			err = invalidField(field, "is empty: leave it out to have one generated")
-		}
-		return func(spec *outbound.SubscriptionSpec) {
-			if s != "" {
-				spec.Secrets = []string{s}
-			}
-		}, err
-	case "ordered":
-		var on bool
-		return func(spec *outbound.SubscriptionSpec) { spec.Ordered = on }, readBool(field, value, &on)
-	case "event_types":
-		var types []string
-		return func(spec *outbound.SubscriptionSpec) { spec.EventTypes = types }, readStrings(field, value, &types)
-	case "oauth2":
-		return oauth2Edit(field, value)
-	case "rate_limit":
-		var perSecond float64
-		return func(spec *outbound.SubscriptionSpec) { spec.RateLimit = perSecond }, readRate(field, value, &perSecond)
-	case "timeout":
-		var timeout time.Duration
-		return func(spec *outbound.SubscriptionSpec) { spec.Timeout = timeout }, readDuration(field, value, &timeout)
-	case "retry":
-		var delays []time.Duration
-		return func(spec *outbound.SubscriptionSpec) { spec.Retry = delays }, readDurations(field, value, &delays)
-	case "metadata":
-		var sent map[string]*string
-		return func(spec *outbound.SubscriptionSpec) { spec.Metadata = merge(spec.Metadata, sent) }, readStringMap(field, value, `{"customer": "42"}`, &sent)
+	if err := readString(field, value, &s); err != nil || isNull(value) {
+		return err
 	}
-	return headersEdit(field, value)
+	if s == "" {
+		return invalidField(field, "is empty: leave it out to have one generated")
+	}
+	*to = []string{s}
+	return nil
 }
 
 // readRate reads a rate such as "50/s", or a number of deliveries per second.
 // Null and 0 mean no limit.
 func readRate(field string, value []byte, to *float64) error {
-	var s string
+	*to = 0
 	if value[0] == '"' {
+		var s string
 		if err := readString(field, value, &s); err != nil {
 			return err
 		}
@@ -167,16 +154,6 @@ func readRate(field string, value []byte, to *float64) error {
 	return nil
 }
 
-// headersEdit merges the headers that were sent into the subscription's; null
-// removes all of them.
-func headersEdit(field string, value []byte) (edit, error) {
-	if isNull(value) {
-		return func(spec *outbound.SubscriptionSpec) { spec.Headers = nil }, nil
-	}
-	sent, err := readHeaders(field, value)
-	return func(spec *outbound.SubscriptionSpec) { spec.Headers = mergeHeaders(spec.Headers, sent) }, err
-}
-
 // created is a new subscription with its secret.
 type created struct {
 	subscription
@@ -185,12 +162,11 @@ type created struct {
 }
 
 func (c *call) createSubscription() error {
-	var es edits
-	if err := c.object(creatable, es.read); err != nil {
+	var spec outbound.SubscriptionSpec
+	err := c.object(creatable, func(field string, value []byte) error { return setField(&spec, field, value) })
+	if err != nil {
 		return err
 	}
-	spec := outbound.SubscriptionSpec{}
-	es.apply(&spec)
 	if spec.URL == "" {
 		return refuse(codeMissingField, "url is missing: say where deliveries go, as in https://example.com/hooks").at("url")
 	}
@@ -236,16 +212,30 @@ func (c *call) answerSubscription(s *outbound.Subscription, err error) error {
 	return c.answer(http.StatusOK, c.subscriptionOf(s))
 }
 
+// member is a field of a body, with its value.
+type member struct {
+	field string
+	value []byte
+}
+
 func (c *call) updateSubscription() error {
-	var es edits
-	if err := c.object(changeable, es.read, "application/merge-patch+json"); err != nil {
+	var sent []member
+	err := c.object(changeable, func(field string, value []byte) error {
+		sent = append(sent, member{field, value})
+		return setField(new(outbound.SubscriptionSpec), field, value) // so that mistakes are found even if there is no such subscription
+	}, "application/merge-patch+json")
+	if err != nil {
 		if p, ok := errors.AsType[*problem](err); ok && p.Code == codeUnknownField && unchangeable[p.Field] != "" {
 			p.Detail = p.Field + " can't be sent here: " + unchangeable[p.Field]
 		}
 		return err
 	}
 	s, err := c.engine.UpdateSubscription(c.r.Context(), c.id, func(spec *outbound.SubscriptionSpec) error {
-		es.apply(spec)
+		for _, m := range sent {
+			if err := setField(spec, m.field, m.value); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	return c.answerSubscription(s, err)

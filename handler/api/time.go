@@ -51,8 +51,9 @@ func durations(ds []time.Duration) []duration {
 	return out
 }
 
-// readDuration reads a duration, which must be positive. Null leaves it as it is.
+// readDuration reads a duration, which must be positive. Null is 0.
 func readDuration(field string, value []byte, to *time.Duration) error {
+	*to = 0
 	var s string
 	if err := readString(field, value, &s); err != nil || isNull(value) {
 		return err
@@ -65,13 +66,13 @@ func readDuration(field string, value []byte, to *time.Duration) error {
 	return nil
 }
 
-// readDurations reads a list of durations. Null leaves it as it is.
+// readDurations reads a list of durations. Null is nil.
 func readDurations(field string, value []byte, to *[]time.Duration) error {
 	var list []json.RawMessage
 	if err := json.Unmarshal(value, &list); err != nil {
 		return invalidField(field, `must be a list of durations, as in ["5s", "5m", "2h"]`)
 	}
-	if list == nil {
+	if *to = nil; list == nil {
 		return nil
 	}
 	*to = make([]time.Duration, len(list))
