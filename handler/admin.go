@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -33,13 +34,15 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // the apps and, after a failed reload, goes on serving with those of the config
 // that has failed.
 func (a *Admin) Provision(ctx caddy.Context) error {
-	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Ending: ending(caddy.ActiveContext), Logger: ctx.Slogger()})
+	h, err := api.New(api.Config{NoAuth: true, Engine: activeEngine, Context: activeContext, Logger: ctx.Slogger()})
 	if err != nil {
 		return fmt.Errorf("webhooks admin API: %w", err)
 	}
 	a.handler = http.StripPrefix("/webhooks", h)
 	return nil
 }
+
+func activeContext() context.Context { return caddy.ActiveContext() }
 
 // activeEngine returns the engine of the active config or, while Caddy stops, the
 // one that is being drained.

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -84,10 +85,10 @@ func (h *API) provision(ctx caddy.Context) error {
 		return err
 	}
 	c := api.Config{
-		NoAuth: h.Auth == "none",
-		Engine: app.(*App).current,
-		Ending: ending(func() caddy.Context { return ctx }),
-		Logger: ctx.Slogger(),
+		NoAuth:  h.Auth == "none",
+		Engine:  app.(*App).current,
+		Context: func() context.Context { return ctx },
+		Logger:  ctx.Slogger(),
 	}
 	if h.Tenant != nil {
 		c.Tenant = func(r *http.Request) (string, error) { return tenantOf(r, *h.Tenant) }
@@ -105,16 +106,6 @@ func (h *API) provision(ctx caddy.Context) error {
 	}
 	h.handler, err = api.New(c)
 	return err
-}
-
-// ending returns a function that is called for each request, and returns one that
-// reports whether the request should end because its config is being replaced or
-// Caddy is stopping. The servers then wait for their requests, up to grace_period.
-func ending(config func() caddy.Context) func() func() bool {
-	return func() func() bool {
-		ctx := config()
-		return func() bool { return ctx.Err() != nil || caddy.Exiting() }
-	}
 }
 
 func (h *API) checkAuth() error {

@@ -12,6 +12,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -38,11 +40,11 @@ type Config struct {
 	// Engine is called for each request. While it returns nil, requests are
 	// answered with 503.
 	Engine func() *outbound.Engine
-	// Ending is called when a request begins that doesn't end by itself. The
-	// function that it returns reports whether the server is waiting for the
-	// request to end. Nil: it never does.
-	Ending func() func() bool
-	Logger *slog.Logger // nil: slog.Default
+	// Context returns the context of the Caddy config that is in effect. A request
+	// that doesn't end by itself ends when that which was in effect at its beginning
+	// is done, or when Caddy exits.
+	Context func() context.Context
+	Logger  *slog.Logger // nil: slog.Default
 }
 
 // New returns the API's handler. It returns an error if Config contradicts
@@ -52,30 +54,18 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Engine == nil {
-		return nil, errors.New("setting up the API: there is no engine")
+	if c.Engine == nil || c.Context == nil {
+		return nil, errors.New("setting up the API: there is no engine, or no context")
 	}
-	a := &api{
-		auth: auth, tenant: c.Tenant, currentEngine: c.Engine, ending: c.Ending, log: c.Logger,
-		logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit),
-	}
-	if a.ending == nil {
-		a.ending = func() func() bool { return func() bool { return false } }
-	}
-	if a.log == nil {
-		a.log = slog.Default()
-	}
-	return a, nil
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	return &api{config: c, auth: auth, logLimit: rate.Sometimes{Interval: time.Second}, bodies: room.New(bodiesLimit)}, nil
 }
 
 type api struct {
-	auth          *auth
-	tenant        func(*http.Request) (string, error) // nil: requests see everything
-	currentEngine func() *outbound.Engine
-	ending        func() func() bool
-	log           *slog.Logger
-	logLimit      rate.Sometimes // so that a full disk is not filled with errors about it
-	bodies        *room.Room     // for the bodies of all requests until they are answered
+	config   Config
+	auth     *auth
+	logLimit rate.Sometimes // so that a full disk is not filled with errors about it
+	bodies   *room.Room     // for the bodies of all requests until they are answered
 }
 
 // call is one request being answered.
@@ -224,7 +214,7 @@ func (a *api) report(r *http.Request, p *problem) {
 		return
 	}
 	a.logLimit.Do(func() {
-		a.log.Error("answering a request to the API", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", p.cause)
+		a.config.Logger.Error("answering a request to the API", "method", r.Method, "path", r.URL.Path, "status", p.Status, "error", p.cause)
 	})
 }
 
@@ -251,7 +241,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := t.need.allow(granted, r); err != nil {
 		return err
 	}
-	e := a.currentEngine()
+	e := a.config.Engine()
 	if e == nil {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", startupTime).retryAfter(startupTime)
 	}

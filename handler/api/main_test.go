@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -45,7 +46,7 @@ type server struct {
 	engine   *outbound.Engine
 	store    *sqlite.Store
 	closing  sync.Once
-	stays    atomic.Bool // else what has no end of its own ends at once
+	config   context.Context // unless follow is called, it is done, so that tails end at once
 	attempts chan *outbound.AttemptDone
 	made     atomic.Int64 // rows
 	log      *lockedBuffer
@@ -72,6 +73,7 @@ func (s *server) Operational(*outbound.OperationalEvent) {}
 func start(t testing.TB, set ...setting) *server {
 	t.Helper()
 	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: &lockedBuffer{}, contract: readContract(t)}
+	s.follow()()
 	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -88,10 +90,10 @@ func start(t testing.TB, set ...setting) *server {
 		t.Fatal(err)
 	}
 	s.api, err = api.New(api.Config{
-		Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
-		Engine: func() *outbound.Engine { return s.engine },
-		Ending: func() func() bool { return func() bool { return !s.stays.Load() } },
-		Logger: logger,
+		Tokens:  []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
+		Engine:  func() *outbound.Engine { return s.engine },
+		Context: func() context.Context { return s.config },
+		Logger:  logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +108,12 @@ func start(t testing.TB, set ...setting) *server {
 		s.closeStore()
 	})
 	return s
+}
+
+// follow lets tails go on until reload is called.
+func (s *server) follow() (reload func()) {
+	s.config, reload = context.WithCancel(s.t.Context())
+	return reload
 }
 
 func (s *server) closeStore() {
@@ -324,7 +332,7 @@ func (l *lockedBuffer) String() string {
 // open makes the API without tokens on whatever engine.
 func open(t testing.TB, engine func() *outbound.Engine) http.Handler {
 	t.Helper()
-	h, err := api.New(api.Config{NoAuth: true, Engine: engine, Logger: slog.New(slog.DiscardHandler)})
+	h, err := api.New(api.Config{NoAuth: true, Engine: engine, Context: t.Context, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

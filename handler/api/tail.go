@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -55,7 +57,8 @@ func (c *call) tail() error {
 	check, heartbeat := time.NewTicker(endingInterval), time.NewTicker(heartbeatInterval)
 	defer check.Stop()
 	defer heartbeat.Stop()
-	for ending := c.ending(); s.err == nil && !ending(); {
+	// After a reload and on exit, the server waits for its requests, up to grace_period.
+	for config := c.config.Context(); s.err == nil && config.Err() == nil && !caddy.Exiting(); {
 		select {
 		case r := <-watch.Attempts:
 			if matches(&q, r) {

@@ -66,7 +66,7 @@ func (f *tail) next(c *contract) object {
 
 func TestTail(t *testing.T) {
 	s := start(t)
-	s.stays.Store(true)
+	reload := s.follow()
 	good, bad := newReceiver(t, 200), newReceiver(t, 500)
 	s.post("/subscriptions", `{"url":"`+good.URL+`","event_types":["order.*"]}`).want(t, 201)
 	failing := s.post("/subscriptions", `{"url":"`+bad.URL+`","event_types":["user.*"]}`).want(t, 201).text("subscription_id")
@@ -92,8 +92,7 @@ func TestTail(t *testing.T) {
 		t.Errorf("got %v", d)
 	}
 
-	// The server reloads: its tails end.
-	s.stays.Store(false)
+	reload() // ends the tails
 	for _, f := range []*tail{all, orders, dead, of} {
 		if event, more := <-f.events; more {
 			t.Errorf("one more: %v", event)
@@ -103,7 +102,7 @@ func TestTail(t *testing.T) {
 
 func TestTailOfATenant(t *testing.T) {
 	s := start(t)
-	s.stays.Store(true)
+	s.follow()
 	r := newReceiver(t, 200)
 	for _, tenant := range []string{"acme", "rival"} {
 		s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"tenant":"`+tenant+`"}`).want(t, 201)
@@ -116,7 +115,6 @@ func TestTailOfATenant(t *testing.T) {
 	if d := of.next(s.contract); d.text("tenant") != "rival" {
 		t.Errorf("got %v", d)
 	}
-	s.stays.Store(false)
 }
 
 // TestTailsThatEnded: only so many can be followed at once.

@@ -23,10 +23,10 @@ type view struct {
 // tenantOf returns the tenant that the request is confined to, or "" if the API is
 // for all.
 func (a *api) tenantOf(r *http.Request) (string, error) {
-	if a.tenant == nil {
+	if a.config.Tenant == nil {
 		return "", nil
 	}
-	tenant, err := a.tenant(r)
+	tenant, err := a.config.Tenant(r)
 	if err == nil && tenant == "" { // which would mean all tenants
 		err = errors.New("no tenant is given")
 	}

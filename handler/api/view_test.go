@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,11 +22,11 @@ import (
 func (s *server) confined(tenant func(*http.Request) (string, error)) *server {
 	s.t.Helper()
 	h, err := api.New(api.Config{
-		NoAuth: true,
-		Tenant: tenant,
-		Engine: func() *outbound.Engine { return s.engine },
-		Ending: func() func() bool { return func() bool { return !s.stays.Load() } },
-		Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		NoAuth:  true,
+		Tenant:  tenant,
+		Engine:  func() *outbound.Engine { return s.engine },
+		Context: func() context.Context { return s.config },
+		Logger:  slog.New(slog.NewTextHandler(s.log, nil)),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -420,9 +421,8 @@ func TestTenantsStatus(t *testing.T) {
 func TestTenantsTail(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
-	s.stays.Store(true)
+	s.follow()
 	acme := s.of("acme")
-	acme.stays.Store(true)
 	s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"]}`).want(t, 201)
 	f := acme.tail(t, "")
 	for range 3 { // after each of which the operator is told

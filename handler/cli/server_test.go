@@ -44,7 +44,7 @@ type server struct {
 	tenant   string // whose the public API is, "" for everybody's
 	receiver *httptest.Server
 	answer   atomic.Int64 // the receiver's status
-	ending   atomic.Bool  // as when Caddy reloads
+	config   atomic.Pointer[config]
 	received chan *http.Request
 	bodies   chan string
 	attempts chan *outbound.AttemptDone
@@ -91,9 +91,24 @@ func start(t *testing.T) *server {
 			t.Error(err)
 		}
 	})
+	s.reload()
 	s.handler = s.api()
 	s.address = serve(t, s.handler.ServeHTTP)
 	return s
+}
+
+// config is the context of a Caddy config.
+type config struct {
+	context.Context
+	end context.CancelFunc
+}
+
+// reload ends the current config, if there is one, and begins another.
+func (s *server) reload() {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	if old := s.config.Swap(&config{ctx, cancel}); old != nil {
+		old.end()
+	}
 }
 
 // api makes the API, open to everybody where there are no tokens.
@@ -101,9 +116,9 @@ func (s *server) api(tokens ...api.Token) http.Handler {
 	s.t.Helper()
 	c := api.Config{
 		Tokens: tokens, NoAuth: len(tokens) == 0,
-		Engine: func() *outbound.Engine { return s.engine },
-		Ending: func() func() bool { return s.ending.Load },
-		Logger: slog.New(slog.DiscardHandler),
+		Engine:  func() *outbound.Engine { return s.engine },
+		Context: func() context.Context { return s.config.Load() },
+		Logger:  slog.New(slog.DiscardHandler),
 	}
 	if s.tenant != "" {
 		c.Tenant = func(*http.Request) (string, error) { return s.tenant, nil }
