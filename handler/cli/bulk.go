@@ -28,7 +28,7 @@ type bulk struct {
 
 func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	var all, dryRun bool
-	v.min, v.max = 0, -1
+	v.min, v.max, v.filters = 0, -1, b.filters
 	v.run = func(c *call) error {
 		query, err := c.filters()
 		switch {
@@ -52,7 +52,6 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All "+b.many+" that match the filters")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "Only show how many match")
-	registerFilters(cmd.Flags(), b.filters...)
 	return cmd
 }
 

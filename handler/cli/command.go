@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,7 +165,8 @@ type verb struct {
 	short    string
 	long     string
 	example  string
-	min, max int // number of arguments; max < 0 for any number
+	min, max int      // number of arguments; max < 0 for any number
+	filters  []string // its flags that select rows; see filters
 	run      func(*call) error
 }
 
@@ -179,6 +181,11 @@ func (t *tool) command(v verb) *cobra.Command {
 			return report(cmd, usagef("there are too many arguments: the usage is %q", cmd.UseLine()))
 		}
 		return report(cmd, v.run(newCall(t, cmd, args)))
+	}
+	for _, filter := range filters {
+		if slices.Contains(v.filters, filter.flag) {
+			cmd.Flags().String(filter.flag, "", filter.usage)
+		}
 	}
 	return cmd
 }

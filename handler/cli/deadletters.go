@@ -41,24 +41,16 @@ const typeNDJSON = "application/x-ndjson"
 var deadFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until", "failed-since", "failed-until", "class", "status"}
 
 func (t *tool) listDeadLetters() *cobra.Command {
-	var l listFlags
-	cmd := t.command(verb{
-		use:   "list",
+	return listCommand(t, "/dead-letters", verb{
 		short: "Lists dead letters, newest first",
 		example: `
 caddy webhooks dead-letters list
 caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
-		run: func(c *call) error {
-			head := []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}
-			return c.list("/dead-letters", &l, head, cellsOf(func(d *deadLetter) []string {
-				return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
-			}))
-		},
+		filters: deadFilters,
+	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}, func(c *call, d *deadLetter) []string {
+		return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
 	})
-	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), deadFilters...)
-	return cmd
 }
 
 func (t *tool) showDeadLetter() *cobra.Command {
@@ -149,6 +141,7 @@ fails, the export is incomplete.`,
 		example: `
 caddy webhooks dead-letters export --output dead-letters.ndjson
 caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
+		filters: deadFilters,
 		run: func(c *call) error {
 			query, err := c.filters()
 			if err != nil {
@@ -157,7 +150,6 @@ caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
 			return export(c, query, output)
 		},
 	})
-	registerFilters(cmd.Flags(), deadFilters...)
 	cmd.Flags().StringVarP(&output, "output", "o", stdin, "File to write to, - for standard output")
 	return cmd
 }

@@ -72,23 +72,15 @@ func (t *tool) deliveries() *cobra.Command {
 }
 
 func (t *tool) listDeliveries() *cobra.Command {
-	var l listFlags
-	cmd := t.command(verb{
-		use:   "list",
+	return listCommand(t, "/deliveries", verb{
 		short: "Lists deliveries, newest first",
 		example: `
 caddy webhooks deliveries list --state pending
 caddy webhooks deliveries list --subscription-id sub_0199d3c2a4e00001 --since 1h`,
-		run: func(c *call) error {
-			head := []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "NEXT OR LAST", "ERROR"}
-			return c.list("/deliveries", &l, head, cellsOf(func(d *delivery) []string {
-				return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(d), cell(d.err(), widest)}
-			}))
-		},
+		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "state", "since", "until"},
+	}, []string{"DELIVERY ID", "STATE", "ATTEMPTS", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "NEXT OR LAST", "ERROR"}, func(c *call, d *delivery) []string {
+		return []string{clean(d.ID), clean(d.State), fmt.Sprint(d.Attempts), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), c.nextOrLast(d), cell(d.err(), widest)}
 	})
-	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state", "since", "until")
-	return cmd
 }
 
 func (t *tool) showDelivery() *cobra.Command {
@@ -230,7 +222,8 @@ Either --since or --event-id is required. For those that failed, use
 caddy webhooks deliveries redeliver dlv_0199d3c2a4e00001
 caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101
 caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 3h`,
-		min: 0, max: -1,
+		max:     -1,
+		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"},
 		run: func(c *call) error {
 			query, err := c.filters()
 			switch {
@@ -255,7 +248,6 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 		},
 	})
 	cmd.Flags().BoolVar(&all, "all", false, "All that were delivered and match the filters")
-	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "since", "until")
 	return cmd
 }
 

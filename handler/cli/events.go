@@ -186,34 +186,28 @@ func (p *publishFlags) withRetryHint(err error) error {
 var eventFilters = []string{"event-id", "subscription-id", "event-type", "tenant", "state", "since", "until", "filter"}
 
 func (t *tool) listEvents() *cobra.Command {
-	var l listFlags
-	cmd := t.command(verb{
-		use:   "list",
+	return listCommand(t, "/events", verb{
 		short: "Lists events, newest first",
 		example: `
 caddy webhooks events list
 caddy webhooks events list --event-type 'order.*' --since 24h
 caddy webhooks events list --since 24h --filter 'payload.customer == "cus_7"'
 caddy webhooks events list --all --json | jq -r '.data[].event_id'`,
-		run: func(c *call) error {
-			return c.list("/events", &l, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, cellsOf(func(e *event) []string {
-				return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}
-			}))
-		},
+		filters: eventFilters,
+	}, []string{"EVENT ID", "EVENT TYPE", "TENANT", "PUBLISHED"}, func(c *call, e *event) []string {
+		return []string{clean(e.ID), clean(e.Type), cell(e.Tenant, 24), c.when(e.Created)}
 	})
-	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), eventFilters...)
-	return cmd
 }
 
 func (t *tool) showEvent() *cobra.Command {
-	cmd := t.command(verb{
+	return t.command(verb{
 		use:   "show <event-id>",
 		short: "Shows an event with its payload and its deliveries",
 		example: `
 caddy webhooks events show evt_0199d3c2a4e00001
 caddy webhooks events show order-7-created --tenant acme --json`,
 		min: 1, max: 1,
+		filters: []string{"tenant"},
 		run: func(c *call) error {
 			query, err := c.filters()
 			if err != nil {
@@ -223,8 +217,6 @@ caddy webhooks events show order-7-created --tenant acme --json`,
 			return c.show("/events/"+url.PathEscape(c.args[0]), query, printing(printEvent))
 		},
 	})
-	registerFilters(cmd.Flags(), "tenant")
-	return cmd
 }
 
 func (t *tool) deleteEvent() *cobra.Command {

@@ -33,22 +33,15 @@ func (t *tool) eventTypes() *cobra.Command {
 func eventTypePath(name string) string { return "/event-types/" + url.PathEscape(name) }
 
 func (t *tool) listEventTypes() *cobra.Command {
-	var l listFlags
-	cmd := t.command(verb{
-		use:   "list",
+	return listCommand(t, "/event-types", verb{
 		short: "Lists the catalogue, by name",
-		run: func(c *call) error {
-			return c.list("/event-types", &l, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, cellsOf(func(e *eventType) []string {
-				schema := nothing
-				if e.hasSchema() {
-					schema = "yes"
-				}
-				return []string{clean(e.Name), schema, e.from(), cell(e.Description, widest)}
-			}))
-		},
+	}, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, func(_ *call, e *eventType) []string {
+		schema := nothing
+		if e.hasSchema() {
+			schema = "yes"
+		}
+		return []string{clean(e.Name), schema, e.from(), cell(e.Description, widest)}
 	})
-	l.register(cmd.Flags())
-	return cmd
 }
 
 func (t *tool) showEventType() *cobra.Command {

@@ -8,9 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
@@ -33,15 +33,6 @@ var filters = []filter{
 	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
 	{flag: "class", param: "class", usage: "Only those whose last attempt failed with this class, as shown by dead-letters show: dns, connect, tls, timeout, status …"},
 	{flag: "status", param: "status", usage: "Only those whose last attempt was answered with this status, such as 503"},
-}
-
-// registerFilters adds the named filters' flags.
-func registerFilters(f *pflag.FlagSet, names ...string) {
-	for _, filter := range filters {
-		if slices.Contains(names, filter.flag) {
-			f.String(filter.flag, "", filter.usage)
-		}
-	}
 }
 
 // filters returns the parameters of the filters that are set.
@@ -107,16 +98,23 @@ func (l *listFlags) check(c *call) error {
 	return nil
 }
 
-// cellsOf makes a function that decodes a row of a list into a T and returns its
-// cells.
-func cellsOf[T any](cells func(*T) []string) func(json.RawMessage) ([]string, error) {
-	return func(row json.RawMessage) ([]string, error) {
-		v := new(T)
-		if err := decode(row, v); err != nil {
-			return nil, err
-		}
-		return cells(v), nil
+// listCommand makes the command that prints a list of the API, with a heading and,
+// for each row, its cells.
+func listCommand[T any](t *tool, path string, v verb, head []string, cells func(*call, *T) []string) *cobra.Command {
+	var l listFlags
+	v.use = "list"
+	v.run = func(c *call) error {
+		return c.list(path, &l, head, func(row json.RawMessage) ([]string, error) {
+			v := new(T)
+			if err := decode(row, v); err != nil {
+				return nil, err
+			}
+			return cells(c, v), nil
+		})
 	}
+	cmd := t.command(v)
+	l.register(cmd.Flags())
+	return cmd
 }
 
 // listPrinter prints a list row by row. End gets the cursor that continues the

@@ -9,7 +9,7 @@ import (
 )
 
 func (t *tool) replay() *cobra.Command {
-	cmd := t.command(verb{
+	return t.command(verb{
 		use:   "replay <subscription-id>",
 		short: "Sends past events to a subscription that did not get them",
 		long: `
@@ -26,10 +26,9 @@ caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 24h
 caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --since 7d --event-type 'order.*'
 caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --event-id evt_0199d3c2a4e00001`,
 		min: 1, max: 1,
-		run: runReplay,
+		filters: []string{"event-id", "event-type", "since", "until"},
+		run:     runReplay,
 	})
-	registerFilters(cmd.Flags(), "event-id", "event-type", "since", "until")
-	return cmd
 }
 
 func runReplay(c *call) error {

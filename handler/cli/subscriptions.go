@@ -127,22 +127,15 @@ func printCreated(c *call, s *subscription) error {
 }
 
 func (t *tool) listSubscriptions() *cobra.Command {
-	var l listFlags
-	cmd := t.command(verb{
-		use:   "list",
+	return listCommand(t, "/subscriptions", verb{
 		short: "Lists subscriptions",
 		example: `
 caddy webhooks subscriptions list
 caddy webhooks subscriptions list --tenant acme --json`,
-		run: func(c *call) error {
-			return c.list("/subscriptions", &l, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, cellsOf(func(s *subscription) []string {
-				return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}
-			}))
-		},
+		filters: []string{"tenant"},
+	}, []string{"SUBSCRIPTION", "STATE", "EVENT TYPES", "URL", "TENANT", "CREATED"}, func(c *call, s *subscription) []string {
+		return []string{clean(s.ID), s.state(), cell(strings.Join(s.EventTypes, ", "), 40), cell(s.URL, 60), cell(s.Tenant, 24), c.when(s.Created)}
 	})
-	l.register(cmd.Flags())
-	registerFilters(cmd.Flags(), "tenant")
-	return cmd
 }
 
 func (t *tool) showSubscription() *cobra.Command {

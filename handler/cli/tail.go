@@ -16,7 +16,7 @@ import (
 const maxLine = 1 << 20
 
 func (t *tool) tail() *cobra.Command {
-	cmd := online(t.command(verb{
+	return online(t.command(verb{
 		use:   "tail",
 		short: "Shows each attempt as it happens",
 		long: `
@@ -29,10 +29,9 @@ With --json, each line is the delivery after the attempt.`,
 caddy webhooks tail
 caddy webhooks tail --state pending,dead
 caddy webhooks tail --json --event-type order.* | jq .last_attempt.error_message`,
-		run: func(c *call) error { return c.tail() },
+		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "state"},
+		run:     (*call).tail,
 	}))
-	registerFilters(cmd.Flags(), "event-id", "subscription-id", "event-type", "tenant", "state")
-	return cmd
 }
 
 // tail prints the stream of attempts. When the stream ends, it connects again.
