@@ -67,13 +67,13 @@ func (p *plan) canSign() error {
 	s := p.scheme
 	switch {
 	case s.Construction == "token":
-		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard")
+		return errors.New("it sends a shared token and signs nothing; choose a scheme that signs, such as standard-webhooks")
 	case p.signature.in != "header":
 		where := "body"
 		if p.signature.in == "query" {
 			where = "URL"
 		}
-		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard", where)
+		return fmt.Errorf("its signature is in the %s, and only headers are added to a delivery; choose a scheme with a header, such as standard-webhooks", where)
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (s *Signer) template(in *input) (*template, error) {
 	case p.formContent != nil && in.contentType() == typeForm:
 		return p.formContent, nil
 	case p.scheme.BodyDigest != "":
-		return nil, errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard")
+		return nil, errors.New("its signature needs the body's hash in the URL, except for forms; choose another scheme, such as standard-webhooks")
 	case len(tags) > 0 && p.tagContents[tags[0]] != nil:
 		return p.tagContents[tags[0]], nil
 	}
