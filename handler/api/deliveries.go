@@ -145,6 +145,9 @@ func (c *call) listAttempts() error {
 		return noDelivery(err, c.id)
 	}
 	last := slices.IndexFunc(attempts, func(a *outbound.Attempt) bool { return a.ID == after })
+	if after != 0 && last < 0 {
+		return badCursor()
+	}
 	cursor := func(a *outbound.Attempt) string { return a.ID.With(store.AttemptPrefix) }
 	return answerList(c, attempts[last+1:], limit, cursor, func(a *outbound.Attempt) attempt { return attemptOf(a, c.id) })
 }

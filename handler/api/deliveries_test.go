@@ -43,6 +43,7 @@ func TestDeliveryAndAttempts(t *testing.T) {
 	}
 
 	r.answers(200, "\xff\xfe")
+	s.get("/deliveries/"+id+"/attempts?cursor=att_0000000000000001").refused(t, 400, "invalid_parameter") // none of its attempts
 	again := s.post("/attempts/"+attempts[0].text("attempt_id")+"/redeliver", "").want(t, 202)
 	if again.text("delivery_id") != id {
 		t.Errorf("redelivered: %v", again)
