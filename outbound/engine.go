@@ -30,7 +30,7 @@ type Engine struct {
 	deadLog     deadLetterLog
 	heldSize    atomic.Int64   // bytes that the deliveries in all lanes take
 	attemptLog  rate.Sometimes // limits what is logged of attempts that got no connection
-	outageLog   rate.Sometimes // limits what is logged of a store that fails
+	outageLogs  sync.Map       // limits what is logged of a store that fails: by operation, *rate.Sometimes
 
 	applying  sync.Mutex // held by Apply
 	catalogue catalogue
@@ -60,7 +60,7 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	}
 	e := &Engine{
 		store: st, clock: timeline{Clock: systemClock{time.Now()}},
-		attemptLog: rate.Sometimes{Interval: 10 * time.Second}, outageLog: rate.Sometimes{Interval: 10 * time.Second},
+		attemptLog: rate.Sometimes{Interval: entryInterval},
 	}
 	e.shared, _ = st.(store.Shared)
 	for _, o := range opts {
@@ -220,10 +220,15 @@ func (e *Engine) retryStore(ctx context.Context, what string, do func(context.Co
 // is tried again.
 const storeRetryDelay = time.Second
 
+// entryInterval is the time between two log entries about the same trouble.
+const entryInterval = 10 * time.Second
+
 // logOutage logs that the store has failed an operation that is tried again. what
-// says which.
+// says which, in one of a few fixed texts: each has a limit of its own, so that none
+// hides another.
 func (e *Engine) logOutage(what string, err error) {
-	e.outageLog.Do(func() { e.logger().Error(what+"; trying again", "error", err) })
+	limit, _ := e.outageLogs.LoadOrStore(what, &rate.Sometimes{Interval: entryInterval})
+	limit.(*rate.Sometimes).Do(func() { e.logger().Error(what+"; trying again", "error", err) })
 }
 
 // sleep waits for d, or until ctx is done.

@@ -321,6 +321,35 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	}
 }
 
+// An operation that fails is logged although another one failed, and was logged, just
+// before.
+func TestOneOutageHidesNoOther(t *testing.T) {
+	var log journal
+	h, f := openFailing(t, retries(), logTo(&log))
+	defer h.clock.run(t)()
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	h.publish("a", "1")
+	r.respond(func(http.ResponseWriter, *http.Request) { f.fail(store.ErrUnavailable) })
+	f.claim.Store(true)
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		receive(t, f.refused, "a refused outcome")
+	}
+	f.fail(nil)
+	h.awaitAttempt()
+	for _, what := range []string{"claiming deliveries that are due", "storing the outcomes of attempts"} {
+		if n := log.count(what + "; trying again"); n == 0 {
+			t.Errorf("got no log line about %s, want one", what)
+		}
+	}
+}
+
 // The same holds for failures to make dead letters of a deleted subscription's
 // deliveries.
 func TestABurialThatFailsIsNotTheWholeLog(t *testing.T) {
