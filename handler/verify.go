@@ -190,7 +190,7 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 	h.name = scheme.Name
 	h.ack = acknowledgement(scheme.Acknowledge)
 	h.refusals = newRefusalLog(ctx.Logger())
-	h.logWarnings(ctx.Logger().With(zap.String("provider", h.name)), scheme)
+	h.logWarnings(ctx.Logger().With(zap.String("provider", h.name)), scheme, options.Secrets)
 	if err := registerVerifyMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
@@ -199,7 +199,14 @@ func (h *Verify) provision(ctx caddy.Context, table verify.Table) error {
 }
 
 // logWarnings logs what is unsafe or incomplete in a config that loads all the same.
-func (h *Verify) logWarnings(logger *zap.Logger, scheme verify.Scheme) {
+func (h *Verify) logWarnings(logger *zap.Logger, scheme verify.Scheme, secrets []string) {
+	if h.Route != "" {
+		logger = logger.With(zap.String("route", h.Route))
+	}
+	if size, atLeast, short := scheme.ShortKey(secrets); short {
+		logger.Warn("webhook_verify has a secret that is short enough to be guessed: if it can be chosen, give it and the provider a longer one",
+			zap.Int("bytes", size), zap.Int("at_least", atLeast))
+	}
 	for _, leak := range tokenLeaks(scheme, !h.NoHandshake) {
 		logger.Warn(leak)
 	}

@@ -497,6 +497,47 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	}
 }
 
+// A short secret can be used, since the provider already has it, but a warning is logged
+// when the config is loaded. A token has no signature by which it could be guessed.
+func TestShortSecretsAreWarnedOf(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log.json")
+	serveSite(t, "log {\n\toutput file "+log+"\n\tformat json\n\t}", `
+	handle /long {
+		webhook_verify typeform `+strconv.Quote(testSecret)+`
+	}
+	handle /short {
+		webhook_verify github hunter2
+	}
+	handle /again {
+		webhook_verify github hunter2 `+strconv.Quote(testSecret)+`
+	}
+	handle /token {
+		webhook_verify okta hunter2
+	}`)
+	written, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var warnings []string
+	for line := range strings.Lines(string(written)) {
+		if strings.Contains(line, "short enough to be guessed") {
+			warnings = append(warnings, line)
+		}
+		if strings.Contains(line, "hunter2") {
+			t.Errorf("the log shows the secret: %s", line)
+		}
+	}
+	if len(warnings) != 2 {
+		t.Fatalf("got %d warnings, want one for each of the two handlers: %q", len(warnings), warnings)
+	}
+	both := strings.Join(warnings, "")
+	for want, n := range map[string]int{`"level":"warn"`: 2, `"logger":"http.handlers.webhook_verify"`: 2, `"provider":"github"`: 2, `"bytes":7,"at_least":24`: 2, `"route":"2"`: 1} {
+		if got := strings.Count(both, want); got != n {
+			t.Errorf("got %s %d times, want %d times in %s", want, got, n, both)
+		}
+	}
+}
+
 // A header with more signatures than any provider sends costs one look.
 func TestLongHeader(t *testing.T) {
 	app := newApp(t)

@@ -56,12 +56,6 @@ func NewSigner(s Scheme, secrets []string) (*Signer, error) {
 	return &Signer{plan: p, keys: keys}, nil
 }
 
-// Shortest returns the length of the shortest key in bytes, so that callers can warn
-// about weak ones.
-func (s *Signer) Shortest() int {
-	return len(slices.MinFunc(s.keys, func(a, b *key) int { return len(a.secret) - len(b.secret) }).secret)
-}
-
 // canSign returns an error that says why the scheme can't sign, or nil.
 func (p *plan) canSign() error {
 	s := p.scheme
