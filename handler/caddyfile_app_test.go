@@ -118,7 +118,7 @@ func TestSchemaFile(t *testing.T) {
 	if got := loadCaddy(t, write(`{"type": "object"}`), ""); got != "" {
 		t.Errorf("it is refused: %s", got)
 	}
-	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, " is not a JSON Schema: /type breaks") || !strings.Contains(got, "Caddyfile:") {
+	if got := loadCaddy(t, write(`{"type": "objekt"}`), ""); !strings.Contains(got, " is not a JSON Schema: /type must be one of") || !strings.Contains(got, "Caddyfile:") {
 		t.Errorf("it is answered %s", got)
 	}
 }

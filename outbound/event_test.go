@@ -81,7 +81,7 @@ func TestTestGoesToOneSubscription(t *testing.T) {
 		"a payload alone":         {"", `null`, `null`},
 		"the schema's example":    {"order.paid", "", `{"id":  7}`},
 		"neither":                 {"order.sent", "", "payload is missing"},
-		"what breaks its schema":  {"order.paid", `{"id": "x"}`, "/id must be integer"},
+		"what breaks its schema":  {"order.paid", `{"id": "x"}`, "/id must be an integer"},
 		"the server's own type":   {outbound.DeliveryDead, `{}`, "is reserved"},
 		"a payload that's larger": {"order.sent", `"` + strings.Repeat("x", 1000) + `"`, "over the limit"},
 	} {

@@ -58,13 +58,13 @@ func TestSchemas(t *testing.T) {
 	publish("order.created", `{"total":1,"note":"x"}`).want(t, 202)
 	publish("order.updated", `"anything"`).want(t, 202)
 	for payload, words := range map[string]string{
-		`{}`:                              "/ lacks total",
-		`{"total":"secret-1"}`:            "/total must be number, not string",
-		`{"total":-17}`:                   "/total breaks minimum",
+		`{}`:                              "/total is missing",
+		`{"total":"secret-1"}`:            "/total must be a number, not a string",
+		`{"total":-17}`:                   "/total must be at least 0",
 		`{"total":1,"secret-2":"x"}`:      "has fields that are not allowed",
-		`[]`:                              "/ must be object, not array",
-		`{"total":"secret-3","note":"x"}`: "/total must be number",
-		`{"note":1}`:                      "/note must be string, not number",
+		`[]`:                              "/ must be an object, not an array",
+		`{"total":"secret-3","note":"x"}`: "/total must be a number",
+		`{"note":1}`:                      "/note must be a string, not a number",
 	} {
 		got := publish("order.created", payload).refused(t, 422, "invalid_field")
 		if detail := got.text("detail"); !strings.Contains(detail, words) || !strings.Contains(detail, "order.created") || got.text("field") != "payload" {

@@ -18,7 +18,7 @@ func TestEventTypesLife(t *testing.T) {
 	golden(t, "event-types-list", s.run("", "event-types", "list").want(t, 0).out)
 	golden(t, "event-types-show", s.run("", "event-types", "show", "order.created").want(t, 0).out)
 
-	if r := s.run("", "events", "publish", "order.created", "--payload", "{}").want(t, 1); !strings.Contains(r.err, "/ lacks total") {
+	if r := s.run("", "events", "publish", "order.created", "--payload", "{}").want(t, 1); !strings.Contains(r.err, "/total is missing") {
 		t.Errorf("printed %q", r.err)
 	}
 	if r := s.run(`{"type":"objekt"}`, "event-types", "put", "order.created", "--schema-file", "-").want(t, 1); !strings.Contains(r.err, "is not a JSON Schema") {

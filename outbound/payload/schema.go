@@ -12,17 +12,11 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
 const (
 	// maxSchema is how long the schema of an event type may be, in bytes.
 	maxSchema = 64 << 10
-	// maxBreaches is how many breaches of a schema an error lists, and how many names
-	// each.
-	maxBreaches = 5
-	// maxPlace is how long each may say where it is, in bytes.
-	maxPlace = 100
 	// maxNumber bounds the digits of a number and its exponent, since numbers are
 	// compared exactly. No float64 has a larger exponent.
 	maxNumber = 308
@@ -143,8 +137,8 @@ func (s *Schema) learn(doc any) {
 }
 
 // Check judges a payload, as soon as there is room to read it. The error says where
-// the payload breaks the schema. It holds nothing that stands in the payload alone,
-// since refusals are logged.
+// the payload breaks the schema, and what that asks for. It holds nothing that stands
+// in the payload alone, since refusals are logged.
 func (s *Schema) Check(ctx context.Context, payload []byte) (err error) {
 	leave, err := enter(ctx, len(payload))
 	if err != nil {
@@ -172,72 +166,4 @@ func (s *Schema) Check(ctx context.Context, payload []byte) (err error) {
 	default:
 		return errors.New("it can't be checked")
 	}
-}
-
-// tellBreaches says in words what is wrong where, for the first few breaches. Names
-// that aren't known are shown as *.
-func tellBreaches(e *jsonschema.ValidationError, known func(name string) bool) string {
-	var told []string
-	more := false
-	var walk func(*jsonschema.ValidationError)
-	walk = func(e *jsonschema.ValidationError) {
-		if more {
-			return
-		}
-		if len(e.Causes) > 0 {
-			for _, cause := range e.Causes {
-				walk(cause)
-			}
-			return
-		}
-		switch line := tellBreach(e, known); {
-		case slices.Contains(told, line):
-		case len(told) == maxBreaches:
-			more = true
-		default:
-			told = append(told, line)
-		}
-	}
-	walk(e)
-	if more {
-		told = append(told, "and more")
-	}
-	return strings.Join(told, "; ")
-}
-
-func tellBreach(e *jsonschema.ValidationError, known func(name string) bool) string {
-	place := ""
-	for _, step := range e.InstanceLocation {
-		if _, err := strconv.ParseUint(step, 10, 32); err != nil && !known(step) {
-			step = "*"
-		}
-		place += "/" + step
-	}
-	place = shorten(cmp.Or(place, "/"))
-	switch k := e.ErrorKind.(type) {
-	case *kind.Type:
-		return fmt.Sprintf("%s must be %s, not %s", place, strings.Join(k.Want, " or "), k.Got)
-	case *kind.Required:
-		missing := slices.Clone(k.Missing)
-		if len(missing) > maxBreaches {
-			missing = append(missing[:maxBreaches], "more")
-		}
-		return fmt.Sprintf("%s lacks %s", place, shorten(strings.Join(missing, ", ")))
-	case *kind.AdditionalProperties:
-		return place + " has fields that are not allowed"
-	case *kind.FalseSchema:
-		return place + " is not allowed"
-	}
-	keyword := "schema"
-	if path := e.ErrorKind.KeywordPath(); len(path) > 0 {
-		keyword = shorten(path[0])
-	}
-	return fmt.Sprintf("%s breaks %s", place, keyword)
-}
-
-func shorten(s string) string {
-	if len(s) > maxPlace {
-		return strings.ToValidUTF8(s[:maxPlace], "") + "…"
-	}
-	return s
 }

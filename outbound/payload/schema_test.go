@@ -15,8 +15,8 @@ func TestSchemaIsChecked(t *testing.T) {
 		`{"minimum":1e9999999}`:                   "over 308 digits",
 		`{"multipleOf":1e9999999}`:                "over 308 digits",
 		`"text"`:                                  "is not a JSON Schema",
-		`{"type":"objekt"}`:                       "is not a JSON Schema: /type breaks",
-		`{"properties":[]}`:                       "/properties must be object, not array",
+		`{"type":"objekt"}`:                       `is not a JSON Schema: /type must be one of "array", "boolean", `,
+		`{"properties":[]}`:                       "/properties must be an object, not an array",
 		`{"pattern":"("}`:                         "is not a JSON Schema",
 		`{"$ref":"#/$defs/missing"}`:              "is not a JSON Schema",
 		`{"$ref":"other.json"}`:                   "refers to another document",
@@ -44,18 +44,18 @@ func TestSchemaJudges(t *testing.T) {
 		{`{}`, `{} {}`, "it is not JSON"},
 		{`{"type":"integer"}`, `12345678901234567890`, ""},
 		{`{"type":"integer"}`, `1.0`, ""},
-		{`{"type":["string","null"]}`, `7`, "/ must be null or string, not number"},
-		{`{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"number"}]}`, `["x"]`, "/0 must be number, not string"},
-		{`{"$defs":{"a":{"const":1}},"properties":{"x":{"$ref":"#/$defs/a"}}}`, `{"x":2}`, "/x breaks const"},
-		{`{"$id":"https://example.com/s","$ref":"#/$defs/a","$defs":{"a":{"minLength":3}}}`, `"xy"`, "/ breaks minLength"},
-		{`{"items":{"type":"number"}}`, `["a","b","c","d","e","f"]`, "/4 must be number, not string; and more"},
-		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "/* must be null, not number"},
+		{`{"type":["string","null"]}`, `7`, "/ must be null or a string, not a number"},
+		{`{"$schema":"http://json-schema.org/draft-07/schema#","items":[{"type":"number"}]}`, `["x"]`, "/0 must be a number, not a string"},
+		{`{"$defs":{"a":{"const":1}},"properties":{"x":{"$ref":"#/$defs/a"}}}`, `{"x":2}`, "/x must be 1"},
+		{`{"$id":"https://example.com/s","$ref":"#/$defs/a","$defs":{"a":{"minLength":3}}}`, `"xy"`, "/ must have at least 3 characters"},
+		{`{"items":{"type":"number"}}`, `["a","b","c","d","e","f"]`, "/4 must be a number, not a string; and more"},
+		{`{"additionalProperties":{"type":"null"}}`, `{"` + strings.Repeat("é", 100) + `":1}`, "/* must be null, not a number"},
 		{`{"minimum":1}`, `1e9999999`, "over 308 digits"},
 		{`{"items":{"type":"integer"}}`, `[1,{"a":[-1e-999999]}]`, "over 308 digits"},
 		{`{"minimum":1}`, strings.Repeat("1", 309), "over 308 digits"},
 		{`{"minimum":1}`, `1E+308`, ""},
 		// Names that only the payload has are data too.
-		{`{"additionalProperties":{"properties":{"n":{"type":"number"}}}}`, `{"alice@example.com":{"n":"4111"}}`, "/*/n must be number, not string"},
+		{`{"additionalProperties":{"properties":{"n":{"type":"number"}}}}`, `{"alice@example.com":{"n":"4111"}}`, "/*/n must be a number, not a string"},
 		{`{"items":{"required":["` + strings.Repeat("k", 300) + `","b","c","d","e","f"]}}`, `[{}]`, "kkk…"},
 	} {
 		s, err := NewSchema([]byte(c.schema))
@@ -69,6 +69,58 @@ func TestSchemaJudges(t *testing.T) {
 			t.Errorf("%s against %s: got %v, want none", c.payload, c.schema, err)
 		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s against %s: got %v, want %s", c.payload, c.schema, err, c.want)
+		}
+	}
+}
+
+// An error says in words what each keyword asks for, whatever the draft, and at bounded
+// length.
+func TestSchemaSaysWhatItAsksFor(t *testing.T) {
+	const draft7 = `"$schema":"http://json-schema.org/draft-07/schema#"`
+	for _, c := range []struct{ schema, payload, want string }{
+		{`{"properties":{"a":{"enum":["x",1,null]}}}`, `{"a":"secret"}`, `/a must be one of "x", 1, null`},
+		{`{"enum":[{"a":1}]}`, `"secret"`, `/ must be {"a":1}`},
+		{`{"enum":["` + strings.Repeat("k", 300) + `","b"]}`, `"secret"`, `/ must be one of "` + strings.Repeat("k", 99) + "…"},
+		{`{"const":"x"}`, `"secret"`, `/ must be "x"`},
+		{`{"required":["a","b"]}`, `{"b":1}`, "/a is missing"},
+		{`{"items":{"required":["a","b"]}}`, `[{}]`, "/0/a is missing; /0/b is missing"},
+		{`{"required":["a","b","c","d","e","f"]}`, `{}`, "/a is missing; /b is missing; /c is missing; /d is missing; /e is missing; and more"},
+		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, "/b is missing, which a requires"},
+		{`{` + draft7 + `,"dependencies":{"a":["b"]}}`, `{"a":1}`, "/b is missing, which a requires"},
+		{`{"minimum":1.5}`, `1`, "/ must be at least 1.5"},
+		{`{"maximum":12345678901234567890}`, `1e30`, "/ must be at most 12345678901234567890"},
+		{`{"maximum":1e300}`, `1e301`, "/ must be at most 1e+300"},
+		{`{"exclusiveMinimum":1}`, `1`, "/ must be more than 1"},
+		{`{"exclusiveMaximum":1}`, `1`, "/ must be less than 1"},
+		{`{"multipleOf":2}`, `3`, "/ must be a multiple of 2"},
+		{`{"minLength":1}`, `""`, "/ must have at least 1 character"},
+		{`{"maxLength":2}`, `"secret"`, "/ must have at most 2 characters"},
+		{`{"minItems":2}`, `[]`, "/ must have at least 2 elements"},
+		{`{"maxItems":0}`, `[1]`, "/ must have at most 0 elements"},
+		{`{"minProperties":1}`, `{}`, "/ must have at least 1 field"},
+		{`{"maxProperties":1}`, `{"secret":1,"b":2}`, "/ must have at most 1 field"},
+		{`{"uniqueItems":true}`, `["secret","secret"]`, "/ must not have an element twice"},
+		{`{"contains":{"type":"null"}}`, `[1,2]`, "/ must have an element of the kind that contains asks for"},
+		{`{"contains":{"type":"null"},"minContains":2}`, `[1,null]`, "/ must have at least 2 elements of the kind that contains asks for"},
+		{`{"contains":{"type":"null"},"maxContains":1}`, `[null,null]`, "/ must have at most 1 element of the kind that contains asks for"},
+		{`{"pattern":"^a$"}`, `"secret"`, "/ must match the pattern ^a$"},
+		{`{` + draft7 + `,"format":"email"}`, `"secret"`, "/ must have the format email"},
+		{`{` + draft7 + `,"items":[true],"additionalItems":false}`, `[1,2]`, "/ has elements that are not allowed"},
+		{`{"additionalProperties":false}`, `{"secret":1}`, "/ has fields that are not allowed"},
+		{`{"propertyNames":{"pattern":"^a$"}}`, `{"secret":1}`, "/ has a field with a name that is not allowed"},
+		{`{"properties":{"a":false}}`, `{"a":1}`, "/a is not allowed"},
+		{`{"not":{"type":"string"}}`, `"secret"`, "/ is what the schema's not excludes"},
+		{`{"oneOf":[true,true]}`, `1`, "/ must match only one schema of oneOf, but matches several"},
+		{`{"anyOf":[{"type":"null"},{"type":"array"}]}`, `{}`, "/ must be null, not an object; / must be an array, not an object"},
+		{`{"type":["boolean","integer","object"]}`, `"secret"`, "/ must be a boolean or an integer or an object, not a string"},
+	} {
+		s, err := NewSchema([]byte(c.schema))
+		if err != nil {
+			t.Errorf("%s: %v", c.schema, err)
+			continue
+		}
+		if err := s.Check(t.Context(), []byte(c.payload)); err == nil || err.Error() != c.want {
+			t.Errorf("%s against %s:\ngot  %v\nwant %s", c.payload, c.schema, err, c.want)
 		}
 	}
 }
