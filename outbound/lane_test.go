@@ -42,6 +42,139 @@ func newLane(t *testing.T, s store.Subscription) *lane {
 // at returns the time d from now.
 func (l *lane) at(d time.Duration) time.Time { return l.e.now().Add(d) }
 
+// A lane that sends slowly or not at all holds few deliveries, so that other lanes get
+// the memory.
+func TestRoomOfALane(t *testing.T) {
+	for name, lane := range map[string]struct {
+		rate     float64
+		failures int
+		pause    time.Duration
+		want     int
+	}{
+		"no limit":               {want: laneRoom},
+		"a low rate limit":       {rate: 2.5, want: 11},
+		"a high rate limit":      {rate: 1e6, want: laneRoom},
+		"almost down":            {failures: downAfter - 1, want: laneRoom},
+		"down":                   {failures: downAfter, want: downRoom},
+		"down, in a short pause": {failures: downAfter, pause: longPause, want: downRoom},
+		"in a long pause":        {pause: longPause + 1, want: 0},
+	} {
+		l := newLane(t, store.Subscription{RateLimit: lane.rate})
+		l.breaker.failures = lane.failures
+		l.notBefore = l.at(lane.pause)
+		if room := l.room(l.e.now()); room != lane.want {
+			t.Errorf("%s: got room for %d, want %d", name, room, lane.want)
+		}
+	}
+}
+
+// A new delivery stays in the store, to be claimed later, if its lane may not attempt it
+// or is full, or if older ones are there.
+func TestWhatALaneLeavesInTheStore(t *testing.T) {
+	down := func(l *lane, held int) {
+		l.breaker.failures = downAfter
+		l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+		l.reserved = held - 1
+	}
+	for name, lane := range map[string]struct {
+		state func(*lane)
+		holds bool
+	}{
+		"nothing held":                {func(*lane) {}, true},
+		"room for one more":           {func(l *lane) { down(l, downRoom-1) }, true},
+		"full":                        {func(l *lane) { down(l, downRoom) }, false},
+		"behind older ones":           {func(l *lane) { l.noteStored(l.at(0)) }, false},
+		"inactive":                    {deactivate, false},
+		"deleted":                     {func(l *lane) { l.closed = true }, false},
+		"draining":                    {func(l *lane) { l.e.dispatch.halt() }, false},
+		"no memory":                   {func(l *lane) { l.e.heldSize.Store(heldLimit); l.reserved = 1 }, false},
+		"no memory, but nothing held": {func(l *lane) { l.e.heldSize.Store(heldLimit) }, true},
+	} {
+		l := newLane(t, store.Subscription{})
+		lane.state(l)
+		reserved, size := l.reserved, l.e.heldSize.Load()
+		want := 0
+		if lane.holds {
+			want = 1
+		}
+		if holds := l.reserve(7); holds != lane.holds || l.backlog == lane.holds {
+			t.Errorf("%s: got held %v, and a backlog in the store %v, want %v, %v", name, holds, l.backlog, lane.holds, !lane.holds)
+		}
+		if n, bytes := l.reserved-reserved, l.e.heldSize.Load()-size; n != want || bytes != int64(7*want) {
+			t.Errorf("%s: got %d reserved with %d bytes, want %d with %d", name, n, bytes, want, 7*want)
+		}
+	}
+}
+
+// A delivery that was stored while its lane had room for it is released, to be claimed
+// later, if the lane no longer has room, or an ordered one has older deliveries to claim.
+func TestWhatALaneReleasesAtOnce(t *testing.T) {
+	for name, lane := range map[string]struct {
+		ordered bool
+		state   func(*lane)
+		holds   bool
+	}{
+		"nothing has changed":        {false, func(*lane) {}, true},
+		"behind older ones":          {false, func(l *lane) { l.noteStored(l.at(0)) }, true},
+		"behind older ones in order": {true, func(l *lane) { l.noteStored(l.at(0)) }, false},
+		"inactive":                   {false, deactivate, false},
+		"in a long pause":            {false, func(l *lane) { l.notBefore = l.at(time.Hour) }, false},
+	} {
+		l := newLane(t, store.Subscription{Ordered: lane.ordered})
+		h := l.storeEvents(t, l.at(0), true)[0]
+		size := weight(h.Event)
+		if !l.reserve(size) {
+			t.Fatal("no room")
+		}
+		lane.state(l)
+		l.push(h)
+		held, released := 1, 0
+		if !lane.holds {
+			held, released = 0, 1
+		}
+		if l.queue.len() != held || l.reserved != 0 || l.e.heldSize.Load() != int64(held*size) {
+			t.Errorf("%s: got %d held, %d reserved, held size %d, want %d, 0, %d", name, l.queue.len(), l.reserved, l.e.heldSize.Load(), held, held*size)
+		}
+		claimed, err := l.e.store.Claim(t.Context(), l.at(0), claimBytes, []store.Want{{Subscription: l.key, Limit: 2}})
+		if err != nil || len(claimed[0].Deliveries) != released {
+			t.Errorf("%s: claiming it from the store: got %v, %v, want %d", name, claimed, err, released)
+		}
+	}
+}
+
+// An attempt begins only if the lane may make one more now. Otherwise the delivery stays
+// where it is.
+func TestWhenAnAttemptMayBegin(t *testing.T) {
+	for name, lane := range map[string]struct {
+		state  func(*lane)
+		begins bool
+	}{
+		"one fewer than the limit": {func(l *lane) { l.running = l.limit() - 1 }, true},
+		"as many as the limit":     {func(l *lane) { l.running = l.limit() }, false},
+		"paused":                   {func(l *lane) { l.notBefore = l.at(time.Millisecond) }, false},
+		"at the end of a pause":    {func(l *lane) { l.notBefore = l.at(0) }, true},
+		"inactive":                 {deactivate, false},
+		"deleted":                  {func(l *lane) { l.closed = true }, false},
+		"draining":                 {func(l *lane) { l.e.dispatch.halt() }, false},
+	} {
+		l := newLane(t, store.Subscription{})
+		l.queue.push(l.storeEvents(t, l.at(0), true)[0])
+		lane.state(l)
+		wants, _ := l.runnable()
+		if h := l.take(); (h != nil) != lane.begins || wants != lane.begins {
+			t.Errorf("%s: got runnable %v, taken %v, want %v", name, wants, h != nil, lane.begins)
+		}
+	}
+}
+
+// deactivate makes the lane's subscription inactive, before the engine has flushed the
+// lane for it.
+func deactivate(l *lane) {
+	s := *l.sub()
+	s.Active = false
+	l.setTarget(l.e.config.Load(), &s)
+}
+
 // If reservations leave no room for a claim, the lane claims again once they are given
 // back.
 func TestLaneClaimsAgainWhenReservationsAreGivenBack(t *testing.T) {
@@ -276,6 +409,27 @@ func TestProbeDuringAClaimAheadOfSchedule(t *testing.T) {
 	}
 }
 
+// Deliveries that are retried at the same time are attempted ahead of it in turn.
+func TestAheadOfTheSameRetry(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	due := l.at(time.Hour)
+	hs := l.storeEvents(t, due, false, false)
+	l.noteStored(due)
+	l.breaker.since = l.at(-time.Hour) // it still fails
+	for i, h := range hs {
+		l.breaker.aheadAt = l.at(0)
+		l.e.claims.claim(t.Context(), []*lane{l})
+		if !l.queueIs(h) {
+			t.Fatalf("attempt %d: got %d queued, want delivery %d", i+1, l.queue.len(), i+1)
+		}
+		h = l.take()
+		l.storeOutcomes(t, &store.Settlement{Delivery: h.Delivery.ID, Due: due, Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
+		l.removeUnsettled(h)
+		l.attemptDone(0, 0)
+		l.noteStored(due)
+	}
+}
+
 // A claim gets everything that its lane knew to be due when it began. In an ordered lane
 // what it missed would end up behind what is published next.
 func TestClaimGetsWhatItsLaneKnowsOf(t *testing.T) {
@@ -316,7 +470,7 @@ func TestLaneRemembersARetryThroughAFlush(t *testing.T) {
 func TestRedeliverDuringAClaim(t *testing.T) {
 	l := newLane(t, store.Subscription{})
 	l.register(t)
-	hs := l.storeEvents(t, l.at(0), false, false)
+	hs := l.storeEvents(t, l.at(0), false, false, false)
 	for _, h := range hs {
 		l.storeOutcomes(t, &store.Settlement{Delivery: h.Delivery.ID, Due: l.at(0), Attempt: &store.Attempt{ID: h.Delivery.ID, Number: 1, At: l.at(0)}})
 	}
@@ -325,16 +479,20 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 		if step != "fill" {
 			return
 		}
-		if _, err := l.e.Redeliver(t.Context(), hs[0].Delivery.ID.With(store.DeliveryPrefix)); err != nil {
-			t.Error(err)
+		for _, h := range hs[:2] {
+			if _, err := l.e.Redeliver(t.Context(), h.Delivery.ID.With(store.DeliveryPrefix)); err != nil {
+				t.Error(err)
+			}
 		}
 	}}
 	l.e.claims.claim(t.Context(), []*lane{l})
 	if !l.queueIs(hs...) {
 		t.Fatalf("got %d queued, want %d", l.queue.len(), len(hs))
 	}
-	if again, as := l.take(), l.take(); again.Round != 1 || as.Round != 0 {
-		t.Errorf("got rounds that begin after %d and %d attempts, want 1 and 0", again.Round, as.Round)
+	for i, want := range []int{1, 1, 0} {
+		if h := l.take(); h.Round != want {
+			t.Errorf("delivery %d: got a round that begins after %d attempts, want %d", i+1, h.Round, want)
+		}
 	}
 }
 
@@ -388,6 +546,28 @@ func TestRateLimitIsLiftedBeforeThePause(t *testing.T) {
 	l.startPause(until) // what take does next
 	if l.notBefore.After(l.e.now()) {
 		t.Errorf("got a pause of %v, want none", l.notBefore.Sub(l.e.now()))
+	}
+}
+
+// An ordered lane pauses until its first delivery is retried, by the schedule or ahead of
+// it, but not while the receiver has asked for a pause.
+func TestWhenAnOrderedLaneGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		ordered bool
+		ahead   time.Duration // when something is attempted ahead of the retry in an hour
+		asked   time.Duration // the pause that the receiver asked for
+		want    time.Duration
+	}{
+		"at the retry":         {true, never, 0, time.Hour},
+		"ahead of schedule":    {true, time.Minute, 0, time.Minute},
+		"after a longer pause": {true, time.Minute, 10 * time.Minute, 10 * time.Minute},
+		"no longer ordered":    {false, time.Minute, 10 * time.Minute, 10 * time.Minute},
+	} {
+		l := newLane(t, store.Subscription{Ordered: c.ordered})
+		l.headDue, l.breaker.aheadAt, l.notBefore = l.at(time.Hour), l.atOrZero(c.ahead), l.at(c.asked)
+		if got := l.pausedUntil(); !got.Equal(l.at(c.want)) {
+			t.Errorf("%s: got a pause of %v, want %v", name, got.Sub(l.e.now()), c.want)
+		}
 	}
 }
 
@@ -460,6 +640,39 @@ func TestDeactivationIsOutdated(t *testing.T) {
 		l.e.disable(t.Context(), &failed, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		if active := l.sub().Active; active != (name != "") {
 			t.Errorf("%q: got active %v, want %v", name, active, name != "")
+		}
+	}
+}
+
+// The store is told whether a receiver is down when that changes, and when the store has
+// it wrong, but not by two callers at a time.
+func TestWhenTheStoreIsToldOfAReceiver(t *testing.T) {
+	for name, c := range map[string]struct {
+		down, known, changed, underWay, inactive, want bool
+	}{
+		"it works":                     {},
+		"it is down":                   {down: true, known: true},
+		"it has gone down":             {down: true, changed: true, want: true},
+		"it is back":                   {known: true, changed: true, want: true},
+		"down, but not for the store":  {down: true, want: true},
+		"down only for the store":      {known: true, want: true},
+		"which it is being told":       {known: true, underWay: true},
+		"a change while it is told":    {down: true, changed: true, underWay: true, want: true},
+		"the subscription is inactive": {down: true, inactive: true},
+	} {
+		l := newLane(t, store.Subscription{})
+		s := *l.sub()
+		s.Active = !c.inactive
+		if c.known {
+			s.FailingSince = l.at(-time.Hour)
+		}
+		l.setTarget(l.e.config.Load(), &s)
+		if c.down {
+			l.breaker.failures = downAfter
+		}
+		l.persisting = c.underWay
+		if got := l.shouldPersist(c.changed); got != c.want {
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
 }
