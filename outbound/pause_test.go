@@ -90,6 +90,27 @@ func TestPausesWithoutRetries(t *testing.T) {
 	}
 }
 
+// A rate limit spaces the attempts evenly, even if more deliveries wait than the lane
+// holds.
+func TestRateLimitSpacesAttempts(t *testing.T) {
+	h := open(t)
+	r, healthy := newReceiver(t), newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 1})
+	for range 8 {
+		h.publish("a", `1`)
+	}
+	for range 7 {
+		r.next(t)
+		h.awaitAttempt()
+		h.eventually("the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(time.Second)) })
+		h.clock.advance(time.Second - time.Millisecond)
+		h.nudge(healthy)
+		r.expectNone(t)
+		h.clock.advance(time.Millisecond)
+	}
+	r.next(t)
+}
+
 // A pause for a rate limit or a failed delivery of an ordered subscription ends when a
 // change of the subscription removes its reason. One that the receiver asked for doesn't.
 func TestPauseEndsWithItsReason(t *testing.T) {
