@@ -68,6 +68,37 @@ func TestProbePause(t *testing.T) {
 	}
 }
 
+// The longer a receiver has failed, the later it is tried ahead of schedule.
+func TestPauseBeforeAnAttemptAheadOfSchedule(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for failing, want := range map[time.Duration]time.Duration{
+		0:              15 * time.Second, // at the earliest: half as long again as the first delay
+		10 * time.Hour: 5*time.Hour + 10*time.Second,
+	} {
+		b := breaker{since: now.Add(-failing)}
+		b.aheadAfterFailure(now, 10*time.Second)
+		if got := b.aheadAt.Sub(now); got < want*9/10 || got > want*11/10 {
+			t.Errorf("after %v of failures: got a pause of %v, want %v within a tenth", failing, got, want)
+		}
+	}
+}
+
+// As long as only attempts ahead of schedule fail, the cause may be the events: some more
+// are tried at once, but not all of them.
+func TestFewAttemptsAheadOfScheduleFail(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var b breaker
+	for range 2 {
+		for miss := 1; miss <= maxAheadMisses+1; miss++ {
+			b.aheadAfterFailure(now, time.Second)
+			if got, want := !b.aheadAt.IsZero(), miss <= maxAheadMisses; got != want {
+				t.Errorf("after %d failures: got another attempt %v, want %v", miss, got, want)
+			}
+		}
+		b.aheadAfterSuccess(now, time.Second, true)
+	}
+}
+
 // Each overloaded answer doubles the pause that it causes, up to the given limit, and
 // successes shorten it again.
 func TestSlowDown(t *testing.T) {
