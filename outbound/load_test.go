@@ -86,6 +86,32 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 	}
 }
 
+// A receiver that was prompt and had all slots leaves one to others once it is slow.
+func TestReceiverThatTurnsSlowLeavesASlot(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 4, 4 })
+	r, healthy := newReceiver(t), newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
+	h.publish("a", `{}`)
+	r.next(t)
+	h.awaitAttemptEnd() // it counts as prompt
+	answer := r.block(t, http.StatusOK)
+	for range 8 {
+		h.publish("a", `{}`)
+	}
+	for range 4 {
+		r.next(t)
+	}
+	h.clock.advance(5 * time.Second)
+	r.block(t, http.StatusOK)
+	answer()
+	for range 3 {
+		r.next(t)
+	}
+	h.publish("healthy", `{}`)
+	healthy.next(t)
+}
+
 // Under load, every event arrives exactly once at each subscription.
 func TestEveryEventArrivesUnderLoad(t *testing.T) {
 	h := open(t)
