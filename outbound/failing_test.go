@@ -17,7 +17,7 @@ import (
 // failing is a real store that can be made to fail or hang.
 type failing struct {
 	store.Store
-	with    atomic.Pointer[error] // what Commit, Bury and Requeue fail with
+	with    atomic.Pointer[error] // what Commit, Bury, Requeue and Backlogs fail with
 	refused chan struct{}         // signals that one of them has failed
 
 	full  atomic.Bool // Commit has room for outcomes only
@@ -55,7 +55,7 @@ func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
 	return err
 }
 
-// fail makes Commit, Bury and Requeue fail with err from now on, or succeed if it is nil.
+// fail makes Commit, Bury, Requeue and Backlogs fail with err from now on, or succeed if it is nil.
 func (f *failing) fail(err error) { f.with.Store(&err) }
 
 // refuse returns the error that a call fails with, nil if it doesn't.
@@ -83,6 +83,13 @@ func (f *failing) Requeue(ctx context.Context, q store.Query, now time.Time) (st
 		return store.Changed{}, err
 	}
 	return f.Store.Requeue(ctx, q, now)
+}
+
+func (f *failing) Backlogs(ctx context.Context) ([]store.Backlog, error) {
+	if err := f.refuse(); err != nil {
+		return nil, err
+	}
+	return f.Store.Backlogs(ctx)
 }
 
 func (f *failing) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
@@ -191,6 +198,21 @@ func TestRedeliverWhileTheStoreFails(t *testing.T) {
 	f.fail(store.ErrUnavailable)
 	if again, err := h.Redeliver(t.Context(), id); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Redeliver: got %+v, %v, want %v", again, err, store.ErrUnavailable)
+	}
+}
+
+// An engine doesn't start if it can't read what waits in the store: nobody would look
+// for it later.
+func TestNoStartWithoutTheBacklog(t *testing.T) {
+	h, f := openFailing(t)
+	h.Close()
+	f.fail(store.ErrUnavailable)
+	e, err := outbound.Open(t.Context(), f, h.settings)
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Open: got %v, want %v", err, store.ErrUnavailable)
+	}
+	if err == nil {
+		e.Close()
 	}
 }
 
