@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
 // Replay sends a new subscription the earlier events that match it and the query, each
@@ -106,6 +107,25 @@ func TestReplayOfMuch(t *testing.T) {
 			t.Fatalf("got event %s, want %d", a.body, i+1)
 		}
 		h.awaitAttempt()
+	}
+}
+
+// What a node replays includes what another one has published whose clock is ahead.
+func TestReplayWhenClocksDiffer(t *testing.T) {
+	dsn := pgtest.Database(t)
+	var nodes []*harness
+	for _, ahead := range []time.Duration{0, 30 * time.Second} {
+		h := newHarness(t, postgresStore(dsn, lease))
+		h.clock = newClock()
+		h.clock.step(ahead)
+		h.start()
+		nodes = append(nodes, h)
+	}
+	r := newReceiver(t)
+	nodes[1].publish("a", `1`)
+	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	if n, err := nodes[0].Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != 1 {
+		t.Errorf("Replay: got %d, %v, want 1", n, err)
 	}
 }
 
