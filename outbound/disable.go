@@ -97,7 +97,7 @@ func (l *lane) restartFailures() {
 // disable deactivates a subscription because of how an attempt has ended, unless
 // the receiver has been changed since or still returns false.
 func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
-	_, err := e.setActiveIf(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
+	_, err := e.setActive(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.logger().Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}

@@ -29,7 +29,7 @@ func (e *Engine) reconcile(ctx context.Context, c *config) error {
 	for _, l := range e.lanes.all() {
 		s := l.sub()
 		if s.FromConfig && !wanted[s.ID] && s.Active {
-			if _, err := e.setActive(ctx, s.ID, false, ReasonRemoved); err != nil {
+			if _, err := e.Deactivate(ctx, s.ID, ReasonRemoved); err != nil {
 				return err
 			}
 		}

@@ -139,29 +139,25 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscri
 // Deactivate stops attempts for a subscription. Its deliveries, including new ones,
 // are held until Activate.
 func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscription, error) {
-	return e.setActive(ctx, id, false, reason)
+	return e.setActive(ctx, id, false, reason, nil)
 }
 
 // Activate resumes attempts for a subscription: deliveries that were held are due
 // at once, and those that wait for a retry are attempted. The latter also happens
 // if the subscription is active already.
 func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
-	return e.setActive(ctx, id, true, "")
+	return e.setActive(ctx, id, true, "", nil)
 }
 
-func (e *Engine) setActive(ctx context.Context, id string, active bool, reason string) (*Subscription, error) {
-	return e.setActiveIf(ctx, id, active, reason, func(*store.Subscription) bool { return true })
-}
-
-// setActiveIf is setActive, but changes nothing if still returns false for the
-// subscription as it is stored.
-func (e *Engine) setActiveIf(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
+// setActive activates or deactivates a subscription. If still isn't nil, it must
+// return true for the subscription as it is stored, or nothing is changed.
+func (e *Engine) setActive(ctx context.Context, id string, active bool, reason string, still func(*store.Subscription) bool) (*Subscription, error) {
 	changed := false
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if active && s.FromConfig && !e.inConfig(s.ID) {
 			return e.errConfigured(s)
 		}
-		changed = s.Active != active && still(s)
+		changed = s.Active != active && (still == nil || still(s))
 		if changed {
 			s.Active, s.Reason, s.FailingSince = active, reason, time.Time{}
 		}
