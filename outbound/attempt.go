@@ -135,7 +135,7 @@ func (e *Engine) reportSettled(done *AttemptDone, dead *OperationalEvent) {
 	observer.AttemptDone(done)
 	e.watches.send(done)
 	if done.State == store.Dead {
-		e.deadLog.wakeUp()
+		e.deadLog.wake.ring()
 	}
 	if dead != nil {
 		observer.Operational(dead)
@@ -191,7 +191,7 @@ func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome
 		e.background(func(ctx context.Context) {
 			e.disable(ctx, t.sub, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
 		})
-	case o.gone:
+	case o.class == ClassGone:
 		e.background(func(ctx context.Context) {
 			e.disable(ctx, t.sub, ReasonGone, func() bool { return true })
 		})

@@ -104,7 +104,8 @@ func (c *committer) run() {
 		}
 		c.finish(b, err, c.e.work.Err() == nil)
 		if len(b.units) > 0 {
-			c.backoff(err)
+			c.e.logOutage("storing the outcomes of attempts", err)
+			c.e.sleep(c.e.work, settleRetryDelay) // not at all while the engine is closing
 		}
 	}
 }
@@ -221,9 +222,3 @@ func (c *committer) dropNotices(b *commitBatch, err error) {
 
 // settleRetryDelay is how long to wait before storing outcomes again.
 const settleRetryDelay = 250 * time.Millisecond
-
-// backoff waits after a failed commit, unless the engine is closing.
-func (c *committer) backoff(err error) {
-	c.e.logOutage("storing the outcomes of attempts", err)
-	c.e.sleep(c.e.work, settleRetryDelay)
-}

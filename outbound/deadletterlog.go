@@ -14,7 +14,7 @@ import (
 // full disk or a missing log loses no line, though a line may be repeated.
 type deadLetterLog struct {
 	e        *Engine
-	wake     bell
+	wake     bell // has missing dead letters written soon
 	failures rate.Sometimes
 }
 
@@ -30,9 +30,6 @@ func (l *deadLetterLog) init(e *Engine) {
 
 // enabled reports whether there is a log.
 func (l *deadLetterLog) enabled() bool { return l.e.config.Load().DeadLetterLog != nil }
-
-// wakeUp has missing dead letters written soon.
-func (l *deadLetterLog) wakeUp() { l.wake.ring() }
 
 func (l *deadLetterLog) run() {
 	for l.e.life.Err() == nil {

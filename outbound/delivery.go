@@ -150,7 +150,7 @@ func (e *Engine) bury(ctx context.Context, b store.Burial) ([]*Record, error) {
 	buried, err := e.store.Bury(ctx, b)
 	if len(buried) > 0 {
 		e.config.Load().Observer.Buried(buried)
-		e.deadLog.wakeUp()
+		e.deadLog.wake.ring()
 	}
 	return buried, err
 }

@@ -117,7 +117,7 @@ func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	defer e.applying.Unlock()
 	e.applyConfig(c)
 	e.dispatch.resize()
-	e.deadLog.wakeUp()
+	e.deadLog.wake.ring()
 	return e.reconcile(ctx, c)
 }
 

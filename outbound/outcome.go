@@ -27,7 +27,7 @@ const (
 	ClassReset        = "reset"         // the connection broke before the response
 	ClassStatus       = "status"        // a response that isn't 2xx
 	ClassRedirect     = "redirect"      // a 3xx response, which isn't followed
-	ClassGone         = "gone"          // 410
+	ClassGone         = "gone"          // 410, which deactivates the subscription
 	ClassEgressDenied = "egress_denied" // the address is one that deliveries may not go to
 	ClassOAuth2       = "oauth2"        // no access token: no request was made to the receiver
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
@@ -50,7 +50,6 @@ type outcome struct {
 	retryAfter time.Duration // the pause that the receiver asked for
 	final      bool          // a retry can't help
 	eventFault bool          // caused by the event; says nothing about the receiver
-	gone       bool          // 410: deactivate the subscription
 	overloaded bool          // the receiver asks to be slowed down
 	aborted    bool          // by the engine: it doesn't count as an attempt
 
@@ -76,8 +75,7 @@ func judge(resp *http.Response, sent time.Time) outcome {
 		o.class = ClassRedirect
 		o.message = "redirects are not followed: update the subscription's URL" + redirectTarget(resp)
 	case code == http.StatusGone:
-		o.class, o.gone = ClassGone, true
-		o.message = ReasonGone
+		o.class, o.message = ClassGone, ReasonGone
 	case code == http.StatusTooManyRequests, code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
 		o.overloaded = true
 	}

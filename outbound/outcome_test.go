@@ -39,7 +39,7 @@ func TestJudge(t *testing.T) {
 		"301 without where": {301, nil, outcome{class: ClassRedirect}},
 		"304":               {304, nil, outcome{class: ClassStatus}},
 		"400":               {400, nil, outcome{class: ClassStatus}},
-		"410":               {410, nil, outcome{class: ClassGone, gone: true}},
+		"410":               {410, nil, outcome{class: ClassGone}},
 		"429":               {429, http.Header{"Retry-After": {"7"}}, outcome{class: ClassStatus, overloaded: true, retryAfter: 7 * time.Second}},
 		"500":               {500, nil, outcome{class: ClassStatus}},
 		"502":               {502, nil, outcome{class: ClassStatus, overloaded: true}},
