@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Go's resolver asks the next name server when one hasn't answered for 5 s, and gives up on
@@ -22,9 +24,7 @@ func TestLookupWaitsForTheNextNameServer(t *testing.T) {
 	names := serveNames(t, map[string][]string{"example.com": {"8.8.8.8"}})
 	// The first lookup makes package net create channels, which must not belong to a synctest
 	// bubble.
-	if _, err := names.resolver().LookupNetIP(t.Context(), "ip", "example.com"); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(names.resolver().LookupNetIP(t.Context(), "ip", "example.com"))(t)
 	tests := []struct {
 		name   string
 		silent func(asked int64, about dnsmessage.Type) bool
@@ -45,10 +45,7 @@ func TestLookupWaitsForTheNextNameServer(t *testing.T) {
 				}}
 				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 				defer cancel()
-				addrs, err := newDialer(Options{Resolver: resolver}, nil).lookup(ctx, "example.com")
-				if err != nil {
-					t.Fatal(err)
-				}
+				addrs := must.Get(newDialer(Options{Resolver: resolver}, nil).lookup(ctx, "example.com"))(t)
 				if want := []netip.Addr{netip.MustParseAddr("8.8.8.8")}; !slices.Equal(addrs, want) {
 					t.Errorf("got addresses %v, want %v", addrs, want)
 				}

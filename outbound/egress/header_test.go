@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestCheckHeader(t *testing.T) {
@@ -61,17 +63,16 @@ func TestCheckHeader(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := CheckHeader(tt.header, tt.value)
-			if tt.want == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want %q in it", err, tt.want)
-			}
+			wantError(t, CheckHeader(tt.header, tt.value), tt.want)
 		})
+	}
+}
+
+// wantError checks that an error says something, or, if that is "", that there is none.
+func wantError(t *testing.T, err error, says string) {
+	t.Helper()
+	if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+		t.Errorf("got %v, want %q in it", err, says)
 	}
 }
 
@@ -99,16 +100,7 @@ func TestCheckHeaders(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := CheckHeaders(tt.headers)
-			if tt.want == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want %q in it", err, tt.want)
-			}
+			wantError(t, CheckHeaders(tt.headers), tt.want)
 		})
 	}
 }
@@ -126,9 +118,7 @@ func FuzzCheckHeader(f *testing.F) {
 		}
 		var wire strings.Builder
 		h := http.Header{name: {value}}
-		if err := h.Write(&wire); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.Write(&wire))
 		if strings.Count(wire.String(), "\n") != 1 || !strings.HasPrefix(wire.String(), name+": ") {
 			t.Fatalf("%q with %q: got it sent as %q", name, value, wire.String())
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // nameServer is a DNS server on loopback. It gives the answers of a name one after another,
@@ -25,10 +27,7 @@ type nameServer struct {
 // "8.8.8.8 ::1".
 func serveNames(t *testing.T, answers map[string][]string) *nameServer {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.ListenPacket("udp", "127.0.0.1:0"))(t)
 	s := &nameServer{
 		conn:    conn,
 		answers: make(map[string][][]netip.Addr),

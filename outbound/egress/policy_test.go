@@ -5,15 +5,13 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func mustPolicy(t testing.TB, allow, deny []string) *Policy {
 	t.Helper()
-	p, err := NewPolicy(allow, deny)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return must.Get(NewPolicy(allow, deny))(t)
 }
 
 func list(s string) []string { return strings.Fields(s) }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // connectProxy is an HTTP proxy that records what it is asked for.
@@ -76,11 +78,7 @@ func (p *connectProxy) asked() (targets []string, authorization string) {
 
 func (p *connectProxy) parsed(t *testing.T) *url.URL {
 	t.Helper()
-	u, err := ParseProxy(p.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
+	return must.Get(ParseProxy(p.URL))(t)
 }
 
 // A proxy is asked for the address that the policy has checked, not for the name, which it
@@ -157,10 +155,7 @@ func TestProxyErrors(t *testing.T) {
 	unauthorized := serveProxy(t, false)
 	unauthorized.status = http.StatusProxyAuthRequired
 	raw := func(answer string) string {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		listener := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 		var served sync.WaitGroup
 		served.Go(func() {
 			conn, err := listener.Accept()
@@ -177,10 +172,7 @@ func TestProxyErrors(t *testing.T) {
 		})
 		return "http://" + listener.Addr().String()
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closed.Close()
 
 	tests := []struct {
@@ -197,15 +189,12 @@ func TestProxyErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			u, err := ParseProxy(tt.proxy)
-			if err != nil {
-				t.Fatal(err)
-			}
+			u := must.Get(ParseProxy(tt.proxy))(t)
 			o := Options{Proxy: u}
 			if tt.timeout {
 				o.DialTimeout = 50 * time.Millisecond
 			}
-			_, err = post(t, newClient(t, o), "http://93.184.216.34:8080/")
+			_, err := post(t, newClient(t, o), "http://93.184.216.34:8080/")
 			failed, ok := errors.AsType[*ConnectError](err)
 			if !ok {
 				t.Fatalf("got %v, want a *ConnectError", err)
@@ -224,10 +213,7 @@ func TestProxyPort(t *testing.T) {
 		"https://10.0.0.1":      "10.0.0.1:443",
 		"http://[fd12::1]:3128": "[fd12::1]:3128",
 	} {
-		u, err := ParseProxy(proxy)
-		if err != nil {
-			t.Fatal(err)
-		}
+		u := must.Get(ParseProxy(proxy))(t)
 		if got := newProxy(u, new(tls.Config)).address; got != want {
 			t.Errorf("%s: got address %s, want %s", proxy, got, want)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // step is when a connection to one address succeeds, or fails with err.
@@ -118,10 +120,7 @@ func TestRaceTie(t *testing.T) {
 			open.Add(1)
 			return &countedConn{to: to, open: &open}, nil
 		}
-		conn, err := race(t.Context(), endpoints("1.1.1.1", "1.0.0.1"), connect)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(race(t.Context(), endpoints("1.1.1.1", "1.0.0.1"), connect))(t)
 		synctest.Wait()
 		if n := open.Load(); n != 1 {
 			t.Errorf("got %d connections open, want 1", n)

@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // receiver is a server on all IPv4 addresses of this machine, so that it sees a delivery
@@ -31,10 +33,7 @@ type receiver struct {
 // serve starts a receiver, with TLS if secure.
 func serve(t *testing.T, h http.HandlerFunc, secure bool) *receiver {
 	t.Helper()
-	listener, err := net.Listen("tcp4", "0.0.0.0:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "0.0.0.0:0"))(t)
 	r := new(receiver)
 	_, r.port, _ = net.SplitHostPort(listener.Addr().String())
 	r.Server = &httptest.Server{Listener: listener, EnableHTTP2: true, Config: &http.Server{
@@ -75,10 +74,7 @@ func post(t *testing.T, c *http.Client, url string) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(response.Body))(t)
 	response.Body.Close()
 	response.Body = io.NopCloser(strings.NewReader(string(body)))
 	return response, nil
@@ -87,10 +83,7 @@ func post(t *testing.T, c *http.Client, url string) (*http.Response, error) {
 // wantOK posts to a URL, which must answer 200.
 func wantOK(t *testing.T, c *http.Client, url string) *http.Response {
 	t.Helper()
-	response, err := post(t, c, url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := must.Get(post(t, c, url))(t)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("got status %d, want 200", response.StatusCode)
 	}
@@ -121,10 +114,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func bodyOf(t *testing.T, r *http.Response) string {
 	t.Helper()
-	b, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := must.Get(io.ReadAll(r.Body))(t)
 	return string(b)
 }
 
@@ -309,10 +299,7 @@ func TestTransportErrors(t *testing.T) {
 		"empty.example.com":   {""},
 		"slow.example.com":    nil,
 	})
-	closed, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	closed := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	_, port, _ := net.SplitHostPort(closed.Addr().String())
 	closed.Close()
 
@@ -356,10 +343,7 @@ func TestTransportCancelled(t *testing.T) {
 }
 
 func TestTransportTLSTimeout(t *testing.T) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	defer listener.Close() // connections stay in its backlog, unanswered
 	client := newClient(t, Options{Policy: mustPolicy(t, list("127.0.0.1"), nil), TLSTimeout: 50 * time.Millisecond})
 	if _, err := post(t, client, "https://"+listener.Addr().String()); err == nil || !strings.Contains(err.Error(), "TLS handshake timeout") {
@@ -415,10 +399,7 @@ func TestTransportUndoesNoCompression(t *testing.T) {
 // If the receiver closes the connection after it has read a request, the transport must not
 // send the request again.
 func TestTransportSendsOnce(t *testing.T) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	listener := must.Get(net.Listen("tcp4", "127.0.0.1:0"))(t)
 	var requests atomic.Int64
 	var served sync.WaitGroup
 	served.Go(func() {
@@ -452,9 +433,7 @@ func TestTransportSendsOnce(t *testing.T) {
 		}
 		return err
 	}
-	if err := send(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, send())
 	if err := send(); err == nil {
 		t.Error("second delivery: got an answer, want an error")
 	}

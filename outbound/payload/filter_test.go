@@ -7,25 +7,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // judge applies a filter to an event.
 func judge(t *testing.T, f *Filter, ev *store.Event) (bool, error) {
-	v, err := NewView(t.Context(), ev)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(NewView(t.Context(), ev))(t)
 	defer v.Close()
 	return f.Wants(v)
 }
 
 // view returns a view of a payload, which is closed at the end of the test.
 func view(t *testing.T, payload string) *View {
-	v, err := NewView(t.Context(), &store.Event{Payload: []byte(payload)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(NewView(t.Context(), &store.Event{Payload: []byte(payload)}))(t)
 	t.Cleanup(v.Close)
 	return v
 }
@@ -169,10 +164,7 @@ func TestFiltersThatTakeTooLong(t *testing.T) {
 // All filters of an event share one time limit, so that a publisher doesn't wait longer for
 // many of them.
 func TestFiltersOfAnEventShareItsTime(t *testing.T) {
-	f, err := NewFilter("payload > 1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(NewFilter("payload > 1"))(t)
 	v := view(t, "1")
 	if yes, err := f.Wants(v); yes || err != nil {
 		t.Errorf("within the time: got %v, %v, want false", yes, err)

@@ -10,20 +10,15 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // Large payloads are only parsed while there is room for their values, which bounds the
 // memory that concurrent publishers can use. Small ones never wait.
 func TestLargePayloadsWaitForRoom(t *testing.T) {
-	f, err := NewFilter("size(payload) > 1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := NewSchema([]byte(`{"type":"string"}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := must.Get(NewFilter("size(payload) > 1"))(t)
+	s := must.Get(NewSchema([]byte(`{"type":"string"}`)))(t)
 	small, large, huge := text(smallPayload), text(smallPayload+1), text(readingRoom+1)
 	filter := func(payload []byte) func(context.Context) bool {
 		return func(ctx context.Context) bool { return f.Selects(ctx, &store.Event{Payload: payload}) }
@@ -37,9 +32,7 @@ func TestLargePayloadsWaitForRoom(t *testing.T) {
 		checkWaits(t, reading, 1, filter(huge))
 		checkWaits(t, reading, 1, schema(huge))
 	}
-	if err := reading.Acquire(t.Context(), readingRoom); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, reading.Acquire(t.Context(), readingRoom))
 	defer reading.Release(readingRoom)
 	if !filter(small)(t.Context()) || !schema(small)(t.Context()) {
 		t.Error("small payloads without room: got them rejected, want them read")
@@ -61,10 +54,7 @@ func TestLargePayloadsWaitForRoom(t *testing.T) {
 // No more transforms run at once than there are processors, so that concurrent deliveries
 // don't use up each other's time limit.
 func TestTransformsTakeTurns(t *testing.T) {
-	tr, err := NewTransform("payload")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := must.Get(NewTransform("payload"))(t)
 	ev := &store.Event{Payload: []byte("1")}
 	for range 3 {
 		checkWaits(t, transforming, processors, func(ctx context.Context) bool {
