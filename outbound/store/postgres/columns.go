@@ -44,31 +44,26 @@ type publications struct {
 	eventType                                                     []string
 	tenant, chosen, contentType, headers, traceParent, traceState []pgtype.Text
 	payload                                                       [][]byte
+	digest                                                        [][]byte // of the payload, if the publisher chose the id
 
 	delivery, event, subscription, due []int64
 	hold, ordered                      []bool
 
-	chosenIDs chosenIDs
+	anyChosen bool    // whether any publisher chose the id
 	inOrder   bool    // whether any delivery is ordered
 	held      []int64 // the deliveries that are taken at once
 	waiting   []int64 // the subscriptions of those that aren't
 	size      int64   // roughly, in bytes
 }
 
-// chosenIDs are the columns of events whose publisher chose the id.
-type chosenIDs struct {
-	event                                  []int64
-	chosen, tenant, eventType, contentType []string
-	digest                                 [][]byte
-}
-
 func newPublications(ps []*store.Publication) *publications {
 	c := &publications{}
 	for _, p := range ps {
 		e := p.Event
-		chosen := ""
+		chosen, digest := "", []byte(nil)
 		if p.Chosen {
-			chosen = e.ID
+			sum := sha256.Sum256(e.Payload)
+			chosen, digest, c.anyChosen = e.ID, sum[:], true
 		}
 		headers := asJSON(e.Headers, len(e.Headers) > 0)
 		c.id = append(c.id, int64(e.Key))
@@ -82,6 +77,7 @@ func newPublications(ps []*store.Publication) *publications {
 		c.traceParent = append(c.traceParent, optional(e.TraceParent))
 		c.traceState = append(c.traceState, optional(e.TraceState))
 		c.payload = append(c.payload, selects.NotNil(e.Payload))
+		c.digest = append(c.digest, digest)
 		c.size += int64(eventBytes + len(e.Payload) + len(headers.String))
 		for _, d := range p.Deliveries {
 			c.delivery = append(c.delivery, int64(d.ID))
@@ -98,25 +94,8 @@ func newPublications(ps []*store.Publication) *publications {
 			}
 		}
 		c.size += int64(deliveryBytes * len(p.Deliveries))
-		if p.Chosen {
-			c.chosenIDs.add(e)
-		}
 	}
 	return c
-}
-
-func (c *chosenIDs) add(e *store.Event) {
-	digest := sha256.Sum256(e.Payload)
-	c.event = append(c.event, int64(e.Key))
-	c.chosen = append(c.chosen, text(e.ID))
-	c.tenant = append(c.tenant, text(e.Tenant))
-	c.eventType = append(c.eventType, text(e.Type))
-	c.contentType = append(c.contentType, text(e.ContentType))
-	c.digest = append(c.digest, digest[:])
-}
-
-func (c *chosenIDs) args() []any {
-	return []any{c.event, c.chosen, c.tenant, c.eventType, c.contentType, c.digest}
 }
 
 // statement returns the statement that stores them, which is simpler if no delivery

@@ -53,9 +53,9 @@ const (
 
 	// compare finds the events that have the chosen ids of other publications, and
 	// compares them.
-	compare = `SELECT p.id, e.deliveries, e.type = p.type AND coalesce(e.content_type, '') = p.content_type AND (e.payload_removed OR sha256(e.payload) = p.digest)
+	compare = `SELECT p.id, e.deliveries, e.type = p.type AND e.content_type IS NOT DISTINCT FROM p.content_type AND (e.payload_removed OR sha256(e.payload) = p.digest)
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[]) AS p (id, chosen, tenant, type, content_type, digest)
-		JOIN webhooks.chosen c ON c.id = p.chosen AND c.tenant = p.tenant
+		JOIN webhooks.chosen c ON c.id = p.chosen AND c.tenant = coalesce(p.tenant, '')
 		JOIN webhooks.event e ON e.id = c.event AND e.id <> p.id`
 )
 
@@ -126,8 +126,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 			sql, args := p.statement(s.sessions.current())
 			batch.Queue(sql, args...).Query(eachID(func(id int64) { results[id] = store.PublishResult{Outcome: store.Stored} }))
 		}
-		if len(p.chosenIDs.event) > 0 {
-			batch.Queue(compare, p.chosenIDs.args()...).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
+		if p.anyChosen {
+			batch.Queue(compare, p.id, p.chosen, p.tenant, p.eventType, p.contentType, p.digest).Query(func(rows pgx.Rows) error { return readCompared(rows, results) })
 		}
 		if len(p.waiting) > 0 {
 			s.queueNotifyOwners(batch, newsWaits, p.waiting)
