@@ -249,9 +249,7 @@ func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 // blocked waits until so many wait for a lock.
 func blocked(t *testing.T, dsn string, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) < n; {
-		if time.Now().After(end) {
-			t.Fatalf("fewer than %d wait for a lock", n)
-		}
-	}
+	eventually(t, "transactions that wait for a lock", func() bool {
+		return pgtest.Count(t, dsn, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) >= n
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -149,9 +150,7 @@ func TestNodeThatIsCutOff(t *testing.T) {
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
 	p := publication(store.NewIDs(0, 0, time.Now), 1)
 	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
-	if n := claim(t, s, 1); n != 1 {
-		t.Fatalf("%d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 	w.sever(true)
 	loses(t, s)
 	if err := s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}); err != nil {
@@ -159,9 +158,7 @@ func TestNodeThatIsCutOff(t *testing.T) {
 	}
 	w.sever(false)
 	waits(t, s, 1)
-	if n := claim(t, s, 1); n != 1 {
-		t.Errorf("afterwards %d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 }
 
 // A commit whose answer is lost may be one: what it holds then comes free.
@@ -178,9 +175,7 @@ func TestLostAnswerToACommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	waits(t, s, 1)
-	if n := claim(t, s, 1); n != 1 {
-		t.Errorf("%d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 }
 
 // A claim whose answer is lost may be one: the next one comes to what it took.
@@ -195,9 +190,7 @@ func TestLostAnswerToAClaim(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	if n := claim(t, s, 1); n != 1 {
-		t.Errorf("%d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 }
 
 // What is claimed again after a release whose answer was lost stays held, and so does
@@ -209,15 +202,11 @@ func TestLostAnswerToARelease(t *testing.T) {
 	p, other, published := publication(ids, 1), publication(ids, 2), publication(ids, 3)
 	published.Deliveries[0].Hold = true
 	must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p, published}}))
-	if n := claim(t, s, 1); n != 1 {
-		t.Fatalf("%d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 	w.loseAnswer("SET holder = NULL, again = NULL WHERE id = ANY")
 	must.Do(t, s.Release(t.Context(), []store.ID{p.Deliveries[0].ID}))
 	<-w.lost
-	if n := claim(t, s, 1); n != 1 {
-		t.Fatalf("after the release %d were claimed", n)
-	}
+	wantClaimed(t, s, 1, 1)
 	// The beats that look for it come before this is told of.
 	for range 3 {
 		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{other}}))
@@ -225,20 +214,13 @@ func TestLostAnswerToARelease(t *testing.T) {
 		claim(t, s, 2)
 		other = publication(ids, 2)
 	}
-	if n := claim(t, s, 1, 3); n != 0 {
-		t.Errorf("%d were claimed that are held", n)
-	}
+	wantClaimed(t, s, 0, 1, 3)
 }
 
 // waits waits until it is told that something of a subscription waits.
 func waits(t *testing.T, s *postgres.Store, subscription store.ID) {
 	t.Helper()
-	for {
-		news := must.Get(s.News(t.Context()))(t)
-		for _, b := range news.Waits {
-			if b.Subscription == subscription {
-				return
-			}
-		}
-	}
+	awaitNews(t, s, func(n store.News) bool {
+		return slices.ContainsFunc(n.Waits, func(b store.Backlog) bool { return b.Subscription == subscription })
+	})
 }

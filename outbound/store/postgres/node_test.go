@@ -79,22 +79,16 @@ func TestKilledNode(t *testing.T) {
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "holds <nil>\n" {
 		t.Fatal(line)
 	}
-	if n := claim(t, s, 1, 2); n != 0 {
-		t.Errorf("%d deliveries of a process that lives were claimed", n)
-	}
+	wantClaimed(t, s, 0, 1, 2)
 	must.Do(t, child.Process.Kill())
 	waits := map[store.ID]bool{}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for len(waits) < 2 {
-		news := must.Get(s.News(ctx))(t)
-		for _, b := range news.Waits {
+	awaitNews(t, s, func(n store.News) bool {
+		for _, b := range n.Waits {
 			waits[b.Subscription] = true
 		}
-	}
-	if n := claim(t, s, 1, 2); n != 2 {
-		t.Errorf("%d deliveries of a process that is gone were claimed, want 2", n)
-	}
+		return len(waits) == 2
+	})
+	wantClaimed(t, s, 2, 1, 2)
 }
 
 // claim takes what is due for subscriptions, and returns how much that is.
@@ -109,6 +103,14 @@ func claim(t *testing.T, s *postgres.Store, subscriptions ...store.ID) (n int) {
 		n += len(c.Deliveries)
 	}
 	return n
+}
+
+// wantClaimed checks how much claim takes.
+func wantClaimed(t *testing.T, s *postgres.Store, want int, subscriptions ...store.ID) {
+	t.Helper()
+	if n := claim(t, s, subscriptions...); n != want {
+		t.Fatalf("got %d claimed, want %d", n, want)
+	}
 }
 
 // Only one of the nodes claims of a subscription that says so, until it stops.
@@ -129,30 +131,19 @@ func TestOneOwner(t *testing.T) {
 		return p.Deliveries[0].ID
 	}
 	first := publish()
-	if n := claim(t, two, limited.Key); n != 1 {
-		t.Fatalf("the first to claim got %d", n)
-	}
+	wantClaimed(t, two, 1, limited.Key)
 	must.Do(t, two.Release(t.Context(), []store.ID{first}))
 	publish()
 	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
 	if err != nil || len(claimed[0].Deliveries) > 0 || !claimed[0].Next.IsZero() {
 		t.Fatalf("the other one got %+v, %v", claimed[0], err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for told := false; !told; { // by the other, for two alone can deliver it
-		news := must.Get(two.News(ctx))(t)
-		told = len(news.Waits) > 0
-	}
+	awaitNews(t, two, func(n store.News) bool { return len(n.Waits) > 0 }) // from the other, for two alone can deliver it
 	must.Do(t, two.Close())
-	if n := claim(t, one, limited.Key); n != 2 {
-		t.Errorf("after the owner has stopped, %d were claimed, want both", n)
-	}
+	wantClaimed(t, one, 2, limited.Key)
 	publish()
 	must.Do(t, one.Yield(t.Context()))
-	if n := claim(t, one, limited.Key); n != 0 {
-		t.Errorf("one that leaves it to others has claimed %d", n)
-	}
+	wantClaimed(t, one, 0, limited.Key) // it leaves them to others
 }
 
 // What a node gives back is there for another one at once.
@@ -162,13 +153,9 @@ func TestReleaseToAnotherNode(t *testing.T) {
 	ids := store.NewIDs(0, 0, time.Now)
 	kept, given := publication(ids, 1), publication(ids, 1)
 	must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{kept, given}}))
-	if n := claim(t, one, 1); n != 2 {
-		t.Fatalf("%d were claimed", n)
-	}
+	wantClaimed(t, one, 2, 1)
 	must.Do(t, one.Release(t.Context(), []store.ID{given.Deliveries[0].ID}))
-	if n := claim(t, two, 1); n != 1 {
-		t.Errorf("the other one has claimed %d, want 1", n)
-	}
+	wantClaimed(t, two, 1, 1)
 }
 
 // What a late node says of a delivery that another has taken meanwhile doesn't
@@ -181,9 +168,7 @@ func TestLateOutcome(t *testing.T) {
 	p.Deliveries[0].Hold = true
 	must.Do(t, late.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = NULL`) // as the end of a lease does
-	if n := claim(t, now, 1); n != 1 {
-		t.Fatalf("%d were claimed", n)
-	}
+	wantClaimed(t, now, 1, 1)
 	settle := func(s *postgres.Store, state store.State) (passed bool, told store.Outcome) {
 		t.Helper()
 		id := p.Deliveries[0].ID
@@ -249,14 +234,9 @@ func TestNews(t *testing.T) {
 				pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 			}
 			must.Do(t, one.PutEventType(t.Context(), store.EventType{Name: "a"}))
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			for changed := false; !changed; {
-				news := must.Get(two.News(ctx))(t)
-				changed = news.Changed
-			}
+			awaitNews(t, two, func(n store.News) bool { return n.Changed })
 			must.Do(t, two.Close())
-			if _, err := two.News(ctx); !errors.Is(err, store.ErrUnavailable) {
+			if _, err := two.News(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("news of a closed store: %v", err)
 			}
 			for len(said) > 0 {
@@ -334,11 +314,7 @@ func TestCloseWhileItListensAnew(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	for end := time.Now().Add(patience); !pgtest.Sleeping(t, dsn); {
-		if time.Now().After(end) {
-			t.Fatal("nothing is under way")
-		}
-	}
+	eventually(t, "the insert to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	closed := make(chan error, 1)
 	go func() { closed <- s.Close() }() // it waits for the call
 	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
@@ -357,16 +333,10 @@ func listening(t *testing.T, dsn string, nodes int) {
 	t.Helper()
 	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
 	defer conn.Close(context.Background())
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		var n int
-		must.Do(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`).Scan(&n))
-		if n == nodes {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d nodes are listening", n)
-		}
-	}
+	eventually(t, "the nodes to listen", func() (all bool) {
+		must.Do(t, conn.QueryRow(t.Context(), `SELECT count(*) = $1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`, nodes).Scan(&all))
+		return all
+	})
 }
 
 // What can't be opened says what it is and what to do, and no password.
@@ -453,11 +423,7 @@ func TestLateNode(t *testing.T) {
 			RETURN NULL; END $$;
 		INSERT INTO webhooks.node VALUES (7, 7, clock_timestamp() - interval '10 seconds', 'late');
 		CREATE TRIGGER beat AFTER UPDATE ON webhooks.node FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION beat()`)
-	for end := time.Now().Add(patience); pgtest.Count(t, dsn, `SELECT last_value FROM beats`) < 3; {
-		if time.Now().After(end) {
-			t.Fatal("the lease isn't renewed")
-		}
-	}
+	eventually(t, "the renewal of the lease", func() bool { return pgtest.Count(t, dsn, `SELECT last_value FROM beats`) >= 3 })
 	if pgtest.Count(t, dsn, `SELECT count(session) FROM webhooks.node WHERE number = 7`) != 1 {
 		t.Error("its session was ended")
 	}
@@ -473,11 +439,7 @@ func TestHeldByNobody(t *testing.T) {
 			must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(store.NewIDs(0, 0, time.Now), 1)}}))
 			waits(t, s, 1)
 			pgtest.Execute(t, dsn, `UPDATE webhooks.delivery SET holder = `+holder)
-			for end := time.Now().Add(patience); claim(t, s, 1) == 0; {
-				if time.Now().After(end) {
-					t.Fatal("it is held")
-				}
-			}
+			eventually(t, "the delivery to come free", func() bool { return claim(t, s, 1) > 0 })
 		})
 	}
 }
@@ -493,9 +455,7 @@ func TestSessionIsEnded(t *testing.T) {
 	for _, s := range []*postgres.Store{one, two} {
 		loses(t, s)
 		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}))
-		if n := claim(t, s, 1); n != 1 {
-			t.Errorf("%d were claimed", n)
-		}
+		wantClaimed(t, s, 1, 1)
 	}
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET session = -session WHERE number = 1`)
 	said.wait(t, "another one has taken its number: restart it")
@@ -516,9 +476,7 @@ func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 	if done, err := two.Requeue(t.Context(), store.Query{Delivery: id, Limit: 1}, time.Now()); err != nil || done.Count != 1 {
 		t.Fatalf("%d were queued again, %v", done.Count, err)
 	}
-	if n := claim(t, two, sub.Key); n != 0 {
-		t.Errorf("%d were claimed that are attempted", n)
-	}
+	wantClaimed(t, two, 0, sub.Key)
 	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
 	must.Do(t, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true}))
 	if r, err := two.Delivery(t.Context(), id); err != nil || r.State != store.Pending || r.Round != 1 {
@@ -527,9 +485,7 @@ func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 	if n := pgtest.Count(t, dsn, `SELECT count(unlogged) FROM webhooks.delivery`); n != 0 {
 		t.Error("it is to be logged as dead")
 	}
-	if n := claim(t, two, sub.Key); n != 1 {
-		t.Errorf("%d were claimed afterwards", n)
-	}
+	wantClaimed(t, two, 1, sub.Key)
 }
 
 // What one node is to log is no other's to log while it lives.
@@ -553,11 +509,25 @@ func TestUnloggedOfAnotherNode(t *testing.T) {
 // loses waits until a node is told that it has lost what it held.
 func loses(t *testing.T, s *postgres.Store) {
 	t.Helper()
+	awaitNews(t, s, func(n store.News) bool { return n.Lost })
+}
+
+// awaitNews waits until a node is told what is looked for.
+func awaitNews(t *testing.T, s *postgres.Store, found func(store.News) bool) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for lost := false; !lost; {
-		news := must.Get(s.News(ctx))(t)
-		lost = news.Lost
+	for !found(must.Get(s.News(ctx))(t)) {
+	}
+}
+
+// eventually waits until f returns true. what names that in the failure message.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("timed out waiting for %s", what)
+		}
 	}
 }
 
@@ -603,11 +573,7 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 		_, err := s.Forget(context.Background(), store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 99})
 		removed <- err
 	}()
-	for end := time.Now().Add(patience); !pgtest.Sleeping(t, dsn); {
-		if time.Now().After(end) {
-			t.Fatal("nothing removes the payload")
-		}
-	}
+	eventually(t, "the removal to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	done, err := other.Requeue(t.Context(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, time.Now())
 	if err := errors.Join(err, <-removed); err != nil || done.Count != 0 {
 		t.Errorf("%d were queued again, %v", done.Count, err)
