@@ -30,7 +30,7 @@ var concurrentTests = []test{
 				handed[id]++
 			}
 		}
-		settle := func(s *store.Subscription, ids ...store.ID) {
+		settle := func(ids ...store.ID) {
 			batch := &store.Batch{}
 			for _, id := range ids {
 				batch.Settlements = append(batch.Settlements, b.attempted(id, 1, store.Delivered))
@@ -56,7 +56,7 @@ var concurrentTests = []test{
 					for i, p := range batch.Publications {
 						if i%2 == 0 {
 							hand(p.Deliveries[0].ID)
-							settle(subs[0], p.Deliveries[0].ID)
+							settle(p.Deliveries[0].ID)
 						}
 					}
 				}
@@ -71,11 +71,11 @@ var concurrentTests = []test{
 						b.Errorf("claiming: %v", err)
 						return
 					}
-					for i, c := range claimed {
+					for _, c := range claimed {
 						ids := heldIDs(c.Deliveries)
 						hand(ids...)
 						if len(ids) > 0 {
-							settle(subs[i], ids...)
+							settle(ids...)
 						}
 					}
 					select {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
 	"pgregory.net/rapid"
@@ -139,8 +140,7 @@ func (m *machine) claimSome(rt *rapid.T) {
 		}
 		want = append(want, w)
 	}
-	got, err := m.Claim(m.ctx(), m.now(), 1<<20, want)
-	m.check(err)
+	got := must.Get(m.Claim(m.ctx(), m.now(), 1<<20, want))(m)
 	for i, w := range want {
 		var ids []store.ID
 		var next time.Time
@@ -275,8 +275,7 @@ func (m *machine) requeueSome(rt *rapid.T) {
 			want.Subscriptions = append(want.Subscriptions, d.Subscription)
 		}
 	}
-	got, err := m.Requeue(m.ctx(), q, m.now())
-	m.check(err)
+	got := m.requeue(q)
 	equal(m.bench, "count", got.Count, want.Count)
 	equal(m.bench, "last", got.Last, want.Last)
 	equal(m.bench, "more", got.More, want.More)
@@ -303,8 +302,7 @@ func (m *machine) replaySome(rt *rapid.T) {
 			event:    p.Event,
 		}
 	}
-	got, err := m.Replay(m.ctx(), r)
-	m.check(err)
+	got := must.Get(m.Replay(m.ctx(), r))(m)
 	equal(m.bench, "replayed", got, made)
 }
 
@@ -318,8 +316,7 @@ func (m *machine) discardSome(rt *rapid.T) {
 	for _, id := range ids {
 		m.deliveries[id].State = store.Discarded
 	}
-	got, err := m.Discard(m.ctx(), q)
-	m.check(err)
+	got := must.Get(m.Discard(m.ctx(), q))(m)
 	equal(m.bench, "discarded", got.Count, len(ids))
 }
 
@@ -331,8 +328,7 @@ func (m *machine) burySome(rt *rapid.T) {
 	for _, d := range waiting {
 		d.State, d.Due, d.Reason = store.Dead, time.Time{}, "buried"
 	}
-	buried, err := m.Bury(m.ctx(), store.Burial{Subscription: s.Key, Reason: "buried", Limit: limit})
-	m.check(err)
+	buried := must.Get(m.Bury(m.ctx(), store.Burial{Subscription: s.Key, Reason: "buried", Limit: limit}))(m)
 	equal(m.bench, "buried", len(buried), len(waiting))
 }
 
@@ -430,8 +426,7 @@ func (m *machine) reopenIt(*rapid.T) {
 
 // compare compares what the store returns with the model.
 func (m *machine) compare(rt *rapid.T) {
-	records, err := m.Deliveries(m.ctx(), store.Query{})
-	m.check(err)
+	records := must.Get(m.Deliveries(m.ctx(), store.Query{}))(m)
 	var ids []store.ID
 	var pending, dead int64
 	waiting, deadBy := map[store.ID]int64{}, map[store.ID]int64{}
@@ -457,8 +452,7 @@ func (m *machine) compare(rt *rapid.T) {
 		}
 	}
 	same(m.bench, "deliveries", ids, newestFirst(slices.Collect(maps.Keys(m.deliveries))...))
-	stats, err := m.Stats(m.ctx())
-	m.check(err)
+	stats := must.Get(m.Stats(m.ctx()))(m)
 	equal(m.bench, "figures", fmt.Sprint(stats.Pending, stats.Waiting, stats.Dead, stats.DeadBy), fmt.Sprint(pending, waiting, dead, deadBy))
 	m.compareBacklogs()
 	if q, matches := m.query(rt); true {
@@ -467,15 +461,13 @@ func (m *machine) compare(rt *rapid.T) {
 	}
 	if len(ids) > 0 {
 		id := rapid.SampledFrom(ids).Draw(rt, "delivery")
-		attempts, err := m.Attempts(m.ctx(), id)
-		m.check(err)
+		attempts := must.Get(m.Attempts(m.ctx(), id))(m)
 		sameAttempts(m.bench, attempts, m.deliveries[id].made...)
 	}
 }
 
 func (m *machine) compareBacklogs() {
-	got, err := m.Backlogs(context.Background())
-	m.check(err)
+	got := must.Get(m.Backlogs(context.Background()))(m)
 	var want []store.ID
 	for _, s := range m.subs {
 		if len(m.waiting(s.Key, true)) > 0 {
