@@ -39,7 +39,7 @@ const maxFound = 20
 // changes nothing.
 func Check(ctx context.Context, path string) (*Checkup, error) {
 	found := &Checkup{}
-	err := beside(ctx, "checking the store", path, func(c *conn) error {
+	err := within(ctx, "checking the store", path, true, func(c *conn) error {
 		format, err := c.pragma("user_version")
 		if err != nil {
 			return err
@@ -90,7 +90,7 @@ func Backup(ctx context.Context, path, to string) (err error) {
 			_ = os.Remove(to + "-journal") // which SQLite leaves on a full disk
 		}
 	}()
-	err = beside(ctx, "copying the store", path, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) })
+	err = within(ctx, "copying the store", path, true, func(c *conn) error { return c.query("VACUUM INTO ?", []any{to}, nil) })
 	switch kind, _ := classify(err); {
 	case errors.Is(kind, store.ErrFull):
 		return fmt.Errorf("making the backup: the disk has no room for %s; free some space, or give a path on another one", to)
@@ -126,18 +126,6 @@ func Compact(ctx context.Context, path string) error {
 	return errors.Join(err, lock.release())
 }
 
-// beside calls f with a read-only connection to a file that may be in use.
-func beside(ctx context.Context, doing, path string, f func(*conn) error) error {
-	path, err := Canonical(path)
-	if err == nil {
-		err = exists(path)
-	}
-	if err != nil {
-		return err
-	}
-	return within(ctx, doing, path, true, f)
-}
-
 // exists checks that there is a file, and that it is ours.
 func exists(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -146,8 +134,16 @@ func exists(path string) error {
 	return inspect(path)
 }
 
-// within calls f with a connection, and wraps its errors.
+// within calls f with a connection to a file of ours, and wraps its errors. With a
+// read-only one, the file may be in use.
 func within(ctx context.Context, doing, path string, readOnly bool, f func(*conn) error) error {
+	path, err := Canonical(path)
+	if err == nil {
+		err = exists(path)
+	}
+	if err != nil {
+		return err
+	}
 	c, err := openConn(path, readOnly)
 	if err == nil {
 		c.interrupt(ctx)
