@@ -149,8 +149,5 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 			}
 		}
 	})
-	if err != nil {
-		return nil, s.fail("looking for waiting deliveries", err)
-	}
-	return backlogs, nil
+	return backlogs, s.fail("looking for waiting deliveries", err)
 }

@@ -55,10 +55,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 			return err
 		})
 	})
-	if err != nil {
-		return nil, s.fail("listing events", err)
-	}
-	return events, nil
+	return events, s.fail("listing events", err)
 }
 
 // payloadColumns follow selects.Event to read the payload too.
@@ -67,11 +64,11 @@ const payloadColumns = `, e.payload, e.digest`
 // eventByKey returns an event with its payload, or nil if there is none.
 func eventByKey(db *conn, key store.ID) (e *store.Event, err error) {
 	st := db.prepare(`SELECT ` + selects.Event + payloadColumns + ` FROM event e WHERE e.id = ?`)
-	err = st.id(key).each(func(row *stmt) (err error) {
-		e, err = readEvent(row, true)
-		return err
-	})
-	return e, err
+	var bad error
+	if _, err := st.id(key).first(func(row *stmt) { e, bad = readEvent(row, true) }); err != nil {
+		return nil, err
+	}
+	return e, bad
 }
 
 // readEvent reads selects.Event, and payloadColumns if payload is set.

@@ -42,8 +42,5 @@ func (s *Store) EventTypes(ctx context.Context) (types []store.EventType, err er
 			return nil
 		})
 	})
-	if err != nil {
-		return nil, s.fail("listing the event types", err)
-	}
-	return types, nil
+	return types, s.fail("listing the event types", err)
 }

@@ -27,10 +27,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 		records, err = listDeliveries(db, q)
 		return err
 	})
-	if err != nil {
-		return nil, s.fail("listing deliveries", err)
-	}
-	return records, nil
+	return records, s.fail("listing deliveries", err)
 }
 
 func listDeliveries(db *conn, q store.Query) (records []*store.Record, err error) {
@@ -138,10 +135,7 @@ func (s *Store) Attempts(ctx context.Context, delivery store.ID) (attempts []*st
 		}
 		return laterAttempts(db, delivery, 2, func(a *store.Attempt) { attempts = append(attempts, a) })
 	})
-	if err != nil {
-		return nil, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
-	}
-	return attempts, nil
+	return attempts, s.fail("listing the attempts of the delivery "+delivery.With(store.DeliveryPrefix), err)
 }
 
 // DeliveryOf implements store.Store.
@@ -155,10 +149,7 @@ func (s *Store) DeliveryOf(ctx context.Context, attempt store.ID) (delivery stor
 		}
 		return err
 	})
-	if err != nil {
-		return 0, s.fail("reading the attempt "+attempt.With(store.AttemptPrefix), err)
-	}
-	return delivery, nil
+	return delivery, s.fail("reading the attempt "+attempt.With(store.AttemptPrefix), err)
 }
 
 // isOfEvent is the condition that the delivery d belongs to the event e, with

@@ -99,10 +99,7 @@ func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, 
 				return err
 			})
 	})
-	if err != nil {
-		return nil, s.fail("listing the subscriptions", err)
-	}
-	return subs, nil
+	return subs, s.fail("listing the subscriptions", err)
 }
 
 // subscription binds selects.Subscription.
