@@ -204,24 +204,25 @@ func (s *stmt) optionalTime(v time.Time) *stmt {
 // json binds v as JSON text, or NULL if it is not set.
 func (s *stmt) json(v any, set bool) *stmt { return s.optional(selects.JSON(v, set)) }
 
-func (s *stmt) any(v any) *stmt {
+func (s *stmt) any(v any) {
 	switch v := v.(type) {
 	case nil:
-		return s.null()
+		s.null()
 	case float64:
-		return s.float(v)
+		s.float(v)
 	case []byte:
-		return s.bytes(v)
+		s.bytes(v)
 	case int:
-		return s.int(int64(v))
+		s.int(int64(v))
 	case int64:
-		return s.int(v)
+		s.int(v)
 	case store.ID:
-		return s.id(v)
+		s.id(v)
 	case string:
-		return s.text(v)
+		s.text(v)
+	default:
+		panic(fmt.Sprintf("sqlite: can't bind a %T", v))
 	}
-	panic(fmt.Sprintf("sqlite: can't bind a %T", v))
 }
 
 // next steps to the next row, and resets the statement after the last one.

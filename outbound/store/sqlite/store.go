@@ -219,26 +219,6 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// reader takes a free reader, and put gives it back.
-func (s *Store) reader(ctx context.Context) (c *conn, put func(), err error) {
-	if err := s.isClosed(); err != nil {
-		return nil, nil, err
-	}
-	select {
-	case <-s.closed:
-		return nil, nil, errClosed
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	case c = <-s.reading:
-	}
-	put = func() { s.reading <- c }
-	if c == nil {
-		put()
-		return nil, nil, errBroken
-	}
-	return c, put, nil
-}
-
 // search is read for a query that may go through whole tables, which q does unless
 // it is for a single delivery. However many searches there are, they leave a reader
 // for what must not wait, above all claims.
@@ -279,16 +259,26 @@ func (s *Store) acquire(ctx context.Context, semaphore chan<- struct{}) error {
 // read calls f with a reader, in a transaction, so that all of its queries see
 // the same snapshot. When ctx is done, it ends the query that is running.
 func (s *Store) read(ctx context.Context, f func(*conn) error) (err error) {
-	c, put, err := s.reader(ctx)
-	if err != nil {
+	if err := s.isClosed(); err != nil {
 		return err
 	}
+	var c *conn
+	select {
+	case <-s.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case c = <-s.reading:
+	}
 	defer func() {
-		put()
+		s.reading <- c
 		if salvageable(err) {
 			s.reviveAfterRead(ctx, c, err)
 		}
 	}()
+	if c == nil {
+		return errBroken
+	}
 	restore := c.interrupt(ctx)
 	if err = c.run("BEGIN"); err == nil {
 		err = f(c)
