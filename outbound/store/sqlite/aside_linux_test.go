@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"context"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
 // TestSettingAsideFailsForAWhile checks that a damaged file which can't be renamed, as
@@ -22,8 +20,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 	fillStore(t, path, sub, 1200)
 	breakPages(t, path, "delivery_pending")
 	var log logged
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-	defer s.Close()
+	s := openLogging(t, path, &log)
 	if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
 		t.Skipf("what is mounted on can't be renamed, which needs the right to mount (%v)", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 
 	"modernc.org/libc"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -191,8 +189,7 @@ func TestFailedSync(t *testing.T) {
 	installFaults()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	var log logged
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-	defer s.Close()
+	s := openLogging(t, path, &log)
 	ids := store.NewIDs(0, 0, time.Now)
 	publish(t, s, publication(ids, 1))
 	stop := fail(func(c faultCall) int32 {
@@ -238,8 +235,7 @@ func TestFailedSync(t *testing.T) {
 func TestLogThatCannotBeCopied(t *testing.T) {
 	installFaults()
 	var log logged
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-	defer s.Close()
+	s := openLogging(t, filepath.Join(t.TempDir(), "webhooks.db"), &log)
 	var refused atomic.Int64
 	stop := fail(func(c faultCall) int32 {
 		if c.name != "write" || c.log {

@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,7 +85,7 @@ func TestReserve(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
 	var log logged
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
+	s := openLogging(t, path, &log)
 	ids := store.NewIDs(0, 0, time.Now)
 	refuses := func(when string) {
 		t.Helper()
@@ -131,9 +130,7 @@ func TestReserve(t *testing.T) {
 		t.Errorf("the log says %d times that the disk is full: %s", n, log.String())
 	}
 
-	if err := s.Close(); err != nil { // which makes room, since the log is in the file then
-		t.Fatal(err)
-	}
+	must.Do(t, s.Close()) // which makes room, since the log is in the file then
 	fillUp(t, filepath.Join(dir, "others"))
 	s = open(t, path)
 	events, err := s.Events(t.Context(), store.Query{})
@@ -219,8 +216,7 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 	os.Remove(path + ".reserve")
 	nearlyFill()
 	var log logged
-	s = must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-	defer s.Close()
+	s = openLogging(t, path, &log)
 	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
 	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "2.0 MiB") || !strings.Contains(log.String(), "nearly full") {
 		t.Errorf("got %v, want store.ErrFull, and the log says %s", err, log.String())

@@ -61,9 +61,7 @@ func TestSecondProcess(t *testing.T) {
 // error speaks of.
 func TestLockOfAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
-	if err := os.Mkdir(path+".lock", 0o700); err != nil { // nothing else stops root
-		t.Fatal(err)
-	}
+	must.Do(t, os.Mkdir(path+".lock", 0o700)) // nothing else stops root
 	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	if err == nil || !strings.Contains(err.Error(), path+".lock") || !strings.HasSuffix(err.Error(), "let the user that runs this write it and its directory") {
 		t.Errorf("got %v", err)

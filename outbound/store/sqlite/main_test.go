@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -69,7 +70,13 @@ func (c *child) kill() {
 
 func open(t testing.TB, path string) *sqlite.Store {
 	t.Helper()
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path}))(t)
+	return openLogging(t, path, io.Discard)
+}
+
+// openLogging is open for a test that looks into the log.
+func openLogging(t testing.TB, path string, log io.Writer) *sqlite.Store {
+	t.Helper()
+	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(log, nil))}))(t)
 	t.Cleanup(func() { s.Close() })
 	return s
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -42,8 +41,7 @@ func TestDamageFoundLate(t *testing.T) {
 			fillStore(t, path, sub, events)
 			breakPages(t, path, test.table)
 			var log logged
-			s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-			defer s.Close()
+			s := openLogging(t, path, &log)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			delivered := map[store.ID]bool{}

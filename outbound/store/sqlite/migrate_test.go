@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,8 +80,7 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
 	var log logged
-	s := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))}))(t)
-	defer s.Close()
+	s := openLogging(t, path, &log)
 	if !strings.Contains(log.String(), "upgraded the file") {
 		t.Errorf("the log says nothing of it: %s", log.String())
 	}

@@ -52,9 +52,7 @@ func crashed(t testing.TB) *image {
 	}
 	for i := range damagedEvents {
 		if i == damagedEvents/2 {
-			if err := s.Close(); err != nil { // copies the log into the file
-				t.Fatal(err)
-			}
+			must.Do(t, s.Close()) // copies the log into the file
 			s = open(t, path)
 		}
 		p := publication(ids, im.subs[0].Key, im.subs[1].Key)
