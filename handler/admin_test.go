@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestAdminTailAfterAFailedReload: whoever follows the attempts does so whether or
-// not a config has failed to load before.
+// After a config has failed to load, the admin endpoint's tail still follows the
+// attempts of the config that goes on running.
 func TestAdminTailAfterAFailedReload(t *testing.T) {
 	runCaddy(t, unreached(t, ""), "")
 	if refusal := loadCaddy(t, unreached(t, "sign nothing-known"), ""); !strings.Contains(refusal, "nothing-known") {
@@ -23,8 +23,8 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 	stream := ask(t, http.DefaultClient, must(http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://localhost:%d/webhooks/tail", adminPort()), nil)))
 	defer stream.Body.Close()
 	lines := bufio.NewScanner(stream.Body)
-	if !lines.Scan() { // so that it has begun
-		t.Fatal("the stream is empty")
+	if !lines.Scan() { // the tail has begun
+		t.Fatalf("the stream ended before its first line: %v", lines.Err())
 	}
 	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	for lines.Scan() {
@@ -32,19 +32,19 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("the stream has ended: %v", lines.Err())
+	t.Errorf("the stream ended before an attempt: %v", lines.Err())
 }
 
-// TestAStoreThatFailsIsTold: an operator sees why events are refused, and that it is
-// over.
-func TestAStoreThatFailsIsTold(t *testing.T) {
+// While the store fails, events are refused and the status says why; afterwards it
+// no longer does.
+func TestStatusOfAFailingStore(t *testing.T) {
 	path := storePath(t)
 	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", path), "")
-	told := func(status int, want string) {
+	expect := func(status int, want string) {
 		t.Helper()
 		admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, status)
 		if got := admin(t, "GET", "/webhooks/status", "").body; !strings.Contains(got, want) {
-			t.Errorf("the status is %s, without %s", got, want)
+			t.Errorf("got status %s, want %s in it", got, want)
 		}
 	}
 	rename := func(from, to string) {
@@ -53,9 +53,9 @@ func TestAStoreThatFailsIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told(http.StatusAccepted, `"error":null`)
+	expect(http.StatusAccepted, `"error":null`)
 	rename(path, path+".away")
-	told(http.StatusServiceUnavailable, path+" was deleted, moved or replaced while it was in use")
+	expect(http.StatusServiceUnavailable, path+" was deleted, moved or replaced while it was in use")
 	rename(path+".away", path)
-	told(http.StatusAccepted, `"error":null`)
+	expect(http.StatusAccepted, `"error":null`)
 }

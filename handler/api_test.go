@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestAPIInJSON: what the Caddyfile's parser refuses, JSON may say, and doesn't open
-// the API either.
+// Options that the Caddyfile's parser refuses are refused in JSON too, so that the API
+// is never open by mistake.
 func TestAPIInJSON(t *testing.T) {
 	runCaddy(t, "", "")
 	for options, want := range map[string]string{
@@ -25,7 +25,7 @@ func TestAPIInJSON(t *testing.T) {
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
 		if res.StatusCode == http.StatusOK || !strings.Contains(string(body), "webhook_api: ") || !strings.Contains(string(body), want) {
-			t.Errorf("%s: %s %s, want %q", options, res.Status, body, want)
+			t.Errorf("%s: got %s %s, want %q in it", options, res.Status, body, want)
 		}
 	}
 }

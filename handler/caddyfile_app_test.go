@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 )
 
-// TestMistakesInTheCaddyfile: each is told with the words that mend it.
+// The error for each mistake in a Caddyfile says how to correct it.
 func TestMistakesInTheCaddyfile(t *testing.T) {
 	global := func(s string) string { return "{\nwebhooks {\n" + s + "\n}\n}\n" }
 	site := func(s string) string { return ":8080 {\n" + s + "\n}\n" }
@@ -99,7 +99,8 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 	}
 }
 
-// A schema is read with the Caddyfile, and judged with the rest when it is loaded.
+// A schema is read when the Caddyfile is adapted, and checked when the config is
+// loaded.
 func TestSchemaFile(t *testing.T) {
 	runCaddy(t, "", ":0 {\n}")
 	file := filepath.Join(t.TempDir(), "order.json")
@@ -130,7 +131,7 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// TestMistakesFoundAtLoad are those that no parser sees.
+// Some mistakes are only found when a config is loaded.
 func TestMistakesFoundAtLoad(t *testing.T) {
 	runCaddy(t, "", ":0 {\n}")
 	subscription := func(s string) string {
@@ -208,7 +209,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 			}
 			for _, secret := range []string{"whsec_!!", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "hunter2"} {
 				if strings.Contains(got, secret) {
-					t.Errorf("the error tells the secret: %s", got)
+					t.Errorf("the error shows the secret: %s", got)
 				}
 			}
 		})

@@ -16,10 +16,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddytest"
 )
 
-var update = flag.Bool("update", false, "write what the golden tests should have found")
+var update = flag.Bool("update", false, "update the golden files")
 
-// TestAdapts compares the JSON of Caddyfiles with that which stands below
-// the line in each file.
+// Each golden file is a Caddyfile, followed by a line and the JSON that it is adapted
+// to.
 func TestAdapts(t *testing.T) {
 	files, _ := filepath.Glob("testdata/*/*.caddyfiletest")
 	if len(files) == 0 {
@@ -34,7 +34,7 @@ func TestAdapts(t *testing.T) {
 			}
 			source, want, ok := strings.Cut(string(content), line)
 			if !ok {
-				t.Fatal("no line")
+				t.Fatalf("there is no line %q", line)
 			}
 			if *update {
 				want = adapt(t, source)
@@ -47,7 +47,7 @@ func TestAdapts(t *testing.T) {
 	}
 }
 
-// adapt is a Caddyfile's JSON.
+// adapt returns the JSON that a Caddyfile is adapted to.
 func adapt(t *testing.T, source string) string {
 	t.Helper()
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
@@ -61,7 +61,7 @@ func adapt(t *testing.T, source string) string {
 	return indented.String()
 }
 
-// TestVerifyBlockErrors: each mistake is told with its line and what to write.
+// The error for each mistake has the line, and says what to write.
 func TestVerifyBlockErrors(t *testing.T) {
 	tests := []struct{ name, directive, want string }{
 		{"no provider", "webhook_verify", "name the provider"},
@@ -125,7 +125,7 @@ func TestVerifyBlockErrors(t *testing.T) {
 	}
 }
 
-// TestVerifyBlockReachesEveryField: a custom scheme can say all that a row can.
+// Every field of a scheme can be set in the Caddyfile.
 func TestVerifyBlockReachesEveryField(t *testing.T) {
 	content, err := os.ReadFile("testdata/verify/custom.caddyfiletest")
 	if err != nil {
@@ -137,17 +137,17 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify" + block)); err != nil {
 		t.Fatal(err)
 	}
-	// which go with few of the others
+	// The fields that can't be combined with most of the others.
 	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature json sig {\neach items\nrepeated\n}\n}")); err != nil {
 		t.Fatal(err)
 	}
-	about := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
+	descriptive := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
 	var check func(path string, v reflect.Value)
 	check = func(path string, v reflect.Value) {
 		for i := range v.NumField() {
 			name := path + v.Type().Field(i).Name
 			switch {
-			case slices.Contains(about, name):
+			case slices.Contains(descriptive, name):
 			case v.Field(i).Kind() == reflect.Struct:
 				check(name+".", v.Field(i))
 			case v.Field(i).IsZero() && name != "EventType.Pattern":
@@ -158,8 +158,8 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 	check("", reflect.ValueOf(h.Scheme))
 }
 
-// FuzzVerifyBlock: whatever stands in the block, the parser returns, and what it
-// made survives JSON unchanged.
+// Whatever is in the block, the parser returns, and its result is the same after a
+// round trip through JSON.
 func FuzzVerifyBlock(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*/*.caddyfiletest")
 	for _, file := range files {
@@ -175,7 +175,7 @@ func FuzzVerifyBlock(f *testing.F) {
 	f.Add("webhook_verify hmac s {\n}\n}")
 	f.Add("webhook_verify hmac {\nsignature header X {\ntag\n")
 	f.Fuzz(func(t *testing.T, source string) {
-		tokens, err := caddyfile.Tokenize([]byte(source), "") // by whose errors the test dispenser would exit
+		tokens, err := caddyfile.Tokenize([]byte(source), "") // the test dispenser would exit on an error here
 		if err != nil {
 			return
 		}
@@ -193,10 +193,10 @@ func FuzzVerifyBlock(f *testing.F) {
 		}
 		second, err := json.Marshal(again)
 		if err != nil || !bytes.Equal(first, second) {
-			t.Fatalf("JSON changes on its way: %v\n%s\n%s", err, first, second)
+			t.Fatalf("the JSON changed in a round trip: %v\n%s\n%s", err, first, second)
 		}
 		if h.MaxBody < 0 || h.ReplayFor < 0 {
-			t.Fatalf("made nonsense: %s", first)
+			t.Fatalf("a size or duration is negative: %s", first)
 		}
 		if scheme, err := h.scheme(nil); err == nil {
 			_ = scheme.Validate() // must not panic

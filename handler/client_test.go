@@ -17,7 +17,7 @@ import (
 
 const testSecret = "It's a Secret to Everybody"
 
-// mac is a signature in hexadecimal, made without package verify.
+// mac returns an HMAC-SHA256 in hexadecimal, made without package verify.
 func mac(secret, content string) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte(content))
@@ -30,7 +30,7 @@ func macSHA1(secret, content string) []byte {
 	return h.Sum(nil)
 }
 
-// signGitHub signs as GitHub does.
+// signGitHub signs a request like GitHub.
 func signGitHub(r *http.Request, body string) *http.Request {
 	r.Header.Set("X-Hub-Signature-256", "sha256="+mac(testSecret, body))
 	r.Header.Set("X-GitHub-Event", "push")
@@ -38,7 +38,7 @@ func signGitHub(r *http.Request, body string) *http.Request {
 	return r
 }
 
-// signStripe signs as Stripe does.
+// signStripe signs a request like Stripe.
 func signStripe(r *http.Request, body string, at time.Time) *http.Request {
 	t := strconv.FormatInt(at.Unix(), 10)
 	r.Header.Set("Stripe-Signature", "t="+t+",v1="+mac(testSecret, t+"."+body))
@@ -55,13 +55,13 @@ func post(t testing.TB, url, body string) *http.Request {
 	return r
 }
 
-// answered is an answer whose body was read.
+// answered is a response whose body has been read.
 type answered struct {
 	*http.Response
 	body string
 }
 
-// client goes to Caddy straight, and follows nothing.
+// client connects to Caddy directly, without a proxy, and follows no redirects.
 var client = &http.Client{
 	Timeout:       10 * time.Second,
 	Transport:     &http.Transport{DisableCompression: true},
@@ -79,7 +79,7 @@ func do(t testing.TB, r *http.Request) answered {
 	return answered{res, string(body)}
 }
 
-// want fails unless the answer has a status.
+// want fails the test unless the response has the status.
 func (a answered) want(t testing.TB, status int) answered {
 	t.Helper()
 	if a.StatusCode != status {
@@ -88,8 +88,8 @@ func (a answered) want(t testing.TB, status int) answered {
 	return a
 }
 
-// rawRequest writes bytes to a server and reads what comes back until the
-// server closes or five seconds are over.
+// rawRequest writes bytes to a server, and returns what it sends until it closes the
+// connection or five seconds have passed.
 func rawRequest(t *testing.T, addr, request string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -105,7 +105,7 @@ func rawRequest(t *testing.T, addr, request string) string {
 	return string(answer)
 }
 
-// readAnswer reads one answer from a connection.
+// readAnswer reads one response from a connection.
 func readAnswer(t *testing.T, r *bufio.Reader) answered {
 	t.Helper()
 	res, err := http.ReadResponse(r, nil)
@@ -124,7 +124,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// head is the head of a signed request by hand.
+// head returns the head of a signed request, with more lines.
 func head(signature string, lines ...string) string {
 	return "POST /github HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Hub-Signature-256: sha256=" + signature + "\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestDeadLetterLogIsAPipe: one that nobody reads fails the config, and doesn't hold
-// it up.
+// A dead letter log can be a pipe. Without a reader, the config fails to load instead
+// of waiting for one.
 func TestDeadLetterLogIsAPipe(t *testing.T) {
 	f := &deadFile{path: filepath.Join(t.TempDir(), "dead.ndjson")}
 	if err := syscall.Mkfifo(f.path, 0o600); err != nil {
@@ -23,10 +23,10 @@ func TestDeadLetterLogIsAPipe(t *testing.T) {
 	select {
 	case err := <-opened:
 		if err == nil {
-			t.Error("it is taken for a file")
+			t.Error("a pipe without a reader was opened")
 		}
 	case <-time.After(20 * time.Second):
-		t.Fatal("it waits for a reader")
+		t.Fatal("opening the pipe waits for a reader")
 	}
 
 	reader, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -40,11 +40,11 @@ func TestDeadLetterLogIsAPipe(t *testing.T) {
 	f.appends(t, some(1))
 	f.close()
 	if line, err := io.ReadAll(reader); err != nil || len(line) == 0 {
-		t.Errorf("read %q, %v", line, err)
+		t.Errorf("read %q, %v, want a line", line, err)
 	}
 }
 
-// TestDeadLetterLogIsAPipeThatBreaks: what its reader got only the start of comes
+// If a pipe's reader goes away in the middle of a line, that dead letter is written
 // again on a line of its own.
 func TestDeadLetterLogIsAPipeThatBreaks(t *testing.T) {
 	f := &deadFile{path: filepath.Join(t.TempDir(), "dead.ndjson")}
@@ -59,7 +59,7 @@ func TestDeadLetterLogIsAPipeThatBreaks(t *testing.T) {
 	go func() {
 		n, err := f.append(letters)
 		if err == nil {
-			t.Error("more is written than a pipe holds")
+			t.Error("got no error although the pipe was full and its reader gone")
 		}
 		written <- n
 	}()
@@ -80,6 +80,6 @@ func TestDeadLetterLogIsAPipeThatBreaks(t *testing.T) {
 		}
 	}
 	if whole != n+1 {
-		t.Errorf("%d lines are whole, want %d", whole, n+1)
+		t.Errorf("got %d complete lines, want %d", whole, n+1)
 	}
 }

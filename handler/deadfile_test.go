@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// openDeadFile opens a log of dead letters in a folder that isn't there yet.
+// openDeadFile opens a dead letter log in a directory that doesn't exist yet.
 func openDeadFile(t *testing.T) *deadFile {
 	t.Helper()
 	f := &deadFile{path: filepath.Join(t.TempDir(), "logs", "dead.ndjson")}
@@ -30,7 +30,7 @@ func openDeadFile(t *testing.T) *deadFile {
 	return f
 }
 
-// some are so many dead letters.
+// some returns n dead letters.
 func some(n int) (letters []*outbound.Record) {
 	d := newDeaths()
 	for range n {
@@ -39,15 +39,15 @@ func some(n int) (letters []*outbound.Record) {
 	return letters
 }
 
-// appends makes sure that all of them are written.
+// appends appends dead letters, all of which must be written.
 func (f *deadFile) appends(t *testing.T, letters []*outbound.Record) {
 	t.Helper()
 	if n, err := f.append(letters); err != nil || n != len(letters) {
-		t.Fatalf("%d of %d are written (%v)", n, len(letters), err)
+		t.Fatalf("wrote %d of %d dead letters (%v)", n, len(letters), err)
 	}
 }
 
-// lines are those of a file.
+// lines returns how many dead letters are in a file.
 func lines(t *testing.T, path string) int {
 	t.Helper()
 	return bytes.Count(must(os.ReadFile(path)), []byte(`{"delivery_id":"dlv_`))
@@ -57,17 +57,17 @@ func TestDeadLetterLog(t *testing.T) {
 	f := openDeadFile(t)
 	f.appends(t, some(2))
 	if n := lines(t, f.path); n != 2 {
-		t.Errorf("%d lines, want 2", n)
+		t.Errorf("got %d lines, want 2", n)
 	}
 	if info, err := os.Stat(f.path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file has the mode %v (%v)", info.Mode(), err)
+		t.Errorf("got mode %v (%v), want 0600", info.Mode(), err)
 	}
 	f.close()
 	if n, err := f.append(some(1)); n != 0 || err == nil {
-		t.Errorf("%d are written to what is closed (%v)", n, err)
+		t.Errorf("wrote %d dead letters to a closed log (%v), want an error", n, err)
 	}
 
-	// another config goes on with the file
+	// Another config appends to the same file.
 	f = &deadFile{path: f.path}
 	if err := f.open(); err != nil {
 		t.Fatal(err)
@@ -75,13 +75,13 @@ func TestDeadLetterLog(t *testing.T) {
 	defer f.close()
 	f.appends(t, some(1))
 	if n := lines(t, f.path); n != 3 {
-		t.Errorf("%d lines, want 3", n)
+		t.Errorf("got %d lines, want 3", n)
 	}
 }
 
-// TestDeadLetterLogIsMovedAway: whoever rotates it leaves the path free, or puts a new
-// file there, or something else for a moment.
-func TestDeadLetterLogIsMovedAway(t *testing.T) {
+// After the log was rotated, dead letters are appended to a new file: one that is
+// created, or that is already there. While that fails, none count as written.
+func TestDeadLetterLogIsRotated(t *testing.T) {
 	f := openDeadFile(t)
 	f.appends(t, some(1))
 	dir := filepath.Dir(f.path)
@@ -90,7 +90,7 @@ func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	}
 	f.appends(t, some(2))
 	if n := lines(t, f.path); n != 2 {
-		t.Errorf("%d lines are in the new file, want 2", n)
+		t.Errorf("got %d lines in the new file, want 2", n)
 	}
 	if err := os.Rename(f.path, f.path+".1"); err != nil {
 		t.Fatal(err)
@@ -100,7 +100,7 @@ func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	}
 	f.appends(t, some(1))
 	if n := lines(t, f.path); n != 1 {
-		t.Errorf("%d lines are in the file that was put there, want 1", n)
+		t.Errorf("got %d lines in the file that took its place, want 1", n)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	}
 	for range 2 {
 		if n, err := f.append(some(1)); n != 0 || err == nil {
-			t.Errorf("%d are written (%v)", n, err)
+			t.Errorf("wrote %d dead letters (%v), want an error", n, err)
 		}
 	}
 	if err := os.Remove(dir); err != nil {
@@ -119,14 +119,14 @@ func TestDeadLetterLogIsMovedAway(t *testing.T) {
 	f.appends(t, some(1))
 }
 
-// A line that a crash has cut short spoils none that comes after it.
+// If a crash has left the last line incomplete, the lines after it are complete.
 func TestDeadLetterLogThatEndsTorn(t *testing.T) {
 	const torn = `{"delivery_id":"dlv_0000`
 	path := filepath.Join(t.TempDir(), "dead.ndjson")
 	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // of which one has nothing to end
+	for range 2 { // the second time, the last line is complete
 		f := &deadFile{path: path}
 		if err := f.open(); err != nil {
 			t.Fatal(err)
@@ -137,11 +137,12 @@ func TestDeadLetterLogThatEndsTorn(t *testing.T) {
 	}
 	got := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(path))), "\n"), "\n")
 	if len(got) != 5 || got[0] != torn || slices.ContainsFunc(got[1:], func(line string) bool { return !json.Valid([]byte(line)) }) {
-		t.Errorf("the file: %s", got)
+		t.Errorf("got lines %q, want an incomplete one and four complete ones", got)
 	}
 }
 
-// Nothing is delivered by a config whose log can't be opened: its store isn't either.
+// If the log can't be opened, the store isn't opened either, so that nothing is
+// delivered.
 func TestDeadLetterLogIsOpenedFirst(t *testing.T) {
 	runCaddy(t, "", "")
 	path := filepath.Join(t.TempDir(), "webhooks.db")
@@ -154,8 +155,8 @@ func TestDeadLetterLogIsOpenedFirst(t *testing.T) {
 	}
 }
 
-// TestDeadLetterLogIsClosedLast: an outcome that is stored when the engine is being
-// closed is written as well.
+// A dead letter that is stored while the engine is being closed is still written to
+// the log.
 func TestDeadLetterLogIsClosedLast(t *testing.T) {
 	receiver := newApp(t)
 	asked, answer := make(chan struct{}), make(chan struct{})
@@ -188,13 +189,13 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	close(answer)
-	until(t, "the answer", func() bool { return openEngines()[0].InFlight() == 0 })
+	until(t, "the attempt to end", func() bool { return openEngines()[0].InFlight() == 0 })
 	ended := make(chan string, 1)
 	go func() {
 		defer close(ended)
 		ended <- loadCaddy(t, "", "")
 	}()
-	until(t, "all to be stopped and the engine to be closing", func() bool { return len(openEngines()) == 0 })
+	until(t, "the engine to be closed", func() bool { return len(openEngines()) == 0 })
 	if err := sqlitex.ExecuteTransient(other, "ROLLBACK", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +203,6 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 		t.Fatal(refusal)
 	}
 	if n := lines(t, path); n != 1 {
-		t.Errorf("%d lines, want 1", n)
+		t.Errorf("got %d lines, want 1", n)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// deaths is what is told of dead letters, and what is written of them.
+// deaths reports dead letters to a notices, and has the log of that.
 type deaths struct {
 	*notices
 	last store.ID
@@ -33,7 +33,7 @@ func (d *deaths) Write(p []byte) (int, error) {
 	return d.log.Write(p)
 }
 
-// written is what was written since the last call.
+// written returns what was logged since the last call.
 func (d *deaths) written() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -47,7 +47,7 @@ func newDeaths() *deaths {
 	return d
 }
 
-// die tells of n dead letters of a subscription.
+// die reports n dead letters of a subscription.
 func (d *deaths) die(n int, subscription store.ID) {
 	for range n {
 		d.AttemptDone(d.death(subscription))
@@ -64,8 +64,8 @@ func (d *deaths) death(subscription store.ID) *outbound.AttemptDone {
 	}
 }
 
-// wrote makes sure of the lines about dead letters since the last call, each by
-// a part of it.
+// wrote checks the lines about dead letters that were logged since the last call: each
+// must contain the text in want.
 func (d *deaths) wrote(t *testing.T, when string, want ...string) {
 	t.Helper()
 	var got []string
@@ -75,16 +75,16 @@ func (d *deaths) wrote(t *testing.T, when string, want ...string) {
 		}
 	}
 	if len(got) != len(want) {
-		t.Fatalf("%s: %d lines, want %d:\n%s", when, len(got), len(want), strings.Join(got, ""))
+		t.Fatalf("%s: got %d lines, want %d:\n%s", when, len(got), len(want), strings.Join(got, ""))
 	}
 	for i, line := range got {
 		if !strings.Contains(line, "level=WARN") || !strings.Contains(line, want[i]) {
-			t.Errorf("%s: %s\nwant %s", when, line, want[i])
+			t.Errorf("%s: got %s\nwant %s", when, line, want[i])
 		}
 	}
 }
 
-// deadCounted is what the metric says.
+// deadCounted returns the number of dead letters that the metric has counted.
 func deadCounted(t *testing.T) (n float64) {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -103,7 +103,7 @@ func deadCounted(t *testing.T) (n float64) {
 	return n
 }
 
-// A bulk of deaths is a few lines, which count each one.
+// Many dead letters at once are logged in a few lines, with their number.
 func TestDeadLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaths()
@@ -125,7 +125,7 @@ func TestDeadLog(t *testing.T) {
 		pass(deadLogInterval)
 		d.wrote(t, "when none followed")
 		if len(d.dead.bursts) > 0 {
-			t.Errorf("%d are remembered", len(d.dead.bursts))
+			t.Errorf("got %d bursts after the last one ended, want 0", len(d.dead.bursts))
 		}
 		d.die(1, 7)
 		d.wrote(t, "the next burst", "subscription_id=sub_7 tenant=acme attempts")
@@ -135,16 +135,16 @@ func TestDeadLog(t *testing.T) {
 		pass(time.Hour)
 		d.wrote(t, "after the end")
 		if n := deadCounted(t) - before; n != float64(d.last) {
-			t.Errorf("%v are counted, want %d", n, d.last)
+			t.Errorf("the metric counted %v, want %d", n, d.last)
 		}
 	})
 }
 
-// Caddy's events that are dropped are counted, and not written one by one.
+// Dropped Caddy events are logged by their number, instead of one by one.
 func TestDroppedEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDeaths()
-		for range noticeQueue + 100 { // nobody takes them
+		for range noticeQueue + 100 { // without a goroutine that takes them
 			d.Operational(&outbound.OperationalEvent{Type: outbound.DeliveryDead})
 		}
 		d.stop()
@@ -163,7 +163,7 @@ func TestDroppedEvents(t *testing.T) {
 			sum += n
 		}
 		if sum != 100 || lines != 2 {
-			t.Errorf("%d dropped in %d lines, want 100 in 2:\n%s", sum, lines, written)
+			t.Errorf("got %d dropped events in %d lines, want 100 in 2:\n%s", sum, lines, written)
 		}
 	})
 }

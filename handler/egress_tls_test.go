@@ -33,8 +33,8 @@ func TestEgressTLSInJSON(t *testing.T) {
 	}
 }
 
-// TestTrustPools: a pool takes the place of the system's, unless that is among
-// those that are joined.
+// The CAs of all pools are trusted, and the system's only if its pool is one of them or
+// there is none.
 func TestTrustPools(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -63,7 +63,7 @@ func TestTrustPools(t *testing.T) {
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		defer cancel()
 		if got, err := a.Egress.TLS.config(ctx); err != nil || !got.RootCAs.Equal(want) {
-			t.Errorf("%q trusts something else, %v", lines, err)
+			t.Errorf("%q: got other CAs than wanted (%v)", lines, err)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestScrapeWhileAStoreIsOpened: metrics and the admin API answer while a config
-// waits for a database that doesn't.
+// Metrics and the admin API respond while a config that is being loaded waits for its
+// database.
 func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 	runCaddy(t, unreached(t, ""), "")
 	database := must(net.Listen("tcp", "127.0.0.1:0"))
@@ -28,8 +28,8 @@ func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 			silent.Go(func() { <-over; conn.Close() })
 		}
 	})
-	// One host after another is waited for, so that it takes long enough; one that
-	// refuses lies between them, or else all would share the time.
+	// The hosts are tried one after another, which takes long enough. Those that
+	// refuse are in between, because the others would otherwise share the timeout.
 	hosts := strings.Repeat(fmt.Sprintf("%s,127.0.0.1:%d,", database.Addr(), freePort()), 6)
 	loaded := make(chan string, 1)
 	go func() {
@@ -41,11 +41,11 @@ func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 		forgetFigures()
 		got := admin(t, "GET", path, "").want(t, http.StatusOK)
 		if !strings.Contains(got.body, want) {
-			t.Errorf("%s lacks %s", path, want)
+			t.Errorf("%s: there is no %s", path, want)
 		}
 		select {
 		case refusal := <-loaded:
-			t.Fatalf("%s has waited until the database was given up: %s", path, refusal)
+			t.Fatalf("%s responded only after the config was refused: %s", path, refusal)
 		default:
 		}
 	}
@@ -57,15 +57,14 @@ func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 	}
 }
 
-// TestScrapeWhileAStoreIsClosed: the figures are there all the time while stores
-// come and go.
+// The figures are known at any time while stores are opened and closed.
 func TestScrapeWhileAStoreIsClosed(t *testing.T) {
 	dir := t.TempDir()
 	load := func(i int) {
 		runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(dir, fmt.Sprint(i%2))), "")
 	}
 	load(0)
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the stores' directory goes
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the stores' directory is removed
 	var scrapes sync.WaitGroup
 	done := make(chan struct{})
 	for range 2 {
@@ -77,7 +76,7 @@ func TestScrapeWhileAStoreIsClosed(t *testing.T) {
 				default:
 				}
 				if !countQueue().known {
-					t.Error("the figures are not known")
+					t.Error("a scrape got no figures")
 					return
 				}
 			}

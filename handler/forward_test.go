@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestForwardHeaders: a pattern hands on no credentials, neither to receivers nor
-// to those who look at events; whoever names one means it.
+// A pattern with an asterisk doesn't match credentials, which receivers and everyone
+// who can read events would see. A credential that is named in full is forwarded.
 func TestForwardHeaders(t *testing.T) {
 	got := make(chan http.Header, 1)
 	receiver := newApp(t)
@@ -39,18 +39,18 @@ func TestForwardHeaders(t *testing.T) {
 	h := <-got
 	for _, name := range kept {
 		if h.Get(name) != "value" {
-			t.Errorf("%s is not handed on", name)
+			t.Errorf("%s was not forwarded", name)
 		}
 	}
 	for _, name := range left {
 		if h.Get(name) != "" {
-			t.Errorf("%s is handed on", name)
+			t.Errorf("%s was forwarded", name)
 		}
 	}
 }
 
-// TestForwardsWhatFits: a webhook isn't refused for headers that are too many or too
-// large. They are left out, and the log names them.
+// A webhook with too many or too large headers isn't refused: those over the limit are
+// left out, and named in the log.
 func TestForwardsWhatFits(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	receiver := newApp(t)
@@ -81,7 +81,7 @@ func TestForwardsWhatFits(t *testing.T) {
 	h := <-got
 	for name, want := range map[string]string{"X-Large": "", "X-Number-10": "value", "X-Number-41": "value", "X-Number-42": ""} {
 		if h.Get(name) != want {
-			t.Errorf("%s: %d bytes are handed on, want %q", name, len(h.Get(name)), want)
+			t.Errorf("%s: got %d bytes forwarded, want %q", name, len(h.Get(name)), want)
 		}
 	}
 	written, err := os.ReadFile(log)
@@ -109,6 +109,6 @@ func TestForwardedHeaders(t *testing.T) {
 		t.Errorf("without a pattern: %v", got)
 	}
 	if got, left := forwarded(h, []string{"*"}); len(got) != 3 || len(left) != 0 {
-		t.Errorf("all that may be sent: %v, without %v", got, left)
+		t.Errorf("with all headers allowed: got %v, %v omitted", got, left)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// smallDisk is a disk of its own, by tmpfs's options.
+// smallDisk mounts a tmpfs with the given options, and returns its directory.
 func smallDisk(t *testing.T, options string) (dir string) {
 	dir = t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
@@ -31,7 +31,7 @@ func smallDisk(t *testing.T, options string) (dir string) {
 	return dir
 }
 
-// fill uses all the room that is left on a disk, until makeRoom is called.
+// fill uses up the space that is left on a disk, until makeRoom is called.
 func fill(t *testing.T, dir string) (makeRoom func()) {
 	t.Helper()
 	var disk syscall.Statfs_t
@@ -49,58 +49,58 @@ func fill(t *testing.T, dir string) (makeRoom func()) {
 	}
 }
 
-// TestReplayMemoryOnAFullDisk: what was seen meanwhile is kept when there is room.
+// Messages that were seen while the disk was full are written once there is space.
 func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t, "size=4m")
-	t.Cleanup(func() { runCaddy(t, "", "") }) // so that nothing there is open
+	t.Cleanup(func() { runCaddy(t, "", "") }) // to close the files on the disk
 	log := filepath.Join(t.TempDir(), "log")
 	s := serveSite(t, fmt.Sprintf("log default {\noutput file %s\n}\nwebhooks {\nstore sqlite %s\n}", log, filepath.Join(dir, "webhooks.db")),
 		"webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}")
 	makeRoom := fill(t, dir)
 	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
-	until(t, "the word of it", func() bool {
+	until(t, "the log to say so", func() bool {
 		return strings.Contains(string(must(os.ReadFile(log))), "writing the replay memory to the store")
 	})
 	makeRoom()
 	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).replayKeeper()
-	until(t, "the message in the store", func() bool {
+	until(t, "the message to be in the store", func() bool {
 		return len(must(keeper.memory.Remembered(t.Context(), time.Now(), 10))) == 1
 	})
 }
 
-// TestAFullDiskIsTold: an operator sees that a full disk is why events are
-// refused, and that it is over.
-func TestAFullDiskIsTold(t *testing.T) {
+// While the disk is full, events are refused, and the status and a metric say why;
+// afterwards they no longer do.
+func TestStatusOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t, "size=4m")
-	t.Cleanup(func() { runCaddy(t, "", "") }) // so that nothing there is open
+	t.Cleanup(func() { runCaddy(t, "", "") }) // to close the files on the disk
 	runCaddy(t, fmt.Sprintf("webhooks {\n store sqlite %s\n}", filepath.Join(dir, "webhooks.db")), "")
 	publish := func(want int) {
 		t.Helper()
 		if r := admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":"`+strings.Repeat("x", 100<<10)+`"}`); r.StatusCode != want {
-			t.Fatalf("publishing: %d %s", r.StatusCode, r.body)
+			t.Fatalf("publishing: got %d %s", r.StatusCode, r.body)
 		}
 	}
-	told := func(metric, status string) {
+	expect := func(metric, status string) {
 		t.Helper()
 		if got := admin(t, "GET", "/metrics", "").body; !strings.Contains(got, "caddy_webhooks_store_full "+metric+"\n") {
-			t.Errorf("the metric isn't %s", metric)
+			t.Errorf("there is no metric %s", metric)
 		}
 		if got := admin(t, "GET", "/webhooks/status", "").body; !strings.Contains(got, `"full":`+status) {
-			t.Errorf("the status isn't %s: %s", status, got)
+			t.Errorf("got no %s in the status %s", status, got)
 		}
 	}
 	publish(http.StatusAccepted)
-	told("0", "false")
+	expect("0", "false")
 	makeRoom := fill(t, dir)
 	publish(http.StatusServiceUnavailable)
-	told("1", "true")
+	expect("1", "true")
 	makeRoom()
 	publish(http.StatusAccepted)
-	told("0", "false")
+	expect("0", "false")
 }
 
-// TestDeadLetterLogOnAFullDisk: what didn't fit comes again when there is room, and
-// a line that was cut short spoils none that comes after it.
+// Dead letters that didn't fit on the disk are written once there is space. A line that
+// was cut short doesn't affect those after it.
 func TestDeadLetterLogOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t, "size=8k")
 	f := &deadFile{path: filepath.Join(dir, "dead.ndjson")}
@@ -108,10 +108,10 @@ func TestDeadLetterLogOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.close()
-	letters := some(100) // more than there is room for
+	letters := some(100) // more than fit
 	n, err := f.append(letters)
 	if err == nil || n == 0 || n >= len(letters) {
-		t.Fatalf("%d of %d are written (%v)", n, len(letters), err)
+		t.Fatalf("wrote %d of %d dead letters (%v)", n, len(letters), err)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m"); err != nil {
 		t.Fatal(err)
@@ -123,11 +123,11 @@ func TestDeadLetterLogOnAFullDisk(t *testing.T) {
 			continue
 		}
 		if id := letters[whole].ID.With(store.DeliveryPrefix); !strings.Contains(line, id) {
-			t.Fatalf("line %d is not that of %s: %s", whole, id, line)
+			t.Fatalf("got in line %d, for %s: %s", whole, id, line)
 		}
 		whole++
 	}
 	if whole != len(letters) {
-		t.Errorf("%d lines are whole, want %d", whole, len(letters))
+		t.Errorf("got %d complete lines, want %d", whole, len(letters))
 	}
 }

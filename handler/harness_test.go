@@ -32,17 +32,17 @@ func TestMain(m *testing.M) {
 	}
 	os.Setenv("XDG_DATA_HOME", dir)
 	os.Setenv("XDG_CONFIG_HOME", dir)
-	caddy.DefaultStorage.Path = dir // was made from the environment before
+	caddy.DefaultStorage.Path = dir // it was set from the environment when the program started
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
 
-// adminPort is the admin API's port of the one Caddy in this process: a free
-// one, so that packages can be tested side by side.
+// adminPort is the port of the admin API of this process's only Caddy. It is a free
+// one, so that packages can be tested at the same time.
 var adminPort = sync.OnceValue(func() int { return freePort() })
 
-// freePort is a port on which nothing listens.
+// freePort returns a port on which nothing listens.
 func freePort() int {
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,13 +57,13 @@ func freePort() int {
 	}
 }
 
-// givenPorts are those of freePort before: one that nobody listens on yet could
-// come once more, and a test's server would be its own upstream.
+// givenPorts are those that freePort has returned. Without it, it could return a port
+// again on which nothing listens yet, and a test's server would be its own upstream.
 var givenPorts sync.Map
 
-// runCaddy loads a config into the real Caddy of this process, in place of the
-// one before: global options, which may be empty, and sites. It is not for
-// parallel tests.
+// runCaddy loads a config into the real Caddy of this process, in place of the previous
+// one. It consists of global options, which may be empty, and of sites. Parallel tests
+// can't use it.
 func runCaddy(t *testing.T, options, sites string) {
 	t.Helper()
 	if testing.Short() {
@@ -77,7 +77,8 @@ func runCaddy(t *testing.T, options, sites string) {
 	}
 }
 
-// storePath is where a test's store may be, which is closed before its directory goes.
+// storePath returns a path for a test's store, which is closed before its directory is
+// removed.
 func storePath(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
@@ -89,16 +90,16 @@ func storePath(t *testing.T) string {
 	return path
 }
 
-// startCaddy starts the Caddy of this process.
+// startCaddy ensures that the Caddy of this process is started once.
 var startCaddy sync.Once
 
-// caddyfileWith is a whole Caddyfile.
+// caddyfileWith returns a complete Caddyfile with these options and sites.
 func caddyfileWith(options, sites string) string {
 	return fmt.Sprintf("{\n\tadmin localhost:%d\n\tauto_https disable_redirects\n\tskip_install_trust\n\tpersist_config off\n\t%s\n}\n%s\n", adminPort(), options, sites)
 }
 
-// loadCaddy loads a config into the running Caddy and returns the error that a
-// user would see, empty if there is none.
+// loadCaddy loads a config into the running Caddy, and returns the error that a user
+// would see, or "".
 func loadCaddy(t *testing.T, options, sites string) string {
 	t.Helper()
 	res := postLoad(t, "text/caddyfile", caddyfileWith(options, sites))
@@ -110,7 +111,7 @@ func loadCaddy(t *testing.T, options, sites string) string {
 	return string(body)
 }
 
-// postLoad sends a config to the admin API.
+// postLoad loads a config through the admin API.
 func postLoad(t *testing.T, contentType, config string) *http.Response {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config))
@@ -118,11 +119,11 @@ func postLoad(t *testing.T, contentType, config string) *http.Response {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", contentType)
-	req.Close = true // each load replaces the admin server, and what it had open
+	req.Close = true // each load replaces the admin server, and closes its connections
 	return ask(t, http.DefaultClient, req)
 }
 
-// admin asks the admin endpoint.
+// admin makes a request to the admin endpoint.
 func admin(t testing.TB, method, path, body string) answered {
 	t.Helper()
 	r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
@@ -130,9 +131,8 @@ func admin(t testing.TB, method, path, body string) answered {
 	return do(t, r)
 }
 
-// ask makes a request. Each config listens by sockets of its own, and a
-// connection that has come to one that is being closed breaks off unread: it is
-// made anew.
+// ask makes a request. Each config has listeners of its own, and a request to one that
+// is just being closed is lost unread, so it is made again.
 func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
 	t.Helper()
 	for try := 0; ; try++ {
@@ -153,21 +153,21 @@ func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
 	}
 }
 
-// received is a request as an app got it.
+// received is a request that an app got.
 type received struct {
 	*http.Request
 	body []byte
 	err  error // from reading the body
 }
 
-// app is a server behind Caddy that remembers what it got.
+// app is a server behind Caddy that records the requests it gets.
 type app struct {
 	*httptest.Server
 	addr string
 
 	mu     sync.Mutex
 	got    []received
-	answer http.HandlerFunc // 200 if nil; called when the body was read
+	answer http.HandlerFunc // if nil, it is 200; called once the body is read
 }
 
 func newApp(t *testing.T, configure ...func(*http.Server)) *app {
@@ -192,14 +192,14 @@ func newApp(t *testing.T, configure ...func(*http.Server)) *app {
 	return a
 }
 
-// respond sets how the app answers from now on.
+// respond sets how the app responds from now on.
 func (a *app) respond(h http.HandlerFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.answer = h
 }
 
-// take returns what the app got since the last call.
+// take returns the requests since the last call.
 func (a *app) take() []received {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -208,7 +208,7 @@ func (a *app) take() []received {
 	return got
 }
 
-// one is the one request that the app got since the last call.
+// one returns the only request since the last call.
 func (a *app) one(t *testing.T) received {
 	t.Helper()
 	got := a.take()
@@ -221,7 +221,7 @@ func (a *app) one(t *testing.T) received {
 	return got[0]
 }
 
-// none fails if the app got anything.
+// none fails the test if the app got a request.
 func (a *app) none(t *testing.T) {
 	t.Helper()
 	if got := a.take(); len(got) != 0 {
@@ -229,24 +229,24 @@ func (a *app) none(t *testing.T) {
 	}
 }
 
-// until waits for what has no signal of its own.
+// until waits for a condition that sends no signal.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// site is one Caddy site on a port of its own.
+// site is a Caddy site on a port of its own.
 type site struct {
 	url  string
 	addr string
 }
 
-// serveSite runs a site with these directives. errors makes the reason of each
-// refusal the body of the answer.
+// serveSite runs a site with these directives. If a request is refused, the reason is
+// in the body of the response.
 func serveSite(t *testing.T, options, directives string) site {
 	t.Helper()
 	port := freePort()
@@ -261,14 +261,14 @@ func serveSite(t *testing.T, options, directives string) site {
 	return site{url: "http://" + addr, addr: addr}
 }
 
-// githubSite is a site with one verified route to an app.
+// githubSite runs a site that verifies requests and proxies them to an app.
 func githubSite(t *testing.T, options, block string) (site, *app) {
 	t.Helper()
 	app := newApp(t)
 	return serveSite(t, options, "webhook_verify github "+strconv.Quote(testSecret)+" {\n"+block+"\n}\nreverse_proxy "+app.addr), app
 }
 
-// provisioned makes a handler as Caddy would, without a server.
+// provisioned provisions a handler as Caddy would, without a server.
 func provisioned(t testing.TB, h *Verify) *Verify {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
@@ -280,7 +280,7 @@ func provisioned(t testing.TB, h *Verify) *Verify {
 	return h
 }
 
-// prepared is a request as Caddy's server hands it to handlers.
+// prepared returns a request as Caddy's server passes it to handlers.
 func prepared(r *http.Request) *http.Request {
 	r.Body = http.MaxBytesReader(nil, r.Body, 1<<30)
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), httptest.NewRecorder(), nil)

@@ -14,7 +14,8 @@ import (
 	"testing/slogtest"
 )
 
-// The log of what outlives a config is like any other, whichever one it writes to.
+// A lasting log has levels, attributes and groups like any other, whichever log it writes
+// to.
 func TestLastingLog(t *testing.T) {
 	var out bytes.Buffer
 	var ruling atomic.Pointer[slog.Logger]
@@ -36,12 +37,12 @@ func TestLastingLog(t *testing.T) {
 	ruling.Store(slog.New(slog.NewTextHandler(&out, nil)))
 	log.Info("later", "c", 3)
 	if got := out.String(); !strings.Contains(got, "msg=later a=1 g.b=2 g.c=3") {
-		t.Errorf("the later log has %q", got)
+		t.Errorf("got %q in the later log", got)
 	}
 }
 
-// TestLogOfAStoreAfterAReload: a store that was opened by one config writes to the
-// log of the next one.
+// After a reload, a store that was opened by the previous config writes to the log of
+// the new one.
 func TestLogOfAStoreAfterAReload(t *testing.T) {
 	dir, db := t.TempDir(), storePath(t)
 	load := func(config string) (log string) {
@@ -58,8 +59,8 @@ func TestLogOfAStoreAfterAReload(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, "a word of the store in the second log", func() bool {
-		admin(t, "GET", "/webhooks/status", "") // by which the store notices
+	until(t, "the store to write to the second log", func() bool {
+		admin(t, "GET", "/webhooks/status", "") // the store notices it then
 		return bytes.Contains(must(os.ReadFile(log)), []byte("webhooks store: the file is open again"))
 	})
 }

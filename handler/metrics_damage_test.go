@@ -10,7 +10,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestDamageMetrics: damaged stores are told of for as long as they are there.
+// Damaged stores that were set aside are counted until their files are removed.
 func TestDamageMetrics(t *testing.T) {
 	path := storePath(t)
 	options := "webhooks {\nstore sqlite " + path + "\n}"
@@ -22,18 +22,18 @@ func TestDamageMetrics(t *testing.T) {
 		}
 	}
 	runCaddy(t, options, "")
-	told := func(when string, want ...string) {
+	expect := func(when string, want ...string) {
 		t.Helper()
 		metrics := admin(t, "GET", "/metrics", "").body
 		for _, w := range want {
 			if !strings.Contains(metrics, "caddy_webhooks_store_"+w+"\n") {
-				t.Errorf("%s: metrics lack %s", when, w)
+				t.Errorf("%s: there is no metric %s", when, w)
 			}
 		}
 	}
-	told("two are there", "damaged_files 2", `lost_rows{rows="events"} 4`, `lost_rows{rows="deliveries"} 6`, `lost_rows{rows="subscriptions"} 2`)
+	expect("two are there", "damaged_files 2", `lost_rows{rows="events"} 4`, `lost_rows{rows="deliveries"} 6`, `lost_rows{rows="subscriptions"} 2`)
 	if err := os.Remove(first); err != nil {
 		t.Fatal(err)
 	}
-	told("one is left", "damaged_files 1", `lost_rows{rows="events"} 2`)
+	expect("one is left", "damaged_files 1", `lost_rows{rows="events"} 2`)
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestQueueMetrics: what an alert asks for is there, whatever the state.
+// The metrics that alerts are based on exist in every state.
 func TestQueueMetrics(t *testing.T) {
 	hang := make(chan struct{})
 	busy := newApp(t)
@@ -20,12 +20,12 @@ func TestQueueMetrics(t *testing.T) {
 		close(hang)
 		runCaddy(t, "", "")
 		if f := countQueue(); f.known {
-			t.Errorf("without a store the figures are %+v", f)
+			t.Errorf("without a store: got figures %+v, want none", f)
 		}
 	})
 	scrape := func() string {
 		t.Helper()
-		forgetFigures() // which a slow machine keeps for a while
+		forgetFigures() // on a slow machine, they are kept for a while
 		return admin(t, "GET", "/metrics", "").body
 	}
 	admin(t, "POST", "/webhooks/events", `{"event_type":"unwanted","tenant":"nobody","payload":1}`)
@@ -36,17 +36,17 @@ func TestQueueMetrics(t *testing.T) {
 		`caddy_webhooks_subscriptions{health="ok"} 2` + "\n", `caddy_webhooks_subscriptions{health="down"} 0` + "\n",
 	} {
 		if !strings.Contains(metrics, want) {
-			t.Errorf("before: metrics lack %s", want)
+			t.Errorf("before: there is no metric %s", want)
 		}
 	}
 	published := regexp.MustCompile(`caddy_webhooks_publish_duration_seconds_count \d+`)
 	admin(t, "POST", "/webhooks/events", `{"event_type":"","payload":1}`)
 	if before, now := published.FindString(metrics), published.FindString(scrape()); before == "" || now != before {
-		t.Errorf("an event that was refused is timed: %s, and %s before", now, before)
+		t.Errorf("a refused event was timed: got %s, want %s", now, before)
 	}
 	admin(t, "POST", "/webhooks/subscriptions/sub_crm/deactivate", "")
 	if answer := admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).body; !strings.Contains(answer, `"deliveries":1`) {
-		t.Fatalf("not published: %s", answer)
+		t.Fatalf("got %s, want one delivery", answer)
 	}
 	metrics = scrape()
 	for _, want := range []string{
@@ -54,14 +54,14 @@ func TestQueueMetrics(t *testing.T) {
 		`caddy_webhooks_subscriptions{health="ok"} 1` + "\n", `caddy_webhooks_subscriptions{health="inactive"} 1` + "\n",
 	} {
 		if !strings.Contains(metrics, want) {
-			t.Errorf("while it is held: metrics lack %s", want)
+			t.Errorf("while it is held: there is no metric %s", want)
 		}
 	}
 	admin(t, "POST", "/webhooks/events", `{"event_type":"busy","payload":1}`)
-	until(t, "what is due to have waited", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
+	until(t, "the age of the delivery that is due", func() bool { return !strings.Contains(scrape(), "caddy_webhooks_deliveries_oldest_due_seconds 0\n") })
 }
 
-// unreached are options with a subscription whose receiver isn't there.
+// unreached returns options with a subscription whose receiver doesn't exist.
 func unreached(t *testing.T, more string) string {
 	t.Helper()
 	return fmt.Sprintf(`webhooks {
@@ -83,7 +83,7 @@ func forgetFigures() {
 	queueGauges.last = queueFigures{}
 }
 
-// Figures are counted again for each scrape, unless that takes long.
+// The figures are counted for each scrape, unless that takes long.
 func TestQueueFiguresAreKept(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -101,7 +101,7 @@ func TestQueueFiguresAreKept(t *testing.T) {
 				q := &queueCollector{last: queueFigures{known: !tt.failed, dead: -1, at: time.Now(), took: tt.took}}
 				time.Sleep(tt.age)
 				if kept := q.figures().dead == -1; kept != tt.want {
-					t.Errorf("kept: %v", kept)
+					t.Errorf("got kept: %v, want %v", kept, tt.want)
 				}
 			})
 		})

@@ -13,8 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// TestVerdictsAreCounted: each once, and the secret that matched, also where the
-// message is a replay; a handshake that nothing signs matches none.
+// Each verdict is counted once, and so is the secret that matched, also for a replay. An
+// unsigned handshake matches no secret.
 func TestVerdictsAreCounted(t *testing.T) {
 	h := provisioned(t, &Verify{Provider: "woocommerce", Secrets: []string{"new", testSecret}, Replay: replayAck, ReplayFor: caddy.Duration(minReplayFor)})
 	signed := func(body string) *http.Request {
@@ -47,7 +47,7 @@ func TestVerdictsAreCounted(t *testing.T) {
 				}
 			}
 			if !maps.Equal(got, tt.want) {
-				t.Errorf("counted %v", got)
+				t.Errorf("got counts %v, want %v", got, tt.want)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ import (
 
 func init() { caddy.RegisterModule(noted{}) }
 
-// noted is a handler of Caddy's events, which hands them on to the test.
+// noted is a handler of Caddy events that passes them on to the test.
 type noted struct{}
 
 var notedEvents = make(chan caddy.Event, 16)
@@ -32,8 +32,8 @@ func (noted) Handle(_ context.Context, e caddy.Event) error {
 	return nil
 }
 
-// TestCaddyEvents: what happens to a subscription is an event of Caddy's, for whichever
-// handler its config has.
+// What happens to a subscription is emitted as a Caddy event, for the handlers in its
+// config.
 func TestCaddyEvents(t *testing.T) {
 	receiver := newApp(t)
 	receiver.respond(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
@@ -51,14 +51,14 @@ func TestCaddyEvents(t *testing.T) {
 		}
 	}`, "webhook_publish order.created")
 	do(t, post(t, s.url, "{}")).want(t, http.StatusAccepted)
-	until(t, "the event", func() bool { return len(notedEvents) > 0 })
+	until(t, "the Caddy event", func() bool { return len(notedEvents) > 0 })
 	e := <-notedEvents
 	if e.Name() != "subscription_deactivated" || e.Origin().CaddyModule().ID != "webhooks" || e.Data["subscription_id"] != "sub_crm" {
 		t.Errorf("got %s from %s with %v", e.Name(), e.Origin().CaddyModule().ID, e.Data)
 	}
 }
 
-// counted is what metrics say, by name and labels.
+// counted returns the values of metrics, by their name and labels.
 func counted(t *testing.T, metrics ...prometheus.Collector) map[string]float64 {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
@@ -76,7 +76,8 @@ func counted(t *testing.T, metrics ...prometheus.Collector) map[string]float64 {
 	return counts
 }
 
-// TestOutcomesAreCounted: each once, and what died without an attempt is told of too.
+// Each outcome is counted once, also that of a delivery that became a dead letter
+// without an attempt.
 func TestOutcomesAreCounted(t *testing.T) {
 	d := newDeaths()
 	t.Cleanup(d.dead.flush)
@@ -100,8 +101,8 @@ func TestOutcomesAreCounted(t *testing.T) {
 		"events_published_total stored": 1, "events_published_total refused": 1, "events_published_total failed": 1, "publish_duration_seconds": 1,
 	} {
 		if got := after["caddy_webhooks_"+name] - before["caddy_webhooks_"+name]; got != want {
-			t.Errorf("%s: %v more, want %v", name, got, want)
+			t.Errorf("%s: got %v more, want %v", name, got, want)
 		}
 	}
-	d.wrote(t, "of each subscription the first", "subscription_id=sub_1", "subscription_id=sub_2")
+	d.wrote(t, "the first of each subscription", "subscription_id=sub_1", "subscription_id=sub_2")
 }

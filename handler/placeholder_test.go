@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// everyText is a webhooks block in which each text is a placeholder.
+// everyText is a webhooks block with a placeholder in each text.
 const everyText = `webhooks {
 	store sqlite {env.WH_STORE}
 	sign {env.WH_SIGN}
@@ -37,8 +37,7 @@ const everyText = `webhooks {
 	}
 }`
 
-// TestPlaceholdersOfEveryText: those that are known without a request stand for
-// their values in whatever an operator writes, once the config is loaded.
+// Global placeholders are replaced in every text of the config when it is loaded.
 func TestPlaceholdersOfEveryText(t *testing.T) {
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
@@ -67,22 +66,22 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+must(sqlite.Canonical(filepath.Join(dir, "webhooks.db"))) {
-		t.Errorf("the store is %s, %v", p.key, err)
+		t.Errorf("got store %s, %v", p.key, err)
 	}
 	s, err := a.resolve()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if s.Sign != "stripe" || s.Proxy.Host != "egress.internal:3128" {
-		t.Errorf("signed by %s, sent by %s", s.Sign, s.Proxy)
+		t.Errorf("got scheme %s and proxy %s", s.Sign, s.Proxy)
 	}
 	for u, allowed := range map[string]bool{"http://10.1.2.3/": true, "http://localhost/": true, "http://192.168.0.1/": false, "https://evil.example/": false} {
 		if _, err := s.Policy.CheckURL(u); (err == nil) != allowed {
-			t.Errorf("%s: %v", u, err)
+			t.Errorf("%s: got %v, want allowed: %v", u, err, allowed)
 		}
 	}
 	if want := []outbound.EventType{{Name: "order.created", Description: "About orders, {as is}"}}; !reflect.DeepEqual(s.EventTypes, want) {
-		t.Errorf("event types %+v, want %+v", s.EventTypes, want)
+		t.Errorf("got event types %+v, want %+v", s.EventTypes, want)
 	}
 	want := []outbound.SubscriptionSpec{{
 		Name: "crm", URL: "https://crm.example.com/hooks", EventTypes: []string{"order.*", "invoice.*"},
@@ -91,12 +90,11 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 		Scheme:   "github", Tenant: "acme", Description: "For the CRM",
 	}}
 	if !reflect.DeepEqual(s.Subscriptions, want) {
-		t.Errorf("subscriptions %+v, want %+v", s.Subscriptions, want)
+		t.Errorf("got subscriptions %+v, want %+v", s.Subscriptions, want)
 	}
 }
 
-// TestPlaceholdersOfNothing: one that stands for nothing is an error, which
-// names the option that has it.
+// An empty or unknown placeholder is an error that names its option.
 func TestPlaceholdersOfNothing(t *testing.T) {
 	runCaddy(t, "", ":0 {\n}")
 	t.Setenv("WH_EMPTY", "")

@@ -20,8 +20,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// TestPublishRefusals: an event that is not taken is answered by its status, and
-// is in the log, which is all that an operator has of it.
+// A request that can't be published is refused with the right status, and logged, since
+// the log is all that an operator sees of it.
 func TestPublishRefusals(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "caddy.log")
 	s := serveSite(t, fmt.Sprintf(`log default {
@@ -55,11 +55,11 @@ func TestPublishRefusals(t *testing.T) {
 			r := must(http.NewRequest(c.method, s.url+c.path, strings.NewReader(c.body)))
 			r.Header.Set("X-Tenant", c.tenant)
 			if c.path == "/small" {
-				r.ContentLength = -1 // else request_body refuses it, and logs nothing
+				r.ContentLength = -1 // with a length, request_body would refuse it, and log nothing
 			}
 			got := do(t, r)
 			if allow := got.Header.Get("Allow"); got.StatusCode != c.status || (allow == "POST") != (c.status == 405) {
-				t.Errorf("status %d with Allow: %s, want %d", got.StatusCode, allow, c.status)
+				t.Errorf("got status %d with Allow: %s, want %d", got.StatusCode, allow, c.status)
 			}
 			written, err := os.ReadFile(log)
 			if err != nil {
@@ -67,16 +67,17 @@ func TestPublishRefusals(t *testing.T) {
 			}
 			os.Truncate(log, 0)
 			if refused := strings.Contains(string(written), "event refused"); refused != (c.logged != "") || !strings.Contains(string(written), c.logged) {
-				t.Errorf("logged %s, want %q in it", written, c.logged)
+				t.Errorf("got log %s, want %q in it", written, c.logged)
 			}
 		})
 	}
 	if used := payloads.Taken(); used != 0 {
-		t.Errorf("%d bytes are held", used)
+		t.Errorf("got %d bytes in use, want 0", used)
 	}
 }
 
-// TestPublishWithoutRoom: whoever sends more than there is memory for may come again.
+// While there is no memory for the payload, requests are refused with 503 and
+// Retry-After.
 func TestPublishWithoutRoom(t *testing.T) {
 	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", "webhook_publish order.created")
 	others := payloads.Part()
@@ -84,13 +85,13 @@ func TestPublishWithoutRoom(t *testing.T) {
 	got := do(t, post(t, s.url, "{}"))
 	others.Release()
 	if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
-		t.Errorf("got %s, %v", got.Status, got.Header)
+		t.Errorf("got %s, %v, want 503 with Retry-After", got.Status, got.Header)
 	}
 	do(t, post(t, s.url, "{}")).want(t, http.StatusAccepted)
 }
 
-// TestProvidersRetryIsNoSecondEvent: unless something else is configured, an event has
-// the provider's id of the delivery, where the signature covers it.
+// By default, the event id is the provider's delivery id if the signature covers it, so
+// that a provider's retry is a duplicate.
 func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
 	port := freePort()
 	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
@@ -109,11 +110,11 @@ func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
 			webhook_publish a
 		}
 	}`, port, base64.StdEncoding.EncodeToString([]byte(testSecret)), testSecret))
-	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory goes
+	t.Cleanup(func() { runCaddy(t, "", "") }) // before the store's directory is removed
 	for path, id := range map[string]string{"standard": "msg_1", "order": "order-7"} {
 		for i, again := range []bool{false, true} {
 			r := post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")
-			at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has its own
+			at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has a timestamp of its own
 			sum := must(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))
 			r.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Order": {"7"}}
 			if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":%q,"deliveries":0,"duplicate":%v`, id, again)) {
@@ -123,15 +124,15 @@ func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
 	}
 	for _, body := range []string{`{"a":1}`, `{"a":2}`} {
 		r := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/github", port), body), body)
-		r.Header.Set("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958") // which anybody could have set
+		r.Header.Set("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958") // it is not signed
 		if got := do(t, r); !strings.Contains(got.body, `"duplicate":false`) {
 			t.Errorf("%s: %s %s", body, got.Status, got.body)
 		}
 	}
 }
 
-// TestPublishDropped: an event with the id of another one is taken for that, since
-// providers change what they send again, and the log says so.
+// An event with the id of another one counts as a duplicate even if its body differs,
+// since providers' retries may differ. It is dropped, which is logged.
 func TestPublishDropped(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "caddy.log")
 	s := serveSite(t, fmt.Sprintf(`log default {
@@ -157,19 +158,18 @@ func TestPublishDropped(t *testing.T) {
 	publish("first", 202)
 	again, logged := publish("first", 200)
 	if strings.Contains(logged, "dropped") {
-		t.Errorf("the same is logged: %s", logged)
+		t.Errorf("an identical event was logged as dropped: %s", logged)
 	}
 	other, logged := publish("second", 200)
 	if other != again || !strings.Contains(other, `"deliveries":1,"duplicate":true`) {
-		t.Errorf("answered %s, and to the same %s", other, again)
+		t.Errorf("got %s, want %s, as for an identical event", other, again)
 	}
 	if !strings.Contains(logged, "event dropped") || !strings.Contains(logged, `"event_id":"one"`) || strings.Contains(logged, "second") {
 		t.Errorf("logged %s", logged)
 	}
 }
 
-// TestPublishWithoutAnID: events that don't have what their id is made of are not
-// taken for one another.
+// Events without the header that their id is made of get ids of their own.
 func TestPublishWithoutAnID(t *testing.T) {
 	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `handle /whole {
 		webhook_publish order.created {
@@ -188,8 +188,8 @@ func TestPublishWithoutAnID(t *testing.T) {
 	}
 }
 
-// TestPublishBeforeVerify: the wrong order of the two, which a route may have, takes
-// no event from a stranger; one that names nothing of webhook_verify needs none.
+// With webhook_publish before webhook_verify, requests are refused if the config uses a
+// placeholder of webhook_verify. Without one, webhook_verify isn't required.
 func TestPublishBeforeVerify(t *testing.T) {
 	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `route /wrong {
 		webhook_publish github.{http.webhook.event_type}
@@ -216,9 +216,9 @@ func TestPublishBeforeVerify(t *testing.T) {
 	}
 }
 
-// TestPublishWhatTheAppHasRead: a route for when the app fails stores the whole of a
-// webhook, whoever has read its body before. Where nothing keeps that, it is refused:
-// an event without its payload is worse than none.
+// If the app fails, an error route stores the complete webhook, even if its body was read
+// before. Without webhook_verify, which keeps the body, the request is refused: an event
+// without its payload would be worse than none.
 func TestPublishWhatTheAppHasRead(t *testing.T) {
 	spooltest.TempDir(t)
 	t.Setenv("OTEL_TRACES_EXPORTER", "none")
@@ -263,14 +263,14 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 				return
 			}
 			if payload := <-got; payload != body {
-				t.Errorf("%d of %d bytes are delivered", len(payload), len(body))
+				t.Errorf("got %d of %d bytes delivered", len(payload), len(body))
 			}
-			until(t, "the memory of all bodies", func() bool { return bodies.Taken()+payloads.Taken() == 0 })
+			until(t, "all bodies to be released", func() bool { return bodies.Taken()+payloads.Taken() == 0 })
 		})
 	}
 }
 
-// TestPublishRefused: a route for when the app fails takes nothing from a stranger.
+// An error route that publishes refuses what webhook_verify has refused.
 func TestPublishRefused(t *testing.T) {
 	port := freePort()
 	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
@@ -285,21 +285,21 @@ func TestPublishRefused(t *testing.T) {
 	do(t, signGitHub(r, "other")).want(t, 401)
 }
 
-// A type that isn't found leaves its place to a word of its own, so that whoever
-// subscribes to all of a prefix gets the event, and so does the type of a body.
+// A placeholder in the event type that is unknown becomes "unknown", so that subscriptions
+// to a prefix still match. The content type has a default too.
 func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
 		got := must((&Publish{EventType: written}).event(r, nil, nil))
 		if got.Type != want || got.ContentType != "application/octet-stream" {
-			t.Errorf("%s: %s of type %s, want %s", written, got.Type, got.ContentType, want)
+			t.Errorf("%s: got event type %s with content type %s, want %s", written, got.Type, got.ContentType, want)
 		}
 	}
 }
 
-// TestPublishAcknowledges: a provider that doesn't take every 2xx for success is
-// told what it wants to hear, of an event as of one that it sends again.
+// If the provider doesn't treat every 2xx status as success, it gets the response that
+// its scheme defines, for an event and for a retry of it.
 func TestPublishAcknowledges(t *testing.T) {
 	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `handle /github {
 		webhook_verify github secret
@@ -352,7 +352,7 @@ func TestPublishAcknowledges(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 			got := do(t, r).want(t, c.status)
 			if exact := c.status != 202; exact && got.body != c.answer || !strings.Contains(got.body, c.answer) || got.Header.Get("Content-Type") != c.contentType {
-				t.Errorf("%s, %s: %q of type %q", c.path, time, got.body, got.Header.Get("Content-Type"))
+				t.Errorf("%s, %s: got %q of type %q", c.path, time, got.body, got.Header.Get("Content-Type"))
 			}
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// TestRefusalsAreLoggedAtABoundedRate: whoever is refused can't fill a disk.
+// Refusals are logged at a limited rate and in short lines, so that they can't fill a
+// disk.
 func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	app := newApp(t)
 	log := filepath.Join(t.TempDir(), "log.json")
@@ -34,17 +35,17 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := bytes.Count(written, []byte("webhook refused")); n < 10 || n > 100 {
-		t.Errorf("%d refusals of 200 were logged", n)
+		t.Errorf("got %d of 200 refusals in the log, want 10 to 100", n)
 	}
 	for line := range bytes.Lines(written) {
 		if bytes.Contains(line, []byte("webhook refused")) && len(line) > 1<<10 {
-			t.Errorf("a line has %d bytes: %s", len(line), line)
+			t.Errorf("got a line of %d bytes: %s", len(line), line)
 		}
 	}
 }
 
-// TestRefusalsLeftOut: the next line says how many there were.
-func TestRefusalsLeftOut(t *testing.T) {
+// An entry says how many were omitted before it.
+func TestOmittedRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, lines := observer.New(zap.WarnLevel)
 		l := newRefusalLog(zap.New(core))
@@ -57,7 +58,7 @@ func TestRefusalsLeftOut(t *testing.T) {
 			return all[len(all)-1].ContextMap()
 		}
 		if got := refuse(15); got["omitted_before"] != nil {
-			t.Errorf("at first: %v", got)
+			t.Errorf("at first: got %v, want none omitted", got)
 		}
 		for _, want := range []any{int64(5), nil} {
 			time.Sleep(time.Second)

@@ -15,7 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// TestReplayModes sends one signed message twice.
+// What happens to a message that is sent twice depends on the replay option.
 func TestReplayModes(t *testing.T) {
 	tests := []struct {
 		name, provider, option string
@@ -30,15 +30,15 @@ func TestReplayModes(t *testing.T) {
 		{"no signed time: ack with a life", "github", "replay ack 24h", 200, false},
 		{"no signed time: reject with a life", "github", "replay reject 24h", 409, false},
 		{"a time that is not enforced: off by default", "stripe", "tolerance off", 200, true},
-		{"a time that may be past for ever", "stripe", "tolerance off 5m", 200, true},
-		{"a time that may be to come for ever", "stripe", "tolerance 5m off", 200, true},
+		{"no limit in the past: off by default", "stripe", "tolerance off 5m", 200, true},
+		{"no limit in the future: off by default", "stripe", "tolerance 5m off", 200, true},
 		{"dry run", "stripe", "enforce off", 200, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			app := newApp(t)
 			app.respond(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "from the app") })
-			// the replay memory outlives each config: sign another body in each test
+			// Each test signs another body, since the replay memory outlives the configs.
 			s := serveSite(t, "", "webhook_verify "+tt.provider+" "+strconv.Quote(testSecret)+" {\n"+tt.option+"\n}\nreverse_proxy "+app.addr)
 			body := fmt.Sprintf("%-10000q", t.Name())
 			at := time.Now()
@@ -49,15 +49,15 @@ func TestReplayModes(t *testing.T) {
 				return signStripe(post(t, s.url, body), body, at)
 			}
 			if got := do(t, message()).want(t, http.StatusOK); got.body != "from the app" {
-				t.Fatalf("the first got %q", got.body)
+				t.Fatalf("the first request got %q", got.body)
 			}
 			app.one(t)
 			got := do(t, message()).want(t, tt.second)
-			until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
+			until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
 			if !tt.reaches {
 				app.none(t)
 				if tt.second == http.StatusConflict && !strings.HasPrefix(got.body, "replayed|replayed|") {
-					t.Errorf("got %q", got.body)
+					t.Errorf("got %q, want the reason replayed", got.body)
 				}
 				return
 			}
@@ -67,14 +67,14 @@ func TestReplayModes(t *testing.T) {
 				want = "false"
 			}
 			if v := second.Header.Get("Webhook-Verified"); v != want {
-				t.Errorf("Webhook-Verified: %q, want %q", v, want)
+				t.Errorf("got Webhook-Verified: %q, want %q", v, want)
 			}
 		})
 	}
 }
 
-// TestReplayOfWhatNobodyAnswers: where no handler writes anything, Caddy's 200 counts.
-func TestReplayOfWhatNobodyAnswers(t *testing.T) {
+// If no handler writes a response, it counts as the 200 that Caddy sends.
+func TestReplayWithoutAResponse(t *testing.T) {
 	s := serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}")
 	body, at := fmt.Sprintf("%q", t.Name()), time.Now()
 	for _, status := range []int{http.StatusOK, http.StatusConflict} {
@@ -82,8 +82,8 @@ func TestReplayOfWhatNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestMessagesThatAreNoReplays: what has nothing in it that tells it from another,
-// or no time that bounds how long it is remembered, reaches the app each time.
+// Messages that can't be told apart, or have no timestamp that limits how long to
+// remember them, reach the app each time.
 func TestMessagesThatAreNoReplays(t *testing.T) {
 	app := newApp(t)
 	now := strconv.FormatInt(time.Now().Unix(), 10)
@@ -122,12 +122,12 @@ func TestMessagesThatAreNoReplays(t *testing.T) {
 	twice("primer", primer, true)
 }
 
-// replaySite is one site with a replay memory.
+// replaySite runs a site with a replay memory.
 func replaySite(t *testing.T, addr string) site {
 	return serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+" {\nreplay reject\n}\nreverse_proxy "+addr)
 }
 
-// A retry after the app's failure is no replay.
+// If the app failed to handle a message, the provider's retry isn't a replay.
 func TestRetryAfterAFailureOfTheAppPasses(t *testing.T) {
 	for _, status := range []int{500, 503, 404, 300, 410} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -168,8 +168,7 @@ func TestRetryAfterAFailureOfTheAppPasses(t *testing.T) {
 	})
 }
 
-// While the app works on the first copy, a second one is told to come
-// back.
+// While the app is handling the first copy, a second one is refused with Retry-After.
 func TestSecondCopyInFlight(t *testing.T) {
 	for _, mode := range []string{"ack", "reject"} {
 		t.Run(mode, func(t *testing.T) {
@@ -192,8 +191,8 @@ func TestSecondCopyInFlight(t *testing.T) {
 	}
 }
 
-// Neither another text of the signature nor another unsigned
-// header makes a new message.
+// A message with the same signature in another spelling, or with other unsigned headers,
+// is still a replay.
 func TestReplayIsKnownByWhatIsSigned(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+" {\nreplay reject 1h\n}\nreverse_proxy "+app.addr)
@@ -217,8 +216,8 @@ func TestReplayIsKnownByWhatIsSigned(t *testing.T) {
 	}
 }
 
-// TestReplayKnowsRoutesApart: a message that one route delivered is no replay on
-// another, though provider and secret are the same, whatever else differs.
+// A message that one route has accepted isn't a replay on another one, even if provider
+// and secret are the same.
 func TestReplayKnowsRoutesApart(t *testing.T) {
 	app := newApp(t)
 	t.Setenv("VERIFY_TEST_SECRET", testSecret)
@@ -236,8 +235,8 @@ func TestReplayKnowsRoutesApart(t *testing.T) {
 	}
 }
 
-// TestReplayMemorySurvivesReloads: good ones, failed ones, and one in the middle
-// of a request.
+// The replay memory survives successful and failed reloads, also one in the middle of a
+// request.
 func TestReplayMemorySurvivesReloads(t *testing.T) {
 	app := newApp(t)
 	port := freePort()
@@ -250,7 +249,7 @@ func TestReplayMemorySurvivesReloads(t *testing.T) {
 		if err := loadCaddy(t, "", sites(option, app.addr)); err != "" {
 			t.Fatal(err)
 		}
-		client.CloseIdleConnections() // the old server closes them, at any moment
+		client.CloseIdleConnections() // the old server may close them at any moment
 	}
 	runCaddy(t, "", sites("", app.addr))
 	client.CloseIdleConnections()
@@ -287,13 +286,13 @@ func TestReplayMemorySurvivesReloads(t *testing.T) {
 	app.none(t)
 }
 
-// TestReplayPoolIsBalanced: what a config takes it gives back, also when it
-// fails to load half-way.
+// A config releases each reference to the replay memory that it has taken, also if it
+// fails to load halfway.
 func TestReplayPoolIsBalanced(t *testing.T) {
 	runCaddy(t, "", "")
 	count := func() int { n, _ := replayPool.References(replayPoolKey); return n }
 	if n := count(); n != 0 {
-		t.Fatalf("%d references before", n)
+		t.Fatalf("before: got %d references, want 0", n)
 	}
 	one := fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe s\n}\n", freePort())
 	two := fmt.Sprintf("http://127.0.0.1:%d {\nroute {\nwebhook_verify stripe s\nwebhook_verify github s\nwebhook_verify slack s\n}\n}\n", freePort())
@@ -304,19 +303,19 @@ func TestReplayPoolIsBalanced(t *testing.T) {
 	}{{one, 1}, {two, 2}, {bad, 2}, {two, 2}, {one, 1}, {"", 0}, {bad, 0}} {
 		loadCaddy(t, "", step.sites)
 		if n := count(); n != step.want {
-			t.Fatalf("%d references, want %d, after loading\n%s", n, step.want, step.sites)
+			t.Fatalf("got %d references, want %d, after loading\n%s", n, step.want, step.sites)
 		}
 	}
 }
 
-// TestStatusOfABody: a body that is written without a status is a 200, whatever the
-// app's handler returns after it.
+// A body that is written without a status counts as a 200, whatever the handler returns
+// afterwards.
 func TestStatusOfABody(t *testing.T) {
 	w := &statusRecorder{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: httptest.NewRecorder()}}
 	if w.succeeded(false) {
-		t.Error("an error without an answer is a success")
+		t.Error("an error without a response counts as success")
 	}
 	if _, err := w.Write([]byte("done")); err != nil || !w.succeeded(false) {
-		t.Errorf("the answer is no success: %v", err)
+		t.Errorf("a body without a status doesn't count as success (%v)", err)
 	}
 }

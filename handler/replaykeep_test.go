@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestReplayMemorySurvivesARestart: with a store, what was taken before is not
-// taken again by a process that starts anew; without one it is.
+// With a store, messages are still recognized as replays after a restart; without one,
+// they aren't.
 func TestReplayMemorySurvivesARestart(t *testing.T) {
 	app := newApp(t)
 	for name, c := range map[string]struct {
@@ -30,8 +30,8 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 			app.one(t)
 			s = serveSite(t, c.options, route)
 			do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusConflict)
-			// A config without any of it ends all that outlives a reload, as a
-			// restart does.
+			// Like a restart, a config without the module ends everything that outlives
+			// a reload.
 			runCaddy(t, "", ":0 {\n}")
 			s = serveSite(t, c.options, route)
 			do(t, signStripe(post(t, s.url, body), body, at)).want(t, c.status)
@@ -40,8 +40,8 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 	}
 }
 
-// TestReplayMemoryAfterAFailedReload: a config that didn't start, with another
-// store, doesn't end the keeping in that of the config which goes on.
+// After a config with another store has failed to start, the replay memory is still
+// written to the store of the config that goes on running.
 func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	app := newApp(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,7 +55,7 @@ func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	route := "webhook_verify stripe " + strconv.Quote(testSecret) + " {\nreplay reject\n}\nreverse_proxy " + app.addr
 	ours := options()
 	s := serveSite(t, ours, route)
-	for range 5 { // apps start in any order
+	for range 5 { // apps start in random order
 		if refusal := loadCaddy(t, options(), fmt.Sprintf("http://%s {\n}", taken.Addr())); !strings.Contains(refusal, "address already in use") {
 			t.Fatalf("the second config: %q", refusal)
 		}
@@ -64,7 +64,7 @@ func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	body, at := strconv.Quote(t.Name()), time.Now()
 	do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusOK)
 	app.one(t)
-	runCaddy(t, "", ":0 {\n}") // as a restart does
+	runCaddy(t, "", ":0 {\n}") // like a restart
 	s = serveSite(t, ours, route)
 	do(t, signStripe(post(t, s.url, body), body, at)).want(t, http.StatusConflict)
 	app.none(t)

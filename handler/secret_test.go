@@ -69,7 +69,7 @@ func TestResolveSecret(t *testing.T) {
 				}
 			}
 			if got != "" {
-				t.Errorf("an error, and yet a secret: %q", got)
+				t.Errorf("got a secret with the error: %q", got)
 			}
 		})
 	}

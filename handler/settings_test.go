@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestSettings: what the config says is what the engine is told.
+// The engine gets the settings that the config contains.
 func TestSettings(t *testing.T) {
 	schema := filepath.Join(t.TempDir(), "order.json")
 	if err := os.WriteFile(schema, []byte(`{"type":"object"}`), 0o600); err != nil {
@@ -102,19 +102,19 @@ func TestRetrySchedule(t *testing.T) {
 		x    Exponential
 		want outbound.Schedule
 	}{
-		"as it is told": {Exponential{Base: caddy.Duration(time.Minute), Factor: 3, Max: caddy.Duration(5 * time.Minute), Attempts: 4}, outbound.Schedule{time.Minute, 3 * time.Minute, 5 * time.Minute}},
-		"by default":    {Exponential{}, outbound.Schedule{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second}},
+		"with all fields": {Exponential{Base: caddy.Duration(time.Minute), Factor: 3, Max: caddy.Duration(5 * time.Minute), Attempts: 4}, outbound.Schedule{time.Minute, 3 * time.Minute, 5 * time.Minute}},
+		"by default":      {Exponential{}, outbound.Schedule{1 * time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, 64 * time.Second, 128 * time.Second, 256 * time.Second}},
 	} {
 		if got, err := (&Retry{Exponential: &c.x}).schedule(); err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, c.want)
 		}
 	}
 	if _, err := (&Retry{Exponential: new(Exponential), Delays: []caddy.Duration{1}}).schedule(); err == nil || !strings.Contains(err.Error(), "not both") {
-		t.Errorf("both: %v", err)
+		t.Errorf("both: got %v, want an error", err)
 	}
 }
 
-// TestStoreInJSON: what belongs to the other kind of store is no store of this kind.
+// An option of the other type of store is an error.
 func TestStoreInJSON(t *testing.T) {
 	for _, c := range []struct {
 		store Store
@@ -127,7 +127,7 @@ func TestStoreInJSON(t *testing.T) {
 		{Store{Type: "postgres", DSN: "postgres://u:s3cr3t@:x"}, "store postgres: its argument "},
 	} {
 		if _, err := c.store.locate(); err == nil || !strings.HasPrefix(err.Error(), "store") || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cr3t") {
-			t.Errorf("%+v: %v, want %q", c.store, err, c.want)
+			t.Errorf("%+v: got %v, want %q", c.store, err, c.want)
 		}
 	}
 }

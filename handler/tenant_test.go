@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestTenantsOwnAPI: whoever has logged in sees what is theirs; whoever has a name
-// that no tenant can have, nothing.
+// Users who have logged in see only what belongs to their tenant. A user whose name can't
+// be that of a tenant is refused.
 func TestTenantsOwnAPI(t *testing.T) {
 	const hash = `$2a$04$PITeWJ4c4TVMR9kHvGts2uotZ22WJz.wqnOGKl5ZSCub5HaVSaoeK` // of "secret"
 	log := filepath.Join(t.TempDir(), "caddy.log")
@@ -61,19 +61,19 @@ func TestTenantsOwnAPI(t *testing.T) {
 		}
 	}
 	if got := call("t0ken", "GET", "/acme/events/x", ""); !strings.Contains(got.body, `"event_type":"a"`) {
-		t.Errorf("by its token acme sees %s", got.body)
+		t.Errorf("with the token of acme: got %s", got.body)
 	}
 	call("", "GET", "/open/events", "").want(t, 403)
 	call("ann@acme.example", "GET", "/portal/events", "").want(t, 403)
 	written := string(must(os.ReadFile(log)))
 	for _, want := range []string{`this request has no tenant: `, `\"ann@acme.example\" can't be a tenant`} {
 		if !strings.Contains(written, want) {
-			t.Errorf("the log doesn't say %s:\n%s", want, written)
+			t.Errorf("there is no %s in the log:\n%s", want, written)
 		}
 	}
 }
 
-// TestEmptyTenant: a template that leaves it empty doesn't open the API to all.
+// An empty tenant, as a template may produce, doesn't open the API to all tenants.
 func TestEmptyTenant(t *testing.T) {
 	runCaddy(t, "", "")
 	var config map[string]any
@@ -84,6 +84,6 @@ func TestEmptyTenant(t *testing.T) {
 	res := postLoad(t, "application/json", text)
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusOK {
-		t.Errorf("it loads: %s", text)
+		t.Errorf("a config with an empty tenant was loaded: %s", text)
 	}
 }

@@ -23,7 +23,7 @@ func TestTokenLeaks(t *testing.T) {
 		handshake bool
 		want      []string
 	}{
-		{"a MAC is no secret", verify.Scheme{Signature: verify.Signature{In: "query", Name: "signature"}}, true, nil},
+		{"a MAC isn't secret", verify.Scheme{Signature: verify.Signature{In: "query", Name: "signature"}}, true, nil},
 		{"token in a header", token("header", "x-gitlab-token"), true, []string{"request>headers>X-Gitlab-Token delete"}},
 		{"token in a header by default", token("", "X-Token"), true, []string{"request>headers>X-Token delete"}},
 		{"token in one of two headers", token("header", "X-A", "X-B"), true, []string{"request>headers>X-A delete", "request>headers>X-B delete"}},

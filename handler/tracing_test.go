@@ -2,8 +2,8 @@ package handler
 
 import "testing"
 
-// TestTracingEnabled: by OpenTelemetry's standard variables, where an empty one is as
-// good as none.
+// Tracing is enabled by OpenTelemetry's standard variables. An empty one counts as not
+// set.
 func TestTracingEnabled(t *testing.T) {
 	const (
 		disabled = "OTEL_SDK_DISABLED"
@@ -29,7 +29,7 @@ func TestTracingEnabled(t *testing.T) {
 				t.Setenv(variable, tt.env[variable])
 			}
 			if got := tracingEnabled(); got != tt.want {
-				t.Errorf("wanted: %t", got)
+				t.Errorf("got enabled: %t, want %t", got, tt.want)
 			}
 		})
 	}

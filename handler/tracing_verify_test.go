@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
-// TestVerifySpan: the span joins the request's trace, ends before the app is
-// asked, and says nothing of secrets.
+// The span is part of the request's trace, ends before the app gets the request, and
+// contains no secrets.
 func TestVerifySpan(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder))
@@ -36,19 +36,19 @@ func TestVerifySpan(t *testing.T) {
 				return nil
 			}))
 			if tt.name == "verified" && ended != 1 {
-				t.Errorf("%d spans had ended when the app was asked", ended)
+				t.Errorf("got %d ended spans when the app got the request, want 1", ended)
 			}
 			spans := recorder.Ended()
 			if len(spans) != 1 {
-				t.Fatalf("%d spans", len(spans))
+				t.Fatalf("got %d spans, want 1", len(spans))
 			}
 			span := spans[0]
 			if span.Name() != "webhook verify" || span.Parent().SpanID() != parent.SpanContext().SpanID() {
-				t.Errorf("span %q under %s", span.Name(), span.Parent().SpanID())
+				t.Errorf("got span %q with parent %s", span.Name(), span.Parent().SpanID())
 			}
 			got := attribute.NewSet(span.Attributes()...)
 			if want := attribute.NewSet(tt.want...); !got.Equals(&want) {
-				t.Errorf("attributes %v", span.Attributes())
+				t.Errorf("got attributes %v, want %v", span.Attributes(), tt.want)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func TestVerifySpan(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := len(recorder.Started()); n != 0 {
-			t.Errorf("%d spans without a request's span", n)
+			t.Errorf("got %d spans without a span of the request, want 0", n)
 		}
 	})
 }

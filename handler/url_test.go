@@ -10,8 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// The signed URL is the one that the provider called: not what a rewrite made of
-// it, and not what a header claims.
+// The signed URL is the one that the provider called, whatever a rewrite or a header
+// says.
 func TestSignedURL(t *testing.T) {
 	app := newApp(t)
 	block := func(extra string) string {
@@ -36,7 +36,7 @@ func TestSignedURL(t *testing.T) {
 		{"forwarded by a stranger", "", block(""), "/a", forwarded, "https://hooks.example.com/a", false},
 		{"forwarded by a stranger, ignored", "", block(""), "/a", forwarded, "http://%s/a", true},
 		{"forwarded by a trusted proxy", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/a", forwarded, "https://hooks.example.com/a", true},
-		{"the nearest proxy's word counts", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/a",
+		{"the nearest proxy's values count", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/a",
 			map[string]string{"X-Forwarded-Host": "evil.example.com, hooks.example.com", "X-Forwarded-Proto": "http, https"}, "https://hooks.example.com/a", true},
 		{"nonsense from a trusted proxy", "servers {\ntrusted_proxies static 127.0.0.1/32\n}", block(""), "/a",
 			map[string]string{"X-Forwarded-Proto": "javascript"}, "http://%s/a", true},
@@ -72,7 +72,7 @@ func TestSignedURL(t *testing.T) {
 	})
 }
 
-// What came over TLS is https, unless a trusted proxy knows better.
+// The scheme of a request over TLS is https, unless a trusted proxy says otherwise.
 func TestSignedURLOverTLS(t *testing.T) {
 	r := prepared(httptest.NewRequest(http.MethodPost, "https://hooks.example.com/a?b=c", nil))
 	for trusted, want := range map[bool]string{false: "https://hooks.example.com/a?b=c", true: "http://hooks.example.com/a?b=c"} {
@@ -84,7 +84,7 @@ func TestSignedURLOverTLS(t *testing.T) {
 	}
 }
 
-// No spelling of the path reaches the app beside the verifier.
+// No spelling of the path reaches the app without being verified.
 func TestPathConfusion(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `

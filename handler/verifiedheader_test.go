@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// likeVerdict tells whether an app server may take a header for our verdict.
+// likeVerdict reports whether an app server may mistake a header for Webhook-Verified.
 func likeVerdict(name string) bool {
 	return strings.HasPrefix(regexp.MustCompile("[^a-z]").ReplaceAllString(strings.ToLower(name), "-"), "webhook-verified")
 }
 
-// Whoever sends our verdict himself sends nothing.
+// Webhook-Verified headers from clients don't reach the app.
 func TestForgedVerdictHeaders(t *testing.T) {
 	app := newApp(t)
 	site := func(options string) string {
@@ -53,7 +53,7 @@ func TestForgedVerdictHeaders(t *testing.T) {
 		}
 	}
 	url := site("")
-	// A proxy drops what Connection names, and must not drop our verdict.
+	// A proxy drops the headers named in Connection, but must not drop ours.
 	for _, names := range []string{"Webhook-Verified", "close, webhook-verified", "X-A , Webhook_Verified,X-B"} {
 		r := signGitHub(post(t, url, "{}"), "{}")
 		r.Header.Set("Connection", names)
@@ -64,14 +64,14 @@ func TestForgedVerdictHeaders(t *testing.T) {
 			t.Errorf("Connection: %s: the app got Webhook-Verified: %q", names, v)
 		}
 		if strings.Contains(names, "X-B") && got.Header.Get("X-B") != "" {
-			t.Errorf("Connection: %s: X-B is passed on", names)
+			t.Errorf("Connection: %s: X-B was passed on", names)
 		}
 	}
-	// Nor what was signed: it is judged without that.
+	// Signed headers named there are removed before the request is verified.
 	for _, name := range []string{"X-Hub-Signature-256", "close, x-hub-signature-256 ,X-A"} {
 		r := signGitHub(post(t, url, "{}"), "{}")
 		r.Header.Set("Connection", name)
-		do(t, r).want(t, http.StatusOK) // by handle_errors
+		do(t, r).want(t, http.StatusOK) // the response of handle_errors
 		if v, ok := app.one(t).Header["Webhook-Verified"]; ok {
 			t.Errorf("Connection: %s: the app got Webhook-Verified: %q", name, v)
 		}
@@ -86,8 +86,9 @@ func TestForgedVerdictHeaders(t *testing.T) {
 	}
 }
 
-// Beside a route that verifies, another one may lead to the same app, which may
-// take its path for the same: what the docs remove there doesn't get through.
+// Another route may lead to the same app, which may treat its path as that of the
+// verified route. With the directive from the docs, forged headers don't get through
+// there either.
 func TestForgedVerdictBesideTheRoute(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", fmt.Sprintf(`request_header -Webhook-Verified*
@@ -127,7 +128,8 @@ func TestTrailers(t *testing.T) {
 	}
 }
 
-// On a dry run the body may be passed on unread, its trailers still to come.
+// In a dry run, the body may be passed on before it has been read, with trailers yet to
+// come.
 func TestForgedVerdictInTrailersOfADryRun(t *testing.T) {
 	s, app := githubSite(t, "", "enforce off\nmax_body 1KiB")
 	for _, size := range []int{5, 2000} {

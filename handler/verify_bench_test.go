@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// BenchmarkVerify is what the handler costs beside Caddy's own work, with an app
-// that reads the body once.
+// BenchmarkVerify measures the cost of the handler alone, with an app that reads the body
+// once.
 func BenchmarkVerify(b *testing.B) {
 	h := provisioned(b, &Verify{Provider: "github", Secrets: []string{testSecret}})
 	h.refusals = newRefusalLog(zap.NewNop())

@@ -55,7 +55,8 @@ func TestLengthLongerThanTheBody(t *testing.T) {
 	app.none(t)
 }
 
-// What follows the length is the next request, and not verified with the first.
+// What follows the declared length is the next request, and isn't verified with the
+// first.
 func TestLengthShorterThanTheBody(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	answer := rawRequest(t, s.addr, head(mac(testSecret, "{}"), "Content-Length: 2", "Connection: close")+"{}evil")
@@ -82,14 +83,14 @@ func TestAbortedUpload(t *testing.T) {
 		io.WriteString(conn, head(mac(testSecret, ""), framing)+"10\r\n0123")
 		conn.Close()
 	}
-	// the server is well, and holds nothing
+	// The server still works, and has released everything.
 	do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, http.StatusOK)
 	app.one(t)
-	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
+	until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
 }
 
-// A body over the limit is refused by its declared length, before a byte of it,
-// and by its bytes where it declares none; nothing of it reaches the app.
+// A body over the limit is refused before it is read if its length is declared, and
+// otherwise while it is read. None of it reaches the app.
 func TestBodyOverTheLimit(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 1KiB")
 	answer := rawRequest(t, s.addr, head(mac(testSecret, ""), "Content-Length: 1099511627776", "Expect: 100-continue"))
@@ -109,7 +110,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 		app.none(t)
 	}
 	if used := bodies.Taken(); used != 0 {
-		t.Errorf("%d bytes are held", used)
+		t.Errorf("got %d bytes in use", used)
 	}
 }
 
@@ -138,7 +139,7 @@ func TestEndlessBody(t *testing.T) {
 	app.none(t)
 }
 
-// Many slow uploads at once stay within the memory of all bodies.
+// Many slow uploads at once stay within the memory limit of all bodies.
 func TestSlowUploadsAreBounded(t *testing.T) {
 	spooltest.TempDir(t)
 	const limit = 4 << 20
@@ -159,13 +160,13 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 		io.WriteString(conn, head(mac(testSecret, body), fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")+body[:len(body)-1])
 	}
 	if used := bodies.Taken(); used > limit {
-		t.Errorf("%d bytes are held", used)
+		t.Errorf("got %d bytes in use", used)
 	}
 	for i, conn := range conns {
 		io.WriteString(conn, body[len(body)-1:])
 		conn.SetDeadline(time.Now().Add(20 * time.Second))
 		if res := readAnswer(t, bufio.NewReader(conn)); res.StatusCode != http.StatusOK {
-			t.Fatalf("upload %d: %s %s", i, res.Status, res.body)
+			t.Fatalf("upload %d: got %s %s", i, res.Status, res.body)
 		}
 	}
 	for _, got := range app.take() {
@@ -174,11 +175,11 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 		}
 	}
 	if used := bodies.Taken(); used != 0 {
-		t.Errorf("%d bytes are still held", used)
+		t.Errorf("got %d bytes still in use, want 0", used)
 	}
 }
 
-// A disk that is full is no reason to pass a request, nor to blame it.
+// If a body can't be kept, the request is refused with 503, even in a dry run.
 func TestNoRoomForABody(t *testing.T) {
 	for _, option := range []string{"", "enforce off"} {
 		t.Run(option, func(t *testing.T) {
@@ -196,7 +197,7 @@ func TestNoRoomForABody(t *testing.T) {
 	}
 }
 
-// The bytes on the wire are what is signed; nobody unpacks them on the way.
+// A compressed body is verified and passed on as it was sent.
 func TestContentEncoding(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	var packed bytes.Buffer
@@ -215,8 +216,7 @@ func TestContentEncoding(t *testing.T) {
 	app.none(t)
 }
 
-// A client that waits for 100 Continue gets it only for a request that may be
-// good.
+// A client that waits for 100 Continue gets it only if the request may be valid.
 func TestExpect100Continue(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for name, request := range map[string]string{
@@ -254,12 +254,12 @@ func TestExpect100Continue(t *testing.T) {
 		t.Errorf("got %s", res.Status)
 	}
 	if got := app.one(t); got.Header.Get("Expect") != "" {
-		t.Errorf("the app was asked again: %v", got.Header)
+		t.Errorf("the app got Expect again: %v", got.Header)
 	}
 }
 
-// Other handlers may read or replace the body: before the verdict, what they
-// left is judged; after it, they are the user's own.
+// If another handler has replaced the body before, what it left is verified. Handlers
+// after the verification may change anything.
 func TestBodyTouchedByOtherHandlers(t *testing.T) {
 	app := newApp(t)
 	quoted := strconv.Quote(testSecret)
@@ -325,7 +325,7 @@ func TestBodyTouchedByOtherHandlers(t *testing.T) {
 		t.Run(tt.path[1:], func(t *testing.T) {
 			r := signGitHub(post(t, s.url+tt.path, body), body)
 			if tt.path == "/limited-before" {
-				r.ContentLength = -1 // else request_body refuses it
+				r.ContentLength = -1 // with a length, request_body would refuse it
 			}
 			got := do(t, r).want(t, tt.status)
 			if tt.status != http.StatusOK {
@@ -340,13 +340,13 @@ func TestBodyTouchedByOtherHandlers(t *testing.T) {
 				t.Errorf("the app got %q, length %d", seen.body, seen.ContentLength)
 			}
 			if tt.path == "/read-after" && seen.Header.Get("X-Seen") != body {
-				t.Errorf("the placeholder saw %q", seen.Header.Get("X-Seen"))
+				t.Errorf("got %q from the placeholder", seen.Header.Get("X-Seen"))
 			}
 		})
 	}
 }
 
-// A scheme that signs fields of a form judges no other body by them.
+// A scheme that signs fields of a form doesn't accept any other body by them.
 func TestFormsAndContentTypes(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `

@@ -21,31 +21,30 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// customScheme is a scheme of one's own, as a user writes it, with a request
-// that is signed without package verify.
+// customScheme is a custom scheme as a user writes it, with a request that is signed
+// without package verify.
 type customScheme struct {
 	name, block string
 	secret      string // testSecret when empty
-	target      string // what follows the site's address
+	target      string // the URL's path and query
 	contentType string // JSON when empty
 	header      func(body string) map[string]string
 	body        func() string
-	id, event   string // what the app must be told
+	id, event   string // what the app must get
 }
 
-// A duration means the same in JSON as in the Caddyfile, where Caddy reads it.
+// Durations are parsed in the same way in JSON as in the Caddyfile, where Caddy does it.
 func TestDurationsInJSON(t *testing.T) {
 	for _, text := range []string{"5m", "2d", "1d12h", "1.5d30m", "-1d", "d", "1..5d", "5", "day", ""} {
 		var got verify.Duration
 		want, wantErr := caddy.ParseDuration(text)
 		if err := json.Unmarshal([]byte(strconv.Quote(text)), &got); time.Duration(got) != want || (err == nil) != (wantErr == nil) {
-			t.Errorf("%q is %v, %v; to Caddy %v, %v", text, time.Duration(got), err, want, wantErr)
+			t.Errorf("%q: got %v, %v, want Caddy's %v, %v", text, time.Duration(got), err, want, wantErr)
 		}
 	}
 }
 
-// TestCustomSchemes: what a row can say, a Caddyfile can say, and means the
-// same by it.
+// Everything that a built-in scheme can define can be defined in a Caddyfile too.
 func TestCustomSchemes(t *testing.T) {
 	const body = `{"id":"m1","type":"a.b","data":{"n":1}}`
 	now := time.Now().UTC()
@@ -138,7 +137,7 @@ func TestCustomSchemes(t *testing.T) {
 			}
 			do(t, request(content)).want(t, http.StatusOK)
 			if got, want := app.one(t).Header.Get("X-Seen"), strings.TrimSpace(s.id+" "+s.event); strings.TrimSpace(got) != want {
-				t.Errorf("the app is told %q, want %q", got, want)
+				t.Errorf("the app got %q, want %q", got, want)
 			}
 			do(t, request(strings.Replace(content, "1", "2", 1)+" ")).want(t, http.StatusUnauthorized)
 			app.none(t)
@@ -146,8 +145,8 @@ func TestCustomSchemes(t *testing.T) {
 	}
 }
 
-// TestUnsignedHandshake: a handshake that only its body shows is answered, and
-// nothing else gets past the missing token.
+// A handshake that can only be recognized by its body is answered, and nothing else gets
+// past the missing token.
 func TestUnsignedHandshake(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `

@@ -17,7 +17,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// A true signature of an empty body opens no other method.
+// Other methods are refused even with a valid signature of an empty body.
 func TestOtherMethods(t *testing.T) {
 	app := newApp(t)
 	quoted := strconv.Quote(testSecret)
@@ -53,7 +53,7 @@ func TestOtherMethods(t *testing.T) {
 	app.one(t)
 }
 
-// An upgrade is no way past the verifier.
+// A request to upgrade the connection is verified like any other.
 func TestUpgrade(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, upgrade := range []string{"websocket", "h2c"} {
@@ -71,7 +71,7 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// Two framings in one request are refused before anyone judges a body.
+// A request with two contradicting lengths is refused before its body is verified.
 func TestRequestSmuggling(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for name, framing := range map[string]string{
@@ -89,7 +89,7 @@ func TestRequestSmuggling(t *testing.T) {
 	}
 }
 
-// h2c makes a client that speaks HTTP/2 without TLS.
+// h2c returns a client for HTTP/2 without TLS.
 func h2c() *http.Client {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
@@ -109,7 +109,7 @@ func TestHTTP2Cleartext(t *testing.T) {
 		defer res.Body.Close()
 		io.Copy(io.Discard, res.Body)
 		if res.ProtoMajor != 2 {
-			return 0, fmt.Errorf("answered by %s", res.Proto)
+			return 0, fmt.Errorf("got a response over %s", res.Proto)
 		}
 		return res.StatusCode, nil
 	}
@@ -123,7 +123,7 @@ func TestHTTP2Cleartext(t *testing.T) {
 					r.ContentLength = -1
 				}
 				if status, err := send(r); err != nil || status != http.StatusOK {
-					t.Errorf("stream %d: %d, %v", i, status, err)
+					t.Errorf("stream %d: got %d, %v", i, status, err)
 				}
 			})
 		}
@@ -133,7 +133,7 @@ func TestHTTP2Cleartext(t *testing.T) {
 				t.Error("the app got another stream's body")
 			}
 			if got.ContentLength != int64(len(got.body)) {
-				t.Errorf("length %d of %d", got.ContentLength, len(got.body))
+				t.Errorf("got length %d, want %d", got.ContentLength, len(got.body))
 			}
 		}
 	})
@@ -173,7 +173,7 @@ func TestHTTP2Cleartext(t *testing.T) {
 	})
 }
 
-// waitForTLS waits until the server has made its certificate.
+// waitForTLS waits until the server has issued its certificate.
 func waitForTLS(t *testing.T, addr string, config *tls.Config) {
 	t.Helper()
 	until(t, "the certificate of "+addr, func() bool {
@@ -217,31 +217,31 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 				}
 				res.Body.Close()
 				if res.ProtoMajor != major {
-					t.Fatalf("answered by %s", res.Proto)
+					t.Fatalf("got a response over %s", res.Proto)
 				}
 				return res
 			}
 			for _, size := range []int{0, 100, 1 << 20} {
 				if res := send(size, nil); res.StatusCode != http.StatusOK {
-					t.Fatalf("%d bytes: %s", size, res.Status)
+					t.Fatalf("%d bytes: got %s", size, res.Status)
 				}
 				if got := app.one(t); !bytes.Equal(got.body, spooltest.Bytes(size)) || got.ContentLength != int64(size) {
 					t.Errorf("the app got %d bytes of %d, length %d", len(got.body), size, got.ContentLength)
 				}
 			}
 			if res := send(100, func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "")) }); res.StatusCode != http.StatusUnauthorized {
-				t.Errorf("forged: %s", res.Status)
+				t.Errorf("forged: got %s", res.Status)
 			}
 			if res := send(1<<20+1, nil); res.StatusCode != http.StatusRequestEntityTooLarge {
-				t.Errorf("too large: %s", res.Status)
+				t.Errorf("too large: got %s", res.Status)
 			}
 			app.none(t)
 		})
 	}
 }
 
-// A body that stalls is told so by each version of HTTP. The first one's
-// connection ends then; an answer of a later one may not even say so.
+// A body that stalls is refused in each version of HTTP. In HTTP/1.1, the connection is
+// closed too; later versions don't allow the Connection header.
 func TestStalledBodyByEachHTTP(t *testing.T) {
 	port := freePort()
 	runCaddy(t, fmt.Sprintf("servers {\ntimeouts {\nread_body_idle 100ms\n}\n}\nwebhooks {\nstore sqlite %s\n}", storePath(t)), fmt.Sprintf(`https://localhost:%d {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// proxySizes are bodies in memory and beyond it.
+// proxySizes are sizes of bodies that are kept in memory, and of larger ones.
 var proxySizes = map[string]int{
 	"empty":     0,
 	"small":     100,
@@ -20,8 +20,8 @@ var proxySizes = map[string]int{
 	"in a file": 3 << 20,
 }
 
-// TestProxyRetriesAfterDialError: without request_buffers, the app that can be
-// reached gets the whole body.
+// After a dial error, the proxy's next upstream gets the whole body, even without
+// request_buffers.
 func TestProxyRetriesAfterDialError(t *testing.T) {
 	spooltest.TempDir(t)
 	app := newApp(t)
@@ -43,7 +43,7 @@ func TestProxyRetriesAfterDialError(t *testing.T) {
 	}
 }
 
-// brokenApp reads the head and some of the body of each request, then acts.
+// brokenApp reads the head and a part of the body of each request, then calls act.
 func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls *atomic.Int64) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,8 +73,7 @@ func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls
 	return l.Addr().String(), calls
 }
 
-// TestProxyRetriesAfterTheBodyWasRead: an app that breaks off in the middle of a
-// body costs the next one nothing of it.
+// If an upstream breaks off in the middle of a body, the next one gets the whole body.
 func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
 	spooltest.TempDir(t)
 	app := newApp(t)
@@ -100,13 +99,12 @@ func TestProxyRetriesAfterTheBodyWasRead(t *testing.T) {
 		})
 	}
 	if calls.Load() == 0 {
-		t.Error("the broken app was never asked")
+		t.Error("the broken app got no request")
 	}
 }
 
-// TestProxyRetriesOnAStatus: an app that answers before it has read the body
-// leaves a transport that still writes, and closes the body when it likes.
-// Whatever comes of it, the next app gets the whole body or none.
+// If an upstream responds before it has read the body, the transport may still write the
+// body, and close it at any time. The next upstream gets the whole body or none of it.
 func TestProxyRetriesOnAStatus(t *testing.T) {
 	spooltest.TempDir(t)
 	app := newApp(t)
@@ -128,16 +126,16 @@ func TestProxyRetriesOnAStatus(t *testing.T) {
 		do(t, signGitHub(post(t, s.url, body), body))
 		for _, got := range app.take() {
 			if got.err == nil && string(got.body) != body {
-				t.Fatalf("the app got %d bytes which aren't those that were signed", len(got.body))
+				t.Fatalf("the app got %d bytes other than the signed ones", len(got.body))
 			}
 		}
 	}
 	if calls.Load() == 0 {
-		t.Error("the busy app was never asked")
+		t.Error("the busy app got no request")
 	}
 }
 
-// TestProxyToH2C: the app's side may speak HTTP/2.
+// The upstream may use HTTP/2.
 func TestProxyToH2C(t *testing.T) {
 	app := newApp(t, func(s *http.Server) {
 		s.Protocols = new(http.Protocols)

@@ -29,13 +29,13 @@ func TestVerifiedRequestReachesTheApp(t *testing.T) {
 		t.Errorf("the app got %q of length %d", got.body, got.ContentLength)
 	}
 	if v := got.Header["Webhook-Verified"]; len(v) != 1 || v[0] != "github" {
-		t.Errorf("Webhook-Verified: %q", v)
+		t.Errorf("got Webhook-Verified: %q", v)
 	}
 	if p, want := got.Header.Get("X-Placeholders"), "github|72d3162e-cc78-11e3-81ab-4c9367dc0958|push||0|true|body|"; p != want {
-		t.Errorf("placeholders %q, want %q", p, want)
+		t.Errorf("got placeholders %q, want %q", p, want)
 	}
 	if got.URL.RequestURI() != "/github?x=1" {
-		t.Errorf("the app was asked for %s", got.URL)
+		t.Errorf("the app got a request for %s", got.URL)
 	}
 }
 
@@ -62,12 +62,12 @@ func TestPlaceholdersOfASignedTimeAndID(t *testing.T) {
 	do(t, r).want(t, http.StatusOK)
 	want := "acme|d-1|order.created|" + at.UTC().Format(time.RFC3339) + "|1|id timestamp event_type body"
 	if got := app.one(t).Header.Get("X-Placeholders"); got != want {
-		t.Errorf("placeholders %q, want %q", got, want)
+		t.Errorf("got placeholders %q, want %q", got, want)
 	}
 }
 
-// TestBothSpellingsInContent: the Caddyfile adapter rewrites {path} and others
-// before this module sees them; the long forms mean the same.
+// The Caddyfile adapter replaces {path} and others with their long forms before this
+// module sees them, so both mean the same in content.
 func TestBothSpellingsInContent(t *testing.T) {
 	app := newApp(t)
 	for _, content := range []string{
@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 				provider = "stripe"
 			}
 			if want := tt.reason + "|" + tt.reason + "|" + provider + "|false"; got.body != want {
-				t.Errorf("handle_errors saw %q, want %q", got.body, want)
+				t.Errorf("handle_errors got %q, want %q", got.body, want)
 			}
 			if tt.status == 405 && got.Header.Get("Allow") != "POST" {
 				t.Errorf("Allow: %q", got.Header.Get("Allow"))
@@ -167,21 +167,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestStatusOfTheRow: what goes with a status of ours doesn't with the same one where
-// a scheme chooses it.
-func TestStatusOfTheRow(t *testing.T) {
+// The headers that belong to one of our reasons aren't sent if only the status, which the
+// scheme chooses, is the same.
+func TestStatusOfTheScheme(t *testing.T) {
 	for _, status := range []int{http.StatusMethodNotAllowed, http.StatusConflict, http.StatusRequestEntityTooLarge} {
 		s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+" {\nstatus_code "+strconv.Itoa(status)+"\n}")
 		r := post(t, s.url, "{}")
 		r.Header.Set("X-Hub-Signature-256", "sha256="+mac("guess", "{}"))
 		got := do(t, r).want(t, status)
 		if allow, retry := got.Header.Get("Allow"), got.Header.Get("Retry-After"); allow != "" || retry != "" || got.Close {
-			t.Errorf("%d: Allow %q, Retry-After %q, closed: %t", status, allow, retry, got.Close)
+			t.Errorf("%d: got Allow %q, Retry-After %q, closed: %t", status, allow, retry, got.Close)
 		}
 	}
 }
 
-// TestConfigErrors: what can't verify doesn't load, and says what to do.
+// A config that can't verify doesn't load, and the error says what to do.
 func TestConfigErrors(t *testing.T) {
 	runCaddy(t, "", "")
 	t.Setenv("VERIFY_TEST_EMPTY", "")
@@ -287,16 +287,14 @@ func TestEnforceOff(t *testing.T) {
 				t.Errorf("Webhook-Verified: %q, want %q", v, tt.header)
 			}
 			if p := got.Header.Get("X-Placeholders"); p != tt.want {
-				t.Errorf("placeholders %q, want %q", p, tt.want)
+				t.Errorf("got placeholders %q, want %q", p, tt.want)
 			}
 		})
 	}
 }
 
-// TestHandshake: Slack's is verified first and answered here; off leaves it to
-// the app.
-// TestTheLatestVerdictCounts: two handlers may judge one request, as where a new
-// scheme is tried before the old one.
+// If two handlers verify the same request, as when a new scheme is tried before the old
+// one, the placeholders have the verdict of the last one.
 func TestTheLatestVerdictCounts(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `
@@ -314,15 +312,15 @@ func TestTheLatestVerdictCounts(t *testing.T) {
 	do(t, signGitHub(post(t, s.url, body), body)).want(t, http.StatusOK)
 	got := app.one(t)
 	if first := got.Header.Get("X-First"); first != "stripe|false|missing_signature" {
-		t.Errorf("after the first: %s", first)
+		t.Errorf("after the first: got %s", first)
 	}
 	if second := got.Header.Get("X-Second"); second != "github|true||72d3162e-cc78-11e3-81ab-4c9367dc0958" {
-		t.Errorf("after the second: %s", second)
+		t.Errorf("after the second: got %s", second)
 	}
 }
 
-// TestRefusalIsAnErrorOfCaddy: with an id of its own, by which a log line can be
-// found, and where it came from.
+// A refusal is a Caddy handler error, with a unique id, by which its log entry can be
+// found, and with its origin.
 func TestRefusalIsAnErrorOfCaddy(t *testing.T) {
 	s := serveSite(t, "", `
 	webhook_verify github `+strconv.Quote(testSecret)+`
@@ -334,12 +332,14 @@ func TestRefusalIsAnErrorOfCaddy(t *testing.T) {
 		answer := do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
 		id, ok := strings.CutPrefix(answer.body, "401 missing_signature webhook_verify ")
 		if !ok || !regexp.MustCompile(`^[a-z2-9]{9}$`).MatchString(id) || seen[id] {
-			t.Errorf("got %q after %d", answer.body, len(seen))
+			t.Errorf("got %q after %d others", answer.body, len(seen))
 		}
 		seen[id] = true
 	}
 }
 
+// Slack's handshake is verified and then answered by the handler, or passed on to the app
+// with handshake off.
 func TestHandshake(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", `
@@ -368,7 +368,7 @@ func TestHandshake(t *testing.T) {
 	forged := sign(post(t, s.url+"/on", body))
 	forged.Header.Set("X-Slack-Signature", "v0="+mac("guess", body))
 	if got := do(t, forged).want(t, http.StatusUnauthorized); strings.Contains(got.body, "3eZbrw1") {
-		t.Errorf("a forged handshake is echoed: %q", got.body)
+		t.Errorf("a forged handshake was answered: %q", got.body)
 	}
 	do(t, sign(post(t, s.url+"/off", body))).want(t, http.StatusOK)
 	if got := app.one(t); string(got.body) != body {
@@ -376,8 +376,7 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-// TestErrorRoutesGetTheBody: when the app can't be reached, an error route may
-// proxy the same request elsewhere.
+// If the app can't be reached, an error route can proxy the same request elsewhere.
 func TestErrorRoutesGetTheBody(t *testing.T) {
 	fallback := newApp(t)
 	port := freePort()
@@ -395,8 +394,8 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 	if got := fallback.one(t); string(got.body) != body {
 		t.Errorf("the fallback got %d bytes", len(got.body))
 	}
-	until(t, "the memory of all bodies", func() bool { return bodies.Taken() == 0 })
-	// what was refused reaches an error route without its body and without claims
+	until(t, "all bodies to be released", func() bool { return bodies.Taken() == 0 })
+	// A refused request reaches an error route without its body and forged headers.
 	forged := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), "other")
 	forged.Header.Set("Webhook-Verified", "github")
 	do(t, forged)
@@ -405,8 +404,8 @@ func TestErrorRoutesGetTheBody(t *testing.T) {
 	}
 }
 
-// TestLogsAndMetricsTellTheReason, and no secret.
-func TestLogsAndMetricsTellTheReason(t *testing.T) {
+// Logs and metrics have the reason of a refusal, and contain no secret.
+func TestLogsAndMetricsOfRefusals(t *testing.T) {
 	app := newApp(t)
 	log := filepath.Join(t.TempDir(), "log.json")
 	secret := "s3cret-that-nobody-sees"
@@ -452,7 +451,7 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 		`caddy_webhooks_verify_body_memory_bytes 0`,
 	} {
 		if !strings.Contains(metrics, want) {
-			t.Errorf("metrics lack %s", want)
+			t.Errorf("there is no metric %s", want)
 		}
 	}
 	written, err := os.ReadFile(log)
@@ -470,23 +469,23 @@ func TestLogsAndMetricsTellTheReason(t *testing.T) {
 	}
 	for _, want := range []string{`"level":"warn"`, "http.handlers.webhook_verify", `"provider":"github"`, `"reason":"bad_signature"`, `"status":401`, `"client_ip":"127.0.0.1"`, `"path":"/github"`} {
 		if !strings.Contains(refused, want) {
-			t.Errorf("the log of a refusal lacks %s: %s", want, refused)
+			t.Errorf("there is no %s in the log of a refusal: %s", want, refused)
 		}
 	}
 	if strings.Contains(refused, "query-token") || strings.Contains(refused, "sha256=") {
-		t.Errorf("the log of a refusal shows too much: %s", refused)
+		t.Errorf("the log of a refusal contains the query or a signature: %s", refused)
 	}
 	for _, want := range []string{
 		`"webhook":{"provider":"github","verdict":"verified","secret_index":0,"id":"72d3162e-cc78-11e3-81ab-4c9367dc0958","event_type":"push"}`,
 		`"webhook":{"provider":"github","verdict":"refused","reason":"bad_signature"}`,
 	} {
 		if !strings.Contains(access, want) {
-			t.Errorf("the access log doesn't tell the verdict %s: %s", want, access)
+			t.Errorf("there is no %s in the access log: %s", want, access)
 		}
 	}
 	for _, want := range []string{"request>uri query { delete token }", "enforce off: every request is passed on", "because there is no verify_token", "webhook would be refused (enforce off)"} {
 		if n := strings.Count(string(written), want); n != 1 {
-			t.Errorf("%d warnings say: %s", n, want)
+			t.Errorf("got %d warnings, want 1: %s", n, want)
 		}
 	}
 	config := admin(t, "GET", "/config/", "").body
@@ -538,7 +537,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 	}
 }
 
-// A header with more signatures than any provider sends costs one look.
+// A header with more signatures than any provider sends is refused as malformed.
 func TestLongHeader(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", "webhook_verify stripe "+strconv.Quote(testSecret)+"\nreverse_proxy "+app.addr)
@@ -552,7 +551,7 @@ func TestLongHeader(t *testing.T) {
 	app.none(t)
 }
 
-// From outside, all wrong signatures look alike.
+// The responses to all invalid signatures are the same.
 func TestOneAnswerOutside(t *testing.T) {
 	app := newApp(t)
 	port := freePort()

@@ -13,53 +13,53 @@ import (
 	"time"
 )
 
-func request(body io.Reader, told int64) *http.Request {
-	return &http.Request{Body: io.NopCloser(body), ContentLength: told}
+func request(body io.Reader, declared int64) *http.Request {
+	return &http.Request{Body: io.NopCloser(body), ContentLength: declared}
 }
 
-// TestRead reads bodies of every kind, and gives all their room back.
+// Bodies of every kind are read, and their memory is released.
 func TestRead(t *testing.T) {
 	r := New(1 << 20)
 	broken := errors.New("broken")
 	long := strings.Repeat("x", 300_000)
 	for name, tt := range map[string]struct {
-		body io.Reader
-		told int64
-		want string
-		err  error
+		body     io.Reader
+		declared int64
+		want     string
+		err      error
 	}{
-		"empty":                 {strings.NewReader(""), 0, "", nil},
-		"told":                  {strings.NewReader("abc"), 3, "abc", nil},
-		"not told":              {strings.NewReader("abc"), -1, "abc", nil},
-		"byte by byte":          {iotest.OneByteReader(strings.NewReader("abc")), -1, "abc", nil},
-		"long":                  {strings.NewReader(long), int64(len(long)), long, nil},
-		"long and not told":     {strings.NewReader(long), -1, long, nil},
-		"longer than was told":  {strings.NewReader("abcdef"), 3, "abcdef", nil},
-		"as long as may be":     {strings.NewReader(long + long), -1, long + long, nil},
-		"too long":              {strings.NewReader(long + long + "x"), -1, "", ErrTooLarge},
-		"told to be too long":   {iotest.ErrReader(broken), 600_001, "", ErrTooLarge},
-		"breaks off":            {io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken)), 3, "", broken},
-		"promises a lot at all": {strings.NewReader("ab"), 500_000, "", ErrGone},
-		"closed":                {iotest.ErrReader(http.ErrBodyReadAfterClose), 3, "", ErrGone},
+		"empty":                    {strings.NewReader(""), 0, "", nil},
+		"declared":                 {strings.NewReader("abc"), 3, "abc", nil},
+		"not declared":             {strings.NewReader("abc"), -1, "abc", nil},
+		"byte by byte":             {iotest.OneByteReader(strings.NewReader("abc")), -1, "abc", nil},
+		"long":                     {strings.NewReader(long), int64(len(long)), long, nil},
+		"long and not declared":    {strings.NewReader(long), -1, long, nil},
+		"longer than was declared": {strings.NewReader("abcdef"), 3, "abcdef", nil},
+		"as long as may be":        {strings.NewReader(long + long), -1, long + long, nil},
+		"too long":                 {strings.NewReader(long + long + "x"), -1, "", ErrTooLarge},
+		"declared to be too long":  {iotest.ErrReader(broken), 600_001, "", ErrTooLarge},
+		"breaks off":               {io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken)), 3, "", broken},
+		"promises a lot at all":    {strings.NewReader("ab"), 500_000, "", ErrGone},
+		"closed":                   {iotest.ErrReader(http.ErrBodyReadAfterClose), 3, "", ErrGone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			body, part, err := r.Read(request(tt.body, tt.told), 600_000)
+			body, part, err := r.Read(request(tt.body, tt.declared), 600_000)
 			if string(body) != tt.want || !errors.Is(err, tt.err) {
-				t.Errorf("%d bytes, %v", len(body), err)
+				t.Errorf("got %d bytes, %v", len(body), err)
 			}
 			if taken := r.taken.Load(); taken < int64(len(body)) {
-				t.Errorf("%d bytes take %d", len(body), taken)
+				t.Errorf("%d bytes take %d of the room", len(body), taken)
 			}
 			part.Release()
 			part.Release()
 			if taken := r.taken.Load(); taken != 0 {
-				t.Errorf("%d bytes are still taken", taken)
+				t.Errorf("got %d bytes still taken, want 0", taken)
 			}
 		})
 	}
 }
 
-// TestFull: all together have a limit, which one alone may be over.
+// All bodies together have a limit, which a single one may exceed.
 func TestFull(t *testing.T) {
 	r := New(100)
 	body, first, err := r.Read(request(strings.NewReader(strings.Repeat("x", 5000)), 5000), 10_000)
@@ -67,42 +67,42 @@ func TestFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); !errors.Is(err, ErrFull) {
-		t.Errorf("a second one: %v", err)
+		t.Errorf("a second one: got %v", err)
 	}
 	first.Release()
 	if _, _, err := r.Read(request(strings.NewReader("x"), 1), 10_000); err != nil {
-		t.Errorf("after the first: %v", err)
+		t.Errorf("after the first: got %v", err)
 	}
 }
 
-// TestShared: what fits is taken beside others, and what is refused takes nothing.
+// A body that fits beside others is read; one that is refused takes no memory.
 func TestShared(t *testing.T) {
 	r := New(10_000)
-	read := func(size int, told int64) (Part, error) {
-		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), told), 100_000)
+	read := func(size int, declared int64) (Part, error) {
+		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), declared), 100_000)
 		return part, err
 	}
 	first, err := read(5000, 5000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for told, size := range map[int64]int{6000: 6000, -1: 6000} { // the second begins with less
-		if _, err := read(size, told); !errors.Is(err, ErrFull) {
-			t.Errorf("more than fits, %d told: %v", told, err)
+	for declared, size := range map[int64]int{6000: 6000, -1: 6000} { // the second one takes less at first
+		if _, err := read(size, declared); !errors.Is(err, ErrFull) {
+			t.Errorf("more than fits, %d declared: got %v", declared, err)
 		}
 	}
 	second, err := read(4998, 4998)
 	if err != nil || r.Taken() != 10_000 {
-		t.Errorf("what just fits: %v, and %d are taken", err, r.Taken())
+		t.Errorf("what just fits: got %v and %d bytes taken", err, r.Taken())
 	}
 	first.Release()
 	second.Release()
 	if taken := r.Taken(); taken != 0 {
-		t.Errorf("%d bytes are still taken", taken)
+		t.Errorf("got %d bytes still taken, want 0", taken)
 	}
 }
 
-// TestSlow: a body may come slowly, and not for ever.
+// A body may arrive slowly, but not forever.
 func TestSlow(t *testing.T) {
 	r := New(1 << 20)
 	for name, tt := range map[string]struct {
@@ -135,6 +135,6 @@ func TestSlow(t *testing.T) {
 		})
 	}
 	if taken := r.taken.Load(); taken != 0 {
-		t.Errorf("%d bytes are still taken", taken)
+		t.Errorf("got %d bytes still taken, want 0", taken)
 	}
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// served is a request with a spooled body, as the next handler gets it.
+// served returns a request with a spooled body, as the next handler gets it.
 func served(t *testing.T, body []byte) *http.Request {
 	t.Helper()
-	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(body))) // of unknown length
+	r := httptest.NewRequest(http.MethodPost, "/", io.MultiReader(bytes.NewReader(body))) // its length is unknown
 	r.TransferEncoding = []string{"chunked"}
 	r.Header.Set("Expect", "100-continue")
 	s := New(room.New(1<<20), 1<<20, -1)
@@ -32,7 +32,7 @@ func served(t *testing.T, body []byte) *http.Request {
 	return r
 }
 
-// attempt is what an HTTP transport does first.
+// attempt does what an HTTP transport does first.
 func attempt(r *http.Request) { httptrace.ContextClientTrace(r.Context()).GetConn("app:80") }
 
 func TestServedBodyHasItsLength(t *testing.T) {
@@ -41,7 +41,7 @@ func TestServedBodyHasItsLength(t *testing.T) {
 		t.Errorf("got %d, %v", r.ContentLength, r.Header)
 	}
 	if r := served(t, nil); r.ContentLength != 0 || r.Body != http.NoBody {
-		t.Errorf("an empty body: %d, %v", r.ContentLength, r.Body)
+		t.Errorf("an empty body: got %d, %v", r.ContentLength, r.Body)
 	}
 }
 
@@ -59,8 +59,8 @@ func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
 	}
 }
 
-// TestServedBodyNeverMixesAttempts: whatever an attempt that was given up does
-// late, the next one gets the whole body or an error, never other bytes.
+// Whatever an abandoned attempt still does, the next one gets the whole body or an error,
+// never other bytes.
 func TestServedBodyNeverMixesAttempts(t *testing.T) {
 	want := spooltest.Bytes(2 * smallChunk)
 	late := map[string]func(io.ReadCloser){
@@ -78,7 +78,7 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 			rest, err := io.ReadAll(r.Body)
 			got := append(first, rest...)
 			if err == nil && len(got) >= len(want) && !bytes.Equal(got, want) {
-				t.Error("got a whole body of other bytes")
+				t.Error("got a body of the right length with other bytes")
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 	})
 }
 
-// deadConn is a connection that can't be written to once it is told so.
+// deadConn is a connection that can be made to fail all writes.
 type deadConn struct {
 	net.Conn
 	dead atomic.Bool
@@ -117,8 +117,8 @@ func (c *deadConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestServedBodyOverAConnectionThatDied: Go's transport may repeat a request of
-// which nothing has reached the app, and gets the body again.
+// If a connection dies before anything of a request was sent, Go's transport repeats the
+// request, and gets the body again.
 func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 	var got []byte
 	app := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got, _ = io.ReadAll(r.Body) }))
@@ -147,11 +147,11 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 		conns[0].dead.Store(true)
 	}
 	if len(conns) != 2 {
-		t.Errorf("%d connections were made", len(conns))
+		t.Errorf("got %d connections", len(conns))
 	}
 }
 
-// TestServedRest: a dry run passes a body that is too large to be held.
+// A dry run passes on a body that is too large to be kept.
 func TestServedRest(t *testing.T) {
 	want := spooltest.Bytes(10 * smallChunk)
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(want))
@@ -162,7 +162,7 @@ func TestServedRest(t *testing.T) {
 	}
 	s.Serve(r)
 	if r.ContentLength != int64(len(want)) {
-		t.Errorf("length %d", r.ContentLength)
+		t.Errorf("got length %d", r.ContentLength)
 	}
 	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("got %d bytes, %v", len(got), err)

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// inBubble runs a test in which time passes only where somebody waits.
+// inBubble runs a test in which time passes only while all goroutines wait.
 func inBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
@@ -46,13 +46,13 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 						t.Error("the tee got other bytes")
 					}
 					if inFile := s.file != nil; inFile != (size > threshold) {
-						t.Errorf("in a file: %v", inFile)
+						t.Errorf("got in a file: %v", inFile)
 					}
 					got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
 					if err != nil || !bytes.Equal(got, want) {
 						t.Errorf("read back %d bytes, %v", len(got), err)
 					}
-					if name == "whole" { // as far as pieces of memory meet
+					if name == "whole" { // up to the boundaries of chunks
 						part := min(size, headSize+smallChunk+1000)
 						if err := iotest.TestReader(io.NewSectionReader(s, 0, int64(part)), want[:part]); err != nil {
 							t.Error(err)
@@ -61,10 +61,10 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 					s.Release()
 					s.Release()
 					if used := m.Taken(); used != 0 {
-						t.Errorf("%d bytes of memory are still taken", used)
+						t.Errorf("got %d bytes of memory still taken, want 0", used)
 					}
 					if n, err := s.ReadAt(make([]byte, 1), 0); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-						t.Errorf("read after release: %d, %v", n, err)
+						t.Errorf("read after release: got %d, %v", n, err)
 					}
 				})
 			}
@@ -72,7 +72,7 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 	}
 }
 
-// countingReader counts what was taken out of it.
+// countingReader counts the bytes that were read from it.
 type countingReader struct {
 	r io.Reader
 	n int
@@ -98,10 +98,10 @@ func TestSpoolLimit(t *testing.T) {
 					t.Errorf("got error %v", err)
 				}
 				if src.n > limit+1 {
-					t.Errorf("%d bytes were read", src.n)
+					t.Errorf("got %d bytes read", src.n)
 				}
 				if over > 0 && tee.Len() > limit {
-					t.Errorf("%d bytes were hashed", tee.Len())
+					t.Errorf("got %d bytes hashed", tee.Len())
 				}
 			})
 		}
@@ -115,8 +115,7 @@ func TestSpoolLimit(t *testing.T) {
 	})
 }
 
-// TestSpoolMemoryOfAllIsBounded: when bodies have used up the memory of all,
-// the next one goes to a file, whatever its size.
+// Once bodies have used up the memory, the next one goes to a file, whatever its size.
 func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	spooltest.TempDir(t)
 	const limit = 2*smallChunk + 5
@@ -129,13 +128,13 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
-			t.Fatalf("spool %d: %d bytes, %v", i, len(got), err)
+			t.Fatalf("spool %d: got %d bytes, %v", i, len(got), err)
 		}
 		if inFile := s.file != nil; inFile != (i >= 2) {
-			t.Errorf("spool %d in a file: %v", i, inFile)
+			t.Errorf("spool %d: got in a file: %v", i, inFile)
 		}
 		if used := m.Taken(); used > limit {
-			t.Errorf("%d bytes taken", used)
+			t.Errorf("got %d bytes taken", used)
 		}
 		spools = append(spools, s)
 	}
@@ -143,7 +142,7 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 		s.Release()
 	}
 	if used := m.Taken(); used != 0 {
-		t.Errorf("%d bytes are still taken", used)
+		t.Errorf("got %d bytes still taken, want 0", used)
 	}
 }
 
@@ -158,8 +157,7 @@ func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	}
 }
 
-// TestSpoolSlowBody: a body may take 30 seconds, and longer only while it
-// brings something.
+// A body may take 30 seconds, and longer only in proportion to its size.
 func TestSpoolSlowBody(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -198,8 +196,8 @@ func TestSpoolSlowBody(t *testing.T) {
 	})
 }
 
-// TestSpoolGivesSlowBodiesNoMemory: a body that doesn't come at once goes to a
-// file, and stays where it is if there can be none.
+// A body that doesn't arrive at once is moved to a file, or stays in memory if that
+// fails.
 func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 	for name, missing := range map[string]bool{"to a file": false, "no folder for files": true} {
 		dir := t.TempDir()
@@ -223,7 +221,7 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			if used := m.Taken(); (s.file != nil) == missing || (used > 0) != missing {
-				t.Errorf("a file: %v, %d bytes of memory", s.file != nil, used)
+				t.Errorf("got in a file: %v, with %d bytes of memory", s.file != nil, used)
 			}
 			if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("read back %d bytes, %v", len(got), err)
