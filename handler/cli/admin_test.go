@@ -24,9 +24,7 @@ func TestByTheAdminEndpoint(t *testing.T) {
 		t.Errorf("printed %q", r.out)
 	}
 	s.run("", "status").want(t, 0)
-	if r := s.run("", "events", "show", "nothing").want(t, 1); !strings.Contains(r.err, `there is no event "nothing"`) {
-		t.Errorf("stderr %q", r.err)
-	}
+	s.run("", "events", "show", "nothing").want(t, 1).says(t, `there is no event "nothing"`)
 }
 
 func TestSocketAddress(t *testing.T) {

@@ -21,16 +21,10 @@ func TestDeadLettersLife(t *testing.T) {
 	golden(t, "deliveries-show-dead", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
 
 	s.answer.Store(200)
-	if r := s.run("", "dead-letters", "redeliver", id).want(t, 0); r.out != id+" queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "redeliver", id).want(t, 0).prints(t, id+" queued\n")
 	s.attempted()
-	if r := s.run("", "dead-letters", "show", id).want(t, 1); !strings.Contains(r.err, "is no dead letter, it is delivered") {
-		t.Errorf("stderr %q", r.err)
-	}
-	if r := s.run("", "dead-letters", "list").want(t, 0); r.out != "" {
-		t.Errorf("it is listed still: %s", r.out)
-	}
+	s.run("", "dead-letters", "show", id).want(t, 1).says(t, "is no dead letter, it is delivered")
+	s.run("", "dead-letters", "list").want(t, 0).prints(t, "")
 }
 
 func TestDeadLettersAreDeleted(t *testing.T) {
@@ -44,25 +38,13 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 	for _, args := range [][]string{{}, {"--event-type", "type.0"}, {"--all", ids[0]}} {
 		s.run("", append([]string{"dead-letters", "delete"}, args...)...).want(t, 2)
 	}
-	if r := s.run("", "dead-letters", "delete", ids[0], ids[1]).want(t, 0); r.out != ids[0]+" deleted\n"+ids[1]+" deleted\n" {
-		t.Errorf("printed %q", r.out)
-	}
-	if r := s.run("", "dead-letters", "delete", ids[0], ids[2]).want(t, 1); r.out != ids[2]+" deleted\n" || !strings.Contains(r.err, "it is discarded") || !strings.Contains(r.err, "1 of 2 were not deleted") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
-	}
-	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0", "--dry-run").want(t, 0); r.out != "1 dead letter matches\n" {
-		t.Errorf("printed %q", r.out)
-	}
-	if r := s.run("", "dead-letters", "delete", "--all", "--dry-run", "--json").want(t, 0); r.out != "{\n  \"matching\": 2\n}\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "delete", ids[0], ids[1]).want(t, 0).prints(t, ids[0]+" deleted\n"+ids[1]+" deleted\n")
+	s.run("", "dead-letters", "delete", ids[0], ids[2]).want(t, 1).prints(t, ids[2]+" deleted\n").says(t, "it is discarded", "1 of 2 were not deleted")
+	s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0", "--dry-run").want(t, 0).prints(t, "1 dead letter matches\n")
+	s.run("", "dead-letters", "delete", "--all", "--dry-run", "--json").want(t, 0).prints(t, "{\n  \"matching\": 2\n}\n")
 	s.run("", "dead-letters", "delete", ids[4], "--dry-run").want(t, 2)
-	if r := s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0").want(t, 0); r.out != "1 dead letter deleted\n" {
-		t.Errorf("printed %q", r.out)
-	}
-	if r := s.run("", "dead-letters", "delete", "--all", "--json").want(t, 0); r.out != "{\n  \"deleted\": 1\n}\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0").want(t, 0).prints(t, "1 dead letter deleted\n")
+	s.run("", "dead-letters", "delete", "--all", "--json").want(t, 0).prints(t, "{\n  \"deleted\": 1\n}\n")
 	if r := s.run("", "dead-letters", "delete", "--all").want(t, 0); r.out != "0 dead letters deleted\n" || strings.Contains(r.err, "subscriptions were deleted") {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
@@ -97,27 +79,17 @@ func TestDeadLettersInBulk(t *testing.T) {
 			t.Errorf("%s: exported %s", how, r.out)
 		}
 	}
-	if r := s.run("", "dead-letters", "redeliver", "--all", "--class", "dns", "--status", "503").want(t, 0); r.out != "0 dead letters queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "redeliver", "--all", "--class", "dns", "--status", "503").want(t, 0).prints(t, "0 dead letters queued\n")
 	s.run("", "dead-letters", "list", "--failed-since", "yesterday").want(t, 2)
 	s.run("", "deliveries", "list", "--failed-since", "1h").want(t, 2)
-	if r := s.run("", "dead-letters", "redeliver", "--all", "--failed-until", "1h").want(t, 0); r.out != "0 dead letters queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "redeliver", "--all", "--failed-until", "1h").want(t, 0).prints(t, "0 dead letters queued\n")
 	s.answer.Store(200)
-	if r := s.run("", "dead-letters", "redeliver", "--all", "--failed-since", "1h", "--event-type", "type.0").want(t, 0); r.out != "3 dead letters queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
-	if r := s.run("", "dead-letters", "redeliver", "--all", "--json").want(t, 0); r.out != "{\n  \"redelivered\": 2\n}\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "dead-letters", "redeliver", "--all", "--failed-since", "1h", "--event-type", "type.0").want(t, 0).prints(t, "3 dead letters queued\n")
+	s.run("", "dead-letters", "redeliver", "--all", "--json").want(t, 0).prints(t, "{\n  \"redelivered\": 2\n}\n")
 	for range letters {
 		s.attempted()
 	}
-	if r := s.run("", "dead-letters", "redeliver", "--all").want(t, 0); r.out != "0 dead letters queued\n" || !strings.Contains(r.err, "subscriptions replay") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
-	}
+	s.run("", "dead-letters", "redeliver", "--all").want(t, 0).prints(t, "0 dead letters queued\n").says(t, "subscriptions replay")
 	if r := s.run("", "dead-letters", "list", "--event-type", "type.0").want(t, 0); r.out != "" || r.err != "None match.\n" {
 		t.Errorf("stdout %q, stderr %q", r.out, r.err)
 	}
@@ -147,12 +119,8 @@ func TestExport(t *testing.T) {
 	if len(lines) != 3 || !strings.Contains(lines[0], `12345678901234567890`) || !strings.Contains(lines[2], `{"n":1}`) {
 		t.Errorf("exported %s", text)
 	}
-	if r := s.run("", "dead-letters", "export", "--event-type", "b").want(t, 0); r.out != "" {
-		t.Errorf("exported %q", r.out)
-	}
-	if r := s.run("", "dead-letters", "export", "--output", "/nonexistent/x").want(t, 1); !strings.Contains(r.err, "/nonexistent/x") {
-		t.Errorf("stderr %q", r.err)
-	}
+	s.run("", "dead-letters", "export", "--event-type", "b").want(t, 0).prints(t, "")
+	s.run("", "dead-letters", "export", "--output", "/nonexistent/x").want(t, 1).says(t, "/nonexistent/x")
 }
 
 func TestExportThatIsCutIsNoSuccess(t *testing.T) {

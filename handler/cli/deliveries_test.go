@@ -16,9 +16,7 @@ func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
 	golden(t, "deliveries-list", steady(s.run("", "deliveries", "list").want(t, 0).out))
 	golden(t, "deliveries-show", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
 
-	if r := s.run("", "deliveries", "redeliver", id).want(t, 0); r.out != id+" queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "deliveries", "redeliver", id).want(t, 0).prints(t, id+" queued\n")
 	s.attempted()
 	shown := s.run("", "deliveries", "show", id, "--json").want(t, 0)
 	var d struct {
@@ -58,9 +56,7 @@ func TestAnswerThatIsNotText(t *testing.T) {
 	defer zipped.Close()
 	s.subscribe("a", "--url", zipped.URL)
 	id := s.publish("a", "1")
-	if r := s.run("", "deliveries", "show", id).want(t, 0); !strings.Contains(r.out, "not text: --json shows it in base64") {
-		t.Errorf("printed %s", r.out)
-	}
+	s.run("", "deliveries", "show", id).want(t, 0).shows(t, "not text: --json shows it in base64")
 }
 
 func TestDeliveriesByFilter(t *testing.T) {
@@ -142,18 +138,10 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status`") {
 		t.Errorf("held %q", held)
 	}
-	if r := s.run("", "deliveries", "list").want(t, 0); !strings.Contains(r.out, held+"  held  ") {
-		t.Errorf("listed %s", r.out)
-	}
-	if r := s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 0); r.out != list.Data[0].ID+" cancelled\n" {
-		t.Errorf("cancelling prints %s", r.out)
-	}
-	if r := s.run("", "dead-letters", "list").want(t, 0); !strings.Contains(r.out, "cancelled by hand") {
-		t.Errorf("dead letters: %s", r.out)
-	}
-	if r := s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 1); !strings.Contains(r.err, "is dead: only a pending delivery can be cancelled") {
-		t.Errorf("a second time: %s", r.err)
-	}
+	s.run("", "deliveries", "list").want(t, 0).shows(t, held+"  held  ")
+	s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 0).prints(t, list.Data[0].ID+" cancelled\n")
+	s.run("", "dead-letters", "list").want(t, 0).shows(t, "cancelled by hand")
+	s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 1).says(t, "is dead: only a pending delivery can be cancelled")
 }
 
 func TestRedeliverWhatWasDelivered(t *testing.T) {
@@ -164,18 +152,12 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	for _, args := range [][]string{{}, {"--since", "1h"}, {"--all"}, {"--all", "--subscription-id", sub}, {"--all", "--since", "1h", "dlv_0000000000000001"}} {
 		s.run("", append([]string{"deliveries", "redeliver"}, args...)...).want(t, 2)
 	}
-	if r := s.run("", "deliveries", "redeliver", "--all", "--subscription-id", sub, "--since", "1h", "--event-type", "order.paid").want(t, 0); r.out != "1 delivery queued\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "deliveries", "redeliver", "--all", "--subscription-id", sub, "--since", "1h", "--event-type", "order.paid").want(t, 0).prints(t, "1 delivery queued\n")
 	s.attempted()
-	if r := s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--json").want(t, 0); r.out != "{\n  \"redelivered\": 2\n}\n" {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--json").want(t, 0).prints(t, "{\n  \"redelivered\": 2\n}\n")
 	s.attempted()
 	s.attempted()
-	if r := s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--until", "1m").want(t, 0); r.out != "0 deliveries queued\n" || !strings.Contains(r.err, "Nothing that was delivered matches") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
-	}
+	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--until", "1m").want(t, 0).prints(t, "0 deliveries queued\n").says(t, "Nothing that was delivered matches")
 }
 
 // Long bulk work tells how much is left, and ends when Caddy falls silent.
@@ -202,7 +184,5 @@ func TestBulkRedeliveryShowsProgress(t *testing.T) {
 		}
 		<-r.Context().Done()
 	})
-	if r := run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1); !strings.Contains(r.err, "run the command again") {
-		t.Errorf("stderr %q", r.err)
-	}
+	run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1).says(t, "run the command again")
 }

@@ -55,13 +55,45 @@ func runAt(t *testing.T, clock func() time.Time, input string, args ...string) r
 	return r
 }
 
-// want fails the test unless the command succeeded.
+// want fails the test unless the command had the exit code.
 func (r result) want(t *testing.T, code int) result {
 	t.Helper()
 	if r.code != code {
-		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.out, r.err)
+		t.Fatalf("got exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.out, r.err)
 	}
 	return r
+}
+
+// prints checks the whole standard output.
+func (r result) prints(t *testing.T, want string) result {
+	t.Helper()
+	if r.out != want {
+		t.Errorf("got stdout %q, want %q", r.out, want)
+	}
+	return r
+}
+
+// shows checks that standard output contains each of these texts.
+func (r result) shows(t *testing.T, texts ...string) result {
+	t.Helper()
+	contains(t, "stdout", r.out, texts)
+	return r
+}
+
+// says checks that standard error contains each of these texts.
+func (r result) says(t *testing.T, texts ...string) result {
+	t.Helper()
+	contains(t, "stderr", r.err, texts)
+	return r
+}
+
+func contains(t *testing.T, what, got string, texts []string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(got, text) {
+			t.Errorf("got %s %q, want %q in it", what, got, text)
+		}
+	}
 }
 
 var update = flag.Bool("update", false, "write the golden files anew")

@@ -10,9 +10,7 @@ import (
 
 func TestStatus(t *testing.T) {
 	s := start(t)
-	if r := s.run("", "status").want(t, 0); !strings.Contains(r.out, "There are no subscriptions.") {
-		t.Errorf("printed %q", r.out)
-	}
+	s.run("", "status").want(t, 0).shows(t, "There are no subscriptions.")
 	s.subscribe("order.*")
 	held := s.subscribe("*")
 	s.run("", "subscriptions", "deactivate", held).want(t, 0)

@@ -84,20 +84,12 @@ func TestVerifyPrints(t *testing.T) {
 func TestVerifyAtAnotherTime(t *testing.T) {
 	headers := run(t, body, "sign", "stripe", "--secret", "x", "--timestamp", "2026-01-30T12:00:00Z").want(t, 0).out
 	request := rawRequest(headers, body)
-	if r := run(t, request, "verify", "stripe", "--secret", "x").want(t, 1); r.out != "stale_timestamp\n" || !strings.Contains(r.err, "--at") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
-	}
+	run(t, request, "verify", "stripe", "--secret", "x").want(t, 1).prints(t, "stale_timestamp\n").says(t, "--at")
 	at := []string{"verify", "stripe", "--secret", "x", "--at", "2026-01-30 12:01"}
-	if r := run(t, request, at...).want(t, 0); !strings.Contains(r.out, "2026-01-30 12:00:00") {
-		t.Errorf("printed %q", r.out)
-	}
-	if r := run(t, request, append(at, "--json")...).want(t, 0); !strings.Contains(r.out, `"timestamp": "2026-01-30T12:00:00Z"`) {
-		t.Errorf("printed %q", r.out)
-	}
+	run(t, request, at...).want(t, 0).shows(t, "2026-01-30 12:00:00")
+	run(t, request, append(at, "--json")...).want(t, 0).shows(t, `"timestamp": "2026-01-30T12:00:00Z"`)
 	run(t, request, "verify", "stripe", "--secret", "x", "--tolerance", "48h").want(t, 0)
-	if r := run(t, request, "verify", "stripe", "--secret", "x", "--at", "3d").want(t, 1); r.out != "future_timestamp\n" {
-		t.Errorf("stdout %q", r.out)
-	}
+	run(t, request, "verify", "stripe", "--secret", "x", "--at", "3d").want(t, 1).prints(t, "future_timestamp\n")
 }
 
 func TestVerifyAHandshake(t *testing.T) {
