@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// BenchmarkPublish is POST /events without sockets, on the real store: each
-// operation waits for its sync, which those of all goroutines share.
+// BenchmarkPublish measures POST /events without sockets, on a real store. Each operation
+// waits for an fsync, which is shared by all goroutines.
 func BenchmarkPublish(b *testing.B) {
 	s := start(b)
 	h := open(b, func() *outbound.Engine { return s.engine })
@@ -32,8 +32,7 @@ func BenchmarkPublish(b *testing.B) {
 	})
 }
 
-// BenchmarkPublishRefused is the same way as far as the engine's door: an
-// event type that it refuses. What it costs is the API's own share.
+// BenchmarkPublishRefused measures the API alone: the engine refuses the event type.
 func BenchmarkPublishRefused(b *testing.B) {
 	s := start(b)
 	h := open(b, func() *outbound.Engine { return s.engine })
@@ -49,7 +48,7 @@ func BenchmarkPublishRefused(b *testing.B) {
 	}
 }
 
-// BenchmarkPublishLines is the same with a thousand lines a request.
+// BenchmarkPublishLines measures requests with a thousand lines.
 func BenchmarkPublishLines(b *testing.B) {
 	s := start(b)
 	h := open(b, func() *outbound.Engine { return s.engine })
@@ -64,7 +63,7 @@ func BenchmarkPublishLines(b *testing.B) {
 	}
 }
 
-// discard is a response that goes nowhere.
+// discard is a response writer that discards everything.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }

@@ -17,13 +17,11 @@ func TestBodySize(t *testing.T) {
 	payload := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
 	event := func(p string) string { return `{"event_type":"a","payload":` + p + `}` }
 	s.post("/events", event(payload(100_000))).want(t, 202)
-	if p := s.post("/events", event(payload(100_001))).refused(t, 413, "too_large"); p["field"] != "payload" {
-		t.Errorf("%v", p)
-	}
+	s.post("/events", event(payload(100_001))).refused(t, 413, "too_large").has(t, "field", "payload")
 	s.post("/events", event(payload(200_000))).refused(t, 413, "too_large")
 	s.post("/events", event("1")+strings.Repeat(" ", 200_000)).refused(t, 413, "too_large")
 
-	// Of a length that isn't told.
+	// Without a Content-Length.
 	for n, want := range map[int]int{100_000: 202, 200_000: 413} {
 		r, _ := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event(payload(n)))))
 		r.Header.Set("Authorization", "Bearer "+publishToken)
@@ -34,12 +32,12 @@ func TestBodySize(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != want {
-			t.Errorf("chunked with %d bytes: %d, want %d", n, resp.StatusCode, want)
+			t.Errorf("chunked with %d bytes: got %d, want %d", n, resp.StatusCode, want)
 		}
 	}
 }
 
-// A length over the limit is refused by the header alone.
+// A declared length over the limit is refused before the body is read.
 func TestTooLargeIsRefusedUnread(t *testing.T) {
 	s := start(t)
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
@@ -58,7 +56,7 @@ func TestTooLargeIsRefusedUnread(t *testing.T) {
 	}
 }
 
-// A body that ends early is no event, even where what has come is JSON.
+// A body that ends early is refused, even if the part that arrived is valid JSON.
 func TestCutBodyIsNotPublished(t *testing.T) {
 	s := start(t)
 	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
@@ -81,11 +79,11 @@ func TestCutBodyIsNotPublished(t *testing.T) {
 		conn.Close()
 	}
 	if rows := s.get("/events").want(t, 200).rows(); len(rows) > 0 {
-		t.Errorf("published: %v", rows)
+		t.Errorf("got events %v, want none", rows)
 	}
 }
 
-// However many send at once, what their bodies take is bounded.
+// All bodies together use a limited amount of memory.
 func TestBodiesAreBoundedTogether(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 64 << 20 })
 	event := func(size int) string {
@@ -98,7 +96,7 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 	defer conn.Close()
 	first := event(50 << 20)
 	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, publishToken, len(first))
-	if _, err := io.WriteString(conn, first[:len(first)-1]); err != nil { // all but what the sockets hold has been read
+	if _, err := io.WriteString(conn, first[:len(first)-1]); err != nil { // all of it has been read, except for what is in the sockets' buffers
 		t.Fatal(err)
 	}
 	a := s.post("/events", event(40<<20))
@@ -116,7 +114,7 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != 202 {
-		t.Errorf("the first: %s", resp.Status)
+		t.Errorf("the first: got %s", resp.Status)
 	}
 	s.post("/events", event(40<<20)).want(t, 202)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// contract is openapi.json, to which every answer that a test gets is held.
+// contract is openapi.json, with which every response in the tests is compared.
 type contract struct {
 	document object
 	paths    map[string]map[string]any // path, method
@@ -40,8 +40,8 @@ func readContract(t testing.TB) *contract {
 
 var parameter = regexp.MustCompile(`\{[a-z]+\}`)
 
-// TestGenerators: what generators of clients, such as oapi-codegen, make types of
-// has one name for one thing, and one type beside null.
+// Generators of clients, such as oapi-codegen, make types of parameters and schemas. So
+// their names must differ, and each value has one type besides null.
 func TestGenerators(t *testing.T) {
 	components := readContract(t).document["components"].(map[string]any)
 	schemas := components["schemas"].(map[string]any)
@@ -51,19 +51,19 @@ func TestGenerators(t *testing.T) {
 			camel.WriteString(strings.ToUpper(word[:1]) + word[1:])
 		}
 		if schemas[camel.String()] != nil {
-			t.Errorf("a parameter is named %s, and a schema %s", name, &camel)
+			t.Errorf("parameter %s has the same name as schema %s", name, &camel)
 		}
 	}
 	classes := components["parameters"].(map[string]any)["class"].(map[string]any)["schema"].(map[string]any)["enum"]
 	if got := fmt.Sprint(classes); got != fmt.Sprint(outbound.Classes) {
-		t.Errorf("the classes of failures are %s, want %s", got, outbound.Classes)
+		t.Errorf("got classes %s, want %s", got, outbound.Classes)
 	}
 	var types func(at string, v any)
 	types = func(at string, v any) {
 		m, _ := v.(map[string]any)
 		for name, v := range m {
 			if list, ok := v.([]any); ok && name == "type" && (len(list) != 2 || list[1] != "null") {
-				t.Errorf("%s has the types %v", at, list)
+				t.Errorf("%s: got types %v, want one besides null", at, list)
 			}
 			types(at+"/"+name, v)
 		}
@@ -71,7 +71,8 @@ func TestGenerators(t *testing.T) {
 	types("schemas", schemas)
 }
 
-// operation finds what the document says of a request; literal paths first.
+// operation returns what the document says about a request. Literal paths take
+// precedence.
 func (c *contract) operation(method, path string) (name string, op map[string]any) {
 	path, _, _ = strings.Cut(path, "?")
 	for _, literal := range []bool{true, false} {
@@ -88,7 +89,7 @@ func (c *contract) operation(method, path string) (name string, op map[string]an
 	return "", nil
 }
 
-// check compares an answer with the document.
+// check compares a response with the document.
 func (c *contract) check(t testing.TB, asked call, a answer) {
 	t.Helper()
 	what := fmt.Sprintf("%s %s: %d", asked.method, asked.path, a.StatusCode)
@@ -140,12 +141,12 @@ func (c *contract) check(t testing.TB, asked call, a answer) {
 	c.mu.Unlock()
 }
 
-// documents are the JSON texts of a body.
+// documents returns the JSON documents in a body.
 func documents(contentType string, body []byte) map[string]bool {
 	out := map[string]bool{}
 	switch contentType {
 	case "text/event-stream":
-		return out // TestTail looks at them
+		return out // TestTail checks them
 	case "application/json", "application/problem+json":
 		return map[string]bool{string(body): true}
 	}
@@ -166,7 +167,7 @@ func decode(t testing.TB, text string) any {
 	return v
 }
 
-// resolve follows a reference.
+// resolve returns what a reference refers to.
 func (c *contract) resolve(v any) map[string]any {
 	m, _ := v.(map[string]any)
 	to, ok := m["$ref"].(string)
@@ -180,8 +181,8 @@ func (c *contract) resolve(v any) map[string]any {
 	return c.resolve(at)
 }
 
-// conforms holds a value to a schema, as far as this document uses JSON
-// Schema.
+// conforms validates a value by a schema, with the part of JSON Schema that the document
+// uses.
 func (c *contract) conforms(schema, value any) error {
 	s := c.resolve(schema)
 	if s == nil {
@@ -196,10 +197,10 @@ func (c *contract) conforms(schema, value any) error {
 			}
 			errs = append(errs, err.Error())
 		}
-		return fmt.Errorf("none of: %s", strings.Join(errs, "; "))
+		return fmt.Errorf("it conforms to none of these: %s", strings.Join(errs, "; "))
 	}
 	if enum, ok := s["enum"].([]any); ok && !slices.Contains(enum, value) {
-		return fmt.Errorf("%v is none of %v", value, enum)
+		return fmt.Errorf("got %v, want one of %v", value, enum)
 	}
 	if err := c.hasType(s, value); err != nil {
 		return err
@@ -237,7 +238,7 @@ func (c *contract) hasType(s map[string]any, value any) error {
 		got = "string"
 		if s["format"] == "date-time" {
 			if at, err := time.Parse(time.RFC3339, v); err != nil || !strings.HasSuffix(v, "Z") || at.Year() < 2020 {
-				return fmt.Errorf("%q is not a time in UTC", v)
+				return fmt.Errorf("got %q, want a time in UTC", v)
 			}
 		}
 	case bool:
@@ -252,7 +253,7 @@ func (c *contract) hasType(s map[string]any, value any) error {
 		got = "array"
 	}
 	if !slices.Contains(types, any(got)) {
-		return fmt.Errorf("%v is %s and not %v", value, got, types)
+		return fmt.Errorf("%v: got type %s, want %v", value, got, types)
 	}
 	return nil
 }
@@ -293,7 +294,7 @@ func TestReferencesResolve(t *testing.T) {
 			}
 		case map[string]any:
 			if to, ok := v["$ref"]; ok && len(c.resolve(v)) == 0 {
-				t.Errorf("%v leads nowhere", to)
+				t.Errorf("reference %v doesn't resolve", to)
 			}
 			for _, item := range v {
 				walk(item)
@@ -303,8 +304,8 @@ func TestReferencesResolve(t *testing.T) {
 	walk(map[string]any(c.document))
 }
 
-// TestContract walks through the whole API once: each success that the
-// document promises must be seen, and what is seen must be as promised.
+// Every successful response in the document is returned by some request, and conforms to
+// the document.
 func TestContract(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
@@ -366,7 +367,7 @@ func TestContract(t *testing.T) {
 	s.do(call{method: "DELETE", path: "/events", body: `{"all":true}`}).want(t, 200)
 	s.do(call{method: "DELETE", path: "/tenants/acme"}).want(t, 200)
 	if a := s.get("/tail"); a.StatusCode != 200 {
-		t.Errorf("GET /tail: %d", a.StatusCode)
+		t.Errorf("GET /tail: got %d", a.StatusCode)
 	}
 	s.get("/openapi.json").want(t, 200)
 
@@ -380,7 +381,7 @@ func TestContract(t *testing.T) {
 				for media := range content {
 					key := fmt.Sprintf("%s %s %s %s", strings.ToUpper(method), path, status, media)
 					if status != "default" && !s.contract.seen[key] {
-						t.Errorf("documented, but never seen: %s", key)
+						t.Errorf("documented, but never returned: %s", key)
 					}
 				}
 			}

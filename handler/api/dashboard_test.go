@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// Whoever has no token yet gets the dashboard, in which nothing runs but its own
-// script, and which asks nobody but this server.
+// The dashboard needs no token. Nothing but its own script can run in it, and it makes
+// requests only to this server.
 func TestDashboard(t *testing.T) {
 	s := start(t)
 	resp, err := s.Client().Get(s.URL + prefix + "/")
@@ -28,17 +28,17 @@ func TestDashboard(t *testing.T) {
 		!strings.HasPrefix(policy, "default-src 'none'; connect-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") {
 		t.Errorf("%s, %v", resp.Status, resp.Header)
 	}
-	// The policy knows one element of each kind, and would keep out what is found here.
-	examples := strings.NewReplacer(`example: "https://example.com/`, "", `example: "https://login.example.com/`, "") // what fields show while they are empty
+	// The policy allows one script and one style, and would block what is searched for here.
+	examples := strings.NewReplacer(`example: "https://example.com/`, "", `example: "https://login.example.com/`, "") // the fields' placeholders
 	page := examples.Replace(string(body))
 	if strings.Count(page, "<script") != 1 || strings.Count(page, "<style") != 1 {
-		t.Error("there are several scripts or styles")
+		t.Error("got several scripts or styles")
 	}
 	if found := regexp.MustCompile(`\bhttps?://|\s(on\w+|style)="|\.(innerHTML|outerHTML|insertAdjacentHTML|cssText)\b`).FindString(page); found != "" {
-		t.Errorf("it has %s", found)
+		t.Errorf("got %s in the page", found)
 	}
 	if !strings.Contains(page, `options: ["", "`+strings.Join(outbound.Classes, `", "`)+`"]`) {
-		t.Error("it doesn't select by all classes of failures")
+		t.Error("the filter doesn't have all classes")
 	}
 	s.do(call{method: "GET", path: "/status", token: "-"}).refused(t, 401, "missing_token")
 }

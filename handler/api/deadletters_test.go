@@ -28,7 +28,7 @@ func TestDeadLetters(t *testing.T) {
 		"class": "status", "status": "500", "error_message": "the receiver answered 500 Internal Server Error", "content_type": "application/json",
 	} {
 		if got := fmt.Sprint(d[name]); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 	last := s.get("/deliveries/"+id).want(t, 200)["last_attempt"].(map[string]any)
@@ -40,7 +40,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("%v", list)
 	}
 	if a := s.get("/dead-letters?payload=true&event_type=order.*"); !strings.Contains(string(a.body), `"payload":`+payload+`}],`) {
-		t.Errorf("the payload was changed: %s", a.body)
+		t.Errorf("got a changed payload: %s", a.body)
 	}
 	if first := s.get("/dead-letters?limit=1").want(t, 200); first.rows()[0].text("delivery_id") != other || first["next_cursor"] == nil {
 		t.Errorf("%v", first)
@@ -51,24 +51,22 @@ func TestDeadLetters(t *testing.T) {
 	if a := s.attempt(); a.State.String() != "delivered" {
 		t.Fatalf("%+v", a)
 	}
-	if p := s.get("/dead-letters/"+id).refused(t, 404, "not_found"); !strings.Contains(p.text("detail"), "it is delivered: see GET /deliveries/"+id) {
-		t.Errorf("%v", p)
-	}
+	s.get("/dead-letters/"+id).refused(t, 404, "not_found").contains(t, "detail", "it is delivered: see GET /deliveries/"+id)
 	s.post("/dead-letters/"+id+"/redeliver", "").refused(t, 404, "not_found")
 	s.get("/dead-letters/"+other).want(t, 200)
 }
 
-// A dead letter is old when it dies: what has just failed is found by when it
-// did, and not by when it was published.
+// failed_since and failed_until select by when the last attempt failed, which may be long
+// after the event was published.
 func TestDeadLettersByFailure(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) { s.Retry = outbound.Schedule{20 * time.Millisecond} })
 	r := newReceiver(t, 500)
 	sub := s.subscribe(r.URL)
 	first, second := s.dead("a", "1"), s.dead("a", "2")
 	s.post("/dead-letters/"+first+"/redeliver", "").want(t, 202)
-	for s.attempt().State != store.Dead { // the older one has failed last
+	for s.attempt().State != store.Dead { // the older event failed last
 	}
-	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200) // so that what is queued again stays
+	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200) // so that redelivered ones stay queued
 	failedAt := s.get("/dead-letters/"+first).want(t, 200).text("failed_at")
 	for query, want := range map[string]string{
 		"failed_since=" + failedAt:                                        first,
@@ -131,7 +129,7 @@ func TestRedeliverInBulk(t *testing.T) {
 		}
 	}
 	if rows := s.get("/deliveries?state=pending").want(t, 200).rows(); len(rows) != 4 {
-		t.Errorf("%d are queued", len(rows))
+		t.Errorf("got %d queued deliveries, want 4", len(rows))
 	}
 }
 
@@ -160,7 +158,7 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 		s.do(call{method: "DELETE", path: path}).want(t, 404)
 	}
 	if d := s.get("/deliveries/"+one).want(t, 200); d.text("state") != "discarded" || d.text("reason") == "" {
-		t.Errorf("as a delivery it is %v", d)
+		t.Errorf("got the delivery %v, want it discarded with a reason", d)
 	}
 	for _, path := range []string{"/dead-letters", "/dead-letters?all=true&event_type=a.b", "/dead-letters?state=dead"} {
 		if a := s.do(call{method: "DELETE", path: path}); a.StatusCode < 400 {
@@ -168,24 +166,18 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 		}
 	}
 	if got := left(); !slices.Equal(got, []string{"a.b", "a.b", "a.c"}) {
-		t.Fatalf("left are %v", got)
+		t.Fatalf("got dead letters %v", got)
 	}
-	if a := s.do(call{method: "DELETE", path: "/dead-letters?event_type=a.b"}).want(t, 200); fmt.Sprint(a["deleted"]) != "2" {
-		t.Errorf("%v", a)
-	}
-	if a := s.do(call{method: "DELETE", path: "/dead-letters", body: `{"all":true}`}).want(t, 200); fmt.Sprint(a["deleted"]) != "1" {
-		t.Errorf("%v", a)
-	}
+	s.do(call{method: "DELETE", path: "/dead-letters?event_type=a.b"}).want(t, 200).has(t, "deleted", "2")
+	s.do(call{method: "DELETE", path: "/dead-letters", body: `{"all":true}`}).want(t, 200).has(t, "deleted", "1")
 	if got := left(); len(got) > 0 {
-		t.Errorf("left are %v", got)
+		t.Errorf("got dead letters %v, want none", got)
 	}
-	if st := s.get("/status").want(t, 200); fmt.Sprint(st["dead_letters"]) != "0" {
-		t.Errorf("the status knows of %v dead letters", st["dead_letters"])
-	}
+	s.get("/status").want(t, 200).has(t, "dead_letters", "0")
 	r.answers(200, "")
 	s.post("/deliveries/"+one+"/redeliver", "").want(t, 202)
 	if a := s.attempt(); a.State.String() != "delivered" {
-		t.Errorf("sent again it is %v", a.State)
+		t.Errorf("redelivered: got %v", a.State)
 	}
 }
 
@@ -219,15 +211,15 @@ func TestDeadLettersAsLines(t *testing.T) {
 		}
 	}
 	if a := s.do(call{method: "GET", path: "/dead-letters?event_type=none", header: accept}); a.StatusCode != 200 || len(a.body) > 0 {
-		t.Errorf("none: %d %s", a.StatusCode, a.body)
+		t.Errorf("none: got %d %s", a.StatusCode, a.body)
 	}
 	unwanted := http.Header{"Accept": {"application/x-ndjson;q=0, application/json"}}
 	if a := s.do(call{method: "GET", path: "/dead-letters", header: unwanted}); a.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("lines that are not accepted: %s", a.Header.Get("Content-Type"))
+		t.Errorf("lines with q=0: got %s", a.Header.Get("Content-Type"))
 	}
 }
 
-// A stream that fails on the way must not look like one that has ended.
+// A stream that fails midway must not look complete.
 func TestCutStreamIsNoEnd(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
@@ -253,11 +245,11 @@ func TestCutStreamIsNoEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	s.closeStore() // 45 MB are on their way, of which the sockets hold a part
+	s.closeStore() // 45 MB are being sent, more than fits into the sockets' buffers
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {
-		t.Error("the part looks like the whole")
+		t.Error("an incomplete stream looks complete")
 	}
 	if !strings.Contains(s.log.String(), "/dead-letters") {
-		t.Errorf("the log says nothing of it:\n%s", s.log)
+		t.Errorf("the error isn't in the log:\n%s", s.log)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func TestDeliveryAndAttempts(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
-	r.answers(500, "no database: "+strings.Repeat("é", 3000)) // cut inside a character
+	r.answers(500, "no database: "+strings.Repeat("é", 3000)) // cut off within a character
 	s.subscribe(r.URL)
 	id := s.dead("order.created", `{"n":1}`)
 
@@ -22,52 +22,52 @@ func TestDeliveryAndAttempts(t *testing.T) {
 	last := object(d["last_attempt"].(map[string]any))
 	for name, want := range map[string]string{"state": "dead", "attempts": "2", "event_type": "order.created", "url": r.URL, "next_attempt_at": "<nil>"} {
 		if got := fmt.Sprint(d[name]); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 	if fmt.Sprint(last["status"]) != "500" || last.text("class") != "status" || !strings.Contains(last.text("error_message"), "500") || fmt.Sprint(last["number"]) != "2" {
-		t.Errorf("last attempt: %v", last)
+		t.Errorf("got last attempt %v", last)
 	}
 	attempts := s.get("/deliveries/"+id+"/attempts").want(t, 200).rows()
 	if len(attempts) != 2 || attempts[1]["attempt_id"] != last["attempt_id"] || attempts[0].text("delivery_id") != id || attempts[1].text("url") != r.URL {
-		t.Fatalf("attempts: %v", attempts)
+		t.Fatalf("got attempts %v", attempts)
 	}
 	if body := attempts[0].text("response_body"); !strings.HasPrefix(body, "no database: éé") || strings.ContainsRune(body, '\ufffd') || attempts[0]["response_body_base64"] != nil {
-		t.Errorf("response body: %v", attempts[0])
+		t.Errorf("got response body %v", attempts[0])
 	}
-	// By pages.
+	// In pages.
 	first := s.get("/deliveries/"+id+"/attempts?limit=1").want(t, 200)
 	second := s.get("/deliveries/"+id+"/attempts?limit=1&cursor="+first.text("next_cursor")).want(t, 200)
 	if fmt.Sprint(first.rows(), second.rows()) != fmt.Sprint(attempts[:1], attempts[1:]) || second["next_cursor"] != nil {
-		t.Errorf("pages: %v, %v", first, second)
+		t.Errorf("got pages %v, %v", first, second)
 	}
 
 	r.answers(200, "\xff\xfe")
 	s.get("/deliveries/"+id+"/attempts?cursor=att_0000000000000001").refused(t, 400, "invalid_parameter") // none of its attempts
 	again := s.post("/attempts/"+attempts[0].text("attempt_id")+"/redeliver", "").want(t, 202)
 	if again.text("delivery_id") != id {
-		t.Errorf("redelivered: %v", again)
+		t.Errorf("redelivered: got %v", again)
 	}
 	if a := s.attempt(); a.State.String() != "delivered" {
 		t.Errorf("%+v", a)
 	}
 	attempts = s.get("/deliveries/"+id+"/attempts").want(t, 200).rows()
 	if a := attempts[2]; a.text("response_body_base64") != "//4=" || a["response_body"] != nil || a["class"] != nil || a["error_message"] != nil {
-		t.Errorf("third attempt: %v", a)
+		t.Errorf("third attempt: got %v", a)
 	}
-	s.post("/deliveries/"+id+"/cancel", "").refused(t, 409, "conflict") // it is dead
-	s.post("/deliveries/"+id+"/redeliver", "").want(t, 202)             // whatever its state
+	s.post("/deliveries/"+id+"/cancel", "").refused(t, 409, "conflict") // it is a dead letter
+	s.post("/deliveries/"+id+"/redeliver", "").want(t, 202)             // in any state
 	if a := s.attempt(); a.Attempt.Number != 4 {
 		t.Errorf("%+v", a)
 	}
 }
 
-// TestPagesOfAttemptsOfSeveralNodes: ids that two nodes make are in the order of their
-// clocks, and not in that of the attempts.
+// Pages of attempts are complete even if the attempts' ids, which several nodes have made,
+// are in another order.
 func TestPagesOfAttemptsOfSeveralNodes(t *testing.T) {
 	s := start(t)
 	s.subscribe(newReceiver(t, 500).URL)
-	id := s.dead("order.created", "1") // by two attempts
+	id := s.dead("order.created", "1") // with two attempts
 	key, _ := store.ParseID(store.DeliveryPrefix, id)
 	third := &store.Attempt{ID: key + 1, Number: 3, At: time.Now()}
 	if err := s.store.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: key, Attempt: third, State: store.Dead, Reason: "it failed"}}}); err != nil {
@@ -76,11 +76,11 @@ func TestPagesOfAttemptsOfSeveralNodes(t *testing.T) {
 	first := s.get("/deliveries/"+id+"/attempts?limit=2").want(t, 200)
 	second := s.get("/deliveries/"+id+"/attempts?limit=2&cursor="+first.text("next_cursor")).want(t, 200)
 	if rows := second.rows(); len(first.rows()) != 2 || len(rows) != 1 || fmt.Sprint(rows[0]["number"]) != "3" {
-		t.Errorf("pages: %v, %v", first, second)
+		t.Errorf("got pages %v, %v", first, second)
 	}
 }
 
-// A delivery's next attempt is when its subscription lets it be.
+// If the subscription is paused, that decides when the next attempt is.
 func TestNextAttempt(t *testing.T) {
 	s := start(t)
 	r := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -93,7 +93,7 @@ func TestNextAttempt(t *testing.T) {
 	s.attempt()
 	for began := time.Now(); s.get("/status").want(t, 200)["subscriptions"].([]any)[0].(map[string]any)["health"] != "paused"; {
 		if time.Since(began) > patience {
-			t.Fatal("there is no pause")
+			t.Fatal("the subscription wasn't paused")
 		}
 	}
 	s.publish("a", "2")
@@ -101,7 +101,7 @@ func TestNextAttempt(t *testing.T) {
 	if d := newest(); d["held"] != false {
 		t.Errorf("%v", d)
 	} else if next, err := time.Parse(time.RFC3339, d.text("next_attempt_at")); err != nil || time.Until(next) < 5*time.Minute {
-		t.Errorf("next at %v, %v", next, err)
+		t.Errorf("got next attempt at %v, %v", next, err)
 	}
 	s.post("/subscriptions/"+sub+"/deactivate", "").want(t, 200)
 	if d := newest(); d["held"] != true || d["next_attempt_at"] != nil {
@@ -109,8 +109,8 @@ func TestNextAttempt(t *testing.T) {
 	}
 }
 
-// A time that no dead letter is of must never be taken for none: it would stand for
-// all of them.
+// A time that is far in the past or future is never treated as if it were left out, which
+// would select everything.
 func TestTimesFarOff(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
@@ -144,8 +144,8 @@ func TestTimesFarOff(t *testing.T) {
 	}
 }
 
-// What was delivered is delivered again to the receiver that lost it, and to no
-// other; dead letters stay.
+// Delivered deliveries that match the filters are redelivered, and no others; dead letters
+// stay as they are.
 func TestRedeliverWhatWasDelivered(t *testing.T) {
 	s := start(t)
 	r, other := newReceiver(t, 500), newReceiver(t, 200)
@@ -163,7 +163,7 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 		{`{"since":"2020-01-01T00:00:00Z","event_type":"invoice.*"}`, "0"},
 		{`{"since":"2020-01-01T00:00:00Z","tenant":"acme"}`, "0"},
 		{`{"since":"2020-01-01T00:00:00Z","subscription_id":"` + id + `"}`, "1"},
-		{`{"since":"2020-01-01T00:00:00Z","subscription_id":"` + id + `"}`, "0"}, // it waits
+		{`{"since":"2020-01-01T00:00:00Z","subscription_id":"` + id + `"}`, "0"}, // it is pending
 	} {
 		if got := s.post("/deliveries/redeliver", c.body).want(t, 200); fmt.Sprint(got["redelivered"]) != c.count {
 			t.Errorf("%s: %v, want %s", c.body, got, c.count)
@@ -171,7 +171,7 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	}
 	queued := s.get("/deliveries?state=pending").want(t, 200).rows()
 	if len(queued) != 1 || queued[0].text("subscription_id") != id || fmt.Sprint(queued[0]["attempts"]) != "1" {
-		t.Fatalf("queued: %v", queued)
+		t.Fatalf("got queued %v", queued)
 	}
 	s.get("/dead-letters/"+dead).want(t, 200)
 	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)

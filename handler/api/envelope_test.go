@@ -49,7 +49,7 @@ func TestParseEventRefuses(t *testing.T) {
 	} {
 		_, err := parseEvent([]byte(c.body))
 		if err == nil {
-			t.Errorf("%.60s is taken", c.body)
+			t.Errorf("%.60s was accepted", c.body)
 			continue
 		}
 		if p := problemOf(err); p.Code != c.code || p.Field != c.field || p.Detail != c.detail {
@@ -58,7 +58,7 @@ func TestParseEventRefuses(t *testing.T) {
 	}
 }
 
-// slow reads the envelope by encoding/json.
+// slow reads the envelope with encoding/json.
 func slow(body []byte) (members map[string]json.RawMessage, ok bool) {
 	if !utf8.Valid(body) {
 		return nil, false
@@ -85,7 +85,7 @@ func slow(body []byte) (members map[string]json.RawMessage, ok bool) {
 	return members, json.Valid(body)
 }
 
-// slowHeaders reads headers by slow.
+// slowHeaders reads headers with encoding/json.
 func slowHeaders(value []byte) (headers map[string]string, ok bool) {
 	if value == nil || string(value) == "null" {
 		return nil, true
@@ -143,7 +143,7 @@ func FuzzParseEvent(f *testing.F) {
 		}
 		payload, has := members["payload"]
 		if ok = ok && has; (err == nil) != ok {
-			t.Fatalf("%q: %v, and encoding/json says %v", body, err, ok)
+			t.Fatalf("%q: got %v, and from encoding/json %v", body, err, ok)
 		}
 		if err == nil && (n.Type != want["event_type"] || n.ID != want["event_id"] || n.Tenant != want["tenant"] || !bytes.Equal(n.Payload, payload) || !maps.Equal(n.Headers, headers)) {
 			t.Errorf("%q: %+v, want %v and %s", body, n, want, payload)

@@ -39,7 +39,7 @@ func TestEventTypes(t *testing.T) {
 	}
 }
 
-// A payload is held to the schema of its type, as that is when it is published.
+// A payload is validated by the schema that its type has when it is published.
 func TestSchemas(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) {
 		s.EventTypes = []outbound.EventType{{Name: "configured", Schema: []byte(`{"required":["id"]}`)}}
@@ -71,7 +71,7 @@ func TestSchemas(t *testing.T) {
 			t.Errorf("%s: %v", payload, got)
 		}
 		if strings.Contains(fmt.Sprint(got), "secret-") || strings.Contains(fmt.Sprint(got), "-17") {
-			t.Errorf("%s: the answer has values of the payload: %v", payload, got)
+			t.Errorf("%s: the response contains values of the payload: %v", payload, got)
 		}
 	}
 	publish("configured", `{"id":1}`).want(t, 202)

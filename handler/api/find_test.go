@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Events are found by what is in them, a page at a time, within what one may see.
+// Events are found by a filter on their contents, in pages, and only those that the caller
+// may see.
 func TestFindEvents(t *testing.T) {
 	s := start(t)
 	for _, e := range []string{

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// An event's headers go out with it, under those of the subscription and of the
-// signature.
+// An event's headers are sent with its deliveries. Those of the subscription and the
+// signature take precedence.
 func TestHeadersOfAnEvent(t *testing.T) {
 	s := start(t)
 	const secret = "0123456789012345678901234567890123456789"
@@ -39,16 +39,16 @@ func TestHeadersOfAnEvent(t *testing.T) {
 		got := r.next(t).header
 		for header, value := range want {
 			if values := got[header]; len(values) != 1 || values[0] != value {
-				t.Errorf("beside %s: %s is %q, want %q", r.name, header, values, value)
+				t.Errorf("with %s: got %s %q, want %q", r.name, header, values, value)
 			}
 		}
 		if values, there := got["X-Null"]; there {
-			t.Errorf("beside %s: X-Null is %q", r.name, values)
+			t.Errorf("with %s: got X-Null %q", r.name, values)
 		}
 	}
 	shown := s.get("/events/one").want(t, 200)["headers"]
 	if want := "map[User-Agent:shop/1 X-Empty: X-Env:test X-GitHub-Event:forged X-Hub-Signature-256:sha256=00 x-order:7 <ü>]"; fmt.Sprint(shown) != want {
-		t.Errorf("shown: %v", shown)
+		t.Errorf("shown: got %v", shown)
 	}
 }
 
@@ -65,7 +65,7 @@ func TestHeadersMakeNoOtherEvent(t *testing.T) {
 		}
 	}
 	if got := r.next(t).header.Get("X-Try"); got != "1" {
-		t.Errorf("the headers of try %s are sent", got)
+		t.Errorf("got the headers of try %s", got)
 	}
 }
 
@@ -75,22 +75,20 @@ func TestHeadersOfLines(t *testing.T) {
 	s.subscribe(r.URL)
 	answers := s.publishLines(`{"event_type":"a","payload":1,"headers":{"webhook-id":"x"}}` + "\n" + `{"event_type":"a","payload":2,"headers":{"X-N":"2"}}`)
 	if first := answers[0]; fmt.Sprint(first["status"]) != "422" || first["field"] != "headers" {
-		t.Errorf("a reserved one: %v", first)
+		t.Errorf("a reserved one: got %v", first)
 	}
 	if a := r.next(t); string(a.body) != "2" || a.header.Get("X-N") != "2" {
-		t.Errorf("delivered %s with %v", a.body, a.header)
+		t.Errorf("got %s delivered with %v", a.body, a.header)
 	}
 }
 
-// As many headers as there may be, however they are escaped, fit beside the
-// largest payload.
+// The most headers that are allowed fit into a body with the largest payload, however they
+// are escaped.
 func TestHeadersBesideTheLargestPayload(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 1000 })
 	publish := func(value string) answer {
 		return s.post("/events", `{"event_type":"a","payload":"`+strings.Repeat("x", 998)+`","headers":{"X-Escaped":"`+value+`"}}`)
 	}
 	publish(strings.Repeat(`\u00fc`, 2000)).want(t, 202)
-	if p := publish(strings.Repeat(`\u00fc`, 2100)).refused(t, 422, "invalid_field"); p["field"] != "headers" {
-		t.Errorf("over 4 KiB: %v", p)
-	}
+	publish(strings.Repeat(`\u00fc`, 2100)).refused(t, 422, "invalid_field").has(t, "field", "headers")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience ends a test that waits for something that doesn't happen.
+// patience is how long tests wait for something that should happen.
 const patience = 20 * time.Second
 
 const (
@@ -35,10 +36,10 @@ const (
 	manageToken  = "manage-0123456789"
 )
 
-// prefix is where the API is mounted, as handle_path would.
+// prefix is the path that the API is mounted at, as with handle_path.
 const prefix = "/webhooks"
 
-// server is the API on a real engine on a real store, behind a real socket.
+// server is the API with a real engine, store and socket.
 type server struct {
 	*httptest.Server
 	t        testing.TB
@@ -48,7 +49,7 @@ type server struct {
 	closing  sync.Once
 	config   context.Context // unless follow is called, it is done, so that tails end at once
 	attempts chan *outbound.AttemptDone
-	made     atomic.Int64 // rows
+	made     atomic.Int64 // how many kinds of rows were made
 	log      *lockedBuffer
 	contract *contract
 }
@@ -102,7 +103,7 @@ func start(t testing.TB, set ...setting) *server {
 	t.Cleanup(func() {
 		s.Server.Close()
 		if taken := api.Taken(s.api); taken != 0 {
-			t.Errorf("%d bytes of bodies were not given back", taken)
+			t.Errorf("got %d bytes of bodies still in use, want 0", taken)
 		}
 		s.engine.Close()
 		s.closeStore()
@@ -124,7 +125,7 @@ func (s *server) closeStore() {
 	})
 }
 
-// call is a request to be made.
+// call is a request to make.
 type call struct {
 	method, path string
 	body         string
@@ -132,13 +133,13 @@ type call struct {
 	header       http.Header
 }
 
-// answer is what came back.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body []byte
 }
 
-// do makes a request, and compares the answer with the contract.
+// do makes a request, and compares the response with the contract.
 func (s *server) do(c call) answer {
 	s.t.Helper()
 	r, err := http.NewRequest(c.method, s.URL+prefix+c.path, strings.NewReader(c.body))
@@ -165,12 +166,12 @@ func (s *server) do(c call) answer {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		s.t.Fatalf("%s %s: reading the answer: %v", c.method, c.path, err)
+		s.t.Fatalf("%s %s: reading the response: %v", c.method, c.path, err)
 	}
 	a := answer{resp, body}
 	s.contract.check(s.t, c, a)
 	if a.StatusCode == http.StatusInternalServerError {
-		s.t.Errorf("%s %s: 500; the log:\n%s", c.method, c.path, s.log)
+		s.t.Errorf("%s %s: got 500; the log:\n%s", c.method, c.path, s.log)
 	}
 	return a
 }
@@ -181,11 +182,11 @@ func (s *server) post(path, body string) answer {
 	return s.do(call{method: "POST", path: path, body: body})
 }
 
-// want makes sure of the status and decodes the answer.
+// want checks the status, and decodes the body.
 func (a answer) want(t testing.TB, status int) object {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Fatalf("%s %s: %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.body)
+		t.Fatalf("%s %s: got %d, want %d: %s", a.Request.Method, a.Request.URL, a.StatusCode, status, a.body)
 	}
 	if len(a.body) == 0 {
 		return nil
@@ -193,12 +194,12 @@ func (a answer) want(t testing.TB, status int) object {
 	return parse(t, a.body)
 }
 
-// refused makes sure of the problem's code.
+// refused checks the status and the problem's code.
 func (a answer) refused(t testing.TB, status int, code string) object {
 	t.Helper()
 	p := a.want(t, status)
 	if p["code"] != code {
-		t.Errorf("%s %s: code %v, want %s: %s", a.Request.Method, a.Request.URL, p["code"], code, a.body)
+		t.Errorf("%s %s: got code %v, want %s: %s", a.Request.Method, a.Request.URL, p["code"], code, a.body)
 	}
 	return p
 }
@@ -217,6 +218,24 @@ func parse(t testing.TB, text []byte) object {
 	return o
 }
 
+// has checks the value of a field.
+func (o object) has(t testing.TB, name string, want any) object {
+	t.Helper()
+	if fmt.Sprint(o[name]) != fmt.Sprint(want) {
+		t.Errorf("got %s %v, want %v: %v", name, o[name], want, o)
+	}
+	return o
+}
+
+// contains checks that a field contains a text.
+func (o object) contains(t testing.TB, name, text string) object {
+	t.Helper()
+	if !strings.Contains(o.text(name), text) {
+		t.Errorf("got %s %q, want %q in it: %v", name, o[name], text, o)
+	}
+	return o
+}
+
 func (o object) text(name string) string { s, _ := o[name].(string); return s }
 
 func (o object) rows() []object {
@@ -228,7 +247,7 @@ func (o object) rows() []object {
 	return rows
 }
 
-// subscribe makes a subscription to everything at a URL.
+// subscribe creates a subscription to all events.
 func (s *server) subscribe(url string) object {
 	s.t.Helper()
 	return s.post("/subscriptions", `{"url":"`+url+`","event_types":["*"]}`).want(s.t, 201)
@@ -240,14 +259,14 @@ func (s *server) publish(eventType, payload string) string {
 	return s.post("/events", `{"event_type":"`+eventType+`","payload":`+payload+`}`).want(s.t, 202).text("event_id")
 }
 
-// attempt waits until the outcome of one more attempt is stored.
+// attempt waits until the outcome of another attempt is stored.
 func (s *server) attempt() *outbound.AttemptDone {
 	s.t.Helper()
 	return receive(s.t, s.attempts, "the outcome of an attempt")
 }
 
-// dead publishes an event to a receiver that refuses it, and returns the id of
-// the dead letter.
+// dead publishes an event to a receiver that refuses it, and returns the dead letter's
+// id.
 func (s *server) dead(eventType, payload string) string {
 	s.t.Helper()
 	s.publish(eventType, payload)
@@ -264,12 +283,12 @@ func receive[T any](t testing.TB, c <-chan T, what string) T {
 	case v := <-c:
 		return v
 	case <-time.After(patience):
-		t.Fatalf("waited in vain for %s", what)
+		t.Fatalf("timed out waiting for %s", what)
 		panic("unreachable")
 	}
 }
 
-// receiver notes what arrives and answers with a status.
+// receiver records deliveries, and responds with a status.
 type receiver struct {
 	*httptest.Server
 	arrivals chan arrival
@@ -311,7 +330,7 @@ func (r *receiver) next(t testing.TB) arrival {
 	return receive(t, r.arrivals, "a delivery")
 }
 
-// lockedBuffer is a log that is read while it is written.
+// lockedBuffer is a log that can be read while it is written.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -329,7 +348,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// open makes the API without tokens on whatever engine.
+// open returns an API without tokens for an engine.
 func open(t testing.TB, engine func() *outbound.Engine) http.Handler {
 	t.Helper()
 	h, err := api.New(api.Config{NoAuth: true, Engine: engine, Context: t.Context, Logger: slog.New(slog.DiscardHandler)})

@@ -50,8 +50,8 @@ func TestProblemOf(t *testing.T) {
 	}
 }
 
-// TestProblemsAreReadable: whoever reads them by curl reads what was meant, and
-// nobody takes them for a page.
+// Problems are readable in curl, without escapes, and browsers don't treat them as
+// pages.
 func TestProblemsAreReadable(t *testing.T) {
 	p := refuse(codeInvalidField, "a < b && <token>")
 	w := httptest.NewRecorder()

@@ -17,7 +17,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// publishLines posts lines and returns the answers.
+// publishLines posts lines, and returns the answers.
 func (s *server) publishLines(body string) (out []object) {
 	s.t.Helper()
 	a := s.do(call{method: "POST", path: "/events", body: body, header: lines, token: publishToken})
@@ -41,11 +41,11 @@ func TestLinesAreAnsweredInOrder(t *testing.T) {
 	}
 	answers := s.publishLines(body.String())
 	if len(answers) != n {
-		t.Fatalf("%d answers", len(answers))
+		t.Fatalf("got %d answers", len(answers))
 	}
 	for i, a := range answers {
 		if a.text("event_id") != fmt.Sprintf("e%d", i) || fmt.Sprint(a["status"]) != "202" || fmt.Sprint(a["line"]) != fmt.Sprint(i+1) {
-			t.Fatalf("answer %d: %v", i, a)
+			t.Fatalf("answer %d: got %v", i, a)
 		}
 	}
 	for i := range n {
@@ -56,7 +56,7 @@ func TestLinesAreAnsweredInOrder(t *testing.T) {
 }
 
 func TestEachLineIsJudgedByItself(t *testing.T) {
-	wide := func(size int) string { // an event of little payload
+	wide := func(size int) string { // an event with a small payload
 		return fmt.Sprintf("%-*s}", size-1, `{"event_type":"a","payload":1`)
 	}
 	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 1000 })
@@ -75,7 +75,7 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 		"\xff",
 		wide(1000 + 16<<10),
 		wide(1000 + 16<<10 + 1),
-		`{"event_type":"a","payload":null}`, // without a line's end
+		`{"event_type":"a","payload":null}`, // without a line break
 	}, "\n")
 	var got []string
 	for _, a := range s.publishLines(body) {
@@ -100,20 +100,19 @@ func TestEachLineIsJudgedByItself(t *testing.T) {
 		t.Errorf("got\n%s", strings.Join(got, "\n"))
 	}
 	if answers := s.publishLines("\n\n"); len(answers) != 0 {
-		t.Errorf("nothing was answered with %v", answers)
+		t.Errorf("no answer had %v", answers)
 	}
 }
 
-// stream is a request whose lines are sent one by one, each when the answers to
-// those before it are there.
+// stream is a request whose lines are sent one by one, each after the answers to those
+// before it.
 type stream struct {
 	t       *testing.T
 	conn    net.Conn
 	answers *bufio.Scanner
 }
 
-// stream begins a request to a server that stands at an address. A first line has
-// been published then.
+// stream begins a request to the server at an address, and publishes a first line.
 func (s *server) stream(t *testing.T, at string) *stream {
 	t.Helper()
 	conn, err := net.Dial("tcp", at)
@@ -130,7 +129,7 @@ func (s *server) stream(t *testing.T, at string) *stream {
 	}
 	st.answers = bufio.NewScanner(resp.Body)
 	if got := st.next(); got != "202 " {
-		t.Fatalf("the first line: %s", got)
+		t.Fatalf("the first line: got %s", got)
 	}
 	return st
 }
@@ -142,7 +141,7 @@ func (st *stream) write(text string) {
 	}
 }
 
-// next reads an answer, as its status and code.
+// next reads an answer, and returns its status and code.
 func (st *stream) next() string {
 	st.t.Helper()
 	if !st.answers.Scan() {
@@ -154,7 +153,7 @@ func (st *stream) next() string {
 
 const aLine = `{"event_type":"a","payload":1}` + "\n"
 
-// late is the answer to a request whose second line isn't there in time.
+// late is the answer to a line that doesn't arrive in time.
 type late struct {
 	http.ResponseWriter
 	lines int
@@ -171,8 +170,8 @@ func (l *late) SetReadDeadline(at time.Time) error {
 	return http.NewResponseController(l.ResponseWriter).SetReadDeadline(at)
 }
 
-// Whoever stalls or goes away in the middle of a line is told so, and what was
-// published before stays so.
+// If a caller stalls or disconnects in the middle of a line, that line is refused, and the
+// lines before it stay published.
 func TestLinesThatBreakOff(t *testing.T) {
 	s := start(t)
 	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -191,26 +190,25 @@ func TestLinesThatBreakOff(t *testing.T) {
 			st.write(`{"event_type":`)
 			c.end(st.conn)
 			if got := st.next(); got != want {
-				t.Errorf("half a line: %s", got)
+				t.Errorf("half a line: got %s", got)
 			}
 			if st.answers.Scan() {
-				t.Errorf("one more answer: %s", st.answers.Bytes())
+				t.Errorf("got one more answer: %s", st.answers.Bytes())
 			}
 			if _, err := st.conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the connection is kept: %v", err)
+				t.Errorf("the connection was kept open: %v", err)
 			}
 		})
 	}
 	if events := s.get("/events").want(t, 200).rows(); len(events) != 2 {
-		t.Errorf("%d events are there", len(events))
+		t.Errorf("got %d events, want 2", len(events))
 	}
 }
 
-// Lines take their memory from the same room as all other bodies, and give it
-// back.
+// Lines use the same memory as all other bodies, and release it.
 func TestLinesShareTheRoomOfBodies(t *testing.T) {
 	s := start(t)
-	api.SetRoom(s.api, 100<<10) // a stream's buffer has 64 KiB
+	api.SetRoom(s.api, 100<<10) // a stream's buffer takes 64 KiB
 	at := s.Listener.Addr().String()
 	st := s.stream(t, at)
 	line := func(size int) string {
@@ -220,21 +218,21 @@ func TestLinesShareTheRoomOfBodies(t *testing.T) {
 		for size, want := range map[int]string{30 << 10: "202 ", 40 << 10: "503 unavailable"} {
 			st.write(line(size))
 			if got := st.next(); got != want {
-				t.Errorf("a line of %d bytes: %s", size, got)
+				t.Errorf("a line of %d bytes: got %s", size, got)
 			}
 		}
 	}
 	s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).refused(t, 503, "unavailable")
 	st.conn.Close()
-	// When the server has seen that the stream is over.
+	// The server releases it once it has seen the end of the stream.
 	for end := time.Now().Add(patience); s.do(call{method: "POST", path: "/events", body: aLine, header: lines}).StatusCode != 200; {
 		if time.Now().After(end) {
-			t.Fatal("the stream's room is not given back")
+			t.Fatal("the memory of the stream wasn't released")
 		}
 	}
 }
 
-// A caller may wait for the answer to a line before it sends the next.
+// A caller may wait for the answer to a line before it sends the next one.
 func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 	s := start(t)
 	in, out := io.Pipe()
@@ -262,7 +260,7 @@ func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 			t.Fatalf("no answer to line %d: %v", i+1, answers.Err())
 		}
 		if a := parse(t, answers.Bytes()); a.text("event_id") != fmt.Sprintf("e%d", i) {
-			t.Fatalf("line %d: %v", i+1, a)
+			t.Fatalf("line %d: got %v", i+1, a)
 		}
 		if i < 4 {
 			fmt.Fprintf(out, "{\"event_type\":\"a\",\"payload\":0,\"event_id\":\"e%d\"}\n", i+1)
@@ -270,6 +268,6 @@ func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 	}
 	out.Close()
 	if answers.Scan() {
-		t.Errorf("one more answer: %s", answers.Bytes())
+		t.Errorf("got one more answer: %s", answers.Bytes())
 	}
 }

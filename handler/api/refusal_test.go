@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// Every mistake has its status, its code and the field at fault, and words
-// that say what to do.
+// Each mistake is refused with a status, a code, the field at fault, and a detail that says
+// what to do.
 func TestRefusals(t *testing.T) {
 	s := start(t)
 	text := http.Header{"Content-Type": {"text/plain"}}
@@ -26,7 +26,7 @@ func TestRefusals(t *testing.T) {
 		status       int
 		code, field  string
 		detail       string // a part of it
-		header, want string // of the answer
+		header, want string // of the response
 	}{
 		{"no token", call{method: "GET", path: "/events", token: "-"}, 401, "missing_token", "", "Authorization: Bearer <token>", "WWW-Authenticate", `Bearer realm="webhooks"`},
 		{"no token, no such path", call{method: "GET", path: "/nothing", token: "-"}, 401, "missing_token", "", "", "", ""},
@@ -199,10 +199,10 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: %s", a.Header, a.body)
 			}
 			if c.field != "" && p["field"] != c.field {
-				t.Errorf("field %v, want %s", p["field"], c.field)
+				t.Errorf("got field %v, want %s", p["field"], c.field)
 			}
 			if !strings.Contains(p.text("detail"), c.detail) || strings.Contains(p.text("detail"), "hunter2") {
-				t.Errorf("detail: %s", p["detail"])
+				t.Errorf("got detail %s", p["detail"])
 			}
 			if c.header != "" && a.Header.Get(c.header) != c.want {
 				t.Errorf("%s: %q, want %q", c.header, a.Header.Get(c.header), c.want)
@@ -211,11 +211,11 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, list := range []string{"/events", "/subscriptions", "/deliveries", "/event-types"} {
 		if rows := s.get(list).want(t, 200).rows(); len(rows) != 0 {
-			t.Errorf("%s has been changed: %v", list, rows)
+			t.Errorf("%s was changed: %v", list, rows)
 		}
 	}
 	if strings.Contains(s.log.String(), "level=ERROR") {
-		t.Errorf("mistakes of callers are in the log as ours:\n%s", s.log)
+		t.Errorf("mistakes of callers were logged as errors:\n%s", s.log)
 	}
 }
 
@@ -227,7 +227,7 @@ func manyHeaders(n int) string {
 	return strings.Join(members, ",")
 }
 
-// Each route with each token: only those of its scope pass.
+// Each route is allowed with tokens of its scope only.
 func TestEveryRouteAsksForItsScope(t *testing.T) {
 	s := start(t)
 	for path, operations := range s.contract.paths {
@@ -271,7 +271,7 @@ func TestWithoutAnEngine(t *testing.T) {
 	}
 }
 
-// Who publishes faster than its tenant may is told when to come again.
+// A tenant that publishes too fast is refused, with the time to wait.
 func TestTenantRate(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) { s.TenantRate = 0.25 })
 	const event = `{"event_type":"a","tenant":"acme","payload":1}`
@@ -287,13 +287,13 @@ func TestTenantRate(t *testing.T) {
 	}
 }
 
-// Whatever says of a body that it is JSON in UTF-8, or nothing of it, is taken.
+// A body is accepted if its content type is JSON in UTF-8, or if there is none.
 func TestTypesOfBodies(t *testing.T) {
 	s := start(t)
 	for _, header := range []http.Header{
 		{"Content-Type": {"application/json; charset=utf-8"}},
 		{"Content-Type": {"Application/JSON;charset=UTF-8"}},
-		{"Content-Type": {"application/x-www-form-urlencoded"}}, // what curl -d says
+		{"Content-Type": {"application/x-www-form-urlencoded"}}, // the default of curl -d
 		{"Content-Type": nil},
 		{"Content-Encoding": {"Identity"}},
 	} {
@@ -304,8 +304,8 @@ func TestTypesOfBodies(t *testing.T) {
 	}
 }
 
-// A body that stalls until the server's patience ends is refused, and the rest of it
-// can't pass for another request.
+// A body that stalls for too long is refused, and the rest of it isn't taken for the next
+// request.
 func TestABodyThatStalls(t *testing.T) {
 	s := start(t)
 	impatient := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -330,11 +330,11 @@ func TestABodyThatStalls(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p := parse(t, body); resp.StatusCode != 408 || p.text("code") != "body_too_slow" || !resp.Close {
-		t.Errorf("%s, closed is %v: %s", resp.Status, resp.Close, body)
+		t.Errorf("got %s, closed %v: %s", resp.Status, resp.Close, body)
 	}
 }
 
-// A store that is gone gives 503, and its error stays in the log.
+// With a closed store, requests get 503. The error itself is only in the log.
 func TestWithoutAStore(t *testing.T) {
 	s := start(t)
 	s.closeStore()
@@ -354,7 +354,7 @@ func TestWithoutAStore(t *testing.T) {
 		}
 	}
 	if !strings.Contains(s.log.String(), "it is closed") {
-		t.Errorf("the log says nothing of it:\n%s", s.log)
+		t.Errorf("the error isn't in the log:\n%s", s.log)
 	}
 	answers := s.publishLines("{\"event_type\":\"a\",\"payload\":1}\n{\"event_type\":\"a\",\"payload\":2}\n")
 	if len(answers) != 2 || answers[1].text("code") != "unavailable" {

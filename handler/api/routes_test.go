@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// document is what this file reads of openapi.json.
+// document is the part of openapi.json that this file reads.
 type document struct {
 	Paths map[string]map[string]struct {
 		ID         string `json:"operationId"`
@@ -63,7 +63,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 			slices.Sort(query)
 			documented = append(documented, fmt.Sprint(strings.ToUpper(method), " ", parameter.ReplaceAllString(path, "{id}"), " for ", op.Scope, " with ", query))
 			if ids[op.ID] {
-				t.Errorf("operationId %s is given twice", op.ID)
+				t.Errorf("there are two operations with operationId %s", op.ID)
 			}
 			ids[op.ID] = true
 		}
@@ -71,7 +71,7 @@ func TestRoutesAreThoseOfTheDocument(t *testing.T) {
 	slices.Sort(have)
 	slices.Sort(documented)
 	if !slices.Equal(have, documented) {
-		t.Errorf("routes:\n%s\ndocumented:\n%s", strings.Join(have, "\n"), strings.Join(documented, "\n"))
+		t.Errorf("got routes:\n%s\ndocumented:\n%s", strings.Join(have, "\n"), strings.Join(documented, "\n"))
 	}
 }
 
@@ -81,7 +81,7 @@ func TestCodesAreThoseOfTheDocument(t *testing.T) {
 		documented = append(documented, code.(string))
 	}
 	if have := slices.Sorted(maps.Keys(kinds)); !slices.Equal(have, documented) {
-		t.Errorf("codes %v, documented %v", have, documented)
+		t.Errorf("got codes %v, documented %v", have, documented)
 	}
 }
 
@@ -91,12 +91,13 @@ func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	} {
 		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
 		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {
-			t.Errorf("%s: fields %v, documented %v", name, have, documented)
+			t.Errorf("%s: got fields %v, documented %v", name, have, documented)
 		}
 	}
 }
 
-// A prefix that was not taken off is told from a path that nobody has.
+// A path with a prefix that should have been stripped has another error than an unknown
+// path.
 func TestLookUpBehindAPrefix(t *testing.T) {
 	for path, mounted := range map[string]bool{
 		"/webhooks/events": true, "/a/b/c/deliveries/dlv_1/attempts": true, "/webhooks/dead-letters/redeliver": true,

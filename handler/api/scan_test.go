@@ -72,7 +72,7 @@ func TestScannerTakesJSON(t *testing.T) {
 	}
 }
 
-// tooDeep tells a text that only our limit forbids.
+// tooDeep reports whether only the limit on nesting forbids a text.
 func tooDeep(err error) bool {
 	var e *syntaxError
 	return errors.As(err, &e) && strings.Contains(e.msg, "nested")
@@ -88,10 +88,10 @@ func FuzzScanner(f *testing.F) {
 			return
 		}
 		if want := json.Valid(text) && utf8.Valid(text); (err == nil) != want {
-			t.Errorf("%q: %v, and encoding/json says %v", text, err, want)
+			t.Errorf("%q: got %v, want valid: %v, as in encoding/json", text, err, want)
 		}
 		if err != nil {
-			_ = err.Error() // it must find its place
+			_ = err.Error() // finding the position must not panic
 		}
 	})
 }

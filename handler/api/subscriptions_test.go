@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// verified makes sure that a delivery has the signatures of all secrets.
+// verified checks that a delivery has the signatures of all secrets.
 func verified(t *testing.T, a arrival, secrets ...string) {
 	t.Helper()
 	row, _ := verify.Lookup("standard-webhooks")
@@ -44,7 +44,7 @@ func TestSubscriptionLife(t *testing.T) {
 		"ordered": "true", "active": "true", "reason": "<nil>", "scheme": "standard-webhooks", "from_config": "false",
 	} {
 		if got := fmt.Sprint(sub[name]); got != want {
-			t.Errorf("%s is %s, want %s", name, got, want)
+			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 
@@ -74,7 +74,7 @@ func TestSubscriptionLife(t *testing.T) {
 		t.Errorf("activated: %v", on)
 	}
 	if got := r.next(t); got.header.Get("Webhook-Id") != held.text("event_id") || string(got.body) != "3" {
-		t.Errorf("what was held: %s %s", got.header, got.body)
+		t.Errorf("held delivery: got %s %s", got.header, got.body)
 	}
 
 	test := s.post("/subscriptions/"+id+"/test", "").want(t, 202)
@@ -92,17 +92,15 @@ func TestSubscriptionLife(t *testing.T) {
 
 	s.do(call{method: "DELETE", path: "/subscriptions/" + id}).want(t, 204)
 	s.get("/subscriptions/"+id).refused(t, 404, "not_found")
-	// What was delivered to it still can be looked at, and not be sent again.
+	// Its deliveries can still be shown, but not redelivered.
 	rows := s.get("/deliveries?subscription_id="+id).want(t, 200).rows()
 	if len(rows) != 5 || rows[0].text("url") != r.URL {
 		t.Fatalf("deliveries: %v", rows)
 	}
-	if p := s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict"); !strings.Contains(p.text("detail"), "replay the event") {
-		t.Errorf("%v", p)
-	}
+	s.post("/deliveries/"+rows[0].text("delivery_id")+"/redeliver", "").refused(t, 409, "conflict").contains(t, "detail", "replay the event")
 }
 
-// Where the scheme has a key pair, the public key is told wherever the secret is.
+// If the scheme has key pairs, the public key is shown wherever the secret is.
 func TestPublicKey(t *testing.T) {
 	s := start(t)
 	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"scheme":"standard-webhooks-ed25519"}`).want(t, 201)
@@ -118,15 +116,13 @@ func TestPublicKey(t *testing.T) {
 			t.Errorf("%s: %q, want %q, %v", what, got, want, err)
 		}
 	}
-	if shown := s.get(path).want(t, 200); shown["public_key"] != nil || shown["secret"] != nil {
-		t.Errorf("without asking: %v", shown)
-	}
+	s.get(path).want(t, 200).has(t, "public_key", nil).has(t, "secret", nil)
 	if other := s.subscribe("https://example.com/b"); other["public_key"] != nil {
 		t.Errorf("of a shared secret: %v", other)
 	}
 }
 
-// PATCH merges: what isn't given stays, null goes back to the default.
+// PATCH merges: fields that aren't sent stay as they are, null resets one to its default.
 func TestPatch(t *testing.T) {
 	s := start(t)
 	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"description":"d","headers":{"X-A":"1","X-B":"2"},"rate_limit":5,"ordered":true,"scheme":"standard-webhooks"}`).want(t, 201)
@@ -184,18 +180,18 @@ func TestPatch(t *testing.T) {
 		`{"oauth2":7}`: "oauth2", `{"oauth2":{"client_id":7}}`: "oauth2.client_id", `{"oauth2":{"params":{"a":1}}}`: "oauth2.params",
 		`{"oauth2":{"scopes":["a",null]}}`: "oauth2.scopes", `{"oauth2":{"client_id":"x"}}`: "oauth2.token_url", `{"oauth2":{"secret":"x"}}`: "secret",
 		`{"scheme":"github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
-		`{"scheme":"standard-webhooks-ed25519"}`: "scheme", // the secret, which stays, is no key for it
+		`{"scheme":"standard-webhooks-ed25519"}`: "scheme", // the secret, which isn't changed, is no key of this scheme
 	} {
 		if p := s.do(call{method: "PATCH", path: path, body: patch}).want(t, 422); p["field"] != field {
 			t.Errorf("%s: %v", patch, p)
 		}
 	}
 	if after := s.get(path).body; string(after) != string(before) {
-		t.Errorf("a refused change has changed %s into %s", before, after)
+		t.Errorf("a refused change changed %s into %s", before, after)
 	}
 }
 
-// How a token is got merges too, but no secret comes to another token endpoint.
+// oauth2 is merged too, but the client secret is never sent to another token endpoint.
 func TestOAuth2(t *testing.T) {
 	s := start(t)
 	const secret = "secret-of-the-client"
@@ -214,7 +210,7 @@ func TestOAuth2(t *testing.T) {
 	}
 	want := kept()
 	if want.ClientSecret != secret {
-		t.Errorf("its secret is %q", want.ClientSecret)
+		t.Errorf("got client secret %q", want.ClientSecret)
 	}
 	for _, c := range []struct {
 		patch string
@@ -249,11 +245,11 @@ func TestOAuth2(t *testing.T) {
 		t.Errorf("to a manager: %v", got)
 	}
 	if got := s.do(call{method: "PATCH", path: path, body: `{"oauth2":null}`}).want(t, 200); got["oauth2"] != nil || kept().TokenURL != "" {
-		t.Errorf("taken away: %v", got)
+		t.Errorf("removed: got %v", got)
 	}
 }
 
-// Secrets are in the three answers that are for them, and nowhere else.
+// Secrets are only in the three responses that are meant to have them.
 func TestSecretsAreShownNowhereElse(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
@@ -261,7 +257,7 @@ func TestSecretsAreShownNowhereElse(t *testing.T) {
 	sub := s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"secret":"`+own+`","headers":{"X-Authorization":"`+bearer+`"},
 		"oauth2":{"token_url":"`+r.URL+`","client_id":"id","client_secret":"hunter3-of-the-client"}}`).want(t, 201)
 	if sub.text("secret") != own {
-		t.Errorf("the secret that was given is not taken: %v", sub)
+		t.Errorf("got another secret than was sent: %v", sub)
 	}
 	id := sub.text("subscription_id")
 	next := s.post("/subscriptions/"+id+"/rotate-secret", "").want(t, 200).text("secret")
@@ -290,14 +286,10 @@ func TestSecretsAreShownNowhereElse(t *testing.T) {
 			t.Errorf("%s %s shows a secret: %s", c.method, c.path, a.body)
 		}
 	}
-	if shown := s.do(call{method: "GET", path: "/subscriptions/" + id, token: readToken}).want(t, 200); fmt.Sprint(shown["headers"]) != "map[X-Authorization:[hidden]]" {
-		t.Errorf("to a reader: %v", shown["headers"])
-	}
-	if shown := s.get("/subscriptions/"+id).want(t, 200); fmt.Sprint(shown["headers"]) != "map[X-Authorization:"+bearer+"]" {
-		t.Errorf("to a manager: %v", shown["headers"])
-	}
+	s.do(call{method: "GET", path: "/subscriptions/" + id, token: readToken}).want(t, 200).has(t, "headers", "map[X-Authorization:[hidden]]")
+	s.get("/subscriptions/"+id).want(t, 200).has(t, "headers", "map[X-Authorization:"+bearer+"]")
 	if log := s.log.String(); strings.Contains(log, own[6:]) || strings.Contains(log, next[6:]) || strings.Contains(log, "hunter") || strings.Contains(log, manageToken) {
-		t.Errorf("a secret is in the log:\n%s", log)
+		t.Errorf("got a secret in the log:\n%s", log)
 	}
 }
 
@@ -305,9 +297,7 @@ func TestSubscriptionsOfTheConfiguration(t *testing.T) {
 	s := start(t, func(s *outbound.Settings) {
 		s.Subscriptions = []outbound.SubscriptionSpec{{Name: "crm", URL: "https://example.com", EventTypes: []string{"none"}}}
 	})
-	if sub := s.get("/subscriptions/sub_crm").want(t, 200); sub["from_config"] != true {
-		t.Errorf("%v", sub)
-	}
+	s.get("/subscriptions/sub_crm").want(t, 200).has(t, "from_config", true)
 	for _, c := range []call{
 		{method: "PATCH", path: "/subscriptions/sub_crm", body: `{"description":"x"}`},
 		{method: "DELETE", path: "/subscriptions/sub_crm"},

@@ -47,7 +47,7 @@ func (s *server) tail(t *testing.T, query string) *tail {
 	return f
 }
 
-// next is the delivery after the next attempt.
+// next returns the delivery after the next attempt.
 func (f *tail) next(c *contract) object {
 	f.t.Helper()
 	event := receive(f.t, f.events, "an event of the stream")
@@ -59,7 +59,7 @@ func (f *tail) next(c *contract) object {
 	}
 	d := parse(f.t, []byte(event["data"]))
 	if last, _ := d["last_attempt"].(map[string]any); last == nil || last["attempt_id"] != event["id"] {
-		f.t.Errorf("the id is not the attempt's: %v", event)
+		f.t.Errorf("the event's id isn't that of the attempt: %v", event)
 	}
 	return d
 }
@@ -82,10 +82,10 @@ func TestTail(t *testing.T) {
 	id := s.dead("user.left", "2")
 	for _, f := range []*tail{all, of} {
 		if d := f.next(s.contract); d.text("state") != "pending" || d["next_attempt_at"] == nil {
-			t.Errorf("after the first of two attempts: %v", d)
+			t.Errorf("after the first of two attempts: got %v", d)
 		}
 		if d := f.next(s.contract); d.text("state") != "dead" || d.text("delivery_id") != id || d.text("reason") == "" {
-			t.Errorf("after the last: %v", d)
+			t.Errorf("after the last: got %v", d)
 		}
 	}
 	if d := dead.next(s.contract); d.text("delivery_id") != id {
@@ -95,7 +95,7 @@ func TestTail(t *testing.T) {
 	reload() // ends the tails
 	for _, f := range []*tail{all, orders, dead, of} {
 		if event, more := <-f.events; more {
-			t.Errorf("one more: %v", event)
+			t.Errorf("got one more: %v", event)
 		}
 	}
 }
@@ -110,14 +110,14 @@ func TestTailOfATenant(t *testing.T) {
 	of := s.tail(t, "?tenant=rival")
 	for _, tenant := range []string{"acme", "rival"} {
 		s.post("/events", `{"event_type":"a","payload":1,"tenant":"`+tenant+`"}`).want(t, 202)
-		s.attempt() // before the other's
+		s.attempt() // before the other tenant's
 	}
 	if d := of.next(s.contract); d.text("tenant") != "rival" {
 		t.Errorf("got %v", d)
 	}
 }
 
-// TestTailsThatEnded: only so many can be followed at once.
+// Tails that have ended don't count towards the limit.
 func TestTailsThatEnded(t *testing.T) {
 	s := start(t)
 	for range 65 {

@@ -32,9 +32,9 @@ func TestDeleteTenant(t *testing.T) {
 	for range 2 {
 		a := remove("acme").want(t, 200)
 		if got := fmt.Sprintf("%v %v", a["subscriptions"], a["events"]); got != want {
-			t.Errorf("%s were deleted, want %s", got, want)
+			t.Errorf("got %s deleted, want %s", got, want)
 		}
-		want = "0 0" // when it is asked for again
+		want = "0 0" // when it is requested again
 	}
 	for _, list := range []string{"/subscriptions", "/events", "/deliveries", "/dead-letters"} {
 		if rows := s.get(list+"?tenant=acme").want(t, 200).rows(); len(rows) > 0 {

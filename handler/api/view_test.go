@@ -18,7 +18,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// confined is the same server with an API that is for whatever tenant is given.
+// confined returns the same server with an API that is confined to the tenant which the
+// function returns.
 func (s *server) confined(tenant func(*http.Request) (string, error)) *server {
 	s.t.Helper()
 	h, err := api.New(api.Config{
@@ -41,17 +42,17 @@ func (s *server) of(tenant string) *server {
 	return s.confined(func(*http.Request) (string, error) { return tenant, nil })
 }
 
-// rows are what a tenant has.
+// rows has the ids of what belongs to a tenant.
 type rows struct {
 	event        string // settled
-	chosen       string // another, with an id of the publisher's
+	chosen       string // another one, whose id the publisher has chosen
 	subscription string
 	dead         string // a delivery
 	waits        string // a delivery, which is held
-	attempt      string // of the dead one, the second
+	attempt      string // the second one of the dead letter
 }
 
-// rows makes some for a tenant, or for nobody.
+// rows creates rows for a tenant, or for none.
 func (s *server) rows(r *receiver, tenant string) (made rows) {
 	s.t.Helper()
 	of := ""
@@ -61,7 +62,7 @@ func (s *server) rows(r *receiver, tenant string) (made rows) {
 	subscribe := func(types string) string {
 		return s.post("/subscriptions", `{"url":"`+r.URL+`/`+tenant+`","event_types":["`+types+`"],"headers":{"X-Key":"key of `+tenant+`"}`+of+`}`).want(s.t, 201).text("subscription_id")
 	}
-	kind := fmt.Sprintf("order.n%d", s.made.Add(1)) // which no other rows have
+	kind := fmt.Sprintf("order.n%d", s.made.Add(1)) // no other rows have it
 	made.subscription = subscribe(kind)
 	paused := subscribe(kind + ".paid")
 	s.post("/subscriptions/"+paused+"/deactivate", "").want(s.t, 200)
@@ -82,22 +83,22 @@ func (r rows) all() []string {
 	return []string{r.event, r.chosen, r.subscription, r.dead, r.waits, r.attempt}
 }
 
-// The rows that a route is about.
+// The ids that a route can take.
 func events(r rows) []string        { return []string{r.event, r.chosen} }
 func subscriptions(r rows) []string { return []string{r.subscription} }
 func deliveries(r rows) []string    { return []string{r.waits, r.dead} }
 func dead(r rows) []string          { return []string{r.dead} }
 func attempts(r rows) []string      { return []string{r.attempt} }
 
-// reach says how a route is used.
+// reach describes how a route is called.
 type reach struct {
-	ids    func(rows) []string // what may stand for its {id}; nil where it has none
+	ids    func(rows) []string // what its {id} can be; nil if it has none
 	body   string
-	status int  // for a tenant's own rows
+	status int  // for the tenant's own rows
 	tenant bool // it takes a tenant as a parameter or a field
 }
 
-// reaches has every route: what is added must not be forgotten here.
+// reaches has every route; the test fails if one is missing.
 var reaches = map[string]reach{
 	"POST /events":        {body: `{"event_type":"order.created","payload":1}`, status: 202, tenant: true},
 	"GET /events":         {status: 200, tenant: true},
@@ -144,22 +145,22 @@ var reaches = map[string]reach{
 	"GET /openapi.json": {status: 200},
 }
 
-// tenants have names and no ids.
+// Tenants have names instead of ids.
 func tenants(rows) []string { return []string{"acme"} }
 
-// eventTypes are everybody's.
+// Event types are the same for all tenants.
 func eventTypes(rows) []string { return []string{"order.created"} }
 
-// TestTenantsAreApart walks through all routes of an API that is confined to a
-// tenant: what others have is as if it weren't there, and stays as it is.
+// On each route of an API that is confined to a tenant, what belongs to others is treated
+// as if it didn't exist, and isn't changed.
 func TestTenantsAreApart(t *testing.T) {
 	s := start(t)
 	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 201)
 	r := newReceiver(t, 500)
 	acme := s.of("acme")
 
-	// The server tells its operator of acme's dead letter: an event of acme's with a
-	// delivery that isn't.
+	// An operational event about acme's dead letter belongs to acme, but its delivery to
+	// the operator doesn't.
 	operator := s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"],"filter":"tenant == 'acme'"}`).want(t, 201).text("subscription_id")
 	s.rows(r, "acme")
 	told := rows{subscription: operator}
@@ -181,7 +182,7 @@ func TestTenantsAreApart(t *testing.T) {
 	for _, route := range api.Routes() {
 		use, ok := reaches[route]
 		if !ok {
-			t.Errorf("%s isn't among the reaches of this test", route)
+			t.Errorf("route %s is missing in reaches", route)
 			continue
 		}
 		method, path, _ := strings.Cut(route, " ")
@@ -203,7 +204,7 @@ func TestTenantsAreApart(t *testing.T) {
 		}
 		a := acme.do(call{method: method, path: strings.Replace(path, "{id}", id, 1), body: use.body})
 		if a.StatusCode != use.status {
-			t.Errorf("%s for what is acme's: %d, want %d: %s", route, a.StatusCode, use.status, a.body)
+			t.Errorf("%s for acme's own: got %d, want %d: %s", route, a.StatusCode, use.status, a.body)
 		}
 		if route == "GET /openapi.json" {
 			continue
@@ -223,7 +224,8 @@ func TestTenantsAreApart(t *testing.T) {
 	}
 }
 
-// deniesRows makes sure that another's row is answered as one that there isn't.
+// deniesRows checks that another tenant's row gets the same response as one that doesn't
+// exist.
 func (use reach) deniesRows(t *testing.T, acme *server, method, path string, other rows) {
 	t.Helper()
 	if use.ids == nil || use.status == 403 || strings.HasPrefix(path, "/event-types") {
@@ -254,10 +256,10 @@ func (use reach) deniesRows(t *testing.T, acme *server, method, path string, oth
 	}
 }
 
-// all is the body that stands for all rows, alone.
+// all is the body that selects all rows.
 const all = `{"all":true}`
 
-// with is a call with one more field, or with a parameter where the body has none.
+// with returns the call with another field or, if it has no body, another parameter.
 func (use reach) with(method, path, name, value string) call {
 	if object, ok := strings.CutSuffix(use.body, "}"); ok && use.body != all {
 		return call{method: method, path: path, body: fmt.Sprintf("%s,%q:%q}", object, name, value)}
@@ -265,7 +267,7 @@ func (use reach) with(method, path, name, value string) call {
 	return call{method: method, path: path + "?" + name + "=" + value}
 }
 
-// deniesFilters makes sure that nothing is selected by another's ids.
+// deniesFilters checks that another tenant's ids select nothing.
 func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, other rows) {
 	t.Helper()
 	if use.ids != nil || !use.tenant || use.status != 200 || path == "/subscriptions" || path == "/tail" {
@@ -280,7 +282,7 @@ func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, 
 		}
 		missing := id[:4] + "0000000000000001"
 		if name == "cursor" {
-			missing = id[:4] + "7fffffffffffffff" // behind which all comes that there is
+			missing = id[:4] + "7fffffffffffffff" // everything comes after it
 		}
 		got, want := list(id), list(missing)
 		if name != "cursor" && (string(got.body) != string(want.body) || got.StatusCode != want.StatusCode) {
@@ -294,7 +296,7 @@ func (use reach) deniesFilters(t *testing.T, acme *server, method, path string, 
 	}
 }
 
-// deniesTenant makes sure that another tenant can't be named, in whichever place.
+// deniesTenant checks that another tenant can't be given, as a parameter or a field.
 func (use reach) deniesTenant(t *testing.T, acme *server, method, path string) {
 	t.Helper()
 	path = strings.Replace(path, "{id}", "evt_0000000000000001", 1)
@@ -306,7 +308,7 @@ func (use reach) deniesTenant(t *testing.T, acme *server, method, path string) {
 	}
 }
 
-// foreign is each row of others as it is.
+// foreign returns all rows of others as they are now.
 func (s *server) foreign(tenant, operator string) map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
@@ -341,11 +343,11 @@ func TestTenantPublishes(t *testing.T) {
 	s.subscribe(r.URL)
 	sub := acme.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"]}`).want(t, 201)
 	if sub.text("tenant") != "acme" {
-		t.Errorf("it is %v's", sub["tenant"])
+		t.Errorf("got a subscription of %v", sub["tenant"])
 	}
 	acme.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["b"],"tenant":"acme"}`).want(t, 201)
 
-	// Ids are another tenant's as well, and the same tenant may be named.
+	// Another tenant can have an event with the same id, and the own tenant may be given.
 	for id, body := range map[string]string{
 		"x": `{"event_type":"a","payload":2,"event_id":"x"}`,
 		"y": `{"event_type":"a","payload":2,"event_id":"y","tenant":"acme"}`,
@@ -369,14 +371,14 @@ not JSON
 		statuses = append(statuses, string(parse(t, []byte(line))["status"].(json.Number)))
 	}
 	if want := []string{"202", "403", "400", "202", "422", "403"}; !slices.Equal(statuses, want) {
-		t.Errorf("lines are answered %v, want %v: %s", statuses, want, a.body)
+		t.Errorf("got statuses %v, want %v: %s", statuses, want, a.body)
 	}
 	if got := s.get("/events?tenant=rival").want(t, 200).rows(); len(got) != 1 {
 		t.Errorf("rival has %v", got)
 	}
 }
 
-// TestTenantsNoticesStay: what the server tells of a tenant, it may have told
+// A tenant can't delete the operational events about it, which may have been delivered to
 // others too.
 func TestTenantsNoticesStay(t *testing.T) {
 	s := start(t)
@@ -414,7 +416,7 @@ func TestTenantsStatus(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if nobody := s.of("nobody").get("/status").want(t, 200); nobody["pending"] != json.Number("0") || len(nobody["subscriptions"].([]any)) != 0 {
-		t.Errorf("a tenant without anything: %v", nobody)
+		t.Errorf("a tenant without anything: got %v", nobody)
 	}
 }
 
@@ -425,20 +427,19 @@ func TestTenantsTail(t *testing.T) {
 	acme := s.of("acme")
 	s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"]}`).want(t, 201)
 	f := acme.tail(t, "")
-	for range 3 { // after each of which the operator is told
+	for range 3 { // each of them causes an operational event
 		s.rows(r, "rival")
 		s.rows(r, "")
 		own := s.rows(r, "acme")
 		for range 2 {
 			if d := f.next(s.contract); d.text("delivery_id") != own.dead {
-				t.Errorf("acme sees %v", d)
+				t.Errorf("got %v in acme's tail", d)
 			}
 		}
 	}
 }
 
-// TestNobodysRequests: an API that is confined answers no request without a tenant,
-// whatever it asks for.
+// A confined API refuses every request without a tenant.
 func TestNobodysRequests(t *testing.T) {
 	s := start(t)
 	for name, c := range map[string]struct {
@@ -461,13 +462,13 @@ func TestNobodysRequests(t *testing.T) {
 				}
 			}
 			if !strings.Contains(s.log.String(), c.logged) {
-				t.Errorf("the log doesn't tell %q:\n%s", c.logged, s.log)
+				t.Errorf("got no %q in the log:\n%s", c.logged, s.log)
 			}
 		})
 	}
 }
 
-// A tenant can't fill the memory with subscriptions.
+// The number of subscriptions of a tenant is limited.
 func TestTenantsSubscriptionsAreBounded(t *testing.T) {
 	s := start(t)
 	own, body := s.of("acme"), `{"url":"https://example.com/hooks","event_types":["a"]}`
@@ -477,13 +478,13 @@ func TestTenantsSubscriptionsAreBounded(t *testing.T) {
 	}
 	own.post("/subscriptions", body).refused(t, 409, "conflict")
 	s.of("other").post("/subscriptions", body).want(t, 201)
-	s.post("/subscriptions", strings.Replace(body, "{", `{"tenant":"acme",`, 1)).want(t, 201) // by whoever runs the server
+	s.post("/subscriptions", strings.Replace(body, "{", `{"tenant":"acme",`, 1)).want(t, 201) // by the operator
 	own.do(call{method: "DELETE", path: "/subscriptions/" + last}).want(t, 204)
 	own.post("/subscriptions", body).refused(t, 409, "conflict")
 }
 
-// Nor can it keep others waiting, by attempts that hang for longer than the server
-// allows.
+// A tenant can't set a longer timeout than the server's, since attempts that hang keep
+// others waiting.
 func TestTenantsTimeoutsAreBounded(t *testing.T) {
 	s := start(t)
 	own, body := s.of("acme"), `{"url":"https://example.com/hooks","event_types":["a"],"timeout":"%s"}`
@@ -493,7 +494,7 @@ func TestTenantsTimeoutsAreBounded(t *testing.T) {
 		return s.do(call{method: "PATCH", path: path, body: fmt.Sprintf(`{"description":"x","timeout":"%s"}`, timeout)})
 	}
 	patch(own, "16s").refused(t, 422, "invalid_field")
-	patch(s, "60s").want(t, 200) // by whoever runs the server
+	patch(s, "60s").want(t, 200) // by the operator
 	own.do(call{method: "PATCH", path: path, body: `{"description":"y"}`}).want(t, 200)
 	patch(own, "50s").want(t, 200)
 	patch(own, "51s").refused(t, 422, "invalid_field")
