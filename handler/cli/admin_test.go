@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// All of it by a real Caddy's admin endpoint, which asks for Host and Origin.
+// Commands work with the admin endpoint of a real Caddy, which checks Host and Origin.
 func TestByTheAdminEndpoint(t *testing.T) {
 	s := start(t)
 	mounted.Store(&s.handler)
@@ -43,13 +43,13 @@ func TestSocketAddress(t *testing.T) {
 		t.Cleanup(func() { server.Close() })
 		run(t, "", "events", "list", "--address", "unix/"+socket+suffix).want(t, 0)
 		if origin != "" || host != "127.0.0.1" {
-			t.Errorf("Origin %q, Host %q", origin, host)
+			t.Errorf("got Origin %q, Host %q", origin, host)
 		}
 	}
 }
 
-// runCaddy runs Caddy with nothing but its admin endpoint, as strict as that
-// can be set, and returns the endpoint's address.
+// runCaddy runs Caddy with nothing but its admin endpoint, which enforces the origin, and
+// returns the endpoint's address.
 func runCaddy(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +65,7 @@ func runCaddy(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		// Stop leaves the admin endpoint to the end of the process.
+		// Stop doesn't stop the admin endpoint, which runs until the process ends.
 		off := &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}
 		if err := errors.Join(caddy.Run(&caddy.Config{Admin: off, Logging: quiet}), caddy.Stop()); err != nil {
 			t.Error(err)
@@ -87,7 +87,7 @@ func TestAddressFromConfig(t *testing.T) {
 	run(t, "", "events", "list", "--config", config).want(t, 0)
 	off := run(t, "", "events", "list", "--config", file(t, `{"admin":{"disabled":true}}`)).want(t, 1)
 	if !strings.Contains(off.err, "disabled (`admin off`)") {
-		t.Errorf("without an admin endpoint: %s", off.err)
+		t.Errorf("without an admin endpoint: got %s", off.err)
 	}
 	r := run(t, "", "events", "list", "--config", "/nonexistent").want(t, 1)
 	if !strings.Contains(r.err, "/nonexistent") {
@@ -95,8 +95,7 @@ func TestAddressFromConfig(t *testing.T) {
 	}
 }
 
-// adminAPI mounts a server on a real admin endpoint, as the handler package
-// does.
+// adminAPI mounts a server on a real admin endpoint, like package handler.
 type adminAPI struct{}
 
 var mounted atomic.Pointer[http.Handler]

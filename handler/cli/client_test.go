@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// serve runs a handler as Caddy's admin endpoint would be, and returns its
-// address.
+// serve runs a handler in place of Caddy's admin endpoint, and returns its address.
 func serve(t *testing.T, h http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -28,7 +27,8 @@ func answer(status int, contentType, text string) http.HandlerFunc {
 	}
 }
 
-func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
+// If there is no API at the address, the error says what is there and what to do.
+func TestErrorsWithoutAnAPI(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +58,14 @@ func TestWhatIsSaidWithoutAnAPI(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, "", "status", "--address", c.address)
 			if r.code != c.code || r.out != "" {
-				t.Errorf("code %d, stdout %q", r.code, r.out)
+				t.Errorf("got exit code %d, stdout %q", r.code, r.out)
 			}
 			r.says(t, c.says...)
 		})
 	}
 }
 
-// An id that is not there is looked for where it belongs.
+// The error for an id that doesn't exist says where to look for it, going by its prefix.
 func TestHintsForIDs(t *testing.T) {
 	s := start(t)
 	for name, c := range map[string]struct{ command, says string }{
@@ -85,8 +85,7 @@ func TestHintsForIDs(t *testing.T) {
 	}
 }
 
-// A command that isn't there is what is wrong, and not the flags of the one that was
-// meant.
+// For an unknown command, the error is about the command, not about the flags after it.
 func TestUnknownCommands(t *testing.T) {
 	for command, says := range map[string]string{
 		"subs list":                            `"caddy webhooks" has no command "subs": did you mean subscriptions?`,
@@ -118,13 +117,13 @@ func TestProblemAsJSON(t *testing.T) {
 	document := `{"type":"urn:x","title":"Not found","detail":"there is no event","status":404,"more":1}`
 	r := run(t, "", "events", "show", "x", "--json", "--address", serve(t, answer(404, "application/problem+json", document))).want(t, 1)
 	if !strings.Contains(r.err, `"more": 1`) || r.out != "" {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 	golden(t, "usage-json", run(t, "", "events", "publish", "--json").want(t, 2).err)
 }
 
-// A Caddy that hangs is told from one that isn't there, and publishing says
-// what is not known then.
+// If Caddy doesn't respond in time, the error differs from that of a Caddy that isn't
+// running. After publishing, it says that the event may have been stored.
 func TestNoAnswerInTime(t *testing.T) {
 	done := make(chan struct{})
 	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -145,6 +144,6 @@ func TestNoResponseKeepsItsCause(t *testing.T) {
 	cause := errors.New("cause")
 	err := (&client{endpoint: admin("x")}).unreachable(cause, false)
 	if !errors.Is(err, cause) {
-		t.Errorf("%v does not wrap its cause", err)
+		t.Errorf("got %v, which doesn't wrap its cause", err)
 	}
 }

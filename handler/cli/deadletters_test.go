@@ -46,10 +46,10 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 	s.run("", "dead-letters", "delete", "--all", "--event-type", "type.0").want(t, 0).prints(t, "1 dead letter deleted\n")
 	s.run("", "dead-letters", "delete", "--all", "--json").want(t, 0).prints(t, "{\n  \"deleted\": 1\n}\n")
 	if r := s.run("", "dead-letters", "delete", "--all").want(t, 0); r.out != "0 dead letters deleted\n" || strings.Contains(r.err, "subscriptions were deleted") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 	if r := s.run("", "deliveries", "list", "--state", "discarded").want(t, 0); strings.Count(r.out, "discarded") != 5 {
-		t.Errorf("listed %s", r.out)
+		t.Errorf("got list %s", r.out)
 	}
 }
 
@@ -71,12 +71,12 @@ func TestDeadLettersInBulk(t *testing.T) {
 			t.Errorf("%s: %v, %d of %d", span, err, len(list.Data), want)
 		}
 		if r := s.run("", "dead-letters", "export", span, "2026-01-31 14:04").want(t, 0); strings.Count(r.out, "\n") != want {
-			t.Errorf("%s: exported %s", span, r.out)
+			t.Errorf("%s: got %s", span, r.out)
 		}
 	}
 	for how, want := range map[string]int{"--class=status": letters, "--class=dns": 0, "--status=500": letters, "--status=503": 0} {
 		if r := s.run("", "dead-letters", "export", how).want(t, 0); strings.Count(r.out, "\n") != want {
-			t.Errorf("%s: exported %s", how, r.out)
+			t.Errorf("%s: got %s", how, r.out)
 		}
 	}
 	s.run("", "dead-letters", "redeliver", "--all", "--class", "dns", "--status", "503").want(t, 0).prints(t, "0 dead letters queued\n")
@@ -91,7 +91,7 @@ func TestDeadLettersInBulk(t *testing.T) {
 	}
 	s.run("", "dead-letters", "redeliver", "--all").want(t, 0).prints(t, "0 dead letters queued\n").says(t, "subscriptions replay")
 	if r := s.run("", "dead-letters", "list", "--event-type", "type.0").want(t, 0); r.out != "" || r.err != "None match.\n" {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestExport(t *testing.T) {
 	}
 	name := filepath.Join(t.TempDir(), "dead.ndjson")
 	if r := s.run("", "dead-letters", "export", "--output", name).want(t, 0); r.out != "" || r.err != "3 dead letters exported\n" {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 	info, err := os.Stat(name)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -117,7 +117,7 @@ func TestExport(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], `12345678901234567890`) || !strings.Contains(lines[2], `{"n":1}`) {
-		t.Errorf("exported %s", text)
+		t.Errorf("got export %s", text)
 	}
 	s.run("", "dead-letters", "export", "--event-type", "b").want(t, 0).prints(t, "")
 	s.run("", "dead-letters", "export", "--output", "/nonexistent/x").want(t, 1).says(t, "/nonexistent/x")
@@ -131,6 +131,6 @@ func TestExportThatIsCutIsNoSuccess(t *testing.T) {
 	})
 	r := run(t, "", "dead-letters", "export", "--address", address).want(t, 1)
 	if !strings.HasPrefix(r.out, "{}\n{}\n") || !strings.Contains(r.err, "2 of them written") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 }

@@ -27,18 +27,18 @@ func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d.ID != id || d.Attempts != 2 || len(d.List) != 2 || d.List[1].Number != 2 || d.List[1].Status != 200 {
-		t.Errorf("printed %s", shown.out)
+		t.Errorf("got stdout %s", shown.out)
 	}
 
-	// By its attempt, and with others that are not there.
+	// By the id of an attempt, along with ids that don't exist.
 	r := s.run("", "deliveries", "redeliver", "dlv_0000000000000001", d.List[0].ID, "x").want(t, 1)
 	s.attempted()
 	if r.out != d.List[0].ID+" queued\n" || !strings.Contains(r.err, `there is no delivery "dlv_0000000000000001"`) || !strings.Contains(r.err, "2 of 3 were not queued") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 }
 
-// An attempt went where its subscription pointed then.
+// An attempt is shown with the URL that its subscription had then.
 func TestAttemptsBeforeAndAfterAMove(t *testing.T) {
 	s := start(t)
 	sub := s.subscribe("order.*")
@@ -49,7 +49,7 @@ func TestAttemptsBeforeAndAfterAMove(t *testing.T) {
 	golden(t, "deliveries-show-moved", steady(s.run("", "deliveries", "show", id).want(t, 0).out))
 }
 
-// An answer that a terminal can't show isn't passed off as none.
+// A response that isn't text is shown as such, and not as missing.
 func TestAnswerThatIsNotText(t *testing.T) {
 	s := start(t)
 	zipped := httptest.NewServer(answer(200, "application/json", "\x1f\x8b\x08\x00"))
@@ -84,13 +84,13 @@ func TestDeliveriesByFilter(t *testing.T) {
 				got = append(got, d.ID)
 			}
 			if strings.Join(got, " ") != c.want {
-				t.Errorf("lists %v, want %s", got, c.want)
+				t.Errorf("got %v, want %s", got, c.want)
 			}
 		})
 	}
 }
 
-// A mistyped id is told from one that has nothing.
+// A mistyped id gets another hint than a subscription without deliveries.
 func TestFiltersThatSelectNothing(t *testing.T) {
 	s := start(t)
 	there, wrong := s.subscribe("a"), "sub_nobody"
@@ -102,7 +102,7 @@ func TestFiltersThatSelectNothing(t *testing.T) {
 		for id, unknown := range map[string]bool{there: false, wrong: true} {
 			r := s.run("", append(list, "--subscription-id", id)...).want(t, 0)
 			if strings.Contains(r.err, "There is no subscription "+id) != unknown {
-				t.Errorf("%v of %s: stderr %q", list, id, r.err)
+				t.Errorf("%v of %s: got stderr %q", list, id, r.err)
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func TestWhenADeliveryIsTried(t *testing.T) {
 		"dead without an attempt": {delivery{}, "-"},
 	} {
 		if got := tool.nextOrLast(&c.delivery); got != c.want {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }
@@ -136,7 +136,7 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status`") {
-		t.Errorf("held %q", held)
+		t.Errorf("got Held %q", held)
 	}
 	s.run("", "deliveries", "list").want(t, 0).shows(t, held+"  held  ")
 	s.run("", "deliveries", "cancel", list.Data[0].ID).want(t, 0).prints(t, list.Data[0].ID+" cancelled\n")
@@ -160,7 +160,7 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--until", "1m").want(t, 0).prints(t, "0 deliveries queued\n").says(t, "Nothing that was delivered matches")
 }
 
-// Long bulk work tells how much is left, and ends when Caddy falls silent.
+// A long bulk operation prints its progress, and fails when Caddy no longer responds.
 func TestBulkRedeliveryShowsProgress(t *testing.T) {
 	seen := make(chan struct{}, 100)
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -175,7 +175,7 @@ func TestBulkRedeliveryShowsProgress(t *testing.T) {
 	})
 	r := run(t, "", "dead-letters", "redeliver", "--all", "--address", address).want(t, 0)
 	if r.out != "24,000 dead letters queued\n" || !strings.Contains(r.err, "12,000 dead letters left\n") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 
 	silent := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -10,21 +10,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// written finds a command with its arguments in a text.
+// written matches a command with its arguments in a text.
 var written = regexp.MustCompile("caddy webhooks ([a-z][^`\"\n|<>()]*)")
 
-// quoted is an argument that may hold blanks.
+// quoted matches an argument in quotes.
 var quoted = regexp.MustCompile(`'[^']*'`)
 
-// tree is the whole command.
+// tree returns the webhooks command with all of its subcommands.
 func tree() *cobra.Command {
 	cmd := &cobra.Command{Use: "webhooks <noun> <verb>"}
 	(&tool{}).addCommands(cmd)
 	return cmd
 }
 
-// TestWrittenCommands: every command in the documentation, in the help and in
-// the examples is there, with its flags.
+// Every command in the documentation, the help and the examples exists, with its flags.
 func TestWrittenCommands(t *testing.T) {
 	texts := map[string]string{}
 	pages, err := filepath.Glob("../../docs/*.md")
@@ -57,7 +56,7 @@ func TestWrittenCommands(t *testing.T) {
 			case err != nil:
 				t.Errorf("%s: %q: %v", where, found[0], err)
 			case cmd.HasSubCommands() && cmd.Flags().NArg() > 0:
-				t.Errorf("%s: %q: there is no such command", where, found[0])
+				t.Errorf("%s: %q is no command", where, found[0])
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func TestPublishedPayloadArrivesByteForByte(t *testing.T) {
 				s.run(payload, append([]string{"events", "publish", "order.created"}, args...)...).want(t, 0)
 				s.attempted()
 				if got := <-s.bodies; got != payload {
-					t.Errorf("by %s: %q arrived, want %q", by, got, payload)
+					t.Errorf("%s: got payload %q, want %q", by, got, payload)
 				}
 			}
 		})
@@ -67,12 +67,12 @@ func TestPublishRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := s.run(c.payload, append([]string{"events", "publish"}, c.args...)...)
 			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
-				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
+				t.Errorf("got exit code %d, stdout %q, stderr %q", r.code, r.out, r.err)
 			}
 		})
 	}
 	if r := s.run("", "events", "list").want(t, 0); r.out != "" || r.err != "There are none.\n" {
-		t.Errorf("refused events are stored: %q, %q", r.out, r.err)
+		t.Errorf("refused events were stored: %q, %q", r.out, r.err)
 	}
 }
 
@@ -82,11 +82,11 @@ func TestPublishWithHeaders(t *testing.T) {
 	s.publish("a", "{}", "--event-id", "one", "--header", `X-Env: a "test"`, "-H", "x-tag: 1", "-H", "X-Tag:2")
 	h := (<-s.received).Header
 	if env, tag := h.Get("X-Env"), h.Get("X-Tag"); env != `a "test"` || tag != "1, 2" {
-		t.Errorf("X-Env %q, X-Tag %q", env, tag)
+		t.Errorf("got X-Env %q, X-Tag %q", env, tag)
 	}
 	r := s.run("", "events", "show", "one").want(t, 0)
 	if shown := field(t, r.out, "Header"); shown != `X-Env: a "test"` {
-		t.Errorf("shown: %q of %s", shown, r.out)
+		t.Errorf("got %q of %s", shown, r.out)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestPublishTwice(t *testing.T) {
 		Deliveries *int `json:"deliveries"`
 	}
 	if err := json.Unmarshal([]byte(r.out), &answer); err != nil || answer.Deliveries == nil || *answer.Deliveries != 0 {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestEventsAreShown(t *testing.T) {
 	golden(t, "events-show-unmatched", s.run("", "events", "show", "c-1").want(t, 0).out)
 	s.run("", "events", "show", "order-7").want(t, 1).says(t, "`caddy webhooks events list`")
 	if r := s.run("", "events", "list", "--event-type", "order.*", "--since", "1h").want(t, 0); strings.Contains(r.out, "c-1") || !strings.Contains(r.out, "order-7") {
-		t.Errorf("filtered: %q", r.out)
+		t.Errorf("filtered: got %q", r.out)
 	}
 	for filter, want := range map[string]string{"--state=delivered": "order-7", "--event-id=c-1": "c-1", "--state=dead": ""} {
 		r := s.run("", "events", "list", filter, "--json").want(t, 0)
@@ -131,7 +131,7 @@ func TestEventsAreShown(t *testing.T) {
 	shown := s.run("", "events", "show", "order-7", "--tenant", "acme", "--json").want(t, 0)
 	var e event
 	if err := json.Unmarshal([]byte(shown.out), &e); err != nil || len(e.Deliveries) != 1 {
-		t.Errorf("as JSON: %v: %s", err, shown.out)
+		t.Errorf("as JSON: got %v: %s", err, shown.out)
 	}
 }
 
@@ -162,7 +162,7 @@ func TestEventsAreDeletedInBulk(t *testing.T) {
 	s.run("", "events", "delete", "one", "two", "--tenant", "acme").want(t, 0).prints(t, "one deleted\ntwo deleted\n")
 	s.run("", "events", "delete", "--all", "--filter", `payload.of == "three"`, "--dry-run").want(t, 0).prints(t, "1 event matches\n")
 	if r := s.run("", "events", "delete", "--all", "--filter", `payload.of == "three"`).want(t, 0); r.out != "1 event deleted\n" || strings.Contains(r.err, "pending") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 	s.run("", "events", "delete", "--all").want(t, 0).prints(t, "1 event deleted\n").says(t, "2 events were not deleted, since a delivery is pending")
 	s.run("", "events", "delete", "--all", "--json").want(t, 0).prints(t, "{\n  \"deleted\": 0,\n  \"pending\": 2\n}\n")
@@ -174,7 +174,7 @@ func TestFindEvents(t *testing.T) {
 		s.run(`{"customer":"`+customer+`"}`, "events", "publish", "order.paid", "--event-id", "of_"+customer).want(t, 0)
 	}
 	if r := s.run("", "events", "list", "--since", "1h", "--filter", `payload.customer == "cus_7"`).want(t, 0); !strings.Contains(r.out, "of_cus_7") || strings.Contains(r.out, "of_cus_8") {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 	s.run("", "events", "list", "--filter", "payload.customer =").want(t, 2).says(t, "CEL")
 }

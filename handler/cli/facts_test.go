@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestFactsOf: what no row says by itself.
+// Some facts follow from several fields of a scheme.
 func TestFactsOf(t *testing.T) {
 	const second, minute = 1_000_000_000, 60_000_000_000
 	scheme := func(over verify.Scheme) verify.Scheme {
@@ -36,7 +36,7 @@ func TestFactsOf(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			if f := FactsOf(test.row); f.Time != test.time || f.Replay != test.replay {
-				t.Errorf("time %q, replay %q", f.Time, f.Replay)
+				t.Errorf("got time %q, replay %q", f.Time, f.Replay)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func TestParseTime(t *testing.T) {
 	} {
 		got, err := tool.parseTime(text)
 		if (err != nil) != want.IsZero() || !got.Equal(want) {
-			t.Errorf("%q is %v, %v; want %v", text, got, err, want)
+			t.Errorf("%q: got %v, %v, want %v", text, got, err, want)
 		}
 	}
 }

@@ -26,16 +26,16 @@ func TestListsFollowCursors(t *testing.T) {
 	}
 	rows := func(r result) int { return strings.Count(r.out, "\n") - 1 }
 	if r := s.run("", "events", "list", "--all").want(t, 0); rows(r) != events || r.err != "" {
-		t.Errorf("--all has %d rows, and %q", rows(r), r.err)
+		t.Errorf("--all: got %d rows and %q", rows(r), r.err)
 	}
 	if r := s.run("", "events", "list").want(t, 0); rows(r) != defaultLimit || !strings.Contains(r.err, "--cursor") {
-		t.Errorf("%d rows, and %q", rows(r), r.err)
+		t.Errorf("got %d rows and %q", rows(r), r.err)
 	}
 	if r := s.run("", "events", "list", "--limit", fmt.Sprint(maxPage+1)).want(t, 0); rows(r) != maxPage+1 {
-		t.Errorf("over a page: %d rows", rows(r))
+		t.Errorf("more than a page: got %d rows", rows(r))
 	}
 
-	// As JSON the pages make one document, and its cursor leads to the rest.
+	// In JSON, all pages are one document, whose cursor continues the list.
 	seen := map[string]bool{}
 	cursor := ""
 	for pages := 0; ; pages++ {
@@ -56,14 +56,14 @@ func TestListsFollowCursors(t *testing.T) {
 		}
 		if p.NextCursor == nil {
 			if pages != 1 {
-				t.Errorf("%d further pages", pages)
+				t.Errorf("got %d more pages", pages)
 			}
 			break
 		}
 		cursor = *p.NextCursor
 	}
 	if len(seen) != events {
-		t.Errorf("%d events in all pages, want %d", len(seen), events)
+		t.Errorf("got %d events in all pages, want %d", len(seen), events)
 	}
 	golden(t, "events-list-json", s.run("", "events", "list", "--json", "--limit", "2").want(t, 0).out)
 	golden(t, "events-list-json-empty", s.run("", "events", "list", "--json", "--tenant", "nobody").want(t, 0).out)

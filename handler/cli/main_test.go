@@ -17,10 +17,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// now is the time that commands under test see.
+// now is the current time for the commands.
 var now = time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
 
-// result is what a command left behind.
+// result is the output and the exit code of a command.
 type result struct {
 	out, err string
 	code     int
@@ -47,7 +47,7 @@ func runAt(t *testing.T, clock func() time.Time, input string, args ...string) r
 	r := result{out: out.String(), err: errs.String()}
 	switch {
 	case err == nil:
-	case err.Error() == "exiting with status 2": // how Caddy's own error says it
+	case err.Error() == "exiting with status 2": // Caddy's own error
 		r.code = exitUsage
 	default:
 		r.code = 1
@@ -96,9 +96,9 @@ func contains(t *testing.T, what, got string, texts []string) {
 	}
 }
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// golden compares output with a file in testdata.
+// golden compares an output with a file in testdata.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name+".txt")

@@ -19,11 +19,11 @@ func TestWhen(t *testing.T) {
 		-5 * time.Minute:        "2026-01-31 16:09:05 (in 5m)",
 	} {
 		if got := tool.when(now.Add(-ago)); got != want {
-			t.Errorf("%v ago is %q, want %q", ago, got, want)
+			t.Errorf("%v ago: got %q, want %q", ago, got, want)
 		}
 	}
 	if got := tool.when(time.Time{}); got != nothing {
-		t.Errorf("no time is %q", got)
+		t.Errorf("no time: got %q", got)
 	}
 }
 
@@ -37,11 +37,11 @@ func TestCell(t *testing.T) {
 		"ünïcödé ☃ snow": "ünïcödé ☃…",
 		"a\nb\tc":        "a b c",
 		"a\x1b[31mb":     "a\uFFFD[31mb",
-		"\u202egnp":      "\uFFFDgnp", // text that would run from right to left
+		"\u202egnp":      "\uFFFDgnp", // a control character that reverses the direction of text
 		"a\xffb":         "a\uFFFDb",
 	} {
 		if got := cell(text, 10); got != want {
-			t.Errorf("cell(%q) is %q, want %q", text, got, want)
+			t.Errorf("cell(%q): got %q, want %q", text, got, want)
 		}
 	}
 }
@@ -49,7 +49,7 @@ func TestCell(t *testing.T) {
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0 events", 1: "1 event", 999: "999 events", 1000: "1,000 events", 1234567: "1,234,567 events"} {
 		if got := count(n, "event", "events"); got != want {
-			t.Errorf("count(%d) is %q, want %q", n, got, want)
+			t.Errorf("count(%d): got %q, want %q", n, got, want)
 		}
 	}
 }
@@ -64,6 +64,6 @@ func TestProgressKeepsToItsPace(t *testing.T) {
 		p.at((i + 1) * 1000)
 	}
 	if want := "2,000 exported so far\n4,000 exported so far\n6,000 exported so far\n8,000 exported so far\n10,000 exported so far\n"; out.String() != want {
-		t.Errorf("printed %q", out.String())
+		t.Errorf("got %q", out.String())
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestProvidersTable: a line a scheme, with the same columns for each.
+// The table has a line for each scheme, with the same columns.
 func TestProvidersTable(t *testing.T) {
 	out := run(t, "", "providers").want(t, 0).out
 	lines := make(map[string]string)
@@ -32,12 +32,12 @@ func TestProvidersTable(t *testing.T) {
 	}
 	for _, row := range verify.Schemes() {
 		if lines[row.Name] == "" {
-			t.Errorf("there is no line for %s", row.Name)
+			t.Errorf("got no line for %s", row.Name)
 		}
 	}
 }
 
-// TestProvidersJSON: the rows are whole, and read back as they were.
+// The rows in JSON are complete, and the same when they are read again.
 func TestProvidersJSON(t *testing.T) {
 	var got []verify.Scheme
 	if err := json.Unmarshal([]byte(run(t, "", "providers", "--json").want(t, 0).out), &got); err != nil {

@@ -43,7 +43,7 @@ func TestPublicAPI(t *testing.T) {
 	run(t, manageToken, "events", "publish", "a", "--token-file", "-").want(t, 2).says(t, "standard input")
 	run(t, "", "tail", "--token-file", file(t, publishToken)).want(t, 1).says(t, "this token has the scope publish")
 
-	// Flags come before variables.
+	// Flags take precedence over variables.
 	t.Setenv(tokenVariable, "wrong")
 	run(t, "", "status", "--token-file", manage).want(t, 0)
 	run(t, "", "status", "--address", s.address).want(t, 0)
@@ -51,7 +51,8 @@ func TestPublicAPI(t *testing.T) {
 	run(t, "", "status", "--config", file(t, `{"admin":{"listen":"`+s.address+`"}}`)).want(t, 0)
 }
 
-// named writes a text into a pipe, and returns a name to read it by, once.
+// named writes a text to a pipe, and returns the name of a file from which it can be read
+// once.
 func named(t *testing.T, text string) string {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -112,40 +113,40 @@ func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
 			}
 			r := run(t, "", args...)
 			if r.code != c.code || r.out != "" {
-				t.Errorf("code %d, stdout %q", r.code, r.out)
+				t.Errorf("got exit code %d, stdout %q", r.code, r.out)
 			}
 			r.says(t, c.says...)
 			if c.token != "" && strings.Contains(r.err, c.token) || strings.Contains(r.err, "s3cret") {
-				t.Errorf("a secret is in %q", r.err)
+				t.Errorf("got a secret in %q", r.err)
 			}
 		})
 	}
 }
 
-// An API for one tenant tells nothing of the store, and what it refuses isn't the
-// token's fault.
+// An API for one tenant doesn't show the store. If it refuses another tenant, there is no
+// hint about the token.
 func TestAPIOfATenant(t *testing.T) {
 	s := start(t)
 	s.tenant = "acme"
 	t.Setenv(apiVariable, s.public())
 	t.Setenv(tokenVariable, manageToken)
 	if r := run(t, "", "status").want(t, 0); strings.Contains(r.out, "Store") {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 	if r := run(t, "{}", "events", "publish", "a", "--tenant", "other").want(t, 1); !strings.HasSuffix(r.err, "leave it out\n") {
-		t.Errorf("printed %q", r.err)
+		t.Errorf("got stdout %q", r.err)
 	}
 }
 
-// What the API says of it is enough.
+// The API's own error about a prefix is printed without a hint.
 func TestAPIMountedElsewhere(t *testing.T) {
 	t.Setenv(tokenVariable, manageToken)
 	if r := run(t, "", "subscriptions", "list", "--api", start(t).public()+mount).want(t, 1); !strings.HasSuffix(r.err, "which strips the prefix\n") {
-		t.Errorf("printed %q", r.err)
+		t.Errorf("got stdout %q", r.err)
 	}
 }
 
-// A change that something else says 200 to was not made.
+// A 200 from anything but the API is an error: the change wasn't made.
 func TestNothingElsePassesForTheAPI(t *testing.T) {
 	r := run(t, "", "subscriptions", "delete", "sub_crm", "--api", "http://"+serve(t, answer(200, "", ""))).want(t, 1)
 	if r.out != "" {
@@ -165,7 +166,7 @@ func TestTokenFollowsNoRedirect(t *testing.T) {
 	}
 	select {
 	case h := <-reached:
-		t.Errorf("the other server got %v", h)
+		t.Errorf("got in the other server: %v", h)
 	default:
 	}
 }
@@ -176,7 +177,7 @@ func TestStoreIsNotReachedByAPI(t *testing.T) {
 	for _, verb := range [][]string{{"check"}, {"backup", "x"}, {"compact"}, {"check", "--store", "x"}} {
 		run(t, "", slices.Concat([]string{"store"}, verb, []string{"--api", url})...).want(t, 2).says(t, "on the machine that Caddy runs on")
 	}
-	// Nor by the variable: it is the file of the Caddy that runs here.
+	// The variable doesn't count: the file is that of the Caddy on this machine.
 	t.Setenv(apiVariable, start(t).public())
 	old := caddy.DefaultAdminListen
 	t.Cleanup(func() { caddy.DefaultAdminListen = old })

@@ -20,7 +20,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// standing is a clock that stands still: attempts are due at once or never.
+// standing is a stopped clock: attempts are due at once or never.
 type standing struct{}
 
 func (standing) Now() time.Time { return now }
@@ -35,13 +35,13 @@ func (standing) At(elapsed time.Duration) <-chan time.Time {
 	return c
 }
 
-// server is the real API on a real engine on a real store, with a receiver.
+// server is the API with a real engine and store, and with a receiver.
 type server struct {
 	t        *testing.T
 	engine   *outbound.Engine
 	handler  http.Handler
 	address  string
-	tenant   string // whose the public API is, "" for everybody's
+	tenant   string // that the public API is for; "" for all
 	receiver *httptest.Server
 	answer   atomic.Int64 // the receiver's status
 	config   atomic.Pointer[config]
@@ -56,7 +56,7 @@ func (s *server) Buried([]*outbound.Record)              {}
 func (s *server) Unjudged()                              {}
 func (s *server) Operational(*outbound.OperationalEvent) {}
 
-// start runs a server whose deliveries get one attempt.
+// start runs a server with one attempt for each delivery.
 func start(t *testing.T) *server {
 	t.Helper()
 	s := &server{
@@ -66,7 +66,7 @@ func start(t *testing.T) *server {
 	s.answer.Store(200)
 	s.receiver = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		s.received <- r.Clone(context.Background()) // the server goes on to use its own
+		s.received <- r.Clone(context.Background()) // the server goes on using the original
 		s.bodies <- string(body)
 		w.WriteHeader(int(s.answer.Load()))
 		io.WriteString(w, "thanks\x1b[2J")
@@ -111,7 +111,7 @@ func (s *server) reload() {
 	}
 }
 
-// api makes the API, open to everybody where there are no tokens.
+// api returns the API, without authentication if there are no tokens.
 func (s *server) api(tokens ...api.Token) http.Handler {
 	s.t.Helper()
 	c := api.Config{
@@ -143,8 +143,7 @@ func (s *server) subscribe(eventTypes string, flags ...string) string {
 	return field(s.t, s.run("", args...).want(s.t, 0).out, "Subscription")
 }
 
-// publish publishes an event, waits for its delivery's only attempt, and
-// returns the delivery's id.
+// publish publishes an event, waits for the only attempt, and returns the delivery's id.
 func (s *server) publish(eventType, payload string, flags ...string) string {
 	s.t.Helper()
 	s.run(payload, append([]string{"events", "publish", eventType}, flags...)...).want(s.t, 0)
@@ -157,13 +156,13 @@ func (s *server) attempted() string {
 	select {
 	case a := <-s.attempts:
 		return a.Delivery.With(store.DeliveryPrefix)
-	case <-time.After(20 * time.Second): // no assertion about speed
+	case <-time.After(20 * time.Second): // far longer than it takes
 		s.t.Fatal("no attempt was made")
 		return ""
 	}
 }
 
-// field reads a value of what is printed as names with values.
+// field returns the value with a name in an output.
 func field(t *testing.T, printed, name string) string {
 	t.Helper()
 	for line := range strings.Lines(printed) {
@@ -171,7 +170,7 @@ func field(t *testing.T, printed, name string) string {
 			return strings.TrimSpace(value)
 		}
 	}
-	t.Fatalf("there is no %s in %q", name, printed)
+	t.Fatalf("got no %s in %q", name, printed)
 	return ""
 }
 
@@ -179,12 +178,12 @@ var changing = []struct {
 	form *regexp.Regexp
 	by   string
 }{
-	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "receiver.test:8"}, // as long, so that columns stay
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "receiver.test:8"}, // of the same length, so that columns stay aligned
 	{regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+`), "whsec_…"},
 	{regexp.MustCompile(`/\S+/webhooks\.db \(\S+ \S+\)`), "/data/webhooks.db (1 MiB)"},
 }
 
-// steady takes what differs from run to run out of an output.
+// steady replaces what differs from run to run in an output.
 func steady(out string) string {
 	for _, c := range changing {
 		out = c.form.ReplaceAllString(out, c.by)

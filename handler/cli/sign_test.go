@@ -18,7 +18,7 @@ import (
 
 const body = `{"webhookTimestamp":1769871845000,"note":"it's – \"ünïcode\""}`
 
-// signers are the names of the schemes that can sign, if not a delivery.
+// signers returns the names of the schemes that the sign command can use.
 func signers(t *testing.T) []string {
 	var names []string
 	for _, row := range verify.Schemes() {
@@ -27,7 +27,7 @@ func signers(t *testing.T) []string {
 		}
 	}
 	if len(names) < 10 {
-		t.Fatalf("only %v can sign", names)
+		t.Fatalf("got only %v that can sign", names)
 	}
 	return names
 }
@@ -41,14 +41,14 @@ func secretOf(t *testing.T, provider string) string {
 	return secret
 }
 
-// rawRequest is a request as it goes over the wire.
+// rawRequest returns a request as it is sent over the wire.
 func rawRequest(headers, body string) string {
 	return "POST /hooks HTTP/1.1\r\nHost: hooks.example.com\r\n" + strings.ReplaceAll(headers, "\n", "\r\n") + "\r\n" + body
 }
 
 const formBody = "From=%2B15551234&Body=it%27s+%E2%80%93+fine"
 
-// peculiar are the providers whose requests are not a JSON body alone.
+// peculiar has the providers that need more than a JSON body.
 var peculiar = map[string]struct {
 	body string
 	args []string
@@ -70,7 +70,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 	names := signers(t)
 	for provider := range peculiar {
 		if !slices.Contains(names, provider) {
-			t.Errorf("%s can't sign", provider)
+			t.Errorf("got no %s among the schemes that can sign", provider)
 		}
 	}
 	for _, provider := range names {
@@ -88,7 +88,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 				return run(t, request, "verify", provider, "--secret-file", secret)
 			}
 			if r := judge(rawRequest(headers, body)).want(t, 0); !strings.HasPrefix(r.out, "valid\n") {
-				t.Errorf("printed %q", r.out)
+				t.Errorf("got stdout %q", r.out)
 			}
 			row, _ := verify.Lookup(provider)
 			if row.UnboundBody {
@@ -97,7 +97,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 			forged := []byte(body)
 			forged[len(forged)/2] ^= 1
 			if r := judge(rawRequest(headers, string(forged))); r.code != 1 || strings.HasPrefix(r.out, "valid") {
-				t.Errorf("forged: code %d, printed %q", r.code, r.out)
+				t.Errorf("forged: got exit code %d, stdout %q", r.code, r.out)
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func TestSignAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.HasPrefix(h["X-Hub-Signature-256"], "sha256=") {
-		t.Errorf("printed %s", r.out)
+		t.Errorf("got stdout %s", r.out)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestSignWithAllThatCanBeSaid(t *testing.T) {
 	golden(t, "sign", r.out)
 }
 
-// The line that --curl prints goes through a real shell and a real curl.
+// The line that --curl prints works in a real shell with a real curl.
 func TestCurlLineArrivesSigned(t *testing.T) {
 	for _, tool := range []string{"curl", "sh"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -157,7 +157,7 @@ func TestCurlLineArrivesSigned(t *testing.T) {
 				sent = body + "\x00\n"
 			}
 			if want := "<nil> " + sent + " a=b&c='d'"; string(got) != want {
-				t.Errorf("the server says %q, want %q", got, want)
+				t.Errorf("got response %q, want %q", got, want)
 			}
 		})
 	}
@@ -191,10 +191,10 @@ func TestSignRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, "body", append([]string{"sign"}, c.args...)...)
 			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
-				t.Errorf("code %d, stdout %q, stderr %q; want %d and %q", r.code, r.out, r.err, c.code, c.says)
+				t.Errorf("got exit code %d, stdout %q, stderr %q; want %d and %q", r.code, r.out, r.err, c.code, c.says)
 			}
 			if strings.Contains(r.err, "whsec_?") {
-				t.Errorf("the error has the secret: %s", r.err)
+				t.Errorf("the error shows the secret: %s", r.err)
 			}
 		})
 	}

@@ -34,12 +34,12 @@ func TestHealth(t *testing.T) {
 		"inactive":           {Health: "inactive", PausedUntil: now.Add(2 * time.Minute)},
 	} {
 		if got := tool.health(&s); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
-// A reason that is the last error too is told once.
+// If the reason is the same as the last error, it is printed once.
 func TestTrouble(t *testing.T) {
 	const gone = "the receiver answered 410 Gone"
 	for want, s := range map[string]subscriptionStatus{
@@ -47,12 +47,12 @@ func TestTrouble(t *testing.T) {
 		"deactivated by hand; last error: " + gone: {Reason: "deactivated by hand", LastError: gone},
 	} {
 		if got := s.trouble(); got != want {
-			t.Errorf("%q, want %q", got, want)
+			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }
 
-// Those in trouble come first, and errors are whole.
+// Subscriptions in trouble come first, and errors are printed in full.
 func TestStatusOfMany(t *testing.T) {
 	long := strings.Repeat("x", 100) + " (it pointed to https://example.com)"
 	address := serve(t, answer(200, "application/json", `{"pending":0,"subscriptions":[
@@ -63,22 +63,22 @@ func TestStatusOfMany(t *testing.T) {
 		{"subscription_id":"sub_5","health":"failing"}]}`))
 	r := run(t, "", "status", "--address", address).want(t, 0)
 	if ids := strings.Join(regexp.MustCompile(`sub_\d`).FindAllString(r.out, -1), " "); ids != "sub_3 sub_5 sub_2 sub_1 sub_4" {
-		t.Errorf("in the order %s", ids)
+		t.Errorf("got order %s", ids)
 	}
 	if !strings.Contains(r.out, long) {
-		t.Errorf("printed %s", r.out)
+		t.Errorf("got stdout %s", r.out)
 	}
 }
 
-// A store that takes nothing is told with what to do.
+// If the store takes no events, the status says what to do.
 func TestStatusOfAStoreThatFails(t *testing.T) {
 	for store, c := range map[string]struct{ name, says string }{
 		`"full":true,"error":"the disk is full"`:           {"Full", "free some space"},
 		`"full":false,"error":"it was moved: put it back"`: {"Failing", "it was moved: put it back"},
 	} {
 		address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db",`+store+`}}`))
-		if told := field(t, run(t, "", "status", "--address", address).want(t, 0).out, c.name); !strings.Contains(told, c.says) {
-			t.Errorf("told %q", told)
+		if got := field(t, run(t, "", "status", "--address", address).want(t, 0).out, c.name); !strings.Contains(got, c.says) {
+			t.Errorf("got %s %q, want %q in it", c.name, got, c.says)
 		}
 	}
 }

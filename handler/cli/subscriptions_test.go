@@ -35,16 +35,16 @@ func TestSubscriptionsLife(t *testing.T) {
 
 	s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0).shows(t, "inactive")
 	if r := s.run("", "subscriptions", "show", id).want(t, 0); field(t, r.out, "State") != "inactive: deactivated by hand: moving" {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 	s.run("", "subscriptions", "activate", id).want(t, 0)
 	tested := s.run("", "subscriptions", "test", id).want(t, 0)
 	if delivery := s.attempted(); !strings.HasPrefix(tested.out, delivery+" queued") {
-		t.Errorf("printed %q, and %s was delivered", tested.out, delivery)
+		t.Errorf("got stdout %q, and %s delivered", tested.out, delivery)
 	}
 	s.run("", "subscriptions", "test", id, "--event-type", "order.created", "--payload", `{"order":  7}`).want(t, 0)
 	if r := s.run("", "deliveries", "show", s.attempted()).want(t, 0); field(t, r.out, "Event type") != "order.created" {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 	s.run("", "subscriptions", "test", id, "--event-type=").want(t, 2)
 	s.run("", "subscriptions", "delete", id).want(t, 0).prints(t, id+" deleted\n")
@@ -57,7 +57,7 @@ func TestRotateSecret(t *testing.T) {
 	old := strings.TrimSpace(s.run("", "subscriptions", "show", id, "--show-secret").want(t, 0).out)
 	rotated := s.run("", "subscriptions", "rotate-secret", id).want(t, 0)
 	if field(t, rotated.out, "Previous secret expires") != "2026-02-01 15:04:05 (in 24h)" {
-		t.Errorf("printed %q", rotated.out)
+		t.Errorf("got stdout %q", rotated.out)
 	}
 	fresh := field(t, rotated.out, "Secret")
 	s.publish("a", `{"a":1}`)
@@ -69,7 +69,7 @@ func TestRotateSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := v.Verify(request, []byte(body)); err != nil {
-			t.Errorf("with the %s secret: %v", name, err)
+			t.Errorf("with the %s secret: got %v", name, err)
 		}
 	}
 	given := file(t, secretOf(t, "standard-webhooks")+"\n")
@@ -77,17 +77,18 @@ func TestRotateSecret(t *testing.T) {
 	s.run("", "subscriptions", "rotate-secret", id, "--secret-file", given).want(t, 1).says(t, "already")
 }
 
-// Where the scheme has room for one signature, it is said that the old one has ended.
+// If the scheme only has room for one signature, rotating says that the old secret is no
+// longer used.
 func TestRotateSecretWithOneSignature(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "github").want(t, 0)
 	rotated := s.run("", "subscriptions", "rotate-secret", field(t, created.out, "Subscription")).want(t, 0)
 	if said := field(t, rotated.out, "Previous secret"); said != "no longer used: the scheme only has room for one signature" {
-		t.Errorf("printed %q", rotated.out)
+		t.Errorf("got stdout %q", rotated.out)
 	}
 }
 
-// Where the scheme has a key pair, the receiver is given the public key.
+// If the scheme has key pairs, the public key is printed for the receiver.
 func TestPublicKey(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "standard-webhooks-ed25519").want(t, 0)
@@ -115,7 +116,7 @@ func TestSubscriptionWithASecretOfItsOwn(t *testing.T) {
 	s.subscribe("*", "--scheme", "github", "--secret-file", file(t, secret+"\n"))
 	s.publish("a", "{}")
 	request, body := <-s.received, <-s.bodies
-	// What the receiver got is judged by the verify command, too.
+	// The verify command accepts what the receiver got.
 	raw := new(strings.Builder)
 	request.Body = io.NopCloser(strings.NewReader(body))
 	request.URL.Host = request.Host
@@ -124,7 +125,7 @@ func TestSubscriptionWithASecretOfItsOwn(t *testing.T) {
 	}
 	r := run(t, raw.String(), "verify", "github", "--secret", secret).want(t, 0)
 	if field(t, r.out, "Event type") != "a" {
-		t.Errorf("printed %q", r.out)
+		t.Errorf("got stdout %q", r.out)
 	}
 }
 
@@ -157,12 +158,12 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := s.run("", append([]string{"subscriptions"}, c.args...)...)
 			if r.code != c.code || !strings.Contains(r.err, c.says) || r.out != "" {
-				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
+				t.Errorf("got exit code %d, stdout %q, stderr %q", r.code, r.out, r.err)
 			}
 		})
 	}
 	if r := s.run("", "subscriptions", "list", "--json").want(t, 0); strings.Count(r.out, "subscription_id") != 1 {
-		t.Errorf("what was refused is there: %s", r.out)
+		t.Errorf("a refused subscription was created: %s", r.out)
 	}
 }
 
@@ -196,7 +197,7 @@ func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
 	} {
 		run(t, "", append([]string{"subscriptions", "update", "sub_1", "--address", address}, strings.Fields(flags)...)...).want(t, 0)
 		if got, _ := json.Marshal(sent); string(got) != want {
-			t.Errorf("%s sends %s, want %s", flags, got, want)
+			t.Errorf("%s: got body %s, want %s", flags, got, want)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// following is a `tail` that runs.
+// following is a running `tail`.
 type following struct {
 	t        *testing.T
 	out, err chan string // lines
@@ -60,12 +60,12 @@ func (f *following) next(lines chan string) string {
 	case line := <-lines:
 		return line
 	case <-time.After(20 * time.Second):
-		f.t.Fatal("waited in vain for a line")
+		f.t.Fatal("timed out waiting for a line")
 		return ""
 	}
 }
 
-// steadily drops what differs from run to run.
+// steadily replaces what differs from run to run in a line.
 func steadily(line string) string {
 	words := strings.Fields(line)
 	for i, w := range words {
@@ -86,30 +86,30 @@ func TestTail(t *testing.T) {
 	s.subscribe("*")
 	f := s.follow()
 	if got := f.next(f.out); steadily(got) != "AT STATE # STATUS TOOK EVENT TYPE SUBSCRIPTION DELIVERY ID ERROR" {
-		t.Errorf("head: %s", got)
+		t.Errorf("head: got %s", got)
 	}
 	s.publish("order.created", "{}")
 	if got := f.next(f.out); steadily(got) != "15:04:05 delivered 1 200 <n> ms order.created <subscription> <delivery>" || got != strings.TrimRight(got, " ") {
-		t.Errorf("a success: %q", got)
+		t.Errorf("a success: got %q", got)
 	}
 	s.answer.Store(503)
 	s.publish("order.created", "{}")
 	if got := f.next(f.out); steadily(got) != "15:04:05 dead 1 503 <n> ms order.created <subscription> <delivery> the receiver answered 503 Service Unavailable" {
-		t.Errorf("a failure: %q", got)
+		t.Errorf("a failure: got %q", got)
 	}
 
 	s.reload()
 	if got := f.next(f.err); !strings.Contains(got, "reconnecting") {
-		t.Errorf("at a reload: %s", got)
+		t.Errorf("at a reload: got %s", got)
 	}
 	s.answer.Store(200)
 	if got := s.publishUntil(f, "order.updated"); !strings.Contains(got, "order.updated") {
-		t.Errorf("after a reload: %s", got)
+		t.Errorf("after a reload: got %s", got)
 	}
 }
 
-// publishUntil publishes until something is shown of it: what happens before
-// the connection stands is not.
+// publishUntil publishes until an attempt is shown: those before the connection is made
+// aren't.
 func (s *server) publishUntil(f *following, eventType string) string {
 	s.t.Helper()
 	for range 2000 {
@@ -120,7 +120,7 @@ func (s *server) publishUntil(f *following, eventType string) string {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	s.t.Fatal("nothing is shown")
+	s.t.Fatal("got no line about an attempt")
 	return ""
 }
 

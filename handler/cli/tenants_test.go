@@ -18,7 +18,7 @@ func TestDeleteTenant(t *testing.T) {
 	s.run("", "tenants", "delete", "acme", "--dry-run").want(t, 0).prints(t, "2 subscriptions and 2 events would be deleted\n")
 	s.run("", "tenants", "delete", "acme", "--dry-run", "--json").want(t, 0).prints(t, "{\n  \"events\": 2,\n  \"subscriptions\": 2\n}\n")
 	if r := s.run("", "tenants", "delete", "acme").want(t, 0); r.out != "2 subscriptions and 2 events deleted\n" || strings.Contains(r.err, "Nothing") {
-		t.Errorf("stdout %q, stderr %q", r.out, r.err)
+		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 	s.run("", "tenants", "delete", "acme").want(t, 0).prints(t, "0 subscriptions and 0 events deleted\n").says(t, "Nothing belongs to a tenant acme")
 	s.run("", "tenants", "delete", "rival", "--json").want(t, 0).prints(t, "{\n  \"events\": 1,\n  \"subscriptions\": 1\n}\n")

@@ -45,14 +45,14 @@ func TestVerifyRequest(t *testing.T) {
 			r := run(t, c.request, append(args, "--secret", githubSecret)...)
 			first, _, _ := strings.Cut(r.out, "\n")
 			if r.code != c.code || first != c.out || !strings.Contains(r.err, c.says) {
-				t.Errorf("code %d, stdout %q, stderr %q", r.code, r.out, r.err)
+				t.Errorf("got exit code %d, stdout %q, stderr %q", r.code, r.out, r.err)
 			}
 		})
 	}
 }
 
-// TestVerifySignedURL: what --url says is what the provider called, but for the scheme
-// and host that --public-url says.
+// --url is the URL that the provider called, and --public-url overrides its scheme and
+// host.
 func TestVerifySignedURL(t *testing.T) {
 	for url, args := range map[string][]string{
 		"https://hooks.example.com/in?x=1&y=a%20b": {"--url", "https://hooks.example.com/in?x=1&y=a%20b"},
@@ -77,7 +77,7 @@ func TestVerifyPrints(t *testing.T) {
 	refused := run(t, "", "verify", "github", "--secret", "x", "--body", githubBody, "-H", "X-Hub-Signature-256: "+githubSignature, "--json").want(t, 1)
 	golden(t, "verify-refused-json", refused.out)
 	if refused.err != "" {
-		t.Errorf("with --json, standard error has %q", refused.err)
+		t.Errorf("with --json: got stderr %q", refused.err)
 	}
 }
 
@@ -101,13 +101,13 @@ func TestVerifyAHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !j.Valid || j.Handshake == nil || !strings.Contains(j.Handshake.Body, "3eZbrw1a") {
-		t.Errorf("printed %s", r.out)
+		t.Errorf("got stdout %s", r.out)
 	}
 	request := "GET /hooks?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock HTTP/1.1\r\nHost: hooks.example.com\r\n\r\n"
 	for token, code := range map[string]int{"meatyhamhock": 0, "other": 1} {
 		r := run(t, request, "verify", "meta", "--secret", "x", "--verify-token", token).want(t, code)
 		if answered := strings.Contains(r.out, "answered with 200 1158201444"); answered != (code == 0) {
-			t.Errorf("%s: printed %q", token, r.out)
+			t.Errorf("%s: got stdout %q", token, r.out)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestVerifyACustomScheme(t *testing.T) {
 		"content":"{timestamp}.{body}","timestamp":{"in":"header","name":"X-Acme-Timestamp"}}`)
 	headers := run(t, body, "sign", "hmac", "--scheme-file", scheme, "--secret", "x").want(t, 0).out
 	if !strings.Contains(headers, "X-Acme-Signature: sha512=") {
-		t.Fatalf("headers: %s", headers)
+		t.Fatalf("got headers %s", headers)
 	}
 	run(t, rawRequest(headers, body), "verify", "hmac", "--scheme-file", scheme, "--secret", "x").want(t, 0)
 	run(t, rawRequest(headers, body+" "), "verify", "hmac", "--scheme-file", scheme, "--secret", "x").want(t, 1)
@@ -127,7 +127,7 @@ func TestVerifyPrintsNothingThatMovesTheCursor(t *testing.T) {
 	headers := "X-GitHub-Delivery: a\x1b[2Jb\n" + run(t, body, "sign", "github", "--secret", "x", "--id", "c").want(t, 0).out
 	r := run(t, rawRequest(strings.ReplaceAll(headers, "X-Github-Delivery: c\n", ""), body), "verify", "github", "--secret", "x")
 	if strings.Contains(r.out+r.err, "\x1b") {
-		t.Errorf("printed %q", r.out+r.err)
+		t.Errorf("got stdout %q", r.out+r.err)
 	}
 }
 
@@ -153,7 +153,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, body, err := parseRequest(text)
 		if err == nil && (r.ContentLength != int64(len(body)) || len(body) > len(text)) {
-			t.Errorf("%d bytes of body, Content-Length %d, of %d bytes", len(body), r.ContentLength, len(text))
+			t.Errorf("got %d bytes of body, Content-Length %d, of %d bytes", len(body), r.ContentLength, len(text))
 		}
 	})
 }
