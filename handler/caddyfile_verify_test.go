@@ -28,10 +28,7 @@ func TestAdapts(t *testing.T) {
 	const line = "----------\n"
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+			content := must(os.ReadFile(file))
 			source, want, ok := strings.Cut(string(content), line)
 			if !ok {
 				t.Fatalf("there is no line %q", line)
@@ -127,10 +124,7 @@ func TestVerifyBlockErrors(t *testing.T) {
 
 // Every field of a scheme can be set in the Caddyfile.
 func TestVerifyBlockReachesEveryField(t *testing.T) {
-	content, err := os.ReadFile("testdata/verify/custom.caddyfiletest")
-	if err != nil {
-		t.Fatal(err)
-	}
+	content := must(os.ReadFile("testdata/verify/custom.caddyfiletest"))
 	_, block, _ := strings.Cut(string(content), "webhook_verify")
 	block, _, _ = strings.Cut(block, "reverse_proxy")
 	var h Verify

@@ -47,10 +47,7 @@ func signStripe(r *http.Request, body string, at time.Time) *http.Request {
 
 func post(t testing.TB, url, body string) *http.Request {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must(http.NewRequest(http.MethodPost, url, strings.NewReader(body)))
 	r.Header.Set("Content-Type", "application/json")
 	return r
 }
@@ -92,10 +89,7 @@ func (a answered) want(t testing.TB, status int) answered {
 // connection or five seconds have passed.
 func rawRequest(t *testing.T, addr, request string) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", addr))
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -117,6 +111,7 @@ func readAnswer(t *testing.T, r *bufio.Reader) answered {
 	return answered{res, string(body)}
 }
 
+// must returns v. It is for what a test only needs: if that fails, it panics.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

@@ -29,10 +29,7 @@ func TestDeadLetterLogIsAPipe(t *testing.T) {
 		t.Fatal("opening the pipe waits for a reader")
 	}
 
-	reader, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	reader := must(os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0))
 	defer reader.Close()
 	if err := f.open(); err != nil {
 		t.Fatal(err)

@@ -89,10 +89,7 @@ func deadCounted(t *testing.T) (n float64) {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(engineMetrics.deliveries)
-	families, err := r.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	families := must(r.Gather())
 	for _, f := range families {
 		for _, m := range f.Metric {
 			if m.Label[0].GetValue() == "dead" {

@@ -84,10 +84,7 @@ func TestForwardsWhatFits(t *testing.T) {
 			t.Errorf("%s: got %d bytes forwarded, want %q", name, len(h.Get(name)), want)
 		}
 	}
-	written, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	written := must(os.ReadFile(log))
 	if n := strings.Count(string(written), "headers are not forwarded"); n != 1 || !strings.Contains(string(written), "X-Large, X-Number-42, ") {
 		t.Errorf("logged %s", written)
 	}

@@ -114,10 +114,7 @@ func loadCaddy(t *testing.T, options, sites string) string {
 // postLoad loads a config through the admin API.
 func postLoad(t *testing.T, contentType, config string) *http.Response {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config))
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := must(http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config)))
 	req.Header.Set("Content-Type", contentType)
 	req.Close = true // each load replaces the admin server, and closes its connections
 	return ask(t, http.DefaultClient, req)

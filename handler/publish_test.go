@@ -61,10 +61,7 @@ func TestPublishRefusals(t *testing.T) {
 			if allow := got.Header.Get("Allow"); got.StatusCode != c.status || (allow == "POST") != (c.status == 405) {
 				t.Errorf("got status %d with Allow: %s, want %d", got.StatusCode, allow, c.status)
 			}
-			written, err := os.ReadFile(log)
-			if err != nil {
-				t.Fatal(err)
-			}
+			written := must(os.ReadFile(log))
 			os.Truncate(log, 0)
 			if refused := strings.Contains(string(written), "event refused"); refused != (c.logged != "") || !strings.Contains(string(written), c.logged) {
 				t.Errorf("got log %s, want %q in it", written, c.logged)

@@ -30,10 +30,7 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	for range 200 {
 		do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
 	}
-	written, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	written := must(os.ReadFile(log))
 	if n := bytes.Count(written, []byte("webhook refused")); n < 10 || n > 100 {
 		t.Errorf("got %d of 200 refusals in the log, want 10 to 100", n)
 	}

@@ -44,10 +44,7 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 // written to the store of the config that goes on running.
 func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	app := newApp(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := must(net.Listen("tcp", "127.0.0.1:0"))
 	defer taken.Close()
 	options := func() string {
 		return "webhooks {\nstore sqlite " + storePath(t) + "\n}"

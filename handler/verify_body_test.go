@@ -40,10 +40,7 @@ func TestBodyWithoutALength(t *testing.T) {
 
 func TestLengthLongerThanTheBody(t *testing.T) {
 	s, app := githubSite(t, "", "")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", s.addr))
 	defer conn.Close()
 	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 100")+"{}")
 	conn.(*net.TCPConn).CloseWrite()
@@ -76,10 +73,7 @@ func TestLengthShorterThanTheBody(t *testing.T) {
 func TestAbortedUpload(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, framing := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must(net.Dial("tcp", s.addr))
 		io.WriteString(conn, head(mac(testSecret, ""), framing)+"10\r\n0123")
 		conn.Close()
 	}
@@ -117,10 +111,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 // An endless chunked body is cut off at the limit.
 func TestEndlessBody(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 64KiB")
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", s.addr))
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
 	io.WriteString(conn, head(mac(testSecret, ""), "Transfer-Encoding: chunked"))
@@ -151,10 +142,7 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 	const uploads = 40
 	conns := make([]net.Conn, uploads)
 	for i := range conns {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must(net.Dial("tcp", s.addr))
 		defer conn.Close()
 		conns[i] = conn
 		io.WriteString(conn, head(mac(testSecret, body), fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")+body[:len(body)-1])
@@ -223,10 +211,7 @@ func TestExpect100Continue(t *testing.T) {
 		"no signature":        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
 		"malformed signature": head("zz", "Content-Length: 2", "Expect: 100-continue"),
 	} {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must(net.Dial("tcp", s.addr))
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(5 * time.Second))
 		io.WriteString(conn, request)
@@ -236,10 +221,7 @@ func TestExpect100Continue(t *testing.T) {
 	}
 	app.none(t)
 
-	conn, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must(net.Dial("tcp", s.addr))
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(5 * time.Second))
 	answers := bufio.NewReader(conn)

@@ -57,10 +57,7 @@ func TestOtherMethods(t *testing.T) {
 func TestUpgrade(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, upgrade := range []string{"websocket", "h2c"} {
-		conn, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must(net.Dial("tcp", s.addr))
 		defer conn.Close()
 		conn.SetDeadline(time.Now().Add(5 * time.Second))
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Hub-Signature-256: sha256="+mac(testSecret, "")+"\r\n\r\n")

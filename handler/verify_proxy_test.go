@@ -46,10 +46,7 @@ func TestProxyRetriesAfterDialError(t *testing.T) {
 // brokenApp reads the head and a part of the body of each request, then calls act.
 func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls *atomic.Int64) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must(net.Listen("tcp", "127.0.0.1:0"))
 	t.Cleanup(func() { l.Close() })
 	calls = new(atomic.Int64)
 	go func() {

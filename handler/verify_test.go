@@ -454,10 +454,7 @@ func TestLogsAndMetricsOfRefusals(t *testing.T) {
 			t.Errorf("there is no metric %s", want)
 		}
 	}
-	written, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	written := must(os.ReadFile(log))
 	var refused, access string
 	for line := range strings.Lines(string(written)) {
 		switch {
