@@ -120,7 +120,7 @@ func TestDeadLetterLogIsRotated(t *testing.T) {
 }
 
 // If a crash has left the last line incomplete, the lines after it are complete.
-func TestDeadLetterLogThatEndsTorn(t *testing.T) {
+func TestDeadLetterLogThatEndsIncomplete(t *testing.T) {
 	const torn = `{"delivery_id":"dlv_0000`
 	path := filepath.Join(t.TempDir(), "dead.ndjson")
 	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {

@@ -95,7 +95,7 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 }
 
 // An empty or unknown placeholder is an error that names its option.
-func TestPlaceholdersOfNothing(t *testing.T) {
+func TestEmptyPlaceholders(t *testing.T) {
 	runCaddy(t, "", ":0 {\n}")
 	t.Setenv("WH_EMPTY", "")
 	t.Setenv("WH_TWICE", "twice")

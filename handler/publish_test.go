@@ -89,7 +89,7 @@ func TestPublishWithoutRoom(t *testing.T) {
 
 // By default, the event id is the provider's delivery id if the signature covers it, so
 // that a provider's retry is a duplicate.
-func TestProvidersRetryIsNoSecondEvent(t *testing.T) {
+func TestProvidersRetryIsADuplicate(t *testing.T) {
 	port := freePort()
 	runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\n}", filepath.Join(t.TempDir(), "webhooks.db")), fmt.Sprintf(`http://127.0.0.1:%d {
 		handle /standard {

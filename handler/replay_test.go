@@ -193,7 +193,7 @@ func TestSecondCopyInFlight(t *testing.T) {
 
 // A message with the same signature in another spelling, or with other unsigned headers,
 // is still a replay.
-func TestReplayIsKnownByWhatIsSigned(t *testing.T) {
+func TestReplayWithOtherUnsignedParts(t *testing.T) {
 	app := newApp(t)
 	s := serveSite(t, "", "webhook_verify github "+strconv.Quote(testSecret)+" {\nreplay reject 1h\n}\nreverse_proxy "+app.addr)
 	body := fmt.Sprintf("%q", t.Name())
@@ -218,7 +218,7 @@ func TestReplayIsKnownByWhatIsSigned(t *testing.T) {
 
 // A message that one route has accepted isn't a replay on another one, even if provider
 // and secret are the same.
-func TestReplayKnowsRoutesApart(t *testing.T) {
+func TestReplayMemoryOfEachRoute(t *testing.T) {
 	app := newApp(t)
 	t.Setenv("VERIFY_TEST_SECRET", testSecret)
 	block := func(path, secrets string) string {

@@ -321,7 +321,7 @@ func TestTheLatestVerdictCounts(t *testing.T) {
 
 // A refusal is a Caddy handler error, with a unique id, by which its log entry can be
 // found, and with its origin.
-func TestRefusalIsAnErrorOfCaddy(t *testing.T) {
+func TestRefusalIsAHandlerError(t *testing.T) {
 	s := serveSite(t, "", `
 	webhook_verify github `+strconv.Quote(testSecret)+`
 	handle_errors {
@@ -549,7 +549,7 @@ func TestLongHeader(t *testing.T) {
 }
 
 // The responses to all invalid signatures are the same.
-func TestOneAnswerOutside(t *testing.T) {
+func TestSameResponseToAllInvalidSignatures(t *testing.T) {
 	app := newApp(t)
 	port := freePort()
 	runCaddy(t, "", fmt.Sprintf("http://127.0.0.1:%d {\nwebhook_verify stripe one two\nreverse_proxy %s\n}", port, app.addr))

@@ -19,7 +19,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-func TestTokensThatCannotBe(t *testing.T) {
+func TestInvalidTokens(t *testing.T) {
 	for name, c := range map[string]struct {
 		tokens []Token
 		noAuth bool
@@ -41,7 +41,7 @@ func TestTokensThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestTokensMayHaveWhateverAHeaderHas(t *testing.T) {
+func TestCharactersOfTokens(t *testing.T) {
 	if _, err := newAuth([]Token{{"!~", ScopeRead}}, false); err != nil {
 		t.Error(err)
 	}
@@ -124,7 +124,7 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-func TestOtherSitesPages(t *testing.T) {
+func TestCrossOriginRequests(t *testing.T) {
 	a, err := newAuth(nil, true)
 	if err != nil {
 		t.Fatal(err)

@@ -220,7 +220,7 @@ func TestDeadLettersAsLines(t *testing.T) {
 }
 
 // A stream that fails midway must not look complete.
-func TestCutStreamIsNoEnd(t *testing.T) {
+func TestBrokenStreamLooksIncomplete(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
 	s.subscribe(r.URL)

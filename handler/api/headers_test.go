@@ -52,7 +52,7 @@ func TestHeadersOfAnEvent(t *testing.T) {
 	}
 }
 
-func TestHeadersMakeNoOtherEvent(t *testing.T) {
+func TestEventWithOtherHeadersIsADuplicate(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 200)
 	s.subscribe(r.URL)

@@ -55,7 +55,7 @@ func TestLinesAreAnsweredInOrder(t *testing.T) {
 	}
 }
 
-func TestEachLineIsJudgedByItself(t *testing.T) {
+func TestLinesAreIndependent(t *testing.T) {
 	wide := func(size int) string { // an event with a small payload
 		return fmt.Sprintf("%-*s}", size-1, `{"event_type":"a","payload":1`)
 	}
@@ -206,7 +206,7 @@ func TestLinesThatBreakOff(t *testing.T) {
 }
 
 // Lines use the same memory as all other bodies, and release it.
-func TestLinesShareTheRoomOfBodies(t *testing.T) {
+func TestLinesShareTheMemoryOfBodies(t *testing.T) {
 	s := start(t)
 	api.SetRoom(s.api, 100<<10) // a stream's buffer takes 64 KiB
 	at := s.Listener.Addr().String()

@@ -288,7 +288,7 @@ func TestTenantRate(t *testing.T) {
 }
 
 // A body is accepted if its content type is JSON in UTF-8, or if there is none.
-func TestTypesOfBodies(t *testing.T) {
+func TestContentTypesOfBodies(t *testing.T) {
 	s := start(t)
 	for _, header := range []http.Header{
 		{"Content-Type": {"application/json; charset=utf-8"}},

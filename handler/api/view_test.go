@@ -153,7 +153,7 @@ func eventTypes(rows) []string { return []string{"order.created"} }
 
 // On each route of an API that is confined to a tenant, what belongs to others is treated
 // as if it didn't exist, and isn't changed.
-func TestTenantsAreApart(t *testing.T) {
+func TestTenantIsolation(t *testing.T) {
 	s := start(t)
 	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 201)
 	r := newReceiver(t, 500)
@@ -380,7 +380,7 @@ not JSON
 
 // A tenant can't delete the operational events about it, which may have been delivered to
 // others too.
-func TestTenantsNoticesStay(t *testing.T) {
+func TestTenantsCantDeleteOperationalEvents(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 200)
 	acme := s.of("acme")
@@ -440,7 +440,7 @@ func TestTenantsTail(t *testing.T) {
 }
 
 // A confined API refuses every request without a tenant.
-func TestNobodysRequests(t *testing.T) {
+func TestRequestsWithoutATenant(t *testing.T) {
 	s := start(t)
 	for name, c := range map[string]struct {
 		tenant string

@@ -123,7 +123,7 @@ func TestExport(t *testing.T) {
 	s.run("", "dead-letters", "export", "--output", "/nonexistent/x").want(t, 1).says(t, "/nonexistent/x")
 }
 
-func TestExportThatIsCutIsNoSuccess(t *testing.T) {
+func TestBrokenExportFails(t *testing.T) {
 	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		answer(200, "application/x-ndjson", "{}\n{}\n{\"half")(w, r)
 		http.NewResponseController(w).Flush()

@@ -108,7 +108,7 @@ func TestFiltersThatSelectNothing(t *testing.T) {
 	}
 }
 
-func TestWhenADeliveryIsTried(t *testing.T) {
+func TestTimeOfTheNextAttempt(t *testing.T) {
 	tool := &tool{now: func() time.Time { return now }, zone: time.UTC}
 	for name, c := range map[string]struct {
 		delivery

@@ -24,7 +24,7 @@ func tree() *cobra.Command {
 }
 
 // Every command in the documentation, the help and the examples exists, with its flags.
-func TestWrittenCommands(t *testing.T) {
+func TestCommandsInDocs(t *testing.T) {
 	texts := map[string]string{}
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil {

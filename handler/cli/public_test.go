@@ -67,7 +67,7 @@ func named(t *testing.T, text string) string {
 	return filepath.Join("/dev/fd", strconv.Itoa(int(r.Fd())))
 }
 
-func TestWhatIsSaidOfAPublicAPI(t *testing.T) {
+func TestErrorsOfAPublicAPI(t *testing.T) {
 	s := start(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ func TestAPIMountedElsewhere(t *testing.T) {
 }
 
 // A 200 from anything but the API is an error: the change wasn't made.
-func TestNothingElsePassesForTheAPI(t *testing.T) {
+func TestResponseOfAnotherServer(t *testing.T) {
 	r := run(t, "", "subscriptions", "delete", "sub_crm", "--api", "http://"+serve(t, answer(200, "", ""))).want(t, 1)
 	if r.out != "" {
 		t.Errorf("it says %q", r.out)

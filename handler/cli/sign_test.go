@@ -114,7 +114,7 @@ func TestSignAsJSON(t *testing.T) {
 	}
 }
 
-func TestSignWithAllThatCanBeSaid(t *testing.T) {
+func TestSignWithAllFlags(t *testing.T) {
 	r := run(t, "", "sign", "standard-webhooks", "--secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 		"--body", `{"a":1}`, "--id", "msg_1", "--timestamp", "1769871845", "-H", "X-Env: test", "--content-type", "text/plain").want(t, 0)
 	golden(t, "sign", r.out)
