@@ -13,20 +13,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// deadLetter is a dead letter in the API.
+// deadLetter is a dead letter in the API: a delivery, of which it has most fields.
 type deadLetter struct {
-	DeliveryID     string    `json:"delivery_id"`
-	EventID        string    `json:"event_id"`
-	EventType      string    `json:"event_type"`
-	Tenant         string    `json:"tenant"`
-	SubscriptionID string    `json:"subscription_id"`
-	URL            string    `json:"url"`
-	Reason         string    `json:"reason"`
-	Error          string    `json:"error_message"`
-	Attempts       int       `json:"attempts"`
-	Created        time.Time `json:"created_at"`
-	Failed         time.Time `json:"failed_at"`
-	ContentType    string    `json:"content_type"`
+	delivery
+	Failed      time.Time `json:"failed_at"`
+	ContentType string    `json:"content_type"`
 	payload
 }
 
@@ -49,7 +40,7 @@ caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		filters: deadFilters,
 	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}, func(c *call, d *deadLetter) []string {
-		return []string{clean(d.DeliveryID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
+		return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
 	})
 }
 
@@ -66,14 +57,8 @@ caddy webhooks dead-letters show dlv_0199d3c2a4e00001`,
 
 func printDeadLetter(c *call, d *deadLetter) error {
 	var f fields
-	f.addText("Dead letter", d.DeliveryID)
-	f.addText("Reason", d.Reason)
-	f.addText("Event", d.EventID)
-	f.addText("Event type", d.EventType)
-	f.addText("Tenant", d.Tenant)
-	f.addText("Subscription", d.SubscriptionID)
-	f.addText("URL", d.URL)
-	f.add("Created", c.when(d.Created))
+	f.addText("Dead letter", d.ID)
+	d.addTo(&f, c)
 	f.add("Failed", c.when(d.Failed))
 	f.addText("Content type", d.ContentType)
 	d.show(&f)

@@ -138,10 +138,8 @@ func withAttempts(object []byte, attempts []json.RawMessage) []byte {
 	return out.Bytes()
 }
 
-func printDelivery(c *call, d *delivery) error {
-	var f fields
-	f.addText("Delivery", d.ID)
-	f.addText("State", d.State)
+// addTo adds what a delivery and a dead letter have in common.
+func (d *delivery) addTo(f *fields, c *call) {
 	f.addText("Reason", d.Reason)
 	f.addText("Event", d.EventID)
 	f.addText("Event type", d.EventType)
@@ -149,6 +147,13 @@ func printDelivery(c *call, d *delivery) error {
 	f.addText("Subscription", d.SubscriptionID)
 	f.addText("URL", d.URL)
 	f.add("Created", c.when(d.Created))
+}
+
+func printDelivery(c *call, d *delivery) error {
+	var f fields
+	f.addText("Delivery", d.ID)
+	f.addText("State", d.State)
+	d.addTo(&f, c)
 	switch {
 	case d.Held:
 		f.add("Held", "until its subscription is active: `caddy webhooks status` shows why it isn't")
