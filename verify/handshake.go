@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // handshake answers the requests with which a provider checks that an endpoint wants its
@@ -26,7 +27,8 @@ type handshake struct {
 	takesToken, needsToken bool
 
 	// oracle reports whether the handshake signs a string for anyone who asks, with the
-	// key that also signs events. Such a string is never accepted as signed content.
+	// key that also signs events. Such a string is never accepted as signed content, so
+	// it must have a form that no event has.
 	oracle func(content string) bool
 }
 
@@ -37,16 +39,16 @@ const (
 
 // handshakes are the values of Scheme.Handshake.
 var handshakes = map[string]*handshake{
-	"meta":               {head: metaSubscription, takesToken: true, needsToken: true},
-	"x":                  {head: xCRC, oracle: isChallenge},
-	"linkedin":           {head: linkedinChallenge, oracle: isPlainChallenge},
-	"braintree":          {head: braintreeChallenge, oracle: isBraintreeChallenge, takesToken: true, needsToken: true},
-	"ebay":               {head: ebayChallenge, takesToken: true},
-	"dropbox":            {head: echoQuery(http.MethodGet, "challenge")},
-	"adobe-io":           {head: echoQuery(http.MethodGet, "challenge")},
-	"nylas":              {head: echoQuery(http.MethodGet, "challenge")},
-	"onfleet":            {head: echoQuery(http.MethodGet, "check")},
-	"microsoft-graph":    {head: echoQuery(http.MethodPost, "validationToken")},
+	"meta":               {head: onQuery(http.MethodGet, "hub.challenge", isEcho, metaSubscription), takesToken: true, needsToken: true},
+	"x":                  {head: onQuery(http.MethodGet, "crc_token", isChallenge, xCRC), oracle: isChallenge},
+	"linkedin":           {head: onQuery(http.MethodGet, "challengeCode", isPlainChallenge, linkedinChallenge), oracle: isPlainChallenge},
+	"braintree":          {head: onQuery(http.MethodGet, "bt_challenge", isBraintreeChallenge, braintreeChallenge), oracle: isBraintreeChallenge, takesToken: true, needsToken: true},
+	"ebay":               {head: onQuery(http.MethodGet, "challenge_code", isChallenge, ebayChallenge), takesToken: true},
+	"dropbox":            {head: onQuery(http.MethodGet, "challenge", isEcho, echo)},
+	"adobe-io":           {head: onQuery(http.MethodGet, "challenge", isEcho, echo)},
+	"nylas":              {head: onQuery(http.MethodGet, "challenge", isEcho, echo)},
+	"onfleet":            {head: onQuery(http.MethodGet, "check", isEcho, echo)},
+	"microsoft-graph":    {head: onQuery(http.MethodPost, "validationToken", isEcho, echo)},
 	"asana":              {head: echoHeader("X-Hook-Secret", "X-Hook-Secret", "X-Hook-Signature")},
 	"smartsheet":         {head: echoHeader("Smartsheet-Hook-Challenge", "Smartsheet-Hook-Response", "")},
 	"okta":               {head: oktaVerification},
@@ -129,6 +131,24 @@ func (c *check) smallJSON(word string) (jsonDocument, bool) {
 	}
 	document, reason := c.in.json()
 	return document, reason == ""
+}
+
+// jsonChallenge returns the challenge in a small JSON body that says of itself that it is
+// one: there is this kind at the first path, and the challenge at the second. Otherwise it
+// is not found.
+func (c *check) jsonChallenge(kindAt, kind, at string, valid func(string) bool) (challenge string, found bool, reason Reason) {
+	document, ok := c.smallJSON(kind)
+	if !ok {
+		return "", false, ""
+	}
+	if text, _, _ := document.text(strings.Split(kindAt, ".")); text != kind {
+		return "", false, ""
+	}
+	challenge, found, reason = document.text(strings.Split(at, "."))
+	if reason != "" || !found || !valid(challenge) {
+		return "", false, ReasonBadChallenge
+	}
+	return challenge, true, ""
 }
 
 // mayBeChallenge reports whether the body of a POST, whose head would be refused, could

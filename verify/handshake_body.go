@@ -35,8 +35,7 @@ func notionToken(c *check) *Reply {
 	if len(c.in.header["X-Notion-Signature"]) > 0 {
 		return nil
 	}
-	fields := c.smallObject("verification_token")
-	if value, ok := fields["verification_token"].(string); !ok || len(fields) != 1 || !isChallenge(value) {
+	if token, ok := c.onlyField("verification_token"); !ok || !isChallenge(token) {
 		return nil
 	}
 	return emptyReply()
@@ -51,30 +50,29 @@ func (c *check) smallObject(word string) (fields map[string]any) {
 	return fields
 }
 
+// onlyField returns the text of a field of a small JSON object that has no other field.
+func (c *check) onlyField(name string) (text string, ok bool) {
+	fields := c.smallObject(name)
+	text, ok = fields[name].(string)
+	return text, ok && len(fields) == 1
+}
+
 // mondayChallenge sends back a body that only has a challenge.
 func mondayChallenge(c *check) *Reply {
-	fields := c.smallObject("challenge")
-	value, ok := fields["challenge"].(string)
-	if !ok || len(fields) != 1 || !isEcho(value) {
+	challenge, ok := c.onlyField("challenge")
+	if !ok || !isEcho(challenge) {
 		return nil
 	}
-	return jsonReply(map[string]string{"challenge": value})
+	return jsonReply(map[string]string{"challenge": challenge})
 }
 
 // statsigVerification sends back the code with which Statsig tests a URL.
 func statsigVerification(c *check) *Reply {
-	document, ok := c.smallJSON("url_verification")
-	if !ok {
+	code, found, _ := c.jsonChallenge("data.event", "url_verification", "data.verification_code", isEcho)
+	if !found {
 		return nil
 	}
-	if kind, _, _ := document.text(jsonPath{"data", "event"}); kind != "url_verification" {
-		return nil
-	}
-	value, found, reason := document.text(jsonPath{"data", "verification_code"})
-	if reason != "" || !found || !isEcho(value) {
-		return nil
-	}
-	return jsonReply(map[string]string{"verification_code": value})
+	return jsonReply(map[string]string{"verification_code": code})
 }
 
 // larkChallenge answers the challenge with which Lark tests a URL. It isn't signed, but

@@ -11,29 +11,26 @@ import (
 	"strings"
 )
 
-// challenge returns the query parameter that has the challenge. If it is not found, or
-// the method is another one, the request is not a handshake.
-func (c *check) challenge(method, name string, valid func(string) bool) (value string, found bool, reason Reason) {
-	if c.in.method != method || !strings.Contains(c.in.url.RawQuery, name+"=") {
-		return "", false, ""
+// onQuery returns a handshake that answers the challenge in a query parameter. With another
+// method, or without the parameter, the request is not a handshake.
+func onQuery(method, name string, valid func(string) bool, answer func(c *check, challenge string) (*Reply, Reason)) func(*check) (*Reply, Reason) {
+	return func(c *check) (*Reply, Reason) {
+		if c.in.method != method || !strings.Contains(c.in.url.RawQuery, name+"=") {
+			return nil, ""
+		}
+		value, found, reason := c.in.queryOnce(name)
+		switch {
+		case reason != "" || found && !valid(value):
+			return nil, ReasonBadChallenge
+		case !found:
+			return nil, ""
+		}
+		return answer(c, value)
 	}
-	value, found, reason = c.in.queryOnce(name)
-	if reason != "" || found && !valid(value) {
-		return "", false, ReasonBadChallenge
-	}
-	return value, found, ""
 }
 
-// echoQuery returns a handshake that sends a query parameter back.
-func echoQuery(method, name string) func(*check) (*Reply, Reason) {
-	return func(c *check) (*Reply, Reason) {
-		value, found, reason := c.challenge(method, name, isEcho)
-		if !found {
-			return nil, reason
-		}
-		return textReply(value), ""
-	}
-}
+// echo sends the challenge back.
+func echo(_ *check, challenge string) (*Reply, Reason) { return textReply(challenge), "" }
 
 // answerHead answers every HEAD request, such as Trello's.
 func answerHead(c *check) (*Reply, Reason) {
@@ -43,12 +40,8 @@ func answerHead(c *check) (*Reply, Reason) {
 	return emptyReply(), ""
 }
 
-// metaSubscription sends hub.challenge back to a caller that knows the verify token.
-func metaSubscription(c *check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "hub.challenge", isEcho)
-	if !found {
-		return nil, reason
-	}
+// metaSubscription sends the challenge back to a caller that knows the verify token.
+func metaSubscription(c *check, challenge string) (*Reply, Reason) {
 	mode, _, _ := c.in.queryOnce("hub.mode")
 	token, _, reason := c.in.queryOnce("hub.verify_token")
 	if reason != "" || mode != "subscribe" {
@@ -57,45 +50,31 @@ func metaSubscription(c *check) (*Reply, Reason) {
 	if c.v.verifyToken == "" || subtle.ConstantTimeCompare([]byte(token), []byte(c.v.verifyToken)) != 1 {
 		return nil, ReasonBadVerifyToken
 	}
-	return textReply(value), ""
+	return textReply(challenge), ""
 }
 
-// xCRC signs a challenge with the key of the events. It must have a form that no event
-// has.
-func xCRC(c *check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "crc_token", isChallenge)
-	if !found {
-		return nil, reason
-	}
+// xCRC signs the challenge with the key of the events.
+func xCRC(c *check, challenge string) (*Reply, Reason) {
 	return jsonReply(map[string]string{
-		"response_token": "sha256=" + base64.StdEncoding.EncodeToString(c.v.keys[0].mac(value)),
+		"response_token": "sha256=" + base64.StdEncoding.EncodeToString(c.v.keys[0].mac(challenge)),
 	}), ""
 }
 
-// linkedinChallenge signs a challenge with the key of the events. It must have a form that
-// no event has.
-func linkedinChallenge(c *check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "challengeCode", isPlainChallenge)
-	if !found {
-		return nil, reason
-	}
+// linkedinChallenge signs the challenge with the key of the events.
+func linkedinChallenge(c *check, challenge string) (*Reply, Reason) {
 	return jsonReply(map[string]string{
-		"challengeCode":     value,
-		"challengeResponse": hex.EncodeToString(c.v.keys[0].mac(value)),
+		"challengeCode":     challenge,
+		"challengeResponse": hex.EncodeToString(c.v.keys[0].mac(challenge)),
 	}), ""
 }
 
-// braintreeChallenge signs a challenge and names the public key, which is the verify
-// token.
-func braintreeChallenge(c *check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "bt_challenge", isBraintreeChallenge)
-	if !found {
-		return nil, reason
-	}
+// braintreeChallenge signs the challenge with the key of the events, and names the public
+// key, which is the verify token.
+func braintreeChallenge(c *check, challenge string) (*Reply, Reason) {
 	if c.v.verifyToken == "" {
 		return nil, ReasonBadVerifyToken
 	}
-	return textReply(c.v.verifyToken + "|" + hex.EncodeToString(c.v.keys[0].mac(value))), ""
+	return textReply(c.v.verifyToken + "|" + hex.EncodeToString(c.v.keys[0].mac(challenge))), ""
 }
 
 func isBraintreeChallenge(s string) bool {
@@ -104,11 +83,7 @@ func isBraintreeChallenge(s string) bool {
 
 // ebayChallenge proves to eBay that the endpoint knows its verification token. That is
 // the verify token or, if there is none, the first secret.
-func ebayChallenge(c *check) (*Reply, Reason) {
-	value, found, reason := c.challenge(http.MethodGet, "challenge_code", isChallenge)
-	if !found {
-		return nil, reason
-	}
+func ebayChallenge(c *check, challenge string) (*Reply, Reason) {
 	token := cmp.Or(c.v.verifyToken, string(c.v.keys[0].secret))
 	query := slices.DeleteFunc(strings.Split(c.in.url.RawQuery, "&"), func(part string) bool {
 		return part == "" || strings.HasPrefix(part, "challenge_code=")
@@ -117,7 +92,7 @@ func ebayChallenge(c *check) (*Reply, Reason) {
 	if len(query) > 0 {
 		endpoint += "?" + strings.Join(query, "&")
 	}
-	sum := sha256.Sum256([]byte(value + token + endpoint))
+	sum := sha256.Sum256([]byte(challenge + token + endpoint))
 	return jsonReply(map[string]string{"challengeResponse": hex.EncodeToString(sum[:])}), ""
 }
 

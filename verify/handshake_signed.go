@@ -18,18 +18,11 @@ func dropboxSignTest(c *check, m *Message) (*Reply, Reason) {
 
 // slackVerification answers url_verification, which Slack signs like an event.
 func slackVerification(c *check, m *Message) (*Reply, Reason) {
-	document, ok := c.smallJSON("url_verification")
-	if !ok {
-		return nil, ""
+	challenge, found, reason := c.jsonChallenge("type", "url_verification", "challenge", isEcho)
+	if !found {
+		return nil, reason
 	}
-	if kind, _, _ := document.text(jsonPath{"type"}); kind != "url_verification" {
-		return nil, ""
-	}
-	value, found, reason := document.text(jsonPath{"challenge"})
-	if reason != "" || !found || !isEcho(value) {
-		return nil, ReasonBadChallenge
-	}
-	return textReply(value), ""
+	return textReply(challenge), ""
 }
 
 // twitchVerification answers a challenge. Twitch announces it in a header that is not
@@ -57,21 +50,14 @@ func twitchVerification(c *check, m *Message) (*Reply, Reason) {
 
 // zoomValidation signs a token with the key that signed the request itself.
 func zoomValidation(c *check, m *Message) (*Reply, Reason) {
-	document, ok := c.smallJSON("url_validation")
-	if !ok {
-		return nil, ""
-	}
-	if kind, _, _ := document.text(jsonPath{"event"}); kind != "endpoint.url_validation" {
-		return nil, ""
-	}
-	value, found, reason := document.text(jsonPath{"payload", "plainToken"})
-	if reason != "" || !found || !isChallenge(value) {
-		return nil, ReasonBadChallenge
+	token, found, reason := c.jsonChallenge("event", "endpoint.url_validation", "payload.plainToken", isChallenge)
+	if !found {
+		return nil, reason
 	}
 	return jsonReply(struct {
 		PlainToken     string `json:"plainToken"`
 		EncryptedToken string `json:"encryptedToken"`
-	}{value, hex.EncodeToString(c.v.keys[m.SecretIndex].mac(value))}), ""
+	}{token, hex.EncodeToString(c.v.keys[m.SecretIndex].mac(token))}), ""
 }
 
 // emptyEvents answers tests that are a signed but empty list of events: Xero's intent to
