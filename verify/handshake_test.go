@@ -238,7 +238,7 @@ func handshakeTrials() []handshakeTrial {
 }
 
 // What has no signature is read to its end only if it is small enough for a handshake.
-func TestAttack39LargeHandshake(t *testing.T) {
+func TestLargeHandshake(t *testing.T) {
 	v := provider(t, "monday")
 	for size, want := range map[int64]verify.Reason{-1: verify.ReasonMissingSignature, 0: verify.ReasonMissingSignature, 1: "", 8 << 10: "", 8<<10 + 1: verify.ReasonMissingSignature} {
 		_, err := v.Begin(&verify.Request{Method: http.MethodPost, URL: new(url.URL), Header: http.Header{}, ContentLength: size})
@@ -248,9 +248,9 @@ func TestAttack39LargeHandshake(t *testing.T) {
 	}
 }
 
-// TestAttack39SignedChallenge: what a handshake signs for anyone, or for whoever can
+// TestSignedChallenge: what a handshake signs for anyone, or for whoever can
 // send one, is no event, whatever else the scheme signs.
-func TestAttack39SignedChallenge(t *testing.T) {
+func TestSignedChallenge(t *testing.T) {
 	for name, longest := range map[string]int{"x": 256, "zoom": 256, "linkedin": 256, "braintree": 32} {
 		t.Run(name, func(t *testing.T) {
 			v := verifierOf(t, base(func(s *verify.Scheme) { s.Handshake = name }))
@@ -305,7 +305,7 @@ func (h handshakeTrial) request() *http.Request {
 
 // A handshake must be no oracle that signs what a caller likes, no way around
 // the signature, no mirror for scripts, and no event.
-func TestAttack39Handshakes(t *testing.T) {
+func TestHandshakes(t *testing.T) {
 	for _, h := range handshakeTrials() {
 		t.Run(h.name, func(t *testing.T) {
 			row := rowOf(t, h.scheme)

@@ -21,7 +21,7 @@ const (
 	testBody = `{"id":"evt_1","type":"a.b","n":1}`
 	testTime = 1700000000
 
-	// testNow as senders write it
+	// testNow as a timestamp
 	unixNow  = "1700000000"
 	milliNow = "1700000000000"
 )
@@ -46,7 +46,7 @@ func sha256sum(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// base is a scheme with a bare hexadecimal signature in X-Sig.
+// base returns a scheme with a hexadecimal signature in X-Sig, after a change.
 func base(change func(*verify.Scheme)) verify.Scheme {
 	s := verify.Scheme{Name: "acme", Signature: verify.Signature{Name: "X-Sig"}}
 	if change != nil {
@@ -64,14 +64,13 @@ func rowOf(t testing.TB, name string) verify.Scheme {
 	return s
 }
 
-// provider makes a verifier of a row, with the clock at testNow.
+// provider returns a verifier of a built-in scheme, with the clock at testNow.
 func provider(t testing.TB, name string, secrets ...string) *verify.Verifier {
 	t.Helper()
 	return verifierOf(t, rowOf(t, name), secrets...)
 }
 
-// verifierOf makes a verifier with the clock at testNow; without secrets, its secret
-// is "secret".
+// verifierOf returns a verifier with the clock at testNow. Its default secret is "secret".
 func verifierOf(t testing.TB, scheme verify.Scheme, secrets ...string) *verify.Verifier {
 	t.Helper()
 	if len(secrets) == 0 {
@@ -102,7 +101,7 @@ func secretFor(t testing.TB, scheme verify.Scheme) string {
 	return secret
 }
 
-// sign makes the headers of a delivery.
+// sign returns the headers of a signed delivery.
 func sign(t testing.TB, scheme verify.Scheme, m *verify.Outgoing, secrets ...string) http.Header {
 	t.Helper()
 	h := http.Header{"Content-Type": {"application/json"}}
@@ -116,7 +115,7 @@ func outgoing() *verify.Outgoing {
 	return &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "order.created", Timestamp: testNow, Body: []byte(testBody)}
 }
 
-// post makes a request; a header's name may occur several times.
+// post returns a request. kv are the names and values of its headers, which may be repeated.
 func post(target string, kv ...string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, target, nil)
 	for i := 0; i < len(kv); i += 2 {
@@ -129,9 +128,19 @@ func accept(t *testing.T, v *verify.Verifier, r *http.Request, body string) *ver
 	t.Helper()
 	m, err := v.Verify(r, []byte(body))
 	if err != nil {
-		t.Fatalf("%v is refused: %v", r.Header, err)
+		t.Fatalf("%s %s %v %q: refused as %v", r.Method, r.URL, r.Header, body, err)
 	}
 	return m
+}
+
+// judge checks that a request is refused for a reason, or accepted if that is empty.
+func judge(t *testing.T, v *verify.Verifier, r *http.Request, body string, want verify.Reason) {
+	t.Helper()
+	if want == "" {
+		accept(t, v, r, body)
+	} else {
+		refuse(t, v, r, body, want)
+	}
 }
 
 // refuse checks that a request is refused, and for this reason if one is given.
@@ -139,13 +148,13 @@ func refuse(t *testing.T, v *verify.Verifier, r *http.Request, body string, want
 	t.Helper()
 	m, err := v.Verify(r, []byte(body))
 	if err == nil {
-		t.Errorf("%s %s %v %q is accepted: %+v", r.Method, r.URL, r.Header, body, m)
+		t.Errorf("%s %s %v %q: accepted as %+v, want refused", r.Method, r.URL, r.Header, body, m)
 	} else if want != "" && reason(err) != want {
-		t.Errorf("%v: refused as %v, want %s", r.Header, err, want)
+		t.Errorf("%s %s %v: refused as %v, want %s", r.Method, r.URL, r.Header, err, want)
 	}
 }
 
-// reason is the word of a refusal, or empty.
+// reason returns the reason of a refusal, or "".
 func reason(err error) verify.Reason {
 	var e *verify.Error
 	if errors.As(err, &e) {

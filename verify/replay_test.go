@@ -33,7 +33,7 @@ func expect(t *testing.T, r *verify.Replays, k [32]byte, life time.Duration, wan
 }
 
 // A retry after the app's failure is no replay; a second copy meanwhile waits.
-func TestAttack18RetryAfterFailure(t *testing.T) {
+func TestRetryAfterFailure(t *testing.T) {
 	r := verify.NewReplays(10, nil, newClock().now)
 	expect(t, r, key(1), time.Hour, verify.Fresh)
 	expect(t, r, key(1), time.Hour, verify.InFlight)
@@ -52,7 +52,7 @@ func TestAttack18RetryAfterFailure(t *testing.T) {
 }
 
 // A flood pushes out the oldest keys, tells it, and never the ones in flight.
-func TestAttack19Flood(t *testing.T) {
+func TestFlood(t *testing.T) {
 	c := newClock()
 	evicted := 0
 	r := verify.NewReplays(3, func() { evicted++ }, c.now)
@@ -103,7 +103,7 @@ func TestAttack19Flood(t *testing.T) {
 }
 
 // What was committed can be kept over a restart.
-func TestAttack20Restart(t *testing.T) {
+func TestRestart(t *testing.T) {
 	c := newClock()
 	before := verify.NewReplays(10, nil, c.now)
 	for n, life := range map[byte]time.Duration{1: time.Minute, 2: time.Hour} {
@@ -140,7 +140,7 @@ func TestAttack20Restart(t *testing.T) {
 }
 
 // A life ends when its time is over, by the clock that was given.
-func TestAttack21Clock(t *testing.T) {
+func TestClock(t *testing.T) {
 	c := newClock()
 	r := verify.NewReplays(10, nil, c.now)
 	expect(t, r, key(1), time.Minute, verify.Fresh)
