@@ -8,13 +8,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// recut is one signed text that a request could be cut from in two ways.
+// recut is a signed content with two requests that could have it.
 type recut struct {
 	name          string
 	scheme        func(*verify.Scheme)
 	signed        string
 	first, second cut
-	neither       bool // the first can't be told from the second, so that both are refused
+	neither       bool // the two can't be told apart, so both are refused
 }
 
 // cut is a request: its URI, the headers X-A, X-Id and X-Time, and its body.
@@ -49,8 +49,7 @@ func timed(content string) func(*verify.Scheme) {
 	}
 }
 
-// What is signed reads one way: of two requests that have the same signature, one
-// passes at the most.
+// Of two requests with the same signed content, at most one is accepted.
 func TestRecuts(t *testing.T) {
 	optional := func(s *verify.Scheme) {
 		s.Content = "{timestamp}{body}"
@@ -61,7 +60,7 @@ func TestRecuts(t *testing.T) {
 		{name: "a literal of two characters, used once", scheme: withID("{id}::{body}"), signed: `i::{"a":1}`, first: cut{id: "i", body: `{"a":1}`}, second: cut{id: "i:", body: `:{"a":1}`}},
 		{name: "a dash at the end of an id", scheme: withID("{id}--{body}"), signed: `msg---x`, first: cut{id: "msg-", body: "x"}, second: cut{id: "msg", body: "-x"}, neither: true},
 		{name: "a literal that overlaps itself", scheme: withID("{id}aba{body}"), signed: `ababax`, first: cut{id: "ab", body: "x"}, second: cut{body: "bax"}, neither: true},
-		{name: "the same behind the body", scheme: withID("{body}::{id}"), signed: `{"a":1}:::i`, first: cut{id: ":i", body: `{"a":1}`}, second: cut{id: "i", body: `{"a":1}:`}, neither: true},
+		{name: "the same after the body", scheme: withID("{body}::{id}"), signed: `{"a":1}:::i`, first: cut{id: ":i", body: `{"a":1}`}, second: cut{id: "i", body: `{"a":1}:`}, neither: true},
 		{name: "a pattern of several lengths", scheme: func(s *verify.Scheme) {
 			withID("{id}{body}")(s)
 			s.ID.Pattern = "[0-9]+"
@@ -70,45 +69,45 @@ func TestRecuts(t *testing.T) {
 			withID("{id}{body}")(s)
 			s.ID.Pattern = "[0-9]{2}"
 		}, signed: "127x", first: cut{id: "12", body: "7x"}, second: cut{id: "127", body: "x"}},
-		{name: "an id before a time", scheme: timed("{id}{timestamp}{body}"), signed: "i" + unixNow + unixNow + "x", first: cut{id: "i" + unixNow, time: unixNow, body: "x"}, second: cut{id: "i", time: unixNow, body: unixNow + "x"}, neither: true},
-		{name: "an id before a time, and JSON", scheme: timed("{id}{timestamp}{body}"), signed: "i" + unixNow + `{"a":"` + unixNow + `{}"}`, first: cut{id: "i", time: unixNow, body: `{"a":"` + unixNow + `{}"}`}, second: cut{id: "i" + unixNow + `{"a":"`, time: unixNow, body: `{}"}`}},
-		{name: "an id before a time and a dot", scheme: timed("{id}{timestamp}.{body}"), signed: "i" + unixNow + ".a=1&b=" + unixNow + ".c", first: cut{id: "i", time: unixNow, body: "a=1&b=" + unixNow + ".c"}, second: cut{id: "i" + unixNow + ".a=1&b=", time: unixNow, body: "c"}},
-		{name: "an id behind the body and a time", scheme: timed("{body}.{timestamp}{id}"), signed: "c." + unixNow + "x." + unixNow + "i", first: cut{id: "i", time: unixNow, body: "c." + unixNow + "x"}, second: cut{id: "x." + unixNow + "i", time: unixNow, body: "c"}},
+		{name: "an id before a timestamp", scheme: timed("{id}{timestamp}{body}"), signed: "i" + unixNow + unixNow + "x", first: cut{id: "i" + unixNow, time: unixNow, body: "x"}, second: cut{id: "i", time: unixNow, body: unixNow + "x"}, neither: true},
+		{name: "an id before a timestamp, and JSON", scheme: timed("{id}{timestamp}{body}"), signed: "i" + unixNow + `{"a":"` + unixNow + `{}"}`, first: cut{id: "i", time: unixNow, body: `{"a":"` + unixNow + `{}"}`}, second: cut{id: "i" + unixNow + `{"a":"`, time: unixNow, body: `{}"}`}},
+		{name: "an id before a timestamp and a dot", scheme: timed("{id}{timestamp}.{body}"), signed: "i" + unixNow + ".a=1&b=" + unixNow + ".c", first: cut{id: "i", time: unixNow, body: "a=1&b=" + unixNow + ".c"}, second: cut{id: "i" + unixNow + ".a=1&b=", time: unixNow, body: "c"}},
+		{name: "an id after the body and a timestamp", scheme: timed("{body}.{timestamp}{id}"), signed: "c." + unixNow + "x." + unixNow + "i", first: cut{id: "i", time: unixNow, body: "c." + unixNow + "x"}, second: cut{id: "x." + unixNow + "i", time: unixNow, body: "c"}},
 		{name: "a URL, an id and the body", scheme: withID("{uri}.{id}.{body}"), signed: "/a.i.x.y", first: cut{uri: "/a", id: "i", body: "x.y"}, second: cut{uri: "/a.i", id: "x", body: "y"}},
-		{name: "a time that need not be there", scheme: optional, signed: unixNow + `{"a":1}`, first: cut{time: unixNow, body: `{"a":1}`}, second: cut{body: unixNow + `{"a":1}`}},
+		{name: "an optional timestamp", scheme: optional, signed: unixNow + `{"a":1}`, first: cut{time: unixNow, body: `{"a":1}`}, second: cut{body: unixNow + `{"a":1}`}},
 		{name: "a path with the literal in it", scheme: content("{path}.{body}"), signed: "/pb/.amount=1.5&to=bob", first: cut{uri: "/pb/", body: "amount=1.5&to=bob"}, second: cut{uri: "/pb/.amount=1", body: "5&to=bob"}},
 		{name: "a path with the literal in it, and JSON", scheme: content("{path}.{body}"), signed: `/hooks.php.{"a":1.5}`, first: cut{uri: "/hooks.php", body: `{"a":1.5}`}, second: cut{uri: `/hooks.php.{"a":1`, body: `5}`}},
-		{name: "a path that could be longer by what stands before JSON", scheme: content("{path}.{body}"), signed: `/hooks.php.{"a":1}`, first: cut{uri: "/hooks.php", body: `{"a":1}`}, second: cut{uri: "/hooks", body: `php.{"a":1}`}},
-		{name: "a query that could be longer by what stands behind JSON", scheme: content("{body}&{query}"), signed: `{"a":1}&b=2&c=3`, first: cut{uri: "/in?b=2&c=3", body: `{"a":1}`}, second: cut{uri: "/in?c=3", body: `{"a":1}&b=2`}},
+		{name: "a path that could include the text before JSON", scheme: content("{path}.{body}"), signed: `/hooks.php.{"a":1}`, first: cut{uri: "/hooks.php", body: `{"a":1}`}, second: cut{uri: "/hooks", body: `php.{"a":1}`}},
+		{name: "a query that could include the text after JSON", scheme: content("{body}&{query}"), signed: `{"a":1}&b=2&c=3`, first: cut{uri: "/in?b=2&c=3", body: `{"a":1}`}, second: cut{uri: "/in?c=3", body: `{"a":1}&b=2`}},
 		{name: "a path that could be the body", scheme: content("{path}.{body}"), signed: "/hooks.php.", first: cut{uri: "/hooks", body: "php."}, second: cut{uri: "/hooks.php"}},
 		{name: "the body between path and query", scheme: content("{path}.{body}.{query}"), signed: "/in.b.{}.c.d", first: cut{uri: "/in?d", body: "b.{}.c"}, second: cut{uri: "/in.b?c.d", body: "{}"}},
 		{name: "a path and a query", scheme: content("{path}.{query}.{body}"), signed: "/in.b.c.{}", first: cut{uri: "/in?b.c", body: "{}"}, second: cut{uri: "/in.b?c", body: "{}"}},
-		{name: "a path and a query, apart by more", scheme: content("{path}.{method}.{query}.{body_sha256}"), signed: "/in.POST.b.POST.c." + sha256sum(""), first: cut{uri: "/in?b.POST.c"}, second: cut{uri: "/in.POST.b?c"}},
-		{name: "a URL that meets a form", scheme: content("{uri}{body}"), signed: "/in?x=1a=1&b=2", first: cut{uri: "/in?x=1", body: "a=1&b=2"}, second: cut{uri: "/in?x=1a=1&", body: "b=2"}, neither: true},
-		{name: "a form that meets a URL", scheme: content("{body}{url}"), signed: in + "?u=" + in, first: cut{uri: "/in?u=" + in}, second: cut{uri: "/in", body: in + "?u="}},
+		{name: "a path and a query, with more in between", scheme: content("{path}.{method}.{query}.{body_sha256}"), signed: "/in.POST.b.POST.c." + sha256sum(""), first: cut{uri: "/in?b.POST.c"}, second: cut{uri: "/in.POST.b?c"}},
+		{name: "a URL next to a form", scheme: content("{uri}{body}"), signed: "/in?x=1a=1&b=2", first: cut{uri: "/in?x=1", body: "a=1&b=2"}, second: cut{uri: "/in?x=1a=1&", body: "b=2"}, neither: true},
+		{name: "a form next to a URL", scheme: content("{body}{url}"), signed: in + "?u=" + in, first: cut{uri: "/in?u=" + in}, second: cut{uri: "/in", body: in + "?u="}},
 		{name: "a query that could be the body", scheme: content("{body}{query}"), signed: `{"a":1}`, first: cut{uri: "/in", body: `{"a":1}`}, second: cut{uri: `/in?{"a":1}`}},
-		{name: "a path with an array for its end", scheme: content("{path}{body}"), signed: "/in[1]", first: cut{uri: "/in", body: "[1]"}, second: cut{uri: "/in[1]"}},
-		{name: "a URL before a time and a form", scheme: timed("{uri}{timestamp}{body}"), signed: "/in?a=" + unixNow + "b=" + unixNow + "&c=1", first: cut{uri: "/in?a=", id: "i", time: unixNow, body: "b=" + unixNow + "&c=1"}, second: cut{uri: "/in?a=" + unixNow + "b=", id: "i", time: unixNow, body: "&c=1"}, neither: true},
+		{name: "a path that ends with an array", scheme: content("{path}{body}"), signed: "/in[1]", first: cut{uri: "/in", body: "[1]"}, second: cut{uri: "/in[1]"}},
+		{name: "a URL before a timestamp and a form", scheme: timed("{uri}{timestamp}{body}"), signed: "/in?a=" + unixNow + "b=" + unixNow + "&c=1", first: cut{uri: "/in?a=", id: "i", time: unixNow, body: "b=" + unixNow + "&c=1"}, second: cut{uri: "/in?a=" + unixNow + "b=", id: "i", time: unixNow, body: "&c=1"}, neither: true},
 		{name: "a header before an id of one length", scheme: func(s *verify.Scheme) {
 			withID("{header.X-A}{id}{body}")(s)
 			s.ID.Pattern = "[0-9]{2}"
 		}, signed: "x1122", first: cut{a: "x", id: "11", body: "22"}, second: cut{a: "x1", id: "12", body: "2"}, neither: true},
-		{name: "a query behind the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: cut{uri: "/in?c=3", body: "a=1&b=2"}, second: cut{uri: "/in?b=2&c=3", body: "a=1"}},
-		{name: "a path that meets the body", scheme: func(s *verify.Scheme) {
+		{name: "a query after the body", scheme: content("{body}&{query}"), signed: "a=1&b=2&c=3", first: cut{uri: "/in?c=3", body: "a=1&b=2"}, second: cut{uri: "/in?b=2&c=3", body: "a=1"}},
+		{name: "a path next to the body", scheme: func(s *verify.Scheme) {
 			s.Content, s.EventType = "{path}{body}", verify.Field{In: "json", Name: "type"}
 		}, signed: `/in{"a":{"b":1}}`, first: cut{uri: "/in", body: `{"a":{"b":1}}`}, second: cut{uri: `/in{"a":`, body: `{"b":1}}`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := verifierOf(t, base(c.scheme))
 			if _, err := v.Verify(c.first.request(c.signed), []byte(c.first.body)); (err == nil) == c.neither {
-				t.Errorf("the first: %v", err)
+				t.Errorf("the first request: error %v, want refused: %t", err, c.neither)
 			}
 			refuse(t, v, c.second.request(c.signed), c.second.body, "")
 		})
 	}
 }
 
-// What is clear is not refused.
+// Content that can only be read in one way is accepted.
 func TestClearBoundaries(t *testing.T) {
 	for _, c := range []struct {
 		scheme       func(*verify.Scheme)
@@ -132,12 +131,13 @@ func TestClearBoundaries(t *testing.T) {
 	} {
 		r := post(in, "X-Sig", sha256hex("secret", c.signed), "X-Time", unixNow, "X-Id", "i")
 		if _, err := verifierOf(t, base(c.scheme)).Verify(r, []byte(c.body)); err != nil {
-			t.Errorf("%q is refused: %v", c.signed, err)
+			t.Errorf("%q: refused as %v, want accepted", c.signed, err)
 		}
 	}
 }
 
-// Schemes that could never tell their values apart don't load.
+// A content with adjacent values of variable length is an error, unless UnboundBody is
+// set. A pattern of fixed length separates them.
 func TestNeighbours(t *testing.T) {
 	for _, text := range []string{
 		"{uri}{id}.{body}", "{path}{header.X-A}.{body}", "{id}{query}.{body}", "{path}{query}.{body}",
@@ -153,21 +153,21 @@ func TestNeighbours(t *testing.T) {
 			s.Signature.Separator, s.Signature.Tags = ",", []string{"v1"}
 		})
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "side by side") {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: error %v, want values side by side", text, err)
 		}
 		if s.UnboundBody = true; s.Validate() != nil {
-			t.Errorf("%s, with what it binds accepted: %v", text, s.Validate())
+			t.Errorf("%s, with UnboundBody: %v", text, s.Validate())
 		}
 	}
 	for _, text := range []string{"{timestamp}{id}.{body}", "{id}{timestamp}.{body}"} {
 		for name, change := range map[string]func(*verify.Timestamp){
-			"no time":     func(at *verify.Timestamp) { at.Optional = true },
+			"optional":    func(at *verify.Timestamp) { at.Optional = true },
 			"either unit": func(at *verify.Timestamp) { at.Format = "unix_or_ms" },
 		} {
 			s := base(timed(text))
 			change(&s.Timestamp)
 			if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "side by side") {
-				t.Errorf("%s, %s: %v", text, name, err)
+				t.Errorf("%s, %s: error %v, want values side by side", text, name, err)
 			}
 		}
 	}
@@ -180,7 +180,7 @@ func TestNeighbours(t *testing.T) {
 			s.ID.Pattern = pattern
 		})
 		if err := s.Validate(); (err == nil) != fixed {
-			t.Errorf("%s: %v", pattern, err)
+			t.Errorf("pattern %s: error %v, want fixed length: %t", pattern, err, fixed)
 		}
 	}
 }

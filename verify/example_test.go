@@ -41,7 +41,7 @@ func Example() {
 	// 401 bad_signature
 }
 
-// A custom scheme is a row like any provider's.
+// A custom scheme has the same fields as a provider's.
 func ExampleScheme() {
 	acme := verify.Scheme{
 		Name:      "acme",
@@ -62,7 +62,7 @@ func ExampleScheme() {
 	// column 1: no such placeholder
 }
 
-// A row can be taken as it is but for a field or two.
+// A scheme can be another one with a few fields replaced.
 func ExampleScheme_Merge() {
 	grafana, _ := verify.Lookup("hmac")
 	scheme := grafana.Merge(verify.Scheme{
@@ -74,7 +74,7 @@ func ExampleScheme_Merge() {
 	// <nil> true
 }
 
-// The same rows sign: a receiver that knows a provider's format gets it.
+// The same schemes sign, for receivers that know a provider's format.
 func ExampleSigner() {
 	scheme, _ := verify.Lookup("standard-webhooks")
 	signer, err := verify.NewSigner(scheme, []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
@@ -95,8 +95,8 @@ func ExampleSigner() {
 	// v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=
 }
 
-// A server judges the head first, and reads the body of nobody whom it can
-// refuse without.
+// A server checks the headers first. It doesn't read the body of a request that it can
+// refuse without it.
 func ExampleVerifier_Begin() {
 	scheme, _ := verify.Lookup("stripe")
 	verifier, err := verify.New(scheme, verify.Options{Secrets: []string{"whsec_secret"}})
@@ -112,14 +112,14 @@ func ExampleVerifier_Begin() {
 	// stale_timestamp
 }
 
-// A message is worked on once: a second copy is known by its key.
+// A message is handled once. A second copy is recognized by its key.
 func ExampleReplays() {
 	replays := verify.NewReplays(100_000, nil, nil)
 	key := verify.ReplayKey("/hooks", &verify.Message{Provider: "github", MAC: []byte("…")})
 
 	fmt.Println(replays.Begin(key, 10*time.Minute)) // the first copy goes to the app
 	fmt.Println(replays.Begin(key, 10*time.Minute)) // a second one meanwhile
-	replays.Commit(key)                             // the app has answered 2xx
+	replays.Commit(key)                             // the app has responded with 2xx
 	fmt.Println(replays.Begin(key, 10*time.Minute))
 	// Output:
 	// fresh

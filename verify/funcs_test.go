@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// Contentful's requests name the headers that they sign: nothing that is named
-// may be missing, repeated or blurred, and the time must be named.
+// Contentful's requests list the headers that are signed. Each must be there once and be
+// unambiguous, and the timestamp must be listed.
 func TestContentful(t *testing.T) {
 	v := provider(t, "contentful")
 	request := func(list, signed string, kv ...string) *http.Request {
@@ -22,29 +22,29 @@ func TestContentful(t *testing.T) {
 	const list, stamp = "x-contentful-signed-headers", "x-contentful-timestamp"
 	both := list + "," + stamp
 	accept(t, v, request(both, list+":"+both+";"+stamp+":"+milliNow), testBody)
-	// The order of the list is the sender's; the order of what is signed is not.
+	// The list can have any order. What is signed is sorted.
 	accept(t, v, request(stamp+", "+list, list+":"+stamp+", "+list+";"+stamp+":"+milliNow), testBody)
 	accept(t, v, request("A,"+both, "a:x;"+list+":A,"+both+";"+stamp+":"+milliNow, "A", "x"), testBody)
 
 	for name, r := range map[string]*http.Request{
-		"time not named":  request(list, list+":"+list),
-		"list not named":  request(stamp, stamp+":"+milliNow),
+		"time not listed": request(list, list+":"+list),
+		"list not listed": request(stamp, stamp+":"+milliNow),
 		"empty list":      request("", ""),
 		"missing header":  request("a,"+both, "a:;"+list+":a,"+both+";"+stamp+":"+milliNow),
 		"repeated header": request("a,"+both, "a:x;"+list+":a,"+both+";"+stamp+":"+milliNow, "A", "x", "A", "x"),
-		"named twice":     request("a,a,"+both, "a:x;a:x;"+list+":a,a,"+both+";"+stamp+":"+milliNow, "A", "x"),
-		"no header":       request("a b,"+both, "a b:x;"+list+":a b,"+both+";"+stamp+":"+milliNow, "A b", "x"),
-		"blurred":         request("a,b,"+both, "a:x;b:y;b:z;"+list+":a,b,"+both+";"+stamp+":"+milliNow, "A", "x;b:y", "B", "z"),
-		"endless list":    request(strings.Repeat("a,", 5000)+both, "a:x", "A", "x"),
+		"listed twice":    request("a,a,"+both, "a:x;a:x;"+list+":a,a,"+both+";"+stamp+":"+milliNow, "A", "x"),
+		"not a name":      request("a b,"+both, "a b:x;"+list+":a b,"+both+";"+stamp+":"+milliNow, "A b", "x"),
+		"ambiguous":       request("a,b,"+both, "a:x;b:y;b:z;"+list+":a,b,"+both+";"+stamp+":"+milliNow, "A", "x;b:y", "B", "z"),
+		"long list":       request(strings.Repeat("a,", 5000)+both, "a:x", "A", "x"),
 		"empty name":      request(","+both, ":;"+list+":,"+both+";"+stamp+":"+milliNow),
 	} {
 		t.Run(name, func(t *testing.T) { refuse(t, v, r, testBody, "") })
 	}
-	// The path is signed, escaped once more.
+	// The path is signed.
 	r := request(both, list+":"+both+";"+stamp+":"+milliNow)
 	r.RequestURI = "/other"
 	refuse(t, v, r, testBody, verify.ReasonBadSignature)
-	// The query is signed up to a second question mark only, after which it could be anything.
+	// The query is only signed up to a second question mark.
 	r.Header.Set("X-Contentful-Signature", sha256hex("secret", "POST\n/in?a%253D1\n"+list+":"+both+";"+stamp+":"+milliNow+"\n"+testBody))
 	r.RequestURI = "/in?a=1"
 	accept(t, v, r, testBody)
@@ -52,7 +52,7 @@ func TestContentful(t *testing.T) {
 	refuse(t, v, r, testBody, verify.ReasonMalformedField)
 }
 
-// Hook0's name the headers too, and say so in the signature.
+// Hook0's requests list the headers that are signed in the signature.
 func TestHook0(t *testing.T) {
 	v := provider(t, "hook0")
 	request := func(names, values string, kv ...string) *http.Request {
@@ -76,14 +76,14 @@ func TestHook0(t *testing.T) {
 		"no names":        request("", ""),
 		"no h":            post(in, "X-Hook0-Signature", "t="+unixNow+",v1="+sha256hex("secret", unixNow+"..."+testBody)),
 		"other order":     post(in, "X-Hook0-Signature", "t="+unixNow+",h=b a,v1="+sha256hex("secret", unixNow+".a b.x.y."+testBody), "A", "x", "B", "y"),
-		"endless names":   request(strings.Repeat("a ", 1000)+"a", "x", "A", "x"),
+		"long list":       request(strings.Repeat("a ", 1000)+"a", "x", "A", "x"),
 		"dot in a name":   request("a.b", "x", "A.b", "x"),
 	} {
 		t.Run(name, func(t *testing.T) { refuse(t, v, r, testBody, "") })
 	}
 }
 
-// Mercado Pago leaves a part out of what is signed when it is absent.
+// Mercado Pago doesn't sign the parts that a request doesn't have.
 func TestMercadoPago(t *testing.T) {
 	v := provider(t, "mercado-pago")
 	request := func(query, signed string, kv ...string) *http.Request {
@@ -93,21 +93,21 @@ func TestMercadoPago(t *testing.T) {
 	accept(t, v, request("?data.id=AbC", "id:AbC;ts:"+unixNow+";"), "{}")
 	accept(t, v, request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r"), "{}")
 	for name, r := range map[string]*http.Request{
-		"an id in capital letters":  request("?data.id=AbC", "id:ABC;ts:"+unixNow+";"),
-		"an id that is left out":    request("?data.id=abc", "ts:"+unixNow+";"),
-		"an id that is added":       request("", "id:abc;ts:"+unixNow+";"),
-		"two ids":                   request("?data.id=a&data.id=b", "id:a;ts:"+unixNow+";"),
-		"a part within an id":       request("?data.id="+url.QueryEscape("a;request-id:r"), "id:a;request-id:r;ts:"+unixNow+";"),
-		"another Unicode letter":    request("?data.id="+url.QueryEscape("\u212a"), "id:k;ts:"+unixNow+";"), // the Kelvin sign, which is a k in lower case
-		"two request ids":           request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r", "x-request-id", "r"),
-		"a part within a requestid": request("", "request-id:r;ts:1;ts:"+unixNow+";", "x-request-id", "r;ts:1"),
-		"a query that is none":      request("?data.id=%zz", "id:%zz;ts:"+unixNow+";"),
+		"an id in capital letters":     request("?data.id=AbC", "id:ABC;ts:"+unixNow+";"),
+		"an id that isn't signed":      request("?data.id=abc", "ts:"+unixNow+";"),
+		"a signed id that isn't sent":  request("", "id:abc;ts:"+unixNow+";"),
+		"two ids":                      request("?data.id=a&data.id=b", "id:a;ts:"+unixNow+";"),
+		"another part in an id":        request("?data.id="+url.QueryEscape("a;request-id:r"), "id:a;request-id:r;ts:"+unixNow+";"),
+		"another Unicode letter":       request("?data.id="+url.QueryEscape("\u212a"), "id:k;ts:"+unixNow+";"), // the Kelvin sign, which is a k in lower case
+		"two request ids":              request("", "request-id:r;ts:"+unixNow+";", "x-request-id", "r", "x-request-id", "r"),
+		"another part in a request id": request("", "request-id:r;ts:1;ts:"+unixNow+";", "x-request-id", "r;ts:1"),
+		"a bad escape in the query":    request("?data.id=%zz", "id:%zz;ts:"+unixNow+";"),
 	} {
 		t.Run(name, func(t *testing.T) { refuse(t, v, r, "{}", "") })
 	}
 }
 
-// What Plivo joins depends on what there is.
+// What Plivo puts between the parts depends on which ones there are.
 func TestPlivoV3(t *testing.T) {
 	v := provider(t, "plivo")
 	for _, tt := range []struct{ query, body, signed string }{
@@ -131,7 +131,7 @@ func TestPlivoV3(t *testing.T) {
 	refuse(t, v, r, "", verify.ReasonMissingID)
 }
 
-// Twilio repeats a field that has several values. Each is signed, once.
+// Twilio repeats a field that has several values. Each value is signed once.
 func TestTwilioForm(t *testing.T) {
 	v := provider(t, "twilio")
 	for body, signed := range map[string]string{
@@ -147,8 +147,8 @@ func TestTwilioForm(t *testing.T) {
 	}
 }
 
-// A content that needs the body before it hashes it.
-func TestBodyBehindItsOwnFields(t *testing.T) {
+// A content with values from the body in front of the body.
+func TestBodyAfterItsFields(t *testing.T) {
 	s := base(func(s *verify.Scheme) {
 		s.Content = "{json.id}.{timestamp}.{event_type}.{body}.{body_sha1_base64url}"
 		s.Timestamp = verify.Timestamp{In: "json", Name: "at"}
@@ -158,7 +158,7 @@ func TestBodyBehindItsOwnFields(t *testing.T) {
 	r := post(in, "X-Sig", sha256hex("secret", "1."+unixNow+".ab."+body+"."+sha1url(body)))
 	v := verifierOf(t, s)
 	if m := accept(t, v, r, body); m.EventType != "ab" || !m.Timestamp.Equal(testNow) {
-		t.Errorf("message %+v", m)
+		t.Errorf("message %+v, want event type ab at %s", m, testNow)
 	}
 	refuse(t, v, r, strings.Replace(body, "ab", "xb", 1), verify.ReasonBadSignature)
 	refuse(t, v, r, `{"id":"1","at":"x","type":"ab"}`, verify.ReasonMalformedTimestamp)
@@ -169,11 +169,11 @@ func TestBodyBehindItsOwnFields(t *testing.T) {
 
 	h := sign(t, s, &verify.Outgoing{EventType: "ab", Timestamp: testNow, Body: []byte(body)}, "secret")
 	if h.Get("X-Sig") != r.Header.Get("X-Sig") {
-		t.Errorf("signed as %q, want %q", h.Get("X-Sig"), r.Header.Get("X-Sig"))
+		t.Errorf("signature %q, want %q", h.Get("X-Sig"), r.Header.Get("X-Sig"))
 	}
 	signer := signerOf(t, s, "secret")
 	if err := signer.Sign(http.Header{}, &verify.Outgoing{EventType: "ab", Body: []byte(`{"id":"1"}`)}); err == nil {
-		t.Error("a body without the time that is signed")
+		t.Error("Sign accepts a body without the timestamp that is signed")
 	}
 }
 
@@ -182,8 +182,8 @@ func sha1url(body string) string {
 	return base64.URLEncoding.EncodeToString(sum[:])
 }
 
-// The time of a body that is signed as a whole is read without parsing it.
-func TestTimeInASignedBody(t *testing.T) {
+// A timestamp in a body that is signed as a whole is read without parsing the body.
+func TestTimestampInSignedBody(t *testing.T) {
 	v := provider(t, "linear")
 	for body, want := range map[string]verify.Reason{
 		`{"webhookTimestamp":` + milliNow + `}`:                              "",
@@ -204,8 +204,8 @@ func TestTimeInASignedBody(t *testing.T) {
 	}
 }
 
-// A document in a form is the one of its name.
-func TestDocumentInAForm(t *testing.T) {
+// A JSON document in a form is in the field of the scheme's JSONField.
+func TestJSONField(t *testing.T) {
 	v := provider(t, "dropbox-sign")
 	document := `{"event":{"event_time":"` + unixNow + `","event_type":"x","event_hash":"` + sha256hex("secret", unixNow+"x") + `"}}`
 	part := func(name, value string) string {

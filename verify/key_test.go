@@ -7,8 +7,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// A secret that may be read in two ways is one secret.
-func TestSecretReadInTwoWays(t *testing.T) {
+// A secret with two keys has one index. A secret that can't be decoded has one key.
+func TestSecretWithTwoKeys(t *testing.T) {
 	for kind, test := range map[string]struct {
 		secret  string
 		decoded string
@@ -23,7 +23,7 @@ func TestSecretReadInTwoWays(t *testing.T) {
 		}
 		for key, want := range map[string]int{"not to be decoded": 0, test.secret: 1, test.decoded: 1} {
 			if m := accept(t, v, post(in, "X-Sig", sha256hex(key, testBody)), testBody); m.SecretIndex != want {
-				t.Errorf("%s: the key %q is of secret %d, want %d", kind, key, m.SecretIndex, want)
+				t.Errorf("%s, key %q: secret index %d, want %d", kind, key, m.SecretIndex, want)
 			}
 		}
 		refuse(t, v, post(in, "X-Sig", sha256hex(strings.ToLower(test.secret), testBody)), testBody, verify.ReasonBadSignature)
