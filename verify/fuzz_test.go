@@ -14,16 +14,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// comparison is a request whose signature is made with the key from what the
-// naive reading takes for the content: in its text, {hex}, {b64} and {url}
-// stand for the right MAC.
+// comparison is a request for a scheme that pick makes of bits. In its signature, {hex},
+// {b64} and {url} stand for the right MAC of the content.
 type comparison struct {
 	bits                              uint32 // of the scheme
 	signature, stamp, id, event, body string
 }
 
-// compare lets the mechanism and the naive reading judge a request, and fails
-// where they differ.
+// compare checks that the verifier and the naive implementation agree on a request.
 func (c comparison) compare(t *testing.T) (accepted bool) {
 	t.Helper()
 	s := pick(c.bits)
@@ -46,10 +44,10 @@ func (c comparison) compare(t *testing.T) (accepted bool) {
 	v := verifierOf(t, s, keys...)
 	m, err := v.Verify(r, []byte(c.body))
 	if want := (naive{s, keys, testNow}).accepts(r, c.body); (err == nil) != want {
-		t.Fatalf("scheme %+v\nheaders %q\nbody %q\naccepted: %t (%v), by the naive one: %t", s, r.Header, c.body, err == nil, err, want)
+		t.Fatalf("scheme %+v\nheaders %q\nbody %q\naccepted: %t (%v), by the naive implementation: %t", s, r.Header, c.body, err == nil, err, want)
 	}
 	if err == nil && (m.ID != c.id || m.SecretIndex != int(c.bits%2)) {
-		t.Fatalf("message %+v", m)
+		t.Fatalf("message %+v, want id %q and secret %d", m, c.id, c.bits%2)
 	}
 	return err == nil
 }
@@ -61,8 +59,8 @@ func assign(s verify.Scheme) string {
 	return "="
 }
 
-// wrapped is a scheme's signature as its sender would write it, and the time
-// that goes into the header.
+// wrapped returns the text of a signature as the scheme's sender would write it, and the
+// timestamp in its header.
 func wrapped(s verify.Scheme) (text, stamp string) {
 	stamp = unixNow
 	if s.Timestamp.Format == "unix_ms" {
@@ -78,8 +76,7 @@ func wrapped(s verify.Scheme) (text, stamp string) {
 	return s.Signature.Prefix + text, stamp
 }
 
-// Every scheme that can be picked, with its signature as it should be and in
-// many ways not.
+// Schemes of all kinds, with a good signature and with many changes to it.
 func TestAgainstNaive(t *testing.T) {
 	changes := []func(s verify.Scheme, c *comparison){
 		func(_ verify.Scheme, c *comparison) {},
@@ -122,16 +119,16 @@ func TestAgainstNaive(t *testing.T) {
 			if c.compare(t) {
 				accepted++
 			} else if refused++; i == 0 {
-				t.Fatalf("%+v refuses its own signature %+v", s, c)
+				t.Fatalf("%+v refuses the good signature %+v", s, c)
 			}
 		}
 	}
 	if accepted < 5_000 || refused < 5_000 {
-		t.Errorf("%d requests are accepted and %d refused: the comparison compares too little", accepted, refused)
+		t.Errorf("%d requests accepted and %d refused, want at least 5000 of each", accepted, refused)
 	}
 }
 
-// The mechanism and the naive reading judge every request alike.
+// The verifier and the naive implementation agree on every request.
 func FuzzAgainstNaive(f *testing.F) {
 	for bits := uint32(0); bits < 5760; bits += 37 {
 		text, stamp := wrapped(pick(bits))
@@ -142,8 +139,7 @@ func FuzzAgainstNaive(f *testing.F) {
 	})
 }
 
-// Whatever stands in a signature's header, nothing panics, and what the key
-// has not signed is not accepted.
+// No text of a signature header panics or is accepted without the key.
 func FuzzSignature(f *testing.F) {
 	rows := signingRows(f)
 	verifiers := make([]*verify.Verifier, len(rows))
@@ -160,7 +156,7 @@ func FuzzSignature(f *testing.F) {
 			r.Header[http.CanonicalHeaderKey(name)] = []string{value}
 		}
 		if m, err := v.Verify(r, []byte(body)); err == nil && m.Reply == nil {
-			t.Fatalf("%s accepts %q: %+v", s.Name, value, m)
+			t.Fatalf("%s: %q accepted as %+v, want refused", s.Name, value, m)
 		}
 	})
 }
@@ -175,8 +171,8 @@ func signingRows(f *testing.F) []verify.Scheme {
 	return rows
 }
 
-// A template is refused with words, or it signs what it verifies; and where it
-// covers the body, no other body.
+// A content is refused with an error, or the verifier accepts what the signer signs with
+// it and, if it covers the body, no other body.
 func FuzzContent(f *testing.F) {
 	for _, s := range verify.Schemes() {
 		f.Add(s.Content, "a.b", testBody)
@@ -211,20 +207,20 @@ func FuzzContent(f *testing.F) {
 		}
 		v := verifierOf(t, s)
 		if m, err := v.Verify(r, []byte(body)); err != nil {
-			// The verifier is stricter about bodies that blur what is signed.
+			// Only the verifier refuses bodies that make the content ambiguous.
 			if reason(err) == verify.ReasonBadSignature {
-				t.Fatalf("%q: own signature %q is refused: %v", content, r.Header, err)
+				t.Fatalf("%q: signed as %q, refused as %v", content, r.Header, err)
 			}
 		} else if m.Signed.Body && !strings.Contains(content, "form") {
 			if m, err := v.Verify(r, []byte(body+"x")); err == nil {
-				t.Fatalf("%q: another body is accepted: %+v", content, m)
+				t.Fatalf("%q: another body accepted as %+v, want refused", content, m)
 			}
 		}
 	})
 }
 
-// No handshake signs anything that passes for an event, answers what a browser
-// would run, or panics.
+// No handshake signs what passes as an event, replies with what a browser would run, or
+// panics.
 func FuzzHandshakes(f *testing.F) {
 	for _, h := range handshakeTrials() {
 		value := ""
@@ -253,21 +249,21 @@ func FuzzHandshakes(f *testing.F) {
 				continue
 			}
 			if m.Reply == nil {
-				t.Fatalf("%s: %s %q %q passes as an event", s.Name, method, query, body)
+				t.Fatalf("%s: %s %q %q accepted as an event without a signature", s.Name, method, query, body)
 			}
 			if kind := m.Reply.Header.Get("Content-Type"); len(m.Reply.Body) > 0 && (m.Reply.Header.Get("X-Content-Type-Options") != "nosniff" || kind != "text/plain; charset=utf-8" && kind != "application/json") {
-				t.Fatalf("%s: reply headers %v", s.Name, m.Reply.Header)
+				t.Fatalf("%s: reply headers %v, want a type that browsers don't run", s.Name, m.Reply.Header)
 			}
 			for _, forged := range oracleEvents(r, m.Reply) {
 				if m, err := v.Verify(forged.request(), []byte(forged.body)); err == nil && m.Reply == nil {
-					t.Fatalf("%s: the reply %q makes the event %+v", s.Name, m.Reply.Body, m)
+					t.Fatalf("%s: the reply %q signs the event %+v", s.Name, m.Reply.Body, m)
 				}
 			}
 		}
 	})
 }
 
-// oracleEvents tries a reply's MAC as the signature of an event.
+// oracleEvents returns events with the MAC of a reply as their signature.
 func oracleEvents(r *http.Request, reply *verify.Reply) []trial {
 	var list []trial
 	var answer struct {

@@ -16,12 +16,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// handshakeTrial is a request to an endpoint, and what must come back.
+// handshakeTrial is a request to an endpoint, and the expected result.
 type handshakeTrial struct {
 	name   string
 	scheme string
 	method string // POST when empty
-	target string // what follows https://hooks.example.com/in
+	target string // after https://hooks.example.com/in
 	header [][2]string
 	body   string
 	sign   func(body string) [][2]string
@@ -30,7 +30,7 @@ type handshakeTrial struct {
 	reply  string // the reply's body
 	set    [2]string
 	status int           // 200 when 0
-	event  bool          // it passes as an event
+	event  bool          // it is accepted as an event
 	reason verify.Reason // or it is refused
 }
 
@@ -218,7 +218,7 @@ func handshakeTrials() []handshakeTrial {
 			return header("X-Notion-Signature", "sha256="+sha256hex("secret", body))
 		}, event: true},
 		{name: "notion, got", scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
-		// Encrypted by openssl enc -aes-256-cbc.
+		// Encrypted with openssl enc -aes-256-cbc.
 		{name: "lark", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reply: `{"challenge":"ajls384kdjx98XX"}`},
 		{name: "lark, with the old key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD3aBifnpMg/PDrAbchgaU/5h+ugq+8/yemQmYDgadDd/xFM04fgB+St7uoNmtxYZbQ=="}`, reply: `{"challenge":"x"}`},
 		{name: "lark, with another key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD0PWomFQ2dc3tVn8aLxevgLHlExoVYBq0UEcFptKVJQcWrWUwcbELcAFIoCeFgYC+w=="}`, reason: verify.ReasonMissingSignature},
@@ -237,7 +237,7 @@ func handshakeTrials() []handshakeTrial {
 	}
 }
 
-// What has no signature is read to its end only if it is small enough for a handshake.
+// A body without a signature is only read if it is small enough for a handshake.
 func TestLargeHandshake(t *testing.T) {
 	v := provider(t, "monday")
 	for size, want := range map[int64]verify.Reason{-1: verify.ReasonMissingSignature, 0: verify.ReasonMissingSignature, 1: "", 8 << 10: "", 8<<10 + 1: verify.ReasonMissingSignature} {
@@ -248,8 +248,7 @@ func TestLargeHandshake(t *testing.T) {
 	}
 }
 
-// TestSignedChallenge: what a handshake signs for anyone, or for whoever can
-// send one, is no event, whatever else the scheme signs.
+// What a handshake signs is never accepted as an event, whatever else the scheme signs.
 func TestSignedChallenge(t *testing.T) {
 	for name, longest := range map[string]int{"x": 256, "zoom": 256, "linkedin": 256, "braintree": 32} {
 		t.Run(name, func(t *testing.T) {
@@ -263,7 +262,7 @@ func TestSignedChallenge(t *testing.T) {
 	}
 }
 
-// dropboxSign is an event of one type with the signature of another.
+// dropboxSign returns an event of one type with the signature of another.
 func dropboxSign(kind, signed string) string {
 	return `{"event":{"event_type":"` + kind + `","event_time":"` + unixNow + `","event_hash":"` + sha256hex("secret", unixNow+signed) + `"}}`
 }
@@ -303,14 +302,14 @@ func (h handshakeTrial) request() *http.Request {
 	return r
 }
 
-// A handshake must be no oracle that signs what a caller likes, no way around
-// the signature, no mirror for scripts, and no event.
+// Handshakes are answered as the provider expects. They are no way around the signature,
+// their replies are not run by browsers, and they are not passed on as events.
 func TestHandshakes(t *testing.T) {
 	for _, h := range handshakeTrials() {
 		t.Run(h.name, func(t *testing.T) {
 			row := rowOf(t, h.scheme)
 			if h.token != "" && !row.TakesVerifyToken() {
-				t.Error("its verify token is of no use to it")
+				t.Error("TakesVerifyToken is false, but the trial has a verify token")
 			}
 			v, err := verify.New(row, verify.Options{Secrets: secretsOf(row), VerifyToken: h.token, Now: func() time.Time { return testNow }})
 			if err != nil {
@@ -320,26 +319,26 @@ func TestHandshakes(t *testing.T) {
 			switch {
 			case h.reason != "":
 				if reason(err) != h.reason {
-					t.Fatalf("%+v, %v; want %s", m, err, h.reason)
+					t.Fatalf("message %+v, error %v, want refused as %s", m, err, h.reason)
 				}
 			case err != nil:
-				t.Fatalf("refused: %v", err)
+				t.Fatalf("refused as %v, want accepted", err)
 			case h.event:
 				if m.Reply != nil {
-					t.Fatalf("an event is answered as a handshake: %+v", m.Reply)
+					t.Fatalf("reply %+v, want an event", m.Reply)
 				}
 			default:
 				if m.Reply == nil || m.Reply.Status != cmp.Or(h.status, http.StatusOK) || string(m.Reply.Body) != h.reply {
 					t.Fatalf("reply %+v, want %q", m.Reply, h.reply)
 				}
 				if len(m.Reply.Body) > 0 && (m.Reply.Header.Get("X-Content-Type-Options") != "nosniff" || strings.Contains(m.Reply.Header.Get("Content-Type"), "html")) {
-					t.Errorf("a browser may run the reply: %v", m.Reply.Header)
+					t.Errorf("headers %v, want nosniff and text or JSON", m.Reply.Header)
 				}
 				if h.method != "" && m.SecretIndex != -1 {
-					t.Errorf("secret %d has signed what nothing signs", m.SecretIndex)
+					t.Errorf("secret index %d, want -1 without a signature", m.SecretIndex)
 				}
 				if h.set[0] != "" && m.Reply.Header.Get(h.set[0]) != h.set[1] {
-					t.Errorf("the reply's headers are %v", m.Reply.Header)
+					t.Errorf("headers %v, want only those of the handshake", m.Reply.Header)
 				}
 			}
 
@@ -349,17 +348,17 @@ func TestHandshakes(t *testing.T) {
 			}
 			m, err = off.Verify(h.request(), []byte(h.body))
 			if err == nil && m.Reply != nil {
-				t.Errorf("a handshake that is off answers %+v", m.Reply)
+				t.Errorf("with NoHandshake: reply %+v, want none", m.Reply)
 			}
 			var e *verify.Error
 			if err != nil && !errors.As(err, &e) {
-				t.Errorf("%v is no refusal", err)
+				t.Errorf("with NoHandshake: error %v, want a refusal", err)
 			}
 		})
 	}
 }
 
-// secretsOf are a new secret and an old one, of the scheme's kind.
+// secretsOf returns a new and an old secret in the form of the scheme's keys.
 func secretsOf(row verify.Scheme) []string {
 	if row.Construction == "ed25519" {
 		pair := ed25519.NewKeyFromSeed([]byte(discordSeed))
@@ -374,7 +373,7 @@ func secretsOf(row verify.Scheme) []string {
 	return []string{"secret", "old"}
 }
 
-// A handshake answers with the secret that signed the request.
+// Zoom's handshake is answered with the secret that signed the request.
 func TestZoomAnswersWithTheMatchingSecret(t *testing.T) {
 	body := `{"event":"endpoint.url_validation","payload":{"plainToken":"abc"}}`
 	r := post(in)
@@ -383,9 +382,9 @@ func TestZoomAnswersWithTheMatchingSecret(t *testing.T) {
 	}
 	m := accept(t, provider(t, "zoom", "new", "secret"), r, body)
 	if !strings.Contains(string(m.Reply.Body), sha256hex("secret", "abc")) {
-		t.Errorf("reply %s", m.Reply.Body)
+		t.Errorf("reply %s, want one signed with the matching secret", m.Reply.Body)
 	}
 	if m.SecretIndex != 1 {
-		t.Errorf("secret %d", m.SecretIndex)
+		t.Errorf("secret index %d, want that of the matching secret", m.SecretIndex)
 	}
 }

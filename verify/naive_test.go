@@ -18,10 +18,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// naive is a second reading of what a scheme means, for the schemes whose
-// signature, time and id stand in headers: as plain as it can be, slow, in
-// variable time, and without a line of the package under test. Where the two
-// differ, one of them is wrong.
+// naive is a second implementation of schemes with the signature, timestamp and id in
+// headers. It is as simple as possible, slow, not in constant time, and uses no code of
+// the package. Where the two differ, one of them is wrong.
 type naive struct {
 	scheme verify.Scheme
 	keys   []string
@@ -173,7 +172,7 @@ func naiveHash(name string) func() hash.Hash {
 	return sha256.New
 }
 
-// pick makes a scheme of the bits of a number.
+// pick returns a scheme for the bits of a number.
 func pick(bits uint32) verify.Scheme {
 	next := func(n uint32) uint32 {
 		v := bits % n

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// tree looks a path up with encoding/json. Objects that hold a key twice are
-// not compared: they are refused, or their value is dropped.
+// tree looks up a path with encoding/json. Objects with a repeated key are not compared,
+// since the scanner refuses them or drops their values.
 func tree(raw []byte, path jsonPath) (text string, found bool) {
 	if len(path) == 0 {
 		if raw[0] == '{' || raw[0] == '[' {
@@ -41,7 +41,7 @@ func tree(raw []byte, path jsonPath) (text string, found bool) {
 	return "", false
 }
 
-// hasRepeats says whether any object of a document holds a key twice.
+// hasRepeats reports whether an object in a document has a repeated key.
 func hasRepeats(raw []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	var walk func() bool
@@ -79,8 +79,8 @@ func hasRepeats(raw []byte) bool {
 	return walk()
 }
 
-// The scanner finds in a valid document what encoding/json finds, and in no
-// document panics or goes beyond it.
+// The scanner finds the same as encoding/json in a valid document. In others, it doesn't
+// panic or read past the end.
 func FuzzJSON(f *testing.F) {
 	for _, document := range []string{
 		`{"a":{"b":[1,{"c":"x"}]}}`, `[{"a":1},2]`, `"text"`, `12`, `{"a":"\u0062\"\\"}`, `{"\u0061":1}`, ` { "a" : null , "b" : [ ] } `, `{"a":{"a":{"a":true}}}`,
@@ -103,12 +103,12 @@ func FuzzJSON(f *testing.F) {
 				continue
 			}
 			if err != nil {
-				t.Fatalf("%q: %v", document, err)
+				t.Fatalf("%q: error %v, want none", document, err)
 			}
 			span := spans[0]
 			want, found := tree(bytes.TrimSpace(document), path)
 			if span.found != found || span.repeated {
-				t.Fatalf("%q at %q: %+v, want found %t", document, text, span, found)
+				t.Fatalf("%q at %q: span %+v, want found: %t", document, text, span, found)
 			}
 			if !found {
 				continue
@@ -120,13 +120,13 @@ func FuzzJSON(f *testing.F) {
 		}
 		if document, reason := parseJSON(document); reason == "" {
 			if _, _, reason := document.text(path); reason != "" && reason != ReasonRepeatedField && reason != ReasonMalformedField && reason != ReasonMalformedBody {
-				t.Fatalf("%q at %q: %s", document, text, reason)
+				t.Fatalf("%q at %q: reason %s, want none", document, text, reason)
 			}
 		}
 	})
 }
 
-// A time has one text: what is read is what would be written.
+// A timestamp has one text: formatting what was parsed gives the same text.
 func FuzzTime(f *testing.F) {
 	for _, text := range []string{"1700000000", "1700000000000", "0", "-1", "01700000000", "2023-11-14T22:13:20Z", "2023-11-14T22:13:20.5+01:00", "Tue, 14 Nov 2023 22:13:20 GMT", "", " "} {
 		for name := range timeFormats {
@@ -145,7 +145,7 @@ func FuzzTime(f *testing.F) {
 		switch name {
 		case "rfc3339":
 			if strings.Trim(text, "0123456789-+:.TZ") != "" || at.Year() > 9999 {
-				t.Fatalf("%q is read as %s", text, at)
+				t.Fatalf("%q: parsed as %s, want refused", text, at)
 			}
 		case "unix_or_ms":
 			if len(text) == 13 {
@@ -154,7 +154,7 @@ func FuzzTime(f *testing.F) {
 			fallthrough
 		default:
 			if back := format.format(at); back != text {
-				t.Fatalf("%s: %q is read as what is written %q", name, text, back)
+				t.Fatalf("%s: %q is formatted as %q, want the same", name, text, back)
 			}
 		}
 		tolerance{time.Hour, time.Hour}.check(at, time.Unix(1<<62, 0))
@@ -170,7 +170,7 @@ func FuzzForm(f *testing.F) {
 		pairs, ok := parsePairs(text)
 		want, err := url.ParseQuery(text)
 		if ok != (err == nil) && strings.Count(text, "&") < maxPairs {
-			t.Fatalf("%q: %t, by net/url: %v", text, ok, err)
+			t.Fatalf("%q: accepted: %t, by net/url: %v", text, ok, err)
 		}
 		if !ok {
 			return
@@ -180,22 +180,22 @@ func FuzzForm(f *testing.F) {
 			got.Add(p.name, p.value)
 		}
 		if got.Encode() != want.Encode() {
-			t.Fatalf("%q: %v, want %v", text, got, want)
+			t.Fatalf("%q: got %v, want %v", text, got, want)
 		}
 		sorted, reason := appendSorted(nil, pairs, "=", "&")
 		if reason == "" && len(want) != len(pairs) {
-			t.Fatalf("%q holds a name twice and is signed as %q", text, sorted)
+			t.Fatalf("%q has a repeated name: sorted as %q, want refused", text, sorted)
 		}
 		for name := range want {
 			_, found, reason := lookup(pairs, name)
 			if !found && reason == "" || (reason == ReasonRepeatedField) != (len(want[name]) > 1) {
-				t.Fatalf("%q: %q is found %t, %s", text, name, found, reason)
+				t.Fatalf("%q: lookup of %q: found %t, reason %q", text, name, found, reason)
 			}
 		}
 	})
 }
 
-// A document that is longer than the scanner's window is read the same.
+// A document longer than the scanner's window is read in the same way.
 func TestJSONAcrossWindows(t *testing.T) {
 	for _, pad := range []int{0, 1, 16<<10 - 50, 16<<10 - 30, 16<<10 - 20, 16<<10 - 12, 16<<10 - 11, 16<<10 - 10, 16<<10 - 2, 16 << 10, 40 << 10} {
 		for shift := range 24 {
@@ -206,14 +206,14 @@ func TestJSONAcrossWindows(t *testing.T) {
 			}
 			for i, want := range []string{`va"lue`, "1234567890"} {
 				if got, reason := readJSONText(strings.NewReader(document), spans[i]); reason != "" || got != want {
-					t.Fatalf("padded by %d: %q, %+v", pad+shift, got, spans[i])
+					t.Fatalf("padded by %d: got %q, span %+v", pad+shift, got, spans[i])
 				}
 			}
 		}
 	}
 }
 
-// What is read of a body is bounded, and a text or nothing.
+// A value in a body is a scalar of limited length.
 func TestJSONValues(t *testing.T) {
 	nested := func(depth int) string {
 		return `{"x":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `,"a":1}`
@@ -237,7 +237,7 @@ func TestJSONValues(t *testing.T) {
 			err := findJSON(body, body.Size(), []jsonPath{strings.Split(tt.path, ".")}, spans[:], true)
 			got, reason := readJSONText(body, spans[0])
 			if got != tt.want || (err == nil && reason == "") != (tt.want != "") {
-				t.Errorf("%q, %s, %v", got, reason, err)
+				t.Errorf("got %q, reason %q, error %v, want %q", got, reason, err, tt.want)
 			}
 		})
 	}
@@ -245,21 +245,21 @@ func TestJSONValues(t *testing.T) {
 	for i := range len(whole) {
 		var spans [2]jsonSpan
 		if err := findJSON(strings.NewReader(whole), int64(i), []jsonPath{{"a"}, {"b", "1", "c"}}, spans[:], true); err == nil {
-			t.Errorf("%q is taken for a document: %+v", whole[:i], spans)
+			t.Errorf("%q: spans %+v, want an error", whole[:i], spans)
 		}
 	}
 }
 
-// Each hash of a body is linked in and has its place.
+// Each hash of a body is linked in, and has its place in input.hashes.
 func TestBodyHashes(t *testing.T) {
 	for name, h := range bodyHashes {
 		if !h.Available() || int(h) >= len(new(input).hashes) {
-			t.Errorf("%s can't be had", name)
+			t.Errorf("%s is not available", name)
 		}
 	}
 }
 
-// placed reads zeros, and notes how many large bodies have a place meanwhile.
+// placed is a body of zeros. It records how many parse slots are taken while it is read.
 type placed struct{ most int }
 
 func (p *placed) ReadAt(b []byte, _ int64) (int, error) {
@@ -267,8 +267,7 @@ func (p *placed) ReadAt(b []byte, _ int64) (int, error) {
 	return len(b), nil
 }
 
-// A burst of large bodies, each of which takes several times its length, isn't in
-// memory at once. Small ones wait for nobody.
+// Large bodies wait for a parse slot. Small ones don't.
 func TestLargeBodiesTakeTurns(t *testing.T) {
 	row, _ := Lookup("twilio")
 	v, err := New(row, Options{Secrets: []string{"secret"}})
@@ -286,10 +285,10 @@ func TestLargeBodiesTakeTurns(t *testing.T) {
 		_, _ = check.Write(make([]byte, size))
 		body := &placed{}
 		if _, err := check.Finish(body, size); err == nil {
-			t.Error("it is taken")
+			t.Error("the body is accepted, want refused")
 		}
 		if body.most != want || len(parseSlots) != 0 {
-			t.Errorf("%d bytes: %d places were taken, and %d are still", size, body.most, len(parseSlots))
+			t.Errorf("%d bytes: %d slots taken, and %d after the end", size, body.most, len(parseSlots))
 		}
 	}
 }
