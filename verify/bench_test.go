@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// sizes are those at which a proxy is measured.
+// sizes are the sizes of the bodies, in bytes.
 var sizes = []int{1 << 10, 64 << 10, 1 << 20}
 
 func BenchmarkVerify(b *testing.B) {
@@ -43,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// signed makes a verifier and a request that it accepts.
+// signed returns a verifier and a request that it accepts.
 func signed(b *testing.B, scheme verify.Scheme, body []byte) (*verify.Verifier, *verify.Request) {
 	b.Helper()
 	secret := secretFor(b, scheme)
@@ -60,7 +60,7 @@ func signed(b *testing.B, scheme verify.Scheme, body []byte) (*verify.Verifier, 
 	return v, &verify.Request{Method: http.MethodPost, URL: u, Header: header, Host: "hooks.example.com", ContentLength: int64(len(body))}
 }
 
-// A refusal must cost less than a verification.
+// A refusal should cost less than a verification.
 func BenchmarkRefuse(b *testing.B) {
 	scheme := rowOf(b, "standard")
 	v, good := signed(b, scheme, []byte("{}"))
@@ -99,7 +99,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// What the library's own convenience costs.
+// What Verify costs beyond Begin, Write and Finish.
 func BenchmarkVerifyRequest(b *testing.B) {
 	body := []byte(testBody)
 	v, head := signed(b, rowOf(b, "github"), body)

@@ -22,7 +22,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// rsaPair is made once: it takes longer than all that is tested with it.
+// rsaPair is generated once, since that takes longer than all tests with it.
 var rsaPair = sync.OnceValue(func() *rsa.PrivateKey {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -75,8 +75,8 @@ func pkix(public any) []byte {
 	return der
 }
 
-// A key is taken in each form in which providers and tools write it, and its
-// public half is the same.
+// A key is accepted in every form in which providers and tools write it, with the same
+// public key.
 func TestPEM(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString
 	ecPrivate, _ := x509.MarshalECPrivateKey(ecdsaPair())
@@ -107,7 +107,7 @@ func TestPEM(t *testing.T) {
 		row := pairedRow(construction)
 		for _, form := range test.forms {
 			if got, err := verify.PublicKey(row, form); err != nil || got != test.public {
-				t.Errorf("%s: the public key of %q is %q, %v", construction, form, got, err)
+				t.Errorf("%s: public key of %q: got %q, error %v", construction, form, got, err)
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func TestPEMRefused(t *testing.T) {
 	} {
 		_, err := verify.New(pairedRow(tt.construction), verify.Options{Secrets: []string{tt.secret}})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %q gives %v, want %q", tt.construction, tt.secret, err, tt.want)
+			t.Errorf("%s: key %q: error %v, want %q in it", tt.construction, tt.secret, err, tt.want)
 		}
 	}
 	for _, s := range []verify.Scheme{
@@ -153,12 +153,12 @@ func TestPEMRefused(t *testing.T) {
 		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Content = "ecdsa", "pem", "{secret}{body}" }),
 	} {
 		if err := s.Validate(); err == nil {
-			t.Errorf("%+v is valid", s)
+			t.Errorf("Validate accepts %+v", s)
 		}
 	}
 }
 
-// The sender holds the private key, the receiver the public one.
+// The sender has the private key, and the receiver the public one.
 func TestPairsSign(t *testing.T) {
 	for _, construction := range []string{"ecdsa", "ed25519", "rsa"} {
 		row := pairedRow(construction)
@@ -168,7 +168,7 @@ func TestPairsSign(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := verify.NewSigner(row, []string{public}); err == nil || !strings.Contains(err.Error(), "public key") {
-			t.Errorf("%s: a public key signs: %v", construction, err)
+			t.Errorf("%s: NewSigner with a public key: error %v, want one that says so", construction, err)
 		}
 		h := sign(t, row, outgoing(), private)
 		signature := h.Get("X-Sig")
@@ -188,7 +188,7 @@ func TestPairsSign(t *testing.T) {
 			refuse(t, v, request(base64.StdEncoding.EncodeToString(changed)), testBody, verify.ReasonBadSignature)
 		}
 		want := verify.ReasonBadSignature
-		if construction == "ed25519" { // all of its signatures have one length
+		if construction == "ed25519" { // its signatures have a fixed length
 			want = verify.ReasonMalformedSignature
 		}
 		for _, other := range [][]byte{raw[:len(raw)-1], append(bytes.Clone(raw), 0), []byte(sha256b64(public, testBody)), {1}} {
@@ -200,21 +200,19 @@ func TestPairsSign(t *testing.T) {
 		} {
 			r := request("")
 			r.Header["X-Sig"] = []string{malformed}
-			if _, err := v.Verify(r, []byte(testBody)); err == nil {
-				t.Errorf("%s: %q is accepted", construction, malformed)
-			}
+			refuse(t, v, r, testBody, "")
 		}
 		if construction == "ecdsa" {
-			// its twin is as true, and must not pass for another message
+			// Its twin is also valid, and must not count as another message.
 			second := accept(t, v, request(base64.StdEncoding.EncodeToString(twin(t, raw))), testBody)
 			if !bytes.Equal(first.MAC, second.MAC) {
-				t.Error("the same message has two replay keys")
+				t.Error("the twin of the signature has another MAC")
 			}
 		}
 	}
 }
 
-// Where a signature costs much, few are tried.
+// Asymmetric signatures are expensive, so few are tried.
 func TestPairsInLists(t *testing.T) {
 	row := pairedRow("rsa")
 	row.Signature.Separator = ","
@@ -229,8 +227,8 @@ func pairedRow(construction string) verify.Scheme {
 	return verify.Scheme{Name: "pair", Construction: construction, Key: "pem", Signature: verify.Signature{Name: "X-Sig", Encoding: "base64"}}
 }
 
-// twin is the other signature that an ECDSA signature makes true: s is as good
-// as the order of the curve less s.
+// twin returns the other valid signature for an ECDSA signature: s can be replaced with
+// the order of the curve minus s.
 func twin(t *testing.T, signature []byte) []byte {
 	t.Helper()
 	var parts struct{ R, S *big.Int }

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// standardHeaders are those of Standard Webhooks with that prefix, signed with
+// standardHeaders returns the headers of Standard Webhooks with a prefix, signed with
 // the key "secret".
 func standardHeaders(prefix, id string) []string {
 	return []string{
@@ -17,7 +17,7 @@ func standardHeaders(prefix, id string) []string {
 	}
 }
 
-// Svix's libraries take both of the families' names, and so does its row.
+// Svix's row accepts both prefixes, as its libraries do.
 func TestHeaderPrefixes(t *testing.T) {
 	svix := provider(t, "svix", "whsec_c2VjcmV0")
 	request := func(lists ...[]string) *http.Request {
@@ -29,7 +29,7 @@ func TestHeaderPrefixes(t *testing.T) {
 	}
 	for _, prefix := range []string{"svix-", "webhook-"} {
 		if m := accept(t, svix, request(standardHeaders(prefix, "msg_1")), testBody); m.Provider != "svix" || m.ID != "msg_1" || !m.Signed.Timestamp {
-			t.Errorf("%s: %+v", prefix, m)
+			t.Errorf("prefix %s: message %+v", prefix, m)
 		}
 	}
 	forged := standardHeaders("svix-", "msg_1")
@@ -45,12 +45,12 @@ func TestHeaderPrefixes(t *testing.T) {
 	refuse(t, verifierOf(t, named, "whsec_c2VjcmV0"), request(standardHeaders("webhook-", "msg_1")), testBody, verify.ReasonMissingSignature)
 }
 
-// Shopify's Events have the headers of its webhooks without their X-.
+// Shopify's Events have the headers of its webhooks without X-.
 func TestShopifyEvents(t *testing.T) {
 	signature := sha256b64("secret", testBody)
 	m := accept(t, provider(t, "shopify", "secret"), post(in, "Shopify-Hmac-Sha256", signature, "Shopify-Webhook-Id", "w1", "Shopify-Topic", "Product"), testBody)
 	if m.ID != "w1" || m.EventType != "Product" {
-		t.Errorf("%+v", m)
+		t.Errorf("message %+v", m)
 	}
 	refuse(t, provider(t, "shopify", "other"), post(in, "Shopify-Hmac-Sha256", signature), testBody, verify.ReasonBadSignature)
 }
@@ -66,7 +66,7 @@ func TestHeaderPrefixesAreChecked(t *testing.T) {
 	} {
 		_, err := verify.New(base(func(s *verify.Scheme) { s.HeaderPrefixes = tt.prefixes }), verify.Options{Secrets: []string{"secret"}})
 		if err == nil || !strings.Contains(err.Error(), "header_prefixes: ") || !strings.Contains(err.Error(), tt.words) {
-			t.Errorf("%q: %v", tt.prefixes, err)
+			t.Errorf("prefixes %q: error %v", tt.prefixes, err)
 		}
 	}
 }

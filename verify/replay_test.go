@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// clock is a time that the test moves.
+// clock is a clock that the test sets.
 type clock struct{ nanos atomic.Int64 }
 
 func newClock() *clock {
@@ -28,11 +28,12 @@ func key(n byte) [32]byte { return [32]byte{n} }
 func expect(t *testing.T, r *verify.Replays, k [32]byte, life time.Duration, want verify.ReplayState) {
 	t.Helper()
 	if got := r.Begin(k, life); got != want {
-		t.Errorf("key %d is %s, want %s", k[0], got, want)
+		t.Errorf("key %d: state %s, want %s", k[0], got, want)
 	}
 }
 
-// A retry after the app's failure is no replay; a second copy meanwhile waits.
+// A retry after a failure of the app is not a replay. A second copy before that is in
+// flight.
 func TestRetryAfterFailure(t *testing.T) {
 	r := verify.NewReplays(10, nil, newClock().now)
 	expect(t, r, key(1), time.Hour, verify.Fresh)
@@ -41,7 +42,7 @@ func TestRetryAfterFailure(t *testing.T) {
 	expect(t, r, key(1), time.Hour, verify.Fresh)
 	r.Commit(key(1))
 	expect(t, r, key(1), time.Hour, verify.Seen)
-	// What is not reserved can be neither committed nor undone.
+	// Commit and Abort only change keys that are reserved.
 	r.Abort(key(1))
 	r.Commit(key(2))
 	expect(t, r, key(1), time.Hour, verify.Seen)
@@ -51,7 +52,7 @@ func TestRetryAfterFailure(t *testing.T) {
 	}
 }
 
-// A flood pushes out the oldest keys, tells it, and never the ones in flight.
+// With too many keys, the oldest are evicted, but none that are in flight.
 func TestFlood(t *testing.T) {
 	c := newClock()
 	evicted := 0
@@ -61,15 +62,15 @@ func TestFlood(t *testing.T) {
 		expect(t, r, key(n), life, verify.Fresh)
 		r.Commit(key(n))
 	}
-	expect(t, r, key(100), time.Hour, verify.Fresh) // in flight all along
+	expect(t, r, key(100), time.Hour, verify.Fresh) // in flight from now on
 	for n := range byte(3) {
 		commit(n, time.Hour)
 	}
 	if evicted != 0 {
-		t.Fatalf("%d evictions with room left", evicted)
+		t.Fatalf("%d evictions, want none while there is room", evicted)
 	}
-	// Meeting a replay doesn't keep its key: or an attacker could keep some in
-	// at the others' expense.
+	// A replay doesn't keep its key from being evicted. Otherwise an attacker could evict
+	// other keys.
 	expect(t, r, key(0), time.Hour, verify.Seen)
 	commit(3, time.Hour)
 	if evicted != 1 {
@@ -77,23 +78,23 @@ func TestFlood(t *testing.T) {
 	}
 	expect(t, r, key(100), time.Hour, verify.InFlight)
 	expect(t, r, key(1), time.Hour, verify.Seen)
-	expect(t, r, key(0), time.Hour, verify.Fresh) // pushed out, and reserved now
+	expect(t, r, key(0), time.Hour, verify.Fresh) // evicted, and now reserved
 	r.Abort(key(0))
 	if r.Len() != 3 {
-		t.Errorf("%d keys are held, want 3", r.Len())
+		t.Errorf("%d keys, want 3", r.Len())
 	}
-	// Room made by keys whose life is over is no eviction before its time.
+	// Dropping an expired key is not an eviction.
 	c.advance(2 * time.Hour)
 	commit(4, time.Hour)
 	if evicted != 1 {
-		t.Errorf("a key whose life was over counts as evicted")
+		t.Errorf("%d evictions, want 1: the key had expired", evicted)
 	}
 	held := r.Len()
-	r.Commit(key(99)) // which nobody has reserved
+	r.Commit(key(99)) // not reserved
 	if evicted != 1 || r.Len() != held {
-		t.Errorf("a key that isn't reserved is kept, or pushes one out: %d evictions, %d keys", evicted, r.Len())
+		t.Errorf("after Commit of a key that isn't reserved: %d evictions, %d keys, want 1 and %d", evicted, r.Len(), held)
 	}
-	// Reservations are bounded too.
+	// The number of reserved keys is limited too.
 	expect(t, r, key(101), time.Hour, verify.Fresh)
 	expect(t, r, key(102), time.Hour, verify.Fresh)
 	expect(t, r, key(103), time.Hour, verify.Full)
@@ -102,7 +103,7 @@ func TestFlood(t *testing.T) {
 	expect(t, r, key(103), time.Hour, verify.Fresh)
 }
 
-// What was committed can be kept over a restart.
+// Committed keys can be kept across a restart.
 func TestRestart(t *testing.T) {
 	c := newClock()
 	before := verify.NewReplays(10, nil, c.now)
@@ -110,14 +111,14 @@ func TestRestart(t *testing.T) {
 		expect(t, before, key(n), life, verify.Fresh)
 		before.Commit(key(n))
 	}
-	expect(t, before, key(3), time.Hour, verify.Fresh) // in flight: its sender will come again
+	expect(t, before, key(3), time.Hour, verify.Fresh) // in flight: its sender will retry
 	kept := maps.Collect(before.Entries())
 	if len(kept) != 2 {
-		t.Fatalf("%d keys to keep, want 2", len(kept))
+		t.Fatalf("%d entries, want 2", len(kept))
 	}
 	c.advance(2 * time.Minute)
-	after := verify.NewReplays(10, func() { t.Error("a key was pushed out") }, c.now)
-	for range 2 { // again, when another process tells what it knows
+	after := verify.NewReplays(10, func() { t.Error("a key was evicted") }, c.now)
+	for range 2 { // the second time, from another process
 		for k, end := range kept {
 			after.Restore(k, end)
 		}
@@ -126,7 +127,7 @@ func TestRestart(t *testing.T) {
 	expect(t, after, key(2), time.Hour, verify.Seen)
 	expect(t, after, key(3), time.Hour, verify.Fresh)
 	if got := len(maps.Collect(after.Entries())); got != 1 {
-		t.Errorf("%d keys live on, want 1", got)
+		t.Errorf("%d entries, want 1", got)
 	}
 	evicted := 0
 	small := verify.NewReplays(1, func() { evicted++ }, c.now)
@@ -134,26 +135,26 @@ func TestRestart(t *testing.T) {
 		small.Restore(key(n), c.now().Add(time.Hour))
 	}
 	if small.Len() != 1 || evicted != 4 {
-		t.Errorf("%d keys in a memory for one, %d were evicted", small.Len(), evicted)
+		t.Errorf("capacity 1, 5 keys restored: %d keys, %d evictions, want 1 and 4", small.Len(), evicted)
 	}
 	expect(t, small, key(4), time.Hour, verify.Seen)
 }
 
-// A life ends when its time is over, by the clock that was given.
+// A key expires when its life has passed by the given clock.
 func TestClock(t *testing.T) {
 	c := newClock()
 	r := verify.NewReplays(10, nil, c.now)
 	expect(t, r, key(1), time.Minute, verify.Fresh)
-	c.advance(time.Hour) // a slow app: the life starts with the commit
+	c.advance(time.Hour) // a slow app: the life begins at Commit
 	r.Commit(key(1))
 	c.advance(time.Minute - 1)
 	expect(t, r, key(1), time.Minute, verify.Seen)
-	c.advance(-time.Hour) // a clock that is set back lets nothing in
+	c.advance(-time.Hour) // the clock is set back
 	expect(t, r, key(1), time.Minute, verify.Seen)
 	c.advance(time.Hour + 1)
 	expect(t, r, key(1), time.Minute, verify.Fresh)
 	if r.Len() != 0 {
-		t.Errorf("%d keys are held after their life", r.Len())
+		t.Errorf("%d keys, want none after they have expired", r.Len())
 	}
 }
 
@@ -189,7 +190,7 @@ func setClock(now time.Time, change time.Duration) time.Time {
 	return changed
 }
 
-// Of two copies at once one goes.
+// Of several copies at once, only one is fresh.
 func TestReplaysConcurrently(t *testing.T) {
 	r := verify.NewReplays(64, func() {}, nil)
 	var fresh [8]atomic.Int32
@@ -207,7 +208,7 @@ func TestReplaysConcurrently(t *testing.T) {
 					fresh[k[0]].Add(1)
 					r.Commit(k)
 				case verify.Full:
-					t.Error("full with eight keys")
+					t.Error("full with eight keys, and room for 64")
 				}
 				r.Len()
 				for range r.Entries() {
@@ -218,7 +219,7 @@ func TestReplaysConcurrently(t *testing.T) {
 	wg.Wait()
 	for i := range fresh {
 		if n := fresh[i].Load(); n != 1 {
-			t.Errorf("key %d was delivered %d times", i, n)
+			t.Errorf("key %d was fresh %d times, want once", i, n)
 		}
 	}
 }
@@ -226,7 +227,7 @@ func TestReplaysConcurrently(t *testing.T) {
 func TestReplayState(t *testing.T) {
 	for state, want := range map[verify.ReplayState]string{verify.Fresh: "fresh", verify.InFlight: "in_flight", verify.Seen: "seen", verify.Full: "full"} {
 		if state.String() != want {
-			t.Errorf("%d is %q, want %q", state, state, want)
+			t.Errorf("state %d: got %q, want %q", state, state, want)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// A true signature that is changed in one thing is refused by each row.
+// Every row refuses a good signature with any one change.
 func TestBodyRowsRefuse(t *testing.T) {
 	for _, e := range bodyExamples() {
 		v := e.compute()
@@ -22,7 +22,7 @@ func TestBodyRowsRefuse(t *testing.T) {
 				change(r.Header)
 				_, err := v.verifier(t).Verify(r, []byte(v.body))
 				if got := reason(err); got == "" || want != "" && got != want {
-					t.Errorf("the reason is %q; the headers are %q", got, r.Header)
+					t.Errorf("headers %q: reason %q, want %q", r.Header, got, want)
 				}
 			})
 		}
@@ -53,7 +53,7 @@ func TestBodyRowsRefuse(t *testing.T) {
 	}
 }
 
-// mangled are texts that are like a MAC's and yet not that.
+// mangled returns texts that are similar to that of a MAC.
 func mangled(text string) map[string]string {
 	flipped := []byte(text)
 	if flipped[10] = 'b'; text[10] == 'b' {
@@ -90,22 +90,21 @@ func mangled(text string) map[string]string {
 	return list
 }
 
-// misprefixed are openings that are like the true one and yet not that.
+// misprefixed returns prefixes that are similar to the right one.
 func misprefixed(row verify.Scheme, prefix string) map[string]string {
 	list := map[string]string{"another prefix": "v0=" + prefix, "a word in front": "x" + prefix}
 	if prefix != "" {
 		list["no prefix"] = ""
 		list["prefix twice"] = prefix + prefix
 		list["half a prefix"] = prefix[1:]
-		if row.Signature.Name != "Authorization" { // whose first word may be in either case
+		if row.Signature.Name != "Authorization" { // the case of its first word doesn't matter
 			list["prefix in capitals"] = strings.ToUpper(prefix)
 		}
 	}
 	return list
 }
 
-// loosen sets a bit that strict base64 wants to be zero: the same MAC to a
-// lenient reader.
+// loosen sets a bit that is zero in strict base64. A lenient decoder gets the same MAC.
 func loosen(text string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 	bare := strings.TrimRight(text, "=")
@@ -113,7 +112,7 @@ func loosen(text string) string {
 	return bare[:len(bare)-1] + alphabet[last|1:last|1+1] + text[len(bare):]
 }
 
-// Sinch's header names the application's key in front of the signature.
+// Sinch's header has the application's key in front of the signature.
 func TestSinchVoiceWithoutItsKey(t *testing.T) {
 	v := published()[slices.IndexFunc(published(), func(v vector) bool { return v.scheme == "sinch-voice" })]
 	_, signature, _ := strings.Cut(v.header["Authorization"], ":")
@@ -126,13 +125,12 @@ func TestSinchVoiceWithoutItsKey(t *testing.T) {
 		r := v.request()
 		r.Header.Set("Authorization", header)
 		if _, err := v.verifier(t).Verify(r, []byte(v.body)); (err == nil) != valid {
-			t.Errorf("%s: %v", header, err)
+			t.Errorf("%s: error %v, want accepted: %t", header, err, valid)
 		}
 	}
 }
 
-// The id that Framer signs meets the body with nothing in between: bytes that
-// move from one to the other must not pass.
+// Framer signs the id right after the body. No byte can move between the two.
 func TestFramerBoundary(t *testing.T) {
 	e := bodyExamples()[slices.IndexFunc(bodyExamples(), func(e example) bool { return e.scheme == "framer" })]
 	v := e.compute()
@@ -143,13 +141,11 @@ func TestFramerBoundary(t *testing.T) {
 		}
 		r := v.request()
 		r.Header.Set("Framer-Webhook-Submission-Id", whole[cut:])
-		if _, err := v.verifier(t).Verify(r, []byte(whole[:cut])); err == nil {
-			t.Errorf("body %q and id %q are accepted", whole[:cut], whole[cut:])
-		}
+		refuse(t, v.verifier(t), r, whole[:cut], "")
 	}
 }
 
-// A form is signed by its payload, so that nothing else may stand in it.
+// Only the payload of a form is signed, so other fields are refused.
 func TestGiteaForm(t *testing.T) {
 	for _, e := range bodyExamples() {
 		v := e.compute()
@@ -162,16 +158,12 @@ func TestGiteaForm(t *testing.T) {
 			"the payload itself": e.signed,
 			"another name":       "x" + v.body,
 		} {
-			t.Run(v.scheme+"/"+what, func(t *testing.T) {
-				if _, err := v.verifier(t).Verify(v.request(), []byte(body)); err == nil {
-					t.Errorf("%q is accepted", body)
-				}
-			})
+			t.Run(v.scheme+"/"+what, func(t *testing.T) { refuse(t, v.verifier(t), v.request(), body, "") })
 		}
 	}
 }
 
-// What Grafana's row says of a timestamp header works.
+// The variant with a timestamp in the notes of Grafana's row works.
 func TestGrafanaTimestamp(t *testing.T) {
 	row := rowOf(t, "grafana").Merge(verify.Scheme{
 		Content:   "{timestamp}:{body}",
@@ -181,7 +173,7 @@ func TestGrafanaTimestamp(t *testing.T) {
 	const body = `{"status":"firing"}`
 	r := post(in, "X-Grafana-Alerting-Signature", sha256hex("secret", unixNow+":"+body), "X-Grafana-Alerting-Timestamp", unixNow)
 	if m := accept(t, v, r, body); !m.Signed.Timestamp {
-		t.Errorf("%+v", m)
+		t.Errorf("message %+v, want a signed timestamp", m)
 	}
 	r.Header.Set("X-Grafana-Alerting-Signature", sha256hex("secret", body)) // the body alone
 	refuse(t, v, r, body, verify.ReasonBadSignature)
@@ -189,13 +181,13 @@ func TestGrafanaTimestamp(t *testing.T) {
 	refuse(t, v, r, body, verify.ReasonMissingTimestamp)
 }
 
-// GoCardless knows a wrong signature by a status of its own.
+// GoCardless expects a status of its own for a bad signature.
 func TestBodyRowsStatus(t *testing.T) {
 	for scheme, want := range map[string]int{"gocardless": 498, "xero": http.StatusUnauthorized, "github": http.StatusUnauthorized} {
 		v := vector{scheme: scheme, secret: "s3cret", at: testNow, body: "{}"}
 		_, err := v.verifier(t).Verify(v.request(), []byte(v.body))
 		if e, ok := errors.AsType[*verify.Error](err); !ok || e.Status != want {
-			t.Errorf("%s: %v, want %d", scheme, err, want)
+			t.Errorf("%s: error %v, want status %d", scheme, err, want)
 		}
 	}
 }

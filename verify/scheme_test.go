@@ -22,25 +22,25 @@ func TestMerge(t *testing.T) {
 	want.Content = "{timestamp}.{body}"
 	want.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)}
 	if !reflect.DeepEqual(merged, want) {
-		t.Errorf("merged %+v, want %+v", merged, want)
+		t.Errorf("got %+v, want %+v", merged, want)
 	}
 	if !reflect.DeepEqual(github, rowOf(t, "github")) {
-		t.Error("a merge changed the row")
+		t.Error("Merge changed the scheme")
 	}
 	if !reflect.DeepEqual(github.Merge(verify.Scheme{}), github) {
-		t.Error("merging nothing changes something")
+		t.Error("Merge with the zero value changed something")
 	}
 	// Name and Names replace each other.
 	plivo := rowOf(t, "plivo")
 	if one := plivo.Merge(verify.Scheme{Signature: verify.Signature{Name: "X-One"}}); one.Signature.Names != nil || one.Validate() != nil {
-		t.Errorf("one name in place of several: %+v, %v", one.Signature, one.Validate())
+		t.Errorf("one name instead of several: %+v, %v", one.Signature, one.Validate())
 	}
 	if several := github.Merge(verify.Scheme{Signature: verify.Signature{Names: []string{"A", "B"}}}); several.Signature.Name != "" || several.Validate() != nil {
-		t.Errorf("several names in place of one: %+v, %v", several.Signature, several.Validate())
+		t.Errorf("several names instead of one: %+v, %v", several.Signature, several.Validate())
 	}
 }
 
-// Every error names the field, and says what to do.
+// Every error names the field and says what to do.
 func TestValidate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*verify.Scheme)
@@ -85,23 +85,23 @@ func TestValidate(t *testing.T) {
 		"trailing backslash":   {func(s *verify.Scheme) { s.Content = `{body}\` }, []string{"content", "column 7"}},
 		"body twice":           {func(s *verify.Scheme) { s.Content = "{body}{body}" }, []string{"content", "column 7", "once"}},
 		"no body":              {func(s *verify.Scheme) { s.Content = "{url}" }, []string{"content", "unsigned", "unbound_body"}},
-		"no time":              {func(s *verify.Scheme) { s.Content = "{timestamp}.{body}" }, []string{"content", "{timestamp}", "set timestamp"}},
+		"no timestamp":         {func(s *verify.Scheme) { s.Content = "{timestamp}.{body}" }, []string{"content", "{timestamp}", "set timestamp"}},
 		"no id":                {func(s *verify.Scheme) { s.Content = "{id}.{body}" }, []string{"content", "{id}", "set id"}},
 		"no event type":        {func(s *verify.Scheme) { s.Content = "{event_type}.{body}" }, []string{"content", "{event_type}", "set event_type"}},
 		"no list":              {func(s *verify.Scheme) { s.Content = "{field.t}.{body}" }, []string{"content", "separator"}},
 		"secret in an HMAC":    {func(s *verify.Scheme) { s.Content = "{secret}{body}" }, []string{"content", "construction hash"}},
-		"a free value, a path": {func(s *verify.Scheme) { s.Content = "{path}.{json.a*}:{body_sha256}" }, []string{"content", "*"}},
-		"two free values":      {func(s *verify.Scheme) { s.Content = "{json.a*}:{json.b*}:{body}" }, []string{"content", "*"}},
+		"a *, and a path":      {func(s *verify.Scheme) { s.Content = "{path}.{json.a*}:{body_sha256}" }, []string{"content", "*"}},
+		"two *":                {func(s *verify.Scheme) { s.Content = "{json.a*}:{json.b*}:{body}" }, []string{"content", "*"}},
 		"bad JSON path":        {func(s *verify.Scheme) { s.Content = "{json.a..b}{body}" }, []string{"content", "a..b", "data.0.id"}},
 		"bad header word":      {func(s *verify.Scheme) { s.Content = "{header.a b}{body}" }, []string{"content", "header"}},
 		"form leaves the body": {func(s *verify.Scheme) { s.FormContent = "{url}" }, []string{"form_content", "unbound_body"}},
 		"token":                {func(s *verify.Scheme) { s.Construction = "token" }, []string{"content", "signs nothing", "unbound_body"}},
-		"time not signed":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T"} }, []string{"timestamp", "does not cover"}},
-		"time placeless":       {func(s *verify.Scheme) { s.Timestamp.Name = "X-T" }, []string{"timestamp", "place"}},
-		"time nameless":        {func(s *verify.Scheme) { s.Timestamp.In = "header" }, []string{"timestamp", "name"}},
-		"time in no list":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "field", Name: "t"} }, []string{"timestamp", "separator"}},
-		"time first in none":   {func(s *verify.Scheme) { s.Timestamp.In = "first" }, []string{"timestamp", "separator"}},
-		"bad time format":      {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T", Format: "iso"} }, []string{"timestamp", `"iso"`, "rfc3339"}},
+		"timestamp unsigned":   {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T"} }, []string{"timestamp", "does not cover"}},
+		"timestamp placeless":  {func(s *verify.Scheme) { s.Timestamp.Name = "X-T" }, []string{"timestamp", "place"}},
+		"timestamp nameless":   {func(s *verify.Scheme) { s.Timestamp.In = "header" }, []string{"timestamp", "name"}},
+		"timestamp, no list":   {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "field", Name: "t"} }, []string{"timestamp", "separator"}},
+		"timestamp first":      {func(s *verify.Scheme) { s.Timestamp.In = "first" }, []string{"timestamp", "separator"}},
+		"bad timestamp format": {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-T", Format: "iso"} }, []string{"timestamp", `"iso"`, "rfc3339"}},
 		"id placeless":         {func(s *verify.Scheme) { s.ID.Name = "X-Id" }, []string{"id", "header, query, json, form"}},
 		"id nameless":          {func(s *verify.Scheme) { s.ID.In = "json" }, []string{"id", "name"}},
 		"bad id pattern":       {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "("} }, []string{"id", "pattern"}},
@@ -132,38 +132,38 @@ func TestValidate(t *testing.T) {
 			s := base(tt.change)
 			err := s.Validate()
 			if err == nil {
-				t.Fatalf("%+v is valid", s)
+				t.Fatalf("Validate accepts %+v", s)
 			}
 			for _, want := range append(tt.want, "scheme acme: ") {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q does not say %q", err, want)
+					t.Errorf("error %q, want %q in it", err, want)
 				}
 			}
 			if _, err := verify.New(s, verify.Options{Secrets: []string{"secret"}}); err == nil {
-				t.Error("it makes a verifier")
+				t.Error("New accepts it")
 			}
 			if _, err := verify.NewSigner(s, []string{"secret"}); err == nil {
-				t.Error("it makes a signer")
+				t.Error("NewSigner accepts it")
 			}
 			if s.Bounds() != (verify.Bounds{}) {
-				t.Error("it bounds something")
+				t.Errorf("bounds %+v, want none", s.Bounds())
 			}
 		})
 	}
 }
 
-// A name stands in a header and in metrics.
+// A name must be safe in a header and as a metric label.
 func TestNames(t *testing.T) {
 	for name, want := range map[string]bool{"acme": true, "Acme_2.x-y": true, "": true, "a\r\nX-Evil: 1": false, "a b": false, "ä": false, strings.Repeat("a", 65): false} {
 		s := base(func(s *verify.Scheme) { s.Name = name })
 		if err := s.Validate(); (err == nil) != want || err != nil && strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("name %q: error %v, want accepted: %t", name, err, want)
 		}
 	}
 }
 
-// A hash without a secret in it is anyone's to make.
-func TestAHashNeedsASecret(t *testing.T) {
+// A plain hash without a secret is an error, since anyone can make it.
+func TestHashNeedsSecret(t *testing.T) {
 	for name, change := range map[string]func(*verify.Scheme){
 		"content":      content(""),
 		"body":         content("{body}"),
@@ -176,21 +176,21 @@ func TestAHashNeedsASecret(t *testing.T) {
 		s := base(change)
 		s.Construction = "hash"
 		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "add {secret}") {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: error %v, want one about {secret}", name, err)
 		}
 	}
 	github := rowOf(t, "github")
 	github.Construction = "hash"
 	if github.Validate() == nil {
-		t.Error("GitHub's row as a plain hash is accepted")
+		t.Error("Validate accepts GitHub's row as a plain hash")
 	}
 }
 
-// The rows themselves: valid, sorted, named as their rules say.
+// The built-in schemes are valid, sorted, and found under their names and aliases.
 func TestSchemes(t *testing.T) {
 	rows := verify.Schemes()
 	if !slices.IsSortedFunc(rows, func(a, b verify.Scheme) int { return strings.Compare(a.Name, b.Name) }) {
-		t.Error("the rows are not sorted by name")
+		t.Error("the schemes are not sorted by name")
 	}
 	for _, s := range rows {
 		if s.Name == "hmac" {
@@ -204,15 +204,15 @@ func TestSchemes(t *testing.T) {
 		}
 		for _, name := range append(slices.Clone(s.Aliases), s.Name) {
 			if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-				t.Errorf("%q is no slug", name)
+				t.Errorf("%q has other characters than a to z, 0 to 9 and -", name)
 			}
 			if found, ok := verify.Lookup(name); !ok || found.Name != s.Name {
-				t.Errorf("%s is not found under %s", s.Name, name)
+				t.Errorf("Lookup(%s) = %s, %t, want %s", name, found.Name, ok, s.Name)
 			}
 		}
 	}
 	if s, ok := verify.Lookup("no-such-provider"); ok || s.Name != "" {
-		t.Errorf("a provider that isn't there is %+v", s)
+		t.Errorf("Lookup of an unknown name = %+v, %t", s, ok)
 	}
 	for name, want := range map[string]verify.Bounds{
 		"github":           {Body: true, Message: true},
@@ -231,7 +231,7 @@ func TestSchemes(t *testing.T) {
 	} {
 		s, _ := verify.Lookup(name)
 		if got := s.Bounds(); got != want {
-			t.Errorf("%s bounds %+v, want %+v", name, got, want)
+			t.Errorf("%s: bounds %+v, want %+v", name, got, want)
 		}
 		if s.Bounds().Replay() != (want.Time && want.Message) {
 			t.Errorf("%s: replay %t", name, s.Bounds().Replay())
@@ -245,10 +245,10 @@ func TestTolerance(t *testing.T) {
 		s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)}
 	})
 	for name, tt := range map[string]struct {
-		past, future time.Duration   // of the options
-		silent       bool            // the row says nothing
-		ok           []time.Duration // ages that pass
-		not          []time.Duration // ages that don't
+		past, future time.Duration   // in the options
+		silent       bool            // the scheme has no tolerance
+		ok           []time.Duration // ages that are accepted
+		not          []time.Duration // ages that are refused
 	}{
 		"the row's, on both sides": {ok: []time.Duration{-time.Minute, 0, time.Minute}, not: []time.Duration{-61 * time.Second, 61 * time.Second}},
 		"the options'":             {past: time.Hour, future: time.Second, ok: []time.Duration{-time.Second, time.Hour}, not: []time.Duration{-2 * time.Second, 3601 * time.Second}},
@@ -269,7 +269,7 @@ func TestTolerance(t *testing.T) {
 				}
 				_, err = v.Verify(post(in, "X-Sig", sha256hex("secret", unixNow+"."+testBody), "X-Time", unixNow), []byte(testBody))
 				if (err == nil) != slices.Contains(tt.ok, age) {
-					t.Errorf("age %s: %v", age, err)
+					t.Errorf("age %s: error %v", age, err)
 				}
 			}
 		})
@@ -282,7 +282,7 @@ func TestReasons(t *testing.T) {
 		verify.ReasonBodyTooLarge: 413, verify.ReasonReplayed: 409, verify.ReasonInFlight: 409, verify.ReasonBadVerifyToken: 403, verify.ReasonBadChallenge: 400,
 	} {
 		if reason.Status() != want {
-			t.Errorf("%s is %d, want %d", reason, reason.Status(), want)
+			t.Errorf("%s: status %d, want %d", reason, reason.Status(), want)
 		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// What the signer writes is what the provider's own receivers expect.
+// The signer sets the headers that the provider's own receivers expect.
 func TestSign(t *testing.T) {
 	const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	raw, _ := base64.StdEncoding.DecodeString(key32)
@@ -40,15 +40,15 @@ func TestSign(t *testing.T) {
 			h := sign(t, rowOf(t, tt.scheme), outgoing(), tt.secrets...)
 			for name, want := range tt.want {
 				if got := h[name]; len(got) != 1 || got[0] != want {
-					t.Errorf("%s is %q, want %q", name, got, want)
+					t.Errorf("%s: got %q, want %q", name, got, want)
 				}
 			}
 		})
 	}
 }
 
-// Each form of a list has a place for several signatures, and each of them is
-// accepted alone by a receiver that knows one secret.
+// Every format of a list has room for several signatures. A receiver that knows only one
+// of the secrets accepts it.
 func TestSignWithSeveralSecrets(t *testing.T) {
 	for name, change := range map[string]func(*verify.Scheme){
 		"bare list": func(s *verify.Scheme) { s.Signature.Separator = "," },
@@ -76,8 +76,8 @@ func TestSignWithSeveralSecrets(t *testing.T) {
 	}
 }
 
-// A receiver that knows the old secret alone accepts what both sign by the schemes
-// that say so, and by no other.
+// SignsWithAll is true for exactly the schemes with which a receiver that only knows the
+// second secret accepts a message signed with two.
 func TestSignsWithAll(t *testing.T) {
 	all := 0
 	for _, row := range verify.Schemes() {
@@ -89,14 +89,14 @@ func TestSignsWithAll(t *testing.T) {
 		r.Header = sign(t, row, &verify.Outgoing{URL: testURL, ID: "msg_1", EventType: "a", Timestamp: testNow, Body: []byte("{}")}, fresh, old)
 		_, err := verifierOf(t, row, old).Verify(r, []byte("{}"))
 		if (err == nil) != row.SignsWithAll() {
-			t.Errorf("%s: says %t, and the old secret: %v", row.Name, row.SignsWithAll(), err)
+			t.Errorf("%s: SignsWithAll is %t, but with the second secret the error is %v", row.Name, row.SignsWithAll(), err)
 		}
 		if row.SignsWithAll() {
 			all++
 		}
 	}
 	if all < 20 {
-		t.Errorf("only %d schemes have room for several signatures", all)
+		t.Errorf("SignsWithAll is true for only %d schemes", all)
 	}
 }
 
@@ -108,12 +108,12 @@ func TestCanSignTheContentType(t *testing.T) {
 	}
 }
 
-// What stands in front of a signature is nobody's to guess: Sinch's receivers compare
-// it with their application's key.
-func TestCanSignBehindAName(t *testing.T) {
+// With the tag *, the receiver compares the tag with something that only it knows, such
+// as Sinch's application key.
+func TestCanSignWithAnyTag(t *testing.T) {
 	row := rowOf(t, "sinch-voice")
 	if err := row.CanSign(); err == nil || !strings.Contains(err.Error(), "tag") {
-		t.Errorf("%v, want what to do", err)
+		t.Errorf("error %v, want one that says what to do", err)
 	}
 	row.Signature.Tags = []string{"key"}
 	if err := row.CanSign(); err != nil {
@@ -121,8 +121,8 @@ func TestCanSignBehindAName(t *testing.T) {
 	}
 }
 
-// Schemes with RSA are tried with one pair, which takes long to make.
-func TestCanSignMakesOnePair(t *testing.T) {
+// CanSign generates one RSA key pair for all schemes, since that takes long.
+func TestCanSignGeneratesOneKeyPair(t *testing.T) {
 	row := rowOf(t, "wise")
 	try := func() {
 		if err := row.CanSign(); err != nil {
@@ -130,12 +130,12 @@ func TestCanSignMakesOnePair(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(3, try); n > 1000 {
-		t.Errorf("each trial allocates %v times", n)
+		t.Errorf("CanSign took %v allocations", n)
 	}
 }
 
-// An id that a scheme can't send is told with the form that it can.
-func TestSignWithAnotherID(t *testing.T) {
+// An error about an id says which form the scheme can send.
+func TestSignWithBadID(t *testing.T) {
 	for scheme, want := range map[string]string{"standard": "printable characters", "configcat": "[0-9a-f]{32}"} {
 		row, m := rowOf(t, scheme), outgoing()
 		m.ID = "an id"
@@ -144,21 +144,21 @@ func TestSignWithAnotherID(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := signer.Sign(http.Header{}, m); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s in it", scheme, err, want)
+			t.Errorf("%s: error %v, want %s in it", scheme, err, want)
 		}
 	}
 }
 
-// A scheme that can't sign says why.
+// The error of a scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
 	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "tag", "pandadoc": "URL", "twilio": "hash"} {
 		err := rowOf(t, name).CanSign()
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
-			t.Errorf("%s: %v; want the reason (%s) and what to do", name, err, word)
+			t.Errorf("%s: error %v, want %s in it, and what to do", name, err, word)
 		}
 	}
 	if err := signerOf(t, rowOf(t, "plivo"), "secret").Sign(http.Header{"Content-Type": {"application/json"}}, outgoing()); err == nil {
-		t.Error("a form is made of JSON")
+		t.Error("Sign accepts JSON for a scheme that signs forms")
 	}
 	signer := signerOf(t, rowOf(t, "standard"), "whsec_c2VjcmV0")
 	for _, id := range []string{"", "a.b", "a b", "a\r\nb", strings.Repeat("x", 300)} {
@@ -166,7 +166,7 @@ func TestSchemesThatCannotSign(t *testing.T) {
 		m.ID = id
 		h := http.Header{}
 		if err := signer.Sign(h, m); err == nil {
-			t.Errorf("the id %q is signed: %v", id, h)
+			t.Errorf("id %q: signed as %v, want an error", id, h)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func TestGenerateSecret(t *testing.T) {
 		s := base(func(s *verify.Scheme) { s.Key = kind })
 		secret := secretFor(t, s)
 		if secret == secretFor(t, s) {
-			t.Errorf("%q: the same secret twice", kind)
+			t.Errorf("key %q: the same secret twice", kind)
 		}
 		var raw []byte
 		var err error
@@ -188,24 +188,24 @@ func TestGenerateSecret(t *testing.T) {
 		default:
 			rest, ok := strings.CutPrefix(secret, "whsec_")
 			if !ok {
-				t.Errorf("%q: %q has no whsec_", kind, secret)
+				t.Errorf("key %q: secret %q, want whsec_ in front", kind, secret)
 			}
 			raw, err = base64.StdEncoding.DecodeString(rest)
 		}
 		if err != nil || len(raw) != 32 {
-			t.Errorf("%q: %d bytes in %q, %v", kind, len(raw), secret, err)
+			t.Errorf("key %q: secret %q has %d bytes, error %v, want 32", kind, secret, len(raw), err)
 		}
 		if _, err := verify.New(s, verify.Options{Secrets: []string{secret}}); err != nil {
-			t.Errorf("%q: %v", kind, err)
+			t.Errorf("key %q: error %v", kind, err)
 		}
 	}
 	if _, err := verify.GenerateSecret(verify.Scheme{Key: "pgp"}); err == nil {
-		t.Error("a secret of an unknown kind")
+		t.Error("GenerateSecret accepts an unknown kind of key")
 	}
 }
 
-// One verifier and one signer serve any number of goroutines.
-func TestConcurrently(t *testing.T) {
+// A verifier and a signer can be used by several goroutines at once.
+func TestConcurrentUse(t *testing.T) {
 	scheme := rowOf(t, "standard")
 	signer := signerOf(t, scheme, "whsec_bmV3", "whsec_b2xk")
 	v := verifierOf(t, scheme, "whsec_b2xk", "whsec_bmV3")
@@ -223,7 +223,7 @@ func TestConcurrently(t *testing.T) {
 					t.Error(err)
 				}
 				if _, err := v.Verify(r, append(m.Body, 'x')); err == nil {
-					t.Error("another goroutine's body is accepted")
+					t.Error("a changed body is accepted")
 				}
 			}
 		})

@@ -26,15 +26,15 @@ func TestSuggest(t *testing.T) {
 			t.Errorf("%.20s: got %v, want %v first", name, got, want)
 		}
 		if len(got) > 5 {
-			t.Errorf("%.20s: %d names", name, len(got))
+			t.Errorf("%.20s: got %d names, want at most five", name, len(got))
 		}
 		for _, n := range got {
 			if _, ok := verify.Lookup(n); !ok {
-				t.Errorf("%.20s: there is no %s", name, n)
+				t.Errorf("%.20s: got %s, which isn't a scheme", name, n)
 			}
 		}
 	}
 	if got := verify.Suggest("git"); len(got) < 2 || !slices.Contains(got, "github") || !slices.Contains(got, "gitlab") {
-		t.Errorf("a part of several names: got %v", got)
+		t.Errorf("a part of several names: got %v, want several", got)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"crypto/sha512"
 )
 
-// nextcloudRandom is as long as those of Nextcloud.
+// nextcloudRandom has the length of Nextcloud's random strings.
 const nextcloudRandom = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+/"
 
-// bodyExamples are of the schemes in rows_body.go, sorted by name.
+// bodyExamples are examples for the schemes in rows_body.go, sorted by name.
 func bodyExamples() []example {
 	return []example{
 		{

@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// example is a request of which the provider publishes no signature. It is
-// computed here, by nothing but the hash functions: {hex} and {base64} in URL,
-// headers and body stand for the HMAC of what is signed.
+// example is a request for which the provider publishes no signature. It is computed
+// here, with nothing but hash functions. {hex} and {base64} in the URL, the headers and
+// the body stand for the HMAC of what is signed.
 type example struct {
 	vector
 	hash   func() hash.Hash            // SHA-256 when nil
@@ -25,8 +25,8 @@ type example struct {
 	sign   func(content string) []byte // with a private key, instead of all these
 }
 
-// computed are the vectors of all examples. They are judged at testNow unless
-// they say otherwise.
+// computed returns the vectors of all examples. Unless they set another time, they are
+// verified at testNow.
 func computed() []vector {
 	var list []vector
 	for _, e := range slices.Concat(examples(), bodyExamples(), timeExamples(), familyExamples()) {

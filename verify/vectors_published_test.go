@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// published are the vectors that providers publish themselves, or that their
-// own code is tested with.
+// published returns vectors that providers publish, or that their own tests have.
 func published() []vector {
 	return []vector{
 		{

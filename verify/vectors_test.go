@@ -11,16 +11,16 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// vector is a request with a true signature.
+// vector is a request with a good signature.
 type vector struct {
 	scheme string
-	source string // where it was published, or who computed it
+	source string // where it was published
 	secret string
-	at     time.Time // the clock when it is judged
+	at     time.Time // when it is verified
 	url    string    // default https://hooks.example.com/in
 	header map[string]string
 	body   string
-	id     string // what must be found
+	id     string // the expected message
 	event  string
 }
 
@@ -41,7 +41,7 @@ func (v vector) verifier(t testing.TB) *verify.Verifier {
 	return verifier
 }
 
-// Every scheme has a vector, and each vector is judged right.
+// Every scheme has a vector. Each is accepted, but not with another secret or body.
 func TestVectors(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, v := range append(published(), computed()...) {
@@ -49,18 +49,18 @@ func TestVectors(t *testing.T) {
 		t.Run(v.scheme, func(t *testing.T) {
 			m, err := v.verifier(t).Verify(v.request(), []byte(v.body))
 			if err != nil {
-				t.Fatalf("a true signature (%s) is refused: %v", v.source, err)
+				t.Fatalf("the signature (%s) is refused as %v", v.source, err)
 			}
 			if m.ID != v.id || m.EventType != v.event {
-				t.Errorf("id %q, event type %q; want %q, %q", m.ID, m.EventType, v.id, v.event)
+				t.Errorf("id %q, event type %q, want %q, %q", m.ID, m.EventType, v.id, v.event)
 			}
 			other := v
-			other.secret = "0123456789abcdef0123456789abcdef" // of every kind of key but
+			other.secret = "0123456789abcdef0123456789abcdef" // valid for every kind of key, except
 			if row := rowOf(t, v.scheme); row.Construction == "ed25519" || row.Key == "pem" {
 				other.secret = secretFor(t, row)
 			}
 			if _, err := other.verifier(t).Verify(v.request(), []byte(v.body)); err == nil {
-				t.Error("another secret accepts it")
+				t.Error("accepted with another secret")
 			}
 			if !m.Signed.Body {
 				return
@@ -70,7 +70,7 @@ func TestVectors(t *testing.T) {
 					continue
 				}
 				if _, err := v.verifier(t).Verify(v.request(), []byte(changed)); err == nil {
-					t.Errorf("the body %q is accepted", changed)
+					t.Errorf("accepted with the body %q", changed)
 				}
 			}
 		})
@@ -82,8 +82,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// Every scheme that signs is verified by itself, and by nothing that differs in
-// one thing.
+// Every scheme that can sign accepts its own signature, but not for another body.
 func TestSignThenVerify(t *testing.T) {
 	body := `{"type":"a.b","id":"evt_1","webhookTimestamp":1700000000000,"event":{"type":"a.b"}}`
 	for _, scheme := range verify.Schemes() {
@@ -100,14 +99,14 @@ func TestSignThenVerify(t *testing.T) {
 			r.Header = sign(t, scheme, &verify.Outgoing{URL: testURL, ID: "evt_1", EventType: "a.b", Timestamp: testNow, Body: []byte(body)}, secret)
 			m, err := verifier.Verify(r, []byte(body))
 			if err != nil {
-				t.Fatalf("own signature is refused: %v\n%v", err, r.Header)
+				t.Fatalf("%v: refused as %v, want accepted", r.Header, err)
 			}
 			if m.SecretIndex != 0 || m.Provider != scheme.Name {
-				t.Errorf("message %+v", m)
+				t.Errorf("message %+v, want the id and event type that were signed", m)
 			}
 			if m.Signed.Body {
 				if _, err := verifier.Verify(r, []byte(body+" ")); err == nil {
-					t.Error("a changed body is accepted")
+					t.Error("accepted with a changed body")
 				}
 			}
 		})

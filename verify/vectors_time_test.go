@@ -7,8 +7,7 @@ import (
 	"encoding/base64"
 )
 
-// timeExamples are the vectors of the schemes that sign a time, computed by
-// nothing but the hash functions.
+// timeExamples are examples for the schemes that sign a timestamp.
 func timeExamples() []example {
 	return []example{
 		{
@@ -443,7 +442,7 @@ func timeExamples() []example {
 			key:    decode(key32),
 			signed: "msg_1." + unixNow + `.{"user":{"id":"1"}}`,
 		},
-		{ // as Standard Webhooks joins them
+		{ // as Standard Webhooks lists them
 			vector: vector{
 				scheme: "supabase", secret: "v1,whsec_" + key32,
 				header: map[string]string{
@@ -619,10 +618,10 @@ func timeExamples() []example {
 	}
 }
 
-// key32 is base64, as the providers show it that decode it.
+// key32 is a secret in base64, for providers that decode it.
 const key32 = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// decode is a key in base64, decoded.
+// decode decodes a key in base64.
 func decode(key string) string {
 	raw, err := base64.StdEncoding.DecodeString(key)
 	if err != nil {
@@ -631,7 +630,7 @@ func decode(key string) string {
 	return string(raw)
 }
 
-// familyExamples are the vectors of the senders of Standard Webhooks.
+// familyExamples are examples for the family of Standard Webhooks.
 func familyExamples() []example {
 	var list []example
 	for _, sender := range []struct{ scheme, prefix, id, secret, key, body, event string }{
