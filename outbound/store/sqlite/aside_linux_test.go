@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestSettingAsideFailsForAWhile checks that a damaged file which can't be renamed, as
-// on a disk with no room for the name, is salvaged once, and set aside when it can be.
+// TestSettingAsideFailsForAWhile checks that a damaged file that can't be renamed, such
+// as on a full disk, is salvaged once, and set aside as soon as it can be.
 func TestSettingAsideFailsForAWhile(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
@@ -31,7 +31,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 		_, err := s.Claim(ctx, time.Now().Add(time.Hour), 1<<30, []store.Want{{Subscription: sub.Key, Limit: 2000}})
 		return err
 	}
-	_ = claim() // it comes upon the damage
+	_ = claim() // finds the damage
 	for strings.Count(log.String(), "can't reopen the file") < 3 {
 		if ctx.Err() != nil {
 			t.Fatal(unmount(), log.String())
@@ -41,6 +41,6 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 	must.Do(t, unmount())
 	works(ctx, t, claim)
 	if reports, err := filepath.Glob(path + ".damaged-*.json"); err != nil || len(reports) != 1 || len(s.Salvages()) != 1 {
-		t.Errorf("the reports are %v, %v: %+v", reports, err, s.Salvages())
+		t.Errorf("reports %v, error %v, salvages %+v", reports, err, s.Salvages())
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// BenchmarkCommit stores batches of events of 1 KiB, and with each the
-// settlements of the batch before it, as an engine does at full speed. With
-// -test.benchtime in time, events/s are those of one committer.
+// BenchmarkCommit stores batches of events of 1 KiB, each with the settlements of the
+// batch before it, like an engine at full speed. If -test.benchtime is a duration,
+// events/s is the rate of one committer.
 func BenchmarkCommit(b *testing.B) {
 	for _, events := range []int{1, 16, 64} {
 		for _, deliveries := range []int{0, 1, 4} {
@@ -58,8 +58,7 @@ func benchmarkCommit(b *testing.B, events, deliveries int, chosen bool) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/total, "µs/event")
 }
 
-// BenchmarkForget removes events of 1 KiB with a delivery each, in pieces as an
-// engine does.
+// BenchmarkForget removes events of 1 KiB with a delivery each, in parts like an engine.
 func BenchmarkForget(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "webhooks.db"))
 	ids := store.NewIDs(0, 0, time.Now)
@@ -87,7 +86,7 @@ func BenchmarkForget(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(events), "µs/event")
 }
 
-// BenchmarkClaim takes deliveries of many subscriptions out of a backlog.
+// BenchmarkClaim claims deliveries of many subscriptions from a backlog.
 func BenchmarkClaim(b *testing.B) {
 	const subscriptions, backlog, limit = 128, 32, 8
 	s := open(b, filepath.Join(b.TempDir(), "webhooks.db"))
@@ -125,9 +124,8 @@ func BenchmarkClaim(b *testing.B) {
 
 var backlog = flag.Int("backlog", 10_000, "deliveries that wait in BenchmarkStart")
 
-// BenchmarkStart opens a store with a backlog and claims from it, as far as
-// the first attempt after a start. A second figure is what the operator's
-// figures cost.
+// BenchmarkStart opens a store with a backlog and claims from it, up to the first attempt
+// after a start. It also measures the time for the statistics.
 func BenchmarkStart(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "webhooks.db")
 	s := open(b, path)

@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestLogBesideSearches checks that the log begins anew though there are lists at
-// all times, each of which begins before the one before it ends.
+// TestLogBesideSearches checks that the log starts over although there are always lists
+// running, each of which begins before the one before it ends.
 func TestLogBesideSearches(t *testing.T) {
 	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
@@ -56,7 +56,7 @@ func TestLogBesideSearches(t *testing.T) {
 		case err != nil:
 			t.Fatal(err)
 		case frames*pageSize > 4*walKept:
-			t.Fatalf("the log has %d frames", frames)
+			t.Fatalf("the log has %d frames, and doesn't start over", frames)
 		case frames < longest && longest*pageSize > walKept:
 			return
 		}
@@ -64,8 +64,8 @@ func TestLogBesideSearches(t *testing.T) {
 	}
 }
 
-// TestSearchThatWaitsIsCancelled checks that a list which waits for the log to be copied
-// ends with its caller, however long another one takes that has that wait too.
+// TestSearchThatWaitsIsCancelled checks that a list that waits for the log to be copied
+// ends with its context, even if another list that the copying waits for takes long.
 func TestSearchThatWaitsIsCancelled(t *testing.T) {
 	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
@@ -86,6 +86,6 @@ func TestSearchThatWaitsIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.search(ctx, store.Query{}, func(*conn) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("a list that waits ended: %v", err)
+		t.Errorf("the waiting list: got error %v", err)
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestCancelledCommit checks that a call that waits for the writer ends with
-// its context, having stored nothing, and that one which has the writer ends
-// with its transaction.
+// TestCancelledCommit checks that a call that waits for the writer ends with its context
+// and stores nothing, and that a call that has the writer completes its transaction.
 func TestCancelledCommit(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
 	ids := store.NewIDs(0, 0, time.Now)
@@ -36,24 +35,24 @@ func TestCancelledCommit(t *testing.T) {
 	go func() { committed <- s.Commit(waiting, &store.Batch{Publications: []*store.Publication{p}}) }()
 	cancelWaiting()
 	if err := <-committed; !errors.Is(err, context.Canceled) {
-		t.Errorf("the one that waited: %v", err)
+		t.Errorf("the waiting call: got error %v", err)
 	}
 	cancelWorking()
 	close(goOn)
 	if err := <-changed; err != nil {
-		t.Errorf("the one that had the writer: %v", err)
+		t.Errorf("the call with the writer: got error %v", err)
 	}
 	subs, err := s.Subscriptions(t.Context())
 	if err != nil || subs[0].URL != "https://new.example" {
-		t.Errorf("its change: %+v, %v", subs, err)
+		t.Errorf("after the call with the writer: subscriptions %+v, error %v", subs, err)
 	}
 	if _, err := s.Event(t.Context(), "", p.Event.ID); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("the event of the one that waited: %v", err)
+		t.Errorf("the event of the waiting call: got error %v", err)
 	}
 }
 
-// TestCancelledRead checks that a list ends with its context, and that the
-// connection is good for the next call.
+// TestCancelledRead checks that a list ends with its context, and that the connection can
+// be used for the next call.
 func TestCancelledRead(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
 	ids := store.NewIDs(0, 0, time.Now)
@@ -62,10 +61,10 @@ func TestCancelledRead(t *testing.T) {
 	cancel()
 	for range 20 {
 		if _, err := s.Deliveries(ctx, store.Query{}); !errors.Is(err, context.Canceled) {
-			t.Fatalf("got %v", err)
+			t.Fatalf("got error %v", err)
 		}
 		if records, err := s.Deliveries(t.Context(), store.Query{}); err != nil || len(records) != 1 {
-			t.Fatalf("the next call: %d records, %v", len(records), err)
+			t.Fatalf("the next call: %d records, error %v", len(records), err)
 		}
 	}
 }

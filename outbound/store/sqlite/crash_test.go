@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// publishAndSettle is a child that prints what has been acknowledged, until it
-// is killed: "published" or "settled" and the ids of deliveries.
+// publishAndSettle is a child process that prints what was acknowledged until it is
+// killed: "published" or "settled", and the ids of deliveries.
 func publishAndSettle(s *sqlite.Store) {
 	_, last, err := s.Identity(context.Background())
 	if err != nil {
@@ -47,8 +47,8 @@ func publishAndSettle(s *sqlite.Store) {
 	}
 }
 
-// TestKill kills a process at random moments. All that it had been told is
-// stored is there, and everything that is pending can be claimed.
+// TestKill kills a process at random moments. Everything that was acknowledged is there,
+// and all pending deliveries can be claimed.
 func TestKill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	want := map[store.ID]store.State{}
@@ -65,12 +65,12 @@ func TestKill(t *testing.T) {
 				want[id] = state
 			}
 			if n == stop {
-				c.cmd.Process.Kill() // and read what it had printed
+				c.cmd.Process.Kill() // then read the rest of its output
 			}
 		}
 		c.kill()
 		if len(want) == 0 {
-			t.Fatalf("the child did nothing: %s", c.out.Text())
+			t.Fatalf("the child process printed nothing but %q", c.out.Text())
 		}
 		s := open(t, path)
 		records := must.Get(s.Deliveries(t.Context(), store.Query{}))(t)
@@ -84,12 +84,12 @@ func TestKill(t *testing.T) {
 		}
 		for id, state := range want {
 			if found, there := got[id]; !there || found < state {
-				t.Errorf("round %d: %s is lost: there %t, %v, want %v", round, id.With(store.DeliveryPrefix), there, found, state)
+				t.Errorf("round %d: %s: found: %t, state %v, want %v", round, id.With(store.DeliveryPrefix), there, found, state)
 			}
 		}
 		claimed := must.Get(s.Claim(t.Context(), time.Now(), 1<<30, []store.Want{{Subscription: 1, Limit: 1 << 30}, {Subscription: 2, Limit: 1 << 30}}))(t)
 		if n := len(claimed[0].Deliveries) + len(claimed[1].Deliveries); n != pending {
-			t.Errorf("round %d: %d can be claimed of %d", round, n, pending)
+			t.Errorf("round %d: claimed %d deliveries, want %d", round, n, pending)
 		}
 		must.Do(t, s.Close())
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestABitOfAPayloadFlips changes one payload in a file that is sound otherwise.
-// It is known for damaged, and nothing else is.
-func TestABitOfAPayloadFlips(t *testing.T) {
+// TestPayloadBitFlip changes a bit of one payload in an intact file. Only that event is
+// found to be damaged.
+func TestPayloadBitFlip(t *testing.T) {
 	const events = 100
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
@@ -28,13 +28,13 @@ func TestABitOfAPayloadFlips(t *testing.T) {
 	damaged := 0
 	for _, h := range claimed[0].Deliveries {
 		if h.Event.Damaged != (len(bytes.Trim(h.Event.Payload, "x")) > 0) {
-			t.Errorf("%s: damaged %t", h.Event.ID, h.Event.Damaged)
+			t.Errorf("%s: damaged: %t, want the opposite", h.Event.ID, h.Event.Damaged)
 		}
 		if h.Event.Damaged {
 			damaged++
 		}
 	}
 	if len(claimed[0].Deliveries) != events || damaged != 1 || len(s.Salvages()) > 0 {
-		t.Errorf("%d of %d events are damaged, and %d files were set aside", damaged, len(claimed[0].Deliveries), len(s.Salvages()))
+		t.Errorf("%d of %d events damaged, %d files set aside, want 1 and none", damaged, len(claimed[0].Deliveries), len(s.Salvages()))
 	}
 }

@@ -20,15 +20,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// faults decides what becomes of SQLite's writes and syncs: it returns the
-// result code of a call that shall fail, and 0 for one that shall be made. Nil
-// makes all of them.
+// faults returns the result code with which a write or sync of SQLite fails, or 0 if it is
+// made. If nil, all are made.
 var faults atomic.Pointer[func(call faultCall) int32]
 
-// watched is told of the writes and syncs that were made.
+// watched is called with the writes and syncs that were made.
 var watched atomic.Pointer[func(diskCall)]
 
-// diskCall is a call that has changed a file, or has synced it.
+// diskCall is a call that has changed or synced a file.
 type diskCall struct {
 	log  bool
 	sync bool
@@ -43,10 +42,10 @@ func watch(f func(diskCall)) (stop func()) {
 	return func() { watched.Store(nil) }
 }
 
-// faultCall is a call of SQLite to the disk.
+// faultCall is a disk call of SQLite.
 type faultCall struct {
 	name string // write, sync or truncate
-	log  bool   // on the write-ahead log, else on the database
+	log  bool   // on the write-ahead log instead of the database
 }
 
 // fail makes calls fail until the returned function is called.
@@ -56,10 +55,9 @@ func fail(f func(faultCall) int32) (stop func()) {
 	return func() { faults.Store(nil) }
 }
 
-// TestEveryFault makes each call to the disk fail in turn, once and from then
-// on. Whatever was acknowledged is there and nothing else is, and the store
-// goes on by itself when the disk does. There are too many writes to try each:
-// most are pages in a row.
+// TestEveryFault makes each disk call fail in turn, either once or from then on. What was
+// acknowledged is there, and nothing else. The store recovers by itself as soon as the
+// disk does. Most writes are consecutive pages, so not every one is tried.
 func TestEveryFault(t *testing.T) {
 	installFaults()
 	tests := []struct {
@@ -85,8 +83,8 @@ func TestEveryFault(t *testing.T) {
 	}
 }
 
-// runWithFault runs a store of which the nth call of a kind fails. It reports
-// false when there are fewer.
+// runWithFault runs a store whose nth call of a kind fails. It returns false if there are
+// fewer calls.
 func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bool {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	s := open(t, path)
@@ -140,12 +138,12 @@ func runWithFault(t *testing.T, call string, n int, code int32, lasting bool) bo
 		for _, e := range events {
 			found[e.Key] = true
 			if refused[e.Key] {
-				t.Errorf("call %d, %s: an event that was refused is there", n, when)
+				t.Errorf("call %d, %s: a refused event is stored", n, when)
 			}
 		}
 		for key := range stored {
 			if !found[key] {
-				t.Errorf("call %d, %s: an event that was acknowledged is lost", n, when)
+				t.Errorf("call %d, %s: an acknowledged event is lost", n, when)
 			}
 		}
 		for _, id := range settled {
@@ -182,9 +180,8 @@ func eventually(t testing.TB, f func() error) {
 	}
 }
 
-// TestFailedSync checks that a commit whose sync failed, though its bytes are
-// all in the log, is not there afterwards; and that calls are refused while
-// the disk fails, in words.
+// TestFailedSync checks that a commit whose sync failed is not stored, although all of its
+// bytes are in the log, and that calls are refused with an error while the disk fails.
 func TestFailedSync(t *testing.T) {
 	installFaults()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
@@ -211,7 +208,7 @@ func TestFailedSync(t *testing.T) {
 	_, err := s.Events(t.Context(), store.Query{})
 	t.Log(err)
 	if !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("reading meanwhile: got %v, want store.ErrUnavailable", err)
+		t.Errorf("reading while the disk fails: got %v, want store.ErrUnavailable", err)
 	}
 	stop()
 	eventually(t, func() error {
@@ -219,19 +216,19 @@ func TestFailedSync(t *testing.T) {
 	})
 	events, err := s.Events(t.Context(), store.Query{})
 	if err != nil || len(events) != 2 {
-		t.Errorf("%d events are there, want 2: %v", len(events), err)
+		t.Errorf("got %d events, error %v, want 2", len(events), err)
 	}
 	t.Log("\n" + log.String())
 	if strings.Contains(log.String(), "the disk is full") || len(s.Salvages()) > 0 {
-		t.Error("a disk that fails passes for a full one, or the file for a damaged one")
+		t.Error("a failing disk is reported as full, or the file as damaged")
 	}
 	if !strings.Contains(log.String(), "trying again") {
-		t.Error("the log doesn't say what keeps it from going on")
+		t.Error("the reason isn't logged")
 	}
 }
 
-// TestLogThatCannotBeCopied checks that a disk on which the log can't be copied into
-// the file costs nothing that is stored, and is told of once, as its recovery is.
+// TestLogThatCannotBeCopied checks that nothing is lost while the log can't be copied into
+// the file, and that this and the recovery are logged once.
 func TestLogThatCannotBeCopied(t *testing.T) {
 	installFaults()
 	var log logged
@@ -250,7 +247,7 @@ func TestLogThatCannotBeCopied(t *testing.T) {
 		t.Helper()
 		for n := 0; !done(); n++ {
 			if n == 1000 {
-				t.Fatalf("the log says %s", log.String())
+				t.Fatalf("logged %s", log.String())
 			}
 			var ps []*store.Publication
 			for range 64 {
@@ -263,16 +260,16 @@ func TestLogThatCannotBeCopied(t *testing.T) {
 	stop()
 	until(func() bool { return strings.Contains(log.String(), "can be copied into the file again") })
 	batches := 0
-	until(func() bool { batches++; return batches > 50 }) // it is copied some more times
+	until(func() bool { batches++; return batches > 50 }) // the log is copied some more times
 	for _, said := range []string{"can't copy the log", "can be copied into the file again"} {
 		if n := strings.Count(log.String(), said); n != 1 {
-			t.Errorf("the log says %q %d times: %s", said, n, log.String())
+			t.Errorf("%q is logged %d times, want once: %s", said, n, log.String())
 		}
 	}
 }
 
-// TestFull checks that a batch for which there's no room is refused as such,
-// leaves nothing behind, and fits when there is room.
+// TestFull checks that a batch for which there is no room is refused with store.ErrFull,
+// leaves nothing behind, and can be stored when there is room.
 func TestFull(t *testing.T) {
 	installFaults()
 	s := open(t, filepath.Join(t.TempDir(), "webhooks.db"))
@@ -292,18 +289,18 @@ func TestFull(t *testing.T) {
 		t.Errorf("got %v, want store.ErrFull", err)
 	}
 	if events, err := s.Events(t.Context(), store.Query{}); err != nil || len(events) != 1 {
-		t.Errorf("%d events are there, want 1: %v", len(events), err)
+		t.Errorf("got %d events, error %v, want 1", len(events), err)
 	}
 	stop()
 	p.Deliveries[0].Hold = false
 	publish(t, s, p)
 	claimed, err := s.Claim(t.Context(), time.Now().Add(time.Second), 1<<20, []store.Want{{Subscription: 2, Limit: 1}})
 	if err != nil || len(claimed[0].Deliveries) != 1 {
-		t.Errorf("what a refused batch held isn't free: %v", err)
+		t.Errorf("the memory of the refused batch isn't released: %v", err)
 	}
 }
 
-// logged is a log that can be read while it is written.
+// logged is a log that can be read while it is written to.
 type logged struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -321,9 +318,9 @@ func (l *logged) String() string {
 	return l.buf.String()
 }
 
-// installFaults makes a copy of SQLite's own file layer the default one, with
-// the calls that write asking faults first. SQLite was translated from C: its
-// structs are in memory of its own, and its functions are called by address.
+// installFaults installs a copy of SQLite's own file layer as the default, in which calls
+// that write ask faults first. SQLite was translated from C: its structs are in its own
+// memory, and its functions are called by address.
 var installFaults = sync.OnceFunc(func() {
 	tls := libc.NewTLS()
 	sqlite3.Xsqlite3_initialize(tls)
@@ -345,7 +342,7 @@ var installFaults = sync.OnceFunc(func() {
 		mu.Lock()
 		defer mu.Unlock()
 		log := flags & sqlite3.SQLITE_OPEN_WAL
-		key := f.FpMethods + uintptr(log>>19) // one of each for either kind of file
+		key := f.FpMethods + uintptr(log>>19) // one for each kind of file
 		if methods[key] == 0 {
 			methods[key] = faultyMethods(tls, f.FpMethods, log != 0)
 		}
@@ -391,7 +388,7 @@ func faultyMethods(tls *libc.TLS, methods uintptr, log bool) uintptr {
 	return toC(tls, &m)
 }
 
-// tell tells of a call that succeeded.
+// tell passes a call that succeeded to watched.
 func tell(rc int32, call func() diskCall) int32 {
 	if f := watched.Load(); f != nil && rc == sqlite3.SQLITE_OK {
 		(*f)(call())
@@ -399,7 +396,7 @@ func tell(rc int32, call func() diskCall) int32 {
 	return rc
 }
 
-// kept are the functions of which only SQLite has the address.
+// kept are functions whose addresses only SQLite has.
 var kept []any
 
 func functionAt[F any](address uintptr) F { return *(*F)(unsafe.Pointer(&address)) }
@@ -409,7 +406,7 @@ func addressOf[F any](f F) uintptr {
 	return *(*uintptr)(unsafe.Pointer(&f))
 }
 
-// toC copies v into SQLite's memory, for good.
+// toC copies v into SQLite's memory. It is never freed.
 func toC[T any](tls *libc.TLS, v *T) uintptr {
 	p := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(*v)))
 	*(*T)(inC(p)) = *v

@@ -21,7 +21,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// execute runs SQL on a file, past the store.
+// execute runs SQL on a file without the store.
 func execute(t testing.TB, path, script string) {
 	t.Helper()
 	c := must.Get(driver.OpenConn(path, driver.OpenReadWrite, driver.OpenCreate))(t)
@@ -31,7 +31,7 @@ func execute(t testing.TB, path, script string) {
 	}
 }
 
-// queryNumber reads a number from a file, past the store.
+// queryNumber reads a number from a file without the store.
 func queryNumber(path, sql string, into *int64) error {
 	c, err := driver.OpenConn(path, driver.OpenReadWrite)
 	if err != nil {
@@ -44,8 +44,8 @@ func queryNumber(path, sql string, into *int64) error {
 	}})
 }
 
-// TestForeignFile checks that what isn't ours is refused, with words that say
-// why, and is left to the byte, with nothing beside it.
+// TestForeignFile checks that a file that isn't a store is refused with an error that says
+// why, and that it and its directory are left unchanged.
 func TestForeignFile(t *testing.T) {
 	tests := []struct {
 		name string
@@ -83,20 +83,20 @@ func TestForeignFile(t *testing.T) {
 			s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 			if err == nil {
 				s.Close()
-				t.Fatal("it was opened")
+				t.Fatal("Open accepts it")
 			}
 			t.Log(err)
 			if !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) {
-				t.Errorf("got %v, want store.ErrForeign saying %q", err, test.says)
+				t.Errorf("got %v, want store.ErrForeign with %q", err, test.says)
 			}
 			if after := contents(t, dir); !maps.Equal(before, after) {
-				t.Errorf("files before: %v, after: %v", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
+				t.Errorf("files before %v, after %v, want the same", slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after)))
 			}
 		})
 	}
 }
 
-// TestDevice checks that what is no file isn't opened: a pipe would wait.
+// TestDevice checks that only files are opened: opening a pipe would block.
 func TestDevice(t *testing.T) {
 	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: os.DevNull})
 	if !errors.Is(err, store.ErrForeign) || !strings.Contains(err.Error(), "a special file") {
@@ -109,7 +109,7 @@ func write(t testing.TB, path, text string) {
 	must.Do(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
-// contents are the files of a directory.
+// contents returns the files in a directory.
 func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -124,8 +124,7 @@ func contents(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-// TestNewFile checks that a missing or an empty file is made, for its owner's
-// eyes only.
+// TestNewFile checks that a missing or empty file is created, readable only by its owner.
 func TestNewFile(t *testing.T) {
 	tests := map[string]func(t *testing.T, path string){
 		"missing":                func(*testing.T, string) {},
@@ -142,7 +141,7 @@ func TestNewFile(t *testing.T) {
 			for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 				info := must.Get(os.Stat(path + suffix))(t)
 				if mode := info.Mode().Perm(); mode != 0o600 {
-					t.Errorf("the mode of webhooks.db%s is %v", suffix, mode)
+					t.Errorf("webhooks.db%s: mode %v", suffix, mode)
 				}
 			}
 			must.Do(t, s.Close())
@@ -157,7 +156,7 @@ func TestNewFile(t *testing.T) {
 	}
 }
 
-// TestLostFile checks that the log of a file that was lost is kept.
+// TestLostFile checks that the log of a lost file is kept.
 func TestLostFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	write(t, path+"-wal", "what was stored last")
@@ -171,8 +170,8 @@ func TestLostFile(t *testing.T) {
 	}
 }
 
-// TestFileTakenAway checks that nothing passes for stored that goes into a file
-// which isn't at its path any more.
+// TestFileTakenAway checks that nothing is acknowledged that was written to a file that
+// isn't at its path any more.
 func TestFileTakenAway(t *testing.T) {
 	remove := func(suffix string) func(*testing.T, string) {
 		return func(t *testing.T, path string) {
@@ -208,8 +207,8 @@ func TestFileTakenAway(t *testing.T) {
 	})
 }
 
-// TestDeletedSecret checks that a secret that was replaced or deleted is
-// nowhere in the file, and nothing of a subscription of which nothing is left.
+// TestDeletedSecret checks that replaced and deleted secrets are not in the file, nor is
+// anything of a subscription that was removed.
 func TestDeletedSecret(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	s := open(t, path)
@@ -250,6 +249,6 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	info := must.Get(os.Stat(path + "-wal"))(t)
 	if info.Size() > 2<<20 {
-		t.Errorf("the log has %d bytes", info.Size())
+		t.Errorf("the log has %d bytes, and doesn't start over", info.Size())
 	}
 }

@@ -17,8 +17,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// smallDisk is a disk of 8 MiB with a file on it that can be removed to make
-// room.
+// smallDisk mounts a disk of 8 MiB with a file that can be removed to make room.
 func smallDisk(t *testing.T) (dir, ballast string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -35,8 +34,8 @@ func smallDisk(t *testing.T) (dir, ballast string) {
 	return dir, ballast
 }
 
-// TestFullDisk fills a small disk. What was acknowledged is there, and the
-// store goes on by itself when there is room.
+// TestFullDisk fills a small disk. What was acknowledged is there, and the store recovers
+// by itself when there is room.
 func TestFullDisk(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
@@ -58,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i > 10_000 {
-			t.Fatal("the disk is never full")
+			t.Fatal("the disk didn't become full")
 		}
 	}
 	must.Do(t, os.Remove(ballast))
@@ -70,7 +69,7 @@ func TestFullDisk(t *testing.T) {
 	for _, when := range []string{"before", "after"} {
 		events, err := s.Events(t.Context(), store.Query{})
 		if err != nil || len(events) != len(acknowledged) {
-			t.Errorf("%s it is closed: %d events, want %d: %v", when, len(events), len(acknowledged), err)
+			t.Errorf("%s the store is closed: got %d events, error %v, want %d", when, len(events), err, len(acknowledged))
 		}
 		must.Do(t, s.Close())
 		s = open(t, path)
@@ -78,9 +77,9 @@ func TestFullDisk(t *testing.T) {
 	must.Do(t, s.Close())
 }
 
-// TestReserve fills a small disk to the last byte. What is under way is settled
-// from the reserve while no event is taken, not after a start either; then both
-// go on.
+// TestReserve fills a small disk to the last byte. Attempts in progress are settled with
+// the reserve, while events are refused, even after a restart. When there is room, both
+// work again.
 func TestReserve(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
@@ -124,18 +123,18 @@ func TestReserve(t *testing.T) {
 	}
 	t.Logf("%d of %d deliveries were settled on a full disk", len(settled), acknowledged)
 	if len(settled) < 100 {
-		t.Error("the reserve is too small, or isn't used")
+		t.Error("settling failed: the reserve is too small, or wasn't used")
 	}
 	if n := strings.Count(log.String(), "the disk is full"); n != 1 {
-		t.Errorf("the log says %d times that the disk is full: %s", n, log.String())
+		t.Errorf("it is logged %d times that the disk is full: %s", n, log.String())
 	}
 
-	must.Do(t, s.Close()) // which makes room, since the log is in the file then
+	must.Do(t, s.Close()) // this makes room, since it copies the log into the file
 	fillUp(t, filepath.Join(dir, "others"))
 	s = open(t, path)
 	events, err := s.Events(t.Context(), store.Query{})
 	if err != nil || len(events) != acknowledged {
-		t.Errorf("after a start on a full disk: %d events, want %d: %v", len(events), acknowledged, err)
+		t.Errorf("after a start on a full disk: got %d events, error %v, want %d", len(events), err, acknowledged)
 	}
 	for _, d := range settled {
 		if r, err := s.Delivery(t.Context(), d.ID); err != nil || r.State != store.Delivered {
@@ -151,9 +150,9 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// TestSettlesWithoutTheReserve settles on a disk of which others have taken the reserve
-// too, but for what the file grows by: the log has room for a few outcomes, and for more
-// once these are copied from it into the file.
+// TestSettlesWithoutTheReserve settles on a disk where others have taken the room of the
+// reserve too, except what the file grows by. The log has room for a few outcomes, and
+// for more once these are copied into the file.
 func TestSettlesWithoutTheReserve(t *testing.T) {
 	dir, _ := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
@@ -176,7 +175,7 @@ func TestSettlesWithoutTheReserve(t *testing.T) {
 	waiting = waiting[20:]
 	little := filepath.Join(dir, "little")
 	must.Do(t, os.WriteFile(little, make([]byte, 128<<10), 0o600))
-	for _, others := range []string{"others", "more", "yet more"} { // what is given up is taken, too
+	for _, others := range []string{"others", "more", "yet more"} { // they take what the store releases
 		fillUp(t, filepath.Join(dir, others))
 		for len(waiting) > 100 && settle(waiting[0]) == nil {
 			waiting = waiting[1:]
@@ -189,13 +188,13 @@ func TestSettlesWithoutTheReserve(t *testing.T) {
 			err = settle(d)
 		}
 		if err != nil {
-			t.Fatalf("%d are left: %v", len(waiting), err)
+			t.Fatalf("%d deliveries are not settled, error %v", len(waiting), err)
 		}
 	}
 }
 
-// TestOpenOnNearlyFullDisk opens a store where there is room for its reserve, but
-// not for as much besides: events are taken if the reserve is there already.
+// TestOpenOnNearlyFullDisk opens a store where there is room for its reserve, but not for
+// twice as much. Events are accepted if the reserve already exists.
 func TestOpenOnNearlyFullDisk(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path, others := filepath.Join(dir, "webhooks.db"), filepath.Join(dir, "others")
@@ -219,14 +218,14 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 	s = openLogging(t, path, &log)
 	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
 	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "2.0 MiB") || !strings.Contains(log.String(), "nearly full") {
-		t.Errorf("got %v, want store.ErrFull, and the log says %s", err, log.String())
+		t.Errorf("got %v, want store.ErrFull; logged %s", err, log.String())
 	}
 	os.Remove(ballast)
 	for range 2 {
 		publish(t, s, publication(ids, 1))
 	}
 	if n := strings.Count(log.String(), "there is room on the disk again"); n != 1 {
-		t.Errorf("the log says %d times that there is room: %s", n, log.String())
+		t.Errorf("it is logged %d times that there is room: %s", n, log.String())
 	}
 }
 
@@ -236,13 +235,13 @@ func fillUp(t *testing.T, path string) {
 	var s syscall.Statfs_t
 	must.Do(t, syscall.Statfs(filepath.Dir(path), &s))
 	err := os.WriteFile(path, make([]byte, int64(s.Bavail)*int64(s.Frsize)), 0o600)
-	if err != nil && !errors.Is(err, syscall.ENOSPC) { // when others take some of it meanwhile
+	if err != nil && !errors.Is(err, syscall.ENOSPC) { // if others take some of it at the same time
 		t.Fatal(err)
 	}
 }
 
-// TestReviveOnFullDisk checks that a store whose disk fails while it is full,
-// too, is opened anew on the room of the reserve.
+// TestReviveOnFullDisk checks that a store whose disk fails while it is full is reopened
+// with the room of the reserve.
 func TestReviveOnFullDisk(t *testing.T) {
 	installFaults()
 	dir, ballast := smallDisk(t)
@@ -267,13 +266,14 @@ func TestReviveOnFullDisk(t *testing.T) {
 	stop()
 	eventually(t, settle)
 	if err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}}); !errors.Is(err, store.ErrFull) {
-		t.Errorf("publishing meanwhile: got %v, want store.ErrFull", err)
+		t.Errorf("publishing on the full disk: got %v, want store.ErrFull", err)
 	}
 	os.Remove(ballast)
 	publish(t, s, publication(ids, 1))
 }
 
-// TestBackupToAFullDisk has the error name the disk that is full, and nothing left on it.
+// TestBackupToAFullDisk checks that the error names the full disk, and that nothing is
+// left there.
 func TestBackupToAFullDisk(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
@@ -281,9 +281,9 @@ func TestBackupToAFullDisk(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	to := filepath.Join(dir, "backup.db")
 	if err := sqlite.Backup(t.Context(), path, to); err == nil || !strings.Contains(err.Error(), "no room for "+to) {
-		t.Errorf("the backup: %v", err)
+		t.Errorf("got error %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || !slices.Equal(left, []string{ballast}) {
-		t.Errorf("left: %q, %v", left, err)
+		t.Errorf("files left: %q, error %v", left, err)
 	}
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// TestSecondProcess checks that a file belongs to one process, that another is
-// told which, and that it gets the file when that is gone, however it went.
+// TestSecondProcess checks that only one process can have a file, that the error names the
+// process, and that another one gets the file after it has ended, in whatever way.
 func TestSecondProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	c := startChild(t, "hold", path)
 	if !c.out.Scan() || c.out.Text() != "open" {
-		t.Fatalf("the other process said %q", c.out.Text())
+		t.Fatalf("the other process printed %q", c.out.Text())
 	}
 	var log strings.Builder
 	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path, LockWait: time.Millisecond, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -33,12 +33,12 @@ func TestSecondProcess(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), fmt.Sprintf("process %d on host", c.cmd.Process.Pid)) {
-		t.Errorf("got %v, want store.ErrInUse with the other process's number", err)
+		t.Errorf("got %v, want store.ErrInUse with the other process's id", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := sqlite.Open(ctx, sqlite.Config{Path: path}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled while waiting: %v", err)
+		t.Errorf("cancelled while waiting: got error %v", err)
 	}
 	opened := make(chan error)
 	go func() {
@@ -50,25 +50,25 @@ func TestSecondProcess(t *testing.T) {
 	}()
 	c.kill()
 	if err := <-opened; err != nil {
-		t.Errorf("after the other process: %v", err)
+		t.Errorf("after the other process has ended: got error %v", err)
 	}
 	if who, err := os.ReadFile(path + ".lock"); err != nil || len(who) > 0 {
-		t.Errorf("the lock of nobody says %q, %v", who, err)
+		t.Errorf("the lock file after closing: %q, error %v", who, err)
 	}
 }
 
-// A lock that can't be taken, such as one that another user has left, is what the
-// error speaks of.
+// TestLockOfAnother checks that the error names a lock that can't be opened, such as that
+// of another user.
 func TestLockOfAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
-	must.Do(t, os.Mkdir(path+".lock", 0o700)) // nothing else stops root
+	must.Do(t, os.Mkdir(path+".lock", 0o700)) // root can open anything else
 	_, err := sqlite.Open(t.Context(), sqlite.Config{Path: path})
 	if err == nil || !strings.Contains(err.Error(), path+".lock") || !strings.HasSuffix(err.Error(), "let the user that runs this write it and its directory") {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// TestSecondOpen checks that one process opens a file once, by whatever name.
+// TestSecondOpen checks that a process can open a file only once, by whatever name.
 func TestSecondOpen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "webhooks.db")
@@ -84,6 +84,6 @@ func TestSecondOpen(t *testing.T) {
 	}
 	must.Do(t, s.Close())
 	if err := open(t, link).Close(); err != nil {
-		t.Errorf("after closing: %v", err)
+		t.Errorf("after closing: got error %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// childTask says to a child process of a test what it is to do.
+// childTask is the environment variable with the task of a child process.
 const childTask = "WEBHOOKS_TEST_CHILD"
 
 // children are the tasks of child processes, with the path of a store.
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child is another process that has a store open.
+// child is another process with an open store.
 type child struct {
 	cmd   *exec.Cmd
 	out   *bufio.Scanner
@@ -62,7 +62,7 @@ func startChild(t *testing.T, task, path string) *child {
 	return c
 }
 
-// kill ends it as a crash does.
+// kill ends the process like a crash.
 func (c *child) kill() {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
@@ -81,7 +81,7 @@ func openLogging(t testing.TB, path string, log io.Writer) *sqlite.Store {
 	return s
 }
 
-// publication is an event of 1 KiB with a delivery to each subscription.
+// publication returns an event of 1 KiB with a delivery to each subscription.
 func publication(ids *store.IDs, subscriptions ...store.ID) *store.Publication {
 	p := &store.Publication{Event: &store.Event{
 		Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: payload,
@@ -95,7 +95,7 @@ func publication(ids *store.IDs, subscriptions ...store.ID) *store.Publication {
 
 var payload = []byte(`{"note":"` + strings.Repeat("x", 1013) + `"}`)
 
-// settlement is that of a first attempt.
+// settlement returns the settlement of a first attempt.
 func settlement(d store.NewDelivery) *store.Settlement {
 	return &store.Settlement{
 		Delivery: d.ID, State: store.Delivered,
