@@ -70,12 +70,7 @@ func TestNextIsTriedAheadOfTime(t *testing.T) {
 		h.clock.advance(6 * time.Second)
 	}
 	s := h.sub().Subscription
-	if _, err := h.UpdateSubscription(t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
-		spec.Transform = "payload.order"
-		return nil
-	}); err != nil { // makes the engine attempt the first delivery
-		t.Fatal(err)
-	}
+	h.update(s.ID, func(spec *outbound.SubscriptionSpec) { spec.Transform = "payload.order" }) // makes the engine attempt the first delivery
 	for r.respond(nil); h.awaitAttempt().State != store.Dead; {
 		h.clock.advance(time.Second)
 	}

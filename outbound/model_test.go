@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
@@ -291,13 +292,6 @@ func (w *world) pick(rt *rapid.T) *modelSub {
 	return some[i]
 }
 
-func checkErr(rt *rapid.T, err error) {
-	rt.Helper()
-	if err != nil {
-		rt.Fatal(err)
-	}
-}
-
 func (w *world) subscribe(rt *rapid.T) {
 	if len(w.subs) > 5 {
 		rt.Skip("enough subscriptions")
@@ -307,8 +301,7 @@ func (w *world) subscribe(rt *rapid.T) {
 		ordered: rapid.Bool().Draw(rt, "ordered"), strict: true, answer: rapid.SampledFrom(modelAnswers).Draw(rt, "answer"), still: -1, latest: -1, throttled: -time.Hour,
 	}
 	w.move(s)
-	made, err := w.h.CreateSubscription(w.h.t.Context(), w.spec(s))
-	checkErr(rt, err)
+	made := must.Get(w.h.CreateSubscription(w.h.t.Context(), w.spec(s)))(rt)
 	w.mu.Lock()
 	s.id, s.secrets = made.ID, made.Secrets
 	w.subs = append(w.subs, s)
@@ -466,7 +459,7 @@ func (w *world) update(rt *rapid.T) {
 		*spec = w.spec(s)
 		return nil
 	})
-	checkErr(rt, err)
+	must.Do(rt, err)
 	if moved { // a 410 at the old URL may have come too late to count
 		w.mu.Lock()
 		s.gone = false
@@ -497,14 +490,12 @@ func (w *world) rotate(rt *rapid.T) {
 	if known || live >= 10 {
 		rt.Skip("it would be refused")
 	}
-	_, err := w.h.RotateSecret(w.h.t.Context(), s.id, secret)
-	checkErr(rt, err)
+	must.Get(w.h.RotateSecret(w.h.t.Context(), s.id, secret))(rt)
 }
 
 func (w *world) deactivate(rt *rapid.T) {
 	s := w.pick(rt)
-	_, err := w.h.Deactivate(w.h.t.Context(), s.id, outbound.ReasonByHand)
-	checkErr(rt, err)
+	must.Get(w.h.Deactivate(w.h.t.Context(), s.id, outbound.ReasonByHand))(rt)
 	w.mu.Lock()
 	s.inactive, s.still = true, -1
 	w.mu.Unlock()
@@ -522,8 +513,7 @@ func (w *world) activateOne(rt *rapid.T, s *modelSub) {
 	s.pushed = s.answer/100 == 2 && w.h.clock.Elapsed()-s.throttled > modelPause &&
 		(s.strict || !s.ordered) // a retry from before it was ordered keeps its time
 	w.mu.Unlock()
-	_, err := w.h.Activate(w.h.t.Context(), s.id)
-	checkErr(rt, err)
+	must.Get(w.h.Activate(w.h.t.Context(), s.id))(rt)
 }
 
 func (w *world) delete(rt *rapid.T) {
@@ -531,7 +521,7 @@ func (w *world) delete(rt *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(rt, "really") > 0 {
 		rt.Skip("rather not")
 	}
-	checkErr(rt, w.h.DeleteSubscription(w.h.t.Context(), s.id))
+	must.Do(rt, w.h.DeleteSubscription(w.h.t.Context(), s.id))
 	w.mu.Lock()
 	s.deleted = true
 	w.mu.Unlock()
@@ -552,7 +542,7 @@ func (w *world) redeliverOne(rt *rapid.T) {
 	case deleted && !errors.Is(err, outbound.ErrConflict):
 		rt.Fatalf("redelivering to a deleted subscription: got %v, want %v", err, outbound.ErrConflict)
 	case !deleted:
-		checkErr(rt, err)
+		must.Do(rt, err)
 	}
 }
 
@@ -572,8 +562,7 @@ func (w *world) redeliverDead(rt *rapid.T) {
 			want++
 		}
 	}
-	n, err := w.h.RedeliverDead(w.h.t.Context(), outbound.Query{})
-	checkErr(rt, err)
+	n := must.Get(w.h.RedeliverDead(w.h.t.Context(), outbound.Query{}))(rt)
 	if n != want {
 		rt.Fatalf("RedeliverDead: got %d, want %d", n, want)
 	}
@@ -591,8 +580,7 @@ func (w *world) replay(rt *rapid.T) {
 		}
 	}
 	w.mu.Unlock()
-	n, err := w.h.Replay(w.h.t.Context(), s.id, outbound.Query{})
-	checkErr(rt, err)
+	n := must.Get(w.h.Replay(w.h.t.Context(), s.id, outbound.Query{}))(rt)
 	if n != want {
 		rt.Fatalf("Replay: got %d, want %d", n, want)
 	}
@@ -634,7 +622,7 @@ func (w *world) restart(rt *rapid.T) {
 	}
 	w.h.Engine.Close()
 	_, last, err := w.h.store.Identity(w.h.t.Context())
-	checkErr(rt, err)
+	must.Do(rt, err)
 	now := w.h.clock.Now()
 	if last.Time().After(now) {
 		now = last.Time()
@@ -650,15 +638,14 @@ func (w *world) restart(rt *rapid.T) {
 		s.gone, s.pushed = false, false // the engine may have closed before that had an effect
 	}
 	w.mu.Unlock()
-	checkErr(rt, w.h.store.Close())
+	must.Do(rt, w.h.store.Close())
 	w.h.Engine = nil
 	w.h.start()
 }
 
 func (w *world) deliveries(rt *rapid.T, q outbound.Query) []*outbound.Record {
 	q.Limit = 10_000
-	rs, err := w.h.Deliveries(w.h.t.Context(), q)
-	checkErr(rt, err)
+	rs := must.Get(w.h.Deliveries(w.h.t.Context(), q))(rt)
 	return rs
 }
 
@@ -694,8 +681,7 @@ func (w *world) settle(rt *rapid.T) {
 // may be one that goes away when the engine has done more.
 func (w *world) compare(rt *rapid.T) string {
 	records := w.deliveries(rt, outbound.Query{})
-	st, err := w.h.Status(w.h.t.Context())
-	checkErr(rt, err)
+	st := must.Get(w.h.Status(w.h.t.Context()))(rt)
 	if st.InFlight > 0 {
 		return fmt.Sprintf("got %d attempts in flight, want 0", st.InFlight)
 	}
@@ -760,8 +746,7 @@ func (w *world) compareDelivery(rt *rapid.T, s *modelSub, d *modelDelivery, r *o
 	if len(d.answers) < made || len(d.answers) > made && !w.broken {
 		return fmt.Sprintf("got %d attempts, want %d, as the receiver has seen", made, len(d.answers))
 	}
-	attempts, err := w.h.Attempts(w.h.t.Context(), r.ID.With(store.DeliveryPrefix))
-	checkErr(rt, err)
+	attempts := must.Get(w.h.Attempts(w.h.t.Context(), r.ID.With(store.DeliveryPrefix)))(rt)
 	if len(attempts) != made {
 		return fmt.Sprintf("got %d attempts listed, want %d", len(attempts), made)
 	}

@@ -67,9 +67,7 @@ func TestDeleteTenant(t *testing.T) {
 	for range 5 {
 		h.awaitAttempt()
 	}
-	if _, err := h.Deactivate(t.Context(), two.ID, "for the test"); err != nil { // also an operational event
-		t.Fatal(err)
-	}
+	must.Get(h.Deactivate(t.Context(), two.ID, "for the test"))(t) // also an operational event
 	h.publishOf("acme", "a.held")
 	for range 2 {
 		h.awaitAttemptEnd()
