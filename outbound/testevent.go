@@ -27,7 +27,23 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	if !s.Active {
 		return nil, fmt.Errorf("%w: subscription %s is not active, so that a test would only wait: activate it first", ErrConflict, s.ID)
 	}
-	test := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload}
+	ev, err := e.testEvent(ctx, s, &NewEvent{Type: n.Type, Payload: n.Payload})
+	if err != nil {
+		return nil, err
+	}
+	p := e.newOwnPublishing(ctx, ev, []*lane{l})
+	e.submit(ctx, &p)
+	if _, err := e.finishPublish(&p); err != nil {
+		return nil, err
+	}
+	e.probeReceiver(ctx, l.key)
+	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
+}
+
+// testEvent makes an event for a subscription, if it could be published. Type, Payload
+// and Headers of n are used, the first two with the defaults of Test.
+func (e *Engine) testEvent(ctx context.Context, s *Subscription, n *NewEvent) (*store.Event, error) {
+	test := NewEvent{Tenant: s.Tenant, Type: n.Type, Payload: n.Payload, Headers: n.Headers}
 	setDefault(&test.Type, TestEventType)
 	if test.Payload == nil {
 		var err error
@@ -38,15 +54,9 @@ func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*R
 	if err := e.accept(ctx, &test); err != nil {
 		return nil, err
 	}
-	ev := &store.Event{Tenant: test.Tenant, Type: test.Type, ContentType: "application/json", Payload: test.Payload}
+	ev := &store.Event{Tenant: test.Tenant, Type: test.Type, ContentType: "application/json", Headers: test.Headers, Payload: test.Payload}
 	e.assignID(ev)
-	p := e.newOwnPublishing(ctx, ev, []*lane{l})
-	e.submit(ctx, &p)
-	if _, err := e.finishPublish(&p); err != nil {
-		return nil, err
-	}
-	e.probeReceiver(ctx, l.key)
-	return e.Delivery(ctx, p.Deliveries[0].ID.With(store.DeliveryPrefix))
+	return ev, nil
 }
 
 // example returns the payload of a test event for which none was given.

@@ -172,6 +172,15 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	return nil
 }
 
+// Mask replaces the signatures that Sign has set in h.
+func (s *Signer) Mask(h http.Header, mask string) {
+	for _, name := range s.plan.headers {
+		if _, ok := h[name]; ok {
+			h[name] = []string{mask}
+		}
+	}
+}
+
 // template returns the content to sign for a message.
 func (s *Signer) template(in *input) (*template, error) {
 	p, tags := s.plan, s.plan.scheme.Signature.Tags

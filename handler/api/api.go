@@ -109,6 +109,7 @@ var routes = []route{
 	{"POST", "/subscriptions/{id}/deactivate", needManage, nil, (*call).deactivate},
 	{"POST", "/subscriptions/{id}/activate", needManage, nil, (*call).activate},
 	{"POST", "/subscriptions/{id}/test", needManage, nil, (*call).testSubscription},
+	{"POST", "/subscriptions/{id}/preview", needManage, nil, (*call).previewEvent},
 	{"POST", "/subscriptions/{id}/replay", needManage, nil, (*call).replay},
 
 	{"GET", "/deliveries", needRead, listParameters, (*call).listDeliveries},

@@ -354,6 +354,7 @@ func TestContract(t *testing.T) {
 	r.answers(200, "")
 	s.post("/subscriptions/"+id+"/activate", "").want(t, 200)
 	s.post("/subscriptions/"+id+"/test", "").want(t, 202)
+	s.post("/subscriptions/"+id+"/preview", `{"event_type":"order.created","payload":{}}`).want(t, 200)
 	s.post("/subscriptions/"+id+"/replay", `{"since":"2020-01-01T00:00:00Z"}`).want(t, 200)
 
 	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{"description":"An order was placed"}`}).want(t, 201)

@@ -10,26 +10,7 @@ var eventFields = []string{"event_type", "payload", "event_id", "tenant", "heade
 // byte for byte as it was sent, so body must not be changed afterwards.
 func parseEvent(body []byte) (*outbound.NewEvent, error) {
 	n := &outbound.NewEvent{}
-	err := fields(body, eventFields, func(field string, value []byte) error {
-		switch field {
-		case "event_type":
-			return readString(field, value, &n.Type)
-		case "event_id":
-			return readNonEmpty(field, value, &n.ID)
-		case "tenant":
-			return readNonEmpty(field, value, &n.Tenant)
-		case "headers":
-			if isNull(value) {
-				return nil
-			}
-			sent, err := readHeaders(field, value)
-			n.Headers = mergeHeaders(nil, sent)
-			return err
-		default:
-			n.Payload = value
-			return nil
-		}
-	})
+	err := fields(body, eventFields, func(field string, value []byte) error { return readEventField(n, field, value) })
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +18,28 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 		return nil, refuse(codeMissingField, "payload is missing: it may be any JSON value, including null").at("payload")
 	}
 	return n, nil
+}
+
+// readEventField reads one of the eventFields.
+func readEventField(n *outbound.NewEvent, field string, value []byte) error {
+	switch field {
+	case "event_type":
+		return readString(field, value, &n.Type)
+	case "event_id":
+		return readNonEmpty(field, value, &n.ID)
+	case "tenant":
+		return readNonEmpty(field, value, &n.Tenant)
+	case "headers":
+		if isNull(value) {
+			return nil
+		}
+		sent, err := readHeaders(field, value)
+		n.Headers = mergeHeaders(nil, sent)
+		return err
+	default:
+		n.Payload = value
+		return nil
+	}
 }
 
 // eventLimit is how many bytes an event may have in a body or a line.

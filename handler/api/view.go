@@ -327,6 +327,13 @@ func (v view) Test(ctx context.Context, id string, n *outbound.NewEvent) (*outbo
 	return v.engine.Test(ctx, id, n)
 }
 
+func (v view) Preview(ctx context.Context, id string, n *outbound.NewEvent) (*outbound.Preview, error) {
+	if err := v.checkSubscription(id); err != nil {
+		return nil, err
+	}
+	return v.engine.Preview(ctx, id, n)
+}
+
 func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, error) {
 	q, err := v.confine(q)
 	if err != nil {

@@ -116,6 +116,7 @@ var reaches = map[string]reach{
 	"POST /subscriptions/{id}/deactivate":    {ids: subscriptions, status: 200},
 	"POST /subscriptions/{id}/activate":      {ids: subscriptions, status: 200},
 	"POST /subscriptions/{id}/test":          {ids: subscriptions, status: 202},
+	"POST /subscriptions/{id}/preview":       {ids: subscriptions, body: `{"event_type":"order.created","payload":1}`, status: 200},
 	"POST /subscriptions/{id}/replay":        {ids: subscriptions, body: `{"since":"2020-01-01T00:00:00Z"}`, status: 200},
 
 	"GET /deliveries":                 {status: 200, tenant: true},

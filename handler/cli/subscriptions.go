@@ -61,7 +61,7 @@ func (t *tool) subscriptions() *cobra.Command {
 	return t.noun("subscriptions", "Manages subscriptions",
 		t.createSubscription(), t.listSubscriptions(), t.showSubscription(),
 		t.updateSubscription(), t.deleteSubscription(), t.rotateSecret(),
-		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription(), t.replay())
+		t.activateSubscription(), t.deactivateSubscription(), t.testSubscription(), t.previewEvent(), t.replay())
 }
 
 func subscriptionPath(id, action string) string {
@@ -345,7 +345,7 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001
 caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.created --payload '{"order":7}'`,
 		min: 1, max: 1,
 		run: func(c *call) error {
-			body, err := testBody(c, eventType, &payload)
+			body, err := testBody(c, eventType, nil, &payload)
 			if err != nil {
 				return err
 			}
@@ -357,12 +357,15 @@ caddy webhooks subscriptions test sub_0199d3c2a4e00001 --event-type order.create
 	return cmd
 }
 
-// testBody makes the body of a request for a test.
-func testBody(c *call, eventType string, payload *bodyFlags) ([]byte, error) {
+// testBody makes the body of a request for a test or a preview.
+func testBody(c *call, eventType string, headers map[string]string, payload *bodyFlags) ([]byte, error) {
 	if err := c.refuseEmpty("event-type"); err != nil {
 		return nil, err
 	}
-	head := map[string]string{"event_type": eventType}
+	head := struct {
+		Type    string            `json:"event_type"`
+		Headers map[string]string `json:"headers,omitempty"`
+	}{eventType, headers}
 	if !payload.given(c.cmd.Flags()) {
 		return json.Marshal(head)
 	}

@@ -47,6 +47,12 @@ func TestSubscriptionsLife(t *testing.T) {
 		t.Errorf("got stdout %q", r.out)
 	}
 	s.run("", "subscriptions", "test", id, "--event-type=").want(t, 2)
+
+	golden(t, "subscriptions-preview", steady(s.run("", "subscriptions", "preview", id, "--event-type", "order.created",
+		"--payload", `{"total":  101}`, "-H", "X-Shop: a").want(t, 0).out))
+	golden(t, "subscriptions-preview-left-out", steady(s.run("", "subscriptions", "preview", id, "--event-type", "order.created", "--payload", `{"total": 100}`).want(t, 0).out))
+	s.run("", "subscriptions", "preview", id, "--event-type", "order.created").want(t, 1) // there is no example
+
 	s.run("", "subscriptions", "delete", id).want(t, 0).prints(t, id+" deleted\n")
 	s.run("", "subscriptions", "delete", id, "--json").want(t, 1).says(t, `"code": "not_found"`)
 }

@@ -1,0 +1,73 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
+)
+
+// preview is what a subscription would be sent of an event.
+type preview struct {
+	Selected     bool              `json:"selected"`
+	OfType       bool              `json:"matches_event_types"`
+	Wanted       *bool             `json:"matches_filter"` // null if there is no filter
+	FilterError  *string           `json:"filter_error"`
+	ErrorMessage *string           `json:"error_message"` // why a delivery would fail
+	Headers      map[string]string `json:"headers"`
+}
+
+func previewOf(s *outbound.Subscription, p *outbound.Preview) preview {
+	out := preview{
+		Selected: p.OfType && p.Wanted, OfType: p.OfType,
+		FilterError: orNull(p.FilterError), ErrorMessage: orNull(p.Error), Headers: map[string]string{},
+	}
+	if s.Filter != "" {
+		out.Wanted = &p.Wanted
+	}
+	for name, values := range p.Header {
+		out.Headers[name] = strings.Join(values, ", ")
+	}
+	return out
+}
+
+// previewEvent answers with what the subscription would be sent of the event in the
+// body. Its payload is bounded as a published one is.
+func (c *call) previewEvent() error {
+	if _, err := c.mediaType(typeJSON); err != nil {
+		return err
+	}
+	body, err := c.readBody(c.eventLimit(), eventTooLarge)
+	if err != nil {
+		return err
+	}
+	n := &outbound.NewEvent{}
+	err = fields(body, []string{"event_type", "payload", "headers"}, func(field string, value []byte) error {
+		if field == "event_type" {
+			return readNonEmpty(field, value, &n.Type)
+		}
+		return readEventField(n, field, value)
+	})
+	if err != nil {
+		return err
+	}
+	s, err := c.engine.Subscription(c.id)
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	p, err := c.engine.Preview(c.r.Context(), c.id, n)
+	if err != nil {
+		return c.noSubscription(err)
+	}
+	object, err := encode(previewOf(s, p))
+	if err != nil {
+		return err
+	}
+	if p.Body != nil {
+		if object, err = withPayload(object, typeJSON, p.Body); err != nil {
+			return err
+		}
+	}
+	writeBody(c.w, http.StatusOK, typeJSON, object)
+	return nil
+}

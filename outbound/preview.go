@@ -1,0 +1,94 @@
+package outbound
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
+)
+
+// What a Preview shows in place of what only a delivery has.
+const (
+	PreviewSignature = "[signature]"
+	PreviewToken     = "[access token]"
+)
+
+// Preview is what a subscription would be sent of an event.
+type Preview struct {
+	OfType      bool        // the event is of a type that the subscription names
+	Wanted      bool        // its filter selects the event, or there is none
+	FilterError string      // why the filter can't be evaluated; Wanted says what follows
+	Header      http.Header // as sent, except for signatures, access tokens and the trace
+	Body        []byte      // JSON; nil if nothing can be sent
+	Error       string      // why a delivery would fail; "" if nothing is known to prevent it
+}
+
+// Preview returns what a subscription would be sent of an event, which is neither
+// stored nor sent. Type, Payload and Headers of n are used, as by [Engine.Test], and the
+// event is refused where publishing it would be. The error is as that of Publish, or
+// ErrNotFound.
+func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) (*Preview, error) {
+	l := e.lanes.byID(subscription)
+	if l == nil {
+		return nil, ErrNotFound
+	}
+	t := l.currentTarget()
+	ev, err := e.testEvent(ctx, t.sub, n)
+	if err != nil {
+		return nil, err
+	}
+	p := &Preview{OfType: slices.Contains(e.match(ev), l)}
+	if p.Wanted, p.FilterError, err = t.judge(ctx, ev); err != nil {
+		return nil, err
+	}
+	if t.err != nil {
+		p.Error = failure(t.err).message
+		return p, nil
+	}
+	body, o := t.body(ctx, ev)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if !o.ok() {
+		p.Error = o.message
+		return p, nil
+	}
+	h := t.headers(ev)
+	err = t.signer.Sign(h, &verify.Outgoing{
+		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: e.clock.Now(), Body: body,
+	})
+	if err != nil {
+		p.Error = failure(err).message
+		return p, nil
+	}
+	t.signer.Mask(h, PreviewSignature)
+	if t.tokens != nil {
+		h.Set("Authorization", PreviewToken)
+	}
+	p.Header, p.Body = h, body
+	return p, nil
+}
+
+// judge returns what the filter makes of an event, and why it can't be evaluated, if
+// so: without CEL's error, which may quote the payload. The error is that of ctx.
+func (t *target) judge(ctx context.Context, ev *Event) (wanted bool, trouble string, err error) {
+	if t.filter == nil {
+		return true, "", nil
+	}
+	view, err := payload.NewView(ctx, ev)
+	if err != nil {
+		return false, "", err
+	}
+	defer view.Close()
+	wanted, err = t.filter.Wants(view)
+	switch {
+	case err == nil:
+		return wanted, "", nil
+	case errors.Is(err, payload.ErrTooLong):
+		return true, "it takes too long for this event, which would be delivered unfiltered", nil
+	}
+	return false, "a value has a different type than it expects", nil
+}
