@@ -34,7 +34,7 @@ var contentFuncs = map[string]*contentFunc{
 		content: hook0Values,
 		covers:  nil, // the request says which headers are signed
 	},
-	"hubspot_url": {content: hubspotURL},
+	"hubspot_url": {content: hubspotURL, hasAltForm: true},
 	"mercado_pago": {
 		content:    mercadoPago,
 		covers:     []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
@@ -168,12 +168,17 @@ func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return dst, ""
 }
 
-// hubspotURL is the URL with the escapes of hubspotDecode decoded, and no others.
+// hubspotURL is the URL with the escapes of hubspotDecode decoded, and no others, according
+// to HubSpot's documentation, or as it was sent, according to its libraries.
 func hubspotURL(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	if path := in.path; strings.Contains(path, "%3F") || strings.Contains(path, "%3f") {
 		return dst, ReasonMalformedField // decoded, it would start a query
 	}
-	return append(dst, hubspotDecode.Replace(string(in.appendURI([]byte(cand.origin))))...), ""
+	url := string(in.appendURI([]byte(cand.origin)))
+	if !cand.altForm {
+		url = hubspotDecode.Replace(url)
+	}
+	return append(dst, url...), ""
 }
 
 var hubspotDecode = strings.NewReplacer(

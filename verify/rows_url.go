@@ -52,7 +52,7 @@ var rowsURL = []Scheme{
 		Aliases:   []string{"hubspot-v3"},
 		Title:     "HubSpot (v3)",
 		Source:    "HubSpot/hubspot-api-python hubspot/utils/signature.py",
-		Notes:     "A request can contain several events; the event type is that of the first one. HubSpot's `eventId` is not unique, so there is no delivery id. Requests that a workflow or a card sends with GET or PUT are refused.",
+		Notes:     "HubSpot's documentation decodes some escapes of the URL before it is signed, its libraries don't; either is accepted. A request can contain several events; the event type is that of the first one. HubSpot's `eventId` is not unique, so there is no delivery id. Requests that a workflow or a card sends with GET or PUT are refused.",
 		Signature: Signature{Name: "X-HubSpot-Signature-v3", Encoding: "base64"},
 		Content:   "{method}{func.hubspot_url}{body}{timestamp}",
 		Timestamp: Timestamp{In: "header", Name: "X-HubSpot-Request-Timestamp", Format: "unix_ms", Past: minutes(5)},

@@ -274,6 +274,16 @@ func examples() []example {
 		},
 		{
 			vector: vector{
+				scheme: "hubspot", secret: "hubspot-secret",
+				url:    "https://hooks.example.com/in?a=x%2Fy%20z",
+				header: map[string]string{"X-HubSpot-Signature-v3": "{base64}", "X-HubSpot-Request-Timestamp": milliNow},
+				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
+				event:  "contact.creation",
+			},
+			signed: `POSThttps://hooks.example.com/in?a=x%2Fy%20z[{"eventId":1,"subscriptionType":"contact.creation"}]` + milliNow,
+		},
+		{
+			vector: vector{
 				scheme: "hubspot-v2", secret: "hubspot-secret",
 				header: map[string]string{"X-HubSpot-Signature": "{hex}", "X-HubSpot-Signature-Version": "v2"},
 				body:   `[{"eventId":1,"subscriptionType":"contact.creation"}]`,
