@@ -70,7 +70,7 @@ func whsecKey(secret string) ([]byte, error) {
 	secret = strings.TrimPrefix(secret, "v1,")
 	key, err := base64Key(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil {
-		return nil, errors.New("what follows whsec_ is not base64; copy all of the secret, without spaces")
+		return nil, errors.New("it is not whsec_ and base64; copy all of the secret, without spaces")
 	}
 	return key, nil
 }
