@@ -527,7 +527,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 		t.Fatalf("got %d warnings, want one for each of the two handlers: %q", len(warnings), warnings)
 	}
 	both := strings.Join(warnings, "")
-	for want, n := range map[string]int{`"level":"warn"`: 2, `"logger":"http.handlers.webhook_verify"`: 2, `"provider":"github"`: 2, `"bytes":7,"at_least":24`: 2, `"route":"2"`: 1} {
+	for want, n := range map[string]int{`"level":"warn"`: 2, `"logger":"http.handlers.webhook_verify"`: 2, `"provider":"github"`: 2, `"bytes":7,"at_least":15`: 2, `"route":"2"`: 1} {
 		if got := strings.Count(both, want); got != n {
 			t.Errorf("got %s %d times, want %d times in %s", want, got, n, both)
 		}

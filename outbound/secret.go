@@ -142,6 +142,9 @@ func checkSecrets(scheme verify.Scheme, secrets []string) error {
 	return invalid("secret", "is wrong: %v; %s", err, form)
 }
 
+// minSecretBytes is the shortest secret that Standard Webhooks allows.
+const minSecretBytes = 24
+
 // warnShortSecrets logs that secrets are shorter than they should be. They are
 // accepted because a secret that receivers already know can't be changed in one
 // step.
@@ -150,8 +153,8 @@ func (c *config) warnShortSecrets(subscription slog.Attr, name string, secrets [
 	if err != nil {
 		return
 	}
-	if size, atLeast, short := scheme.ShortKey(secrets); short {
+	if size := scheme.ShortestKey(secrets); size > 0 && size < minSecretBytes {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
-			subscription, "bytes", size, "at_least", atLeast)
+			subscription, "bytes", size, "at_least", minSecretBytes)
 	}
 }

@@ -15,6 +15,24 @@ import (
 	"sync"
 )
 
+// ShortestKey returns the length, in bytes, of the shortest key that secrets make, so
+// that callers can warn of one that could be guessed. It returns 0 if there is none, as
+// with tokens: without a signature to compare with, each guess costs a request. Secrets
+// that are not valid are left out.
+func (s Scheme) ShortestKey(secrets []string) int {
+	shortest := 0
+	decode := keyKinds[s.Key]
+	if s.Construction == "token" || decode == nil {
+		return shortest
+	}
+	for _, secret := range secrets {
+		if key, err := decode(secret); err == nil && (shortest == 0 || len(key) < shortest) {
+			shortest = len(key)
+		}
+	}
+	return shortest
+}
+
 // keyKinds turn a configured secret into a key, by the value of Scheme.Key. Their
 // errors never include the secret.
 var keyKinds = map[string]func(secret string) ([]byte, error){

@@ -29,3 +29,25 @@ func TestSecretWithTwoKeys(t *testing.T) {
 		refuse(t, v, post(in, "X-Sig", sha256hex(strings.ToLower(test.secret), testBody)), testBody, verify.ReasonBadSignature)
 	}
 }
+
+// The shortest key counts, in bytes after decoding.
+func TestShortestKey(t *testing.T) {
+	text := func(n int) string { return strings.Repeat("x", n) }
+	for name, tt := range map[string]struct {
+		scheme  string
+		secrets []string
+		want    int
+	}{
+		"text":              {"github", []string{text(23)}, 23},
+		"the second of two": {"github", []string{text(40), text(5)}, 5},
+		"decoded":           {"standard-webhooks", []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="}, 23},
+		"invalid":           {"standard-webhooks", []string{"whsec_*"}, 0},
+		"a token":           {"okta", []string{text(3)}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := rowOf(t, tt.scheme).ShortestKey(tt.secrets); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
