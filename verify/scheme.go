@@ -146,7 +146,7 @@ type Signature struct {
 	Groups string `json:"groups,omitempty"`
 
 	// Tags are the names of the list items that have a signature, as in "v1=…". If
-	// there are several, only the first one that is present counts, so list the
+	// a list has several, only the first one that is present counts, so name the
 	// strongest first. Items with other tags are ignored. ["*"] accepts any tag.
 	Tags []string `json:"tags,omitempty"`
 
