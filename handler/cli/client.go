@@ -261,7 +261,9 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")
 		return notFoundHint(noun, id, action, asked.Query().Has("tenant"))
-	case p.Status == http.StatusServiceUnavailable:
+	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable" && path != "/status":
+		return "If this persists, `caddy webhooks status` and Caddy's log say why."
+	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable":
 		return "If this persists, check Caddy's log, and that the Caddyfile has the `webhooks` option."
 	}
 	return ""

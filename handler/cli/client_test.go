@@ -53,7 +53,7 @@ func TestErrorsWithoutAnAPI(t *testing.T) {
 		"a problem with escape": {serve(t, answer(422, "application/problem+json", `{"title":"x","detail":"a\u001b[2J"}`)), 1, []string{"a\uFFFD[2J"}},
 		"a problem of nothing":  {serve(t, answer(404, "application/problem+json", `{}`)), 1, []string{"no webhooks API"}},
 		"a public API":          {serve(t, answer(401, "application/problem+json", `{"title":"A token is needed","detail":"a token is needed"}`)), 1, []string{"a token is needed\n", "--address is for Caddy's admin endpoint", "--api"}},
-		"not now":               {serve(t, answer(503, "application/problem+json", `{"title":"Not available","detail":"the store is full"}`)), 1, []string{"the store is full", "log"}},
+		"not now":               {serve(t, answer(503, "application/problem+json", `{"title":"Not available","detail":"not running","code":"unavailable"}`)), 1, []string{"not running", "log", "`webhooks` option"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := run(t, "", "status", "--address", c.address)
@@ -62,6 +62,20 @@ func TestErrorsWithoutAnAPI(t *testing.T) {
 			}
 			r.says(t, c.says...)
 		})
+	}
+}
+
+// What is not available at the moment is explained by status; a full store needs no
+// more than its own words.
+func TestHintsWhileUnavailable(t *testing.T) {
+	for code, want := range map[string]string{
+		"unavailable": "Error: the detail\nIf this persists, `caddy webhooks status` and Caddy's log say why.\n",
+		"store_full":  "Error: the detail\n",
+	} {
+		address := serve(t, answer(503, "application/problem+json", `{"title":"The title","detail":"the detail","code":"`+code+`"}`))
+		if r := run(t, "", "events", "list", "--address", address); r.code != 1 || r.err != want {
+			t.Errorf("%s: code %d, stderr %q, want %q", code, r.code, r.err, want)
+		}
 	}
 }
 
