@@ -185,6 +185,9 @@ func (p *Publish) event(r *http.Request, v *verdict, body []byte) (*outbound.New
 		p.refusals.writeOmitted(r, omitted)
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if _, err := repl.ReplaceOrErr(p.EventType, false, true); err != nil {
+		p.refusals.writeUnknown(r, p.EventType)
+	}
 	return &outbound.NewEvent{
 		ID:          p.eventID(repl, v),
 		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),

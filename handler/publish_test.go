@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
@@ -166,6 +167,42 @@ func TestPublishDropped(t *testing.T) {
 	}
 }
 
+// TestPublishUnknownPlaceholder: the log says which event type has a placeholder that
+// nothing sets, but not of one that is empty for this webhook.
+func TestPublishUnknownPlaceholder(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "caddy.log")
+	s := serveSite(t, fmt.Sprintf(`log default {
+		output file %s
+		format json
+		level WARN
+	}
+	webhooks {
+		store sqlite %s
+	}`, log, storePath(t)), `handle /short {
+		webhook_publish short.{event_type}
+	}
+	handle /set {
+		map {path} {event_type} {
+			default created
+		}
+		webhook_publish set.{event_type}
+	}
+	handle /empty {
+		webhook_publish empty.{header.X-Event}
+	}
+	handle /verified {
+		webhook_verify github "`+testSecret+`"
+		webhook_publish verified.{http.webhook.event_type}
+	}`)
+	for _, path := range []string{"/set", "/empty", "/verified", "/short"} {
+		do(t, signGitHub(post(t, s.url+path, "{}"), "{}")).want(t, 202)
+	}
+	logged := string(must(os.ReadFile(log)))
+	if n := strings.Count(logged, "placeholder in the event type"); n != 1 || !strings.Contains(logged, `"event_type":"short.{event_type}"`) {
+		t.Errorf("logged %d times:\n%s", n, logged)
+	}
+}
+
 // Events without the header that their id is made of get ids of their own.
 func TestPublishWithoutAnID(t *testing.T) {
 	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", `handle /whole {
@@ -288,7 +325,7 @@ func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
-		got := must((&Publish{EventType: written}).event(r, nil, nil))
+		got := must((&Publish{EventType: written, refusals: newRefusalLog(zap.NewNop())}).event(r, nil, nil))
 		if got.Type != want || got.ContentType != "application/octet-stream" {
 			t.Errorf("%s: got event type %s with content type %s, want %s", written, got.Type, got.ContentType, want)
 		}

@@ -68,6 +68,15 @@ func (l *refusalLog) writeDropped(r *http.Request, id string) {
 	}
 }
 
+// writeUnknown logs that an event was stored with a type that has a placeholder which
+// nothing sets, such as {event_type} for {http.webhook.event_type}. That can't be
+// refused when the config is loaded, since the map directive sets any name.
+func (l *refusalLog) writeUnknown(r *http.Request, eventType string) {
+	if entry := l.entry(zapcore.WarnLevel, `a placeholder in the event type is unknown, and "unknown" is stored in its place: that of a webhook is {http.webhook.event_type}`); entry != nil {
+		entry.Write(l.fields(r, zap.String("event_type", eventType))...)
+	}
+}
+
 // entry begins a log entry. It returns nil if the rate is exceeded or the level
 // isn't enabled, which saves making the fields.
 func (l *refusalLog) entry(level zapcore.Level, message string) *zapcore.CheckedEntry {
