@@ -111,6 +111,7 @@ http://:{$PORT} {
 
 	// Whoever runs the server has used its own API in the same tab before.
 	b.open("http://" + s.addr + "/webhooks/")
+	b.sees("This API needs a token")
 	b.find("input[name=token]").write(manageToken + enter)
 	b.find("main table").has(r.url("/globex"))
 	b.open("http://acme:secret@" + s.addr + "/portal/")
