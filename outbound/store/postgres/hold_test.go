@@ -9,8 +9,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// What was lost sight of comes before what is claimed, also where the claim is
-// tried again.
+// TestClaimThatIsTriedAgain checks that deliveries of which a release was lost are claimed
+// before others, even if the claim is retried.
 func TestClaimThatIsTriedAgain(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := must.Get(Open(t.Context(), Config{DSN: dsn}))(t)
@@ -28,7 +28,7 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 		}
 		must.Do(t, s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{{Event: e, Deliveries: []store.NewDelivery{d}}}}))
 	}
-	s.holds.lose([]int64{int64(first)}) // as by a Release without an answer
+	s.holds.lose([]int64{int64(first)}) // like a Release without an answer
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
 		CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			IF nextval('tries') = 1 THEN RAISE EXCEPTION 'broken off' USING ERRCODE = '40001'; END IF; RETURN NULL; END $$;
@@ -36,17 +36,17 @@ func TestClaimThatIsTriedAgain(t *testing.T) {
 			FOR EACH ROW WHEN (NEW.holder IS NOT NULL) EXECUTE FUNCTION broken()`)
 	claimed := must.Get(s.Claim(t.Context(), time.Now().Add(time.Minute), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 1}}))(t)
 	if got := claimed[0].Deliveries; len(got) != 1 || got[0].Delivery.ID != first {
-		t.Errorf("claimed %v, want the first, %v", got, first)
+		t.Errorf("claimed %v, want the first one, %v", got, first)
 	}
 }
 
-// TestClaimLeavesNothingUnsure checks that a claim whose answer came doesn't make
-// the next beat look for deliveries that only the database says we hold.
+// TestClaimLeavesNothingUnsure checks that after a claim with an answer, the next beat
+// doesn't look for deliveries that only the database says we hold.
 func TestClaimLeavesNothingUnsure(t *testing.T) {
-	s := must.Get(Open(t.Context(), Config{DSN: pgtest.Database(t), Lease: time.Hour}))(t) // there is no beat meanwhile
+	s := must.Get(Open(t.Context(), Config{DSN: pgtest.Database(t), Lease: time.Hour}))(t) // no beat during the test
 	defer s.Close()
 	must.Get(s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: 1, Limit: 1}}))(t)
 	if s.holds.unsure.Load() {
-		t.Error("it is unsure what is held")
+		t.Error("the store is unsure about what it holds")
 	}
 }

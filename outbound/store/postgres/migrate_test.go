@@ -20,14 +20,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// versions is how many the tables have had.
+// versions is the number of versions of the tables.
 func versions(t *testing.T) int {
 	t.Helper()
 	scripts := must.Get(filepath.Glob("schema*.sql"))(t)
 	return len(scripts)
 }
 
-// formerly makes a database with the tables of a version, or with none.
+// formerly creates a database with the tables of a version, or with none.
 func formerly(t *testing.T, version int) (dsn string) {
 	t.Helper()
 	dsn = pgtest.Database(t)
@@ -43,7 +43,7 @@ func formerly(t *testing.T, version int) (dsn string) {
 
 const (
 	oldURL = "https://old.example.com" // of attempts
-	// oldRows are a subscription and, behind it, a delivery in each state.
+	// oldRows are a subscription and, after it, a delivery in each state.
 	oldRows = `
 		INSERT INTO webhooks.subscription (key, id, tenant, url, description, event_types, headers, scheme, secrets, rate_limit, ordered, filter, from_config, active, reason, updated, failing_since)
 			VALUES (%[1]d, '%[2]s', 'acme', 'https://crm.example.com', 'the CRM', '["order.*"]', '{"X-Env":"production"}', 'github', '[{"value":"whsec_1"}]', 50, true, 'true', false, true, '', 1700000000000, 1700000000001);
@@ -58,7 +58,7 @@ const (
 			SELECT id + number - 1, id, number, 1700000000000, 12000, 500, 'status', 'it was broken' FROM old CROSS JOIN generate_series(2, attempts) AS number;`
 )
 
-// versionsRows are what the rows have more since a version.
+// versionsRows are what was added to the rows in each version.
 var versionsRows = map[int]string{
 	2: `UPDATE webhooks.event SET payload = '', payload_removed = true WHERE id IN (SELECT id FROM old WHERE state = 1);`,
 	4: `UPDATE webhooks.delivery SET unlogged = 1 WHERE id IN (SELECT id FROM old WHERE state = 2);`,
@@ -66,7 +66,7 @@ var versionsRows = map[int]string{
 	6: `UPDATE webhooks.delivery SET url = '` + oldURL + `' WHERE at IS NOT NULL; UPDATE webhooks.attempt SET url = '` + oldURL + `';`,
 }
 
-// storeOld stores rows as a node of a version does, and returns their subscription.
+// storeOld stores rows like a node of a version, and returns their subscription.
 func storeOld(t *testing.T, dsn string, version int, key store.ID) *store.Subscription {
 	t.Helper()
 	sub := &store.Subscription{
@@ -86,8 +86,8 @@ func storeOld(t *testing.T, dsn string, version int, key store.ID) *store.Subscr
 	return sub
 }
 
-// Each version is upgraded with what is in it, and a node of that version that runs
-// goes on.
+// TestEachVersionIsUpgraded checks that the rows of each version are kept by an upgrade,
+// and that a running node of that version continues to work.
 func TestEachVersionIsUpgraded(t *testing.T) {
 	for version := 1; version <= versions(t); version++ {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
@@ -96,12 +96,12 @@ func TestEachVersionIsUpgraded(t *testing.T) {
 			before := storeOld(t, dsn, version, ids.Next())
 			s := open(t, postgres.Config{DSN: dsn})
 			if got := pgtest.Count(t, dsn, `SELECT version FROM webhooks.format`); got != versions(t) {
-				t.Fatalf("it is version %d now", got)
+				t.Fatalf("got version %d", got)
 			}
 			shown := map[string]int{"events": 5, "subscriptions": 1, "deliveries": 5, "attempts": 7, "dead_letters": 1, "nodes": 1}
 			for view, want := range shown {
 				if got := pgtest.Count(t, dsn, `SELECT count(v::text) FROM webhooks.`+view+` v`); got != want {
-					t.Errorf("%s shows %d rows, want %d", view, got, want)
+					t.Errorf("%s has %d rows, want %d", view, got, want)
 				}
 			}
 			oldIsThere(t, s, version, before)
@@ -113,12 +113,12 @@ func TestEachVersionIsUpgraded(t *testing.T) {
 	}
 }
 
-// oldIsThere checks what storeOld has stored.
+// oldIsThere checks that what storeOld has stored is there.
 func oldIsThere(t *testing.T, s *postgres.Store, version int, sub *store.Subscription) {
 	t.Helper()
 	subs, err := s.Subscriptions(t.Context())
 	if err != nil || !reflect.DeepEqual(subs[len(subs)-1], sub) {
-		t.Errorf("the subscription is %+v, %v, want %+v", subs[len(subs)-1], err, sub)
+		t.Errorf("subscription %+v, error %v, want %+v", subs[len(subs)-1], err, sub)
 	}
 	url, payloads := "", 5
 	if version >= 6 {
@@ -135,7 +135,7 @@ func oldIsThere(t *testing.T, s *postgres.Store, version int, sub *store.Subscri
 		for _, a := range attempts {
 			words = append(words, a.Error)
 			if a.URL != url {
-				t.Errorf("an attempt went to %q, want %q", a.URL, url)
+				t.Errorf("attempt with URL %q, want %q", a.URL, url)
 			}
 		}
 		got = append(got, strings.Join(words, ", "))
@@ -148,23 +148,23 @@ func oldIsThere(t *testing.T, s *postgres.Store, version int, sub *store.Subscri
 		"delivered, , it was busy", "pending, , it was busy, it was broken", "pending, ",
 	}
 	if !slices.Equal(got, want) || payloads != 0 {
-		t.Errorf("the deliveries are %q, and %d payloads are missing", got, payloads)
+		t.Errorf("deliveries %q, %d payloads missing", got, payloads)
 	}
 }
 
-// oldIsWorkedOn delivers what waits and what is dead, and removes it all.
+// oldIsWorkedOn delivers the pending and dead deliveries, and removes everything.
 func oldIsWorkedOn(t *testing.T, s *postgres.Store, version int, sub *store.Subscription) {
 	t.Helper()
 	deliver := func(n int, state store.State) {
 		t.Helper()
 		claimed, err := s.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}})
 		if err != nil || len(claimed[0].Deliveries) != n {
-			t.Fatalf("claimed %+v, %v, want %d", claimed, err, n)
+			t.Fatalf("claimed %+v, error %v, want %d", claimed, err, n)
 		}
 		b := &store.Batch{Log: true}
 		for _, h := range claimed[0].Deliveries {
 			if string(h.Payload) != fmt.Sprint(int64(h.Key)) || h.Headers["X-Shop"] != "7" {
-				t.Errorf("what is to be sent is %+v", h.Event)
+				t.Errorf("claimed the event %+v", h.Event)
 			}
 			a := &store.Attempt{ID: h.Delivery.ID + store.ID(h.Attempts), Number: h.Attempts + 1, At: time.Now(), URL: sub.URL}
 			b.Settlements = append(b.Settlements, &store.Settlement{Delivery: h.Delivery.ID, Attempt: a, State: state})
@@ -178,18 +178,19 @@ func oldIsWorkedOn(t *testing.T, s *postgres.Store, version int, sub *store.Subs
 	}
 	unlogged, err := s.Unlogged(t.Context(), 9)
 	if err := errors.Join(err, s.Logged(t.Context(), unlogged)); err != nil || len(unlogged) != want {
-		t.Errorf("%d dead letters are to be logged, %v, want %d", len(unlogged), err, want)
+		t.Errorf("%d dead letters to be logged, error %v, want %d", len(unlogged), err, want)
 	}
 	if done, err := s.Requeue(t.Context(), store.Query{Subscription: sub.ID, States: []store.State{store.Dead}, Limit: 9}, time.Now()); err != nil || done.Count != 3 {
-		t.Fatalf("%d dead letters were queued again, %v, want 3", done.Count, err)
+		t.Fatalf("%d dead letters requeued, error %v, want 3", done.Count, err)
 	}
 	deliver(3, store.Delivered)
 	if done, err := s.Forget(t.Context(), store.Forget{Before: time.Now().Add(time.Hour), Limit: 99}); err != nil || done.Events != 5 {
-		t.Errorf("%d events were removed, %v, want 5", done.Events, err)
+		t.Errorf("%d events removed, error %v, want 5", done.Events, err)
 	}
 }
 
-// Of nodes that start at once, one makes or upgrades the tables.
+// TestUpgradeByTwoAtOnce checks that of nodes that start at the same time, one creates or
+// upgrades the tables.
 func TestUpgradeByTwoAtOnce(t *testing.T) {
 	for version := range 2 {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
@@ -226,8 +227,8 @@ func TestUpgradeByTwoAtOnce(t *testing.T) {
 	}
 }
 
-// An upgrade that the server breaks off for the sake of a node that is running is
-// tried again.
+// TestUpgradeThatIsTriedAgain checks that an upgrade is retried after the server has
+// aborted it because of a deadlock with a running node.
 func TestUpgradeThatIsTriedAgain(t *testing.T) {
 	dsn := formerly(t, 1)
 	pgtest.Execute(t, dsn, `CREATE SEQUENCE tries;
@@ -237,7 +238,7 @@ func TestUpgradeThatIsTriedAgain(t *testing.T) {
 	open(t, postgres.Config{DSN: dsn})
 }
 
-// begin begins a transaction, which ends with the test.
+// begin begins a transaction that ends with the test.
 func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 	t.Helper()
 	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
@@ -246,7 +247,7 @@ func begin(t *testing.T, dsn, sql string) *pgx.Conn {
 	return conn
 }
 
-// blocked waits until so many wait for a lock.
+// blocked waits until n connections wait for a lock.
 func blocked(t *testing.T, dsn string, n int) {
 	t.Helper()
 	eventually(t, "transactions that wait for a lock", func() bool {

@@ -17,19 +17,19 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
-// wire is a network to the server that can lose an answer, and what is told.
+// wire is a network to the server that can lose answers and notifications.
 type wire struct {
 	net.Listener
 	server net.Addr
 
 	mu   sync.Mutex
-	deaf bool   // nothing gets through that nodes tell
-	cut  bool   // nothing gets through at all
-	lose []byte // the answer to what has this in it
+	deaf bool   // notifications are lost
+	cut  bool   // everything is lost
+	lose []byte // the answer to a message with these bytes is lost
 	lost chan struct{}
 }
 
-// newWire returns a network and the URL of a database by way of it.
+// newWire returns a network, and the URL of a database through it.
 func newWire(t *testing.T, dsn string) (*wire, string) {
 	t.Helper()
 	u := must.Get(url.Parse(dsn))(t)
@@ -50,7 +50,7 @@ func newWire(t *testing.T, dsn string) (*wire, string) {
 	return w, u.String()
 }
 
-// address is where a server listens that a URL names.
+// address returns the address of the server in a URL.
 func address(t *testing.T, u *url.URL) net.Addr {
 	t.Helper()
 	if dir := u.Query().Get("host"); dir != "" {
@@ -59,22 +59,22 @@ func address(t *testing.T, u *url.URL) net.Addr {
 	return must.Get(net.ResolveTCPAddr("tcp", u.Host))(t)
 }
 
-// loseAnswer breaks the connection on which something with these words is sent,
-// once the server has answered it.
+// loseAnswer closes the connection on which a message with these words is sent, as soon as
+// the server has answered it.
 func (w *wire) loseAnswer(words string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lose = []byte(words)
 }
 
-// deafen lets nothing through any more that nodes tell.
+// deafen loses all notifications from now on.
 func (w *wire) deafen() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.deaf = true
 }
 
-// sever lets nothing through any more, until it is told otherwise.
+// sever loses everything from now on, or ends that.
 func (w *wire) sever(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,7 +88,7 @@ func (w *wire) carry(client net.Conn) {
 		return
 	}
 	defer server.Close()
-	answers := make(chan bool, 1) // whether the next one is lost
+	answers := make(chan bool, 1) // whether the next answer is lost
 	go func() {
 		defer client.Close()
 		b := make([]byte, 64<<10)
@@ -134,7 +134,7 @@ func (w *wire) carry(client net.Conn) {
 	}
 }
 
-// A node to which nothing gets through that others tell says so.
+// TestDeafNode checks that a node that gets no notifications logs it.
 func TestDeafNode(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	w.deafen()
@@ -143,8 +143,9 @@ func TestDeafNode(t *testing.T) {
 	said.wait(t, "don't get through")
 }
 
-// A node that is cut off for as long as its lease says that it has lost what it held,
-// since others may have it, and what it gives back meanwhile is there afterwards.
+// TestNodeThatIsCutOff checks that a node without a connection for the time of its lease
+// reports that it has lost what it held, since others may have it, and that what it
+// releases during that time can be claimed later.
 func TestNodeThatIsCutOff(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -161,7 +162,8 @@ func TestNodeThatIsCutOff(t *testing.T) {
 	wantClaimed(t, s, 1, 1)
 }
 
-// A commit whose answer is lost may be one: what it holds then comes free.
+// TestLostAnswerToACommit checks that a commit may have succeeded although its answer was
+// lost. What it holds is then released.
 func TestLostAnswerToACommit(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -178,7 +180,8 @@ func TestLostAnswerToACommit(t *testing.T) {
 	wantClaimed(t, s, 1, 1)
 }
 
-// A claim whose answer is lost may be one: the next one comes to what it took.
+// TestLostAnswerToAClaim checks that the next claim returns what a claim without an answer
+// has taken.
 func TestLostAnswerToAClaim(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn})
@@ -193,8 +196,8 @@ func TestLostAnswerToAClaim(t *testing.T) {
 	wantClaimed(t, s, 1, 1)
 }
 
-// What is claimed again after a release whose answer was lost stays held, and so does
-// what was published as held.
+// TestLostAnswerToARelease checks that what was claimed after a release without an answer,
+// or published as held, stays held.
 func TestLostAnswerToARelease(t *testing.T) {
 	w, dsn := newWire(t, pgtest.Database(t))
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -217,7 +220,7 @@ func TestLostAnswerToARelease(t *testing.T) {
 	wantClaimed(t, s, 0, 1, 3)
 }
 
-// waits waits until it is told that something of a subscription waits.
+// waits waits for the news that a subscription has something to claim.
 func waits(t *testing.T, s *postgres.Store, subscription store.ID) {
 	t.Helper()
 	awaitNews(t, s, func(n store.News) bool {

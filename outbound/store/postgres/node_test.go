@@ -25,18 +25,18 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must come.
+	// patience is how long a test waits for something that must happen.
 	patience = 30 * time.Second
-	// short is the lease of nodes that are to be given up soon.
+	// short is a lease that expires soon.
 	short = 300 * time.Millisecond
 )
 
-// childVariable says to a child process of a test in which database it is to
-// hold deliveries.
+// childVariable is the environment variable with the database in which a child process
+// holds deliveries.
 const childVariable = "WEBHOOKS_TEST_CHILD"
 
-// hold publishes two events, one of which it holds at once and the other by a
-// claim, and does nothing more.
+// hold publishes two events, holds one of them at once and the other after a claim, and
+// then does nothing.
 func hold(dsn string) {
 	ctx := context.Background()
 	s, err := postgres.Open(ctx, postgres.Config{DSN: dsn, Host: "child", Lease: short})
@@ -55,7 +55,7 @@ func hold(dsn string) {
 	select {}
 }
 
-// publication is an event with a delivery that is due.
+// publication returns an event with a delivery that is due.
 func publication(ids *store.IDs, subscription store.ID) *store.Publication {
 	p := &store.Publication{
 		Event:      &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)},
@@ -65,8 +65,8 @@ func publication(ids *store.IDs, subscription store.ID) *store.Publication {
 	return p
 }
 
-// What a process held that is killed is told of and claimed once its lease is
-// over, and not before.
+// TestKilledNode checks that what a killed process held can be claimed, and is announced,
+// when its lease has expired, and not before.
 func TestKilledNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -91,7 +91,7 @@ func TestKilledNode(t *testing.T) {
 	wantClaimed(t, s, 2, 1, 2)
 }
 
-// claim takes what is due for subscriptions, and returns how much that is.
+// claim claims what is due for subscriptions, and returns the number of deliveries.
 func claim(t *testing.T, s *postgres.Store, subscriptions ...store.ID) (n int) {
 	t.Helper()
 	var want []store.Want
@@ -136,7 +136,7 @@ func TestOneOwner(t *testing.T) {
 	publish()
 	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
 	if err != nil || len(claimed[0].Deliveries) > 0 || !claimed[0].Next.IsZero() {
-		t.Fatalf("the other one got %+v, %v", claimed[0], err)
+		t.Fatalf("the other node claimed %+v, error %v", claimed[0], err)
 	}
 	awaitNews(t, two, func(n store.News) bool { return len(n.Waits) > 0 }) // from the other, for two alone can deliver it
 	must.Do(t, two.Close())
@@ -146,7 +146,7 @@ func TestOneOwner(t *testing.T) {
 	wantClaimed(t, one, 0, limited.Key) // it leaves them to others
 }
 
-// What a node gives back is there for another one at once.
+// TestReleaseToAnotherNode checks that another node can claim what was released at once.
 func TestReleaseToAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
@@ -158,8 +158,8 @@ func TestReleaseToAnotherNode(t *testing.T) {
 	wantClaimed(t, two, 1, 1)
 }
 
-// What a late node says of a delivery that another has taken meanwhile doesn't
-// count.
+// TestLateOutcome checks that the settlement of a delivery that another node has claimed
+// since is passed over.
 func TestLateOutcome(t *testing.T) {
 	dsn := pgtest.Database(t)
 	late, now := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
@@ -181,20 +181,21 @@ func TestLateOutcome(t *testing.T) {
 		return outcome.Passed, news.Result.Outcome
 	}
 	if passed, told := settle(late, store.Dead); !passed || told != store.Untold {
-		t.Errorf("while another has it: passed %v, told %v", passed, told)
+		t.Errorf("while another node has it: passed over %v, news %v", passed, told)
 	}
 	if passed, _ := settle(now, store.Delivered); passed {
-		t.Error("the one that has it was passed over")
+		t.Error("the settlement of the node that has it was passed over")
 	}
 	if passed, told := settle(late, store.Dead); !passed || told != store.Untold {
-		t.Errorf("when another has had it: passed %v, told %v", passed, told)
+		t.Errorf("after another node had it: passed over %v, news %v", passed, told)
 	}
 	if r, err := now.Delivery(t.Context(), p.Deliveries[0].ID); err != nil || r.State != store.Delivered || r.Attempts != 1 {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("got %+v, error %v", r, err)
 	}
 }
 
-// Whatever a receiver answers can be stored, or nothing could be after it.
+// TestTextThatPostgresRefuses checks that any response of a receiver can be stored.
+// Otherwise it would block everything after it.
 func TestTextThatPostgresRefuses(t *testing.T) {
 	s := open(t, postgres.Config{DSN: pgtest.Database(t)})
 	ids := store.NewIDs(0, 0, time.Now)
@@ -213,12 +214,12 @@ func TestTextThatPostgresRefuses(t *testing.T) {
 	}
 	r, err := s.Delivery(t.Context(), id)
 	if err != nil || string(r.Payload) != bad || string(r.Last.ResponseBody) != bad || r.Last.Number != 2 || r.Reason != "a\uFFFDb\uFFFDc" {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("got %+v, error %v", r, err)
 	}
 }
 
-// Nodes hear of each other by what they tell, and without that at their next
-// beat.
+// TestNews checks that nodes get news of each other by notifications, or otherwise at
+// their next beat.
 func TestNews(t *testing.T) {
 	dsn := pgtest.Database(t)
 	for name, deaf := range map[string]bool{"told": false, "at the next beat": true} {
@@ -241,18 +242,18 @@ func TestNews(t *testing.T) {
 			}
 			for len(said) > 0 {
 				if line := <-said; strings.Contains(line, "clocks") {
-					t.Errorf("of clocks that don't differ: %s", line)
+					t.Errorf("a warning about clocks that agree: %s", line)
 				}
 			}
 		})
 	}
 }
 
-// A node learns which inbound messages the others have taken, at once, and what
-// it missed as soon as it listens again.
+// TestFollow checks that a node learns at once which inbound messages the others have
+// accepted, and what it has missed as soon as it listens again.
 func TestFollow(t *testing.T) {
 	dsn := pgtest.Database(t)
-	const lease = 2 * time.Second // a third of it passes until they listen again
+	const lease = 2 * time.Second // they listen again after a third of it
 	one, two := open(t, postgres.Config{DSN: dsn, Lease: lease}), open(t, postgres.Config{DSN: dsn, Lease: lease})
 	listening(t, dsn, 2)
 	now := time.Now().Truncate(time.Millisecond)
@@ -285,11 +286,11 @@ func TestFollow(t *testing.T) {
 					delete(missing, k)
 				}
 			case <-deadline:
-				t.Fatalf("%d of %d keys were not learned", len(missing), len(want))
+				t.Fatalf("%d of %d keys are missing", len(missing), len(want))
 			}
 		}
 	}
-	one.Follow(500, func(seen []store.Remembered) { t.Errorf("a node is told of its own: %v", seen) })
+	one.Follow(500, func(seen []store.Remembered) { t.Errorf("a node gets its own keys: %v", seen) })
 	remember(keys(0, 300))
 	wait(keys(0, 300)...)
 
@@ -299,7 +300,8 @@ func TestFollow(t *testing.T) {
 	wait(keys(300, 301)...)
 }
 
-// A node that is closed while it listens anew, and asks what it has missed, is closed.
+// TestCloseWhileItListensAnew checks that a node can be closed while it starts to listen
+// again and asks what it has missed.
 func TestCloseWhileItListensAnew(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -316,7 +318,7 @@ func TestCloseWhileItListensAnew(t *testing.T) {
 	})
 	eventually(t, "the insert to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	closed := make(chan error, 1)
-	go func() { closed <- s.Close() }() // it waits for the call
+	go func() { closed <- s.Close() }() // waits for the call
 	pgtest.Execute(t, dsn, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'`)
 	select {
 	case err := <-closed:
@@ -324,11 +326,11 @@ func TestCloseWhileItListensAnew(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(patience):
-		t.Fatal("it isn't closed")
+		t.Fatal("Close doesn't return")
 	}
 }
 
-// listening waits until so many nodes hear what is told.
+// listening waits until n nodes listen for notifications.
 func listening(t *testing.T, dsn string, nodes int) {
 	t.Helper()
 	conn := must.Get(pgx.Connect(t.Context(), dsn))(t)
@@ -339,7 +341,8 @@ func listening(t *testing.T, dsn string, nodes int) {
 	})
 }
 
-// What can't be opened says what it is and what to do, and no password.
+// TestOpenIsRefused checks that the error says what is wrong and what to do, and doesn't
+// show a password.
 func TestOpenIsRefused(t *testing.T) {
 	dsn := pgtest.Database(t)
 	const password = "s3cret"
@@ -380,7 +383,7 @@ func TestOpenIsRefused(t *testing.T) {
 			s, err := postgres.Open(t.Context(), postgres.Config{DSN: test.dsn})
 			if err == nil {
 				s.Close()
-				t.Fatal("it was opened")
+				t.Fatal("Open succeeded, want an error")
 			}
 			if test.kind != nil && !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), password) {
 				t.Error(err)
@@ -389,8 +392,9 @@ func TestOpenIsRefused(t *testing.T) {
 	}
 }
 
-// A node that is late has the time of a beat to say that it lives, however much
-// is told meanwhile; numbers of nodes that are long gone are free.
+// TestLapsedNodes checks that a late node has the time of a beat to renew its lease,
+// however many notifications there are, and that the numbers of nodes that ended long ago
+// are free.
 func TestLapsedNodes(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn, Lease: time.Hour})
@@ -404,16 +408,16 @@ func TestLapsedNodes(t *testing.T) {
 		waits(t, s, p.Deliveries[0].Subscription)
 	}
 	if _, err := postgres.Open(t.Context(), postgres.Config{DSN: dsn}); !errors.Is(err, store.ErrInUse) {
-		t.Errorf("with 256 nodes: %v", err)
+		t.Errorf("with 256 nodes: got error %v", err)
 	}
 	pgtest.Execute(t, dsn, `UPDATE webhooks.node SET until = clock_timestamp() - interval '1 day' WHERE number = 7`)
 	if node, _, err := open(t, postgres.Config{DSN: dsn}).Identity(t.Context()); err != nil || node != 7 {
-		t.Errorf("the number is %d, %v", node, err)
+		t.Errorf("node number %d, error %v", node, err)
 	}
 }
 
-// A node that was late at one beat and has renewed its lease by the next one, as when
-// the server itself was away, is not gone.
+// TestLateNode checks that a node that was late at one beat, but has renewed its lease by
+// the next one, is not taken for ended. That happens when the server itself was down.
 func TestLateNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	open(t, postgres.Config{DSN: dsn, Lease: short})
@@ -425,12 +429,12 @@ func TestLateNode(t *testing.T) {
 		CREATE TRIGGER beat AFTER UPDATE ON webhooks.node FOR EACH ROW WHEN (NEW.number = 0) EXECUTE FUNCTION beat()`)
 	eventually(t, "the renewal of the lease", func() bool { return pgtest.Count(t, dsn, `SELECT last_value FROM beats`) >= 3 })
 	if pgtest.Count(t, dsn, `SELECT count(session) FROM webhooks.node WHERE number = 7`) != 1 {
-		t.Error("its session was ended")
+		t.Error("the session of the node was ended")
 	}
 }
 
-// What is held by a session that nobody remembers comes free, and what the database
-// says a node holds that doesn't know of it.
+// TestHeldByNobody checks that deliveries held by an unknown session are released, and so
+// are those that a node doesn't know to hold.
 func TestHeldByNobody(t *testing.T) {
 	for name, holder := range map[string]string{"a session that is gone": `5`, "one that doesn't know": `(SELECT session FROM webhooks.node)`} {
 		t.Run(name, func(t *testing.T) {
@@ -444,8 +448,9 @@ func TestHeldByNobody(t *testing.T) {
 	}
 }
 
-// A node whose session the others have ended says that it has lost what it held, and
-// goes on with another one; one whose number has gone to another says what to do.
+// TestSessionIsEnded checks that a node whose session was ended by others reports that it
+// has lost what it held, and continues with another session. If its number was taken by
+// another node, it says what to do.
 func TestSessionIsEnded(t *testing.T) {
 	dsn := pgtest.Database(t)
 	said := make(lines, 100)
@@ -461,8 +466,8 @@ func TestSessionIsEnded(t *testing.T) {
 	said.wait(t, "another one has taken its number: restart it")
 }
 
-// What another node attempts just now and is queued again is due once more after that,
-// whatever comes of it.
+// TestRequeueOfWhatAnotherHolds checks that a delivery that is requeued during an attempt
+// by another node is due again afterwards, whatever the outcome.
 func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 	dsn := pgtest.Database(t)
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
@@ -474,21 +479,22 @@ func TestRequeueOfWhatAnotherHolds(t *testing.T) {
 	id := p.Deliveries[0].ID
 	must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 	if done, err := two.Requeue(t.Context(), store.Query{Delivery: id, Limit: 1}, time.Now()); err != nil || done.Count != 1 {
-		t.Fatalf("%d were queued again, %v", done.Count, err)
+		t.Fatalf("requeued %d, error %v", done.Count, err)
 	}
 	wantClaimed(t, two, 0, sub.Key)
 	dead := &store.Settlement{Delivery: id, State: store.Dead, Attempt: &store.Attempt{ID: id, Number: 1, At: time.Now(), Class: "status"}}
 	must.Do(t, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true}))
 	if r, err := two.Delivery(t.Context(), id); err != nil || r.State != store.Pending || r.Round != 1 {
-		t.Errorf("it is %+v, %v", r, err)
+		t.Errorf("after the attempt: %+v, error %v", r, err)
 	}
 	if n := pgtest.Count(t, dsn, `SELECT count(unlogged) FROM webhooks.delivery`); n != 0 {
-		t.Error("it is to be logged as dead")
+		t.Error("the delivery is to be logged as a dead letter")
 	}
 	wantClaimed(t, two, 1, sub.Key)
 }
 
-// What one node is to log is no other's to log while it lives.
+// TestUnloggedOfAnotherNode checks that a node only gets the dead letters that another one
+// has to log after that has ended.
 func TestUnloggedOfAnotherNode(t *testing.T) {
 	dsn := pgtest.Database(t)
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
@@ -498,15 +504,15 @@ func TestUnloggedOfAnotherNode(t *testing.T) {
 	err := one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}})
 	must.Do(t, errors.Join(err, one.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{dead}, Log: true})))
 	if ids, err := two.Unlogged(t.Context(), 9); err != nil || len(ids) != 0 {
-		t.Errorf("another one's: %v, %v", ids, err)
+		t.Errorf("of a running node: got %v, error %v, want none", ids, err)
 	}
 	must.Do(t, one.Close())
 	if ids, err := two.Unlogged(t.Context(), 9); err != nil || !slices.Equal(ids, []store.ID{id}) {
-		t.Errorf("of one that has stopped: %v, %v", ids, err)
+		t.Errorf("of a stopped node: got %v, error %v", ids, err)
 	}
 }
 
-// loses waits until a node is told that it has lost what it held.
+// loses waits until a node reports that it has lost what it held.
 func loses(t *testing.T, s *postgres.Store) {
 	t.Helper()
 	awaitNews(t, s, func(n store.News) bool { return n.Lost })
@@ -531,8 +537,8 @@ func eventually(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// One node at a time removes old events; another one is told that it is done
-// elsewhere, and not that there is nothing left.
+// TestForgetElsewhere checks that one node at a time removes old events. Another one gets
+// the result that it is done elsewhere, not that there is nothing left.
 func TestForgetElsewhere(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -544,18 +550,19 @@ func TestForgetElsewhere(t *testing.T) {
 	must.Get(other.Exec(t.Context(), `SELECT pg_advisory_lock($1)`, 0x77656268))(t)
 	f := store.Forget{Before: time.Now().Add(time.Hour), Limit: 9}
 	if done, err := s.Forget(t.Context(), f); err != nil || !done.Busy || done.Events != 0 {
-		t.Errorf("beside another one: %+v, %v", done, err)
+		t.Errorf("while another node does it: %+v, error %v", done, err)
 	}
 	must.Do(t, other.Close(t.Context()))
 	for busy := true; busy; { // the server may not have noticed yet
 		done, err := s.Forget(t.Context(), f)
 		if busy = done.Busy; err != nil || !busy && done.Events != 1 {
-			t.Fatalf("alone: %+v, %v", done, err)
+			t.Fatalf("alone: %+v, error %v", done, err)
 		}
 	}
 }
 
-// What is queued again while another node removes its payload isn't.
+// TestRequeueDuringTheRemovalOfAPayload checks that a delivery isn't requeued while another
+// node removes the payload of its event.
 func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s, other := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
@@ -576,12 +583,12 @@ func TestRequeueDuringTheRemovalOfAPayload(t *testing.T) {
 	eventually(t, "the removal to be under way", func() bool { return pgtest.Sleeping(t, dsn) })
 	done, err := other.Requeue(t.Context(), store.Query{Delivery: p.Deliveries[0].ID, Limit: 1}, time.Now())
 	if err := errors.Join(err, <-removed); err != nil || done.Count != 0 {
-		t.Errorf("%d were queued again, %v", done.Count, err)
+		t.Errorf("requeued %d, error %v, want none", done.Count, err)
 	}
 }
 
-// Lists that take long, as many as somebody asks for, don't keep the node from reading
-// what it needs.
+// TestReadBesideSearches checks that any number of slow lists don't keep the node from
+// reading what it needs.
 func TestReadBesideSearches(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -593,7 +600,7 @@ func TestReadBesideSearches(t *testing.T) {
 	for range 8 {
 		lists.Go(func() {
 			if _, err := s.Events(ctx, store.Query{Limit: 1}); !errors.Is(err, context.Canceled) {
-				t.Errorf("a list ended: %v", err)
+				t.Errorf("a list ended with error %v", err)
 			}
 		})
 	}
@@ -603,7 +610,8 @@ func TestReadBesideSearches(t *testing.T) {
 	}
 }
 
-// A search for what is to be queued again ends with who asked for it.
+// TestRequeueThatIsCancelled checks that a search for what to requeue ends with its
+// context.
 func TestRequeueThatIsCancelled(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -617,12 +625,12 @@ func TestRequeueThatIsCancelled(t *testing.T) {
 	blocked(t, dsn, 1)
 	cancel()
 	if err := <-queued; !errors.Is(err, context.Canceled) {
-		t.Errorf("it ended with %v", err)
+		t.Errorf("got error %v", err)
 	}
 }
 
-// A claim doesn't wait for what another transaction has locked of an order, and
-// takes nothing behind it.
+// TestClaimOfWhatIsLocked checks that a claim doesn't wait for an ordered delivery that
+// another transaction has locked, and doesn't claim those after it.
 func TestClaimOfWhatIsLocked(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -643,7 +651,7 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 		return got
 	}
 	if got := claim(); !slices.Equal(got, []store.ID{first.Deliveries[0].ID, free.Deliveries[0].ID}) {
-		t.Errorf("claimed %v beside the lock", got)
+		t.Errorf("claimed %v during the lock", got)
 	}
 	must.Get(conn.Exec(t.Context(), `ROLLBACK`))(t)
 	if got := claim(); !slices.Equal(got, []store.ID{locked.Deliveries[0].ID, behind.Deliveries[0].ID}) {
@@ -651,8 +659,9 @@ func TestClaimOfWhatIsLocked(t *testing.T) {
 	}
 }
 
-// What is published comes behind what waits, or what the owner holds, by a clock that
-// is ahead, also while a failure waits and the rest isn't given back yet.
+// TestOrderBehindWhatIsHeld checks that new deliveries come after those that are pending
+// or held by the owner, even if these were published by a clock that is ahead, or a failed
+// one waits while the others aren't released yet.
 func TestOrderBehindWhatIsHeld(t *testing.T) {
 	s := open(t, postgres.Config{DSN: pgtest.Database(t)})
 	const ahead = 8 * time.Second
@@ -686,12 +695,12 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 	fourth := publish(here, 0)
 	must.Do(t, s.Release(t.Context(), []store.ID{third}))
 	if got := claim(); !slices.Equal(got, []store.ID{first, second, third, fourth}) {
-		t.Errorf("claimed %v, published %v", got, []store.ID{first, second, third, fourth})
+		t.Errorf("claimed %v, want the order of publishing, %v", got, []store.ID{first, second, third, fourth})
 	}
 }
 
-// A node that stood still in a transaction, which the server has ended since, is
-// told to try again.
+// TestTransactionThatStoodStill checks that a node that stalled in a transaction, which
+// the server has ended, gets an error that says to retry.
 func TestTransactionThatStoodStill(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -704,8 +713,8 @@ func TestTransactionThatStoodStill(t *testing.T) {
 	}
 }
 
-// A server that can't be written to any more, though its connections are kept, isn't
-// stayed with: another one may be the primary now.
+// TestServerTurnsReadOnly checks that connections to a server that has become read-only
+// are closed, since another one may be the primary now.
 func TestServerTurnsReadOnly(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
@@ -714,7 +723,7 @@ func TestServerTurnsReadOnly(t *testing.T) {
 		IF pg_backend_pid() IN (SELECT pid FROM webhooks.old) THEN RAISE EXCEPTION 'read-only' USING ERRCODE = 'read_only_sql_transaction'; END IF;
 		RETURN NULL; END $$`)
 	pgtest.Execute(t, dsn, `CREATE TRIGGER refuse BEFORE INSERT ON webhooks.subscription EXECUTE FUNCTION webhooks.refuse()`)
-	for range 9 { // connections at most, and one
+	for range 9 { // one more than there are connections
 		err := s.CreateSubscription(t.Context(), &store.Subscription{Key: 1, ID: "sub_1", EventTypes: []string{"*"}})
 		if err == nil {
 			return
@@ -723,20 +732,21 @@ func TestServerTurnsReadOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Error("it is stayed with")
+	t.Error("the connections are kept")
 }
 
-// A server that confirms what it may lose is told of.
+// TestServerThatMayLose checks that a warning is logged about a server that may lose what
+// it has confirmed.
 func TestServerThatMayLose(t *testing.T) {
 	var log strings.Builder
 	dsn := setting(t, pgtest.Database(t), "synchronous_commit", "off")
 	open(t, postgres.Config{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if !strings.Contains(log.String(), "synchronous_commit=off") {
-		t.Errorf("the log says %q", log.String())
+		t.Errorf("logged %q", log.String())
 	}
 }
 
-// A server whose clock is another one is told of.
+// TestClocksApart checks that a warning is logged about a server whose clock is off.
 func TestClocksApart(t *testing.T) {
 	dsn := pgtest.Database(t)
 	pgtest.Execute(t, dsn, `CREATE SCHEMA late; CREATE FUNCTION late.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
@@ -750,7 +760,7 @@ func TestClocksApart(t *testing.T) {
 	}
 }
 
-// lines are written, each to whoever waits for it.
+// lines passes each log line to the test that waits for it.
 type lines chan string
 
 func (l lines) Write(p []byte) (int, error) {
@@ -761,7 +771,7 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait waits for a line with these words.
+// wait waits for a line with some words.
 func (l lines) wait(t *testing.T, words string) string {
 	t.Helper()
 	deadline := time.After(patience)
@@ -772,7 +782,7 @@ func (l lines) wait(t *testing.T, words string) string {
 				return line
 			}
 		case <-deadline:
-			t.Fatalf("the log doesn't say %q", words)
+			t.Fatalf("%q isn't logged", words)
 		}
 	}
 }

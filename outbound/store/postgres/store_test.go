@@ -20,14 +20,14 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// A database that doesn't work is told of by each call.
+// TestBrokenDatabase checks that every call returns an error if the database is broken.
 func TestBrokenDatabase(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
 	pgtest.Execute(t, dsn, `DROP SCHEMA webhooks CASCADE`)
 	for call, err := range storetest.Calls(t.Context(), s) {
 		if err == nil || errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%s: %v", call, err)
+			t.Errorf("%s: got error %v", call, err)
 		}
 	}
 }

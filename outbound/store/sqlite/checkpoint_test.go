@@ -86,6 +86,6 @@ func TestSearchThatWaitsIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.search(ctx, store.Query{}, func(*conn) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("the waiting list: got error %v", err)
+		t.Errorf("the waiting list: got error %v, want context.Canceled", err)
 	}
 }

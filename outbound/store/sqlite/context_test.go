@@ -35,19 +35,19 @@ func TestCancelledCommit(t *testing.T) {
 	go func() { committed <- s.Commit(waiting, &store.Batch{Publications: []*store.Publication{p}}) }()
 	cancelWaiting()
 	if err := <-committed; !errors.Is(err, context.Canceled) {
-		t.Errorf("the waiting call: got error %v", err)
+		t.Errorf("the waiting call: got error %v, want context.Canceled", err)
 	}
 	cancelWorking()
 	close(goOn)
 	if err := <-changed; err != nil {
-		t.Errorf("the call with the writer: got error %v", err)
+		t.Errorf("the call with the writer: got error %v, want none", err)
 	}
 	subs, err := s.Subscriptions(t.Context())
 	if err != nil || subs[0].URL != "https://new.example" {
 		t.Errorf("after the call with the writer: subscriptions %+v, error %v", subs, err)
 	}
 	if _, err := s.Event(t.Context(), "", p.Event.ID); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("the event of the waiting call: got error %v", err)
+		t.Errorf("the event of the waiting call: got error %v, want store.ErrNotFound", err)
 	}
 }
 

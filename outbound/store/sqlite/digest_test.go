@@ -28,7 +28,7 @@ func TestPayloadBitFlip(t *testing.T) {
 	damaged := 0
 	for _, h := range claimed[0].Deliveries {
 		if h.Event.Damaged != (len(bytes.Trim(h.Event.Payload, "x")) > 0) {
-			t.Errorf("%s: damaged: %t, want the opposite", h.Event.ID, h.Event.Damaged)
+			t.Errorf("%s: damaged: %t, want %t", h.Event.ID, h.Event.Damaged, !h.Event.Damaged)
 		}
 		if h.Event.Damaged {
 			damaged++

@@ -249,6 +249,6 @@ func TestLogIsBounded(t *testing.T) {
 	}
 	info := must.Get(os.Stat(path + "-wal"))(t)
 	if info.Size() > 2<<20 {
-		t.Errorf("the log has %d bytes, and doesn't start over", info.Size())
+		t.Errorf("the log has %d bytes, so it hasn't started over", info.Size())
 	}
 }

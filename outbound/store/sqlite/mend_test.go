@@ -20,14 +20,14 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// TestDamageFoundLate damages a file that is too large to be checked when it is
-// opened. It is found by whoever comes to it, and what is whole is delivered by
-// the same store.
+// TestDamageFoundLate damages a file that is too large to be checked when it is opened.
+// The first call that reads the damage finds it, and the same store delivers what is
+// intact.
 func TestDamageFoundLate(t *testing.T) {
 	const events = 1200 // of 8 KiB
 	tests := map[string]struct {
 		table string // whose pages are damaged
-		kept  int    // events at least
+		kept  int    // at least this many events
 	}{
 		"an event's page":    {"event", events - 16},
 		"a delivery's page":  {"delivery", events},
@@ -61,9 +61,9 @@ func TestDamageFoundLate(t *testing.T) {
 				})
 			}
 			if len(delivered) < test.kept {
-				t.Errorf("%d events are delivered, want %d: %+v", len(delivered), test.kept, s.Salvages())
+				t.Errorf("%d events delivered, want at least %d: %+v", len(delivered), test.kept, s.Salvages())
 			}
-			if test.table == "attempt_delivery" { // nobody has come to it
+			if test.table == "attempt_delivery" { // nothing has read it
 				return
 			}
 			found := s.Salvages()
@@ -74,17 +74,17 @@ func TestDamageFoundLate(t *testing.T) {
 			select {
 			case <-s.Salvaged():
 			default:
-				t.Error("nobody is told that it was salvaged")
+				t.Error("the salvage isn't reported")
 			}
 			if n := found[0].Lost.Events; int(n)+len(delivered) < events {
-				t.Errorf("%d events are lost of %d, and the report says %d", events-len(delivered), events, n)
+				t.Errorf("%d of %d events lost, but the report says %d", events-len(delivered), events, n)
 			}
 		})
 	}
 }
 
-// TestDiskThatBreaksEachFile refuses to set another file aside where that was done
-// again and again, lest damaged files fill the disk.
+// TestDiskThatBreaksEachFile checks that no more files are set aside after several were,
+// so that damaged files don't fill the disk.
 func TestDiskThatBreaksEachFile(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	fillStore(t, path, &store.Subscription{Key: 1, ID: "crm", EventTypes: []string{"order.*"}}, 10)
@@ -101,12 +101,11 @@ func TestDiskThatBreaksEachFile(t *testing.T) {
 		t.Errorf("got %v, want store.ErrDamaged", err)
 	}
 	if after := contents(t, filepath.Dir(path)); len(after) != len(before) || after[path] != before[path] {
-		t.Errorf("the files are %v, want %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+		t.Errorf("files %v, want %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
 	}
 }
 
-// fillStore makes a store with waiting deliveries, the first one of which has
-// failed twice.
+// fillStore creates a store with pending deliveries. The first one has failed twice.
 func fillStore(t *testing.T, path string, sub *store.Subscription, events int) {
 	t.Helper()
 	s := open(t, path)
@@ -127,8 +126,7 @@ func fillStore(t *testing.T, path string, sub *store.Subscription, events int) {
 	must.Do(t, s.Close())
 }
 
-// breakPages overwrites a page in the middle of a table or an index, and lets
-// it begin as no page does.
+// breakPages overwrites a page in the middle of a table or an index with an invalid one.
 func breakPages(t *testing.T, path, table string) {
 	t.Helper()
 	var page int64
@@ -138,8 +136,8 @@ func breakPages(t *testing.T, path, table string) {
 	must.Get(f.WriteAt(bytes.Repeat([]byte{0x5a}, 300), (page-1)*blockSize))(t)
 }
 
-// TestSalvageIsBrokenOff opens what a crash leaves at each step of salvaging.
-func TestSalvageIsBrokenOff(t *testing.T) {
+// TestSalvageInterrupted opens what a crash at each step of salvaging leaves.
+func TestSalvageInterrupted(t *testing.T) {
 	im := crashed(t)
 	damaged := bytes.Clone(im.files[""])
 	copy(damaged[2*blockSize:], bytes.Repeat([]byte{0x5a}, 300))
@@ -169,22 +167,22 @@ func TestSalvageIsBrokenOff(t *testing.T) {
 			defer s.Close()
 			events, err := s.Events(t.Context(), store.Query{})
 			if err != nil || len(events) < damagedEvents-10 {
-				t.Errorf("%d events: %v", len(events), err)
+				t.Errorf("got %d events, error %v", len(events), err)
 			}
 			for _, suffix := range []string{".salvaging", ".salvaged"} {
 				if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("%s is still there: %v", suffix, err)
+					t.Errorf("%s still exists: %v", suffix, err)
 				}
 			}
 			if len(s.Salvages()) == 0 {
-				t.Error("nothing is said of it")
+				t.Error("the salvage isn't reported")
 			}
 		})
 	}
 }
 
-// TestDamagedFileThatCannotBeSetAside checks that the new file doesn't take the place
-// of a damaged one that couldn't be given another name: it would be lost.
+// TestDamagedFileThatCannotBeSetAside checks that a damaged file that can't be renamed
+// isn't replaced by the new one, since it would be lost.
 func TestDamagedFileThatCannotBeSetAside(t *testing.T) {
 	const aside = ".damaged-20260314T150926.535Z"
 	for _, suffix := range []string{"-wal", ""} {
@@ -195,15 +193,15 @@ func TestDamagedFileThatCannotBeSetAside(t *testing.T) {
 		must.Do(t, os.MkdirAll(path+aside+suffix+"/in the way", 0o700))
 		if s, err := sqlite.Open(t.Context(), sqlite.Config{Path: path}); err == nil {
 			s.Close()
-			t.Error("it was opened")
+			t.Error("Open succeeded, want an error")
 		}
 		if b, err := os.ReadFile(path); err != nil || string(b) != "damaged" {
-			t.Errorf("%q is in the way: the file has %q, %v", suffix, b, err)
+			t.Errorf("with %q in the way, the file is %q, error %v", suffix, b, err)
 		}
 	}
 }
 
-// salvagedFiles are those of a salvaged store, by suffix, after it was closed.
+// salvagedFiles returns the files of a salvaged store after it was closed, by suffix.
 func salvagedFiles(t *testing.T, im *image, damaged []byte) map[string][]byte {
 	t.Helper()
 	path := filepath.Join(fastDir(t), "webhooks.db")
@@ -219,8 +217,7 @@ func salvagedFiles(t *testing.T, im *image, damaged []byte) map[string][]byte {
 	return files
 }
 
-// TestOnceOurs tells a damaged file of ours from a foreign one that took its
-// place.
+// TestOnceOurs checks that a damaged store is told apart from a foreign file in its place.
 func TestOnceOurs(t *testing.T) {
 	ours := crashed(t).files[""]
 	without := func(from, to int) string {
@@ -251,21 +248,21 @@ func TestOnceOurs(t *testing.T) {
 				defer s.Close()
 			}
 			if taken := err == nil && len(s.Salvages()) == 1; taken != test.taken {
-				t.Fatalf("set aside: %t, want %t: %v", taken, test.taken, err)
+				t.Fatalf("set aside: %t, want %t; error %v", taken, test.taken, err)
 			}
 			if err != nil && !errors.Is(err, store.ErrForeign) {
 				t.Errorf("got %v, want store.ErrForeign", err)
 			}
 			if strings.HasPrefix(name, "no ") {
 				if events, err := s.Events(t.Context(), store.Query{}); err != nil || len(events) < damagedEvents/3 {
-					t.Errorf("%d events are left: %v", len(events), err)
+					t.Errorf("got %d events, error %v", len(events), err)
 				}
 			}
 		})
 	}
 }
 
-// query reads a number, past the store.
+// query reads a number without the store.
 func query(t testing.TB, path, sql string, into *int64) {
 	t.Helper()
 	if err := queryNumber(path, sql, into); err != nil {
@@ -273,8 +270,8 @@ func query(t testing.TB, path, sql string, into *int64) {
 	}
 }
 
-// A delivery that is lost isn't made again where its event's payload was removed:
-// it was settled, and there is nothing to send.
+// TestRemovedPayloadIsNotRepeated checks that a lost delivery isn't created again if the
+// payload of its event was removed: it was settled, and there is nothing to send.
 func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	s := open(t, path)
@@ -289,7 +286,7 @@ func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 	}
 	f := store.Forget{Before: time.Now().Add(time.Hour), PayloadsOnly: true, Limit: 10_000}
 	if done, err := s.Forget(t.Context(), f); err != nil || done.Events != 100 {
-		t.Fatalf("%+v, %v", done, err)
+		t.Fatalf("removed %+v, error %v", done, err)
 	}
 	must.Do(t, s.Close())
 	breakPages(t, path, "delivery")
@@ -297,15 +294,16 @@ func TestRemovedPayloadIsNotRepeated(t *testing.T) {
 	pending := waiting(t.Context(), t, s)
 	left, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || len(s.Salvages()) != 1 {
-		t.Fatalf("%v, %+v", err, s.Salvages())
+		t.Fatalf("error %v, salvages %+v", err, s.Salvages())
 	}
 	found := s.Salvages()[0]
 	if len(left) == 0 || len(pending) != 0 || found.Kept.Subscriptions != 1 || found.Repeated != 0 || found.Lost.Deliveries != int64(100-len(left)) || len(left) == 100 {
-		t.Errorf("%d deliveries are left, %d wait: %+v", len(left), len(pending), found)
+		t.Errorf("%d deliveries left, %d of them pending: %+v", len(left), len(pending), found)
 	}
 }
 
-// What was replayed is still its event's when the file is salvaged.
+// TestReplayedIsSalvaged checks that replayed deliveries still belong to their event after
+// the file was salvaged.
 func TestReplayedIsSalvaged(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	s := open(t, path)
@@ -322,24 +320,24 @@ func TestReplayedIsSalvaged(t *testing.T) {
 		replay.Deliveries = append(replay.Deliveries, ids.Next())
 	}
 	if n, err := s.Replay(t.Context(), replay); err != nil || n != 100 {
-		t.Fatalf("%d, %v", n, err)
+		t.Fatalf("replayed %d, error %v", n, err)
 	}
 	must.Do(t, s.Close())
 	breakPages(t, path, "delivery_pending")
 	s = open(t, path)
 	if got := waiting(t.Context(), t, s); len(got) != 100 || len(s.Salvages()) != 1 || s.Salvages()[0].Repeated != 0 {
-		t.Errorf("%d wait: %+v", len(got), s.Salvages())
+		t.Errorf("%d deliveries pending: %+v", len(got), s.Salvages())
 	}
 	if rs, err := s.Deliveries(t.Context(), store.Query{Event: replay.Events[0]}); err != nil || len(rs) != 1 {
-		t.Errorf("its event has %d deliveries: %v", len(rs), err)
+		t.Errorf("the event has %d deliveries, error %v", len(rs), err)
 	}
 	if n, err := s.Replay(t.Context(), replay); err != nil || n != 0 {
-		t.Errorf("%d were replayed again: %v", n, err)
+		t.Errorf("replayed %d again, error %v", n, err)
 	}
 }
 
-// A state that there is none of is damage, and not the end of who lists it.
-func TestStateThatIsNone(t *testing.T) {
+// TestUnknownState checks that an unknown state is found as damage, and doesn't panic.
+func TestUnknownState(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	s := open(t, path)
 	ids := store.NewIDs(0, 0, time.Now)
@@ -358,11 +356,11 @@ func TestStateThatIsNone(t *testing.T) {
 		return err
 	})
 	if found := s.Salvages(); len(found) != 1 || found[0].Repeated != 1 {
-		t.Errorf("%+v", found)
+		t.Errorf("found %+v", found)
 	}
 }
 
-// A subscription comes out of a damaged file with all that it says.
+// TestSubscriptionIsSalvaged checks that a subscription is salvaged with all of its fields.
 func TestSubscriptionIsSalvaged(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	s := open(t, path)
@@ -380,17 +378,16 @@ func TestSubscriptionIsSalvaged(t *testing.T) {
 	breakPages(t, path, "delivery_pending")
 	s = open(t, path)
 	if len(waiting(t.Context(), t, s)) != 100 || len(s.Salvages()) != 1 {
-		t.Fatalf("%+v", s.Salvages())
+		t.Fatalf("salvages %+v", s.Salvages())
 	}
 	if got, err := s.Subscriptions(t.Context()); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], sub) {
-		t.Errorf("%+v, %v", got, err)
+		t.Errorf("got %+v, error %v", got, err)
 	}
 }
 
-// TestLostDeliveriesGoToWhoseTheyWere: what is made anew goes to those alone to whom
-// the event could have gone, of its tenant and by what they have asked for, and to
-// nobody a second time.
-func TestLostDeliveriesGoToWhoseTheyWere(t *testing.T) {
+// TestLostDeliveriesAreRecreated checks that lost deliveries are only created again
+// for subscriptions of the event's tenant that match it, and for none a second time.
+func TestLostDeliveriesAreRecreated(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	s := open(t, path)
 	ids := store.NewIDs(0, 0, time.Now)
@@ -438,9 +435,9 @@ func TestLostDeliveriesGoToWhoseTheyWere(t *testing.T) {
 	slices.Sort(got)
 	want := []string{"order.created to sub_all", "order.created to sub_name", "order.created to sub_pattern", "webhooks.delivery.dead to sub_operator"}
 	if !slices.Equal(got, want) {
-		t.Errorf("the deliveries are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("got the deliveries\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if found := s.Salvages(); len(found) != 1 || found[0].Repeated != 3 || found[0].Lost.Deliveries != 0 {
-		t.Errorf("%+v", found)
+		t.Errorf("found %+v", found)
 	}
 }

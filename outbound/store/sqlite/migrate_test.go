@@ -22,8 +22,8 @@ import (
 
 const oldEvents = 40
 
-// formerly makes a file of format 1 with events that wait to be delivered for the
-// third time, and returns their payloads.
+// formerly creates a file of format 1 with events that wait for their third attempt, and
+// returns their payloads.
 func formerly(t *testing.T, path string) map[store.ID][]byte {
 	t.Helper()
 	schema := must.Get(os.ReadFile("schema1.sql"))(t)
@@ -45,7 +45,7 @@ func formerly(t *testing.T, path string) map[store.ID][]byte {
 	return payloads
 }
 
-// waiting claims what waits for the subscription of formerly.
+// waiting claims the pending deliveries of formerly.
 func waiting(ctx context.Context, t *testing.T, s *sqlite.Store) map[store.ID][]byte {
 	t.Helper()
 	found := map[store.ID][]byte{}
@@ -62,16 +62,16 @@ func waiting(ctx context.Context, t *testing.T, s *sqlite.Store) map[store.ID][]
 	return found
 }
 
-// attemptsOfOld checks that those of formerly are there.
+// attemptsOfOld checks that the attempts of formerly are there.
 func attemptsOfOld(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	records, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || len(records) < oldEvents {
-		t.Fatalf("%d deliveries, %v", len(records), err)
+		t.Fatalf("got %d deliveries, error %v", len(records), err)
 	}
 	for _, r := range records {
 		if attempts, err := s.Attempts(t.Context(), r.ID); err != nil || len(attempts) != 2 || attempts[0].URL != "" || r.Last.Number != 2 {
-			t.Errorf("%v has the attempts %+v, %v", r.ID, attempts, err)
+			t.Errorf("%v: attempts %+v, error %v", r.ID, attempts, err)
 		}
 	}
 }
@@ -82,12 +82,12 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	var log logged
 	s := openLogging(t, path, &log)
 	if !strings.Contains(log.String(), "upgraded the file") {
-		t.Errorf("the log says nothing of it: %s", log.String())
+		t.Errorf("the upgrade isn't logged: %s", log.String())
 	}
 	got := waiting(t.Context(), t, s)
 	for id, payload := range want {
 		if !bytes.Equal(got[id], payload) {
-			t.Errorf("the payload of %v is %.40q, want %.40q", id, got[id], payload)
+			t.Errorf("%v: payload %.40q, want %.40q", id, got[id], payload)
 		}
 	}
 	attemptsOfOld(t, s)
@@ -97,28 +97,28 @@ func TestFormatOneIsUpgraded(t *testing.T) {
 	query(t, path, "PRAGMA user_version", &version)
 	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
 	if version != 11 || with != 1 {
-		t.Errorf("the format is %d, and %d events have a digest, want 1", version, with)
+		t.Errorf("format %d; %d events have a digest, want 1", version, with)
 	}
 }
 
-func TestADamagedFileOfFormatOne(t *testing.T) {
+func TestDamagedFileOfFormatOne(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
 	want := formerly(t, path)
 	must.Do(t, os.WriteFile(path+".lock", nil, 0o600))
 	breakPages(t, path, "delivery_pending")
 	s := open(t, path)
 	if got := waiting(t.Context(), t, s); len(got) != len(want) {
-		t.Errorf("%d events are there, want %d: %+v", len(got), len(want), s.Salvages())
+		t.Errorf("got %d events, want %d: %+v", len(got), len(want), s.Salvages())
 	}
 	attemptsOfOld(t, s)
 	if len(s.Salvages()) != 1 {
-		t.Errorf("%+v", s.Salvages())
+		t.Errorf("salvages %+v", s.Salvages())
 	}
 }
 
-// TestUpgradeIsBrokenOff ends an upgrade at each of its calls to the disk, as a
-// process that is killed does, and opens what is left.
-func TestUpgradeIsBrokenOff(t *testing.T) {
+// TestUpgradeInterrupted ends an upgrade at each of its disk calls, as if the process was
+// killed, and opens what is left.
+func TestUpgradeInterrupted(t *testing.T) {
 	dir := fastDir(t)
 	want := formerly(t, filepath.Join(dir, "old"))
 	old := must.Get(os.ReadFile(filepath.Join(dir, "old")))(t)
@@ -144,14 +144,14 @@ func TestUpgradeIsBrokenOff(t *testing.T) {
 		stop()
 		s = open(t, path)
 		if got := waiting(t.Context(), t, s); len(got) != len(want) || len(s.Salvages()) > 0 {
-			t.Errorf("after call %d: %d events are there, want %d: %+v", n, len(got), len(want), s.Salvages())
+			t.Errorf("after call %d: got %d events, want %d: %+v", n, len(got), len(want), s.Salvages())
 		}
 		if err := s.Close(); err != nil {
-			t.Errorf("after call %d: %v", n, err)
+			t.Errorf("after call %d: got error %v", n, err)
 		}
 	}
 	t.Logf("%d upgrades were broken off", brokenOff)
 	if brokenOff < 5 {
-		t.Error("nothing was broken off")
+		t.Error("no upgrade was interrupted")
 	}
 }

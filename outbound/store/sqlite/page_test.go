@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestPagesAreReadAsSQLiteDoes reads rows of every shape from the file and from
-// its log, and compares them with what SQLite says.
+// TestPagesAreReadAsSQLiteDoes reads rows of every shape from the file and its log, and
+// compares them with what SQLite reads.
 func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	cs := must.Get(openFile(path))(t)
@@ -47,8 +47,7 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 		must.Do(t, insert.exec())
 		want[id] = row
 	}
-	// Sizes around those at which a record goes on in other pages, and ids of
-	// every length.
+	// Sizes around those at which a record continues on other pages, and ids of every length.
 	for i, size := range []int{1, 2, 99, 4000, 4018, 4019, 4020, 4021, 4022, 4023, 4024, 4025, 4026, 4027, 4028, 8107, 8108, 8110, 12200, 100_001} {
 		add(int64(math.Pow(2.9, float64(i+1))), size)
 	}
@@ -60,7 +59,7 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	}
 	log, err := readLog(path + "-wal")
 	if err != nil || log.damage != "" || len(log.frames) == 0 {
-		t.Fatalf("the log has %d frames, %q: %v", len(log.frames), log.damage, err)
+		t.Fatalf("the log has %d frames, damage %q, error %v", len(log.frames), log.damage, err)
 	}
 	defer log.close()
 	f := must.Get(os.Open(path))(t)
@@ -77,15 +76,15 @@ func TestPagesAreReadAsSQLiteDoes(t *testing.T) {
 	}))
 	for id, row := range want {
 		if !reflect.DeepEqual(got[id], row) {
-			t.Errorf("the row %d is %.200v, want %.200v", id, got[id], row)
+			t.Errorf("row %d: got %.200v, want %.200v", id, got[id], row)
 		}
 	}
 	if len(got) != len(want) {
-		t.Errorf("%d rows, want %d", len(got), len(want))
+		t.Errorf("got %d rows, want %d", len(got), len(want))
 	}
 }
 
-// FuzzPage reads anything as a page, on which nothing must be relied.
+// FuzzPage reads any bytes as a page.
 func FuzzPage(f *testing.F) {
 	f.Add([]byte{tableLeaf, 0, 0, 0, 1, 0x0f, 0xf0, 0})
 	f.Add(bytes.Repeat([]byte{indexInterior, 0, 0xff}, 1000))
@@ -106,7 +105,7 @@ func FuzzPage(f *testing.F) {
 	})
 }
 
-// FuzzLog reads anything as a log.
+// FuzzLog reads any bytes as a log.
 func FuzzLog(f *testing.F) {
 	f.Add([]byte("no log"))
 	f.Add(bytes.Repeat([]byte{0x37, 0x7f, 0x06, 0x82}, 5000))
@@ -117,7 +116,7 @@ func FuzzLog(f *testing.F) {
 		defer w.close()
 		for _, frame := range w.frames {
 			if frame.at+pageSize > int64(len(b)) {
-				t.Errorf("a frame at %d of %d bytes", frame.at, len(b))
+				t.Errorf("got a frame at %d in a log of %d bytes", frame.at, len(b))
 			}
 		}
 	})

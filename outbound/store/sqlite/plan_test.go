@@ -10,8 +10,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestPlans checks that the queries which must be quick in a large store go
-// by the index that was made for them, and sort nothing.
+// TestPlans checks that the queries that must be fast in a large store use their index,
+// and don't sort.
 func TestPlans(t *testing.T) {
 	cs := must.Get(openFile(filepath.Join(t.TempDir(), "webhooks.db")))(t)
 	defer cs.close()
@@ -88,7 +88,7 @@ func TestPlans(t *testing.T) {
 		}))
 		got := strings.Join(plan, "\n\t")
 		if !strings.Contains(got, test.plan) || strings.Contains(got, "TEMP B-TREE") && !mayBeSorted[test.name] {
-			t.Errorf("%s: the plan is\n\t%s\nwant %s", test.name, got, test.plan)
+			t.Errorf("%s: got the plan\n\t%s\nwant %s", test.name, got, test.plan)
 		}
 	}
 }

@@ -16,9 +16,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// disk is what is on the disk of a store: what was synced, and what wasn't,
-// call by call. It has the file and its log; -shm is nothing that a crash
-// leaves.
+// disk is the disk of a store: what was synced, and each call that wasn't yet. It has the
+// file and its log. A crash doesn't leave -shm.
 type disk struct {
 	files [2]diskFile // the database's and the log's
 }
@@ -59,8 +58,8 @@ func (c diskCall) apply(file []byte) []byte {
 
 const sector = 512
 
-// cut takes the power away. Of what wasn't synced all is lost, or some calls in
-// any combination are; and of the last one that isn't, a part is.
+// cut simulates a power cut. Of the calls that weren't synced, all or any are lost, and so
+// is a part of the last one that isn't.
 func (d *disk) cut(r *rand.Rand) (database, log []byte) {
 	var after [2][]byte
 	for i, f := range d.files {
@@ -89,7 +88,7 @@ func (d *disk) cut(r *rand.Rand) (database, log []byte) {
 	return after[0], after[1]
 }
 
-// accepted is what a store has said that it has.
+// accepted is what a store has acknowledged.
 type accepted struct {
 	events   map[store.ID][]byte // their payloads
 	states   map[store.ID]store.State
@@ -111,15 +110,15 @@ func (a *accepted) add(b *store.Batch) {
 	}
 }
 
-// powerCut is a disk after a cut, and what must be on it.
+// powerCut is a disk after a power cut, and what must be on it.
 type powerCut struct {
 	database, log []byte
 	accepted
 }
 
-// TestPowerCut takes the power away at random moments, with all that was in the
-// page cache. Everything that was acknowledged is there, of what wasn't all of
-// a batch or nothing, and no such file is taken for damaged.
+// TestPowerCut cuts the power at random moments, which loses the page cache. Everything
+// that was acknowledged is there. Of a batch that wasn't, all or nothing is. No file is
+// found to be damaged.
 func TestPowerCut(t *testing.T) {
 	seeds := uint64(30)
 	if testing.Short() || raceEnabled {
@@ -138,8 +137,8 @@ func TestPowerCut(t *testing.T) {
 	t.Logf("%d cuts, %d acknowledged events were looked for", cuts, events)
 }
 
-// runWithCuts lets a store work, and takes the power away now and then, after
-// which it is given back as if nothing had been.
+// runWithCuts runs a store with power cuts at random moments. The store goes on as if
+// there had been none, and each cut is checked on its own.
 func runWithCuts(t *testing.T, seed uint64) (cuts []powerCut) {
 	const most = 12
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -200,7 +199,7 @@ func commit(t *testing.T, s store.Store, b *store.Batch) {
 	must.Do(t, s.Commit(t.Context(), b))
 }
 
-// check opens what is left.
+// check opens what a power cut has left.
 func (c powerCut) check(t *testing.T) {
 	t.Helper()
 	path := filepath.Join(fastDir(t), "webhooks.db")
@@ -210,7 +209,7 @@ func (c powerCut) check(t *testing.T) {
 	s := open(t, path)
 	defer s.Close()
 	if found := s.Salvages(); len(found) > 0 {
-		t.Errorf("a power cut is taken for damage: %+v", found)
+		t.Errorf("found damage after a power cut: %+v", found)
 	}
 	events := must.Get(s.Events(t.Context(), store.Query{Payload: true}))(t)
 	records := must.Get(s.Deliveries(t.Context(), store.Query{}))(t)
@@ -227,7 +226,7 @@ func (c powerCut) check(t *testing.T) {
 	}
 	c.add(c.underWay)
 	if !without() {
-		t.Errorf("%d events and %d deliveries are there, want %d and %d, all of the last batch (%+v) or none of it",
+		t.Errorf("got %d events and %d deliveries, want %d and %d, with all of the last batch (%+v) or none of it",
 			len(payloads), len(states), len(c.events), len(c.states), c.underWay)
 	}
 }

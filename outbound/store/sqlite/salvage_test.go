@@ -20,22 +20,21 @@ import (
 )
 
 const (
-	damagedEvents = 60 // each in a transaction of its own: the first half in the file, the rest in its log
+	damagedEvents = 60 // each in its own transaction: the first half in the file, the rest in its log
 	blockSize     = 4096
 	logHeader     = 32
 	logFrame      = blockSize + 24
 )
 
-// image is a store as a crash leaves it.
+// image is what a crash leaves of a store.
 type image struct {
 	files  map[string][]byte // by suffix
-	older  map[string][]byte // as they were at a quarter
+	older  map[string][]byte // after a quarter of the events
 	subs   []*store.Subscription
 	events []*store.Event
 }
 
-// crashed makes a store that holds waiting deliveries, and takes its files away
-// from under it.
+// crashed creates a store with pending deliveries, and copies its files while it is open.
 func crashed(t testing.TB) *image {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	im := &image{files: map[string][]byte{}, older: map[string][]byte{}}
@@ -81,16 +80,16 @@ func readStore(t testing.TB, path string, into map[string][]byte) {
 	}
 }
 
-// damage is what is done to one file of an image.
+// damage is damage to one file of an image.
 type damage struct {
 	suffix string
 	what   string
-	file   []byte // nil: it is gone
+	file   []byte // nil: it is missing
 	from   int    // the first byte that may differ
 	to     int
 }
 
-// damageOf makes the damage of a seed.
+// damageOf returns the damage for a seed.
 func damageOf(im *image, seed uint64) damage {
 	r := rand.New(rand.NewPCG(seed, 0))
 	d := damage{suffix: []string{"", "", "-wal", "-wal", "-shm"}[r.IntN(5)]}
@@ -139,17 +138,16 @@ func (d damage) String() string {
 	return fmt.Sprintf("%s in %q from %d to %d", d.what, d.suffix, d.from, d.to)
 }
 
-// touches tells whether any of the bytes from a to b may be damaged.
+// touches reports whether any of the bytes from a to b may be damaged.
 func (d damage) touches(suffix string, a, b int) bool {
 	return d.suffix == suffix && a < d.to && b > d.from
 }
 
-// remains tells which events the damage has left whole: every block with a part
-// of it in the file, or every frame with one in the log, whose place the frame
-// before and those that follow tell. Of a log that is cut no more is expected
-// than of one that a crash has cut.
+// remains reports which events are still intact: every block with a part of the event in
+// the file, or every frame in the log, together with the frames around it that give its
+// position. Of a log that is cut, no more is expected than after a crash.
 func (d damage) remains(im *image, i int) bool {
-	if i%5 == 0 { // what is in several pages is too hard to tell
+	if i%5 == 0 { // an event on several pages is too complicated
 		return false
 	}
 	whole := func(suffix string, header, block, before int) bool {
@@ -170,7 +168,7 @@ func (d damage) remains(im *image, i int) bool {
 	return d.from < len(im.files["-wal"])*2/3 && whole("-wal", logHeader, logFrame, logFrame)
 }
 
-// blocksOf are the blocks of a file that have a part of an event's payload.
+// blocksOf returns the blocks of a file with a part of an event's payload.
 func blocksOf(file []byte, e *store.Event, header, block int) (blocks []int) {
 	marker := e.Payload[bytes.Index(e.Payload, []byte("event-")):][:8]
 	for at := header; at < len(file); at += block {
@@ -181,8 +179,8 @@ func blocksOf(file []byte, e *store.Event, header, block int) (blocks []int) {
 	return blocks
 }
 
-// TestDamage damages a store in a thousand ways. It opens each time, in time,
-// what was whole is there to be delivered, and it works on.
+// TestDamage damages a store in a thousand ways. It opens each time, within a time limit.
+// What was intact can be delivered, and the store works.
 func TestDamage(t *testing.T) {
 	n := uint64(1000)
 	if testing.Short() || raceEnabled {
@@ -224,17 +222,17 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		if errors.Is(err, store.ErrForeign) && strings.Contains(err.Error(), "newer version") && d.touches("", 60, 64) {
 			return 0, 0, 1
 		}
-		t.Fatalf("%v: %v", d, err)
+		t.Fatalf("%v: got error %v", d, err)
 	}
 	defer s.Close()
 	report := s.Salvages()
 	if len(report) > 0 {
 		salvaged = 1
 		if _, err := os.Stat(report[0].Path); err != nil {
-			t.Errorf("%v: nothing was set aside: %v", d, err)
+			t.Errorf("%v: no file was set aside: %v", d, err)
 		}
 		if !strings.Contains(log.String(), report[0].Path) {
-			t.Errorf("%v: the log doesn't say what was set aside", d)
+			t.Errorf("%v: the file that was set aside isn't logged", d)
 		}
 	}
 	events := map[string]*store.Event{}
@@ -264,7 +262,7 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 				if i := slices.IndexFunc(im.events, func(e *store.Event) bool { return e.Key == h.Event.Key }); i >= 0 {
 					was, is := im.events[i], h.Event
 					if !is.Damaged && (!bytes.Equal(is.Payload, was.Payload) || is.Type != was.Type || is.ContentType != was.ContentType) {
-						t.Errorf("%v: the event %d would be sent, and not as it was: %s %s %.60q…", d, i, is.Type, is.ContentType, is.Payload)
+						t.Errorf("%v: event %d would be sent changed: %s %s %.60q…", d, i, is.Type, is.ContentType, is.Payload)
 					}
 				}
 			}
@@ -277,12 +275,12 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		}
 		found := events[e.ID]
 		if found == nil || !bytes.Equal(found.Payload, e.Payload) {
-			t.Errorf("%v: the event %d was whole and is lost: %+v\n%s", d, i, report, log.String())
+			t.Errorf("%v: event %d was intact, and is lost: %+v\n%s", d, i, report, log.String())
 			continue
 		}
 		kept++
 		if waiting[e.Key] < len(im.subs) && subs == len(im.subs) {
-			t.Errorf("%v: the event %d has %d deliveries that wait, want %d: %+v", d, i, waiting[e.Key], len(im.subs), report)
+			t.Errorf("%v: event %d has %d pending deliveries, want %d: %+v", d, i, waiting[e.Key], len(im.subs), report)
 		}
 	}
 	_, last, err := s.Identity(ctx)
@@ -295,16 +293,16 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 		return s.Commit(ctx, &store.Batch{Settlements: []*store.Settlement{settlement(p.Deliveries[0])}})
 	})
 	if r, err := s.Delivery(ctx, p.Deliveries[0].ID); err != nil || r.State != store.Delivered {
-		t.Errorf("%v: a new event isn't settled: %v", d, err)
+		t.Errorf("%v: settling a new event: got error %v", d, err)
 	}
 	if err := s.Close(); err != nil {
-		t.Errorf("%v: %v", d, err)
+		t.Errorf("%v: got error %v", d, err)
 	}
 	return kept, salvaged, refused
 }
 
-// fastDir is a directory in memory where there is one, in which a webhooks.db
-// has no reserve: making it would be half of the work.
+// fastDir returns a directory in memory, if there is one. A webhooks.db in it has no
+// reserve, since creating that would take half of the time.
 func fastDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "webhooks")
 	if err != nil {
@@ -315,7 +313,7 @@ func fastDir(t *testing.T) string {
 	return dir
 }
 
-// works waits until f succeeds, since damage may be found on the way.
+// works waits until f succeeds, since it may find damage.
 func works(ctx context.Context, t *testing.T, f func() error) {
 	t.Helper()
 	for {

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestClaimBesideSearches checks that lists which find nothing for long, as many as
-// somebody asks for, don't keep deliveries from being claimed.
+// TestClaimBesideSearches checks that any number of slow lists don't keep deliveries from
+// being claimed.
 func TestClaimBesideSearches(t *testing.T) {
 	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
@@ -42,13 +42,13 @@ func TestClaimBesideSearches(t *testing.T) {
 	cancel()
 	for range 2 * readers {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("a list ended: %v", err)
+			t.Errorf("a list ended with error %v", err)
 		}
 	}
 }
 
-// TestListsOfManyKinds checks that what a list was asked for isn't kept for good: each
-// filter is another statement, and there are ten thousands.
+// TestListsOfManyKinds checks that the number of prepared statements is limited: there are
+// tens of thousands of combinations of filters.
 func TestListsOfManyKinds(t *testing.T) {
 	s := must.Get(Open(t.Context(), Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	defer s.Close()
@@ -68,7 +68,7 @@ func TestListsOfManyKinds(t *testing.T) {
 	for range readers {
 		c := <-s.reading
 		if len(c.stmts) > keptStatements {
-			t.Errorf("%d statements are kept", len(c.stmts))
+			t.Errorf("%d prepared statements, which is too many", len(c.stmts))
 		}
 		s.reading <- c
 	}

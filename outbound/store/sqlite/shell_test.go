@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// TestShell reads the views with the sqlite3 shell, beside the open store.
+// TestShell reads the views with the sqlite3 shell while the store is open.
 func TestShell(t *testing.T) {
 	shell, err := exec.LookPath("sqlite3")
 	if err != nil {
@@ -67,13 +67,13 @@ func TestShell(t *testing.T) {
 	for _, test := range tests {
 		out, err := exec.Command(shell, "-readonly", path, test.sql).CombinedOutput()
 		if got := strings.TrimSpace(string(out)); err != nil || got != test.want {
-			t.Errorf("%s\n got %s (%v)\nwant %s", test.sql, got, err, test.want)
+			t.Errorf("%s\n got %s, error %v\nwant %s", test.sql, got, err, test.want)
 		}
 	}
 	must.Get(s.Discard(t.Context(), store.Query{States: []store.State{store.Dead}, Event: once.Event.Key}))(t)
 	out, err := exec.Command(shell, "-readonly", path, "SELECT state, count(*) FROM deliveries GROUP BY state ORDER BY state").CombinedOutput()
 	if got := strings.TrimSpace(string(out)); err != nil || got != "dead|1\ndiscarded|1" {
-		t.Errorf("after one was discarded the deliveries are %q (%v)", got, err)
+		t.Errorf("after one was discarded: deliveries %q, error %v", got, err)
 	}
 	for _, view := range []string{"events", "subscriptions", "deliveries", "attempts", "dead_letters"} {
 		out, err := exec.Command(shell, "-readonly", "-header", path, "SELECT * FROM "+view).CombinedOutput()

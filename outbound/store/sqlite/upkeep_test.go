@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
-// TestUpkeepOfAStoreInUse checks and copies a file to which another process
-// writes. The copy has what was stored before, and nothing by halves.
+// TestUpkeepOfAStoreInUse checks and copies a file while another process writes to it. The
+// copy has what was stored before, and no incomplete transaction.
 func TestUpkeepOfAStoreInUse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "webhooks.db")
 	c := startChild(t, "publish", path)
@@ -27,38 +27,38 @@ func TestUpkeepOfAStoreInUse(t *testing.T) {
 		}
 	}
 	go func() {
-		for c.out.Scan() { // so that it can go on
+		for c.out.Scan() { // so that the child doesn't block
 		}
 	}()
 	found, err := sqlite.Check(t.Context(), path)
 	if err != nil || !found.Sound() || found.Events < int64(acknowledged/2) {
-		t.Errorf("a check beside a writer: %+v, %v", found, err)
+		t.Errorf("check while another process writes: %+v, error %v", found, err)
 	}
 	to := filepath.Join(t.TempDir(), "backup.db")
 	must.Do(t, sqlite.Backup(t.Context(), path, to))
 	if err := sqlite.Compact(t.Context(), path); !errors.Is(err, store.ErrInUse) {
-		t.Errorf("compacting beside a writer: %v", err)
+		t.Errorf("compacting while another process writes: got error %v", err)
 	}
 	c.kill()
 
 	if info, err := os.Stat(to); err != nil || info.Mode() != 0o600 {
-		t.Errorf("the backup: %v, %v", info, err)
+		t.Errorf("the backup: %v, error %v", info, err)
 	}
 	before, _ := os.ReadFile(to)
 	if err := sqlite.Backup(t.Context(), path, to); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "give the path of a new file") {
-		t.Errorf("over a file that is there: %v", err)
+		t.Errorf("backup to an existing file: got error %v", err)
 	}
 	if after, _ := os.ReadFile(to); !bytes.Equal(before, after) {
-		t.Error("a file that was there is changed")
+		t.Error("the existing file was changed")
 	}
 	found, err = sqlite.Check(t.Context(), to)
 	if err != nil || !found.Sound() || found.Events < int64(acknowledged/2) {
-		t.Errorf("the backup: %+v, %v", found, err)
+		t.Errorf("check of the backup: %+v, error %v", found, err)
 	}
 	s := open(t, to)
 	records, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || int64(len(records)) != 2*found.Events {
-		t.Errorf("%d deliveries of %d events, %v", len(records), found.Events, err)
+		t.Errorf("the backup has %d deliveries and %d events, error %v", len(records), found.Events, err)
 	}
 }
 
@@ -78,14 +78,14 @@ func TestCheckFindsDamage(t *testing.T) {
 		return found
 	}
 	if found := check(func(b []byte) []byte { return b }); !found.Sound() || found.Events != 30 {
-		t.Errorf("a sound file: %+v", found)
+		t.Errorf("an intact file: found %+v", found)
 	}
 	if found := check(func(b []byte) []byte {
 		at := len(b) / 2
 		b[at+bytes.Index(b[at:], bytes.Repeat([]byte{'x'}, 100))+50] ^= 1
 		return b
 	}); found.DamagedEvents != 1 || len(found.Damaged) != 1 || !strings.HasPrefix(found.Damaged[0], "evt_") || len(found.Problems) > 0 {
-		t.Errorf("a bit of a payload: %+v", found)
+		t.Errorf("a changed bit in a payload: found %+v", found)
 	}
 	if found := check(func(b []byte) []byte {
 		for i := 5 * 4096; i < 9*4096; i++ {
@@ -93,13 +93,13 @@ func TestCheckFindsDamage(t *testing.T) {
 		}
 		return b
 	}); found.Sound() {
-		t.Errorf("pages of garbage: %+v", found)
+		t.Errorf("overwritten pages: found %+v", found)
 	}
 	if found := check(func(b []byte) []byte { return b[:len(b)/2] }); found.Sound() {
-		t.Errorf("half a file: %+v", found)
+		t.Errorf("half of the file: found %+v", found)
 	}
 	if found := check(func(b []byte) []byte { return b[:8000] }); found.Sound() || strings.Contains(found.Problems[0], "format") {
-		t.Errorf("its first page and a half: %+v", found)
+		t.Errorf("one and a half pages: found %+v", found)
 	}
 }
 
@@ -126,26 +126,26 @@ func TestCompact(t *testing.T) {
 	}
 	left, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || removed != 290 || len(left) != 10 {
-		t.Fatalf("%d events removed, %d deliveries left, %v", removed, len(left), err)
+		t.Fatalf("%d events removed, %d deliveries left, error %v", removed, len(left), err)
 	}
 	if err := sqlite.Compact(t.Context(), path); !errors.Is(err, store.ErrInUse) {
-		t.Errorf("while it is open: %v", err)
+		t.Errorf("compacting an open store: got error %v", err)
 	}
 	must.Do(t, s.Close())
 	before := must.Get(os.Stat(path))(t)
 	must.Do(t, sqlite.Compact(t.Context(), path))
 	after, err := os.Stat(path)
 	if err != nil || after.Size() > before.Size()/2 {
-		t.Errorf("%d bytes before, %d after, %v", before.Size(), after.Size(), err)
+		t.Errorf("%d bytes before, %d after, error %v", before.Size(), after.Size(), err)
 	}
 	s = open(t, path)
 	again, err := s.Deliveries(t.Context(), store.Query{})
 	if err != nil || len(again) != len(left) {
-		t.Fatalf("%d deliveries, want %d, %v", len(again), len(left), err)
+		t.Fatalf("got %d deliveries, error %v, want %d", len(again), err, len(left))
 	}
 	for i := range again {
 		if again[i].ID != left[i].ID || again[i].State != left[i].State || again[i].EventID != left[i].EventID {
-			t.Errorf("%+v, was %+v", again[i], left[i])
+			t.Errorf("got %+v, want %+v", again[i], left[i])
 		}
 	}
 }
@@ -158,11 +158,11 @@ func TestUpkeepRefuses(t *testing.T) {
 		_, err := sqlite.Check(t.Context(), path)
 		for doing, err := range map[string]error{"check": err, "backup": sqlite.Backup(t.Context(), path, to), "compact": sqlite.Compact(t.Context(), path)} {
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s of %s: %v", doing, filepath.Base(path), err)
+				t.Errorf("%s of %s: got error %v", doing, filepath.Base(path), err)
 			}
 		}
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("files left behind: %v", left)
 	}
 }
