@@ -107,7 +107,7 @@ func TestSlow(t *testing.T) {
 	r := New(1 << 20)
 	for name, tt := range map[string]struct {
 		pause time.Duration // before each byte
-		end   error         // after three of them
+		end   error         // after three bytes
 		err   error
 	}{
 		"in time":    {9 * time.Second, io.EOF, nil},

@@ -38,7 +38,7 @@ func attempt(r *http.Request) { httptrace.ContextClientTrace(r.Context()).GetCon
 func TestServedBodyHasItsLength(t *testing.T) {
 	r := served(t, []byte("hello"))
 	if r.ContentLength != 5 || r.Header.Get("Content-Length") != "5" || r.TransferEncoding != nil || r.Header.Get("Expect") != "" {
-		t.Errorf("got %d, %v", r.ContentLength, r.Header)
+		t.Errorf("got length %d, headers %v", r.ContentLength, r.Header)
 	}
 	if r := served(t, nil); r.ContentLength != 0 || r.Body != http.NoBody {
 		t.Errorf("an empty body: got %d, %v", r.ContentLength, r.Body)
@@ -55,7 +55,7 @@ func TestServedBodyStartsOverOnEachAttempt(t *testing.T) {
 	}
 	attempt(r)
 	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the last attempt got %d bytes, %v", len(got), err)
+		t.Errorf("the last attempt read %d bytes, error %v", len(got), err)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 		io.CopyN(io.Discard, r.Body, 1000)
 		r.Body.Close()
 		if n, err := r.Body.Read(make([]byte, 10)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
-			t.Errorf("got %d bytes, %v", n, err)
+			t.Errorf("got %d bytes, error %v", n, err)
 		}
 	})
 	t.Run("GetBody is apart", func(t *testing.T) {
@@ -99,7 +99,7 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 		}
 		r.Body.Close()
 		if got, err := io.ReadAll(again); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("got %d bytes, %v", len(got), err)
+			t.Errorf("got %d bytes, error %v", len(got), err)
 		}
 	})
 }
@@ -142,7 +142,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 		}
 		res.Body.Close()
 		if !bytes.Equal(got, want) {
-			t.Errorf("the app got %d bytes", len(got))
+			t.Errorf("the app got %d bytes, want the whole body", len(got))
 		}
 		conns[0].dead.Store(true)
 	}
@@ -165,6 +165,6 @@ func TestServedRest(t *testing.T) {
 		t.Errorf("got length %d", r.ContentLength)
 	}
 	if got, err := io.ReadAll(r.Body); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("got %d bytes, %v", len(got), err)
+		t.Errorf("got %d bytes, error %v", len(got), err)
 	}
 }

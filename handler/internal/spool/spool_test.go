@@ -43,14 +43,14 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 						t.Fatal(err)
 					}
 					if !bytes.Equal(tee.Bytes(), want) {
-						t.Error("the tee got other bytes")
+						t.Error("the tee got other bytes than the body")
 					}
 					if inFile := s.file != nil; inFile != (size > threshold) {
 						t.Errorf("got in a file: %v", inFile)
 					}
 					got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
 					if err != nil || !bytes.Equal(got, want) {
-						t.Errorf("read back %d bytes, %v", len(got), err)
+						t.Errorf("read back %d bytes, error %v", len(got), err)
 					}
 					if name == "whole" { // up to the boundaries of chunks
 						part := min(size, headSize+smallChunk+1000)
@@ -95,7 +95,7 @@ func TestSpoolLimit(t *testing.T) {
 				defer s.Release()
 				err := s.Fill(src, int64(limit), &tee)
 				if want := over > 0; errors.Is(err, room.ErrTooLarge) != want {
-					t.Errorf("got error %v", err)
+					t.Errorf("got error %v, want room.ErrTooLarge: %t", err, want)
 				}
 				if src.n > limit+1 {
 					t.Errorf("got %d bytes read", src.n)
@@ -153,7 +153,7 @@ func TestSpoolWithoutRoomOnDisk(t *testing.T) {
 	err := s.Fill(bytes.NewReader(spooltest.Bytes(headSize+1)), 1<<20, io.Discard)
 	var noRoom *Error
 	if !errors.As(err, &noRoom) || !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got error %v", err)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestSpoolSlowBody(t *testing.T) {
 				return n, err
 			}), 1<<30, io.Discard)
 			if errors.Is(err, room.ErrSlow) != tt.slow || !tt.slow && err != nil {
-				t.Errorf("got %v", err)
+				t.Errorf("got error %v, want room.ErrSlow: %t", err, tt.slow)
 			}
 		})
 	}
@@ -191,7 +191,7 @@ func TestSpoolSlowBody(t *testing.T) {
 		defer s.Release()
 		err := s.Fill(iotest.ErrReader(fmt.Errorf("read: %w", os.ErrDeadlineExceeded)), 10, io.Discard)
 		if !errors.Is(err, room.ErrSlow) {
-			t.Errorf("got %v", err)
+			t.Errorf("got error %v, want room.ErrSlow", err)
 		}
 	})
 }
@@ -224,7 +224,7 @@ func TestSpoolGivesSlowBodiesNoMemory(t *testing.T) {
 				t.Errorf("got in a file: %v, with %d bytes of memory", s.file != nil, used)
 			}
 			if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
-				t.Errorf("read back %d bytes, %v", len(got), err)
+				t.Errorf("read back %d bytes, error %v", len(got), err)
 			}
 		})
 	}
