@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 // fence is a Caddyfile in a page.
 var fence = regexp.MustCompile("(?ms)^ *```caddyfile\n(.*?)^ *```$")
 
-// TestCaddyfiles: what the pages show can be copied and loads.
+// TestCaddyfiles checks that the Caddyfiles in the pages load as they are.
 func TestCaddyfiles(t *testing.T) {
 	pages, err := filepath.Glob("*.md")
 	if err != nil {
@@ -53,11 +53,11 @@ func TestCaddyfiles(t *testing.T) {
 	}
 }
 
-// whole opens a Caddyfile that has its site's address or is all of one; others
-// are for a site.
+// whole matches the beginning of a Caddyfile with a site's address or global options.
+// Other Caddyfiles are the inside of a site.
 var whole = regexp.MustCompile(`^(\{|[^\s/]*[.:]\S* \{)`)
 
-// load loads a Caddyfile as Caddy does before it starts anything.
+// load loads a Caddyfile like Caddy, without starting anything.
 func load(t *testing.T, source string) {
 	t.Helper()
 	if !whole.MatchString(source) {
@@ -66,11 +66,11 @@ func load(t *testing.T, source string) {
 	source = secrets(t, source)
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, source)
+		t.Fatalf("got error %v for\n%s", err, source)
 	}
 	for _, warning := range warnings {
 		if !strings.Contains(warning.Message, "not formatted") {
-			t.Errorf("%s\n%s", warning, source)
+			t.Errorf("got the warning %s for\n%s", warning, source)
 		}
 	}
 	config := new(caddy.Config)
@@ -78,7 +78,7 @@ func load(t *testing.T, source string) {
 		t.Fatal(err)
 	}
 	if err := caddy.Validate(config); err != nil {
-		t.Errorf("%v\n%s", err, source)
+		t.Errorf("got error %v for\n%s", err, source)
 	}
 }
 
@@ -91,15 +91,15 @@ var (
 	directory    = regexp.MustCompile(`/(?:run/secrets|var/lib/webhooks)/`)
 )
 
-// secrets gives a Caddyfile what it finds on its server: a value of the right
-// kind for each variable, and files.
+// secrets provides what a Caddyfile expects on its server: environment variables with
+// values of the right kind, and files.
 func secrets(t *testing.T, source string) string {
 	t.Helper()
 	for _, name := range variable.FindAllStringSubmatch(source, -1) {
 		t.Setenv(name[1], secret(t, verify.Scheme{}))
 	}
 	for _, block := range directive.FindAllStringSubmatch(source, -1) {
-		row, _ := verify.Lookup(block[1]) // or one of the page's own, which has the default key
+		row, _ := verify.Lookup(block[1]) // or a custom scheme, which has the default key
 		if named := construction.FindStringSubmatch(block[0]); named != nil {
 			row.Construction = named[1]
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// TestPagesAreWhole: every option, reason, placeholder, metric and class that the
-// code knows stands in the page on it.
+// TestPagesAreWhole checks that the pages mention every option, reason, placeholder, metric
+// and class in the code.
 func TestPagesAreWhole(t *testing.T) {
 	for _, test := range []struct {
 		page, what, file, pattern string
@@ -29,23 +29,23 @@ func TestPagesAreWhole(t *testing.T) {
 		page := read(t, test.page)
 		words := regexp.MustCompile(test.pattern).FindAllStringSubmatch(read(t, test.file), -1)
 		if len(words) < 3 {
-			t.Errorf("%s has %d words like %s; where have they gone?", test.file, len(words), test.pattern)
+			t.Errorf("%s has only %d matches of %s; has the code moved?", test.file, len(words), test.pattern)
 		}
 		for _, word := range words {
 			if !regexp.MustCompile("[`_\t ]" + word[1] + "\\b").MatchString(page) {
-				t.Errorf("%s says nothing of the %s %s", test.page, test.what, word[1])
+				t.Errorf("%s doesn't mention the %s %s", test.page, test.what, word[1])
 			}
 		}
 	}
 	page := read(t, "verify.md")
 	for _, word := range verify.Placeholders() {
 		if !strings.Contains(page, "{"+word+"}") && word != "body_<hash>_<encoding>" {
-			t.Errorf("verify.md says nothing of the placeholder {%s}", word)
+			t.Errorf("verify.md doesn't mention the placeholder {%s}", word)
 		}
 	}
 }
 
-// TestLinks: links within the pages and between them lead somewhere.
+// TestLinks checks that the links in the pages have a target.
 func TestLinks(t *testing.T) {
 	anchors := make(map[string][]string)
 	pages, err := filepath.Glob("*.md")
@@ -70,7 +70,7 @@ func TestLinks(t *testing.T) {
 			}
 			_, err := os.Stat(target)
 			if err != nil || link[2] != "" && !slices.Contains(anchors[target], link[2]) {
-				t.Errorf("%s: %s leads nowhere", page, link[0])
+				t.Errorf("%s: the link %s has no target", page, link[0])
 			}
 		}
 	}

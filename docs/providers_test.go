@@ -1,9 +1,9 @@
-// Package docs keeps the pages true: providers.md is made from the rows of
-// package verify, by
+// Package docs tests the pages. providers.md is generated from the schemes of package
+// verify, by
 //
 //	go test ./docs -run TestProviders -update
 //
-// and every Caddyfile that the pages show is loaded.
+// and every Caddyfile in the pages is loaded.
 package docs
 
 import (
@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write providers.md anew")
 
 const page = "providers.md"
 
-// TestProviders: the page shows the rows as they are.
+// TestProviders checks that providers.md is up to date.
 func TestProviders(t *testing.T) {
 	want := providers(t)
 	if *update {
@@ -43,10 +43,10 @@ func TestProviders(t *testing.T) {
 	for at < min(len(old), len(lines))-1 && old[at] == lines[at] {
 		at++
 	}
-	t.Errorf("docs/%s is older than the rows of package verify; write it anew with\n\n\tgo test ./docs -run TestProviders -update\n\nIt differs first in line %d:\n%s\nwhich is now:\n%s", page, at+1, old[at], lines[at])
+	t.Errorf("docs/%s is older than the schemes of package verify; update it with\n\n\tgo test ./docs -run TestProviders -update\n\nThe first difference is in line %d:\n%s\nwant:\n%s", page, at+1, old[at], lines[at])
 }
 
-// providers is the page.
+// providers returns the page.
 func providers(t *testing.T) string {
 	t.Helper()
 	head, err := os.ReadFile("testdata/providers_head.md")
@@ -76,7 +76,7 @@ func providers(t *testing.T) string {
 	return b.String()
 }
 
-// line is a provider's line of the table.
+// line returns a provider's line of the table.
 func line(row verify.Scheme) string {
 	f := cli.FactsOf(row)
 	var names []string
@@ -92,7 +92,7 @@ func line(row verify.Scheme) string {
 		strings.ReplaceAll(signed(f.Signed, 72), "|", `\|`), f.Time, f.Replay, f.Body, handshake, source(row))
 }
 
-// section is what there is to know of a provider.
+// section returns the section about a provider.
 func section(t *testing.T, row verify.Scheme) string {
 	t.Helper()
 	f := cli.FactsOf(row)
@@ -132,7 +132,7 @@ func section(t *testing.T, row verify.Scheme) string {
 	if f.Handshake != "" {
 		words, ok := handshakes[f.Handshake]
 		if !ok {
-			t.Errorf("say in docs/providers_test.go what the handshake %q is", f.Handshake)
+			t.Errorf("docs/providers_test.go doesn't describe the handshake %q", f.Handshake)
 		}
 		item("Handshake: %s", words)
 	}
@@ -149,7 +149,7 @@ func section(t *testing.T, row verify.Scheme) string {
 	return b.String()
 }
 
-// caddyfile is a block that can be copied.
+// caddyfile returns a block that can be copied.
 func caddyfile(row verify.Scheme) string {
 	variable := strings.ToUpper(strings.ReplaceAll(row.Name, "-", "_"))
 	if public(row) {
@@ -171,10 +171,10 @@ func caddyfile(row verify.Scheme) string {
 	return fmt.Sprintf("handle /%s {\n\t%s\n\treverse_proxy app:3000\n}\n", row.Name, directive)
 }
 
-// tokens are the handshakes that need a verify_token.
+// tokens describes the verify_token of the handshakes that use one.
 var tokens = map[string]bool{"meta": true, "braintree": true, "ebay": true}
 
-// handshakes say what the provider asks and what it is answered.
+// handshakes describes what the provider sends and what the reply is.
 var handshakes = map[string]string{
 	"slack":              "a signed `url_verification` is answered with its challenge.",
 	"twitch":             "a signed `webhook_callback_verification` is answered with its challenge.",
@@ -207,8 +207,7 @@ var handshakes = map[string]string{
 	"head":               "a HEAD request is answered with 200.",
 }
 
-// urls says whether the signature depends on the host under which the provider
-// knows this server.
+// urls reports whether the signature depends on the host that the provider calls.
 func urls(row verify.Scheme) bool {
 	return slices.ContainsFunc([]string{"{url", "{host", "{func.hubspot_url}", "{func.plivo_v3}"}, func(word string) bool {
 		return strings.Contains(row.Content+row.FormContent, word)
@@ -285,7 +284,7 @@ func separator(s string) string {
 	return code(s)
 }
 
-// public tells whether a row's secret is a public key.
+// public reports whether the secret is a public key.
 func public(row verify.Scheme) bool {
 	return slices.Contains([]string{"ed25519", "ecdsa", "rsa"}, row.Construction)
 }
@@ -311,7 +310,7 @@ func timestamp(row verify.Scheme, f cli.Facts) string {
 	return fmt.Sprintf("%s, with a tolerance of %s", place(row.Timestamp.In, row.Timestamp.Name), f.Time)
 }
 
-// place says where a value is.
+// place describes where a value is.
 func place(in, name string) string {
 	switch in {
 	case "header":
@@ -328,7 +327,7 @@ func place(in, name string) string {
 	return "before the signature"
 }
 
-// signed is a template as code, or nothing.
+// signed returns a template as code, or "".
 func signed(template string, most int) string {
 	if template == "nothing" {
 		return template
@@ -339,10 +338,10 @@ func signed(template string, most int) string {
 	return code(template)
 }
 
-// code is text as code.
+// code returns text as code.
 func code(text string) string { return "`" + text + "`" }
 
-// source links to pages and repositories, of which it names the file.
+// source returns links to the pages, and to the repositories with the file's name.
 func source(row verify.Scheme) string {
 	sources := strings.Split(row.Source, "; ")
 	for i, source := range sources {
@@ -363,7 +362,7 @@ func source(row verify.Scheme) string {
 	return text
 }
 
-// anchor is a heading's, as GitHub makes it.
+// anchor returns the anchor of a heading, as GitHub makes it.
 func anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

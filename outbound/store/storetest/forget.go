@@ -212,7 +212,7 @@ var forgetTests = []test{
 		done := b.remove(r)
 		equal(b, "removed", done.Count, 0)
 		same(b, "kept", done.Kept, events(waits, held))
-		same(b, "claimed", b.claimed(s, 9), []store.ID{deliveries(waits)[0], deliveries(held)[0]}) // nobody has taken them
+		same(b, "claimed", b.claimed(s, 9), []store.ID{deliveries(waits)[0], deliveries(held)[0]}) // they weren't claimed
 		b.check(b.Release(b.ctx(), append(made, deliveries(waits)...)))
 		done = b.remove(r)
 		equal(b, "removed", done.Count, 1)

@@ -19,7 +19,7 @@ var memoryTests = []test{
 		one, two, three, nine := key(1), key(2), key(3), key(9)
 		remembered(b, b.clock)
 		remember(b, b.clock, three, one, two)
-		remember(b, b.clock, two) // storing it twice is as good as once
+		remember(b, b.clock, two) // the second time changes nothing
 		remembered(b, b.clock, one, two, three)
 		remembered(b, b.clock.Add(time.Minute), two, three)
 		b.reopen()

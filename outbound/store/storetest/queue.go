@@ -126,9 +126,9 @@ var queueTests = []test{
 		b.publish(held, one, two)
 		for _, try := range []struct{ subscription, delivery, want store.ID }{
 			{s.Key, one.Deliveries[0].ID, one.Deliveries[0].ID},
-			{s.Key, one.Deliveries[0].ID, 0}, // it is dead by now
+			{s.Key, one.Deliveries[0].ID, 0}, // it is already dead
 			{s.Key, held.Deliveries[0].ID, 0},
-			{other.Key, two.Deliveries[0].ID, 0}, // another's
+			{other.Key, two.Deliveries[0].ID, 0}, // of another subscription
 		} {
 			var got store.ID
 			records := must.Get(b.Bury(b.ctx(), store.Burial{Subscription: try.subscription, Delivery: try.delivery, Reason: "by hand", Limit: 9}))(b)

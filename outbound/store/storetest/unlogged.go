@@ -35,7 +35,7 @@ var unloggedTests = []test{
 		same(b, "one of them", some, dead[:1])
 		b.check(b.Logged(b.ctx(), some))
 		b.unlogged("when one is logged", dead[1])
-		b.log(b.attempted(dead[1], 2, store.Dead)) // once more, as after an answer that was lost
+		b.log(b.attempted(dead[1], 2, store.Dead)) // again, as after an answer was lost
 		b.unlogged("when it was stored twice", dead[1])
 		b.reopen()
 		b.unlogged("when it is opened again", dead[1])
