@@ -171,7 +171,7 @@ func caddyfile(row verify.Scheme) string {
 	return fmt.Sprintf("handle /%s {\n\t%s\n\treverse_proxy app:3000\n}\n", row.Name, directive)
 }
 
-// tokens describes the verify_token of the handshakes that use one.
+// tokens has the handshakes that use a verify_token.
 var tokens = map[string]bool{"meta": true, "braintree": true, "ebay": true}
 
 // handshakes describes what the provider sends and what the reply is.
