@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestBadRequests: each gets a problem document that says what is wrong, and
-// nothing is stored or changed.
+// TestBadRequests checks that each gets a problem document that says what is wrong, and
+// that nothing is stored or changed.
 func TestBadRequests(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -145,8 +145,8 @@ func TestBadRequests(t *testing.T) {
 	r.waitID(s.publish(event{Type: "order.created"}))
 }
 
-// everything is what the API shows of what is stored, once nothing changes it
-// any more.
+// everything returns what the API shows of the store, as soon as nothing changes it any
+// more.
 func (s *server) everything(event1, sub string) string {
 	s.t.Helper()
 	s.settled(event1, sub, "delivered")
@@ -157,8 +157,8 @@ func (s *server) everything(event1, sub string) string {
 	return b.String()
 }
 
-// TestBadConfig: each config is refused when it is loaded, in words that name
-// the place and say what to do; the one that runs goes on.
+// TestBadConfig checks that each config is refused with an error that names the place and
+// says what to do, and that the running config stays active.
 func TestBadConfig(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local+"\t\tsubscription kept {\n\t\t\turl http://{$RECEIVER}/\n\t\t\tevent_types *\n\t\t}"),

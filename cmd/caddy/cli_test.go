@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestCommands drives a running server by the commands that an operator types.
+// TestCommands controls a running server with an operator's commands.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -93,7 +93,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// shows fails the test unless a command's words are all there.
+// shows fails the test unless the output of a command contains all words.
 func shows(t *testing.T, printed string, words ...string) {
 	t.Helper()
 	for _, w := range words {
@@ -103,7 +103,7 @@ func shows(t *testing.T, printed string, words ...string) {
 	}
 }
 
-// TestCommandErrors: they say what to do, and programs see them.
+// TestCommandErrors checks that errors say what to do, and set the exit status.
 func TestCommandErrors(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -145,8 +145,8 @@ func TestCommandErrors(t *testing.T) {
 	shows(t, r.stderr, "admin.sock", "Caddy is running")
 }
 
-// TestCommandsByToken drives a server as from another machine: over TLS, with a
-// token and without the admin endpoint.
+// TestCommandsByToken controls a server like from another machine: over TLS, with a token,
+// and without the admin endpoint.
 func TestCommandsByToken(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
@@ -238,8 +238,7 @@ https://`+site+` {
 	}
 }
 
-// TestStoreCommands look after the store's file, beside the server and without
-// it.
+// TestStoreCommands maintains the store's file, with and without a running server.
 func TestStoreCommands(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -298,8 +297,8 @@ func TestStoreCommands(t *testing.T) {
 	}
 }
 
-// TestOfflineCommands need no server: what is signed by one is verified by the
-// other, and by this package's own implementation.
+// TestOfflineCommands runs commands without a server: what one signs, the other verifies,
+// and so does this package's own implementation.
 func TestOfflineCommands(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, withOptions(local))

@@ -13,26 +13,26 @@ import (
 	"time"
 )
 
-// client speaks to the API with a token.
+// client calls the API with a token.
 type client struct {
 	s     *server
 	token string
 }
 
-// The three who may come in.
+// A client for each of the three scopes.
 func (s *server) publisher() client { return client{s, publishToken} }
 func (s *server) reader() client    { return client{s, readToken} }
 func (s *server) manager() client   { return client{s, manageToken} }
 
-// plain makes one connection a request, so that none is left of a process that
-// has gone.
+// plain opens a connection for each request, so that none is left to a process that has
+// ended.
 var plain = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true, ExpectContinueTimeout: patience},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	Timeout:       patience,
 }
 
-// answer is the answer to a request.
+// answer is the response to a request.
 type answer struct {
 	t      *testing.T
 	asked  string
@@ -41,7 +41,7 @@ type answer struct {
 	body   []byte
 }
 
-// send makes a request.
+// send sends a request.
 func send(t *testing.T, method, url string, body io.Reader, header http.Header) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
@@ -53,8 +53,8 @@ func send(t *testing.T, method, url string, body io.Reader, header http.Header) 
 	}
 	res, err := plain.Do(req)
 	for range 3 {
-		// Each config of Caddy listens by a socket of its own: a connection that
-		// has come to one that is being closed breaks off, unread.
+		// Each config of Caddy has its own listener: a connection to one that is being
+		// closed is reset before it is read.
 		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) || body != nil && req.GetBody == nil {
 			break
 		}
@@ -90,7 +90,7 @@ func (c client) do(method, path string, body any) answer {
 	case string:
 		r = strings.NewReader(body)
 		if len(body) > 64<<10 {
-			header.Set("Expect", "100-continue") // or a refusal might break the connection before it is heard
+			header.Set("Expect", "100-continue") // otherwise a refusal could reset the connection before it is read
 		}
 	default:
 		text, err := json.Marshal(body)
@@ -115,7 +115,7 @@ func (c client) list(path string) []object {
 	return c.do("GET", path, nil).want(http.StatusOK).object().list("data")
 }
 
-// want fails the test unless the answer has the status.
+// want fails the test unless the response has the status.
 func (a answer) want(status int) answer {
 	a.t.Helper()
 	if a.status != status {
@@ -124,8 +124,8 @@ func (a answer) want(status int) answer {
 	return a
 }
 
-// problem fails the test unless the answer is a problem document with that
-// status which has all the words.
+// problem fails the test unless the response is a problem document with this status that
+// contains all words.
 func (a answer) problem(status int, words ...string) {
 	a.t.Helper()
 	a.want(status)
@@ -192,7 +192,7 @@ type event struct {
 	Payload json.RawMessage `json:"payload"`
 }
 
-// publish publishes an event, which must be taken, and returns its id.
+// publish publishes an event, which must be accepted, and returns its id.
 func (s *server) publish(e event) string {
 	s.t.Helper()
 	if e.Payload == nil {
@@ -209,14 +209,14 @@ func (s *server) publish(e event) string {
 	return s.publisher().do("POST", "/events", text+"}").want(http.StatusAccepted).object().text("event_id")
 }
 
-// subscribe makes a subscription, and returns its id and secret.
+// subscribe creates a subscription, and returns its id and secret.
 func (s *server) subscribe(fields object) (id, secret string) {
 	s.t.Helper()
 	o := s.manager().do("POST", "/subscriptions", fields).want(http.StatusCreated).object()
 	return o.text("subscription_id"), o.text("secret")
 }
 
-// delivery is the one delivery of an event to a subscription.
+// delivery returns the only delivery of an event to a subscription.
 func (s *server) delivery(eventID, subscriptionID string) object {
 	s.t.Helper()
 	list := s.reader().list("/deliveries?event_id=" + eventID + "&subscription_id=" + subscriptionID)
@@ -237,7 +237,7 @@ func (s *server) settled(eventID, subscriptionID, state string) object {
 	return d
 }
 
-// attempts are those of a delivery, first to last.
+// attempts returns the attempts of a delivery, the oldest first.
 func (s *server) attempts(d object) []object {
 	s.t.Helper()
 	return s.reader().list("/deliveries/" + d.text("delivery_id") + "/attempts")

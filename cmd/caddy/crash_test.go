@@ -18,15 +18,15 @@ import (
 	"time"
 )
 
-// load publishes events without a pause, over restarts and reloads of the
-// server, and remembers which were accepted.
+// load publishes events without a pause, across restarts and reloads of the server, and
+// records which were accepted.
 type load struct {
 	s        *server
 	client   *http.Client
 	stopped  chan struct{}
 	workers  sync.WaitGroup
 	sent     atomic.Int64
-	accepted sync.Map // event id → how many deliveries the answer told
+	accepted sync.Map // event id → the number of deliveries in the response
 	count    atomic.Int64
 }
 
@@ -45,8 +45,8 @@ func startLoad(s *server, publishers int) *load {
 					l.publish(body + "}")
 					continue
 				}
-				// With an id of its own, an event is sent again until there is
-				// an answer.
+				// An event with an id of its own is sent again until there is
+				// a response.
 				body += fmt.Sprintf(`,"event_id":"load-%d"}`, n)
 				for !l.publish(body) && !l.ended() {
 				}
@@ -65,12 +65,12 @@ func (l *load) ended() bool {
 	}
 }
 
-// publish publishes one event, and reports whether it was accepted. An event
-// without an answer was not.
+// publish publishes one event, and reports whether it was accepted. Without a response, it
+// was not.
 func (l *load) publish(body string) bool {
 	id, deliveries, err := l.post(body)
 	if err != nil {
-		time.Sleep(5 * time.Millisecond) // it is down for the moment
+		time.Sleep(5 * time.Millisecond) // the server is down
 		return false
 	}
 	l.accepted.Store(id, deliveries)
@@ -83,7 +83,7 @@ func (l *load) post(body string) (id string, deliveries int, err error) {
 	if err != nil {
 		return "", 0, err
 	}
-	req.GetBody = nil // no second try that nobody sees
+	req.GetBody = nil // no retry by the client
 	req.Header.Set("Authorization", "Bearer "+publishToken)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := l.client.Do(req)
@@ -108,15 +108,15 @@ func (l *load) post(body string) (id string, deliveries int, err error) {
 	return answer.ID, answer.Deliveries, nil
 }
 
-// stop ends the publishers.
+// stop stops the publishers.
 func (l *load) stop() {
 	close(l.stopped)
 	l.workers.Wait()
 	l.client.CloseIdleConnections()
 }
 
-// arrived waits until all that was accepted has arrived at a receiver, and
-// tells how often events came again.
+// arrived waits until every accepted event has arrived at a receiver, and returns how
+// often events arrived again.
 func (l *load) arrived(r *receiver) (repeats int) {
 	r.t.Helper()
 	return l.arrivedWith(r, 1)
@@ -153,8 +153,8 @@ func (l *load) arrivedWith(r *receiver, deliveries int) (repeats int) {
 	}
 }
 
-// sameBytes checks that what came again came with the same bytes, and counts the
-// events that came.
+// sameBytes checks that events that arrived again had the same bytes, and returns the
+// number of events that arrived.
 func (r *receiver) sameBytes() int {
 	r.t.Helper()
 	bodies := map[string]string{}
@@ -167,8 +167,8 @@ func (r *receiver) sameBytes() int {
 	return len(bodies)
 }
 
-// failFirst fails the first attempt of each tenth event, so that there are
-// retries too, and counts these.
+// failFirst fails the first attempt of every tenth event, so that there are retries, and
+// counts them.
 func failFirst() (respond func(http.ResponseWriter, *request), failures *atomic.Int64) {
 	var failed sync.Map
 	failures = new(atomic.Int64)
@@ -185,8 +185,8 @@ func failFirst() (respond func(http.ResponseWriter, *request), failures *atomic.
 	}, failures
 }
 
-// often is how often a test does what it repeats for the sake of chance: a fifth
-// under -short, and where the race detector makes everything slow.
+// often returns how often a test with random parts is repeated: a fifth under -short, and
+// with the race detector, which makes everything slow.
 func often(n int) int {
 	if testing.Short() || underRace() {
 		return n / 5
@@ -194,8 +194,8 @@ func often(n int) int {
 	return n
 }
 
-// TestCrashes kills the server at random moments under load. All that was
-// accepted arrives; what comes again has the same webhook-id and bytes.
+// TestCrashes kills the server at random moments under load. Every accepted event arrives.
+// Those that arrive again have the same webhook-id and bytes.
 func TestCrashes(t *testing.T) {
 	kills, between := often(50), 200
 	s := startServer(t, withOptions(`
@@ -211,7 +211,7 @@ func TestCrashes(t *testing.T) {
 
 	l := startLoad(s, 8)
 	for range kills {
-		// under load, and somewhere in the midst of it
+		// at a random moment under load
 		mark := l.count.Load()
 		eventually(t, "accepted events", func() bool { return l.count.Load() >= mark+int64(between) })
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond)
@@ -234,8 +234,8 @@ func TestCrashes(t *testing.T) {
 	t.Logf("%d × kill -9: %d events were accepted, 0 lost, %d deliveries came again", kills, l.count.Load(), int64(repeats)-failures.Load())
 }
 
-// ended waits for a process that was sent SIGTERM at any moment. It exits well,
-// or, before Caddy listens to signals, is ended by this one like any process.
+// ended waits for a process that got SIGTERM. It exits with status 0 or, if Caddy didn't
+// handle signals yet, is killed by the signal.
 func (s *server) ended() {
 	s.t.Helper()
 	err := s.gone()
@@ -250,8 +250,8 @@ func (s *server) ended() {
 	}
 }
 
-// span is how long a start takes, and a little more: the moments at which the
-// next tests end one.
+// span is a little more than the time that a start takes. The next tests end one at a
+// moment within it.
 func (s *server) span() time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -259,7 +259,7 @@ func (s *server) span() time.Duration {
 	return time.Since(began) * 5 / 4
 }
 
-// endStart begins a start, and ends it that much later.
+// endStart begins a start, and ends it after a time.
 func (s *server) endStart(after time.Duration, kill bool) {
 	s.t.Helper()
 	s.launch()
@@ -272,9 +272,8 @@ func (s *server) endStart(after time.Duration, kill bool) {
 	s.ended()
 }
 
-// TestEndsDuringRecovery kills the server under load, and has the start that
-// recovers from that end at any moment, gently or not: what was accepted is
-// there after the next one.
+// TestEndsDuringRecovery kills the server under load, and ends the following start at a
+// random moment, with SIGTERM or SIGKILL. What was accepted is there after the next start.
 func TestEndsDuringRecovery(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(`
@@ -310,8 +309,8 @@ func TestEndsDuringRecovery(t *testing.T) {
 	t.Logf("%d events were accepted", l.count.Load())
 }
 
-// TestEndsDuringFirstStart has the start that makes the store, and brings it to
-// its format, end at any moment: the next one makes it whole.
+// TestEndsDuringFirstStart ends the start that creates the store at a random moment. The
+// next start completes it.
 func TestEndsDuringFirstStart(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))

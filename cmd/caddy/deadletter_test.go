@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestDeadLetter: three attempts, then a dead letter that says what failed,
-// where and why, and that can be sent again after a restart.
+// TestDeadLetter checks that after three attempts, there is a dead letter that says what
+// failed, where and why, and that it can be redelivered after a restart.
 func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local+"\t\tdead_letter_log logs/dead.ndjson\n"))
@@ -100,7 +100,7 @@ func TestDeadLetter(t *testing.T) {
 	}
 }
 
-// TestRedeliverAttempt: by the id of an attempt, though the delivery went well.
+// TestRedeliverAttempt redelivers by the id of an attempt, although it succeeded.
 func TestRedeliverAttempt(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -114,7 +114,7 @@ func TestRedeliverAttempt(t *testing.T) {
 	}
 }
 
-// TestBulkRedelivery: the dead letters that match are queued, and no others.
+// TestBulkRedelivery checks that the matching dead letters are requeued, and no others.
 func TestBulkRedelivery(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions("\t\tretry exponential {\n\t\t\tbase 10ms\n\t\t\tattempts 1\n\t\t}\n\t\tegress {\n\t\t\tallow 127.0.0.1\n\t\t}"))
@@ -137,8 +137,8 @@ func TestBulkRedelivery(t *testing.T) {
 	}
 }
 
-// TestKillPartsNoDeadLetterFromItsNews: what tells of a dead letter is stored
-// with it, however soon after that the server is killed.
+// TestKillPartsNoDeadLetterFromItsNews checks that the event about a dead letter is stored
+// together with it, however soon the server is killed.
 func TestKillPartsNoDeadLetterFromItsNews(t *testing.T) {
 	t.Parallel()
 	const subscriptions = 40
@@ -160,7 +160,7 @@ func TestKillPartsNoDeadLetterFromItsNews(t *testing.T) {
 		s.subscribe(object{"url": failing.url("/"), "event_types": []string{"order.*"}})
 	}
 	pager.answer(func(w http.ResponseWriter, _ *request) {
-		w.WriteHeader(http.StatusServiceUnavailable) // so that most are told after the restart
+		w.WriteHeader(http.StatusServiceUnavailable) // so that most of these events are delivered after the restart
 	})
 	s.publish(event{Type: "order.created"})
 	failing.wait(subscriptions / 2)
@@ -184,9 +184,8 @@ func TestKillPartsNoDeadLetterFromItsNews(t *testing.T) {
 	}
 }
 
-// TestDeadLetterLogHasAll: an attempt that outlives the config it began with, or
-// that a stop waits for, has its line all the same; and so it has where the file
-// was moved away.
+// TestDeadLetterLogHasAll checks that an attempt that ends after its config was replaced,
+// or during a stop, is logged, even if the file was moved away.
 func TestDeadLetterLogHasAll(t *testing.T) {
 	t.Parallel()
 	const options = `
@@ -235,8 +234,8 @@ func TestDeadLetterLogHasAll(t *testing.T) {
 	}
 }
 
-// TestDeadLetterLogAfterACrash: what can't be written before a crash is written after
-// the next start.
+// TestDeadLetterLogAfterACrash checks that what couldn't be logged before a crash is logged
+// after the next start.
 func TestDeadLetterLogAfterACrash(t *testing.T) {
 	t.Parallel()
 	config := withOptions(local + "\t\tdead_letter_log dead.ndjson\n")
@@ -260,8 +259,8 @@ func TestDeadLetterLogAfterACrash(t *testing.T) {
 	})
 }
 
-// TestDeadLetterLogHasTheBuried: what died with its subscription has a line too, as
-// the list shows it.
+// TestDeadLetterLogHasTheBuried checks that deliveries that died with their subscription
+// are logged too, as the list shows them.
 func TestDeadLetterLogHasTheBuried(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(strings.Replace(local, "100ms 100ms", "1h", 1)+"\t\tdead_letter_log dead.ndjson\n"))

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestFanOut: each event goes to the subscriptions that ask for it and to no
-// other, signed with the secret of each.
+// TestFanOut checks that each event goes to the subscriptions that match it and to no
+// others, signed with the secret of each.
 func TestFanOut(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -61,7 +61,7 @@ func TestFanOut(t *testing.T) {
 	}
 }
 
-// TestExactBytes: a payload is delivered to the byte as it was published.
+// TestExactBytes checks that a payload is delivered exactly as it was published.
 func TestExactBytes(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -91,8 +91,8 @@ func TestExactBytes(t *testing.T) {
 	}
 }
 
-// TestEventID: an event that is published again is no second one, also after a
-// restart.
+// TestEventID checks that an event that is published again is not stored twice, even after
+// a restart.
 func TestEventID(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -134,8 +134,8 @@ func TestEventID(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: it is honoured, and pauses the endpoint and not only the
-// delivery that was answered so.
+// TestRetryAfter checks that Retry-After pauses the whole endpoint, not only the delivery
+// that got it.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local+"\t\tendpoint_concurrency 1"))
@@ -175,7 +175,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRedirect: it isn't followed, and the error says where it pointed.
+// TestRedirect checks that a redirect isn't followed, and that the error names its target.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -196,8 +196,8 @@ func TestRedirect(t *testing.T) {
 	elsewhere.none()
 }
 
-// TestEgress: addresses that are not public are refused when a subscription is
-// made, if they are written out, and when a connection is made.
+// TestEgress checks that non-public addresses are refused when a subscription is created
+// with one, and when a connection is opened.
 func TestEgress(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -231,7 +231,7 @@ func TestEgress(t *testing.T) {
 	}
 }
 
-// TestTimeout: what doesn't answer in time has failed, whatever it does.
+// TestTimeout checks that an attempt without a response in time fails.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local+"\t\ttimeout 300ms"))
@@ -246,8 +246,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestTenantRate: who publishes faster than its tenant may is told when to come
-// again, by the API and by the inbox.
+// TestTenantRate checks that a tenant over its rate gets Retry-After, from the API and from
+// webhook_publish.
 func TestTenantRate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, `{`+head+`
