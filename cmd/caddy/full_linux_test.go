@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// smallDisk is a disk of 8 MiB with a file on it that can be removed to make
-// room.
+// smallDisk mounts a disk of 8 MiB with a file that can be removed to make room.
 type smallDisk struct {
 	t   *testing.T
 	dir string
@@ -88,9 +87,8 @@ const another = `
 		}
 `
 
-// publishUntilFull publishes from a few sides until each was refused a few
-// times, and returns the ids of what was accepted. A refusal must say when to
-// come again.
+// publishUntilFull publishes from several goroutines until each was refused a few times,
+// and returns the ids of the accepted events. A refusal must have Retry-After.
 func (s *server) publishUntilFull() (accepted []string) {
 	s.t.Helper()
 	const publishers, refusals, most = 4, 20, 10_000
@@ -165,10 +163,9 @@ func (s *server) refuses(when string) {
 	}
 }
 
-// TestFullDisk fills the disk while deliveries are under way. Events are
-// refused, none that was accepted is lost, what is under way is settled, the
-// config can be loaded anew and the server started anew; when there is room,
-// all goes on by itself.
+// TestFullDisk fills the disk during deliveries. Events are refused, none that was accepted
+// is lost, attempts in progress are settled, and the config can be reloaded and the server
+// restarted. When there is room, everything works again.
 func TestFullDisk(t *testing.T) {
 	disk := newSmallDisk(t)
 	r := newReceiver(t)
@@ -244,7 +241,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// drained waits until nothing waits any more.
+// drained waits until no delivery is pending.
 func (s *server) drained() {
 	s.t.Helper()
 	eventually(s.t, "the end of the deliveries", func() bool { return s.reader().get("/status").num("pending") == 0 })

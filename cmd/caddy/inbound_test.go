@@ -174,7 +174,7 @@ func subtests(t *testing.T, s *server, app *receiver) func(name string, f func(*
 	}
 }
 
-// TestInbound sends each provider's webhooks, right and wrong.
+// TestInbound sends valid and invalid webhooks of each provider.
 func TestInbound(t *testing.T) {
 	t.Parallel()
 	s, app := startProviders(t)
@@ -256,8 +256,7 @@ func testInbound(t *testing.T, s *server, app *receiver, in inbound) {
 	app.none()
 }
 
-// forge changes a digit in the middle of a signature, so that it stays
-// well-formed.
+// forge changes a digit of a signature, which stays well-formed.
 func forge(signature string) string {
 	b := []byte(signature)
 	i := len(b) - 12
@@ -285,7 +284,8 @@ func TestInboundPlaceholders(t *testing.T) {
 	}
 }
 
-// TestInboundRotation: both secrets pass, and one can see which was used.
+// TestInboundRotation checks that both secrets are accepted, and that the app sees which one
+// was used.
 func TestInboundRotation(t *testing.T) {
 	t.Parallel()
 	s, app := startProviders(t)
@@ -313,14 +313,14 @@ func TestInboundMaxBody(t *testing.T) {
 	}
 	over := sized(1<<20 + 1)
 	h := stripeHeaders(stripeSecret, now, over)
-	h.Set("Expect", "100-continue") // or the client might not hear the answer while it sends
+	h.Set("Expect", "100-continue") // otherwise the client might not read the response while it sends
 	s.post("/stripe", over, h).refused(http.StatusRequestEntityTooLarge, "body_too_large")
 	s.postChunked("/stripe", over, stripeHeaders(stripeSecret, now, over)).refused(http.StatusRequestEntityTooLarge, "body_too_large")
 	app.none()
 }
 
-// TestInboundReplay sends messages again: acknowledged or rejected, once the
-// app has taken them; passed on, while it has not.
+// TestInboundReplay sends messages again. They are acknowledged or rejected if the app has
+// accepted them, and passed on if it hasn't.
 func TestInboundReplay(t *testing.T) {
 	t.Parallel()
 	s, app := startProviders(t)
@@ -438,7 +438,7 @@ func TestInboundHandshakes(t *testing.T) {
 	app.none()
 }
 
-// TestInboundDryRun: everything passes, with the verdict.
+// TestInboundDryRun checks that everything is passed on, with the verdict.
 func TestInboundDryRun(t *testing.T) {
 	t.Parallel()
 	s, app := startProviders(t)
@@ -459,8 +459,8 @@ func TestInboundDryRun(t *testing.T) {
 	}
 }
 
-// TestInboundProxyRetry: the first upstream can't be dialled, and the second
-// gets the whole body.
+// TestInboundProxyRetry checks that the second upstream gets the whole body if the first one
+// can't be dialled.
 func TestInboundProxyRetry(t *testing.T) {
 	t.Parallel()
 	dead, app := downReceiver(t), newReceiver(t)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestInbox: a webhook is verified, stored and answered while the app is down,
+// TestInbox checks that a webhook is verified, stored and acknowledged while the app is down,
 // and delivered when it is up.
 func TestInbox(t *testing.T) {
 	t.Parallel()
@@ -86,8 +86,8 @@ http://:{$PORT} {
 	}
 }
 
-// TestInboxKeepsTheBody: whatever a provider sends is delivered to the byte,
-// with its content type; its signed id is the event's.
+// TestInboxKeepsTheBody checks that a body is delivered exactly as the provider sent it, with
+// its content type, and that its signed id becomes the event's.
 func TestInboxKeepsTheBody(t *testing.T) {
 	t.Parallel()
 	app := newReceiver(t)
@@ -138,7 +138,7 @@ http://:{$PORT} {
 	s.post("/", large, standardHeaders(t, standardSecret, "msg_large", time.Now(), large)).want(http.StatusRequestEntityTooLarge)
 	eventually(t, "the word of what is too large", func() bool { return strings.Contains(s.log(), "raise max_payload") })
 
-	// The provider's retry after a restart, signed anew, is no second event.
+	// The provider's retry after a restart, with a new signature, is not a second event.
 	s.stop()
 	s.start()
 	again := standardHeaders(t, standardSecret, "msg_binary", time.Now().Add(time.Second), binary)

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// These tests know the product as its users do: they build this command, start
-// it from Caddyfiles, and speak to it over real sockets. What is signed here,
-// and what is judged, is by an implementation of its own.
+// These tests use the product like its users: they build this command, start it with
+// Caddyfiles, and call it over real sockets. They have their own implementation of
+// signatures.
 
 // binary is the Caddy that the tests run.
 var binary string
@@ -36,8 +36,8 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// underRace tells whether the tests run with the race detector: the Caddy that
-// they start is to have it too.
+// underRace reports whether the tests run with the race detector. The Caddy that they
+// start is built with it too.
 func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})

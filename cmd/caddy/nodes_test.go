@@ -27,9 +27,9 @@ func shared(options string) string {
 	return strings.Replace(withOptions(options), "store sqlite {$DB}", "store postgres {env.DATABASE_URL}", 1)
 }
 
-// TestNodesCrash kills one of two servers that share a store at a time, under
-// load on both, and reloads the other. All that was accepted arrives; what comes
-// again has the same webhook-id and bytes.
+// TestNodesCrash kills one of two servers with a shared store at a time, under load on both,
+// and reloads the other. Every accepted event arrives. Those that arrive again have the same
+// webhook-id and bytes.
 func TestNodesCrash(t *testing.T) {
 	t.Parallel()
 	const options = `
@@ -72,7 +72,7 @@ func TestNodesCrash(t *testing.T) {
 	t.Logf("%d × kill -9 and reload: %d events were accepted, 0 lost, %d deliveries came again", often(10), accepted, len(r.all())-events-int(failures.Load()))
 }
 
-// TestNodeStops: what a server holds that stops gently is the other's at once.
+// TestNodeStops checks that a server that stops releases what it holds to the other at once.
 func TestNodeStops(t *testing.T) {
 	t.Parallel()
 	nodes := startNodes(t, 2, local+"\t\tendpoint_concurrency 1\n")
@@ -107,8 +107,8 @@ func TestNodeStops(t *testing.T) {
 	}
 }
 
-// TestReplayOnAnotherNode: what one server has taken, the other doesn't take, and
-// neither does a third one that starts later.
+// TestReplayOnAnotherNode checks that a message that one server has accepted is a replay for
+// the other one, and for a third one that starts later.
 func TestReplayOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	app := newReceiver(t)
@@ -136,8 +136,8 @@ func TestReplayOnAnotherNode(t *testing.T) {
 	node().post("/stripe", body, stripeHeaders(stripeSecret, at, body)).want(http.StatusConflict)
 }
 
-// TestDatabaseIsNamedWithoutSecrets: neither what Caddy logs nor what it answers
-// has the password of the connection string, right or wrong.
+// TestDatabaseIsNamedWithoutSecrets checks that neither logs nor responses contain the
+// password of the connection string, even if it is wrong.
 func TestDatabaseIsNamedWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	const password = "s3cret-of-the-database"

@@ -13,17 +13,16 @@ import (
 	"time"
 )
 
-// receiver is a server that takes webhooks, as one test sees it: that of a
-// subscriber, or an app behind Caddy.
+// receiver is a server that receives webhooks: a subscriber's, or an app behind Caddy.
 type receiver struct {
 	t *testing.T
 	*inbox
 }
 
-// on is the same receiver for a subtest.
+// on returns the same receiver for a subtest.
 func (r *receiver) on(t *testing.T) *receiver { return &receiver{t, r.inbox} }
 
-// inbox remembers all that arrives.
+// inbox records the requests that arrive.
 type inbox struct {
 	addr string
 	tls  *tls.Config // of https
@@ -42,7 +41,7 @@ type request struct {
 	length       int64 // the Content-Length, -1 where there is none
 	body         []byte
 	at           time.Time
-	gone         <-chan struct{} // closed when the caller has hung up
+	gone         <-chan struct{} // closed when the client has disconnected
 	proto        string
 	tls          *tls.ConnectionState // nil without
 }
@@ -55,7 +54,7 @@ func newReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// downReceiver is one that doesn't listen yet.
+// downReceiver returns a receiver that doesn't listen yet.
 func downReceiver(t *testing.T) *receiver {
 	t.Helper()
 	r := &receiver{t, &inbox{addr: fmt.Sprintf("127.0.0.1:%d", freePort(t))}}
@@ -64,7 +63,7 @@ func downReceiver(t *testing.T) *receiver {
 	return r
 }
 
-// up begins to listen.
+// up starts to listen.
 func (r *receiver) up() {
 	r.t.Helper()
 	l, err := net.Listen("tcp", r.addr)
@@ -80,7 +79,7 @@ func (r *receiver) up() {
 	go r.server.ServeTLS(l, "", "")
 }
 
-// down stops listening, and breaks what is under way.
+// down stops listening, and closes all connections.
 func (r *inbox) down() {
 	if r.server != nil {
 		r.server.Close()
@@ -91,7 +90,7 @@ func (r *inbox) down() {
 func (r *inbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
-		return // it broke on its way: nothing has arrived
+		return // the connection was closed: the request didn't arrive
 	}
 	d := &request{
 		method: req.Method, path: req.URL.RequestURI(), header: req.Header.Clone(), length: req.ContentLength,
@@ -107,28 +106,28 @@ func (r *inbox) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// answer sets how it answers from now on.
+// answer sets the handler from now on.
 func (r *receiver) answer(f func(http.ResponseWriter, *request)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.respond = f
 }
 
-// answerStatus has it answer with a status.
+// answerStatus sets the status of responses from now on.
 func (r *receiver) answerStatus(status int) {
 	r.answer(func(w http.ResponseWriter, _ *request) { w.WriteHeader(status) })
 }
 
 func (r *receiver) url(path string) string { return "http://" + r.addr + path }
 
-// all is what has arrived.
+// all returns the requests that have arrived.
 func (r *receiver) all() []*request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.got)
 }
 
-// forget forgets what has arrived.
+// forget forgets the requests that have arrived.
 func (r *receiver) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,7 +154,7 @@ func (r *receiver) waitID(id string) *request {
 	return found
 }
 
-// waitFor waits until what has arrived is enough.
+// waitFor waits until the requests that have arrived are enough.
 func (r *receiver) waitFor(what string, enough func([]*request) bool) []*request {
 	r.t.Helper()
 	expired := false
@@ -177,7 +176,7 @@ func (r *receiver) waitFor(what string, enough func([]*request) bool) []*request
 	return slices.Clone(r.got)
 }
 
-// one is the only request that has arrived, which is forgotten.
+// one returns the only request that has arrived, and forgets it.
 func (r *receiver) one() *request {
 	r.t.Helper()
 	got := r.all()
@@ -188,7 +187,7 @@ func (r *receiver) one() *request {
 	return got[0]
 }
 
-// none fails the test if anything has arrived.
+// none fails the test if a request has arrived.
 func (r *receiver) none() {
 	r.t.Helper()
 	if got := r.all(); len(got) > 0 {

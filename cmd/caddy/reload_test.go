@@ -45,9 +45,8 @@ func reloadable(version int) string {
 	return withOptions(options)
 }
 
-// TestReloads reloads the config under load, with other settings each time:
-// nothing is lost, what is under way is not disturbed, the store is opened
-// once, and nothing grows.
+// TestReloads reloads the config under load, with other settings each time. Nothing is lost,
+// attempts in progress continue, the store is opened once, and no resources leak.
 func TestReloads(t *testing.T) {
 	warmUp, reloads := 10, often(200)
 	r, other := newReceiver(t), newReceiver(t)
@@ -69,13 +68,13 @@ func TestReloads(t *testing.T) {
 		return l
 	}
 	settled := func() {
-		eventually(t, "an end of the deliveries", func() bool { // also of those that are to be tried once more
+		eventually(t, "an end of the deliveries", func() bool { // including those that are retried
 			o := s.reader().get("/status")
 			main := slices.IndexFunc(o.list("subscriptions"), func(sub object) bool { return sub.text("subscription_id") == "sub_main" })
 			return o.num("in_flight") == 0 && o.list("subscriptions")[main].num("pending") == 0
 		})
 		version += 2
-		s.reload(reloadable(version)) // which closes the connections that deliveries leave open
+		s.reload(reloadable(version)) // this closes idle connections of deliveries
 	}
 
 	first := underLoad(warmUp)
@@ -106,14 +105,14 @@ func TestReloads(t *testing.T) {
 	if now.heap > idle.heap+8<<20 {
 		t.Errorf("%d bytes are in use after the reloads, and %d before", now.heap, idle.heap)
 	}
-	// What the other subscription missed while it was out of the config comes
-	// once it is back.
+	// What the other subscription missed while it was out of the config arrives
+	// when it is back.
 	s.reload(reloadable(version + 1))
 	second.arrivedWith(other, 2)
 	t.Logf("%d reloads, %d events: %+v before, %+v after", reloads, second.count.Load(), idle, now)
 }
 
-// usage is what a process has open, and the bytes that it holds on to.
+// usage is what a process has open, and its memory in bytes.
 type usage struct{ goroutines, files, stores, heap int }
 
 func (s *server) usage() usage {
@@ -142,8 +141,7 @@ func (s *server) usage() usage {
 	return u
 }
 
-// TestFailedReload: after a config that could not be started, the one before
-// rules again.
+// TestFailedReload checks that if a config can't be started, the one before stays active.
 func TestFailedReload(t *testing.T) {
 	t.Parallel()
 	r, other := newReceiver(t), newReceiver(t)

@@ -15,8 +15,8 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// TestSecrets has a server do all that it can, with the most talkative log,
-// and then looks for secrets wherever somebody may look.
+// TestSecrets uses all features of a server, with the debug log, and then looks for secrets
+// in everything that somebody may read.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	const (
@@ -189,7 +189,7 @@ func join(lists ...[]string) []string {
 	return all
 }
 
-// bare are the secrets without what they begin with.
+// bare returns the secrets without their prefixes.
 func bare(secrets []string) []string {
 	var out []string
 	for _, s := range secrets {
@@ -198,7 +198,7 @@ func bare(secrets []string) []string {
 	return out
 }
 
-// autosaved is the config as Caddy keeps it for the next start.
+// autosaved returns the config that Caddy saves for the next start.
 func (s *server) autosaved() string {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.dir, "config", "caddy", "autosave.json"))
@@ -208,7 +208,7 @@ func (s *server) autosaved() string {
 	return string(text)
 }
 
-// views is what the store shows to people who open it.
+// views returns what the views of the store show.
 func views(t *testing.T, file string) string {
 	t.Helper()
 	c, err := sqlite.OpenConn(file, sqlite.OpenReadOnly)
@@ -236,7 +236,7 @@ func views(t *testing.T, file string) string {
 	return out.String()
 }
 
-// names are those of all files under a directory.
+// names returns the names of all files in a directory.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	var out strings.Builder

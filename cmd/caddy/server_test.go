@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// patience bounds every wait for something that must happen. It is for slow
-// machines: nothing is measured by it.
+// patience is the limit of every wait for something that must happen. It is long enough for
+// slow machines, and not used to measure anything.
 const patience = 60 * time.Second
 
 // The tokens of the API, and what they allow.
@@ -31,7 +31,7 @@ const (
 	manageToken  = "manage-token-90d3e8b7a2"
 )
 
-// head is the start of every Caddyfile's global options.
+// head is the beginning of every Caddyfile's global options.
 const head = `
 	admin {$ADMIN}
 	default_bind 127.0.0.1
@@ -50,12 +50,12 @@ http://:{$PORT} {
 }
 `
 
-// withOptions is a Caddyfile with the API, a store, and options of webhooks.
+// withOptions returns a Caddyfile with the API, a store, and options of webhooks.
 func withOptions(options string) string {
 	return "{" + head + "\twebhooks {\n\t\tstore sqlite {$DB}\n" + options + "\n\t}\n}\n" + apiSite
 }
 
-// local lets deliveries go to this machine, and tries again soon.
+// local allows deliveries to this machine, and retries soon.
 const local = `
 		retry 100ms 100ms
 		egress {
@@ -63,17 +63,17 @@ const local = `
 		}
 `
 
-// server is a Caddy of its own as one test sees it.
+// server is a Caddy for one test.
 type server struct {
 	t *testing.T
 	*machine
 }
 
-// on is the same server for a subtest.
+// on returns the same server for a subtest.
 func (s *server) on(t *testing.T) *server { return &server{t, s.machine} }
 
-// machine is a process, its Caddyfile and its directories. It can be stopped,
-// killed and started again on what it left behind.
+// machine is a process with its Caddyfile and its directories. It can be stopped, killed,
+// and started again with what it has left.
 type machine struct {
 	dir   string
 	env   []string
@@ -82,12 +82,12 @@ type machine struct {
 	db    string // the store's path: {$DB}
 	out   *output
 	cmd   *exec.Cmd     // nil while it doesn't run
-	done  chan struct{} // closed when the process has gone
-	err   error         // of the process that has gone
+	done  chan struct{} // closed when the process has ended
+	err   error         // of the process that has ended
 }
 
-// newServer makes a server that isn't started. The Caddyfile may use {$ADMIN},
-// {$PORT}, {$DB} and the variables that are given.
+// newServer returns a server that isn't started. The Caddyfile may use {$ADMIN}, {$PORT},
+// {$DB} and the given variables.
 func newServer(t *testing.T, caddyfile string, env ...string) *server {
 	t.Helper()
 	// Not t.TempDir, whose paths can be too long for a socket.
@@ -119,7 +119,7 @@ func newServer(t *testing.T, caddyfile string, env ...string) *server {
 	return s
 }
 
-// startServer makes a server and starts it.
+// startServer starts a new server.
 func startServer(t *testing.T, caddyfile string, env ...string) *server {
 	t.Helper()
 	s := newServer(t, caddyfile, env...)
@@ -145,8 +145,7 @@ func (s *server) start() {
 	}
 }
 
-// tryStart is start for configs that may be refused: the error has what Caddy
-// wrote then.
+// tryStart is start for configs that may be refused. The error contains Caddy's output.
 func (s *server) tryStart() error {
 	mark := s.out.len()
 	s.launch()
@@ -173,7 +172,7 @@ func (s *server) tryStart() error {
 	return errors.New("caddy started, but its admin endpoint does not answer")
 }
 
-// launch starts the process and doesn't wait.
+// launch starts the process without waiting.
 func (s *server) launch() {
 	s.t.Helper()
 	if s.cmd != nil {
@@ -198,14 +197,14 @@ func (s *server) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// stop ends the process gently, which must go well.
+// stop stops the process with SIGTERM, which must succeed.
 func (s *server) stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGTERM)
 	s.exited()
 }
 
-// exited waits until the process, which was told to stop, has gone.
+// exited waits until a process that is stopping has ended.
 func (s *server) exited() {
 	s.t.Helper()
 	if err := s.gone(); err != nil {
@@ -213,7 +212,7 @@ func (s *server) exited() {
 	}
 }
 
-// kill ends the process at once, as kill -9 does.
+// kill ends the process with SIGKILL.
 func (s *server) kill() {
 	s.t.Helper()
 	s.signal(syscall.SIGKILL)
@@ -237,7 +236,7 @@ func (s *server) gone() error {
 	}
 }
 
-// running tells whether the process has not ended.
+// running reports whether the process is still running.
 func (s *server) running() bool {
 	select {
 	case <-s.done:
@@ -281,7 +280,7 @@ func (s *server) reload(caddyfile string) {
 	s.write(caddyfile)
 }
 
-// load is reload for configs that may be refused: it returns the words.
+// load is reload for configs that may be refused. It returns the error.
 func (s *server) load(caddyfile string) string {
 	s.t.Helper()
 	res, err := s.adminClient().Post("http://caddy/load", "text/caddyfile", strings.NewReader(caddyfile))
@@ -300,9 +299,9 @@ func (s *server) load(caddyfile string) string {
 	return decode(s.t, body).text("error")
 }
 
-// listeners counts those on the site's port. During a reload there are two for
-// a moment, each with a queue, and Caddy drops what is in the queue of the one
-// that it closes. Where the system doesn't show them, none are counted.
+// listeners returns the number of listeners on the site's port, or 0 if the system doesn't
+// show them. During a reload there are two for a moment, each with a queue, and Caddy drops
+// the queue of the one that it closes.
 func (s *server) listeners() int {
 	const listening = "0A"
 	_, port, _ := strings.Cut(s.addr, ":")
@@ -318,7 +317,7 @@ func (s *server) listeners() int {
 	return n
 }
 
-// adminClient speaks to the admin endpoint, whatever host the URL names.
+// adminClient calls the admin endpoint, whatever the URL's host is.
 func (s *server) adminClient() *http.Client {
 	socket := strings.TrimPrefix(s.admin, "unix/")
 	return &http.Client{Transport: &http.Transport{
@@ -347,22 +346,22 @@ func (s *server) adminGet(path string) string {
 	return string(body)
 }
 
-// url is where a path of the site is.
+// url returns the URL of a path of the site.
 func (s *server) url(path string) string { return "http://" + s.addr + path }
 
-// log is what caddy wrote so far, in all its lives.
+// log returns Caddy's output so far, of all starts.
 func (s *server) log() string { return s.out.String() }
 
-// result is what a command did.
+// result is the result of a command.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// cli runs a caddy command beside the server, with its environment.
+// cli runs a caddy command with the server's environment.
 func (s *server) cli(args ...string) result { return s.cliWith("", args...) }
 
-// cliWith gives the command something to read.
+// cliWith is cli with a standard input.
 func (s *server) cliWith(stdin string, args ...string) result {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
@@ -378,8 +377,7 @@ func (s *server) cliWith(stdin string, args ...string) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// webhooks runs a command of `caddy webhooks` that must go well, and returns
-// what it printed.
+// webhooks runs a command of `caddy webhooks` that must succeed, and returns its output.
 func (s *server) webhooks(args ...string) string {
 	s.t.Helper()
 	r := s.cli(slices.Concat([]string{"webhooks"}, args, []string{"--address", s.admin})...)
@@ -389,7 +387,7 @@ func (s *server) webhooks(args ...string) string {
 	return r.stdout
 }
 
-// output is what a process writes.
+// output is the output of a process.
 type output struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -415,13 +413,12 @@ func (o *output) len() int {
 
 func (o *output) after(mark int) string { return o.String()[mark:] }
 
-// ports are those of this process: a block of its own, since Caddy shares a
-// port with whoever else listens on it. The listener on the first one tells
-// other runs of these tests that the block is taken.
+// ports is the block of ports of this process. Caddy would share a port with another process
+// that listens on it. The listener on the first port shows other runs of these tests that the
+// block is taken.
 //
-// They are below those that the system gives to connections: a connection to a
-// port that is closed for the moment could otherwise be made from that very
-// port, and so to itself.
+// The ports are below the system's ephemeral ports. Otherwise a connection to a closed port
+// could have the same source port, and so connect to itself.
 var ports = struct {
 	sync.Mutex
 	block      net.Listener
@@ -430,7 +427,7 @@ var ports = struct {
 
 const portBlock = 1000
 
-// freePort is a port on which nothing listens, and which isn't given twice.
+// freePort returns a port on which nothing listens. It returns each port only once.
 func freePort(t *testing.T) int {
 	t.Helper()
 	ports.Lock()
