@@ -23,7 +23,7 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-// fenced are the blocks of code in a language, of the README and of the pages on
+// fenced returns the blocks of code in a language from the README and the pages about
 // delivering and operating.
 func fenced(t *testing.T, language string) []string {
 	t.Helper()
@@ -91,10 +91,10 @@ var (
 	oneDeadLetter = regexp.MustCompile(`(?m)^caddy webhooks dead-letters redeliver dlv_.*$`)
 )
 
-// endless is a line that goes on until it is interrupted: here after a second.
+// endless matches a line that runs until it is interrupted, which here is after a second.
 var endless = regexp.MustCompile(`(?m)^caddy webhooks tail.*$`)
 
-// TestDemo starts the demonstration and drives it by the pages' own lines.
+// TestDemo starts the demonstration and runs the commands in the pages against it.
 func TestDemo(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("curl is missing: the pages' lines need it")
@@ -146,7 +146,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// newest is the id of the newest delivery.
+// newest returns the id of the newest delivery.
 func (d *demo) newest() string {
 	d.t.Helper()
 	rows := decode(d.t, []byte(d.webhooks("deliveries", "list", "--json"))).list("data")
@@ -178,8 +178,8 @@ func TestExampleFile(t *testing.T) {
 	}
 }
 
-// TestPagesCaddyfiles: those that the pages show are understood, and are as caddy
-// fmt would write them.
+// TestPagesCaddyfiles checks that the Caddyfiles in the pages are valid, and formatted like
+// caddy fmt formats them.
 func TestPagesCaddyfiles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "")

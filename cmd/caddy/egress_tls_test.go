@@ -18,9 +18,9 @@ import (
 	"time"
 )
 
-// TestEgressTLS: a receiver with a certificate of a private CA, which demands one
-// of the same from us, is delivered to, and is shown a renewed one after a
-// reload. Without either of the two, the attempt says what is missing.
+// TestEgressTLS checks deliveries to a receiver with a certificate of a private CA that
+// requires a client certificate of the same CA, which is renewed by a reload. Without either
+// of the two, the error of the attempt says what is missing.
 func TestEgressTLS(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
@@ -104,7 +104,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes a certificate of this machine; the first one is the CA's own.
+// issue returns a certificate for this machine. The first one is the CA's own.
 func (a *authority) issue(name string) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

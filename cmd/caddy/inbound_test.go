@@ -115,7 +115,7 @@ type inbound struct {
 	path, provider string
 	signature      string // the header that has it
 	sign           func(t *testing.T, at time.Time, body []byte) http.Header
-	timed          bool // the time is signed
+	timed          bool // the timestamp is signed
 }
 
 var inbounds = []inbound{

@@ -29,7 +29,7 @@ func hexSHA256(key string, parts ...string) string {
 	return hex.EncodeToString(hmacSHA256([]byte(key), parts...))
 }
 
-// standardSignature is that of Standard Webhooks.
+// standardSignature returns the signature of Standard Webhooks.
 func standardSignature(t *testing.T, secret, id, timestamp string, body []byte) string {
 	t.Helper()
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
@@ -39,8 +39,7 @@ func standardSignature(t *testing.T, secret, id, timestamp string, body []byte) 
 	return "v1," + base64.StdEncoding.EncodeToString(hmacSHA256(key, id, ".", timestamp, ".", string(body)))
 }
 
-// signed fails the test unless a delivery is signed with exactly these
-// secrets, just now.
+// signed fails the test unless a delivery was signed with exactly these secrets, just now.
 func (d *request) signed(t *testing.T, secrets ...string) {
 	t.Helper()
 	id, timestamp := d.id(), d.header.Get("webhook-timestamp")
@@ -122,14 +121,14 @@ func headers(pairs ...string) http.Header {
 	return h
 }
 
-// whsec makes a secret of the form that Standard Webhooks has.
+// whsec returns a secret in the format of Standard Webhooks.
 func whsec(text string) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%-24s", text)))
 }
 
-// TestSchemesOfOnesOwn: each has a name, by which it verifies on several routes and
-// signs deliveries, of all subscriptions or of one, whether that is in the Caddyfile or
-// was created.
+// TestSchemesOfOnesOwn checks that a custom scheme can be used by its name to verify on
+// several routes, and to sign the deliveries of all subscriptions or of one, whether that is
+// in the Caddyfile or was created through the API.
 func TestSchemesOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)

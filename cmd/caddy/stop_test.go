@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestDrain: a stop waits for what is under way, and stores its outcome.
+// TestDrain checks that a stop waits for attempts in progress, and stores their outcomes.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -42,8 +42,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestDrainEnds: what is still under way after the grace period is repeated
-// after the start.
+// TestDrainEnds checks that an attempt that outlasts the grace period is repeated after the
+// start.
 func TestDrainEnds(t *testing.T) {
 	t.Parallel()
 	caddyfile := strings.Replace(withOptions(local), "webhooks {", "grace_period 200ms\n\twebhooks {", 1)
@@ -62,10 +62,9 @@ func TestDrainEnds(t *testing.T) {
 	s.settled(id, sub, "delivered")
 }
 
-// TestStopsUnderLoad stops the server gently while more is published than its
-// receivers take: within the grace period what is under way is settled, and
-// comes once; what hangs beyond it comes again, and what waited comes after
-// the start.
+// TestStopsUnderLoad stops the server while more is published than its receivers can take.
+// Attempts that end within the grace period are settled and arrive once. Those that outlast
+// it arrive again, and pending deliveries arrive after the start.
 func TestStopsUnderLoad(t *testing.T) {
 	t.Parallel()
 	// A delivery may take longer than this test waits for a stop.

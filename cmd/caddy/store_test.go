@@ -13,7 +13,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// TestStoreFile: it is the owner's alone.
+// TestStoreFile checks that only the owner can read the store's file.
 func TestStoreFile(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -29,8 +29,7 @@ func TestStoreFile(t *testing.T) {
 	}
 }
 
-// TestForeignStore: a file that is no store of ours is refused, and left as it
-// is to the byte.
+// TestForeignStore checks that a file that isn't a store is refused and left unchanged.
 func TestForeignStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -49,7 +48,7 @@ func TestForeignStore(t *testing.T) {
 	}
 	newer := bytes.Clone(foreign)
 	copy(newer[68:], "whks")             // our application id
-	copy(newer[60:], []byte{0, 0, 9, 9}) // the format of a version to come
+	copy(newer[60:], []byte{0, 0, 9, 9}) // the format of a future version
 
 	for _, f := range []struct {
 		name    string
@@ -123,8 +122,8 @@ func TestForeignStore(t *testing.T) {
 	})
 }
 
-// untouched fails the test if anything but a lock stands beside the store's
-// file, or if that has changed.
+// untouched fails the test if the store's file has changed, or if there is another file than
+// it and its lock.
 func (s *server) untouched(content []byte, modified time.Time) {
 	s.t.Helper()
 	got, err := os.ReadFile(s.db)
@@ -145,8 +144,8 @@ func (s *server) untouched(content []byte, modified time.Time) {
 	}
 }
 
-// TestSecondProcess: a store that another process has is refused, in words
-// that say who has it; what that does is not disturbed.
+// TestSecondProcess checks that a store that another process has open is refused with an
+// error that names the process, and that the other process isn't disturbed.
 func TestSecondProcess(t *testing.T) {
 	t.Parallel()
 	first := startServer(t, withOptions(local))
@@ -165,7 +164,7 @@ func TestSecondProcess(t *testing.T) {
 	first.settled(first.publish(event{Type: "a"}), sub, "delivered")
 }
 
-// TestRollingRestart: the next process waits for the one before it.
+// TestRollingRestart checks that the next process waits for the one before it.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	first := startServer(t, withOptions(local))

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestCaddyfileSubscription: subscriptions in the Caddyfile, with a scheme that
-// a receiver knows, follow what it says at each reload.
+// TestCaddyfileSubscription checks that subscriptions in the Caddyfile, with a scheme that
+// the receiver knows, are updated at each reload.
 func TestCaddyfileSubscription(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t)
@@ -55,7 +55,7 @@ func TestCaddyfileSubscription(t *testing.T) {
 	if d := r.wait(1)[0]; d.path != "/crm2" {
 		t.Errorf("after the reload it came to %s", d.path)
 	}
-	s.reload(withOptions(local)) // taken out, perhaps by mistake
+	s.reload(withOptions(local)) // removed, perhaps by mistake
 	id = s.publish(event{Type: "order.created"})
 	if d := s.delivery(id, "sub_crm"); d.text("state") != "pending" {
 		t.Errorf("taken out, its delivery is %v", d)
@@ -64,8 +64,8 @@ func TestCaddyfileSubscription(t *testing.T) {
 	s.settled(id, "sub_crm", "delivered")
 }
 
-// TestRotation: while the old secret is valid, deliveries carry the signatures
-// of both, and afterwards that of the new one.
+// TestRotation checks that deliveries have the signatures of both secrets while the old one
+// is valid, and then only that of the new one.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local+"\t\tsecret_grace 1h"))
@@ -104,8 +104,8 @@ func TestRotationEnds(t *testing.T) {
 	}
 }
 
-// TestDeactivation: deliveries are held, new ones too, over a restart, and
-// resume on activate.
+// TestDeactivation checks that deliveries, including new ones, are held across a restart, and
+// resume when the subscription is activated.
 func TestDeactivation(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -136,7 +136,7 @@ func TestDeactivation(t *testing.T) {
 	s.settled(second, sub, "delivered")
 }
 
-// TestGone: 410 deactivates the subscription, and what waits is held.
+// TestGone checks that a 410 deactivates the subscription, and that its deliveries are held.
 func TestGone(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -164,8 +164,8 @@ func TestGone(t *testing.T) {
 	r.waitID(later)
 }
 
-// TestToldOfFailures: the server publishes what becomes of subscriptions, to who
-// names these events and to nobody else.
+// TestToldOfFailures checks that operational events about subscriptions go to those that
+// subscribe to them by name, and to no others.
 func TestToldOfFailures(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

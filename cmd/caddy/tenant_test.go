@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestDeleteTenant kills the server while it deletes a tenant: asked again, it goes
-// on. Nothing of the tenant is left in the file then, and everything of the others.
+// TestDeleteTenant kills the server while it deletes a tenant. A second request completes
+// this. Then nothing of the tenant is left in the file, and everything of the others is.
 func TestDeleteTenant(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(t *testing.T) *server{

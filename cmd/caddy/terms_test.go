@@ -56,13 +56,13 @@ http://other.example.com:{$PORT} {
 
 const termsBody = `{"note":"it's fine"}`
 
-// wire is a request of these headers as it goes over the wire.
+// wire returns a request with these headers as it is sent.
 func wire(headers, body string) string {
 	return "POST /acme HTTP/1.1\nHost: 127.0.0.1\n" + headers + "\n" + body
 }
 
-// TestSchemeOfACaddyfile: what was written into a Caddyfile can be tried by hand,
-// without a server and against it.
+// TestSchemeOfACaddyfile checks that a scheme in a Caddyfile can be tried with commands, with
+// and without a running server.
 func TestSchemeOfACaddyfile(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, terms, "TERMS_OLD="+termsOld, "TERMS_NEW="+termsNew)
@@ -96,14 +96,14 @@ func TestSchemeOfACaddyfile(t *testing.T) {
 		}
 	}
 
-	// Other secrets go before those of the configuration.
+	// Secrets that are given take precedence over those in the configuration.
 	headers := sign("sign", "acme", config[0], config[1], "--secret", "x", "--timestamp", "30m")
 	webhooks(1, wire(headers, termsBody), "verify", "acme", config[0], config[1])
 	webhooks(0, wire(headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x")
 	webhooks(1, wire(headers, termsBody), "verify", "acme", config[0], config[1], "--secret", "x", "--tolerance", "1m")
 }
 
-// TestChoosingAScheme: an error lists what there is, and holds no secret.
+// TestChoosingAScheme checks that the error lists the schemes, and contains no secret.
 func TestChoosingAScheme(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, terms, "TERMS_OLD="+termsOld)
@@ -157,8 +157,8 @@ func TestChoosingAScheme(t *testing.T) {
 	shows(t, by("--config", s.file(), "--adapter", "caddyfile", "other.example.com#2"), want+hexSHA256(termsOther+"2", termsBody))
 }
 
-// TestNamedSchemesOfACaddyfile: a name stands for the route that uses the scheme, and
-// where none does, for the scheme, with a secret that is given.
+// TestNamedSchemesOfACaddyfile checks that a name means the route that uses the scheme or, if
+// there is none, the scheme, with a secret that is given.
 func TestNamedSchemesOfACaddyfile(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, `{`+head+`

@@ -48,7 +48,7 @@ func newTraces(t *testing.T) *traces {
 	return c
 }
 
-// env has a process send its spans here, soon.
+// env returns the environment with which a process sends its spans here, soon.
 func (c *traces) env() []string {
 	return []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL,
@@ -69,7 +69,7 @@ func (c *traces) receive(w http.ResponseWriter, r *http.Request) {
 	defer c.mu.Unlock()
 	if c.refuses {
 		c.refused++
-		w.WriteHeader(http.StatusForbidden) // which isn't tried again
+		w.WriteHeader(http.StatusForbidden) // which isn't retried
 		return
 	}
 	c.raw.Write(body)
@@ -130,30 +130,29 @@ func (c *traces) one(name, trace string) span {
 	return found[0]
 }
 
-// refuse says whether requests are refused from now on.
+// refuse sets whether requests are refused from now on.
 func (c *traces) refuse(yes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refuses, c.refused = yes, 0
 }
 
-// refusals is how many were refused since.
+// refusals returns the number of refused requests since then.
 func (c *traces) refusals() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.refused
 }
 
-// sent is all that was sent, as it was encoded.
+// sent returns everything that was sent, encoded.
 func (c *traces) sent() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.raw.String()
 }
 
-// TestTraces follows a webhook from the provider to the app: one trace from
-// its request to the first attempt, and a link back from an attempt that was
-// made after a restart.
+// TestTraces follows a webhook from the provider to the app. There is one trace from its
+// request to the first attempt, and a link to it from an attempt after a restart.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	collected, app := newTraces(t), newReceiver(t)
@@ -278,7 +277,7 @@ http://:{$PORT} {
 	}
 }
 
-// TestNoTraces: where nothing is configured, deliveries make no trace up.
+// TestNoTraces checks that deliveries have no trace if tracing isn't configured.
 func TestNoTraces(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, withOptions(local))
@@ -290,8 +289,8 @@ func TestNoTraces(t *testing.T) {
 	}
 }
 
-// TestCollectorRefuses: a collector that takes no spans is told of once, and not
-// at each batch, and so is that it takes them again.
+// TestCollectorRefuses checks that it is logged once, not for each batch, that a collector
+// refuses spans, and once that it accepts them again.
 func TestCollectorRefuses(t *testing.T) {
 	t.Parallel()
 	collected := newTraces(t)
