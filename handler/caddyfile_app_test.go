@@ -41,7 +41,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"scheme by half":         {global("scheme acme"), "scheme acme: signature: no name; say where the signature is, such as header X-Acme-Signature, at Caddyfile:3"},
 		"scheme that is built":   {global("timeout 5s\nscheme github {\nsignature header X\n}"), "scheme github: there is a built-in scheme of that name: choose another, at Caddyfile:4"},
 		"scheme of a provider's": {global("scheme acme githb {\nsignature header X\n}"), "did you mean github?, at Caddyfile:3"},
-		"scheme misspelt":        {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acne s"), "webhook_verify: unknown provider: \"caddy webhooks providers\" lists the known ones"},
+		"scheme misspelt":        {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acne s"), "webhook_verify acne: unknown provider: did you mean acme?"},
 		"override of a scheme":   {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acme s {\ntolerance 5m\n}"), "webhook_verify acme: scheme acme: timestamp: a tolerance needs a signed time"},
 		"no delay":               {global("retry"), "retry 5s 5m 30m 2h"},
 		"delay":                  {global("retry 5s soon"), "retry soon"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -119,6 +120,20 @@ func TestVerifyBlockErrors(t *testing.T) {
 				t.Errorf("the error doesn't name the line: %v", err)
 			}
 		})
+	}
+}
+
+// The custom schemes of a Caddyfile are suggested too.
+func TestCustomSchemesAreSuggested(t *testing.T) {
+	const options = "{\nwebhooks {\nscheme acme-orders {\nsignature header X-Acme\n}\n%s}\n}\n"
+	for name, source := range map[string]string{
+		"by webhook_verify": fmt.Sprintf(options, "") + ":80 {\nwebhook_verify acme-order s\n}",
+		"by a scheme":       fmt.Sprintf(options, "scheme b acme-order {\n}\n"),
+	} {
+		_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
+		if err == nil || !strings.Contains(err.Error(), "did you mean acme-orders?") {
+			t.Errorf("%s: got %v; want it to suggest acme-orders", name, err)
+		}
 	}
 }
 

@@ -225,7 +225,7 @@ func (h *Verify) logWarnings(logger *zap.Logger, scheme verify.Scheme, secrets [
 // directive returns the prefix of this handler's errors. It names the provider
 // only if that is known, or nearly so: otherwise it could be a misplaced secret.
 func (h *Verify) directive(table verify.Table) string {
-	if _, known := table.Lookup(h.Provider); known || len(verify.Suggest(h.Provider)) > 0 {
+	if _, known := table.Lookup(h.Provider); known || len(table.Suggest(h.Provider)) > 0 {
 		return "webhook_verify " + h.Provider
 	}
 	return "webhook_verify"
@@ -238,7 +238,7 @@ func (h *Verify) scheme(table verify.Table) (verify.Scheme, error) {
 	}
 	row, ok := table.Lookup(h.Provider)
 	if !ok {
-		return verify.Scheme{}, errors.New("unknown provider: " + didYouMean(h.Provider) + `"caddy webhooks providers" lists the known ones; for any other, write "webhook_verify hmac" and describe its scheme in a block, or define a scheme in the global webhooks option`)
+		return verify.Scheme{}, errors.New("unknown provider: " + didYouMean(table, h.Provider) + `"caddy webhooks providers" lists the known ones; for any other, write "webhook_verify hmac" and describe its scheme in a block, or define a scheme in the global webhooks option`)
 	}
 	scheme := row.Merge(h.Scheme)
 	if h.VerifyToken != "" && !scheme.TakesVerifyToken() { // the user may believe that it protects something
@@ -247,10 +247,10 @@ func (h *Verify) scheme(table verify.Table) (verify.Scheme, error) {
 	return scheme, nil
 }
 
-// didYouMean suggests providers with names like this one; it returns an empty
+// didYouMean suggests providers and custom schemes with names like this one; it returns an empty
 // string if there are none.
-func didYouMean(name string) string {
-	near := verify.Suggest(name)
+func didYouMean(table verify.Table, name string) string {
+	near := table.Suggest(name)
 	if len(near) == 0 {
 		return ""
 	}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -46,7 +48,7 @@ func (t Table) add(c Custom) error {
 	row, ok := t.Lookup(from)
 	if !ok { // the error doesn't quote the name: it may be a misplaced secret
 		hint := "`caddy webhooks providers` lists them; secrets are set where the scheme is used"
-		if near := Suggest(from); len(near) > 0 {
+		if near := t.Suggest(from); len(near) > 0 {
 			hint = "did you mean " + strings.Join(near, " or ") + "?"
 		}
 		return fmt.Errorf("scheme %s: there is no such provider to start from: %s", c.Name, hint)
@@ -62,4 +64,13 @@ func (t Table) Lookup(name string) (Scheme, bool) {
 		return s, true
 	}
 	return Lookup(name)
+}
+
+// Schemes returns the built-in and the custom schemes, sorted by name. Treat their
+// lists as read-only.
+func (t Table) Schemes() []Scheme {
+	if len(t) == 0 {
+		return schemes
+	}
+	return sortSchemes(schemes, slices.Collect(maps.Values(t)))
 }

@@ -6,10 +6,14 @@ import (
 	"strings"
 )
 
-// Suggest returns the names of schemes that are similar to a name that Lookup doesn't
-// know: one or two letters are wrong, or it is a part of their name. There are at most
-// five, the most similar first.
-func Suggest(name string) []string {
+// Suggest returns the names of built-in schemes that are similar to a name that Lookup
+// doesn't know: one or two letters are wrong, or it is a part of their name. There are
+// at most five, the most similar first.
+func Suggest(name string) []string { return Table(nil).Suggest(name) }
+
+// Suggest is like the function, and suggests custom schemes too. Their names are the
+// operator's: don't show them to tenants.
+func (t Table) Suggest(name string) []string {
 	const shortest, most = 3, 5
 	if len(name) < shortest || len(name) > maxName { // the name may be from an API request
 		return nil
@@ -19,7 +23,7 @@ func Suggest(name string) []string {
 		distance int
 	}
 	var near []guess
-	for _, s := range schemes {
+	for _, s := range t.Schemes() {
 		g := guess{s.Name, noMatch}
 		for _, known := range append([]string{s.Name}, s.Aliases...) {
 			g.distance = min(g.distance, nameDistance(strings.ToLower(name), known))

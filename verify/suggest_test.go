@@ -38,3 +38,20 @@ func TestSuggest(t *testing.T) {
 		t.Errorf("a part of several names: got %v, want several", got)
 	}
 }
+
+// A table of custom schemes suggests these too, but not by the names of the schemes that
+// they start from.
+func TestSuggestCustom(t *testing.T) {
+	table, err := verify.NewTable([]verify.Custom{{Provider: "github", Scheme: verify.Scheme{Name: "acme-orders"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"acme-order": "acme-orders", "acme": "acme-orders", "githb": "github"} {
+		if got := table.Suggest(name); len(got) != 1 || got[0] != want {
+			t.Errorf("%s: got %v, want %s", name, got, want)
+		}
+	}
+	if got := verify.Suggest("acme-order"); got != nil {
+		t.Errorf("got %v without the table, want none", got)
+	}
+}

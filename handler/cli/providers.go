@@ -10,7 +10,8 @@ import (
 )
 
 func (t *tool) providers() *cobra.Command {
-	return t.command(verb{
+	var config, adapter string
+	cmd := t.command(verb{
 		use:   "providers [<provider>]",
 		short: "Shows the providers whose webhooks can be verified, and how they sign",
 		long: `
@@ -26,17 +27,25 @@ default, "opt-in" if you have to set a duration, such as "replay ack 24h", and
 "no" if two messages can have the same signature. BODY is "no" if parts of the
 body can be changed without breaking the signature. HANDSHAKE is the provider's
 handshake, which webhook_verify answers. A SOURCE that is "unconfirmed" is not
-the provider's own documentation or code.`,
+the provider's own documentation or code.
+
+With --config, the schemes that a configuration defines are shown too. Their
+SOURCE is "own".`,
 		example: `
 caddy webhooks providers
 caddy webhooks providers stripe
-caddy webhooks providers --json`,
+caddy webhooks providers --json
+caddy webhooks providers --config Caddyfile`,
 		max: 1,
 		run: func(c *call) error {
-			if len(c.args) == 0 {
-				return listProviders(c)
+			table, err := ownSchemes(c, config, adapter)
+			if err != nil {
+				return err
 			}
-			row, err := lookup(c.args[0])
+			if len(c.args) == 0 {
+				return listProviders(c, table)
+			}
+			row, err := lookup(table, c.args[0])
 			if err != nil {
 				return err
 			}
@@ -46,21 +55,49 @@ caddy webhooks providers --json`,
 			return showProvider(c, row)
 		},
 	})
+	configFlags(cmd.Flags(), &config, &adapter, "Configuration file with schemes of your own")
+	return cmd
+}
+
+// own is the source of a scheme that a configuration defines.
+const own = "own"
+
+// ownSchemes returns the schemes that a configuration file defines, none if there is no
+// file. What describes the scheme that one starts from doesn't hold for it.
+func ownSchemes(c *call, file, adapter string) (verify.Table, error) {
+	switch {
+	case file == "" && adapter != "":
+		return nil, errAdapterAlone
+	case file == "":
+		return nil, nil
+	case file == stdin:
+		c.stdinFor = "the configuration"
+	}
+	config, err := loadConfig(file, adapter)
+	if err != nil {
+		return nil, err
+	}
+	table, err := schemesIn(config)
+	for name, row := range table {
+		row.Aliases, row.Title, row.Source, row.Unconfirmed, row.Notes = nil, "", own, false, ""
+		table[name] = row
+	}
+	return table, err
 }
 
 // lookup returns a provider's scheme, or an error with suggestions.
-func lookup(name string) (verify.Scheme, error) {
-	if row, ok := verify.Lookup(name); ok {
+func lookup(table verify.Table, name string) (verify.Scheme, error) {
+	if row, ok := table.Lookup(name); ok {
 		return row, nil
 	}
-	if near := verify.Suggest(name); len(near) > 0 {
+	if near := table.Suggest(name); len(near) > 0 {
 		return verify.Scheme{}, usagef("there is no provider %q: did you mean %s?", name, strings.Join(near, " or "))
 	}
 	return verify.Scheme{}, usagef("there is no provider %q: `caddy webhooks providers` lists them", name)
 }
 
-func listProviders(c *call) error {
-	rows := verify.Schemes()
+func listProviders(c *call, table verify.Table) error {
+	rows := table.Schemes()
 	if c.json {
 		return printValue(c.out, rows)
 	}

@@ -56,6 +56,27 @@ func TestProvidersJSON(t *testing.T) {
 	}
 }
 
+// The schemes of a configuration are listed, shown and suggested with it, marked as own.
+func TestProvidersOfAConfiguration(t *testing.T) {
+	config := file(t, `{"apps":{"webhooks":{"schemes":[{"name":"acme-orders","provider":"github","content":"v0:{body}"}]}}}`)
+	const line = "acme-orders hmac-sha256 hex v0:{body} no opt-in yes - own"
+	list := strings.Join(strings.Fields(run(t, "", "providers", "--config", config).want(t, 0).out), " ")
+	if !strings.Contains(list, line) || !strings.Contains(list, " github hmac-sha256 ") {
+		t.Errorf("got a list without %q or without github:\n%s", line, list)
+	}
+	if list := run(t, "", "providers").want(t, 0).out; strings.Contains(list, "acme-orders") {
+		t.Error("got acme-orders in the list without --config, want none")
+	}
+	shown := run(t, "", "providers", "acme-orders", "-c", config).want(t, 0).out
+	if field(t, shown, "Source") != "own" || field(t, shown, "Signed") != "v0:{body}" || strings.Contains(shown, "Provider:") {
+		t.Errorf("printed %s", shown)
+	}
+	if r := run(t, "", "providers", "acme-order", "-c", config).want(t, 2); !strings.Contains(r.err, "did you mean acme-orders?") {
+		t.Errorf("printed %q", r.err)
+	}
+	run(t, "", "providers", "--adapter", "caddyfile").want(t, 2)
+}
+
 func TestProvider(t *testing.T) {
 	for _, name := range []string{"stripe", "adyen", "twilio"} {
 		t.Run(name, func(t *testing.T) {

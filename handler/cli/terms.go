@@ -37,9 +37,16 @@ provider; "hmac" is an empty one.`
 func (s *schemeFlags) register(f *pflag.FlagSet) {
 	s.secrets.register(f)
 	f.StringVar(&s.file, "scheme-file", "", "File with the scheme in JSON")
-	f.StringVarP(&s.config, "config", "c", "", "Configuration file with a webhook_verify to take the scheme and secrets from")
-	f.StringVarP(&s.adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+	configFlags(f, &s.config, &s.adapter, "Configuration file with a webhook_verify to take the scheme and secrets from")
 }
+
+// configFlags registers the flags for a configuration file that is read and not run.
+func configFlags(f *pflag.FlagSet, config, adapter *string, usage string) {
+	f.StringVarP(config, "config", "c", "", usage)
+	f.StringVarP(adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+}
+
+var errAdapterAlone = usagef("--adapter is for the file of --config")
 
 // read returns the scheme that the flags and the command's argument select.
 func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err error) {
@@ -53,7 +60,7 @@ func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err er
 	case s.config != "":
 		return s.fromConfig(c, name)
 	case s.adapter != "":
-		return row, o, usagef("--adapter is for the file of --config")
+		return row, o, errAdapterAlone
 	case name == "":
 		return row, o, usagef("the provider is missing: `caddy webhooks providers` lists them; or give a configuration with --config")
 	}
@@ -66,7 +73,7 @@ func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err er
 
 // fromTable returns a provider's scheme, overridden by the fields of the file.
 func (s *schemeFlags) fromTable(c *call, name string) (verify.Scheme, error) {
-	row, err := lookup(name)
+	row, err := lookup(nil, name)
 	if err != nil || s.file == "" {
 		return row, err
 	}
