@@ -180,7 +180,7 @@ func (c *catalogue) check(ctx context.Context, n *NewEvent) error {
 	case d.schema == nil:
 		return invalid("payload", "can't be checked: the schema of the event type %s is not valid, so replace it", n.Type)
 	}
-	err := d.schema.Check(ctx, n.Payload)
+	err := d.schema.Check(ctx, n.Tenant, n.Payload)
 	if err == nil || errors.Is(err, ctx.Err()) {
 		return err
 	}

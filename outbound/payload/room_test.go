@@ -24,7 +24,7 @@ func TestLargePayloadsWaitForRoom(t *testing.T) {
 		return func(ctx context.Context) bool { return f.Selects(ctx, &store.Event{Payload: payload}) }
 	}
 	schema := func(payload []byte) func(context.Context) bool {
-		return func(ctx context.Context) bool { return s.Check(ctx, payload) == nil }
+		return func(ctx context.Context) bool { return s.Check(ctx, "", payload) == nil }
 	}
 	for range 3 { // checks that each gives its room back
 		checkWaits(t, reading, readingRoom, filter(large))
@@ -46,9 +46,60 @@ func TestLargePayloadsWaitForRoom(t *testing.T) {
 	if f.Selects(ended, ev) {
 		t.Error("Selects with a cancelled context: got true, want false")
 	}
-	if err := s.Check(ended, large); !errors.Is(err, context.Canceled) {
+	if err := s.Check(ended, "", large); !errors.Is(err, context.Canceled) {
 		t.Errorf("Check with a cancelled context: got %v, want %v", err, context.Canceled)
 	}
+}
+
+// A tenant whose payloads take all the room that it may have leaves some to others, and
+// none of its payloads waits in front of theirs.
+func TestOneTenantLeavesRoomToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var leaves []func()
+		for range 2 {
+			leave, err := enter(t.Context(), "busy", tenantRoom/2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaves = append(leaves, leave)
+		}
+		ctx, giveUp := context.WithCancel(t.Context())
+		var waited [2]error
+		for i := range waited {
+			go func() { _, waited[i] = enter(ctx, "busy", readingRoom) }()
+		}
+		synctest.Wait() // both wait for the tenant's share
+		for _, tenant := range []string{"", "calm"} {
+			var entered atomic.Bool
+			go func() {
+				if leave, err := enter(t.Context(), tenant, tenantRoom); err == nil {
+					entered.Store(true)
+					leave()
+				}
+			}()
+			synctest.Wait()
+			if !entered.Load() {
+				t.Errorf("tenant %q: got it waiting, want it to enter", tenant)
+			}
+		}
+		giveUp()
+		synctest.Wait()
+		for _, err := range waited {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("a payload of the busy tenant: got %v, want %v: it should have waited", err, context.Canceled)
+			}
+		}
+		for _, leave := range leaves {
+			leave()
+		}
+		if n := len(shares.of); n != 0 {
+			t.Errorf("got %d shares once all have left, want none", n)
+		}
+		if !reading.TryAcquire(readingRoom) {
+			t.Fatal("room wasn't given back")
+		}
+		reading.Release(readingRoom)
+	})
 }
 
 // No more transforms run at once than there are processors, so that concurrent deliveries

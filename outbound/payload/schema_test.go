@@ -65,7 +65,7 @@ func TestSchemaJudges(t *testing.T) {
 			t.Errorf("%s: %v", c.schema, err)
 			continue
 		}
-		err = s.Check(t.Context(), []byte(c.payload))
+		err = s.Check(t.Context(), "", []byte(c.payload))
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s against %s: got %v, want none", c.payload, c.schema, err)
@@ -121,7 +121,7 @@ func TestSchemaSaysWhatItAsksFor(t *testing.T) {
 			t.Errorf("%s: %v", c.schema, err)
 			continue
 		}
-		if err := s.Check(t.Context(), []byte(c.payload)); err == nil || err.Error() != c.want {
+		if err := s.Check(t.Context(), "", []byte(c.payload)); err == nil || err.Error() != c.want {
 			t.Errorf("%s against %s:\ngot  %v\nwant %s", c.payload, c.schema, err, c.want)
 		}
 	}
@@ -160,7 +160,7 @@ func TestSchemasThatTakeTooLong(t *testing.T) {
 			t.Errorf("%.60s: %v", schema, err)
 			continue
 		}
-		if err := s.Check(t.Context(), []byte(payload)); !errors.Is(err, errManySteps) {
+		if err := s.Check(t.Context(), "", []byte(payload)); !errors.Is(err, errManySteps) {
 			t.Errorf("%.60s: got %v, want %v", schema, err, errManySteps)
 		}
 	}
@@ -194,7 +194,7 @@ func TestLargeSchemasAreAccepted(t *testing.T) {
 			t.Errorf("%.60s: %v", c.schema, err)
 			continue
 		}
-		if err := s.Check(t.Context(), []byte(c.payload)); err != nil {
+		if err := s.Check(t.Context(), "", []byte(c.payload)); err != nil {
 			t.Errorf("%.60s: %v", c.schema, err)
 		}
 	}
@@ -228,7 +228,7 @@ func FuzzSchema(f *testing.F) {
 		if err != nil || s == nil {
 			return
 		}
-		if err := s.Check(t.Context(), []byte(payload)); err != nil && len(err.Error()) > 2<<10 {
+		if err := s.Check(t.Context(), "", []byte(payload)); err != nil && len(err.Error()) > 2<<10 {
 			t.Errorf("got an error of %d bytes, want 2 KiB at most", len(err.Error()))
 		}
 	})

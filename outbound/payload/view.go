@@ -30,7 +30,7 @@ type View struct {
 // NewView reads an event, as soon as there is room for its payload's values. It
 // returns ctx's error. The caller closes the view.
 func NewView(ctx context.Context, ev *store.Event) (*View, error) {
-	leave, err := enter(ctx, len(ev.Payload))
+	leave, err := enter(ctx, ev.Tenant, len(ev.Payload))
 	if err != nil {
 		return nil, err
 	}
