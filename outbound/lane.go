@@ -209,7 +209,6 @@ func (l *lane) runnable() (wants bool, as tier) {
 func (l *lane) flush() {
 	l.mu.Lock()
 	l.backlog = true
-	l.storedSeq++
 	l.flushSeq++
 	hs := l.startRelease(l.queue.popAll()...)
 	l.mu.Unlock()
