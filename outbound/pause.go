@@ -63,7 +63,6 @@ func (l *lane) hold(failed *target, retry time.Time) {
 	}
 	l.mu.Unlock()
 	l.flush()
-	l.e.claims.schedule(l, l.e.now())
 }
 
 // resume resets the lane after a deactivation or a change of receiver: deliveries
