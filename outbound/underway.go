@@ -25,9 +25,7 @@ func (l *lane) removeUnsettled(h *store.Held) (requeued bool) {
 
 // abort ends an attempt that doesn't count, and releases the delivery to the store.
 func (l *lane) abort(h *store.Held) {
-	l.mu.Lock()
-	delete(l.unsettled, h)
-	l.mu.Unlock()
+	l.removeUnsettled(h)
 	l.e.background(func(context.Context) { // in the background, so that Drain doesn't wait for the store
 		l.mu.Lock()
 		hs := l.startRelease(h)
