@@ -39,7 +39,7 @@ func ExponentialSchedule(base time.Duration, factor float64, max time.Duration, 
 	switch {
 	case base <= 0:
 		return nil, fmt.Errorf("base must be over 0, not %v", base)
-	case factor < 1 || math.IsNaN(factor) || math.IsInf(factor, 0):
+	case !(factor >= 1) || math.IsInf(factor, 1): // or not a number
 		return nil, fmt.Errorf("factor must be 1 or more, not %v", factor)
 	case max < base:
 		return nil, fmt.Errorf("max must be base (%v) or more, not %v", base, max)

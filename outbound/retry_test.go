@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ func TestExponentialSchedule(t *testing.T) {
 		"one attempt":           {time.Second, 2, time.Minute, 1, Schedule{}},
 		"no base":               {0, 2, time.Minute, 3, nil},
 		"shrinking":             {time.Second, 0.5, time.Minute, 3, nil},
+		"no factor":             {time.Second, math.NaN(), time.Minute, 3, nil},
+		"endless":               {time.Second, math.Inf(1), time.Minute, 3, nil},
 		"max under base":        {time.Minute, 2, time.Second, 3, nil},
 		"no attempt":            {time.Second, 2, time.Minute, 0, nil},
 		"too many attempts":     {time.Second, 2, time.Minute, 101, nil},
@@ -47,6 +50,25 @@ func TestExponentialSchedule(t *testing.T) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// A schedule has fewer than maxAttempts delays, none of them 0 or longer than maxDelay.
+func TestScheduleIsChecked(t *testing.T) {
+	for name, c := range map[string]struct {
+		schedule Schedule
+		ok       bool
+	}{
+		"none":              {Schedule{}, true},
+		"longest":           {Schedule{1, maxDelay}, true},
+		"too long":          {Schedule{1, maxDelay + 1}, false},
+		"at once":           {Schedule{1, 0}, false},
+		"as many as may be": {slices.Repeat(Schedule{1}, maxAttempts-1), true},
+		"too many":          {slices.Repeat(Schedule{1}, maxAttempts), false},
+	} {
+		if err := c.schedule.Validate(); (err == nil) != c.ok {
+			t.Errorf("%s: got %v, want a valid schedule: %v", name, err, c.ok)
+		}
 	}
 }
 
