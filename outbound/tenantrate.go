@@ -39,7 +39,7 @@ func (r *tenantRates) check(tenant string, clock func() time.Time) error {
 	now := clock()
 	limiter, known := r.limiters.Get(tenant)
 	if !known {
-		fresh := rate.NewLimiter(rate.Limit(r.perSecond), int(max(math.Ceil(r.perSecond), 1)))
+		fresh := rate.NewLimiter(rate.Limit(r.perSecond), int(math.Ceil(r.perSecond)))
 		if limiter, known, _ = r.limiters.PeekOrAdd(tenant, fresh); !known {
 			limiter = fresh
 		}

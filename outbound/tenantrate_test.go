@@ -41,7 +41,12 @@ func TestATenantIsHeldToItsRate(t *testing.T) {
 	refuse("greedy") // the refusal before doesn't count
 	accept("other", 2)
 	accept("", 10) // events of no tenant have no limit
-	h.clock.advance(time.Second / 2)
+	h.clock.advance(time.Second / 8)
+	var limited *outbound.Limited
+	if err := publish("greedy"); !errors.As(err, &limited) || limited.Wait != 375*time.Millisecond {
+		t.Errorf("after an eighth of a second: got %v, want a Limited error of 375ms", err)
+	}
+	h.clock.advance(375 * time.Millisecond)
 	accept("greedy", 1)
 	refuse("greedy")
 
