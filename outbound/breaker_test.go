@@ -3,6 +3,8 @@ package outbound
 import (
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // A receiver is down after downAfter failures in a row, and then gets one probe at a
@@ -57,6 +59,7 @@ func TestProbePause(t *testing.T) {
 		{downAfter - 1, 5 * time.Second, 0},
 		{downAfter, 5 * time.Second, 50 * time.Millisecond},
 		{downAfter + probesPerStep, 5 * time.Second, 100 * time.Millisecond},
+		{downAfter + 2*probesPerStep - 1, 5 * time.Second, 100 * time.Millisecond},
 		{1_000_000, 5 * time.Second, 5 * time.Second},
 		{1_000_000, time.Hour, maxProbePause},
 		{1_000_000, 0, 0},
@@ -83,6 +86,36 @@ func TestPauseBeforeAnAttemptAheadOfSchedule(t *testing.T) {
 	}
 }
 
+// A success is followed by an attempt ahead of schedule if it was one, or if it ends an
+// outage. That starts with the first delivery again; otherwise the next one's turn comes.
+func TestAttemptAheadOfScheduleAfterASuccess(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	planned, cursor, first := now.Add(time.Minute), store.Place{ID: 7}, 10*time.Second
+	for name, c := range map[string]struct {
+		failing  time.Duration // how long the receiver has failed; 0 if it hasn't
+		failures int
+		early    bool
+		at       time.Time
+		cursor   store.Place
+	}{
+		"no failure":             {0, 0, false, planned, cursor},
+		"no failure, early":      {0, 0, true, now, cursor},
+		"a few failures":         {first/2 - 1, 3, false, time.Time{}, cursor},
+		"a few failures, early":  {first/2 - 1, 3, true, now, store.Place{}},
+		"failures for some time": {first / 2, 3, false, now, store.Place{}},
+		"many failures in a row": {1, downAfter, false, now, store.Place{}},
+	} {
+		b := breaker{failures: c.failures, aheadAt: planned, aheadCursor: cursor}
+		if c.failing > 0 {
+			b.since = now.Add(-c.failing)
+		}
+		b.aheadAfterSuccess(now, first, c.early)
+		if !b.aheadAt.Equal(c.at) || b.aheadCursor != c.cursor {
+			t.Errorf("%s: got the next at %v after %v, want %v after %v", name, b.aheadAt, b.aheadCursor, c.at, c.cursor)
+		}
+	}
+}
+
 // As long as only attempts ahead of schedule fail, the cause may be the events: some more
 // are tried at once, but not all of them.
 func TestFewAttemptsAheadOfScheduleFail(t *testing.T) {
@@ -99,6 +132,35 @@ func TestFewAttemptsAheadOfScheduleFail(t *testing.T) {
 	}
 }
 
+// A run of failures deactivates its subscription once it has both enough failures and
+// lasted long enough, and is warned about at half of both.
+func TestDisableAfterIsReached(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	for name, c := range map[string]struct {
+		failures, attempts int
+		lasted             time.Duration
+		warn, disable      bool
+	}{
+		"almost half the failures": {50, 24, day, false, false},
+		"almost half the time":     {50, 50, day/2 - 1, false, false},
+		"half of both":             {50, 25, day / 2, true, false},
+		"almost all the failures":  {50, 49, day, true, false},
+		"almost all the time":      {50, 50, day - 1, true, false},
+		"all of both":              {50, 50, day, true, true},
+		"never":                    {-1, 1000, 10 * day, false, false},
+	} {
+		d := DisableAfter{Failures: c.failures, For: day}
+		f := Failing{c.attempts, now.Add(-c.lasted)}
+		if warn, disable := d.reached(f, now, 2), d.reached(f, now, 1); warn != c.warn || disable != c.disable {
+			t.Errorf("%s: got a warning %v, deactivation %v, want %v, %v", name, warn, disable, c.warn, c.disable)
+		}
+	}
+	if (DisableAfter{Failures: 1, For: day}).reached(Failing{}, now, 2) {
+		t.Error("no failure: got a warning")
+	}
+}
+
 // Each overloaded answer doubles the pause that it causes, up to the given limit, and
 // successes shorten it again.
 func TestSlowDown(t *testing.T) {
@@ -107,6 +169,9 @@ func TestSlowDown(t *testing.T) {
 		if got := b.slowDown(time.Second); got != want*time.Millisecond {
 			t.Errorf("pause %d: got %v, want %v", i+1, got, want*time.Millisecond)
 		}
+	}
+	if got := (&breaker{slowPause: time.Hour}).slowDown(time.Hour); got != maxProbePause {
+		t.Errorf("at the most: got %v, want %v", got, maxProbePause)
 	}
 	for range 20 {
 		b.succeeded()
