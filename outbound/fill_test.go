@@ -38,6 +38,7 @@ func TestHowMuchALaneClaims(t *testing.T) {
 		"nothing held":                {func(*lane) {}, false, laneRoom, never},
 		"some held":                   {func(l *lane) { l.holdSome(2); l.reserved = 3 }, false, laneRoom - 5, never},
 		"full":                        {func(l *lane) { l.holdSome(laneRoom - 1); l.reserved = 1 }, false, 0, never},
+		"over full":                   {func(l *lane) { l.holdSome(downRoom + 1); l.breaker.failures = downAfter }, false, 0, never},
 		"little memory, nothing held": {func(*lane) {}, true, laneRoom, never},
 		"little memory, some held":    {func(l *lane) { l.holdSome(1) }, true, 0, memoryPause},
 		"paused":                      {func(l *lane) { l.notBefore = l.at(time.Minute) }, false, 0, time.Minute},
@@ -73,13 +74,14 @@ func TestWhatALaneKnowsAfterAClaim(t *testing.T) {
 		nextDue time.Duration
 		claims  time.Duration // when the lane claims again
 	}{
-		"nothing is left":                    {2, never, never, false, never, never},
-		"a retry is left":                    {2, time.Minute, never, false, time.Minute, time.Minute},
-		"more is due":                        {2, -time.Second, never, true, never, 0},
-		"more is due, but the lane has some": {laneLow + 1, -time.Second, never, true, never, never},
-		"another node claims them":           {0, -time.Second, never, true, never, storeRetryDelay},
-		"one was stored":                     {2, never, time.Minute, true, time.Minute, 0},
-		"one was stored, to be sent later":   {2, time.Second, time.Minute, true, time.Second, 0},
+		"nothing is left":                     {2, never, never, false, never, never},
+		"a retry is left":                     {2, time.Minute, never, false, time.Minute, time.Minute},
+		"more is due":                         {2, -time.Second, never, true, never, 0},
+		"more is due, but the lane has some":  {laneLow + 1, -time.Second, never, true, never, never},
+		"another node claims them":            {0, -time.Second, never, true, never, storeRetryDelay},
+		"one was stored":                      {2, never, time.Minute, true, time.Minute, 0},
+		"nothing was claimed, one was stored": {0, never, time.Minute, true, time.Minute, 0},
+		"one was stored, to be sent later":    {2, time.Second, time.Minute, true, time.Second, 0},
 	} {
 		l := newLane(t, store.Subscription{})
 		l.backlog = true
@@ -99,8 +101,8 @@ func TestWhatALaneKnowsAfterAClaim(t *testing.T) {
 			t.Errorf("%s: got %d held, backlog %v, the next due at %v, want %d, %v, %v",
 				name, l.queue.len(), l.backlog, l.nextDue, c.claimed, c.backlog, l.atOrZero(c.nextDue))
 		}
-		if !l.alarm.at.Equal(l.atOrZero(c.claims)) {
-			t.Errorf("%s: got a claim at %v, want %v", name, l.alarm.at, l.atOrZero(c.claims))
+		if !l.alarm.at.Equal(l.atOrZero(c.claims)) || l.alarm.set != (c.claims != never) {
+			t.Errorf("%s: got alarm %+v, want it at %v", name, l.alarm, l.atOrZero(c.claims))
 		}
 	}
 }
@@ -145,6 +147,42 @@ func TestFullLaneRemembersARetry(t *testing.T) {
 	}
 }
 
+// Once nothing waits for a retry, neither in the store nor in the lane, no attempt is made
+// ahead of schedule any more. One planned earlier would be made at whatever is retried next.
+func TestNothingLeftToAttemptAheadOfSchedule(t *testing.T) {
+	h := &store.Held{Event: &store.Event{}}
+	for name, c := range map[string]struct {
+		state func(*lane)
+		stays bool
+	}{
+		"nothing waits":        {func(*lane) {}, false},
+		"an attempt":           {func(l *lane) { l.unsettled = map[*store.Held]*unsettledAttempt{h: {}} }, true},
+		"held by the lane":     {func(l *lane) { l.queue.push(h) }, true},
+		"on its way back":      {func(l *lane) { l.startRelease(h) }, true},
+		"a retry in the store": {waitForRetry, true},
+	} {
+		l := newLane(t, store.Subscription{})
+		l.breaker.aheadAt = l.at(time.Minute)
+		c.state(l)
+		l.claimSize(false)
+		if stays := !l.breaker.aheadAt.IsZero(); stays != c.stays {
+			t.Errorf("%s: got the attempt still planned %v, want %v", name, stays, c.stays)
+		}
+	}
+}
+
+// When memory is tight, a claim reads no more than fits.
+func TestClaimWhenMemoryIsTight(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	l.storeEvents(t, l.at(0), make([]bool, 100)...)
+	l.noteStored(l.at(0))
+	l.e.heldSize.Store(heldLimit - 50)
+	l.e.claims.claim(t.Context(), []*lane{l})
+	if n := l.queue.len(); n == 0 || n > 50 {
+		t.Errorf("got %d claimed, want 1 to 50", n)
+	}
+}
+
 // What waits for a deleted subscription is claimed at once, to become a dead letter, even
 // if it is due later. Then the lane is left alone.
 func TestLaneOfADeletedSubscriptionClaimsAtOnce(t *testing.T) {
@@ -153,14 +191,19 @@ func TestLaneOfADeletedSubscriptionClaimsAtOnce(t *testing.T) {
 	if err := l.e.DeleteSubscription(t.Context(), l.sub().ID); err != nil {
 		t.Fatal(err)
 	}
-	l.storeEvents(t, l.at(time.Hour), false)
+	l.storeEvents(t, l.at(time.Hour), make([]bool, changeBatch+1)...)
 	l.e.claims.due(l.e.now(), nil)
 	l.noteStored(l.at(time.Hour))
-	lanes, _ := l.e.claims.due(l.e.now(), nil)
-	l.e.claims.claim(t.Context(), lanes)
-	dead, err := l.e.store.Deliveries(t.Context(), store.Query{States: []store.State{store.Dead}})
-	if err != nil || len(dead) != 1 || l.alarm.set {
-		t.Errorf("got dead letters %v, %v, and another claim %v, want 1, none", dead, err, l.alarm.set)
+	for _, want := range []int{changeBatch, changeBatch + 1} {
+		lanes, _ := l.e.claims.due(l.e.now(), nil)
+		l.e.claims.claim(t.Context(), lanes)
+		dead, err := l.e.store.Deliveries(t.Context(), store.Query{States: []store.State{store.Dead}})
+		if err != nil || len(dead) != want {
+			t.Errorf("got %d dead letters, %v, want %d", len(dead), err, want)
+		}
+	}
+	if l.alarm.set {
+		t.Error("another claim is scheduled")
 	}
 }
 

@@ -201,18 +201,23 @@ func TestLaneClaimsAgainWhenReservationsAreGivenBack(t *testing.T) {
 }
 
 // The engine's count of held bytes includes an event's headers, and is 0 again when the
-// lane has released everything.
+// lane has released everything, or attempted it.
 func TestLaneAccountsForWhatItHolds(t *testing.T) {
-	l := newLane(t, store.Subscription{})
-	ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
-	p := l.e.newPublishing(&store.Publication{Event: ev}, []*lane{l})
-	if held := l.e.heldSize.Load(); held < 11+300 {
-		t.Errorf("got held size %d, want 311 at least", held)
-	}
-	p.handOver(true)
-	l.flush()
-	if held := l.e.heldSize.Load(); held != 0 {
-		t.Errorf("got held size %d, want 0", held)
+	for name, end := range map[string]func(*lane){
+		"released":  (*lane).flush,
+		"attempted": func(l *lane) { l.attemptDone(weight(l.take().Event), 0) },
+	} {
+		l := newLane(t, store.Subscription{})
+		ev := &store.Event{Payload: []byte("1"), Headers: map[string]string{"X-A": "1234", "X-B": ""}}
+		p := l.e.newPublishing(&store.Publication{Event: ev}, []*lane{l})
+		if held := l.e.heldSize.Load(); held < 11+300 {
+			t.Errorf("got held size %d, want 311 at least", held)
+		}
+		p.handOver(true)
+		end(l)
+		if held := l.e.heldSize.Load(); held != 0 {
+			t.Errorf("%s: got held size %d, want 0", name, held)
+		}
 	}
 }
 
@@ -428,6 +433,53 @@ func TestAheadOfTheSameRetry(t *testing.T) {
 		l.attemptDone(0, 0)
 		l.noteStored(due)
 	}
+	l.breaker.aheadAt = l.at(0)
+	for range 2 { // the first finds nothing after the last one
+		l.e.claims.claim(t.Context(), []*lane{l})
+	}
+	if l.queue.len() != 1 || l.queue.all()[0].Delivery.ID != hs[0].Delivery.ID {
+		t.Fatalf("got %d queued, want the first again", l.queue.len())
+	}
+}
+
+// Once the receiver is back, each delivery is attempted ahead of schedule once. Nothing is
+// if nothing can be claimed, even from the start of the line.
+func TestAheadOfScheduleEnds(t *testing.T) {
+	for name, c := range map[string]struct{ fails, held bool }{
+		"the receiver is back, and all had their turn": {false, false},
+		"it fails, and all are held":                   {true, true},
+	} {
+		l := newLane(t, store.Subscription{})
+		due := l.at(time.Hour)
+		h := l.storeEvents(t, due, c.held)[0]
+		l.noteStored(due)
+		if c.fails {
+			l.breaker.since = l.at(-time.Minute)
+		}
+		l.breaker.aheadAt, l.breaker.aheadCursor = l.at(0), store.Place{Due: due, ID: h.Delivery.ID}
+		for range 2 {
+			l.e.claims.claim(t.Context(), []*lane{l})
+		}
+		if l.queue.len() != 0 || !l.breaker.aheadAt.IsZero() {
+			t.Errorf("%s: got %d queued, the next at %v, want 0 and none", name, l.queue.len(), l.breaker.aheadAt)
+		}
+	}
+}
+
+// An attempt ahead of schedule that fails because of the event is followed by another one
+// after the first delay of the schedule.
+func TestNextAheadOfScheduleAfterAFaultOfTheEvent(t *testing.T) {
+	for _, early := range []bool{true, false} {
+		l := newLane(t, store.Subscription{Retry: Schedule{100 * time.Second}})
+		o := &outcome{class: ClassTransform, eventFault: true}
+		if early {
+			o.due = l.at(time.Hour)
+		}
+		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), o)
+		if l.alarm.set != early || early && (l.alarm.at.Before(l.at(90*time.Second)) || l.alarm.at.After(l.at(110*time.Second))) {
+			t.Errorf("ahead of schedule %v: got alarm %+v, want one then, in 90 to 110 seconds", early, l.alarm)
+		}
+	}
 }
 
 // A claim gets everything that its lane knew to be due when it began. In an ordered lane
@@ -448,6 +500,34 @@ func TestClaimGetsWhatItsLaneKnowsOf(t *testing.T) {
 	l.e.claims.claim(t.Context(), []*lane{gone, l})
 	if !l.queueIs(stored...) {
 		t.Errorf("got %d queued, want %d", l.queue.len(), len(stored))
+	}
+}
+
+// A lane that was flushed during a claim, or may make no attempts any more, releases what
+// the claim returns: an ordered one would get it before what it has released.
+func TestClaimThatIsOutdated(t *testing.T) {
+	for name, change := range map[string]func(*lane){
+		"flushed":  (*lane).flush,
+		"inactive": deactivate,
+		"deleted":  func(l *lane) { l.closed = true },
+	} {
+		l := newLane(t, store.Subscription{})
+		l.storeEvents(t, l.at(0), false)
+		l.noteStored(l.at(0))
+		st := l.e.store
+		l.e.store = hookedStore{st, func(step string) {
+			if step == "fill" {
+				change(l)
+			}
+		}}
+		l.e.claims.claim(t.Context(), []*lane{l})
+		if l.queue.len() != 0 || l.e.heldSize.Load() != 0 {
+			t.Errorf("%s: got %d held, held size %d, want 0, 0", name, l.queue.len(), l.e.heldSize.Load())
+		}
+		claimed, err := st.Claim(t.Context(), l.at(0), claimBytes, []store.Want{{Subscription: l.key, Limit: 2}})
+		if err != nil || len(claimed[0].Deliveries) != 1 || !l.alarm.set {
+			t.Errorf("%s: claiming it again: got %v, %v, scheduled %v, want 1, true", name, claimed, err, l.alarm.set)
+		}
 	}
 }
 
@@ -496,18 +576,45 @@ func TestRedeliverDuringAClaim(t *testing.T) {
 	}
 }
 
-// A worker takes a delivery from the lane just while it is being redelivered: another
-// attempt follows, by the new schedule.
+// A worker takes a delivery from the lane before or while it is being redelivered: another
+// attempt follows, by the new schedule, but only at this delivery.
 func TestRedeliverOfWhatIsTaken(t *testing.T) {
+	for name, redeliver := range map[string]func(*lane, store.ID){
+		"before": func(l *lane, id store.ID) { l.take(); l.take(); l.beginRequeue(id) },
+		"while":  func(l *lane, id store.ID) { l.beginRequeue(id); l.take(); l.take(); l.endRequeue(id) },
+		"after, when its schedule is new already": func(l *lane, id store.ID) {
+			l.queue.all()[0].Round = 3
+			l.take()
+			l.take()
+			l.endRequeue(id)
+		},
+	} {
+		l := newLane(t, store.Subscription{})
+		hs := l.storeEvents(t, l.at(0), true, true)
+		for _, h := range hs {
+			h.Attempts = 3
+			l.queue.push(h)
+		}
+		redeliver(l, hs[0].Delivery.ID)
+		for i, want := range []bool{hs[0].Round == 0, false} {
+			if got := l.removeUnsettled(hs[i]); got != want {
+				t.Errorf("%s, delivery %d: got another attempt %v, want %v", name, i+1, got, want)
+			}
+		}
+	}
+}
+
+// Only what is redelivered starts its schedule anew, not what is queued with it.
+func TestRedeliverOfWhatIsQueued(t *testing.T) {
 	l := newLane(t, store.Subscription{})
-	h := l.storeEvents(t, l.at(0), true)[0]
-	h.Attempts = 3
-	l.queue.push(h)
-	l.beginRequeue(h.Delivery.ID)
-	l.take()
-	l.endRequeue(h.Delivery.ID)
-	if !l.removeUnsettled(h) {
-		t.Error("removeUnsettled: got requeued false, want true")
+	hs := l.storeEvents(t, l.at(0), true, true)
+	for _, h := range hs {
+		h.Attempts = 3
+		l.queue.push(h)
+	}
+	l.endRequeue(hs[0].Delivery.ID)
+	if hs[0].Round != 3 || hs[1].Round != 0 {
+		t.Errorf("got rounds that begin after %d and %d attempts, want 3 and 0", hs[0].Round, hs[1].Round)
 	}
 }
 
@@ -578,9 +685,25 @@ func TestShorterRetryAfterComesLast(t *testing.T) {
 	for _, pause := range []time.Duration{time.Hour, time.Second} {
 		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), &outcome{class: ClassStatus, retryAfter: pause})
 	}
-	l.unpause() // the rate was changed
-	if !l.notBefore.Equal(l.at(time.Hour)) {
-		t.Errorf("got a pause of %v, want an hour", l.notBefore.Sub(l.e.now()))
+	for range 2 {
+		if !l.notBefore.Equal(l.at(time.Hour)) {
+			t.Errorf("got a pause of %v, want an hour", l.notBefore.Sub(l.e.now()))
+		}
+		l.unpause() // the rate was changed
+	}
+}
+
+// A lane releases what it holds for a long pause, and keeps it for a short one.
+func TestWhatALaneHoldsInAPause(t *testing.T) {
+	for pause, want := range map[time.Duration]int{longPause: 2, longPause + 1: 0} {
+		l := newLane(t, store.Subscription{})
+		for _, h := range l.storeEvents(t, l.at(0), true, true) {
+			l.queue.push(h)
+		}
+		l.pauseUntil(l.at(pause))
+		if n := l.queue.len(); n != want || !l.alarm.set {
+			t.Errorf("in a pause of %v: got %d held, alarm set %v, want %d, true", pause, n, l.alarm.set, want)
+		}
 	}
 }
 
