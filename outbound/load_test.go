@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,6 +87,25 @@ func TestSlowEndpointsDelayNobody(t *testing.T) {
 	}
 }
 
+// blockSome makes the receiver hold back its answers to the next n requests until answer is
+// called for each, and those to later ones until the test ends.
+func (r *receiver) blockSome(t *testing.T, n int32) (answer func()) {
+	var requests atomic.Int32
+	first, later := make(chan struct{}, n), make(chan struct{})
+	r.respond(func(http.ResponseWriter, *http.Request) {
+		if requests.Add(1) <= n {
+			select {
+			case <-first:
+				return
+			case <-later:
+			}
+		}
+		<-later
+	})
+	t.Cleanup(func() { close(later) })
+	return func() { first <- struct{}{} }
+}
+
 // A receiver that was prompt and had all slots leaves one to others once it is slow.
 func TestReceiverThatTurnsSlowLeavesASlot(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 4, 4 })
@@ -94,8 +114,8 @@ func TestReceiverThatTurnsSlowLeavesASlot(t *testing.T) {
 	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
 	h.publish("a", `{}`)
 	r.next(t)
-	h.awaitAttemptEnd() // it counts as prompt
-	answer := r.block(t, http.StatusOK)
+	h.awaitAttemptEnd() // it counts as prompt, and may have all slots
+	answer := r.blockSome(t, 4)
 	for range 8 {
 		h.publish("a", `{}`)
 	}
@@ -103,13 +123,67 @@ func TestReceiverThatTurnsSlowLeavesASlot(t *testing.T) {
 		r.next(t)
 	}
 	h.clock.advance(5 * time.Second)
-	r.block(t, http.StatusOK)
-	answer()
+	for range 4 { // one at a time, or they would get in each other's way
+		answer()
+		h.awaitAttempt()
+	}
 	for range 3 {
 		r.next(t)
 	}
 	h.publish("healthy", `{}`)
 	healthy.next(t)
+}
+
+// A backlog is sent as concurrently as new events are.
+func TestBacklogIsSentConcurrently(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.EndpointConcurrency = 4 })
+	r := newReceiver(t)
+	r.block(t, http.StatusOK)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	if _, err := h.Deactivate(t.Context(), s.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		h.publish("a", `{}`)
+	}
+	if _, err := h.Activate(t.Context(), s.ID); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		r.next(t)
+	}
+}
+
+// When concurrency is reduced, attempts end until as many are left as may be. When it is
+// raised again, more begin at once.
+func TestConcurrencyIsChanged(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 4, 4 })
+	r := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.publish("a", `{}`)
+	r.next(t)
+	h.awaitAttemptEnd() // it counts as prompt, and may have all slots
+	answer := r.blockSome(t, 4)
+	for range 20 {
+		h.publish("a", `{}`)
+	}
+	for range 4 {
+		r.next(t)
+	}
+	h.settings.Concurrency = 2
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		answer()
+		h.awaitAttempt()
+	}
+	h.eventually("two attempts in flight", func() bool { return h.InFlight() == 2 })
+	h.settings.Concurrency = 4
+	if err := h.Apply(t.Context(), h.settings); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("four attempts in flight", func() bool { return h.InFlight() == 4 })
 }
 
 // Under load, every event arrives exactly once at each subscription.
