@@ -308,6 +308,7 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 	f.fail(store.ErrFull)
 	answer()
 	receive(t, f.refused, "a refused outcome")
+	h.eventually("the pause before the next try", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
 	must.Do(t, h.DeleteSubscription(t.Context(), s.ID))
 	defer h.clock.run(t)()
 	f.fail(nil)
