@@ -110,6 +110,18 @@ func TestReplayOfMuch(t *testing.T) {
 	}
 }
 
+// A replay that can't read the events says so.
+func TestReplayThatFails(t *testing.T) {
+	h := open(t)
+	h.publish("a", `1`)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"a"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if n, err := h.Replay(ctx, s.ID, outbound.Query{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Replay: got %d, %v, want %v", n, err, context.Canceled)
+	}
+}
+
 // What a node replays includes what another one has published whose clock is ahead.
 func TestReplayWhenClocksDiffer(t *testing.T) {
 	dsn := pgtest.Database(t)
