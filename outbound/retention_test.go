@@ -107,15 +107,15 @@ func TestALargeStoreLosesTheOldest(t *testing.T) {
 	h.publish("dead", "1")
 	h.awaitAttempt()
 	payload := fmt.Sprintf("%q", strings.Repeat("x", 3<<10)) // so small that payloads aren't removed on their own
-	for i := range 200 {
+	for i := range 500 {                                     // so many that removing them takes several transactions
 		h.publish(fmt.Sprintf("e%03d", i), payload)
 	}
 	used := h.used()
 	h.pass(10 * 365 * 24 * time.Hour)
 	h.limit(used - 200<<10)
 	h.eventually("the store to be small enough", func() bool { return h.used() <= used-200<<10 })
-	if kept := h.kept(); len(kept) < 2 || len(kept) > 150 || kept[0] != "dead" || kept[len(kept)-1] != "e199" {
-		t.Errorf("got %d events, want 2 to 150 from dead to e199: %v", len(kept), kept)
+	if kept := h.kept(); len(kept) < 2 || len(kept) > 450 || kept[0] != "dead" || kept[len(kept)-1] != "e499" {
+		t.Errorf("got %d events, want 2 to 450 from dead to e499: %v", len(kept), kept)
 	}
 	h.limit(1)
 	h.keeps("dead letters to go last")
