@@ -495,12 +495,17 @@ func (b *browser) summary(text string) element {
 	return element{b, "xpath", "//summary[text()='" + text + "']"}
 }
 
-// act does something with it as soon as it is there.
+// act scrolls to the element, and does something with it, as soon as it is there.
 func (e element) act(method, what string, body, value any) {
 	e.t.Helper()
 	e.until(e.value, func() error {
 		var found map[string]string
 		if err := e.try("POST", "/element", map[string]string{"using": e.using, "value": e.value}, &found); err != nil {
+			return err
+		}
+		// As its user would, since it could be behind the notice, which stays at the top.
+		center := map[string]any{"script": "arguments[0].scrollIntoView({block: 'center'})", "args": []any{found}}
+		if err := e.try("POST", "/execute/sync", center, nil); err != nil {
 			return err
 		}
 		for _, id := range found {
