@@ -207,7 +207,7 @@ func parseStore(d *caddyfile.Dispenser, a *App) error {
 }
 
 func parseScheme(d *caddyfile.Dispenser, a *App) error {
-	line := *d // stays on this line, for errors
+	directive := *d // stays here, for errors
 	args := d.RemainingArgs()
 	if len(args) < 1 || len(args) > 2 {
 		return d.Err("scheme: write a name and, if it is a variant of an existing scheme, the name of that one, as in `scheme acme {` or `scheme acme github {`")
@@ -221,7 +221,7 @@ func parseScheme(d *caddyfile.Dispenser, a *App) error {
 	}
 	a.Schemes = append(a.Schemes, s)
 	if _, err := verify.NewTable(a.Schemes); err != nil { // checked here, where the line is known
-		return line.WrapErr(err)
+		return schemeError(directive, err)
 	}
 	return nil
 }

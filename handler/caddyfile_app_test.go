@@ -42,7 +42,7 @@ func TestMistakesInTheCaddyfile(t *testing.T) {
 		"scheme that is built":   {global("timeout 5s\nscheme github {\nsignature header X\n}"), "scheme github: there is a built-in scheme of that name: choose another, at Caddyfile:4"},
 		"scheme of a provider's": {global("scheme acme githb {\nsignature header X\n}"), "did you mean github?, at Caddyfile:3"},
 		"scheme misspelt":        {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acne s"), "webhook_verify acne: unknown provider: did you mean acme?"},
-		"override of a scheme":   {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acme s {\ntolerance 5m\n}"), "webhook_verify acme: scheme acme: timestamp: a tolerance needs a signed time"},
+		"override of a scheme":   {global("scheme acme {\nsignature header X\n}") + site("webhook_verify acme s {\ntolerance 5m\n}"), "webhook_verify acme: scheme acme: tolerance: it needs a signed time"},
 		"no delay":               {global("retry"), "retry 5s 5m 30m 2h"},
 		"delay":                  {global("retry 5s soon"), "retry soon"},
 		"factor":                 {global("retry exponential {\nfactor x\n}"), "write a number such as 2"},

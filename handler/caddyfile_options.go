@@ -48,6 +48,23 @@ func parseBlock[T any](d *caddyfile.Dispenser, options map[string]option[T], cfg
 	return nil
 }
 
+// goToOption moves d from a directive to an option in its block; the path has the
+// names of the nested blocks, and the option's last. Where an option is missing, d
+// stays at what was found before.
+func goToOption(d *caddyfile.Dispenser, path []string) {
+	if len(path) == 0 {
+		return
+	}
+	block, outside := *d, d.Nesting()
+	for block.RemainingArgs(); block.NextBlock(outside); block.RemainingArgs() {
+		if block.Nesting() == outside+1 && block.Val() == path[0] {
+			*d = block
+			goToOption(d, path[1:])
+			return
+		}
+	}
+}
+
 // nestedOptions are the options of nested blocks, by the option that opens the
 // block. It is easy to write them one level too high.
 var nestedOptions map[string][]string

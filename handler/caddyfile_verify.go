@@ -2,8 +2,10 @@ package handler
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -25,13 +27,13 @@ func init() {
 // replay to the others.
 func parseVerify(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	var v Verify
-	directive := *h.Dispenser // stays on this line, for errors
+	directive := *h.Dispenser // stays here, for errors
 	if err := v.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
 	directive.Next()
 	if err := v.checkScheme(schemesIn(h)); err != nil {
-		return nil, directive.WrapErr(err)
+		return nil, schemeError(directive, err)
 	}
 	key := "webhook_verify " + v.replayRoute()
 	n, _ := h.State[key].(int)
@@ -65,6 +67,20 @@ func (h *Verify) checkScheme(table verify.Table) error {
 		return fmt.Errorf("%s: %w", h.directive(table), err)
 	}
 	return nil
+}
+
+// schemeError adds the line to an error in a scheme: that of the option for the field
+// at fault, if it is in the block, or else that of the directive, where d is.
+func schemeError(d caddyfile.Dispenser, err error) error {
+	var wrong *verify.FieldError
+	if errors.As(err, &wrong) {
+		path := strings.Split(wrong.Field, ".")
+		if path[len(path)-1] == "tag_contents" {
+			path[len(path)-1] = "tag_content"
+		}
+		goToOption(&d, path)
+	}
+	return d.WrapErr(err)
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,40 @@ func TestVerifyBlockErrors(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), "Caddyfile:") {
 				t.Errorf("the error doesn't name the line: %v", err)
+			}
+		})
+	}
+}
+
+// What is wrong with a scheme is reported at the option that is wrong or, if the block
+// doesn't have it, at the directive.
+func TestSchemeErrorsNameTheLineOfTheOption(t *testing.T) {
+	const start = "hmac s {\nid header algorithm\n" // an argument is not an option
+	tests := []struct {
+		name, block string
+		line        int // 1 is that of the directive
+	}{
+		{"value", start + "signature header X\nalgorithm sha-256\n}", 4},
+		{"content", start + "signature header X\ncontent {bdy}\n}", 4},
+		{"in a nested block", start + "signature header X {\nprefix a\nencoding hexa\n}\n}", 5},
+		{"after a nested block", start + "signature header X {\nprefix algorithm\n}\nalgorithm sha-256\n}", 6},
+		{"tag content", start + "signature header X {\nseparator ,\ntag v1\ntag_content v0 a\n}\n}", 6},
+		{"nested block as a whole", start + "construction hmac\nsignature header X {\nassign :\n}\n}", 4},
+		{"tolerance", start + "signature header X\ntimestamp header T\ncontent {timestamp}.{body}\ntolerance 90000h\n}", 6},
+		{"not in the block", "hmac s {\nsignature header X\nconstruction hash\n}", 1},
+		{"of the provider", "github s {\nconstruction ed25519\n}", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			scheme := strings.Replace(tt.block, " s ", " ", 1)
+			for source, first := range map[string]int{
+				"{\nwebhooks {\nscheme acme " + scheme + "\n}\n}": 3,
+				":80 {\nwebhook_verify " + tt.block + "\n}":       2,
+			} {
+				_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
+				if want := fmt.Sprintf("Caddyfile:%d", first+tt.line-1); err == nil || !regexp.MustCompile(want+`\b`).MatchString(err.Error()) {
+					t.Errorf("got %v; want it to name %s in\n%s", err, want, source)
+				}
 			}
 		})
 	}

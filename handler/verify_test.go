@@ -188,7 +188,7 @@ func TestConfigErrors(t *testing.T) {
 	tests := []struct{ name, directive, want string }{
 		{"unknown provider", "webhook_verify gitub s", "webhook_verify gitub: unknown provider: did you mean github? "},
 		{"unknown provider like none", "webhook_verify acme s", `webhook_verify: unknown provider: \"caddy webhooks providers\" lists`},
-		{"tolerance without a time", "webhook_verify github s {\ntolerance 5m\n}", "a tolerance needs a signed time"},
+		{"tolerance without a time", "webhook_verify github s {\ntolerance 5m\n}", "tolerance: it needs a signed time"},
 		{"no secret", "webhook_verify github", "webhook_verify github: there is no secret"},
 		{"a variable that isn't set", "webhook_verify github {$NOT_SET_ANYWHERE}", "if it says {$NAME}, that variable isn't set"},
 		{"empty secret", `webhook_verify github ""`, "webhook_verify github: secret 1: the secret is empty"},

@@ -62,7 +62,7 @@ func TestTableErrors(t *testing.T) {
 		"base defined later": {[]verify.Custom{custom("a", "b", signedByHeader), custom("b", "", signedByHeader)}, "scheme a: there is no such provider"},
 		"itself":             {[]verify.Custom{custom("a", "a", signedByHeader)}, "scheme a: there is no such provider"},
 		"not valid":          {[]verify.Custom{custom("a", "", verify.Scheme{})}, "scheme a: signature: no name"},
-		"useless tolerance":  {[]verify.Custom{custom("a", "github", verify.Scheme{Timestamp: verify.Timestamp{Past: 1}})}, "scheme a: timestamp: a tolerance needs a signed time"},
+		"useless tolerance":  {[]verify.Custom{custom("a", "github", verify.Scheme{Timestamp: verify.Timestamp{Past: 1}})}, "scheme a: tolerance: it needs a signed time"},
 	} {
 		_, err := verify.NewTable(c.list)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3cr3t") {

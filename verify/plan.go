@@ -57,8 +57,17 @@ type plan struct {
 	formOnly    bool       // the scheme can only read forms
 }
 
-// Validate returns an error if the scheme is not valid. It names the field, and says
-// what to do.
+// FieldError is what is wrong with a field of a scheme.
+type FieldError struct {
+	Field string // its name in JSON, such as "signature.encoding"; "tolerance" for past and future
+	Err   error
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// Validate returns an error if the scheme is not valid. It says what to do and, in a
+// *FieldError, which field is wrong.
 func (s Scheme) Validate() error {
 	_, err := compile(s)
 	return err
@@ -81,7 +90,9 @@ func compile(s Scheme) (*plan, error) {
 		{"algorithm", s.checkAlgorithm},
 		{"key", s.checkKey},
 		{"signature", p.compileSignature},
+		{"signature.encoding", p.compileEncoding},
 		{"timestamp", p.compileTimestamp},
+		{"tolerance", s.Timestamp.checkTolerance},
 		{"id", p.compileID},
 		{"event_type", p.compileEventType},
 		{"content", p.compileMainContent},
@@ -96,10 +107,11 @@ func compile(s Scheme) (*plan, error) {
 		{"header_prefixes", p.compilePrefixes},
 	} {
 		if err := step.do(); err != nil {
+			err = &FieldError{step.field, err}
 			if s.Name != "" {
-				return nil, fmt.Errorf("scheme %s: %s: %w", s.Name, step.field, err)
+				return nil, fmt.Errorf("scheme %s: %w", s.Name, err)
 			}
-			return nil, fmt.Errorf("scheme: %s: %w", step.field, err)
+			return nil, fmt.Errorf("scheme: %w", err)
 		}
 	}
 	p.formOnly = s.JSONField == "" && (p.needsForm(p.content) || p.signature.in == "form")
@@ -147,15 +159,18 @@ func (p *plan) compileSignature() error {
 			return err
 		}
 	}
-	if err := checkOptional(s.Encoding, sortedKeys(encodings)); err != nil {
-		return fmt.Errorf("encoding: %w", err)
-	}
-	p.encoding, p.assign = encodings[s.Encoding], s.assign()
+	p.assign = s.assign()
 	p.macSize = p.scheme.algorithm().Size()
 	if p.asymmetric = p.scheme.asymmetric(); p.asymmetric {
 		p.macSize = keyPairKinds[p.scheme.Construction].size
 	}
 	return nil
+}
+
+func (p *plan) compileEncoding() error {
+	name := p.scheme.Signature.Encoding
+	p.encoding = encodings[name]
+	return checkOptional(name, sortedKeys(encodings))
 }
 
 // compileSignaturePlace compiles where the signature is: in one place, or in several
@@ -259,16 +274,10 @@ func (p *plan) compileTimestamp() (err error) {
 		return fmt.Errorf("format: %w", err)
 	}
 	p.timeFormat = timeFormats[t.Format]
-	if max(t.Past, t.Future) > maxTolerance {
-		return fmt.Errorf("a tolerance is over %d days; to accept any age, turn it off", int(maxTolerance/hours(24)))
-	}
 	switch t.In {
 	case "":
 		if t.Name != "" {
 			return errors.New("it has a name but no place; say whether it is in a header, field, query, json or form")
-		}
-		if t.Past > 0 || t.Future > 0 { // it would promise a protection that isn't there
-			return errors.New("a tolerance needs a signed timestamp, and the scheme has none: leave it out; replay ack 24h remembers the messages that were seen")
 		}
 		return nil
 	case "first", "field":
@@ -277,6 +286,16 @@ func (p *plan) compileTimestamp() (err error) {
 	}
 	p.timestamp, err = compilePlace(t.In, t.Name, "")
 	return err
+}
+
+func (t Timestamp) checkTolerance() error {
+	if max(t.Past, t.Future) > maxTolerance {
+		return fmt.Errorf("it is over %d days; to accept any age, turn it off", int(maxTolerance/hours(24)))
+	}
+	if t.In == "" && (t.Past > 0 || t.Future > 0) { // it would promise a protection that isn't there
+		return errors.New("it needs a signed timestamp, and the scheme has none: leave it out; replay ack 24h remembers the messages that were seen")
+	}
+	return nil
 }
 
 // checkListTimestamp checks a timestamp that is in the signature's list.
