@@ -49,6 +49,8 @@ type client struct {
 	baseURL  string
 	header   http.Header   // sent with each request
 	timeout  time.Duration // 0 for none
+
+	line func(command string) string // see call.line
 }
 
 func newClient(at endpoint, baseURL string, timeout time.Duration, transport *http.Transport) *client {
@@ -260,9 +262,9 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	case p.Status == http.StatusNotFound && p.Code != "no_such_route":
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 		id, action, _ := strings.Cut(rest, "/")
-		return notFoundHint(noun, id, action, asked.Query().Has("tenant"))
+		return c.notFoundHint(noun, id, action, asked.Query().Has("tenant"))
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable" && path != "/status":
-		return "If this persists, `caddy webhooks status` and Caddy's log say why."
+		return "If this persists, " + c.line("status") + " and Caddy's log say why."
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable":
 		return "If this persists, check Caddy's log, and that the Caddyfile has the `webhooks` option."
 	}
@@ -271,19 +273,19 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 
 // notFoundHint says where to look for an id that doesn't exist: under the noun
 // that its prefix belongs to, or in the list.
-func notFoundHint(noun, id, action string, withTenant bool) string {
+func (c *client) notFoundHint(noun, id, action string, withTenant bool) string {
 	if noun == "attempts" {
 		noun = "deliveries"
 	}
-	list := "`caddy webhooks " + noun + " list` lists the existing ones"
+	list := c.line(noun+" list") + " lists the existing ones"
 	switch {
 	case noun == "dead-letters" && strings.HasPrefix(id, "dlv_"):
 		verb := cmp.Or(action, "show")
-		return list + "; `caddy webhooks deliveries " + verb + " " + id + "` works in any state."
+		return list + "; " + c.line("deliveries "+verb+" "+id) + " works in any state."
 	case noun != "events" && strings.HasPrefix(id, "evt_"):
-		return "This is the id of an event: `caddy webhooks events show " + id + "` shows its deliveries."
+		return "This is the id of an event: " + c.line("events show "+id) + " shows its deliveries."
 	case noun != "subscriptions" && noun != "event-types" && strings.HasPrefix(id, "sub_"):
-		return "This is the id of a subscription: `caddy webhooks " + noun + " list --subscription-id " + id + "` lists its " + noun + "."
+		return "This is the id of a subscription: " + c.line(noun+" list --subscription-id "+id) + " lists its " + noun + "."
 	case noun == "events" && !withTenant:
 		return list + "; for an event of a tenant, add --tenant."
 	}

@@ -69,17 +69,19 @@ func TestErrorsWithoutAnAPI(t *testing.T) {
 // more than its own words.
 func TestHintsWhileUnavailable(t *testing.T) {
 	for code, want := range map[string]string{
-		"unavailable": "Error: the detail\nIf this persists, `caddy webhooks status` and Caddy's log say why.\n",
+		"unavailable": "Error: the detail\nIf this persists, `caddy webhooks status --address ADDRESS` and Caddy's log say why.\n",
 		"store_full":  "Error: the detail\n",
 	} {
 		address := serve(t, answer(503, "application/problem+json", `{"title":"The title","detail":"the detail","code":"`+code+`"}`))
+		want = strings.Replace(want, "ADDRESS", address, 1)
 		if r := run(t, "", "events", "list", "--address", address); r.code != 1 || r.err != want {
 			t.Errorf("%s: code %d, stderr %q, want %q", code, r.code, r.err, want)
 		}
 	}
 }
 
-// The error for an id that doesn't exist says where to look for it, going by its prefix.
+// The error for an id that doesn't exist says where to look for it, going by its prefix,
+// with a command that reaches the same Caddy.
 func TestHintsForIDs(t *testing.T) {
 	s := start(t)
 	for name, c := range map[string]struct{ command, says string }{
@@ -94,8 +96,31 @@ func TestHintsForIDs(t *testing.T) {
 		"an event of a tenant":            {"events show order-7 --tenant acme", "lists the existing ones.\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.run("", strings.Fields(c.command)...).want(t, 1).says(t, c.says)
+			says := strings.Replace(c.says, "` ", " --address "+s.address+"` ", 1)
+			s.run("", strings.Fields(c.command)...).want(t, 1).says(t, says)
 		})
+	}
+}
+
+// The commands that hints name reach the same Caddy, by whichever flags were given.
+func TestHintsRepeatTheFlags(t *testing.T) {
+	s := start(t)
+	sub := s.subscribe("*")
+	tokens := file(t, manageToken)
+	config := file(t, `{"admin":{"listen":"`+s.address+`"}}`)
+	for _, flags := range [][]string{
+		{"--address", s.address},
+		{"--config", config},
+		{"--api", s.public(), "--token-file", tokens},
+		{"--api", s.public(), "--token-file", tokens, "--timeout", "20s"},
+	} {
+		r := run(t, "", append([]string{"subscriptions", "test", sub}, flags...)...).want(t, 0)
+		_, hint, _ := strings.Cut(r.out, "`caddy webhooks ")
+		hint, _, _ = strings.Cut(hint, "`")
+		if !strings.HasSuffix(hint, strings.Join(flags[:min(len(flags), 4)], " ")) {
+			t.Errorf("%q: got the hint %q", flags, hint)
+		}
+		run(t, "", strings.Fields(hint)...).want(t, 0)
 	}
 }
 

@@ -66,6 +66,18 @@ func (c *call) client() (*client, error) {
 	return c.connection, err
 }
 
+// line returns one of our commands in backquotes, with the flags of this one that say
+// how to reach Caddy, for the user to copy.
+func (c *call) line(command string) string {
+	text := "caddy webhooks " + command
+	for _, name := range []string{"address", "config", "adapter", "api", "token-file"} {
+		if flag := c.cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			text += " --" + name + " " + shellWord(clean(flag.Value.String()))
+		}
+	}
+	return "`" + text + "`"
+}
+
 // timeout returns how long to wait for a response.
 func (c *call) timeout() (time.Duration, error) {
 	timeout, _ := c.cmd.Flags().GetDuration("timeout")
@@ -92,7 +104,12 @@ func (c *call) adminClient() (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
-	return newAdminClient(address, timeout)
+	client, err := newAdminClient(address, timeout)
+	if err != nil {
+		return nil, err
+	}
+	client.line = c.line
+	return client, nil
 }
 
 // findAddress returns Caddy's admin address: the given one, that of the
@@ -138,7 +155,12 @@ func (c *call) publicClient(api string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPublicClient(api, token, from, timeout)
+	client, err := newPublicClient(api, token, from, timeout)
+	if err != nil {
+		return nil, err
+	}
+	client.line = c.line
+	return client, nil
 }
 
 // token returns the token for a webhook_api, "" if there is none, and where it

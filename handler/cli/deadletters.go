@@ -109,7 +109,7 @@ func bulkDead(b bulk) bulk {
 }
 
 func hintNoneQueued(c *call) {
-	fmt.Fprintln(c.err, "Either none match, or their subscriptions were deleted: `caddy webhooks dead-letters list` shows them. To send the events of a deleted subscription to the one that replaces it, use `caddy webhooks subscriptions replay`.")
+	fmt.Fprintln(c.err, "Either none match, or their subscriptions were deleted: "+c.line("dead-letters list")+" shows them. To send the events of a deleted subscription to the one that replaces it, use "+c.line("subscriptions replay")+".")
 }
 
 func (t *tool) exportDead() *cobra.Command {

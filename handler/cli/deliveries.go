@@ -156,9 +156,9 @@ func printDelivery(c *call, d *delivery) error {
 	d.addTo(&f, c)
 	switch {
 	case d.Held:
-		f.add("Held", "until its subscription is active: `caddy webhooks status` shows why it isn't")
+		f.add("Held", "until its subscription is active: "+c.line("status")+" shows why it isn't")
 	case c.due(d):
-		f.add("Due since", c.when(d.Next)+": `caddy webhooks status` shows what its subscription waits for")
+		f.add("Due since", c.when(d.Next)+": "+c.line("status")+" shows what its subscription waits for")
 	case !d.Next.IsZero():
 		f.add("Next attempt", c.when(d.Next))
 	}
@@ -267,7 +267,7 @@ func redeliverDelivered(c *call) error {
 	}, func(counts map[string]int) error {
 		n := counts["redelivered"]
 		if n == 0 {
-			fmt.Fprintln(c.err, "Nothing that was delivered matches: `caddy webhooks deliveries list` shows all deliveries."+c.unknownSubscription())
+			fmt.Fprintln(c.err, "Nothing that was delivered matches: "+c.line("deliveries list")+" shows all deliveries."+c.unknownSubscription())
 		}
 		_, err := fmt.Fprintf(c.out, "%s queued\n", count(n, "delivery", "deliveries"))
 		return err

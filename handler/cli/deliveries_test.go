@@ -135,7 +135,7 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	if err := json.Unmarshal([]byte(s.run("", "deliveries", "list", "--json").want(t, 0).out), &list); err != nil {
 		t.Fatal(err)
 	}
-	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status`") {
+	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status --address "+s.address+"`") {
 		t.Errorf("got Held %q", held)
 	}
 	s.run("", "deliveries", "list").want(t, 0).shows(t, held+"  held  ")

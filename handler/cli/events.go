@@ -118,7 +118,7 @@ func (p *publishFlags) run(c *call) error {
 	if err != nil {
 		return err
 	}
-	return p.withRetryHint(c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
+	return p.withRetryHint(c, c.request(http.MethodPost, "/events", nil, body, printing(printPublished)))
 }
 
 // published is the API's response to a published event.
@@ -171,7 +171,7 @@ func checkJSON(payload []byte) error {
 
 // withRetryHint adds to an error after which the event may have been stored whether
 // it is safe to publish it again.
-func (p *publishFlags) withRetryHint(err error) error {
+func (p *publishFlags) withRetryHint(c *call, err error) error {
 	var lost *noResponse
 	if !errors.As(err, &lost) || !lost.sent {
 		return err
@@ -179,7 +179,7 @@ func (p *publishFlags) withRetryHint(err error) error {
 	if p.id != "" {
 		return fmt.Errorf("%w\nThe event may have been stored: publish it again with the same --event-id, which is safe", err)
 	}
-	return fmt.Errorf("%w\nThe event may have been stored: `caddy webhooks events list` shows it if it was. With --event-id, it is safe to publish an event again", err)
+	return fmt.Errorf("%w\nThe event may have been stored: %s shows it if it was. With --event-id, it is safe to publish an event again", err, c.line("events list"))
 }
 
 // eventFilters are the flags that select events.
@@ -252,7 +252,7 @@ caddy webhooks events delete --all --filter 'payload.customer == "cus_7"'`,
 // is pending.
 func hintPending(c *call, counts map[string]int) {
 	if n := counts["pending"]; n > 0 {
-		fmt.Fprintf(c.err, "%s not deleted, since a delivery is pending: wait until it is settled, or cancel it. `caddy webhooks deliveries list --state pending` shows such deliveries.\n", count(n, "event was", "events were"))
+		fmt.Fprintf(c.err, "%s not deleted, since a delivery is pending: wait until it is settled, or cancel it. %s shows such deliveries.\n", count(n, "event was", "events were"), c.line("deliveries list --state pending"))
 	}
 }
 
@@ -278,7 +278,7 @@ func printEvent(c *call, e *event) error {
 		t.row(clean(d.ID), clean(d.SubscriptionID), clean(d.State), fmt.Sprint(d.Attempts), c.nextOrLast(&d), cell(d.err(), widest))
 	}
 	if e.Next != "" {
-		fmt.Fprintf(c.err, "There are more: `caddy webhooks deliveries list --event-id %s` lists all.\n", clean(e.ID))
+		fmt.Fprintf(c.err, "There are more: %s lists all.\n", c.line("deliveries list --event-id "+shellWord(clean(e.ID))))
 	}
 	return t.flush(c.out)
 }

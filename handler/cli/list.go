@@ -68,7 +68,7 @@ func (c *call) unknownSubscription() string {
 	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
 		return ""
 	}
-	return fmt.Sprintf(" There is no subscription %s (any more): `caddy webhooks subscriptions list` lists the existing ones.", clean(id))
+	return fmt.Sprintf(" There is no subscription %s (any more): %s lists the existing ones.", clean(id), c.line("subscriptions list"))
 }
 
 // listFlags select how much of a list to show.

@@ -42,7 +42,7 @@ func runReplay(c *call) error {
 	}, func(counts map[string]int) error {
 		n := counts["replayed"]
 		if n == 0 {
-			fmt.Fprintln(c.err, "Either the subscription matches none of these events, or it already has a delivery for each: `caddy webhooks deliveries list` shows those, and `caddy webhooks deliveries redeliver --all` sends them again.")
+			fmt.Fprintln(c.err, "Either the subscription matches none of these events, or it already has a delivery for each: "+c.line("deliveries list")+" shows those, and "+c.line("deliveries redeliver --all")+" sends them again.")
 		}
 		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
 		return err

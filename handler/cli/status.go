@@ -130,7 +130,7 @@ func printStatus(c *call, s *serverStatus) error {
 	f.add("In flight", thousands(s.InFlight))
 	dead := thousands(s.DeadLetters)
 	if s.DeadLetters > 0 {
-		dead += ": `caddy webhooks dead-letters list` shows them"
+		dead += ": " + c.line("dead-letters list") + " shows them"
 	}
 	f.add("Dead letters", dead)
 	if s.Store.Path != "" { // an API for one tenant doesn't show it

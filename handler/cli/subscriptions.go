@@ -377,6 +377,6 @@ func testBody(c *call, eventType string, headers map[string]string, payload *bod
 }
 
 func printTested(c *call, d *delivery) error {
-	_, err := fmt.Fprintf(c.out, "%s queued: `caddy webhooks deliveries show %[1]s` shows the outcome\n", clean(d.ID))
+	_, err := fmt.Fprintf(c.out, "%s queued: %s shows the outcome\n", clean(d.ID), c.line("deliveries show "+clean(d.ID)))
 	return err
 }

@@ -157,7 +157,7 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"two secrets":               {[]string{"create", "--url", s.receiver.URL, "--event-types", "*", "--secret", "a", "--secret", "b"}, 2, "one secret"},
 		"a secret and a key":        {[]string{"show", id, "--show-secret", "--show-public-key"}, 2, "can't be given together"},
 		"no change":                 {[]string{"update", id}, 2, "nothing to change"},
-		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list`"},
+		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list --address " + s.address + "`"},
 		"an id with a path in it":   {[]string{"show", "../status"}, 1, "subscription"},
 		"no id":                     {[]string{"delete"}, 2, "an argument is missing"},
 	} {

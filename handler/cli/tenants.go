@@ -68,7 +68,7 @@ func countTenant(c *call) error {
 
 func printTenant(c *call, done string, counts map[string]int) error {
 	if counts["subscriptions"]+counts["events"] == 0 {
-		fmt.Fprintf(c.err, "Nothing belongs to a tenant %s (any more): `caddy webhooks subscriptions list` shows the tenants of subscriptions.\n", clean(c.args[0]))
+		fmt.Fprintf(c.err, "Nothing belongs to a tenant %s (any more): %s shows the tenants of subscriptions.\n", clean(c.args[0]), c.line("subscriptions list"))
 	}
 	_, err := fmt.Fprintf(c.out, "%s and %s %s\n", count(counts["subscriptions"], "subscription", "subscriptions"), count(counts["events"], "event", "events"), done)
 	return err
