@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -79,7 +80,7 @@ func (h *Verify) provisionReplay(ctx caddy.Context, scheme verify.Scheme) error 
 		h.life = life
 	}
 	if h.life < life {
-		return fmt.Errorf("replay %s %v: a message's timestamp is valid for %v, so it must be remembered for at least that long: leave the duration out", mode, h.life, life)
+		return fmt.Errorf("replay %s %s: a message's timestamp is valid for %s, so it must be remembered for at least that long: leave the duration out", mode, outbound.FormatDuration(h.life), outbound.FormatDuration(life))
 	}
 	h.route = h.replayRoute()
 	// Not until the first request: a handler that is provisioned later may load

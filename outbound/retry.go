@@ -38,11 +38,11 @@ const maxAttempts = 100
 func ExponentialSchedule(base time.Duration, factor float64, max time.Duration, attempts int) (Schedule, error) {
 	switch {
 	case base <= 0:
-		return nil, fmt.Errorf("base must be over 0, not %v", base)
+		return nil, fmt.Errorf("base must be over 0, not %s", FormatDuration(base))
 	case !(factor >= 1) || math.IsInf(factor, 1): // or not a number
 		return nil, fmt.Errorf("factor must be 1 or more, not %v", factor)
 	case max < base:
-		return nil, fmt.Errorf("max must be base (%v) or more, not %v", base, max)
+		return nil, fmt.Errorf("max must be base (%s) or more, not %s", FormatDuration(base), FormatDuration(max))
 	case attempts < 1 || attempts > maxAttempts:
 		return nil, fmt.Errorf("attempts must be between 1 and %d, not %d", maxAttempts, attempts)
 	}
@@ -62,7 +62,7 @@ func (s Schedule) Validate() error {
 	}
 	for _, d := range s {
 		if d <= 0 || d > maxDelay {
-			return fmt.Errorf("a delay must be over 0 and at most %v, not %v", maxDelay, d)
+			return fmt.Errorf("a delay must be over 0 and at most %s, not %s", FormatDuration(maxDelay), FormatDuration(d))
 		}
 	}
 	return nil

@@ -101,7 +101,7 @@ func TestRefusals(t *testing.T) {
 		{"long timeout", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"timeout":"11m"}`}, 422, "invalid_field", "timeout", "at most 10m", "", ""},
 		{"retry a text", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":"5s"}`}, 422, "invalid_field", "retry", `as in ["5s", "5m", "2h"]`, "", ""},
 		{"retry with null", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":[null]}`}, 422, "invalid_field", "retry", "a delay must be over 0", "", ""},
-		{"a long delay", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":["8d"]}`}, 422, "invalid_field", "retry", "at most 168h", "", ""},
+		{"a long delay", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"retry":["8d"]}`}, 422, "invalid_field", "retry", "at most 168h, not 192h", "", ""},
 		{"metadata a list", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":["a"]}`}, 422, "invalid_field", "metadata", `{"customer": "42"}`, "", ""},
 		{"metadata without a name", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"":"a"}}`}, 422, "invalid_field", "metadata", "without a name", "", ""},
 		{"much metadata", call{method: "POST", path: "/subscriptions", body: `{"url":"https://example.com","event_types":["*"],"metadata":{"a":"` + strings.Repeat("x", 4096) + `"}}`}, 422, "invalid_field", "metadata", "4 KiB", "", ""},

@@ -2,10 +2,11 @@ package api
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // timestamp is a time that is written as in RFC 3339, in UTC and to the millisecond.
@@ -23,19 +24,11 @@ func (t timestamp) MarshalJSON() ([]byte, error) {
 // milliseconds returns a duration in milliseconds, rounded.
 func milliseconds(d time.Duration) int64 { return d.Round(time.Millisecond).Milliseconds() }
 
-// duration is written as in "30s" or "2h": as time.Duration's String does, without
-// zero seconds and minutes at its end.
+// duration is written as in "30s" or "2h".
 type duration time.Duration
 
 func (d duration) MarshalJSON() ([]byte, error) {
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return json.Marshal(s)
+	return json.Marshal(outbound.FormatDuration(time.Duration(d)))
 }
 
 // durations converts a list of durations. A nil list stays nil, which is null in

@@ -257,7 +257,7 @@ func (v view) CreateSubscription(ctx context.Context, spec outbound.Subscription
 // subscription had before: attempts that hang keep others waiting.
 func (v view) checkTimeout(timeout, before time.Duration) error {
 	if most := max(v.engine.Timeout(), before); v.tenant != "" && timeout > most {
-		return invalidField("timeout", "must be at most %v here, since attempts that hang keep others waiting", most)
+		return invalidField("timeout", "must be at most %s here, since attempts that hang keep others waiting", outbound.FormatDuration(most))
 	}
 	return nil
 }
