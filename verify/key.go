@@ -16,9 +16,10 @@ import (
 )
 
 // ShortestKey returns the length, in bytes, of the shortest key that secrets make, so
-// that callers can warn of one that could be guessed. It returns 0 if there is none, as
-// with tokens: without a signature to compare with, each guess costs a request. Secrets
-// that are not valid are left out.
+// that callers can warn of one that could be guessed. A key that is a digest counts as
+// the secret's text, which is what is guessed. It returns 0 if there is no key, as with
+// tokens: without a signature to compare with, each guess costs a request. Secrets that
+// are not valid are left out.
 func (s Scheme) ShortestKey(secrets []string) int {
 	shortest := 0
 	decode := keyKinds[s.Key]
@@ -26,8 +27,9 @@ func (s Scheme) ShortestKey(secrets []string) int {
 		return shortest
 	}
 	for _, secret := range secrets {
-		if key, err := decode(secret); err == nil && (shortest == 0 || len(key) < shortest) {
-			shortest = len(key)
+		key, err := decode(secret)
+		if size := min(len(key), len(secret)); err == nil && (shortest == 0 || size < shortest) {
+			shortest = size
 		}
 	}
 	return shortest

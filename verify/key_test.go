@@ -41,6 +41,7 @@ func TestShortestKey(t *testing.T) {
 		"text":              {"github", []string{text(23)}, 23},
 		"the second of two": {"github", []string{text(40), text(5)}, 5},
 		"decoded":           {"standard-webhooks", []string{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="}, 23},
+		"a digest":          {"braintree", []string{text(5)}, 5},
 		"invalid":           {"standard-webhooks", []string{"whsec_*"}, 0},
 		"a token":           {"okta", []string{text(3)}, 0},
 	} {
