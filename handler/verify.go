@@ -247,8 +247,8 @@ func (h *Verify) scheme(table verify.Table) (verify.Scheme, error) {
 	return scheme, nil
 }
 
-// didYouMean suggests providers and custom schemes with names like this one; it returns an empty
-// string if there are none.
+// didYouMean suggests providers and custom schemes with names like this one; it
+// returns an empty string if there are none.
 func didYouMean(table verify.Table, name string) string {
 	near := table.Suggest(name)
 	if len(near) == 0 {

@@ -3,10 +3,11 @@
 // contain no absolute paths.
 //
 // A request's token is checked (auth.go), its route is looked up (here), its query
-// is read (page.go), and the route's method on call answers it. These methods are in files named after
-// their nouns, and use the engine through a view (view.go), which confines a
-// request to one tenant. Every error becomes a problem document (problem.go).
-// Bodies are read in one pass of a scanner (scan.go, object.go, envelope.go).
+// is read (page.go), and the route's method on call answers it. These methods are in
+// files named after their nouns, and use the engine through a view (view.go), which
+// confines a request to one tenant. Every error becomes a problem document
+// (problem.go). Bodies are read in one pass of a scanner (scan.go, object.go,
+// envelope.go).
 // openapi.json is the contract: tests compare it with the routes and with their
 // answers.
 package api

@@ -136,9 +136,9 @@ func (s *Schema) learn(doc any) {
 	}
 }
 
-// Check judges a tenant's payload, as soon as there is room to read it. The error says where
-// the payload breaks the schema, and what that asks for. It holds nothing that stands
-// in the payload alone, since refusals are logged.
+// Check judges a tenant's payload, as soon as there is room to read it. The error says
+// where the payload breaks the schema, and what the schema asks for. It holds nothing
+// that is only in the payload, since refusals are logged.
 func (s *Schema) Check(ctx context.Context, tenant string, payload []byte) (err error) {
 	leave, err := enter(ctx, tenant, len(payload))
 	if err != nil {
