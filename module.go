@@ -18,7 +18,7 @@
 //	outbound/store/        the interface of stores; sqlite/ is the embedded one, postgres/ the shared one
 //	outbound/egress/       where deliveries may go
 //	verify/                signature schemes as data, in both directions
-//	internal/must/         the steps of a test that can't fail
+//	internal/must/         ends a test at a step that has failed
 //
 // Imports go one way: handler → outbound → verify. Neither outbound nor verify
 // depends on Caddy, so each can be used as a Go library of its own.

@@ -20,7 +20,7 @@ const (
 type Preview struct {
 	OfType      bool        // the event is of a type that the subscription names
 	Wanted      bool        // its filter selects the event, or there is none
-	FilterError string      // why the filter can't be evaluated; Wanted says what follows
+	FilterError string      // why the filter can't be evaluated; Wanted then says whether the event is delivered all the same
 	Header      http.Header // as sent, except for signatures, access tokens and the trace
 	Body        []byte      // JSON; nil if nothing can be sent
 	Error       string      // why a delivery would fail; "" if nothing is known to prevent it
@@ -72,8 +72,9 @@ func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) 
 	return p, nil
 }
 
-// judge returns what the filter makes of an event, and why it can't be evaluated, if
-// so: without CEL's error, which may quote the payload. The error is that of ctx.
+// judge reports whether the filter selects an event. If the filter can't be evaluated,
+// trouble says why, without CEL's error, which may quote the payload. The error is that
+// of ctx.
 func (t *target) judge(ctx context.Context, ev *Event) (wanted bool, trouble string, err error) {
 	if t.filter == nil {
 		return true, "", nil

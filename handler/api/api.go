@@ -42,8 +42,8 @@ type Config struct {
 	// answered with 503.
 	Engine func() *outbound.Engine
 	// Context returns the context of the Caddy config that is in effect. A request
-	// that doesn't end by itself ends when that which was in effect at its beginning
-	// is done, or when Caddy exits.
+	// that doesn't end by itself ends when the config under which it began is replaced,
+	// or when Caddy exits.
 	Context func() context.Context
 	Logger  *slog.Logger // nil: slog.Default
 }

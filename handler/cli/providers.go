@@ -63,7 +63,8 @@ caddy webhooks providers --config Caddyfile`,
 const own = "own"
 
 // ownSchemes returns the schemes that a configuration file defines, none if there is no
-// file. What describes the scheme that one starts from doesn't hold for it.
+// file. The title, the source and the like of the scheme that one starts from don't
+// hold for it.
 func ownSchemes(c *call, file, adapter string) (verify.Table, error) {
 	switch {
 	case file == "" && adapter != "":

@@ -1,4 +1,5 @@
-// Package must is for the steps of a test that can't fail unless the test is pointless.
+// Package must ends a test at a step that has failed, if the rest of the test makes no
+// sense without it.
 package must
 
 // T is a testing.TB, or what stands in for one.
