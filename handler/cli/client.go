@@ -266,7 +266,7 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable" && path != "/status":
 		return "If this persists, " + c.line("status") + " and Caddy's log say why."
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable":
-		return "If this persists, check Caddy's log, and that the Caddyfile has the `webhooks` option."
+		return "If this persists, check Caddy's log, which says whether a damaged store is being salvaged, and that the Caddyfile has the `webhooks` option."
 	}
 	return ""
 }
