@@ -63,7 +63,11 @@ func (c *call) client() (*client, error) {
 	} else {
 		c.connection, err = c.publicClient(api)
 	}
-	return c.connection, err
+	if err != nil {
+		return nil, err
+	}
+	c.connection.line = c.line
+	return c.connection, nil
 }
 
 // line returns one of our commands in backquotes, with the flags of this one that say
@@ -104,12 +108,7 @@ func (c *call) adminClient() (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
-	client, err := newAdminClient(address, timeout)
-	if err != nil {
-		return nil, err
-	}
-	client.line = c.line
-	return client, nil
+	return newAdminClient(address, timeout)
 }
 
 // findAddress returns Caddy's admin address: the given one, that of the
@@ -155,12 +154,7 @@ func (c *call) publicClient(api string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := newPublicClient(api, token, from, timeout)
-	if err != nil {
-		return nil, err
-	}
-	client.line = c.line
-	return client, nil
+	return newPublicClient(api, token, from, timeout)
 }
 
 // token returns the token for a webhook_api, "" if there is none, and where it
