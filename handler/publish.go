@@ -173,6 +173,9 @@ type published struct {
 	Duplicate  bool   `json:"duplicate"`
 }
 
+// unknown stands in an event type for what a placeholder has no value for.
+const unknown = "unknown"
+
 // event returns the event that a request publishes. It is an error if the request
 // has no tenant, but should.
 func (p *Publish) event(r *http.Request, v *verdict, body []byte) (*outbound.NewEvent, error) {
@@ -185,12 +188,15 @@ func (p *Publish) event(r *http.Request, v *verdict, body []byte) (*outbound.New
 		p.refusals.writeOmitted(r, omitted)
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if _, err := repl.ReplaceOrErr(p.EventType, false, true); err != nil {
-		p.refusals.writeUnknown(r, p.EventType)
+	eventType := repl.ReplaceAll(p.EventType, unknown)
+	if strings.Contains(eventType, unknown) { // by a placeholder that is empty, or that nothing sets
+		if _, err := repl.ReplaceOrErr(p.EventType, false, true); err != nil {
+			p.refusals.writeUnknown(r, p.EventType)
+		}
 	}
 	return &outbound.NewEvent{
 		ID:          p.eventID(repl, v),
-		Type:        outbound.AsEventType(repl.ReplaceAll(p.EventType, "unknown")),
+		Type:        outbound.AsEventType(eventType),
 		Tenant:      tenant,
 		Headers:     headers,
 		ContentType: cmp.Or(r.Header.Get("Content-Type"), "application/octet-stream"),
