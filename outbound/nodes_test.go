@@ -39,6 +39,19 @@ func startNodes(t *testing.T, n int, set ...setting) (nodes []*harness, dsn stri
 	return nodes, dsn
 }
 
+// startNodesAhead starts nodes on one Postgres store, whose clocks are ahead by so much.
+func startNodesAhead(t *testing.T, ahead ...time.Duration) (nodes []*harness) {
+	dsn := pgtest.Database(t)
+	for _, by := range ahead {
+		h := newHarness(t, postgresStore(dsn, lease))
+		h.clock = newClock()
+		h.clock.step(by)
+		h.start()
+		nodes = append(nodes, h)
+	}
+	return nodes
+}
+
 // awaitSubscription waits until this node has heard that a subscription exists, or
 // that it no longer does.
 func (h *harness) awaitSubscription(id string, exists bool) {

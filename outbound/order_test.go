@@ -51,15 +51,7 @@ func (r *receiver) expectInOrder(t *testing.T, n int) {
 // Events of one publisher that alternates between nodes are delivered in the order in
 // which they were published, although the nodes' clocks differ.
 func TestOrderWhenClocksDiffer(t *testing.T) {
-	dsn := pgtest.Database(t)
-	var nodes []*harness
-	for _, ahead := range []time.Duration{0, 3 * time.Second, -3 * time.Second} {
-		h := newHarness(t, postgresStore(dsn, lease))
-		h.clock = newClock()
-		h.clock.step(ahead)
-		h.start()
-		nodes = append(nodes, h)
-	}
+	nodes := startNodesAhead(t, 0, 3*time.Second, -3*time.Second)
 	r := newReceiver(t)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
 	for _, h := range nodes {

@@ -12,7 +12,6 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
 // Replay sends a new subscription the earlier events that match it and the query, each
@@ -124,15 +123,7 @@ func TestReplayThatFails(t *testing.T) {
 
 // What a node replays includes what another one has published whose clock is ahead.
 func TestReplayWhenClocksDiffer(t *testing.T) {
-	dsn := pgtest.Database(t)
-	var nodes []*harness
-	for _, ahead := range []time.Duration{0, 30 * time.Second} {
-		h := newHarness(t, postgresStore(dsn, lease))
-		h.clock = newClock()
-		h.clock.step(ahead)
-		h.start()
-		nodes = append(nodes, h)
-	}
+	nodes := startNodesAhead(t, 0, 30*time.Second)
 	r := newReceiver(t)
 	nodes[1].publish("a", `1`)
 	s := nodes[0].subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
