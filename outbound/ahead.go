@@ -48,7 +48,10 @@ func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bo
 
 // restartAhead plans attempts ahead of schedule from t on, starting with the first
 // delivery again.
-func (b *breaker) restartAhead(t time.Time) { b.aheadAt, b.aheadCursor = t, store.Place{} }
+func (b *breaker) restartAhead(t time.Time) {
+	b.aheadAt, b.aheadCursor = t, store.Place{}
+	b.aheadRound++
+}
 
 // scheduleAhead has something that waits for a retry attempted at t, ahead of
 // schedule.
@@ -126,10 +129,29 @@ func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
 	return &unsettledAttempt{}
 }
 
-// aheadOf returns when an attempt was due, if it was made ahead of schedule, and
-// zero otherwise.
-func (l *lane) aheadOf(h *store.Held) time.Time {
+// attemptEnded is called when the outcome of an attempt is known. It returns when
+// the attempt was due, if it was made ahead of schedule, and zero otherwise.
+func (l *lane) attemptEnded(h *store.Held) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.unsettled[h].due
+	u := l.unsettled[h]
+	u.aheadRound = l.breaker.aheadRound
+	return u.due
+}
+
+// catchUpAhead is called when a failure has been stored. If attempts ahead of
+// schedule were restarted after the failure and before it was stored, they have
+// missed its delivery, so they start again with the first.
+func (l *lane) catchUpAhead(u *unsettledAttempt) {
+	now := l.e.now()
+	l.mu.Lock()
+	b := &l.breaker
+	missed := u.aheadRound != b.aheadRound && b.since.IsZero() // while the receiver fails, all have their turn
+	if missed {
+		b.aheadAt, b.aheadCursor = now, store.Place{} // in the same round, or those under way now would count as missed
+	}
+	l.mu.Unlock()
+	if missed {
+		l.e.claims.schedule(l, now)
+	}
 }

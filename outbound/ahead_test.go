@@ -113,6 +113,43 @@ func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
 	}
 }
 
+// A delivery whose failure is stored only after its subscription was activated by hand is
+// attempted then, although the attempts ahead of schedule have come further by now.
+func TestFailureIsStoredAfterTheActivation(t *testing.T) {
+	for _, others := range []int{0, 2} {
+		t.Run(fmt.Sprint(others, " others"), func(t *testing.T) {
+			h, f := openFailing(t, retries(5*time.Second, time.Hour, time.Hour))
+			r := newReceiver(t)
+			r.respond(status(http.StatusServiceUnavailable))
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+			for range others {
+				h.publish("a", `{}`)
+			}
+			for range 2 { // after the second round, the others are due in an hour
+				for range others {
+					h.awaitFailure(r)
+				}
+				h.clock.advance(6 * time.Second)
+			}
+			h.publish("a", `"late"`)
+			f.fail(store.ErrUnavailable)
+			r.next(t)
+			receive(t, f.refused, "an outcome that isn't stored")
+			r.respond(nil)
+			must.Get(h.Activate(t.Context(), s.ID))(t)
+			for range others {
+				r.next(t)
+			}
+			h.eventually("the pause before the store is tried again", func() bool { return h.clock.hasTimer(250 * time.Millisecond) })
+			f.fail(nil)
+			h.clock.advance(250 * time.Millisecond)
+			if a := r.next(t); string(a.body) != `"late"` {
+				t.Errorf("got body %s, want the late one", a.body)
+			}
+		})
+	}
+}
+
 // A delivery that its receiver always refuses isn't attempted ahead of schedule after
 // every success of another, not even if some of these need two attempts. Otherwise one
 // bad event would double the load on the receiver.

@@ -24,7 +24,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}
-	o.due = l.aheadOf(h)
+	o.due = l.attemptEnded(h)
 	e.decide(l, t, h, &o, s)
 	e.settle(l, t, h, s)
 	l.attemptDone(weight(h.Event), a.Latency)
@@ -83,7 +83,7 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	e.committer.settle(s, notice, func(err error) {
 		defer e.outcomes.Done()
 		defer close(stored)
-		requeued := l.removeUnsettled(h)
+		u := l.removeUnsettled(h)
 		if err != nil || s.Passed {
 			return // it isn't stored, or another process reports it
 		}
@@ -91,10 +91,11 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 			done.Due = e.clock.wall(retry)
 			if !ordered {
 				l.noteStored(s.Due)
+				l.catchUpAhead(u)
 			}
 		}
 		e.reportSettled(done, dead)
-		if requeued {
+		if u.repeat {
 			e.requeueSettled(s.Delivery)
 		}
 	})

@@ -20,6 +20,7 @@ func (l *lane) noteStored(due time.Time) {
 	enough := false
 	if due.After(now) {
 		l.nextDue = earlier(l.nextDue, due)
+		due = earlier(due, l.breaker.aheadAt)
 	} else {
 		l.backlog = true
 		enough = l.queue.len() > laneLow // take schedules a claim when the queue runs low

@@ -597,7 +597,7 @@ func TestRedeliverOfWhatIsTaken(t *testing.T) {
 		}
 		redeliver(l, hs[0].Delivery.ID)
 		for i, want := range []bool{hs[0].Round == 0, false} {
-			if got := l.removeUnsettled(hs[i]); got != want {
+			if got := l.removeUnsettled(hs[i]).repeat; got != want {
 				t.Errorf("%s, delivery %d: got another attempt %v, want %v", name, i+1, got, want)
 			}
 		}
@@ -628,11 +628,11 @@ func TestRedeliverDuringTheSecondAttempt(t *testing.T) {
 	l.take()
 	l.queue.push(&second) // it was redelivered, and claimed again
 	l.take()
-	if l.removeUnsettled(h) {
+	if l.removeUnsettled(h).repeat {
 		t.Error("first attempt: got requeued true, want false")
 	}
 	l.beginRequeue(h.Delivery.ID)
-	if !l.removeUnsettled(&second) {
+	if !l.removeUnsettled(&second).repeat {
 		t.Error("second attempt: got requeued false, want true")
 	}
 }

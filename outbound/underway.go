@@ -9,18 +9,18 @@ import (
 
 // unsettledAttempt is an attempt whose outcome isn't stored yet.
 type unsettledAttempt struct {
-	repeat bool      // another attempt follows, because the delivery was requeued
-	due    time.Time // when it was due, if it is made ahead of schedule
+	repeat     bool      // another attempt follows, because the delivery was requeued
+	due        time.Time // when it was due, if it is made ahead of schedule
+	aheadRound int       // of the breaker when the outcome was known
 }
 
-// removeUnsettled ends an attempt begun by take, and reports whether the delivery
-// was requeued in the meantime.
-func (l *lane) removeUnsettled(h *store.Held) (requeued bool) {
+// removeUnsettled ends an attempt begun by take, and returns what is known of it.
+func (l *lane) removeUnsettled(h *store.Held) *unsettledAttempt {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	requeued = l.unsettled[h].repeat
+	u := l.unsettled[h]
 	delete(l.unsettled, h)
-	return requeued
+	return u
 }
 
 // abort ends an attempt that doesn't count, and releases the delivery to the store.
