@@ -194,7 +194,7 @@ func (e *Engine) reactTo(n transition, c *config, l *lane, t *target, o *outcome
 		})
 	case o.class == ClassGone:
 		e.background(func(ctx context.Context) {
-			e.disable(ctx, t.sub, ReasonGone, func() bool { return true })
+			e.disable(ctx, t.sub, ReasonGone, l.isGone)
 		})
 	case n.wentDown:
 		l.flush() // other lanes need the memory more
@@ -255,6 +255,7 @@ func (l *lane) recordSuccess(o *outcome, d DisableAfter, first time.Duration, no
 // caller holds mu.
 func (l *lane) recordFailure(o *outcome, d DisableAfter, first time.Duration, now time.Time) (n transition) {
 	l.lastFailure, l.lastError = l.e.clock.Now(), o.message
+	l.breaker.gone = l.breaker.gone || o.class == ClassGone
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	}

@@ -110,3 +110,12 @@ func (l *lane) shouldDisable(d DisableAfter) bool {
 	defer l.mu.Unlock()
 	return d.reached(l.breaker.failing(), l.e.now(), 1)
 }
+
+// isGone reports whether the receiver has answered 410 since the subscription was
+// last activated. Of several attempts that got this answer, the last may be about to
+// deactivate the subscription when a user has activated it already.
+func (l *lane) isGone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.breaker.gone
+}

@@ -747,22 +747,41 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 }
 
 // A failure that should deactivate the subscription doesn't, if by the time that the
-// engine does so the receiver works again or the subscription has another one.
+// engine does so the receiver works again, the subscription has another one, or it has
+// been deactivated and activated since.
 func TestDeactivationIsOutdated(t *testing.T) {
-	for name, change := range map[string]func(*lane, *store.Subscription){
-		"works again":      func(l *lane, _ *store.Subscription) { l.breaker = breaker{} },
-		"another receiver": func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" },
-		"":                 func(*lane, *store.Subscription) {}, // no change, so it is deactivated
+	works := func(l *lane, _ *store.Subscription) { l.breaker = breaker{} }
+	moved := func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" }
+	activated := func(l *lane, _ *store.Subscription) { l.resume() }
+	none := func(*lane, *store.Subscription) {}
+	for name, c := range map[string]struct {
+		reason string
+		change func(*lane, *store.Subscription)
+		active bool
+	}{
+		"failing":                   {ReasonFailing, none, false},
+		"failing, works again":      {ReasonFailing, works, true},
+		"failing, another receiver": {ReasonFailing, moved, true},
+		"failing, activated since":  {ReasonFailing, activated, true},
+		"gone":                      {ReasonGone, none, false},
+		"gone, another receiver":    {ReasonGone, moved, true},
+		"gone, activated since":     {ReasonGone, activated, true},
 	} {
 		l := newLane(t, store.Subscription{ID: "sub_1", EventTypes: []string{"*"}})
 		l.register(t)
-		c := l.e.config.Load()
-		l.breaker.failures, l.breaker.since = c.DisableAfter.Failures, l.at(-c.DisableAfter.For)
+		config := l.e.config.Load()
+		still := l.isGone
+		if c.reason == ReasonFailing {
+			l.breaker.failures, l.breaker.since = config.DisableAfter.Failures, l.at(-config.DisableAfter.For)
+			still = func() bool { return l.shouldDisable(config.DisableAfter) }
+		} else {
+			l.record(&outcome{class: ClassGone}, config)
+		}
 		failed := *l.sub()
-		change(l, &failed)
-		l.e.disable(t.Context(), &failed, ReasonFailing, func() bool { return l.shouldDisable(c.DisableAfter) })
-		if active := l.sub().Active; active != (name != "") {
-			t.Errorf("%q: got active %v, want %v", name, active, name != "")
+		c.change(l, &failed)
+		l.e.disable(t.Context(), &failed, c.reason, still)
+		if active := l.sub().Active; active != c.active {
+			t.Errorf("%s: got active %v, want %v", name, active, c.active)
 		}
 	}
 }
