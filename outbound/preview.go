@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
-	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // What a Preview shows in place of what only a delivery has.
@@ -44,11 +43,7 @@ func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) 
 	if p.Wanted, p.FilterError, err = t.judge(ctx, ev); err != nil {
 		return nil, err
 	}
-	if t.err != nil {
-		p.Error = failure(t.err).message
-		return p, nil
-	}
-	body, o := t.body(ctx, ev)
+	h, body, o := t.compose(ctx, ev, e.clock.Now())
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -56,17 +51,9 @@ func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) 
 		p.Error = o.message
 		return p, nil
 	}
-	h := t.headers(ev)
-	err = t.signer.Sign(h, &verify.Outgoing{
-		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: e.clock.Now(), Body: body,
-	})
-	if err != nil {
-		p.Error = failure(err).message
-		return p, nil
-	}
 	t.signer.Mask(h, PreviewSignature)
 	if t.tokens != nil {
-		h.Set("Authorization", PreviewToken)
+		h.Set(authorization, PreviewToken)
 	}
 	p.Header, p.Body = h, body
 	return p, nil

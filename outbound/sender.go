@@ -72,19 +72,10 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 		return outcome{class: ClassDamaged, message: "nothing was sent: " + payloadRemoved, final: true, eventFault: true}
 	case ev.Damaged:
 		return outcome{class: ClassDamaged, message: "nothing was sent: the event in the store is not what was published, so its disk has an error; publish it again", final: true, eventFault: true}
-	case t.err != nil:
-		return failure(t.err)
 	}
-	body, o := t.body(ctx, ev)
+	h, body, o := t.compose(ctx, ev, a.At)
 	if !o.ok() {
 		return o
-	}
-	h := t.headers(ev)
-	err := t.signer.Sign(h, &verify.Outgoing{
-		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: a.At, Body: body,
-	})
-	if err != nil {
-		return failure(err)
 	}
 	trace(h)
 	defer s.exchangeDone()
@@ -113,7 +104,27 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	return judge(resp, a.At)
 }
 
-// body returns what to send for an event, or the outcome if that fails. Errors of
+// compose returns the signed headers and the body to send for an event, or the outcome
+// if there are none.
+func (t *target) compose(ctx context.Context, ev *store.Event, at time.Time) (http.Header, []byte, outcome) {
+	if t.err != nil {
+		return nil, nil, failure(t.err)
+	}
+	body, o := t.body(ctx, ev)
+	if !o.ok() {
+		return nil, nil, o
+	}
+	h := t.headers(ev)
+	err := t.signer.Sign(h, &verify.Outgoing{
+		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: at, Body: body,
+	})
+	if err != nil {
+		return nil, nil, failure(err)
+	}
+	return h, body, outcome{}
+}
+
+// body returns the body to send for an event, or the outcome if that fails. Errors of
 // CEL may quote the payload, so their text isn't used: outcomes are logged.
 func (t *target) body(ctx context.Context, ev *store.Event) ([]byte, outcome) {
 	if t.transform == nil {
