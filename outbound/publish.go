@@ -58,7 +58,7 @@ type publishing struct {
 // beginPublish checks an event and submits it to be stored. finishPublish waits for
 // the result.
 func (e *Engine) beginPublish(ctx context.Context, n *NewEvent) publishing {
-	ctx, span := e.startPublish(ctx, n)
+	ctx, span := e.startPublish(ctx, n.Type, len(n.Payload))
 	if err := e.accept(ctx, n); err != nil {
 		return publishing{span: span, err: err}
 	}
@@ -135,7 +135,7 @@ func (e *Engine) assignID(ev *store.Event) {
 // newOwnPublishing is newPublishing for an event that the engine itself publishes.
 // It also starts the event's publish span.
 func (e *Engine) newOwnPublishing(ctx context.Context, ev *store.Event, lanes []*lane) publishing {
-	ctx, span := e.startPublish(ctx, &NewEvent{Type: ev.Type, Payload: ev.Payload})
+	ctx, span := e.startPublish(ctx, ev.Type, len(ev.Payload))
 	ev.TraceParent, ev.TraceState = traceContext(ctx)
 	p := e.newPublishing(&store.Publication{Event: ev}, lanes)
 	p.span = span

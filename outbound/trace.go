@@ -34,10 +34,10 @@ type publishSpan struct {
 	began time.Time
 }
 
-// startPublish starts the span of a Publish.
-func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context, publishSpan) {
+// startPublish starts the span of a Publish, of an event of that type with a payload of
+// size bytes.
+func (e *Engine) startPublish(ctx context.Context, eventType string, size int) (context.Context, publishSpan) {
 	p := publishSpan{e: e, began: time.Now()}
-	eventType := n.Type
 	if len(eventType) > maxTypeLength {
 		eventType = "" // arbitrary input, about to be refused
 	}
@@ -48,7 +48,7 @@ func (e *Engine) startPublish(ctx context.Context, n *NewEvent) (context.Context
 			attribute.String("messaging.operation.name", "publish"),
 			attribute.String("messaging.operation.type", "send"),
 			attribute.String("messaging.destination.name", eventType),
-			attribute.Int("messaging.message.body.size", len(n.Payload)),
+			attribute.Int("messaging.message.body.size", size),
 		)
 	}
 	return ctx, p
