@@ -348,16 +348,10 @@ func (in *input) variableValue(s *segment, cand *candidate) (value string, found
 		return in.id, in.id != "", ""
 	case segEventType:
 		return in.eventType, in.eventType != "", ""
-	case segHeader:
-		value, found, reason = in.headerOnce(s.text)
-	case segQueryParam:
-		value, found, reason = in.queryOnce(s.text)
-	case segFormField:
-		value, found, reason = in.value(place{in: "form", name: s.text}, nil)
-	case segJSON:
-		value, found, reason = in.jsonValue(s.path, cand.document)
 	case segListItem:
 		value, found, reason = lookup(cand.items, s.text)
+	default:
+		value, found, reason = in.value(s.at, cand.document)
 	}
 	return value, found && (value != "" || s.optional), reason
 }

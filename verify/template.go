@@ -98,7 +98,7 @@ func Placeholders() []string {
 type segment struct {
 	kind         segmentKind
 	text         string // the literal, or the placeholder's name
-	path         jsonPath
+	at           place  // of the value that a header, query, json or form names
 	hash         crypto.Hash
 	encoding     encoding
 	function     *contentFunc
@@ -210,7 +210,7 @@ func compilePlaceholder(name string) (segment, error) {
 	if !ok || !dotted {
 		return segment{}, fmt.Errorf("no such placeholder%s; there are {%s}", suggestion(name), strings.Join(Placeholders(), "}, {"))
 	}
-	return compileNamed(kind, rest)
+	return compileNamed(kind, prefix, rest)
 }
 
 // fromCaddySpelling replaces Caddy's name of a placeholder with ours.
@@ -238,7 +238,7 @@ func compileBodyHash(name string) (segment, error) {
 	return segment{kind: segBodyHash, hash: hash, encoding: enc, optional: optional}, nil
 }
 
-func compileNamed(kind segmentKind, name string) (segment, error) {
+func compileNamed(kind segmentKind, in, name string) (segment, error) {
 	seg := segment{kind: kind}
 	name, seg.unrestricted = strings.CutSuffix(name, "*")
 	seg.text, seg.optional = strings.CutSuffix(name, "?")
@@ -247,16 +247,15 @@ func compileNamed(kind segmentKind, name string) (segment, error) {
 	}
 	var err error
 	switch kind {
-	case segHeader:
-		err = checkHeader(seg.text)
-		seg.text = canonical(seg.text)
-	case segJSON:
-		seg.path, err = compileJSONPath(seg.text)
+	case segListItem:
 	case segFunc:
 		var ok bool
 		if seg.function, ok = contentFuncs[seg.text]; !ok {
 			err = fmt.Errorf("no such function; there are %s", strings.Join(sortedKeys(contentFuncs), ", "))
 		}
+	default:
+		seg.at, err = compilePlace(in, seg.text, "")
+		seg.text = seg.at.name
 	}
 	return seg, err
 }
