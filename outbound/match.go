@@ -175,27 +175,33 @@ func (e *Engine) filtered(ctx context.Context, lanes []*lane, ev *store.Event) (
 	return wanted, nil
 }
 
-// filterAccepts applies the lane's filter. If that takes too long, the result is
-// true, since the subscription may want the event. If it fails because the event's
-// values are of other kinds than it expects, the result is false.
-func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
-	t := l.target.Load()
+// wants applies the filter. If that takes too long, the result is true, since the
+// subscription may want the event. If it fails because the event's values are of other
+// kinds than it expects, the result is false. Both also return an error, which may quote
+// the payload.
+func (t *target) wants(view *payload.View) (bool, error) {
 	if t.filter == nil {
-		return true
+		return true, nil
 	}
 	wanted, err := t.filter.Wants(view)
+	return wanted || errors.Is(err, payload.ErrTooLong), err
+}
+
+// filterAccepts applies the lane's filter, and logs why if it can't be evaluated.
+func (l *lane) filterAccepts(view *payload.View, ev *store.Event) bool {
+	t := l.target.Load()
+	wanted, err := t.wants(view)
 	if err == nil {
 		return wanted
 	}
 	c := l.e.config.Load()
-	late := errors.Is(err, payload.ErrTooLong)
 	limit, message := &c.unjudgedLog, "a subscription's filter can't be evaluated for an event, which is not delivered to it: a value has a different type than the filter expects"
-	if late {
+	if wanted { // it took too long
 		c.Observer.Unjudged()
 		limit, message = &c.lateLog, "a subscription's filter takes too long to evaluate for an event, which is delivered to it unfiltered: make the filter simpler, or the payload smaller"
 	}
 	limit.Do(func() { // without the error, which may quote the payload
 		c.Logger.Warn(message, Named(t.sub.ID, t.sub.Tenant), "event_id", ev.ID, "event_type", ev.Type)
 	})
-	return late
+	return wanted
 }

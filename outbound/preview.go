@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 
@@ -71,11 +70,11 @@ func (t *target) judge(ctx context.Context, ev *Event) (wanted bool, trouble str
 		return false, "", err
 	}
 	defer view.Close()
-	wanted, err = t.filter.Wants(view)
+	wanted, err = t.wants(view)
 	switch {
 	case err == nil:
 		return wanted, "", nil
-	case errors.Is(err, payload.ErrTooLong):
+	case wanted:
 		return true, "it takes too long for this event, which would be delivered unfiltered", nil
 	}
 	return false, "a value has a different type than it expects", nil
