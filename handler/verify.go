@@ -362,7 +362,6 @@ func (h *Verify) check(r *http.Request, v *verdict) {
 		Method:        method,
 		URL:           &v.url,
 		Header:        r.Header,
-		Host:          v.url.Host,
 		ContentLength: r.ContentLength,
 	})
 	if err != nil {

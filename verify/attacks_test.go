@@ -965,7 +965,7 @@ func TestUnreadableBody(t *testing.T) {
 	for _, v := range append(published(), computed()...) {
 		for reads := range 3 {
 			r := v.request()
-			check, err := v.verifier(t).Begin(&verify.Request{Method: r.Method, URL: r.URL, Header: r.Header, Host: r.Host, ContentLength: r.ContentLength})
+			check, err := v.verifier(t).Begin(&verify.Request{Method: r.Method, URL: r.URL, Header: r.Header, ContentLength: r.ContentLength})
 			if err != nil {
 				t.Fatalf("%s: %v", v.scheme, err)
 			}

@@ -21,7 +21,6 @@ type input struct {
 	url      *url.URL
 	path     string // of the URL, as it was sent
 	header   http.Header
-	host     string // as received, for {header.Host}
 
 	id        string
 	eventType string
@@ -43,7 +42,7 @@ type input struct {
 // headerOnce returns the value of a header that must not be repeated.
 func (in *input) headerOnce(name string) (value string, found bool, reason Reason) {
 	if name == "Host" {
-		return in.host, in.host != "", ""
+		return in.url.Host, in.url.Host != "", ""
 	}
 	values := in.header[name]
 	switch len(values) {

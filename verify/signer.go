@@ -206,7 +206,7 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 		if err != nil {
 			return nil, errors.New("the URL can't be parsed; give an absolute one")
 		}
-		in.url, in.scheme, in.hostport, in.host = u, u.Scheme, u.Host, u.Host
+		in.url, in.scheme, in.hostport = u, u.Scheme, u.Host
 		in.path = u.EscapedPath() // as net/http sends it
 	}
 	for _, hash := range s.plan.bodyHashes {

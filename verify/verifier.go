@@ -35,10 +35,8 @@ type Request struct {
 	// URL is the absolute URL as the provider saw it, with its original path and
 	// query in their escaped form.
 	URL *url.URL
-	// Header has the request's headers, except Host.
+	// Header has the request's headers, except Host, which is that of URL.
 	Header http.Header
-	// Host is the request's host.
-	Host string
 	// ContentLength is the declared length in bytes, or -1 if there is none.
 	ContentLength int64
 }
@@ -121,15 +119,13 @@ func (v *Verifier) Begin(r *Request) (*Check, error) {
 }
 
 func (v *Verifier) input(r *Request) input {
-	in := input{plan: v.plan, method: r.Method, header: r.Header, host: r.Host, url: r.URL, size: r.ContentLength}
+	in := input{plan: v.plan, method: r.Method, header: r.Header, url: r.URL, size: r.ContentLength}
 	if in.url == nil {
 		in.url = &url.URL{}
 	}
 	in.scheme, in.hostport, in.path = in.url.Scheme, in.url.Host, pathAsSent(in.url)
 	if v.publicURL != nil {
 		in.scheme, in.hostport = v.publicURL.Scheme, v.publicURL.Host
-	} else if in.hostport == "" {
-		in.hostport = r.Host
 	}
 	return in
 }
@@ -166,7 +162,7 @@ func requestOf(r *http.Request) *Request {
 	if r.TLS != nil {
 		u.Scheme = "https"
 	}
-	return &Request{Method: r.Method, URL: &u, Header: r.Header, Host: r.Host, ContentLength: r.ContentLength}
+	return &Request{Method: r.Method, URL: &u, Header: r.Header, ContentLength: r.ContentLength}
 }
 
 // refuse returns the error for a reason. A provider's own status replaces the 401.
