@@ -119,7 +119,7 @@ func (c *check) checkTimestamp(cand *candidate) Reason {
 	if !cand.hasTime {
 		return ""
 	}
-	return c.v.tolerance.check(cand.time, c.v.now())
+	return c.v.plan.scheme.Timestamp.check(cand.time, c.v.now())
 }
 
 // readHeadFields reads an id and an event type that are outside the body.

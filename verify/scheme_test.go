@@ -244,26 +244,27 @@ func TestTolerance(t *testing.T) {
 		s.Content = "{timestamp}.{body}"
 		s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Past: verify.Duration(time.Minute)}
 	})
+	const second, hour = verify.Duration(time.Second), verify.Duration(time.Hour)
 	for name, tt := range map[string]struct {
-		past, future time.Duration   // in the options
+		past, future verify.Duration // instead of the row's
 		silent       bool            // the scheme has no tolerance
 		ok           []time.Duration // ages that are accepted
 		not          []time.Duration // ages that are refused
 	}{
 		"the row's, on both sides": {ok: []time.Duration{-time.Minute, 0, time.Minute}, not: []time.Duration{-61 * time.Second, 61 * time.Second}},
-		"the options'":             {past: time.Hour, future: time.Second, ok: []time.Duration{-time.Second, time.Hour}, not: []time.Duration{-2 * time.Second, 3601 * time.Second}},
-		"the options' past alone":  {past: time.Hour, ok: []time.Duration{-time.Hour, time.Hour}, not: []time.Duration{-3601 * time.Second, 3601 * time.Second}},
+		"another, on each side":    {past: hour, future: second, ok: []time.Duration{-time.Second, time.Hour}, not: []time.Duration{-2 * time.Second, 3601 * time.Second}},
+		"another, on both sides":   {past: hour, ok: []time.Duration{-time.Hour, time.Hour}, not: []time.Duration{-3601 * time.Second, 3601 * time.Second}},
 		"five minutes by default":  {silent: true, ok: []time.Duration{-5 * time.Minute, 5 * time.Minute}, not: []time.Duration{-301 * time.Second, 301 * time.Second}},
 		"any":                      {past: -1, future: -1, ok: []time.Duration{-1 << 59, 1 << 60}},
-		"any age, not any future":  {past: -1, future: time.Minute, ok: []time.Duration{1 << 60}, not: []time.Duration{-61 * time.Second}},
+		"any age, not any future":  {past: -1, future: 60 * second, ok: []time.Duration{1 << 60}, not: []time.Duration{-61 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scheme := row
-			if tt.silent {
-				scheme.Timestamp.Past = 0
+			if tt.silent || tt.past != 0 {
+				scheme.Timestamp.Past, scheme.Timestamp.Future = tt.past, tt.future
 			}
 			for _, age := range append(slices.Clone(tt.ok), tt.not...) {
-				v, err := verify.New(scheme, verify.Options{Secrets: []string{"secret"}, Past: tt.past, Future: tt.future, Now: func() time.Time { return testNow.Add(age) }})
+				v, err := verify.New(scheme, verify.Options{Secrets: []string{"secret"}, Now: func() time.Time { return testNow.Add(age) }})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -116,9 +116,6 @@ func parseHTTPDate(s string) (time.Time, bool) {
 	return t, true
 }
 
-// tolerance is how far off a timestamp may be. Negative values allow any time.
-type tolerance struct{ past, future time.Duration }
-
 // Tolerance returns how far off the timestamp may be, with the defaults filled in.
 // Negative values allow any time. Their sum is how long one message can be accepted.
 func (t Timestamp) Tolerance() (past, future time.Duration) {
@@ -126,22 +123,15 @@ func (t Timestamp) Tolerance() (past, future time.Duration) {
 	return past, cmp.Or(time.Duration(t.Future), past)
 }
 
-// toleranceOf returns the scheme's tolerance, as overridden by the options.
-func toleranceOf(t Timestamp, o Options) tolerance {
-	t.Past = cmp.Or(Duration(o.Past), t.Past)
-	t.Future = cmp.Or(Duration(o.Future), t.Future)
+// check returns a reason if a message was signed at a time that is outside the
+// tolerance. time.Time.Sub saturates, so the age can't overflow.
+func (t Timestamp) check(signed, now time.Time) Reason {
 	past, future := t.Tolerance()
-	return tolerance{past, future}
-}
-
-// check returns a reason if t is outside the tolerance. time.Time.Sub saturates, so the
-// age can't overflow.
-func (tol tolerance) check(t, now time.Time) Reason {
-	age := now.Sub(t)
+	age := now.Sub(signed)
 	switch {
-	case tol.past >= 0 && age > tol.past:
+	case past >= 0 && age > past:
 		return ReasonStaleTimestamp
-	case tol.future >= 0 && age < -tol.future:
+	case future >= 0 && age < -future:
 		return ReasonFutureTimestamp
 	}
 	return ""

@@ -19,9 +19,6 @@ type Options struct {
 	// PublicURL is the scheme and host of the URL that the provider calls, such as
 	// "https://hooks.example.com". If empty, those of the request are used.
 	PublicURL string
-	// Past and Future override the tolerance of the scheme, unless they are 0.
-	// Negative values accept any age, or any time in the future.
-	Past, Future time.Duration
 	// NoHandshake turns off the scheme's handshake.
 	NoHandshake bool
 	// Now returns the current time. If nil, it is time.Now.
@@ -45,7 +42,6 @@ type Request struct {
 type Verifier struct {
 	plan        *plan
 	keys        []*key
-	tolerance   tolerance
 	verifyToken string
 	publicURL   *url.URL
 	handshake   *handshake // nil if the scheme has none, or it is turned off
@@ -60,7 +56,7 @@ func New(s Scheme, o Options) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{plan: p, tolerance: toleranceOf(s.Timestamp, o), verifyToken: o.VerifyToken, now: o.Now}
+	v := &Verifier{plan: p, verifyToken: o.VerifyToken, now: o.Now}
 	if v.now == nil {
 		v.now = time.Now
 	}

@@ -86,7 +86,10 @@ func (flags *verifyFlags) run(c *call) error {
 		return err
 	}
 	o.VerifyToken, o.PublicURL = cmp.Or(flags.verifyToken, o.VerifyToken), cmp.Or(flags.publicURL, o.PublicURL)
-	o.Past, o.Now = flags.tolerance, c.now
+	o.Now = c.now
+	if flags.tolerance != 0 && row.Timestamp.In != "" {
+		row.Timestamp.Past = verify.Duration(flags.tolerance)
+	}
 	if flags.at != "" {
 		at, err := c.parseTime(flags.at)
 		if err != nil {
