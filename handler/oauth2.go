@@ -34,19 +34,16 @@ type OAuth2 struct {
 
 // resolve replaces the placeholders. Errors are left in t, which is that of the
 // subscription.
-func (o *OAuth2) resolve(t *texts) (out outbound.OAuth2) {
+func (o *OAuth2) resolve(t *texts) outbound.OAuth2 {
 	if o == nil {
-		return out
+		return outbound.OAuth2{}
 	}
-	out = outbound.OAuth2{
-		TokenURL:  t.text("oauth2 token_url", o.TokenURL),
-		ClientID:  t.text("oauth2 client_id", o.ClientID),
-		Scopes:    t.list("oauth2 scope", o.Scopes),
-		Params:    t.named("oauth2 param", o.Params),
-		AuthStyle: t.text("oauth2 auth_style", o.AuthStyle),
+	return outbound.OAuth2{
+		TokenURL:     t.text("oauth2 token_url", o.TokenURL),
+		ClientID:     t.text("oauth2 client_id", o.ClientID),
+		ClientSecret: t.secret("oauth2 client_secret", o.ClientSecret),
+		Scopes:       t.list("oauth2 scope", o.Scopes),
+		Params:       t.named("oauth2 param", o.Params),
+		AuthStyle:    t.text("oauth2 auth_style", o.AuthStyle),
 	}
-	if t.err == nil {
-		out.ClientSecret, t.err = resolveSecret(t.block+": oauth2 client_secret", o.ClientSecret)
-	}
-	return out
 }

@@ -83,15 +83,19 @@ type texts struct {
 }
 
 // text resolves a single text.
-func (t *texts) text(option, raw string) string {
+func (t *texts) text(option, raw string) string { return t.resolve(resolveText, option, raw) }
+
+// secret resolves a secret.
+func (t *texts) secret(option, raw string) string { return t.resolve(resolveSecret, option, raw) }
+
+func (t *texts) resolve(how func(option, raw string) (string, error), option, raw string) (text string) {
 	if t.err != nil {
 		return ""
 	}
 	if t.block != "" {
 		option = t.block + ": " + option
 	}
-	var text string
-	text, t.err = resolveText(option, raw)
+	text, t.err = how(option, raw)
 	return text
 }
 

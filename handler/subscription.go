@@ -111,21 +111,17 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 		Timeout:     time.Duration(s.Timeout),
 		Metadata:    t.named("metadata", s.Metadata),
 		Transform:   s.Transform,
+		OAuth2:      s.OAuth2.resolve(&t),
 	}
-	spec.OAuth2 = s.OAuth2.resolve(&t)
+	for _, raw := range s.Secrets {
+		spec.Secrets = append(spec.Secrets, t.secret("secret", raw))
+	}
 	if t.err != nil {
 		return spec, t.err
 	}
 	var err error
 	if spec.Retry, err = s.Retry.schedule(); err != nil {
 		return spec, fmt.Errorf("%s: retry: %w", t.block, err)
-	}
-	for _, raw := range s.Secrets {
-		secret, err := resolveSecret(t.block+": secret", raw)
-		if err != nil {
-			return spec, err
-		}
-		spec.Secrets = append(spec.Secrets, secret)
 	}
 	return spec, nil
 }

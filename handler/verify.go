@@ -263,21 +263,16 @@ func (h *Verify) Terms(table verify.Table) (scheme verify.Scheme, options verify
 	if scheme, err = h.scheme(table); err != nil {
 		return scheme, options, err
 	}
+	var t texts
 	options.NoHandshake = h.NoHandshake
 	for i, raw := range h.Secrets {
-		secret, err := resolveSecret("secret "+strconv.Itoa(i+1), raw)
-		if err != nil {
-			return scheme, options, err
-		}
-		options.Secrets = append(options.Secrets, secret)
+		options.Secrets = append(options.Secrets, t.secret("secret "+strconv.Itoa(i+1), raw))
 	}
 	if h.VerifyToken != "" {
-		if options.VerifyToken, err = resolveSecret("verify_token", h.VerifyToken); err != nil {
-			return scheme, options, err
-		}
+		options.VerifyToken = t.secret("verify_token", h.VerifyToken)
 	}
-	options.PublicURL, err = resolveText("public_url", h.PublicURL)
-	return scheme, options, err
+	options.PublicURL = t.text("public_url", h.PublicURL)
+	return scheme, options, t.err
 }
 
 // checkOptions checks the options that don't depend on the scheme.
