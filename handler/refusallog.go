@@ -48,32 +48,30 @@ func (l *refusalLog) writePublish(r *http.Request, err error) {
 	if !errors.As(err, &refused) || refused.StatusCode >= http.StatusInternalServerError {
 		return
 	}
-	if entry := l.entry(zapcore.WarnLevel, "event refused: it is not stored"); entry != nil {
-		entry.Write(l.fields(r, zap.Int("status", refused.StatusCode), zap.Error(refused.Err))...)
-	}
+	l.warn(r, "event refused: it is not stored", zap.Int("status", refused.StatusCode), zap.Error(refused.Err))
 }
 
 // writeOmitted logs that an event was stored without some of its headers.
 func (l *refusalLog) writeOmitted(r *http.Request, names []string) {
-	if entry := l.entry(zapcore.WarnLevel, "headers are not forwarded: there are too many, or they are too large"); entry != nil {
-		entry.Write(l.fields(r, zap.String("headers", truncate(strings.Join(names, ", "))))...)
-	}
+	l.warn(r, "headers are not forwarded: there are too many, or they are too large", zap.String("headers", truncate(strings.Join(names, ", "))))
 }
 
 // writeDropped logs that an event was dropped because another one has its id,
 // which the author of the event_id option may not have intended.
 func (l *refusalLog) writeDropped(r *http.Request, id string) {
-	if entry := l.entry(zapcore.WarnLevel, "event dropped: another event with its id, but a different type or body, is stored"); entry != nil {
-		entry.Write(l.fields(r, zap.String("event_id", id))...)
-	}
+	l.warn(r, "event dropped: another event with its id, but a different type or body, is stored", zap.String("event_id", id))
 }
 
 // writeUnknown logs that an event was stored with a type that has a placeholder which
 // nothing sets, such as {event_type} for {http.webhook.event_type}. That can't be
 // refused when the config is loaded, since the map directive sets any name.
 func (l *refusalLog) writeUnknown(r *http.Request, eventType string) {
-	if entry := l.entry(zapcore.WarnLevel, `a placeholder in the event type is unknown, and "unknown" is stored in its place: that of a webhook is {http.webhook.event_type}`); entry != nil {
-		entry.Write(l.fields(r, zap.String("event_type", eventType))...)
+	l.warn(r, `a placeholder in the event type is unknown, and "unknown" is stored in its place: that of a webhook is {http.webhook.event_type}`, zap.String("event_type", eventType))
+}
+
+func (l *refusalLog) warn(r *http.Request, message string, fields ...zap.Field) {
+	if entry := l.entry(zapcore.WarnLevel, message); entry != nil {
+		entry.Write(l.fields(r, fields...)...)
 	}
 }
 
