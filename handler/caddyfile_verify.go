@@ -194,7 +194,7 @@ var signatureOptions = map[string]option[*verify.Signature]{
 	"separator":   text(func(s *verify.Signature) *string { return &s.Separator }),
 	"groups":      text(func(s *verify.Signature) *string { return &s.Groups }),
 	"tag":         list(func(s *verify.Signature) *[]string { return &s.Tags }),
-	"tag_content": {parseTagContent, true},
+	"tag_content": named("v1 \"{body}\"", func(s *verify.Signature) *map[string]string { return &s.TagContents }),
 	"assign":      text(func(s *verify.Signature) *string { return &s.Assign }),
 	"numbered":    flagOption(func(s *verify.Signature) *bool { return &s.Numbered }),
 	"repeated":    flagOption(func(s *verify.Signature) *bool { return &s.Repeated }),
@@ -287,21 +287,6 @@ func parseSignature(d *caddyfile.Dispenser, scheme *verify.Scheme) error {
 		s.In, s.Names = args[0], args[1:]
 	}
 	return parseBlock(d, signatureOptions, s)
-}
-
-func parseTagContent(d *caddyfile.Dispenser, s *verify.Signature) error {
-	var tag, content string
-	if !d.AllArgs(&tag, &content) {
-		return d.Err("tag_content: write a tag and the content that its signature covers, as in: tag_content v1 \"{body}\"")
-	}
-	if _, ok := s.TagContents[tag]; ok {
-		return d.Errf("tag_content %s is given twice", tag)
-	}
-	if s.TagContents == nil {
-		s.TagContents = make(map[string]string)
-	}
-	s.TagContents[tag] = content
-	return nil
 }
 
 func parseTimestamp(d *caddyfile.Dispenser, s *verify.Scheme) error {
