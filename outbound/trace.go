@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -30,18 +29,22 @@ var w3c = propagation.TraceContext{}
 // publishSpan is the span of a Publish, and what its metric needs.
 type publishSpan struct {
 	e     *Engine
-	span  trace.Span
+	span  trace.Span // nil if there is no tracer
 	began time.Time
 }
 
 // startPublish starts the span of a Publish, of an event of that type with a payload of
-// size bytes.
+// size bytes, unless there is no tracer.
 func (e *Engine) startPublish(ctx context.Context, eventType string, size int) (context.Context, publishSpan) {
 	p := publishSpan{e: e, began: time.Now()}
+	tracer := e.tracer(ctx)
+	if tracer == nil {
+		return ctx, p
+	}
 	if len(eventType) > maxTypeLength {
 		eventType = "" // arbitrary input, about to be refused
 	}
-	ctx, p.span = e.tracer(ctx).Start(ctx, "publish "+eventType, trace.WithSpanKind(trace.SpanKindProducer))
+	ctx, p.span = tracer.Start(ctx, "publish "+eventType, trace.WithSpanKind(trace.SpanKindProducer))
 	if p.span.IsRecording() {
 		p.span.SetAttributes(
 			attribute.String("messaging.system", "caddy_webhooks"),
@@ -55,7 +58,7 @@ func (e *Engine) startPublish(ctx context.Context, eventType string, size int) (
 }
 
 // tracer returns the tracer of the trace that ctx is in, so that spans are exported
-// with the others of that trace, or else the engine's own.
+// with the others of that trace, or else the engine's own, which may be nil.
 func (e *Engine) tracer(ctx context.Context) trace.Tracer {
 	if s := trace.SpanFromContext(ctx); s.SpanContext().IsValid() {
 		if s.IsRecording() || !s.SpanContext().IsRemote() {
@@ -67,7 +70,7 @@ func (e *Engine) tracer(ctx context.Context) trace.Tracer {
 
 func (c *config) tracer() trace.Tracer {
 	if c.Tracer == nil {
-		return noop.Tracer{}
+		return nil
 	}
 	return c.Tracer.Tracer(tracerName)
 }
@@ -85,15 +88,15 @@ func (p publishSpan) end(res Published, err error) {
 	case res.Deliveries == 0:
 		result = "unmatched"
 	}
-	if p.span.IsRecording() {
+	if p.span != nil && p.span.IsRecording() {
 		if err != nil {
 			p.span.SetStatus(codes.Error, result)
 			p.span.SetAttributes(attribute.String("error.type", result))
 		} else {
 			p.span.SetAttributes(attribute.String("messaging.message.id", res.EventID), attribute.Int("caddy_webhooks.deliveries", res.Deliveries))
 		}
+		p.span.End()
 	}
-	p.span.End()
 	p.e.config.Load().Observer.PublishDone(result, time.Since(p.began))
 }
 
