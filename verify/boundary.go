@@ -251,8 +251,8 @@ func (c *check) checkBodyBoundaries(cand *candidate) Reason {
 	case c.in.size == 0, !t.needed():
 		return ""
 	}
-	n := min(c.in.size, int64(len(c.buffer)/2))
-	head, tail := c.buffer[:n], c.buffer[n:2*n]
+	n := min(c.in.size, int64(len(c.in.buffer)/2))
+	head, tail := c.in.buffer[:n], c.in.buffer[n:2*n]
 	if !c.in.readAt(head, 0) || !c.in.readAt(tail, c.in.size-n) {
 		return ReasonUnreadableBody
 	}

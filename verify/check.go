@@ -84,7 +84,6 @@ type check struct {
 	oneCandidate [1]candidate
 	twoMACs      [2]mac
 	twoStates    [2]hash.Hash
-	buffer       [128]byte
 	spans        [2]jsonSpan
 }
 
@@ -179,7 +178,7 @@ func (c *check) writeSegments(cand *candidate, segments []segment) Reason {
 	var text []byte
 	for i, k := range c.v.keys {
 		if i == 0 || cand.content.usesSecret {
-			text = c.buffer[:0]
+			text = c.in.buffer[:0]
 			for j := range segments {
 				before := len(text)
 				var reason Reason

@@ -50,6 +50,7 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 		if err := p.checkPlaceholder(seg.kind); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
+		p.readsURL = p.readsURL || seg.mayReadURL()
 		if i < t.body && p.needsBody(&seg) {
 			t.streamable = false
 		}
@@ -124,6 +125,16 @@ func (p *plan) needsBody(s *segment) bool {
 		return p.eventType.inBody()
 	}
 	return s.isWholeForm()
+}
+
+// mayReadURL reports whether the value of a segment may come from the URL to which a
+// message is sent.
+func (s *segment) mayReadURL() bool {
+	switch s.kind {
+	case segLiteral, segBody, segTimestamp, segID, segEventType:
+		return false
+	}
+	return true
 }
 
 // isWholeForm reports whether a segment includes every field of a form.

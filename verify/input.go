@@ -37,6 +37,8 @@ type input struct {
 	formPairs   []pair
 	queryParams []pair
 	document    jsonDocument // the body, or the field of a form
+
+	buffer [128]byte // for what is hashed or compared at once
 }
 
 // headerOnce returns the value of a header that must not be repeated.
@@ -322,7 +324,6 @@ func (in *input) content(cand *candidate) ([]byte, Reason) {
 // writeContent writes the whole signed content to a hash or a buffer, whose Write
 // never fails.
 func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reason {
-	var buffer [128]byte
 	for i := range cand.content.segments {
 		s := &cand.content.segments[i]
 		var part []byte
@@ -330,7 +331,7 @@ func (in *input) writeContent(to io.Writer, cand *candidate, secret []byte) Reas
 		if s.kind == segBody {
 			part, reason = in.bytes()
 		} else {
-			part, reason = in.appendValue(buffer[:0], s, cand, secret)
+			part, reason = in.appendValue(in.buffer[:0], s, cand, secret)
 		}
 		if reason != "" {
 			return reason

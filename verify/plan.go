@@ -51,6 +51,7 @@ type plan struct {
 	handshake   *handshake
 	bodyHashes  []crypto.Hash
 	signsURL    bool // a content needs the URL's origin
+	readsURL    bool // a content may need any part of the URL
 	bounds      Bounds
 	jsonFields  []jsonPath // of the id and the event type, in this order, if in JSON
 	alternates  []*plan    // one for each other prefix of the header names

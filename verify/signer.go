@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -156,6 +155,8 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	cand := candidate{content: content, origin: in.origin()}
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
 		cand.timestamp = p.timeFormat.format(m.Timestamp)
+	}
+	if p.timestamp.in == "field" {
 		cand.items = []pair{{p.timestamp.name, cand.timestamp}}
 	}
 	if err := s.setHeaders(h, in, &cand); err != nil {
@@ -196,12 +197,12 @@ func (s *Signer) template(in *input) (*template, error) {
 }
 
 func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
-	in := &input{plan: s.plan, method: m.Method, header: h, url: &url.URL{}, size: int64(len(m.Body)), body: bytes.NewReader(m.Body), raw: m.Body}
+	in := &input{plan: s.plan, method: m.Method, header: h, size: int64(len(m.Body)), raw: m.Body}
 	in.id, in.eventType = m.ID, m.EventType
 	if in.method == "" {
 		in.method = http.MethodPost
 	}
-	if m.URL != "" {
+	if s.plan.readsURL {
 		u, err := url.Parse(m.URL)
 		if err != nil {
 			return nil, errors.New("the URL can't be parsed; give an absolute one")
@@ -264,16 +265,15 @@ func (s *Signer) macs(in *input, cand *candidate) ([]mac, error) {
 	}
 	macs := make([]mac, len(keys))
 	for i, k := range keys {
-		var err error
-		if macs[i], err = s.mac(k, in, cand); err != nil {
+		if err := s.mac(&macs[i], k, in, cand); err != nil {
 			return nil, err
 		}
 	}
 	return macs, nil
 }
 
-// mac makes one signature.
-func (s *Signer) mac(k *key, in *input, cand *candidate) (m mac, err error) {
+// mac sets m to the signature by one key.
+func (s *Signer) mac(m *mac, k *key, in *input, cand *candidate) (err error) {
 	var reason Reason
 	if k.private != nil {
 		var content []byte
@@ -287,9 +287,9 @@ func (s *Signer) mac(k *key, in *input, cand *candidate) (m mac, err error) {
 		m.size = len(state.Sum(m.sum[:0]))
 	}
 	if reason != "" {
-		return m, fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
+		return fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
 	}
-	return m, err
+	return err
 }
 
 // setSignature sets the signature's headers. They have one list of all signatures, or
@@ -319,7 +319,8 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 // signatureList returns one list of signatures, with the timestamp if it is an item.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p, form := s.plan, &s.plan.scheme.Signature
-	list := []byte(form.Prefix)
+	var space [128]byte // enough for two signatures of the usual length
+	list := append(space[:0], form.Prefix...)
 	switch p.timestamp.in {
 	case "first":
 		list = append(list, cand.timestamp+form.Separator...)

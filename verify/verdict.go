@@ -59,7 +59,7 @@ func (c *check) match(cand *candidate) (uint32, Reason) {
 	}
 	var secrets uint32
 	for i := len(cand.states) - 1; i >= 0; i-- { // the first key last, for the sum
-		sum := cand.states[i].Sum(c.buffer[:0])
+		sum := cand.states[i].Sum(c.in.buffer[:0])
 		equal := 0
 		for j := range cand.macs {
 			equal |= subtle.ConstantTimeCompare(sum, cand.macs[j].bytes())
