@@ -197,7 +197,9 @@ func (t *target) host() string {
 // headers merges the event's headers with the target's, which take precedence. The
 // signature's are set over both.
 func (t *target) headers(ev *store.Event) http.Header {
-	h := make(http.Header, len(t.header)+len(ev.Headers)+8)
+	// With up to 8 headers, a map is small. These are User-Agent, Content-Type and,
+	// usually, three of the signature.
+	h := make(http.Header, len(t.header)+len(ev.Headers)+5)
 	h["User-Agent"] = userAgent
 	for k, v := range ev.Headers {
 		h.Set(k, v)
