@@ -57,7 +57,7 @@ func (d *deaths) die(n int, subscription store.ID) {
 func (d *deaths) death(subscription store.ID) *outbound.AttemptDone {
 	d.last++
 	return &outbound.AttemptDone{
-		Attempt:  store.Attempt{Number: 3, Class: "status"},
+		Attempt:  &store.Attempt{Number: 3, Class: "status"},
 		Delivery: d.last, State: store.Dead, Reason: "every attempt failed",
 		Event:        &store.Event{ID: "evt_1", Type: "order.created", Tenant: "acme"},
 		Subscription: &store.Subscription{Key: subscription, ID: fmt.Sprint("sub_", int64(subscription))},

@@ -71,18 +71,16 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		s.Due = h.Due // so that it stays first in line
 	}
 	done := &AttemptDone{
-		Attempt: *s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
+		Attempt: s.Attempt, Delivery: s.Delivery, State: s.State, Reason: s.Reason, Event: h.Event, Subscription: t.sub,
 	}
 	var dead *OperationalEvent
 	var notice *publishing
 	if s.State == store.Dead {
 		dead, notice = e.deathNotice(done)
 	}
-	stored := make(chan struct{})
 	e.outcomes.Add(1)
-	e.committer.settle(s, notice, func(err error) {
+	report := func(err error) {
 		defer e.outcomes.Done()
-		defer close(stored)
 		u := l.removeUnsettled(h)
 		if err != nil || s.Passed {
 			return // it isn't stored, or another process reports it
@@ -98,10 +96,16 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 		if u.repeat {
 			e.requeueSettled(s.Delivery)
 		}
-	})
+	}
 	if !ordered {
+		e.committer.settle(s, notice, report)
 		return
 	}
+	stored := make(chan struct{})
+	e.committer.settle(s, notice, func(err error) {
+		report(err)
+		close(stored)
+	})
 	select {
 	case <-stored:
 	case <-e.work.Done(): // the store may hang

@@ -30,7 +30,7 @@ type Observer interface {
 // AttemptDone is an attempt with the delivery, event and subscription that it was
 // for.
 type AttemptDone struct {
-	Attempt      store.Attempt
+	Attempt      *store.Attempt
 	Delivery     store.ID
 	State        store.State // of the delivery now
 	Reason       string      // if State is Dead
@@ -47,7 +47,7 @@ func (a *AttemptDone) Record() *Record {
 			State: a.State, Attempts: a.Attempt.Number, Due: a.Due, Reason: a.Reason,
 		},
 		EventID: a.Event.ID, EventType: a.Event.Type, Tenant: a.Event.Tenant,
-		SubscriptionID: a.Subscription.ID, URL: a.Subscription.URL, Last: &a.Attempt,
+		SubscriptionID: a.Subscription.ID, URL: a.Subscription.URL, Last: a.Attempt,
 	}
 }
 

@@ -100,7 +100,7 @@ func (ws *watches) send(a *AttemptDone) {
 	if len(all) == 0 {
 		return
 	}
-	attempt := a.Attempt
+	attempt := *a.Attempt
 	attempt.ResponseBody, attempt.ResponseHeaders = nil, nil // these could take much memory
 	r := a.Record()
 	r.Last = &attempt
