@@ -109,6 +109,7 @@ func schemeError(d caddyfile.Dispenser, err error) error {
 //	        tag         <tag>...                  # repeatable; the strongest first
 //	        tag_content <tag> <template>          # repeatable
 //	        assign      <text>
+//	        single
 //	        numbered
 //	        repeated
 //	        each        <path>
@@ -196,6 +197,7 @@ var signatureOptions = map[string]option[*verify.Signature]{
 	"tag":         list(func(s *verify.Signature) *[]string { return &s.Tags }),
 	"tag_content": named("v1 \"{body}\"", func(s *verify.Signature) *map[string]string { return &s.TagContents }),
 	"assign":      text(func(s *verify.Signature) *string { return &s.Assign }),
+	"single":      flagOption(func(s *verify.Signature) *bool { return &s.Single }),
 	"numbered":    flagOption(func(s *verify.Signature) *bool { return &s.Numbered }),
 	"repeated":    flagOption(func(s *verify.Signature) *bool { return &s.Repeated }),
 	"each":        text(func(s *verify.Signature) *string { return &s.Each }),

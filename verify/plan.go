@@ -254,8 +254,13 @@ func (s Signature) checkLists() error {
 			return errors.New("groups are lists; set separator to the text between the items")
 		case s.Assign != "":
 			return errors.New("assign is for the items of a list; set separator to the text between them")
+		case s.Single:
+			return errors.New("single is for a list; set separator to the text between the items, or drop single")
 		}
 		return nil
+	}
+	if s.Single && (s.Groups != "" || s.multipleHeaders()) {
+		return errors.New("single is for one list; drop single, or else groups, repeated, numbered and all names but one")
 	}
 	if s.Separator == s.Groups || s.Separator == s.assign() && len(s.Tags) > 0 {
 		return fmt.Errorf("separator %q can't also be groups or assign; set another", s.Separator)

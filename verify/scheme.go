@@ -142,6 +142,10 @@ type Signature struct {
 	// If empty, the value is a single signature.
 	Separator string `json:"separator,omitempty"`
 
+	// Single says that receivers read only one signature of a list. Signing then uses
+	// only the first secret. Verifying accepts a list with several all the same.
+	Single bool `json:"single,omitempty"`
+
 	// Groups splits the value into several lists, each with its own timestamp.
 	Groups string `json:"groups,omitempty"`
 

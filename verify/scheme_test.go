@@ -114,6 +114,13 @@ func TestValidate(t *testing.T) {
 		}, []string{"content", "signs nothing"}},
 		"id of two names":     {func(s *verify.Scheme) { s.ID = verify.Field{In: "header", Name: "X-Id", Pattern: "X-Request-Id"} }, []string{"id", "one name"}},
 		"assign without list": {func(s *verify.Scheme) { s.Signature.Assign = ":" }, []string{"signature", "separator"}},
+		"single without list": {func(s *verify.Scheme) { s.Signature.Single = true }, []string{"signature", "separator"}},
+		"single of groups": {func(s *verify.Scheme) {
+			s.Signature.Single, s.Signature.Separator, s.Signature.Groups = true, ",", " "
+		}, []string{"signature", "drop single"}},
+		"single of headers": {func(s *verify.Scheme) {
+			s.Signature = verify.Signature{Names: []string{"X-One", "X-Two"}, Separator: ",", Single: true}
+		}, []string{"signature", "drop single"}},
 		"list of lists alike": {func(s *verify.Scheme) { s.Signature.Separator, s.Signature.Groups = " ", " " }, []string{"signature", "separator"}},
 		"signs itself":        {func(s *verify.Scheme) { s.Content = "{header.x-sig}.{body}" }, []string{"content", "itself"}},
 		"signs itself as id": {func(s *verify.Scheme) {

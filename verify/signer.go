@@ -106,7 +106,7 @@ var trialRSA = sync.OnceValues(generateRSA)
 // SignsWithAll reports whether a message has the signatures of all secrets, side by
 // side. If the scheme has room for only one, the first secret signs.
 func (s Scheme) SignsWithAll() bool {
-	return s.Signature.Separator != "" || s.Signature.multipleHeaders()
+	return s.Signature.Separator != "" && !s.Signature.Single || s.Signature.multipleHeaders()
 }
 
 // FirstSet returns the first of these headers that signing by the scheme sets, or "" if

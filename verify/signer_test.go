@@ -76,6 +76,22 @@ func TestSignWithSeveralSecrets(t *testing.T) {
 	}
 }
 
+// A list that receivers read only one signature of has only that of the first secret.
+func TestSignSingle(t *testing.T) {
+	scheme := base(func(s *verify.Scheme) { s.Signature.Separator, s.Signature.Single = ",", true })
+	h := sign(t, scheme, outgoing(), "new", "old")
+	if got, want := h.Get("X-Sig"), sha256hex("new", testBody); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if scheme.SignsWithAll() {
+		t.Error("SignsWithAll is true")
+	}
+	h.Set("X-Sig", sha256hex("old", testBody)+","+h.Get("X-Sig"))
+	r := post(testURL)
+	r.Header = h
+	accept(t, verifierOf(t, scheme, "new"), r, testBody)
+}
+
 // SignsWithAll is true for exactly the schemes with which a receiver that only knows the
 // second secret accepts a message signed with two.
 func TestSignsWithAll(t *testing.T) {
