@@ -40,17 +40,27 @@ func TestEverySchemeThatIsAcceptedDelivers(t *testing.T) {
 
 // A subscription with another scheme gets deliveries that verify by it.
 func TestOtherSchemesSign(t *testing.T) {
-	h := open(t)
-	r := newReceiver(t)
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "github", Secrets: []string{"s3cret"}})
-	h.publish("push", `{"a":1}`)
-	a := r.next(t)
-	row, _ := verify.Lookup("github")
-	v := must.Get(verify.New(row, verify.Options{Secrets: []string{"s3cret"}}))(t)
-	req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
-	req.Header = a.header
-	if m, err := v.Verify(req, a.body); err != nil || m.EventType != "push" {
-		t.Errorf("verifying: got %+v, %v, want event type push", m, err)
+	for scheme, signature := range map[string][2]string{
+		"github": {"X-Hub-Signature-256", "sha256="},
+		"hook0":  {"X-Hook0-Signature", ",h=content-type x-event-id x-event-type,v1="},
+	} {
+		t.Run(scheme, func(t *testing.T) {
+			h := open(t)
+			r := newReceiver(t)
+			h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: scheme, Secrets: []string{"s3cret"}})
+			h.publish("shop.order.created", `{"a":1}`)
+			a := r.next(t)
+			row, _ := verify.Lookup(scheme)
+			v := must.Get(verify.New(row, verify.Options{Secrets: []string{"s3cret"}, Now: h.clock.Now}))(t)
+			req, _ := http.NewRequest(http.MethodPost, r.URL, nil)
+			req.Header = a.header
+			if m, err := v.Verify(req, a.body); err != nil || m.EventType != "shop.order.created" {
+				t.Errorf("verifying: got %+v, %v, want event type shop.order.created", m, err)
+			}
+			if got := a.header.Get(signature[0]); !strings.Contains(got, signature[1]) {
+				t.Errorf("%s: got %q, want %q in it", signature[0], got, signature[1])
+			}
+		})
 	}
 }
 

@@ -47,7 +47,7 @@ func (p *plan) compileContent(text string, digestInURL bool) (*template, error) 
 		return nil, err
 	}
 	for i, seg := range t.segments {
-		if err := p.checkPlaceholder(seg.kind); err != nil {
+		if err := p.checkPlaceholder(&seg); err != nil {
 			return nil, fmt.Errorf("%q: %w", text, err)
 		}
 		p.readsURL = p.readsURL || seg.mayReadURL()
@@ -95,7 +95,8 @@ func (p *plan) checkCoverage(t *template, text string) error {
 
 // checkPlaceholder returns an error for a placeholder whose value the scheme doesn't
 // have.
-func (p *plan) checkPlaceholder(kind segmentKind) error {
+func (p *plan) checkPlaceholder(s *segment) error {
+	kind, noTags := s.kind, len(p.scheme.Signature.Tags) == 0 // nor a list, then
 	switch {
 	case kind == segTimestamp && p.timestamp.in == "":
 		return errors.New("{timestamp} has no place to come from; set timestamp, such as header X-Acme-Timestamp")
@@ -103,8 +104,10 @@ func (p *plan) checkPlaceholder(kind segmentKind) error {
 		return errors.New("{id} has no place to come from; set id, such as header X-Acme-Delivery")
 	case kind == segEventType && p.eventType.in == "":
 		return errors.New("{event_type} has no place to come from; set event_type, such as header X-Acme-Event")
-	case kind == segListItem && p.scheme.Signature.Separator == "":
-		return errors.New("{field.…} is an item of the signature's list; set the signature's separator")
+	case kind == segListItem && noTags:
+		return errors.New("{field.…} is an item of the signature's list; set the signature's separator and tags")
+	case kind == segFunc && s.function.item != nil && noTags:
+		return fmt.Errorf("{func.%s} needs an item of the signature's list; set the signature's separator and tags", s.text)
 	case kind == segSecret && p.scheme.Construction != "hash" && p.scheme.Construction != "token":
 		return errors.New("{secret} is for construction hash; an HMAC has the secret as its key")
 	}

@@ -12,6 +12,10 @@ type contentFunc struct {
 	// content appends the value of the placeholder.
 	content func(in *input, cand *candidate, dst []byte) ([]byte, Reason)
 
+	// item makes an item of the signature's list that the content depends on, for
+	// signing; nil if there is none. The headers of the message are already set.
+	item func(in *input) pair
+
 	// covers are the places whose values the content covers.
 	covers []place
 
@@ -32,6 +36,7 @@ var contentFuncs = map[string]*contentFunc{
 	},
 	"hook0_values": {
 		content: hook0Values,
+		item:    hook0Names,
 		covers:  nil, // the request says which headers are signed
 	},
 	"hubspot_url": {content: hubspotURL, hasAltForm: true},
@@ -134,9 +139,32 @@ func listedHeader(in *input, name string) (string, Reason) {
 	return trim(value), ""
 }
 
+// hook0Names is the signature's item h, which lists the signed headers: those that Hook0
+// sends with every delivery, without any whose end would not be clear. Its receivers accept
+// any list.
+func hook0Names(in *input) pair {
+	var names []string
+	for _, name := range [...]string{"content-type", "x-event-id", "x-event-type"} {
+		if value, reason := listedHeader(in, name); reason == "" && hook0IsClear(name, value) {
+			names = append(names, name)
+		}
+	}
+	return pair{"h", strings.Join(names, " ")}
+}
+
+// hook0IsClear reports whether it is clear where a header's value ends, since dots separate
+// it from what is signed next: it has none, except an event type, which in Hook0 is a
+// service, a resource and a verb, so that it always has two.
+func hook0IsClear(name, value string) bool {
+	dots := 0
+	if strings.EqualFold(name, "x-event-type") {
+		dots = 2
+	}
+	return strings.Count(value, ".") == dots
+}
+
 // hook0Values are the values of the headers that the signature's item h lists, joined by
-// dots. So that it is clear where a value ends, none has a dot except the event type, which
-// is a service, a resource and a verb: it always has two.
+// dots.
 func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	list, found, reason := lookup(cand.items, "h")
 	if reason != "" {
@@ -153,11 +181,7 @@ func hook0Values(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 		if reason != "" {
 			return dst, reason
 		}
-		dots := 0
-		if strings.EqualFold(name, "x-event-type") {
-			dots = 2
-		}
-		if strings.Count(value, ".") != dots {
+		if !hook0IsClear(name, value) {
 			return dst, ReasonMalformedField
 		}
 		if i > 0 {

@@ -42,11 +42,12 @@ var rowsTime = []Scheme{
 		Name:    "hook0",
 		Aliases: []string{"coinbase-cdp", "coinbase-developer-platform"},
 		Title:   "Hook0",
-		Source:  "hook0/hook0 clients/conformance/signature.json; https://docs.cdp.coinbase.com/api-reference/payment-apis/webhooks/verification",
+		Source:  "hook0/hook0 clients/conformance/signature.json; hook0/hook0 output-worker/src/work.rs; https://docs.cdp.coinbase.com/api-reference/payment-apis/webhooks/verification",
 		Notes:   "A `v1` signature also covers the headers that it names. A `v0` signature covers none, and only counts if there is no `v1`. Coinbase Developer Platform sends its webhooks like this.",
 		Signature: Signature{
 			Name:        "X-Hook0-Signature",
 			Separator:   ",",
+			Single:      true,
 			Tags:        []string{"v1", "v0"},
 			TagContents: map[string]string{"v0": "{timestamp}.{body}"},
 		},

@@ -156,12 +156,10 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
 		cand.timestamp = p.timeFormat.format(m.Timestamp)
 	}
-	if p.timestamp.in == "field" {
-		cand.items = []pair{{p.timestamp.name, cand.timestamp}}
-	}
 	if err := s.setHeaders(h, in, &cand); err != nil {
 		return err
 	}
+	cand.items = s.items(in, &cand)
 	if err := s.readBodyTimestamp(in, &cand); err != nil {
 		return err
 	}
@@ -243,6 +241,19 @@ func (s *Signer) setHeaders(h http.Header, in *input, cand *candidate) error {
 	return nil
 }
 
+// items returns the items of the signature's list that aren't signatures.
+func (s *Signer) items(in *input, cand *candidate) (items []pair) {
+	if s.plan.timestamp.in == "field" {
+		items = append(items, pair{s.plan.timestamp.name, cand.timestamp})
+	}
+	for _, seg := range cand.content.segments {
+		if seg.kind == segFunc && seg.function.item != nil {
+			items = append(items, seg.function.item(in))
+		}
+	}
+	return items
+}
+
 // readBodyTimestamp reads the timestamp from the body, if the content includes it.
 func (s *Signer) readBodyTimestamp(in *input, cand *candidate) error {
 	p := s.plan
@@ -316,16 +327,16 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 	}
 }
 
-// signatureList returns one list of signatures, with the timestamp if it is an item.
+// signatureList returns one list of signatures, after its other items.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p, form := s.plan, &s.plan.scheme.Signature
 	var space [128]byte // enough for two signatures of the usual length
 	list := append(space[:0], form.Prefix...)
-	switch p.timestamp.in {
-	case "first":
+	if p.timestamp.in == "first" {
 		list = append(list, cand.timestamp+form.Separator...)
-	case "field":
-		list = append(list, p.timestamp.name+p.assign+cand.timestamp+form.Separator...)
+	}
+	for _, item := range cand.items {
+		list = append(list, item.name+p.assign+item.value+form.Separator...)
 	}
 	for i := range macs {
 		if i > 0 {
