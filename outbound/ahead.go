@@ -46,11 +46,17 @@ func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bo
 	}
 }
 
-// restartAhead plans attempts ahead of schedule from t on, starting with the first
-// delivery again.
+// restartAhead plans attempts ahead of schedule from t on, in a new round.
 func (b *breaker) restartAhead(t time.Time) {
-	b.aheadAt, b.aheadCursor = t, store.Place{}
+	b.rewindAhead(t)
 	b.aheadRound++
+}
+
+// rewindAhead plans attempts ahead of schedule from t on, starting with the first
+// delivery again.
+func (b *breaker) rewindAhead(t time.Time) {
+	b.aheadAt, b.aheadCursor = t, store.Place{}
+	b.aheadStarts++
 }
 
 // scheduleAhead has something that waits for a retry attempted at t, ahead of
@@ -93,17 +99,17 @@ func (l *lane) claimSizeAhead(now time.Time) (n int, t ticket, again time.Time) 
 		n = max(l.limit()-l.running-l.queue.len(), 1)
 	}
 	t = l.ticket()
-	t.ahead, t.after = true, l.breaker.aheadCursor
+	t.ahead, t.after, t.starts = true, l.breaker.aheadCursor, l.breaker.aheadStarts
 	return n, t, time.Time{}
 }
 
-// claimedAhead records what a claim ahead of schedule has returned, which started
-// after the given place. At the end of the line it starts again from the first, as
-// long as the receiver fails. The caller holds mu.
-func (l *lane) claimedAhead(hs []*store.Held, after store.Place) {
+// claimedAhead records what a claim ahead of schedule has returned. At the end of the
+// line it starts again from the first, as long as the receiver fails. The caller holds
+// mu.
+func (l *lane) claimedAhead(hs []*store.Held, t ticket) {
 	b := &l.breaker
-	if b.aheadCursor != after {
-		return // restarted in the meantime
+	if b.aheadStarts != t.starts {
+		return // the first is next, which this claim may have been too early for
 	}
 	if n := len(hs); n > 0 {
 		b.aheadAt = time.Time{} // until the outcome is known
@@ -148,7 +154,7 @@ func (l *lane) catchUpAhead(u *unsettledAttempt) {
 	b := &l.breaker
 	missed := u.aheadRound != b.aheadRound && b.since.IsZero() // while the receiver fails, all have their turn
 	if missed {
-		b.aheadAt, b.aheadCursor = now, store.Place{} // in the same round, or those under way now would count as missed
+		b.rewindAhead(now) // in the same round, or those under way now would count as missed
 	}
 	l.mu.Unlock()
 	if missed {

@@ -68,6 +68,7 @@ type ticket struct {
 	storedSeq, flushSeq uint64
 	ahead               bool        // the claim is ahead of schedule
 	after               store.Place // and starts after this place
+	starts              int         // aheadStarts of the breaker
 }
 
 // ticket returns the lane's present state. The caller holds mu.
@@ -105,7 +106,7 @@ func (l *lane) fill(c store.Claimed, t ticket, claimed time.Time, again time.Dur
 		l.nextDue = earlier(l.nextDue, c.Next)
 	}
 	if t.ahead {
-		l.claimedAhead(c.Deliveries, t.after)
+		l.claimedAhead(c.Deliveries, t)
 	}
 	next := earlier(c.Next, l.breaker.aheadAt)
 	low := l.backlog && l.queue.len() <= laneLow

@@ -414,6 +414,28 @@ func TestProbeDuringAClaimAheadOfSchedule(t *testing.T) {
 	}
 }
 
+// A probe that is asked for during the first claim ahead of schedule also attempts what
+// was stored since the claim has read the store, although its retry comes first.
+func TestProbeDuringTheFirstClaimAheadOfSchedule(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	hs := l.storeEvents(t, l.at(2*time.Hour), false)
+	l.noteStored(l.at(2 * time.Hour))
+	l.scheduleAhead(l.at(0))
+	l.e.store = hookedStore{l.e.store, func(step string) {
+		if step == "fill" && len(hs) == 1 {
+			hs = append(hs, l.storeEvents(t, l.at(time.Hour), false)...)
+			l.noteStored(l.at(time.Hour))
+			l.probe()
+		}
+	}}
+	for range 3 {
+		l.e.claims.claim(t.Context(), []*lane{l})
+	}
+	if !l.queueIs(hs...) {
+		t.Errorf("got %d queued, want 2", l.queue.len())
+	}
+}
+
 // Deliveries that are retried at the same time are attempted ahead of it in turn.
 func TestAheadOfTheSameRetry(t *testing.T) {
 	l := newLane(t, store.Subscription{})

@@ -71,7 +71,8 @@ func (l *lane) hold(failed *target, retry time.Time) {
 func (l *lane) resume() {
 	now := l.e.now()
 	l.mu.Lock()
-	l.breaker = breaker{aheadAt: now, aheadRound: l.breaker.aheadRound + 1}
+	l.breaker = breaker{aheadRound: l.breaker.aheadRound, aheadStarts: l.breaker.aheadStarts}
+	l.breaker.restartAhead(now)
 	l.notBefore, l.askedUntil, l.headDue = time.Time{}, time.Time{}, time.Time{}
 	l.mu.Unlock()
 	l.noteStored(now)
