@@ -34,22 +34,25 @@ func TestHowMuchALaneClaims(t *testing.T) {
 		want  int
 		again time.Duration
 	}{
-		"nothing waits":               {func(l *lane) { l.backlog = false }, false, 0, never},
-		"nothing held":                {func(*lane) {}, false, laneRoom, never},
-		"some held":                   {func(l *lane) { l.holdSome(2); l.reserved = 3 }, false, laneRoom - 5, never},
-		"full":                        {func(l *lane) { l.holdSome(laneRoom - 1); l.reserved = 1 }, false, 0, never},
-		"over full":                   {func(l *lane) { l.holdSome(downRoom + 1); l.breaker.failures = downAfter }, false, 0, never},
-		"little memory, nothing held": {func(*lane) {}, true, laneRoom, never},
-		"little memory, some held":    {func(l *lane) { l.holdSome(1) }, true, 0, memoryPause},
-		"paused":                      {func(l *lane) { l.notBefore = l.at(time.Minute) }, false, 0, time.Minute},
-		"inactive":                    {deactivate, false, 0, never},
-		"draining":                    {func(l *lane) { l.e.dispatch.halt() }, false, 0, never},
-		"a retry is due":              {func(l *lane) { l.backlog, l.nextDue = false, l.at(0) }, false, laneRoom, never},
-		"a retry is due later":        {waitForRetry, false, 0, time.Hour},
-		"... and one is made before":  {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(time.Minute) }, false, 0, time.Minute},
-		"... and one is made now":     {func(l *lane) { waitForRetry(l); l.breaker.aheadAt, l.breaker.since = l.at(0), l.at(0) }, false, 1, never},
-		"... the receiver is back":    {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(0); l.holdSome(2); l.running = 3 }, false, 16 - 5, never},
-		"... but has much to do":      {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(0); l.running = 16 }, false, 1, never},
+		"nothing waits":                {func(l *lane) { l.backlog = false }, false, 0, never},
+		"nothing held":                 {func(*lane) {}, false, laneRoom, never},
+		"some held":                    {func(l *lane) { l.holdSome(2); l.reserved = 3 }, false, laneRoom - 5, never},
+		"full":                         {func(l *lane) { l.holdSome(laneRoom - 1); l.reserved = 1 }, false, 0, never},
+		"over full":                    {func(l *lane) { l.holdSome(downRoom + 1); l.breaker.failures = downAfter }, false, 0, never},
+		"little memory, nothing held":  {func(*lane) {}, true, laneRoom, never},
+		"little memory, some held":     {func(l *lane) { l.holdSome(1) }, true, 0, memoryPause},
+		"little memory, some reserved": {func(l *lane) { l.reserved = 1 }, true, 0, memoryPause},
+		"paused":                       {func(l *lane) { l.notBefore = l.at(time.Minute) }, false, 0, time.Minute},
+		"inactive":                     {deactivate, false, 0, never},
+		"draining":                     {func(l *lane) { l.e.dispatch.halt() }, false, 0, never},
+		"a retry is due":               {func(l *lane) { l.backlog, l.nextDue = false, l.at(0) }, false, laneRoom, never},
+		"two retries are due later":    {func(l *lane) { l.backlog = false; l.noteStored(l.at(time.Minute)); l.noteStored(l.at(time.Hour)) }, false, 0, time.Minute},
+		"a retry is due later":         {waitForRetry, false, 0, time.Hour},
+		"... and one is made after":    {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(2 * time.Hour) }, false, 0, time.Hour},
+		"... and one is made before":   {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(time.Minute) }, false, 0, time.Minute},
+		"... and one is made now":      {func(l *lane) { waitForRetry(l); l.breaker.aheadAt, l.breaker.since = l.at(0), l.at(0) }, false, 1, never},
+		"... the receiver is back":     {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(0); l.holdSome(2); l.running = 3 }, false, 16 - 5, never},
+		"... but has much to do":       {func(l *lane) { waitForRetry(l); l.breaker.aheadAt = l.at(0); l.running = 16 }, false, 1, never},
 	} {
 		l := newLane(t, store.Subscription{})
 		l.backlog = true
@@ -63,6 +66,21 @@ func TestHowMuchALaneClaims(t *testing.T) {
 
 // waitForRetry makes the lane know of a delivery in the store that is due in an hour.
 func waitForRetry(l *lane) { l.backlog, l.nextDue = false, l.at(time.Hour) }
+
+// A lane claims what was stored when it is due, or ahead of schedule if that is planned
+// before.
+func TestWhenALaneClaimsWhatIsStored(t *testing.T) {
+	for _, c := range []struct{ due, ahead, want time.Duration }{
+		{time.Minute, never, time.Minute}, {time.Minute, time.Hour, time.Minute}, {time.Hour, time.Minute, time.Minute}, {-time.Hour, time.Minute, -time.Hour},
+	} {
+		l := newLane(t, store.Subscription{})
+		l.breaker.aheadAt = l.atOrZero(c.ahead)
+		l.noteStored(l.at(c.due))
+		if !l.alarm.set || !l.alarm.at.Equal(l.at(c.want)) {
+			t.Errorf("due in %v, the next ahead of schedule in %v: got alarm %+v, want it in %v", c.due, c.ahead, l.alarm, c.want)
+		}
+	}
+}
 
 // After a claim, a lane knows what the store still has for it, and when to claim that.
 func TestWhatALaneKnowsAfterAClaim(t *testing.T) {

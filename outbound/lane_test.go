@@ -436,6 +436,48 @@ func TestProbeDuringTheFirstClaimAheadOfSchedule(t *testing.T) {
 	}
 }
 
+// A failure that is stored late has its delivery attempted ahead of schedule if these
+// attempts were restarted in between, unless its receiver fails again: then each gets its
+// turn.
+func TestFailureThatIsStoredLate(t *testing.T) {
+	for name, c := range map[string]struct {
+		late  func(*lane)
+		again bool
+	}{
+		"nothing has happened":     {func(*lane) {}, false},
+		"the others are attempted": {func(l *lane) { l.breaker.restartAhead(l.at(0)) }, true},
+		"the receiver fails again": {func(l *lane) { l.breaker.restartAhead(l.at(0)); l.breaker.since = l.at(0) }, false},
+	} {
+		l := newLane(t, store.Subscription{})
+		u := &unsettledAttempt{aheadRound: l.breaker.aheadRound}
+		c.late(l)
+		cursor := store.Place{Due: l.at(time.Hour), ID: 1}
+		l.breaker.aheadAt, l.breaker.aheadCursor = time.Time{}, cursor
+		l.catchUpAhead(u)
+		if again := l.breaker.aheadAt.Equal(l.at(0)) && l.breaker.aheadCursor != cursor; again != c.again || l.alarm.set != c.again {
+			t.Errorf("%s: got attempts at %v after %v, scheduled %v, want them restarted %v", name, l.breaker.aheadAt, l.breaker.aheadCursor, l.alarm.set, c.again)
+		}
+	}
+}
+
+// An attempt at the first delivery of an ordered lane ends its pause, and all that was
+// planned ahead of its retry. The next attempt is at a delivery that has no retry yet.
+func TestPauseOfAnOrderedLaneEnds(t *testing.T) {
+	l := newLane(t, store.Subscription{Ordered: true})
+	l.headDue, l.breaker.aheadAt = l.at(time.Hour), l.at(0)
+	l.holdSome(2)
+	for _, due := range []time.Duration{time.Hour, never} {
+		h := l.take()
+		if h == nil {
+			t.Fatal("take: got nil, want a delivery")
+		}
+		if got := l.attemptEnded(h); !got.Equal(l.atOrZero(due)) || !l.breaker.aheadAt.IsZero() {
+			t.Errorf("got an attempt ahead of its retry at %v, and another at %v, want %v, and none", got, l.breaker.aheadAt, l.atOrZero(due))
+		}
+		l.attemptDone(0, 0)
+	}
+}
+
 // Deliveries that are retried at the same time are attempted ahead of it in turn.
 func TestAheadOfTheSameRetry(t *testing.T) {
 	l := newLane(t, store.Subscription{})
@@ -498,6 +540,9 @@ func TestNextAheadOfScheduleAfterAFaultOfTheEvent(t *testing.T) {
 			o.due = l.at(time.Hour)
 		}
 		l.e.updateLane(l.e.config.Load(), l, l.target.Load(), o)
+		if !l.breaker.aheadAt.Equal(l.alarm.at) {
+			t.Errorf("ahead of schedule %v: got one planned at %v, and the alarm at %v", early, l.breaker.aheadAt, l.alarm.at)
+		}
 		if l.alarm.set != early || early && (l.alarm.at.Before(l.at(90*time.Second)) || l.alarm.at.After(l.at(110*time.Second))) {
 			t.Errorf("ahead of schedule %v: got alarm %+v, want one then, in 90 to 110 seconds", early, l.alarm)
 		}
