@@ -1,6 +1,10 @@
 package outbound
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+)
 
 // TestNextTurn checks which tier gets the next of 16 slots, given how many lanes wait in
 // each tier, how many attempts it has under way, and which tier had the last turn.
@@ -40,4 +44,23 @@ func TestNextTurn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The prompt and the slow tier take turns, also over several attempts.
+func TestTurnsAreTaken(t *testing.T) {
+	l := newLane(t, store.Subscription{})
+	d := &l.e.dispatch
+	d.mu.Lock() // so that no attempt ends
+	for _, as := range []tier{prompt, slow} {
+		for range 4 {
+			d.waiting[as].push(l)
+		}
+	}
+	d.slots = 4
+	d.start()
+	if d.runs[prompt] != 2 || d.runs[slow] != 2 {
+		t.Errorf("got %d prompt and %d slow attempts, want 2 and 2", d.runs[prompt], d.runs[slow])
+	}
+	d.mu.Unlock()
+	l.e.attempts.Wait()
 }
