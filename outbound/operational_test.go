@@ -151,13 +151,13 @@ func TestOperationalTypesAreReserved(t *testing.T) {
 }
 
 // While the disk only has room for outcomes, dead letters are stored, but not the events
-// about them. Once it has room, new ones are.
+// about them, for which the lanes then keep no room. Once the disk has room, new ones are.
 func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	h, f := openFailing(t, retries())
 	defer h.clock.run(t)()
 	h.subscribeFailing("", "order.*")
 	r := newReceiver(t)
-	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"webhooks.*"}})
+	ops := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{outbound.DeliveryDead}, Ordered: true})
 	answer := make(chan struct{})
 	slow := newReceiver(t)
 	slow.respond(func(w http.ResponseWriter, _ *http.Request) {
@@ -177,14 +177,16 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 		t.Error("Full: got false on a full disk, want true")
 	}
 	f.full.Store(false)
+	must.Get(h.Deactivate(t.Context(), ops.ID, ""))(t) // so that its lane has to claim what comes
 	h.publish("order.created", `{}`)
 	if h.Full() {
 		t.Error("Full: got true once the disk has room, want false")
 	}
+	h.awaitAttempt()
+	must.Get(h.Activate(t.Context(), ops.ID))(t)
 	if got := r.nextNotification(t); got.Data["event_type"] != "order.created" {
 		t.Errorf("got %+v, want the event about order.created", got)
 	}
-	h.awaitAttempt()
 	h.awaitAttempt()
 	r.expectNone(t)
 }
