@@ -17,7 +17,7 @@ import (
 // failing is a real store that can be made to fail or hang.
 type failing struct {
 	store.Store
-	with    atomic.Pointer[error] // what Commit, Bury, Requeue and Backlogs fail with
+	with    atomic.Pointer[error] // what Commit, Bury, Requeue, Replay and Backlogs fail with
 	refused chan struct{}         // signals that one of them has failed
 
 	full  atomic.Bool // Commit has room for outcomes only
@@ -55,7 +55,8 @@ func (f *failing) PutEventType(ctx context.Context, t store.EventType) error {
 	return err
 }
 
-// fail makes Commit, Bury, Requeue and Backlogs fail with err from now on, or succeed if it is nil.
+// fail makes Commit, Bury, Requeue, Replay and Backlogs fail with err from now on, or
+// succeed if it is nil.
 func (f *failing) fail(err error) { f.with.Store(&err) }
 
 // refuse returns the error that a call fails with, nil if it doesn't.
@@ -83,6 +84,13 @@ func (f *failing) Requeue(ctx context.Context, q store.Query, now time.Time) (st
 		return store.Changed{}, err
 	}
 	return f.Store.Requeue(ctx, q, now)
+}
+
+func (f *failing) Replay(ctx context.Context, r store.Replay) (int, error) {
+	if err := f.refuse(); err != nil {
+		return 0, err
+	}
+	return f.Store.Replay(ctx, r)
 }
 
 func (f *failing) Backlogs(ctx context.Context) ([]store.Backlog, error) {

@@ -109,15 +109,19 @@ func TestReplayOfMuch(t *testing.T) {
 	}
 }
 
-// A replay that can't read the events says so.
+// A replay that can't read the events, or make their deliveries, says so.
 func TestReplayThatFails(t *testing.T) {
-	h := open(t)
+	h, f := openFailing(t)
 	h.publish("a", `1`)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"a"}})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if n, err := h.Replay(ctx, s.ID, outbound.Query{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Replay: got %d, %v, want %v", n, err, context.Canceled)
+	}
+	f.fail(store.ErrUnavailable)
+	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Replay: got %d, %v, want %v", n, err, store.ErrUnavailable)
 	}
 }
 
