@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -53,13 +54,14 @@ func (s *salvaging) Salvages() []store.Salvage { return nil }
 func (s *salvaging) Salvaged() <-chan struct{} { return s.salvaged }
 
 // When a store was salvaged while it was open, the engine looks for deliveries that this
-// has made pending again, even in lanes that are idle.
+// has made pending again, even in lanes that are idle, and until it has found them.
 func TestRepeatedDeliveriesAreFound(t *testing.T) {
 	h := open(t)
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
 	h.Engine.Close()
-	st := &salvaging{h.store, make(chan struct{}, 1)}
+	f := &failing{Store: h.store, refused: make(chan struct{}, 1)}
+	st := &salvaging{f, make(chan struct{}, 1)}
 	h.Engine = must.Get(outbound.Open(t.Context(), st, h.settings, outbound.WithClock(h.clock)))(t)
 	ids := store.NewIDs(0, s.Key, h.clock.Now)
 	e := &store.Event{Key: ids.Next(), Type: "order.created", ContentType: "application/json", Payload: []byte(`{}`)}
@@ -68,6 +70,10 @@ func TestRepeatedDeliveriesAreFound(t *testing.T) {
 		Event:      e,
 		Deliveries: []store.NewDelivery{{ID: ids.Next(), Subscription: s.Key, Due: h.clock.Now()}},
 	}}}))
+	f.fail(store.ErrUnavailable)
 	st.salvaged <- struct{}{}
+	h.eventually("the pause before it looks again", func() bool { return h.clock.hasTimer(time.Second) })
+	f.fail(nil)
+	h.clock.advance(time.Second)
 	r.next(t)
 }
