@@ -74,19 +74,25 @@ func (w *where) String() string {
 }
 
 // span limits a column of ids to q's times and cursor, and returns the order of
-// the list.
+// the list. Each end has one bound, the narrower one: of two, SQLite seeks to the
+// first and then reads every row up to the other, on each page of a list.
 func (w *where) span(column string, q store.Query) (order string) {
+	from, to := q.After, q.Before
 	if !q.Since.IsZero() {
-		w.add(column+" >= ?", store.IDAt(q.Since))
+		from = max(from, store.IDAt(q.Since)-1)
 	}
 	if !q.Until.IsZero() {
-		w.add(column+" < ?", store.IDAt(q.Until))
+		if until := store.IDAt(q.Until); to == 0 || until < to {
+			to = until
+		}
 	}
-	if q.Before != 0 {
-		w.add(column+" < ?", q.Before)
+	if q.After != 0 || !q.Since.IsZero() {
+		w.add(column+" > ?", from)
+	}
+	if q.Before != 0 || !q.Until.IsZero() {
+		w.add(column+" < ?", to)
 	}
 	if q.After != 0 {
-		w.add(column+" > ?", q.After)
 		return column + " ASC"
 	}
 	return column + " DESC"
