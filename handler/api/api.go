@@ -2,7 +2,7 @@
 // anywhere: it expects request paths without the mount's prefix, and its answers
 // contain no absolute paths.
 //
-// A request's token is checked (auth.go), its route is looked up (here), its query
+// What a request may do is decided (auth.go), its route is looked up (here), its query
 // is read (page.go), and the route's method on call answers it. These methods are in
 // files named after their nouns, and use the engine through a view (view.go), which
 // confines a request to one tenant. Every error becomes a problem document
@@ -51,7 +51,7 @@ type Config struct {
 // New returns the API's handler. It returns an error if Config contradicts
 // itself or doesn't say who is allowed in.
 func New(c Config) (http.Handler, error) {
-	auth, err := newAuth(c.Tokens, c.NoAuth)
+	auth, err := newAuth(c)
 	if err != nil {
 		return nil, err
 	}
@@ -232,15 +232,11 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tenant, err := a.tenantOf(r)
-	if err != nil {
-		return err
-	}
 	t, id, err := lookUp(r.Method, r.URL.Path)
 	if err != nil {
 		return err
 	}
-	if err := t.need.allow(granted, r); err != nil {
+	if err := t.need.allow(granted.scope, r); err != nil {
 		return err
 	}
 	e := a.config.Engine()
@@ -251,7 +247,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c := &call{api: a, w: w, r: r, engine: view{e, tenant}, granted: granted, id: id, sent: sent}
+	c := &call{api: a, w: w, r: r, engine: view{e, granted.tenant}, granted: granted.scope, id: id, sent: sent}
 	defer c.body.Release()
 	return t.serve(c)
 }

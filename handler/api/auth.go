@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // Scope is what a token allows: a set of bits, one for each kind of request.
@@ -70,10 +72,17 @@ type Token struct {
 	Scope Scope
 }
 
+// grant is what a request may do.
+type grant struct {
+	scope  Scope
+	tenant string // the only one that it sees and changes; "" for all of them
+}
+
 // auth decides what a request may do.
 type auth struct {
 	tokens  []tokenHash
-	origins *http.CrossOriginProtection // set if there is no authentication
+	origins *http.CrossOriginProtection         // set if there is no authentication
+	tenant  func(*http.Request) (string, error) // as in Config
 }
 
 // tokenHash is a token as it is kept and compared: hashes are of one length, so
@@ -83,17 +92,18 @@ type tokenHash struct {
 	scope Scope
 }
 
-func newAuth(tokens []Token, noAuth bool) (*auth, error) {
+func newAuth(c Config) (*auth, error) {
 	switch {
-	case noAuth && len(tokens) > 0:
+	case c.NoAuth && len(c.Tokens) > 0:
 		return nil, errors.New("setting up the API: it has tokens, although authentication is off: choose one of the two")
-	case !noAuth && len(tokens) == 0:
+	case !c.NoAuth && len(c.Tokens) == 0:
 		return nil, errors.New("setting up the API: it has no token: add one with its scope (publish, read or manage), or turn authentication off")
-	case noAuth:
-		return &auth{origins: http.NewCrossOriginProtection()}, nil
 	}
-	a := &auth{}
-	for _, t := range tokens {
+	a := &auth{tenant: c.Tenant}
+	if c.NoAuth {
+		a.origins = http.NewCrossOriginProtection()
+	}
+	for _, t := range c.Tokens {
 		if err := t.check(); err != nil {
 			return nil, fmt.Errorf("setting up the API: %w", err)
 		}
@@ -120,8 +130,21 @@ func (t Token) check() error {
 }
 
 // check returns what the request may do, or an error if its token is missing or
-// unknown.
-func (a *auth) check(r *http.Request) (Scope, error) {
+// unknown, or if its tenant is.
+func (a *auth) check(r *http.Request) (grant, error) {
+	scope, err := a.scopeOf(r)
+	if err != nil {
+		return grant{}, err
+	}
+	tenant, err := a.tenantOf(r)
+	if err != nil {
+		return grant{}, err
+	}
+	return grant{scope, tenant}, nil
+}
+
+// scopeOf returns the scope of the request's token.
+func (a *auth) scopeOf(r *http.Request) (Scope, error) {
 	if a.origins != nil {
 		// What guards the API instead, such as basic_auth, lets the browser in,
 		// and with it requests that another site's page makes it send.
@@ -146,6 +169,27 @@ func (a *auth) check(r *http.Request) (Scope, error) {
 			with("WWW-Authenticate", `Bearer realm="webhooks", error="invalid_token"`)
 	}
 	return granted, nil
+}
+
+// tenantOf returns the tenant that the API is for at this request, or "" if it is for
+// all of them.
+func (a *auth) tenantOf(r *http.Request) (string, error) {
+	if a.tenant == nil {
+		return "", nil
+	}
+	tenant, err := a.tenant(r)
+	if err == nil && tenant == "" { // which would mean all tenants
+		err = errors.New("no tenant is given")
+	}
+	if err == nil {
+		if err = outbound.CheckTenant(tenant); err != nil {
+			err = fmt.Errorf("%s can't be a tenant: %w", quote(tenant), err)
+		}
+	}
+	if err != nil {
+		return "", refuse(codeNoTenant, "the server can't tell which tenant this request is from: its log says why").because(err)
+	}
+	return tenant, nil
 }
 
 // bearer returns the token of the Authorization header.

@@ -34,7 +34,7 @@ func TestInvalidTokens(t *testing.T) {
 		"no scope":     {[]Token{{"secret", 0}}, false, "a token has no scope"},
 		"half a scope": {[]Token{{"secret", scopeManage}}, false, "a token has no scope"},
 	} {
-		_, err := newAuth(c.tokens, c.noAuth)
+		_, err := newAuth(Config{Tokens: c.tokens, NoAuth: c.noAuth})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "sec") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -42,13 +42,13 @@ func TestInvalidTokens(t *testing.T) {
 }
 
 func TestCharactersOfTokens(t *testing.T) {
-	if _, err := newAuth([]Token{{"!~", ScopeRead}}, false); err != nil {
+	if _, err := newAuth(Config{Tokens: []Token{{"!~", ScopeRead}}}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAuthorization(t *testing.T) {
-	a, err := newAuth([]Token{{"pub", ScopePublish}, {"both", ScopePublish}, {"both", ScopeRead}, {"all", ScopeManage}}, false)
+	a, err := newAuth(Config{Tokens: []Token{{"pub", ScopePublish}, {"both", ScopePublish}, {"both", ScopeRead}, {"all", ScopeManage}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestAuthorization(t *testing.T) {
 			r.Header["Authorization"] = c.header
 		}
 		granted, err := a.check(r)
-		if granted != c.granted || (err != nil) != (c.code != "") {
+		if granted.scope != c.granted || (err != nil) != (c.code != "") {
 			t.Errorf("%q: %v, %v", c.header, granted, err)
 		}
 		if err == nil {
@@ -125,7 +125,7 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestCrossOriginRequests(t *testing.T) {
-	a, err := newAuth(nil, true)
+	a, err := newAuth(Config{NoAuth: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestCrossOriginRequests(t *testing.T) {
 		r, _ := http.NewRequest(c.method, "http://hooks:2019/events", nil)
 		r.Header = c.header
 		granted, err := a.check(r)
-		if (err == nil) != c.ok || c.ok != (granted == ScopeManage) {
+		if (err == nil) != c.ok || c.ok != (granted.scope == ScopeManage) {
 			t.Errorf("%s with %v: %v, %v", c.method, c.header, granted, err)
 		}
 	}

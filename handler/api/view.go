@@ -2,9 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -18,27 +15,6 @@ import (
 type view struct {
 	engine *outbound.Engine
 	tenant string // "" for all
-}
-
-// tenantOf returns the tenant that the request is confined to, or "" if the API is
-// for all.
-func (a *api) tenantOf(r *http.Request) (string, error) {
-	if a.config.Tenant == nil {
-		return "", nil
-	}
-	tenant, err := a.config.Tenant(r)
-	if err == nil && tenant == "" { // which would mean all tenants
-		err = errors.New("no tenant is given")
-	}
-	if err == nil {
-		if err = outbound.CheckTenant(tenant); err != nil {
-			err = fmt.Errorf("%s can't be a tenant: %w", quote(tenant), err)
-		}
-	}
-	if err != nil {
-		return "", refuse(codeNoTenant, "the server can't tell which tenant this request is from: its log says why").because(err)
-	}
-	return tenant, nil
 }
 
 // confineTenant replaces an empty tenant by the view's, and refuses any other. In
