@@ -134,6 +134,7 @@ var routes = []route{
 	{"DELETE", "/event-types/{id}", needManage, nil, (*call).deleteEventType},
 
 	{"DELETE", "/tenants/{id}", needManage, nil, (*call).deleteTenant},
+	{"POST", "/tenants/{id}/tokens", needManage, nil, (*call).issueToken},
 
 	{"GET", "/status", needRead, nil, (*call).showStatus},
 	{"GET", "/tail", needRead, tailParameters, (*call).tail},
@@ -243,6 +244,8 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) error {
 	if e == nil {
 		return refuse(codeUnavailable, "the delivery engine is not running (yet): try again in %v", startupTime).retryAfter(startupTime)
 	}
+	r, end := granted.bound(r)
+	defer end()
 	sent, err := readQuery(r, t.query)
 	if err != nil {
 		return err

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
@@ -75,12 +78,32 @@ type Token struct {
 // grant is what a request may do.
 type grant struct {
 	scope  Scope
-	tenant string // the only one that it sees and changes; "" for all of them
+	tenant string    // the only one that it sees and changes; "" for all of them
+	until  time.Time // when it ends; zero if it doesn't
+}
+
+// bound returns the request with a context that ends when the grant does, so that a tail,
+// for example, doesn't go on. Its cause says why.
+func (g grant) bound(r *http.Request) (bounded *http.Request, end func()) {
+	if g.until.IsZero() {
+		return r, func() {}
+	}
+	ctx, end := context.WithDeadlineCause(r.Context(), g.until, expired(g.until))
+	return r.WithContext(ctx), end
+}
+
+// over returns the reason if the request's grant has ended.
+func (c *call) over() error {
+	if cause, ok := errors.AsType[*problem](context.Cause(c.r.Context())); ok {
+		return cause
+	}
+	return nil
 }
 
 // auth decides what a request may do.
 type auth struct {
 	tokens  []tokenHash
+	issuers [][]byte                            // the keys of the manage tokens that can issue tokens for tenants
 	origins *http.CrossOriginProtection         // set if there is no authentication
 	tenant  func(*http.Request) (string, error) // as in Config
 }
@@ -108,6 +131,9 @@ func newAuth(c Config) (*auth, error) {
 			return nil, fmt.Errorf("setting up the API: %w", err)
 		}
 		a.tokens = append(a.tokens, tokenHash{sha256.Sum256([]byte(t.Value)), t.Scope})
+		if key := issuerKey(t.Value); key != nil && t.Scope == ScopeManage {
+			a.issuers = append(a.issuers, key)
+		}
 	}
 	return a, nil
 }
@@ -129,10 +155,10 @@ func (t Token) check() error {
 	return nil
 }
 
-// check returns what the request may do, or an error if its token is missing or
-// unknown, or if its tenant is.
+// check returns what the request may do, or an error if its token is missing, unknown
+// or for another tenant, or if its tenant isn't known.
 func (a *auth) check(r *http.Request) (grant, error) {
-	scope, err := a.scopeOf(r)
+	g, err := a.authenticate(r)
 	if err != nil {
 		return grant{}, err
 	}
@@ -140,23 +166,38 @@ func (a *auth) check(r *http.Request) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	return grant{scope, tenant}, nil
+	if g.tenant != "" && tenant != "" && g.tenant != tenant {
+		return grant{}, refuse(codeOtherTenant, "this token is for another tenant than this API")
+	}
+	g.tenant = cmp.Or(g.tenant, tenant)
+	return g, nil
 }
 
-// scopeOf returns the scope of the request's token.
-func (a *auth) scopeOf(r *http.Request) (Scope, error) {
+// authenticate returns what the request's token grants.
+func (a *auth) authenticate(r *http.Request) (grant, error) {
 	if a.origins != nil {
 		// What guards the API instead, such as basic_auth, lets the browser in,
 		// and with it requests that another site's page makes it send.
 		if a.origins.Check(r) != nil {
-			return 0, refuse(codeCrossOrigin, "a page of another origin sent this request: send it from a page of this origin, or from a program")
+			return grant{}, refuse(codeCrossOrigin, "a page of another origin sent this request: send it from a page of this origin, or from a program")
 		}
-		return ScopeManage, nil
+		return grant{scope: ScopeManage}, nil
 	}
 	token, err := bearer(r.Header)
 	if err != nil {
-		return 0, err
+		return grant{}, err
 	}
+	switch scope := a.configured(token); {
+	case scope != 0:
+		return grant{scope: scope}, nil
+	case strings.HasPrefix(token, tenantTokenPrefix):
+		return a.tenantGrant(token)
+	}
+	return grant{}, invalidToken("the server doesn't know this token: use one of those in its configuration")
+}
+
+// configured returns the scope of a token in the configuration, or 0 if it isn't there.
+func (a *auth) configured(token string) Scope {
 	sent := sha256.Sum256([]byte(token))
 	var granted Scope
 	for i := range a.tokens { // all of them, so that the time doesn't reveal which one matched
@@ -164,11 +205,11 @@ func (a *auth) scopeOf(r *http.Request) (Scope, error) {
 		same := subtle.ConstantTimeCompare(sent[:], t.hash[:])
 		granted |= Scope(subtle.ConstantTimeSelect(same, int(t.scope), 0))
 	}
-	if granted == 0 {
-		return 0, refuse(codeInvalidToken, "the server doesn't know this token: use one of those in its configuration").
-			with("WWW-Authenticate", `Bearer realm="webhooks", error="invalid_token"`)
-	}
-	return granted, nil
+	return granted
+}
+
+func invalidToken(format string, args ...any) error {
+	return refuse(codeInvalidToken, format, args...).with("WWW-Authenticate", `Bearer realm="webhooks", error="invalid_token"`)
 }
 
 // tenantOf returns the tenant that the API is for at this request, or "" if it is for

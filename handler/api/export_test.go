@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 )
@@ -11,6 +12,11 @@ func SetRoom(h http.Handler, limit int64) { h.(*api).bodies = room.New(limit) }
 
 // Taken returns how much memory the bodies of an API use now.
 func Taken(h http.Handler) int64 { return h.(*api).bodies.Taken() }
+
+// TenantToken returns a token that a manage token has issued.
+func TenantToken(manageToken, tenant string, expires time.Time) string {
+	return tenantToken{ScopeManage, tenant, expires}.sign(issuerKey(manageToken))
+}
 
 // Routes returns the methods and paths of the API.
 func Routes() (all []string) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,7 +34,7 @@ const patience = 20 * time.Second
 const (
 	publishToken = "publish-0123456789"
 	readToken    = "read-0123456789"
-	manageToken  = "manage-0123456789"
+	manageToken  = "manage-0123456789-0123456789"
 )
 
 // prefix is the path that the API is mounted at, as with handle_path.
@@ -44,6 +45,7 @@ type server struct {
 	*httptest.Server
 	t        testing.TB
 	api      http.Handler
+	token    string // that requests have; "" for manageToken
 	engine   *outbound.Engine
 	store    *sqlite.Store
 	closing  sync.Once
@@ -129,7 +131,7 @@ func (s *server) closeStore() {
 type call struct {
 	method, path string
 	body         string
-	token        string // manageToken, unless it is "-" for none
+	token        string // the server's, unless it is "-" for none
 	header       http.Header
 }
 
@@ -152,7 +154,7 @@ func (s *server) do(c call) answer {
 	switch c.token {
 	case "-":
 	case "":
-		r.Header.Set("Authorization", "Bearer "+manageToken)
+		r.Header.Set("Authorization", "Bearer "+cmp.Or(s.token, manageToken))
 	default:
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}

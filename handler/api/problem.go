@@ -47,6 +47,7 @@ const (
 	codeScope            = "insufficient_scope"
 	codeCrossOrigin      = "cross_origin"
 	codeNoTenant         = "no_tenant"
+	codeCannotIssue      = "cannot_issue"
 	codeOtherTenant      = "other_tenant"
 	codeNoRoute          = "no_such_route"
 	codeNotFound         = "not_found"
@@ -75,6 +76,7 @@ var kinds = map[string]kind{
 	codeScope:            {http.StatusForbidden, "The token does not allow this"},
 	codeCrossOrigin:      {http.StatusForbidden, "Another site's page may not do this"},
 	codeNoTenant:         {http.StatusForbidden, "The tenant of the request is not known"},
+	codeCannotIssue:      {http.StatusForbidden, "This can't issue a token"},
 	codeOtherTenant:      {http.StatusForbidden, "It does not belong to this tenant"},
 	codeNoRoute:          {http.StatusNotFound, "There is no such path"},
 	codeNotFound:         {http.StatusNotFound, "Not found"},

@@ -66,6 +66,7 @@ func (c *call) publishLines() error {
 
 // publishGroup publishes lines together and returns their answers.
 func (c *call) publishGroup(lines []line) []byte {
+	over := c.over()
 	events := make([]*outbound.NewEvent, 0, len(lines))
 	for i := range lines {
 		l := &lines[i]
@@ -74,6 +75,9 @@ func (c *call) publishGroup(lines []line) []byte {
 		}
 		var n *outbound.NewEvent
 		if n, l.refused = parseEvent(l.text); l.refused == nil {
+			l.refused = over
+		}
+		if l.refused == nil {
 			events = append(events, n)
 		}
 	}

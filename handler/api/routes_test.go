@@ -87,7 +87,7 @@ func TestCodesAreThoseOfTheDocument(t *testing.T) {
 
 func TestFieldsAreThoseOfTheDocument(t *testing.T) {
 	for name, known := range map[string][]string{
-		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "EventFilter": withAll(eventFilters), "DeadLetterFilter": withAll(deadLetterFilters), "Replay": replayFields, "DeliveredFilter": filters,
+		"NewEvent": eventFields, "NewSubscription": creatable, "SubscriptionChange": changeable, "EventFilter": withAll(eventFilters), "DeadLetterFilter": withAll(deadLetterFilters), "Replay": replayFields, "DeliveredFilter": filters, "NewTenantToken": tenantTokenFields,
 	} {
 		documented := slices.Sorted(maps.Keys(readDocument(t).Components.Schemas[name].Properties))
 		if have := slices.Sorted(slices.Values(known)); !slices.Equal(have, documented) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"cmp"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func (s *server) tail(t *testing.T, query string) *tail {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+readToken)
+	r.Header.Set("Authorization", "Bearer "+cmp.Or(s.token, readToken))
 	resp, err := s.Client().Do(r)
 	if err != nil {
 		t.Fatal(err)

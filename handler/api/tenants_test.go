@@ -1,9 +1,19 @@
 package api_test
 
 import (
+	"bufio"
+	"context"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -46,4 +56,167 @@ func TestDeleteTenant(t *testing.T) {
 		s.get("/dead-letters/"+other.dead).want(t, 200)
 	}
 	s.get("/subscriptions/sub_configured").want(t, 200)
+}
+
+func TestTenantsTokens(t *testing.T) {
+	s := start(t)
+	for _, c := range []struct {
+		body, scope string
+		life        time.Duration
+	}{
+		{"", "manage", time.Hour},
+		{"{}", "manage", time.Hour},
+		{`{"scope":null,"expires_in":null}`, "manage", time.Hour},
+		{`{"scope":"read","expires_in":"8h"}`, "read", 8 * time.Hour},
+		{`{"expires_in":"7d","scope":"manage"}`, "manage", 7 * 24 * time.Hour},
+	} {
+		before := time.Now().Add(c.life).Truncate(time.Millisecond)
+		got := s.post("/tenants/acme/tokens", c.body).want(t, 201)
+		expires, err := time.Parse(time.RFC3339, got.text("expires_at"))
+		if got["tenant"] != "acme" || got["scope"] != c.scope || err != nil || expires.Before(before) || expires.After(time.Now().Add(c.life)) {
+			t.Errorf("%s: got %v", c.body, got)
+		}
+		acme := s.by(got.text("token"))
+		acme.get("/openapi.json").want(t, 200)
+		if status := acme.get("/status").want(t, 200); status["store"] != nil {
+			t.Errorf("got %v", status)
+		}
+		published := acme.post("/events", `{"event_type":"a","payload":1}`)
+		if c.scope == "read" {
+			published.refused(t, 403, "insufficient_scope")
+		} else {
+			s.get("/events/"+published.want(t, 202).text("event_id")+"?tenant=acme").want(t, 200)
+		}
+		acme.do(call{method: "DELETE", path: "/tenants/acme"}).want(t, 403)
+	}
+	for _, tenant := range []string{"%2e", "%2E%2E", strings.Repeat("x", 128), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"} {
+		name, err := url.PathUnescape(tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.by(s.issue(tenant, "")).post("/subscriptions", `{"url":"https://example.com/","event_types":["a"]}`).want(t, 201).has(t, "tenant", name)
+	}
+}
+
+func TestTenantsTokensAreRefused(t *testing.T) {
+	s := start(t)
+	const path = "/tenants/acme/tokens"
+	for _, token := range []string{publishToken, readToken, s.issue("acme", `{"scope":"read"}`)} {
+		s.by(token).post(path, "").refused(t, 403, "insufficient_scope")
+	}
+	s.of("acme").post(path, "").refused(t, 403, "other_tenant")
+	s.by(s.issue("acme", "")).post(path, "").refused(t, 403, "other_tenant")
+	for _, c := range []struct {
+		path, body string
+		status     int
+		code       string
+	}{
+		{"/tenants/a%20b/tokens", "", 422, "invalid_field"},
+		{"/tenants/%0A/tokens", "", 422, "invalid_field"},
+		{"/tenants/" + strings.Repeat("x", 129) + "/tokens", "", 422, "invalid_field"},
+		{"/tenants//tokens", "", 404, "no_such_route"},
+		{"/tenants/a%2Fb/tokens", "", 404, "no_such_route"},
+		{path + "?scope=read", "", 400, "invalid_parameter"},
+		{path, `{"scope":"publish"}`, 422, "invalid_field"},
+		{path, `{"scope":"Manage"}`, 422, "invalid_field"},
+		{path, `{"scope":""}`, 422, "invalid_field"},
+		{path, `{"scope":1}`, 422, "invalid_field"},
+		{path, `{"tenant":"rival"}`, 422, "unknown_field"},
+		{path, `{"expires_in":"999ms"}`, 422, "invalid_field"},
+		{path, `{"expires_in":"0s"}`, 422, "invalid_field"},
+		{path, `{"expires_in":"-1h"}`, 422, "invalid_field"},
+		{path, `{"expires_in":"168h1ns"}`, 422, "invalid_field"},
+		{path, `{"expires_in":"106751d"}`, 422, "invalid_field"},
+		{path, `{"expires_in":"200000d"}`, 422, "invalid_field"},
+		{path, `{"expires_in":3600}`, 422, "invalid_field"},
+		{path, `{"expires_in":""}`, 422, "invalid_field"},
+		{path, `{"scope":"read","scope":"manage"}`, 422, "repeated_field"},
+	} {
+		s.post(c.path, c.body).refused(t, c.status, c.code)
+	}
+}
+
+// with returns the same server with an API that has other tokens, or none.
+func (s *server) with(tokens ...api.Token) *server {
+	s.t.Helper()
+	h, err := api.New(api.Config{
+		Tokens: tokens, NoAuth: len(tokens) == 0,
+		Engine: func() *outbound.Engine { return s.engine }, Context: func() context.Context { return s.config },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := s.by("")
+	w.Server = httptest.NewServer(http.StripPrefix(prefix, h))
+	s.t.Cleanup(w.Server.Close)
+	return w
+}
+
+// A token is valid where the manage token is that issued it, and nowhere else.
+func TestTenantsTokensElsewhere(t *testing.T) {
+	s := start(t)
+	issued := call{method: "GET", path: "/events", token: s.issue("acme", "")}
+	s.with(api.Token{Value: manageToken, Scope: api.ScopeManage}).do(issued).want(t, 200)
+	for _, other := range []api.Token{
+		{Value: manageToken, Scope: api.ScopeRead}, {Value: manageToken + "-2", Scope: api.ScopeManage}, {Value: issued.token + "x", Scope: api.ScopeManage},
+	} {
+		s.with(other).do(issued).refused(t, 401, "invalid_token")
+	}
+
+	short := "manage-0123456789-01234"
+	s.with(api.Token{Value: short, Scope: api.ScopeManage}).by(short).post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "24 random characters")
+	s.with().post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "send the request to a webhook_api")
+}
+
+func TestTenantsTokensExpire(t *testing.T) {
+	s := start(t)
+	expired := s.by(api.TenantToken(manageToken, "acme", time.Now()))
+	for _, route := range api.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		p := expired.do(call{method: method, path: strings.Replace(path, "{id}", "x", 1), body: reaches[route].body}).refused(t, 401, "invalid_token")
+		p.contains(t, "detail", "this token expired at ")
+	}
+}
+
+// What a request is still doing when its token expires ends with the token.
+func TestRequestsEndWithTheirToken(t *testing.T) {
+	s := start(t)
+	s.follow()
+	acme := s.by(api.TenantToken(manageToken, "acme", time.Now().Add(3*time.Second)))
+	acme.config = s.config
+	f := acme.tail(t, "")
+
+	body, lines := io.Pipe()
+	defer lines.Close()
+	const event = `{"event_type":"a","payload":1}` + "\n"
+	r, err := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event), body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + acme.token}}
+	resp, err := s.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answers := bufio.NewScanner(resp.Body)
+	answer := func() object {
+		t.Helper()
+		if !answers.Scan() {
+			t.Fatal(answers.Err())
+		}
+		return parse(t, answers.Bytes())
+	}
+	answer().has(t, "status", 202)
+
+	if _, more := <-f.events; more {
+		t.Error("got an attempt of nothing")
+	}
+	last := object{"status": 202}
+	for end := time.Now().Add(patience); fmt.Sprint(last["status"]) == "202" && time.Now().Before(end); { // until its timer has fired too
+		fmt.Fprint(lines, event)
+		last = answer()
+	}
+	last.has(t, "status", 401).contains(t, "detail", "this token expired at ")
 }

@@ -330,6 +330,15 @@ func (v view) DeleteTenant(ctx context.Context, tenant string) (outbound.Deleted
 	return v.engine.DeleteTenant(ctx, tenant)
 }
 
+// MayIssueTokens returns an error if the view is a tenant's: otherwise its access would
+// have no end.
+func (v view) MayIssueTokens() error {
+	if v.tenant != "" {
+		return refuse(codeOtherTenant, "tokens for tenants are issued by whoever runs this server")
+	}
+	return nil
+}
+
 // The catalogue, which all tenants share and only an API for all of them changes.
 
 func (v view) EventTypes(ctx context.Context) ([]outbound.EventType, error) {

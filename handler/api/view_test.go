@@ -42,6 +42,17 @@ func (s *server) of(tenant string) *server {
 	return s.confined(func(*http.Request) (string, error) { return tenant, nil })
 }
 
+// issue issues a token for a tenant. The body may be "".
+func (s *server) issue(tenant, body string) string {
+	s.t.Helper()
+	return s.post("/tenants/"+tenant+"/tokens", body).want(s.t, 201).text("token")
+}
+
+// by returns the same server, to which requests are made with a token.
+func (s *server) by(token string) *server {
+	return &server{t: s.t, Server: s.Server, token: token, engine: s.engine, attempts: s.attempts, log: s.log, contract: s.contract}
+}
+
 // rows has the ids of what belongs to a tenant.
 type rows struct {
 	event        string // settled
@@ -139,7 +150,8 @@ var reaches = map[string]reach{
 	"PUT /event-types/{id}":    {ids: eventTypes, body: `{}`, status: 403},
 	"DELETE /event-types/{id}": {ids: eventTypes, status: 403},
 
-	"DELETE /tenants/{id}": {ids: tenants, status: 403},
+	"DELETE /tenants/{id}":      {ids: tenants, status: 403},
+	"POST /tenants/{id}/tokens": {ids: tenants, status: 403},
 
 	"GET /status":       {status: 200},
 	"GET /tail":         {status: 200, tenant: true},
@@ -153,12 +165,23 @@ func tenants(rows) []string { return []string{"acme"} }
 func eventTypes(rows) []string { return []string{"order.created"} }
 
 // On each route of an API that is confined to a tenant, what belongs to others is treated
-// as if it didn't exist, and isn't changed.
+// as if it didn't exist, and isn't changed. So it is with a token that was issued for the
+// tenant.
 func TestTenantIsolation(t *testing.T) {
+	for name, confine := range map[string]func(*server) *server{
+		"by the API":   func(s *server) *server { return s.of("acme") },
+		"by the token": func(s *server) *server { return s.by(s.issue("acme", "")) },
+	} {
+		t.Run(name, func(t *testing.T) { isolates(t, confine) })
+	}
+}
+
+func isolates(t *testing.T, confine func(*server) *server) {
+	t.Helper()
 	s := start(t)
 	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 201)
 	r := newReceiver(t, 500)
-	acme := s.of("acme")
+	acme := confine(s)
 
 	// An operational event about acme's dead letter belongs to acme, but its delivery to
 	// the operator doesn't.
