@@ -18,7 +18,7 @@ import (
 const (
 	publishToken = "publish-0123456789"
 	readToken    = "read-0123456789"
-	manageToken  = "manage-0123456789"
+	manageToken  = "manage-0123456789-0123456789"
 )
 
 // public serves the API with a token of each scope, and returns its URL.

@@ -4,12 +4,66 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func (t *tool) tenants() *cobra.Command {
-	return t.noun("tenants", "Deletes tenants", t.deleteTenant())
+	return t.noun("tenants", "Lets tenants in, and deletes them", t.issueToken(), t.deleteTenant())
+}
+
+// tenantToken is a token for a tenant, as the API returns it.
+type tenantToken struct {
+	Token   string    `json:"token"`
+	Tenant  string    `json:"tenant"`
+	Scope   string    `json:"scope"`
+	Expires time.Time `json:"expires_at"`
+}
+
+func (t *tool) issueToken() *cobra.Command {
+	cmd := t.command(verb{
+		use:   "token <tenant>",
+		short: "Issues a token that lets a tenant see and change what is its own",
+		long: `
+Issues a token with which a webhook_api shows and changes only what belongs to one
+tenant, and prints a link to the dashboard with it. Whoever has it is let in until
+it expires: treat it like a password.
+
+The token is made from the manage token that requests it, with 24 characters or
+more, and nothing is stored. To end it early, replace that one in the Caddyfile,
+which ends all that it has issued. Caddy's admin endpoint has no token to make it
+from, so --api is needed.`,
+		example: `
+caddy webhooks tenants token acme --api ` + exampleAPI + `
+caddy webhooks tenants token acme --scope read --expires-in 8h --json`,
+		min: 1, max: 1,
+		run: func(c *call) error {
+			if err := c.refuseEmpty("scope", "expires-in"); err != nil {
+				return err
+			}
+			body := map[string]any{}
+			for flag, field := range map[string]string{"scope": "scope", "expires-in": "expires_in"} {
+				if f := c.cmd.Flags().Lookup(flag); f.Changed {
+					body[field] = f.Value.String()
+				}
+			}
+			return c.act(http.MethodPost, "/tenants/"+url.PathEscape(c.args[0])+"/tokens", body, printing(printTenantToken))
+		},
+	})
+	cmd.Flags().String("scope", "", "What it allows: read, or manage, which includes publishing (default: manage)")
+	cmd.Flags().String("expires-in", "", "How long it is valid, up to 7d (default: 1h)")
+	return cmd
+}
+
+func printTenantToken(c *call, t *tenantToken) error {
+	var f fields
+	f.addText("Tenant", t.Tenant)
+	f.addText("Scope", t.Scope)
+	f.add("Expires", t.Expires.In(c.zone).Format(time.DateTime)) // without how long that is, which is rounded
+	f.addText("Token", t.Token)
+	f.addText("Dashboard", c.connection.baseURL+"/#token="+t.Token)
+	return f.flush(c.out)
 }
 
 func (t *tool) deleteTenant() *cobra.Command {

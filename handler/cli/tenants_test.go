@@ -3,6 +3,7 @@ package cli
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDeleteTenant(t *testing.T) {
@@ -29,4 +30,33 @@ func TestTenantsCantDeleteTenants(t *testing.T) {
 	s.tenant = "acme"
 	address := serve(t, s.api().ServeHTTP)
 	run(t, "", "tenants", "delete", "acme", "--address", address).want(t, 1).says(t, "whoever runs this server")
+	run(t, "", "tenants", "token", "acme", "--address", address).want(t, 1).says(t, "whoever runs this server")
+}
+
+func TestTenantToken(t *testing.T) {
+	s := start(t)
+	api := s.public()
+	t.Setenv(tokenVariable, manageToken)
+	s.run("1", "events", "publish", "a", "--tenant", "rival").want(t, 0)
+	issue := func(flags ...string) result {
+		t.Helper()
+		return runAt(t, time.Now, "", append([]string{"tenants", "token", "acme", "--api", api}, flags...)...)
+	}
+	r := issue("--scope", "read", "--expires-in", "8h").want(t, 0)
+	token := field(t, r.out, "Token")
+	r.shows(t, "Tenant:     acme\n", "Scope:      read\n", "Expires:    20", "Dashboard:  "+api+"/#token="+token+"\n")
+	issue("--json").want(t, 0).shows(t, `"token": "wht_`, `"scope": "manage"`)
+
+	t.Setenv(tokenVariable, token)
+	run(t, "", "events", "list", "--api", api, "--json").want(t, 0).shows(t, `"data": []`)
+	run(t, "1", "events", "publish", "a", "--api", api).want(t, 1).says(t, "this token has the scope read")
+	issue().want(t, 1).says(t, "this token has the scope read")
+
+	s.run("", "tenants", "token", "acme").want(t, 1).says(t, "from a manage token, and there is none here", "Use --api")
+	s.run("", "tenants", "token").want(t, 2).says(t, "an argument is missing")
+	t.Setenv(tokenVariable, manageToken)
+	issue("--scope", "publish").want(t, 1).says(t, "must be read or manage")
+	issue("--scope", "").want(t, 2).says(t, "--scope")
+	issue("--expires-in", "8d").want(t, 1).says(t, "must be from 1s to 168h")
+	issue("--expires-in", "").want(t, 2).says(t, "--expires-in")
 }
