@@ -208,6 +208,53 @@ http://:{$PORT} {
 	b.find("main").has("There are no subscriptions.")
 }
 
+// TestPortalByToken goes through the page as a customer does who comes from a link with
+// a token, until the token expires.
+func TestPortalByToken(t *testing.T) {
+	t.Parallel()
+	b := newBrowser(t)
+	s := startServer(t, withOptions(local))
+	s.subscribe(object{"url": "https://globex.example/", "event_types": []string{"*"}, "tenant": "globex"})
+	link := func(tenant string, body object) string {
+		t.Helper()
+		return s.url("/webhooks/#token=" + s.manager().do("POST", "/tenants/"+tenant+"/tokens", body).want(http.StatusCreated).object().text("token"))
+	}
+	without := func() {
+		t.Helper()
+		if at := b.get("/url"); at != s.url("/webhooks/") {
+			t.Errorf("the address is %v", at)
+		}
+	}
+
+	b.open(link("acme", object{}))
+	b.find("main").has("There are no subscriptions.")
+	without()
+	b.summary("Create a subscription").click()
+	b.lacks("input[name=tenant]")
+	b.find("input[name=url]").write("https://acme.example/")
+	b.find("input[name=event_types]").write("*")
+	b.button("Create").click()
+	b.sees("It is created.")
+	if own := s.manager().list("/subscriptions?tenant=acme"); len(own) != 1 {
+		t.Errorf("acme has %v", own)
+	}
+	b.do("POST", "/refresh", map[string]any{}, nil) // the tab still has the token
+	b.find("dl").has("https://acme.example/")
+
+	b.open(link("globex", object{"scope": "read"})) // in the page that is open already
+	b.find("main table").has("https://globex.example/")
+	without()
+	b.lacks("main details")
+	b.open(link("globex", object{"expires_in": "1s"}))
+	b.sees("this token expired at ") // by itself, if it was still valid
+	without()
+	b.find("input[name=token]").write(manageToken + enter)
+	b.find("main table").has("https://acme.example/", "https://globex.example/")
+	if strings.Contains(s.log(), "wht_") {
+		t.Error("a token is in the log")
+	}
+}
+
 // TestSubscriptionForm changes a subscription that somebody else changes meanwhile, and
 // of which nothing else may be touched.
 func TestSubscriptionForm(t *testing.T) {

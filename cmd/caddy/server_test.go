@@ -28,7 +28,7 @@ const patience = 60 * time.Second
 const (
 	publishToken = "publish-token-2f81b6c3d9"
 	readToken    = "read-token-77c0a4e5f1"
-	manageToken  = "manage-token-90d3e8b7a2"
+	manageToken  = "manage-token-90d3e8b7a2f4"
 )
 
 // head is the beginning of every Caddyfile's global options.
