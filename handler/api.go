@@ -53,7 +53,8 @@ type Token struct {
 	Value string `json:"value"`
 
 	// What the token allows: `publish` (publish events), `read` (read everything
-	// except secrets) or `manage` (everything).
+	// except secrets) or `manage` (everything). One for `manage` that has 24 characters
+	// or more can also issue tokens for tenants.
 	Scope string `json:"scope"`
 }
 
