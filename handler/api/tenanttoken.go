@@ -43,8 +43,8 @@ const (
 	tenantTokenMost    = 7 * 24 * time.Hour
 )
 
-// minIssuer is how many characters a manage token needs to issue tokens. Each of them
-// lets its tenant try, offline, what the manage token may be.
+// minIssuer is how many characters a manage token needs to issue tokens: whoever has one
+// that it issued can try, offline, what the manage token may be.
 const minIssuer = 24
 
 // issuerKey returns the key of the tokens that a manage token issues, or nil if it is
@@ -92,17 +92,24 @@ func parseTenantToken(text string) (t tenantToken, ok bool) {
 // there is one for each token only, however base64 is decoded.
 func (a *auth) tenantGrant(text string) (grant, error) {
 	t, ok := parseTenantToken(text)
+	if !ok {
+		return grant{}, unknownTenantToken()
+	}
 	valid := 0
 	for _, key := range a.issuers { // all of them, as in configured
 		valid |= subtle.ConstantTimeCompare([]byte(text), []byte(t.sign(key)))
 	}
-	if !ok || valid == 0 {
-		return grant{}, invalidToken("this token is not valid, or no longer: get a new one where it came from")
+	if valid == 0 {
+		return grant{}, unknownTenantToken()
 	}
 	if !time.Now().Before(t.expires) {
 		return grant{}, expired(t.expires)
 	}
 	return grant{scope: t.scope, tenant: t.tenant, until: t.expires}, nil
+}
+
+func unknownTenantToken() error {
+	return invalidToken("this token is not valid, or no longer: get a new one where it came from")
 }
 
 func expired(at time.Time) error {
