@@ -2,7 +2,6 @@ package handler
 
 import (
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -161,31 +160,11 @@ func (h *Verify) settle(v *verdict, accepted bool) {
 	}
 }
 
-// statusRecorder records the status of the app's response.
-type statusRecorder struct {
-	*caddyhttp.ResponseWriterWrapper
-	status int
-}
-
-func (w *statusRecorder) WriteHeader(status int) {
-	if w.status < 200 {
-		w.status = status
-	}
-	w.ResponseWriterWrapper.WriteHeader(status)
-}
-
-func (w *statusRecorder) Write(p []byte) (int, error) {
-	if w.status < 200 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriterWrapper.Write(p)
-}
-
-// succeeded reports whether the response was 2xx. If nothing was written, the
-// status is 200, provided that the handler has returned without an error.
-func (w *statusRecorder) succeeded(returned bool) bool {
-	if w.status < 200 {
+// succeeded reports whether a response was 2xx. If nothing was written, the status is
+// 200, provided that the handler has returned without an error.
+func succeeded(w caddyhttp.ResponseRecorder, returned bool) bool {
+	if w.Status() < 200 {
 		return returned
 	}
-	return w.status < 300
+	return w.Status() < 300
 }

@@ -435,9 +435,9 @@ func (h *Verify) pass(w http.ResponseWriter, r *http.Request, v *verdict, next c
 	if !v.reserved {
 		return next.ServeHTTP(w, r)
 	}
-	recorder := &statusRecorder{ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+	recorder := caddyhttp.NewResponseRecorder(w, nil, nil) // buffers nothing
 	returned := false
-	defer func() { h.settle(v, recorder.succeeded(returned)) }()
+	defer func() { h.settle(v, succeeded(recorder, returned)) }()
 	err = next.ServeHTTP(recorder, r)
 	returned = err == nil
 	return err
