@@ -129,13 +129,25 @@ func (s *segment) isURLPart() bool {
 	return false
 }
 
+// touchesWord reports whether the delimiter on either side has a letter or digit next to
+// the value. Only those can be at the ends of a timestamp.
+func (s *segment) touchesWord() bool {
+	before, after := s.before, s.after
+	return before != "" && isAlphanumeric(before[len(before)-1]) || after != "" && isAlphanumeric(after[0])
+}
+
 // checkNeighbours returns an error for two values of variable length without a literal
-// between them. Values of fixed length and the body don't separate them: a value could
+// between them, or with one that could be a piece of a timestamp next to it. Values of fixed length and the body don't separate them: a value could
 // contain what looks like a timestamp, and the body may be empty. A scheme with
 // UnboundBody is exempt.
 func (p *plan) checkNeighbours(t *template, text string) error {
 	if p.scheme.UnboundBody {
 		return nil
+	}
+	for i := range t.segments {
+		if s := &t.segments[i]; s.kind == segTimestamp && p.hasVariableLength(s) && s.touchesWord() {
+			return fmt.Errorf("%q: the timestamp can be absent or have more digits, and the letter or digit next to it could be a piece of it; put another character there, such as a dot", text)
+		}
 	}
 	for i := 1; i < len(t.segments); i++ {
 		before := i - 1

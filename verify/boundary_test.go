@@ -171,6 +171,25 @@ func TestNeighbours(t *testing.T) {
 			}
 		}
 	}
+	// Without its timestamp, 17 and 1700000000 could be what comes after it.
+	for text, unclear := range map[string]bool{
+		"{id}.{timestamp}1{body}": true, "{id}.{timestamp}T{body}": true, "{timestamp}1{id}.{body}": true, "{body}1{timestamp}.{id}": true, "{id}.1{timestamp}.{body}": true,
+		"{id}.{timestamp}.1{body}": false, "v1{timestamp}.{body}": false, "{id}1.{timestamp}:{body}": false, "{body}.{timestamp}1": false,
+	} {
+		for name, change := range map[string]func(*verify.Timestamp){
+			"optional":    func(at *verify.Timestamp) { at.Optional = true },
+			"either unit": func(at *verify.Timestamp) { at.Format = "unix_or_ms" },
+			"fixed":       nil,
+		} {
+			s, want := base(timed(text)), unclear && change != nil
+			if change != nil {
+				change(&s.Timestamp)
+			}
+			if err := s.Validate(); (err != nil) != want || want && !strings.Contains(err.Error(), "could be a piece of it") {
+				t.Errorf("%s, %s: error %v, want an unclear end: %t", text, name, err, want)
+			}
+		}
+	}
 	for pattern, fixed := range map[string]bool{
 		"[0-9a-f]{32}": true, "[0-9a-f]{8}-[0-9a-f]{4}": true, "evt_[a-z]{4}": true, "(ab|cd)": true, "^[a-z]{3}$": true,
 		"[0-9]+": false, "a?": false, "a|bc": false, "[^a]{3}": false, ".{3}": false, "é{2}": false, "[0-9]{2,3}": false, `\w{4}`: true, "(?i)sk_[0-9]{4}": false, "(?i)ab_[0-9]{4}": true,
