@@ -298,9 +298,25 @@ func (s *Signer) mac(m *mac, k *key, in *input, cand *candidate) (err error) {
 		m.size = len(state.Sum(m.sum[:0]))
 	}
 	if reason != "" {
-		return fmt.Errorf("the content %q can't be made of this message: %s", s.plan.scheme.content(), reason)
+		return s.explain(in, cand, reason)
 	}
 	return err
+}
+
+// explain returns an error that says why the content can't be made of a message.
+func (s *Signer) explain(in *input, cand *candidate, reason Reason) error {
+	for _, seg := range cand.content.segments {
+		if seg.kind != segHeader || seg.optional {
+			continue
+		}
+		if _, found, reason := in.headerOnce(seg.text); !found && reason == "" {
+			return fmt.Errorf("it signs the header %s, which the message doesn't have; add it, or choose another scheme, such as standard-webhooks", seg.text)
+		}
+	}
+	if reason == ReasonUnsupportedContentType {
+		return fmt.Errorf("it signs the fields of a form, and the message has another content type than %s; send a form, or choose another scheme, such as standard-webhooks", typeForm)
+	}
+	return fmt.Errorf("the content %q can't be made of this message: %s; choose another scheme, such as standard-webhooks", s.plan.scheme.content(), reason)
 }
 
 // setSignature sets the signature's headers. They have one list of all signatures, or

@@ -167,7 +167,7 @@ func TestSignWithBadID(t *testing.T) {
 
 // The error of a scheme that can't sign says why.
 func TestSchemesThatCannotSign(t *testing.T) {
-	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "tag", "pandadoc": "URL", "twilio": "hash"} {
+	for name, word := range map[string]string{"okta": "token", "mailgun": "body", "braintree": "tag", "pandadoc": "URL", "twilio": "hash", "lark": "the header X-Lark-Request-Nonce", "mandrill": "a form", "contentful": "missing_field"} {
 		err := rowOf(t, name).CanSign()
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), "choose") {
 			t.Errorf("%s: error %v, want %s in it, and what to do", name, err, word)
