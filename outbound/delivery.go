@@ -128,7 +128,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 // resumeOrder has the next delivery of an ordered lane attempted at once.
 func (l *lane) resumeOrder(ctx context.Context) {
 	if l.ordered() {
-		l.unpause()
+		l.unpauseOrder()
 		l.e.probeReceiver(ctx, l.key)
 	}
 }

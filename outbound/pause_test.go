@@ -118,20 +118,34 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		t.Helper()
 		h.update(id, change)
 	}
-	t.Run("rate limit", func(t *testing.T) {
-		h := open(t)
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("rate limit, ordered %v", ordered), func(t *testing.T) {
+			h := open(t)
+			r, healthy := newReceiver(t), newReceiver(t)
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: .001, Ordered: ordered})
+			for range 3 {
+				h.publish("a", `1`)
+			}
+			r.next(t)
+			h.awaitAttempt()
+			h.nudge(healthy)
+			r.expectNone(t)
+			change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
+			r.next(t)
+			r.next(t)
+		})
+	}
+	t.Run("another rate limit, but not of a retry in order", func(t *testing.T) {
+		h := open(t, retries(time.Hour))
 		r, healthy := newReceiver(t), newReceiver(t)
-		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: .001})
-		for range 3 {
-			h.publish("a", `1`)
-		}
+		r.respond(status(503))
+		s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, RateLimit: 100, Ordered: true})
+		h.publish("a", `1`)
 		r.next(t)
-		h.awaitAttempt()
+		h.awaitAttemptEnd()
+		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 50 })
 		h.nudge(healthy)
 		r.expectNone(t)
-		change(h, s.ID, func(s *outbound.SubscriptionSpec) { s.RateLimit = 0 })
-		r.next(t)
-		r.next(t)
 	})
 	t.Run("ordered", func(t *testing.T) {
 		h := open(t, retries(time.Hour, time.Hour))
