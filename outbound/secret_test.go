@@ -125,6 +125,23 @@ func TestRotationShortensTheGrace(t *testing.T) {
 	}
 }
 
+// Each of several previous secrets signs until its own grace has passed.
+func TestGraceOfEachRotation(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
+	h.clock.advance(30 * time.Minute)
+	must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t)
+	for _, want := range []int{3, 2, 1} {
+		h.publish("a", `1`)
+		if n := len(strings.Fields(r.next(t).header.Get("webhook-signature"))); n != want {
+			t.Errorf("got %d signatures, want %d", n, want)
+		}
+		h.clock.advance(30 * time.Minute)
+	}
+}
+
 // A previous secret is only shown while the present scheme signs with it.
 func TestRotationThenAnotherScheme(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
