@@ -174,33 +174,48 @@ func (s *holding) Events(ctx context.Context, q store.Query) ([]*store.Event, er
 	return s.Store.Events(ctx, q)
 }
 
-// Replay includes an event that was being stored when its subscription was created. The
-// event wasn't matched with the subscription, so it would be missed otherwise.
-func TestReplayOfWhatIsBeingPublished(t *testing.T) {
+// duringAPublishing calls do while an event of the tenant acme is being stored, which do
+// must wait for before it reads events.
+func duringAPublishing(t *testing.T, do func(*harness)) {
+	t.Helper()
 	h := open(t)
 	h.stop()
 	st := must.Get(h.openStore(h.settings.Logger))(t)
 	h.store = st
 	s := &holding{Store: st, held: make(chan struct{}), release: make(chan struct{}), read: make(chan struct{})}
 	h.Engine = must.Get(outbound.Open(t.Context(), s, h.settings, outbound.WithClock(h.clock)))(t)
-	r := newReceiver(t)
-	since := h.clock.Now()
 	var all sync.WaitGroup
-	all.Go(func() { h.publish("order.paid", "{}") })
+	all.Go(func() { h.publishOf("acme", "order.paid") })
 	<-s.held
-	late := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}})
-	all.Go(func() {
-		if n, err := h.Replay(t.Context(), late.ID, outbound.Query{Since: since}); n != 1 || err != nil {
-			t.Errorf("Replay: got %d, %v, want 1", n, err)
-		}
-	})
+	all.Go(func() { do(h) })
 	select {
 	case <-s.read: // it didn't wait for the commit
 	case <-time.After(50 * time.Millisecond):
 	}
 	close(s.release)
 	all.Wait()
+}
+
+// Replay includes an event that was being stored when its subscription was created. The
+// event wasn't matched with the subscription, so it would be missed otherwise.
+func TestReplayOfWhatIsBeingPublished(t *testing.T) {
+	r := newReceiver(t)
+	duringAPublishing(t, func(h *harness) {
+		late := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"order.*"}, Tenant: "acme"})
+		if n, err := h.Replay(t.Context(), late.ID, outbound.Query{}); n != 1 || err != nil {
+			t.Errorf("Replay: got %d, %v, want 1", n, err)
+		}
+	})
 	if !t.Failed() {
 		r.next(t)
 	}
+}
+
+// Deleting a tenant includes an event that was being stored.
+func TestDeleteTenantWhilePublishing(t *testing.T) {
+	duringAPublishing(t, func(h *harness) {
+		if d, err := h.DeleteTenant(t.Context(), "acme"); d.Events != 1 || err != nil {
+			t.Errorf("DeleteTenant: got %+v, %v, want 1 event", d, err)
+		}
+	})
 }
