@@ -270,6 +270,13 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			})
 			return err
 		},
+		"transform": func(h *harness, s *outbound.Subscription, _ string) error {
+			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
+				spec.Transform = map[string]string{"": "0", "0": "payload"}[spec.Transform]
+				return nil
+			})
+			return err
+		},
 		"timeout": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
 				spec.Timeout += time.Minute
