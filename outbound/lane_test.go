@@ -760,6 +760,19 @@ func TestShorterRetryAfterComesLast(t *testing.T) {
 	}
 }
 
+// What a user asks for is attempted during a pause that the receiver has asked for only if
+// the receiver is down.
+func TestProbeDuringAPause(t *testing.T) {
+	for failures, want := range map[int]time.Duration{downAfter - 1: time.Hour, downAfter: never} {
+		l := newLane(t, store.Subscription{})
+		l.breaker.failures, l.notBefore, l.askedUntil = failures, l.at(time.Hour), l.at(time.Hour)
+		l.probe()
+		if !l.notBefore.Equal(l.atOrZero(want)) {
+			t.Errorf("after %d failures: got a pause until %v, want %v", failures, l.notBefore, l.atOrZero(want))
+		}
+	}
+}
+
 // A lane releases what it holds for a long pause, and keeps it for a short one.
 func TestWhatALaneHoldsInAPause(t *testing.T) {
 	for pause, want := range map[time.Duration]int{longPause: 2, longPause + 1: 0} {
