@@ -761,14 +761,22 @@ func TestShorterRetryAfterComesLast(t *testing.T) {
 }
 
 // What a user asks for is attempted during a pause that the receiver has asked for only if
-// the receiver is down.
+// the receiver is down, or there is another one by now.
 func TestProbeDuringAPause(t *testing.T) {
-	for failures, want := range map[int]time.Duration{downAfter - 1: time.Hour, downAfter: never} {
+	for name, c := range map[string]struct {
+		state func(*lane)
+		want  time.Duration
+	}{
+		"it works":         {func(*lane) {}, time.Hour},
+		"it is down":       {func(l *lane) { l.breaker.failures = downAfter }, never},
+		"another receiver": {(*lane).resume, never},
+	} {
 		l := newLane(t, store.Subscription{})
-		l.breaker.failures, l.notBefore, l.askedUntil = failures, l.at(time.Hour), l.at(time.Hour)
+		l.notBefore, l.askedUntil = l.at(time.Hour), l.at(time.Hour)
+		c.state(l)
 		l.probe()
-		if !l.notBefore.Equal(l.atOrZero(want)) {
-			t.Errorf("after %d failures: got a pause until %v, want %v", failures, l.notBefore, l.atOrZero(want))
+		if !l.notBefore.Equal(l.atOrZero(c.want)) {
+			t.Errorf("%s: got a pause until %v, want %v", name, l.notBefore, l.atOrZero(c.want))
 		}
 	}
 }
