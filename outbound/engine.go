@@ -77,6 +77,9 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	e.work, e.cancel = context.WithCancel(context.Background())
 	e.catalogue.e = e
 	e.committer = newCommitter(e)
+	if r, ok := st.(store.Reserver); ok {
+		e.committer.full.Store(r.Full()) // before the first event is refused
+	}
 	e.publishings.current = new(sync.WaitGroup)
 	e.dispatch.init(e)
 	e.claims.init(e)

@@ -107,6 +107,8 @@ func (f *failing) Bury(ctx context.Context, b store.Burial) ([]*store.Record, er
 	return f.Store.Bury(ctx, b)
 }
 
+func (f *failing) Full() bool { return f.full.Load() }
+
 func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 	if err := f.refuse(); err != nil {
 		return err
@@ -127,13 +129,20 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 // openFailing is open with a store that can fail.
 func openFailing(t *testing.T, set ...setting) (*harness, *failing) {
 	t.Helper()
+	f := &failing{refused: make(chan struct{}, 1)}
+	return f.open(t, set...), f
+}
+
+// open is openFailing for a store that fails from the start.
+func (f *failing) open(t *testing.T, set ...setting) *harness {
+	t.Helper()
 	h := open(t, set...)
 	h.stop()
 	st := must.Get(h.openStore(h.settings.Logger))(t)
-	f := &failing{Store: st, refused: make(chan struct{}, 1)}
+	f.Store = st
 	h.store = st
 	h.Engine = must.Get(outbound.Open(t.Context(), f, h.settings, outbound.WithClock(h.clock)))(t)
-	return h, f
+	return h
 }
 
 // run advances the clock continuously until stop is called.

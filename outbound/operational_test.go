@@ -191,6 +191,21 @@ func TestAFullDiskKeepsDeadLetters(t *testing.T) {
 	r.expectNone(t)
 }
 
+// An engine that starts on a full disk says so before it has refused an event.
+func TestAFullDiskIsKnownAtTheStart(t *testing.T) {
+	f := &failing{}
+	f.full.Store(true)
+	h := f.open(t)
+	if !h.Full() {
+		t.Error("Full: got false on a full disk, want true")
+	}
+	f.full.Store(false)
+	h.publish("order.created", `{}`)
+	if h.Full() {
+		t.Error("Full: got true once the disk has room, want false")
+	}
+}
+
 // If the store reports an error although it has stored a commit with operational events,
 // these and later events are still delivered.
 func TestOperationalEventsAreStoredAfterAnError(t *testing.T) {

@@ -216,6 +216,9 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 	nearlyFill()
 	var log logged
 	s = openLogging(t, path, &log)
+	if !s.Full() {
+		t.Error("Full: got false before the first event is refused, want true")
+	}
 	err := s.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{publication(ids, 1)}})
 	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "2.0 MiB") || !strings.Contains(log.String(), "nearly full") {
 		t.Errorf("got %v, want store.ErrFull; logged %s", err, log.String())

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
@@ -30,12 +31,12 @@ const (
 // again at once. The file stays when the store is closed, because a start needs
 // some room too.
 //
-// Its methods are for whoever has the writer.
+// Its methods are for whoever has the writer; spent may be read by anybody.
 type reserve struct {
 	path  string
 	log   *slog.Logger
-	size  int64 // 0 if this system can't have one
-	spent bool  // it was given up, in whole or in part, and events are refused
+	size  int64       // 0 if this system can't have one
+	spent atomic.Bool // it was given up, in whole or in part, and events are refused
 }
 
 // openReserve opens the reserve of a store, or creates it.
@@ -48,7 +49,7 @@ func openReserve(path string, log *slog.Logger) *reserve {
 	}
 	switch {
 	case isDiskFull(err):
-		r.spent = true
+		r.spent.Store(true)
 		log.Error("webhooks store: the disk is nearly full: no events are accepted until there is room",
 			"path", path, "free_at_least", r.wanted())
 	case err != nil:
@@ -101,11 +102,11 @@ func (r *reserve) release() bool {
 	if r.size == 0 {
 		return false
 	}
-	if !r.spent {
+	if !r.spent.Load() {
 		r.log.Error("webhooks store: the disk is full: no events are accepted until there is room; the outcomes of deliveries in flight are stored in the reserve",
 			"reserve", r.path, "free_at_least", r.wanted())
 	}
-	r.spent = true
+	r.spent.Store(true)
 	if r.allocated() == 0 {
 		return false
 	}
@@ -119,7 +120,7 @@ func (r *reserve) release() bool {
 // restore makes the reserve anew if it was given up. If there is no room, it
 // returns an error, which wraps store.ErrFull, and no event may be taken.
 func (r *reserve) restore() error {
-	if !r.spent {
+	if !r.spent.Load() {
 		return nil
 	}
 	switch err := r.make(); {
@@ -131,7 +132,7 @@ func (r *reserve) restore() error {
 	default:
 		r.log.Info("webhooks store: there is room on the disk again, and events are accepted", "reserve", r.path)
 	}
-	r.spent = false
+	r.spent.Store(false)
 	return nil
 }
 
@@ -139,7 +140,7 @@ func (r *reserve) restore() error {
 // has just freed by removing its log is needed for the next start, so the reserve
 // takes half of it before others do.
 func (r *reserve) leave() {
-	if !r.spent || r.allocated() > 0 {
+	if !r.spent.Load() || r.allocated() > 0 {
 		return
 	}
 	free, _, err := room(filepath.Dir(r.path))
@@ -160,6 +161,11 @@ func (r *reserve) short() bool {
 // wanted returns how much room must be free before the reserve is made, for
 // people.
 func (r *reserve) wanted() string { return humanize.IBytes(uint64(2 * r.size)) }
+
+var _ store.Reserver = (*Store)(nil)
+
+// Full implements store.Reserver.
+func (s *Store) Full() bool { return s.reserve.spent.Load() }
 
 // isFull reports whether an error comes from a full disk. SQLite doesn't always
 // say so: it reports an I/O error if there is no room for the log's index.

@@ -93,7 +93,7 @@ func (s *Store) writeThen(ctx context.Context, then func(), f func(*writer) erro
 	switch {
 	case poisons(err), s.w != nil && s.w.conn.inTransaction(): // the rollback failed
 		s.work.Go(func() { s.revive(err) }) // which gives the writer back
-	case s.w != nil && (s.reserve.spent || s.w.checkpointDue()): // on a full disk, a checkpoint makes room in the log
+	case s.w != nil && (s.reserve.spent.Load() || s.w.checkpointDue()): // on a full disk, a checkpoint makes room in the log
 		s.work.Go(s.checkpoint) // which gives the writer back
 	default:
 		<-s.writing
