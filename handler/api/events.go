@@ -52,7 +52,7 @@ func (c *call) publishOne(key string) error {
 		return refuse(codeInvalidField, "%s %s", idempotencyKey, e.What).at(idempotencyKey)
 	}
 	if err != nil {
-		return err
+		return notPublished(err)
 	}
 	answer := append(make([]byte, 0, 192), '{')
 	writeBody(c.w, publishedStatus(p), typeJSON, appendPublished(answer, p))

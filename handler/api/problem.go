@@ -170,11 +170,23 @@ func problemOf(err error) *problem {
 	case errors.Is(err, outbound.ErrFull):
 		return refuse(codeFull, "the store has no room left: whoever runs this server must free space on its disk; send the request again then").retryAfter(later).because(err)
 	case errors.Is(err, outbound.ErrUnavailable), errors.Is(err, outbound.ErrDamaged):
-		return refuse(codeUnavailable, "the store is not available at the moment: try again in a second; an event with an event_id is stored once, however often it is sent").retryAfter(soon).because(err)
+		return refuse(codeUnavailable, "the store is not available at the moment: try again in a second").retryAfter(soon).because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return refuse(codeUnavailable, "the request was ended before it was done: send it again").retryAfter(soon)
 	}
 	return refuse(codeInternal, "the server could not do this; its log says why").because(err)
+}
+
+// notPublished is problemOf for the error of an event. If the store failed, which may
+// have stored it anyway, it says how the event can safely be sent again.
+func notPublished(err error) *problem {
+	p := problemOf(err)
+	if p.Code != codeUnavailable || p.cause == nil {
+		return p
+	}
+	again := *p
+	again.Detail += "; an event with an event_id is stored once, however often it is sent"
+	return &again
 }
 
 // notFound says what doesn't exist, and which list to look at, if err is

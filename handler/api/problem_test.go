@@ -28,7 +28,7 @@ func TestProblemOf(t *testing.T) {
 		{fmt.Errorf("%w: subscription s is configured", outbound.ErrConflict), 409, codeConflict, "", "", "subscription s is configured", false},
 		{fmt.Errorf("reading: %w", outbound.ErrNotFound), 404, codeNotFound, "", "", "nothing here", false},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrFull), 503, codeFull, "", "30", "free space", true},
-		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrUnavailable), 503, codeUnavailable, "", "1", "try again in a second; an event with an event_id is stored once", true},
+		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrUnavailable), 503, codeUnavailable, "", "1", "try again in a second", true},
 		{fmt.Errorf("committing in /secret/path: %w", outbound.ErrDamaged), 503, codeUnavailable, "", "1", "try again", true},
 		{fmt.Errorf("waiting: %w", context.Canceled), 503, codeUnavailable, "", "1", "send it again", false},
 		{errors.New("/secret/path is gone"), 500, codeInternal, "", "", "log", true},
@@ -85,5 +85,22 @@ func TestStartOfText(t *testing.T) {
 		if _, ok := startOfText([]byte(bytes)); ok {
 			t.Errorf("%q is text", bytes)
 		}
+	}
+}
+
+// A publisher is told that it may send an event again if the store failed, which may have
+// stored it anyway. Whoever reads isn't.
+func TestOnlyPublishersAreToldToSendAgain(t *testing.T) {
+	const again = "an event with an event_id is stored once"
+	failed := fmt.Errorf("committing: %w", outbound.ErrUnavailable)
+	if d := problemOf(failed).Detail; strings.Contains(d, again) {
+		t.Errorf("for a reader: %s", d)
+	}
+	if d := notPublished(failed).Detail; !strings.Contains(d, again) {
+		t.Errorf("for a publisher: %s", d)
+	}
+	full := fmt.Errorf("committing: %w", outbound.ErrFull)
+	if d := notPublished(full).Detail; strings.Contains(d, again) { // nothing was stored
+		t.Errorf("for a publisher, of a full disk: %s", d)
 	}
 }

@@ -117,7 +117,7 @@ type refusedLine struct {
 // appendRefused appends the answer to a line that was refused with err, which it
 // logs if that isn't the caller's fault.
 func (c *call) appendRefused(b []byte, number int, err error) []byte {
-	p := problemOf(err)
+	p := notPublished(err)
 	c.report(c.r, p)
 	text, err := encode(refusedLine{number, p})
 	if err != nil {

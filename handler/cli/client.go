@@ -268,7 +268,7 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable" && path != "/status":
 		return "If this persists, " + c.line("status") + " and Caddy's log say why."
 	case p.Status == http.StatusServiceUnavailable && p.Code == "unavailable":
-		return "If this persists, check Caddy's log, which says whether a damaged store is being salvaged, and that the Caddyfile has the `webhooks` option."
+		return "If this persists, Caddy's log says why: a database that can't be reached, for example, or a damaged store that is being salvaged. Also check that the Caddyfile has the `webhooks` option."
 	}
 	return ""
 }
@@ -312,7 +312,7 @@ func (c *client) unreachable(err error, sent bool) error {
 	e := &noResponse{sent: sent, cause: err}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		e.text = fmt.Sprintf("Caddy at %s did not respond in time: it may be overloaded; --timeout sets how long to wait", c.endpoint)
+		e.text = fmt.Sprintf("Caddy at %s did not respond in time: it may be overloaded, or its store doesn't respond; --timeout sets how long to wait", c.endpoint)
 	case errors.As(err, &op) && op.Op == "dial":
 		e.text = c.endpoint.notConnected(op.Err)
 	default:

@@ -78,7 +78,7 @@ func TestHintsWhileUnavailable(t *testing.T) {
 			t.Errorf("%s: code %d, stderr %q, want %q", code, r.code, r.err, want)
 		}
 		if code == "unavailable" { // status can't refer to itself
-			run(t, "", "status", "--address", address).want(t, 1).says(t, "Caddy's log, which says whether a damaged store is being salvaged")
+			run(t, "", "status", "--address", address).want(t, 1).says(t, "Caddy's log says why: a database that can't be reached, for example, or a damaged store")
 		}
 	}
 }
