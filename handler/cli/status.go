@@ -30,6 +30,7 @@ type serverStatus struct {
 				Deliveries    int `json:"deliveries"`
 				Subscriptions int `json:"subscriptions"`
 			} `json:"lost"`
+			Repeated int `json:"repeated"`
 		} `json:"damaged"`
 
 		Nodes []node `json:"nodes"`
@@ -146,9 +147,13 @@ func printStatus(c *call, s *serverStatus) error {
 		f.addText("Node", n.String())
 	}
 	for _, d := range s.Store.Damaged {
+		again := ""
+		if d.Repeated > 0 {
+			again = "; " + count(d.Repeated, "delivery whose record was lost is made again", "deliveries whose records were lost are made again") + ", even if the receivers have had them"
+		}
 		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
 			count(d.Lost.Deliveries, "delivery", "deliveries")+" and "+
-			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost; delete it and its report when they are no longer needed")
+			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost"+again+"; delete it and its report when they are no longer needed")
 	}
 	if s.Draining {
 		f.add("Stopping", "Caddy makes no more attempts, and waits for those in flight")

@@ -70,11 +70,14 @@ func TestStatusOfMany(t *testing.T) {
 	}
 }
 
-// If the store takes no events, the status says what to do.
+// If the store takes no events, the status says what to do. If it was damaged, it says what
+// is lost, and what receivers get again.
 func TestStatusOfAStoreThatFails(t *testing.T) {
 	for store, c := range map[string]struct{ name, says string }{
-		`"full":true,"error":"the disk is full"`:           {"Full", "free some space"},
-		`"full":false,"error":"it was moved: put it back"`: {"Failing", "it was moved: put it back"},
+		`"full":true,"error":"the disk is full"`: {"Full", "free some space"},
+		`"damaged":[{"path":"/data/webhooks.db.damaged","lost":{"events":2,"deliveries":3},"repeated":1200}]`: {"Damaged", "2 events, 3 deliveries and 0 subscriptions are lost; 1,200 deliveries whose records were lost are made again"},
+		`"damaged":[{"path":"/data/webhooks.db.damaged","lost":{"events":2}}]`:                                {"Damaged", "0 subscriptions are lost; delete it"},
+		`"full":false,"error":"it was moved: put it back"`:                                                    {"Failing", "it was moved: put it back"},
 	} {
 		address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db",`+store+`}}`))
 		if got := field(t, run(t, "", "status", "--address", address).want(t, 0).out, c.name); !strings.Contains(got, c.says) {
