@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitLimit bounds how long a test waits for something that must happen. It only
 // keeps a broken test from hanging and says nothing about speed.
-const waitLimit = 20 * time.Second
+const waitLimit = time.Minute
 
 // clock is an [outbound.Clock] that stands still until a test moves it.
 type clock struct {
@@ -255,7 +255,10 @@ func newHarness(t *testing.T, openStore storeOpener, set ...setting) *harness {
 	t.Helper()
 	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	h := &harness{t: t, openStore: openStore, observer: newObserver()}
-	h.settings = outbound.Settings{Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler)}
+	h.settings = outbound.Settings{
+		Policy: loopback, Observer: h.observer, Logger: slog.New(slog.DiscardHandler),
+		Timeout: 5 * time.Minute, // longer than any test waits: on a slow machine, no attempt may fail by chance
+	}
 	for _, s := range set {
 		s(&h.settings)
 	}
