@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 )
 
 // After a config has failed to load, the admin endpoint's tail still follows the
@@ -18,7 +17,7 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 	if refusal := loadCaddy(t, unreached(t, "sign nothing-known"), ""); !strings.Contains(refusal, "nothing-known") {
 		t.Fatalf("the second config: %q", refusal)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	stream := ask(t, http.DefaultClient, must(http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://localhost:%d/webhooks/tail", adminPort()), nil)))
 	defer stream.Body.Close()

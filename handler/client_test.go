@@ -60,7 +60,7 @@ type answered struct {
 
 // client connects to Caddy directly, without a proxy, and follows no redirects.
 var client = &http.Client{
-	Timeout:       10 * time.Second,
+	Timeout:       patience,
 	Transport:     &http.Transport{DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
@@ -86,12 +86,12 @@ func (a answered) want(t testing.TB, status int) answered {
 }
 
 // rawRequest writes bytes to a server, and returns what it sends until it closes the
-// connection or five seconds have passed.
+// connection.
 func rawRequest(t *testing.T, addr, request string) string {
 	t.Helper()
 	conn := must(net.Dial("tcp", addr))
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, request); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestDeadLetterLogIsAPipe(t *testing.T) {
 		if err == nil {
 			t.Error("a pipe without a reader was opened")
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("opening the pipe waits for a reader")
 	}
 

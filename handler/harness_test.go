@@ -226,10 +226,14 @@ func (a *app) none(t *testing.T) {
 	}
 }
 
+// patience is how long tests wait for something that should happen. It only keeps a
+// broken test from hanging.
+const patience = time.Minute
+
 // until waits for a condition that sends no signal.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("timed out waiting for %s", what)
 		}

@@ -44,7 +44,7 @@ func TestLengthLongerThanTheBody(t *testing.T) {
 	defer conn.Close()
 	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 100")+"{}")
 	conn.(*net.TCPConn).CloseWrite()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	answer, _ := io.ReadAll(conn)
 	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 400")) || !bytes.Contains(answer, []byte("unreadable_body|unreadable_body|")) {
 		t.Errorf("got %s", answer)
@@ -113,7 +113,7 @@ func TestEndlessBody(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 64KiB")
 	conn := must(net.Dial("tcp", s.addr))
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	io.WriteString(conn, head(mac(testSecret, ""), "Transfer-Encoding: chunked"))
 	block := fmt.Sprintf("%x\r\n%s\r\n", 32<<10, strings.Repeat("x", 32<<10))
 	go func() {
@@ -152,7 +152,7 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 	}
 	for i, conn := range conns {
 		io.WriteString(conn, body[len(body)-1:])
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		if res := readAnswer(t, bufio.NewReader(conn)); res.StatusCode != http.StatusOK {
 			t.Fatalf("upload %d: got %s %s", i, res.Status, res.body)
 		}
@@ -213,7 +213,7 @@ func TestExpect100Continue(t *testing.T) {
 	} {
 		conn := must(net.Dial("tcp", s.addr))
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		io.WriteString(conn, request)
 		if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusUnauthorized || !got.Close {
 			t.Errorf("%s: got %s, close %v", name, got.Status, got.Close)
@@ -223,7 +223,7 @@ func TestExpect100Continue(t *testing.T) {
 
 	conn := must(net.Dial("tcp", s.addr))
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	answers := bufio.NewReader(conn)
 	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 2", "Expect: 100-continue"))
 	line, _ := answers.ReadString('\n')

@@ -59,7 +59,7 @@ func TestUpgrade(t *testing.T) {
 	for _, upgrade := range []string{"websocket", "h2c"} {
 		conn := must(net.Dial("tcp", s.addr))
 		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(patience))
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Hub-Signature-256: sha256="+mac(testSecret, "")+"\r\n\r\n")
 		if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s: got %s", upgrade, got.Status)
@@ -90,7 +90,7 @@ func TestRequestSmuggling(t *testing.T) {
 func h2c() *http.Client {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
-	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 func TestHTTP2Cleartext(t *testing.T) {
@@ -200,7 +200,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 	defer h3.Close()
 	for major, transport := range map[int]http.RoundTripper{2: h2, 3: h3} {
 		t.Run(fmt.Sprintf("HTTP/%d", major), func(t *testing.T) {
-			c := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+			c := &http.Client{Transport: transport, Timeout: patience}
 			send := func(size int, change func(*http.Request)) *http.Response {
 				t.Helper()
 				body := string(spooltest.Bytes(size))

@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long tests wait for something that should happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 const (
 	publishToken = "publish-0123456789"

@@ -20,6 +20,9 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
 
+// patience is how long tests wait for something that should happen.
+const patience = time.Minute
+
 // standing is a stopped clock: attempts are due at once or never.
 type standing struct{}
 
@@ -156,7 +159,7 @@ func (s *server) attempted() string {
 	select {
 	case a := <-s.attempts:
 		return a.Delivery.With(store.DeliveryPrefix)
-	case <-time.After(20 * time.Second): // far longer than it takes
+	case <-time.After(patience):
 		s.t.Fatal("no attempt was made")
 		return ""
 	}

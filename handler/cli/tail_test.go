@@ -59,7 +59,7 @@ func (f *following) next(lines chan string) string {
 	select {
 	case line := <-lines:
 		return line
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		f.t.Fatal("timed out waiting for a line")
 		return ""
 	}
