@@ -520,7 +520,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		for i := range s.Retry {
 			s.Retry[i] = time.Millisecond
 		}
-		s.DisableAfter = outbound.DisableAfter{Failures: 20, For: 2 * time.Second}
+		s.DisableAfter = outbound.DisableAfter{Failures: 20, For: 5 * time.Second} // long enough to hear of b's success on a slow machine
 	})
 	a, b := nodes[0], nodes[1]
 	closed := newReceiver(t)
@@ -543,7 +543,7 @@ func TestReceiverWorksForAnotherNode(t *testing.T) {
 		return s.Subscriptions[0].Failures
 	}
 	// Fail on a more often and for longer than DisableAfter allows, while b delivers.
-	until := time.Now().Add(2*a.settings.DisableAfter.For + time.Second)
+	until := time.Now().Add(a.settings.DisableAfter.For + 2*time.Second)
 	a.eventually("enough failures", func() bool {
 		a.publish("a", `2`)
 		b.publish("a", `3`)
