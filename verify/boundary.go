@@ -137,9 +137,9 @@ func (s *segment) touchesWord() bool {
 }
 
 // checkNeighbours returns an error for two values of variable length without a literal
-// between them, or with one that could be a piece of a timestamp next to it. Values of fixed length and the body don't separate them: a value could
-// contain what looks like a timestamp, and the body may be empty. A scheme with
-// UnboundBody is exempt.
+// between them, or with one that could be a piece of a timestamp next to it. Values of
+// fixed length and the body don't separate them: a value could contain what looks like
+// a timestamp, and the body may be empty. A scheme with UnboundBody is exempt.
 func (p *plan) checkNeighbours(t *template, text string) error {
 	if p.scheme.UnboundBody {
 		return nil
