@@ -85,7 +85,7 @@ func (c *committer) settle(s *store.Settlement, notice *publishing, done func(er
 }
 
 func (c *committer) run() {
-	b := &commitBatch{}
+	b, outage := &commitBatch{}, false
 	for c.gather(b) {
 		b.batch.Log = c.e.deadLog.enabled()
 		err := c.e.store.Commit(context.Background(), &b.batch)
@@ -103,9 +103,14 @@ func (c *committer) run() {
 			c.lastErr.Store(nil)
 		}
 		c.finish(b, err, c.e.work.Err() == nil)
-		if len(b.units) > 0 {
+		switch {
+		case len(b.units) > 0:
+			outage = true
 			c.e.logOutage("storing the outcomes of attempts", err)
 			c.e.sleep(c.e.work, settleRetryDelay) // not at all while the engine is closing
+		case outage && err == nil:
+			outage = false
+			c.e.logger().Info("the outcomes of attempts are stored again")
 		}
 	}
 }

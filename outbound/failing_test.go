@@ -339,7 +339,7 @@ func TestDeletedWhileAnOutcomeWaits(t *testing.T) {
 }
 
 // Storing outcomes is retried often during an outage of the store, but only some of the
-// failures are logged.
+// failures are logged, and the end.
 func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	var log journal
 	h, f := openFailing(t, retries(), logTo(&log))
@@ -359,6 +359,7 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
 		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}
+	h.eventually("the log line about the end", func() bool { return log.count("the outcomes of attempts are stored again") == 1 })
 }
 
 // An operation that fails is logged although another one failed, and was logged, just
