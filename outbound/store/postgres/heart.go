@@ -30,7 +30,7 @@ const (
 	renew = `UPDATE webhooks.node SET until = clock_timestamp() + $1::interval
 		WHERE number = $2 AND session = $3 RETURNING (SELECT n FROM webhooks.revision), clock_timestamp()`
 	selectLapsed = `SELECT session FROM webhooks.node WHERE session IS NOT NULL AND until < clock_timestamp()`
-	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING host`
+	endLapsed    = `UPDATE webhooks.node SET session = NULL WHERE session = ANY($1) AND until < clock_timestamp() RETURNING lpad(to_hex(number::int), 2, '0') || ' ' || host`
 
 	// selectWaiting selects the backlogs that this node may deliver.
 	selectWaiting = waiting + ` SELECT w.subscription, w.due FROM w LEFT JOIN webhooks.subscription s ON s.key = w.subscription
@@ -167,12 +167,12 @@ func (h *heart) reap(ctx context.Context) error {
 	dead := slices.DeleteFunc(slices.Clone(lapsed), func(session int64) bool { return !slices.Contains(h.lapsed, session) })
 	h.lapsed = lapsed
 	if len(dead) > 0 {
-		hosts, err := collect[string](s.pool.Query(ctx, endLapsed, dead))
+		nodes, err := collect[string](s.pool.Query(ctx, endLapsed, dead))
 		if err != nil {
 			return err
 		}
-		for _, host := range hosts {
-			s.log.Warn("webhooks store: a node's lease has lapsed, and the other nodes take what it held", "host", host)
+		for _, node := range nodes { // by its number and host, as in status
+			s.log.Warn("webhooks store: a node's lease has lapsed, and the other nodes take what it held", "node", node)
 		}
 		h.sweeping = true
 	}

@@ -433,6 +433,15 @@ func TestLateNode(t *testing.T) {
 	}
 }
 
+// TestEndedNodeIsNamed checks that the log names a node whose lease has lapsed as status
+// does: by its number, since several may be on one host.
+func TestEndedNodeIsNamed(t *testing.T) {
+	dsn, said := pgtest.Database(t), make(lines, 100)
+	open(t, postgres.Config{DSN: dsn, Lease: short, Logger: slog.New(slog.NewTextHandler(said, nil))})
+	pgtest.Execute(t, dsn, `INSERT INTO webhooks.node VALUES (171, 171, clock_timestamp() - interval '10 seconds', 'late')`)
+	said.wait(t, `node="ab late"`)
+}
+
 // TestHeldByNobody checks that deliveries held by an unknown session are released, and so
 // are those that a node doesn't know to hold.
 func TestHeldByNobody(t *testing.T) {
