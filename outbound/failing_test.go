@@ -23,6 +23,7 @@ type failing struct {
 	full  atomic.Bool // Commit has room for outcomes only
 	after atomic.Bool // the next Commit of both events and outcomes fails although it has stored them
 	claim atomic.Bool // the next Claim fails
+	queue atomic.Bool // the next Requeue fails
 
 	cancel context.CancelFunc // called when an event type is stored
 
@@ -80,7 +81,11 @@ func (f *failing) Claim(ctx context.Context, now time.Time, maxBytes int, want [
 }
 
 func (f *failing) Requeue(ctx context.Context, q store.Query, now time.Time) (store.Changed, error) {
-	if err := f.refuse(); err != nil {
+	err := f.refuse()
+	if err == nil && f.queue.CompareAndSwap(true, false) {
+		err = store.ErrUnavailable
+	}
+	if err != nil {
 		return store.Changed{}, err
 	}
 	return f.Store.Requeue(ctx, q, now)
@@ -312,6 +317,27 @@ func TestEventsAreRefusedWhileOutcomesWait(t *testing.T) {
 			t.Fatalf("outcome %d: got state %v, want %v", i, d.State, store.Delivered)
 		}
 	}
+}
+
+// A delivery that was redelivered during an attempt is attempted again although the store
+// fails to queue it once the attempt has ended.
+func TestRedeliveredDuringAnAttemptWhileTheStoreFails(t *testing.T) {
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	answer := r.block(t, http.StatusOK)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", "1")
+	r.next(t)
+	d := must.Get(h.Deliveries(t.Context(), outbound.Query{Limit: 1}))(t)[0]
+	must.Get(h.Redeliver(t.Context(), d.ID.With(store.DeliveryPrefix)))(t)
+	f.queue.Store(true)
+	answer()
+	if d := h.awaitAttempt(); d.State != store.Delivered {
+		t.Fatalf("got state %v, want %v", d.State, store.Delivered)
+	}
+	r.respond(nil)
+	defer h.clock.run(t)()
+	r.next(t)
 }
 
 // If an outcome that demands a retry is stored after its subscription was deleted, the
