@@ -182,8 +182,10 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The fields that can't be combined with most of the others.
-	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature json sig {\neach items\nrepeated\n}\n}")); err != nil {
-		t.Fatal(err)
+	for _, signature := range []string{"json sig {\neach items\nrepeated\n}", "header Sig {\nseparator ,\nsingle\n}"} {
+		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature " + signature + "\n}")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	descriptive := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
 	var check func(path string, v reflect.Value)

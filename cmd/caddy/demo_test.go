@@ -39,8 +39,12 @@ func fenced(t *testing.T, language string) []string {
 	return blocks
 }
 
-// demo is the demonstration: its Caddyfile as it is, on other ports only where
-// its own are taken.
+// adminToken is a token of the demonstration beside its own, which is too short to issue
+// tokens for tenants.
+const adminToken = "the-demonstration-of-an-administrator"
+
+// demo is the demonstration: its Caddyfile as it is, but for that token and for other
+// ports where its own are taken.
 type demo struct {
 	*server
 	ports *strings.Replacer
@@ -62,8 +66,10 @@ func startDemo(t *testing.T) *demo {
 		l.Close()
 	}
 	d := &demo{ports: strings.NewReplacer(pairs...)}
-	d.server = newServer(t, d.ports.Replace(string(text)))
-	d.env = append(d.env, "CADDY_ADMIN="+d.admin, "WEBHOOKS_ADMIN=demo-token")
+	const token = "token {$WEBHOOKS_TOKEN:demo-token} manage\n"
+	example := strings.Replace(string(text), token, token+"\t\t\ttoken "+adminToken+" manage\n", 1)
+	d.server = newServer(t, d.ports.Replace(example))
+	d.env = append(d.env, "CADDY_ADMIN="+d.admin, "WEBHOOKS_ADMIN="+adminToken)
 	d.start()
 	return d
 }
@@ -118,7 +124,7 @@ func TestDemo(t *testing.T) {
 		block = oneDeadLetter.ReplaceAllString(block, "") // there is none here
 		block = endless.ReplaceAllString(block, "timeout 1 $0 || [ $$? -eq 124 ]")
 		block = deliveryID.ReplaceAllStringFunc(block, func(string) string { return d.newest() })
-		d.shell(strings.NewReplacer("sub_crm", "sub_demo", "webhooks.db", "webhooks-demo.db").Replace(block))
+		d.shell(strings.NewReplacer("sub_crm", "sub_demo", "webhooks.db", "webhooks-demo.db", "https://hooks.example.com", "http://localhost:8080").Replace(block))
 		if strings.Contains(block, "curl -i") || strings.Contains(block, "--curl ") {
 			driven++
 			delivered(driven)
