@@ -259,7 +259,7 @@ func (c *client) hint(p *problem, asked *url.URL, path string) string {
 	switch {
 	case p.Status == http.StatusUnauthorized, p.Code == "insufficient_scope":
 		return c.endpoint.deniedHint(p.Status)
-	case p.Code == "cannot_issue":
+	case p.Code == "cannot_issue" && c.header.Get("Authorization") == "": // otherwise, the token is too short
 		return "Use --api with the URL of such a webhook_api, and its token in the variable " + tokenVariable + " or with --token-file."
 	case p.Status == http.StatusNotFound && p.Code != "no_such_route":
 		noun, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 )
 
 func TestDeleteTenant(t *testing.T) {
@@ -59,4 +61,15 @@ func TestTenantToken(t *testing.T) {
 	issue("--scope", "").want(t, 2).says(t, "--scope")
 	issue("--expires-in", "8d").want(t, 1).says(t, "must be from 1s to 168h")
 	issue("--expires-in", "").want(t, 2).says(t, "--expires-in")
+}
+
+// If a manage token is too short to issue tokens, another webhook_api is of no use.
+func TestManageTokenTooShortToIssue(t *testing.T) {
+	const short = "manage-0123456789-01234"
+	h := start(t).api(api.Token{Value: short, Scope: api.ScopeManage})
+	t.Setenv(tokenVariable, short)
+	r := run(t, "", "tenants", "token", "acme", "--api", "http://"+serve(t, h.ServeHTTP)+mount).want(t, 1).says(t, "at least 24 random characters")
+	if strings.Contains(r.err, "--api") {
+		t.Errorf("got a hint at another API in %q", r.err)
+	}
 }
