@@ -313,7 +313,12 @@ func (s *Signer) explain(in *input, cand *candidate, reason Reason) error {
 			return fmt.Errorf("it signs the header %s, which the message doesn't have; add it, or choose another scheme, such as standard-webhooks", seg.text)
 		}
 	}
-	if reason == ReasonUnsupportedContentType {
+	switch reason {
+	case ReasonMissingID:
+		return errors.New("it signs the id, which the message doesn't have; add one")
+	case ReasonMalformedID:
+		return errors.New("it wouldn't be clear where the id ends in what is signed; use one of letters and digits")
+	case ReasonUnsupportedContentType:
 		return fmt.Errorf("it signs the fields of a form, and the message has another content type than %s; send a form, or choose another scheme, such as standard-webhooks", typeForm)
 	}
 	return fmt.Errorf("the content %q can't be made of this message: %s; choose another scheme, such as standard-webhooks", s.plan.scheme.content(), reason)
