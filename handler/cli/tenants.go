@@ -30,10 +30,10 @@ Issues a token with which a webhook_api shows and changes only what belongs to o
 tenant, and prints a link to the dashboard with it. Whoever has it is let in until
 it expires: treat it like a password.
 
-The token is made from the manage token that requests it, with 24 characters or
-more, and nothing is stored. To end it early, replace that one in the Caddyfile,
-which ends all that it has issued. Caddy's admin endpoint has no token to make it
-from, so --api is needed.`,
+The token is made from the manage token that requests it, which needs 24 characters
+or more, and nothing is stored. To end it early, replace the manage token in the
+Caddyfile, which ends all that it has issued. Caddy's admin endpoint has no token to
+make it from, so --api or the variable ` + apiVariable + ` is needed.`,
 		example: `
 caddy webhooks tenants token acme --api ` + exampleAPI + `
 caddy webhooks tenants token acme --scope read --expires-in 8h --json`,
@@ -60,7 +60,7 @@ func printTenantToken(c *call, t *tenantToken) error {
 	var f fields
 	f.addText("Tenant", t.Tenant)
 	f.addText("Scope", t.Scope)
-	f.add("Expires", t.Expires.In(c.zone).Format(time.DateTime)) // without how long that is, which is rounded
+	f.add("Expires", t.Expires.In(c.zone).Format(time.DateTime)) // not how long that is, which would be rounded
 	f.addText("Token", t.Token)
 	f.addText("Dashboard", c.connection.baseURL+"/#token="+t.Token)
 	return f.flush(c.out)
