@@ -20,8 +20,8 @@ type breaker struct {
 
 	aheadAt     time.Time     // when to attempt something ahead of schedule; zero for never
 	aheadCursor store.Place   // the last delivery attempted ahead of schedule; the next one comes after it
-	aheadRound  int           // how often these attempts were restarted
-	aheadStarts int           // how often they began with the first delivery again
+	aheadRound  int           // grows when all that wait get another such attempt
+	aheadStarts int           // grows when the first delivery is next again, also within a round
 	aheadMisses int           // failures since the last success
 	slowPause   time.Duration // the last pause after the receiver asked to be slowed down; zero for none
 }

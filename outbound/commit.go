@@ -25,7 +25,7 @@ type committer struct {
 	queue   *queue
 	slots   chan struct{}         // has an element for each outcome that waits
 	results sync.Pool             // pool of chan error
-	full    atomic.Bool           // the store had no room for the last batch that needed some
+	full    atomic.Bool           // the store had no room for the last batch that needed some, or none at the start
 	lastErr atomic.Pointer[error] // why the last batch wasn't stored; nil if it was
 }
 

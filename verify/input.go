@@ -18,8 +18,8 @@ type input struct {
 	method   string
 	scheme   string // of the URL
 	hostport string
-	url      *url.URL
-	path     string // of the URL, as it was sent
+	url      *url.URL // nil to sign contents that don't need it
+	path     string   // of the URL, as it was sent
 	header   http.Header
 
 	id        string

@@ -348,7 +348,7 @@ func (s *Signer) setSignature(h http.Header, cand *candidate, macs []mac) {
 	}
 }
 
-// signatureList returns one list of signatures, after its other items.
+// signatureList returns one list: its other items, then the signatures.
 func (s *Signer) signatureList(cand *candidate, macs []mac) string {
 	p, form := s.plan, &s.plan.scheme.Signature
 	var space [128]byte // enough for two signatures of the usual length
