@@ -85,7 +85,8 @@ func (c *committer) settle(s *store.Settlement, notice *publishing, done func(er
 }
 
 func (c *committer) run() {
-	b, outage := &commitBatch{}, false
+	b := &commitBatch{}
+	outage := false // it was logged, and its end wasn't
 	for c.gather(b) {
 		b.batch.Log = c.e.deadLog.enabled()
 		err := c.e.store.Commit(context.Background(), &b.batch)
@@ -105,8 +106,7 @@ func (c *committer) run() {
 		c.finish(b, err, c.e.work.Err() == nil)
 		switch {
 		case len(b.units) > 0:
-			outage = true
-			c.e.logOutage("storing the outcomes of attempts", err)
+			outage = c.e.logOutage("storing the outcomes of attempts", err) || outage
 			c.e.sleep(c.e.work, settleRetryDelay) // not at all while the engine is closing
 		case outage && err == nil:
 			outage = false

@@ -226,12 +226,16 @@ const storeRetryDelay = time.Second
 // entryInterval is the time between two log entries about the same trouble.
 const entryInterval = 10 * time.Second
 
-// logOutage logs that the store has failed an operation that is tried again. what
-// says which, in one of a few fixed texts: each has a limit of its own, so that none
-// hides another.
-func (e *Engine) logOutage(what string, err error) {
+// logOutage logs that the store has failed an operation that is tried again, and reports
+// whether it did. what says which, in one of a few fixed texts: each has a limit of its
+// own, so that none hides another.
+func (e *Engine) logOutage(what string, err error) (logged bool) {
 	limit, _ := e.outageLogs.LoadOrStore(what, &rate.Sometimes{Interval: entryInterval})
-	limit.(*rate.Sometimes).Do(func() { e.logger().Error(what+"; trying again", "error", err) })
+	limit.(*rate.Sometimes).Do(func() {
+		logged = true
+		e.logger().Error(what+"; trying again", "error", err)
+	})
+	return logged
 }
 
 // sleep waits for d, or until ctx is done.
