@@ -21,19 +21,26 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
 )
 
-// A request that can't be published is refused with the right status, and logged, since
-// the log is all that an operator sees of it.
-func TestPublishRefusals(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "caddy.log")
-	s := serveSite(t, fmt.Sprintf(`log default {
+// loggedPublishing returns global options for a store, with more options of webhooks, and
+// for a file of warnings, and the path of that file.
+func loggedPublishing(t *testing.T, webhooks string) (options, log string) {
+	log = filepath.Join(t.TempDir(), "caddy.log")
+	return fmt.Sprintf(`log default {
 		output file %s
 		format json
 		level WARN
 	}
 	webhooks {
 		store sqlite %s
-		max_payload 1KiB
-	}`, log, storePath(t)), `request_body /small {
+		%s
+	}`, log, storePath(t), webhooks), log
+}
+
+// A request that can't be published is refused with the right status, and logged, since
+// the log is all that an operator sees of it.
+func TestPublishRefusals(t *testing.T) {
+	options, log := loggedPublishing(t, "max_payload 1KiB")
+	s := serveSite(t, options, `request_body /small {
 		max_size 500
 	}
 	webhook_publish order.created {
@@ -132,19 +139,11 @@ func TestProvidersRetryIsADuplicate(t *testing.T) {
 // An event with the id of another one counts as a duplicate even if its body differs,
 // since providers' retries may differ. It is dropped, which is logged.
 func TestPublishDropped(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "caddy.log")
-	s := serveSite(t, fmt.Sprintf(`log default {
-		output file %s
-		format json
-		level WARN
-	}
-	webhooks {
-		store sqlite %s
-		subscription app {
+	options, log := loggedPublishing(t, `subscription app {
 			url https://app.example/
 			event_types *
-		}
-	}`, log, storePath(t)), `webhook_publish order.created {
+		}`)
+	s := serveSite(t, options, `webhook_publish order.created {
 		event_id {header.X-Delivery}
 	}`)
 	publish := func(body string, status int) (answer, logged string) {
@@ -170,15 +169,8 @@ func TestPublishDropped(t *testing.T) {
 // TestPublishUnknownPlaceholder: the log says which event type has a placeholder that
 // nothing sets, but not of one that is empty for this webhook.
 func TestPublishUnknownPlaceholder(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "caddy.log")
-	s := serveSite(t, fmt.Sprintf(`log default {
-		output file %s
-		format json
-		level WARN
-	}
-	webhooks {
-		store sqlite %s
-	}`, log, storePath(t)), `handle /short {
+	options, log := loggedPublishing(t, "")
+	s := serveSite(t, options, `handle /short {
 		webhook_publish short.{event_type}
 	}
 	handle /set {

@@ -106,22 +106,30 @@ func (r *receiver) blockSome(t *testing.T, n int32) (answer func()) {
 	return func() { first <- struct{}{} }
 }
 
+// takeAllSlots has a prompt receiver of the events a take all four slots, with more events
+// waiting. Its answers are held back, as by blockSome.
+func (h *harness) takeAllSlots(r *receiver, events int) (answer func()) {
+	h.t.Helper()
+	h.publish("a", `{}`)
+	r.next(h.t)
+	h.awaitAttemptEnd() // it counts as prompt, and may have all slots
+	answer = r.blockSome(h.t, 4)
+	for range events {
+		h.publish("a", `{}`)
+	}
+	for range 4 {
+		r.next(h.t)
+	}
+	return answer
+}
+
 // A receiver that was prompt and had all slots leaves one to others once it is slow.
 func TestReceiverThatTurnsSlowLeavesASlot(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 4, 4 })
 	r, healthy := newReceiver(t), newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.subscribe(outbound.SubscriptionSpec{URL: healthy.URL, EventTypes: []string{"healthy"}})
-	h.publish("a", `{}`)
-	r.next(t)
-	h.awaitAttemptEnd() // it counts as prompt, and may have all slots
-	answer := r.blockSome(t, 4)
-	for range 8 {
-		h.publish("a", `{}`)
-	}
-	for range 4 {
-		r.next(t)
-	}
+	answer := h.takeAllSlots(r, 8)
 	h.clock.advance(5 * time.Second)
 	for range 4 { // one at a time, or they would get in each other's way
 		answer()
@@ -160,16 +168,7 @@ func TestConcurrencyIsChanged(t *testing.T) {
 	h := open(t, func(s *outbound.Settings) { s.Concurrency, s.EndpointConcurrency = 4, 4 })
 	r := newReceiver(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
-	h.publish("a", `{}`)
-	r.next(t)
-	h.awaitAttemptEnd() // it counts as prompt, and may have all slots
-	answer := r.blockSome(t, 4)
-	for range 20 {
-		h.publish("a", `{}`)
-	}
-	for range 4 {
-		r.next(t)
-	}
+	answer := h.takeAllSlots(r, 20)
 	h.settings.Concurrency = 2
 	if err := h.Apply(t.Context(), h.settings); err != nil {
 		t.Fatal(err)
