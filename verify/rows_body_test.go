@@ -132,7 +132,7 @@ func TestSinchVoiceWithoutItsKey(t *testing.T) {
 
 // Framer signs the id right after the body. No byte can move between the two.
 func TestFramerBoundary(t *testing.T) {
-	e := bodyExamples()[slices.IndexFunc(bodyExamples(), func(e example) bool { return e.scheme == "framer" })]
+	e := bodyExamples()[slices.IndexFunc(bodyExamples(), func(v vector) bool { return v.scheme == "framer" })]
 	v := e.compute()
 	whole := v.body + v.id
 	for cut := range len(whole) + 1 {

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"cmp"
+	"hash"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,7 +12,8 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// vector is a request with a good signature.
+// vector is a request with a good signature. It was published, or its signature is
+// computed here, with nothing but hash functions and private keys.
 type vector struct {
 	scheme string
 	source string // where it was published
@@ -22,6 +24,14 @@ type vector struct {
 	body   string
 	id     string // the expected message
 	event  string
+
+	// How to compute the signature, for which {hex}, {base64} and the like stand in the
+	// URL, the headers and the body.
+	signed string                      // what is signed; {body}, the default, stands for the body
+	key    string                      // default: the secret
+	hash   func() hash.Hash            // default SHA-256
+	plain  bool                        // a plain hash instead of an HMAC
+	sign   func(content string) []byte // with a private key, instead of all these
 }
 
 func (v vector) request() *http.Request {
