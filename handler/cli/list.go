@@ -14,25 +14,25 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// filter is a parameter of the API's lists and the flag that sets it.
+// filter is a flag that sets the parameter of that name of the API's lists.
 type filter struct {
-	flag, param, usage string
-	time               bool
+	flag, usage string
+	time        bool
 }
 
 var filters = []filter{
-	{flag: "event-id", param: "event_id", usage: "Only this event, or its deliveries"},
-	{flag: "subscription-id", param: "subscription_id", usage: "Only deliveries to this subscription"},
-	{flag: "event-type", param: "event_type", usage: "Only this event type, or a prefix such as order.*"},
-	{flag: "tenant", param: "tenant", usage: "Only this tenant's"},
-	{flag: "state", param: "state", usage: "Only deliveries in this state: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
-	{flag: "since", param: "since", usage: "Only those published at or after this time, whenever they failed, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
-	{flag: "until", param: "until", usage: "Only those published before this time", time: true},
-	{flag: "filter", param: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
-	{flag: "failed-since", param: "failed_since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
-	{flag: "failed-until", param: "failed_until", usage: "Only those whose last attempt failed before this time", time: true},
-	{flag: "class", param: "class", usage: "Only those whose last attempt failed with this class, as shown by dead-letters show: dns, connect, tls, timeout, status …"},
-	{flag: "status", param: "status", usage: "Only those whose last attempt was answered with this status, such as 503"},
+	{flag: "event-id", usage: "Only this event, or its deliveries"},
+	{flag: "subscription-id", usage: "Only deliveries to this subscription"},
+	{flag: "event-type", usage: "Only this event type, or a prefix such as order.*"},
+	{flag: "tenant", usage: "Only this tenant's"},
+	{flag: "state", usage: "Only deliveries in this state: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
+	{flag: "since", usage: "Only those published at or after this time, whenever they failed, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
+	{flag: "until", usage: "Only those published before this time", time: true},
+	{flag: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
+	{flag: "failed-since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
+	{flag: "failed-until", usage: "Only those whose last attempt failed before this time", time: true},
+	{flag: "class", usage: "Only those whose last attempt failed with this class, as shown by dead-letters show: dns, connect, tls, timeout, status …"},
+	{flag: "status", usage: "Only those whose last attempt was answered with this status, such as 503"},
 }
 
 // filters returns the parameters of the filters that are set.
@@ -51,7 +51,7 @@ func (c *call) filters() (url.Values, error) {
 			}
 			value = at.UTC().Format(time.RFC3339Nano)
 		}
-		query.Set(filter.param, value)
+		query.Set(apiName(filter.flag), value)
 	}
 	return query, nil
 }

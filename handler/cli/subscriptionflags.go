@@ -44,13 +44,16 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 // off is the value of flags that turn something off, such as a limit.
 const off = "off"
 
+// apiName returns the API's name for what a flag sets.
+func apiName(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
+
 // changedFields returns the fields of a request whose flags are set. A flag's name
-// is a prefix and the field's name, with hyphens instead of underscores.
+// is the prefix and that of the value.
 func (c *call) changedFields(prefix string, values map[string]any) map[string]any {
 	fields := map[string]any{}
 	for name, value := range values {
 		if c.cmd.Flags().Changed(prefix + name) {
-			fields[strings.ReplaceAll(name, "-", "_")] = value
+			fields[apiName(name)] = value
 		}
 	}
 	return fields

@@ -22,6 +22,7 @@ type tenantToken struct {
 }
 
 func (t *tool) issueToken() *cobra.Command {
+	var scope, life string
 	cmd := t.command(verb{
 		use:   "token <tenant>",
 		short: "Issues a token that lets a tenant see and change what is its own",
@@ -42,17 +43,12 @@ caddy webhooks tenants token acme --scope read --expires-in 8h --json`,
 			if err := c.refuseEmpty("scope", "expires-in"); err != nil {
 				return err
 			}
-			body := map[string]any{}
-			for flag, field := range map[string]string{"scope": "scope", "expires-in": "expires_in"} {
-				if f := c.cmd.Flags().Lookup(flag); f.Changed {
-					body[field] = f.Value.String()
-				}
-			}
+			body := c.changedFields("", map[string]any{"scope": scope, "expires-in": life})
 			return c.act(http.MethodPost, "/tenants/"+url.PathEscape(c.args[0])+"/tokens", body, printing(printTenantToken))
 		},
 	})
-	cmd.Flags().String("scope", "", "What it allows: read, or manage, which includes publishing (default: manage)")
-	cmd.Flags().String("expires-in", "", "How long it is valid, up to 7d (default: 1h)")
+	cmd.Flags().StringVar(&scope, "scope", "", "What it allows: read, or manage, which includes publishing (default: manage)")
+	cmd.Flags().StringVar(&life, "expires-in", "", "How long it is valid, up to 7d (default: 1h)")
 	return cmd
 }
 
