@@ -2,7 +2,6 @@ package handler
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -145,8 +145,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 		return caddyhttp.Error(http.StatusUnprocessableEntity, err)
 	}
 	res, err := engine.Publish(r.Context(), ev)
-	var reused *outbound.Reused
-	if errors.As(err, &reused) {
+	if reused, ok := errors.AsType[*outbound.Reused](err); ok {
 		// The same webhook: a provider's retry may differ, in a counter for example.
 		p.refusals.writeDropped(r, reused.EventID)
 		res, err = outbound.Published{EventID: reused.EventID, Deliveries: reused.Deliveries, Duplicate: true}, nil
@@ -157,20 +156,11 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if v != nil && v.ack != nil {
 		return reply(w, v.ack)
 	}
-	status := http.StatusAccepted
-	if res.Duplicate {
-		status = http.StatusOK
-	}
+	status, answer := api.Published(res)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	return json.NewEncoder(w).Encode(published{res.EventID, res.Deliveries, res.Duplicate})
-}
-
-// published is the response, which is the same as that of the API.
-type published struct {
-	EventID    string `json:"event_id"`
-	Deliveries int    `json:"deliveries"`
-	Duplicate  bool   `json:"duplicate"`
+	_, err = w.Write(answer)
+	return err
 }
 
 // unknown stands in an event type for what a placeholder has no value for.

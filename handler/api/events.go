@@ -54,9 +54,14 @@ func (c *call) publishOne(key string) error {
 	if err != nil {
 		return notPublished(err)
 	}
-	answer := append(make([]byte, 0, 192), '{')
-	writeBody(c.w, publishedStatus(p), typeJSON, appendPublished(answer, p))
+	status, body := Published(p)
+	writeBody(c.w, status, typeJSON, body)
 	return nil
+}
+
+// Published returns the status and the body of the answer to a published event.
+func Published(p outbound.Published) (status int, body []byte) {
+	return publishedStatus(p), appendPublished(append(make([]byte, 0, 192), '{'), p)
 }
 
 // publishedStatus is 202 for an event that was stored, and 200 for a duplicate.
