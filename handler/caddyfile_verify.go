@@ -72,8 +72,7 @@ func (h *Verify) checkScheme(table verify.Table) error {
 // schemeError adds the line to an error in a scheme: that of the option for the field
 // at fault, if it is in the block, or else that of the directive, where d is.
 func schemeError(d caddyfile.Dispenser, err error) error {
-	var wrong *verify.FieldError
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*verify.FieldError](err); ok {
 		path := strings.Split(wrong.Field, ".")
 		if path[len(path)-1] == "tag_contents" {
 			path[len(path)-1] = "tag_content"

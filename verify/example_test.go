@@ -32,8 +32,7 @@ func Example() {
 	fmt.Println(message.Provider, message.EventType, "signed:", message.Signed)
 
 	_, err = verifier.Verify(request, []byte("Hello, Mallory!"))
-	var refusal *verify.Error
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*verify.Error](err); ok {
 		fmt.Println(refusal.Status, refusal.Reason)
 	}
 	// Output:

@@ -156,8 +156,7 @@ func refuse(t *testing.T, v *verify.Verifier, r *http.Request, body string, want
 
 // reason returns the reason of a refusal, or "".
 func reason(err error) verify.Reason {
-	var e *verify.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*verify.Error](err); ok {
 		return e.Reason
 	}
 	return ""

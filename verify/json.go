@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,10 +19,8 @@ type jsonPath []string
 
 func compileJSONPath(text string) (jsonPath, error) {
 	path := jsonPath(strings.Split(text, "."))
-	for _, step := range path {
-		if step == "" {
-			return nil, fmt.Errorf("the JSON path %q has an empty step; write it as data.0.id", text)
-		}
+	if slices.Contains(path, "") {
+		return nil, fmt.Errorf("the JSON path %q has an empty step; write it as data.0.id", text)
 	}
 	return path, nil
 }

@@ -84,8 +84,7 @@ func (c *call) forEachArg(method, done string, query url.Values, path func(id st
 	for _, id := range c.args {
 		var response json.RawMessage
 		if err := client.do(c.context(), method, path(id), query, nil, &response); err != nil {
-			var p *problem
-			if len(c.args) == 1 || !errors.As(err, &p) {
+			if _, refusal := errors.AsType[*problem](err); len(c.args) == 1 || !refusal {
 				return err
 			}
 			refused++

@@ -110,8 +110,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 // flagError reports a wrong flag, with suggestions if it is unknown.
 func flagError(cmd *cobra.Command, err error) error {
 	wrong := usagef("%v", err)
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
 			wrong = usagef("%v: did you mean %s?", err, strings.Join(near, " or "))
 		}
@@ -252,8 +251,7 @@ func report(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
-	var printed *verdict
-	if !errors.As(err, &printed) {
+	if _, ok := errors.AsType[*verdict](err); !ok {
 		asJSON, _ := cmd.Flags().GetBool("json")
 		printError(cmd.ErrOrStderr(), cmd.CommandPath(), err, asJSON)
 	}

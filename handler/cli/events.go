@@ -162,8 +162,7 @@ func checkJSON(payload []byte) error {
 	}
 	var value json.RawMessage
 	err := json.Unmarshal(payload, &value)
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Errorf("the payload is not JSON: %w, at byte %d; text needs quotes, as in '\"text\"'", err, syntax.Offset)
 	}
 	return err
