@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestScopes(t *testing.T) {
@@ -48,10 +50,7 @@ func TestCharactersOfTokens(t *testing.T) {
 }
 
 func TestAuthorization(t *testing.T) {
-	a, err := newAuth(Config{Tokens: []Token{{"pub", ScopePublish}, {"both", ScopePublish}, {"both", ScopeRead}, {"all", ScopeManage}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(newAuth(Config{Tokens: []Token{{"pub", ScopePublish}, {"both", ScopePublish}, {"both", ScopeRead}, {"all", ScopeManage}}}))(t)
 	for _, c := range []struct {
 		header  []string
 		granted Scope
@@ -125,10 +124,7 @@ func TestNeeds(t *testing.T) {
 }
 
 func TestCrossOriginRequests(t *testing.T) {
-	a, err := newAuth(Config{NoAuth: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(newAuth(Config{NoAuth: true}))(t)
 	for _, c := range []struct {
 		method string
 		header http.Header

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -26,10 +27,7 @@ func TestBodySize(t *testing.T) {
 		r, _ := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event(payload(n)))))
 		r.Header.Set("Authorization", "Bearer "+publishToken)
 		r.Header.Set("Content-Type", "application/json")
-		resp, err := s.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		resp := must.Get(s.Client().Do(r))(t)
 		resp.Body.Close()
 		if resp.StatusCode != want {
 			t.Errorf("chunked with %d bytes: got %d, want %d", n, resp.StatusCode, want)
@@ -40,16 +38,10 @@ func TestBodySize(t *testing.T) {
 // A declared length over the limit is refused before the body is read.
 func TestTooLargeIsRefusedUnread(t *testing.T) {
 	s := start(t)
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", s.Listener.Addr().String()))(t)
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n", prefix, publishToken)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	resp.Body.Close()
 	if resp.StatusCode != 413 {
 		t.Errorf("%s", resp.Status)
@@ -60,18 +52,10 @@ func TestTooLargeIsRefusedUnread(t *testing.T) {
 func TestCutBodyIsNotPublished(t *testing.T) {
 	s := start(t)
 	for _, contentType := range []string{"application/json", "application/x-ndjson"} {
-		conn, err := net.Dial("tcp", s.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := must.Get(net.Dial("tcp", s.Listener.Addr().String()))(t)
 		fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nContent-Length: 100\r\n\r\n{\"event_type\":\"a\",\"payload\":1}", prefix, publishToken, contentType)
-		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, conn.(*net.TCPConn).CloseWrite())
+		resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 		body, _ := io.ReadAll(resp.Body)
 		if !strings.Contains(string(body), "ended before") {
 			t.Errorf("%s: %s", contentType, body)
@@ -89,10 +73,7 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 	event := func(size int) string {
 		return `{"event_type":"a","payload":"` + strings.Repeat("x", size) + `"}`
 	}
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", s.Listener.Addr().String()))(t)
 	defer conn.Close()
 	first := event(50 << 20)
 	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", prefix, publishToken, len(first))
@@ -105,13 +86,8 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 		t.Errorf("Retry-After: %q", a.Header.Get("Retry-After"))
 	}
 	s.post("/events", event(1<<10)).want(t, 202)
-	if _, err := io.WriteString(conn, first[len(first)-1:]); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Get(io.WriteString(conn, first[len(first)-1:]))(t)
+	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	resp.Body.Close()
 	if resp.StatusCode != 202 {
 		t.Errorf("the first: got %s", resp.Status)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -27,10 +28,7 @@ type contract struct {
 
 func readContract(t testing.TB) *contract {
 	t.Helper()
-	text, err := os.ReadFile("openapi.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := must.Get(os.ReadFile("openapi.json"))(t)
 	c := &contract{document: parse(t, text), paths: map[string]map[string]any{}, seen: map[string]bool{}}
 	for path, operations := range c.document["paths"].(map[string]any) {
 		c.paths[path] = operations.(map[string]any)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -14,15 +15,9 @@ import (
 // requests only to this server.
 func TestDashboard(t *testing.T) {
 	s := start(t)
-	resp, err := s.Client().Get(s.URL + prefix + "/")
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Get(s.URL + prefix + "/"))(t)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(resp.Body))(t)
 	policy := resp.Header.Get("Content-Security-Policy")
 	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Count(policy, "'sha256-") != 2 ||
 		!strings.HasPrefix(policy, "default-src 'none'; connect-src 'self';") || !strings.Contains(policy, "frame-ancestors 'none'") {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -235,15 +236,9 @@ func TestBrokenStreamLooksIncomplete(t *testing.T) {
 			dead++
 		}
 	}
-	req, err := http.NewRequest("GET", s.URL+prefix+"/dead-letters?payload=true", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	req := must.Get(http.NewRequest("GET", s.URL+prefix+"/dead-letters?payload=true", nil))(t)
 	req.Header = http.Header{"Authorization": {"Bearer " + readToken}, "Accept": {"application/x-ndjson"}}
-	resp, err := s.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Do(req))(t)
 	defer resp.Body.Close()
 	s.closeStore() // 45 MB are being sent, more than fits into the sockets' buffers
 	if _, err := io.Copy(io.Discard, resp.Body); err == nil {

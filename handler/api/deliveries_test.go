@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -70,9 +71,7 @@ func TestPagesOfAttemptsOfSeveralNodes(t *testing.T) {
 	id := s.dead("order.created", "1") // with two attempts
 	key, _ := store.ParseID(store.DeliveryPrefix, id)
 	third := &store.Attempt{ID: key + 1, Number: 3, At: time.Now()}
-	if err := s.store.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: key, Attempt: third, State: store.Dead, Reason: "it failed"}}}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.store.Commit(t.Context(), &store.Batch{Settlements: []*store.Settlement{{Delivery: key, Attempt: third, State: store.Dead, Reason: "it failed"}}}))
 	first := s.get("/deliveries/"+id+"/attempts?limit=2").want(t, 200)
 	second := s.get("/deliveries/"+id+"/attempts?limit=2&cursor="+first.text("next_cursor")).want(t, 200)
 	if rows := second.rows(); len(first.rows()) != 2 || len(rows) != 1 || fmt.Sprint(rows[0]["number"]) != "3" {

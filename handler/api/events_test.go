@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -59,10 +60,7 @@ func TestPayloadsThatAreNotJSON(t *testing.T) {
 		{"text/plain", "", "payload_text", ""},
 		{"not a type", "x", "payload_text", "x"},
 	} {
-		p, err := s.engine.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: c.contentType, Payload: []byte(c.payload)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := must.Get(s.engine.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: c.contentType, Payload: []byte(c.payload)}))(t)
 		for s.attempt().State.String() != "dead" {
 		}
 		for _, path := range []string{"/events/" + p.EventID, "/dead-letters?payload=true&event_id=" + p.EventID} {

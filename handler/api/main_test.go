@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -77,30 +78,20 @@ func start(t testing.TB, set ...setting) *server {
 	t.Helper()
 	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: &lockedBuffer{}, contract: readContract(t)}
 	s.follow()()
-	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	settings := outbound.Settings{Policy: loopback, Observer: s, Logger: logger, Retry: outbound.Schedule{time.Millisecond}}
 	for _, f := range set {
 		f(&settings)
 	}
-	if s.store, err = sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: logger}); err != nil {
-		t.Fatal(err)
-	}
-	if s.engine, err = outbound.Open(t.Context(), s.store, settings); err != nil {
-		t.Fatal(err)
-	}
-	s.api, err = api.New(api.Config{
+	s.store = must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: logger}))(t)
+	s.engine = must.Get(outbound.Open(t.Context(), s.store, settings))(t)
+	s.api = must.Get(api.New(api.Config{
 		Tokens:  []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
 		Engine:  func() *outbound.Engine { return s.engine },
 		Context: func() context.Context { return s.config },
 		Logger:  logger,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}))(t)
 	s.Server = httptest.NewServer(http.StripPrefix(prefix, s.api))
 	t.Cleanup(func() {
 		s.Server.Close()
@@ -144,10 +135,7 @@ type answer struct {
 // do makes a request, and compares the response with the contract.
 func (s *server) do(c call) answer {
 	s.t.Helper()
-	r, err := http.NewRequest(c.method, s.URL+prefix+c.path, strings.NewReader(c.body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	r := must.Get(http.NewRequest(c.method, s.URL+prefix+c.path, strings.NewReader(c.body)))(s.t)
 	if c.body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
@@ -161,10 +149,7 @@ func (s *server) do(c call) answer {
 	for name, values := range c.header {
 		r.Header[name] = values
 	}
-	resp, err := s.Client().Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Do(r))(s.t)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -353,9 +338,6 @@ func (l *lockedBuffer) String() string {
 // open returns an API without tokens for an engine.
 func open(t testing.TB, engine func() *outbound.Engine) http.Handler {
 	t.Helper()
-	h, err := api.New(api.Config{NoAuth: true, Engine: engine, Context: t.Context, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := must.Get(api.New(api.Config{NoAuth: true, Engine: engine, Context: t.Context, Logger: slog.New(slog.DiscardHandler)}))(t)
 	return h
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -115,18 +116,12 @@ type stream struct {
 // stream begins a request to the server at an address, and publishes a first line.
 func (s *server) stream(t *testing.T, at string) *stream {
 	t.Helper()
-	conn, err := net.Dial("tcp", at)
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", at))(t)
 	t.Cleanup(func() { conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	st := &stream{t: t, conn: conn}
 	st.write("POST " + prefix + "/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + publishToken + "\r\nContent-Type: application/x-ndjson\r\nContent-Length: 250000\r\n\r\n" + aLine)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	st.answers = bufio.NewScanner(resp.Body)
 	if got := st.next(); got != "202 " {
 		t.Fatalf("the first line: got %s", got)
@@ -136,9 +131,7 @@ func (s *server) stream(t *testing.T, at string) *stream {
 
 func (st *stream) write(text string) {
 	st.t.Helper()
-	if _, err := io.WriteString(st.conn, text); err != nil {
-		st.t.Fatal(err)
-	}
+	must.Get(io.WriteString(st.conn, text))(st.t)
 }
 
 // next reads an answer, and returns its status and code.
@@ -236,24 +229,16 @@ func TestLinesShareTheMemoryOfBodies(t *testing.T) {
 func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 	s := start(t)
 	in, out := io.Pipe()
-	r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+prefix+"/events", in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.NewRequestWithContext(t.Context(), "POST", s.URL+prefix+"/events", in))(t)
 	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + publishToken}}
 	first := make(chan error, 1)
 	go func() {
 		_, err := io.WriteString(out, "{\"event_type\":\"a\",\"payload\":0,\"event_id\":\"e0\"}\n")
 		first <- err
 	}()
-	resp, err := s.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Do(r))(t)
 	defer resp.Body.Close()
-	if err := <-first; err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, <-first)
 	answers := bufio.NewScanner(resp.Body)
 	for i := range 5 {
 		if !answers.Scan() {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -313,22 +314,13 @@ func TestABodyThatStalls(t *testing.T) {
 		s.Config.Handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(impatient.Close)
-	conn, err := net.Dial("tcp", impatient.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := must.Get(net.Dial("tcp", impatient.Listener.Addr().String()))(t)
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	fmt.Fprintf(conn, "POST %s/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", prefix, publishToken)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(http.ReadResponse(bufio.NewReader(conn), nil))(t)
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(resp.Body))(t)
 	if p := parse(t, body); resp.StatusCode != 408 || p.text("code") != "body_too_slow" || !resp.Close {
 		t.Errorf("got %s, closed %v: %s", resp.Status, resp.Close, body)
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // document is the part of openapi.json that this file reads.
@@ -35,9 +37,7 @@ type document struct {
 
 func readDocument(t *testing.T) (d document) {
 	t.Helper()
-	if err := json.Unmarshal(openAPI, &d); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal(openAPI, &d))
 	return d
 }
 

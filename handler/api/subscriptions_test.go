@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -17,10 +18,7 @@ func verified(t *testing.T, a arrival, secrets ...string) {
 	t.Helper()
 	row, _ := verify.Lookup("standard-webhooks")
 	for _, secret := range secrets {
-		v, err := verify.New(row, verify.Options{Secrets: []string{secret}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := must.Get(verify.New(row, verify.Options{Secrets: []string{secret}}))(t)
 		r, _ := http.NewRequest("POST", "http://receiver.example/", nil)
 		r.Header = a.header
 		if _, err := v.Verify(r, a.body); err != nil {
@@ -202,10 +200,7 @@ func TestOAuth2(t *testing.T) {
 	path := "/subscriptions/" + sub.text("subscription_id")
 	kept := func() outbound.OAuth2 {
 		t.Helper()
-		got, err := s.engine.Subscription(sub.text("subscription_id"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		got := must.Get(s.engine.Subscription(sub.text("subscription_id")))(t)
 		return got.OAuth2
 	}
 	want := kept()

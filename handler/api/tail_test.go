@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // tail is a stream of events that is being read.
@@ -17,15 +19,9 @@ type tail struct {
 // tail follows the attempts until the test ends.
 func (s *server) tail(t *testing.T, query string) *tail {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+prefix+"/tail"+query, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.NewRequestWithContext(t.Context(), "GET", s.URL+prefix+"/tail"+query, nil))(t)
 	r.Header.Set("Authorization", "Bearer "+cmp.Or(s.token, readToken))
-	resp, err := s.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Do(r))(t)
 	if got := resp.Header.Get("Content-Type"); resp.StatusCode != 200 || got != "text/event-stream" {
 		t.Fatalf("%s, %s", resp.Status, got)
 	}
@@ -134,10 +130,7 @@ func TestTailRefuses(t *testing.T) {
 		}
 	}
 	for range 64 {
-		w, err := s.engine.Watch("")
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := must.Get(s.engine.Watch(""))(t)
 		defer w.Stop()
 	}
 	s.get("/tail").refused(t, 503, "unavailable")

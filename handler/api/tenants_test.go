@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -90,10 +91,7 @@ func TestTenantsTokens(t *testing.T) {
 		acme.do(call{method: "DELETE", path: "/tenants/acme"}).want(t, 403)
 	}
 	for _, tenant := range []string{"%2e", "%2E%2E", strings.Repeat("x", 128), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"} {
-		name, err := url.PathUnescape(tenant)
-		if err != nil {
-			t.Fatal(err)
-		}
+		name := must.Get(url.PathUnescape(tenant))(t)
 		s.by(s.issue(tenant, "")).post("/subscriptions", `{"url":"https://example.com/","event_types":["a"]}`).want(t, 201).has(t, "tenant", name)
 	}
 }
@@ -139,14 +137,11 @@ func TestTenantsTokensAreRefused(t *testing.T) {
 // with returns the same server with an API that has other tokens, or none.
 func (s *server) with(tokens ...api.Token) *server {
 	s.t.Helper()
-	h, err := api.New(api.Config{
+	h := must.Get(api.New(api.Config{
 		Tokens: tokens, NoAuth: len(tokens) == 0,
 		Engine: func() *outbound.Engine { return s.engine }, Context: func() context.Context { return s.config },
 		Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	}))(s.t)
 	w := s.by("")
 	w.Server = httptest.NewServer(http.StripPrefix(prefix, h))
 	s.t.Cleanup(w.Server.Close)
@@ -190,15 +185,9 @@ func TestRequestsEndWithTheirToken(t *testing.T) {
 	body, lines := io.Pipe()
 	defer lines.Close()
 	const event = `{"event_type":"a","payload":1}` + "\n"
-	r, err := http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event), body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := must.Get(http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event), body)))(t)
 	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + acme.token}}
-	resp, err := s.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp := must.Get(s.Client().Do(r))(t)
 	defer resp.Body.Close()
 	answers := bufio.NewScanner(resp.Body)
 	answer := func() object {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const (
@@ -20,13 +22,10 @@ const (
 // and one that is not for manage.
 func issuingAuth(t testing.TB, tenant func(*http.Request) (string, error)) *auth {
 	t.Helper()
-	a, err := newAuth(Config{Tenant: tenant, Tokens: []Token{
+	a := must.Get(newAuth(Config{Tenant: tenant, Tokens: []Token{
 		{"other-manage-0123456789-0123456789", ScopeManage}, {issuing, ScopePublish}, {issuing, ScopeManage},
 		{tooShort, ScopeManage}, {notManage, ScopeRead}, {notManage, ScopePublish},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	}}))(t)
 	return a
 }
 
@@ -70,10 +69,7 @@ func TestTenantTokens(t *testing.T) {
 
 // A token that is in the configuration is that one, whatever it looks like.
 func TestConfiguredTokenLikeATenants(t *testing.T) {
-	a, err := newAuth(Config{Tokens: []Token{{"wht_configured", ScopePublish}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := must.Get(newAuth(Config{Tokens: []Token{{"wht_configured", ScopePublish}}}))(t)
 	if g, err := a.checkToken("wht_configured"); err != nil || g != (grant{scope: ScopePublish}) {
 		t.Errorf("got %v, %v", g, err)
 	}
@@ -118,10 +114,7 @@ func TestForgedTenantTokens(t *testing.T) {
 		refused("large", text+strings.Repeat("A", 100<<10))
 		refused("large and all zero", tenantTokenPrefix+strings.Repeat("A", 100<<10))
 
-		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, tenantTokenPrefix))
-		if err != nil {
-			t.Fatal(err)
-		}
+		raw := must.Get(base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, tenantTokenPrefix)))(t)
 		mac := raw[len(raw)-32:]
 		for what, other := range map[string][]byte{
 			"another scope": payload(1, byte(ScopeManage), expires, tenant), "another tenant": payload(1, byte(ScopeRead), expires, "b"+tenant[1:]),

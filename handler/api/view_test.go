@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -22,16 +23,13 @@ import (
 // function returns.
 func (s *server) confined(tenant func(*http.Request) (string, error)) *server {
 	s.t.Helper()
-	h, err := api.New(api.Config{
+	h := must.Get(api.New(api.Config{
 		NoAuth:  true,
 		Tenant:  tenant,
 		Engine:  func() *outbound.Engine { return s.engine },
 		Context: func() context.Context { return s.config },
 		Logger:  slog.New(slog.NewTextHandler(s.log, nil)),
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	}))(s.t)
 	c := &server{t: s.t, api: h, engine: s.engine, store: s.store, attempts: s.attempts, log: s.log, contract: s.contract}
 	c.Server = httptest.NewServer(http.StripPrefix(prefix, h))
 	s.t.Cleanup(c.Server.Close)
