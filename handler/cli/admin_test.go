@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Commands work with the admin endpoint of a real Caddy, which checks Host and Origin.
@@ -30,10 +32,7 @@ func TestByTheAdminEndpoint(t *testing.T) {
 func TestSocketAddress(t *testing.T) {
 	for _, suffix := range []string{"", "|0220"} {
 		socket := filepath.Join(t.TempDir(), "s")
-		l, err := net.Listen("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := must.Get(net.Listen("unix", socket))(t)
 		var origin, host string
 		server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			origin, host = r.Header.Get("Origin"), r.Host
@@ -52,18 +51,13 @@ func TestSocketAddress(t *testing.T) {
 // returns the endpoint's address.
 func runCaddy(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	address := l.Addr().String()
 	l.Close()
 	no := false
 	quiet := &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{Level: "ERROR"}}}}
 	admin := &caddy.AdminConfig{Listen: address, EnforceOrigin: true, Config: &caddy.ConfigSettings{Persist: &no}}
-	if err := caddy.Run(&caddy.Config{Admin: admin, Logging: quiet}); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, caddy.Run(&caddy.Config{Admin: admin, Logging: quiet}))
 	t.Cleanup(func() {
 		// Stop doesn't stop the admin endpoint, which runs until the process ends.
 		off := &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &no}}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // serve runs a handler in place of Caddy's admin endpoint, and returns its address.
@@ -29,10 +31,7 @@ func answer(status int, contentType, text string) http.HandlerFunc {
 
 // If there is no API at the address, the error says what is there and what to do.
 func TestErrorsWithoutAnAPI(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closed.Close()
 	for name, c := range map[string]struct {
 		address string

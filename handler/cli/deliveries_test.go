@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
@@ -23,9 +25,7 @@ func TestDeliveriesAreShownAndSentAgain(t *testing.T) {
 		delivery
 		List []attempt `json:"attempt_list"`
 	}
-	if err := json.Unmarshal([]byte(shown.out), &d); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal([]byte(shown.out), &d))
 	if d.ID != id || d.Attempts != 2 || len(d.List) != 2 || d.List[1].Number != 2 || d.List[1].Status != 200 {
 		t.Errorf("got stdout %s", shown.out)
 	}
@@ -76,9 +76,7 @@ func TestDeliveriesByFilter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := s.run("", append([]string{"deliveries", "list", "--json"}, c.args...)...).want(t, 0)
 			var p struct{ Data []delivery }
-			if err := json.Unmarshal([]byte(r.out), &p); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, json.Unmarshal([]byte(r.out), &p))
 			var got []string
 			for _, d := range p.Data {
 				got = append(got, d.ID)
@@ -132,9 +130,7 @@ func TestADeliveryThatIsHeld(t *testing.T) {
 	s.run("", "subscriptions", "deactivate", held).want(t, 0)
 	s.run("{}", "events", "publish", "a", "--event-id", "e").want(t, 0)
 	var list struct{ Data []delivery }
-	if err := json.Unmarshal([]byte(s.run("", "deliveries", "list", "--json").want(t, 0).out), &list); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal([]byte(s.run("", "deliveries", "list", "--json").want(t, 0).out), &list))
 	if held := field(t, s.run("", "deliveries", "show", list.Data[0].ID).want(t, 0).out, "Held"); !strings.Contains(held, "`caddy webhooks status --address "+s.address+"`") {
 		t.Errorf("got Held %q", held)
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // written matches a command with its arguments in a text.
@@ -26,15 +28,9 @@ func tree() *cobra.Command {
 // Every command in the documentation, the help and the examples exists, with its flags.
 func TestCommandsInDocs(t *testing.T) {
 	texts := map[string]string{}
-	pages, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	pages := must.Get(filepath.Glob("../../docs/*.md"))(t)
 	for _, page := range append(pages, "../../README.md") {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := must.Get(os.ReadFile(page))(t)
 		texts[filepath.Base(page)] = string(text)
 	}
 	var collect func(cmd *cobra.Command)

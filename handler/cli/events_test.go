@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestPublishedPayloadArrivesByteForByte(t *testing.T) {
@@ -41,9 +43,7 @@ func TestPublishedPayloadArrivesByteForByte(t *testing.T) {
 func TestPublishRefuses(t *testing.T) {
 	s := start(t)
 	large := filepath.Join(t.TempDir(), "large.json")
-	if err := errors.Join(os.WriteFile(large, []byte("1"), 0o600), os.Truncate(large, maxInput+1)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, errors.Join(os.WriteFile(large, []byte("1"), 0o600), os.Truncate(large, maxInput+1)))
 	for name, c := range map[string]struct {
 		args    []string
 		payload string

@@ -4,14 +4,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestEventTypesLife(t *testing.T) {
 	s := start(t)
 	file := filepath.Join(t.TempDir(), "order.json")
-	if err := os.WriteFile(file, []byte(`{"type": "object", "required": ["total"]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(file, []byte(`{"type": "object", "required": ["total"]}`), 0o600))
 	s.run("", "event-types", "put", "order.created", "--description", "An order was placed", "--schema-file", file).want(t, 0)
 	s.run("", "event-types", "put", "user.deleted").want(t, 0)
 	golden(t, "event-types-list", s.run("", "event-types", "list").want(t, 0).out)

@@ -6,23 +6,17 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestListsFollowCursors(t *testing.T) {
 	s := start(t)
 	const events = 2*maxPage + 7
 	for i := range events {
-		body, err := envelope(map[string]string{"event_type": "a", "event_id": fmt.Sprint("e-", i)}, []byte("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := newAdminClient(s.address, defaultTimeout)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.do(t.Context(), http.MethodPost, "/events", nil, body, nil); err != nil {
-			t.Fatal(err)
-		}
+		body := must.Get(envelope(map[string]string{"event_type": "a", "event_id": fmt.Sprint("e-", i)}, []byte("{}")))(t)
+		c := must.Get(newAdminClient(s.address, defaultTimeout))(t)
+		must.Do(t, c.do(t.Context(), http.MethodPost, "/events", nil, body, nil))
 	}
 	rows := func(r result) int { return strings.Count(r.out, "\n") - 1 }
 	if r := s.run("", "events", "list", "--all").want(t, 0); rows(r) != events || r.err != "" {
@@ -44,14 +38,10 @@ func TestListsFollowCursors(t *testing.T) {
 			args = append(args, "--cursor", cursor)
 		}
 		var p page
-		if err := json.Unmarshal([]byte(s.run("", args...).want(t, 0).out), &p); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, json.Unmarshal([]byte(s.run("", args...).want(t, 0).out), &p))
 		for _, row := range p.Data {
 			var e event
-			if err := json.Unmarshal(row, &e); err != nil {
-				t.Fatal(err)
-			}
+			must.Do(t, json.Unmarshal(row, &e))
 			seen[e.ID] = true
 		}
 		if p.NextCursor == nil {

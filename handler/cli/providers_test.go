@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -40,17 +41,9 @@ func TestProvidersTable(t *testing.T) {
 // The rows in JSON are complete, and the same when they are read again.
 func TestProvidersJSON(t *testing.T) {
 	var got []verify.Scheme
-	if err := json.Unmarshal([]byte(run(t, "", "providers", "--json").want(t, 0).out), &got); err != nil {
-		t.Fatal(err)
-	}
-	want, err := json.Marshal(verify.Schemes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := json.Marshal(got)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal([]byte(run(t, "", "providers", "--json").want(t, 0).out), &got))
+	want := must.Get(json.Marshal(verify.Schemes()))(t)
+	again := must.Get(json.Marshal(got))(t)
 	if string(again) != string(want) {
 		t.Errorf("got %s\nwant %s", again, want)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const (
@@ -60,19 +61,14 @@ func named(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
-	if _, err := w.WriteString(text); err != nil {
-		t.Fatal(err)
-	}
+	must.Get(w.WriteString(text))(t)
 	w.Close()
 	return filepath.Join("/dev/fd", strconv.Itoa(int(r.Fd())))
 }
 
 func TestErrorsOfAPublicAPI(t *testing.T) {
 	s := start(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closed.Close()
 	other := "http://" + closed.Addr().String()
 	url := s.public()

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -75,19 +76,10 @@ func start(t *testing.T) *server {
 		io.WriteString(w, "thanks\x1b[2J")
 	}))
 	t.Cleanup(s.receiver.Close)
-	loopback, err := egress.NewPolicy([]string{"127.0.0.0/8"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
+	st := must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db")}))(t)
 	quiet := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s.engine, err = outbound.Open(t.Context(), st, outbound.Settings{Policy: loopback, Observer: s, Logger: quiet, Retry: outbound.Schedule{}}, outbound.WithClock(standing{}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.engine = must.Get(outbound.Open(t.Context(), st, outbound.Settings{Policy: loopback, Observer: s, Logger: quiet, Retry: outbound.Schedule{}}, outbound.WithClock(standing{})))(t)
 	t.Cleanup(func() {
 		s.engine.Close()
 		if err := st.Close(); err != nil {
@@ -126,10 +118,7 @@ func (s *server) api(tokens ...api.Token) http.Handler {
 	if s.tenant != "" {
 		c.Tenant = func(*http.Request) (string, error) { return s.tenant, nil }
 	}
-	h, err := api.New(c)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	h := must.Get(api.New(c))(s.t)
 	return http.StripPrefix(mount, h)
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -34,10 +35,7 @@ func signers(t *testing.T) []string {
 
 func secretOf(t *testing.T, provider string) string {
 	row, _ := verify.Lookup(provider)
-	secret, err := verify.GenerateSecret(row)
-	if err != nil {
-		t.Fatal(err)
-	}
+	secret := must.Get(verify.GenerateSecret(row))(t)
 	return secret
 }
 
@@ -103,9 +101,7 @@ func TestWhatIsSignedVerifies(t *testing.T) {
 func TestSignAsJSON(t *testing.T) {
 	r := run(t, "", "sign", "github", "--secret", "s3cret", "--body", "{}", "--json").want(t, 0)
 	var h map[string]string
-	if err := json.Unmarshal([]byte(r.out), &h); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal([]byte(r.out), &h))
 	if !strings.HasPrefix(h["X-Hub-Signature-256"], "sha256=") {
 		t.Errorf("got stdout %s", r.out)
 	}
@@ -126,10 +122,7 @@ func TestCurlLineArrivesSigned(t *testing.T) {
 	}
 	secret := "it's $ecret"
 	row, _ := verify.Lookup("stripe")
-	v, err := verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	v := must.Get(verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }}))(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, _ := io.ReadAll(r.Body)
 		_, err := v.Verify(r, got)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
@@ -70,10 +71,7 @@ func TestRotateSecret(t *testing.T) {
 	request, body := <-s.received, <-s.bodies
 	for name, secret := range map[string]string{"old": old, "new": fresh} {
 		row, _ := verify.Lookup("standard-webhooks")
-		v, err := verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := must.Get(verify.New(row, verify.Options{Secrets: []string{secret}, Now: func() time.Time { return now }}))(t)
 		if _, err := v.Verify(request, []byte(body)); err != nil {
 			t.Errorf("with the %s secret: got %v", name, err)
 		}
@@ -105,10 +103,7 @@ func TestPublicKey(t *testing.T) {
 	request, body := <-s.received, <-s.bodies
 	row, _ := verify.Lookup("standard-webhooks-ed25519")
 	for _, key := range []string{first, second} {
-		v, err := verify.New(row, verify.Options{Secrets: []string{key}, Now: func() time.Time { return now }})
-		if err != nil {
-			t.Fatal(err)
-		}
+		v := must.Get(verify.New(row, verify.Options{Secrets: []string{key}, Now: func() time.Time { return now }}))(t)
 		if _, err := v.Verify(request, []byte(body)); err != nil || !strings.HasPrefix(key, "whpk_") {
 			t.Errorf("with %s: %v", key, err)
 		}
@@ -126,9 +121,7 @@ func TestSubscriptionWithASecretOfItsOwn(t *testing.T) {
 	raw := new(strings.Builder)
 	request.Body = io.NopCloser(strings.NewReader(body))
 	request.URL.Host = request.Host
-	if err := request.Write(raw); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, request.Write(raw))
 	r := run(t, raw.String(), "verify", "github", "--secret", secret).want(t, 0)
 	if field(t, r.out, "Event type") != "a" {
 		t.Errorf("got stdout %q", r.out)

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const (
@@ -97,9 +99,7 @@ func TestVerifyAHandshake(t *testing.T) {
 	headers := run(t, challenge, "sign", "slack", "--secret", "x").want(t, 0).out
 	r := run(t, rawRequest(headers, challenge), "verify", "slack", "--secret", "x", "--json").want(t, 0)
 	var j verifyResult
-	if err := json.Unmarshal([]byte(r.out), &j); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Unmarshal([]byte(r.out), &j))
 	if !j.Valid || j.Handshake == nil || !strings.Contains(j.Handshake.Body, "3eZbrw1a") {
 		t.Errorf("got stdout %s", r.out)
 	}

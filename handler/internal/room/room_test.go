@@ -11,6 +11,8 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func request(body io.Reader, declared int64) *http.Request {
@@ -82,10 +84,7 @@ func TestShared(t *testing.T) {
 		_, part, err := r.Read(request(strings.NewReader(strings.Repeat("x", size)), declared), 100_000)
 		return part, err
 	}
-	first, err := read(5000, 5000)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := must.Get(read(5000, 5000))(t)
 	for declared, size := range map[int64]int{6000: 6000, -1: 6000} { // the second one takes less at first
 		if _, err := read(size, declared); !errors.Is(err, ErrFull) {
 			t.Errorf("more than fits, %d declared: got %v", declared, err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // served returns a request with a spooled body, as the next handler gets it.
@@ -25,9 +26,7 @@ func served(t *testing.T, body []byte) *http.Request {
 	r.Header.Set("Expect", "100-continue")
 	s := New(room.New(1<<20), 1<<20, -1)
 	t.Cleanup(s.Release)
-	if err := s.Fill(r.Body, 1<<20, io.Discard); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, s.Fill(r.Body, 1<<20, io.Discard))
 	s.Serve(r)
 	return r
 }
@@ -93,10 +92,7 @@ func TestServedBodyNeverMixesAttempts(t *testing.T) {
 	t.Run("GetBody is apart", func(t *testing.T) {
 		r := served(t, want)
 		io.CopyN(io.Discard, r.Body, 1000)
-		again, err := r.GetBody()
-		if err != nil {
-			t.Fatal(err)
-		}
+		again := must.Get(r.GetBody())(t)
 		r.Body.Close()
 		if got, err := io.ReadAll(again); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("got %d bytes, error %v", len(got), err)
@@ -136,10 +132,7 @@ func TestServedBodyOverAConnectionThatDied(t *testing.T) {
 		r := served(t, want)
 		r.RequestURI = ""
 		r.URL = &url.URL{Scheme: "http", Host: app.Listener.Addr().String(), Path: "/"}
-		res, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		res := must.Get(transport.RoundTrip(r))(t)
 		res.Body.Close()
 		if !bytes.Equal(got, want) {
 			t.Errorf("the app got %d bytes, want the whole body", len(got))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/room"
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // inBubble runs a test in which time passes only while all goroutines wait.
@@ -39,9 +40,7 @@ func TestSpoolKeepsExactBytes(t *testing.T) {
 					m := room.New(1 << 20)
 					s := New(m, threshold, declared)
 					var tee bytes.Buffer
-					if err := s.Fill(source(bytes.NewReader(want)), int64(size), &tee); err != nil {
-						t.Fatal(err)
-					}
+					must.Do(t, s.Fill(source(bytes.NewReader(want)), int64(size), &tee))
 					if !bytes.Equal(tee.Bytes(), want) {
 						t.Error("the tee got other bytes than the body")
 					}
@@ -109,9 +108,7 @@ func TestSpoolLimit(t *testing.T) {
 	t.Run("largest limit", func(t *testing.T) {
 		s := New(room.New(1<<20), smallChunk, -1)
 		defer s.Release()
-		if err := s.Fill(bytes.NewReader(spooltest.Bytes(10)), 1<<63-1, io.Discard); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Fill(bytes.NewReader(spooltest.Bytes(10)), 1<<63-1, io.Discard))
 	})
 }
 
@@ -124,9 +121,7 @@ func TestSpoolMemoryOfAllIsBounded(t *testing.T) {
 	for i := range 10 {
 		want := spooltest.Bytes(smallChunk/2 + i)
 		s := New(m, 1<<20, -1)
-		if err := s.Fill(bytes.NewReader(want), 1<<20, io.Discard); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, s.Fill(bytes.NewReader(want), 1<<20, io.Discard))
 		if got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size())); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("spool %d: got %d bytes, %v", i, len(got), err)
 		}
