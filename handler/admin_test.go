@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // After a config has failed to load, the admin endpoint's tail still follows the
@@ -19,7 +21,7 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	stream := ask(t, http.DefaultClient, must(http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://localhost:%d/webhooks/tail", adminPort()), nil)))
+	stream := ask(t, http.DefaultClient, must.Get(http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://localhost:%d/webhooks/tail", adminPort()), nil))(t))
 	defer stream.Body.Close()
 	lines := bufio.NewScanner(stream.Body)
 	if !lines.Scan() { // the tail has begun
@@ -48,9 +50,7 @@ func TestStatusOfAFailingStore(t *testing.T) {
 	}
 	rename := func(from, to string) {
 		t.Helper()
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Rename(from, to))
 	}
 	expect(http.StatusAccepted, `"error":null`)
 	rename(path, path+".away")

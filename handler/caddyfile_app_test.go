@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // The error for each mistake in a Caddyfile says how to correct it.
@@ -105,9 +107,7 @@ func TestSchemaFile(t *testing.T) {
 	runCaddy(t, "", ":0 {\n}")
 	file := filepath.Join(t.TempDir(), "order.json")
 	write := func(schema string) string {
-		if err := os.WriteFile(file, []byte(schema), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.WriteFile(file, []byte(schema), 0o600))
 		return "webhooks {\nevent_type order.created \"An order\" {\nschema " + file + "\n}\n}"
 	}
 	config := adapt(t, "{\n"+write(`{"type": "object"}`)+"\n}\n")

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddytest"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 var update = flag.Bool("update", false, "update the golden files")
@@ -30,16 +32,14 @@ func TestAdapts(t *testing.T) {
 	const line = "----------\n"
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".caddyfiletest"), func(t *testing.T) {
-			content := must(os.ReadFile(file))
+			content := must.Get(os.ReadFile(file))(t)
 			source, want, ok := strings.Cut(string(content), line)
 			if !ok {
 				t.Fatalf("there is no line %q", line)
 			}
 			if *update {
 				want = adapt(t, source)
-				if err := os.WriteFile(file, []byte(source+line+want+"\n"), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				must.Do(t, os.WriteFile(file, []byte(source+line+want+"\n"), 0o644))
 			}
 			caddytest.AssertAdapt(t, source, "caddyfile", strings.TrimSpace(want))
 		})
@@ -54,9 +54,7 @@ func adapt(t *testing.T, source string) string {
 		t.Fatal(err)
 	}
 	var indented bytes.Buffer
-	if err := json.Indent(&indented, config, "", "\t"); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, json.Indent(&indented, config, "", "\t"))
 	return indented.String()
 }
 
@@ -174,18 +172,14 @@ func TestCustomSchemesAreSuggested(t *testing.T) {
 
 // Every field of a scheme can be set in the Caddyfile.
 func TestVerifyBlockReachesEveryField(t *testing.T) {
-	content := must(os.ReadFile("testdata/verify/custom.caddyfiletest"))
+	content := must.Get(os.ReadFile("testdata/verify/custom.caddyfiletest"))(t)
 	_, block, _ := strings.Cut(string(content), "webhook_verify")
 	block, _, _ = strings.Cut(block, "reverse_proxy")
 	var h Verify
-	if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify" + block)); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify"+block)))
 	// The fields that can't be combined with most of the others.
 	for _, signature := range []string{"json sig {\neach items\nrepeated\n}", "header Sig {\nseparator ,\nsingle\n}"} {
-		if err := h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature " + signature + "\n}")); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhook_verify hmac s {\nsignature "+signature+"\n}")))
 	}
 	descriptive := []string{"Aliases", "Title", "Source", "Unconfirmed", "Notes", "Signature.Names"}
 	var check func(path string, v reflect.Value)
@@ -229,10 +223,7 @@ func FuzzVerifyBlock(f *testing.F) {
 		if err := h.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)); err != nil {
 			return
 		}
-		first, err := json.Marshal(h)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := must.Get(json.Marshal(h))(t)
 		var again Verify
 		if err := json.Unmarshal(first, &again); err != nil {
 			t.Fatalf("%v in %s", err, first)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 const testSecret = "It's a Secret to Everybody"
@@ -47,7 +49,7 @@ func signStripe(r *http.Request, body string, at time.Time) *http.Request {
 
 func post(t testing.TB, url, body string) *http.Request {
 	t.Helper()
-	r := must(http.NewRequest(http.MethodPost, url, strings.NewReader(body)))
+	r := must.Get(http.NewRequest(http.MethodPost, url, strings.NewReader(body)))(t)
 	r.Header.Set("Content-Type", "application/json")
 	return r
 }
@@ -69,10 +71,7 @@ func do(t testing.TB, r *http.Request) answered {
 	t.Helper()
 	res := ask(t, client, r)
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := must.Get(io.ReadAll(res.Body))(t)
 	return answered{res, string(body)}
 }
 
@@ -85,16 +84,21 @@ func (a answered) want(t testing.TB, status int) answered {
 	return a
 }
 
+// dial connects to a server until the end of the test.
+func dial(t *testing.T, addr string) *net.TCPConn {
+	t.Helper()
+	conn := must.Get(net.Dial("tcp", addr))(t)
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	return conn.(*net.TCPConn)
+}
+
 // rawRequest writes bytes to a server, and returns what it sends until it closes the
 // connection.
 func rawRequest(t *testing.T, addr, request string) string {
 	t.Helper()
-	conn := must(net.Dial("tcp", addr))
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, request); err != nil {
-		t.Fatal(err)
-	}
+	conn := dial(t, addr)
+	must.Get(io.WriteString(conn, request))(t)
 	answer, _ := io.ReadAll(conn)
 	return string(answer)
 }
@@ -102,21 +106,10 @@ func rawRequest(t *testing.T, addr, request string) string {
 // readAnswer reads one response from a connection.
 func readAnswer(t *testing.T, r *bufio.Reader) answered {
 	t.Helper()
-	res, err := http.ReadResponse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := must.Get(http.ReadResponse(r, nil))(t)
 	defer res.Body.Close()
 	body, _ := io.ReadAll(res.Body)
 	return answered{res, string(body)}
-}
-
-// must returns v. It is for what a test only needs: if that fails, it panics.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 // head returns the head of a signed request, with more lines.

@@ -16,6 +16,7 @@ import (
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
@@ -23,9 +24,7 @@ import (
 func openDeadFile(t *testing.T) *deadFile {
 	t.Helper()
 	f := &deadFile{path: filepath.Join(t.TempDir(), "logs", "dead.ndjson")}
-	if err := f.open(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, f.open())
 	t.Cleanup(f.close)
 	return f
 }
@@ -50,7 +49,7 @@ func (f *deadFile) appends(t *testing.T, letters []*outbound.Record) {
 // lines returns how many dead letters are in a file.
 func lines(t *testing.T, path string) int {
 	t.Helper()
-	return bytes.Count(must(os.ReadFile(path)), []byte(`{"delivery_id":"dlv_`))
+	return bytes.Count(must.Get(os.ReadFile(path))(t), []byte(`{"delivery_id":"dlv_`))
 }
 
 func TestDeadLetterLog(t *testing.T) {
@@ -69,9 +68,7 @@ func TestDeadLetterLog(t *testing.T) {
 
 	// Another config appends to the same file.
 	f = &deadFile{path: f.path}
-	if err := f.open(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, f.open())
 	defer f.close()
 	f.appends(t, some(1))
 	if n := lines(t, f.path); n != 3 {
@@ -85,37 +82,25 @@ func TestDeadLetterLogIsRotated(t *testing.T) {
 	f := openDeadFile(t)
 	f.appends(t, some(1))
 	dir := filepath.Dir(f.path)
-	if err := os.Rename(dir, dir+".1"); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Rename(dir, dir+".1"))
 	f.appends(t, some(2))
 	if n := lines(t, f.path); n != 2 {
 		t.Errorf("got %d lines in the new file, want 2", n)
 	}
-	if err := os.Rename(f.path, f.path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(f.path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Rename(f.path, f.path+".1"))
+	must.Do(t, os.WriteFile(f.path, nil, 0o600))
 	f.appends(t, some(1))
 	if n := lines(t, f.path); n != 1 {
 		t.Errorf("got %d lines in the file that took its place, want 1", n)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(dir, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.RemoveAll(dir))
+	must.Do(t, os.WriteFile(dir, nil, 0o600))
 	for range 2 {
 		if n, err := f.append(some(1)); n != 0 || err == nil {
 			t.Errorf("wrote %d dead letters (%v), want an error", n, err)
 		}
 	}
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Remove(dir))
 	f.appends(t, some(1))
 }
 
@@ -123,19 +108,15 @@ func TestDeadLetterLogIsRotated(t *testing.T) {
 func TestDeadLetterLogThatEndsIncomplete(t *testing.T) {
 	const torn = `{"delivery_id":"dlv_0000`
 	path := filepath.Join(t.TempDir(), "dead.ndjson")
-	if err := os.WriteFile(path, []byte(torn), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(path, []byte(torn), 0o600))
 	for range 2 { // the second time, the last line is complete
 		f := &deadFile{path: path}
-		if err := f.open(); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, f.open())
 		f.appends(t, some(1))
 		f.appends(t, some(1))
 		f.close()
 	}
-	got := strings.Split(strings.TrimSuffix(string(must(os.ReadFile(path))), "\n"), "\n")
+	got := strings.Split(strings.TrimSuffix(string(must.Get(os.ReadFile(path))(t)), "\n"), "\n")
 	if len(got) != 5 || got[0] != torn || slices.ContainsFunc(got[1:], func(line string) bool { return !json.Valid([]byte(line)) }) {
 		t.Errorf("got lines %q, want an incomplete one and four complete ones", got)
 	}
@@ -183,11 +164,9 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 	}`, db, path, receiver.URL), fmt.Sprintf("http://127.0.0.1:%d {\n}", freePort()))
 	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	<-asked
-	other := must(sqlite.OpenConn(db))
+	other := must.Get(sqlite.OpenConn(db))(t)
 	defer other.Close()
-	if err := sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
 	close(answer)
 	until(t, "the attempt to end", func() bool { return openEngines()[0].InFlight() == 0 })
 	ended := make(chan string, 1)
@@ -196,9 +175,7 @@ func TestDeadLetterLogIsClosedLast(t *testing.T) {
 		ended <- loadCaddy(t, "", "")
 	}()
 	until(t, "the engine to be closed", func() bool { return len(openEngines()) == 0 })
-	if err := sqlitex.ExecuteTransient(other, "ROLLBACK", nil); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, sqlitex.ExecuteTransient(other, "ROLLBACK", nil))
 	if refusal := <-ended; refusal != "" {
 		t.Fatal(refusal)
 	}

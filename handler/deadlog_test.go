@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -89,7 +90,7 @@ func deadCounted(t *testing.T) (n float64) {
 	t.Helper()
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(engineMetrics.deliveries)
-	families := must(r.Gather())
+	families := must.Get(r.Gather())(t)
 	for _, f := range families {
 		for _, m := range f.Metric {
 			if m.Label[0].GetValue() == "dead" {

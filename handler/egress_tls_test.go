@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestEgressTLSInJSON(t *testing.T) {
@@ -39,12 +41,10 @@ func TestTrustPools(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 	alone := x509.NewCertPool()
 	alone.AddCert(server.Certificate())
-	system := must(x509.SystemCertPool())
+	system := must.Get(x509.SystemCertPool())(t)
 	both := system.Clone()
 	both.AddCert(server.Certificate())
 	const file = "tls_trust_pool file "
@@ -57,9 +57,7 @@ func TestTrustPools(t *testing.T) {
 		file + ca + "\ntls_trust_pool system": both,
 	} {
 		a := new(App)
-		if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhooks {\negress {\n" + lines + "\n}\n}")); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, a.UnmarshalCaddyfile(caddyfile.NewTestDispenser("webhooks {\negress {\n"+lines+"\n}\n}")))
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		defer cancel()
 		if got, err := a.Egress.TLS.config(ctx); err != nil || !got.RootCAs.Equal(want) {

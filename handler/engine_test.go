@@ -8,13 +8,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Metrics and the admin API respond while a config that is being loaded waits for its
 // database.
 func TestScrapeWhileAStoreIsOpened(t *testing.T) {
 	runCaddy(t, unreached(t, ""), "")
-	database := must(net.Listen("tcp", "127.0.0.1:0"))
+	database := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	var asked sync.Once
 	waiting, over := make(chan struct{}), make(chan struct{})
 	var silent sync.WaitGroup

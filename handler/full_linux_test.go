@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -35,17 +36,11 @@ func smallDisk(t *testing.T, options string) (dir string) {
 func fill(t *testing.T, dir string) (makeRoom func()) {
 	t.Helper()
 	var disk syscall.Statfs_t
-	if err := syscall.Statfs(dir, &disk); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Statfs(dir, &disk))
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*int64(disk.Frsize)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(ballast, make([]byte, int64(disk.Bavail)*int64(disk.Frsize)), 0o600))
 	return func() {
-		if err := os.Remove(ballast); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, os.Remove(ballast))
 	}
 }
 
@@ -59,12 +54,12 @@ func TestReplayMemoryOnAFullDisk(t *testing.T) {
 	makeRoom := fill(t, dir)
 	do(t, signStripe(post(t, s.url, t.Name()), t.Name(), time.Now())).want(t, http.StatusOK)
 	until(t, "the log to say so", func() bool {
-		return strings.Contains(string(must(os.ReadFile(log))), "writing the replay memory to the store")
+		return strings.Contains(string(must.Get(os.ReadFile(log))(t)), "writing the replay memory to the store")
 	})
 	makeRoom()
-	keeper := must(caddy.ActiveContext().App("webhooks")).(*App).replayKeeper()
+	keeper := must.Get(caddy.ActiveContext().App("webhooks"))(t).(*App).replayKeeper()
 	until(t, "the message to be in the store", func() bool {
-		return len(must(keeper.memory.Remembered(t.Context(), time.Now(), 10))) == 1
+		return len(must.Get(keeper.memory.Remembered(t.Context(), time.Now(), 10))(t)) == 1
 	})
 }
 
@@ -104,21 +99,17 @@ func TestStatusOnAFullDisk(t *testing.T) {
 func TestDeadLetterLogOnAFullDisk(t *testing.T) {
 	dir := smallDisk(t, "size=8k")
 	f := &deadFile{path: filepath.Join(dir, "dead.ndjson")}
-	if err := f.open(); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, f.open())
 	defer f.close()
 	letters := some(100) // more than fit
 	n, err := f.append(letters)
 	if err == nil || n == 0 || n >= len(letters) {
 		t.Fatalf("wrote %d of %d dead letters (%v)", n, len(letters), err)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m"); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m"))
 	f.appends(t, letters[n:])
 	whole := 0
-	for line := range strings.Lines(string(must(os.ReadFile(f.path)))) {
+	for line := range strings.Lines(string(must.Get(os.ReadFile(f.path))(t))) {
 		if !json.Valid([]byte(line)) {
 			continue
 		}

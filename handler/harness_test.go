@@ -20,6 +20,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddytest"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // TestMain keeps what Caddy writes (its CA, its saved config) out of the
@@ -40,7 +42,7 @@ func TestMain(m *testing.M) {
 
 // adminPort is the port of the admin API of this process's only Caddy. It is a free
 // one, so that packages can be tested at the same time.
-var adminPort = sync.OnceValue(func() int { return freePort() })
+var adminPort = sync.OnceValue(freePort)
 
 // freePort returns a port on which nothing listens.
 func freePort() int {
@@ -114,7 +116,7 @@ func loadCaddy(t *testing.T, options, sites string) string {
 // postLoad loads a config through the admin API.
 func postLoad(t *testing.T, contentType, config string) *http.Response {
 	t.Helper()
-	req := must(http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config)))
+	req := must.Get(http.NewRequest(http.MethodPost, fmt.Sprintf("http://localhost:%d/load", adminPort()), strings.NewReader(config)))(t)
 	req.Header.Set("Content-Type", contentType)
 	req.Close = true // each load replaces the admin server, and closes its connections
 	return ask(t, http.DefaultClient, req)
@@ -123,7 +125,7 @@ func postLoad(t *testing.T, contentType, config string) *http.Response {
 // admin makes a request to the admin endpoint.
 func admin(t testing.TB, method, path, body string) answered {
 	t.Helper()
-	r := must(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))
+	r := must.Get(http.NewRequest(method, fmt.Sprintf("http://localhost:%d%s", adminPort(), path), strings.NewReader(body)))(t)
 	r.Header.Set("Content-Type", "application/json")
 	return do(t, r)
 }
@@ -142,9 +144,7 @@ func ask(t testing.TB, c *http.Client, r *http.Request) *http.Response {
 			t.Fatal(err)
 		}
 		if r.GetBody != nil {
-			if r.Body, err = r.GetBody(); err != nil {
-				t.Fatal(err)
-			}
+			r.Body = must.Get(r.GetBody())(t)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -274,9 +274,7 @@ func provisioned(t testing.TB, h *Verify) *Verify {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
-	if err := h.Provision(ctx); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, h.Provision(ctx))
 	t.Cleanup(func() { h.Cleanup() })
 	return h
 }

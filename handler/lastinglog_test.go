@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/slogtest"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // A lasting log has levels, attributes and groups like any other, whichever log it writes
@@ -25,9 +27,7 @@ func TestLastingLog(t *testing.T) {
 		return newLastingLog(&ruling).Handler()
 	}, func(t *testing.T) map[string]any {
 		var line map[string]any
-		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, json.Unmarshal(out.Bytes(), &line))
 		return line
 	})
 
@@ -54,13 +54,11 @@ func TestLogOfAStoreAfterAReload(t *testing.T) {
 	admin(t, "POST", "/webhooks/events", `{"event_type":"a","payload":1}`).want(t, http.StatusAccepted)
 	log := load("second")
 	for _, path := range []string{db, db + "-wal"} {
-		size := must(os.Stat(path)).Size()
-		if err := os.WriteFile(path, bytes.Repeat([]byte{0x5a}, int(size)), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		size := must.Get(os.Stat(path))(t).Size()
+		must.Do(t, os.WriteFile(path, bytes.Repeat([]byte{0x5a}, int(size)), 0o600))
 	}
 	until(t, "the store to write to the second log", func() bool {
 		admin(t, "GET", "/webhooks/status", "") // the store notices it then
-		return bytes.Contains(must(os.ReadFile(log)), []byte("webhooks store: the file is open again"))
+		return bytes.Contains(must.Get(os.ReadFile(log))(t), []byte("webhooks store: the file is open again"))
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -16,10 +17,8 @@ func TestDamageMetrics(t *testing.T) {
 	options := "webhooks {\nstore sqlite " + path + "\n}"
 	first, second := path+".damaged-20260101T000000Z", path+".damaged-20260102T000000Z"
 	for _, aside := range []string{first, second} {
-		report := must(json.Marshal(store.Salvage{Lost: store.Rows{Events: 2, Deliveries: 3, Subscriptions: 1}}))
-		if err := errors.Join(os.WriteFile(aside, nil, 0o600), os.WriteFile(aside+".json", report, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		report := must.Get(json.Marshal(store.Salvage{Lost: store.Rows{Events: 2, Deliveries: 3, Subscriptions: 1}}))(t)
+		must.Do(t, errors.Join(os.WriteFile(aside, nil, 0o600), os.WriteFile(aside+".json", report, 0o600)))
 	}
 	runCaddy(t, options, "")
 	expect := func(when string, want ...string) {
@@ -32,8 +31,6 @@ func TestDamageMetrics(t *testing.T) {
 		}
 	}
 	expect("two are there", "damaged_files 2", `lost_rows{rows="events"} 4`, `lost_rows{rows="deliveries"} 6`, `lost_rows{rows="subscriptions"} 2`)
-	if err := os.Remove(first); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.Remove(first))
 	expect("one is left", "damaged_files 1", `lost_rows{rows="events"} 2`)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -64,7 +65,7 @@ func counted(t *testing.T, metrics ...prometheus.Collector) map[string]float64 {
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(metrics...)
 	counts := make(map[string]float64)
-	for _, family := range must(r.Gather()) {
+	for _, family := range must.Get(r.Gather())(t) {
 		for _, m := range family.Metric {
 			name := family.GetName()
 			for _, label := range m.Label {

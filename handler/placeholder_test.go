@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
 )
@@ -41,9 +42,7 @@ const everyText = `webhooks {
 func TestPlaceholdersOfEveryText(t *testing.T) {
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
-	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(secret, []byte("s3cret\n"), 0o600))
 	for name, value := range map[string]string{
 		"STORE": filepath.Join(dir, "webhooks.db"), "SIGN": "stripe", "ALLOW": "10.0.0.0/8", "DENY": "evil.example", "PROXY": "egress.internal",
 		"TYPE": "order.created", "ABOUT": "orders",
@@ -62,16 +61,11 @@ func TestPlaceholdersOfEveryText(t *testing.T) {
 	}
 
 	a := new(App)
-	if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(block)); err != nil {
-		t.Fatal(err)
-	}
-	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+must(sqlite.Canonical(filepath.Join(dir, "webhooks.db"))) {
+	must.Do(t, a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(block)))
+	if p, err := a.Store.locate(); err != nil || p.key != "sqlite:"+must.Get(sqlite.Canonical(filepath.Join(dir, "webhooks.db")))(t) {
 		t.Errorf("got store %s, %v", p.key, err)
 	}
-	s, err := a.resolve()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := must.Get(a.resolve())(t)
 	if s.Sign != "stripe" || s.Proxy.Host != "egress.internal:3128" {
 		t.Errorf("got scheme %s and proxy %s", s.Sign, s.Proxy)
 	}

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // loggedPublishing returns global options for a store, with more options of webhooks, and
@@ -60,7 +61,7 @@ func TestPublishRefusals(t *testing.T) {
 		"just a look":     {"HEAD", "/", "acme", "", 405, "only POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := must(http.NewRequest(c.method, s.url+c.path, strings.NewReader(c.body)))
+			r := must.Get(http.NewRequest(c.method, s.url+c.path, strings.NewReader(c.body)))(t)
 			r.Header.Set("X-Tenant", c.tenant)
 			if c.path == "/small" {
 				r.ContentLength = -1 // with a length, request_body would refuse it, and log nothing
@@ -69,7 +70,7 @@ func TestPublishRefusals(t *testing.T) {
 			if allow := got.Header.Get("Allow"); got.StatusCode != c.status || (allow == "POST") != (c.status == 405) {
 				t.Errorf("got status %d with Allow: %s, want %d", got.StatusCode, allow, c.status)
 			}
-			written := must(os.ReadFile(log))
+			written := must.Get(os.ReadFile(log))(t)
 			os.Truncate(log, 0)
 			if refused := strings.Contains(string(written), "event refused"); refused != (c.logged != "") || !strings.Contains(string(written), c.logged) {
 				t.Errorf("got log %s, want %q in it", written, c.logged)
@@ -120,7 +121,7 @@ func TestProvidersRetryIsADuplicate(t *testing.T) {
 		for i, again := range []bool{false, true} {
 			r := post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}")
 			at := fmt.Sprint(time.Now().Unix() - int64(i)) // each attempt has a timestamp of its own
-			sum := must(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))
+			sum := must.Get(hex.DecodeString(mac(testSecret, "msg_1."+at+".{}")))(t)
 			r.Header = http.Header{"Webhook-Id": {"msg_1"}, "Webhook-Timestamp": {at}, "Webhook-Signature": {"v1," + base64.StdEncoding.EncodeToString(sum)}, "X-Order": {"7"}}
 			if got := do(t, r); !strings.Contains(got.body, fmt.Sprintf(`"event_id":%q,"deliveries":0,"duplicate":%v`, id, again)) {
 				t.Errorf("%s, attempt %d: %s %s", path, i+1, got.Status, got.body)
@@ -150,7 +151,7 @@ func TestPublishDropped(t *testing.T) {
 		r := post(t, s.url, body)
 		r.Header.Set("X-Delivery", "one")
 		answer = do(t, r).want(t, status).body
-		return answer, string(must(os.ReadFile(log)))
+		return answer, string(must.Get(os.ReadFile(log))(t))
 	}
 	publish("first", 202)
 	again, logged := publish("first", 200)
@@ -189,7 +190,7 @@ func TestPublishUnknownPlaceholder(t *testing.T) {
 	for _, path := range []string{"/set", "/empty", "/verified", "/short"} {
 		do(t, signGitHub(post(t, s.url+path, "{}"), "{}")).want(t, 202)
 	}
-	logged := string(must(os.ReadFile(log)))
+	logged := string(must.Get(os.ReadFile(log))(t))
 	if n := strings.Count(logged, "placeholder in the event type"); n != 1 || !strings.Contains(logged, `"event_type":"short.{event_type}"`) {
 		t.Errorf("logged %d times:\n%s", n, logged)
 	}
@@ -317,7 +318,7 @@ func TestPublishUnknownType(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r = r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 	for written, want := range map[string]string{"acme.{http.webhook.event_type}": "acme.unknown", "{http.webhook.event_type}": "unknown", "acme.push": "acme.push"} {
-		got := must((&Publish{EventType: written, refusals: newRefusalLog(zap.NewNop())}).event(r, nil, nil))
+		got := must.Get((&Publish{EventType: written, refusals: newRefusalLog(zap.NewNop())}).event(r, nil, nil))(t)
 		if got.Type != want || got.ContentType != "application/octet-stream" {
 			t.Errorf("%s: got event type %s with content type %s, want %s", written, got.Type, got.ContentType, want)
 		}
@@ -365,7 +366,7 @@ func TestPublishAcknowledges(t *testing.T) {
 		contentType, answer       string
 	}{
 		{"/github", "X-Hub-Signature-256", "sha256=" + mac("secret", body), body, 202, "application/json", `"duplicate":false`},
-		{"/xero", "X-Xero-Signature", base64.StdEncoding.EncodeToString(must(hex.DecodeString(mac("secret", body)))), body, 200, "", ""},
+		{"/xero", "X-Xero-Signature", base64.StdEncoding.EncodeToString(must.Get(hex.DecodeString(mac("secret", body)))(t)), body, 200, "", ""},
 		{"/whatsapp", "X-Hub-Signature-256", "sha256=" + mac("secret", body), body, 200, "", ""},
 		{"/sign", "", "", sign, 200, "text/plain; charset=utf-8", "Hello API Event Received"},
 		{"/own", "X-Signature", mac("secret", body), body, 201, "text/plain; charset=utf-8", "ack"},

@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Refusals are logged at a limited rate and in short lines, so that they can't fill a
@@ -30,7 +32,7 @@ func TestRefusalsAreLoggedAtABoundedRate(t *testing.T) {
 	for range 200 {
 		do(t, post(t, s.url, "{}")).want(t, http.StatusUnauthorized)
 	}
-	written := must(os.ReadFile(log))
+	written := must.Get(os.ReadFile(log))(t)
 	if n := bytes.Count(written, []byte("webhook refused")); n < 10 || n > 100 {
 		t.Errorf("got %d of 200 refusals in the log, want 10 to 100", n)
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // With a store, messages are still recognized as replays after a restart; without one,
@@ -44,7 +46,7 @@ func TestReplayMemorySurvivesARestart(t *testing.T) {
 // written to the store of the config that goes on running.
 func TestReplayMemoryAfterAFailedReload(t *testing.T) {
 	app := newApp(t)
-	taken := must(net.Listen("tcp", "127.0.0.1:0"))
+	taken := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	defer taken.Close()
 	options := func() string {
 		return "webhooks {\nstore sqlite " + storePath(t) + "\n}"

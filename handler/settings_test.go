@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
@@ -19,9 +20,7 @@ import (
 // The engine gets the settings that the config contains.
 func TestSettings(t *testing.T) {
 	schema := filepath.Join(t.TempDir(), "order.json")
-	if err := os.WriteFile(schema, []byte(`{"type":"object"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must.Do(t, os.WriteFile(schema, []byte(`{"type":"object"}`), 0o600))
 	runCaddy(t, `webhooks {
 		store sqlite `+storePath(t)+`
 		scheme acme {
@@ -66,10 +65,7 @@ func TestSettings(t *testing.T) {
 			metadata customer 42
 		}
 	}`, "")
-	app, err := caddy.ActiveContext().App("webhooks")
-	if err != nil {
-		t.Fatal(err)
-	}
+	app := must.Get(caddy.ActiveContext().App("webhooks"))(t)
 	got := app.(*App).settings
 	got.Own, got.Logger, got.Tracer, got.Observer = nil, nil, nil, nil
 	empty, _ := verify.Lookup("hmac")

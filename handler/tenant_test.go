@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // Users who have logged in see only what belongs to their tenant. A user whose name can't
@@ -45,7 +47,7 @@ func TestTenantsOwnAPI(t *testing.T) {
 		}
 	}`, hash))
 	call := func(user, method, path, body string) answered {
-		r := must(http.NewRequest(method, s.url+path, strings.NewReader(body)))
+		r := must.Get(http.NewRequest(method, s.url+path, strings.NewReader(body)))(t)
 		if user == "t0ken" {
 			r.Header.Set("Authorization", "Bearer "+user)
 		} else if user != "" {
@@ -65,7 +67,7 @@ func TestTenantsOwnAPI(t *testing.T) {
 	}
 	call("", "GET", "/open/events", "").want(t, 403)
 	call("ann@acme.example", "GET", "/portal/events", "").want(t, 403)
-	written := string(must(os.ReadFile(log)))
+	written := string(must.Get(os.ReadFile(log))(t))
 	for _, want := range []string{`this request has no tenant: `, `\"ann@acme.example\" can't be a tenant`} {
 		if !strings.Contains(written, want) {
 			t.Errorf("there is no %s in the log:\n%s", want, written)
@@ -77,10 +79,8 @@ func TestTenantsOwnAPI(t *testing.T) {
 func TestEmptyTenant(t *testing.T) {
 	runCaddy(t, "", "")
 	var config map[string]any
-	if err := json.Unmarshal([]byte(adapt(t, "{\nadmin localhost:"+fmt.Sprint(adminPort())+"\n}\n:0 {\nwebhook_api {\nauth none\ntenant acme\n}\n}\n")), &config); err != nil {
-		t.Fatal(err)
-	}
-	text := strings.Replace(string(must(json.Marshal(config))), `"tenant":"acme"`, `"tenant":""`, 1)
+	must.Do(t, json.Unmarshal([]byte(adapt(t, "{\nadmin localhost:"+fmt.Sprint(adminPort())+"\n}\n:0 {\nwebhook_api {\nauth none\ntenant acme\n}\n}\n")), &config))
+	text := strings.Replace(string(must.Get(json.Marshal(config))(t)), `"tenant":"acme"`, `"tenant":""`, 1)
 	res := postLoad(t, "application/json", text)
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusOK {

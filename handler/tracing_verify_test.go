@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // The span is part of the request's trace, ends before the app gets the request, and
@@ -55,9 +57,7 @@ func TestVerifySpan(t *testing.T) {
 	t.Run("no trace", func(t *testing.T) {
 		recorder.Reset()
 		r := prepared(signGitHub(post(t, "http://hooks.example.com/", "{}"), "{}"))
-		if err := h.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })); err != nil {
-			t.Fatal(err)
-		}
+		must.Do(t, h.ServeHTTP(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error { return nil })))
 		if n := len(recorder.Started()); n != 0 {
 			t.Errorf("got %d spans without a span of the request, want 0", n)
 		}

@@ -40,11 +40,9 @@ func TestBodyWithoutALength(t *testing.T) {
 
 func TestLengthLongerThanTheBody(t *testing.T) {
 	s, app := githubSite(t, "", "")
-	conn := must(net.Dial("tcp", s.addr))
-	defer conn.Close()
+	conn := dial(t, s.addr)
 	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 100")+"{}")
-	conn.(*net.TCPConn).CloseWrite()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn.CloseWrite()
 	answer, _ := io.ReadAll(conn)
 	if !bytes.HasPrefix(answer, []byte("HTTP/1.1 400")) || !bytes.Contains(answer, []byte("unreadable_body|unreadable_body|")) {
 		t.Errorf("got %s", answer)
@@ -73,7 +71,7 @@ func TestLengthShorterThanTheBody(t *testing.T) {
 func TestAbortedUpload(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, framing := range []string{"Content-Length: 1000000", "Transfer-Encoding: chunked"} {
-		conn := must(net.Dial("tcp", s.addr))
+		conn := dial(t, s.addr)
 		io.WriteString(conn, head(mac(testSecret, ""), framing)+"10\r\n0123")
 		conn.Close()
 	}
@@ -111,9 +109,7 @@ func TestBodyOverTheLimit(t *testing.T) {
 // An endless chunked body is cut off at the limit.
 func TestEndlessBody(t *testing.T) {
 	s, app := githubSite(t, "", "max_body 64KiB")
-	conn := must(net.Dial("tcp", s.addr))
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn := dial(t, s.addr)
 	io.WriteString(conn, head(mac(testSecret, ""), "Transfer-Encoding: chunked"))
 	block := fmt.Sprintf("%x\r\n%s\r\n", 32<<10, strings.Repeat("x", 32<<10))
 	go func() {
@@ -140,10 +136,9 @@ func TestSlowUploadsAreBounded(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	body := string(spooltest.Bytes(1 << 20))
 	const uploads = 40
-	conns := make([]net.Conn, uploads)
+	conns := make([]*net.TCPConn, uploads)
 	for i := range conns {
-		conn := must(net.Dial("tcp", s.addr))
-		defer conn.Close()
+		conn := dial(t, s.addr)
 		conns[i] = conn
 		io.WriteString(conn, head(mac(testSecret, body), fmt.Sprintf("Content-Length: %d", len(body)), "Connection: close")+body[:len(body)-1])
 	}
@@ -211,9 +206,7 @@ func TestExpect100Continue(t *testing.T) {
 		"no signature":        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
 		"malformed signature": head("zz", "Content-Length: 2", "Expect: 100-continue"),
 	} {
-		conn := must(net.Dial("tcp", s.addr))
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn := dial(t, s.addr)
 		io.WriteString(conn, request)
 		if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusUnauthorized || !got.Close {
 			t.Errorf("%s: got %s, close %v", name, got.Status, got.Close)
@@ -221,9 +214,7 @@ func TestExpect100Continue(t *testing.T) {
 	}
 	app.none(t)
 
-	conn := must(net.Dial("tcp", s.addr))
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
+	conn := dial(t, s.addr)
 	answers := bufio.NewReader(conn)
 	io.WriteString(conn, head(mac(testSecret, "{}"), "Content-Length: 2", "Expect: 100-continue"))
 	line, _ := answers.ReadString('\n')

@@ -6,14 +6,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/quic-go/quic-go/http3"
 )
 
@@ -57,9 +56,7 @@ func TestOtherMethods(t *testing.T) {
 func TestUpgrade(t *testing.T) {
 	s, app := githubSite(t, "", "")
 	for _, upgrade := range []string{"websocket", "h2c"} {
-		conn := must(net.Dial("tcp", s.addr))
-		defer conn.Close()
-		conn.SetDeadline(time.Now().Add(patience))
+		conn := dial(t, s.addr)
 		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: "+upgrade+"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX-Hub-Signature-256: sha256="+mac(testSecret, "")+"\r\n\r\n")
 		if got := readAnswer(t, bufio.NewReader(conn)); got.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("%s: got %s", upgrade, got.Status)
@@ -208,10 +205,7 @@ func TestHTTP2AndHTTP3OverTLS(t *testing.T) {
 				if change != nil {
 					change(r)
 				}
-				res, err := c.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
+				res := must.Get(c.Do(r))(t)
 				res.Body.Close()
 				if res.ProtoMajor != major {
 					t.Fatalf("got a response over %s", res.Proto)
@@ -270,10 +264,7 @@ func TestStalledBodyByEachHTTP(t *testing.T) {
 				body, client := io.Pipe()
 				go client.Write([]byte("{"))
 				r.Body, r.ContentLength = body, 2
-				res, err := transport.RoundTrip(r)
-				if err != nil {
-					t.Fatal(err)
-				}
+				res := must.Get(transport.RoundTrip(r))(t)
 				res.Body.Close()
 				if res.ProtoMajor != major || res.StatusCode != http.StatusRequestTimeout || res.Close != (major == 1) {
 					t.Errorf("got %s %s, closed %t", res.Proto, res.Status, res.Close)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 // proxySizes are sizes of bodies that are kept in memory, and of larger ones.
@@ -46,7 +47,7 @@ func TestProxyRetriesAfterDialError(t *testing.T) {
 // brokenApp reads the head and a part of the body of each request, then calls act.
 func brokenApp(t *testing.T, some int64, act func(net.Conn)) (addr string, calls *atomic.Int64) {
 	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))
+	l := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
 	calls = new(atomic.Int64)
 	go func() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/internal/spool/spooltest"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
 func TestVerifiedRequestReachesTheApp(t *testing.T) {
@@ -454,7 +455,7 @@ func TestLogsAndMetricsOfRefusals(t *testing.T) {
 			t.Errorf("there is no metric %s", want)
 		}
 	}
-	written := must(os.ReadFile(log))
+	written := must.Get(os.ReadFile(log))(t)
 	var refused, access string
 	for line := range strings.Lines(string(written)) {
 		switch {
@@ -510,10 +511,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 	handle /token {
 		webhook_verify okta hunter2
 	}`)
-	written, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	written := must.Get(os.ReadFile(log))(t)
 	var warnings []string
 	for line := range strings.Lines(string(written)) {
 		if strings.Contains(line, "short enough to be guessed") {
