@@ -10,14 +10,18 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddytest"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
+	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 var update = flag.Bool("update", false, "update the golden files")
@@ -196,6 +200,17 @@ func TestVerifyBlockReachesEveryField(t *testing.T) {
 		}
 	}
 	check("", reflect.ValueOf(h.Scheme))
+}
+
+// Durations are parsed in the same way in JSON as in the Caddyfile, where Caddy does it.
+func TestDurationsInJSON(t *testing.T) {
+	for _, text := range []string{"5m", "2d", "1d12h", "1.5d30m", "-1d", "d", "1..5d", "5", "day", ""} {
+		var got verify.Duration
+		want, wantErr := caddy.ParseDuration(text)
+		if err := json.Unmarshal([]byte(strconv.Quote(text)), &got); time.Duration(got) != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%q: got %v, %v, want Caddy's %v, %v", text, time.Duration(got), err, want, wantErr)
+		}
+	}
 }
 
 // Whatever is in the block, the parser returns, and its result is the same after a

@@ -3,7 +3,6 @@ package handler
 import (
 	"bufio"
 	"crypto/hmac"
-	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -24,12 +23,6 @@ func mac(secret, content string) string {
 	h := hmac.New(sha256.New, []byte(secret))
 	h.Write([]byte(content))
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-func macSHA1(secret, content string) []byte {
-	h := hmac.New(sha1.New, []byte(secret))
-	h.Write([]byte(content))
-	return h.Sum(nil)
 }
 
 // signGitHub signs a request like GitHub.

@@ -16,8 +16,8 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// Other methods are refused even with a valid signature of an empty body.
-func TestOtherMethods(t *testing.T) {
+// The method that counts is the one that was sent, whatever a rewrite has made of it.
+func TestRewrittenMethod(t *testing.T) {
 	app := newApp(t)
 	quoted := strconv.Quote(testSecret)
 	s := serveSite(t, "", `
@@ -30,22 +30,9 @@ func TestOtherMethods(t *testing.T) {
 		method GET
 		webhook_verify github `+quoted+`
 		reverse_proxy `+app.addr+`
-	}
-	handle {
-		webhook_verify github `+quoted+`
-		reverse_proxy `+app.addr+`
 	}`)
-	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "post", "POSTX"} {
-		r := signGitHub(post(t, s.url+"/", ""), "")
-		r.Method = method
-		r.Header.Set("X-HTTP-Method-Override", "POST")
-		if got := do(t, r); got.StatusCode != http.StatusMethodNotAllowed {
-			t.Errorf("%s: got %s", method, got.Status)
-		}
-		app.none(t)
-	}
 	r := signGitHub(post(t, s.url+"/made-post", ""), "")
-	r.Method = "GET"
+	r.Method = http.MethodGet
 	do(t, r).want(t, http.StatusMethodNotAllowed)
 	app.none(t)
 	do(t, signGitHub(post(t, s.url+"/made-get", ""), "")).want(t, http.StatusOK)
