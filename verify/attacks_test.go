@@ -173,6 +173,7 @@ func TestLongHeaders(t *testing.T) {
 	for _, value := range []string{
 		"t=1700000000," + strings.Repeat("v1=00,", 5000) + "v1=" + good,
 		"t=1700000000," + strings.Repeat(",", 9000) + "v1=" + good,
+		"t=1700000000," + strings.Repeat(",", 127) + "v1=" + good,
 		"t=1700000000,v1=" + good + "," + strings.Repeat("x", 9000),
 		strings.Repeat("t=1700000000,v1="+good+",", 1000),
 	} {
