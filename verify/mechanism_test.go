@@ -25,8 +25,8 @@ type trial struct {
 	secret string // "secret" when empty
 	url    string // testURL when empty
 	header [][2]string
-	body   string         // testBody when empty
-	want   verify.Message // ID, EventType, Timestamp and Signed are compared
+	body   string          // testBody when empty
+	want   *verify.Message // ID, EventType, Timestamp and Signed are compared; if nil, the whole body is signed, and nothing else is known
 }
 
 func (tr trial) request() *http.Request {
@@ -56,25 +56,21 @@ func parameterTrials() []trial {
 	hexOf := sha256hex
 	bodySum := sha256.Sum256([]byte(testBody))
 	bodyMD5 := md5.Sum([]byte(testBody))
-	whole := verify.Signed{Body: true}
 	return []trial{
 		{
 			name:   "body alone, hex",
 			scheme: base(nil),
 			header: header("X-Sig", hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "hex in upper case",
 			scheme: base(nil),
 			header: header("X-Sig", strings.ToUpper(hexOf("secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "a header for each signature",
 			scheme: base(func(s *verify.Scheme) { s.Signature.Repeated = true }),
 			header: header("X-Sig", hexOf("old", testBody), "X-Sig", "not hex", "X-Sig", hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "a header for each list",
@@ -82,78 +78,66 @@ func parameterTrials() []trial {
 				s.Signature.Repeated, s.Signature.Separator, s.Signature.Tags = true, ",", []string{"sha256"}
 			}),
 			header: header("X-Sig", "sha256="+hexOf("old", testBody), "X-Sig", "sha256="+hexOf("older", testBody)+", sha256="+hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "sha1, prefix",
 			scheme: base(func(s *verify.Scheme) { s.Algorithm = "sha1"; s.Signature.Prefix = "sha1=" }),
 			header: header("X-Sig", "sha1="+hex.EncodeToString(mac(sha1.New, "secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "sha384, base64",
 			scheme: base(func(s *verify.Scheme) { s.Algorithm = "sha384"; s.Signature.Encoding = "base64" }),
 			header: header("X-Sig", base64.StdEncoding.EncodeToString(mac(sha512.New384, "secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "sha512, base64 without padding",
 			scheme: base(func(s *verify.Scheme) { s.Algorithm = "sha512"; s.Signature.Encoding = "base64_raw" }),
 			header: header("X-Sig", base64.RawStdEncoding.EncodeToString(mac(sha512.New, "secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "base64url",
 			scheme: base(func(s *verify.Scheme) { s.Signature.Encoding = "base64url" }),
 			header: header("X-Sig", base64.URLEncoding.EncodeToString(mac(sha256.New, "secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "base64url without padding",
 			scheme: base(func(s *verify.Scheme) { s.Signature.Encoding = "base64url_raw" }),
 			header: header("X-Sig", base64.RawURLEncoding.EncodeToString(mac(sha256.New, "secret", testBody))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "hex key",
 			scheme: base(func(s *verify.Scheme) { s.Key = "hex" }),
 			secret: "00ffAA",
 			header: header("X-Sig", hexOf("\x00\xff\xaa", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "base64 key",
 			scheme: base(func(s *verify.Scheme) { s.Key = "base64" }),
 			secret: "AP+q",
 			header: header("X-Sig", hexOf("\x00\xff\xaa", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "key derived by SHA-256",
 			scheme: base(func(s *verify.Scheme) { s.Key = "sha256" }),
 			header: header("X-Sig", hexOf(func() string { sum := sha256.Sum256([]byte("secret")); return string(sum[:]) }(), testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "base64 key without padding",
 			scheme: base(func(s *verify.Scheme) { s.Key = "base64" }),
 			secret: "AP8",
 			header: header("X-Sig", hexOf("\x00\xff", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "whsec key as Supabase shows it",
 			scheme: base(func(s *verify.Scheme) { s.Key = "whsec" }),
 			secret: "v1,whsec_AP+q",
 			header: header("X-Sig", hexOf("\x00\xff\xaa", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "whsec key bare",
 			scheme: base(func(s *verify.Scheme) { s.Key = "whsec" }),
 			secret: "AP+q",
 			header: header("X-Sig", hexOf("\x00\xff\xaa", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "sha1 key",
@@ -162,8 +146,6 @@ func parameterTrials() []trial {
 				key := sha1.Sum([]byte("secret"))
 				return hexOf(string(key[:]), testBody)
 			}()),
-			body: testBody,
-			want: verify.Message{Signed: whole},
 		},
 		{
 			name: "list with tags, time in it",
@@ -173,7 +155,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "field", Name: "t"}
 			}),
 			header: header("X-Sig", "t="+stamp+", v0=00, v1="+strings.Repeat("0", 64)+", v1="+hexOf("secret", stamp+"."+testBody)),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "groups of lists, each with its time",
@@ -183,7 +165,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "field", Name: "t"}
 			}),
 			header: header("X-Sig", "t=1600000000,v1="+hexOf("old", "1600000000."+testBody)+" t="+stamp+",v1="+hexOf("secret", stamp+"."+testBody)),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "groups of lists, one of which is none",
@@ -193,7 +175,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "field", Name: "t"}
 			}),
 			header: header("X-Sig", "t="+stamp+",v1=x junk t="+stamp+",v1="+hexOf("secret", stamp+"."+testBody)),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "time first in the list",
@@ -203,13 +185,12 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "first"}
 			}),
 			header: header("X-Sig", stamp+","+hexOf("old", stamp+"."+testBody)+","+hexOf("secret", stamp+"."+testBody)),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name:   "bare list",
 			scheme: base(func(s *verify.Scheme) { s.Signature.Separator = "," }),
 			header: header("X-Sig", hexOf("old", testBody)+", "+hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "several headers, the second matches",
@@ -217,7 +198,6 @@ func parameterTrials() []trial {
 				s.Signature = verify.Signature{Names: []string{"X-Sig-Primary", "X-Sig-Secondary"}}
 			}),
 			header: header("X-Sig-Primary", hexOf("old", testBody), "X-Sig-Secondary", hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "several headers, one is there",
@@ -225,19 +205,16 @@ func parameterTrials() []trial {
 				s.Signature = verify.Signature{Names: []string{"X-Sig-Primary", "X-Sig-Secondary"}}
 			}),
 			header: header("X-Sig-Secondary", hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "numbered headers",
 			scheme: base(func(s *verify.Scheme) { s.Signature = verify.Signature{Name: "X-Sig-", Numbered: true} }),
 			header: header("X-Sig-1", hexOf("old", testBody), "X-Sig-100", hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "signature in the query",
 			scheme: base(func(s *verify.Scheme) { s.Signature = verify.Signature{In: "query", Name: "signature"} }),
 			url:    "https://hooks.example.com/in?signature=" + hexOf("secret", testBody),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "signature in JSON",
@@ -250,7 +227,7 @@ func parameterTrials() []trial {
 				s.UnboundBody = true
 			}),
 			body: `{"event":[{"kind":"opened"}],"sig":{"at":` + stamp + `,"token":"tok","value":"` + hexOf("secret", stamp+"tok") + `"}}`,
-			want: verify.Message{ID: "tok", EventType: "opened", Timestamp: testNow, Signed: verify.Signed{ID: true, Timestamp: true}},
+			want: &verify.Message{ID: "tok", EventType: "opened", Timestamp: testNow, Signed: verify.Signed{ID: true, Timestamp: true}},
 		},
 		{
 			name: "signature in a form",
@@ -260,7 +237,6 @@ func parameterTrials() []trial {
 			}),
 			header: header("Content-Type", form),
 			body:   "payload=a+%26+b&sig=other%7C" + strings.Repeat("0", 64) + "%26pub%7C" + hexOf("secret", "a & b"),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "each element of an array",
@@ -270,6 +246,7 @@ func parameterTrials() []trial {
 				s.UnboundBody = true
 			}),
 			body: `{"items":[{"a":1,"b":true,"sig":"` + hexOf("secret", "1:true") + `"},{"a":"x","b":null,"sig":"` + hexOf("secret", "x:") + `"}]}`,
+			want: &verify.Message{},
 		},
 		{
 			name: "time, id and event type in headers, all signed",
@@ -280,7 +257,7 @@ func parameterTrials() []trial {
 				s.EventType = verify.Field{In: "header", Name: "x-event"}
 			}),
 			header: header("X-Sig", hexOf("secret", "m1."+stamp+"000.push."+testBody), "X-Time", stamp+"000", "X-Id", "m1", "X-Event", "push"),
-			want:   verify.Message{ID: "m1", EventType: "push", Timestamp: testNow, Signed: verify.Signed{ID: true, Timestamp: true, EventType: true, Body: true}},
+			want:   &verify.Message{ID: "m1", EventType: "push", Timestamp: testNow, Signed: verify.Signed{ID: true, Timestamp: true, EventType: true, Body: true}},
 		},
 		{
 			name: "time as RFC 3339 with an offset",
@@ -289,7 +266,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Format: "rfc3339"}
 			}),
 			header: header("X-Sig", hexOf("secret", testBody+"2023-11-14T14:13:20.000-08:00"), "X-Time", "2023-11-14T14:13:20.000-08:00"),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "time as an HTTP date",
@@ -298,7 +275,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "header", Name: "Date", Format: "http_date"}
 			}),
 			header: header("X-Sig", hexOf("secret", "Tue, 14 Nov 2023 22:13:20 GMT\n"+testBody), "Date", "Tue, 14 Nov 2023 22:13:20 GMT"),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "time in seconds or milliseconds",
@@ -307,7 +284,7 @@ func parameterTrials() []trial {
 				s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Format: "unix_or_ms"}
 			}),
 			header: header("X-Sig", hexOf("secret", stamp+"000."+testBody), "X-Time", stamp+"000"),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "time in the query",
@@ -317,7 +294,7 @@ func parameterTrials() []trial {
 			}),
 			url:    "https://hooks.example.com/in?ts=" + stamp,
 			header: header("X-Sig", hexOf("secret", stamp+"."+testBody)),
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "time in a form",
@@ -327,7 +304,7 @@ func parameterTrials() []trial {
 			}),
 			header: header("X-Sig", hexOf("secret", stamp+"tok"), "Content-Type", form),
 			body:   "ts=" + stamp + "&token=tok",
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "URL and method",
@@ -335,7 +312,6 @@ func parameterTrials() []trial {
 				s.Content = "{method}{url}{body}"
 			}),
 			header: header("X-Sig", hexOf("secret", "POST"+testURL+testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "parts of the URL",
@@ -344,7 +320,6 @@ func parameterTrials() []trial {
 			}),
 			url:    "https://hooks.example.com/a%2Fb/c?b=2&a=1",
 			header: header("X-Sig", hexOf("secret", "https://hooks.example.com/a%2Fb/c\nhooks.example.com\n/a%2Fb/c\nb=2&a=1\n1\n/a%2Fb/c?b=2&a=1\n"+testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "Caddy's spellings",
@@ -352,26 +327,22 @@ func parameterTrials() []trial {
 				s.Content = `{http.request.method}\n{http.request.host}\n{http.request.uri.path}\n{http.request.uri.query}\n{http.request.uri.query.a}\n{http.request.uri}\n{http.request.header.x-extra}\n{http.request.body}`
 			}),
 			header: header("X-Sig", hexOf("secret", "POST\nhooks.example.com\n/in\nb=2&a=1\n1\n/in?b=2&a=1\nextra\n"+testBody), "X-Extra", "extra"),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "hash of the body",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{body_sha256_hex}.{body_md5_base64}" }),
 			header: header("X-Sig", hexOf("secret", hex.EncodeToString(bodySum[:])+"."+base64.StdEncoding.EncodeToString(bodyMD5[:]))),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "hash of the body that may be missing",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{method}.{body_sha256_hex?}.{path}" }),
 			header: header("X-Sig", hexOf("secret", "POST."+hex.EncodeToString(bodySum[:])+"./in")),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "form sorted",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{form_sorted}" }),
 			header: header("X-Sig", hexOf("secret", testURL+"Az ÄBbx&y"), "Content-Type", "Application/X-WWW-Form-Urlencoded; charset=UTF-8"),
 			body:   "Bb=x%26y&A=z+%C3%84",
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "another content for forms",
@@ -380,7 +351,6 @@ func parameterTrials() []trial {
 			}),
 			header: header("X-Sig", hexOf("secret", testBody), "Content-Type", form),
 			body:   "payload=" + strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22", ",", "%2C", ":", "%3A").Replace(testBody),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "the usual content beside one for forms",
@@ -388,7 +358,6 @@ func parameterTrials() []trial {
 				s.FormContent = "{form.payload}"
 			}),
 			header: header("X-Sig", hexOf("secret", testBody), "Content-Type", "application/json"),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "body digest in the URL",
@@ -397,27 +366,23 @@ func parameterTrials() []trial {
 			}),
 			url:    "https://hooks.example.com/in?sum=" + hex.EncodeToString(bodySum[:]),
 			header: header("X-Sig", hexOf("secret", "https://hooks.example.com/in?sum="+hex.EncodeToString(bodySum[:])), "Content-Type", "application/json"),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "URL with its default port",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{body}"; s.DefaultPort = "either" }),
 			header: header("X-Sig", hexOf("secret", "https://hooks.example.com:443/in?b=2&a=1"+testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "URL without its default port",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{body}"; s.DefaultPort = "either" }),
 			url:    "https://hooks.example.com:443/in",
 			header: header("X-Sig", hexOf("secret", "https://hooks.example.com/in"+testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name:   "URL without a port of its own",
 			scheme: base(func(s *verify.Scheme) { s.Content = "{url}{body}"; s.DefaultPort = "either" }),
 			url:    "https://[::1]:8443/in",
 			header: header("X-Sig", hexOf("secret", "https://[::1]/in"+testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "plain hash with the secret in front",
@@ -428,19 +393,17 @@ func parameterTrials() []trial {
 				sum := sha256.Sum256([]byte("secretPOST" + testBody))
 				return hex.EncodeToString(sum[:])
 			}()),
-			body: testBody,
-			want: verify.Message{Signed: whole},
 		},
 		{
 			name:   "shared token",
 			scheme: base(func(s *verify.Scheme) { s.Construction, s.UnboundBody = "token", true }),
 			header: header("X-Sig", "secret"),
+			want:   &verify.Message{},
 		},
 		{
 			name:   "braces that are signed",
 			scheme: base(func(s *verify.Scheme) { s.Content = `{{"b":{body}}}\\` }),
 			header: header("X-Sig", hexOf("secret", `{"b":`+testBody+`}\`)),
-			want:   verify.Message{Signed: whole},
 		},
 		{
 			name: "ids and event types from JSON",
@@ -449,7 +412,7 @@ func parameterTrials() []trial {
 				s.EventType = verify.Field{In: "json", Name: "type"}
 			}),
 			header: header("X-Sig", hexOf("secret", testBody)),
-			want:   verify.Message{ID: "evt_1", EventType: "a.b", Signed: verify.Signed{ID: true, EventType: true, Body: true}},
+			want:   &verify.Message{ID: "evt_1", EventType: "a.b", Signed: verify.Signed{ID: true, EventType: true, Body: true}},
 		},
 		{
 			name: "ids and event types from the query",
@@ -458,7 +421,7 @@ func parameterTrials() []trial {
 				s.EventType = verify.Field{In: "query", Name: "b"}
 			}),
 			header: header("X-Sig", hexOf("secret", testBody)),
-			want:   verify.Message{ID: "1", EventType: "2", Signed: whole},
+			want:   &verify.Message{ID: "1", EventType: "2", Signed: verify.Signed{Body: true}},
 		},
 		{
 			name: "ids and event types from a form",
@@ -468,7 +431,7 @@ func parameterTrials() []trial {
 			}),
 			header: header("X-Sig", hexOf("secret", "id=7&kind=sms"), "Content-Type", form),
 			body:   "id=7&kind=sms",
-			want:   verify.Message{ID: "7", EventType: "sms", Signed: verify.Signed{ID: true, EventType: true, Body: true}},
+			want:   &verify.Message{ID: "7", EventType: "sms", Signed: verify.Signed{ID: true, EventType: true, Body: true}},
 		},
 		{
 			name: "JSON in a field of a multipart form",
@@ -479,7 +442,7 @@ func parameterTrials() []trial {
 			}),
 			header: header("Content-Type", "multipart/form-data; boundary=xyz"),
 			body:   "--xyz\r\nContent-Disposition: form-data; name=\"json\"\r\n\r\n{\"e\":{\"k\":\"signed\",\"sig\":\"" + hexOf("secret", "signed") + "\"}}\r\n--xyz--\r\n",
-			want:   verify.Message{EventType: "signed", Signed: verify.Signed{EventType: true}},
+			want:   &verify.Message{EventType: "signed", Signed: verify.Signed{EventType: true}},
 		},
 		{
 			name: "a value right beside the body",
@@ -488,7 +451,7 @@ func parameterTrials() []trial {
 				s.ID = verify.Field{In: "header", Name: "X-Id"}
 			}),
 			header: header("X-Sig", hexOf("secret", testBody+"m1"), "X-Id", "m1"),
-			want:   verify.Message{ID: "m1", Signed: verify.Signed{ID: true, Body: true}},
+			want:   &verify.Message{ID: "m1", Signed: verify.Signed{ID: true, Body: true}},
 		},
 		{
 			name: "the time in the body, after the fact",
@@ -497,7 +460,7 @@ func parameterTrials() []trial {
 			}),
 			header: header("X-Sig", hexOf("secret", `{"at":"`+stamp+`"}`)),
 			body:   `{"at":"` + stamp + `"}`,
-			want:   verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
+			want:   &verify.Message{Timestamp: testNow, Signed: verify.Signed{Timestamp: true, Body: true}},
 		},
 		{
 			name: "an authentication scheme in either case",
@@ -505,7 +468,6 @@ func parameterTrials() []trial {
 				s.Signature = verify.Signature{Name: "Authorization", Prefix: "HMAC "}
 			}),
 			header: header("Authorization", "hmac "+hexOf("secret", testBody)),
-			want:   verify.Message{Signed: whole},
 		},
 	}
 }
@@ -519,9 +481,9 @@ func TestEveryParameter(t *testing.T) {
 			if err != nil {
 				t.Fatalf("refused as %v, want accepted", err)
 			}
-			got := verify.Message{ID: m.ID, EventType: m.EventType, Timestamp: m.Timestamp, Signed: m.Signed}
-			if !got.Timestamp.Equal(tr.want.Timestamp) || got.ID != tr.want.ID || got.EventType != tr.want.EventType || got.Signed != tr.want.Signed {
-				t.Errorf("message %+v, want %+v", got, tr.want)
+			want := cmp.Or(tr.want, &verify.Message{Signed: verify.Signed{Body: true}})
+			if !m.Timestamp.Equal(want.Timestamp) || m.ID != want.ID || m.EventType != want.EventType || m.Signed != want.Signed {
+				t.Errorf("message %+v, want %+v", m, want)
 			}
 			if bounds := tr.scheme.Bounds(); bounds.Body != m.Signed.Body || bounds.Message != (m.MAC != nil) {
 				t.Errorf("bounds %+v, but the message is %+v", bounds, m)
