@@ -225,7 +225,7 @@ func FuzzHandshakes(f *testing.F) {
 	for _, h := range handshakeTrials() {
 		value := ""
 		if len(h.header) > 0 {
-			value = h.header[0][1]
+			value = h.header[1]
 		}
 		f.Add(h.method, strings.TrimPrefix(h.target, "?"), value, h.body)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,9 +21,9 @@ type handshakeTrial struct {
 	scheme string
 	method string // POST when empty
 	target string // after https://hooks.example.com/in
-	header [][2]string
+	header []string
 	body   string
-	sign   func(body string) [][2]string
+	sign   func(body string) []string
 	token  string // the verify token
 
 	reply  string // the reply's body
@@ -34,11 +33,11 @@ type handshakeTrial struct {
 	reason verify.Reason // or it is refused
 }
 
-func slackHeaders(body string) [][2]string {
+func slackHeaders(body string) []string {
 	return header("X-Slack-Signature", "v0="+sha256hex("secret", "v0:"+unixNow+":"+body), "X-Slack-Request-Timestamp", unixNow)
 }
 
-func zoomHeaders(body string) [][2]string {
+func zoomHeaders(body string) []string {
 	return header("x-zm-signature", "v0="+sha256hex("secret", "v0:"+unixNow+":"+body), "x-zm-request-timestamp", unixNow)
 }
 
@@ -70,10 +69,10 @@ func handshakeTrials() []handshakeTrial {
 		{name: "x, two tokens", scheme: "x", method: http.MethodGet, target: "?crc_token=a&crc_token=b", reason: verify.ReasonBadChallenge},
 		{name: "x, a long token", scheme: "x", method: http.MethodGet, target: "?crc_token=" + strings.Repeat("a", 300), reason: verify.ReasonBadChallenge},
 		{name: "x, no token", scheme: "x", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
-		{name: "x, an event", scheme: "x", body: testBody, sign: func(body string) [][2]string {
+		{name: "x, an event", scheme: "x", body: testBody, sign: func(body string) []string {
 			return header("x-twitter-webhooks-signature", "sha256="+sha256b64("secret", body))
 		}, event: true},
-		{name: "x, a challenge's answer as an event", scheme: "x", body: "MGM1Nzdi", sign: func(body string) [][2]string {
+		{name: "x, a challenge's answer as an event", scheme: "x", body: "MGM1Nzdi", sign: func(body string) []string {
 			return header("x-twitter-webhooks-signature", "sha256="+sha256b64("secret", body))
 		}, reason: verify.ReasonBadSignature},
 
@@ -139,14 +138,14 @@ func handshakeTrials() []handshakeTrial {
 		{name: "xero, an event", scheme: "xero", body: `{"events":[{"eventType":"UPDATE"}]}`, sign: xeroHeaders, event: true},
 		{name: "xero, no list", scheme: "xero", body: `{"events":null}`, sign: xeroHeaders, event: true},
 		{name: "xero, a list deep inside", scheme: "xero", body: `{"data":{"events":[]}}`, sign: xeroHeaders, event: true},
-		{name: "line, verify button", scheme: "line", body: `{"destination":"x","events":[]}`, sign: func(body string) [][2]string {
+		{name: "line, verify button", scheme: "line", body: `{"destination":"x","events":[]}`, sign: func(body string) []string {
 			return header("x-line-signature", sha256b64("secret", body))
 		}},
-		{name: "front", scheme: "front", body: `{"type":"sync"}`, sign: func(body string) [][2]string {
+		{name: "front", scheme: "front", body: `{"type":"sync"}`, sign: func(body string) []string {
 			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "abc")
 		}, reply: "abc"},
 		{name: "front, unsigned", scheme: "front", header: header("X-Front-Challenge", "abc"), reason: verify.ReasonMissingSignature},
-		{name: "front, an odd challenge", scheme: "front", body: "{}", sign: func(body string) [][2]string {
+		{name: "front, an odd challenge", scheme: "front", body: "{}", sign: func(body string) []string {
 			return header("X-Front-Signature", sha256b64("secret", milliNow+":"+body), "X-Front-Request-Timestamp", milliNow, "X-Front-Challenge", "\xff")
 		}, reason: verify.ReasonBadChallenge},
 		{name: "discord, ping", scheme: "discord", body: `{"type":1}`, sign: discordHeaders, reply: `{"type":1}`},
@@ -214,7 +213,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "notion, no token", scheme: "notion", body: `{"verification_token":{"a":"b"}}`, reason: verify.ReasonMissingSignature},
 		{name: "notion, a token that is an event", scheme: "notion", body: `{"verification_token":"{\"type\":1}"}`, reason: verify.ReasonMissingSignature},
 		{name: "notion, with a wrong signature", scheme: "notion", header: header("X-Notion-Signature", "sha256="+sha256hex("other", `{"verification_token":"secret_tMrl"}`)), body: `{"verification_token":"secret_tMrl"}`, reason: verify.ReasonBadSignature},
-		{name: "notion, signed", scheme: "notion", body: `{"verification_token":"secret_tMrl"}`, sign: func(body string) [][2]string {
+		{name: "notion, signed", scheme: "notion", body: `{"verification_token":"secret_tMrl"}`, sign: func(body string) []string {
 			return header("X-Notion-Signature", "sha256="+sha256hex("secret", body))
 		}, event: true},
 		{name: "notion, got", scheme: "notion", method: http.MethodGet, reason: verify.ReasonMethodNotAllowed},
@@ -224,7 +223,7 @@ func handshakeTrials() []handshakeTrial {
 		{name: "lark, with another key", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD0PWomFQ2dc3tVn8aLxevgLHlExoVYBq0UEcFptKVJQcWrWUwcbELcAFIoCeFgYC+w=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, an event", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lcnYNEq6lmK/zcNghpzV5Z8YuygODOsVahhaFNsSR31Ig=="}`, reason: verify.ReasonMissingSignature},
 		{name: "lark, with a wrong signature", scheme: "lark", header: header("X-Lark-Signature", sha256hex("other", ""), "X-Lark-Request-Timestamp", unixNow, "X-Lark-Request-Nonce", "n"), body: `{"encrypt":"AAECAwQFBgcICQoLDA0ODwlxWHtZCa//shuABx5330gVqW5DGDCrrmZeKzyXwbAWDnKjg8jS3ChOCmsOkVKq1cot/NyQ+L/5Wto6AdIZwHWt5N4tw6Vb+YmbZny8oWaL"}`, reason: verify.ReasonBadSignature},
-		{name: "lark, signed", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lfB6IZDmYD2OiZ/nZKPP0KDzvW4Xe2ktmn/rvsufszm+g=="}`, sign: func(body string) [][2]string {
+		{name: "lark, signed", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD8wIXmLhtYTDa6iIqLBi7lfB6IZDmYD2OiZ/nZKPP0KDzvW4Xe2ktmn/rvsufszm+g=="}`, sign: func(body string) []string {
 			return header("X-Lark-Signature", sha256sum(unixNow+"n"+"secret"+body), "X-Lark-Request-Timestamp", unixNow, "X-Lark-Request-Nonce", "n")
 		}, event: true},
 		{name: "lark, a challenge of two lines", scheme: "lark", body: `{"encrypt":"AAECAwQFBgcICQoLDA0OD/oHjrnVUHAugg7RC8tFk6rXzvrrTJzRvHDeKt6akg4/DW8qYJX56RbkVEUei7SF8A=="}`, reason: verify.ReasonMissingSignature},
@@ -267,38 +266,32 @@ func dropboxSign(kind, signed string) string {
 	return `{"event":{"event_type":"` + kind + `","event_time":"` + unixNow + `","event_hash":"` + sha256hex("secret", unixNow+signed) + `"}}`
 }
 
-func twitchHeaders(kind string) func(string) [][2]string {
-	return func(body string) [][2]string {
+func twitchHeaders(kind string) func(string) []string {
+	return func(body string) []string {
 		const id, stamp = "e76c6bd4-55c9-4987-8304-da1588d8988b", "2023-11-14T22:13:20.123456789Z"
 		return header("Twitch-Eventsub-Message-Signature", "sha256="+sha256hex("secret", id+stamp+body), "Twitch-Eventsub-Message-Id", id,
 			"Twitch-Eventsub-Message-Timestamp", stamp, "Twitch-Eventsub-Message-Type", kind)
 	}
 }
 
-func xeroHeaders(body string) [][2]string {
+func xeroHeaders(body string) []string {
 	return header("x-xero-signature", sha256b64("secret", body))
 }
 
 const discordSeed = "0123456789abcdef0123456789abcdef"
 
-func discordHeaders(body string) [][2]string {
+func discordHeaders(body string) []string {
 	signature := ed25519.Sign(ed25519.NewKeyFromSeed([]byte(discordSeed)), []byte(unixNow+body))
 	return header("X-Signature-Ed25519", hex.EncodeToString(signature), "X-Signature-Timestamp", unixNow)
 }
 
 func (h handshakeTrial) request() *http.Request {
-	method := h.method
-	if method == "" {
-		method = http.MethodPost
-	}
-	r := httptest.NewRequest(method, in+h.target, nil)
-	list := h.header
+	kv := h.header
 	if h.sign != nil {
-		list = h.sign(h.body)
+		kv = h.sign(h.body)
 	}
-	for _, kv := range list {
-		r.Header.Add(kv[0], kv[1])
-	}
+	r := post(in+h.target, kv...)
+	r.Method = cmp.Or(h.method, http.MethodPost)
 	return r
 }
 
@@ -376,11 +369,7 @@ func secretsOf(row verify.Scheme) []string {
 // Zoom's handshake is answered with the secret that signed the request.
 func TestZoomAnswersWithTheMatchingSecret(t *testing.T) {
 	body := `{"event":"endpoint.url_validation","payload":{"plainToken":"abc"}}`
-	r := post(in)
-	for _, kv := range zoomHeaders(body) {
-		r.Header.Set(kv[0], kv[1])
-	}
-	m := accept(t, provider(t, "zoom", "new", "secret"), r, body)
+	m := accept(t, provider(t, "zoom", "new", "secret"), post(in, zoomHeaders(body)...), body)
 	if !strings.Contains(string(m.Reply.Body), sha256hex("secret", "abc")) {
 		t.Errorf("reply %s, want one signed with the matching secret", m.Reply.Body)
 	}

@@ -22,33 +22,21 @@ import (
 type trial struct {
 	name   string
 	scheme verify.Scheme
-	secret string // "secret" when empty
-	url    string // testURL when empty
-	header [][2]string
+	secret string          // "secret" when empty
+	url    string          // testURL when empty
+	header []string        // names and values, as for post
 	body   string          // testBody when empty
 	want   *verify.Message // ID, EventType, Timestamp and Signed are compared; if nil, the whole body is signed, and nothing else is known
 }
 
-func (tr trial) request() *http.Request {
-	r := post(cmp.Or(tr.url, testURL))
-	for _, h := range tr.header {
-		r.Header.Add(h[0], h[1])
-	}
-	return r
-}
+func (tr trial) request() *http.Request { return post(cmp.Or(tr.url, testURL), tr.header...) }
 
 func (tr trial) verifier(t testing.TB) *verify.Verifier {
 	t.Helper()
 	return verifierOf(t, tr.scheme, cmp.Or(tr.secret, "secret"))
 }
 
-func header(kv ...string) [][2]string {
-	var list [][2]string
-	for i := 0; i < len(kv); i += 2 {
-		list = append(list, [2]string{kv[i], kv[i+1]})
-	}
-	return list
-}
+func header(kv ...string) []string { return kv }
 
 func parameterTrials() []trial {
 	const form = "application/x-www-form-urlencoded"
