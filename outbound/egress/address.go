@@ -119,10 +119,7 @@ var (
 // where the packets go. All other forms that wrap an IPv4 address are denied,
 // whatever they wrap.
 func Classify(a netip.Addr) Verdict {
-	switch {
-	case !a.IsValid():
-		return Invalid
-	case a.Zone() != "":
+	if a.Zone() != "" {
 		return Zoned
 	}
 	a = unwrap(a)
@@ -142,7 +139,7 @@ func lookup(ranges []addressRange, a netip.Addr) Verdict {
 			return r.verdict
 		}
 	}
-	return Invalid
+	return Invalid // only the zero Addr is in no range
 }
 
 // nat64 is the well-known prefix of RFC 6052. On an IPv6-only network every

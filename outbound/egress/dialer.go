@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -39,7 +38,7 @@ func newDialer(o Options, config *tls.Config) *dialer {
 }
 
 // DialContext connects to address, a host and port. If no connection may or can
-// be made, it returns a *DeniedError or a *ConnectError.
+// be made, the error is or wraps a *DeniedError or a *ConnectError.
 func (d *dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
@@ -61,9 +60,6 @@ func (d *dialer) DialContext(ctx context.Context, network, address string) (net.
 	}
 	conn, err := race(ctx, targets, connect)
 	if err != nil {
-		if denied, ok := errors.AsType[*DeniedError](err); ok {
-			return nil, denied
-		}
 		return nil, &ConnectError{Stage: stage, Host: host, Err: err}
 	}
 	return conn, nil
@@ -132,10 +128,7 @@ func (d *dialer) check(host string, to netip.AddrPort) error {
 func (d *dialer) direct(network, host string) connectFunc {
 	nd := net.Dialer{
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			to, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return &DeniedError{Host: host, verdict: Invalid}
-			}
+			to, _ := netip.ParseAddrPort(address) // if that fails, to is invalid, which is denied
 			return d.check(host, to)
 		},
 	}

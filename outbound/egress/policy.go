@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -77,8 +78,6 @@ func (p *Policy) judge(host string, a netip.Addr) Verdict {
 	switch {
 	case p.deny.hasName(host), p.deny.hasAddr(target), p.deny.hasAddr(a):
 		return Closed
-	case verdict.Allowed():
-		return verdict
 	case p.allow.hasExactly(target):
 		return Opened
 	case verdict.guarded():
@@ -90,38 +89,17 @@ func (p *Policy) judge(host string, a netip.Addr) Verdict {
 }
 
 func (r *rules) hasAddr(a netip.Addr) bool {
-	for _, p := range r.prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // hasExactly reports whether an entry is this single address.
 func (r *rules) hasExactly(a netip.Addr) bool {
-	for _, p := range r.prefixes {
-		if p.IsSingleIP() && p.Addr() == a {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.prefixes, netip.PrefixFrom(a, a.BitLen()))
 }
 
 func (r *rules) hasName(host string) bool {
-	if len(r.names) == 0 && len(r.suffixes) == 0 {
-		return false
-	}
 	host = canonical(host)
-	if r.names[host] {
-		return true
-	}
-	for _, s := range r.suffixes {
-		if len(host) > len(s) && strings.HasSuffix(host, s) {
-			return true
-		}
-	}
-	return false
+	return r.names[host] || slices.ContainsFunc(r.suffixes, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
 // add parses an entry and adds it. Its errors are phrased to follow the entry.

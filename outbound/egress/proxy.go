@@ -94,12 +94,7 @@ func (p *proxy) connect(ctx context.Context, to netip.AddrPort) (net.Conn, error
 
 // ask sends the CONNECT request on a new connection, and reads the response.
 func (p *proxy) ask(conn net.Conn, to netip.AddrPort) error {
-	request := &http.Request{
-		Method: http.MethodConnect,
-		URL:    &url.URL{Opaque: to.String()},
-		Host:   to.String(),
-		Header: p.header,
-	}
+	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Host: to.String()}, Header: p.header}
 	if err := request.Write(conn); err != nil {
 		return err
 	}

@@ -42,8 +42,8 @@ func checkShape(u string) error {
 	if len(u) > MaxURLLength {
 		return fmt.Errorf("it has %d bytes, and may have at most %d", len(u), MaxURLLength)
 	}
-	scheme, rest, ok := strings.Cut(u, "://")
-	if !ok || !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http") {
+	scheme, rest, _ := strings.Cut(u, "://")
+	if !strings.EqualFold(scheme, "https") && !strings.EqualFold(scheme, "http") {
 		return errors.New("it must begin with https:// (or http://)")
 	}
 	if strings.Contains(rest, "#") {
@@ -86,9 +86,6 @@ func (p *Policy) checkHostname(u *url.URL) error {
 			return errors.New("its address has a zone: write the address without the % and what follows")
 		}
 		return p.CheckAddr(host, a)
-	}
-	if strings.HasPrefix(u.Host, "[") {
-		return errors.New("what is in brackets is not an IPv6 address")
 	}
 	if err := checkName(host); err != nil {
 		return err
