@@ -22,6 +22,7 @@ func TestCheckHeader(t *testing.T) {
 		{"every token character", "!#$%&'*+-.^_`|~09azAZ", "x", ""},
 		{"almost reserved", "X-Webhook-Id", "1", ""},
 		{"almost reserved too", "Hosts", "1", ""},
+		{"first word of reserved names", "Webhook", "1", ""},
 
 		{"no name", "", "x", "name is empty"},
 		{"space in the name", "X Env", "x", "may have"},

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"strings"
@@ -49,6 +50,8 @@ func TestPolicyCheckAddr(t *testing.T) {
 		{"all of IPv4 opens not the unspecified", "0.0.0.0/0", "", "localhost", "0.0.0.0", Unspecified},
 		{"a name opens not the unspecified", "localhost", "", "localhost", "0.0.0.0", Unspecified},
 		{"a zone is never opened", "::/0 fe80::1", "", "example.com", "fe80::1%eth0", Zoned},
+
+		{"a range around NAT64 opens its other addresses", "64:ff9b::/64", "", "example.com", "64:ff9b::1:0:0", Opened},
 
 		{"name opens", "crm.internal", "", "crm.internal", "10.0.0.1", Opened},
 		{"name opens in any case", "CRM.internal.", "", "crm.INTERNAL", "10.0.0.1", Opened},
@@ -133,6 +136,25 @@ func TestNewPolicyErrors(t *testing.T) {
 	}
 	if _, err := NewPolicy(nil, []string{"*"}); err == nil || !strings.HasPrefix(err.Error(), `parsing egress deny "*"`) {
 		t.Errorf("deny *: got %v, want an error", err)
+	}
+}
+
+// The operator's log says why a host was denied.
+func TestDeniedErrorDetail(t *testing.T) {
+	d := newDialer(Options{
+		Policy: mustPolicy(t, list("127.0.0.1"), list("evil.example.com")),
+		Own:    []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:2019")},
+	}, nil)
+	for _, tt := range []struct{ host, to, want string }{
+		{"10.0.0.1", "10.0.0.1:443", `host "10.0.0.1" has the address 10.0.0.1: private`},
+		{"example.com", "127.0.0.1:2019", `host "example.com" has the address 127.0.0.1: own endpoint`},
+		{"evil.example.com", "8.8.8.8:443", `host "evil.example.com": denied by the egress policy`},
+	} {
+		to := netip.MustParseAddrPort(tt.to)
+		denied, ok := errors.AsType[*DeniedError](cmp.Or(d.policy.checkHost(tt.host), d.check(tt.host, to)))
+		if !ok || denied.Detail() != tt.want {
+			t.Errorf("%s: got %v, want %s", tt.host, denied, tt.want)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func serveProxy(t *testing.T, secure bool) *connectProxy {
 	t.Helper()
 	p := new(connectProxy)
 	p.Server = httptest.NewUnstartedServer(p)
+	p.EnableHTTP2 = true
 	if secure {
 		p.StartTLS()
 	} else {
@@ -92,7 +93,8 @@ func TestProxyIsAskedForTheAddress(t *testing.T) {
 	plain, secure := serve(t, echo, false), serve(t, echo, true)
 	for _, proxyTLS := range []bool{false, true} {
 		p := serveProxy(t, proxyTLS)
-		config := secure.trust()
+		config := secure.trust().Clone()
+		config.NextProtos = []string{"h2", "http/1.1"} // the tunnel needs HTTP/1.1 all the same
 		client := newClient(t, Options{
 			Policy:   mustPolicy(t, list("127.0.0.1"), nil),
 			Resolver: names.resolver(),
