@@ -23,7 +23,7 @@ func TestPreview(t *testing.T) {
 	if id := fmt.Sprint(sent["Webhook-Id"]); !strings.HasPrefix(id, "evt_") {
 		t.Errorf("got Webhook-Id %s, want the id of an event", id)
 	}
-	for name, want := range map[string]any{"Webhook-Signature": "[signature]", "X-Env": "production", "X-Shop": "a", "Content-Type": "application/json"} {
+	for name, want := range map[string]any{"Webhook-Signature": "[signature]", "X-Env": "production", "X-Shop": "a", "Content-Type": "application/json", "Authorization": nil} {
 		if sent[name] != want {
 			t.Errorf("got header %s: %v, want %v", name, sent[name], want)
 		}
