@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -72,6 +73,31 @@ func TestADeadLetterIsTold(t *testing.T) {
 		t.Errorf("subscription to all events: got %s, want {}", got)
 	}
 	all.expectNone(t)
+}
+
+// buriedThen is an observer that calls then when deliveries have become dead letters.
+type buriedThen struct {
+	outbound.Observer
+	then func()
+}
+
+func (o buriedThen) Buried(rs []*outbound.Record) {
+	o.Observer.Buried(rs)
+	o.then()
+}
+
+// The dead letter of a cancelled delivery is told of even if the caller is gone by then.
+func TestADeadLetterIsToldWithoutItsCaller(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	h := open(t, retries(time.Hour), func(s *outbound.Settings) { s.Observer = buriedThen{s.Observer, leave} })
+	h.subscribeFailing("", "order.*")
+	ops := newReceiver(t)
+	h.subscribe(outbound.SubscriptionSpec{URL: ops.URL, EventTypes: []string{"webhooks.*"}})
+	h.publish("order.created", `{}`)
+	must.Get(h.Cancel(ctx, h.awaitAttempt().Delivery.With(store.DeliveryPrefix)))(t)
+	if got := ops.nextNotification(t); got.Type != outbound.DeliveryDead {
+		t.Errorf("got %+v, want %s", got, outbound.DeliveryDead)
+	}
 }
 
 // If the event about a dead letter becomes a dead letter itself, no event is published
