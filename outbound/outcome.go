@@ -103,16 +103,10 @@ const maxRetryAfter = 24 * time.Hour
 // receiver's clock may be wrong, or from sent if there is none.
 func retryAfter(h http.Header, sent time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
-	if v == "" {
-		return 0
-	}
 	if n, err := strconv.ParseInt(v, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) { // out of range, n is the nearest int64
 		return time.Duration(min(max(n, 0), int64(maxRetryAfter/time.Second))) * time.Second
 	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
+	at, _ := http.ParseTime(v) // zero, which is long past, if it is no date
 	from := sent
 	if d, err := http.ParseTime(h.Get("Date")); err == nil {
 		from = d
@@ -190,7 +184,7 @@ func failureByText(err error) outcome {
 		return outcome{class: ClassTLS, message: "the TLS handshake failed"}
 	case mentions(err, "headers exceeded", "header list larger"):
 		return outcome{class: ClassProtocol, message: "the response headers are over 64 KiB"}
-	case mentions(err, "malformed HTTP", "transport connection broken", "http2:", "stream error:", "connection error:"):
+	case mentions(err, "transport connection broken", "http2:", "stream error:", "connection error:"):
 		return outcome{class: ClassProtocol, message: "the response is not valid HTTP, or its headers are too large"}
 	}
 	return outcome{class: ClassConfig, message: "the delivery can't be made: " + err.Error()}
