@@ -158,18 +158,7 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 		h.awaitAttempt()
 		h.pass(time.Minute)
 	}
-	limit := func(size int64) (bare []bool) {
-		t.Helper()
-		h.limit(size)
-		h.eventually("the store to be small enough", func() bool { return h.used() <= size })
-		kept := must.Get(h.store.Events(t.Context(), store.Query{}))(t)
-		for _, e := range slices.Backward(kept) {
-			bare = append(bare, e.PayloadRemoved)
-		}
-		return bare
-	}
-
-	bare := limit(h.used() - 150<<10)
+	bare := h.shrink(h.used() - 150<<10)
 	if len(bare) != events || bare[0] || !bare[1] || !bare[3] || bare[15] {
 		t.Errorf("got events without payload %v, want the older delivered ones", bare)
 	}
@@ -185,10 +174,47 @@ func TestALargeStoreLosesPayloadsFirst(t *testing.T) {
 		t.Errorf("Redeliver: got %v, want a conflict that says to publish it again", err)
 	}
 
-	bare = limit(h.used() / 2)
+	bare = h.shrink(h.used() / 2)
 	if n := len(bare); n < 2 || n == events || bare[0] || bare[n-1] {
 		t.Errorf("with half the size: got events without payload %v, want fewer events, the first and last with payload", bare)
 	}
+}
+
+// A payload that was kept for a dead letter is removed before newer ones, within the hour,
+// once the dead letter is deleted.
+func TestAPayloadIsRemovedOnceItsDeadLetterIs(t *testing.T) {
+	h := open(t, retries(), func(s *outbound.Settings) { s.RetainFor = -1 })
+	h.subscribe(outbound.SubscriptionSpec{URL: newFailingAtBad(t).URL + "/bad", EventTypes: []string{"dead"}})
+	const events = 20
+	for i := range events {
+		h.publish([]string{"dead", "unheard"}[min(i, 1)], fmt.Sprintf("%q", strings.Repeat("x", 32<<10)))
+		h.pass(time.Minute)
+	}
+	h.awaitAttempt()
+	if bare := h.shrink(h.used() - 80<<10); len(bare) != events || bare[0] || !bare[1] {
+		t.Fatalf("got events without payload %v, want the older ones without dead letters", bare)
+	}
+	if n := must.Get(h.DeleteDead(t.Context(), outbound.Query{}))(t); n != 1 {
+		t.Fatalf("got %d dead letters deleted, want 1", n)
+	}
+	for range 60 {
+		h.pass(time.Minute)
+	}
+	if bare := h.shrink(h.used() - 16<<10); len(bare) != events || !bare[0] {
+		t.Errorf("an hour later: got events without payload %v, want the first one among them", bare)
+	}
+}
+
+// shrink sets RetainSize, waits until the store is that small, and returns for each event
+// that is left, oldest first, whether its payload was removed.
+func (h *harness) shrink(size int64) (bare []bool) {
+	h.t.Helper()
+	h.limit(size)
+	h.eventually("the store to be small enough", func() bool { return h.used() <= size })
+	for _, e := range slices.Backward(must.Get(h.store.Events(h.t.Context(), store.Query{}))(h.t)) {
+		bare = append(bare, e.PayloadRemoved)
+	}
+	return bare
 }
 
 // limit sets RetainSize and lets the engine check the size of the store.
