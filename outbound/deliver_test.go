@@ -351,6 +351,25 @@ func TestStatusDecidesWhateverTheBody(t *testing.T) {
 	}
 }
 
+// As much is kept of a body as the settings say, also after a change; -1 is nothing.
+func TestHowMuchIsKeptOfABody(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	r.respond(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "thanks") })
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	for _, c := range []struct {
+		limit int64
+		want  string
+	}{{4, "than"}, {6, "thanks"}, {7, "thanks"}, {-1, ""}} {
+		h.settings.ResponseBody = c.limit
+		must.Do(t, h.Apply(t.Context(), h.settings))
+		h.publish("a", `1`)
+		if d := h.awaitAttempt(); d.State != store.Delivered || string(d.Attempt.ResponseBody) != c.want {
+			t.Errorf("limit %d: got state %v and body %q, want delivered and %q", c.limit, d.State, d.Attempt.ResponseBody, c.want)
+		}
+	}
+}
+
 // Deleting a subscription makes dead letters of its pending deliveries. They can't be
 // redelivered.
 func TestDeletedSubscriptionLeavesDeadLetters(t *testing.T) {
