@@ -23,6 +23,7 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // Over HTTP/2, a request that the receiver resets isn't sent again, but one that it says it
@@ -151,6 +152,20 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 		}
 		if o := failure(err); o.class != ClassProtocol || o.message != "the response headers are over 64 KiB" {
 			t.Errorf("got %v, which is %+v, want too large headers", err, o)
+		}
+	}
+}
+
+// An event whose payload the store no longer has, or not as it was published, is not sent,
+// which no retry changes and isn't the receiver's fault.
+func TestWhatIsLostIsNotSent(t *testing.T) {
+	for says, ev := range map[string]*store.Event{
+		"payload was removed":       {PayloadRemoved: true},
+		"is not what was published": {Damaged: true},
+	} {
+		o := new(sender).send(t.Context(), new(target), ev, new(store.Attempt), nil)
+		if o.class != ClassDamaged || !o.final || !o.eventFault || !strings.Contains(o.message, says) {
+			t.Errorf("got %+v, want a final failure of class %s: %s", o, ClassDamaged, says)
 		}
 	}
 }

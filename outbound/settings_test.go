@@ -2,7 +2,9 @@ package outbound_test
 
 import (
 	"errors"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -41,6 +43,41 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	if err := h.DeleteSubscription(t.Context(), "sub_crm"); err != nil {
 		t.Errorf("DeleteSubscription: %v", err)
 	}
+}
+
+// When the settings of connections change, those that are idle are closed at once, and one
+// in use after its attempt.
+func TestConnectionsOfOldSettingsAreClosed(t *testing.T) {
+	h := open(t)
+	arrived, answer, closed := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
+	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-answer
+	}))
+	r.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed {
+			closed <- struct{}{}
+		}
+	}
+	r.Start()
+	defer r.Close()
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	changeConnections := func() {
+		t.Helper()
+		h.settings.Concurrency++
+		must.Do(t, h.Apply(t.Context(), h.settings))
+	}
+	h.publish("a", `1`)
+	receive(t, arrived, "the first delivery")
+	answer <- struct{}{}
+	h.awaitAttempt()
+	changeConnections()
+	receive(t, closed, "the idle connection to be closed")
+	h.publish("a", `2`)
+	receive(t, arrived, "the second delivery")
+	changeConnections()
+	answer <- struct{}{}
+	receive(t, closed, "the connection to be closed after its attempt")
 }
 
 // New settings keep connections to receivers open, unless they change how connections are
