@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -181,6 +182,42 @@ func TestPauseEndsWithItsReason(t *testing.T) {
 		r.next(t)
 		r.next(t)
 	})
+}
+
+// What waits for a retry is attempted at once when the subscription sends other requests,
+// which the receiver may accept, but not after any other change.
+func TestChangeOfTheRequestIsTriedAtOnce(t *testing.T) {
+	edit := func(change func(*outbound.SubscriptionSpec)) func(*harness, string) {
+		return func(h *harness, id string) { h.update(id, change) }
+	}
+	for name, c := range map[string]struct {
+		change func(h *harness, id string)
+		tried  bool
+	}{
+		"scheme":      {edit(func(s *outbound.SubscriptionSpec) { s.Scheme = "github" }), true},
+		"transform":   {edit(func(s *outbound.SubscriptionSpec) { s.Transform = `{"text": event_type}` }), true},
+		"timeout":     {edit(func(s *outbound.SubscriptionSpec) { s.Timeout = time.Minute }), true},
+		"headers":     {edit(func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"X-Env": "test"} }), true},
+		"secret":      {func(h *harness, id string) { must.Get(h.RotateSecret(h.t.Context(), id, ""))(h.t) }, true},
+		"description": {edit(func(s *outbound.SubscriptionSpec) { s.Description = "x" }), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, retries(time.Hour, time.Hour))
+			r, healthy := newReceiver(t), newReceiver(t)
+			r.respond(status(400))
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+			h.publish("a", `1`)
+			r.next(t)
+			h.awaitAttemptEnd()
+			c.change(h, s.ID)
+			if c.tried {
+				r.next(t)
+				return
+			}
+			h.nudge(healthy)
+			r.expectNone(t)
+		})
+	}
 }
 
 // An attempt that fails after a change of the subscription doesn't pause it for a reason
