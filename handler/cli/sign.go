@@ -101,6 +101,7 @@ func (s *signFlags) run(c *call) error {
 	if err := signer.Sign(h, m); err != nil {
 		return err
 	}
+	tellUnused(c, row)
 	switch {
 	case s.curl != "":
 		return s.printCurl(c, h, m)
@@ -108,6 +109,27 @@ func (s *signFlags) run(c *call) error {
 		return printValue(c.out, flat(h))
 	}
 	return printHeaders(c.out, h)
+}
+
+// tellUnused says which flags made no difference, since the scheme has no place for
+// their value in a request, or has it in the body.
+func tellUnused(c *call, row verify.Scheme) {
+	for _, f := range []struct{ flag, what, in, name string }{
+		{"id", "id", row.ID.In, row.ID.Name},
+		{"event-type", "event type", row.EventType.In, row.EventType.Name},
+		{"timestamp", "timestamp", row.Timestamp.In, row.Timestamp.Name},
+	} {
+		if !c.cmd.Flags().Changed(f.flag) {
+			continue
+		}
+		switch f.in {
+		case "header", "field", "first":
+		case "":
+			fmt.Fprintf(c.err, "--%s is ignored: the scheme has no %s.\n", f.flag, f.what)
+		default:
+			fmt.Fprintf(c.err, "--%s is ignored: the scheme has its %s elsewhere (%s).\n", f.flag, f.what, where(f.in, f.name))
+		}
+	}
 }
 
 // publicURL returns a URL as the provider knows it, with the scheme and host of

@@ -107,6 +107,34 @@ func TestSignAsJSON(t *testing.T) {
 	}
 }
 
+// A flag whose value the scheme can't carry is mentioned, so that nobody looks for
+// it at the receiver.
+func TestSignSaysWhichFlagsAreIgnored(t *testing.T) {
+	const (
+		id    = "--id is ignored: the scheme has no id.\n"
+		event = "--event-type is ignored: the scheme has no event type.\n"
+		at    = "--timestamp is ignored: the scheme has no timestamp.\n"
+	)
+	for name, c := range map[string]struct{ provider, says string }{
+		"everything in headers":           {"gitlab", ""},
+		"the timestamp in the signature":  {"stripe", "--id is ignored: the scheme has its id elsewhere (json id).\n--event-type is ignored: the scheme has its event type elsewhere (json type).\n"},
+		"the timestamp before it":         {"recurly", "--event-type is ignored: the scheme has its event type elsewhere (json event_type).\n"},
+		"no timestamp":                    {"github", at},
+		"neither an id nor an event type": {"sendgrid", id + event},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"sign", c.provider, "--secret", secretOf(t, c.provider), "--body", "{}"}
+			if r := run(t, "", args...).want(t, 0); r.err != "" {
+				t.Errorf("without the flags: got stderr %q", r.err)
+			}
+			r := run(t, "", append(args, "--id", "a1", "--event-type", "push", "--timestamp", "1769871845")...).want(t, 0)
+			if r.err != c.says {
+				t.Errorf("got stderr %q, want %q", r.err, c.says)
+			}
+		})
+	}
+}
+
 func TestSignWithAllFlags(t *testing.T) {
 	r := run(t, "", "sign", "standard-webhooks", "--secret", "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
 		"--body", `{"a":1}`, "--id", "msg_1", "--timestamp", "1769871845", "-H", "X-Env: test", "--content-type", "text/plain").want(t, 0)
