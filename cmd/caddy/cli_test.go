@@ -295,6 +295,18 @@ func TestStoreCommands(t *testing.T) {
 		}
 		shows(t, r.stderr, "the store is damaged", "store check")
 	}
+
+	if err := os.WriteFile(path, b[:len(b)-4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start()
+	lost := path + ".damaged-"
+	shows(t, s.webhooks("status"), "Damaged:", lost, "was set aside", "Lost:")
+	shows(t, s.webhooks("store", "check"), path+" is sound", "Damaged:", lost, "was set aside", "Lost:")
+	o := decode(t, []byte(s.webhooks("store", "check", "--json")))
+	if aside := o.list("set_aside"); len(aside) != 1 || !strings.HasPrefix(aside[0].text("path"), lost) {
+		t.Errorf("got %v that were set aside", aside)
+	}
 }
 
 // TestOfflineCommands runs commands without a server: what one signs, the other verifies,

@@ -8,6 +8,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // serverStatus is the status of the server in the API.
@@ -23,17 +25,8 @@ type serverStatus struct {
 		Full  bool   `json:"full"`
 		Error string `json:"error"`
 
-		Damaged []struct {
-			Path string `json:"path"`
-			Lost struct {
-				Events        int `json:"events"`
-				Deliveries    int `json:"deliveries"`
-				Subscriptions int `json:"subscriptions"`
-			} `json:"lost"`
-			Repeated int `json:"repeated"`
-		} `json:"damaged"`
-
-		Nodes []node `json:"nodes"`
+		Damaged []damaged `json:"damaged"`
+		Nodes   []node    `json:"nodes"`
 	} `json:"store"`
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
@@ -46,6 +39,37 @@ func (s *serverStatus) held() (n int) {
 		}
 	}
 	return n
+}
+
+// damaged is a damaged store that was set aside.
+type damaged struct {
+	Path       string     `json:"path"`
+	SetAsideAt time.Time  `json:"set_aside_at"`
+	Cause      string     `json:"cause"`
+	Kept       store.Rows `json:"kept"`
+	Lost       store.Rows `json:"lost"`
+	Repeated   int64      `json:"repeated"`
+	Unreadable int64      `json:"unreadable"`
+}
+
+// addDamaged adds a damaged store, and what was lost with it.
+func (f *fields) addDamaged(c *call, d *damaged) {
+	f.addText("Damaged", d.Path+" was set aside "+c.when(d.SetAsideAt)+": "+d.Cause)
+	f.add("Lost", d.lost())
+}
+
+// lost is what was lost with it, and what receivers get again.
+func (d *damaged) lost() string {
+	text := "at least " + count(int(d.Lost.Events), "event", "events") + ", " +
+		count(int(d.Lost.Deliveries), "delivery", "deliveries") + " and " +
+		count(int(d.Lost.Subscriptions), "subscription", "subscriptions")
+	if d.Unreadable > 0 {
+		text += "; " + count(int(d.Unreadable), "record", "records") + " couldn't be read (these or others)"
+	}
+	if d.Repeated > 0 {
+		text += "; " + count(int(d.Repeated), "delivery whose record was lost is made again", "deliveries whose records were lost are made again") + ", even if the receivers have had them"
+	}
+	return text + "; delete the file and its report when they are no longer needed"
 }
 
 // node is one of the nodes that share the store.
@@ -147,13 +171,7 @@ func printStatus(c *call, s *serverStatus) error {
 		f.addText("Node", n.String())
 	}
 	for _, d := range s.Store.Damaged {
-		again := ""
-		if d.Repeated > 0 {
-			again = "; " + count(d.Repeated, "delivery whose record was lost is made again", "deliveries whose records were lost are made again") + ", even if the receivers have had them"
-		}
-		f.addText("Damaged", d.Path+" was set aside, and at least "+count(d.Lost.Events, "event", "events")+", "+
-			count(d.Lost.Deliveries, "delivery", "deliveries")+" and "+
-			count(d.Lost.Subscriptions, "subscription", "subscriptions")+" are lost"+again+"; delete it and its report when they are no longer needed")
+		f.addDamaged(c, &d)
 	}
 	if s.Draining {
 		f.add("Stopping", "Caddy makes no more attempts, and waits for those in flight")

@@ -75,9 +75,11 @@ func TestStatusOfMany(t *testing.T) {
 func TestStatusOfAStoreThatFails(t *testing.T) {
 	for store, c := range map[string]struct{ name, says string }{
 		`"full":true,"error":"the disk is full"`: {"Full", "free some space"},
-		`"damaged":[{"path":"/data/webhooks.db.damaged","lost":{"events":2,"deliveries":3},"repeated":1200}]`: {"Damaged", "2 events, 3 deliveries and 0 subscriptions are lost; 1,200 deliveries whose records were lost are made again"},
-		`"damaged":[{"path":"/data/webhooks.db.damaged","lost":{"events":2}}]`:                                {"Damaged", "0 subscriptions are lost; delete it"},
-		`"full":false,"error":"it was moved: put it back"`:                                                    {"Failing", "it was moved: put it back"},
+		`"damaged":[{"path":"/data/webhooks.db.damaged","set_aside_at":"2026-01-31T12:04:05Z","cause":"its header is broken"}]`: {"Damaged", "/data/webhooks.db.damaged was set aside 2026-01-31 12:04:05 (3h ago): its header is broken"},
+		`"damaged":[{"lost":{"events":2,"deliveries":3},"repeated":1200}]`:                                                      {"Lost", "2 events, 3 deliveries and 0 subscriptions; 1,200 deliveries whose records were lost are made again"},
+		`"damaged":[{"lost":{"events":2}}]`:                {"Lost", "0 subscriptions; delete the file"},
+		`"damaged":[{"unreadable":50}]`:                    {"Lost", "50 records couldn't be read"},
+		`"full":false,"error":"it was moved: put it back"`: {"Failing", "it was moved: put it back"},
 	} {
 		address := serve(t, answer(200, "application/json", `{"store":{"path":"/data/webhooks.db",`+store+`}}`))
 		if got := field(t, run(t, "", "status", "--address", address).want(t, 0).out, c.name); !strings.Contains(got, c.says) {

@@ -32,8 +32,9 @@ func (t *tool) checkStore() *cobra.Command {
 		short: "Reads the whole file and reports any damage",
 		long: `
 Reads the whole file, with or without a running Caddy, and reports any damage to
-its structure and to events. It doesn't change the file's contents. The exit
-code is 0 if the file is sound, and 1 if it isn't.
+its structure and to events, and what was lost with damaged files that Caddy has
+set aside. It doesn't change the file's contents. The exit code is 0 if the file
+is sound, and 1 if it isn't.
 
 You don't have to check the file of a running Caddy: if it comes across damage,
 it moves whatever can be read to a new file, and continues.`,
@@ -61,21 +62,28 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 	}
 	if c.json {
 		return errors.Join(printValue(c.out, struct {
-			Path          string   `json:"path"`
-			Sound         bool     `json:"sound"`
-			Events        int64    `json:"events"`
-			DamagedEvents int64    `json:"damaged_events"`
-			Damaged       []string `json:"damaged"`
-			Problems      []string `json:"problems"`
-		}{path, found.Sound(), found.Events, found.DamagedEvents, append([]string{}, found.Damaged...), append([]string{}, found.Problems...)}), bad)
+			Path          string    `json:"path"`
+			Sound         bool      `json:"sound"`
+			Events        int64     `json:"events"`
+			DamagedEvents int64     `json:"damaged_events"`
+			Damaged       []string  `json:"damaged"`
+			Problems      []string  `json:"problems"`
+			SetAside      []damaged `json:"set_aside"`
+		}{path, found.Sound(), found.Events, found.DamagedEvents, append([]string{}, found.Damaged...), append([]string{}, found.Problems...), setAside(path)}), bad)
 	}
 	if bad == nil {
-		_, err := fmt.Fprintf(c.out, "%s is sound: %s read.\n", clean(path), count(int(found.Events), "event was", "events were"))
-		return err
+		fmt.Fprintf(c.out, "%s is sound: %s read.\n", clean(path), count(int(found.Events), "event was", "events were"))
+		var f fields
+		for _, d := range setAside(path) {
+			f.addDamaged(c, &d)
+		}
+		return f.flush(c.out)
 	}
 	fmt.Fprintf(c.out, "%s is damaged.\n", clean(path))
 	for _, p := range found.Problems {
-		fmt.Fprintln(c.out, "  "+clean(p))
+		for line := range strings.Lines(p) {
+			fmt.Fprintln(c.out, "  "+clean(strings.TrimSpace(line)))
+		}
 	}
 	if n := found.DamagedEvents; n > 0 {
 		fmt.Fprintf(c.out, "%s not what was published, and will become dead letters:\n", count(int(n), "event is", "events are"))
@@ -85,6 +93,16 @@ func (c *call) printCheckup(path string, found *sqlite.Checkup) error {
 	}
 	fmt.Fprintln(c.out, "When Caddy comes across the damage, or is restarted, it moves what can be read to a new file; see \"Damage\" in docs/operate.md.")
 	return bad
+}
+
+// setAside returns what was lost with earlier files at the path, which the one that is
+// there now doesn't show.
+func setAside(path string) []damaged {
+	all := []damaged{}
+	for _, s := range sqlite.Salvages(path) {
+		all = append(all, damaged{s.Path, s.At, s.Cause, s.Kept, s.Lost, s.Repeated, s.Unreadable})
+	}
+	return all
 }
 
 func (t *tool) backupStore() *cobra.Command {

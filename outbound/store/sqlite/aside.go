@@ -28,11 +28,15 @@ const asideMost = 32
 
 var _ store.Salvager = (*Store)(nil)
 
-// Salvages implements store.Salvager. It reads the reports beside the file, until
-// people delete them together with the damaged files.
-func (s *Store) Salvages() []store.Salvage {
+// Salvages implements store.Salvager.
+func (s *Store) Salvages() []store.Salvage { return Salvages(s.path) }
+
+// Salvages returns the reports of the damaged files that were set aside from a path,
+// the oldest first. It reads them beside the file, until people delete them together
+// with the damaged files.
+func Salvages(path string) []store.Salvage {
 	var all []store.Salvage
-	for _, name := range reports(s.path) {
+	for _, name := range reports(path) {
 		aside := strings.TrimSuffix(name, reportSuffix)
 		if _, err := os.Stat(aside); err != nil {
 			continue // it was deleted, or a crash came before it was set aside
