@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// replayBatch is how many events are read and replayed at once.
+	// replayBatch is how many events are replayed at once.
 	replayBatch = 500
-	// replayBytes bounds their payloads, if a filter needs them.
+	// replayBytes bounds the payloads of the events that are read at once, if a filter
+	// needs them.
 	replayBytes = 16 << 20
 	// maxClockSkew is how far ahead another node's clock may be.
 	maxClockSkew = time.Minute
@@ -34,21 +35,47 @@ func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err
 	e.publishings.wait() // these may not have seen the subscription, and aren't stored yet
 	q.Until = earlier(q.Until, e.publishedUntil())
 	q.After = max(1, store.IDAt(q.Since)-1)
-	for {
-		q.Limit = replayBatch
+	for more := true; more; {
+		var wanted []store.ID
+		if wanted, more, err = e.nextToReplay(ctx, l, &q); err != nil {
+			return total, err
+		}
+		n, err := e.replay(ctx, l, wanted)
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// nextToReplay reads a batch of events, from q.After, which it moves on, and returns
+// which of them the lane's subscription wants, and whether there are more. A filter
+// needs their payloads, so that it reads fewer at once; the batch is as large.
+func (e *Engine) nextToReplay(ctx context.Context, l *lane, q *Query) (wanted []store.ID, more bool, err error) {
+	for left := replayBatch; left > 0; left -= q.Limit {
+		q.Limit = left
 		if q.Payload = l.target.Load().filter != nil; q.Payload {
-			q.Limit = e.payloadBatch()
+			q.Limit = min(left, e.payloadBatch())
 		}
-		events, err := e.store.Events(ctx, q)
+		events, err := e.store.Events(ctx, *q)
 		if err != nil {
-			return total, err
+			return nil, false, err
 		}
-		n, err := e.replay(ctx, l, events)
-		if total += n; err != nil || len(events) < q.Limit {
-			return total, err
+		for _, ev := range events {
+			wants, err := e.wantsReplay(ctx, l, ev)
+			switch {
+			case err != nil:
+				return nil, false, err
+			case wants:
+				wanted = append(wanted, ev.Key)
+			}
+		}
+		if len(events) < q.Limit {
+			return wanted, false, nil
 		}
 		q.After = events[len(events)-1].Key
 	}
+	return wanted, true, nil
 }
 
 // payloadBatch returns how many events to read at once with their payloads.
@@ -56,23 +83,23 @@ func (e *Engine) payloadBatch() int {
 	return int(max(1, min(replayBatch, replayBytes/e.MaxPayload())))
 }
 
-// replay makes deliveries of the events that the lane's subscription wants.
-func (e *Engine) replay(ctx context.Context, l *lane, events []*store.Event) (int, error) {
-	r := store.Replay{Subscription: l.key, Due: e.now()}
-	for _, ev := range events {
-		if ev.Type == TestEventType || !slices.Contains(e.match(ev), l) { // a test is for one subscription only
-			continue
-		}
-		wanted, err := e.filtered(ctx, []*lane{l}, ev)
-		if err != nil {
-			return 0, err
-		}
-		if len(wanted) > 0 {
-			r.Events, r.Deliveries = append(r.Events, ev.Key), append(r.Deliveries, e.ids.Next())
-		}
+// wantsReplay reports whether the lane's subscription wants an event, as it is now.
+func (e *Engine) wantsReplay(ctx context.Context, l *lane, ev *store.Event) (bool, error) {
+	if ev.Type == TestEventType || !slices.Contains(e.match(ev), l) { // a test is for one subscription only
+		return false, nil
 	}
-	if len(r.Events) == 0 {
+	wanted, err := e.filtered(ctx, []*lane{l}, ev)
+	return len(wanted) > 0, err
+}
+
+// replay makes deliveries of events to the lane's subscription.
+func (e *Engine) replay(ctx context.Context, l *lane, events []store.ID) (int, error) {
+	if len(events) == 0 {
 		return 0, nil
+	}
+	r := store.Replay{Subscription: l.key, Due: e.now(), Events: events}
+	for range events {
+		r.Deliveries = append(r.Deliveries, e.ids.Next())
 	}
 	n, err := e.store.Replay(ctx, r)
 	l.noteStored(r.Due) // even after an error: looking in vain does no harm

@@ -83,29 +83,49 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// Replay goes through many events in several batches, and keeps their order.
+// replays is a real store that counts the calls of Replay.
+type replays struct {
+	store.Store
+	n int
+}
+
+func (s *replays) Replay(ctx context.Context, r store.Replay) (int, error) {
+	s.n++
+	return s.Store.Replay(ctx, r)
+}
+
+// Replay goes through many events in several batches, and keeps their order. The batches
+// are as large if a filter needs the payloads, of which fewer fit into memory.
 func TestReplayOfMuch(t *testing.T) {
-	h := open(t)
-	r := newReceiver(t)
-	const events = 1203
-	var all []*outbound.NewEvent
-	for i := range events {
-		all = append(all, &outbound.NewEvent{Type: "a", Payload: fmt.Append(nil, i+1)})
-	}
-	for _, a := range h.PublishAll(t.Context(), all) {
-		if a.Err != nil {
-			t.Fatal(a.Err)
-		}
-	}
-	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true})
-	if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != events {
-		t.Fatalf("Replay: got %d, %v, want %d", n, err, events)
-	}
-	for i := range events {
-		if a := r.next(t); string(a.body) != fmt.Sprint(i+1) {
-			t.Fatalf("got event %s, want %d", a.body, i+1)
-		}
-		h.awaitAttempt()
+	for _, filter := range []string{"", "payload > 0"} {
+		t.Run("filter "+filter, func(t *testing.T) {
+			h := open(t)
+			h.stop()
+			counted := &replays{Store: must.Get(h.openStore(h.settings.Logger))(t)}
+			h.store = counted
+			h.Engine = must.Get(outbound.Open(t.Context(), counted, h.settings, outbound.WithClock(h.clock)))(t)
+			r := newReceiver(t)
+			const events = 1203
+			var all []*outbound.NewEvent
+			for i := range events {
+				all = append(all, &outbound.NewEvent{Type: "a", Payload: fmt.Append(nil, i+1)})
+			}
+			for _, a := range h.PublishAll(t.Context(), all) {
+				if a.Err != nil {
+					t.Fatal(a.Err)
+				}
+			}
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: true, Filter: filter})
+			if n, err := h.Replay(t.Context(), s.ID, outbound.Query{}); err != nil || n != events || counted.n != 3 {
+				t.Fatalf("Replay: got %d in %d batches, %v, want %d in 3", n, counted.n, err, events)
+			}
+			for i := range events {
+				if a := r.next(t); string(a.body) != fmt.Sprint(i+1) {
+					t.Fatalf("got event %s, want %d", a.body, i+1)
+				}
+				h.awaitAttempt()
+			}
+		})
 	}
 }
 
