@@ -110,9 +110,13 @@ type longRequest struct {
 	method, path string
 	query        url.Values
 	body         []byte
-	partial      string                     // what the change may have done if the response is lost, after "Some"
-	progress     func(*serverStatus) string // how far the change has come
+	partial      string // what the change may have done if the response is lost, after "Some"
+	progress     progressText
 }
+
+// progressText says how far a change has come, by the server's status before it and
+// now.
+type progressText func(before, now *serverStatus) string
 
 // longRequest makes the request without a timeout, and prints its progress. Print
 // gets the counts in the response.
@@ -137,9 +141,13 @@ func (c *call) longRequest(r longRequest, print func(counts map[string]int) erro
 
 // withProgress prints the progress of a request, at intervals, by the server's
 // status. It cancels the request if Caddy no longer responds.
-func (c *call) withProgress(client *client, progress func(*serverStatus) string, request func(context.Context) error) error {
+func (c *call) withProgress(client *client, progress progressText, request func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(c.context())
 	defer cancel()
+	var before serverStatus
+	if err := client.do(ctx, http.MethodGet, "/status", nil, nil, &before); err != nil {
+		return err
+	}
 	var result error
 	done := make(chan struct{})
 	go func() { defer close(done); result = request(ctx) }()
@@ -151,12 +159,12 @@ func (c *call) withProgress(client *client, progress func(*serverStatus) string,
 			return result
 		case <-ticks.C:
 		}
-		var s serverStatus
-		if err := client.do(ctx, http.MethodGet, "/status", nil, nil, &s); err != nil {
+		var now serverStatus
+		if err := client.do(ctx, http.MethodGet, "/status", nil, nil, &now); err != nil {
 			cancel()
 			<-done
 			return err
 		}
-		fmt.Fprintln(c.err, progress(&s))
+		fmt.Fprintln(c.err, progress(&before, &now))
 	}
 }

@@ -21,7 +21,7 @@ type bulk struct {
 	do, done       string // words for the change, such as "delete", "deleted"
 
 	countField string // the field of the response that counts the changed rows
-	progress   func(*serverStatus) string
+	progress   func(query url.Values) progressText
 	hintNone   func(*call)                 // says why nothing may have been changed, if set
 	hintLeft   func(*call, map[string]int) // says why rows may have been left out, if set
 }
@@ -103,7 +103,7 @@ func (b *bulk) all(c *call, query url.Values) error {
 	}
 	return c.longRequest(longRequest{
 		method: b.method, path: b.list + b.action, query: query,
-		partial: b.many + " may be " + b.done, progress: b.progress,
+		partial: b.many + " may be " + b.done, progress: b.progress(query),
 	}, func(counts map[string]int) error {
 		n := counts[b.countField]
 		if n == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -104,8 +105,24 @@ caddy webhooks dead-letters delete --all --subscription-id sub_0199d3c2a4e00001`
 // bulkDead fills in what the bulk changes of dead letters have in common.
 func bulkDead(b bulk) bulk {
 	b.list, b.one, b.many, b.filters = "/dead-letters", "dead letter", "dead letters", deadFilters
-	b.progress = func(s *serverStatus) string { return count(s.DeadLetters, b.one, b.many) + " left" }
+	b.progress = func(query url.Values) progressText { return deadProgress(query, b.done) }
 	return b
+}
+
+// deadProgress counts the dead letters that there are no more. Their total is only known
+// if all are changed, or all of one subscription.
+func deadProgress(query url.Values, done string) progressText {
+	subscription, rest := query.Get("subscription_id"), maps.Clone(query)
+	rest.Del("subscription_id")
+	rest.Del("all")
+	return func(before, now *serverStatus) string {
+		total := before.dead(subscription)
+		n := max(0, total-now.dead(subscription)) // others may have come
+		if len(rest) > 0 {
+			return count(n, "dead letter", "dead letters") + " " + done + " so far"
+		}
+		return thousands(n) + " of " + count(total, "dead letter", "dead letters") + " " + done
+	}
 }
 
 func hintNoneQueued(c *call) {

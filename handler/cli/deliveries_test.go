@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -157,27 +158,53 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 }
 
 // A long bulk operation prints its progress, and fails when Caddy no longer responds.
+// The total is shown if it is known.
 func TestBulkRedeliveryShowsProgress(t *testing.T) {
-	seen := make(chan struct{}, 100)
-	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet {
-			seen <- struct{}{}
-			answer(200, "application/json", `{"dead_letters":12000}`)(w, r)
-			return
+	const (
+		before = `{"dead_letters":24000,"subscriptions":[{"subscription_id":"sub_1","dead_letters":7000}]}`
+		now    = `{"dead_letters":12000,"subscriptions":[{"subscription_id":"sub_1","dead_letters":6999}]}`
+	)
+	for says, filters := range map[string][]string{
+		"12,000 of 24,000 dead letters queued\n": nil,
+		"1 of 7,000 dead letters queued\n":       {"--subscription-id", "sub_1"},
+		"12,000 dead letters queued so far\n":    {"--class", "dns"},
+		"1 dead letter queued so far\n":          {"--class", "dns", "--subscription-id", "sub_1"},
+	} {
+		seen := make(chan struct{}, 100)
+		var asked atomic.Int64
+		address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				status := now
+				if asked.Add(1) == 1 {
+					status = before
+				}
+				answer(200, "application/json", status)(w, r)
+				seen <- struct{}{}
+				return
+			}
+			for range 3 {
+				<-seen
+			}
+			answer(200, "application/json", `{"redelivered":24000}`)(w, r)
+		})
+		r := run(t, "", append([]string{"dead-letters", "redeliver", "--all", "--address", address}, filters...)...).want(t, 0)
+		if r.out != "24,000 dead letters queued\n" || !strings.Contains(r.err, says) {
+			t.Errorf("%v: got stdout %q, stderr %q, want %q in it", filters, r.out, r.err, says)
 		}
-		<-seen
-		<-seen
-		answer(200, "application/json", `{"redelivered":24000}`)(w, r)
-	})
-	r := run(t, "", "dead-letters", "redeliver", "--all", "--address", address).want(t, 0)
-	if r.out != "24,000 dead letters queued\n" || !strings.Contains(r.err, "12,000 dead letters left\n") {
-		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 
+	sent := make(chan struct{})
 	silent := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			panic(http.ErrAbortHandler)
+			select {
+			case <-sent:
+				panic(http.ErrAbortHandler)
+			default:
+				answer(200, "application/json", before)(w, r)
+			}
+			return
 		}
+		close(sent)
 		<-r.Context().Done()
 	})
 	run(t, "", "dead-letters", "redeliver", "--all", "--address", silent).want(t, 1).says(t, "run the command again")

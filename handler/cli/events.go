@@ -222,7 +222,9 @@ func (t *tool) deleteEvent() *cobra.Command {
 	return t.bulk(bulk{
 		list: "/events", one: "event", many: "events", filters: eventFilters, idScope: "tenant",
 		method: http.MethodDelete, do: "delete", done: "deleted", countField: "deleted",
-		progress: func(*serverStatus) string { return "still deleting events" },
+		progress: func(url.Values) progressText {
+			return func(_, _ *serverStatus) string { return "still deleting events" }
+		},
 		hintLeft: hintPending,
 	}, verb{
 		use:   "delete <event-id>… | --all",

@@ -50,8 +50,8 @@ func runReplay(c *call) error {
 }
 
 // pendingNow is the progress of a request that queues deliveries.
-func pendingNow(s *serverStatus) string {
-	return count(s.Pending, "delivery", "deliveries") + " pending"
+func pendingNow(_, now *serverStatus) string {
+	return count(now.Pending, "delivery", "deliveries") + " pending"
 }
 
 // past makes the body of a request that sends past events, from the filters. Do is

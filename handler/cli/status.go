@@ -41,6 +41,19 @@ func (s *serverStatus) held() (n int) {
 	return n
 }
 
+// dead returns how many dead letters there are, or a subscription has.
+func (s *serverStatus) dead(subscription string) int {
+	if subscription == "" {
+		return s.DeadLetters
+	}
+	for _, sub := range s.Subscriptions {
+		if sub.ID == subscription {
+			return sub.DeadLetters
+		}
+	}
+	return 0
+}
+
 // damaged is a damaged store that was set aside.
 type damaged struct {
 	Path       string     `json:"path"`

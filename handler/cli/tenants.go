@@ -90,7 +90,7 @@ caddy webhooks tenants delete acme`,
 			}
 			return c.longRequest(longRequest{
 				method: http.MethodDelete, path: "/tenants/" + url.PathEscape(c.args[0]),
-				partial: "of it may be deleted", progress: func(*serverStatus) string { return "still deleting" },
+				partial: "of it may be deleted", progress: func(_, _ *serverStatus) string { return "still deleting" },
 			}, func(counts map[string]int) error { return printTenant(c, "deleted", counts) })
 		},
 	})
