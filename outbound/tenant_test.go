@@ -107,6 +107,24 @@ func TestDeleteTenant(t *testing.T) {
 	}
 }
 
+// No subscription can be created for a tenant that no path can name. What such a tenant
+// has already keeps working.
+func TestTenantsThatNoPathCanName(t *testing.T) {
+	h := open(t)
+	r := newReceiver(t)
+	for tenant, ok := range map[string]bool{".": false, "..": false, "...": true, ".a": true} {
+		_, err := h.CreateSubscription(t.Context(), outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Tenant: tenant})
+		if _, invalid := errors.AsType[*outbound.Invalid](err); invalid == ok || ok && err != nil {
+			t.Errorf("%s: got %v, want it accepted: %v", tenant, err, ok)
+		}
+	}
+	h.settings.Subscriptions = []outbound.SubscriptionSpec{{Name: "crm", URL: r.URL, EventTypes: []string{"a"}, Tenant: ".."}}
+	must.Do(t, h.Apply(t.Context(), h.settings))
+	h.publishOf("..", "a")
+	r.next(t)
+	h.awaitAttempt()
+}
+
 // A tenant with a subscription in the configuration can't be deleted, and nothing of it
 // is, until the subscription is removed there.
 func TestDeleteTenantOfTheConfiguration(t *testing.T) {
