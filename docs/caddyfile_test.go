@@ -63,6 +63,9 @@ func load(t *testing.T, source string) {
 	if !whole.MatchString(source) {
 		source = "hooks.example.com {\n" + source + "}\n"
 	}
+	if api := "handle_path /webhooks/* {"; strings.Contains(source, api) && !strings.Contains(source, "redir /webhooks /webhooks/\n\t"+api) {
+		t.Errorf("/webhooks without the slash gets an empty page with\n%s", source)
+	}
 	source = secrets(t, source)
 	adapted, warnings, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), nil)
 	if err != nil {

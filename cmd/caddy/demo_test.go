@@ -114,6 +114,9 @@ func TestDemo(t *testing.T) {
 			return strings.Count(d.log(), `"uri":"/hooks"`) >= n
 		})
 	}
+	if out := d.shell("curl -L -o /dev/null -w '%{url_effective}' http://localhost:8080/webhooks"); !strings.HasSuffix(out, "/webhooks/") {
+		t.Errorf("without the slash at its end, the dashboard's URL leads to %s", out)
+	}
 	_, err := exec.LookPath("sqlite3")
 	hasSQLite := err == nil
 	driven := 0
