@@ -30,8 +30,14 @@ func tokenLeaks(s verify.Scheme, handshake bool) []string {
 			}
 		}
 	}
-	if handshake && s.Handshake == "meta" {
+	switch {
+	case !handshake:
+	case s.Handshake == "meta":
 		query("the handshake's verify token", "hub.verify_token")
+	case s.Handshake == "asana": // sent back in a header, which logs show as well
+		for _, headers := range []string{"request>headers", "resp_headers"} {
+			leaks = append(leaks, fmt.Sprintf("the handshake has the secret in the header X-Hook-Secret, which access logs show; hide it with: log { format filter { %s>X-Hook-Secret delete } }", headers))
+		}
 	}
 	return leaks
 }

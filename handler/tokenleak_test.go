@@ -31,6 +31,8 @@ func TestTokenLeaks(t *testing.T) {
 		{"token in the URL", token("query", "token"), true, []string{"request>uri query { delete token }"}},
 		{"token in the body", token("json", "clientState"), true, nil},
 		{"verify token", verify.Scheme{Handshake: "meta"}, true, []string{"request>uri query { delete hub.verify_token }"}},
+		{"secret in a handshake", verify.Scheme{Handshake: "asana"}, true, []string{"request>headers>X-Hook-Secret delete", " resp_headers>X-Hook-Secret delete"}},
+		{"secret in a handshake that is off", verify.Scheme{Handshake: "asana"}, false, nil},
 		{"verify token without a handshake", verify.Scheme{Handshake: "meta"}, false, nil},
 	}
 	for _, tt := range tests {

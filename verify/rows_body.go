@@ -86,7 +86,7 @@ var rowsBody = []Scheme{
 		Name:      "asana",
 		Title:     "Asana",
 		Source:    "https://developers.asana.com/docs/webhooks-guide",
-		Notes:     "The secret is the `X-Hook-Secret`, which is also in Asana's response when you create the webhook. The handshake sends it back but doesn't store it: otherwise, whoever calls first could choose it. A request can contain several events; the event type is that of the first one.",
+		Notes:     "The secret is the `X-Hook-Secret`, which is also in Asana's response when you create the webhook. The handshake sends it back but doesn't store it: otherwise, whoever calls first could choose it. It is in a header there, which access logs show unless they filter it out. A request can contain several events; the event type is that of the first one.",
 		Signature: Signature{Name: "X-Hook-Signature"},
 		EventType: Field{In: "json", Name: "events.0.action"},
 		Handshake: "asana",
