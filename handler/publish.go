@@ -153,6 +153,9 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return publishError(w, err)
 	}
+	if v != nil && v.accept != nil {
+		v.accept()
+	}
 	if v != nil && v.ack != nil {
 		return reply(w, v.ack)
 	}

@@ -297,6 +297,33 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	}
 }
 
+// A webhook that the app couldn't accept, but an error route stored, is remembered: a copy
+// of it is a replay, even once the app is back.
+func TestPublishedInsteadIsRemembered(t *testing.T) {
+	app := newApp(t)
+	port := freePort()
+	away := freePort()
+	site := fmt.Sprintf(`http://127.0.0.1:%d {
+		webhook_verify stripe %q {
+			replay reject
+		}
+		reverse_proxy {header.X-App}
+		handle_errors 502 {
+			webhook_publish app.down
+		}
+	}`, port, testSecret)
+	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", site)
+	body, at := fmt.Sprintf("%q", t.Name()), time.Now()
+	send := func(upstream string) answered {
+		r := signStripe(post(t, fmt.Sprintf("http://127.0.0.1:%d/", port), body), body, at)
+		r.Header.Set("X-App", upstream)
+		return do(t, r)
+	}
+	send(fmt.Sprintf("127.0.0.1:%d", away)).want(t, 202)
+	send(app.addr).want(t, 409)
+	app.none(t)
+}
+
 // An error route that publishes refuses what webhook_verify has refused.
 func TestPublishRefused(t *testing.T) {
 	port := freePort()

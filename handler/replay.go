@@ -150,13 +150,19 @@ func (h *Verify) starting() bool {
 }
 
 // settle remembers the message if the app has accepted it with a 2xx response.
-// Otherwise it forgets the message, so that the provider's retry is passed on.
+// Otherwise it forgets the message, so that the provider's retry is passed on, unless
+// an error route accepts it after all.
 func (h *Verify) settle(v *verdict, accepted bool) {
 	if accepted {
 		h.replays.Commit(v.key)
 		h.app().replayKeeper().keep(v.key, time.Now().Add(h.life))
-	} else {
-		h.replays.Abort(v.key)
+		return
+	}
+	h.replays.Abort(v.key)
+	v.accept = func() {
+		end := time.Now().Add(h.life)
+		h.replays.Restore(v.key, end)
+		h.app().replayKeeper().keep(v.key, end)
 	}
 }
 

@@ -44,6 +44,7 @@ type verdict struct {
 
 	key      [32]byte // in the replay memory
 	reserved bool     // the key is reserved until the app has responded
+	accept   func()   // remembers the message if the app has failed but it is stored; nil if there is nothing to remember
 }
 
 // release frees the body.
