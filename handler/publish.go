@@ -114,6 +114,9 @@ func (p *Publish) Validate() error {
 
 // ServeHTTP publishes the request as an event.
 func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	// In handle_response of intercept, these are still those of the app's response.
+	w.Header().Del("Content-Length")
+	w.Header().Del("Content-Encoding")
 	err := p.publish(w, r)
 	p.refusals.writePublish(r, err)
 	return err

@@ -297,6 +297,29 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 	}
 }
 
+// With intercept, the provider gets the whole response, although the app's had another
+// length and encoding.
+func TestPublishInsteadOfAResponse(t *testing.T) {
+	app := newApp(t)
+	app.respond(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "br")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, strings.Repeat("down ", 100))
+	})
+	s := serveSite(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`webhook_verify github %q
+	intercept {
+		@down status 503
+		handle_response @down {
+			webhook_publish app.down
+		}
+	}
+	reverse_proxy %s`, testSecret, app.addr))
+	a := do(t, signGitHub(post(t, s.url, "{}"), "{}")).want(t, 202)
+	if !strings.Contains(a.body, "event_id") || a.Header.Get("Content-Encoding") != "" {
+		t.Errorf("got %q with the headers %v", a.body, a.Header)
+	}
+}
+
 // A webhook that the app couldn't accept, but an error route stored, is remembered: a copy
 // of it is a replay, even once the app is back.
 func TestPublishedInsteadIsRemembered(t *testing.T) {
