@@ -9,15 +9,18 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 )
 
-// forwarded returns the headers that match the patterns, without those that events
-// can't have. Headers over the limits of an event are omitted and their names
-// returned, since the webhook matters more than they do.
+// contentEncoding is always forwarded: without it, nobody can read the body.
+const contentEncoding = "Content-Encoding"
+
+// forwarded returns the headers that match the patterns, and Content-Encoding, without
+// those that events can't have. Headers over the limits of an event are omitted and
+// their names returned, since the webhook matters more than they do.
 func forwarded(h http.Header, patterns []string) (out map[string]string, omitted []string) {
-	if len(patterns) == 0 {
+	if len(patterns) == 0 && h[contentEncoding] == nil {
 		return nil, nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if !matchesAny(name, patterns) || egress.CheckHeader(name, "") != nil {
+		if name != contentEncoding && !matchesAny(name, patterns) || egress.CheckHeader(name, "") != nil {
 			continue
 		}
 		if out == nil {

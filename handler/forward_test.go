@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
 	"net/http"
 	"os"
@@ -89,6 +91,39 @@ func TestForwardsWhatFits(t *testing.T) {
 	written := must.Get(os.ReadFile(log))(t)
 	if n := strings.Count(string(written), "headers are not forwarded"); n != 1 || !strings.Contains(string(written), "X-Large, X-Number-42, ") {
 		t.Errorf("logged %s", written)
+	}
+}
+
+// A compressed webhook is delivered as it was sent, with the encoding that says how to
+// read it, even if no headers are forwarded.
+func TestCompressedWebhookIsPublished(t *testing.T) {
+	delivered := make(chan bool, 1)
+	receiver := newApp(t)
+	receiver.respond(func(http.ResponseWriter, *http.Request) { delivered <- true })
+	s := serveSite(t, fmt.Sprintf(`webhooks {
+		store sqlite %s
+		egress {
+			allow 127.0.0.1
+		}
+		subscription app {
+			url %s
+			event_types *
+		}
+	}`, storePath(t), receiver.URL), fmt.Sprintf("webhook_verify github %q\nwebhook_publish app.push", testSecret))
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write([]byte(`{"ref":"main"}`))
+	w.Close()
+	r := signGitHub(post(t, s.url, packed.String()), packed.String())
+	r.Header.Set("Content-Encoding", "gzip")
+	do(t, r).want(t, 202)
+	<-delivered
+	got := receiver.one(t)
+	if got.Header.Get("Content-Encoding") != "gzip" || got.Header.Get("X-Github-Event") != "" {
+		t.Errorf("got the headers %v", got.Header)
+	}
+	if !bytes.Equal(got.body, packed.Bytes()) {
+		t.Errorf("got %q, want the body as it was sent", got.body)
 	}
 }
 

@@ -62,6 +62,7 @@ type Publish struct {
 	// `X-Api-Key`; these must be named in full. Headers set by the delivery
 	// itself, such as `Host` and `Webhook-Id`, can't be forwarded. At most 32
 	// headers and 4 KiB are stored; any others are left out, which is logged.
+	// `Content-Encoding` is always forwarded.
 	ForwardHeaders []string `json:"forward_headers,omitempty"`
 
 	app      *App

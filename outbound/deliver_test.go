@@ -187,10 +187,12 @@ func TestTransformOfASubscription(t *testing.T) {
 	r := newReceiver(t)
 	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Transform: `{"text": "Order " + payload.order}`})
 	h.restart()
-	must.Get(h.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: "application/cloudevents+json", Payload: []byte(`{"order": "7"}`)}))(t)
+	must.Get(h.Publish(t.Context(), &outbound.NewEvent{
+		Type: "a", ContentType: "application/cloudevents+json", Headers: map[string]string{"Content-Encoding": "identity"}, Payload: []byte(`{"order": "7"}`),
+	}))(t)
 	a := r.next(t)
-	if string(a.body) != `{"text":"Order 7"}` || a.header.Get("Content-Type") != "application/json" {
-		t.Errorf("got header %v and body %s, want JSON with the order", a.header, a.body)
+	if string(a.body) != `{"text":"Order 7"}` || a.header.Get("Content-Type") != "application/json" || a.header.Get("Content-Encoding") != "" {
+		t.Errorf("got header %v and body %s, want JSON with the order, without the payload's encoding", a.header, a.body)
 	}
 	check(t, h, a, s.Secrets[0].Value)
 	h.awaitAttempt()

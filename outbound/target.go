@@ -209,6 +209,7 @@ func (t *target) headers(ev *store.Event) http.Header {
 	h["Content-Type"] = []string{ev.ContentType}
 	if t.transform != nil {
 		h["Content-Type"] = []string{"application/json"} // the target may override it
+		delete(h, "Content-Encoding")                    // which was the payload's
 	}
 	maps.Copy(h, t.header)
 	return h
