@@ -1,6 +1,9 @@
 package handler
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -128,6 +131,28 @@ func TestOff(t *testing.T) {
 	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\nwebhooks {\ndisable_after off\nretain_for off\nretain_size off\nresponse_body off\n}\n}\n"), nil)
 	if want := `"webhooks":{"disable_after":{"failures":-1},"retain_for":-1,"retain_size":-1,"response_body":-1}`; err != nil || !strings.Contains(string(config), want) {
 		t.Errorf("got %s, %v, want %s in it", config, err, want)
+	}
+}
+
+// A duration without a unit is in nanoseconds in JSON, which nobody means: the config
+// doesn't load.
+func TestDurationsWithoutAUnit(t *testing.T) {
+	runCaddy(t, "", ":0 {\n}")
+	for app, want := range map[string]string{
+		`"timeout": 15`:         "timeout must be at least 1ms, not 15ns: write a unit",
+		`"secret_grace": 24`:    "secret_grace must be at least 1s, not 24ns",
+		`"retain_for": 2592000`: "retain_for must be at least 1s, not 2.592ms",
+		`"disable_after": {"failures": 50, "for": 86400}`: "disable_after for must be at least 1s, not 86.4µs",
+		`"retry": {"delays": [5, 300]}`:                   "retry: a delay must be at least 1ms, not 5ns",
+		`"retry": {"exponential": {"base": 1}}`:           "retry: base must be at least 1ms, not 1ns",
+		`"subscriptions": [{"name": "crm", "url": "https://a.example", "event_types": ["*"], "timeout": 15}]`: "subscription crm: timeout must be at least 1ms, not 15ns",
+	} {
+		res := postLoad(t, "application/json", fmt.Sprintf(`{"admin": {"listen": "localhost:%d", "config": {"persist": false}}, "apps": {"webhooks": {%s}}}`, adminPort(), app))
+		got := string(must(io.ReadAll(res.Body)))
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK || !strings.Contains(got, want) {
+			t.Errorf("%s: got %s %s, want %q", app, res.Status, got, want)
+		}
 	}
 }
 

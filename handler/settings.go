@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,10 @@ func (a *App) resolve() (outbound.Settings, error) {
 	if a.deadFile != nil {
 		s.DeadLetterLog = a.deadFile.append
 	}
-	var err error
+	err := a.checkUnits()
+	if err != nil {
+		return s, err
+	}
 	if s.Sign, err = resolveText("sign", a.Sign); err != nil {
 		return s, err
 	}
@@ -56,6 +60,28 @@ func (a *App) resolve() (outbound.Settings, error) {
 		return s, err
 	}
 	return s, s.Validate()
+}
+
+// checkUnits refuses durations that are shorter than anybody means. In JSON, a plain
+// number is in nanoseconds: 30 for retain_for would remove events at once.
+func (a *App) checkUnits() error {
+	if a.DisableAfter != nil {
+		if err := checkUnit("disable_after for", a.DisableAfter.For, time.Second); err != nil {
+			return err
+		}
+	}
+	return cmp.Or(
+		checkUnit("timeout", a.Timeout, time.Millisecond),
+		checkUnit("secret_grace", a.SecretGrace, time.Second),
+		checkUnit("retain_for", a.RetainFor, time.Second),
+	)
+}
+
+func checkUnit(name string, d caddy.Duration, least time.Duration) error {
+	if d <= 0 || time.Duration(d) >= least {
+		return nil
+	}
+	return fmt.Errorf("%s must be at least %s, not %s: write a unit, as in \"30s\"; a plain number is in nanoseconds", name, least, time.Duration(d))
 }
 
 // ownEndpoints returns the default address of Caddy's admin API, to which
@@ -104,6 +130,9 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 		return nil, errors.New("give either delays or exponential, not both")
 	case r.Exponential != nil:
 		x := *r.Exponential
+		if err := cmp.Or(checkUnit("base", x.Base, time.Millisecond), checkUnit("max", x.Max, time.Millisecond)); err != nil {
+			return nil, err
+		}
 		if x.Base == 0 {
 			x.Base = caddy.Duration(time.Second)
 		}
@@ -120,6 +149,9 @@ func (r *Retry) schedule() (outbound.Schedule, error) {
 	}
 	s := make(outbound.Schedule, len(r.Delays))
 	for i, d := range r.Delays {
+		if err := checkUnit("a delay", d, time.Millisecond); err != nil {
+			return nil, err
+		}
 		s[i] = time.Duration(d)
 	}
 	return s, nil

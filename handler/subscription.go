@@ -119,7 +119,10 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 	if t.err != nil {
 		return spec, t.err
 	}
-	var err error
+	err := checkUnit("timeout", s.Timeout, time.Millisecond)
+	if err != nil {
+		return spec, fmt.Errorf("%s: %w", t.block, err)
+	}
 	if spec.Retry, err = s.Retry.schedule(); err != nil {
 		return spec, fmt.Errorf("%s: retry: %w", t.block, err)
 	}
