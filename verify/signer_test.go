@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +91,54 @@ func TestSignSingle(t *testing.T) {
 	r := post(testURL)
 	r.Header = h
 	accept(t, verifierOf(t, scheme, "new"), r, testBody)
+}
+
+// The providers' own receivers of these schemes read only one signature of a list. Deliveries
+// that are signed with two secrets have that of the first, in the place where they look.
+func TestSignForReceiversOfOne(t *testing.T) {
+	last := func(separator, tag string) func(string) string {
+		return func(header string) (signature string) {
+			for item := range strings.SplitSeq(header, separator) {
+				if name, value, _ := strings.Cut(item, "="); name == tag {
+					signature = value
+				}
+			}
+			return signature
+		}
+	}
+	match := func(pattern string) func(string) string {
+		return func(header string) string {
+			if m := regexp.MustCompile(pattern).FindStringSubmatch(header); m != nil {
+				return m[1]
+			}
+			return ""
+		}
+	}
+	for name, read := range map[string]func(header string) string{
+		"buildkite":  last(",", "signature"),
+		"calendly":   last(",", "v1"),
+		"elevenlabs": last(",", "v0"),
+		"openphone":  match(`^hmac;1;\d+;([^;]+)`),
+		"retell":     match(`v=\d+,d=(.*)`),
+		"sanity":     match(`^t=\d+[, ]+v1=([^, ]+)$`),
+		"terra":      match(`^t=\d+,v1=([^,]+)$`),
+		"workos":     match(`^t=\d+,v1=([^,]+)$`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			row := rowOf(t, name)
+			fresh, old := secretFor(t, row), secretFor(t, row)
+			header := func(secrets ...string) string {
+				return sign(t, row, outgoing(), secrets...).Get(row.Signature.Name)
+			}
+			want := read(header(fresh))
+			if got := read(header(fresh, old)); got != want || want == "" {
+				t.Errorf("%q: receivers read %q, want %q", header(fresh, old), got, want)
+			}
+			if row.SignsWithAll() {
+				t.Error("SignsWithAll is true")
+			}
+		})
+	}
 }
 
 // SignsWithAll is true for exactly the schemes with which a receiver that only knows the
