@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -133,24 +132,14 @@ func tokenForm(o *OAuth2) string {
 	return form.Encode()
 }
 
-// tokens gets the access tokens of one subscription, one request at a time, and
-// caches the result of the last.
+// tokens gets the access tokens of one subscription. The value of a result is that of
+// the Authorization header.
 type tokens struct {
+	precondition[string]
 	endpoint
 	header http.Header
 	form   []byte
-	cached atomic.Pointer[token]
-	sem    chan struct{} // held over a request
 }
-
-// token is the result of a request for one.
-type token struct {
-	bearer  string    // value of the Authorization header
-	until   time.Time // when to replace it; zero if the request failed
-	outcome           // of the request
-}
-
-func (t *token) valid(at time.Time) bool { return t != nil && at.Before(t.until) }
 
 // setTokens keeps the old target's tokens if they are requested in the same way.
 func (t *target) setTokens(old *target) {
@@ -167,7 +156,7 @@ func (t *target) setTokens(old *target) {
 		t.err = cmp.Or(t.err, errors.New("the token_url of oauth2 can't be parsed"))
 		return
 	}
-	k := &tokens{endpoint: endpoint{url: to}, form: []byte(tokenForm(o)), sem: make(chan struct{}, 1)}
+	k := &tokens{precondition: newPrecondition[string](), endpoint: endpoint{url: to}, form: []byte(tokenForm(o))}
 	k.header = http.Header{
 		"User-Agent": userAgent, "Accept": {"application/json"}, "Accept-Encoding": {"identity"},
 		"Content-Type": {"application/x-www-form-urlencoded"},
@@ -180,35 +169,20 @@ func (t *target) setTokens(old *target) {
 }
 
 // authorize puts a token into the headers of an attempt, or returns the outcome
-// with which the attempt fails. Everyone who waited for a request gets its result,
-// even a failure: if each made a request of its own, a slow endpoint would get as
-// many as there are attempts.
+// with which the attempt fails.
 func (k *tokens) authorize(ctx context.Context, s *sender, h http.Header, at time.Time) outcome {
-	t := k.cached.Load()
-	if !t.valid(at) {
-		select {
-		case k.sem <- struct{}{}:
-			defer func() { <-k.sem }()
-		case <-ctx.Done():
-			return tokenFailure(failure(ctx.Err()))
-		}
-		if came := k.cached.Load(); came != nil && came != t {
-			t = came
-		} else {
-			t = k.fetch(ctx, s, at)
-			k.cached.Store(t)
-		}
+	token := k.get(ctx, at, func() *result[string] { return k.fetch(ctx, s, at) })
+	if !token.ok() {
+		return tokenFailure(token.outcome)
 	}
-	if t.ok() {
-		h[authorization] = []string{t.bearer}
-	}
-	return t.outcome
+	h[authorization] = []string{token.value}
+	return outcome{}
 }
 
 // invalidate drops the token in h, which the receiver has rejected, from the cache.
 func (k *tokens) invalidate(h http.Header) {
-	if t := k.cached.Load(); t != nil && t.bearer == h.Get(authorization) {
-		k.cached.CompareAndSwap(t, nil)
+	if t := k.last.Load(); t != nil && t.value == h.Get(authorization) {
+		k.last.CompareAndSwap(t, nil)
 	}
 }
 
@@ -216,15 +190,15 @@ func (k *tokens) invalidate(h http.Header) {
 // transport. golang.org/x/oauth2 isn't used because it would follow redirects, read
 // 1 MiB, put the response into its errors, and make callers wait for each other
 // regardless of their deadlines.
-func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
+func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *result[string] {
 	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
 	if err != nil {
-		return &token{outcome: tokenFailure(failure(err))}
+		return &result[string]{outcome: failure(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenAnswer+1))
 	if err != nil {
-		return &token{outcome: tokenFailure(failure(err))}
+		return &result[string]{outcome: failure(err)}
 	}
 	var answer struct {
 		AccessToken string      `json:"access_token"`
@@ -251,9 +225,9 @@ func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *token {
 	case !slices.Contains(bearerTypes, strings.ToLower(answer.TokenType)):
 		why = "the token endpoint's response has a token_type that isn't Bearer"
 	default:
-		return &token{bearer: "Bearer " + answer.AccessToken, until: at.Add(tokenLifetime(answer.ExpiresIn))}
+		return &result[string]{value: "Bearer " + answer.AccessToken, until: at.Add(tokenLifetime(answer.ExpiresIn))}
 	}
-	return &token{outcome: tokenFailure(outcome{message: why, retryAfter: retryAfter(resp.Header, at)})}
+	return &result[string]{outcome: outcome{class: ClassOAuth2, message: why, retryAfter: retryAfter(resp.Header, at)}}
 }
 
 // tokenLifetime returns how long a token is used. Some endpoints mean by 0 that it
