@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -51,6 +53,7 @@ type lane struct {
 	headDue    time.Time // when the first delivery of an ordered lane is retried; zero if it isn't a retry
 	breaker    breaker
 	pace       pace
+	limiter    *rate.Limiter // nil before the first attempt; see rateDelay
 	// persisting is set while the store is being told whether the receiver is down.
 	persisting bool
 	// These are for Status.
@@ -81,10 +84,7 @@ func (l *lane) room(now time.Time) int {
 	case l.breaker.down():
 		return downRoom
 	}
-	if limiter := l.target.Load().limiter; limiter != nil {
-		return min(laneRoom, int(4*limiter.Limit())+1) // what it can send in four seconds
-	}
-	return laneRoom
+	return int(min(laneRoom, 4*l.target.Load().rate()+1)) // what it can send in four seconds
 }
 
 // reserve reserves room for a delivery of that size that is about to be stored. If

@@ -1,6 +1,10 @@
 package outbound
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
 
 // A lane pauses while its receiver is down or has asked for it, while its rate
 // limit is used up, and, if it is ordered, while its first delivery waits for a
@@ -18,16 +22,18 @@ func (l *lane) pausedUntil() time.Time {
 }
 
 // rateDelay returns how long the lane must wait for its rate limit; if it needn't,
-// the attempt is counted. The caller holds mu.
+// the attempt is counted. If the limit has changed, counting starts anew. The caller
+// holds mu.
 func (l *lane) rateDelay(now time.Time) time.Duration {
-	if limiter := l.target.Load().limiter; limiter != nil {
-		r := limiter.ReserveN(now, 1)
-		if d := r.DelayFrom(now); d > 0 {
-			r.CancelAt(now)
-			return d
-		}
+	if limit := l.target.Load().rate(); l.limiter == nil || l.limiter.Limit() != limit {
+		l.limiter = rate.NewLimiter(limit, int(min(max(limit/10, 1), maxRate)))
 	}
-	return 0
+	r := l.limiter.ReserveN(now, 1)
+	d := r.DelayFrom(now)
+	if d > 0 {
+		r.CancelAt(now)
+	}
+	return d
 }
 
 // pauseUntil pauses the lane, unless it is already paused for longer.

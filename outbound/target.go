@@ -24,8 +24,7 @@ type target struct {
 	sub          *store.Subscription
 	header       http.Header // set over the event's headers; the values are shared by all deliveries
 	signer       *verify.Signer
-	secretExpiry time.Time // when the first secret expires; zero for never
-	limiter      *rate.Limiter
+	secretExpiry time.Time          // when the first secret expires; zero for never
 	filter       *payload.Filter    // nil for every event of its types
 	transform    *payload.Transform // nil for payloads as they are
 	maxPayload   int64              // bytes that the transform may produce
@@ -36,9 +35,8 @@ type target struct {
 	err          error   // why no attempt can be made
 }
 
-// newTarget makes a target. It takes over from old, which may be nil, the state of
-// the rate limiter, the compiled filter and transform, and the access tokens, where
-// these still apply.
+// newTarget makes a target. It takes over from old, which may be nil, the compiled
+// filter and transform, and the access tokens, where these still apply.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
 	t := &target{
 		sub: s, header: http.Header{}, maxPayload: c.MaxPayload,
@@ -51,11 +49,6 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	for k, v := range s.Headers {
 		t.header.Set(k, v)
 	}
-	if old != nil && old.sub.RateLimit == s.RateLimit {
-		t.limiter = old.limiter
-	} else if s.RateLimit > 0 {
-		t.limiter = rate.NewLimiter(rate.Limit(s.RateLimit), max(int(s.RateLimit/10), 1))
-	}
 	if u, err := c.Policy.CheckURL(s.URL); err != nil {
 		t.err = fmt.Errorf("the URL is refused: %w", err)
 	} else {
@@ -65,6 +58,14 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	t.setTransform(old)
 	t.setTokens(old)
 	return t
+}
+
+// rate returns how many attempts a second may be made.
+func (t *target) rate() rate.Limit {
+	if t.sub.RateLimit > 0 {
+		return rate.Limit(t.sub.RateLimit)
+	}
+	return rate.Inf
 }
 
 // setFilter compiles the filter. If it can no longer be compiled, every event
