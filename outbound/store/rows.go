@@ -101,6 +101,7 @@ type Subscription struct {
 	Scheme      string            // how deliveries are signed, "" for the engine's default
 	Secrets     []Secret          // newest first
 	OAuth2      OAuth2            // how to get an access token for the receiver
+	Handshake   string            // the origin for which the receiver's permission is asked, "" if it isn't
 	RateLimit   float64           // deliveries per second, 0 for no limit
 	Timeout     time.Duration     // of an attempt, 0 for the engine's default
 	Retry       []time.Duration   // the delays between attempts, nil for the engine's default

@@ -16,7 +16,7 @@ import (
 var schemas embed.FS
 
 // formats is the current format, the number of the last of the schemas.
-const formats = 8
+const formats = 9
 
 // migrate upgrades the tables to the current format. Nodes of an older version that
 // are running keep running, since they check the format only when they start, so

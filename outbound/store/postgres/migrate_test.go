@@ -64,6 +64,7 @@ var versionsRows = map[int]string{
 	4: `UPDATE webhooks.delivery SET unlogged = 1 WHERE id IN (SELECT id FROM old WHERE state = 2);`,
 	5: `UPDATE webhooks.subscription SET oauth2 = '{"token_url":"https://id.example.com","client_id":"us","client_secret":"s3cret"}';`,
 	6: `UPDATE webhooks.delivery SET url = '` + oldURL + `' WHERE at IS NOT NULL; UPDATE webhooks.attempt SET url = '` + oldURL + `';`,
+	9: `UPDATE webhooks.subscription SET handshake = 'hooks.example.com';`,
 }
 
 // storeOld stores rows like a node of a version, and returns their subscription.
@@ -77,6 +78,9 @@ func storeOld(t *testing.T, dsn string, version int, key store.ID) *store.Subscr
 	}
 	if version >= 5 {
 		sub.OAuth2 = store.OAuth2{TokenURL: "https://id.example.com", ClientID: "us", ClientSecret: "s3cret"}
+	}
+	if version >= 9 {
+		sub.Handshake = "hooks.example.com"
 	}
 	sql := fmt.Sprintf(oldRows, key, sub.ID)
 	for v := range version {

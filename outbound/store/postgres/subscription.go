@@ -13,12 +13,12 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 	// updateSubscription sets all but the key and the id.
 	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
 			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
-			timeout, retry, metadata, transform)
-		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) WHERE key = $1 AND id = $2`
+			timeout, retry, metadata, transform, handshake)
+		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) WHERE key = $1 AND id = $2`
 	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = $1`
 
 	revise = `UPDATE webhooks.revision SET n = n + 1`
@@ -111,7 +111,7 @@ func subscriptionArgs(sub *store.Subscription) []any {
 		sub.RateLimit, sub.Ordered, text(sub.Filter), sub.FromConfig, sub.Active, text(sub.Reason), selects.Millis(sub.Updated),
 		pgtype.Int8{Int64: failing, Valid: failing != 0},
 		asJSON(sub.OAuth2, sub.OAuth2.TokenURL != ""),
-		int64(sub.Timeout), asJSON(sub.Retry, sub.Retry != nil), asJSON(sub.Metadata, len(sub.Metadata) > 0), text(sub.Transform),
+		int64(sub.Timeout), asJSON(sub.Retry, sub.Retry != nil), asJSON(sub.Metadata, len(sub.Metadata) > 0), text(sub.Transform), text(sub.Handshake),
 	}
 }
 
@@ -123,7 +123,7 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 		err := row.Scan(
 			&sub.Key, &sub.ID, &sub.Tenant, &sub.URL, &sub.Description, &sub.EventTypes, &sub.Headers, &sub.Scheme, &sub.Secrets,
 			&sub.RateLimit, &sub.Ordered, &sub.Filter, &sub.FromConfig, &sub.Active, &sub.Reason, (*millis)(&sub.Updated), (*millis)(&sub.FailingSince), &oauth2,
-			&sub.Timeout, &sub.Retry, &sub.Metadata, &sub.Transform,
+			&sub.Timeout, &sub.Retry, &sub.Metadata, &sub.Transform, &sub.Handshake,
 		)
 		if oauth2 != nil {
 			sub.OAuth2 = *oauth2

@@ -19,7 +19,7 @@ const (
 	applicationID = 0x77686b73
 	// version is the current format of the file, the number of the last of the
 	// schemas. The file has it as its user_version.
-	version = 11
+	version = 12
 	// versionMost is more than any version will ever be.
 	versionMost = 1 << 16
 )

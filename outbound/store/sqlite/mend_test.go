@@ -367,7 +367,7 @@ func TestSubscriptionIsSalvaged(t *testing.T) {
 	sub := &store.Subscription{
 		Key: 1, ID: "sub_1", Tenant: "acme", URL: "https://crm.example.com", EventTypes: []string{"*"}, Headers: map[string]string{"A": "b"},
 		Secrets: []store.Secret{{Value: "whsec_1"}}, OAuth2: store.OAuth2{TokenURL: "https://login.example.com", ClientSecret: "hunter2"},
-		Active: true, Updated: time.UnixMilli(1), FailingSince: time.UnixMilli(2),
+		Handshake: "hooks.example.com", Active: true, Updated: time.UnixMilli(1), FailingSince: time.UnixMilli(2),
 	}
 	must.Do(t, s.CreateSubscription(t.Context(), sub))
 	ids := store.NewIDs(0, 0, time.Now)

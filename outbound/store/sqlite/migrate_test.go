@@ -3,7 +3,6 @@ package sqlite_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,14 +21,17 @@ import (
 
 const oldEvents = 40
 
-// formerly creates a file of format 1 with events that wait for their third attempt, and
+// formerly creates a file of a format with events that wait for their third attempt, and
 // returns their payloads.
-func formerly(t *testing.T, path string) map[store.ID][]byte {
+func formerly(t *testing.T, path string, format int) map[store.ID][]byte {
 	t.Helper()
-	schema := must.Get(os.ReadFile("schema1.sql"))(t)
-	execute(t, path, "PRAGMA journal_mode = WAL; PRAGMA application_id = 0x77686b73; PRAGMA user_version = 1")
+	execute(t, path, "PRAGMA journal_mode = WAL; PRAGMA application_id = 0x77686b73")
 	c := must.Get(driver.OpenConn(path, driver.OpenReadWrite))(t)
-	must.Do(t, errors.Join(sqlitex.ExecuteScript(c, string(schema), nil), c.Close()))
+	for n := range format {
+		schema := must.Get(os.ReadFile(fmt.Sprintf("schema%d.sql", n+1)))(t)
+		must.Do(t, sqlitex.ExecuteScript(c, fmt.Sprintf("%s; PRAGMA user_version = %d", schema, n+1), nil))
+	}
+	must.Do(t, c.Close())
 	execute(t, path, `INSERT INTO subscription (key, id, tenant, url, description, event_types, scheme, rate_limit, ordered, filter, from_config, active, reason, updated)
 		VALUES (1, 'sub_1', '', 'https://crm.example.com', '', '["order.*"]', '', 0, 0, '', 0, 1, '', 0)`)
 	ids := store.NewIDs(0, 0, time.Now)
@@ -76,34 +78,41 @@ func attemptsOfOld(t *testing.T, s *sqlite.Store) {
 	}
 }
 
-func TestFormatOneIsUpgraded(t *testing.T) {
-	path := filepath.Join(fastDir(t), "webhooks.db")
-	want := formerly(t, path)
-	var log logged
-	s := openLogging(t, path, &log)
-	if !strings.Contains(log.String(), "upgraded the file") {
-		t.Errorf("the upgrade isn't logged: %s", log.String())
-	}
-	got := waiting(t.Context(), t, s)
-	for id, payload := range want {
-		if !bytes.Equal(got[id], payload) {
-			t.Errorf("%v: payload %.40q, want %.40q", id, got[id], payload)
-		}
-	}
-	attemptsOfOld(t, s)
-	publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
-	must.Do(t, s.Close())
-	var version, with int64
-	query(t, path, "PRAGMA user_version", &version)
-	query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
-	if version != 11 || with != 1 {
-		t.Errorf("format %d; %d events have a digest, want 1", version, with)
+// TestEachFormatIsUpgraded checks that what a file of each format has is kept by an
+// upgrade, and that the file can then be used.
+func TestEachFormatIsUpgraded(t *testing.T) {
+	current := len(must.Get(filepath.Glob("schema*.sql"))(t))
+	for format := 1; format < current; format++ {
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			path := filepath.Join(fastDir(t), "webhooks.db")
+			want := formerly(t, path, format)
+			var log logged
+			s := openLogging(t, path, &log)
+			if !strings.Contains(log.String(), "upgraded the file") {
+				t.Errorf("the upgrade isn't logged: %s", log.String())
+			}
+			got := waiting(t.Context(), t, s)
+			for id, payload := range want {
+				if !bytes.Equal(got[id], payload) {
+					t.Errorf("%v: payload %.40q, want %.40q", id, got[id], payload)
+				}
+			}
+			attemptsOfOld(t, s)
+			publish(t, s, publication(store.NewIDs(0, 0, time.Now), 1))
+			must.Do(t, s.Close())
+			var version, with int64
+			query(t, path, "PRAGMA user_version", &version)
+			query(t, path, "SELECT count(*) FROM event WHERE digest IS NOT NULL", &with)
+			if version != int64(current) || with != 1 {
+				t.Errorf("format %d; %d events have a digest, want 1", version, with)
+			}
+		})
 	}
 }
 
 func TestDamagedFileOfFormatOne(t *testing.T) {
 	path := filepath.Join(fastDir(t), "webhooks.db")
-	want := formerly(t, path)
+	want := formerly(t, path, 1)
 	must.Do(t, os.WriteFile(path+".lock", nil, 0o600))
 	breakPages(t, path, "delivery_pending")
 	s := open(t, path)
@@ -120,7 +129,7 @@ func TestDamagedFileOfFormatOne(t *testing.T) {
 // killed, and opens what is left.
 func TestUpgradeInterrupted(t *testing.T) {
 	dir := fastDir(t)
-	want := formerly(t, filepath.Join(dir, "old"))
+	want := formerly(t, filepath.Join(dir, "old"), 1)
 	old := must.Get(os.ReadFile(filepath.Join(dir, "old")))(t)
 	installFaults()
 	brokenOff := 0

@@ -12,9 +12,9 @@ import (
 
 const (
 	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = ?`
 )
 
@@ -110,7 +110,7 @@ func (s *stmt) subscription(sub *store.Subscription) *stmt {
 		float(sub.RateLimit).bool(sub.Ordered).text(sub.Filter).bool(sub.FromConfig).
 		bool(sub.Active).text(sub.Reason).time(sub.Updated).optionalTime(sub.FailingSince).
 		json(sub.OAuth2, sub.OAuth2.TokenURL != "").
-		int(int64(sub.Timeout)).json(sub.Retry, sub.Retry != nil).json(sub.Metadata, len(sub.Metadata) > 0).text(sub.Transform)
+		int(int64(sub.Timeout)).json(sub.Retry, sub.Retry != nil).json(sub.Metadata, len(sub.Metadata) > 0).text(sub.Transform).text(sub.Handshake)
 }
 
 // readSubscription reads selects.Subscription.
@@ -141,5 +141,6 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
 	}
 	sub.Transform = row.readText()
+	sub.Handshake = row.readText()
 	return sub, nil
 }

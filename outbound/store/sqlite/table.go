@@ -28,8 +28,8 @@ type table struct {
 var tables = []*table{
 	{
 		name:    "subscription",
-		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i failing_since:I oauth2:O last_delivery:I timeout:I retry:D metadata:M transform:T",
-		added:   7,
+		columns: "key:k id:t tenant:t url:t description:t event_types:l headers:M scheme:t secrets:S rate_limit:r ordered:i filter:t from_config:i active:i reason:t updated:i deleted:i failing_since:I oauth2:O last_delivery:I timeout:I retry:D metadata:M transform:T handshake:T",
+		added:   8,
 		sound: func(row []any) bool {
 			deleted := number(row[16])
 			return number(row[0]) > 0 && (deleted == 0 || deleted == number(row[0])) &&

@@ -16,8 +16,8 @@ var subscriptionTests = []test{
 			EventTypes: []string{"order.*", "customer.created"}, Headers: map[string]string{"X-Env": "production"},
 			Scheme: "github", RateLimit: 12.5, Ordered: true, Filter: "payload.total > 100", FromConfig: true,
 			Timeout: 90 * time.Second, Retry: []time.Duration{time.Second, 1500 * time.Millisecond}, Metadata: map[string]string{"customer": "42"},
-			Transform: `{"text": payload.title}`,
-			Secrets:   []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
+			Transform: `{"text": payload.title}`, Handshake: "hooks.example.com",
+			Secrets: []store.Secret{{Value: "whsec_new"}, {Value: "whsec_old", Expires: b.now().Add(time.Hour)}},
 			OAuth2: store.OAuth2{
 				TokenURL: "https://login.example.com/token", ClientID: "webhooks", ClientSecret: "hunter2",
 				Scopes: []string{"read", "write"}, Params: map[string]string{"audience": "crm"}, AuthStyle: "body",
@@ -55,7 +55,7 @@ var subscriptionTests = []test{
 		got := must.Get(b.UpdateSubscription(b.ctx(), "crm", func(s *store.Subscription) error {
 			s.URL, s.EventTypes, s.Headers, s.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 			s.Timeout, s.Retry, s.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
-			s.Transform = "payload.order"
+			s.Transform, s.Handshake = "payload.order", "hooks.example.com"
 			s.Active, s.Reason, s.FailingSince = false, "paused", time.Time{}
 			s.Key, s.ID = 1, "other" // which must have no effect
 			return nil
@@ -63,7 +63,7 @@ var subscriptionTests = []test{
 		want := *s
 		want.URL, want.EventTypes, want.Headers, want.Secrets = "https://new.example", []string{"a", "b.*"}, map[string]string{"A": "b"}, nil
 		want.Timeout, want.Retry, want.Metadata = time.Minute, []time.Duration{time.Hour}, map[string]string{"c": "d"}
-		want.Transform = "payload.order"
+		want.Transform, want.Handshake = "payload.order", "hooks.example.com"
 		want.Active, want.Reason = false, "paused"
 		sameSubscription(b, got, &want)
 		sameSubscriptions(b, &want)

@@ -20,7 +20,7 @@ const (
 	// Subscription are the columns of a subscription.
 	Subscription = `key, id, tenant, url, description, event_types, headers, scheme, secrets,
 		rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
-		timeout, retry, metadata, transform`
+		timeout, retry, metadata, transform, handshake`
 
 	record = `d.id, d.event, d.subscription, d.state, d.attempts, d.round, d.due, d.reason,
 		e.chosen, e.type, e.tenant, coalesce(s.id, ''), coalesce(s.url, ''), ` // followed by Attempt
