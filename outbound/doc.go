@@ -21,6 +21,8 @@
 //	attempt.go       one attempt: sign, send, judge
 //	  scheme.go        the signature scheme, with the secrets of secret.go
 //	  sender.go        the request and its response
+//	  precondition.go  what an attempt needs before, requested once for all:
+//	  handshake.go     the receiver's permission,
 //	  oauth2.go        the access token of a receiver that wants one
 //	outcome.go       what a response or an error means
 //	retry.go         the schedule of retries

@@ -187,12 +187,14 @@ func (l *lane) attemptDone(size int, took time.Duration) {
 	}
 }
 
-// limit returns how many attempts may be under way at once. The caller holds mu.
+// limit returns how many attempts may be under way at once: only one while it isn't
+// known at which rate the receiver permits them. The caller holds mu.
 func (l *lane) limit() int {
-	if l.ordered() {
+	t := l.target.Load()
+	if t.sub.Ordered || !t.permitted(l.e.clock.Now()) {
 		return 1
 	}
-	return l.breaker.limit(l.target.Load().concurrency)
+	return l.breaker.limit(t.concurrency)
 }
 
 // runnable reports whether an attempt can start now, and the lane's tier.

@@ -102,6 +102,7 @@ func (c *clock) hasTimer(d time.Duration) bool {
 
 // arrival is a request that a receiver has got.
 type arrival struct {
+	method string
 	path   string
 	header http.Header
 	body   []byte
@@ -122,7 +123,7 @@ func newReceiver(t *testing.T) *receiver {
 	r := &receiver{arrivals: make(chan arrival, 100_000)}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
-		r.arrivals <- arrival{req.URL.Path, req.Header.Clone(), body}
+		r.arrivals <- arrival{req.Method, req.URL.Path, req.Header.Clone(), body}
 		r.mu.Lock()
 		handler := r.handler
 		r.mu.Unlock()

@@ -191,7 +191,7 @@ func (k *tokens) invalidate(h http.Header) {
 // 1 MiB, put the response into its errors, and make callers wait for each other
 // regardless of their deadlines.
 func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *result[string] {
-	resp, err := s.post(ctx, &k.endpoint, k.header, k.form)
+	resp, err := s.exchange(ctx, http.MethodPost, &k.endpoint, k.header, k.form)
 	if err != nil {
 		return &result[string]{outcome: failure(err)}
 	}

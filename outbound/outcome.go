@@ -30,6 +30,7 @@ const (
 	ClassGone         = "gone"          // 410, which deactivates the subscription
 	ClassEgressDenied = "egress_denied" // the address is one that deliveries may not go to
 	ClassOAuth2       = "oauth2"        // no access token: no request was made to the receiver
+	ClassHandshake    = "handshake"     // the receiver gave no permission: nothing was sent
 	ClassConfig       = "config"        // the delivery can't be signed or addressed
 	ClassProtocol     = "protocol"      // the response isn't HTTP, or exceeds the limits
 	ClassTransform    = "transform"     // the subscription's transform failed for the event: nothing was sent
@@ -39,7 +40,7 @@ const (
 // Classes lists all of them.
 var Classes = []string{
 	ClassDNS, ClassConnect, ClassTLS, ClassTimeout, ClassReset, ClassStatus, ClassRedirect, ClassGone,
-	ClassEgressDenied, ClassOAuth2, ClassConfig, ClassTransform, ClassProtocol, ClassDamaged,
+	ClassEgressDenied, ClassOAuth2, ClassHandshake, ClassConfig, ClassTransform, ClassProtocol, ClassDamaged,
 }
 
 // outcome is the result of an attempt.

@@ -50,7 +50,7 @@ func TestTimeoutErrorsNameTheStep(t *testing.T) {
 			s := &sender{transport: egress.NewTransport(options)}
 			defer s.transport.CloseIdleConnections()
 			to := must.Get(url.Parse(c.to(silent)))(t)
-			resp, err := s.post(ctx, &endpoint{url: to}, http.Header{}, []byte("{}"))
+			resp, err := s.exchange(ctx, http.MethodPost, &endpoint{url: to}, http.Header{}, []byte("{}"))
 			if err == nil {
 				resp.Body.Close()
 				t.Fatal("got an answer, want a timeout")

@@ -81,12 +81,17 @@ func (s *sender) send(ctx context.Context, t *target, ev *store.Event, a *store.
 	defer s.exchangeDone()
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
+	if t.permission != nil {
+		if o := t.askPermission(ctx, s, a.At); !o.ok() {
+			return o
+		}
+	}
 	if t.tokens != nil {
 		if o := t.tokens.authorize(ctx, s, h, a.At); !o.ok() {
 			return o
 		}
 	}
-	resp, err := s.post(ctx, &t.endpoint, h, body)
+	resp, err := s.exchange(ctx, http.MethodPost, &t.endpoint, h, body)
 	if err != nil {
 		return failure(err)
 	}
@@ -150,20 +155,20 @@ func (t *target) body(ctx context.Context, ev *store.Event) ([]byte, outcome) {
 	}
 }
 
-// endpoint is a URL to post to.
+// endpoint is a URL to send requests to.
 type endpoint struct {
 	url        *url.URL
 	unanswered atomic.Bool // the last request got no response
 }
 
-// post sends a request. It sends it a second time if the receiver hasn't processed
+// exchange sends a request and returns the response. It sends it a second time if the receiver hasn't processed
 // the first, because it was closing the connection.
-func (s *sender) post(ctx context.Context, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
+func (s *sender) exchange(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
 	var p progress
 	ctx = p.follow(ctx)
-	resp, err := s.transport.RoundTrip(request(ctx, to, h, payload))
+	resp, err := s.transport.RoundTrip(request(ctx, method, to, h, payload))
 	if err != nil && unprocessed(err) {
-		resp, err = s.transport.RoundTrip(request(ctx, to, h, payload))
+		resp, err = s.transport.RoundTrip(request(ctx, method, to, h, payload))
 	}
 	if err != nil {
 		to.unanswered.Store(true)
@@ -191,9 +196,9 @@ func unprocessed(err error) bool {
 // that the receiver may have seen. The first request after one that got no response
 // closes its connection when done: an HTTP/2 connection may be stuck, and would be
 // used for all that follow.
-func request(ctx context.Context, to *endpoint, h http.Header, payload []byte) *http.Request {
+func request(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) *http.Request {
 	r := &http.Request{
-		Method: http.MethodPost, URL: to.url, Host: to.url.Host,
+		Method: method, URL: to.url, Host: to.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: h, ContentLength: int64(len(payload)), Body: http.NoBody,
 		Close: to.unanswered.Swap(false),

@@ -56,7 +56,7 @@ func TestOneRequestOverHTTP2(t *testing.T) {
 			s := &sender{transport: egress.NewTransport(egress.Options{Policy: policy, TLS: certified.Client().Transport.(*http.Transport).TLSClientConfig})}
 			defer s.transport.CloseIdleConnections()
 			to := &endpoint{url: &url.URL{Scheme: "https", Host: r.addr}}
-			resp, err := s.post(t.Context(), to, http.Header{}, bytes.Repeat([]byte("x"), tt.size))
+			resp, err := s.exchange(t.Context(), http.MethodPost, to, http.Header{}, bytes.Repeat([]byte("x"), tt.size))
 			switch {
 			case err == nil:
 				resp.Body.Close()
@@ -88,7 +88,7 @@ func TestConnectionLostBeforeTheRequest(t *testing.T) {
 		})
 	}})
 	for i, ctx := range []context.Context{t.Context(), losing} {
-		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
+		resp, err := s.exchange(ctx, http.MethodPost, to, http.Header{}, []byte("{}"))
 		if err != nil {
 			t.Fatalf("got %v, which is %+v, want an answer", err, failure(err))
 		}
@@ -119,7 +119,7 @@ func TestStuckConnection(t *testing.T) {
 			case <-ctx.Done():
 			}
 		}()
-		resp, err := s.post(ctx, to, http.Header{}, []byte("{}"))
+		resp, err := s.exchange(ctx, http.MethodPost, to, http.Header{}, []byte("{}"))
 		if err == nil {
 			resp.Body.Close()
 		}
@@ -145,7 +145,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 	r := httptest.NewServer(http.HandlerFunc(large))
 	defer r.Close()
 	for _, to := range []*endpoint{{url: &url.URL{Scheme: "http", Host: r.Listener.Addr().String()}}, two} {
-		resp, err := s.post(t.Context(), to, http.Header{}, []byte("{}"))
+		resp, err := s.exchange(t.Context(), http.MethodPost, to, http.Header{}, []byte("{}"))
 		if err == nil {
 			resp.Body.Close()
 			t.Fatalf("%s: got an answer, want an error", to.url)

@@ -115,7 +115,8 @@ func sameSubscription(known, row *store.Subscription) bool {
 }
 
 // exclusive reports whether only one node at a time may deliver to a subscription,
-// namely the one that claims its deliveries.
+// namely the one that claims its deliveries. The receiver's permission, too, may have a
+// limit for all nodes together.
 func (l *lane) exclusive(s *store.Subscription) bool {
-	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0)
+	return l.e.shared != nil && (s.Ordered || s.RateLimit > 0 || s.Handshake != "")
 }

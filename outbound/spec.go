@@ -27,6 +27,7 @@ type SubscriptionSpec struct {
 	Scheme      string   // "" for the engine's default
 	Secrets     []string // newest first; if there are none, one is generated
 	OAuth2      OAuth2
+	Handshake   string            // the DNS name of the sender for which the receiver is asked for permission; "" if it isn't
 	RateLimit   float64           // attempts a second; 0 for no limit
 	Timeout     time.Duration     // of one attempt; 0 for the engine's default
 	Retry       Schedule          // nil for the engine's default
@@ -141,6 +142,9 @@ func (s *SubscriptionSpec) check(c *Settings) error {
 	if err := checkOAuth2(&s.OAuth2); err != nil {
 		return err
 	}
+	if err := checkHandshake(s.Handshake); err != nil {
+		return err
+	}
 	if err := checkRate(s.RateLimit); err != nil {
 		return invalid("rate_limit", "%v", err)
 	}
@@ -222,7 +226,7 @@ func (s *SubscriptionSpec) apply(row *store.Subscription) {
 	old := *row
 	row.URL, row.Description, row.Tenant = s.URL, s.Description, s.Tenant
 	row.EventTypes, row.Headers = slices.Clone(s.EventTypes), cloneMap(s.Headers)
-	row.OAuth2 = cloneOAuth2(s.OAuth2)
+	row.OAuth2, row.Handshake = cloneOAuth2(s.OAuth2), s.Handshake
 	row.Scheme, row.RateLimit, row.Ordered, row.Filter = s.Scheme, s.RateLimit, s.Ordered, s.Filter
 	row.Timeout, row.Retry, row.Metadata, row.Transform = s.Timeout, slices.Clone(s.Retry), cloneMap(s.Metadata), s.Transform
 	if !sameReceiver(&old, row) {
@@ -241,7 +245,7 @@ func specOf(row *store.Subscription) SubscriptionSpec {
 	s := SubscriptionSpec{
 		URL: row.URL, Description: row.Description, Tenant: row.Tenant,
 		EventTypes: slices.Clone(row.EventTypes), Headers: cloneMap(row.Headers),
-		OAuth2: cloneOAuth2(row.OAuth2),
+		OAuth2: cloneOAuth2(row.OAuth2), Handshake: row.Handshake,
 		Scheme: row.Scheme, RateLimit: row.RateLimit, Ordered: row.Ordered, Filter: row.Filter,
 		Timeout: row.Timeout, Retry: slices.Clone(row.Retry), Metadata: cloneMap(row.Metadata), Transform: row.Transform,
 	}

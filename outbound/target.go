@@ -31,12 +31,14 @@ type target struct {
 	concurrency  int
 	timeout      time.Duration
 	retry        Schedule
-	tokens       *tokens // nil if the receiver needs no access token
-	err          error   // why no attempt can be made
+	permission   *permission // nil if the receiver isn't asked for it
+	tokens       *tokens     // nil if the receiver needs no access token
+	err          error       // why no attempt can be made
 }
 
 // newTarget makes a target. It takes over from old, which may be nil, the compiled
-// filter and transform, and the access tokens, where these still apply.
+// filter and transform, the receiver's permission and the access tokens, where these
+// still apply.
 func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *target {
 	t := &target{
 		sub: s, header: http.Header{}, maxPayload: c.MaxPayload,
@@ -56,16 +58,22 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	}
 	t.setFilter(old)
 	t.setTransform(old)
+	t.setPermission(old)
 	t.setTokens(old)
 	return t
 }
 
-// rate returns how many attempts a second may be made.
+// rate returns how many attempts a second may be made: the lower one of what the
+// subscription and the receiver allow.
 func (t *target) rate() rate.Limit {
+	limit := rate.Inf
 	if t.sub.RateLimit > 0 {
-		return rate.Limit(t.sub.RateLimit)
+		limit = rate.Limit(t.sub.RateLimit)
 	}
-	return rate.Inf
+	if t.permission != nil {
+		limit = min(limit, t.permission.rate())
+	}
+	return limit
 }
 
 // setFilter compiles the filter. If it can no longer be compiled, every event
@@ -155,9 +163,10 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 }
 
 // sameReceiver reports whether an outcome for one subscription says something about
-// the receiver of the other: they have the same URL and get tokens in the same way.
+// the receiver of the other: they have the same URL, and get permission and tokens in the
+// same way.
 func sameReceiver(one, other *store.Subscription) bool {
-	return one == other || one.URL == other.URL && reflect.DeepEqual(one.OAuth2, other.OAuth2)
+	return one == other || one.URL == other.URL && one.Handshake == other.Handshake && reflect.DeepEqual(one.OAuth2, other.OAuth2)
 }
 
 // sameRequest reports whether both subscriptions send the same requests. If they
