@@ -82,6 +82,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //				param <name> <value>
 //				auth_style header|body
 //			}
+//			handshake <origin>
 //			scheme <scheme>
 //			tenant <tenant>
 //			description <text>
@@ -161,6 +162,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"secret":      list(func(s *Subscription) *[]string { return &s.Secrets }),
 	"header":      named("X-Env production", func(s *Subscription) *map[string]string { return &s.Headers }),
 	"oauth2":      {parseOAuth2, false},
+	"handshake":   text(func(s *Subscription) *string { return &s.Handshake }),
 	"scheme":      text(func(s *Subscription) *string { return &s.Scheme }),
 	"tenant":      text(func(s *Subscription) *string { return &s.Tenant }),
 	"description": text(func(s *Subscription) *string { return &s.Description }),

@@ -193,6 +193,7 @@ func TestMistakesFoundAtLoad(t *testing.T) {
 		"reserved header":     {subscription("header Webhook-Id x"), "", "headers"},
 		"scheme's header":     {subscription("scheme github\nheader X-GitHub-Event x"), "", "belongs to the signature of github"},
 		"token elsewhere":     {subscription("oauth2 https://169.254.169.254/ {\nclient_id x\nclient_secret hunter2\n}"), "", "subscription crm: oauth2.token_url is refused: "},
+		"origin":              {subscription("handshake https://hooks.example.com"), "", "subscription crm: handshake must be the DNS name by which receivers know this sender"},
 		"header of the token": {subscription("header authorization x\noauth2 https://login.example.com/ {\nclient_id x\nclient_secret hunter2\n}"), "", "subscription crm: headers can't have Authorization beside oauth2"},
 		"no client":           {subscription("oauth2 https://login.example.com/ {\nclient_secret hunter2\n}"), "", "subscription crm: oauth2.client_id is missing"},
 		"no client secret":    {subscription("oauth2 https://login.example.com/ {\nclient_id x\n}"), "", "subscription crm: oauth2 client_secret: the secret is empty"},

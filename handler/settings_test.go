@@ -53,6 +53,7 @@ func TestSettings(t *testing.T) {
 				param audience https://crm.example.com
 				auth_style body
 			}
+			handshake hooks.example.com
 			scheme stripe
 			tenant acme
 			description "The CRM"
@@ -84,6 +85,7 @@ func TestSettings(t *testing.T) {
 				TokenURL: "https://login.example.com/oauth2/token", ClientID: "webhooks", ClientSecret: "hush",
 				Scopes: []string{"hooks.write"}, Params: map[string]string{"audience": "https://crm.example.com"}, AuthStyle: "body",
 			},
+			Handshake: "hooks.example.com",
 			RateLimit: 50, Retry: outbound.Schedule{}, Timeout: time.Minute, Ordered: true,
 			Filter: "payload.total > 100", Transform: `{"env": payload.env}`, Metadata: map[string]string{"customer": "42"},
 		}},

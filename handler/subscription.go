@@ -41,6 +41,13 @@ type Subscription struct {
 	// sent.
 	OAuth2 *OAuth2 `json:"oauth2,omitempty"`
 
+	// The DNS name by which receivers know this server, such as
+	// `hooks.example.com`. The receiver is asked whether it allows deliveries from
+	// it, and how many per minute, as in the abuse protection of CloudEvents'
+	// [HTTP 1.1 Web Hooks](https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection);
+	// without permission, nothing is delivered. Default: the receiver isn't asked.
+	Handshake string `json:"handshake,omitempty"`
+
 	// The signature scheme. Default: the app's `sign`.
 	Scheme string `json:"scheme,omitempty"`
 
@@ -104,6 +111,7 @@ func (s *Subscription) spec() (outbound.SubscriptionSpec, error) {
 		Tenant:      t.text("tenant", s.Tenant),
 		Description: t.text("description", s.Description),
 		Headers:     t.named("header", s.Headers),
+		Handshake:   t.text("handshake", s.Handshake),
 		Scheme:      t.text("scheme", s.Scheme),
 		RateLimit:   s.RateLimit,
 		Ordered:     s.Ordered,
