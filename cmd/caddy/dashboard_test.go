@@ -353,6 +353,11 @@ func TestSubscriptionForm(t *testing.T) {
 	b.find("input[name='oauth2.token_url']").replace("")
 	b.button("Save").click()
 	check(object{"oauth2": nil})
+
+	b.summary("Change").click()
+	b.find("input[name=handshake]").write("hooks.example.com")
+	b.button("Save").click()
+	check(object{"handshake": "hooks.example.com"})
 }
 
 // TestDashboardBehindAGuard goes through the page where something else knows who is

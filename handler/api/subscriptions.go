@@ -20,8 +20,9 @@ type subscription struct {
 	Description    *string           `json:"description"`
 	Tenant         *string           `json:"tenant"`
 	Headers        map[string]string `json:"headers"`
-	OAuth2         *oauth2           `json:"oauth2"` // null if the receiver requires no access token
-	Scheme         *string           `json:"scheme"` // null for the server's default
+	OAuth2         *oauth2           `json:"oauth2"`    // null if the receiver requires no access token
+	Handshake      *string           `json:"handshake"` // null if the receiver isn't asked for permission
+	Scheme         *string           `json:"scheme"`    // null for the server's default
 	RateLimit      *string           `json:"rate_limit"`
 	Retry          []duration        `json:"retry"`   // null for the server's default
 	Timeout        *duration         `json:"timeout"` // null for the server's default
@@ -55,7 +56,7 @@ func (c *call) shown(values map[string]string) map[string]string {
 func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 	return subscription{
 		SubscriptionID: s.ID, URL: s.URL, EventTypes: s.EventTypes, Description: orNull(s.Description), Tenant: orNull(s.Tenant),
-		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Scheme: orNull(s.Scheme),
+		Headers: c.shown(s.Headers), OAuth2: c.oauth2Of(&s.OAuth2), Handshake: orNull(s.Handshake), Scheme: orNull(s.Scheme),
 		RateLimit: orNull(outbound.FormatRate(s.RateLimit)), Retry: durations(s.Retry), Timeout: orNull(duration(s.Timeout)), Ordered: s.Ordered, Filter: orNull(s.Filter),
 		Transform: orNull(s.Transform), Metadata: orEmpty(s.Metadata),
 		Active: s.Active, Reason: orNull(s.Reason), FromConfig: s.FromConfig,
@@ -66,7 +67,7 @@ func (c *call) subscriptionOf(s *outbound.Subscription) subscription {
 // The fields of a subscription that can be changed, and those that can be set
 // when it is created.
 var (
-	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
+	changeable = []string{"url", "event_types", "description", "headers", "oauth2", "handshake", "scheme", "rate_limit", "retry", "timeout", "ordered", "filter", "transform", "metadata"}
 	creatable  = append(slices.Clone(changeable), "tenant", "secret")
 )
 
@@ -85,6 +86,8 @@ func setField(spec *outbound.SubscriptionSpec, field string, value []byte) error
 		return readString(field, value, &spec.URL)
 	case "description":
 		return readString(field, value, &spec.Description)
+	case "handshake":
+		return readString(field, value, &spec.Handshake)
 	case "scheme":
 		return readString(field, value, &spec.Scheme)
 	case "filter":

@@ -123,7 +123,7 @@ func TestPublicKey(t *testing.T) {
 // PATCH merges: fields that aren't sent stay as they are, null resets one to its default.
 func TestPatch(t *testing.T) {
 	s := start(t)
-	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"description":"d","headers":{"X-A":"1","X-B":"2"},"rate_limit":5,"ordered":true,"scheme":"standard-webhooks"}`).want(t, 201)
+	sub := s.post("/subscriptions", `{"url":"https://example.com/a","event_types":["a"],"description":"d","headers":{"X-A":"1","X-B":"2"},"rate_limit":5,"ordered":true,"handshake":"a.example.com","scheme":"standard-webhooks"}`).want(t, 201)
 	path := "/subscriptions/" + sub.text("subscription_id")
 	for _, c := range []struct {
 		patch, field, want string
@@ -143,6 +143,9 @@ func TestPatch(t *testing.T) {
 		{`{"metadata":null}`, "metadata", "map[]"},
 		{`{"transform":"{\"a\": payload}"}`, "transform", `{"a": payload}`},
 		{`{"transform":null}`, "transform", "<nil>"},
+		{`{}`, "handshake", "a.example.com"},
+		{`{"handshake":"hooks.example.com"}`, "handshake", "hooks.example.com"},
+		{`{"handshake":null}`, "handshake", "<nil>"},
 		{`{"timeout":"2m"}`, "timeout", "2m"},
 		{`{"timeout":null}`, "timeout", "<nil>"},
 		{`{"retry":[]}`, "retry", "[]"},
@@ -175,6 +178,7 @@ func TestPatch(t *testing.T) {
 		`{"url":null}`: "url", `{"event_types":null}`: "event_types", `{"event_types":[]}`: "event_types", `{"tenant":"x"}`: "tenant",
 		`{"secret":"x"}`: "secret", `{"subscription_id":"x"}`: "subscription_id", `{"active":false}`: "active",
 		`{"description":"changed","url":"http://10.0.0.1"}`: "url", `{"description":"changed","nothing":1}`: "nothing",
+		`{"handshake":7}`: "handshake", `{"handshake":"https://hooks.example.com"}`: "handshake",
 		`{"oauth2":7}`: "oauth2", `{"oauth2":{"client_id":7}}`: "oauth2.client_id", `{"oauth2":{"params":{"a":1}}}`: "oauth2.params",
 		`{"oauth2":{"scopes":["a",null]}}`: "oauth2.scopes", `{"oauth2":{"client_id":"x"}}`: "oauth2.token_url", `{"oauth2":{"secret":"x"}}`: "secret",
 		`{"scheme":"github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
