@@ -24,6 +24,7 @@ type subscription struct {
 	Description string            `json:"description"`
 	Headers     map[string]string `json:"headers"`
 	OAuth2      oauth2            `json:"oauth2"`
+	Handshake   string            `json:"handshake"`
 	Scheme      string            `json:"scheme"`
 	RateLimit   string            `json:"rate_limit"`
 	Retry       []string          `json:"retry"` // nil for the server's default
@@ -191,6 +192,7 @@ func printSubscription(c *call, s *subscription) error {
 	f.addText("Description", s.Description)
 	f.addHeaders(s.Headers)
 	f.addText("OAuth2", s.OAuth2.String())
+	f.addText("Handshake", s.Handshake)
 	f.addText("Scheme", cmp.Or(s.Scheme, "the server's default"))
 	f.addText("Rate limit", s.RateLimit)
 	f.addText("Retry", s.schedule())

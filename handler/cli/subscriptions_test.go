@@ -17,7 +17,7 @@ func TestSubscriptionsLife(t *testing.T) {
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL+"/hooks", "--event-types", "order.*,customer.created",
 		"--event-types", "webhook.*", "--description", "the CRM", "-H", "X-Env: production", "-H", "X-Old: 1", "--rate-limit", "50/s", "--tenant", "acme",
 		"--retry", "5s,90m", "--attempt-timeout", "30s", "--transform", `{"text": payload.title}`, "--metadata", "customer=42", "--metadata", "plan=gold",
-		"--oauth2-token-url", s.receiver.URL+"/token", "--oauth2-client-id", "webhooks", "--oauth2-client-secret-file", file(t, "hunter2\n"), "--oauth2-scope", "a,b").want(t, 0)
+		"--oauth2-token-url", s.receiver.URL+"/token", "--oauth2-client-id", "webhooks", "--oauth2-client-secret-file", file(t, "hunter2\n"), "--oauth2-scope", "a,b", "--handshake", "hooks.example.com").want(t, 0)
 	golden(t, "subscriptions-create", steady(created.out))
 	id, secret := field(t, created.out, "Subscription"), field(t, created.out, "Secret")
 
@@ -32,7 +32,7 @@ func TestSubscriptionsLife(t *testing.T) {
 
 	golden(t, "subscriptions-update", steady(s.run("", "subscriptions", "update", id, "--event-types", "*", "--rate-limit", "off",
 		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off",
-		"--retry", "off", "--attempt-timeout=", "--transform=", "--metadata", "plan=").want(t, 0).out))
+		"--retry", "off", "--attempt-timeout=", "--transform=", "--handshake=", "--metadata", "plan=").want(t, 0).out))
 
 	s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0).shows(t, "inactive")
 	if r := s.run("", "subscriptions", "show", id).want(t, 0); field(t, r.out, "State") != "inactive: deactivated by hand: moving" {
@@ -187,6 +187,8 @@ func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
 		"--attempt-timeout=":               `{"timeout":null}`,
 		"--metadata=a=b=c --metadata=d=":   `{"metadata":{"a":"b=c","d":null}}`,
 		"--remove-header=X-A":              `{"headers":{"X-A":null}}`,
+		"--handshake=hooks.example.com":    `{"handshake":"hooks.example.com"}`,
+		"--handshake=":                     `{"handshake":""}`,
 		"--scheme=":                        `{"scheme":""}`,
 		"--oauth2-token-url=off":           `{"oauth2":null}`,
 		"--oauth2-scope=a --oauth2-scope=": `{"oauth2":{"scopes":["a"]}}`,
