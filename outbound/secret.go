@@ -115,6 +115,22 @@ func rotate(old []store.Secret, fresh string, until, now time.Time) ([]store.Sec
 	return secrets, nil
 }
 
+// validSecrets returns the secrets that a subscription signs with, newest first, and
+// when the first of them expires, zero for never.
+func validSecrets(s *store.Subscription, now time.Time) (secrets []string, expiry time.Time) {
+	for _, secret := range s.Secrets {
+		if secret.Expires.IsZero() {
+			secrets = append(secrets, secret.Value)
+		} else if secret.Expires.After(now) {
+			secrets = append(secrets, secret.Value)
+			if expiry.IsZero() || secret.Expires.Before(expiry) {
+				expiry = secret.Expires
+			}
+		}
+	}
+	return secrets, expiry
+}
+
 // secretForms say how to write a secret, and how to make one, for each kind of key
 // that isn't just any text.
 var secretForms = map[string]string{

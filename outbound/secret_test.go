@@ -158,6 +158,29 @@ func TestRotationThenAnotherScheme(t *testing.T) {
 	}
 }
 
+// Another scheme can be chosen once the secrets that are no keys for it have been rotated
+// away and have expired.
+func TestRotationForAnotherScheme(t *testing.T) {
+	h := open(t, func(s *outbound.Settings) { s.SecretGrace = time.Hour })
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: "stripe", Secrets: []string{"not-base64"}})
+	refused := func() {
+		t.Helper()
+		_, err := h.UpdateSubscription(t.Context(), s.ID, func(s *outbound.SubscriptionSpec) error { s.Scheme = "standard-webhooks"; return nil })
+		var wrong *outbound.Invalid
+		if !errors.As(err, &wrong) || wrong.Field != "scheme" || !strings.Contains(wrong.What, "first rotate") {
+			t.Errorf("got %v, want an Invalid error of scheme", err)
+		}
+	}
+	refused()
+	secret := must.Get(h.RotateSecret(t.Context(), s.ID, ""))(t).Secret
+	refused() // the old one still signs
+	h.clock.advance(time.Hour)
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Scheme = "standard-webhooks" })
+	h.publish("a", `1`)
+	check(t, h, r.next(t), secret)
+}
+
 // For a scheme with a single signature, a rotation reports no grace, since only the new
 // secret signs.
 func TestRotationWithOneSignature(t *testing.T) {

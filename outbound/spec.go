@@ -206,7 +206,7 @@ func (s *SubscriptionSpec) checkScheme(c *Settings) error {
 func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
 	scheme, err := c.signingScheme(s.Scheme)
 	if err == nil && checkSecrets(scheme, s.Secrets) != nil {
-		return invalid("scheme", "can't be %s, since the subscription's secret is not a key for it: create another subscription with this scheme", scheme.Name)
+		return invalid("scheme", "can't be %s, since a secret of the subscription is not a key for it: first rotate to one that is, or create another subscription", scheme.Name)
 	}
 	return nil // check reports a scheme that can't be used
 }

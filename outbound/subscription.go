@@ -101,7 +101,8 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 		if err := edit(&spec); err != nil {
 			return err
 		}
-		spec.Tenant, spec.Secrets = old.Tenant, old.Secrets
+		spec.Tenant = old.Tenant
+		spec.Secrets, _ = validSecrets(s, e.now())
 		if spec.URL != old.URL { // an unchanged URL may be refused by a newer policy, which mustn't keep the user from other changes
 			if err := spec.checkURL(&c.Settings); err != nil {
 				return err

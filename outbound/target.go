@@ -108,17 +108,8 @@ func (t *target) setSigner(c *config, now time.Time) error {
 	if err := cmp.Or(err, c.unusable[scheme.Name]); err != nil {
 		return err
 	}
-	var secrets []string
-	for _, s := range t.sub.Secrets {
-		if s.Expires.IsZero() {
-			secrets = append(secrets, s.Value)
-		} else if s.Expires.After(now) {
-			secrets = append(secrets, s.Value)
-			if t.secretExpiry.IsZero() || s.Expires.Before(t.secretExpiry) {
-				t.secretExpiry = s.Expires
-			}
-		}
-	}
+	secrets, expiry := validSecrets(t.sub, now)
+	t.secretExpiry = expiry
 	if t.signer, err = verify.NewSigner(scheme, secrets); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
