@@ -119,17 +119,7 @@ func (s Scheme) FirstSet(headers []string) string {
 	if err != nil {
 		return ""
 	}
-	set := slices.Clone(p.headers)
-	for _, at := range [...]place{p.timestamp, p.id, p.eventType} {
-		if at.in == "header" {
-			set = append(set, at.name)
-		}
-	}
-	i := slices.IndexFunc(headers, func(h string) bool { return slices.Contains(set, canonical(h)) })
-	if i < 0 {
-		return ""
-	}
-	return headers[i]
+	return firstIn(headers, p.sets)
 }
 
 // Sign sets the scheme's headers in h: id, event type, timestamp and signature. With
