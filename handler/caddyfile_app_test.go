@@ -148,7 +148,7 @@ func TestDurationsWithoutAUnit(t *testing.T) {
 		`"subscriptions": [{"name": "crm", "url": "https://a.example", "event_types": ["*"], "timeout": 15}]`: "subscription crm: timeout must be at least 1ms, not 15ns",
 	} {
 		res := postLoad(t, "application/json", fmt.Sprintf(`{"admin": {"listen": "localhost:%d", "config": {"persist": false}}, "apps": {"webhooks": {%s}}}`, adminPort(), app))
-		got := string(must(io.ReadAll(res.Body)))
+		got := string(must.Get(io.ReadAll(res.Body))(t))
 		res.Body.Close()
 		if res.StatusCode == http.StatusOK || !strings.Contains(got, want) {
 			t.Errorf("%s: got %s %s, want %q", app, res.Status, got, want)
