@@ -66,6 +66,18 @@ func TestFanOutToMatchingOnly(t *testing.T) {
 	r.expectNone(t)
 }
 
+// A change of a subscription's event types takes effect at once.
+func TestChangeOfEventTypes(t *testing.T) {
+	h := open(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: newReceiver(t).URL, EventTypes: []string{"order.*"}})
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.EventTypes = []string{"invoice.*"} })
+	for eventType, want := range map[string]int{"order.created": 0, "invoice.paid": 1} {
+		if got := h.publish(eventType, `{}`).Deliveries; got != want {
+			t.Errorf("%s: got %d deliveries, want %d", eventType, got, want)
+		}
+	}
+}
+
 // Publishing an event again under its id is a duplicate that isn't delivered; the same
 // id with another payload is an error.
 func TestEventIDIsUnique(t *testing.T) {

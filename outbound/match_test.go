@@ -70,6 +70,20 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+// An expression that was stored and no longer compiles loses no event: every event matches,
+// but nothing is sent, which is retried.
+func TestExpressionsThatNoLongerCompile(t *testing.T) {
+	for says, s := range map[string]store.Subscription{"the filter": {Filter: "payload."}, "the transform": {Transform: "payload."}} {
+		s.Secrets = []store.Secret{{Value: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}}
+		l := newLane(t, s)
+		wanted, err := l.target.Load().wants(nil)
+		_, _, o := l.target.Load().compose(t.Context(), &store.Event{ID: "e1"}, l.e.now())
+		if !wanted || err != nil || o.class != ClassConfig || o.final || !strings.Contains(o.message, says) {
+			t.Errorf("%s: got wanted %v, %v and %+v, want it wanted, and a failure of class %s", says, wanted, err, o, ClassConfig)
+		}
+	}
+}
+
 // The log line about an event on which a filter fails doesn't have the filter's error,
 // since CEL's errors quote values of the payload.
 func TestUnjudgedEventsAreLoggedWithoutTheirPayload(t *testing.T) {

@@ -27,7 +27,10 @@ func startNodes(t *testing.T, n int, set ...setting) (nodes []*harness, dsn stri
 	return startNodesLeased(t, n, lease, set...)
 }
 
-// startNodesLeased is startNodes with another lease; 0 for the default.
+// longLease is for tests that fail if a node doesn't renew its lease in time.
+const longLease = 3 * time.Second
+
+// startNodesLeased is startNodes with another lease.
 func startNodesLeased(t *testing.T, n int, lease time.Duration, set ...setting) (nodes []*harness, dsn string) {
 	t.Helper()
 	dsn = pgtest.Database(t)
@@ -189,7 +192,7 @@ func onlyDelivery(t *testing.T, h *harness) *outbound.Record {
 // the order of publishing, although they are published through several nodes.
 func TestOrderAcrossNodes(t *testing.T) {
 	const events = 60
-	nodes, _ := startNodesLeased(t, 3, 0) // a node that lost its lease would leave an attempt to another one, too
+	nodes, _ := startNodesLeased(t, 3, longLease)
 	r := newReceiver(t)
 	var running atomic.Int32
 	unblocked := make(chan struct{})
@@ -329,6 +332,43 @@ func TestMadeOrdered(t *testing.T) {
 	unblock()
 	if got := r.next(t); string(got.body) != "2" {
 		t.Errorf("got event %s, want 2", got.body)
+	}
+}
+
+// What several nodes have queued when a subscription is changed to ordered is sent in
+// order, one at a time.
+func TestMadeOrderedWithQueues(t *testing.T) {
+	nodes, _ := startNodesLeased(t, 2, longLease, func(s *outbound.Settings) { s.EndpointConcurrency = 1 })
+	a, b := nodes[0], nodes[1]
+	r, other := newReceiver(t), newReceiver(t)
+	answer := make(chan struct{})
+	t.Cleanup(func() { close(answer) })
+	r.respond(func(http.ResponseWriter, *http.Request) { <-answer })
+	s := a.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	b.awaitSubscription(s.ID, true)
+	b.awaitSubscription(a.subscribe(outbound.SubscriptionSpec{URL: other.URL, EventTypes: []string{"b"}, Ordered: true}).ID, true)
+	for i, h := range []*harness{a, b, a, b} {
+		h.publish("a", fmt.Sprint(i))
+		if i < 2 {
+			r.next(t) // the node's only attempt
+		}
+	}
+	a.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Ordered = true })
+	b.eventually("the change", func() bool { return must.Get(b.Subscription(s.ID))(t).Ordered })
+	answer <- struct{}{}
+	answer <- struct{}{}
+	a.awaitAttempt()
+	b.awaitAttempt()
+	for _, want := range []string{"2", "3"} {
+		if got := r.next(t); string(got.body) != want {
+			t.Errorf("got event %s, want %s", got.body, want)
+		}
+		for _, h := range nodes { // these come after whatever else could be sent
+			h.publish("b", `{}`)
+			other.next(t)
+		}
+		r.expectNone(t)
+		answer <- struct{}{}
 	}
 }
 

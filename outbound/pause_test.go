@@ -194,6 +194,7 @@ func TestChangeOfTheRequestIsTriedAtOnce(t *testing.T) {
 		change func(h *harness, id string)
 		tried  bool
 	}{
+		"url":         {edit(func(s *outbound.SubscriptionSpec) { s.URL += "/other" }), true},
 		"scheme":      {edit(func(s *outbound.SubscriptionSpec) { s.Scheme = "github" }), true},
 		"transform":   {edit(func(s *outbound.SubscriptionSpec) { s.Transform = `{"text": event_type}` }), true},
 		"timeout":     {edit(func(s *outbound.SubscriptionSpec) { s.Timeout = time.Minute }), true},

@@ -132,7 +132,7 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
 		l.restartFailures()
 	}
-	if old.Tenant != s.Tenant || !slices.Equal(old.EventTypes, s.EventTypes) {
+	if !slices.Equal(old.EventTypes, s.EventTypes) { // its tenant never changes
 		e.lanes.index(l, old, s)
 	}
 	if !l.exclusive(old) && l.exclusive(s) {
