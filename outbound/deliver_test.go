@@ -55,8 +55,10 @@ func TestFanOutToMatchingOnly(t *testing.T) {
 		if m := check(t, h, a, secrets[a.path]); m.ID != p.EventID {
 			t.Errorf("got webhook-id %q, want the event's %q", m.ID, p.EventID)
 		}
-		if got := a.header.Get("Content-Type"); got != "application/json" {
-			t.Errorf("got content type %q, want application/json", got)
+		for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "caddy-webhooks", "Accept-Encoding": "identity"} {
+			if got := a.header.Get(name); got != want {
+				t.Errorf("got %s %q, want %s", name, got, want)
+			}
 		}
 		delete(secrets, a.path)
 		if d := h.awaitAttempt(); d.State != store.Delivered {
@@ -232,6 +234,43 @@ func TestTransformOfASubscription(t *testing.T) {
 		if a := r.next(t); string(a.body) != `{"card":"4111-1111"}` {
 			t.Errorf("got body %s, want the transformed order", a.body)
 		}
+	}
+}
+
+// The error of a transform says what is wrong, in words of ours. Only one that took too
+// long is tried again.
+func TestTransformsThatFail(t *testing.T) {
+	h := open(t, retries(time.Hour))
+	r := newReceiver(t)
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	for _, c := range []struct {
+		transform, payload, says string
+		want                     store.State
+	}{
+		{"1.0 / payload.n", `{"n": 0.0}`, "gives what JSON can't say", store.Dead},
+		{"payload + payload", `"` + strings.Repeat("x", 200<<10) + `"`, "gives more than max_payload", store.Dead},
+		{"payload.n", `{}`, "asks for what the event doesn't have", store.Dead},
+		{"payload.n + 1", `{"n": "secret"}`, "is of another kind than it expects", store.Dead},
+		{"payload.all(a, payload.all(b, payload.all(c, true)))", "[" + strings.Repeat("1,", 30_000) + "1]", "takes too long", store.Pending},
+	} {
+		h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Transform = c.transform })
+		h.publish("a", c.payload)
+		if d := h.awaitAttempt(); d.State != c.want || d.Attempt.Class != outbound.ClassTransform || !strings.Contains(d.Attempt.Error, c.says) {
+			t.Errorf("%s: got state %v, class %s and error %q, want %v, %s and %q", c.transform, d.State, d.Attempt.Class, d.Attempt.Error, c.want, outbound.ClassTransform, c.says)
+		}
+	}
+	r.expectNone(t)
+}
+
+// A receiver may answer 401 although no token is sent.
+func TestUnauthorizedWithoutToken(t *testing.T) {
+	h := open(t, retries())
+	r := newReceiver(t)
+	r.respond(status(http.StatusUnauthorized))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	if d := h.awaitAttempt(); d.Attempt.Class != outbound.ClassStatus || d.Attempt.Status != http.StatusUnauthorized {
+		t.Errorf("got %+v, want a failure with status 401", d.Attempt)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -167,6 +168,15 @@ func TestWhatIsLostIsNotSent(t *testing.T) {
 		if o.class != ClassDamaged || !o.final || !o.eventFault || !strings.Contains(o.message, says) {
 			t.Errorf("got %+v, want a final failure of class %s: %s", o, ClassDamaged, says)
 		}
+	}
+}
+
+// The headers that are kept of an answer help to understand a failure, and are bounded.
+// Cookies aren't among them.
+func TestKeptHeaders(t *testing.T) {
+	got := keptHeaders(http.Header{"Server": {"nginx"}, "Set-Cookie": {"session=secret"}, "Location": {strings.Repeat("a", 300)}})
+	if want := map[string]string{"Server": "nginx", "Location": strings.Repeat("a", 256)}; !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
