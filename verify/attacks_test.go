@@ -385,12 +385,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// A timestamp that isn't signed is an error in a scheme.
+// A timestamp that isn't signed doesn't count.
 func TestUnsignedTime(t *testing.T) {
-	s := base(func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time"} })
-	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "timestamp") {
-		t.Errorf("error %v, want one about the timestamp", err)
-	}
 	// Linear also sends a timestamp in a header, which isn't signed.
 	body := `{"webhookTimestamp":1600000000000}`
 	refuse(t, provider(t, "linear"), post(in, "Linear-Signature", sha256hex("secret", body), "Linear-Timestamp", milliNow), body, verify.ReasonStaleTimestamp)
@@ -643,10 +639,6 @@ func TestParsedBody(t *testing.T) {
 
 // A signature that doesn't cover the body is only accepted with UnboundBody.
 func TestUnboundBody(t *testing.T) {
-	s := base(func(s *verify.Scheme) { s.Content = "{method}{url}" })
-	if err := s.Validate(); err == nil || !strings.Contains(err.Error(), "unbound_body") {
-		t.Errorf("a content without the body: error %v, want one about the content", err)
-	}
 	for _, name := range []string{"mailgun", "dropbox-sign", "plivo-v2", "mercado-pago", "adyen", "okta", "microsoft-graph"} {
 		if row := rowOf(t, name); !row.UnboundBody || row.Bounds().Body {
 			t.Errorf("%s: UnboundBody is false", name)

@@ -38,13 +38,6 @@ func TestEd25519(t *testing.T) {
 	if first.Signed.String() != "id timestamp event_type body" {
 		t.Errorf("signed %q, want all", first.Signed)
 	}
-	for i := range len(testBody) {
-		changed := []byte(testBody)
-		changed[i] ^= 1
-		refuse(t, verifierOf(t, row, public), request(), string(changed), verify.ReasonBadSignature)
-	}
-	stranger, _ := verify.GenerateSecret(row)
-	refuse(t, verifierOf(t, row, stranger), request(), testBody, verify.ReasonBadSignature)
 	// An HMAC with Ed25519's tag is refused, and so are more signatures than are tried.
 	forged := request()
 	forged.Header.Set("webhook-signature", "v1a,"+sha256b64(public, "msg_1."+unixNow+"."+testBody))
@@ -119,20 +112,6 @@ func TestEd25519Keys(t *testing.T) {
 			t.Errorf("New accepts the key %q", secret)
 		} else if secret != "" && len(secret) > 6 && strings.Contains(err.Error(), secret) {
 			t.Errorf("the error %q shows the key", err)
-		}
-	}
-	if _, err := verify.NewSigner(row, []string{want}); err == nil || !strings.Contains(err.Error(), "public key") {
-		t.Errorf("NewSigner with a public key: error %v, want one that says so", err)
-	}
-	for _, s := range []verify.Scheme{
-		base(func(s *verify.Scheme) { s.Construction = "ed25519" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key = "ed25519", "text" }),
-		base(func(s *verify.Scheme) { s.Key = "ed25519" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Algorithm = "ed25519", "hex", "sha256" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Content = "ed25519", "hex", "{secret}{body}" }),
-	} {
-		if err := s.Validate(); err == nil {
-			t.Errorf("Validate accepts %+v", s)
 		}
 	}
 }

@@ -144,18 +144,6 @@ func TestPEMRefused(t *testing.T) {
 			t.Errorf("%s: key %q: error %v, want %q in it", tt.construction, tt.secret, err, tt.want)
 		}
 	}
-	for _, s := range []verify.Scheme{
-		base(func(s *verify.Scheme) { s.Construction = "rsa" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key = "ecdsa", "base64" }),
-		base(func(s *verify.Scheme) { s.Key = "pem" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key = "hash", "pem" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Algorithm = "rsa", "pem", "sha1" }),
-		base(func(s *verify.Scheme) { s.Construction, s.Key, s.Content = "ecdsa", "pem", "{secret}{body}" }),
-	} {
-		if err := s.Validate(); err == nil {
-			t.Errorf("Validate accepts %+v", s)
-		}
-	}
 }
 
 // The sender has the private key, and the receiver the public one.
