@@ -48,8 +48,9 @@ type App struct {
 	Schemes []verify.Custom `json:"schemes,omitempty"`
 
 	// The signature scheme for subscriptions that don't set their own: a custom
-	// one, or one that `caddy webhooks providers` lists. Default:
-	// `standard-webhooks`.
+	// one, or one that `caddy webhooks providers` lists. If there are several, up to
+	// four with single spaces between them, each delivery has the signatures of all,
+	// made with the same secrets. Default: `standard-webhooks`.
 	Sign string `json:"sign,omitempty"`
 
 	// When to retry failed deliveries. Default: after 5s, 5m, 30m, 2h, 5h, 10h,

@@ -41,7 +41,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		scheme <name> [<provider>] {
 //			... # the options of webhook_verify that describe a scheme
 //		}
-//		sign <scheme>
+//		sign <scheme...>
 //		retry <delay...>|off
 //		retry exponential {
 //			base <duration>
@@ -83,7 +83,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //				auth_style header|body
 //			}
 //			handshake <origin>
-//			scheme <scheme>
+//			scheme <scheme...>
 //			tenant <tenant>
 //			description <text>
 //			rate_limit <number>/<s|m|h>
@@ -111,7 +111,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var appOptions = map[string]option[*App]{
 	"store":                {parseStore, false},
 	"scheme":               {parseScheme, true},
-	"sign":                 text(func(a *App) *string { return &a.Sign }),
+	"sign":                 words(func(a *App) *string { return &a.Sign }),
 	"retry":                retry(func(a *App) **Retry { return &a.Retry }),
 	"timeout":              duration(func(a *App) *caddy.Duration { return &a.Timeout }),
 	"concurrency":          number(func(a *App) *int { return &a.Concurrency }),
@@ -163,7 +163,7 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"header":      named("X-Env production", func(s *Subscription) *map[string]string { return &s.Headers }),
 	"oauth2":      {parseOAuth2, false},
 	"handshake":   text(func(s *Subscription) *string { return &s.Handshake }),
-	"scheme":      text(func(s *Subscription) *string { return &s.Scheme }),
+	"scheme":      words(func(s *Subscription) *string { return &s.Scheme }),
 	"tenant":      text(func(s *Subscription) *string { return &s.Tenant }),
 	"description": text(func(s *Subscription) *string { return &s.Description }),
 	"rate_limit":  perSecond(func(s *Subscription) *float64 { return &s.RateLimit }),

@@ -119,6 +119,21 @@ func oneArg(d *caddyfile.Dispenser, value *string) error {
 	return nil
 }
 
+// words is an option with one or more arguments, which are joined by spaces.
+func words[T any](dst func(T) *string) option[T] {
+	return option[T]{parse: func(d *caddyfile.Dispenser, cfg T) error {
+		name, args := d.Val(), d.RemainingArgs()
+		if len(args) == 0 {
+			return d.Errf("%s takes one or more arguments", name)
+		}
+		if slices.Contains(args, "") {
+			return d.Errf("%s is empty", name)
+		}
+		*dst(cfg) = strings.Join(args, " ")
+		return nil
+	}}
+}
+
 // noArg checks that an option has no arguments; it may have a block.
 func noArg(d *caddyfile.Dispenser) error {
 	name := d.Val()

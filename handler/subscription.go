@@ -21,7 +21,7 @@ type Subscription struct {
 	// `*` for all.
 	EventTypes []string `json:"event_types"`
 
-	// The secrets to sign deliveries with, newest first. If the scheme has room
+	// The secrets to sign deliveries with, newest first. If a scheme has room
 	// for several signatures, every secret signs. Default: a generated secret,
 	// which is kept in the store.
 	Secrets []string `json:"secrets,omitempty"`
@@ -48,7 +48,8 @@ type Subscription struct {
 	// without permission, nothing is delivered. Default: the receiver isn't asked.
 	Handshake string `json:"handshake,omitempty"`
 
-	// The signature scheme. Default: the app's `sign`.
+	// The signature scheme, or several with single spaces between them, as in the
+	// app's `sign`. Default: the app's `sign`.
 	Scheme string `json:"scheme,omitempty"`
 
 	// The maximum number of deliveries per second; 0 for no limit.

@@ -265,7 +265,7 @@ func TestPausedOrderIsPushed(t *testing.T) {
 		},
 		"scheme": func(h *harness, s *outbound.Subscription, _ string) error {
 			_, err := h.UpdateSubscription(h.t.Context(), s.ID, func(spec *outbound.SubscriptionSpec) error {
-				spec.Scheme = map[string]string{"": "svix", "svix": "standard-webhooks"}[spec.Scheme]
+				spec.Scheme = map[string]string{"": "svix", "svix": "svix standard-webhooks"}[spec.Scheme]
 				return nil
 			})
 			return err
@@ -289,7 +289,7 @@ func TestPausedOrderIsPushed(t *testing.T) {
 			return h.Apply(h.t.Context(), h.settings)
 		},
 		"default scheme": func(h *harness, _ *outbound.Subscription, _ string) error {
-			h.settings.Sign = map[string]string{"": "svix", "svix": "standard-webhooks"}[h.settings.Sign]
+			h.settings.Sign = map[string]string{"": "svix", "svix": "svix standard-webhooks"}[h.settings.Sign]
 			return h.Apply(h.t.Context(), h.settings)
 		},
 		"secret": func(h *harness, s *outbound.Subscription, _ string) error {

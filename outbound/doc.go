@@ -19,7 +19,7 @@
 //	  pace.go          how long its attempts take, and so hold others up
 //	claim.go         deliveries are claimed from the store: retries, backlogs
 //	attempt.go       one attempt: sign, send, judge
-//	  scheme.go        the signature scheme, with the secrets of secret.go
+//	  scheme.go        the signature schemes, with the secrets of secret.go
 //	  sender.go        the request and its response
 //	  precondition.go  what an attempt needs before, requested once for all:
 //	  handshake.go     the receiver's permission,

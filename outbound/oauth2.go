@@ -17,7 +17,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // OAuth2 says how to get an access token for the receiver, by the client
@@ -96,7 +95,7 @@ func checkTokenURL(o *OAuth2, p *egress.Policy) error {
 const authorization = "Authorization"
 
 // checkAuthorization checks that nothing else sets the Authorization header.
-func (s *SubscriptionSpec) checkAuthorization(scheme verify.Scheme) error {
+func (s *SubscriptionSpec) checkAuthorization(list schemes) error {
 	if s.OAuth2.TokenURL == "" {
 		return nil
 	}
@@ -105,8 +104,8 @@ func (s *SubscriptionSpec) checkAuthorization(scheme verify.Scheme) error {
 			return invalid("headers", "can't have %s beside oauth2, whose token goes there: remove one of the two", authorization)
 		}
 	}
-	if scheme.FirstSet([]string{authorization}) != "" {
-		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", scheme.Name)
+	if header, scheme := list.firstSet([]string{authorization}); header != "" {
+		return invalid("oauth2", "can't be used with the scheme %s, whose signature goes where the token does", scheme)
 	}
 	return nil
 }

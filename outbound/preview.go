@@ -50,7 +50,7 @@ func (e *Engine) Preview(ctx context.Context, subscription string, n *NewEvent) 
 		p.Error = o.message
 		return p, nil
 	}
-	t.signer.Mask(h, PreviewSignature)
+	t.signers.mask(h, PreviewSignature)
 	if t.tokens != nil {
 		h.Set(authorization, PreviewToken)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -13,23 +14,23 @@ import (
 // Signing is what deliveries of a subscription are signed with.
 type Signing struct {
 	Secret string
-	// PublicKey is what the receiver verifies with if the scheme has a key pair.
+	// PublicKey is what the receiver verifies with if the schemes have key pairs.
 	// Otherwise it is "", and the receiver needs the Secret.
 	PublicKey string
-	// PreviousExpires is until when the previous secret is used, too. It is zero if
-	// it isn't, as with schemes that have only one signature.
+	// PreviousExpires is until when every scheme signs with the previous secret, too.
+	// It is zero if one doesn't, as if it has only one signature.
 	PreviousExpires time.Time
 }
 
 // Signing returns what deliveries of a subscription are signed with.
 func (e *Engine) Signing(s *Subscription) Signing {
 	out := Signing{Secret: s.Secrets[0].Value}
-	scheme, err := e.config.Load().lookupScheme(s.Scheme)
+	list, err := e.config.Load().lookupSchemes(s.Scheme)
 	if err != nil {
 		return out // attempts report it
 	}
-	out.PublicKey, _ = verify.PublicKey(scheme, out.Secret) // attempts also report a secret that isn't one for this scheme
-	if len(s.Secrets) > 1 && scheme.SignsWithAll() && s.Secrets[1].Expires.After(e.now()) {
+	out.PublicKey, _ = verify.PublicKey(list[0], out.Secret) // attempts also report a secret that isn't one for this scheme
+	if len(s.Secrets) > 1 && list.signWithAll() && s.Secrets[1].Expires.After(e.now()) {
 		out.PreviousExpires = e.clock.wall(s.Secrets[1].Expires)
 	}
 	return out
@@ -40,11 +41,11 @@ func ensureSecret(s *store.Subscription, c *config) error {
 	if len(s.Secrets) > 0 {
 		return nil
 	}
-	scheme, err := c.lookupScheme(s.Scheme)
+	list, err := c.lookupSchemes(s.Scheme)
 	if err != nil {
 		return err
 	}
-	v, err := verify.GenerateSecret(scheme)
+	v, err := list.generateSecret()
 	if err == nil {
 		s.Secrets = []store.Secret{{Value: v}}
 	}
@@ -52,30 +53,30 @@ func ensureSecret(s *store.Subscription, c *config) error {
 }
 
 // RotateSecret gives a subscription a new secret, or a generated one if secret is
-// "". During the grace period deliveries carry the signatures of both; if the
-// scheme has only one signature, it is the new one's at once.
+// "". During the grace period deliveries carry the signatures of both; if a scheme
+// has only one signature, it is the new one's at once.
 func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, error) {
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {
 		if s.FromConfig {
 			return e.errConfigured(s)
 		}
-		scheme, err := c.lookupScheme(s.Scheme)
+		list, err := c.lookupSchemes(s.Scheme)
 		if err != nil {
 			return invalid("scheme", "is wrong: %v", err)
 		}
 		fresh := secret
 		if fresh == "" {
-			fresh, err = verify.GenerateSecret(scheme)
+			fresh, err = list.generateSecret()
 		} else {
-			err = checkSecrets(scheme, []string{fresh})
+			err = list.checkSecrets([]string{fresh})
 		}
 		if err != nil {
 			return err
 		}
 		now := e.now()
 		until := now
-		if scheme.SignsWithAll() {
+		if slices.ContainsFunc(list, verify.Scheme.SignsWithAll) {
 			until = until.Add(c.SecretGrace)
 		}
 		secrets, err := rotate(s.Secrets, fresh, until, now)
@@ -141,13 +142,13 @@ var secretForms = map[string]string{
 	"pem":     `write a private key in PEM`,
 }
 
-// checkSecrets checks that a scheme can sign with these secrets. The error says
+// checkSecrets checks that all schemes can sign with these secrets. The error says
 // what a right one looks like.
-func checkSecrets(scheme verify.Scheme, secrets []string) error {
+func (list schemes) checkSecrets(secrets []string) error {
 	if len(secrets) > maxSecrets {
 		return invalid("secret", "is given more than %d times", maxSecrets)
 	}
-	_, err := verify.NewSigner(scheme, secrets)
+	scheme, err := list.misfit(secrets)
 	if err == nil {
 		return nil
 	}
@@ -158,18 +159,41 @@ func checkSecrets(scheme verify.Scheme, secrets []string) error {
 	return invalid("secret", "is wrong: %v; %s", err, form)
 }
 
+// misfit returns the first scheme that can't sign with these secrets, and why.
+func (list schemes) misfit(secrets []string) (verify.Scheme, error) {
+	for _, scheme := range list {
+		if _, err := verify.NewSigner(scheme, secrets); err != nil {
+			return scheme, err
+		}
+	}
+	return verify.Scheme{}, nil
+}
+
+// generateSecret returns a new secret that is a key for all schemes.
+func (list schemes) generateSecret() (secret string, err error) {
+	for _, scheme := range list {
+		if secret, err = verify.GenerateSecret(scheme); err != nil {
+			return "", err
+		}
+		if _, err = list.misfit([]string{secret}); err == nil {
+			return secret, nil
+		}
+	}
+	return "", err
+}
+
 // minSecretBytes is the shortest secret that Standard Webhooks allows.
 const minSecretBytes = 24
 
 // warnShortSecrets logs that secrets are shorter than they should be. They are
 // accepted because a secret that receivers already know can't be changed in one
 // step.
-func (c *config) warnShortSecrets(subscription slog.Attr, name string, secrets []string) {
-	scheme, err := c.lookupScheme(name)
+func (c *config) warnShortSecrets(subscription slog.Attr, names string, secrets []string) {
+	list, err := c.lookupSchemes(names)
 	if err != nil {
 		return
 	}
-	if size := scheme.ShortestKey(secrets); size > 0 && size < minSecretBytes {
+	if size := list.shortestKey(secrets); size > 0 && size < minSecretBytes {
 		c.Logger.Warn("a subscription has a secret that is short enough to be guessed: give it and its receiver a longer one",
 			subscription, "bytes", size, "at_least", minSecretBytes)
 	}

@@ -61,6 +61,17 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 	}
 }
 
+// With several schemes, the shortest key that one makes of a secret counts: this one is text
+// of 24 characters for github.
+func TestShortSecretForOneScheme(t *testing.T) {
+	var log journal
+	h := open(t, logTo(&log))
+	h.subscribe(outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}, Scheme: "github standard-webhooks", Secrets: []string{"MDEyMzQ1Njc4OTAxMjM0NTY3"}})
+	if line := log.line("short enough to be guessed"); !strings.Contains(line, "bytes=18 at_least=24") {
+		t.Errorf("got log line %q, want a warning", line)
+	}
+}
+
 // The error about a secret that doesn't fit its scheme describes the form that it needs, and
 // doesn't repeat the secret.
 func TestSecretsThatDoNotFit(t *testing.T) {

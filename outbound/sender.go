@@ -120,7 +120,7 @@ func (t *target) compose(ctx context.Context, ev *store.Event, at time.Time) (ht
 		return nil, nil, o
 	}
 	h := t.headers(ev)
-	err := t.signer.Sign(h, &verify.Outgoing{
+	err := t.signers.sign(h, &verify.Outgoing{
 		Method: http.MethodPost, URL: t.sub.URL, ID: ev.ID, EventType: ev.Type, Timestamp: at, Body: body,
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // Settings configure an engine, and can be changed while it runs. Zero fields stand
 // for the defaults, which are given in parentheses.
 type Settings struct {
-	Sign                string        // default signature scheme of deliveries (standard-webhooks)
+	Sign                string        // default signature schemes of deliveries, separated by single spaces (standard-webhooks)
 	Schemes             verify.Table  // signature schemes of the configuration; built-in ones needn't be listed
 	Retry               Schedule      // nil: StandardSchedule
 	Timeout             time.Duration // of one attempt, from dialing to the end of the response (15s)
@@ -117,7 +117,7 @@ func (s *Settings) setDefaults() {
 }
 
 func (s *Settings) check() error {
-	if _, err := s.signingScheme(""); err != nil {
+	if _, err := s.signingSchemes(""); err != nil {
 		return fmt.Errorf("sign: %w", err)
 	}
 	if err := s.Retry.Validate(); err != nil {

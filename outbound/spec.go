@@ -24,7 +24,7 @@ type SubscriptionSpec struct {
 	Tenant      string
 	Description string
 	Headers     map[string]string
-	Scheme      string   // "" for the engine's default
+	Scheme      string   // names of signature schemes with single spaces between them; "" for the engine's default
 	Secrets     []string // newest first; if there are none, one is generated
 	OAuth2      OAuth2
 	Handshake   string            // the DNS name of the sender for which the receiver is asked for permission; "" if it isn't
@@ -180,35 +180,38 @@ func (s *SubscriptionSpec) checkHeaders() error {
 }
 
 // checkScheme checks that deliveries can be signed with these secrets, and that the
-// signature doesn't collide with other headers.
+// signatures don't collide with other headers.
 func (s *SubscriptionSpec) checkScheme(c *Settings) error {
-	scheme, err := c.signingScheme(s.Scheme)
+	list, err := c.signingSchemes(s.Scheme)
 	if err != nil {
 		return invalid("scheme", "is wrong: %v", err)
 	}
 	if len(s.Secrets) > 0 { // otherwise one is generated
-		if err := checkSecrets(scheme, s.Secrets); err != nil {
+		if err := list.checkSecrets(s.Secrets); err != nil {
 			return err
 		}
 	}
-	if err := s.checkAuthorization(scheme); err != nil {
+	if err := s.checkAuthorization(list); err != nil {
 		return err
 	}
 	// The signature would overwrite them.
-	if name := scheme.FirstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
-		return invalid("headers", "can't be sent: the header %q cannot be set, because it belongs to the signature of %s", name, scheme.Name)
+	if name, scheme := list.firstSet(slices.Sorted(maps.Keys(s.Headers))); name != "" {
+		return invalid("headers", "can't be sent: the header %q cannot be set, because it belongs to the signature of %s", name, scheme)
 	}
 	return nil
 }
 
-// checkKeptSecrets checks that the scheme can use the secrets that the subscription
+// checkKeptSecrets checks that the schemes can use the secrets that the subscription
 // keeps.
 func (s *SubscriptionSpec) checkKeptSecrets(c *Settings) error {
-	scheme, err := c.signingScheme(s.Scheme)
-	if err == nil && checkSecrets(scheme, s.Secrets) != nil {
+	list, err := c.signingSchemes(s.Scheme)
+	if err != nil {
+		return nil // check reports it
+	}
+	if scheme, err := list.misfit(s.Secrets); err != nil {
 		return invalid("scheme", "can't be %s, since a secret of the subscription is not a key for it: first rotate to one that is, or create another subscription", scheme.Name)
 	}
-	return nil // check reports a scheme that can't be used
+	return nil
 }
 
 func (s *SubscriptionSpec) checkFromConfig(c *Settings) error {

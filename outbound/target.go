@@ -14,7 +14,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/payload"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
-	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
 // target is what attempts need to know of a subscription. It is made anew whenever
@@ -23,7 +22,7 @@ type target struct {
 	endpoint
 	sub          *store.Subscription
 	header       http.Header // set over the event's headers; the values are shared by all deliveries
-	signer       *verify.Signer
+	signers      signers
 	secretExpiry time.Time          // when the first secret expires; zero for never
 	filter       *payload.Filter    // nil for every event of its types
 	transform    *payload.Transform // nil for payloads as they are
@@ -54,7 +53,7 @@ func newTarget(c *config, s *store.Subscription, now time.Time, old *target) *ta
 	if u, err := c.Policy.CheckURL(s.URL); err != nil {
 		t.err = fmt.Errorf("the URL is refused: %w", err)
 	} else {
-		t.url, t.err = u, t.setSigner(c, now)
+		t.url, t.err = u, t.setSigners(c, now)
 	}
 	t.setFilter(old)
 	t.setTransform(old)
@@ -102,15 +101,15 @@ func (t *target) setTransform(old *target) {
 	}
 }
 
-// setSigner makes the signer from the secrets that haven't expired.
-func (t *target) setSigner(c *config, now time.Time) error {
-	scheme, err := c.lookupScheme(t.sub.Scheme)
-	if err := cmp.Or(err, c.unusable[scheme.Name]); err != nil {
+// setSigners makes the signers from the secrets that haven't expired.
+func (t *target) setSigners(c *config, now time.Time) error {
+	list, err := c.usableSchemes(t.sub.Scheme)
+	if err != nil {
 		return err
 	}
 	secrets, expiry := validSecrets(t.sub, now)
 	t.secretExpiry = expiry
-	if t.signer, err = verify.NewSigner(scheme, secrets); err != nil {
+	if t.signers, err = list.signers(secrets); err != nil {
 		return fmt.Errorf("signing: %w", err)
 	}
 	return nil
@@ -201,8 +200,8 @@ func (t *target) host() string {
 // signature's are set over both.
 func (t *target) headers(ev *store.Event) http.Header {
 	// With up to 8 headers, a map is small. These are User-Agent, Content-Type and,
-	// usually, three of the signature.
-	h := make(http.Header, len(t.header)+len(ev.Headers)+5)
+	// usually, three of each signature.
+	h := make(http.Header, len(t.header)+len(ev.Headers)+2+3*len(t.signers))
 	h["User-Agent"] = userAgent
 	for k, v := range ev.Headers {
 		h.Set(k, v)

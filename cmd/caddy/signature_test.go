@@ -248,3 +248,51 @@ http://:{$IN} {
 	s.manager().do("POST", "/subscriptions", object{"url": r.url("/x"), "event_types": []string{"a"}, "scheme": "acne"}).
 		problem(http.StatusUnprocessableEntity, "nor a scheme of the server's configuration")
 }
+
+// TestMigrationToAnotherScheme checks that a receiver can move from one scheme to another at
+// any time while deliveries have the signatures of both. The receivers are webhook_verify
+// routes of the server itself.
+func TestMigrationToAnotherScheme(t *testing.T) {
+	t.Parallel()
+	subscriptions := func(scheme string) (options string) {
+		for _, name := range []string{"old", "new", "both"} {
+			options += "subscription " + name + " {\nurl http://127.0.0.1:{$IN}/" + name + "\nevent_types order.*\nsecret {env.SECRET}\nscheme " + scheme + "\nretry 1h\n}\n"
+		}
+		return withOptions(local+options) + `
+http://127.0.0.1:{$IN} {
+	handle /old {
+		webhook_verify github {env.SECRET}
+		respond 204
+	}
+	handle /new {
+		webhook_verify standard-webhooks {env.SECRET}
+		respond 204
+	}
+	handle /both {
+		webhook_verify github {env.SECRET}
+		webhook_verify standard-webhooks {env.SECRET}
+		respond 204
+	}
+}
+`
+	}
+	s := startServer(t, subscriptions("github"), "SECRET="+whsec("crm"), fmt.Sprint("IN=", freePort(t)))
+	before := s.publish(event{Type: "order.created"})
+	s.settled(before, "sub_old", "delivered")
+	eventually(t, "a refusal", func() bool { return s.delivery(before, "sub_new").num("attempts") > 0 })
+
+	s.reload(subscriptions("github standard-webhooks"))
+	during := s.publish(event{Type: "order.paid"})
+	for _, id := range []string{"sub_old", "sub_new", "sub_both"} {
+		s.settled(during, id, "delivered")
+	}
+	s.settled(before, "sub_new", "delivered")
+
+	s.reload(subscriptions("standard-webhooks"))
+	after := s.publish(event{Type: "order.shipped"})
+	s.settled(after, "sub_new", "delivered")
+	eventually(t, "a refusal", func() bool { return s.delivery(after, "sub_old").num("attempts") > 0 })
+	if d := s.delivery(after, "sub_old"); d.text("state") != "pending" {
+		t.Errorf("got %v, want a pending delivery", d)
+	}
+}

@@ -162,6 +162,7 @@ func TestPatch(t *testing.T) {
 		{`{"description":"new"}`, "description", "new"},
 		{`{"description":"` + strings.Repeat("é", 1024) + `"}`, "description", strings.Repeat("é", 1024)},
 		{`{"description":null}`, "description", "<nil>"},
+		{`{"scheme":"standard-webhooks github"}`, "scheme", "standard-webhooks github"},
 		{`{"scheme":null}`, "scheme", "<nil>"},
 	} {
 		got := s.do(call{method: "PATCH", path: path, body: c.patch, header: http.Header{"Content-Type": {"application/merge-patch+json"}}}).want(t, 200)
@@ -181,7 +182,7 @@ func TestPatch(t *testing.T) {
 		`{"handshake":7}`: "handshake", `{"handshake":"https://hooks.example.com"}`: "handshake",
 		`{"oauth2":7}`: "oauth2", `{"oauth2":{"client_id":7}}`: "oauth2.client_id", `{"oauth2":{"params":{"a":1}}}`: "oauth2.params",
 		`{"oauth2":{"scopes":["a",null]}}`: "oauth2.scopes", `{"oauth2":{"client_id":"x"}}`: "oauth2.token_url", `{"oauth2":{"secret":"x"}}`: "secret",
-		`{"scheme":"github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
+		`{"scheme":"github"}`: "headers", `{"scheme":"standard-webhooks github"}`: "headers", `{"scheme":"stripe","headers":{"Stripe-Signature":"x"}}`: "headers",
 		`{"scheme":"standard-webhooks-ed25519"}`: "scheme", // the secret, which isn't changed, is no key of this scheme
 	} {
 		if p := s.do(call{method: "PATCH", path: path, body: patch}).want(t, 422); p["field"] != field {

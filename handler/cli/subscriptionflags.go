@@ -14,7 +14,7 @@ type subscriptionFlags struct {
 	description   string
 	headers       []string
 	handshake     string
-	scheme        string
+	schemes       []string
 	rateLimit     string
 	retry         []string
 	timeout       string
@@ -32,7 +32,7 @@ func (s *subscriptionFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&s.description, "description", "", "What the subscription is for")
 	f.StringArrayVarP(&s.headers, "header", "H", nil, "Header to add to each delivery, as \"Name: value\"")
 	f.StringVar(&s.handshake, "handshake", "", "The server's DNS name, such as hooks.example.com, for which the receiver must give permission (CloudEvents); empty for no handshake")
-	f.StringVar(&s.scheme, "scheme", "", "The signature scheme, as listed by providers, or one of the server's configuration (default: the server's)")
+	f.StringSliceVar(&s.schemes, "scheme", nil, "The signature scheme, as listed by providers, or one of the server's configuration; separate several with commas, to sign with each (default: the server's)")
 	f.StringVar(&s.rateLimit, "rate-limit", "", "The maximum rate of deliveries, such as 50/s or 3000/m; off for no limit")
 	f.StringSliceVar(&s.retry, "retry", nil, "How long to wait after each failed attempt, such as 5s,5m,2h; off for a single attempt, empty for the server's schedule")
 	f.StringVar(&s.timeout, "attempt-timeout", "", "How long an attempt may take, such as 30s; empty for the server's")
@@ -64,7 +64,7 @@ func (c *call) changedFields(prefix string, values map[string]any) map[string]an
 // body makes the body of a request from the flags that are set.
 func (s *subscriptionFlags) body(c *call) (map[string]any, error) {
 	body := c.changedFields("", map[string]any{
-		"url": s.url, "event-types": s.eventTypes, "description": s.description, "handshake": s.handshake, "scheme": s.scheme,
+		"url": s.url, "event-types": s.eventTypes, "description": s.description, "handshake": s.handshake, "scheme": strings.Join(strings.Fields(strings.Join(s.schemes, " ")), " "),
 		"rate-limit": s.rateLimit, "ordered": s.ordered, "filter": s.filter, "transform": s.transform,
 	})
 	if s.rateLimit == off {

@@ -259,7 +259,7 @@ func (t *tool) rotateSecret() *cobra.Command {
 		long: `
 Gives a subscription a new secret, generated unless one is given, and prints it.
 Until the old secret expires, deliveries are signed with both: give the receiver
-the new one before then. If the scheme only has room for one signature, such as
+the new one before then. If a scheme only has room for one signature, such as
 github, the new secret replaces the old one immediately. In this case, generate a
 secret yourself, have the receiver accept both, and then set it with
 --secret-file.`,
@@ -291,7 +291,7 @@ func printRotated(c *call, r *rotated) error {
 	f.addText("Secret", r.Secret)
 	f.addText("Public key", r.PublicKey)
 	if r.Expires.IsZero() {
-		f.add("Previous secret", "no longer used: the scheme only has room for one signature")
+		f.add("Previous secret", "no longer used where a scheme only has room for one signature")
 	} else {
 		f.add("Previous secret expires", c.when(r.Expires))
 	}

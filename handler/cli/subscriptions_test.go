@@ -87,7 +87,7 @@ func TestRotateSecretWithOneSignature(t *testing.T) {
 	s := start(t)
 	created := s.run("", "subscriptions", "create", "--url", s.receiver.URL, "--event-types", "*", "--scheme", "github").want(t, 0)
 	rotated := s.run("", "subscriptions", "rotate-secret", field(t, created.out, "Subscription")).want(t, 0)
-	if said := field(t, rotated.out, "Previous secret"); said != "no longer used: the scheme only has room for one signature" {
+	if said := field(t, rotated.out, "Previous secret"); said != "no longer used where a scheme only has room for one signature" {
 		t.Errorf("got stdout %q", rotated.out)
 	}
 }
@@ -190,6 +190,7 @@ func TestUpdateSendsOnlyWhatIsNamed(t *testing.T) {
 		"--handshake=hooks.example.com":    `{"handshake":"hooks.example.com"}`,
 		"--handshake=":                     `{"handshake":""}`,
 		"--scheme=":                        `{"scheme":""}`,
+		"--scheme=a,b --scheme=c,":         `{"scheme":"a b c"}`,
 		"--oauth2-token-url=off":           `{"oauth2":null}`,
 		"--oauth2-scope=a --oauth2-scope=": `{"oauth2":{"scopes":["a"]}}`,
 		"--oauth2-scope=":                  `{"oauth2":{"scopes":[]}}`,

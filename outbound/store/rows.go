@@ -98,7 +98,7 @@ type Subscription struct {
 	Metadata    map[string]string // for its owner, not used here
 	EventTypes  []string          // names, or prefixes that end in ".*", or "*"
 	Headers     map[string]string // sent with each delivery
-	Scheme      string            // how deliveries are signed, "" for the engine's default
+	Scheme      string            // how deliveries are signed: names with single spaces between them, "" for the engine's default
 	Secrets     []Secret          // newest first
 	OAuth2      OAuth2            // how to get an access token for the receiver
 	Handshake   string            // the origin for which the receiver's permission is asked, "" if it isn't
