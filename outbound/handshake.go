@@ -22,8 +22,8 @@ const (
 	requestRate   = "WebHook-Request-Rate"   // a minute
 	allowedOrigin = "WebHook-Allowed-Origin"
 	allowedRate   = "WebHook-Allowed-Rate" // a minute
-	anyOrigin     = "*"
-	anyRate       = "*"
+	anyone        = "*"                    // instead of an origin
+	unlimited     = "*"                    // instead of a rate
 )
 
 // permissionLife is how long a permission is used. The specification doesn't limit it,
@@ -101,19 +101,20 @@ func (t *target) requestPermission(ctx context.Context, s *sender, at time.Time)
 	}
 	origin := strings.TrimSpace(resp.Header.Get(allowedOrigin))
 	limit, ok := parseAllowedRate(resp.Header)
-	var why string
+	wanted := allowedOrigin + ": " + t.sub.Handshake
+	var got string
 	switch {
 	case origin == "":
-		why = strings.TrimSpace(strconv.Itoa(resp.StatusCode)+" "+http.StatusText(resp.StatusCode)) + " without " + allowedOrigin
-	case origin != anyOrigin && !strings.EqualFold(origin, t.sub.Handshake):
-		why = "another origin"
+		got = strings.TrimSpace(strconv.Itoa(resp.StatusCode)+" "+http.StatusText(resp.StatusCode)) + " without it"
+	case origin != anyone && !strings.EqualFold(origin, t.sub.Handshake):
+		got = "another origin"
 	case !ok:
-		why = "an " + allowedRate + " that is neither a number of requests a minute nor " + anyRate
+		wanted, got = allowedRate+": <requests a minute>", "something else"
 	default:
 		return &result[rate.Limit]{value: limit, until: at.Add(permissionLife)}
 	}
 	o.class = ClassHandshake
-	o.message = "the receiver answered OPTIONS with " + why + ": to allow deliveries, it must answer with " + allowedOrigin + ": " + t.sub.Handshake + ", or " + anyOrigin
+	o.message = "to get deliveries, the receiver must answer OPTIONS with " + wanted + " (or *), but it answered with " + got
 	return &result[rate.Limit]{outcome: o}
 }
 
@@ -121,7 +122,7 @@ func (t *target) requestPermission(ctx context.Context, s *sender, at time.Time)
 // although the specification demands one.
 func parseAllowedRate(h http.Header) (limit rate.Limit, ok bool) {
 	v := strings.TrimSpace(h.Get(allowedRate))
-	if v == "" || v == anyRate {
+	if v == "" || v == unlimited {
 		return rate.Inf, true
 	}
 	n, _ := strconv.ParseUint(v, 10, 64) // 0 if it isn't a number, the largest one if it is larger

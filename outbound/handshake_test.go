@@ -142,20 +142,20 @@ func TestPermissionIsGiven(t *testing.T) {
 // If a receiver gives no permission, the attempt fails without a delivery, and says what
 // the receiver must answer. It is retried, and goes through once the receiver agrees.
 func TestPermissionIsRefused(t *testing.T) {
-	const must = ": to allow deliveries, it must answer with WebHook-Allowed-Origin: " + ourOrigin + ", or *"
+	const wanted = "handshake: to get deliveries, the receiver must answer OPTIONS with WebHook-Allowed-Origin: " + ourOrigin + " (or *), but it answered with "
 	for _, c := range []struct {
 		code    int
 		headers []string
 		class   string
 		words   string
 	}{
-		{200, nil, outbound.ClassHandshake, "handshake: the receiver answered OPTIONS with 200 OK without WebHook-Allowed-Origin" + must},
-		{404, []string{"WebHook-Allowed-Rate", "*"}, outbound.ClassHandshake, "handshake: the receiver answered OPTIONS with 404 Not Found without WebHook-Allowed-Origin" + must},
-		{200, []string{"WebHook-Allowed-Origin", "hunter2.example"}, outbound.ClassHandshake, "handshake: the receiver answered OPTIONS with another origin" + must},
-		{200, []string{"WebHook-Allowed-Origin", ourOrigin + ", hunter2.example"}, outbound.ClassHandshake, "handshake: the receiver answered OPTIONS with another origin" + must},
-		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "0"}, outbound.ClassHandshake, "handshake: the receiver answered OPTIONS with an WebHook-Allowed-Rate that is neither a number of requests a minute nor *" + must},
-		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "-5"}, outbound.ClassHandshake, "neither a number"},
-		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "hunter2"}, outbound.ClassHandshake, "neither a number"},
+		{200, nil, outbound.ClassHandshake, wanted + "200 OK without it"},
+		{404, []string{"WebHook-Allowed-Rate", "*"}, outbound.ClassHandshake, wanted + "404 Not Found without it"},
+		{200, []string{"WebHook-Allowed-Origin", "hunter2.example"}, outbound.ClassHandshake, wanted + "another origin"},
+		{200, []string{"WebHook-Allowed-Origin", ourOrigin + ", hunter2.example"}, outbound.ClassHandshake, wanted + "another origin"},
+		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "0"}, outbound.ClassHandshake, "handshake: to get deliveries, the receiver must answer OPTIONS with WebHook-Allowed-Rate: <requests a minute> (or *), but it answered with something else"},
+		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "-5"}, outbound.ClassHandshake, "WebHook-Allowed-Rate"},
+		{200, []string{"WebHook-Allowed-Origin", "*", "WebHook-Allowed-Rate", "hunter2"}, outbound.ClassHandshake, "WebHook-Allowed-Rate"},
 		{307, []string{"WebHook-Allowed-Origin", "*", "Location", "http://127.0.0.1:1/hunter2"}, outbound.ClassRedirect, "handshake: redirects are not followed: update the subscription's URL (it pointed to http://127.0.0.1:1)"},
 	} {
 		t.Run(strings.Join(c.headers, " "), func(t *testing.T) {
