@@ -53,7 +53,7 @@ type lane struct {
 	headDue    time.Time // when the first delivery of an ordered lane is retried; zero if it isn't a retry
 	breaker    breaker
 	pace       pace
-	limiter    *rate.Limiter // nil before the first attempt; see rateDelay
+	limiter    *rate.Limiter // nil before the first attempt with a limit; see rateDelay
 	// persisting is set while the store is being told whether the receiver is down.
 	persisting bool
 	// These are for Status.

@@ -25,7 +25,11 @@ func (l *lane) pausedUntil() time.Time {
 // the attempt is counted. If the limit has changed, counting starts anew. The caller
 // holds mu.
 func (l *lane) rateDelay(now time.Time) time.Duration {
-	if limit := l.target.Load().rate(); l.limiter == nil || l.limiter.Limit() != limit {
+	limit := l.target.Load().rate()
+	if limit == rate.Inf {
+		return 0
+	}
+	if l.limiter == nil || l.limiter.Limit() != limit {
 		l.limiter = rate.NewLimiter(limit, int(min(max(limit/10, 1), maxRate)))
 	}
 	r := l.limiter.ReserveN(now, 1)
