@@ -83,7 +83,7 @@ func TestNextIsTriedAheadOfTime(t *testing.T) {
 // Attempts ahead of schedule neither advance the schedule nor count as failures in a
 // row, and become rarer during an outage.
 func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
-	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute))
+	h, r := openDuringOutage(t, outbound.SubscriptionSpec{}, retries(5*time.Second, 5*time.Minute, time.Hour))
 	h.publish("a", `1`)
 	h.awaitFailure(r)
 	h.clock.advance(6 * time.Second)
@@ -108,8 +108,28 @@ func TestAttemptsAheadOfTimeDontCount(t *testing.T) {
 	}
 	h.clock.advance(due.Sub(h.clock.Now()))
 	r.next(t)
-	if d := h.awaitAttempt(); d.State != store.Dead || d.Attempt.Number != early+3 {
-		t.Errorf("got state %v after attempt %d, want dead after %d", d.State, d.Attempt.Number, early+3)
+	d := h.awaitAttempt()
+	if wait := d.Due.Sub(h.clock.Now()); d.Attempt.Number != early+3 || wait < 50*time.Minute || wait > 70*time.Minute {
+		t.Errorf("got state %v and a delay of %v after attempt %d, want the third delay, an hour, after %d", d.State, wait, d.Attempt.Number, early+3)
+	}
+}
+
+// A Retry-After that goes beyond the schedule moves the next attempt, also after one ahead
+// of schedule.
+func TestRetryAfterBeyondTheSchedule(t *testing.T) {
+	h := open(t, retries(time.Minute, time.Minute))
+	r := newReceiver(t)
+	r.respond(status(500))
+	s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
+	h.publish("a", `1`)
+	h.awaitFailure(r)
+	r.respond(retryLater(503))
+	h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Timeout = time.Minute }) // has it tried at once
+	for range 2 {
+		if wait := h.awaitFailure(r).Sub(h.clock.Now()); wait != 10*time.Minute {
+			t.Errorf("got a delay of %v, want ten minutes", wait)
+		}
+		h.clock.advance(10 * time.Minute)
 	}
 }
 

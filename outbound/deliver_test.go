@@ -128,6 +128,9 @@ func TestRetriesThenDeadLetterThenRedeliver(t *testing.T) {
 		if want := []store.State{store.Pending, store.Pending, store.Dead}[i]; d.State != want {
 			t.Fatalf("attempt %d: got state %v, want %v", i+1, d.State, want)
 		}
+		if i == 0 && d.Due.Sub(h.clock.Now()) == time.Minute {
+			t.Error("got a retry after exactly a minute, want all of them spread")
+		}
 	}
 	if len(ids) != 1 || !ids[p.EventID] {
 		t.Errorf("got webhook-ids %v, want %s on every attempt", ids, p.EventID)
