@@ -48,19 +48,20 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 // When the settings of connections change, those that are idle are closed at once, and one
 // in use after its attempt.
 func TestConnectionsOfOldSettingsAreClosed(t *testing.T) {
-	h := open(t)
 	arrived, answer, closed := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
 	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		arrived <- struct{}{}
 		<-answer
 	}))
+	r.EnableHTTP2 = true // of HTTP/1.1, net/http itself closes one in use
 	r.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateClosed {
 			closed <- struct{}{}
 		}
 	}
-	r.Start()
+	r.StartTLS()
 	defer r.Close()
+	h := open(t, func(s *outbound.Settings) { s.TLS = r.Client().Transport.(*http.Transport).TLSClientConfig })
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
 	changeConnections := func() {
 		t.Helper()
