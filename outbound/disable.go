@@ -95,9 +95,10 @@ func (l *lane) restartFailures() {
 }
 
 // disable deactivates a subscription because of how an attempt has ended, unless
-// the receiver has been changed since or still returns false.
+// still returns false or the subscription has been changed since, maybe on another
+// node: a user who has just activated it knows better.
 func (e *Engine) disable(ctx context.Context, failed *store.Subscription, reason string, still func() bool) {
-	_, err := e.setActive(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && still() })
+	_, err := e.setActive(ctx, failed.ID, false, reason, func(s *store.Subscription) bool { return sameReceiver(s, failed) && sameUpdate(s, failed) && still() })
 	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
 		e.logger().Error("deactivating a subscription whose receiver fails; trying again after the next failure", Named(failed.ID, failed.Tenant), "error", err)
 	}

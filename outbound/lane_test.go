@@ -836,11 +836,17 @@ func TestLaneThatGoesDownHoldsNothing(t *testing.T) {
 
 // A failure that should deactivate the subscription doesn't, if by the time that the
 // engine does so the receiver works again, the subscription has another one, or it has
-// been deactivated and activated since.
+// been deactivated and activated since, which this node may not know yet.
 func TestDeactivationIsOutdated(t *testing.T) {
 	works := func(l *lane, _ *store.Subscription) { l.breaker = breaker{} }
 	moved := func(_ *lane, failed *store.Subscription) { failed.URL = "https://before.example/" }
 	activated := func(l *lane, _ *store.Subscription) { l.resume() }
+	elsewhere := func(l *lane, failed *store.Subscription) {
+		must.Get(l.e.store.UpdateSubscription(t.Context(), failed.ID, func(s *store.Subscription) error {
+			s.Updated = s.Updated.Add(time.Second)
+			return nil
+		}))(t)
+	}
 	none := func(*lane, *store.Subscription) {}
 	for name, c := range map[string]struct {
 		reason string
@@ -854,6 +860,7 @@ func TestDeactivationIsOutdated(t *testing.T) {
 		"gone":                      {ReasonGone, none, false},
 		"gone, another receiver":    {ReasonGone, moved, true},
 		"gone, activated since":     {ReasonGone, activated, true},
+		"gone, activated elsewhere": {ReasonGone, elsewhere, true},
 	} {
 		l := newLane(t, store.Subscription{ID: "sub_1", EventTypes: []string{"*"}})
 		l.register(t)
@@ -867,9 +874,13 @@ func TestDeactivationIsOutdated(t *testing.T) {
 		}
 		failed := *l.sub()
 		c.change(l, &failed)
+		before := must.Get(l.e.store.Subscriptions(t.Context()))(t)[0]
 		l.e.disable(t.Context(), &failed, c.reason, still)
 		if active := l.sub().Active; active != c.active {
 			t.Errorf("%s: got active %v, want %v", name, active, c.active)
+		}
+		if s := l.sub(); c.active && !sameUpdate(s, before) { // or the next one would be outdated, too
+			t.Errorf("%s: got an update at %v, want none since %v", name, s.Updated, before.Updated)
 		}
 	}
 }

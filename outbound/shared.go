@@ -107,11 +107,17 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 // one. The store keeps times to the millisecond.
 func sameSubscription(known, row *store.Subscription) bool {
 	a, b := *known, *row
-	if !a.Updated.Truncate(time.Millisecond).Equal(b.Updated) || !a.FailingSince.Truncate(time.Millisecond).Equal(b.FailingSince) {
+	if !sameUpdate(known, row) || !a.FailingSince.Truncate(time.Millisecond).Equal(b.FailingSince) {
 		return false
 	}
 	a.Updated, a.FailingSince = b.Updated, b.FailingSince
 	return reflect.DeepEqual(a, b)
+}
+
+// sameUpdate reports whether a user has changed neither of two states of a
+// subscription since the other.
+func sameUpdate(one, other *store.Subscription) bool {
+	return one.Updated.Truncate(time.Millisecond).Equal(other.Updated.Truncate(time.Millisecond))
 }
 
 // exclusive reports whether only one node at a time may deliver to a subscription,

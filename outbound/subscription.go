@@ -3,6 +3,7 @@ package outbound
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -125,13 +126,21 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 	})
 }
 
+// errUnchanged is what an edit returns that has changed nothing: the subscription was
+// then not updated.
+var errUnchanged = errors.New("unchanged")
+
 // change changes a subscription in the store and the engine.
 func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscription) error) (*Subscription, error) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()
 	s, err := e.store.UpdateSubscription(ctx, id, func(s *store.Subscription) error {
+		err := edit(s)
+		if errors.Is(err, errUnchanged) {
+			return nil
+		}
 		s.Updated = e.clock.Now()
-		return edit(s)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -162,9 +171,10 @@ func (e *Engine) setActive(ctx context.Context, id string, active bool, reason s
 			return e.errConfigured(s)
 		}
 		changed = s.Active != active && (still == nil || still(s))
-		if changed {
-			s.Active, s.Reason, s.FailingSince = active, reason, time.Time{}
+		if !changed {
+			return errUnchanged
 		}
+		s.Active, s.Reason, s.FailingSince = active, reason, time.Time{}
 		return nil
 	})
 	if err != nil {
