@@ -35,9 +35,10 @@ func init() {
 // another handler has read the body and it wasn't kept, the request is refused with
 // status 500. Requests that `webhook_verify` has refused are refused here too.
 //
-// If the configuration uses a `{http.webhook.*}` placeholder, requests that
-// haven't passed through `webhook_verify` are refused with status 403, so that
-// nothing unverified is stored if the two handlers are in the wrong order.
+// If the configuration uses a `{http.webhook.*}` placeholder, and in error routes,
+// requests that haven't passed through `webhook_verify` are refused with status 403:
+// nothing unverified is stored if the two handlers are in the wrong order, or if
+// another route has failed.
 // Refused requests, such as those with a body over `max_payload`, are logged.
 type Publish struct {
 	// The event type. Supports placeholders, as in
@@ -129,7 +130,7 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 		return caddyhttp.Error(http.StatusMethodNotAllowed, errors.New("only POST requests are published"))
 	}
 	v := verdictOf(r.Context())
-	if v == nil && strings.Contains(p.EventType+p.EventID+p.Tenant, "{http.webhook.") {
+	if v == nil && (strings.Contains(p.EventType+p.EventID+p.Tenant, "{http.webhook.") || isErrorRoute(r)) {
 		return caddyhttp.Error(http.StatusForbidden, errors.New("this request hasn't passed through webhook_verify, so its sender is unknown: put webhook_verify before webhook_publish"))
 	}
 	if v != nil && v.kind == kindRefused { // this is an error route, meant for requests that the app didn't accept
@@ -169,6 +170,10 @@ func (p *Publish) publish(w http.ResponseWriter, r *http.Request) error {
 	_, err = w.Write(answer)
 	return err
 }
+
+// isErrorRoute reports whether an error route handles the request. Such a route gets the
+// requests of all the others, even those that failed before anything authenticated them.
+func isErrorRoute(r *http.Request) bool { return r.Context().Value(caddyhttp.ErrorCtxKey) != nil }
 
 // unknown stands in an event type for what a placeholder has no value for.
 const unknown = "unknown"

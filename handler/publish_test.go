@@ -362,6 +362,37 @@ func TestPublishRefused(t *testing.T) {
 	do(t, signGitHub(r, "other")).want(t, 401)
 }
 
+// An error route gets the requests of all routes. It publishes none that has failed
+// without having passed through webhook_verify, or anybody could publish while the app is
+// away.
+func TestErrorRoutePublishesOnlyWhatIsVerified(t *testing.T) {
+	port := freePort()
+	away := fmt.Sprintf("127.0.0.1:%d", freePort())
+	runCaddy(t, "webhooks {\nstore sqlite "+storePath(t)+"\n}", fmt.Sprintf(`http://127.0.0.1:%d {
+		handle /github {
+			webhook_verify github %q
+			reverse_proxy %[3]s
+		}
+		handle /login {
+			forward_auth %[3]s {
+				uri /auth
+			}
+			webhook_verify github %[2]q
+			reverse_proxy %[3]s
+		}
+		handle {
+			reverse_proxy %[3]s
+		}
+		handle_errors 502 {
+			webhook_publish app.down
+		}
+	}`, port, testSecret, away))
+	for path, status := range map[string]int{"github": 202, "github/": 502, "login": 502, "other": 502} {
+		r := signGitHub(post(t, fmt.Sprintf("http://127.0.0.1:%d/%s", port, path), "{}"), "{}")
+		do(t, r).want(t, status)
+	}
+}
+
 // A placeholder in the event type that is unknown becomes "unknown", so that subscriptions
 // to a prefix still match. The content type has a default too.
 func TestPublishUnknownType(t *testing.T) {
