@@ -46,6 +46,18 @@ func parsePairs(raw string) ([]pair, bool) {
 	return pairs, true
 }
 
+// rawPairs are the parameters of a query as they were sent, without decoding them.
+func rawPairs(query string) []pair {
+	var pairs []pair
+	for part := range strings.SplitSeq(query, "&") {
+		if part != "" {
+			name, value, _ := strings.Cut(part, "=")
+			pairs = append(pairs, pair{name, value})
+		}
+	}
+	return pairs
+}
+
 // lookup returns the value of a name, which must occur only once.
 func lookup(pairs []pair, name string) (value string, found bool, reason Reason) {
 	for _, p := range pairs {

@@ -45,7 +45,7 @@ var contentFuncs = map[string]*contentFunc{
 		covers:     []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
 		hasAltForm: true,
 	},
-	"plivo_v3":    {content: plivoV3, coversBody: true},
+	"plivo_v3":    {content: plivoV3, coversBody: true, hasAltForm: true},
 	"twilio_form": {content: twilioForm, coversBody: true},
 }
 
@@ -239,8 +239,9 @@ func mercadoPago(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	return dst, ""
 }
 
-// plivoV3 is the URL with its query and the form, both decoded and sorted. The text between
-// them depends on which of them the request has.
+// plivoV3 is the URL with its query and the form, both sorted. The form is decoded; the query
+// is decoded in Plivo's libraries for Python and Node, and as it was sent in those for Go, Java
+// and PHP. The text between them depends on which of them the request has.
 func plivoV3(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	query, ok := parsePairs(in.url.RawQuery)
 	if !ok {
@@ -249,6 +250,9 @@ func plivoV3(in *input, cand *candidate, dst []byte) ([]byte, Reason) {
 	form, reason := in.form()
 	if reason != "" {
 		return dst, reason
+	}
+	if cand.altForm {
+		query = rawPairs(in.url.RawQuery) // the other form refuses names that only differ in their escapes
 	}
 	dst = append(append(dst, cand.origin...), in.path...)
 	if len(query) > 0 || len(form) > 0 {

@@ -113,6 +113,8 @@ func TestPlivoV3(t *testing.T) {
 	for _, tt := range []struct{ query, body, signed string }{
 		{"?b=2&a=1", "d=4&c=3", in + "?a=1&b=2.c3d4.9"},
 		{"?b=2&a=x%20y", "", in + "?a=x y&b=2.9"},
+		{"?b=2&a=x%20y", "", in + "?a=x%20y&b=2.9"},
+		{"?to=%2B1415&&a=1+2&b", "c=%2B1", in + "?a=1+2&b=&to=%2B1415.c+1.9"},
 		{"", "d=4&c=3", in + "?c3d4.9"},
 		{"", "", in + ".9"},
 	} {
@@ -124,6 +126,8 @@ func TestPlivoV3(t *testing.T) {
 		return post(in+query, "X-Plivo-Signature-V3", sha256b64("secret", signed), "X-Plivo-Signature-V3-Nonce", "9", "Content-Type", "application/x-www-form-urlencoded")
 	}
 	refuse(t, v, nonce("?a=1&a=2", "", in+"?a=1&a=2.9"), "", verify.ReasonRepeatedField)
+	refuse(t, v, nonce("?%61=1&a=2", "", in+"?%61=1&a=2.9"), "", verify.ReasonRepeatedField)
+	refuse(t, v, nonce("?a=%2B", "", in+"?a=%2b.9"), "", verify.ReasonBadSignature)
 	refuse(t, v, nonce("", "a=1&a=2", in+"?a1a2.9"), "a=1&a=2", verify.ReasonRepeatedField)
 	refuse(t, v, nonce("?a=%zz", "", in+"?a=%zz.9"), "", verify.ReasonMalformedField)
 	r := nonce("", "", in+".9")

@@ -83,7 +83,7 @@ var rowsURL = []Scheme{
 		Aliases:   []string{"plivo-v3"},
 		Title:     "Plivo (V3)",
 		Source:    "plivo/plivo-python plivo/utils/signature_v3.py",
-		Notes:     "The second header is signed with the main account's token, and either may match. Forms are signed field by field, with nothing to separate names and values. Choose POST as the method; GET is refused.",
+		Notes:     "The second header is signed with the main account's token, and either may match. Forms are signed field by field, with nothing to separate names and values. Plivo's libraries differ on whether the URL's query is decoded before it is signed; either is accepted, so don't rely on a plus or percent sign in it. Choose POST as the method; GET is refused.",
 		Signature: Signature{Names: []string{"X-Plivo-Signature-V3", "X-Plivo-Signature-Ma-V3"}, Separator: ",", Encoding: "base64"},
 		Content:   "{func.plivo_v3}.{id}",
 		ID:        Field{In: "header", Name: "X-Plivo-Signature-V3-Nonce"},
