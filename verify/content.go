@@ -140,6 +140,13 @@ func (s *segment) mayReadURL() bool {
 	return true
 }
 
+// includesURL reports whether a content always includes a part of the URL.
+func (t *template) includesURL() bool {
+	return slices.ContainsFunc(t.segments, func(s segment) bool {
+		return s.isURLPart() || s.kind == segHost || s.kind == segHostPort || s.kind == segFunc && s.function.signsURL
+	})
+}
+
 // isWholeForm reports whether a segment includes every field of a form.
 func (s *segment) isWholeForm() bool {
 	return s.kind == segFormSorted || s.kind == segFunc && s.function.coversBody

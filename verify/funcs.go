@@ -16,6 +16,9 @@ type contentFunc struct {
 	// signing; nil if there is none. The headers of the message are already set.
 	item func(in *input) pair
 
+	// signsURL: the content includes the URL or its path.
+	signsURL bool
+
 	// covers are the places whose values the content covers.
 	covers []place
 
@@ -29,7 +32,7 @@ type contentFunc struct {
 
 // contentFuncs are the functions that a content can call.
 var contentFuncs = map[string]*contentFunc{
-	"contentful_path": {content: contentfulPath},
+	"contentful_path": {content: contentfulPath, signsURL: true},
 	"contentful_headers": {
 		content: contentfulHeaders,
 		covers:  []place{{in: "header", name: "X-Contentful-Timestamp"}},
@@ -39,13 +42,13 @@ var contentFuncs = map[string]*contentFunc{
 		item:    hook0Names,
 		covers:  nil, // the request says which headers are signed
 	},
-	"hubspot_url": {content: hubspotURL, hasAltForm: true},
+	"hubspot_url": {content: hubspotURL, signsURL: true, hasAltForm: true},
 	"mercado_pago": {
 		content:    mercadoPago,
 		covers:     []place{{in: "query", name: "data.id"}, {in: "header", name: "X-Request-Id"}},
 		hasAltForm: true,
 	},
-	"plivo_v3":    {content: plivoV3, coversBody: true, hasAltForm: true},
+	"plivo_v3":    {content: plivoV3, signsURL: true, coversBody: true, hasAltForm: true},
 	"twilio_form": {content: twilioForm, coversBody: true},
 }
 

@@ -142,6 +142,9 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if err != nil {
 		return err
 	}
+	if content.includesURL() && in.hostport == "" {
+		return errors.New("it signs the URL, which the message doesn't have; give an absolute one")
+	}
 	cand := candidate{content: content, origin: in.origin()}
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
 		cand.timestamp = p.timeFormat.format(m.Timestamp)

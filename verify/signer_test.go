@@ -225,6 +225,17 @@ func TestSchemesThatCannotSign(t *testing.T) {
 	if err := signerOf(t, rowOf(t, "plivo"), "secret").Sign(http.Header{"Content-Type": {"application/json"}}, outgoing()); err == nil {
 		t.Error("Sign accepts JSON for a scheme that signs forms")
 	}
+	path := base(func(s *verify.Scheme) { s.Content = `{path}\n{body}` })
+	for _, row := range []verify.Scheme{rowOf(t, "square"), rowOf(t, "trello"), rowOf(t, "hubspot"), rowOf(t, "contentful"), path} {
+		for _, address := range []string{"", "/hooks"} {
+			m := outgoing()
+			m.URL = address
+			err := signerOf(t, row, "secret").Sign(http.Header{"X-Contentful-Signed-Headers": {"x-contentful-signed-headers,x-contentful-timestamp"}}, m)
+			if err == nil || !strings.Contains(err.Error(), "give an absolute one") {
+				t.Errorf("%s, URL %q: error %v, want one about the URL", row.Name, address, err)
+			}
+		}
+	}
 	signer := signerOf(t, rowOf(t, "standard"), "whsec_c2VjcmV0")
 	for _, id := range []string{"", "a.b", "a b", "a\r\nb", strings.Repeat("x", 300)} {
 		m := outgoing()

@@ -199,6 +199,7 @@ func TestSignRefuses(t *testing.T) {
 		"two things by stdin":         {[]string{"github", "--secret", "-"}, 2, "standard input"},
 		"an id of the wrong form":     {[]string{"configcat", "--secret", "x"}, 1, "one that matches [0-9a-f]{32}"},
 		"a hash that no header has":   {[]string{"twilio", "--secret", "x"}, 1, "except for forms"},
+		"no URL":                      {[]string{"square", "--secret", "x"}, 1, "it signs the URL"},
 		"a header of the wrong form":  {[]string{"github", "--secret", "x", "-H", "X Env: a"}, 2, "Name: value"},
 		"a header with a line break":  {[]string{"github", "--secret", "x", "-H", "X-Env: a\r\nEvil: b"}, 2, "Name: value"},
 		"a time of the wrong form":    {[]string{"github", "--secret", "x", "--timestamp", "soon"}, 2, "is not a time"},
