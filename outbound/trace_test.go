@@ -136,6 +136,9 @@ func TestSpansOfRefusedEventsAreBounded(t *testing.T) {
 		t.Fatal("Publish with a type of 100,000 bytes: got no error")
 	}
 	s := spans.GetSpans()[0]
+	if s.Status.Code != codes.Error || attr(s, "error.type") != "refused" {
+		t.Errorf("got status %+v and attributes %v, want the error refused", s.Status, s.Attributes)
+	}
 	if name := attr(s, "messaging.destination.name"); len(s.Name)+len(name) > 1000 {
 		t.Errorf("got a span name of %d bytes and a destination of %d, want 1000 at most in all", len(s.Name), len(name))
 	}
