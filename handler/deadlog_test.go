@@ -1,12 +1,10 @@
 package handler
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
@@ -23,28 +22,18 @@ import (
 type deaths struct {
 	*notices
 	last store.ID
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (d *deaths) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.log.Write(p)
+	log  logged.Buffer
 }
 
 // written returns what was logged since the last call.
 func (d *deaths) written() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	defer d.log.Reset()
 	return d.log.String()
 }
 
 func newDeaths() *deaths {
 	d := &deaths{}
-	d.notices = newNotices(caddy.Context{}, nil, slog.New(slog.NewTextHandler(d, nil)))
+	d.notices = newNotices(caddy.Context{}, nil, slog.New(slog.NewTextHandler(&d.log, nil)))
 	return d
 }
 

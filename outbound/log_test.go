@@ -1,36 +1,24 @@
 package outbound_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
-// journal is a log that a test can read while it is written.
-type journal struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.b.Write(p)
-}
+// journal is the engine's log.
+type journal struct{ logged.Buffer }
 
 // line returns the first line that contains a message, "" if there is none.
 func (j *journal) line(message string) string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for line := range strings.Lines(j.b.String()) {
+	for line := range strings.Lines(j.String()) {
 		if strings.Contains(line, message) {
 			return line
 		}
@@ -40,9 +28,7 @@ func (j *journal) line(message string) string {
 
 // count returns how often the log contains a message.
 func (j *journal) count(message string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.b.String(), message)
+	return strings.Count(j.String(), message)
 }
 
 // logTo makes the engine log to j.

@@ -226,7 +226,7 @@ func TestSchemeThatIsGone(t *testing.T) {
 			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Scheme: without.scheme, Secrets: []string{"a-secret-of-24-characters"}})
 			apply := func(table verify.Table) (warning string) {
 				t.Helper()
-				log.b.Reset()
+				log.Reset()
 				h.settings.Schemes = table
 				must.Do(t, h.Apply(t.Context(), h.settings))
 				return log.line("no delivery can be made")

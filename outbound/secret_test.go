@@ -40,7 +40,7 @@ func TestShortSecretsAreWarnedOf(t *testing.T) {
 				if line := log.line(c.secret); line != "" {
 					t.Errorf("got the secret in the log: %s", line)
 				}
-				log.b.Reset()
+				log.Reset()
 			}
 			spec := outbound.SubscriptionSpec{URL: "https://receiver.example", EventTypes: []string{"*"}, Secrets: []string{c.secret}}
 			warned("created", h.subscribe(spec).ID)

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 )
 
 // patience is the limit of every wait for something that must happen. It is long enough for
@@ -388,28 +390,9 @@ func (s *server) webhooks(args ...string) string {
 }
 
 // output is the output of a process.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
+type output struct{ logged.Buffer }
 
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-func (o *output) len() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Len()
-}
+func (o *output) len() int { return len(o.String()) }
 
 func (o *output) after(mark int) string { return o.String()[mark:] }
 

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
@@ -53,7 +54,7 @@ type server struct {
 	config   context.Context // unless follow is called, it is done, so that tails end at once
 	attempts chan *outbound.AttemptDone
 	made     atomic.Int64 // how many kinds of rows were made
-	log      *lockedBuffer
+	log      *logged.Buffer
 	contract *contract
 }
 
@@ -76,7 +77,7 @@ func (s *server) Operational(*outbound.OperationalEvent) {}
 
 func start(t testing.TB, set ...setting) *server {
 	t.Helper()
-	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: &lockedBuffer{}, contract: readContract(t)}
+	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: new(logged.Buffer), contract: readContract(t)}
 	s.follow()()
 	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
@@ -315,24 +316,6 @@ func (r *receiver) answers(status int, body string) {
 func (r *receiver) next(t testing.TB) arrival {
 	t.Helper()
 	return receive(t, r.arrivals, "a delivery")
-}
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // open returns an API without tokens for an engine.

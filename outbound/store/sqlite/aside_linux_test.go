@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
@@ -19,7 +20,7 @@ func TestSettingAsideFailsForAWhile(t *testing.T) {
 	sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 	fillStore(t, path, sub, 1200)
 	breakPages(t, path, "delivery_pending")
-	var log logged
+	var log logged.Buffer
 	s := openLogging(t, path, &log)
 	if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
 		t.Skipf("what is mounted on can't be renamed, which needs the right to mount (%v)", err)

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 
@@ -185,7 +186,7 @@ func eventually(t testing.TB, f func() error) {
 func TestFailedSync(t *testing.T) {
 	installFaults()
 	path := filepath.Join(t.TempDir(), "webhooks.db")
-	var log logged
+	var log logged.Buffer
 	s := openLogging(t, path, &log)
 	ids := store.NewIDs(0, 0, time.Now)
 	publish(t, s, publication(ids, 1))
@@ -231,7 +232,7 @@ func TestFailedSync(t *testing.T) {
 // the file, and that this and the recovery are logged once.
 func TestLogThatCannotBeCopied(t *testing.T) {
 	installFaults()
-	var log logged
+	var log logged.Buffer
 	s := openLogging(t, filepath.Join(t.TempDir(), "webhooks.db"), &log)
 	var refused atomic.Int64
 	stop := fail(func(c faultCall) int32 {
@@ -298,24 +299,6 @@ func TestFull(t *testing.T) {
 	if err != nil || len(claimed[0].Deliveries) != 1 {
 		t.Errorf("the memory of the refused batch isn't released: %v", err)
 	}
-}
-
-// logged is a log that can be read while it is written to.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // installFaults installs a copy of SQLite's own file layer as the default, in which calls

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
@@ -83,7 +84,7 @@ func TestFullDisk(t *testing.T) {
 func TestReserve(t *testing.T) {
 	dir, ballast := smallDisk(t)
 	path := filepath.Join(dir, "webhooks.db")
-	var log logged
+	var log logged.Buffer
 	s := openLogging(t, path, &log)
 	ids := store.NewIDs(0, 0, time.Now)
 	refuses := func(when string) {
@@ -214,7 +215,7 @@ func TestOpenOnNearlyFullDisk(t *testing.T) {
 
 	os.Remove(path + ".reserve")
 	nearlyFill()
-	var log logged
+	var log logged.Buffer
 	s = openLogging(t, path, &log)
 	if !s.Full() {
 		t.Error("Full: got false before the first event is refused, want true")

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
@@ -40,7 +41,7 @@ func TestDamageFoundLate(t *testing.T) {
 			sub := &store.Subscription{Key: 1, ID: "crm", URL: "https://crm.example.com", EventTypes: []string{"order.*"}, Active: true}
 			fillStore(t, path, sub, events)
 			breakPages(t, path, test.table)
-			var log logged
+			var log logged.Buffer
 			s := openLogging(t, path, &log)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
@@ -86,7 +87,7 @@ func TestEachFormatIsUpgraded(t *testing.T) {
 		t.Run(fmt.Sprint(format), func(t *testing.T) {
 			path := filepath.Join(fastDir(t), "webhooks.db")
 			want := formerly(t, path, format)
-			var log logged
+			var log logged.Buffer
 			s := openLogging(t, path, &log)
 			if !strings.Contains(log.String(), "upgraded the file") {
 				t.Errorf("the upgrade isn't logged: %s", log.String())

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-webhooks/caddy-webhooks/internal/logged"
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/sqlite"
@@ -216,7 +217,7 @@ func openDamaged(t *testing.T, im *image, d damage) (kept, salvaged, refused int
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	var log logged
+	var log logged.Buffer
 	s, err := sqlite.Open(ctx, sqlite.Config{Path: path, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		if errors.Is(err, store.ErrForeign) && strings.Contains(err.Error(), "newer version") && d.touches("", 60, 64) {
