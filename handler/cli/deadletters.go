@@ -139,7 +139,7 @@ Exports all dead letters that match the filters, with their payloads, as NDJSON:
 one JSON object per line, newest first.
 
 The file that --output creates is only readable by its owner. If the command
-fails, the export is incomplete.`,
+fails or is interrupted, the export is incomplete, and its last line may be, too.`,
 		example: `
 caddy webhooks dead-letters export --output dead-letters.ndjson
 caddy webhooks dead-letters export --event-type 'order.*' | jq -c .payload`,
