@@ -12,6 +12,7 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/egress"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store/postgres/pgtest"
 )
 
 // ourOrigin is the sender's name in the tests of handshakes.
@@ -435,7 +436,13 @@ func TestHandshakeIsRefused(t *testing.T) {
 // Of several nodes, one at a time delivers, so that the receiver's rate holds for all of
 // them together.
 func TestNodesWithHandshake(t *testing.T) {
-	nodes, _ := startNodes(t, 2)
+	dsn := pgtest.Database(t)
+	var nodes []*harness
+	for range 2 {
+		h := newHarness(t, postgresStore(dsn, 0)) // with the default lease, which isn't lost on a slow machine
+		h.start()
+		nodes = append(nodes, h)
+	}
 	r, other := newReceiver(t), newReceiver(t)
 	unblocked := make(chan struct{})
 	unblock := sync.OnceFunc(func() { close(unblocked) })

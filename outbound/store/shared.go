@@ -4,8 +4,8 @@ import "context"
 
 // Shared is an optional interface of a store that several processes, the nodes,
 // have open at once. Only one node at a time, the owner, delivers to a
-// subscription that is ordered or has a rate limit; the others' Claim returns
-// nothing for it.
+// subscription that is ordered, or has a rate limit or a handshake; the others'
+// Claim returns nothing for it.
 type Shared interface {
 	// News waits until other nodes have done something, and returns all that has
 	// come up since the last call. It returns ErrUnavailable when the store is

@@ -41,8 +41,8 @@ const (
 )
 
 // exclusive is the condition that a subscription s has an owner, the one node that
-// delivers to it: it is ordered or has a rate limit.
-const exclusive = `(s.ordered OR s.rate_limit > 0)`
+// delivers to it: it is ordered, or has a rate limit or a handshake.
+const exclusive = `(s.ordered OR s.rate_limit > 0 OR s.handshake <> '')`
 
 // sessions are all the sessions of this process, the current one last.
 type sessions struct{ list atomic.Pointer[[]int64] }

@@ -115,6 +115,13 @@ func wantClaimed(t *testing.T, s *postgres.Store, want int, subscriptions ...sto
 
 // Only one of the nodes claims of a subscription that says so, until it stops.
 func TestOneOwner(t *testing.T) {
+	for reason, sub := range map[string]store.Subscription{"ordered": {Ordered: true}, "rate limit": {RateLimit: 5}, "handshake": {Handshake: "hooks.example.com"}} {
+		t.Run(reason, func(t *testing.T) { oneOwner(t, &sub) })
+	}
+}
+
+func oneOwner(t *testing.T, sub *store.Subscription) {
+	t.Helper()
 	dsn := pgtest.Database(t)
 	one, two := open(t, postgres.Config{DSN: dsn}), open(t, postgres.Config{DSN: dsn})
 	node, last, err := one.Identity(t.Context())
@@ -122,28 +129,28 @@ func TestOneOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids := store.NewIDs(node, last, time.Now)
-	limited := &store.Subscription{Key: ids.Next(), ID: "limited", RateLimit: 5, EventTypes: []string{"*"}, Active: true}
-	must.Do(t, one.CreateSubscription(t.Context(), limited))
+	sub.Key, sub.ID, sub.EventTypes, sub.Active = ids.Next(), "sub_1", []string{"*"}, true
+	must.Do(t, one.CreateSubscription(t.Context(), sub))
 	publish := func() store.ID {
 		t.Helper()
-		p := publication(ids, limited.Key)
+		p := publication(ids, sub.Key)
 		must.Do(t, one.Commit(t.Context(), &store.Batch{Publications: []*store.Publication{p}}))
 		return p.Deliveries[0].ID
 	}
 	first := publish()
-	wantClaimed(t, two, 1, limited.Key)
+	wantClaimed(t, two, 1, sub.Key)
 	must.Do(t, two.Release(t.Context(), []store.ID{first}))
 	publish()
-	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: limited.Key, Limit: 9}})
+	claimed, err := one.Claim(t.Context(), time.Now(), 1<<20, []store.Want{{Subscription: sub.Key, Limit: 9}})
 	if err != nil || len(claimed[0].Deliveries) > 0 || !claimed[0].Next.IsZero() {
 		t.Fatalf("the other node claimed %+v, error %v", claimed[0], err)
 	}
 	awaitNews(t, two, func(n store.News) bool { return len(n.Waits) > 0 }) // from the other, for two alone can deliver it
 	must.Do(t, two.Close())
-	wantClaimed(t, one, 2, limited.Key)
+	wantClaimed(t, one, 2, sub.Key)
 	publish()
 	must.Do(t, one.Yield(t.Context()))
-	wantClaimed(t, one, 0, limited.Key) // it leaves them to others
+	wantClaimed(t, one, 0, sub.Key) // it leaves them to others
 }
 
 // TestReleaseToAnotherNode checks that another node can claim what was released at once.
