@@ -70,10 +70,8 @@ func (t *target) setPermission(old *target) {
 	t.permission = &permission{precondition: newPrecondition[rate.Limit](), header: h}
 }
 
-// permitted reports whether the receiver has given permission, or none is needed.
-func (t *target) permitted(at time.Time) bool {
-	return t.permission == nil || t.permission.last.Load().valid(at)
-}
+// given reports whether the receiver has given permission.
+func (p *permission) given(at time.Time) bool { return p.last.Load().valid(at) }
 
 // askPermission asks the receiver, unless it has given permission already. If it gives
 // none, the result is the outcome with which the attempt fails.

@@ -191,7 +191,7 @@ func (l *lane) attemptDone(size int, took time.Duration) {
 // known at which rate the receiver permits them. The caller holds mu.
 func (l *lane) limit() int {
 	t := l.target.Load()
-	if t.sub.Ordered || !t.permitted(l.e.clock.Now()) {
+	if t.sub.Ordered || t.permission != nil && !t.permission.given(l.e.clock.Now()) {
 		return 1
 	}
 	return l.breaker.limit(t.concurrency)

@@ -161,8 +161,8 @@ type endpoint struct {
 	unanswered atomic.Bool // the last request got no response
 }
 
-// exchange sends a request and returns the response. It sends it a second time if the receiver hasn't processed
-// the first, because it was closing the connection.
+// exchange sends a request and returns the response. It sends it a second time if the
+// receiver hasn't processed the first, because it was closing the connection.
 func (s *sender) exchange(ctx context.Context, method string, to *endpoint, h http.Header, payload []byte) (*http.Response, error) {
 	var p progress
 	ctx = p.follow(ctx)

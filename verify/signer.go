@@ -142,7 +142,7 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if err != nil {
 		return err
 	}
-	if content.includesURL() && in.hostport == "" {
+	if in.hostport == "" && content.includesURL() {
 		return errors.New("it signs the URL, which the message doesn't have; give an absolute one")
 	}
 	cand := candidate{content: content, origin: in.origin()}
