@@ -18,6 +18,7 @@ import (
 type deadLetter struct {
 	delivery
 	Failed      time.Time `json:"failed_at"`
+	Class       string    `json:"class"` // of the last attempt
 	ContentType string    `json:"content_type"`
 	payload
 }
@@ -40,8 +41,8 @@ caddy webhooks dead-letters list
 caddy webhooks dead-letters list --failed-since 1h
 caddy webhooks dead-letters list --subscription-id sub_0199d3c2a4e00001 --failed-since 24h`,
 		filters: deadFilters,
-	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "REASON"}, func(c *call, d *deadLetter) []string {
-		return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Reason, widest)}
+	}, []string{"DELIVERY ID", "EVENT TYPE", "EVENT ID", "SUBSCRIPTION", "URL", "ATTEMPTS", "FAILED", "CLASS", "REASON"}, func(c *call, d *deadLetter) []string {
+		return []string{clean(d.ID), clean(d.EventType), clean(d.EventID), clean(d.SubscriptionID), cell(d.URL, 48), fmt.Sprint(d.Attempts), c.when(d.Failed), cell(d.Class, 20), cell(d.Reason, widest)}
 	})
 }
 
