@@ -32,7 +32,8 @@ func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration) {
 // aheadAfterSuccess plans attempts ahead of schedule after a success: if the
 // attempt was one itself, or it ends an outage. A few failures between successes
 // are no outage; without that condition, an event that always fails would be
-// attempted after each of them.
+// attempted after each of them. What is planned for now stays: something else than a
+// failure is the reason, such as a change of the subscription.
 func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bool) {
 	failed := !b.since.IsZero()
 	b.aheadMisses = 0
@@ -41,7 +42,7 @@ func (b *breaker) aheadAfterSuccess(now time.Time, first time.Duration, early bo
 		b.restartAhead(now) // including what was attempted during the outage
 	case early:
 		b.aheadAt = now
-	case failed:
+	case failed && b.aheadAt.After(now):
 		b.aheadAt = time.Time{}
 	}
 }

@@ -90,22 +90,24 @@ func TestPauseBeforeAnAttemptAheadOfSchedule(t *testing.T) {
 // outage. That starts with the first delivery again; otherwise the next one's turn comes.
 func TestAttemptAheadOfScheduleAfterASuccess(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	planned, cursor, first := now.Add(time.Minute), store.Place{ID: 7}, 10*time.Second
+	later, cursor, first := now.Add(time.Minute), store.Place{ID: 7}, 10*time.Second
 	for name, c := range map[string]struct {
 		failing  time.Duration // how long the receiver has failed; 0 if it hasn't
 		failures int
 		early    bool
+		planned  time.Time
 		at       time.Time
 		cursor   store.Place
 	}{
-		"no failure":             {0, 0, false, planned, cursor},
-		"no failure, early":      {0, 0, true, now, cursor},
-		"a few failures":         {first/2 - 1, 3, false, time.Time{}, cursor},
-		"a few failures, early":  {first/2 - 1, 3, true, now, store.Place{}},
-		"failures for some time": {first / 2, 3, false, now, store.Place{}},
-		"many failures in a row": {1, downAfter, false, now, store.Place{}},
+		"no failure":                  {0, 0, false, later, later, cursor},
+		"no failure, early":           {0, 0, true, later, now, cursor},
+		"a few failures":              {first/2 - 1, 3, false, later, time.Time{}, cursor},
+		"a few failures and a change": {first/2 - 1, 3, false, now, now, cursor},
+		"a few failures, early":       {first/2 - 1, 3, true, later, now, store.Place{}},
+		"failures for some time":      {first / 2, 3, false, later, now, store.Place{}},
+		"many failures in a row":      {1, downAfter, false, later, now, store.Place{}},
 	} {
-		b := breaker{failures: c.failures, aheadAt: planned, aheadCursor: cursor}
+		b := breaker{failures: c.failures, aheadAt: c.planned, aheadCursor: cursor}
 		if c.failing > 0 {
 			b.since = now.Add(-c.failing)
 		}
