@@ -45,40 +45,24 @@ func TestApplyReachesRunningLanes(t *testing.T) {
 	}
 }
 
-// When the settings of connections change, those that are idle are closed at once, and one
-// in use after its attempt.
+// When the settings of connections change, those that are idle are closed at once.
 func TestConnectionsOfOldSettingsAreClosed(t *testing.T) {
-	arrived, answer, closed := make(chan struct{}), make(chan struct{}), make(chan struct{}, 9)
-	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		arrived <- struct{}{}
-		<-answer
-	}))
-	r.EnableHTTP2 = true // of HTTP/1.1, net/http itself closes one in use
+	closed := make(chan struct{}, 9)
+	r := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	r.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateClosed {
 			closed <- struct{}{}
 		}
 	}
-	r.StartTLS()
+	r.Start()
 	defer r.Close()
-	h := open(t, func(s *outbound.Settings) { s.TLS = r.Client().Transport.(*http.Transport).TLSClientConfig })
+	h := open(t)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}})
-	changeConnections := func() {
-		t.Helper()
-		h.settings.Concurrency++
-		must.Do(t, h.Apply(t.Context(), h.settings))
-	}
 	h.publish("a", `1`)
-	receive(t, arrived, "the first delivery")
-	answer <- struct{}{}
 	h.awaitAttempt()
-	changeConnections()
+	h.settings.Concurrency++
+	must.Do(t, h.Apply(t.Context(), h.settings))
 	receive(t, closed, "the idle connection to be closed")
-	h.publish("a", `2`)
-	receive(t, arrived, "the second delivery")
-	changeConnections()
-	answer <- struct{}{}
-	receive(t, closed, "the connection to be closed after its attempt")
 }
 
 // New settings keep connections to receivers open, unless they change how connections are

@@ -251,14 +251,11 @@ http://:{$IN} {
 
 // TestMigrationToAnotherScheme checks that a receiver can move from one scheme to another at
 // any time while deliveries have the signatures of both. The receivers are webhook_verify
-// routes of the server itself.
+// routes of another server, whose connections a reload doesn't close.
 func TestMigrationToAnotherScheme(t *testing.T) {
 	t.Parallel()
-	subscriptions := func(scheme string) (options string) {
-		for _, name := range []string{"old", "new", "both"} {
-			options += "subscription " + name + " {\nurl http://127.0.0.1:{$IN}/" + name + "\nevent_types order.*\nsecret {env.SECRET}\nscheme " + scheme + "\nretry 1h\n}\n"
-		}
-		return withOptions(local+options) + `
+	env := []string{"SECRET=" + whsec("crm"), fmt.Sprint("IN=", freePort(t))}
+	startServer(t, withOptions("")+`
 http://127.0.0.1:{$IN} {
 	handle /old {
 		webhook_verify github {env.SECRET}
@@ -274,9 +271,15 @@ http://127.0.0.1:{$IN} {
 		respond 204
 	}
 }
-`
+`, env...)
+	subscriptions := func(scheme string) string {
+		options := local
+		for _, name := range []string{"old", "new", "both"} {
+			options += "subscription " + name + " {\nurl http://127.0.0.1:{$IN}/" + name + "\nevent_types order.*\nsecret {env.SECRET}\nscheme " + scheme + "\nretry 1h\n}\n"
+		}
+		return withOptions(options)
 	}
-	s := startServer(t, subscriptions("github"), "SECRET="+whsec("crm"), fmt.Sprint("IN=", freePort(t)))
+	s := startServer(t, subscriptions("github"), env...)
 	before := s.publish(event{Type: "order.created"})
 	s.settled(before, "sub_old", "delivered")
 	eventually(t, "a refusal", func() bool { return s.delivery(before, "sub_new").num("attempts") > 0 })

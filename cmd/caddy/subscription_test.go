@@ -90,7 +90,7 @@ func TestRotation(t *testing.T) {
 
 func TestRotationEnds(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, withOptions(local+"\t\tsecret_grace 100ms"))
+	s := startServer(t, withOptions(local+"\t\tsecret_grace 1s"))
 	r := newReceiver(t)
 	id, old := s.subscribe(object{"url": r.url("/"), "event_types": []string{"*"}})
 	rotated := s.manager().do("POST", "/subscriptions/"+id+"/rotate-secret", nil).want(http.StatusOK).object()
