@@ -103,7 +103,7 @@ func (t *target) requestPermission(ctx context.Context, s *sender, at time.Time)
 	var got string
 	switch {
 	case origin == "":
-		got = strings.TrimSpace(strconv.Itoa(resp.StatusCode)+" "+http.StatusText(resp.StatusCode)) + " without it"
+		got = statusText(resp.StatusCode) + " without it"
 	case origin != anyone && !strings.EqualFold(origin, t.sub.Handshake):
 		got = "another origin"
 	case !ok:

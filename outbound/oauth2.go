@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -211,7 +210,7 @@ func (k *tokens) fetch(ctx context.Context, s *sender, at time.Time) *result[str
 	case code >= 300 && code < 400:
 		why = "redirects are not followed: update its token_url" + redirectTarget(resp)
 	case code < 200 || code > 299 || slices.Contains(oauth2Errors, answer.Error):
-		why = strings.TrimSpace("the token endpoint answered " + strconv.Itoa(code) + " " + http.StatusText(code))
+		why = "the token endpoint answered " + statusText(code)
 		if slices.Contains(oauth2Errors, answer.Error) {
 			why += ": " + answer.Error
 		}

@@ -69,7 +69,7 @@ func judge(resp *http.Response, sent time.Time) outcome {
 	if code >= 200 && code < 300 {
 		return outcome{}
 	}
-	o := outcome{class: ClassStatus, message: strings.TrimSpace("the receiver answered " + strconv.Itoa(code) + " " + http.StatusText(code))}
+	o := outcome{class: ClassStatus, message: "the receiver answered " + statusText(code)}
 	o.retryAfter = retryAfter(resp.Header, sent)
 	switch {
 	case code >= 300 && code < 400 && code != http.StatusNotModified:
@@ -81,6 +81,11 @@ func judge(resp *http.Response, sent time.Time) outcome {
 		o.overloaded = true
 	}
 	return o
+}
+
+// statusText returns a status with its name, such as 404 Not Found, if it has one.
+func statusText(code int) string {
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }
 
 // maxHost is the length of the longest host with a port.

@@ -54,12 +54,18 @@ func (s *Settings) lookupScheme(name string) (verify.Scheme, error) {
 // signingSchemes is lookupSchemes for schemes that are about to be chosen: they must be
 // able to sign deliveries.
 func (s *Settings) signingSchemes(names string) (schemes, error) {
+	return s.checkedSchemes(names, checkSigning)
+}
+
+// checkedSchemes is lookupSchemes for schemes that pass a check, each by itself, and can
+// sign the same deliveries.
+func (s *Settings) checkedSchemes(names string, check func(verify.Scheme) error) (schemes, error) {
 	list, err := s.lookupSchemes(names)
 	if err != nil {
 		return nil, err
 	}
 	for _, scheme := range list {
-		if err := checkSigning(scheme); err != nil {
+		if err := check(scheme); err != nil {
 			return nil, err
 		}
 	}
@@ -88,16 +94,7 @@ func (s *Settings) unusableSchemes() map[string]error {
 // usableSchemes is lookupSchemes for schemes that a subscription has chosen, possibly when
 // the configuration was another. It doesn't sign samples, as signingSchemes does.
 func (c *config) usableSchemes(names string) (schemes, error) {
-	list, err := c.lookupSchemes(names)
-	if err != nil {
-		return nil, err
-	}
-	for _, scheme := range list {
-		if err := c.unusable[scheme.Name]; err != nil {
-			return nil, err
-		}
-	}
-	return list, list.checkTogether()
+	return c.checkedSchemes(names, func(scheme verify.Scheme) error { return c.unusable[scheme.Name] })
 }
 
 // checkTogether checks that the same delivery can have the signatures of all schemes.
