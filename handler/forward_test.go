@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,16 +19,7 @@ func TestForwardHeaders(t *testing.T) {
 	got := make(chan http.Header, 1)
 	receiver := newApp(t)
 	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	s := serveSite(t, fmt.Sprintf(`webhooks {
-		store sqlite %s
-		egress {
-			allow 127.0.0.1
-		}
-		subscription app {
-			url %s
-			event_types *
-		}
-	}`, storePath(t), receiver.URL), `webhook_publish order.created {
+	s := serveSite(t, deliveringTo(t, receiver.URL), `webhook_publish order.created {
 		forward_headers * X-Named-Token
 	}`)
 	r := post(t, s.url, "{}")
@@ -56,24 +46,11 @@ func TestForwardHeaders(t *testing.T) {
 // A webhook with too many or too large headers isn't refused: those over the limit are
 // left out, and named in the log.
 func TestForwardsWhatFits(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
 	receiver := newApp(t)
 	got := make(chan http.Header, 1)
 	receiver.respond(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header })
-	s := serveSite(t, fmt.Sprintf(`log default {
-		output file %s
-		level WARN
-	}
-	webhooks {
-		store sqlite %s
-		egress {
-			allow 127.0.0.1
-		}
-		subscription app {
-			url %s
-			event_types *
-		}
-	}`, log, storePath(t), receiver.URL), `webhook_publish order.created {
+	options, log := loggedPublishing(t, subscribing(receiver.URL))
+	s := serveSite(t, options, `webhook_publish order.created {
 		forward_headers X-*
 	}`)
 	r := post(t, s.url, "{}")
@@ -100,16 +77,7 @@ func TestCompressedWebhookIsPublished(t *testing.T) {
 	delivered := make(chan bool, 1)
 	receiver := newApp(t)
 	receiver.respond(func(http.ResponseWriter, *http.Request) { delivered <- true })
-	s := serveSite(t, fmt.Sprintf(`webhooks {
-		store sqlite %s
-		egress {
-			allow 127.0.0.1
-		}
-		subscription app {
-			url %s
-			event_types *
-		}
-	}`, storePath(t), receiver.URL), fmt.Sprintf("webhook_verify github %q\nwebhook_publish app.push", testSecret))
+	s := serveSite(t, deliveringTo(t, receiver.URL), fmt.Sprintf("webhook_verify github %q\nwebhook_publish app.push", testSecret))
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	w.Write([]byte(`{"ref":"main"}`))

@@ -22,6 +22,16 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
+// deliveringTo returns global options for a store whose events are delivered to a URL.
+func deliveringTo(t *testing.T, url string) string {
+	return "webhooks {\nstore sqlite " + storePath(t) + "\n" + subscribing(url) + "\n}"
+}
+
+// subscribing returns the options of webhooks that have all events delivered to a URL.
+func subscribing(url string) string {
+	return "egress {\nallow 127.0.0.1\n}\nsubscription app {\nurl " + url + "\nevent_types *\n}"
+}
+
 // loggedPublishing returns global options for a store, with more options of webhooks, and
 // for a file of warnings, and the path of that file.
 func loggedPublishing(t *testing.T, webhooks string) (options, log string) {
@@ -275,8 +285,7 @@ func TestPublishWhatTheAppHasRead(t *testing.T) {
 			}))
 			t.Cleanup(receiver.Close)
 			port := freePort()
-			runCaddy(t, fmt.Sprintf("webhooks {\nstore sqlite %s\negress {\nallow 127.0.0.1\n}\nsubscription app {\nurl %s\nevent_types *\n}\n}",
-				storePath(t), receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
+			runCaddy(t, deliveringTo(t, receiver.URL), fmt.Sprintf(`http://127.0.0.1:%d {
 				%s
 				handle_errors 502 {
 					webhook_publish app.down

@@ -300,13 +300,7 @@ func TestAllowedRate(t *testing.T) {
 				h.publish("a", `{}`)
 			}
 			for range 4 {
-				r.next(t)
-				h.awaitAttempt()
-				h.eventually("the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(c.want)) })
-				h.clock.advance(c.want - time.Millisecond)
-				h.nudge(healthy)
-				r.expectNone(t)
-				h.clock.advance(time.Millisecond)
+				h.expectPauseAfter(r, healthy, c.want)
 			}
 			r.next(t)
 		})

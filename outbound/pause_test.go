@@ -101,15 +101,22 @@ func TestRateLimitSpacesAttempts(t *testing.T) {
 		h.publish("a", `1`)
 	}
 	for range 7 {
-		r.next(t)
-		h.awaitAttempt()
-		h.eventually("the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(time.Second)) })
-		h.clock.advance(time.Second - time.Millisecond)
-		h.nudge(healthy)
-		r.expectNone(t)
-		h.clock.advance(time.Millisecond)
+		h.expectPauseAfter(r, healthy, time.Second)
 	}
 	r.next(t)
+}
+
+// expectPauseAfter checks that the next attempt at r is followed by a pause, and waits until
+// it is over. healthy is another receiver, of the events that nudge publishes.
+func (h *harness) expectPauseAfter(r, healthy *receiver, pause time.Duration) {
+	h.t.Helper()
+	r.next(h.t)
+	h.awaitAttempt()
+	h.eventually("the pause", func() bool { return h.sub().PausedUntil.Equal(h.clock.Now().Add(pause)) })
+	h.clock.advance(pause - time.Millisecond)
+	h.nudge(healthy)
+	r.expectNone(h.t)
+	h.clock.advance(time.Millisecond)
 }
 
 // A pause for a rate limit or a failed delivery of an ordered subscription ends when a
