@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Limits on the work for one request. Sizes are in bytes.
@@ -300,6 +301,11 @@ func (t Timestamp) checkTolerance() error {
 	}
 	if t.In == "" && (t.Past > 0 || t.Future > 0) { // it would promise a protection that isn't there
 		return errors.New("it needs a signed timestamp, and the scheme has none: leave it out; replay ack 24h remembers the messages that were seen")
+	}
+	for _, d := range []Duration{t.Past, t.Future} {
+		if d > 0 && d < seconds(1) {
+			return fmt.Errorf("it is under a second, %s, which hardly any message meets: write a duration such as \"5m\"; a plain number is in nanoseconds", time.Duration(d))
+		}
 	}
 	return nil
 }
