@@ -354,39 +354,38 @@ func (s *jsonScanner) skipScalar() error {
 // scanString skips a string, and calls part, unless it is nil, with each piece of its
 // undecoded text.
 func (s *jsonScanner) scanString(part func([]byte)) error {
-	s.pos++ // "
+	s.pos++     // "
+	quote := -1 // the next quote in the window, or its end; unknown if it is before pos
 	for {
-		rest := s.window[s.pos:]
-		quote := bytes.IndexByte(rest, '"')
-		slash := rest
-		if quote >= 0 {
-			slash = rest[:quote]
+		if quote < s.pos { // not for each escape: anyone can send a string of nothing else
+			quote = len(s.window)
+			if i := bytes.IndexByte(s.window[s.pos:], '"'); i >= 0 {
+				quote = s.pos + i
+			}
 		}
-		if i := bytes.IndexByte(slash, '\\'); i >= 0 {
-			if part != nil {
-				part(rest[:i])
+		plain := s.window[s.pos:quote]
+		slash := bytes.IndexByte(plain, '\\')
+		if slash >= 0 {
+			plain = plain[:slash]
+		}
+		if part != nil {
+			part(plain)
+		}
+		s.pos += len(plain) + 1
+		if slash < 0 && quote < len(s.window) {
+			return nil
+		}
+		if s.pos >= len(s.window) {
+			if err := s.fill(); err != nil {
+				return err
 			}
-			s.pos += i + 1
-			if s.pos >= len(s.window) {
-				if err := s.fill(); err != nil {
-					return err
-				}
-			}
+			quote = -1
+		}
+		if slash >= 0 {
 			if part != nil {
 				part([]byte{'\\', s.window[s.pos]})
 			}
 			s.pos++
-			continue
-		}
-		if part != nil {
-			part(slash)
-		}
-		if quote >= 0 {
-			s.pos += quote + 1
-			return nil
-		}
-		if err := s.fill(); err != nil {
-			return err
 		}
 	}
 }

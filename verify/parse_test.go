@@ -199,7 +199,7 @@ func FuzzForm(f *testing.F) {
 func TestJSONAcrossWindows(t *testing.T) {
 	for _, pad := range []int{0, 1, 16<<10 - 50, 16<<10 - 30, 16<<10 - 20, 16<<10 - 12, 16<<10 - 11, 16<<10 - 10, 16<<10 - 2, 16 << 10, 40 << 10} {
 		for shift := range 24 {
-			document := `{"x":"` + strings.Repeat("x", pad+shift) + `","n":1234567890,"y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
+			document := `{"x":"` + strings.Repeat("x", shift) + strings.Repeat(`\n\"`, pad/4) + strings.Repeat("x", pad%4) + `","n":1234567890,"y":[{"\"":"\\"},{}],"ke\u0079":{"sub":"va\"lue"}}`
 			var spans [2]jsonSpan
 			if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"key", "sub"}, {"n"}}, spans[:], true); err != nil {
 				t.Fatal(err)
@@ -210,6 +210,23 @@ func TestJSONAcrossWindows(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Escapes cost no more time than other text: anyone can send a body of nothing else, and
+// what is signed in it is looked for before anything is verified.
+func BenchmarkJSONStrings(b *testing.B) {
+	for name, text := range map[string]string{"plain": "xx", "escapes": `\n`} {
+		b.Run(name, func(b *testing.B) {
+			document := `{"x":["` + strings.Repeat(text, 1<<20) + `"],"n":1}`
+			b.SetBytes(int64(len(document)))
+			for b.Loop() {
+				var spans [1]jsonSpan
+				if err := findJSON(strings.NewReader(document), int64(len(document)), []jsonPath{{"n"}}, spans[:], true); err != nil || !spans[0].found {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
