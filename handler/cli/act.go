@@ -64,18 +64,18 @@ func (c *call) print(response []byte, print printer) error {
 	return printJSON(c.out, response)
 }
 
-// confirm makes a printer that prints a line about the command's first argument.
-func confirm(format string) printer {
-	return func(c *call, _ []byte) error {
-		_, err := fmt.Fprintf(c.out, format+"\n", clean(c.args[0]))
-		return err
-	}
+// change is a change that is requested for each of the command's arguments.
+type change struct {
+	method string
+	path   func(id string) string
+	query  url.Values
+	body   []byte
+	done   string // the participle of what it does, such as "deleted"
 }
 
-// forEachArg requests the same change for each of the command's arguments. One
-// that the API refuses doesn't keep it from the others. Done is the participle of
-// what the change does, such as "deleted".
-func (c *call) forEachArg(method, done string, query url.Values, path func(id string) string) error {
+// forEachArg requests the change for each argument. One that the API refuses doesn't
+// keep it from the others.
+func (c *call) forEachArg(change change) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (c *call) forEachArg(method, done string, query url.Values, path func(id st
 	refused := 0
 	for _, id := range c.args {
 		var response json.RawMessage
-		if err := client.do(c.context(), method, path(id), query, nil, &response); err != nil {
+		if err := client.do(c.context(), change.method, change.path(id), change.query, change.body, &response); err != nil {
 			if _, refusal := errors.AsType[*problem](err); len(c.args) == 1 || !refusal {
 				return err
 			}
@@ -92,7 +92,7 @@ func (c *call) forEachArg(method, done string, query url.Values, path func(id st
 			continue
 		}
 		err := c.print(response, func(*call, []byte) error {
-			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), done)
+			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), change.done)
 			return err
 		})
 		if err != nil {
@@ -100,7 +100,7 @@ func (c *call) forEachArg(method, done string, query url.Values, path func(id st
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), done)
+		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), change.done)
 	}
 	return nil
 }

@@ -47,7 +47,10 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.idScope):
 			return usagef("filters select among all %s: add --all to %s all that match", b.many, b.do)
 		}
-		return c.forEachArg(b.method, b.done, query, func(id string) string { return b.list + "/" + url.PathEscape(id) + b.action })
+		return c.forEachArg(change{
+			method: b.method, query: query, done: b.done,
+			path: func(id string) string { return b.list + "/" + url.PathEscape(id) + b.action },
+		})
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All "+b.many+" that match the filters")

@@ -243,13 +243,13 @@ caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001
 			case len(c.args) == 0:
 				return usagef("give the ids of the deliveries to redeliver, or --all for all that were delivered and match the filters")
 			}
-			return c.forEachArg(http.MethodPost, "queued", nil, func(id string) string {
+			return c.forEachArg(change{method: http.MethodPost, done: "queued", path: func(id string) string {
 				noun := "/deliveries/"
 				if strings.HasPrefix(id, "att_") {
 					noun = "/attempts/"
 				}
 				return noun + url.PathEscape(id) + "/redeliver"
-			})
+			}})
 		},
 	})
 	cmd.Flags().BoolVar(&all, "all", false, "All that were delivered and match the filters")
@@ -282,9 +282,9 @@ func (t *tool) cancel() *cobra.Command {
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.forEachArg(http.MethodPost, "cancelled", nil, func(id string) string {
+			return c.forEachArg(change{method: http.MethodPost, done: "cancelled", path: func(id string) string {
 				return "/deliveries/" + url.PathEscape(id) + "/cancel"
-			})
+			}})
 		},
 	})
 }

@@ -104,6 +104,8 @@ func (t *tool) deleteEventType() *cobra.Command {
 		use:   "delete <event-type>…",
 		short: "Deletes event types from the catalogue; their events stay",
 		min:   1, max: -1,
-		run: func(c *call) error { return c.forEachArg(http.MethodDelete, "deleted", nil, eventTypePath) },
+		run: func(c *call) error {
+			return c.forEachArg(change{method: http.MethodDelete, path: eventTypePath, done: "deleted"})
+		},
 	})
 }

@@ -73,6 +73,11 @@ func subscriptionPath(id, action string) string {
 	return path
 }
 
+// subscriptionAction returns the path of an action on the subscription with an id.
+func subscriptionAction(action string) func(id string) string {
+	return func(id string) string { return subscriptionPath(id, action) }
+}
+
 func (t *tool) createSubscription() *cobra.Command {
 	var s subscriptionFlags
 	var secrets secretFlags
@@ -240,13 +245,13 @@ caddy webhooks subscriptions update sub_0199d3c2a4e00001 --event-types 'order.*'
 
 func (t *tool) deleteSubscription() *cobra.Command {
 	return t.command(verb{
-		use:   "delete <subscription-id>",
-		short: "Deletes a subscription; its pending deliveries become dead letters",
+		use:   "delete <subscription-id>…",
+		short: "Deletes subscriptions; their pending deliveries become dead letters",
 		example: `
 caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
-		min: 1, max: 1,
+		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.act(http.MethodDelete, subscriptionPath(c.args[0], ""), nil, confirm("%s deleted"))
+			return c.forEachArg(change{method: http.MethodDelete, path: subscriptionAction(""), done: "deleted"})
 		},
 	})
 }
@@ -300,13 +305,13 @@ func printRotated(c *call, r *rotated) error {
 
 func (t *tool) activateSubscription() *cobra.Command {
 	return t.command(verb{
-		use:   "activate <subscription-id>",
-		short: "Activates a subscription; held deliveries are due immediately",
+		use:   "activate <subscription-id>…",
+		short: "Activates subscriptions; held deliveries are due immediately",
 		example: `
-caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
-		min: 1, max: 1,
+caddy webhooks subscriptions activate sub_0199d3c2a4e00001 sub_0199d3c2a4e00002`,
+		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "activate"), nil, confirm("%s is active"))
+			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("activate"), done: "activated"})
 		},
 	})
 }
@@ -314,18 +319,18 @@ caddy webhooks subscriptions activate sub_0199d3c2a4e00001`,
 func (t *tool) deactivateSubscription() *cobra.Command {
 	var reason string
 	cmd := t.command(verb{
-		use:   "deactivate <subscription-id>",
-		short: "Deactivates a subscription; its deliveries are held until it is activated",
+		use:   "deactivate <subscription-id>…",
+		short: "Deactivates subscriptions; their deliveries are held until they are activated",
 		example: `
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
-		min: 1, max: 1,
+		min: 1, max: -1,
 		run: func(c *call) error {
-			var body map[string]any
-			if reason != "" {
-				body = map[string]any{"reason": reason}
+			body, err := json.Marshal(map[string]string{"reason": reason})
+			if err != nil {
+				return fmt.Errorf("writing the request: %w", err)
 			}
-			return c.act(http.MethodPost, subscriptionPath(c.args[0], "deactivate"), body, confirm("%s is inactive: its deliveries are held until it is activated"))
+			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: body, done: "deactivated"})
 		},
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "The reason, as shown with the subscription")

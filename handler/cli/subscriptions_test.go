@@ -34,7 +34,7 @@ func TestSubscriptionsLife(t *testing.T) {
 		"--ordered", "--filter", "payload.total > 100", "-H", "X-New: 2", "--remove-header", "X-Old", "--description", "", "--oauth2-token-url", "off",
 		"--retry", "off", "--attempt-timeout=", "--transform=", "--handshake=", "--metadata", "plan=").want(t, 0).out))
 
-	s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0).shows(t, "inactive")
+	s.run("", "subscriptions", "deactivate", id, "--reason", "moving").want(t, 0).prints(t, id+" deactivated\n")
 	if r := s.run("", "subscriptions", "show", id).want(t, 0); field(t, r.out, "State") != "inactive: deactivated by hand: moving" {
 		t.Errorf("got stdout %q", r.out)
 	}
@@ -54,7 +54,9 @@ func TestSubscriptionsLife(t *testing.T) {
 	golden(t, "subscriptions-preview-left-out", steady(s.run("", "subscriptions", "preview", id, "--event-type", "order.created", "--payload", `{"total": 100}`).want(t, 0).out))
 	s.run("", "subscriptions", "preview", id, "--event-type", "order.created").want(t, 1) // there is no example
 
-	s.run("", "subscriptions", "delete", id).want(t, 0).prints(t, id+" deleted\n")
+	other := s.subscribe("other")
+	s.run("", "subscriptions", "activate", id, "sub_none", other).want(t, 1).prints(t, id+" activated\n"+other+" activated\n").says(t, "1 of 3 were not activated")
+	s.run("", "subscriptions", "delete", id, other).want(t, 0).prints(t, id+" deleted\n"+other+" deleted\n")
 	s.run("", "subscriptions", "delete", id, "--json").want(t, 1).says(t, `"code": "not_found"`)
 }
 
