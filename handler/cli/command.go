@@ -178,6 +178,8 @@ func (t *tool) command(v verb) *cobra.Command {
 			return report(cmd, usagef("an argument is missing: the usage is %q", cmd.UseLine()))
 		case v.max >= 0 && len(args) > v.max:
 			return report(cmd, usagef("there are too many arguments: the usage is %q", cmd.UseLine()))
+		case slices.Contains(args, ""):
+			return report(cmd, usagef("an argument is empty: check that the variable that it comes from is set"))
 		}
 		return report(cmd, v.run(newCall(t, cmd, args)))
 	}

@@ -155,6 +155,7 @@ func TestSubscriptionsRefuse(t *testing.T) {
 		"an unknown id":             {[]string{"update", "sub_0000000000000000", "--ordered"}, 1, "`caddy webhooks subscriptions list --address " + s.address + "`"},
 		"an id with a path in it":   {[]string{"show", "../status"}, 1, "subscription"},
 		"no id":                     {[]string{"delete"}, 2, "an argument is missing"},
+		"an empty id":               {[]string{"delete", id, ""}, 2, "an argument is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := s.run("", append([]string{"subscriptions"}, c.args...)...)
