@@ -42,6 +42,7 @@ func TestErrorsWithoutAnAPI(t *testing.T) {
 		"no socket":             {"unix/" + filepath.Join(t.TempDir(), "admin.sock"), 1, []string{"admin.sock", "no such file", "--address"}},
 		"several ports":         {"localhost:1-3", 1, []string{"range of ports"}},
 		"a URL":                 {"http://localhost:2019", 2, []string{"is not a URL", "localhost:2019", "--api"}},
+		"an empty address":      {"", 2, []string{"--address is empty"}},
 		"no address":            {"localhost:x", 1, []string{`"localhost:x"`}},
 		"another server":        {serve(t, answer(200, "text/html", "<html>")), 1, []string{"admin endpoint"}},
 		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},

@@ -93,6 +93,9 @@ func (c *call) timeout() (time.Duration, error) {
 
 // adminClient returns a client for the admin endpoint.
 func (c *call) adminClient() (*client, error) {
+	if err := c.refuseEmpty("address", "config"); err != nil { // the default may be another Caddy
+		return nil, err
+	}
 	timeout, err := c.timeout()
 	if err != nil {
 		return nil, err

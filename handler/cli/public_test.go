@@ -179,4 +179,5 @@ func TestStoreIsNotReachedByAPI(t *testing.T) {
 	t.Cleanup(func() { caddy.DefaultAdminListen = old })
 	caddy.DefaultAdminListen = s.address
 	run(t, "", "store", "check").want(t, 0)
+	run(t, "", "store", "check", "--store", "").want(t, 2).says(t, "--store is empty")
 }

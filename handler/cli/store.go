@@ -175,6 +175,9 @@ func withDamageHint(err error) error {
 
 // storeFile returns the path of the file: that of the flag, or of the running Caddy.
 func (c *call) storeFile() (string, error) {
+	if err := c.refuseEmpty("store"); err != nil {
+		return "", err
+	}
 	f := c.cmd.Flags()
 	if f.Changed("api") {
 		return "", usagef("the store's file can't be reached with --api: run this on the machine that Caddy runs on")
