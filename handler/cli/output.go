@@ -111,10 +111,10 @@ func (t *tool) when(at time.Time) string {
 
 // ago formats how long ago something was or, if d is negative, how far ahead it is.
 func ago(d time.Duration) string {
-	switch {
-	case d <= -time.Second:
+	switch d = d.Round(time.Second); {
+	case d < 0:
 		return "in " + span(-d)
-	case d < time.Second:
+	case d == 0:
 		return "now"
 	}
 	return span(d) + " ago"

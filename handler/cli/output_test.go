@@ -10,13 +10,14 @@ func TestWhen(t *testing.T) {
 	tool := &tool{now: func() time.Time { return now }, zone: time.FixedZone("", 3600)}
 	for ago, want := range map[time.Duration]string{
 		0:                       "2026-01-31 16:04:05 (now)",
-		999 * time.Millisecond:  "2026-01-31 16:04:04 (now)",
-		-999 * time.Millisecond: "2026-01-31 16:04:05 (now)",
+		400 * time.Millisecond:  "2026-01-31 16:04:04 (now)",
+		-400 * time.Millisecond: "2026-01-31 16:04:05 (now)",
 		59 * time.Second:        "2026-01-31 16:03:06 (59s ago)",
 		90 * time.Minute:        "2026-01-31 14:34:05 (1h ago)",
 		47 * time.Hour:          "2026-01-29 17:04:05 (47h ago)",
 		72 * time.Hour:          "2026-01-28 16:04:05 (3d ago)",
 		-5 * time.Minute:        "2026-01-31 16:09:05 (in 5m)",
+		-24*time.Hour + 1:       "2026-02-01 16:04:04 (in 24h)",
 	} {
 		if got := tool.when(now.Add(-ago)); got != want {
 			t.Errorf("%v ago: got %q, want %q", ago, got, want)
