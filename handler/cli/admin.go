@@ -54,7 +54,7 @@ func (a admin) unexpected(resp *http.Response, text []byte) error {
 		Error string `json:"error"`
 	}
 	if json.Unmarshal(text, &refused) == nil && refused.Error != "" {
-		return fmt.Errorf("the admin endpoint at %s refused the request: %s", a, refused.Error)
+		return fmt.Errorf("the admin endpoint at %s refused the request: %s: give the address as `admin` has it in the Caddyfile, or --config with the file that Caddy runs with", a, refused.Error)
 	}
 	return fmt.Errorf("the server at %s answered %s: is it the admin endpoint of a Caddy with the webhooks module?", a, resp.Status)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -281,6 +282,8 @@ func (c *client) notFoundHint(noun, id, action string, withTenant bool) string {
 	}
 	list := c.line(noun+" list") + " lists the existing ones"
 	switch {
+	case id == "": // a route was taken for an id
+		return "Check that the URL of the API is the one that webhook_api is mounted at, such as " + exampleAPI + "."
 	case noun == "dead-letters" && strings.HasPrefix(id, "dlv_"):
 		verb := cmp.Or(action, "show")
 		return list + "; " + c.line("deliveries "+verb+" "+id) + " works in any state."
@@ -309,13 +312,19 @@ func (e *noResponse) Unwrap() error { return e.cause }
 func (c *client) unreachable(err error, sent bool) error {
 	var timeout net.Error
 	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
 	e := &noResponse{sent: sent, cause: err}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		e.text = fmt.Sprintf("Caddy at %s did not respond in time: it may be overloaded, or its store doesn't respond; --timeout sets how long to wait", c.endpoint)
 	case errors.As(err, &op) && op.Op == "dial":
 		e.text = c.endpoint.notConnected(op.Err)
+	case errors.As(err, &certificate):
+		e.text = fmt.Sprintf("the certificate of %s is not trusted (%v): if it is from a CA of your own, add that to those that this machine trusts, for example with the variable SSL_CERT_FILE", c.endpoint, certificate.Err)
 	default:
+		if request, ok := errors.AsType[*url.Error](err); ok {
+			err = request.Err // without the URL, which the endpoint names
+		}
 		e.text = fmt.Sprintf("talking to Caddy at %s: %v", c.endpoint, err)
 	}
 	return e

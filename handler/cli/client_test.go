@@ -48,7 +48,7 @@ func TestErrorsWithoutAnAPI(t *testing.T) {
 		"another server's 404":  {serve(t, http.NotFound), 1, []string{"no webhooks API", "`webhooks` option"}},
 		"another server's 500":  {serve(t, answer(500, "text/html", "<html>")), 1, []string{"500", "admin endpoint"}},
 		"a redirect":            {serve(t, http.RedirectHandler("http://example.com/", 302).ServeHTTP), 1, []string{"302"}},
-		"the admin's refusal":   {serve(t, answer(403, "application/json", `{"error":"host not allowed: x"}`)), 1, []string{"host not allowed: x"}},
+		"the admin's refusal":   {serve(t, answer(403, "application/json", `{"error":"host not allowed: x"}`)), 1, []string{"host not allowed: x: give the address as"}},
 		"a problem":             {serve(t, answer(422, "application/problem+json", `{"title":"A field is not valid","detail":"url is refused","field":"url"}`)), 1, []string{"Error: url is refused\n"}},
 		"a problem with escape": {serve(t, answer(422, "application/problem+json", `{"title":"x","detail":"a\u001b[2J"}`)), 1, []string{"a\uFFFD[2J"}},
 		"a problem of nothing":  {serve(t, answer(404, "application/problem+json", `{}`)), 1, []string{"no webhooks API"}},

@@ -3,6 +3,7 @@ package cli
 import (
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,6 +72,8 @@ func TestErrorsOfAPublicAPI(t *testing.T) {
 	closed := must.Get(net.Listen("tcp", "127.0.0.1:0"))(t)
 	closed.Close()
 	other := "http://" + closed.Addr().String()
+	private := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(private.Close)
 	url := s.public()
 	for name, c := range map[string]struct {
 		api, token string
@@ -98,6 +101,8 @@ func TestErrorsOfAPublicAPI(t *testing.T) {
 		"almost this machine": {"http://localhost.example.com/webhooks", manageToken, nil, 2, []string{"https://"}},
 		"nothing listens":     {other, manageToken, nil, 1, []string{"can't be reached at " + other, "URL"}},
 		"no TLS":              {strings.Replace(url, "http:", "https:", 1), manageToken, nil, 1, []string{"HTTPS"}},
+		"a private CA":        {private.URL, manageToken, nil, 1, []string{"the certificate of " + private.URL + " is not trusted (x509: ", "SSL_CERT_FILE"}},
+		"a route's URL":       {url + "/events", manageToken, nil, 1, []string{"the one that webhook_api is mounted at"}},
 		"an empty site":       {"http://" + serve(t, answer(200, "", "")), manageToken, nil, 1, []string{"is not a webhook_api", exampleAPI}},
 		"basic_auth in front": {"http://" + serve(t, answer(401, "", "")), manageToken, nil, 1, []string{"401", "is not a webhook_api"}},
 	} {
