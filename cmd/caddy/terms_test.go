@@ -128,6 +128,7 @@ func TestChoosingAScheme(t *testing.T) {
 		"no such file":           {[]string{"--config", "nothing.json"}, 1, []string{"nothing.json"}},
 		"a secret that is unset": {[]string{"acme", "--config", s.file()}, 1, []string{s.addr + "/acme", "secret 2", "TERMS_NEW", "not set"}},
 		"a scheme file as well":  {[]string{"acme", "--config", s.file(), "--scheme-file", "s"}, 2, []string{"--scheme-file"}},
+		"all by standard input":  {[]string{"--config", "-", "--secret", "-"}, 2, []string{"the configuration and the secret can't both come from standard input"}},
 		"an adapter alone":       {[]string{"acme", "--adapter", "caddyfile"}, 2, []string{"--config"}},
 		"nothing":                {nil, 2, []string{"caddy webhooks providers", "--config"}},
 	} {

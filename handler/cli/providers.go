@@ -10,7 +10,7 @@ import (
 )
 
 func (t *tool) providers() *cobra.Command {
-	var config, adapter string
+	var config configFlags
 	cmd := t.command(verb{
 		use:   "providers [<provider>]",
 		short: "Shows the providers whose webhooks can be verified, and how they sign",
@@ -38,7 +38,7 @@ caddy webhooks providers --json
 caddy webhooks providers --config Caddyfile`,
 		max: 1,
 		run: func(c *call) error {
-			table, err := ownSchemes(c, config, adapter)
+			table, err := ownSchemes(c, &config)
 			if err != nil {
 				return err
 			}
@@ -55,7 +55,7 @@ caddy webhooks providers --config Caddyfile`,
 			return showProvider(c, row)
 		},
 	})
-	configFlags(cmd.Flags(), &config, &adapter, "Configuration file with schemes of your own")
+	config.register(cmd.Flags(), "Configuration file with schemes of your own")
 	return cmd
 }
 
@@ -65,17 +65,9 @@ const own = "own"
 // ownSchemes returns the schemes that a configuration file defines, none if there is no
 // file. The title, the source and the like of the scheme that one starts from don't
 // hold for it.
-func ownSchemes(c *call, file, adapter string) (verify.Table, error) {
-	switch {
-	case file == "" && adapter != "":
-		return nil, errAdapterAlone
-	case file == "":
-		return nil, nil
-	case file == stdin:
-		c.stdinFor = "the configuration"
-	}
-	config, err := loadConfig(file, adapter)
-	if err != nil {
+func ownSchemes(c *call, file *configFlags) (verify.Table, error) {
+	config, err := file.read(c)
+	if err != nil || config == nil {
 		return nil, err
 	}
 	table, err := schemesIn(config)

@@ -18,8 +18,9 @@ import (
 // scheme, overridden by the fields of a file, or that of a webhook_verify in a
 // configuration.
 type schemeFlags struct {
-	file, config, adapter string
-	secrets               secretFlags
+	file    string
+	config  configFlags
+	secrets secretFlags
 }
 
 const schemeHelp = `
@@ -37,16 +38,29 @@ provider; "hmac" is an empty one.`
 func (s *schemeFlags) register(f *pflag.FlagSet) {
 	s.secrets.register(f)
 	f.StringVar(&s.file, "scheme-file", "", "File with the scheme in JSON")
-	configFlags(f, &s.config, &s.adapter, "Configuration file with a webhook_verify to take the scheme and secrets from")
+	s.config.register(f, "Configuration file with a webhook_verify to take the scheme and secrets from")
 }
 
-// configFlags registers the flags for a configuration file that is read and not run.
-func configFlags(f *pflag.FlagSet, config, adapter *string, usage string) {
-	f.StringVarP(config, "config", "c", "", usage)
-	f.StringVarP(adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
+// configFlags are the flags for a configuration file that is read and not run.
+type configFlags struct{ file, adapter string }
+
+func (f *configFlags) register(set *pflag.FlagSet, usage string) {
+	set.StringVarP(&f.file, "config", "c", "", usage)
+	set.StringVarP(&f.adapter, "adapter", "a", "", "Name of config adapter to apply (if --config is used)")
 }
 
-var errAdapterAlone = usagef("--adapter is for the file of --config")
+// read returns the configuration, or nil if no file is given.
+func (f *configFlags) read(c *call) (json.RawMessage, error) {
+	switch {
+	case f.file == "" && f.adapter != "":
+		return nil, usagef("--adapter is for the file of --config")
+	case f.file == "":
+		return nil, nil
+	case f.file == stdin:
+		c.stdinFor = "the configuration"
+	}
+	return loadConfig(f.file, f.adapter)
+}
 
 // read returns the scheme that the flags and the command's argument select.
 func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err error) {
@@ -54,13 +68,15 @@ func (s *schemeFlags) read(c *call) (row verify.Scheme, o verify.Options, err er
 	if len(c.args) > 0 {
 		name = c.args[0]
 	}
-	switch {
-	case s.config != "" && s.file != "":
+	if s.config.file != "" && s.file != "" {
 		return row, o, usagef("--config and --scheme-file can't be given together")
-	case s.config != "":
-		return s.fromConfig(c, name)
-	case s.adapter != "":
-		return row, o, errAdapterAlone
+	}
+	config, err := s.config.read(c)
+	switch {
+	case err != nil:
+		return row, o, err
+	case config != nil:
+		return s.fromConfig(c, config, name)
 	case name == "":
 		return row, o, usagef("the provider is missing: `caddy webhooks providers` lists them; or give a configuration with --config")
 	}
@@ -88,17 +104,11 @@ func (s *schemeFlags) fromTable(c *call, name string) (verify.Scheme, error) {
 	return row.Merge(over), nil
 }
 
-// fromConfig returns the scheme and options of a webhook_verify. Given secrets
-// replace its own. Name may also be a custom scheme that no webhook_verify uses.
-func (s *schemeFlags) fromConfig(c *call, name string) (row verify.Scheme, o verify.Options, err error) {
+// fromConfig returns the scheme and options of a webhook_verify in a configuration.
+// Given secrets replace its own. Name may also be a custom scheme that no
+// webhook_verify uses.
+func (s *schemeFlags) fromConfig(c *call, config json.RawMessage, name string) (row verify.Scheme, o verify.Options, err error) {
 	given, err := s.secrets.read(c)
-	if err != nil {
-		return row, o, err
-	}
-	if s.config == stdin {
-		c.stdinFor = "the configuration"
-	}
-	config, err := loadConfig(s.config, s.adapter)
 	if err != nil {
 		return row, o, err
 	}
@@ -112,7 +122,7 @@ func (s *schemeFlags) fromConfig(c *call, name string) (row verify.Scheme, o ver
 		o.Secrets, err = orFromEnvironment(given)
 		return row, o, err
 	}
-	route, err := chooseRoute(routes, name, s.config)
+	route, err := chooseRoute(routes, name, s.config.file)
 	if err != nil {
 		return row, o, err
 	}
