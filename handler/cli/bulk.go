@@ -11,11 +11,13 @@ import (
 // bulk describes a change of things of one kind: of those with given ids, or of
 // all that match filters.
 type bulk struct {
-	list      string // path of the list in the API
-	one, many string // words for its rows, such as "event", "events"
+	list      string                 // path of the list in the API
+	row       func(id string) string // path of a row, if it may be elsewhere than in the list
+	one, many string                 // words for the rows, such as "event", "events"
 
-	filters []string // the flags that select rows
-	idScope string   // the parameter of filters that may also be given with ids, if any
+	filters   []string // the flags that select rows
+	idScope   string   // the parameter of filters that may also be given with ids, if any
+	delivered bool     // filters select only successful deliveries, of past events, in the request's body
 
 	method, action string // of the request; action follows the path of the list or the row
 	do, done       string // words for the change, such as "delete", "deleted"
@@ -29,6 +31,13 @@ type bulk struct {
 func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 	var all, dryRun bool
 	v.min, v.max, v.filters = 0, -1, b.filters
+	if b.row == nil {
+		b.row = func(id string) string { return b.list + "/" + url.PathEscape(id) }
+	}
+	selectable := b.many
+	if b.delivered {
+		selectable = "successful " + b.many
+	}
 	v.run = func(c *call) error {
 		query, err := c.filters()
 		switch {
@@ -38,28 +47,29 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 			return usagef("ids and --all can't be given together")
 		case dryRun && !all:
 			return usagef("--dry-run counts what --all would select: add --all")
-		case dryRun:
-			return b.countAll(c, query)
 		case all:
-			return b.all(c, query)
+			return b.all(c, query, dryRun)
 		case len(c.args) == 0 && len(query) == 0:
 			return usagef("give the ids of the %s to %s, or --all for all that match the filters", b.many, b.do)
 		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.idScope):
-			return usagef("filters select among all %s: add --all to %s all that match", b.many, b.do)
+			return usagef("filters select among all %s: add --all to %s all that match", selectable, b.do)
 		}
 		return c.forEachArg(change{
 			method: b.method, query: query, done: b.done,
-			path: func(id string) string { return b.list + "/" + url.PathEscape(id) + b.action },
+			path: func(id string) string { return b.row(id) + b.action },
 		})
 	}
 	cmd := t.command(v)
-	cmd.Flags().BoolVar(&all, "all", false, "All "+b.many+" that match the filters")
+	cmd.Flags().BoolVar(&all, "all", false, "All "+selectable+" that match the filters")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "Only show how many match")
 	return cmd
 }
 
 // countAll prints how many rows match, and changes nothing.
 func (b *bulk) countAll(c *call, query url.Values) error {
+	if b.delivered {
+		query.Set("state", "delivered")
+	}
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -99,15 +109,26 @@ func (b *bulk) explainNone(c *call) {
 	}
 }
 
-// all changes all rows that match.
-func (b *bulk) all(c *call, query url.Values) error {
+// all changes all rows that match, or only counts them.
+func (b *bulk) all(c *call, query url.Values, dryRun bool) error {
+	r := longRequest{
+		method: b.method, path: b.list + b.action, query: query,
+		partial: b.many + " may be " + b.done, progress: b.progress(query),
+	}
+	if b.delivered {
+		var err error
+		if r.body, err = c.past(b.do + " events"); err != nil {
+			return err
+		}
+		r.query = nil
+	}
+	if dryRun {
+		return b.countAll(c, query)
+	}
 	if len(query) == 0 {
 		query.Set("all", "true")
 	}
-	return c.longRequest(longRequest{
-		method: b.method, path: b.list + b.action, query: query,
-		partial: b.many + " may be " + b.done, progress: b.progress(query),
-	}, func(counts map[string]int) error {
+	return c.longRequest(r, func(counts map[string]int) error {
 		n := counts[b.countField]
 		if n == 0 {
 			b.explainNone(c)

@@ -211,8 +211,15 @@ func (a *attempt) response() string {
 }
 
 func (t *tool) redeliver() *cobra.Command {
-	var all bool
-	cmd := t.command(verb{
+	return t.bulk(bulk{
+		list: "/deliveries", row: deliveryOrAttempt, one: "delivery", many: "deliveries", delivered: true,
+		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"},
+		method:  http.MethodPost, action: "/redeliver", do: "redeliver", done: "queued", countField: "redelivered",
+		progress: func(url.Values) progressText { return pendingNow },
+		hintNone: func(c *call) {
+			fmt.Fprintln(c.err, "Nothing that was delivered matches: "+c.line("deliveries list")+" shows all deliveries.")
+		},
+	}, verb{
 		use:   "redeliver <delivery-id or attempt-id>… | --all",
 		short: "Redelivers deliveries, by id or in bulk",
 		long: `
@@ -226,52 +233,17 @@ Either --since or --event-id is required. For those that failed, use
 		example: `
 caddy webhooks deliveries redeliver dlv_0199d3c2a4e00001
 caddy webhooks deliveries redeliver att_0199d3c2a4e00001 att_0199d3c2a4e00101
+caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 3h --dry-run
 caddy webhooks deliveries redeliver --all --subscription-id sub_0199d3c2a4e00001 --since 3h`,
-		max:     -1,
-		filters: []string{"event-id", "subscription-id", "event-type", "tenant", "since", "until"},
-		run: func(c *call) error {
-			query, err := c.filters()
-			switch {
-			case err != nil:
-				return err
-			case all && len(c.args) > 0:
-				return usagef("ids and --all can't be given together")
-			case all:
-				return redeliverDelivered(c)
-			case len(query) > 0:
-				return usagef("filters select among what was delivered: add --all to redeliver all that match")
-			case len(c.args) == 0:
-				return usagef("give the ids of the deliveries to redeliver, or --all for all that were delivered and match the filters")
-			}
-			return c.forEachArg(change{method: http.MethodPost, done: "queued", path: func(id string) string {
-				noun := "/deliveries/"
-				if strings.HasPrefix(id, "att_") {
-					noun = "/attempts/"
-				}
-				return noun + url.PathEscape(id) + "/redeliver"
-			}})
-		},
 	})
-	cmd.Flags().BoolVar(&all, "all", false, "All that were delivered and match the filters")
-	return cmd
 }
 
-func redeliverDelivered(c *call) error {
-	body, err := c.past("redeliver events")
-	if err != nil {
-		return err
+// deliveryOrAttempt returns the path of a delivery, or of an attempt, by its id.
+func deliveryOrAttempt(id string) string {
+	if strings.HasPrefix(id, "att_") {
+		return "/attempts/" + url.PathEscape(id)
 	}
-	return c.longRequest(longRequest{
-		method: http.MethodPost, path: "/deliveries/redeliver", body: body,
-		partial: "deliveries may be queued", progress: pendingNow,
-	}, func(counts map[string]int) error {
-		n := counts["redelivered"]
-		if n == 0 {
-			fmt.Fprintln(c.err, "Nothing that was delivered matches: "+c.line("deliveries list")+" shows all deliveries."+c.unknownSubscription())
-		}
-		_, err := fmt.Fprintf(c.out, "%s queued\n", count(n, "delivery", "deliveries"))
-		return err
-	})
+	return "/deliveries/" + url.PathEscape(id)
 }
 
 func (t *tool) cancel() *cobra.Command {

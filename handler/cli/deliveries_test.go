@@ -146,7 +146,7 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	sub := s.subscribe("*")
 	s.publish("order.created", "1")
 	s.publish("order.paid", "2")
-	for _, args := range [][]string{{}, {"--since", "1h"}, {"--all"}, {"--all", "--subscription-id", sub}, {"--all", "--since", "1h", "dlv_0000000000000001"}} {
+	for _, args := range [][]string{{}, {"--since", "1h"}, {"--all"}, {"--all", "--subscription-id", sub}, {"--all", "--dry-run"}} {
 		s.run("", append([]string{"deliveries", "redeliver"}, args...)...).want(t, 2)
 	}
 	s.run("", "deliveries", "redeliver", "--all", "--subscription-id", sub, "--since", "1h", "--event-type", "order.paid").want(t, 0).prints(t, "1 delivery queued\n")
@@ -154,6 +154,9 @@ func TestRedeliverWhatWasDelivered(t *testing.T) {
 	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--json").want(t, 0).prints(t, "{\n  \"redelivered\": 2\n}\n")
 	s.attempted()
 	s.attempted()
+	s.answer.Store(500)
+	s.publish("order.failed", "3")
+	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--dry-run").want(t, 0).prints(t, "2 deliveries match\n")
 	s.run("", "deliveries", "redeliver", "--all", "--since", "1h", "--until", "1m").want(t, 0).prints(t, "0 deliveries queued\n").says(t, "Nothing that was delivered matches")
 }
 
