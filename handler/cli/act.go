@@ -47,7 +47,7 @@ func (c *call) request(method, path string, query url.Values, body []byte, print
 		return err
 	}
 	var response json.RawMessage
-	if err := client.do(c.context(), method, path, query, body, &response); err != nil {
+	if err := client.do(c.cmd.Context(), method, path, query, body, &response); err != nil {
 		return err
 	}
 	return c.print(response, print)
@@ -83,7 +83,7 @@ func (c *call) forEachArg(change change) error {
 	refused := 0
 	for _, id := range c.args {
 		var response json.RawMessage
-		if err := client.do(c.context(), change.method, change.path(id), change.query, change.body, &response); err != nil {
+		if err := client.do(c.cmd.Context(), change.method, change.path(id), change.query, change.body, &response); err != nil {
 			if _, refusal := errors.AsType[*problem](err); len(c.args) == 1 || !refusal {
 				return err
 			}
@@ -142,7 +142,7 @@ func (c *call) longRequest(r longRequest, print func(counts map[string]int) erro
 // withProgress prints the progress of a request, at intervals, by the server's
 // status. It cancels the request if Caddy no longer responds.
 func (c *call) withProgress(client *client, progress progressText, request func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(c.context())
+	ctx, cancel := context.WithCancel(c.cmd.Context())
 	defer cancel()
 	var before serverStatus
 	if err := client.do(ctx, http.MethodGet, "/status", nil, nil, &before); err != nil {

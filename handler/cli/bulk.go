@@ -90,7 +90,7 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 // countList counts the rows of a list.
 func (c *call) countList(client *client, path string, query url.Values) (n int, err error) {
 	next, progress := "", c.progress("counted")
-	for _, err := range client.list(c.context(), path, query, 0, &next) {
+	for _, err := range client.list(c.cmd.Context(), path, query, 0, &next) {
 		if err != nil {
 			return n, err
 		}

@@ -15,7 +15,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -215,13 +214,6 @@ func newCall(t *tool, cmd *cobra.Command, args []string) *call {
 		tool: t, cmd: cmd, args: args, json: asJSON,
 		in: cmd.InOrStdin(), out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(),
 	}
-}
-
-func (c *call) context() context.Context {
-	if ctx := c.cmd.Context(); ctx != nil {
-		return ctx
-	}
-	return context.Background()
 }
 
 // usageError is a mistake on the command line.

@@ -164,7 +164,7 @@ func export(c *call, query url.Values, output string) error {
 		return err
 	}
 	query.Set("payload", "true")
-	lines, err := client.stream(c.context(), "/dead-letters", query, typeNDJSON)
+	lines, err := client.stream(c.cmd.Context(), "/dead-letters", query, typeNDJSON)
 	if err != nil {
 		return err
 	}

@@ -103,10 +103,10 @@ func (c *call) showDelivery(path string, print printer) error {
 	}
 	id := url.PathEscape(c.args[0])
 	var response json.RawMessage
-	if err := client.do(c.context(), http.MethodGet, path+id, nil, nil, &response); err != nil {
+	if err := client.do(c.cmd.Context(), http.MethodGet, path+id, nil, nil, &response); err != nil {
 		return err
 	}
-	attempts, err := client.all(c.context(), "/deliveries/"+id+"/attempts")
+	attempts, err := client.all(c.cmd.Context(), "/deliveries/"+id+"/attempts")
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (c *call) unknownSubscription() string {
 	if id == "" || err != nil {
 		return ""
 	}
-	err = client.do(c.context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
+	err = client.do(c.cmd.Context(), http.MethodGet, subscriptionPath(id, ""), nil, nil, nil)
 	if p, ok := errors.AsType[*problem](err); !ok || p.Status != http.StatusNotFound {
 		return ""
 	}
@@ -146,7 +146,7 @@ func (c *call) list(path string, l *listFlags, head []string, cells func(json.Ra
 		query.Set("cursor", l.cursor)
 	}
 	next := ""
-	for row, err := range client.list(c.context(), path, query, l.limit, &next) {
+	for row, err := range client.list(c.cmd.Context(), path, query, l.limit, &next) {
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ caddy webhooks store check --store /var/lib/caddy/webhooks.db`,
 			if err != nil {
 				return err
 			}
-			found, err := sqlite.Check(c.context(), path)
+			found, err := sqlite.Check(c.cmd.Context(), path)
 			if err != nil {
 				return err
 			}
@@ -127,7 +127,7 @@ caddy webhooks store backup /backup/webhooks.db`,
 				return err
 			}
 			to := c.args[0]
-			if err := sqlite.Backup(c.context(), path, to); err != nil {
+			if err := sqlite.Backup(c.cmd.Context(), path, to); err != nil {
 				return withDamageHint(err)
 			}
 			return c.printFile("Copied to", to)
@@ -154,7 +154,7 @@ caddy webhooks store compact --store /var/lib/caddy/webhooks.db`,
 			if err != nil {
 				return err
 			}
-			if err := sqlite.Compact(c.context(), path); err != nil {
+			if err := sqlite.Compact(c.cmd.Context(), path); err != nil {
 				if errors.Is(err, store.ErrInUse) {
 					err = fmt.Errorf("%w (a running Caddy reuses the space by itself)", err)
 				}
@@ -190,7 +190,7 @@ func (c *call) storeFile() (string, error) {
 		return "", err
 	}
 	var s serverStatus
-	if err := client.do(c.context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
+	if err := client.do(c.cmd.Context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
 		return "", fmt.Errorf("give the store's file with --store, since the running Caddy can't be asked for it: %w", err)
 	}
 	if strings.HasPrefix(s.Store.Path, "postgres://") {

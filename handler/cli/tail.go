@@ -44,7 +44,7 @@ func (c *call) tail() error {
 	if err != nil {
 		return err
 	}
-	body, err := client.stream(c.context(), "/tail", query, typeEvents)
+	body, err := client.stream(c.cmd.Context(), "/tail", query, typeEvents)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *call) tail() error {
 	for {
 		err := c.follow(body)
 		body.Close()
-		if err != nil || c.context().Err() != nil {
+		if err != nil || c.cmd.Context().Err() != nil {
 			return err
 		}
 		fmt.Fprintln(c.err, "The connection ended, as it does when Caddy reloads: reconnecting.")
@@ -81,10 +81,10 @@ func (c *call) reconnect(client *client, query url.Values) (body io.ReadCloser, 
 	for until := time.Now().Add(client.timeout); ; {
 		select {
 		case <-time.After(reconnectPause):
-		case <-c.context().Done():
-			return nil, c.context().Err()
+		case <-c.cmd.Context().Done():
+			return nil, c.cmd.Context().Err()
 		}
-		body, err = client.stream(c.context(), "/tail", query, typeEvents)
+		body, err = client.stream(c.cmd.Context(), "/tail", query, typeEvents)
 		refused, _ := errors.AsType[*problem](err)
 		if err == nil || time.Now().After(until) || refused != nil && refused.Status < 500 {
 			return body, err
