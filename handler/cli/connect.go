@@ -58,16 +58,27 @@ func (c *call) client() (*client, error) {
 		return nil, usagef("--token-file is for a webhook_api: give its URL with --api")
 	}
 	var err error
-	if api == "" {
-		c.connection, err = c.adminClient()
-	} else {
-		c.connection, err = c.publicClient(api)
+	c.connection, err = c.connect(api)
+	return c.connection, err
+}
+
+// connect returns a client for the webhook_api at a URL or, without one, for the admin
+// endpoint.
+func (c *call) connect(api string) (client *client, err error) {
+	timeout, _ := c.cmd.Flags().GetDuration("timeout")
+	switch {
+	case timeout <= 0:
+		return nil, usagef("--timeout must be greater than 0, such as 30s, not %v", timeout)
+	case api == "":
+		client, err = c.adminClient(timeout)
+	default:
+		client, err = c.publicClient(api, timeout)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.connection.line = c.line
-	return c.connection, nil
+	client.line = c.line
+	return client, nil
 }
 
 // line returns one of our commands in backquotes, with the flags of this one that say
@@ -82,22 +93,9 @@ func (c *call) line(command string) string {
 	return "`" + text + "`"
 }
 
-// timeout returns how long to wait for a response.
-func (c *call) timeout() (time.Duration, error) {
-	timeout, _ := c.cmd.Flags().GetDuration("timeout")
-	if timeout <= 0 {
-		return 0, usagef("--timeout must be greater than 0, such as 30s, not %v", timeout)
-	}
-	return timeout, nil
-}
-
 // adminClient returns a client for the admin endpoint.
-func (c *call) adminClient() (*client, error) {
+func (c *call) adminClient(timeout time.Duration) (*client, error) {
 	if err := c.refuseEmpty("address", "config"); err != nil { // the default may be another Caddy
-		return nil, err
-	}
-	timeout, err := c.timeout()
-	if err != nil {
 		return nil, err
 	}
 	f := c.cmd.Flags()
@@ -107,7 +105,7 @@ func (c *call) adminClient() (*client, error) {
 	if strings.Contains(address, "://") {
 		return nil, usagef("--address is not a URL, but an address such as %s or unix//run/caddy-admin.sock; for the URL of a webhook_api, use --api", caddy.DefaultAdminListen)
 	}
-	address, err = findAddress(address, file, adapter)
+	address, err := findAddress(address, file, adapter)
 	if err != nil {
 		return nil, fmt.Errorf("finding Caddy's admin address in the configuration: %w", err)
 	}
@@ -148,11 +146,7 @@ func loadConfig(file, adapter string) ([]byte, error) {
 }
 
 // publicClient returns a client for the webhook_api at a URL.
-func (c *call) publicClient(api string) (*client, error) {
-	timeout, err := c.timeout()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) publicClient(api string, timeout time.Duration) (*client, error) {
 	token, from, err := c.token()
 	if err != nil {
 		return nil, err

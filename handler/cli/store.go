@@ -185,7 +185,7 @@ func (c *call) storeFile() (string, error) {
 	if path, _ := f.GetString("store"); path != "" {
 		return path, nil
 	}
-	client, err := c.adminClient()
+	client, err := c.connect("")
 	if err != nil {
 		return "", err
 	}
