@@ -126,7 +126,7 @@ func TestRecovered(t *testing.T) {
 	recovers(fails())
 
 	since := fails()
-	h.eventually("FailingSince to be stored", func() bool { return !h.sub().Subscription.FailingSince.IsZero() })
+	h.eventually("FailingSince to be stored", func() bool { return h.sub().Subscription.FailingSince.Equal(since) })
 	h.restart()
 	recovers(since)
 

@@ -287,9 +287,10 @@ func TestOrderedLaneClaimsNothingWhileRoomIsReserved(t *testing.T) {
 	}
 }
 
-// hookedStore is a real store that calls before with "release", "bury" or "fill": the
-// first two when the store is about to do that, "fill" when a claim has read its
-// deliveries and the lanes are about to be filled with them.
+// hookedStore is a real store that calls before with "release", "bury", "fill" or
+// "apply": the first two when the store is about to do that, "fill" when a claim has read
+// its deliveries and the lanes are about to be filled with them, "apply" when a subscription
+// has been updated and its lane is about to be.
 type hookedStore struct {
 	store.Store
 	before func(step string)
@@ -309,6 +310,12 @@ func (w hookedStore) Claim(ctx context.Context, now time.Time, maxBytes int, wan
 func (w hookedStore) Bury(ctx context.Context, b store.Burial) ([]*store.Record, error) {
 	w.before("bury")
 	return w.Store.Bury(ctx, b)
+}
+
+func (w hookedStore) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
+	s, err := w.Store.UpdateSubscription(ctx, id, change)
+	w.before("apply")
+	return s, err
 }
 
 // storeEvents stores one event for the lane for each element of hold, due at that time,
@@ -915,6 +922,19 @@ func TestWhenTheStoreIsToldOfAReceiver(t *testing.T) {
 		if got := l.shouldPersist(c.changed); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// A receiver goes down again while the store is being told that it is back: the run of
+// failures begins with the first of them, and not only when the store has been told.
+func TestDownAgainWhileTheStoreIsTold(t *testing.T) {
+	l := newLane(t, store.Subscription{ID: "sub_1", FailingSince: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+	l.register(t)
+	since := l.at(-time.Second)
+	l.e.store = hookedStore{l.e.store, func(string) { l.breaker.failures, l.breaker.since = downAfter, since }}
+	l.e.persistFailing(t.Context(), l)
+	if !l.sub().FailingSince.IsZero() || !l.breaker.since.Equal(since) {
+		t.Errorf("got failing since %v, stored %v, want %v and none", l.breaker.since, l.sub().FailingSince, since)
 	}
 }
 

@@ -96,9 +96,14 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 		}
 	}
 	for _, s := range known {
-		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.sub(), s) {
-			e.applySubscription(s)
+		l := e.lanes.byKey(s.Key)
+		if l != nil && sameSubscription(l.sub(), s) {
+			continue
 		}
+		if l != nil && !l.sub().FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
+			l.restartFailures()
+		}
+		e.applySubscription(s)
 	}
 	return nil
 }

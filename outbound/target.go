@@ -128,9 +128,6 @@ func (e *Engine) applySubscription(s *store.Subscription) {
 	}
 	old := l.sub()
 	l.setTarget(c, s)
-	if !old.FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
-		l.restartFailures()
-	}
 	if !slices.Equal(old.EventTypes, s.EventTypes) { // its tenant never changes
 		e.lanes.index(l, old, s)
 	}
