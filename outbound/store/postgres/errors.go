@@ -26,7 +26,9 @@ const (
 	codeDiskFull      = "53100"
 	codeNoPrivilege   = "42501"
 	codeReadOnly      = "25006"
-	codeTooIdle       = "25P03"
+	codeTooIdle       = "25P03" // idle_in_transaction_session_timeout
+	codeTooLong       = "25P04" // transaction_timeout
+	codeLocked        = "55P03" // lock_timeout
 	classAuth         = "28"
 	classConnection   = "08"
 	classResources    = "53"
@@ -73,7 +75,7 @@ func classify(err error) (kind error, hint string) {
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
-		case code == codeTooIdle, class == classConnection, class == classResources, class == classOperator, class == classSystem:
+		case code == codeTooIdle, code == codeTooLong, code == codeLocked, class == classConnection, class == classResources, class == classOperator, class == classSystem:
 			return store.ErrUnavailable, "check the state of the database server; a running Caddy goes on by itself"
 		}
 		return nil, ""

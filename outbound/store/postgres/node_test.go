@@ -715,17 +715,25 @@ func TestOrderBehindWhatIsHeld(t *testing.T) {
 	}
 }
 
-// TestTransactionThatStoodStill checks that a node that stalled in a transaction, which
-// the server has ended, gets an error that says to retry.
-func TestTransactionThatStoodStill(t *testing.T) {
-	dsn := pgtest.Database(t)
-	s := open(t, postgres.Config{DSN: dsn})
-	pgtest.Execute(t, dsn, `CREATE FUNCTION webhooks.stand() RETURNS trigger LANGUAGE plpgsql AS
-		$$ BEGIN RAISE EXCEPTION 'terminating connection' USING ERRCODE = 'idle_in_transaction_session_timeout'; END $$`)
-	pgtest.Execute(t, dsn, `CREATE TRIGGER stand BEFORE INSERT ON webhooks.subscription EXECUTE FUNCTION webhooks.stand()`)
-	err := s.CreateSubscription(t.Context(), &store.Subscription{Key: 1, ID: "sub_1", EventTypes: []string{"*"}})
-	if !errors.Is(err, store.ErrUnavailable) {
-		t.Error(err)
+// TestTransactionThatTakesTooLong checks that a node gets an error that says to retry if
+// the server has ended its transaction because a timeout was reached.
+func TestTransactionThatTakesTooLong(t *testing.T) {
+	for name, code := range map[string]string{
+		"idle_in_transaction_session_timeout": "25P03",
+		"transaction_timeout":                 "25P04",
+		"lock_timeout":                        "55P03",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dsn := pgtest.Database(t)
+			s := open(t, postgres.Config{DSN: dsn})
+			pgtest.Execute(t, dsn, `CREATE FUNCTION webhooks.stand() RETURNS trigger LANGUAGE plpgsql AS
+				$$ BEGIN RAISE EXCEPTION 'canceling statement' USING ERRCODE = '`+code+`'; END $$`)
+			pgtest.Execute(t, dsn, `CREATE TRIGGER stand BEFORE INSERT ON webhooks.subscription EXECUTE FUNCTION webhooks.stand()`)
+			err := s.CreateSubscription(t.Context(), &store.Subscription{Key: 1, ID: "sub_1", EventTypes: []string{"*"}})
+			if !errors.Is(err, store.ErrUnavailable) {
+				t.Error(err)
+			}
+		})
 	}
 }
 
