@@ -241,7 +241,7 @@ var rowsBody = []Scheme{
 		Title:     "CircleCI",
 		Source:    "https://circleci.com/docs/outbound-webhooks/",
 		Notes:     "The event type is read from the body, since the `circleci-event-type` header is not signed.",
-		Signature: Signature{Name: "circleci-signature", Separator: ",", Tags: []string{"v1"}},
+		Signature: Signature{Name: "circleci-signature", Separator: ",", Single: true, Tags: []string{"v1"}},
 		ID:        Field{In: "json", Name: "id"},
 		EventType: Field{In: "json", Name: "type"},
 	},

@@ -181,7 +181,7 @@ var rowsStandard = []Scheme{
 		Title:     "Port",
 		Source:    "port-labs/port-docs docs/actions-and-automations/setup-backend/webhook/signature-verification.md",
 		Notes:     "Like Standard Webhooks, but without an id. The key is the text of the organization's client secret.",
-		Signature: Signature{Name: "X-Port-Signature", Separator: " ", Tags: []string{"v1"}, Assign: ",", Encoding: "base64"},
+		Signature: Signature{Name: "X-Port-Signature", Separator: " ", Single: true, Tags: []string{"v1"}, Assign: ",", Encoding: "base64"},
 		Content:   "{timestamp}.{body}",
 		Timestamp: Timestamp{In: "header", Name: "X-Port-Timestamp"},
 	},

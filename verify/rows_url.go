@@ -136,7 +136,7 @@ var rowsURL = []Scheme{
 		Title:       "Mercado Pago",
 		Source:      "https://www.mercadopago.com/developers/en/docs/your-integrations/notifications/webhooks",
 		Notes:       "The body is not signed: fetch the resource that it names. Seconds and milliseconds are both accepted. An id with capital letters is accepted as sent or in lower case, since Mercado Pago's libraries and its documentation differ, so don't rely on its case.",
-		Signature:   Signature{Name: "x-signature", Separator: ",", Tags: []string{"v1"}},
+		Signature:   Signature{Name: "x-signature", Separator: ",", Single: true, Tags: []string{"v1"}}, // mercadopago/sdk-nodejs src/utils/webhook/index.ts
 		Content:     "{func.mercado_pago}ts:{timestamp};",
 		Timestamp:   Timestamp{In: "field", Name: "ts", Format: "unix_or_ms"},
 		ID:          Field{In: "header", Name: "X-Request-Id"},

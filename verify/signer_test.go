@@ -115,14 +115,23 @@ func TestSignForReceiversOfOne(t *testing.T) {
 		}
 	}
 	for name, read := range map[string]func(header string) string{
-		"buildkite":  last(",", "signature"),
-		"calendly":   last(",", "v1"),
-		"elevenlabs": last(",", "v0"),
-		"openphone":  match(`^hmac;1;\d+;([^;]+)`),
-		"retell":     match(`v=\d+,d=(.*)`),
-		"sanity":     match(`^t=\d+[, ]+v1=([^, ]+)$`),
-		"terra":      match(`^t=\d+,v1=([^,]+)$`),
-		"workos":     match(`^t=\d+,v1=([^,]+)$`),
+		"buildkite":    last(",", "signature"),
+		"calendly":     last(",", "v1"),
+		"circleci":     last(",", "v1"),
+		"elevenlabs":   last(",", "v0"),
+		"imagekit":     match(`^t=\d+,v1=([^,]+)`),
+		"knock":        match(`^t=\d+,s=([^,]+)`),
+		"mercado-pago": last(",", "v1"),
+		"mercury":      match(`^t=\d+,v1=([^,]+)`),
+		"openphone":    match(`^hmac;1;\d+;([^;]+)`),
+		"paddle":       last(";", "h1"),
+		"port":         match(`^v1,([^,]+)`),
+		"retell":       match(`v=\d+,d=(.*)`),
+		"rootly":       match(`^t=\d+,v1=([^,]+)`),
+		"sanity":       match(`^t=\d+[, ]+v1=([^, ]+)$`),
+		"terra":        match(`^t=\d+,v1=([^,]+)$`),
+		"whereby":      match(`t=\d+,v1=(.*)`),
+		"workos":       match(`^t=\d+,v1=([^,]+)$`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			row := rowOf(t, name)
