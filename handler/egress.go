@@ -12,7 +12,10 @@ import (
 // unless they are allowed here. Addresses are checked when the connection is
 // made, after DNS has been resolved.
 type Egress struct {
-	// IP addresses, CIDR ranges and host names to allow.
+	// IP addresses, CIDR ranges and host names to allow; `*.example.com` stands for
+	// all names below `example.com`. Allowing a name allows all addresses that it
+	// has. Metadata services, and IPv6 addresses that contain an IPv4 address, are
+	// only allowed by the address itself.
 	Allow []string `json:"allow,omitempty"`
 
 	// IP addresses, CIDR ranges and host names to deny. Takes precedence over
@@ -20,7 +23,8 @@ type Egress struct {
 	Deny []string `json:"deny,omitempty"`
 
 	// The URL of the HTTP proxy to send deliveries through, such as
-	// `http://egress.internal:3128`. Default: none.
+	// `http://egress.internal:3128`. It is asked to connect to the address that was
+	// checked, not to the name. Default: none.
 	Proxy string `json:"proxy,omitempty"`
 
 	// Which CAs to trust, and the client certificate. Default: the system's CAs,
