@@ -25,7 +25,8 @@ func tree() *cobra.Command {
 	return cmd
 }
 
-// Every command in the documentation, the help and the examples exists, with its flags.
+// Every command in the documentation, the help and the examples exists, with its flags,
+// and has an example.
 func TestCommandsInDocs(t *testing.T) {
 	texts := map[string]string{}
 	pages := must.Get(filepath.Glob("../../docs/*.md"))(t)
@@ -36,6 +37,9 @@ func TestCommandsInDocs(t *testing.T) {
 	var collect func(cmd *cobra.Command)
 	collect = func(cmd *cobra.Command) {
 		texts[cmd.CommandPath()] = cmd.Long + "\n" + cmd.Example
+		if !cmd.HasSubCommands() && strings.TrimSpace(cmd.Example) == "" {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
 		for _, under := range cmd.Commands() {
 			collect(under)
 		}

@@ -34,7 +34,8 @@ func eventTypePath(name string) string { return "/event-types/" + url.PathEscape
 
 func (t *tool) listEventTypes() *cobra.Command {
 	return listCommand(t, "/event-types", verb{
-		short: "Lists the catalogue, by name",
+		short:   "Lists the catalogue, by name",
+		example: "caddy webhooks event-types list",
 	}, []string{"EVENT TYPE", "SCHEMA", "FROM", "DESCRIPTION"}, func(_ *call, e *eventType) []string {
 		schema := nothing
 		if e.hasSchema() {
@@ -46,9 +47,10 @@ func (t *tool) listEventTypes() *cobra.Command {
 
 func (t *tool) showEventType() *cobra.Command {
 	return t.command(verb{
-		use:   "show <event-type>",
-		short: "Shows an event type with its schema",
-		min:   1, max: 1,
+		use:     "show <event-type>",
+		short:   "Shows an event type with its schema",
+		example: "caddy webhooks event-types show order.created",
+		min:     1, max: 1,
 		run: func(c *call) error { return c.show(eventTypePath(c.args[0]), nil, printing(printEventType)) },
 	})
 }
@@ -101,9 +103,10 @@ caddy webhooks event-types put order.created --schema-file order.schema.json`,
 
 func (t *tool) deleteEventType() *cobra.Command {
 	return t.command(verb{
-		use:   "delete <event-type>…",
-		short: "Deletes event types from the catalogue; their events stay",
-		min:   1, max: -1,
+		use:     "delete <event-type>…",
+		short:   "Deletes event types from the catalogue; their events stay",
+		example: "caddy webhooks event-types delete order.created",
+		min:     1, max: -1,
 		run: func(c *call) error {
 			return c.forEachArg(change{method: http.MethodDelete, path: eventTypePath, done: "deleted"})
 		},

@@ -22,11 +22,11 @@ type filter struct {
 
 var filters = []filter{
 	{flag: "event-id", usage: "Only this event, or its deliveries"},
-	{flag: "subscription-id", usage: "Only deliveries to this subscription"},
+	{flag: "subscription-id", usage: "Only deliveries to this subscription, or events with one"},
 	{flag: "event-type", usage: "Only this event type, or a prefix such as order.*"},
 	{flag: "tenant", usage: "Only this tenant's"},
-	{flag: "state", usage: "Only deliveries in this state: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
-	{flag: "since", usage: "Only those published at or after this time, whenever they failed, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
+	{flag: "state", usage: "Only deliveries in this state, or events with one: pending (including between attempts), delivered, dead or discarded; separate several with commas"},
+	{flag: "since", usage: "Only those published at or after this time, such as 24h (ago) or 2026-01-31T15:04:05Z", time: true},
 	{flag: "until", usage: "Only those published before this time", time: true},
 	{flag: "filter", usage: "Only those that a CEL expression selects, like a subscription's filter: 'payload.customer == \"cus_7\"'"},
 	{flag: "failed-since", usage: "Only those whose last attempt failed at or after this time, such as 1h (ago), whenever they were published; those without an attempt don't match", time: true},
