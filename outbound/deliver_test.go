@@ -250,7 +250,7 @@ func TestTransformsThatFail(t *testing.T) {
 		transform, payload, says string
 		want                     store.State
 	}{
-		{"1.0 / payload.n", `{"n": 0.0}`, "gives what JSON can't say", store.Dead},
+		{"1.0 / payload.n", `{"n": 0.0}`, "gives a value that JSON doesn't have", store.Dead},
 		{"payload + payload", `"` + strings.Repeat("x", 200<<10) + `"`, "gives more than max_payload", store.Dead},
 		{"payload.n", `{}`, "asks for what the event doesn't have", store.Dead},
 		{"payload.n + 1", `{"n": "secret"}`, "is of another kind than it expects", store.Dead},

@@ -64,7 +64,7 @@ func deliveryKey(id string) (store.ID, error) {
 }
 
 // Redeliver makes a delivery due at once, whatever its state, and restarts its
-// schedule. If an attempt is under way, another one follows.
+// schedule. If an attempt is in flight, another one follows.
 func (e *Engine) Redeliver(ctx context.Context, id string) (*Record, error) {
 	r, err := e.delivery(ctx, id)
 	if err != nil {
@@ -98,8 +98,8 @@ func (e *Engine) DeliveryOf(ctx context.Context, attempt string) (id string, err
 	return delivery.With(store.DeliveryPrefix), err
 }
 
-// Cancel makes a pending delivery a dead letter. If it kept back later deliveries
-// of an ordered subscription, these are attempted at once.
+// Cancel makes a pending delivery a dead letter. If it held back later deliveries of an
+// ordered subscription, these are attempted at once.
 func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 	r, err := e.delivery(ctx, id)
 	if err != nil {
@@ -166,8 +166,8 @@ func (e *Engine) RedeliverDead(ctx context.Context, q Query) (int, error) {
 	return e.eachBatch(ctx, inState(q, store.Dead), e.requeue)
 }
 
-// RedeliverDelivered does the same with deliveries that succeeded: a receiver may
-// have lost what it accepted.
+// RedeliverDelivered is RedeliverDead for deliveries that succeeded, for a receiver
+// that has lost what it accepted.
 func (e *Engine) RedeliverDelivered(ctx context.Context, q Query) (int, error) {
 	n, err := e.eachBatch(ctx, inState(q, store.Delivered), e.requeue)
 	if n > 0 {

@@ -109,8 +109,8 @@ func Open(ctx context.Context, st store.Store, s Settings, opts ...Option) (*Eng
 	return e, nil
 }
 
-// Apply changes the settings of a running engine. Attempts under way finish with
-// the old settings; later ones use the new.
+// Apply changes the settings of a running engine. Attempts in flight finish with the
+// old settings.
 func (e *Engine) Apply(ctx context.Context, s Settings) error {
 	c, err := newConfig(s)
 	if err != nil {
@@ -150,8 +150,8 @@ func (e *Engine) applyConfig(c *config) {
 	}
 }
 
-// Drain starts no more attempts, and waits until those under way have ended and
-// their outcomes are stored, or until ctx is done. Attempts still under way then
+// Drain starts no more attempts, and waits until those in flight have ended and their
+// outcomes are stored, or until ctx is done. Attempts that are still in flight then
 // are aborted, and repeated after the next Open. Events can still be published.
 func (e *Engine) Drain(ctx context.Context) {
 	e.dispatch.halt()
@@ -175,8 +175,8 @@ func (e *Engine) Drain(ctx context.Context) {
 	}
 }
 
-// Close stops the engine. It aborts attempts that are under way, and stores the
-// outcomes that are known. Call Drain first to let attempts finish.
+// Close stops the engine. It aborts attempts in flight, and stores the outcomes that
+// are known. Call Drain first to let attempts finish.
 func (e *Engine) Close() {
 	e.dispatch.halt()
 	e.cancel()

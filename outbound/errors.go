@@ -16,7 +16,7 @@ var (
 	ErrDamaged     = store.ErrDamaged
 )
 
-// Invalid is the error for wrong input. Its text is written for whoever sent that.
+// Invalid is the error for wrong input. Its text is for the sender of the input.
 type Invalid struct {
 	Field   string // its name in the API
 	What    string // what is wrong, and what would be right
@@ -40,7 +40,7 @@ func (e *TooLarge) Error() string {
 	return fmt.Sprintf("the payload is over the limit of %d bytes (max_payload): send a link to the data instead", e.Limit)
 }
 
-// Reused is the error for an event id that another event has.
+// Reused is the error for an event id that a different event has already.
 type Reused struct {
 	EventID    string
 	Deliveries int // of that event

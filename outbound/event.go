@@ -96,5 +96,5 @@ func (e *Engine) Events(ctx context.Context, q Query) ([]*Event, error) {
 	return e.store.Events(ctx, q)
 }
 
-// MaxPayload returns how many bytes a payload may have now.
+// MaxPayload returns the maximum size of a payload, in bytes.
 func (e *Engine) MaxPayload() int64 { return e.config.Load().MaxPayload }

@@ -11,10 +11,10 @@ import (
 // findTime is how long a search goes on before it returns what it has found.
 const findTime = time.Second
 
-// Find returns those events that match q and that a filter selects, written like
-// that of a subscription; an event that the filter fails on isn't selected. They
-// come without payloads. It returns when it has q.Limit events or after a second.
-// next is then the cursor to go on from, and 0 at the end.
+// Find returns the events that match q and are selected by the filter in text, an
+// expression like that of a subscription. Events for which it can't be evaluated
+// aren't selected. The result has no payloads. Find returns once it has q.Limit events,
+// or after a second; next is the cursor to continue from, or 0 at the end.
 func (e *Engine) Find(ctx context.Context, q Query, text string) (found []*Event, next store.ID, err error) {
 	f, err := payload.NewFilter(text)
 	if err != nil {

@@ -9,10 +9,10 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Types of operational events, which the engine publishes about itself. They are
-// delivered to subscriptions that name them, or a prefix such as webhooks.*, but
-// not to those to everything. Nobody else can publish them. Those about a tenant go
-// to its own subscriptions and to those without a tenant.
+// Types of operational events, which only the engine itself can publish. They are
+// delivered to subscriptions that name them, or a prefix such as webhooks.*, but not
+// to subscriptions to "*". Those about a tenant go to the tenant's subscriptions and to
+// those without a tenant.
 const (
 	DeliveryDead            = store.OperationalPrefix + "delivery.dead"
 	SubscriptionFailing     = store.OperationalPrefix + "subscription.failing"

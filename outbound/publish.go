@@ -16,10 +16,11 @@ type Published struct {
 	Duplicate  bool // the event was stored before; nothing new was
 }
 
-// Publish stores an event with a delivery for each subscription that wants it, and
+// Publish stores an event with a delivery for each subscription that it matches, and
 // returns once both are durable. The error may be an *Invalid, a *TooLarge, a
 // *Reused, a *Limited, ErrFull or ErrUnavailable. Nothing is stored then, with one
-// exception: ErrUnavailable may mean that the answer of a shared store was lost.
+// exception: after ErrUnavailable, a shared store whose response was lost may have
+// stored the event.
 func (e *Engine) Publish(ctx context.Context, n *NewEvent) (Published, error) {
 	p := e.beginPublish(ctx, n)
 	return e.finishPublish(&p)

@@ -18,10 +18,10 @@ const (
 	maxClockSkew = time.Minute
 )
 
-// Replay delivers past events that match q to a subscription, if it wants them as
-// it is now. Events that already have a delivery to it are skipped. It returns how
-// many deliveries were made, oldest first. After an error some may have been made;
-// it can be called again.
+// Replay delivers past events that match q to a subscription if they also match the
+// subscription as it is now, oldest first. Events that already have a delivery to it
+// are skipped. It returns how many deliveries were created. After an error, some may
+// have been created; it can be called again.
 func (e *Engine) Replay(ctx context.Context, id string, q Query) (total int, err error) {
 	l := e.lanes.byID(id)
 	if l == nil {

@@ -53,8 +53,8 @@ func ensureSecret(s *store.Subscription, c *config) error {
 }
 
 // RotateSecret gives a subscription a new secret, or a generated one if secret is
-// "". During the grace period deliveries carry the signatures of both; if a scheme
-// has only one signature, it is the new one's at once.
+// "". During the grace period, deliveries have the signatures of both. A scheme with
+// room for only one signature uses the new secret at once.
 func (e *Engine) RotateSecret(ctx context.Context, id, secret string) (Signing, error) {
 	c := e.config.Load()
 	s, err := e.change(ctx, id, func(s *store.Subscription) error {

@@ -15,22 +15,22 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// Settings configure an engine, and can be changed while it runs. Zero fields stand
-// for the defaults, which are given in parentheses.
+// Settings configure an engine, and can be changed while it runs. The zero value of a
+// field means the default, which is given in parentheses.
 type Settings struct {
 	Sign                string        // default signature schemes of deliveries, separated by single spaces (standard-webhooks)
 	Schemes             verify.Table  // signature schemes of the configuration; built-in ones needn't be listed
 	Retry               Schedule      // nil: StandardSchedule
 	Timeout             time.Duration // of one attempt, from dialing to the end of the response (15s)
-	Concurrency         int           // most attempts in flight on this node (512)
-	EndpointConcurrency int           // most attempts in flight to one subscription (16)
+	Concurrency         int           // maximum attempts in flight on this node (512)
+	EndpointConcurrency int           // maximum attempts in flight to one subscription (16)
 	SecretGrace         time.Duration // how long a rotated secret is still used for signing (24h)
 	DisableAfter        DisableAfter  // when a subscription is deactivated because its receiver fails (50 failures, 24h)
-	RetainFor           time.Duration // how long events and their deliveries are kept (30 days); negative: for ever
+	RetainFor           time.Duration // how long events and their deliveries are kept (30 days); negative: forever
 	RetainSize          int64         // bytes of the store beyond which the oldest events are removed (20 GiB); negative: no limit
 	ResponseBody        int64         // bytes kept of a response body (4 KiB); -1 for none
-	MaxPayload          int64         // most bytes of a payload (256 KiB)
-	TenantRate          float64       // most events a second of each tenant (0: no limit)
+	MaxPayload          int64         // maximum bytes of a payload (256 KiB)
+	TenantRate          float64       // maximum events per second of each tenant (0: no limit)
 
 	Policy *egress.Policy   // where deliveries may go; nil: public addresses only
 	Proxy  *url.URL         // HTTP proxy for deliveries
@@ -45,8 +45,8 @@ type Settings struct {
 	Observer Observer             // nil: none
 
 	// DeadLetterLog appends dead letters to a log, and returns how many of them are
-	// on disk. After an error the others are passed again. After a crash some may
-	// be passed twice. It isn't called concurrently. Nil: there is no log.
+	// on disk. After an error, it is called again with the others; after a crash, it may
+	// get some a second time. It isn't called concurrently. Nil: there is no log.
 	DeadLetterLog func([]*Record) (int, error)
 }
 

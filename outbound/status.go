@@ -14,7 +14,7 @@ const (
 	HealthOK       = "ok"
 	HealthFailing  = "failing"  // the last attempt failed
 	HealthDown     = "down"     // so many attempts in a row failed that only one is made at a time
-	HealthPaused   = "paused"   // the receiver asked for a pause or to be slowed down, or the rate limit is used up
+	HealthPaused   = "paused"   // the receiver asked for a pause or a lower rate, or the rate limit is reached
 	HealthInactive = "inactive" // it was deactivated: deliveries are held
 )
 
@@ -103,8 +103,7 @@ func (s Status) OfTenant(tenant string) Status {
 	return own
 }
 
-// Full reports whether the store has no room, judging by the last batch that needed
-// some.
+// Full reports whether the store has no room, as of the last batch that needed some.
 func (e *Engine) Full() bool { return e.committer.full.Load() }
 
 // fails returns why the last batch couldn't be stored; nil if it was.

@@ -32,8 +32,8 @@ const ReasonDeleted = "subscription deleted"
 // ReasonCancelled is the reason of dead letters that were cancelled.
 const ReasonCancelled = "cancelled by hand"
 
-// CreateSubscription stores a subscription and starts to match events for it. The
-// result includes the secrets.
+// CreateSubscription stores a subscription, which gets the events published from now
+// on. The result includes the secrets.
 func (e *Engine) CreateSubscription(ctx context.Context, spec SubscriptionSpec) (*Subscription, error) {
 	c := e.config.Load()
 	if err := spec.checkNew(&c.Settings); err != nil {
@@ -89,9 +89,9 @@ func (e *Engine) Subscriptions(tenant string, after store.ID, limit int) []*Subs
 	return out[:min(limit, len(out))]
 }
 
-// UpdateSubscription lets edit change a subscription. Attempts from now on use the
-// result. Changes of Tenant and Secrets are ignored. If edit returns an error,
-// nothing is changed and the error is returned as it is.
+// UpdateSubscription lets edit change a subscription. All attempts from now on use the
+// result. Changes of Tenant and Secrets are ignored. If edit returns an error, nothing
+// is changed, and the error is returned unchanged.
 func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*SubscriptionSpec) error) (*Subscription, error) {
 	c := e.config.Load()
 	return e.change(ctx, id, func(s *store.Subscription) error {
@@ -155,9 +155,9 @@ func (e *Engine) Deactivate(ctx context.Context, id, reason string) (*Subscripti
 	return e.setActive(ctx, id, false, reason, nil)
 }
 
-// Activate resumes attempts for a subscription: deliveries that were held are due
-// at once, and those that wait for a retry are attempted. The latter also happens
-// if the subscription is active already.
+// Activate resumes attempts for a subscription: deliveries that were held are due at
+// once. Those that are waiting for a retry are attempted too, even if the subscription
+// was active already.
 func (e *Engine) Activate(ctx context.Context, id string) (*Subscription, error) {
 	return e.setActive(ctx, id, true, "", nil)
 }
@@ -195,8 +195,8 @@ func (e *Engine) setActive(ctx context.Context, id string, active bool, reason s
 	return s, nil
 }
 
-// DeleteSubscription deletes a subscription. Deliveries that wait become dead
-// letters; if there are many, that goes on in the background.
+// DeleteSubscription deletes a subscription. Its pending deliveries become dead
+// letters; if there are many, this continues in the background.
 func (e *Engine) DeleteSubscription(ctx context.Context, id string) error {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()

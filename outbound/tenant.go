@@ -20,7 +20,7 @@ type DeletedTenant struct{ Subscriptions, Events int }
 
 // DeleteTenant deletes a tenant's subscriptions, then its events with all that
 // belongs to them, including those with pending deliveries and those that the
-// engine has published about the tenant. It waits for attempts that are under way.
+// engine has published about the tenant. It waits for attempts in flight.
 // Events published in the meantime may stay. After an error some may have been
 // deleted; it can be called again. The error is ErrConflict if the configuration
 // has a subscription of the tenant.

@@ -12,12 +12,12 @@ import (
 // TestEventType is the default type of test events.
 const TestEventType = "webhook.test"
 
-// Test sends an event to one subscription, whatever types and filter that has, and
-// returns the delivery. Only Type and Payload of n are used. Without a Type it is
-// TestEventType. Without a Payload one is generated for TestEventType, and for
-// other types it is the first example in the type's schema. The error may be an
-// *Invalid, a *TooLarge, a *Limited, ErrNotFound, or ErrConflict if the
-// subscription isn't active.
+// Test sends an event to one subscription, whatever its event types and filter are,
+// and returns the delivery. Only Type and Payload of n are used. The default Type is
+// TestEventType, for which a Payload is generated if there is none; for other types,
+// the default is the first example in the type's schema. The error may be an *Invalid,
+// a *TooLarge, a *Limited, ErrNotFound, or ErrConflict if the subscription isn't
+// active.
 func (e *Engine) Test(ctx context.Context, subscription string, n *NewEvent) (*Record, error) {
 	l := e.lanes.byID(subscription)
 	if l == nil {

@@ -30,8 +30,8 @@ type Watch struct {
 	missed atomic.Int64
 }
 
-// Watch starts to follow attempts until Stop is called: all, or those of a tenant,
-// as selected by Within of a Query. It returns ErrUnavailable if there are too many
+// Watch follows attempts until Stop is called: all of them, or those that a tenant may
+// see, as with Within of a Query. It returns ErrUnavailable if there are too many
 // watches.
 func (e *Engine) Watch(tenant string) (*Watch, error) {
 	feed := make(chan *Record, watchRoom)

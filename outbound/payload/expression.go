@@ -80,6 +80,6 @@ func (x *expression) eval(vars map[string]any, left time.Duration) (ref.Val, err
 	return value, err
 }
 
-// IsMissing reports whether an expression failed since it names a member or header
+// IsMissing reports whether an expression failed because it uses a field or a header
 // that the event doesn't have.
 func IsMissing(err error) bool { return strings.HasPrefix(err.Error(), "no such key") }

@@ -10,11 +10,11 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Filter says which of the events of its types a subscription wants.
+// Filter selects among the events of a subscription's event types.
 type Filter struct{ *expression }
 
-// NewFilter compiles a filter. It returns nil for an empty text. The error is meant
-// for whoever wrote the text.
+// NewFilter compiles a filter. It returns nil for an empty text. The error is for the
+// author of the text.
 func NewFilter(text string) (*Filter, error) {
 	if text == "" {
 		return nil, nil
@@ -29,9 +29,9 @@ func NewFilter(text string) (*Filter, error) {
 	return &Filter{x}, nil
 }
 
-// Wants reports whether the filter selects an event. One that lacks what the filter
-// names isn't selected, and no error: has(payload.total) asks first. The error is
-// ErrTooLong, or another that may quote the payload.
+// Wants reports whether the filter selects an event. An event without a field or a
+// header that the filter uses isn't selected, which is no error. The error is
+// ErrTooLong, or another, which may quote the payload.
 func (f *Filter) Wants(v *View) (bool, error) {
 	value, err := f.eval(v.vars, min(time.Until(v.end), expressionTime))
 	switch {
@@ -48,8 +48,8 @@ func (f *Filter) Wants(v *View) (bool, error) {
 	return yes, nil
 }
 
-// Selects is Wants for a single event. One that can't be judged isn't selected. A nil
-// Filter selects every event.
+// Selects is Wants for a single event. If there is an error, the event isn't selected.
+// A nil Filter selects every event.
 func (f *Filter) Selects(ctx context.Context, ev *store.Event) bool {
 	if f == nil {
 		return true

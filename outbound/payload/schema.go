@@ -22,7 +22,7 @@ const (
 	maxNumber = 308
 )
 
-// Schema says what the payloads of an event type must be. It is a JSON Schema
+// Schema says what the payloads of an event type must look like. It is a JSON Schema
 // (https://json-schema.org), of draft 2020-12 unless it names another. It can't
 // refer to other documents, since nothing is loaded for it.
 type Schema struct {
@@ -43,8 +43,8 @@ type noLoader struct{}
 
 func (noLoader) Load(string) (any, error) { return nil, errOtherDocument }
 
-// NewSchema compiles a schema. It returns nil for an empty text. The error is meant
-// for whoever wrote the text.
+// NewSchema compiles a schema. It returns nil for an empty text. The error is for the
+// author of the text.
 func NewSchema(text []byte) (s *Schema, err error) {
 	if len(text) == 0 {
 		return nil, nil
@@ -136,9 +136,9 @@ func (s *Schema) learn(doc any) {
 	}
 }
 
-// Check judges a tenant's payload, as soon as there is room to read it. The error says
-// where the payload breaks the schema, and what the schema asks for. It holds nothing
-// that is only in the payload, since refusals are logged.
+// Check checks a tenant's payload, as soon as there is room to read it. The error says
+// where the payload doesn't meet the schema, and what the schema requires. It contains
+// nothing that is only in the payload, since refusals are logged.
 func (s *Schema) Check(ctx context.Context, tenant string, payload []byte) (err error) {
 	leave, err := enter(ctx, tenant, len(payload))
 	if err != nil {

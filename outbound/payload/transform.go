@@ -14,12 +14,12 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
-// Transform makes what a receiver gets in the place of an event's payload: the value
-// of an expression, as JSON.
+// Transform makes what a receiver gets in place of an event's payload: the value of
+// an expression, as JSON.
 type Transform struct{ *expression }
 
 // NewTransform compiles a transform. It returns nil for an empty text. The error is
-// meant for whoever wrote the text.
+// for the author of the text.
 func NewTransform(text string) (*Transform, error) {
 	if text == "" {
 		return nil, nil
@@ -33,13 +33,13 @@ func NewTransform(text string) (*Transform, error) {
 
 // What Apply returns for a value that can't be sent.
 var (
-	ErrNotJSON  = errors.New("it gives what JSON can't say")
+	ErrNotJSON  = errors.New("it gives a value that JSON doesn't have")
 	ErrTooLarge = errors.New("it gives more than max_payload")
 )
 
-// Apply returns the JSON for an event, of most bytes at most. It waits for its turn.
-// The error is ctx's, ErrTooLong, ErrNotJSON, ErrTooLarge, one that [IsMissing]
-// knows, or another; all but the first four may quote the payload.
+// Apply returns the JSON for an event, which has at most most bytes. It waits for its
+// turn. The error is that of ctx, ErrTooLong, ErrNotJSON or ErrTooLarge, or another,
+// which may quote the payload; [IsMissing] tells some of these apart.
 func (t *Transform) Apply(ctx context.Context, ev *store.Event, most int64) ([]byte, error) {
 	if err := transforming.Acquire(ctx, 1); err != nil {
 		return nil, err
