@@ -129,7 +129,6 @@ var appOptions = map[string]option[*App]{
 	"subscription":         {parseSubscription, true},
 }
 
-// eventTypeOptions are the options in the block of event_type.
 var eventTypeOptions = map[string]option[*EventType]{
 	"schema": {parseSchema, false},
 }
@@ -145,7 +144,6 @@ var exponentialOptions = map[string]option[*Exponential]{
 	"attempts": number(func(x *Exponential) *int { return &x.Attempts }),
 }
 
-// egressOptions are the options in the block of egress.
 var egressOptions = map[string]option[*Egress]{
 	"allow": list(func(e *Egress) *[]string { return &e.Allow }),
 	"deny":  list(func(e *Egress) *[]string { return &e.Deny }),
@@ -155,7 +153,6 @@ var egressOptions = map[string]option[*Egress]{
 	"tls_client_auth": {parseClientAuth, false},
 }
 
-// subscriptionOptions are the options in the block of subscription.
 var subscriptionOptions = map[string]option[*Subscription]{
 	"url":         text(func(s *Subscription) *string { return &s.URL }),
 	"event_types": list(func(s *Subscription) *[]string { return &s.EventTypes }),
@@ -175,7 +172,6 @@ var subscriptionOptions = map[string]option[*Subscription]{
 	"transform":   text(func(s *Subscription) *string { return &s.Transform }),
 }
 
-// oauth2Options are the options in the block of oauth2.
 var oauth2Options = map[string]option[*OAuth2]{
 	"client_id":     text(func(o *OAuth2) *string { return &o.ClientID }),
 	"client_secret": text(func(o *OAuth2) *string { return &o.ClientSecret }),

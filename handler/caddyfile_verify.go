@@ -187,7 +187,6 @@ func init() {
 	}
 }
 
-// signatureOptions are the options in the block of signature.
 var signatureOptions = map[string]option[*verify.Signature]{
 	"prefix":      text(func(s *verify.Signature) *string { return &s.Prefix }),
 	"encoding":    text(func(s *verify.Signature) *string { return &s.Encoding }),

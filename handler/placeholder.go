@@ -116,7 +116,6 @@ func (t *texts) named(option string, raw map[string]string) map[string]string {
 	return out
 }
 
-// list resolves the texts of a list.
 func (t *texts) list(option string, raw []string) []string {
 	var out []string
 	for _, r := range raw {

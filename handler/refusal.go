@@ -27,7 +27,6 @@ const (
 // sender's fault.
 const retryAfter = "5"
 
-// statusOf returns the HTTP status for a reason.
 func statusOf(reason verify.Reason) int {
 	switch reason {
 	case reasonSlowBody:

@@ -324,7 +324,6 @@ func (h *Verify) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return h.pass(w, r, v, next)
 }
 
-// judge returns the verdict on a request.
 func (h *Verify) judge(r *http.Request) *verdict {
 	v := &verdict{provider: h.name, kind: kindVerified, ack: h.ack}
 	h.check(r, v)

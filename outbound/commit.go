@@ -209,7 +209,6 @@ func (c *committer) retryWithoutPublications(b *commitBatch, err error) error {
 	return c.e.store.Commit(context.Background(), &b.batch)
 }
 
-// dropNotices removes the notices from a batch.
 func (c *committer) dropNotices(b *commitBatch, err error) {
 	dropped := 0
 	for i, u := range b.units {

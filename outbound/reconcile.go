@@ -100,7 +100,6 @@ func (e *Engine) reconcileOne(ctx context.Context, c *config, spec *Subscription
 	return err
 }
 
-// id returns the id of a subscription of the configuration.
 func (s *SubscriptionSpec) id() string { return store.SubscriptionPrefix + s.Name }
 
 // errConfigured returns the error for changing a subscription by the API that is,

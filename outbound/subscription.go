@@ -130,7 +130,6 @@ func (e *Engine) UpdateSubscription(ctx context.Context, id string, edit func(*S
 // then not updated.
 var errUnchanged = errors.New("unchanged")
 
-// change changes a subscription in the store and the engine.
 func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscription) error) (*Subscription, error) {
 	e.lanes.changing.Lock()
 	defer e.lanes.changing.Unlock()

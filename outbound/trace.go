@@ -176,7 +176,6 @@ func (s attemptSpan) inject(h http.Header) {
 	}
 }
 
-// end ends the span with the result of the attempt.
 func (s attemptSpan) end(a *store.Attempt) {
 	if s.span == nil {
 		return

@@ -48,7 +48,6 @@ func (w *Watch) Stop() { w.engine.watches.remove(w) }
 // Missed returns how many attempts were dropped since the last call.
 func (w *Watch) Missed() int64 { return w.missed.Swap(0) }
 
-// sees reports whether w follows an attempt.
 func (w *Watch) sees(a *AttemptDone) bool {
 	return w.tenant == "" || w.tenant == a.Event.Tenant && w.tenant == a.Subscription.Tenant
 }

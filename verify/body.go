@@ -57,7 +57,6 @@ func (c *check) readBody() Reason {
 	return ""
 }
 
-// readBodySignatures reads the signatures in the body into candidates.
 func (c *check) readBodySignatures() Reason {
 	elements, reason := c.signedElements()
 	if reason != "" {

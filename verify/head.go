@@ -79,7 +79,6 @@ func (c *check) readTimestamps() Reason {
 	return firstReason
 }
 
-// readTimestamp reads a candidate's timestamp.
 func (c *check) readTimestamp(cand *candidate) Reason {
 	p := c.v.plan
 	var value string

@@ -28,7 +28,6 @@ type keyPairKind struct {
 	size     int // of a signature in bytes; 0 where it depends on the key
 }
 
-// asymmetric reports whether the scheme uses key pairs.
 func (s Scheme) asymmetric() bool { return keyPairKinds[s.Construction].read != nil }
 
 // setKeyPair reads a decoded key, which may be public or private.

@@ -310,7 +310,6 @@ func (t Timestamp) checkTolerance() error {
 	return nil
 }
 
-// checkListTimestamp checks a timestamp that is in the signature's list.
 func (p *plan) checkListTimestamp() error {
 	s, t := p.scheme.Signature, p.scheme.Timestamp
 	switch {
@@ -369,7 +368,6 @@ func checkOptional(word string, known []string) error {
 	return checkOneOf(word, known)
 }
 
-// checkOneOf checks that a word is one of the known ones.
 func checkOneOf(word string, known []string) error {
 	if slices.Contains(known, word) {
 		return nil

@@ -260,7 +260,6 @@ type quantiles struct {
 	P99 float64 `json:"p99_ms"`
 }
 
-// tail returns p99 ÷ p50.
 func (q quantiles) tail() float64 { return q.P99 / q.P50 }
 
 // result is what the load generator prints.

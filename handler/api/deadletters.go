@@ -47,7 +47,6 @@ func deadLetterOf(r *outbound.Record) deadLetter {
 	return d
 }
 
-// encodeDeadLetter returns a dead letter in JSON, with or without its payload.
 func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
 	d := deadLetterOf(r)
 	if !payload {
@@ -189,7 +188,6 @@ func (c *call) deadLetterLines(q outbound.Query, limit int) (lines []byte, next 
 	return lines, next, nil
 }
 
-// deadLetter returns the dead letter of the path.
 func (c *call) deadLetter() (*outbound.Record, error) {
 	r, err := c.engine.Delivery(c.r.Context(), c.id)
 	if err != nil {

@@ -28,7 +28,6 @@ type delivery struct {
 	LastAttempt    *attemptResult `json:"last_attempt"`
 }
 
-// attemptResult is the outcome of an attempt.
 type attemptResult struct {
 	AttemptID    string    `json:"attempt_id"`
 	Number       int       `json:"number"`

@@ -20,7 +20,6 @@ func parseEvent(body []byte) (*outbound.NewEvent, error) {
 	return n, nil
 }
 
-// readEventField reads one of the eventFields.
 func readEventField(n *outbound.NewEvent, field string, value []byte) error {
 	switch field {
 	case "event_type":
@@ -45,7 +44,6 @@ func readEventField(n *outbound.NewEvent, field string, value []byte) error {
 // eventLimit is how many bytes an event may have in a body or a line.
 func (c *call) eventLimit() int64 { return c.engine.MaxPayload() + envelopeRoom }
 
-// eventTooLarge refuses an event that is over the eventLimit.
 func eventTooLarge(limit int64) error {
 	return refuse(codeTooLarge, "the event is too large: its payload may have %s (max_payload), and the rest of it %s; send a link to the data instead",
 		formatBytes(limit-envelopeRoom), formatBytes(envelopeRoom)).at("payload")

@@ -18,7 +18,6 @@ type status struct {
 	Subscriptions []subscriptionStatus `json:"subscriptions"`
 }
 
-// storeStatus is the state of the store.
 type storeStatus struct {
 	Path    string    `json:"path"`
 	Bytes   int64     `json:"bytes"`

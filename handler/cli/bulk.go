@@ -87,7 +87,6 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 	return err
 }
 
-// countList counts the rows of a list.
 func (c *call) countList(client *client, path string, query url.Values) (n int, err error) {
 	next, progress := "", c.progress("counted")
 	for _, err := range client.list(c.cmd.Context(), path, query, 0, &next) {

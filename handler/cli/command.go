@@ -65,7 +65,6 @@ type tool struct {
 	progressInterval time.Duration  // how often long operations print their progress
 }
 
-// addCommands adds all commands to cmd.
 func (t *tool) addCommands(cmd *cobra.Command) {
 	t.group(cmd,
 		t.events(), t.eventTypes(), t.subscriptions(), t.deliveries(), t.deadLetters(), t.tenants(),

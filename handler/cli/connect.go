@@ -93,7 +93,6 @@ func (c *call) line(command string) string {
 	return "`" + text + "`"
 }
 
-// adminClient returns a client for the admin endpoint.
 func (c *call) adminClient(timeout time.Duration) (*client, error) {
 	if err := c.refuseEmpty("address", "config"); err != nil { // the default may be another Caddy
 		return nil, err

@@ -56,7 +56,6 @@ func (t *tool) events() *cobra.Command {
 		t.publishEvent(), t.listEvents(), t.showEvent(), t.deleteEvent())
 }
 
-// publishFlags are the flags of `events publish`.
 type publishFlags struct {
 	payload bodyFlags
 	id      string

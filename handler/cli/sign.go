@@ -17,7 +17,6 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// signFlags are the flags of the sign command.
 type signFlags struct {
 	body        bodyFlags
 	scheme      schemeFlags

@@ -104,7 +104,6 @@ func (n node) String() string {
 	return name
 }
 
-// subscriptionStatus is the status of one subscription.
 type subscriptionStatus struct {
 	ID          string    `json:"subscription_id"`
 	Tenant      string    `json:"tenant"`

@@ -18,7 +18,6 @@ import (
 	"github.com/caddy-webhooks/caddy-webhooks/verify"
 )
 
-// verifyFlags are the flags of the verify command.
 type verifyFlags struct {
 	body        bodyFlags
 	scheme      schemeFlags

@@ -108,7 +108,6 @@ func (s *Store) Ask(ctx context.Context, subscription store.ID) error {
 	return s.fail("telling the other nodes", err)
 }
 
-// queueNotifyOwners adds to a batch a message to the owners of subscriptions.
 func (s *Store) queueNotifyOwners(b *pgx.Batch, word string, subscriptions []int64) {
 	b.Queue(notifyOwners, s.message(word+" "), subscriptions, s.sessions.own())
 }

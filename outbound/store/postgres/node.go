@@ -65,7 +65,6 @@ func (s *sessions) begin(session int64) {
 // own returns all the sessions.
 func (s *sessions) own() []int64 { return *s.list.Load() }
 
-// current returns the current session.
 func (s *sessions) current() int64 {
 	own := s.own()
 	return own[len(own)-1]

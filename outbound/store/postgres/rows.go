@@ -104,7 +104,6 @@ func collect[T any](rows pgx.Rows, err error) ([]T, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[T])
 }
 
-// each calls f for each row.
 func each(rows pgx.Rows, err error, f func(pgx.Rows) error) error {
 	if err != nil {
 		return err

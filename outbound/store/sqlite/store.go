@@ -233,7 +233,6 @@ func (s *Store) search(ctx context.Context, q store.Query, f func(*conn) error) 
 	return s.read(ctx, f)
 }
 
-// isClosed returns an error if the store is closed.
 func (s *Store) isClosed() error {
 	select {
 	case <-s.closed:

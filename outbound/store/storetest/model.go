@@ -104,7 +104,6 @@ func (m *machine) publishSome(rt *rapid.T) {
 	}
 }
 
-// store stores a publication in the model.
 func (m *model) store(p *store.Publication) store.PublishResult {
 	for _, other := range m.events {
 		if !p.Chosen || !other.Chosen || other.Event.ID != p.Event.ID || other.Event.Tenant != p.Event.Tenant {
