@@ -96,7 +96,8 @@ func ownEndpoints() []netip.AddrPort {
 	return []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(addr.StartPort))}
 }
 
-// Retry is the retry schedule: either a list of delays, or how to compute them.
+// Retry is the retry schedule: either a list of delays, or how to compute them. Each
+// delay is changed at random by up to a tenth.
 type Retry struct {
 	// The delays between attempts. There is one more attempt than there are
 	// delays.
@@ -117,7 +118,7 @@ type Exponential struct {
 	// The longest delay. Default: `1h`, or the first delay if that is longer.
 	Max caddy.Duration `json:"max,omitempty"`
 
-	// The maximum number of attempts. Default: 10.
+	// The maximum number of attempts; 1 for no retries. Default: 10.
 	Attempts int `json:"attempts,omitempty"`
 }
 
