@@ -34,12 +34,18 @@ func run(t *testing.T, input string, args ...string) result {
 	return runAt(t, func() time.Time { return now }, input, args...)
 }
 
-func runAt(t *testing.T, clock func() time.Time, input string, args ...string) result {
-	t.Helper()
+// commandTree returns the command caddy with `caddy webhooks`.
+func commandTree(clock func() time.Time) *cobra.Command {
 	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
 	webhooks := &cobra.Command{Use: "webhooks <noun> <verb>"}
 	(&tool{now: clock, zone: time.UTC, progressInterval: time.Millisecond}).addCommands(webhooks)
 	root.AddCommand(webhooks)
+	return root
+}
+
+func runAt(t *testing.T, clock func() time.Time, input string, args ...string) result {
+	t.Helper()
+	root := commandTree(clock)
 	var out, errs bytes.Buffer
 	root.SetIn(strings.NewReader(input))
 	root.SetOut(&out)

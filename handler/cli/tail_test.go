@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/cobra"
 )
 
 // following is a running `tail`.
@@ -22,10 +20,7 @@ type following struct {
 
 func (s *server) follow(args ...string) *following {
 	s.t.Helper()
-	root := &cobra.Command{Use: "caddy", SilenceUsage: true}
-	webhooks := &cobra.Command{Use: "webhooks <noun> <verb>"}
-	(&tool{now: func() time.Time { return now }, zone: time.UTC, progressInterval: time.Millisecond}).addCommands(webhooks)
-	root.AddCommand(webhooks)
+	root := commandTree(func() time.Time { return now })
 	root.SetArgs(append([]string{"webhooks", "tail", "--address", s.address}, args...))
 	ctx, cancel := context.WithCancel(s.t.Context())
 	f := &following{t: s.t, out: make(chan string, 1000), err: make(chan string, 1000), ended: make(chan error, 1), stop: cancel}
