@@ -59,9 +59,6 @@ caddy webhooks providers --config Caddyfile`,
 	return cmd
 }
 
-// own is the source of a scheme that a configuration defines.
-const own = "own"
-
 // ownSchemes returns the schemes that a configuration file defines, none if there is no
 // file. The title, the source and the like of the scheme that one starts from don't
 // hold for it.
@@ -72,7 +69,7 @@ func ownSchemes(c *call, file *configFlags) (verify.Table, error) {
 	}
 	table, err := schemesIn(config)
 	for name, row := range table {
-		row.Aliases, row.Title, row.Source, row.Unconfirmed, row.Notes = nil, "", own, false, ""
+		row.Aliases, row.Title, row.Source, row.Unconfirmed, row.Notes = nil, "", "own", false, ""
 		table[name] = row
 	}
 	return table, err

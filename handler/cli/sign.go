@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -107,7 +106,8 @@ func (s *signFlags) run(c *call) error {
 	case c.json:
 		return printValue(c.out, flat(h))
 	}
-	return printHeaders(c.out, h)
+	_, err = fmt.Fprintln(c.out, strings.Join(headerLines(h), "\n"))
+	return err
 }
 
 // tellUnused says which flags made no difference, since the scheme has no place for
@@ -152,25 +152,22 @@ func flat(h http.Header) map[string]string {
 	return out
 }
 
-func printHeaders(w io.Writer, h http.Header) error {
+// headerLines returns headers as a request has them, by name.
+func headerLines(h http.Header) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, v := range h[name] {
-			if _, err := fmt.Fprintf(w, "%s: %s\n", name, v); err != nil {
-				return err
-			}
+			lines = append(lines, name+": "+v)
 		}
 	}
-	return nil
+	return lines
 }
 
 // printCurl prints a curl command for a shell. The body is on the command line,
 // unless it came from a file.
 func (s *signFlags) printCurl(c *call, h http.Header, m *verify.Outgoing) error {
 	words := []string{"curl", "-X", s.method, s.curl}
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		for _, v := range h[name] {
-			words = append(words, "-H", name+": "+v)
-		}
+	for _, line := range headerLines(h) {
+		words = append(words, "-H", line)
 	}
 	switch {
 	case s.body.file != stdin:
