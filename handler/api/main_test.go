@@ -87,12 +87,7 @@ func start(t testing.TB, set ...setting) *server {
 	}
 	s.store = must.Get(sqlite.Open(t.Context(), sqlite.Config{Path: filepath.Join(t.TempDir(), "webhooks.db"), Logger: logger}))(t)
 	s.engine = must.Get(outbound.Open(t.Context(), s.store, settings))(t)
-	s.api = must.Get(api.New(api.Config{
-		Tokens:  []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}},
-		Engine:  func() *outbound.Engine { return s.engine },
-		Context: func() context.Context { return s.config },
-		Logger:  logger,
-	}))(t)
+	s.api = s.handler(api.Config{Tokens: []api.Token{{publishToken, api.ScopePublish}, {readToken, api.ScopeRead}, {manageToken, api.ScopeManage}}})
 	s.Server = httptest.NewServer(http.StripPrefix(prefix, s.api))
 	t.Cleanup(func() {
 		s.Server.Close()
@@ -103,6 +98,29 @@ func start(t testing.TB, set ...setting) *server {
 		s.closeStore()
 	})
 	return s
+}
+
+// handler returns the API with a configuration, of which it sets what all APIs share.
+func (s *server) handler(c api.Config) http.Handler {
+	s.t.Helper()
+	c.Engine = func() *outbound.Engine { return s.engine }
+	c.Context = func() context.Context { return s.config }
+	c.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	return must.Get(api.New(c))(s.t)
+}
+
+// with returns the same server with an API that is configured in another way.
+func (s *server) with(c api.Config) *server {
+	s.t.Helper()
+	other := s.by("")
+	other.Server = httptest.NewServer(http.StripPrefix(prefix, s.handler(c)))
+	s.t.Cleanup(other.Server.Close)
+	return other
+}
+
+// by returns the same server, to which requests are made with a token.
+func (s *server) by(token string) *server {
+	return &server{t: s.t, Server: s.Server, token: token, engine: s.engine, config: s.config, attempts: s.attempts, log: s.log, contract: s.contract}
 }
 
 // follow lets tails go on until reload is called.

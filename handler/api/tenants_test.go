@@ -2,12 +2,9 @@ package api_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -135,34 +132,24 @@ func TestTenantsTokensAreRefused(t *testing.T) {
 	}
 }
 
-// with returns the same server with an API that has other tokens, or none.
-func (s *server) with(tokens ...api.Token) *server {
-	s.t.Helper()
-	h := must.Get(api.New(api.Config{
-		Tokens: tokens, NoAuth: len(tokens) == 0,
-		Engine: func() *outbound.Engine { return s.engine }, Context: func() context.Context { return s.config },
-		Logger: slog.New(slog.DiscardHandler),
-	}))(s.t)
-	w := s.by("")
-	w.Server = httptest.NewServer(http.StripPrefix(prefix, h))
-	s.t.Cleanup(w.Server.Close)
-	return w
-}
-
 // A token is valid where the manage token is that issued it, and nowhere else.
 func TestTenantsTokensElsewhere(t *testing.T) {
 	s := start(t)
 	issued := call{method: "GET", path: "/events", token: s.issue("acme", "")}
-	s.with(api.Token{Value: manageToken, Scope: api.ScopeManage}).do(issued).want(t, 200)
+	withToken := func(only api.Token) *server {
+		t.Helper()
+		return s.with(api.Config{Tokens: []api.Token{only}}).by(only.Value)
+	}
+	withToken(api.Token{Value: manageToken, Scope: api.ScopeManage}).do(issued).want(t, 200)
 	for _, other := range []api.Token{
 		{Value: manageToken, Scope: api.ScopeRead}, {Value: manageToken + "-2", Scope: api.ScopeManage}, {Value: issued.token + "x", Scope: api.ScopeManage},
 	} {
-		s.with(other).do(issued).refused(t, 401, "invalid_token")
+		withToken(other).do(issued).refused(t, 401, "invalid_token")
 	}
 
 	short := "manage-0123456789-01234"
-	s.with(api.Token{Value: short, Scope: api.ScopeManage}).by(short).post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "24 random characters")
-	s.with().post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "send the request to a webhook_api")
+	withToken(api.Token{Value: short, Scope: api.ScopeManage}).post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "24 random characters")
+	s.with(api.Config{NoAuth: true}).post("/tenants/acme/tokens", "").refused(t, 403, "cannot_issue").contains(t, "detail", "send the request to a webhook_api")
 }
 
 func TestTenantsTokensExpire(t *testing.T) {
@@ -180,7 +167,6 @@ func TestRequestsEndWithTheirToken(t *testing.T) {
 	s := start(t)
 	s.follow()
 	acme := s.by(api.TenantToken(manageToken, "acme", time.Now().Add(8*time.Second))) // enough for a slow machine to begin
-	acme.config = s.config
 	f := acme.tail(t, "")
 
 	body, lines := io.Pipe()

@@ -1,21 +1,16 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/caddy-webhooks/caddy-webhooks/handler/api"
-	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
@@ -23,20 +18,11 @@ import (
 // function returns.
 func (s *server) confined(tenant func(*http.Request) (string, error)) *server {
 	s.t.Helper()
-	h := must.Get(api.New(api.Config{
-		NoAuth:  true,
-		Tenant:  tenant,
-		Engine:  func() *outbound.Engine { return s.engine },
-		Context: func() context.Context { return s.config },
-		Logger:  slog.New(slog.NewTextHandler(s.log, nil)),
-	}))(s.t)
-	c := &server{t: s.t, api: h, engine: s.engine, store: s.store, attempts: s.attempts, log: s.log, contract: s.contract}
-	c.Server = httptest.NewServer(http.StripPrefix(prefix, h))
-	s.t.Cleanup(c.Server.Close)
-	return c
+	return s.with(api.Config{NoAuth: true, Tenant: tenant})
 }
 
 func (s *server) of(tenant string) *server {
+	s.t.Helper()
 	return s.confined(func(*http.Request) (string, error) { return tenant, nil })
 }
 
@@ -44,11 +30,6 @@ func (s *server) of(tenant string) *server {
 func (s *server) issue(tenant, body string) string {
 	s.t.Helper()
 	return s.post("/tenants/"+tenant+"/tokens", body).want(s.t, 201).text("token")
-}
-
-// by returns the same server, to which requests are made with a token.
-func (s *server) by(token string) *server {
-	return &server{t: s.t, Server: s.Server, token: token, engine: s.engine, attempts: s.attempts, log: s.log, contract: s.contract}
 }
 
 // rows has the ids of what belongs to a tenant.
