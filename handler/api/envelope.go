@@ -41,6 +41,25 @@ func readEventField(n *outbound.NewEvent, field string, value []byte) error {
 	}
 }
 
+// sampleEvent reads an event for one subscription from the body, which may be empty: each
+// field may be left out. The payload is bounded as that of a published event.
+func (c *call) sampleEvent(known ...string) (*outbound.NewEvent, error) {
+	n := &outbound.NewEvent{}
+	body, err := c.readBody(c.eventLimit(), eventTooLarge)
+	if err != nil || len(body) == 0 {
+		return n, err
+	}
+	if _, err := c.mediaType(typeJSON); err != nil {
+		return n, err
+	}
+	return n, fields(body, known, func(field string, value []byte) error {
+		if field == "event_type" {
+			return readNonEmpty(field, value, &n.Type)
+		}
+		return readEventField(n, field, value)
+	})
+}
+
 // eventLimit is how many bytes an event may have in a body or a line.
 func (c *call) eventLimit() int64 { return c.engine.MaxPayload() + envelopeRoom }
 

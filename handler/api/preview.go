@@ -32,22 +32,9 @@ func previewOf(s *outbound.Subscription, p *outbound.Preview) preview {
 }
 
 // previewEvent answers with what the subscription would be sent of the event in the
-// body. Its payload is bounded as a published one is.
+// body.
 func (c *call) previewEvent() error {
-	if _, err := c.mediaType(typeJSON); err != nil {
-		return err
-	}
-	body, err := c.readBody(c.eventLimit(), eventTooLarge)
-	if err != nil {
-		return err
-	}
-	n := &outbound.NewEvent{}
-	err = fields(body, []string{"event_type", "payload", "headers"}, func(field string, value []byte) error {
-		if field == "event_type" {
-			return readNonEmpty(field, value, &n.Type)
-		}
-		return readEventField(n, field, value)
-	})
+	n, err := c.sampleEvent("event_type", "payload", "headers")
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound"
 )
 
 // A preview says whether a subscription would get an event, and shows what it would be
@@ -82,4 +84,18 @@ func TestPreviewIsBoundAsPublishingIs(t *testing.T) {
 	s.post(path, `{"event_type":"a","payload":{},"headers":{"Webhook-Id":"x"}}`).refused(t, 422, "invalid_field")
 	s.post(path, `{"event_type":"a","payload":"`+strings.Repeat("x", 1<<20)+`"}`).refused(t, 413, "too_large")
 	s.do(call{method: "POST", path: path, token: readToken, body: `{}`}).refused(t, 403, "insufficient_scope")
+}
+
+// What is sent to one subscription may be as large as a published event, and no larger.
+func TestSizeOfSampleEvents(t *testing.T) {
+	s := start(t, func(s *outbound.Settings) { s.MaxPayload = 400_000 })
+	path := "/subscriptions/" + s.subscribe(newReceiver(t, 200).URL).text("subscription_id")
+	event := func(size int) string {
+		return `{"event_type":"a","payload":"` + strings.Repeat("x", size-2) + `"}`
+	}
+	for action, status := range map[string]int{"/preview": 200, "/test": 202} {
+		s.post(path+action, event(400_000)).want(t, status)
+		s.post(path+action, event(400_001)).refused(t, 413, "too_large").has(t, "field", "payload")
+		s.post(path+action, "").want(t, status)
+	}
 }

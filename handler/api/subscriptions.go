@@ -320,14 +320,7 @@ func (c *call) activate() error {
 }
 
 func (c *call) testSubscription() error {
-	n := &outbound.NewEvent{}
-	err := c.optionalObject([]string{"event_type", "payload"}, func(field string, value []byte) error {
-		if field == "payload" {
-			n.Payload = value
-			return nil
-		}
-		return readNonEmpty(field, value, &n.Type)
-	})
+	n, err := c.sampleEvent("event_type", "payload")
 	if err != nil {
 		return err
 	}
