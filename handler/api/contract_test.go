@@ -321,11 +321,7 @@ func TestContract(t *testing.T) {
 	event := s.post("/events", `{"event_type":"order.created","payload":{"n":1},"event_id":"order-1"}`).want(t, 202).text("event_id")
 	s.post("/events", `{"event_type":"order.created","payload":{"n":1},"event_id":"order-1"}`).want(t, 200)
 	s.do(call{method: "POST", path: "/events", body: "{\"event_type\":\"order.paid\",\"payload\":1}\n{}\n", header: lines}).want(t, 200)
-	for dead := 0; dead < 2; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
+	s.buried(2)
 	s.get("/events").want(t, 200)
 	full := s.get("/events/"+event).want(t, 200)
 	delivery := object(full["deliveries"].([]any)[0].(map[string]any)).text("delivery_id")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
-	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 func TestDeadLetters(t *testing.T) {
@@ -65,8 +64,7 @@ func TestDeadLettersByFailure(t *testing.T) {
 	sub := s.subscribe(r.URL)
 	first, second := s.dead("a", "1"), s.dead("a", "2")
 	s.post("/dead-letters/"+first+"/redeliver", "").want(t, 202)
-	for s.attempt().State != store.Dead { // the older event failed last
-	}
+	s.buried(1)                                                                          // the older event failed last
 	s.post("/subscriptions/"+sub.text("subscription_id")+"/deactivate", "").want(t, 200) // so that redelivered ones stay queued
 	failedAt := s.get("/dead-letters/"+first).want(t, 200).text("failed_at")
 	for query, want := range map[string]string{
@@ -141,11 +139,7 @@ func TestDeadLettersAreDeleted(t *testing.T) {
 	for _, kind := range []string{"a.b", "a.b", "a.c", "a.d"} {
 		s.post("/events", `{"event_type":"`+kind+`","payload":1}`).want(t, 202)
 	}
-	for dead := 0; dead < 4; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
+	s.buried(4)
 	left := func() (kinds []string) {
 		for _, d := range s.get("/dead-letters").want(t, 200).rows() {
 			kinds = append(kinds, d.text("event_type"))
@@ -192,11 +186,7 @@ func TestDeadLettersAsLines(t *testing.T) {
 		fmt.Fprintf(&body, "{\"event_type\":\"a.b\",\"payload\":{ \"n\" : %d }}\n", i)
 	}
 	s.publishLines(body.String())
-	for dead := 0; dead < n; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
+	s.buried(n)
 	for path, payload := range map[string]bool{"/dead-letters": false, "/dead-letters?failed_since=2020-01-01T00:00:00Z": false, "/dead-letters?payload=true&event_type=a.*": true} {
 		a := s.do(call{method: "GET", path: path, header: http.Header{"Accept": {"text/html, application/x-ndjson;q=0.9"}}})
 		seen := map[string]bool{}
@@ -231,11 +221,7 @@ func TestBrokenStreamLooksIncomplete(t *testing.T) {
 		fmt.Fprintf(&body, "{\"event_type\":\"a\",\"payload\":\"%s\"}\n", strings.Repeat("x", 100_000))
 	}
 	s.publishLines(body.String())
-	for dead := 0; dead < n; {
-		if s.attempt().State.String() == "dead" {
-			dead++
-		}
-	}
+	s.buried(n)
 	req := must.Get(http.NewRequest("GET", s.URL+prefix+"/dead-letters?payload=true", nil))(t)
 	req.Header = http.Header{"Authorization": {"Bearer " + readToken}, "Accept": {"application/x-ndjson"}}
 	resp := must.Get(s.Client().Do(req))(t)

@@ -61,8 +61,7 @@ func TestPayloadsThatAreNotJSON(t *testing.T) {
 		{"not a type", "x", "payload_text", "x"},
 	} {
 		p := must.Get(s.engine.Publish(t.Context(), &outbound.NewEvent{Type: "a", ContentType: c.contentType, Payload: []byte(c.payload)}))(t)
-		for s.attempt().State.String() != "dead" {
-		}
+		s.buried(1)
 		for _, path := range []string{"/events/" + p.EventID, "/dead-letters?payload=true&event_id=" + p.EventID} {
 			shown := s.get(path).want(t, 200)
 			if rows := shown.rows(); len(rows) == 1 {
@@ -168,16 +167,8 @@ func TestEventLists(t *testing.T) {
 	s.post("/events", `{"event_type":"order.x","payload":0,"tenant":"acme"}`).want(t, 202)
 	types := func(path string) (out []string) {
 		t.Helper()
-		for path != "" {
-			list := s.get(path).want(t, 200)
-			for _, row := range list.rows() {
-				out = append(out, strings.TrimPrefix(row.text("event_type"), "order."))
-			}
-			next := list.text("next_cursor")
-			base, _, _ := strings.Cut(path, "&cursor=")
-			if path = ""; next != "" {
-				path = base + "&cursor=" + next
-			}
+		for _, row := range s.pages(path) {
+			out = append(out, strings.TrimPrefix(row.text("event_type"), "order."))
 		}
 		return out
 	}

@@ -23,16 +23,9 @@ func TestEventTypes(t *testing.T) {
 	}
 	s.do(call{method: "PUT", path: "/event-types/c", body: `{}`}).refused(t, 409, "conflict")
 	s.do(call{method: "DELETE", path: "/event-types/c"}).refused(t, 409, "conflict")
-	got, cursor := "", ""
-	for {
-		list := s.get("/event-types?limit=2"+cursor).want(t, 200)
-		for _, row := range list.rows() {
-			got += row.text("name") + " "
-		}
-		if list["next_cursor"] == nil {
-			break
-		}
-		cursor = "&cursor=" + list.text("next_cursor")
+	got := ""
+	for _, row := range s.pages("/event-types?limit=2") {
+		got += row.text("name") + " "
 	}
 	if got != "a b c d.e " {
 		t.Errorf("%s", got)

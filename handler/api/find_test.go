@@ -35,16 +35,8 @@ func TestFindEvents(t *testing.T) {
 	} {
 		for _, limit := range []string{"", "&limit=1", "&limit=2"} {
 			var found []string
-			for cursor := any(""); cursor != nil; {
-				path := "/events?" + c.query + limit
-				if cursor != "" {
-					path += "&cursor=" + cursor.(string)
-				}
-				page := c.s.get(path).want(t, 200)
-				for _, e := range page.rows() {
-					found = append(found, e.text("event_id"))
-				}
-				cursor = page["next_cursor"]
+			for _, e := range c.s.pages("/events?" + c.query + limit) {
+				found = append(found, e.text("event_id"))
 			}
 			if got := strings.Join(found, " "); got != c.found {
 				t.Errorf("%s%s: found %q, want %q", c.query, limit, got, c.found)

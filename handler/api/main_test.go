@@ -253,6 +253,19 @@ func (o object) rows() []object {
 	return rows
 }
 
+// pages returns the rows of all pages of a list, whose path has a query.
+func (s *server) pages(path string) (rows []object) {
+	s.t.Helper()
+	for cursor := ""; ; {
+		page := s.get(path+cursor).want(s.t, 200)
+		rows = append(rows, page.rows()...)
+		if page["next_cursor"] == nil {
+			return rows
+		}
+		cursor = "&cursor=" + page.text("next_cursor")
+	}
+}
+
 // subscribe creates a subscription to all events.
 func (s *server) subscribe(url string) object {
 	s.t.Helper()
@@ -269,6 +282,16 @@ func (s *server) publish(eventType, payload string) string {
 func (s *server) attempt() *outbound.AttemptDone {
 	s.t.Helper()
 	return receive(s.t, s.attempts, "the outcome of an attempt")
+}
+
+// buried waits until n more deliveries are dead letters.
+func (s *server) buried(n int) {
+	s.t.Helper()
+	for n > 0 {
+		if s.attempt().State == store.Dead {
+			n--
+		}
+	}
 }
 
 // dead publishes an event to a receiver that refuses it, and returns the dead letter's

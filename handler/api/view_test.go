@@ -316,21 +316,14 @@ func (s *server) foreign(tenant, operator string) map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
 	for path, id := range map[string]string{"/events": "event_id", "/deliveries": "delivery_id", "/subscriptions": "subscription_id"} {
-		page := path + "?limit=200"
-		for page != "" {
-			a := s.get(page).want(s.t, 200)
-			for _, row := range a.rows() {
-				if row.text("tenant") == tenant && row.text("subscription_id") != operator {
-					continue
-				}
-				text, _ := json.Marshal(row)
-				all[row.text(id)] = string(text)
-				if path == "/subscriptions" {
-					all[row.text(id)] += string(s.get(path + "/" + row.text(id) + "/secret").body)
-				}
+		for _, row := range s.pages(path + "?limit=200") {
+			if row.text("tenant") == tenant && row.text("subscription_id") != operator {
+				continue
 			}
-			if page = a.text("next_cursor"); page != "" {
-				page = path + "?limit=200&cursor=" + page
+			text, _ := json.Marshal(row)
+			all[row.text(id)] = string(text)
+			if path == "/subscriptions" {
+				all[row.text(id)] += string(s.get(path + "/" + row.text(id) + "/secret").body)
 			}
 		}
 	}
