@@ -232,6 +232,37 @@ func TestAFullDiskIsKnownAtTheStart(t *testing.T) {
 	}
 }
 
+// A full disk is known to be full until an event has been stored: an outcome may have used
+// the room that is kept for outcomes, and another error says nothing about room.
+func TestAFullDiskIsFullUntilAnEventIsStored(t *testing.T) {
+	h, f := openFailing(t)
+	r := newReceiver(t)
+	unblock := r.block(t, http.StatusOK)
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
+	h.publish("a", `1`)
+	r.next(t)
+	f.full.Store(true)
+	expect := func(after string, want error) {
+		t.Helper()
+		if _, err := h.Publish(t.Context(), &outbound.NewEvent{Type: "a", Payload: []byte("2")}); !errors.Is(err, want) {
+			t.Errorf("after %s: Publish: got %v, want %v", after, err, want)
+		}
+		if full := h.Full(); full != (want != nil) {
+			t.Errorf("after %s: Full: got %v, want %v", after, full, want != nil)
+		}
+	}
+	expect("the disk filled up", outbound.ErrFull)
+	unblock()
+	if h.awaitAttempt(); !h.Full() {
+		t.Error("after an outcome was stored: Full: got false, want true")
+	}
+	f.fail(store.ErrUnavailable)
+	expect("another error", outbound.ErrUnavailable)
+	f.fail(nil)
+	f.full.Store(false)
+	expect("there was room again", nil)
+}
+
 // If the store reports an error although it has stored a commit with operational events,
 // these and later events are still delivered.
 func TestOperationalEventsAreStoredAfterAnError(t *testing.T) {
