@@ -385,7 +385,14 @@ func TestAnOutageIsNotTheWholeLog(t *testing.T) {
 	if n := log.count("storing the outcomes of attempts; trying again"); n == 0 || n >= failures {
 		t.Errorf("got %d log lines, want at least 1 and fewer than %d", n, failures)
 	}
-	h.eventually("the log line about the end", func() bool { return log.count("the outcomes of attempts are stored again") == 1 })
+	const end = "the outcomes of attempts are stored again"
+	h.eventually("the log line about the end", func() bool { return log.count(end) == 1 })
+	for range 2 {
+		h.publish("b", "2")
+	}
+	if n := log.count(end); n != 1 {
+		t.Errorf("after more events: got %d log lines about the end, want 1", n)
+	}
 }
 
 // An operation that fails is logged although another one failed, and was logged, just
