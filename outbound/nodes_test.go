@@ -441,6 +441,12 @@ func TestOwnerIsAsked(t *testing.T) {
 			_, err := b.Activate(t.Context(), subscription)
 			return err
 		},
+		"cancel": func(b *harness, _ string) error {
+			first := onlyDelivery(t, b).ID.With(store.DeliveryPrefix)
+			b.publish("a", `2`)
+			_, err := b.Cancel(t.Context(), first)
+			return err
+		},
 		"test": func(b *harness, subscription string) error {
 			_, err := b.Test(t.Context(), subscription, &outbound.NewEvent{})
 			return err

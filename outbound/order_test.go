@@ -202,6 +202,21 @@ func TestCancelTheFirstInOrder(t *testing.T) {
 	r.next(t)
 }
 
+// What comes after a cancelled delivery is attempted by its own schedule.
+func TestScheduleOfWhatComesAfterACancelledDelivery(t *testing.T) {
+	h, r := open(t, retries(time.Hour, 5*time.Hour)), newReceiver(t)
+	r.respond(status(http.StatusUnprocessableEntity))
+	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}, Ordered: true})
+	h.publish("a", "1")
+	h.publish("a", "2")
+	first := h.awaitAttemptEnd()
+	h.clock.advance(30 * time.Minute)
+	must.Get(h.Cancel(t.Context(), first.Delivery.With(store.DeliveryPrefix)))(t)
+	if d := h.awaitAttempt(); d.Delivery == first.Delivery || d.Due.Sub(h.clock.Now()) < 50*time.Minute {
+		t.Errorf("got an attempt at %v with a retry in %v, want one at the second delivery with a retry in an hour", d.Delivery, d.Due.Sub(h.clock.Now()))
+	}
+}
+
 // On a subscription that isn't ordered, cancelling doesn't end the pause of a receiver
 // that is down, because the delivery held nothing up.
 func TestCancelWithoutAnOrder(t *testing.T) {
@@ -222,15 +237,22 @@ func TestCancelWithoutAnOrder(t *testing.T) {
 	r.expectNone(t)
 }
 
-// A delivery whose attempt is in flight can't be cancelled; its outcome counts.
+// A delivery whose attempt is in flight can't be cancelled; its outcome counts. One that its
+// lane has, ready to be attempted, can.
 func TestCancelDuringAnAttempt(t *testing.T) {
-	h, r := open(t, retries(time.Hour)), newReceiver(t)
+	h, r := open(t, retries(time.Hour), func(s *outbound.Settings) { s.EndpointConcurrency = 1 }), newReceiver(t)
 	unblock := r.block(t, http.StatusOK)
 	h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"a"}})
 	h.publish("a", `1`)
 	r.next(t)
-	if _, err := h.Cancel(t.Context(), onlyDelivery(t, h).ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
+	first := onlyDelivery(t, h)
+	if _, err := h.Cancel(t.Context(), first.ID.With(store.DeliveryPrefix)); !errors.Is(err, outbound.ErrConflict) {
 		t.Errorf("Cancel: got %v, want %v", err, outbound.ErrConflict)
+	}
+	h.publish("a", `2`)
+	second := must.Get(h.Deliveries(t.Context(), outbound.Query{After: first.ID, Limit: 1}))(t)[0]
+	if got, err := h.Cancel(t.Context(), second.ID.With(store.DeliveryPrefix)); err != nil || got.State != store.Dead {
+		t.Errorf("Cancel of what is ready: got %+v, %v, want a dead letter", got, err)
 	}
 	unblock()
 	if d := h.awaitAttemptEnd(); d.State != store.Delivered {
