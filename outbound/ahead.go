@@ -90,7 +90,7 @@ func (l *lane) claimSizeAhead(now time.Time) (n int, t ticket, again time.Time) 
 	switch {
 	case l.nextDue.IsZero():
 		if len(l.unsettled)+l.queue.len()+l.releasing == 0 {
-			l.breaker.aheadAt = time.Time{} // nothing waits for a retry
+			l.headDue, l.breaker.aheadAt = time.Time{}, time.Time{} // nothing waits for a retry
 		}
 		return 0, t, time.Time{}
 	case l.ordered() || l.breaker.aheadAt.IsZero():
@@ -131,7 +131,11 @@ func (l *lane) claimedAhead(hs []*store.Held, t ticket) {
 func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
 	due := h.Due
 	if l.ordered() {
-		due, l.headDue, l.breaker.aheadAt = l.headDue, time.Time{}, time.Time{}
+		due = time.Time{}
+		if h.Delivery.ID == l.head { // it isn't if the head was cancelled
+			due = l.headDue
+		}
+		l.headDue, l.breaker.aheadAt = time.Time{}, time.Time{}
 	}
 	if due.After(now) {
 		return &unsettledAttempt{due: due}

@@ -115,7 +115,7 @@ func (e *Engine) settle(l *lane, t *target, h *store.Held, s *store.Settlement) 
 	case s.Passed:
 		l.flush() // the process that has taken it delivers what comes after it, too
 	case s.State == store.Pending:
-		l.hold(t, retry)
+		l.hold(t, h, retry)
 	}
 }
 

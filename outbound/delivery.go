@@ -128,7 +128,6 @@ func (e *Engine) Cancel(ctx context.Context, id string) (*Record, error) {
 // resumeOrder has the next delivery of an ordered lane attempted at once.
 func (l *lane) resumeOrder(ctx context.Context) {
 	if l.ordered() {
-		l.unpauseOrder()
 		l.e.probeReceiver(ctx, l.key)
 	}
 }

@@ -180,11 +180,11 @@ func TestNothingLeftToAttemptAheadOfSchedule(t *testing.T) {
 		"a retry in the store": {waitForRetry, true},
 	} {
 		l := newLane(t, store.Subscription{})
-		l.breaker.aheadAt = l.at(time.Minute)
+		l.breaker.aheadAt, l.headDue = l.at(time.Minute), l.at(time.Hour)
 		c.state(l)
 		l.claimSize(false)
-		if stays := !l.breaker.aheadAt.IsZero(); stays != c.stays {
-			t.Errorf("%s: got the attempt still planned %v, want %v", name, stays, c.stays)
+		if stays := !l.breaker.aheadAt.IsZero(); stays != c.stays || l.headDue.IsZero() == stays {
+			t.Errorf("%s: got the attempt still planned %v, and a retry of the first at %v, want both %v", name, stays, l.headDue, c.stays)
 		}
 	}
 }

@@ -50,7 +50,8 @@ type lane struct {
 
 	notBefore  time.Time // end of the pause while the receiver is down, asked for it, or the rate limit is used up
 	askedUntil time.Time // end of the pause that the receiver asked for
-	headDue    time.Time // when the first delivery of an ordered lane is retried; zero if it isn't a retry
+	head       store.ID  // the delivery that an ordered lane retries before any other
+	headDue    time.Time // when that is; zero if none is
 	breaker    breaker
 	pace       pace
 	limiter    *rate.Limiter // nil before the first attempt with a limit; see rateDelay

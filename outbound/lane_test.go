@@ -485,6 +485,17 @@ func TestPauseOfAnOrderedLaneEnds(t *testing.T) {
 	}
 }
 
+// A delivery that has come first in order since its predecessor was cancelled, perhaps on
+// another node, isn't ahead of its schedule.
+func TestHeadOfAnOrderedLaneIsCancelled(t *testing.T) {
+	l := newLane(t, store.Subscription{Ordered: true})
+	l.head, l.headDue, l.breaker.aheadAt = 7, l.at(time.Hour), l.at(0)
+	l.holdSome(1)
+	if due := l.attemptEnded(l.take()); !due.IsZero() {
+		t.Errorf("got an attempt ahead of a retry at %v, want none", due)
+	}
+}
+
 // Deliveries that are retried at the same time are attempted ahead of it in turn.
 func TestAheadOfTheSameRetry(t *testing.T) {
 	l := newLane(t, store.Subscription{})

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/caddy-webhooks/caddy-webhooks/outbound/store"
 )
 
 // A lane pauses while its receiver is down or has asked for it, while its rate
@@ -66,10 +68,10 @@ func (l *lane) startPause(t time.Time) {
 // hold pauses an ordered lane until its failed delivery is retried, unless the
 // subscription is no longer ordered or has another receiver: such a change has
 // ended the pause already.
-func (l *lane) hold(failed *target, retry time.Time) {
+func (l *lane) hold(failed *target, h *store.Held, retry time.Time) {
 	l.mu.Lock()
 	if s := l.sub(); s.Ordered && sameReceiver(s, failed.sub) {
-		l.headDue = retry
+		l.head, l.headDue = h.Delivery.ID, retry
 	}
 	l.mu.Unlock()
 	l.flush()
