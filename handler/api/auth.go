@@ -92,10 +92,14 @@ func (g grant) bound(r *http.Request) (bounded *http.Request, end func()) {
 	return r.WithContext(ctx), end
 }
 
-// over returns the reason if the request's grant has ended.
-func (c *call) over() error {
+// over returns the reason if the request's grant has ended, or the config under which it
+// began, as the next one may not have its token.
+func (c *call) over(config context.Context) error {
 	if cause, ok := errors.AsType[*problem](context.Cause(c.r.Context())); ok {
 		return cause
+	}
+	if config.Err() != nil {
+		return refuse(codeUnavailable, "the server has another configuration now, or is stopping: send this again in a new request").retryAfter(soon)
 	}
 	return nil
 }

@@ -362,6 +362,7 @@ func TestContract(t *testing.T) {
 	s.do(call{method: "DELETE", path: "/events", body: `{"all":true}`}).want(t, 200)
 	s.do(call{method: "DELETE", path: "/tenants/acme"}).want(t, 200)
 	s.post("/tenants/acme/tokens", "").want(t, 201)
+	s.follow()() // so that the tail ends at once
 	if a := s.get("/tail"); a.StatusCode != 200 {
 		t.Errorf("GET /tail: got %d", a.StatusCode)
 	}

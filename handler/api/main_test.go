@@ -51,7 +51,7 @@ type server struct {
 	engine   *outbound.Engine
 	store    *sqlite.Store
 	closing  sync.Once
-	config   context.Context // unless follow is called, it is done, so that tails end at once
+	config   context.Context // of the requests that begin now
 	attempts chan *outbound.AttemptDone
 	made     atomic.Int64 // how many kinds of rows were made
 	log      *logged.Buffer
@@ -78,7 +78,7 @@ func (s *server) Operational(*outbound.OperationalEvent) {}
 func start(t testing.TB, set ...setting) *server {
 	t.Helper()
 	s := &server{t: t, attempts: make(chan *outbound.AttemptDone, 100_000), log: new(logged.Buffer), contract: readContract(t)}
-	s.follow()()
+	s.follow()
 	loopback := must.Get(egress.NewPolicy([]string{"127.0.0.0/8"}, nil))(t)
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	settings := outbound.Settings{Policy: loopback, Observer: s, Logger: logger, Retry: outbound.Schedule{time.Millisecond}}
@@ -123,7 +123,7 @@ func (s *server) by(token string) *server {
 	return &server{t: s.t, Server: s.Server, token: token, engine: s.engine, config: s.config, attempts: s.attempts, log: s.log, contract: s.contract}
 }
 
-// follow lets tails go on until reload is called.
+// follow begins a config. Tails go on, and lines are published, until reload is called.
 func (s *server) follow() (reload func()) {
 	s.config, reload = context.WithCancel(s.t.Context())
 	return reload

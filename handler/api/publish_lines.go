@@ -3,6 +3,7 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -33,6 +34,7 @@ func (c *call) publishLines() error {
 	}
 	in := &lineReader{r: bufio.NewReaderSize(c.r.Body, lineBuffer), limit: c.eventLimit(), room: c.bodies.Part()}
 	defer in.room.Release()
+	config := c.config.Context()
 	control := http.NewResponseController(c.w)
 	_ = control.EnableFullDuplex() // not supported by HTTP/2, which always is full duplex
 	setHeaders(c.w.Header(), typeNDJSON)
@@ -45,7 +47,7 @@ func (c *call) publishLines() error {
 		if !brokeOff { // else the deadline stays, for what the server may still read of the body
 			_ = control.SetReadDeadline(time.Time{}) // the time to publish isn't the caller's
 		}
-		answers := c.publishGroup(lines)
+		answers := c.publishGroup(config, lines)
 		in.room.Release()
 		if brokeOff {
 			answers = c.appendRefused(answers, in.number, broken(end))
@@ -64,9 +66,10 @@ func (c *call) publishLines() error {
 	}
 }
 
-// publishGroup publishes lines together and returns their answers.
-func (c *call) publishGroup(lines []line) []byte {
-	over := c.over()
+// publishGroup publishes lines together and returns their answers. Config is the context
+// of the one under which the request began.
+func (c *call) publishGroup(config context.Context, lines []line) []byte {
+	over := c.over(config)
 	events := make([]*outbound.NewEvent, 0, len(lines))
 	for i := range lines {
 		l := &lines[i]

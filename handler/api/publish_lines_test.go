@@ -256,3 +256,32 @@ func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 		t.Errorf("got one more answer: %s", answers.Bytes())
 	}
 }
+
+// Lines aren't published under a config that has been replaced: the token may have been
+// removed.
+func TestLinesAfterAReload(t *testing.T) {
+	s := start(t)
+	reload := s.follow()
+	in, out := io.Pipe()
+	r := must.Get(http.NewRequestWithContext(t.Context(), "POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(aLine), in)))(t)
+	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + publishToken}}
+	resp := must.Get(s.Client().Do(r))(t)
+	defer resp.Body.Close()
+	answers := bufio.NewScanner(resp.Body)
+	answer := func() object {
+		t.Helper()
+		if !answers.Scan() {
+			t.Fatal(answers.Err())
+		}
+		return parse(t, answers.Bytes())
+	}
+	answer().has(t, "status", 202)
+	reload()
+	s.follow() // what the new config allows is no matter
+	fmt.Fprint(out, aLine)
+	answer().has(t, "line", 2).has(t, "status", 503).has(t, "code", "unavailable")
+	out.Close()
+	if n := len(s.get("/events").want(t, 200).rows()); n != 1 {
+		t.Errorf("got %d events, want 1", n)
+	}
+}

@@ -99,7 +99,6 @@ func TestTail(t *testing.T) {
 
 func TestTailOfATenant(t *testing.T) {
 	s := start(t)
-	s.follow()
 	r := newReceiver(t, 200)
 	for _, tenant := range []string{"acme", "rival"} {
 		s.post("/subscriptions", `{"url":"`+r.URL+`","event_types":["*"],"tenant":"`+tenant+`"}`).want(t, 201)

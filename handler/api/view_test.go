@@ -158,6 +158,7 @@ func TestTenantIsolation(t *testing.T) {
 func isolates(t *testing.T, confine func(*server) *server) {
 	t.Helper()
 	s := start(t)
+	s.follow()() // so that tails end at once
 	s.do(call{method: "PUT", path: "/event-types/order.created", body: `{}`}).want(t, 201)
 	r := newReceiver(t, 500)
 	acme := confine(s)
@@ -419,7 +420,6 @@ func TestTenantsStatus(t *testing.T) {
 func TestTenantsTail(t *testing.T) {
 	s := start(t)
 	r := newReceiver(t, 500)
-	s.follow()
 	acme := s.of("acme")
 	s.post("/subscriptions", `{"url":"`+r.URL+`/operator","event_types":["webhooks.*"]}`).want(t, 201)
 	f := acme.tail(t, "")
