@@ -8,7 +8,7 @@
 //	  verdict.go    the verdict on a request, in placeholders and logs;
 //	                refusal.go is the response to a bad one
 //	  replay.go     the memory of messages; replaykeep.go persists it in the store
-//	  tokenleak.go  warns if access logs would show a token
+//	  tokenleak.go  warns if logs would show a token
 //	publish.go    webhook_publish: stores requests as events
 //	  forward.go    selects the headers to store with an event
 //	api.go        webhook_api: serves the HTTP API of package api

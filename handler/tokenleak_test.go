@@ -26,6 +26,7 @@ func TestTokenLeaks(t *testing.T) {
 		{"a MAC isn't secret", verify.Scheme{Signature: verify.Signature{In: "query", Name: "signature"}}, true, nil},
 		{"token in a header", token("header", "x-gitlab-token"), true, []string{"request>headers>X-Gitlab-Token delete"}},
 		{"token in a header by default", token("", "X-Token"), true, []string{"request>headers>X-Token delete"}},
+		{"token that the default log shows, too", token("header", "X-Token"), true, []string{"and in the global options"}},
 		{"token in one of two headers", token("header", "X-A", "X-B"), true, []string{"request>headers>X-A delete", "request>headers>X-B delete"}},
 		{"token in a header that Caddy hides", token("header", "authorization"), true, nil},
 		{"token in the URL", token("query", "token"), true, []string{"request>uri query { delete token }"}},

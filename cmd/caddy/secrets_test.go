@@ -181,6 +181,39 @@ http://:{$PORT} {
 	}
 }
 
+// TestTokenIsFilteredFromLogs has an app fail a request with a token in a header. Caddy's
+// default log shows the request, so the filter of the site's access log isn't enough.
+func TestTokenIsFilteredFromLogs(t *testing.T) {
+	t.Parallel()
+	const (
+		token  = "acme-token-41c9d0"
+		filter = `
+	log {
+		format filter {
+			request>headers>X-Acme-Token delete
+		}
+	}
+`
+	)
+	s := startServer(t, `{`+head+filter+`}
+
+http://:{$PORT} {`+filter+`
+	webhook_verify hmac {
+		secret {env.ACME_TOKEN}
+		construction token
+		signature header X-Acme-Token
+		unbound_body allow
+	}
+	reverse_proxy 127.0.0.1:1
+}
+`, "ACME_TOKEN="+token)
+	s.post("/acme", nil, http.Header{"X-Acme-Token": {token}}).want(http.StatusBadGateway)
+	s.stop()
+	if log := s.log(); strings.Count(log, `"uri":"/acme"`) != 2 || strings.Contains(log, token) {
+		t.Errorf("want the request in both logs, and no token:\n%s", log)
+	}
+}
+
 func join(lists ...[]string) []string {
 	var all []string
 	for _, l := range lists {
