@@ -562,7 +562,7 @@ var rowsTime = []Scheme{
 		Name:      "gitbook",
 		Title:     "GitBook",
 		Source:    "https://gitbook.com/docs/developers/webhooks",
-		Signature: Signature{Name: "X-GitBook-Signature", Separator: ",", Tags: []string{"v1"}},
+		Signature: Signature{Name: "X-GitBook-Signature", Separator: ",", Single: true, Tags: []string{"v1"}},
 		Content:   "{timestamp}.{body}",
 		Timestamp: Timestamp{In: "field", Name: "t"},
 		ID:        Field{In: "json", Name: "eventId"},

@@ -119,6 +119,7 @@ func TestSignForReceiversOfOne(t *testing.T) {
 		"calendly":     last(",", "v1"),
 		"circleci":     last(",", "v1"),
 		"elevenlabs":   last(",", "v0"),
+		"gitbook":      last(",", "v1"),
 		"imagekit":     match(`^t=\d+,v1=([^,]+)`),
 		"knock":        match(`^t=\d+,s=([^,]+)`),
 		"mercado-pago": last(",", "v1"),
