@@ -14,8 +14,8 @@ import (
 type Egress struct {
 	// IP addresses, CIDR ranges and host names to allow; `*.example.com` stands for
 	// all names below `example.com`. Allowing a name allows all addresses that it
-	// has. Metadata services, and IPv6 addresses that contain an IPv4 address, are
-	// only allowed by the address itself.
+	// has. Metadata services, and IPv6 addresses for tunnels such as 6to4 and Teredo,
+	// are only allowed by the address itself.
 	Allow []string `json:"allow,omitempty"`
 
 	// IP addresses, CIDR ranges and host names to deny. Takes precedence over
