@@ -66,7 +66,7 @@ func (c *check) recycle() {
 	checks.Put(c)
 }
 
-// check is the state of a Check, which is reused.
+// check is the state of a Check, which is reused. Sign uses its input and a candidate.
 type check struct {
 	v             *Verifier
 	in            input

@@ -133,11 +133,13 @@ func (s *Signer) Sign(h http.Header, m *Outgoing) error {
 }
 
 func (s *Signer) sign(h http.Header, m *Outgoing) error {
-	p := s.plan
-	in, err := s.input(h, m)
-	if err != nil {
+	c := checks.Get().(*check)
+	defer c.recycle()
+	var err error
+	if c.in, err = s.input(h, m); err != nil {
 		return err
 	}
+	p, in, cand := s.plan, &c.in, &c.oneCandidate[0]
 	content, err := s.template(in)
 	if err != nil {
 		return err
@@ -145,22 +147,22 @@ func (s *Signer) sign(h http.Header, m *Outgoing) error {
 	if in.hostport == "" && content.includesURL() {
 		return errors.New("it signs the URL, which the message doesn't have; give an absolute one")
 	}
-	cand := candidate{content: content, origin: in.origin()}
+	cand.content, cand.origin = content, in.origin()
 	if p.timestamp.in != "" && !p.timestamp.inBody() {
 		cand.timestamp = p.timeFormat.format(m.Timestamp)
 	}
-	if err := s.setHeaders(h, in, &cand); err != nil {
+	if err := s.setHeaders(h, in, cand); err != nil {
 		return err
 	}
-	cand.items = s.items(in, &cand)
-	if err := s.readBodyTimestamp(in, &cand); err != nil {
+	cand.items = s.items(in, cand)
+	if err := s.readBodyTimestamp(in, cand); err != nil {
 		return err
 	}
-	macs, err := s.macs(in, &cand)
+	macs, err := s.macs(in, cand)
 	if err != nil {
 		return err
 	}
-	s.setSignature(h, &cand, macs)
+	s.setSignature(h, cand, macs)
 	return nil
 }
 
@@ -187,8 +189,8 @@ func (s *Signer) template(in *input) (*template, error) {
 	return p.content, nil
 }
 
-func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
-	in := &input{plan: s.plan, method: m.Method, header: h, size: int64(len(m.Body)), raw: m.Body}
+func (s *Signer) input(h http.Header, m *Outgoing) (input, error) {
+	in := input{plan: s.plan, method: m.Method, header: h, size: int64(len(m.Body)), raw: m.Body}
 	in.id, in.eventType = m.ID, m.EventType
 	if in.method == "" {
 		in.method = http.MethodPost
@@ -196,7 +198,7 @@ func (s *Signer) input(h http.Header, m *Outgoing) (*input, error) {
 	if s.plan.readsURL {
 		u, err := url.Parse(m.URL)
 		if err != nil {
-			return nil, errors.New("the URL can't be parsed; give an absolute one")
+			return in, errors.New("the URL can't be parsed; give an absolute one")
 		}
 		in.url, in.scheme, in.hostport = u, u.Scheme, u.Host
 		in.path = u.EscapedPath() // as net/http sends it
