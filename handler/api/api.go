@@ -3,7 +3,7 @@
 // contain no absolute paths.
 //
 // What a request may do is decided (auth.go), its route is looked up (here), its query
-// is read (page.go), and the route's method on call answers it. These methods are in
+// is read (query.go), and the route's method on call answers it. These methods are in
 // files named after their nouns, and use the engine through a view (view.go), which
 // confines a request to one tenant. Every error becomes a problem document
 // (problem.go). Bodies are read in one pass of a scanner (scan.go, object.go,

@@ -134,18 +134,3 @@ func parseStates(sent, code string) (out []store.State, err error) {
 	}
 	return out, nil
 }
-
-// page returns the filters and the page that were asked for as a query of the engine.
-// Its limit is one row more than the page's, which tells whether there is another.
-func (q query) page(prefix string) (out outbound.Query, limit int, err error) {
-	if limit, err = q.limit(); err != nil {
-		return out, 0, err
-	}
-	before, err := q.cursor(prefix)
-	if err != nil {
-		return out, 0, err
-	}
-	out, err = q.parse(codeInvalidParameter)
-	out.Before, out.Limit = before, limit+1
-	return out, limit, err
-}

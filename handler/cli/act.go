@@ -118,6 +118,11 @@ type longRequest struct {
 // now.
 type progressText func(before, now *serverStatus) string
 
+// pendingNow is the progress of a request that queues deliveries.
+func pendingNow(_, now *serverStatus) string {
+	return count(now.Pending, "delivery", "deliveries") + " pending"
+}
+
 // longRequest makes the request without a timeout, and prints its progress. Print
 // gets the counts in the response.
 func (c *call) longRequest(r longRequest, print func(counts map[string]int) error) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -138,4 +139,25 @@ func (b *bulk) all(c *call, query url.Values, dryRun bool) error {
 		_, err := fmt.Fprintf(c.out, "%s %s\n", count(n, b.one, b.many), b.done)
 		return err
 	})
+}
+
+// past makes the body of a request that sends past events, from the filters. Do is
+// what the request does, such as "replay events".
+func (c *call) past(do string) ([]byte, error) {
+	query, err := c.filters()
+	if err != nil {
+		return nil, err
+	}
+	if !query.Has("since") && !query.Has("event_id") {
+		return nil, usagef("give the time from which to %s, as in --since 24h, or one event with --event-id", do)
+	}
+	selection := map[string]string{}
+	for name := range query {
+		selection[name] = query.Get(name)
+	}
+	body, err := json.Marshal(selection)
+	if err != nil {
+		return nil, fmt.Errorf("writing the request: %w", err)
+	}
+	return body, nil
 }

@@ -168,6 +168,15 @@ func parseHeaders(lines []string) (http.Header, error) {
 	return h, nil
 }
 
+// flat returns headers as a JSON object has them. Repeated values are joined.
+func flat(h http.Header) map[string]string {
+	out := make(map[string]string, len(h))
+	for name, values := range h {
+		out[name] = strings.Join(values, ", ")
+	}
+	return out
+}
+
 // pairs parses the values of a flag in the form name=value. An empty value becomes
 // null, which removes the name in the API.
 func pairs(flag string, texts []string) (map[string]any, error) {

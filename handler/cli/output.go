@@ -149,6 +149,22 @@ func thousands(n int) string {
 	return s
 }
 
+func yesOrNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// shellWord quotes text for a POSIX shell.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@=,+"
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
 // printJSON prints a response of the API, indented.
 func printJSON(w io.Writer, text []byte) error {
 	var out bytes.Buffer

@@ -146,10 +146,3 @@ func source(row verify.Scheme) string {
 	}
 	return row.Source
 }
-
-func yesOrNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -47,30 +46,4 @@ func runReplay(c *call) error {
 		_, err := fmt.Fprintf(c.out, "%s replayed\n", count(n, "event", "events"))
 		return err
 	})
-}
-
-// pendingNow is the progress of a request that queues deliveries.
-func pendingNow(_, now *serverStatus) string {
-	return count(now.Pending, "delivery", "deliveries") + " pending"
-}
-
-// past makes the body of a request that sends past events, from the filters. Do is
-// what the request does, such as "replay events".
-func (c *call) past(do string) ([]byte, error) {
-	query, err := c.filters()
-	if err != nil {
-		return nil, err
-	}
-	if !query.Has("since") && !query.Has("event_id") {
-		return nil, usagef("give the time from which to %s, as in --since 24h, or one event with --event-id", do)
-	}
-	selection := map[string]string{}
-	for name := range query {
-		selection[name] = query.Get(name)
-	}
-	body, err := json.Marshal(selection)
-	if err != nil {
-		return nil, fmt.Errorf("writing the request: %w", err)
-	}
-	return body, nil
 }

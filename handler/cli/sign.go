@@ -143,15 +143,6 @@ func publicURL(option, address string) string {
 	return u.String()
 }
 
-// flat returns headers as a JSON object has them. Repeated values are joined.
-func flat(h http.Header) map[string]string {
-	out := make(map[string]string, len(h))
-	for name, values := range h {
-		out[name] = strings.Join(values, ", ")
-	}
-	return out
-}
-
 // headerLines returns headers as a request has them, by name.
 func headerLines(h http.Header) (lines []string) {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
@@ -198,13 +189,4 @@ func isTypeable(body []byte) bool {
 		}
 	}
 	return true
-}
-
-// shellWord quotes text for a POSIX shell.
-func shellWord(s string) string {
-	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@=,+"
-	if s != "" && strings.Trim(s, plain) == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
