@@ -184,7 +184,7 @@ func export(c *call, query url.Values, output string) error {
 // exported prints how many dead letters were exported, or adds it to the error.
 func exported(c *call, n int, err error) error {
 	if err != nil {
-		return fmt.Errorf("exporting dead letters, %s of them written: %w", thousands(n), err)
+		return fmt.Errorf("exporting dead letters, after %s of them: %w", thousands(n), err)
 	}
 	_, err = fmt.Fprintf(c.err, "%s exported\n", count(n, "dead letter", "dead letters"))
 	return err

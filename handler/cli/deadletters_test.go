@@ -122,7 +122,7 @@ func TestBrokenExportFails(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	r := run(t, "", "dead-letters", "export", "--address", address).want(t, 1)
-	if !strings.HasPrefix(r.out, "{}\n{}\n") || !strings.Contains(r.err, "2 of them written") {
+	if !strings.HasPrefix(r.out, "{}\n{}\n") || !strings.Contains(r.err, "after 2 of them") {
 		t.Errorf("got stdout %q, stderr %q", r.out, r.err)
 	}
 }
