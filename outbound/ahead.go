@@ -15,16 +15,13 @@ import (
 // aheadAfterFailure plans the next attempt ahead of schedule after a failure. As
 // long as the receiver fails, it comes later each time: by half of how long the
 // failures have lasted, and no earlier than the first retry of a delivery that has
-// just failed. What is planned for now stays: the attempt began before the change that
-// is the reason. If only attempts ahead of schedule have failed, the cause may be the
+// just failed. If only attempts ahead of schedule have failed, the cause may be the
 // event, and the next one is tried.
 func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration) {
 	b.aheadMisses++
 	switch {
 	case !b.since.IsZero():
-		if b.aheadAt.IsZero() || b.aheadAt.After(now) {
-			b.aheadAt = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
-		}
+		b.aheadAt = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
 	case b.aheadMisses <= maxAheadMisses:
 		b.aheadAt = now
 	default:
