@@ -16,10 +16,13 @@ import (
 // long as the receiver fails, it comes later each time: by half of how long the
 // failures have lasted, and no earlier than the first retry of a delivery that has
 // just failed. If only attempts ahead of schedule have failed, the cause may be the
-// event, and the next one is tried.
-func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration) {
+// event, and the next one is tried. What was planned for now since the attempt began,
+// which was in that round, stays: the failure says nothing about the reason, such as a
+// change of the subscription.
+func (b *breaker) aheadAfterFailure(now time.Time, first time.Duration, round int) {
 	b.aheadMisses++
 	switch {
+	case round != b.aheadRound && !b.aheadAt.IsZero() && !b.aheadAt.After(now):
 	case !b.since.IsZero():
 		b.aheadAt = now.Add(jitter(first + max(first, now.Sub(b.since))/2))
 	case b.aheadMisses <= maxAheadMisses:
@@ -126,6 +129,7 @@ func (l *lane) claimedAhead(hs []*store.Held, t ticket) {
 // newUnsettled records an attempt, and whether it is made ahead of schedule. The
 // caller holds mu.
 func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
+	u := &unsettledAttempt{begun: l.breaker.aheadRound}
 	due := h.Due
 	if l.ordered() {
 		due = time.Time{}
@@ -135,19 +139,20 @@ func (l *lane) newUnsettled(h *store.Held, now time.Time) *unsettledAttempt {
 		l.headDue, l.breaker.aheadAt = time.Time{}, time.Time{}
 	}
 	if due.After(now) {
-		return &unsettledAttempt{due: due}
+		u.due = due
 	}
-	return &unsettledAttempt{}
+	return u
 }
 
 // attemptEnded is called when the outcome of an attempt is known. It returns when
-// the attempt was due, if it was made ahead of schedule, and zero otherwise.
-func (l *lane) attemptEnded(h *store.Held) time.Time {
+// the attempt was due, if it was made ahead of schedule, and zero otherwise, and the
+// round in which it began.
+func (l *lane) attemptEnded(h *store.Held) (due time.Time, round int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	u := l.unsettled[h]
-	u.aheadRound = l.breaker.aheadRound
-	return u.due
+	u.ended = l.breaker.aheadRound
+	return u.due, u.begun
 }
 
 // catchUpAhead is called when a failure has been stored. If attempts ahead of
@@ -157,7 +162,7 @@ func (l *lane) catchUpAhead(u *unsettledAttempt) {
 	now := l.e.now()
 	l.mu.Lock()
 	b := &l.breaker
-	missed := u.aheadRound != b.aheadRound && b.since.IsZero() // while the receiver fails, all have their turn
+	missed := u.ended != b.aheadRound && b.since.IsZero() // while the receiver fails, all have their turn
 	if missed {
 		b.rewindAhead(now) // in the same round, or those under way now would count as missed
 	}

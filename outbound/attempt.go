@@ -24,7 +24,7 @@ func (e *Engine) attempt(l *lane, h *store.Held) {
 		return
 	}
 	s := &store.Settlement{Delivery: h.Delivery.ID, Attempt: a}
-	o.due = l.attemptEnded(h)
+	o.due, o.round = l.attemptEnded(h)
 	e.decide(l, t, h, &o, s)
 	e.settle(l, t, h, s)
 	l.attemptDone(weight(h.Event), a.Latency)
@@ -263,7 +263,7 @@ func (l *lane) recordFailure(o *outcome, d DisableAfter, first time.Duration, no
 	if !o.early() {
 		n.wentDown = l.breaker.failed(now, o.overloaded, l.running)
 	}
-	l.breaker.aheadAfterFailure(now, first)
+	l.breaker.aheadAfterFailure(now, first, o.round)
 	n.persist = l.shouldPersist(n.wentDown)
 	n.pause = l.breaker.pause(first)
 	// During a pause, the lane has been slowed down for an attempt that was under

@@ -79,7 +79,7 @@ func TestPauseBeforeAnAttemptAheadOfSchedule(t *testing.T) {
 		10 * time.Hour: 5*time.Hour + 10*time.Second,
 	} {
 		b := breaker{since: now.Add(-failing)}
-		b.aheadAfterFailure(now, 10*time.Second)
+		b.aheadAfterFailure(now, 10*time.Second, 0)
 		if got := b.aheadAt.Sub(now); got < want*9/10 || got > want*11/10 {
 			t.Errorf("after %v of failures: got a pause of %v, want %v within a tenth", failing, got, want)
 		}
@@ -125,7 +125,7 @@ func TestFewAttemptsAheadOfScheduleFail(t *testing.T) {
 	var b breaker
 	for range 2 {
 		for miss := 1; miss <= maxAheadMisses+1; miss++ {
-			b.aheadAfterFailure(now, time.Second)
+			b.aheadAfterFailure(now, time.Second, 0)
 			if got, want := !b.aheadAt.IsZero(), miss <= maxAheadMisses; got != want {
 				t.Errorf("after %d failures: got another attempt %v, want %v", miss, got, want)
 			}

@@ -35,15 +35,23 @@ func TestRedeliveryStartsTheScheduleAnew(t *testing.T) {
 	}
 }
 
-// Redelivering while an attempt is in flight leads to one more attempt, whatever the
-// outcome of the first.
+// Redelivering while an attempt is in flight leads to one more attempt at once, whatever
+// the outcome of the first.
 func TestRedeliverDuringAnAttempt(t *testing.T) {
 	for _, ordered := range []bool{false, true} {
-		for _, code := range []int{http.StatusOK, http.StatusInternalServerError} {
-			t.Run(fmt.Sprintf("ordered %v, answer %d", ordered, code), func(t *testing.T) {
-				h := open(t, retries()) // one attempt in a round
+		for _, c := range []struct {
+			code     int
+			schedule setting
+			want     store.State
+		}{
+			{http.StatusOK, retries(), store.Delivered},
+			{http.StatusInternalServerError, retries(), store.Dead},
+			{http.StatusInternalServerError, retries(time.Hour), store.Pending},
+		} {
+			t.Run(fmt.Sprintf("ordered %v, then %v", ordered, c.want), func(t *testing.T) {
+				h := open(t, c.schedule)
 				r := newReceiver(t)
-				unblock := r.block(t, code)
+				unblock := r.block(t, c.code)
 				h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: ordered})
 				h.publish("a", `1`)
 				r.next(t)
@@ -53,13 +61,9 @@ func TestRedeliverDuringAnAttempt(t *testing.T) {
 				}
 				must.Get(h.Redeliver(t.Context(), all[0].ID.With(store.DeliveryPrefix)))(t)
 				unblock()
-				want := store.Delivered
-				if code != http.StatusOK {
-					want = store.Dead
-				}
 				for n := 1; n <= 2; n++ {
-					if d := h.awaitAttempt(); d.Attempt.Number != n || d.State != want {
-						t.Errorf("got state %v, attempt %+v, want %v after attempt %d", d.State, d.Attempt, want, n)
+					if d := h.awaitAttempt(); d.Attempt.Number != n || d.State != c.want {
+						t.Errorf("got state %v, attempt %+v, want %v after attempt %d", d.State, d.Attempt, c.want, n)
 					}
 				}
 			})

@@ -456,7 +456,7 @@ func TestFailureThatIsStoredLate(t *testing.T) {
 		"the receiver fails again": {func(l *lane) { l.breaker.restartAhead(l.at(0)); l.breaker.since = l.at(0) }, false},
 	} {
 		l := newLane(t, store.Subscription{})
-		u := &unsettledAttempt{aheadRound: l.breaker.aheadRound}
+		u := &unsettledAttempt{ended: l.breaker.aheadRound}
 		c.late(l)
 		cursor := store.Place{Due: l.at(time.Hour), ID: 1}
 		l.breaker.aheadAt, l.breaker.aheadCursor = time.Time{}, cursor
@@ -478,7 +478,7 @@ func TestPauseOfAnOrderedLaneEnds(t *testing.T) {
 		if h == nil {
 			t.Fatal("take: got nil, want a delivery")
 		}
-		if got := l.attemptEnded(h); !got.Equal(l.atOrZero(due)) || !l.breaker.aheadAt.IsZero() {
+		if got, _ := l.attemptEnded(h); !got.Equal(l.atOrZero(due)) || !l.breaker.aheadAt.IsZero() {
 			t.Errorf("got an attempt ahead of its retry at %v, and another at %v, want %v, and none", got, l.breaker.aheadAt, l.atOrZero(due))
 		}
 		l.attemptDone(0, 0)
@@ -491,7 +491,7 @@ func TestHeadOfAnOrderedLaneIsCancelled(t *testing.T) {
 	l := newLane(t, store.Subscription{Ordered: true})
 	l.head, l.headDue, l.breaker.aheadAt = 7, l.at(time.Hour), l.at(0)
 	l.holdSome(1)
-	if due := l.attemptEnded(l.take()); !due.IsZero() {
+	if due, _ := l.attemptEnded(l.take()); !due.IsZero() {
 		t.Errorf("got an attempt ahead of a retry at %v, want none", due)
 	}
 }

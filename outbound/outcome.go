@@ -54,7 +54,8 @@ type outcome struct {
 	overloaded bool          // the receiver asks to be slowed down
 	aborted    bool          // by the engine: it doesn't count as an attempt
 
-	due time.Time // when the attempt was due, if it was made ahead of schedule
+	due   time.Time // when the attempt was due, if it was made ahead of schedule
+	round int       // the breaker's aheadRound when it began
 }
 
 // early reports whether the attempt was made ahead of schedule.

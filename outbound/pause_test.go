@@ -228,6 +228,25 @@ func TestChangeOfTheRequestIsTriedAtOnce(t *testing.T) {
 	}
 }
 
+// So is what an attempt fails at that began before the change.
+func TestChangeOfTheRequestDuringAnAttempt(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		t.Run(fmt.Sprintf("ordered %v", ordered), func(t *testing.T) {
+			h := open(t, retries(time.Hour, time.Hour))
+			r := newReceiver(t)
+			unblock := r.block(t, http.StatusBadRequest)
+			s := h.subscribe(outbound.SubscriptionSpec{URL: r.URL, EventTypes: []string{"*"}, Ordered: ordered})
+			h.publish("a", `1`)
+			r.next(t)
+			h.update(s.ID, func(s *outbound.SubscriptionSpec) { s.Headers = map[string]string{"X-Env": "test"} })
+			unblock()
+			if again := r.next(t); again.header.Get("X-Env") != "test" {
+				t.Errorf("got headers %v, want those of the change", again.header)
+			}
+		})
+	}
+}
+
 // An attempt that fails after a change of the subscription doesn't pause it for a reason
 // that the change has removed.
 func TestFailureAfterAChangeOfTheSubscription(t *testing.T) {

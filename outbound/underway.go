@@ -9,9 +9,10 @@ import (
 
 // unsettledAttempt is an attempt whose outcome isn't stored yet.
 type unsettledAttempt struct {
-	repeat     bool      // another attempt follows, because the delivery was requeued
-	due        time.Time // when it was due, if it is made ahead of schedule
-	aheadRound int       // of the breaker when the outcome was known
+	repeat bool      // another attempt follows, because the delivery was requeued
+	due    time.Time // when it was due, if it is made ahead of schedule
+	begun  int       // the breaker's aheadRound when the attempt began
+	ended  int       // and when its outcome was known
 }
 
 // removeUnsettled ends an attempt begun by take, and returns what is known of it.
