@@ -46,18 +46,20 @@ func TestValidate(t *testing.T) {
 		change func(*verify.Scheme)
 		want   []string
 	}{
-		"tolerance of no time":             {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{Future: verify.Duration(time.Minute)} }, []string{"timestamp", "leave it out"}},
-		"tolerance in JSON without a unit": {func(s *verify.Scheme) { s.Timestamp.Future = 300 }, []string{"tolerance", "300ns", "\"5m\"", "nanoseconds"}},
-		"endless tolerance":                {func(s *verify.Scheme) { s.Timestamp.Past = verify.Duration(60000 * 24 * time.Hour) }, []string{"tolerance", "3650 days", "off"}},
-		"no signature":                     {func(s *verify.Scheme) { s.Signature.Name = "" }, []string{"signature", "say where"}},
-		"bad header":                       {func(s *verify.Scheme) { s.Signature.Name = "X Sig" }, []string{"signature", `"X Sig"`}},
-		"bad source":                       {func(s *verify.Scheme) { s.Signature.In = "cookie" }, []string{"signature", `"cookie"`, "header, query, json, form"}},
-		"bad algorithm":                    {func(s *verify.Scheme) { s.Algorithm = "md5" }, []string{"algorithm", `"md5"`, "sha256"}},
-		"bad key":                          {func(s *verify.Scheme) { s.Key = "rot13" }, []string{"key", `"rot13"`, "whsec"}},
-		"bad encoding":                     {func(s *verify.Scheme) { s.Signature.Encoding = "base32" }, []string{"signature", "encoding", "base64url"}},
-		"bad construction":                 {func(s *verify.Scheme) { s.Construction = "dsa" }, []string{"construction", "hmac, hash, token, ecdsa, ed25519, rsa"}},
-		"bad handshake":                    {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
-		"bad port":                         {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
+		"tolerance of no time": {func(s *verify.Scheme) { s.Timestamp = verify.Timestamp{Future: verify.Duration(time.Minute)} }, []string{"timestamp", "leave it out"}},
+		"tolerance in JSON without a unit": {func(s *verify.Scheme) {
+			s.Timestamp = verify.Timestamp{In: "header", Name: "X-Time", Future: 300}
+		}, []string{"tolerance", "300ns", `"5m"`, "nanoseconds"}},
+		"endless tolerance": {func(s *verify.Scheme) { s.Timestamp.Past = verify.Duration(60000 * 24 * time.Hour) }, []string{"tolerance", "3650 days", "off"}},
+		"no signature":      {func(s *verify.Scheme) { s.Signature.Name = "" }, []string{"signature", "say where"}},
+		"bad header":        {func(s *verify.Scheme) { s.Signature.Name = "X Sig" }, []string{"signature", `"X Sig"`}},
+		"bad source":        {func(s *verify.Scheme) { s.Signature.In = "cookie" }, []string{"signature", `"cookie"`, "header, query, json, form"}},
+		"bad algorithm":     {func(s *verify.Scheme) { s.Algorithm = "md5" }, []string{"algorithm", `"md5"`, "sha256"}},
+		"bad key":           {func(s *verify.Scheme) { s.Key = "rot13" }, []string{"key", `"rot13"`, "whsec"}},
+		"bad encoding":      {func(s *verify.Scheme) { s.Signature.Encoding = "base32" }, []string{"signature", "encoding", "base64url"}},
+		"bad construction":  {func(s *verify.Scheme) { s.Construction = "dsa" }, []string{"construction", "hmac, hash, token, ecdsa, ed25519, rsa"}},
+		"bad handshake":     {func(s *verify.Scheme) { s.Handshake = "shake" }, []string{"handshake", `"shake"`, "slack"}},
+		"bad port":          {func(s *verify.Scheme) { s.DefaultPort = "80" }, []string{"default_port", "either"}},
 		"handshake of a key pair": {func(s *verify.Scheme) {
 			s.Handshake, s.Construction, s.Key = "x", "ed25519", "hex"
 		}, []string{"handshake", "HMAC", "ed25519"}},

@@ -285,7 +285,13 @@ func (s *server) reload(caddyfile string) {
 // load is reload for configs that may be refused. It returns the error.
 func (s *server) load(caddyfile string) string {
 	s.t.Helper()
-	res, err := s.adminClient().Post("http://caddy/load", "text/caddyfile", strings.NewReader(caddyfile))
+	post := func() (*http.Response, error) {
+		return s.adminClient().Post("http://caddy/load", "text/caddyfile", strings.NewReader(caddyfile))
+	}
+	res, err := post()
+	if errors.Is(err, io.EOF) { // the admin endpoint of the last config, while it was being closed
+		res, err = post()
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
