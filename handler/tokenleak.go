@@ -15,11 +15,11 @@ var hiddenHeaders = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 // with the log filter that hides it. No module can prevent that: Caddy records the
 // request before any handler sees it.
 //
-// A handshake is only in access logs. Events are also in the default log if the app
-// fails: Caddy logs there each request with a status of 500 and above.
+// A handshake is only in access logs. Events are also in the default log if the app is
+// down: Caddy logs there each request that it answers itself with 500 or above.
 func tokenLeaks(s verify.Scheme, handshake bool) []string {
 	const (
-		event = "the secret is in %s, which access logs show, and the default log if the app fails; hide it with this, in the site and in the global options: log { format filter { %s } }"
+		event = "the secret is in %s, which access logs show, and the default log if the app is down; hide it with this, in the site and in the global options: log { format filter { %s } }"
 		other = "%s is in %s, which access logs show; hide it with: log { format filter { %s } }"
 	)
 	var leaks []string
