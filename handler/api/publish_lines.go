@@ -67,7 +67,7 @@ func (c *call) publishLines() error {
 }
 
 // publishGroup publishes lines together and returns their answers. Config is the context
-// of the one under which the request began.
+// of the config under which the request began.
 func (c *call) publishGroup(config context.Context, lines []line) []byte {
 	over := c.over(config)
 	events := make([]*outbound.NewEvent, 0, len(lines))
