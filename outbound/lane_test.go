@@ -949,6 +949,26 @@ func TestDownAgainWhileTheStoreIsTold(t *testing.T) {
 	}
 }
 
+// Another node has stored that a receiver is back, which this node hears of when it changes
+// the subscription: the run of failures begins anew here, too.
+func TestBackForAnotherNodeDuringAChange(t *testing.T) {
+	l := newLane(t, store.Subscription{ID: "sub_1"})
+	l.register(t)
+	l.breaker.failures, l.breaker.since = downAfter, l.at(-time.Hour)
+	l.e.persistFailing(t.Context(), l)
+	must.Get(l.e.store.UpdateSubscription(t.Context(), "sub_1", func(s *store.Subscription) error {
+		s.FailingSince = time.Time{}
+		return nil
+	}))(t)
+	must.Get(l.e.change(t.Context(), "sub_1", func(s *store.Subscription) error {
+		s.Description = "changed"
+		return nil
+	}))(t)
+	if !l.breaker.since.Equal(l.at(0)) {
+		t.Errorf("got failing since %v, want %v", l.breaker.since, l.at(0))
+	}
+}
+
 // register adds the lane's subscription to the engine's index and to the store.
 func (l *lane) register(t *testing.T) {
 	t.Helper()

@@ -96,16 +96,21 @@ func (e *Engine) refreshSubscriptions(ctx context.Context) error {
 		}
 	}
 	for _, s := range known {
-		l := e.lanes.byKey(s.Key)
-		if l != nil && sameSubscription(l.sub(), s) {
-			continue
+		if l := e.lanes.byKey(s.Key); l == nil || !sameSubscription(l.sub(), s) {
+			e.applyShared(s)
 		}
-		if l != nil && !l.sub().FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
-			l.restartFailures()
-		}
-		e.applySubscription(s)
 	}
 	return nil
+}
+
+// applyShared is applySubscription for a row in which another node may have stored that
+// the receiver is back.
+func (e *Engine) applyShared(s *store.Subscription) {
+	l := e.lanes.byKey(s.Key)
+	if l != nil && !l.sub().FailingSince.IsZero() && s.FailingSince.IsZero() && s.Active { // a deactivation clears it too, without a success
+		l.restartFailures()
+	}
+	e.applySubscription(s)
 }
 
 // sameSubscription reports whether a stored subscription is the same as the known

@@ -144,7 +144,7 @@ func (e *Engine) change(ctx context.Context, id string, edit func(*store.Subscri
 	if err != nil {
 		return nil, err
 	}
-	e.applySubscription(s)
+	e.applyShared(s)
 	return s, nil
 }
 
