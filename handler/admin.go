@@ -42,7 +42,16 @@ func (a *Admin) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-func activeContext() context.Context { return caddy.ActiveContext() }
+// activeContext returns the context of the active config or, while Caddy stops, one
+// that is done: Caddy then has none, but still serves its admin endpoint.
+func activeContext() context.Context {
+	if active := caddy.ActiveContext(); active.Context != nil {
+		return active
+	}
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	return done
+}
 
 // activeEngine returns the engine of the active config or, while Caddy stops, the
 // one that is being drained.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-webhooks/caddy-webhooks/internal/must"
 )
 
@@ -34,6 +36,14 @@ func TestAdminTailAfterAFailedReload(t *testing.T) {
 		}
 	}
 	t.Errorf("the stream ended before an attempt: %v", lines.Err())
+}
+
+// While Caddy stops, it has no config, but its admin endpoint still answers.
+func TestContextWhileStopping(t *testing.T) {
+	must.Do(t, caddy.Stop())
+	if activeContext().Err() == nil {
+		t.Error("the context isn't done")
+	}
 }
 
 // While the store fails, events are refused and the status says why; afterwards it

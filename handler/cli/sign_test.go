@@ -196,6 +196,7 @@ func TestSignRefuses(t *testing.T) {
 		"a secret file that is not":   {[]string{"github", "--secret-file", "/nonexistent"}, 1, "there is no file /nonexistent"},
 		"a secret of the wrong form":  {[]string{"standard-webhooks", "--secret", "whsec_?"}, 1, "base64"},
 		"two bodies":                  {[]string{"github", "--secret", "x", "--body", "a", "--body-file", "b"}, 2, "together"},
+		"an empty config":             {[]string{"github", "--secret", "x", "--config", ""}, 2, "--config is empty"},
 		"two things by stdin":         {[]string{"github", "--secret", "-"}, 2, "standard input"},
 		"an id of the wrong form":     {[]string{"configcat", "--secret", "x"}, 1, "one that matches [0-9a-f]{32}"},
 		"a hash that no header has":   {[]string{"twilio", "--secret", "x"}, 1, "except for forms"},

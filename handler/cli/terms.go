@@ -51,6 +51,9 @@ func (f *configFlags) register(set *pflag.FlagSet, usage string) {
 
 // read returns the configuration, or nil if no file is given.
 func (f *configFlags) read(c *call) (json.RawMessage, error) {
+	if err := c.refuseEmpty("config"); err != nil { // a built-in scheme may have the name of the file's
+		return nil, err
+	}
 	switch {
 	case f.file == "" && f.adapter != "":
 		return nil, usagef("--adapter is for the file of --config")
