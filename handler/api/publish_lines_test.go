@@ -257,18 +257,18 @@ func TestLinesAreAnsweredAsTheyCome(t *testing.T) {
 	}
 }
 
-// Lines aren't published under a config that has been replaced: the token may have been
-// removed.
-func TestLinesAfterAReload(t *testing.T) {
-	s := start(t)
-	reload := s.follow()
-	in, out := io.Pipe()
-	r := must.Get(http.NewRequestWithContext(t.Context(), "POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(aLine), in)))(t)
-	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + publishToken}}
+// publishALine publishes a line, and leaves the request open for more: answer returns the
+// answer to the next one.
+func (s *server) publishALine(t *testing.T) (lines *io.PipeWriter, answer func() object) {
+	t.Helper()
+	in, lines := io.Pipe()
+	t.Cleanup(func() { lines.Close() })
+	r := must.Get(http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(aLine), in)))(t)
+	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + s.token}}
 	resp := must.Get(s.Client().Do(r))(t)
-	defer resp.Body.Close()
+	t.Cleanup(func() { resp.Body.Close() })
 	answers := bufio.NewScanner(resp.Body)
-	answer := func() object {
+	answer = func() object {
 		t.Helper()
 		if !answers.Scan() {
 			t.Fatal(answers.Err())
@@ -276,11 +276,20 @@ func TestLinesAfterAReload(t *testing.T) {
 		return parse(t, answers.Bytes())
 	}
 	answer().has(t, "status", 202)
+	return lines, answer
+}
+
+// Lines aren't published under a config that has been replaced: the token may have been
+// removed.
+func TestLinesAfterAReload(t *testing.T) {
+	s := start(t)
+	reload := s.follow()
+	lines, answer := s.by(publishToken).publishALine(t)
 	reload()
 	s.follow() // what the new config allows is no matter
-	fmt.Fprint(out, aLine)
+	fmt.Fprint(lines, aLine)
 	answer().has(t, "line", 2).has(t, "status", 503).has(t, "code", "unavailable")
-	out.Close()
+	lines.Close()
 	if n := len(s.get("/events").want(t, 200).rows()); n != 1 {
 		t.Errorf("got %d events, want 1", n)
 	}

@@ -1,10 +1,7 @@
 package api_test
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -167,30 +164,14 @@ func TestRequestsEndWithTheirToken(t *testing.T) {
 	s := start(t)
 	acme := s.by(api.TenantToken(manageToken, "acme", time.Now().Add(8*time.Second))) // enough for a slow machine to begin
 	f := acme.tail(t, "")
-
-	body, lines := io.Pipe()
-	defer lines.Close()
-	const event = `{"event_type":"a","payload":1}` + "\n"
-	r := must.Get(http.NewRequest("POST", s.URL+prefix+"/events", io.MultiReader(strings.NewReader(event), body)))(t)
-	r.Header = http.Header{"Content-Type": {"application/x-ndjson"}, "Authorization": {"Bearer " + acme.token}}
-	resp := must.Get(s.Client().Do(r))(t)
-	defer resp.Body.Close()
-	answers := bufio.NewScanner(resp.Body)
-	answer := func() object {
-		t.Helper()
-		if !answers.Scan() {
-			t.Fatal(answers.Err())
-		}
-		return parse(t, answers.Bytes())
-	}
-	answer().has(t, "status", 202)
+	lines, answer := acme.publishALine(t)
 
 	if _, more := <-f.events; more {
 		t.Error("got an attempt of nothing")
 	}
 	last := object{"status": 202}
 	for end := time.Now().Add(patience); fmt.Sprint(last["status"]) != "401" && time.Now().Before(end); { // a line that is being stored when the token expires gets 503
-		fmt.Fprint(lines, event)
+		fmt.Fprint(lines, aLine)
 		last = answer()
 	}
 	last.has(t, "status", 401).contains(t, "detail", "this token expired at ")
