@@ -86,10 +86,10 @@ func (c *check) readBodySignatures() Reason {
 
 // signedElements returns the elements that are signed separately, or one nil element if
 // the scheme has none.
-func (c *check) signedElements() ([]jsonDocument, Reason) {
+func (c *check) signedElements() ([]*jsonDocument, Reason) {
 	path := c.v.plan.each
 	if path == nil {
-		return []jsonDocument{nil}, ""
+		return []*jsonDocument{nil}, ""
 	}
 	document, reason := c.in.json()
 	if reason != "" {
@@ -196,7 +196,7 @@ func (c *check) readJSONFields() {
 		if reason != "" {
 			return
 		}
-		body, size = bytes.NewReader(document), int64(len(document))
+		body, size = bytes.NewReader(document.bytes), int64(len(document.bytes))
 	}
 	spans := c.spans[:len(p.jsonFields)]
 	_ = findJSON(body, size, p.jsonFields, spans, false) // what is found before an error counts

@@ -121,7 +121,7 @@ func emptyReply() *Reply { return &Reply{Status: http.StatusOK, Header: http.Hea
 
 // smallJSON returns a small JSON body as a document, if the word occurs in it. Most
 // bodies are events, and need not be parsed.
-func (c *check) smallJSON(word string) (jsonDocument, bool) {
+func (c *check) smallJSON(word string) (*jsonDocument, bool) {
 	if c.in.size > maxHandshakeBody {
 		return nil, false
 	}

@@ -44,7 +44,7 @@ func notionToken(c *check) *Reply {
 // smallObject returns a small JSON body as an object, if the word occurs in it.
 func (c *check) smallObject(word string) (fields map[string]any) {
 	document, ok := c.smallJSON(word)
-	if !ok || json.Unmarshal(document, &fields) != nil {
+	if !ok || json.Unmarshal(document.bytes, &fields) != nil {
 		return nil
 	}
 	return fields

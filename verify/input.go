@@ -36,7 +36,7 @@ type input struct {
 	raw         []byte // the body
 	formPairs   []pair
 	queryParams []pair
-	document    jsonDocument // the body, or the field of a form
+	document    *jsonDocument // the body, or the field of a form
 
 	buffer [128]byte // for what is hashed or compared at once
 }
@@ -134,7 +134,7 @@ func (in *input) form() ([]pair, Reason) {
 }
 
 // json returns the JSON document: the body, or the scheme's JSONField of a form.
-func (in *input) json() (jsonDocument, Reason) {
+func (in *input) json() (*jsonDocument, Reason) {
 	if in.document != nil {
 		return in.document, ""
 	}
@@ -142,7 +142,7 @@ func (in *input) json() (jsonDocument, Reason) {
 	if reason != "" {
 		return nil, reason
 	}
-	in.document, reason = parseJSON(raw)
+	in.document, reason = parseJSON(raw, in.plan.jsonPaths)
 	return in.document, reason
 }
 
@@ -168,7 +168,7 @@ func (in *input) jsonBytes() ([]byte, Reason) {
 
 // value returns the value at a place. Where elements are signed separately, element is
 // the candidate's, in which JSON paths start; otherwise it is nil.
-func (in *input) value(at place, element jsonDocument) (value string, found bool, reason Reason) {
+func (in *input) value(at place, element *jsonDocument) (value string, found bool, reason Reason) {
 	switch at.in {
 	case "header":
 		return in.headerOnce(at.name)
@@ -186,7 +186,7 @@ func (in *input) value(at place, element jsonDocument) (value string, found bool
 	return "", false, ""
 }
 
-func (in *input) jsonValue(path jsonPath, element jsonDocument) (value string, found bool, reason Reason) {
+func (in *input) jsonValue(path jsonPath, element *jsonDocument) (value string, found bool, reason Reason) {
 	if in.authenticated && element == nil && in.document == nil && in.plan.scheme.JSONField == "" {
 		return in.scanJSON(path)
 	}

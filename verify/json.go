@@ -35,6 +35,9 @@ type jsonSpan struct {
 // maxJSONDepth limits the nesting of values that are skipped.
 const maxJSONDepth = 200
 
+// maxJSONPaths limits the values that are looked up together: one for each bit of a mask.
+const maxJSONPaths = 64
+
 // maxJSONText limits an id or event type that is read from a body, in bytes.
 const maxJSONText = 1024
 
@@ -58,7 +61,7 @@ type jsonScanner struct {
 
 var jsonWindows = sync.Pool{New: func() any { return new([16 << 10]byte) }}
 
-// findJSON sets the spans of the values at the paths, of which there may be 64. With
+// findJSON sets the spans of the values at the paths, of which there may be maxJSONPaths. With
 // toEnd, it scans to the end of the document, so that repeated keys are seen; otherwise
 // it stops when all values are found.
 func findJSON(source io.ReaderAt, size int64, paths []jsonPath, spans []jsonSpan, toEnd bool) error {

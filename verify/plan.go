@@ -54,6 +54,7 @@ type plan struct {
 	signsURL    bool // a content needs the URL's origin
 	readsURL    bool // a content may need any part of the URL
 	bounds      Bounds
+	jsonPaths   []jsonPath // of all values in JSON that a verdict may need
 	jsonFields  []jsonPath // of the id and the event type, in this order, if in JSON
 	alternates  []*plan    // one for each other prefix of the header names
 	formOnly    bool       // the scheme can only read forms
@@ -123,7 +124,27 @@ func compile(s Scheme) (*plan, error) {
 			p.jsonFields = append(p.jsonFields, at.path)
 		}
 	}
+	p.jsonPaths = p.listJSONPaths()
 	return p, nil
+}
+
+// listJSONPaths returns the paths of the values in JSON that a verdict may need. Beyond
+// the number that can be looked up together, each is looked up alone.
+func (p *plan) listJSONPaths() (paths []jsonPath) {
+	add := func(at place) {
+		if at.in == "json" && len(paths) < maxJSONPaths {
+			paths = append(paths, at.path)
+		}
+	}
+	for _, at := range [...]place{p.signature, p.timestamp, p.id, p.eventType} {
+		add(at)
+	}
+	for _, t := range p.contents() {
+		for _, s := range t.segments {
+			add(s.at)
+		}
+	}
+	return paths
 }
 
 // checkName allows what is safe in a header and as a metric label.

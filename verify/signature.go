@@ -21,9 +21,9 @@ type candidate struct {
 	timestamp string // as it was signed
 	time      time.Time
 	hasTime   bool
-	origin    string       // the URL's scheme and host, with or without the port
-	altForm   bool         // the content's function uses its second form
-	document  jsonDocument // the element, where elements are signed separately
+	origin    string        // the URL's scheme and host, with or without the port
+	altForm   bool          // the content's function uses its second form
+	document  *jsonDocument // the element, where elements are signed separately
 
 	states    []hash.Hash // one for each key
 	streaming bool        // the states have hashed all that comes before the body
