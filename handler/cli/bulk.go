@@ -117,7 +117,7 @@ func (b *bulk) all(c *call, query url.Values, dryRun bool) error {
 	}
 	if b.delivered {
 		var err error
-		if r.body, err = c.past(b.do + " events"); err != nil {
+		if r.body, err = pastEvents(query, b.do+" events"); err != nil {
 			return err
 		}
 		r.query = nil
@@ -141,13 +141,9 @@ func (b *bulk) all(c *call, query url.Values, dryRun bool) error {
 	})
 }
 
-// past makes the body of a request that sends past events, from the filters. Do is
-// what the request does, such as "replay events".
-func (c *call) past(do string) ([]byte, error) {
-	query, err := c.filters()
-	if err != nil {
-		return nil, err
-	}
+// pastEvents makes the body of a request that sends past events, from the filters. Do
+// is what the request does, such as "replay events".
+func pastEvents(query url.Values, do string) ([]byte, error) {
 	if !query.Has("since") && !query.Has("event_id") {
 		return nil, usagef("give the time from which to %s, as in --since 24h, or one event with --event-id", do)
 	}

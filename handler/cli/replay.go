@@ -31,7 +31,11 @@ caddy webhooks subscriptions replay sub_0199d3c2a4e00001 --event-id evt_0199d3c2
 }
 
 func runReplay(c *call) error {
-	body, err := c.past("replay events")
+	query, err := c.filters()
+	if err != nil {
+		return err
+	}
+	body, err := pastEvents(query, "replay events")
 	if err != nil {
 		return err
 	}
