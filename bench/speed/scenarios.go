@@ -188,10 +188,9 @@ func idle(b *bench, s *server, sink string) (figures, error) {
 func verify(size int) func(*bench, *server, string) (figures, error) {
 	return func(b *bench, s *server, _ string) (figures, error) {
 		const turns = 3
-		site := s.url[:len(s.url)-len("/webhooks")]
 		proxy := func(path string, args ...string) (float64, error) {
 			r, err := b.load("proxy", append([]string{
-				"-url=" + site + path, fmt.Sprintf("-size=%d", size), "-d=" + (b.span / turns).String(),
+				"-url=" + s.verify + path, fmt.Sprintf("-size=%d", size), "-d=" + (b.span / turns).String(),
 			}, args...)...)
 			return r.PerSecond(), err
 		}

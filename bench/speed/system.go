@@ -99,7 +99,9 @@ func freePort() string {
 // server is a Caddy with a store.
 type server struct {
 	*process
-	url, admin string
+	url    string // of the API
+	verify string // of the site with the routes that are compared
+	admin  string
 }
 
 const caddyfile = `{
@@ -118,6 +120,9 @@ http://%[4]s {
 			token %[5]s manage
 		}
 	}
+}
+http://%[8]s {
+	bind 127.0.0.1
 	handle /plain {
 		reverse_proxy %[6]s
 	}
@@ -172,9 +177,9 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, site := freePort(), freePort()
+	admin, site, verify := freePort(), freePort(), freePort()
 	config := filepath.Join(dir, "Caddyfile")
-	text := fmt.Sprintf(caddyfile, admin, store, options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret)
+	text := fmt.Sprintf(caddyfile, admin, store, options, site, token, strings.TrimSuffix(strings.TrimPrefix(sink, "http://"), "/"), secret, verify)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -182,7 +187,7 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{process: p, url: "http://" + site + "/webhooks", admin: "http://" + admin}, nil
+	return &server{process: p, url: "http://" + site + "/webhooks", verify: "http://" + verify, admin: "http://" + admin}, nil
 }
 
 // ready waits until the server answers. If it doesn't, ready stops it.
