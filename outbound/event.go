@@ -55,7 +55,10 @@ func checkOwnType(name string) error {
 // CheckTenant returns an *Invalid if a tenant's name isn't valid. "" is valid, and
 // means no tenant.
 func CheckTenant(tenant string) error {
-	if tenant != "" && !tenantForm.MatchString(tenant) {
+	switch {
+	case tenant == ".", tenant == "..":
+		return invalid("tenant", "can't be . or .., which have another meaning in the path of a URL, where a tenant is named to delete it")
+	case tenant != "" && !tenantForm.MatchString(tenant):
 		return invalid("tenant", "may only have the characters A-Z a-z 0-9 _ . - and 128 of them at most")
 	}
 	return nil

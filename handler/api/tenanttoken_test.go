@@ -49,7 +49,7 @@ func payload(version, scope byte, expires time.Time, tenant string) []byte {
 func TestTenantTokens(t *testing.T) {
 	a := issuingAuth(t, nil)
 	expires := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	for _, tenant := range []string{"a", ".", "..", "wht_", strings.Repeat("x", 128), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"} {
+	for _, tenant := range []string{"a", "...", "wht_", strings.Repeat("x", 128), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"} {
 		for _, scope := range []Scope{ScopeRead, ScopeManage} {
 			text := tenantToken{scope, tenant, expires}.sign(issuerKey(issuing))
 			g, err := a.checkToken(text)
