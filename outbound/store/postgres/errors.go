@@ -35,6 +35,8 @@ const (
 	classOperator     = "57"
 	classSystem       = "58"
 	codeNoDatabase    = "3D000"
+	codeNoSchema      = "3F000"
+	codeNoTable       = "42P01"
 )
 
 // fail wraps an error: it says what was being done and, for an error of the driver
@@ -73,6 +75,8 @@ func classify(err error) (kind error, hint string) {
 			return store.ErrUnavailable, "let the user of the connection string create the schema webhooks, or have it: GRANT CREATE ON DATABASE … TO …, or ALTER SCHEMA webhooks OWNER TO …"
 		case code == codeNoDatabase:
 			return store.ErrUnavailable, "create the database, or name another one in the connection string"
+		case code == codeNoSchema, code == codeNoTable:
+			return store.ErrUnavailable, "tables in its schema webhooks are missing: put them back, or drop that schema and restart Caddy to begin anew"
 		case class == classAuth:
 			return store.ErrUnavailable, "check the user and the password in the connection string"
 		case code == codeTooIdle, code == codeTooLong, code == codeLocked, class == classConnection, class == classResources, class == classOperator, class == classSystem:

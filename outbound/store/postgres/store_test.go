@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,14 +21,18 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestBrokenDatabase checks that every call returns an error if the database is broken.
-func TestBrokenDatabase(t *testing.T) {
+// TestDatabaseWithoutTables checks that every call says so while the tables are gone.
+func TestDatabaseWithoutTables(t *testing.T) {
 	dsn := pgtest.Database(t)
 	s := open(t, postgres.Config{DSN: dsn})
-	pgtest.Execute(t, dsn, `DROP SCHEMA webhooks CASCADE`)
+	pgtest.Execute(t, dsn, `ALTER SCHEMA webhooks RENAME TO moved`)
 	for call, err := range storetest.Calls(t.Context(), s) {
-		if err == nil || errors.Is(err, store.ErrNotFound) {
+		if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "put them back") {
 			t.Errorf("%s: got error %v", call, err)
 		}
+	}
+	pgtest.Execute(t, dsn, `ALTER SCHEMA moved RENAME TO webhooks`)
+	if _, err := s.Stats(t.Context()); err != nil {
+		t.Errorf("when they are back: %v", err)
 	}
 }
