@@ -106,9 +106,10 @@ func TestSchemeOfACaddyfile(t *testing.T) {
 // TestChoosingAScheme checks that the error lists the schemes, and contains no secret.
 func TestChoosingAScheme(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, terms, "TERMS_OLD="+termsOld)
-	other := "other.example.com (github)"
-	all := []string{s.addr + "/acme (acme)", s.addr + "/shop/* (github)", s.addr + "/calls (square)", other, "other.example.com#2 (github)"}
+	s := newServer(t, terms+"https.example.com {\n\twebhook_verify github "+termsOther+"\n}\n", "TERMS_OLD="+termsOld)
+	_, port, _ := strings.Cut(s.addr, ":")
+	other := "other.example.com:" + port
+	all := []string{s.addr + "/acme (acme)", s.addr + "/shop/* (github)", s.addr + "/calls (square)", other + " (github)", other + "#2 (github)", "https.example.com (github)"}
 	none, one := s.dir+"/none.json", s.dir+"/one.json"
 	for file, handlers := range map[string]string{none: "", one: `{"handler":"webhook_verify","provider":"github","secrets":["` + termsShop + `"]}`} {
 		text := fmt.Sprintf(`{"apps":{"http":{"servers":{"s":{"listen":[":1"],"routes":[{"handle":[%s]}]}}}}}`, handlers)
@@ -123,7 +124,7 @@ func TestChoosingAScheme(t *testing.T) {
 	}{
 		"none is named":          {[]string{"--config", s.file()}, 2, all},
 		"one that isn't there":   {[]string{"stripe", "--config", s.file()}, 2, append(all, `"stripe"`)},
-		"one of three":           {[]string{"github", "--config", s.file()}, 2, all[3:]},
+		"one of several":         {[]string{"github", "--config", s.file()}, 2, all[3:]},
 		"no webhook_verify":      {[]string{"--config", none}, 2, []string{"no webhook_verify"}},
 		"no such file":           {[]string{"--config", "nothing.json"}, 1, []string{"nothing.json"}},
 		"a secret that is unset": {[]string{"acme", "--config", s.file()}, 1, []string{s.addr + "/acme", "secret 2", "TERMS_NEW", "not set"}},
@@ -154,8 +155,8 @@ func TestChoosingAScheme(t *testing.T) {
 	}
 	want := http.CanonicalHeaderKey("X-Hub-Signature-256") + ": sha256="
 	shows(t, by("--config", one), want+hexSHA256(termsShop, termsBody))
-	shows(t, by("--config", s.file(), "other.example.com"), want+hexSHA256(termsOther, termsBody))
-	shows(t, by("--config", s.file(), "--adapter", "caddyfile", "other.example.com#2"), want+hexSHA256(termsOther+"2", termsBody))
+	shows(t, by("--config", s.file(), other), want+hexSHA256(termsOther, termsBody))
+	shows(t, by("--config", s.file(), "--adapter", "caddyfile", other+"#2"), want+hexSHA256(termsOther+"2", termsBody))
 }
 
 // TestNamedSchemesOfACaddyfile checks that a name means the route that uses the scheme or, if

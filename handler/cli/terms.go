@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 
@@ -151,7 +152,7 @@ func schemesIn(config json.RawMessage) (verify.Table, error) {
 // route is a webhook_verify in a configuration.
 type route struct {
 	name, provider string // name is that of the scheme, by default the provider
-	place          string // host and path, such as hooks.example.com/acme
+	place          string // host, port and path, such as hooks.example.com/acme or localhost:8080/acme
 	config         map[string]json.RawMessage
 }
 
@@ -216,14 +217,14 @@ func listRoutes(routes []route) string {
 // ones at the same place are numbered, from #2.
 func routesIn(config json.RawMessage) (routes []route) {
 	seen := make(map[string]int)
-	var find func(node json.RawMessage, host, path string)
-	find = func(node json.RawMessage, host, path string) {
+	var find func(node json.RawMessage, host, port, path string)
+	find = func(node json.RawMessage, host, port, path string) {
 		var under map[string]json.RawMessage
 		if json.Unmarshal(node, &under) != nil {
 			var list []json.RawMessage
 			_ = json.Unmarshal(node, &list) // anything else is a scalar, which contains nothing
 			for _, v := range list {
-				find(v, host, path)
+				find(v, host, port, path)
 			}
 			return
 		}
@@ -244,17 +245,29 @@ func routesIn(config json.RawMessage) (routes []route) {
 			return
 		}
 		if len(known.Listen) > 0 {
-			host = known.Listen[0]
+			host, port = known.Listen[0], portOf(known.Listen[0])
 		}
 		if len(known.Match) > 0 {
 			match := known.Match[0]
-			host = cmp.Or(strings.Join(match.Host, ","), host)
+			if len(match.Host) > 0 {
+				host = strings.Join(match.Host, ",") + port
+			}
 			path = cmp.Or(strings.Join(match.Path, ","), path)
 		}
 		for _, key := range slices.Sorted(maps.Keys(under)) {
-			find(under[key], host, path)
+			find(under[key], host, port, path)
 		}
 	}
-	find(config, "", "")
+	find(config, "", "", "")
 	return routes
+}
+
+// portOf returns the port of a listener as the URL of a site has it: with a colon, or
+// "" for those of http and https.
+func portOf(listener string) string {
+	_, port, err := net.SplitHostPort(listener)
+	if err != nil || port == "80" || port == "443" {
+		return ""
+	}
+	return ":" + port
 }
