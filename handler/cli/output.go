@@ -9,9 +9,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
+
+	eastasian "golang.org/x/text/width"
 )
 
 // nothing is printed in place of a missing value.
@@ -44,9 +45,9 @@ func cut(s string, n int) string {
 // no others follow, and should be, since the cause is often at the end of an error.
 const widest = 200
 
-// cell makes text fit for a table cell of a maximum width.
-func cell(s string, width int) string {
-	if s = cut(clean(s), width); strings.TrimSpace(s) == "" {
+// cell makes text fit for a table cell of at most n characters.
+func cell(s string, n int) string {
+	if s = cut(clean(s), n); strings.TrimSpace(s) == "" {
 		return nothing
 	}
 	return s
@@ -59,18 +60,38 @@ func newTable(head ...string) *table { return &table{rows: [][]string{head}} }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
-// flush prints the rows added so far, and removes them.
+// flush prints the rows added so far, and removes them. Each has a cell for every
+// column.
 func (t *table) flush(w io.Writer) error {
-	var text bytes.Buffer
-	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	widths := map[int]int{}
 	for _, row := range t.rows {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
+		for i, cell := range row {
+			widths[i] = max(widths[i], width(cell))
+		}
 	}
-	if err := tw.Flush(); err != nil {
-		return err
+	for _, row := range t.rows {
+		for i, cell := range row {
+			text.WriteString(cell + strings.Repeat(" ", widths[i]-width(cell)+2))
+		}
+		text.WriteByte('\n')
 	}
 	t.rows = t.rows[:0]
 	return printTrimmed(w, text.String())
+}
+
+// width returns how wide a terminal shows text: East Asian characters and emoji take
+// two places, and accents that are characters of their own none.
+func width(s string) (n int) {
+	for _, r := range s {
+		switch kind := eastasian.LookupRune(r).Kind(); {
+		case kind == eastasian.EastAsianWide, kind == eastasian.EastAsianFullwidth:
+			n += 2
+		case !unicode.Is(unicode.Mn, r):
+			n++
+		}
+	}
+	return n
 }
 
 // fields prints names with values, one per line.

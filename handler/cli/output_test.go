@@ -47,6 +47,21 @@ func TestCell(t *testing.T) {
 	}
 }
 
+// Columns are aligned where text is wider, or narrower, than it has characters.
+func TestTableOfWideText(t *testing.T) {
+	table := newTable("NAME", "#")
+	for _, name := range []string{"受注", "🎉", "cafe\u0301"} {
+		table.row(name, "1")
+	}
+	var out strings.Builder
+	if err := table.flush(&out); err != nil {
+		t.Fatal(err)
+	}
+	if want := "NAME  #\n受注  1\n🎉    1\ncafe\u0301  1\n"; out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0 events", 1: "1 event", 999: "999 events", 1000: "1,000 events", 1234567: "1,234,567 events"} {
 		if got := count(n, "event", "events"); got != want {
