@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/dustin/go-humanize"
 	eastasian "golang.org/x/text/width"
 )
 
@@ -162,13 +163,7 @@ func count(n int, one, many string) string {
 	return thousands(n) + " " + many
 }
 
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func thousands(n int) string { return humanize.Comma(int64(n)) }
 
 func yesOrNo(b bool) string {
 	if b {
