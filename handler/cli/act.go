@@ -31,14 +31,16 @@ func (c *call) show(path string, query url.Values, print printer) error {
 
 // act requests a change and prints the response.
 func (c *call) act(method, path string, body map[string]any, print printer) error {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return fmt.Errorf("writing the request: %w", err)
-		}
+	return c.request(method, path, nil, encode(body), print)
+}
+
+// encode returns the body of a request: v is made of texts, or of JSON that is valid.
+func encode(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
 	}
-	return c.request(method, path, nil, text, print)
+	return text
 }
 
 func (c *call) request(method, path string, query url.Values, body []byte, print printer) error {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -71,14 +70,10 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 	if b.delivered {
 		query.Set("state", "delivered")
 	}
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
-	n, err := c.countList(client, b.list, query)
+	n, err := c.countList(b.list, b.many, query)
 	switch {
 	case err != nil:
-		return fmt.Errorf("counting %s: %w", b.many, err)
+		return err
 	case c.json:
 		return printValue(c.out, map[string]int{"matching": n})
 	case n == 0:
@@ -88,11 +83,16 @@ func (b *bulk) countAll(c *call, query url.Values) error {
 	return err
 }
 
-func (c *call) countList(client *client, path string, query url.Values) (n int, err error) {
+// countList counts the rows of a list. Many is a word for them.
+func (c *call) countList(path, many string, query url.Values) (n int, err error) {
+	client, err := c.client()
+	if err != nil {
+		return 0, err
+	}
 	next, progress := "", c.progress("counted")
 	for _, err := range client.list(c.cmd.Context(), path, query, 0, &next) {
 		if err != nil {
-			return n, err
+			return n, fmt.Errorf("counting %s: %w", many, err)
 		}
 		n++
 		progress.at(n)
@@ -151,9 +151,5 @@ func pastEvents(query url.Values, do string) ([]byte, error) {
 	for name := range query {
 		selection[name] = query.Get(name)
 	}
-	body, err := json.Marshal(selection)
-	if err != nil {
-		return nil, fmt.Errorf("writing the request: %w", err)
-	}
-	return body, nil
+	return encode(selection), nil
 }

@@ -142,15 +142,8 @@ func envelope(head any, payload []byte) ([]byte, error) {
 	if err := checkJSON(payload); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(head)
-	if err != nil {
-		return nil, fmt.Errorf("writing the request: %w", err)
-	}
-	body := bytes.NewBuffer(bytes.TrimSuffix(text, []byte("}")))
-	body.WriteString(`,"payload":`)
-	body.Write(payload)
-	body.WriteByte('}')
-	return body.Bytes(), nil
+	body := append(bytes.TrimSuffix(encode(head), []byte("}")), `,"payload":`...)
+	return append(append(body, payload...), '}'), nil
 }
 
 // checkJSON makes sure that a payload is one JSON value. It can't add fields to its

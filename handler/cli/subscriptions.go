@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -326,11 +325,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			body, err := json.Marshal(map[string]string{"reason": reason})
-			if err != nil {
-				return fmt.Errorf("writing the request: %w", err)
-			}
-			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: body, done: "deactivated"})
+			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: encode(map[string]string{"reason": reason}), done: "deactivated"})
 		},
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "The reason, as shown with the subscription")
@@ -374,7 +369,7 @@ func testBody(c *call, eventType string, headers map[string]string, payload *bod
 		Headers map[string]string `json:"headers,omitempty"`
 	}{eventType, headers}
 	if !payload.given(c.cmd.Flags()) {
-		return json.Marshal(head)
+		return encode(head), nil
 	}
 	text, err := payload.read(c, "the payload")
 	if err != nil {

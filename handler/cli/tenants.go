@@ -99,15 +99,11 @@ caddy webhooks tenants delete acme`,
 }
 
 // countTenant prints how many subscriptions and events a tenant has.
-func countTenant(c *call) error {
-	client, err := c.client()
-	if err != nil {
-		return err
-	}
+func countTenant(c *call) (err error) {
 	counts := map[string]int{}
 	for _, list := range []string{"subscriptions", "events"} {
-		if counts[list], err = c.countList(client, "/"+list, url.Values{"tenant": {c.args[0]}}); err != nil {
-			return fmt.Errorf("counting %s: %w", list, err)
+		if counts[list], err = c.countList("/"+list, list, url.Values{"tenant": {c.args[0]}}); err != nil {
+			return err
 		}
 	}
 	if c.json {
