@@ -45,11 +45,6 @@ func (q query) field(name string, value []byte) error {
 	return err
 }
 
-// isStatus reports whether s is a status code that an answer can have.
-func isStatus(s string) bool {
-	return len(s) == 3 && s >= "100" && s <= "599" && strings.Trim(s, "0123456789") == ""
-}
-
 // parse returns the filters as a query of the engine. Errors have the given code,
 // since the filters may have been sent in the query or in the body.
 func (q query) parse(code string) (outbound.Query, error) {
@@ -72,10 +67,11 @@ func (q query) parse(code string) (outbound.Query, error) {
 		return out, refuse(code, "class must be one of %s", strings.Join(outbound.Classes, ", ")).at("class")
 	}
 	if s, ok := q["status"]; ok {
-		if !isStatus(s) {
+		status, err := strconv.ParseUint(s, 10, 16) // unlike Atoi, it refuses a sign
+		if err != nil || status < 100 || status > 599 {
 			return out, refuse(code, "status must be a status code, from 100 to 599").at("status")
 		}
-		out.Status, _ = strconv.Atoi(s)
+		out.Status = int(status)
 	}
 	var err error
 	if out.Since, out.Until, err = q.interval("since", "until", code); err != nil {

@@ -37,7 +37,7 @@ func (q query) cursor(prefix string) (store.ID, error) {
 		return 0, nil
 	}
 	key, ok := store.ParseID(prefix, sent)
-	if !ok || key == 0 {
+	if !ok {
 		return 0, badCursor()
 	}
 	return key, nil
