@@ -212,6 +212,15 @@ func (v view) checkSubscription(id string) error {
 	return err
 }
 
+// withSubscription calls do with the id of a subscription and with a, if the view sees
+// the subscription.
+func withSubscription[A, T any](ctx context.Context, v view, id string, a A, do func(context.Context, string, A) (T, error)) (out T, err error) {
+	if err := v.checkSubscription(id); err != nil {
+		return out, err
+	}
+	return do(ctx, id, a)
+}
+
 // maxSubscriptions is how many subscriptions a tenant may have before its own API
 // refuses to create more: each of them takes memory.
 const maxSubscriptions = 200
@@ -276,10 +285,7 @@ func (v view) DeleteSubscription(ctx context.Context, id string) error {
 func (v view) Signing(s *outbound.Subscription) outbound.Signing { return v.engine.Signing(s) }
 
 func (v view) RotateSecret(ctx context.Context, id, secret string) (outbound.Signing, error) {
-	if err := v.checkSubscription(id); err != nil {
-		return outbound.Signing{}, err
-	}
-	return v.engine.RotateSecret(ctx, id, secret)
+	return withSubscription(ctx, v, id, secret, v.engine.RotateSecret)
 }
 
 func (v view) Activate(ctx context.Context, id string) (*outbound.Subscription, error) {
@@ -290,24 +296,15 @@ func (v view) Activate(ctx context.Context, id string) (*outbound.Subscription, 
 }
 
 func (v view) Deactivate(ctx context.Context, id, reason string) (*outbound.Subscription, error) {
-	if err := v.checkSubscription(id); err != nil {
-		return nil, err
-	}
-	return v.engine.Deactivate(ctx, id, reason)
+	return withSubscription(ctx, v, id, reason, v.engine.Deactivate)
 }
 
 func (v view) Test(ctx context.Context, id string, n *outbound.NewEvent) (*outbound.Record, error) {
-	if err := v.checkSubscription(id); err != nil {
-		return nil, err
-	}
-	return v.engine.Test(ctx, id, n)
+	return withSubscription(ctx, v, id, n, v.engine.Test)
 }
 
 func (v view) Preview(ctx context.Context, id string, n *outbound.NewEvent) (*outbound.Preview, error) {
-	if err := v.checkSubscription(id); err != nil {
-		return nil, err
-	}
-	return v.engine.Preview(ctx, id, n)
+	return withSubscription(ctx, v, id, n, v.engine.Preview)
 }
 
 func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, error) {
@@ -315,10 +312,7 @@ func (v view) Replay(ctx context.Context, id string, q outbound.Query) (int, err
 	if err != nil {
 		return 0, err
 	}
-	if err := v.checkSubscription(id); err != nil {
-		return 0, err
-	}
-	return v.engine.Replay(ctx, id, q)
+	return withSubscription(ctx, v, id, q, v.engine.Replay)
 }
 
 // DeleteTenant is refused to tenants, because it also deletes the server's own
