@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"mime"
@@ -51,12 +52,9 @@ func encodeDeadLetter(r *outbound.Record, payload bool) ([]byte, error) {
 	d := deadLetterOf(r)
 	if !payload {
 		d.ContentType = ""
+		return encode(d)
 	}
-	object, err := encode(d)
-	if err != nil || !payload {
-		return object, err
-	}
-	return withPayload(object, r.ContentType, r.Payload)
+	return encodeWith(d, r.ContentType, r.Payload)
 }
 
 // DeadLetter returns a dead letter as a line of JSON, as in a list of them.
@@ -125,7 +123,7 @@ func (c *call) listDeadLetters() error {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = append(body, object...)
+		body = append(body, bytes.TrimSpace(object)...)
 	}
 	cursor, err := json.Marshal(next)
 	if err != nil {
@@ -204,12 +202,7 @@ func (c *call) showDeadLetter() error {
 	if err != nil {
 		return err
 	}
-	object, err := encodeDeadLetter(r, true)
-	if err != nil {
-		return err
-	}
-	writeBody(c.w, http.StatusOK, typeJSON, append(object, '\n'))
-	return nil
+	return c.answerWith(deadLetterOf(r), r.ContentType, r.Payload)
 }
 
 func (c *call) redeliverDeadLetter() error {

@@ -170,17 +170,10 @@ func (c *call) showEvent() error {
 	for _, r := range records {
 		full.Deliveries = append(full.Deliveries, deliveryOf(r))
 	}
-	object, err := encode(full)
-	if err != nil {
-		return err
+	if e.PayloadRemoved {
+		e.Payload = nil
 	}
-	if !e.PayloadRemoved {
-		if object, err = withPayload(object, e.ContentType, e.Payload); err != nil {
-			return err
-		}
-	}
-	writeBody(c.w, http.StatusOK, typeJSON, append(object, '\n'))
-	return nil
+	return c.answerWith(full, e.ContentType, e.Payload)
 }
 
 func (c *call) deleteEvent() error {

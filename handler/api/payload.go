@@ -5,31 +5,40 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"mime"
+	"net/http"
 	"strings"
 	"unicode/utf8"
 )
 
-// withPayload adds a payload to a JSON object: byte for byte as payload, if it is
-// JSON and its content type says so; as payload_text, if it is other text; else as
-// payload_base64.
-func withPayload(object []byte, contentType string, payload []byte) ([]byte, error) {
-	object = bytes.TrimSuffix(bytes.TrimSpace(object), []byte{'}'})
+// encodeWith is encode for an object, to which it adds a payload that isn't nil: byte
+// for byte as payload, if it is JSON and its content type says so; as payload_text, if
+// it is other text; else as payload_base64.
+func encodeWith(v any, contentType string, payload []byte) ([]byte, error) {
+	object, err := encode(v)
+	if err != nil || payload == nil {
+		return object, err
+	}
+	object = append(bytes.TrimSuffix(object, []byte("}\n")), ',')
 	if isJSON(contentType, payload) {
-		object = append(object, `,"payload":`...)
-		object = append(object, payload...)
-		return append(object, '}'), nil
+		object = append(append(object, `"payload":`...), payload...)
+		return append(object, "}\n"...), nil
 	}
 	name, text := "payload_text", string(payload)
 	if !utf8.Valid(payload) {
 		name, text = "payload_base64", base64.StdEncoding.EncodeToString(payload)
 	}
-	value, err := encode(text)
+	rest, err := encode(map[string]string{name: text})
+	return append(object, bytes.TrimPrefix(rest, []byte("{"))...), err
+}
+
+// answerWith answers with an object and a payload, as encodeWith writes them.
+func (c *call) answerWith(v any, contentType string, payload []byte) error {
+	body, err := encodeWith(v, contentType, payload)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	object = append(object, `,"`+name+`":`...)
-	object = append(object, bytes.TrimSpace(value)...)
-	return append(object, '}'), nil
+	writeBody(c.w, http.StatusOK, typeJSON, body)
+	return nil
 }
 
 // asLine returns the object on one line, without white space between tokens.

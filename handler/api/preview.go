@@ -1,7 +1,6 @@
 package api
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/caddy-webhooks/caddy-webhooks/outbound"
@@ -46,15 +45,5 @@ func (c *call) previewEvent() error {
 	if err != nil {
 		return c.noSubscription(err)
 	}
-	object, err := encode(previewOf(s, p))
-	if err != nil {
-		return err
-	}
-	if p.Body != nil {
-		if object, err = withPayload(object, typeJSON, p.Body); err != nil {
-			return err
-		}
-	}
-	writeBody(c.w, http.StatusOK, typeJSON, object)
-	return nil
+	return c.answerWith(previewOf(s, p), typeJSON, p.Body)
 }
