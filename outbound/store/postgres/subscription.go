@@ -12,13 +12,9 @@ import (
 )
 
 const (
-	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
-	// updateSubscription sets all but the key and the id.
-	updateSubscription = `UPDATE webhooks.subscription SET (tenant, url, description, event_types, headers, scheme, secrets,
-			rate_limit, ordered, filter, from_config, active, reason, updated, failing_since, oauth2,
-			timeout, retry, metadata, transform, handshake)
-		= ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) WHERE key = $1 AND id = $2`
+	insertSubscription = `INSERT INTO webhooks.subscription (` + selects.Subscription + `) VALUES ` + subscriptionValues
+	updateSubscription = `UPDATE webhooks.subscription SET (` + selects.Subscription + `) = ` + subscriptionValues + ` WHERE key = $1`
+	subscriptionValues = `($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
 	deleteSubscription = `UPDATE webhooks.subscription SET deleted = key, active = false, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = $1`
 
 	revise = `UPDATE webhooks.revision SET n = n + 1`

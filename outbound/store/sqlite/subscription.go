@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	insertSubscription = `INSERT INTO subscription (` + selects.Subscription + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	replaceSubscription = `INSERT OR REPLACE INTO subscription (` + selects.Subscription + `)
+	insertSubscription  = `INSERT` + intoSubscription
+	replaceSubscription = `INSERT OR REPLACE` + intoSubscription
+	intoSubscription    = ` INTO subscription (` + selects.Subscription + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteSubscription = `UPDATE subscription SET deleted = key, active = 0, secrets = NULL, headers = NULL, oauth2 = NULL WHERE deleted = 0 AND id = ?`
 )
