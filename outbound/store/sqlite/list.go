@@ -11,14 +11,7 @@ import (
 
 // Delivery implements store.Store.
 func (s *Store) Delivery(ctx context.Context, id store.ID) (*store.Record, error) {
-	records, err := s.Deliveries(ctx, store.Query{Delivery: id, Limit: 1, Payload: true})
-	if err == nil && len(records) == 0 {
-		err = s.fail("reading the delivery "+id.With(store.DeliveryPrefix), store.ErrNotFound)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return records[0], nil
+	return selects.Delivery(ctx, id, s.Deliveries)
 }
 
 // Deliveries implements store.Store.

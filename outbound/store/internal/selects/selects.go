@@ -3,6 +3,7 @@
 package selects
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"strings"
@@ -204,6 +205,18 @@ func limit(q store.Query) any {
 		return int64(math.MaxInt64)
 	}
 	return int64(q.Limit)
+}
+
+// Delivery returns the delivery with an id, by a store's list of deliveries.
+func Delivery(ctx context.Context, id store.ID, list func(context.Context, store.Query) ([]*store.Record, error)) (*store.Record, error) {
+	records, err := list(ctx, store.Query{Delivery: id, Limit: 1, Payload: true})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(records) == 0:
+		return nil, fmt.Errorf("reading the delivery %s: %w", id.With(store.DeliveryPrefix), store.ErrNotFound)
+	}
+	return records[0], nil
 }
 
 // Events returns a query for columns of e, the events that match q, newest first
