@@ -124,9 +124,7 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	}
 	err := errors.Join(row.readJSON(&sub.EventTypes), row.readJSON(&sub.Headers))
 	sub.Scheme = row.readText()
-	if err = errors.Join(err, row.readJSON(&sub.Secrets)); err != nil {
-		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
-	}
+	err = errors.Join(err, row.readJSON(&sub.Secrets))
 	sub.RateLimit = row.readFloat()
 	sub.Ordered = row.readBool()
 	sub.Filter = row.readText()
@@ -135,12 +133,13 @@ func readSubscription(row *stmt) (*store.Subscription, error) {
 	sub.Reason = row.readText()
 	sub.Updated = row.readTime()
 	sub.FailingSince = row.readTime()
-	err = row.readJSON(&sub.OAuth2)
+	err = errors.Join(err, row.readJSON(&sub.OAuth2))
 	sub.Timeout = time.Duration(row.readInt())
-	if err = errors.Join(err, row.readJSON(&sub.Retry), row.readJSON(&sub.Metadata)); err != nil {
-		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
-	}
+	err = errors.Join(err, row.readJSON(&sub.Retry), row.readJSON(&sub.Metadata))
 	sub.Transform = row.readText()
 	sub.Handshake = row.readText()
+	if err != nil {
+		return nil, fmt.Errorf("the subscription %s: %w", sub.ID, err)
+	}
 	return sub, nil
 }
