@@ -205,13 +205,7 @@ func (s *server) subscribe(url string, types []string) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequest(http.MethodPost, s.site+"/webhooks/subscriptions", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := plain.Do(req)
+	resp, err := plain.Post(s.admin+"/webhooks/subscriptions", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
