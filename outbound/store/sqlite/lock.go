@@ -58,6 +58,22 @@ func acquireLock(ctx context.Context, path string, wait time.Duration, log *slog
 	return nil, fmt.Errorf("opening the store: locking %s.lock: %w; let the user that runs this write it and its directory", path, err)
 }
 
+// keepLock checks that the lock is where others look for it. If somebody has deleted its
+// file, it is taken anew, unless another process did that first.
+func (s *Store) keepLock() error {
+	ours, err := s.lock.file.Stat()
+	if there, gone := os.Stat(s.path + ".lock"); err == nil && gone == nil && os.SameFile(ours, there) {
+		return nil
+	}
+	anew, err := acquireLock(context.Background(), s.path, time.Millisecond, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fmt.Errorf("%w: its lock file was deleted: %w", store.ErrUnavailable, err)
+	}
+	_ = s.lock.file.Close()
+	s.lock = anew
+	return nil
+}
+
 // sign writes who holds the lock. It is only for people, so failing does no harm.
 func (l *lock) sign(who string) { _ = os.WriteFile(l.file.Path(), []byte(who), 0o600) }
 

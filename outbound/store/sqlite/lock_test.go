@@ -57,6 +57,29 @@ func TestSecondProcess(t *testing.T) {
 	}
 }
 
+// TestDeletedLock checks that a store whose lock file is deleted stores nothing while another
+// process has opened it because of that, and takes the lock anew else.
+func TestDeletedLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s := open(t, path)
+	write := func() error { return s.PutEventType(t.Context(), store.EventType{Name: "a"}) }
+	must.Do(t, os.Remove(path+".lock"))
+	c := startChild(t, "hold", path)
+	if !c.out.Scan() || c.out.Text() != "open" {
+		t.Fatalf("the other process printed %q", c.out.Text())
+	}
+	if err := write(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), fmt.Sprintf("process %d on host", c.cmd.Process.Pid)) {
+		t.Errorf("while another process has it: got error %v", err)
+	}
+	c.kill()
+	must.Do(t, write())
+	must.Do(t, os.Remove(path+".lock"))
+	must.Do(t, write())
+	if who, err := os.ReadFile(path + ".lock"); err != nil || !strings.HasPrefix(string(who), fmt.Sprintf("process %d on", os.Getpid())) {
+		t.Errorf("the lock file: %q, error %v", who, err)
+	}
+}
+
 // TestLockOfAnother checks that the error names a lock that can't be opened, such as that
 // of another user.
 func TestLockOfAnother(t *testing.T) {

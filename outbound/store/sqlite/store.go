@@ -70,7 +70,6 @@ const defaultLockWait = 10 * time.Second
 type Store struct {
 	path  string
 	log   *slog.Logger
-	lock  *lock
 	holds *holds
 
 	closed  chan struct{}
@@ -78,8 +77,9 @@ type Store struct {
 	work    sync.WaitGroup // background work
 
 	// writing is a semaphore of one. Whoever holds it has the writer, and with it
-	// the next three fields.
+	// the next four fields.
 	writing          chan struct{}
+	lock             *lock
 	w                *writer // nil while the store is broken
 	checkpointFailed bool    // the last one
 	reserve          *reserve

@@ -113,6 +113,9 @@ func (s *Store) transact(f func(*writer) error) (err error) {
 	if err := w.footing.check(); err != nil {
 		return err
 	}
+	if err := s.keepLock(); err != nil {
+		return err
+	}
 	if err := w.begin.exec(); err != nil {
 		return err
 	}
