@@ -13,10 +13,9 @@ import (
 
 // scenario is one thing to measure.
 type scenario struct {
-	name    string
-	options string // of the webhooks block
-	run     func(b *bench, s *server, sink string) (figures, error)
-	raw     string // the figure to divide by the raw loop; "" for none
+	name string
+	run  func(b *bench, s *server, sink string) (figures, error)
+	raw  string // the figure to divide by the raw loop; "" for none
 
 	// alone is set instead of run if the baseline isn't the raw loop. Such scenarios
 	// run only when they are named.
@@ -52,7 +51,7 @@ func (b *bench) measure(sc scenario) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.serve(sc.options, sink)
+	s, err := b.serve("", sink)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +62,7 @@ func (b *bench) measure(sc scenario) (figures, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, s.log.String())
+		return nil, s.explain(err)
 	}
 	f = append(f, figure{"RSS MiB", s.rss()})
 	after, err := b.rawLoop(sink)
@@ -227,9 +226,7 @@ func macTime(size int) time.Duration {
 	body := make([]byte, size)
 	n, began := 0, time.Now()
 	for time.Since(began) < 200*time.Millisecond {
-		m := hmac.New(sha256.New, []byte(secret))
-		m.Write(body)
-		m.Sum(nil)
+		sign(body)
 		n++
 	}
 	return time.Since(began) / time.Duration(n)

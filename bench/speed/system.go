@@ -194,7 +194,7 @@ func (b *bench) launch(dir, options, sink string) (*server, error) {
 func (s *server) ready() error {
 	if err := answers(s.admin + "/webhooks/status"); err != nil {
 		s.stop()
-		return fmt.Errorf("%w\n%s", err, s.log.String())
+		return s.explain(err)
 	}
 	return nil
 }
