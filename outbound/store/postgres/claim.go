@@ -193,12 +193,9 @@ func (s *Store) Backlogs(ctx context.Context) (backlogs []store.Backlog, err err
 	return backlogs, s.fail("looking for waiting deliveries", err)
 }
 
-func collectBacklogs(rows pgx.Rows, err error) (backlogs []store.Backlog, _ error) {
-	err = each(rows, err, func(row pgx.Rows) error {
-		var b store.Backlog
-		err := row.Scan(&b.Subscription, (*millis)(&b.Due))
-		backlogs = append(backlogs, b)
-		return err
+func collectBacklogs(rows pgx.Rows, err error) ([]store.Backlog, error) {
+	return collectBy(rows, err, func(row pgx.CollectableRow) (b store.Backlog, err error) {
+		err = row.Scan(&b.Subscription, (*millis)(&b.Due))
+		return b, err
 	})
-	return backlogs, err
 }

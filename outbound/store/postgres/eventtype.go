@@ -35,12 +35,11 @@ func (s *Store) DeleteEventType(ctx context.Context, name string) error {
 func (s *Store) EventTypes(ctx context.Context) (types []store.EventType, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		rows, err := db.Query(ctx, `SELECT name, description, schema, from_config FROM webhooks.event_type ORDER BY name`)
-		return each(rows, err, func(row pgx.Rows) error {
-			var t store.EventType
-			err := row.Scan(&t.Name, &t.Description, &t.Schema, &t.FromConfig)
-			types = append(types, t)
-			return err
+		types, err = collectBy(rows, err, func(row pgx.CollectableRow) (t store.EventType, err error) {
+			err = row.Scan(&t.Name, &t.Description, &t.Schema, &t.FromConfig)
+			return t, err
 		})
+		return err
 	})
 	return types, s.fail("listing the event types", err)
 }

@@ -56,19 +56,17 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 }
 
 // collectEvents reads selects.Event, and the payload if payload is set.
-func collectEvents(rows pgx.Rows, err error, payload bool) (events []*store.Event, _ error) {
-	err = each(rows, err, func(rows pgx.Rows) error {
+func collectEvents(rows pgx.Rows, err error, payload bool) ([]*store.Event, error) {
+	return collectBy(rows, err, func(row pgx.CollectableRow) (*store.Event, error) {
 		e := &store.Event{}
 		targets := eventTargets(e)
 		if payload {
 			targets = append(targets, &e.Payload)
 		}
-		err := rows.Scan(targets...)
+		err := row.Scan(targets...)
 		e.ID = selects.EventID(e.ID, e.Key)
-		events = append(events, e)
-		return err
+		return e, err
 	})
-	return events, err
 }
 
 // Delivery implements store.Store.
@@ -90,8 +88,8 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 }
 
 // collectRecords reads selects.Record.
-func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Record, _ error) {
-	err = each(rows, err, func(rows pgx.Rows) error {
+func collectRecords(rows pgx.Rows, err error, payload bool) ([]*store.Record, error) {
+	return collectBy(rows, err, func(row pgx.CollectableRow) (*store.Record, error) {
 		r, first := &store.Record{}, &store.Attempt{Number: 1}
 		targets := append([]any{
 			&r.ID, &r.Event, &r.Subscription, &r.State, &r.Attempts, &r.Round, (*millis)(&r.Due), (*zeronull.Text)(&r.Reason),
@@ -100,15 +98,13 @@ func collectRecords(rows pgx.Rows, err error, payload bool) (records []*store.Re
 		if payload {
 			targets = append(targets, (*zeronull.Text)(&r.ContentType), &r.Payload)
 		}
-		err := rows.Scan(targets...)
+		err := row.Scan(targets...)
 		r.EventID = selects.EventID(r.EventID, r.Event)
 		if first.ID = r.ID; r.Attempts > 0 {
 			r.Last = first
 		}
-		records = append(records, r)
-		return err
+		return r, err
 	})
-	return records, err
 }
 
 // lastAttempts reads the last attempts of those deliveries that have more than one.

@@ -61,17 +61,14 @@ func (s *Store) Remembered(ctx context.Context, now time.Time, most int) (seen [
 	return seen, s.fail("reading which inbound messages were seen", err)
 }
 
-func remembered(ctx context.Context, db querier, now time.Time, most int) (seen []store.Remembered, err error) {
+func remembered(ctx context.Context, db querier, now time.Time, most int) ([]store.Remembered, error) {
 	rows, err := db.Query(ctx, selectSeen, selects.Millis(now), most)
-	err = each(rows, err, func(row pgx.Rows) error {
+	return collectBy(rows, err, func(row pgx.CollectableRow) (k store.Remembered, err error) {
 		var key []byte
-		var k store.Remembered
-		err := row.Scan(&key, (*millis)(&k.Until))
+		err = row.Scan(&key, (*millis)(&k.Until))
 		copy(k.Key[:], key)
-		seen = append(seen, k)
-		return err
+		return k, err
 	})
-	return seen, err
 }
 
 // Follow implements store.SharedMemory.

@@ -88,13 +88,12 @@ func (s *Store) register(ctx context.Context) error {
 func (s *Store) Nodes(ctx context.Context) (nodes []store.Node, err error) {
 	err = s.read(ctx, func(ctx context.Context, db querier) error {
 		rows, err := db.Query(ctx, `SELECT number, host, until < clock_timestamp() FROM webhooks.node WHERE session IS NOT NULL ORDER BY number`)
-		return each(rows, err, func(row pgx.Rows) error {
-			var n store.Node
-			err := row.Scan(&n.Number, &n.Host, &n.Lapsed)
+		nodes, err = collectBy(rows, err, func(row pgx.CollectableRow) (n store.Node, err error) {
+			err = row.Scan(&n.Number, &n.Host, &n.Lapsed)
 			n.Self = n.Number == s.number
-			nodes = append(nodes, n)
-			return err
+			return n, err
 		})
+		return err
 	})
 	return nodes, s.fail("listing the nodes", err)
 }

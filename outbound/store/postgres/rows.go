@@ -98,10 +98,15 @@ func attemptTargets(a *store.Attempt) []any {
 
 // collect reads rows of one column.
 func collect[T any](rows pgx.Rows, err error) ([]T, error) {
+	return collectBy(rows, err, pgx.RowTo[T])
+}
+
+// collectBy reads rows, each by a call of read.
+func collectBy[T any](rows pgx.Rows, err error, read pgx.RowToFunc[T]) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[T])
+	return pgx.CollectRows(rows, read)
 }
 
 func each(rows pgx.Rows, err error, f func(pgx.Rows) error) error {

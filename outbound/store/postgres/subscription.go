@@ -112,8 +112,8 @@ func subscriptionArgs(sub *store.Subscription) []any {
 }
 
 // collectSubscriptions reads selects.Subscription.
-func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription, _ error) {
-	err = each(rows, err, func(row pgx.Rows) error {
+func collectSubscriptions(rows pgx.Rows, err error) ([]*store.Subscription, error) {
+	return collectBy(rows, err, func(row pgx.CollectableRow) (*store.Subscription, error) {
 		sub := &store.Subscription{}
 		var oauth2 *store.OAuth2
 		err := row.Scan(
@@ -124,8 +124,6 @@ func collectSubscriptions(rows pgx.Rows, err error) (subs []*store.Subscription,
 		if oauth2 != nil {
 			sub.OAuth2 = *oauth2
 		}
-		subs = append(subs, sub)
-		return err
+		return sub, err
 	})
-	return subs, err
 }
