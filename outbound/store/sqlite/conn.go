@@ -112,6 +112,16 @@ func (c *conn) query(sql string, args []any, row func(*stmt) error) error {
 	return st.each(row)
 }
 
+// collect runs a query and returns its rows, each as read returns it.
+func collect[T any](c *conn, sql string, args []any, read func(*stmt) (T, error)) (all []T, err error) {
+	err = c.query(sql, args, func(row *stmt) error {
+		v, err := read(row)
+		all = append(all, v)
+		return err
+	})
+	return all, err
+}
+
 // inTransaction reports whether a transaction is open. Some errors end it.
 func (c *conn) inTransaction() bool { return !c.c.AutocommitEnabled() }
 

@@ -48,12 +48,9 @@ func (s *Store) Events(ctx context.Context, q store.Query) (events []*store.Even
 		columns += payloadColumns
 	}
 	sql, args := dialect.Events(q, columns)
-	err = s.search(ctx, q, func(db *conn) error {
-		return db.query(sql, args, func(row *stmt) error {
-			e, err := readEvent(row, q.Payload)
-			events = append(events, e)
-			return err
-		})
+	err = s.search(ctx, q, func(db *conn) (err error) {
+		events, err = collect(db, sql, args, func(row *stmt) (*store.Event, error) { return readEvent(row, q.Payload) })
+		return err
 	})
 	return events, s.fail("listing events", err)
 }

@@ -31,16 +31,11 @@ func (s *Store) DeleteEventType(ctx context.Context, name string) error {
 
 // EventTypes implements store.Store.
 func (s *Store) EventTypes(ctx context.Context) (types []store.EventType, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		return db.query(`SELECT name, description, schema, from_config FROM event_type ORDER BY name`, nil, func(row *stmt) error {
-			types = append(types, store.EventType{
-				Name:        row.readText(),
-				Description: row.readText(),
-				Schema:      row.readBytes(),
-				FromConfig:  row.readBool(),
-			})
-			return nil
+	err = s.read(ctx, func(db *conn) (err error) {
+		types, err = collect(db, `SELECT name, description, schema, from_config FROM event_type ORDER BY name`, nil, func(row *stmt) (store.EventType, error) {
+			return store.EventType{Name: row.readText(), Description: row.readText(), Schema: row.readBytes(), FromConfig: row.readBool()}, nil
 		})
+		return err
 	})
 	return types, s.fail("listing the event types", err)
 }

@@ -25,11 +25,7 @@ func (s *Store) Deliveries(ctx context.Context, q store.Query) (records []*store
 
 func listDeliveries(db *conn, q store.Query) (records []*store.Record, err error) {
 	sql, args := dialect.Deliveries(q, selects.Record(q.Payload), "")
-	err = db.query(sql, args, func(row *stmt) error {
-		r, err := readRecord(row, q.Payload)
-		records = append(records, r)
-		return err
-	})
+	records, err = collect(db, sql, args, func(row *stmt) (*store.Record, error) { return readRecord(row, q.Payload) })
 	if err != nil {
 		return nil, err
 	}

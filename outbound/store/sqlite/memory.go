@@ -37,14 +37,13 @@ func (s *Store) Remember(ctx context.Context, now time.Time, keys []store.Rememb
 
 // Remembered implements store.Memory.
 func (s *Store) Remembered(ctx context.Context, now time.Time, most int) (keys []store.Remembered, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		return db.query(selectSeen, []any{selects.Millis(now), most}, func(row *stmt) error {
-			var k store.Remembered
+	err = s.read(ctx, func(db *conn) (err error) {
+		keys, err = collect(db, selectSeen, []any{selects.Millis(now), most}, func(row *stmt) (k store.Remembered, err error) {
 			copy(k.Key[:], row.readBytes())
 			k.Until = row.readTime()
-			keys = append(keys, k)
-			return nil
+			return k, nil
 		})
+		return err
 	})
 	return keys, s.fail("reading which inbound messages were seen", err)
 }

@@ -46,11 +46,9 @@ func (s *Store) changeMany(ctx context.Context, q store.Query, extra, update str
 	type match struct{ id, subscription store.ID }
 	var found []match
 	sql, conditions := dialect.Deliveries(q, `d.id, d.subscription`, extra)
-	err := s.search(ctx, q, func(db *conn) error {
-		return db.query(sql, conditions, func(row *stmt) error {
-			found = append(found, match{row.readID(), row.readID()})
-			return nil
-		})
+	err := s.search(ctx, q, func(db *conn) (err error) {
+		found, err = collect(db, sql, conditions, func(row *stmt) (match, error) { return match{row.readID(), row.readID()}, nil })
+		return err
 	})
 	if err != nil || len(found) == 0 {
 		return store.Changed{}, err

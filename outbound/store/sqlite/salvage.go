@@ -225,22 +225,18 @@ type incompleteEvent struct {
 
 // repeat creates lost deliveries anew.
 func (r *rescue) repeat() error {
-	var targets []target
-	err := r.conn.query(selectTargets, nil, func(row *stmt) error {
+	targets, err := collect(r.conn, selectTargets, nil, func(row *stmt) (target, error) {
 		t := target{key: row.readID(), tenant: row.readText()}
 		err := row.readJSON(&t.types)
-		targets = append(targets, t)
-		return err
+		return t, err
 	})
 	if err != nil {
 		return err
 	}
 	// They are gathered first: a query may return a row again that changes while it
 	// runs.
-	var incomplete []incompleteEvent
-	err = r.conn.query(selectIncomplete, nil, func(row *stmt) error {
-		incomplete = append(incomplete, incompleteEvent{row.readID(), row.readInt(), row.readText(), row.readText()})
-		return nil
+	incomplete, err := collect(r.conn, selectIncomplete, nil, func(row *stmt) (incompleteEvent, error) {
+		return incompleteEvent{row.readID(), row.readInt(), row.readText(), row.readText()}, nil
 	})
 	if err != nil {
 		return err

@@ -31,21 +31,17 @@ func (s *Store) CreateSubscription(ctx context.Context, sub *store.Subscription)
 }
 
 // UpdateSubscription implements store.Store.
-func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (*store.Subscription, error) {
-	var sub *store.Subscription
+func (s *Store) UpdateSubscription(ctx context.Context, id string, change func(*store.Subscription) error) (sub *store.Subscription, err error) {
 	var refused error
-	err := s.write(ctx, func(w *writer) error {
-		err := w.conn.query(`SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 AND id = ?`, []any{id},
-			func(row *stmt) (err error) {
-				sub, err = readSubscription(row)
-				return err
-			})
+	err = s.write(ctx, func(w *writer) error {
+		found, err := collect(w.conn, `SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 AND id = ?`, []any{id}, readSubscription)
 		if err != nil {
 			return err
 		}
-		if sub == nil {
+		if len(found) == 0 {
 			return store.ErrNotFound
 		}
+		sub = found[0]
 		key := sub.Key
 		if refused = change(sub); refused != nil {
 			return refused
@@ -91,13 +87,9 @@ func (w *writer) secureDelete(f func() error) error {
 
 // Subscriptions implements store.Store.
 func (s *Store) Subscriptions(ctx context.Context) (subs []*store.Subscription, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		return db.query(`SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 ORDER BY key`, nil,
-			func(row *stmt) error {
-				sub, err := readSubscription(row)
-				subs = append(subs, sub)
-				return err
-			})
+	err = s.read(ctx, func(db *conn) (err error) {
+		subs, err = collect(db, `SELECT `+selects.Subscription+` FROM subscription WHERE deleted = 0 ORDER BY key`, nil, readSubscription)
+		return err
 	})
 	return subs, s.fail("listing the subscriptions", err)
 }

@@ -21,11 +21,9 @@ func (s *stmt) unlogged(yes bool) *stmt {
 
 // Unlogged implements store.Store.
 func (s *Store) Unlogged(ctx context.Context, limit int) (ids []store.ID, err error) {
-	err = s.read(ctx, func(db *conn) error {
-		return db.query(selectUnlogged, []any{limit}, func(row *stmt) error {
-			ids = append(ids, row.readID())
-			return nil
-		})
+	err = s.read(ctx, func(db *conn) (err error) {
+		ids, err = collect(db, selectUnlogged, []any{limit}, func(row *stmt) (store.ID, error) { return row.readID(), nil })
+		return err
 	})
 	return ids, s.fail("reading which dead letters are to be logged", err)
 }
