@@ -75,9 +75,9 @@ type change struct {
 	done   string // the participle of what it does, such as "deleted"
 }
 
-// forEachArg requests the change for each argument. One that the API refuses doesn't
-// keep it from the others.
-func (c *call) forEachArg(change change) error {
+// run requests the change for each argument. One that the API refuses doesn't keep it
+// from the others.
+func (r change) run(c *call) error {
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (c *call) forEachArg(change change) error {
 	refused := 0
 	for _, id := range c.args {
 		var response json.RawMessage
-		if err := client.do(c.cmd.Context(), change.method, change.path(id), change.query, change.body, &response); err != nil {
+		if err := client.do(c.cmd.Context(), r.method, r.path(id), r.query, r.body, &response); err != nil {
 			if _, refusal := errors.AsType[*problem](err); len(c.args) == 1 || !refusal {
 				return err
 			}
@@ -94,7 +94,7 @@ func (c *call) forEachArg(change change) error {
 			continue
 		}
 		err := c.print(response, func(*call, []byte) error {
-			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), change.done)
+			_, err := fmt.Fprintf(c.out, "%s %s\n", clean(id), r.done)
 			return err
 		})
 		if err != nil {
@@ -102,7 +102,7 @@ func (c *call) forEachArg(change change) error {
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), change.done)
+		return fmt.Errorf("%d of %d were not %s", refused, len(c.args), r.done)
 	}
 	return nil
 }

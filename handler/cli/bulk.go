@@ -54,10 +54,10 @@ func (t *tool) bulk(b bulk, v verb) *cobra.Command {
 		case len(c.args) == 0, len(query) > 1, len(query) == 1 && !query.Has(b.idScope):
 			return usagef("filters select among all %s: add --all to %s all that match", selectable, b.do)
 		}
-		return c.forEachArg(change{
+		return change{
 			method: b.method, query: query, done: b.done,
 			path: func(id string) string { return b.row(id) + b.action },
-		})
+		}.run(c)
 	}
 	cmd := t.command(v)
 	cmd.Flags().BoolVar(&all, "all", false, "All "+selectable+" that match the filters")

@@ -253,10 +253,8 @@ func (t *tool) cancel() *cobra.Command {
 		example: `
 caddy webhooks deliveries cancel dlv_0199d3c2a4e00001`,
 		min: 1, max: -1,
-		run: func(c *call) error {
-			return c.forEachArg(change{method: http.MethodPost, done: "cancelled", path: func(id string) string {
-				return "/deliveries/" + url.PathEscape(id) + "/cancel"
-			}})
-		},
+		run: change{method: http.MethodPost, done: "cancelled", path: func(id string) string {
+			return "/deliveries/" + url.PathEscape(id) + "/cancel"
+		}}.run,
 	})
 }

@@ -107,8 +107,6 @@ func (t *tool) deleteEventType() *cobra.Command {
 		short:   "Deletes event types from the catalogue; their events stay",
 		example: "caddy webhooks event-types delete order.created",
 		min:     1, max: -1,
-		run: func(c *call) error {
-			return c.forEachArg(change{method: http.MethodDelete, path: eventTypePath, done: "deleted"})
-		},
+		run: change{method: http.MethodDelete, path: eventTypePath, done: "deleted"}.run,
 	})
 }

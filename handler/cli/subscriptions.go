@@ -249,9 +249,7 @@ func (t *tool) deleteSubscription() *cobra.Command {
 		example: `
 caddy webhooks subscriptions delete sub_0199d3c2a4e00001`,
 		min: 1, max: -1,
-		run: func(c *call) error {
-			return c.forEachArg(change{method: http.MethodDelete, path: subscriptionAction(""), done: "deleted"})
-		},
+		run: change{method: http.MethodDelete, path: subscriptionAction(""), done: "deleted"}.run,
 	})
 }
 
@@ -309,9 +307,7 @@ func (t *tool) activateSubscription() *cobra.Command {
 		example: `
 caddy webhooks subscriptions activate sub_0199d3c2a4e00001 sub_0199d3c2a4e00002`,
 		min: 1, max: -1,
-		run: func(c *call) error {
-			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("activate"), done: "activated"})
-		},
+		run: change{method: http.MethodPost, path: subscriptionAction("activate"), done: "activated"}.run,
 	})
 }
 
@@ -325,7 +321,7 @@ caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001
 caddy webhooks subscriptions deactivate sub_0199d3c2a4e00001 --reason 'moving to another host'`,
 		min: 1, max: -1,
 		run: func(c *call) error {
-			return c.forEachArg(change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: encode(map[string]string{"reason": reason}), done: "deactivated"})
+			return change{method: http.MethodPost, path: subscriptionAction("deactivate"), body: encode(map[string]string{"reason": reason}), done: "deactivated"}.run(c)
 		},
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "The reason, as shown with the subscription")
